@@ -1,0 +1,201 @@
+"""The vocabulary: a role card, a turn, a dialogue, a rating.
+
+Sources become role cards; a seeker who plays a card talks with a supporter and makes a dialogue; a rater gives a
+dialogue ratings. Every file, table and model in this project holds one of these four things.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+if TYPE_CHECKING:
+    from datasets import Features
+
+Language = Literal["en", "zh"]
+Role = Literal["seeker", "supporter"]
+Category = Literal["family_and_life", "work_and_study", "society_and_others"]
+Quality = Literal["high", "middle"]
+FinishReason = Literal["stop", "length", "content_filter", "context", "scripted"]
+RaterKind = Literal["human", "model"]
+
+LANGUAGES: tuple[Language, ...] = ("en", "zh")
+
+
+class Record(BaseModel):
+    """A frozen row that knows its JSON form; unknown fields are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def to_json(self) -> str:
+        """One line of JSON, without fields that are unset."""
+        return self.model_dump_json(exclude_none=True)
+
+
+class RoleCard(Record):
+    """Who the seeker is and what troubles them.
+
+    Attributes:
+        text: The card itself, lines of Age / Gender / Occupation / Problem in the card's language.
+        category: First tier of the problem taxonomy.
+        quality: The curators' grade; None where nobody graded.
+        annotator_text: The Chinese text that the paper's annotators were shown (official field ``base_biaozhu``).
+        synthetic: True where the card was written for this project and describes nobody.
+    """
+
+    id: str = Field(min_length=1)
+    language: Language
+    text: str
+    category: Category | None = None
+    source: str
+    quality: Quality | None = None
+    annotator_text: str | None = None
+    synthetic: bool = False
+
+    @model_validator(mode="after")
+    def _has_text(self) -> Self:
+        if not self.text.strip():
+            raise ValueError("the card has no text")
+        return self
+
+
+class Turn(Record):
+    """One utterance.
+
+    Attributes:
+        text: What the other side reads. May be empty: a model may say nothing.
+        raw: What the model emitted, where that differs from ``text`` (a ``<think>`` block taken off).
+        prefix: The role marker as an official file spelt it; None where the turn was not read from one.
+        finish_reason: Why the model stopped: at its own end (stop), at the token cap (length), by a filter, because
+            the conversation no longer fits its context (context); ``scripted`` for an opening from the protocol.
+        seed: Seed of the sampling of this turn.
+        prompt_tokens, completion_tokens: As counted by the model or its server.
+    """
+
+    role: Role
+    text: str
+    raw: str | None = None
+    prefix: str | None = None
+    finish_reason: FinishReason | None = None
+    seed: int | None = None
+    prompt_tokens: int | None = Field(default=None, ge=0)
+    completion_tokens: int | None = Field(default=None, ge=0)
+
+
+class Dialogue(Record):
+    """A conversation of a seeker and a supporter.
+
+    Attributes:
+        id: Unique within a file or run.
+        card_id: The role card played; None where the file does not say.
+        supporter, seeker: Names of the models (or "human").
+        protocol: Name and version of the protocol, or None for dialogues made elsewhere.
+        key: The key of this dialogue in the official result file it was read from.
+    """
+
+    id: str = Field(min_length=1)
+    language: Language
+    turns: tuple[Turn, ...]
+    card_id: str | None = None
+    category: Category | None = None
+    supporter: str | None = None
+    seeker: str | None = None
+    protocol: str | None = None
+    key: str | None = None
+
+    @property
+    def rounds(self) -> int:
+        """Number of seeker turns that the supporter answered."""
+        turns = self.turns
+        return sum(a.role == "seeker" and b.role == "supporter" for a, b in zip(turns, turns[1:], strict=False))
+
+
+class Rating(Record):
+    """One rater's verdict on one dimension of one dialogue; never an average.
+
+    Attributes:
+        dimension: Key of the dimension in the rubric, e.g. ``empathy``.
+        rater: Name of the person (a pseudonym) or model.
+        rubric: Name and version of the rubric.
+        score: The level, or None where the rater gave none (unscored); see ``problem``.
+        probabilities: The scorer's probability of each level, lowest level first; sums to 1.
+        expected: Mean of the levels under ``probabilities``.
+        raw: The rater's answer, word for word.
+        problem: Why there is no score.
+        parser: The rule that read ``score`` from ``raw``.
+        stage, order, time: Which pass of rating this was (e.g. first / review), its place in the rater's sequence,
+            when it was given (ISO 8601).
+    """
+
+    dialogue_id: str
+    dimension: str
+    rater: str
+    rater_kind: RaterKind
+    rubric: str
+    score: int | None = None
+    probabilities: tuple[float, ...] | None = None
+    expected: float | None = None
+    raw: str | None = None
+    problem: str | None = None
+    parser: str | None = None
+    stage: str | None = None
+    order: int | None = None
+    time: str | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.score is None and not self.problem:
+            raise ValueError("a rating without a score must say why (problem)")
+        if self.score is not None and self.problem:
+            raise ValueError("a rating with a score cannot have a problem")
+        if self.probabilities is not None and abs(sum(self.probabilities) - 1) > 1e-4:
+            raise ValueError(f"probabilities sum to {sum(self.probabilities):.6f}, not 1")
+        return self
+
+
+def digest(value: object) -> str:
+    """Sha256 of a value's canonical JSON (sorted keys, no spaces, UTF-8); records count by their set fields."""
+
+    def plain(item: object) -> object:
+        if isinstance(item, BaseModel):
+            return item.model_dump(mode="json", exclude_none=True)
+        raise TypeError(f"{type(item).__name__} has no canonical JSON")
+
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=plain)
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def duplicates(ids: Iterable[str]) -> list[str]:
+    """Ids that occur more than once, in order of their second occurrence."""
+    seen: set[str] = set()
+    twice: dict[str, None] = {}
+    for item in ids:
+        if item in seen:
+            twice[item] = None
+        seen.add(item)
+    return list(twice)
+
+
+def features(record: type[Record]) -> "Features":
+    """The ``datasets.Features`` of rows of ``record`` (needs the ``data`` extra).
+
+    Literal fields become strings here: the published tables declare their ClassLabels themselves.
+    """
+    from datasets import Features, List, Value
+
+    def feature(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Any:
+        if "$ref" in schema:
+            return feature(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+        if "anyOf" in schema:
+            return feature(next(s for s in schema["anyOf"] if s.get("type") != "null"), definitions)
+        if schema["type"] == "array":
+            return List(feature(schema["items"], definitions))
+        if schema["type"] == "object":
+            return {name: feature(field, definitions) for name, field in schema["properties"].items()}
+        kinds = {"string": "string", "integer": "int64", "number": "float64", "boolean": "bool"}
+        return Value(kinds[schema["type"]])
+
+    schema = record.model_json_schema()
+    return Features(feature(schema, schema.get("$defs", {})))
