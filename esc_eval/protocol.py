@@ -1,0 +1,112 @@
+"""How a dialogue is played: prompts, opening, rounds and generation settings, read from ``protocols/*.yaml``.
+
+``NAME.yaml`` holds rounds and settings, ``NAME.LANG.yaml`` one language's prompts. Adding a language is adding a file.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from esc_eval.errors import EscEvalError
+from esc_eval.rubric import Data, locate, read_parts
+from esc_eval.schema import Role, RoleCard, Turn, digest
+
+Message = dict[Literal["role", "content"], str]
+
+
+class Generation(Data):
+    """Settings of one side's replies.
+
+    Attributes:
+        max_new_tokens: Cap on a reply, in the model's tokens.
+        temperature: 0 is greedy.
+        top_k: 0 is off. Endpoints that know no top_k or repetition_penalty are sent them only if they differ from off.
+    """
+
+    max_new_tokens: int = Field(default=512, ge=1)
+    temperature: float = Field(default=0.0, ge=0)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    top_k: int = Field(default=0, ge=0)
+    repetition_penalty: float = Field(default=1.0, gt=0)
+
+
+class ProtocolText(Data):
+    """One language's prompts. ``{card}`` in the seeker's prompt is the text of the role card."""
+
+    seeker: str
+    opening: str
+    supporter: str
+
+
+class Protocol(Data):
+    """Everything that decides how a dialogue is played, except who plays."""
+
+    name: str
+    version: str
+    rounds: int = Field(ge=1)
+    supporter_sees_opening: bool
+    seeker: Generation
+    supporter: Generation
+    texts: dict[str, ProtocolText]
+
+    @property
+    def id(self) -> str:
+        """Name and version, as dialogues and signatures carry it."""
+        return f"{self.name}/{self.version}"
+
+    @property
+    def sha256(self) -> str:
+        """Hash of everything in the protocol."""
+        return digest(self)
+
+    def text(self, language: str) -> ProtocolText:
+        """The prompts in a language.
+
+        Raises:
+            EscEvalError: The protocol has no such language.
+        """
+        if language not in self.texts:
+            raise EscEvalError(
+                f"protocol {self.id} has no prompts for language {language!r}, only {sorted(self.texts)}. "
+                f"Add {self.name}.{language}.yaml beside it."
+            )
+        return self.texts[language]
+
+    def opening(self, card: RoleCard) -> Turn:
+        """The supporter's first line, which the protocol says in its name."""
+        return Turn(role="supporter", text=self.text(card.language).opening, finish_reason="scripted")
+
+    def conversation(self, card: RoleCard, turns: Sequence[Turn], side: Role) -> list[Message]:
+        """The dialogue so far as the chat messages that ``side`` answers.
+
+        Args:
+            card: Whom the seeker plays.
+            turns: The dialogue so far, opening first.
+            side: Who speaks next. Its own turns become the assistant's.
+        """
+        text = self.text(card.language)
+        if side == "seeker":
+            system, seen = text.seeker.replace("{card}", card.text), turns
+        else:
+            system, seen = text.supporter, turns if self.supporter_sees_opening else turns[1:]
+        messages: list[Message] = [{"role": "system", "content": system}]
+        messages += [{"role": "assistant" if t.role == side else "user", "content": t.text} for t in seen]
+        return messages
+
+
+@cache
+def load_protocol(name: str | Path = "esc-eval") -> Protocol:
+    """A shipped protocol by name, or a user's own by the path of its YAML file.
+
+    Raises:
+        EscEvalError: Not found, or a key is missing or misspelt.
+    """
+    folder, stem = locate(name, "protocols")
+    base, languages = read_parts(folder, stem, "protocol")
+    try:
+        return Protocol.model_validate({**base, "texts": languages})
+    except ValidationError as error:
+        raise EscEvalError(f"{folder.joinpath(stem + '.yaml')} and its languages: {error}") from error
