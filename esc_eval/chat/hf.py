@@ -65,6 +65,7 @@ class HFModel:
         dtype: "float32", "bfloat16", "float16"; None is float32 on a CPU and bfloat16 on an accelerator.
         device: As torch names it; None picks an accelerator if there is one.
         batch_size: Conversations at a time; None picks from memory.
+        stands_for: Revision to record for a local folder made from something else, instead of its fingerprint.
 
     Raises:
         EscEvalError: No such model, no chat template, pickled weights only, or code of its own needed.
@@ -81,6 +82,7 @@ class HFModel:
         dtype: str | None = None,
         device: str | None = None,
         batch_size: int | None = None,
+        stands_for: str | None = None,
     ) -> None:
         transformers_logging.disable_progress_bar()
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
@@ -116,7 +118,7 @@ class HFModel:
         self.identity: dict[str, Any] = {
             "kind": "transformers",
             "model": self.name if local else repo,
-            "revision": fingerprint(folder) if local else getattr(self.model.config, "_commit_hash", revision),
+            "revision": stands_for or (fingerprint(folder) if local else self.model.config._commit_hash),
             "dtype": str(kind).removeprefix("torch."),
             "chat_template": digest(self.tokenizer.chat_template),
             "system_role": "native" if self.system_role else "merged into the first user message",
