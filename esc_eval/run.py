@@ -141,6 +141,12 @@ class Run:
         with self._guard:
             return dict(self._database.execute(query, (kind,)).fetchall())
 
+    def count(self, kind: str, owner: str) -> int:
+        """How many records an owner has."""
+        query = "select count(*) from records where kind = ? and owner = ?"
+        with self._guard:
+            return int(self._database.execute(query, (kind, owner)).fetchone()[0])
+
     def export(self, name: str, lines: Iterable[str]) -> Path:
         """Write a JSON Lines file into the folder; it appears whole or not at all."""
         path = self.folder / name
@@ -151,8 +157,13 @@ class Run:
         """Every record of a kind, by owner and position."""
         query = "select json from records where kind = ? order by owner, position"
         with self._guard:
-            rows = self._database.execute(query, (kind,)).fetchall()
-        return (row[0] for row in rows)
+            rows = self._database.execute(query, (kind,))
+        while True:
+            with self._guard:
+                row = rows.fetchone()
+            if row is None:
+                return
+            yield row[0]
 
 
 def read_card(folder: Path) -> dict[str, Any]:

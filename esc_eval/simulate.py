@@ -4,8 +4,8 @@ A window of dialogues advances in lock step, as large as the models like their b
 requests side by side, every dialogue is a window of its own and many run at once.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -30,6 +30,7 @@ class Plan:
         supporters: The models under test; every card is played with each.
         seed: Of all sampling; each turn's own seed is drawn from it, the card and the turn's position, so that all
             supporters meet the same luck.
+        speaks: Languages of a supporter, by name, where it is not to be played in all.
     """
 
     protocol: Protocol
@@ -37,6 +38,7 @@ class Plan:
     seeker: ChatModel
     supporters: Sequence[ChatModel]
     seed: int = 0
+    speaks: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if twice := duplicates(model.name for model in self.supporters):
@@ -67,7 +69,12 @@ class Plan:
 
     def plays(self) -> Iterator["Play"]:
         """Every dialogue of the plan, supporter by supporter."""
-        return (Play(self, card, supporter) for supporter in self.supporters for card in self.cards)
+        return (
+            Play(self, card, supporter)
+            for supporter in self.supporters
+            for card in self.cards
+            if card.language in self.speaks.get(supporter.name, (card.language,))
+        )
 
 
 @dataclass
@@ -147,12 +154,11 @@ def simulate(plan: Plan, run: Run, on_turn: Callable[[Turn], None] = lambda _: N
         EscEvalError: The run has another identity, or a model failed; all turns finished by then are kept.
     """
     run.claim(STEP, plan.identity, describe())
-    done = run.owners("turn")
     models = [plan.seeker, *plan.supporters]
     together = all(model.concurrent for model in models)
     size = 1 if together else min(model.parallel for model in models)
     workers = min(model.parallel for model in models) if together else 1
-    windows = _windows((play for play in plan.plays() if done.get(play.id, 0) <= plan.last_position), size)
+    windows = _windows((p for p in plan.plays() if run.count("turn", p.id) <= plan.last_position), size)
 
     if workers == 1:
         for window in windows:
@@ -176,10 +182,18 @@ def _windows(plays: Iterable[Play], size: int) -> Iterator[list[Play]]:
 
 def _play_side_by_side(windows: Iterator[list[Play]], workers: int, run: Run, on_turn: Callable[[Turn], None]) -> None:
     with ThreadPoolExecutor(workers) as pool:
-        pending = [pool.submit(_play, window, run, on_turn) for window in windows]
+        pending: set[Future[None]] = set()
         try:
-            for future in as_completed(pending):
-                future.result()
+            for window in windows:
+                pending.add(pool.submit(_play, window, run, on_turn))
+                if len(pending) >= 2 * workers:  # what waits is few, however many cards there are
+                    done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        future.result()
+            while pending:
+                done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                for future in done:
+                    future.result()
         finally:
             for future in pending:
                 future.cancel()

@@ -5,6 +5,7 @@ import json
 import os
 import queue
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any, cast
@@ -15,6 +16,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, sto
 from tenacity.wait import wait_random_exponential
 
 from esc_eval.chat.base import Conversation, Reply
+from esc_eval.chat.pool import Pool, Server
 from esc_eval.errors import EscEvalError
 from esc_eval.protocol import Generation
 from esc_eval.schema import FinishReason
@@ -27,21 +29,22 @@ OPTIONAL = ("top_k", "repetition_penalty", "seed")
 class Passing(Exception):
     """A failure that may not happen again: 429, 5xx, a lost connection, a reply that is no JSON."""
 
-    def __init__(self, what: str, wait: float | None = None) -> None:
+    def __init__(self, what: str, wait: float | None = None, pushed_back: bool = False) -> None:
         super().__init__(what)
-        self.wait = wait
+        self.wait, self.pushed_back = wait, pushed_back
 
 
 class EndpointModel:
-    """A model behind an OpenAI-compatible server.
+    """A model behind an OpenAI-compatible server, or behind several that serve the same.
 
     Requests run side by side up to ``concurrency``. 429, 5xx, lost connections, time-outs and unreadable replies are
-    tried again after a growing, random pause (or the server's Retry-After). The key is read from OPENAI_API_KEY and
+    tried again after a growing, random pause (or the server's Retry-After). ``usage`` counts requests, failures and
+    tokens. The key is read from OPENAI_API_KEY and
     is kept out of every record and message.
 
     Args:
         model: The server's name for the model.
-        base_url: Up to and including ``/v1``; None is OPENAI_BASE_URL or api.openai.com.
+        base_url: Up to and including ``/v1``, or several; None is OPENAI_BASE_URL or api.openai.com.
         name: Label for tables.
         concurrency: Requests under way at once.
         timeout: Seconds for one request.
@@ -54,25 +57,25 @@ class EndpointModel:
     def __init__(
         self,
         model: str,
-        base_url: str | None = None,
+        base_url: str | Sequence[str] | None = None,
         *,
         name: str | None = None,
         concurrency: int = 16,
         timeout: float = 120.0,
-        attempts: int = 6,
+        attempts: int = 8,
         longest_wait: float = 30.0,
     ) -> None:
         self.model = model
-        self.url = (base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_URL).rstrip("/")
-        parts = urlsplit(self.url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise EscEvalError(f"{self.url!r} is no base URL; give one such as http://localhost:8000/v1")
+        given = [base_url] if isinstance(base_url, str) else list(base_url or ())
+        urls = [url.rstrip("/") for url in given or [os.environ.get("OPENAI_BASE_URL") or DEFAULT_URL]]
+        hosts = [_host(url) for url in urls]
         self.name = name or model.rpartition("/")[2]
         self.parallel = concurrency
         self.attempts, self.longest_wait = attempts, longest_wait
-        server = parts.hostname + (f":{parts.port}" if parts.port else "") + parts.path
-        self.server = server
-        self.identity: dict[str, Any] = {"kind": "openai", "model": model, "server": server}
+        self.server = ", ".join(hosts)
+        self.identity: dict[str, Any] = {"kind": "openai", "model": model, "server": self.server}
+        self.usage: Counter[str] = Counter()
+        self.pool = Pool(urls, concurrency)
         self.dropped: set[str] = set()
         self.cap = "max_tokens"
         self._key = os.environ.get("OPENAI_API_KEY", "")
@@ -142,6 +145,18 @@ class EndpointModel:
             asked = error.wait if isinstance(error, Passing) else None
             return min(asked, self.longest_wait) if asked is not None else pause(state)
 
+        # the system prompt, and with it the role card, tells dialogues apart
+        key = json.dumps(body["messages"][:2], ensure_ascii=False)
+        tried: list[Server] = []
+
+        async def attempt() -> Reply:
+            server = await self.pool.take(key, tried[-1] if tried else None)
+            tried.append(server)
+            try:
+                return await self._post(body, server)
+            finally:
+                self.pool.give_back(server)
+
         async with self._slots:
             retrying = AsyncRetrying(
                 retry=retry_if_exception_type(Passing),
@@ -150,25 +165,40 @@ class EndpointModel:
                 reraise=True,
             )
             try:
-                return cast(Reply, await retrying(self._post, body))
+                return cast(Reply, await retrying(attempt))
             except Passing as error:
                 raise EscEvalError(f"gave up after {self.attempts} tries: {error}") from error
 
-    async def _post(self, body: dict[str, Any]) -> Reply:
+    async def _post(self, body: dict[str, Any], server: Server) -> Reply:
+        self.usage["requests"] += 1
+        try:
+            reply = await self._ask(body, server.url)
+        except Passing as error:
+            self.usage["failures"] += 1
+            if error.pushed_back:
+                self.pool.pushed_back(server)
+            else:
+                self.pool.failed(server)
+            raise
+        self.pool.well(server)
+        self.usage["prompt_tokens"] += reply.prompt_tokens or 0
+        self.usage["completion_tokens"] += reply.completion_tokens or 0
+        return reply
+
+    async def _ask(self, body: dict[str, Any], url: str) -> Reply:
         sent = {k: v for k, v in body.items() if k not in self.dropped}
         sent[self.cap] = sent.pop("max_tokens")
         try:
-            response = await self._client.post(f"{self.url}/chat/completions", json=sent)
+            response = await self._client.post(f"{url}/chat/completions", json=sent)
         except httpx.TimeoutException as error:
             raise Passing(f"no answer within {self._timeout:g} s") from error
         except httpx.TransportError as error:
             raise Passing(f"connection failed ({type(error).__name__}): {error}") from error
         if response.status_code == 429 or response.status_code >= 500:
-            raise Passing(
-                f"the server answered {response.status_code}: {self._excerpt(response)}", _retry_after(response)
-            )
+            what = f"the server answered {response.status_code}: {self._excerpt(response)}"
+            raise Passing(what, _retry_after(response), response.status_code in {429, 503})
         if response.status_code == 400 and self._adapt(response.text, sent):
-            return await self._post(body)
+            return await self._ask(body, url)
         if response.status_code != 200:
             raise EscEvalError(f"the server answered {response.status_code}: {self._excerpt(response)}")
         try:
@@ -193,6 +223,13 @@ class EndpointModel:
     def _excerpt(self, response: httpx.Response) -> str:
         text = " ".join(response.text[:300].split())
         return text.replace(self._key, "***") if self._key else text
+
+
+def _host(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise EscEvalError(f"{url!r} is no base URL; give one such as http://localhost:8000/v1")
+    return parts.hostname + (f":{parts.port}" if parts.port else "") + parts.path
 
 
 def _retry_after(response: httpx.Response) -> float | None:
