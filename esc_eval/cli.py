@@ -53,7 +53,23 @@ By = Annotated[Literal["auto", "logits", "text"], typer.Option(help="Read level 
 Statistic = Annotated[
     Literal["level", "expected"], typer.Option(help="Report the mean level, or the mean expected level.")
 ]
-BaseUrl = Annotated[str | None, typer.Option(metavar="URL", help="Server of openai: models, up to /v1.")]
+BaseUrl = Annotated[
+    list[str], typer.Option(metavar="URL", help="Server of openai: models, up to /v1; repeat it for a pool of servers.")
+]
+RosterName = Annotated[
+    str | None,
+    typer.Option("--roster", metavar="NAME[:MODEL,...]|FILE", help="Models under test from a list, such as paper."),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print dialogues, requests, tokens, hours and money; no more.")]
+MaxCost = Annotated[float | None, typer.Option(min=0, metavar="USD", help="Stop when the tokens have cost this much.")]
+Prices = Annotated[
+    list[str],
+    typer.Option(
+        "--price",
+        metavar="[NAME=]PROMPT,WRITTEN",
+        help="Dollars a million tokens, of one model or of all openai: ones; repeatable.",
+    ),
+]
 Concurrency = Annotated[int, typer.Option(min=1, help="Requests to a server under way at once.")]
 Timeout = Annotated[float, typer.Option(min=0.1, help="Seconds for one request to a server.")]
 Batch = Annotated[
@@ -62,7 +78,8 @@ Batch = Annotated[
 ]
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 ...; default: an accelerator if there is one.")]
 Dtype = Annotated[
-    Literal["float32", "bfloat16", "float16"] | None, typer.Option(help="Default: float32 on CPU, else bfloat16.")
+    Literal["float32", "bfloat16", "float16", "int8"] | None,
+    typer.Option(help="Default: float32 on CPU, else bfloat16. int8 is faster on a CPU and changes the text."),
 ]
 Out = Annotated[Path, typer.Option(metavar="DIR", help="Run folder; an interrupted run goes on where it stopped.")]
 
@@ -104,8 +121,9 @@ def _top(
     "--max-new-tokens 48 --out runs/first[/]"
 )
 def evaluate(
-    supporter: Supporters,
     out: Out,
+    supporter: Supporters = [],  # noqa: B006
+    roster: RosterName = None,
     seeker: Seeker = "embedded",
     scorer: Scorer = "embedded",
     cards: Cards = ["sample"],  # noqa: B006
@@ -118,22 +136,33 @@ def evaluate(
     rubric: RubricName = "esc-eval",
     by: By = "auto",
     statistic: Statistic = "level",
-    base_url: BaseUrl = None,
+    base_url: BaseUrl = [],  # noqa: B006
     concurrency: Concurrency = 16,
     timeout: Timeout = 120,
     batch_size: Batch = None,
     device: Device = None,
     dtype: Dtype = None,
+    price: Prices = [],  # noqa: B006
+    max_cost: MaxCost = None,
+    dry_run: DryRun = False,
 ) -> None:
     """Simulate, score and report: one leaderboard for one or more supporters on the same cards."""
     from esc_eval import steps
+    from esc_eval.lineup import make_lineup
 
-    options = Options(base_url, concurrency, timeout, batch_size, device, dtype)
+    options = Options(tuple(base_url), concurrency, timeout, batch_size, device, dtype)
     chosen = load_cards(cards, language, limit)
-    plan = steps.make_plan(chosen, seeker, supporter, protocol, rounds, max_new_tokens, seed, options)
+    lineup = make_lineup(seeker, supporter, roster, price)
+    if dry_run:
+        typer.echo(steps.dry_run(chosen, steps.make_protocol(protocol, rounds, max_new_tokens), lineup), nl=False)
+        return
+    specs = lineup.specs(bool(base_url))
+    plan = steps.make_plan(
+        chosen, seeker, specs, protocol, rounds, max_new_tokens, seed, options, lineup.speaks
+    )
     scoring = steps.make_scoring(scorer, rubric, by, options)
     with Run(out) as run:
-        steps.run_simulation(plan, run, err)
+        steps.run_simulation(plan, run, err, lineup.prices, max_cost)
         steps.run_scoring([out], None, scoring, run, err)
     typer.echo(steps.write_report(out, rubric, statistic, "text"), nl=False)
     err.print(f"Read {out / 'report.html'} in a browser; all files are in {out}.")
@@ -141,8 +170,9 @@ def evaluate(
 
 @app.command(epilog="Example: [bold]esc-eval simulate --supporter hf:Qwen/Qwen2.5-0.5B-Instruct --out runs/qwen[/]")
 def simulate(
-    supporter: Supporters,
     out: Out,
+    supporter: Supporters = [],  # noqa: B006
+    roster: RosterName = None,
     seeker: Seeker = "embedded",
     cards: Cards = ["sample"],  # noqa: B006
     language: Language = None,
@@ -151,21 +181,32 @@ def simulate(
     max_new_tokens: Tokens = None,
     seed: Seed = 0,
     protocol: ProtocolName = "esc-eval",
-    base_url: BaseUrl = None,
+    base_url: BaseUrl = [],  # noqa: B006
     concurrency: Concurrency = 16,
     timeout: Timeout = 120,
     batch_size: Batch = None,
     device: Device = None,
     dtype: Dtype = None,
+    price: Prices = [],  # noqa: B006
+    max_cost: MaxCost = None,
+    dry_run: DryRun = False,
 ) -> None:
     """Play every card with every supporter; prints the path of the dialogues."""
     from esc_eval import steps
+    from esc_eval.lineup import make_lineup
 
-    options = Options(base_url, concurrency, timeout, batch_size, device, dtype)
+    options = Options(tuple(base_url), concurrency, timeout, batch_size, device, dtype)
     chosen = load_cards(cards, language, limit)
-    plan = steps.make_plan(chosen, seeker, supporter, protocol, rounds, max_new_tokens, seed, options)
+    lineup = make_lineup(seeker, supporter, roster, price)
+    if dry_run:
+        typer.echo(steps.dry_run(chosen, steps.make_protocol(protocol, rounds, max_new_tokens), lineup), nl=False)
+        return
+    specs = lineup.specs(bool(base_url))
+    plan = steps.make_plan(
+        chosen, seeker, specs, protocol, rounds, max_new_tokens, seed, options, lineup.speaks
+    )
     with Run(out) as run:
-        steps.run_simulation(plan, run, err)
+        steps.run_simulation(plan, run, err, lineup.prices, max_cost)
     typer.echo(out / "dialogues.jsonl")
 
 
@@ -201,7 +242,7 @@ def score(
         str, typer.Option(help="Rule that reads answers: anchored, or official (parity only).")
     ] = "anchored",
     statistic: Statistic = "level",
-    base_url: BaseUrl = None,
+    base_url: BaseUrl = [],  # noqa: B006
     concurrency: Concurrency = 16,
     timeout: Timeout = 120,
     batch_size: Batch = None,
@@ -211,7 +252,7 @@ def score(
     """Rate dialogues on every dimension of a rubric and report; ratings are kept dialogue by dialogue."""
     from esc_eval import steps
 
-    options = Options(base_url, concurrency, timeout, batch_size, device, dtype)
+    options = Options(tuple(base_url), concurrency, timeout, batch_size, device, dtype)
     first = dialogues[0]
     folder = out or (first if first.is_dir() else Path("scores") / first.stem)
     scoring = steps.make_scoring(scorer, rubric, by, options, parser)

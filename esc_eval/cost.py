@@ -1,15 +1,15 @@
 """What a run costs: an estimate before it begins, a count while it goes on, and a stop."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
-from typing import Any
 
 from esc_eval.chat.base import ChatModel, Conversation, Reply
 from esc_eval.errors import EscEvalError
 from esc_eval.protocol import Generation, Protocol
 from esc_eval.run import Run
 from esc_eval.schema import Language, Role, RoleCard, Turn
+from esc_eval.simulate import Plan
 
 # Characters a token, rounded from common byte-pair vocabularies; an estimate, not a count.
 CHARACTERS: Mapping[str, float] = {"en": 4.3, "zh": 1.5}
@@ -170,18 +170,29 @@ class Metered:
             yield index, reply
 
 
-def spent_before(run: Run, prices: Mapping[Role, Price]) -> float:
-    """Dollars that the turns already in a run have cost."""
-    total = 0.0
-    for line in run.all("turn"):
-        turn = Turn.model_validate_json(line)
-        total += prices[turn.role].of(turn.prompt_tokens or 0, turn.completion_tokens or 0)
-    return total
+def within_budget(plan: Plan, run: Run, prices: Mapping[str, Price], limit: float | None) -> tuple[Plan, Budget]:
+    """The plan with every model that has a price paid from one budget, and the budget; earlier turns are counted in.
 
+    Args:
+        plan: What to play.
+        run: Where; what it holds already has been paid.
+        prices: By the model's name.
+        limit: Dollars; None counts only.
 
-def describe_load(load: Mapping[Role, Load]) -> dict[str, Any]:
-    """Rounded figures of both sides, for people and JSON."""
-    return {
-        role: {"requests": part.requests, **{k: round(getattr(part, k)) for k in ("prompt", "encoded", "completion")}}
-        for role, part in load.items()
-    }
+    Raises:
+        EscEvalError: There is a limit, and no model has a price.
+    """
+    if limit is not None and not prices:
+        raise EscEvalError("--max-cost needs prices: pass --price [NAME=]PROMPT,WRITTEN, dollars a million tokens")
+    budget = Budget(limit)
+    for play in plan.plays() if prices else ():
+        paid = {"seeker": prices.get(plan.seeker.name), "supporter": prices.get(play.supporter.name)}
+        for line in run.of("turn", play.id):
+            turn = Turn.model_validate_json(line)
+            if turn.finish_reason != "scripted" and (price := paid[turn.role]):
+                budget.add(price.of(turn.prompt_tokens or 0, turn.completion_tokens or len(turn.text)))
+
+    def metered(model: ChatModel) -> ChatModel:
+        return Metered(model, prices[model.name], budget) if model.name in prices else model
+
+    return replace(plan, seeker=metered(plan.seeker), supporters=[metered(m) for m in plan.supporters]), budget

@@ -58,7 +58,7 @@ class Entry(Data):
         """
         hint = f" ({self.note})" if self.note else ""
         if self.reach == "none" or self.id is None:
-            raise EscEvalError(f"{self.name}: no weights to run are known{hint}; leave it out, or add its id to a roster")
+            raise EscEvalError(f"{self.name}: no weights to run are known{hint}; leave it out, or add its id to a copy")
         if self.reach == "transformers":
             return f"{self.name}=hf:{self.id}" + (f"@{self.revision}" if self.revision else "")
         if self.reach == "server" and not served:

@@ -1,6 +1,6 @@
 """What the verbs of the command line are made of: open, play, rate, report."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from itertools import groupby
@@ -10,8 +10,9 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from esc_eval import official
-from esc_eval.chat import Options, open_model
+from esc_eval import official, outlook
+from esc_eval.chat import Options, label, open_model
+from esc_eval.cost import Price, within_budget
 from esc_eval.errors import EscEvalError
 from esc_eval.files import (
     check_unique,
@@ -21,7 +22,8 @@ from esc_eval.files import (
     write_official,
     write_whole,
 )
-from esc_eval.protocol import load_protocol
+from esc_eval.lineup import Lineup
+from esc_eval.protocol import Protocol, load_protocol
 from esc_eval.report import as_latex, as_markdown, as_text, summarise
 from esc_eval.report.page import as_page
 from esc_eval.report.summary import Statistic
@@ -45,9 +47,22 @@ def make_plan(
     max_new_tokens: int | None,
     seed: int,
     options: Options,
+    speaks: Mapping[str, Sequence[str]] | None = None,
 ) -> Plan:
     """A plan from names; rounds and the cap on replies override the protocol's where given."""
-    chosen = load_protocol(protocol)
+    return Plan(
+        protocol=make_protocol(protocol, rounds, max_new_tokens),
+        cards=cards,
+        seeker=open_model(seeker, options),
+        supporters=[open_model(spec, options) for spec in supporters],
+        seed=seed,
+        speaks=speaks or {},
+    )
+
+
+def make_protocol(name: str, rounds: int | None, max_new_tokens: int | None) -> Protocol:
+    """A protocol with its rounds and the cap on replies overridden where given."""
+    chosen = load_protocol(name)
     if rounds is not None:
         chosen = chosen.model_copy(update={"rounds": rounds})
     if max_new_tokens is not None:
@@ -58,13 +73,7 @@ def make_plan(
                 "supporter": chosen.supporter.model_copy(update=cap),
             }
         )
-    return Plan(
-        protocol=chosen,
-        cards=cards,
-        seeker=open_once(seeker, options),
-        supporters=[open_once(spec, options) for spec in supporters],
-        seed=seed,
-    )
+    return chosen
 
 
 def make_scoring(scorer: str, rubric: str, by: By, options: Options, parser: str = "anchored") -> Scoring:
@@ -98,10 +107,21 @@ def _progress(console: Console, what: str, total: int, done: int) -> Iterator[Ca
         yield advance
 
 
-def run_simulation(plan: Plan, run: Run, console: Console) -> None:
-    """Play the plan with a progress bar."""
+def dry_run(cards: Sequence[RoleCard], protocol: Protocol, lineup: Lineup) -> str:
+    """What the plan would take, as a table; no model is opened."""
+    free = Price()
+    supporters = {name: (lineup.speaks.get(name, ()), lineup.prices.get(name, free)) for name in lineup.names}
+    rows = outlook.outlook(cards, protocol, supporters, lineup.prices.get(label(lineup.seeker), free))
+    return outlook.as_text(rows)
+
+
+def run_simulation(
+    plan: Plan, run: Run, console: Console, prices: Mapping[str, Price] | None = None, max_cost: float | None = None
+) -> None:
+    """Play the plan with a progress bar; models that have a price are paid up to ``max_cost`` dollars."""
+    plan, budget = within_budget(plan, run, prices or {}, max_cost)
     per_dialogue = plan.last_position
-    total = len(plan.cards) * len(plan.supporters) * per_dialogue
+    total = sum(1 for _ in plan.plays()) * per_dialogue
     done = sum(min(count - 1, per_dialogue) for count in run.owners("turn").values())
     if done:
         console.print(f"going on after {done} of {total} turns")
@@ -111,6 +131,8 @@ def run_simulation(plan: Plan, run: Run, console: Console) -> None:
             advance(turn.completion_tokens or 0)
 
         simulate(plan, run, on_turn)
+    if prices:
+        console.print(f"the tokens of this run have cost ${budget.spent:.2f}")
 
 
 def load_dialogues(paths: Sequence[Path], cards: Path | None = None) -> list[Dialogue]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from esc_eval.chat.base import ChatModel, Choice, ChoiceModel, Conversation, Reply
 from esc_eval.errors import EscEvalError
 
-__all__ = ["ChatModel", "Choice", "ChoiceModel", "Conversation", "Options", "Reply", "open_model"]
+__all__ = ["ChatModel", "Choice", "ChoiceModel", "Conversation", "Options", "Reply", "label", "open_model"]
 
 SPEC = re.compile(r"(?:(?P<name>[\w.\-]+)=)?(?P<kind>embedded|hf|openai|scripted)(?::(?P<what>.+))?", re.DOTALL)
 KINDS = "embedded, hf:REPO_OR_DIR[@revision], openai:MODEL[@URL], scripted:FILE"
@@ -18,18 +18,31 @@ class Options:
     """How models are opened; none of it belongs to a model's identity, save dtype.
 
     Attributes:
-        base_url: Of ``openai:`` models.
+        base_url: Of ``openai:`` models; several servers of the same model share the work.
         concurrency: Requests under way at once, of ``openai:`` models.
         timeout: Seconds for one request, of ``openai:`` models.
-        batch_size, device, dtype: Of models in this process; None picks.
+        batch_size, device, dtype: Of models in this process; None picks. ``int8`` is for CPUs: faster, other text.
     """
 
-    base_url: str | None = None
+    base_url: tuple[str, ...] = ()
     concurrency: int = 16
     timeout: float = 120.0
     batch_size: int | None = None
     device: str | None = None
     dtype: str | None = None
+
+
+def label(spec: str) -> str:
+    """The name that a model will have, without opening it.
+
+    Raises:
+        EscEvalError: No such kind of model.
+    """
+    match = SPEC.fullmatch(spec)
+    if match is None or (match["kind"] != "embedded") != bool(match["what"]):
+        raise EscEvalError(f"{spec!r} names no chat model. Known: {KINDS}.")
+    what = (match["what"] or match["kind"]).partition("@")[0]
+    return match["name"] or (Path(what).stem if match["kind"] == "scripted" else what.rpartition("/")[2])
 
 
 def open_model(spec: str, options: Options = Options()) -> ChatModel:

@@ -2,9 +2,9 @@
 
 import json
 import os
-from functools import cache
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -67,15 +67,20 @@ class Weights:
         self.current = adapter
 
 
-@cache
+_loaded: WeakValueDictionary[tuple[str, str | None, str, str], Weights] = WeakValueDictionary()
+
+
 def load(repo: str, revision: str | None, dtype: str, device: torch.device) -> Weights:
-    """The weights of a model, loaded once.
+    """The weights of a model, loaded once for all who use them.
 
     Raises:
         EscEvalError: They cannot be loaded.
     """
     if dtype not in DTYPES:
         raise EscEvalError(f"dtype {dtype!r} is unknown; known: {', '.join(DTYPES)}")
+    key = (repo, revision, dtype, str(device))
+    if (there := _loaded.get(key)) is not None:
+        return there
     transformers_logging.disable_progress_bar()
     kind = torch.float32 if dtype == "int8" else getattr(torch, dtype)
     try:
@@ -85,7 +90,8 @@ def load(repo: str, revision: str | None, dtype: str, device: torch.device) -> W
             f"hf:{repo}: cannot be loaded: {error}\nGive a folder with config.json, safetensors weights and a "
             "tokenizer, or a Hub repository that this machine can reach. Code from repositories is never run."
         ) from error
-    return Weights(model.to(device), dtype)
+    weights = _loaded[key] = Weights(model.to(device), dtype)
+    return weights
 
 
 def base_of(repo: str, revision: str | None) -> tuple[str, str | None] | None:
