@@ -20,9 +20,17 @@ class PackedLinear(nn.Linear):
     """A linear layer that computes with a packed copy of its weights."""
 
     packed: torch.Tensor
+    version: int
+
+    def lay_out(self) -> None:
+        """Make the packed copy anew."""
+        self.version = self.weight._version
+        self.packed = torch.ops.mkldnn._reorder_linear_weight(self.weight.detach(), BATCH)
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """The affine map, shape (..., in) -> (..., out)."""
+        if self.weight._version != self.version:  # someone wrote into the weights
+            self.lay_out()
         result: torch.Tensor = torch.ops.mkldnn._linear_pointwise(input, self.packed, self.bias, "none", [], "")
         return result
 
@@ -58,8 +66,8 @@ def pack(model: nn.Module, free: int) -> bool:
     if {layer.weight.dtype for layer in layers} - {torch.float32, torch.bfloat16}:
         return False
     for layer in layers:
-        layer.packed = ops._reorder_linear_weight(layer.weight.detach(), BATCH)  # type: ignore[assignment]
         layer.__class__ = PackedLinear
+        layer.lay_out()  # type: ignore[operator]
     return True
 
 
