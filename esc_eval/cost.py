@@ -162,12 +162,16 @@ class Metered:
         """
         self.budget.check()
         for index, reply in self.model.reply(conversations, settings, seeds):
-            prompt, completion = reply.prompt_tokens, reply.completion_tokens
-            if prompt is None or completion is None:  # a server that does not count: dearer than it can be
-                prompt = sum(len(message["content"]) for message in conversations[index])
-                completion = len(reply.text)
-            self.budget.add(self.price.of(prompt, completion))
+            self.budget.add(_bill(self.price, conversations[index], reply))
             yield index, reply
+
+
+def _bill(price: Price, conversation: Conversation, said: Reply | Turn) -> float:
+    """Dollars for an answer; what a server did not count is taken for a token a character, dearer than it can be."""
+    prompt, completion = said.prompt_tokens, said.completion_tokens
+    if prompt is None:
+        prompt = sum(len(message["content"]) for message in conversation)
+    return price.of(prompt, len(said.text) if completion is None else completion)
 
 
 def within_budget(plan: Plan, run: Run, prices: Mapping[str, Price], limit: float | None) -> tuple[Plan, Budget]:
@@ -187,10 +191,10 @@ def within_budget(plan: Plan, run: Run, prices: Mapping[str, Price], limit: floa
     budget = Budget(limit)
     for play in plan.plays() if prices else ():
         paid = {"seeker": prices.get(plan.seeker.name), "supporter": prices.get(play.supporter.name)}
-        for line in run.of("turn", play.id):
-            turn = Turn.model_validate_json(line)
+        turns = [Turn.model_validate_json(line) for line in run.of("turn", play.id)]
+        for position, turn in enumerate(turns):
             if turn.finish_reason != "scripted" and (price := paid[turn.role]):
-                budget.add(price.of(turn.prompt_tokens or 0, turn.completion_tokens or len(turn.text)))
+                budget.add(_bill(price, plan.protocol.conversation(play.card, turns[:position], turn.role), turn))
 
     def metered(model: ChatModel) -> ChatModel:
         return Metered(model, prices[model.name], budget) if model.name in prices else model

@@ -7,6 +7,8 @@ import torch
 
 from esc_eval.protocol import Generation
 
+FIRST = 256  # tokens looked at before all are
+
 
 def uniforms(seeds: Sequence[int], steps: int) -> torch.Tensor:
     """One number in [0, 1) for each row and step, shape (rows, steps), float64; a row's depend on its seed alone."""
@@ -39,10 +41,27 @@ def next_tokens(logits: torch.Tensor, settings: Generation, draws: torch.Tensor)
     """
     if settings.temperature == 0:
         return logits.argmax(dim=-1)
-    count = min(settings.top_k or logits.shape[-1], logits.shape[-1])
-    values, tokens = (logits / settings.temperature).topk(count, dim=-1)
-    cumulative = values.double().softmax(dim=-1).cumsum(dim=-1)
-    kept = (cumulative < settings.top_p).sum(dim=-1, keepdim=True).clamp(max=count - 1)
-    target = draws.to(cumulative.device).unsqueeze(-1) * cumulative.gather(-1, kept)
-    place = torch.minimum(torch.searchsorted(cumulative, target, right=True), kept)
+    scaled = logits / settings.temperature
+    draws = draws.to(scaled.device).unsqueeze(-1)
+    if settings.top_k or scaled.shape[-1] <= FIRST:
+        values, tokens = scaled.topk(min(settings.top_k or scaled.shape[-1], scaled.shape[-1]), dim=-1)
+        return _inverse(values.double().softmax(dim=-1), tokens, settings.top_p, draws)
+    # sorting a whole vocabulary is slow: the likeliest tokens nearly always hold the answer
+    total = scaled.double().logsumexp(dim=-1, keepdim=True)
+    values, tokens = scaled.topk(FIRST, dim=-1)
+    shares = (values.double() - total).exp()
+    if bool((shares.sum(dim=-1, keepdim=True) < torch.clamp(draws, max=settings.top_p) + 1e-9).any()) or (
+        settings.top_p < 1 and bool((shares.sum(dim=-1) < settings.top_p).any())
+    ):
+        values, tokens = scaled.sort(dim=-1, descending=True)
+        shares = (values.double() - total).exp()
+    return _inverse(shares, tokens, settings.top_p, draws)
+
+
+def _inverse(shares: torch.Tensor, tokens: torch.Tensor, top_p: float, draws: torch.Tensor) -> torch.Tensor:
+    cumulative = shares.cumsum(dim=-1)
+    last = shares.shape[-1] - 1
+    kept = (cumulative < top_p).sum(dim=-1, keepdim=True).clamp(max=last)
+    mass = cumulative.gather(-1, kept) if top_p < 1 else torch.ones_like(draws)
+    place = torch.minimum(torch.searchsorted(cumulative, draws * mass, right=True), kept)
     return tokens.gather(-1, place).squeeze(-1)
