@@ -5,6 +5,7 @@ faster. The numbers differ by the order of summation alone. Eight bits (a scale 
 as they come) are faster still and change what a model says.
 """
 
+import warnings
 from typing import Any
 
 import torch
@@ -85,9 +86,11 @@ def to_int8(model: nn.Module) -> None:
             weight = layer.weight.detach().float()
             scales = (weight.abs().amax(dim=1).clamp(min=1e-12) / 127).double()
             zeros = torch.zeros(len(scales), dtype=torch.int64)
-            rounded = torch.quantize_per_channel(weight, scales, zeros, 0, torch.qint8)
+            with warnings.catch_warnings():  # deprecated in torch 2.13, whose replacement is a library of its own
+                warnings.simplefilter("ignore", UserWarning)
+                rounded = torch.quantize_per_channel(weight, scales, zeros, 0, torch.qint8)
             bias = None if layer.bias is None else layer.bias.detach().float()
             layer.packed = torch.ops.quantized.linear_prepack(rounded, bias)  # type: ignore[assignment]
             layer.__class__ = Int8Linear
-    except RuntimeError as error:
+    except (RuntimeError, AttributeError) as error:
         raise EscEvalError(f"this build of torch cannot compute with 8 bits: {error}") from error
