@@ -6,6 +6,7 @@ Rows beyond those asked for write behind their own end, where nothing reads.
 
 import logging
 from typing import TYPE_CHECKING
+from weakref import proxy
 
 import torch
 
@@ -21,11 +22,11 @@ class Graphs:
     """The recorded steps of one set of rows; without a graph where the model cannot be recorded."""
 
     def __init__(self, rows: "Rows") -> None:
-        self.rows = rows
+        self.rows: Rows = proxy(rows)  # a cycle would keep the memory of rows that are gone
         self.recorded: dict[tuple[int, int], tuple[torch.cuda.CUDAGraph, torch.Tensor]] = {}
         self.capacity = 0
         self.usable = True
-        self.pool: tuple[int, int] | None = None
+        self.pool = torch.cuda.graph_pool_handle()
         total = len(rows.ids)
         self.tokens = torch.zeros((total, 1), dtype=torch.long, device=rows.device)
         self.positions = torch.zeros((total, 1), dtype=torch.long, device=rows.device)
@@ -37,6 +38,7 @@ class Graphs:
         capacity = rows.room_for(max(starts) + 1)
         if capacity != self.capacity:  # the buffers move, and recorded addresses with them
             self.recorded.clear()
+            self.pool = torch.cuda.graph_pool_handle()
             self.capacity = capacity
         stop = first + len(tokens)
         count = min(len(starts), -(-stop // ROWS) * ROWS)
@@ -66,7 +68,6 @@ class Graphs:
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, pool=self.pool):
             logits = self._pass(count, end)
-        self.pool = self.pool or graph.pool()
         return graph, logits
 
     def _pass(self, count: int, end: int) -> torch.Tensor:
