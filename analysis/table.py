@@ -91,10 +91,10 @@ class RatingsTable:
         return Ratings(unit, rater, (score - self.low).astype(np.intp), first, self.levels, names)
 
 
-def _rows(path: Path) -> pd.DataFrame:
+def raw_rows(path: Path) -> pd.DataFrame:
     """The raw rows with a column ``_where`` that names the place of each."""
     if path.is_dir() and (path / "ratings.jsonl").exists():
-        return _rows(path / "ratings.jsonl")
+        return raw_rows(path / "ratings.jsonl")
     if path.is_dir():
         files = sorted(f for pattern in ("*.parquet", "annotations/*.parquet") for f in path.glob(pattern))
         if not files:
@@ -178,7 +178,7 @@ def read_table(paths: Sequence[Path], scale: tuple[int, int] = (0, 4), dialogues
     for path in paths:
         if not path.exists():
             raise EscEvalError(f"{path}: no such file or folder")
-        frame = _rows(path).rename(columns=ALIASES)
+        frame = raw_rows(path).rename(columns=ALIASES)
         missing = [c for c in (*KEY, "score") if c not in frame]
         if missing:
             raise EscEvalError(f"{path}: no column {', '.join(missing)}; a ratings table has {', '.join(KEY)}, score")
