@@ -72,7 +72,7 @@ def marginal_table(confusion: Array) -> Array:
 def entropy(counts: Array) -> Array:
     """Entropy in bits of the distribution over the last axis."""
     p = co.ratio(counts, counts.sum(-1)[..., None])
-    return -np.where(p > 0, p * np.log2(np.where(p > 0, p, 1)), 0).sum(-1)
+    return np.where(p > 0, -p * np.log2(np.where(p > 0, p, 1)), 0.0).sum(-1)
 
 
 def calibration_error(bins: Array) -> Array:

@@ -1,12 +1,15 @@
 """Groups of models, truncation and language in one mixed model: fixed effects of models, cards as random effect."""
 
+import warnings
 from collections.abc import Mapping
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
 from scipy import stats
+from statsmodels.regression.linear_model import OLS
 from statsmodels.regression.mixed_linear_model import MixedLM
+from statsmodels.tools.sm_exceptions import ConvergenceWarning
 
 from analysis.correlations import holm
 from analysis.measure import Measure
@@ -22,7 +25,7 @@ def mixed_fit(rows: pd.DataFrame, covariates: list[str]) -> tuple[pd.Series, pd.
 
     Returns:
         Fixed effects (a mean for each model, a slope for each covariate), their covariance, the cards' variance and the
-        residual variance.
+        residual variance. Where the cards' variance is at its bound of zero, ordinary least squares.
     """
     models = pd.get_dummies(rows["model"], dtype=float)
     design = models.copy()
@@ -30,9 +33,16 @@ def mixed_fit(rows: pd.DataFrame, covariates: list[str]) -> tuple[pd.Series, pd.
         design[f"covariate:{name}"] = rows[name].to_numpy(dtype=float) - rows[name].mean()
     if np.linalg.matrix_rank(design.to_numpy()) < design.shape[1]:
         raise EscEvalError(f"{', '.join(covariates)}: cannot be told from the models (one value for each model)")
-    fit = MixedLM(rows["score"].to_numpy(), design.to_numpy(), rows["card"].to_numpy()).fit(reml=True)
     names = list(design.columns)
     k = len(names)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        try:
+            fit = MixedLM(rows["score"].to_numpy(), design.to_numpy(), rows["card"].to_numpy()).fit(reml=True)
+        except (ConvergenceWarning, np.linalg.LinAlgError):
+            plain = OLS(rows["score"].to_numpy(), design.to_numpy()).fit()
+            covariance = pd.DataFrame(plain.cov_params(), names, names)
+            return pd.Series(plain.params, names), covariance, 0.0, float(plain.scale)
     covariance = pd.DataFrame(np.asarray(fit.cov_params())[:k, :k], names, names)
     return pd.Series(np.asarray(fit.fe_params), names), covariance, float(fit.cov_re[0, 0]), float(fit.scale)
 
