@@ -130,9 +130,7 @@ def agreement(ratings: Ratings, boot: Bootstrap, weights: KappaWeights = "distan
     _add_ac2(scaled, boot, point, draws)
     pairs, problem = _add_pairwise(scaled, boot, point, draws)
     why = {**WHY, **(dict.fromkeys(PAIRWISE, problem) if problem else {})}
-    measures = {
-        name: boot.measure(float(point[name]), draws[name], n, clusters, why[name]) for name in COEFFICIENTS
-    }
+    measures = {name: boot.measure(float(point[name]), draws[name], n, clusters, why[name]) for name in COEFFICIENTS}
     return Agreement(measures, pairs, k)
 
 

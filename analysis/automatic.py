@@ -76,8 +76,10 @@ def automatic_scores(
         raise EscEvalError("automatic metrics are computed from the dialogues: give --dialogues")
     impossible = [n for n in wanted if n in WITH_REFERENCE and references is None]
     if impossible and names != "all":
-        raise EscEvalError(f"{', '.join(impossible)} compare with a reference, and a free dialogue has none: impossible here. "
-                           "Where references exist, give --references FILE")
+        raise EscEvalError(
+            f"{', '.join(impossible)} compare with a reference, and a free dialogue has none: impossible here. "
+            "Where references exist, give --references FILE"
+        )
     notes = [f"Segmentation: {SEGMENTATION}."]
     if impossible:
         notes.append(f"Impossible without references: {', '.join(impossible)}.")

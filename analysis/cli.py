@@ -18,16 +18,25 @@ from esc_eval.files import read_dialogues
 from esc_eval.schema import Dialogue
 
 app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False, add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    add_completion=False,
     help="Statistics of ratings: every number with its interval, from one table of ratings.\n\n"
     "A ratings table has the columns dialogue_id, rater, dimension, score (blank = missing) as CSV, JSON Lines or "
     "Parquet; card, model, stage, order, time, language, category are used where present. Tables go to standard "
     "output; --json, --markdown and --latex write the same object to files.",
 )
 
-RatingsFiles = Annotated[list[Path], typer.Argument(help="Ratings: CSV, JSON Lines, Parquet, a run folder, official JSON.")]
-DialogueFiles = Annotated[list[Path] | None, typer.Option(
-    "--dialogues", help="Dialogues that were rated: gives card, model, language and category. Repeatable.")]
+RatingsFiles = Annotated[
+    list[Path], typer.Argument(help="Ratings: CSV, JSON Lines, Parquet, a run folder, official JSON.")
+]
+DialogueFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--dialogues", help="Dialogues that were rated: gives card, model, language and category. Repeatable."
+    ),
+]
 Scale = Annotated[str, typer.Option(help="Lowest and highest level of the scale.", metavar="LOW-HIGH")]
 Draws = Annotated[int, typer.Option(help="Bootstrap draws.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
@@ -115,9 +124,13 @@ def agreement_command(
     ratings: RatingsFiles,
     dialogues: DialogueFiles = None,
     scale: Scale = "0-4",
-    weights: Annotated[KappaWeightsOption, typer.Option(
-        help="Weights of kappa and AC2: by score distance on the full scale, or by position among the levels that occur.",
-    )] = KappaWeightsOption.distance,
+    weights: Annotated[
+        KappaWeightsOption,
+        typer.Option(
+            help="Weights of kappa and AC2: by score distance on the full scale, or by position among the "
+            "levels that occur.",
+        ),
+    ] = KappaWeightsOption.distance,
     stage: Annotated[str | None, typer.Option(help="Stage whose ratings are compared. Default: the first.")] = None,
     top: Annotated[int, typer.Option(help="Disputed items to list.")] = 10,
     cluster: ClusterBy = None,
@@ -136,25 +149,36 @@ def agreement_command(
 
     table = load(ratings, scale, dialogues)
     boot = Bootstrap(draws, seed, confidence)
-    report = agreement_report(table, boot, cluster=cluster, weights=weights.value, stage=stage, top=top,
-                              progress=talk(Console(stderr=True)))
+    report = agreement_report(
+        table, boot, cluster=cluster, weights=weights.value, stage=stage, top=top, progress=talk(Console(stderr=True))
+    )
     show(report, json_file, markdown, latex)
 
 
 @app.command("correlation")
 def correlation_command(
     ratings: RatingsFiles,
-    metrics: Annotated[list[Path] | None, typer.Option(
-        "--metrics", help="Metric scores: dialogue_id with a column for each metric, or dialogue_id, metric, score. Repeatable.",
-    )] = None,
-    automatic: Annotated[str | None, typer.Option(
-        help="Compute these from the dialogues, comma-separated, or 'all': see analysis/metrics.")] = None,
-    references: Annotated[Path | None, typer.Option(
-        help="References for metrics that need them: JSON Lines of dialogue_id, reference.")] = None,
+    metrics: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--metrics",
+            help="Metric scores: dialogue_id with a column for each metric, or dialogue_id, metric, score. Repeatable.",
+        ),
+    ] = None,
+    automatic: Annotated[
+        str | None,
+        typer.Option(help="Compute these from the dialogues, comma-separated, or 'all': see analysis/metrics."),
+    ] = None,
+    references: Annotated[
+        Path | None, typer.Option(help="References for metrics that need them: JSON Lines of dialogue_id, reference.")
+    ] = None,
     dialogues: DialogueFiles = None,
-    average: Annotated[AverageOption, typer.Option(
-        help="Sample level: all dialogues together, or within each model or card and then averaged.",
-    )] = AverageOption.none,
+    average: Annotated[
+        AverageOption,
+        typer.Option(
+            help="Sample level: all dialogues together, or within each model or card and then averaged.",
+        ),
+    ] = AverageOption.none,
     raters: Annotated[str, typer.Option(help="How raters are put together: mean, median, drop_furthest.")] = "mean",
     permutations: Annotated[int, typer.Option(help="Permutations of the test of differences.")] = 1000,
     scale: Scale = "0-4",
@@ -183,8 +207,15 @@ def correlation_command(
         parts.append(found)
     if not parts:
         raise EscEvalError("nothing to correlate with: give --metrics FILE, or --automatic NAMES with --dialogues")
-    report = correlation_report(table, pd.concat(parts, ignore_index=True), Bootstrap(draws, seed, confidence),
-                                average=average.value, cluster=cluster, rule=raters, permutations=permutations)
+    report = correlation_report(
+        table,
+        pd.concat(parts, ignore_index=True),
+        Bootstrap(draws, seed, confidence),
+        average=average.value,
+        cluster=cluster,
+        rule=raters,
+        permutations=permutations,
+    )
     report.notes += notes
     show(report, json_file, markdown, latex)
 
@@ -211,8 +242,11 @@ def scorer_command(
 
     told = dialogues if labels else None
     report = scorer_report(
-        load(predictions, scale, None), load(labels, scale, told) if labels else None,
-        Bootstrap(draws, seed, confidence), cluster=cluster, dialogues=every_dialogue(told),
+        load(predictions, scale, None),
+        load(labels, scale, told) if labels else None,
+        Bootstrap(draws, seed, confidence),
+        cluster=cluster,
+        dialogues=every_dialogue(told),
     )
     show(report, json_file, markdown, latex)
 
@@ -220,8 +254,12 @@ def scorer_command(
 @app.command("leaderboard")
 def leaderboard_command(
     ratings: RatingsFiles,
-    predictions: Annotated[list[Path] | None, typer.Option(
-        help="A scorer's ratings of these and more dialogues: gives prediction-powered intervals. Repeatable.")] = None,
+    predictions: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A scorer's ratings of these and more dialogues: gives prediction-powered intervals. Repeatable."
+        ),
+    ] = None,
     dialogues: DialogueFiles = None,
     groups: Annotated[Path | None, typer.Option(help="CSV of model,group. Default: the column 'group'.")] = None,
     human: Annotated[str, typer.Option(help="Name of the human supporter among the models.")] = "human",
@@ -243,8 +281,13 @@ def leaderboard_command(
     table = load(ratings, scale, dialogues)
     guesses = load(predictions, scale, dialogues) if predictions else None
     report = leaderboard_report(
-        table, Bootstrap(draws, seed, confidence), predictions=guesses, dialogues=every_dialogue(dialogues),
-        groups=read_groups(groups) if groups else None, human=human, cluster=cluster,
+        table,
+        Bootstrap(draws, seed, confidence),
+        predictions=guesses,
+        dialogues=every_dialogue(dialogues),
+        groups=read_groups(groups) if groups else None,
+        human=human,
+        cluster=cluster,
     )
     show(report, json_file, markdown, latex)
 

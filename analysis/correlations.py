@@ -116,7 +116,8 @@ def correlate(x: npt.ArrayLike, y: npt.ArrayLike, cluster: npt.ArrayLike | None,
             draws["kendall"].append(kendall_tau_b(matrices, weights))
     out = {
         name: boot.measure(point[name], np.concatenate(draws[name]), len(a), k, CONSTANT)
-        for name in names if draws[name]
+        for name in names
+        if draws[name]
     }
     if matrices is None:
         why = f"no interval: {k} clusters; Kendall's tau is bootstrapped for up to {KENDALL_CLUSTERS}"

@@ -153,15 +153,21 @@ def verdict(figures: Mapping[str, Measure], gain: Measure, modal_share: float) -
     if kappa.value is None or kappa.low is None:
         return "cannot be judged: " + (kappa.undefined or "no interval for quadratic kappa")
     if kappa.low <= 0:
-        return (f"cannot be told from a constant: quadratic kappa {kappa.value:.2f} [{kappa.low:.2f}, {kappa.high:.2f}] "
-                "does not exclude 0, the value of any constant")
+        return (
+            f"cannot be told from a constant: quadratic kappa {kappa.value:.2f} [{kappa.low:.2f}, {kappa.high:.2f}] "
+            "does not exclude 0, the value of any constant"
+        )
     if gain.low is None or gain.high is None or gain.value is None:
         return "orders dialogues better than a constant does"
     change = f"{gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
     if gain.low > 0:
         return f"is better than a constant: ACC {change} against the majority level, quadratic kappa above 0"
     if gain.high < 0:
-        return (f"orders dialogues better than a constant does (quadratic kappa above 0), but is exactly right less often "
-                f"than the majority level: ACC {change}")
-    return (f"orders dialogues better than a constant does (quadratic kappa above 0); its ACC cannot be told from that of "
-            f"the majority level: {change}")
+        return (
+            f"orders dialogues better than a constant does (quadratic kappa above 0), but is exactly right less often "
+            f"than the majority level: ACC {change}"
+        )
+    return (
+        f"orders dialogues better than a constant does (quadratic kappa above 0); its ACC cannot be told from that of "
+        f"the majority level: {change}"
+    )

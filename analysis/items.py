@@ -48,7 +48,9 @@ class StageChange:
     quadratic_kappa: Measure
 
 
-def stage_change(table: RatingsTable, dimension: str, stages: tuple[str, str], cluster: str, boot: Bootstrap) -> StageChange:
+def stage_change(
+    table: RatingsTable, dimension: str, stages: tuple[str, str], cluster: str, boot: Bootstrap
+) -> StageChange:
     """Compare two stages of rating of one dimension.
 
     Args:

@@ -47,7 +47,9 @@ def mixed_fit(rows: pd.DataFrame, covariates: list[str]) -> tuple[pd.Series, pd.
     return pd.Series(np.asarray(fit.fe_params), names), covariance, float(fit.cov_re[0, 0]), float(fit.scale)
 
 
-def contrast(effects: pd.Series, covariance: pd.DataFrame, weights: Mapping[str, float], n: int, confidence: float) -> Measure:
+def contrast(
+    effects: pd.Series, covariance: pd.DataFrame, weights: Mapping[str, float], n: int, confidence: float
+) -> Measure:
     """A weighted sum of fixed effects with its Wald interval."""
     w = pd.Series(0.0, effects.index)
     for name, value in weights.items():

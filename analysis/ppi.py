@@ -102,4 +102,6 @@ def ppi_mean(
     value = float(y.mean() + power * (g.mean() - f.mean()))
     half, plain = quantile * np.sqrt(variance), quantile * np.sqrt(classical)
     saved = n * (classical / variance - 1) if variance > 0 else float("inf")
-    return PredictionPowered(value, value - half, value + half, power, n, extra, 2 * float(plain), 2 * float(half), float(saved))
+    return PredictionPowered(
+        value, value - half, value + half, power, n, extra, 2 * float(plain), 2 * float(half), float(saved)
+    )

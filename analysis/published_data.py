@@ -40,8 +40,13 @@ def expected(name: str) -> Any:
 def leaderboard() -> list[LeaderboardRow]:
     """Human scores x 25 of each model, in printed order."""
     return [
-        LeaderboardRow(r["language"], r["group"], r["model"], {d: Decimal(s) for d, s in r["scores"].items()},
-                       Decimal(r["average"]))
+        LeaderboardRow(
+            r["language"],
+            r["group"],
+            r["model"],
+            {d: Decimal(s) for d, s in r["scores"].items()},
+            Decimal(r["average"]),
+        )
         for r in expected("leaderboard")["rows"]
     ]
 
@@ -49,7 +54,11 @@ def leaderboard() -> list[LeaderboardRow]:
 def scorers() -> list[ScorerRow]:
     """ACC and ACC_soft of each scorer, the row "average" included."""
     return [
-        ScorerRow(r["dimension"], r["scorer"], (Decimal(r["acc"][0]), Decimal(r["acc"][1])),
-                  (Decimal(r["acc_soft"][0]), Decimal(r["acc_soft"][1])))
+        ScorerRow(
+            r["dimension"],
+            r["scorer"],
+            (Decimal(r["acc"][0]), Decimal(r["acc"][1])),
+            (Decimal(r["acc_soft"][0]), Decimal(r["acc_soft"][1])),
+        )
         for r in expected("scorer")["rows"]
     ]

@@ -35,8 +35,9 @@ class Board:
         """From one row a dialogue and dimension (``scores.human_scores``), with a ``model``."""
         models = tuple(dict.fromkeys(human["model"]))
         present = tuple(d for d in dimensions if d in set(human["dimension"]))
-        table = human.pivot_table(index=cluster, columns=["dimension", "model"], values="score", aggfunc="mean",
-                                  sort=False)
+        table = human.pivot_table(
+            index=cluster, columns=["dimension", "model"], values="score", aggfunc="mean", sort=False
+        )
         full = table.reindex(columns=pd.MultiIndex.from_product([present, models]))
         cells = full.to_numpy(dtype=float).reshape(len(full), len(present), len(models)) * points
         return cls(models, present, tuple(map(str, full.index)), cells)
@@ -63,9 +64,7 @@ def means(board: Board, boot: Bootstrap) -> tuple[dict[str, dict[str, Measure]],
     shape = cells.shape[1:]
     flat = cells.reshape(len(cells), -1)
     there = np.isfinite(flat)
-    tables = ClusterTables.build(
-        {"sum": (np.where(there, flat, 0.0), shape), "n": (there.astype(float), shape)}
-    )
+    tables = ClusterTables.build({"sum": (np.where(there, flat, 0.0), shape), "n": (there.astype(float), shape)})
 
     def statistic(t: Totals) -> dict[str, Array]:
         return {"mean": ratio(t["sum"], t["n"])}
@@ -84,6 +83,7 @@ def means(board: Board, boot: Bootstrap) -> tuple[dict[str, dict[str, Measure]],
 
 def rank_intervals(value: Array, draws: Array, boot: Bootstrap) -> list[tuple[int, int, int]]:
     """Rank (1 = best) of each model with the interval of its rank over draws."""
+
     def ranks(v: Array) -> Array:
         return 1 + (v[..., None, :] > v[..., :, None]).sum(-1)
 
@@ -93,9 +93,7 @@ def rank_intervals(value: Array, draws: Array, boot: Bootstrap) -> list[tuple[in
     return [(int(r), int(a), int(b)) for r, a, b in zip(ranks(value), low, high, strict=True)]
 
 
-def paired_differences(
-    board: Board, boot: Bootstrap, flips: int = 9999
-) -> dict[str, list[dict[str, object]]]:
+def paired_differences(board: Board, boot: Bootstrap, flips: int = 9999) -> dict[str, list[dict[str, object]]]:
     """Differences of every two models on the cards that both played, by column.
 
     p-values are two-sided, from a sign-flip permutation test over cards, Holm-adjusted within the column.
@@ -123,9 +121,11 @@ def paired_differences(
             value = float(gap[there[:, j], j].mean()) if n else float("nan")
             rows.append(
                 {
-                    "first": board.models[a], "second": board.models[b],
+                    "first": board.models[a],
+                    "second": board.models[b],
                     "difference": boot.measure(value, many["d"][:, j], n, n, "the two models share no card"),
-                    "p": float(p_values[j]) if n else None, "p_holm": float(adjusted[j]) if n else None,
+                    "p": float(p_values[j]) if n else None,
+                    "p_holm": float(adjusted[j]) if n else None,
                 }
             )
         out[column] = rows

@@ -162,8 +162,12 @@ def rater_report(ratings: Ratings, boot: Bootstrap, progress: Array | None = Non
                 float(width["spread"][code]), width_draws["spread"][:, code], size, clusters, "one rating only"
             ),
             "noise": boot.measure(
-                float(noise["noise"][code]), noise_draws["noise"][:, code], size, clusters,
-                "error of single raters needs three raters who share dialogues pairwise; with two only the sum is known",
+                float(noise["noise"][code]),
+                noise_draws["noise"][:, code],
+                size,
+                clusters,
+                "error of single raters needs three raters who share dialogues pairwise; with two only the "
+                "sum is known",
             ),
         }
         if progress is not None:
@@ -183,11 +187,15 @@ def _design_notes(
     notes = []
     if parts > 1:
         groups = [", ".join(names[i] for i in np.flatnonzero(label == g)) for g in range(parts)]
-        notes.append(f"Raters fall into {parts} groups that share no dialogue ({' | '.join(groups)}): severity is relative "
-                     "to the own group only.")
+        notes.append(
+            f"Raters fall into {parts} groups that share no dialogue ({' | '.join(groups)}): severity is relative "
+            "to the own group only."
+        )
     if drift and np.linalg.matrix_rank(normal, tol=1e-9 * np.abs(normal).max(), hermitian=True) < 2 * n - parts:
-        notes.append("Raters went through the dialogues in much the same order: a drift common to all cannot be told "
-                     "from the dialogues, so drift is relative to the raters' mean.")
+        notes.append(
+            "Raters went through the dialogues in much the same order: a drift common to all cannot be told "
+            "from the dialogues, so drift is relative to the raters' mean."
+        )
     return notes
 
 

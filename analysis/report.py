@@ -11,14 +11,26 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from analysis.measure import Bootstrap, Measure
-from esc_eval import __version__
 from esc_eval.errors import EscEvalError
+from esc_eval.signature import signature
 
 Cell = Measure | str | float | int | bool | None
 
 _LATEX = str.maketrans(
-    {"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}",
-     "^": r"\textasciicircum{}", "\\": r"\textbackslash{}", "<": r"\textless{}", ">": r"\textgreater{}"}
+    {
+        "&": r"\&",
+        "%": r"\%",
+        "$": r"\$",
+        "#": r"\#",
+        "_": r"\_",
+        "{": r"\{",
+        "}": r"\}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "\\": r"\textbackslash{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+    }
 )
 
 
@@ -102,9 +114,19 @@ class Report:
             caption = _escape(" ".join([table.title + ".", table.note]).strip())
             parts.append(
                 "\n".join(
-                    [r"\begin{table}", r"\centering", rf"\caption{{{caption}}}", rf"\begin{{tabular}}{{{spec}}}",
-                     r"\toprule", " & ".join(_escape(c) for c in table.columns) + r" \\", r"\midrule", *rows,
-                     r"\bottomrule", r"\end{tabular}", r"\end{table}"]
+                    [
+                        r"\begin{table}",
+                        r"\centering",
+                        rf"\caption{{{caption}}}",
+                        rf"\begin{{tabular}}{{{spec}}}",
+                        r"\toprule",
+                        " & ".join(_escape(c) for c in table.columns) + r" \\",
+                        r"\midrule",
+                        *rows,
+                        r"\bottomrule",
+                        r"\end{tabular}",
+                        r"\end{table}",
+                    ]
                 )
             )
         notes = [f"% {note}" for note in (*self.notes, self.signature)]
@@ -113,7 +135,9 @@ class Report:
     def print(self, console: Console) -> None:
         """Tables, notes and signature for a terminal."""
         for table in self.tables:
-            view = RichTable(title=table.title, title_justify="left", caption=table.note or None, caption_justify="left")
+            view = RichTable(
+                title=table.title, title_justify="left", caption=table.note or None, caption_justify="left"
+            )
             for i, column in enumerate(table.columns):
                 view.add_column(column, justify="left" if i == 0 else "right", overflow="fold")
             for row in table.rows:
@@ -162,12 +186,12 @@ def plain(value: Any) -> Any:
     return value
 
 
-def signature(command: str, data: str, boot: Bootstrap | None = None, **settings: object) -> str:
+def report_signature(command: str, data: str, boot: Bootstrap | None = None, **settings: object) -> str:
     """What made a report, in one line: command, hash of the data, settings, draws, seed, version."""
-    parts = {"analysis": command, "data": data[:16], **settings}
+    parts: dict[str, object] = {"analysis": command, "data": data[:16], **settings}
     if boot is not None:
         parts |= {"draws": boot.draws, "seed": boot.seed, "confidence": boot.confidence}
-    return "|".join(f"{k}:{v}" for k, v in {**parts, "version": __version__}.items() if v is not None)
+    return signature(parts)
 
 
 def undefined_notes(measures: Mapping[str, Mapping[str, Measure]]) -> list[str]:

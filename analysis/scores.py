@@ -73,8 +73,9 @@ def read_scores(paths: Sequence[Path]) -> pd.DataFrame:
             frame["metric"] = path.stem
         if "score" not in frame:
             keep = ["dialogue_id", "_where"]
-            frame = frame.melt(id_vars=keep, value_vars=[c for c in frame if c not in keep], var_name="metric",
-                               value_name="score")
+            frame = frame.melt(
+                id_vars=keep, value_vars=[c for c in frame if c not in keep], var_name="metric", value_name="score"
+            )
         if "dimension" not in frame:
             frame["dimension"] = None
         frame["score"] = _numbers(frame, path)
@@ -84,7 +85,9 @@ def read_scores(paths: Sequence[Path]) -> pd.DataFrame:
     again = table[table.duplicated(["dialogue_id", "metric", "dimension"])]
     if len(again):
         row = again.iloc[0]
-        raise EscEvalError(f"metric {row['metric']} scores dialogue {row['dialogue_id']} twice ({len(again)} such rows)")
+        raise EscEvalError(
+            f"metric {row['metric']} scores dialogue {row['dialogue_id']} twice ({len(again)} such rows)"
+        )
     return table
 
 

@@ -46,8 +46,10 @@ def system_correlations(rows: pd.DataFrame, cluster: str, boot: Bootstrap) -> di
     shape = (len(names), len(models))
     values = {"metric": rows["metric_score"], "human": rows["score"], "n": np.ones(len(rows))}
     tables = ClusterTables.build(
-        {k: (sparse.coo_array((np.asarray(v, dtype=float), (code, model)), shape=shape).tocsr(), (shape[1],))
-         for k, v in values.items()}
+        {
+            k: (sparse.coo_array((np.asarray(v, dtype=float), (code, model)), shape=shape).tocsr(), (shape[1],))
+            for k, v in values.items()
+        }
     )
     one, many = tables.draw(_statistic, boot)
     return {k: boot.measure(float(np.ravel(v)[0]), many[k], len(models), len(names), CONSTANT) for k, v in one.items()}

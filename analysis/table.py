@@ -16,7 +16,9 @@ from esc_eval.files import read_dialogues, read_ratings
 KEY = ("dialogue_id", "rater", "dimension")
 ALIASES = {"card_id": "card", "supporter": "model"}
 EXTRA = ("card", "model", "stage", "order", "time", "language", "category", "group", "source")
-FORMATS = "CSV (.csv, .tsv), JSON Lines (.jsonl, or a run folder), Parquet (.parquet, or a folder), official scores (.json)"
+FORMATS = (
+    "CSV (.csv, .tsv), JSON Lines (.jsonl, or a run folder), Parquet (.parquet, or a folder), official scores (.json)"
+)
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,8 @@ class RatingsTable:
         if (score != np.round(score)).any():
             bad = rows[score != np.round(score)].iloc[0]
             raise EscEvalError(
-                f"score {bad['score']:g} of dialogue {bad['dialogue_id']}, rater {bad['rater']} is not a level: agreement "
+                f"score {bad['score']:g} of dialogue {bad['dialogue_id']}, rater {bad['rater']} is not a "
+                f"level: agreement "
                 "is between single ratings on whole levels, not averages"
             )
         keys = pd.MultiIndex.from_frame(rows[["dialogue_id", "dimension"]])
@@ -147,7 +150,9 @@ def _scores(frame: pd.DataFrame, path: Path, low: int, high: int) -> pd.Series:
     wrong = frame[(numbers.isna() & ~blank) | column.map(lambda x: isinstance(x, bool))]
     if len(wrong):
         row = wrong.iloc[0]
-        raise BadRecord(path, row["_where"], f"score {row['score']!r} is not a number; leave it blank where there is none")
+        raise BadRecord(
+            path, row["_where"], f"score {row['score']!r} is not a number; leave it blank where there is none"
+        )
     outside = frame[(numbers < low) | (numbers > high)]
     if len(outside):
         row = outside.iloc[0]

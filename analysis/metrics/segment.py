@@ -3,7 +3,9 @@
 import re
 
 SEGMENTATION = "each Chinese character one token; other text lower-cased words and numbers; punctuation dropped"
-_TOKEN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]|[^\W_\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+(?:['’][^\W_]+)?")
+_TOKEN = re.compile(
+    r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]|[^\W_\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+(?:['’][^\W_]+)?"
+)
 
 
 def segment(text: str) -> list[str]:

@@ -14,8 +14,10 @@ class Bleu(evaluate.Metric):
         return evaluate.MetricInfo(
             description=__doc__ or "",
             citation="",
-            inputs_description='predictions, references: texts, one reference each',
-            features=datasets.Features({"predictions": datasets.Value("string"), "references": datasets.Value("string")}),
+            inputs_description="predictions, references: texts, one reference each",
+            features=datasets.Features(
+                {"predictions": datasets.Value("string"), "references": datasets.Value("string")}
+            ),
         )
 
     def _compute(self, predictions: list[str], references: list[str]) -> dict[str, object]:  # type: ignore[override]

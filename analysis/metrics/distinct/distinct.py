@@ -2,6 +2,7 @@
 
 import datasets
 import evaluate
+
 from analysis.metrics.segment import segment
 
 
@@ -12,7 +13,7 @@ class Distinct(evaluate.Metric):
         return evaluate.MetricInfo(
             description=__doc__ or "",
             citation="",
-            inputs_description='predictions: texts; n: length of the n-grams (2)',
+            inputs_description="predictions: texts; n: length of the n-grams (2)",
             features=datasets.Features({"predictions": datasets.Value("string")}),
         )
 

@@ -1,19 +1,23 @@
-"""Cosine of the mean last hidden states of two texts under a causal language model (the embedded one by default)."""
+"""Cosine of two texts' mean last hidden states under a causal language model (default: the embedded)."""
 
 import datasets
 import evaluate
+
 from analysis.metrics.language_model import LanguageModel
 
 
 class EmbeddingSimilarity(evaluate.Metric):
-    """Cosine of the mean last hidden states of two texts under a causal language model (the embedded one by default)."""
+    """Cosine of two texts' mean last hidden states under a causal language model (default: the embedded)."""
 
     def _info(self) -> evaluate.MetricInfo:
         return evaluate.MetricInfo(
             description=__doc__ or "",
             citation="",
-            inputs_description='predictions, references: texts, one reference each; model: folder or name of a causal language model',
-            features=datasets.Features({"predictions": datasets.Value("string"), "references": datasets.Value("string")}),
+            inputs_description="predictions, references: texts, one reference each; model: folder or name "
+            "of a causal language model",
+            features=datasets.Features(
+                {"predictions": datasets.Value("string"), "references": datasets.Value("string")}
+            ),
         )
 
     def _compute(  # type: ignore[override]

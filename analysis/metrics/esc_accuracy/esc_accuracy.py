@@ -15,7 +15,7 @@ class EscAccuracy(evaluate.Metric):
         return evaluate.MetricInfo(
             description=__doc__ or "",
             citation="",
-            inputs_description='predictions, references: levels; low, high: ends of the scale (0, 4)',
+            inputs_description="predictions, references: levels; low, high: ends of the scale (0, 4)",
             features=datasets.Features({"predictions": datasets.Value("int32"), "references": datasets.Value("int32")}),
         )
 

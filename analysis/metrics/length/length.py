@@ -2,6 +2,7 @@
 
 import datasets
 import evaluate
+
 from analysis.metrics.segment import segment
 
 
@@ -12,7 +13,7 @@ class Length(evaluate.Metric):
         return evaluate.MetricInfo(
             description=__doc__ or "",
             citation="",
-            inputs_description='predictions: texts',
+            inputs_description="predictions: texts",
             features=datasets.Features({"predictions": datasets.Value("string")}),
         )
 

@@ -2,6 +2,7 @@
 
 import datasets
 import evaluate
+
 from analysis.metrics.language_model import LanguageModel
 
 
@@ -12,7 +13,7 @@ class Perplexity(evaluate.Metric):
         return evaluate.MetricInfo(
             description=__doc__ or "",
             citation="",
-            inputs_description='predictions: texts; model: folder or name of a causal language model',
+            inputs_description="predictions: texts; model: folder or name of a causal language model",
             features=datasets.Features({"predictions": datasets.Value("string")}),
         )
 
