@@ -36,8 +36,8 @@ def human_scores(rows: pd.DataFrame, rule: str = "mean") -> pd.DataFrame:
         rule: ``mean``, ``median`` or ``drop_furthest``.
 
     Returns:
-        Columns ``dialogue_id``, ``dimension``, ``score``, ``raters`` and those of card, model, language, category, group
-        that are there.
+        Columns ``dialogue_id``, ``dimension``, ``score``, ``raters`` and those of card, model, language,
+        category, group, source that are there.
     """
     if rule not in AGGREGATES:
         raise EscEvalError(f"no rule {rule!r} to put raters together; there is {', '.join(AGGREGATES)}")
