@@ -170,7 +170,9 @@ def test_first_and_review_stage(tmp_path: Path) -> None:
     for i in range(20):
         rows.append({"dialogue_id": f"d{i}", "rater": "a", "dimension": "x", "score": i % 4, "stage": "first"})
         change = 1 if i < 5 else 0
-        rows.append({"dialogue_id": f"d{i}", "rater": "b", "dimension": "x", "score": i % 4 + change, "stage": "review"})
+        rows.append(
+            {"dialogue_id": f"d{i}", "rater": "b", "dimension": "x", "score": i % 4 + change, "stage": "review"}
+        )
     report = agreement_report(read_table([write_table(tmp_path / "r.csv", rows)]), BOOT)
     change = report.data["stages"]["first -> review"]["x"]
     assert change["changed"].value == pytest.approx(0.25)
