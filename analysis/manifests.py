@@ -61,7 +61,8 @@ def read_manifest(path: Path) -> Manifest:
     found = digest({"scheme": scheme, "seed": seed, "splits": content["splits"]})
     if found != stated:
         raise EscEvalError(
-            f"{path}: its ids have sha256 {found[:16]}, but it states {str(stated)[:16]}: the file was changed after it "
+            f"{path}: its ids have sha256 {found[:16]}, but it states {str(stated)[:16]}: the file was "
+            f"changed after it "
             "was made. Make it again with the dataset builder."
         )
     return Manifest(scheme, seed, stated, ids, content.get("leaks", []))

@@ -87,7 +87,7 @@ def simulate_power(
         simulations: Studies.
         rng: Source of randomness.
         same_raters: Both dialogues of a card go to the same raters, so that severity cancels; else to others.
-    """  # fmt: skip
+    """
     shape = (simulations, cards)
     gap = difference + rng.normal(0, np.sqrt(2 * parts.interaction), shape)
     noise = rng.choice(parts.residuals, size=(2, *shape, raters)).mean(-1)

@@ -193,8 +193,16 @@ def ratings_of(tmp_path: Path, models: int = 4, cards: int = 30) -> tuple[Path, 
             name = f"{card}-{model}"
             for rater in range(2):
                 score = int(np.clip(round(quality + rng.normal(0, 0.5)), 0, 4))
-                rows.append({"dialogue_id": name, "rater": rater, "dimension": "empathy", "score": score,
-                             "card": card, "model": f"m{model}"})  # fmt: skip
+                rows.append(
+                    {
+                        "dialogue_id": name,
+                        "rater": rater,
+                        "dimension": "empathy",
+                        "score": score,
+                        "card": card,
+                        "model": f"m{model}",
+                    }
+                )
             metrics.append({"dialogue_id": name, "good": quality + rng.normal(0, 0.3), "bad": rng.normal()})
     return write_table(tmp_path / "ratings.csv", rows), write_table(tmp_path / "metrics.csv", metrics)
 

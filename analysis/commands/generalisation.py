@@ -92,24 +92,36 @@ def generalisation_report(
                     column,
                     boot,
                     lengths,
-                )  # fmt: skip
+                )
                 for d, rows in parts.items()
                 if len(rows) and (d == "pooled" or d in set(guesses["dimension"]))
             }
         schemes[manifest.scheme] = {
-            "seed": manifest.seed, "sha256": manifest.sha256, "test_rows": len(test), "shared": shared,
-            "leaks": manifest.leaks, "scorers": scorers,
-        }  # fmt: skip
+            "seed": manifest.seed,
+            "sha256": manifest.sha256,
+            "test_rows": len(test),
+            "shared": shared,
+            "leaks": manifest.leaks,
+            "scorers": scorers,
+        }
     _add_drops(schemes)
     if RANDOM not in schemes:
         notes.append(f"Drop: not computed, no manifest of the scheme {RANDOM!r}.")
     made_of = digest({"labels": labels.sha256, **{f"predictions {k}": t.sha256 for k, t in predictions.items()}})
-    sign = report_signature("generalisation", made_of, boot, cluster=column,
-                            manifests=",".join(f"{m.scheme}@{m.sha256[:8]}" for m in manifests))  # fmt: skip
+    sign = report_signature(
+        "generalisation",
+        made_of,
+        boot,
+        cluster=column,
+        manifests=",".join(f"{m.scheme}@{m.sha256[:8]}" for m in manifests),
+    )
     notes += undefined_notes(
-        {f"{s}, {n}, pooled": {k: m for k, m in by["pooled"].items() if isinstance(m, Measure)}
-         for s, found in schemes.items() for n, by in found["scorers"].items()}
-    )  # fmt: skip
+        {
+            f"{s}, {n}, pooled": {k: m for k, m in by["pooled"].items() if isinstance(m, Measure)}
+            for s, found in schemes.items()
+            for n, by in found["scorers"].items()
+        }
+    )
     return Report("generalisation", {"schemes": schemes}, _tables(schemes), notes, sign)
 
 
@@ -117,7 +129,8 @@ def _flags(
     manifest: Manifest, shared: Mapping[str, Mapping[str, float | int]], trained_on: frozenset[str], test: set[str]
 ) -> list[str]:
     said = [
-        f"{manifest.scheme}: {facet} shared by train and test: {found['values']} values, {found['share']:.0%} of test rows."
+        f"{manifest.scheme}: {facet} shared by train and test: {found['values']} values, "
+        f"{found['share']:.0%} of test rows."
         for facet, found in shared.items()
         if found["values"]
     ]
@@ -151,13 +164,25 @@ def _tables(schemes: dict[str, Any]) -> list[Table]:
                 rows.append([scheme, 0, *([None] * (len(shown) + 3))])
                 continue
             drops = health.get("drop_from_random_rows", {})
-            rows.append([scheme, health["accuracy"].n, *(health[k] for k in shown),
-                         health["baselines"]["majority"]["accuracy"], drops.get("accuracy"),
-                         drops.get("quadratic_kappa")])  # fmt: skip
-        tables.append(Table(
-            f"{name} under each split, all dimensions", ["split", "n", *(STATISTICS[k] for k in shown), "majority ACC",
-                                                         "drop of ACC", "drop of kappa"], rows, 3,
-            f"drop: {RANDOM} less this split (MOVER interval)"))  # fmt: skip
+            rows.append(
+                [
+                    scheme,
+                    health["accuracy"].n,
+                    *(health[k] for k in shown),
+                    health["baselines"]["majority"]["accuracy"],
+                    drops.get("accuracy"),
+                    drops.get("quadratic_kappa"),
+                ]
+            )
+        tables.append(
+            Table(
+                f"{name} under each split, all dimensions",
+                ["split", "n", *(STATISTICS[k] for k in shown), "majority ACC", "drop of ACC", "drop of kappa"],
+                rows,
+                3,
+                f"drop: {RANDOM} less this split (MOVER interval)",
+            )
+        )
     facets = list(dict.fromkeys(f for found in schemes.values() for f in found["shared"]))
     rows = [[s, *(found["shared"].get(f, {}).get("share") for f in facets)] for s, found in schemes.items()]
     tables.append(Table("Share of test rows whose ... occurs in train", ["split", *facets], rows, 2))

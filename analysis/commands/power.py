@@ -61,34 +61,61 @@ def power_report(
                 share = simulate_power(parts, difference, n, r, simulations, rng, same_raters=same_raters)
                 half = 1.96 * np.sqrt(max(share * (1 - share), 1 / simulations) / simulations)
                 found = Measure(share, max(0.0, share - half), min(1.0, share + half), simulations)
-                grid.append({"difference": difference, "raters": r, "cards": n, "dialogues": 2 * n,
-                             "ratings": 2 * n * r, "power": found})  # fmt: skip
+                grid.append(
+                    {
+                        "difference": difference,
+                        "raters": r,
+                        "cards": n,
+                        "dialogues": 2 * n,
+                        "ratings": 2 * n * r,
+                        "power": found,
+                    }
+                )
     needed = [
-        {"difference": d, "raters": r, "cards": (n := cards_needed(parts, d, r, same_raters=same_raters)),
-         "dialogues": 2 * n, "ratings": 2 * n * r}
-        for d in differences for r in raters
-    ]  # fmt: skip
+        {
+            "difference": d,
+            "raters": r,
+            "cards": (n := cards_needed(parts, d, r, same_raters=same_raters)),
+            "dialogues": 2 * n,
+            "ratings": 2 * n * r,
+        }
+        for d in differences
+        for r in raters
+    ]
     what = dimension or "average"
     tables = [
-        Table(f"Power to tell two models apart ({what})", ["difference", "raters", "cards", "ratings", "power"],
-              [[g["difference"], g["raters"], g["cards"], g["ratings"], g["power"]] for g in grid], 2,
-              "share of simulated studies with p < .05, paired t-test over cards"),
-        Table(f"Cards for {TARGET:.0%} power ({what})", ["difference", "raters", "cards", "dialogues", "ratings"],
-              [[n["difference"], n["raters"], n["cards"], n["dialogues"], n["ratings"]] for n in needed], 2,
-              "dialogues and ratings: of both models"),
-    ]  # fmt: skip
+        Table(
+            f"Power to tell two models apart ({what})",
+            ["difference", "raters", "cards", "ratings", "power"],
+            [[g["difference"], g["raters"], g["cards"], g["ratings"], g["power"]] for g in grid],
+            2,
+            "share of simulated studies with p < .05, paired t-test over cards",
+        ),
+        Table(
+            f"Cards for {TARGET:.0%} power ({what})",
+            ["difference", "raters", "cards", "dialogues", "ratings"],
+            [[n["difference"], n["raters"], n["cards"], n["dialogues"], n["ratings"]] for n in needed],
+            2,
+            "dialogues and ratings: of both models",
+        ),
+    ]
     data = {
-        "dimension": what, "power": grid, "needed": needed,
+        "dimension": what,
+        "power": grid,
+        "needed": needed,
         "components": {"model_by_card": parts.interaction, "rater_severity": parts.severity, "error": parts.error},
-    }  # fmt: skip
+    }
     notes = [
-        f"Variances in points squared: model x card {parts.interaction:.1f}, single rating {parts.error:.1f}, severity of "
+        f"Variances in points squared: model x card {parts.interaction:.1f}, single rating "
+        f"{parts.error:.1f}, severity of "
         f"raters {parts.severity:.1f} ({parts.raters} raters).",
-        "Both dialogues of a card go to the same raters, so severity cancels." if same_raters
+        "Both dialogues of a card go to the same raters, so severity cancels."
+        if same_raters
         else "The two dialogues of a card go to different raters, so severity counts as error.",
-    ]  # fmt: skip
-    sign = report_signature("power", table.sha256, dimension=what, simulations=simulations, seed=seed,
-                            same_raters=same_raters)  # fmt: skip
+    ]
+    sign = report_signature(
+        "power", table.sha256, dimension=what, simulations=simulations, seed=seed, same_raters=same_raters
+    )
     return Report("power", data, tables, notes, sign)
 
 
@@ -102,8 +129,19 @@ def plan_report(
     load = plan.groupby("rater").agg(dialogues=("card", "size"), shared=("overlap", "sum"))
     rows = [[r, int(v["dialogues"]), int(v["shared"])] for r, v in load.iterrows()]
     data = {"raters": {r: {"dialogues": d, "shared": s} for r, d, s in rows}, "rows": len(plan), "file": str(out)}
-    notes = [f"{len(plan)} assignments of {len(cards)} cards x {len(models)} models in {out}; {overlap:.0%} of the cards "
-             f"go to {per_dialogue} raters, the rest to one."]  # fmt: skip
-    sign = report_signature("plan", "none", cards=len(cards), models=len(models), raters=len(raters),
-                            per_dialogue=per_dialogue, overlap=overlap, seed=seed)  # fmt: skip
+    notes = [
+        f"{len(plan)} assignments of {len(cards)} cards x {len(models)} models in {out}; {overlap:.0%} "
+        f"of the cards "
+        f"go to {per_dialogue} raters, the rest to one."
+    ]
+    sign = report_signature(
+        "plan",
+        "none",
+        cards=len(cards),
+        models=len(models),
+        raters=len(raters),
+        per_dialogue=per_dialogue,
+        overlap=overlap,
+        seed=seed,
+    )
     return Report("plan", data, [Table("Annotation plan", ["rater", "dialogues", "of them shared"], rows)], notes, sign)
