@@ -59,15 +59,25 @@ def fit(printed: Decimal, n: int, factor: int) -> Fit:
 
 
 def fitting_sizes(printed: Sequence[Decimal], sizes: Sequence[int]) -> list[tuple[int, int, int]]:
-    """How many printed percentages each number of items can give.
+    """How many printed percentages each number of items can give; the same rules as ``fit``, in whole numbers.
 
     Returns:
         (figures that fit by rounding or cutting off, figures that fit by rounding, size), best first.
     """
-    rows = []
-    for n in sizes:
-        fits = [fit(value, n, 100) for value in printed]
-        rows.append((sum(f.possible for f in fits), sum(f.rounded is not None for f in fits), n))
+    n = np.asarray(sizes, dtype=np.int64)
+    possible, rounded = np.zeros(len(n), dtype=int), np.zeros(len(n), dtype=int)
+    for value in printed:
+        scale = 10 ** -int(value.as_tuple().exponent)
+        digits = int(value * scale)
+        guess = (2 * digits * n + 100 * scale) // (200 * scale)
+        by_rounding, by_cutting = np.zeros(len(n), dtype=bool), np.zeros(len(n), dtype=bool)
+        for k in (guess - 1, guess, guess + 1):
+            exact = k * 100 * scale
+            by_rounding |= (k >= 0) & ((2 * exact + n) // (2 * n) == digits)
+            by_cutting |= (k >= 0) & (exact // n == digits)
+        possible += by_rounding | by_cutting
+        rounded += by_rounding
+    rows = [(int(a), int(b), int(size)) for a, b, size in zip(possible, rounded, n, strict=True)]
     return sorted(rows, key=lambda r: (-r[0], -r[1], r[2]))
 
 
@@ -91,7 +101,12 @@ def constant_bounds(means: Sequence[float], levels: Sequence[int], within: int =
 
 
 def _extreme(cost: Array, levels: Sequence[int], mean: float) -> float:
-    return float(_solve(cost, np.array([np.ones(len(levels)), levels], dtype=float), np.array([1.0, mean])))
+    """Least expected cost over distributions with this mean: it is reached on one or two levels."""
+    below = [(x, c) for x, c in zip(levels, cost, strict=True) if x <= mean]
+    above = [(x, c) for x, c in zip(levels, cost, strict=True) if x >= mean]
+    if not below or not above:
+        raise ValueError(f"no distribution on {list(levels)} has the mean {mean}")
+    return min(c if x == y else c + (d - c) * (mean - x) / (y - x) for x, c in below for y, d in above)
 
 
 def _solve(cost: Array, equal: Array, right: Array, above: Array | None = None, bound: Array | None = None) -> float:

@@ -45,7 +45,7 @@ def components(rows: pd.DataFrame) -> Components:
     """
     cell = rows.groupby(["card", "model"])["score"].agg(["mean", "size"]).reset_index()
     wide = cell.pivot(index="card", columns="model", values="mean")
-    if (wide.notna().sum(1) >= 2).sum() < 2:
+    if (wide.notna().sum(axis=1) >= 2).sum() < 2:
         raise EscEvalError("power needs two models or more that played two or more of the same cards")
     within = rows["score"] - rows.groupby("dialogue_id")["score"].transform("mean")
     sizes = rows.groupby("dialogue_id")["score"].transform("size")

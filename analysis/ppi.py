@@ -35,12 +35,10 @@ class PredictionPowered:
     saved: float
 
 
-def _variance(influence: np.ndarray, cluster: np.ndarray) -> tuple[float, int]:
-    """Cluster-robust variance of a sum of influences, and the number of clusters."""
+def _variance(influence: np.ndarray, cluster: np.ndarray, labelled: int) -> float:
+    """Cluster-robust variance of a sum of influences, with the small-sample factor of the labelled clusters."""
     _, code = np.unique(cluster, return_inverse=True)
-    sums = np.bincount(code, weights=influence)
-    k = len(sums)
-    return float((sums**2).sum() * k / (k - 1)) if k > 1 else float("nan"), k
+    return float((np.bincount(code, weights=influence) ** 2).sum() * labelled / (labelled - 1))
 
 
 def ppi_mean(
@@ -96,12 +94,11 @@ def ppi_mean(
         _, code = np.unique(cluster, return_inverse=True)
         u, v = (np.bincount(code, weights=w) for w in (from_human, from_predictions))
         power = float(np.clip(-(u @ v) / (v @ v), 0.0, 1.0)) if v @ v > 1e-18 else 0.0
-    variance, _ = _variance(from_human + power * from_predictions, cluster)
-    classical, _ = _variance((y - y.mean()) / n, a)
-    quantile = float(stats.t.ppf((1 + confidence) / 2, len(np.unique(a)) - 1))
+    k = len(np.unique(a))
+    variance = _variance(from_human + power * from_predictions, cluster, k)
+    classical = _variance((y - y.mean()) / n, a, k)
+    quantile = float(stats.t.ppf((1 + confidence) / 2, k - 1))
     value = float(y.mean() + power * (g.mean() - f.mean()))
-    half, plain = quantile * np.sqrt(variance), quantile * np.sqrt(classical)
+    half, plain = quantile * float(np.sqrt(variance)), quantile * float(np.sqrt(classical))
     saved = n * (classical / variance - 1) if variance > 0 else float("inf")
-    return PredictionPowered(
-        value, value - half, value + half, power, n, extra, 2 * float(plain), 2 * float(half), float(saved)
-    )
+    return PredictionPowered(value, value - half, value + half, power, n, extra, 2 * plain, 2 * half, float(saved))
