@@ -199,6 +199,9 @@ def read_table(paths: Sequence[Path], scale: tuple[int, int] = (0, 4), dialogues
         filled = frame[column].notna() & (frame[column].astype(str) != "")
         frame[column] = frame[column].astype(str).where(filled, None)
     _refuse_duplicates(frame)
+    for folder in paths:
+        if folder.is_dir() and any(folder.glob("dialogues/*.parquet")):
+            frame = _with_columns(frame, _built(folder))
     if dialogues:
         frame = _join(frame, dialogues)
     dimensions = tuple(dict.fromkeys(frame["dimension"]))
@@ -228,6 +231,21 @@ def _join(frame: pd.DataFrame, paths: Sequence[Path]) -> pd.DataFrame:
     unknown = sorted(set(frame["dialogue_id"]) - set(known.index))
     if unknown:
         raise EscEvalError(f"{len(unknown)} rated dialogues are not in {', '.join(map(str, paths))}, e.g. {unknown[0]}")
+    return _with_columns(frame, known)
+
+
+def _built(folder: Path) -> pd.DataFrame:
+    """Card, model, language, category and source of each dialogue of a folder that the dataset builder made."""
+    talks = pd.concat([pd.read_parquet(f) for f in sorted(folder.glob("dialogues/*.parquet"))], ignore_index=True)
+    known = talks.rename(columns={"id": "dialogue_id", **ALIASES}).set_index("dialogue_id")
+    known = known[[c for c in ("card", "model", "language", "category") if c in known]]
+    cards = [pd.read_parquet(f) for f in sorted(folder.glob("role_cards/*.parquet"))]
+    if cards and "card" in known:
+        known["source"] = known["card"].map(pd.concat(cards).set_index("id")["source"])
+    return known
+
+
+def _with_columns(frame: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
     for column in known:
         values = frame["dialogue_id"].map(known[column])
         frame[column] = frame[column].where(frame[column].notna(), values) if column in frame else values

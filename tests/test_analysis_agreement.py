@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from analysis_support import orders, rate, table_rows, write_table
+from analysis_support import orders, public, rate, table_rows, write_table
 from typer.testing import CliRunner
 
 from analysis.agreement import COEFFICIENTS, agreement
@@ -233,6 +233,44 @@ def test_bad_rows_are_named(tmp_path: Path, change: dict[str, object], words: li
     with pytest.raises(EscEvalError) as error:
         read_table([path])
     assert all(word in str(error.value) for word in [str(path), *words])
+
+
+def test_a_folder_of_the_dataset_builder_brings_card_model_and_source(tmp_path: Path) -> None:
+    for name, frame in {
+        "annotations": pd.DataFrame(table_rows(np.array([[1, 2], [3, 4.0]]))).assign(stage=None),
+        "dialogues": pd.DataFrame({"id": ["d0", "d1"], "card_id": ["a", "b"], "supporter": "m", "language": "en"}),
+        "role_cards": pd.DataFrame({"id": ["a", "b"], "source": ["ESconv", "MHP"]}),
+    }.items():
+        (tmp_path / name).mkdir()
+        frame.to_parquet(tmp_path / name / "test-00000-of-00001.parquet")
+    table = read_table([tmp_path])
+    assert table.clusters() == "card"
+    assert table.frame.drop_duplicates("dialogue_id")[["card", "model", "source"]].to_numpy().tolist() == [
+        ["a", "m", "ESconv"],
+        ["b", "m", "MHP"],
+    ]
+
+
+@pytest.mark.shared_data
+def test_official_and_third_party_scores_are_read_and_minus_one_is_missing() -> None:
+    official = read_table([public("esc_eval_official", "score", "llama3_en.json")])
+    assert official.raters == ("ESC-RANK",)
+    assert len(official.frame) == 21
+    other = read_table([public("third_party_runs", "OnlyHero5_ESC_demo", "scores_baseline_en.json")])
+    assert other.frame["score"].isna().any()
+    assert other.frame["score"].min() >= 0
+    alpha = agreement_report(official, BOOT).data["dimensions"]["fluency"]["krippendorff_alpha_ordinal"]
+    assert "one rater only" in alpha.undefined
+
+
+def test_draws_equal_the_library_on_the_drawn_tables() -> None:
+    from benchmarks.agreement import CARDS, alpha_only, loop, synthetic, with_cards
+    from esc_eval.uncertainty import draw_weights
+
+    matrix = synthetic(np.random.default_rng(0), 1400)
+    weights = draw_weights(CARDS, 100, np.random.default_rng(4))
+    ours = alpha_only(with_cards(matrix), Bootstrap(draws=100, seed=4))
+    assert ours[:5] == pytest.approx(loop(matrix, weights[:5]))
 
 
 def test_half_points_are_no_levels(tmp_path: Path) -> None:

@@ -125,8 +125,10 @@ def agreement_report(
             stage=stage,
         ),
     )
+    without = int(table.frame["stage"].isna().sum()) if stages else 0
     report.notes = [
         *_scope(table, chosen, column, stage, boot),
+        *([f"{without} rows without a stage are left out."] if without else []),
         *undefined_notes(dimensions),
         *people.notes,
         *undefined_notes(people.raters),
