@@ -81,12 +81,14 @@ def means(board: Board, boot: Bootstrap) -> tuple[dict[str, dict[str, Measure]],
     return out, {c: (one["mean"][i], many["mean"][:, i]) for i, c in enumerate(board.columns)}
 
 
-def rank_intervals(value: Array, draws: Array, boot: Bootstrap) -> list[tuple[int, int, int]]:
-    """Rank (1 = best) of each model with the interval of its rank over draws."""
+def rank_intervals(value: Array, draws: Array, boot: Bootstrap, cards: int) -> list[tuple[int, int | None, int | None]]:
+    """Rank (1 = best) of each model with the interval of its rank over draws; no interval from a single card."""
 
     def ranks(v: Array) -> Array:
         return 1 + (v[..., None, :] > v[..., :, None]).sum(-1)
 
+    if cards < 2:
+        return [(int(r), None, None) for r in ranks(value)]
     tail = (1 - boot.confidence) / 2
     drawn = ranks(draws)
     low, high = np.quantile(drawn, [tail, 1 - tail], axis=0, method="closest_observation")

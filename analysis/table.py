@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.counts import Ratings
+from analysis.parquet import read_parquet
 from esc_eval.errors import BadRecord, EscEvalError
 from esc_eval.files import read_dialogues, read_ratings
 
@@ -66,6 +67,30 @@ class RatingsTable:
             raise EscEvalError(f"cannot cluster by {column!r}: not every row has one")
         return column
 
+    def of_kind(self, kind: str) -> "RatingsTable":
+        """Rows by people ("human") or by models ("model"), where the table tells them apart and holds both."""
+        if "rater_kind" not in self.frame or not {"human", "model"} <= set(self.frame["rater_kind"].dropna()):
+            return self
+        return self.replaced(self.frame[self.frame["rater_kind"] == kind])
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Stages of rating, "first" before "review", others in order of appearance."""
+        if "stage" not in self.frame:
+            return ()
+        found = tuple(dict.fromkeys(self.frame["stage"].dropna()))
+        return tuple(sorted(found, key=lambda s: ("first", "review").index(s) if s in ("first", "review") else 1))
+
+    def final(self) -> "RatingsTable":
+        """People's last word: rows by people, and of each dialogue and dimension those of its latest scored stage."""
+        people = self.of_kind("human")
+        if len(people.stages) < 2:
+            return people
+        scored = people.scored()
+        place = scored["stage"].map({name: i for i, name in enumerate(people.stages)}).fillna(-1)
+        latest = place.groupby([scored["dialogue_id"], scored["dimension"]]).transform("max")
+        return people.replaced(scored[place == latest])
+
     def replaced(self, frame: pd.DataFrame) -> "RatingsTable":
         """The same table with other rows."""
         return RatingsTable(frame, self.dimensions, self.low, self.high, self.sha256)
@@ -102,7 +127,7 @@ def raw_rows(path: Path) -> pd.DataFrame:
         files = sorted(f for pattern in ("*.parquet", "annotations/*.parquet") for f in path.glob(pattern))
         if not files:
             raise EscEvalError(f"{path}: no .parquet files in this folder. Known formats: {FORMATS}")
-        frames = [pd.read_parquet(file).assign(_where=lambda f: [f"row {i}" for i in range(len(f))]) for file in files]
+        frames = [read_parquet(file).assign(_where=lambda f: [f"row {i}" for i in range(len(f))]) for file in files]
         return pd.concat(frames, ignore_index=True)
     if path.suffix in (".csv", ".tsv"):
         separator = "\t" if path.suffix == ".tsv" else ","
@@ -112,7 +137,7 @@ def raw_rows(path: Path) -> pd.DataFrame:
             raise EscEvalError(f"{path}: not readable as CSV: {error}") from error
         return frame.assign(_where=[f"line {i + 2}" for i in range(len(frame))])
     if path.suffix == ".parquet":
-        frame = pd.read_parquet(path)
+        frame = read_parquet(path)
         return frame.assign(_where=[f"row {i}" for i in range(len(frame))])
     if path.suffix == ".jsonl":
         records = []
@@ -236,10 +261,10 @@ def _join(frame: pd.DataFrame, paths: Sequence[Path]) -> pd.DataFrame:
 
 def _built(folder: Path) -> pd.DataFrame:
     """Card, model, language, category and source of each dialogue of a folder that the dataset builder made."""
-    talks = pd.concat([pd.read_parquet(f) for f in sorted(folder.glob("dialogues/*.parquet"))], ignore_index=True)
+    talks = pd.concat([read_parquet(f) for f in sorted(folder.glob("dialogues/*.parquet"))], ignore_index=True)
     known = talks.rename(columns={"id": "dialogue_id", **ALIASES}).set_index("dialogue_id")
     known = known[[c for c in ("card", "model", "language", "category") if c in known]]
-    cards = [pd.read_parquet(f) for f in sorted(folder.glob("role_cards/*.parquet"))]
+    cards = [read_parquet(f) for f in sorted(folder.glob("role_cards/*.parquet"))]
     if cards and "card" in known:
         known["source"] = known["card"].map(pd.concat(cards).set_index("id")["source"])
     return known

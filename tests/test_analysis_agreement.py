@@ -251,6 +251,17 @@ def test_a_folder_of_the_dataset_builder_brings_card_model_and_source(tmp_path: 
     ]
 
 
+def test_class_labels_of_a_parquet_file_come_back_as_names(tmp_path: Path) -> None:
+    from datasets import ClassLabel, Dataset, Features, Value
+
+    rows = table_rows(np.array([[1, 2], [3, 4.0]]), "empathy")
+    features = {name: Value("string") for name in ("dialogue_id", "rater")} | {"score": Value("int8")}
+    labels = Features({**features, "dimension": ClassLabel(names=["fluency", "empathy"])})
+    path = tmp_path / "r.parquet"
+    Dataset.from_list(rows, features=labels).to_parquet(path)
+    assert read_table([path]).dimensions == ("empathy",)
+
+
 @pytest.mark.shared_data
 def test_official_and_third_party_scores_are_read_and_minus_one_is_missing() -> None:
     official = read_table([public("esc_eval_official", "score", "llama3_en.json")])

@@ -80,9 +80,20 @@ def test_paired_differences_use_shared_cards_and_agree_with_the_t_test(tmp_path:
     assert (row["difference"].low, row["difference"].high) == pytest.approx((low, high), abs=0.8)
 
 
+def test_a_board_is_of_people_and_of_their_last_word(tmp_path: Path) -> None:
+    rows = []
+    for card in range(4):
+        base = {"dialogue_id": f"d{card}", "dimension": "overall", "card": card, "model": "m"}
+        rows.append({**base, "rater": "p", "rater_kind": "human", "stage": "first", "score": 1})
+        rows.append({**base, "rater": "q", "rater_kind": "human", "stage": "review", "score": 2 if card < 2 else ""})
+        rows.append({**base, "rater": "judge", "rater_kind": "model", "stage": "", "score": 4})
+    report = leaderboard_report(read_table([write_table(tmp_path / "r.csv", rows)]), BOOT, flips=99)
+    assert report.data["boards"]["all"]["models"]["m"]["scores"]["overall"].value == pytest.approx(1.5 * 25)
+
+
 def test_ties_share_a_rank() -> None:
     draws = np.tile([3.0, 3.0, 1.0], (200, 1))
-    assert rank_intervals(np.array([3.0, 3.0, 1.0]), draws, BOOT) == [(1, 1, 1), (1, 1, 1), (3, 3, 3)]
+    assert rank_intervals(np.array([3.0, 3.0, 1.0]), draws, BOOT, 9) == [(1, 1, 1), (1, 1, 1), (3, 3, 3)]
 
 
 def test_cannot_be_told_apart_is_not_transitive() -> None:

@@ -33,7 +33,7 @@ def choose_stage(table: RatingsTable, stage: str | None) -> tuple[RatingsTable, 
         if stage is not None:
             raise EscEvalError(f"--stage {stage}: the table has no column 'stage'")
         return table, (), None
-    stages = tuple(dict.fromkeys(table.frame["stage"].dropna()))
+    stages = table.stages
     chosen = stages[0] if stage is None else stage
     if chosen not in stages:
         raise EscEvalError(f"--stage {chosen}: the table has stages {', '.join(stages)}")

@@ -65,6 +65,7 @@ def correlation_report(
         rule: How raters of one dialogue are put together.
         permutations: Permutations of the difference test.
     """
+    table = table.final()
     column = table.clusters(cluster)
     human = human_scores(table.scored(), rule)
     if average != "none" and average not in human:

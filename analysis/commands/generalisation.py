@@ -65,6 +65,8 @@ def generalisation_report(
     """
     if not predictions and not dialogues:
         raise EscEvalError("nothing to evaluate: give --predictions, or --dialogues for the reference scorer")
+    labels = labels.final()
+    predictions = {scheme: guesses.of_kind("model") for scheme, guesses in predictions.items()}
     column = labels.clusters(cluster)
     lengths = {d.id: sum(len(t.text) for t in d.turns if t.role == "supporter") for d in dialogues} or None
     schemes: dict[str, Any] = {}

@@ -43,6 +43,7 @@ def leaderboard_report(
         cluster: Column of the role card; default ``card``, else every dialogue is a card of its own.
         flips: Sign flips of the permutation test.
     """
+    table = table.final()
     if not table.has("model"):
         raise EscEvalError("a leaderboard needs a column 'model' in every row (or --dialogues, which name it)")
     column = table.clusters(cluster)
@@ -103,7 +104,7 @@ def _board(
     scores, draws = means(board, boot)
     column = board.columns[-1]
     value, drawn = draws[column]
-    ranks = rank_intervals(np.nan_to_num(value, nan=-np.inf), np.nan_to_num(drawn, nan=-np.inf), boot)
+    ranks = rank_intervals(np.nan_to_num(value, nan=-np.inf), np.nan_to_num(drawn, nan=-np.inf), boot, len(board.cards))
     order = [board.models[i] for i in np.argsort(-np.nan_to_num(value, nan=-np.inf), kind="stable")]
     differences = paired_differences(board, boot, flips)
     runs = indistinguishable(order, differences[column])
@@ -119,10 +120,7 @@ def _board(
     }
     title = "" if language == ALL else f", {language}"
     by_model = dict(zip(board.models, ranks, strict=True))
-    rows = [
-        [m, f"{by_model[m][0]} [{by_model[m][1]}, {by_model[m][2]}]", *(scores[m][c] for c in board.columns)]
-        for m in order
-    ]
+    rows = [[m, _rank(*by_model[m]), *(scores[m][c] for c in board.columns)] for m in order]
     tables = [Table(f"Leaderboard{title}", ["model", "rank", *board.columns], rows, 2, f"ranked by {column}")]
     shown = [
         [f"{r['first']} - {r['second']}", r["difference"].n, r["difference"], r["p_holm"]] for r in differences[column]
@@ -143,6 +141,10 @@ def _board(
     else:
         notes.append(f"Gap to a human supporter{title}: no rows of model {human!r}.")
     return data, tables, notes + undefined_notes(scores)
+
+
+def _rank(value: int, low: int | None, high: int | None) -> str:
+    return f"{value}" if low is None else f"{value} [{low}, {high}]"
 
 
 def _other(row: Mapping[str, Any], human: str) -> str:
@@ -245,6 +247,7 @@ def _mixed(
 def _powered(
     rows: pd.DataFrame, predictions: RatingsTable, points: float, boot: Bootstrap, cluster: str
 ) -> tuple[dict[str, Any], Table]:
+    predictions = predictions.of_kind("model")
     if len(predictions.raters) != 1:
         raise EscEvalError(
             f"predictions by {len(predictions.raters)} scorers ({', '.join(predictions.raters)}): "

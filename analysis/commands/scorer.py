@@ -65,7 +65,7 @@ def dimension_health(
         guess = length_baseline(rows["dialogue_id"].map(lengths).to_numpy(dtype=float), label, code)
         if guess is not None:
             blocks["length"] = (_cells(code, len(names), label * q + guess, q * q), (q, q))
-    if "probabilities" in rows and rows["probabilities"].notna().all():
+    if "probabilities" in rows and rows["probabilities"].map(_is_distribution).all():
         blocks |= _probability_blocks(rows, label, code, len(names), table)
     statistic = health_statistic(table.levels, majority, int(np.argmax(near)), "length" in blocks)
     one, many = ClusterTables.build(blocks).draw(statistic, boot)
@@ -83,6 +83,10 @@ def dimension_health(
     out["accuracy_unscored_wrong"] = float(figures["accuracy"].value or 0) * (1 - matched.unscored / matched.predicted)
     out["verdict"] = verdict(figures, out["gain_over_majority"], float(one["modal_share"]))
     return out
+
+
+def _is_distribution(value: object) -> bool:
+    return isinstance(value, list | tuple | np.ndarray) and len(value) > 0
 
 
 def _cells(code: np.ndarray, clusters: int, columns: np.ndarray, width: int) -> sparse.csr_array:
@@ -150,6 +154,8 @@ def scorer_report(
         dialogues: The dialogues, for the length-only baseline.
     """
     scorers: dict[str, dict[str, Any]] = {}
+    predictions = predictions.of_kind("model")
+    labels = None if labels is None else labels.final()
     notes: list[str] = []
     lengths = {d.id: sum(len(t.text) for t in d.turns if t.role == "supporter") for d in dialogues} or None
     column = None
