@@ -81,7 +81,7 @@ def test_a_scorer_that_knows_the_models_drops_on_a_new_model(tmp_path: Path) -> 
     unseen = schemes["model-disjoint"]["scorers"][REFERENCE]["pooled"]
     assert random["accuracy"].value > 0.7
     assert unseen["drop_from_random_rows"]["accuracy"].low > 0.2
-    assert random["drop_from_random_rows"]["accuracy"].value == 0
+    assert "drop_from_random_rows" not in random
     assert "majority" in unseen["baselines"]
 
 
