@@ -170,6 +170,11 @@ class Report:
                 raise EscEvalError(f"{path}: cannot be written: {error}") from error
 
 
+def plural(cluster: str) -> str:
+    """What is drawn, in words."""
+    return "dialogues" if cluster == "dialogue_id" else f"{cluster}s"
+
+
 def shown_p(value: float | None) -> P | None:
     """A p-value as a cell."""
     return None if value is None else P(value)
