@@ -133,3 +133,9 @@ def corrections() -> list[Correction]:
     if unknown := sorted({row["field"] for row in table} - set(FIELDS)):
         raise EscEvalError(f"decisions/corrections.csv: unknown field {unknown[0]!r}; known: {', '.join(FIELDS)}")
     return [Correction(row["card_id"], row["field"], row["value"] or None) for row in table]
+
+
+@cache
+def model_groups() -> dict[str, str]:
+    """closed, open or domain, by the name of a supporter; others have none."""
+    return {row["model"]: row["group"] for row in rows("model_groups.csv")}

@@ -1,0 +1,260 @@
+"""One build: inputs to rows, rows to a folder that ``load_dataset`` opens."""
+
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import as_file, files
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+from dataset_builder import annotations, card, croissant, dialogues, manifest, parquet, role_cards, splits
+from dataset_builder.overlap import Containment
+from dataset_builder.personal_data import Masker
+from dataset_builder.sources import SOURCES, parse_file, source_files
+from dataset_builder.sources.common import Reject, SourceConversation, file_sha256
+from dataset_builder.tables import TABLES
+from esc_eval.errors import EscEvalError
+from esc_eval.schema import duplicates
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a build is made from. Without official files, sources, cards, runs and annotations it is the sample.
+
+    Attributes:
+        official: A checkout of the official repository.
+        sources: A folder with one sub-folder for each source that is held.
+        runs: Run folders of ours, or folders of files in the official format.
+        annotations: Files of ratings.
+        cards: Files of further role cards, as ``roles export`` writes them.
+        tiers: CSV of proposed or confirmed leaves of the taxonomy.
+        license: Of the user's own dialogues and annotations.
+        public: Leave text out that may not be re-hosted.
+        seed: Of the splits.
+    """
+
+    official: Path | None = None
+    sources: Path | None = None
+    runs: Sequence[Path] = ()
+    annotations: Sequence[Path] = ()
+    cards: Sequence[Path] = ()
+    tiers: Path | None = None
+    license: str = "CC-BY-4.0"
+    public: bool = False
+    seed: int = 0
+
+    @property
+    def sample(self) -> bool:
+        """Whether nothing was given to build from."""
+        return not (self.official or self.sources or self.runs or self.annotations or self.cards)
+
+
+@dataclass
+class Tally:
+    """Records of one source: those that were used, and rejects."""
+
+    conversations: int = 0
+    rejects: int = 0
+    files: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """For the manifest; a source of more than fifty files is described by their number and one hash."""
+        files = self.files
+        if len(files) > 50:
+            from esc_eval.schema import digest
+
+            files = {f"{len(self.files)} files": {"sha256": digest(self.files)}}
+        return {"records": self.conversations + self.rejects, "conversations": self.conversations,
+                "rejects": self.rejects, "files": files}  # fmt: skip
+
+
+def build(inputs: Inputs, out: Path, say: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
+    """Build a folder; it appears whole or, after an error, not at all. A folder of an earlier build is replaced.
+
+    Args:
+        say: Called with a line of progress.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        EscEvalError: An input is missing or broken, or ``out`` holds something else than a build.
+    """
+    if out.exists() and not (out.is_dir() and ((out / manifest.FILE).exists() or not any(out.iterdir()))):
+        raise EscEvalError(f"{out}: exists and is no build of this program; choose another folder for --out")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(mkdtemp(dir=out.parent, prefix=f".{out.name}-"))
+    try:
+        content = _build(inputs, folder, say)
+        if out.exists():
+            shutil.rmtree(out)
+        folder.chmod(0o755)
+        folder.rename(out)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return content
+
+
+def _build(inputs: Inputs, folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
+    masker = Masker()
+    official = role_cards.read_official(inputs.official) if inputs.official else {}
+    rows = role_cards.official_rows(official, masker)
+    for path in inputs.cards:
+        rows += role_cards.file_rows(path, masker)
+    if inputs.sample or not rows:
+        rows += role_cards.sample_rows(masker)
+    rows = role_cards.decide(rows)
+    if inputs.tiers:
+        role_cards.apply_tiers(rows, inputs.tiers)
+    say(f"{len(rows)} role cards")
+
+    watcher = role_cards.containment(rows)
+    tallies = read_sources(inputs.sources, folder / manifest.LOCAL, watcher, masker, say) if inputs.sources else {}
+    role_cards.flag(rows, watcher)
+    by_id = {row["id"]: row for row in rows}
+
+    talks: dict[str, Row] = {}
+    scores: list[Row] = []
+    runs = []
+    batches = [dialogues.official_batch(inputs.official)] if inputs.official else []
+    batches += [dialogues.run_batch(path) for path in inputs.runs]
+    sample_scores = []
+    if inputs.sample:
+        with as_file(files("dataset_builder").joinpath("sample")) as sample:
+            batches.append(dialogues.run_batch(sample))
+            sample_scores = [sample / "annotations.csv"]
+    if twice := duplicates(batch.name for batch in batches):
+        raise EscEvalError(f"two run folders are called {twice[0]!r}; rename one, its name begins the dialogues' ids")
+    license = "Apache-2.0" if inputs.sample else inputs.license
+    for batch in batches:
+        found = dialogues.dialogue_rows(batch, by_id, official, license, masker)
+        talks |= {row["id"]: row for row in found}
+        rated = annotations.batch_rows(batch, talks, license, masker)
+        scores += rated
+        runs.append({"name": batch.name, "dialogues": len(found), "ratings": len(rated)})
+        say(f"run {batch.name}: {len(found)} dialogues, {len(rated)} ratings")
+    for path in [*inputs.annotations, *sample_scores]:
+        scores += annotations.file_rows(path, talks, license, masker)
+    annotations.unique(scores)
+
+    tables = {"role_cards": rows, "dialogues": list(talks.values()), "annotations": scores}
+    for table in TABLES:
+        parquet.write_table(folder, table, tables[table], inputs.public)
+    made = write_splits(folder, tables, by_id, inputs.seed)
+    content = manifest.describe(
+        folder, tables, _described(inputs, tallies, runs), masker.counts, made, inputs.public
+    )
+    manifest.write(folder, content)
+    card.write(folder, content)
+    if croissant.available():
+        croissant.write(folder, content)
+    if inputs.public:
+        shutil.rmtree(folder / manifest.LOCAL, ignore_errors=True)
+    return content
+
+
+def _described(inputs: Inputs, tallies: dict[str, Tally], runs: list[Row]) -> dict[str, Any]:
+    official = {}
+    if inputs.official:
+        paths = sorted(p for part in ("data", "result", "score") for p in (inputs.official / part).rglob("*.json"))
+        official = {p.relative_to(inputs.official).as_posix(): file_sha256(p) for p in paths}
+    return {
+        "sample": inputs.sample,
+        "official": official,
+        "sources": {key: tally.as_json() for key, tally in tallies.items()},
+        "runs": runs,
+        "annotations": {path.name: file_sha256(path) for path in inputs.annotations},
+        "cards": {path.name: file_sha256(path) for path in inputs.cards},
+        "tiers": file_sha256(inputs.tiers) if inputs.tiers else None,
+        "seed": inputs.seed,
+    }
+
+
+def read_sources(
+    folder: Path, local: Path, watcher: Containment, masker: Masker, say: Callable[[str], None]
+) -> dict[str, Tally]:
+    """Stream every record of every source into ``conversations.parquet`` and ``rejects.jsonl``.
+
+    Memory does not grow with the number of records.
+
+    Returns:
+        Counts by source: every record was used or rejected.
+    """
+    local.mkdir(parents=True)
+    tallies: dict[str, Tally] = {}
+    with (local / "rejects.jsonl").open("w", encoding="utf-8", newline="\n") as rejects:
+
+        def rows() -> Iterator[Row]:
+            for key, paths in source_files(folder).items():
+                tally = tallies.setdefault(key, Tally())
+                for path in paths:
+                    known = SOURCES[key].FILES.get(path.name)
+                    sha256 = file_sha256(path)
+                    before = tally.conversations + tally.rejects
+                    for outcome in parse_file(key, path):
+                        if isinstance(outcome, Reject):
+                            rejects.write(outcome.to_json() + "\n")
+                            tally.rejects += 1
+                            continue
+                        tally.conversations += 1
+                        watcher.look(key, outcome.seeker_text(), outcome.language)
+                        yield conversation_row(outcome, masker)
+                    tally.files[path.name] = {
+                        "sha256": sha256,
+                        "records": tally.conversations + tally.rejects - before,
+                        "known": bool(known and known.sha256 == sha256),
+                    }
+                say(f"{key}: {tally.conversations} conversations, {tally.rejects} rejects")
+
+        parquet.write_rows(local / "conversations.parquet", parquet.CONVERSATIONS, rows())
+    return tallies
+
+
+def conversation_row(conversation: SourceConversation, masker: Masker) -> Row:
+    """A row of ``local/conversations.parquet``: masked, without the owner's ids."""
+    turns = [
+        {
+            "role": turn.role,
+            "text": masker.mask(turn.text),
+            "strategy": turn.strategy,
+            "feedback": turn.feedback,
+            # Masking moves characters, so spans of a masked turn would point at the wrong ones.
+            "spans": [span.model_dump() for span in turn.spans],
+        }
+        for turn in conversation.turns
+    ]
+    for turn, original in zip(turns, conversation.turns, strict=True):
+        if turn["text"] != original.text:
+            turn["spans"] = []
+    return {
+        **conversation.model_dump(include={"id", "source", "file", "line", "language", "branches"}),
+        "situation": masker.mask_optional(conversation.situation),
+        "labels": list(conversation.labels.items()),
+        "turns": turns,
+        "ratings": [
+            {**rating.model_dump(exclude={"evidence"}), "evidence": [masker.mask(e) for e in rating.evidence]}
+            for rating in conversation.ratings
+        ],
+    }
+
+
+def write_splits(folder: Path, tables: dict[str, list[Row]], cards: dict[str, Row], seed: int) -> dict[str, Any]:
+    """Write a manifest for each scheme; one that cannot be made from these rows is named with the reason."""
+    (folder / "splits").mkdir()
+    made: dict[str, Any] = {}
+    for name, scheme in splits.SCHEMES.items():
+        items = splits.items_of(scheme.unit, tables["dialogues"], tables["annotations"], cards)
+        try:
+            split = splits.make(name, items, seed)
+        except EscEvalError as error:
+            made[name] = {"reason": str(error).removeprefix(f"{name}: ")}
+            continue
+        manifest.write_json(folder / "splits" / f"{name}.json", split)
+        made[name] = {key: split[key] for key in ("seed", "sha256", "sizes", "leaks")}
+    return made
+
+
