@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from esc_eval.errors import EscEvalError
-from esc_eval.rubric import Data, locate, read_parts
+from esc_eval.rubric import Data, fill, locate, read_parts
 from esc_eval.schema import Role, RoleCard, Turn, digest
 
 Message = dict[Literal["role", "content"], str]
@@ -89,7 +89,7 @@ class Protocol(Data):
         """
         text = self.text(card.language)
         if side == "seeker":
-            system, seen = text.seeker.replace("{card}", card.text), turns
+            system, seen = fill(text.seeker, card=card.text), turns
         else:
             system, seen = text.supporter, turns if self.supporter_sees_opening else turns[1:]
         messages: list[Message] = [{"role": "system", "content": system}]

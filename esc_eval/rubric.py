@@ -4,6 +4,7 @@
 language's wording. Adding a language is adding a file.
 """
 
+import re
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -15,6 +16,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from esc_eval.errors import EscEvalError
 from esc_eval.schema import digest
+
+
+def fill(template: str, **values: object) -> str:
+    """Replace each ``{name}`` of a template by its value, in one pass: braces inside values stay as they are."""
+    return re.sub(r"\{(\w+)\}", lambda m: str(values.get(m[1], m[0])), template)
 
 
 class Data(BaseModel):
@@ -152,10 +158,14 @@ def load_rubric(name: str | Path = "esc-eval") -> Rubric:
         raise EscEvalError(f"{folder.joinpath(stem + '.yaml')} and its languages: {error}") from error
     for language, text in rubric.texts.items():
         if set(text.dimensions) != set(rubric.keys):
-            raise EscEvalError(f"rubric {stem}, language {language}: wording for {sorted(text.dimensions)}, "
-                               f"but the rubric has {sorted(rubric.keys)}")
+            raise EscEvalError(
+                f"rubric {stem}, language {language}: wording for {sorted(text.dimensions)}, "
+                f"but the rubric has {sorted(rubric.keys)}"
+            )
         for key, wording in text.dimensions.items():
             if len(wording.levels) != len(rubric.levels):
-                raise EscEvalError(f"rubric {stem}, language {language}, {key}: {len(wording.levels)} level "
-                                   f"descriptions for {len(rubric.levels)} levels")
+                raise EscEvalError(
+                    f"rubric {stem}, language {language}, {key}: {len(wording.levels)} level "
+                    f"descriptions for {len(rubric.levels)} levels"
+                )
     return rubric

@@ -7,6 +7,7 @@ dialogue ratings. Every file, table and model in this project holds one of these
 import json
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -108,8 +109,7 @@ class Dialogue(Record):
     @property
     def rounds(self) -> int:
         """Number of seeker turns that the supporter answered."""
-        turns = self.turns
-        return sum(a.role == "seeker" and b.role == "supporter" for a, b in zip(turns, turns[1:], strict=False))
+        return sum(a.role == "seeker" and b.role == "supporter" for a, b in pairwise(self.turns))
 
 
 class Rating(Record):
@@ -122,7 +122,9 @@ class Rating(Record):
         score: The level, or None where the rater gave none (unscored); see ``problem``.
         probabilities: The scorer's probability of each level, lowest level first; sums to 1.
         expected: Mean of the levels under ``probabilities``.
-        raw: The rater's answer, word for word.
+        mass: Probability that the scorer gave the levels together, before it was made to sum to 1. Low mass: the
+            scorer wanted to say something else.
+        raw: The rater's answer, word for word; of a scorer read by its logits, the token it found most probable.
         problem: Why there is no score.
         parser: The rule that read ``score`` from ``raw``.
         stage, order, time: Which pass of rating this was (e.g. first / review), its place in the rater's sequence,
@@ -137,6 +139,7 @@ class Rating(Record):
     score: int | None = None
     probabilities: tuple[float, ...] | None = None
     expected: float | None = None
+    mass: float | None = None
     raw: str | None = None
     problem: str | None = None
     parser: str | None = None

@@ -1,0 +1,94 @@
+"""Chat models by name: ``embedded``, ``hf:REPO_OR_DIR[@revision]``, ``openai:MODEL[@URL]``, ``scripted:FILE``."""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from esc_eval.chat.base import ChatModel, Choice, ChoiceModel, Conversation, Reply
+from esc_eval.errors import EscEvalError
+
+__all__ = ["ChatModel", "Choice", "ChoiceModel", "Conversation", "Options", "Reply", "open_model"]
+
+SPEC = re.compile(r"(?:(?P<name>[\w.\-]+)=)?(?P<kind>embedded|hf|openai|scripted)(?::(?P<what>.+))?", re.DOTALL)
+KINDS = "embedded, hf:REPO_OR_DIR[@revision], openai:MODEL[@URL], scripted:FILE"
+
+
+@dataclass(frozen=True)
+class Options:
+    """How models are opened; none of it belongs to a model's identity, save dtype.
+
+    Attributes:
+        base_url: Of ``openai:`` models.
+        concurrency: Requests under way at once, of ``openai:`` models.
+        timeout: Seconds for one request, of ``openai:`` models.
+        batch_size, device, dtype: Of models in this process; None picks.
+    """
+
+    base_url: str | None = None
+    concurrency: int = 16
+    timeout: float = 120.0
+    batch_size: int | None = None
+    device: str | None = None
+    dtype: str | None = None
+
+
+@cache
+def open_model(spec: str, options: Options = Options()) -> ChatModel:
+    """Open a chat model; the same one is not loaded twice.
+
+    Args:
+        spec: ``embedded``, ``hf:REPO_OR_DIR[@revision]``, ``openai:MODEL[@URL]`` or ``scripted:FILE``; ``NAME=SPEC``
+            gives it a label of its own.
+        options: How it is opened.
+
+    Raises:
+        EscEvalError: No such kind, or the model cannot be opened; the message says what to do.
+    """
+    match = SPEC.fullmatch(spec)
+    if match is None or (match["kind"] != "embedded") != bool(match["what"]):
+        raise EscEvalError(f"{spec!r} names no chat model. Known: {KINDS}.")
+    name, kind, what = match["name"], match["kind"], match["what"]
+    if kind == "scripted":
+        from esc_eval.chat.scripted import ScriptedModel
+
+        return ScriptedModel(Path(what), name)
+    if kind == "openai":
+        from esc_eval.chat.endpoint import EndpointModel
+
+        model, _, url = what.partition("@http")
+        return EndpointModel(
+            model,
+            f"http{url}" if url else options.base_url,
+            name=name,
+            concurrency=options.concurrency,
+            timeout=options.timeout,
+        )
+    try:
+        from esc_eval.chat.hf import HFModel
+    except ImportError as error:
+        raise EscEvalError(
+            f"{spec}: models in this process need the local extra ({error.name} is missing): "
+            'pip install "esc-eval[local]"'
+        ) from error
+    if kind == "hf":
+        repo, _, revision = (what, "", "") if Path(what).is_dir() else what.partition("@")
+        return HFModel(
+            repo,
+            revision or None,
+            name=name,
+            dtype=options.dtype,
+            device=options.device,
+            batch_size=options.batch_size,
+        )
+    from esc_eval.chat import embedded
+
+    folder, revision = embedded.converted()
+    return HFModel(
+        str(folder),
+        name=name or "embedded",
+        stands_for=revision,
+        dtype=options.dtype,
+        device=options.device,
+        batch_size=options.batch_size,
+    )

@@ -1,0 +1,84 @@
+"""What a chat model is: it answers a batch of conversations, and may give the probabilities of fixed answers."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from esc_eval.protocol import Generation, Message
+from esc_eval.schema import FinishReason
+
+Conversation = Sequence[Message]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A model's answer, word for word.
+
+    ``finish_reason`` "context" means that the conversation no longer fits the model, and that ``text`` is empty.
+    """
+
+    text: str
+    finish_reason: FinishReason
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How probable each of a few fixed answers is to a model.
+
+    Attributes:
+        probabilities: Over the options, sums to 1; None where the model could not be asked (see ``problem``).
+        mass: What the model gave the options together, before they were made to sum to 1.
+        top: The token that the model itself found most probable.
+        problem: Why there are no probabilities.
+    """
+
+    probabilities: tuple[float, ...] | None = None
+    mass: float | None = None
+    top: str | None = None
+    problem: str | None = None
+
+
+@runtime_checkable
+class ChatModel(Protocol):
+    """Something that answers conversations. Conversations handed in are never changed.
+
+    Attributes:
+        name: Short label for tables.
+        identity: All that decides what the model says, as JSON; part of a run's identity.
+        parallel: How many conversations it likes to be given at once.
+        concurrent: True if several threads may call ``reply`` at the same time.
+    """
+
+    name: str
+    identity: dict[str, Any]
+    parallel: int
+    concurrent: bool
+
+    def reply(
+        self, conversations: Sequence[Conversation], settings: Generation, seeds: Sequence[int]
+    ) -> Iterator[tuple[int, Reply]]:
+        """Yield (index, reply) for each conversation, as replies are finished.
+
+        Raises:
+            EscEvalError: After everything that could be answered was yielded, if something could not.
+        """
+        ...
+
+
+@runtime_checkable
+class ChoiceModel(ChatModel, Protocol):
+    """A chat model whose logits can be had."""
+
+    def choose(
+        self, groups: Sequence[Sequence[Conversation]], lead: str, options: Sequence[str]
+    ) -> Iterator[tuple[int, list[Choice]]]:
+        """Yield (index, choices) for each group of conversations that share a beginning.
+
+        Args:
+            groups: Conversations; those of one group share their beginning, which is encoded once.
+            lead: The first words of the answer, put into the model's mouth.
+            options: The answers to compare, each one token long after ``lead``.
+        """
+        ...

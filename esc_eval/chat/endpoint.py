@@ -1,0 +1,202 @@
+"""Any server that speaks the chat-completions API: vLLM, SGLang, llama.cpp, Ollama, transformers serve, a vendor."""
+
+import asyncio
+import json
+import os
+import queue
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import httpx
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
+from tenacity.wait import wait_random_exponential
+
+from esc_eval.chat.base import Conversation, Reply
+from esc_eval.errors import EscEvalError
+from esc_eval.protocol import Generation
+from esc_eval.schema import FinishReason
+
+DEFAULT_URL = "https://api.openai.com/v1"
+FINISH = {"stop": "stop", "length": "length", "content_filter": "content_filter"}
+OPTIONAL = ("top_k", "repetition_penalty", "seed")
+
+
+class Passing(Exception):
+    """A failure that may not happen again: 429, 5xx, a lost connection, a reply that is no JSON."""
+
+    def __init__(self, what: str, wait: float | None = None) -> None:
+        super().__init__(what)
+        self.wait = wait
+
+
+class EndpointModel:
+    """A model behind an OpenAI-compatible server.
+
+    Requests run side by side up to ``concurrency``. 429, 5xx, lost connections, time-outs and unreadable replies are
+    tried again after a growing, random pause (or the server's Retry-After). The key is read from OPENAI_API_KEY and
+    is kept out of every record and message.
+
+    Args:
+        model: The server's name for the model.
+        base_url: Up to and including ``/v1``; None is OPENAI_BASE_URL or api.openai.com.
+        name: Label for tables.
+        concurrency: Requests under way at once.
+        timeout: Seconds for one request.
+        attempts: Tries of one request before it is given up.
+        longest_wait: Seconds that a pause between tries may grow to.
+    """
+
+    concurrent = True
+
+    def __init__(
+        self,
+        model: str,
+        base_url: str | None = None,
+        *,
+        name: str | None = None,
+        concurrency: int = 16,
+        timeout: float = 120.0,
+        attempts: int = 6,
+        longest_wait: float = 30.0,
+    ) -> None:
+        self.model = model
+        self.url = (base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_URL).rstrip("/")
+        parts = urlsplit(self.url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise EscEvalError(f"{self.url!r} is no base URL; give one such as http://localhost:8000/v1")
+        self.name = name or model.rpartition("/")[2]
+        self.parallel = concurrency
+        self.attempts, self.longest_wait = attempts, longest_wait
+        server = parts.hostname + (f":{parts.port}" if parts.port else "") + parts.path
+        self.server = server
+        self.identity: dict[str, Any] = {"kind": "openai", "model": model, "server": server}
+        self.dropped: set[str] = set()
+        self.cap = "max_tokens"
+        self._key = os.environ.get("OPENAI_API_KEY", "")
+        self._timeout = timeout
+        self._loop = asyncio.new_event_loop()
+        self._slots = asyncio.Semaphore(concurrency)
+        self._client = httpx.AsyncClient(
+            timeout=timeout,
+            headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
+            limits=httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency),
+        )
+        threading.Thread(target=self._loop.run_forever, daemon=True, name=f"endpoint {self.name}").start()
+
+    def reply(
+        self, conversations: Sequence[Conversation], settings: Generation, seeds: Sequence[int]
+    ) -> Iterator[tuple[int, Reply]]:
+        """Yield replies as they arrive; see ``ChatModel.reply``."""
+        done: queue.SimpleQueue[tuple[int, Future[Reply]]] = queue.SimpleQueue()
+        futures = []
+        for index, (conversation, seed) in enumerate(zip(conversations, seeds, strict=True)):
+            body = self._body(conversation, settings, seed)
+            future = asyncio.run_coroutine_threadsafe(self._answer(body), self._loop)
+            future.add_done_callback(lambda f, index=index: done.put((index, f)))  # type: ignore[misc]
+            futures.append(future)
+        failures: list[BaseException] = []
+        try:
+            for _ in futures:
+                index, future = done.get()
+                if future.cancelled():
+                    continue
+                error = future.exception()
+                if error is None:
+                    yield index, future.result()
+                    continue
+                failures.append(error)
+                for other in futures:  # a server that is down for one is down for all that wait
+                    other.cancel()
+        finally:
+            for future in futures:
+                future.cancel()
+        if failures:
+            raise EscEvalError(
+                f"{self.name} at {self.server}: {failures[0]}\nWhat was finished is kept. When the server is well, "
+                "run the same command again to go on."
+            ) from failures[0]
+
+    def _body(self, conversation: Conversation, settings: Generation, seed: int) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "model": self.model,
+            "messages": [dict(message) for message in conversation],
+            "max_tokens": settings.max_new_tokens,
+            "temperature": settings.temperature,
+            "top_p": settings.top_p,
+            "seed": seed % 2**31,
+        }
+        if settings.top_k:
+            body["top_k"] = settings.top_k
+        if settings.repetition_penalty != 1.0:
+            body["repetition_penalty"] = settings.repetition_penalty
+        return body
+
+    async def _answer(self, body: dict[str, Any]) -> Reply:
+        pause = wait_random_exponential(multiplier=0.5, max=self.longest_wait)
+
+        def wait(state: RetryCallState) -> float:
+            error = state.outcome.exception() if state.outcome else None
+            asked = error.wait if isinstance(error, Passing) else None
+            return min(asked, self.longest_wait) if asked is not None else pause(state)
+
+        async with self._slots:
+            retrying = AsyncRetrying(
+                retry=retry_if_exception_type(Passing),
+                stop=stop_after_attempt(self.attempts),
+                wait=wait,
+                reraise=True,
+            )
+            try:
+                return cast(Reply, await retrying(self._post, body))
+            except Passing as error:
+                raise EscEvalError(f"gave up after {self.attempts} tries: {error}") from error
+
+    async def _post(self, body: dict[str, Any]) -> Reply:
+        sent = {k: v for k, v in body.items() if k not in self.dropped}
+        sent[self.cap] = sent.pop("max_tokens")
+        try:
+            response = await self._client.post(f"{self.url}/chat/completions", json=sent)
+        except httpx.TimeoutException as error:
+            raise Passing(f"no answer within {self._timeout:g} s") from error
+        except httpx.TransportError as error:
+            raise Passing(f"connection failed ({type(error).__name__}): {error}") from error
+        if response.status_code == 429 or response.status_code >= 500:
+            raise Passing(
+                f"the server answered {response.status_code}: {self._excerpt(response)}", _retry_after(response)
+            )
+        if response.status_code == 400 and self._adapt(response.text, sent):
+            return await self._post(body)
+        if response.status_code != 200:
+            raise EscEvalError(f"the server answered {response.status_code}: {self._excerpt(response)}")
+        try:
+            content = response.json()
+            choice = content["choices"][0]
+            text = choice["message"]["content"] or ""
+            usage = content.get("usage") or {}
+            finish = cast(FinishReason, FINISH.get(choice.get("finish_reason"), "stop"))
+            return Reply(str(text), finish, usage.get("prompt_tokens"), usage.get("completion_tokens"))
+        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, IndexError, TypeError, AttributeError) as error:
+            raise Passing(f"not a chat completion: {self._excerpt(response)}") from error
+
+    def _adapt(self, message: str, sent: dict[str, Any]) -> bool:
+        """Leave out what a strict server says it does not know; True if a second try is worth it."""
+        if "max_completion_tokens" in message and self.cap in sent and self.cap == "max_tokens":
+            self.cap = "max_completion_tokens"
+            return True
+        unknown = {name for name in OPTIONAL if name in sent and name in message}
+        self.dropped |= unknown
+        return bool(unknown)
+
+    def _excerpt(self, response: httpx.Response) -> str:
+        text = " ".join(response.text[:300].split())
+        return text.replace(self._key, "***") if self._key else text
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    try:
+        return max(0.0, float(response.headers["retry-after"]))
+    except (KeyError, ValueError):
+        return None
