@@ -47,7 +47,9 @@ def _from_csv(path: Path, line: int, row: dict[str, str] | Broken) -> Rating:
     names = {name: d.key for d in rubric.dimensions for name in (d.key, d.paper.lower(), d.official) if name}
     dimension = names.get(row["dimension"].strip().lower())
     if dimension is None:
-        raise BadRecord(path, f"line {line}", f"unknown dimension {row['dimension']!r}; known: {', '.join(rubric.keys)}")
+        raise BadRecord(
+            path, f"line {line}", f"unknown dimension {row['dimension']!r}; known: {', '.join(rubric.keys)}"
+        )
     written = row["score"].strip()
     if written and written not in map(str, rubric.levels):
         raise BadRecord(path, f"line {line}", f"a score is one of {list(rubric.levels)} or empty, not {written!r}")
@@ -56,9 +58,16 @@ def _from_csv(path: Path, line: int, row: dict[str, str] | Broken) -> Rating:
         optional.setdefault("problem", "no score given")
     try:
         return Rating.model_validate(
-            {"rater_kind": "human", "rubric": rubric.id, **optional, "dialogue_id": row["dialogue_id"].strip(),
-             "dimension": dimension, "rater": row["rater"].strip(), "score": int(written) if written else None}
-        )  # fmt: skip
+            {
+                "rater_kind": "human",
+                "rubric": rubric.id,
+                **optional,
+                "dialogue_id": row["dialogue_id"].strip(),
+                "dimension": dimension,
+                "rater": row["rater"].strip(),
+                "score": int(written) if written else None,
+            }
+        )
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -71,8 +80,10 @@ def batch_rows(batch: Batch, dialogues: Mapping[str, Row], license: str, masker:
     Raises:
         EscEvalError: A rating of a dialogue that the run does not hold.
     """
-    return [_row(f"{batch.name}/{rating.dialogue_id}", rating, f"{batch.name}/{file}", dialogues, license, masker)
-            for file, rating in batch.ratings]  # fmt: skip
+    return [
+        _row(f"{batch.name}/{rating.dialogue_id}", rating, f"{batch.name}/{file}", dialogues, license, masker)
+        for file, rating in batch.ratings
+    ]
 
 
 def file_rows(path: Path, dialogues: Mapping[str, Row], license: str, masker: Masker) -> list[Row]:
@@ -100,7 +111,9 @@ def file_rows(path: Path, dialogues: Mapping[str, Row], license: str, masker: Ma
 def _row(id: str, rating: Rating, origin: str, dialogues: Mapping[str, Row], license: str, masker: Masker) -> Row:
     dialogue = dialogues.get(id)
     if dialogue is None:
-        raise EscEvalError(f"{origin}: a rating of dialogue {id!r}, which is not there. Known: {len(dialogues)} dialogues.")
+        raise EscEvalError(
+            f"{origin}: a rating of dialogue {id!r}, which is not there. Known: {len(dialogues)} dialogues."
+        )
     official = rating.rubric.startswith("official/")
     terms = decisions.licences()["official"].name if official else license
     parts = [id, rating.dimension, rating.rater, *([rating.stage] if rating.stage else [])]
@@ -112,6 +125,7 @@ def _row(id: str, rating: Rating, origin: str, dialogues: Mapping[str, Row], lic
         "problem": masker.mask_optional(rating.problem),
         "expected": rating.expected,
         "probabilities": list(rating.probabilities or ()),
+        "mass": rating.mass,
         "rater": rating.rater,
         "rater_kind": rating.rater_kind,
         "rubric": rating.rubric,

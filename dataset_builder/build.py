@@ -1,7 +1,6 @@
 """One build: inputs to rows, rows to a folder that ``load_dataset`` opens."""
 
 import shutil
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import as_file, files
@@ -68,8 +67,12 @@ class Tally:
             from esc_eval.schema import digest
 
             files = {f"{len(self.files)} files": {"sha256": digest(self.files)}}
-        return {"records": self.conversations + self.rejects, "conversations": self.conversations,
-                "rejects": self.rejects, "files": files}  # fmt: skip
+        return {
+            "records": self.conversations + self.rejects,
+            "conversations": self.conversations,
+            "rejects": self.rejects,
+            "files": files,
+        }
 
 
 def build(inputs: Inputs, out: Path, say: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
@@ -145,9 +148,7 @@ def _build(inputs: Inputs, folder: Path, say: Callable[[str], None]) -> dict[str
     for table in TABLES:
         parquet.write_table(folder, table, tables[table], inputs.public)
     made = write_splits(folder, tables, by_id, inputs.seed)
-    content = manifest.describe(
-        folder, tables, _described(inputs, tallies, runs), masker.counts, made, inputs.public
-    )
+    content = manifest.describe(folder, tables, _described(inputs, tallies, runs), masker.counts, made, inputs.public)
     manifest.write(folder, content)
     card.write(folder, content)
     if croissant.available():
@@ -256,5 +257,3 @@ def write_splits(folder: Path, tables: dict[str, list[Row]], cards: dict[str, Ro
         manifest.write_json(folder / "splits" / f"{name}.json", split)
         made[name] = {key: split[key] for key in ("seed", "sha256", "sizes", "leaks")}
     return made
-
-

@@ -43,9 +43,13 @@ def front_matter(manifest: Mapping[str, Any]) -> dict[str, Any]:
 def render(manifest: Mapping[str, Any]) -> str:
     """The card's text."""
     environment = Environment(
-        loader=PackageLoader("dataset_builder", "templates"), undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True, keep_trailing_newline=True, autoescape=False,
-    )  # noqa: S701  # fmt: skip
+        loader=PackageLoader("dataset_builder", "templates"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
     block = yaml.safe_dump(front_matter(manifest), sort_keys=False, allow_unicode=True)
     return environment.get_template("dataset_card.md.jinja").render(
         front_matter=block,

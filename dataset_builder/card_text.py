@@ -16,8 +16,14 @@ UNKNOWN: dict[Language, tuple[str, ...]] = {
     "en": ("Not mentioned", "not mentioned", "Not Mentioned"),
     "zh": ("未提及",),
 }
-GENDERS: dict[str, Gender] = {"female": "female", "male": "male", "女": "female", "女性": "female", "男": "male",
-                              "男性": "male"}  # fmt: skip
+GENDERS: dict[str, Gender] = {
+    "female": "female",
+    "male": "male",
+    "女": "female",
+    "女性": "female",
+    "男": "male",
+    "男性": "male",
+}
 
 
 @dataclass(frozen=True)
@@ -73,5 +79,6 @@ def write(language: Language, age: str | None, gender: str | None, occupation: s
     mark = ": " if language == "en" else "："
     words = {"en": {"female": "Female", "male": "Male"}, "zh": {"female": "女", "male": "男"}}[language]
     values = (age, words.get(gender or "", gender), occupation, problem)
-    return "\n".join(f"{name}{mark}{value or UNKNOWN[language][0]}"
-                     for name, value in zip(NAMES[language], values, strict=True))  # fmt: skip
+    return "\n".join(
+        f"{name}{mark}{value or UNKNOWN[language][0]}" for name, value in zip(NAMES[language], values, strict=True)
+    )

@@ -127,6 +127,8 @@ def check_splits(folder: Path, content: Mapping[str, Any], tables: Tables) -> It
         if unknown := [id for id in ids if id not in items]:
             yield Problem("split", name, f"{len(unknown)} ids are of no row, first {unknown[0]!r}")
         if facet:
-            sides = [{items[id].facets[facet] for id in parts[part] if id in items} - {None} for part in ("train", "test")]
+            sides = [
+                {items[id].facets[facet] for id in parts[part] if id in items} - {None} for part in ("train", "test")
+            ]
             if shared := sides[0] & sides[1]:
                 yield Problem("split leak", name, f"{len(shared)} values of {facet} are in train and test")

@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 from dataset_builder import decisions
@@ -21,7 +22,7 @@ _REDDIT = re.compile(r"\bt[1-6]_[a-z0-9]{5,8}\b|reddit\.com/|\bredd\.it/")
 
 
 def _required(table: str) -> Rule:
-    def rule(row: Row, public: bool) -> Iterator[str]:
+    def rule(row: Row, _public: bool) -> Iterator[str]:
         for column in TABLES[table]:
             value = row[column.name]
             if column.required and (value is None or value == ""):
@@ -31,7 +32,7 @@ def _required(table: str) -> Rule:
 
 
 def _classes(table: str) -> Rule:
-    def rule(row: Row, public: bool) -> Iterator[str]:
+    def rule(row: Row, _public: bool) -> Iterator[str]:
         for column in TABLES[table]:
             if column.kind == "class" and isinstance(row[column.name], int):
                 yield f"{column.name}: class {row[column.name]} is none of {', '.join(column.labels)}"
@@ -57,13 +58,13 @@ def _texts(row: Row) -> Iterator[str]:
     yield from (turn["text"] for turn in row.get("turns") or () if turn["text"])
 
 
-def _personal(row: Row, public: bool) -> Iterator[str]:
+def _personal(row: Row, _public: bool) -> Iterator[str]:
     for text in _texts(row):
         for found in find(text):
             yield f"holds personal data ({found.kind})"
 
 
-def _reddit(row: Row, public: bool) -> Iterator[str]:
+def _reddit(row: Row, _public: bool) -> Iterator[str]:
     if any(_REDDIT.search(text) for text in _texts(row)):
         yield "holds an id or address of Reddit"
 
@@ -79,12 +80,12 @@ def _card_text(row: Row, public: bool) -> Iterator[str]:
             yield "its fields do not rebuild its text"
 
 
-def _card_hash(row: Row, public: bool) -> Iterator[str]:
+def _card_hash(row: Row, _public: bool) -> Iterator[str]:
     if not _SHA256.fullmatch(row["text_sha256"] or ""):
         yield "text_sha256 is no sha256"
 
 
-def _tiers(row: Row, public: bool) -> Iterator[str]:
+def _tiers(row: Row, _public: bool) -> Iterator[str]:
     path = (row["category"], row["subcategory"], row["problem_type"])
     if row["problem_type"] is None:
         if row["subcategory"] or row["tier_status"]:
@@ -107,13 +108,13 @@ def _turns(row: Row, public: bool) -> Iterator[str]:
             yield f"turn {number}: unknown role {turn['role']!r}"
         if turn["text"] is None and not (public and not row["rehostable"]):
             yield f"turn {number} has no text"
-    pairs = zip(turns, turns[1:], strict=False)
+    pairs = pairwise(turns)
     rounds = sum(a["role"] == "seeker" and b["role"] == "supporter" for a, b in pairs)
     if turns and rounds != row["rounds"]:
         yield f"rounds is {row['rounds']}, the turns have {rounds}"
 
 
-def _score(row: Row, public: bool) -> Iterator[str]:
+def _score(row: Row, _public: bool) -> Iterator[str]:
     levels = load_rubric().levels
     if row["score"] is None and not row["problem"]:
         yield "unscored without a problem"
@@ -123,7 +124,7 @@ def _score(row: Row, public: bool) -> Iterator[str]:
         yield f"score {row['score']} is outside {levels[0]}..{levels[-1]}"
 
 
-def _probabilities(row: Row, public: bool) -> Iterator[str]:
+def _probabilities(row: Row, _public: bool) -> Iterator[str]:
     shares, levels = row["probabilities"] or [], load_rubric().levels
     if not shares:
         return
@@ -135,13 +136,13 @@ def _probabilities(row: Row, public: bool) -> Iterator[str]:
             yield f"expected is {row['expected']}, the probabilities give {mean:.4f}"
 
 
-def _annotation_id(row: Row, public: bool) -> Iterator[str]:
+def _annotation_id(row: Row, _public: bool) -> Iterator[str]:
     parts = [row["dialogue_id"], row["dimension"], row["rater"], *([row["stage"]] if row["stage"] else [])]
     if row["id"] != "|".join(map(str, parts)):
         yield "id is not dialogue|dimension|rater or with |stage"
 
 
-def _time(row: Row, public: bool) -> Iterator[str]:
+def _time(row: Row, _public: bool) -> Iterator[str]:
     if row["time"] is not None:
         try:
             datetime.fromisoformat(row["time"])

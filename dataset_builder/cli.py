@@ -2,8 +2,6 @@
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -11,49 +9,38 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from esc_eval.errors import EscEvalError
+from dataset_builder.console import epilog, say, told
+from dataset_builder.roles.cli import app as roles
 
 app = typer.Typer(
-    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     help="Build, check, compare and publish the role cards, dialogues and annotations of esc-eval.",
-)  # fmt: skip
-talk = Console(stderr=True, highlight=False)
+)
+app.add_typer(roles, name="roles")
 
 Folder = Annotated[Path, typer.Argument(help="A folder that `build` made.")]
 
 
-@contextmanager
-def told() -> Iterator[None]:
-    """Turn an error that the user can put right into a message and exit code 2."""
-    try:
-        yield
-    except EscEvalError as error:
-        talk.print(f"error: {error}", style="red", markup=False)
-        raise typer.Exit(2) from error
-
-
-def say(line: str) -> None:
-    """A line of progress on stderr."""
-    talk.print(line, markup=False)
-
-
-def _epilog(*examples: str) -> str:
-    return "Examples:\n\n\b\n" + "\n\b\n".join(examples)
-
-
 @app.command(
-    epilog=_epilog(
+    epilog=epilog(
         "python -m dataset_builder build --out build/sample",
         "python -m dataset_builder build --official ../ESC-Eval --sources sources --out build/full",
-        "python -m dataset_builder build --official ../ESC-Eval --runs runs/mine --annotations scores.csv --public --out build/public",
+        "python -m dataset_builder build --runs runs/mine --annotations scores.csv --public --out build/public",
     )
 )
 def build(
     out: Annotated[Path, typer.Option(help="Folder to make; an earlier build there is replaced.")],
     official: Annotated[Path | None, typer.Option(help="Checkout of the official repository.")] = None,
     sources: Annotated[Path | None, typer.Option(help="Folder with a sub-folder for each source you hold.")] = None,
-    runs: Annotated[list[Path] | None, typer.Option(help="Run folder, ours or official format; may be repeated.")] = None,
-    annotations: Annotated[list[Path] | None, typer.Option(help="Ratings (.csv, .jsonl, .json); may be repeated.")] = None,
+    runs: Annotated[
+        list[Path] | None, typer.Option(help="Run folder, ours or official format; may be repeated.")
+    ] = None,
+    annotations: Annotated[
+        list[Path] | None, typer.Option(help="Ratings (.csv, .jsonl, .json); may be repeated.")
+    ] = None,
     cards: Annotated[list[Path] | None, typer.Option(help="Further role cards (.jsonl); may be repeated.")] = None,
     tiers: Annotated[Path | None, typer.Option(help="CSV of card_id, problem_type, confidence, status.")] = None,
     license: Annotated[str, typer.Option(help="Licence of your own dialogues and annotations.")] = "CC-BY-4.0",
@@ -73,7 +60,7 @@ def build(
         sys.stdout.write("\n")
 
 
-@app.command(epilog=_epilog("python -m dataset_builder check build/full"))
+@app.command(epilog=epilog("python -m dataset_builder check build/full"))
 def check(folder: Folder) -> None:
     """List everything that is wrong with a build; exit code 1 if there is anything."""
     from dataset_builder.check import check as problems_of
@@ -86,7 +73,7 @@ def check(folder: Folder) -> None:
     raise typer.Exit(1 if problems else 0)
 
 
-@app.command(epilog=_epilog("python -m dataset_builder diff build/old build/new"))
+@app.command(epilog=epilog("python -m dataset_builder diff build/old build/new"))
 def diff(
     old: Annotated[Path, typer.Argument(help="A build.")], new: Annotated[Path, typer.Argument(help="Another build.")]
 ) -> None:
@@ -105,12 +92,21 @@ def diff(
     raise typer.Exit(1 if changes else 0)
 
 
-@app.command(epilog=_epilog("python -m dataset_builder splits build/full card-disjoint --seed 1 > split.json",
-                            "python -m dataset_builder splits build/full category-disjoint --held-out work_and_study"))
+@app.command(
+    epilog=epilog(
+        "python -m dataset_builder splits build/full card-disjoint --seed 1 > split.json",
+        "python -m dataset_builder splits build/full category-disjoint --held-out work_and_study",
+    )
+)
 def splits(
     folder: Folder,
-    scheme: Annotated[str, typer.Argument(help="random-rows, card-disjoint, model-disjoint, model-group-disjoint, "
-                                               "source-disjoint, category-disjoint or cross-language.")],
+    scheme: Annotated[
+        str,
+        typer.Argument(
+            help="random-rows, card-disjoint, model-disjoint, model-group-disjoint, "
+            "source-disjoint, category-disjoint or cross-language."
+        ),
+    ],
     seed: Annotated[int, typer.Option(help="Draws another split.")] = 0,
     held_out: Annotated[list[str] | None, typer.Option(help="Value that is the test; may be repeated.")] = None,
 ) -> None:
@@ -131,8 +127,12 @@ def splits(
     sys.stdout.write("\n")
 
 
-@app.command(epilog=_epilog("python -m dataset_builder push build/public --repo me/esc-eval --tag v1",
-                            "python -m dataset_builder push build/public --repo me/esc-eval --tag v1 --push"))
+@app.command(
+    epilog=epilog(
+        "python -m dataset_builder push build/public --repo me/esc-eval --tag v1",
+        "python -m dataset_builder push build/public --repo me/esc-eval --tag v1 --push",
+    )
+)
 def push(
     folder: Folder,
     repo: Annotated[str, typer.Option(help="Id of the dataset repo, NAMESPACE/NAME.")],
@@ -154,7 +154,7 @@ def push(
         sys.stdout.write(pusher.upload(folder, what, private, say=say) + "\n")
 
 
-@app.command("sources", epilog=_epilog("python -m dataset_builder sources"))
+@app.command("sources", epilog=epilog("python -m dataset_builder sources"))
 def list_sources() -> None:
     """The seven sources: what they are, their licences, and how to get them."""
     from dataset_builder.sources import SOURCES

@@ -10,8 +10,16 @@ from dataset_builder.tables import TABLES, Column
 from esc_eval.errors import EscEvalError
 
 FILE = "croissant.json"
-TYPES = {"string": "TEXT", "class": "INTEGER", "bool": "BOOL", "int64": "INTEGER", "float64": "FLOAT",
-         "strings": "TEXT", "floats": "FLOAT"}  # fmt: skip
+PARQUET = "application/vnd.apache.parquet"
+TYPES = {
+    "string": "TEXT",
+    "class": "INTEGER",
+    "bool": "BOOL",
+    "int64": "INTEGER",
+    "float64": "FLOAT",
+    "strings": "TEXT",
+    "floats": "FLOAT",
+}
 """Name in ``mlcroissant.DataType`` of each kind of column."""
 
 
@@ -35,13 +43,22 @@ def write(folder: Path, manifest: Mapping[str, Any]) -> None:
         path = table_path(folder, table)
         relative = path.relative_to(folder).as_posix()
         objects.append(
-            mlc.FileObject(id=table, name=table, content_url=relative, encoding_formats=["application/vnd.apache.parquet"],
-                           sha256=manifest["files"][relative]["sha256"])
-        )  # fmt: skip
+            mlc.FileObject(
+                id=table,
+                name=table,
+                content_url=relative,
+                encoding_formats=[PARQUET],
+                sha256=manifest["files"][relative]["sha256"],
+            )
+        )
         records.append(
-            mlc.RecordSet(id=f"{table}_rows", name=f"{table}_rows", key=[f"{table}_rows/id"],
-                          fields=[_field(mlc, table, c) for c in columns if c.kind != "turns"])
-        )  # fmt: skip
+            mlc.RecordSet(
+                id=f"{table}_rows",
+                name=f"{table}_rows",
+                key=[f"{table}_rows/id"],
+                fields=[_field(mlc, table, c) for c in columns if c.kind != "turns"],
+            )
+        )
     try:
         metadata = _metadata(mlc, manifest, objects, records)
     except mlc.ValidationError as error:
@@ -82,6 +99,9 @@ def problems(folder: Path) -> list[str]:
     if not path.exists() or not available():
         return []
     import mlcroissant as mlc
+    from absl import logging
+
+    logging.set_verbosity(logging.ERROR)  # else it asks for a date of publication, which a build must not have
 
     try:
         dataset = mlc.Dataset(jsonld=str(path))

@@ -10,6 +10,7 @@ from dataset_builder import decisions
 from dataset_builder.personal_data import Masker
 from esc_eval.errors import BadRecord, EscEvalError
 from esc_eval.files import read_dialogues, read_ratings, read_text
+from esc_eval.official import link_cards
 from esc_eval.schema import Dialogue, Language, Rating, RoleCard
 
 Row = dict[str, Any]
@@ -41,11 +42,12 @@ def official_batch(folder: Path) -> Batch:
     results = sorted((folder / "result").rglob("*.json"))
     scores = sorted((folder / "score").glob("*.json"))
     return Batch(
-        "official", "official",
+        "official",
+        "official",
         [(str(p.relative_to(folder)), d) for p in results for d in read_dialogues(p)],
         [(str(p.relative_to(folder)), r) for p in scores for r in read_ratings(p)],
         {},
-    )  # fmt: skip
+    )
 
 
 def run_batch(folder: Path) -> Batch:
@@ -62,8 +64,13 @@ def run_batch(folder: Path) -> Batch:
     if (folder / "dialogues.jsonl").exists():
         ratings = read_ratings(folder) if (folder / "ratings.jsonl").exists() else []
         card = json.loads(read_text(folder / "run.json")) if (folder / "run.json").exists() else {}
-        return Batch(name, None, [("dialogues.jsonl", d) for d in read_dialogues(folder)],
-                     [("ratings.jsonl", r) for r in ratings], card)  # fmt: skip
+        return Batch(
+            name,
+            None,
+            [("dialogues.jsonl", d) for d in read_dialogues(folder)],
+            [("ratings.jsonl", r) for r in ratings],
+            card,
+        )
     dialogues: list[tuple[str, Dialogue]] = []
     found: list[tuple[str, Rating]] = []
     for path in sorted(folder.rglob("*.json")):
@@ -72,7 +79,9 @@ def run_batch(folder: Path) -> Batch:
         if kind == "dialogues":
             dialogues += [(relative, _renamed(d)) for d in read_dialogues(path)]
         elif kind == "ratings":
-            found += [(relative, r.model_copy(update={"dialogue_id": _plain(r.dialogue_id)})) for r in read_ratings(path)]
+            found += [
+                (relative, r.model_copy(update={"dialogue_id": _plain(r.dialogue_id)})) for r in read_ratings(path)
+            ]
     if not dialogues:
         raise EscEvalError(f"{folder}: holds neither dialogues.jsonl nor dialogues in the official format (.json)")
     return Batch(name, "third_party", dialogues, found, {})
@@ -113,9 +122,9 @@ def dialogue_rows(
     identity = batch.card.get("simulation", {}).get("identity", {})
     rows = []
     for file, dialogue in batch.dialogues:
+        if batch.terms == "official":
+            (dialogue,) = link_cards([dialogue], official.get(dialogue.language, ()))
         card_id = dialogue.card_id
-        if card_id is None and batch.terms == "official":
-            card_id = _by_position(dialogue, official)
         card = cards.get(card_id or "")
         if batch.terms is None:
             terms, rehostable = license, bool(card and card["rehostable"])
@@ -144,10 +153,3 @@ def dialogue_rows(
             }
         )
     return rows
-
-
-def _by_position(dialogue: Dialogue, official: Mapping[Language, Sequence[RoleCard]]) -> str | None:
-    cards = official.get(dialogue.language, ())
-    if dialogue.key is None or not dialogue.key.isdecimal() or int(dialogue.key) >= len(cards):
-        return None
-    return cards[int(dialogue.key)].id

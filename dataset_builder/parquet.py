@@ -30,16 +30,37 @@ CONVERSATIONS = pa.schema(
         pa.field("situation", pa.string()),
         pa.field("labels", pa.map_(pa.string(), pa.string())),
         pa.field("branches", pa.bool_()),
-        pa.field("turns", pa.list_(pa.struct({
-            "role": pa.string(), "text": pa.string(), "strategy": pa.string(), "feedback": pa.string(),
-            "spans": pa.list_(pa.struct({"start": pa.int64(), "end": pa.int64(), "label": pa.string()})),
-        }))),
-        pa.field("ratings", pa.list_(pa.struct({
-            "by": pa.string(), "name": pa.string(), "value": pa.int64(), "low": pa.int64(), "high": pa.int64(),
-            "evidence": pa.list_(pa.string()),
-        }))),
+        pa.field(
+            "turns",
+            pa.list_(
+                pa.struct(
+                    {
+                        "role": pa.string(),
+                        "text": pa.string(),
+                        "strategy": pa.string(),
+                        "feedback": pa.string(),
+                        "spans": pa.list_(pa.struct({"start": pa.int64(), "end": pa.int64(), "label": pa.string()})),
+                    }
+                )
+            ),
+        ),
+        pa.field(
+            "ratings",
+            pa.list_(
+                pa.struct(
+                    {
+                        "by": pa.string(),
+                        "name": pa.string(),
+                        "value": pa.int64(),
+                        "low": pa.int64(),
+                        "high": pa.int64(),
+                        "evidence": pa.list_(pa.string()),
+                    }
+                )
+            ),
+        ),
     ]
-)  # fmt: skip
+)
 
 
 def table_path(folder: Path, table: str) -> Path:

@@ -49,7 +49,9 @@ def plan(folder: Path, repo: str, tag: str | None) -> Plan:
     return Plan(repo, tag, {path.relative_to(folder).as_posix(): path.stat().st_size for path in kept})
 
 
-def upload(folder: Path, what: Plan, private: bool, api: Any = None, say: Callable[[str], None] = lambda _: None) -> str:
+def upload(
+    folder: Path, what: Plan, private: bool, api: Any = None, say: Callable[[str], None] = lambda _: None
+) -> str:
     """Create the repo where it is missing, upload the plan's files in one commit, set the tag.
 
     Args:
@@ -68,12 +70,18 @@ def upload(folder: Path, what: Plan, private: bool, api: Any = None, say: Callab
     try:
         hub.create_repo(what.repo, repo_type="dataset", private=private, exist_ok=True)
         commit = hub.upload_folder(
-            folder_path=folder, repo_id=what.repo, repo_type="dataset", allow_patterns=list(what.files),
-            delete_patterns=["*.parquet"], commit_message=f"Build of {len(what.files)} files",
-        )  # fmt: skip
+            folder_path=folder,
+            repo_id=what.repo,
+            repo_type="dataset",
+            allow_patterns=list(what.files),
+            delete_patterns=["*.parquet"],
+            commit_message=f"Build of {len(what.files)} files",
+        )
         say(f"committed {commit.oid}")
         if what.tag:
             hub.create_tag(what.repo, tag=what.tag, repo_type="dataset", revision=commit.oid)
     except (HfHubHTTPError, LocalTokenNotFoundError) as error:
-        raise EscEvalError(f"the Hub refused {what.repo}: {error}. Log in with `hf auth login` and check the id.") from error
+        raise EscEvalError(
+            f"the Hub refused {what.repo}: {error}. Log in with `hf auth login` and check the id."
+        ) from error
     return str(commit.commit_url)

@@ -133,9 +133,16 @@ def apply_tiers(rows: Sequence[Row], path: Path) -> None:
             except (EscEvalError, ValueError) as error:
                 raise BadRecord(path, f"row {number}", str(error)) from error
             if card["category"] not in (None, leaf.tier1):
-                raise BadRecord(path, f"row {number}", f"{leaf.tier3} lies in {leaf.tier1}, the card in {card['category']}")
-            card |= {"category": leaf.tier1, "subcategory": leaf.tier2, "problem_type": leaf.tier3,
-                     "tier_status": status, "tier_confidence": share}  # fmt: skip
+                raise BadRecord(
+                    path, f"row {number}", f"{leaf.tier3} lies in {leaf.tier1}, the card in {card['category']}"
+                )
+            card |= {
+                "category": leaf.tier1,
+                "subcategory": leaf.tier2,
+                "problem_type": leaf.tier3,
+                "tier_status": status,
+                "tier_confidence": share,
+            }
 
 
 def _texts(rows: Iterable[Row]) -> Iterable[tuple[str, str, Language]]:
@@ -150,8 +157,11 @@ def containment(rows: Sequence[Row]) -> Containment:
 
 def flag(rows: Sequence[Row], watcher: Containment) -> None:
     """Fill ``near_duplicates`` (across languages through the annotators' Chinese text) and ``contaminated_by``."""
-    chinese = ((row["id"], row["annotator_text"], LANGUAGES[1]) for row in rows
-               if row["language"] == "en" and row["annotator_text"])  # fmt: skip
+    chinese = (
+        (row["id"], row["annotator_text"], LANGUAGES[1])
+        for row in rows
+        if row["language"] == "en" and row["annotator_text"]
+    )
     found = near_duplicates([*_texts(rows), *((i, _problem(t), lang) for i, t, lang in chinese)])
     for row in rows:
         row["near_duplicates"] = found.get(row["id"], [])

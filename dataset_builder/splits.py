@@ -62,9 +62,7 @@ SCHEMES: dict[str, Scheme] = {
 FACETS = ("card", "supporter", "model group", "source", "category", "language", "dialogue")
 
 
-def items_of(
-    unit: str, dialogues: Iterable[Row], annotations: Iterable[Row], cards: Mapping[str, Row]
-) -> list[Item]:
+def items_of(unit: str, dialogues: Iterable[Row], annotations: Iterable[Row], cards: Mapping[str, Row]) -> list[Item]:
     """The rows that a scheme places, from the three tables.
 
     Near-duplicate cards count as one card. A dialogue whose card is unknown counts as a card of its own.
@@ -190,9 +188,7 @@ def _by_facet(
         chosen = {item.id for value in validation for item in groups[value]}
     else:
         chosen = _validation_cards([item for value in rest for item in groups[value]], name, seed, known * share)
-    return place | {
-        item.id: "validation" if item.id in chosen else "train" for value in rest for item in groups[value]
-    }
+    return place | {item.id: "validation" if item.id in chosen else "train" for value in rest for item in groups[value]}
 
 
 def _until(order: Sequence[str], groups: Mapping[str, Sequence[Item]], rows: float, leave: int) -> list[str]:

@@ -47,7 +47,9 @@ CATEGORY = Column("category", "class", "tier 1 of the problem taxonomy", unique(
 TERMS = (
     Column("origin", "string", "file and position that the row was read from", required=True),
     Column("license", "string", "terms of the row's text", required=True),
-    Column("rehostable", "bool", "whether the text may be re-hosted; where not, public copies hold null", required=True),
+    Column(
+        "rehostable", "bool", "whether the text may be re-hosted; where not, public copies hold null", required=True
+    ),
 )
 
 ROLE_CARDS = (
@@ -99,6 +101,7 @@ ANNOTATIONS = (
     Column("problem", "string", "why there is no score"),
     Column("expected", "float64", "mean of the levels under the rater's probabilities"),
     Column("probabilities", "floats", "probability of each level, lowest first", required=True),
+    Column("mass", "float64", "what a model gave all levels together before they were made to sum to 1"),
     Column("rater", "string", "pseudonym of the person, or the model", required=True),
     Column("rater_kind", "class", "", ("human", "model"), required=True),
     Column("rubric", "string", "name and version of the rubric", required=True),
@@ -180,8 +183,11 @@ def decode(table: str, row: Mapping[str, Any]) -> dict[str, Any]:
             decoded[column.name] = name(column.labels, row[column.name])
         if column.kind == "turns" and row.get(column.name) is not None:
             decoded[column.name] = [
-                {**turn, "role": name(TURN_ROLES, turn["role"]),
-                 "finish_reason": name(FINISH_REASONS, turn["finish_reason"])}
+                {
+                    **turn,
+                    "role": name(TURN_ROLES, turn["role"]),
+                    "finish_reason": name(FINISH_REASONS, turn["finish_reason"]),
+                }
                 for turn in row[column.name]
-            ]  # fmt: skip
+            ]
     return decoded

@@ -7,9 +7,7 @@ from dataset_builder.sources import epitome, esconv, extes, mhp, psych8k, psyqa,
 from dataset_builder.sources.common import Outcome, Source
 from esc_eval.errors import EscEvalError
 
-SOURCES: dict[str, Source] = {
-    module.KEY: module for module in (esconv, extes, epitome, psych8k, mhp, psyqa, smile)
-}
+SOURCES: dict[str, Source] = {module.KEY: module for module in (esconv, extes, epitome, psych8k, mhp, psyqa, smile)}
 
 
 def source_files(folder: Path) -> dict[str, list[Path]]:

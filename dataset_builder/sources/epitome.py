@@ -64,14 +64,23 @@ def _conversation(row: dict[str, Any], id: str, line: int, file: str, mechanism:
     if not row["sp_id"] or not row["rp_id"]:
         raise Malformed("'sp_id' or 'rp_id' is empty")
     rating = SourceRating(
-        by="annotator", name=mechanism, value=level_of(row["level"], "level", *SCALE), low=SCALE[0], high=SCALE[1],
+        by="annotator",
+        name=mechanism,
+        value=level_of(row["level"], "level", *SCALE),
+        low=SCALE[0],
+        high=SCALE[1],
         evidence=tuple(part for part in row["rationales"].split("|") if part.strip()),
-    )  # fmt: skip
+    )
     return SourceConversation(
-        id=id, source=KEY, source_id=f"{row['sp_id']}_{row['rp_id']}", file=file, line=line, language=LANGUAGE,
+        id=id,
+        source=KEY,
+        source_id=f"{row['sp_id']}_{row['rp_id']}",
+        file=file,
+        line=line,
+        language=LANGUAGE,
         turns=(
             SourceTurn(role="seeker", text=text_of(row, "seeker_post")),
             SourceTurn(role="supporter", text=text_of(row, "response_post")),
         ),
         ratings=(rating,),
-    )  # fmt: skip
+    )

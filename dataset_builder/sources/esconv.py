@@ -45,9 +45,13 @@ FILES = {
 INSTRUCTIONS = "Files train.txt, valid.txt, test.txt of thu-coai/esconv, or ESConv.json of its GitHub repository."
 
 SPEAKERS: dict[str, Role] = {
-    "usr": "seeker", "seeker": "seeker", "speaker": "seeker",
-    "sys": "supporter", "supporter": "supporter", "listener": "supporter",
-}  # fmt: skip
+    "usr": "seeker",
+    "seeker": "seeker",
+    "speaker": "seeker",
+    "sys": "supporter",
+    "supporter": "supporter",
+    "listener": "supporter",
+}
 # Three of the supporters' answers are 0, on a scale that the paper gives as 1..5.
 SCALES = {"seeker": (1, 5), "supporter": (0, 5)}
 LABELS = ("experience_type", "emotion_type", "problem_type")
@@ -70,9 +74,16 @@ def _conversation(record: Any, id: str, line: int, file: str) -> SourceConversat
         raise Malformed("'dialog' is empty")
     labels = {name: value for name in LABELS if (value := optional_text(record, name))}
     return SourceConversation(
-        id=id, source=KEY, file=file, line=line, language=LANGUAGE, turns=turns,
-        situation=optional_text(record, "situation"), labels=labels, ratings=tuple(_survey(record.get("survey_score"))),
-    )  # fmt: skip
+        id=id,
+        source=KEY,
+        file=file,
+        line=line,
+        language=LANGUAGE,
+        turns=turns,
+        situation=optional_text(record, "situation"),
+        labels=labels,
+        ratings=tuple(_survey(record.get("survey_score"))),
+    )
 
 
 def _turn(turn: object) -> SourceTurn:

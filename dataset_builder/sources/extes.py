@@ -65,9 +65,15 @@ def _conversation(record: Any, id: str, line: int, file: str) -> SourceConversat
         raise Malformed("the conversation has no turn")
     labels = {"scene": scene} if (scene := optional_text(record, "scene")) else {}
     return SourceConversation(
-        id=id, source=KEY, file=file, line=line, language=LANGUAGE, turns=tuple(turns),
-        situation=optional_text(record, "description"), labels=labels,
-    )  # fmt: skip
+        id=id,
+        source=KEY,
+        file=file,
+        line=line,
+        language=LANGUAGE,
+        turns=tuple(turns),
+        situation=optional_text(record, "description"),
+        labels=labels,
+    )
 
 
 def _released(record: dict[str, Any]) -> list[SourceTurn]:

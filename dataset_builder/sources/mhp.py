@@ -80,6 +80,12 @@ def _conversation(row: dict[str, Any], id: str, line: int, file: str, topics: di
     if comment:
         turns.append(SourceTurn(role="supporter", text=comment))
     return SourceConversation(
-        id=id, source=KEY, source_id=f"{row['post_id']}_{row['comment_id']}", file=file, line=line,
-        language=LANGUAGE, turns=tuple(turns), labels=labels,
-    )  # fmt: skip
+        id=id,
+        source=KEY,
+        source_id=f"{row['post_id']}_{row['comment_id']}",
+        file=file,
+        line=line,
+        language=LANGUAGE,
+        turns=tuple(turns),
+        labels=labels,
+    )

@@ -34,9 +34,7 @@ REHOSTABLE = False
 QUESTIONS = "question.jsonl"
 FILES = {
     QUESTIONS: KnownFile("83e41ea19ed698b61229ee9abbcda14bb5b2d1b0e12324030cbe30f869e9ede2", 77420, 229),
-    "psych8k_7b_5ep.jsonl": KnownFile(
-        "0bf0b58015b2c0766c2e06b21927b0b1dd0e14bc366c22752681d40188f642bd", 126835, 229
-    ),
+    "psych8k_7b_5ep.jsonl": KnownFile("0bf0b58015b2c0766c2e06b21927b0b1dd0e14bc366c22752681d40188f642bd", 126835, 229),
     "Sanitised_CounsQs_subset.jsonl": KnownFile(
         "72af0c522aded81de61ac5a26825c7a1c6a2c989adb822957b9ba3a866360c66", 38872, 100
     ),
@@ -113,6 +111,12 @@ def _bench(record: Any, id: str, line: int, file: str, questions: dict[object, s
             SourceTurn(role="supporter", text=_first_turn(choices[0])),
         ]
     return SourceConversation(
-        id=id, source=KEY, source_id=str(number), file=file, line=line, language=LANGUAGE, turns=tuple(turns),
+        id=id,
+        source=KEY,
+        source_id=str(number),
+        file=file,
+        line=line,
+        language=LANGUAGE,
+        turns=tuple(turns),
         labels=labels,
-    )  # fmt: skip
+    )

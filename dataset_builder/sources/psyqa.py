@@ -57,9 +57,16 @@ def _conversation(record: Any, id: str, line: int, file: str) -> SourceConversat
     answers = [_answer(answer) for answer in list_of(record, "answers")]
     labels = {"keywords": keywords} if (keywords := optional_text(record, "keywords")) else {}
     return SourceConversation(
-        id=id, source=KEY, source_id=None if number is None else str(number), file=file, line=line,
-        language=LANGUAGE, turns=(post, *answers), labels=labels, branches=True,
-    )  # fmt: skip
+        id=id,
+        source=KEY,
+        source_id=None if number is None else str(number),
+        file=file,
+        line=line,
+        language=LANGUAGE,
+        turns=(post, *answers),
+        labels=labels,
+        branches=True,
+    )
 
 
 def _answer(answer: object) -> SourceTurn:

@@ -1,0 +1,50 @@
+"""The pipeline's prompts, read from ``prompts.yaml``; their hash is part of every cached answer's key."""
+
+from functools import cache
+from importlib.resources import files
+from string import ascii_uppercase
+from typing import Any, Literal
+
+import yaml
+
+from dataset_builder.decisions import Leaf
+from esc_eval.protocol import Message
+from esc_eval.schema import Language
+
+Stage = Literal["extract", "filter", "classify"]
+LETTERS = ascii_uppercase
+
+
+@cache
+def texts() -> dict[str, Any]:
+    """The whole file."""
+    content = yaml.safe_load(files(__package__).joinpath("prompts.yaml").read_text(encoding="utf-8"))
+    assert isinstance(content, dict)  # noqa: S101
+    return content
+
+
+def version() -> str:
+    """Version of the wording."""
+    return str(texts()["version"])
+
+
+def conversation(stage: Stage, language: Language, **values: str) -> list[Message]:
+    """System and user message of a stage."""
+    wording = texts()[language][stage]
+    user = wording["user"]
+    for name, value in values.items():
+        user = user.replace(f"{{{name}}}", value)
+    return [{"role": "system", "content": wording["system"].strip()}, {"role": "user", "content": user.strip()}]
+
+
+def lead(language: Language) -> str:
+    """First words of the classifier's answer, where its probabilities are read after them."""
+    return str(texts()[language]["classify"]["lead"])
+
+
+def choices(leaves: tuple[Leaf, ...], language: Language) -> str:
+    """Leaves as a lettered list."""
+    return "\n".join(
+        f"{letter}. {leaf.names[language][2]}: {leaf.definitions[language]}"
+        for letter, leaf in zip(LETTERS, leaves, strict=False)
+    )
