@@ -48,7 +48,7 @@ def render(manifest: Mapping[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,
+        autoescape=False,  # noqa: S701 - Markdown, not HTML
     )
     block = yaml.safe_dump(front_matter(manifest), sort_keys=False, allow_unicode=True)
     return environment.get_template("dataset_card.md.jinja").render(

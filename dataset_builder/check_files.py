@@ -112,6 +112,8 @@ def check_splits(folder: Path, content: Mapping[str, Any], tables: Tables) -> It
         if scheme not in splits.SCHEMES:
             yield Problem("split", name, f"unknown scheme {scheme!r}")
             continue
+        if content and (content.get("splits") or {}).get(scheme, {}).get("sha256") != sha256:
+            yield Problem("split hash", name, "its sha256 is not the one in the manifest")
         if sha256 != splits.manifest_sha256(scheme, seed, parts):
             yield Problem("split hash", name, "its sha256 is not that of its ids")
         if sizes != {part: len(ids) for part, ids in parts.items()}:

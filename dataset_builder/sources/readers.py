@@ -90,7 +90,7 @@ def read_csv(path: Path, columns: set[str]) -> Iterator[Entry]:
     """
     csv.field_size_limit(_CSV_LIMIT)
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        reader = csv.reader(file)
+        reader = csv.reader(file, strict=True)
         try:
             header = next(reader, [])
         except csv.Error as error:
