@@ -1,7 +1,8 @@
 """Find and mask what points at a person: e-mail addresses, telephone numbers, URLs, names of accounts.
 
 linkify-it finds addresses and URLs and phonenumbers (Google's libphonenumber) finds telephone numbers, in any
-language; both see the text with every non-ASCII character blanked, because Chinese sets no space around them. Names
+language; both see the text with a line break in place of every
+non-ASCII character, because Chinese sets no space around them. Names
 of people are not looked for: that needs a model for each language, and none is shipped in a package.
 """
 
@@ -18,6 +19,8 @@ from phonenumbers import Leniency, PhoneNumberMatcher
 KINDS = ("email", "phone", "url", "handle")
 REGIONS = ("US", "CN")
 
+_FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+"""Full-width forms of ASCII characters, one for one, so that places in the text stay the same."""
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 _MAYBE_LINK = re.compile(r"@|://|www\.|\.(?:com|org|net|cn|edu|gov|io|uk)\b", re.IGNORECASE)
 _SURE_LINK = re.compile(r"www\.|\S+\.(?:com|org|net|cn|edu|gov|io|uk)(?:[/?#:]|$)", re.IGNORECASE)
@@ -72,7 +75,8 @@ def _linkify() -> LinkifyIt:
 
 
 def _candidates(text: str) -> Iterator[Finding]:
-    plain = _NOT_ASCII.sub(" ", text)
+    text = text.translate(_FULL_WIDTH)
+    plain = _NOT_ASCII.sub("\n", text)
     if _MAYBE_LINK.search(plain):
         for link in _linkify().match(plain) or []:
             if link.schema == "mailto:":

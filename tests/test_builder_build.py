@@ -1,5 +1,6 @@
 """What a build holds, that it repeats, and that it loads."""
 
+import csv
 import json
 from collections import Counter
 from pathlib import Path
@@ -17,7 +18,9 @@ from esc_eval.schema import Dialogue, Rating, RoleCard, Turn
 TABLES = ("role_cards", "dialogues", "annotations")
 
 
-def card(id, text="Age: 30\nGender: Female\nOccupation: Not mentioned\nProblem: Her lease ends and she is afraid.", **more):
+def card(
+    id, text="Age: 30\nGender: Female\nOccupation: Not mentioned\nProblem: Her lease ends and she is afraid.", **more
+):
     defaults = {"language": "en", "source": "esconv", "category": "family_and_life"}
     return RoleCard(id=id, text=text, **defaults | more)
 
@@ -151,7 +154,13 @@ def test_ratings_written_as_csv_are_read_back(tmp_path):
 
 
 def test_two_ratings_of_one_rater_in_one_stage_are_refused(tmp_path):
-    common = {"dialogue_id": "m:c1", "dimension": "empathy", "rater": "r", "rater_kind": "human", "rubric": "esc-eval/1"}
+    common = {
+        "dialogue_id": "m:c1",
+        "dimension": "empathy",
+        "rater": "r",
+        "rater_kind": "human",
+        "rubric": "esc-eval/1",
+    }
     run = write_run(tmp_path, ratings=[Rating(**common, score=1), Rating(**common, score=2)])
     cards = write_cards(tmp_path / "cards.jsonl", card("c1"))
     with pytest.raises(EscEvalError, match="more than once"):
@@ -159,7 +168,7 @@ def test_two_ratings_of_one_rater_in_one_stage_are_refused(tmp_path):
 
 
 def test_near_duplicates_are_flagged_within_and_across_languages(tmp_path):
-    same = "Age: 40\nGender: Male\nOccupation: Cook\nProblem: He burnt the soup at the wedding and hides from everybody now."
+    same = "Age: 40\nGender: Male\nOccupation: Cook\nProblem: He burnt the soup at the wedding and hides from us all."
     chinese = "年龄：40\n性别：男\n职业：厨师\n问题：他在婚礼上把汤烧糊了，从此躲着所有人不肯见面。"
     cards = write_cards(
         tmp_path / "cards.jsonl",
@@ -196,10 +205,14 @@ def test_leaves_are_applied_and_keep_tier_1(tmp_path):
     tiers.write_text("card_id,problem_type,confidence,status\nc1,much_pressure,0.25,proposed\n")
     build(Inputs(cards=(cards,), tiers=tiers), tmp_path / "out")
     row = read_table(tmp_path / "out", "role_cards")["c1"]
-    assert (row["category"], row["subcategory"], row["problem_type"]) == ("work_and_study", "performance", "much_pressure")
+    assert (row["category"], row["subcategory"], row["problem_type"]) == (
+        "work_and_study",
+        "performance",
+        "much_pressure",
+    )
     assert (row["tier_status"], row["tier_confidence"]) == ("proposed", 0.25)
     tiers.write_text("card_id,problem_type,confidence,status\nc1,bereavement,0.25,proposed\n")
-    with pytest.raises(EscEvalError, match="row 2.*lies in family_and_life"):
+    with pytest.raises(EscEvalError, match=r"row 2.*lies in family_and_life"):
         build(Inputs(cards=(cards,), tiers=tiers), tmp_path / "other")
 
 
@@ -248,7 +261,8 @@ def test_the_real_build_has_the_published_counts(real):
         "family_and_life": 172 + 215, "work_and_study": 87 + 72, "society_and_others": 72 + 37,
     }  # fmt: skip
     assert {key: s["conversations"] for key, s in content["inputs"]["sources"].items()} == {
-        "esconv": 910 + 195 + 45 + 196, "extes": 11, "epitome": 900, "psych8k": 558, "mhp": 300, "psyqa": 100, "smile": 300,
+        "esconv": 910 + 195 + 45 + 196, "extes": 11, "epitome": 900, "psych8k": 558, "mhp": 300, "psyqa": 100,
+        "smile": 300,
     }  # fmt: skip
     assert all(source["rejects"] == 0 for source in content["inputs"]["sources"].values())
     assert {run["name"]: (run["dialogues"], run["ratings"]) for run in content["inputs"]["runs"]} == {
@@ -314,15 +328,15 @@ def test_minus_one_is_unscored(real):
 
 @pytest.mark.shared_data
 def test_reddit_ids_are_nowhere_in_the_build(real, shared):
-    import csv
-
     ids = set()
     with (shared / "sources" / "mhp" / "task_data_first300.csv").open(newline="") as file:
         for row in csv.DictReader(file):
             ids |= {row["post_id"], row["comment_id"]}
     from dataset_builder.parquet import read_rows
 
-    texts = [json.dumps(row, ensure_ascii=False, default=str) for row in read_rows(real / "local" / "conversations.parquet")]
+    texts = [
+        json.dumps(row, ensure_ascii=False, default=str) for row in read_rows(real / "local" / "conversations.parquet")
+    ]
     texts += [json.dumps(row, ensure_ascii=False) for table in TABLES for row in read_table(real, table).values()]
     everything = "\n".join(texts)
     assert [id for id in ids if id in everything] == []

@@ -127,7 +127,7 @@ DEFECTS: dict[str, tuple[str, Callable[[Path], None]]] = {
     "text that is not UTF-8": ("utf-8", table_as("role_cards", broken_utf8)),
     "a file that is no Parquet": ("unreadable", lambda f: table_path(f, "dialogues").write_text("id,language")),
     "a table that is missing": ("missing", lambda f: table_path(f, "annotations").unlink()),
-    "a card id twice": ("duplicate id", lambda f: rewrite(f, "role_cards", lambda rows: rows[1].update(id=rows[0]["id"]))),
+    "a card id twice": ("duplicate id", lambda f: rewrite(f, "role_cards", lambda rows: rows.append(rows[0]))),
     "a rating twice": ("duplicate id", lambda f: rewrite(f, "annotations", lambda rows: rows.append(rows[0]))),
     "an annotation of no dialogue": ("orphan", one("annotations", dialogue_id="run/nobody")),
     "a dialogue of no card": ("orphan", one("dialogues", card_id="nobody")),
@@ -178,7 +178,7 @@ DEFECTS: dict[str, tuple[str, Callable[[Path], None]]] = {
     "a card without a config": ("card", readme(lambda t: t.replace("config_name: dialogues", "config_name: talks"))),
     "a card with broken YAML": ("card", readme(lambda t: t.replace("configs:", "configs: [", 1))),
     "a card without a licence": ("card", readme(lambda t: t.replace("license: other\n", "", 1))),
-    "a config without its file": ("card", readme(lambda t: t.replace("path: dialogues/test", "path: dialogues/none", 1))),
+    "a config without its file": ("card", readme(lambda t: t.replace("path: dialogues/test", "path: none/test", 1))),
     "Croissant that is broken": (
         "croissant",
         lambda f: (f / "croissant.json").write_text((f / "croissant.json").read_text().replace('"sha256"', '"md6"')),

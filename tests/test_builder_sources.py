@@ -102,7 +102,7 @@ def write_csv(path: Path, rows: list[dict]) -> Path:
 def test_every_source_has_the_one_shape(key):
     source = SOURCES[key]
     assert isinstance(source, Source)
-    assert source.KEY == key
+    assert key == source.KEY
     assert source.ABOUT
     assert source.LICENSE
     assert source.INSTRUCTIONS
@@ -275,7 +275,9 @@ def test_mutated_records_neither_crash_a_parser_nor_vanish(key, name, record, da
 @given(data=st.data())
 @pytest.mark.parametrize(("key", "name", "row"), CSV_RECORDS)
 def test_mutated_rows_neither_crash_a_parser_nor_vanish(key, name, row, data):
-    cell = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12) | st.sampled_from(list(row.values()))
+    cell = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12) | st.sampled_from(
+        list(row.values())
+    )
     rows = data.draw(st.lists(st.fixed_dictionaries(dict.fromkeys(row, cell)), min_size=1, max_size=4))
     with TemporaryDirectory() as folder:
         found = list(parse_file(key, write_csv(Path(folder) / name, rows)))

@@ -11,6 +11,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from dataset_builder.console import epilog, say, talk, told
+from esc_eval.chat.base import ChatModel
 from esc_eval.errors import EscEvalError
 
 app = typer.Typer(
@@ -22,7 +23,14 @@ app = typer.Typer(
 
 Work = Annotated[Path, typer.Option(help="Folder of this pipeline; an interrupted stage goes on where it stopped.")]
 Model = Annotated[str, typer.Option(help="embedded, hf:DIR, openai:MODEL or scripted:FILE.")]
+Batch = Annotated[int | None, typer.Option(min=1, help="Conversations at a time, of models in this process.")]
 BaseUrl = Annotated[str | None, typer.Option(help="Server of openai: models, up to /v1.")]
+
+
+def _open(spec: str, base_url: str | None, batch_size: int | None) -> ChatModel:
+    from esc_eval.chat import Options, open_model
+
+    return open_model(spec, Options(base_url=base_url, batch_size=batch_size))
 
 
 @contextmanager
@@ -43,7 +51,9 @@ def extract(
     model: Model = "embedded",
     only: Annotated[list[str] | None, typer.Option(help="Only this source; may be repeated.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many conversations of each source.")] = None,
+    longest: Annotated[int, typer.Option(min=100, help="Characters of the seeker's side to show.")] = 3000,
     base_url: BaseUrl = None,
+    batch_size: Batch = None,
 ) -> None:
     """Stage 1: a model writes a card for each conversation."""
     from dataset_builder.roles.extract import extract as run_extract
@@ -52,7 +62,6 @@ def extract(
     from dataset_builder.roles.workspace import Workspace
     from dataset_builder.sources import SOURCES, parse_file, source_files
     from dataset_builder.sources.common import SourceConversation
-    from esc_eval.chat import Options, open_model
     from esc_eval.run import Run
 
     with told():
@@ -67,26 +76,25 @@ def extract(
             chosen += found[:limit]
             say(f"{key}: {len(found)} different conversations in which the seeker speaks, {len(found[:limit])} taken")
         with Run(work) as run, _progress("extract", len(chosen)) as advance:
-            cards = run_extract(run, open_model(model, Options(base_url=base_url)), chosen, advance)
+            cards = run_extract(run, _open(model, base_url, batch_size), chosen, longest, advance)
         Workspace(work).merge(Extraction, cards)
         failed = sum(card.text is None for card in cards)
         say(f"{len(cards) - failed} cards, {failed} conversations without one (see {work}/extract.jsonl)")
 
 
 @app.command("filter", epilog=epilog("python -m dataset_builder roles filter --work work/first"))
-def filter_(work: Work, model: Model = "embedded", base_url: BaseUrl = None) -> None:
+def filter_(work: Work, model: Model = "embedded", base_url: BaseUrl = None, batch_size: Batch = None) -> None:
     """Stage 2: a model judges which cards can be played."""
     from dataset_builder.roles.extract import filter_cards
     from dataset_builder.roles.records import Extraction, Filtering
     from dataset_builder.roles.workspace import Workspace
-    from esc_eval.chat import Options, open_model
     from esc_eval.run import Run
 
     with told():
         space = Workspace(work)
         cards = list(space.need(Extraction, "extract").values())
         with Run(work) as run, _progress("filter", sum(c.text is not None for c in cards)) as advance:
-            verdicts = filter_cards(run, open_model(model, Options(base_url=base_url)), cards, advance)
+            verdicts = filter_cards(run, _open(model, base_url, batch_size), cards, advance)
         space.merge(Filtering, verdicts)
         counts = {name: sum(v.decision == name for v in verdicts) for name in ("keep", "drop", "undecided")}
         say(", ".join(f"{name} {n}" for name, n in counts.items()))
@@ -127,12 +135,12 @@ def classify(
     model: Model = "embedded",
     seed: Annotated[int, typer.Option(help="Of the votes of a model without probabilities.")] = 0,
     base_url: BaseUrl = None,
+    batch_size: Batch = None,
 ) -> None:
     """Stage 4: a model proposes a leaf of the taxonomy for each kept card without one."""
     from dataset_builder.roles.classify import classify as run_classify
     from dataset_builder.roles.records import Classification, Review
     from dataset_builder.roles.workspace import Workspace
-    from esc_eval.chat import Options, open_model
     from esc_eval.run import Run
 
     with told():
@@ -140,7 +148,7 @@ def classify(
         space.need(Review, "review")
         cases = space.cases()
         with Run(work) as run, _progress("classify", len(cases)) as advance:
-            chosen = run_classify(run, open_model(model, Options(base_url=base_url)), cases, seed, on_case=advance)
+            chosen = run_classify(run, _open(model, base_url, batch_size), cases, seed, on_case=advance)
         space.merge(Classification, chosen)
         say(f"{sum(c.problem_type is not None for c in chosen)} of {len(chosen)} cards have a proposal")
 
@@ -206,16 +214,16 @@ def propose(
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many cards.")] = None,
     seed: Annotated[int, typer.Option(help="Of the votes of a model without probabilities.")] = 0,
     base_url: BaseUrl = None,
+    batch_size: Batch = None,
 ) -> None:
     """Propose tiers 2 and 3 for cards that exist already; their tier 1 stays as it is."""
     from dataset_builder.roles.classify import classify as run_classify
     from dataset_builder.roles.workspace import cases_of, write_tiers
-    from esc_eval.chat import Options, open_model
     from esc_eval.files import load_cards
     from esc_eval.run import Run
 
     with told():
         cases = cases_of(load_cards(cards, limit=limit))
         with Run(work) as run, _progress("propose", len(cases)) as advance:
-            chosen = run_classify(run, open_model(model, Options(base_url=base_url)), cases, seed, on_case=advance)
+            chosen = run_classify(run, _open(model, base_url, batch_size), cases, seed, on_case=advance)
         say(f"{write_tiers(out, chosen)} of {len(cases)} cards have a proposal in {out}")

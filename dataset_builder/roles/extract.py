@@ -14,7 +14,7 @@ from esc_eval.chat import ChatModel
 from esc_eval.run import Run
 from esc_eval.schema import Language
 
-LONGEST: dict[Language, int] = {"en": 3000, "zh": 1500}
+LONGEST = 3000
 """Characters of the seeker's side that a model is shown; the beginning holds the problem."""
 COPIED = 0.5
 """A card with more than this share of its shingles from the source quotes it and is refused."""
@@ -33,9 +33,13 @@ def extract(
     run: Run,
     model: ChatModel,
     conversations: Sequence[SourceConversation],
+    longest: int = LONGEST,
     on_answer: Callable[[], None] = lambda: None,
 ) -> list[Extraction]:
     """A card, or the reason why there is none, for each conversation.
+
+    Args:
+        longest: Characters of what the seeker wrote that the model is shown.
 
     What the seeker wrote is masked before a model sees it, and so is the card.
 
@@ -43,7 +47,7 @@ def extract(
         EscEvalError: The model failed; answers given by then are kept and not asked again.
     """
     masker = Masker()
-    inputs = {c.id: masker.mask(c.seeker_text())[: LONGEST[c.language]] for c in conversations}
+    inputs = {c.id: masker.mask(c.seeker_text())[:longest] for c in conversations}
     questions = [Question(c.id, prompts.conversation("extract", c.language, text=inputs[c.id])) for c in conversations]
     extracted = []
     for conversation, (_, answer) in zip(
