@@ -15,6 +15,7 @@ from dataset_builder.diff import diff, read_table
 from esc_eval.errors import EscEvalError
 from esc_eval.schema import Dialogue, Rating, RoleCard, Turn
 
+pytestmark = pytest.mark.filterwarnings("ignore:ConjunctiveGraph:DeprecationWarning")
 TABLES = ("role_cards", "dialogues", "annotations")
 
 

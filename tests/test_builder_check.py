@@ -18,6 +18,8 @@ from dataset_builder.splits import manifest_sha256
 from dataset_builder.tables import arrow_schema
 from esc_eval.errors import EscEvalError
 
+pytestmark = pytest.mark.filterwarnings("ignore:ConjunctiveGraph:DeprecationWarning")
+
 
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory) -> Path:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,12 @@ from esc_eval.chat import Choice, Reply
 from esc_eval.errors import EscEvalError
 from esc_eval.run import Run
 
-CARD = {"age": 52, "gender": "Male", "occupation": "not mentioned", "problem": "He lost the ferry licence and hides it."}
+CARD = {
+    "age": 52,
+    "gender": "Male",
+    "occupation": "not mentioned",
+    "problem": "He lost the ferry licence and hides it.",
+}
 
 
 def talk(n: int, text: str | None = None, language="en", source="esconv") -> SourceConversation:
@@ -84,7 +90,9 @@ def test_a_card_is_read_from_what_models_write(answer):
     assert card.text("en").splitlines()[2] == "Occupation: Not mentioned"
 
 
-@pytest.mark.parametrize("answer", ["", "I cannot do that.", "{", '{"age": 3}', '{"problem": "Sad."}', '{"problem": []}'])
+@pytest.mark.parametrize(
+    "answer", ["", "I cannot do that.", "{", '{"age": 3}', '{"problem": "Sad."}', '{"problem": []}']
+)
 def test_an_answer_that_is_no_card_is_a_failure(answer):
     with pytest.raises(Failure):
         extraction(answer)
@@ -93,10 +101,8 @@ def test_an_answer_that_is_no_card_is_a_failure(answer):
 @given(st.text(max_size=80))
 def test_no_answer_crashes_a_parser(answer):
     for parse in (extraction, verdict, lambda text: letter(text, "ABC")):
-        try:
-            parse(answer)
-        except Failure as error:
-            assert str(error)
+        with suppress(Failure):
+            assert parse(answer)
 
 
 @pytest.mark.parametrize(
