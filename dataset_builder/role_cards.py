@@ -6,7 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from dataset_builder import decisions
+from dataset_builder import card_text, decisions
 from dataset_builder.card_text import parse
 from dataset_builder.overlap import Containment, near_duplicates
 from dataset_builder.personal_data import Masker
@@ -97,7 +97,7 @@ def card_row(card: RoleCard, origin: str, masker: Masker, terms: str | None = No
 
 
 def decide(rows: Sequence[Row]) -> list[Row]:
-    """Rows after the curators' exclusions and corrections.
+    """Rows after the curators' exclusions, corrections and confirmed leaves.
 
     Raises:
         EscEvalError: An id occurs twice, or a decision names a card that is not there.
@@ -108,12 +108,25 @@ def decide(rows: Sequence[Row]) -> list[Row]:
     by_id = {row["id"]: dict(row) for row in rows if row["id"] not in out}
     for change in decisions.corrections():
         if change.card_id in by_id:
-            by_id[change.card_id][change.field] = change.value
+            _correct(by_id[change.card_id], change)
+    for id, leaf in decisions.confirmed_tiers().items():
+        if id in by_id:
+            _set_tiers(by_id[id], leaf, "confirmed", None)
     return list(by_id.values())
 
 
+def _correct(row: Row, change: decisions.Correction) -> None:
+    row[change.field] = change.value
+    if change.field in card_text.FIELDS and row["problem"]:
+        row["text"] = card_text.write(row["language"], *(row[name] for name in card_text.FIELDS))
+        fields = parse(row["text"], row["language"])
+        row["layout"] = fields and fields.layout
+
+
 def apply_tiers(rows: Sequence[Row], path: Path) -> None:
-    """Fill tiers 2 and 3 from a CSV of card_id, problem_type, confidence, status; tier 1 of a card is never changed.
+    """Fill tiers 2 and 3 from a CSV of card_id, problem_type, confidence, status.
+
+    Tier 1 of a card is never changed, and a proposal never replaces a leaf that people confirmed.
 
     Raises:
         BadRecord: A row that names an unknown card, leaf or status, or a leaf outside the card's tier 1.
@@ -132,17 +145,24 @@ def apply_tiers(rows: Sequence[Row], path: Path) -> None:
                 share = float(confidence) if confidence else None
             except (EscEvalError, ValueError) as error:
                 raise BadRecord(path, f"row {number}", str(error)) from error
-            if card["category"] not in (None, leaf.tier1):
-                raise BadRecord(
-                    path, f"row {number}", f"{leaf.tier3} lies in {leaf.tier1}, the card in {card['category']}"
-                )
-            card |= {
-                "category": leaf.tier1,
-                "subcategory": leaf.tier2,
-                "problem_type": leaf.tier3,
-                "tier_status": status,
-                "tier_confidence": share,
-            }
+            if status == "proposed" and card["tier_status"] == "confirmed":
+                continue
+            try:
+                _set_tiers(card, leaf, status, share)
+            except ValueError as error:
+                raise BadRecord(path, f"row {number}", str(error)) from error
+
+
+def _set_tiers(card: Row, leaf: decisions.Leaf, status: str, confidence: float | None) -> None:
+    if card["category"] not in (None, leaf.tier1):
+        raise ValueError(f"{leaf.tier3} lies in {leaf.tier1}, the card in {card['category']}")
+    card |= {
+        "category": leaf.tier1,
+        "subcategory": leaf.tier2,
+        "problem_type": leaf.tier3,
+        "tier_status": status,
+        "tier_confidence": confidence,
+    }
 
 
 def _texts(rows: Iterable[Row]) -> Iterable[tuple[str, str, Language]]:

@@ -217,6 +217,19 @@ def test_leaves_are_applied_and_keep_tier_1(tmp_path):
         build(Inputs(cards=(cards,), tiers=tiers), tmp_path / "other")
 
 
+def test_decisions_leave_cards_out_and_correct_fields(tmp_path, monkeypatch):
+    from dataset_builder import decisions
+
+    monkeypatch.setattr(decisions, "exclusions", lambda: {"b": "describes a real person"})
+    monkeypatch.setattr(decisions, "corrections", lambda: [decisions.Correction("a", "age", None)])
+    cards = write_cards(tmp_path / "cards.jsonl", card("a"), card("b"))
+    build(Inputs(cards=(cards,)), tmp_path / "out")
+    [row] = read_table(tmp_path / "out", "role_cards").values()
+    assert (row["id"], row["age"]) == ("a", None)
+    assert row["text"].startswith("Age: Not mentioned\nGender: Female")
+    assert check(tmp_path / "out") == []
+
+
 def test_an_unknown_source_is_refused_with_what_to_do(tmp_path):
     cards = write_cards(tmp_path / "cards.jsonl", card("c1", source="my forum"))
     with pytest.raises(EscEvalError, match=r"unknown source 'my forum'.*source_names\.csv"):

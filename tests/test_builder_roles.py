@@ -228,10 +228,24 @@ def test_the_taxonomy_has_37_leaves_three_tiers_and_the_published_path():
 @pytest.mark.parametrize("stage", ["extract", "filter", "classify"])
 def test_prompts_have_all_their_places_filled(stage, language):
     messages = prompts.conversation(stage, language, text="TEXT", card="CARD", choices="CHOICES")
-    assert [m["role"] for m in messages] == ["system", "user"]
-    assert ("TEXT" if stage == "extract" else "CARD") in messages[1]["content"]
-    assert "{text}" not in messages[1]["content"]
-    assert "{card}" not in messages[1]["content"]
+    roles = ["system", "user"] if stage == "classify" else ["system", "user", "assistant", "user"]
+    assert [m["role"] for m in messages] == roles
+    assert ("TEXT" if stage == "extract" else "CARD") in messages[-1]["content"]
+    assert not any(place in m["content"] for m in messages for place in ("{text}", "{card}", "{choices}"))
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_examples_in_the_prompts_are_answers_that_the_parsers_accept(language):
+    example = prompts.texts()[language]["extract"]["example"]
+    card = extraction(example["answer"])
+    assert card.gender == "female"
+    assert share_copied(card.text(language), example["text"], language) == 0
+    assert verdict(prompts.texts()[language]["filter"]["example"]["answer"]).decision == "drop"
+
+
+def test_braces_in_what_a_person_wrote_are_left_alone():
+    [*_, last] = prompts.conversation("extract", "en", text="so {card} and {text} {")
+    assert "so {card} and {text} {" in last["content"]
 
 
 # --- review
@@ -372,14 +386,23 @@ def test_stages_out_of_order_say_which_comes_first(tmp_path):
     assert "roles extract" in result.stderr
 
 
-def test_leaves_are_proposed_for_cards_that_exist(tmp_path):
+def test_leaves_are_proposed_for_cards_that_exist_and_never_replace_confirmed_ones(tmp_path):
+    from esc_eval.files import load_cards, write_jsonl
+
+    known, *others = load_cards()[::4]
+    fresh = [card.model_copy(update={"id": f"new-{n}"}) for n, card in enumerate(others)]
+    write_jsonl(tmp_path / "cards.jsonl", [known, *fresh])
     sorter, out = scripted(tmp_path / "sorter.json", "A"), tmp_path / "tiers.csv"
-    arguments = ["--cards", "sample", "--work", str(tmp_path / "w"), "--out", str(out), "--model", sorter]
-    run_cli("roles", "propose", *arguments)
-    build(Inputs(tiers=out), tmp_path / "out")
-    rows = read_table(tmp_path / "out", "role_cards").values()
-    assert {row["problem_type"] for row in rows} == {"breakup_or_divorce", "much_pressure", "friends"}
-    assert all(decisions.leaf(row["problem_type"]).tier1 == row["category"] for row in rows)
+    cards = str(tmp_path / "cards.jsonl")
+    run_cli("roles", "propose", "--cards", cards, "--work", str(tmp_path / "w"), "--out", str(out), "--model", sorter)
+    build(Inputs(cards=(Path(cards),), tiers=out), tmp_path / "out")
+    rows = read_table(tmp_path / "out", "role_cards")
+    confirmed = rows.pop(known.id)
+    assert (confirmed["problem_type"], confirmed["tier_status"]) == ("relatives", "confirmed")
+    assert {row["problem_type"] for row in rows.values()} == {"breakup_or_divorce", "much_pressure", "friends"}
+    assert {row["tier_status"] for row in rows.values()} == {"proposed"}
+    assert {row["tier_confidence"] for row in rows.values()} == {1.0}
+    assert all(decisions.leaf(row["problem_type"]).tier1 == row["category"] for row in rows.values())
 
 
 @pytest.mark.slow

@@ -118,6 +118,15 @@ def trained_on() -> dict[str, tuple[str, ...]]:
     return {source: tuple(sorted(by)) for source, by in touched.items()}
 
 
+def confirmed_tiers() -> dict[str, Leaf]:
+    """Leaves that people confirmed, by card.
+
+    Raises:
+        EscEvalError: A leaf that the taxonomy does not have.
+    """
+    return {row["card_id"]: leaf(row["problem_type"]) for row in rows("tiers.csv")}
+
+
 def exclusions() -> dict[str, str]:
     """Cards that are left out, with the reason."""
     return {row["card_id"]: row["reason"] for row in rows("exclusions.csv")}

@@ -15,7 +15,7 @@ from esc_eval.protocol import Generation
 from esc_eval.run import Run
 from esc_eval.schema import digest
 
-GREEDY = Generation(max_new_tokens=220)
+GREEDY = Generation(max_new_tokens=200)
 KIND = "answer"
 
 

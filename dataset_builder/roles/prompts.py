@@ -1,5 +1,7 @@
 """The pipeline's prompts, read from ``prompts.yaml``; their hash is part of every cached answer's key."""
 
+import re
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from string import ascii_uppercase
@@ -29,12 +31,18 @@ def version() -> str:
 
 
 def conversation(stage: Stage, language: Language, **values: str) -> list[Message]:
-    """System and user message of a stage."""
+    """System message, an example as an earlier exchange where the stage has one, and the user's message."""
     wording = texts()[language][stage]
-    user = wording["user"]
-    for name, value in values.items():
-        user = user.replace(f"{{{name}}}", value)
-    return [{"role": "system", "content": wording["system"].strip()}, {"role": "user", "content": user.strip()}]
+    messages: list[Message] = [{"role": "system", "content": wording["system"].strip()}]
+    if example := wording.get("example"):
+        messages.append({"role": "user", "content": _fill(wording["user"], example)})
+        messages.append({"role": "assistant", "content": example["answer"].strip()})
+    return [*messages, {"role": "user", "content": _fill(wording["user"], values)}]
+
+
+def _fill(text: str, values: Mapping[str, str]) -> str:
+    places = "|".join(map(re.escape, values))
+    return re.sub(rf"\{{({places})\}}", lambda match: values[match[1]], text).strip()
 
 
 def lead(language: Language) -> str:
