@@ -139,9 +139,7 @@ def evaluate(
     err.print(f"Read {out / 'report.html'} in a browser; all files are in {out}.")
 
 
-@app.command(
-    epilog="Example: [bold]esc-eval simulate --supporter hf:Qwen/Qwen2.5-0.5B-Instruct --out runs/qwen[/]"
-)
+@app.command(epilog="Example: [bold]esc-eval simulate --supporter hf:Qwen/Qwen2.5-0.5B-Instruct --out runs/qwen[/]")
 def simulate(
     supporter: Supporters,
     out: Out,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
@@ -29,6 +30,8 @@ from esc_eval.run import Run, read_card
 from esc_eval.schema import Dialogue, Rating, RoleCard, Turn
 from esc_eval.score import By, Scoring, score
 from esc_eval.simulate import Plan, simulate
+
+open_once = cache(open_model)  # seeker, supporter and scorer may be the same weights
 
 Format = Literal["text", "json", "markdown", "latex"]
 
@@ -58,15 +61,15 @@ def make_plan(
     return Plan(
         protocol=chosen,
         cards=cards,
-        seeker=open_model(seeker, options),
-        supporters=[open_model(spec, options) for spec in supporters],
+        seeker=open_once(seeker, options),
+        supporters=[open_once(spec, options) for spec in supporters],
         seed=seed,
     )
 
 
 def make_scoring(scorer: str, rubric: str, by: By, options: Options, parser: str = "anchored") -> Scoring:
     """A scoring from names."""
-    return Scoring(open_model(scorer, options), load_rubric(rubric), by, parser)
+    return Scoring(open_once(scorer, options), load_rubric(rubric), by, parser)
 
 
 @contextmanager

@@ -51,7 +51,7 @@ def as_page(
                 "table": table,
                 "title": tables.title(table),
                 "leaderboard": tables.leaderboard(table),
-                "health": tables.health(table),
+                "details": tables.details(table),
                 "notes": [tables.notes(row) for row in table.rows],
                 # SVG made by matplotlib, which escapes the names in it
                 "means": Markup(pictures.means(table)),  # noqa: S704

@@ -24,9 +24,11 @@ def title(table: Table) -> str:
 
 
 def interval(mean: Mean) -> str:
-    """The interval of a mean, or why there is none."""
+    """The interval of a mean, or why there is none: one cluster, or values that are all alike."""
     if mean.low is None or mean.high is None:
         return "[one cluster]"
+    if mean.low == mean.high:
+        return "[no spread]"
     return f"[{mean.low:.1f}, {mean.high:.1f}]"
 
 
@@ -45,30 +47,23 @@ def leaderboard(table: Table) -> tuple[list[str], list[list[Mean | str | None]]]
     return header, rows
 
 
-def health(table: Table) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of what a reader should know before trusting the means."""
-    header = [
-        "Supporter",
-        "Dimension",
-        "scored",
-        "unscored",
-        "most given level",
-        "its share",
-        "levels " + _levels(table),
-    ]
-    rows = []
+def details(table: Table) -> tuple[list[str], list[list[Mean | str | None]]]:
+    """Header and rows, one a supporter and dimension: the mean and what to know before trusting it."""
+    header = ["Supporter", "Dimension", "mean", "95% interval", "n", "unscored", "most given", "share", "given "]
+    header[-1] += "/".join(str(level) for level in table.levels)
+    rows: list[list[Mean | str | None]] = []
     for row in table.rows:
         for key, name in table.names.items():
             cell = row.cells[key]
+            mean = cell.of(table.statistic)
+            value, spread = (f"{mean.value:.1f}", interval(mean)) if mean else ("unscored", "")
             level = "-" if cell.modal_level is None else str(cell.modal_level)
             share = "-" if cell.modal_share is None else f"{cell.modal_share:.0%}"
-            counts = "/".join(map(str, cell.counts))
-            rows.append([row.supporter, name, str(sum(cell.counts)), str(cell.unscored), level, share, counts])
+            scored, counts = str(sum(cell.counts)), "/".join(map(str, cell.counts))
+            rows.append([row.supporter, name, value, spread, scored, str(cell.unscored), level, share, counts])
+        average = (f"{row.average.value:.1f}", interval(row.average)) if row.average else ("unscored", "")
+        rows.append([row.supporter, "Average", *average, str(row.dialogues), "", "", "", ""])
     return header, rows
-
-
-def _levels(table: Table) -> str:
-    return "/".join(str(level) for level in table.levels)
 
 
 def notes(row: Row) -> str:
@@ -82,22 +77,27 @@ def notes(row: Row) -> str:
     )
 
 
-def as_text(summary: Summary, width: int = 132) -> str:
-    """Tables for a terminal."""
-    console = Console(file=StringIO(), width=width, highlight=False)
+def as_text(summary: Summary, width: int = 120) -> str:
+    """Tables for a terminal: one line a supporter and dimension."""
+    out = StringIO()
+    console = Console(file=out, width=width, highlight=False)
     for table in summary.tables:
-        console.print(Text(title(table), style="bold"))
-        for header, rows in (leaderboard(table), health(table)):
-            grid = RichTable(*map(escape_markup, header), box=SIMPLE_HEAD, pad_edge=False)
-            for row in rows:
-                grid.add_row(*(Text(_cell(cell, "\n")) for cell in row))
-            console.print(grid)
+        console.print(Text(f"{title(table)}: {_scale(table)}", style="bold"))
+        header, rows = details(table)
+        grid = RichTable(*map(escape_markup, header), box=SIMPLE_HEAD, pad_edge=False)
+        for row in rows:
+            grid.add_row(*(Text(_cell(cell, " ")) for cell in row), end_section=row[1] == "Average")
+        console.print(grid)
         for line in table.rows:
             console.print(Text(notes(line)))
         console.print(Text(table.signature, style="dim"), soft_wrap=True)
         console.print()
-    text = console.file.getvalue()  # type: ignore[attr-defined]
-    return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+
+
+def _scale(table: Table) -> str:
+    what = "mean level" if table.statistic == "level" else "mean expected level"
+    return f"{what} x 25 (0..100), intervals by {table.clustered_by}"
 
 
 def _cell(cell: Mean | str | None, between: str) -> str:
@@ -110,9 +110,8 @@ def as_markdown(summary: Summary) -> str:
     """Tables as GitHub renders them."""
 
     def escape(text: str) -> str:
-        for character in "\\|*_`<>[]":
-            text = text.replace(character, f"&#{ord(character)};")
-        return " ".join(text.split())
+        special = {ord(character): f"&#{ord(character)};" for character in "\\|*_`<>[]"}
+        return " ".join(text.translate(special).split())
 
     def cell(item: Mean | str | None) -> str:
         return f"{item.value:.1f}<br>{interval(item)}" if isinstance(item, Mean) else escape(_cell(item, " "))
@@ -121,12 +120,13 @@ def as_markdown(summary: Summary) -> str:
         lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
         return [f"| {' | '.join(line)} |" for line in lines]
 
-    lines = ["# ESC-Eval report", "", "Means x 25 (0..100) with 95% intervals. Not a clinical measure.", ""]
+    lines = ["# ESC-Eval report", "", "95% intervals. A measure of language models, not a clinical one.", ""]
     for table in summary.tables:
         header, rows = leaderboard(table)
-        lines += [f"## {escape(title(table))}", "", *grid(header, ([cell(c) for c in row] for row in rows)), ""]
-        header, health_rows = health(table)
-        lines += [*grid(header, ([escape(c) for c in row] for row in health_rows)), ""]
+        lines += [f"## {escape(title(table))}", "", f"{_scale(table)}.", ""]
+        lines += [*grid(header, ([cell(c) for c in row] for row in rows)), ""]
+        header, rows = details(table)
+        lines += [*grid(header, ([cell(c) for c in row] for row in rows)), ""]
         lines += [f"- {escape(notes(row))}" for row in table.rows]
         lines += ["", f"`{table.signature}`", ""]
     return "\n".join(lines)
@@ -141,7 +141,7 @@ def as_latex(summary: Summary) -> str:
         lines += [
             f"% {' '.join(table.signature.split())}",
             r"\begin{table}",
-            rf"\caption{{{escape(title(table))}. Means $\times$ 25 with 95\% intervals.}}",
+            rf"\caption{{{escape(title(table))}: {escape(_scale(table))}, 95\%.}}",
             rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}",
             r"\toprule",
             " & ".join(map(escape, header)) + r" \\",
