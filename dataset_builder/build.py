@@ -15,7 +15,8 @@ from dataset_builder.sources import SOURCES, parse_file, source_files
 from dataset_builder.sources.common import Reject, SourceConversation, file_sha256
 from dataset_builder.tables import TABLES
 from esc_eval.errors import EscEvalError
-from esc_eval.schema import duplicates
+from esc_eval.files import SAMPLE
+from esc_eval.schema import digest, duplicates
 
 Row = dict[str, Any]
 
@@ -29,7 +30,7 @@ class Inputs:
         sources: A folder with one sub-folder for each source that is held.
         runs: Run folders of ours, or folders of files in the official format.
         annotations: Files of ratings.
-        cards: Files of further role cards, as ``roles export`` writes them.
+        cards: Files of further role cards, as ``roles export`` writes them, or "sample".
         tiers: CSV of proposed or confirmed leaves of the taxonomy.
         license: Of the user's own dialogues and annotations.
         public: Leave text out that may not be re-hosted.
@@ -40,7 +41,7 @@ class Inputs:
     sources: Path | None = None
     runs: Sequence[Path] = ()
     annotations: Sequence[Path] = ()
-    cards: Sequence[Path] = ()
+    cards: Sequence[str | Path] = ()
     tiers: Path | None = None
     license: str = "CC-BY-4.0"
     public: bool = False
@@ -64,8 +65,6 @@ class Tally:
         """For the manifest; a source of more than fifty files is described by their number and one hash."""
         files = self.files
         if len(files) > 50:
-            from esc_eval.schema import digest
-
             files = {f"{len(self.files)} files": {"sha256": digest(self.files)}}
         return {
             "records": self.conversations + self.rejects,
@@ -106,8 +105,8 @@ def _build(inputs: Inputs, folder: Path, say: Callable[[str], None]) -> dict[str
     masker = Masker()
     official = role_cards.read_official(inputs.official) if inputs.official else {}
     rows = role_cards.official_rows(official, masker)
-    for path in inputs.cards:
-        rows += role_cards.file_rows(path, masker)
+    for name in inputs.cards:
+        rows += role_cards.file_rows(name, masker)
     if inputs.sample or not rows:
         rows += role_cards.sample_rows(masker)
     rows = role_cards.decide(rows)
@@ -135,6 +134,7 @@ def _build(inputs: Inputs, folder: Path, say: Callable[[str], None]) -> dict[str
     license = "Apache-2.0" if inputs.sample else inputs.license
     for batch in batches:
         found = dialogues.dialogue_rows(batch, by_id, official, license, masker)
+        dialogues.check_cards(batch, found, by_id)
         talks |= {row["id"]: row for row in found}
         rated = annotations.batch_rows(batch, talks, license, masker)
         scores += rated
@@ -169,7 +169,7 @@ def _described(inputs: Inputs, tallies: dict[str, Tally], runs: list[Row]) -> di
         "sources": {key: tally.as_json() for key, tally in tallies.items()},
         "runs": runs,
         "annotations": {path.name: file_sha256(path) for path in inputs.annotations},
-        "cards": {path.name: file_sha256(path) for path in inputs.cards},
+        "cards": {Path(name).name: file_sha256(Path(name)) for name in inputs.cards if name != SAMPLE},
         "tiers": file_sha256(inputs.tiers) if inputs.tiers else None,
         "seed": inputs.seed,
     }

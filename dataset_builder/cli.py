@@ -41,7 +41,9 @@ def build(
     annotations: Annotated[
         list[Path] | None, typer.Option(help="Ratings (.csv, .jsonl, .json); may be repeated.")
     ] = None,
-    cards: Annotated[list[Path] | None, typer.Option(help="Further role cards (.jsonl); may be repeated.")] = None,
+    cards: Annotated[
+        list[str] | None, typer.Option(help="Further role cards (.jsonl), or sample; may be repeated.")
+    ] = None,
     tiers: Annotated[Path | None, typer.Option(help="CSV of card_id, problem_type, confidence, status.")] = None,
     license: Annotated[str, typer.Option(help="Licence of your own dialogues and annotations.")] = "CC-BY-4.0",
     public: Annotated[bool, typer.Option("--public", help="Leave out text that may not be re-hosted.")] = False,

@@ -153,3 +153,13 @@ def dialogue_rows(
             }
         )
     return rows
+
+
+def check_cards(batch: Batch, rows: Sequence[Row], cards: Mapping[str, Row]) -> None:
+    """Raise EscEvalError if a dialogue plays a card that is not in the build."""
+    missing = [row for row in rows if row["card_id"] is not None and row["card_id"] not in cards]
+    if missing:
+        raise EscEvalError(
+            f"run {batch.name}: {len(missing)} dialogues play cards that are not in this build, first "
+            f"{missing[0]['card_id']!r}. Give them with --cards FILE (or --cards sample)."
+        )

@@ -12,7 +12,7 @@ from dataset_builder.overlap import Containment, near_duplicates
 from dataset_builder.personal_data import Masker
 from dataset_builder.sources import SOURCES
 from esc_eval.errors import BadRecord, EscEvalError
-from esc_eval.files import load_cards, read_cards
+from esc_eval.files import SAMPLE, load_cards, read_cards
 from esc_eval.schema import LANGUAGES, Language, RoleCard, duplicates
 
 Row = dict[str, Any]
@@ -42,13 +42,15 @@ def sample_rows(masker: Masker) -> list[Row]:
     return [card_row(card, f"sample#{n}", masker, "sample") for n, card in enumerate(load_cards())]
 
 
-def file_rows(path: Path, masker: Masker) -> list[Row]:
-    """A row for each card of a file, e.g. what ``roles export`` wrote.
+def file_rows(name: str | Path, masker: Masker) -> list[Row]:
+    """A row for each card of a file, e.g. what ``roles export`` wrote, or of the shipped ``sample``.
 
     Raises:
         EscEvalError: The file is missing, broken, or names an unknown source.
     """
-    return [card_row(card, f"{path.name}#{n}", masker) for n, card in enumerate(read_cards(path))]
+    if name == SAMPLE:
+        return sample_rows(masker)
+    return [card_row(card, f"{Path(name).name}#{n}", masker) for n, card in enumerate(read_cards(name))]
 
 
 def card_row(card: RoleCard, origin: str, masker: Masker, terms: str | None = None) -> Row:

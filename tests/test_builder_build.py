@@ -101,6 +101,16 @@ def test_a_run_of_ours_keeps_revisions_seed_and_is_masked(tmp_path):
     assert manifest.read(tmp_path / "out")["personal_data"]["masked"]["email"] == 1
 
 
+def test_a_dialogue_on_a_card_that_is_not_in_the_build_is_refused(tmp_path):
+    cards = write_cards(tmp_path / "cards.jsonl", card("c1"))
+    run = write_run(tmp_path, card_id="sample-en-05")
+    with pytest.raises(EscEvalError, match=r"play cards that are not in this build, first 'sample-en-05'.*--cards"):
+        build(Inputs(cards=(cards,), runs=(run,)), tmp_path / "out")
+    build(Inputs(cards=(cards, "sample"), runs=(run,)), tmp_path / "out")
+    [row] = read_table(tmp_path / "out", "dialogues").values()
+    assert (row["card_id"], row["rehostable"]) == ("sample-en-05", True)
+
+
 def test_a_dialogue_on_a_card_that_may_not_be_rehosted_is_withheld_from_a_public_build(tmp_path):
     cards = write_cards(tmp_path / "cards.jsonl", card("c1", source="psyqa"))
     build(Inputs(cards=(cards,), runs=(write_run(tmp_path),), public=True), tmp_path / "out")
@@ -364,3 +374,26 @@ def test_a_second_real_build_is_identical(real, shared, tmp_path):
     files = sorted(p.relative_to(real) for p in real.rglob("*") if p.is_file())
     assert files == sorted(p.relative_to(again) for p in again.rglob("*") if p.is_file())
     assert [str(f) for f in files if (real / f).read_bytes() != (again / f).read_bytes()] == []
+
+
+def test_a_run_of_esc_eval_becomes_rows_with_its_models_and_ratings(tmp_path, script):
+    from typer.testing import CliRunner
+
+    from esc_eval.cli import app
+
+    seeker, supporter = script(["I lost my keys."], "seeker"), script(["Where were you last?"], "helper")
+    scorer = script(["3"], "judge")
+    arguments = ["evaluate", "--seeker", seeker, "--supporter", supporter, "--scorer", scorer, "--language", "en"]
+    run = tmp_path / "mine"
+    result = CliRunner().invoke(app, [*arguments, "--limit", "2", "--rounds", "2", "--seed", "9", "--out", str(run)])
+    assert result.exit_code == 0, result.stderr
+    build(Inputs(runs=(run,)), tmp_path / "out")
+    talks, scores = read_table(tmp_path / "out", "dialogues"), read_table(tmp_path / "out", "annotations")
+    assert {row["card_id"] for row in talks.values()} == {"sample-en-01", "sample-en-02"}
+    assert {(row["seeker"], row["supporter"], row["seed"], row["rounds"]) for row in talks.values()} == {
+        ("seeker", "helper", 9, 2)
+    }
+    assert all(row["seeker_revision"] and row["supporter_revision"] for row in talks.values())
+    assert {(row["rater"], row["rater_kind"], row["score"]) for row in scores.values()} == {("judge", "model", 3)}
+    assert len(scores) == 2 * 7
+    assert check(tmp_path / "out") == []
