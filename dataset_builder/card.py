@@ -13,6 +13,7 @@ from dataset_builder.sources import SOURCES
 from dataset_builder.tables import SPLIT, TABLES
 
 FILE = "README.md"
+LICENSE = "LICENSE.md"
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"))
 
 
@@ -25,7 +26,7 @@ def front_matter(manifest: Mapping[str, Any]) -> dict[str, Any]:
         "language": languages,
         "license": "other",
         "license_name": "by-row",
-        "license_link": "README.md#licences",
+        "license_link": LICENSE,
         "task_categories": ["text-generation", "text-classification"],
         "tags": ["emotional-support", "role-play", "evaluation", "human-ratings"],
         "size_categories": [next((name for most, name in SIZES if rows < most), "100K<n<1M")],
@@ -40,8 +41,8 @@ def front_matter(manifest: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def render(manifest: Mapping[str, Any]) -> str:
-    """The card's text."""
+def render(manifest: Mapping[str, Any], template: str = "dataset_card.md.jinja") -> str:
+    """The text of the card, or of another template."""
     environment = Environment(
         loader=PackageLoader("dataset_builder", "templates"),
         undefined=StrictUndefined,
@@ -51,7 +52,7 @@ def render(manifest: Mapping[str, Any]) -> str:
         autoescape=False,  # noqa: S701 - Markdown, not HTML
     )
     block = yaml.safe_dump(front_matter(manifest), sort_keys=False, allow_unicode=True)
-    return environment.get_template("dataset_card.md.jinja").render(
+    return environment.get_template(template).render(
         front_matter=block,
         m=manifest,
         tables=TABLES,
@@ -65,7 +66,8 @@ def render(manifest: Mapping[str, Any]) -> str:
 
 
 def write(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Write ``README.md`` into a build folder."""
+    """Write ``README.md`` and ``LICENSE.md`` into a build folder."""
+    (folder / LICENSE).write_text(render(manifest, "license.md.jinja"), encoding="utf-8")
     (folder / FILE).write_text(render(manifest), encoding="utf-8")
 
 
@@ -88,4 +90,6 @@ def problems(folder: Path) -> list[str]:
                 found.append(f"README.md: config {config['config_name']!r} names {entry['path']}, which is not there")
     if not metadata.get("license"):
         found.append("README.md: no license in its YAML block")
+    if not (folder / LICENSE).exists():
+        found.append(f"{LICENSE} is missing")
     return found

@@ -9,7 +9,7 @@ from dataset_builder import manifest
 from dataset_builder.check import check
 from esc_eval.errors import EscEvalError
 
-PATTERNS = ("README.md", "manifest.json", "croissant.json", "*/*.parquet", "splits/*.json")
+PATTERNS = ("README.md", "LICENSE.md", "manifest.json", "croissant.json", "*/*.parquet", "splits/*.json")
 
 
 @dataclass(frozen=True)

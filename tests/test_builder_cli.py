@@ -110,7 +110,8 @@ def test_what_is_local_is_not_in_the_plan(public, tmp_path):
     (copy / "local" / "conversations.parquet").write_text("private")
     (copy / "notes.txt").write_text("private")
     assert {name.partition("/")[0] for name in plan(copy, "me/x", None).files} == {
-        "README.md", "manifest.json", "croissant.json", "role_cards", "dialogues", "annotations", "splits",
+        "README.md", "LICENSE.md", "manifest.json", "croissant.json", "role_cards", "dialogues", "annotations",
+        "splits",
     }  # fmt: skip
 
 
