@@ -140,15 +140,10 @@ def _row(id: str, rating: Rating, origin: str, dialogues: Mapping[str, Row], lic
     }
 
 
-def unique(rows: Sequence[Row]) -> Sequence[Row]:
-    """The same rows.
-
-    Raises:
-        EscEvalError: A rater rated the same dimension of the same dialogue twice in one stage.
-    """
+def check_unique(rows: Sequence[Row]) -> None:
+    """Raise EscEvalError if a rater rated the same dimension of the same dialogue twice in one stage."""
     if twice := duplicates(row["id"] for row in rows):
         raise EscEvalError(f"rated more than once by the same rater in the same stage: {twice[0]} ({len(twice)} such)")
-    return rows
 
 
 def write_csv(path: Path, ratings: Iterable[Rating]) -> None:

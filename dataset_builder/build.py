@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import as_file, files
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -16,9 +15,11 @@ from dataset_builder.sources.common import Reject, SourceConversation, file_sha2
 from dataset_builder.tables import TABLES
 from esc_eval.errors import EscEvalError
 from esc_eval.files import SAMPLE
-from esc_eval.schema import digest, duplicates
+from esc_eval.schema import Language, RoleCard, digest, duplicates
 
 Row = dict[str, Any]
+Official = dict[Language, list[RoleCard]]
+SAMPLE_RUN = Path(__file__).parent / "sample"
 
 
 @dataclass(frozen=True)
@@ -104,50 +105,18 @@ def build(inputs: Inputs, out: Path, say: Callable[[str], None] = lambda _: None
 def _build(inputs: Inputs, folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
     masker = Masker()
     official = role_cards.read_official(inputs.official) if inputs.official else {}
-    rows = role_cards.official_rows(official, masker)
-    for name in inputs.cards:
-        rows += role_cards.file_rows(name, masker)
-    if inputs.sample or not rows:
-        rows += role_cards.sample_rows(masker)
-    rows = role_cards.decide(rows)
-    if inputs.tiers:
-        role_cards.apply_tiers(rows, inputs.tiers)
+    rows = _cards(inputs, official, masker)
     say(f"{len(rows)} role cards")
-
     watcher = role_cards.containment(rows)
     tallies = read_sources(inputs.sources, folder / manifest.LOCAL, watcher, masker, say) if inputs.sources else {}
     role_cards.flag(rows, watcher)
-    by_id = {row["id"]: row for row in rows}
+    cards = {row["id"]: row for row in rows}
+    talks, scores, runs = _runs(inputs, official, cards, masker, say)
 
-    talks: dict[str, Row] = {}
-    scores: list[Row] = []
-    runs = []
-    batches = [dialogues.official_batch(inputs.official)] if inputs.official else []
-    batches += [dialogues.run_batch(path) for path in inputs.runs]
-    sample_scores = []
-    if inputs.sample:
-        with as_file(files("dataset_builder").joinpath("sample")) as sample:
-            batches.append(dialogues.run_batch(sample))
-            sample_scores = [sample / "annotations.csv"]
-    if twice := duplicates(batch.name for batch in batches):
-        raise EscEvalError(f"two run folders are called {twice[0]!r}; rename one, its name begins the dialogues' ids")
-    license = "Apache-2.0" if inputs.sample else inputs.license
-    for batch in batches:
-        found = dialogues.dialogue_rows(batch, by_id, official, license, masker)
-        dialogues.check_cards(batch, found, by_id)
-        talks |= {row["id"]: row for row in found}
-        rated = annotations.batch_rows(batch, talks, license, masker)
-        scores += rated
-        runs.append({"name": batch.name, "dialogues": len(found), "ratings": len(rated)})
-        say(f"run {batch.name}: {len(found)} dialogues, {len(rated)} ratings")
-    for path in [*inputs.annotations, *sample_scores]:
-        scores += annotations.file_rows(path, talks, license, masker)
-    annotations.unique(scores)
-
-    tables = {"role_cards": rows, "dialogues": list(talks.values()), "annotations": scores}
+    tables = {"role_cards": rows, "dialogues": talks, "annotations": scores}
     for table in TABLES:
         parquet.write_table(folder, table, tables[table], inputs.public)
-    made = write_splits(folder, tables, by_id, inputs.seed)
+    made = write_splits(folder, tables, cards, inputs.seed)
     content = manifest.describe(folder, tables, _described(inputs, tallies, runs), masker.counts, made, inputs.public)
     manifest.write(folder, content)
     card.write(folder, content)
@@ -156,6 +125,47 @@ def _build(inputs: Inputs, folder: Path, say: Callable[[str], None]) -> dict[str
     if inputs.public:
         shutil.rmtree(folder / manifest.LOCAL, ignore_errors=True)
     return content
+
+
+def _cards(inputs: Inputs, official: Official, masker: Masker) -> list[Row]:
+    rows = role_cards.official_rows(official, masker)
+    for name in inputs.cards:
+        rows += role_cards.file_rows(name, masker)
+    if not rows:
+        rows = role_cards.sample_rows(masker)
+    rows = role_cards.decide(rows)
+    if inputs.tiers:
+        role_cards.apply_tiers(rows, inputs.tiers)
+    return rows
+
+
+def _runs(
+    inputs: Inputs, official: Official, cards: dict[str, Row], masker: Masker, say: Callable[[str], None]
+) -> tuple[list[Row], list[Row], list[Row]]:
+    batches = [dialogues.official_batch(inputs.official)] if inputs.official else []
+    batches += [dialogues.run_batch(path) for path in inputs.runs]
+    files, license = list(inputs.annotations), inputs.license
+    if inputs.sample:
+        batches, files, license = [dialogues.run_batch(SAMPLE_RUN)], [SAMPLE_RUN / "annotations.csv"], "Apache-2.0"
+    if twice := duplicates(batch.name for batch in batches):
+        raise EscEvalError(f"two run folders are called {twice[0]!r}; rename one, its name begins the dialogues' ids")
+    talks: dict[str, Row] = {}
+    scores: list[Row] = []
+    runs: list[Row] = []
+    for batch in batches:
+        found = dialogues.dialogue_rows(batch, cards, official, license, masker)
+        dialogues.check_cards(batch, found, cards)
+        talks |= {row["id"]: row for row in found}
+        rated = annotations.batch_rows(batch, talks, license, masker)
+        scores += rated
+        runs.append({"name": batch.name, "dialogues": len(found), "ratings": len(rated)})
+        say(f"run {batch.name}: {len(found)} dialogues, {len(rated)} ratings")
+    for path in files:
+        rated = annotations.file_rows(path, talks, license, masker)
+        scores += rated
+        say(f"{path.name}: {len(rated)} ratings")
+    annotations.check_unique(scores)
+    return list(talks.values()), scores, runs
 
 
 def _described(inputs: Inputs, tallies: dict[str, Tally], runs: list[Row]) -> dict[str, Any]:

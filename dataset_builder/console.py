@@ -19,6 +19,11 @@ def told() -> Iterator[None]:
     except EscEvalError as error:
         talk.print(f"error: {error}", style="red", markup=False)
         raise typer.Exit(2) from error
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in ("dataset_builder", "esc_eval"):
+            raise
+        talk.print(f'error: {error.name} is missing: pip install "esc-eval[data]"', style="red", markup=False)
+        raise typer.Exit(2) from error
 
 
 def say(line: str) -> None:

@@ -1,9 +1,8 @@
 """Find and mask what points at a person: e-mail addresses, telephone numbers, URLs, names of accounts.
 
 linkify-it finds addresses and URLs and phonenumbers (Google's libphonenumber) finds telephone numbers, in any
-language; both see the text with a line break in place of every
-non-ASCII character, because Chinese sets no space around them. Names
-of people are not looked for: that needs a model for each language, and none is shipped in a package.
+language; both see the text with a line break in place of every non-ASCII character, because Chinese sets no space
+around them. Names of people are not looked for: that needs a model for each language, and none comes in a package.
 """
 
 import re

@@ -1,6 +1,5 @@
 """Rows of the ``role_cards`` table: official cards, the sample, and cards that came out of the pipeline."""
 
-import csv
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -10,7 +9,7 @@ from dataset_builder import card_text, decisions
 from dataset_builder.card_text import parse
 from dataset_builder.overlap import Containment, near_duplicates
 from dataset_builder.personal_data import Masker
-from dataset_builder.sources import SOURCES
+from dataset_builder.sources.readers import Broken, read_csv
 from esc_eval.errors import BadRecord, EscEvalError
 from esc_eval.files import SAMPLE, load_cards, read_cards
 from esc_eval.schema import LANGUAGES, Language, RoleCard, duplicates
@@ -102,7 +101,7 @@ def decide(rows: Sequence[Row]) -> list[Row]:
     """Rows after the curators' exclusions, corrections and confirmed leaves.
 
     Raises:
-        EscEvalError: An id occurs twice, or a decision names a card that is not there.
+        EscEvalError: An id occurs twice.
     """
     if twice := duplicates(row["id"] for row in rows):
         raise EscEvalError(f"card id {twice[0]!r} occurs more than once ({len(twice)} such ids)")
@@ -134,25 +133,28 @@ def apply_tiers(rows: Sequence[Row], path: Path) -> None:
         BadRecord: A row that names an unknown card, leaf or status, or a leaf outside the card's tier 1.
     """
     by_id = {row["id"]: row for row in rows}
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        for number, line in enumerate(csv.DictReader(file), start=2):
-            card = by_id.get(line.get("card_id") or "")
-            if card is None:
-                raise BadRecord(path, f"row {number}", f"no card {line.get('card_id')!r} in this build")
-            status, confidence = line.get("status") or "", line.get("confidence") or ""
-            if status not in ("proposed", "confirmed"):
-                raise BadRecord(path, f"row {number}", f"status is proposed or confirmed, not {status!r}")
-            try:
-                leaf = decisions.leaf(line.get("problem_type") or "")
-                share = float(confidence) if confidence else None
-            except (EscEvalError, ValueError) as error:
-                raise BadRecord(path, f"row {number}", str(error)) from error
-            if status == "proposed" and card["tier_status"] == "confirmed":
-                continue
-            try:
-                _set_tiers(card, leaf, status, share)
-            except ValueError as error:
-                raise BadRecord(path, f"row {number}", str(error)) from error
+    try:
+        lines = list(read_csv(path, {"card_id", "problem_type", "confidence", "status"}))
+    except OSError as error:
+        raise EscEvalError(f"{path}: cannot be read: {error.strerror}") from error
+    for number, line in lines:
+        try:
+            if isinstance(line, Broken):
+                raise ValueError(line)
+            if line["card_id"] not in by_id:
+                raise ValueError(f"no card {line['card_id']!r} in this build")
+            _apply_tier(by_id[line["card_id"]], line)
+        except (EscEvalError, ValueError) as error:
+            raise BadRecord(path, f"line {number}", str(error)) from error
+
+
+def _apply_tier(card: Row, line: dict[str, str]) -> None:
+    leaf, status = decisions.leaf(line["problem_type"]), line["status"]
+    share = float(line["confidence"]) if line["confidence"] else None
+    if status not in ("proposed", "confirmed"):
+        raise ValueError(f"status is proposed or confirmed, not {status!r}")
+    if status == "confirmed" or card["tier_status"] != "confirmed":
+        _set_tiers(card, leaf, status, share)
 
 
 def _set_tiers(card: Row, leaf: decisions.Leaf, status: str, confidence: float | None) -> None:
@@ -187,8 +189,9 @@ def flag(rows: Sequence[Row], watcher: Containment) -> None:
     found = near_duplicates([*_texts(rows), *((i, _problem(t), lang) for i, t, lang in chinese)])
     for row in rows:
         row["near_duplicates"] = found.get(row["id"], [])
-        training = {key for key in watcher.found.get(row["id"], ()) if key in decisions.trained_on() or key in SOURCES}
-        row["contaminated_by"] = sorted({*row["contaminated_by"], *training})
+        holders = watcher.found.get(row["id"], set())
+        by_words = {training for key in holders for training in decisions.trained_on().get(key, ())}
+        row["contaminated_by"] = sorted({*row["contaminated_by"], *by_words})
 
 
 def _problem(text: str) -> str:

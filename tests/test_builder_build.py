@@ -223,7 +223,7 @@ def test_leaves_are_applied_and_keep_tier_1(tmp_path):
     )
     assert (row["tier_status"], row["tier_confidence"]) == ("proposed", 0.25)
     tiers.write_text("card_id,problem_type,confidence,status\nc1,bereavement,0.25,proposed\n")
-    with pytest.raises(EscEvalError, match=r"row 2.*lies in family_and_life"):
+    with pytest.raises(EscEvalError, match=r"line 2.*lies in family_and_life"):
         build(Inputs(cards=(cards,), tiers=tiers), tmp_path / "other")
 
 

@@ -42,7 +42,7 @@ def test_build_says_what_it_made_on_stdout_as_json(tmp_path):
     assert "24 role cards" in result.stderr
 
 
-@pytest.mark.parametrize("option", ["--official", "--sources", "--runs", "--annotations", "--cards"])
+@pytest.mark.parametrize("option", ["--official", "--sources", "--runs", "--annotations", "--cards", "--tiers"])
 def test_an_input_that_is_missing_is_named_and_exits_with_2(tmp_path, option):
     result = run("build", option, tmp_path / "nowhere.csv", "--out", tmp_path / "b")
     assert result.exit_code == 2
