@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -15,7 +16,7 @@ from dataset_builder.sources.common import Reject, SourceConversation, file_sha2
 from dataset_builder.tables import TABLES
 from esc_eval.errors import EscEvalError
 from esc_eval.files import SAMPLE
-from esc_eval.schema import Language, RoleCard, digest, duplicates
+from esc_eval.schema import Language, RoleCard, duplicates
 
 Row = dict[str, Any]
 Official = dict[Language, list[RoleCard]]
@@ -54,25 +55,39 @@ class Inputs:
         return not (self.official or self.sources or self.runs or self.annotations or self.cards)
 
 
+LISTED = 50
+"""Files of a source that the manifest lists one by one; of a source with more it has their number and one hash."""
+
+
 @dataclass
 class Tally:
-    """Records of one source: those that were used, and rejects."""
+    """Records of one source: those that were used, and rejects; and its files."""
 
     conversations: int = 0
     rejects: int = 0
+    n_files: int = 0
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
+    hasher: Any = field(default_factory=sha256)
+
+    @property
+    def records(self) -> int:
+        """Conversations and rejects."""
+        return self.conversations + self.rejects
+
+    def add_file(self, name: str, hash: str, records: int, known: bool) -> None:
+        """Note a file that was read to its end."""
+        self.n_files += 1
+        self.hasher.update(f"{name} {hash} {records}\n".encode())
+        if self.n_files <= LISTED:
+            self.files[name] = {"sha256": hash, "records": records, "known": known}
 
     def as_json(self) -> dict[str, Any]:
-        """For the manifest; a source of more than fifty files is described by their number and one hash."""
+        """For the manifest."""
         files = self.files
-        if len(files) > 50:
-            files = {f"{len(self.files)} files": {"sha256": digest(self.files)}}
-        return {
-            "records": self.conversations + self.rejects,
-            "conversations": self.conversations,
-            "rejects": self.rejects,
-            "files": files,
-        }
+        if self.n_files > LISTED:
+            files = {f"{self.n_files} files": {"sha256": self.hasher.hexdigest(), "records": self.records}}
+        counts = {"records": self.records, "conversations": self.conversations, "rejects": self.rejects}
+        return {**counts, "files": files}
 
 
 def build(inputs: Inputs, out: Path, say: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
@@ -203,9 +218,8 @@ def read_sources(
             for key, paths in source_files(folder).items():
                 tally = tallies.setdefault(key, Tally())
                 for path in paths:
-                    known = SOURCES[key].FILES.get(path.name)
-                    sha256 = file_sha256(path)
-                    before = tally.conversations + tally.rejects
+                    known, hash = SOURCES[key].FILES.get(path.name), file_sha256(path)
+                    before = tally.records
                     for outcome in parse_file(key, path):
                         if isinstance(outcome, Reject):
                             rejects.write(outcome.to_json() + "\n")
@@ -214,11 +228,7 @@ def read_sources(
                         tally.conversations += 1
                         watcher.look(key, outcome.seeker_text(), outcome.language)
                         yield conversation_row(outcome, masker)
-                    tally.files[path.name] = {
-                        "sha256": sha256,
-                        "records": tally.conversations + tally.rejects - before,
-                        "known": bool(known and known.sha256 == sha256),
-                    }
+                    tally.add_file(path.name, hash, tally.records - before, bool(known and known.sha256 == hash))
                 say(f"{key}: {tally.conversations} conversations, {tally.rejects} rejects")
 
         parquet.write_rows(local / "conversations.parquet", parquet.CONVERSATIONS, rows())
