@@ -174,6 +174,14 @@ def test_a_card_that_quotes_its_source_is_refused(tmp_path):
     assert share_copied("Problem: Something quite different happened here today.", words, "en") == 0.0
 
 
+@pytest.mark.parametrize(("language", "source"), [("en", "esconv"), ("zh", "smile")])
+def test_a_card_that_repeats_the_prompts_example_is_refused(tmp_path, language, source):
+    parrot = Speaker(lambda text, seed: prompts.example(language))
+    with Run(tmp_path) as run:
+        [card] = extract(run, parrot, [talk(0, language=language, source=source)])
+    assert (card.text, card.failure) == (None, "repeats the example of the prompt")
+
+
 # --- classification
 
 

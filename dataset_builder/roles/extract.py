@@ -17,7 +17,7 @@ from esc_eval.schema import Language
 LONGEST = 3000
 """Characters of the seeker's side that a model is shown; the beginning holds the problem."""
 COPIED = 0.5
-"""A card with more than this share of its shingles from the source quotes it and is refused."""
+"""A card with more than this share of its shingles from the source, or from the prompt's example, is refused."""
 
 
 def unique(conversations: Iterable[SourceConversation]) -> list[SourceConversation]:
@@ -62,6 +62,8 @@ def extract(
             copied = share_copied(card, seen, conversation.language)
             if copied > COPIED:
                 raise Failure("quotes the source")
+            if share_copied(card, prompts.example(conversation.language), conversation.language) > COPIED:
+                raise Failure("repeats the example of the prompt")
             text = card
         except Failure as error:
             failure = str(error)

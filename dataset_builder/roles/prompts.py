@@ -45,6 +45,11 @@ def _fill(text: str, values: Mapping[str, str]) -> str:
     return re.sub(rf"\{{({places})\}}", lambda match: values[match[1]], text).strip()
 
 
+def example(language: Language) -> str:
+    """The card that the extraction prompt shows; small models repeat it."""
+    return str(texts()[language]["extract"]["example"]["answer"])
+
+
 def lead(language: Language) -> str:
     """First words of the classifier's answer, where its probabilities are read after them."""
     return str(texts()[language]["classify"]["lead"])
