@@ -19,7 +19,7 @@ from dataset_builder.roles.answers import Failure, extraction, letter, verdict
 from dataset_builder.roles.ask import Question, ask
 from dataset_builder.roles.classify import Case, classify, leaves_for
 from dataset_builder.roles.extract import extract, share_copied, unique
-from dataset_builder.roles.records import Extraction, Filtering
+from dataset_builder.roles.records import Extraction, Filtering, Review
 from dataset_builder.roles.review import read_sheet
 from dataset_builder.roles.workspace import Workspace, table
 from dataset_builder.sources.common import SourceConversation, SourceTurn
@@ -386,6 +386,16 @@ def test_an_undecided_card_goes_to_the_reviewer_and_a_dropped_one_does_not(tmp_p
     run_cli("roles", "sheet", "--work", str(tmp_path))
     with (tmp_path / "review.csv").open(encoding="utf-8-sig", newline="") as file:
         assert [row["id"] for row in csv.DictReader(file)] == ["a", "c"]
+
+
+def test_a_verdict_on_a_card_that_was_refused_since_is_not_counted(tmp_path):
+    work, card = Workspace(tmp_path), KNOWN["esconv/x.json#0"]
+    work.merge(Extraction, [card.model_copy(update={"text": None, "failure": "quotes the source"})])
+    work.merge(Filtering, [Filtering(id=card.id, model="m", answer="k", decision="keep")])
+    work.merge(Review, [Review(id=card.id, decision="keep", quality="high")])
+    [english, _] = table(work)
+    assert (english.tried, english.extract, english.model_filter, english.human_filter) == (1, 0, 0, 0)
+    assert work.cards() == []
 
 
 def test_stages_out_of_order_say_which_comes_first(tmp_path):

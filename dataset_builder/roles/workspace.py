@@ -56,7 +56,7 @@ class Workspace:
         return [
             (cards[id], review, review.text if review.decision == "fix" and review.text else cards[id].text or "")
             for id, review in sorted(self.read(Review).items())
-            if review.decision != "drop" and id in cards
+            if review.decision != "drop" and id in cards and cards[id].text is not None
         ]
 
     def cases(self) -> list[Case]:
@@ -118,7 +118,8 @@ def table(work: Workspace) -> list[Line]:
     lines = []
     for language in LANGUAGES:
         own = [card for card in cards.values() if card.language == language]
-        decided = [verdicts[card.id].decision for card in own if card.id in verdicts]
+        # A card that a later extraction refused may still have a verdict from before.
+        decided = [verdicts[card.id].decision for card in own if card.text is not None and card.id in verdicts]
         grades = [review.quality for card, review, _ in kept if card.language == language]
         lines.append(
             Line(
