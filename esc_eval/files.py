@@ -109,9 +109,12 @@ def _read(
     return rows
 
 
-def _unique(ids: Iterable[str], kind: str, where: str) -> None:
+def check_unique(ids: Iterable[str], kind: str, where: str) -> None:
+    """Raise EscEvalError if an id occurs twice."""
     if twice := duplicates(ids):
-        raise EscEvalError(f"{where}: {len(twice)} {kind} ids occur more than once, first {twice[0]!r}. Ids must be unique.")
+        raise EscEvalError(
+            f"{where}: {len(twice)} {kind} ids occur more than once, first {twice[0]!r}. Ids must be unique."
+        )
 
 
 def read_cards(path: str | Path) -> list[RoleCard]:
@@ -121,7 +124,7 @@ def read_cards(path: str | Path) -> list[RoleCard]:
         EscEvalError: Missing, broken, empty, in no known format, or an id occurs twice.
     """
     cards = _read(Path(path), RoleCard, list, official.cards_from_official, "role cards")
-    _unique((card.id for card in cards), "card", str(path))
+    check_unique((card.id for card in cards), "card", str(path))
     return cards
 
 
@@ -140,12 +143,14 @@ def load_cards(
     """
     sample = files("esc_eval").joinpath("cards/sample.jsonl")
     cards = [card for name in names for card in read_cards(Path(str(sample)) if name == SAMPLE else name)]
-    _unique((card.id for card in cards), "card", ", ".join(str(name) for name in names))
+    check_unique((card.id for card in cards), "card", ", ".join(str(name) for name in names))
     kept = [card for card in cards if language in (None, card.language)][:limit]
     if not kept:
         there = sorted({card.language for card in cards})
-        raise EscEvalError(f"no card left: {len(cards)} cards in {', '.join(there)}, asked for {language or 'any'} "
-                           f"language, limit {limit}")
+        raise EscEvalError(
+            f"no card left: {len(cards)} cards in {', '.join(there)}, asked for {language or 'any'} "
+            f"language, limit {limit}"
+        )
     return kept
 
 
@@ -157,7 +162,7 @@ def read_dialogues(path: str | Path) -> list[Dialogue]:
     """
     path = Path(path) / "dialogues.jsonl" if Path(path).is_dir() else Path(path)
     dialogues = _read(path, Dialogue, dict, official.dialogues_from_official, "dialogues")
-    _unique((dialogue.id for dialogue in dialogues), "dialogue", str(path))
+    check_unique((dialogue.id for dialogue in dialogues), "dialogue", str(path))
     return dialogues
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from esc_eval.errors import BadRecord
+from esc_eval.errors import BadRecord, EscEvalError
 from esc_eval.rubric import load_rubric
 from esc_eval.schema import Category, Dialogue, Language, Rating, Role, RoleCard, Turn
 
@@ -192,15 +192,37 @@ def ratings_from_official(content: Mapping[str, Any], path: Path, rater: str = S
     return ratings
 
 
-def ratings_to_official(ratings: Iterable[Rating]) -> dict[str, dict[str, int]]:
+def link_cards(dialogues: Sequence[Dialogue], cards: Sequence[RoleCard]) -> list[Dialogue]:
+    """Dialogues with their card ids: the release numbers dialogues by the place of their card in the card file.
+
+    Raises:
+        EscEvalError: A key that is no place in the card file.
+    """
+    linked = []
+    for dialogue in dialogues:
+        if dialogue.card_id is not None:
+            linked.append(dialogue)
+            continue
+        place = int(dialogue.key) if dialogue.key and dialogue.key.isdecimal() else len(cards)
+        if place >= len(cards):
+            raise EscEvalError(f"dialogue {dialogue.id}: its key is no place among the {len(cards)} cards")
+        card = cards[place]
+        linked.append(dialogue.model_copy(update={"card_id": card.id, "category": card.category}))
+    return linked
+
+
+def ratings_to_official(ratings: Iterable[Rating], keys: Mapping[str, str] | None = None) -> dict[str, dict[str, int]]:
     """The content of an official score file for the ratings of one rater; unscored becomes -1.
 
-    The key of a dialogue is what follows the last colon of its id.
+    Args:
+        ratings: On dimensions of the esc-eval rubric.
+        keys: The key of each dialogue id; None = what follows the last colon of the id.
     """
     official = {d.key: d.official or d.key for d in load_rubric().dimensions}
     content: dict[str, dict[str, int]] = {}
     for rating in ratings:
-        scores = content.setdefault(rating.dialogue_id.rpartition(":")[2], {})
+        key = rating.dialogue_id.rpartition(":")[2] if keys is None else keys[rating.dialogue_id]
+        scores = content.setdefault(key, {})
         scores[official[rating.dimension]] = -1 if rating.score is None else rating.score
     return content
 

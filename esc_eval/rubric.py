@@ -158,10 +158,14 @@ def load_rubric(name: str | Path = "esc-eval") -> Rubric:
         raise EscEvalError(f"{folder.joinpath(stem + '.yaml')} and its languages: {error}") from error
     for language, text in rubric.texts.items():
         if set(text.dimensions) != set(rubric.keys):
-            raise EscEvalError(f"rubric {stem}, language {language}: wording for {sorted(text.dimensions)}, "
-                               f"but the rubric has {sorted(rubric.keys)}")
+            raise EscEvalError(
+                f"rubric {stem}, language {language}: wording for {sorted(text.dimensions)}, "
+                f"but the rubric has {sorted(rubric.keys)}"
+            )
         for key, wording in text.dimensions.items():
             if len(wording.levels) != len(rubric.levels):
-                raise EscEvalError(f"rubric {stem}, language {language}, {key}: {len(wording.levels)} level "
-                                   f"descriptions for {len(rubric.levels)} levels")
+                raise EscEvalError(
+                    f"rubric {stem}, language {language}, {key}: {len(wording.levels)} level "
+                    f"descriptions for {len(rubric.levels)} levels"
+                )
     return rubric

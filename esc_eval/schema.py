@@ -7,6 +7,7 @@ dialogue ratings. Every file, table and model in this project holds one of these
 import json
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -108,8 +109,7 @@ class Dialogue(Record):
     @property
     def rounds(self) -> int:
         """Number of seeker turns that the supporter answered."""
-        turns = self.turns
-        return sum(a.role == "seeker" and b.role == "supporter" for a, b in zip(turns, turns[1:], strict=False))
+        return sum(a.role == "seeker" and b.role == "supporter" for a, b in pairwise(self.turns))
 
 
 class Rating(Record):

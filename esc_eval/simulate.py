@@ -174,9 +174,7 @@ def _windows(plays: Iterable[Play], size: int) -> Iterator[list[Play]]:
         yield window
 
 
-def _play_side_by_side(
-    windows: Iterator[list[Play]], workers: int, run: Run, on_turn: Callable[[Turn], None]
-) -> None:
+def _play_side_by_side(windows: Iterator[list[Play]], workers: int, run: Run, on_turn: Callable[[Turn], None]) -> None:
     with ThreadPoolExecutor(workers) as pool:
         pending = [pool.submit(_play, window, run, on_turn) for window in windows]
         try:

@@ -1,4 +1,4 @@
-"""Chat models by name: ``embedded``, ``hf:REPO_OR_DIR[@revision]``, ``openai:MODEL``, ``scripted:FILE``."""
+"""Chat models by name: ``embedded``, ``hf:REPO_OR_DIR[@revision]``, ``openai:MODEL[@URL]``, ``scripted:FILE``."""
 
 import re
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from esc_eval.errors import EscEvalError
 __all__ = ["ChatModel", "Choice", "ChoiceModel", "Conversation", "Options", "Reply", "open_model"]
 
 SPEC = re.compile(r"(?:(?P<name>[\w.\-]+)=)?(?P<kind>embedded|hf|openai|scripted)(?::(?P<what>.+))?", re.DOTALL)
-KINDS = "embedded, hf:REPO_OR_DIR[@revision], openai:MODEL, scripted:FILE"
+KINDS = "embedded, hf:REPO_OR_DIR[@revision], openai:MODEL[@URL], scripted:FILE"
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,12 @@ class Options:
 
 
 @cache
-def open_model(spec: str, options: Options = Options()) -> ChatModel:  # noqa: B008
+def open_model(spec: str, options: Options = Options()) -> ChatModel:
     """Open a chat model; the same one is not loaded twice.
 
     Args:
-        spec: ``embedded``, ``hf:REPO_OR_DIR[@revision]``, ``openai:MODEL`` or ``scripted:FILE``; ``NAME=SPEC`` gives
-            it a label of its own.
+        spec: ``embedded``, ``hf:REPO_OR_DIR[@revision]``, ``openai:MODEL[@URL]`` or ``scripted:FILE``; ``NAME=SPEC``
+            gives it a label of its own.
         options: How it is opened.
 
     Raises:
@@ -56,8 +56,13 @@ def open_model(spec: str, options: Options = Options()) -> ChatModel:  # noqa: B
     if kind == "openai":
         from esc_eval.chat.endpoint import EndpointModel
 
+        model, _, url = what.partition("@http")
         return EndpointModel(
-            what, options.base_url, name=name, concurrency=options.concurrency, timeout=options.timeout
+            model,
+            f"http{url}" if url else options.base_url,
+            name=name,
+            concurrency=options.concurrency,
+            timeout=options.timeout,
         )
     try:
         from esc_eval.chat.hf import HFModel

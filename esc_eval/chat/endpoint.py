@@ -164,7 +164,9 @@ class EndpointModel:
         except httpx.TransportError as error:
             raise Passing(f"connection failed ({type(error).__name__}): {error}") from error
         if response.status_code == 429 or response.status_code >= 500:
-            raise Passing(f"the server answered {response.status_code}: {self._excerpt(response)}", _retry_after(response))
+            raise Passing(
+                f"the server answered {response.status_code}: {self._excerpt(response)}", _retry_after(response)
+            )
         if response.status_code == 400 and self._adapt(response.text, sent):
             return await self._post(body)
         if response.status_code != 200:

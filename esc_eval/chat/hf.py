@@ -129,7 +129,9 @@ class HFModel:
         ids = configured if isinstance(configured, list) else [configured]
         stops = {i for i in [*ids, self.tokenizer.eos_token_id] if i is not None}
         if not stops:
-            raise EscEvalError(f"{self.name}: neither its tokenizer nor its generation_config names an end-of-text token")
+            raise EscEvalError(
+                f"{self.name}: neither its tokenizer nor its generation_config names an end-of-text token"
+            )
         return stops
 
     def _knows_system_role(self) -> bool:
@@ -217,15 +219,15 @@ class HFModel:
             tokens = next_tokens(scores, settings, draws[place[: rows.active], step]).tolist()
             ended = []
             for row, token in enumerate(tokens):
-                prompt = place[row]
+                number = place[row]
                 if token in self.stops:
-                    finish[prompt] = "stop"
+                    finish[number] = "stop"
                     ended.append(row)
                     continue
-                written[prompt].append(token)
+                written[number].append(token)
                 if penalty != 1.0:
-                    seen[prompt, token] = True
-                if len(written[prompt]) == caps[prompt]:
+                    seen[number, token] = True
+                if len(written[number]) == caps[number]:
                     ended.append(row)
             for row in reversed(ended):
                 rows.rest(row)
@@ -281,7 +283,9 @@ class HFModel:
             logits = rows.extend([prompt[shared:] for prompt in prompts])
             yield index, [self._choice(row, answers) for row in logits.double().softmax(dim=-1).cpu()]
 
-    def _option_ids(self, conversation: Conversation, prompt: list[int], lead: str, options: Sequence[str]) -> list[int]:
+    def _option_ids(
+        self, conversation: Conversation, prompt: list[int], lead: str, options: Sequence[str]
+    ) -> list[int]:
         ids = []
         for option in options:
             longer = self.encode(conversation, lead + option)

@@ -33,7 +33,7 @@ class ScriptedModel:
         script = content if isinstance(content, dict) else {"replies": content}
         replies = script.get("replies")
         if not isinstance(replies, list) or not replies or not all(isinstance(reply, str) for reply in replies):
-            raise BadRecord(path, "the whole file", "expected a non-empty list of strings, or {\"replies\": [...]}")
+            raise BadRecord(path, "the whole file", 'expected a non-empty list of strings, or {"replies": [...]}')
         self.replies: list[str] = replies
         self.seconds = float(script.get("seconds", 0))
         self.name = name or path.stem

@@ -1,0 +1,5 @@
+"""``python -m esc_eval`` is ``esc-eval``."""
+
+from esc_eval.cli import main
+
+main()

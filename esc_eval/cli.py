@@ -1,0 +1,290 @@
+"""``esc-eval``: evaluate, simulate, score, report, export, doctor, cite. Results on stdout, talk on stderr."""
+
+import errno
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Literal, NoReturn
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from esc_eval import __version__
+from esc_eval.chat import Options
+from esc_eval.errors import EscEvalError
+from esc_eval.files import load_cards
+from esc_eval.run import Run
+
+err = Console(stderr=True, highlight=False)
+app = typer.Typer(
+    name="esc-eval",
+    help="Evaluate language models at emotional support: simulate dialogues on role cards, score them, report.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+MODEL = "embedded, hf:REPO_OR_DIR[@revision], openai:MODEL[@URL] or scripted:FILE; NAME=MODEL gives it a label"
+Supporters = Annotated[
+    list[str], typer.Option("--supporter", metavar="MODEL", help=f"A model under test; repeatable. {MODEL}.")
+]
+Seeker = Annotated[str, typer.Option(metavar="MODEL", help="Who plays the role cards.")]
+Scorer = Annotated[str, typer.Option(metavar="MODEL", help="Who rates.")]
+Cards = Annotated[
+    list[str],
+    typer.Option(
+        "--cards",
+        metavar="sample|FILE",
+        help="Role cards: the shipped sample, our .jsonl, or the official .json; repeatable.",
+    ),
+]
+Language = Annotated[Literal["en", "zh"] | None, typer.Option(help="Keep the cards of one language.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Keep the first N cards.")]
+Rounds = Annotated[int | None, typer.Option(min=1, help="Rounds of seeker and supporter; the protocol's own is 5.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of all sampling.")]
+Tokens = Annotated[int | None, typer.Option(min=1, help="Cap on every reply, in tokens; the protocol's own is 512.")]
+ProtocolName = Annotated[
+    str, typer.Option("--protocol", metavar="NAME|FILE", help="A shipped protocol, or your own .yaml.")
+]
+RubricName = Annotated[str, typer.Option("--rubric", metavar="NAME|FILE", help="A shipped rubric, or your own .yaml.")]
+By = Annotated[Literal["auto", "logits", "text"], typer.Option(help="Read level probabilities or the answer's text.")]
+Statistic = Annotated[
+    Literal["level", "expected"], typer.Option(help="Report the mean level, or the mean expected level.")
+]
+BaseUrl = Annotated[str | None, typer.Option(metavar="URL", help="Server of openai: models, up to /v1.")]
+Concurrency = Annotated[int, typer.Option(min=1, help="Requests to a server under way at once.")]
+Timeout = Annotated[float, typer.Option(min=0.1, help="Seconds for one request to a server.")]
+Batch = Annotated[
+    int | None,
+    typer.Option("--batch-size", min=1, help="Conversations at a time in this process; default from memory."),
+]
+Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 ...; default: an accelerator if there is one.")]
+Dtype = Annotated[
+    Literal["float32", "bfloat16", "float16"] | None, typer.Option(help="Default: float32 on CPU, else bfloat16.")
+]
+Out = Annotated[Path, typer.Option(metavar="DIR", help="Run folder; an interrupted run goes on where it stopped.")]
+
+
+def main() -> None:
+    """Run the command line; what the user can put right ends with a message and exit code 2."""
+    try:
+        app()
+    except EscEvalError as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        err.print("\nstopped. What was finished is kept; run the same command again to go on.")
+        sys.exit(130)
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EPERM}:
+            _fail(f"{error.filename or 'output'}: {error.strerror}. What was finished is kept; run the command again.")
+        raise
+
+
+def _fail(message: str) -> NoReturn:
+    err.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True)
+    sys.exit(2)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _top(
+    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None: ...
+
+
+@app.command(
+    epilog="Example: [bold]esc-eval evaluate --supporter embedded --cards sample --language en --limit 4 "
+    "--max-new-tokens 48 --out runs/first[/]"
+)
+def evaluate(
+    supporter: Supporters,
+    out: Out,
+    seeker: Seeker = "embedded",
+    scorer: Scorer = "embedded",
+    cards: Cards = ["sample"],  # noqa: B006
+    language: Language = None,
+    limit: Limit = None,
+    rounds: Rounds = None,
+    max_new_tokens: Tokens = None,
+    seed: Seed = 0,
+    protocol: ProtocolName = "esc-eval",
+    rubric: RubricName = "esc-eval",
+    by: By = "auto",
+    statistic: Statistic = "level",
+    base_url: BaseUrl = None,
+    concurrency: Concurrency = 16,
+    timeout: Timeout = 120,
+    batch_size: Batch = None,
+    device: Device = None,
+    dtype: Dtype = None,
+) -> None:
+    """Simulate, score and report: one leaderboard for one or more supporters on the same cards."""
+    from esc_eval import steps
+
+    options = Options(base_url, concurrency, timeout, batch_size, device, dtype)
+    chosen = load_cards(cards, language, limit)
+    plan = steps.make_plan(chosen, seeker, supporter, protocol, rounds, max_new_tokens, seed, options)
+    scoring = steps.make_scoring(scorer, rubric, by, options)
+    with Run(out) as run:
+        steps.run_simulation(plan, run, err)
+        steps.run_scoring([out], None, scoring, run, err)
+    typer.echo(steps.write_report(out, rubric, statistic, "text"), nl=False)
+    err.print(f"Read {out / 'report.html'} in a browser; all files are in {out}.")
+
+
+@app.command(epilog="Example: [bold]esc-eval simulate --supporter hf:Qwen/Qwen2.5-0.5B-Instruct --out runs/qwen[/]")
+def simulate(
+    supporter: Supporters,
+    out: Out,
+    seeker: Seeker = "embedded",
+    cards: Cards = ["sample"],  # noqa: B006
+    language: Language = None,
+    limit: Limit = None,
+    rounds: Rounds = None,
+    max_new_tokens: Tokens = None,
+    seed: Seed = 0,
+    protocol: ProtocolName = "esc-eval",
+    base_url: BaseUrl = None,
+    concurrency: Concurrency = 16,
+    timeout: Timeout = 120,
+    batch_size: Batch = None,
+    device: Device = None,
+    dtype: Dtype = None,
+) -> None:
+    """Play every card with every supporter; prints the path of the dialogues."""
+    from esc_eval import steps
+
+    options = Options(base_url, concurrency, timeout, batch_size, device, dtype)
+    chosen = load_cards(cards, language, limit)
+    plan = steps.make_plan(chosen, seeker, supporter, protocol, rounds, max_new_tokens, seed, options)
+    with Run(out) as run:
+        steps.run_simulation(plan, run, err)
+    typer.echo(out / "dialogues.jsonl")
+
+
+DialogueFiles = Annotated[
+    list[Path],
+    typer.Option(
+        "--dialogues", metavar="DIR|FILE", help="A run folder, our .jsonl, or an official result .json; repeatable."
+    ),
+]
+LinkCards = Annotated[
+    Path | None,
+    typer.Option(
+        "--cards",
+        metavar="FILE",
+        help="Cards that official results were played on, in their order: lets intervals draw cards.",
+    ),
+]
+
+
+@app.command(
+    epilog="Example: [bold]esc-eval score --dialogues result/llama3_en.json --scorer embedded --out runs/llama3[/]"
+)
+def score(
+    dialogues: DialogueFiles,
+    scorer: Scorer = "embedded",
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where ratings go; default: the run folder, or scores/NAME.")
+    ] = None,
+    cards: LinkCards = None,
+    rubric: RubricName = "esc-eval",
+    by: By = "auto",
+    parser: Annotated[
+        str, typer.Option(help="Rule that reads answers: anchored, or official (parity only).")
+    ] = "anchored",
+    statistic: Statistic = "level",
+    base_url: BaseUrl = None,
+    concurrency: Concurrency = 16,
+    timeout: Timeout = 120,
+    batch_size: Batch = None,
+    device: Device = None,
+    dtype: Dtype = None,
+) -> None:
+    """Rate dialogues on every dimension of a rubric and report; ratings are kept dialogue by dialogue."""
+    from esc_eval import steps
+
+    options = Options(base_url, concurrency, timeout, batch_size, device, dtype)
+    first = dialogues[0]
+    folder = out or (first if first.is_dir() else Path("scores") / first.stem)
+    scoring = steps.make_scoring(scorer, rubric, by, options, parser)
+    with Run(folder) as run:
+        steps.run_scoring(dialogues, cards, scoring, run, err)
+    typer.echo(steps.write_report(folder, rubric, statistic, "text"), nl=False)
+
+
+@app.command(epilog="Example: [bold]esc-eval report runs/first --format latex > table.tex[/]")
+def report(
+    folder: Annotated[Path | None, typer.Argument(metavar="DIR", help="A run folder.")] = None,
+    dialogues: Annotated[
+        list[Path] | None, typer.Option("--dialogues", metavar="FILE", help="Without a run folder: dialogue files.")
+    ] = None,
+    ratings: Annotated[
+        list[Path] | None, typer.Option("--ratings", metavar="FILE", help="Rating files, ours or official.")
+    ] = None,
+    cards: LinkCards = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where summary.json, report.md and report.html go; default: the run folder."),
+    ] = None,
+    rubric: RubricName = "esc-eval",
+    statistic: Statistic = "level",
+    format: Annotated[Literal["text", "json", "markdown", "latex"], typer.Option(help="What to print.")] = "text",
+) -> None:
+    """Print a leaderboard with intervals, and write summary.json, report.md and report.html."""
+    from esc_eval import steps
+
+    if folder is not None and (dialogues or ratings):
+        raise EscEvalError("give a run folder, or --dialogues and --ratings, not both")
+    if folder is not None:
+        typer.echo(steps.write_report(folder, rubric, statistic, format, out), nl=False)
+        return
+    if not dialogues or not ratings:
+        raise EscEvalError("give a run folder, or both --dialogues FILE and --ratings FILE")
+    loaded = steps.load_dialogues(dialogues, cards)
+    typer.echo(steps.report_on(loaded, steps.load_ratings(ratings), {}, rubric, statistic, format, out), nl=False)
+
+
+@app.command(epilog="Example: [bold]esc-eval export runs/first --out official[/]")
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A run folder.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where result/ and score/ go.")],
+) -> None:
+    """Write dialogues and ratings as the official release formats them: result/ and score/ MODEL_LANGUAGE.json."""
+    from esc_eval import steps
+
+    for path in steps.export_official(folder, out):
+        typer.echo(path)
+
+
+@app.command(epilog="Example: [bold]esc-eval doctor --json[/]")
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say what is installed, which models can run here, what is missing and how to get it."""
+    from esc_eval.doctor import examine
+
+    findings = examine()
+    if as_json:
+        typer.echo(json.dumps([finding.as_dict() for finding in findings], indent=2))
+        return
+    signs = {"ok": "ok     ", "missing": "missing", "note": "note   "}
+    for finding in findings:
+        typer.echo(f"{signs[finding.state]}  {finding.what}: {finding.detail}")
+        if finding.remedy:
+            typer.echo(f"         -> {finding.remedy}")
+
+
+@app.command(epilog="Example: [bold]esc-eval cite > esc-eval.bib[/]")
+def cite() -> None:
+    """Print BibTeX for the paper and for this package."""
+    from esc_eval.citation import PACKAGE, PAPER
+
+    typer.echo(f"{PAPER}\n\n{PACKAGE}")

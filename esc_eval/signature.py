@@ -1,0 +1,54 @@
+"""What made a number, in one line, printed and stored beside it.
+
+Two numbers whose signatures differ (save for the supporter) do not belong into one leaderboard.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from esc_eval import __version__
+
+
+def model_tag(identity: Mapping[str, Any]) -> str:
+    """Model and revision, e.g. ``Qwen/Qwen2-7B@4f8a1c2b``."""
+    revision = identity.get("revision") or identity.get("server") or "unknown"
+    model, kind = identity.get("model", "?"), identity.get("kind", "?")
+    return f"{model}@{revision[:12] if kind != 'openai' else revision}"
+
+
+def signature(parts: Mapping[str, object]) -> str:
+    """Join parts as ``key:value`` with bars, our version first; a part that is None is left out.
+
+    >>> signature({"n": 12, "seed": None}).partition("|")[2]
+    'n:12'
+    """
+    fields = {"esc-eval": __version__, **parts}
+    return "|".join(f"{key}:{value}" for key, value in fields.items() if value is not None)
+
+
+def simulation_parts(identity: Mapping[str, Any] | None) -> dict[str, object]:
+    """Parts that tell how dialogues were made, from the identity of a simulation; unknown for foreign dialogues."""
+    if identity is None:
+        return {"dialogues": "foreign"}
+    protocol, cards = identity["protocol"], identity["cards"]
+    settings = identity["generation"]
+    return {
+        "protocol": f"{protocol['id']}@{protocol['sha256'][:8]}",
+        "rounds": protocol["rounds"],
+        "cards": f"{cards['n']}@{cards['sha256'][:8]}",
+        "seeker": model_tag(identity["seeker"]),
+        "tokens": f"{settings['seeker']['max_new_tokens']}/{settings['supporter']['max_new_tokens']}",
+        "temperature": f"{settings['seeker']['temperature']}/{settings['supporter']['temperature']}",
+        "seed": identity["seed"],
+    }
+
+
+def scoring_parts(identity: Mapping[str, Any] | None, rater: str, rubric: str) -> dict[str, object]:
+    """Parts that tell how ratings were made, from the identity of a scoring; else the rater's own words."""
+    if identity is None:
+        return {"rubric": rubric, "rater": rater}
+    return {
+        "rubric": f"{identity['rubric']['id']}@{identity['rubric']['sha256'][:8]}",
+        "scorer": model_tag(identity["scorer"]),
+        "by": identity["by"],
+    }

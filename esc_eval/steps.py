@@ -1,0 +1,199 @@
+"""What the verbs of the command line are made of: open, play, rate, report."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from esc_eval import official
+from esc_eval.chat import Options, open_model
+from esc_eval.errors import EscEvalError
+from esc_eval.files import (
+    check_unique,
+    read_cards,
+    read_dialogues,
+    read_ratings,
+    write_official,
+    write_whole,
+)
+from esc_eval.protocol import load_protocol
+from esc_eval.report import as_latex, as_markdown, as_text, summarise
+from esc_eval.report.page import as_page
+from esc_eval.report.summary import Statistic
+from esc_eval.rubric import load_rubric
+from esc_eval.run import Run, read_card
+from esc_eval.schema import Dialogue, Rating, RoleCard, Turn
+from esc_eval.score import By, Scoring, score
+from esc_eval.simulate import Plan, simulate
+
+Format = Literal["text", "json", "markdown", "latex"]
+
+
+def make_plan(
+    cards: Sequence[RoleCard],
+    seeker: str,
+    supporters: Sequence[str],
+    protocol: str,
+    rounds: int | None,
+    max_new_tokens: int | None,
+    seed: int,
+    options: Options,
+) -> Plan:
+    """A plan from names; rounds and the cap on replies override the protocol's where given."""
+    chosen = load_protocol(protocol)
+    if rounds is not None:
+        chosen = chosen.model_copy(update={"rounds": rounds})
+    if max_new_tokens is not None:
+        cap = {"max_new_tokens": max_new_tokens}
+        chosen = chosen.model_copy(
+            update={
+                "seeker": chosen.seeker.model_copy(update=cap),
+                "supporter": chosen.supporter.model_copy(update=cap),
+            }
+        )
+    return Plan(
+        protocol=chosen,
+        cards=cards,
+        seeker=open_model(seeker, options),
+        supporters=[open_model(spec, options) for spec in supporters],
+        seed=seed,
+    )
+
+
+def make_scoring(scorer: str, rubric: str, by: By, options: Options, parser: str = "anchored") -> Scoring:
+    """A scoring from names."""
+    return Scoring(open_model(scorer, options), load_rubric(rubric), by, parser)
+
+
+@contextmanager
+def _progress(console: Console, what: str, total: int, done: int) -> Iterator[Callable[[int], None]]:
+    """A progress bar on the console; yields a function to call with the tokens of each finished item."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(compact=True),
+    )
+    with Progress(*columns, console=console, refresh_per_second=4) as progress:
+        task = progress.add_task(what, total=total, completed=done, rate="")
+        tokens = 0
+
+        def advance(new_tokens: int) -> None:
+            nonlocal tokens
+            tokens += new_tokens
+            seconds = progress.tasks[task].elapsed or 0
+            rate = f"{tokens / seconds:.0f} tokens/s" if tokens and seconds else ""
+            progress.update(task, advance=1, rate=rate)
+
+        yield advance
+
+
+def run_simulation(plan: Plan, run: Run, console: Console) -> None:
+    """Play the plan with a progress bar."""
+    per_dialogue = plan.last_position
+    total = len(plan.cards) * len(plan.supporters) * per_dialogue
+    done = sum(min(count - 1, per_dialogue) for count in run.owners("turn").values())
+    if done:
+        console.print(f"going on after {done} of {total} turns")
+    with _progress(console, "turns", total, done) as advance:
+
+        def on_turn(turn: Turn) -> None:
+            advance(turn.completion_tokens or 0)
+
+        simulate(plan, run, on_turn)
+
+
+def load_dialogues(paths: Sequence[Path], cards: Path | None = None) -> list[Dialogue]:
+    """Dialogues of several files; official ones are linked to the cards they were played on, if given."""
+    dialogues = [dialogue for path in paths for dialogue in read_dialogues(path)]
+    check_unique((dialogue.id for dialogue in dialogues), "dialogue", ", ".join(map(str, paths)))
+    return official.link_cards(dialogues, read_cards(cards)) if cards else dialogues
+
+
+def load_ratings(paths: Sequence[Path]) -> list[Rating]:
+    """Ratings of several files."""
+    return [rating for path in paths for rating in read_ratings(path)]
+
+
+def run_scoring(paths: Sequence[Path], cards: Path | None, scoring: Scoring, run: Run, console: Console) -> None:
+    """Rate dialogues with a progress bar; those from elsewhere are copied into the run folder first."""
+    dialogues = load_dialogues(paths, cards)
+    own = run.folder / "dialogues.jsonl"
+    if not own.exists():
+        run.export(own.name, (dialogue.to_json() for dialogue in dialogues))
+    size = len(scoring.rubric.keys)
+    done = sum(count == size for count in run.owners(f"scoring/{scoring.scorer.name}").values())
+    with _progress(console, "dialogues rated", len(dialogues), done) as advance:
+        score(dialogues, scoring, run, lambda: advance(0))
+
+
+def report_on(
+    dialogues: Sequence[Dialogue],
+    ratings: Sequence[Rating],
+    card: dict[str, Any],
+    rubric: str,
+    statistic: Statistic,
+    format: Format,
+    out: Path | None,
+) -> str:
+    """Summarise, write summary.json, report.md and report.html if there is a folder, and return what to print."""
+    chosen = load_rubric(rubric)
+    try:
+        summary = summarise(dialogues, ratings, chosen, card, statistic=statistic)
+    except ValueError as error:
+        raise EscEvalError(f"ratings and dialogues do not fit: {error}") from error
+    as_json = summary.model_dump_json(indent=2) + "\n"
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        write_whole(out / "summary.json", [as_json])
+        write_whole(out / "report.md", [as_markdown(summary)])
+        write_whole(out / "report.html", [as_page(summary, dialogues, ratings, chosen)])
+    makers: dict[Format, Callable[[], str]] = {
+        "text": lambda: as_text(summary),
+        "json": lambda: as_json,
+        "markdown": lambda: as_markdown(summary),
+        "latex": lambda: as_latex(summary),
+    }
+    return makers[format]()
+
+
+def write_report(folder: Path, rubric: str, statistic: Statistic, format: Format, out: Path | None = None) -> str:
+    """The report of a run folder; see ``report_on``."""
+    if not folder.is_dir():
+        raise EscEvalError(f"{folder}: no such run folder")
+    dialogues, ratings = read_dialogues(folder), read_ratings(folder)
+    return report_on(dialogues, ratings, read_card(folder), rubric, statistic, format, out or folder)
+
+
+def export_official(folder: Path, out: Path) -> list[Path]:
+    """Write a run as official result and score files, one a supporter, language and rater; return their paths."""
+    dialogues = read_dialogues(folder)
+    ratings = read_ratings(folder) if (folder / "ratings.jsonl").exists() else []
+    paths = []
+
+    def kind(dialogue: Dialogue) -> tuple[str, str]:
+        return dialogue.supporter or "unknown", dialogue.language
+
+    for (supporter, language), group in groupby(sorted(dialogues, key=kind), key=kind):
+        chosen = list(group)
+        name = f"{supporter.replace('/', '_')}_{language}.json"
+        content = official.dialogues_to_official(chosen)
+        keys = dict(zip((dialogue.id for dialogue in chosen), content, strict=True))
+        files: dict[Path, Any] = {out / "result" / name: content}
+        raters = dict.fromkeys(rating.rater for rating in ratings if rating.dialogue_id in keys)
+        for rater in raters:
+            own = [r for r in ratings if r.rater == rater and r.dialogue_id in keys]
+            score_folder = out / "score" if len(raters) == 1 else out / "score" / rater.replace("/", "_")
+            files[score_folder / name] = official.ratings_to_official(own, keys)
+        for path, data in files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_official(path, data)
+            paths.append(path)
+    return paths
