@@ -63,13 +63,13 @@ def _sources(folder: Path, name: str, allow_unknown: bool) -> tuple[ast.Module, 
     path = folder / name
     if not path.is_file():
         raise EscEvalError(
-            f"{path}: no such file. --official-repo takes a checkout of github.com/haidequanbu/ESC-Eval at {COMMIT[:7]}."
+            f"{path}: no such file. Give a checkout of github.com/haidequanbu/ESC-Eval at {COMMIT[:7]}."
         )
     found = sha256(path.read_bytes()).hexdigest()
     if found != SHA256[name] and not allow_unknown:
         raise EscEvalError(
-            f"{path}: sha256 {found}, but {name} of commit {COMMIT[:7]} has {SHA256[name]}. The adapters were trained on "
-            f"that wording: run `git checkout {COMMIT}` there, or say --allow-unknown to use this file all the same."
+            f"{path}: sha256 {found}, but {name} of commit {COMMIT[:7]} has {SHA256[name]}. The adapters were trained "
+            f"on that wording: run `git checkout {COMMIT}` there, or say --allow-unknown to use this file all the same."
         )
     try:
         return ast.parse(read_text(path), filename=str(path)), found
@@ -195,12 +195,16 @@ def _steps(tree: ast.Module, path: Path) -> tuple[list[tuple[str, ast.expr]], st
                     steps.append((name, ast.BinOp(ast.Name(name, ast.Load()), ast.Add(), value)))
                 case ast.Expr(value=ast.Call(func=ast.Attribute(attr="append"), args=[ast.Dict() as content])):
                     shown = {
-                        k.value: v for k, v in zip(content.keys, content.values, strict=True) if isinstance(k, ast.Constant)
+                        k.value: v
+                        for k, v in zip(content.keys, content.values, strict=True)
+                        if isinstance(k, ast.Constant)
                     }
                     if isinstance(shown.get("content"), ast.Name):
                         name = shown["content"].id  # type: ignore[attr-defined]
                         return _needed(steps, name), name
-    raise EscEvalError(f"{path}: no loop over dimention_list that appends a message; this is not the score.py that is known")
+    raise EscEvalError(
+        f"{path}: no loop over dimention_list that appends a message; this is not the score.py that is known"
+    )
 
 
 def _needed(steps: Sequence[tuple[str, ast.expr]], message: str) -> list[tuple[str, ast.expr]]:
@@ -240,7 +244,9 @@ def load_protocol(folder: str | Path, allow_unknown: bool = False, seeker: Gener
     rounds = [
         n.iter.args[0].value
         for n in ast.walk(tree)
-        if isinstance(n, ast.For) and isinstance(n.iter, ast.Call) and ast.unparse(n.iter.func) == "range"
+        if isinstance(n, ast.For)
+        and isinstance(n.iter, ast.Call)
+        and ast.unparse(n.iter.func) == "range"
         and isinstance(n.iter.args[0], ast.Constant)
     ]
     caps = [
@@ -248,7 +254,8 @@ def load_protocol(folder: str | Path, allow_unknown: bool = False, seeker: Gener
         for n in ast.walk(tree)
         if isinstance(n, ast.Call)
         and (keywords := {k.arg: k.value.value for k in n.keywords if isinstance(k.value, ast.Constant)})
-        and keywords.get("do_sample") is False and "max_new_tokens" in keywords
+        and keywords.get("do_sample") is False
+        and "max_new_tokens" in keywords
     ]
     if not texts or len(rounds) != 1 or not caps:
         raise EscEvalError(f"{path}: role prompts, rounds or settings not where they are known to be")

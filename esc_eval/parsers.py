@@ -9,6 +9,11 @@ import unicodedata
 from collections.abc import Callable, Sequence
 
 from esc_eval.errors import EscEvalError
+from esc_eval.official import spoken
+from esc_eval.schema import Rating
+
+NO_LEVEL = "the answer names no single level"
+TOO_LONG = "longer than the scorer can read"
 
 Parser = Callable[[str, Sequence[int]], int | None]
 
@@ -22,8 +27,9 @@ _RANGE = re.compile(r"\d+\s*(?:-|–|—|~|to|到|至)\s*\d+")
 def anchored(answer: str, levels: Sequence[int]) -> int | None:
     """The one level that an answer names, or None.
 
-    Every number in the answer must be the same level. "3", "Score: 3", "3/4", "The empathy score is 3." and
-    "我认为共情分数是3分。" are read; "10", "4/10", "3.5", "3 or 4", "between 0 and 4" and "good" are refused.
+    Every number in the answer must be the same level, mentions of the scale itself ("from 0 to 4") left out. "3",
+    "Score: 3", "3/4", "The empathy score is 3." and "我认为共情分数是3分。" are read; "10", "4/10", "3.5", "3 or 4",
+    "2-3", "between 0 and 4" and "good" are refused.
 
     >>> anchored("The empathy score is 3.", range(5)), anchored("4/10", range(5))
     (3, None)
@@ -32,6 +38,7 @@ def anchored(answer: str, levels: Sequence[int]) -> int | None:
     if any(float(m["top"]) != max(levels) for m in _SCALE.finditer(text)):
         return None
     text = _SCALE.sub(" ", text)
+    text = re.sub(rf"(?<!\d){min(levels)}\s*(?:-|–|—|~|to|and|到|至)\s*{max(levels)}(?!\d)", " ", text)
     if _RANGE.search(text):
         return None
     numbers = {float(n) for n in _NUMBER.findall(text)} | {float("零一二三四".index(n)) for n in _HAN.findall(text)}
@@ -62,3 +69,28 @@ def get_parser(name: str) -> Parser:
     if name not in PARSERS:
         raise EscEvalError(f"no parser called {name!r}. There is: {', '.join(PARSERS)}.")
     return PARSERS[name]
+
+
+def reparse(ratings: Sequence[Rating], levels: Sequence[int], parser: str) -> tuple[list[Rating], int]:
+    """Ratings with their raw answers read by another rule; the answers stay as they are.
+
+    Ratings that were not read from text (level probabilities, an official score file) are returned unchanged.
+
+    Args:
+        ratings: Of any scorer.
+        levels: Of the rubric.
+        parser: Name of the rule.
+
+    Returns:
+        The ratings, and how many of them had an answer to read.
+    """
+    parse, read, count = get_parser(parser), [], 0
+    for rating in ratings:
+        if rating.raw is None or rating.parser not in PARSERS or rating.problem == TOO_LONG:
+            read.append(rating)
+            continue
+        count += 1
+        level = parse(spoken(rating.raw), levels)
+        problem = NO_LEVEL if level is None else None
+        read.append(rating.model_copy(update={"score": level, "problem": problem, "parser": parser}))
+    return read, count

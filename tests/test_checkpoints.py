@@ -222,7 +222,9 @@ def release(tmp_path_factory, sentencepiece_model):
 @pytest.mark.parametrize("groups", [4, 2, 1])
 @pytest.mark.parametrize("bias", [False, True])
 def test_converted_logits_equal_the_packed_architecture(tmp_path, sentencepiece_model, groups, bias):
-    config, tensors = write_base(tmp_path / "b", {**TOY, "num_key_value_heads": groups, "bias": bias}, sentencepiece_model)
+    config, tensors = write_base(
+        tmp_path / "b", {**TOY, "num_key_value_heads": groups, "bias": bias}, sentencepiece_model
+    )
     (tmp_path / "out").mkdir()
     convert_internlm2(tmp_path / "b", tmp_path / "out", shard_bytes=60_000)
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "out", dtype=torch.float32)
@@ -259,7 +261,7 @@ def test_each_of_the_fourteen_adapters_has_the_packed_updates_effect(release):
 
 
 def test_save_and_load_again_changes_nothing(release, tmp_path):
-    _, config, tensors, _, folder = release
+    _, config, _, _, folder = release
     model = AutoModelForCausalLM.from_pretrained(folder / "base", dtype=torch.float32)
     model.save_pretrained(tmp_path / "again")
     again = AutoModelForCausalLM.from_pretrained(tmp_path / "again", dtype=torch.float32)
@@ -311,7 +313,9 @@ def test_the_fast_tokenizer_gives_sentencepieces_ids(tokenizers, text):
     assert fast(text, add_special_tokens=False)["input_ids"] == slow.encode(text)
 
 
-@pytest.mark.parametrize("flags", [{"add_dummy_prefix": True}, {"add_dummy_prefix": True, "remove_extra_whitespaces": True}])
+@pytest.mark.parametrize(
+    "flags", [{"add_dummy_prefix": True}, {"add_dummy_prefix": True, "remove_extra_whitespaces": True}]
+)
 def test_normalisation_flags_of_the_sentencepiece_model_are_kept(tmp_path, flags):
     from esc_eval.checkpoints.tokenizer import convert_tokenizer
 
@@ -332,7 +336,9 @@ def test_normalisation_flags_of_the_sentencepiece_model_are_kept(tmp_path, flags
 def test_the_chat_format_is_internlm2s_and_its_marks_are_single_tokens(release, tokenizers):
     slow, fast = tokenizers
     text = fast.apply_chat_template(
-        [{"role": "system", "content": "S"}, {"role": "user", "content": "U"}], tokenize=False, add_generation_prompt=True
+        [{"role": "system", "content": "S"}, {"role": "user", "content": "U"}],
+        tokenize=False,
+        add_generation_prompt=True,
     )
     assert text == "<s><|im_start|>system\nS<|im_end|>\n<|im_start|>user\nU<|im_end|>\n<|im_start|>assistant\n"
     ids = fast(text, add_special_tokens=False)["input_ids"]
@@ -524,7 +530,9 @@ def test_esc_role_loads_from_shards_with_its_generation_settings(role):
     assert torch.equal(logits_of(model.model, ids), logits_of(original.eval(), ids))
     s = model.settings
     assert (s.temperature, s.top_p, s.top_k, s.repetition_penalty, s.max_new_tokens) == (0.7, 0.8, 20, 1.05, 512)
-    replies = dict(model.reply([[{"role": "user", "content": "Hello"}]], s.model_copy(update={"max_new_tokens": 4}), [7]))
+    replies = dict(
+        model.reply([[{"role": "user", "content": "Hello"}]], s.model_copy(update={"max_new_tokens": 4}), [7])
+    )
     assert replies[0].completion_tokens <= 4
 
 
@@ -532,7 +540,7 @@ def test_esc_role_with_a_missing_shard_or_of_another_architecture_is_refused(rol
     folder, _ = role
     shard = sorted(folder.glob("*.safetensors"))[0]
     moved = shard.rename(folder / "elsewhere")
-    with pytest.raises(EscEvalError, match="shards .* are missing"):
+    with pytest.raises(EscEvalError, match=r"shards .* are missing"):
         RoleModel(folder)
     moved.rename(shard)
     path = folder / "config.json"

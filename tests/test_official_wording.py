@@ -19,7 +19,7 @@ from esc_eval.schema import Dialogue, Turn
 
 KEYS = ["fluency", "diversity", "empathic", "suggestion", "human", "tech", "overall"]
 
-SCORE = '''
+SCORE = """
 import os
 raise SystemExit("this file must never be executed")
 prompt_EN = {english!r}
@@ -44,9 +44,9 @@ if __name__=="__main__":
                 message=[]
                 message.append({{"role": "user", "content": prompt1}})
                 response=model(message=message,type=key_list[index_d])
-'''
+"""
 
-EVALUATE = '''
+EVALUATE = """
 class A():
     def __call__(self, message):
         message.insert(0,{"role": "system", "content": 'Be of use!'})
@@ -70,7 +70,7 @@ def run(args):
             m.append({"role": "user", "content": "Hello!"})
         for i in range(5):
             res=1
-'''
+"""
 
 ENGLISH = [f"English rubric {n} with a zero-width\u200b space and a tpyo\n" for n in range(7)]
 CHINESE = [f"Chinese set, rubric {n}\n" for n in range(7)]
@@ -106,7 +106,8 @@ def test_a_prompt_is_what_the_published_lines_would_build(wording):
     found = wording.prompt(dialogue(lines), "expression")
     assert found == by_hand(lines, ENGLISH[1], "varity")
     assert found == (
-        ENGLISH[1] + "The talk: \n**AI助手**：Hello\n\n**用户**I am tired.\n\n\n**AI助手**：Rest\nNow give the varity number."
+        ENGLISH[1]
+        + "The talk: \n**AI助手**：Hello\n\n**用户**I am tired.\n\n\n**AI助手**：Rest\nNow give the varity number."
     )
 
 
@@ -122,13 +123,17 @@ def test_quirk_ascii_colons_keep_the_seekers_marker(wording):
 
 
 def test_quirk_thoughts_of_a_model_stay_in_the_prompt(wording):
-    assert "<think>plan</think>\n\nHi" in wording.prompt(dialogue(["AI assistant：<think>plan</think>\n\nHi"]), "fluency")
+    assert "<think>plan</think>\n\nHi" in wording.prompt(
+        dialogue(["AI assistant：<think>plan</think>\n\nHi"]), "fluency"
+    )
 
 
 def test_dialogues_that_were_not_read_from_a_file_get_the_releases_markers(wording):
     turns = (Turn(role="seeker", text="s"), Turn(role="supporter", text="a"))
     made_here = Dialogue(id="d", language="en", turns=turns)
-    assert wording.prompt(made_here, "overall") == wording.prompt(dialogue(["ESC-Role：s", "AI assistant：a"]), "overall")
+    assert wording.prompt(made_here, "overall") == wording.prompt(
+        dialogue(["ESC-Role：s", "AI assistant：a"]), "overall"
+    )
 
 
 def test_the_language_picks_the_rubric_set(wording):

@@ -58,7 +58,13 @@ def convert_adapter(source: Path, target: Path, config: "LlamaConfig", base: str
     modules = sorted({key.split(".lora_")[0].rpartition(".")[2] for key in tensors})
     write_json(
         target / CONFIG,
-        {**settings, "target_modules": modules, "base_model_name_or_path": base, "revision": revision, "auto_mapping": None},
+        {
+            **settings,
+            "target_modules": modules,
+            "base_model_name_or_path": base,
+            "revision": revision,
+            "auto_mapping": None,
+        },
     )
     return sums[SINGLE]
 
@@ -86,7 +92,9 @@ def _renamed(name: str, tensor: torch.Tensor, config: "LlamaConfig", where: str)
         yield f"{prefix}{LAYER_NAMES[match['module']]}{suffix}", tensor
         return
     try:
-        parts = (tensor.clone(), tensor.clone(), tensor.clone()) if match["side"] == "A" else split_packed(tensor, config)
+        parts = (
+            (tensor.clone(), tensor.clone(), tensor.clone()) if match["side"] == "A" else split_packed(tensor, config)
+        )
     except ValueError as error:
         raise EscEvalError(f"{where}: {error}; the adapter is for another base") from error
     for module, part in zip(SPLIT, parts, strict=True):

@@ -119,17 +119,19 @@ def llama_tensors(weights: Weights, config: "LlamaConfig") -> Iterator[tuple[str
             raise EscEvalError(f"{where}: holds NaN or infinite numbers; the file is damaged")
         for new, part in _renamed(name, tensor, config, where):
             if new not in expected:
-                raise EscEvalError(f"{where}: no such tensor in an InternLM2 model of {config.num_hidden_layers} layers")
+                raise EscEvalError(
+                    f"{where}: no such tensor in an InternLM2 model of {config.num_hidden_layers} layers"
+                )
             if tuple(part.shape) != expected.pop(new):
                 raise EscEvalError(f"{where}: shape {tuple(tensor.shape)} does not fit config.json")
             yield new, part
     if expected:
-        raise EscEvalError(f"{weights.folder}: {len(expected)} tensors are missing, first {sorted(expected)[0]} (Llama's name)")
+        raise EscEvalError(
+            f"{weights.folder}: {len(expected)} tensors are missing, first {sorted(expected)[0]} (Llama's name)"
+        )
 
 
-def _renamed(
-    name: str, tensor: torch.Tensor, config: "LlamaConfig", where: str
-) -> Iterator[tuple[str, torch.Tensor]]:
+def _renamed(name: str, tensor: torch.Tensor, config: "LlamaConfig", where: str) -> Iterator[tuple[str, torch.Tensor]]:
     if name in NAMES:
         yield NAMES[name], tensor
         return
@@ -150,7 +152,9 @@ def _renamed(
         raise EscEvalError(f"{where}: no such module in an InternLM2 layer")
 
 
-def convert_internlm2(source: Path, target: Path, shard_bytes: int = SHARD_BYTES, verify: bool = True) -> dict[str, str]:
+def convert_internlm2(
+    source: Path, target: Path, shard_bytes: int = SHARD_BYTES, verify: bool = True
+) -> dict[str, str]:
     """Write an InternLM2 folder as a Llama folder that transformers, vLLM and others load as it is.
 
     Memory stays at one shard, whatever the model's size.

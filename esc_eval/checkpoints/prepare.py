@@ -66,7 +66,9 @@ def prepare(
     folder.parent.mkdir(parents=True, exist_ok=True)
     needed = sum(file.stat().st_size for file in base_source.glob("*.safetensors"))
     if (free := disk_usage(folder.parent).free) < 1.05 * needed:
-        raise EscEvalError(f"{folder.parent}: {free / 1e9:.1f} GB free, but the converted base takes {needed / 1e9:.1f} GB")
+        raise EscEvalError(
+            f"{folder.parent}: {free / 1e9:.1f} GB free, but the converted base takes {needed / 1e9:.1f} GB"
+        )
     with FileLock(folder.with_name(folder.name + ".lock")):
         if not (folder / MANIFEST).is_file():
             temporary = Path(mkdtemp(dir=folder.parent, prefix=".converting-"))

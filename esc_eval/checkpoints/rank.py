@@ -76,7 +76,9 @@ class RankModel(HFModel):
         """
         adapter = self.adapters.get((dimension, language))
         if adapter is None:
-            raise EscEvalError(f"{self.name}: no adapter for {dimension} in language {language!r} among {self.adapters}")
+            raise EscEvalError(
+                f"{self.name}: no adapter for {dimension} in language {language!r} among {self.adapters}"
+            )
         if adapter != self.current:
             self.model.set_adapter(adapter)
             self.kept = []  # keys and values of another adapter

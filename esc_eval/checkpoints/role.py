@@ -53,7 +53,9 @@ class RoleModel(HFModel):
         local = fetch(ESC_ROLE, folder)
         kind = read_json(local / "config.json").get("model_type")
         if kind != "qwen2":
-            raise EscEvalError(f"{local}: model_type is {kind!r}, but ESC-Role is 'qwen2'. Open other models as hf:{local}.")
+            raise EscEvalError(
+                f"{local}: model_type is {kind!r}, but ESC-Role is 'qwen2'. Open other models as hf:{local}."
+            )
         Weights(local).verify()
         self.settings = generation_settings(local)
         super().__init__(

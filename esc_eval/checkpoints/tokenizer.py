@@ -41,7 +41,7 @@ def convert_tokenizer(source: Path, target: Path) -> list[int]:
         EscEvalError: No ``tokenizer.model``, or one of a kind that InternLM2 does not use.
     """
     try:
-        from google.protobuf.message import DecodeError
+        from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
         from tokenizers import AddedToken, Regex, Tokenizer, decoders, normalizers, processors
         from tokenizers.models import BPE
         from transformers import PreTrainedTokenizerFast
@@ -74,7 +74,9 @@ def convert_tokenizer(source: Path, target: Path) -> list[int]:
     merges = [(a, b) for a, b in extracted["merges"] if a in vocab and b in vocab and a + b in vocab]
     unknown = proto.trainer_spec.unk_piece
     tokenizer = Tokenizer(
-        BPE(vocab=vocab, merges=merges, unk_token=unknown, fuse_unk=True, byte_fallback=proto.trainer_spec.byte_fallback)
+        BPE(
+            vocab=vocab, merges=merges, unk_token=unknown, fuse_unk=True, byte_fallback=proto.trainer_spec.byte_fallback
+        )
     )
     spec = proto.normalizer_spec
     steps: list[Any] = [normalizers.Precompiled(spec.precompiled_charsmap)] if spec.precompiled_charsmap else []

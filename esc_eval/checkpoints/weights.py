@@ -79,7 +79,7 @@ class Weights:
             if pickled:
                 raise EscEvalError(
                     f"{folder}: has only pickled weights ({pickled[0]}). A pickle can run any code when it is opened, so "
-                    "it is refused; use the safetensors revision, or convert it on a machine that you can lose."
+                    "it is refused; use a revision with safetensors, or convert it on a machine that you can lose."
                 )
             raise EscEvalError(f"{folder}: no {single} and no {INDEX}")
         self.place: dict[str, str] = {}
@@ -122,7 +122,11 @@ class Weights:
         known = {}
         if (self.folder / SUMS).is_file():
             lines = read_text(self.folder / SUMS).splitlines()
-            known = {parts[1].strip().lstrip("*"): parts[0].lower() for line in lines if len(parts := line.split(None, 1)) == 2}
+            known = {
+                parts[1].strip().lstrip("*"): parts[0].lower()
+                for line in lines
+                if len(parts := line.split(None, 1)) == 2
+            }
         found = {}
         for name in self.names:
             path = self.folder / name
@@ -131,7 +135,7 @@ class Weights:
             expected = known.get(name) or (blob if path.is_symlink() and _HUB_BLOB.fullmatch(blob) else None)
             if expected and found[name] != expected:
                 raise EscEvalError(
-                    f"{path}: sha256 {found[name]}, expected {expected}. The file is damaged or another one; download it again."
+                    f"{path}: sha256 {found[name]}, expected {expected}. The file is damaged or another one."
                 )
         return found
 
