@@ -27,9 +27,8 @@ _RANGE = re.compile(r"\d+\s*(?:-|–|—|~|to|到|至)\s*\d+")
 def anchored(answer: str, levels: Sequence[int]) -> int | None:
     """The one level that an answer names, or None.
 
-    Every number in the answer must be the same level, mentions of the scale itself ("from 0 to 4") left out. "3",
-    "Score: 3", "3/4", "The empathy score is 3." and "我认为共情分数是3分。" are read; "10", "4/10", "3.5", "3 or 4",
-    "2-3", "between 0 and 4" and "good" are refused.
+    Every number in the answer must be the same level. "3", "Score: 3", "3/4", "The empathy score is 3." and
+    "我认为共情分数是3分。" are read; "10", "4/10", "3.5", "3 or 4", "between 0 and 4" and "good" are refused.
 
     >>> anchored("The empathy score is 3.", range(5)), anchored("4/10", range(5))
     (3, None)
@@ -38,7 +37,6 @@ def anchored(answer: str, levels: Sequence[int]) -> int | None:
     if any(float(m["top"]) != max(levels) for m in _SCALE.finditer(text)):
         return None
     text = _SCALE.sub(" ", text)
-    text = re.sub(rf"(?<!\d){min(levels)}\s*(?:-|–|—|~|to|and|到|至)\s*{max(levels)}(?!\d)", " ", text)
     if _RANGE.search(text):
         return None
     numbers = {float(n) for n in _NUMBER.findall(text)} | {float("零一二三四".index(n)) for n in _HAN.findall(text)}

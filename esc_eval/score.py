@@ -169,9 +169,9 @@ class Scoring:
             return
         for language in dict.fromkeys(d.language for d in dialogues):
             tried = [d for d in dialogues if d.language == language][:TRIED_FOR_LEAD]
-            for place, key in enumerate(self.rubric.keys):
+            for key in self.rubric.keys:
                 self.adapters.use(key, language)
-                conversations = [self._asked(d, frozenset())[place][2] for d in tried]
+                conversations = [c for d in tried for _, asked, c in self._asked(d, frozenset()) if asked == key]
                 answers = dict(self.scorer.reply(conversations, ANSWER, [0] * len(tried)))
                 texts = [spoken(answers[i].text) for i in range(len(tried)) if answers[i].finish_reason != "context"]
                 lead = find_lead(texts, self.rubric.levels)
