@@ -1,4 +1,4 @@
-"""``esc-eval``: evaluate, simulate, score, report, export, doctor, cite. Results on stdout, talk on stderr."""
+"""``esc-eval``: evaluate, simulate, score, calibrate, ensemble, report, export, doctor, cite. Results on stdout, talk on stderr."""
 
 import errno
 import json

@@ -27,12 +27,14 @@ from transformers import (  # noqa: E402
     Qwen2ForCausalLM,
 )
 
+from esc_eval.chat import Options, open_model  # noqa: E402
 from esc_eval.checkpoints import Weights, convert_internlm2, prepare  # noqa: E402
 from esc_eval.checkpoints.internlm2 import llama_config, split_packed  # noqa: E402
 from esc_eval.checkpoints.prepare import adapter_names  # noqa: E402
 from esc_eval.checkpoints.rank import RankModel  # noqa: E402
 from esc_eval.checkpoints.role import RoleModel  # noqa: E402
 from esc_eval.errors import EscEvalError  # noqa: E402
+from esc_eval.protocol import Generation  # noqa: E402
 
 TOY = {
     "model_type": "internlm2", "architectures": ["InternLM2ForCausalLM"], "auto_map": {"AutoConfig": "x.Y"},
@@ -260,6 +262,42 @@ def test_each_of_the_fourteen_adapters_has_the_packed_updates_effect(release):
     assert scorer.swaps == 14
 
 
+def test_level_probabilities_by_name_are_the_packed_architectures(release, monkeypatch, tmp_path):
+    root, config, tensors, updates, _ = release
+    monkeypatch.setenv("ESC_EVAL_CACHE", str(tmp_path))
+    scorer = open_model(f"esc-rank:{root / 'rank'}@{root / 'base'}", Options(dtype="float32", device="cpu"))
+    assert scorer.system == "Be kind.\nBe brief."
+    conversation = [{"role": "user", "content": "你好"}]
+    ids = torch.tensor(scorer.encode(conversation, "Score: "))
+    levels = [scorer.encode(conversation, f"Score: {n}")[-1] for n in range(5)]
+    for dimension in ("empathy", "overall", "empathy"):
+        scorer.use(dimension, "en")
+        [(_, [choice])] = scorer.choose([[conversation]], "Score: ", list("01234"))
+        name = scorer.adapters[dimension, "en"]
+        p = packed_logits(tensors, config, ids, updates[name], 2.0)[-1].softmax(-1)[levels]
+        assert choice.probabilities == pytest.approx((p / p.sum()).tolist(), abs=1e-5)
+        assert choice.mass == pytest.approx(float(p.sum()), abs=1e-5)
+
+
+def test_a_prompt_longer_than_the_context_is_reported_and_not_cut(release):
+    scorer = RankModel(release[4], dtype="float32", device="cpu")
+    scorer.use("empathy", "en")
+    conversation = [{"role": "user", "content": "tired " * 400}]
+    [(_, [choice])] = scorer.choose([[conversation]], "Score: ", list("01234"))
+    assert choice.probabilities is None
+    assert "more than the 512" in choice.problem
+    [(_, reply)] = scorer.reply([conversation], Generation(max_new_tokens=4), [0])
+    assert (reply.text, reply.finish_reason) == ("", "context")
+
+
+def test_nan_logits_are_reported_and_give_no_score(release):
+    scorer = RankModel(release[4], dtype="float32", device="cpu")
+    scorer.use("empathy", "en")
+    torch.nn.init.constant_(scorer.model.lm_head.weight, math.nan)
+    [(_, [choice])] = scorer.choose([[[{"role": "user", "content": "x"}]]], "Score: ", list("01234"))
+    assert (choice.probabilities, choice.problem) == (None, "the model's logits are not finite")
+
+
 def test_save_and_load_again_changes_nothing(release, tmp_path):
     _, config, _, _, folder = release
     model = AutoModelForCausalLM.from_pretrained(folder / "base", dtype=torch.float32)
@@ -305,7 +343,7 @@ def tokenizers(release, sentencepiece_model):
     return slow, AutoTokenizer.from_pretrained(release[4] / "base")
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.text(alphabet=st.one_of(st.sampled_from("  aeiou score 0123\n你好累，"), st.characters(codec="utf-8"))))
 def test_the_fast_tokenizer_gives_sentencepieces_ids(tokenizers, text):
     slow, fast = tokenizers

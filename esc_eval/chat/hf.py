@@ -275,7 +275,7 @@ class HFModel:
                 answers = self._option_ids(group[0], prompts[0], lead.rstrip(" "), spaced)
             if answers is None:
                 raise EscEvalError(
-                    f"{self.name}: after {lead!r} not every one of {', '.join(options)} is one token of its own, so its "
+                    f"{self.name}: after {lead!r} not each of {', '.join(options)} is one token of its own, so its "
                     "probability cannot be read; score by text instead (--by text)"
                 )
             if max(map(len, prompts)) > self.context:

@@ -78,8 +78,8 @@ class Weights:
             pickled = sorted(p.name for pattern in PICKLED for p in folder.glob(pattern))
             if pickled:
                 raise EscEvalError(
-                    f"{folder}: has only pickled weights ({pickled[0]}). A pickle can run any code when it is opened, so "
-                    "it is refused; use a revision with safetensors, or convert it on a machine that you can lose."
+                    f"{folder}: has only pickled weights ({pickled[0]}). A pickle can run any code when it is opened, "
+                    "so it is refused; use a revision with safetensors, or convert it on a machine that you can lose."
                 )
             raise EscEvalError(f"{folder}: no {single} and no {INDEX}")
         self.place: dict[str, str] = {}
