@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
@@ -34,6 +35,8 @@ from esc_eval.schema import Dialogue, Rating, RoleCard, Turn
 from esc_eval.score import By, Scoring, score
 from esc_eval.simulate import Plan, simulate
 
+open_once = cache(open_model)  # seeker, supporter and scorer may be the same weights
+
 Format = Literal["text", "json", "markdown", "latex"]
 
 
@@ -62,8 +65,8 @@ def make_plan(
     return Plan(
         protocol=chosen,
         cards=cards,
-        seeker=open_model(seeker, options),
-        supporters=[open_model(spec, options) for spec in supporters],
+        seeker=open_once(seeker, options),
+        supporters=[open_once(spec, options) for spec in supporters],
         seed=seed,
     )
 
@@ -79,7 +82,7 @@ def make_scoring(
 ) -> Scoring:
     """A scoring from names."""
     fitted = calibration.Calibration.load(temperatures) if temperatures else None
-    return Scoring(open_model(scorer, options), load_rubric(rubric), by, parser, wording, fitted)
+    return Scoring(open_once(scorer, options), load_rubric(rubric), by, parser, wording, fitted)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import json
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,15 @@ def script(tmp_path):
         return f"scripted:{path}"
 
     return make
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """Toy models are slower on several threads, and the suite runs one process a core."""
+    if find_spec("torch"):
+        import torch
+
+        torch.set_num_threads(1)
 
 
 def build_toy(folder: Path, *, template: str | None = CHATML, context: int = 512, seed: int = 0) -> Path:
@@ -91,7 +101,11 @@ def toy(toy_folder):
 
 @pytest.fixture(scope="session")
 def embedded():
-    """SmolLM2-135M-Instruct, the model of `make demo`."""
+    """SmolLM2-135M-Instruct, the model of `make demo`, on all cores."""
+    import torch
+
     from esc_eval.chat import open_model
+
+    torch.set_num_threads(os.cpu_count() or 1)
 
     return open_model("embedded")

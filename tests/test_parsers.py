@@ -35,8 +35,11 @@ def test_an_answer_that_names_one_level_is_read(answer, level):
 
 @pytest.mark.parametrize(
     "answer",
-    ["", "good", "10", "4/10", "5", "-1", "3.5", "3 or 4", "2-3", "between 0 and 4", "on a scale 0-4: 3"]
-    + ["score 3, with 2 suggestions", "十分好", "13分", "<think>3", "3/5", "99999999999999999999999"],
+    [
+        *("", "good", "10", "4/10", "5", "-1", "3.5", "3/5", "99999999999999999999999"),
+        *("3 or 4", "2-3", "between 0 and 4", "on a scale 0-4: 3", "score 3, with 2 suggestions"),
+        *("十分好", "13分", "<think>3"),
+    ],
 )
 def test_an_answer_that_names_none_or_several_is_refused(answer):
     assert anchored(answer, LEVELS) is None

@@ -43,7 +43,7 @@ def test_an_unknown_name_lists_what_there_is():
 def test_a_rubric_of_ones_own_is_read_from_its_file(tmp_path):
     base = {"name": "mine", "version": "1", "levels": [1, 2], "dimensions": [{"key": "warmth", "paper": "Warmth"}]}
     words = {
-        **{k: "{dialogue}" for k in ("system", "dialogue", "ask", "lead")},
+        **dict.fromkeys(("system", "dialogue", "ask", "lead"), "{dialogue}"),
         "seeker": "A",
         "supporter": "B",
         "dimensions": {"warmth": {"name": "Warmth", "question": "?", "levels": ["cold", "warm"]}},

@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +38,8 @@ class Options:
     dtype: str | None = None
 
 
-@cache
 def open_model(spec: str, options: Options = Options()) -> ChatModel:
-    """Open a chat model; the same one is not loaded twice.
+    """Open a chat model.
 
     Args:
         spec: ``embedded``, ``hf:REPO_OR_DIR[@revision]``, ``openai:MODEL[@URL]``, ``scripted:FILE``; the released

@@ -1,0 +1,67 @@
+"""What the package promises as a whole."""
+
+import ast
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+import esc_eval
+from esc_eval.citation import PAPER
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def run(code):
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("module", ["esc_eval", "esc_eval.cli", "esc_eval.files", "esc_eval.steps", "esc_eval.doctor"])
+def test_importing_it_loads_no_heavy_library(module):
+    heavy = ("torch", "transformers", "datasets", "scipy", "matplotlib", "pandas")
+    assert run(f"import sys, {module}; print([m for m in {heavy} if m in sys.modules])").strip() == "[]"
+
+
+def test_the_arrow_goes_one_way():
+    forbidden = {
+        "esc_eval": {"dataset_builder", "training", "analysis", "tests", "benchmarks"},
+        "dataset_builder": {"training", "analysis"},
+        "analysis": {"training"},
+    }
+    for folder, others in forbidden.items():
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+                names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+                assert not {name.partition(".")[0] for name in names} & others, path
+
+
+def test_nothing_trusts_remote_code_or_unpickles():
+    for path in (ROOT / "esc_eval").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        for word in ("trust_remote_code=True", "pickle.load", "torch.load(", "yaml.load(", "eval(", "exec("):
+            assert word not in text.replace("model.eval()", ""), (path, word)
+
+
+def test_version_and_citation_agree():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == esc_eval.__version__
+    paper = citation["preferred-citation"]
+    assert f"{paper['start']}--{paper['end']}" in PAPER
+    for author in paper["authors"]:
+        assert f"{author['family-names']}, {author['given-names']}" in PAPER
+    assert f"## {esc_eval.__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_everything_the_project_names_is_pinned_for_its_tests():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pinned = {line.partition("==")[0].lower().replace("_", "-") for line in lines if "==" in line}
+    extras = project["optional-dependencies"]
+    for requirement in [*project["dependencies"], *(r for extra in extras.values() for r in extra)]:
+        name = requirement.partition(">")[0].partition("[")[0].strip().lower().replace("_", "-")
+        assert name in pinned, f"{name} is not in constraints.txt"
+    assert "torch==2.13.0" in lines

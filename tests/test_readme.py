@@ -1,0 +1,51 @@
+"""The README's commands run, and its tree is the tree."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCK = re.compile(r"(?P<note><!-- not run: .*? -->\n)?```(?P<kind>bash|python)\n(?P<code>.*?)```", re.DOTALL)
+BLOCKS = [(m["kind"], m["code"]) for m in BLOCK.finditer(README) if not m["note"]]
+
+
+def test_make_has_the_two_commands():
+    assert [code.strip() for kind, code in BLOCKS if code.startswith("make")] == ["make demo", "make test"]
+    for target in ("demo", "test"):
+        subprocess.run(["make", "--dry-run", target], cwd=ROOT, check=True, capture_output=True)
+
+
+def test_the_python_of_the_readme_runs():
+    codes = [code for kind, code in BLOCKS if kind == "python"]
+    assert codes
+    for code in codes:
+        subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_readme_run_in_order(tmp_path):
+    lines = [
+        line for kind, code in BLOCKS if kind == "bash" for line in code.splitlines() if line.startswith("esc-eval")
+    ]
+    assert len(lines) >= 6
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    for line in lines:
+        subprocess.run(line, shell=True, cwd=tmp_path, check=True, env={**os.environ, "PATH": path})
+
+
+def test_every_file_of_the_tree_is_there():
+    tree = README.partition("## The tree")[2].partition("```")[2].partition("```")[0]
+    folder = ""
+    for line in filter(None, tree.splitlines()):
+        names = line.split("  ")[0] if not line.startswith(" ") else line.strip().split("  ")[0]
+        if not line.startswith(" "):
+            folder = names.strip()
+            assert (ROOT / folder).is_dir(), folder
+        else:
+            for name in names.split(", "):
+                assert (ROOT / folder / name).exists(), name
