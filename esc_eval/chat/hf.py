@@ -1,6 +1,5 @@
 """Any causal language model with a chat template that transformers loads, run in this process."""
 
-import os
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -8,18 +7,19 @@ from typing import Any
 
 import torch
 from jinja2.exceptions import TemplateError
-from transformers import AutoModelForCausalLM, AutoTokenizer
-from transformers.utils import logging as transformers_logging
 
 from esc_eval.chat.base import Choice, Conversation, Reply
-from esc_eval.chat.rows import Rows, common_prefix
-from esc_eval.chat.sampling import next_tokens, penalise, uniforms
+from esc_eval.chat.generation import generate
+from esc_eval.chat.padded import PaddedRows
+from esc_eval.chat.rows import Rows, common_prefix, keeps_everything
+from esc_eval.chat.weights import Weights, available_memory, base_of, load, load_tokenizer
 from esc_eval.errors import EscEvalError
 from esc_eval.protocol import Generation, Message
 from esc_eval.schema import digest
 
-CPU_BATCH = 32
-HEADROOM = 0.5
+WIDTH = {"cpu": 64, "cuda": 512}  # conversations written side by side at most
+HEADROOM = 0.5  # of free memory, for what is kept of conversations
+CONVERSATION = 2048  # tokens of one conversation that memory is planned for
 KEPT = 2  # sets of rows: the two sides of one window of dialogues
 FULL_HASH_BYTES = 2_000_000_000
 
@@ -48,13 +48,6 @@ def fingerprint(folder: Path) -> str:
     return digest(entries)
 
 
-def available_memory(device: torch.device) -> int:
-    """Bytes of memory that are free where the model lives."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    return int(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-
-
 class HFModel:
     """A transformers model and its tokenizer.
 
@@ -62,10 +55,12 @@ class HFModel:
         repo: Hub repository or local folder; a folder with adapter_config.json is a peft adapter on its base.
         revision: Hub revision; the commit it resolves to is recorded.
         name: Label for tables.
-        dtype: "float32", "bfloat16", "float16"; None is float32 on a CPU and bfloat16 on an accelerator.
+        dtype: "float32", "bfloat16", "float16", or "int8" on a CPU (weights rounded, the text changes); None is
+            float32 on a CPU and bfloat16 on an accelerator.
         device: As torch names it; None picks an accelerator if there is one.
         batch_size: Conversations at a time; None picks from memory.
         stands_for: Revision to record for a local folder made from something else, instead of its fingerprint.
+        weights: Already loaded, instead of those in the repository.
 
     Raises:
         EscEvalError: No such model, no chat template, pickled weights only, or code of its own needed.
@@ -83,43 +78,39 @@ class HFModel:
         device: str | None = None,
         batch_size: int | None = None,
         stands_for: str | None = None,
+        weights: Weights | None = None,
     ) -> None:
-        transformers_logging.disable_progress_bar()
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        kind = getattr(torch, dtype) if dtype else (torch.float32 if self.device.type == "cpu" else torch.bfloat16)
+        kind = dtype or ("float32" if self.device.type == "cpu" else "bfloat16")
         folder = Path(repo)
         local = folder.is_dir()
         if not local and (repo.startswith((".", "/", "~")) or repo.count("/") > 1):
             raise EscEvalError(f"hf:{repo}: no such folder")
-        try:
-            self.tokenizer = AutoTokenizer.from_pretrained(repo, revision=revision)
-            self.model = AutoModelForCausalLM.from_pretrained(
-                repo, revision=revision, dtype=kind, use_safetensors=True
-            ).to(self.device)
-        except (OSError, ValueError, KeyError) as error:
-            raise EscEvalError(
-                f"hf:{repo}: cannot be loaded: {error}\nGive a folder with config.json, safetensors weights and a "
-                "tokenizer, or a Hub repository that this machine can reach. Code from repositories is never run."
-            ) from error
+        base = None if weights else base_of(repo, revision)
+        self.weights = weights or load(*(base or (repo, revision)), kind, self.device)
+        self.model = self.weights.model
+        self.adapter = self.weights.add(repo, revision) if base else None
+        self.tokenizer = load_tokenizer(repo, revision)
         if self.tokenizer.chat_template is None:
             raise EscEvalError(
                 f"hf:{repo}: its tokenizer has no chat template, so it is no chat model. Use its chat version, or "
                 "put a chat_template.jinja into the folder."
             )
-        self.model.eval()
         self.name = name or (folder.name if local else repo.rpartition("/")[2])
         self.context = int(getattr(self.model.config, "max_position_embeddings", 0) or 1 << 30)
         self.stops = self._stop_ids()
         self.pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else min(self.stops)
         self.special = sorted(set(self.tokenizer.all_special_tokens), key=len, reverse=True)
         self.system_role = self._knows_system_role()
+        self.keeps = keeps_everything(self.model.config)
         self.kept: list[Rows] = []
-        self.parallel = batch_size or self._batch_for_memory()
+        self.width = batch_size or WIDTH.get(self.device.type, WIDTH["cuda"])
+        self.parallel = batch_size or self._conversations_for_memory()
         self.identity: dict[str, Any] = {
             "kind": "transformers",
             "model": self.name if local else repo,
             "revision": stands_for or (fingerprint(folder) if local else self.model.config._commit_hash),
-            "dtype": str(kind).removeprefix("torch."),
+            "dtype": kind,
             "chat_template": digest(self.tokenizer.chat_template),
             "system_role": "native" if self.system_role else "merged into the first user message",
         }
@@ -142,15 +133,13 @@ class HFModel:
             return False
         return "S-probe" in text
 
-    def _batch_for_memory(self) -> int:
-        if self.device.type == "cpu":
-            return CPU_BATCH
+    def _conversations_for_memory(self) -> int:
         config = self.model.config.get_text_config()
         heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
         size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         token = 2 * config.num_hidden_layers * heads * size * self.model.dtype.itemsize
-        conversation = 2 * token * min(self.context, 4096)  # the seeker's side and the supporter's
-        return int(max(1, min(512, HEADROOM * available_memory(self.device) / conversation)))
+        conversation = KEPT * token * min(self.context, CONVERSATION)
+        return int(max(1, min(2 * self.width, HEADROOM * available_memory(self.device) / conversation)))
 
     def encode(self, conversation: Conversation, lead: str = "") -> list[int]:
         """Tokens of a conversation as the chat template renders it, up to where the answer begins.
@@ -195,71 +184,46 @@ class HFModel:
                 yield index, Reply("", "context", prompt_tokens=len(prompt), completion_tokens=0)
         for start in range(0, len(fitting), self.parallel):
             batch = fitting[start : start + self.parallel]
-            replies = self._reply_batch([prompts[i] for i in batch], settings, [seeds[i] for i in batch])
-            yield from zip(batch, replies, strict=True)
+            for number, reply in self._reply_batch([prompts[i] for i in batch], settings, [seeds[i] for i in batch]):
+                yield batch[number], reply
 
-    def _reply_batch(self, prompts: list[list[int]], settings: Generation, seeds: Sequence[int]) -> list[Reply]:
-        rows, place = self._rows_for(prompts)  # place[row] is the prompt that a row answers
-        wanted = [prompts[number] for number in place]
-        rows.cut([min(common_prefix(row, p), len(p) - 1) for row, p in zip(rows.ids, wanted, strict=True)])
-        logits = rows.extend([p[len(row) :] for row, p in zip(rows.ids, wanted, strict=True)])
-
-        draws = uniforms(seeds, settings.max_new_tokens)
-        penalty = settings.repetition_penalty
-        seen = torch.zeros_like(logits, dtype=torch.bool) if penalty != 1.0 else logits.new_zeros((len(prompts), 1))
-        if penalty != 1.0:
-            for number, prompt in enumerate(prompts):
-                seen[number, prompt] = True
-        written: list[list[int]] = [[] for _ in prompts]
-        finish: list[str] = ["length"] * len(prompts)
-        caps = [min(settings.max_new_tokens, self.context - len(prompt)) for prompt in prompts]
-
-        for step in range(settings.max_new_tokens):
-            scores = penalise(logits, seen[place[: rows.active]], penalty)
-            tokens = next_tokens(scores, settings, draws[place[: rows.active], step]).tolist()
-            ended = []
-            for row, token in enumerate(tokens):
-                number = place[row]
-                if token in self.stops:
-                    finish[number] = "stop"
-                    ended.append(row)
-                    continue
-                written[number].append(token)
-                if penalty != 1.0:
-                    seen[number, token] = True
-                if len(written[number]) == caps[number]:
-                    ended.append(row)
-            for row in reversed(ended):
-                rows.rest(row)
-                last = rows.active
-                place[row], place[last] = place[last], place[row]
-                tokens[row], tokens[last] = tokens[last], tokens[row]
-            if not rows.active:
-                break
-            logits = rows.extend([[token] for token in tokens[: rows.active]])
-
-        if rows.growing:
+    def _reply_batch(
+        self, prompts: list[list[int]], settings: Generation, seeds: Sequence[int]
+    ) -> Iterator[tuple[int, Reply]]:
+        self.weights.use(self.adapter)
+        rows, place = self._rows_for(prompts)
+        written = generate(
+            rows, place, prompts, settings, seeds, stops=self.stops, context=self.context, width=self.width
+        )
+        for number, tokens, finish in written:
+            text = self.tokenizer.decode(tokens, skip_special_tokens=True)
+            yield number, Reply(text, finish, len(prompts[number]), len(tokens))
+        if isinstance(rows, Rows):
             self.kept = [rows, *self.kept][:KEPT]
-        texts = self.tokenizer.batch_decode(written, skip_special_tokens=True)
-        return [
-            Reply(text, end, len(prompt), len(new))  # type: ignore[arg-type]
-            for text, end, prompt, new in zip(texts, finish, prompts, written, strict=True)
-        ]
 
-    def _rows_for(self, prompts: list[list[int]]) -> tuple[Rows, list[int]]:
-        """Rows kept from an earlier call that these prompts continue, or empty ones; and each row's prompt."""
+    def _rows_for(self, prompts: list[list[int]]) -> tuple[Rows | PaddedRows, list[int]]:
+        """Rows kept from an earlier call that these prompts continue, or other ones; and each row's prompt."""
         same = list(range(len(prompts)))
+        if not self.keeps:
+            return self._empty_rows(len(prompts)), same
         for kept in self.kept:
             chosen = _continued(kept.ids, prompts)
             if chosen is None:
                 continue
             self.kept.remove(kept)
-            kept.active = len(prompts)
             if len(kept.ids) == len(prompts):
                 return kept, sorted(same, key=chosen.__getitem__)
             kept.take(chosen)
             return kept, same
-        return Rows(self.model, len(prompts), self.pad), same
+        if len(self.kept) == KEPT and len(self.kept[-1].ids) == len(prompts):
+            oldest = self.kept.pop()  # its memory serves again
+            oldest.cut([0] * len(prompts))
+            return oldest, same
+        del self.kept[KEPT - 1 :]
+        return self._empty_rows(len(prompts)), same
+
+    def _empty_rows(self, count: int) -> Rows | PaddedRows:
+        return (Rows if self.keeps else PaddedRows)(self.model, count, self.pad)
 
     @torch.inference_mode()
     def choose(
@@ -267,6 +231,7 @@ class HFModel:
     ) -> Iterator[tuple[int, list[Choice]]]:
         """Yield each group's choices; the beginning that a group shares is encoded once. See ``ChoiceModel``."""
         for index, group in enumerate(groups):
+            self.weights.use(self.adapter)
             prompts = [self.encode(conversation, lead) for conversation in group]
             answers = self._option_ids(group[0], prompts[0], lead, options)
             if answers is None and lead.endswith(" "):  # where the space belongs to the option's token
@@ -285,7 +250,7 @@ class HFModel:
                 continue
             shared = min(common_prefix(prompts[0], prompt) for prompt in prompts)
             shared = min(shared, min(map(len, prompts)) - 1)
-            rows = Rows(self.model, 1, self.pad)
+            rows = self._empty_rows(1)
             if shared:
                 rows.extend([prompts[0][:shared]])
             rows.take([0] * len(prompts))

@@ -1,69 +1,97 @@
-"""A batch of token sequences inside a causal language model, with keys and values kept between calls.
+"""Token sequences of a batch inside a causal language model, with keys and values kept between calls.
 
-All rows share physical positions; a row that has nothing at a position has a hole there, which the attention mask
-leaves out and the position ids do not count. So rows may grow by different lengths, lose a tail that the chat
-template rewrote, or stop early, and every token is encoded once.
+Every row has a stretch of a buffer of its own and is written where its own end is, so rows may differ in length, lose
+a tail that the chat template rewrote, rest, or change places, and every token is encoded once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
+from esc_eval.chat.graphs import Graphs
 
-class GrowingLayer(DynamicLayer):
-    """Keys and values of one layer in a buffer that grows by half, written in place for the first ``active`` rows."""
+BLOCK = 128  # positions by which buffers grow at least; the last one takes what padding writes
+FORWARD_TOKENS = {"cpu": 1024, "cuda": 16384}  # tokens of one pass: larger ones gain nothing and need memory
+SLACK = 1.15  # on a CPU rows share a pass while padding costs less than this
 
-    def __init__(self) -> None:
+
+@dataclass
+class Place:
+    """Where one pass of the model writes its keys and values, the same in every layer.
+
+    Attributes:
+        rows: The rows of the pass.
+        index: Their numbers, shape (rows, 1).
+        positions: Where each token goes, shape (rows, width).
+        begin: The common first position of all rows, where they have one.
+        end: Positions to attend to at most.
+        capacity: Positions that the buffers must have.
+    """
+
+    rows: slice
+    index: torch.Tensor
+    positions: torch.Tensor
+    begin: int | None
+    end: int
+    capacity: int
+
+
+class SlotLayer(DynamicLayer):
+    """Keys and values of one layer in buffers of shape (rows, heads, capacity, size)."""
+
+    def __init__(self, count: int) -> None:
         super().__init__()
-        self.active: int | None = None
-        self.length = 0
+        self.count = count
+        self.place: Place | None = None
         self.buffers: list[torch.Tensor] = []
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *_args: Any, **_kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Append states of shape (active, heads, new, size); return those of all positions so far."""
-        rows, _, new, _ = key_states.shape
-        end = self.length + new
-        if not self.is_initialized:
-            self.lazy_initialization(key_states, value_states)
-            self.buffers = [self._buffer(state, rows, end) for state in (key_states, value_states)]
-        if end > self.buffers[0].shape[2]:
-            for index, old in enumerate(self.buffers):
-                self.buffers[index] = self._buffer(old, old.shape[0], end + end // 2)
-                self.buffers[index][:, :, : self.length] = old[:, :, : self.length]
+        """Write states of shape (rows, heads, width, size) at the place; return those of all positions so far."""
+        place = self.place
+        assert place is not None  # noqa: S101
+        self._fit(place.capacity, key_states, value_states)
         for buffer, state in zip(self.buffers, (key_states, value_states), strict=True):
-            buffer[:rows, :, self.length : end] = state
-        self.length = end
-        self.keys, self.values = (buffer[:rows, :, :end] for buffer in self.buffers)
-        return self.keys, self.values
+            if place.begin is None:
+                buffer[place.index, :, place.positions] = state.transpose(1, 2)
+            else:
+                buffer[place.rows, :, place.begin : place.begin + state.shape[2]] = state
+        keys, values = (buffer[place.rows, :, : place.end] for buffer in self.buffers)
+        return keys, values
 
-    @staticmethod
-    def _buffer(like: torch.Tensor, rows: int, length: int) -> torch.Tensor:
-        # zeros, not empty: a hole's weight is 0, and 0 times an uninitialised NaN would be NaN
-        return like.new_zeros((rows, like.shape[1], length, like.shape[3]))
+    def _fit(self, capacity: int, *states: torch.Tensor) -> None:
+        if self.buffers and self.buffers[0].shape[2] >= capacity:
+            return
+        # zeros, not empty: what is not yet written has weight 0, and 0 times an uninitialised NaN would be NaN
+        fresh = [state.new_zeros((self.count, state.shape[1], capacity, state.shape[3])) for state in states]
+        for old, new in zip(self.buffers, fresh, strict=False):
+            new[:, :, : old.shape[2]] = old
+        self.buffers, self.is_initialized = fresh, True
 
     def get_seq_length(self) -> int:
-        """Physical positions so far."""
-        return self.length
+        """Positions in use, of the longest row."""
+        return self.place.end if self.place else 0
 
     def take(self, indices: torch.Tensor) -> None:
         """Make the rows those of ``indices``, copied, in that order."""
-        self.buffers = [buffer[indices, :, : self.length] for buffer in self.buffers]
+        self.buffers = [buffer[indices] for buffer in self.buffers]
+        self.count = len(indices)
 
-    def swap(self, a: int, b: int) -> None:
-        """Exchange two rows."""
+    def swap(self, a: int, b: int, length: int) -> None:
+        """Exchange the first ``length`` positions of two rows."""
         for buffer in self.buffers:
-            row = buffer[a, :, : self.length].clone()
-            buffer[a, :, : self.length] = buffer[b, :, : self.length]
-            buffer[b, :, : self.length] = row
+            row = buffer[a, :, :length].clone()
+            buffer[a, :, :length] = buffer[b, :, :length]
+            buffer[b, :, :length] = row
 
 
 def keeps_everything(config: Any) -> bool:
-    """Whether every layer of a model attends to all positions, so that holes and kept prefixes are safe."""
+    """Whether every layer of a model attends to all positions, so that kept prefixes are safe."""
     return all(type(layer) is DynamicLayer for layer in DynamicCache(config=config).layers)
 
 
@@ -77,78 +105,125 @@ class Rows:
     """Token sequences of a batch and what the model has computed for them.
 
     Attributes:
-        ids: The tokens of each row, holes left out.
-        active: Rows ``0 .. active - 1`` are extended; the others rest.
+        ids: The tokens of each row that the model has read.
+        growing: Always True: any rows may be extended, in any order.
     """
 
-    def __init__(self, model: Any, count: int, pad: int) -> None:
-        self.model, self.pad, self.active = model, pad, count
-        self.ids: list[list[int]] = [[] for _ in range(count)]
-        self.mask = torch.zeros((count, 0), dtype=torch.long, device=model.device)
-        self.cache = DynamicCache(config=model.config)
-        self.growing = keeps_everything(model.config)
-        if self.growing:
-            self.cache.layers = [GrowingLayer() for _ in self.cache.layers]
+    growing = True
 
-    def extend(self, new: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Append tokens to each active row.
+    def __init__(self, model: Any, count: int, pad: int) -> None:
+        self.model, self.pad = model, pad
+        self.device = model.device
+        self.ids: list[list[int]] = [[] for _ in range(count)]
+        self.capacity = 0
+        self.layers = [SlotLayer(count) for _ in DynamicCache(config=model.config).layers]
+        self.cache = DynamicCache(config=model.config)
+        self.cache.layers = self.layers
+        self.graphs = Graphs(self) if self.device.type == "cuda" else None
+
+    def extend(self, new: Sequence[Sequence[int]], first: int = 0) -> torch.Tensor:
+        """Append tokens to the rows ``first``, ``first + 1``, ...
 
         Args:
-            new: At least one token for each of the active rows.
+            new: At least one token for each of these rows.
+            first: The first of them.
 
         Returns:
-            Float32 logits after the last token, shape (active, vocabulary).
+            Float32 logits after the last token, shape (len(new), vocabulary).
         """
-        device, width = self.mask.device, max(len(tokens) for tokens in new)
-        chunk = torch.tensor([[self.pad] * (width - len(t)) + list(t) for t in new], device=device)
-        fresh = torch.tensor([[0] * (width - len(t)) + [1] * len(t) for t in new], device=device)
-        resting = torch.zeros((len(self.ids) - self.active, width), dtype=torch.long, device=device)
-        self.mask = torch.cat([self.mask, torch.cat([fresh, resting])], dim=1)
-        mask = self.mask[: self.active]
-        positions = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, -width:]
+        if self.graphs and all(len(tokens) == 1 for tokens in new):
+            logits = self.graphs.step([tokens[0] for tokens in new], first)
+            for row, tokens in zip(self.ids[first:], new, strict=False):
+                row.extend(tokens)
+            return logits
+        parts = [self._forward(new[a:b], first + a) for a, b in self._passes([len(tokens) for tokens in new])]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _passes(self, sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
+        """Split neighbouring rows so that passes are neither too large nor, on a CPU, mostly padding."""
+        budget = FORWARD_TOKENS.get(self.device.type, FORWARD_TOKENS["cuda"])
+        start, widest, real = 0, 0, 0
+        for row, size in enumerate(sizes):
+            padded = max(widest, size) * (row + 1 - start)
+            wasteful = self.device.type == "cpu" and padded > max(64, SLACK * (real + size))
+            if row > start and (padded > budget or wasteful):
+                yield start, row
+                start, widest, real = row, 0, 0
+            widest, real = max(widest, size), real + size
+        yield start, len(sizes)
+
+    def room_for(self, length: int) -> int:
+        """Capacity with which ``length`` tokens and the position for padding fit; grows by half at least."""
+        if length < self.capacity:
+            return self.capacity
+        wanted = max(length + 1, self.capacity + self.capacity // 2)
+        self.capacity = -(-wanted // BLOCK) * BLOCK
+        return self.capacity
+
+    def _forward(self, new: Sequence[Sequence[int]], first: int) -> torch.Tensor:
+        count, width = len(new), max(len(tokens) for tokens in new)
+        starts = [len(row) for row in self.ids[first : first + count]]
+        end = max(start + len(tokens) for start, tokens in zip(starts, new, strict=True))
+        capacity = self.room_for(end)
+        gaps = [width - len(tokens) for tokens in new]
+        read = [
+            [0] * gap + list(range(start, start + len(tokens)))
+            for gap, start, tokens in zip(gaps, starts, new, strict=True)
+        ]
+        positions = torch.tensor(read, device=self.device)
+        padded = torch.arange(width, device=self.device) < torch.tensor(gaps, device=self.device)[:, None]
+        level = not any(gaps) and len(set(starts)) == 1
+        place = Place(
+            rows=slice(first, first + count),
+            index=torch.arange(first, first + count, device=self.device)[:, None],
+            positions=positions.masked_fill(padded, capacity - 1),
+            begin=starts[0] if level else None,
+            end=min(capacity, -(-end // 8) * 8),
+            capacity=capacity,
+        )
+        filled = [[self.pad] * gap + list(t) for gap, t in zip(gaps, new, strict=True)]
+        tokens = torch.tensor(filled, device=self.device)
+        logits = self.run(tokens, positions, place)
+        for row, more in zip(self.ids[first:], new, strict=False):
+            row.extend(more)
+        return logits
+
+    def run(self, tokens: torch.Tensor, positions: torch.Tensor, place: Place) -> torch.Tensor:
+        """One pass of the model; the float32 logits of the last column."""
+        for layer in self.layers:
+            layer.place = place
+        dtype = self.model.dtype
+        hidden = torch.arange(place.end, device=self.device) > positions[:, None, :, None]
+        mask = torch.zeros(hidden.shape, dtype=dtype, device=self.device).masked_fill_(hidden, torch.finfo(dtype).min)
         output = self.model(
-            input_ids=chunk,
+            input_ids=tokens,
             attention_mask=mask,
             position_ids=positions,
             past_key_values=self.cache,
             use_cache=True,
             logits_to_keep=1,
         )
-        for row, tokens in zip(self.ids, new, strict=False):
-            row.extend(tokens)
         logits: torch.Tensor = output.logits[:, -1].float()
         return logits
 
     def cut(self, lengths: Sequence[int]) -> None:
-        """Keep only the first ``lengths[i]`` tokens of each row; what followed becomes holes."""
-        for row, length in enumerate(lengths):
-            if length < len(self.ids[row]):
-                places = self.mask[row].nonzero()[length:]
-                self.mask[row, places] = 0
-                del self.ids[row][length:]
+        """Keep only the first ``lengths[i]`` tokens of each row."""
+        for row, length in zip(self.ids, lengths, strict=False):
+            del row[length:]
 
     def take(self, indices: Sequence[int]) -> None:
-        """Make the rows those of ``indices`` (repeats allowed), all active."""
-        index = torch.tensor(indices, device=self.mask.device)
-        self.mask = self.mask[index]
+        """Make the rows those of ``indices`` (repeats allowed)."""
         self.ids = [list(self.ids[i]) for i in indices]
-        self.active = len(indices)
-        if self.growing:
-            for layer in self.cache.layers:
-                layer.take(index)
-        else:
-            self.cache.batch_select_indices(index)
+        for layer in self.layers:
+            layer.take(torch.tensor(indices, device=self.device))
+        if self.graphs:
+            self.graphs = Graphs(self)
 
-    def rest(self, row: int) -> None:
-        """Stop extending an active row: it changes places with the last active one, or goes if it cannot be kept."""
-        self.active -= 1
-        last = self.active
-        self.ids[row], self.ids[last] = self.ids[last], self.ids[row]
-        self.mask[[row, last]] = self.mask[[last, row]]
-        if self.growing:
-            for layer in self.cache.layers:
-                layer.swap(row, last)
-        else:
-            order = [last if i == row else i for i in range(last)]
-            self.cache.batch_select_indices(torch.tensor(order, device=self.mask.device))
-            self.mask, self.ids = self.mask[:last], self.ids[:last]
+    def swap(self, a: int, b: int) -> None:
+        """Two rows change places."""
+        if a == b:
+            return
+        length = max(len(self.ids[a]), len(self.ids[b]))
+        self.ids[a], self.ids[b] = self.ids[b], self.ids[a]
+        for layer in self.layers:
+            layer.swap(a, b, length)

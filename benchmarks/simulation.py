@@ -1,0 +1,277 @@
+"""How fast dialogues are played, beside the official procedure on the same model, cards and lengths.
+
+    python -m benchmarks.simulation --quick
+    python -m benchmarks.simulation --dialogues 32 --tokens 64 --repeats 3 --json FILE
+    python -m benchmarks.simulation --random-shape qwen1.5-14b --dialogues 64
+
+Replies have a fixed length and are greedy, so that the work is the same for all. The official procedure plays a few
+of the dialogues in each repeat, our engines all of them; rates are compared, and the texts of the dialogues that both
+played. Everything runs in one process, in turn.
+"""
+
+import argparse
+import json
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM
+
+from benchmarks.baseline import Batching, Official
+from benchmarks.meters import Memory, best_rates, counted, memory_bandwidth, synchronise
+from benchmarks.shapes import SHAPES, build
+from esc_eval.chat import embedded
+from esc_eval.chat.hf import HFModel
+from esc_eval.environment import versions
+from esc_eval.files import load_cards, read_dialogues
+from esc_eval.protocol import Generation, Protocol, load_protocol
+from esc_eval.run import Run
+from esc_eval.schema import RoleCard
+from esc_eval.simulate import Plan, simulate
+
+LOCAL = ("kept", "bfloat16", "int8")
+KNOWN = ("official", *LOCAL, "transformers-batching")
+EXACT = "kept"  # the engine as it is used by default
+
+
+@dataclass
+class Result:
+    """One backend in one repeat."""
+
+    seconds: float
+    dialogues: int
+    generated: int
+    prompt: int | None
+    memory: float | None
+    texts: dict[str, list[str]]
+    share_of_limit: float | None = None
+    share_of_bandwidth: float | None = None
+    limit: dict[str, Any] | None = None
+
+    @property
+    def rate(self) -> float:
+        """Generated tokens a second."""
+        return self.generated / self.seconds
+
+
+class Bench:
+    """Models, cards and protocol of one comparison."""
+
+    def __init__(self, options: argparse.Namespace, scratch: Path) -> None:
+        self.options, self.scratch = options, scratch
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.dtype = "float32" if self.device.type == "cpu" else "bfloat16"
+        if options.random_shape:
+            weights = build(options.random_shape, scratch / "shape", self.device, self.dtype)
+            self.folder = str(scratch / "shape")
+            self.exact = self._open(self.dtype, weights)
+            self.plain: Any = self.exact.model
+        else:
+            self.folder = str(embedded.converted()[0])
+            self.exact = self._open(self.dtype)
+            self.plain = AutoModelForCausalLM.from_pretrained(self.folder, dtype=getattr(torch, self.dtype))
+            self.plain = self.plain.eval().to(self.device)
+        protocol = load_protocol()
+        fixed = Generation(max_new_tokens=options.tokens, temperature=0.0)
+        self.protocol: Protocol = protocol.model_copy(
+            update={"rounds": options.rounds, "seeker": fixed, "supporter": fixed}
+        )
+        base = load_cards(language="en")
+        self.cards = [
+            base[i % len(base)].model_copy(update={"id": f"card{i}", "text": f"{base[i % len(base)].text} ({i})"})
+            for i in range(options.dialogues)
+        ]
+        self.memory = Memory(self.device)
+        self.bandwidth = memory_bandwidth(self.device) if self.device.type == "cuda" else None
+
+    def _open(self, dtype: str, weights: Any = None) -> HFModel:
+        model = HFModel(
+            self.folder, dtype=dtype, name=dtype, weights=weights, batch_size=self.options.batch, stands_for="benchmark"
+        )
+        model.stops = set()  # replies of a fixed length
+        return model
+
+    def official(self, repeat: int) -> Result:
+        """A few dialogues by the official procedure, other ones in each repeat."""
+        count = self.options.official_dialogues
+        cards = [self.cards[(repeat * count + i) % len(self.cards)] for i in range(count)]
+        player = Official(self.exact, self.plain)
+        texts, seconds, memory = self._timed(lambda: player.play(cards, self.protocol))
+        return Result(seconds, len(cards), player.generated, player.prompt_tokens, memory, texts)
+
+    def local(self, dtype: str) -> Result:
+        """All dialogues by our engine, and the limit of its weights at the same lengths."""
+        model = self.exact if dtype == self.dtype else self._open(dtype)
+        model.kept.clear()
+        with counted() as count:
+            result = self._simulated(model)
+        result.prompt = count.prompt
+        length = max(1, sum(rows * mean for rows, mean in count.steps) // sum(rows for rows, _ in count.steps))
+        widest = max(rows for rows, _ in count.steps)
+        model.kept.clear()
+        limit = best_rates(model, length, (widest,) if self.options.quick else (max(1, widest // 2), widest))
+        ideal = result.generated / limit["decode_tokens_per_second"] + count.prompt / limit["prompt_tokens_per_second"]
+        result.share_of_limit = ideal / result.seconds
+        result.limit = {**limit, "context": length}
+        if self.bandwidth:
+            result.share_of_bandwidth = self._bandwidth_seconds(count.steps, model) / result.seconds
+        return result
+
+    def _bandwidth_seconds(self, steps: Sequence[tuple[int, int]], model: HFModel) -> float:
+        """Seconds to read weights, keys and values of every decoding step once at the memory's speed."""
+        config = model.model.config
+        size = config.hidden_size // config.num_attention_heads
+        token = 2 * config.num_hidden_layers * config.num_key_value_heads * size * model.model.dtype.itemsize
+        weights = sum(p.nbytes for p in model.model.parameters())
+        if not config.tie_word_embeddings:
+            weights -= model.model.get_input_embeddings().weight.nbytes
+        return sum(weights + rows * mean * token for rows, mean in steps) / (self.bandwidth or 1)
+
+    def batching(self) -> Result:
+        """All dialogues with transformers' continuous batching."""
+        return self._simulated(Batching(self.exact, self.plain, self.exact.parallel))
+
+    def _simulated(self, model: Any) -> Result:
+        folder = self.scratch / f"run-{time.monotonic_ns()}"
+        plan = Plan(self.protocol, self.cards, model, [model])
+        with Run(folder) as run:
+            _, seconds, memory = self._timed(lambda: simulate(plan, run))
+        dialogues = read_dialogues(folder)
+        generated = sum(turn.completion_tokens or 0 for d in dialogues for turn in d.turns)
+        texts = {str(d.card_id): [turn.text for turn in d.turns] for d in dialogues}
+        return Result(seconds, len(dialogues), generated, None, memory, texts)
+
+    def _timed(self, work: Callable[[], Any]) -> tuple[Any, float, float | None]:
+        self.memory.reset()
+        synchronise(self.device)
+        start = time.perf_counter()
+        value = work()
+        synchronise(self.device)
+        return value, time.perf_counter() - start, self.memory.peak()
+
+    def once(self, backend: str, repeat: int) -> Result:
+        """One backend, one repeat."""
+        if backend == "official":
+            return self.official(repeat)
+        if backend == "transformers-batching":
+            return self.batching()
+        return self.local(self.dtype if backend == EXACT else backend)
+
+
+def summarise(results: dict[str, list[Result]]) -> dict[str, Any]:
+    """Medians, ranges, ratios to the official procedure and equality of texts, by backend."""
+    official = results["official"]
+    out: dict[str, Any] = {}
+    for name, found in results.items():
+        ratios = [mine.rate / base.rate for mine, base in zip(found, official, strict=True)]
+        same = [
+            base.texts[card] == mine.texts[card]
+            for mine, base in zip(found, official, strict=True)
+            for card in base.texts
+        ]
+        last = found[-1]
+        shares = [r.share_of_limit for r in found if r.share_of_limit]
+        out[name] = {
+            "tokens_per_second": median(r.rate for r in found),
+            "dialogues_per_minute": median(60 * r.dialogues / r.seconds for r in found),
+            "ratio": median(ratios),
+            "ratio_range": [min(ratios), max(ratios)],
+            "prompt_tokens_per_dialogue": last.prompt / last.dialogues if last.prompt else None,
+            "peak_memory_mib": max((r.memory for r in found if r.memory), default=None),
+            "texts_equal": sum(same),
+            "texts_compared": len(same),
+            "share_of_limit": median(shares) if shares else None,
+            "share_of_bandwidth": last.share_of_bandwidth,
+            "limit": last.limit,
+        }
+    return out
+
+
+def show(rows: dict[str, Any]) -> None:
+    """Print the comparison as a table."""
+    print(f"{'backend':22}{'tok/s':>9}{'dial/min':>10}{'ratio':>8}{'range':>14}{'prompt tok/dial':>17}"
+          f"{'peak MiB':>10}{'equal':>8}{'of limit':>10}")
+    for name, row in rows.items():
+        low, high = row["ratio_range"]
+        prompt = "" if row["prompt_tokens_per_dialogue"] is None else f"{row['prompt_tokens_per_dialogue']:.0f}"
+        memory = "" if row["peak_memory_mib"] is None else f"{row['peak_memory_mib']:.0f}"
+        share = "" if row["share_of_limit"] is None else f"{row['share_of_limit']:.0%}"
+        print(f"{name:22}{row['tokens_per_second']:9.1f}{row['dialogues_per_minute']:10.2f}{row['ratio']:8.2f}"
+              f"{f'{low:.2f}-{high:.2f}':>14}{prompt:>17}{memory:>10}"
+              f"{row['texts_equal']:>4}/{row['texts_compared']:<3}{share:>10}")
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="16-token replies, one repeat, under three minutes")
+    parser.add_argument("--dialogues", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--tokens", type=int, help="tokens of every reply (64; 16 with --quick)")
+    parser.add_argument("--repeats", type=int, help="3; 1 with --quick")
+    parser.add_argument("--official-dialogues", type=int, help="dialogues of the official procedure in each repeat")
+    parser.add_argument("--backends", nargs="+", choices=KNOWN, help="those to compare, beside the official procedure")
+    parser.add_argument("--batch", type=int, help="dialogues side by side; chosen from memory otherwise")
+    parser.add_argument("--random-shape", choices=sorted(SHAPES), help="random weights of this shape, made here")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers there")
+    options = parser.parse_args()
+    options.tokens = options.tokens or (16 if options.quick else 64)
+    options.repeats = options.repeats or (1 if options.quick else 3)
+    options.official_dialogues = options.official_dialogues or (2 if options.quick else 1)
+    options.backends = ["official", *(b for b in options.backends or [EXACT] if b != "official")]
+    return options
+
+
+def main() -> None:
+    """Run the comparison and print it."""
+    options = arguments()
+    with TemporaryDirectory() as scratch:
+        bench = Bench(options, Path(scratch))
+        _warm_up(bench)
+        results: dict[str, list[Result]] = {name: [] for name in options.backends}
+        for repeat in range(options.repeats):
+            for name in options.backends:
+                results[name].append(bench.once(name, repeat))
+                print(f"repeat {repeat + 1}: {name}: {results[name][-1].rate:.1f} generated tokens/s", flush=True)
+        rows = summarise(results)
+    show(rows)
+    best = rows.get(EXACT)
+    content = {
+        "benchmark": "simulation",
+        "date": datetime.now(UTC).date().isoformat(),
+        "ratio_to_official": best and best["ratio"],
+        "share_of_limit": best and best["share_of_limit"],
+        "model": options.random_shape or embedded.MODEL,
+        "setting": {k: v for k, v in vars(options).items() if k not in {"json"}},
+        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine(),
+        "memory_bandwidth": bench.bandwidth,
+        "libraries": versions(),
+        "backends": rows,
+    }
+    if options.json:
+        options.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    if bench.bandwidth and best:
+        print(f"share of the memory-bandwidth limit ({bench.bandwidth / 1e12:.2f} TB/s): "
+              f"{best['share_of_bandwidth']:.0%}")
+
+
+def _warm_up(bench: Bench) -> None:
+    short = bench.protocol.model_copy(
+        update={"rounds": 1, **{k: Generation(max_new_tokens=2) for k in ("seeker", "supporter")}}
+    )
+    Official(bench.exact, bench.plain).play(bench.cards[:1], short)
+    card: RoleCard = bench.cards[0]
+    list(bench.exact.reply([short.conversation(card, [short.opening(card)], "seeker")], short.seeker, [0]))
+    bench.exact.kept.clear()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""Models loaded once: the same weights with and without an adapter share their memory."""
+
+import json
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import find_adapter_config_file
+from transformers.utils import logging as transformers_logging
+
+from esc_eval.chat.packed import pack, to_int8
+from esc_eval.errors import EscEvalError
+from esc_eval.files import read_text
+
+DTYPES = ("float32", "bfloat16", "float16", "int8")
+
+
+def available_memory(device: torch.device) -> int:
+    """Bytes of memory that are free where the model lives."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+
+
+class Weights:
+    """A model without adapters, and those that were added to it.
+
+    Attributes:
+        model: In evaluation mode, on its device.
+        dtype: As its user named it, ``int8`` included.
+    """
+
+    def __init__(self, model: Any, dtype: str) -> None:
+        self.model = model.eval()
+        self.dtype = dtype
+        self.adapters: list[str] = []
+        self.current: str | None = None
+        if dtype == "int8":
+            to_int8(model)
+        else:
+            pack(model, available_memory(model.device))
+
+    def add(self, repo: str, revision: str | None) -> str:
+        """Load an adapter from a folder or Hub repository; its name here."""
+        name = f"adapter{len(self.adapters)}"
+        try:
+            self.model.load_adapter(repo, name, adapter_kwargs={"revision": revision} if revision else None)
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            raise EscEvalError(f"hf:{repo}: the adapter cannot be put on its base model: {error}") from error
+        self.model.eval()
+        self.adapters.append(name)
+        self.current = name
+        return name
+
+    def use(self, adapter: str | None) -> None:
+        """Compute with an adapter, or with none."""
+        if adapter == self.current:
+            return
+        if adapter is None:
+            self.model.disable_adapters()
+        else:
+            self.model.enable_adapters()
+            self.model.set_adapter(adapter)
+        self.current = adapter
+
+
+@cache
+def load(repo: str, revision: str | None, dtype: str, device: torch.device) -> Weights:
+    """The weights of a model, loaded once.
+
+    Raises:
+        EscEvalError: They cannot be loaded.
+    """
+    if dtype not in DTYPES:
+        raise EscEvalError(f"dtype {dtype!r} is unknown; known: {', '.join(DTYPES)}")
+    transformers_logging.disable_progress_bar()
+    kind = torch.float32 if dtype == "int8" else getattr(torch, dtype)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(repo, revision=revision, dtype=kind, use_safetensors=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise EscEvalError(
+            f"hf:{repo}: cannot be loaded: {error}\nGive a folder with config.json, safetensors weights and a "
+            "tokenizer, or a Hub repository that this machine can reach. Code from repositories is never run."
+        ) from error
+    return Weights(model.to(device), dtype)
+
+
+def base_of(repo: str, revision: str | None) -> tuple[str, str | None] | None:
+    """Base model and its revision if ``repo`` holds an adapter, else None."""
+    try:
+        file = find_adapter_config_file(repo, revision=revision)
+    except (OSError, ValueError):  # loading the model itself says what is wrong
+        file = None
+    if file is None:
+        return None
+    config = json.loads(read_text(Path(file)))
+    base = config.get("base_model_name_or_path")
+    if not base:
+        raise EscEvalError(f"{file}: names no base model (base_model_name_or_path)")
+    return str(base), config.get("revision")
+
+
+def load_tokenizer(repo: str, revision: str | None) -> Any:
+    """The tokenizer of a model.
+
+    Raises:
+        EscEvalError: It cannot be loaded.
+    """
+    try:
+        return AutoTokenizer.from_pretrained(repo, revision=revision)
+    except (OSError, ValueError, KeyError) as error:
+        raise EscEvalError(f"hf:{repo}: its tokenizer cannot be loaded: {error}") from error
