@@ -1,4 +1,4 @@
-"""``esc-eval``: evaluate, simulate, score, calibrate, ensemble, report, export, doctor, cite. Results on stdout, talk on stderr."""
+"""``esc-eval``: evaluate, simulate, score, calibrate, ensemble, report, export, doctor, cite; results on stdout."""
 
 import errno
 import json

@@ -165,7 +165,7 @@ def fit(
         seed: Of the folds.
 
     Raises:
-        EscEvalError: One judge only, several rubrics, or no dimension with 10 dialogues that all of them and people rated.
+        EscEvalError: One judge only, several rubrics, or no dimension with 10 dialogues that all rated.
     """
     judges = sorted({rating.rater for rating in ratings})
     rubrics = sorted({rating.rubric for rating in ratings})

@@ -28,7 +28,7 @@ from transformers import (  # noqa: E402
 )
 
 from esc_eval.chat import Options, open_model  # noqa: E402
-from esc_eval.checkpoints import Weights, convert_internlm2, prepare  # noqa: E402
+from esc_eval.checkpoints import Shards, convert_internlm2, prepare  # noqa: E402
 from esc_eval.checkpoints.internlm2 import llama_config, split_packed  # noqa: E402
 from esc_eval.checkpoints.prepare import adapter_names  # noqa: E402
 from esc_eval.checkpoints.rank import RankModel  # noqa: E402
@@ -293,8 +293,10 @@ def test_a_prompt_longer_than_the_context_is_reported_and_not_cut(release):
 def test_nan_logits_are_reported_and_give_no_score(release):
     scorer = RankModel(release[4], dtype="float32", device="cpu")
     scorer.use("empathy", "en")
-    torch.nn.init.constant_(scorer.model.lm_head.weight, math.nan)
+    norm = scorer.model.model.norm
+    good, norm.weight = norm.weight, torch.nn.Parameter(norm.weight * math.nan)
     [(_, [choice])] = scorer.choose([[[{"role": "user", "content": "x"}]]], "Score: ", list("01234"))
+    norm.weight = good  # weights are shared with other tests
     assert (choice.probabilities, choice.problem) == (None, "the model's logits are not finite")
 
 
@@ -437,7 +439,7 @@ def test_a_wrong_checksum_is_refused(copied):
     names = sorted(p.name for p in (copied / "base").glob("*.safetensors"))
     lines = [f"{sha256((copied / 'base' / n).read_bytes()).hexdigest()}  {n}" for n in names]
     (copied / "base" / "SHA256SUMS").write_text("\n".join(lines))
-    assert set(Weights(copied / "base").verify()) == set(names)
+    assert set(Shards(copied / "base").verify()) == set(names)
     (copied / "base" / "SHA256SUMS").write_text("\n".join([lines[1][:64] + lines[0][64:], *lines[1:]]))
     refuses(copied, f"{names[0]}: sha256 .* expected")
 

@@ -9,14 +9,14 @@ from esc_eval.checkpoints.adapters import convert_adapter
 from esc_eval.checkpoints.hub import BASE, ESC_RANK, ESC_ROLE, Source, fetch
 from esc_eval.checkpoints.internlm2 import convert_internlm2
 from esc_eval.checkpoints.prepare import prepare
-from esc_eval.checkpoints.weights import Weights
+from esc_eval.checkpoints.shards import Shards
 
 __all__ = [
     "BASE",
     "ESC_RANK",
     "ESC_ROLE",
+    "Shards",
     "Source",
-    "Weights",
     "convert_adapter",
     "convert_internlm2",
     "fetch",

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from esc_eval.checkpoints.internlm2 import LAYER_NAMES, PACKED, SPLIT, split_packed
-from esc_eval.checkpoints.weights import Weights, read_json, write_json
+from esc_eval.checkpoints.shards import Shards, read_json, write_json
 from esc_eval.errors import EscEvalError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def convert_adapter(source: Path, target: Path, config: "LlamaConfig", base: str
     """
     settings = read_json(source / CONFIG)
     _check(settings, source / CONFIG)
-    weights = Weights(source, SINGLE)
+    weights = Shards(source, SINGLE)
     sums = weights.verify()
     tensors: dict[str, torch.Tensor] = {}
     for name, tensor in weights:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from esc_eval.checkpoints.weights import Weights, read_json, write_json, write_shards
+from esc_eval.checkpoints.shards import Shards, read_json, write_json, write_shards
 from esc_eval.errors import EscEvalError
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def split_packed(packed: torch.Tensor, config: "LlamaConfig") -> tuple[torch.Ten
     return rows[:, :queries].reshape(-1, *rest), rows[:, -2].reshape(-1, *rest), rows[:, -1].reshape(-1, *rest)
 
 
-def llama_tensors(weights: Weights, config: "LlamaConfig") -> Iterator[tuple[str, torch.Tensor]]:
+def llama_tensors(weights: Shards, config: "LlamaConfig") -> Iterator[tuple[str, torch.Tensor]]:
     """The tensors of an InternLM2 folder under Llama's names.
 
     Raises:
@@ -175,7 +175,7 @@ def convert_internlm2(
 
     settings = read_json(source / "config.json")
     config = llama_config(settings, source / "config.json")
-    weights = Weights(source)
+    weights = Shards(source)
     sums = weights.verify() if verify else {}
     write_shards(llama_tensors(weights, config), target, shard_bytes)
     config.dtype = settings.get("torch_dtype") or settings.get("dtype") or "bfloat16"

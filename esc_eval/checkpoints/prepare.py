@@ -11,8 +11,8 @@ from filelock import FileLock
 from esc_eval.checkpoints.adapters import CONFIG, convert_adapter
 from esc_eval.checkpoints.hub import BASE, ESC_RANK, fetch
 from esc_eval.checkpoints.internlm2 import convert_internlm2, llama_config
+from esc_eval.checkpoints.shards import SUMS, read_json, write_json
 from esc_eval.checkpoints.tokenizer import default_system
-from esc_eval.checkpoints.weights import SUMS, read_json, write_json
 from esc_eval.errors import EscEvalError
 from esc_eval.rubric import load_rubric
 from esc_eval.schema import LANGUAGES, digest

@@ -4,12 +4,10 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from transformers.utils import logging as transformers_logging
-
 from esc_eval.chat.hf import HFModel
 from esc_eval.checkpoints.adapters import SINGLE
 from esc_eval.checkpoints.prepare import MANIFEST, adapter_names, prepare
-from esc_eval.checkpoints.weights import read_json
+from esc_eval.checkpoints.shards import read_json
 from esc_eval.errors import EscEvalError
 from esc_eval.schema import digest
 
@@ -52,12 +50,9 @@ class RankModel(HFModel):
         )
         self.system: str = manifest["system"]
         self.adapters = {key: each for key, each in adapter_names().items() if (folder / each / SINGLE).is_file()}
-        transformers_logging.set_verbosity_error()
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Already found a `peft_config`")  # fourteen are meant
-            for each in self.adapters.values():
-                self.model.load_adapter(str(folder / each), adapter_name=each)
-        self.model.eval()
+            self.loaded = {each: self.weights.add(str(folder / each), None) for each in self.adapters.values()}
         self.current: str | None = None
         self.swaps = 0
         self.identity: dict[str, Any] = {
@@ -80,7 +75,8 @@ class RankModel(HFModel):
                 f"{self.name}: no adapter for {dimension} in language {language!r} among {self.adapters}"
             )
         if adapter != self.current:
-            self.model.set_adapter(adapter)
+            self.adapter = self.loaded[adapter]
+            self.weights.use(self.adapter)
             self.kept = []  # keys and values of another adapter
             self.current = adapter
             self.swaps += 1

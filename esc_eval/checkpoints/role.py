@@ -4,7 +4,7 @@ from pathlib import Path
 
 from esc_eval.chat.hf import HFModel
 from esc_eval.checkpoints.hub import ESC_ROLE, fetch
-from esc_eval.checkpoints.weights import Weights, read_json
+from esc_eval.checkpoints.shards import Shards, read_json
 from esc_eval.errors import EscEvalError
 from esc_eval.protocol import Generation
 
@@ -56,7 +56,7 @@ class RoleModel(HFModel):
             raise EscEvalError(
                 f"{local}: model_type is {kind!r}, but ESC-Role is 'qwen2'. Open other models as hf:{local}."
             )
-        Weights(local).verify()
+        Shards(local).verify()
         self.settings = generation_settings(local)
         super().__init__(
             str(local),

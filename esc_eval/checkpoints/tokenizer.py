@@ -7,7 +7,7 @@ import ast
 from pathlib import Path
 from typing import Any
 
-from esc_eval.checkpoints.weights import read_json
+from esc_eval.checkpoints.shards import read_json
 from esc_eval.errors import EscEvalError
 
 # Reserved pieces at the end of the vocabulary, and the names that the chat format gives them.

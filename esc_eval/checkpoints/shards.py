@@ -49,7 +49,7 @@ def file_sha256(path: Path) -> str:
     return hasher.hexdigest()
 
 
-class Weights:
+class Shards:
     """The tensors of a folder's safetensors files.
 
     Args:
