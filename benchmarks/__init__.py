@@ -1,1 +1,1 @@
-"""Measurements of speed and memory, each beside the official procedure and the limit of the machine."""
+"""Measurements, as ratios within one run: ``python -m benchmarks.NAME``."""

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from faulty_server import FaultyServer
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -36,6 +37,24 @@ def test_the_commands_of_the_readme_run_in_order(tmp_path):
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     for line in lines:
         subprocess.run(line, shell=True, cwd=tmp_path, check=True, env={**os.environ, "PATH": path})
+
+
+@pytest.mark.shared_data
+def test_the_papers_evaluation_runs_with_small_models_in_the_places_of_the_large(toy_folder, shared, tmp_path):
+    [code] = [m["code"] for m in BLOCK.finditer(README) if m["note"]]
+    with FaultyServer() as server:
+        stands_in = {
+            r"hf:haidequanbu/ESC-Role@\w+": f"hf:{toy_folder}",
+            r"http://localhost:\d+/v1": server.url,
+            r"ESC-Eval/data": str(shared / "esc_eval_official/data"),
+        }
+        for large, small in stands_in.items():
+            code, count = re.subn(large, small, code)
+            assert count
+        command = code.strip() + " --limit 2 --rounds 1 --max-new-tokens 8"
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        subprocess.run(command, shell=True, cwd=tmp_path, check=True, env={**os.environ, "PATH": path})
+    assert (tmp_path / "runs/my-model/report.html").exists()
 
 
 def test_every_file_of_the_tree_is_there():
