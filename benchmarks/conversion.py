@@ -1,4 +1,4 @@
-"""Convert a full-size InternLM2-7B layout of random weights: seconds, peak memory, and that every row went to its place.
+"""Convert a full-size InternLM2-7B layout of random weights: seconds, peak memory, every row in its place.
 
 Writes bfloat16 shards in the release's names and shapes, converts them in a process of its own, compares every tensor
 with its source, and removes both (about 31 GB while it runs).

@@ -16,6 +16,7 @@ from esc_eval.errors import EscEvalError
 from esc_eval.files import read_text, write_whole
 from esc_eval.rubric import Data
 from esc_eval.schema import Rating, digest
+from esc_eval.uncertainty import bootstrap_mean
 
 Array = npt.NDArray[np.float64]
 
@@ -82,6 +83,7 @@ class Fitted(Data):
         log_loss, calibration_error: Before and after, on the fitting data.
         held_out_log_loss: Before and after in five-fold cross-fitting, each dialogue by a temperature that did not see
             it; None for fewer than 20.
+        held_out_gain: Before minus after, and the ends of its 95% interval over dialogues.
     """
 
     temperature: float = Field(gt=0)
@@ -89,6 +91,7 @@ class Fitted(Data):
     log_loss: tuple[float, float]
     calibration_error: tuple[float, float]
     held_out_log_loss: tuple[float, float] | None = None
+    held_out_gain: tuple[float, float | None, float | None] | None = None
 
 
 class Calibration(Data):
@@ -210,13 +213,17 @@ def fit(ratings: Sequence[Rating], labels: Sequence[Rating], levels: Sequence[in
 
 def _fitted(p: Array, y: npt.NDArray[np.intp], rng: np.random.Generator, folds: int = 5) -> Fitted:
     temperature = fit_temperature(p, y)
-    held_out = None
+    held_out = gain = None
     if len(y) >= 4 * folds:
         fold = rng.permutation(len(y)) % folds
         after = np.empty_like(p)
         for k in range(folds):
             after[fold == k] = tempered(p[fold == k], fit_temperature(p[fold != k], y[fold != k]))
         held_out = (log_loss(p, y), log_loss(after, y))
+        rows = np.arange(len(y))
+        gains = np.log(np.maximum(after[rows, y], FLOOR)) - np.log(np.maximum(p[rows, y], FLOOR))
+        e = bootstrap_mean(gains.tolist())
+        gain = (e.value, e.low, e.high)
     after = tempered(p, temperature)
     return Fitted(
         temperature=temperature,
@@ -224,4 +231,5 @@ def _fitted(p: Array, y: npt.NDArray[np.intp], rng: np.random.Generator, folds: 
         log_loss=(log_loss(p, y), log_loss(after, y)),
         calibration_error=(calibration_error(p, y), calibration_error(after, y)),
         held_out_log_loss=held_out,
+        held_out_gain=gain,
     )

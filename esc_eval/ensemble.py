@@ -17,6 +17,7 @@ from esc_eval.errors import EscEvalError
 from esc_eval.files import read_text, write_whole
 from esc_eval.rubric import Data
 from esc_eval.schema import Rating, digest
+from esc_eval.uncertainty import bootstrap_mean
 
 Array = npt.NDArray[np.float64]
 
@@ -66,7 +67,8 @@ class FittedWeights(Data):
         shrinkage: Chosen by cross-validation.
         n, clusters: Labelled dialogues, and the cards they belong to.
         error: Root mean squared error against the human scores on held-out clusters: the ensemble, equal weights (with
-            a fitted offset), each judge (with a fitted offset), and the mean human score for every dialogue.
+            a fitted offset), each judge (with a fitted offset), and the mean human score for every dialogue; value
+            and ends of the 95% interval over cards.
     """
 
     weights: dict[str, float]
@@ -74,7 +76,7 @@ class FittedWeights(Data):
     shrinkage: float
     n: int
     clusters: int
-    error: dict[str, float]
+    error: dict[str, tuple[float, float | None, float | None]]
 
 
 class Ensemble(Data):
@@ -208,8 +210,10 @@ def _fitted(
     fold_of = dict(zip(names, rng.permutation(len(names)) % FOLDS, strict=True))
     fold = np.array([fold_of[cluster] for cluster in clusters], dtype=np.intp)
 
-    def error(prediction: Array) -> float:
-        return float(np.sqrt(np.mean((prediction - y) ** 2)))
+    def error(prediction: Array) -> tuple[float, float | None, float | None]:
+        e = bootstrap_mean(((prediction - y) ** 2).tolist(), clusters)
+        low, high = (None if end is None else float(np.sqrt(max(end, 0.0))) for end in (e.low, e.high))
+        return float(np.sqrt(e.value)), low, high
 
     chosen = _choose(x, y, fold)
     nested = np.empty_like(y)

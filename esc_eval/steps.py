@@ -166,11 +166,10 @@ def run_calibration(ratings: Sequence[Path], labels: Sequence[Path], out: Path, 
     """Fit temperatures, save them, and return a table of what they change."""
     fitted = calibration.fit(load_ratings(ratings), load_ratings(labels), load_rubric(rubric).levels, seed)
     fitted.save(out)
-    lines = ["dimension\tn\ttemperature\tlog loss\tcalibrated\theld out\tcalibration error\tcalibrated"]
+    lines = ["dimension\tn\ttemperature\tlog loss\tcalibrated\theld-out gain [95%]\tcalibration error\tcalibrated"]
     for name, d in fitted.dimensions.items():
-        held = f"{d.held_out_log_loss[1]:.3f}" if d.held_out_log_loss else "-"
         lines.append(
-            f"{name}\t{d.n}\t{d.temperature:.3f}\t{d.log_loss[0]:.3f}\t{d.log_loss[1]:.3f}\t{held}"
+            f"{name}\t{d.n}\t{d.temperature:.3f}\t{d.log_loss[0]:.3f}\t{d.log_loss[1]:.3f}\t{_interval(d.held_out_gain)}"
             f"\t{d.calibration_error[0]:.3f}\t{d.calibration_error[1]:.3f}"
         )
     return "\n".join(lines) + "\n"
@@ -184,12 +183,19 @@ def run_ensemble(
     levels = load_rubric(rubric).levels
     fitted = ensembles.fit(load_ratings(ratings), load_ratings(labels), levels, cards, seed)
     fitted.save(out)
-    lines = ["dimension\tn\tcards\trater\tweight\theld-out error"]
+    lines = ["dimension\tn\tcards\trater\tweight\theld-out error [95%]"]
     for name, d in fitted.dimensions.items():
         for rater, error in d.error.items():
             weight = f"{d.weights[rater]:.3f}" if rater in d.weights else "-"
-            lines.append(f"{name}\t{d.n}\t{d.clusters}\t{rater}\t{weight}\t{error:.3f}")
+            lines.append(f"{name}\t{d.n}\t{d.clusters}\t{rater}\t{weight}\t{_interval(error)}")
     return "\n".join(lines) + "\n"
+
+
+def _interval(found: tuple[float, float | None, float | None] | None) -> str:
+    if found is None:
+        return "-"
+    value, low, high = found
+    return f"{value:.3f}" if low is None or high is None else f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def apply_ensemble(ratings: Sequence[Path], weights: Path) -> str:
