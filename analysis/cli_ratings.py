@@ -89,7 +89,7 @@ def correlation_command(
         ),
     ] = AverageOption.none,
     raters: Annotated[str, typer.Option(help="How raters are put together: mean, median, drop_furthest.")] = "mean",
-    permutations: Annotated[int, typer.Option(help="Permutations of the test of differences.")] = 1000,
+    permutations: Annotated[int, typer.Option(help="Permutations of the test of differences.")] = 9999,
     scale: Scale = "0-4",
     cluster: ClusterBy = None,
     draws: Draws = 1000,

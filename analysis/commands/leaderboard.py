@@ -11,7 +11,7 @@ from analysis.measure import Bootstrap, Measure
 from analysis.mixed import contrast, group_contrasts, mixed_fit
 from analysis.ppi import ppi_mean
 from analysis.ranking import Board, indistinguishable, means, paired_differences, points_of, rank_intervals
-from analysis.report import Report, Table, report_signature, undefined_notes
+from analysis.report import Report, Table, plural, report_signature, shown_p, undefined_notes
 from analysis.scores import human_scores
 from analysis.table import RatingsTable
 from esc_eval.errors import EscEvalError
@@ -55,8 +55,8 @@ def leaderboard_report(
     boards: dict[str, Any] = {}
     tables: list[Table] = []
     notes = [
-        f"Scores in points: level x {points:g}. Intervals draw whole {column}s; differences are on shared "
-        f"{column}s; p-values: sign-flip permutation, Holm-adjusted within each column."
+        f"Scores in points: level x {points:g}. Intervals draw whole {plural(column)}; differences are on "
+        f"shared {plural(column)}; p-values: sign-flip permutation, Holm-adjusted within each column."
     ]
     if column == "dialogue_id":
         notes.append("No column 'card': models cannot be compared on the same cards, so differences are undefined.")
@@ -123,7 +123,8 @@ def _board(
     rows = [[m, _rank(*by_model[m]), *(scores[m][c] for c in board.columns)] for m in order]
     tables = [Table(f"Leaderboard{title}", ["model", "rank", *board.columns], rows, 2, f"ranked by {column}")]
     shown = [
-        [f"{r['first']} - {r['second']}", r["difference"].n, r["difference"], r["p_holm"]] for r in differences[column]
+        [f"{r['first']} - {r['second']}", r["difference"].n, r["difference"], shown_p(r["p_holm"])]
+        for r in differences[column]
     ]
     tables.append(Table(f"Differences of {column}{title}", ["models", "cards", "difference", "p (Holm)"], shown))
     notes = [f"Cannot be told apart by {column}{title}: {', '.join(run)}." for run in runs if len(run) > 1]
@@ -232,7 +233,7 @@ def _mixed(
                 "Differences of groups",
                 ["groups", "for these models", "for models of these kinds", "p (Holm)"],
                 [
-                    [f"{r['first']} - {r['second']}", r["difference"], r["difference_of_kinds"], r["p_holm"]]
+                    [f"{r['first']} - {r['second']}", r["difference"], r["difference_of_kinds"], shown_p(r["p_holm"])]
                     for r in contrasts
                 ],
                 2,

@@ -11,7 +11,7 @@ from scipy import sparse
 from analysis.health import BINS, STATISTICS, WHY, health_statistic, length_baseline, verdict
 from analysis.health import entropy as level_entropy
 from analysis.measure import Bootstrap, ClusterTables, Measure
-from analysis.report import Report, Table, report_signature, undefined_notes
+from analysis.report import Report, Table, plural, report_signature, undefined_notes
 from analysis.table import RatingsTable
 from esc_eval.errors import EscEvalError
 from esc_eval.schema import Dialogue
@@ -55,34 +55,51 @@ def dimension_health(
     label = (rows["score_label"].to_numpy() - table.low).astype(np.intp)
     predicted = (rows["score"].to_numpy() - table.low).astype(np.intp)
     code, names = pd.factorize(rows[cluster])
-    confusion = np.zeros((q, q))
-    np.add.at(confusion, (label, predicted), 1)
-    counts = confusion.sum(1)
-    majority = int(counts.argmax())
-    near = [counts[np.abs(table.levels - level) <= 1].sum() for level in table.levels]
-    blocks = {"confusion": (_cells(code, len(names), label * q + predicted, q * q), (q, q))}
+    dimension, names_of = pd.factorize(rows["dimension"])
+    counts = np.zeros((len(names_of), q))
+    np.add.at(counts, (dimension, label), 1)
+    near = np.abs(table.levels[:, None] - table.levels[None, :]) <= 1
+    majority, soft = counts.argmax(1), (counts @ near).argmax(1)
+    guesses = {"scorer": predicted, "majority": majority[dimension], "constant": soft[dimension]}
     if lengths is not None:
-        guess = length_baseline(rows["dialogue_id"].map(lengths).to_numpy(dtype=float), label, code)
-        if guess is not None:
-            blocks["length"] = (_cells(code, len(names), label * q + guess, q * q), (q, q))
+        size = rows["dialogue_id"].map(lengths).to_numpy(dtype=float)
+        found = [length_baseline(size[own], label[own], code[own]) for own in _each(dimension)]
+        if all(guess is not None for guess in found):
+            guesses["length_only"] = np.empty(len(rows), dtype=np.intp)
+            for own, guess in zip(_each(dimension), found, strict=True):
+                guesses["length_only"][own] = guess
+    k = len(names)
+    blocks = {name: (_cells(code, k, label * q + guess, q * q), (q, q)) for name, guess in guesses.items()}
+    blocks["labels"] = (_cells(code, k, dimension * q + label, counts.size), counts.shape)
     if "probabilities" in rows and rows["probabilities"].map(_is_distribution).all():
-        blocks |= _probability_blocks(rows, label, code, len(names), table)
-    statistic = health_statistic(table.levels, majority, int(np.argmax(near)), "length" in blocks)
-    one, many = ClusterTables.build(blocks).draw(statistic, boot)
+        blocks |= _probability_blocks(rows, label, code, k, table)
+    tables = ClusterTables.build(blocks)
+    one, many = tables.draw(health_statistic(table.levels), boot)
 
     def measure(name: str) -> Measure:
         why = WHY.get(name.rpartition(".")[2], "nothing to compare")
-        return boot.measure(float(one[name]), many[name], len(rows), len(names), why)
+        return boot.measure(float(one[name]), many[name], len(rows), k, why)
 
     figures = {k: measure(f"scorer.{k}") for k in STATISTICS}
     extra = ["modal_share", "entropy", *(["calibration_error", "uncertainty"] if "bins" in blocks else [])]
-    out |= {**figures, **{k: measure(k) for k in extra}, "gain_over_majority": measure("gain")}
+    out |= {
+        **figures,
+        **{k: measure(k) for k in extra},
+        "gain_over_majority": measure("gain"),
+        "kappa_gain": measure("kappa_gain"),
+    }
     out["baselines"] = {b: {k: measure(f"{b}.{k}") for k in STATISTICS} for b in BASELINES if f"{b}.accuracy" in one}
-    out["majority_level"], out["constant_level"] = int(table.levels[majority]), int(table.levels[int(np.argmax(near))])
-    out["confusion"] = confusion.astype(int).tolist()
+    if len(names_of) == 1:
+        out["majority_level"], out["constant_level"] = int(table.levels[majority[0]]), int(table.levels[soft[0]])
+    out["confusion"] = tables.totals()["scorer"].astype(int).tolist()
     out["accuracy_unscored_wrong"] = float(figures["accuracy"].value or 0) * (1 - matched.unscored / matched.predicted)
-    out["verdict"] = verdict(figures, out["gain_over_majority"], float(one["modal_share"]))
+    constant = all(len(np.unique(predicted[own])) == 1 for own in _each(dimension))
+    out["verdict"] = verdict(out["kappa_gain"], out["gain_over_majority"], constant)
     return out
+
+
+def _each(codes: np.ndarray) -> list[np.ndarray]:
+    return [np.flatnonzero(codes == c) for c in np.unique(codes)]
 
 
 def _is_distribution(value: object) -> bool:
@@ -191,7 +208,7 @@ def scorer_report(
         )
     if labels is not None:
         notes.append(
-            f"Each pair of a prediction and a human rating counts once; intervals draw whole {column}s. "
+            f"Each pair of a prediction and a human rating counts once; intervals draw whole {plural(column)}. "
             "ACC is over scored dialogues. Majority and constant know the labels' distribution."
         )
     data = {"scorers": scorers, "scale": [predictions.low, predictions.high]}
@@ -228,7 +245,7 @@ def _tables(scorers: dict[str, dict[str, Any]], labelled: bool) -> list[Table]:
                 continue
             rows.append([d, scorer, h["accuracy"].n, *(h[k] for k in STATISTICS)])
             for name, figures in h["baselines"].items():
-                level = {"majority": f" ({h['majority_level']})", "constant": f" ({h['constant_level']})"}.get(name, "")
+                level = f" ({h[f'{name}_level']})" if f"{name}_level" in h else ""
                 rows.append(["", name.replace("_", " ") + level, h["accuracy"].n, *(figures[k] for k in STATISTICS)])
         tables.append(
             Table(

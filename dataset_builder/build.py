@@ -1,0 +1,192 @@
+"""One build: inputs to rows, rows to a folder that ``load_dataset`` opens."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+from dataset_builder import (
+    annotations,
+    card,
+    conversations,
+    croissant,
+    dialogues,
+    manifest,
+    parquet,
+    role_cards,
+    splits,
+)
+from dataset_builder.personal_data import Masker
+from dataset_builder.sources.common import file_sha256
+from dataset_builder.tables import TABLES
+from esc_eval.errors import EscEvalError
+from esc_eval.files import SAMPLE
+from esc_eval.schema import Language, RoleCard, duplicates
+
+Row = dict[str, Any]
+Official = dict[Language, list[RoleCard]]
+SAMPLE_RUN = Path(__file__).parent / "sample"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a build is made from. Without official files, sources, cards, runs and annotations it is the sample.
+
+    Attributes:
+        official: A checkout of the official repository.
+        sources: A folder with one sub-folder for each source that is held.
+        runs: Run folders of ours, or folders of files in the official format.
+        annotations: Files of ratings.
+        cards: Files of further role cards, as ``roles export`` writes them, or "sample".
+        tiers: CSV of proposed or confirmed leaves of the taxonomy.
+        license: Of the user's own dialogues and annotations.
+        public: Leave text out that may not be re-hosted.
+        seed: Of the splits.
+    """
+
+    official: Path | None = None
+    sources: Path | None = None
+    runs: Sequence[Path] = ()
+    annotations: Sequence[Path] = ()
+    cards: Sequence[str | Path] = ()
+    tiers: Path | None = None
+    license: str = "CC-BY-4.0"
+    public: bool = False
+    seed: int = 0
+
+    @property
+    def sample(self) -> bool:
+        """Whether nothing was given to build from."""
+        return not (self.official or self.sources or self.runs or self.annotations or self.cards)
+
+
+def build(inputs: Inputs, out: Path, say: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
+    """Build a folder; it appears whole or, after an error, not at all. A folder of an earlier build is replaced.
+
+    Args:
+        say: Called with a line of progress.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        EscEvalError: An input is missing or broken, or ``out`` holds something else than a build.
+    """
+    if out.exists() and not (out.is_dir() and ((out / manifest.FILE).exists() or not any(out.iterdir()))):
+        raise EscEvalError(f"{out}: exists and is no build of this program; choose another folder for --out")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(mkdtemp(dir=out.parent, prefix=f".{out.name}-"))
+    try:
+        content = _build(inputs, folder, say)
+        if out.exists():
+            shutil.rmtree(out)
+        folder.chmod(0o755)
+        folder.rename(out)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return content
+
+
+def _build(inputs: Inputs, folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
+    masker = Masker()
+    official = role_cards.read_official(inputs.official) if inputs.official else {}
+    rows = _cards(inputs, official, masker)
+    say(f"{len(rows)} role cards")
+    watcher = role_cards.containment(rows)
+    tallies = (
+        conversations.read_sources(inputs.sources, folder / manifest.LOCAL, watcher, masker, say)
+        if inputs.sources
+        else {}
+    )
+    role_cards.flag(rows, watcher)
+    cards = {row["id"]: row for row in rows}
+    talks, scores, runs = _runs(inputs, official, cards, masker, say)
+
+    tables = {"role_cards": rows, "dialogues": talks, "annotations": scores}
+    for table in TABLES:
+        parquet.write_table(folder, table, tables[table], inputs.public)
+    made = write_splits(folder, tables, cards, inputs.seed)
+    content = manifest.describe(folder, tables, _described(inputs, tallies, runs), masker.counts, made, inputs.public)
+    manifest.write(folder, content)
+    card.write(folder, content)
+    if croissant.available():
+        croissant.write(folder, content)
+    if inputs.public:
+        shutil.rmtree(folder / manifest.LOCAL, ignore_errors=True)
+    return content
+
+
+def _cards(inputs: Inputs, official: Official, masker: Masker) -> list[Row]:
+    rows = role_cards.official_rows(official, masker)
+    for name in inputs.cards:
+        rows += role_cards.file_rows(name, masker)
+    if not rows:
+        rows = role_cards.sample_rows(masker)
+    rows = role_cards.decide(rows)
+    if inputs.tiers:
+        role_cards.apply_tiers(rows, inputs.tiers)
+    return rows
+
+
+def _runs(
+    inputs: Inputs, official: Official, cards: dict[str, Row], masker: Masker, say: Callable[[str], None]
+) -> tuple[list[Row], list[Row], list[Row]]:
+    batches = [dialogues.official_batch(inputs.official)] if inputs.official else []
+    batches += [dialogues.run_batch(path) for path in inputs.runs]
+    files, license = list(inputs.annotations), inputs.license
+    if inputs.sample:
+        batches, files, license = [dialogues.run_batch(SAMPLE_RUN)], [SAMPLE_RUN / "annotations.csv"], "Apache-2.0"
+    if twice := duplicates(batch.name for batch in batches):
+        raise EscEvalError(f"two run folders are called {twice[0]!r}; rename one, its name begins the dialogues' ids")
+    talks: dict[str, Row] = {}
+    scores: list[Row] = []
+    runs: list[Row] = []
+    for batch in batches:
+        found = dialogues.dialogue_rows(batch, cards, official, license, masker)
+        dialogues.check_cards(batch, found, cards)
+        talks |= {row["id"]: row for row in found}
+        rated = annotations.batch_rows(batch, talks, license, masker)
+        scores += rated
+        runs.append({"name": batch.name, "dialogues": len(found), "ratings": len(rated)})
+        say(f"run {batch.name}: {len(found)} dialogues, {len(rated)} ratings")
+    for path in files:
+        rated = annotations.file_rows(path, talks, license, masker)
+        scores += rated
+        say(f"{path.name}: {len(rated)} ratings")
+    annotations.check_unique(scores)
+    return list(talks.values()), scores, runs
+
+
+def _described(inputs: Inputs, tallies: dict[str, conversations.Tally], runs: list[Row]) -> dict[str, Any]:
+    official = {}
+    if inputs.official:
+        paths = sorted(p for part in ("data", "result", "score") for p in (inputs.official / part).rglob("*.json"))
+        official = {p.relative_to(inputs.official).as_posix(): file_sha256(p) for p in paths}
+    return {
+        "sample": inputs.sample,
+        "official": official,
+        "sources": {key: tally.as_json() for key, tally in tallies.items()},
+        "runs": runs,
+        "annotations": {path.name: file_sha256(path) for path in inputs.annotations},
+        "cards": {Path(name).name: file_sha256(Path(name)) for name in inputs.cards if name != SAMPLE},
+        "tiers": file_sha256(inputs.tiers) if inputs.tiers else None,
+        "seed": inputs.seed,
+    }
+
+
+def write_splits(folder: Path, tables: dict[str, list[Row]], cards: dict[str, Row], seed: int) -> dict[str, Any]:
+    """Write a manifest for each scheme; one that cannot be made from these rows is named with the reason."""
+    (folder / "splits").mkdir()
+    made: dict[str, Any] = {}
+    for name, scheme in splits.SCHEMES.items():
+        items = splits.items_of(scheme.unit, tables["dialogues"], tables["annotations"], cards)
+        try:
+            split = splits.make(name, items, seed)
+        except EscEvalError as error:
+            made[name] = {"reason": str(error).removeprefix(f"{name}: ")}
+            continue
+        manifest.write_json(folder / "splits" / f"{name}.json", split)
+        made[name] = {key: split[key] for key in ("seed", "sha256", "sizes", "leaks")}
+    return made

@@ -1,0 +1,95 @@
+"""The dataset card: a Jinja template filled from the manifest, with the YAML that ``load_dataset`` reads."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from dataset_builder import decisions, splits
+from dataset_builder.parquet import table_path
+from dataset_builder.sources import SOURCES
+from dataset_builder.tables import SPLIT, TABLES
+
+FILE = "README.md"
+LICENSE = "LICENSE.md"
+SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"))
+
+
+def front_matter(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The card's YAML block as a dictionary."""
+    rows = sum(manifest["rows"].values())
+    languages = sorted(set(manifest["counts"]["role_cards"]["language"]) - {"unknown"})
+    return {
+        "pretty_name": "ESC-Eval: role cards, dialogues, annotations",
+        "language": languages,
+        "license": "other",
+        "license_name": "by-row",
+        "license_link": LICENSE,
+        "task_categories": ["text-generation", "text-classification"],
+        "tags": ["emotional-support", "role-play", "evaluation", "human-ratings"],
+        "size_categories": [next((name for most, name in SIZES if rows < most), "100K<n<1M")],
+        "configs": [
+            {
+                "config_name": table,
+                "data_files": [{"split": SPLIT, "path": table_path(Path(), table).as_posix()}],
+                **({"default": True} if table == "role_cards" else {}),
+            }
+            for table in TABLES
+        ],
+    }
+
+
+def render(manifest: Mapping[str, Any], template: str = "dataset_card.md.jinja") -> str:
+    """The text of the card, or of another template."""
+    environment = Environment(
+        loader=PackageLoader("dataset_builder", "templates"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - Markdown, not HTML
+    )
+    block = yaml.safe_dump(front_matter(manifest), sort_keys=False, allow_unicode=True)
+    return environment.get_template(template).render(
+        front_matter=block,
+        m=manifest,
+        tables=TABLES,
+        schemes=splits.SCHEMES,
+        sources=SOURCES,
+        terms=decisions.rows("licences.csv"),
+        taxonomy=decisions.taxonomy(),
+        taxonomy_sources=decisions.rows("taxonomy_sources.csv"),
+        split=SPLIT,
+    )
+
+
+def write(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Write ``README.md`` and ``LICENSE.md`` into a build folder."""
+    (folder / LICENSE).write_text(render(manifest, "license.md.jinja"), encoding="utf-8")
+    (folder / FILE).write_text(render(manifest), encoding="utf-8")
+
+
+def problems(folder: Path) -> list[str]:
+    """What is wrong with a folder's card, as huggingface_hub reads it, and where it disagrees with the tables."""
+    from huggingface_hub import DatasetCard
+
+    path = folder / FILE
+    if not path.exists():
+        return ["README.md is missing"]
+    try:
+        metadata = DatasetCard.load(path).data.to_dict()
+    except (ValueError, yaml.YAMLError, UnicodeDecodeError) as error:
+        return [f"README.md: {error}"]
+    configs = {c.get("config_name"): c for c in metadata.get("configs") or [] if isinstance(c, dict)}
+    found = [f"README.md: no config {table!r} in its YAML block" for table in TABLES if table not in configs]
+    for config in configs.values():
+        for entry in config.get("data_files") or []:
+            if not any(folder.glob(entry["path"])):
+                found.append(f"README.md: config {config['config_name']!r} names {entry['path']}, which is not there")
+    if not metadata.get("license"):
+        found.append("README.md: no license in its YAML block")
+    if not (folder / LICENSE).exists():
+        found.append(f"{LICENSE} is missing")
+    return found

@@ -1,0 +1,150 @@
+"""What curators decided, read from the CSV files of this folder; every file's sha256 goes into the manifest."""
+
+import csv
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from dataset_builder.sources.common import file_sha256
+from esc_eval.errors import BadRecord, EscEvalError
+from esc_eval.schema import Category
+
+FIELDS = ("age", "gender", "occupation", "problem", "category", "quality")
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A problem type: one leaf of the taxonomy with its path, in both languages."""
+
+    tier1: Category
+    tier2: str
+    tier3: str
+    names: dict[str, tuple[str, str, str]]
+    definitions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Licence:
+    """Terms of a kind of row: an SPDX name or the owner's words, and whether its text may be re-hosted."""
+
+    name: str
+    rehostable: bool
+
+
+@dataclass(frozen=True)
+class Correction:
+    """A field of a card that is replaced; an empty value means unknown."""
+
+    card_id: str
+    field: str
+    value: str | None
+
+
+def rows(name: str) -> list[dict[str, str]]:
+    """The rows of a decisions file.
+
+    Raises:
+        BadRecord: A row with more or fewer fields than the header.
+    """
+    path = files(__package__).joinpath(name)
+    with path.open(encoding="utf-8", newline="") as file:
+        table = list(csv.DictReader(file))
+    for number, row in enumerate(table, start=2):
+        if None in row or None in row.values():
+            raise BadRecord(str(path), f"row {number}", "its number of fields differs from the header's")
+    return table
+
+
+def hashes() -> dict[str, str]:
+    """Sha256 of each decisions file by name."""
+    from pathlib import Path
+
+    folder = Path(str(files(__package__)))
+    return {path.name: file_sha256(path) for path in sorted(folder.glob("*.csv"))}
+
+
+@cache
+def taxonomy() -> tuple[Leaf, ...]:
+    """The 37 leaves, in the order of the file."""
+    return tuple(
+        Leaf(
+            tier1=row["tier1"],  # type: ignore[arg-type]
+            tier2=row["tier2"],
+            tier3=row["tier3"],
+            names={lang: (row[f"tier1_{lang}"], row[f"tier2_{lang}"], row[f"tier3_{lang}"]) for lang in ("en", "zh")},
+            definitions={lang: row[f"definition_{lang}"] for lang in ("en", "zh")},
+        )
+        for row in rows("taxonomy.csv")
+    )
+
+
+def leaf(key: str) -> Leaf:
+    """A leaf by its key.
+
+    Raises:
+        EscEvalError: No such leaf.
+    """
+    for one in taxonomy():
+        if one.tier3 == key:
+            return one
+    raise EscEvalError(f"no problem type {key!r} in the taxonomy. Known: {', '.join(x.tier3 for x in taxonomy())}.")
+
+
+@cache
+def source_names() -> dict[str, str]:
+    """Key of a source by any spelling that a card file uses."""
+    return {row["name"]: row["source"] for row in rows("source_names.csv")}
+
+
+@cache
+def licences() -> dict[str, Licence]:
+    """Licence of each kind of row."""
+    return {row["origin"]: Licence(row["licence"], row["rehostable"] == "yes") for row in rows("licences.csv")}
+
+
+@cache
+def trained_on() -> dict[str, tuple[str, ...]]:
+    """Which of the seven sources, used as training data, touch a card of a given source.
+
+    A set touches itself, and a set made from another one touches that one: smile was made from PsyQA, so a card from
+    PsyQA may have been seen by a model that was trained on smile.
+    """
+    table = rows("training_sets.csv")
+    used = {row["source"] for row in table if row["relation"] == "trained on"}
+    touched: dict[str, set[str]] = {source: {source} for source in used}
+    for row in table:
+        if row["relation"] == "made from" and row["model"] in used:
+            touched.setdefault(row["source"], set()).add(row["model"])
+    return {source: tuple(sorted(by)) for source, by in touched.items()}
+
+
+def confirmed_tiers() -> dict[str, Leaf]:
+    """Leaves that people confirmed, by card.
+
+    Raises:
+        EscEvalError: A leaf that the taxonomy does not have.
+    """
+    return {row["card_id"]: leaf(row["problem_type"]) for row in rows("tiers.csv")}
+
+
+def exclusions() -> dict[str, str]:
+    """Cards that are left out, with the reason."""
+    return {row["card_id"]: row["reason"] for row in rows("exclusions.csv")}
+
+
+def corrections() -> list[Correction]:
+    """Fields that are replaced.
+
+    Raises:
+        EscEvalError: A field that no correction may touch.
+    """
+    table = rows("corrections.csv")
+    if unknown := sorted({row["field"] for row in table} - set(FIELDS)):
+        raise EscEvalError(f"decisions/corrections.csv: unknown field {unknown[0]!r}; known: {', '.join(FIELDS)}")
+    return [Correction(row["card_id"], row["field"], row["value"] or None) for row in table]
+
+
+@cache
+def model_groups() -> dict[str, str]:
+    """closed, open or domain, by the name of a supporter; others have none."""
+    return {row["model"]: row["group"] for row in rows("model_groups.csv")}

@@ -1,0 +1,68 @@
+"""What changed between two builds, row by row."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dataset_builder import manifest
+from dataset_builder.parquet import read_rows, table_path
+from dataset_builder.tables import TABLES, decode
+from esc_eval.errors import EscEvalError
+
+
+@dataclass(frozen=True)
+class Change:
+    """A row that is only in one build, or that differs.
+
+    Attributes:
+        kind: "removed", "added" or "changed".
+        columns: Names of the columns that differ.
+    """
+
+    table: str
+    kind: str
+    id: str
+    columns: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.kind:8}{self.table}  {self.id}{'  ' + ', '.join(self.columns) if self.columns else ''}"
+
+
+def read_table(folder: Path, table: str) -> dict[str, dict[str, Any]]:
+    """Rows of a table by id.
+
+    Raises:
+        EscEvalError: The table is missing or no Parquet file.
+    """
+    path = table_path(folder, table)
+    try:
+        return {str(row.get("id")): decode(table, row) for row in read_rows(path)}
+    except FileNotFoundError as error:
+        raise EscEvalError(f"{path}: no such file; is {folder} a folder that `build` made?") from error
+    except (OSError, ValueError) as error:
+        raise EscEvalError(f"{path}: cannot be read as Parquet: {error}") from error
+
+
+def diff(old: Path, new: Path) -> Iterator[Change]:
+    """Changes of rows from one build to another, by table and id; values are not shown, they may be personal.
+
+    Raises:
+        EscEvalError: One of the folders is no build.
+    """
+    for table in TABLES:
+        before, after = read_table(old, table), read_table(new, table)
+        for id in sorted(before.keys() | after.keys()):
+            if id not in after:
+                yield Change(table, "removed", id)
+            elif id not in before:
+                yield Change(table, "added", id)
+            elif before[id] != after[id]:
+                columns = [c for c in {**before[id], **after[id]} if before[id].get(c) != after[id].get(c)]
+                yield Change(table, "changed", id, tuple(columns))
+
+
+def other_differences(old: Path, new: Path) -> list[str]:
+    """Keys of the manifests that differ beside rows: inputs, decisions, versions, splits."""
+    first, second = manifest.read(old), manifest.read(new)
+    return sorted(key for key in first.keys() | second.keys() if first.get(key) != second.get(key))

@@ -1,0 +1,133 @@
+"""``manifest.json``: what a build holds, from what it was made and by which rules. No times, no machine names."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dataset_builder import BUILDER_VERSION, decisions, overlap, personal_data
+from dataset_builder.sources.common import file_sha256
+from dataset_builder.tables import TABLES
+from esc_eval import __version__
+from esc_eval.errors import BadRecord
+from esc_eval.files import read_text, write_whole
+
+FILE = "manifest.json"
+SCHEMA = 1
+CITATION = """@inproceedings{zhao-etal-2024-esc,
+  title = {{ESC}-Eval: Evaluating Emotion Support Conversations in Large Language Models},
+  author = {Zhao, Haiquan and Li, Lingyu and Chen, Shisong and Kong, Shuqi and Wang, Jiaan and Huang, Kexin and
+            Gu, Tianle and Wang, Yixu and Wang, Jian and Liang, Dandan and Li, Zhixu and Teng, Yan and
+            Xiao, Yanghua and Wang, Yingchun},
+  booktitle = {Proceedings of EMNLP 2024}, year = {2024}, pages = {15785--15810}
+}"""
+LOCAL = "local"
+"""Sub-folder of what must stay on the machine that built it: source conversations, rejects."""
+
+Row = Mapping[str, Any]
+
+
+def counts(rows: Sequence[Row], columns: Sequence[str]) -> dict[str, dict[str, int]]:
+    """How often each value of some columns occurs; null counts as "unknown"."""
+    return {
+        column: dict(sorted(Counter("unknown" if row[column] is None else str(row[column]) for row in rows).items()))
+        for column in columns
+    }
+
+
+COUNTED = {
+    "role_cards": ("language", "source", "quality", "category", "gender", "subcategory", "tier_status", "rehostable"),
+    "dialogues": ("language", "supporter", "protocol", "rehostable"),
+    "annotations": ("dimension", "score", "rater_kind", "rubric", "stage", "rehostable"),
+}
+
+
+def describe(
+    folder: Path,
+    tables: Mapping[str, Sequence[Row]],
+    inputs: Mapping[str, Any],
+    masked: Mapping[str, int],
+    splits: Mapping[str, Any],
+    public: bool,
+) -> dict[str, Any]:
+    """The manifest of a build folder whose tables and splits are written.
+
+    Args:
+        tables: Rows of each table, as built.
+        inputs: ``official``, ``sources``, ``runs`` and so on: counts and sha256 of what was read.
+        masked: Personal data that was masked, by kind.
+        splits: For each scheme its sizes and sha256, or why it could not be made.
+        public: Whether text that may not be re-hosted was left out.
+    """
+    cards = tables["role_cards"]
+    return {
+        "schema": SCHEMA,
+        "builder": BUILDER_VERSION,
+        "esc_eval": __version__,
+        "public": public,
+        "rows": {table: len(rows) for table, rows in tables.items()},
+        "counts": {table: counts(rows, COUNTED[table]) for table, rows in tables.items()},
+        "overlap": {
+            "near": overlap.NEAR,
+            "contained": overlap.CONTAINED,
+            "near_duplicate_cards": sum(bool(row["near_duplicates"]) for row in cards),
+            "contaminated_by": dict(sorted(Counter(key for row in cards for key in row["contaminated_by"]).items())),
+        },
+        "personal_data": {
+            "masked": {kind: masked.get(kind, 0) for kind in personal_data.KINDS},
+            "found_by": personal_data.tools(),
+        },
+        "licences": licences(tables),
+        "inputs": inputs,
+        "decisions": decisions.hashes(),
+        "splits": splits,
+        "citation": CITATION,
+        "files": file_hashes(folder),
+    }
+
+
+def licences(tables: Mapping[str, Sequence[Row]]) -> dict[str, dict[str, Any]]:
+    """Rows of each table under each licence."""
+    found: dict[str, dict[str, Any]] = {}
+    for table in TABLES:
+        for row in tables[table]:
+            entry = found.setdefault(row["license"], {"license": row["license"], "rows": {}})
+            entry["rows"][table] = entry["rows"].get(table, 0) + 1
+    return dict(sorted(found.items()))
+
+
+def file_hashes(folder: Path) -> dict[str, dict[str, Any]]:
+    """Sha256 and size of the data files of a folder: tables and splits."""
+    paths = sorted([*folder.glob("*/*.parquet"), *folder.glob("splits/*.json")])
+    return {
+        path.relative_to(folder).as_posix(): {"sha256": file_sha256(path), "bytes": path.stat().st_size}
+        for path in paths
+        if path.parent.name != LOCAL
+    }
+
+
+def write(folder: Path, content: Mapping[str, Any]) -> None:
+    """Write ``manifest.json``."""
+    write_json(folder / FILE, content)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON that people read and that compares: two spaces, characters as they are."""
+    write_whole(path, [json.dumps(content, ensure_ascii=False, indent=2) + "\n"])
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """The manifest of a build folder.
+
+    Raises:
+        EscEvalError: Missing or broken.
+    """
+    path = folder / FILE
+    try:
+        content = json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise BadRecord(path, f"line {error.lineno}", f"broken JSON: {error.msg}") from error
+    if not isinstance(content, dict):
+        raise BadRecord(path, "the whole file", "expected an object")
+    return content

@@ -1,0 +1,88 @@
+"""Texts that overlap: near-duplicate cards, and cards whose words occur in a source used for training.
+
+Exact set overlap of shingles (five characters of Chinese, four words of English), not an approximation: a release has
+hundreds of cards, and sources are read as a stream against the cards' shingles.
+"""
+
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+
+from esc_eval.schema import Language
+
+NEAR = 0.2
+"""Jaccard similarity of shingles from which two cards are called near-duplicates."""
+CONTAINED = 0.2
+"""Share of a card's shingles that must occur in one record of a source to call the card contained in it."""
+FEWEST = 4
+"""Shingles below which a text is too short to be compared."""
+
+SIZES: dict[Language, int] = {"en": 4, "zh": 5}
+_WORDS = re.compile(r"[a-z0-9']+")
+_HAN = re.compile(r"[\u4e00-\u9fff0-9a-z]")
+
+
+def shingles(text: str, language: Language) -> frozenset[str]:
+    """The overlapping pieces of a text: four words of English, five characters of Chinese, without punctuation."""
+    folded = unicodedata.normalize("NFKC", text).lower()
+    tokens = (_WORDS if language == "en" else _HAN).findall(folded)
+    size = SIZES[language]
+    return frozenset(" ".join(tokens[i : i + size]) for i in range(len(tokens) - size + 1))
+
+
+def near_duplicates(texts: Iterable[tuple[str, str, Language]], threshold: float = NEAR) -> dict[str, list[str]]:
+    """Which ids have almost the same text.
+
+    Args:
+        texts: (id, text, language of the text); an id may come with texts in several languages.
+        threshold: Jaccard similarity from which two texts count.
+
+    Returns:
+        For each id that has any, the other ids, sorted. Symmetric.
+    """
+    sets: list[tuple[str, frozenset[str]]] = []
+    holders: dict[str, list[int]] = defaultdict(list)
+    found: dict[str, set[str]] = defaultdict(set)
+    for id, text, language in texts:
+        pieces = shingles(text, language)
+        if len(pieces) < FEWEST:
+            continue
+        shared = Counter(other for piece in pieces for other in holders[piece])
+        for other, count in shared.items():
+            other_id, other_pieces = sets[other]
+            if other_id != id and count / len(pieces | other_pieces) >= threshold:
+                found[id].add(other_id)
+                found[other_id].add(id)
+        for piece in pieces:
+            holders[piece].append(len(sets))
+        sets.append((id, pieces))
+    return {id: sorted(others) for id, others in sorted(found.items())}
+
+
+class Containment:
+    """Looks for the words of cards in a stream of source texts; memory grows with the cards only."""
+
+    def __init__(self, cards: Iterable[tuple[str, str, Language]], threshold: float = CONTAINED) -> None:
+        """Take the cards as (id, text, language)."""
+        self.threshold = threshold
+        self.found: dict[str, set[str]] = defaultdict(set)
+        self._sizes: dict[str, int] = {}
+        self._holders: Mapping[Language, dict[str, list[str]]] = {"en": {}, "zh": {}}
+        for id, text, language in cards:
+            pieces = shingles(text, language)
+            if len(pieces) < FEWEST:
+                continue
+            self._sizes[id] = len(pieces)
+            for piece in pieces:
+                self._holders[language].setdefault(piece, []).append(id)
+
+    def look(self, source: str, text: str, language: Language) -> None:
+        """Compare one text of a source with every card."""
+        holders = self._holders[language]
+        if not holders:
+            return
+        shared = Counter(id for piece in shingles(text, language) if piece in holders for id in holders[piece])
+        for id, count in shared.items():
+            if count / self._sizes[id] >= self.threshold:
+                self.found[id].add(source)

@@ -1,0 +1,143 @@
+"""Structured answers of a chat model, checked against a schema; what does not fit is a failure with its reason."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from dataset_builder import card_text
+from esc_eval.official import spoken
+from esc_eval.schema import Language
+
+_UNKNOWN = {"", "not mentioned", "none", "null", "unknown", "n/a", "not specified", "未提及", "未知", "无", "不详"}
+_KEYS = {
+    "age": "age",
+    "gender": "gender",
+    "occupation": "occupation",
+    "problem": "problem",
+    "年龄": "age",
+    "性别": "gender",
+    "职业": "occupation",
+    "问题": "problem",
+}
+_LINE = re.compile(rf"^[\s*#-]*({'|'.join(_KEYS)})[*\s]*[:：][*\s]*(.+)$", re.IGNORECASE | re.MULTILINE)
+
+
+class Failure(ValueError):
+    """An answer that is not what was asked for."""
+
+
+class Extracted(BaseModel):
+    """Fields of a card as a model gave them.
+
+    Attributes:
+        age, occupation: None where not mentioned.
+        problem: At least ten characters.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    age: str | None = Field(default=None, max_length=60)
+    gender: Literal["female", "male"] | None = None
+    occupation: str | None = Field(default=None, max_length=120)
+    problem: str = Field(min_length=10, max_length=1500)
+
+    @field_validator("age", "occupation", mode="before")
+    @classmethod
+    def _known(cls, value: Any) -> Any:
+        text = str(value).strip() if isinstance(value, str | int | float) else value
+        return None if isinstance(text, str) and text.lower().strip(" .。") in _UNKNOWN else text
+
+    @field_validator("gender", mode="before")
+    @classmethod
+    def _gender(cls, value: Any) -> Any:
+        return card_text.GENDERS.get(value.strip().lower()) if isinstance(value, str) else None
+
+    @field_validator("problem", mode="before")
+    @classmethod
+    def _stripped(cls, value: Any) -> Any:
+        return value.strip() if isinstance(value, str) else value
+
+    def text(self, language: Language) -> str:
+        """The card in the official form."""
+        return card_text.write(language, self.age, self.gender, self.occupation, self.problem)
+
+
+class Verdict(BaseModel):
+    """The filter's answer."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    decision: Literal["keep", "drop"]
+    reason: str = ""
+
+    @field_validator("decision", mode="before")
+    @classmethod
+    def _lower(cls, value: Any) -> Any:
+        return value.strip().lower() if isinstance(value, str) else value
+
+
+def objects(answer: str) -> Iterator[dict[str, Any]]:
+    """Every JSON object in an answer, whatever stands around it."""
+    decoder = json.JSONDecoder(strict=False)
+    at = answer.find("{")
+    while at >= 0:
+        try:
+            value, end = decoder.raw_decode(answer, at)
+        except (ValueError, RecursionError):
+            end = at + 1
+        else:
+            if isinstance(value, dict):
+                yield value
+        at = answer.find("{", end)
+
+
+def extraction(answer: str) -> Extracted:
+    """The card in an answer: a JSON object, or four lines "Age: ...".
+
+    Raises:
+        Failure: Neither, or the fields do not fit the schema.
+    """
+    answer = spoken(answer)
+    found = [{_KEYS.get(str(k).strip().lower(), ""): v for k, v in obj.items()} for obj in objects(answer)]
+    lines = {_KEYS[name.lower()]: value.strip() for name, value in _LINE.findall(answer)}
+    candidates = [fields for fields in [*found, lines] if "problem" in fields]
+    if not candidates:
+        raise Failure("no JSON object and no lines with a problem")
+    try:
+        return Extracted.model_validate(candidates[0])
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        raise Failure(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+
+
+def verdict(answer: str) -> Verdict:
+    """The filter's decision in an answer.
+
+    Raises:
+        Failure: No object with a decision, or two that differ.
+    """
+    found = []
+    for obj in objects(spoken(answer)):
+        try:
+            found.append(Verdict.model_validate(obj))
+        except ValidationError:
+            continue
+    if len({v.decision for v in found}) != 1:
+        raise Failure("no JSON object with a decision" if not found else "several decisions that differ")
+    return found[0]
+
+
+def letter(answer: str, letters: str) -> str:
+    """The one letter that an answer names.
+
+    Raises:
+        Failure: None, or several.
+    """
+    found = set(re.findall(r"(?<![A-Za-z'’])([A-Z])(?![A-Za-z'’])", spoken(answer)))
+    named = found & set(letters)
+    if len(named) != 1 or (found - named):
+        raise Failure(f"names {len(found)} letters, expected one of {letters[0]}..{letters[-1]}")
+    return named.pop()

@@ -1,0 +1,92 @@
+"""Ask a chat model many things, once each: an answer is durable before the next is needed and never asked again.
+
+An answer's key is the hash of the messages, the model's identity, the settings and the seed, so a changed prompt, model
+or input asks anew, and everything else comes from the run folder's ledger.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from esc_eval.chat import ChatModel, Conversation
+from esc_eval.protocol import Generation
+from esc_eval.run import Run
+from esc_eval.schema import digest
+
+GREEDY = Generation(max_new_tokens=200)
+KIND = "answer"
+
+
+@dataclass(frozen=True)
+class Question:
+    """One thing to ask about one card or conversation."""
+
+    id: str
+    messages: Conversation
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model said, word for word.
+
+    Attributes:
+        key: Under which the ledger holds it.
+        cached: Whether it was there already.
+    """
+
+    key: str
+    text: str
+    finish_reason: str
+    cached: bool
+
+
+def key_of(stage: str, question: Question, model: Mapping[str, Any], settings: Generation) -> str:
+    """Hash of all that decides an answer."""
+    return digest(
+        {
+            "stage": stage,
+            "messages": list(question.messages),
+            "model": dict(model),
+            "settings": settings.model_dump(),
+            "seed": question.seed,
+        }
+    )
+
+
+def ask(
+    run: Run,
+    stage: str,
+    model: ChatModel,
+    questions: Sequence[Question],
+    settings: Generation = GREEDY,
+    on_answer: Callable[[], None] = lambda: None,
+) -> Iterator[tuple[Question, Answer]]:
+    """Yield each question with its answer, in order; asks only what the run does not know yet.
+
+    Args:
+        on_answer: Called for each answer that is known or has become so.
+
+    Raises:
+        EscEvalError: The model failed; all answers given by then are kept.
+    """
+    keys = [key_of(stage, question, model.identity, settings) for question in questions]
+    known = {key: row for key in dict.fromkeys(keys) if (row := run.of(KIND, key))}
+    missing = {key: question for key, question in zip(keys, questions, strict=True) if key not in known}
+    fresh = set(missing)
+    for _ in range(len(questions) - sum(key in fresh for key in keys)):
+        on_answer()
+    # Conversations of like length share a batch with little padding.
+    stream = iter(sorted(missing.items(), key=lambda item: sum(len(m["content"]) for m in item[1].messages)))
+    while batch := list(islice(stream, max(1, model.parallel))):
+        conversations = [question.messages for _, question in batch]
+        for index, reply in model.reply(conversations, settings, [question.seed for _, question in batch]):
+            text = json.dumps({"text": reply.text, "finish_reason": reply.finish_reason}, ensure_ascii=False)
+            run.add(KIND, batch[index][0], 0, text)
+            known[batch[index][0]] = [text]
+            on_answer()
+    for key, question in zip(keys, questions, strict=True):
+        content = json.loads(known[key][0])
+        yield question, Answer(key, content["text"], content["finish_reason"], key not in fresh)

@@ -1,0 +1,153 @@
+"""Stage 4: a model proposes a leaf of the taxonomy, with its confidence; people confirm.
+
+A model whose probabilities can be read gives them over the leaves' letters. Any other is asked several times, and its
+confidence is the share of readable answers that agree; ties and unreadable answers are no proposal.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from dataset_builder.decisions import Leaf, taxonomy
+from dataset_builder.roles import prompts
+from dataset_builder.roles.answers import Failure, letter
+from dataset_builder.roles.ask import Question, ask
+from dataset_builder.roles.records import Classification
+from esc_eval.chat import ChatModel
+from esc_eval.chat.base import ChoiceModel
+from esc_eval.protocol import Generation
+from esc_eval.run import Run
+from esc_eval.schema import Category, Language, digest
+
+VOTES = 5
+SAMPLED = Generation(max_new_tokens=8, temperature=0.7, top_p=0.95)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A card to be classified; its tier 1, where known, limits the leaves."""
+
+    id: str
+    language: Language
+    text: str
+    category: Category | None
+
+
+def leaves_for(category: Category | None) -> tuple[Leaf, ...]:
+    """The leaves of a tier 1, or all."""
+    return tuple(leaf for leaf in taxonomy() if category in (None, leaf.tier1))
+
+
+def classify(
+    run: Run,
+    model: ChatModel,
+    cases: Sequence[Case],
+    seed: int = 0,
+    votes: int = VOTES,
+    on_case: Callable[[], None] = lambda: None,
+) -> list[Classification]:
+    """A proposal for each card, or why there is none.
+
+    Where a card has no tier 1, it is chosen first, by the same means, from the three.
+
+    Args:
+        seed: Of the votes; each vote has its own seed.
+
+    Raises:
+        EscEvalError: The model failed; answers given by then are kept and not asked again.
+    """
+    chosen = _choose(run, model, [(c, _tier1()) for c in cases if c.category is None], seed, votes, lambda: None)
+    tiers = {c.id: leaf for c, (leaf, _, _) in zip([c for c in cases if c.category is None], chosen, strict=True)}
+    shares = {c.id: share for c, (_, share, _) in zip([c for c in cases if c.category is None], chosen, strict=True)}
+    known = [
+        (c, leaves_for(c.category or (tiers[c.id].tier1 if tiers[c.id] else None)))
+        for c in cases
+        if c.category or tiers[c.id]
+    ]
+    results = dict(zip([c.id for c, _ in known], _choose(run, model, known, seed, votes, on_case), strict=True))
+    classified = []
+    for case in cases:
+        leaf, share, failure = results.get(case.id, (None, None, "no tier 1 could be chosen"))
+        both = None if share is None else share * (shares.get(case.id) or 1.0)
+        classified.append(
+            Classification(
+                id=case.id, problem_type=leaf and leaf.tier3, confidence=both if leaf else None, failure=failure
+            )
+        )
+    return classified
+
+
+def _tier1() -> tuple[Leaf, ...]:
+    """One stand-in leaf for each tier 1: its name and the names below it are what the model chooses between."""
+    stand_ins = {}
+    for leaf in taxonomy():
+        names = {lang: ", ".join(x.names[lang][2] for x in leaves_for(leaf.tier1)) for lang in ("en", "zh")}
+        titles = {lang: (leaf.names[lang][0],) * 3 for lang in ("en", "zh")}
+        stand_ins[leaf.tier1] = Leaf(leaf.tier1, "", "", titles, names)
+    return tuple(stand_ins.values())
+
+
+Proposal = tuple[Leaf | None, float | None, str | None]
+
+
+def _choose(
+    run: Run,
+    model: ChatModel,
+    cases: Sequence[tuple[Case, tuple[Leaf, ...]]],
+    seed: int,
+    votes: int,
+    on_case: Callable[[], None],
+) -> list[Proposal]:
+    if isinstance(model, ChoiceModel):
+        return [_by_probability(run, model, case, leaves, on_case) for case, leaves in cases]
+    questions = [
+        Question(f"{case.id}", _messages(case, leaves), int(digest([seed, case.id, vote])[:8], 16))
+        for case, leaves in cases
+        for vote in range(votes)
+    ]
+    answers = [answer.text for _, answer in ask(run, "classify", model, questions, SAMPLED)]
+    proposals = []
+    for number, (_, leaves) in enumerate(cases):
+        proposals.append(_count(answers[number * votes : (number + 1) * votes], leaves))
+        on_case()
+    return proposals
+
+
+def _messages(case: Case, leaves: tuple[Leaf, ...]) -> list[prompts.Message]:
+    listed = prompts.choices(leaves, case.language)
+    return prompts.conversation("classify", case.language, card=case.text, choices=listed)
+
+
+def _count(answers: Sequence[str], leaves: tuple[Leaf, ...]) -> Proposal:
+    letters = prompts.LETTERS[: len(leaves)]
+    found: Counter[str] = Counter()
+    for answer in answers:
+        try:
+            found[letter(answer, letters)] += 1
+        except Failure:
+            continue
+    ranked = found.most_common(2)
+    if not ranked:
+        return None, None, f"none of {len(answers)} answers names one letter"
+    if len(ranked) == 2 and ranked[0][1] == ranked[1][1]:
+        return None, None, f"{ranked[0][1]} answers each for two leaves"
+    return leaves[letters.index(ranked[0][0])], ranked[0][1] / len(answers), None
+
+
+def _by_probability(
+    run: Run, model: ChoiceModel, case: Case, leaves: tuple[Leaf, ...], on_case: Callable[[], None]
+) -> Proposal:
+    letters = prompts.LETTERS[: len(leaves)]
+    messages, lead = _messages(case, leaves), prompts.lead(case.language)
+    key = digest({"stage": "choose", "messages": messages, "lead": lead, "letters": letters, "model": model.identity})
+    if not run.of("choice", key):
+        options = [f" {one}" if case.language == "en" else one for one in letters]
+        ((_, (choice,)),) = list(model.choose([[messages]], lead, options))
+        run.add("choice", key, 0, json.dumps({"p": choice.probabilities, "problem": choice.problem}))
+    content = json.loads(run.of("choice", key)[0])
+    on_case()
+    if content["p"] is None:
+        return None, None, content["problem"] or "no probabilities"
+    best = max(range(len(leaves)), key=content["p"].__getitem__)
+    return leaves[best], content["p"][best], None

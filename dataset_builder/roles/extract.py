@@ -1,0 +1,114 @@
+"""Stages 1 and 2: a model writes a card for each conversation, and judges which cards can be played."""
+
+from collections.abc import Callable, Iterable, Sequence
+from hashlib import sha256
+
+from dataset_builder.overlap import shingles
+from dataset_builder.personal_data import Masker
+from dataset_builder.roles import prompts
+from dataset_builder.roles.answers import Failure, extraction, verdict
+from dataset_builder.roles.ask import Question, ask
+from dataset_builder.roles.records import Extraction, Filtering
+from dataset_builder.sources.common import SourceConversation
+from esc_eval.chat import ChatModel
+from esc_eval.run import Run
+from esc_eval.schema import Language
+
+LONGEST = 3000
+"""Characters of the seeker's side that a model is shown; the beginning holds the problem."""
+COPIED = 0.5
+"""A card with more than this share of its shingles from the source, or from the prompt's example, is refused."""
+
+
+def unique(conversations: Iterable[SourceConversation]) -> list[SourceConversation]:
+    """Conversations in which the seeker says something, the first of each text (files of a source repeat posts)."""
+    found: dict[str, SourceConversation] = {}
+    for conversation in conversations:
+        if text := conversation.seeker_text().strip():
+            found.setdefault(text, conversation)
+    return list(found.values())
+
+
+def extract(
+    run: Run,
+    model: ChatModel,
+    conversations: Sequence[SourceConversation],
+    longest: int = LONGEST,
+    on_answer: Callable[[], None] = lambda: None,
+) -> list[Extraction]:
+    """A card, or the reason why there is none, for each conversation.
+
+    Args:
+        longest: Characters of what the seeker wrote that the model is shown.
+
+    What the seeker wrote is masked before a model sees it, and so is the card.
+
+    Raises:
+        EscEvalError: The model failed; answers given by then are kept and not asked again.
+    """
+    masker = Masker()
+    inputs = {c.id: masker.mask(c.seeker_text())[:longest] for c in conversations}
+    questions = [Question(c.id, prompts.conversation("extract", c.language, text=inputs[c.id])) for c in conversations]
+    extracted = []
+    for conversation, (_, answer) in zip(
+        conversations, ask(run, "extract", model, questions, on_answer=on_answer), strict=True
+    ):
+        seen = inputs[conversation.id]
+        text, failure, copied = None, None, None
+        try:
+            if answer.finish_reason == "context":
+                raise Failure("longer than the model can read")
+            card = masker.mask(extraction(answer.text).text(conversation.language))
+            copied = share_copied(card, seen, conversation.language)
+            if copied > COPIED:
+                raise Failure("quotes the source")
+            if share_copied(card, prompts.example(conversation.language), conversation.language) > COPIED:
+                raise Failure("repeats the example of the prompt")
+            text = card
+        except Failure as error:
+            failure = str(error)
+        extracted.append(
+            Extraction(
+                id=conversation.id,
+                source=conversation.source,
+                language=conversation.language,
+                input_sha256=sha256(seen.encode()).hexdigest(),
+                model=model.name,
+                answer=answer.key,
+                text=text,
+                failure=failure,
+                copied=copied,
+            )
+        )
+    return extracted
+
+
+def share_copied(card: str, source: str, language: Language) -> float:
+    """Share of a card's shingles that stand in the source; 0 where the card is too short for any."""
+    pieces = shingles(card.rpartition("Problem:" if language == "en" else "问题：")[2], language)
+    return len(pieces & shingles(source, language)) / len(pieces) if pieces else 0.0
+
+
+def filter_cards(
+    run: Run, model: ChatModel, cards: Sequence[Extraction], on_answer: Callable[[], None] = lambda: None
+) -> list[Filtering]:
+    """The model's verdict on each card that was extracted.
+
+    Raises:
+        EscEvalError: The model failed; answers given by then are kept and not asked again.
+    """
+    written = [card for card in cards if card.text is not None]
+    questions = [
+        Question(card.id, prompts.conversation("filter", card.language, card=card.text or "")) for card in written
+    ]
+    verdicts = []
+    for question, answer in ask(run, "filter", model, questions, on_answer=on_answer):
+        try:
+            found = verdict(answer.text)
+            decision, reason = found.decision, found.reason
+        except Failure as error:
+            decision, reason = "undecided", str(error)
+        verdicts.append(
+            Filtering(id=question.id, model=model.name, answer=answer.key, decision=decision, reason=reason)
+        )
+    return verdicts

@@ -1,0 +1,63 @@
+"""The pipeline's prompts, read from ``prompts.yaml``; their hash is part of every cached answer's key."""
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from string import ascii_uppercase
+from typing import Any, Literal
+
+import yaml
+
+from dataset_builder.decisions import Leaf
+from esc_eval.protocol import Message
+from esc_eval.schema import Language
+
+Stage = Literal["extract", "filter", "classify"]
+LETTERS = ascii_uppercase
+
+
+@cache
+def texts() -> dict[str, Any]:
+    """The whole file."""
+    content = yaml.safe_load(files(__package__).joinpath("prompts.yaml").read_text(encoding="utf-8"))
+    assert isinstance(content, dict)  # noqa: S101
+    return content
+
+
+def version() -> str:
+    """Version of the wording."""
+    return str(texts()["version"])
+
+
+def conversation(stage: Stage, language: Language, **values: str) -> list[Message]:
+    """System message, an example as an earlier exchange where the stage has one, and the user's message."""
+    wording = texts()[language][stage]
+    messages: list[Message] = [{"role": "system", "content": wording["system"].strip()}]
+    if example := wording.get("example"):
+        messages.append({"role": "user", "content": _fill(wording["user"], example)})
+        messages.append({"role": "assistant", "content": example["answer"].strip()})
+    return [*messages, {"role": "user", "content": _fill(wording["user"], values)}]
+
+
+def _fill(text: str, values: Mapping[str, str]) -> str:
+    places = "|".join(map(re.escape, values))
+    return re.sub(rf"\{{({places})\}}", lambda match: values[match[1]], text).strip()
+
+
+def example(language: Language) -> str:
+    """The card that the extraction prompt shows; small models repeat it."""
+    return str(texts()[language]["extract"]["example"]["answer"])
+
+
+def lead(language: Language) -> str:
+    """First words of the classifier's answer, where its probabilities are read after them."""
+    return str(texts()[language]["classify"]["lead"])
+
+
+def choices(leaves: tuple[Leaf, ...], language: Language) -> str:
+    """Leaves as a lettered list."""
+    return "\n".join(
+        f"{letter}. {leaf.names[language][2]}: {leaf.definitions[language]}"
+        for letter, leaf in zip(LETTERS, leaves, strict=False)
+    )

@@ -1,0 +1,160 @@
+"""A pipeline's folder: the ledger of answers, and one JSON Lines file of decisions for each stage."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from dataset_builder import card_text, decisions
+from dataset_builder.roles.classify import Case
+from dataset_builder.roles.records import Classification, Extraction, Filtering, Review
+from esc_eval.errors import EscEvalError
+from esc_eval.files import read_jsonl, write_jsonl
+from esc_eval.schema import LANGUAGES, Language, RoleCard
+
+Stage = TypeVar("Stage", Extraction, Filtering, Review, Classification)
+FILES: dict[type, str] = {
+    Extraction: "extract.jsonl",
+    Filtering: "filter.jsonl",
+    Review: "review.jsonl",
+    Classification: "classify.jsonl",
+}
+SHEET = "review.csv"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folder of one pipeline."""
+
+    folder: Path
+
+    def read(self, record: type[Stage]) -> dict[str, Stage]:
+        """What a stage decided, by id; empty before it ran."""
+        path = self.folder / FILES[record]
+        return {row.id: row for row in read_jsonl(path, record)} if path.exists() else {}
+
+    def need(self, record: type[Stage], command: str) -> dict[str, Stage]:
+        """What an earlier stage decided.
+
+        Raises:
+            EscEvalError: It has not run.
+        """
+        found = self.read(record)
+        if not found:
+            raise EscEvalError(f"{self.folder}: nothing from `roles {command}` yet; run it first")
+        return found
+
+    def merge(self, record: type[Stage], rows: Iterable[Stage]) -> dict[str, Stage]:
+        """Add or replace a stage's decisions; the file appears whole."""
+        merged = self.read(record) | {row.id: row for row in rows}
+        write_jsonl(self.folder / FILES[record], (merged[id] for id in sorted(merged)))
+        return merged
+
+    def kept(self) -> list[tuple[Extraction, Review, str]]:
+        """Cards that a human kept, with the decision and the text as it stands after it."""
+        cards = self.read(Extraction)
+        return [
+            (cards[id], review, review.text if review.decision == "fix" and review.text else cards[id].text or "")
+            for id, review in sorted(self.read(Review).items())
+            if review.decision != "drop" and id in cards and cards[id].text is not None
+        ]
+
+    def cases(self) -> list[Case]:
+        """Cards that wait for a classifier: kept, and without a leaf from the reviewer."""
+        return [
+            Case(card.id, card.language, text, review.category)
+            for card, review, text in self.kept()
+            if review.problem_type is None
+        ]
+
+    def cards(self) -> list[RoleCard]:
+        """Cards that a human kept, as ``build --cards`` reads them."""
+        proposed = self.read(Classification)
+        made = []
+        for card, review, text in self.kept():
+            leaf = review.problem_type or (proposed[card.id].problem_type if card.id in proposed else None)
+            category = review.category or (decisions.leaf(leaf).tier1 if leaf else None)
+            made.append(
+                RoleCard(
+                    id=card.id,
+                    language=card.language,
+                    text=text,
+                    category=category,
+                    source=card.source,
+                    quality=review.quality,
+                )
+            )
+        return made
+
+    def tiers(self) -> list[Classification]:
+        """Leaves of the kept cards: confirmed by the reviewer, or proposed by the classifier."""
+        proposed = self.read(Classification)
+        rows = []
+        for card, review, _ in self.kept():
+            if review.problem_type:
+                rows.append(Classification(id=card.id, problem_type=review.problem_type, status="confirmed"))
+            elif card.id in proposed and proposed[card.id].problem_type:
+                rows.append(proposed[card.id])
+        return rows
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the pipeline's table, as the paper has it; ``tried`` and ``undecided`` are ours."""
+
+    language: Language
+    tried: int
+    extract: int
+    model_filter: int
+    undecided: int
+    human_filter: int
+    high: int
+    middle: int
+
+
+def table(work: Workspace) -> list[Line]:
+    """How many cards each stage left, for each language."""
+    cards, verdicts, kept = work.read(Extraction), work.read(Filtering), work.kept()
+    lines = []
+    for language in LANGUAGES:
+        own = [card for card in cards.values() if card.language == language]
+        # A card that a later extraction refused may still have a verdict from before.
+        decided = [verdicts[card.id].decision for card in own if card.text is not None and card.id in verdicts]
+        grades = [review.quality for card, review, _ in kept if card.language == language]
+        lines.append(
+            Line(
+                language,
+                len(own),
+                sum(card.text is not None for card in own),
+                decided.count("keep"),
+                decided.count("undecided"),
+                len(grades),
+                grades.count("high"),
+                grades.count("middle"),
+            )
+        )
+    return lines
+
+
+def write_tiers(path: Path, rows: Sequence[Classification]) -> int:
+    """Write leaves as the CSV that ``build --tiers`` reads, without those that have none; returns their number."""
+    import csv
+
+    found = [row for row in rows if row.problem_type]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["card_id", "problem_type", "confidence", "status"])
+        for row in sorted(found, key=lambda row: row.id):
+            confidence = "" if row.confidence is None else f"{row.confidence:.4f}"
+            writer.writerow([row.id, row.problem_type, confidence, row.status])
+    return len(found)
+
+
+def cases_of(cards: Iterable[RoleCard]) -> list[Case]:
+    """Any role cards as cases for the classifier; their tier 1 stays."""
+    return [Case(card.id, card.language, _problem(card), card.category) for card in cards]
+
+
+def _problem(card: RoleCard) -> str:
+    fields = card_text.parse(card.text, card.language)
+    return (fields and fields.problem) or card.text

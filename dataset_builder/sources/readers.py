@@ -1,0 +1,130 @@
+"""Records of JSON, JSON Lines and CSV files with the line each begins on; broken ones come out as such.
+
+Bytes that are not UTF-8 are carried as surrogates, which the schema then refuses, so that one bad byte costs one
+record and not the file.
+"""
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from dataset_builder.sources.common import Malformed, Outcome, Reject, SourceConversation, why
+
+Entry = tuple[int, Any]
+_SPACE = " \t\r\n"
+_CSV_LIMIT = 1 << 24
+
+
+class Broken(str):
+    """Takes the place of a record that could not be read; its text is the reason."""
+
+    __slots__ = ()
+
+
+def read_jsonl(path: Path) -> Iterator[Entry]:
+    """Every non-blank line of a JSON Lines file, read one at a time."""
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                yield number, json.loads(line)
+            except (ValueError, RecursionError) as error:
+                yield number, Broken(f"broken JSON: {getattr(error, 'msg', 'nested too deeply')}")
+
+
+def read_json_list(path: Path) -> Iterator[Entry]:
+    """Every element of a JSON file that holds one list (or one object, which counts as a list of one).
+
+    After an element that is broken the rest of the file cannot be told apart; it comes out as one broken record.
+    """
+    text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
+    decode = json.JSONDecoder().raw_decode
+    at, line = _skip(text, 0), 1
+    line += text.count("\n", 0, at)
+    if text[at : at + 1] != "[":
+        try:
+            yield line, json.loads(text)
+        except (ValueError, RecursionError):
+            yield line, Broken("broken JSON, or no list of records")
+        return
+    at, start = at + 1, at
+    first = True
+    while True:
+        at = _skip(text, at)
+        if text[at : at + 1] == "]":
+            rest = _skip(text, at + 1)
+            if rest != len(text):
+                yield line + text.count("\n", start, rest), Broken("text after the end of the list")
+            return
+        if not first:
+            if text[at : at + 1] != ",":
+                yield line + text.count("\n", start, at), Broken("broken JSON; nothing after this line was read")
+                return
+            at = _skip(text, at + 1)
+        first = False
+        line, start = line + text.count("\n", start, at), at
+        try:
+            record, at = decode(text, at)
+        except (ValueError, RecursionError):
+            yield line, Broken("broken JSON; nothing after this line was read")
+            return
+        yield line, record
+
+
+def _skip(text: str, at: int) -> int:
+    while at < len(text) and text[at] in _SPACE:
+        at += 1
+    return at
+
+
+def read_csv(path: Path, columns: set[str]) -> Iterator[Entry]:
+    """Every row of a CSV file with a header as a dictionary of texts.
+
+    Args:
+        columns: Columns that must be there; without one of them the file comes out as one broken record.
+    """
+    csv.field_size_limit(_CSV_LIMIT)
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        reader = csv.reader(file, strict=True)
+        try:
+            header = next(reader, [])
+        except csv.Error as error:
+            yield 1, Broken(f"broken CSV: {error}")
+            return
+        if missing := sorted(columns - set(header)):
+            yield 1, Broken(f"no column {', '.join(missing)} in the header")
+            return
+        while True:
+            line = reader.line_num + 1
+            try:
+                row = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                yield line, Broken(f"broken CSV: {error}")
+                continue
+            if not row:
+                continue
+            if len(row) != len(header):
+                yield line, Broken(f"{len(row)} fields, the header has {len(header)}")
+                continue
+            yield line, dict(zip(header, row, strict=True))
+
+
+def outcomes(
+    source: str, path: Path, entries: Iterator[Entry], convert: Callable[[Any, str, int], SourceConversation]
+) -> Iterator[Outcome]:
+    """One outcome an entry: what ``convert(record, id, line)`` makes of it, or a reject with the reason."""
+    for position, (line, record) in enumerate(entries):
+        if isinstance(record, Broken):
+            yield Reject(source=source, file=path.name, line=line, reason=str(record))
+            continue
+        try:
+            yield convert(record, f"{source}/{path.name}#{position}", line)
+        except (Malformed, ValidationError) as error:
+            yield Reject(source=source, file=path.name, line=line, reason=why(error))

@@ -1,0 +1,58 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dataset_builder.personal_data import KINDS, Masker, any_found, find
+
+MASKED = [
+    ("Write to jo.b+x@mail.example.co.uk please", "Write to [EMAIL] please"),
+    ("我的邮箱是jo_b@example.com，谢谢", "我的邮箱是[EMAIL]，谢谢"),
+    ("call 415-555-2671 or +44 20 7946 0958", "call [PHONE] or [PHONE]"),
+    ("我的电话13812345678，晚上打", "我的电话[PHONE]，晚上打"),
+    ("see https://example.org/a?b=c now", "see [URL] now"),
+    ("网址www.example.cn很好", "网址[URL]很好"),
+    ("example.com helped", "[URL] helped"),
+    ("ask @some_body or u/another-one", "ask [HANDLE] or [HANDLE]"),
+    ("加我QQ：12345678", "加我QQ：[HANDLE]"),
+    ("电话：１３８１２３４５６７８", "电话：[PHONE]"),
+    ("我微信号是abc_123", "我微信号是[HANDLE]"),
+]
+LEFT = [
+    "I slept 3 hours, woke at 4:30 and paid 1,200.50 for it.",
+    "Between 2015 and 2019 I moved 12 times.",
+    "ok.So I left.And then?",
+    "我25岁，工资8000元，2020年搬家。",
+    "wechat is where we talk",
+    "I am 5'7 and 120 pounds @ best",
+    "The year 2020/2021 was hard...",
+]
+
+
+@pytest.mark.parametrize(("text", "masked"), MASKED)
+def test_personal_data_is_masked_in_both_languages(text, masked):
+    assert Masker().mask(text) == masked
+
+
+@pytest.mark.parametrize("text", LEFT)
+def test_ordinary_words_and_numbers_stay(text):
+    assert find(text) == []
+
+
+def test_what_was_masked_is_counted_by_kind():
+    masker = Masker()
+    for text, _ in MASKED:
+        masker.mask(text)
+    assert dict(masker.counts) == {"email": 2, "phone": 4, "url": 3, "handle": 4}
+    assert masker.mask_optional(None) is None
+
+
+@given(st.text(max_size=60), st.sampled_from([text for text, _ in MASKED]), st.text(max_size=60))
+def test_masking_is_final_and_changes_nothing_else(before, secret, after):
+    masked = Masker().mask(f"{before}\n{secret}\n{after}")
+    assert any_found([masked]) == {}
+    assert set(KINDS) >= {found.kind for found in find(f"{before}\n{secret}\n{after}")}
+
+
+@given(st.text(st.characters(codec="utf-8", categories=["Lo", "Zs", "Po"]), max_size=80))
+def test_text_without_latin_letters_or_digits_is_untouched(text):
+    assert Masker().mask(text) == text or "@" in text
