@@ -9,6 +9,7 @@ with its source, and removes both (about 31 GB while it runs).
 import argparse
 import io
 import json
+import math
 import resource
 import subprocess
 import sys
@@ -30,11 +31,11 @@ FULL = {
     "rms_norm_eps": 1e-5, "rope_theta": 1000000, "rope_scaling": {"type": "dynamic", "factor": 2.0}, "bias": False,
     "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2, "tie_word_embeddings": False, "torch_dtype": "bfloat16",
 }  # fmt: skip
-LAYERS_A_SHARD = 5
+LAYERS_A_SHARD = 3
 
 
 class Noise:
-    """Random bfloat16 tensors of any size from one block of noise, each beginning elsewhere in it."""
+    """Random bfloat16 tensors of any size cut from one block of noise, each beginning elsewhere in it."""
 
     def __init__(self, seed: int = 0, size: int = 1 << 26) -> None:
         self.block = (torch.randn(size, generator=torch.Generator().manual_seed(seed)) * 0.02).to(torch.bfloat16)
@@ -42,10 +43,15 @@ class Noise:
 
     def draw(self, *shape: int) -> torch.Tensor:
         """The next tensor of a shape."""
-        self.place = (self.place + 1_000_003) % len(self.block)
-        count = int(torch.tensor(shape).prod())
-        turned = self.block.roll(-self.place)
-        return turned.repeat(count // len(turned) + 1)[:count].reshape(shape)
+        count = math.prod(shape)
+        out = torch.empty(count, dtype=torch.bfloat16)
+        filled, self.place = 0, (self.place + 1_000_003) % len(self.block)
+        while filled < count:
+            start = self.place if filled == 0 else 0
+            part = self.block[start : start + count - filled]
+            out[filled : filled + len(part)] = part
+            filled += len(part)
+        return out.reshape(shape)
 
 
 def layer(noise: Noise, config: dict[str, Any], number: int) -> dict[str, torch.Tensor]:

@@ -14,6 +14,7 @@ from esc_eval import __version__
 from esc_eval.chat import Options
 from esc_eval.errors import EscEvalError
 from esc_eval.files import load_cards
+from esc_eval.official_wording import load_protocol as official_protocol
 from esc_eval.official_wording import load_wording
 from esc_eval.run import Run
 
@@ -66,6 +67,10 @@ Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 ...; default
 Dtype = Annotated[
     Literal["float32", "bfloat16", "float16"] | None, typer.Option(help="Default: float32 on CPU, else bfloat16.")
 ]
+OfficialRepo = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Use the prompts of your checkout of the official repository.")
+]
+AllowUnknown = Annotated[bool, typer.Option("--allow-unknown", help="Accept prompts of another commit of it.")]
 Out = Annotated[Path, typer.Option(metavar="DIR", help="Run folder; an interrupted run goes on where it stopped.")]
 
 
@@ -153,6 +158,8 @@ def simulate(
     max_new_tokens: Tokens = None,
     seed: Seed = 0,
     protocol: ProtocolName = "esc-eval",
+    official_repo: OfficialRepo = None,
+    allow_unknown: AllowUnknown = False,
     base_url: BaseUrl = None,
     concurrency: Concurrency = 16,
     timeout: Timeout = 120,
@@ -165,7 +172,8 @@ def simulate(
 
     options = Options(base_url, concurrency, timeout, batch_size, device, dtype)
     chosen = load_cards(cards, language, limit)
-    plan = steps.make_plan(chosen, seeker, supporter, protocol, rounds, max_new_tokens, seed, options)
+    played = official_protocol(official_repo, allow_unknown) if official_repo else protocol
+    plan = steps.make_plan(chosen, seeker, supporter, played, rounds, max_new_tokens, seed, options)
     with Run(out) as run:
         steps.run_simulation(plan, run, err)
     typer.echo(out / "dialogues.jsonl")
@@ -204,12 +212,8 @@ def score(
     parser: Annotated[
         str, typer.Option(help="Rule that reads answers: anchored, or official (parity only).")
     ] = "anchored",
-    official_repo: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Use the prompts of your checkout of the official repository.")
-    ] = None,
-    allow_unknown: Annotated[
-        bool, typer.Option("--allow-unknown", help="Accept prompts of another commit of it.")
-    ] = False,
+    official_repo: OfficialRepo = None,
+    allow_unknown: AllowUnknown = False,
     reparse: Annotated[
         bool, typer.Option("--reparse", help="Ask no model: read the run's stored answers again with --parser.")
     ] = False,

@@ -25,7 +25,7 @@ from esc_eval.files import (
 )
 from esc_eval.official_wording import OfficialWording
 from esc_eval.parsers import reparse
-from esc_eval.protocol import load_protocol
+from esc_eval.protocol import Protocol, load_protocol
 from esc_eval.report import as_latex, as_markdown, as_text, summarise
 from esc_eval.report.page import as_page
 from esc_eval.report.summary import Statistic
@@ -44,14 +44,14 @@ def make_plan(
     cards: Sequence[RoleCard],
     seeker: str,
     supporters: Sequence[str],
-    protocol: str,
+    protocol: str | Protocol,
     rounds: int | None,
     max_new_tokens: int | None,
     seed: int,
     options: Options,
 ) -> Plan:
     """A plan from names; rounds and the cap on replies override the protocol's where given."""
-    chosen = load_protocol(protocol)
+    chosen = protocol if isinstance(protocol, Protocol) else load_protocol(protocol)
     if rounds is not None:
         chosen = chosen.model_copy(update={"rounds": rounds})
     if max_new_tokens is not None:

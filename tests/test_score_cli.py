@@ -5,9 +5,9 @@ import json
 import pytest
 
 from esc_eval import cli
-from esc_eval.files import read_ratings
+from esc_eval.files import read_dialogues, read_ratings
 from esc_eval.schema import Dialogue, Rating, Turn
-from tests.test_official_wording import CHINESE, ENGLISH, KEYS, SCORE
+from tests.test_official_wording import CHINESE, ENGLISH, EVALUATE, KEYS, SCORE
 
 
 @pytest.fixture
@@ -92,6 +92,20 @@ def test_the_official_wording_comes_from_the_users_checkout(run, dialogues, scri
     code, _, err = run(*arguments, "--official-repo", tmp_path, "--allow-unknown")
     assert code == 0, err
     assert all(r.rubric.startswith("official/9ad46e7-changed-") for r in read_ratings(tmp_path / "run"))
+
+
+def test_the_official_protocol_comes_from_the_users_checkout(run, script, tmp_path):
+    (tmp_path / "evaluate.py").write_text(EVALUATE, encoding="utf-8")
+    arguments = ["simulate", "--seeker", script(["I am sad."], "s"), "--supporter", script(["Tell me."], "m")]
+    arguments += ["--limit", "2", "--language", "en", "--out", tmp_path / "run", "--official-repo", tmp_path]
+    code, _, err = run(*arguments)
+    assert code == 2
+    assert "sha256" in err
+    code, _, err = run(*arguments, "--allow-unknown")
+    assert code == 0, err
+    for dialogue in read_dialogues(tmp_path / "run"):
+        assert dialogue.protocol.startswith("official/9ad46e7-changed-")
+        assert (dialogue.turns[0].text, dialogue.rounds) == ("Hello!", 5)
 
 
 def test_an_ensemble_is_fitted_shown_and_applied(run, dialogues, tmp_path):
