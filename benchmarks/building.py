@@ -61,7 +61,7 @@ def with_the_standard_library(folder: Path) -> int:
 
 def with_the_builder(folder: Path, out: Path) -> int:
     """Build from the sources alone and count the conversations."""
-    from dataset_builder.build import Inputs, build  # noqa: TID251
+    from dataset_builder.build import Inputs, build
 
     content = build(Inputs(sources=folder), out)
     return int(content["inputs"]["sources"]["smile"]["conversations"])
