@@ -1,0 +1,5 @@
+"""Entry point of ``python -m analysis``."""
+
+from analysis.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""From files to reports: one module for each command of ``python -m analysis``."""

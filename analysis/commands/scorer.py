@@ -1,0 +1,288 @@
+"""``scorer``: the health of a scorer against labels, or of its output alone."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from analysis.health import BINS, STATISTICS, WHY, health_statistic, length_baseline, verdict
+from analysis.health import entropy as level_entropy
+from analysis.measure import Bootstrap, ClusterTables, Measure
+from analysis.report import Report, Table, plural, report_signature, undefined_notes
+from analysis.table import RatingsTable
+from esc_eval.errors import EscEvalError
+from esc_eval.schema import Dialogue
+
+BASELINES = ("majority", "constant", "length_only", "marginal_random")
+
+
+@dataclass(frozen=True)
+class Matched:
+    """Predictions of one scorer and dimension beside labels: one row a prediction x human rating."""
+
+    rows: pd.DataFrame
+    unscored: int
+    predicted: int
+    unpredicted: int
+
+
+def match(predictions: pd.DataFrame, labels: pd.DataFrame) -> Matched:
+    """Join by dialogue and dimension; a dialogue with several human ratings gives several rows."""
+    scored = predictions[predictions["score"].notna()]
+    keep = [c for c in ("dialogue_id", "dimension", "score", "probabilities") if c in scored]
+    rows = scored[keep].merge(labels, on=["dialogue_id", "dimension"], suffixes=("", "_label"))
+    known = set(zip(predictions["dialogue_id"], predictions["dimension"], strict=True))
+    wanted = set(zip(labels["dialogue_id"], labels["dimension"], strict=True))
+    return Matched(rows, len(predictions) - len(scored), len(predictions), len(wanted - known))
+
+
+def dimension_health(
+    matched: Matched, table: RatingsTable, cluster: str, boot: Bootstrap, lengths: Mapping[str, int] | None
+) -> dict[str, Any]:
+    """Figures of one scorer on one dimension, with baselines, verdict and confusion table."""
+    rows, q = matched.rows, len(table.levels)
+    out: dict[str, Any] = {
+        "unscored": matched.unscored,
+        "predictions": matched.predicted,
+        "labels_without_prediction": matched.unpredicted,
+    }
+    if rows.empty:
+        out["undefined"] = "no dialogue has both a prediction and a label"
+        return out
+    label = (rows["score_label"].to_numpy() - table.low).astype(np.intp)
+    predicted = (rows["score"].to_numpy() - table.low).astype(np.intp)
+    code, names = pd.factorize(rows[cluster])
+    dimension, names_of = pd.factorize(rows["dimension"])
+    counts = np.zeros((len(names_of), q))
+    np.add.at(counts, (dimension, label), 1)
+    near = np.abs(table.levels[:, None] - table.levels[None, :]) <= 1
+    majority, soft = counts.argmax(1), (counts @ near).argmax(1)
+    guesses = {"scorer": predicted, "majority": majority[dimension], "constant": soft[dimension]}
+    if lengths is not None:
+        size = rows["dialogue_id"].map(lengths).to_numpy(dtype=float)
+        found = [length_baseline(size[own], label[own], code[own]) for own in _each(dimension)]
+        if all(guess is not None for guess in found):
+            guesses["length_only"] = np.empty(len(rows), dtype=np.intp)
+            for own, guess in zip(_each(dimension), found, strict=True):
+                guesses["length_only"][own] = guess
+    k = len(names)
+    blocks = {name: (_cells(code, k, label * q + guess, q * q), (q, q)) for name, guess in guesses.items()}
+    blocks["labels"] = (_cells(code, k, dimension * q + label, counts.size), counts.shape)
+    if "probabilities" in rows and rows["probabilities"].map(_is_distribution).all():
+        blocks |= _probability_blocks(rows, label, code, k, table)
+    tables = ClusterTables.build(blocks)
+    one, many = tables.draw(health_statistic(table.levels), boot)
+
+    def measure(name: str) -> Measure:
+        why = WHY.get(name.rpartition(".")[2], "nothing to compare")
+        return boot.measure(float(one[name]), many[name], len(rows), k, why)
+
+    figures = {k: measure(f"scorer.{k}") for k in STATISTICS}
+    extra = ["modal_share", "entropy", *(["calibration_error", "uncertainty"] if "bins" in blocks else [])]
+    out |= {
+        **figures,
+        **{k: measure(k) for k in extra},
+        "gain_over_majority": measure("gain"),
+        "kappa_gain": measure("kappa_gain"),
+    }
+    out["baselines"] = {b: {k: measure(f"{b}.{k}") for k in STATISTICS} for b in BASELINES if f"{b}.accuracy" in one}
+    if len(names_of) == 1:
+        out["majority_level"], out["constant_level"] = int(table.levels[majority[0]]), int(table.levels[soft[0]])
+    out["confusion"] = tables.totals()["scorer"].astype(int).tolist()
+    out["accuracy_unscored_wrong"] = float(figures["accuracy"].value or 0) * (1 - matched.unscored / matched.predicted)
+    constant = all(len(np.unique(predicted[own])) == 1 for own in _each(dimension))
+    out["verdict"] = verdict(out["kappa_gain"], out["gain_over_majority"], constant)
+    return out
+
+
+def _each(codes: np.ndarray) -> list[np.ndarray]:
+    return [np.flatnonzero(codes == c) for c in np.unique(codes)]
+
+
+def _is_distribution(value: object) -> bool:
+    return isinstance(value, list | tuple | np.ndarray) and len(value) > 0
+
+
+def _cells(code: np.ndarray, clusters: int, columns: np.ndarray, width: int) -> sparse.csr_array:
+    return sparse.coo_array((np.ones(len(code)), (code, columns)), shape=(clusters, width)).tocsr()
+
+
+def _probability_blocks(
+    rows: pd.DataFrame, label: np.ndarray, code: np.ndarray, clusters: int, table: RatingsTable
+) -> dict[str, tuple[sparse.csr_array, tuple[int, ...]]]:
+    p = np.array(rows["probabilities"].tolist(), dtype=float)
+    if p.shape[1] != len(table.levels):
+        raise EscEvalError(
+            f"probabilities have {p.shape[1]} levels, the scale {table.low}..{table.high} has {len(table.levels)}"
+        )
+    best, confidence = p.argmax(1), p.max(1)
+    place = np.minimum((confidence * BINS).astype(int), BINS - 1) * 3
+    values = np.concatenate([np.ones(len(p)), confidence, (best == label) * 1.0])
+    columns = np.concatenate([place, place + 1, place + 2])
+    bins = sparse.coo_array((values, (np.tile(code, 3), columns)), shape=(clusters, 3 * BINS)).tocsr()
+    uncertainty = np.bincount(code, weights=level_entropy(p), minlength=clusters)[:, None]
+    return {"bins": (bins, (BINS, 3)), "uncertainty": (sparse.csr_array(uncertainty), ())}
+
+
+def output_health(predictions: pd.DataFrame, table: RatingsTable) -> dict[str, Any]:
+    """What can be said of a scorer's output without labels."""
+    scores = predictions["score"].dropna()
+    counts = np.array([(scores == level).sum() for level in table.levels], dtype=float)
+    out: dict[str, Any] = {
+        "predictions": len(predictions),
+        "unscored": int(predictions["score"].isna().sum()),
+        "levels": counts.astype(int).tolist(),
+    }
+    if len(scores):
+        share = float(counts.max() / counts.sum())
+        out |= {
+            "modal_share": share,
+            "entropy": float(level_entropy(counts)),
+            "modal_level": int(table.levels[int(counts.argmax())]),
+        }
+        out["verdict"] = (
+            "is a constant here: it gives one level to everything"
+            if share == 1.0
+            else "cannot be judged without labels"
+        )
+    else:
+        out["undefined"] = "nothing was scored"
+    return out
+
+
+def scorer_report(
+    predictions: RatingsTable,
+    labels: RatingsTable | None,
+    boot: Bootstrap,
+    *,
+    cluster: str | None = None,
+    dialogues: Sequence[Dialogue] = (),
+) -> Report:
+    """Health of every scorer (rater) in a table of predictions, by dimension and pooled.
+
+    Args:
+        predictions: Ratings by models; missing scores are counted as unscored.
+        labels: Ratings by people; None = describe the output only.
+        boot: Draws.
+        cluster: Column of the labels to cluster by; default card, else dialogue.
+        dialogues: The dialogues, for the length-only baseline.
+    """
+    scorers: dict[str, dict[str, Any]] = {}
+    predictions = predictions.of_kind("model")
+    labels = None if labels is None else labels.final()
+    notes: list[str] = []
+    lengths = {d.id: sum(len(t.text) for t in d.turns if t.role == "supporter") for d in dialogues} or None
+    column = None
+    if labels is not None:
+        human = labels.scored()
+        column = labels.clusters(cluster)
+        human = human[list(dict.fromkeys(["dialogue_id", "dimension", "rater", "score", column]))]
+        if lengths is not None and (gone := set(human["dialogue_id"]) - set(lengths)):
+            raise EscEvalError(f"{len(gone)} labelled dialogues are not among the dialogues, e.g. {sorted(gone)[0]}")
+        if lengths is None:
+            notes.append("Length-only baseline: not computed, it needs the dialogues (--dialogues).")
+    for scorer in predictions.raters:
+        own = predictions.frame[predictions.frame["rater"] == scorer]
+        dims = [d for d in predictions.dimensions if d in set(own["dimension"])]
+        parts = {d: own[own["dimension"] == d] for d in dims} | ({"pooled": own} if len(dims) > 1 else {})
+        if labels is None:
+            scorers[scorer] = {d: output_health(rows, predictions) for d, rows in parts.items()}
+        else:
+            scorers[scorer] = {
+                d: dimension_health(
+                    match(rows, human if d == "pooled" else human[human["dimension"] == d]),
+                    labels,
+                    column or "dialogue_id",
+                    boot,
+                    lengths,
+                )
+                for d, rows in parts.items()
+            }
+    for scorer, by in scorers.items():
+        notes += [f"{scorer}, {d}: {h.get('verdict') or h['undefined']}." for d, h in by.items()]
+        notes += undefined_notes(
+            {f"{scorer}, {d}": {k: m for k, m in h.items() if isinstance(m, Measure)} for d, h in by.items()}
+        )
+    if labels is not None:
+        notes.append(
+            f"Each pair of a prediction and a human rating counts once; intervals draw whole {plural(column)}. "
+            "ACC is over scored dialogues. Majority and constant know the labels' distribution."
+        )
+    data = {"scorers": scorers, "scale": [predictions.low, predictions.high]}
+    sign = report_signature(
+        "scorer",
+        predictions.sha256,
+        boot if labels else None,
+        cluster=column,
+        labels=labels.sha256[:16] if labels else None,
+        scale=f"{predictions.low}-{predictions.high}",
+    )
+    return Report("scorer", data, _tables(scorers, labels is not None), notes, sign)
+
+
+def _tables(scorers: dict[str, dict[str, Any]], labelled: bool) -> list[Table]:
+    tables = []
+    for scorer, by in scorers.items():
+        if not labelled:
+            rows = [
+                [d, h["predictions"], h["unscored"], h.get("modal_level"), h.get("modal_share"), h.get("entropy")]
+                for d, h in by.items()
+            ]
+            tables.append(
+                Table(
+                    f"Output of {scorer}",
+                    ["dimension", "n", "unscored", "modal level", "its share", "entropy (bits)"],
+                    rows,
+                )
+            )
+            continue
+        rows = []
+        for d, h in by.items():
+            if "baselines" not in h:
+                continue
+            rows.append([d, scorer, h["accuracy"].n, *(h[k] for k in STATISTICS)])
+            for name, figures in h["baselines"].items():
+                level = f" ({h[f'{name}_level']})" if f"{name}_level" in h else ""
+                rows.append(["", name.replace("_", " ") + level, h["accuracy"].n, *(figures[k] for k in STATISTICS)])
+        tables.append(
+            Table(
+                f"Scorer {scorer} and baselines",
+                ["dimension", "scorer", "n", *STATISTICS.values()],
+                rows,
+                2,
+                "majority: the most frequent label always; constant: the level with the best ACC_soft",
+            )
+        )
+        rows = [
+            [
+                d,
+                h["predictions"],
+                h["unscored"],
+                h["labels_without_prediction"],
+                h.get("modal_share"),
+                h.get("entropy"),
+                h.get("calibration_error"),
+                h.get("uncertainty"),
+            ]
+            for d, h in by.items()
+        ]
+        tables.append(
+            Table(
+                f"Output of {scorer}",
+                [
+                    "dimension",
+                    "predictions",
+                    "unscored",
+                    "labels without prediction",
+                    "share of modal level",
+                    "entropy (bits)",
+                    "calibration error",
+                    "mean uncertainty (bits)",
+                ],
+                rows,
+            )
+        )
+    return tables

@@ -1,0 +1,64 @@
+"""The paper's figures as data: ``expected/*.json``."""
+
+import json
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+EXPECTED = Path(__file__).parent / "expected"
+
+
+@dataclass(frozen=True)
+class LeaderboardRow:
+    """A row of the published leaderboard; figures as printed."""
+
+    language: str
+    group: str
+    model: str
+    scores: dict[str, Decimal]
+    average: Decimal
+
+
+@dataclass(frozen=True)
+class ScorerRow:
+    """A row of the published table of scorers: percentages of the first and second printed column."""
+
+    dimension: str
+    scorer: str
+    acc: tuple[Decimal, Decimal]
+    acc_soft: tuple[Decimal, Decimal]
+
+
+@cache
+def expected(name: str) -> Any:
+    """The content of ``expected/NAME.json``."""
+    return json.loads((EXPECTED / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def leaderboard() -> list[LeaderboardRow]:
+    """Human scores x 25 of each model, in printed order."""
+    return [
+        LeaderboardRow(
+            r["language"],
+            r["group"],
+            r["model"],
+            {d: Decimal(s) for d, s in r["scores"].items()},
+            Decimal(r["average"]),
+        )
+        for r in expected("leaderboard")["rows"]
+    ]
+
+
+def scorers() -> list[ScorerRow]:
+    """ACC and ACC_soft of each scorer, the row "average" included."""
+    return [
+        ScorerRow(
+            r["dimension"],
+            r["scorer"],
+            (Decimal(r["acc"][0]), Decimal(r["acc"][1])),
+            (Decimal(r["acc_soft"][0]), Decimal(r["acc_soft"][1])),
+        )
+        for r in expected("scorer")["rows"]
+    ]
