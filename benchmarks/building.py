@@ -76,7 +76,7 @@ def measured(step: str, folder: Path, out: Path) -> dict[str, Any]:
 
 
 def _step(step: str, folder: Path, out: Path) -> None:
-    import dataset_builder.build  # noqa: F401, TID251 - imports are not part of the time
+    import dataset_builder.build  # noqa: F401 - imports are not part of the time
 
     begin, cpu = time.perf_counter(), time.process_time()
     count = with_the_standard_library(folder) if step == "stdlib" else with_the_builder(folder, out)
