@@ -175,7 +175,7 @@ def test_choices_are_the_probabilities_of_a_full_pass(toy):
 
 
 def test_an_answer_of_several_tokens_is_refused(toy):
-    with pytest.raises(EscEvalError, match="not one token"):
+    with pytest.raises(EscEvalError, match="is one token of its own"):
         list(toy.choose([[say("s", "x")]], "Score: ", ["zebra"]))
 
 

@@ -91,7 +91,7 @@ def test_scoring_goes_on_where_it_stopped(script, tmp_path):
         rate(Scoring(judge, load_rubric()), dialogues, tmp_path / "r")
     judge.left, judge.asked = 100, 0
     assert len(rate(Scoring(judge, load_rubric()), dialogues, tmp_path / "r")) == 21
-    assert judge.asked == 14
+    assert judge.asked == 21 - 10
 
 
 def test_a_second_scorer_joins_the_first_and_another_identity_is_refused(script, tmp_path):
