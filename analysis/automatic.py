@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis.metrics.segment import SEGMENTATION
 from esc_eval.errors import BadRecord, EscEvalError
+from esc_eval.files import read_text
 from esc_eval.schema import Dialogue
 
 METRICS = Path(__file__).parent / "metrics"
@@ -34,10 +35,8 @@ def read_references(path: Path) -> dict[str, str]:
     Raises:
         EscEvalError: Not such a file.
     """
-    if not path.exists():
-        raise EscEvalError(f"{path}: no such file")
     out = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(read_text(path).split("\n"), 1):
         if not line.strip():
             continue
         try:

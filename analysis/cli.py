@@ -3,7 +3,7 @@
 import typer
 from rich.console import Console
 
-from analysis import cli_ratings, cli_studies
+from analysis import cli_probes, cli_ratings, cli_studies
 from esc_eval.errors import EscEvalError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ COMMANDS = {
     "agreement": cli_ratings.agreement_command,
     "correlation": cli_ratings.correlation_command,
     "scorer": cli_ratings.scorer_command,
+    "probes": cli_probes.probes_command,
     "leaderboard": cli_ratings.leaderboard_command,
     "generalisation": cli_studies.generalisation_command,
     "realism": cli_studies.realism_command,

@@ -23,7 +23,7 @@ from analysis.options import (
     show,
 )
 from esc_eval.errors import EscEvalError
-from esc_eval.files import read_cards
+from esc_eval.files import read_cards, read_text
 from esc_eval.rubric import load_rubric
 from esc_eval.schema import LANGUAGES, Language
 
@@ -68,9 +68,7 @@ def generalisation_command(
         if key in guesses:
             raise EscEvalError(f"--predictions {item}: predictions for {key or 'all schemes'} are given twice")
         guesses[key] = load([path], scale, None)
-    if trained_on and not trained_on.exists():
-        raise EscEvalError(f"{trained_on}: no such file")
-    seen = frozenset(trained_on.read_text(encoding="utf-8").split()) if trained_on else frozenset()
+    seen = frozenset(read_text(trained_on).split()) if trained_on else frozenset()
     manifests = [read_manifest(path) for path in manifest]
     schemes = {m.scheme for m in manifests} | {ANY}
     if unknown := set(guesses) - schemes:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from analysis.table import RatingsTable
 from esc_eval.errors import EscEvalError
+from esc_eval.files import read_text
 from esc_eval.schema import digest
 
 PARTS = ("train", "validation", "test")
@@ -46,12 +47,10 @@ def read_manifest(path: Path) -> Manifest:
         EscEvalError: Not a manifest, an id in two parts, or a hash that does not fit the ids.
     """
     try:
-        content: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content: Mapping[str, Any] = json.loads(read_text(path))
         scheme, seed, stated = content["scheme"], content["seed"], content["sha256"]
         ids = {part: frozenset(content["splits"][part]) for part in PARTS}
-    except FileNotFoundError as error:
-        raise EscEvalError(f"{path}: no such file") from error
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise EscEvalError(
             f"{path}: not a split manifest (scheme, seed, sha256, splits with train, validation, test): {error!r}"
         ) from error

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from esc_eval.errors import BadRecord, EscEvalError
-from esc_eval.files import read_dialogues
+from esc_eval.files import read_dialogues, read_text
 from esc_eval.schema import Dialogue, Language, Role, Turn
 
 SPEAKERS: dict[str, Role] = {
@@ -40,17 +40,23 @@ def _turns(entries: Any, path: Path, where: str) -> tuple[Turn, ...]:
     return tuple(turns)
 
 
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise BadRecord(path, f"line {error.lineno}", f"not JSON: {error.msg}") from error
+
+
 def _records(path: Path) -> Iterator[tuple[str, Any]]:
-    text = path.read_text(encoding="utf-8")
     if path.suffix in (".txt", ".jsonl"):
-        for number, line in enumerate(text.splitlines(), 1):
+        for number, line in enumerate(read_text(path).split("\n"), 1):
             if line.strip():
                 try:
                     yield f"line {number}", json.loads(line)
                 except json.JSONDecodeError as error:
                     raise BadRecord(path, f"line {number}", f"not JSON: {error}") from error
         return
-    for number, record in enumerate(json.loads(text)):
+    for number, record in enumerate(_json(path)):
         yield f"record {number}", record
 
 
@@ -72,10 +78,7 @@ def read_conversations(path: Path, language: Language) -> list[Dialogue]:
         if not files:
             raise EscEvalError(f"{path}: no conversations (*.json) in this folder")
         return [
-            Dialogue(
-                id=f.stem, language=language, turns=_turns(json.loads(f.read_text("utf-8")), f, "file"), seeker="human"
-            )
-            for f in files
+            Dialogue(id=f.stem, language=language, turns=_turns(_json(f), f, "file"), seeker="human") for f in files
         ]
     if path.is_file():
         with path.open(encoding="utf-8") as handle:

@@ -12,7 +12,7 @@ import pandas as pd
 from analysis.counts import Ratings
 from analysis.parquet import read_parquet
 from esc_eval.errors import BadRecord, EscEvalError
-from esc_eval.files import read_dialogues, read_ratings
+from esc_eval.files import read_dialogues, read_ratings, read_text
 
 KEY = ("dialogue_id", "rater", "dimension")
 ALIASES = {"card_id": "card", "supporter": "model"}
@@ -141,7 +141,7 @@ def raw_rows(path: Path) -> pd.DataFrame:
         return frame.assign(_where=[f"row {i}" for i in range(len(frame))])
     if path.suffix == ".jsonl":
         records = []
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        for number, line in enumerate(read_text(path).split("\n"), 1):
             if not line.strip():
                 continue
             try:

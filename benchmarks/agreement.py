@@ -6,7 +6,6 @@ The table has the size of the paper's: 8,522 dialogues x 7 dimensions x 3 raters
 whole cards. The loop resamples the same cards by the same weights and calls ``krippendorff.alpha`` (ordinal); a few of
 its draws are timed, and checked to give the same alphas as ours.
 """
-# ruff: noqa: TID251
 
 import argparse
 import json

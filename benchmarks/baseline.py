@@ -64,7 +64,10 @@ class Batching:
         self.name, self.identity = "transformers-batching", {"kind": "transformers-batching"}
 
     def reply(
-        self, conversations: Sequence[Conversation], settings: Generation, seeds: Sequence[int]  # noqa: ARG002
+        self,
+        conversations: Sequence[Conversation],
+        settings: Generation,
+        seeds: Sequence[int],  # noqa: ARG002
     ) -> Iterator[tuple[int, Reply]]:
         """Greedy replies of exactly ``max_new_tokens``."""
         prompts = [self.engine.encode(conversation) for conversation in conversations]

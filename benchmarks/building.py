@@ -61,7 +61,7 @@ def with_the_standard_library(folder: Path) -> int:
 
 def with_the_builder(folder: Path, out: Path) -> int:
     """Build from the sources alone and count the conversations."""
-    from dataset_builder.build import Inputs, build  # noqa: TID251
+    from dataset_builder.build import Inputs, build
 
     content = build(Inputs(sources=folder), out)
     return int(content["inputs"]["sources"]["smile"]["conversations"])
@@ -76,7 +76,7 @@ def measured(step: str, folder: Path, out: Path) -> dict[str, Any]:
 
 
 def _step(step: str, folder: Path, out: Path) -> None:
-    import dataset_builder.build  # noqa: F401, TID251 - imports are not part of the time
+    import dataset_builder.build  # noqa: F401 - imports are not part of the time
 
     begin, cpu = time.perf_counter(), time.process_time()
     count = with_the_standard_library(folder) if step == "stdlib" else with_the_builder(folder, out)

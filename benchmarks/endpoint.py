@@ -1,7 +1,7 @@
 """Whether the client of endpoints is the bottleneck, and whether it survives faults; against a server on loopback.
 
-    python -m benchmarks.endpoint --json FILE
-    python -m benchmarks.endpoint --part memory --cards 10000
+python -m benchmarks.endpoint --json FILE
+python -m benchmarks.endpoint --part memory --cards 10000
 """
 
 import argparse

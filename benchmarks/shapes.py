@@ -37,9 +37,16 @@ def build(shape: str, folder: Path, device: torch.device, dtype: str) -> Weights
     fast.chat_template = TEMPLATE
     fast.save_pretrained(folder)
     config = Qwen2Config(
-        vocab_size=vocabulary, hidden_size=hidden, intermediate_size=inner, num_hidden_layers=layers,
-        num_attention_heads=heads, num_key_value_heads=shared, tie_word_embeddings=tied,
-        max_position_embeddings=32768, eos_token_id=1, pad_token_id=1,
+        vocab_size=vocabulary,
+        hidden_size=hidden,
+        intermediate_size=inner,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        num_key_value_heads=shared,
+        tie_word_embeddings=tied,
+        max_position_embeddings=32768,
+        eos_token_id=1,
+        pad_token_id=1,
     )
     torch.manual_seed(0)
     with torch.device(device):

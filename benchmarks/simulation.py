@@ -196,16 +196,20 @@ def summarise(results: dict[str, list[Result]]) -> dict[str, Any]:
 
 def show(rows: dict[str, Any]) -> None:
     """Print the comparison as a table."""
-    print(f"{'backend':22}{'tok/s':>9}{'dial/min':>10}{'ratio':>8}{'range':>14}{'prompt tok/dial':>17}"
-          f"{'peak MiB':>10}{'equal':>8}{'of limit':>10}")
+    print(
+        f"{'backend':22}{'tok/s':>9}{'dial/min':>10}{'ratio':>8}{'range':>14}{'prompt tok/dial':>17}"
+        f"{'peak MiB':>10}{'equal':>8}{'of limit':>10}"
+    )
     for name, row in rows.items():
         low, high = row["ratio_range"]
         prompt = "" if row["prompt_tokens_per_dialogue"] is None else f"{row['prompt_tokens_per_dialogue']:.0f}"
         memory = "" if row["peak_memory_mib"] is None else f"{row['peak_memory_mib']:.0f}"
         share = "" if row["share_of_limit"] is None else f"{row['share_of_limit']:.0%}"
-        print(f"{name:22}{row['tokens_per_second']:9.1f}{row['dialogues_per_minute']:10.2f}{row['ratio']:8.2f}"
-              f"{f'{low:.2f}-{high:.2f}':>14}{prompt:>17}{memory:>10}"
-              f"{row['texts_equal']:>4}/{row['texts_compared']:<3}{share:>10}")
+        print(
+            f"{name:22}{row['tokens_per_second']:9.1f}{row['dialogues_per_minute']:10.2f}{row['ratio']:8.2f}"
+            f"{f'{low:.2f}-{high:.2f}':>14}{prompt:>17}{memory:>10}"
+            f"{row['texts_equal']:>4}/{row['texts_compared']:<3}{share:>10}"
+        )
 
 
 def arguments() -> argparse.Namespace:
@@ -266,8 +270,9 @@ def main() -> None:
     if options.json:
         options.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     if bench.bandwidth and best:
-        print(f"share of the memory-bandwidth limit ({bench.bandwidth / 1e12:.2f} TB/s): "
-              f"{best['share_of_bandwidth']:.0%}")
+        print(
+            f"share of the memory-bandwidth limit ({bench.bandwidth / 1e12:.2f} TB/s): {best['share_of_bandwidth']:.0%}"
+        )
 
 
 def _warm_up(bench: Bench) -> None:

@@ -20,15 +20,17 @@ FEWEST = 4
 
 SIZES: dict[Language, int] = {"en": 4, "zh": 5}
 _WORDS = re.compile(r"[a-z0-9']+")
-_HAN = re.compile(r"[\u4e00-\u9fff0-9a-z]")
+_NOT_HAN = re.compile(r"[^\u4e00-\u9fff0-9a-z]+")
 
 
 def shingles(text: str, language: Language) -> frozenset[str]:
     """The overlapping pieces of a text: four words of English, five characters of Chinese, without punctuation."""
-    folded = unicodedata.normalize("NFKC", text).lower()
-    tokens = (_WORDS if language == "en" else _HAN).findall(folded)
-    size = SIZES[language]
-    return frozenset(" ".join(tokens[i : i + size]) for i in range(len(tokens) - size + 1))
+    folded, size = unicodedata.normalize("NFKC", text).lower(), SIZES[language]
+    if language == "zh":
+        plain = _NOT_HAN.sub("", folded)
+        return frozenset(plain[i : i + size] for i in range(len(plain) - size + 1))
+    words = _WORDS.findall(folded)
+    return frozenset(" ".join(words[i : i + size]) for i in range(len(words) - size + 1))
 
 
 def near_duplicates(texts: Iterable[tuple[str, str, Language]], threshold: float = NEAR) -> dict[str, list[str]]:

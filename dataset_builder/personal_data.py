@@ -20,6 +20,8 @@ REGIONS = ("US", "CN")
 
 _FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 """Full-width forms of ASCII characters, one for one, so that places in the text stay the same."""
+_LATIN = re.compile("[0-9A-Za-z０-９Ａ-Ｚａ-ｚ]")
+"""Every finding has one of these; most Chinese utterances have none."""
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 _MAYBE_LINK = re.compile(r"@|://|www\.|\.(?:com|org|net|cn|edu|gov|io|uk)\b", re.IGNORECASE)
 _SURE_LINK = re.compile(r"www\.|\S+\.(?:com|org|net|cn|edu|gov|io|uk)(?:[/?#:]|$)", re.IGNORECASE)
@@ -74,6 +76,8 @@ def _linkify() -> LinkifyIt:
 
 
 def _candidates(text: str) -> Iterator[Finding]:
+    if not _LATIN.search(text):
+        return
     text = text.translate(_FULL_WIDTH)
     plain = _NOT_ASCII.sub("\n", text)
     if _MAYBE_LINK.search(plain):

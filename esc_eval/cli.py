@@ -1,4 +1,4 @@
-"""``esc-eval``: evaluate, simulate, score, report, export, doctor, cite. Results on stdout, talk on stderr."""
+"""``esc-eval``: evaluate, simulate, score, calibrate, ensemble, report, export, doctor, cite; results on stdout."""
 
 import errno
 import json
@@ -14,6 +14,8 @@ from esc_eval import __version__
 from esc_eval.chat import Options
 from esc_eval.errors import EscEvalError
 from esc_eval.files import load_cards
+from esc_eval.official_wording import load_protocol as official_protocol
+from esc_eval.official_wording import load_wording
 from esc_eval.run import Run
 
 err = Console(stderr=True, highlight=False)
@@ -27,6 +29,7 @@ app = typer.Typer(
 )
 
 MODEL = "embedded, hf:REPO_OR_DIR[@revision], openai:MODEL[@URL] or scripted:FILE; NAME=MODEL gives it a label"
+RATERS = "esc-rank[:ADAPTERS[@BASE]] is the released ESC-RANK"
 Supporters = Annotated[
     list[str], typer.Option("--supporter", metavar="MODEL", help=f"A model under test; repeatable. {MODEL}.")
 ]
@@ -81,6 +84,10 @@ Dtype = Annotated[
     Literal["float32", "bfloat16", "float16", "int8"] | None,
     typer.Option(help="Default: float32 on CPU, else bfloat16. int8 is faster on a CPU and changes the text."),
 ]
+OfficialRepo = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Use the prompts of your checkout of the official repository.")
+]
+AllowUnknown = Annotated[bool, typer.Option("--allow-unknown", help="Accept prompts of another commit of it.")]
 Out = Annotated[Path, typer.Option(metavar="DIR", help="Run folder; an interrupted run goes on where it stopped.")]
 
 
@@ -157,9 +164,7 @@ def evaluate(
         typer.echo(steps.dry_run(chosen, steps.make_protocol(protocol, rounds, max_new_tokens), lineup), nl=False)
         return
     specs = lineup.specs(bool(base_url))
-    plan = steps.make_plan(
-        chosen, seeker, specs, protocol, rounds, max_new_tokens, seed, options, lineup.speaks
-    )
+    plan = steps.make_plan(chosen, seeker, specs, protocol, rounds, max_new_tokens, seed, options, lineup.speaks)
     scoring = steps.make_scoring(scorer, rubric, by, options)
     with Run(out) as run:
         steps.run_simulation(plan, run, err, lineup.prices, max_cost)
@@ -181,6 +186,8 @@ def simulate(
     max_new_tokens: Tokens = None,
     seed: Seed = 0,
     protocol: ProtocolName = "esc-eval",
+    official_repo: OfficialRepo = None,
+    allow_unknown: AllowUnknown = False,
     base_url: BaseUrl = [],  # noqa: B006
     concurrency: Concurrency = 16,
     timeout: Timeout = 120,
@@ -198,13 +205,12 @@ def simulate(
     options = Options(tuple(base_url), concurrency, timeout, batch_size, device, dtype)
     chosen = load_cards(cards, language, limit)
     lineup = make_lineup(seeker, supporter, roster, price)
+    played = official_protocol(official_repo, allow_unknown) if official_repo else protocol
     if dry_run:
-        typer.echo(steps.dry_run(chosen, steps.make_protocol(protocol, rounds, max_new_tokens), lineup), nl=False)
+        typer.echo(steps.dry_run(chosen, steps.make_protocol(played, rounds, max_new_tokens), lineup), nl=False)
         return
     specs = lineup.specs(bool(base_url))
-    plan = steps.make_plan(
-        chosen, seeker, specs, protocol, rounds, max_new_tokens, seed, options, lineup.speaks
-    )
+    plan = steps.make_plan(chosen, seeker, specs, played, rounds, max_new_tokens, seed, options, lineup.speaks)
     with Run(out) as run:
         steps.run_simulation(plan, run, err, lineup.prices, max_cost)
     typer.echo(out / "dialogues.jsonl")
@@ -231,7 +237,9 @@ LinkCards = Annotated[
 )
 def score(
     dialogues: DialogueFiles,
-    scorer: Scorer = "embedded",
+    scorer: Annotated[
+        list[str], typer.Option(metavar="MODEL", help=f"Who rates; repeatable: several judges at once. {RATERS}.")
+    ] = ["embedded"],  # noqa: B006
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where ratings go; default: the run folder, or scores/NAME.")
     ] = None,
@@ -241,6 +249,14 @@ def score(
     parser: Annotated[
         str, typer.Option(help="Rule that reads answers: anchored, or official (parity only).")
     ] = "anchored",
+    official_repo: OfficialRepo = None,
+    allow_unknown: AllowUnknown = False,
+    reparse: Annotated[
+        bool, typer.Option("--reparse", help="Ask no model: read the run's stored answers again with --parser.")
+    ] = False,
+    calibration: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Temperatures from `esc-eval calibrate`.")
+    ] = None,
     statistic: Statistic = "level",
     base_url: BaseUrl = [],  # noqa: B006
     concurrency: Concurrency = 16,
@@ -255,10 +271,65 @@ def score(
     options = Options(tuple(base_url), concurrency, timeout, batch_size, device, dtype)
     first = dialogues[0]
     folder = out or (first if first.is_dir() else Path("scores") / first.stem)
-    scoring = steps.make_scoring(scorer, rubric, by, options, parser)
+    if reparse:
+        typer.echo(steps.run_reparse(folder, rubric, parser, err))
+        return
+    wording = load_wording(official_repo, allow_unknown) if official_repo else None
     with Run(folder) as run:
-        steps.run_scoring(dialogues, cards, scoring, run, err)
+        for each in scorer:
+            scoring = steps.make_scoring(each, rubric, by, options, parser, wording, calibration)
+            steps.run_scoring(dialogues, cards, scoring, run, err)
     typer.echo(steps.write_report(folder, rubric, statistic, "text"), nl=False)
+    if len(scorer) > 1:
+        err.print(f"Their agreement: python -m analysis agreement {folder}; one rating of them all: esc-eval ensemble")
+
+
+RatingFiles = Annotated[
+    list[Path], typer.Option("--ratings", metavar="DIR|FILE", help="A run folder or rating file; repeatable.")
+]
+LabelFiles = Annotated[
+    list[Path], typer.Option("--labels", metavar="FILE", help="Human ratings of the same dialogues; repeatable.")
+]
+FitFile = Annotated[Path, typer.Option("--out", metavar="FILE", help="Where the fit goes, as JSON.")]
+
+
+@app.command(
+    epilog="Example: [bold]esc-eval calibrate --ratings runs/a --labels people.jsonl --out temperature.json[/]"
+)
+def calibrate(
+    ratings: RatingFiles, labels: LabelFiles, out: FitFile, rubric: RubricName = "esc-eval", seed: Seed = 0
+) -> None:
+    """Fit a temperature a dimension to level probabilities; prints what it changes, for score --calibration."""
+    from esc_eval import steps
+
+    typer.echo(steps.run_calibration(ratings, labels, out, rubric, seed), nl=False)
+
+
+@app.command(epilog="Example: [bold]esc-eval ensemble --ratings runs/a --labels people.jsonl --out weights.json[/]")
+def ensemble(
+    ratings: RatingFiles,
+    labels: Annotated[
+        list[Path] | None, typer.Option("--labels", metavar="FILE", help="Human ratings to fit weights to.")
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Apply these weights and print one rating a line, as JSON.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Where the fit goes, as JSON.")] = None,
+    dialogues: Annotated[
+        list[Path] | None, typer.Option("--dialogues", metavar="DIR|FILE", help="Give the card of each dialogue.")
+    ] = None,
+    rubric: RubricName = "esc-eval",
+    seed: Seed = 0,
+) -> None:
+    """Weigh several judges by human labels, or apply such weights."""
+    from esc_eval import steps
+
+    if (weights is None) == (labels is None or out is None):
+        raise EscEvalError("give --labels and --out to fit weights, or --weights to apply them")
+    if weights is not None:
+        typer.echo(steps.apply_ensemble(ratings, weights), nl=False)
+    elif labels and out:
+        typer.echo(steps.run_ensemble(ratings, labels, out, dialogues or [], rubric, seed), nl=False)
 
 
 @app.command(epilog="Example: [bold]esc-eval report runs/first --format latex > table.tex[/]")

@@ -9,6 +9,11 @@ import unicodedata
 from collections.abc import Callable, Sequence
 
 from esc_eval.errors import EscEvalError
+from esc_eval.official import spoken
+from esc_eval.schema import Rating
+
+NO_LEVEL = "the answer names no single level"
+TOO_LONG = "longer than the scorer can read"
 
 Parser = Callable[[str, Sequence[int]], int | None]
 
@@ -62,3 +67,28 @@ def get_parser(name: str) -> Parser:
     if name not in PARSERS:
         raise EscEvalError(f"no parser called {name!r}. There is: {', '.join(PARSERS)}.")
     return PARSERS[name]
+
+
+def reparse(ratings: Sequence[Rating], levels: Sequence[int], parser: str) -> tuple[list[Rating], int]:
+    """Ratings with their raw answers read by another rule; the answers stay as they are.
+
+    Ratings that were not read from text (level probabilities, an official score file) are returned unchanged.
+
+    Args:
+        ratings: Of any scorer.
+        levels: Of the rubric.
+        parser: Name of the rule.
+
+    Returns:
+        The ratings, and how many of them had an answer to read.
+    """
+    parse, read, count = get_parser(parser), [], 0
+    for rating in ratings:
+        if rating.raw is None or rating.parser not in PARSERS or rating.problem == TOO_LONG:
+            read.append(rating)
+            continue
+        count += 1
+        level = parse(spoken(rating.raw), levels)
+        problem = NO_LEVEL if level is None else None
+        read.append(rating.model_copy(update={"score": level, "problem": problem, "parser": parser}))
+    return read, count

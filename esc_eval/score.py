@@ -4,23 +4,28 @@ Where the scorer's logits can be had, one forward pass gives the probability of 
 had, a parser reads it. An answer that names no level is "unscored", never a number.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from esc_eval import __version__
-from esc_eval.chat.base import ChatModel, Choice, ChoiceModel, Conversation
+from esc_eval.calibration import Calibration
+from esc_eval.chat.base import AdapterModel, ChatModel, Choice, ChoiceModel, Conversation
 from esc_eval.environment import describe
 from esc_eval.errors import EscEvalError
+from esc_eval.leads import find_lead
 from esc_eval.official import spoken
-from esc_eval.parsers import get_parser
+from esc_eval.official_wording import OfficialWording
+from esc_eval.parsers import NO_LEVEL, TOO_LONG, get_parser
 from esc_eval.protocol import Generation
 from esc_eval.rubric import Rubric, fill
 from esc_eval.run import Run
-from esc_eval.schema import Dialogue, Rating, digest
+from esc_eval.schema import Dialogue, FinishReason, Rating, digest
 
 By = Literal["auto", "logits", "text"]
+Asked = tuple[Dialogue, str, Conversation]
 
 ANSWER = Generation(max_new_tokens=64, temperature=0.0)
+TRIED_FOR_LEAD = 3
 
 
 def prompts(dialogue: Dialogue, rubric: Rubric) -> list[Conversation]:
@@ -53,63 +58,140 @@ class Scoring:
     """A scorer applied with a rubric.
 
     Args:
-        by: ``logits`` for level probabilities, ``text`` for parsed answers, ``auto`` for logits where to be had.
+        by: ``logits`` for level probabilities, ``text`` for parsed answers, ``auto`` for logits where to be had (text
+            for a scorer whose adapters answer in sentences).
         parser: Name of the rule that reads answers.
+        wording: The official prompts in place of the rubric's; a scorer with adapters knows no others.
+        calibration: Temperatures applied to level probabilities.
 
     Raises:
-        EscEvalError: ``logits`` of a model that gives none.
+        EscEvalError: ``logits`` of a model that gives none, or a scorer with adapters without the official wording.
     """
 
-    def __init__(self, scorer: ChatModel, rubric: Rubric, by: By = "auto", parser: str = "anchored") -> None:
+    def __init__(
+        self,
+        scorer: ChatModel,
+        rubric: Rubric,
+        by: By = "auto",
+        parser: str = "anchored",
+        wording: OfficialWording | None = None,
+        calibration: Calibration | None = None,
+    ) -> None:
         chooser = scorer if isinstance(scorer, ChoiceModel) else None
         if by == "logits" and chooser is None:
             raise EscEvalError(f"{scorer.name} gives no logits; score by text (--by text)")
-        self.scorer, self.rubric = scorer, rubric
-        self.chooser = None if by == "text" else chooser
+        self.scorer, self.rubric, self.wording = scorer, rubric, wording
+        self.adapters = scorer if isinstance(scorer, AdapterModel) else None
+        if self.adapters and wording is None:
+            raise EscEvalError(
+                f"{scorer.name}: its adapters were trained on the official prompts, which have no licence. "
+                "Give your own checkout of the official repository: --official-repo DIR"
+            )
+        self.chooser = None if by == "text" or (by == "auto" and self.adapters) else chooser
         self.parser_name, self.parse = parser, get_parser(parser)
+        self.calibration = calibration
+        if calibration:
+            calibration.check(scorer.name, self.rubric_id)
+        self.leads: dict[tuple[str, str], str] = {}
+
+    @property
+    def rubric_id(self) -> str:
+        """Name and version of the wording, as ratings carry it."""
+        return self.wording.id if self.wording else self.rubric.id
 
     @property
     def identity(self) -> dict[str, Any]:
         """What a resumed scoring must share, save the dialogues."""
+        wording = self.wording
         return {
             "esc_eval": __version__,
-            "rubric": {"id": self.rubric.id, "sha256": self.rubric.sha256},
+            "rubric": {"id": self.rubric_id, "sha256": wording.sha256 if wording else self.rubric.sha256},
             "scorer": self.scorer.identity,
             "by": "logits" if self.chooser else f"text, {self.parser_name} parser",
+            **({"calibration": self.calibration.sha256} if self.calibration else {}),
         }
 
-    def rate(self, dialogues: Sequence[Dialogue]) -> Iterator[list[Rating]]:
-        """Yield the ratings of each dialogue, one list a dialogue, dimensions in the rubric's order."""
+    def rate(self, dialogues: Sequence[Dialogue], done: Mapping[str, frozenset[str]] | None = None) -> Iterator[Rating]:
+        """Yield ratings as they are finished, in any order.
+
+        Args:
+            dialogues: What to rate.
+            done: Dimensions that each dialogue has ratings of already, by id; they are left out.
+        """
+        known = done or {}
+        for language in dict.fromkeys(d.language for d in dialogues):
+            groups = [self._asked(d, known.get(d.id, frozenset())) for d in dialogues if d.language == language]
+            if self.adapters:
+                for key in self.rubric.keys:
+                    if alone := [[asked] for group in groups for asked in group if asked[1] == key]:
+                        self.adapters.use(key, language)
+                        yield from self._rate(alone, self.leads.get((key, language), ""))
+            else:
+                lead = "" if self.wording else self.rubric.text(language).lead
+                yield from self._rate([group for group in groups if group], lead)
+
+    def _asked(self, dialogue: Dialogue, done: frozenset[str]) -> list[Asked]:
+        """What is still to be asked about a dialogue: its conversation for each missing dimension."""
+        keys: Sequence[str] = self.rubric.keys
+        every: Sequence[Conversation]
+        if self.wording:
+            keys, every = self.wording.keys, self.wording.conversations(dialogue, getattr(self.scorer, "system", ""))
+        else:
+            every = prompts(dialogue, self.rubric)
+        return [(dialogue, key, c) for key, c in zip(keys, every, strict=True) if key not in done]
+
+    def _rate(self, groups: Sequence[Sequence[Asked]], lead: str) -> Iterator[Rating]:
         if self.chooser is None:
-            yield from self._by_text(dialogues)
+            yield from self._by_text([asked for group in groups for asked in group])
+            return
+        options = [str(level) for level in self.rubric.levels]
+        conversations = [[conversation for _, _, conversation in group] for group in groups]
+        for index, choices in self.chooser.choose(conversations, lead, options):
+            for (dialogue, key, _), choice in zip(groups[index], choices, strict=True):
+                yield self._from_choice(dialogue, key, choice)
+
+    def _by_text(self, asked: Sequence[Asked]) -> Iterator[Rating]:
+        """Conversations of like length side by side, so that a batch holds little padding."""
+        ordered = sorted(asked, key=lambda item: sum(len(message["content"]) for message in item[2]))
+        for index, reply in self.scorer.reply([c for _, _, c in ordered], ANSWER, [0] * len(ordered)):
+            dialogue, key, _ = ordered[index]
+            yield self._from_text(dialogue, key, reply.text, reply.finish_reason)
+
+    def settle_leads(self, dialogues: Sequence[Dialogue]) -> None:
+        """Find the words that each adapter puts before its level, from its answers to the first dialogues.
+
+        Only for scorers with adapters that are read by logits. The same dialogues give the same leads.
+
+        Raises:
+            EscEvalError: An adapter has no fixed words before its level.
+        """
+        if not (self.adapters and self.chooser):
             return
         for language in dict.fromkeys(d.language for d in dialogues):
-            chosen = [d for d in dialogues if d.language == language]
-            groups = [prompts(dialogue, self.rubric) for dialogue in chosen]
-            options = [str(level) for level in self.rubric.levels]
-            for index, choices in self.chooser.choose(groups, self.rubric.text(language).lead, options):
-                pairs = zip(self.rubric.keys, choices, strict=True)
-                yield [self._from_choice(chosen[index], key, choice) for key, choice in pairs]
-
-    def _by_text(self, dialogues: Sequence[Dialogue]) -> Iterator[list[Rating]]:
-        size = len(self.rubric.keys)
-        conversations = [c for dialogue in dialogues for c in prompts(dialogue, self.rubric)]
-        waiting: dict[int, dict[int, Rating]] = {}
-        replies = self.scorer.reply(conversations, ANSWER, [0] * len(conversations))
-        for index, reply in replies:
-            place, dimension = divmod(index, size)
-            rating = self._from_text(dialogues[place], self.rubric.keys[dimension], reply.text, reply.finish_reason)
-            ratings = waiting.setdefault(place, {})
-            ratings[dimension] = rating
-            if len(ratings) == size:
-                yield [waiting[place][i] for i in range(size)]
-                del waiting[place]
+            tried = [d for d in dialogues if d.language == language][:TRIED_FOR_LEAD]
+            for key in self.rubric.keys:
+                self.adapters.use(key, language)
+                conversations = [c for d in tried for _, asked, c in self._asked(d, frozenset()) if asked == key]
+                answers = dict(self.scorer.reply(conversations, ANSWER, [0] * len(tried)))
+                texts = [spoken(answers[i].text) for i in range(len(tried)) if answers[i].finish_reason != "context"]
+                lead = find_lead(texts, self.rubric.levels)
+                if lead is None:
+                    raise EscEvalError(
+                        f"{self.scorer.name}, {key}, {language}: no fixed words before the level in {texts!r}, so its "
+                        "probabilities cannot be read in one pass; score by text (--by text)"
+                    )
+                self.leads[key, language] = lead
 
     def _from_choice(self, dialogue: Dialogue, dimension: str, choice: Choice) -> Rating:
         common = self._common(dialogue, dimension)
         p = choice.probabilities
+        if choice.text is not None and (p is None or self.parse(spoken(choice.text), self.rubric.levels) is None):
+            return self._from_text(dialogue, dimension, choice.text, choice.finish_reason or "stop")
         if p is None:
             return Rating(**common, problem=choice.problem or "no probabilities", parser="logits")
+        parser = "logits"
+        if self.calibration:
+            p, parser = self.calibration.apply(dimension, p), f"logits, calibration {self.calibration.sha256[:8]}"
         best = max(range(len(p)), key=p.__getitem__)
         return Rating(
             **common,
@@ -117,13 +199,13 @@ class Scoring:
             probabilities=p,
             expected=sum(level * share for level, share in zip(self.rubric.levels, p, strict=True)),
             mass=choice.mass,
-            raw=choice.top,
-            parser="logits",
+            raw=choice.top if choice.text is None else choice.text,
+            parser=parser,
         )
 
-    def _from_text(self, dialogue: Dialogue, dimension: str, answer: str, finish: str) -> Rating:
+    def _from_text(self, dialogue: Dialogue, dimension: str, answer: str, finish: FinishReason) -> Rating:
         score = None if finish == "context" else self.parse(spoken(answer), self.rubric.levels)
-        problem = "longer than the scorer can read" if finish == "context" else "the answer names no single level"
+        problem = TOO_LONG if finish == "context" else NO_LEVEL
         return Rating(
             **self._common(dialogue, dimension),
             score=score,
@@ -138,40 +220,55 @@ class Scoring:
             "dimension": dimension,
             "rater": self.scorer.name,
             "rater_kind": "model",
-            "rubric": self.rubric.id,
+            "rubric": self.rubric_id,
         }
 
 
 def score(
     dialogues: Sequence[Dialogue], scoring: Scoring, run: Run, on_dialogue: Callable[[], None] = lambda: None
 ) -> list[Rating]:
-    """Rate the dialogues that a run has no ratings of yet, and write ``ratings.jsonl``.
+    """Rate what a run has no ratings of yet, dialogue by dialogue and dimension by dimension; write ``ratings.jsonl``.
 
     Args:
         dialogues: With unique ids.
         scoring: Scorer and rubric.
         run: Where ratings are kept; open.
-        on_dialogue: Called after a dialogue's ratings are durable.
+        on_dialogue: Called after the last of a dialogue's ratings is durable.
 
     Returns:
         This scorer's ratings, in the order of the dialogues.
 
     Raises:
-        EscEvalError: The run holds ratings of this rater under another identity, or the scorer failed; all ratings
-            finished by then are kept.
+        EscEvalError: A dialogue without any utterance, the run holds ratings of this rater under another identity, or
+            the scorer failed; all ratings finished by then are kept.
     """
+    if empty := [d.id for d in dialogues if not any(turn.text.strip() for turn in d.turns)]:
+        raise EscEvalError(f"dialogue {empty[0]!r} has no words in it ({len(empty)} such); take it out before scoring")
     kind = f"scoring/{scoring.scorer.name}"
-    identity = {**scoring.identity, "dialogues": {"n": len(dialogues), "sha256": digest(list(dialogues))}}
+    known = run.card.get(kind, {}).get("identity", {}).get("leads", {})
+    scoring.leads = {tuple(place.split("/")): lead for place, lead in known.items()}
+    if not known:
+        scoring.settle_leads(dialogues)
+    leads = {f"{key}/{language}": lead for (key, language), lead in scoring.leads.items()}
+    identity = {
+        **scoring.identity,
+        **({"leads": leads} if leads else {}),
+        "dialogues": {"n": len(dialogues), "sha256": digest(list(dialogues))},
+    }
     run.claim(kind, identity, describe())
-    size = len(scoring.rubric.keys)
-    done = run.owners(kind)
+    keys = scoring.rubric.keys
+    done: dict[str, frozenset[str]] = {}
+    for line in run.all(kind):
+        rating = Rating.model_validate_json(line)
+        done[rating.dialogue_id] = done.get(rating.dialogue_id, frozenset()) | {rating.dimension}
     step = max(1, scoring.scorer.parallel)
-    todo = [dialogue for dialogue in dialogues if done.get(dialogue.id, 0) < size]
+    todo = [dialogue for dialogue in dialogues if len(done.get(dialogue.id, ())) < len(keys)]
     for start in range(0, len(todo), step):
-        for ratings in scoring.rate(todo[start : start + step]):
-            for position, rating in enumerate(ratings):
-                run.add(kind, rating.dialogue_id, position, rating.to_json())
-            on_dialogue()
+        for rating in scoring.rate(todo[start : start + step], done):
+            run.add(kind, rating.dialogue_id, keys.index(rating.dimension), rating.to_json())
+            done[rating.dialogue_id] = done.get(rating.dialogue_id, frozenset()) | {rating.dimension}
+            if len(done[rating.dialogue_id]) == len(keys):
+                on_dialogue()
     kinds = sorted(key for key in run.card if key.startswith("scoring/"))
     run.export("ratings.jsonl", (line for each in kinds for line in run.all(each)))
     return [Rating.model_validate_json(line) for d in dialogues for line in run.of(kind, d.id)]

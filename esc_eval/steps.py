@@ -10,7 +10,8 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from esc_eval import official, outlook
+from esc_eval import calibration, official, outlook
+from esc_eval import ensemble as ensembles
 from esc_eval.chat import Options, label, open_model
 from esc_eval.cost import Price, within_budget
 from esc_eval.errors import EscEvalError
@@ -19,10 +20,13 @@ from esc_eval.files import (
     read_cards,
     read_dialogues,
     read_ratings,
+    write_jsonl,
     write_official,
     write_whole,
 )
 from esc_eval.lineup import Lineup
+from esc_eval.official_wording import OfficialWording
+from esc_eval.parsers import reparse
 from esc_eval.protocol import Protocol, load_protocol
 from esc_eval.report import as_latex, as_markdown, as_text, summarise
 from esc_eval.report.page import as_page
@@ -42,7 +46,7 @@ def make_plan(
     cards: Sequence[RoleCard],
     seeker: str,
     supporters: Sequence[str],
-    protocol: str,
+    protocol: str | Protocol,
     rounds: int | None,
     max_new_tokens: int | None,
     seed: int,
@@ -53,16 +57,16 @@ def make_plan(
     return Plan(
         protocol=make_protocol(protocol, rounds, max_new_tokens),
         cards=cards,
-        seeker=open_model(seeker, options),
-        supporters=[open_model(spec, options) for spec in supporters],
+        seeker=open_once(seeker, options),
+        supporters=[open_once(spec, options) for spec in supporters],
         seed=seed,
         speaks=speaks or {},
     )
 
 
-def make_protocol(name: str, rounds: int | None, max_new_tokens: int | None) -> Protocol:
+def make_protocol(protocol: str | Protocol, rounds: int | None, max_new_tokens: int | None) -> Protocol:
     """A protocol with its rounds and the cap on replies overridden where given."""
-    chosen = load_protocol(name)
+    chosen = protocol if isinstance(protocol, Protocol) else load_protocol(protocol)
     if rounds is not None:
         chosen = chosen.model_copy(update={"rounds": rounds})
     if max_new_tokens is not None:
@@ -76,9 +80,18 @@ def make_protocol(name: str, rounds: int | None, max_new_tokens: int | None) -> 
     return chosen
 
 
-def make_scoring(scorer: str, rubric: str, by: By, options: Options, parser: str = "anchored") -> Scoring:
+def make_scoring(
+    scorer: str,
+    rubric: str,
+    by: By,
+    options: Options,
+    parser: str = "anchored",
+    wording: OfficialWording | None = None,
+    temperatures: Path | None = None,
+) -> Scoring:
     """A scoring from names."""
-    return Scoring(open_once(scorer, options), load_rubric(rubric), by, parser)
+    fitted = calibration.Calibration.load(temperatures) if temperatures else None
+    return Scoring(open_once(scorer, options), load_rubric(rubric), by, parser, wording, fitted)
 
 
 @contextmanager
@@ -157,6 +170,60 @@ def run_scoring(paths: Sequence[Path], cards: Path | None, scoring: Scoring, run
     done = sum(count == size for count in run.owners(f"scoring/{scoring.scorer.name}").values())
     with _progress(console, "dialogues rated", len(dialogues), done) as advance:
         score(dialogues, scoring, run, lambda: advance(0))
+
+
+def run_reparse(folder: Path, rubric: str, parser: str, console: Console) -> Path:
+    """Read a run's raw answers by another rule into ``ratings-PARSER.jsonl``; no model is asked."""
+    ratings, count = reparse(read_ratings(folder), load_rubric(rubric).levels, parser)
+    if not count:
+        raise EscEvalError(f"{folder}: no rating has a raw answer; those of level probabilities have nothing to parse")
+    path = folder / f"ratings-{parser}.jsonl"
+    write_jsonl(path, ratings)
+    unscored = sum(rating.score is None for rating in ratings)
+    console.print(f"{count} of {len(ratings)} ratings read by the {parser} rule; {unscored} unscored")
+    return path
+
+
+def run_calibration(ratings: Sequence[Path], labels: Sequence[Path], out: Path, rubric: str, seed: int) -> str:
+    """Fit temperatures, save them, and return a table of what they change."""
+    fitted = calibration.fit(load_ratings(ratings), load_ratings(labels), load_rubric(rubric).levels, seed)
+    fitted.save(out)
+    lines = ["dimension\tn\ttemperature\tlog loss\tcalibrated\theld-out gain [95%]\tcalibration error\tcalibrated"]
+    for name, d in fitted.dimensions.items():
+        lines.append(
+            f"{name}\t{d.n}\t{d.temperature:.3f}\t{d.log_loss[0]:.3f}\t{d.log_loss[1]:.3f}\t{_interval(d.held_out_gain)}"
+            f"\t{d.calibration_error[0]:.3f}\t{d.calibration_error[1]:.3f}"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def run_ensemble(
+    ratings: Sequence[Path], labels: Sequence[Path], out: Path, dialogues: Sequence[Path], rubric: str, seed: int
+) -> str:
+    """Fit weights, save them, and return a table of weights and held-out errors."""
+    cards = {d.id: d.card_id for d in load_dialogues(dialogues) if d.card_id} if dialogues else None
+    levels = load_rubric(rubric).levels
+    fitted = ensembles.fit(load_ratings(ratings), load_ratings(labels), levels, cards, seed)
+    fitted.save(out)
+    lines = ["dimension\tn\tcards\trater\tweight\theld-out error [95%]"]
+    for name, d in fitted.dimensions.items():
+        for rater, error in d.error.items():
+            weight = f"{d.weights[rater]:.3f}" if rater in d.weights else "-"
+            lines.append(f"{name}\t{d.n}\t{d.clusters}\t{rater}\t{weight}\t{_interval(error)}")
+    return "\n".join(lines) + "\n"
+
+
+def _interval(found: tuple[float, float | None, float | None] | None) -> str:
+    if found is None:
+        return "-"
+    value, low, high = found
+    return f"{value:.3f}" if low is None or high is None else f"{value:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def apply_ensemble(ratings: Sequence[Path], weights: Path) -> str:
+    """Ratings of the ensemble, as JSON Lines."""
+    fitted = ensembles.Ensemble.load(weights)
+    return "".join(rating.to_json() + "\n" for rating in fitted.apply(load_ratings(ratings)))
 
 
 def report_on(

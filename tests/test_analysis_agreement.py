@@ -305,6 +305,20 @@ def test_draws_equal_the_library_on_the_drawn_tables() -> None:
     assert ours[:5] == pytest.approx(loop(matrix, weights[:5]))
 
 
+def test_broken_files_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    path.write_text('{"dialogue_id": "d"}\n{"dialogue_id": ')
+    with pytest.raises(EscEvalError, match="line 2: not JSON"):
+        read_table([path])
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(EscEvalError, match="not UTF-8"):
+        read_table([path])
+    for name in ("r.parquet", "r.xlsx"):
+        (tmp_path / name).write_bytes(b"nothing")
+        with pytest.raises(EscEvalError, match=r"not readable as Parquet|unknown format"):
+            read_table([tmp_path / name])
+
+
 def test_half_points_are_no_levels(tmp_path: Path) -> None:
     rows = table_rows(np.array([[1, 2], [3, 4.0]]))
     rows[0]["score"] = 1.5

@@ -99,10 +99,10 @@ def test_card_match_knows_seekers_who_speak_of_their_own_card() -> None:
 def test_two_samples_of_one_kind_are_not_told_apart() -> None:
     rng = np.random.default_rng(0)
     p_values = []
-    for seed in range(12):
+    for seed in range(6):
         texts = ["\n".join(turns_of(talk(rng, i, rounds=2))) for i in range(40)]
         p_values.append(two_sample_test(texts[:20], texts[20:], Bootstrap(draws=100, seed=seed)).p)
-    assert sum(p < 0.05 for p in p_values) <= 2
+    assert sum(p < 0.05 for p in p_values) <= 1
 
 
 def test_a_planted_difference_is_found_and_the_report_says_so() -> None:

@@ -381,7 +381,7 @@ def test_a_run_of_esc_eval_becomes_rows_with_its_models_and_ratings(tmp_path, sc
 
     from esc_eval.cli import app
 
-    seeker, supporter = script(["I lost my keys."], "seeker"), script(["Where were you last?"], "helper")
+    seeker, supporter = script(["I lost my keys."], "seeker"), script(["Where were you last?"], "model-a")
     scorer = script(["3"], "judge")
     arguments = ["evaluate", "--seeker", seeker, "--supporter", supporter, "--scorer", scorer, "--language", "en"]
     run = tmp_path / "mine"
@@ -391,7 +391,7 @@ def test_a_run_of_esc_eval_becomes_rows_with_its_models_and_ratings(tmp_path, sc
     talks, scores = read_table(tmp_path / "out", "dialogues"), read_table(tmp_path / "out", "annotations")
     assert {row["card_id"] for row in talks.values()} == {"sample-en-01", "sample-en-02"}
     assert {(row["seeker"], row["supporter"], row["seed"], row["rounds"]) for row in talks.values()} == {
-        ("seeker", "helper", 9, 2)
+        ("seeker", "model-a", 9, 2)
     }
     assert all(row["seeker_revision"] and row["supporter_revision"] for row in talks.values())
     assert {(row["rater"], row["rater_kind"], row["score"]) for row in scores.values()} == {("judge", "model", 3)}

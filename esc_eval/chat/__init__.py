@@ -3,14 +3,20 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from esc_eval.chat.base import ChatModel, Choice, ChoiceModel, Conversation, Reply
 from esc_eval.errors import EscEvalError
 
 __all__ = ["ChatModel", "Choice", "ChoiceModel", "Conversation", "Options", "Reply", "label", "open_model"]
 
-SPEC = re.compile(r"(?:(?P<name>[\w.\-]+)=)?(?P<kind>embedded|hf|openai|scripted)(?::(?P<what>.+))?", re.DOTALL)
-KINDS = "embedded, hf:REPO_OR_DIR[@revision], openai:MODEL[@URL], scripted:FILE"
+SPEC = re.compile(
+    r"(?:(?P<name>[\w.\-]+)=)?(?P<kind>embedded|hf|openai|scripted|esc-rank|esc-role)(?::(?P<what>.+))?", re.DOTALL
+)
+KINDS = (
+    "embedded, hf:REPO_OR_DIR[@revision], openai:MODEL[@URL], scripted:FILE, esc-rank[:ADAPTERS[@BASE]], esc-role[:DIR]"
+)
+ALONE = {"embedded", "esc-rank", "esc-role"}
 
 
 @dataclass(frozen=True)
@@ -49,15 +55,20 @@ def open_model(spec: str, options: Options = Options()) -> ChatModel:
     """Open a chat model.
 
     Args:
-        spec: ``embedded``, ``hf:REPO_OR_DIR[@revision]``, ``openai:MODEL[@URL]`` or ``scripted:FILE``; ``NAME=SPEC``
-            gives it a label of its own.
+        spec: ``embedded``, ``hf:REPO_OR_DIR[@revision]``, ``openai:MODEL[@URL]``, ``scripted:FILE``; the released
+            ``esc-rank[:ADAPTERS[@BASE]]`` (folders of the adapters and of internlm2-chat-7b; without, the Hub at the
+            pinned revisions) and ``esc-role[:DIR]``; ``NAME=SPEC`` gives it a label of its own.
         options: How it is opened.
 
     Raises:
         EscEvalError: No such kind, or the model cannot be opened; the message says what to do.
     """
     match = SPEC.fullmatch(spec)
-    if match is None or (match["kind"] != "embedded") != bool(match["what"]):
+    if (
+        match is None
+        or (match["what"] is None and match["kind"] not in ALONE)
+        or (match["what"] and match["kind"] == "embedded")
+    ):
         raise EscEvalError(f"{spec!r} names no chat model. Known: {KINDS}.")
     name, kind, what = match["name"], match["kind"], match["what"]
     if kind == "scripted":
@@ -82,24 +93,20 @@ def open_model(spec: str, options: Options = Options()) -> ChatModel:
             f"{spec}: models in this process need the local extra ({error.name} is missing): "
             'pip install "esc-eval[local]"'
         ) from error
+    here: dict[str, Any] = {"dtype": options.dtype, "device": options.device, "batch_size": options.batch_size}
     if kind == "hf":
         repo, _, revision = (what, "", "") if Path(what).is_dir() else what.partition("@")
-        return HFModel(
-            repo,
-            revision or None,
-            name=name,
-            dtype=options.dtype,
-            device=options.device,
-            batch_size=options.batch_size,
-        )
+        return HFModel(repo, revision or None, name=name, **here)
+    if kind == "esc-rank":
+        from esc_eval.checkpoints.rank import RankModel
+
+        adapters, _, base = (what or "").partition("@")
+        return RankModel(adapters or None, base or None, name=name, **here)
+    if kind == "esc-role":
+        from esc_eval.checkpoints.role import RoleModel
+
+        return RoleModel(what, name=name, **here)
     from esc_eval.chat import embedded
 
     folder, revision = embedded.converted()
-    return HFModel(
-        str(folder),
-        name=name or "embedded",
-        stands_for=revision,
-        dtype=options.dtype,
-        device=options.device,
-        batch_size=options.batch_size,
-    )
+    return HFModel(str(folder), name=name or "embedded", stands_for=revision, **here)

@@ -32,12 +32,15 @@ class Choice:
         mass: What the model gave the options together, before they were made to sum to 1.
         top: The token that the model itself found most probable.
         problem: Why there are no probabilities.
+        text, finish_reason: The answer, of a model that could only be asked for text.
     """
 
     probabilities: tuple[float, ...] | None = None
     mass: float | None = None
     top: str | None = None
     problem: str | None = None
+    text: str | None = None
+    finish_reason: FinishReason | None = None
 
 
 @runtime_checkable
@@ -81,4 +84,13 @@ class ChoiceModel(ChatModel, Protocol):
             lead: The first words of the answer, put into the model's mouth.
             options: The answers to compare, each one token long after ``lead``.
         """
+        ...
+
+
+@runtime_checkable
+class AdapterModel(ChatModel, Protocol):
+    """A chat model that is another one for each dimension and language."""
+
+    def use(self, dimension: str, language: str) -> None:
+        """Answer as the model of a dimension and language from now on."""
         ...

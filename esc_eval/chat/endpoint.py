@@ -6,16 +6,17 @@ import os
 import queue
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 import httpx
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 from tenacity.wait import wait_random_exponential
 
-from esc_eval.chat.base import Conversation, Reply
+from esc_eval.chat import logprobs
+from esc_eval.chat.base import Choice, Conversation, Reply
 from esc_eval.chat.pool import Pool, Server
 from esc_eval.errors import EscEvalError
 from esc_eval.protocol import Generation
@@ -23,7 +24,8 @@ from esc_eval.schema import FinishReason
 
 DEFAULT_URL = "https://api.openai.com/v1"
 FINISH = {"stop": "stop", "length": "length", "content_filter": "content_filter"}
-OPTIONAL = ("top_k", "repetition_penalty", "seed")
+OPTIONAL = ("top_k", "repetition_penalty", "seed", "top_logprobs", "logprobs")
+T = TypeVar("T")
 
 
 class Passing(Exception):
@@ -90,11 +92,42 @@ class EndpointModel:
         self, conversations: Sequence[Conversation], settings: Generation, seeds: Sequence[int]
     ) -> Iterator[tuple[int, Reply]]:
         """Yield replies as they arrive; see ``ChatModel.reply``."""
-        done: queue.SimpleQueue[tuple[int, Future[Reply]]] = queue.SimpleQueue()
+        bodies = [self._body(c, settings, seed) for c, seed in zip(conversations, seeds, strict=True)]
+        yield from self._gather(bodies, _reply)
+
+    def choose(
+        self, groups: Sequence[Sequence[Conversation]], lead: str, options: Sequence[str]
+    ) -> Iterator[tuple[int, list[Choice]]]:
+        """Yield each group's choices, from the server's log probabilities; see ``ChoiceModel``.
+
+        A server's answer cannot be begun for it, so ``lead`` is left out. Where the server gives no log probabilities,
+        a choice carries the answer's text.
+        """
+        del lead
+        places = [(index, n) for index, group in enumerate(groups) for n in range(len(group))]
+        plain = Generation(max_new_tokens=logprobs.ANSWER_TOKENS)
+        bodies = [logprobs.request(self._body(groups[index][n], plain, 0)) for index, n in places]
+        waiting: dict[int, dict[int, Choice]] = {}
+
+        def read(content: Mapping[str, Any]) -> Choice:
+            return logprobs.choice_from(content["choices"][0], options)
+
+        for number, choice in self._gather(bodies, read):
+            index, n = places[number]
+            found = waiting.setdefault(index, {})
+            found[n] = choice
+            if len(found) == len(groups[index]):
+                yield index, [found[i] for i in range(len(groups[index]))]
+                del waiting[index]
+
+    def _gather(
+        self, bodies: Sequence[dict[str, Any]], read: Callable[[Mapping[str, Any]], T]
+    ) -> Iterator[tuple[int, T]]:
+        """Send requests side by side and yield what ``read`` makes of each response, as they arrive."""
+        done: queue.SimpleQueue[tuple[int, Future[T]]] = queue.SimpleQueue()
         futures = []
-        for index, (conversation, seed) in enumerate(zip(conversations, seeds, strict=True)):
-            body = self._body(conversation, settings, seed)
-            future = asyncio.run_coroutine_threadsafe(self._answer(body), self._loop)
+        for index, body in enumerate(bodies):
+            future = asyncio.run_coroutine_threadsafe(self._answer(body, read), self._loop)
             future.add_done_callback(lambda f, index=index: done.put((index, f)))  # type: ignore[misc]
             futures.append(future)
         failures: list[BaseException] = []
@@ -134,7 +167,7 @@ class EndpointModel:
             body["repetition_penalty"] = settings.repetition_penalty
         return body
 
-    async def _answer(self, body: dict[str, Any]) -> Reply:
+    async def _answer(self, body: dict[str, Any], read: Callable[[Mapping[str, Any]], T]) -> T:
         pause = wait_random_exponential(multiplier=0.5, max=self.longest_wait)
 
         def wait(state: RetryCallState) -> float:
@@ -146,11 +179,11 @@ class EndpointModel:
         key = json.dumps(body["messages"][:2], ensure_ascii=False)
         tried: list[Server] = []
 
-        async def attempt() -> Reply:
+        async def attempt() -> T:
             server = await self.pool.take(key, tried[-1] if tried else None)
             tried.append(server)
             try:
-                return await self._post(body, server)
+                return await self._post(body, server, read)
             finally:
                 self.pool.give_back(server)
 
@@ -162,14 +195,14 @@ class EndpointModel:
                 reraise=True,
             )
             try:
-                return cast(Reply, await retrying(attempt))
+                return cast(T, await retrying(attempt))
             except Passing as error:
                 raise EscEvalError(f"gave up after {self.attempts} tries: {error}") from error
 
-    async def _post(self, body: dict[str, Any], server: Server) -> Reply:
+    async def _post(self, body: dict[str, Any], server: Server, read: Callable[[Mapping[str, Any]], T]) -> T:
         self.usage["requests"] += 1
         try:
-            reply = await self._ask(body, server.url)
+            result = await self._ask(body, server.url, read)
         except Passing as error:
             self.usage["failures"] += 1
             if error.pushed_back:
@@ -178,11 +211,9 @@ class EndpointModel:
                 self.pool.failed(server)
             raise
         self.pool.well(server)
-        self.usage["prompt_tokens"] += reply.prompt_tokens or 0
-        self.usage["completion_tokens"] += reply.completion_tokens or 0
-        return reply
+        return result
 
-    async def _ask(self, body: dict[str, Any], url: str) -> Reply:
+    async def _ask(self, body: dict[str, Any], url: str, read: Callable[[Mapping[str, Any]], T]) -> T:
         sent = {k: v for k, v in body.items() if k not in self.dropped}
         sent[self.cap] = sent.pop("max_tokens")
         client = self._idle.pop() if self._idle else self._new_client()
@@ -198,16 +229,16 @@ class EndpointModel:
             what = f"the server answered {response.status_code}: {self._excerpt(response)}"
             raise Passing(what, _retry_after(response), response.status_code in {429, 503})
         if response.status_code == 400 and self._adapt(response.text, sent):
-            return await self._ask(body, url)
+            return await self._ask(body, url, read)
         if response.status_code != 200:
             raise EscEvalError(f"the server answered {response.status_code}: {self._excerpt(response)}")
         try:
             content = response.json()
-            choice = content["choices"][0]
-            text = choice["message"]["content"] or ""
+            result = read(content)
             usage = content.get("usage") or {}
-            finish = cast(FinishReason, FINISH.get(choice.get("finish_reason"), "stop"))
-            return Reply(str(text), finish, usage.get("prompt_tokens"), usage.get("completion_tokens"))
+            for kind in ("prompt_tokens", "completion_tokens"):
+                self.usage[kind] += usage.get(kind) or 0
+            return result
         except (json.JSONDecodeError, UnicodeDecodeError, KeyError, IndexError, TypeError, AttributeError) as error:
             raise Passing(f"not a chat completion: {self._excerpt(response)}") from error
 
@@ -239,6 +270,14 @@ def _host(url: str) -> str:
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise EscEvalError(f"{url!r} is no base URL; give one such as http://localhost:8000/v1")
     return parts.hostname + (f":{parts.port}" if parts.port else "") + parts.path
+
+
+def _reply(content: Mapping[str, Any]) -> Reply:
+    choice = content["choices"][0]
+    text = choice["message"]["content"] or ""
+    usage = content.get("usage") or {}
+    finish = cast(FinishReason, FINISH.get(choice.get("finish_reason"), "stop"))
+    return Reply(str(text), finish, usage.get("prompt_tokens"), usage.get("completion_tokens"))
 
 
 def _retry_after(response: httpx.Response) -> float | None:

@@ -234,6 +234,15 @@ class HFModel:
             self.weights.use(self.adapter)
             prompts = [self.encode(conversation, lead) for conversation in group]
             answers = self._option_ids(group[0], prompts[0], lead, options)
+            if answers is None and lead.endswith(" "):  # where the space belongs to the option's token
+                prompts = [self.encode(conversation, lead.rstrip(" ")) for conversation in group]
+                spaced = [" " + option for option in options]
+                answers = self._option_ids(group[0], prompts[0], lead.rstrip(" "), spaced)
+            if answers is None:
+                raise EscEvalError(
+                    f"{self.name}: after {lead!r} not each of {', '.join(options)} is one token of its own, so its "
+                    "probability cannot be read; score by text instead (--by text)"
+                )
             if max(map(len, prompts)) > self.context:
                 longest = max(map(len, prompts))
                 problem = f"{longest} tokens, more than the {self.context} that {self.name} can read"
@@ -250,15 +259,12 @@ class HFModel:
 
     def _option_ids(
         self, conversation: Conversation, prompt: list[int], lead: str, options: Sequence[str]
-    ) -> list[int]:
+    ) -> list[int] | None:
         ids = []
         for option in options:
             longer = self.encode(conversation, lead + option)
             if len(longer) != len(prompt) + 1 or longer[:-1] != prompt:
-                raise EscEvalError(
-                    f"{self.name}: after {lead!r} the answer {option!r} is not one token of its own, so its "
-                    "probability cannot be read; score by text instead (--by text)"
-                )
+                return None
             ids.append(longer[-1])
         return ids
 

@@ -68,7 +68,7 @@ def pack(model: nn.Module, free: int) -> bool:
         return False
     for layer in layers:
         layer.__class__ = PackedLinear
-        layer.lay_out()  # type: ignore[operator]
+        layer.lay_out()
     return True
 
 
@@ -90,7 +90,7 @@ def to_int8(model: nn.Module) -> None:
                 warnings.simplefilter("ignore", UserWarning)
                 rounded = torch.quantize_per_channel(weight, scales, zeros, 0, torch.qint8)
             bias = None if layer.bias is None else layer.bias.detach().float()
-            layer.packed = torch.ops.quantized.linear_prepack(rounded, bias)  # type: ignore[assignment]
+            layer.packed = torch.ops.quantized.linear_prepack(rounded, bias)
             layer.__class__ = Int8Linear
     except (RuntimeError, AttributeError) as error:
         raise EscEvalError(f"this build of torch cannot compute with 8 bits: {error}") from error

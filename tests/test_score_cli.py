@@ -1,0 +1,154 @@
+"""The scoring verbs from the command line: several judges, re-parsing, calibration, ensembles, the official wording."""
+
+import json
+
+import pytest
+
+from esc_eval import cli
+from esc_eval.files import read_dialogues, read_ratings
+from esc_eval.schema import Dialogue, Rating, Turn
+from tests.test_official_wording import CHINESE, ENGLISH, EVALUATE, KEYS, SCORE
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run a command line; returns (exit code, stdout, stderr)."""
+
+    def call(*arguments):
+        monkeypatch.setattr("sys.argv", ["esc-eval", *map(str, arguments)])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as error:
+            code = error.code or 0
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def dialogues(tmp_path):
+    path = tmp_path / "talks.jsonl"
+    lines = []
+    for n in range(12):
+        turns = (Turn(role="supporter", text="Hello"), Turn(role="seeker", text=f"I am tired {n}"))
+        lines.append(Dialogue(id=f"d{n}", language="en", turns=turns, card_id=f"c{n}", supporter="m").to_json())
+    path.write_text("\n".join(lines))
+    return path
+
+
+def write_labels(path, score=lambda n: n % 5):
+    ratings = [
+        Rating(
+            dialogue_id=f"d{n}", dimension="empathy", rater="person", rater_kind="human", rubric="r", score=score(n)
+        ).to_json()
+        for n in range(12)
+    ]
+    path.write_text("\n".join(ratings))
+    return path
+
+
+def test_several_judges_rate_into_one_folder(run, dialogues, script, tmp_path):
+    code, _, err = run(
+        "score", "--dialogues", dialogues, "--out", tmp_path / "run",
+        "--scorer", f"a={script(['3'], 'one')}", "--scorer", f"b={script(['The score is 1.'], 'two')}",
+    )  # fmt: skip
+    assert code == 0, err
+    ratings = read_ratings(tmp_path / "run")
+    assert {(r.rater, r.score) for r in ratings} == {("a", 3), ("b", 1)}
+    assert len(ratings) == 2 * 12 * 7
+    assert "analysis agreement" in err
+
+
+def test_stored_answers_are_read_again_without_a_model(run, dialogues, script, tmp_path):
+    folder = tmp_path / "run"
+    run("score", "--dialogues", dialogues, "--out", folder, "--scorer", script(["4/10"]))
+    code, out, err = run("score", "--dialogues", folder, "--reparse", "--parser", "official")
+    assert code == 0, err
+    assert out.strip() == str(folder / "ratings-official.jsonl")
+    assert {r.score for r in read_ratings(folder)} == {None}
+    assert {r.score for r in read_ratings(folder / "ratings-official.jsonl")} == {0}
+    assert "84 of 84 ratings" in err
+
+
+def test_reparsing_without_answers_is_an_error(run, tmp_path):
+    path = tmp_path / "run"
+    path.mkdir()
+    (path / "ratings.jsonl").write_text(
+        Rating(dialogue_id="d", dimension="empathy", rater="j", rater_kind="model", rubric="r", score=1).to_json()
+    )
+    code, _, err = run("score", "--dialogues", path, "--reparse", "--parser", "official")
+    assert code == 2
+    assert "no rating has a raw answer" in err
+
+
+def test_the_official_wording_comes_from_the_users_checkout(run, dialogues, script, tmp_path):
+    (tmp_path / "score.py").write_text(SCORE.format(english=ENGLISH, chinese=CHINESE, keys=KEYS), encoding="utf-8")
+    arguments = ["score", "--dialogues", dialogues, "--out", tmp_path / "run", "--scorer", script(["2"])]
+    code, _, err = run(*arguments, "--official-repo", tmp_path)
+    assert code == 2
+    assert "sha256" in err
+    code, _, err = run(*arguments, "--official-repo", tmp_path, "--allow-unknown")
+    assert code == 0, err
+    assert all(r.rubric.startswith("official/9ad46e7-changed-") for r in read_ratings(tmp_path / "run"))
+
+
+def test_the_official_protocol_comes_from_the_users_checkout(run, script, tmp_path):
+    (tmp_path / "evaluate.py").write_text(EVALUATE, encoding="utf-8")
+    arguments = ["simulate", "--seeker", script(["I am sad."], "s"), "--supporter", script(["Tell me."], "m")]
+    arguments += ["--limit", "2", "--language", "en", "--out", tmp_path / "run", "--official-repo", tmp_path]
+    code, _, err = run(*arguments)
+    assert code == 2
+    assert "sha256" in err
+    code, _, err = run(*arguments, "--allow-unknown")
+    assert code == 0, err
+    for dialogue in read_dialogues(tmp_path / "run"):
+        assert dialogue.protocol.startswith("official/9ad46e7-changed-")
+        assert (dialogue.turns[0].text, dialogue.rounds) == ("Hello!", 5)
+
+
+def test_an_ensemble_is_fitted_shown_and_applied(run, dialogues, tmp_path):
+    levels = [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1]
+    judged = [
+        Rating(dialogue_id=f"d{n}", dimension="empathy", rater=r, rater_kind="model", rubric="r", score=s).to_json()
+        for n, level in enumerate(levels)
+        for r, s in (("good", level), ("flat", 2))
+    ]
+    (tmp_path / "ratings.jsonl").write_text("\n".join(judged))
+    labels = write_labels(tmp_path / "labels.jsonl", lambda n: levels[n])
+    weights = tmp_path / "weights.json"
+    common = ["ensemble", "--ratings", tmp_path / "ratings.jsonl"]
+    code, out, err = run(*common, "--labels", labels, "--out", weights, "--dialogues", dialogues)
+    assert code == 0, err
+    assert "empathy\t12\t12\tensemble" in out
+    assert json.loads(weights.read_text())["dimensions"]["empathy"]["weights"]["good"] > 0.9
+    code, out, err = run(*common, "--weights", weights)
+    assert code == 0, err
+    assert [json.loads(line)["score"] for line in out.splitlines()] == levels
+    code, _, err = run(*common)
+    assert code == 2
+    assert "--labels and --out" in err
+
+
+def test_a_calibration_is_fitted_and_shown(run, tmp_path):
+    p = (0.02, 0.02, 0.9, 0.04, 0.02)
+    rows = [
+        Rating(
+            dialogue_id=f"d{n}",
+            dimension="empathy",
+            rater="j",
+            rater_kind="model",
+            rubric="r",
+            score=2,
+            probabilities=p,
+        ).to_json()
+        for n in range(12)
+    ]
+    (tmp_path / "ratings.jsonl").write_text("\n".join(rows))
+    labels = write_labels(tmp_path / "labels.jsonl")
+    out_file = tmp_path / "t.json"
+    code, out, err = run("calibrate", "--ratings", tmp_path / "ratings.jsonl", "--labels", labels, "--out", out_file)
+    assert code == 0, err
+    assert out.splitlines()[1].startswith("empathy\t12\t")
+    assert json.loads(out_file.read_text())["dimensions"]["empathy"]["temperature"] > 1.5
