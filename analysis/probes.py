@@ -232,7 +232,10 @@ def probe_report(
             [[n, PROBES[n].what, counts[n]["pairs"], counts[n]["unscored"], counts[n]["levels_raised"]] for n in used],
         ),
     ]
-    report.notes = [*_verdicts({name: data[name] for name in used}), _scope(dialogues, boot)]
+    report.notes = [
+        *_verdicts({name: data[name] for name in used}),
+        _scope(dialogues, len(used) * len(dimensions), boot),
+    ]
     return report
 
 
@@ -259,9 +262,9 @@ def _verdicts(data: Mapping[str, Mapping[str, Measure]]) -> list[str]:
     return notes or ["No edit moves a dimension the wrong way beyond its interval."]
 
 
-def _scope(dialogues: Sequence[Dialogue], boot: Bootstrap) -> str:
+def _scope(dialogues: Sequence[Dialogue], intervals: int, boot: Bootstrap) -> str:
     clusters = {dialogue.card_id or dialogue.id for dialogue in dialogues}
     return (
         f"{len(dialogues)} dialogues on {len(clusters)} cards; intervals: {boot.confidence:.0%}, {boot.draws} draws of "
-        f"whole cards, seed {boot.seed}. Sixty-odd intervals in one table: a few miss by chance."
+        f"whole cards, seed {boot.seed}. {intervals} intervals in one table: at this coverage some miss by chance."
     )

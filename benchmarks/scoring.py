@@ -221,7 +221,7 @@ def measure(model: HFModel, dialogues: Sequence[Dialogue], answer_tokens: int) -
 
 def _chosen(options: argparse.Namespace) -> Iterator[Dialogue]:
     if options.file:
-        yield from read_dialogues(options.file)
+        yield from read_dialogues(options.file)[: options.dialogues]
     else:
         yield from invented(options.dialogues, options.words)
 
@@ -234,7 +234,7 @@ def main() -> None:
         "--random-shape", choices=SHAPES, help="random weights of this shape instead, made on the device"
     )
     parser.add_argument("--file", type=Path, help="dialogues to score instead of invented ones")
-    parser.add_argument("--dialogues", type=int, default=4, help="how many to invent")
+    parser.add_argument("--dialogues", type=int, default=4, help="how many to invent, or to take of the file")
     parser.add_argument("--words", type=int, default=70, help="words a turn of invented dialogues")
     parser.add_argument(
         "--answer-tokens", type=int, default=8, help="length of the official answers, as 'The x score is 3.'"
