@@ -12,6 +12,41 @@ from rich.markup import escape
 
 from esc_eval import __version__
 from esc_eval.chat import Options
+from esc_eval.cli_options import (
+    RATERS,
+    AllowUnknown,
+    BaseUrl,
+    Batch,
+    By,
+    Cards,
+    Concurrency,
+    Device,
+    DialogueFiles,
+    DryRun,
+    Dtype,
+    FitFile,
+    LabelFiles,
+    Language,
+    Limit,
+    LinkCards,
+    MaxCost,
+    OfficialRepo,
+    Out,
+    ParserName,
+    Prices,
+    ProtocolName,
+    RatingFiles,
+    RosterName,
+    Rounds,
+    RubricName,
+    Scorer,
+    Seed,
+    Seeker,
+    Statistic,
+    Supporters,
+    Timeout,
+    Tokens,
+)
 from esc_eval.errors import EscEvalError
 from esc_eval.files import load_cards
 from esc_eval.official_wording import load_protocol as official_protocol
@@ -27,68 +62,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-MODEL = "embedded, hf:REPO_OR_DIR[@revision], openai:MODEL[@URL] or scripted:FILE; NAME=MODEL gives it a label"
-RATERS = "esc-rank[:ADAPTERS[@BASE]] is the released ESC-RANK"
-Supporters = Annotated[
-    list[str], typer.Option("--supporter", metavar="MODEL", help=f"A model under test; repeatable. {MODEL}.")
-]
-Seeker = Annotated[str, typer.Option(metavar="MODEL", help="Who plays the role cards.")]
-Scorer = Annotated[str, typer.Option(metavar="MODEL", help="Who rates.")]
-Cards = Annotated[
-    list[str],
-    typer.Option(
-        "--cards",
-        metavar="sample|FILE",
-        help="Role cards: the shipped sample, our .jsonl, or the official .json; repeatable.",
-    ),
-]
-Language = Annotated[Literal["en", "zh"] | None, typer.Option(help="Keep the cards of one language.")]
-Limit = Annotated[int | None, typer.Option(min=1, help="Keep the first N cards.")]
-Rounds = Annotated[int | None, typer.Option(min=1, help="Rounds of seeker and supporter; the protocol's own is 5.")]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of all sampling.")]
-Tokens = Annotated[int | None, typer.Option(min=1, help="Cap on every reply, in tokens; the protocol's own is 512.")]
-ProtocolName = Annotated[
-    str, typer.Option("--protocol", metavar="NAME|FILE", help="A shipped protocol, or your own .yaml.")
-]
-RubricName = Annotated[str, typer.Option("--rubric", metavar="NAME|FILE", help="A shipped rubric, or your own .yaml.")]
-By = Annotated[Literal["auto", "logits", "text"], typer.Option(help="Read level probabilities or the answer's text.")]
-Statistic = Annotated[
-    Literal["level", "expected"], typer.Option(help="Report the mean level, or the mean expected level.")
-]
-BaseUrl = Annotated[
-    list[str], typer.Option(metavar="URL", help="Server of openai: models, up to /v1; repeat it for a pool of servers.")
-]
-RosterName = Annotated[
-    str | None,
-    typer.Option("--roster", metavar="NAME[:MODEL,...]|FILE", help="Models under test from a list, such as paper."),
-]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print dialogues, requests, tokens, hours and money; no more.")]
-MaxCost = Annotated[float | None, typer.Option(min=0, metavar="USD", help="Stop when the tokens have cost this much.")]
-Prices = Annotated[
-    list[str],
-    typer.Option(
-        "--price",
-        metavar="[NAME=]PROMPT,WRITTEN",
-        help="Dollars a million tokens, of one model or of all openai: ones; repeatable.",
-    ),
-]
-Concurrency = Annotated[int, typer.Option(min=1, help="Requests to a server under way at once.")]
-Timeout = Annotated[float, typer.Option(min=0.1, help="Seconds for one request to a server.")]
-Batch = Annotated[
-    int | None,
-    typer.Option("--batch-size", min=1, help="Conversations at a time in this process; default from memory."),
-]
-Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 ...; default: an accelerator if there is one.")]
-Dtype = Annotated[
-    Literal["float32", "bfloat16", "float16", "int8"] | None,
-    typer.Option(help="Default: float32 on CPU, else bfloat16. int8 is faster on a CPU and changes the text."),
-]
-OfficialRepo = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="Use the prompts of your checkout of the official repository.")
-]
-AllowUnknown = Annotated[bool, typer.Option("--allow-unknown", help="Accept prompts of another commit of it.")]
-Out = Annotated[Path, typer.Option(metavar="DIR", help="Run folder; an interrupted run goes on where it stopped.")]
 
 
 def main() -> None:
@@ -142,6 +115,9 @@ def evaluate(
     protocol: ProtocolName = "esc-eval",
     rubric: RubricName = "esc-eval",
     by: By = "auto",
+    parser: ParserName = "anchored",
+    official_repo: OfficialRepo = None,
+    allow_unknown: AllowUnknown = False,
     statistic: Statistic = "level",
     base_url: BaseUrl = [],  # noqa: B006
     concurrency: Concurrency = 16,
@@ -160,12 +136,14 @@ def evaluate(
     options = Options(tuple(base_url), concurrency, timeout, batch_size, device, dtype)
     chosen = load_cards(cards, language, limit)
     lineup = make_lineup(seeker, supporter, roster, price)
+    played = official_protocol(official_repo, allow_unknown) if official_repo else protocol
+    wording = load_wording(official_repo, allow_unknown) if official_repo else None
     if dry_run:
-        typer.echo(steps.dry_run(chosen, steps.make_protocol(protocol, rounds, max_new_tokens), lineup), nl=False)
+        typer.echo(steps.dry_run(chosen, steps.make_protocol(played, rounds, max_new_tokens), lineup), nl=False)
         return
     specs = lineup.specs(bool(base_url))
-    plan = steps.make_plan(chosen, seeker, specs, protocol, rounds, max_new_tokens, seed, options, lineup.speaks)
-    scoring = steps.make_scoring(scorer, rubric, by, options)
+    plan = steps.make_plan(chosen, seeker, specs, played, rounds, max_new_tokens, seed, options, lineup.speaks)
+    scoring = steps.make_scoring(scorer, rubric, by, options, parser, wording)
     with Run(out) as run:
         steps.run_simulation(plan, run, err, lineup.prices, max_cost)
         steps.run_scoring([out], None, scoring, run, err)
@@ -216,22 +194,6 @@ def simulate(
     typer.echo(out / "dialogues.jsonl")
 
 
-DialogueFiles = Annotated[
-    list[Path],
-    typer.Option(
-        "--dialogues", metavar="DIR|FILE", help="A run folder, our .jsonl, or an official result .json; repeatable."
-    ),
-]
-LinkCards = Annotated[
-    Path | None,
-    typer.Option(
-        "--cards",
-        metavar="FILE",
-        help="Cards that official results were played on, in their order: lets intervals draw cards.",
-    ),
-]
-
-
 @app.command(
     epilog="Example: [bold]esc-eval score --dialogues result/llama3_en.json --scorer embedded --out runs/llama3[/]"
 )
@@ -246,9 +208,7 @@ def score(
     cards: LinkCards = None,
     rubric: RubricName = "esc-eval",
     by: By = "auto",
-    parser: Annotated[
-        str, typer.Option(help="Rule that reads answers: anchored, or official (parity only).")
-    ] = "anchored",
+    parser: ParserName = "anchored",
     official_repo: OfficialRepo = None,
     allow_unknown: AllowUnknown = False,
     reparse: Annotated[
@@ -282,15 +242,6 @@ def score(
     typer.echo(steps.write_report(folder, rubric, statistic, "text"), nl=False)
     if len(scorer) > 1:
         err.print(f"Their agreement: python -m analysis agreement {folder}; one rating of them all: esc-eval ensemble")
-
-
-RatingFiles = Annotated[
-    list[Path], typer.Option("--ratings", metavar="DIR|FILE", help="A run folder or rating file; repeatable.")
-]
-LabelFiles = Annotated[
-    list[Path], typer.Option("--labels", metavar="FILE", help="Human ratings of the same dialogues; repeatable.")
-]
-FitFile = Annotated[Path, typer.Option("--out", metavar="FILE", help="Where the fit goes, as JSON.")]
 
 
 @app.command(

@@ -36,7 +36,8 @@ def test_the_commands_of_the_readme_run_in_order(tmp_path):
     assert len(lines) >= 6
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     for line in lines:
-        subprocess.run(line, shell=True, cwd=tmp_path, check=True, env={**os.environ, "PATH": path})
+        environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
+        subprocess.run(line, shell=True, cwd=tmp_path, check=True, env=environment)
 
 
 @pytest.mark.shared_data

@@ -14,6 +14,8 @@ NEEDED = (
     "esc_eval/rubrics/esc-eval.zh.yaml",
     "esc_eval/protocols/esc-eval.yaml",
     "esc_eval/protocols/esc-eval.en.yaml",
+    "esc_eval/protocols/resistant.zh.yaml",
+    "esc_eval/rosters/paper.yaml",
     "esc_eval/report/page.html.jinja",
 )
 
