@@ -47,7 +47,10 @@ def _memory() -> float:
 
 def _extras() -> list[Finding]:
     wanted = {
-        "local": ("models in this process", ("torch", "transformers", "safetensors", "peft", "accelerate", "gguf", "sentencepiece")),
+        "local": (
+            "models in this process",
+            ("torch", "transformers", "safetensors", "peft", "accelerate", "gguf", "sentencepiece"),
+        ),
         "data": ("datasets and Hub", ("datasets", "huggingface_hub", "pyarrow")),
     }
     findings = []

@@ -29,6 +29,7 @@ class Place:
         positions: Where each token goes, shape (rows, width).
         begin: The common first position of all rows, where they have one.
         end: Positions to attend to at most.
+        fresh: Whether the rows are empty and alike in length, so that plain causal attention will do.
         capacity: Positions that the buffers must have.
     """
 
@@ -38,6 +39,7 @@ class Place:
     begin: int | None
     end: int
     capacity: int
+    fresh: bool = False
 
 
 class SlotLayer(DynamicLayer):
@@ -74,8 +76,8 @@ class SlotLayer(DynamicLayer):
         self.buffers, self.is_initialized = fresh, True
 
     def get_seq_length(self) -> int:
-        """Positions in use, of the longest row."""
-        return self.place.end if self.place else 0
+        """Positions in use before this pass, of the longest row, as far as the model's own mask needs to know."""
+        return self.place.end if self.place and not self.place.fresh else 0
 
     def take(self, indices: torch.Tensor) -> None:
         """Make the rows those of ``indices``, copied, in that order."""
@@ -173,13 +175,15 @@ class Rows:
         positions = torch.tensor(read, device=self.device)
         padded = torch.arange(width, device=self.device) < torch.tensor(gaps, device=self.device)[:, None]
         level = not any(gaps) and len(set(starts)) == 1
+        fresh = level and starts[0] == 0
         place = Place(
             rows=slice(first, first + count),
             index=torch.arange(first, first + count, device=self.device)[:, None],
             positions=positions.masked_fill(padded, capacity - 1),
             begin=starts[0] if level else None,
-            end=min(capacity, -(-end // 8) * 8),
+            end=end if fresh else min(capacity, -(-end // 8) * 8),
             capacity=capacity,
+            fresh=fresh,
         )
         filled = [[self.pad] * gap + list(t) for gap, t in zip(gaps, new, strict=True)]
         tokens = torch.tensor(filled, device=self.device)
@@ -192,12 +196,9 @@ class Rows:
         """One pass of the model; the float32 logits of the last column."""
         for layer in self.layers:
             layer.place = place
-        dtype = self.model.dtype
-        hidden = torch.arange(place.end, device=self.device) > positions[:, None, :, None]
-        mask = torch.zeros(hidden.shape, dtype=dtype, device=self.device).masked_fill_(hidden, torch.finfo(dtype).min)
         output = self.model(
             input_ids=tokens,
-            attention_mask=mask,
+            attention_mask=None if place.fresh else self._mask(positions, place.end),
             position_ids=positions,
             past_key_values=self.cache,
             use_cache=True,
@@ -205,6 +206,11 @@ class Rows:
         )
         logits: torch.Tensor = output.logits[:, -1].float()
         return logits
+
+    def _mask(self, positions: torch.Tensor, end: int) -> torch.Tensor:
+        dtype = self.model.dtype
+        hidden = torch.arange(end, device=self.device) > positions[:, None, :, None]
+        return torch.zeros(hidden.shape, dtype=dtype, device=self.device).masked_fill_(hidden, torch.finfo(dtype).min)
 
     def cut(self, lengths: Sequence[int]) -> None:
         """Keep only the first ``lengths[i]`` tokens of each row."""
