@@ -44,7 +44,7 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 
 wheel: $(READY)  ## build the wheel and check that it holds esc_eval alone
-	$(BIN)/python -m build --wheel --no-isolation --outdir dist .
+	$(BIN)/python -m build --wheel --outdir dist .
 	$(BIN)/python tools/check_wheel.py dist
 
 clean:

@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from esc_eval.chat import Options, open_model
 from esc_eval.chat import embedded as embedded_model
-from esc_eval.chat import open_model
 from esc_eval.chat.endpoint import EndpointModel
 from esc_eval.errors import EscEvalError
 from esc_eval.files import load_cards
@@ -116,3 +116,19 @@ def test_evaluate_works_on_the_real_cards(shared, tmp_path):
     [row] = table["rows"]
     assert (row["supporter"], row["dialogues"], row["cards"]) == ("embedded", 2, 2)
     assert all(sum(cell["counts"]) == 2 for cell in row["cells"].values())
+
+
+@pytest.mark.slow
+def test_batch_size_order_and_kept_prefixes_do_not_change_the_text(embedded, conversations):
+    def two_rounds(model, first):
+        said = [r.text for _, r in sorted(model.reply(first, SHORT, [0] * len(first)))]
+        more = [
+            [*c, {"role": "assistant", "content": text}, {"role": "user", "content": "And then?"}]
+            for c, text in zip(first, said, strict=True)
+        ]
+        return list(zip(said, [r.text for _, r in sorted(model.reply(more, SHORT, [0] * len(more)))], strict=True))
+
+    expected = two_rounds(embedded, conversations)
+    assert two_rounds(open_model("embedded", Options(batch_size=1)), conversations) == expected
+    assert two_rounds(open_model("embedded", Options(batch_size=2)), conversations) == expected
+    assert two_rounds(embedded, conversations[::-1]) == expected[::-1]
