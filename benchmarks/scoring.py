@@ -28,9 +28,10 @@ from esc_eval.chat import Options, open_model
 from esc_eval.chat.hf import HFModel
 from esc_eval.environment import describe
 from esc_eval.files import read_dialogues
-from esc_eval.rubric import fill, load_rubric
+from esc_eval.rubric import load_rubric
 from esc_eval.schema import Dialogue, Turn
 from esc_eval.score import prompts
+from esc_eval.wording import fill
 
 # hidden size, intermediate size, layers, heads, key-value heads, vocabulary: the configuration
 # published with internlm2-chat-7b, and small ones

@@ -59,7 +59,7 @@ Batch = Annotated[
 Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 ...; default: an accelerator if there is one.")]
 Dtype = Annotated[
     Literal["float32", "bfloat16", "float16", "int8"] | None,
-    typer.Option(help="Default: float32 on CPU, else bfloat16. int8 is faster on a CPU and changes the text."),
+    typer.Option(help="Default: float32 on CPU, else bfloat16. int8 is faster on a CPU and says other things."),
 ]
 ParserName = Annotated[
     str, typer.Option("--parser", help="Rule that reads answers: anchored, or official (parity only).")

@@ -15,9 +15,9 @@ from pydantic import ValidationError
 from esc_eval import __version__
 from esc_eval.errors import EscEvalError
 from esc_eval.files import read_text, write_whole
-from esc_eval.rubric import Data
 from esc_eval.schema import Rating, digest
 from esc_eval.uncertainty import bootstrap_mean
+from esc_eval.wording import Data
 
 Array = npt.NDArray[np.float64]
 

@@ -1,7 +1,4 @@
-"""How a dialogue is played: prompts, opening, rounds and generation settings, read from ``protocols/*.yaml``.
-
-``NAME.yaml`` holds rounds and settings, ``NAME.LANG.yaml`` one language's prompts. Adding a language is adding a file.
-"""
+"""How a dialogue is played: prompts, opening, rounds and generation settings, read from ``protocols/*.yaml``."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -11,8 +8,8 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from esc_eval.errors import EscEvalError
-from esc_eval.rubric import Data, fill, locate, read_parts
-from esc_eval.schema import Role, RoleCard, Turn, digest
+from esc_eval.schema import Role, RoleCard, Turn
+from esc_eval.wording import Data, Worded, fill, locate, read_parts
 
 Message = dict[Literal["role", "content"], str]
 
@@ -41,39 +38,13 @@ class ProtocolText(Data):
     supporter: str
 
 
-class Protocol(Data):
+class Protocol(Worded[ProtocolText]):
     """Everything that decides how a dialogue is played, except who plays."""
 
-    name: str
-    version: str
     rounds: int = Field(ge=1)
     supporter_sees_opening: bool
     seeker: Generation
     supporter: Generation
-    texts: dict[str, ProtocolText]
-
-    @property
-    def id(self) -> str:
-        """Name and version, as dialogues and signatures carry it."""
-        return f"{self.name}/{self.version}"
-
-    @property
-    def sha256(self) -> str:
-        """Hash of everything in the protocol."""
-        return digest(self)
-
-    def text(self, language: str) -> ProtocolText:
-        """The prompts in a language.
-
-        Raises:
-            EscEvalError: The protocol has no such language.
-        """
-        if language not in self.texts:
-            raise EscEvalError(
-                f"protocol {self.id} has no prompts for language {language!r}, only {sorted(self.texts)}. "
-                f"Add {self.name}.{language}.yaml beside it."
-            )
-        return self.texts[language]
 
     def opening(self, card: RoleCard) -> Turn:
         """The supporter's first line, which the protocol says in its name."""

@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from esc_eval.cost import Price
 from esc_eval.errors import EscEvalError
-from esc_eval.rubric import Data, locate, read_parts
 from esc_eval.schema import Language
+from esc_eval.wording import Data, locate, read_parts
 
 Group = Literal["close", "open", "domain"]
 Reach = Literal["transformers", "server", "vendor", "none"]

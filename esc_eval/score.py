@@ -17,9 +17,10 @@ from esc_eval.official import spoken
 from esc_eval.official_wording import OfficialWording
 from esc_eval.parsers import NO_LEVEL, TOO_LONG, get_parser
 from esc_eval.protocol import Generation
-from esc_eval.rubric import Rubric, fill
+from esc_eval.rubric import Rubric
 from esc_eval.run import Run
 from esc_eval.schema import Dialogue, FinishReason, Rating, digest
+from esc_eval.wording import fill
 
 By = Literal["auto", "logits", "text"]
 Asked = tuple[Dialogue, str, Conversation]

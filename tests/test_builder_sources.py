@@ -27,7 +27,7 @@ ESCONV = {
 }
 HUB = {
     **ESCONV,
-    "dialog": [{"text": "Hello", "speaker": "usr"}, {"text": "Hi", "speaker": "sys", "strategy": "Others"}],
+    "dialog": [{"text": "Good evening", "speaker": "usr"}, {"text": "Good evening to you", "speaker": "sys", "strategy": "Others"}],
 }
 FAILED = {**ESCONV, "dialog": [{"speaker": "listener", "annotation": {"strategy": "Questions"}, "content": "Well?"}]}
 EXTES = {

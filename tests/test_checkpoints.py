@@ -192,7 +192,7 @@ def write_adapter(folder, config, seed, rank=8, alpha=16, **settings):
     save_file(tensors, folder / "adapter_model.safetensors")
     content = {
         "peft_type": "LORA", "task_type": "CAUSAL_LM", "r": rank, "lora_alpha": alpha, "lora_dropout": 0.0,
-        "target_modules": ["wqkv"], "base_model_name_or_path": "/home/somebody/internlm2-chat-7b", "revision": None,
+        "target_modules": ["wqkv"], "base_model_name_or_path": "/data/models/internlm2-chat-7b", "revision": None,
         "bias": "none", "inference_mode": True, "fan_in_fan_out": False, "modules_to_save": None, **settings,
     }  # fmt: skip
     (folder / "adapter_config.json").write_text(json.dumps(content))

@@ -4,8 +4,9 @@ import yaml
 from esc_eval.errors import EscEvalError
 from esc_eval.files import load_cards
 from esc_eval.protocol import load_protocol
-from esc_eval.rubric import fill, load_rubric
+from esc_eval.rubric import load_rubric
 from esc_eval.schema import Turn
+from esc_eval.wording import fill
 
 
 def test_the_rubric_has_the_papers_seven_dimensions_and_their_official_keys():
