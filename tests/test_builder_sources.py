@@ -27,7 +27,7 @@ ESCONV = {
 }
 HUB = {
     **ESCONV,
-    "dialog": [{"text": "Good evening", "speaker": "usr"}, {"text": "Good evening to you", "speaker": "sys", "strategy": "Others"}],
+    "dialog": [{"text": "Rainy again", "speaker": "usr"}, {"text": "It is", "speaker": "sys", "strategy": "Others"}],
 }
 FAILED = {**ESCONV, "dialog": [{"speaker": "listener", "annotation": {"strategy": "Questions"}, "content": "Well?"}]}
 EXTES = {
@@ -210,7 +210,7 @@ def test_the_line_of_a_reject_is_where_the_record_begins(tmp_path):
 def test_bytes_that_are_no_utf8_cost_one_record(tmp_path):
     path = tmp_path / "hub.txt"
     good = json.dumps(HUB).encode()
-    path.write_bytes(good + b"\n" + good.replace(b"Hello", b"He\xfflo") + b"\n" + good + b"\n")
+    path.write_bytes(good + b"\n" + good.replace(b"Rainy", b"Ra\xffny") + b"\n" + good + b"\n")
     kinds = [type(found).__name__ for found in parse_file("esconv", path)]
     assert kinds == ["SourceConversation", "Reject", "SourceConversation"]
 
