@@ -146,9 +146,14 @@ def verdict(kappa: Measure, gain: Measure, constant: bool) -> str:
         constant: Whether the scorer gives one level throughout each dimension.
     """
     if constant:
-        return "is a constant in every dimension: it gives one level to everything"
+        return "is a constant: it gives the same to every dialogue"
     if kappa.value is None or kappa.low is None or kappa.high is None:
         return "cannot be judged: " + (kappa.undefined or "no interval for quadratic kappa")
+    if kappa.high < 0:
+        return (
+            f"is worse than a constant: its quadratic kappa is {kappa.value:+.2f} [{kappa.low:+.2f}, "
+            f"{kappa.high:+.2f}] from that of the majority level"
+        )
     if kappa.low <= 0:
         return (
             f"cannot be told from a constant: its quadratic kappa is {kappa.value:+.2f} [{kappa.low:+.2f}, "

@@ -104,6 +104,7 @@ def test_a_useful_scorer_is_told_from_a_constant(tmp_path: Path) -> None:
     [
         (lambda rng, label: np.full(N, 3), "is a constant"),
         (lambda rng, label: rng.choice(5, N, p=[0, 0, 0.04, 0.95, 0.01]), "cannot be told from a constant"),
+        (lambda rng, label: 4 - label, "is worse than a constant"),
         (lambda rng, label: np.clip(label - 1, 0, 4), "less often than the majority level"),
     ],
 )
@@ -210,7 +211,7 @@ def test_a_constant_for_each_dimension_is_no_better_than_a_constant_when_pooled(
     tables = [read_table([write_table(tmp_path / f"{n}.csv", rows)]) for n, rows in (("p", guesses), ("l", labels))]
     found = scorer_report(*tables, BOOT).data["scorers"]["judge"]["pooled"]
     assert found["baselines"]["majority"]["accuracy"].value == found["accuracy"].value
-    assert found["verdict"].startswith("is a constant in every dimension")
+    assert found["verdict"].startswith("is a constant")
     counts = pd.DataFrame(labels).groupby("dimension")["score"].value_counts(normalize=True)
     by_chance = (counts**2).groupby("dimension").sum().mean()
     assert found["baselines"]["marginal_random"]["accuracy"].value == pytest.approx(by_chance)

@@ -208,7 +208,7 @@ def scorer_report(
         )
     if labels is not None:
         notes.append(
-            f"Each pair of a prediction and a human rating counts once; intervals draw whole {plural(column)}. "
+            f"Each pair of a prediction and a label counts once; intervals draw whole {plural(column)}. "
             "ACC is over scored dialogues. Majority and constant know the labels' distribution."
         )
     data = {"scorers": scorers, "scale": [predictions.low, predictions.high]}
