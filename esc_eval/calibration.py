@@ -4,16 +4,14 @@ Dividing log probabilities by a temperature changes how sure a scorer is, never 
 """
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from esc_eval import __version__
 from esc_eval.errors import EscEvalError
-from esc_eval.files import read_text, write_whole
+from esc_eval.fit import Fit
 from esc_eval.schema import Rating, digest
 from esc_eval.uncertainty import bootstrap_mean
 from esc_eval.wording import Data
@@ -94,7 +92,7 @@ class Fitted(Data):
     held_out_gain: tuple[float, float | None, float | None] | None = None
 
 
-class Calibration(Data):
+class Calibration(Fit):
     """Temperatures by dimension, and where they come from.
 
     Attributes:
@@ -111,11 +109,6 @@ class Calibration(Data):
     seed: int
     esc_eval: str = __version__
 
-    @property
-    def sha256(self) -> str:
-        """Hash of everything in it."""
-        return digest(self)
-
     def apply(self, dimension: str, probabilities: Sequence[float]) -> tuple[float, ...]:
         """Calibrated probabilities; those of a dimension that was not fitted stay as they are."""
         fitted = self.dimensions.get(dimension)
@@ -131,22 +124,6 @@ class Calibration(Data):
             raise EscEvalError(
                 f"the calibration was fitted for {self.rater} with {self.rubric}, not {rater} with {rubric}"
             )
-
-    def save(self, path: Path) -> None:
-        """Write as JSON."""
-        write_whole(path, [self.model_dump_json(indent=2) + "\n"])
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read what ``save`` wrote.
-
-        Raises:
-            EscEvalError: Missing or something else.
-        """
-        try:
-            return cls.model_validate_json(read_text(path))
-        except ValidationError as error:
-            raise EscEvalError(f"{path}: no calibration: {error.errors()[0]['msg']}") from error
 
 
 def paired(

@@ -5,16 +5,13 @@ chosen by cross-validation over whole clusters (role cards), and what is reporte
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import ValidationError
 
 from esc_eval import __version__
 from esc_eval.errors import EscEvalError
-from esc_eval.files import read_text, write_whole
+from esc_eval.fit import Fit
 from esc_eval.schema import Rating, digest
 from esc_eval.uncertainty import bootstrap_mean
 from esc_eval.wording import Data
@@ -79,7 +76,7 @@ class FittedWeights(Data):
     error: dict[str, tuple[float, float | None, float | None]]
 
 
-class Ensemble(Data):
+class Ensemble(Fit):
     """Weights by dimension, and where they come from."""
 
     judges: tuple[str, ...]
@@ -89,27 +86,6 @@ class Ensemble(Data):
     labels: str
     seed: int
     esc_eval: str = __version__
-
-    @property
-    def sha256(self) -> str:
-        """Hash of everything in it."""
-        return digest(self)
-
-    def save(self, path: Path) -> None:
-        """Write as JSON."""
-        write_whole(path, [self.model_dump_json(indent=2) + "\n"])
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read what ``save`` wrote.
-
-        Raises:
-            EscEvalError: Missing or something else.
-        """
-        try:
-            return cls.model_validate_json(read_text(path))
-        except ValidationError as error:
-            raise EscEvalError(f"{path}: no ensemble: {error.errors()[0]['msg']}") from error
 
     def apply(self, ratings: Sequence[Rating]) -> list[Rating]:
         """One rating for each dialogue and fitted dimension; unscored where a judge's is missing."""
