@@ -1,4 +1,4 @@
-"""iEval (Svikhnushina et al. 2022, CC BY 4.0): people chat with four bots and rate each chat on nine scales and overall.
+"""iEval (Svikhnushina et al. 2022, CC BY 4.0): people chat with four bots and rate each chat on ten scales.
 
 One person plays one positive and one negative scenario with every bot. A chat opens with the scenario's own words, then
 bot and person take turns. The scales are 1..5; the overall mark is 1..3, the inverse of the rank among the four bots.
@@ -72,8 +72,8 @@ def read_ieval(path: Path) -> Rated:
             people[dialogue.id] = f"{NAME}-{task['part']}"
             dialogues.append(dialogue)
             ratings += _ratings(dialogue.id, people[dialogue.id], marks, path)
-    scale = {key: (LEVELS[0], LEVELS[-1]) for key in SCALES.values()}
-    scale |= {key: (OVERALL_LEVELS[0], OVERALL_LEVELS[-1]) for key in OVERALL.values()}
+    scale = dict.fromkeys(SCALES.values(), (LEVELS[0], LEVELS[-1]))
+    scale |= dict.fromkeys(OVERALL.values(), (OVERALL_LEVELS[0], OVERALL_LEVELS[-1]))
     return Rated(tuple(dialogues), tuple(ratings), people, scale)
 
 
@@ -92,7 +92,12 @@ def _chats(task: Any, path: Path) -> Iterator[tuple[Dialogue, dict[str, Any]]]:
                 raise BadRecord(path, place, "the chat has no line that begins with '- '")
             yield (
                 Dialogue(
-                    id=f"{card}-{bot}", language="en", turns=turns, card_id=card, supporter=f"iEval {bot}", seeker="human"
+                    id=f"{card}-{bot}",
+                    language="en",
+                    turns=turns,
+                    card_id=card,
+                    supporter=f"iEval {bot}",
+                    seeker="human",
                 ),
                 marks,
             )
@@ -117,5 +122,10 @@ def _ratings(dialogue: str, person: str, marks: dict[str, Any], path: Path) -> I
             raise BadRecord(path, dialogue, f"{key} is {level!r}, expected a whole number {levels[0]}..{levels[-1]}")
         rubric = OVERALL_RUBRIC if key in OVERALL else RUBRIC
         yield Rating(
-            dialogue_id=dialogue, dimension=dimension, rater=person, rater_kind="human", rubric=f"{rubric}/1", score=level
+            dialogue_id=dialogue,
+            dimension=dimension,
+            rater=person,
+            rater_kind="human",
+            rubric=f"{rubric}/1",
+            score=level,
         )

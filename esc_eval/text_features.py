@@ -1,14 +1,14 @@
-"""What can be counted in a dialogue without a model: weighted words and character strings, and sixteen surface figures.
+"""What can be counted in a dialogue without a model: weighted words and character strings, and surface figures.
 
-Plain numpy: a scorer that was fitted with scikit-learn reads dialogues here as scikit-learn did (``Terms`` gives the same
-numbers as its TfidfVectorizer with ``sublinear_tf``).
+Plain numpy: a scorer that was fitted with scikit-learn reads dialogues here as scikit-learn did (``Terms`` gives the
+same numbers as its TfidfVectorizer with ``sublinear_tf``).
 """
 
 import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Literal
 
 import numpy as np
@@ -54,7 +54,7 @@ def surface(dialogue: Dialogue) -> list[float]:
     supporter, seeker = said(dialogue, "supporter"), said(dialogue, "seeker")
     own, other = [_tokens(t) for t in supporter], [_tokens(t) for t in seeker]
     likeness = [_overlap(set(a), set(b)) for a, b in combinations(own, 2)]
-    following = [_overlap(set(a), set(b)) for a, b in zip(own, own[1:], strict=False)]
+    following = [_overlap(set(a), set(b)) for a, b in pairwise(own)]
     repeated = len(own) - len({tuple(words) for words in own})
     words = [w for turn in own for w in turn if w.isalnum()]
     lengths = [len(t) for t in seeker]
@@ -97,7 +97,7 @@ def _overlap(a: set[str], b: set[str]) -> float:
 def _taken_up(dialogue: Dialogue, before: Role, after: Role) -> float:
     """Mean share of the words of three letters or more that the turn before holds too."""
     found = []
-    for a, b in zip(dialogue.turns, dialogue.turns[1:], strict=False):
+    for a, b in pairwise(dialogue.turns):
         if (a.role, b.role) == (before, after):
             words = {w for w in _tokens(b.text) if len(w) > 2}
             found.append(len(words & set(_tokens(a.text))) / max(len(words), 1))

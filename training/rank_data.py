@@ -161,9 +161,7 @@ def esconv_sets(folder: Path) -> dict[str, RankSet]:
 
 def _dialogue(conversation: SourceConversation) -> Dialogue:
     turns = tuple(Turn(role=turn.role, text=turn.text) for turn in conversation.turns)
-    return Dialogue(
-        id=conversation.id, language=conversation.language, turns=turns, supporter="human", seeker="human"
-    )
+    return Dialogue(id=conversation.id, language=conversation.language, turns=turns, supporter="human", seeker="human")
 
 
 def _survey(conversation: SourceConversation) -> list[Rating]:
@@ -230,9 +228,7 @@ def items(ranked: RankSet, unit: str) -> list[splits.Item]:
     return splits.items_of(unit, talks, rows, ranked.cards)
 
 
-def place(
-    ranked: RankSet, name: str, scheme: str, seed: int = 0, held_out: Sequence[str | None] = (None,)
-) -> Placed:
+def place(ranked: RankSet, name: str, scheme: str, seed: int = 0, held_out: Sequence[str | None] = (None,)) -> Placed:
     """A split by a scheme of ``dataset_builder.splits``.
 
     Args:

@@ -33,10 +33,12 @@ class Reader:
 
     def __init__(self, model: torch.nn.Module, tokenizer: object, revision: str, layers: Sequence[int] = (15, 30)):
         self.model, self.tokenizer, self.revision, self.layers = model.eval(), tokenizer, revision, tuple(layers)
-        self.names = {role: len(tokenizer(name, add_special_tokens=False)["input_ids"]) for role, name in SPEAKERS.items()}
+        self.names = {
+            role: len(tokenizer(name, add_special_tokens=False)["input_ids"]) for role, name in SPEAKERS.items()
+        }
 
     def read(
-        self, dialogues: Sequence[Dialogue], cache: Path, on_chunk: Callable[[int], None] = lambda n: None
+        self, dialogues: Sequence[Dialogue], cache: Path, on_chunk: Callable[[int], None] = lambda _: None
     ) -> dict[str, Array]:
         """Features of every dialogue, from the cache where they are there.
 
@@ -54,7 +56,9 @@ class Reader:
         parts = []
         for start in range(0, len(dialogues), CHUNK):
             chunk = dialogues[start : start + CHUNK]
-            key = digest([VERSION, self.revision, list(self.layers), [[(t.role, t.text) for t in d.turns] for d in chunk]])
+            key = digest(
+                [VERSION, self.revision, list(self.layers), [[(t.role, t.text) for t in d.turns] for d in chunk]]
+            )
             path = cache / f"{key[:32]}.safetensors"
             if not path.is_file():
                 fresh = path.with_suffix(".part")
