@@ -1,7 +1,7 @@
 """The level-probability objective: what the model would say next is drawn to how people's levels are distributed.
 
-At the place where a scorer's level probabilities are read, the loss is the cross-entropy of the next token's distribution,
-over the whole vocabulary, against the raters' distribution over the levels' tokens.
+At the place where a scorer's level probabilities are read, the loss is the cross-entropy of the next token's
+distribution, over the whole vocabulary, against the raters' distribution over the levels' tokens.
 """
 
 from collections.abc import Mapping, Sequence
@@ -141,9 +141,7 @@ class LevelTrainer(SFTTrainer):
     def _set_signature_columns_if_needed(self) -> None:
         self._signature_columns = list(COLUMNS)
 
-    def compute_loss(
-        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
-    ) -> Any:
+    def compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, **_: Any) -> Any:
         """The loss of a batch; a row's share does not depend on how many tokens it has."""
         levels, weight = inputs.pop("levels"), inputs.pop("weight")
         out = model(**inputs, use_cache=False, logits_to_keep=1)

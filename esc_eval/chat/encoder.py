@@ -66,9 +66,7 @@ class Encoder:
         ids: list[int] = self.tokenizer(text + lead, add_special_tokens=False)["input_ids"]
         return ids
 
-    def answers(
-        self, conversation: Conversation, lead: str, options: Sequence[str]
-    ) -> tuple[str, list[int]] | None:
+    def answers(self, conversation: Conversation, lead: str, options: Sequence[str]) -> tuple[str, list[int]] | None:
         """How fixed answers are tokenised after the first words of an answer.
 
         Args:
