@@ -80,8 +80,8 @@ def describe(material: Material, made: Made) -> list[str]:
         f"{len(material.train)} conversations ({', '.join(f'{n} {name}' for name, n in sources.items())}), "
         f"{len(made.rows)} rows, {tokens} tokens, the loss on {learnt} of them",
         f"{made.left_out} of the seeker's turns are too far into a conversation to fit",
-        f"{len(material.overlaps)} conversations removed: they hold one of {material.cards_checked} test cards, or "
-        f"repeat one of {len(material.validation)} conversations of the validation",
+        f"{len(material.overlaps)} conversations removed: one of {material.cards_checked} test cards may come from "
+        f"them, or they repeat one of {len(material.validation)} conversations of the validation",
     ]
     if not material.cards_checked:
         lines.append("no test cards were given (--test-cards): nothing says that they were not trained on")
@@ -108,7 +108,7 @@ def use_of(material: Material, made: Made) -> checkpoint.DataUse:
         rows=len(made.rows),
         tokens=sum(len(row.ids) for row in made.rows),
         held_out=f"{len(material.validation)} conversations for validation; {len(material.overlaps)} removed because "
-        f"they hold one of {material.cards_checked} test cards or repeat a validation conversation",
+        f"one of {material.cards_checked} test cards may come from them or they repeat a validation conversation",
         files=material.files,
     )
 

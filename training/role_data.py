@@ -7,7 +7,6 @@ from hashlib import sha256
 from pathlib import Path
 
 from dataset_builder import card_text, decisions
-from dataset_builder.overlap import Containment, near_duplicates
 from dataset_builder.sources import SOURCES, parse_file
 from dataset_builder.sources.common import Reject, SourceConversation, file_sha256
 from esc_eval.chat.base import Conversation
@@ -16,7 +15,7 @@ from esc_eval.errors import BadRecord, EscEvalError
 from esc_eval.files import read_text
 from esc_eval.protocol import Protocol
 from esc_eval.schema import RoleCard, Turn
-from training import rows
+from training import hold_out, rows
 from training.config import Part, RoleData
 
 ROLE_PLAY = "role play"
@@ -45,8 +44,8 @@ class Material:
 
     Attributes:
         rejects: Malformed records, by file and line.
-        overlaps: Ids of conversations that were removed, with the test cards that they hold or the validation
-            conversation that they repeat.
+        overlaps: Ids of conversations that were removed, with the test cards that may have been made of them,
+            or the validation conversations that they repeat.
         cards_checked: Number of test cards that were looked for.
         files: Sha256 of every file read, by name.
     """
@@ -127,18 +126,19 @@ def collect(
     Args:
         sources: A sub-folder for each source.
         role_play: Files of general role play; needed where the recipe asks for a share of it.
-        test_cards: Cards of the evaluation: conversations that hold one of them are removed.
+        test_cards: Cards of the evaluation: conversations that one may have been made of are removed.
         cards: Pipeline cards by conversation id, where the recipe does not make them by rule.
 
     Raises:
         EscEvalError: A file is missing, or there is nothing to learn from.
     """
     material = Material(cards_checked=len(test_cards))
-    watch = Containment((card.id, card.text, card.language) for card in test_cards)
     held = {c.id: c for part in data.validation for c in _read(part, sources, material)}
     for part in data.train:
         candidates = [c for c in _read(part, sources, material) if c.id not in held]
-        _mark_overlaps(candidates, list(held.values()), watch, material)
+        for found in (hold_out.card_overlaps(test_cards, candidates), hold_out.repeats(candidates, [*held.values()])):
+            for id, why in found.items():
+                material.overlaps.setdefault(id, []).extend(why)
         clean = [c for c in candidates if c.id not in material.overlaps]
         for conversation in chosen(clean, part, seed):
             card = (cards or {}).get(conversation.id)
@@ -174,25 +174,6 @@ def _read(part: Part, sources: Path, material: Material) -> list[SourceConversat
             elif not outcome.branches and outcome.turns:
                 found.append(outcome)
     return found
-
-
-def _mark_overlaps(
-    candidates: Sequence[SourceConversation],
-    held: Sequence[SourceConversation],
-    watch: Containment,
-    material: Material,
-) -> None:
-    for conversation in candidates:
-        watch.look(conversation.id, conversation.seeker_text(), conversation.language)
-    for card, holders in sorted(watch.found.items()):
-        for id in sorted(holders):
-            material.overlaps.setdefault(id, []).append(card)
-    watch.found.clear()
-    held_ids = {c.id for c in held}
-    pairs = near_duplicates((c.id, c.seeker_text(), c.language) for c in [*held, *candidates])
-    for conversation in candidates:
-        if twins := [id for id in pairs.get(conversation.id, ()) if id in held_ids]:
-            material.overlaps.setdefault(conversation.id, []).extend(twins)
 
 
 def read_role_play(path: Path) -> Iterator[Example]:
