@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from typing import TypeVar
 
 from dataset_builder import card_text, decisions
 from dataset_builder.sources import SOURCES, parse_file
@@ -17,6 +18,7 @@ from esc_eval.protocol import Protocol
 from esc_eval.schema import RoleCard, Turn
 from training import hold_out, rows
 from training.config import Part, RoleData
+
 
 ROLE_PLAY = "role play"
 PLAY = "Play {name} in this conversation. Answer as {name} would, in character."
@@ -36,6 +38,9 @@ class Example:
     messages: Conversation
     card: RoleCard | None = None
     turns: tuple[Turn, ...] = ()
+
+
+T = TypeVar("T", Example, SourceConversation)
 
 
 @dataclass
@@ -102,13 +107,14 @@ def example_of(
     return Example(conversation.id, conversation.source, messages, card, turns)
 
 
+def in_hash_order(items: Sequence[T], seed: int) -> list[T]:
+    """Conversations in the order of sha256(seed, id), which no library version changes."""
+    return sorted(items, key=lambda item: sha256(f"{seed}\n{item.id}".encode()).hexdigest())
+
+
 def chosen(conversations: Sequence[SourceConversation], part: Part, seed: int) -> list[SourceConversation]:
-    """The first ``part.conversations`` in the order of sha256(seed, id), which no library version changes."""
-
-    def rank(conversation: SourceConversation) -> str:
-        return sha256(f"{seed}\n{conversation.id}".encode()).hexdigest()
-
-    kept = {c.id for c in sorted(conversations, key=rank)[: part.conversations]}
+    """At most ``part.conversations``, the first in hash order, in their own order."""
+    kept = {c.id for c in in_hash_order(conversations, seed)[: part.conversations]}
     return [c for c in conversations if c.id in kept]
 
 
@@ -219,7 +225,7 @@ def _share(share: float, dialogues: int, paths: Sequence[Path], material: Materi
             f"the recipe wants {share:.0%} general role play, {wanted} conversations; the files given hold "
             f"{len(found)}. Give more with --role-play FILE, or --set data.role_play=0"
         )
-    return sorted(found, key=lambda e: sha256(f"{seed}\n{e.id}".encode()).hexdigest())[:wanted]
+    return in_hash_order(found, seed)[:wanted]
 
 
 def rows_of(examples: Sequence[Example], encoder: Encoder, data: RoleData, max_length: int) -> rows.Made:
