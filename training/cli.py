@@ -1,0 +1,134 @@
+"""python -m training: one recipe, one checkpoint."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+from rich.console import Console
+
+from esc_eval.errors import EscEvalError
+from esc_eval.files import read_cards
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+RecipeFile = Annotated[Path, typer.Option("--recipe", help="A file of training/recipes, or your own.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder of the checkpoint; a stopped run in it goes on.")]
+Changes = Annotated[
+    list[str] | None, typer.Option("--set", help="Change a value of the recipe, e.g. optimise.epochs=2; repeatable.")
+]
+Report = Annotated[
+    list[str] | None,
+    typer.Option("--report-to", help="trackio, tensorboard or wandb, if installed; log.jsonl is always written."),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print rows, tokens, memory and hours; train nothing.")]
+Speed = Annotated[
+    float | None, typer.Option("--tflops", help="Of your machine, for the hours of --dry-run; see docs/training.md.")
+]
+
+
+def changes(values: list[str] | None) -> dict[str, Any]:
+    """``--set`` values by dotted name, read as YAML."""
+    found = {}
+    for value in values or ():
+        name, equals, text = value.partition("=")
+        if not equals:
+            raise EscEvalError(f"--set {value!r}: expected NAME=VALUE, e.g. optimise.epochs=2")
+        found[name] = yaml.safe_load(text)
+    return found
+
+
+@app.callback()
+def training() -> None:
+    """Train ESC-Role and ESC-RANK from recipes, and show what they are worth on real conversations."""
+
+
+@app.command()
+def role(
+    recipe: RecipeFile,
+    sources: Annotated[Path, typer.Option(help="Folder with a sub-folder for each source, e.g. sources/esconv.")],
+    out: Out,
+    role_play: Annotated[list[Path] | None, typer.Option(help="General role play, ChatHaruhi's form.")] = None,
+    test_cards: Annotated[
+        list[Path] | None, typer.Option(help="Role cards of the evaluation: conversations that hold one are removed.")
+    ] = None,
+    set_: Changes = None,
+    report_to: Report = None,
+    dry_run: DryRun = False,
+    tflops: Speed = None,
+) -> None:
+    """Train ESC-Role: a model that plays the seeker.
+
+    Example: python -m training role --recipe training/recipes/esc_role/small.yaml --sources sources --out role
+    --role-play sheldon.jsonl --test-cards ESC-Eval/data/card_high_en.json
+    """
+    from training import config
+    from training import role as roles
+
+    loaded = config.load(recipe, config.RoleRecipe, changes(set_))
+    cards = [card for path in test_cards or () for card in read_cards(path)]
+    inputs = roles.Inputs(sources, tuple(role_play or ()), cards)
+    if dry_run:
+        from training import outlook
+
+        typer.echo(outlook.of_role(loaded, inputs, out, tflops))
+        return
+    roles.train(loaded, inputs, out, report_to or (), typer.echo)
+
+
+@app.command("evaluate-role")
+def evaluate_role(
+    seeker: Annotated[Path, typer.Option(help="A checkpoint that `training role` made.")],
+    sources: Annotated[Path, typer.Option(help="Folder with a sub-folder for each source, e.g. sources/esconv.")],
+    out: Annotated[Path, typer.Option(help="Folder for the dialogues; a stopped evaluation in it goes on.")],
+    supporter: Annotated[str, typer.Option(help="Who talks with the seekers, as esc-eval names models.")] = "embedded",
+    cards: Annotated[int, typer.Option(min=2, help="Held-out conversations whose card is played.")] = 60,
+    conversations: Annotated[int, typer.Option(min=2, help="Held-out conversations that are read.")] = 100,
+    reply_tokens: Annotated[int, typer.Option(min=8, help="Cap on a reply, in tokens.")] = 96,
+    results: Annotated[
+        Path | None, typer.Option(help="Put the figures into this JSON file, and the page .md beside it.")
+    ] = None,
+    draws: Annotated[int, typer.Option(help="Bootstrap draws.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda ...")] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16, float16.")] = None,
+) -> None:
+    """Compare an ESC-Role with its base and with real seekers, on conversations that it has not seen.
+
+    Writes metrics.json into the checkpoint, for its card.
+
+    Example: python -m training evaluate-role --seeker role --sources sources --out runs/role --results docs/results.json
+    """
+    from analysis.measure import Bootstrap
+    from esc_eval.chat import Options
+    from training import evaluate_role as evaluation
+    from training import results as pages
+
+    setting = evaluation.Setting(cards, conversations, reply_tokens, seed)
+    options = Options(device=device, dtype=dtype)
+    found = evaluation.evaluate(
+        seeker, sources, out, setting, Bootstrap(draws, seed), Console(stderr=True), supporter, options
+    )
+    command = (
+        f"python -m training evaluate-role --seeker {seeker.name} --sources SOURCES --out DIR --supporter {supporter} "
+        f"--cards {cards} --conversations {conversations} --reply-tokens {reply_tokens} --draws {draws} --seed {seed}"
+    )
+    evaluation.write_metrics(seeker, found, command)
+    section = evaluation.section(found, command)
+    typer.echo(pages.role_page(section))
+    if results:
+        pages.put(results, "esc_role", section)
+
+
+def main() -> None:
+    """Run a command; what the user can put right ends with a message and exit code 2."""
+    try:
+        app()
+    except EscEvalError as error:
+        Console(stderr=True).print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        raise SystemExit(2) from error
