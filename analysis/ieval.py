@@ -43,13 +43,11 @@ class Rated:
         dialogues: With ``supporter`` and ``card_id`` (the scenario) where the set tells them.
         ratings: By people.
         people: Dialogue id -> who rated it.
-        scale: Lowest and highest level by dimension.
     """
 
     dialogues: tuple[Dialogue, ...]
     ratings: tuple[Rating, ...]
     people: dict[str, str]
-    scale: dict[str, tuple[int, int]]
 
 
 def read_ieval(path: Path) -> Rated:
@@ -72,9 +70,7 @@ def read_ieval(path: Path) -> Rated:
             people[dialogue.id] = f"{NAME}-{task['part']}"
             dialogues.append(dialogue)
             ratings += _ratings(dialogue.id, people[dialogue.id], marks, path)
-    scale = dict.fromkeys(SCALES.values(), (LEVELS[0], LEVELS[-1]))
-    scale |= dict.fromkeys(OVERALL.values(), (OVERALL_LEVELS[0], OVERALL_LEVELS[-1]))
-    return Rated(tuple(dialogues), tuple(ratings), people, scale)
+    return Rated(tuple(dialogues), tuple(ratings), people)
 
 
 def _chats(task: Any, path: Path) -> Iterator[tuple[Dialogue, dict[str, Any]]]:

@@ -104,6 +104,7 @@ class LikenessBlock(Figures):
     @staticmethod
     def raw(dialogues: Sequence[Dialogue]) -> Array:
         """Shape (dialogues, 7)."""
+        _vectors([turn.text for dialogue in dialogues for turn in dialogue.turns])  # side by side, then remembered
         return np.array([_likeness(dialogue) for dialogue in dialogues])
 
 
@@ -114,6 +115,7 @@ class SentencesBlock(Data):
 
     def matrix(self, dialogues: Sequence[Dialogue]) -> Array:
         """Shape (dialogues, 2 * 384)."""
+        _vectors([turn.text for dialogue in dialogues for turn in dialogue.turns])
         return np.array([[*_mean(said(d, "supporter")), *_mean(said(d, "seeker"))] for d in dialogues])
 
 

@@ -1,5 +1,6 @@
 """What each way to a scorer is worth against people's ratings, on bots, scenarios and dialogues it has not seen."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
@@ -13,10 +14,11 @@ from analysis.measure import Bootstrap
 from analysis.report import plain
 from esc_eval import __version__
 from esc_eval.errors import EscEvalError
-from esc_eval.files import read_ratings
+from esc_eval.files import read_ratings, write_whole
+from esc_eval.schema import Dialogue
 from training import rank_methods as rm
 from training.compare import compare, majority
-from training.rank_data import SETS, TEST, TRAIN, VALIDATION, Placed, RankSet, load_set
+from training.rank_data import SETS, TEST, TRAIN, VALIDATION, Placed, RankSet, load_set, place
 
 Array = npt.NDArray[np.float64]
 Levels = npt.NDArray[np.intp]
@@ -137,10 +139,16 @@ def levels_of_ratings(ranked: RankSet, path: Path) -> dict[str, Levels]:
     return out
 
 
-def part_of(ranked: RankSet, fold: Levels, count: int) -> list[int]:
-    """The first test dialogues in the order of a hash: the stated part that slow scorers rate."""
+def part_of(ranked: RankSet, bot: str, count: int, seed: int = 0) -> list[Dialogue]:
+    """The first dialogues of the test with a bot held out, in the order of a hash: what slow scorers rate.
+
+    Raises:
+        EscEvalError: No such bot.
+    """
+    [fold] = place(ranked, HEADLINE_SPLIT, "model-disjoint", seed, [bot]).folds
     test = np.flatnonzero((fold == TEST).any(axis=1)).tolist()
-    return sorted(test, key=lambda i: sha256(f"part\n{ranked.dialogues[i].id}".encode()).hexdigest())[:count]
+    order = sorted(test, key=lambda i: sha256(f"part\n{ranked.dialogues[i].id}".encode()).hexdigest())
+    return [ranked.dialogues[i] for i in order[:count]]
 
 
 def evaluate(
@@ -217,3 +225,21 @@ def section(tables: Mapping[str, Any], settings: Settings, command: str) -> dict
             out[f"{rubric.replace('-', '_')}_{split}"] = scores
     out["tables"] = dict(tables)
     return out
+
+
+def write_metrics(folder: Path, found: Mapping[str, Any]) -> None:
+    """Put the headline figures into a checkpoint's metrics.json, for its card."""
+    metrics = {}
+    for key, about in (
+        ("ieval_bot_held_out", "iEval, each bot held out in turn"),
+        ("ieval_scenario_held_out", "iEval, scenarios and people held out"),
+    ):
+        for figure in ("quadratic_kappa", "accuracy", "accuracy_soft", "macro_f1", "spearman"):
+            own = found.get(key, {}).get(figure)
+            if own and own["value"] is not None:
+                metrics[f"{key}.{figure}"] = {
+                    **{k: own.get(k) for k in ("value", "low", "high", "n")},
+                    "about": f"{about}; mean over the nine scales",
+                    "command": found["command"],
+                }
+    write_whole(folder / "metrics.json", [json.dumps(metrics, indent=2) + "\n"])

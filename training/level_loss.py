@@ -38,17 +38,28 @@ class LevelRow:
     dimension: str
 
 
+@dataclass(frozen=True)
+class Questions:
+    """Rows of questions.
+
+    Attributes:
+        tokens: The token of each level; empty where answers are words.
+        left_out: Questions that were longer than allowed.
+    """
+
+    rows: tuple[Any, ...]
+    tokens: tuple[int, ...]
+    left_out: int
+
+
 def level_rows(
     ranked: RankSet, asked: Sequence[tuple[int, int, float]], encoder: Encoder, max_length: int
-) -> tuple[list[LevelRow], list[int], int]:
+) -> Questions:
     """Rows of questions; each prompt is token for token that of scoring.
 
     Args:
         asked: Dialogue, dimension (indices) and weight of each row.
         max_length: Rows with more tokens are left out.
-
-    Returns:
-        The rows, the token of each level, and how many rows did not fit.
 
     Raises:
         EscEvalError: A level is not one token after the rubric's lead.
@@ -75,10 +86,10 @@ def level_rows(
             continue
         levels = tuple(float(share) for share in ranked.labels[i, j])
         rows.append(LevelRow(tuple(ids), levels, weight, dialogue.id, ranked.rubric.keys[j]))
-    return rows, tokens, left_out
+    return Questions(tuple(rows), tuple(tokens), left_out)
 
 
-def dataset_of(rows: Sequence[LevelRow]) -> Dataset:
+def level_dataset(rows: Sequence[LevelRow]) -> Dataset:
     """Rows as the trainer takes them."""
     return Dataset.from_dict(
         {

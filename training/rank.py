@@ -5,18 +5,26 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from shutil import rmtree
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from accelerate import PartialState
+from filelock import FileLock
 
-from dataset_builder import splits
+from esc_eval.chat import embedded
 from esc_eval.chat.encoder import Encoder
+from esc_eval.checkpoints.hub import BASE, Source, fetch
+from esc_eval.checkpoints.internlm2 import convert_internlm2
 from esc_eval.errors import EscEvalError
 from esc_eval.schema import digest
+from esc_eval.score import prompts
+from esc_eval.wording import fill
 from training import checkpoint, rank_data, sft
-from training.level_loss import LevelRow, LevelTrainer, dataset_of, level_rows
+from training.config import Base
+from training.level_loss import LevelRow, LevelTrainer, Questions, level_dataset, level_rows
 from training.rank_data import TEST, TRAIN, VALIDATION, RankSet, balanced
-from training.rank_recipe import RankRecipe
+from training.rank_recipe import RankRecipe, TextRecipe
+from training.rows import Row, make
 
 
 @dataclass(frozen=True)
@@ -73,45 +81,143 @@ def train(
     out: Path,
     report_to: Sequence[str] = (),
     say: Callable[[str], None] = lambda _: None,
+    only: Sequence[str] = (),
 ) -> None:
-    """Train a recipe with level probabilities into a folder that ``esc-eval evaluate --scorer`` opens.
+    """Train a recipe into a folder that ``esc-eval evaluate --scorer`` opens, or into one for each adapter.
+
+    Args:
+        only: Of one adapter for each dimension and language: these, e.g. ``empathy_en``.
 
     Raises:
         EscEvalError: Data, base or memory are missing; the message says which and what to do.
     """
-    checkpoint.refuse_finished(out)
     asked = choose(recipe, ranked)
-    opened = sft.open_base(recipe.base, out)
+    if recipe.adapters == "one":
+        _train(recipe, ranked, asked, out, report_to, say)
+        return
+    parts = by_adapter(ranked, asked)
+    if unknown := set(only) - set(parts):
+        raise EscEvalError(f"--only {sorted(unknown)[0]}: no such adapter; there is: {', '.join(parts)}")
+    for name, part in parts.items():
+        if not only or name in only:
+            say(name)
+            own = recipe.model_copy(update={"name": f"{recipe.name}-{name}"})
+            _train(own, ranked, part, out / name, report_to, say)
+
+
+def by_adapter(ranked: RankSet, asked: Asked) -> dict[str, Asked]:
+    """The questions of each dimension and language, by the adapter's name: ``DIMENSION_LANGUAGE``."""
+    found: dict[str, list[tuple[int, int, float]]] = {}
+    for i, j, weight in asked.rows:
+        name = f"{ranked.rubric.keys[j]}_{ranked.dialogues[i].language}"
+        found.setdefault(name, []).append((i, j, weight))
+    return {name: Asked(tuple(rows), asked.held_out) for name, rows in found.items()}
+
+
+def _train(
+    recipe: RankRecipe,
+    ranked: RankSet,
+    asked: Asked,
+    out: Path,
+    report_to: Sequence[str],
+    say: Callable[[str], None],
+) -> None:
+    checkpoint.refuse_finished(out)
+    opened = sft.open_base(_plain(recipe.base), out)
     encoder = Encoder(opened.tokenizer, recipe.base.model)
-    rows, tokens, left_out = level_rows(ranked, asked.rows, encoder, recipe.optimise.max_length)
-    data = use_of(ranked, rows, asked.held_out)
+    made = make_rows(recipe, ranked, asked, encoder)
+    data = use_of(ranked, made.rows, asked.held_out)
     state = PartialState()
     if state.is_main_process:
         checkpoint.claim(out, recipe, data.sha256)
-        say(f"{len({r.origin for r in rows})} dialogues, {len(rows)} questions, {data.tokens} tokens")
-        say(f"{left_out} questions are longer than {recipe.optimise.max_length} tokens; kept out: {asked.held_out}")
+        say(f"{len({r.origin for r in made.rows})} dialogues, {len(made.rows)} questions, {data.tokens} tokens")
+        say(f"{made.left_out} do not fit into {recipe.optimise.max_length} tokens; kept out: {asked.held_out}")
     state.wait_for_everyone()
-    finished = sft.train(
-        recipe, opened, dataset_of(rows), out, trainer_class=LevelTrainer, report_to=report_to, tokens=tokens
-    )
+    if recipe.objective == "levels":
+        more = {"trainer_class": LevelTrainer, "tokens": made.tokens}
+        finished = sft.train(recipe, opened, level_dataset(made.rows), out, report_to=report_to, **more)
+    else:
+        finished = sft.train(recipe, opened, sft.dataset_of(made.rows), out, report_to=report_to)
     if state.is_main_process:
         checkpoint.finish(out, "rank", recipe, data, finished, rubric=ranked.rubric.id)
         rmtree(out / sft.STATES, ignore_errors=True)
 
 
-def use_of(ranked: RankSet, rows: Sequence[LevelRow], held_out: str) -> checkpoint.DataUse:
+def make_rows(recipe: RankRecipe, ranked: RankSet, asked: Asked, encoder: Encoder) -> Questions:
+    """The recipe's questions as tokens, with what is to be learnt of each.
+
+    Raises:
+        EscEvalError: None fits, or a level is not one token (objective ``levels``).
+    """
+    if recipe.objective == "levels":
+        made = level_rows(ranked, asked.rows, encoder, recipe.optimise.max_length)
+    else:
+        made = text_rows(recipe, ranked, asked, encoder)
+    if not made.rows:
+        raise EscEvalError(f"{recipe.name}: no question fits: give the recipe a larger optimise.max_length")
+    return made
+
+
+def text_rows(recipe: RankRecipe, ranked: RankSet, asked: Asked, encoder: Encoder) -> Questions:
+    """Questions answered in words; the loss is on the answer only. Where raters differ: the commonest, lowest level."""
+    rows: list[Row] = []
+    left_out = 0
+    for i, j, _ in asked.rows:
+        dialogue, key = ranked.dialogues[i], ranked.rubric.keys[j]
+        name = ranked.rubric.text(dialogue.language).dimensions[key].name
+        answer = fill(recipe.answer, level=ranked.rubric.levels[ranked.levels[i, j]], name=name)
+        conversation = [*prompts(dialogue, ranked.rubric)[j], {"role": "assistant", "content": answer}]
+        made = make(encoder, conversation, recipe.optimise.max_length, "turn", f"{dialogue.id}|{key}", ranked.source)
+        rows += made.rows
+        left_out += made.left_out
+    return Questions(tuple(rows), (), left_out)
+
+
+def _plain(base: Base) -> Base:
+    """InternLM2 as the ordinary Llama model that it can be written as: its own code does not run any more."""
+    if base.model != BASE.repo:
+        return base
+    folder = embedded.cache_folder() / f"internlm2-chat-7b-llama-{(base.revision or '')[:8]}"
+    if not (folder / "config.json").is_file():
+        source = fetch(Source(BASE.repo, base.revision or BASE.revision))
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_suffix(".lock")), TemporaryDirectory(dir=folder.parent) as temporary:
+            if not (folder / "config.json").is_file():
+                made = Path(temporary) / "base"
+                made.mkdir()
+                convert_internlm2(source, made)
+                made.rename(folder)
+    return base.model_copy(update={"model": str(folder), "revision": None})
+
+
+def outlook(recipe: RankRecipe | TextRecipe, ranked: RankSet, out: Path) -> str:
+    """What a recipe would learn from, in lines for people; nothing is trained."""
+    lines = [f"{recipe.name}: {ranked.source} ({ranked.license}), rubric {ranked.rubric.id}"]
+    if isinstance(recipe, TextRecipe):
+        lines.append(f"{len(ranked.dialogues)} dialogues, {int((ranked.levels >= 0).sum())} ratings")
+        return "\n".join(lines) + "\n"
+    asked = choose(recipe, ranked)
+    encoder = Encoder(sft.tokenizer_of(recipe.base, out), recipe.base.model)
+    made = make_rows(recipe, ranked, asked, encoder)
+    tokens = sum(len(row.ids) for row in made.rows)
+    steps = len(made.rows) * recipe.optimise.epochs / (recipe.optimise.batch * recipe.optimise.accumulate)
+    lines += [
+        f"{len({row.origin for row in made.rows})} dialogues, {len(made.rows)} questions, {tokens} tokens, longest "
+        f"{max(len(row.ids) for row in made.rows)}; {made.left_out} do not fit",
+        f"{recipe.optimise.epochs:g} epochs: {tokens * recipe.optimise.epochs:.0f} tokens, about {steps:.0f} steps",
+        f"kept out: {asked.held_out}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def use_of(ranked: RankSet, rows: Sequence[LevelRow | Row], held_out: str) -> checkpoint.DataUse:
     """What goes into training.json."""
-    if not rows:
-        raise EscEvalError("no question fits: give the recipe a larger optimise.max_length")
-    conversations = len({row.origin for row in rows})
+    conversations = len({row.origin.partition("|")[0] for row in rows})
     return checkpoint.DataUse(
-        sha256=digest([[list(row.ids), list(row.levels), row.weight] for row in rows]),
+        sha256=digest([[r.levels, r.weight, r.ids] if isinstance(r, LevelRow) else [r.labels, r.ids] for r in rows]),
         sources=(checkpoint.SourceUse(ranked.source, ranked.license, conversations, len(rows), ranked.about),),
         rows=len(rows),
         tokens=sum(len(row.ids) for row in rows),
         held_out=held_out,
         files={ranked.rubric.id: ranked.sha256},
     )
-
-
-assert splits.NAMES[TEST] == "test"  # noqa: S101 - parts are numbered as the manifests name them

@@ -18,6 +18,7 @@ from dataset_builder import splits
 from dataset_builder.sources import esconv
 from dataset_builder.sources.common import Reject, SourceConversation
 from esc_eval.errors import EscEvalError
+from esc_eval.files import check_unique, read_dialogues, read_ratings
 from esc_eval.rubric import Rubric, load_rubric
 from esc_eval.schema import Dialogue, Rating, Turn, digest
 
@@ -151,7 +152,7 @@ def esconv_sets(folder: Path) -> dict[str, RankSet]:
             if not isinstance(outcome, Reject):
                 dialogues.append(_dialogue(outcome))
                 ratings += _survey(outcome)
-    rated = Rated(tuple(dialogues), tuple(ratings), {}, {})
+    rated = Rated(tuple(dialogues), tuple(ratings), {})
     about = "support conversations of crowd workers, rated by the seeker after the conversation"
     return {
         name: _set("ESConv", esconv.LICENSE, about, load_rubric(name), rated, {})
@@ -181,6 +182,33 @@ def _survey(conversation: SourceConversation) -> list[Rating]:
         )
         for key, level in found.items()
     ]
+
+
+def own_set(rubric: str, dialogues: Sequence[Path], ratings: Sequence[Path]) -> RankSet:
+    """A set from files of dialogues and ratings in any format that ``esc_eval.files`` knows.
+
+    Raises:
+        EscEvalError: A file is broken, or no rating fits a dialogue and the rubric.
+    """
+    chosen = load_rubric(rubric)
+    talks = tuple(dialogue for path in dialogues for dialogue in read_dialogues(path))
+    check_unique((d.id for d in talks), "dialogue", ", ".join(map(str, dialogues)))
+    marks = [rating for path in ratings for rating in read_ratings(path) if rating.rater_kind == "human"]
+    people: dict[str, set[str]] = {}
+    for mark in marks:
+        people.setdefault(mark.dialogue_id, set()).add(mark.rater)
+    alone = {id: raters.pop() for id, raters in people.items() if len(raters) == 1}
+    ranked = _set(
+        "own ratings",
+        "not stated",
+        "rated dialogues given on the command line",
+        chosen,
+        Rated(talks, tuple(marks), alone),
+        {},
+    )
+    if not ranked.dialogues:
+        raise EscEvalError(f"no person's rating of a dimension of {chosen.id} is of one of these dialogues")
+    return ranked
 
 
 @dataclass(frozen=True)
@@ -289,7 +317,9 @@ def load_set(rubric: str, data: Path) -> RankSet:
         EscEvalError: No set for this rubric, or its file is missing.
     """
     if rubric not in SETS:
-        raise EscEvalError(f"no rated set for rubric {rubric!r}. There is: {', '.join(SETS)}.")
+        raise EscEvalError(
+            f"no rated set for rubric {rubric!r}. There is: {', '.join(SETS)}; for another give your own --dialogues and --ratings"
+        )
     read, where, _ = SETS[rubric]
     return read(data / where)[rubric]
 

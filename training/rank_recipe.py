@@ -1,11 +1,15 @@
 """Recipes of ESC-RANK: what every recipe has, and which ratings are learnt in which form."""
 
-from typing import Literal
+import re
+from pathlib import Path
+from typing import Any, Literal
 
 from pydantic import Field
 
+from esc_eval.files import read_text
+from esc_eval.levels import Rule
 from esc_eval.wording import Data
-from training.config import Recipe
+from training.config import Named, Recipe, load
 
 Split = Literal["model-disjoint", "card-disjoint", "random-rows", "none"]
 
@@ -45,3 +49,45 @@ class RankRecipe(Recipe):
     answer: str = "{level}"
     adapters: Literal["one", "each"] = "one"
     data: RankData
+
+
+class TextData(Data):
+    """What a text scorer reads of a dialogue, and which ratings it learns: all of the rubric's.
+
+    Attributes:
+        rubric: Its dimensions name the ratings.
+        method: Key of ``rank_methods.METHODS``.
+    """
+
+    rubric: str
+    method: str
+
+
+class TextRecipe(Named):
+    """One text scorer.
+
+    Attributes:
+        base: None: no model learns.
+        alpha, bot_effect, rule, balanced: As of ``rank_methods.Choice``; ``evaluate-rank`` finds them on validation
+            parts.
+        seed: Recorded; nothing in the fit is random.
+    """
+
+    kind: Literal["text-rank"]
+    data: TextData
+    base: None = None
+    alpha: float = Field(gt=0)
+    bot_effect: float = Field(default=0.0, ge=0)
+    rule: Rule = "spread"
+    balanced: bool = False
+    seed: int = 0
+
+
+def load_any(path: Path, changes: dict[str, Any] | None = None) -> RankRecipe | TextRecipe:
+    """A recipe of either kind from its file, told apart by its ``kind``.
+
+    Raises:
+        EscEvalError: As ``config.load``.
+    """
+    text = re.search(r"^kind: *text-rank\b", read_text(path), re.MULTILINE)
+    return load(path, TextRecipe, changes) if text else load(path, RankRecipe, changes)
