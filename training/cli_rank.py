@@ -52,13 +52,12 @@ def rank(
 
 def evaluate_rank(
     data: Annotated[Path, typer.Option(help="Folder of public rated sets.")],
+    out: Annotated[Path, typer.Option(help="Folder for what is worked out; a stopped evaluation goes on.")],
     ratings: Annotated[
         list[Path] | None,
         typer.Option(help="Ratings by language models of held-out dialogues (ratings.jsonl of esc-eval score)."),
     ] = None,
-    frozen: Annotated[
-        Path | None, typer.Option(help="Folder for what the frozen embedded model reads; none: leave it out.")
-    ] = None,
+    frozen: Annotated[bool, typer.Option(help="Read iEval with the frozen embedded model too (an hour).")] = False,
     rubric: Annotated[list[str] | None, typer.Option(help="Only these rated sets.")] = None,
     part: Annotated[
         Path | None, typer.Option(help="Write the dialogues that slow scorers rate, and do nothing else.")
@@ -76,7 +75,7 @@ def evaluate_rank(
 ) -> None:
     """Compare ways to a scorer on people's ratings: with a bot, a scenario or only rows held out.
 
-    Example: python -m training evaluate-rank --data data --results docs/results.json
+    Example: python -m training evaluate-rank --data data --out runs/rank --results docs/results.json
     """
     from esc_eval.files import write_jsonl
     from training import evaluate_rank as evaluation
@@ -89,12 +88,12 @@ def evaluate_rank(
         ranked = load_set(evaluation.HEADLINE_SET, data)
         write_jsonl(part, evaluation.part_of(ranked, held_out, part_size, seed))
         return
-    command = f"python -m training evaluate-rank --data DATA --draws {draws} --seed {seed}"
-    command += " --frozen DIR" if frozen else ""
+    command = f"python -m training evaluate-rank --data DATA --out DIR --draws {draws} --seed {seed}"
+    command += " --frozen" if frozen else ""
     command += " --ratings FILE" * len(ratings or ())
     err = Console(stderr=True)
     found = evaluation.evaluate(
-        data, settings, command, frozen, tuple(ratings or ()), tuple(rubric or SETS), lambda line: err.print(line)
+        data, settings, command, out, frozen, tuple(ratings or ()), tuple(rubric or SETS), lambda line: err.print(line)
     )
     typer.echo(rank_page(found))
     if results:

@@ -15,7 +15,7 @@ from analysis.report import plain
 from esc_eval import __version__
 from esc_eval.errors import EscEvalError
 from esc_eval.files import read_ratings, write_whole
-from esc_eval.schema import Dialogue
+from esc_eval.schema import Dialogue, digest
 from training import rank_methods as rm
 from training.compare import compare, majority
 from training.rank_data import SETS, TEST, TRAIN, VALIDATION, Placed, RankSet, load_set, place
@@ -73,6 +73,7 @@ def evaluate_split(
     placed: Placed,
     settings: Settings,
     extra: Mapping[str, Array],
+    work: Path,
     say: Callable[[str], None] = lambda _: None,
 ) -> tuple[dict[str, Any], dict[str, Levels]]:
     """Every method on one split.
@@ -84,19 +85,15 @@ def evaluate_split(
     levels = {"majority": majority(ranked.levels, placed.folds, (TRAIN, VALIDATION), TEST)}
     tuned: dict[str, Any] = {}
     for name in settings.methods:
-        blocks = rm.METHODS[name]
-        if "reading" in blocks and "reading" not in extra:
+        if "reading" in rm.METHODS[name] and "reading" not in extra:
             continue
-        choice, tried = rm.tune(ranked, lambda rows, blocks=blocks: grams.of(blocks, rows), placed.folds)
-        levels[name] = rm.held_out_levels(ranked, grams, blocks, placed.folds, choice)
-        tuned[name] = {**asdict(choice), "validation_kappa": max(tried.values())}
+        choice, kappa, levels[name] = kept(ranked, placed, grams, name, None, work)
+        tuned[name] = {**asdict(choice), "validation_kappa": kappa}
         say(f"{ranked.rubric.name}, {placed.name}: {name}: test kappa {rm.mean_kappa(ranked, levels[name]):.3f}")
     best = max((n for n in tuned if n in SHIPPABLE), key=lambda n: tuned[n]["validation_kappa"])
-    other = rm.Choice(**{k: v for k, v in tuned[best].items() if k != "validation_kappa"})
-    weighed = f"{best}, rare levels weighed"
-    levels[weighed] = rm.held_out_levels(
-        ranked, grams, rm.METHODS[best], placed.folds, replace(other, balanced=not other.balanced)
-    )
+    same = rm.Choice(**{k: v for k, v in tuned[best].items() if k != "validation_kappa"})
+    other = replace(same, balanced=True)
+    levels[f"{best}, rare levels weighed"] = kept(ranked, placed, grams, best, other, work)[2]
     entry = figures(ranked, levels, settings)
     entry |= {
         "chosen_on_validation": best,
@@ -110,6 +107,31 @@ def evaluate_split(
         "leaks": placed.leaks(),
     }
     return entry, levels
+
+
+def kept(
+    ranked: RankSet, placed: Placed, grams: rm.Grams, name: str, choice: rm.Choice | None, work: Path
+) -> tuple[rm.Choice, float, Levels]:
+    """A method's choice, its validation kappa (NaN where the choice was given) and its test levels.
+
+    From the work folder where an evaluation with the same data, split and method left them.
+    """
+    blocks = rm.METHODS[name]
+    manifests = [manifest["sha256"] for manifest in placed.manifests]
+    read = [sha256(grams.extra[b].tobytes()).hexdigest() for b in blocks if b in grams.extra]
+    key = digest([__version__, ranked.sha256, manifests, blocks, rm.ALPHAS, read, choice and asdict(choice)])
+    path = work / f"{key[:32]}.json"
+    if not path.is_file():
+        kappa = float("nan")
+        if choice is None:
+            choice, tried = rm.tune(ranked, lambda rows: grams.of(blocks, rows), placed.folds)
+            kappa = max(tried.values())
+        levels = rm.held_out_levels(ranked, grams, blocks, placed.folds, choice)
+        work.mkdir(parents=True, exist_ok=True)
+        found = {"choice": asdict(choice), "kappa": None if choice.balanced else kappa, "levels": levels.tolist()}
+        write_whole(path, [json.dumps(found)])
+    found = json.loads(path.read_text(encoding="utf-8"))
+    return rm.Choice(**found["choice"]), found["kappa"], np.array(found["levels"], dtype=np.intp)
 
 
 def figures(ranked: RankSet, levels: Mapping[str, Levels], settings: Settings) -> dict[str, Any]:
@@ -155,7 +177,8 @@ def evaluate(
     data: Path,
     settings: Settings,
     command: str,
-    cache: Path | None = None,
+    work: Path,
+    frozen: bool = False,
     ratings: Sequence[Path] = (),
     rubrics: Sequence[str] = tuple(SETS),
     say: Callable[[str], None] = lambda _: None,
@@ -165,15 +188,16 @@ def evaluate(
     Args:
         data: Folder of the public data.
         command: What the user typed.
-        cache: Folder of what a frozen model read; None leaves the methods that need it out.
+        work: Folder of what was worked out already; a stopped evaluation goes on from there.
+        frozen: Whether to read iEval with the frozen embedded model too.
         ratings: Files of ratings by language models, of parts of the sets' test dialogues.
         rubrics: Keys of ``rank_data.SETS``.
     """
     tables: dict[str, Any] = {}
     for rubric in rubrics:
         ranked = load_set(rubric, data)
-        slow = cache is not None and ranked.source == "iEval"
-        extra = {"reading": reading_features(ranked, cache, say)} if slow and cache else {}
+        slow = frozen and ranked.source == "iEval"
+        extra = {"reading": reading_features(ranked, work / "reading", say)} if slow else {}
         entry: dict[str, Any] = {
             "source": ranked.source,
             "license": ranked.license,
@@ -185,7 +209,7 @@ def evaluate(
             "splits": {},
         }
         for placed in SETS[rubric][2](ranked, settings.seed):
-            found, levels = evaluate_split(ranked, placed, settings, extra, say)
+            found, levels = evaluate_split(ranked, placed, settings, extra, work, say)
             entry["splits"][placed.name] = found
             if placed.name == HEADLINE_SPLIT:
                 judged = {}

@@ -318,7 +318,8 @@ def load_set(rubric: str, data: Path) -> RankSet:
     """
     if rubric not in SETS:
         raise EscEvalError(
-            f"no rated set for rubric {rubric!r}. There is: {', '.join(SETS)}; for another give your own --dialogues and --ratings"
+            f"no public rated set for rubric {rubric!r}, only for {', '.join(SETS)}; give your own --dialogues and "
+            "--ratings instead of --data"
         )
     read, where, _ = SETS[rubric]
     return read(data / where)[rubric]

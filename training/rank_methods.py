@@ -46,7 +46,7 @@ METHODS: dict[str, tuple[str, ...]] = {
     "frozen language model and figures": ("reading", "surface"),
 }
 """What each method reads."""
-ALPHAS = (0.3, 1.0, 3.0, 10.0, 30.0)
+ALPHAS = (1.0, 3.0, 10.0, 30.0)
 BOT_EFFECTS = (0.0, 10.0)
 
 

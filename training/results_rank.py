@@ -34,9 +34,9 @@ def rank_page(section: Section) -> str:
     parts = [
         "## ESC-RANK",
         f"`{section['command']}` (seed {section['seed']}, {section['draws']} draws)",
-        f"Figures are {section['headline']}; of other sets alike. kappa gain: quadratic kappa less that of the "
-        "baseline, on the same draws. within: the kappa inside one bot's chats, mean over bots. Strength, bot effect and rule of "
-        "each method are chosen on validation parts.",
+        f"Figures are {section['headline']}; of other sets alike. kappa gain: quadratic kappa less that of "
+        "the baseline, on the same draws. within: the kappa inside one bot's chats, mean over bots. Strength, bot effect "
+        "and rule of each method are chosen on validation parts.",
     ]
     if section["chosen"]:
         parts.append(f"Chosen on validation, and shipped: **{section['chosen']}**. {_verdict(section)}")
@@ -64,7 +64,8 @@ def _split(split: str, found: Mapping[str, Any]) -> list[str]:
     size = f"predicted after training on {_sizes(found['train'])} and, once tuned, {_sizes(found['validation'])} more"
     parts = [
         f"#### {SPLITS[split]}",
-        f"{found['ratings']} ratings of {found['dialogues']} dialogues by {found['people']} people, {size}. Also seen in training: {leaks}.",
+        f"{found['ratings']} ratings of {found['dialogues']} dialogues by {found['people']} people, {size}. "
+        f"Also seen in training: {leaks}.",
         _table(found),
     ]
     if "part" in found:
