@@ -34,6 +34,21 @@ from training.rows import IGNORED, Row
 
 BASE, TRAINED, REAL = "base", "trained", "real"
 METRICS = "metrics.json"
+SHOWN = (
+    "slip_rate",
+    "tokens_a_turn",
+    "share_of_questions",
+    "repetition",
+    "distinct_words",
+    "card_match",
+    "divergence",
+    "divergence_within",
+    "silent",
+    "dialogues",
+    "revealed",
+    "emotion",
+    "classifier",
+)
 
 
 @dataclass(frozen=True)
@@ -204,8 +219,7 @@ def section(found: dict[str, Any], command: str) -> dict[str, Any]:
     names = {"slip_rate": "assistant_slip_rate"}
     groups = (BASE, TRAINED, REAL)
     out: dict[str, Any] = {"command": command, "setting": found["setting"]}
-    for key in ("slip_rate", "tokens_a_turn", "share_of_questions", "repetition", "distinct_words", "card_match",
-                "divergence", "divergence_within", "silent", "dialogues", "revealed", "emotion", "classifier"):  # fmt: skip
+    for key in SHOWN:
         out[names.get(key, key)] = {name: found[name][key] for name in groups if key in found[name]}
     out["assistant_slip_ratio"] = found["slip_ratio"]
     out["perplexity"] = found["perplexity"]

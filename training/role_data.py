@@ -1,6 +1,7 @@
 """What ESC-Role learns from: real seekers of support conversations with their cards, and general role play."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -18,7 +19,6 @@ from esc_eval.protocol import Protocol
 from esc_eval.schema import RoleCard, Turn
 from training import hold_out, rows
 from training.config import Part, RoleData
-
 
 ROLE_PLAY = "role play"
 PLAY = "Play {name} in this conversation. Answer as {name} would, in character."
@@ -52,6 +52,8 @@ class Material:
         overlaps: Ids of conversations that were removed, with the test cards that may have been made of them,
             or the validation conversations that they repeat.
         cards_checked: Number of test cards that were looked for.
+        without_card: Conversations left out because nothing says who the seeker is, by source.
+        without_seeker: Conversations left out because the seeker says nothing.
         files: Sha256 of every file read, by name.
     """
 
@@ -60,6 +62,8 @@ class Material:
     rejects: list[Reject] = field(default_factory=list)
     overlaps: dict[str, list[str]] = field(default_factory=dict)
     cards_checked: int = 0
+    without_card: Counter[str] = field(default_factory=Counter)
+    without_seeker: int = 0
     files: dict[str, str] = field(default_factory=dict)
 
 
@@ -95,18 +99,6 @@ def opened(turns: Sequence[Turn], protocol: Protocol, card: RoleCard, rounds: in
     return tuple(begun[: seekers[-1] + 1]) if seekers else ()
 
 
-def example_of(
-    conversation: SourceConversation, protocol: Protocol, rounds: int | None, card: RoleCard | None
-) -> Example | None:
-    """What a conversation teaches; None where it has no card or its seeker says nothing."""
-    card = card or card_by_rule(conversation)
-    turns = opened(merged(conversation), protocol, card, rounds) if card else ()
-    if card is None or not turns:
-        return None
-    messages = protocol.conversation(card, turns, "seeker")
-    return Example(conversation.id, conversation.source, messages, card, turns)
-
-
 def in_hash_order(items: Sequence[T], seed: int) -> list[T]:
     """Conversations in the order of sha256(seed, id), which no library version changes."""
     return sorted(items, key=lambda item: sha256(f"{seed}\n{item.id}".encode()).hexdigest())
@@ -133,7 +125,7 @@ def collect(
         sources: A sub-folder for each source.
         role_play: Files of general role play; needed where the recipe asks for a share of it.
         test_cards: Cards of the evaluation: conversations that one may have been made of are removed.
-        cards: Pipeline cards by conversation id, where the recipe does not make them by rule.
+        cards: Cards that the pipeline made, by conversation id; they go before cards by rule.
 
     Raises:
         EscEvalError: A file is missing, or there is nothing to learn from.
@@ -146,20 +138,36 @@ def collect(
             for id, why in found.items():
                 material.overlaps.setdefault(id, []).extend(why)
         clean = [c for c in candidates if c.id not in material.overlaps]
-        for conversation in chosen(clean, part, seed):
-            card = (cards or {}).get(conversation.id)
-            if example := example_of(conversation, protocol, data.rounds, card):
-                material.train.append(example)
+        material.train += _examples(chosen(clean, part, seed), data, protocol, cards or {}, material)
     for part in data.validation:
-        for conversation in chosen([c for c in held.values() if c.source == part.source], part, seed):
-            card = (cards or {}).get(conversation.id)
-            if example := example_of(conversation, protocol, data.rounds, card):
-                material.validation.append(example)
+        own = [c for c in held.values() if c.source == part.source]
+        material.validation += _examples(chosen(own, part, seed), data, protocol, cards or {}, material)
     if not material.train:
         raise EscEvalError(f"{sources}: nothing to learn from in the parts that the recipe names")
     if data.role_play:
         material.train += _share(data.role_play, len(material.train), role_play, material, seed)
     return material
+
+
+def _examples(
+    conversations: Sequence[SourceConversation],
+    data: RoleData,
+    protocol: Protocol,
+    cards: Mapping[str, RoleCard],
+    material: Material,
+) -> list[Example]:
+    found = []
+    for conversation in conversations:
+        card = cards.get(conversation.id) or (card_by_rule(conversation) if data.cards == "rule" else None)
+        turns = opened(merged(conversation), protocol, card, data.rounds) if card else ()
+        if card is None:
+            material.without_card[conversation.source] += 1
+        elif turns:
+            messages = protocol.conversation(card, turns, "seeker")
+            found.append(Example(conversation.id, conversation.source, messages, card, turns))
+        else:
+            material.without_seeker += 1
+    return found
 
 
 def _read(part: Part, sources: Path, material: Material) -> list[SourceConversation]:
