@@ -1,12 +1,12 @@
 """What keeps a checkpoint folder from being published, and which of its files are."""
 
 from hashlib import sha256
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import yaml
 
 from esc_eval.errors import EscEvalError
-from model_cards.checkpoint import CARD, HUB_ID, METRICS, RECIPE, TRAINING, Checkpoint, read
+from model_cards.checkpoint import CARD, EMBEDDED, HUB_ID, METRICS, RECIPE, TRAINING, Checkpoint, read
 from model_cards.licences import restrictive
 from model_cards.render import checkpoint_card
 
@@ -50,8 +50,7 @@ def _weights(folder: Path, checkpoint: Checkpoint) -> list[str]:
         found.append(f"pickled files ({', '.join(sorted(pickled))}): weights are published as safetensors only")
     if checkpoint.adapter_base is not None:
         base, revision = checkpoint.adapter_base
-        local = PurePosixPath(base).is_absolute() or not HUB_ID.fullmatch(base)
-        if local:
+        if base != EMBEDDED and (base.startswith((".", "/", "~")) or not HUB_ID.fullmatch(base)):
             found.append(f"adapter_config.json: the base {base!r} is no Hub repository, so nobody else can load it")
         elif not revision:
             found.append(f"adapter_config.json: no revision of the base {base} is pinned")

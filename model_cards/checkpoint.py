@@ -17,6 +17,8 @@ RECIPE = "recipe.yaml"
 LOG = "log.jsonl"
 ADAPTER = "adapter_config.json"
 TEXT_SCORER = "text_scorer.json"
+EMBEDDED = "embedded"
+"""What an adapter on the embedded model calls its base; equal to ``esc_eval.chat.embedded.SPEC``, which needs torch."""
 Kind = Literal["role", "rank"]
 Form = Literal["adapter", "model", "text scorer"]
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")

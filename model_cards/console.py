@@ -35,12 +35,12 @@ def told() -> Iterator[None]:
 
 
 def carry_out(plans: list[hub.Plan], really: bool, private: bool, flag: str = "--push") -> None:
-    """Show plans and, where it is meant, carry them out one after the other; prints each commit."""
+    """Show plans and, where it is meant, carry them out; prints each commit."""
     for what in plans:
         for line in what.lines():
             sys.stdout.write(f"{line}\n")
     if not really:
         say(f"dry run: nothing was changed on the Hub. Add {flag} to carry it out.")
         return
-    for what in plans:
-        sys.stdout.write(f"{what.repo} {hub.publish(what, private=private, say=say)}\n")
+    for what, commit in zip(plans, hub.publish(plans, private=private, say=say), strict=True):
+        sys.stdout.write(f"{what.repo} {commit}\n")

@@ -4,8 +4,9 @@ A release on the Hub is a tag. It is set last, on a commit whose files were read
 so whatever goes wrong before leaves no half release, and the same command goes on from there.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha1, sha256
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +14,7 @@ from typing import Any, Literal
 from esc_eval.errors import EscEvalError
 from model_cards.refusals import Patience, explained, passes, patiently, refusals, status_of, unwrapped
 
-RepoType = Literal["dataset", "model"]
+RepoType = Literal["dataset", "model", "space"]
 State = Literal["added", "changed", "removed", "unchanged"]
 KEPT = (".gitattributes",)
 """Files that the Hub itself puts into a repository."""
@@ -146,39 +147,53 @@ def plan(
 
 
 def publish(
-    what: Plan,
+    plans: Sequence[Plan],
     *,
     private: bool = False,
     api: Any = None,
     patience: Patience = Patience(),
     say: Callable[[str], None] = lambda _: None,
-) -> str:
-    """Carry a plan out: create the repository, upload in one commit, read it back, set the tag.
+) -> list[str]:
+    """Carry plans out: create each repository, upload in one commit, read it back; when all are there, set the tags.
 
     What passes with time (429, 5xx, a lost connection) is tried again; a commit whose answer was lost is looked up
     first. Files that arrived are not sent again.
 
     Returns:
-        The commit that holds the plan's files.
+        The commit that holds each plan's files.
 
     Raises:
-        EscEvalError: The Hub refused, or someone else changed the repository. The tag is not set then.
+        EscEvalError: The Hub refused, or someone else changed a repository. No tag is set then, unless it was a tag
+            that was refused.
     """
     from huggingface_hub import HfApi
 
     hub = api or HfApi()
+    commits = [_send(what, private, hub, patience, say) for what in plans]
+    for what, commit in zip(plans, commits, strict=True):
+        if what.published:
+            say(f"{what.repo}: nothing to do")
+        elif what.tag:
+            doing = f"setting tag {what.tag}"
+            try:
+                patiently(doing, partial(_tag, what, commit, hub), patience, say)
+            except refusals() as error:
+                raise explained(what.repo, doing, error, token(hub)) from error
+            say(f"{what.repo}: tag {what.tag} is set")
+    return commits
+
+
+def _send(what: Plan, private: bool, hub: Any, patience: Patience, say: Callable[[str], None]) -> str:
+    """Bring a plan's files to the Hub; the commit that holds them, read back."""
     if what.published:
-        say(f"{what.repo}: nothing to do")
         return what.published
     doing = "creating the repository"
     try:
         head = what.head
         if head is None:
+            kind = {"repo_type": what.repo_type} | ({"space_sdk": "static"} if what.repo_type == "space" else {})
             patiently(
-                doing,
-                lambda: hub.create_repo(what.repo, repo_type=what.repo_type, private=private, exist_ok=True),
-                patience,
-                say,
+                doing, lambda: hub.create_repo(what.repo, private=private, exist_ok=True, **kind), patience, say
             )
             head = patiently(doing, lambda: refs(hub, what.repo, what.repo_type)[0].get("main"), patience, say)
         doing = "uploading"
@@ -186,14 +201,10 @@ def publish(
         say(f"{what.repo}: files are at {commit}")
         doing = "reading back"
         there = patiently(doing, lambda: tree(hub, what.repo, what.repo_type, commit), patience, say)
-        if not equal(what.files, there):
-            raise EscEvalError(f"{what.repo}@{commit[:12]}: holds other files than were sent; the tag was not set")
-        if what.tag:
-            doing = f"setting tag {what.tag}"
-            patiently(doing, lambda: _tag(what, commit, hub), patience, say)
-            say(f"{what.repo}: tag {what.tag} is set")
     except refusals() as error:
         raise explained(what.repo, doing, error, token(hub)) from error
+    if not equal(what.files, there):
+        raise EscEvalError(f"{what.repo}@{commit[:12]}: holds other files than were sent; the tag was not set")
     return commit
 
 

@@ -25,7 +25,7 @@ import yaml
 TOKEN = "hf_loopback_only"
 LARGE = (".parquet", ".safetensors", ".model")
 ID = r"(?P<id>[\w.-]+/[\w.-]+)"
-TYPE = r"/api/(?P<type>models|datasets)/"
+TYPE = r"/api/(?P<type>models|datasets|spaces)/"
 
 
 def blob(content: bytes) -> str:
@@ -339,7 +339,7 @@ ROUTES = [
     ("POST", r"/api/repos/create", Handler.create),
     ("POST", r"/api/validate-yaml", Handler.validate),
     ("POST", rf"{TYPE}{ID}/preupload/{REVISION}", Handler.preupload),
-    ("POST", rf"/(?:(?P<type>datasets)/)?{ID}\.git/info/lfs/objects/batch", Handler.batch),
+    ("POST", rf"/(?:(?P<type>datasets|spaces)/)?{ID}\.git/info/lfs/objects/batch", Handler.batch),
     ("PUT", r"/large/(?P<oid>\w+)", Handler.put),
     ("POST", rf"{TYPE}{ID}/commit/{REVISION}", Handler.commit),
     ("POST", rf"{TYPE}{ID}/tag/{REVISION}", Handler.tag),
@@ -348,7 +348,7 @@ ROUTES = [
     ("GET", rf"{TYPE}{ID}/tree/{REVISION}(?P<below>/.*)?", Handler.tree),
     ("GET", rf"{TYPE}{ID}/revision/{REVISION}", Handler.info),
     ("GET", rf"{TYPE}{ID}", Handler.info),
-    ("GET", rf"/(?:(?P<type>datasets)/)?{ID}/resolve/{REVISION}/(?P<name>.+)", Handler.resolve),
+    ("GET", rf"/(?:(?P<type>datasets|spaces)/)?{ID}/resolve/{REVISION}/(?P<name>.+)", Handler.resolve),
 ]
 
 

@@ -36,7 +36,7 @@ def plan(folder, tag="v1", repo_type="model"):
 
 
 def publish(folder, tag="v1", say=lambda _: None):
-    return publishing.publish(plan(folder, tag), patience=QUICK, say=say)
+    return publishing.publish([plan(folder, tag)], patience=QUICK, say=say)[0]
 
 
 def held(hub, revision="main", repo_type="models"):
@@ -128,7 +128,7 @@ def test_what_passes_with_time_is_tried_again_and_nothing_is_committed_twice(
     planned = plan(folder)
     hub.fail(method, path, what, Retry_After="0.01")
     said = []
-    commit = publishing.publish(planned, patience=QUICK, say=said.append)
+    [commit] = publishing.publish([planned], patience=QUICK, say=said.append)
     assert not [fault for fault in hub.faults if fault.times]
     repo = hub.repos["models", REPO]
     assert held(hub) == on_disk(folder)
@@ -174,14 +174,14 @@ def test_the_time_that_a_server_asks_for_is_waited(hub, folder):
     planned = plan(folder)
     hub.fail("POST", "/commit/", 429, Retry_After="0.125")
     said = []
-    publishing.publish(planned, patience=Patience(attempts=2, first=100), say=said.append)
+    publishing.publish([planned], patience=Patience(attempts=2, first=100), say=said.append)
     assert "uploading: the Hub answered 429; again in 0.125 s (1 of 2 attempts)" in said
 
 
 def test_large_files_that_arrived_are_not_sent_again(hub, folder):
     planned = plan(folder)
     hub.fail("POST", "/commit/", 500)
-    publishing.publish(planned, patience=QUICK)
+    publishing.publish([planned], patience=QUICK)
     assert len([request for request in hub.requests if "/large/" in request]) == 1
 
 
@@ -192,7 +192,7 @@ def test_someone_elses_commit_in_between_is_not_overwritten(hub, folder):
     repo = hub.repos["models", REPO]
     repo.commit({**repo.commits[repo.main], "theirs.json": b"1"}, "theirs")
     with pytest.raises(EscEvalError, match="someone else committed"):
-        publishing.publish(late, patience=QUICK)
+        publishing.publish([late], patience=QUICK)
     assert repo.messages[-1] == "theirs"
     assert "v2" not in repo.tags
 
@@ -214,6 +214,17 @@ def test_a_tag_that_someone_else_sets_meanwhile_is_left_where_it_is(hub, folder)
 
     with pytest.raises(EscEvalError, match="was set meanwhile"):
         publish(folder, say=race)
+
+
+def test_of_several_repositories_none_is_tagged_before_all_files_are_there(hub, folder):
+    one = publishing.plan(folder, files_of(folder), "me/one", "model", "v1")
+    two = publishing.plan(folder, files_of(folder), "me/two", "dataset", "v1")
+    hub.fail("POST", "/datasets/me/two/commit/", 403)
+    with pytest.raises(EscEvalError, match="me/two, uploading"):
+        publishing.publish([one, two], patience=QUICK)
+    assert not any(repo.tags for repo in hub.repos.values())
+    publishing.publish([one, two], patience=QUICK)
+    assert [list(repo.tags) for repo in hub.repos.values()] == [["v1"], ["v1"]]
 
 
 def test_without_a_token_the_message_says_how_to_log_in(hub, folder, monkeypatch, tmp_path):
@@ -249,7 +260,7 @@ def test_whatever_was_there_the_release_is_the_folder(hub, tmp_path_factory, rel
             (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_bytes(content)
         what = plan(folder, f"v{number}")
-        publishing.publish(what, patience=QUICK)
+        publishing.publish([what], patience=QUICK)
         assert held(hub, f"v{number}") == on_disk(folder)
         assert set(what.states().values()) <= {"added", "changed", "removed", "unchanged"}
         assert re.search(r"upload \d+ files", what.lines()[-1])
