@@ -15,7 +15,7 @@ PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")
 
 
 def published(folder: Path) -> list[str]:
-    """Paths of the files that make a checkpoint: weights, tokenizer, records, card; no trainer states, no sub-folders."""
+    """Paths of the files that make a checkpoint: weights, tokenizer, records, card; nothing of a trainer's states."""
     return sorted({path.name for pattern in PATTERNS for path in folder.glob(pattern) if path.is_file()})
 
 

@@ -16,6 +16,7 @@ from model_cards.refusals import Patience, explained, passes, patiently, refusal
 
 RepoType = Literal["dataset", "model", "space"]
 State = Literal["added", "changed", "removed", "unchanged"]
+USUAL = Patience()
 KEPT = (".gitattributes",)
 """Files that the Hub itself puts into a repository."""
 
@@ -139,8 +140,8 @@ def plan(
     if tag is not None and at_tag is not None:
         if not equal(ours, at_tag):
             raise EscEvalError(
-                f"{repo}: tag {tag} is set already, at {tags[tag][:12]}, on other files. A published tag is never moved: "
-                "choose another."
+                f"{repo}: tag {tag} is set already, at {tags[tag][:12]}, on other files. A published tag is never "
+                "moved: choose another."
             )
         return Plan(folder, repo, repo_type, tag, ours, at_tag, heads.get("main"), tags[tag])
     return Plan(folder, repo, repo_type, tag, ours, there, heads.get("main"))
@@ -151,7 +152,7 @@ def publish(
     *,
     private: bool = False,
     api: Any = None,
-    patience: Patience = Patience(),
+    patience: Patience = USUAL,
     say: Callable[[str], None] = lambda _: None,
 ) -> list[str]:
     """Carry plans out: create each repository, upload in one commit, read it back; when all are there, set the tags.
@@ -192,9 +193,7 @@ def _send(what: Plan, private: bool, hub: Any, patience: Patience, say: Callable
         head = what.head
         if head is None:
             kind = {"repo_type": what.repo_type} | ({"space_sdk": "static"} if what.repo_type == "space" else {})
-            patiently(
-                doing, lambda: hub.create_repo(what.repo, private=private, exist_ok=True, **kind), patience, say
-            )
+            patiently(doing, lambda: hub.create_repo(what.repo, private=private, exist_ok=True, **kind), patience, say)
             head = patiently(doing, lambda: refs(hub, what.repo, what.repo_type)[0].get("main"), patience, say)
         doing = "uploading"
         commit = _commit(what, head, hub, patience, say)

@@ -1,4 +1,4 @@
-"""What the Hub may answer instead of doing it: which answers pass with time, and what to tell the user of the others."""
+"""What the Hub may answer instead of doing it: what passes with time, and what to tell the user of the rest."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -60,7 +60,9 @@ def patiently(what: str, do: Callable[[], T], patience: Patience, say: Callable[
     def waiting(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         seconds = state.next_action.sleep if state.next_action else 0.0
-        say(f"{what}: {short(error)}; again in {seconds:.3g} s ({state.attempt_number} of {patience.attempts} attempts)")
+        say(
+            f"{what}: {short(error)}; again in {seconds:.3g} s ({state.attempt_number} of {patience.attempts} attempts)"
+        )
 
     return Retrying(
         stop=stop_after_attempt(patience.attempts),
