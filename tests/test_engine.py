@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import build_toy
+from training.toy import build_toy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, DynamicCache

@@ -1,0 +1,120 @@
+"""What lies beside the weights of a checkpoint: its recipe, what it was trained on and with, and its card."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from esc_eval import __version__
+from esc_eval.chat import embedded
+from esc_eval.environment import LIBRARIES, versions
+from esc_eval.errors import EscEvalError
+from esc_eval.files import write_whole
+from esc_eval.schema import digest
+from training.config import Recipe
+from training.sft import Finished
+
+RECIPE = "recipe.yaml"
+TRAINING = "training.json"
+USED = (*LIBRARIES, "trl", "datasets", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class SourceUse:
+    """How much of a data set was learnt from."""
+
+    name: str
+    license: str
+    conversations: int
+    rows: int
+    about: str
+
+
+@dataclass(frozen=True)
+class DataUse:
+    """What a checkpoint learnt from.
+
+    Attributes:
+        sha256: Of the rows, or of whatever was learnt from.
+        held_out: What was kept out, in words.
+        files: Sha256 of each file read.
+    """
+
+    sha256: str
+    sources: tuple[SourceUse, ...]
+    rows: int
+    tokens: int | None
+    held_out: str
+    files: dict[str, str]
+
+
+def refuse_finished(out: Path) -> None:
+    """Stop before a finished checkpoint is overwritten.
+
+    Raises:
+        EscEvalError: ``out`` holds one.
+    """
+    if (out / TRAINING).exists():
+        raise EscEvalError(f"{out}: holds a finished checkpoint; give another --out, or delete it")
+
+
+def claim(out: Path, recipe: Recipe, data_sha256: str) -> None:
+    """Begin in an empty folder, or go on in one that was begun with the same recipe and data.
+
+    Raises:
+        EscEvalError: The folder was begun with others.
+    """
+    refuse_finished(out)
+    out.mkdir(parents=True, exist_ok=True)
+    mark = out / "begun.json"
+    mine = {"recipe": recipe.sha256, "data": data_sha256, "esc_eval": __version__}
+    if mark.exists():
+        theirs = json.loads(mark.read_text(encoding="utf-8"))
+        if other := [key for key in mine if theirs.get(key) != mine[key]]:
+            raise EscEvalError(f"{out}: was begun with another {' and '.join(other)}; give another --out, or delete it")
+    else:
+        write_whole(mark, [json.dumps(mine) + "\n"])
+    recipe.save(out / RECIPE)
+
+
+def finish(
+    out: Path,
+    kind: Literal["role", "rank"],
+    recipe: Recipe,
+    data: DataUse,
+    finished: Finished,
+    *,
+    protocol: str | None = None,
+    rubric: str | None = None,
+) -> None:
+    """Write ``training.json``, which marks the checkpoint as whole, and its card."""
+    base = recipe.base
+    revision = embedded.converted()[1] if base.model == embedded.SPEC else base.revision
+    model = embedded.MODEL if base.model == embedded.SPEC else base.model
+    content: dict[str, Any] = {
+        "kind": kind,
+        "name": recipe.name,
+        "version": __version__,
+        "base": {
+            "model": model,
+            "revision": revision,
+            "license": base.license,
+            "embedded": base.model == embedded.SPEC,
+        },
+        "recipe_sha256": recipe.sha256,
+        "data": asdict(data),
+        "rubric": rubric,
+        "protocol": protocol,
+        "languages": list(recipe.languages),
+        "seed": recipe.optimise.seed,
+        "steps": finished.steps,
+        "seconds": round(finished.seconds, 1),
+        "environment": versions(USED),
+    }
+    write_whole(out / TRAINING, [json.dumps(content, indent=2, ensure_ascii=False) + "\n"])
+    (out / "begun.json").unlink(missing_ok=True)
+
+
+def rows_sha256(rows: Any) -> str:
+    """Hash of rows as they were learnt from."""
+    return digest([[list(r.ids), list(r.labels)] for r in rows])

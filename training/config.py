@@ -1,0 +1,187 @@
+"""A recipe is data: base model, adapter, data and optimisation of one checkpoint, read from ``recipes/*/*.yaml``."""
+
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from esc_eval.chat import embedded
+from esc_eval.errors import EscEvalError
+from esc_eval.files import read_text, write_whole
+from esc_eval.schema import digest
+from esc_eval.wording import Data
+
+RECIPES = Path(__file__).parent / "recipes"
+TOY = "toy"
+"""Base of smoke recipes: a random model of two layers, made on the spot."""
+
+
+class Base(Data):
+    """The model that learns.
+
+    Attributes:
+        model: Hub repository, local folder, ``embedded`` or ``toy``.
+        revision: Commit of the Hub repository, 40 hexadecimal digits; none of the other kinds has one.
+        license: Of its weights, as an SPDX id or in the owner's words.
+        parameters: Number of weights, for estimates; None where the model is made or lies here.
+        quantise: ``nf4`` loads the frozen weights in four bits (QLoRA, Dettmers et al. 2023); needs bitsandbytes.
+    """
+
+    model: str
+    revision: str | None = None
+    license: str
+    parameters: int | None = Field(default=None, ge=1)
+    dtype: Literal["float32", "bfloat16"] = "bfloat16"
+    quantise: Literal["none", "nf4"] = "none"
+
+    @model_validator(mode="after")
+    def _pinned(self) -> "Base":
+        pinned = self.revision is not None and len(self.revision) == 40
+        if self.model not in (embedded.SPEC, TOY) and not Path(self.model).is_dir() and not pinned:
+            raise ValueError(f"base {self.model}: pin it: revision is the 40 digits of a commit")
+        return self
+
+
+class Adapter(Data):
+    """Low-rank adaptation (Hu et al. 2021): what is added to the base and learns.
+
+    Attributes:
+        r, alpha, dropout: Rank, scale and dropout.
+        targets: Names of the linear layers.
+        merge: Whether the checkpoint is a whole model with the adapter in its weights.
+    """
+
+    r: int = Field(ge=1)
+    alpha: int = Field(ge=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    targets: tuple[str, ...] = Field(min_length=1)
+    merge: bool = False
+
+
+class Optimise(Data):
+    """How it learns.
+
+    Attributes:
+        epochs: Passes over the rows.
+        batch: Rows side by side on one device; ``accumulate`` such batches make a step.
+        max_length: Tokens of a row; what does not fit is left out and counted.
+        mixed_precision: Multiply in bfloat16. Half as fast again on CPUs that have its instructions, slow on others.
+        save_every: Steps between the states that a crashed run goes on from.
+        seed: Of the adapter's first weights, dropout and the order of rows.
+    """
+
+    epochs: float = Field(gt=0)
+    batch: int = Field(ge=1)
+    accumulate: int = Field(default=1, ge=1)
+    learning_rate: float = Field(gt=0)
+    schedule: Literal["constant", "linear", "cosine"] = "cosine"
+    warmup: float = Field(default=0.03, ge=0, lt=1)
+    weight_decay: float = Field(default=0.0, ge=0)
+    max_length: int = Field(ge=16)
+    gradient_checkpointing: bool = False
+    mixed_precision: bool = False
+    log_every: int = Field(default=5, ge=1)
+    save_every: int = Field(default=50, ge=1)
+    seed: int = 0
+
+
+class Recipe(Data):
+    """What every recipe has.
+
+    Attributes:
+        name: Of the checkpoint.
+        about: One line for people.
+    """
+
+    name: str = Field(min_length=1)
+    about: str
+    languages: tuple[str, ...] = ("en",)
+    base: Base
+    adapter: Adapter
+    optimise: Optimise
+
+    @property
+    def sha256(self) -> str:
+        """Hash of everything in it."""
+        return digest(self)
+
+    def save(self, path: Path) -> None:
+        """Write it, defaults included, as YAML that ``load`` reads."""
+        write_whole(path, [yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)])
+
+
+class Part(Data):
+    """Some of a source's dialogues.
+
+    Attributes:
+        source: Key of a module in ``dataset_builder.sources``.
+        files: File names within the source's folder; none = all.
+        conversations: At most so many, the first in the order of a seeded hash; None = all.
+    """
+
+    source: str
+    files: tuple[str, ...] = ()
+    conversations: int | None = Field(default=None, ge=1)
+
+
+class RoleData(Data):
+    """Rows of ESC-Role: the seeker of real dialogues learns, with a card as system prompt.
+
+    Attributes:
+        protocol: Whose seeker prompt and opening are used, the same as in evaluation.
+        train, validation: Dialogues; validation is never trained on.
+        rounds: Only the first rounds of a dialogue; None = all.
+        rows: ``turn`` makes a row of each seeker's turn; ``dialogue`` one of all that fit, with the same loss.
+        role_play: Share of the rows that is general role play.
+        cards: ``rule`` makes a card of a conversation's own situation and labels; ``file`` reads pipeline cards.
+    """
+
+    protocol: str = "esc-eval"
+    train: tuple[Part, ...] = Field(min_length=1)
+    validation: tuple[Part, ...] = ()
+    rounds: int | None = Field(default=None, ge=1)
+    rows: Literal["turn", "dialogue"]
+    role_play: float = Field(default=0.0, ge=0, lt=1)
+    cards: Literal["rule", "file"] = "rule"
+
+
+class RoleRecipe(Recipe):
+    """One ESC-Role."""
+
+    kind: Literal["role"]
+    data: RoleData
+
+
+R = TypeVar("R", bound=Recipe)
+
+
+def load(path: Path, kind: type[R], changes: dict[str, Any] | None = None) -> R:
+    """A recipe from its file.
+
+    Args:
+        kind: Its class.
+        changes: Values that replace the file's, by dotted name, e.g. ``{"optimise.epochs": 2}``.
+
+    Raises:
+        EscEvalError: Missing, no YAML, or an unknown, missing or impossible key.
+    """
+    try:
+        content = yaml.safe_load(read_text(path))
+    except yaml.YAMLError as error:
+        raise EscEvalError(f"{path}: no YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise EscEvalError(f"{path}: expected a mapping of keys to values")
+    for name, value in (changes or {}).items():
+        *sections, key = name.split(".")
+        place = content
+        for section in sections:
+            place = place.setdefault(section, {})
+            if not isinstance(place, dict):
+                raise EscEvalError(f"--set {name}: {section} is a value, not a section")
+        place[key] = value
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'recipe'}: {e['msg']}" for e in error.errors())
+        raise EscEvalError(f"{path}: {wrong}") from error

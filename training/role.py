@@ -1,0 +1,120 @@
+"""ESC-Role, from recipe to checkpoint."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import rmtree
+
+from accelerate import PartialState
+
+from dataset_builder.sources import SOURCES
+from esc_eval.chat.encoder import Encoder
+from esc_eval.protocol import Protocol, load_protocol
+from esc_eval.schema import RoleCard
+from training import checkpoint, role_data, sft
+from training.config import RoleRecipe
+from training.role_data import Example, Material
+from training.rows import Made
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Where an ESC-Role's data lie.
+
+    Attributes:
+        sources: A sub-folder for each source.
+        role_play: Files of general role play.
+        test_cards: Cards of the evaluation, kept out of training.
+    """
+
+    sources: Path
+    role_play: Sequence[Path] = ()
+    test_cards: Sequence[RoleCard] = ()
+
+
+def gather(recipe: RoleRecipe, inputs: Inputs) -> tuple[Material, Protocol]:
+    """The examples of a recipe, and the protocol that they are worded by."""
+    protocol = load_protocol(recipe.data.protocol)
+    seed = recipe.optimise.seed
+    material = role_data.collect(recipe.data, protocol, inputs.sources, inputs.role_play, inputs.test_cards, seed=seed)
+    return material, protocol
+
+
+def train(
+    recipe: RoleRecipe,
+    inputs: Inputs,
+    out: Path,
+    report_to: Sequence[str] = (),
+    say: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Train a recipe into a folder that ``esc-eval evaluate --seeker`` opens.
+
+    Raises:
+        EscEvalError: Data, base or memory are missing; the message says which and what to do.
+    """
+    checkpoint.refuse_finished(out)
+    material, protocol = gather(recipe, inputs)
+    opened = sft.open_base(recipe.base, out)
+    encoder = Encoder(opened.tokenizer, recipe.base.model)
+    made = role_data.rows_of(material.train, encoder, recipe.data, recipe.optimise.max_length)
+    data = use_of(material, made)
+    state = PartialState()
+    if state.is_main_process:
+        checkpoint.claim(out, recipe, data.sha256)
+        for line in describe(material, made):
+            say(line)
+    state.wait_for_everyone()
+    finished = sft.train(recipe, opened, sft.dataset_of(made.rows), out, report_to=report_to)
+    if state.is_main_process:
+        checkpoint.finish(out, "role", recipe, data, finished, protocol=protocol.id)
+        rmtree(out / sft.STATES, ignore_errors=True)
+
+
+def describe(material: Material, made: Made) -> list[str]:
+    """What is learnt from and what was kept out, in lines for people."""
+    sources = Counter(e.source for e in material.train)
+    tokens = sum(len(row.ids) for row in made.rows)
+    learnt = sum(row.learnt for row in made.rows)
+    lines = [
+        f"{len(material.train)} conversations ({', '.join(f'{n} {name}' for name, n in sources.items())}), "
+        f"{len(made.rows)} rows, {tokens} tokens, the loss on {learnt} of them",
+        f"{made.left_out} of the seeker's turns are too far into a conversation to fit",
+        f"{len(material.overlaps)} conversations removed: one of {material.cards_checked} test cards may come from "
+        f"them, or they repeat one of {len(material.validation)} conversations of the validation",
+    ]
+    if not material.cards_checked:
+        lines.append("no test cards were given (--test-cards): nothing says that they were not trained on")
+    if material.rejects:
+        first = material.rejects[0]
+        lines.append(
+            f"{len(material.rejects)} malformed records left out, the first in {first.file}, line {first.line}: "
+            f"{first.reason}"
+        )
+    return lines
+
+
+def use_of(material: Material, made: Made) -> checkpoint.DataUse:
+    """What goes into training.json."""
+    licences = role_data.licences(material.train)
+    conversations = Counter(e.source for e in material.train)
+    rows = Counter(row.source for row in made.rows)
+    return checkpoint.DataUse(
+        sha256=checkpoint.rows_sha256(made.rows),
+        sources=tuple(
+            checkpoint.SourceUse(name, licences[name], count, rows[name], _about(name, material.train))
+            for name, count in conversations.items()
+        ),
+        rows=len(made.rows),
+        tokens=sum(len(row.ids) for row in made.rows),
+        held_out=f"{len(material.validation)} conversations for validation; {len(material.overlaps)} removed because "
+        f"one of {material.cards_checked} test cards may come from them or they repeat a validation conversation",
+        files=material.files,
+    )
+
+
+def _about(source: str, examples: Sequence[Example]) -> str:
+    if source in SOURCES:
+        return SOURCES[source].ABOUT
+    files = dict.fromkeys(e.id.partition("#")[0] for e in examples if e.source == source)
+    return f"general role play: {', '.join(files)}"

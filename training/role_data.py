@@ -1,0 +1,237 @@
+"""What ESC-Role learns from: real seekers of support conversations with their cards, and general role play."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+from dataset_builder import card_text, decisions
+from dataset_builder.sources import SOURCES, parse_file
+from dataset_builder.sources.common import Reject, SourceConversation, file_sha256
+from esc_eval.chat.base import Conversation
+from esc_eval.chat.encoder import Encoder
+from esc_eval.errors import BadRecord, EscEvalError
+from esc_eval.files import read_text
+from esc_eval.protocol import Protocol
+from esc_eval.schema import RoleCard, Turn
+from training import hold_out, rows
+from training.config import Part, RoleData
+
+ROLE_PLAY = "role play"
+PLAY = "Play {name} in this conversation. Answer as {name} would, in character."
+
+
+@dataclass(frozen=True)
+class Example:
+    """A conversation to learn from, seen from the side that learns.
+
+    Attributes:
+        card, turns: As in evaluation; None and empty for general role play.
+        messages: What the model reads and says; its own words are the assistant's.
+    """
+
+    id: str
+    source: str
+    messages: Conversation
+    card: RoleCard | None = None
+    turns: tuple[Turn, ...] = ()
+
+
+@dataclass
+class Material:
+    """Examples to train on and to validate with, and what was kept out.
+
+    Attributes:
+        rejects: Malformed records, by file and line.
+        overlaps: Ids of conversations that were removed, with the test cards that may have been made of them,
+            or the validation conversations that they repeat.
+        cards_checked: Number of test cards that were looked for.
+        files: Sha256 of every file read, by name.
+    """
+
+    train: list[Example] = field(default_factory=list)
+    validation: list[Example] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+    overlaps: dict[str, list[str]] = field(default_factory=dict)
+    cards_checked: int = 0
+    files: dict[str, str] = field(default_factory=dict)
+
+
+def merged(conversation: SourceConversation) -> tuple[Turn, ...]:
+    """The turns of a source, with several of one side in a row as one."""
+    turns: list[Turn] = []
+    for turn in conversation.turns:
+        if turns and turns[-1].role == turn.role:
+            turns[-1] = Turn(role=turn.role, text=f"{turns[-1].text}\n{turn.text}")
+        else:
+            turns.append(Turn(role=turn.role, text=turn.text))
+    return tuple(turns)
+
+
+def card_by_rule(conversation: SourceConversation) -> RoleCard | None:
+    """A card from what the seeker wrote before the conversation and the labels chosen; None where nothing was.
+
+    Age, gender and occupation are "not mentioned": a rule cannot read them.
+    """
+    labels = [conversation.labels[name] for name in ("problem_type", "emotion_type") if name in conversation.labels]
+    said = [". ".join(label.capitalize() for label in labels), conversation.situation or ""]
+    problem = ". ".join(part for part in said if part)
+    if not problem:
+        return None
+    text = card_text.write(conversation.language, None, None, None, problem)
+    return RoleCard(id=f"card/{conversation.id}", language=conversation.language, text=text, source=conversation.source)
+
+
+def opened(turns: Sequence[Turn], protocol: Protocol, card: RoleCard, rounds: int | None) -> tuple[Turn, ...]:
+    """Turns as evaluation begins them, with the supporter's opening, and up to the last seeker's turn of ``rounds``."""
+    begun = list(turns) if turns and turns[0].role == "supporter" else [protocol.opening(card), *turns]
+    seekers = [n for n, turn in enumerate(begun) if turn.role == "seeker"][:rounds]
+    return tuple(begun[: seekers[-1] + 1]) if seekers else ()
+
+
+def example_of(
+    conversation: SourceConversation, protocol: Protocol, rounds: int | None, card: RoleCard | None
+) -> Example | None:
+    """What a conversation teaches; None where it has no card or its seeker says nothing."""
+    card = card or card_by_rule(conversation)
+    turns = opened(merged(conversation), protocol, card, rounds) if card else ()
+    if card is None or not turns:
+        return None
+    messages = protocol.conversation(card, turns, "seeker")
+    return Example(conversation.id, conversation.source, messages, card, turns)
+
+
+def chosen(conversations: Sequence[SourceConversation], part: Part, seed: int) -> list[SourceConversation]:
+    """The first ``part.conversations`` in the order of sha256(seed, id), which no library version changes."""
+
+    def rank(conversation: SourceConversation) -> str:
+        return sha256(f"{seed}\n{conversation.id}".encode()).hexdigest()
+
+    kept = {c.id for c in sorted(conversations, key=rank)[: part.conversations]}
+    return [c for c in conversations if c.id in kept]
+
+
+def collect(
+    data: RoleData,
+    protocol: Protocol,
+    sources: Path,
+    role_play: Sequence[Path] = (),
+    test_cards: Sequence[RoleCard] = (),
+    cards: Mapping[str, RoleCard] | None = None,
+    seed: int = 0,
+) -> Material:
+    """Read, keep the test out, choose.
+
+    Args:
+        sources: A sub-folder for each source.
+        role_play: Files of general role play; needed where the recipe asks for a share of it.
+        test_cards: Cards of the evaluation: conversations that one may have been made of are removed.
+        cards: Pipeline cards by conversation id, where the recipe does not make them by rule.
+
+    Raises:
+        EscEvalError: A file is missing, or there is nothing to learn from.
+    """
+    material = Material(cards_checked=len(test_cards))
+    held = {c.id: c for part in data.validation for c in _read(part, sources, material)}
+    for part in data.train:
+        candidates = [c for c in _read(part, sources, material) if c.id not in held]
+        for found in (hold_out.card_overlaps(test_cards, candidates), hold_out.repeats(candidates, [*held.values()])):
+            for id, why in found.items():
+                material.overlaps.setdefault(id, []).extend(why)
+        clean = [c for c in candidates if c.id not in material.overlaps]
+        for conversation in chosen(clean, part, seed):
+            card = (cards or {}).get(conversation.id)
+            if example := example_of(conversation, protocol, data.rounds, card):
+                material.train.append(example)
+    for part in data.validation:
+        for conversation in chosen([c for c in held.values() if c.source == part.source], part, seed):
+            card = (cards or {}).get(conversation.id)
+            if example := example_of(conversation, protocol, data.rounds, card):
+                material.validation.append(example)
+    if not material.train:
+        raise EscEvalError(f"{sources}: nothing to learn from in the parts that the recipe names")
+    if data.role_play:
+        material.train += _share(data.role_play, len(material.train), role_play, material, seed)
+    return material
+
+
+def _read(part: Part, sources: Path, material: Material) -> list[SourceConversation]:
+    if part.source not in SOURCES:
+        raise EscEvalError(f"no source {part.source!r}. There is: {', '.join(SOURCES)}.")
+    folder = sources / part.source
+    if not folder.is_dir():
+        raise EscEvalError(f"{folder}: no such folder. {SOURCES[part.source].INSTRUCTIONS}")
+    paths = [folder / name for name in part.files] or SOURCES[part.source].files(folder)
+    found: list[SourceConversation] = []
+    for path in paths:
+        if not path.is_file():
+            raise EscEvalError(f"{path}: no such file. {SOURCES[part.source].INSTRUCTIONS}")
+        material.files[f"{part.source}/{path.name}"] = file_sha256(path)
+        for outcome in parse_file(part.source, path):
+            if isinstance(outcome, Reject):
+                material.rejects.append(outcome)
+            elif not outcome.branches and outcome.turns:
+                found.append(outcome)
+    return found
+
+
+def read_role_play(path: Path) -> Iterator[Example]:
+    """General role play in ChatHaruhi's form: lines of ``{"dialogue": [{"role", "text"}, ...]}``.
+
+    The character that speaks most learns, the others are the user; whoever begins, the user does.
+
+    Raises:
+        BadRecord: A line in another form.
+    """
+    for number, line in enumerate(read_text(path).split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            spoken = [(turn["role"], turn["text"].strip()) for turn in json.loads(line)["dialogue"]]
+        except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+            raise BadRecord(path, f"line {number}", 'expected {"dialogue": [{"role", "text"}, ...]}') from error
+        names = [name for name, _ in spoken]
+        learner = max(dict.fromkeys(names), key=names.count, default="")
+        while spoken and spoken[0][0] == learner:
+            spoken.pop(0)
+        turns: list[tuple[str, str]] = []
+        for name, text in spoken:
+            role = "assistant" if name == learner else "user"
+            if turns and turns[-1][0] == role:
+                turns[-1] = (role, f"{turns[-1][1]}\n{text}")
+            else:
+                turns.append((role, text))
+        if any(role == "assistant" for role, _ in turns):
+            system = PLAY.format(name=learner)
+            messages = [{"role": "system", "content": system}, *({"role": r, "content": t} for r, t in turns)]
+            yield Example(f"{path.name}#{number}", ROLE_PLAY, messages)  # type: ignore[arg-type]
+
+
+def _share(share: float, dialogues: int, paths: Sequence[Path], material: Material, seed: int) -> list[Example]:
+    wanted = round(dialogues * share / (1 - share))
+    found: list[Example] = []
+    for path in paths:
+        found += read_role_play(path)
+        material.files[path.name] = file_sha256(path)
+    if len(found) < wanted:
+        raise EscEvalError(
+            f"the recipe wants {share:.0%} general role play, {wanted} conversations; the files given hold "
+            f"{len(found)}. Give more with --role-play FILE, or --set data.role_play=0"
+        )
+    return sorted(found, key=lambda e: sha256(f"{seed}\n{e.id}".encode()).hexdigest())[:wanted]
+
+
+def rows_of(examples: Sequence[Example], encoder: Encoder, data: RoleData, max_length: int) -> rows.Made:
+    """Rows of all examples, in their order."""
+    made = [rows.make(encoder, e.messages, max_length, data.rows, e.id, e.source) for e in examples]
+    return rows.Made(tuple(row for m in made for row in m.rows), sum(m.left_out for m in made))
+
+
+def licences(examples: Sequence[Example]) -> dict[str, str]:
+    """Licence of each source that occurs, as the curators wrote it down."""
+    known = decisions.licences()
+    return {
+        source: known[source].name if source in known else "Apache-2.0" if source == ROLE_PLAY else "unknown"
+        for source in dict.fromkeys(e.source for e in examples)
+    }

@@ -1,0 +1,228 @@
+"""Supervised fine-tuning of an adapter with TRL: load the base, train, go on after a crash, save the weights."""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from peft import LoraConfig
+from transformers import AutoModelForCausalLM, TrainerCallback, set_seed
+from transformers.trainer_utils import get_last_checkpoint
+from trl import SFTConfig, SFTTrainer
+
+from esc_eval.chat import embedded
+from esc_eval.chat.weights import load_tokenizer
+from esc_eval.errors import EscEvalError
+from esc_eval.files import write_whole
+from training.config import TOY, Adapter, Base, Optimise, Recipe
+from training.rows import Row
+from training.toy import build_toy
+
+STATES = "states"
+LOG = "log.jsonl"
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A base model, ready to learn.
+
+    Attributes:
+        where: What transformers loaded it from.
+        named: What an adapter_config.json calls it, and its revision there.
+    """
+
+    model: Any
+    tokenizer: Any
+    where: str
+    named: tuple[str, str | None]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A training run that came to its end: optimiser steps, seconds of this process, and what was logged."""
+
+    steps: int
+    seconds: float
+    log: list[dict[str, float]]
+
+
+def locate(base: Base, work: Path) -> tuple[str, str | None, tuple[str, str | None]]:
+    """Where a base lies: repository or folder, its revision, and what an adapter on it names."""
+    if base.model == TOY:
+        folder = work / TOY
+        if not (folder / "config.json").is_file():
+            build_toy(folder)
+        return str(folder), None, (str(folder.resolve()), None)
+    if base.model == embedded.SPEC:
+        folder, revision = embedded.converted()
+        return str(folder), None, (embedded.SPEC, revision)
+    return base.model, base.revision, (base.model, base.revision)
+
+
+def tokenizer_of(base: Base, work: Path) -> Any:
+    """The base's tokenizer alone.
+
+    Raises:
+        EscEvalError: It cannot be loaded.
+    """
+    where, revision, _ = locate(base, work)
+    return load_tokenizer(where, revision)
+
+
+def open_base(base: Base, work: Path) -> Opened:
+    """Load a base model for training.
+
+    Args:
+        work: Folder that toy bases are made in.
+
+    Raises:
+        EscEvalError: It cannot be loaded.
+    """
+    where, revision, named = locate(base, work)
+    options: dict[str, Any] = {}
+    if base.quantise == "nf4":
+        from transformers import BitsAndBytesConfig
+
+        options["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=getattr(torch, base.dtype),
+        )
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            where, revision=revision, dtype=getattr(torch, base.dtype), use_safetensors=True, **options
+        )
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise EscEvalError(f"base {base.model}: cannot be loaded: {error}") from error
+    return Opened(model, load_tokenizer(where, revision), where, named)
+
+
+class _Log(TrainerCallback):
+    """Keeps the log as JSON Lines, whole after every entry; a resumed run goes on with the crashed one's."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Write what the trainer has logged so far."""
+        if state.is_world_process_zero:
+            write_whole(self.path, [json.dumps(entry, sort_keys=True) + "\n" for entry in state.log_history])
+
+
+def settings(optimise: Optimise, out: Path, report_to: Sequence[str], name: str) -> SFTConfig:
+    """A recipe's settings as TRL knows them."""
+    on_cpu = not torch.cuda.is_available()
+    return SFTConfig(
+        output_dir=str(out / STATES),
+        run_name=name,
+        num_train_epochs=optimise.epochs,
+        per_device_train_batch_size=optimise.batch,
+        per_device_eval_batch_size=optimise.batch,
+        gradient_accumulation_steps=optimise.accumulate,
+        learning_rate=optimise.learning_rate,
+        lr_scheduler_type=optimise.schedule,
+        warmup_steps=optimise.warmup,
+        weight_decay=optimise.weight_decay,
+        max_length=optimise.max_length,
+        gradient_checkpointing=optimise.gradient_checkpointing,
+        logging_steps=optimise.log_every,
+        logging_first_step=True,
+        save_steps=optimise.save_every,
+        save_total_limit=2,
+        seed=optimise.seed,
+        data_seed=optimise.seed,
+        bf16=optimise.mixed_precision,
+        use_cpu=on_cpu,
+        dataloader_pin_memory=not on_cpu,
+        eval_strategy="no",
+        report_to=list(report_to) or "none",
+    )
+
+
+def lora(adapter: Adapter) -> LoraConfig:
+    """A recipe's adapter as peft knows it."""
+    return LoraConfig(
+        task_type="CAUSAL_LM",
+        r=adapter.r,
+        lora_alpha=adapter.alpha,
+        lora_dropout=adapter.dropout,
+        target_modules=list(adapter.targets),
+    )
+
+
+def dataset_of(rows: Sequence[Row]) -> Dataset:
+    """Rows as a data set of ``input_ids`` and ``labels``."""
+    return Dataset.from_dict({"input_ids": [r.ids for r in rows], "labels": [r.labels for r in rows]})
+
+
+def train(
+    recipe: Recipe,
+    opened: Opened,
+    rows: Dataset,
+    out: Path,
+    *,
+    trainer_class: type[SFTTrainer] = SFTTrainer,
+    report_to: Sequence[str] = (),
+    **more: Any,
+) -> Finished:
+    """Train a recipe's adapter on rows and write the weights and tokenizer into ``out``.
+
+    A run that was stopped in between goes on from its last saved state, and ends in the same weights.
+
+    Args:
+        rows: Columns as the trainer wants them; ``dataset_of`` makes those of SFTTrainer.
+        trainer_class, more: Another objective, and what its trainer takes besides.
+        report_to: trackio, tensorboard or wandb, where installed.
+
+    Raises:
+        EscEvalError: Out of memory, or a loss that is no number.
+    """
+    set_seed(recipe.optimise.seed)
+    tokenizer = opened.tokenizer
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    trainer = trainer_class(
+        model=opened.model,
+        args=settings(recipe.optimise, out, report_to, recipe.name),
+        train_dataset=rows,
+        processing_class=tokenizer,
+        peft_config=lora(recipe.adapter),
+        callbacks=[_Log(out / LOG)],
+        **more,
+    )
+    states = out / STATES
+    last = get_last_checkpoint(str(states)) if states.is_dir() else None
+    start = time.perf_counter()
+    try:
+        trainer.train(resume_from_checkpoint=last)
+    except torch.OutOfMemoryError as error:
+        raise EscEvalError(
+            f"out of memory. In the recipe, or with --set: halve optimise.batch ({recipe.optimise.batch}) and double "
+            f"optimise.accumulate ({recipe.optimise.accumulate}); optimise.gradient_checkpointing=true; a smaller "
+            f"optimise.max_length ({recipe.optimise.max_length}); base.quantise=nf4"
+        ) from error
+    seconds = time.perf_counter() - start
+    log = [entry for entry in trainer.state.log_history if "loss" in entry]
+    if any(entry["loss"] != entry["loss"] for entry in log):
+        raise EscEvalError("the loss became NaN; lower optimise.learning_rate and begin in a new folder")
+    if trainer.is_world_process_zero():
+        _save(recipe, trainer, opened, out)
+    trainer.accelerator.wait_for_everyone()
+    return Finished(trainer.state.global_step, seconds, log)
+
+
+def _save(recipe: Recipe, trainer: SFTTrainer, opened: Opened, out: Path) -> None:
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    if recipe.adapter.merge:
+        model = model.merge_and_unload()
+    else:
+        config = model.peft_config["default"]
+        config.base_model_name_or_path, config.revision = opened.named
+    model.save_pretrained(out)
+    opened.tokenizer.save_pretrained(out)
+    (out / "README.md").unlink(missing_ok=True)  # peft's own; the card is made from our files
