@@ -192,9 +192,10 @@ def test_a_stranger_uses_what_the_example_published(release, toy_folder, tmp_pat
         command = [sys.executable, "examples/hub_round_trip.py", str(release)]
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    commit = hub.repos["models", "me/esc-role"].main
     for line in (
         "dataset me/esc-eval: create it, upload ", "me/esc_accuracy: tag ", "space me/esc_accuracy: nothing to do",
-        "role_cards 24", "dialogues 4", "annotations 56", f"esc-role {hub.repos['models', 'me/esc-role'].main}", "esc-rank ", "esc_accuracy 0.66",
+        "role_cards 24", "dialogues 4", "annotations 56", f"esc-role {commit}", "esc-rank ", "esc_accuracy 0.66",
     ):  # fmt: skip
         assert line in done.stdout
     assert "hf_loopback" not in done.stdout + done.stderr

@@ -124,7 +124,8 @@ def commit_of(repo: str, revision: str | None) -> str | None:
         file = find_adapter_config_file(repo, revision=revision) or cached_file(repo, "config.json", revision=revision)
     except (OSError, ValueError):
         return None
-    return extract_commit_hash(file, None)
+    commit: str | None = extract_commit_hash(file, None)
+    return commit
 
 
 def load_tokenizer(repo: str, revision: str | None) -> Any:
