@@ -52,3 +52,45 @@ def make_checkpoint(folder: Path, kind="role", metrics=METRICS, card=True, **cha
 
         write_card(folder)
     return folder
+
+
+BASE = "me/base"
+BASE_REVISION = "a" * 40
+
+
+def make_parts(work: Path, toy: Path) -> Path:
+    """The parts of a release: ``data``, a public build of the sample; ``role``, an adapter; ``rank``, a whole model.
+
+    Args:
+        toy: Folder of a small model, the adapter's base; on the Hub it is called ``BASE``.
+    """
+    from conftest import build_toy
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from dataset_builder.build import Inputs, build
+
+    build(Inputs(public=True), work / "data")
+    model = get_peft_model(AutoModelForCausalLM.from_pretrained(toy), LoraConfig(r=2, target_modules=["q_proj"]))
+    model.save_pretrained(work / "role")
+    AutoTokenizer.from_pretrained(toy).save_pretrained(work / "role")
+    config = work / "role" / "adapter_config.json"
+    named = {"base_model_name_or_path": BASE, "revision": BASE_REVISION}
+    config.write_text(json.dumps(json.loads(config.read_text()) | named))
+    (work / "role" / "README.md").unlink(missing_ok=True)
+    make_checkpoint(work / "role", "role")
+    build_toy(work / "rank", seed=1)
+    make_checkpoint(work / "rank", "rank")
+    return work
+
+
+def publish_base(hub, toy: Path) -> None:
+    """Put the adapter's base on a loopback Hub, under the revision that the adapter pins."""
+    from huggingface_hub import HfApi
+
+    from model_cards import hub as publishing
+
+    api = HfApi(endpoint=hub.url, token="hf_loopback_only")
+    names = [path.name for path in toy.iterdir() if path.name != "README.md"]
+    [commit] = publishing.publish([publishing.plan(toy, names, BASE, "model", api=api)], api=api)
+    hub.repos["models", BASE].tags[BASE_REVISION] = commit

@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from checkpoint_support import make_checkpoint
-from conftest import build_toy
+from checkpoint_support import make_checkpoint, make_parts, publish_base
 from hub_server import HubServer
 
 from dataset_builder.build import Inputs, build
@@ -23,34 +22,13 @@ from release.publish import plans
 from release.publish import problems as release_problems
 
 ROOT = Path(__file__).resolve().parent.parent
-ADAPTER = {"base_model_name_or_path": "me/base", "revision": "a" * 40}
 
 pytestmark = pytest.mark.filterwarnings("ignore:ConjunctiveGraph:DeprecationWarning")
 
 
-def adapter_on(base: Path, folder: Path, **config) -> Path:
-    """A random LoRA adapter whose base has a name on the Hub."""
-    from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    model = get_peft_model(AutoModelForCausalLM.from_pretrained(base), LoraConfig(r=2, target_modules=["q_proj"]))
-    model.save_pretrained(folder)
-    AutoTokenizer.from_pretrained(base).save_pretrained(folder)
-    written = json.loads((folder / "adapter_config.json").read_text())
-    (folder / "adapter_config.json").write_text(json.dumps(written | ADAPTER | config))
-    return make_checkpoint(folder, "role")
-
-
 @pytest.fixture(scope="module")
 def parts(tmp_path_factory, toy_folder):
-    """A public data set, an adapter as ESC-Role, a whole model as ESC-RANK."""
-    work = tmp_path_factory.mktemp("parts")
-    build(Inputs(public=True), work / "data")
-    (work / "role").mkdir()
-    adapter_on(toy_folder, work / "role")
-    build_toy(work / "rank", seed=1)
-    make_checkpoint(work / "rank", "rank")
-    return work
+    return make_parts(tmp_path_factory.mktemp("parts"), toy_folder)
 
 
 def make(parts, out, **options):
@@ -181,14 +159,7 @@ def test_the_cards_of_the_released_checkpoints_are_current_and_valid():
 def test_a_stranger_uses_what_the_example_published(release, toy_folder, tmp_path):
     with HubServer() as hub:
         environment = hub.environment(str(tmp_path / "home")) | {"PYTHONPATH": str(ROOT)}
-        base = (
-            "import sys; from pathlib import Path; from model_cards import hub\n"
-            "names = [p.name for p in Path(sys.argv[1]).iterdir()]\n"
-            "print(*hub.publish([hub.plan(Path(sys.argv[1]), names, 'me/base', 'model')]))\n"
-        )
-        command = [sys.executable, "-c", base, str(toy_folder)]
-        commit = subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True).stdout
-        hub.repos["models", "me/base"].tags[ADAPTER["revision"]] = commit.strip()
+        publish_base(hub, toy_folder)
         command = [sys.executable, "examples/hub_round_trip.py", str(release)]
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
