@@ -27,6 +27,7 @@ from esc_eval.run import Run
 from esc_eval.schema import Dialogue, RoleCard
 from esc_eval.simulate import Plan
 from esc_eval.steps import run_simulation
+from model_cards.render import write_card
 from training import checkpoint, config, role_data, rows
 from training.config import Part, RoleData, RoleRecipe
 from training.role_data import Example
@@ -280,5 +281,6 @@ def metrics(found: dict[str, Any], command: str) -> dict[str, dict[str, Any]]:
 
 
 def write_metrics(folder: Path, found: dict[str, Any], command: str) -> None:
-    """``metrics.json`` of a checkpoint."""
+    """``metrics.json`` of a checkpoint, and its card with them."""
     write_whole(folder / METRICS, [json.dumps(metrics(found, command), indent=2) + "\n"])
+    write_card(folder)
