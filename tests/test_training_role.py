@@ -391,9 +391,9 @@ def test_another_recipe_does_not_go_on_in_a_folder_that_was_begun(tmp_path):
 @pytest.mark.slow
 def test_two_processes_train_one_checkpoint(tmp_path):
     sources = write_sources(tmp_path / "s", 8)
-    launch = ["accelerate.commands.launch", "--config_file", str(ROOT / "training/accelerate/cpu2.yaml")]
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
-        [sys.executable, "-m", *launch, *command(sources, tmp_path / "two")],
+        [sys.executable, *launch, *command(sources, tmp_path / "two")],
         cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]

@@ -24,6 +24,10 @@ from training.toy import build_toy
 
 TOY_CONTEXT = 2048
 STATES = "states"
+RECOMPUTE = next(
+    n for n in ("activation_checkpointing", "gradient_checkpointing") if n in SFTConfig.__dataclass_fields__
+)
+"""What transformers calls gradient checkpointing; the second name goes in its version 6."""
 LOG = "log.jsonl"
 
 
@@ -130,7 +134,6 @@ def settings(optimise: Optimise, out: Path, report_to: Sequence[str], name: str)
         warmup_steps=optimise.warmup,
         weight_decay=optimise.weight_decay,
         max_length=optimise.max_length,
-        gradient_checkpointing=optimise.gradient_checkpointing,
         logging_steps=optimise.log_every,
         logging_first_step=True,
         save_steps=optimise.save_every,
@@ -142,6 +145,7 @@ def settings(optimise: Optimise, out: Path, report_to: Sequence[str], name: str)
         dataloader_pin_memory=not on_cpu,
         eval_strategy="no",
         report_to=list(report_to) or "none",
+        **{RECOMPUTE: optimise.gradient_checkpointing},
     )
 
 
