@@ -205,7 +205,9 @@ def train(
     start = time.perf_counter()
     try:
         trainer.train(resume_from_checkpoint=last)
-    except torch.OutOfMemoryError as error:
+    except (RuntimeError, MemoryError) as error:
+        if not _no_memory(error):
+            raise
         raise EscEvalError(
             f"out of memory. In the recipe, or with --set: halve optimise.batch ({recipe.optimise.batch}) and double "
             f"optimise.accumulate ({recipe.optimise.accumulate}); optimise.gradient_checkpointing=true; a smaller "
@@ -219,6 +221,11 @@ def train(
         _save(recipe, trainer, opened, out)
     trainer.accelerator.wait_for_everyone()
     return Finished(trainer.state.global_step, seconds, log)
+
+
+def _no_memory(error: BaseException) -> bool:
+    """Whether the accelerator's, torch's or Python's allocator gave up."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
 def _save(recipe: Recipe, trainer: SFTTrainer, opened: Opened, out: Path) -> None:
