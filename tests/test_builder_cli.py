@@ -3,8 +3,6 @@
 import json
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
-from unittest.mock import create_autospec
 
 import pytest
 from typer.testing import CliRunner
@@ -12,7 +10,7 @@ from typer.testing import CliRunner
 from dataset_builder import manifest
 from dataset_builder.build import Inputs, build
 from dataset_builder.cli import app
-from dataset_builder.push import plan, upload
+from dataset_builder.push import plan
 
 pytestmark = pytest.mark.filterwarnings("ignore:ConjunctiveGraph:DeprecationWarning")
 
@@ -96,15 +94,16 @@ def test_a_local_build_is_never_pushed(local):
     assert "--public" in result.stderr
 
 
-def test_without_push_nothing_is_uploaded(public):
+def test_without_push_nothing_is_uploaded(public, hub):
     result = run("push", public, "--repo", "me/esc-eval", "--tag", "v1")
     assert result.exit_code == 0
     assert "dry run" in result.stderr
-    names = {line.split()[1] for line in result.stdout.splitlines()}
-    assert {"README.md", "manifest.json", "role_cards/test-00000-of-00001.parquet"} <= names
+    added = {line.split()[2] for line in result.stdout.splitlines() if line.split()[0] == "added"}
+    assert {"README.md", "manifest.json", "role_cards/test-00000-of-00001.parquet"} <= added
+    assert not [request for request in hub.requests if not request.startswith("GET")]
 
 
-def test_what_is_local_is_not_in_the_plan(public, tmp_path):
+def test_what_is_local_is_not_in_the_plan(public, tmp_path, hub):
     copy = Path(shutil.copytree(public, tmp_path / "copy"))
     (copy / "local").mkdir()
     (copy / "local" / "conversations.parquet").write_text("private")
@@ -128,32 +127,6 @@ def test_a_folder_with_problems_is_not_pushed(public, tmp_path):
 @pytest.mark.parametrize("repo", ["", "a/b/c", "me/x y", "-x"])
 def test_an_impossible_repo_id_is_refused(public, repo):
     assert run("push", public, "--repo", repo).exit_code == 2
-
-
-def test_an_upload_creates_the_repo_sends_the_plans_files_and_tags_the_commit(public):
-    from huggingface_hub import HfApi
-
-    api = create_autospec(HfApi, instance=True)
-    api.upload_folder.return_value = SimpleNamespace(oid="abc", commit_url="https://hub/abc")
-    what = plan(public, "me/x", "v1")
-    assert upload(public, what, private=True, api=api) == "https://hub/abc"
-    assert api.create_repo.call_args.kwargs == {"repo_type": "dataset", "private": True, "exist_ok": True}
-    assert sorted(api.upload_folder.call_args.kwargs["allow_patterns"]) == sorted(what.files)
-    assert api.create_tag.call_args.kwargs["revision"] == "abc"
-
-
-def test_the_hubs_refusal_is_a_message(public):
-    from httpx import Request, Response
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
-
-    from esc_eval.errors import EscEvalError
-
-    api = create_autospec(HfApi, instance=True)
-    response = Response(403, request=Request("POST", "https://hub"))
-    api.create_repo.side_effect = HfHubHTTPError("403 Forbidden", response=response)
-    with pytest.raises(EscEvalError, match=r"refused me/x.*403"):
-        upload(public, plan(public, "me/x", None), private=False, api=api)
 
 
 def test_the_seven_sources_are_listed_with_licences():

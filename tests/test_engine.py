@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from training.toy import build_toy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, DynamicCache
@@ -18,6 +17,7 @@ from esc_eval.protocol import Generation, load_protocol
 from esc_eval.run import Run
 from esc_eval.schema import RoleCard
 from esc_eval.simulate import Plan, simulate
+from training.toy import build_toy
 
 GREEDY = Generation(max_new_tokens=10)
 CONVERSATIONS = [

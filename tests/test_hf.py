@@ -6,7 +6,6 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from training.toy import CHATML, build_toy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
@@ -16,6 +15,7 @@ from esc_eval.chat import open_model
 from esc_eval.chat.sampling import next_tokens, penalise, uniforms
 from esc_eval.errors import EscEvalError
 from esc_eval.protocol import Generation
+from training.toy import CHATML, build_toy
 
 GREEDY = Generation(max_new_tokens=12)
 SAMPLED = Generation(max_new_tokens=12, temperature=0.9, top_p=0.9, top_k=30, repetition_penalty=1.1)

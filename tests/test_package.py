@@ -1,6 +1,7 @@
 """What the package promises as a whole."""
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -27,9 +28,10 @@ def test_importing_it_loads_no_heavy_library(module):
 
 def test_the_arrow_goes_one_way():
     forbidden = {
-        "esc_eval": {"dataset_builder", "training", "analysis", "tests", "benchmarks"},
-        "dataset_builder": {"training", "analysis"},
-        "analysis": {"training"},
+        "esc_eval": {"dataset_builder", "training", "analysis", "model_cards", "release", "tests", "benchmarks"},
+        "model_cards": {"dataset_builder", "training", "analysis", "release"},
+        "dataset_builder": {"training", "analysis", "release"},
+        "analysis": {"training", "release"},
     }
     for folder, others in forbidden.items():
         for path in (ROOT / folder).rglob("*.py"):
@@ -54,6 +56,26 @@ def test_version_and_citation_agree():
     for author in paper["authors"]:
         assert f"{author['family-names']}, {author['given-names']}" in PAPER
     assert f"## {esc_eval.__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def plain(name):
+    """A package's name as indexes compare it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_set_up_installs_what_constraints_name_with_hashes():
+    pattern = re.compile(r"^([\w.-]+)==([^\s;]+)(?: ;[^\n]*)? \\\n    --hash=sha256:[0-9a-f]{64}", re.MULTILINE)
+    hashed = dict(pattern.findall((ROOT / "requirements-ci.txt").read_text(encoding="utf-8")))
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pinned = {plain(line.partition("==")[0]): line.partition("==")[2] for line in lines if "==" in line}
+    differ = {
+        name: (version, pinned[name]) for name, version in hashed.items() if pinned.get(plain(name), version) != version
+    }
+    assert not differ, "run make pins"
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for requirement in (r for extra in project["optional-dependencies"].values() for r in extra):
+        name = plain(re.split(r"[>\[]", requirement)[0])
+        assert name in hashed or name == "torch", f"{name}: run make pins"
 
 
 def test_everything_the_project_names_is_pinned_for_its_tests():

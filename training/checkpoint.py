@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ from esc_eval.environment import LIBRARIES, versions
 from esc_eval.errors import EscEvalError
 from esc_eval.files import write_whole
 from esc_eval.schema import digest
+from model_cards.render import write_card
 from training.config import Base, Recipe
 from training.rank_recipe import TextRecipe
 from training.sft import Finished
@@ -94,7 +96,7 @@ def finish(
         "name": recipe.name,
         "version": __version__,
         "base": recipe.base and _base(recipe.base),
-        "recipe_sha256": recipe.sha256,
+        "recipe_sha256": sha256((out / RECIPE).read_bytes()).hexdigest(),
         "data": asdict(data),
         "rubric": rubric,
         "protocol": protocol,
@@ -106,6 +108,7 @@ def finish(
     }
     write_whole(out / TRAINING, [json.dumps(content, indent=2, ensure_ascii=False) + "\n"])
     (out / "begun.json").unlink(missing_ok=True)
+    write_card(out)
 
 
 def _base(base: Base) -> dict[str, Any]:

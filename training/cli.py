@@ -33,6 +33,9 @@ def role(
     test_cards: Annotated[
         list[Path] | None, typer.Option(help="Role cards of the evaluation: conversations that hold one are removed.")
     ] = None,
+    cards: Annotated[
+        list[Path] | None, typer.Option(help="Role cards of the sources' conversations, by their ids (roles export).")
+    ] = None,
     set_: Changes = None,
     report_to: Report = None,
     dry_run: DryRun = False,
@@ -47,8 +50,8 @@ def role(
     from training import role as roles
 
     loaded = config.load(recipe, config.RoleRecipe, changes(set_))
-    cards = [card for path in test_cards or () for card in read_cards(path)]
-    inputs = roles.Inputs(sources, tuple(role_play or ()), cards)
+    tests, own = ([card for path in paths or () for card in read_cards(path)] for paths in (test_cards, cards))
+    inputs = roles.Inputs(sources, tuple(role_play or ()), tests, own)
     if dry_run:
         from training import outlook
 
@@ -78,7 +81,8 @@ def evaluate_role(
 
     Writes metrics.json into the checkpoint, for its card.
 
-    Example: python -m training evaluate-role --seeker role --sources sources --out runs/role --results docs/results.json
+    Example: python -m training evaluate-role --seeker role --sources sources --out runs/role
+    --results docs/results.json
     """
     from analysis.measure import Bootstrap
     from esc_eval.chat import Options

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from esc_eval.errors import EscEvalError
-from training.options import Changes, DryRun, Out, RecipeFile, Report, changes
+from training.options import Changes, DryRun, Out, RecipeFile, Report, Speed, changes
 
 Data = Annotated[
     Path | None,
@@ -27,6 +27,7 @@ def rank(
     set_: Changes = None,
     report_to: Report = None,
     dry_run: DryRun = False,
+    tflops: Speed = None,
 ) -> None:
     """Train ESC-RANK: a model that rates dialogues as people did.
 
@@ -43,7 +44,7 @@ def rank(
     name = loaded.data.rubric
     ranked = load_set(name, data) if data else own_set(name, dialogues or (), ratings or ())
     if dry_run:
-        typer.echo(ranks.outlook(loaded, ranked, out), nl=False)
+        typer.echo(ranks.outlook(loaded, ranked, out, tflops), nl=False)
     elif loaded.kind == "text-rank":
         text_rank.make(loaded, ranked, out, typer.echo)
     else:

@@ -27,6 +27,7 @@ from esc_eval.run import Run
 from esc_eval.schema import Dialogue, RoleCard
 from esc_eval.simulate import Plan
 from esc_eval.steps import run_simulation
+from model_cards.render import write_card
 from training import checkpoint, config, role_data, rows
 from training.config import Part, RoleData, RoleRecipe
 from training.role_data import Example
@@ -34,6 +35,21 @@ from training.rows import IGNORED, Row
 
 BASE, TRAINED, REAL = "base", "trained", "real"
 METRICS = "metrics.json"
+SHOWN = (
+    "slip_rate",
+    "tokens_a_turn",
+    "share_of_questions",
+    "repetition",
+    "distinct_words",
+    "card_match",
+    "divergence",
+    "divergence_within",
+    "silent",
+    "dialogues",
+    "revealed",
+    "emotion",
+    "classifier",
+)
 
 
 @dataclass(frozen=True)
@@ -204,8 +220,7 @@ def section(found: dict[str, Any], command: str) -> dict[str, Any]:
     names = {"slip_rate": "assistant_slip_rate"}
     groups = (BASE, TRAINED, REAL)
     out: dict[str, Any] = {"command": command, "setting": found["setting"]}
-    for key in ("slip_rate", "tokens_a_turn", "share_of_questions", "repetition", "distinct_words", "card_match",
-                "divergence", "divergence_within", "silent", "dialogues", "revealed", "emotion", "classifier"):  # fmt: skip
+    for key in SHOWN:
         out[names.get(key, key)] = {name: found[name][key] for name in groups if key in found[name]}
     out["assistant_slip_ratio"] = found["slip_ratio"]
     out["perplexity"] = found["perplexity"]
@@ -266,5 +281,6 @@ def metrics(found: dict[str, Any], command: str) -> dict[str, dict[str, Any]]:
 
 
 def write_metrics(folder: Path, found: dict[str, Any], command: str) -> None:
-    """``metrics.json`` of a checkpoint."""
+    """``metrics.json`` of a checkpoint, and its card with them."""
     write_whole(folder / METRICS, [json.dumps(metrics(found, command), indent=2) + "\n"])
+    write_card(folder)

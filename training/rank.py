@@ -22,6 +22,7 @@ from esc_eval.wording import fill
 from training import checkpoint, rank_data, sft
 from training.config import Base
 from training.level_loss import LevelRow, LevelTrainer, Questions, level_dataset, level_rows
+from training.outlook import lines_of, shape_of
 from training.rank_data import TEST, TRAIN, VALIDATION, RankSet, balanced
 from training.rank_recipe import RankRecipe, TextRecipe
 from training.rows import Row, make
@@ -190,23 +191,27 @@ def _plain(base: Base) -> Base:
     return base.model_copy(update={"model": str(folder), "revision": None})
 
 
-def outlook(recipe: RankRecipe | TextRecipe, ranked: RankSet, out: Path) -> str:
-    """What a recipe would learn from, in lines for people; nothing is trained."""
+def outlook(recipe: RankRecipe | TextRecipe, ranked: RankSet, out: Path, tflops: float | None = None) -> str:
+    """What a recipe would take, in lines for people; nothing is trained.
+
+    Args:
+        tflops: What the machine does in practice, in 10**12 operations a second; None = no hours.
+    """
     lines = [f"{recipe.name}: {ranked.source} ({ranked.license}), rubric {ranked.rubric.id}"]
     if isinstance(recipe, TextRecipe):
-        lines.append(f"{len(ranked.dialogues)} dialogues, {int((ranked.levels >= 0).sum())} ratings")
+        lines.append(f"{len(ranked.dialogues)} dialogues, {int((ranked.levels >= 0).sum())} ratings; minutes, no GPU")
         return "\n".join(lines) + "\n"
     asked = choose(recipe, ranked)
-    encoder = Encoder(sft.tokenizer_of(recipe.base, out), recipe.base.model)
-    made = make_rows(recipe, ranked, asked, encoder)
-    tokens = sum(len(row.ids) for row in made.rows)
-    steps = len(made.rows) * recipe.optimise.epochs / (recipe.optimise.batch * recipe.optimise.accumulate)
-    lines += [
-        f"{len({row.origin for row in made.rows})} dialogues, {len(made.rows)} questions, {tokens} tokens, longest "
-        f"{max(len(row.ids) for row in made.rows)}; {made.left_out} do not fit",
-        f"{recipe.optimise.epochs:g} epochs: {tokens * recipe.optimise.epochs:.0f} tokens, about {steps:.0f} steps",
-        f"kept out: {asked.held_out}",
-    ]
+    lines.append(f"{len({i for i, _, _ in asked.rows})} dialogues, {len(asked.rows)} questions; out: {asked.held_out}")
+    try:
+        tokenizer = sft.tokenizer_of(recipe.base, out)
+    except EscEvalError as error:
+        lines.append(f"tokens, memory and hours need the base's tokenizer: {error}")
+        return "\n".join(lines) + "\n"
+    made = make_rows(recipe, ranked, asked, Encoder(tokenizer, recipe.base.model))
+    lengths = [len(row.ids) for row in made.rows]
+    lines.append(f"{sum(lengths)} tokens, the longest question {max(lengths)}; {made.left_out} questions do not fit")
+    lines += lines_of(recipe, shape_of(recipe, out), sum(lengths), len(lengths), tflops)
     return "\n".join(lines) + "\n"
 
 

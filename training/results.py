@@ -74,8 +74,8 @@ def role_page(section: Section) -> str:
 
 {setting["seeker"]} beside its base ({setting["base"]}) and real seekers. {setting["cards"]} cards of held-out
 conversations played for {setting["rounds"]} rounds with {setting["supporter"]}, replies of at most
-{setting["reply_tokens"]} tokens (protocol {setting["protocol"]}); {setting["held_out"]} held-out real conversations, cut
-to as many rounds. Silent seekers: base {section["silent"]["base"]}, trained {section["silent"]["trained"]}.
+{setting["reply_tokens"]} tokens (protocol {setting["protocol"]}); {setting["held_out"]} held-out real conversations,
+cut to as many rounds. Silent seekers: base {section["silent"]["base"]}, trained {section["silent"]["trained"]}.
 
 {table(["", *groups], rows)}
 Slips, trained by base: {cell(section["assistant_slip_ratio"])}. Perplexity, base by trained:

@@ -12,7 +12,7 @@ from esc_eval.chat.encoder import Encoder
 from esc_eval.chat.generation import generate
 from esc_eval.chat.padded import PaddedRows
 from esc_eval.chat.rows import Rows, common_prefix, keeps_everything
-from esc_eval.chat.weights import Weights, available_memory, base_of, load, load_tokenizer
+from esc_eval.chat.weights import Weights, available_memory, base_of, commit_of, load, load_tokenizer
 from esc_eval.errors import EscEvalError
 from esc_eval.protocol import Generation
 from esc_eval.schema import digest
@@ -104,7 +104,7 @@ class HFModel:
         self.identity: dict[str, Any] = {
             "kind": "transformers",
             "model": self.name if local else repo,
-            "revision": stands_for or (fingerprint(folder) if local else self.model.config._commit_hash),
+            "revision": stands_for or (fingerprint(folder) if local else commit_of(repo, revision)),
             "dtype": kind,
             "chat_template": digest(self.tokenizer.chat_template),
             "system_role": "native" if encoder.system_role else "merged into the first user message",

@@ -8,7 +8,7 @@ from weakref import WeakValueDictionary
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
-from transformers.utils import find_adapter_config_file
+from transformers.utils import cached_file, extract_commit_hash, find_adapter_config_file
 from transformers.utils import logging as transformers_logging
 
 from esc_eval.chat import embedded
@@ -116,6 +116,16 @@ def base_of(repo: str, revision: str | None) -> tuple[str, str | None] | None:
             )
         return str(folder), None
     return str(base), config.get("revision")
+
+
+def commit_of(repo: str, revision: str | None) -> str | None:
+    """The commit that a Hub repository's revision is at, by the file of it that was loaded; None = cannot be told."""
+    try:
+        file = find_adapter_config_file(repo, revision=revision) or cached_file(repo, "config.json", revision=revision)
+    except (OSError, ValueError):
+        return None
+    commit: str | None = extract_commit_hash(file, None)
+    return commit
 
 
 def load_tokenizer(repo: str, revision: str | None) -> Any:

@@ -1,0 +1,39 @@
+"""A release to the Hub and back, on this machine.
+
+    python -m release prepare --dataset build/public --role ROLE --rank RANK --out build/release --draft
+    python tests/hub_server.py python examples/hub_round_trip.py build/release
+
+The first command checks everything and makes the release. The second starts a small Hub on this machine and runs this
+file against it; without `python tests/hub_server.py` it is the real Hub, with your token and your --namespace.
+"""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+from model_cards.hub import publish
+from release.folder import read
+from release.publish import plans
+
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("release", type=Path)
+parser.add_argument("--namespace", default="me")
+arguments = parser.parse_args()
+
+# What would change: every file, by hash, against what the Hub has now. Nothing is sent.
+todo = plans(arguments.release, arguments.namespace)
+for what in todo:
+    print(what.lines()[-1])
+
+# One commit for each repository, read back and compared; when all four are right, the tags.
+publish(todo, say=print)
+
+# Doing it again finds nothing to do.
+for what in plans(arguments.release, arguments.namespace):
+    print(what.lines()[-1])
+
+# What a stranger types.
+stranger = Path(__file__).with_name("use_published.py")
+tag = read(arguments.release).tag
+sys.exit(subprocess.run([sys.executable, stranger, arguments.namespace, tag], check=False).returncode)

@@ -1,0 +1,34 @@
+"""What a stranger types to use a release, on a machine that has nothing of ours but the wheel.
+
+usage: python examples/use_published.py NAMESPACE TAG
+"""
+
+import sys
+
+import evaluate
+from datasets import load_dataset
+
+from esc_eval.chat import open_model
+from esc_eval.protocol import Generation
+
+namespace, tag = sys.argv[1:]
+
+# The three configs of the data set.
+for config in ("role_cards", "dialogues", "annotations"):
+    table = load_dataset(f"{namespace}/esc-eval", config, split="test", revision=tag)
+    print(config, len(table))
+
+# ESC-Role, as a chat model of this package; an adapter brings its base along.
+seeker = open_model(f"hf:{namespace}/esc-role@{tag}")
+conversation = [{"role": "user", "content": "How are you?"}]
+[(_, reply)] = seeker.reply([conversation], Generation(max_new_tokens=4), seeds=[0])
+print("esc-role", seeker.identity["revision"], len(reply.text), "characters")
+
+# ESC-RANK: probabilities of the five levels after the first words of an answer.
+scorer = open_model(f"hf:{namespace}/esc-rank@{tag}")
+[(_, [choice])] = scorer.choose([[conversation]], "Score: ", ["0", "1", "2", "3", "4"])
+print("esc-rank", choice.probabilities)
+
+# The paper's accuracy, with what a constant reaches beside it.
+metric = evaluate.load(f"{namespace}/esc_accuracy", revision=tag)
+print("esc_accuracy", metric.compute(predictions=[3, 3, 2], references=[3, 2, 2])["majority_accuracy"])

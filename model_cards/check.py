@@ -1,0 +1,95 @@
+"""What keeps a checkpoint folder from being published, and which of its files are."""
+
+from hashlib import sha256
+from pathlib import Path
+
+import yaml
+
+from esc_eval.errors import EscEvalError
+from model_cards.checkpoint import CARD, EMBEDDED, HUB_ID, METRICS, RECIPE, TRAINING, Checkpoint, read
+from model_cards.licences import restrictive
+from model_cards.render import checkpoint_card
+
+PATTERNS = ("*.safetensors", "*.json", "*.jsonl", "*.jinja", "*.model", "*.txt", RECIPE, CARD)
+PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")
+
+
+def published(folder: Path) -> list[str]:
+    """Paths of the files that make a checkpoint: weights, tokenizer, records, card; nothing of a trainer's states."""
+    return sorted({path.name for pattern in PATTERNS for path in folder.glob(pattern) if path.is_file()})
+
+
+def left_out(folder: Path) -> list[str]:
+    """Paths of the other files."""
+    every = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    return sorted(every - set(published(folder)))
+
+
+def problems(folder: Path) -> list[str]:
+    """Everything that is wrong with a checkpoint folder; empty = it may be published."""
+    try:
+        checkpoint = read(folder)
+    except EscEvalError as error:
+        return [str(error)]
+    return [*_weights(folder, checkpoint), *_recipe(checkpoint), *_card(folder, checkpoint), *_metrics(checkpoint)]
+
+
+def notes(folder: Path) -> list[str]:
+    """What a person has to think of before publishing, which no rule decides."""
+    training = read(folder).training
+    written = [f"{s.name} ({s.license or 'none stated'})" for s in training.data.sources if restrictive([s.license])]
+    if training.base and restrictive([training.base.license]):
+        written.append(f"base {training.base.model} ({training.base.license or 'none stated'})")
+    return [f"{folder}: made from material under terms of its own: {'; '.join(written)}"] if written else []
+
+
+def _weights(folder: Path, checkpoint: Checkpoint) -> list[str]:
+    found = [] if checkpoint.form else ["no weights: neither safetensors with their config nor text_scorer.json"]
+    pickled = [p.name for p in folder.iterdir() if p.suffix in PICKLES and p.name != "training_args.bin"]
+    if pickled:
+        found.append(f"pickled files ({', '.join(sorted(pickled))}): weights are published as safetensors only")
+    if checkpoint.adapter_base is not None:
+        base, revision = checkpoint.adapter_base
+        if base != EMBEDDED and (base.startswith((".", "/", "~")) or not HUB_ID.fullmatch(base)):
+            found.append(f"adapter_config.json: the base {base!r} is no Hub repository, so nobody else can load it")
+        elif not revision:
+            found.append(f"adapter_config.json: no revision of the base {base} is pinned")
+    return found
+
+
+def _recipe(checkpoint: Checkpoint) -> list[str]:
+    if checkpoint.recipe is None:
+        return [f"{RECIPE} is missing"]
+    if sha256(checkpoint.recipe.encode()).hexdigest() != checkpoint.training.recipe_sha256:
+        return [f"{RECIPE} is not the one that {TRAINING} names: its sha256 differs"]
+    return []
+
+
+def _card(folder: Path, checkpoint: Checkpoint) -> list[str]:
+    path = folder / CARD
+    if not path.is_file():
+        return [f"{CARD} is missing: python -m model_cards card {folder}"]
+    if path.read_text(encoding="utf-8") != checkpoint_card(folder):
+        return [f"{CARD} does not say what the records say: python -m model_cards card {folder}"]
+    return [f"{CARD}: {problem}" for problem in card_problems(path, checkpoint.training.kind)]
+
+
+def card_problems(path: Path, tag: str) -> list[str]:
+    """What is wrong with a model card, as huggingface_hub reads it."""
+    from huggingface_hub import ModelCard
+
+    try:
+        data = ModelCard.load(path).data
+    except (ValueError, yaml.YAMLError, UnicodeDecodeError) as error:
+        return [str(error)]
+    found = [f"no {name} in its YAML block" for name in ("license", "library_name", "tags") if not data.get(name)]
+    return found + ([] if f"esc-{tag}" in (data.get("tags") or []) else [f"no tag esc-{tag} in its YAML block"])
+
+
+def _metrics(checkpoint: Checkpoint) -> list[str]:
+    bare = sorted(
+        name
+        for name, m in checkpoint.metrics.items()
+        if m.value is not None and (m.n is None or not m.command or not m.about)
+    )
+    return [f"{METRICS}: {', '.join(bare)}: a figure needs n, about and the command that made it"] if bare else []

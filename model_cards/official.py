@@ -1,0 +1,51 @@
+"""Cards of the released ESC-Role and ESC-RANK as this package uses them: what was verified about them, what was not."""
+
+from importlib.resources import files
+from pathlib import Path
+
+import yaml
+
+from esc_eval import __version__
+from esc_eval.checkpoints.hub import BASE, ESC_RANK, ESC_ROLE
+from model_cards.render import TASKS, environment
+
+FOLDER = Path(__file__).parent / "official"
+SOURCES = {"esc_role": (ESC_ROLE, None), "esc_rank": (ESC_RANK, BASE)}
+
+
+def render(name: str) -> str:
+    """The card of ``esc_role`` or ``esc_rank``."""
+    from huggingface_hub import ModelCardData
+
+    facts = yaml.safe_load((files("model_cards") / "official.yaml").read_text(encoding="utf-8"))[name]
+    source, base = SOURCES[name]
+    data = ModelCardData(
+        language=["zh", "en"],
+        license=facts["license"],
+        base_model=facts["base_model"],
+        library_name="transformers" if facts["kind"] == "role" else "peft",
+        pipeline_tag=TASKS[facts["kind"]][0],
+        tags=["emotional-support", "esc-eval", f"esc-{facts['kind']}"],
+    )
+    return (
+        environment()
+        .get_template("official.md.jinja")
+        .render(front_matter=data.to_yaml(line_break="\n"), c=facts, source=source, base=base, version=__version__)
+    )
+
+
+def stale() -> list[str]:
+    """File names of rendered cards that are missing or say something else than they should."""
+    paths = {name: FOLDER / f"{name}.md" for name in SOURCES}
+    return [
+        path.name
+        for name, path in paths.items()
+        if not path.is_file() or path.read_text(encoding="utf-8") != render(name)
+    ]
+
+
+def write() -> None:
+    """Write the rendered cards."""
+    FOLDER.mkdir(exist_ok=True)
+    for name in SOURCES:
+        (FOLDER / f"{name}.md").write_text(render(name), encoding="utf-8")

@@ -1,0 +1,126 @@
+"""What the Hub may answer instead of doing it: what passes with time, and what to tell the user of the rest."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any, TypeVar
+
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
+
+from esc_eval.errors import EscEvalError
+
+T = TypeVar("T")
+PASSING = (408, 429, 500, 502, 503, 504)
+"""Statuses after which the same request may succeed."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to go on trying.
+
+    Attributes:
+        attempts: Of one request.
+        first, longest: Seconds to wait after the first failure, and at most; the wait doubles, with jitter. A server's
+            ``Retry-After`` replaces it, up to ``asked`` seconds.
+    """
+
+    attempts: int = 5
+    first: float = 1.0
+    longest: float = 60.0
+    asked: float = 600.0
+
+
+def transport_errors() -> tuple[type[Exception], ...]:
+    """Errors of the HTTP library below huggingface_hub: no connection, time-out, connection lost."""
+    found: list[type[Exception]] = [ConnectionError, TimeoutError]
+    for name in ("httpx2", "httpx"):
+        if find_spec(name):
+            found.append(__import__(name).TransportError)
+    return tuple(found)
+
+
+def status_of(error: BaseException) -> int | None:
+    """The HTTP status of a refusal of the Hub."""
+    return getattr(getattr(error, "response", None), "status_code", None)
+
+
+def passes(error: BaseException) -> bool:
+    """Whether the same request may succeed later."""
+    return isinstance(error, transport_errors()) or status_of(error) in PASSING
+
+
+def patiently(what: str, do: Callable[[], T], patience: Patience, say: Callable[[str], None]) -> T:
+    """Do something that may be done twice, again where the Hub's answer passes with time.
+
+    Args:
+        what: For the line that is said before a wait.
+    """
+
+    def waiting(state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        seconds = state.next_action.sleep if state.next_action else 0.0
+        say(
+            f"{what}: {short(error)}; again in {seconds:.3g} s ({state.attempt_number} of {patience.attempts} attempts)"
+        )
+
+    return Retrying(
+        stop=stop_after_attempt(patience.attempts),
+        wait=lambda state: _wait(state, patience),
+        retry=retry_if_exception(passes),
+        before_sleep=waiting,
+        reraise=True,
+    )(do)
+
+
+def _wait(state: RetryCallState, patience: Patience) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    asked = getattr(getattr(error, "response", None), "headers", {}).get("retry-after", "")
+    if asked.replace(".", "", 1).isdigit():
+        return min(float(asked), patience.asked)
+    return (wait_exponential(patience.first, patience.longest) + wait_random(0, patience.first))(state)
+
+
+def short(error: BaseException | None) -> str:
+    """A refusal in a few words, without anything that was sent."""
+    status = status_of(error) if error else None
+    return f"the Hub answered {status}" if status else f"connection failed ({type(error).__name__})"
+
+
+REMEDIES = {
+    401: "no valid token was found. Log in with `hf auth login`, or set HF_TOKEN.",
+    403: "the token may not write there. Give it write access to the namespace, or choose another --repo.",
+    404: "no such repository, or this token may not see it.",
+    409: "the repository is in another state than expected: someone else is changing it. Run the same command again.",
+    412: "someone else committed in between. Run the same command again and look at the new plan.",
+    429: "too many requests. Run the same command again later; what was uploaded is not uploaded again.",
+}
+
+
+def explained(repo: str, doing: str, error: BaseException, token: str | None) -> EscEvalError:
+    """A refusal as a message: what was being done, what the Hub said, what to do. The token never appears in it."""
+    status = status_of(error)
+    said = str(getattr(error, "server_message", None) or "")
+    if token:
+        said = said.replace(token, "***")
+    remedy = REMEDIES.get(status or 0, "the Hub has a fault or cannot be reached. Run the same command again later.")
+    return EscEvalError(f"{repo}, {doing}: {short(error)}{f' ({said})' if said else ''}: {remedy}")
+
+
+def refusals() -> tuple[type[Exception], ...]:
+    """Every error that a request to the Hub may end in."""
+    from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
+
+    errors: tuple[Any, ...] = (HfHubHTTPError, LocalTokenNotFoundError, *transport_errors())
+    return errors
+
+
+@contextmanager
+def unwrapped() -> Iterator[None]:
+    """Let a refusal out of the RuntimeError in which huggingface_hub packs those of large files."""
+    try:
+        yield
+    except RuntimeError as error:
+        if isinstance(error.__cause__, refusals()):
+            raise error.__cause__ from None
+        raise

@@ -1,0 +1,111 @@
+"""Model cards: Jinja templates filled from a checkpoint's records. No number is typed here or in a template."""
+
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from esc_eval.citation import PACKAGE, PAPER
+from esc_eval.files import write_whole
+from model_cards import licences
+from model_cards.checkpoint import CARD, Checkpoint, Kind, Metric, read
+
+TASKS: dict[Kind, tuple[str, str]] = {
+    "role": ("text-generation", "Role play"),
+    "rank": ("text-classification", "Rating"),
+}
+DATASET = "esc-eval"
+
+
+def environment() -> Environment:
+    """The Jinja environment of all cards here; a name that is not there is an error."""
+    made = Environment(
+        loader=PackageLoader("model_cards", "templates"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - Markdown, not HTML
+    )
+    made.filters["interval"] = interval
+    made.filters["cell"] = lambda text: str(text).replace("|", "\\|").replace("\n", " ")
+    made.globals |= {"paper": PAPER, "package": PACKAGE}
+    return made
+
+
+def interval(metric: Metric) -> str:
+    """A metric as people read it: value, 95% interval, n; what could not be computed is said to be missing."""
+    if metric.value is None:
+        return "not computed"
+    ends = f" [{metric.low:.4g}, {metric.high:.4g}]" if metric.low is not None and metric.high is not None else ""
+    return f"{metric.value:.4g}{ends}"
+
+
+def metadata(checkpoint: Checkpoint) -> Any:
+    """The card's YAML block: a ``huggingface_hub.ModelCardData``, evaluation results included."""
+    from huggingface_hub import EvalResult, ModelCardData
+
+    training = checkpoint.training
+    task, task_name = TASKS[training.kind]
+    results = [
+        EvalResult(
+            task_type=task,
+            task_name=task_name,
+            dataset_type=DATASET,
+            dataset_name=training.data.held_out or "held-out data",
+            dataset_revision=training.data.sha256,
+            metric_type=name,
+            metric_name=metric.about or name,
+            metric_value=metric.value,
+            metric_args={"low": metric.low, "high": metric.high, "n": metric.n},
+        )
+        for name, metric in checkpoint.metrics.items()
+        if metric.value is not None
+    ]
+    library = {"adapter": "peft", "model": "transformers"}.get(checkpoint.form or "", "esc-eval")
+    foreign = licence_terms(checkpoint)
+    terms = {"license": licences.OURS} if not foreign else OTHER_LICENCE
+    return ModelCardData(
+        language=list(training.languages) or None,
+        library_name=library,
+        pipeline_tag=task,
+        base_model=checkpoint.base_id,
+        tags=["emotional-support", "esc-eval", f"esc-{training.kind}", *(["lora"] if library == "peft" else [])],
+        metrics=sorted({result.metric_type for result in results}) or None,
+        model_name=training.name,
+        eval_results=results or None,
+        **terms,
+    )
+
+
+OTHER_LICENCE = {"license": "other", "license_name": "see-training-data", "license_link": f"{CARD}#licences"}
+
+
+def licence_terms(checkpoint: Checkpoint) -> list[str]:
+    """Licences of base and data that do not allow the checkpoint to be passed on as freely as our code."""
+    base = [checkpoint.training.base.license] if checkpoint.training.base else []
+    return licences.restrictive([*base, *(source.license for source in checkpoint.training.data.sources)])
+
+
+def checkpoint_card(folder: Path) -> str:
+    """The card of a checkpoint folder: YAML block and Markdown.
+
+    Raises:
+        EscEvalError: The folder's records are missing or do not fit.
+    """
+    checkpoint = read(Path(folder))
+    return (
+        environment()
+        .get_template(f"{checkpoint.training.kind}.md.jinja")
+        .render(
+            front_matter=metadata(checkpoint).to_yaml(line_break="\n"),
+            c=checkpoint,
+            t=checkpoint.training,
+            restrictive=licence_terms(checkpoint),
+        )
+    )
+
+
+def write_card(folder: Path) -> None:
+    """Write ``README.md`` into a checkpoint folder."""
+    write_whole(Path(folder) / CARD, [checkpoint_card(folder)])

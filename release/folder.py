@@ -1,0 +1,105 @@
+"""A prepared release on disk: what it holds, and whether it still does."""
+
+import json
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from esc_eval.errors import BadRecord, EscEvalError
+from esc_eval.files import read_text, write_whole
+from model_cards.hub import RepoType
+
+RECORD = "release.json"
+SUMS = "SHA256SUMS"
+Part = Literal["dataset", "role", "rank", "metric"]
+REPOS: dict[Part, tuple[str, RepoType]] = {
+    "dataset": ("esc-eval", "dataset"),
+    "role": ("esc-role", "model"),
+    "rank": ("esc-rank", "model"),
+    "metric": ("esc_accuracy", "space"),
+}
+"""Name and type of each part's repository on the Hub."""
+
+
+class Release(BaseModel):
+    """``release.json``.
+
+    Attributes:
+        tag: What is set on every repository.
+        draft: Prepared from an unreleased version or a changed checkout.
+        commit: Of this project's own repository; None = not in one.
+        comparable: The changelog's sentence on which scores stay comparable.
+        rows: Of each dataset config.
+        rows_changed: How many rows differ from the release before; None = there was none to compare with.
+        parts: Files of each part, by path in its folder, with their sha256.
+        notes: What a person has to think of before publishing.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = 1
+    version: str
+    tag: str
+    draft: bool
+    commit: str | None
+    comparable: str
+    rows: dict[str, int]
+    rows_changed: int | None
+    parts: dict[Part, dict[str, str]]
+    notes: tuple[str, ...] = ()
+
+
+def sha256_of(path: Path) -> str:
+    """Of a file, read in blocks."""
+    hasher = sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            hasher.update(block)
+    return hasher.hexdigest()
+
+
+def write(folder: Path, release: Release) -> None:
+    """Write ``release.json`` and, over it and everything else, ``SHA256SUMS`` (``sha256sum -c`` reads it)."""
+    write_whole(folder / RECORD, [json.dumps(release.model_dump(), ensure_ascii=False, indent=2) + "\n"])
+    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and p.name != SUMS)
+    write_whole(folder / SUMS, [f"{sha256_of(folder / name)}  {name}\n" for name in names])
+
+
+def read(folder: Path) -> Release:
+    """The record of a prepared release.
+
+    Raises:
+        EscEvalError: The folder is none.
+    """
+    path = folder / RECORD
+    if not path.is_file():
+        raise EscEvalError(f"{folder}: no {RECORD}; make a release with: python -m release prepare")
+    try:
+        return Release.model_validate_json(read_text(path))
+    except ValidationError as error:
+        first: Any = error.errors()[0]
+        raise BadRecord(path, ".".join(map(str, first["loc"])) or "the whole file", first["msg"]) from error
+
+
+def problems(folder: Path) -> list[str]:
+    """Files that are missing, changed or new since the release was prepared.
+
+    Raises:
+        EscEvalError: The folder is no prepared release.
+    """
+    read(folder)
+    if not (folder / SUMS).is_file():
+        return [f"{SUMS} is missing"]
+    sums = dict(line.split("  ", 1)[::-1] for line in read_text(folder / SUMS).splitlines())
+    there = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()} - {SUMS}
+    return [
+        *(f"{name}: missing" for name in sorted(sums.keys() - there)),
+        *(f"{name}: not in {SUMS}" for name in sorted(there - sums.keys())),
+        *(
+            f"{name}: changed since the release was prepared"
+            for name in sorted(sums.keys() & there)
+            if sha256_of(folder / name) != sums[name]
+        ),
+    ]

@@ -1,0 +1,59 @@
+"""The metric of the paper as one folder that ``evaluate.load`` reads without a checkout.
+
+The functions are copied out of ``analysis`` when a release is prepared, so there is one source of them.
+"""
+
+import inspect
+from pathlib import Path
+
+from analysis import coefficients, health
+from analysis.metrics.esc_accuracy import esc_accuracy
+from esc_eval import __version__
+from esc_eval.citation import PACKAGE, PAPER
+from esc_eval.errors import EscEvalError
+from model_cards.render import environment
+
+NAME = "esc_accuracy"
+HELPERS = ("agreement_weights", "ratio", "table_spearman", "weighted_kappa")
+IMPORTS = "from analysis.health import confusion_statistics\nfrom analysis.report import plain\n"
+
+
+def script() -> str:
+    """The metric's own script: the class of the checkout with the two functions that it needs in front of it.
+
+    Raises:
+        EscEvalError: The class imports other things than it did.
+    """
+    source = inspect.getsource(esc_accuracy)
+    if source.count(IMPORTS) != 1 or source.count("plain(") != 1:
+        raise EscEvalError("analysis/metrics/esc_accuracy imports other functions than release/metric.py knows of")
+    docstring, _, code = source.partition("\n\n")
+    head = f"from types import SimpleNamespace\n\nfrom .coefficients import {', '.join(HELPERS)}\n"
+    functions = "\n\n".join(
+        [
+            f"co = SimpleNamespace({', '.join(f'{name}={name}' for name in HELPERS)})\nArray = np.ndarray",
+            inspect.getsource(health.macro_f1),
+            inspect.getsource(health.confusion_statistics),
+        ]
+    )
+    imports, _, body = code.replace(IMPORTS, head).partition("\n\n\nclass ")
+    return f"{docstring}\n\n{imports}\n\n{functions}\n\nclass {body}".replace("plain(", "dict(")
+
+
+def write(folder: Path) -> list[str]:
+    """Write the metric's folder; returns its files.
+
+    Raises:
+        EscEvalError: The metric can no longer be copied.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {
+        f"{NAME}.py": script(),
+        "coefficients.py": inspect.getsource(coefficients),
+        "README.md": environment()
+        .get_template("metric.md.jinja")
+        .render(name=NAME, about=esc_accuracy.__doc__, version=__version__, citation=f"{PAPER}\n\n{PACKAGE}"),
+    }
+    for name, text in content.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return sorted(content)

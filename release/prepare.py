@@ -1,0 +1,119 @@
+"""Put a release together: check everything, copy what is published, write the record and the checksums."""
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from dataset_builder import manifest
+from dataset_builder import push as dataset
+from dataset_builder.diff import diff
+from esc_eval import __version__
+from esc_eval.errors import EscEvalError
+from model_cards import check, checkpoint, official
+from release import folder as prepared
+from release import metric, version
+
+ROOT = Path(__file__).resolve().parent.parent
+BESIDE = ("CITATION.cff", "CHANGELOG.md", "LICENSE", "LICENSE.data.md")
+
+
+def git(*arguments: str) -> str | None:
+    """What git prints in this checkout; None = it is no repository."""
+    try:
+        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603, S607
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+def refusals(data: Path, role: Path, rank: Path, draft: bool) -> list[str]:
+    """Every reason why this may not be released."""
+    found = [*version.problems(ROOT, draft), *(f"model_cards/official/{name}: stale" for name in official.stale())]
+    if not draft and git("status", "--porcelain", "--untracked-files=no"):
+        found.append("the checkout has changes that are not committed")
+    found += [f"{data}: {problem}" for problem in dataset.problems(data)]
+    made_by = manifest.read(data).get("esc_eval")
+    if made_by != __version__:
+        found.append(f"{data}: built by esc-eval {made_by}, not {__version__}: build it again")
+    for kind, folder in (("role", role), ("rank", rank)):
+        found += [f"{folder}: {problem}" for problem in check.problems(folder)]
+        if not found and (trained := checkpoint.read(folder).training).kind != kind:
+            found.append(f"{folder}: is a {trained.kind} checkpoint, given as {kind}")
+    return found
+
+
+def prepare(
+    data: Path,
+    role: Path,
+    rank: Path,
+    out: Path,
+    previous: Path | None = None,
+    rows_may_differ: bool = False,
+    draft: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+) -> prepared.Release:
+    """Make a release folder; it appears whole or not at all.
+
+    Args:
+        data: A public build of ``dataset_builder``.
+        role, rank: Checkpoint folders of ``training``.
+        out: Folder to make.
+        previous: The build that was released before; rows that differ from it are refused ...
+        rows_may_differ: ... unless this says that they are meant to; their number is recorded.
+        draft: Let an unreleased version and a changed checkout pass; the tag ends in ``-draft``.
+
+    Raises:
+        EscEvalError: With every reason for the refusal, or ``out`` exists.
+    """
+    if out.exists():
+        raise EscEvalError(f"{out}: exists; a release is prepared into a folder that is not there yet")
+    reasons = refusals(data, role, rank, draft)
+    changed = None
+    if previous is not None:
+        changed = sum(1 for _ in diff(previous, data))
+        if changed and not rows_may_differ:
+            reasons.append(
+                f"{changed} rows differ from {previous} (python -m dataset_builder diff {previous} {data}). If they "
+                "are meant to, say so with --rows-may-differ, and in CHANGELOG.md which scores stay comparable"
+            )
+    if reasons:
+        raise EscEvalError("not prepared:\n" + "\n".join(f"- {reason}" for reason in reasons))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".release-") as name:
+        work = Path(name) / "release"
+        parts: dict[prepared.Part, dict[str, str]] = {}
+        folders: dict[prepared.Part, tuple[Path, list[str]]] = {
+            "dataset": (data, dataset.published(data)),
+            "role": (role, check.published(role)),
+            "rank": (rank, check.published(rank)),
+        }
+        for part, (source, files) in folders.items():
+            _copy(source, files, work / part)
+            parts[part] = {path: prepared.sha256_of(work / part / path) for path in files}
+            say(f"{part}: {len(files)} files from {source}")
+        files = metric.write(work / "metric")
+        parts["metric"] = {path: prepared.sha256_of(work / "metric" / path) for path in files}
+        _copy(ROOT, list(BESIDE), work)
+        entry = version.newest((ROOT / "CHANGELOG.md").read_text(encoding="utf-8"))
+        release = prepared.Release(
+            version=__version__,
+            tag=version.tag_of(draft),
+            draft=draft,
+            commit=git("rev-parse", "HEAD"),
+            comparable=entry.comparable or "",
+            rows=manifest.read(data)["rows"],
+            rows_changed=changed,
+            parts=parts,
+            notes=tuple(note for folder in (role, rank) for note in check.notes(folder)),
+        )
+        prepared.write(work, release)
+        work.rename(out)
+    return release
+
+
+def _copy(source: Path, files: list[str], target: Path) -> None:
+    for path in files:
+        (target / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source / path, target / path)

@@ -1,0 +1,38 @@
+"""A prepared release to the Hub: four repositories under one name and one tag."""
+
+from pathlib import Path
+from typing import Any
+
+from dataset_builder import push as dataset
+from esc_eval.errors import EscEvalError
+from model_cards import check, hub
+from release import folder as prepared
+
+
+def problems(folder: Path) -> list[str]:
+    """Everything that keeps a prepared release from being published.
+
+    Raises:
+        EscEvalError: It is none.
+    """
+    return [
+        *prepared.problems(folder),
+        *(f"dataset: {problem}" for problem in dataset.problems(folder / "dataset")),
+        *(f"{kind}: {problem}" for kind in ("role", "rank") for problem in check.problems(folder / kind)),
+    ]
+
+
+def plans(folder: Path, namespace: str, api: Any = None) -> list[hub.Plan]:
+    """What publishing would change in each repository.
+
+    Raises:
+        EscEvalError: The folder is no longer what was prepared, or the Hub cannot be asked.
+    """
+    if found := problems(folder):
+        raise EscEvalError(f"{folder}: {len(found)} problems, first: {found[0]}. See: python -m release check {folder}")
+    release = prepared.read(folder)
+    found_plans = []
+    for part, files in release.parts.items():
+        name, repo_type = prepared.REPOS[part]
+        found_plans.append(hub.plan(folder / part, files, f"{namespace}/{name}", repo_type, release.tag, api))
+    return found_plans

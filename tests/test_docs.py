@@ -1,0 +1,85 @@
+"""README and documentation: every code block runs, or says why it does not."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from markdown_it import MarkdownIt
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", ROOT / "README.zh.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+MARK = re.compile(r"<!-- not run: (?P<why>[^:>]+?)(?:: [^>]*)? -->\s*")
+WHY = {"network", "GPU", "your data", "a server", "time"}
+RUN = ("bash", "python")
+SHOWN = ("text", "json", "yaml", "toml", "bibtex")
+COMMANDS = ("esc-eval ", "python ", "make ", "pip ", "git ")
+
+
+def blocks(page):
+    """Kind, code and mark (None = it is run) of each code block."""
+    found, mark = [], None
+    for token in MarkdownIt().enable("table").parse(page.read_text(encoding="utf-8")):
+        if token.type == "html_block":
+            match = MARK.fullmatch(token.content)
+            mark = match["why"] if match else None
+        elif token.type in ("fence", "code_block"):
+            found.append((token.info.strip(), token.content, mark))
+            mark = None
+        elif token.level == 0:
+            mark = None
+    return found
+
+
+def runs(page):
+    return [(kind, code) for kind, code, mark in blocks(page) if kind in RUN and mark is None]
+
+
+def name(page):
+    return page.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_block_is_of_a_known_kind_and_every_mark_gives_a_known_reason(page):
+    for kind, code, mark in blocks(page):
+        assert kind in (*RUN, *SHOWN), code
+        assert mark is None or mark in WHY, mark
+        assert kind in RUN or not code.startswith(COMMANDS), code
+        if kind == "python":
+            compile(code, name(page), "exec")
+
+
+def play(page, folder, kinds):
+    """Run a page's blocks in order, as a reader would: in one folder, with the checkout's modules at hand."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"PATH": path, "PYTHONPATH": str(ROOT)}
+    for kind, code in runs(page):
+        if kind not in kinds:
+            continue
+        if all(line.startswith("make ") for line in code.splitlines()):  # CI runs these themselves
+            targets = [line.split()[1] for line in code.splitlines()]
+            subprocess.run(["make", "--dry-run", *targets], cwd=ROOT, check=True, capture_output=True)
+            continue
+        command = [sys.executable, "-c", code] if kind == "python" else ["bash", "-euo", "pipefail", "-c", code]
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{name(page)}:\n{code}\n{done.stderr[-3000:]}"
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if {kind for kind, _ in runs(p)} == {"python"}], ids=name)
+def test_pages_with_python_alone_run(page, tmp_path):
+    play(page, tmp_path, ("python",))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "page", [p for p in PAGES if "bash" in {k for k, _ in runs(p)} and p.name != "README.zh.md"], ids=name
+)
+def test_pages_with_commands_run(page, tmp_path):
+    play(page, tmp_path, RUN)
+
+
+def test_the_chinese_readme_has_the_blocks_of_the_english_one():
+    english, chinese = blocks(ROOT / "README.md"), blocks(ROOT / "README.zh.md")
+    assert [block for block in english if block[0] in RUN] == [block for block in chinese if block[0] in RUN]

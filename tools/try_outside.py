@@ -1,0 +1,86 @@
+"""What a stranger has: the built wheel in an empty environment, outside the checkout, and a release on a Hub.
+
+Runs README's Python there, then examples/use_published.py against a release that is prepared from toy models and
+published on a Hub on this machine.
+
+usage: python tools/try_outside.py DIST_FOLDER
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+os.environ["HF_HUB_DISABLE_XET"] = "1"
+
+
+def run(*command: str | Path, **options: object) -> None:
+    """Run a command, and end with its exit code if it fails."""
+    done = subprocess.run(command, check=False, **options)  # type: ignore[call-overload]  # noqa: S603
+    if done.returncode:
+        print("failed:", *command)
+        sys.exit(done.returncode)
+
+
+def install(dist: Path, work: Path) -> Path:
+    """A fresh environment with the wheel, its extras and evaluate; its Python."""
+    pins = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    torch = re.search(r"^torch==\S+", pins, re.MULTILINE)
+    run(sys.executable, "-m", "venv", work / "env")
+    python = work / "env" / "bin" / "python"
+    run(python, ROOT / "tools" / "install_torch.py", torch[0] if torch else "torch", os.environ.get("CPU_INDEX", CPU))
+    [wheel] = dist.glob("*.whl")
+    uv = Path(sys.executable).with_name("uv")
+    wanted = [f"{wheel.resolve()}[local,data]", "evaluate"]
+    run(uv, "pip", "install", "--quiet", "--python", python, "--constraint", ROOT / "constraints.txt", *wanted)
+    return python
+
+
+def readme_blocks() -> list[str]:
+    """README's Python, without what is marked as not run."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    return re.findall(r"(?<!-->\n)```python\n(.*?)```", text, re.DOTALL)
+
+
+def main(dist: Path) -> int:
+    """0 if everything works."""
+    from checkpoint_support import make_parts, publish_base
+    from conftest import build_toy
+    from hub_server import TOKEN, HubServer
+    from huggingface_hub import HfApi
+
+    from model_cards.hub import publish
+    from release.prepare import prepare
+    from release.publish import plans
+
+    with tempfile.TemporaryDirectory() as name, HubServer() as hub:
+        work = Path(name)
+        bare = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
+        outside = bare | {k: v for k, v in hub.environment(str(work / "home")).items() if k.startswith(("HF_", "NO_"))}
+        python = install(dist, work)
+        where = "import esc_eval, pathlib; print('esc_eval', esc_eval.__version__, 'in the environment:', "
+        run(python, "-c", f"{where}'site-packages' in esc_eval.__file__)", cwd=work, env=outside)
+        for code in readme_blocks():
+            run(python, "-c", code, cwd=work, env=outside)
+        run(python, "-m", "esc_eval", "doctor", cwd=work, env=outside)
+        toy = build_toy(work / "toy")
+        parts = make_parts(work / "parts", toy)
+        release = prepare(parts / "data", parts / "role", parts / "rank", work / "release", draft=True)
+        publish_base(hub, toy)
+        api = HfApi(endpoint=hub.url, token=TOKEN)
+        publish(plans(work / "release", "me", api), api=api, say=print)
+        example = work / "use_published.py"
+        example.write_bytes((ROOT / "examples" / "use_published.py").read_bytes())
+        run(python, example, "me", release.tag, cwd=work, env=outside)
+    print("outside the checkout: the wheel, README's Python and the published release work")
+    return 0
+
+
+CPU = "https://download.pytorch.org/whl/cpu"
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
