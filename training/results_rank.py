@@ -35,8 +35,8 @@ def rank_page(section: Section) -> str:
         "## ESC-RANK",
         f"`{section['command']}` (seed {section['seed']}, {section['draws']} draws)",
         f"Figures are {section['headline']}; of other sets alike. kappa gain: quadratic kappa less that of "
-        "the baseline, on the same draws. within: the kappa inside one bot's chats, mean over bots. Strength, bot effect "
-        "and rule of each method are chosen on validation parts.",
+        "the baseline, on the same draws. within: the kappa inside one bot's chats, mean over bots. Strength, bot "
+        "effect and rule of each method are chosen on validation parts.",
     ]
     if section["chosen"]:
         parts.append(f"Chosen on validation, and shipped: **{section['chosen']}**. {_verdict(section)}")
