@@ -25,7 +25,7 @@ def probabilities(score: Array, slope: float, thresholds: Array) -> Array:
     """
     above = expit(slope * score[:, None] - thresholds[None, :])
     edges = np.concatenate([np.ones((len(score), 1)), above, np.zeros((len(score), 1))], axis=1)
-    return np.maximum(edges[:, :-1] - edges[:, 1:], 0.0)
+    return np.asarray(np.maximum(edges[:, :-1] - edges[:, 1:], 0.0))
 
 
 def decide(rule: Rule, score: Array, found: Array, cuts: Array) -> npt.NDArray[np.intp]:
@@ -39,7 +39,7 @@ def decide(rule: Rule, score: Array, found: Array, cuts: Array) -> npt.NDArray[n
         cuts: Shape (levels - 1,), ascending.
     """
     if rule == "mode":
-        return found.argmax(axis=1)
+        return np.asarray(found.argmax(axis=1))
     if rule == "mean":
         return np.rint(found @ np.arange(found.shape[1])).astype(np.intp)
     return np.searchsorted(cuts, score, side="right").astype(np.intp)

@@ -60,7 +60,7 @@ class Figures(Data):
     def matrix(self, dialogues: Sequence[Dialogue]) -> Array:
         """Shape (dialogues, columns)."""
         raw = self.raw(dialogues)
-        return (raw - np.asarray(self.centre)) / np.asarray(self.scale) / np.sqrt(raw.shape[1])
+        return np.asarray((raw - np.asarray(self.centre)) / np.asarray(self.scale) / np.sqrt(raw.shape[1]))
 
     @staticmethod
     def raw(dialogues: Sequence[Dialogue]) -> Array:
@@ -129,7 +129,7 @@ def _vectors(texts: Sequence[str]) -> Array:
         raise EscEvalError(
             f'sentence vectors need the local extra ({error.name} is missing): pip install "esc-eval[local]"'
         ) from error
-    return sentences().encode(texts).astype(np.float64)
+    return np.asarray(sentences().encode(texts), dtype=np.float64)
 
 
 def _mean(texts: Sequence[str]) -> Array:
