@@ -18,7 +18,7 @@ from training import rank, results_rank
 from training.compare import compare, majority
 from training.evaluate_rank import Settings, evaluate_split, section
 from training.level_loss import Beside, level_loss, level_rows
-from training.rank_data import TEST, TRAIN, VALIDATION, place
+from training.rank_data import TEST, place
 from training.rank_methods import Choice, Grams, held_out_levels, mean_kappa
 from training.rank_recipe import RankRecipe, TextRecipe, load_any
 
@@ -169,7 +169,7 @@ def test_a_scorer_learns_what_good_replies_are_and_carries_it_to_a_new_bot(ranke
 def test_figures_of_people_themselves_and_of_a_constant():
     ranked = rated_set(20)
     truth = ranked.levels
-    constant = majority(truth, place(ranked, "x", "card-disjoint").folds, (TRAIN, VALIDATION), TEST)
+    constant = majority(truth, place(ranked, "x", "card-disjoint").folds, TEST)
     rows = constant[:, 0] >= 0
     found = compare(
         truth,

@@ -107,16 +107,16 @@ def _codes(names: Sequence[str]) -> tuple[npt.NDArray[np.intp], list[str]]:
     return codes, list(index)
 
 
-def majority(labels: Levels, folds: Sequence[Levels], learn: Sequence[int], aim: int) -> Levels:
-    """The commonest level of each dimension in the learnt parts, for every row of the part aimed at; -1 elsewhere.
+def majority(labels: Levels, folds: Sequence[Levels], aim: int) -> Levels:
+    """The commonest level of each dimension, for every row of the part aimed at; -1 elsewhere.
+
+    It knows the distribution of the very labels it is measured on, so it is one constant a dimension, of kappa 0. The
+    majority of each fold's training rows would be a worse baseline, below 0: the best bot's is learnt from the others.
 
     Args:
         labels: Level indices, shape (dialogues, dimensions); -1 where nobody rated.
         folds: Part of each dialogue x dimension, one for each fold.
     """
-    out = np.full(labels.shape, -1)
-    for fold in folds:
-        for column in range(labels.shape[1]):
-            own = labels[np.isin(fold[:, column], list(learn)), column]
-            out[fold[:, column] == aim, column] = np.bincount(own[own >= 0]).argmax()
-    return out
+    wanted = np.any([fold == aim for fold in folds], axis=0)
+    common = [np.bincount(own[rows]).argmax() for own, rows in zip(labels.T, wanted.T, strict=True)]
+    return np.where(wanted, np.array(common, dtype=np.intp), -1)

@@ -82,7 +82,7 @@ def evaluate_split(
         The entry for results.json, and each method's test levels, shape (dialogues, dimensions).
     """
     grams = rm.Grams(ranked, extra)
-    levels = {"majority": majority(ranked.levels, placed.folds, (TRAIN, VALIDATION), TEST)}
+    levels = {"majority": majority(ranked.levels, placed.folds, TEST)}
     tuned: dict[str, Any] = {}
     for name in settings.methods:
         if "reading" in rm.METHODS[name] and "reading" not in extra:
