@@ -16,6 +16,7 @@ from esc_eval import __version__
 from esc_eval.errors import EscEvalError
 from esc_eval.files import read_ratings, write_whole
 from esc_eval.schema import Dialogue, digest
+from model_cards.render import write_card
 from training import rank_methods as rm
 from training.compare import compare, majority
 from training.rank_data import SETS, TEST, TRAIN, VALIDATION, Placed, RankSet, load_set, place
@@ -218,7 +219,16 @@ def evaluate(
                 if judged:
                     found["part"] = {**figures(ranked, {**levels, **judged}, settings), "raters": list(judged)}
         tables[rubric] = entry
-    return plain(section(tables, settings, command))
+    return rounded(plain(section(tables, settings, command)))
+
+
+def rounded(value: Any) -> Any:
+    """The same with numbers to four decimals."""
+    if isinstance(value, dict):
+        return {key: rounded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [rounded(item) for item in value]
+    return round(value, 4) if isinstance(value, float) else value
 
 
 def _fits(ranked: RankSet, path: Path) -> bool:
@@ -252,7 +262,7 @@ def section(tables: Mapping[str, Any], settings: Settings, command: str) -> dict
 
 
 def write_metrics(folder: Path, found: Mapping[str, Any]) -> None:
-    """Put the headline figures into a checkpoint's metrics.json, for its card."""
+    """Put the headline figures into a checkpoint's metrics.json, and render its card."""
     metrics = {}
     for key, about in (
         ("ieval_bot_held_out", "iEval, each bot held out in turn"),
@@ -267,3 +277,4 @@ def write_metrics(folder: Path, found: Mapping[str, Any]) -> None:
                     "command": found["command"],
                 }
     write_whole(folder / "metrics.json", [json.dumps(metrics, indent=2) + "\n"])
+    write_card(folder)

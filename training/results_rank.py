@@ -36,10 +36,14 @@ def rank_page(section: Section) -> str:
         f"`{section['command']}` (seed {section['seed']}, {section['draws']} draws)",
         f"Figures are {section['headline']}; of other sets alike. kappa gain: quadratic kappa less that of "
         "the baseline, on the same draws. within: the kappa inside one bot's chats, mean over bots. Strength, bot "
-        "effect and rule of each method are chosen on validation parts.",
+        "effect and rule of each method are chosen on validation parts. Majority is one constant a scale; it knows "
+        "the labels' distribution.",
     ]
     if section["chosen"]:
-        parts.append(f"Chosen on validation, and shipped: **{section['chosen']}**. {_verdict(section)}")
+        parts.append(
+            f"Chosen on validation, and shipped: **{section['chosen']}**. {_verdict(section)} The choice is among "
+            "scorers that need no language model when they score; those that read with a frozen one are beside them."
+        )
     for rubric, entry in section["tables"].items():
         parts.append(
             f"### {rubric}: {entry['source']}, {entry['dialogues']} dialogues, {entry['about']} ({entry['license']})"

@@ -65,6 +65,7 @@ def save(scorer: TextScorerFile, weights: np.ndarray, folder: Path) -> None:
     """Write the two files that ``TextScorer`` opens."""
     scorer.save(folder / FILE)
     save_file({"weights": np.ascontiguousarray(weights, dtype=np.float32)}, folder / WEIGHTS)
+    (folder / WEIGHTS).chmod(0o644)
 
 
 def make(recipe: TextRecipe, ranked: RankSet, out: Path, say: Callable[[str], None] = lambda _: None) -> None:
