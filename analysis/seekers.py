@@ -162,6 +162,57 @@ def jensen_shannon(first: Array, second: Array) -> float:
     return (divergence(p) + divergence(q)) / 2
 
 
+def repetition(dialogues: Sequence[Dialogue], boot: Bootstrap, size: int = 4) -> Measure:
+    """Share of a seeker's runs of ``size`` tokens that the same seeker said before in the dialogue."""
+    counts = np.zeros((len(dialogues), 2))
+    for row, dialogue in zip(counts, dialogues, strict=True):
+        seen: set[tuple[str, ...]] = set()
+        for text in turns_of(dialogue):
+            tokens = segment(text)
+            runs = [tuple(tokens[i : i + size]) for i in range(len(tokens) - size + 1)]
+            row += [sum(run in seen for run in runs), len(runs)]
+            seen.update(runs)
+    return _share(counts, boot, f"no seeker says {size} words at once")
+
+
+def distinct_words(dialogues: Sequence[Dialogue], boot: Bootstrap, tokens: int = 50) -> Measure:
+    """Different words among a seeker's first ``tokens`` tokens, as a share; shorter dialogues are left out."""
+    said = [segment("\n".join(turns_of(d))) for d in dialogues]
+    counts = [[len(set(words[:tokens])), tokens] for words in said if len(words) >= tokens]
+    return _share(np.array(counts, dtype=float).reshape(-1, 2), boot, f"no seeker says {tokens} words")
+
+
+def revealed(
+    dialogues: Sequence[Dialogue], cards: Mapping[str, RoleCard], rounds: int, boot: Bootstrap
+) -> list[Measure]:
+    """How much of the card a seeker has told, by round: share of its problem's rarer words said until then.
+
+    Rarer words are those that at most a third of the cards have; labels of fields do not count. Words, not meaning: a
+    paraphrase is not seen.
+    """
+    known = [d for d in dialogues if d.card_id in cards]
+    words = {id: set(segment(_LABEL.sub(" ", cards[id].text))) for id in {str(d.card_id) for d in known}}
+    common = Counter(word for own in words.values() for word in own)
+    rare = {id: {w for w in own if common[w] <= max(1, len(words) / 3)} for id, own in words.items()}
+    told = np.zeros((len(known), rounds, 2))
+    for row, dialogue in zip(told, known, strict=True):
+        card, turns = rare[str(dialogue.card_id)], turns_of(dialogue)
+        for n in range(rounds):
+            row[n] = len(card & set(segment("\n".join(turns[: n + 1])))), len(card)
+    return [_share(told[:, n], boot, "no card of these dialogues is known") for n in range(rounds)]
+
+
+def _share(counts: Array, boot: Bootstrap, why: str) -> Measure:
+    """A ratio of totals, rows (numerator, denominator) drawn whole."""
+    n = len(counts)
+    if not n or not counts[:, 1].sum():
+        return Measure(None, n=n, undefined=why)
+    one, many = ClusterTables.build({"c": (counts, (2,))}).draw(
+        lambda t: {"share": ratio(t["c"][..., 0], t["c"][..., 1])}, boot
+    )
+    return boot.measure(float(one["share"]), many["share"], n, n, why)
+
+
 def card_match(dialogues: Sequence[Dialogue], cards: Mapping[str, RoleCard], boot: Bootstrap) -> Measure:
     """How well a seeker's words point to its own card: chance that they are more like it than like another card.
 

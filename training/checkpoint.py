@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ from esc_eval.environment import LIBRARIES, versions
 from esc_eval.errors import EscEvalError
 from esc_eval.files import write_whole
 from esc_eval.schema import digest
+from model_cards.render import write_card
 from training.config import Recipe
 from training.sft import Finished
 
@@ -101,7 +103,7 @@ def finish(
             "license": base.license,
             "embedded": base.model == embedded.SPEC,
         },
-        "recipe_sha256": recipe.sha256,
+        "recipe_sha256": sha256((out / RECIPE).read_bytes()).hexdigest(),
         "data": asdict(data),
         "rubric": rubric,
         "protocol": protocol,
@@ -113,6 +115,7 @@ def finish(
     }
     write_whole(out / TRAINING, [json.dumps(content, indent=2, ensure_ascii=False) + "\n"])
     (out / "begun.json").unlink(missing_ok=True)
+    write_card(out)
 
 
 def rows_sha256(rows: Any) -> str:

@@ -57,6 +57,9 @@ def role(
     test_cards: Annotated[
         list[Path] | None, typer.Option(help="Role cards of the evaluation: conversations that hold one are removed.")
     ] = None,
+    cards: Annotated[
+        list[Path] | None, typer.Option(help="Role cards of the sources' conversations, by their ids (roles export).")
+    ] = None,
     set_: Changes = None,
     report_to: Report = None,
     dry_run: DryRun = False,
@@ -71,14 +74,59 @@ def role(
     from training import role as roles
 
     loaded = config.load(recipe, config.RoleRecipe, changes(set_))
-    cards = [card for path in test_cards or () for card in read_cards(path)]
-    inputs = roles.Inputs(sources, tuple(role_play or ()), cards)
+    tests, own = ([card for path in paths or () for card in read_cards(path)] for paths in (test_cards, cards))
+    inputs = roles.Inputs(sources, tuple(role_play or ()), tests, own)
     if dry_run:
         from training import outlook
 
         typer.echo(outlook.of_role(loaded, inputs, out, tflops))
         return
     roles.train(loaded, inputs, out, report_to or (), typer.echo)
+
+
+@app.command("evaluate-role")
+def evaluate_role(
+    seeker: Annotated[Path, typer.Option(help="A checkpoint that `training role` made.")],
+    sources: Annotated[Path, typer.Option(help="Folder with a sub-folder for each source, e.g. sources/esconv.")],
+    out: Annotated[Path, typer.Option(help="Folder for the dialogues; a stopped evaluation in it goes on.")],
+    supporter: Annotated[str, typer.Option(help="Who talks with the seekers, as esc-eval names models.")] = "embedded",
+    cards: Annotated[int, typer.Option(min=2, help="Held-out conversations whose card is played.")] = 60,
+    conversations: Annotated[int, typer.Option(min=2, help="Held-out conversations that are read.")] = 100,
+    reply_tokens: Annotated[int, typer.Option(min=8, help="Cap on a reply, in tokens.")] = 96,
+    results: Annotated[
+        Path | None, typer.Option(help="Put the figures into this JSON file, and the page .md beside it.")
+    ] = None,
+    draws: Annotated[int, typer.Option(help="Bootstrap draws.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda ...")] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16, float16.")] = None,
+) -> None:
+    """Compare an ESC-Role with its base and with real seekers, on conversations that it has not seen.
+
+    Writes metrics.json into the checkpoint, for its card.
+
+    Example: python -m training evaluate-role --seeker role --sources sources --out runs/role
+    --results docs/results.json
+    """
+    from analysis.measure import Bootstrap
+    from esc_eval.chat import Options
+    from training import evaluate_role as evaluation
+    from training import results as pages
+
+    setting = evaluation.Setting(cards, conversations, reply_tokens, seed)
+    options = Options(device=device, dtype=dtype)
+    found = evaluation.evaluate(
+        seeker, sources, out, setting, Bootstrap(draws, seed), Console(stderr=True), supporter, options
+    )
+    command = (
+        f"python -m training evaluate-role --seeker {seeker.name} --sources SOURCES --out DIR --supporter {supporter} "
+        f"--cards {cards} --conversations {conversations} --reply-tokens {reply_tokens} --draws {draws} --seed {seed}"
+    )
+    evaluation.write_metrics(seeker, found, command)
+    section = evaluation.section(found, command)
+    typer.echo(pages.role_page(section))
+    if results:
+        pages.put(results, "esc_role", section)
 
 
 def main() -> None:

@@ -134,7 +134,8 @@ class RoleData(Data):
         rounds: Only the first rounds of a dialogue; None = all.
         rows: ``turn`` makes a row of each seeker's turn; ``dialogue`` one of all that fit, with the same loss.
         role_play: Share of the rows that is general role play.
-        cards: ``rule`` makes a card of a conversation's own situation and labels; ``file`` reads pipeline cards.
+        cards: ``rule`` makes a card of a conversation's situation and labels where the pipeline made none; ``file``
+            takes the pipeline's cards alone.
     """
 
     protocol: str = "esc-eval"

@@ -10,6 +10,7 @@ from accelerate import PartialState
 
 from dataset_builder.sources import SOURCES
 from esc_eval.chat.encoder import Encoder
+from esc_eval.errors import EscEvalError
 from esc_eval.protocol import Protocol, load_protocol
 from esc_eval.schema import RoleCard
 from training import checkpoint, role_data, sft
@@ -26,18 +27,28 @@ class Inputs:
         sources: A sub-folder for each source.
         role_play: Files of general role play.
         test_cards: Cards of the evaluation, kept out of training.
+        cards: Cards of the sources' conversations, whose ids they have.
     """
 
     sources: Path
     role_play: Sequence[Path] = ()
     test_cards: Sequence[RoleCard] = ()
+    cards: Sequence[RoleCard] = ()
 
 
 def gather(recipe: RoleRecipe, inputs: Inputs) -> tuple[Material, Protocol]:
     """The examples of a recipe, and the protocol that they are worded by."""
     protocol = load_protocol(recipe.data.protocol)
     seed = recipe.optimise.seed
-    material = role_data.collect(recipe.data, protocol, inputs.sources, inputs.role_play, inputs.test_cards, seed=seed)
+    material = role_data.collect(
+        recipe.data,
+        protocol,
+        inputs.sources,
+        inputs.role_play,
+        inputs.test_cards,
+        {card.id: card for card in inputs.cards},
+        seed,
+    )
     return material, protocol
 
 
@@ -58,6 +69,10 @@ def train(
     opened = sft.open_base(recipe.base, out)
     encoder = Encoder(opened.tokenizer, recipe.base.model)
     made = role_data.rows_of(material.train, encoder, recipe.data, recipe.optimise.max_length)
+    if not made.rows:
+        raise EscEvalError(
+            f"none of {made.left_out} turns fits into optimise.max_length = {recipe.optimise.max_length}; raise it"
+        )
     data = use_of(material, made)
     state = PartialState()
     if state.is_main_process:
@@ -71,18 +86,28 @@ def train(
         rmtree(out / sft.STATES, ignore_errors=True)
 
 
-def describe(material: Material, made: Made) -> list[str]:
+def describe(material: Material, made: Made | None = None) -> list[str]:
     """What is learnt from and what was kept out, in lines for people."""
     sources = Counter(e.source for e in material.train)
-    tokens = sum(len(row.ids) for row in made.rows)
-    learnt = sum(row.learnt for row in made.rows)
-    lines = [
-        f"{len(material.train)} conversations ({', '.join(f'{n} {name}' for name, n in sources.items())}), "
-        f"{len(made.rows)} rows, {tokens} tokens, the loss on {learnt} of them",
-        f"{made.left_out} of the seeker's turns are too far into a conversation to fit",
+    lines = [f"{len(material.train)} conversations: {', '.join(f'{n} {name}' for name, n in sources.items())}"]
+    if made:
+        tokens, learnt = sum(len(row.ids) for row in made.rows), sum(row.learnt for row in made.rows)
+        lines += [
+            f"{len(made.rows)} rows, {tokens} tokens, the loss on {learnt} of them",
+            f"{made.left_out} of the seeker's turns are too far into a conversation to fit",
+        ]
+    lines.append(
         f"{len(material.overlaps)} conversations removed: one of {material.cards_checked} test cards may come from "
-        f"them, or they repeat one of {len(material.validation)} conversations of the validation",
-    ]
+        f"them, or they repeat one of {len(material.validation)} conversations of the validation"
+    )
+    if material.without_card:
+        missing = ", ".join(f"{n} {source}" for source, n in material.without_card.items())
+        lines.append(
+            f"{missing} conversations left out: nothing says who the seeker is. Make cards with `python -m "
+            "dataset_builder roles` and give them with --cards"
+        )
+    if material.without_seeker:
+        lines.append(f"{material.without_seeker} conversations left out: the seeker says nothing")
     if not material.cards_checked:
         lines.append("no test cards were given (--test-cards): nothing says that they were not trained on")
     if material.rejects:

@@ -1,10 +1,12 @@
 """What ESC-Role learns from: real seekers of support conversations with their cards, and general role play."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from typing import TypeVar
 
 from dataset_builder import card_text, decisions
 from dataset_builder.sources import SOURCES, parse_file
@@ -38,6 +40,9 @@ class Example:
     turns: tuple[Turn, ...] = ()
 
 
+T = TypeVar("T", Example, SourceConversation)
+
+
 @dataclass
 class Material:
     """Examples to train on and to validate with, and what was kept out.
@@ -47,6 +52,8 @@ class Material:
         overlaps: Ids of conversations that were removed, with the test cards that may have been made of them,
             or the validation conversations that they repeat.
         cards_checked: Number of test cards that were looked for.
+        without_card: Conversations left out because nothing says who the seeker is, by source.
+        without_seeker: Conversations left out because the seeker says nothing.
         files: Sha256 of every file read, by name.
     """
 
@@ -55,6 +62,8 @@ class Material:
     rejects: list[Reject] = field(default_factory=list)
     overlaps: dict[str, list[str]] = field(default_factory=dict)
     cards_checked: int = 0
+    without_card: Counter[str] = field(default_factory=Counter)
+    without_seeker: int = 0
     files: dict[str, str] = field(default_factory=dict)
 
 
@@ -90,25 +99,14 @@ def opened(turns: Sequence[Turn], protocol: Protocol, card: RoleCard, rounds: in
     return tuple(begun[: seekers[-1] + 1]) if seekers else ()
 
 
-def example_of(
-    conversation: SourceConversation, protocol: Protocol, rounds: int | None, card: RoleCard | None
-) -> Example | None:
-    """What a conversation teaches; None where it has no card or its seeker says nothing."""
-    card = card or card_by_rule(conversation)
-    turns = opened(merged(conversation), protocol, card, rounds) if card else ()
-    if card is None or not turns:
-        return None
-    messages = protocol.conversation(card, turns, "seeker")
-    return Example(conversation.id, conversation.source, messages, card, turns)
+def in_hash_order(items: Sequence[T], seed: int) -> list[T]:
+    """Conversations in the order of sha256(seed, id), which no library version changes."""
+    return sorted(items, key=lambda item: sha256(f"{seed}\n{item.id}".encode()).hexdigest())
 
 
 def chosen(conversations: Sequence[SourceConversation], part: Part, seed: int) -> list[SourceConversation]:
-    """The first ``part.conversations`` in the order of sha256(seed, id), which no library version changes."""
-
-    def rank(conversation: SourceConversation) -> str:
-        return sha256(f"{seed}\n{conversation.id}".encode()).hexdigest()
-
-    kept = {c.id for c in sorted(conversations, key=rank)[: part.conversations]}
+    """At most ``part.conversations``, the first in hash order, in their own order."""
+    kept = {c.id for c in in_hash_order(conversations, seed)[: part.conversations]}
     return [c for c in conversations if c.id in kept]
 
 
@@ -127,7 +125,7 @@ def collect(
         sources: A sub-folder for each source.
         role_play: Files of general role play; needed where the recipe asks for a share of it.
         test_cards: Cards of the evaluation: conversations that one may have been made of are removed.
-        cards: Pipeline cards by conversation id, where the recipe does not make them by rule.
+        cards: Cards that the pipeline made, by conversation id; they go before cards by rule.
 
     Raises:
         EscEvalError: A file is missing, or there is nothing to learn from.
@@ -140,20 +138,36 @@ def collect(
             for id, why in found.items():
                 material.overlaps.setdefault(id, []).extend(why)
         clean = [c for c in candidates if c.id not in material.overlaps]
-        for conversation in chosen(clean, part, seed):
-            card = (cards or {}).get(conversation.id)
-            if example := example_of(conversation, protocol, data.rounds, card):
-                material.train.append(example)
+        material.train += _examples(chosen(clean, part, seed), data, protocol, cards or {}, material)
     for part in data.validation:
-        for conversation in chosen([c for c in held.values() if c.source == part.source], part, seed):
-            card = (cards or {}).get(conversation.id)
-            if example := example_of(conversation, protocol, data.rounds, card):
-                material.validation.append(example)
+        own = [c for c in held.values() if c.source == part.source]
+        material.validation += _examples(chosen(own, part, seed), data, protocol, cards or {}, material)
     if not material.train:
         raise EscEvalError(f"{sources}: nothing to learn from in the parts that the recipe names")
     if data.role_play:
         material.train += _share(data.role_play, len(material.train), role_play, material, seed)
     return material
+
+
+def _examples(
+    conversations: Sequence[SourceConversation],
+    data: RoleData,
+    protocol: Protocol,
+    cards: Mapping[str, RoleCard],
+    material: Material,
+) -> list[Example]:
+    found = []
+    for conversation in conversations:
+        card = cards.get(conversation.id) or (card_by_rule(conversation) if data.cards == "rule" else None)
+        turns = opened(merged(conversation), protocol, card, data.rounds) if card else ()
+        if card is None:
+            material.without_card[conversation.source] += 1
+        elif turns:
+            messages = protocol.conversation(card, turns, "seeker")
+            found.append(Example(conversation.id, conversation.source, messages, card, turns))
+        else:
+            material.without_seeker += 1
+    return found
 
 
 def _read(part: Part, sources: Path, material: Material) -> list[SourceConversation]:
@@ -219,7 +233,7 @@ def _share(share: float, dialogues: int, paths: Sequence[Path], material: Materi
             f"the recipe wants {share:.0%} general role play, {wanted} conversations; the files given hold "
             f"{len(found)}. Give more with --role-play FILE, or --set data.role_play=0"
         )
-    return sorted(found, key=lambda e: sha256(f"{seed}\n{e.id}".encode()).hexdigest())[:wanted]
+    return in_hash_order(found, seed)[:wanted]
 
 
 def rows_of(examples: Sequence[Example], encoder: Encoder, data: RoleData, max_length: int) -> rows.Made:

@@ -22,6 +22,7 @@ from training.config import TOY, Adapter, Base, Optimise, Recipe
 from training.rows import Row
 from training.toy import build_toy
 
+TOY_CONTEXT = 2048
 STATES = "states"
 LOG = "log.jsonl"
 
@@ -55,7 +56,7 @@ def locate(base: Base, work: Path) -> tuple[str, str | None, tuple[str, str | No
     if base.model == TOY:
         folder = work / TOY
         if not (folder / "config.json").is_file():
-            build_toy(folder)
+            build_toy(folder, context=TOY_CONTEXT)
         return str(folder), None, (str(folder.resolve()), None)
     if base.model == embedded.SPEC:
         folder, revision = embedded.converted()

@@ -50,7 +50,7 @@ def realism_report(
                     f"says nothing are "
                     "left out."
                 )
-            found[seeker] = _one(own, people, boot, cards or {}, rounds)
+            found[seeker] = seeker_figures(own, people, boot, cards or {}, rounds)
         if people:
             found[REAL] = {
                 "dialogues": len(people),
@@ -77,9 +77,15 @@ def realism_report(
     return Report("realism", {"languages": languages}, _tables(languages, rounds), notes, sign)
 
 
-def _one(
+def seeker_figures(
     own: Sequence[Dialogue], people: Sequence[Dialogue], boot: Bootstrap, cards: Mapping[str, RoleCard], rounds: int
 ) -> dict[str, Any]:
+    """What one group of seekers is like, and how far from real ones.
+
+    Args:
+        own: Dialogues of one language, in which the seeker speaks.
+        people: With real seekers, of the same language; may be empty.
+    """
     entry: dict[str, Any] = {
         "dialogues": len(own),
         "emotion": emotion_by_round(own, rounds, boot),

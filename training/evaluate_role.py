@@ -1,0 +1,286 @@
+"""What an ESC-Role is worth: beside its base and real people, on conversations that it has not seen."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from analysis.coefficients import ratio
+from analysis.commands.realism import seeker_figures
+from analysis.measure import Bootstrap, ClusterTables, Measure
+from analysis.report import plain
+from analysis.seekers import distinct_words, repetition, revealed, turns_of
+from analysis.slips import SlipDetector, slip_ratio
+from esc_eval.chat import Options, open_model
+from esc_eval.chat.base import ChatModel
+from esc_eval.chat.encoder import Encoder
+from esc_eval.chat.hf import HFModel, fingerprint
+from esc_eval.errors import EscEvalError
+from esc_eval.files import read_dialogues, write_whole
+from esc_eval.protocol import Protocol, load_protocol
+from esc_eval.run import Run
+from esc_eval.schema import Dialogue, RoleCard
+from esc_eval.simulate import Plan
+from esc_eval.steps import run_simulation
+from model_cards.render import write_card
+from training import checkpoint, config, role_data, rows
+from training.config import Part, RoleData, RoleRecipe
+from training.role_data import Example
+from training.rows import IGNORED, Row
+
+BASE, TRAINED, REAL = "base", "trained", "real"
+METRICS = "metrics.json"
+SHOWN = (
+    "slip_rate",
+    "tokens_a_turn",
+    "share_of_questions",
+    "repetition",
+    "distinct_words",
+    "card_match",
+    "divergence",
+    "divergence_within",
+    "silent",
+    "dialogues",
+    "revealed",
+    "emotion",
+    "classifier",
+)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How an evaluation is played.
+
+    Attributes:
+        cards: Held-out conversations whose card is played.
+        conversations: Held-out conversations whose real seekers' turns are read.
+        reply_tokens: Cap on a reply of either side.
+        seed: Of sampling and of the choice of conversations.
+    """
+
+    cards: int = 60
+    conversations: int = 100
+    reply_tokens: int = 96
+    seed: int = 0
+
+
+def dialogue_of(example: Example, rounds: int) -> Dialogue:
+    """A real conversation as a dialogue, its seeker's turns cut after ``rounds``."""
+    card = example.card
+    if card is None:
+        raise EscEvalError(f"{example.id}: general role play has no seeker")
+    seekers = [n for n, turn in enumerate(example.turns) if turn.role == "seeker"][:rounds]
+    return Dialogue(
+        id=example.id, language=card.language, turns=example.turns[: seekers[-1] + 1], card_id=card.id, seeker="human"
+    )
+
+
+@torch.inference_mode()
+def surprise(model: HFModel, examples: Sequence[Row]) -> np.ndarray:
+    """Negative log-likelihood (nats) and number of the labelled tokens of each row, shape (rows, 2)."""
+    model.weights.use(model.adapter)
+    out = np.zeros((len(examples), 2))
+    for row, example in zip(out, examples, strict=True):
+        ids = torch.tensor([example.ids], device=model.device)
+        labels = torch.tensor(example.labels[1:], device=model.device)
+        places = torch.nonzero(labels != IGNORED).ravel()
+        logits = model.model(input_ids=ids, logits_to_keep=places).logits[0].float()
+        row[:] = float(torch.nn.functional.cross_entropy(logits, labels[places], reduction="sum")), len(places)
+    return out
+
+
+def perplexities(base: np.ndarray, trained: np.ndarray, boot: Bootstrap) -> dict[str, Measure]:
+    """Perplexity of each model, and base by trained, from ``surprise`` of the same rows; rows are drawn whole."""
+
+    def statistic(t: Any) -> dict[str, Any]:
+        first, second = (np.exp(ratio(t[k][..., 0], t[k][..., 1])) for k in (BASE, TRAINED))
+        return {BASE: first, TRAINED: second, "base_by_trained": first / second}
+
+    parts = {BASE: (base, (2,)), TRAINED: (trained, (2,))}
+    one, many = ClusterTables.build(parts).draw(statistic, boot)
+    n, tokens = len(base), int(base[:, 1].sum())
+    return {k: boot.measure(float(v), many[k], tokens, n, "no words") for k, v in one.items()}
+
+
+def play(
+    seeker: ChatModel,
+    supporter: ChatModel,
+    cards: Sequence[RoleCard],
+    protocol: Protocol,
+    seed: int,
+    folder: Path,
+    console: Console,
+) -> list[Dialogue]:
+    """Dialogues of a seeker on cards; a stopped run in ``folder`` goes on."""
+    with Run(folder) as run:
+        run_simulation(Plan(protocol, cards, seeker, [supporter], seed), run, console)
+    return read_dialogues(folder)
+
+
+def figures(
+    group: Sequence[Dialogue],
+    people: Sequence[Dialogue],
+    detector: SlipDetector,
+    cards: dict[str, RoleCard],
+    rounds: int,
+    boot: Bootstrap,
+) -> dict[str, Any]:
+    """Everything said of one group of seekers."""
+    speaking = [d for d in group if any(t.strip() for t in turns_of(d))]
+    found = seeker_figures(speaking, people, boot, cards, rounds)
+    found["slip_rate"] = detector.rate(group, boot)
+    found["repetition"] = repetition(speaking, boot)
+    found["distinct_words"] = distinct_words(speaking, boot)
+    found["revealed"] = revealed(speaking, cards, rounds, boot)
+    found["silent"] = len(group) - len(speaking)
+    return found
+
+
+def evaluate(
+    folder: Path,
+    sources: Path,
+    out: Path,
+    setting: Setting,
+    boot: Bootstrap,
+    console: Console,
+    supporter: str = "embedded",
+    options: Options | None = None,
+) -> dict[str, Any]:
+    """Compare a checkpoint with its base and with real seekers.
+
+    Args:
+        folder: A checkpoint that ``training role`` made; its recipe says which conversations are held out.
+        sources: A sub-folder for each source.
+        out: For the dialogues; what is there already is not played again.
+        supporter: Who talks with the seekers.
+
+    Returns:
+        Measures by name and group: base, trained, real.
+
+    Raises:
+        EscEvalError: No checkpoint, or nothing was held out.
+    """
+    recipe = config.load(folder / checkpoint.RECIPE, RoleRecipe)
+    if not recipe.data.validation:
+        raise EscEvalError(f"{folder}: its recipe holds no conversations out (data.validation), so none are unseen")
+    protocol = shortened(load_protocol(recipe.data.protocol), setting.reply_tokens)
+    held = _examples(recipe.data, recipe.data.validation, protocol, sources)
+    ordered = role_data.in_hash_order(held, setting.seed)
+    known = _examples(recipe.data, recipe.data.train, protocol, sources)
+    detector = SlipDetector.fit([dialogue_of(e, protocol.rounds) for e in known], setting.seed)
+    people = [dialogue_of(e, protocol.rounds) for e in held]
+
+    console.print(f"perplexity of {min(setting.conversations, len(ordered))} real conversations")
+    how = options or Options()
+    base, trained = open_model(_named(recipe, folder), how), open_model(f"trained={folder}", how)
+    helper = open_model(f"supporter={supporter}", how)
+    if not (isinstance(base, HFModel) and isinstance(trained, HFModel)):
+        raise EscEvalError(f"{folder}: perplexity needs models in this process")
+    read = _rows(ordered[: setting.conversations], trained, recipe)
+    found: dict[str, Any] = {"perplexity": perplexities(surprise(base, read), surprise(trained, read), boot)}
+
+    cards = {e.card.id: e.card for e in ordered[: setting.cards] if e.card}
+    groups = {REAL: people}
+    for name, model in ((BASE, base), (TRAINED, trained)):
+        console.print(f"{name}: {len(cards)} cards, {protocol.rounds} rounds with {supporter}")
+        groups[name] = play(model, helper, list(cards.values()), protocol, setting.seed, out / name, console)
+    every = {e.card.id: e.card for e in held if e.card}
+    for name, group in groups.items():
+        compared = people if name != REAL else []
+        found[name] = figures(group, compared, detector, every, protocol.rounds, boot)
+    found["slip_ratio"] = slip_ratio(detector.counts(groups[TRAINED]), detector.counts(groups[BASE]), boot)
+    found["slip_detector"] = {
+        "conversations": detector.conversations,
+        "false_alarms": detector.rate(people, boot),
+        "found": detector.rate(people, boot, "supporter"),
+        "found_of_models": detector.rate(groups[BASE], boot, "supporter"),
+    }
+    found["setting"] = {
+        **asdict(setting),
+        "rounds": protocol.rounds,
+        "protocol": protocol.id,
+        "seeker": recipe.name,
+        "base": recipe.base.model,
+        "supporter": supporter,
+        "held_out": len(held),
+        "perplexity_rows": len(read),
+        "draws": boot.draws,
+        "checkpoint": fingerprint(folder),
+    }
+    return found
+
+
+def section(found: dict[str, Any], command: str) -> dict[str, Any]:
+    """The figures as docs/results.json holds them, with the command that made them."""
+    names = {"slip_rate": "assistant_slip_rate"}
+    groups = (BASE, TRAINED, REAL)
+    out: dict[str, Any] = {"command": command, "setting": found["setting"]}
+    for key in SHOWN:
+        out[names.get(key, key)] = {name: found[name][key] for name in groups if key in found[name]}
+    out["assistant_slip_ratio"] = found["slip_ratio"]
+    out["perplexity"] = found["perplexity"]
+    out["slip_detector"] = found["slip_detector"]
+    return plain(out)
+
+
+def shortened(protocol: Protocol, tokens: int) -> Protocol:
+    """The protocol with at most ``tokens`` a reply, under a name that says so."""
+    sides = {k: getattr(protocol, k).model_copy(update={"max_new_tokens": tokens}) for k in ("seeker", "supporter")}
+    return protocol.model_copy(update={**sides, "name": f"{protocol.name}-short{tokens}"})
+
+
+def _examples(data: RoleData, parts: Sequence[Part], protocol: Protocol, sources: Path) -> list[Example]:
+    """Every conversation of some parts, from the validation's side of the recipe: none is thinned."""
+    whole = tuple(part.model_copy(update={"conversations": None}) for part in parts)
+    data = data.model_copy(update={"train": whole, "validation": (), "role_play": 0.0})
+    return role_data.collect(data, protocol, sources).train
+
+
+def _named(recipe: RoleRecipe, folder: Path) -> str:
+    base = recipe.base
+    if base.model == config.TOY:
+        return f"base={folder / config.TOY}"
+    if base.model == "embedded":
+        return "base=embedded"
+    return f"base=hf:{base.model}" + (f"@{base.revision}" if base.revision else "")
+
+
+def _rows(examples: Sequence[Example], model: HFModel, recipe: RoleRecipe) -> list[Row]:
+    encoder = Encoder(model.tokenizer, model.name)
+    length = recipe.optimise.max_length
+    made = [rows.make(encoder, e.messages, length, "dialogue", e.id, e.source) for e in examples]
+    return [row for m in made for row in m.rows]
+
+
+def metrics(found: dict[str, Any], command: str) -> dict[str, dict[str, Any]]:
+    """The figures of a model card."""
+    chosen: dict[str, tuple[Measure, str]] = {
+        "assistant_slip_rate": (found[TRAINED]["slip_rate"], "share of turns that read as a supporter's"),
+        "assistant_slip_rate_base": (found[BASE]["slip_rate"], "the same of the base model"),
+        "assistant_slip_rate_real": (found[REAL]["slip_rate"], "the same of real seekers: false alarms"),
+        "perplexity": (found["perplexity"][TRAINED], "of real seekers' turns"),
+        "perplexity_base": (found["perplexity"][BASE], "the same of the base model"),
+        "tokens_a_turn": (found[TRAINED]["tokens_a_turn"], "length of a turn in words"),
+        "repetition": (found[TRAINED]["repetition"], "share of runs of four words said before"),
+        "card_match": (found[TRAINED]["card_match"], "chance that the words point to the own card and not another"),
+    }
+    if "classifier" in found[TRAINED]:
+        chosen["real_or_simulated_auc"] = (
+            found[TRAINED]["classifier"]["auc"],
+            "classifier of real and simulated seekers; 0.5 is chance",
+        )
+    return {
+        name: {"value": m.value, "low": m.low, "high": m.high, "n": m.n, "about": about, "command": command}
+        for name, (m, about) in chosen.items()
+    }
+
+
+def write_metrics(folder: Path, found: dict[str, Any], command: str) -> None:
+    """``metrics.json`` of a checkpoint, and its card with them."""
+    write_whole(folder / METRICS, [json.dumps(metrics(found, command), indent=2) + "\n"])
+    write_card(folder)

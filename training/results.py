@@ -1,0 +1,94 @@
+"""``docs/results.json``, which the evaluations write, and ``docs/results.md``, rendered from it."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from esc_eval.files import read_text, write_whole
+
+Section = Mapping[str, Any]
+HEAD = """# Results
+
+Rendered from `{name}`, which the commands below wrote. Values with 95% intervals, drawn by conversation or card.
+"""
+ROLE = {
+    "assistant_slip_rate": "turns that read as a supporter's",
+    "tokens_a_turn": "words in a turn",
+    "share_of_questions": "turns with a question",
+    "distinct_words": "different words among the first 50",
+    "repetition": "runs of four words said before",
+    "card_match": "words point to the own card (0.5 is chance)",
+    "divergence": "distance of vocabulary from real seekers, bits",
+}
+
+
+def put(path: Path, name: str, section: Section) -> None:
+    """Replace one section of the JSON file, keep the others, and render the page beside it."""
+    content = json.loads(read_text(path)) if path.exists() else {}
+    content[name] = section
+    ordered = {key: content[key] for key in sorted(content)}
+    write_whole(path, [json.dumps(ordered, indent=2, ensure_ascii=False) + "\n"])
+    write_whole(path.with_suffix(".md"), [page(ordered, path.name)])
+
+
+def page(content: Mapping[str, Section], name: str = "results.json") -> str:
+    """The whole page."""
+    return "\n".join([HEAD.format(name=name), *(PAGES[key](content[key]) for key in content if key in PAGES)])
+
+
+def cell(measure: Mapping[str, Any] | None) -> str:
+    """A measure as people read it: value and interval; what has none says so."""
+    if not measure or measure.get("value") is None:
+        return "-"
+    low, high = measure.get("low"), measure.get("high")
+    return f"{measure['value']:.3g}" + (f" [{low:.3g}, {high:.3g}]" if low is not None and high is not None else "")
+
+
+def table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    """A Markdown table, the first column of words."""
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *body]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def role_page(section: Section) -> str:
+    """ESC-Role: base, trained and real seekers side by side."""
+    setting, groups = section["setting"], ("base", "trained", "real")
+    rows = [[what, *(cell(section[key].get(g)) for g in groups)] for key, what in ROLE.items()]
+    rows.append(["perplexity of real seekers' turns", *(cell(section["perplexity"].get(g)) for g in groups)])
+    tests = section["classifier"]
+    rows.append(
+        ["classifier, simulated or real: AUC (0.5 is chance)", *(cell(tests.get(g, {}).get("auc")) for g in groups)]
+    )
+    drift = section["emotion"]
+    rows.append(
+        ["change of distress words from first to last round, in 100", *(cell(drift[g]["drift"]) for g in groups)]
+    )
+    told = section["revealed"]
+    rounds = range(1, setting["rounds"] + 1)
+    detector = section["slip_detector"]
+    return f"""## ESC-Role
+
+`{section["command"]}`
+
+{setting["seeker"]} beside its base ({setting["base"]}) and real seekers. {setting["cards"]} cards of held-out
+conversations played for {setting["rounds"]} rounds with {setting["supporter"]}, replies of at most
+{setting["reply_tokens"]} tokens (protocol {setting["protocol"]}); {setting["held_out"]} held-out real conversations,
+cut to as many rounds. Silent seekers: base {section["silent"]["base"]}, trained {section["silent"]["trained"]}.
+
+{table(["", *groups], rows)}
+Slips, trained by base: {cell(section["assistant_slip_ratio"])}. Perplexity, base by trained:
+{cell(section["perplexity"]["base_by_trained"])} (n = {section["perplexity"]["base"]["n"]} tokens of
+{setting["perplexity_rows"]} conversations).
+
+A turn slips where a classifier of words, fitted to {detector["conversations"]} real conversations, takes it for a
+supporter's. On real conversations that it has not seen it takes {cell(detector["false_alarms"])} of the seekers' turns
+for a supporter's, and finds {cell(detector["found"])} of the supporters'; of this supporter model's turns it finds
+{cell(detector["found_of_models"])}.
+
+How much of the card is told by round, as a share of its rarer words:
+
+{table(["round", *map(str, rounds)], [[g, *(cell(told[g][n - 1]) for n in rounds)] for g in groups if told.get(g)])}"""
+
+
+PAGES: dict[str, Callable[[Section], str]] = {"esc_role": role_page}
