@@ -1,6 +1,7 @@
 """Models of real shapes with random weights, made where they run: speed does not depend on the weights' values."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer
@@ -25,6 +26,11 @@ TEMPLATE = (
 
 
 def build(shape: str, folder: Path, device: torch.device, dtype: str) -> Weights:
+    """A model of random weights as the engine loads it; see ``made``."""
+    return Weights(made(shape, folder, device, dtype), dtype)
+
+
+def made(shape: str, folder: Path, device: torch.device, dtype: str) -> Any:
     """Random weights on ``device``; a tokenizer of made-up words, one token each, is saved into ``folder``."""
     hidden, inner, layers, heads, shared, vocabulary, tied = SHAPES[shape]
     special = ["<|im_start|>", "<|im_end|>", "<unk>"]
@@ -50,5 +56,4 @@ def build(shape: str, folder: Path, device: torch.device, dtype: str) -> Weights
     )
     torch.manual_seed(0)
     with torch.device(device):
-        model = AutoModelForCausalLM.from_config(config, dtype=getattr(torch, dtype))
-    return Weights(model, dtype)
+        return AutoModelForCausalLM.from_config(config, dtype=getattr(torch, dtype))

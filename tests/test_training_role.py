@@ -284,6 +284,18 @@ def test_a_toy_learns_eight_answers_by_heart_and_says_them_again_when_reloaded(t
     assert {said[n].finish_reason for n in range(8)} == {"stop"}
 
 
+def test_out_of_memory_says_what_to_change(tmp_path):
+    class Full(sft.SFTTrainer):
+        def training_step(self, *args, **kwargs):
+            raise torch.OutOfMemoryError("no room")
+
+    recipe = smoke()
+    base = sft.open_base(recipe.base, tmp_path)
+    learnt = rows.make(Encoder(base.tokenizer, "toy"), chat(["a", "b"]), 500, "turn", "a", "t").rows
+    with pytest.raises(EscEvalError, match=r"out of memory.*halve optimise.batch \(2\).*nf4"):
+        sft.train(recipe, base, sft.dataset_of(learnt), tmp_path / "role", trainer_class=Full)
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
     """A folder with made-up sources and a toy ESC-Role trained on them."""
@@ -391,9 +403,9 @@ def test_another_recipe_does_not_go_on_in_a_folder_that_was_begun(tmp_path):
 @pytest.mark.slow
 def test_two_processes_train_one_checkpoint(tmp_path):
     sources = write_sources(tmp_path / "s", 8)
-    launch = ["accelerate.commands.launch", "--config_file", str(ROOT / "training/accelerate/cpu2.yaml")]
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
-        [sys.executable, "-m", *launch, *command(sources, tmp_path / "two")],
+        [sys.executable, *launch, *command(sources, tmp_path / "two")],
         cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]

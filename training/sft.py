@@ -24,6 +24,10 @@ from training.toy import build_toy
 
 TOY_CONTEXT = 2048
 STATES = "states"
+RECOMPUTE = next(
+    n for n in ("activation_checkpointing", "gradient_checkpointing") if n in SFTConfig.__dataclass_fields__
+)
+"""What transformers calls gradient checkpointing; the second name goes in its version 6."""
 LOG = "log.jsonl"
 
 
@@ -130,7 +134,6 @@ def settings(optimise: Optimise, out: Path, report_to: Sequence[str], name: str)
         warmup_steps=optimise.warmup,
         weight_decay=optimise.weight_decay,
         max_length=optimise.max_length,
-        gradient_checkpointing=optimise.gradient_checkpointing,
         logging_steps=optimise.log_every,
         logging_first_step=True,
         save_steps=optimise.save_every,
@@ -142,6 +145,7 @@ def settings(optimise: Optimise, out: Path, report_to: Sequence[str], name: str)
         dataloader_pin_memory=not on_cpu,
         eval_strategy="no",
         report_to=list(report_to) or "none",
+        **{RECOMPUTE: optimise.gradient_checkpointing},
     )
 
 
@@ -201,7 +205,9 @@ def train(
     start = time.perf_counter()
     try:
         trainer.train(resume_from_checkpoint=last)
-    except torch.OutOfMemoryError as error:
+    except (RuntimeError, MemoryError) as error:
+        if not _no_memory(error):
+            raise
         raise EscEvalError(
             f"out of memory. In the recipe, or with --set: halve optimise.batch ({recipe.optimise.batch}) and double "
             f"optimise.accumulate ({recipe.optimise.accumulate}); optimise.gradient_checkpointing=true; a smaller "
@@ -215,6 +221,11 @@ def train(
         _save(recipe, trainer, opened, out)
     trainer.accelerator.wait_for_everyone()
     return Finished(trainer.state.global_step, seconds, log)
+
+
+def _no_memory(error: BaseException) -> bool:
+    """Whether the accelerator's, torch's or Python's allocator gave up."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
 def _save(recipe: Recipe, trainer: SFTTrainer, opened: Opened, out: Path) -> None:
