@@ -188,7 +188,8 @@ def test_the_cards_of_the_released_checkpoints_are_current_and_valid():
 
 
 @pytest.mark.slow
-def test_a_stranger_uses_what_the_example_published(release, toy_folder, tmp_path):
+def test_a_stranger_uses_what_the_example_published(release, toy_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
     with HubServer() as hub:
         environment = hub.environment(str(tmp_path / "home")) | {"PYTHONPATH": str(ROOT)}
         publish_base(hub, toy_folder)
