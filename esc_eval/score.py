@@ -17,6 +17,7 @@ from esc_eval.official import spoken
 from esc_eval.official_wording import OfficialWording
 from esc_eval.parsers import NO_LEVEL, TOO_LONG, get_parser
 from esc_eval.protocol import Generation
+from esc_eval.rater import DirectScoring
 from esc_eval.rubric import Rubric
 from esc_eval.run import Run
 from esc_eval.schema import Dialogue, FinishReason, Rating, digest
@@ -226,7 +227,10 @@ class Scoring:
 
 
 def score(
-    dialogues: Sequence[Dialogue], scoring: Scoring, run: Run, on_dialogue: Callable[[], None] = lambda: None
+    dialogues: Sequence[Dialogue],
+    scoring: Scoring | DirectScoring,
+    run: Run,
+    on_dialogue: Callable[[], None] = lambda: None,
 ) -> list[Rating]:
     """Rate what a run has no ratings of yet, dialogue by dialogue and dimension by dimension; write ``ratings.jsonl``.
 
@@ -246,11 +250,13 @@ def score(
     if empty := [d.id for d in dialogues if not any(turn.text.strip() for turn in d.turns)]:
         raise EscEvalError(f"dialogue {empty[0]!r} has no words in it ({len(empty)} such); take it out before scoring")
     kind = f"scoring/{scoring.scorer.name}"
-    known = run.card.get(kind, {}).get("identity", {}).get("leads", {})
-    scoring.leads = {tuple(place.split("/")): lead for place, lead in known.items()}
-    if not known:
-        scoring.settle_leads(dialogues)
-    leads = {f"{key}/{language}": lead for (key, language), lead in scoring.leads.items()}
+    leads: dict[str, str] = {}
+    if isinstance(scoring, Scoring):
+        known = run.card.get(kind, {}).get("identity", {}).get("leads", {})
+        scoring.leads = {tuple(place.split("/")): lead for place, lead in known.items()}
+        if not known:
+            scoring.settle_leads(dialogues)
+        leads = {f"{key}/{language}": lead for (key, language), lead in scoring.leads.items()}
     identity = {
         **scoring.identity,
         **({"leads": leads} if leads else {}),

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from esc_eval import calibration, official, outlook
+from esc_eval import calibration, official, outlook, text_scorer
 from esc_eval import ensemble as ensembles
 from esc_eval.chat import Options, label, open_model
 from esc_eval.cost import Price, within_budget
@@ -28,6 +28,7 @@ from esc_eval.lineup import Lineup
 from esc_eval.official_wording import OfficialWording
 from esc_eval.parsers import reparse
 from esc_eval.protocol import Protocol, load_protocol
+from esc_eval.rater import DirectScoring
 from esc_eval.report import as_latex, as_markdown, as_text, summarise
 from esc_eval.report.page import as_page
 from esc_eval.report.summary import Statistic
@@ -88,9 +89,17 @@ def make_scoring(
     parser: str = "anchored",
     wording: OfficialWording | None = None,
     temperatures: Path | None = None,
-) -> Scoring:
-    """A scoring from names."""
+) -> Scoring | DirectScoring:
+    """A scoring from names.
+
+    Raises:
+        EscEvalError: As ``open_model`` and the scorings do, or text or official prompts of a rater that reads none.
+    """
     fitted = calibration.Calibration.load(temperatures) if temperatures else None
+    if rater := text_scorer.opened(scorer):
+        if by == "text" or wording:
+            raise EscEvalError(f"{rater.name} is asked nothing: it takes neither --by text nor --official-repo")
+        return DirectScoring(rater, load_rubric(rubric), fitted)
     return Scoring(open_once(scorer, options), load_rubric(rubric), by, parser, wording, fitted)
 
 
@@ -160,7 +169,9 @@ def load_ratings(paths: Sequence[Path]) -> list[Rating]:
     return [rating for path in paths for rating in read_ratings(path)]
 
 
-def run_scoring(paths: Sequence[Path], cards: Path | None, scoring: Scoring, run: Run, console: Console) -> None:
+def run_scoring(
+    paths: Sequence[Path], cards: Path | None, scoring: Scoring | DirectScoring, run: Run, console: Console
+) -> None:
     """Rate dialogues with a progress bar; those from elsewhere are copied into the run folder first."""
     dialogues = load_dialogues(paths, cards)
     own = run.folder / "dialogues.jsonl"

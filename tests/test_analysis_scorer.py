@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from analysis.cli import app
 from analysis.commands.scorer import scorer_report
 from analysis.health import confusion_statistics, entropy, length_baseline, marginal_table
+from analysis.ieval import read_ieval
 from analysis.measure import Bootstrap
 from analysis.table import read_table
 from esc_eval.errors import EscEvalError
@@ -178,15 +179,14 @@ def test_length_only_baseline_on_real_dialogues(tmp_path: Path) -> None:
 
 @pytest.mark.shared_data
 def test_a_real_labelled_set_with_its_majority_baseline(tmp_path: Path) -> None:
-    # iEval: "understood my emotions" as a guess at "responded to my emotions appropriately", 1..5, by the same person
-    tasks = json.loads(public("ratings", "ieval", "ieval_data.json").read_text())
+    # iEval: how well the bot understood as a guess at how fittingly it responded, 1..5, by the same person
+    rated = read_ieval(public("ratings", "ieval", "ieval_data.json"))
+    marks = {(r.dimension, r.dialogue_id): r.score for r in rated.ratings}
     guesses, labels = [], []
-    for i, task in enumerate(tasks):
-        for side in ("positive", "negative"):
-            for bot in ("Pink", "Purple", "Yellow", "Green"):
-                base = {"dialogue_id": f"{i}-{side}-{bot}", "dimension": "ER", "card": i}
-                guesses.append({**base, "rater": "EU", "score": task[side][bot]["EU"]})
-                labels.append({**base, "rater": "person", "score": task[side][bot]["ER"]})
+    for dialogue in rated.dialogues:
+        base = {"dialogue_id": dialogue.id, "dimension": "ER", "card": rated.people[dialogue.id]}
+        guesses.append({**base, "rater": "EU", "score": marks["understanding", dialogue.id]})
+        labels.append({**base, "rater": "person", "score": marks["responsive", dialogue.id]})
     tables = [
         read_table([write_table(tmp_path / f"{name}.csv", rows)], (1, 5))
         for name, rows in (("p", guesses), ("l", labels))

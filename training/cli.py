@@ -1,14 +1,15 @@
 """python -m training: one recipe, one checkpoint."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-import yaml
 from rich.console import Console
 
 from esc_eval.errors import EscEvalError
 from esc_eval.files import read_cards
+from training import cli_rank
+from training.options import Changes, DryRun, Out, RecipeFile, Report, Speed, changes
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -16,31 +17,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-RecipeFile = Annotated[Path, typer.Option("--recipe", help="A file of training/recipes, or your own.")]
-Out = Annotated[Path, typer.Option("--out", help="Folder of the checkpoint; a stopped run in it goes on.")]
-Changes = Annotated[
-    list[str] | None, typer.Option("--set", help="Change a value of the recipe, e.g. optimise.epochs=2; repeatable.")
-]
-Report = Annotated[
-    list[str] | None,
-    typer.Option("--report-to", help="trackio, tensorboard or wandb, if installed; log.jsonl is always written."),
-]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print rows, tokens, memory and hours; train nothing.")]
-Speed = Annotated[
-    float | None, typer.Option("--tflops", help="Of your machine, for the hours of --dry-run; see docs/training.md.")
-]
-
-
-def changes(values: list[str] | None) -> dict[str, Any]:
-    """``--set`` values by dotted name, read as YAML."""
-    found = {}
-    for value in values or ():
-        name, equals, text = value.partition("=")
-        if not equals:
-            raise EscEvalError(f"--set {value!r}: expected NAME=VALUE, e.g. optimise.epochs=2")
-        found[name] = yaml.safe_load(text)
-    return found
 
 
 @app.callback()
@@ -127,6 +103,10 @@ def evaluate_role(
     typer.echo(pages.role_page(section))
     if results:
         pages.put(results, "esc_role", section)
+
+
+app.command("rank")(cli_rank.rank)
+app.command("evaluate-rank")(cli_rank.evaluate_rank)
 
 
 def main() -> None:

@@ -86,8 +86,8 @@ class Optimise(Data):
     seed: int = 0
 
 
-class Recipe(Data):
-    """What every recipe has.
+class Named(Data):
+    """What is common to all that checkpoints are made from.
 
     Attributes:
         name: Of the checkpoint.
@@ -97,9 +97,6 @@ class Recipe(Data):
     name: str = Field(min_length=1)
     about: str
     languages: tuple[str, ...] = ("en",)
-    base: Base
-    adapter: Adapter
-    optimise: Optimise
 
     @property
     def sha256(self) -> str:
@@ -109,6 +106,19 @@ class Recipe(Data):
     def save(self, path: Path) -> None:
         """Write it, defaults included, as YAML that ``load`` reads."""
         write_whole(path, [yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)])
+
+
+class Recipe(Named):
+    """What every recipe of a language model has."""
+
+    base: Base
+    adapter: Adapter
+    optimise: Optimise
+
+    @property
+    def seed(self) -> int:
+        """Of everything random in the training."""
+        return self.optimise.seed
 
 
 class Part(Data):
@@ -154,7 +164,7 @@ class RoleRecipe(Recipe):
     data: RoleData
 
 
-R = TypeVar("R", bound=Recipe)
+R = TypeVar("R", bound=Named)
 
 
 def load(path: Path, kind: type[R], changes: dict[str, Any] | None = None) -> R:

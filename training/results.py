@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from esc_eval.files import read_text, write_whole
+from training.results_rank import rank_page
 
 Section = Mapping[str, Any]
 HEAD = """# Results
@@ -91,4 +92,4 @@ How much of the card is told by round, as a share of its rarer words:
 {table(["round", *map(str, rounds)], [[g, *(cell(told[g][n - 1]) for n in rounds)] for g in groups if told.get(g)])}"""
 
 
-PAGES: dict[str, Callable[[Section], str]] = {"esc_role": role_page}
+PAGES: dict[str, Callable[[Section], str]] = {"esc_rank": rank_page, "esc_role": role_page}

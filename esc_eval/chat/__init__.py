@@ -44,6 +44,8 @@ def _read(spec: str) -> tuple[str | None, str, str | None]:
     match = SPEC.fullmatch(spec)
     if match is None:
         name, _, folder = ("", "", spec) if Path(spec).is_dir() else spec.partition("=")
+        if folder and (Path(folder) / "text_scorer.json").is_file():
+            raise EscEvalError(f"{folder} holds a text scorer: it rates dialogues and cannot talk; give it as --scorer")
         if folder and Path(folder).is_dir():
             return name or None, "hf", folder
     if (

@@ -1,5 +1,6 @@
 """Conversations as tokens: one way for what a model is asked, what it is scored on and what it is trained on."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from jinja2.exceptions import TemplateError
@@ -64,6 +65,24 @@ class Encoder:
             raise EscEvalError(f"{self.name}: its chat template refuses the roles {roles}: {error}") from error
         ids: list[int] = self.tokenizer(text + lead, add_special_tokens=False)["input_ids"]
         return ids
+
+    def answers(self, conversation: Conversation, lead: str, options: Sequence[str]) -> tuple[str, list[int]] | None:
+        """How fixed answers are tokenised after the first words of an answer.
+
+        Args:
+            lead: The first words. Where its last space belongs to the option's token, it is taken off.
+            options: The answers.
+
+        Returns:
+            The lead to encode conversations with, and each option's token; None where one is not a token of its own.
+        """
+        spaced = (lead.rstrip(" "), [" " + option for option in options]) if lead.endswith(" ") else (lead, options)
+        for start, ends in ((lead, options), spaced):
+            prompt = self.encode(conversation, start)
+            longer = [self.encode(conversation, start + end) for end in ends]
+            if all(len(ids) == len(prompt) + 1 and ids[:-1] == prompt for ids in longer):
+                return start, [ids[-1] for ids in longer]
+        return None
 
     def defuse(self, text: str) -> str:
         """A text in which no special token is spelt out."""

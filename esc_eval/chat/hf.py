@@ -94,7 +94,7 @@ class HFModel:
         self.name = name or (folder.name if local else repo.rpartition("/")[2])
         self.context = int(getattr(self.model.config, "max_position_embeddings", 0) or 1 << 30)
         encoder = Encoder(self.tokenizer, self.name)
-        self.encode = encoder.encode
+        self.encode, self.answers = encoder.encode, encoder.answers
         self.stops = self._stop_ids()
         self.pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else min(self.stops)
         self.keeps = keeps_everything(self.model.config)
@@ -190,17 +190,14 @@ class HFModel:
         """Yield each group's choices; the beginning that a group shares is encoded once. See ``ChoiceModel``."""
         for index, group in enumerate(groups):
             self.weights.use(self.adapter)
-            prompts = [self.encode(conversation, lead) for conversation in group]
-            answers = self._option_ids(group[0], prompts[0], lead, options)
-            if answers is None and lead.endswith(" "):  # where the space belongs to the option's token
-                prompts = [self.encode(conversation, lead.rstrip(" ")) for conversation in group]
-                spaced = [" " + option for option in options]
-                answers = self._option_ids(group[0], prompts[0], lead.rstrip(" "), spaced)
-            if answers is None:
+            found = self.answers(group[0], lead, options)
+            if found is None:
                 raise EscEvalError(
                     f"{self.name}: after {lead!r} not each of {', '.join(options)} is one token of its own, so its "
                     "probability cannot be read; score by text instead (--by text)"
                 )
+            start, answers = found
+            prompts = [self.encode(conversation, start) for conversation in group]
             if max(map(len, prompts)) > self.context:
                 longest = max(map(len, prompts))
                 problem = f"{longest} tokens, more than the {self.context} that {self.name} can read"
@@ -214,17 +211,6 @@ class HFModel:
             rows.take([0] * len(prompts))
             logits = rows.extend([prompt[shared:] for prompt in prompts])
             yield index, [self._choice(row, answers) for row in logits.double().softmax(dim=-1).cpu()]
-
-    def _option_ids(
-        self, conversation: Conversation, prompt: list[int], lead: str, options: Sequence[str]
-    ) -> list[int] | None:
-        ids = []
-        for option in options:
-            longer = self.encode(conversation, lead + option)
-            if len(longer) != len(prompt) + 1 or longer[:-1] != prompt:
-                return None
-            ids.append(longer[-1])
-        return ids
 
     def _choice(self, probabilities: torch.Tensor, answers: list[int]) -> Choice:
         if not torch.isfinite(probabilities).all():

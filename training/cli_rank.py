@@ -1,0 +1,103 @@
+"""The commands of ESC-RANK: ``rank`` and ``evaluate-rank``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from esc_eval.errors import EscEvalError
+from training.options import Changes, DryRun, Out, RecipeFile, Report, Speed, changes
+
+Data = Annotated[
+    Path | None,
+    typer.Option(help="Folder of public rated sets: ratings/ieval/ieval_data.json, sources/esconv/train.txt."),
+]
+
+
+def rank(
+    recipe: RecipeFile,
+    out: Out,
+    data: Data = None,
+    dialogues: Annotated[list[Path] | None, typer.Option(help="Your own rated dialogues, with --ratings.")] = None,
+    ratings: Annotated[list[Path] | None, typer.Option(help="People's ratings of --dialogues.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Of one adapter for each dimension and language: these, e.g. empathy_en.")
+    ] = None,
+    set_: Changes = None,
+    report_to: Report = None,
+    dry_run: DryRun = False,
+    tflops: Speed = None,
+) -> None:
+    """Train ESC-RANK: a model that rates dialogues as people did.
+
+    Example: python -m training rank --recipe training/recipes/esc_rank/small.yaml --data data --out rank
+    """
+    from training import rank as ranks
+    from training import text_rank
+    from training.rank_data import load_set, own_set
+    from training.rank_recipe import load_any
+
+    loaded = load_any(recipe, changes(set_))
+    if bool(data) == bool(dialogues and ratings):
+        raise EscEvalError("give --data, or --dialogues and --ratings")
+    name = loaded.data.rubric
+    ranked = load_set(name, data) if data else own_set(name, dialogues or (), ratings or ())
+    if dry_run:
+        typer.echo(ranks.outlook(loaded, ranked, out, tflops), nl=False)
+    elif loaded.kind == "text-rank":
+        text_rank.make(loaded, ranked, out, typer.echo)
+    else:
+        ranks.train(loaded, ranked, out, report_to or (), typer.echo, tuple(only or ()))
+
+
+def evaluate_rank(
+    data: Annotated[Path, typer.Option(help="Folder of public rated sets.")],
+    out: Annotated[Path, typer.Option(help="Folder for what is worked out; a stopped evaluation goes on.")],
+    ratings: Annotated[
+        list[Path] | None,
+        typer.Option(help="Ratings by language models of held-out dialogues (ratings.jsonl of esc-eval score)."),
+    ] = None,
+    frozen: Annotated[bool, typer.Option(help="Read iEval with the frozen embedded model too (an hour).")] = False,
+    rubric: Annotated[list[str] | None, typer.Option(help="Only these rated sets.")] = None,
+    part: Annotated[
+        Path | None, typer.Option(help="Write the dialogues that slow scorers rate, and do nothing else.")
+    ] = None,
+    part_size: Annotated[int, typer.Option(min=2, help="How many dialogues --part writes.")] = 80,
+    held_out: Annotated[str, typer.Option(help="The bot whose chats --part takes.")] = "iEval Pink",
+    results: Annotated[
+        Path | None, typer.Option(help="Put the figures into this JSON file, and the page .md beside it.")
+    ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="A text scorer whose metrics.json gets the headline figures.")
+    ] = None,
+    draws: Annotated[int, typer.Option(help="Bootstrap draws.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Seed of the splits and the bootstrap.")] = 0,
+) -> None:
+    """Compare ways to a scorer on people's ratings: with a bot, a scenario or only rows held out.
+
+    Example: python -m training evaluate-rank --data data --out runs/rank --results docs/results.json
+    """
+    from esc_eval.files import write_jsonl
+    from training import evaluate_rank as evaluation
+    from training import results as pages
+    from training.rank_data import SETS, load_set
+    from training.results_rank import rank_page
+
+    settings = evaluation.Settings(seed, draws)
+    if part:
+        ranked = load_set(evaluation.HEADLINE_SET, data)
+        write_jsonl(part, evaluation.part_of(ranked, held_out, part_size, seed))
+        return
+    command = f"python -m training evaluate-rank --data DATA --out DIR --draws {draws} --seed {seed}"
+    command += " --frozen" if frozen else ""
+    command += " --ratings FILE" * len(ratings or ())
+    err = Console(stderr=True)
+    found = evaluation.evaluate(
+        data, settings, command, out, frozen, tuple(ratings or ()), tuple(rubric or SETS), lambda line: err.print(line)
+    )
+    typer.echo(rank_page(found))
+    if results:
+        pages.put(results, "esc_rank", found)
+    if checkpoint:
+        evaluation.write_metrics(checkpoint, found)

@@ -1,0 +1,95 @@
+"""A text scorer, from recipe to checkpoint: the cheap ESC-RANK that a regression makes of people's ratings."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import save_file
+
+from esc_eval.errors import EscEvalError
+from esc_eval.files import write_whole
+from esc_eval.text_scorer import FILE, WEIGHTS, Scale, TextScorerFile
+from training import checkpoint
+from training.ordinal import CONSTANT
+from training.rank_data import RankSet
+from training.rank_methods import METHODS, Choice, blocks, train, with_thresholds
+from training.rank_recipe import TextRecipe
+from training.sft import LOG, Finished
+
+
+def fit(recipe: TextRecipe, ranked: RankSet) -> tuple[TextScorerFile, np.ndarray]:
+    """The scorer and its weights, shape (dimensions, columns).
+
+    Raises:
+        EscEvalError: No such method, or one that reads what no scorer can.
+    """
+    names = METHODS.get(recipe.data.method, ())
+    if not names or "reading" in names:
+        raise EscEvalError(
+            f"{recipe.name}: no text scorer reads {recipe.data.method!r}; there is: {', '.join(METHODS)}"
+        )
+    made = blocks(names, ranked.dialogues)
+    columns = np.concatenate([block.matrix(ranked.dialogues) for block in made], axis=1)
+    choice = Choice(recipe.alpha, recipe.bot_effect, recipe.rule, recipe.balanced)
+    every = range(ranked.labels.shape[1])
+    rows = np.flatnonzero((ranked.levels >= 0).all(axis=1))
+    trained = train(ranked, columns @ columns.T, rows, list(every), choice)
+    trained = with_thresholds(trained, ranked.levels[rows], ranked.labels.shape[2])
+    weights = trained.scores.dual.T @ columns[rows]
+    centres = trained.scores.centre + CONSTANT * trained.scores.dual.sum(0)
+    scales = {
+        key: Scale(
+            centre=float(centres[j]),
+            slope=trained.slopes[j],
+            thresholds=tuple(map(float, trained.thresholds[j])),
+            cuts=tuple(map(float, trained.cuts[j])),
+        )
+        for j, key in enumerate(ranked.rubric.keys)
+    }
+    scorer = TextScorerFile(
+        name=recipe.name,
+        rubric=ranked.rubric.id,
+        rubric_sha256=ranked.rubric.sha256,
+        levels=ranked.rubric.levels,
+        dimensions=scales,
+        rule=recipe.rule,
+        language=recipe.languages[0],
+        blocks=tuple(made),
+    )
+    return scorer, weights
+
+
+def save(scorer: TextScorerFile, weights: np.ndarray, folder: Path) -> None:
+    """Write the two files that ``TextScorer`` opens."""
+    scorer.save(folder / FILE)
+    save_file({"weights": np.ascontiguousarray(weights, dtype=np.float32)}, folder / WEIGHTS)
+
+
+def make(recipe: TextRecipe, ranked: RankSet, out: Path, say: Callable[[str], None] = lambda _: None) -> None:
+    """Fit a recipe into a folder that ``esc-eval evaluate --scorer`` opens.
+
+    Raises:
+        EscEvalError: ``out`` holds a finished checkpoint, or as ``fit``.
+    """
+    checkpoint.refuse_finished(out)
+    out.mkdir(parents=True, exist_ok=True)
+    start = time.perf_counter()
+    scorer, weights = fit(recipe, ranked)
+    save(scorer, weights, out)
+    recipe.save(out / checkpoint.RECIPE)
+    rows, columns = int((ranked.levels >= 0).sum()), weights.shape[1]
+    say(f"{len(ranked.dialogues)} dialogues, {rows} ratings, {columns} columns")
+    used = checkpoint.SourceUse(ranked.source, ranked.license, len(ranked.dialogues), rows, ranked.about)
+    data = checkpoint.DataUse(
+        sha256=ranked.sha256,
+        sources=(used,),
+        rows=rows,
+        tokens=None,
+        held_out="nothing; the figures are of fits on parts, made with the same recipe",
+        files={},
+    )
+    write_whole(out / LOG, [json.dumps({"step": 1, "rows": rows, "columns": columns}) + "\n"])
+    finished = Finished(1, time.perf_counter() - start, [])
+    checkpoint.finish(out, "rank", recipe, data, finished, rubric=ranked.rubric.id)
