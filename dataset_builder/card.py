@@ -11,6 +11,7 @@ from dataset_builder import decisions, splits
 from dataset_builder.parquet import table_path
 from dataset_builder.sources import SOURCES
 from dataset_builder.tables import SPLIT, TABLES
+from esc_eval.citation import PACKAGE
 
 FILE = "README.md"
 LICENSE = "LICENSE.md"
@@ -62,6 +63,7 @@ def render(manifest: Mapping[str, Any], template: str = "dataset_card.md.jinja")
         taxonomy=decisions.taxonomy(),
         taxonomy_sources=decisions.rows("taxonomy_sources.csv"),
         split=SPLIT,
+        package=PACKAGE,
     )
 
 

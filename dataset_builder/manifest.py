@@ -10,18 +10,12 @@ from dataset_builder import BUILDER_VERSION, decisions, overlap, personal_data
 from dataset_builder.sources.common import file_sha256
 from dataset_builder.tables import TABLES
 from esc_eval import __version__
+from esc_eval.citation import PAPER
 from esc_eval.errors import BadRecord
 from esc_eval.files import read_text, write_whole
 
 FILE = "manifest.json"
 SCHEMA = 1
-CITATION = """@inproceedings{zhao-etal-2024-esc,
-  title = {{ESC}-Eval: Evaluating Emotion Support Conversations in Large Language Models},
-  author = {Zhao, Haiquan and Li, Lingyu and Chen, Shisong and Kong, Shuqi and Wang, Jiaan and Huang, Kexin and
-            Gu, Tianle and Wang, Yixu and Wang, Jian and Liang, Dandan and Li, Zhixu and Teng, Yan and
-            Xiao, Yanghua and Wang, Yingchun},
-  booktitle = {Proceedings of EMNLP 2024}, year = {2024}, pages = {15785--15810}
-}"""
 LOCAL = "local"
 """Sub-folder of what must stay on the machine that built it: source conversations, rejects."""
 
@@ -82,7 +76,7 @@ def describe(
         "inputs": inputs,
         "decisions": decisions.hashes(),
         "splits": splits,
-        "citation": CITATION,
+        "citation": PAPER,
         "files": file_hashes(folder),
     }
 

@@ -1,12 +1,12 @@
 """A prepared release on disk: what it holds, and whether it still does."""
 
 import json
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from dataset_builder.sources.common import file_sha256
 from esc_eval.errors import BadRecord, EscEvalError
 from esc_eval.files import read_text, write_whole
 from model_cards.hub import RepoType
@@ -51,20 +51,11 @@ class Release(BaseModel):
     notes: tuple[str, ...] = ()
 
 
-def sha256_of(path: Path) -> str:
-    """Of a file, read in blocks."""
-    hasher = sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            hasher.update(block)
-    return hasher.hexdigest()
-
-
 def write(folder: Path, release: Release) -> None:
     """Write ``release.json`` and, over it and everything else, ``SHA256SUMS`` (``sha256sum -c`` reads it)."""
     write_whole(folder / RECORD, [json.dumps(release.model_dump(), ensure_ascii=False, indent=2) + "\n"])
     names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and p.name != SUMS)
-    write_whole(folder / SUMS, [f"{sha256_of(folder / name)}  {name}\n" for name in names])
+    write_whole(folder / SUMS, [f"{file_sha256(folder / name)}  {name}\n" for name in names])
 
 
 def read(folder: Path) -> Release:
@@ -100,6 +91,6 @@ def problems(folder: Path) -> list[str]:
         *(
             f"{name}: changed since the release was prepared"
             for name in sorted(sums.keys() & there)
-            if sha256_of(folder / name) != sums[name]
+            if file_sha256(folder / name) != sums[name]
         ),
     ]

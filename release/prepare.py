@@ -9,6 +9,7 @@ from pathlib import Path
 from dataset_builder import manifest
 from dataset_builder import push as dataset
 from dataset_builder.diff import diff
+from dataset_builder.sources.common import file_sha256
 from esc_eval import __version__
 from esc_eval.errors import EscEvalError
 from model_cards import check, checkpoint, official
@@ -91,10 +92,10 @@ def prepare(
         }
         for part, (source, files) in folders.items():
             _copy(source, files, work / part)
-            parts[part] = {path: prepared.sha256_of(work / part / path) for path in files}
+            parts[part] = {path: file_sha256(work / part / path) for path in files}
             say(f"{part}: {len(files)} files from {source}")
         files = metric.write(work / "metric")
-        parts["metric"] = {path: prepared.sha256_of(work / "metric" / path) for path in files}
+        parts["metric"] = {path: file_sha256(work / "metric" / path) for path in files}
         _copy(ROOT, list(BESIDE), work)
         entry = version.newest((ROOT / "CHANGELOG.md").read_text(encoding="utf-8"))
         release = prepared.Release(

@@ -140,6 +140,7 @@ def test_what_passes_with_time_is_tried_again_and_nothing_is_committed_twice(
 LASTING = [
     ("POST", "/api/repos/create", 401, "hf auth login"),
     ("POST", "/api/repos/create", 403, "write access"),
+    ("PUT", "/large/", 403, "write access"),
     ("POST", "/commit/", 401, "hf auth login"),
     ("POST", "/commit/", 403, "write access"),
     ("POST", "/commit/", 409, "Run the same command again"),

@@ -22,7 +22,7 @@ def run(code):
 
 @pytest.mark.parametrize("module", ["esc_eval", "esc_eval.cli", "esc_eval.files", "esc_eval.steps", "esc_eval.doctor"])
 def test_importing_it_loads_no_heavy_library(module):
-    heavy = ("torch", "transformers", "datasets", "scipy", "matplotlib", "pandas")
+    heavy = ("torch", "transformers", "datasets", "scipy", "matplotlib", "pandas", "huggingface_hub")
     assert run(f"import sys, {module}; print([m for m in {heavy} if m in sys.modules])").strip() == "[]"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from checkpoint_support import make_checkpoint, make_parts, publish_base
 from hub_server import HubServer
+from typer.testing import CliRunner
 
 from dataset_builder.build import Inputs, build
 from esc_eval import __version__
@@ -17,6 +18,7 @@ from model_cards import official
 from model_cards.check import card_problems, problems
 from release import folder as prepared
 from release import metric, version
+from release.__main__ import app
 from release.prepare import prepare
 from release.publish import plans
 from release.publish import problems as release_problems
@@ -52,6 +54,36 @@ def test_it_holds_everything_with_checksums_that_sha256sum_reads(release):
         assert (release / name).is_file()
     subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=release, check=True)
     assert release_problems(release) == []
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_publishing_is_a_dry_run_until_it_is_meant_and_then_tags_all_four(release, hub):
+    assert run("check", release).exit_code == 0
+    dry = run("publish", release, "--namespace", "me")
+    assert dry.exit_code == 0
+    assert "dry run" in dry.stderr
+    assert not hub.repos
+    done = run("publish", release, "--namespace", "me", "--yes")
+    assert done.exit_code == 0, done.stderr
+    assert {type: name for type, name in hub.repos if type != "models"} == {
+        "datasets": "me/esc-eval",
+        "spaces": "me/esc_accuracy",
+    }
+    assert {name for type, name in hub.repos if type == "models"} == {"me/esc-role", "me/esc-rank"}
+    tag = prepared.read(release).tag
+    assert all(repo.tags == {tag: repo.main} for repo in hub.repos.values())
+    assert "nothing to do" in run("publish", release, "--namespace", "me").stdout
+
+
+def test_refusals_end_with_code_2_and_the_reasons(parts, release):
+    given = ("--dataset", parts / "data", "--role", parts / "rank", "--rank", parts / "rank", "--draft")
+    result = run("prepare", *given, "--out", release.parent / "other")
+    assert result.exit_code == 2
+    assert "is a rank checkpoint, given as role" in result.stderr
+    assert run("publish", parts, "--namespace", "me").exit_code == 2
 
 
 def test_a_file_that_changed_is_missing_or_is_new_is_found(release, tmp_path):
@@ -156,7 +188,8 @@ def test_the_cards_of_the_released_checkpoints_are_current_and_valid():
 
 
 @pytest.mark.slow
-def test_a_stranger_uses_what_the_example_published(release, toy_folder, tmp_path):
+def test_a_stranger_uses_what_the_example_published(release, toy_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
     with HubServer() as hub:
         environment = hub.environment(str(tmp_path / "home")) | {"PYTHONPATH": str(ROOT)}
         publish_base(hub, toy_folder)
