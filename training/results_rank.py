@@ -75,10 +75,20 @@ def _split(split: str, found: Mapping[str, Any]) -> list[str]:
     if "part" in found:
         judged = found["part"]
         parts += [
-            f"Language models, on a part: {judged['ratings']} ratings of {judged['dialogues']} dialogues of one bot.",
+            f"Language models, on a part: {judged['ratings']} ratings of {judged['dialogues']} dialogues of one bot. "
+            f"{' '.join(_against(judged, name, found['chosen_on_validation']) for name in judged['raters'])}",
             _table(judged),
         ]
     return parts
+
+
+def _against(judged: Mapping[str, Any], name: str, chosen: str) -> str:
+    """Whether a language model's kappa lies below, above or within reach of the chosen scorer's."""
+    own, best = (judged["methods"][key]["quadratic_kappa"] for key in (name, chosen))
+    if any(measure.get("low") is None for measure in (own, best)):
+        return f"{name} cannot be compared."
+    apart = "loses to" if own["high"] < best["low"] else "beats" if own["low"] > best["high"] else "is level with"
+    return f"{name} (kappa {cell(own)}) {apart} {chosen} ({cell(best)})."
 
 
 def _sizes(counts: list[int]) -> str:
