@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from esc_eval.rubric import load_rubric
+from esc_eval.rubric import Rubric, load_rubric
 from esc_eval.schema import Dialogue, Turn
 from training.rank_data import RankSet
 
@@ -14,20 +14,20 @@ BAD = ("nice weather", "ok", "i like pizza")
 BOTS = ("bot A", "bot B", "bot C", "bot D")
 
 
+def short_rubric(dimensions: int) -> Rubric:
+    """The first dimensions of iEval's rubric in few words: a toy's tokens are bytes."""
+    rubric = load_rubric("ieval")
+    keys = rubric.keys[:dimensions]
+    words = {"system": "Rate.", "dialogue": "{dialogue}", "ask": "{name}?"}
+    own = {"dimensions": {key: rubric.texts["en"].dimensions[key] for key in keys}, **words}
+    texts = {"en": rubric.texts["en"].model_copy(update=own)}
+    return rubric.model_copy(update={"dimensions": rubric.dimensions[:dimensions], "texts": texts})
+
+
 def rated_set(people: int = 12, seed: int = 0, dimensions: int = 2) -> RankSet:
     """Chats of every person with every bot on two scenarios; the better the replies, the higher the levels."""
     rng = np.random.default_rng(seed)
-    rubric = load_rubric("ieval")
-    rubric = rubric.model_copy(
-        update={
-            "dimensions": rubric.dimensions[:dimensions],
-            "texts": {
-                "en": rubric.texts["en"].model_copy(
-                    update={"dimensions": {k: rubric.texts["en"].dimensions[k] for k in rubric.keys[:dimensions]}}
-                )
-            },
-        }
-    )
+    rubric = load_rubric("ieval") if dimensions == 9 else short_rubric(dimensions)
     dialogues, who, labels = [], [], []
     for person in range(people):
         for side in ("x", "y"):
