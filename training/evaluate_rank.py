@@ -29,6 +29,10 @@ HEADLINE = (
     "mean over iEval's nine scales of the figure of each scale, over all chats, each rated by a scorer that saw none "
     "of its bot; intervals draw whole people"
 )
+LIMITS = (
+    "Four bots are held out, and intervals draw people, not bots: of a fifth bot they say less than of these four. "
+    "Length's kappa over all chats comes from the order of the four bots; within one bot's chats it is near 0."
+)
 SHIPPABLE = ("tf-idf", "tf-idf and figures", "sentence vectors", "sentence vectors and figures", "all of these")
 
 
@@ -240,6 +244,7 @@ def section(tables: Mapping[str, Any], settings: Settings, command: str) -> dict
     out: dict[str, Any] = {
         "about": "scorers learnt from people's ratings, against majority, length and each other",
         "headline": HEADLINE,
+        "limits": LIMITS,
         "command": command,
         "seed": settings.seed,
         "draws": settings.draws,

@@ -44,6 +44,7 @@ def rank_page(section: Section) -> str:
             f"Chosen on validation, and shipped: **{section['chosen']}**. {_verdict(section)} The choice is among "
             "scorers that need no language model when they score; those that read with a frozen one are beside them."
         )
+        parts.append(f"{section['limits']} {_defeats(section)}".strip())
     for rubric, entry in section["tables"].items():
         parts.append(
             f"### {rubric}: {entry['source']}, {entry['dialogues']} dialogues, {entry['about']} ({entry['license']})"
@@ -61,6 +62,20 @@ def _verdict(section: Section) -> str:
         won = gain["low"] is not None and gain["low"] > 0
         said.append(f"{'beats' if won else 'does not beat'} {base} by {cell(gain, sign=True)}")
     return f"With a bot held out its quadratic kappa is {cell(own['quadratic_kappa'])}; it {' and '.join(said)}."
+
+
+def _defeats(section: Section) -> str:
+    """Sets and splits on which the chosen kind of scorer is not shown to be better than a baseline, in words."""
+    said = []
+    for rubric, entry in section["tables"].items():
+        for split, found in entry["splits"].items():
+            own = found["methods"].get(section["chosen"], {})
+            for base in ("majority", "length only"):
+                gain = own.get(f"minus {base}", {}).get("quadratic_kappa")
+                if gain and gain["low"] is not None and gain["low"] <= 0:
+                    how = "worse than" if gain["high"] < 0 else "not to be told from"
+                    said.append(f"{rubric}, {SPLITS[split]}: {how} {base} ({cell(gain, sign=True)})")
+    return f"Where the same kind of scorer is no better: {'; '.join(said)}." if said else ""
 
 
 def _split(split: str, found: Mapping[str, Any]) -> list[str]:
