@@ -26,9 +26,7 @@ def probes_command(
     limit: Annotated[int | None, typer.Option(min=1, help="The first N dialogues of each file.")] = None,
     cards: Annotated[
         list[Path] | None,
-        typer.Option(
-            help="Card file of official dialogues, so that intervals draw cards. Repeatable."
-        ),
+        typer.Option(help="Card file of official dialogues, so that intervals draw cards. Repeatable."),
     ] = None,
     rater: Annotated[str | None, typer.Option(help="Whose ratings, where DIR has several raters.")] = None,
     rubric: Annotated[str, typer.Option(help="A shipped rubric, or your own .yaml.")] = "esc-eval",
