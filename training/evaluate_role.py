@@ -21,7 +21,7 @@ from esc_eval.chat.base import ChatModel
 from esc_eval.chat.encoder import Encoder
 from esc_eval.chat.hf import HFModel, fingerprint
 from esc_eval.errors import EscEvalError
-from esc_eval.files import read_dialogues, write_whole
+from esc_eval.files import read_dialogues, read_text, write_whole
 from esc_eval.protocol import Protocol, load_protocol
 from esc_eval.run import Run
 from esc_eval.schema import Dialogue, RoleCard
@@ -211,8 +211,21 @@ def evaluate(
         "perplexity_rows": len(read),
         "draws": boot.draws,
         "checkpoint": fingerprint(folder),
+        "trained_on": trained_on(folder),
     }
     return found
+
+
+def trained_on(folder: Path) -> dict[str, Any]:
+    """Conversations by source, tokens, steps and what was held out, from a checkpoint's own record."""
+    told = json.loads(read_text(folder / checkpoint.TRAINING))
+    data = told["data"]
+    return {
+        "conversations": {source["name"]: source["conversations"] for source in data["sources"]},
+        "tokens": data["tokens"],
+        "steps": told["steps"],
+        "held_out": data["held_out"],
+    }
 
 
 def section(found: dict[str, Any], command: str) -> dict[str, Any]:

@@ -65,7 +65,8 @@ def role_page(section: Section) -> str:
     rows.append(
         ["change of distress words from first to last round, in 100", *(cell(drift[g]["drift"]) for g in groups)]
     )
-    told = section["revealed"]
+    told, learnt = section["revealed"], setting["trained_on"]
+    taught = ", ".join(f"{n} {source}" for source, n in learnt["conversations"].items())
     rounds = range(1, setting["rounds"] + 1)
     detector = section["slip_detector"]
     return f"""## ESC-Role
@@ -76,6 +77,8 @@ def role_page(section: Section) -> str:
 conversations played for {setting["rounds"]} rounds with {setting["supporter"]}, replies of at most
 {setting["reply_tokens"]} tokens (protocol {setting["protocol"]}); {setting["held_out"]} held-out real conversations,
 cut to as many rounds. Silent seekers: base {section["silent"]["base"]}, trained {section["silent"]["trained"]}.
+
+Trained on {taught} conversations, {learnt["tokens"]} tokens, {learnt["steps"]} steps; kept out: {learnt["held_out"]}.
 
 {table(["", *groups], rows)}
 Slips, trained by base: {cell(section["assistant_slip_ratio"])}. Perplexity, base by trained:
