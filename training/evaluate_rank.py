@@ -31,8 +31,8 @@ HEADLINE = (
 )
 LIMITS = (
     "Four bots are held out, and intervals draw people, not bots: of a fifth bot they say less than of these four. "
-    "Strength, effect and rule are tuned on validation parts, but which features and effects there are to choose from was "
-    "settled with figures of these same bots in view, so the best of them may look a little too good. "
+    "Strength, effect and rule are tuned on validation parts, but which features and effects there are to choose from "
+    "was settled with figures of these same bots in view, so the best of them may look a little too good. "
     "Length's kappa over all chats comes from the order of the four bots; within one bot's chats it is near 0."
 )
 SHIPPABLE = ("tf-idf", "tf-idf and figures", "sentence vectors", "sentence vectors and figures", "all of these")
