@@ -4,7 +4,6 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit
 
 Array = npt.NDArray[np.float64]
 Rule = Literal["mode", "mean", "spread"]
@@ -23,7 +22,7 @@ def probabilities(score: Array, slope: float, thresholds: Array) -> Array:
     Returns:
         Shape (n, levels), rows sum to 1.
     """
-    above = expit(slope * score[:, None] - thresholds[None, :])
+    above = (1 + np.tanh((slope * score[:, None] - thresholds[None, :]) / 2)) / 2  # logistic
     edges = np.concatenate([np.ones((len(score), 1)), above, np.zeros((len(score), 1))], axis=1)
     return np.asarray(np.maximum(edges[:, :-1] - edges[:, 1:], 0.0))
 

@@ -46,7 +46,8 @@ class Sentences:
     def __init__(self) -> None:
         folder = model_folder()
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
-        self.model = AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True).eval()
+        self.model = AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
+        self.model.eval()
         self.known: dict[str, npt.NDArray[np.float32]] = {}
 
     @torch.inference_mode()
