@@ -104,7 +104,7 @@ def test_every_reason_is_named_and_nothing_is_left_behind(parts, tmp_path):
     role = Path(shutil.copytree(parts / "role", tmp_path / "role"))
     (role / "README.md").write_text("typed by hand")
     (role / "optimizer.pt").write_bytes(b"")
-    (role / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "/home/me/base"}))
+    (role / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "/somewhere/base"}))
     build(Inputs(), tmp_path / "local")
     with pytest.raises(EscEvalError) as raised:
         prepare(tmp_path / "local", role, tmp_path / "nothing", tmp_path / "out", draft=True)
