@@ -2,6 +2,7 @@
 
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import ValidationError
 
@@ -16,11 +17,13 @@ class Dimension(Data):
         key: Our name, the only one used in code and files.
         paper: The name in the paper's tables.
         official: The key in the official release's score files; None where it has none.
+        lower_is_better: True of scales that are bad where they are high; an average turns them round.
     """
 
     key: str
     paper: str
     official: str | None = None
+    lower_is_better: Literal[True] | None = None
 
 
 class DimensionText(Data):

@@ -187,3 +187,25 @@ def test_the_summary_is_json_with_every_uncertainty():
     for row in summary["tables"][0]["rows"]:
         for mean in (row["average"], *(cell["mean"] for cell in row["cells"].values())):
             assert {"value", "low", "high", "n", "clusters"} == set(mean)
+
+
+def test_other_levels_than_0_to_4_are_stretched_to_0_to_100_and_bad_scales_turned_round_in_the_average():
+    rubric = load_rubric("ieval")
+    [card] = load_cards(language="en", limit=1)
+    dialogue = Dialogue(id="d", language="en", turns=(Turn(role="seeker", text="Hm."),), card_id=card.id, supporter="s")
+    ratings = [
+        Rating(
+            dialogue_id="d",
+            dimension=dimension.key,
+            rater="judge",
+            rater_kind="model",
+            rubric=rubric.id,
+            score=1 if dimension.lower_is_better else 5,
+        )
+        for dimension in rubric.dimensions
+    ]
+    summary = summarise([dialogue], ratings, rubric)
+    [row] = summary.tables[0].rows
+    assert (row.cells["polite"].mean.value, row.cells["insulting"].mean.value, row.average.value) == (100, 0, 100)
+    assert row.cells["insulting"].counts == (1, 0, 0, 0, 0)
+    assert "mean level of 1..5 stretched (0..100)" in as_text(summary)

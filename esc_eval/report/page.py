@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from esc_eval import __version__
 from esc_eval.report import pictures, tables
-from esc_eval.report.summary import Summary
+from esc_eval.report.summary import Summary, scale
 from esc_eval.rubric import Rubric
 from esc_eval.schema import Dialogue, Rating
 
@@ -65,5 +65,6 @@ def as_page(
         ratings=by_dialogue,
         names={d.key: d.paper for d in rubric.dimensions},
         levels=rubric.levels,
+        scale=scale(rubric.levels),
         supporters=sorted({d.supporter or "unknown" for d in dialogues[:shown]}),
     )

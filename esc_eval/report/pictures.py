@@ -3,7 +3,7 @@
 from io import StringIO
 from typing import Any
 
-from esc_eval.report.summary import Table
+from esc_eval.report.summary import Table, scale
 
 COLOURS = ("#2f6f8f", "#c0662f", "#5b8c3a", "#8a4f9e", "#a33b4b", "#6b6f76", "#b08a1e", "#3b7d74")
 LEVEL_COLOURS = ("#a4483c", "#d99a6c", "#e6dcc3", "#8fb8a8", "#2f6f6a", "#1d4a52", "#123038")
@@ -53,7 +53,7 @@ def means(table: Table) -> str:
     axes.set_yticks(range(len(keys)), [*table.names.values(), "Average"])
     axes.invert_yaxis()
     axes.set_xlim(0, 100)
-    axes.set_xlabel("mean x 25, with 95% interval")
+    axes.set_xlabel(f"mean level {scale(table.levels)}, with 95% interval")
     axes.grid(axis="x", alpha=0.25)
     axes.axhline(len(keys) - 1.5, color="#999999", linewidth=0.8, linestyle=":")
     if len(rows) > 1:

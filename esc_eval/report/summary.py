@@ -15,9 +15,15 @@ from esc_eval.uncertainty import Estimate, bootstrap_means
 
 Statistic = Literal["level", "expected"]
 
-SCALE = 25
+FULL = 100
 DRAWS = 2000
 CONFIDENCE = 0.95
+
+
+def scale(levels: Sequence[int]) -> str:
+    """How levels become 0..100 in tables: the paper's "x 25" for 0..4; others are stretched from their own ends."""
+    low, high = min(levels), max(levels)
+    return f"x {FULL // high}" if low == 0 and FULL % high == 0 else f"of {low}..{high} stretched"
 
 
 class Part(BaseModel):
@@ -40,8 +46,8 @@ class Cell(Part):
     """One dimension of one row.
 
     Attributes:
-        mean: Mean level x 25; None where nothing was scored.
-        expected: Mean expected level x 25, of scorers that give probabilities.
+        mean: Mean level, from 0 (the lowest) to 100 (the highest level); None where nothing was scored.
+        expected: Mean expected level on the same scale, of scorers that give probabilities.
         unscored: Ratings without a score.
         modal_level: The level given most often; the lowest of several.
         modal_share: Its share of the scored ratings, 0..1. Near 1 the scorer does not tell dialogues apart.
@@ -65,7 +71,7 @@ class Row(Part):
 
     Attributes:
         cells: By dimension, in the rubric's order.
-        average: Mean of the dimensions' means; None where a dimension has no score.
+        average: Mean of the dimensions' means, those where lower is better turned round; None where one has no score.
         cut_replies: Supporter's replies that ended at the token cap, of ``replies``.
         empty_replies: Supporter's replies without a word.
         unfinished: Dialogues that stopped early because a model could read no further.
@@ -151,7 +157,7 @@ def summarise(
         parts = {
             **simulation_parts(simulation["identity"] if simulation else None),
             **scoring_parts(scoring["identity"] if scoring else None, rater, rubric_id),
-            "statistic": f"{statistic} x {SCALE}",
+            "statistic": f"{statistic} {scale(rubric.levels)}",
             "interval": f"{CONFIDENCE:.0%} bootstrap by {'card' if known_cards else 'dialogue'}, "
             f"{DRAWS} draws, seed {seed}",
         }
@@ -207,12 +213,19 @@ def _row(
             expected[cell] = rating.expected
     clusters = [dialogue.card_id if by_card else dialogue.id for dialogue in dialogues]
     bootstrap = partial(bootstrap_means, clusters=clusters, confidence=CONFIDENCE, draws=DRAWS, seed=seed)
-    means, by_level = bootstrap(levels * SCALE)
-    expectations, by_expectation = bootstrap(expected * SCALE)
+    low, high = min(rubric.levels), max(rubric.levels)
+    levels, expected = ((matrix - low) * (FULL / (high - low)) for matrix in (levels, expected))
+    means, by_level = bootstrap(levels)
+    expectations, by_expectation = bootstrap(expected)
+    if turned := [j for j, dimension in enumerate(rubric.dimensions) if dimension.lower_is_better]:
+        for matrix in (levels, expected):
+            matrix[:, turned] = FULL - matrix[:, turned]
+        (_, by_level), (_, by_expectation) = bootstrap(levels), bootstrap(expected)
     unscored = Counter(rating.dimension for rating in ratings if rating.score is None)
+    given = Counter((rating.dimension, rating.score) for rating in ratings)
     cells = {}
     for j, key in enumerate(rubric.keys):
-        counts = tuple(int((levels[:, j] == level).sum()) for level in rubric.levels)
+        counts = tuple(given[key, level] for level in rubric.levels)
         most = max(range(len(counts)), key=counts.__getitem__)
         total = sum(counts)
         cells[key] = Cell(
