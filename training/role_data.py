@@ -67,17 +67,6 @@ class Material:
     files: dict[str, str] = field(default_factory=dict)
 
 
-def merged(conversation: SourceConversation) -> tuple[Turn, ...]:
-    """The turns of a source, with several of one side in a row as one."""
-    turns: list[Turn] = []
-    for turn in conversation.turns:
-        if turns and turns[-1].role == turn.role:
-            turns[-1] = Turn(role=turn.role, text=f"{turns[-1].text}\n{turn.text}")
-        else:
-            turns.append(Turn(role=turn.role, text=turn.text))
-    return tuple(turns)
-
-
 def card_by_rule(conversation: SourceConversation) -> RoleCard | None:
     """A card from what the seeker wrote before the conversation and the labels chosen; None where nothing was.
 
@@ -159,7 +148,7 @@ def _examples(
     found = []
     for conversation in conversations:
         card = cards.get(conversation.id) or (card_by_rule(conversation) if data.cards == "rule" else None)
-        turns = opened(merged(conversation), protocol, card, data.rounds) if card else ()
+        turns = opened(conversation.merged_turns(), protocol, card, data.rounds) if card else ()
         if card is None:
             material.without_card[conversation.source] += 1
         elif turns:

@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from pydantic import Field, ValidationError
 
-from esc_eval.schema import Language, Record, Role
+from esc_eval.schema import Language, Record, Role, Turn
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,16 @@ class SourceConversation(Record):
         """Everything the seeker said or wrote, one piece a line."""
         spoken = [turn.text for turn in self.turns if turn.role == "seeker"]
         return "\n".join([self.situation, *spoken] if self.situation else spoken)
+
+    def merged_turns(self) -> tuple[Turn, ...]:
+        """The turns, with several of one side in a row as one, a line each."""
+        turns: list[Turn] = []
+        for turn in self.turns:
+            if turns and turns[-1].role == turn.role:
+                turns[-1] = Turn(role=turn.role, text=f"{turns[-1].text}\n{turn.text}")
+            else:
+                turns.append(Turn(role=turn.role, text=turn.text))
+        return tuple(turns)
 
 
 class Reject(Record):
