@@ -15,6 +15,7 @@ from esc_eval.chat import Options
 from esc_eval.cli_options import (
     RATERS,
     AllowUnknown,
+    Attempts,
     BaseUrl,
     Batch,
     By,
@@ -122,6 +123,7 @@ def evaluate(
     base_url: BaseUrl = [],  # noqa: B006
     concurrency: Concurrency = 16,
     timeout: Timeout = 120,
+    attempts: Attempts = 8,
     batch_size: Batch = None,
     device: Device = None,
     dtype: Dtype = None,
@@ -133,7 +135,7 @@ def evaluate(
     from esc_eval import steps
     from esc_eval.lineup import make_lineup
 
-    options = Options(tuple(base_url), concurrency, timeout, batch_size, device, dtype)
+    options = Options(tuple(base_url), concurrency, timeout, attempts, batch_size, device, dtype)
     chosen = load_cards(cards, language, limit)
     lineup = make_lineup(seeker, supporter, roster, price)
     played = official_protocol(official_repo, allow_unknown) if official_repo else protocol
@@ -169,6 +171,7 @@ def simulate(
     base_url: BaseUrl = [],  # noqa: B006
     concurrency: Concurrency = 16,
     timeout: Timeout = 120,
+    attempts: Attempts = 8,
     batch_size: Batch = None,
     device: Device = None,
     dtype: Dtype = None,
@@ -180,7 +183,7 @@ def simulate(
     from esc_eval import steps
     from esc_eval.lineup import make_lineup
 
-    options = Options(tuple(base_url), concurrency, timeout, batch_size, device, dtype)
+    options = Options(tuple(base_url), concurrency, timeout, attempts, batch_size, device, dtype)
     chosen = load_cards(cards, language, limit)
     lineup = make_lineup(seeker, supporter, roster, price)
     played = official_protocol(official_repo, allow_unknown) if official_repo else protocol
@@ -221,6 +224,7 @@ def score(
     base_url: BaseUrl = [],  # noqa: B006
     concurrency: Concurrency = 16,
     timeout: Timeout = 120,
+    attempts: Attempts = 8,
     batch_size: Batch = None,
     device: Device = None,
     dtype: Dtype = None,
@@ -228,7 +232,7 @@ def score(
     """Rate dialogues on every dimension of a rubric and report; ratings are kept dialogue by dialogue."""
     from esc_eval import steps
 
-    options = Options(tuple(base_url), concurrency, timeout, batch_size, device, dtype)
+    options = Options(tuple(base_url), concurrency, timeout, attempts, batch_size, device, dtype)
     first = dialogues[0]
     folder = out or (first if first.is_dir() else Path("scores") / first.stem)
     if reparse:

@@ -52,6 +52,7 @@ Prices = Annotated[
 ]
 Concurrency = Annotated[int, typer.Option(min=1, help="Requests to a server under way at once.")]
 Timeout = Annotated[float, typer.Option(min=0.1, help="Seconds for one request to a server.")]
+Attempts = Annotated[int, typer.Option(min=1, help="Tries of one request to a server, with growing pauses.")]
 Batch = Annotated[
     int | None,
     typer.Option("--batch-size", min=1, help="Conversations at a time in this process; default from memory."),

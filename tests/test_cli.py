@@ -174,7 +174,9 @@ def test_another_identity_and_a_dead_server_end_with_code_2(models, tmp_path):
     with FaultyServer() as server:
         url = server.url
     command = ("simulate", "--supporter", f"openai:toy@{url}", "--seeker", models["seeker"], "--limit", "1")
-    assert "connection failed" in bad(tmp_path, *command, "--timeout", "1", "--out", "dead")
+    said = bad(tmp_path, *command, "--timeout", "1", "--attempts", "2", "--out", "dead")
+    assert "connection failed" in said
+    assert "gave up after 2 tries" in " ".join(said.split())
 
 
 def test_the_key_is_nowhere_in_the_run_folder(models, tmp_path):

@@ -28,12 +28,14 @@ class Options:
         base_url: Of ``openai:`` models; several servers of the same model share the work.
         concurrency: Requests under way at once, of ``openai:`` models.
         timeout: Seconds for one request, of ``openai:`` models.
+        attempts: Tries of one request before its run stops, of ``openai:`` models.
         batch_size, device, dtype: Of models in this process; None picks. ``int8`` is for CPUs: faster, other text.
     """
 
     base_url: tuple[str, ...] = ()
     concurrency: int = 16
     timeout: float = 120.0
+    attempts: int = 8
     batch_size: int | None = None
     device: str | None = None
     dtype: str | None = None
@@ -96,6 +98,7 @@ def open_model(spec: str, options: Options = Options()) -> ChatModel:
             name=name,
             concurrency=options.concurrency,
             timeout=options.timeout,
+            attempts=options.attempts,
         )
     try:
         from esc_eval.chat.hf import HFModel
