@@ -1,11 +1,12 @@
 """The one way to the Hugging Face Hub: plan what would change, commit it whole, look at it, then set the tag.
 
 A release on the Hub is a tag. It is set last, on a commit whose files were read back and compared, and is never moved:
-so whatever goes wrong before leaves no half release, and the same command goes on from there.
+so whatever goes wrong before leaves no half release, and the same command goes on from there. Where one of several tags
+is refused, those that were set by the same command are taken back.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha1, sha256
 from pathlib import Path
@@ -19,6 +20,8 @@ State = Literal["added", "changed", "removed", "unchanged"]
 USUAL = Patience()
 KEPT = (".gitattributes",)
 """Files that the Hub itself puts into a repository."""
+TEMPLATE = ("README.md", "index.html", "style.css")
+"""Files that a new static Space begins with."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,7 @@ def plan(
     try:
         validate_repo_id(repo)
     except HFValidationError as error:
-        raise EscEvalError(f"--repo {repo!r}: {error}") from error
+        raise EscEvalError(f"{repo!r} is no repository id: {error}") from error
     hub = api or HfApi()
     ours = {path: File.of(folder / path) for path in sorted(files)}
     if not ours:
@@ -164,24 +167,43 @@ def publish(
         The commit that holds each plan's files.
 
     Raises:
-        EscEvalError: The Hub refused, or someone else changed a repository. No tag is set then, unless it was a tag
-            that was refused.
+        EscEvalError: The Hub refused, or someone else changed a repository. No tag is set then; if one that had been
+            set could not be taken back either, the message names it.
     """
     from huggingface_hub import HfApi
 
     hub = api or HfApi()
     commits = [_send(what, private, hub, patience, say) for what in plans]
+    begun: list[tuple[Plan, str]] = []
     for what, commit in zip(plans, commits, strict=True):
         if what.published:
             say(f"{what.repo}: nothing to do")
         elif what.tag:
             doing = f"setting tag {what.tag}"
+            begun.append((what, commit))
             try:
                 patiently(doing, partial(_tag, what, commit, hub), patience, say)
-            except refusals() as error:
-                raise explained(what.repo, doing, error, token(hub)) from error
+            except (*refusals(), EscEvalError) as error:
+                left = [done.repo for done, at in begun if not _untagged(done, at, hub, patience, say)]
+                why = error if isinstance(error, EscEvalError) else explained(what.repo, doing, error, token(hub))
+                if left:
+                    why = EscEvalError(f"{why}\nTag {what.tag} stays on {', '.join(left)}: it could not be taken back.")
+                raise why from error
             say(f"{what.repo}: tag {what.tag} is set")
     return commits
+
+
+def _untagged(what: Plan, commit: str, hub: Any, patience: Patience, say: Callable[[str], None]) -> bool:
+    """Take a tag back that was set on a commit, or may have been; False = it may still be there."""
+    doing = f"taking tag {what.tag} back"
+    try:
+        there = patiently(doing, lambda: refs(hub, what.repo, what.repo_type)[1].get(what.tag or ""), patience, say)
+        if there == commit:
+            patiently(doing, lambda: hub.delete_tag(what.repo, tag=what.tag, repo_type=what.repo_type), patience, say)
+            say(f"{what.repo}: tag {what.tag} is taken back")
+    except refusals():
+        return False
+    return True
 
 
 def _send(what: Plan, private: bool, hub: Any, patience: Patience, say: Callable[[str], None]) -> str:
@@ -195,6 +217,9 @@ def _send(what: Plan, private: bool, hub: Any, patience: Patience, say: Callable
             kind = {"repo_type": what.repo_type} | ({"space_sdk": "static"} if what.repo_type == "space" else {})
             patiently(doing, lambda: hub.create_repo(what.repo, private=private, exist_ok=True, **kind), patience, say)
             head = patiently(doing, lambda: refs(hub, what.repo, what.repo_type)[0].get("main"), patience, say)
+            if head is not None and what.repo_type == "space":
+                begun = patiently(doing, lambda: tree(hub, what.repo, what.repo_type, head), patience, say)
+                what = replace(what, there={path: file for path, file in begun.items() if path in TEMPLATE})
         doing = "uploading"
         commit = _commit(what, head, hub, patience, say)
         say(f"{what.repo}: files are at {commit}")

@@ -1,5 +1,6 @@
 """What the Hub may answer instead of doing it: what passes with time, and what to tell the user of the rest."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,8 +22,8 @@ class Patience:
 
     Attributes:
         attempts: Of one request.
-        first, longest: Seconds to wait after the first failure, and at most; the wait doubles, with jitter. A server's
-            ``Retry-After`` replaces it, up to ``asked`` seconds.
+        first, longest: Seconds to wait after the first failure, and at most; the wait doubles, with jitter. What the
+            server asks for (``Retry-After``, ``RateLimit``) replaces it, up to ``asked`` seconds.
     """
 
     attempts: int = 5
@@ -41,13 +42,17 @@ def transport_errors() -> tuple[type[Exception], ...]:
 
 
 def status_of(error: BaseException) -> int | None:
-    """The HTTP status of a refusal of the Hub."""
-    return getattr(getattr(error, "response", None), "status_code", None)
+    """The HTTP status of a refusal of the Hub; hf_xet has it in its text alone."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status is None and (told := re.search(r"HTTP status \w+ error \((\d{3})\b", str(error))):
+        return int(told[1])
+    return status
 
 
 def passes(error: BaseException) -> bool:
     """Whether the same request may succeed later."""
-    return isinstance(error, transport_errors()) or status_of(error) in PASSING
+    status = status_of(error)
+    return isinstance(error, transport_errors()) if status is None else status in PASSING
 
 
 def patiently(what: str, do: Callable[[], T], patience: Patience, say: Callable[[str], None]) -> T:
@@ -74,22 +79,31 @@ def patiently(what: str, do: Callable[[], T], patience: Patience, say: Callable[
 
 
 def _wait(state: RetryCallState, patience: Patience) -> float:
+    from huggingface_hub.utils import parse_ratelimit_headers
+
     error = state.outcome.exception() if state.outcome else None
-    asked = getattr(getattr(error, "response", None), "headers", {}).get("retry-after", "")
+    headers = getattr(getattr(error, "response", None), "headers", {})
+    asked = headers.get("retry-after", "")
     if asked.replace(".", "", 1).isdigit():
         return min(float(asked), patience.asked)
+    limit = parse_ratelimit_headers(headers)
+    if limit is not None and limit.remaining == 0:
+        return min(float(limit.reset_in_seconds), patience.asked)
     return (wait_exponential(patience.first, patience.longest) + wait_random(0, patience.first))(state)
 
 
 def short(error: BaseException | None) -> str:
     """A refusal in a few words, without anything that was sent."""
     status = status_of(error) if error else None
-    return f"the Hub answered {status}" if status else f"connection failed ({type(error).__name__})"
+    if status:
+        return f"the Hub answered {status}"
+    return f"{'connection failed' if isinstance(error, transport_errors()) else 'refused'} ({type(error).__name__})"
 
 
 REMEDIES = {
+    400: "the Hub finds fault with what was sent. Put that right and run the same command again.",
     401: "no valid token was found. Log in with `hf auth login`, or set HF_TOKEN.",
-    403: "the token may not write there. Give it write access to the namespace, or choose another --repo.",
+    403: "the token may not write there. Give it write access to the namespace, or choose another.",
     404: "no such repository, or this token may not see it.",
     409: "the repository is in another state than expected: someone else is changing it. Run the same command again.",
     412: "someone else committed in between. Run the same command again and look at the new plan.",
@@ -100,18 +114,19 @@ REMEDIES = {
 def explained(repo: str, doing: str, error: BaseException, token: str | None) -> EscEvalError:
     """A refusal as a message: what was being done, what the Hub said, what to do. The token never appears in it."""
     status = status_of(error)
-    said = str(getattr(error, "server_message", None) or "")
+    said = str(getattr(error, "server_message", None) or ("" if status or passes(error) else error))
     if token:
         said = said.replace(token, "***")
-    remedy = REMEDIES.get(status or 0, "the Hub has a fault or cannot be reached. Run the same command again later.")
+    other = "the Hub has a fault or cannot be reached. Run the same command again later."
+    remedy = REMEDIES.get(status or 0, other if status or passes(error) else REMEDIES[400])
     return EscEvalError(f"{repo}, {doing}: {short(error)}{f' ({said})' if said else ''}: {remedy}")
 
 
 def refusals() -> tuple[type[Exception], ...]:
-    """Every error that a request to the Hub may end in."""
+    """Every error that a request to the Hub may end in; a ValueError tells of a card or a file that it finds wrong."""
     from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
 
-    errors: tuple[Any, ...] = (HfHubHTTPError, LocalTokenNotFoundError, *transport_errors())
+    errors: tuple[Any, ...] = (HfHubHTTPError, LocalTokenNotFoundError, ValueError, *transport_errors())
     return errors
 
 

@@ -71,7 +71,7 @@ def embedded():
 
 @pytest.fixture
 def hub(monkeypatch, tmp_path):
-    """A Hub on loopback that this process takes for the real one."""
+    """A Hub on loopback that this process takes for the real one; large files come over HTTP."""
     from hub_server import TOKEN, HubServer
     from huggingface_hub import constants
 
@@ -80,6 +80,18 @@ def hub(monkeypatch, tmp_path):
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     with HubServer() as server:
         monkeypatch.setattr(constants, "ENDPOINT", server.url)
+        monkeypatch.setattr(
+            constants, "HUGGINGFACE_CO_URL_TEMPLATE", f"{server.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+        )
         monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
         yield server
+
+
+@pytest.fixture
+def xet_hub(hub, monkeypatch):
+    """The same, where large files come by Xet, huggingface_hub's own choice."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", False)
+    return hub

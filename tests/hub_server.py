@@ -1,7 +1,8 @@
 """A small Hugging Face Hub on loopback: real HTTP, repositories with commits, large files, branches, tags and faults.
 
 It speaks what ``huggingface_hub`` asks for when repositories are created, committed to, tagged, listed and downloaded.
-For tests and examples only: everything is in memory, any token will do, nothing is private.
+Large files come by Xet, as by default, or by the older way over HTTP (HF_HUB_DISABLE_XET=1). For tests and examples
+only: nothing outlives it, any token will do, nothing is private.
 
 usage: python tests/hub_server.py COMMAND [ARGUMENT ...]     runs a command for which this is the Hub
 """
@@ -17,10 +18,12 @@ import tempfile
 from dataclasses import dataclass, field
 from hashlib import sha1, sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Lock, Thread
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import yaml
+from hub_xet import XetStore
 
 TOKEN = "hf_loopback_only"
 LARGE = (".parquet", ".safetensors", ".model")
@@ -74,6 +77,8 @@ class HubServer:
     def __init__(self) -> None:
         self.repos: dict[tuple[str, str], Repo] = {}
         self.large: dict[str, bytes] = {}
+        self.storage = tempfile.TemporaryDirectory()
+        self.xet = XetStore(Path(self.storage.name))
         self.faults: list[Fault] = []
         self.requests: list[str] = []
         self.lock = Lock()
@@ -98,8 +103,8 @@ class HubServer:
     def environment(self, home: str) -> dict[str, str]:
         """Variables under which a process takes this for the Hub; the client reads them when it is imported."""
         return os.environ | {
-            "HF_ENDPOINT": self.url, "HF_TOKEN": TOKEN, "HF_HOME": home, "HF_HUB_DISABLE_XET": "1",
-            "HF_HUB_OFFLINE": "0", "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1",
+            "HF_ENDPOINT": self.url, "HF_TOKEN": TOKEN, "HF_HOME": home, "HF_HUB_OFFLINE": "0",
+            "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1",
         }  # fmt: skip
 
     def __enter__(self):
@@ -108,6 +113,7 @@ class HubServer:
     def __exit__(self, *_):
         self.server.shutdown()
         self.server.server_close()
+        self.storage.cleanup()
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -128,7 +134,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         self.route()
 
-    do_HEAD = do_POST = do_PUT = do_GET
+    do_HEAD = do_POST = do_PUT = do_DELETE = do_GET
 
     def route(self):
         address = urlsplit(self.path)
@@ -203,7 +209,10 @@ class Handler(BaseHTTPRequestHandler):
             self.answer({"error": "You already created this repo", "url": f"{self.hub.url}/{prefix}{id}"}, 409)
             return
         self.hub.repos[key] = Repo()
-        self.hub.repos[key].commit({".gitattributes": b"*.parquet filter=lfs\n"}, "initial commit")
+        begun = {".gitattributes": b"*.parquet filter=lfs\n"}
+        if key[0] == "spaces":
+            begun |= {"README.md": b"---\nsdk: static\n---\n", "index.html": b"<p>hello", "style.css": b"p {}"}
+        self.hub.repos[key].commit(begun, "initial commit")
         self.answer({"url": f"{self.hub.url}/{prefix}{id}", "name": id, "id": id})
 
     def validate(self):
@@ -243,6 +252,15 @@ class Handler(BaseHTTPRequestHandler):
             objects.append(entry)
         self.answer({"transfer": "basic", "objects": objects})
 
+    def xet_token(self, type, id, revision):
+        if self.found(type, id, revision):
+            self.answer(self.hub.xet.token(), headers=self.xet_headers())
+
+    def xet_headers(self):
+        token = self.hub.xet.token()
+        named = {"X-Xet-Cas-Url": "casUrl", "X-Xet-Access-Token": "accessToken", "X-Xet-Token-Expiration": "exp"}
+        return {header: str(token[key]) for header, key in named.items()}
+
     def put(self, oid):
         if sha256(self.body).hexdigest() != oid:
             self.answer({"error": "other content than promised"}, 400)
@@ -266,7 +284,10 @@ class Handler(BaseHTTPRequestHandler):
                 elif line["key"] == "file":
                     files[value["path"]] = base64.b64decode(value["content"])
                 elif line["key"] == "lfsFile":
-                    files[value["path"]] = self.hub.large[value["oid"]]
+                    oid = value["oid"]
+                    if oid not in self.hub.large:
+                        self.hub.large[oid] = self.hub.xet.content(oid, value["size"])
+                    files[value["path"]] = self.hub.large[oid]
                 elif line["key"] == "deletedFile":
                     del files[value["path"]]
             oid = repo.commit(files, summary)
@@ -281,6 +302,11 @@ class Handler(BaseHTTPRequestHandler):
             return
         there[0].tags[name] = there[1]
         self.answer({})
+
+    def untag(self, type, id, revision):
+        if (there := self.found(type, id)) is not None:
+            there[0].tags.pop(revision, None)
+            self.answer({})
 
     def refs(self, type, id):
         if (there := self.found(type, id)) is None:
@@ -329,9 +355,11 @@ class Handler(BaseHTTPRequestHandler):
             self.missing("EntryNotFound")
             return
         etag = sha256(content).hexdigest() if name.endswith(LARGE) else blob(content)
-        self.answer(
-            content, headers={"ETag": f'"{etag}"', "X-Repo-Commit": there[1], "X-Linked-Size": str(len(content))}
-        )
+        headers = {"ETag": f'"{etag}"', "X-Repo-Commit": there[1], "X-Linked-Size": str(len(content))}
+        if name.endswith(LARGE) and (xet := self.hub.xet.name(etag)):
+            token = f"{self.hub.url}/api/{type or 'models'}/{id}/xet-read-token/{there[1]}"
+            headers |= {"X-Xet-Hash": xet, "X-Xet-Refresh-Route": token}
+        self.answer(content, headers=headers)
 
 
 REVISION = r"(?P<revision>[^/]+)"
@@ -343,7 +371,9 @@ ROUTES = [
     ("PUT", r"/large/(?P<oid>\w+)", Handler.put),
     ("POST", rf"{TYPE}{ID}/commit/{REVISION}", Handler.commit),
     ("POST", rf"{TYPE}{ID}/tag/{REVISION}", Handler.tag),
+    ("DELETE", rf"{TYPE}{ID}/tag/{REVISION}", Handler.untag),
     ("POST", rf"{TYPE}{ID}/paths-info/{REVISION}", Handler.paths_info),
+    ("GET", rf"{TYPE}{ID}/xet-(?:read|write)-token/{REVISION}", Handler.xet_token),
     ("GET", rf"{TYPE}{ID}/refs", Handler.refs),
     ("GET", rf"{TYPE}{ID}/tree/{REVISION}(?P<below>/.*)?", Handler.tree),
     ("GET", rf"{TYPE}{ID}/revision/{REVISION}", Handler.info),

@@ -171,12 +171,54 @@ def test_what_lasts_is_a_message_without_the_token_no_tag_and_can_be_taken_up_ag
         assert len(writes(hub)) == 1  # only the tag was missing
 
 
-def test_the_time_that_a_server_asks_for_is_waited(hub, folder):
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry_After": "0.125"}, "0.125"),
+        ({"RateLimit": '"api";r=0;t=1', "RateLimit_Policy": '"w";"api";q=5;w=9'}, "1"),
+    ],
+)
+def test_the_time_that_a_server_asks_for_is_waited(hub, folder, headers, seconds):
     planned = plan(folder)
-    hub.fail("POST", "/commit/", 429, Retry_After="0.125")
+    hub.fail("POST", "/commit/", 429, **headers)
     said = []
     publishing.publish([planned], patience=Patience(attempts=2, first=100), say=said.append)
-    assert "uploading: the Hub answered 429; again in 0.125 s (1 of 2 attempts)" in said
+    assert f"uploading: the Hub answered 429; again in {seconds} s (1 of 2 attempts)" in said
+
+
+def test_a_card_that_the_hub_finds_wrong_is_a_message_without_the_token(hub, folder):
+    (folder / "README.md").write_text(f"---\nlicense:\n---\n{TOKEN}\n")
+    with pytest.raises(EscEvalError, match=r"(?s)me/thing, uploading: .*no license.*finds fault") as raised:
+        publish(folder)
+    assert TOKEN not in str(raised.value)
+    assert not hub.repos["models", REPO].tags
+
+
+def test_large_files_by_xet_arrive_and_come_back(xet_hub, folder, tmp_path):
+    from huggingface_hub import hf_hub_download
+
+    commit = publish(folder)
+    assert held(xet_hub, "v1") == on_disk(folder)
+    assert "GET /api/models/me/thing/xet-write-token/main" in xet_hub.requests
+    assert not [request for request in xet_hub.requests if "/large/" in request]
+    path = hf_hub_download(REPO, "model.safetensors", revision="v1", cache_dir=tmp_path / "cache")
+    assert Path(path).read_bytes() == (folder / "model.safetensors").read_bytes()
+    assert f"GET /api/models/me/thing/xet-read-token/{commit}" in xet_hub.requests
+    (folder / "model.safetensors").write_bytes(bytes(range(255, -1, -1)) * 4000)
+    publish(folder, "v2")
+    assert held(xet_hub, "v2") == on_disk(folder)
+
+
+@pytest.mark.parametrize(("status", "advice"), [(401, "hf auth login"), (403, "write access")])
+def test_storage_that_may_not_be_written_is_told_from_a_lost_connection(xet_hub, folder, status, advice):
+    xet_hub.fail("GET", "/xet-write-token/", status)
+    said = []
+    with pytest.raises(EscEvalError, match=f"answered {status}.*{advice}") as raised:
+        publish(folder, say=said.append)
+    assert said == []
+    assert TOKEN not in str(raised.value)
+    publish(folder)
+    assert held(xet_hub, "v1") == on_disk(folder)
 
 
 def test_large_files_that_arrived_are_not_sent_again(hub, folder):
@@ -228,6 +270,36 @@ def test_of_several_repositories_none_is_tagged_before_all_files_are_there(hub, 
     assert [list(repo.tags) for repo in hub.repos.values()] == [["v1"], ["v1"]]
 
 
+@pytest.mark.parametrize("what", [403, 500, "hang up"])
+def test_of_several_tags_none_stays_where_one_is_refused(hub, folder, what):
+    both = [publishing.plan(folder, files_of(folder), f"me/{name}", "model", "v1") for name in ("one", "two")]
+    hub.fail("POST", "/me/two/tag/", what, times=QUICK.attempts)
+    said = []
+    with pytest.raises(EscEvalError, match="me/two, setting tag v1"):
+        publishing.publish(both, patience=QUICK, say=said.append)
+    assert "me/one: tag v1 is taken back" in said
+    assert not any(repo.tags for repo in hub.repos.values())
+    hub.faults.clear()
+    publishing.publish(both, patience=QUICK)
+    assert [list(repo.tags) for repo in hub.repos.values()] == [["v1"], ["v1"]]
+
+
+def test_a_tag_that_cannot_be_taken_back_is_named(hub, folder):
+    both = [publishing.plan(folder, files_of(folder), f"me/{name}", "model", "v1") for name in ("one", "two")]
+    hub.fail("POST", "/me/two/tag/", 403)
+    hub.fail("DELETE", "/me/one/tag/", 403)
+    with pytest.raises(EscEvalError, match=r"(?s)me/two, setting tag v1.*Tag v1 stays on me/one"):
+        publishing.publish(both, patience=QUICK)
+    publishing.publish([publishing.plan(folder, files_of(folder), what.repo, "model", "v1") for what in both])
+    assert [list(repo.tags) for repo in hub.repos.values()] == [["v1"], ["v1"]]
+
+
+def test_a_new_space_loses_the_page_that_it_begins_with(hub, folder):
+    [commit] = publishing.publish([plan(folder, repo_type="space")], patience=QUICK)
+    assert held(hub, "v1", "spaces") == on_disk(folder)
+    assert hub.repos["spaces", REPO].tags == {"v1": commit}
+
+
 def test_without_a_token_the_message_says_how_to_log_in(hub, folder, monkeypatch, tmp_path):
     monkeypatch.delenv("HF_TOKEN")
     monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "none"))
@@ -243,7 +315,7 @@ def test_a_hub_that_cannot_be_reached_is_a_message(hub, folder, monkeypatch):
 
 @pytest.mark.parametrize("repo", ["", "a/b/c", "me/x y", "-x"])
 def test_an_impossible_id_is_refused(folder, repo):
-    with pytest.raises(EscEvalError, match="--repo"):
+    with pytest.raises(EscEvalError, match="no repository id"):
         publishing.plan(folder, files_of(folder), repo, "model")
 
 
