@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from esc_eval.chat import SPEC
 from esc_eval.errors import EscEvalError
 from esc_eval.fit import Fit
 from esc_eval.levels import Rule, decide, probabilities
@@ -261,6 +262,35 @@ class TextScorer:
 
 
 def opened(spec: str) -> TextScorer | None:
-    """The text scorer that a folder, or ``NAME=folder``, holds; None where it holds none."""
-    name, _, folder = ("", "", spec) if Path(spec).is_dir() else spec.partition("=")
-    return TextScorer(Path(folder), name or None) if folder and (Path(folder) / FILE).is_file() else None
+    """The text scorer that a model name stands for; None where it stands for something else.
+
+    Args:
+        spec: ``folder``, ``NAME=folder`` or ``[NAME=]hf:REPO_OR_DIR[@revision]``.
+
+    Raises:
+        EscEvalError: As ``TextScorer``, or its weights cannot be fetched.
+    """
+    match = SPEC.fullmatch(spec)
+    if match and match["kind"] == "hf" and match["what"]:
+        name, what = match["name"], match["what"]
+        folder = Path(what) if Path(what).is_dir() else _fetched(*what.partition("@")[::2])
+        name = name or what.partition("@")[0].rstrip("/").rpartition("/")[2]
+    else:
+        name, _, what = ("", "", spec) if Path(spec).is_dir() else spec.partition("=")
+        folder = Path(what) if what else None
+    return TextScorer(folder, name or None) if folder and (folder / FILE).is_file() else None
+
+
+def _fetched(repo: str, revision: str) -> Path | None:
+    try:
+        from huggingface_hub import hf_hub_download
+    except ImportError:
+        return None
+    try:
+        file = hf_hub_download(repo, FILE, revision=revision or None)
+    except (OSError, ValueError):  # not there: opening it as a model says what is wrong
+        return None
+    try:
+        return Path(hf_hub_download(repo, WEIGHTS, revision=revision or None)).parent
+    except (OSError, ValueError) as error:
+        raise EscEvalError(f"hf:{repo}: {WEIGHTS} cannot be fetched, though {file} was: {error}") from error

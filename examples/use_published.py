@@ -8,8 +8,10 @@ import sys
 import evaluate
 from datasets import load_dataset
 
+from esc_eval import text_scorer
 from esc_eval.chat import open_model
 from esc_eval.protocol import Generation
+from esc_eval.schema import Dialogue, Turn
 
 namespace, tag = sys.argv[1:]
 
@@ -24,10 +26,16 @@ conversation = [{"role": "user", "content": "How are you?"}]
 [(_, reply)] = seeker.reply([conversation], Generation(max_new_tokens=4), seeds=[0])
 print("esc-role", seeker.identity["revision"], len(reply.text), "characters")
 
-# ESC-RANK: probabilities of the five levels after the first words of an answer.
-scorer = open_model(f"hf:{namespace}/esc-rank@{tag}")
-[(_, [choice])] = scorer.choose([[conversation]], "Score: ", ["0", "1", "2", "3", "4"])
-print("esc-rank", choice.probabilities)
+# ESC-RANK. A text scorer rates a dialogue; a language model gives probabilities of levels after a few words.
+spec = f"hf:{namespace}/esc-rank@{tag}"
+if (rater := text_scorer.opened(spec)) is not None:
+    turns = (Turn(role="seeker", text="I cannot sleep."), Turn(role="supporter", text="What keeps you awake?"))
+    [levels] = rater.verdicts([Dialogue(id="mine", language="en", turns=turns)])
+    print("esc-rank", levels)
+else:
+    scorer = open_model(spec)
+    [(_, [choice])] = scorer.choose([[conversation]], "Score: ", ["0", "1", "2", "3", "4"])
+    print("esc-rank", choice.probabilities)
 
 # The paper's accuracy, with what a constant reaches beside it.
 metric = evaluate.load(f"{namespace}/esc_accuracy", revision=tag)

@@ -69,7 +69,7 @@ def _card(folder: Path, checkpoint: Checkpoint) -> list[str]:
     path = folder / CARD
     if not path.is_file():
         return [f"{CARD} is missing: python -m model_cards card {folder}"]
-    if path.read_text(encoding="utf-8") != checkpoint_card(folder):
+    if path.read_bytes() != checkpoint_card(folder).encode():
         return [f"{CARD} does not say what the records say: python -m model_cards card {folder}"]
     return [f"{CARD}: {problem}" for problem in card_problems(path, checkpoint.training.kind)]
 

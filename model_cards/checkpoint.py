@@ -98,7 +98,12 @@ class Training(Part):
 
 
 class Metric(Part):
-    """One measured figure; value None = could not be computed, low and high = 95% interval where there is one."""
+    """One measured figure; value None = could not be computed, low and high = 95% interval where there is one.
+
+    Attributes:
+        figure: What kind of figure, e.g. accuracy; empty = as the metric is called.
+        dataset, split: What it was measured on; empty = what training held out.
+    """
 
     value: float | None
     low: float | None = None
@@ -106,6 +111,9 @@ class Metric(Part):
     n: int | None = None
     about: str = ""
     command: str | None = None
+    figure: str = ""
+    dataset: str = ""
+    split: str = ""
 
 
 class Checkpoint(Part):
@@ -146,6 +154,8 @@ def read(folder: Path) -> Checkpoint:
     adapter = None
     if (folder / ADAPTER).is_file():
         content = _json(folder / ADAPTER)
+        if not isinstance(content, dict):
+            raise BadRecord(folder / ADAPTER, "the whole file", "expected a JSON object")
         adapter = (str(content.get("base_model_name_or_path")), content.get("revision"))
     recipe = folder / RECIPE
     return Checkpoint(

@@ -1,5 +1,6 @@
 """Model cards: Jinja templates filled from a checkpoint's records. No number is typed here or in a template."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ TASKS: dict[Kind, tuple[str, str]] = {
     "role": ("text-generation", "Role play"),
     "rank": ("text-classification", "Rating"),
 }
-DATASET = "esc-eval"
 
 
 def environment() -> Environment:
@@ -41,21 +41,27 @@ def interval(metric: Metric) -> str:
     return f"{metric.value:.4g}{ends}"
 
 
+def slug(name: str) -> str:
+    """A data set's name as an id: lower case, hyphens."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
 def metadata(checkpoint: Checkpoint) -> Any:
     """The card's YAML block: a ``huggingface_hub.ModelCardData``, evaluation results included."""
     from huggingface_hub import EvalResult, ModelCardData
 
     training = checkpoint.training
     task, task_name = TASKS[training.kind]
+    sources = " and ".join(source.name for source in training.data.sources) or "held-out data"
     results = [
         EvalResult(
             task_type=task,
             task_name=task_name,
-            dataset_type=DATASET,
-            dataset_name=training.data.held_out or "held-out data",
-            dataset_revision=training.data.sha256,
-            metric_type=name,
-            metric_name=metric.about or name,
+            dataset_type=slug(metric.dataset or sources),
+            dataset_name=metric.dataset or sources,
+            dataset_split=metric.split or "held out",
+            metric_type=metric.figure or name,
+            metric_name=name,
             metric_value=metric.value,
             metric_args={"low": metric.low, "high": metric.high, "n": metric.n},
         )

@@ -22,7 +22,18 @@ def test_the_hubs_own_reader_finds_base_task_language_and_results(tmp_path, kind
     [result] = data.eval_results
     assert (result.metric_type, result.metric_value) == ("loss", METRICS["loss"]["value"])
     assert result.metric_args == {"low": 2.0, "high": 2.25, "n": 5}
-    assert result.dataset_revision == "d" * 64
+    assert (result.dataset_type, result.dataset_name, result.dataset_split) == ("sample", "sample", "held out")
+
+
+def test_a_figure_names_what_it_was_measured_on(tmp_path):
+    found = METRICS["loss"] | {"figure": "loss", "dataset": "Chats, rated", "split": "a bot held out"}
+    folder = make_checkpoint(tmp_path, metrics={"chats.loss": found, "chats.loss.of_a_constant": found})
+    results = ModelCard(checkpoint_card(folder)).data.eval_results
+    assert {(r.dataset_type, r.dataset_name, r.dataset_split) for r in results} == {
+        ("chats-rated", "Chats, rated", "a bot held out")
+    }
+    assert {r.metric_type for r in results} == {"loss"}
+    assert [r.metric_name for r in results] == ["chats.loss", "chats.loss.of_a_constant"]
 
 
 @pytest.mark.parametrize("kind", ["role", "rank"])

@@ -89,13 +89,18 @@ def finish(
     *,
     protocol: str | None = None,
     rubric: str | None = None,
+    base: dict[str, Any] | None = None,
 ) -> None:
-    """Write ``training.json``, which marks the checkpoint as whole, and its card."""
+    """Write ``training.json``, which marks the checkpoint as whole, and its card.
+
+    Args:
+        base: What it reads with, where the recipe trains no base itself.
+    """
     content: dict[str, Any] = {
         "kind": kind,
         "name": recipe.name,
         "version": __version__,
-        "base": recipe.base and _base(recipe.base),
+        "base": _base(recipe.base) if recipe.base else base,
         "recipe_sha256": sha256((out / RECIPE).read_bytes()).hexdigest(),
         "data": asdict(data),
         "rubric": rubric,

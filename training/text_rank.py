@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
+from esc_eval.chat import sentences
 from esc_eval.errors import EscEvalError
 from esc_eval.files import write_whole
 from esc_eval.text_scorer import FILE, WEIGHTS, Scale, TextScorerFile
@@ -17,6 +18,9 @@ from training.rank_data import RankSet
 from training.rank_methods import METHODS, Choice, blocks, train, with_thresholds
 from training.rank_recipe import TextRecipe
 from training.sft import LOG, Finished
+
+SENTENCES = {"model": sentences.MODEL, "revision": sentences.SHA256, "license": sentences.LICENSE}
+"""What the vectors of sentences come from; the revision is the sha256 of the weights."""
 
 
 def fit(recipe: TextRecipe, ranked: RankSet) -> tuple[TextScorerFile, np.ndarray]:
@@ -93,4 +97,5 @@ def make(recipe: TextRecipe, ranked: RankSet, out: Path, say: Callable[[str], No
     )
     write_whole(out / LOG, [json.dumps({"step": 1, "rows": rows, "columns": columns}) + "\n"])
     finished = Finished(1, time.perf_counter() - start, [])
-    checkpoint.finish(out, "rank", recipe, data, finished, rubric=ranked.rubric.id)
+    base = SENTENCES if any(block.kind in ("sentences", "likeness") for block in scorer.blocks) else None
+    checkpoint.finish(out, "rank", recipe, data, finished, rubric=ranked.rubric.id, base=base)

