@@ -1,4 +1,4 @@
-"""Training ESC-RANK: prompts token for token, the objective, a toy that learns eight rows, recipes, comparisons."""
+"""Training ESC-RANK: prompts token for token, the objective, a toy that learns eight rows, recipes."""
 
 import json
 from pathlib import Path
@@ -8,18 +8,12 @@ import pytest
 import torch
 from rank_support import BOTS, rated_set
 
-from analysis.measure import Bootstrap
-from analysis.report import plain
 from esc_eval.chat import open_model
 from esc_eval.chat.encoder import Encoder
 from esc_eval.errors import EscEvalError
 from esc_eval.score import Scoring, prompts
-from training import rank, results_rank
-from training.compare import compare, majority
-from training.evaluate_rank import Settings, evaluate_split, section
+from training import rank
 from training.level_loss import Beside, level_loss, level_rows
-from training.rank_data import TEST, place
-from training.rank_methods import Choice, Grams, held_out_levels, mean_kappa
 from training.rank_recipe import RankRecipe, TextRecipe, load_any
 
 RECIPES = Path(rank.__file__).parent / "recipes" / "esc_rank"
@@ -157,52 +151,3 @@ def test_an_outlook_trains_nothing(ranked, tmp_path):
     text = rank.outlook(recipe(), ranked, tmp_path / "x")
     assert "8 dialogues, 16 questions" in text
     assert not (tmp_path / "x" / "training.json").exists()
-
-
-def test_a_scorer_learns_what_good_replies_are_and_carries_it_to_a_new_bot(ranked):
-    placed = place(ranked, "bot_held_out", "model-disjoint", 0, BOTS)
-    found = held_out_levels(ranked, Grams(ranked), ("surface", "length"), placed.folds, Choice(1.0, 10.0))
-    assert (found >= 0).all()
-    assert mean_kappa(ranked, found) > 0.2
-
-
-def test_figures_of_people_themselves_and_of_a_constant():
-    ranked = rated_set(20)
-    truth = ranked.levels
-    constant = majority(truth, place(ranked, "x", "card-disjoint").folds, TEST)
-    rows = constant[:, 0] >= 0
-    found = compare(
-        truth,
-        {"majority": constant, "people": truth},
-        ranked.people,
-        ["b"] * len(truth),
-        ["a", "b"],
-        range(1, 6),
-        Bootstrap(200),
-    )
-    assert found["ratings"] == 2 * int(rows.sum())
-    people = found["methods"]["people"]
-    assert people["quadratic_kappa"].value == pytest.approx(1)
-    assert people["accuracy"].value == 1
-    assert found["methods"]["majority"]["quadratic_kappa"].value == pytest.approx(0)
-    gain = people["minus majority"]["quadratic_kappa"]
-    assert (gain.value, gain.low) == (pytest.approx(1), pytest.approx(1))
-    assert found["methods"]["majority"]["spearman"].undefined
-
-
-def test_an_evaluation_is_reported_with_its_baselines_and_goes_on_from_its_folder(ranked, tmp_path):
-    placed = place(ranked, "bot_held_out", "model-disjoint", 0, BOTS)
-    settings = Settings(draws=100, methods=("length only", "tf-idf"))
-    found, levels = evaluate_split(ranked, placed, settings, {}, tmp_path)
-    again, _ = evaluate_split(ranked, placed, settings, {}, tmp_path)
-    assert again == found
-    assert set(levels) == {"majority", "length only", "tf-idf", "tf-idf, rare levels weighed"}
-    assert found["chosen_on_validation"] == "tf-idf"
-    entry = {"source": "made up", "dialogues": 96, "about": "x", "license": "none", "splits": {"bot_held_out": found}}
-    part = plain(section({"ieval": entry}, settings, "python -m training evaluate-rank"))
-    top = part["ieval_bot_held_out"]
-    assert set(top["quadratic_kappa"]) >= {"value", "low", "high", "n"}
-    assert top["beats_length_only"]["quadratic_kappa"]["value"] is not None
-    page = results_rank.rank_page(part)
-    assert "| length only |" in page
-    assert "a bot held out" in page

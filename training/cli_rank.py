@@ -56,15 +56,17 @@ def evaluate_rank(
     out: Annotated[Path, typer.Option(help="Folder for what is worked out; a stopped evaluation goes on.")],
     ratings: Annotated[
         list[Path] | None,
-        typer.Option(help="Ratings by language models of held-out dialogues (ratings.jsonl of esc-eval score)."),
+        typer.Option(
+            help="Ratings by a language model that saw none of their labels (ratings.jsonl of esc-eval score)."
+        ),
     ] = None,
     frozen: Annotated[bool, typer.Option(help="Read iEval with the frozen embedded model too (an hour).")] = False,
     rubric: Annotated[list[str] | None, typer.Option(help="Only these rated sets.")] = None,
-    part: Annotated[
-        Path | None, typer.Option(help="Write the dialogues that slow scorers rate, and do nothing else.")
+    chats: Annotated[
+        Path | None, typer.Option(help="Write iEval's chats for judges to rate into this file, and do nothing else.")
     ] = None,
-    part_size: Annotated[int, typer.Option(min=2, help="How many dialogues --part writes.")] = 80,
-    held_out: Annotated[str, typer.Option(help="The bot whose chats --part takes.")] = "iEval Pink",
+    count: Annotated[int | None, typer.Option(min=2, help="How many chats --chats writes; default: all.")] = None,
+    held_out: Annotated[str | None, typer.Option(help="The bot whose chats alone --chats writes.")] = None,
     results: Annotated[
         Path | None, typer.Option(help="Put the figures into this JSON file, and the page .md beside it.")
     ] = None,
@@ -82,12 +84,12 @@ def evaluate_rank(
     from training import evaluate_rank as evaluation
     from training import results as pages
     from training.rank_data import SETS, load_set
+    from training.rank_metrics import write_metrics
     from training.results_rank import rank_page
 
     settings = evaluation.Settings(seed, draws)
-    if part:
-        ranked = load_set(evaluation.HEADLINE_SET, data)
-        write_jsonl(part, evaluation.part_of(ranked, held_out, part_size, seed))
+    if chats:
+        write_jsonl(chats, evaluation.to_judge(load_set(evaluation.HEADLINE_SET, data), held_out, count, seed))
         return
     command = f"python -m training evaluate-rank --data DATA --out DIR --draws {draws} --seed {seed}"
     command += " --frozen" if frozen else ""
@@ -100,4 +102,4 @@ def evaluate_rank(
     if results:
         pages.put(results, "esc_rank", found)
     if checkpoint:
-        evaluation.write_metrics(checkpoint, found)
+        write_metrics(checkpoint, found)

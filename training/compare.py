@@ -14,6 +14,8 @@ Levels = npt.NDArray[np.intp]
 
 FIGURES = tuple(name for name in STATISTICS if name != "mean_error")
 BASELINES = ("majority", "length only")
+CHOSEN = "chosen on validation"
+"""Name of the scorer whose method and settings each fold's own validation part chose."""
 
 
 def compare(
@@ -40,7 +42,8 @@ def compare(
 
     Returns:
         ``ratings`` (n), ``dialogues``, ``people``, and by method: each figure, ``within`` (quadratic kappa),
-        ``by_dimension`` (quadratic kappa), and ``minus majority`` and ``minus length only`` (paired differences).
+        ``by_dimension`` (quadratic kappa), and ``minus majority``, ``minus length only`` and ``minus chosen on
+        validation`` (paired differences).
     """
     shared = labels >= 0
     for own in methods.values():
@@ -69,7 +72,7 @@ def compare(
             if g > 1:
                 out[f"{name}|within"] = confusion_statistics(totals[name], scale)["quadratic_kappa"].mean((-1, -2))
         for name in methods:
-            for base in BASELINES:
+            for base in (*BASELINES, CHOSEN):
                 if base in methods and base != name:
                     for figure in (*FIGURES, *(["within"] if g > 1 else [])):
                         out[f"{name}|minus {base}|{figure}"] = out[f"{name}|{figure}"] - out[f"{base}|{figure}"]
@@ -89,7 +92,7 @@ def compare(
             found[name]["within"] = measure(f"{name}|within")
         if d > 1:
             found[name]["by_dimension"] = {dimension: measure(f"{name}|by {dimension}") for dimension in dimensions}
-        for base in BASELINES:
+        for base in (*BASELINES, CHOSEN):
             keys = [figure for figure in (*FIGURES, "within") if f"{name}|minus {base}|{figure}" in one]
             if keys:
                 found[name][f"minus {base}"] = {figure: measure(f"{name}|minus {base}|{figure}") for figure in keys}

@@ -1,6 +1,5 @@
 """What each way to a scorer is worth against people's ratings, on bots, scenarios and dialogues it has not seen."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
@@ -14,12 +13,14 @@ from analysis.measure import Bootstrap
 from analysis.report import plain
 from esc_eval import __version__
 from esc_eval.errors import EscEvalError
-from esc_eval.files import read_ratings, write_whole
-from esc_eval.schema import Dialogue, digest
-from model_cards.render import write_card
+from esc_eval.files import read_ratings
+from esc_eval.rubric import load_rubric
+from esc_eval.schema import Dialogue
 from training import rank_methods as rm
-from training.compare import compare, majority
+from training.compare import BASELINES, CHOSEN, compare, majority
+from training.judges import Judge, read_judges
 from training.rank_data import SETS, TEST, TRAIN, VALIDATION, Placed, RankSet, load_set, place
+from training.rank_folds import Folds, Kappas, pooled
 
 Array = npt.NDArray[np.float64]
 Levels = npt.NDArray[np.intp]
@@ -27,14 +28,16 @@ Levels = npt.NDArray[np.intp]
 HEADLINE_SET, HEADLINE_SPLIT = "ieval", "bot_held_out"
 HEADLINE = (
     "mean over iEval's nine scales of the figure of each scale, over all chats, each rated by a scorer that saw none "
-    "of its bot; intervals draw whole people"
+    "of its bot, neither when it was fitted nor when its method and settings were chosen; intervals draw whole people"
 )
 LIMITS = (
     "Four bots are held out, and intervals draw people, not bots: of a fifth bot they say less than of these four. "
-    "Strength, effect and rule are tuned on validation parts, but which features and effects there are to choose from "
-    "was settled with figures of these same bots in view, so the best of them may look a little too good. "
+    "A fold's method, strength, effect and rule are chosen on the one bot that is its validation part, a noisy choice. "
+    "Which features and effects there are to choose from was settled with figures of these same bots in view, so the "
+    "best of them may look a little too good. "
     "Length's kappa over all chats comes from the order of the four bots; within one bot's chats it is near 0."
 )
+PARTS = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
 SHIPPABLE = ("tf-idf", "tf-idf and figures", "sentence vectors", "sentence vectors and figures", "all of these")
 
 
@@ -82,63 +85,78 @@ def evaluate_split(
     extra: Mapping[str, Array],
     work: Path,
     say: Callable[[str], None] = lambda _: None,
+    judges: Sequence[Judge] = (),
 ) -> tuple[dict[str, Any], dict[str, Levels]]:
-    """Every method on one split.
+    """Every method on one split, and ``CHOSEN``: in each fold the method that its own validation part likes best.
+
+    Judges that rated every test row stand beside the methods; with a bot held out, those that rated a part of the test
+    get a table of that part.
 
     Returns:
         The entry for results.json, and each method's test levels, shape (dialogues, dimensions).
     """
-    grams = rm.Grams(ranked, extra)
+    folds = Folds(ranked, placed, rm.Grams(ranked, extra), work)
+    names = [n for n in settings.methods if "reading" not in rm.METHODS[n] or "reading" in extra]
     levels = {"majority": majority(ranked.levels, placed.folds, TEST)}
-    tuned: dict[str, Any] = {}
-    for name in settings.methods:
-        if "reading" in rm.METHODS[name] and "reading" not in extra:
-            continue
-        choice, kappa, levels[name] = kept(ranked, placed, grams, name, None, work)
-        tuned[name] = {**asdict(choice), "validation_kappa": kappa}
+    for name in names:
+        levels[name] = folds.test([(name, rm.best(kappas)) for kappas in folds.tune(name)])
         say(f"{ranked.rubric.name}, {placed.name}: {name}: test kappa {rm.mean_kappa(ranked, levels[name]):.3f}")
-    best = max((n for n in tuned if n in SHIPPABLE), key=lambda n: tuned[n]["validation_kappa"])
-    same = rm.Choice(**{k: v for k, v in tuned[best].items() if k != "validation_kappa"})
-    other = replace(same, balanced=True)
-    levels[f"{best}, rare levels weighed"] = kept(ranked, placed, grams, best, other, work)[2]
+    shippable = [name for name in names if name in SHIPPABLE]
+    front = [max(shippable, key=lambda n: max(folds.tune(n)[k].values())) for k in range(len(placed.folds))]
+    ways = [(name, rm.best(folds.tune(name)[number])) for number, name in enumerate(front)]
+    levels[CHOSEN] = folds.test(ways)
+    levels[f"{CHOSEN}, rare levels weighed"] = folds.test([(n, replace(c, balanced=True)) for n, c in ways])
+    over_all = {name: pooled(folds.tune(name)) for name in shippable}
+    shipped = max(shippable, key=lambda n: max(over_all[n].values()))
+    whole = [judge for judge in judges if judge.covers(placed.folds)]
+    for judge in whole:
+        levels |= judge.rows(ranked, placed.folds)
     entry = figures(ranked, levels, settings)
+    if placed.name == HEADLINE_SPLIT:
+        some = [judge for judge in judges if judge not in whole]
+        entry["parts"] = [_part(ranked, placed, levels, own, settings) for own in alike(some)]
     entry |= {
-        "chosen_on_validation": best,
-        "tuned": tuned,
-        "folds": len(placed.folds),
-        "train": [int((f == TRAIN).any(1).sum()) for f in placed.folds],
-        "validation": [int((f == VALIDATION).any(1).sum()) for f in placed.folds],
-        "test": [int((f == TEST).any(1).sum()) for f in placed.folds],
-        "manifests": [m["sha256"] for m in placed.manifests],
+        "judges": [judge.name for judge in whole],
+        "folds": [
+            {
+                "held_out": value,
+                "manifest": manifest["sha256"],
+                "validation_bots": sorted({ranked.dialogues[i].supporter for i in rm.rows_of(fold, (VALIDATION,))}),
+                **{name: int((fold == part).any(1).sum()) for name, part in PARTS.items()},
+                "chosen": front[number],
+                "tuned": {name: _tuned(folds.tune(name)[number]) for name in names},
+            }
+            for number, (value, manifest, fold) in enumerate(
+                zip(placed.held_out, placed.manifests, placed.folds, strict=True)
+            )
+        ],
+        "shipped": {"method": shipped, **_tuned(over_all[shipped])},
         "scheme": placed.manifests[0]["scheme"],
         "leaks": placed.leaks(),
     }
     return entry, levels
 
 
-def kept(
-    ranked: RankSet, placed: Placed, grams: rm.Grams, name: str, choice: rm.Choice | None, work: Path
-) -> tuple[rm.Choice, float, Levels]:
-    """A method's choice, its validation kappa (NaN where the choice was given) and its test levels.
+def alike(judges: Sequence[Judge]) -> list[list[Judge]]:
+    """Judges that rated the same rows, together."""
+    found: dict[bytes, list[Judge]] = {}
+    for judge in judges:
+        found.setdefault((judge.levels >= 0).tobytes(), []).append(judge)
+    return list(found.values())
 
-    From the work folder where an evaluation with the same data, split and method left them.
-    """
-    blocks = rm.METHODS[name]
-    manifests = [manifest["sha256"] for manifest in placed.manifests]
-    read = [sha256(grams.extra[b].tobytes()).hexdigest() for b in blocks if b in grams.extra]
-    key = digest([__version__, ranked.sha256, manifests, blocks, rm.ALPHAS, read, choice and asdict(choice)])
-    path = work / f"{key[:32]}.json"
-    if not path.is_file():
-        kappa = float("nan")
-        if choice is None:
-            choice, tried = rm.tune(ranked, lambda rows: grams.of(blocks, rows), placed.folds)
-            kappa = max(tried.values())
-        levels = rm.held_out_levels(ranked, grams, blocks, placed.folds, choice)
-        work.mkdir(parents=True, exist_ok=True)
-        found = {"choice": asdict(choice), "kappa": None if choice.balanced else kappa, "levels": levels.tolist()}
-        write_whole(path, [json.dumps(found)])
-    found = json.loads(path.read_text(encoding="utf-8"))
-    return rm.Choice(**found["choice"]), found["kappa"], np.array(found["levels"], dtype=np.intp)
+
+def _part(
+    ranked: RankSet, placed: Placed, levels: Mapping[str, Levels], judges: Sequence[Judge], settings: Settings
+) -> dict[str, Any]:
+    rows = {name: own for judge in judges for name, own in judge.rows(ranked, placed.folds).items()}
+    rated = np.flatnonzero((judges[0].levels >= 0).any(axis=1))
+    bots = sorted({ranked.dialogues[i].supporter or "" for i in rated})
+    return {**figures(ranked, {**levels, **rows}, settings), "judges": [judge.name for judge in judges], "bots": bots}
+
+
+def _tuned(kappas: Kappas) -> dict[str, Any]:
+    choice = rm.best(kappas)
+    return {**asdict(choice), "validation_kappa": kappas[choice]}
 
 
 def figures(ranked: RankSet, levels: Mapping[str, Levels], settings: Settings) -> dict[str, Any]:
@@ -149,35 +167,19 @@ def figures(ranked: RankSet, levels: Mapping[str, Levels], settings: Settings) -
     return compare(ranked.levels, levels, ranked.people, bots, rubric.keys, rubric.levels, boot)
 
 
-def levels_of_ratings(ranked: RankSet, path: Path) -> dict[str, Levels]:
-    """Each rater's levels in a file of ratings under the set's rubric, shape (dialogues, dimensions); -1 = none.
-
-    Raises:
-        EscEvalError: No rating fits.
-    """
-    row = {d.id: n for n, d in enumerate(ranked.dialogues)}
-    column = {key: n for n, key in enumerate(ranked.rubric.keys)}
-    place = {level: n for n, level in enumerate(ranked.rubric.levels)}
-    out: dict[str, Levels] = {}
-    for rating in read_ratings(path):
-        if rating.rubric == ranked.rubric.id and rating.dialogue_id in row and rating.score in place:
-            own = out.setdefault(rating.rater, np.full(ranked.labels.shape[:2], -1))
-            own[row[rating.dialogue_id], column[rating.dimension]] = place[rating.score]
-    if not out:
-        raise EscEvalError(f"{path}: no rating under {ranked.rubric.id} of a dialogue of {ranked.source}")
-    return out
-
-
-def part_of(ranked: RankSet, bot: str, count: int, seed: int = 0) -> list[Dialogue]:
-    """The first dialogues of the test with a bot held out, in the order of a hash: what slow scorers rate.
+def to_judge(ranked: RankSet, bot: str | None = None, count: int | None = None, seed: int = 0) -> list[Dialogue]:
+    """The chats that a judge is given: all, or those of a bot that is held out, or the first of a hash's order.
 
     Raises:
         EscEvalError: No such bot.
     """
-    [fold] = place(ranked, HEADLINE_SPLIT, "model-disjoint", seed, [bot]).folds
-    test = np.flatnonzero((fold == TEST).any(axis=1)).tolist()
-    order = sorted(test, key=lambda i: sha256(f"part\n{ranked.dialogues[i].id}".encode()).hexdigest())
-    return [ranked.dialogues[i] for i in order[:count]]
+    chosen = list(range(len(ranked.dialogues)))
+    if bot:
+        [fold] = place(ranked, HEADLINE_SPLIT, "model-disjoint", seed, [bot]).folds
+        chosen = rm.rows_of(fold, (TEST,)).tolist()
+    if count is not None:
+        chosen.sort(key=lambda i: sha256(f"part\n{ranked.dialogues[i].id}".encode()).hexdigest())
+    return [ranked.dialogues[i] for i in chosen[:count]]
 
 
 def evaluate(
@@ -197,14 +199,22 @@ def evaluate(
         command: What the user typed.
         work: Folder of what was worked out already; a stopped evaluation goes on from there.
         frozen: Whether to read iEval with the frozen embedded model too.
-        ratings: Files of ratings by language models, of parts of the sets' test dialogues.
+        ratings: Files of ratings by language models, of all of the sets' dialogues or of a part of the tests.
+
+    Raises:
+        EscEvalError: Data are missing, or a file of ratings has none of any set.
         rubrics: Keys of ``rank_data.SETS``.
     """
+    known = {load_rubric(rubric).id for rubric in rubrics}
+    for path in ratings:
+        if not any(rating.rubric in known for rating in read_ratings(path)):
+            raise EscEvalError(f"{path}: no rating under {', '.join(sorted(known))}; these sets have no other rubric")
     tables: dict[str, Any] = {}
     for rubric in rubrics:
         ranked = load_set(rubric, data)
         slow = frozen and ranked.source == "iEval"
         extra = {"reading": reading_features(ranked, work / "reading", say)} if slow else {}
+        judges = read_judges(ranked, ratings)
         entry: dict[str, Any] = {
             "source": ranked.source,
             "license": ranked.license,
@@ -216,14 +226,7 @@ def evaluate(
             "splits": {},
         }
         for placed in SETS[rubric][2](ranked, settings.seed):
-            found, levels = evaluate_split(ranked, placed, settings, extra, work, say)
-            entry["splits"][placed.name] = found
-            if placed.name == HEADLINE_SPLIT:
-                judged = {}
-                for path in ratings:
-                    judged |= levels_of_ratings(ranked, path) if _fits(ranked, path) else {}
-                if judged:
-                    found["part"] = {**figures(ranked, {**levels, **judged}, settings), "raters": list(judged)}
+            entry["splits"][placed.name] = evaluate_split(ranked, placed, settings, extra, work, say, judges)[0]
         tables[rubric] = entry
     return rounded(plain(section(tables, settings, command)))
 
@@ -237,51 +240,23 @@ def rounded(value: Any) -> Any:
     return round(value, 4) if isinstance(value, float) else value
 
 
-def _fits(ranked: RankSet, path: Path) -> bool:
-    return any(rating.rubric == ranked.rubric.id for rating in read_ratings(path))
-
-
 def section(tables: Mapping[str, Any], settings: Settings, command: str) -> dict[str, Any]:
-    """The tables with the headline in front: the figures of the scorer that the validation parts chose."""
+    """The tables with the headline in front: the figures of what the validation parts chose, on every split."""
     out: dict[str, Any] = {
-        "about": "scorers learnt from people's ratings, against majority, length and each other",
+        "about": "scorers learnt from people's ratings, against majority, length, each other and judges",
         "headline": HEADLINE,
         "limits": LIMITS,
         "command": command,
         "seed": settings.seed,
         "draws": settings.draws,
         "version": __version__,
+        "shipped": tables[HEADLINE_SET]["splits"][HEADLINE_SPLIT]["shipped"] if HEADLINE_SET in tables else None,
     }
-    chosen = tables[HEADLINE_SET]["splits"][HEADLINE_SPLIT]["chosen_on_validation"] if HEADLINE_SET in tables else None
-    out["chosen"] = chosen
     for rubric, entry in tables.items():
         for split, found in entry["splits"].items():
-            own = found["methods"][chosen or found["chosen_on_validation"]]
+            own = found["methods"][CHOSEN]
             scores = {k: v for k, v in own.items() if not k.startswith("minus ")}
-            scores |= {
-                f"beats_{base.replace(' ', '_')}": own[f"minus {base}"]
-                for base in ("majority", "length only")
-                if f"minus {base}" in own
-            }
+            scores |= {f"beats_{base.replace(' ', '_')}": own[f"minus {base}"] for base in BASELINES}
             out[f"{rubric.replace('-', '_')}_{split}"] = scores
     out["tables"] = dict(tables)
     return out
-
-
-def write_metrics(folder: Path, found: Mapping[str, Any]) -> None:
-    """Put the headline figures into a checkpoint's metrics.json, and render its card."""
-    metrics = {}
-    for key, about in (
-        ("ieval_bot_held_out", "iEval, each bot held out in turn"),
-        ("ieval_scenario_held_out", "iEval, scenarios and people held out"),
-    ):
-        for figure in ("quadratic_kappa", "accuracy", "accuracy_soft", "macro_f1", "spearman"):
-            own = found.get(key, {}).get(figure)
-            if own and own["value"] is not None:
-                metrics[f"{key}.{figure}"] = {
-                    **{k: own.get(k) for k in ("value", "low", "high", "n")},
-                    "about": f"{about}; mean over the nine scales",
-                    "command": found["command"],
-                }
-    write_whole(folder / "metrics.json", [json.dumps(metrics, indent=2) + "\n"])
-    write_card(folder)

@@ -219,11 +219,13 @@ class Placed:
         manifests: As ``dataset_builder.splits`` made them.
         folds: For each manifest the part of every dialogue x dimension, shape (dialogues, dimensions): 0 train,
             1 validation, 2 test, -1 nowhere.
+        held_out: Of each fold: what is the test by name; None = drawn by the scheme.
     """
 
     name: str
     manifests: tuple[Mapping[str, Any], ...]
     folds: tuple[npt.NDArray[np.intp], ...]
+    held_out: tuple[str | None, ...]
 
     def leaks(self) -> list[str]:
         """What of the tests was seen in train, in words; the worst fold of each facet."""
@@ -271,7 +273,8 @@ def place(ranked: RankSet, name: str, scheme: str, seed: int = 0, held_out: Sequ
     """
     rows = items(ranked, splits.SCHEMES[scheme].unit)
     manifests = tuple(splits.make(scheme, rows, seed, value and [value]) for value in held_out)
-    return Placed(name, manifests, tuple(_parts_of(ranked, manifest) for manifest in manifests))
+    folds = tuple(_parts_of(ranked, manifest) for manifest in manifests)
+    return Placed(name, manifests, folds, tuple(held_out))
 
 
 def _parts_of(ranked: RankSet, manifest: Mapping[str, Any]) -> npt.NDArray[np.intp]:

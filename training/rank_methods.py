@@ -1,7 +1,8 @@
 """The cheap ways to a scorer: what each reads of a dialogue, how it is tuned, and what it then predicts.
 
 Every method ends in the same ordinal regression (``training.ordinal``), so that a difference between two is one of what
-they read. Strength, the share of a bot's own level and the rule for naming a level are chosen on the validation part.
+they read. Strength, the share of a bot's own level and the rule for naming a level are chosen for each fold on its own
+validation part.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -191,23 +192,27 @@ def predict(
     choice: Choice,
     learn: Sequence[int],
     aim: int,
-) -> Levels:
-    """Levels of one part by a fit on others, shape (dialogues, dimensions); -1 elsewhere.
+    rules: Sequence[Rule],
+) -> dict[Rule, Levels]:
+    """Levels of one part by a fit on others, by rule, each shape (dialogues, dimensions); -1 elsewhere.
 
     Args:
         part: Where each dialogue x dimension is, of a ``rank_data.Placed``.
-        learn: Parts to train on.
+        choice: Its rule is not looked at.
+        learn: Parts to train on; labels of no others are read.
         aim: The part to predict.
     """
-    out = np.full(part.shape, -1)
+    out = {rule: np.full(part.shape, NOWHERE) for rule in rules}
     groups: dict[bytes, list[int]] = {}
     for column in range(part.shape[1]):
         groups.setdefault(part[:, column].tobytes(), []).append(column)
+    slow = [rule for rule in rules if rule != "spread"]
     for columns in groups.values():
         own = part[:, columns[0]]
         rows, test = np.flatnonzero(np.isin(own, learn)), np.flatnonzero(own == aim)
-        trained = train(ranked, gram, rows, columns, choice)
-        out[np.ix_(test, columns)] = trained.levels(gram[np.ix_(test, rows)], choice.rule)[0]
+        trained = train(ranked, gram, rows, columns, replace(choice, rule=slow[0] if slow else "spread"))
+        for rule, levels in out.items():
+            levels[np.ix_(test, columns)] = trained.levels(gram[np.ix_(test, rows)], rule)[0]
     return out
 
 
@@ -223,40 +228,26 @@ def mean_kappa(ranked: RankSet, levels: Levels) -> float:
     return float(np.nanmean(found))
 
 
-def tune(
-    ranked: RankSet, gram_of: Callable[[npt.NDArray[np.intp]], Array], folds: Sequence[Levels]
-) -> tuple[Choice, dict[str, float]]:
-    """The choice with the best mean kappa on the validation parts of all folds together.
+def tune(ranked: RankSet, gram: Array, fold: Levels) -> dict[Choice, float]:
+    """Mean kappa of every choice on a fold's own validation part, by fits on its train part.
+
+    Labels of the fold's test part are not read.
 
     Args:
-        gram_of: Inner products, by the indices of the dialogues that they are fitted to.
-        folds: Parts, one for each fold; the test parts are not looked at.
-
-    Returns:
-        The choice, and the kappa of every choice tried.
+        gram: Inner products, fitted to the fold's train part.
+        fold: Parts.
     """
-    grams = [gram_of(rows_of(fold, (TRAIN,))) for fold in folds]
-
-    def kappa(choice: Choice) -> float:
-        found = [predict(ranked, g, fold, choice, (TRAIN,), VALIDATION) for g, fold in zip(grams, folds, strict=True)]
-        return mean_kappa_of_parts(ranked, found)
-
-    bots = len({d.supporter for d in ranked.dialogues}) > 1
-    tried = {Choice(a, b): 0.0 for a, b in product(ALPHAS, BOT_EFFECTS if bots else (0.0,))}
-    tried = {choice: kappa(choice) for choice in tried}
-    best = max(tried, key=lambda choice: tried[choice])
-    rules = {replace(best, rule=rule): tried[best] if rule == "spread" else 0.0 for rule in RULES}
-    for choice in rules:
-        if choice.rule != "spread":
-            rules[choice] = kappa(choice)
-    tried |= rules
-    best = max(rules, key=lambda choice: rules[choice])
-    return best, {f"alpha {c.alpha:g}, bot effect {c.bot_effect:g}, {c.rule}": round(k, 4) for c, k in tried.items()}
+    found: dict[Choice, float] = {}
+    bots = len({dialogue.supporter for dialogue in ranked.dialogues}) > 1
+    for alpha, effect in product(ALPHAS, BOT_EFFECTS if bots else BOT_EFFECTS[:1]):
+        every = predict(ranked, gram, fold, Choice(alpha, effect), (TRAIN,), VALIDATION, RULES)
+        found |= {Choice(alpha, effect, rule): mean_kappa(ranked, levels) for rule, levels in every.items()}
+    return found
 
 
-def mean_kappa_of_parts(ranked: RankSet, found: Sequence[Levels]) -> float:
-    """Mean kappa over folds whose parts may overlap."""
-    return float(np.mean([mean_kappa(ranked, levels) for levels in found]))
+def best(kappas: Mapping[Choice, float]) -> Choice:
+    """The choice with the largest kappa; the first of equals."""
+    return max(kappas, key=lambda choice: kappas[choice])
 
 
 def rows_of(fold: Levels, parts: Sequence[int]) -> npt.NDArray[np.intp]:
@@ -264,13 +255,8 @@ def rows_of(fold: Levels, parts: Sequence[int]) -> npt.NDArray[np.intp]:
     return np.flatnonzero(np.isin(fold, list(parts)).any(axis=1))
 
 
-def held_out_levels(
-    ranked: RankSet, grams: Grams, names: Sequence[str], folds: Sequence[Levels], choice: Choice
-) -> Levels:
-    """Test levels of all folds, each by a fit on its train and validation parts; shape (dialogues, dimensions)."""
-    out = np.full(ranked.labels.shape[:2], NOWHERE)
-    for fold in folds:
-        gram = grams.of(names, rows_of(fold, (TRAIN, VALIDATION)))
-        own = predict(ranked, gram, fold, choice, (TRAIN, VALIDATION), TEST)
-        out = np.where(own >= 0, own, out)
-    return out
+def held_out_levels(ranked: RankSet, grams: Grams, names: Sequence[str], fold: Levels, choice: Choice) -> Levels:
+    """Test levels of a fold by a fit on its train and validation parts, shape (dialogues, dimensions); -1 elsewhere."""
+    learn = (TRAIN, VALIDATION)
+    gram = grams.of(names, rows_of(fold, learn))
+    return predict(ranked, gram, fold, choice, learn, TEST, (choice.rule,))[choice.rule]

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from training.compare import BASELINES, CHOSEN
+
 Section = Mapping[str, Any]
 
 FIGURES = {
@@ -36,15 +38,12 @@ def rank_page(section: Section) -> str:
         f"`{section['command']}` (seed {section['seed']}, {section['draws']} draws)",
         f"Figures are {section['headline']}; of other sets alike. kappa gain: quadratic kappa less that of "
         "the baseline, on the same draws. within: the kappa inside one bot's chats, mean over bots. Strength, bot "
-        "effect and rule of each method are chosen on validation parts. Majority is one constant a scale; it knows "
-        "the labels' distribution.",
+        "effect and rule of each method are chosen for each fold on its own validation part; the row "
+        f"*{CHOSEN}* chooses the method there too, among scorers that need no language model when they score. Majority "
+        "is one constant a scale; it knows the labels' distribution.",
     ]
-    if section["chosen"]:
-        parts.append(
-            f"Chosen on validation, and shipped: **{section['chosen']}**. {_verdict(section)} The choice is among "
-            "scorers that need no language model when they score; those that read with a frozen one are beside them."
-        )
-        parts.append(f"{section['limits']} {_defeats(section)}".strip())
+    if section["shipped"]:
+        parts += [_verdict(section), f"{section['limits']} {_defeats(section)}".strip()]
     for rubric, entry in section["tables"].items():
         parts.append(
             f"### {rubric}: {entry['source']}, {entry['dialogues']} dialogues, {entry['about']} ({entry['license']})"
@@ -55,55 +54,70 @@ def rank_page(section: Section) -> str:
 
 
 def _verdict(section: Section) -> str:
-    own = section["ieval_bot_held_out"]
+    own, shipped = section["ieval_bot_held_out"], section["shipped"]
     said = []
-    for base in ("majority", "length only"):
+    for base in BASELINES:
         gain = own[f"beats_{base.replace(' ', '_')}"]["quadratic_kappa"]
         won = gain["low"] is not None and gain["low"] > 0
         said.append(f"{'beats' if won else 'does not beat'} {base} by {cell(gain, sign=True)}")
-    return f"With a bot held out its quadratic kappa is {cell(own['quadratic_kappa'])}; it {' and '.join(said)}."
+    kappa = cell(own["quadratic_kappa"])
+    settings = f"alpha {shipped['alpha']:g}, bot effect {shipped['bot_effect']:g}, rule {shipped['rule']}"
+    return (
+        f"With a bot held out the quadratic kappa of what the validation parts choose is {kappa}; it "
+        f"{' and '.join(said)}. Shipped, fitted to all chats: **{shipped['method']}** ({settings}), one choice by the "
+        "mean kappa over the validation parts."
+    )
 
 
 def _defeats(section: Section) -> str:
-    """Sets and splits on which the chosen kind of scorer is not shown to be better than a baseline, in words."""
+    """Sets and splits on which what validation chose is not shown to be better than a baseline, in words."""
     said = []
     for rubric, entry in section["tables"].items():
         for split, found in entry["splits"].items():
-            own = found["methods"].get(section["chosen"], {})
-            for base in ("majority", "length only"):
-                gain = own.get(f"minus {base}", {}).get("quadratic_kappa")
-                if gain and gain["low"] is not None and gain["low"] <= 0:
+            for base in BASELINES:
+                gain = found["methods"][CHOSEN][f"minus {base}"]["quadratic_kappa"]
+                if gain["low"] is not None and gain["low"] <= 0:
                     how = "worse than" if gain["high"] < 0 else "not to be told from"
                     said.append(f"{rubric}, {SPLITS[split]}: {how} {base} ({cell(gain, sign=True)})")
-    return f"Where the same kind of scorer is no better: {'; '.join(said)}." if said else ""
+    return f"Where what is chosen so is no better: {'; '.join(said)}." if said else ""
 
 
 def _split(split: str, found: Mapping[str, Any]) -> list[str]:
     leaks = "; ".join(found["leaks"]) or "nothing"
-    size = f"predicted after training on {_sizes(found['train'])} and, once tuned, {_sizes(found['validation'])} more"
+    train, validation = (_sizes([fold[part] for fold in found["folds"]]) for part in ("train", "validation"))
     parts = [
         f"#### {SPLITS[split]}",
-        f"{found['ratings']} ratings of {found['dialogues']} dialogues by {found['people']} people, {size}. "
-        f"Also seen in training: {leaks}.",
+        f"{found['ratings']} ratings of {found['dialogues']} dialogues by {found['people']} people, predicted after "
+        f"training on {train} and, once tuned, {validation} more. Also seen in training: {leaks}. {_choices(found)}",
+        *_against(found),
         _table(found),
     ]
-    if "part" in found:
-        judged = found["part"]
-        parts += [
-            f"Language models, on a part: {judged['ratings']} ratings of {judged['dialogues']} dialogues of one bot. "
-            f"{' '.join(_against(judged, name, found['chosen_on_validation']) for name in judged['raters'])}",
-            _table(judged),
-        ]
+    for part in found.get("parts", ()):
+        rated = f"{part['ratings']} ratings of {part['dialogues']} dialogues of {', '.join(part['bots'])}"
+        parts += [f"Of a part, {rated}, there are ratings by {', '.join(part['judges'])}.", *_against(part)]
+        parts.append(_table(part))
     return parts
 
 
-def _against(judged: Mapping[str, Any], name: str, chosen: str) -> str:
-    """Whether a language model's kappa lies below, above or within reach of the chosen scorer's."""
-    own, best = (judged["methods"][key]["quadratic_kappa"] for key in (name, chosen))
-    if any(measure.get("low") is None for measure in (own, best)):
-        return f"{name} cannot be compared."
-    apart = "loses to" if own["high"] < best["low"] else "beats" if own["low"] > best["high"] else "is level with"
-    return f"{name} (kappa {cell(own)}) {apart} {chosen} ({cell(best)})."
+def _choices(found: Mapping[str, Any]) -> str:
+    """What each fold's validation part chose, in words."""
+    said = []
+    for fold in found["folds"]:
+        where = f"{fold['held_out']} held out, validated on {', '.join(fold['validation_bots'])}: "
+        said.append((where if fold["held_out"] else "") + fold["chosen"])
+    return f"Chosen: {'; '.join(said)}."
+
+
+def _against(found: Mapping[str, Any]) -> list[str]:
+    """How each judge's kappa compares with that of what validation chose, in words."""
+    said = []
+    for name, own in found["methods"].items():
+        if any(name == judge or name.startswith(f"{judge}, ") for judge in found["judges"]):
+            less = own[f"minus {CHOSEN}"]["quadratic_kappa"]
+            if less.get("low") is not None:
+                how = "worse than" if less["high"] < 0 else "better than" if less["low"] > 0 else "not to be told from"
+                said.append(f"{name}: {how} {CHOSEN} (kappa {cell(less, sign=True)}).")
+    return [" ".join(said)] if said else []
 
 
 def _sizes(counts: list[int]) -> str:
@@ -115,7 +129,7 @@ def _table(found: Mapping[str, Any]) -> str:
     head = ["scorer", *FIGURES.values(), *(["within"] if within else []), "kappa gain: majority", "kappa gain: length"]
     lines = [head, ["---", *["---:"] * (len(head) - 1)]]
     for name, own in found["methods"].items():
-        gains = [own.get(f"minus {base}", {}).get("quadratic_kappa") for base in ("majority", "length only")]
+        gains = [own.get(f"minus {base}", {}).get("quadratic_kappa") for base in BASELINES]
         cells = [cell(own[figure]) for figure in FIGURES] + ([cell(own.get("within"))] if within else [])
         lines.append([name, *cells, *(cell(gain, sign=True) for gain in gains)])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
