@@ -13,6 +13,7 @@ from esc_eval.chat.base import AdapterModel, ChatModel, Choice, ChoiceModel, Con
 from esc_eval.environment import describe
 from esc_eval.errors import EscEvalError
 from esc_eval.leads import find_lead
+from esc_eval.learnt import Learnt
 from esc_eval.official import spoken
 from esc_eval.official_wording import OfficialWording
 from esc_eval.parsers import NO_LEVEL, TOO_LONG, get_parser
@@ -67,7 +68,8 @@ class Scoring:
         calibration: Temperatures applied to level probabilities.
 
     Raises:
-        EscEvalError: ``logits`` of a model that gives none, or a scorer with adapters without the official wording.
+        EscEvalError: ``logits`` of a model that gives none, a trained judge that did not learn the rubric, or the
+            released adapters without the official wording.
     """
 
     def __init__(
@@ -84,12 +86,16 @@ class Scoring:
             raise EscEvalError(f"{scorer.name} gives no logits; score by text (--by text)")
         self.scorer, self.rubric, self.wording = scorer, rubric, wording
         self.adapters = scorer if isinstance(scorer, AdapterModel) else None
-        if self.adapters and wording is None:
+        learnt: Learnt | None = getattr(scorer, "learnt", None)
+        if learnt:
+            learnt.check(scorer.name, rubric, self.rubric_id)
+        elif self.adapters and wording is None:
             raise EscEvalError(
                 f"{scorer.name}: its adapters were trained on the official prompts, which have no licence. "
                 "Give your own checkout of the official repository: --official-repo DIR"
             )
-        self.chooser = None if by == "text" or (by == "auto" and self.adapters) else chooser
+        self._in_words = learnt.answers == "text" if learnt else self.adapters is not None
+        self.chooser = None if by == "text" or (by == "auto" and self._in_words) else chooser
         self.parser_name, self.parse = parser, get_parser(parser)
         self.calibration = calibration
         if calibration:
@@ -123,13 +129,13 @@ class Scoring:
         known = done or {}
         for language in dict.fromkeys(d.language for d in dialogues):
             groups = [self._asked(d, known.get(d.id, frozenset())) for d in dialogues if d.language == language]
+            lead = "" if self.wording else self.rubric.text(language).lead
             if self.adapters:
                 for key in self.rubric.keys:
                     if alone := [[asked] for group in groups for asked in group if asked[1] == key]:
                         self.adapters.use(key, language)
-                        yield from self._rate(alone, self.leads.get((key, language), ""))
+                        yield from self._rate(alone, self.leads.get((key, language), lead))
             else:
-                lead = "" if self.wording else self.rubric.text(language).lead
                 yield from self._rate([group for group in groups if group], lead)
 
     def _asked(self, dialogue: Dialogue, done: frozenset[str]) -> list[Asked]:
@@ -162,12 +168,13 @@ class Scoring:
     def settle_leads(self, dialogues: Sequence[Dialogue]) -> None:
         """Find the words that each adapter puts before its level, from its answers to the first dialogues.
 
-        Only for scorers with adapters that are read by logits. The same dialogues give the same leads.
+        Only for scorers with adapters that answer in sentences and are read by logits. The same dialogues give the same
+        leads.
 
         Raises:
             EscEvalError: An adapter has no fixed words before its level.
         """
-        if not (self.adapters and self.chooser):
+        if not (self.adapters and self.chooser and self._in_words):
             return
         for language in dict.fromkeys(d.language for d in dialogues):
             tried = [d for d in dialogues if d.language == language][:TRIED_FOR_LEAD]

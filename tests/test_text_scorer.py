@@ -213,6 +213,14 @@ def test_broken_folders_are_refused(folder, tmp_path):
         TextScorer(tmp_path)
 
 
+@pytest.mark.parametrize("method", ["length", "frozen language model"])
+def test_a_dry_run_refuses_a_method_that_no_scorer_reads(ranked, method):
+    assert "reads terms, surface; minutes" in text_rank.outlook(RECIPE, ranked)
+    other = RECIPE.model_copy(update={"data": RECIPE.data.model_copy(update={"method": method})})
+    with pytest.raises(EscEvalError, match=r"data\.method: no text scorer reads .*; there is: length only, tf-idf,"):
+        text_rank.outlook(other, ranked)
+
+
 def test_a_finished_scorer_is_not_overwritten(folder, ranked):
     with pytest.raises(EscEvalError, match="finished checkpoint"):
         text_rank.make(RECIPE, ranked, folder)

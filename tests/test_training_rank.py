@@ -1,6 +1,7 @@
 """Training ESC-RANK: prompts token for token, the objective, a toy that learns eight rows, recipes."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,12 @@ import torch
 from rank_support import BOTS, rated_set
 
 from esc_eval.chat import open_model
+from esc_eval.chat.base import AdapterModel
 from esc_eval.chat.encoder import Encoder
+from esc_eval.checkpoints import BASE, plain
+from esc_eval.checkpoints.prepare import adapter_names
 from esc_eval.errors import EscEvalError
+from esc_eval.rubric import load_rubric
 from esc_eval.score import Scoring, prompts
 from training import rank
 from training.level_loss import Beside, level_loss, level_rows
@@ -18,6 +23,7 @@ from training.rank_recipe import RankRecipe, TextRecipe, load_any
 
 RECIPES = Path(rank.__file__).parent / "recipes" / "esc_rank"
 SMOKE = RECIPES / "smoke.yaml"
+TEXT = {"optimise.max_length": 4096, "data.cap": 1.0}
 
 
 def recipe(**changes):
@@ -65,7 +71,7 @@ def test_rows_that_do_not_fit_are_counted(toy, ranked):
 
 
 def test_text_answers_are_learnt_word_for_word_and_nothing_else_is(toy, ranked):
-    wanted = recipe(objective="text", answer="The {name} score is {level}.", **{"optimise.max_length": 4096})
+    wanted = recipe(objective="text", answer="The {name} score is {level}.", **TEXT)
     encoder = Encoder(toy.tokenizer, "toy")
     made = rank.text_rows(wanted, ranked, rank.Asked(((0, 0, 1.0),), ""), encoder)
     [row] = made.rows
@@ -125,13 +131,89 @@ def test_a_toy_learns_eight_rows_and_says_the_same_when_loaded_again(ranked, tmp
         assert rating.mass > 0.9
 
 
-def test_one_adapter_for_each_dimension_and_language(ranked, tmp_path):
-    wanted = recipe(adapters="each", objective="text", **{"optimise.max_length": 4096, "data.dialogues": 2})
-    rank.train(wanted, ranked, tmp_path, only=["insulting_en"])
-    assert {p.name for p in tmp_path.iterdir()} == {"insulting_en"}
-    assert json.loads((tmp_path / "insulting_en" / "training.json").read_text())["rubric"] == "ieval/1"
-    with pytest.raises(EscEvalError, match="no such adapter"):
-        rank.train(wanted, ranked, tmp_path, only=["insulting_zh"])
+EACH = {"adapters": "each", "data.dialogues": 4, "data.asks": 2, "optimise.max_length": 4096}
+
+
+@pytest.fixture(scope="module")
+def each(ranked, tmp_path_factory):
+    """A folder of adapters, one of them made before a stop."""
+    out = tmp_path_factory.mktemp("each") / "judges"
+    rank.train(recipe(**EACH), ranked, out, only=["insulting_en"])
+    before = (out / "insulting_en" / "adapter_model.safetensors").stat().st_mtime_ns
+    said = []
+    rank.train(recipe(**EACH), ranked, out, say=said.append)
+    assert "insulting_en: finished before" in said
+    assert (out / "insulting_en" / "adapter_model.safetensors").stat().st_mtime_ns == before
+    return out
+
+
+def test_a_folder_of_adapters_is_a_scorer_that_swaps_them(each, ranked):
+    model = open_model(f"mine={each}")
+    assert isinstance(model, AdapterModel)
+    scoring = Scoring(model, ranked.rubric)
+    found = {(r.dialogue_id, r.dimension): r.probabilities for r in scoring.rate(ranked.dialogues[:2])}
+    assert (model.name, model.swaps, len(found)) == ("mine", 2, 4)
+    for key in ranked.rubric.keys:
+        alone = open_model(str(each / f"{key}_en"))
+        chosen = tuple(d for d in ranked.rubric.dimensions if d.key == key)
+        only = ranked.rubric.model_copy(update={"dimensions": chosen})
+        alone.learnt = alone.learnt.model_copy(update={"rubric_sha256": only.sha256})
+        for rating in Scoring(alone, only).rate(ranked.dialogues[:2]):
+            assert found[rating.dialogue_id, key] == pytest.approx(rating.probabilities, abs=1e-5)
+
+
+def test_what_an_adapter_did_not_learn_is_refused(each, ranked):
+    with pytest.raises(EscEvalError, match="polite_en learnt polite and rates no insulting; give a folder that holds"):
+        Scoring(open_model(str(each / "polite_en")), ranked.rubric)
+    with pytest.raises(EscEvalError, match=r"on the prompts of rubric ieval/1 .* not esc-eval/1: --rubric ieval"):
+        Scoring(open_model(str(each)), load_rubric())
+    with pytest.raises(EscEvalError, match="in another wording"):
+        Scoring(open_model(str(each)), load_rubric("ieval"))
+    chinese = ranked.dialogues[0].model_copy(update={"language": "zh"})
+    rubric = ranked.rubric.model_copy(update={"texts": {**ranked.rubric.texts, "zh": ranked.rubric.texts["en"]}})
+    model = open_model(str(each))
+    model.learnt = model.learnt.model_copy(update={"rubric_sha256": rubric.sha256})
+    with pytest.raises(EscEvalError, match="no adapter for polite in language 'zh'"):
+        list(Scoring(model, rubric).rate([chinese]))
+
+
+def test_finished_adapters_of_another_recipe_are_not_gone_on_with(each, ranked):
+    with pytest.raises(EscEvalError, match="polite_en: holds a finished checkpoint"):
+        rank.train(recipe(**EACH, **{"optimise.seed": 5}), ranked, each)
+    with pytest.raises(EscEvalError, match="no such adapter; there is: polite_en, insulting_en"):
+        rank.train(recipe(**EACH), ranked, each, only=["insulting_zh"])
+    with pytest.raises(EscEvalError, match="one adapter for all"):
+        rank.train(recipe(), ranked, each / "x", only=["polite_en"])
+
+
+def test_adapters_are_called_as_the_released_ones(ranked):
+    asked = rank.Asked(tuple((0, j, 1.0) for j in range(7)), "")
+    own = replace(ranked, rubric=load_rubric())
+    released = [adapter_names()[key, "en"] for key in own.rubric.keys]
+    assert list(rank.by_adapter(own, asked)) == released
+    assert "empathic_en" in released
+
+
+def test_an_adapter_on_internlm2_names_the_hubs_base_and_is_opened_on_the_converted_one(
+    ranked, toy_folder, tmp_path, monkeypatch
+):
+    asked_for = []
+
+    def converted(revision=None):
+        asked_for.append(revision)
+        return toy_folder
+
+    monkeypatch.setattr(rank, "plain_base", converted)
+    monkeypatch.setattr(plain, "plain_base", converted)
+    base = {"base.model": BASE.repo, "base.revision": BASE.revision}
+    wanted = recipe(**base, objective="text", **{**TEXT, "data.dialogues": 1, "data.asks": 2})
+    rank.train(wanted, ranked, tmp_path / "out")
+    config = json.loads((tmp_path / "out" / "adapter_config.json").read_text())
+    assert (config["base_model_name_or_path"], config["revision"]) == (BASE.repo, BASE.revision)
+    scoring = Scoring(open_model(str(tmp_path / "out")), ranked.rubric)
+    assert scoring.chooser is None  # it learnt to answer in words
+    assert len(list(scoring.rate(ranked.dialogues[:1]))) == 2
+    assert asked_for == [BASE.revision] * len(asked_for)
 
 
 def test_what_is_held_out_is_not_asked_about_and_is_named(ranked):
@@ -140,6 +222,16 @@ def test_what_is_held_out_is_not_asked_about_and_is_named(ranked):
     )
     assert {ranked.dialogues[i].supporter for i, _, _ in asked.rows} == set(BOTS) - {BOTS[2]}
     assert asked.held_out.startswith("24 dialogues: test of model-disjoint (bot C)")
+
+
+def test_what_is_held_out_is_counted_in_what_the_split_places(ranked):
+    asked = rank.choose(recipe(**{"data.split": "random-rows", "data.dialogues": None, "data.asks": None}), ranked)
+    assert len(asked.rows) + int(asked.held_out.partition(" ratings: test of random-rows")[0]) == ranked.levels.size
+
+
+def test_weights_that_would_not_be_applied_are_refused():
+    with pytest.raises(EscEvalError, match=r"data\.cap .* objective text"):
+        recipe(objective="text", **{"data.cap": 3.0})
 
 
 def test_dimensions_are_asked_in_turn(ranked):

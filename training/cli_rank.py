@@ -22,7 +22,7 @@ def rank(
     dialogues: Annotated[list[Path] | None, typer.Option(help="Your own rated dialogues, with --ratings.")] = None,
     ratings: Annotated[list[Path] | None, typer.Option(help="People's ratings of --dialogues.")] = None,
     only: Annotated[
-        list[str] | None, typer.Option(help="Of one adapter for each dimension and language: these, e.g. empathy_en.")
+        list[str] | None, typer.Option(help="Of one adapter for each dimension and language: these, e.g. empathic_en.")
     ] = None,
     set_: Changes = None,
     report_to: Report = None,
@@ -43,10 +43,13 @@ def rank(
         raise EscEvalError("give --data, or --dialogues and --ratings")
     name = loaded.data.rubric
     ranked = load_set(name, data) if data else own_set(name, dialogues or (), ratings or ())
-    if dry_run:
+    if loaded.kind == "text-rank":
+        if dry_run:
+            typer.echo(text_rank.outlook(loaded, ranked), nl=False)
+        else:
+            text_rank.make(loaded, ranked, out, typer.echo)
+    elif dry_run:
         typer.echo(ranks.outlook(loaded, ranked, out, tflops), nl=False)
-    elif loaded.kind == "text-rank":
-        text_rank.make(loaded, ranked, out, typer.echo)
     else:
         ranks.train(loaded, ranked, out, report_to or (), typer.echo, tuple(only or ()))
 

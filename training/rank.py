@@ -1,30 +1,33 @@
 """ESC-RANK, from recipe to checkpoint."""
 
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from shutil import rmtree
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from accelerate import PartialState
-from filelock import FileLock
 
-from esc_eval.chat import embedded
+from dataset_builder.splits import SCHEMES
 from esc_eval.chat.encoder import Encoder
-from esc_eval.checkpoints.hub import BASE, Source, fetch
-from esc_eval.checkpoints.internlm2 import convert_internlm2
+from esc_eval.checkpoints.hub import BASE
+from esc_eval.checkpoints.plain import plain_base
+from esc_eval.checkpoints.prepare import adapter_names
 from esc_eval.errors import EscEvalError
+from esc_eval.files import read_text
+from esc_eval.learnt import FILE, Learnt
+from esc_eval.rubric import load_rubric
 from esc_eval.schema import digest
 from esc_eval.score import prompts
 from esc_eval.wording import fill
 from training import checkpoint, rank_data, sft
-from training.config import Base
+from training.config import Base, load
 from training.level_loss import LevelRow, LevelTrainer, Questions, level_dataset, level_rows
 from training.outlook import lines_of, shape_of
 from training.rank_data import TEST, TRAIN, VALIDATION, RankSet, balanced
-from training.rank_recipe import RankRecipe, TextRecipe
+from training.rank_recipe import RankRecipe
 from training.rows import Row, make
 
 
@@ -51,9 +54,10 @@ def choose(recipe: RankRecipe, ranked: RankSet) -> Asked:
         placed = rank_data.place(ranked, data.split, data.split, 0, [data.held_out])
         [parts] = placed.folds
         [manifest] = placed.manifests
-        count = int((parts == TEST).any(axis=1).sum())
+        whole = SCHEMES[data.split].unit == "dialogue"
+        count = f"{(parts == TEST).any(axis=1).sum()} dialogues" if whole else f"{(parts == TEST).sum()} ratings"
         what = f" ({data.held_out})" if data.held_out else ""
-        held_out = f"{count} dialogues: test of {data.split}{what}, sha256 {manifest['sha256'][:16]}"
+        held_out = f"{count}: test of {data.split}{what}, sha256 {manifest['sha256'][:16]}"
     learnt = np.isin(parts, (TRAIN, VALIDATION))
     order = sorted(
         np.flatnonzero(learnt.any(axis=1)).tolist(),
@@ -84,35 +88,58 @@ def train(
     say: Callable[[str], None] = lambda _: None,
     only: Sequence[str] = (),
 ) -> None:
-    """Train a recipe into a folder that ``esc-eval evaluate --scorer`` opens, or into one for each adapter.
+    """Train a recipe into a folder that ``esc-eval evaluate --scorer`` opens.
+
+    With an adapter for each dimension and language the folder holds one folder for each; those that are finished are
+    left as they are.
 
     Args:
-        only: Of one adapter for each dimension and language: these, e.g. ``empathy_en``.
+        only: Of one adapter for each dimension and language: these, e.g. ``empathic_en``.
 
     Raises:
         EscEvalError: Data, base or memory are missing; the message says which and what to do.
     """
     asked = choose(recipe, ranked)
     if recipe.adapters == "one":
-        _train(recipe, ranked, asked, out, report_to, say)
+        if only:
+            raise EscEvalError(f"--only {only[0]}: {recipe.name} has one adapter for all (adapters: one)")
+        _train(recipe, ranked, asked, out, out, report_to, say)
         return
     parts = by_adapter(ranked, asked)
     if unknown := set(only) - set(parts):
         raise EscEvalError(f"--only {sorted(unknown)[0]}: no such adapter; there is: {', '.join(parts)}")
     for name, part in parts.items():
-        if not only or name in only:
-            say(name)
-            own = recipe.model_copy(update={"name": f"{recipe.name}-{name}"})
-            _train(own, ranked, part, out / name, report_to, say)
+        own = recipe.model_copy(update={"name": f"{recipe.name}-{name}"})
+        if only and name not in only:
+            continue
+        if _is_finished(own, ranked, out / name):
+            say(f"{name}: finished before")
+            continue
+        say(name)
+        _train(own, ranked, part, out / name, out, report_to, say)
 
 
 def by_adapter(ranked: RankSet, asked: Asked) -> dict[str, Asked]:
-    """The questions of each dimension and language, by the adapter's name: ``DIMENSION_LANGUAGE``."""
+    """The questions of each dimension and language, by the adapter's name: as the release calls it, where it has it."""
+    released = adapter_names() if ranked.rubric.name == load_rubric().name else {}
     found: dict[str, list[tuple[int, int, float]]] = {}
     for i, j, weight in asked.rows:
-        name = f"{ranked.rubric.keys[j]}_{ranked.dialogues[i].language}"
+        key, language = ranked.rubric.keys[j], ranked.dialogues[i].language
+        name = released.get((key, language), f"{key}_{language}")
         found.setdefault(name, []).append((i, j, weight))
     return {name: Asked(tuple(rows), asked.held_out) for name, rows in found.items()}
+
+
+def _is_finished(recipe: RankRecipe, ranked: RankSet, out: Path) -> bool:
+    """Whether a folder holds what this recipe makes of these data; what another made is refused in ``_train``."""
+    if not (out / checkpoint.TRAINING).is_file():
+        return False
+    record = json.loads(read_text(out / checkpoint.TRAINING))
+    return load(out / checkpoint.RECIPE, RankRecipe) == recipe and record["data"]["files"] == _files(ranked)
+
+
+def _files(ranked: RankSet) -> dict[str, str]:
+    return {ranked.rubric.id: ranked.sha256}
 
 
 def _train(
@@ -120,11 +147,12 @@ def _train(
     ranked: RankSet,
     asked: Asked,
     out: Path,
+    work: Path,
     report_to: Sequence[str],
     say: Callable[[str], None],
 ) -> None:
     checkpoint.refuse_finished(out)
-    opened = sft.open_base(_plain(recipe.base), out)
+    opened = _opened(recipe.base, work)
     encoder = Encoder(opened.tokenizer, recipe.base.model)
     made = make_rows(recipe, ranked, asked, encoder)
     data = use_of(ranked, made.rows, asked.held_out)
@@ -140,8 +168,21 @@ def _train(
     else:
         finished = sft.train(recipe, opened, sft.dataset_of(made.rows), out, report_to=report_to)
     if state.is_main_process:
+        learnt_of(recipe, ranked, asked).save(out / FILE)
         checkpoint.finish(out, "rank", recipe, data, finished, rubric=ranked.rubric.id)
         rmtree(out / sft.STATES, ignore_errors=True)
+
+
+def learnt_of(recipe: RankRecipe, ranked: RankSet, asked: Asked) -> Learnt:
+    """What a judge that was asked these questions may be asked in scoring."""
+    columns = {j for _, j, _ in asked.rows}
+    return Learnt(
+        rubric=ranked.rubric.id,
+        rubric_sha256=ranked.rubric.sha256,
+        dimensions=tuple(key for j, key in enumerate(ranked.rubric.keys) if j in columns),
+        languages=tuple(sorted({ranked.dialogues[i].language for i, _, _ in asked.rows})),
+        answers=recipe.objective,
+    )
 
 
 def make_rows(recipe: RankRecipe, ranked: RankSet, asked: Asked, encoder: Encoder) -> Questions:
@@ -174,33 +215,21 @@ def text_rows(recipe: RankRecipe, ranked: RankSet, asked: Asked, encoder: Encode
     return Questions(tuple(rows), (), left_out)
 
 
-def _plain(base: Base) -> Base:
-    """InternLM2 as the ordinary Llama model that it can be written as: its own code does not run any more."""
+def _opened(base: Base, work: Path) -> sft.Opened:
+    """The base, ready to learn; InternLM2 as a Llama model, named as the Hub has it."""
     if base.model != BASE.repo:
-        return base
-    folder = embedded.cache_folder() / f"internlm2-chat-7b-llama-{(base.revision or '')[:8]}"
-    if not (folder / "config.json").is_file():
-        source = fetch(Source(BASE.repo, base.revision or BASE.revision))
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.with_suffix(".lock")), TemporaryDirectory(dir=folder.parent) as temporary:
-            if not (folder / "config.json").is_file():
-                made = Path(temporary) / "base"
-                made.mkdir()
-                convert_internlm2(source, made)
-                made.rename(folder)
-    return base.model_copy(update={"model": str(folder), "revision": None})
+        return sft.open_base(base, work)
+    plain = base.model_copy(update={"model": str(plain_base(base.revision)), "revision": None})
+    return replace(sft.open_base(plain, work), named=(base.model, base.revision))
 
 
-def outlook(recipe: RankRecipe | TextRecipe, ranked: RankSet, out: Path, tflops: float | None = None) -> str:
+def outlook(recipe: RankRecipe, ranked: RankSet, out: Path, tflops: float | None = None) -> str:
     """What a recipe would take, in lines for people; nothing is trained.
 
     Args:
         tflops: What the machine does in practice, in 10**12 operations a second; None = no hours.
     """
     lines = [f"{recipe.name}: {ranked.source} ({ranked.license}), rubric {ranked.rubric.id}"]
-    if isinstance(recipe, TextRecipe):
-        lines.append(f"{len(ranked.dialogues)} dialogues, {int((ranked.levels >= 0).sum())} ratings; minutes, no GPU")
-        return "\n".join(lines) + "\n"
     asked = choose(recipe, ranked)
     lines.append(f"{len({i for i, _, _ in asked.rows})} dialogues, {len(asked.rows)} questions; out: {asked.held_out}")
     try:
@@ -224,5 +253,5 @@ def use_of(ranked: RankSet, rows: Sequence[LevelRow | Row], held_out: str) -> ch
         rows=len(rows),
         tokens=sum(len(row.ids) for row in rows),
         held_out=held_out,
-        files={ranked.rubric.id: ranked.sha256},
+        files=_files(ranked),
     )

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from esc_eval.files import read_text
 from esc_eval.levels import Rule
@@ -23,7 +23,7 @@ class RankData(Data):
         held_out: The value that the scheme keeps for the test (a bot); None = as the scheme draws it.
         dialogues: At most so many, the first in the order of a seeded hash; None = all.
         asks: Dimensions asked of one dialogue, in turn through the rubric; None = all.
-        cap: Rare levels weigh more, at most so many times the commonest; 1 = all alike.
+        cap: Rare levels weigh more, at most so many times the commonest; 1 = all alike, the only one for ``text``.
     """
 
     rubric: str = "esc-eval"
@@ -49,6 +49,12 @@ class RankRecipe(Recipe):
     answer: str = "{level}"
     adapters: Literal["one", "each"] = "one"
     data: RankData
+
+    @model_validator(mode="after")
+    def _weighed(self) -> "RankRecipe":
+        if self.objective == "text" and self.data.cap != 1:
+            raise ValueError("data.cap weighs level probabilities: with objective text it must be 1")
+        return self
 
 
 class TextData(Data):

@@ -11,7 +11,8 @@ from training.results_rank import rank_page
 Section = Mapping[str, Any]
 HEAD = """# Results
 
-Rendered from `{name}`, which the commands below wrote. Values with 95% intervals, drawn by conversation or card.
+Rendered from `{name}`, which the commands below wrote. Values with 95% intervals, drawn by conversation,
+card or person.
 """
 ROLE = {
     "assistant_slip_rate": "turns that read as a supporter's",

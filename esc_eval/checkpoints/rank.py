@@ -4,15 +4,14 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from esc_eval.chat.hf import HFModel
+from esc_eval.chat.adapters import AdaptersModel
 from esc_eval.checkpoints.adapters import SINGLE
 from esc_eval.checkpoints.prepare import MANIFEST, adapter_names, prepare
 from esc_eval.checkpoints.shards import read_json
-from esc_eval.errors import EscEvalError
 from esc_eval.schema import digest
 
 
-class RankModel(HFModel):
+class RankModel(AdaptersModel):
     """The released ESC-RANK.
 
     Args:
@@ -22,7 +21,6 @@ class RankModel(HFModel):
 
     Attributes:
         system: What the base model's own ``chat`` puts before a conversation, as the official script gets it.
-        swaps: How often an adapter was switched to.
 
     Raises:
         EscEvalError: Something is missing, damaged, pickled or for another base.
@@ -53,8 +51,6 @@ class RankModel(HFModel):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Already found a `peft_config`")  # fourteen are meant
             self.loaded = {each: self.weights.add(str(folder / each), None) for each in self.adapters.values()}
-        self.current: str | None = None
-        self.swaps = 0
         self.identity: dict[str, Any] = {
             **self.identity,
             "kind": "esc-rank",
@@ -62,21 +58,3 @@ class RankModel(HFModel):
             "adapters": digest(manifest["adapters"]["sha256"]),
             "system": digest(self.system),
         }
-
-    def use(self, dimension: str, language: str) -> None:
-        """Answer with the adapter of a dimension and language from now on.
-
-        Raises:
-            EscEvalError: The release at hand has none.
-        """
-        adapter = self.adapters.get((dimension, language))
-        if adapter is None:
-            raise EscEvalError(
-                f"{self.name}: no adapter for {dimension} in language {language!r} among {self.adapters}"
-            )
-        if adapter != self.current:
-            self.adapter = self.loaded[adapter]
-            self.weights.use(self.adapter)
-            self.kept = []  # keys and values of another adapter
-            self.current = adapter
-            self.swaps += 1
