@@ -106,7 +106,7 @@ def evaluate(
     supporter: Supporters = [],  # noqa: B006
     roster: RosterName = None,
     seeker: Seeker = "embedded",
-    scorer: Scorer = "embedded",
+    scorer: Scorer = None,
     cards: Cards = ["sample"],  # noqa: B006
     language: Language = None,
     limit: Limit = None,
@@ -204,7 +204,7 @@ def score(
     dialogues: DialogueFiles,
     scorer: Annotated[
         list[str], typer.Option(metavar="MODEL", help=f"Who rates; repeatable: several judges at once. {RATERS}.")
-    ] = ["embedded"],  # noqa: B006
+    ] = [],  # noqa: B006
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where ratings go; default: the run folder, or scores/NAME.")
     ] = None,
@@ -240,7 +240,7 @@ def score(
         return
     wording = load_wording(official_repo, allow_unknown) if official_repo else None
     with Run(folder) as run:
-        for each in scorer:
+        for each in scorer or (None,):
             scoring = steps.make_scoring(each, rubric, by, options, parser, wording, calibration)
             steps.run_scoring(dialogues, cards, scoring, run, err)
     typer.echo(steps.write_report(folder, rubric, statistic, "text"), nl=False)

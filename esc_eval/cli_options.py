@@ -6,12 +6,14 @@ from typing import Annotated, Literal
 import typer
 
 MODEL = "embedded, hf:REPO_OR_DIR[@revision], openai:MODEL[@URL] or scripted:FILE; NAME=MODEL gives it a label"
-RATERS = "esc-rank[:ADAPTERS[@BASE]] is the released ESC-RANK"
+RATERS = (
+    "esc-rank[:ADAPTERS[@BASE]] is the released ESC-RANK; default: esc-rank-ieval for --rubric ieval, else embedded"
+)
 Supporters = Annotated[
     list[str], typer.Option("--supporter", metavar="MODEL", help=f"A model under test; repeatable. {MODEL}.")
 ]
 Seeker = Annotated[str, typer.Option(metavar="MODEL", help="Who plays the role cards.")]
-Scorer = Annotated[str, typer.Option(metavar="MODEL", help="Who rates.")]
+Scorer = Annotated[str | None, typer.Option(metavar="MODEL", help=f"Who rates. {RATERS}.")]
 Cards = Annotated[
     list[str],
     typer.Option(

@@ -82,7 +82,7 @@ def make_protocol(protocol: str | Protocol, rounds: int | None, max_new_tokens: 
 
 
 def make_scoring(
-    scorer: str,
+    scorer: str | None,
     rubric: str,
     by: By,
     options: Options,
@@ -92,10 +92,17 @@ def make_scoring(
 ) -> Scoring | DirectScoring:
     """A scoring from names.
 
+    Args:
+        scorer: None = the text scorer that is shipped for the rubric, or ``embedded`` where there is none or the
+            judge is to be asked in words.
+
     Raises:
         EscEvalError: As ``open_model`` and the scorings do, or text or official prompts of a rater that reads none.
     """
     fitted = calibration.Calibration.load(temperatures) if temperatures else None
+    if scorer is None:
+        in_words = by == "text" or wording is not None
+        scorer = (None if in_words else text_scorer.shipped_for(load_rubric(rubric))) or "embedded"
     if rater := text_scorer.opened(scorer):
         if by == "text" or wording:
             raise EscEvalError(f"{rater.name} is asked nothing: it takes neither --by text nor --official-repo")

