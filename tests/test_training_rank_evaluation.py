@@ -165,7 +165,9 @@ def test_a_judge_of_every_test_row_is_a_row_of_the_table_and_one_of_a_part_has_i
     assert found["dialogues"] == 96
     [part] = found["parts"]
     assert (part["judges"], part["bots"], part["dialogues"]) == (["other"], [BOTS[2]], 24)
-    assert {"judge", "judge, expected level", "other", "other, expected level, rounded"} <= set(part["methods"])
+    assert {"judge", "judge, expected level", "other", "other, expected level, cut within the part"} <= set(
+        part["methods"]
+    )
     page = results_rank.rank_page(sections(found))
     assert "judge: worse than chosen on validation" in page
     assert "48 ratings of 24 dialogues of bot C, there are ratings by other" in page

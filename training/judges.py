@@ -14,7 +14,7 @@ from training.rank_data import NOWHERE, TEST, TRAIN, VALIDATION, RankSet
 Array = npt.NDArray[np.float64]
 Levels = npt.NDArray[np.intp]
 
-CUT, ROUNDED = "expected level", "expected level, rounded"
+CUT, CUT_WITHIN = "expected level", "expected level, cut within the part"
 
 
 @dataclass(frozen=True)
@@ -37,27 +37,23 @@ class Judge:
     def rows(self, ranked: RankSet, folds: Sequence[Levels]) -> dict[str, Levels]:
         """Its test levels by name: as it gave them (the most probable) and, where it gave probabilities, as expected.
 
-        An expected level becomes a level by cuts that spread levels as people's are, as a text scorer's do: of the
-        fold's train and validation rows that the judge rated. Where it rated none of them, it is rounded.
+        An expected level becomes a level by cuts that spread levels as people's are in the fold's train and validation
+        rows, as a text scorer's do: quantiles of what the judge expected of these rows or, where it rated none of them,
+        of the test rows that it rated. No label of the test is read.
         """
         found = {self.name: np.where(np.any([fold == TEST for fold in folds], axis=0), self.levels, NOWHERE)}
-        out, cut = np.full(self.levels.shape, NOWHERE), True
+        out, within = np.full(self.levels.shape, NOWHERE), False
         for fold in folds:
-            for column in range(out.shape[1]):
-                there = ~np.isnan(self.expected[:, column])
-                test = there & (fold[:, column] == TEST)
-                learn = there & np.isin(fold[:, column], (TRAIN, VALIDATION))
+            for column, (own, label) in enumerate(zip(self.expected.T, ranked.levels.T, strict=True)):
+                test = ~np.isnan(own) & (fold[:, column] == TEST)
+                learn = np.isin(fold[:, column], (TRAIN, VALIDATION))
                 if test.any():
-                    cut &= bool(learn.any())
-                    out[test, column] = self._named(ranked, column, test, learn)
-        return found | ({f"{self.name}, {CUT if cut else ROUNDED}": out} if (out >= 0).any() else {})
-
-    def _named(self, ranked: RankSet, column: int, test: npt.NDArray[np.bool_], learn: npt.NDArray[np.bool_]) -> Levels:
-        scale, own = np.asarray(ranked.rubric.levels, dtype=float), self.expected[:, column]
-        cuts = (scale[1:] + scale[:-1]) / 2
-        if learn.any():
-            cuts = spread_cuts(own[learn], ranked.levels[learn, column], len(scale))
-        return np.searchsorted(cuts, own[test], side="right")
+                    rated = learn & ~np.isnan(own)
+                    within |= not rated.any()
+                    score, known = (own[rated], label[rated]) if rated.any() else (own[test], label[learn])
+                    cuts = spread_cuts(score, known, len(ranked.rubric.levels))
+                    out[test, column] = np.searchsorted(cuts, own[test], side="right")
+        return found | ({f"{self.name}, {CUT_WITHIN if within else CUT}": out} if (out >= 0).any() else {})
 
 
 def read_judges(ranked: RankSet, paths: Iterable[Path]) -> list[Judge]:

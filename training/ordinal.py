@@ -88,7 +88,12 @@ def ridge(
 
 
 def spread_cuts(unseen: Array, levels: Levels, size: int) -> Array:
-    """Scores at which the level changes so that levels are as frequent as in training; shape (size - 1,)."""
+    """Scores at which the level changes so that levels are as frequent as in training; shape (size - 1,).
+
+    Args:
+        unseen: Scores, shape (n,).
+        levels: Of training, shape (m,); the same rows or others.
+    """
     share = np.cumsum(np.bincount(levels, minlength=size))[:-1] / len(levels)
     return np.quantile(unseen, share)
 
