@@ -42,8 +42,8 @@ def compare(
 
     Returns:
         ``ratings`` (n), ``dialogues``, ``people``, and by method: each figure, ``within`` (quadratic kappa),
-        ``by_dimension`` (quadratic kappa), and ``minus majority``, ``minus length only`` and ``minus chosen on
-        validation`` (paired differences).
+        ``by_dimension`` (quadratic kappa), and ``minus majority``, ``minus length only`` (paired differences of each),
+        ``minus chosen on validation`` (of quadratic kappa).
     """
     shared = labels >= 0
     for own in methods.values():
@@ -74,7 +74,7 @@ def compare(
         for name in methods:
             for base in (*BASELINES, CHOSEN):
                 if base in methods and base != name:
-                    for figure in (*FIGURES, *(["within"] if g > 1 else [])):
+                    for figure in ["quadratic_kappa"] if base == CHOSEN else [*FIGURES, *(["within"] if g > 1 else [])]:
                         out[f"{name}|minus {base}|{figure}"] = out[f"{name}|{figure}"] - out[f"{base}|{figure}"]
         return out
 
