@@ -76,8 +76,8 @@ def open_model(spec: str, options: Options = Options()) -> ChatModel:
     Args:
         spec: ``embedded``, ``hf:REPO_OR_DIR[@revision]``, ``openai:MODEL[@URL]``, ``scripted:FILE``; the released
             ``esc-rank[:ADAPTERS[@BASE]]`` (folders of the adapters and of internlm2-chat-7b; without, the Hub at the
-            pinned revisions) and ``esc-role[:DIR]``; the folder of a checkpoint, or of adapters, e.g. one that ``training`` made;
-            ``NAME=SPEC`` gives it a label of its own.
+            pinned revisions) and ``esc-role[:DIR]``; the folder of a checkpoint, or of adapters, e.g. one that
+            ``training`` made; ``NAME=SPEC`` gives it a label of its own.
         options: How it is opened.
 
     Raises:
