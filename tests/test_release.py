@@ -202,7 +202,8 @@ CHANGES = (
     ],
 )
 def test_version_changelog_and_citation_must_agree(tmp_path, old, new, reason):
-    shutil.copy(ROOT / "CITATION.cff", tmp_path)
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    (tmp_path / "CITATION.cff").write_text(f"{citation}\ndate-released: 2026-11-21\n", encoding="utf-8")
     (tmp_path / "CHANGELOG.md").write_text(CHANGES)
     assert version.problems(tmp_path) == []
     (tmp_path / "CHANGELOG.md").write_text(CHANGES.replace(old, new))
