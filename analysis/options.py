@@ -24,6 +24,10 @@ DialogueFiles = Annotated[
         "--dialogues", help="Dialogues that were rated: gives card, model, language and category. Repeatable."
     ),
 ]
+CardFiles = Annotated[
+    list[Path] | None,
+    typer.Option("--cards", help="Card files of official dialogues, so that intervals draw cards. Repeatable."),
+]
 Scale = Annotated[str, typer.Option(help="Lowest and highest level of the scale.", metavar="LOW-HIGH")]
 Draws = Annotated[int, typer.Option(help="Bootstrap draws.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
