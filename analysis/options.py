@@ -69,9 +69,9 @@ def parse_scale(text: str) -> tuple[int, int]:
     return ends
 
 
-def load(paths: list[Path], scale: str, dialogues: list[Path] | None) -> RatingsTable:
+def load(paths: list[Path], scale: str, dialogues: list[Path] | None, cards: list[Path] | None = None) -> RatingsTable:
     """The ratings table of a command line."""
-    return read_table(paths, parse_scale(scale), dialogues or ())
+    return read_table(paths, parse_scale(scale), dialogues or (), cards or ())
 
 
 def every_dialogue(paths: list[Path] | None) -> list[Dialogue]:
