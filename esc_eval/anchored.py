@@ -100,7 +100,7 @@ def _is_score(text: str, number: re.Match[str], *, listed: bool) -> bool:
     before, end = text[: number.start()], number.end()
     if not re.search(r"\w", before):
         return bool(_STOPS.match(text, end))
-    points = text.startswith("分", end)
+    points = text.startswith(("分", " 分"), end)
     if not re.search(r"\w", before.rpartition("\n")[2]):
         return (points or not listed) and bool(_LINE_ENDS.match(text, end))
     if not _ALLOWED.match(text, end):
