@@ -254,7 +254,6 @@ def report_on(
         raise EscEvalError(f"ratings and dialogues do not fit: {error}") from error
     as_json = summary.model_dump_json(indent=2) + "\n"
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
         write_whole(out / "summary.json", [as_json])
         write_whole(out / "report.md", [as_markdown(summary)])
         write_whole(out / "report.html", [as_page(summary, dialogues, ratings, chosen)])
@@ -296,7 +295,6 @@ def export_official(folder: Path, out: Path) -> list[Path]:
             score_folder = out / "score" if len(raters) == 1 else out / "score" / rater.replace("/", "_")
             files[score_folder / name] = official.ratings_to_official(own, keys)
         for path, data in files.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
             write_official(path, data)
             paths.append(path)
     return paths
