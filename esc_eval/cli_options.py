@@ -29,6 +29,9 @@ ProtocolName = Annotated[
     str, typer.Option("--protocol", metavar="NAME|FILE", help="A shipped protocol, or your own .yaml.")
 ]
 RubricName = Annotated[str, typer.Option("--rubric", metavar="NAME|FILE", help="A shipped rubric, or your own .yaml.")]
+RatedUnder = Annotated[
+    str | None, typer.Option("--rubric", metavar="NAME|FILE", help="Rubric of the ratings; default: the one they name.")
+]
 By = Annotated[Literal["auto", "logits", "text"], typer.Option(help="Read level probabilities or the answer's text.")]
 Statistic = Annotated[
     Literal["level", "expected"], typer.Option(help="Report the mean level, or the mean expected level.")

@@ -56,7 +56,7 @@ class DirectScoring:
     def __init__(self, scorer: DialogueRater, rubric: Rubric, calibration: Calibration | None = None) -> None:
         scorer.check(rubric)
         if calibration:
-            calibration.check(scorer.name, rubric.id)
+            calibration.check(scorer.name, rubric.id, rubric.levels)
         self.scorer, self.rubric, self.calibration = scorer, rubric, calibration
 
     @property

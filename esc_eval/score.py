@@ -93,7 +93,7 @@ class Scoring:
         self.parser_name, self.parse = parser, get_parser(parser)
         self.calibration = calibration
         if calibration:
-            calibration.check(scorer.name, self.rubric_id)
+            calibration.check(scorer.name, self.rubric_id, rubric.levels)
         self.leads: dict[tuple[str, str], str] = {}
 
     @property

@@ -28,6 +28,7 @@ from esc_eval.lineup import Lineup
 from esc_eval.official_wording import OfficialWording
 from esc_eval.parsers import reparse
 from esc_eval.protocol import Protocol, load_protocol
+from esc_eval.rated import rubric_of
 from esc_eval.rater import DirectScoring
 from esc_eval.report import as_latex, as_markdown, as_text, summarise
 from esc_eval.report.page import as_page
@@ -183,9 +184,17 @@ def run_scoring(
         score(dialogues, scoring, run, lambda: advance(0))
 
 
-def run_reparse(folder: Path, rubric: str, parser: str, console: Console) -> Path:
-    """Read a run's raw answers by another rule into ``ratings-PARSER.jsonl``; no model is asked."""
-    ratings, count = reparse(read_ratings(folder), load_rubric(rubric).levels, parser)
+def run_reparse(folder: Path, rubric: str | None, parser: str, console: Console) -> Path:
+    """Read a run's raw answers by another rule into ``ratings-PARSER.jsonl``; no model is asked.
+
+    Each rating is read by the levels of the rubric that it carries.
+    """
+    ratings: list[Rating] = []
+    count = 0
+    for _, group in groupby(read_ratings(folder), lambda rating: rating.rubric):
+        before = list(group)
+        after, read = reparse(before, rubric_of(before, rubric).levels, parser)
+        ratings, count = ratings + after, count + read
     if not count:
         raise EscEvalError(f"{folder}: no rating has a raw answer; those of level probabilities have nothing to parse")
     path = folder / f"ratings-{parser}.jsonl"
@@ -195,9 +204,10 @@ def run_reparse(folder: Path, rubric: str, parser: str, console: Console) -> Pat
     return path
 
 
-def run_calibration(ratings: Sequence[Path], labels: Sequence[Path], out: Path, rubric: str, seed: int) -> str:
+def run_calibration(ratings: Sequence[Path], labels: Sequence[Path], out: Path, rubric: str | None, seed: int) -> str:
     """Fit temperatures, save them, and return a table of what they change."""
-    fitted = calibration.fit(load_ratings(ratings), load_ratings(labels), load_rubric(rubric).levels, seed)
+    given = load_ratings(ratings)
+    fitted = calibration.fit(given, load_ratings(labels), rubric_of(given, rubric).levels, seed)
     fitted.save(out)
     lines = ["dimension\tn\ttemperature\tlog loss\tcalibrated\theld-out gain [95%]\tcalibration error\tcalibrated"]
     for name, d in fitted.dimensions.items():
@@ -209,12 +219,17 @@ def run_calibration(ratings: Sequence[Path], labels: Sequence[Path], out: Path, 
 
 
 def run_ensemble(
-    ratings: Sequence[Path], labels: Sequence[Path], out: Path, dialogues: Sequence[Path], rubric: str, seed: int
+    ratings: Sequence[Path],
+    labels: Sequence[Path],
+    out: Path,
+    dialogues: Sequence[Path],
+    rubric: str | None,
+    seed: int,
 ) -> str:
     """Fit weights, save them, and return a table of weights and held-out errors."""
     cards = {d.id: d.card_id for d in load_dialogues(dialogues) if d.card_id} if dialogues else None
-    levels = load_rubric(rubric).levels
-    fitted = ensembles.fit(load_ratings(ratings), load_ratings(labels), levels, cards, seed)
+    given = load_ratings(ratings)
+    fitted = ensembles.fit(given, load_ratings(labels), rubric_of(given, rubric).levels, cards, seed)
     fitted.save(out)
     lines = ["dimension\tn\tcards\trater\tweight\theld-out error [95%]"]
     for name, d in fitted.dimensions.items():
