@@ -12,9 +12,11 @@ from rich.markup import escape
 
 from esc_eval import __version__
 from esc_eval.chat import Options
+from esc_eval.chat.base import ANSWER_TOKENS
 from esc_eval.cli_options import (
     RATERS,
     AllowUnknown,
+    AnswerTokens,
     Attempts,
     BaseUrl,
     Batch,
@@ -118,6 +120,7 @@ def evaluate(
     rubric: RubricName = "esc-eval",
     by: By = "auto",
     parser: ParserName = "anchored",
+    max_answer_tokens: AnswerTokens = ANSWER_TOKENS,
     official_repo: OfficialRepo = None,
     allow_unknown: AllowUnknown = False,
     statistic: Statistic = "level",
@@ -146,7 +149,7 @@ def evaluate(
         return
     specs = lineup.specs(bool(base_url))
     plan = steps.make_plan(chosen, seeker, specs, played, rounds, max_new_tokens, seed, options, lineup.speaks)
-    scoring = steps.make_scoring(scorer, rubric, by, options, parser, wording)
+    scoring = steps.make_scoring(scorer, rubric, by, options, parser, wording, answer_tokens=max_answer_tokens)
     with Run(out) as run:
         steps.run_simulation(plan, run, err, lineup.prices, max_cost)
         steps.run_scoring([out], None, scoring, run, err)
@@ -216,6 +219,7 @@ def score(
     ] = None,
     by: By = "auto",
     parser: ParserName = "anchored",
+    max_answer_tokens: AnswerTokens = ANSWER_TOKENS,
     official_repo: OfficialRepo = None,
     allow_unknown: AllowUnknown = False,
     reparse: Annotated[
@@ -244,7 +248,9 @@ def score(
         return
     wording = load_wording(official_repo, allow_unknown) if official_repo else None
     name = rubric or "esc-eval"
-    judges = [steps.make_scoring(each, name, by, options, parser, wording, calibration) for each in scorer]
+    judges = [
+        steps.make_scoring(each, name, by, options, parser, wording, calibration, max_answer_tokens) for each in scorer
+    ]
     with Run(folder) as run:
         for scoring in judges:
             steps.run_scoring(dialogues, cards, scoring, run, err)

@@ -68,6 +68,10 @@ Dtype = Annotated[
 ParserName = Annotated[
     str, typer.Option("--parser", help="Rule that reads answers: anchored, or official (parity only).")
 ]
+AnswerTokens = Annotated[
+    int,
+    typer.Option("--max-answer-tokens", min=1, help="Cap on a judge's answer in text; one that thinks needs hundreds."),
+]
 OfficialRepo = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Use the prompts of your checkout of the official repository.")
 ]

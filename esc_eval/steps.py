@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from esc_eval import calibration, official, outlook, text_scorer
 from esc_eval import ensemble as ensembles
 from esc_eval.chat import Options, label, open_model
+from esc_eval.chat.base import ANSWER_TOKENS
 from esc_eval.cost import Price, within_budget
 from esc_eval.errors import EscEvalError
 from esc_eval.files import (
@@ -28,7 +29,7 @@ from esc_eval.lineup import Lineup
 from esc_eval.official_wording import OfficialWording
 from esc_eval.parsers import reparse
 from esc_eval.protocol import Protocol, load_protocol
-from esc_eval.rated import rubric_of
+from esc_eval.rated import check_levels, rubric_of
 from esc_eval.rater import DirectScoring
 from esc_eval.report import as_latex, as_markdown, as_text, summarise
 from esc_eval.report.page import as_page
@@ -90,6 +91,7 @@ def make_scoring(
     parser: str = "anchored",
     wording: OfficialWording | None = None,
     temperatures: Path | None = None,
+    answer_tokens: int = ANSWER_TOKENS,
 ) -> Scoring | DirectScoring:
     """A scoring from names.
 
@@ -101,7 +103,7 @@ def make_scoring(
         if by == "text" or wording:
             raise EscEvalError(f"{rater.name} is asked nothing: it takes neither --by text nor --official-repo")
         return DirectScoring(rater, load_rubric(rubric), fitted)
-    return Scoring(open_once(scorer, options), load_rubric(rubric), by, parser, wording, fitted)
+    return Scoring(open_once(scorer, options), load_rubric(rubric), by, parser, wording, fitted, answer_tokens)
 
 
 @contextmanager
@@ -173,15 +175,38 @@ def load_ratings(paths: Sequence[Path]) -> list[Rating]:
 def run_scoring(
     paths: Sequence[Path], cards: Path | None, scoring: Scoring | DirectScoring, run: Run, console: Console
 ) -> None:
-    """Rate dialogues with a progress bar; those from elsewhere are copied into the run folder first."""
+    """Rate dialogues with a progress bar; those from elsewhere are copied into the run folder first.
+
+    Raises:
+        EscEvalError: The run holds other dialogues, or ratings of other dimensions; nothing was rated then.
+    """
     dialogues = load_dialogues(paths, cards)
     own = run.folder / "dialogues.jsonl"
+    _check_fits(scoring, run)
     if not own.exists():
         run.export(own.name, (dialogue.to_json() for dialogue in dialogues))
+    known = {dialogue.id: dialogue for dialogue in read_dialogues(own)}
+    if others := [dialogue.id for dialogue in dialogues if known.get(dialogue.id) != dialogue]:
+        raise EscEvalError(
+            f"{run.folder} holds other dialogues: {others[0]!r} and {len(others) - 1} more are not among them, or "
+            "not the same there. Choose another --out."
+        )
     size = len(scoring.rubric.keys)
     done = sum(count == size for count in run.owners(f"scoring/{scoring.scorer.name}").values())
     with _progress(console, "dialogues rated", len(dialogues), done) as advance:
         score(dialogues, scoring, run, lambda: advance(0))
+
+
+def _check_fits(scoring: Scoring | DirectScoring, run: Run) -> None:
+    """Refuse a run with other raters' ratings that one report cannot show beside this scoring's."""
+    others = [kind for kind in run.card if kind.startswith("scoring/") and kind != f"scoring/{scoring.scorer.name}"]
+    ratings = [Rating.model_validate_json(line) for kind in others for line in run.all(kind)]
+    if unknown := [rating for rating in ratings if rating.dimension not in scoring.rubric.keys]:
+        raise EscEvalError(
+            f"{run.folder} holds ratings of {unknown[0].dimension} under {unknown[0].rubric}, a dimension that "
+            f"{scoring.rubric.id} has not. Choose another --out."
+        )
+    check_levels(ratings, scoring.rubric.levels)
 
 
 def run_reparse(folder: Path, rubric: str | None, parser: str, console: Console) -> Path:

@@ -228,6 +228,16 @@ def test_an_answer_of_several_tokens_is_refused(toy):
         list(toy.choose([[say("s", "x")]], "Score: ", ["zebra"]))
 
 
+@pytest.mark.parametrize("chosen", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
+def test_a_reply_of_logits_that_are_not_finite_is_a_problem_and_no_text(tmp_path, chosen, wrong):
+    model = open_model(f"hf:{build_toy(tmp_path / 'm')}")
+    with torch.no_grad():
+        model.model.model.norm.weight.fill_(wrong)
+    found = replies(model, CONVERSATIONS, chosen)
+    assert {(r.text, r.problem) for r in found} == {("", "the model's logits are not finite")}
+
+
 def test_logits_that_are_not_finite_are_a_problem_not_a_score(tmp_path):
     model = open_model(f"hf:{build_toy(tmp_path / 'm')}")
     with torch.no_grad():

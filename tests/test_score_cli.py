@@ -66,6 +66,44 @@ def test_several_judges_rate_into_one_folder(run, dialogues, script, tmp_path):
     assert "analysis agreement" in err
 
 
+def test_other_dialogues_are_refused_before_anything_is_rated(run, dialogues, script, tmp_path):
+    folder, judge = tmp_path / "run", script(["3"], "one")
+    run("score", "--dialogues", dialogues, "--out", folder, "--scorer", judge)
+    before = (folder / "ratings.jsonl").read_text()
+    for changed in (("d0", "other"), ("tired 3", "angry 3")):
+        other = tmp_path / "other.jsonl"
+        other.write_text(dialogues.read_text().replace(*changed))
+        code, _, err = run("score", "--dialogues", other, "--out", folder, "--scorer", script(["1"], "two"))
+        assert code == 2
+        assert "holds other dialogues" in err
+        assert (folder / "ratings.jsonl").read_text() == before
+    part = tmp_path / "part.jsonl"
+    part.write_text("\n".join(dialogues.read_text().splitlines()[:3]))
+    code, _, err = run("score", "--dialogues", part, "--out", folder, "--scorer", script(["1"], "two"))
+    assert code == 0, err
+
+
+def test_another_rubric_is_refused_before_anything_is_rated(run, dialogues, script, tmp_path):
+    folder = tmp_path / "run"
+    run("score", "--dialogues", dialogues, "--out", folder, "--scorer", script(["3"], "one"))
+    before = (folder / "ratings.jsonl").read_text()
+    again = ["score", "--dialogues", dialogues, "--out", folder, "--scorer", script(["5"], "two")]
+    code, _, err = run(*again, "--rubric", "ieval")
+    assert code == 2
+    assert "holds ratings of fluency under esc-eval/1, a dimension that ieval/1 has not" in err
+    assert (folder / "ratings.jsonl").read_text() == before
+
+
+def test_all_judges_are_opened_before_the_first_rates(run, dialogues, script, tmp_path):
+    code, _, err = run(
+        "score", "--dialogues", dialogues, "--out", tmp_path / "run",
+        "--scorer", script(["3"], "one"), "--scorer", "scripted:missing.json",
+    )  # fmt: skip
+    assert code == 2
+    assert "no such file" in err
+    assert not (tmp_path / "run").exists()
+
+
 def test_stored_answers_are_read_again_without_a_model(run, dialogues, script, tmp_path):
     folder = tmp_path / "run"
     run("score", "--dialogues", dialogues, "--out", folder, "--scorer", script(["4/10"]))
