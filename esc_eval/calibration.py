@@ -12,6 +12,7 @@ from pydantic import Field
 from esc_eval import __version__
 from esc_eval.errors import EscEvalError
 from esc_eval.fit import Fit
+from esc_eval.rated import check_levels
 from esc_eval.schema import Rating, digest
 from esc_eval.uncertainty import bootstrap_mean
 from esc_eval.wording import Data
@@ -136,12 +137,17 @@ class Calibration(Fit):
         fitted = self.dimensions.get(dimension)
         return tuple(tempered(probabilities, fitted.temperature).tolist()) if fitted else tuple(probabilities)
 
-    def check(self, rater: str, rubric: str) -> None:
-        """Refuse another rater's or rubric's probabilities.
+    def check(self, rater: str, rubric: str, levels: Sequence[int]) -> None:
+        """Refuse probabilities of another rater, rubric or levels.
 
         Raises:
             EscEvalError: They differ.
         """
+        if tuple(levels) != self.levels:
+            raise EscEvalError(
+                f"the calibration was fitted on levels {list(self.levels)}, but {rubric} has {list(levels)}; "
+                "fit it anew"
+            )
         if (rater, rubric) != (self.rater, self.rubric):
             raise EscEvalError(
                 f"the calibration was fitted for {self.rater} with {self.rubric}, not {rater} with {rubric}"
@@ -183,13 +189,15 @@ def fit(ratings: Sequence[Rating], labels: Sequence[Rating], levels: Sequence[in
         seed: Of the folds of the held-out check.
 
     Raises:
-        EscEvalError: Several raters, calibrated probabilities, none at all, or fewer than 10 labels of every dimension.
+        EscEvalError: Several raters, calibrated probabilities, none at all, a rating or label of other levels, or fewer
+            than 10 labels of every dimension.
     """
     raters = {(rating.rater, rating.rubric) for rating in ratings}
     if len(raters) != 1:
         raise EscEvalError(f"a calibration is for one rater and rubric, found {sorted(raters)}")
     if any("calibration" in (rating.parser or "") for rating in ratings):
         raise EscEvalError("these probabilities are calibrated already; fit on those scored without --calibration")
+    check_levels([*ratings, *labels], levels)
     dimensions = {}
     for dimension, pairs in paired(ratings, labels, levels).items():
         usable = [(r.probabilities, levels.index(label)) for r, label in pairs if r.probabilities is not None]
