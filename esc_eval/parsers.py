@@ -60,6 +60,6 @@ def reparse(ratings: Sequence[Rating], levels: Sequence[int], parser: str) -> tu
             continue
         count += 1
         level = parse(spoken(rating.raw), levels)
-        problem = NO_LEVEL if level is None else None
+        problem = rating.problem or NO_LEVEL if level is None else None
         read.append(rating.model_copy(update={"score": level, "problem": problem, "parser": parser}))
     return read, count
