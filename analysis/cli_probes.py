@@ -6,14 +6,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from analysis.cards import with_cards
 from analysis.measure import Bootstrap
-from analysis.options import Confidence, Draws, JsonFile, LatexFile, MarkdownFile, Seed, show
+from analysis.options import CardFiles, Confidence, Draws, JsonFile, LatexFile, MarkdownFile, Seed, show
 from analysis.probes import PROBES, probe_report, probe_set
 from esc_eval.errors import EscEvalError
-from esc_eval.files import read_cards, read_dialogues, read_ratings
-from esc_eval.official import link_cards
+from esc_eval.files import read_dialogues, read_ratings
 from esc_eval.rubric import load_rubric
-from esc_eval.schema import LANGUAGES
 
 
 def probes_command(
@@ -24,10 +23,7 @@ def probes_command(
     ] = None,
     edits: Annotated[str, typer.Option(help=f"Comma-separated, of: {', '.join(PROBES)}.")] = ",".join(PROBES),
     limit: Annotated[int | None, typer.Option(min=1, help="The first N dialogues of each file.")] = None,
-    cards: Annotated[
-        list[Path] | None,
-        typer.Option(help="Card file of official dialogues, so that intervals draw cards. Repeatable."),
-    ] = None,
+    cards: CardFiles = None,
     rater: Annotated[str | None, typer.Option(help="Whose ratings, where DIR has several raters.")] = None,
     rubric: Annotated[str, typer.Option(help="A shipped rubric, or your own .yaml.")] = "esc-eval",
     device: Annotated[str | None, typer.Option(help="cpu, cuda ...")] = None,
@@ -52,7 +48,8 @@ def probes_command(
 
     console = Console(stderr=True)
     originals = [dialogue for path in dialogues for dialogue in read_dialogues(path)[:limit]]
-    every = probe_set(originals, [name.strip() for name in edits.split(",")])
+    wanted = load_rubric(rubric)
+    every = probe_set(originals, [name.strip() for name in edits.split(",")], max(wanted.levels))
     with Run(out) as run:
         run.export("dialogues.jsonl", (dialogue.to_json() for dialogue in every))
         if scorer:
@@ -65,14 +62,6 @@ def probes_command(
     ratings = [rating for rating in read_ratings(out) if rater in (None, rating.rater)]
     if not ratings:
         raise EscEvalError(f"{out}: no ratings by {rater!r}")
-    if cards:
-        played = [card for path in cards for card in read_cards(path)]
-        originals = [
-            linked
-            for language in LANGUAGES
-            for linked in link_cards(
-                [d for d in originals if d.language == language], [c for c in played if c.language == language]
-            )
-        ]
-    report = probe_report(ratings, originals, load_rubric(rubric).keys, Bootstrap(draws, seed, confidence))
+    linked = with_cards(originals, cards or ())
+    report = probe_report(ratings, linked, wanted, Bootstrap(draws, seed, confidence))
     show(report, json_file, markdown, latex)

@@ -10,6 +10,7 @@ from rich.console import Console
 from analysis.measure import Bootstrap
 from analysis.options import (
     AverageOption,
+    CardFiles,
     ClusterBy,
     Confidence,
     DialogueFiles,
@@ -131,8 +132,11 @@ def correlation_command(
 
 def scorer_command(
     predictions: Annotated[list[Path], typer.Argument(help="Ratings by scorers, in any format of a ratings table.")],
-    labels: Annotated[list[Path] | None, typer.Option(help="Ratings by people. Repeatable.")] = None,
+    labels: Annotated[
+        list[Path] | None, typer.Option(help="Ratings by people. Repeat the option for each file.")
+    ] = None,
     dialogues: DialogueFiles = None,
+    cards: CardFiles = None,
     scale: Scale = "0-4",
     cluster: ClusterBy = None,
     draws: Draws = 1000,
@@ -148,10 +152,12 @@ def scorer_command(
     """
     from analysis.commands.scorer import scorer_report
 
+    if cards and not (labels and dialogues):
+        raise EscEvalError("--cards finds the cards of labelled dialogues: give --labels and --dialogues too")
     told = dialogues if labels else None
     report = scorer_report(
         load(predictions, scale, None),
-        load(labels, scale, told) if labels else None,
+        load(labels, scale, told, cards) if labels else None,
         Bootstrap(draws, seed, confidence),
         cluster=cluster,
         dialogues=every_dialogue(told),

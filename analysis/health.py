@@ -11,6 +11,7 @@ from sklearn.model_selection import GroupKFold
 
 from analysis import coefficients as co
 from analysis.measure import Array, Measure, Totals
+from esc_eval.calibration import binned_error
 
 STATISTICS = {
     "accuracy": "ACC",
@@ -20,7 +21,7 @@ STATISTICS = {
     "spearman": "Spearman",
     "mean_error": "mean error",
 }
-BINS = 10
+ONE_DIALOGUE = "cannot be judged: one dialogue shows nothing"
 WHY = {
     "quadratic_kappa": "labels and predictions are one and the same level throughout",
     "spearman": "labels or predictions are constant",
@@ -75,15 +76,6 @@ def entropy(counts: Array) -> Array:
     return np.where(p > 0, -p * np.log2(np.where(p > 0, p, 1)), 0.0).sum(-1)
 
 
-def calibration_error(bins: Array) -> Array:
-    """Expected calibration error (Guo et al. 2017) of the most probable level.
-
-    Args:
-        bins: Shape (..., bins, 3): rows, sum of confidences, number correct in each bin of confidence.
-    """
-    return co.ratio(np.abs(bins[..., 1] - bins[..., 2]).sum(-1), bins[..., 0].sum(-1))
-
-
 def length_baseline(length: Array, label: np.ndarray, groups: np.ndarray, folds: int = 5) -> np.ndarray | None:
     """Predict levels from the length of the supporter's text alone, out of fold.
 
@@ -130,23 +122,26 @@ def health_statistic(levels: Array) -> Callable[[Totals], dict[str, Array]]:
         out["gain"] = out["scorer.accuracy"] - out["majority.accuracy"]
         out["kappa_gain"] = out["scorer.quadratic_kappa"] - np.nan_to_num(out["majority.quadratic_kappa"])
         if "bins" in t:
-            out["calibration_error"] = calibration_error(t["bins"])
+            out["calibration_error"] = binned_error(t["bins"])
             out["uncertainty"] = co.ratio(t["uncertainty"], t["bins"][..., 0].sum(-1))
         return out
 
     return statistic
 
 
-def verdict(kappa: Measure, gain: Measure, constant: bool) -> str:
+def verdict(kappa: Measure, gain: Measure, constant: bool, dialogues: int) -> str:
     """One plain sentence on whether a scorer can be told from a constant (in each dimension).
 
     Args:
         kappa: Quadratic kappa above that of the majority level (which is 0 within one dimension).
         gain: ACC above that of the majority level.
         constant: Whether the scorer gives one level throughout each dimension.
+        dialogues: How many were compared.
     """
+    if dialogues < 2:
+        return ONE_DIALOGUE
     if constant:
-        return "is a constant: it gives the same to every dialogue"
+        return f"is a constant: it gives the same to each of the {dialogues} dialogues"
     if kappa.value is None or kappa.low is None or kappa.high is None:
         return "cannot be judged: " + (kappa.undefined or "no interval for quadratic kappa")
     if kappa.high < 0:

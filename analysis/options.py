@@ -24,6 +24,10 @@ DialogueFiles = Annotated[
         "--dialogues", help="Dialogues that were rated: gives card, model, language and category. Repeatable."
     ),
 ]
+CardFiles = Annotated[
+    list[Path] | None,
+    typer.Option("--cards", help="Card files of official dialogues, so that intervals draw cards. Repeatable."),
+]
 Scale = Annotated[str, typer.Option(help="Lowest and highest level of the scale.", metavar="LOW-HIGH")]
 Draws = Annotated[int, typer.Option(help="Bootstrap draws.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
@@ -65,9 +69,9 @@ def parse_scale(text: str) -> tuple[int, int]:
     return ends
 
 
-def load(paths: list[Path], scale: str, dialogues: list[Path] | None) -> RatingsTable:
+def load(paths: list[Path], scale: str, dialogues: list[Path] | None, cards: list[Path] | None = None) -> RatingsTable:
     """The ratings table of a command line."""
-    return read_table(paths, parse_scale(scale), dialogues or ())
+    return read_table(paths, parse_scale(scale), dialogues or (), cards or ())
 
 
 def every_dialogue(paths: list[Path] | None) -> list[Dialogue]:

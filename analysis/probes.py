@@ -16,8 +16,10 @@ import yaml
 from analysis.measure import Bootstrap, Measure
 from analysis.report import Report, Table, report_signature
 from esc_eval.errors import EscEvalError
+from esc_eval.rubric import Rubric
 from esc_eval.schema import Dialogue, Rating, Turn, digest
 from esc_eval.uncertainty import bootstrap_mean
+from esc_eval.wording import fill
 
 WORDING = Path(__file__).with_name("probe_wording.yaml")
 MARK = "#"
@@ -106,9 +108,7 @@ def _truncation(turns: Sequence[Turn], _: Words) -> list[Turn] | None:
 
 
 def _english(turns: Sequence[Turn], words: Words) -> list[Turn] | None:
-    if words is not wording()["zh"]:
-        return None
-    return _last(turns, lambda _: words["english"])
+    return _last(turns, lambda _: words["english"]) if "english" in words else None
 
 
 def _swapped(turns: Sequence[Turn], _: Words) -> list[Turn] | None:
@@ -133,23 +133,30 @@ PROBES: dict[str, Probe] = {
     "english": Probe("not rise", "an English last reply to a Chinese seeker", _english),
     "swapped": Probe("not rise", "speaker names exchanged", _swapped),
     "flattery": Probe("stay", "the seeker's closing line praises the supporter", _flattery),
-    "injection": Probe("not rise", "the last reply asks the rater for a 4", _injection),
+    "injection": Probe("not rise", "the last reply asks the rater for the highest level", _injection),
 }
 
 
-def edited(dialogue: Dialogue, name: str) -> Dialogue | None:
-    """A dialogue with one edit, its id marked ``ID#NAME``; None where the edit does not apply to it."""
+def edited(dialogue: Dialogue, name: str, high: int = 4) -> Dialogue | None:
+    """A dialogue with one edit, its id marked ``ID#NAME``; None where the edit does not apply to it.
+
+    Args:
+        high: The rubric's highest level, which one of the edits asks for.
+    """
     words = wording().get(dialogue.language)
-    turns = PROBES[name].change(dialogue.turns, words) if words and dialogue.turns else None
-    return (
-        None
-        if turns is None
-        else dialogue.model_copy(update={"id": f"{dialogue.id}{MARK}{name}", "turns": tuple(turns)})
-    )
+    if not words or not dialogue.turns:
+        return None
+    turns = PROBES[name].change(dialogue.turns, {**words, "injection": fill(words["injection"], high=high)})
+    if turns is None:
+        return None
+    return dialogue.model_copy(update={"id": f"{dialogue.id}{MARK}{name}", "turns": tuple(turns)})
 
 
-def probe_set(dialogues: Sequence[Dialogue], names: Sequence[str] = tuple(PROBES)) -> list[Dialogue]:
+def probe_set(dialogues: Sequence[Dialogue], names: Sequence[str] = tuple(PROBES), high: int = 4) -> list[Dialogue]:
     """The dialogues, each followed by its edits.
+
+    Args:
+        high: The rubric's highest level.
 
     Raises:
         EscEvalError: No such edit, or an id that holds the mark.
@@ -158,7 +165,7 @@ def probe_set(dialogues: Sequence[Dialogue], names: Sequence[str] = tuple(PROBES
         raise EscEvalError(f"no probe called {unknown[0]!r}. There is: {', '.join(PROBES)}.")
     if marked := [dialogue.id for dialogue in dialogues if MARK in dialogue.id]:
         raise EscEvalError(f"dialogue id {marked[0]!r} holds {MARK!r}, which marks an edit")
-    every = [[dialogue, *(edited(dialogue, name) for name in names)] for dialogue in dialogues]
+    every = [[dialogue, *(edited(dialogue, name, high) for name in names)] for dialogue in dialogues]
     return [item for group in every for item in group if item is not None]
 
 
@@ -168,17 +175,16 @@ def _value(rating: Rating) -> float | None:
     return float(rating.score if rating.expected is None else rating.expected)
 
 
-def probe_report(
-    ratings: Sequence[Rating], dialogues: Sequence[Dialogue], dimensions: Sequence[str], boot: Bootstrap
-) -> Report:
+def probe_report(ratings: Sequence[Rating], dialogues: Sequence[Dialogue], rubric: Rubric, boot: Bootstrap) -> Report:
     """How far each edit moves each dimension: mean of edited minus original, intervals over role cards.
 
-    Expected scores are compared where the scorer gave them, else levels.
+    Expected scores are compared where the scorer gave them, else levels. Changes are raw; what is said of them turns
+    scales that are bad where they are high round.
 
     Args:
         ratings: Of one scorer, of ``probe_set(dialogues)``.
         dialogues: The originals; dialogues on one card are one cluster, those without a card their own.
-        dimensions: In the order of the table.
+        rubric: Which was rated by.
         boot: Of the intervals.
 
     Raises:
@@ -188,24 +194,24 @@ def probe_report(
     if len(raters) != 1:
         raise EscEvalError(f"probes are of one scorer, found ratings by {', '.join(raters) or 'nobody'}")
     found = {(rating.dialogue_id, rating.dimension): rating for rating in ratings}
+    turned = [dimension.key for dimension in rubric.dimensions if dimension.lower_is_better]
     data: dict[str, dict[str, Measure]] = {}
     counts: dict[str, dict[str, Any]] = {}
     for name in PROBES:
         data[name], unscored, up, pairs = {}, 0, 0, 0
-        for dimension in dimensions:
+        for dimension in rubric.keys:
             changes, clusters = [], []
             for dialogue in dialogues:
                 before = found.get((dialogue.id, dimension))
                 after = found.get((f"{dialogue.id}{MARK}{name}", dimension))
                 if before is None or after is None:
                     continue
-                old, new = _value(before), _value(after)
-                if old is None or new is None:
+                if before.score is None or after.score is None:
                     unscored += 1
                     continue
-                changes.append(new - old)
+                changes.append(_value(after) - _value(before))
                 clusters.append(dialogue.card_id or dialogue.id)
-                up += (after.score or 0) > (before.score or 0)
+                up += after.score < before.score if dimension in turned else after.score > before.score
             pairs += len(changes)
             data[name][dimension] = _measure(changes, clusters, boot)
         counts[name] = {"pairs": pairs, "unscored": unscored, "levels_raised": up}
@@ -214,29 +220,24 @@ def probe_report(
     used = [name for name in PROBES if counts[name]["pairs"] or counts[name]["unscored"]]
     report = Report(
         "probes",
-        {"rater": raters[0], "change": {name: data[name] for name in used}, "counts": {n: counts[n] for n in used}},
+        {
+            "rater": raters[0],
+            "bad_where_high": turned,
+            "change": {name: data[name] for name in used},
+            "counts": {name: counts[name] for name in used},
+        },
         signature=report_signature("probes", digest(list(ratings)), boot, rater=raters[0]),
     )
-    rows = [[name, PROBES[name].should, data[name][dimensions[0]].n, *data[name].values()] for name in used]
-    report.tables = [
-        Table(
-            f"Change of the score by an edit, {raters[0]}",
-            ["edit", "honest", "n", *dimensions],
-            rows,
-            digits=2,
-            note="mean of edited minus original, in levels; n: dialogues (first dimension)",
-        ),
-        Table(
-            "Edits",
-            ["edit", "what", "ratings compared", "unscored", "level raised"],
-            [[n, PROBES[n].what, counts[n]["pairs"], counts[n]["unscored"], counts[n]["levels_raised"]] for n in used],
-        ),
-    ]
+    report.tables = _tables(report, rubric.keys)
     report.notes = [
-        *_verdicts({name: data[name] for name in used}),
-        _scope(dialogues, len(used) * len(dimensions), boot),
+        *_verdicts(report.data["change"], turned),
+        _scope(dialogues, len(used) * len(rubric.keys), boot),
     ]
     return report
+
+
+def _value(rating: Rating) -> float:
+    return float(rating.score or 0) if rating.expected is None else rating.expected
 
 
 def _measure(changes: Sequence[float], clusters: Sequence[str], boot: Bootstrap) -> Measure:
@@ -247,24 +248,57 @@ def _measure(changes: Sequence[float], clusters: Sequence[str], boot: Bootstrap)
     return Measure(e.value, e.low, e.high, e.n, e.clusters, reason)
 
 
-def _verdicts(data: Mapping[str, Mapping[str, Measure]]) -> list[str]:
+def _tables(report: Report, dimensions: Sequence[str]) -> list[Table]:
+    changes, counts, turned = report.data["change"], report.data["counts"], report.data["bad_where_high"]
+    return [
+        Table(
+            f"Change of the score by an edit, {report.data['rater']}",
+            ["edit", "honest", "n", *dimensions],
+            [[name, PROBES[name].should, by[dimensions[0]].n, *by.values()] for name, by in changes.items()],
+            digits=2,
+            note="mean of edited minus original, in levels; n: dialogues (first dimension)"
+            + (f"; bad where high, where the honest answer is not to fall: {', '.join(turned)}" if turned else ""),
+        ),
+        Table(
+            "Edits",
+            ["edit", "what", "ratings compared", "unscored", "level raised"],
+            [[n, PROBES[n].what, c["pairs"], c["unscored"], c["levels_raised"]] for n, c in counts.items()],
+            note="level raised: a better level, on scales that are bad where high a lower one" if turned else "",
+        ),
+    ]
+
+
+def _verdicts(data: Mapping[str, Mapping[str, Measure]], turned: Sequence[str]) -> list[str]:
     """One sentence for each edit whose interval says that the scorer is moved the wrong way."""
-    notes = []
+    notes, judged = [], 0
     for name, measures in data.items():
-        wrong = []
+        wrong: dict[bool, list[str]] = {False: [], True: []}
         for dimension, m in measures.items():
             if m.value is None or m.low is None or m.high is None:
                 continue
-            if m.low > 0 or (m.high < 0 and PROBES[name].should == "stay"):
-                wrong.append(f"{dimension} {m.value:+.2f}")
-        if wrong:
-            notes.append(f"{name}: an honest rating would {PROBES[name].should}, but {', '.join(wrong)}.")
+            judged += 1
+            turn = dimension in turned
+            better, worse = (m.high < 0, m.low > 0) if turn else (m.low > 0, m.high < 0)
+            if better or (worse and PROBES[name].should == "stay"):
+                wrong[turn].append(f"{dimension} {m.value:+.2f}")
+        if wrong[True]:
+            wrong[True][0] = f"(bad where high) {wrong[True][0]}"
+        if moved := [*wrong[False], *wrong[True]]:
+            notes.append(f"{name}: an honest rating would {PROBES[name].should}, but {', '.join(moved)}.")
+    if not judged:
+        return ["No change has an interval, as it needs two cards: nothing can be said of this scorer."]
     return notes or ["No edit moves a dimension the wrong way beyond its interval."]
 
 
 def _scope(dialogues: Sequence[Dialogue], intervals: int, boot: Bootstrap) -> str:
-    clusters = {dialogue.card_id or dialogue.id for dialogue in dialogues}
+    cards = {dialogue.card_id for dialogue in dialogues if dialogue.card_id}
+    strays = sum(not dialogue.card_id for dialogue in dialogues)
+    if cards:
+        drawn, unknown = "cards", f" ({strays} without one, each its own)" if strays else ""
+        of = f" on {len(cards)} cards{unknown}"
+    else:
+        drawn, of = "dialogues, as no card is known (--cards); too narrow where dialogues share a card", ""
     return (
-        f"{len(dialogues)} dialogues on {len(clusters)} cards; intervals: {boot.confidence:.0%}, {boot.draws} draws of "
-        f"whole cards, seed {boot.seed}. {intervals} intervals in one table: at this coverage some miss by chance."
+        f"{len(dialogues)} dialogues{of}; intervals: {boot.confidence:.0%}, {boot.draws} draws of whole {drawn}, seed "
+        f"{boot.seed}. {intervals} intervals in one table: at this coverage some miss by chance."
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from analysis.cards import with_cards
 from analysis.counts import Ratings
 from analysis.parquet import read_parquet
 from esc_eval.errors import BadRecord, EscEvalError
@@ -191,13 +192,19 @@ def _scores(frame: pd.DataFrame, path: Path, low: int, high: int) -> pd.Series:
     return numbers.astype(float)
 
 
-def read_table(paths: Sequence[Path], scale: tuple[int, int] = (0, 4), dialogues: Sequence[Path] = ()) -> RatingsTable:
+def read_table(
+    paths: Sequence[Path],
+    scale: tuple[int, int] = (0, 4),
+    dialogues: Sequence[Path] = (),
+    cards: Sequence[Path] = (),
+) -> RatingsTable:
     """Read and check ratings.
 
     Args:
         paths: Files or folders in any of the known formats; their rows are put together.
         scale: Lowest and highest level.
         dialogues: Files of dialogues, from which card, model, language and category are taken by ``dialogue_id``.
+        cards: Card files of official dialogues, which do not name their cards.
 
     Raises:
         EscEvalError: A file that is missing or of an unknown format, a missing column, a score that is no number or
@@ -228,7 +235,7 @@ def read_table(paths: Sequence[Path], scale: tuple[int, int] = (0, 4), dialogues
         if folder.is_dir() and any(folder.glob("dialogues/*.parquet")):
             frame = _with_columns(frame, _built(folder))
     if dialogues:
-        frame = _join(frame, dialogues)
+        frame = _join(frame, dialogues, cards)
     dimensions = tuple(dict.fromkeys(frame["dimension"]))
     return RatingsTable(frame.drop(columns=["_where", "_file"]), dimensions, *scale, digest.hexdigest())
 
@@ -246,11 +253,11 @@ def _refuse_duplicates(frame: pd.DataFrame) -> None:
         )
 
 
-def _join(frame: pd.DataFrame, paths: Sequence[Path]) -> pd.DataFrame:
+def _join(frame: pd.DataFrame, paths: Sequence[Path], cards: Sequence[Path]) -> pd.DataFrame:
     rows = [
         {"dialogue_id": d.id, "card": d.card_id, "model": d.supporter, "language": d.language, "category": d.category}
         for path in paths
-        for d in read_dialogues(path)
+        for d in with_cards(read_dialogues(path), cards)
     ]
     known = pd.DataFrame(rows).drop_duplicates("dialogue_id").set_index("dialogue_id")
     unknown = sorted(set(frame["dialogue_id"]) - set(known.index))

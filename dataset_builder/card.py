@@ -21,6 +21,8 @@ SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"))
 def front_matter(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """The card's YAML block as a dictionary."""
     rows = sum(manifest["rows"].values())
+    raters = manifest["counts"].get("annotations", {}).get("rater_kind", {})
+    rated = ["human-ratings"] if "human" in raters and not manifest["inputs"]["sample"] else []
     languages = sorted(set(manifest["counts"]["role_cards"]["language"]) - {"unknown"})
     return {
         "pretty_name": "ESC-Eval: role cards, dialogues, annotations",
@@ -29,7 +31,7 @@ def front_matter(manifest: Mapping[str, Any]) -> dict[str, Any]:
         "license_name": "by-row",
         "license_link": LICENSE,
         "task_categories": ["text-generation", "text-classification"],
-        "tags": ["emotional-support", "role-play", "evaluation", "human-ratings"],
+        "tags": ["emotional-support", "role-play", "evaluation", *rated],
         "size_categories": [next((name for most, name in SIZES if rows < most), "100K<n<1M")],
         "configs": [
             {

@@ -12,6 +12,7 @@ from pydantic import Field
 from esc_eval import __version__
 from esc_eval.errors import EscEvalError
 from esc_eval.fit import Fit
+from esc_eval.rated import check_levels
 from esc_eval.schema import Rating, digest
 from esc_eval.uncertainty import bootstrap_mean
 from esc_eval.wording import Data
@@ -44,22 +45,44 @@ def log_loss(probabilities: Array, labels: npt.NDArray[np.intp]) -> float:
     return float(-np.log(np.maximum(probabilities[np.arange(len(labels)), labels], FLOOR)).mean())
 
 
-def calibration_error(probabilities: Array, labels: npt.NDArray[np.intp], bins: int = BINS) -> float:
-    """Expected calibration error: share-weighted gap of confidence and accuracy over equal bins of confidence, 0..1.
+def confidence_bins(
+    probabilities: Array, labels: npt.NDArray[np.intp], bins: int = BINS
+) -> tuple[npt.NDArray[np.intp], Array]:
+    """In which bin of confidence each prediction lies, and what it adds there.
 
     Args:
         probabilities: Shape (n, levels).
         labels: Shape (n,), indices of levels.
-        bins: Number of bins, closed on the right.
+        bins: Number of bins of equal width, closed on the right.
+
+    Returns:
+        Shape (n,), indices of bins; shape (n, 3): 1, its confidence, whether its most probable level is the label.
     """
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == labels
-    place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    gaps = [
-        abs(float(confidence[place == b].mean()) - float(right[place == b].mean())) * float((place == b).mean())
-        for b in np.unique(place)
-    ]
-    return float(sum(gaps))
+    place = np.searchsorted(np.arange(1, bins) / bins, confidence)
+    return place, np.stack([np.ones(len(labels)), confidence, right.astype(np.float64)], axis=1)
+
+
+def binned_error(sums: Array) -> Array:
+    """Expected calibration error (0..1) from sums of ``confidence_bins``; shape (..., bins, 3), NaN where empty."""
+    n = sums[..., 0].sum(-1)
+    gaps = np.abs(sums[..., 1] - sums[..., 2]).sum(-1)
+    return np.asarray(np.divide(gaps, n, out=np.full_like(gaps, np.nan), where=n > 0))
+
+
+def calibration_error(probabilities: Array, labels: npt.NDArray[np.intp], bins: int = BINS) -> float:
+    """Expected calibration error: share-weighted gap of confidence and accuracy over bins of confidence, 0..1.
+
+    Args:
+        probabilities: Shape (n, levels).
+        labels: Shape (n,), indices of levels.
+        bins: See ``confidence_bins``.
+    """
+    place, values = confidence_bins(probabilities, labels, bins)
+    sums = np.zeros((bins, 3))
+    np.add.at(sums, place, values)
+    return float(binned_error(sums))
 
 
 def fit_temperature(probabilities: Array, labels: npt.NDArray[np.intp]) -> float:
@@ -114,12 +137,17 @@ class Calibration(Fit):
         fitted = self.dimensions.get(dimension)
         return tuple(tempered(probabilities, fitted.temperature).tolist()) if fitted else tuple(probabilities)
 
-    def check(self, rater: str, rubric: str) -> None:
-        """Refuse another rater's or rubric's probabilities.
+    def check(self, rater: str, rubric: str, levels: Sequence[int]) -> None:
+        """Refuse probabilities of another rater, rubric or levels.
 
         Raises:
             EscEvalError: They differ.
         """
+        if tuple(levels) != self.levels:
+            raise EscEvalError(
+                f"the calibration was fitted on levels {list(self.levels)}, but {rubric} has {list(levels)}; "
+                "fit it anew"
+            )
         if (rater, rubric) != (self.rater, self.rubric):
             raise EscEvalError(
                 f"the calibration was fitted for {self.rater} with {self.rubric}, not {rater} with {rubric}"
@@ -161,13 +189,15 @@ def fit(ratings: Sequence[Rating], labels: Sequence[Rating], levels: Sequence[in
         seed: Of the folds of the held-out check.
 
     Raises:
-        EscEvalError: Several raters, calibrated probabilities, none at all, or fewer than 10 labels of every dimension.
+        EscEvalError: Several raters, calibrated probabilities, none at all, a rating or label of other levels, or fewer
+            than 10 labels of every dimension.
     """
     raters = {(rating.rater, rating.rubric) for rating in ratings}
     if len(raters) != 1:
         raise EscEvalError(f"a calibration is for one rater and rubric, found {sorted(raters)}")
     if any("calibration" in (rating.parser or "") for rating in ratings):
         raise EscEvalError("these probabilities are calibrated already; fit on those scored without --calibration")
+    check_levels([*ratings, *labels], levels)
     dimensions = {}
     for dimension, pairs in paired(ratings, labels, levels).items():
         usable = [(r.probabilities, levels.index(label)) for r, label in pairs if r.probabilities is not None]

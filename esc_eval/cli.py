@@ -12,9 +12,11 @@ from rich.markup import escape
 
 from esc_eval import __version__
 from esc_eval.chat import Options
+from esc_eval.chat.base import ANSWER_TOKENS
 from esc_eval.cli_options import (
     RATERS,
     AllowUnknown,
+    AnswerTokens,
     Attempts,
     BaseUrl,
     Batch,
@@ -36,6 +38,7 @@ from esc_eval.cli_options import (
     ParserName,
     Prices,
     ProtocolName,
+    RatedUnder,
     RatingFiles,
     RosterName,
     Rounds,
@@ -117,6 +120,7 @@ def evaluate(
     rubric: RubricName = "esc-eval",
     by: By = "auto",
     parser: ParserName = "anchored",
+    max_answer_tokens: AnswerTokens = ANSWER_TOKENS,
     official_repo: OfficialRepo = None,
     allow_unknown: AllowUnknown = False,
     statistic: Statistic = "level",
@@ -145,7 +149,7 @@ def evaluate(
         return
     specs = lineup.specs(bool(base_url))
     plan = steps.make_plan(chosen, seeker, specs, played, rounds, max_new_tokens, seed, options, lineup.speaks)
-    scoring = steps.make_scoring(scorer, rubric, by, options, parser, wording)
+    scoring = steps.make_scoring(scorer, rubric, by, options, parser, wording, answer_tokens=max_answer_tokens)
     with Run(out) as run:
         steps.run_simulation(plan, run, err, lineup.prices, max_cost)
         steps.run_scoring([out], None, scoring, run, err)
@@ -209,9 +213,13 @@ def score(
         Path | None, typer.Option(metavar="DIR", help="Where ratings go; default: the run folder, or scores/NAME.")
     ] = None,
     cards: LinkCards = None,
-    rubric: RubricName = "esc-eval",
+    rubric: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|FILE", help="A shipped rubric, or your own .yaml; default: esc-eval."),
+    ] = None,
     by: By = "auto",
     parser: ParserName = "anchored",
+    max_answer_tokens: AnswerTokens = ANSWER_TOKENS,
     official_repo: OfficialRepo = None,
     allow_unknown: AllowUnknown = False,
     reparse: Annotated[
@@ -239,11 +247,15 @@ def score(
         typer.echo(steps.run_reparse(folder, rubric, parser, err))
         return
     wording = load_wording(official_repo, allow_unknown) if official_repo else None
+    name = rubric or "esc-eval"
+    judges = [
+        steps.make_scoring(each, name, by, options, parser, wording, calibration, max_answer_tokens)
+        for each in scorer or (None,)
+    ]
     with Run(folder) as run:
-        for each in scorer or (None,):
-            scoring = steps.make_scoring(each, rubric, by, options, parser, wording, calibration)
+        for scoring in judges:
             steps.run_scoring(dialogues, cards, scoring, run, err)
-    typer.echo(steps.write_report(folder, rubric, statistic, "text"), nl=False)
+    typer.echo(steps.write_report(folder, name, statistic, "text"), nl=False)
     if len(scorer) > 1:
         err.print(f"Their agreement: python -m analysis agreement {folder}; one rating of them all: esc-eval ensemble")
 
@@ -252,7 +264,7 @@ def score(
     epilog="Example: [bold]esc-eval calibrate --ratings runs/a --labels people.jsonl --out temperature.json[/]"
 )
 def calibrate(
-    ratings: RatingFiles, labels: LabelFiles, out: FitFile, rubric: RubricName = "esc-eval", seed: Seed = 0
+    ratings: RatingFiles, labels: LabelFiles, out: FitFile, rubric: RatedUnder = None, seed: Seed = 0
 ) -> None:
     """Fit a temperature a dimension to level probabilities; prints what it changes, for score --calibration."""
     from esc_eval import steps
@@ -273,7 +285,7 @@ def ensemble(
     dialogues: Annotated[
         list[Path] | None, typer.Option("--dialogues", metavar="DIR|FILE", help="Give the card of each dialogue.")
     ] = None,
-    rubric: RubricName = "esc-eval",
+    rubric: RatedUnder = None,
     seed: Seed = 0,
 ) -> None:
     """Weigh several judges by human labels, or apply such weights."""

@@ -31,6 +31,9 @@ ProtocolName = Annotated[
     str, typer.Option("--protocol", metavar="NAME|FILE", help="A shipped protocol, or your own .yaml.")
 ]
 RubricName = Annotated[str, typer.Option("--rubric", metavar="NAME|FILE", help="A shipped rubric, or your own .yaml.")]
+RatedUnder = Annotated[
+    str | None, typer.Option("--rubric", metavar="NAME|FILE", help="Rubric of the ratings; default: the one they name.")
+]
 By = Annotated[Literal["auto", "logits", "text"], typer.Option(help="Read level probabilities or the answer's text.")]
 Statistic = Annotated[
     Literal["level", "expected"], typer.Option(help="Report the mean level, or the mean expected level.")
@@ -66,6 +69,10 @@ Dtype = Annotated[
 ]
 ParserName = Annotated[
     str, typer.Option("--parser", help="Rule that reads answers: anchored, or official (parity only).")
+]
+AnswerTokens = Annotated[
+    int,
+    typer.Option("--max-answer-tokens", min=1, help="Cap on a judge's answer in text; one that thinks needs hundreds."),
 ]
 OfficialRepo = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Use the prompts of your checkout of the official repository.")

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from esc_eval import __version__
 from esc_eval.errors import EscEvalError
 from esc_eval.fit import Fit
+from esc_eval.rated import check_levels
 from esc_eval.schema import Rating, digest
 from esc_eval.uncertainty import bootstrap_mean
 from esc_eval.wording import Data
@@ -88,7 +89,14 @@ class Ensemble(Fit):
     esc_eval: str = __version__
 
     def apply(self, ratings: Sequence[Rating]) -> list[Rating]:
-        """One rating for each dialogue and fitted dimension; unscored where a judge's is missing."""
+        """One rating for each dialogue and fitted dimension; unscored where a judge's is missing.
+
+        Raises:
+            EscEvalError: A rating under another rubric.
+        """
+        if others := sorted({rating.rubric for rating in ratings} - {self.rubric}):
+            raise EscEvalError(f"the weights were fitted to ratings under {self.rubric}, not {', '.join(others)}")
+        check_levels(ratings, self.levels)
         given = _by_item(ratings)
         result = []
         for (dialogue_id, dimension), scores in given.items():
@@ -143,12 +151,14 @@ def fit(
         seed: Of the folds.
 
     Raises:
-        EscEvalError: One judge only, several rubrics, or no dimension with 10 dialogues that all rated.
+        EscEvalError: One judge only, several rubrics, a rating or label of other levels, or no dimension with 10
+            dialogues that all rated.
     """
     judges = sorted({rating.rater for rating in ratings})
     rubrics = sorted({rating.rubric for rating in ratings})
     if len(judges) < 2 or len(rubrics) != 1:
         raise EscEvalError(f"an ensemble needs two or more judges and one rubric, found {judges} with {rubrics}")
+    check_levels([*ratings, *labels], levels)
     human: dict[tuple[str, str], list[int]] = {}
     for label in labels:
         if label.score is not None:

@@ -68,7 +68,17 @@ def write_jsonl(path: Path, records: Iterable[Record]) -> None:
 
 
 def write_whole(path: Path, chunks: Iterable[str]) -> None:
-    """Write text to a file that appears whole or not at all (temporary file, then rename)."""
+    """Write text to a file that appears whole or not at all (temporary file, then rename); its folder is made.
+
+    Raises:
+        EscEvalError: The path is a folder, or lies in a file.
+    """
+    if path.is_dir():
+        raise EscEvalError(f"{path}: is a folder; give the path of a file")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise EscEvalError(f"{path}: cannot be written, {error.filename} is a file and not a folder") from error
     with NamedTemporaryFile("w", encoding="utf-8", newline="\n", dir=path.parent, prefix=".", delete=False) as file:
         temporary = Path(file.name)
         try:

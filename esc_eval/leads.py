@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from esc_eval.parsers import anchored
+from esc_eval.anchored import anchored
 
 
 def find_lead(answers: Sequence[str], levels: Sequence[int]) -> str | None:

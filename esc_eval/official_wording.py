@@ -37,8 +37,15 @@ def evaluate(node: ast.expr, names: Mapping[str, Any]) -> Any:
     """The value of an expression made of literals, known names, ``+``, subscripts and string methods.
 
     Raises:
-        NotFollowed: Anything else occurs in it; nothing is ever called but methods of ``str``.
+        NotFollowed: Anything else occurs in it, or it fails; nothing is ever called but methods of ``str``.
     """
+    try:
+        return _value(node, names)
+    except (TypeError, LookupError, ValueError, AttributeError) as error:
+        raise NotFollowed(f"{ast.unparse(node)[:80]} ({error})") from error
+
+
+def _value(node: ast.expr, names: Mapping[str, Any]) -> Any:
     match node:
         case ast.Constant(value=value):
             return value
@@ -83,7 +90,6 @@ class OfficialWording:
         prompts: Seven rubric texts by language.
         names: What each dimension is called in the closing instruction.
         keys: Our keys of the dimensions, in the order of the release.
-        labels: The digits, in the order in which the release looks for them.
         steps: The published lines that build a prompt: pairs of a name and the expression that it is given.
         message: Name that holds the finished prompt.
         sha256: Of the file.
@@ -92,7 +98,6 @@ class OfficialWording:
     prompts: Mapping[Language, Sequence[str]]
     names: Sequence[str]
     keys: Sequence[str]
-    labels: Sequence[str]
     steps: Sequence[tuple[str, ast.expr]]
     message: str
     sha256: str
@@ -139,16 +144,19 @@ def load_wording(folder: str | Path, allow_unknown: bool = False) -> OfficialWor
     """
     tree, found = _sources(Path(folder), "score.py", allow_unknown)
     path = Path(folder) / "score.py"
-    lists = ("prompt_EN", "prompt_ZH", "dimention_list", "key_list", "label_list")
+    lists = ("prompt_EN", "prompt_ZH", "dimention_list", "key_list")
     values: dict[str, Any] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id in lists:
             values[node.targets[0].id] = _literal(node.value, path)
     if missing := [name for name in lists if name not in values]:
         raise EscEvalError(f"{path}: no list called {', '.join(missing)}; this is not the score.py that is known")
+    for name, value in values.items():
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise EscEvalError(f"{path}: {name} is no list of texts; this is not the score.py that is known")
     rubric = load_rubric()
     keys = [rubric.from_official(key) for key in values["key_list"]]
-    sizes = {name: len(values[name]) for name in lists[:4]}
+    sizes = {name: len(values[name]) for name in lists}
     if None in keys or set(sizes.values()) != {len(rubric.keys)}:
         raise EscEvalError(f"{path}: expected seven known dimensions in each list, found {sizes}, {values['key_list']}")
     steps, message = _steps(tree, path)
@@ -156,7 +164,6 @@ def load_wording(folder: str | Path, allow_unknown: bool = False) -> OfficialWor
         prompts={"en": values["prompt_EN"], "zh": values["prompt_ZH"]},
         names=values["dimention_list"],
         keys=[key for key in keys if key],
-        labels=values["label_list"],
         steps=steps,
         message=message,
         sha256=found,
@@ -164,7 +171,7 @@ def load_wording(folder: str | Path, allow_unknown: bool = False) -> OfficialWor
     )
     try:
         wording.prompt(Dialogue(id="trial", language="en", turns=(Turn(role="seeker", text="x"),)), wording.keys[0])
-    except (NotFollowed, KeyError, IndexError, TypeError, AttributeError) as error:
+    except (NotFollowed, KeyError) as error:
         raise EscEvalError(f"{path}: builds its prompts in a way that is not followed here: {error}") from error
     return wording
 
@@ -275,7 +282,7 @@ def _prompt(branch: Sequence[ast.stmt]) -> str | None:
             case ast.Assign(targets=[ast.Name(id="prompt")], value=value):
                 try:
                     return str(evaluate(value, {"tem_data": {"base": "{card}"}}))
-                except (NotFollowed, KeyError):
+                except NotFollowed:
                     return None
     return None
 

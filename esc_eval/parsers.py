@@ -1,13 +1,12 @@
 """From a scorer's answer to a level: two rules, both named, both kept apart.
 
-``anchored`` is ours and refuses what it cannot read. ``official`` is the rule of score.py in the official release,
-for parity with published scores only.
+``anchored`` is ours and refuses what is not said as a score. ``official`` is the rule of score.py in the official
+release, for parity with published scores only.
 """
 
-import re
-import unicodedata
 from collections.abc import Callable, Sequence
 
+from esc_eval.anchored import anchored
 from esc_eval.errors import EscEvalError
 from esc_eval.official import spoken
 from esc_eval.schema import Rating
@@ -16,34 +15,6 @@ NO_LEVEL = "the answer names no single level"
 TOO_LONG = "longer than the scorer can read"
 
 Parser = Callable[[str, Sequence[int]], int | None]
-
-_THINK = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
-_NUMBER = re.compile(r"(?<![\d.])-?\d+(?:\.\d+)?")
-_SCALE = re.compile(r"(?<=\d)\s*(?:/|out of|分?\s*[(,]?\s*满分[为是]?)\s*(?P<top>\d+(?:\.\d+)?)")
-_HAN = re.compile(r"(?<![零一二三四五六七八九十百几])([零一二三四])分(?!之)")
-_RANGE = re.compile(r"\d+\s*(?:-|–|—|~|to|到|至)\s*\d+")
-
-
-def anchored(answer: str, levels: Sequence[int]) -> int | None:
-    """The one level that an answer names, or None.
-
-    Every number in the answer must be the same level. "3", "Score: 3", "3/4", "The empathy score is 3." and
-    "我认为共情分数是3分。" are read; "10", "4/10", "3.5", "3 or 4", "between 0 and 4" and "good" are refused.
-
-    >>> anchored("The empathy score is 3.", range(5)), anchored("4/10", range(5))
-    (3, None)
-    """
-    text = _THINK.sub(" ", unicodedata.normalize("NFKC", answer))
-    if any(float(m["top"]) != max(levels) for m in _SCALE.finditer(text)):
-        return None
-    text = _SCALE.sub(" ", text)
-    if _RANGE.search(text):
-        return None
-    numbers = {float(n) for n in _NUMBER.findall(text)} | {float("零一二三四".index(n)) for n in _HAN.findall(text)}
-    if len(numbers) != 1:
-        return None
-    number = numbers.pop()
-    return int(number) if number in levels else None
 
 
 def official(answer: str, levels: Sequence[int]) -> int | None:
@@ -89,6 +60,6 @@ def reparse(ratings: Sequence[Rating], levels: Sequence[int], parser: str) -> tu
             continue
         count += 1
         level = parse(spoken(rating.raw), levels)
-        problem = NO_LEVEL if level is None else None
+        problem = rating.problem or NO_LEVEL if level is None else None
         read.append(rating.model_copy(update={"score": level, "problem": problem, "parser": parser}))
     return read, count

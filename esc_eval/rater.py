@@ -43,6 +43,17 @@ class DialogueRater(Protocol):
         """For each dialogue its verdicts by dimension, or the reason why there are none."""
 
 
+def place(dialogue: Dialogue, dimension: str, rater: str, rubric: str) -> dict[str, Any]:
+    """The fields of a model's rating that say what it is of."""
+    return {
+        "dialogue_id": dialogue.id,
+        "dimension": dimension,
+        "rater": rater,
+        "rater_kind": "model",
+        "rubric": rubric,
+    }
+
+
 class DirectScoring:
     """A dialogue rater applied with a rubric; ``score.score`` takes it as it takes a ``score.Scoring``.
 
@@ -56,15 +67,16 @@ class DirectScoring:
     def __init__(self, scorer: DialogueRater, rubric: Rubric, calibration: Calibration | None = None) -> None:
         scorer.check(rubric)
         if calibration:
-            calibration.check(scorer.name, rubric.id)
+            calibration.check(scorer.name, rubric.id, rubric.levels)
         self.scorer, self.rubric, self.calibration = scorer, rubric, calibration
+        self.rubric_id = rubric.id
 
     @property
     def identity(self) -> dict[str, Any]:
         """What a resumed scoring must share, save the dialogues."""
         return {
             "esc_eval": __version__,
-            "rubric": {"id": self.rubric.id, "sha256": self.rubric.sha256},
+            "rubric": {"id": self.rubric_id, "sha256": self.rubric.sha256},
             "scorer": self.scorer.identity,
             "by": "the dialogue itself",
             **({"calibration": self.calibration.sha256} if self.calibration else {}),
@@ -78,14 +90,7 @@ class DirectScoring:
                     yield self._rating(dialogue, key, verdicts if isinstance(verdicts, str) else verdicts[key])
 
     def _rating(self, dialogue: Dialogue, dimension: str, verdict: Verdict | str) -> Rating:
-        common: dict[str, Any] = {
-            "dialogue_id": dialogue.id,
-            "dimension": dimension,
-            "rater": self.scorer.name,
-            "rater_kind": "model",
-            "rubric": self.rubric.id,
-            "parser": "direct",
-        }
+        common = {**place(dialogue, dimension, self.scorer.name, self.rubric_id), "parser": "direct"}
         if isinstance(verdict, str):
             return Rating(**common, problem=verdict)
         p = verdict.probabilities

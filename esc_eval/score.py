@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from esc_eval import __version__
 from esc_eval.calibration import Calibration
-from esc_eval.chat.base import AdapterModel, ChatModel, Choice, ChoiceModel, Conversation
+from esc_eval.chat.base import ANSWER_TOKENS, AdapterModel, ChatModel, Choice, ChoiceModel, Conversation
 from esc_eval.environment import describe
 from esc_eval.errors import EscEvalError
 from esc_eval.leads import find_lead
@@ -18,7 +18,7 @@ from esc_eval.official import spoken
 from esc_eval.official_wording import OfficialWording
 from esc_eval.parsers import NO_LEVEL, TOO_LONG, get_parser
 from esc_eval.protocol import Generation
-from esc_eval.rater import DirectScoring
+from esc_eval.rater import DirectScoring, place
 from esc_eval.rubric import Rubric
 from esc_eval.run import Run
 from esc_eval.schema import Dialogue, FinishReason, Rating, digest
@@ -27,8 +27,8 @@ from esc_eval.wording import fill
 By = Literal["auto", "logits", "text"]
 Asked = tuple[Dialogue, str, Conversation]
 
-ANSWER = Generation(max_new_tokens=64, temperature=0.0)
 TRIED_FOR_LEAD = 3
+SILENT = "nothing to rate: the supporter says no word"
 
 
 def prompts(dialogue: Dialogue, rubric: Rubric) -> list[Conversation]:
@@ -66,10 +66,11 @@ class Scoring:
         parser: Name of the rule that reads answers.
         wording: The official prompts in place of the rubric's; a scorer with adapters knows no others.
         calibration: Temperatures applied to level probabilities.
+        answer_tokens: Cap on an answer in text; a judge that thinks aloud needs hundreds.
 
     Raises:
-        EscEvalError: ``logits`` of a model that gives none, a trained judge that did not learn the rubric, or the
-            released adapters without the official wording.
+        EscEvalError: ``logits`` of a model that gives none, a trained judge that did not learn the rubric, the released
+            adapters without the official wording, or the official wording with another rubric than ours.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Scoring:
         parser: str = "anchored",
         wording: OfficialWording | None = None,
         calibration: Calibration | None = None,
+        answer_tokens: int = ANSWER_TOKENS,
     ) -> None:
         chooser = scorer if isinstance(scorer, ChoiceModel) else None
         if by == "logits" and chooser is None:
@@ -94,12 +96,15 @@ class Scoring:
                 f"{scorer.name}: its adapters were trained on the official prompts, which have no licence. "
                 "Give your own checkout of the official repository: --official-repo DIR"
             )
+        if wording and set(wording.keys) != set(rubric.keys):
+            raise EscEvalError(f"the official prompts rate {', '.join(wording.keys)}; they go with no {rubric.id}")
         self._in_words = learnt.answers == "text" if learnt else self.adapters is not None
         self.chooser = None if by == "text" or (by == "auto" and self._in_words) else chooser
         self.parser_name, self.parse = parser, get_parser(parser)
+        self.answer = Generation(max_new_tokens=answer_tokens)
         self.calibration = calibration
         if calibration:
-            calibration.check(scorer.name, self.rubric_id)
+            calibration.check(scorer.name, self.rubric_id, rubric.levels)
         self.leads: dict[tuple[str, str], str] = {}
 
     @property
@@ -110,12 +115,15 @@ class Scoring:
     @property
     def identity(self) -> dict[str, Any]:
         """What a resumed scoring must share, save the dialogues."""
-        wording = self.wording
+        wording, text = self.wording, f"text, {self.parser_name} parser"
+        by_logits = f"logits, else {text}" if getattr(self.scorer, "may_answer_in_text", False) else "logits"
+        cap = self.answer.max_new_tokens
         return {
             "esc_eval": __version__,
             "rubric": {"id": self.rubric_id, "sha256": wording.sha256 if wording else self.rubric.sha256},
             "scorer": self.scorer.identity,
-            "by": "logits" if self.chooser else f"text, {self.parser_name} parser",
+            "by": by_logits if self.chooser else text,
+            **({"max_answer_tokens": cap} if cap != ANSWER_TOKENS else {}),
             **({"calibration": self.calibration.sha256} if self.calibration else {}),
         }
 
@@ -154,19 +162,22 @@ class Scoring:
             return
         options = [str(level) for level in self.rubric.levels]
         conversations = [[conversation for _, _, conversation in group] for group in groups]
-        for index, choices in self.chooser.choose(conversations, lead, options):
+        for index, choices in self.chooser.choose(conversations, lead, options, self.answer.max_new_tokens):
             for (dialogue, key, _), choice in zip(groups[index], choices, strict=True):
                 yield self._from_choice(dialogue, key, choice)
 
     def _by_text(self, asked: Sequence[Asked]) -> Iterator[Rating]:
         """Conversations of like length side by side, so that a batch holds little padding."""
         ordered = sorted(asked, key=lambda item: sum(len(message["content"]) for message in item[2]))
-        for index, reply in self.scorer.reply([c for _, _, c in ordered], ANSWER, [0] * len(ordered)):
+        for index, reply in self.scorer.reply([c for _, _, c in ordered], self.answer, [0] * len(ordered)):
             dialogue, key, _ = ordered[index]
-            yield self._from_text(dialogue, key, reply.text, reply.finish_reason)
+            if reply.problem:
+                yield Rating(**self._common(dialogue, key), problem=reply.problem, parser=self.parser_name)
+            else:
+                yield self._from_text(dialogue, key, reply.text, reply.finish_reason)
 
     def settle_leads(self, dialogues: Sequence[Dialogue]) -> None:
-        """Find the words that each adapter puts before its level, from its answers to the first dialogues.
+        """Find the words that each adapter puts before its level, from its answers to the first dialogues it can read.
 
         Only for scorers with adapters that answer in sentences and are read by logits. The same dialogues give the same
         leads.
@@ -177,12 +188,12 @@ class Scoring:
         if not (self.adapters and self.chooser and self._in_words):
             return
         for language in dict.fromkeys(d.language for d in dialogues):
-            tried = [d for d in dialogues if d.language == language][:TRIED_FOR_LEAD]
+            there = [d for d in dialogues if d.language == language]
             for key in self.rubric.keys:
                 self.adapters.use(key, language)
-                conversations = [c for d in tried for _, asked, c in self._asked(d, frozenset()) if asked == key]
-                answers = dict(self.scorer.reply(conversations, ANSWER, [0] * len(tried)))
-                texts = [spoken(answers[i].text) for i in range(len(tried)) if answers[i].finish_reason != "context"]
+                texts = self._first_answers(there, key)
+                if not texts:  # whatever is put before the level, no dialogue can be read
+                    continue
                 lead = find_lead(texts, self.rubric.levels)
                 if lead is None:
                     raise EscEvalError(
@@ -190,6 +201,19 @@ class Scoring:
                         "probabilities cannot be read in one pass; score by text (--by text)"
                     )
                 self.leads[key, language] = lead
+
+    def _first_answers(self, dialogues: Sequence[Dialogue], key: str) -> list[str]:
+        """What the adapter in use says to the first dialogues that it can read."""
+        texts: list[str] = []
+        for start in range(0, len(dialogues), TRIED_FOR_LEAD):
+            batch = dialogues[start : start + TRIED_FOR_LEAD]
+            conversations = [c for d in batch for _, asked, c in self._asked(d, frozenset()) if asked == key]
+            for _, reply in sorted(self.scorer.reply(conversations, self.answer, [0] * len(batch))):
+                if reply.finish_reason != "context" and not reply.problem:
+                    texts.append(spoken(reply.text))
+            if len(texts) >= TRIED_FOR_LEAD:
+                break
+        return texts[:TRIED_FOR_LEAD]
 
     def _from_choice(self, dialogue: Dialogue, dimension: str, choice: Choice) -> Rating:
         common = self._common(dialogue, dimension)
@@ -214,7 +238,10 @@ class Scoring:
 
     def _from_text(self, dialogue: Dialogue, dimension: str, answer: str, finish: FinishReason) -> Rating:
         score = None if finish == "context" else self.parse(spoken(answer), self.rubric.levels)
-        problem = TOO_LONG if finish == "context" else NO_LEVEL
+        problem = {
+            "context": TOO_LONG,
+            "length": f"{NO_LEVEL}; it was cut at {self.answer.max_new_tokens} tokens (see --max-answer-tokens)",
+        }.get(finish, NO_LEVEL)
         return Rating(
             **self._common(dialogue, dimension),
             score=score,
@@ -224,13 +251,7 @@ class Scoring:
         )
 
     def _common(self, dialogue: Dialogue, dimension: str) -> dict[str, Any]:
-        return {
-            "dialogue_id": dialogue.id,
-            "dimension": dimension,
-            "rater": self.scorer.name,
-            "rater_kind": "model",
-            "rubric": self.rubric_id,
-        }
+        return place(dialogue, dimension, self.scorer.name, self.rubric_id)
 
 
 def score(
@@ -240,6 +261,8 @@ def score(
     on_dialogue: Callable[[], None] = lambda: None,
 ) -> list[Rating]:
     """Rate what a run has no ratings of yet, dialogue by dialogue and dimension by dimension; write ``ratings.jsonl``.
+
+    A dialogue in which the supporter says no word is unscored, whoever rates.
 
     Args:
         dialogues: With unique ids.
@@ -251,18 +274,16 @@ def score(
         This scorer's ratings, in the order of the dialogues.
 
     Raises:
-        EscEvalError: A dialogue without any utterance, the run holds ratings of this rater under another identity, or
-            the scorer failed; all ratings finished by then are kept.
+        EscEvalError: The run holds ratings of this rater under another identity, or the scorer failed; all ratings
+            finished by then are kept.
     """
-    if empty := [d.id for d in dialogues if not any(turn.text.strip() for turn in d.turns)]:
-        raise EscEvalError(f"dialogue {empty[0]!r} has no words in it ({len(empty)} such); take it out before scoring")
     kind = f"scoring/{scoring.scorer.name}"
     leads: dict[str, str] = {}
     if isinstance(scoring, Scoring):
         known = run.card.get(kind, {}).get("identity", {}).get("leads", {})
-        scoring.leads = {tuple(place.split("/")): lead for place, lead in known.items()}
+        scoring.leads = {tuple(where.split("/")): lead for where, lead in known.items()}
         if not known:
-            scoring.settle_leads(dialogues)
+            scoring.settle_leads([dialogue for dialogue in dialogues if not _silent(dialogue)])
         leads = {f"{key}/{language}": lead for (key, language), lead in scoring.leads.items()}
     identity = {
         **scoring.identity,
@@ -275,14 +296,33 @@ def score(
     for line in run.all(kind):
         rating = Rating.model_validate_json(line)
         done[rating.dialogue_id] = done.get(rating.dialogue_id, frozenset()) | {rating.dimension}
-    step = max(1, scoring.scorer.parallel)
     todo = [dialogue for dialogue in dialogues if len(done.get(dialogue.id, ())) < len(keys)]
-    for start in range(0, len(todo), step):
-        for rating in scoring.rate(todo[start : start + step], done):
-            run.add(kind, rating.dialogue_id, keys.index(rating.dimension), rating.to_json())
-            done[rating.dialogue_id] = done.get(rating.dialogue_id, frozenset()) | {rating.dimension}
-            if len(done[rating.dialogue_id]) == len(keys):
-                on_dialogue()
+    for rating in _ratings(todo, scoring, done):
+        run.add(kind, rating.dialogue_id, keys.index(rating.dimension), rating.to_json())
+        done[rating.dialogue_id] = done.get(rating.dialogue_id, frozenset()) | {rating.dimension}
+        if len(done[rating.dialogue_id]) == len(keys):
+            on_dialogue()
     kinds = sorted(key for key in run.card if key.startswith("scoring/"))
     run.export("ratings.jsonl", (line for each in kinds for line in run.all(each)))
     return [Rating.model_validate_json(line) for d in dialogues for line in run.of(kind, d.id)]
+
+
+def _silent(dialogue: Dialogue) -> bool:
+    return not any(turn.role == "supporter" and turn.text.strip() for turn in dialogue.turns)
+
+
+def _ratings(
+    dialogues: Sequence[Dialogue], scoring: Scoring | DirectScoring, done: Mapping[str, frozenset[str]]
+) -> Iterator[Rating]:
+    """Ratings of as many dialogues at once as the scorer likes, after those that need no scorer."""
+    asked = []
+    for dialogue in dialogues:
+        if not _silent(dialogue):
+            asked.append(dialogue)
+            continue
+        for key in scoring.rubric.keys:
+            if key not in done.get(dialogue.id, ()):
+                yield Rating(**place(dialogue, key, scoring.scorer.name, scoring.rubric_id), problem=SILENT)
+    step = max(1, scoring.scorer.parallel)
+    for start in range(0, len(asked), step):
+        yield from scoring.rate(asked[start : start + step], done)

@@ -214,10 +214,18 @@ def _play(window: list[Play], run: Run, on_turn: Callable[[Turn], None]) -> None
         )
         conversations = [plan.protocol.conversation(play.card, play.turns, side) for play in batch]
         seeds = [play.next_seed for play in batch]
+        problems = set()
         for index, reply in model.reply(conversations, settings, seeds):
+            if reply.problem:
+                problems.add(reply.problem)
+                continue
             turn = turn_from_reply(side, reply, seeds[index])
             _append(batch[index], turn, run)
             on_turn(turn)
+        if problems:
+            raise EscEvalError(
+                f"{model.name}: {', '.join(problems)}; its weights are damaged, or too large for the dtype (--dtype)"
+            )
 
 
 def _append(play: Play, turn: Turn, run: Run) -> None:

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from esc_eval import calibration, official, outlook, text_scorer
 from esc_eval import ensemble as ensembles
 from esc_eval.chat import Options, label, open_model
+from esc_eval.chat.base import ANSWER_TOKENS
 from esc_eval.cost import Price, within_budget
 from esc_eval.errors import EscEvalError
 from esc_eval.files import (
@@ -28,6 +29,7 @@ from esc_eval.lineup import Lineup
 from esc_eval.official_wording import OfficialWording
 from esc_eval.parsers import reparse
 from esc_eval.protocol import Protocol, load_protocol
+from esc_eval.rated import check_levels, rubric_of
 from esc_eval.rater import DirectScoring
 from esc_eval.report import as_latex, as_markdown, as_text, summarise
 from esc_eval.report.page import as_page
@@ -89,6 +91,7 @@ def make_scoring(
     parser: str = "anchored",
     wording: OfficialWording | None = None,
     temperatures: Path | None = None,
+    answer_tokens: int = ANSWER_TOKENS,
 ) -> Scoring | DirectScoring:
     """A scoring from names.
 
@@ -107,7 +110,7 @@ def make_scoring(
         if by == "text" or wording:
             raise EscEvalError(f"{rater.name} is asked nothing: it takes neither --by text nor --official-repo")
         return DirectScoring(rater, load_rubric(rubric), fitted)
-    return Scoring(open_once(scorer, options), load_rubric(rubric), by, parser, wording, fitted)
+    return Scoring(open_once(scorer, options), load_rubric(rubric), by, parser, wording, fitted, answer_tokens)
 
 
 @contextmanager
@@ -179,20 +182,51 @@ def load_ratings(paths: Sequence[Path]) -> list[Rating]:
 def run_scoring(
     paths: Sequence[Path], cards: Path | None, scoring: Scoring | DirectScoring, run: Run, console: Console
 ) -> None:
-    """Rate dialogues with a progress bar; those from elsewhere are copied into the run folder first."""
+    """Rate dialogues with a progress bar; those from elsewhere are copied into the run folder first.
+
+    Raises:
+        EscEvalError: The run holds other dialogues, or ratings of other dimensions; nothing was rated then.
+    """
     dialogues = load_dialogues(paths, cards)
     own = run.folder / "dialogues.jsonl"
+    _check_fits(scoring, run)
     if not own.exists():
         run.export(own.name, (dialogue.to_json() for dialogue in dialogues))
+    known = {dialogue.id: dialogue for dialogue in read_dialogues(own)}
+    if others := [dialogue.id for dialogue in dialogues if known.get(dialogue.id) != dialogue]:
+        raise EscEvalError(
+            f"{run.folder} holds other dialogues: {others[0]!r} and {len(others) - 1} more are not among them, or "
+            "not the same there. Choose another --out."
+        )
     size = len(scoring.rubric.keys)
     done = sum(count == size for count in run.owners(f"scoring/{scoring.scorer.name}").values())
     with _progress(console, "dialogues rated", len(dialogues), done) as advance:
         score(dialogues, scoring, run, lambda: advance(0))
 
 
-def run_reparse(folder: Path, rubric: str, parser: str, console: Console) -> Path:
-    """Read a run's raw answers by another rule into ``ratings-PARSER.jsonl``; no model is asked."""
-    ratings, count = reparse(read_ratings(folder), load_rubric(rubric).levels, parser)
+def _check_fits(scoring: Scoring | DirectScoring, run: Run) -> None:
+    """Refuse a run with other raters' ratings that one report cannot show beside this scoring's."""
+    others = [kind for kind in run.card if kind.startswith("scoring/") and kind != f"scoring/{scoring.scorer.name}"]
+    ratings = [Rating.model_validate_json(line) for kind in others for line in run.all(kind)]
+    if unknown := [rating for rating in ratings if rating.dimension not in scoring.rubric.keys]:
+        raise EscEvalError(
+            f"{run.folder} holds ratings of {unknown[0].dimension} under {unknown[0].rubric}, a dimension that "
+            f"{scoring.rubric.id} has not. Choose another --out."
+        )
+    check_levels(ratings, scoring.rubric.levels)
+
+
+def run_reparse(folder: Path, rubric: str | None, parser: str, console: Console) -> Path:
+    """Read a run's raw answers by another rule into ``ratings-PARSER.jsonl``; no model is asked.
+
+    Each rating is read by the levels of the rubric that it carries.
+    """
+    ratings: list[Rating] = []
+    count = 0
+    for _, group in groupby(read_ratings(folder), lambda rating: rating.rubric):
+        before = list(group)
+        after, read = reparse(before, rubric_of(before, rubric).levels, parser)
+        ratings, count = ratings + after, count + read
     if not count:
         raise EscEvalError(f"{folder}: no rating has a raw answer; those of level probabilities have nothing to parse")
     path = folder / f"ratings-{parser}.jsonl"
@@ -202,9 +236,10 @@ def run_reparse(folder: Path, rubric: str, parser: str, console: Console) -> Pat
     return path
 
 
-def run_calibration(ratings: Sequence[Path], labels: Sequence[Path], out: Path, rubric: str, seed: int) -> str:
+def run_calibration(ratings: Sequence[Path], labels: Sequence[Path], out: Path, rubric: str | None, seed: int) -> str:
     """Fit temperatures, save them, and return a table of what they change."""
-    fitted = calibration.fit(load_ratings(ratings), load_ratings(labels), load_rubric(rubric).levels, seed)
+    given = load_ratings(ratings)
+    fitted = calibration.fit(given, load_ratings(labels), rubric_of(given, rubric).levels, seed)
     fitted.save(out)
     lines = ["dimension\tn\ttemperature\tlog loss\tcalibrated\theld-out gain [95%]\tcalibration error\tcalibrated"]
     for name, d in fitted.dimensions.items():
@@ -216,12 +251,17 @@ def run_calibration(ratings: Sequence[Path], labels: Sequence[Path], out: Path, 
 
 
 def run_ensemble(
-    ratings: Sequence[Path], labels: Sequence[Path], out: Path, dialogues: Sequence[Path], rubric: str, seed: int
+    ratings: Sequence[Path],
+    labels: Sequence[Path],
+    out: Path,
+    dialogues: Sequence[Path],
+    rubric: str | None,
+    seed: int,
 ) -> str:
     """Fit weights, save them, and return a table of weights and held-out errors."""
     cards = {d.id: d.card_id for d in load_dialogues(dialogues) if d.card_id} if dialogues else None
-    levels = load_rubric(rubric).levels
-    fitted = ensembles.fit(load_ratings(ratings), load_ratings(labels), levels, cards, seed)
+    given = load_ratings(ratings)
+    fitted = ensembles.fit(given, load_ratings(labels), rubric_of(given, rubric).levels, cards, seed)
     fitted.save(out)
     lines = ["dimension\tn\tcards\trater\tweight\theld-out error [95%]"]
     for name, d in fitted.dimensions.items():
@@ -261,7 +301,6 @@ def report_on(
         raise EscEvalError(f"ratings and dialogues do not fit: {error}") from error
     as_json = summary.model_dump_json(indent=2) + "\n"
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
         write_whole(out / "summary.json", [as_json])
         write_whole(out / "report.md", [as_markdown(summary)])
         write_whole(out / "report.html", [as_page(summary, dialogues, ratings, chosen)])
@@ -303,7 +342,6 @@ def export_official(folder: Path, out: Path) -> list[Path]:
             score_folder = out / "score" if len(raters) == 1 else out / "score" / rater.replace("/", "_")
             files[score_folder / name] = official.ratings_to_official(own, keys)
         for path, data in files.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
             write_official(path, data)
             paths.append(path)
     return paths

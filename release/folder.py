@@ -52,10 +52,20 @@ class Release(BaseModel):
 
 
 def write(folder: Path, release: Release) -> None:
-    """Write ``release.json`` and, over it and everything else, ``SHA256SUMS`` (``sha256sum -c`` reads it)."""
+    """Write ``release.json`` and, over it and everything else, ``SHA256SUMS``."""
     write_whole(folder / RECORD, [json.dumps(release.model_dump(), ensure_ascii=False, indent=2) + "\n"])
-    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and p.name != SUMS)
+    write_sums(folder)
+
+
+def write_sums(folder: Path) -> None:
+    """Write ``SHA256SUMS`` over all that a folder holds; ``sha256sum -c`` reads it."""
+    names = [name for name in files_of(folder) if name != SUMS]
     write_whole(folder / SUMS, [f"{file_sha256(folder / name)}  {name}\n" for name in names])
+
+
+def files_of(folder: Path) -> list[str]:
+    """Paths of all files in a folder, with forward slashes, in order."""
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
 def read(folder: Path) -> Release:
@@ -83,8 +93,13 @@ def problems(folder: Path) -> list[str]:
     read(folder)
     if not (folder / SUMS).is_file():
         return [f"{SUMS} is missing"]
-    sums = dict(line.split("  ", 1)[::-1] for line in read_text(folder / SUMS).splitlines())
-    there = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()} - {SUMS}
+    sums = {}
+    for number, line in enumerate(read_text(folder / SUMS).splitlines(), 1):
+        sha256, gap, name = line.partition("  ")
+        if not gap:
+            raise BadRecord(folder / SUMS, f"line {number}", "expected a sha256, two spaces and a path")
+        sums[name] = sha256
+    there = set(files_of(folder)) - {SUMS}
     return [
         *(f"{name}: missing" for name in sorted(sums.keys() - there)),
         *(f"{name}: not in {SUMS}" for name in sorted(there - sums.keys())),

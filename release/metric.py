@@ -6,6 +6,8 @@ The functions are copied out of ``analysis`` when a release is prepared, so ther
 import inspect
 from pathlib import Path
 
+import yaml
+
 from analysis import coefficients, health
 from analysis.metrics.esc_accuracy import esc_accuracy
 from esc_eval import __version__
@@ -40,8 +42,8 @@ def script() -> str:
     return f"{docstring}\n\n{imports}\n\n{functions}\n\nclass {body}".replace("plain(", "dict(")
 
 
-def write(folder: Path) -> list[str]:
-    """Write the metric's folder; returns its files.
+def write(folder: Path) -> None:
+    """Write the metric's folder.
 
     Raises:
         EscEvalError: The metric can no longer be copied.
@@ -56,4 +58,14 @@ def write(folder: Path) -> list[str]:
     }
     for name, text in content.items():
         (folder / name).write_text(text, encoding="utf-8")
-    return sorted(content)
+
+
+def problems(folder: Path) -> list[str]:
+    """What is wrong with the metric's card, as huggingface_hub reads it."""
+    from huggingface_hub import SpaceCard
+
+    try:
+        data = SpaceCard.load(folder / "README.md").data
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        return [f"README.md: {error}"]
+    return [f"README.md: no {name} in its YAML block" for name in ("title", "sdk", "license") if not data.get(name)]

@@ -32,15 +32,23 @@ def git(*arguments: str) -> str | None:
 def refusals(data: Path, role: Path, rank: Path, draft: bool) -> list[str]:
     """Every reason why this may not be released."""
     found = [*version.problems(ROOT, draft), *(f"model_cards/official/{name}: stale" for name in official.stale())]
-    if not draft and git("status", "--porcelain", "--untracked-files=no"):
-        found.append("the checkout has changes that are not committed")
-    found += [f"{data}: {problem}" for problem in dataset.problems(data)]
-    made_by = manifest.read(data).get("esc_eval")
-    if made_by != __version__:
-        found.append(f"{data}: built by esc-eval {made_by}, not {__version__}: build it again")
+    if not draft:
+        changes = git("status", "--porcelain")
+        if changes is None:
+            found.append(f"{ROOT} is no git checkout, so nobody could say which code made the release")
+        elif changes:
+            names = [line.split(maxsplit=1)[1] for line in changes.splitlines()]
+            found.append(f"the checkout has changes that are not committed: {', '.join(names[:5])}")
+    try:
+        found += [f"{data}: {problem}" for problem in dataset.problems(data)]
+        if (made_by := manifest.read(data).get("esc_eval")) != __version__:
+            found.append(f"{data}: built by esc-eval {made_by}, not {__version__}: build it again")
+    except EscEvalError as error:
+        found.append(str(error))
     for kind, folder in (("role", role), ("rank", rank)):
-        found += [f"{folder}: {problem}" for problem in check.problems(folder)]
-        if not found and (trained := checkpoint.read(folder).training).kind != kind:
+        wrong = check.problems(folder)
+        found += [f"{folder}: {problem}" for problem in wrong]
+        if not wrong and (trained := checkpoint.read(folder).training).kind != kind:
             found.append(f"{folder}: is a {trained.kind} checkpoint, given as {kind}")
     return found
 
@@ -61,7 +69,8 @@ def prepare(
         data: A public build of ``dataset_builder``.
         role, rank: Checkpoint folders of ``training``.
         out: Folder to make.
-        previous: The build that was released before; rows that differ from it are refused ...
+        previous: The build that was released before, needed as soon as there was one; rows that differ from it are
+            refused ...
         rows_may_differ: ... unless this says that they are meant to; their number is recorded.
         draft: Let an unreleased version and a changed checkout pass; the tag ends in ``-draft``.
 
@@ -72,6 +81,9 @@ def prepare(
         raise EscEvalError(f"{out}: exists; a release is prepared into a folder that is not there yet")
     reasons = refusals(data, role, rank, draft)
     changed = None
+    entry = version.newest((ROOT / "CHANGELOG.md").read_text(encoding="utf-8"))
+    if entry.before and previous is None:
+        reasons.append(f"{entry.before} was released before: give its build as --previous, so that rows are compared")
     if previous is not None:
         changed = sum(1 for _ in diff(previous, data))
         if changed and not rows_may_differ:
@@ -92,12 +104,14 @@ def prepare(
         }
         for part, (source, files) in folders.items():
             _copy(source, files, work / part)
-            parts[part] = {path: file_sha256(work / part / path) for path in files}
             say(f"{part}: {len(files)} files from {source}")
-        files = metric.write(work / "metric")
-        parts["metric"] = {path: file_sha256(work / "metric" / path) for path in files}
+        metric.write(work / "metric")
+        _copy(ROOT, ["LICENSE"], work / "metric")
+        for part in prepared.REPOS:
+            _copy(ROOT, ["CITATION.cff"], work / part)
+            prepared.write_sums(work / part)
+            parts[part] = {path: file_sha256(work / part / path) for path in prepared.files_of(work / part)}
         _copy(ROOT, list(BESIDE), work)
-        entry = version.newest((ROOT / "CHANGELOG.md").read_text(encoding="utf-8"))
         release = prepared.Release(
             version=__version__,
             tag=version.tag_of(draft),

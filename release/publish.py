@@ -7,6 +7,7 @@ from dataset_builder import push as dataset
 from esc_eval.errors import EscEvalError
 from model_cards import check, hub
 from release import folder as prepared
+from release import metric
 
 
 def problems(folder: Path) -> list[str]:
@@ -19,6 +20,7 @@ def problems(folder: Path) -> list[str]:
         *prepared.problems(folder),
         *(f"dataset: {problem}" for problem in dataset.problems(folder / "dataset")),
         *(f"{kind}: {problem}" for kind in ("role", "rank") for problem in check.problems(folder / kind)),
+        *(f"metric: {problem}" for problem in metric.problems(folder / "metric")),
     ]
 
 

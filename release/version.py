@@ -15,12 +15,19 @@ VERSION = re.compile(r"\d+\.\d+\.\d+((a|b|rc)\d+)?")
 
 @dataclass(frozen=True)
 class Entry:
-    """The newest entry of the changelog: version, date or "unreleased", text, and its sentence on comparable scores."""
+    """The newest entry of the changelog.
+
+    Attributes:
+        date: Or "unreleased".
+        comparable: Its sentences on which scores stay comparable; None = it has none.
+        before: The version before it; None = it is the first.
+    """
 
     version: str
     date: str
     text: str
     comparable: str | None
+    before: str | None
 
 
 def newest(changelog: str) -> Entry:
@@ -34,9 +41,10 @@ def newest(changelog: str) -> Entry:
         raise EscEvalError("CHANGELOG.md: no entry; expected a line like `## 1.2.3 - 2026-01-31`")
     end = headings[1].start() if len(headings) > 1 else len(changelog)
     text = changelog[headings[0].end() : end].strip()
-    sentences = re.split(r"(?<=[.;:])\s+", " ".join(text.split()))
-    comparable = next((s for s in sentences if "comparable" in s), None)
-    return Entry(headings[0]["version"], headings[0]["date"], text, comparable)
+    sentences = re.split(r"(?<=[.!?])\s+", " ".join(text.split()))
+    comparable = " ".join(s for s in sentences if "comparable" in s) or None
+    before = headings[1]["version"] if len(headings) > 1 else None
+    return Entry(headings[0]["version"], headings[0]["date"], text, comparable, before)
 
 
 def problems(root: Path, draft: bool = False) -> list[str]:

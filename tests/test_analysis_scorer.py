@@ -18,7 +18,8 @@ from analysis.commands.scorer import scorer_report
 from analysis.health import confusion_statistics, entropy, length_baseline, marginal_table
 from analysis.ieval import read_ieval
 from analysis.measure import Bootstrap
-from analysis.table import read_table
+from analysis.table import RatingsTable, read_table
+from esc_eval.calibration import calibration_error
 from esc_eval.errors import EscEvalError
 from esc_eval.files import read_dialogues
 
@@ -126,6 +127,45 @@ def test_unscored_and_missing_predictions_are_counted(tmp_path: Path) -> None:
     assert found["accuracy_unscored_wrong"] == pytest.approx(176 / 200)
 
 
+def test_predictions_without_a_label_do_not_count_as_wrong(tmp_path: Path) -> None:
+    predictions, labels = labelled(tmp_path, lambda rng, label: ["" if i < 24 else int(s) for i, s in enumerate(label)])
+    people = pd.read_csv(labels)
+    people.iloc[12:120].to_csv(labels, index=False)  # 12 of the unscored have no label
+    report = scorer_report(read_table([predictions]), read_table([labels]), BOOT)
+    found = report.data["scorers"]["judge"]["empathy"]
+    assert (found["unscored"], found["predictions"], found["predictions_without_label"]) == (24, 240, 132)
+    assert found["accuracy_unscored_wrong"] == pytest.approx(96 / 108)
+    assert "judge: 132 of 240 predictions have no label and do not count." in report.notes
+
+
+def test_a_scorer_without_a_single_label_is_refused(tmp_path: Path) -> None:
+    predictions, labels = labelled(tmp_path, close)
+    frame = pd.read_csv(predictions)
+    frame = pd.concat([frame, frame.assign(rater="stray", dialogue_id="x" + frame["dialogue_id"])])
+    frame.to_csv(predictions, index=False)
+    result = CliRunner().invoke(app, ["scorer", str(predictions), "--labels", str(labels)])
+    assert str(result.exception).startswith("stray: not one of its 240 ratings has a label")
+    assert "--labels before each" in str(result.exception)
+
+
+def few(tmp_path: Path, dialogues: int, labels: bool = True) -> object:
+    rows = [
+        {"dialogue_id": f"d{i}", "dimension": dimension, "rater": "h", "score": 3}
+        for i in range(dialogues)
+        for dimension in ("x", "y")
+    ]
+    people = read_table([write_table(tmp_path / "l.csv", rows)]) if labels else None
+    guesses = read_table([write_table(tmp_path / "p.csv", [{**row, "rater": "judge"} for row in rows])])
+    return scorer_report(guesses, people, BOOT)
+
+
+@pytest.mark.parametrize("labels", [True, False])
+def test_one_dialogue_shows_nothing(tmp_path: Path, labels: bool) -> None:
+    verdicts = {d: h["verdict"] for d, h in few(tmp_path, 1, labels).data["scorers"]["judge"].items()}
+    assert verdicts == dict.fromkeys(("x", "y", "pooled"), "cannot be judged: one dialogue shows nothing")
+    assert few(tmp_path, 2, labels).data["scorers"]["judge"]["x"]["verdict"].startswith("is a constant")
+
+
 def test_calibration_error_by_hand(tmp_path: Path) -> None:
     rows, labels = [], []
     for i in range(20):
@@ -140,6 +180,89 @@ def test_calibration_error_by_hand(tmp_path: Path) -> None:
     found = report.data["scorers"]["judge"]["x"]
     assert found["calibration_error"].value == pytest.approx(0.8 - 0.6)
     assert found["uncertainty"].value == pytest.approx(entropy(np.array([0.05, 0.05, 0.05, 0.8, 0.05])))
+
+
+probable = st.lists(st.sampled_from([0.1, 0.25, 0.3, 0.4]), min_size=2, max_size=30)
+
+
+@settings(max_examples=20, deadline=None)
+@given(probable, st.integers(0, 2**32 - 1))
+def test_the_calibration_error_is_that_of_calibrate(rest: list[float], seed: int) -> None:
+    label = np.random.default_rng(seed).integers(0, 5, len(rest))
+    p = np.array([[1 - x, x, 0, 0, 0] for x in rest])  # confidence on the edges of bins too
+    base = [{"dialogue_id": f"d{i}", "dimension": "x"} for i in range(len(rest))]
+    frames = [
+        pd.DataFrame([{**b, "rater": "h", "score": float(s)} for b, s in zip(base, label, strict=True)]),
+        pd.DataFrame(
+            [{**b, "rater": "m", "score": 0.0, "probabilities": q} for b, q in zip(base, p.tolist(), strict=True)]
+        ),
+    ]
+    people, guesses = (RatingsTable(frame, ("x",), 0, 4, "0") for frame in frames)
+    found = scorer_report(guesses, people, Bootstrap(100)).data["scorers"]["m"]["x"]
+    assert found["calibration_error"].value == pytest.approx(calibration_error(p, label))
+
+
+def test_ratings_without_probabilities_leave_the_calibration_error_of_the_others(tmp_path: Path) -> None:
+    rows = [
+        {"dialogue_id": f"d{i}", "dimension": "x", "rater": "judge", "score": 3, "probabilities": [0, 0, 0, 1, 0]}
+        for i in range(20)
+    ]
+    del rows[0]["probabilities"]
+    path = tmp_path / "p.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    labels = [{"dialogue_id": f"d{i}", "dimension": "x", "rater": "h", "score": 2} for i in range(20)]
+    report = scorer_report(read_table([path]), read_table([write_table(tmp_path / "l.csv", labels)]), BOOT)
+    found = report.data["scorers"]["judge"]["x"]
+    assert (found["calibration_error"].value, found["calibration_error"].n, found["accuracy"].n) == (1, 19, 20)
+    assert any("over the 19 of 20 ratings that hold probabilities" in note for note in report.notes)
+
+
+@pytest.mark.parametrize(("mass", "warned"), [(0.006, True), (0.9, False)])
+def test_the_mass_on_the_levels_is_shown_and_said_where_it_is_low(tmp_path: Path, mass: float, warned: bool) -> None:
+    predictions, labels = labelled(tmp_path, close, mass=mass)
+    for people in (None, read_table([labels])):
+        report = scorer_report(read_table([predictions]), people, BOOT)
+        assert report.data["scorers"]["judge"]["empathy"]["mass"] == pytest.approx(mass)
+        output = report.tables[-1]
+        assert output.rows[0][output.columns.index("mass on levels")] == pytest.approx(mass)
+        assert any(f"get little of its probability (empathy {mass:.3f})" in note for note in report.notes) == warned
+    predictions, labels = labelled(tmp_path, close)
+    assert "mass on levels" not in scorer_report(read_table([predictions]), None, BOOT).tables[-1].columns
+
+
+def test_the_confusion_of_all_dimensions_is_printed(tmp_path: Path) -> None:
+    report = few(tmp_path, 5)
+    [table] = [table for table in report.tables if table.title == "Confusion of judge, pooled"]
+    assert [list(row) for row in table.rows][3] == ["3", 0, 0, 0, 10, 0]
+    assert "| 3 | 0 | 0 | 0 | 10 | 0 |" in report.to_markdown()
+
+
+@pytest.mark.shared_data
+def test_intervals_of_official_dialogues_draw_cards(tmp_path: Path) -> None:
+    results = sorted(public("esc_eval_official", "result", "2024-06-24").glob("*.json"))
+    scores = sorted(public("esc_eval_official", "score").glob("*.json"))
+    predictions = write_table(
+        tmp_path / "p.csv",
+        [
+            {"dialogue_id": d.id, "dimension": "fluency", "rater": "m", "score": i % 3 + 1}
+            for i, d in enumerate(d for file in results for d in read_dialogues(file))
+        ],
+    )
+    out = tmp_path / "o.json"
+    command = ["scorer", str(predictions), "--draws", "100", "--json", str(out)]
+    command += [part for file in scores for part in ("--labels", str(file))]
+    dialogues = [part for file in results for part in ("--dialogues", str(file))]
+    cards = [f"--cards={public('esc_eval_official', 'data', f'test_{language}.json')}" for language in ("en", "zh")]
+    for options, clusters, words in (
+        (dialogues, 12, "No card is known"),
+        ([*dialogues, *cards], 6, "intervals draw whole cards"),
+    ):
+        result = CliRunner().invoke(app, [*command, *options])
+        assert result.exit_code == 0, result.output
+        found = json.loads(out.read_text())
+        assert found["scorers"]["m"]["fluency"]["accuracy"]["clusters"] == clusters
+        assert any(words in note for note in found["notes"])
+    assert "--labels and --dialogues too" in str(CliRunner().invoke(app, [*command, *cards]).exception)
 
 
 def test_length_baseline_never_sees_the_card_it_predicts() -> None:
@@ -224,6 +347,7 @@ def test_command_prints_baselines_and_verdict(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 0, result.output
     assert "majority (3)" in result.stdout
+    assert "Confusion of judge, empathy" in result.stdout
     assert "is better than a constant" in result.stdout
     found = json.loads(out.read_text())["scorers"]["judge"]["empathy"]
     assert np.sum(found["confusion"]) == N

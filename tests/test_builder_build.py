@@ -10,6 +10,7 @@ import pytest
 from dataset_builder import manifest
 from dataset_builder.annotations import read_annotations
 from dataset_builder.build import Inputs, build
+from dataset_builder.card import front_matter
 from dataset_builder.check import check
 from dataset_builder.diff import diff, read_table
 from esc_eval.errors import EscEvalError
@@ -58,6 +59,18 @@ def test_without_inputs_the_sample_is_built_and_sound(sample):
     rows = manifest.read(sample)["rows"]
     assert rows == {"role_cards": 24, "dialogues": 4, "annotations": 56}
     assert check(sample) == []
+
+
+def test_the_card_calls_ratings_human_only_where_people_rated(sample, tmp_path):
+    assert "were written for the package" in " ".join((sample / "README.md").read_text(encoding="utf-8").split())
+    assert "human-ratings" not in front_matter(manifest.read(sample))["tags"]
+    for kind in ("human", "model"):
+        rating = {"dialogue_id": "m:c1", "dimension": "empathy", "rater": "r", "rubric": "esc-eval/1", "score": 3}
+        run = write_run(tmp_path, kind, [Rating(rater_kind=kind, **rating)])
+        cards = write_cards(tmp_path / "cards.jsonl", card("c1"))
+        build(Inputs(cards=(cards,), runs=(run,)), tmp_path / f"{kind}-build")
+        tags = front_matter(manifest.read(tmp_path / f"{kind}-build"))["tags"]
+        assert ("human-ratings" in tags) == (kind == "human")
 
 
 @pytest.mark.parametrize("streaming", [False, True])

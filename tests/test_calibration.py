@@ -98,9 +98,11 @@ def test_a_calibration_is_saved_with_where_it_comes_from(data, tmp_path):
 
 def test_a_calibration_is_refused_for_another_rater_or_rubric(data):
     fitted = calibration.fit(*data, LEVELS)
-    fitted.check("judge", "r/1")
+    fitted.check("judge", "r/1", LEVELS)
     with pytest.raises(EscEvalError, match="fitted for judge"):
-        fitted.check("judge", "r/2")
+        fitted.check("judge", "r/2", LEVELS)
+    with pytest.raises(EscEvalError, match=r"fitted on levels \[0, 1, 2, 3, 4\], but r/1 has \[1, 2, 3, 4, 5\]"):
+        fitted.check("judge", "r/1", (1, 2, 3, 4, 5))
 
 
 def test_what_cannot_be_fitted_says_why(data, tmp_path):
@@ -116,6 +118,15 @@ def test_what_cannot_be_fitted_says_why(data, tmp_path):
     (tmp_path / "x.json").write_text("{}")
     with pytest.raises(EscEvalError, match="no calibration"):
         Calibration.load(tmp_path / "x.json")
+
+
+def test_ratings_and_labels_of_other_levels_are_refused_not_clamped(data):
+    ratings, labels = data
+    with pytest.raises(EscEvalError, match=r"dialogue 'd1', empathy, rater 'person': 5 is none of the rubric's levels"):
+        calibration.fit(ratings, [*labels, label(1, 5)], LEVELS)
+    short = ratings[0].model_copy(update={"probabilities": (0.2, 0.3, 0.5)})
+    with pytest.raises(EscEvalError, match="3 probabilities for the rubric's 5 levels"):
+        calibration.fit([*ratings, short], labels, LEVELS)
 
 
 def test_several_peoples_labels_are_averaged_to_the_nearest_level_halves_down():
@@ -185,6 +196,17 @@ def test_an_ensemble_rates_where_all_its_judges_did(judged, tmp_path):
     assert first.expected == pytest.approx(min(max(value, 0), 4))
     assert first.score == round(first.expected)
     assert (second.score, second.problem) == (None, "no score by noise")
+
+
+def test_an_ensemble_weighs_no_ratings_of_other_levels_or_another_rubric(judged):
+    ratings, labels = judged
+    with pytest.raises(EscEvalError, match="5 is none of the rubric's levels"):
+        ensemble.fit(ratings, [*labels, label(1, 5)], LEVELS)
+    fitted = ensemble.fit(ratings, labels, LEVELS)
+    with pytest.raises(EscEvalError, match="fitted to ratings under r/1, not other/1"):
+        fitted.apply([ratings[0].model_copy(update={"rubric": "other/1"})])
+    with pytest.raises(EscEvalError, match="5 is none of the rubric's levels"):
+        fitted.apply([ratings[0].model_copy(update={"score": 5})])
 
 
 def test_an_ensemble_of_one_is_refused(judged):

@@ -404,6 +404,10 @@ def copied(release, tmp_path):
     return tmp_path
 
 
+def edit(path, **changes):
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
 def refuses(folder, match):
     with pytest.raises(EscEvalError, match=match):
         prepare(folder / "rank", folder / "base", folder / "out")
@@ -470,11 +474,16 @@ def test_nan_weights_are_refused(copied):
         ({"model_type": "llama"}, "not 'internlm2'"),
         ({"rope_scaling": {"type": "yarn", "factor": 2}}, "rope_scaling type 'yarn'"),
         ({"hidden_act": "gelu"}, "hidden_act"),
+        ({"hidden_size": None}, "config.json: hidden_size is None, expected a whole number above 0"),
+        ({"num_attention_heads": 0}, "num_attention_heads is 0, expected"),
+        ({"num_attention_heads": 3}, "num_attention_heads is no multiple of num_key_value_heads"),
+        ({"num_attention_heads": 6}, "config.json: gives no model"),
+        ({"rope_theta": "far"}, "config.json: gives no model: could not convert"),
+        ({"rope_scaling": "dynamic"}, "config.json: gives no model"),
     ],
 )
 def test_a_configuration_that_does_not_fit_is_refused(copied, change, message):
-    path = copied / "base" / "config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    edit(copied / "base" / "config.json", **change)
     refuses(copied, message)
 
 
@@ -502,17 +511,71 @@ def test_an_adapter_with_more_layers_than_the_base_is_refused(copied):
     ],
 )
 def test_an_adapter_that_cannot_be_split_exactly_is_refused(copied, change, message):
-    path = copied / "rank" / "fluency" / "adapter_config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    edit(copied / "rank" / "fluency" / "adapter_config.json", **change)
     refuses(copied, message)
 
 
-def test_half_an_adapter_is_refused(copied):
+@pytest.mark.parametrize(
+    ("lost", "message"),
+    [
+        ("layers.1.attention.wqkv.lora_A", "lora_A"),
+        ("layers.1.attention.wqkv.lora_B", "lora_B"),
+        ("layers.1.", "lora_A"),
+    ],
+)
+def test_an_adapter_without_a_tensor_of_some_layer_is_refused(copied, lost, message):
     path = copied / "rank" / "fluency" / "adapter_model.safetensors"
-    tensors = load_file(path)
-    tensors.pop("base_model.model.model.layers.1.attention.wqkv.lora_A.weight")
-    save_file(tensors, path)
-    refuses(copied, "has no partner")
+    save_file({name: tensor for name, tensor in load_file(path).items() if lost not in name}, path)
+    refuses(copied, f"no {message} of attention.wqkv in layer 1 of 2; the file is incomplete")
+
+
+def test_an_adapter_without_the_matrix_that_its_configuration_names_is_refused(copied):
+    edit(copied / "rank" / "fluency" / "adapter_config.json", target_modules=["wqkv", "wo"])
+    refuses(copied, r"no lora_A of attention\.wo in layer 0")
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        "someone/other-internlm2-20b-base",
+        "someone/llama",
+        "internlm/internlm2-7b",
+        "internlm/internlm2-chat-7b-sft",
+        "internlm/internlm2_5-7b-chat",
+        "/data/models/internlm2-chat-20b",
+        "C:\\models\\internlm2-base-7b",
+    ],
+)
+def test_an_adapter_that_names_another_base_is_refused(copied, base):
+    edit(copied / "rank" / "fluency" / "adapter_config.json", base_model_name_or_path=base)
+    refuses(copied, "was trained on .*; the adapters of ESC-RANK are for internlm/internlm2-chat-7b")
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        "internlm/internlm2-chat-7b",
+        "Shanghai_AI_Laboratory/InternLM2-Chat-7B/",
+        "/data/models/InternLM2-7B-Chat",
+        "./internlm2-chat-7b",
+        "/home/someone/base",
+        "/cache/models--internlm--internlm2-chat-7b/snapshots/c2ba644",
+        None,
+    ],
+)
+def test_the_bases_own_names_and_a_strangers_path_are_repaired(copied, base):
+    edit(copied / "rank" / "fluency" / "adapter_config.json", base_model_name_or_path=base)
+    folder = prepare(copied / "rank", copied / "base", copied / "out")
+    content = json.loads((folder / "fluency" / "adapter_config.json").read_text())
+    assert content["base_model_name_or_path"] == str(folder / "base")
+
+
+def test_a_prepared_base_that_was_cut_off_afterwards_is_refused(copied):
+    folder = prepare(copied / "rank", copied / "base", copied / "out")
+    path = folder / "base" / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(EscEvalError, match=r"base: cannot be loaded: .*incomplete"):
+        RankModel(folder, dtype="float32", device="cpu")
 
 
 def test_a_folder_without_adapters_and_a_missing_folder_say_what_is_wanted(copied):
@@ -583,7 +646,6 @@ def test_esc_role_with_a_missing_shard_or_of_another_architecture_is_refused(rol
     with pytest.raises(EscEvalError, match=r"shards .* are missing"):
         RoleModel(folder)
     moved.rename(shard)
-    path = folder / "config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "model_type": "llama"}))
+    edit(folder / "config.json", model_type="llama")
     with pytest.raises(EscEvalError, match="ESC-Role is 'qwen2'"):
         RoleModel(folder)

@@ -2,11 +2,13 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from docs_desk import lay
 from markdown_it import MarkdownIt
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -51,6 +53,13 @@ def test_every_block_is_of_a_known_kind_and_every_mark_gives_a_known_reason(page
             compile(code, name(page), "exec")
 
 
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory, shared):
+    folder = tmp_path_factory.mktemp("desk")
+    lay(folder, shared)
+    return folder
+
+
 def play(page, folder, kinds):
     """Run a page's blocks in order, as a reader would: in one folder, with the checkout's modules at hand."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -73,10 +82,12 @@ def test_pages_with_python_alone_run(page, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.shared_data
 @pytest.mark.parametrize(
     "page", [p for p in PAGES if "bash" in {k for k, _ in runs(p)} and p.name != "README.zh.md"], ids=name
 )
-def test_pages_with_commands_run(page, tmp_path):
+def test_pages_with_commands_run(page, desk, tmp_path):
+    shutil.copytree(desk, tmp_path, symlinks=True, dirs_exist_ok=True)
     play(page, tmp_path, RUN)
 
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, DynamicCache
 
 from esc_eval.chat import Options, open_model
@@ -131,18 +132,21 @@ def test_an_unknown_dtype_is_refused(folder):
         HFModel(str(folder), dtype="int3")
 
 
-def test_a_model_and_its_adapter_share_their_weights(folder, tmp_path):
+@pytest.fixture
+def tuned(folder, tmp_path):
+    """A peft model, saved as an adapter in a folder of its own."""
     from peft import LoraConfig, get_peft_model
 
     base = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     tuned = get_peft_model(base, LoraConfig(r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False))
     tuned.peft_config["default"].base_model_name_or_path = str(folder)
     tuned.save_pretrained(tmp_path / "adapter")
-    for file in folder.glob("*token*"):
-        (tmp_path / "adapter" / file.name).write_bytes(file.read_bytes())
-    if (template := folder / "chat_template.jinja").exists():
-        (tmp_path / "adapter" / template.name).write_bytes(template.read_bytes())
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        (tmp_path / "adapter" / name).write_bytes((folder / name).read_bytes())
+    return tuned
 
+
+def test_a_model_and_its_adapter_share_their_weights(folder, tuned, tmp_path):
     plain = open_model(f"hf:{folder}")
     before = said(plain)
     adapted = open_model(f"hf:{tmp_path / 'adapter'}")
@@ -155,6 +159,54 @@ def test_a_model_and_its_adapter_share_their_weights(folder, tmp_path):
     with torch.inference_mode():
         adapted.weights.use(adapted.adapter)
         torch.testing.assert_close(adapted.model(ids).logits, tuned(ids).logits, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.pop(next(iter(t))), "no model.layers.0.self_attn.q_proj.lora_A"),
+        (
+            lambda t: t.update({next(iter(t)).replace("layers.0", "layers.7"): t[next(iter(t))].clone()}),
+            "layers.7.*no place",
+        ),
+        (lambda t: t.update({next(iter(t)): torch.zeros(1, 32)}), "cannot be put on its base"),
+    ],
+    ids=["a tensor is missing", "a layer too many", "another shape"],
+)
+def test_an_adapter_that_does_not_fit_is_refused_and_leaves_the_base_as_it_was(
+    folder, tuned, tmp_path, change, message
+):
+    plain = open_model(f"hf:{folder}")
+    before = said(plain)
+    path = tmp_path / "adapter" / "adapter_model.safetensors"
+    whole = load_file(path)
+    spoilt = dict(whole)
+    change(spoilt)
+    save_file(spoilt, path, metadata={"format": "pt"})
+    with pytest.raises(EscEvalError, match=message):
+        open_model(f"hf:{tmp_path / 'adapter'}")
+    assert said(plain) == before
+    save_file(whole, path, metadata={"format": "pt"})
+    adapted = open_model(f"hf:{tmp_path / 'adapter'}")
+    ids = torch.tensor([adapted.encode(CONVERSATIONS[0])])
+    with torch.inference_mode():
+        adapted.weights.use(adapted.adapter)
+        torch.testing.assert_close(adapted.model(ids).logits, tuned(ids).logits, rtol=1e-3, atol=1e-4)
+    assert said(plain) == before
+
+
+def test_an_adapter_opened_while_the_base_computes_alone_is_in_use_all_the_same(folder, tuned, tmp_path):
+    first = open_model(f"hf:{tmp_path / 'adapter'}")
+    expected = said(first)
+    said(open_model(f"hf:{folder}"))
+    assert said(open_model(f"hf:{tmp_path / 'adapter'}")) == expected
+
+
+def test_a_truncated_adapter_is_refused(tuned, tmp_path):
+    path = tmp_path / "adapter" / "adapter_model.safetensors"
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(EscEvalError, match=r"the adapter cannot be put on its base model: .*incomplete"):
+        open_model(f"hf:{tmp_path / 'adapter'}")
 
 
 @pytest.mark.parametrize("top_k", [0, 5])

@@ -81,6 +81,20 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["f.txt"]
 
 
+def test_the_folder_of_a_file_is_made(tmp_path):
+    write_whole(tmp_path / "new" / "folder" / "f.txt", ["text"])
+    assert (tmp_path / "new" / "folder" / "f.txt").read_text() == "text"
+
+
+def test_a_path_that_can_be_no_file_says_why(tmp_path):
+    (tmp_path / "f.txt").write_text("old")
+    with pytest.raises(EscEvalError, match=r"f\.txt is a file and not a folder"):
+        write_whole(tmp_path / "f.txt" / "g.txt", ["text"])
+    with pytest.raises(EscEvalError, match="is a folder; give the path of a file"):
+        write_whole(tmp_path, ["text"])
+    assert [p.name for p in tmp_path.iterdir()] == ["f.txt"]
+
+
 def test_a_folder_without_dialogues_says_so(tmp_path):
     with pytest.raises(EscEvalError, match=r"dialogues\.jsonl: no such file"):
         read_dialogues(tmp_path)

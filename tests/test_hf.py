@@ -1,6 +1,7 @@
 """The transformers engine on a two-layer random model: batches, kept prefixes and seeds change nothing."""
 
 import copy
+import json
 import shutil
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 from transformers.generation.logits_process import RepetitionPenaltyLogitsProcessor
 
@@ -156,6 +158,53 @@ def test_pickled_weights_are_refused(toy_folder, tmp_path):
         open_model(f"hf:{tmp_path / 'm'}")
 
 
+def spoil(toy_folder, folder, change):
+    """A copy of the toy model whose tensors were changed."""
+    shutil.copytree(toy_folder, folder)
+    tensors = load_file(folder / "model.safetensors")
+    change(tensors)
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    return f"hf:{folder}"
+
+
+QUERY = "model.layers.0.self_attn.q_proj.weight"
+
+
+def test_a_model_that_lacks_a_tensor_is_refused_and_not_run_with_random_numbers(toy_folder, tmp_path):
+    spec = spoil(toy_folder, tmp_path / "m", lambda tensors: tensors.pop(QUERY))
+    with pytest.raises(EscEvalError, match=f"its weights lack {QUERY}"):
+        open_model(spec)
+
+
+def test_a_tensor_of_another_shape_is_refused_by_its_name(toy_folder, tmp_path):
+    spec = spoil(toy_folder, tmp_path / "m", lambda tensors: tensors.update({QUERY: tensors[QUERY][:-2].clone()}))
+    with pytest.raises(EscEvalError, match=f"{QUERY} has shape \\(30, 32\\), but config.json wants \\(32, 32\\)"):
+        open_model(spec)
+
+
+def test_a_truncated_file_is_refused(toy_folder, tmp_path):
+    shutil.copytree(toy_folder, tmp_path / "m")
+    path = tmp_path / "m" / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(EscEvalError, match=r"cannot be loaded: .*incomplete"):
+        open_model(f"hf:{tmp_path / 'm'}")
+
+
+def test_a_head_that_is_tied_to_the_embeddings_is_not_missing(toy_folder, tmp_path):
+    spec = spoil(toy_folder, tmp_path / "m", lambda tensors: tensors.pop("lm_head.weight"))
+    config = tmp_path / "m" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"tie_word_embeddings": True}))
+    assert replies(open_model(spec), CONVERSATIONS[:1])
+
+
+def test_a_configuration_that_gives_no_model_is_refused(toy_folder, tmp_path):
+    shutil.copytree(toy_folder, tmp_path / "m")
+    config = tmp_path / "m" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"hidden_size": "wide"}))
+    with pytest.raises(EscEvalError, match="hidden_size"):
+        open_model(f"hf:{tmp_path / 'm'}")
+
+
 def test_the_identity_follows_the_weights(toy, tmp_path):
     same = open_model(f"hf:{build_toy(tmp_path / 'toy0')}").identity["revision"]
     other = open_model(f"hf:{build_toy(tmp_path / 'toy1', seed=1)}").identity["revision"]
@@ -177,6 +226,16 @@ def test_choices_are_the_probabilities_of_a_full_pass(toy):
 def test_an_answer_of_several_tokens_is_refused(toy):
     with pytest.raises(EscEvalError, match="is one token of its own"):
         list(toy.choose([[say("s", "x")]], "Score: ", ["zebra"]))
+
+
+@pytest.mark.parametrize("chosen", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
+def test_a_reply_of_logits_that_are_not_finite_is_a_problem_and_no_text(tmp_path, chosen, wrong):
+    model = open_model(f"hf:{build_toy(tmp_path / 'm')}")
+    with torch.no_grad():
+        model.model.model.norm.weight.fill_(wrong)
+    found = replies(model, CONVERSATIONS, chosen)
+    assert {(r.text, r.problem) for r in found} == {("", "the model's logits are not finite")}
 
 
 def test_logits_that_are_not_finite_are_a_problem_not_a_score(tmp_path):

@@ -142,10 +142,9 @@ def test_the_language_picks_the_rubric_set(wording):
     assert wording.prompt(dialogue(lines, "en"), "empathy").startswith(ENGLISH[2])
 
 
-def test_dimensions_digits_and_conversations_keep_the_releases_order(wording):
+def test_dimensions_and_conversations_keep_the_releases_order(wording):
     rubric = load_rubric()
     assert wording.keys == [rubric.from_official(key) for key in KEYS]
-    assert wording.labels == ["0", "1", "2", "3", "4"]
     conversations = wording.conversations(dialogue(["ESC-Role：x"]), system="meta")
     assert [c[0]["content"] for c in conversations] == ["meta"] * 7
     assert [c[1]["content"].startswith(p) for c, p in zip(conversations, ENGLISH, strict=True)] == [True] * 7
@@ -184,6 +183,11 @@ def test_a_folder_without_the_file_is_an_error_that_says_what_is_wanted(tmp_path
         ("dialogue.strip()", "shout(dialogue)", "not followed here"),
         ("message.append(", "message.extend(", "no loop over dimention_list"),
         ("prompt_EN = [", "prompt_EN = (lambda: 1)() + [", "expected literals"),
+        ("prompt_EN = [", "prompt_EN = ['a' + 1] + [", "expected literals, found .*'a' \\+ 1"),
+        ("prompt_EN = [", "prompt_EN = 'abc'[5] + [", "expected literals"),
+        ("prompt_EN = [", "prompt_EN = [1] + [", "prompt_EN is no list of texts"),
+        ("dialogue.strip()", "dialogue.strip()[0:-1]", "not followed here"),
+        ("dialogue.strip()", "dialogue.strip(1)", "not followed here"),
         ("label_list=[", "label_list=[[", "no Python"),
     ],
 )

@@ -12,6 +12,7 @@ from hub_server import HubServer
 from typer.testing import CliRunner
 
 from dataset_builder.build import Inputs, build
+from dataset_builder.diff import diff
 from esc_eval import __version__
 from esc_eval.errors import EscEvalError
 from model_cards import official
@@ -49,10 +50,13 @@ def test_it_holds_everything_with_checksums_that_sha256sum_reads(release):
     assert (record.version, record.tag) == (__version__, f"v{__version__}-draft")
     assert record.rows == {"role_cards": 24, "dialogues": 4, "annotations": 56}
     assert {"README.md", "adapter_model.safetensors", "training.json"} <= set(record.parts["role"])
-    assert "comparable" in record.comparable
+    assert "the signature beside each number says so." in record.comparable
     for name in ("CITATION.cff", "CHANGELOG.md", "metric/esc_accuracy.py"):
         assert (release / name).is_file()
-    subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=release, check=True)
+    for folder in (release, *(release / part for part in record.parts)):
+        subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=folder, check=True)
+    assert all({"CITATION.cff", "SHA256SUMS"} <= set(files) for files in record.parts.values())
+    assert "LICENSE" in record.parts["metric"]
     assert release_problems(release) == []
 
 
@@ -115,15 +119,54 @@ def test_every_reason_is_named_and_nothing_is_left_behind(parts, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["local", "role"]
 
 
+def test_after_the_first_release_rows_must_be_compared(parts, tmp_path, monkeypatch):
+    monkeypatch.setattr("release.prepare.version.newest", lambda text: version.Entry("0.1.0", "x", "", "All.", "0.0.1"))
+    with pytest.raises(EscEvalError, match=r"0\.0\.1 was released before: give its build as --previous"):
+        make(parts, tmp_path / "out")
+    assert make(parts, tmp_path / "out", previous=parts / "data").rows_changed == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [(None, "no git checkout"), ("?? training/extra.py", "not committed: training/extra.py"), (" M a b.py", "a b.py")],
+)
+def test_a_release_that_is_no_draft_needs_a_clean_checkout(parts, tmp_path, monkeypatch, answer, reason):
+    monkeypatch.setattr("release.prepare.git", lambda *arguments: answer)
+    with pytest.raises(EscEvalError, match=reason):
+        prepare(parts / "data", parts / "role", parts / "rank", tmp_path / "out")
+
+
+def test_a_missing_part_hides_no_other_reason(parts, tmp_path):
+    with pytest.raises(EscEvalError) as raised:
+        prepare(tmp_path / "nothing", parts / "rank", parts / "rank", tmp_path / "out", draft=True)
+    for reason in (f"{tmp_path / 'nothing'}", "is a rank checkpoint, given as role"):
+        assert reason in str(raised.value)
+
+
+def test_broken_checksums_and_cards_are_problems_and_no_tracebacks(release, tmp_path):
+    copy = Path(shutil.copytree(release, tmp_path / "copy"))
+    (copy / "metric" / "README.md").write_text("---\nsdk: static\n---\n")
+    (copy / "role" / "README.md").write_bytes(b"\xff\xfe")
+    (copy / "rank" / "adapter_config.json").write_text("[]")
+    found = "\n".join(release_problems(copy))
+    for problem in ("metric: README.md: no title", "role: README.md does not say", "expected a JSON object"):
+        assert problem in found
+    (copy / "SHA256SUMS").write_text("rubbish\n")
+    with pytest.raises(EscEvalError, match=r"SHA256SUMS.*line 1"):
+        release_problems(copy)
+
+
 def test_rows_that_differ_from_the_last_release_must_be_meant(parts, tmp_path):
     one_card = tmp_path / "one.jsonl"
     sample = (ROOT / "esc_eval/cards/sample.jsonl").read_text(encoding="utf-8").splitlines()
     one_card.write_text(sample[0] + "\n", encoding="utf-8")
     build(Inputs(cards=[str(one_card)], public=True), tmp_path / "previous")
-    with pytest.raises(EscEvalError, match=r"23 rows differ|rows differ"):
+    changed = sum(1 for _ in diff(tmp_path / "previous", parts / "data"))
+    assert changed >= 23
+    with pytest.raises(EscEvalError, match=rf"{changed} rows differ"):
         make(parts, tmp_path / "out", previous=tmp_path / "previous")
     record = make(parts, tmp_path / "out", previous=tmp_path / "previous", rows_may_differ=True)
-    assert record.rows_changed
+    assert record.rows_changed == changed
     assert make(parts, tmp_path / "same", previous=parts / "data").rows_changed == 0
 
 
@@ -159,7 +202,8 @@ CHANGES = (
     ],
 )
 def test_version_changelog_and_citation_must_agree(tmp_path, old, new, reason):
-    shutil.copy(ROOT / "CITATION.cff", tmp_path)
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    (tmp_path / "CITATION.cff").write_text(f"{citation}\ndate-released: 2026-11-21\n", encoding="utf-8")
     (tmp_path / "CHANGELOG.md").write_text(CHANGES)
     assert version.problems(tmp_path) == []
     (tmp_path / "CHANGELOG.md").write_text(CHANGES.replace(old, new))
@@ -168,7 +212,8 @@ def test_version_changelog_and_citation_must_agree(tmp_path, old, new, reason):
 
 def test_this_checkouts_own_version_citation_and_changelog_agree():
     assert version.problems(ROOT, draft=True) == []
-    assert version.newest(CHANGES).comparable == "All scores stay comparable."
+    entry = version.newest(CHANGES)
+    assert (entry.comparable, entry.before) == ("All scores stay comparable.", "0.0.1")
 
 
 def test_the_metric_alone_computes_what_the_checkouts_does(tmp_path):

@@ -1,6 +1,6 @@
 import pytest
 
-from esc_eval.chat import open_model
+from esc_eval.chat import Reply, open_model
 from esc_eval.errors import EscEvalError
 from esc_eval.files import read_dialogues, read_ratings
 from esc_eval.rubric import load_rubric
@@ -71,6 +71,25 @@ def test_the_official_parser_is_there_under_its_own_name(script, tmp_path):
 def test_logits_of_a_model_without_them_are_refused(script):
     with pytest.raises(EscEvalError, match="gives no logits"):
         Scoring(open_model(script(["3"])), load_rubric(), by="logits")
+
+
+def test_an_answer_that_was_cut_off_says_so_and_at_how_many_tokens(tmp_path):
+    class Thinks:
+        name, identity, parallel, concurrent = "judge", {"kind": "test"}, 8, False
+
+        def reply(self, conversations, settings, seeds):
+            whole = "<think>" + "let me see " * 100 + "</think>Score: 2"
+            for index in range(len(conversations)):
+                cut = len(whole) > settings.max_new_tokens
+                yield index, Reply(whole[: settings.max_new_tokens], "length" if cut else "stop")
+
+    ratings = rate(Scoring(Thinks(), load_rubric()), [dialogue()], tmp_path / "short")
+    assert {r.score for r in ratings} == {None}
+    assert "it was cut at 64 tokens (see --max-answer-tokens)" in ratings[0].problem
+    scoring = Scoring(Thinks(), load_rubric(), answer_tokens=2000)
+    assert {r.score for r in rate(scoring, [dialogue()], tmp_path / "long")} == {2}
+    with pytest.raises(EscEvalError, match="max_answer_tokens: null -> 2000"):
+        rate(scoring, [dialogue()], tmp_path / "short")
 
 
 def test_scoring_goes_on_where_it_stopped(script, tmp_path):

@@ -57,7 +57,7 @@ class Adapted:
             self._ask(conversation)
             yield index, Reply(f"The {self.adapter[0]} score is {self._level()}.", "stop")
 
-    def choose(self, groups, lead, options):
+    def choose(self, groups, lead, options, answer_tokens=64):
         for index, group in enumerate(groups):
             assert len(group) == 1
             self._ask(group[0])
@@ -151,10 +151,74 @@ def test_a_lead_is_what_all_answers_share_before_their_level(answers, lead):
     assert find_lead(answers, RUBRIC.levels) == lead
 
 
-def test_an_empty_dialogue_is_refused_by_its_id(tmp_path, wording):
-    empty = Dialogue(id="nothing", language="en", turns=(Turn(role="supporter", text="  "),))
-    with Run(tmp_path / "run") as run, pytest.raises(EscEvalError, match="'nothing' has no words"):
-        score([dialogue(0), empty], Scoring(Adapted(), RUBRIC, wording=wording), run)
+@pytest.mark.parametrize("by", ["text", "logits"])
+def test_a_dialogue_in_which_the_supporter_says_nothing_is_unscored_and_asked_of_nobody(tmp_path, wording, by):
+    turns = (Turn(role="supporter", text="  "), Turn(role="seeker", text="Is anyone there?"))
+    silent = [Dialogue(id="one", language="en", turns=turns), Dialogue(id="none", language="en", turns=turns[:1])]
+    scorer, seen = Adapted(), []
+    with Run(tmp_path / "run") as run:
+        scoring = Scoring(scorer, RUBRIC, by, wording=wording)
+        ratings = score([*silent, dialogue(0)], scoring, run, lambda: seen.append(1))
+    assert {(r.score, r.problem) for r in ratings[:14]} == {(None, "nothing to rate: the supporter says no word")}
+    assert {(r.score, r.problem) for r in ratings[14:]} == {(3, None)}
+    assert {"Is anyone there?" in c[-1]["content"] for *_, c in scorer.asked} == {False}
+    assert len(seen) == 3
+
+
+def reads_no_more_than(length, scorer):
+    """The scorer, for which longer prompts are longer than it can read."""
+    plain_reply, plain_choose = scorer.reply, scorer.choose
+
+    def reply(conversations, settings, seeds):
+        for index, conversation in enumerate(conversations):
+            if len(conversation[-1]["content"]) > length:
+                yield index, Reply("", "context")
+            else:
+                [(_, said)] = plain_reply([conversation], settings, [0])
+                yield index, said
+
+    def choose(groups, lead, options, answer_tokens=64):
+        for index, group in enumerate(groups):
+            if len(group[0][-1]["content"]) > length:
+                yield index, [Choice(problem="too many tokens")]
+            else:
+                [(_, chosen)] = plain_choose([group], lead, options)
+                yield index, chosen
+
+    scorer.reply, scorer.choose = reply, choose
+    return scorer
+
+
+def test_leads_come_from_the_first_dialogues_that_can_be_read(tmp_path, wording):
+    scorer = reads_no_more_than(1000, Adapted())
+    dialogues = [dialogue(n, text="long " * 300) for n in range(4)] + [dialogue(4)]
+    with Run(tmp_path / "run") as run:
+        ratings = score(dialogues, Scoring(scorer, RUBRIC, "logits", wording=wording), run)
+    assert {(r.score, r.problem) for r in ratings[:28]} == {(None, "too many tokens")}
+    assert {r.score for r in ratings[28:]} == {3}
+    assert set(scorer.leads) == {f"The {key} score is " for key in RUBRIC.keys}
+
+
+def test_where_no_dialogue_can_be_read_all_are_unscored(tmp_path, wording):
+    with Run(tmp_path / "run") as run:
+        scoring = Scoring(reads_no_more_than(0, Adapted()), RUBRIC, "logits", wording=wording)
+        assert {r.problem for r in score([dialogue(0), dialogue(1)], scoring, run)} == {"too many tokens"}
+
+
+def test_the_official_prompts_go_with_no_other_rubric(wording):
+    with pytest.raises(EscEvalError, match="they go with no ieval/1"):
+        Scoring(Adapted(), load_rubric("ieval"), wording=wording)
+
+
+def test_an_answer_that_is_no_number_inside_the_model_says_so(tmp_path, wording):
+    scorer = Adapted()
+    scorer.reply = lambda conversations, settings, seeds: (
+        (n, Reply("", "stop", problem="the model's logits are not finite")) for n in range(len(conversations))
+    )
+    with Run(tmp_path / "run") as run:
+        ratings = score([dialogue(0)], Scoring(scorer, RUBRIC, wording=wording), run)
+    assert {(r.score, r.raw, r.problem) for r in ratings} == {(None, None, "the model's logits are not finite")}
+    assert reparse(ratings, RUBRIC.levels, "official") == (ratings, 0)
 
 
 def test_a_calibration_changes_probabilities_and_says_so(tmp_path, wording):

@@ -9,6 +9,7 @@ import pytest
 
 from esc_eval.chat.endpoint import EndpointModel
 from esc_eval.chat.logprobs import choice_from
+from esc_eval.errors import EscEvalError
 from esc_eval.rubric import load_rubric
 from esc_eval.run import Run
 from esc_eval.schema import Dialogue, Turn
@@ -97,6 +98,27 @@ def test_a_server_with_log_probabilities_gives_a_distribution(server, tmp_path):
     assert {(r.score, r.raw, r.parser) for r in ratings} == {(2, "2", "logits")}
     assert ratings[0].expected == pytest.approx(2.25)
     assert all(b["logprobs"] is True and b["top_logprobs"] == 20 and b["temperature"] == 0 for b in server.bodies)
+
+
+def test_the_parser_belongs_to_a_scoring_that_may_have_to_read_text(server, tmp_path):
+    server.plan = lambda body: (200, {"choices": [answer("3")]})
+    by_default, other = (Scoring(judge(server), load_rubric(), parser=name) for name in ("anchored", "official"))
+    with Run(tmp_path) as run:
+        score([dialogue(0)], by_default, run)
+        with pytest.raises(EscEvalError, match=r"by: .*else text, anchored parser.* -> .*else text, official parser"):
+            score([dialogue(0)], other, run)
+
+
+def test_a_cap_on_answers_reaches_the_server_and_a_cut_answer_says_so(server, tmp_path):
+    def plan(body):
+        return 200, {"choices": [answer("<think>I wonder", finish="length")]}
+
+    server.plan = plan
+    with Run(tmp_path) as run:
+        ratings = score([dialogue(0)], Scoring(judge(server), load_rubric(), answer_tokens=900), run)
+    assert {body["max_tokens"] for body in server.bodies} == {900}
+    assert {(r.score, r.raw) for r in ratings} == {(None, "<think>I wonder")}
+    assert "cut at 900 tokens" in ratings[0].problem
 
 
 def test_an_answer_that_names_no_single_level_stays_unscored_whatever_its_first_digit(server, tmp_path):

@@ -98,6 +98,22 @@ def test_a_conversation_too_long_for_a_model_ends_that_dialogue_only(plan, tmp_p
     assert play(Plan(one.protocol, one.cards, one.seeker, [Deaf()]), tmp_path / "r") == dialogues
 
 
+class Broken(Deaf):
+    """A supporter whose arithmetic fails in its second round."""
+
+    def reply(self, conversations, settings, seeds):
+        for index, conversation in enumerate(conversations):
+            broken = index == 0 and len(conversation) > 2
+            yield index, Reply("", "stop", problem="not finite") if broken else Reply("ok", "stop")
+
+
+def test_a_model_that_computes_nonsense_stops_the_run_and_what_was_said_is_kept(plan, tmp_path):
+    one, said = plan(), []
+    with pytest.raises(EscEvalError, match="deaf: not finite; its weights are damaged"):
+        play(Plan(one.protocol, one.cards, one.seeker, [Broken()]), tmp_path / "r", said.append)
+    assert [turn.text for turn in said if turn.role == "supporter"] == ["ok"] * 5
+
+
 def test_a_finished_run_asks_no_model_again(plan, tmp_path):
     new = []
     first = play(plan(), tmp_path / "r", new.append)

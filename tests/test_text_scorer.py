@@ -20,7 +20,9 @@ from esc_eval.files import read_ratings, write_jsonl
 from esc_eval.levels import decide, probabilities
 from esc_eval.rater import DirectScoring
 from esc_eval.rubric import load_rubric
+from esc_eval.run import Run
 from esc_eval.schema import Dialogue, Turn
+from esc_eval.score import score
 from esc_eval.steps import make_scoring
 from esc_eval.text_features import SURFACE, Terms, surface
 from esc_eval.text_scorer import FILE, WEIGHTS, TextScorer
@@ -192,6 +194,16 @@ def test_it_takes_no_part_in_what_needs_words(folder):
         make_scoring(str(folder), "ieval", "text", None)
     with pytest.raises(EscEvalError, match="cannot talk; give it as --scorer"):
         open_model(str(folder))
+
+
+def test_a_dialogue_in_which_the_supporter_says_nothing_is_unscored(folder, tmp_path):
+    silent, spoken = dialogue("Hello?", " ", "Anyone?", id="a"), dialogue("Hello?", "Yes.", id="b")
+    with Run(tmp_path / "run") as run:
+        ratings = score([silent, spoken], DirectScoring(TextScorer(folder), load_rubric("ieval")), run)
+    assert {(r.dialogue_id, r.score is None, r.problem) for r in ratings} == {
+        ("a", True, "nothing to rate: the supporter says no word"),
+        ("b", False, None),
+    }
 
 
 def test_a_dialogue_in_another_language_is_unscored(folder):

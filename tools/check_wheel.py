@@ -1,4 +1,4 @@
-"""Check that a built wheel holds esc_eval and its data files and nothing else, and that the sdist holds the tests too.
+"""Check that a built wheel holds all of esc_eval and nothing else, and that the sdist holds the tests too.
 
 usage: python tools/check_wheel.py DIST_FOLDER
 """
@@ -8,19 +8,7 @@ import tarfile
 from pathlib import Path
 from zipfile import ZipFile
 
-NEEDED = (
-    "esc_eval/py.typed",
-    "esc_eval/cards/sample.jsonl",
-    "esc_eval/rubrics/esc-eval.yaml",
-    "esc_eval/rubrics/esc-eval.zh.yaml",
-    "esc_eval/protocols/esc-eval.yaml",
-    "esc_eval/protocols/esc-eval.en.yaml",
-    "esc_eval/protocols/resistant.zh.yaml",
-    "esc_eval/rosters/paper.yaml",
-    "esc_eval/report/page.html.jinja",
-    "esc_eval/scorers/esc-rank-ieval/text_scorer.json",
-    "esc_eval/scorers/esc-rank-ieval/text_scorer.safetensors",
-)
+ROOT = Path(__file__).resolve().parent.parent
 NEEDED_IN_SOURCE = ("pyproject.toml", "CITATION.cff", "LICENSE.data.md", "tests/conftest.py", "requirements-ci.txt")
 UNWANTED = (".venv/", "runs/", "build/", "__pycache__", ".pyc", "shared/")
 
@@ -33,7 +21,9 @@ def main(folder: str) -> int:
         return 1
     names = ZipFile(wheels[-1]).namelist()
     strange = [n for n in names if not n.startswith("esc_eval/") and ".dist-info/" not in n]
-    missing = [n for n in NEEDED if n not in names]
+    package = (ROOT / "esc_eval").rglob("*")
+    ours = {p.relative_to(ROOT).as_posix() for p in package if p.is_file() and p.suffix != ".pyc"}
+    missing = sorted(ours - set(names))
     print(f"{wheels[-1].name}: {len(names)} files, strange {strange}, missing {missing}")
     with tarfile.open(sources[-1]) as archive:
         inside = [name.partition("/")[2] for name in archive.getnames()]

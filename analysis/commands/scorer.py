@@ -8,11 +8,13 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from analysis.health import BINS, STATISTICS, WHY, health_statistic, length_baseline, verdict
+from analysis.commands.scorer_tables import labelled_tables, output_table, scorer_notes
+from analysis.health import ONE_DIALOGUE, STATISTICS, WHY, health_statistic, length_baseline, verdict
 from analysis.health import entropy as level_entropy
 from analysis.measure import Bootstrap, ClusterTables, Measure
-from analysis.report import Report, Table, plural, report_signature, undefined_notes
+from analysis.report import Report, plural, report_signature
 from analysis.table import RatingsTable
+from esc_eval.calibration import BINS, confidence_bins
 from esc_eval.errors import EscEvalError
 from esc_eval.schema import Dialogue
 
@@ -21,22 +23,38 @@ BASELINES = ("majority", "constant", "length_only", "marginal_random")
 
 @dataclass(frozen=True)
 class Matched:
-    """Predictions of one scorer and dimension beside labels: one row a prediction x human rating."""
+    """Predictions of one scorer beside labels: one row a prediction x human rating.
+
+    Attributes:
+        rows: Of scored predictions.
+        pairs: Rows there would be if all predictions were scored.
+        unscored, predicted: Predictions.
+        unlabelled: Predictions without a label.
+        unpredicted: Dialogues x dimensions with a label and no prediction.
+    """
 
     rows: pd.DataFrame
+    pairs: int
     unscored: int
     predicted: int
+    unlabelled: int
     unpredicted: int
 
 
 def match(predictions: pd.DataFrame, labels: pd.DataFrame) -> Matched:
     """Join by dialogue and dimension; a dialogue with several human ratings gives several rows."""
-    scored = predictions[predictions["score"].notna()]
-    keep = [c for c in ("dialogue_id", "dimension", "score", "probabilities") if c in scored]
-    rows = scored[keep].merge(labels, on=["dialogue_id", "dimension"], suffixes=("", "_label"))
+    keep = [c for c in ("dialogue_id", "dimension", "score", "probabilities") if c in predictions]
+    pairs = predictions[keep].merge(labels, on=["dialogue_id", "dimension"], suffixes=("", "_label"))
     known = set(zip(predictions["dialogue_id"], predictions["dimension"], strict=True))
     wanted = set(zip(labels["dialogue_id"], labels["dimension"], strict=True))
-    return Matched(rows, len(predictions) - len(scored), len(predictions), len(wanted - known))
+    return Matched(
+        pairs[pairs["score"].notna()].reset_index(drop=True),
+        len(pairs),
+        int(predictions["score"].isna().sum()),
+        len(predictions),
+        len(known - wanted),
+        len(wanted - known),
+    )
 
 
 def dimension_health(
@@ -47,10 +65,11 @@ def dimension_health(
     out: dict[str, Any] = {
         "unscored": matched.unscored,
         "predictions": matched.predicted,
+        "predictions_without_label": matched.unlabelled,
         "labels_without_prediction": matched.unpredicted,
     }
     if rows.empty:
-        out["undefined"] = "no dialogue has both a prediction and a label"
+        out["undefined"] = "no dialogue has both a score and a label"
         return out
     label = (rows["score_label"].to_numpy() - table.low).astype(np.intp)
     predicted = (rows["score"].to_numpy() - table.low).astype(np.intp)
@@ -71,20 +90,22 @@ def dimension_health(
     k = len(names)
     blocks = {name: (_cells(code, k, label * q + guess, q * q), (q, q)) for name, guess in guesses.items()}
     blocks["labels"] = (_cells(code, k, dimension * q + label, counts.size), counts.shape)
-    if "probabilities" in rows and rows["probabilities"].map(_is_distribution).all():
-        blocks |= _probability_blocks(rows, label, code, k, table)
+    sure = rows["probabilities"].map(_is_distribution).to_numpy(dtype=bool) if "probabilities" in rows else np.array([])
+    if sure.any():
+        blocks |= _probability_blocks(rows[sure], label[sure], code[sure], k, table)
     tables = ClusterTables.build(blocks)
     one, many = tables.draw(health_statistic(table.levels), boot)
 
-    def measure(name: str) -> Measure:
+    def measure(name: str, n: int = len(rows)) -> Measure:
         why = WHY.get(name.rpartition(".")[2], "nothing to compare")
-        return boot.measure(float(one[name]), many[name], len(rows), k, why)
+        return boot.measure(float(one[name]), many[name], n, k, why)
 
     figures = {k: measure(f"scorer.{k}") for k in STATISTICS}
-    extra = ["modal_share", "entropy", *(["calibration_error", "uncertainty"] if "bins" in blocks else [])]
+    calibrated = ("calibration_error", "uncertainty") if sure.any() else ()
     out |= {
         **figures,
-        **{k: measure(k) for k in extra},
+        **{k: measure(k) for k in ("modal_share", "entropy")},
+        **{k: measure(k, int(sure.sum())) for k in calibrated},
         "gain_over_majority": measure("gain"),
         "kappa_gain": measure("kappa_gain"),
     }
@@ -92,9 +113,10 @@ def dimension_health(
     if len(names_of) == 1:
         out["majority_level"], out["constant_level"] = int(table.levels[majority[0]]), int(table.levels[soft[0]])
     out["confusion"] = tables.totals()["scorer"].astype(int).tolist()
-    out["accuracy_unscored_wrong"] = float(figures["accuracy"].value or 0) * (1 - matched.unscored / matched.predicted)
+    out["accuracy_unscored_wrong"] = float(figures["accuracy"].value or 0) * len(rows) / matched.pairs
     constant = all(len(np.unique(predicted[own])) == 1 for own in _each(dimension))
-    out["verdict"] = verdict(out["kappa_gain"], out["gain_over_majority"], constant)
+    seen = int(rows.groupby("dimension")["dialogue_id"].nunique().max())
+    out["verdict"] = verdict(out["kappa_gain"], out["gain_over_majority"], constant, seen)
     return out
 
 
@@ -118,11 +140,9 @@ def _probability_blocks(
         raise EscEvalError(
             f"probabilities have {p.shape[1]} levels, the scale {table.low}..{table.high} has {len(table.levels)}"
         )
-    best, confidence = p.argmax(1), p.max(1)
-    place = np.minimum((confidence * BINS).astype(int), BINS - 1) * 3
-    values = np.concatenate([np.ones(len(p)), confidence, (best == label) * 1.0])
-    columns = np.concatenate([place, place + 1, place + 2])
-    bins = sparse.coo_array((values, (np.tile(code, 3), columns)), shape=(clusters, 3 * BINS)).tocsr()
+    place, values = confidence_bins(p, label)
+    columns = 3 * place[:, None] + np.arange(3)
+    bins = sparse.coo_array((values.ravel(), (np.repeat(code, 3), columns.ravel())), shape=(clusters, 3 * BINS)).tocsr()
     uncertainty = np.bincount(code, weights=level_entropy(p), minlength=clusters)[:, None]
     return {"bins": (bins, (BINS, 3)), "uncertainty": (sparse.csr_array(uncertainty), ())}
 
@@ -143,14 +163,23 @@ def output_health(predictions: pd.DataFrame, table: RatingsTable) -> dict[str, A
             "entropy": float(level_entropy(counts)),
             "modal_level": int(table.levels[int(counts.argmax())]),
         }
-        out["verdict"] = (
-            "is a constant here: it gives one level to everything"
-            if share == 1.0
-            else "cannot be judged without labels"
-        )
+        if predictions["dialogue_id"].nunique() < 2:
+            out["verdict"] = ONE_DIALOGUE
+        elif share == 1.0:
+            out["verdict"] = "is a constant here: it gives one level to everything"
+        else:
+            out["verdict"] = "cannot be judged without labels"
     else:
         out["undefined"] = "nothing was scored"
     return out
+
+
+def mean_mass(predictions: pd.DataFrame) -> dict[str, float]:
+    """Mean probability that the scorer gave the levels together, where its ratings hold it."""
+    if "mass" not in predictions:
+        return {}
+    mass = pd.to_numeric(predictions["mass"], errors="coerce").dropna()
+    return {"mass": float(mass.mean())} if len(mass) else {}
 
 
 def scorer_report(
@@ -169,11 +198,13 @@ def scorer_report(
         boot: Draws.
         cluster: Column of the labels to cluster by; default card, else dialogue.
         dialogues: The dialogues, for the length-only baseline.
+
+    Raises:
+        EscEvalError: A scorer of whose predictions not one has a label, or a label whose dialogue is not given.
     """
     scorers: dict[str, dict[str, Any]] = {}
     predictions = predictions.of_kind("model")
     labels = None if labels is None else labels.final()
-    notes: list[str] = []
     lengths = {d.id: sum(len(t.text) for t in d.turns if t.role == "supporter") for d in dialogues} or None
     column = None
     if labels is not None:
@@ -182,35 +213,38 @@ def scorer_report(
         human = human[list(dict.fromkeys(["dialogue_id", "dimension", "rater", "score", column]))]
         if lengths is not None and (gone := set(human["dialogue_id"]) - set(lengths)):
             raise EscEvalError(f"{len(gone)} labelled dialogues are not among the dialogues, e.g. {sorted(gone)[0]}")
-        if lengths is None:
-            notes.append("Length-only baseline: not computed, it needs the dialogues (--dialogues).")
     for scorer in predictions.raters:
         own = predictions.frame[predictions.frame["rater"] == scorer]
         dims = [d for d in predictions.dimensions if d in set(own["dimension"])]
         parts = {d: own[own["dimension"] == d] for d in dims} | ({"pooled": own} if len(dims) > 1 else {})
         if labels is None:
-            scorers[scorer] = {d: output_health(rows, predictions) for d, rows in parts.items()}
-        else:
-            scorers[scorer] = {
-                d: dimension_health(
-                    match(rows, human if d == "pooled" else human[human["dimension"] == d]),
-                    labels,
-                    column or "dialogue_id",
-                    boot,
-                    lengths,
-                )
-                for d, rows in parts.items()
-            }
-    for scorer, by in scorers.items():
-        notes += [f"{scorer}, {d}: {h.get('verdict') or h['undefined']}." for d, h in by.items()]
-        notes += undefined_notes(
-            {f"{scorer}, {d}": {k: m for k, m in h.items() if isinstance(m, Measure)} for d, h in by.items()}
-        )
+            scorers[scorer] = {d: output_health(rows, predictions) | mean_mass(rows) for d, rows in parts.items()}
+            continue
+        matched = {
+            d: match(rows, human if d == "pooled" else human[human["dimension"] == d]) for d, rows in parts.items()
+        }
+        if not any(found.pairs for found in matched.values()):
+            raise EscEvalError(
+                f"{scorer}: not one of its {len(own)} ratings has a label of the same dialogue and dimension. "
+                "If they are labels themselves, write --labels before each of their files."
+            )
+        scorers[scorer] = {
+            d: dimension_health(found, labels, column or "dialogue_id", boot, lengths) | mean_mass(parts[d])
+            for d, found in matched.items()
+        }
+    notes = [note for scorer, by in scorers.items() for note in scorer_notes(scorer, by)]
     if labels is not None:
+        if lengths is None:
+            notes.append("Length-only baseline: not computed, it needs the dialogues (--dialogues).")
         notes.append(
             f"Each pair of a prediction and a label counts once; intervals draw whole {plural(column)}. "
             "ACC is over scored dialogues. Majority and constant know the labels' distribution."
         )
+        if column == "dialogue_id" and cluster is None:
+            notes.append(
+                "No card is known (--dialogues with --cards, or a column 'card'), so intervals draw dialogues: they "
+                "are too narrow where several dialogues are on one card."
+            )
     data = {"scorers": scorers, "scale": [predictions.low, predictions.high]}
     sign = report_signature(
         "scorer",
@@ -220,69 +254,10 @@ def scorer_report(
         labels=labels.sha256[:16] if labels else None,
         scale=f"{predictions.low}-{predictions.high}",
     )
-    return Report("scorer", data, _tables(scorers, labels is not None), notes, sign)
-
-
-def _tables(scorers: dict[str, dict[str, Any]], labelled: bool) -> list[Table]:
-    tables = []
-    for scorer, by in scorers.items():
-        if not labelled:
-            rows = [
-                [d, h["predictions"], h["unscored"], h.get("modal_level"), h.get("modal_share"), h.get("entropy")]
-                for d, h in by.items()
-            ]
-            tables.append(
-                Table(
-                    f"Output of {scorer}",
-                    ["dimension", "n", "unscored", "modal level", "its share", "entropy (bits)"],
-                    rows,
-                )
-            )
-            continue
-        rows = []
-        for d, h in by.items():
-            if "baselines" not in h:
-                continue
-            rows.append([d, scorer, h["accuracy"].n, *(h[k] for k in STATISTICS)])
-            for name, figures in h["baselines"].items():
-                level = f" ({h[f'{name}_level']})" if f"{name}_level" in h else ""
-                rows.append(["", name.replace("_", " ") + level, h["accuracy"].n, *(figures[k] for k in STATISTICS)])
-        tables.append(
-            Table(
-                f"Scorer {scorer} and baselines",
-                ["dimension", "scorer", "n", *STATISTICS.values()],
-                rows,
-                2,
-                "majority: the most frequent label always; constant: the level with the best ACC_soft",
-            )
-        )
-        rows = [
-            [
-                d,
-                h["predictions"],
-                h["unscored"],
-                h["labels_without_prediction"],
-                h.get("modal_share"),
-                h.get("entropy"),
-                h.get("calibration_error"),
-                h.get("uncertainty"),
-            ]
-            for d, h in by.items()
-        ]
-        tables.append(
-            Table(
-                f"Output of {scorer}",
-                [
-                    "dimension",
-                    "predictions",
-                    "unscored",
-                    "labels without prediction",
-                    "share of modal level",
-                    "entropy (bits)",
-                    "calibration error",
-                    "mean uncertainty (bits)",
-                ],
-                rows,
-            )
-        )
-    return tables
+    levels = [f"{level:g}" for level in predictions.levels]
+    tables = [
+        table
+        for scorer, by in scorers.items()
+        for table in ([output_table(scorer, by)] if labels is None else labelled_tables(scorer, by, levels))
+    ]
+    return Report("scorer", data, tables, notes, sign)

@@ -9,18 +9,26 @@ from esc_eval.schema import FinishReason
 
 Conversation = Sequence[Message]
 
+ANSWER_TOKENS = 64
+"""Cap on a judge's answer in text, where nothing else is said."""
+NOT_FINITE = "the model's logits are not finite"
+
 
 @dataclass(frozen=True)
 class Reply:
     """A model's answer, word for word.
 
     ``finish_reason`` "context" means that the conversation no longer fits the model, and that ``text`` is empty.
+
+    Attributes:
+        problem: Why this is no answer of the model, e.g. logits that are not finite; ``text`` is empty then.
     """
 
     text: str
     finish_reason: FinishReason
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    problem: str | None = None
 
 
 @dataclass(frozen=True)
@@ -72,10 +80,17 @@ class ChatModel(Protocol):
 
 @runtime_checkable
 class ChoiceModel(ChatModel, Protocol):
-    """A chat model whose logits can be had."""
+    """A chat model whose logits can be had.
+
+    One that may answer in text all the same has an attribute ``may_answer_in_text`` that is true.
+    """
 
     def choose(
-        self, groups: Sequence[Sequence[Conversation]], lead: str, options: Sequence[str]
+        self,
+        groups: Sequence[Sequence[Conversation]],
+        lead: str,
+        options: Sequence[str],
+        answer_tokens: int = ANSWER_TOKENS,
     ) -> Iterator[tuple[int, list[Choice]]]:
         """Yield (index, choices) for each group of conversations that share a beginning.
 
@@ -83,6 +98,7 @@ class ChoiceModel(ChatModel, Protocol):
             groups: Conversations; those of one group share their beginning, which is encoded once.
             lead: The first words of the answer, put into the model's mouth.
             options: The answers to compare, each one token long after ``lead``.
+            answer_tokens: Cap on the answer of a model that cannot be asked without one.
         """
         ...
 

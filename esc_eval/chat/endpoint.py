@@ -16,7 +16,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, sto
 from tenacity.wait import wait_random_exponential
 
 from esc_eval.chat import logprobs
-from esc_eval.chat.base import Choice, Conversation, Reply
+from esc_eval.chat.base import ANSWER_TOKENS, Choice, Conversation, Reply
 from esc_eval.chat.pool import Pool, Server
 from esc_eval.errors import EscEvalError
 from esc_eval.protocol import Generation
@@ -55,6 +55,7 @@ class EndpointModel:
     """
 
     concurrent = True
+    may_answer_in_text = True  # where a server gives no log probabilities
 
     def __init__(
         self,
@@ -96,7 +97,11 @@ class EndpointModel:
         yield from self._gather(bodies, _reply)
 
     def choose(
-        self, groups: Sequence[Sequence[Conversation]], lead: str, options: Sequence[str]
+        self,
+        groups: Sequence[Sequence[Conversation]],
+        lead: str,
+        options: Sequence[str],
+        answer_tokens: int = ANSWER_TOKENS,
     ) -> Iterator[tuple[int, list[Choice]]]:
         """Yield each group's choices, from the server's log probabilities; see ``ChoiceModel``.
 
@@ -105,7 +110,7 @@ class EndpointModel:
         """
         del lead
         places = [(index, n) for index, group in enumerate(groups) for n in range(len(group))]
-        plain = Generation(max_new_tokens=logprobs.ANSWER_TOKENS)
+        plain = Generation(max_new_tokens=answer_tokens)
         bodies = [logprobs.request(self._body(groups[index][n], plain, 0)) for index, n in places]
         waiting: dict[int, dict[int, Choice]] = {}
 

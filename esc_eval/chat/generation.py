@@ -10,7 +10,7 @@ from esc_eval.chat.sampling import next_tokens, penalise, uniforms
 from esc_eval.protocol import Generation
 from esc_eval.schema import FinishReason
 
-Written = tuple[int, list[int], FinishReason]
+Written = tuple[int, list[int], FinishReason | None]
 
 
 def generate(
@@ -24,7 +24,7 @@ def generate(
     context: int,
     width: int,
 ) -> Iterator[Written]:
-    """Yield (prompt, tokens written, why it ended) as replies end.
+    """Yield (prompt, tokens written, why it ended) as replies end; None where the logits are no longer finite.
 
     Args:
         rows: ``Rows`` or ``PaddedRows`` with one row for each prompt.
@@ -82,11 +82,14 @@ class _Writer:
     def step(self) -> Iterator[Written]:
         """One token more in every active row."""
         logits = self.rows.extend([[token] for token in self.next[: self.active]])
-        tokens = self._choose(logits)
-        ended = []
+        tokens, finite = self._choose(logits)
+        ended: list[tuple[int, FinishReason | None]] = []
         for row, token in enumerate(tokens):
             number = self.place[row]
             self.next[row] = token
+            if not finite[row]:
+                ended.append((row, None))
+                continue
             if token in self.stops:
                 ended.append((row, "stop"))
                 continue
@@ -96,9 +99,10 @@ class _Writer:
         for row, why in reversed(ended):
             number = self.place[row]
             self._end(row)
-            yield number, self.written[number], why  # type: ignore[misc]
+            yield number, self.written[number], why
 
-    def _choose(self, logits: torch.Tensor) -> list[int]:
+    def _choose(self, logits: torch.Tensor) -> tuple[list[int], list[bool]]:
+        """Each row's next token, and whether its logit is a finite number: NaN and infinity are always on top."""
         numbers = self.place[: self.active]
         penalty = self.settings.repetition_penalty
         if penalty != 1.0:
@@ -113,7 +117,8 @@ class _Writer:
         tokens = next_tokens(logits, self.settings, draws)
         if self.seen is not None:
             self.seen[index, tokens] = True
-        return tokens.tolist()  # type: ignore[no-any-return]
+        finite = logits.gather(1, tokens[:, None]).isfinite()[:, 0]
+        return tokens.tolist(), finite.tolist()
 
     def _end(self, row: int) -> None:
         if self.waiting:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from esc_eval.chat.base import Choice, Conversation, Reply
+from esc_eval.chat.base import ANSWER_TOKENS, NOT_FINITE, Choice, Conversation, Reply
 from esc_eval.chat.encoder import Encoder
 from esc_eval.chat.generation import generate
 from esc_eval.chat.padded import PaddedRows
@@ -158,6 +158,9 @@ class HFModel:
             rows, place, prompts, settings, seeds, stops=self.stops, context=self.context, width=self.width
         )
         for number, tokens, finish in written:
+            if finish is None:
+                yield number, Reply("", "stop", len(prompts[number]), len(tokens), NOT_FINITE)
+                continue
             text = self.tokenizer.decode(tokens, skip_special_tokens=True)
             yield number, Reply(text, finish, len(prompts[number]), len(tokens))
         if isinstance(rows, Rows):
@@ -189,9 +192,14 @@ class HFModel:
 
     @torch.inference_mode()
     def choose(
-        self, groups: Sequence[Sequence[Conversation]], lead: str, options: Sequence[str]
+        self,
+        groups: Sequence[Sequence[Conversation]],
+        lead: str,
+        options: Sequence[str],
+        answer_tokens: int = ANSWER_TOKENS,
     ) -> Iterator[tuple[int, list[Choice]]]:
         """Yield each group's choices; the beginning that a group shares is encoded once. See ``ChoiceModel``."""
+        del answer_tokens  # nothing is written
         for index, group in enumerate(groups):
             self.weights.use(self.adapter)
             found = self.answers(group[0], lead, options)
@@ -218,7 +226,7 @@ class HFModel:
 
     def _choice(self, probabilities: torch.Tensor, answers: list[int]) -> Choice:
         if not torch.isfinite(probabilities).all():
-            return Choice(problem="the model's logits are not finite")
+            return Choice(problem=NOT_FINITE)
         chosen = probabilities[answers]
         mass = float(chosen.sum())
         if mass <= 0:

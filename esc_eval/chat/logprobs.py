@@ -7,14 +7,12 @@ from typing import Any
 from esc_eval.chat.base import Choice
 
 TOP = 20
-ANSWER_TOKENS = 64
 
 
 def request(body: Mapping[str, Any]) -> dict[str, Any]:
-    """A request that asks for log probabilities too, greedy and short."""
+    """A request that asks for log probabilities too, and is greedy."""
     return {
         **body,
-        "max_tokens": ANSWER_TOKENS,
         "temperature": 0.0,
         "top_p": 1.0,
         "logprobs": True,

@@ -2,11 +2,15 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import cached_file, extract_commit_hash, find_adapter_config_file
 from transformers.utils import logging as transformers_logging
@@ -19,6 +23,9 @@ from esc_eval.files import read_text
 from esc_eval.learnt import FILE, Learnt
 
 DTYPES = ("float32", "bfloat16", "float16", "int8")
+UNLOADABLE = (OSError, ValueError, KeyError, RuntimeError, SafetensorError, StrictDataclassError)
+UNKNOWN = "unknown"
+PROBLEM = 1000  # characters of a problem that are shown
 
 
 def available_memory(device: torch.device) -> int:
@@ -26,6 +33,17 @@ def available_memory(device: torch.device) -> int:
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     return int(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+
+
+@contextmanager
+def _without_report() -> Iterator[None]:
+    """Without transformers' table of missing tensors, which lists those of all other adapters too."""
+    before = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(before)
 
 
 class Weights:
@@ -47,15 +65,26 @@ class Weights:
             pack(model, available_memory(model.device))
 
     def add(self, repo: str, revision: str | None) -> str:
-        """Load an adapter from a folder or Hub repository; its name here."""
+        """Load an adapter from a folder or Hub repository; its name here.
+
+        Raises:
+            EscEvalError: It cannot be loaded, lacks a tensor, or has one that its base has no place for.
+        """
         name = f"adapter{len(self.adapters)}"
+        self.current = UNKNOWN  # loading may switch adapters on and choose one; whoever computes next says which
         try:
-            self.model.load_adapter(repo, name, adapter_kwargs={"revision": revision} if revision else None)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            raise EscEvalError(f"hf:{repo}: the adapter cannot be put on its base model: {error}") from error
+            with _without_report():
+                info = self.model.load_adapter(repo, name, adapter_kwargs={"revision": revision} if revision else None)
+            missing = [f"no {key}" for key in sorted(info.missing_keys) if f".{name}." in key]
+            problem = ", ".join(missing + [f"{key}, which the base has no place for" for key in info.unexpected_keys])
+        except UNLOADABLE as error:
+            problem = str(error)
+        if problem:
+            if name in getattr(self.model, "peft_config", {}):
+                self.model.delete_adapter(name)
+            raise EscEvalError(f"hf:{repo}: the adapter cannot be put on its base model: {problem[:PROBLEM]}")
         self.model.eval()
         self.adapters.append(name)
-        self.current = name
         return name
 
     def use(self, adapter: str | None) -> None:
@@ -63,7 +92,8 @@ class Weights:
         if adapter == self.current:
             return
         if adapter is None:
-            self.model.disable_adapters()
+            if self.adapters:
+                self.model.disable_adapters()
         else:
             self.model.enable_adapters()
             self.model.set_adapter(adapter)
@@ -77,7 +107,7 @@ def load(repo: str, revision: str | None, dtype: str, device: torch.device) -> W
     """The weights of a model, loaded once for all who use them.
 
     Raises:
-        EscEvalError: They cannot be loaded.
+        EscEvalError: They cannot be loaded, or a tensor is missing or of another shape than config.json says.
     """
     if dtype not in DTYPES:
         raise EscEvalError(f"dtype {dtype!r} is unknown; known: {', '.join(DTYPES)}")
@@ -87,12 +117,29 @@ def load(repo: str, revision: str | None, dtype: str, device: torch.device) -> W
     transformers_logging.disable_progress_bar()
     kind = torch.float32 if dtype == "int8" else getattr(torch, dtype)
     try:
-        model = AutoModelForCausalLM.from_pretrained(repo, revision=revision, dtype=kind, use_safetensors=True)
-    except (OSError, ValueError, KeyError) as error:
+        model, info = AutoModelForCausalLM.from_pretrained(
+            repo,
+            revision=revision,
+            dtype=kind,
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are named below
+        )
+        problem = ", ".join(
+            [f"its weights lack {key}" for key in sorted(info["missing_keys"])]
+            + [
+                f"{key} has shape {tuple(found)}, but config.json wants {tuple(wanted)}"
+                for key, found, wanted in sorted(info["mismatched_keys"])
+            ]
+        )
+    except UNLOADABLE as error:
+        problem = str(error)
+    if problem:
         raise EscEvalError(
-            f"hf:{repo}: cannot be loaded: {error}\nGive a folder with config.json, safetensors weights and a "
-            "tokenizer, or a Hub repository that this machine can reach. Code from repositories is never run."
-        ) from error
+            f"hf:{repo}: cannot be loaded: {problem[:PROBLEM]}\nGive a folder with config.json, whole safetensors "
+            "weights and a tokenizer, or a Hub repository that this machine can reach. Code from repositories is "
+            "never run."
+        )
     weights = _loaded[key] = Weights(model.to(device), dtype)
     return weights
 

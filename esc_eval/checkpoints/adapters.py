@@ -5,13 +5,14 @@ their rows of B. Rank and scaling stay as they are.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import save_file
 
+from esc_eval.checkpoints.hub import BASE
 from esc_eval.checkpoints.internlm2 import LAYER_NAMES, PACKED, SPLIT, split_packed
 from esc_eval.checkpoints.shards import Shards, read_json, write_json
 from esc_eval.errors import EscEvalError
@@ -41,12 +42,13 @@ def convert_adapter(source: Path, target: Path, config: "LlamaConfig", base: str
         Sha256 of the weights read.
 
     Raises:
-        EscEvalError: For another base, pickled, damaged, not finite, or of a kind that cannot be split.
+        EscEvalError: For another base, incomplete, pickled, damaged, not finite, or of a kind that cannot be split.
     """
     settings = read_json(source / CONFIG)
     _check(settings, source / CONFIG)
     weights = Shards(source, SINGLE)
     sums = weights.verify()
+    _check_whole(weights.place, settings, config, source / SINGLE)
     tensors: dict[str, torch.Tensor] = {}
     for name, tensor in weights:
         where = f"{source / SINGLE}, {name}"
@@ -78,6 +80,41 @@ def _check(settings: Mapping[str, Any], path: Path) -> None:
     for key in EMPTY:
         if settings.get(key):
             raise EscEvalError(f"{path}: {key} names InternLM2's modules and cannot be carried over")
+    if _another(str(settings.get("base_model_name_or_path") or "")):
+        raise EscEvalError(
+            f"{path}: was trained on {settings['base_model_name_or_path']}; the adapters of ESC-RANK are for "
+            f"{BASE.repo}"
+        )
+
+
+def _another(base: str) -> bool:
+    """Whether the name of a base says another model than ESC-RANK's.
+
+    A repository must have its name. The release itself gives a path on its authors' machine, and such a folder may be
+    called anything; it counts as another only where it is called after another InternLM.
+    """
+    expected = BASE.repo.rpartition("/")[2]
+    last = re.split(r"[/\\]", base.rstrip("/\\"))[-1].lower()
+    if not base or last == expected:
+        return False
+    a_path = base.startswith((".", "~")) or base.count("/") != 1 or "\\" in base
+    words = set(re.split(r"[-_]", last))
+    return not a_path or ("internlm" in last and not words >= set(expected.split("-")))
+
+
+def _check_whole(names: Iterable[str], settings: Mapping[str, Any], config: "LlamaConfig", path: Path) -> None:
+    """Every layer of the base has A and B on each matrix that the adapter changes anywhere or is said to change."""
+    found = {match.group("module", "layer", "side") for name in names if (match := KEY.fullmatch(name))}
+    said = settings.get("target_modules")
+    targets = {m for m in MATRICES if isinstance(said, list) and m.rpartition(".")[2] in said}
+    for module in sorted({module for module, _, _ in found} | targets):
+        for layer in range(config.num_hidden_layers):
+            for side in "AB":
+                if (module, str(layer), side) not in found:
+                    raise EscEvalError(
+                        f"{path}: no lora_{side} of {module} in layer {layer} of {config.num_hidden_layers}; the file "
+                        "is incomplete, or the adapter is for another base"
+                    )
 
 
 def _renamed(name: str, tensor: torch.Tensor, config: "LlamaConfig", where: str) -> Iterator[tuple[str, torch.Tensor]]:
@@ -102,7 +139,7 @@ def _renamed(name: str, tensor: torch.Tensor, config: "LlamaConfig", where: str)
 
 
 def _fits(tensors: Mapping[str, torch.Tensor], config: "LlamaConfig", source: Path) -> None:
-    """Every A and B has its partner, and the base's shapes."""
+    """Every A and B has the base's shapes."""
     from transformers import LlamaForCausalLM
 
     with torch.device("meta"):
@@ -110,8 +147,6 @@ def _fits(tensors: Mapping[str, torch.Tensor], config: "LlamaConfig", source: Pa
     for key, tensor in tensors.items():
         stem, side = key.split(".lora_")[0], key.split(".lora_")[1][0]
         rows, columns = shapes[stem.removeprefix("base_model.model.") + ".weight"]
-        if f"{stem}.lora_{'B' if side == 'A' else 'A'}.weight" not in tensors:
-            raise EscEvalError(f"{source / SINGLE}: {key} has no partner; the file is incomplete")
         if (tensor.shape[1] != columns) if side == "A" else (tensor.shape[0] != rows):
             raise EscEvalError(
                 f"{source / SINGLE}: {key} has shape {tuple(tensor.shape)}, but the matrix has {rows} x {columns}; the "

@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     from transformers import LlamaConfig
 
 SHARD_BYTES = 2_000_000_000
+SIZES = (
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "max_position_embeddings",
+)
 PACKED = "attention.wqkv"
 SPLIT = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
 LAYER_NAMES = {
@@ -43,14 +51,31 @@ def llama_config(config: Mapping[str, Any], where: Path) -> "LlamaConfig":
     Dynamic NTK scaling changes nothing up to the original length, where both give plain rotary embeddings.
 
     Raises:
-        EscEvalError: Not InternLM2, or a setting that Llama has no equal of.
+        EscEvalError: Not InternLM2, a size is missing or no size, or a setting that Llama has no equal of.
     """
-    from transformers import LlamaConfig
+    from huggingface_hub.errors import StrictDataclassError
 
     if config.get("model_type") != "internlm2":
         raise EscEvalError(f"{where}: model_type is {config.get('model_type')!r}, not 'internlm2'")
     if config.get("hidden_act", "silu") != "silu":
         raise EscEvalError(f"{where}: hidden_act {config['hidden_act']!r} is not supported, only 'silu'")
+    sizes: dict[str, int] = {}
+    for name in (*SIZES, "num_key_value_heads"):
+        size = config.get(name) or (sizes["num_attention_heads"] if name == "num_key_value_heads" else 0)
+        if type(size) is not int or size < 1:
+            raise EscEvalError(f"{where}: {name} is {config.get(name)!r}, expected a whole number above 0")
+        sizes[name] = size
+    if sizes["num_attention_heads"] % sizes["num_key_value_heads"]:
+        raise EscEvalError(f"{where}: num_attention_heads is no multiple of num_key_value_heads")
+    try:
+        return _llama(config, sizes, where)
+    except (StrictDataclassError, TypeError, ValueError, AttributeError) as error:
+        raise EscEvalError(f"{where}: gives no model: {' '.join(str(error).split())}") from error
+
+
+def _llama(config: Mapping[str, Any], sizes: Mapping[str, int], where: Path) -> "LlamaConfig":
+    from transformers import LlamaConfig
+
     scaling = config.get("rope_scaling") or {}
     kind = scaling.get("type") or scaling.get("rope_type") or "default"
     if kind not in {"default", "dynamic", "linear"}:
@@ -58,15 +83,8 @@ def llama_config(config: Mapping[str, Any], where: Path) -> "LlamaConfig":
     rope: dict[str, Any] = {"rope_type": kind, "rope_theta": float(config.get("rope_theta", 10000))}
     if kind != "default":
         rope["factor"] = float(scaling.get("factor", 1.0))
-    heads = config["num_attention_heads"]
     return LlamaConfig(
-        vocab_size=config["vocab_size"],
-        hidden_size=config["hidden_size"],
-        intermediate_size=config["intermediate_size"],
-        num_hidden_layers=config["num_hidden_layers"],
-        num_attention_heads=heads,
-        num_key_value_heads=config.get("num_key_value_heads") or heads,
-        max_position_embeddings=config["max_position_embeddings"],
+        **sizes,
         rms_norm_eps=config.get("rms_norm_eps", 1e-6),
         attention_bias=bool(config.get("bias", False)),
         tie_word_embeddings=bool(config.get("tie_word_embeddings", False)),
