@@ -12,7 +12,7 @@ from esc_eval.rubric import load_rubric
 from esc_eval.schema import Dialogue, Rating
 
 ROOT = Path(__file__).resolve().parent.parent
-CHECKOUT = ("training", "tests", "examples", "docs")
+CHECKOUT = ("esc_eval", "training", "tests", "examples", "docs")
 PUBLIC = {"ESC-Eval": "esc_eval_official", "sources": "sources", "data": "."}
 """Names in the documentation and folders of the public files."""
 LINES = {
