@@ -60,10 +60,16 @@ class Finished:
     log: list[dict[str, float]]
 
 
+def processes() -> PartialState:
+    """The processes that train together; one of them, the main one, speaks and writes."""
+    return PartialState(cpu=not torch.cuda.is_available())
+
+
 def locate(base: Base, work: Path) -> tuple[str, str | None, tuple[str, str | None]]:
     """Where a base lies: repository or folder, its revision, and what an adapter on it names."""
     if base.model == TOY:
-        folder = toy_at(work / TOY)
+        with processes().main_process_first():  # transformers saves in the main process alone
+            folder = toy_at(work / TOY)
         return str(folder), None, (str(folder.resolve()), None)
     if base.model == embedded.SPEC:
         folder, revision = embedded.converted()
@@ -108,11 +114,6 @@ def open_base(base: Base, work: Path) -> Opened:
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise EscEvalError(f"base {base.model}: cannot be loaded: {error}") from error
     return Opened(model, load_tokenizer(where, revision), where, named, revision)
-
-
-def processes() -> PartialState:
-    """The processes that train together; one of them, the main one, speaks and writes."""
-    return PartialState(cpu=not torch.cuda.is_available())
 
 
 def check_targets(adapter: Adapter, model: Any) -> None:

@@ -51,14 +51,9 @@ def build_toy(folder: Path, *, template: str | None = CHATML, context: int = 512
 
 
 def toy_at(folder: Path) -> Path:
-    """The toy base, built if it is not there; it appears whole, whichever of several processes builds it."""
+    """The toy base, built if it is not there; it appears whole or not at all (temporary folder, then rename)."""
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=folder.parent, prefix=".") as temporary:
-            made = build_toy(Path(temporary) / folder.name, context=CONTEXT)
-            try:
-                made.rename(folder)
-            except OSError:  # another process was first
-                if not folder.is_dir():
-                    raise
+            build_toy(Path(temporary) / folder.name, context=CONTEXT).rename(folder)
     return folder
