@@ -20,8 +20,8 @@ def main() -> None:
     folder, recipe = Path(sys.argv[1]), config.load(Path(sys.argv[2]), config.RoleRecipe)
     accelerator = Accelerator(cpu=True)
     opened = sft.open_base(recipe.base, folder)
-    model = get_peft_model(opened.model, sft.lora(recipe.adapter))
     torch.manual_seed(1)
+    model = get_peft_model(opened.model, sft.lora(recipe.adapter))
     for name, weight in model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(weight)

@@ -101,7 +101,7 @@ def test_a_recipe_that_takes_cards_from_a_file_is_evaluated_with_them(finished, 
     copytree(finished / "role", seeker)
     config.load(seeker / "recipe.yaml", RoleRecipe, {"data.cards": "file"}).save(seeker / "recipe.yaml")
     call = f"--seeker {seeker} --sources {sources} --out {tmp_path / 'e'} --supporter {seeker / 'toy'} --cards 2"
-    more = ["--conversations", "2", "--reply-tokens", "8", "--draws", "20"]
+    more = ["--conversations", "2", "--reply-tokens", "8", "--draws", "100"]
     bare = CliRunner().invoke(app, ["evaluate-role", *call.split(), *more]).exception
     assert isinstance(bare, EscEvalError)
     assert "--card-file" in str(bare)

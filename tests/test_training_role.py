@@ -140,15 +140,18 @@ def test_a_repeat_of_the_validation_is_not_learnt_from(tmp_path):
 
 def test_what_was_removed_is_listed_with_the_cards_that_led_to_it(tmp_path):
     sources = write_sources(tmp_path / "s", 16)
-    card = RoleCard(id="card7", language="en", source="ESconv", text="Problem: the boiler leaks in flat 1, again")
+    lines = (sources / "esconv" / "train.txt").read_text(encoding="utf-8").splitlines()
+    other = json.loads(lines[0])
+    other["dialog"] = [{"speaker": "usr", "text": "My violin exam frightens me"}]
+    lines[0] = json.dumps(other)
+    (sources / "esconv" / "train.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    card = RoleCard(id="card7", language="en", source="ESconv", text="Problem: a violin exam that frightens")
     material = role_data.collect(smoke().data, PROTOCOL, sources, test_cards=[card])
     roles.write_overlaps(tmp_path / roles.OVERLAPS, material)
     listed = json.loads((tmp_path / roles.OVERLAPS).read_text(encoding="utf-8"))
-    assert set(listed) == {"test_cards", "validation"}
-    assert listed["test_cards"]
-    assert all(cards == ["card7"] for cards in listed["test_cards"].values())
+    assert listed == {"test_cards": {"esconv/train.txt#0": ["card7"]}, "validation": {}}
     told = roles.removed(material)
-    assert f"{len(listed['test_cards'])} that one of 1 test cards may come from, 0 that repeat" in told
+    assert "1 that one of 1 test cards may come from, 0 that repeat" in told
     assert told in roles.use_of(material, rows.Made((), 0)).held_out
     assert told in roles.describe(material)
 
@@ -294,3 +297,15 @@ def test_official_cards_from_esconv_lie_near_a_conversation_and_others_do_not(sh
     other = near[[card.source in ("MHP", "ExTES") for card in cards]]
     assert (other >= hold_out.NEAR).mean() <= 0.06
     assert (own >= hold_out.NEAR).mean() > 0.6
+
+
+@pytest.mark.shared_data
+def test_how_surely_the_official_cards_are_found_is_as_the_documentation_says(shared):
+    from dataset_builder.sources import parse_file
+
+    said = [c for c in parse_file("esconv", shared / "sources" / "esconv" / "train.txt") if c.turns]
+    cards = read_cards(shared / "esc_eval_official" / "data" / "card_high_en.json")
+    assert hold_out.traced(cards, said)["esconv"] == hold_out.Traced(cards=158, near=87, close_calls=38)
+    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    assert "71 have no conversation at 0.2 or more" in text
+    assert "for 38 of them leads the second by less than 10%" in text

@@ -1,9 +1,9 @@
-"""Which conversations must not be learnt from: those that a test card was made of, and repeats of the validation.
+"""Which conversations are not learnt from: those that a test card may be made of, and repeats of the validation.
 
 A card is a summary, so it shares few runs of words with its conversation. Words weighted by rarity find it: in ESConv's
 train and valid files, 5% of the official English cards from *other* data sets (MHP, ExTES) have a conversation nearer
-than 0.2 to them, and half of the cards from ESConv have one nearer than 0.24 (``tests/test_training_role.py`` measures
-it again).
+than 0.2 to them, and half of the cards from ESConv have one nearer than 0.24. Of the others some will be missed:
+``traced`` counts them (``tests/test_training_role.py`` measures it again).
 """
 
 from collections.abc import Sequence
