@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -47,44 +47,72 @@ def distress(text: str, language: str) -> tuple[int, int]:
     return count["distress"] - count["relief"], len(tokens)
 
 
-def emotion_by_round(dialogues: Sequence[Dialogue], rounds: int, boot: Bootstrap) -> dict[str, object]:
-    """Net words of distress in 100 tokens, by round, and its change over the dialogue.
+def by_round(
+    dialogues: Sequence[Dialogue],
+    rounds: int,
+    boot: Bootstrap,
+    count: Callable[[str, str], tuple[float, float]],
+) -> dict[str, object]:
+    """A rate of the seeker's turns by round, and its change over the dialogue.
 
     Args:
-        dialogues: Of one language.
         rounds: Number of equal parts that each dialogue's seeker turns are put into, so that long and short compare.
         boot: Draws of dialogues.
+        count: Of a turn's text and language: what is counted, and of how many.
 
     Returns:
         ``rounds``: a Measure each; ``drift``: last part less first.
     """
-    net, size = np.zeros((len(dialogues), rounds)), np.zeros((len(dialogues), rounds))
+    found, size = np.zeros((len(dialogues), rounds)), np.zeros((len(dialogues), rounds))
     for i, dialogue in enumerate(dialogues):
         turns = turns_of(dialogue)
         for j, text in enumerate(turns):
             part = min(rounds - 1, j * rounds // len(turns))
-            count, tokens = distress(text, dialogue.language)
-            net[i, part] += 100 * count
-            size[i, part] += tokens
+            some, all_of = count(text, dialogue.language)
+            found[i, part] += some
+            size[i, part] += all_of
 
     def statistic(t: Totals) -> dict[str, Array]:
-        rate = ratio(t["net"], t["size"])
+        rate = ratio(t["found"], t["size"])
         return {"rate": rate, "drift": rate[..., -1] - rate[..., 0]}
 
-    one, many = ClusterTables.build({"net": (net, (rounds,)), "size": (size, (rounds,))}).draw(statistic, boot)
+    one, many = ClusterTables.build({"found": (found, (rounds,)), "size": (size, (rounds,))}).draw(statistic, boot)
     n = len(dialogues)
-    by_round = [
+    parts = [
         boot.measure(float(one["rate"][j]), many["rate"][:, j], n, n, "nobody spoke in this part")
         for j in range(rounds)
     ]
-    return {"rounds": by_round, "drift": boot.measure(float(one["drift"]), many["drift"], n, n, "no words")}
+    return {"rounds": parts, "drift": boot.measure(float(one["drift"]), many["drift"], n, n, "no words")}
+
+
+def emotion_by_round(dialogues: Sequence[Dialogue], rounds: int, boot: Bootstrap) -> dict[str, object]:
+    """Net words of distress in 100 tokens, as ``by_round``; dialogues are of one language."""
+
+    def count(text: str, language: str) -> tuple[float, float]:
+        net, tokens = distress(text, language)
+        return 100 * net, tokens
+
+    return by_round(dialogues, rounds, boot, count)
+
+
+def sizes_by_round(dialogues: Sequence[Dialogue], rounds: int, boot: Bootstrap) -> dict[str, dict[str, object]]:
+    """Tokens in a seeker's turn and share of turns with a question mark, each as ``by_round``."""
+    return {
+        "tokens_a_turn": by_round(dialogues, rounds, boot, lambda text, _: (len(segment(text)), 1)),
+        "share_of_questions": by_round(dialogues, rounds, boot, lambda text, _: (asks(text), 1)),
+    }
+
+
+def asks(text: str) -> bool:
+    """Whether there is a question mark in it."""
+    return "?" in text or "？" in text
 
 
 def sizes(dialogues: Sequence[Dialogue], boot: Bootstrap) -> dict[str, Measure]:
     """Tokens in a seeker's turn (mean), turns in a dialogue, and share of turns with a question mark."""
     counts = np.array(
         [
-            [len(turns), sum(len(segment(t)) for t in turns), sum("?" in t or "？" in t for t in turns), 1]
+            [len(turns), sum(len(segment(t)) for t in turns), sum(map(asks, turns)), 1]
             for d in dialogues
             if (turns := turns_of(d)) is not None
         ],

@@ -21,23 +21,10 @@ from benchmarks.shapes import SHAPES, made
 from esc_eval.chat.weights import load_tokenizer
 from training import sft
 from training.config import RoleRecipe, load
-from training.outlook import FLOPS, RECOMPUTED, parameters_of
+from training.outlook import FLOPS, RECOMPUTED, matrix_rate, parameters_of
 from training.rows import Row
 
 WARM = 2
-
-
-def matrix_rate(device: torch.device, dtype: torch.dtype, size: int) -> float:
-    """Operations a second of a square matrix product, the best of five."""
-    left, right = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
-    best = 0.0
-    for _ in range(6):
-        synchronise(device)
-        start = time.perf_counter()
-        left @ right
-        synchronise(device)
-        best = max(best, 2 * size**3 / (time.perf_counter() - start))
-    return best
 
 
 def timed(recipe: RoleRecipe, opened: sft.Opened, tokens: int, steps: int, out: Path) -> tuple[float, int]:

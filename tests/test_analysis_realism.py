@@ -12,7 +12,16 @@ from analysis.cli import app
 from analysis.commands.realism import REAL, realism_report
 from analysis.measure import Bootstrap
 from analysis.real import read_conversations
-from analysis.seekers import card_match, distress, emotion_by_round, jensen_shannon, lexicon, sizes, turns_of
+from analysis.seekers import (
+    card_match,
+    distress,
+    emotion_by_round,
+    jensen_shannon,
+    lexicon,
+    sizes,
+    sizes_by_round,
+    turns_of,
+)
 from analysis.two_sample import two_sample_test
 from esc_eval.errors import EscEvalError
 from esc_eval.schema import Dialogue, RoleCard, Turn
@@ -79,6 +88,13 @@ def test_sizes_by_hand() -> None:
     assert found["tokens_a_turn"].value == pytest.approx(6 / 3)
     assert found["turns"].value == 1.5
     assert found["share_of_questions"].value == pytest.approx(1 / 3)
+
+
+def test_length_and_questions_are_followed_over_the_dialogue():
+    found = sizes_by_round([course("one two three four", "why?", "five"), course("a b c d", "so?", "no")], 3, BOOT)
+    assert [m.value for m in found["tokens_a_turn"]["rounds"]] == [4, 1, 1]
+    assert [m.value for m in found["share_of_questions"]["rounds"]] == [0, 1, 0]
+    assert found["tokens_a_turn"]["drift"].value == -3
 
 
 def test_divergence_of_equal_and_of_disjoint_words() -> None:

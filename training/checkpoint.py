@@ -10,15 +10,17 @@ from esc_eval import __version__
 from esc_eval.chat import embedded
 from esc_eval.environment import LIBRARIES, versions
 from esc_eval.errors import EscEvalError
-from esc_eval.files import write_whole
+from esc_eval.files import read_text, write_whole
 from esc_eval.schema import digest
 from model_cards.render import write_card
-from training.config import Base, Recipe
+from training.config import TOY, Base, Recipe
 from training.rank_recipe import TextRecipe
 from training.sft import Finished
 
 RECIPE = "recipe.yaml"
 TRAINING = "training.json"
+BEGUN = "begun.json"
+"""What a folder was begun with; goes when the checkpoint is finished."""
 USED = (*LIBRARIES, "trl", "datasets", "scikit-learn", "statsmodels")
 
 
@@ -51,33 +53,55 @@ class DataUse:
     files: dict[str, str]
 
 
-def refuse_finished(out: Path) -> None:
-    """Stop before a finished checkpoint is overwritten.
+def refuse_taken(out: Path) -> None:
+    """Stop before anything is overwritten that this training did not write.
+
+    Hidden files and a toy base are no reason to stop.
 
     Raises:
-        EscEvalError: ``out`` holds one.
+        EscEvalError: ``out`` is a file, holds a finished checkpoint, or holds files and no training was begun in it.
     """
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise EscEvalError(f"{out}: is a file; --out is the folder of the checkpoint")
     if (out / TRAINING).exists():
         raise EscEvalError(f"{out}: holds a finished checkpoint; give another --out, or delete it")
+    other = sorted(path.name for path in out.iterdir() if path.name != TOY and not path.name.startswith("."))
+    if other and BEGUN not in other:
+        raise EscEvalError(f"{out}: holds files that are not of training, e.g. {other[0]}; give an empty or new --out")
 
 
 def claim(out: Path, recipe: Recipe | TextRecipe, data_sha256: str) -> None:
     """Begin in an empty folder, or go on in one that was begun with the same recipe and data.
 
     Raises:
-        EscEvalError: The folder was begun with others.
+        EscEvalError: As ``refuse_taken``; or the folder was begun with others, or cannot be made.
     """
-    refuse_finished(out)
-    out.mkdir(parents=True, exist_ok=True)
-    mark = out / "begun.json"
+    refuse_taken(out)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EscEvalError(f"{out}: cannot be made: {error.strerror}") from error
+    mark = out / BEGUN
     mine = {"recipe": recipe.sha256, "data": data_sha256, "esc_eval": __version__}
     if mark.exists():
-        theirs = json.loads(mark.read_text(encoding="utf-8"))
+        theirs = _begun(mark)
         if other := [key for key in mine if theirs.get(key) != mine[key]]:
             raise EscEvalError(f"{out}: was begun with another {' and '.join(other)}; give another --out, or delete it")
     else:
         write_whole(mark, [json.dumps(mine) + "\n"])
     recipe.save(out / RECIPE)
+
+
+def _begun(mark: Path) -> dict[str, Any]:
+    try:
+        theirs = json.loads(read_text(mark))
+    except json.JSONDecodeError:
+        theirs = None
+    if not isinstance(theirs, dict):
+        raise EscEvalError(f"{mark}: is broken, so what was begun here is unknown; give another --out, or delete it")
+    return theirs
 
 
 def finish(
@@ -112,7 +136,7 @@ def finish(
         "environment": versions(USED),
     }
     write_whole(out / TRAINING, [json.dumps(content, indent=2, ensure_ascii=False) + "\n"])
-    (out / "begun.json").unlink(missing_ok=True)
+    (out / BEGUN).unlink(missing_ok=True)
     write_card(out)
 
 

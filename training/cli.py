@@ -30,8 +30,11 @@ def role(
     sources: Annotated[Path, typer.Option(help="Folder with a sub-folder for each source, e.g. sources/esconv.")],
     out: Out,
     role_play: Annotated[list[Path] | None, typer.Option(help="General role play, ChatHaruhi's form.")] = None,
+    role_play_license: Annotated[
+        str | None, typer.Option(help='Licence of the general role play, for the card; else it is "not stated".')
+    ] = None,
     test_cards: Annotated[
-        list[Path] | None, typer.Option(help="Role cards of the evaluation: conversations that hold one are removed.")
+        list[Path] | None, typer.Option(help="Role cards of the evaluation: what they may be made of is removed.")
     ] = None,
     cards: Annotated[
         list[Path] | None, typer.Option(help="Role cards of the sources' conversations, by their ids (roles export).")
@@ -51,7 +54,7 @@ def role(
 
     loaded = config.load(recipe, config.RoleRecipe, changes(set_))
     tests, own = ([card for path in paths or () for card in read_cards(path)] for paths in (test_cards, cards))
-    inputs = roles.Inputs(sources, tuple(role_play or ()), tests, own)
+    inputs = roles.Inputs(sources, tuple(role_play or ()), role_play_license, tests, own)
     if dry_run:
         from training import outlook
 
@@ -68,6 +71,10 @@ def evaluate_role(
     supporter: Annotated[str, typer.Option(help="Who talks with the seekers, as esc-eval names models.")] = "embedded",
     cards: Annotated[int, typer.Option(min=2, help="Held-out conversations whose card is played.")] = 60,
     conversations: Annotated[int, typer.Option(min=2, help="Held-out conversations that are read.")] = 100,
+    card_file: Annotated[
+        list[Path] | None,
+        typer.Option(help="Role cards of the sources' conversations, as --cards of `training role`; repeatable."),
+    ] = None,
     reply_tokens: Annotated[int, typer.Option(min=8, help="Cap on a reply, in tokens.")] = 96,
     results: Annotated[
         Path | None, typer.Option(help="Put the figures into this JSON file, and the page .md beside it.")
@@ -91,8 +98,9 @@ def evaluate_role(
 
     setting = evaluation.Setting(cards, conversations, reply_tokens, seed)
     options = Options(device=device, dtype=dtype)
+    own = [card for path in card_file or () for card in read_cards(path)]
     found = evaluation.evaluate(
-        seeker, sources, out, setting, Bootstrap(draws, seed), Console(stderr=True), supporter, options
+        seeker, sources, out, setting, Bootstrap(draws, seed), Console(stderr=True), supporter, options, own
     )
     command = (
         f"python -m training evaluate-role --seeker {seeker.name} --sources SOURCES --out DIR --supporter {supporter} "

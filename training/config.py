@@ -143,7 +143,7 @@ class RoleData(Data):
         train, validation: Dialogues; validation is never trained on.
         rounds: Only the first rounds of a dialogue; None = all.
         rows: ``turn`` makes a row of each seeker's turn; ``dialogue`` one of all that fit, with the same loss.
-        role_play: Share of the rows that is general role play.
+        role_play: Share of the rows that is general role play, counted before rows are left out for their length.
         cards: ``rule`` makes a card of a conversation's situation and labels where the pipeline made none; ``file``
             takes the pipeline's cards alone.
     """

@@ -1,7 +1,7 @@
 """What an ESC-Role is worth: beside its base and real people, on conversations that it has not seen."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,19 +14,20 @@ from analysis.coefficients import ratio
 from analysis.commands.realism import seeker_figures
 from analysis.measure import Bootstrap, ClusterTables, Measure
 from analysis.report import plain
-from analysis.seekers import distinct_words, repetition, revealed, turns_of
+from analysis.seekers import distinct_words, repetition, revealed, sizes_by_round, turns_of
 from analysis.slips import SlipDetector, slip_ratio
 from esc_eval.chat import Options, open_model
 from esc_eval.chat.base import ChatModel
 from esc_eval.chat.encoder import Encoder
 from esc_eval.chat.hf import HFModel, fingerprint
 from esc_eval.errors import EscEvalError
-from esc_eval.files import read_dialogues, read_text, write_whole
+from esc_eval.files import read_dialogues, write_whole
 from esc_eval.protocol import Protocol, load_protocol
 from esc_eval.run import Run
 from esc_eval.schema import Dialogue, RoleCard
 from esc_eval.simulate import Plan
 from esc_eval.steps import run_simulation
+from model_cards import checkpoint as records
 from model_cards.render import write_card
 from training import checkpoint, config, role_data, rows
 from training.config import Part, RoleData, RoleRecipe
@@ -34,7 +35,8 @@ from training.role_data import Example
 from training.rows import IGNORED, Row
 
 BASE, TRAINED, REAL = "base", "trained", "real"
-METRICS = "metrics.json"
+WRITTEN = {"esconv": "ESConv", "extes": "ExTES"}
+"""Sources as their papers write them, where that is not their key."""
 SHOWN = (
     "slip_rate",
     "tokens_a_turn",
@@ -48,6 +50,7 @@ SHOWN = (
     "dialogues",
     "revealed",
     "emotion",
+    "by_round",
     "classifier",
 )
 
@@ -78,6 +81,16 @@ def dialogue_of(example: Example, rounds: int) -> Dialogue:
     return Dialogue(
         id=example.id, language=card.language, turns=example.turns[: seekers[-1] + 1], card_id=card.id, seeker="human"
     )
+
+
+def without_opening(dialogues: Sequence[Dialogue], protocol: Protocol) -> list[Dialogue]:
+    """Dialogues less the protocol's fixed first line, which is nobody's own; another first line stays."""
+    return [
+        d.model_copy(update={"turns": d.turns[1:]})
+        if d.turns and d.turns[0].role == "supporter" and d.turns[0].text == protocol.text(d.language).opening
+        else d
+        for d in dialogues
+    ]
 
 
 @torch.inference_mode()
@@ -137,6 +150,7 @@ def figures(
     found["repetition"] = repetition(speaking, boot)
     found["distinct_words"] = distinct_words(speaking, boot)
     found["revealed"] = revealed(speaking, cards, rounds, boot)
+    found["by_round"] = sizes_by_round(speaking, rounds, boot)
     found["silent"] = len(group) - len(speaking)
     return found
 
@@ -150,6 +164,7 @@ def evaluate(
     console: Console,
     supporter: str = "embedded",
     options: Options | None = None,
+    cards: Sequence[RoleCard] = (),
 ) -> dict[str, Any]:
     """Compare a checkpoint with its base and with real seekers.
 
@@ -158,20 +173,23 @@ def evaluate(
         sources: A sub-folder for each source.
         out: For the dialogues; what is there already is not played again.
         supporter: Who talks with the seekers.
+        cards: Of the sources' conversations, whose ids they have, as ``training role`` takes them.
 
     Returns:
         Measures by name and group: base, trained, real.
 
     Raises:
-        EscEvalError: No checkpoint, or nothing was held out.
+        EscEvalError: No finished checkpoint, nothing was held out, or the recipe needs cards.
     """
+    learnt = trained_on(folder)
     recipe = config.load(folder / checkpoint.RECIPE, RoleRecipe)
     if not recipe.data.validation:
         raise EscEvalError(f"{folder}: its recipe holds no conversations out (data.validation), so none are unseen")
     protocol = shortened(load_protocol(recipe.data.protocol), setting.reply_tokens)
-    held = _examples(recipe.data, recipe.data.validation, protocol, sources)
+    given = {card.id: card for card in cards}
+    held = _examples(recipe.data, recipe.data.validation, protocol, sources, given)
     ordered = role_data.in_hash_order(held, setting.seed)
-    known = _examples(recipe.data, recipe.data.train, protocol, sources)
+    known = _examples(recipe.data, recipe.data.train, protocol, sources, given)
     detector = SlipDetector.fit([dialogue_of(e, protocol.rounds) for e in known], setting.seed)
     people = [dialogue_of(e, protocol.rounds) for e in held]
 
@@ -184,11 +202,11 @@ def evaluate(
     read = _rows(ordered[: setting.conversations], trained, recipe)
     found: dict[str, Any] = {"perplexity": perplexities(surprise(base, read), surprise(trained, read), boot)}
 
-    cards = {e.card.id: e.card for e in ordered[: setting.cards] if e.card}
+    played = [e.card for e in ordered[: setting.cards] if e.card]
     groups = {REAL: people}
     for name, model in ((BASE, base), (TRAINED, trained)):
-        console.print(f"{name}: {len(cards)} cards, {protocol.rounds} rounds with {supporter}")
-        groups[name] = play(model, helper, list(cards.values()), protocol, setting.seed, out / name, console)
+        console.print(f"{name}: {len(played)} cards, {protocol.rounds} rounds with {supporter}")
+        groups[name] = play(model, helper, played, protocol, setting.seed, out / name, console)
     every = {e.card.id: e.card for e in held if e.card}
     for name, group in groups.items():
         compared = people if name != REAL else []
@@ -197,8 +215,8 @@ def evaluate(
     found["slip_detector"] = {
         "conversations": detector.conversations,
         "false_alarms": detector.rate(people, boot),
-        "found": detector.rate(people, boot, "supporter"),
-        "found_of_models": detector.rate(groups[BASE], boot, "supporter"),
+        "found": detector.rate(without_opening(people, protocol), boot, "supporter"),
+        "found_of_models": detector.rate(without_opening(groups[BASE], protocol), boot, "supporter"),
     }
     found["setting"] = {
         **asdict(setting),
@@ -211,20 +229,24 @@ def evaluate(
         "perplexity_rows": len(read),
         "draws": boot.draws,
         "checkpoint": fingerprint(folder),
-        "trained_on": trained_on(folder),
+        "trained_on": learnt,
+        "dataset": " and ".join(dict.fromkeys(WRITTEN.get(p.source, p.source) for p in recipe.data.validation)),
     }
     return found
 
 
 def trained_on(folder: Path) -> dict[str, Any]:
-    """Conversations by source, tokens, steps and what was held out, from a checkpoint's own record."""
-    told = json.loads(read_text(folder / checkpoint.TRAINING))
-    data = told["data"]
+    """Conversations by source, tokens, steps and what was held out, from a checkpoint's own record.
+
+    Raises:
+        EscEvalError: There is none, or a broken one.
+    """
+    told = records.read(folder).training
     return {
-        "conversations": {source["name"]: source["conversations"] for source in data["sources"]},
-        "tokens": data["tokens"],
-        "steps": told["steps"],
-        "held_out": data["held_out"],
+        "conversations": {source.name: source.conversations for source in told.data.sources},
+        "tokens": told.data.tokens,
+        "steps": told.steps,
+        "held_out": told.data.held_out,
     }
 
 
@@ -247,11 +269,13 @@ def shortened(protocol: Protocol, tokens: int) -> Protocol:
     return protocol.model_copy(update={**sides, "name": f"{protocol.name}-short{tokens}"})
 
 
-def _examples(data: RoleData, parts: Sequence[Part], protocol: Protocol, sources: Path) -> list[Example]:
+def _examples(
+    data: RoleData, parts: Sequence[Part], protocol: Protocol, sources: Path, cards: Mapping[str, RoleCard]
+) -> list[Example]:
     """Every conversation of some parts, from the validation's side of the recipe: none is thinned."""
     whole = tuple(part.model_copy(update={"conversations": None}) for part in parts)
     data = data.model_copy(update={"train": whole, "validation": (), "role_play": 0.0})
-    return role_data.collect(data, protocol, sources).train
+    return role_data.collect(data, protocol, sources, cards=cards).train
 
 
 def _named(recipe: RoleRecipe, folder: Path) -> str:
@@ -272,28 +296,33 @@ def _rows(examples: Sequence[Example], model: HFModel, recipe: RoleRecipe) -> li
 
 def metrics(found: dict[str, Any], command: str) -> dict[str, dict[str, Any]]:
     """The figures of a model card."""
-    chosen: dict[str, tuple[Measure, str]] = {
-        "assistant_slip_rate": (found[TRAINED]["slip_rate"], "share of turns that read as a supporter's"),
-        "assistant_slip_rate_base": (found[BASE]["slip_rate"], "the same of the base model"),
-        "assistant_slip_rate_real": (found[REAL]["slip_rate"], "the same of real seekers: false alarms"),
-        "perplexity": (found["perplexity"][TRAINED], "of real seekers' turns"),
-        "perplexity_base": (found["perplexity"][BASE], "the same of the base model"),
-        "tokens_a_turn": (found[TRAINED]["tokens_a_turn"], "length of a turn in words"),
-        "repetition": (found[TRAINED]["repetition"], "share of runs of four words said before"),
-        "card_match": (found[TRAINED]["card_match"], "chance that the words point to the own card and not another"),
+    base, trained, real, perplexity = found[BASE], found[TRAINED], found[REAL], found["perplexity"]
+    slips, auc = "assistant_slip_rate", "roc_auc"
+    chosen: dict[str, tuple[Measure, str, str]] = {
+        slips: (trained["slip_rate"], slips, "share of turns that read as a supporter's"),
+        f"{slips}_base": (base["slip_rate"], slips, "the same of the base model"),
+        f"{slips}_real": (real["slip_rate"], slips, "the same of real seekers: false alarms"),
+        "perplexity": (perplexity[TRAINED], "perplexity", "of real seekers' turns"),
+        "perplexity_base": (perplexity[BASE], "perplexity", "the same of the base model"),
+        "tokens_a_turn": (trained["tokens_a_turn"], "length", "length of a turn in words"),
+        "repetition": (trained["repetition"], "repetition", "share of runs of four words said before"),
+        "card_match": (trained["card_match"], auc, "chance that the words point to the own card and not another"),
     }
-    if "classifier" in found[TRAINED]:
+    if "classifier" in trained:
         chosen["real_or_simulated_auc"] = (
-            found[TRAINED]["classifier"]["auc"],
-            "classifier of real and simulated seekers; 0.5 is chance",
-        )
+            trained["classifier"]["auc"], auc, "classifier of real and simulated seekers; 0.5 is chance"
+        )  # fmt: skip
+    measured = {"dataset": found["setting"]["dataset"], "split": "conversations held out"}
     return {
-        name: {"value": m.value, "low": m.low, "high": m.high, "n": m.n, "about": about, "command": command}
-        for name, (m, about) in chosen.items()
+        name: {
+            **{"value": m.value, "low": m.low, "high": m.high, "n": m.n, "about": about, "command": command},
+            **{"figure": figure, **measured},
+        }
+        for name, (m, figure, about) in chosen.items()
     }
 
 
 def write_metrics(folder: Path, found: dict[str, Any], command: str) -> None:
     """``metrics.json`` of a checkpoint, and its card with them."""
-    write_whole(folder / METRICS, [json.dumps(metrics(found, command), indent=2) + "\n"])
+    write_whole(folder / records.METRICS, [json.dumps(metrics(found, command), indent=2) + "\n"])
     write_card(folder)

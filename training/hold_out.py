@@ -1,12 +1,13 @@
-"""Which conversations must not be learnt from: those that a test card was made of, and repeats of the validation.
+"""Which conversations are not learnt from: those that a test card may be made of, and repeats of the validation.
 
 A card is a summary, so it shares few runs of words with its conversation. Words weighted by rarity find it: in ESConv's
 train and valid files, 5% of the official English cards from *other* data sets (MHP, ExTES) have a conversation nearer
-than 0.2 to them, and half of the cards from ESConv have one nearer than 0.24 (``tests/test_training_role.py`` measures
-it again).
+than 0.2 to them, and half of the cards from ESConv have one nearer than 0.24. Of the others some will be missed:
+``traced`` counts them (``tests/test_training_role.py`` measures it again).
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -19,6 +20,23 @@ from esc_eval.schema import LANGUAGES, RoleCard
 
 NEAR = 0.2
 """Cosine of rarity-weighted words from which a conversation may be a card's origin."""
+CLOSE = 0.1
+"""Lead over the second nearest conversation, as a share of the nearest's similarity, under which either may be it."""
+
+
+@dataclass(frozen=True)
+class Traced:
+    """How surely the test cards of one source were found among its conversations.
+
+    Attributes:
+        cards: Test cards from that source.
+        near: Those with a conversation at ``NEAR`` or more.
+        close_calls: Those of the others whose nearest conversation leads the second by less than ``CLOSE``.
+    """
+
+    cards: int
+    near: int
+    close_calls: int
 
 
 def similarity(cards: Sequence[RoleCard], conversations: Sequence[SourceConversation]) -> np.ndarray:
@@ -69,6 +87,21 @@ def card_overlaps(cards: Sequence[RoleCard], conversations: Sequence[SourceConve
                 holders = found.setdefault(own[n].id, [])
                 if card.id not in holders:
                     holders.append(card.id)
+    return found
+
+
+def traced(cards: Sequence[RoleCard], conversations: Sequence[SourceConversation]) -> dict[str, Traced]:
+    """By source: how surely its test cards were found. Sources that no card comes from are left out."""
+    names = decisions.source_names()
+    found = {}
+    for source in dict.fromkeys(c.source for c in conversations):
+        said = [c for c in conversations if c.source == source]
+        own = [c for c in cards if names.get(c.source) == source and c.language == said[0].language]
+        if own and len(said) > 1:
+            near = np.sort(similarity(own, said), axis=1)[:, ::-1]
+            far = near[:, 0] < NEAR
+            close = near[:, 0] - near[:, 1] < CLOSE * near[:, 0]
+            found[source] = Traced(len(own), int((~far).sum()), int((far & close).sum()))
     return found
 
 

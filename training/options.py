@@ -1,5 +1,6 @@
 """What the commands of training have in common: options, and values of a recipe changed on the command line."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,6 +9,26 @@ import yaml
 
 from esc_eval.errors import EscEvalError
 
+REPORTERS = {"trackio": ("trackio",), "tensorboard": ("tensorboard", "tensorboardX"), "wandb": ("wandb",)}
+"""What may draw the loss while it falls, and the packages, one of which it needs."""
+
+
+def reporters(values: list[str] | None) -> list[str] | None:
+    """``--report-to`` values that are known and installed.
+
+    Raises:
+        EscEvalError: One is not.
+    """
+    for value in values or ():
+        if value not in REPORTERS:
+            raise EscEvalError(f"--report-to {value}: unknown; there is: {', '.join(REPORTERS)}")
+        if not any(map(find_spec, REPORTERS[value])):
+            raise EscEvalError(
+                f"--report-to {value}: not installed; pip install {REPORTERS[value][0]}, or leave it out"
+            )
+    return values
+
+
 RecipeFile = Annotated[Path, typer.Option("--recipe", help="A file of training/recipes, or your own.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder of the checkpoint; a stopped run in it goes on.")]
 Changes = Annotated[
@@ -15,20 +36,32 @@ Changes = Annotated[
 ]
 Report = Annotated[
     list[str] | None,
-    typer.Option("--report-to", help="trackio, tensorboard or wandb, if installed; log.jsonl is always written."),
+    typer.Option(
+        "--report-to",
+        callback=reporters,
+        help="trackio, tensorboard or wandb, if installed; log.jsonl is always written.",
+    ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print rows, tokens, memory and hours; train nothing.")]
 Speed = Annotated[
-    float | None, typer.Option("--tflops", help="Of your machine, for the hours of --dry-run; see docs/training.md.")
+    float | None,
+    typer.Option("--tflops", help="What your machine reaches in training, for the hours of --dry-run; else estimated."),
 ]
 
 
 def changes(values: list[str] | None) -> dict[str, Any]:
-    """``--set`` values by dotted name, read as YAML."""
+    """``--set`` values by dotted name, read as YAML.
+
+    Raises:
+        EscEvalError: One has no name, or its value is no YAML.
+    """
     found = {}
     for value in values or ():
         name, equals, text = value.partition("=")
         if not equals:
             raise EscEvalError(f"--set {value!r}: expected NAME=VALUE, e.g. optimise.epochs=2")
-        found[name] = yaml.safe_load(text)
+        try:
+            found[name] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise EscEvalError(f"--set {value}: {text!r} is no YAML value") from error
     return found

@@ -8,7 +8,6 @@ from pathlib import Path
 from shutil import rmtree
 
 import numpy as np
-from accelerate import PartialState
 
 from dataset_builder.splits import SCHEMES
 from esc_eval.chat.encoder import Encoder
@@ -151,12 +150,13 @@ def _train(
     report_to: Sequence[str],
     say: Callable[[str], None],
 ) -> None:
-    checkpoint.refuse_finished(out)
+    checkpoint.refuse_taken(out)
     opened = _opened(recipe.base, work)
+    sft.check_targets(recipe.adapter, opened.model)
     encoder = Encoder(opened.tokenizer, recipe.base.model)
     made = make_rows(recipe, ranked, asked, encoder)
     data = use_of(ranked, made.rows, asked.held_out)
-    state = PartialState()
+    state = sft.processes()
     if state.is_main_process:
         checkpoint.claim(out, recipe, data.sha256)
         say(f"{len({r.origin for r in made.rows})} dialogues, {len(made.rows)} questions, {data.tokens} tokens")
@@ -227,7 +227,7 @@ def outlook(recipe: RankRecipe, ranked: RankSet, out: Path, tflops: float | None
     """What a recipe would take, in lines for people; nothing is trained.
 
     Args:
-        tflops: What the machine does in practice, in 10**12 operations a second; None = no hours.
+        tflops: As of ``outlook.lines_of``.
     """
     lines = [f"{recipe.name}: {ranked.source} ({ranked.license}), rubric {ranked.rubric.id}"]
     asked = choose(recipe, ranked)

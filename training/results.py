@@ -62,13 +62,9 @@ def role_page(section: Section) -> str:
     rows.append(
         ["classifier, simulated or real: AUC (0.5 is chance)", *(cell(tests.get(g, {}).get("auc")) for g in groups)]
     )
-    drift = section["emotion"]
-    rows.append(
-        ["change of distress words from first to last round, in 100", *(cell(drift[g]["drift"]) for g in groups)]
-    )
     told, learnt = section["revealed"], setting["trained_on"]
     taught = ", ".join(f"{n} {source}" for source, n in learnt["conversations"].items())
-    rounds = range(1, setting["rounds"] + 1)
+    rounds = [str(n + 1) for n in range(setting["rounds"])]
     detector = section["slip_detector"]
     return f"""## ESC-Role
 
@@ -89,11 +85,28 @@ Slips, trained by base: {cell(section["assistant_slip_ratio"])}. Perplexity, bas
 A turn slips where a classifier of words, fitted to {detector["conversations"]} real conversations, takes it for a
 supporter's. On real conversations that it has not seen it takes {cell(detector["false_alarms"])} of the seekers' turns
 for a supporter's, and finds {cell(detector["found"])} of the supporters'; of this supporter model's turns it finds
-{cell(detector["found_of_models"])}.
+{cell(detector["found_of_models"])} (the protocol's fixed opening is not counted).
 
 How much of the card is told by round, as a share of its rarer words:
 
-{table(["round", *map(str, rounds)], [[g, *(cell(told[g][n - 1]) for n in rounds)] for g in groups if told.get(g)])}"""
+{table(["round", *rounds], [[g, *map(cell, told[g])] for g in groups if told.get(g)])}
+Drift over rounds; each dialogue's seeker turns are put into {setting["rounds"]} equal parts:
+
+{table(["part", *rounds, "last less first"], _drift(section, groups))}"""
+
+
+def _drift(section: Section, groups: Sequence[str]) -> list[list[str]]:
+    """A row for each figure and group: its course over the parts, and its change."""
+    courses = {
+        "words in a turn": lambda g: section["by_round"][g]["tokens_a_turn"],
+        "turns with a question": lambda g: section["by_round"][g]["share_of_questions"],
+        "words of distress less relief, in 100": lambda g: section["emotion"][g],
+    }
+    return [
+        [f"{what}: {g}", *map(cell, course(g)["rounds"]), cell(course(g)["drift"])]
+        for what, course in courses.items()
+        for g in groups
+    ]
 
 
 PAGES: dict[str, Callable[[Section], str]] = {"esc_rank": rank_page, "esc_role": role_page}

@@ -21,6 +21,10 @@ from training import hold_out, rows
 from training.config import Part, RoleData
 
 ROLE_PLAY = "role play"
+NO_CARDS = (
+    "nothing says who the seeker is. Make cards with `python -m dataset_builder roles` and give their file (--cards; "
+    "--card-file of evaluate-role)"
+)
 PLAY = "Play {name} in this conversation. Answer as {name} would, in character."
 
 
@@ -49,9 +53,10 @@ class Material:
 
     Attributes:
         rejects: Malformed records, by file and line.
-        overlaps: Ids of conversations that were removed, with the test cards that may have been made of them,
-            or the validation conversations that they repeat.
+        overlaps: Ids of conversations that were removed, with the test cards that may have been made of them.
+        repeats: Ids of conversations that were removed, with the validation conversations that they repeat.
         cards_checked: Number of test cards that were looked for.
+        traced: How surely cards of the sources were found in them, by source.
         without_card: Conversations left out because nothing says who the seeker is, by source.
         without_seeker: Conversations left out because the seeker says nothing.
         files: Sha256 of every file read, by name.
@@ -61,10 +66,17 @@ class Material:
     validation: list[Example] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
     overlaps: dict[str, list[str]] = field(default_factory=dict)
+    repeats: dict[str, list[str]] = field(default_factory=dict)
     cards_checked: int = 0
+    traced: dict[str, hold_out.Traced] = field(default_factory=dict)
     without_card: Counter[str] = field(default_factory=Counter)
     without_seeker: int = 0
     files: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def removed(self) -> set[str]:
+        """Ids of the conversations that were kept out of training for either reason."""
+        return {*self.overlaps, *self.repeats}
 
 
 def card_by_rule(conversation: SourceConversation) -> RoleCard | None:
@@ -123,18 +135,19 @@ def collect(
     held = {c.id: c for part in data.validation for c in _read(part, sources, material)}
     for part in data.train:
         candidates = [c for c in _read(part, sources, material) if c.id not in held]
-        for found in (hold_out.card_overlaps(test_cards, candidates), hold_out.repeats(candidates, [*held.values()])):
-            for id, why in found.items():
-                material.overlaps.setdefault(id, []).extend(why)
-        clean = [c for c in candidates if c.id not in material.overlaps]
+        material.overlaps |= hold_out.card_overlaps(test_cards, candidates)
+        material.repeats |= hold_out.repeats(candidates, [*held.values()])
+        material.traced |= hold_out.traced(test_cards, candidates)
+        clean = [c for c in candidates if c.id not in material.removed]
         material.train += _examples(chosen(clean, part, seed), data, protocol, cards or {}, material)
     for part in data.validation:
         own = [c for c in held.values() if c.source == part.source]
         material.validation += _examples(chosen(own, part, seed), data, protocol, cards or {}, material)
     if not material.train:
-        raise EscEvalError(f"{sources}: nothing to learn from in the parts that the recipe names")
+        why = f": {NO_CARDS}" if material.without_card else ""
+        raise EscEvalError(f"{sources}: nothing to learn from in the parts that the recipe names{why}")
     if data.role_play:
-        material.train += _share(data.role_play, len(material.train), role_play, material, seed)
+        material.train += _role_play(data, material, role_play, seed)
     return material
 
 
@@ -211,18 +224,30 @@ def read_role_play(path: Path) -> Iterator[Example]:
             yield Example(f"{path.name}#{number}", ROLE_PLAY, messages)  # type: ignore[arg-type]
 
 
-def _share(share: float, dialogues: int, paths: Sequence[Path], material: Material, seed: int) -> list[Example]:
-    wanted = round(dialogues * share / (1 - share))
+def _role_play(data: RoleData, material: Material, paths: Sequence[Path], seed: int) -> list[Example]:
+    """General role play, the first conversations in hash order that make up the recipe's share of the rows."""
+    wanted = round(sum(rows_in(e, data) for e in material.train) * data.role_play / (1 - data.role_play))
     found: list[Example] = []
     for path in paths:
         found += read_role_play(path)
         material.files[path.name] = file_sha256(path)
-    if len(found) < wanted:
+    chosen, count = [], 0
+    for example in in_hash_order(found, seed):
+        if count >= wanted:
+            break
+        chosen.append(example)
+        count += rows_in(example, data)
+    if count < wanted:
         raise EscEvalError(
-            f"the recipe wants {share:.0%} general role play, {wanted} conversations; the files given hold "
-            f"{len(found)}. Give more with --role-play FILE, or --set data.role_play=0"
+            f"the recipe wants {data.role_play:.0%} general role play, {wanted} rows; the files given make {count}. "
+            "Give more with --role-play FILE, or --set data.role_play=0"
         )
-    return in_hash_order(found, seed)[:wanted]
+    return chosen
+
+
+def rows_in(example: Example, data: RoleData) -> int:
+    """Rows that a conversation makes, before any is left out for its length."""
+    return 1 if data.rows == "dialogue" else sum(m["role"] == "assistant" for m in example.messages)
 
 
 def rows_of(examples: Sequence[Example], encoder: Encoder, data: RoleData, max_length: int) -> rows.Made:
@@ -231,10 +256,12 @@ def rows_of(examples: Sequence[Example], encoder: Encoder, data: RoleData, max_l
     return rows.Made(tuple(row for m in made for row in m.rows), sum(m.left_out for m in made))
 
 
-def licences(examples: Sequence[Example]) -> dict[str, str]:
-    """Licence of each source that occurs, as the curators wrote it down."""
-    known = decisions.licences()
-    return {
-        source: known[source].name if source in known else "Apache-2.0" if source == ROLE_PLAY else "unknown"
-        for source in dict.fromkeys(e.source for e in examples)
-    }
+def licences(examples: Sequence[Example], role_play: str | None = None) -> dict[str, str]:
+    """Licence of each source that occurs, as the curators wrote it down.
+
+    Args:
+        role_play: That of the general role play, which only its user knows.
+    """
+    known = {source: licence.name for source, licence in decisions.licences().items()}
+    known |= {ROLE_PLAY: role_play} if role_play else {}
+    return {e.source: known.get(e.source, "not stated") for e in examples}

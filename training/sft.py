@@ -5,12 +5,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import torch
+from accelerate import Accelerator, PartialState
 from datasets import Dataset
-from peft import LoraConfig
+from peft import LoraConfig, PeftModel
 from transformers import AutoModelForCausalLM, TrainerCallback, set_seed
+from transformers.pytorch_utils import Conv1D
 from transformers.trainer_utils import get_last_checkpoint
 from trl import SFTConfig, SFTTrainer
 
@@ -20,10 +23,11 @@ from esc_eval.errors import EscEvalError
 from esc_eval.files import write_whole
 from training.config import TOY, Adapter, Base, Optimise, Recipe
 from training.rows import Row
-from training.toy import build_toy
+from training.toy import toy_at
 
-TOY_CONTEXT = 2048
 STATES = "states"
+STATE = "trainer_state.json"
+"""What the trainer writes last of a state."""
 RECOMPUTE = next(
     n for n in ("activation_checkpointing", "gradient_checkpointing") if n in SFTConfig.__dataclass_fields__
 )
@@ -36,7 +40,7 @@ class Opened:
     """A base model, ready to learn.
 
     Attributes:
-        where: What transformers loaded it from.
+        where, revision: What transformers loaded it from.
         named: What an adapter_config.json calls it, and its revision there.
     """
 
@@ -44,23 +48,28 @@ class Opened:
     tokenizer: Any
     where: str
     named: tuple[str, str | None]
+    revision: str | None = None
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A training run that came to its end: optimiser steps, seconds of this process, and what was logged."""
+    """A training run that came to its end: optimiser steps, seconds of all processes in turn, and what was logged."""
 
     steps: int
     seconds: float
     log: list[dict[str, float]]
 
 
+def processes() -> PartialState:
+    """The processes that train together; one of them, the main one, speaks and writes."""
+    return PartialState(cpu=not torch.cuda.is_available())
+
+
 def locate(base: Base, work: Path) -> tuple[str, str | None, tuple[str, str | None]]:
     """Where a base lies: repository or folder, its revision, and what an adapter on it names."""
     if base.model == TOY:
-        folder = work / TOY
-        if not (folder / "config.json").is_file():
-            build_toy(folder, context=TOY_CONTEXT)
+        with processes().main_process_first():  # transformers saves in the main process alone
+            folder = toy_at(work / TOY)
         return str(folder), None, (str(folder.resolve()), None)
     if base.model == embedded.SPEC:
         folder, revision = embedded.converted()
@@ -104,17 +113,46 @@ def open_base(base: Base, work: Path) -> Opened:
         )
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise EscEvalError(f"base {base.model}: cannot be loaded: {error}") from error
-    return Opened(model, load_tokenizer(where, revision), where, named)
+    return Opened(model, load_tokenizer(where, revision), where, named, revision)
+
+
+def check_targets(adapter: Adapter, model: Any) -> None:
+    """Stop before an adapter is put where the base has no layer.
+
+    Raises:
+        EscEvalError: A target that no linear layer is called by.
+    """
+    there = {n.rpartition(".")[2] for n, part in model.named_modules() if isinstance(part, torch.nn.Linear | Conv1D)}
+    if unknown := [target for target in adapter.targets if target not in there]:
+        raise EscEvalError(
+            f"adapter.targets: the base has no linear layer called {unknown[0]!r}; it has: {', '.join(sorted(there))}"
+        )
 
 
 class _Log(TrainerCallback):
-    """Keeps the log as JSON Lines, whole after every entry; a resumed run goes on with the crashed one's."""
+    """Keeps the log as JSON Lines, whole after every entry; a resumed run goes on with the crashed one's.
+
+    Each entry tells the seconds up to it, so they are counted on where a run is resumed.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.before = 0.0
+        self.start = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Since the beginning, over all processes that led here."""
+        return self.before + time.perf_counter() - self.start
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Take up the time of the run that is gone on with."""
+        self.before = max((entry.get("seconds", 0.0) for entry in state.log_history), default=0.0)
+        self.start = time.perf_counter()
 
     def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Write what the trainer has logged so far."""
+        state.log_history[-1]["seconds"] = round(self.seconds, 3)
         if state.is_world_process_zero:
             write_whole(self.path, [json.dumps(entry, sort_keys=True) + "\n" for entry in state.log_history])
 
@@ -187,6 +225,7 @@ def train(
     Raises:
         EscEvalError: Out of memory, or a loss that is no number.
     """
+    log = _Log(out / LOG)
     set_seed(recipe.optimise.seed)
     tokenizer = opened.tokenizer
     if tokenizer.pad_token_id is None:
@@ -197,12 +236,14 @@ def train(
         train_dataset=rows,
         processing_class=tokenizer,
         peft_config=lora(recipe.adapter),
-        callbacks=[_Log(out / LOG)],
+        callbacks=[log],
         **more,
     )
     states = out / STATES
+    if trainer.is_world_process_zero():
+        drop_broken(states)
+    trainer.accelerator.wait_for_everyone()
     last = get_last_checkpoint(str(states)) if states.is_dir() else None
-    start = time.perf_counter()
     try:
         trainer.train(resume_from_checkpoint=last)
     except (RuntimeError, MemoryError) as error:
@@ -213,14 +254,22 @@ def train(
             f"optimise.accumulate ({recipe.optimise.accumulate}); optimise.gradient_checkpointing=true; a smaller "
             f"optimise.max_length ({recipe.optimise.max_length}); base.quantise=nf4"
         ) from error
-    seconds = time.perf_counter() - start
-    log = [entry for entry in trainer.state.log_history if "loss" in entry]
-    if any(entry["loss"] != entry["loss"] for entry in log):
+    steps = [entry for entry in trainer.state.log_history if "loss" in entry]
+    if any(entry["loss"] != entry["loss"] for entry in steps):
         raise EscEvalError("the loss became NaN; lower optimise.learning_rate and begin in a new folder")
-    if trainer.is_world_process_zero():
-        _save(recipe, trainer, opened, out)
+    seconds = log.seconds
+    save(recipe, trainer.accelerator, trainer.model_wrapped, opened, out)
     trainer.accelerator.wait_for_everyone()
-    return Finished(trainer.state.global_step, seconds, log)
+    return Finished(trainer.state.global_step, seconds, steps)
+
+
+def drop_broken(states: Path) -> None:
+    """Delete the states that a run was killed in the middle of writing: none can be gone on with."""
+    for folder in states.glob("checkpoint-*"):
+        try:
+            json.loads((folder / STATE).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            rmtree(folder)
 
 
 def _no_memory(error: BaseException) -> bool:
@@ -228,13 +277,28 @@ def _no_memory(error: BaseException) -> bool:
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
-def _save(recipe: Recipe, trainer: SFTTrainer, opened: Opened, out: Path) -> None:
-    model = trainer.accelerator.unwrap_model(trainer.model)
+def save(recipe: Recipe, accelerator: Accelerator, model: Any, opened: Opened, out: Path) -> None:
+    """Write the adapter, or the base with the adapter in its weights, and the tokenizer into ``out``.
+
+    To be called by every process: weights that lie in shards are gathered from all. The main one writes.
+
+    Args:
+        model: As it was trained, in whatever it is wrapped.
+    """
+    weights = accelerator.get_state_dict(model)
+    if not accelerator.is_main_process:
+        return
+    adapted = accelerator.unwrap_model(model)
+    config = adapted.peft_config["default"]
+    config.base_model_name_or_path, config.revision = opened.named
+    folder = out / STATES / "adapter" if recipe.adapter.merge else out
+    adapted.save_pretrained(folder, state_dict=weights)
     if recipe.adapter.merge:
-        model = model.merge_and_unload()
-    else:
-        config = model.peft_config["default"]
-        config.base_model_name_or_path, config.revision = opened.named
-    model.save_pretrained(out)
+        base = AutoModelForCausalLM.from_pretrained(
+            opened.where, revision=opened.revision, dtype=getattr(torch, recipe.base.dtype), use_safetensors=True
+        )
+        PeftModel.from_pretrained(base, folder).merge_and_unload().save_pretrained(out)
     opened.tokenizer.save_pretrained(out)
+    for path in out.glob("*.safetensors"):
+        path.chmod(0o644)  # as all else here; their library writes them for the owner alone
     (out / "README.md").unlink(missing_ok=True)  # peft's own; the card is made from our files

@@ -98,14 +98,12 @@ def make(recipe: TextRecipe, ranked: RankSet, out: Path, say: Callable[[str], No
     """Fit a recipe into a folder that ``esc-eval evaluate --scorer`` opens.
 
     Raises:
-        EscEvalError: ``out`` holds a finished checkpoint, or as ``fit``.
+        EscEvalError: As ``checkpoint.claim`` and ``fit``.
     """
-    checkpoint.refuse_finished(out)
-    out.mkdir(parents=True, exist_ok=True)
+    checkpoint.claim(out, recipe, ranked.sha256)
     start = time.perf_counter()
     scorer, weights = fit(recipe, ranked)
     save(scorer, weights, out)
-    recipe.save(out / checkpoint.RECIPE)
     rows, columns = int((ranked.levels >= 0).sum()), weights.shape[1]
     say(f"{len(ranked.dialogues)} dialogues, {rows} ratings, {columns} columns")
     used = checkpoint.SourceUse(ranked.source, ranked.license, len(ranked.dialogues), rows, ranked.about)

@@ -1,7 +1,9 @@
 """A random model of a real architecture at toy size, saved like a real one: for smoke recipes and tests."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+CONTEXT = 2048
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -45,4 +47,13 @@ def build_toy(folder: Path, *, template: str | None = CHATML, context: int = 512
     model.generation_config.eos_token_id = fast.eos_token_id
     model.save_pretrained(folder)
     fast.save_pretrained(folder)
+    return folder
+
+
+def toy_at(folder: Path) -> Path:
+    """The toy base, built if it is not there; it appears whole or not at all (temporary folder, then rename)."""
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=folder.parent, prefix=".") as temporary:
+            build_toy(Path(temporary) / folder.name, context=CONTEXT).rename(folder)
     return folder
