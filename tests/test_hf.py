@@ -209,6 +209,8 @@ def test_the_identity_follows_the_weights(toy, tmp_path):
     same = open_model(f"hf:{build_toy(tmp_path / 'toy0')}").identity["revision"]
     other = open_model(f"hf:{build_toy(tmp_path / 'toy1', seed=1)}").identity["revision"]
     assert same == toy.identity["revision"] != other
+    (tmp_path / "toy0" / "metrics.json").write_text("{}")  # what was measured of it is no part of it
+    assert open_model(f"hf:{tmp_path / 'toy0'}").identity["revision"] == same
 
 
 def test_choices_are_the_probabilities_of_a_full_pass(toy):

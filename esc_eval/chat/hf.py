@@ -22,6 +22,8 @@ HEADROOM = 0.5  # of free memory, for what is kept of conversations
 CONVERSATION = 2048  # tokens of one conversation that memory is planned for
 KEPT = 2  # sets of rows: the two sides of one window of dialogues
 FULL_HASH_BYTES = 2_000_000_000
+RECORDS = {"training.json", "metrics.json", "overlaps.json", "begun.json"}
+"""What training tells of a checkpoint; it may be measured anew, and the model says the same."""
 
 
 def fingerprint(folder: Path) -> str:
@@ -30,7 +32,8 @@ def fingerprint(folder: Path) -> str:
     Small files are hashed whole. Of larger safetensors files (over 2 GB together) the header, the size and one
     mebibyte from the start, middle and end are.
     """
-    names = sorted(p for p in folder.iterdir() if p.suffix in {".safetensors", ".json", ".jinja", ".model", ".txt"})
+    kinds = {".safetensors", ".json", ".jinja", ".model", ".txt"}
+    names = sorted(path for path in folder.iterdir() if path.suffix in kinds and path.name not in RECORDS)
     whole = sum(p.stat().st_size for p in names) <= FULL_HASH_BYTES
     entries = {}
     for path in names:
