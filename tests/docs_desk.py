@@ -13,7 +13,7 @@ from esc_eval.schema import Dialogue, Rating
 
 ROOT = Path(__file__).resolve().parent.parent
 CHECKOUT = ("esc_eval", "training", "tests", "examples", "docs")
-PUBLIC = {"ESC-Eval": "esc_eval_official", "sources": "sources", "data": "."}
+PUBLIC = {"ESC-Eval": "esc_eval_official", "sources": "sources", "data": ".", "ChatHaruhi": "roleplay/ChatHaruhi"}
 """Names in the documentation and folders of the public files."""
 LINES = {
     "seeker": ["I cannot sleep since I lost my job.", "It goes round and round in my head."],
