@@ -95,3 +95,19 @@ def xet_hub(hub, monkeypatch):
 
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", False)
     return hub
+
+
+@pytest.fixture(scope="session")
+def sentencepiece_model():
+    """A small byte-fallback BPE model whose last pieces are reserved, as InternLM2's are."""
+    from packed_internlm2 import train_tokenizer
+
+    return train_tokenizer()
+
+
+@pytest.fixture(scope="session")
+def packed_release(tmp_path_factory, sentencepiece_model):
+    """A toy of the released ESC-RANK: folder, configuration, tensors, adapters' updates, and it prepared."""
+    from packed_internlm2 import make_release
+
+    return make_release(tmp_path_factory.mktemp("packed"), sentencepiece_model)
