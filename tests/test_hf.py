@@ -14,6 +14,7 @@ from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopKLogit
 from transformers.generation.logits_process import RepetitionPenaltyLogitsProcessor
 
 from esc_eval.chat import open_model
+from esc_eval.chat.rows import BRANCH_TOKENS, Rows
 from esc_eval.chat.sampling import next_tokens, penalise, uniforms
 from esc_eval.errors import EscEvalError
 from esc_eval.protocol import Generation
@@ -203,6 +204,25 @@ def test_a_configuration_that_gives_no_model_is_refused(toy_folder, tmp_path):
     config.write_text(json.dumps(json.loads(config.read_text()) | {"hidden_size": "wide"}))
     with pytest.raises(EscEvalError, match="hidden_size"):
         open_model(f"hf:{tmp_path / 'm'}")
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    row=st.lists(st.integers(3, 60), max_size=40),
+    tails=st.lists(st.lists(st.integers(3, 60), min_size=1, max_size=20), min_size=1, max_size=5),
+    budget=st.integers(1, 60),
+)
+def test_branches_of_a_row_are_its_continuations_one_by_one(toy, row, tails, budget):
+    rows = Rows(toy.model, 1, toy.pad)
+    with torch.inference_mode(), pytest.MonkeyPatch.context() as patch:
+        patch.setitem(BRANCH_TOKENS, "cpu", budget)
+        if row:
+            rows.extend([row])
+        found = rows.branch(tails)
+        for logits, tail in zip(found, tails, strict=True):
+            alone = Rows(toy.model, 1, toy.pad).extend([row + tail])[0]
+            torch.testing.assert_close(logits, alone, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(rows.extend([tails[0]])[0], found[0], atol=1e-4, rtol=1e-4)  # the row is as it was
 
 
 def test_the_identity_follows_the_weights(toy, tmp_path):

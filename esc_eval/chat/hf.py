@@ -223,8 +223,12 @@ class HFModel:
             rows = self._empty_rows(1)
             if shared:
                 rows.extend([prompts[0][:shared]])
-            rows.take([0] * len(prompts))
-            logits = rows.extend([prompt[shared:] for prompt in prompts])
+            tails = [prompt[shared:] for prompt in prompts]
+            if isinstance(rows, Rows):
+                logits = rows.branch(tails)
+            else:
+                rows.take([0] * len(tails))
+                logits = rows.extend(tails)
             yield index, [self._choice(row, answers) for row in logits.double().softmax(dim=-1).cpu()]
 
     def _choice(self, probabilities: torch.Tensor, answers: list[int]) -> Choice:

@@ -16,6 +16,7 @@ from esc_eval.chat.graphs import Graphs
 
 BLOCK = 128  # positions by which buffers grow at least; the last one takes what padding writes
 FORWARD_TOKENS = {"cpu": 1024, "cuda": 16384}  # tokens of one pass: larger ones gain nothing and need memory
+BRANCH_TOKENS = {"cpu": 400, "cuda": 8192}  # of one pass over branches: they hide each other, so more is more waste
 SLACK = 1.15  # on a CPU rows share a pass while padding costs less than this
 
 
@@ -141,6 +142,45 @@ class Rows:
         parts = [self._forward(new[a:b], first + a) for a, b in self._passes([len(tokens) for tokens in new])]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
+    def branch(self, tails: Sequence[Sequence[int]]) -> torch.Tensor:
+        """What would follow the only row, were it continued by each of several tails; the row stays as it is.
+
+        Tails are read one behind the other in one pass, each sees the row and itself: nothing is copied or padded.
+
+        Args:
+            tails: At least one token each.
+
+        Returns:
+            Float32 logits after each tail's last token, shape (len(tails), vocabulary).
+        """
+        budget = BRANCH_TOKENS.get(self.device.type, BRANCH_TOKENS["cuda"])
+        parts: list[list[Sequence[int]]] = [[]]
+        for tail in tails:
+            if parts[-1] and sum(map(len, parts[-1])) + len(tail) > budget:
+                parts.append([])
+            parts[-1].append(tail)
+        return torch.cat([self._branches(part) for part in parts])
+
+    def _branches(self, tails: Sequence[Sequence[int]]) -> torch.Tensor:
+        start, sizes = len(self.ids[0]), torch.tensor([len(tail) for tail in tails], device=self.device)
+        owner = torch.repeat_interleave(torch.arange(len(tails), device=self.device), sizes)
+        ends = sizes.cumsum(0)
+        order = torch.arange(len(owner), device=self.device)
+        end = start + len(owner)
+        hidden = torch.zeros((len(owner), end), dtype=torch.bool, device=self.device)
+        hidden[:, start:] = (owner[:, None] != owner) | (order > order[:, None])
+        positions = start + order - (ends - sizes)[owner]
+        place = Place(
+            rows=slice(0, 1),
+            index=torch.zeros((1, 1), dtype=torch.long, device=self.device),
+            positions=start + order[None],
+            begin=start,
+            end=end,
+            capacity=self.room_for(end),
+        )
+        tokens = torch.tensor([[token for tail in tails for token in tail]], device=self.device)
+        return self._pass(tokens, positions[None], place, self._additive(hidden[None, None]), ends - 1)[0]
+
     def _passes(self, sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
         """Split neighbouring rows so that passes are neither too large nor, on a CPU, mostly padding."""
         budget = FORWARD_TOKENS.get(self.device.type, FORWARD_TOKENS["cuda"])
@@ -194,22 +234,34 @@ class Rows:
 
     def run(self, tokens: torch.Tensor, positions: torch.Tensor, place: Place) -> torch.Tensor:
         """One pass of the model; the float32 logits of the last column."""
+        hidden = None if place.fresh else torch.arange(place.end, device=self.device) > positions[:, None, :, None]
+        mask = None if hidden is None else self._additive(hidden)
+        return self._pass(tokens, positions, place, mask, 1)[:, -1]
+
+    def _pass(
+        self,
+        tokens: torch.Tensor,
+        positions: torch.Tensor,
+        place: Place,
+        mask: torch.Tensor | None,
+        keep: int | torch.Tensor,
+    ) -> torch.Tensor:
         for layer in self.layers:
             layer.place = place
         output = self.model(
             input_ids=tokens,
-            attention_mask=None if place.fresh else self._mask(positions, place.end),
+            attention_mask=mask,
             position_ids=positions,
             past_key_values=self.cache,
             use_cache=True,
-            logits_to_keep=1,
+            logits_to_keep=keep,
         )
-        logits: torch.Tensor = output.logits[:, -1].float()
+        logits: torch.Tensor = output.logits.float()
         return logits
 
-    def _mask(self, positions: torch.Tensor, end: int) -> torch.Tensor:
+    def _additive(self, hidden: torch.Tensor) -> torch.Tensor:
+        """A mask to add to attention's scores, of what is hidden from each token."""
         dtype = self.model.dtype
-        hidden = torch.arange(end, device=self.device) > positions[:, None, :, None]
         return torch.zeros(hidden.shape, dtype=dtype, device=self.device).masked_fill_(hidden, torch.finfo(dtype).min)
 
     def cut(self, lengths: Sequence[int]) -> None:
