@@ -7,7 +7,7 @@ from esc_eval.anchored import anchored
 
 
 def find_lead(answers: Sequence[str], levels: Sequence[int]) -> str | None:
-    """What all answers say before their level; None if they differ, or one names no single level.
+    """What all answers say before their level; None if they differ, or one names no single level at a single place.
 
     >>> find_lead(["The empathy score is 3.", "The empathy score is 2."], range(5))
     'The empathy score is '
@@ -20,5 +20,5 @@ def find_lead(answers: Sequence[str], levels: Sequence[int]) -> str | None:
 
 def _before(answer: str, levels: Sequence[int]) -> str | None:
     level = anchored(answer, levels)
-    match = None if level is None else re.search(rf"(?<!\d){level}(?!\d)", answer)
-    return None if match is None else answer[: match.start()]
+    places = [] if level is None else list(re.finditer(rf"(?<!\d){level}(?!\d)", answer))
+    return answer[: places[0].start()] if len(places) == 1 else None
