@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
 
@@ -42,8 +42,9 @@ def transport_errors() -> tuple[type[Exception], ...]:
 
 
 def status_of(error: BaseException) -> int | None:
-    """The HTTP status of a refusal of the Hub; hf_xet has it in its text alone."""
-    status = getattr(getattr(error, "response", None), "status_code", None)
+    """The HTTP status of a refusal of the Hub, which may be in the cause or, of hf_xet, in the text alone."""
+    answers = (getattr(each, "response", None) for each in (error, error.__cause__))
+    status = next((answer.status_code for answer in answers if answer is not None), None)
     if status is None and (told := re.search(r"HTTP status \w+ error \((\d{3})\b", str(error))):
         return int(told[1])
     return status
@@ -114,7 +115,8 @@ REMEDIES = {
 def explained(repo: str, doing: str, error: BaseException, token: str | None) -> EscEvalError:
     """A refusal as a message: what was being done, what the Hub said, what to do. The token never appears in it."""
     status = status_of(error)
-    said = str(getattr(error, "server_message", None) or ("" if status or passes(error) else error))
+    plain = hasattr(error, "response") or isinstance(error, transport_errors())
+    said = str(getattr(error, "server_message", None) or ("" if plain else error))
     if token:
         said = said.replace(token, "***")
     other = "the Hub has a fault or cannot be reached. Run the same command again later."
@@ -124,10 +126,10 @@ def explained(repo: str, doing: str, error: BaseException, token: str | None) ->
 
 def refusals() -> tuple[type[Exception], ...]:
     """Every error that a request to the Hub may end in; a ValueError tells of a card or a file that it finds wrong."""
-    from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
+    from huggingface_hub import errors
 
-    errors: tuple[Any, ...] = (HfHubHTTPError, LocalTokenNotFoundError, ValueError, *transport_errors())
-    return errors
+    xet = getattr(errors, "XetError", ValueError)  # of huggingface_hub before 2
+    return (errors.HfHubHTTPError, errors.LocalTokenNotFoundError, xet, ValueError, *transport_errors())
 
 
 @contextmanager
