@@ -179,7 +179,7 @@ def test_an_adapter_that_does_not_fit_is_refused_and_leaves_the_base_as_it_was(
     plain = open_model(f"hf:{folder}")
     before = said(plain)
     path = tmp_path / "adapter" / "adapter_model.safetensors"
-    whole = load_file(path)
+    whole = {name: tensor.clone() for name, tensor in load_file(path).items()}  # not of the file written over
     spoilt = dict(whole)
     change(spoilt)
     save_file(spoilt, path, metadata={"format": "pt"})
