@@ -103,14 +103,15 @@ def make_scoring(
         EscEvalError: As ``open_model`` and the scorings do, or text or official prompts of a rater that reads none.
     """
     fitted = calibration.Calibration.load(temperatures) if temperatures else None
+    asked = load_rubric(rubric)
     if scorer is None:
         in_words = by == "text" or wording is not None
-        scorer = (None if in_words else text_scorer.shipped_for(load_rubric(rubric))) or "embedded"
+        scorer = (None if in_words else text_scorer.shipped_for(asked)) or "embedded"
     if rater := text_scorer.opened(scorer):
         if by == "text" or wording:
             raise EscEvalError(f"{rater.name} is asked nothing: it takes neither --by text nor --official-repo")
-        return DirectScoring(rater, load_rubric(rubric), fitted)
-    return Scoring(open_once(scorer, options), load_rubric(rubric), by, parser, wording, fitted, answer_tokens)
+        return DirectScoring(rater, asked, fitted)
+    return Scoring(open_once(scorer, options), asked, by, parser, wording, fitted, answer_tokens)
 
 
 @contextmanager
