@@ -60,3 +60,20 @@ def test_logits_are_counted_where_the_loss_falls():
     )
     places = single.optimise.batch * (single.optimise.max_length - 1)
     assert (text - levels) * 2**30 == pytest.approx(places * SMOL.vocab_size * outlook.LOGIT)
+
+
+SEVEN_BILLION = {
+    "paper": (4096, 14336, 32, 32, 8, 92544),  # InternLM2-7B
+    "single": (3584, 18944, 28, 28, 4, 152064),  # Qwen2.5-7B
+}
+
+
+@pytest.mark.parametrize(("name", "gib"), [("paper", 34.9), ("single", 22.6)])
+def test_the_memory_that_the_documentation_asks_for_is_the_estimate(name, gib):
+    hidden, middle, layers, heads, groups, words = SEVEN_BILLION[name]
+    shape = LlamaConfig(
+        hidden_size=hidden, intermediate_size=middle, num_hidden_layers=layers, num_attention_heads=heads,
+        num_key_value_heads=groups, vocab_size=words,
+    )  # fmt: skip
+    recipe = load_any(RECIPES.parent / "esc_rank" / f"{name}.yaml")
+    assert outlook.cost(recipe, shape, 1000).memory == pytest.approx(gib, abs=0.1)
