@@ -9,9 +9,9 @@ CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 TEST_ARGS ?=
 
 # What runs without torch and the libraries of analysis/, so that it can be tried with other versions of the rest.
-CORE_TESTS := $(addprefix tests/test_,schema.py files.py parsers.py official.py rubric_and_protocol.py report.py \
-	uncertainty.py calibration.py simulate.py roster.py endpoint.py cli.py builder_check.py builder_cli.py hub.py \
-	model_cards.py package.py)
+CORE_TESTS := tests/test_package.py tests/model_cards tests/dataset_builder/test_cli.py tests/dataset_builder/check \
+	$(addprefix tests/esc_eval/,test_schema.py files prompts/test_rubric_and_protocol.py hub simulation statistics/test_bootstrap.py \
+	reporting/test_report.py scoring/test_parsers.py scoring/test_calibration.py chat/endpoint/test_endpoint.py cli/test_cli.py)
 
 .PHONY: help setup demo test test-slow lint format docs wheel outside pins test-lowest test-newest test-lowest-all clean
 
@@ -70,7 +70,7 @@ test-lowest test-newest: test-%: $(READY)  ## core and data with the lowest or n
 	$(BIN)/uv pip install --quiet --python build/$*/bin/python $(LOWEST) ".[data]" "pytest>=8.3" "hypothesis>=6.115" \
 		"pytest-xdist>=3.6"
 	build/$*/bin/python -m pytest -q -m "not slow" -n auto --dist loadfile -p no:cacheprovider $(CORE_TESTS) \
-		--deselect tests/test_cli.py::test_bad_requests_end_with_code_2_and_a_sentence  # speaks of torch
+		--deselect tests/esc_eval/cli/test_cli.py::test_bad_requests_end_with_code_2_and_a_sentence  # speaks of torch
 
 LOWEST_ALL := build/lowest-all
 test-lowest-all: $(READY)  ## every extra with its lowest allowed versions and the tested torch; about a quarter of an hour

@@ -3,7 +3,9 @@
 import typer
 from rich.console import Console
 
-from analysis import cli_probes, cli_ratings, cli_studies
+from analysis.commands import probes as cli_probes
+from analysis.commands import ratings as cli_ratings
+from analysis.commands import studies as cli_studies
 from esc_eval.errors import EscEvalError
 
 app = typer.Typer(

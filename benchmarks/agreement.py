@@ -16,11 +16,11 @@ from pathlib import Path
 import krippendorff
 import numpy as np
 
-from analysis import coefficients as co
-from analysis.agreement import agreement
-from analysis.counts import Ratings, unit_tables
-from analysis.measure import Array, Bootstrap, Totals
-from esc_eval.uncertainty import draw_weights
+from esc_eval.statistics import coefficients as co
+from esc_eval.statistics.agreement import agreement
+from esc_eval.statistics.bootstrap import draw_weights
+from esc_eval.statistics.counts import Ratings, unit_tables
+from esc_eval.statistics.estimate import Array, Bootstrap, Totals
 
 DIALOGUES, DIMENSIONS, RATERS, CARDS = 8522, 7, 3, 655
 

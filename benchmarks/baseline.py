@@ -10,8 +10,8 @@ import torch
 from transformers import GenerationConfig
 
 from esc_eval.chat.base import Conversation, Reply
-from esc_eval.chat.hf import HFModel
-from esc_eval.protocol import Generation, Protocol
+from esc_eval.chat.engine.hf import HFModel
+from esc_eval.prompts.protocol import Generation, Protocol
 from esc_eval.schema import RoleCard, Turn
 
 

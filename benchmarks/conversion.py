@@ -22,8 +22,8 @@ import sentencepiece
 import torch
 from safetensors.torch import save_file
 
-from esc_eval.checkpoints import Shards, convert_internlm2
-from esc_eval.checkpoints.internlm2 import llama_config, split_packed
+from esc_eval.checkpoints.internlm2 import convert_internlm2, llama_config, split_packed
+from esc_eval.checkpoints.shards import Shards
 
 FULL = {
     "model_type": "internlm2", "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,

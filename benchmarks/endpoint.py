@@ -17,12 +17,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.fake_server import right_answer
-from esc_eval.chat.endpoint import EndpointModel
-from esc_eval.chat.scripted import ScriptedModel
-from esc_eval.protocol import Protocol, load_protocol
-from esc_eval.run import Run
+from esc_eval.chat.backends.scripted import ScriptedModel
+from esc_eval.chat.endpoint.model import EndpointModel
+from esc_eval.prompts.protocol import Protocol, load_protocol
 from esc_eval.schema import Dialogue, RoleCard, Turn
-from esc_eval.simulate import Plan, simulate
+from esc_eval.simulation.run import Run
+from esc_eval.simulation.simulate import Plan, simulate
 
 PARTS = ("throughput", "faults", "memory")
 

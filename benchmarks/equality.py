@@ -10,9 +10,9 @@ from pathlib import Path
 
 from esc_eval.chat import Options, open_model
 from esc_eval.chat.base import ChatModel, Conversation
-from esc_eval.chat.rows import common_prefix
-from esc_eval.files import load_cards
-from esc_eval.protocol import Generation, load_protocol
+from esc_eval.chat.engine.rows import common_prefix
+from esc_eval.files.records import load_cards
+from esc_eval.prompts.protocol import Generation, load_protocol
 
 
 def replies(model: ChatModel, conversations: Sequence[Conversation], settings: Generation) -> list[str]:

@@ -39,7 +39,7 @@ def main() -> None:
         for kind, values in zip(("clock", "processor"), zip(*times, strict=True), strict=True):
             low, middle, high = (round(value, 3) for value in statistics.quantiles(values, n=4))
             found[name][f"{kind}_s"] = {"median": middle, "quartiles": [low, high]}
-    code = f"import sys, esc_eval.cli; print([m for m in {HEAVY} if m in sys.modules])"
+    code = f"import sys, esc_eval.cli.app; print([m for m in {HEAVY} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     print(json.dumps(found | {"heavy libraries loaded": done.stdout.strip()}, indent=2))
 

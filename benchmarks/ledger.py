@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from esc_eval.run import Run
+from esc_eval.simulation.run import Run
 
 
 def sqlite(folder: Path, line: str, turns: int) -> float:

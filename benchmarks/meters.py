@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from esc_eval.chat.hf import HFModel
-from esc_eval.chat.rows import Rows
+from esc_eval.chat.engine.hf import HFModel
+from esc_eval.chat.engine.rows import Rows
 
 
 @dataclass

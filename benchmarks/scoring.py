@@ -25,13 +25,13 @@ from typing import Any
 import torch
 
 from esc_eval.chat import Options, open_model
-from esc_eval.chat.hf import HFModel
+from esc_eval.chat.engine.hf import HFModel
 from esc_eval.environment import describe
-from esc_eval.files import read_dialogues
-from esc_eval.rubric import load_rubric
+from esc_eval.files.records import read_dialogues
+from esc_eval.prompts.rubric import load_rubric
+from esc_eval.prompts.wording import fill
 from esc_eval.schema import Dialogue, Turn
-from esc_eval.score import prompts
-from esc_eval.wording import fill
+from esc_eval.scoring.score import prompts
 
 # hidden size, intermediate size, layers, heads, key-value heads, vocabulary: the configuration
 # published with internlm2-chat-7b, and small ones
@@ -146,7 +146,7 @@ def random_model(shape: str, folder: Path, device: str | None, dtype: str | None
     from tokenizers.pre_tokenizers import Split
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-    from esc_eval.chat.weights import Weights
+    from esc_eval.chat.engine.weights import Weights
 
     hidden, inner, layers, heads, shared, vocabulary = SHAPES[shape]
     rubric = load_rubric()

@@ -9,7 +9,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast, Qwen2Config
 
-from esc_eval.chat.weights import Weights
+from esc_eval.chat.engine.weights import Weights
 
 # hidden size, intermediate size, layers, heads, key-value heads, vocabulary, tied embeddings: the configurations
 # published with Qwen2-0.5B, Qwen2-7B and Qwen1.5-14B

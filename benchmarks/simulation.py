@@ -27,14 +27,14 @@ from transformers import AutoModelForCausalLM
 from benchmarks.baseline import Batching, Official
 from benchmarks.meters import Memory, best_rates, counted, memory_bandwidth, synchronise
 from benchmarks.shapes import SHAPES, build
-from esc_eval.chat import embedded
-from esc_eval.chat.hf import HFModel
+from esc_eval.chat.engine.hf import HFModel
+from esc_eval.checkpoints import embedded
 from esc_eval.environment import versions
-from esc_eval.files import load_cards, read_dialogues
-from esc_eval.protocol import Generation, Protocol, load_protocol
-from esc_eval.run import Run
+from esc_eval.files.records import load_cards, read_dialogues
+from esc_eval.prompts.protocol import Generation, Protocol, load_protocol
 from esc_eval.schema import RoleCard
-from esc_eval.simulate import Plan, simulate
+from esc_eval.simulation.run import Run
+from esc_eval.simulation.simulate import Plan, simulate
 
 LOCAL = ("kept", "bfloat16", "int8")
 KNOWN = ("official", *LOCAL, "transformers-batching")

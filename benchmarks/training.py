@@ -18,10 +18,10 @@ import torch
 
 from benchmarks.meters import Memory, synchronise
 from benchmarks.shapes import SHAPES, made
-from esc_eval.chat.weights import load_tokenizer
+from esc_eval.chat.engine.weights import load_tokenizer
 from training import sft
 from training.config import RoleRecipe, load
-from training.outlook import FLOPS, RECOMPUTED, matrix_rate, parameters_of
+from training.cost import FLOPS, RECOMPUTED, matrix_rate, parameters_of
 from training.rows import Row
 
 WARM = 2

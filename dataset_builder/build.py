@@ -7,22 +7,13 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-from dataset_builder import (
-    annotations,
-    card,
-    conversations,
-    croissant,
-    dialogues,
-    manifest,
-    parquet,
-    role_cards,
-    splits,
-)
+from dataset_builder import card, croissant, manifest, splits
 from dataset_builder.personal_data import Masker
+from dataset_builder.rows import annotations, conversations, dialogues, parquet, role_cards
+from dataset_builder.rows.tables import TABLES
 from dataset_builder.sources.common import file_sha256
-from dataset_builder.tables import TABLES
 from esc_eval.errors import EscEvalError
-from esc_eval.files import SAMPLE
+from esc_eval.files.records import SAMPLE
 from esc_eval.schema import Language, RoleCard, duplicates
 
 Row = dict[str, Any]

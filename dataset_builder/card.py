@@ -8,9 +8,9 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from dataset_builder import decisions, splits
-from dataset_builder.parquet import table_path
+from dataset_builder.rows.parquet import table_path
+from dataset_builder.rows.tables import SPLIT, TABLES
 from dataset_builder.sources import SOURCES
-from dataset_builder.tables import SPLIT, TABLES
 from esc_eval.citation import PACKAGE
 
 FILE = "README.md"

@@ -65,7 +65,7 @@ def build(
 @app.command(epilog=epilog("python -m dataset_builder check build/full"))
 def check(folder: Folder) -> None:
     """List everything that is wrong with a build; exit code 1 if there is anything."""
-    from dataset_builder.check import check as problems_of
+    from dataset_builder.check.build import check as problems_of
 
     with told():
         problems = problems_of(folder, say)
@@ -144,7 +144,7 @@ def push(
 ) -> None:
     """Publish a public build on the Hugging Face Hub (a dry run without --push)."""
     from dataset_builder.push import plan
-    from model_cards.console import carry_out
+    from esc_eval.cli.console import carry_out
 
     with told():
         carry_out([plan(folder, repo, tag)], really, private)

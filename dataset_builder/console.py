@@ -1,6 +1,6 @@
 """What every verb shares: messages as those of publishing, examples under the help."""
 
-from model_cards.console import say, talk, told
+from esc_eval.cli.console import say, talk, told
 
 __all__ = ["epilog", "say", "talk", "told"]
 

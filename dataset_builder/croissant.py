@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dataset_builder.parquet import table_path
-from dataset_builder.tables import TABLES, Column
+from dataset_builder.rows.parquet import table_path
+from dataset_builder.rows.tables import TABLES, Column
 from esc_eval.errors import EscEvalError
 
 FILE = "croissant.json"

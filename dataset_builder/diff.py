@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from dataset_builder import manifest
-from dataset_builder.parquet import read_rows, table_path
-from dataset_builder.tables import TABLES, decode
+from dataset_builder.rows.parquet import read_rows, table_path
+from dataset_builder.rows.tables import TABLES, decode
 from esc_eval.errors import EscEvalError
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from dataset_builder import BUILDER_VERSION, decisions, overlap, personal_data
+from dataset_builder.rows.tables import TABLES
 from dataset_builder.sources.common import file_sha256
-from dataset_builder.tables import TABLES
 from esc_eval import __version__
 from esc_eval.citation import PAPER
 from esc_eval.errors import BadRecord
-from esc_eval.files import read_text, write_whole
+from esc_eval.files.records import read_text, write_whole
 
 FILE = "manifest.json"
 SCHEMA = 1

@@ -1,12 +1,12 @@
-"""Which files of a public build go to the Hub; the way there is that of every release, ``model_cards.hub``."""
+"""Which files of a public build go to the Hub; the way there is that of every release, ``esc_eval.hub.plans``."""
 
 from pathlib import Path
 from typing import Any
 
 from dataset_builder import manifest
-from dataset_builder.check import check
+from dataset_builder.check.build import check
 from esc_eval.errors import EscEvalError
-from model_cards import hub
+from esc_eval.hub import plans as hub
 
 PATTERNS = ("README.md", "LICENSE.md", "manifest.json", "croissant.json", "*/*.parquet", "splits/*.json")
 

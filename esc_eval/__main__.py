@@ -1,5 +1,5 @@
 """``python -m esc_eval`` is ``esc-eval``."""
 
-from esc_eval.cli import main
+from esc_eval.cli.app import main
 
 main()

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from model_cards.hub import publish
+from esc_eval.hub.plans import publish
 from release.folder import read
 from release.publish import plans
 

@@ -8,10 +8,10 @@ import sys
 import evaluate
 from datasets import load_dataset
 
-from esc_eval import text_scorer
 from esc_eval.chat import open_model
-from esc_eval.protocol import Generation
+from esc_eval.prompts.protocol import Generation
 from esc_eval.schema import Dialogue, Turn
+from esc_eval.scoring import text_scorer
 
 namespace, tag = sys.argv[1:]
 

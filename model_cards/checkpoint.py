@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from esc_eval.errors import BadRecord, EscEvalError
-from esc_eval.files import read_text
+from esc_eval.files.records import read_text
 
 CARD = "README.md"
 TRAINING = "training.json"
@@ -18,7 +18,7 @@ LOG = "log.jsonl"
 ADAPTER = "adapter_config.json"
 TEXT_SCORER = "text_scorer.json"
 EMBEDDED = "embedded"
-"""What an adapter on the embedded model calls its base; equal to ``esc_eval.chat.embedded.SPEC``, which needs torch."""
+"""What an adapter on the embedded model calls its base, as ``esc_eval.checkpoints.embedded.SPEC`` does."""
 Kind = Literal["role", "rank"]
 Form = Literal["adapter", "model", "text scorer"]
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from esc_eval.errors import EscEvalError
-from model_cards import hub
+from esc_eval.hub import plans as hub
 from model_cards.check import problems, published
 
 

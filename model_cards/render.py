@@ -7,7 +7,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from esc_eval.citation import PACKAGE, PAPER
-from esc_eval.files import write_whole
+from esc_eval.files.records import write_whole
 from model_cards import licences
 from model_cards.checkpoint import CARD, Checkpoint, Kind, Metric, read
 

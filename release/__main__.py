@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from model_cards.console import carry_out, say, told
+from esc_eval.cli.console import carry_out, say, told
 
 app = typer.Typer(
     add_completion=False,

@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from dataset_builder.sources.common import file_sha256
 from esc_eval.errors import BadRecord, EscEvalError
-from esc_eval.files import read_text, write_whole
-from model_cards.hub import RepoType
+from esc_eval.files.records import read_text, write_whole
+from esc_eval.hub.plans import RepoType
 
 RECORD = "release.json"
 SUMS = "SHA256SUMS"

@@ -1,6 +1,6 @@
 """The metric of the paper as one folder that ``evaluate.load`` reads without a checkout.
 
-The functions are copied out of ``analysis`` when a release is prepared, so there is one source of them.
+The functions are copied out of the checkout when a release is prepared, so there is one source of them.
 """
 
 import inspect
@@ -8,16 +8,16 @@ from pathlib import Path
 
 import yaml
 
-from analysis import coefficients, health
-from analysis.metrics.esc_accuracy import esc_accuracy
+from analysis.studies.metrics.esc_accuracy import esc_accuracy
 from esc_eval import __version__
 from esc_eval.citation import PACKAGE, PAPER
 from esc_eval.errors import EscEvalError
+from esc_eval.statistics import coefficients, health
 from model_cards.render import environment
 
 NAME = "esc_accuracy"
 HELPERS = ("agreement_weights", "ratio", "table_spearman", "weighted_kappa")
-IMPORTS = "from analysis.health import confusion_statistics\nfrom analysis.report import plain\n"
+IMPORTS = "from esc_eval.reporting.render import plain\nfrom esc_eval.statistics.health import confusion_statistics\n"
 
 
 def script() -> str:
@@ -28,7 +28,7 @@ def script() -> str:
     """
     source = inspect.getsource(esc_accuracy)
     if source.count(IMPORTS) != 1 or source.count("plain(") != 1:
-        raise EscEvalError("analysis/metrics/esc_accuracy imports other functions than release/metric.py knows of")
+        raise EscEvalError(f"metric {NAME} imports other functions than release/metric.py knows of")
     docstring, _, code = source.partition("\n\n")
     head = f"from types import SimpleNamespace\n\nfrom .coefficients import {', '.join(HELPERS)}\n"
     functions = "\n\n".join(

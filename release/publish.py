@@ -5,7 +5,8 @@ from typing import Any
 
 from dataset_builder import push as dataset
 from esc_eval.errors import EscEvalError
-from model_cards import check, hub
+from esc_eval.hub import plans as hub
+from model_cards import check
 from release import folder as prepared
 from release import metric
 

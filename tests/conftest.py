@@ -9,7 +9,7 @@ import pytest
 
 from training.toy import build_toy
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="session")

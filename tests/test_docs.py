@@ -11,7 +11,7 @@ import pytest
 from docs_desk import lay
 from markdown_it import MarkdownIt
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "README.zh.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 MARK = re.compile(r"<!-- not run: (?P<why>[^:>]+?)(?:: [^>]*)? -->\s*")
 WHY = {"network", "GPU", "your data", "a server", "time"}

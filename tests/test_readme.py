@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from faulty_server import FaultyServer
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"(?P<note><!-- not run: .*? -->\n)?```(?P<kind>bash|python)\n(?P<code>.*?)```", re.DOTALL)
 BLOCKS = [(m["kind"], m["code"]) for m in BLOCK.finditer(README) if not m["note"]]

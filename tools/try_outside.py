@@ -53,7 +53,7 @@ def main(dist: Path) -> int:
     from hub_server import TOKEN, HubServer
     from huggingface_hub import HfApi
 
-    from model_cards.hub import publish
+    from esc_eval.hub.plans import publish
     from release.prepare import prepare
     from release.publish import plans
 

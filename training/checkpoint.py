@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from esc_eval import __version__
-from esc_eval.chat import embedded
+from esc_eval.checkpoints import embedded
 from esc_eval.environment import LIBRARIES, versions
 from esc_eval.errors import EscEvalError
-from esc_eval.files import read_text, write_whole
+from esc_eval.files.records import read_text, write_whole
 from esc_eval.schema import digest
 from model_cards.render import write_card
 from training.config import TOY, Base, Recipe
-from training.rank_recipe import TextRecipe
+from training.rank.recipe import TextRecipe
 from training.sft import Finished
 
 RECIPE = "recipe.yaml"

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from esc_eval.errors import EscEvalError
-from esc_eval.files import read_cards
+from esc_eval.files.records import read_cards
 from training import cli_rank
 from training.options import Changes, DryRun, Out, RecipeFile, Report, Speed, changes
 
@@ -50,15 +50,15 @@ def role(
     --role-play sheldon.jsonl --test-cards ESC-Eval/data/card_high_en.json
     """
     from training import config
-    from training import role as roles
+    from training.role import train as roles
 
     loaded = config.load(recipe, config.RoleRecipe, changes(set_))
     tests, own = ([card for path in paths or () for card in read_cards(path)] for paths in (test_cards, cards))
     inputs = roles.Inputs(sources, tuple(role_play or ()), role_play_license, tests, own)
     if dry_run:
-        from training import outlook
+        from training import cost
 
-        typer.echo(outlook.of_role(loaded, inputs, out, tflops))
+        typer.echo(cost.of_role(loaded, inputs, out, tflops))
         return
     roles.train(loaded, inputs, out, report_to or (), typer.echo)
 
@@ -91,10 +91,10 @@ def evaluate_role(
     Example: python -m training evaluate-role --seeker role --sources sources --out runs/role
     --results docs/results.json
     """
-    from analysis.measure import Bootstrap
     from esc_eval.chat import Options
-    from training import evaluate_role as evaluation
+    from esc_eval.statistics.estimate import Bootstrap
     from training import results as pages
+    from training.role import evaluate as evaluation
 
     setting = evaluation.Setting(cards, conversations, reply_tokens, seed)
     options = Options(device=device, dtype=dtype)

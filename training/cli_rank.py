@@ -33,10 +33,10 @@ def rank(
 
     Example: python -m training rank --recipe training/recipes/esc_rank/small.yaml --data data --out rank
     """
-    from training import rank as ranks
-    from training import text_rank
-    from training.rank_data import load_set, own_set
-    from training.rank_recipe import load_any
+    from training.rank import text_scorer as text_rank
+    from training.rank import train as ranks
+    from training.rank.data import load_set, own_set
+    from training.rank.recipe import load_any
 
     loaded = load_any(recipe, changes(set_))
     if bool(data) == bool(dialogues and ratings):
@@ -83,12 +83,12 @@ def evaluate_rank(
 
     Example: python -m training evaluate-rank --data data --out runs/rank --results docs/results.json
     """
-    from esc_eval.files import write_jsonl
-    from training import evaluate_rank as evaluation
+    from esc_eval.files.records import write_jsonl
     from training import results as pages
-    from training.rank_data import SETS, load_set
-    from training.rank_metrics import write_metrics
-    from training.results_rank import rank_page
+    from training.ieval import evaluate as evaluation
+    from training.ieval.metrics import write_metrics
+    from training.ieval.results import rank_page
+    from training.rank.data import SETS, load_set
 
     settings = evaluation.Settings(seed, draws)
     if chats:

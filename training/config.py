@@ -6,11 +6,11 @@ from typing import Any, Literal, TypeVar
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from esc_eval.chat import embedded
+from esc_eval.checkpoints import embedded
 from esc_eval.errors import EscEvalError
-from esc_eval.files import read_text, write_whole
+from esc_eval.files.records import read_text, write_whole
+from esc_eval.prompts.wording import Data
 from esc_eval.schema import digest
-from esc_eval.wording import Data
 
 RECIPES = Path(__file__).parent / "recipes"
 TOY = "toy"

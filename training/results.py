@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from esc_eval.files import read_text, write_whole
-from training.results_rank import rank_page
+from esc_eval.files.records import read_text, write_whole
+from training.ieval.results import rank_page
 
 Section = Mapping[str, Any]
 HEAD = """# Results

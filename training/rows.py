@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from esc_eval.chat.base import Conversation
-from esc_eval.chat.encoder import Encoder
+from esc_eval.chat.engine.encoder import Encoder
 from esc_eval.errors import EscEvalError
 
 IGNORED = -100

@@ -17,10 +17,10 @@ from transformers.pytorch_utils import Conv1D
 from transformers.trainer_utils import get_last_checkpoint
 from trl import SFTConfig, SFTTrainer
 
-from esc_eval.chat import embedded
-from esc_eval.chat.weights import load_tokenizer
+from esc_eval.chat.engine.weights import load_tokenizer
+from esc_eval.checkpoints import embedded
 from esc_eval.errors import EscEvalError
-from esc_eval.files import write_whole
+from esc_eval.files.records import write_whole
 from training.config import TOY, Adapter, Base, Optimise, Recipe
 from training.rows import Row
 from training.toy import toy_at

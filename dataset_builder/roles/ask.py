@@ -11,9 +11,9 @@ from itertools import islice
 from typing import Any
 
 from esc_eval.chat import ChatModel, Conversation
-from esc_eval.protocol import Generation
-from esc_eval.run import Run
+from esc_eval.prompts.protocol import Generation
 from esc_eval.schema import digest
+from esc_eval.simulation.run import Run
 
 GREEDY = Generation(max_new_tokens=200)
 KIND = "answer"

@@ -16,9 +16,9 @@ from dataset_builder.roles.ask import Question, ask
 from dataset_builder.roles.records import Classification
 from esc_eval.chat import ChatModel
 from esc_eval.chat.base import ChoiceModel
-from esc_eval.protocol import Generation
-from esc_eval.run import Run
+from esc_eval.prompts.protocol import Generation
 from esc_eval.schema import Category, Language, digest
+from esc_eval.simulation.run import Run
 
 VOTES = 5
 SAMPLED = Generation(max_new_tokens=8, temperature=0.7, top_p=0.95)

@@ -62,7 +62,7 @@ def extract(
     from dataset_builder.roles.workspace import Workspace
     from dataset_builder.sources import SOURCES, parse_file, source_files
     from dataset_builder.sources.common import SourceConversation
-    from esc_eval.run import Run
+    from esc_eval.simulation.run import Run
 
     with told():
         if unknown := sorted(set(only or ()) - set(SOURCES)):
@@ -88,7 +88,7 @@ def filter_(work: Work, model: Model = "embedded", base_url: BaseUrl = None, bat
     from dataset_builder.roles.extract import filter_cards
     from dataset_builder.roles.records import Extraction, Filtering
     from dataset_builder.roles.workspace import Workspace
-    from esc_eval.run import Run
+    from esc_eval.simulation.run import Run
 
     with told():
         space = Workspace(work)
@@ -141,7 +141,7 @@ def classify(
     from dataset_builder.roles.classify import classify as run_classify
     from dataset_builder.roles.records import Classification, Review
     from dataset_builder.roles.workspace import Workspace
-    from esc_eval.run import Run
+    from esc_eval.simulation.run import Run
 
     with told():
         space = Workspace(work)
@@ -192,7 +192,7 @@ def export(
 ) -> None:
     """Write the cards that people kept, and their leaves."""
     from dataset_builder.roles.workspace import Workspace, write_tiers
-    from esc_eval.files import write_jsonl
+    from esc_eval.files.records import write_jsonl
 
     with told():
         space = Workspace(work)
@@ -219,8 +219,8 @@ def propose(
     """Propose tiers 2 and 3 for cards that exist already; their tier 1 stays as it is."""
     from dataset_builder.roles.classify import classify as run_classify
     from dataset_builder.roles.workspace import cases_of, write_tiers
-    from esc_eval.files import load_cards
-    from esc_eval.run import Run
+    from esc_eval.files.records import load_cards
+    from esc_eval.simulation.run import Run
 
     with told():
         cases = cases_of(load_cards(cards, limit=limit))

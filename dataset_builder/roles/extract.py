@@ -11,8 +11,8 @@ from dataset_builder.roles.ask import Question, ask
 from dataset_builder.roles.records import Extraction, Filtering
 from dataset_builder.sources.common import SourceConversation
 from esc_eval.chat import ChatModel
-from esc_eval.run import Run
 from esc_eval.schema import Language
+from esc_eval.simulation.run import Run
 
 LONGEST = 3000
 """Characters of the seeker's side that a model is shown; the beginning holds the problem."""

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import yaml
 
 from dataset_builder.decisions import Leaf
-from esc_eval.protocol import Message
+from esc_eval.prompts.protocol import Message
 from esc_eval.schema import Language
 
 Stage = Literal["extract", "filter", "classify"]

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from dataset_builder import card_text, decisions
+from dataset_builder import decisions
 from dataset_builder.roles.records import Extraction, Filtering, Review
+from dataset_builder.rows import card_text
 from dataset_builder.sources.readers import Broken, read_csv
 from esc_eval.errors import BadRecord, EscEvalError
 

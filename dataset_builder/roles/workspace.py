@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from dataset_builder import card_text, decisions
+from dataset_builder import decisions
 from dataset_builder.roles.classify import Case
 from dataset_builder.roles.records import Classification, Extraction, Filtering, Review
+from dataset_builder.rows import card_text
 from esc_eval.errors import EscEvalError
-from esc_eval.files import read_jsonl, write_jsonl
+from esc_eval.files.records import read_jsonl, write_jsonl
 from esc_eval.schema import LANGUAGES, Language, RoleCard
 
 Stage = TypeVar("Stage", Extraction, Filtering, Review, Classification)

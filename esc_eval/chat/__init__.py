@@ -85,11 +85,11 @@ def open_model(spec: str, options: Options = Options()) -> ChatModel:
     """
     name, kind, what = _read(spec)
     if kind == "scripted" and what:
-        from esc_eval.chat.scripted import ScriptedModel
+        from esc_eval.chat.backends.scripted import ScriptedModel
 
         return ScriptedModel(Path(what), name)
     if kind == "openai" and what:
-        from esc_eval.chat.endpoint import EndpointModel
+        from esc_eval.chat.endpoint.model import EndpointModel
 
         model, _, url = what.partition("@http")
         return EndpointModel(
@@ -101,7 +101,7 @@ def open_model(spec: str, options: Options = Options()) -> ChatModel:
             attempts=options.attempts,
         )
     try:
-        from esc_eval.chat.hf import HFModel
+        from esc_eval.chat.engine.hf import HFModel
     except ImportError as error:
         raise EscEvalError(
             f"{spec}: models in this process need the local extra ({error.name} is missing): "
@@ -109,22 +109,22 @@ def open_model(spec: str, options: Options = Options()) -> ChatModel:
         ) from error
     here: dict[str, Any] = {"dtype": options.dtype, "device": options.device, "batch_size": options.batch_size}
     if kind == "hf" and what:
-        from esc_eval.chat.adapters import TrainedAdapters, finished
+        from esc_eval.chat.engine.adapters import TrainedAdapters, finished
 
         if not (Path(what) / "config.json").is_file() and finished(Path(what)):
             return TrainedAdapters(Path(what), name, **here)
         repo, _, revision = (what, "", "") if Path(what).is_dir() else what.partition("@")
         return HFModel(repo, revision or None, name=name, **here)
     if kind == "esc-rank":
-        from esc_eval.checkpoints.rank import RankModel
+        from esc_eval.chat.engine.esc_rank import RankModel
 
         adapters, _, base = (what or "").partition("@")
         return RankModel(adapters or None, base or None, name=name, **here)
     if kind == "esc-role":
-        from esc_eval.checkpoints.role import RoleModel
+        from esc_eval.chat.engine.esc_role import RoleModel
 
         return RoleModel(what, name=name, **here)
-    from esc_eval.chat import embedded
+    from esc_eval.checkpoints import embedded
 
     folder, revision = embedded.converted()
     return HFModel(str(folder), name=name or "embedded", stands_for=revision, **here)

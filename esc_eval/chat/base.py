@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from esc_eval.protocol import Generation, Message
+from esc_eval.prompts.protocol import Generation, Message
 from esc_eval.schema import FinishReason
 
 Conversation = Sequence[Message]

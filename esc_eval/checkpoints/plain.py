@@ -5,7 +5,7 @@ from tempfile import TemporaryDirectory
 
 from filelock import FileLock
 
-from esc_eval.chat.embedded import cache_folder
+from esc_eval.checkpoints.embedded import cache_folder
 from esc_eval.checkpoints.hub import BASE, Source, fetch
 from esc_eval.checkpoints.internlm2 import convert_internlm2
 

@@ -14,7 +14,7 @@ from esc_eval.checkpoints.internlm2 import convert_internlm2, llama_config
 from esc_eval.checkpoints.shards import SUMS, read_json, write_json
 from esc_eval.checkpoints.tokenizer import default_system
 from esc_eval.errors import EscEvalError
-from esc_eval.rubric import load_rubric
+from esc_eval.prompts.rubric import load_rubric
 from esc_eval.schema import LANGUAGES, digest
 
 MANIFEST = "esc_rank.json"
@@ -111,7 +111,7 @@ def _convert(
 
 
 def _cache_folder(source: Path, base_source: Path) -> Path:
-    from esc_eval.chat.embedded import cache_folder
+    from esc_eval.checkpoints.embedded import cache_folder
 
     entries = [
         [str(file.relative_to(root)), file.stat().st_size, file.stat().st_mtime_ns]

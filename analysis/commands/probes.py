@@ -1,0 +1,67 @@
+"""``probes``: score edited dialogues and say how far each edit moved the scorer."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from analysis.studies.probes import PROBES, probe_report, probe_set
+from esc_eval.cli.ratings_options import CardFiles, Confidence, Draws, JsonFile, LatexFile, MarkdownFile, Seed, show
+from esc_eval.errors import EscEvalError
+from esc_eval.files.linked_cards import with_cards
+from esc_eval.files.records import read_dialogues, read_ratings
+from esc_eval.prompts.rubric import load_rubric
+from esc_eval.statistics.estimate import Bootstrap
+
+
+def probes_command(
+    dialogues: Annotated[list[Path], typer.Argument(help="Dialogues: run folders, our .jsonl, official result .json.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of edited dialogues and their ratings; resumable.")],
+    scorer: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Score them now, as esc-eval names models; else read DIR.")
+    ] = None,
+    edits: Annotated[str, typer.Option(help=f"Comma-separated, of: {', '.join(PROBES)}.")] = ",".join(PROBES),
+    limit: Annotated[int | None, typer.Option(min=1, help="The first N dialogues of each file.")] = None,
+    cards: CardFiles = None,
+    rater: Annotated[str | None, typer.Option(help="Whose ratings, where DIR has several raters.")] = None,
+    rubric: Annotated[str, typer.Option(help="A shipped rubric, or your own .yaml.")] = "esc-eval",
+    device: Annotated[str | None, typer.Option(help="cpu, cuda ...")] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16, float16.")] = None,
+    draws: Draws = 1000,
+    seed: Seed = 0,
+    confidence: Confidence = 0.95,
+    json_file: JsonFile = None,
+    markdown: MarkdownFile = None,
+    latex: LatexFile = None,
+) -> None:
+    """How far meaning-preserving and harmful edits of dialogues move a scorer.
+
+    Without --scorer the edited dialogues are written to DIR/dialogues.jsonl; score them by any means into DIR (esc-eval
+    score --dialogues DIR ...) and run the command again for the table.
+
+    Example: python -m analysis probes result/llama3_en.json --scorer embedded --out probes/llama3
+    """
+    from esc_eval.api.workflow import make_scoring, run_scoring
+    from esc_eval.chat import Options
+    from esc_eval.simulation.run import Run
+
+    console = Console(stderr=True)
+    originals = [dialogue for path in dialogues for dialogue in read_dialogues(path)[:limit]]
+    wanted = load_rubric(rubric)
+    every = probe_set(originals, [name.strip() for name in edits.split(",")], max(wanted.levels))
+    with Run(out) as run:
+        run.export("dialogues.jsonl", (dialogue.to_json() for dialogue in every))
+        if scorer:
+            scoring = make_scoring(scorer, rubric, "auto", Options(device=device, dtype=dtype))
+            run_scoring([out], None, scoring, run, console)
+            rater = rater or scoring.scorer.name
+    if not (out / "ratings.jsonl").exists():
+        console.print(f"{len(every)} dialogues in {out / 'dialogues.jsonl'}; score them into {out} and come back.")
+        return
+    ratings = [rating for rating in read_ratings(out) if rater in (None, rating.rater)]
+    if not ratings:
+        raise EscEvalError(f"{out}: no ratings by {rater!r}")
+    linked = with_cards(originals, cards or ())
+    report = probe_report(ratings, linked, wanted, Bootstrap(draws, seed, confidence))
+    show(report, json_file, markdown, latex)

@@ -1,1 +1,0 @@
-"""Metrics as ``evaluate`` modules: ``evaluate.load("analysis/metrics/NAME")``, one folder each, all offline."""

@@ -1,0 +1,1 @@
+"""Studies: correlation of metrics, generalisation of scorers, realism of seekers, probes of judges."""

@@ -1,0 +1,101 @@
+"""Automatic metrics of dialogues, by the ``evaluate`` modules in ``metrics/``."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.studies.metrics.segment import SEGMENTATION
+from esc_eval.errors import BadRecord, EscEvalError
+from esc_eval.files.records import read_text
+from esc_eval.schema import Dialogue
+
+METRICS = Path(__file__).parent / "metrics"
+WITHOUT_REFERENCE = ("length", "distinct", "perplexity")
+WITH_REFERENCE = ("bleu", "chrf", "rouge_l", "meteor", "embedding_similarity")
+
+
+def load_metric(name: str) -> Any:
+    """A metric of the folder as an ``evaluate`` module."""
+    import evaluate
+
+    return evaluate.load(str(METRICS / name))
+
+
+def supporter_text(dialogue: Dialogue) -> str:
+    """What the supporter said, a line a turn."""
+    return "\n".join(t.text for t in dialogue.turns if t.role == "supporter")
+
+
+def read_references(path: Path) -> dict[str, str]:
+    """Reference texts by dialogue id from JSON Lines of ``{"dialogue_id": ..., "reference": ...}``.
+
+    Raises:
+        EscEvalError: Not such a file.
+    """
+    out = {}
+    for number, line in enumerate(read_text(path).split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+            out[str(record["dialogue_id"])] = str(record["reference"])
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise BadRecord(path, f"line {number}", 'expected {"dialogue_id": ..., "reference": ...}') from error
+    return out
+
+
+def automatic_scores(
+    names: str,
+    dialogues: Sequence[Dialogue],
+    references: Path | None = None,
+    load: Callable[[str], Any] = load_metric,
+) -> tuple[pd.DataFrame, list[str]]:
+    """Scores of the supporter's text of each dialogue.
+
+    Args:
+        names: Metrics, comma-separated, or ``all``.
+        dialogues: What to score.
+        references: File of references; metrics that need one are impossible without.
+        load: Name -> ``evaluate`` module.
+
+    Returns:
+        A table as ``scores.read_scores`` gives, and notes on what was not possible.
+
+    Raises:
+        EscEvalError: An unknown name, no dialogues, or a metric asked for by name that needs references.
+    """
+    known = (*WITHOUT_REFERENCE, *WITH_REFERENCE)
+    wanted = list(known) if names == "all" else [n.strip() for n in names.split(",")]
+    if unknown := [n for n in wanted if n not in known]:
+        raise EscEvalError(f"no metric {', '.join(unknown)}; there is {', '.join(known)}, or all")
+    if not dialogues:
+        raise EscEvalError("automatic metrics are computed from the dialogues: give --dialogues")
+    impossible = [n for n in wanted if n in WITH_REFERENCE and references is None]
+    if impossible and names != "all":
+        raise EscEvalError(
+            f"{', '.join(impossible)} compare with a reference, and a free dialogue has none: impossible here. "
+            "Where references exist, give --references FILE"
+        )
+    notes = [f"Segmentation: {SEGMENTATION}."]
+    if impossible:
+        notes.append(f"Impossible without references: {', '.join(impossible)}.")
+    texts = {d.id: supporter_text(d) for d in dialogues}
+    known_references = read_references(references) if references else {}
+    parts = []
+    for name in (n for n in wanted if n not in impossible):
+        ids = [i for i in texts if name in WITHOUT_REFERENCE or i in known_references]
+        if name in WITH_REFERENCE and len(ids) < len(texts):
+            notes.append(f"{name}: {len(texts) - len(ids)} dialogues have no reference.")
+        if not ids:
+            continue
+        given = {"predictions": [texts[i] for i in ids]}
+        if name in WITH_REFERENCE:
+            given["references"] = [known_references[i] for i in ids]
+        scores = load(name).compute(**given)["scores"]
+        parts.append(pd.DataFrame({"dialogue_id": ids, "metric": name, "dimension": None, "score": scores}))
+    if not parts:
+        raise EscEvalError("no metric could be computed: no dialogue has a reference")
+    return pd.concat(parts, ignore_index=True), notes

@@ -1,0 +1,46 @@
+"""Conversations with real seekers as dialogues: ESConv (three layouts), smile, and every format of our own."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from dataset_builder.sources import esconv, parse_file, smile
+from dataset_builder.sources.common import Outcome, Reject
+from esc_eval.errors import BadRecord, EscEvalError
+from esc_eval.files.records import read_dialogues
+from esc_eval.schema import Dialogue, Language
+
+
+def read_conversations(path: Path, language: Language) -> list[Dialogue]:
+    """Conversations of a file or folder; turns of one side in a row become one.
+
+    Args:
+        path: A folder of one-conversation files (smile), a list or lines of objects with ``dialog`` (ESConv), or
+            dialogues in a format that ``esc_eval.files.read_dialogues`` knows.
+        language: Of the conversations; ours carry their own.
+
+    Raises:
+        EscEvalError: In no known format, or a record of it is malformed.
+    """
+    if not path.exists():
+        raise EscEvalError(f"{path}: no such file or folder")
+    if path.is_dir() and not (path / "dialogues.jsonl").exists():
+        files = smile.files(path)
+        if not files:
+            raise EscEvalError(f"{path}: no conversations (*.json) in this folder")
+        return [dialogue for file in files for dialogue in _dialogues(file, parse_file(smile.KEY, file), language)]
+    if path.is_file() and _is_esconv(path):
+        return list(_dialogues(path, parse_file(esconv.KEY, path), language))
+    return read_dialogues(path)
+
+
+def _is_esconv(path: Path) -> bool:
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        head = file.readline()
+    return path.suffix == ".txt" or head.startswith("[") or (path.suffix == ".jsonl" and '"dialog"' in head)
+
+
+def _dialogues(path: Path, outcomes: Iterator[Outcome], language: Language) -> Iterator[Dialogue]:
+    for found in outcomes:
+        if isinstance(found, Reject):
+            raise BadRecord(path, f"line {found.line}", found.reason)
+        yield Dialogue(id=found.id, language=language, turns=found.merged_turns(), seeker="human")

@@ -1,0 +1,268 @@
+"""What the seekers of dialogues are like, in numbers: emotion over rounds, fit with the card, length, vocabulary."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import yaml
+from scipy import sparse
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from analysis.studies.metrics.segment import segment
+from esc_eval.schema import Dialogue, RoleCard
+from esc_eval.statistics.coefficients import ratio
+from esc_eval.statistics.estimate import Array, Bootstrap, ClusterTables, Measure, Totals
+
+LEXICON = Path(__file__).parent / "lexicons" / "emotion.yaml"
+_LABEL = re.compile(r"^\s*[^:：\n]{1,14}[:：]\s*", re.MULTILINE)
+
+
+@cache
+def lexicon(language: str) -> dict[str, frozenset[str]]:
+    """Words of ``distress`` and ``relief`` of a language."""
+    content = yaml.safe_load(LEXICON.read_text(encoding="utf-8"))
+    return {kind: frozenset(words) for kind, words in content[language].items()}
+
+
+def turns_of(dialogue: Dialogue) -> list[str]:
+    """The seeker's turns."""
+    return [turn.text for turn in dialogue.turns if turn.role == "seeker"]
+
+
+def distress(text: str, language: str) -> tuple[int, int]:
+    """Words of distress less words of relief, and number of tokens.
+
+    >>> distress("I feel so lonely and sad, thanks", "en")
+    (1, 7)
+    """
+    words = lexicon(language)
+    tokens = segment(text)
+    if language == "zh":
+        count = {kind: sum(text.count(word) for word in entries) for kind, entries in words.items()}
+    else:
+        count = {kind: sum(token in entries for token in tokens) for kind, entries in words.items()}
+    return count["distress"] - count["relief"], len(tokens)
+
+
+def by_round(
+    dialogues: Sequence[Dialogue],
+    rounds: int,
+    boot: Bootstrap,
+    count: Callable[[str, str], tuple[float, float]],
+) -> dict[str, object]:
+    """A rate of the seeker's turns by round, and its change over the dialogue.
+
+    Args:
+        rounds: Number of equal parts that each dialogue's seeker turns are put into, so that long and short compare.
+        boot: Draws of dialogues.
+        count: Of a turn's text and language: what is counted, and of how many.
+
+    Returns:
+        ``rounds``: a Measure each; ``drift``: last part less first.
+    """
+    found, size = np.zeros((len(dialogues), rounds)), np.zeros((len(dialogues), rounds))
+    for i, dialogue in enumerate(dialogues):
+        turns = turns_of(dialogue)
+        for j, text in enumerate(turns):
+            part = min(rounds - 1, j * rounds // len(turns))
+            some, all_of = count(text, dialogue.language)
+            found[i, part] += some
+            size[i, part] += all_of
+
+    def statistic(t: Totals) -> dict[str, Array]:
+        rate = ratio(t["found"], t["size"])
+        return {"rate": rate, "drift": rate[..., -1] - rate[..., 0]}
+
+    one, many = ClusterTables.build({"found": (found, (rounds,)), "size": (size, (rounds,))}).draw(statistic, boot)
+    n = len(dialogues)
+    parts = [
+        boot.measure(float(one["rate"][j]), many["rate"][:, j], n, n, "nobody spoke in this part")
+        for j in range(rounds)
+    ]
+    return {"rounds": parts, "drift": boot.measure(float(one["drift"]), many["drift"], n, n, "no words")}
+
+
+def emotion_by_round(dialogues: Sequence[Dialogue], rounds: int, boot: Bootstrap) -> dict[str, object]:
+    """Net words of distress in 100 tokens, as ``by_round``; dialogues are of one language."""
+
+    def count(text: str, language: str) -> tuple[float, float]:
+        net, tokens = distress(text, language)
+        return 100 * net, tokens
+
+    return by_round(dialogues, rounds, boot, count)
+
+
+def sizes_by_round(dialogues: Sequence[Dialogue], rounds: int, boot: Bootstrap) -> dict[str, dict[str, object]]:
+    """Tokens in a seeker's turn and share of turns with a question mark, each as ``by_round``."""
+    return {
+        "tokens_a_turn": by_round(dialogues, rounds, boot, lambda text, _: (len(segment(text)), 1)),
+        "share_of_questions": by_round(dialogues, rounds, boot, lambda text, _: (asks(text), 1)),
+    }
+
+
+def asks(text: str) -> bool:
+    """Whether there is a question mark in it."""
+    return "?" in text or "？" in text
+
+
+def sizes(dialogues: Sequence[Dialogue], boot: Bootstrap) -> dict[str, Measure]:
+    """Tokens in a seeker's turn (mean), turns in a dialogue, and share of turns with a question mark."""
+    counts = np.array(
+        [
+            [len(turns), sum(len(segment(t)) for t in turns), sum(map(asks, turns)), 1]
+            for d in dialogues
+            if (turns := turns_of(d)) is not None
+        ],
+        dtype=float,
+    )
+
+    def statistic(t: Totals) -> dict[str, Array]:
+        turns, tokens, questions, each = np.moveaxis(t["counts"], -1, 0)
+        return {
+            "tokens_a_turn": ratio(tokens, turns),
+            "turns": ratio(turns, each),
+            "share_of_questions": ratio(questions, turns),
+        }
+
+    one, many = ClusterTables.build({"counts": (counts, (4,))}).draw(statistic, boot)
+    n = len(dialogues)
+    return {k: boot.measure(float(v), many[k], n, n, "the seekers say nothing") for k, v in one.items()}
+
+
+def vocabulary_distance(first: Sequence[Dialogue], second: Sequence[Dialogue], boot: Bootstrap) -> dict[str, Measure]:
+    """Jensen-Shannon divergence (bits) of the seekers' words, and the same between halves of the second set.
+
+    The second number is what two samples of the same people give: only what is above it is a difference.
+    """
+    rng = np.random.default_rng(boot.seed)
+    counted = [[Counter(w for t in turns_of(d) for w in segment(t)) for d in group] for group in (first, second)]
+    words = {w: i for i, w in enumerate(dict.fromkeys(w for group in counted for c in group for w in c))}
+
+    def matrix(counters: Sequence[Counter[str]]) -> sparse.csr_array:
+        cells = [(i, words[w], n) for i, c in enumerate(counters) for w, n in c.items()]
+        rows, columns, values = (np.array(x) for x in zip(*cells, strict=True)) if cells else ([], [], [])
+        return sparse.coo_array((values, (rows, columns)), shape=(len(counters), len(words))).tocsr().astype(float)
+
+    a, b = (matrix(group) for group in counted)
+    size = max(1, min(len(first), len(second) // 2))
+
+    def once(sample: sparse.csr_array, other: sparse.csr_array) -> float:
+        x, y = (np.asarray(s.sum(0)).ravel() for s in (sample, other))
+        return float(jensen_shannon(x, y))
+
+    draws, noise = np.empty(boot.draws), np.empty(boot.draws)
+    for i in range(boot.draws):
+        own = rng.choice(a.shape[0], size, replace=False) if a.shape[0] > size else np.arange(a.shape[0])
+        order = rng.permutation(b.shape[0])
+        draws[i] = once(a[own], b[order[:size]])
+        noise[i] = once(b[order[:size]], b[order[size : 2 * size]]) if b.shape[0] >= 2 * size else np.nan
+    tail = (1 - boot.confidence) / 2
+    out = {}
+    for name, values in (("divergence", draws), ("divergence_within", noise)):
+        low, high = np.nanquantile(values, [tail, 1 - tail]) if np.isfinite(values).any() else (np.nan, np.nan)
+        defined = bool(np.isfinite(low))
+        out[name] = (
+            Measure(float(np.nanmean(values)), float(low), float(high), size)
+            if defined
+            else Measure(None, undefined="fewer than two conversations to compare")
+        )
+    return out
+
+
+def jensen_shannon(first: Array, second: Array) -> float:
+    """Jensen-Shannon divergence in bits of two vectors of counts; NaN where one is empty.
+
+    >>> jensen_shannon(np.array([1.0, 0]), np.array([0, 1.0]))
+    1.0
+    """
+    if not first.sum() or not second.sum():
+        return float("nan")
+    p, q = first / first.sum(), second / second.sum()
+    m = (p + q) / 2
+
+    def divergence(x: Array) -> float:
+        used = x > 0
+        return float((x[used] * np.log2(x[used] / m[used])).sum())
+
+    return (divergence(p) + divergence(q)) / 2
+
+
+def repetition(dialogues: Sequence[Dialogue], boot: Bootstrap, size: int = 4) -> Measure:
+    """Share of a seeker's runs of ``size`` tokens that the same seeker said before in the dialogue."""
+    counts = np.zeros((len(dialogues), 2))
+    for row, dialogue in zip(counts, dialogues, strict=True):
+        seen: set[tuple[str, ...]] = set()
+        for text in turns_of(dialogue):
+            tokens = segment(text)
+            runs = [tuple(tokens[i : i + size]) for i in range(len(tokens) - size + 1)]
+            row += [sum(run in seen for run in runs), len(runs)]
+            seen.update(runs)
+    return _share(counts, boot, f"no seeker says {size} words at once")
+
+
+def distinct_words(dialogues: Sequence[Dialogue], boot: Bootstrap, tokens: int = 50) -> Measure:
+    """Different words among a seeker's first ``tokens`` tokens, as a share; shorter dialogues are left out."""
+    said = [segment("\n".join(turns_of(d))) for d in dialogues]
+    counts = [[len(set(words[:tokens])), tokens] for words in said if len(words) >= tokens]
+    return _share(np.array(counts, dtype=float).reshape(-1, 2), boot, f"no seeker says {tokens} words")
+
+
+def revealed(
+    dialogues: Sequence[Dialogue], cards: Mapping[str, RoleCard], rounds: int, boot: Bootstrap
+) -> list[Measure]:
+    """How much of the card a seeker has told, by round: share of its problem's rarer words said until then.
+
+    Rarer words are those that at most a third of the cards have; labels of fields do not count. Words, not meaning: a
+    paraphrase is not seen.
+    """
+    known = [d for d in dialogues if d.card_id in cards]
+    words = {id: set(segment(_LABEL.sub(" ", cards[id].text))) for id in {str(d.card_id) for d in known}}
+    common = Counter(word for own in words.values() for word in own)
+    rare = {id: {w for w in own if common[w] <= max(1, len(words) / 3)} for id, own in words.items()}
+    told = np.zeros((len(known), rounds, 2))
+    for row, dialogue in zip(told, known, strict=True):
+        card, turns = rare[str(dialogue.card_id)], turns_of(dialogue)
+        for n in range(rounds):
+            row[n] = len(card & set(segment("\n".join(turns[: n + 1])))), len(card)
+    return [_share(told[:, n], boot, "no card of these dialogues is known") for n in range(rounds)]
+
+
+def _share(counts: Array, boot: Bootstrap, why: str) -> Measure:
+    """A ratio of totals, rows (numerator, denominator) drawn whole."""
+    n = len(counts)
+    if not n or not counts[:, 1].sum():
+        return Measure(None, n=n, undefined=why)
+    one, many = ClusterTables.build({"c": (counts, (2,))}).draw(
+        lambda t: {"share": ratio(t["c"][..., 0], t["c"][..., 1])}, boot
+    )
+    return boot.measure(float(one["share"]), many["share"], n, n, why)
+
+
+def card_match(dialogues: Sequence[Dialogue], cards: Mapping[str, RoleCard], boot: Bootstrap) -> Measure:
+    """How well a seeker's words point to its own card: chance that they are more like it than like another card.
+
+    Similarity is the cosine of tf-idf vectors of words (single characters in Chinese) of all the seeker says and of the
+    card without its field labels; 0.5 is chance, 1 is every seeker closest to its own card.
+    """
+    known = [d for d in dialogues if d.card_id in cards]
+    ids = list(dict.fromkeys(d.card_id for d in known))
+    if len(ids) < 2:
+        return Measure(None, n=len(known), undefined="fewer than two role cards are known for these dialogues")
+    said = ["\n".join(turns_of(d)) for d in known]
+    written = [_LABEL.sub(" ", cards[str(i)].text) for i in ids]
+    vectorizer = TfidfVectorizer(analyzer=segment, sublinear_tf=True).fit(written + said)
+    similarity = (vectorizer.transform(said) @ vectorizer.transform(written).T).toarray()
+    own = np.array([ids.index(d.card_id) for d in known])
+    mine = similarity[np.arange(len(known)), own][:, None]
+    others = np.ones_like(similarity, dtype=bool)
+    others[np.arange(len(known)), own] = False
+    wins = ((mine > similarity) + 0.5 * (mine == similarity)) * others
+    share = wins.sum(1) / others.sum(1)
+    rows = np.stack([np.bincount(own, share), np.bincount(own)], 1)
+    _, many = ClusterTables.build({"s": (rows, (2,))}).draw(
+        lambda t: {"v": ratio(t["s"][..., 0], t["s"][..., 1])}, boot
+    )
+    return boot.measure(float(share.mean()), many["v"], len(known), len(ids), "no words")

@@ -1,0 +1,1 @@
+"""Is a build sound? Rules on files and on rows."""

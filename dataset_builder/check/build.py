@@ -1,0 +1,59 @@
+"""Is this folder a sound build? Every rule is run on every file and row; all problems are listed, not the first."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from dataset_builder import card, croissant, manifest
+from dataset_builder.check.files import Problem, check_manifest, check_schema, check_splits, rows_of
+from dataset_builder.check.rows import RULES, references
+from dataset_builder.rows.tables import TABLES, decode
+from esc_eval.errors import EscEvalError
+from esc_eval.schema import duplicates
+
+__all__ = ["Problem", "check"]
+
+
+def check(folder: Path, say: Callable[[str], None] = lambda _: None) -> list[Problem]:
+    """All problems of a build folder; an empty list means that it is sound.
+
+    Args:
+        say: Called with a line of progress.
+
+    Raises:
+        EscEvalError: There is no such folder.
+    """
+    if not folder.is_dir():
+        raise EscEvalError(f"{folder}: no such folder")
+    problems = [Problem("card", card.FILE, what) for what in card.problems(folder)]
+    problems += [Problem("croissant", croissant.FILE, what) for what in croissant.problems(folder)]
+    try:
+        content = manifest.read(folder)
+    except EscEvalError as error:
+        problems.append(Problem("manifest", manifest.FILE, str(error)))
+        content = {}
+    tables: dict[str, list[dict[str, Any]]] = {}
+    for table in TABLES:
+        found = list(check_schema(folder, table))
+        problems += found
+        rows, broken = rows_of(folder, table)
+        problems += broken
+        if any(problem.rule == "schema" for problem in found):
+            rows = []
+        tables[table] = [decode(table, row) for row in rows]
+        problems += check_rows(table, tables[table], bool(content.get("public")))
+        say(f"{table}: {len(rows)} rows")
+    problems += references(tables)
+    problems += check_manifest(folder, content, tables)
+    problems += check_splits(folder, content, tables)
+    return problems
+
+
+def check_rows(table: str, rows: list[dict[str, Any]], public: bool) -> Iterator[Problem]:
+    """What each row says about itself, and ids that occur twice."""
+    for id in duplicates(str(row["id"]) for row in rows):
+        yield Problem("duplicate id", table, repr(id))
+    for row in rows:
+        for rule, test in RULES[table].items():
+            for what in test(row, public):
+                yield Problem(rule, f"{table} {row['id']!r}", what)

@@ -1,0 +1,1 @@
+"""Rows of the published tables, and the Parquet files that hold them."""

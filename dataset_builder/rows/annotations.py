@@ -1,0 +1,157 @@
+"""Rows of the ``annotations`` table: one a rater, dialogue and dimension; never an average."""
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from dataset_builder import decisions
+from dataset_builder.personal_data import Masker
+from dataset_builder.rows.dialogues import Batch
+from dataset_builder.sources.readers import Broken, read_csv
+from esc_eval.errors import BadRecord, EscEvalError
+from esc_eval.files.records import read_ratings
+from esc_eval.prompts.rubric import load_rubric
+from esc_eval.schema import Rating, duplicates
+
+Row = dict[str, Any]
+NEEDED = {"dialogue_id", "dimension", "rater", "score"}
+OPTIONAL = {"rater_kind", "rubric", "stage", "order", "time", "problem", "raw"}
+
+
+def read_annotations(path: Path) -> list[Rating]:
+    """Ratings of a file: JSON Lines (the rating page, ``esc-eval score``), official JSON, or CSV.
+
+    A CSV has the columns dialogue_id, dimension, rater, score and may have rater_kind (default human), rubric, stage,
+    order, time, problem, raw. A dimension is our key, the paper's name or the official key. An empty score is unscored.
+
+    Raises:
+        EscEvalError: Missing or broken; the message names the line.
+    """
+    if path.suffix != ".csv":
+        return read_ratings(path)
+    try:
+        return [_from_csv(path, line, row) for line, row in read_csv(path, NEEDED)]
+    except OSError as error:
+        raise EscEvalError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _from_csv(path: Path, line: int, row: dict[str, str] | Broken) -> Rating:
+    if isinstance(row, Broken):
+        raise BadRecord(path, f"line {line}", str(row))
+    if unknown := sorted(row.keys() - NEEDED - OPTIONAL):
+        raise BadRecord(path, "line 1", f"unknown column {unknown[0]!r}; known: {', '.join(sorted(NEEDED | OPTIONAL))}")
+    rubric = load_rubric()
+    names = {name: d.key for d in rubric.dimensions for name in (d.key, d.paper.lower(), d.official) if name}
+    dimension = names.get(row["dimension"].strip().lower())
+    if dimension is None:
+        raise BadRecord(
+            path, f"line {line}", f"unknown dimension {row['dimension']!r}; known: {', '.join(rubric.keys)}"
+        )
+    written = row["score"].strip()
+    if written and written not in map(str, rubric.levels):
+        raise BadRecord(path, f"line {line}", f"a score is one of {list(rubric.levels)} or empty, not {written!r}")
+    optional = {key: row[key].strip() for key in OPTIONAL & row.keys() if row[key].strip()}
+    if not written:
+        optional.setdefault("problem", "no score given")
+    try:
+        return Rating.model_validate(
+            {
+                "rater_kind": "human",
+                "rubric": rubric.id,
+                **optional,
+                "dialogue_id": row["dialogue_id"].strip(),
+                "dimension": dimension,
+                "rater": row["rater"].strip(),
+                "score": int(written) if written else None,
+            }
+        )
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise BadRecord(path, f"line {line}", f"{where + ': ' if where else ''}{first['msg']}") from error
+
+
+def batch_rows(batch: Batch, dialogues: Mapping[str, Row], license: str, masker: Masker) -> list[Row]:
+    """A row for each rating of a run.
+
+    Raises:
+        EscEvalError: A rating of a dialogue that the run does not hold.
+    """
+    return [
+        _row(f"{batch.name}/{rating.dialogue_id}", rating, f"{batch.name}/{file}", dialogues, license, masker)
+        for file, rating in batch.ratings
+    ]
+
+
+def file_rows(path: Path, dialogues: Mapping[str, Row], license: str, masker: Masker) -> list[Row]:
+    """A row for each rating of a file. Its dialogue ids may lack the name of the run where that is unambiguous.
+
+    Raises:
+        EscEvalError: Broken, or a rating of an unknown dialogue.
+    """
+    short: dict[str, list[str]] = {}
+    for id in dialogues:
+        short.setdefault(id.partition("/")[2], []).append(id)
+    rows = []
+    for rating in read_annotations(path):
+        id = rating.dialogue_id
+        if id not in dialogues:
+            candidates = short.get(id, [])
+            if len(candidates) != 1:
+                what = f"is in {len(candidates)} runs; write RUN/{id}" if candidates else "is in no run of this build"
+                raise EscEvalError(f"{path}: dialogue {id!r} {what}")
+            id = candidates[0]
+        rows.append(_row(id, rating, path.name, dialogues, license, masker))
+    return rows
+
+
+def _row(id: str, rating: Rating, origin: str, dialogues: Mapping[str, Row], license: str, masker: Masker) -> Row:
+    dialogue = dialogues.get(id)
+    if dialogue is None:
+        raise EscEvalError(
+            f"{origin}: a rating of dialogue {id!r}, which is not there. Known: {len(dialogues)} dialogues."
+        )
+    official = rating.rubric.startswith("official/")
+    terms = decisions.licences()["official"].name if official else license
+    parts = [id, rating.dimension, rating.rater, *([rating.stage] if rating.stage else [])]
+    return {
+        "id": "|".join(parts),
+        "dialogue_id": id,
+        "dimension": rating.dimension,
+        "score": rating.score,
+        "problem": masker.mask_optional(rating.problem),
+        "expected": rating.expected,
+        "probabilities": list(rating.probabilities or ()),
+        "mass": rating.mass,
+        "rater": rating.rater,
+        "rater_kind": rating.rater_kind,
+        "rubric": rating.rubric,
+        "parser": rating.parser,
+        "raw": masker.mask_optional(rating.raw),
+        "stage": rating.stage,
+        "order": rating.order,
+        "time": rating.time,
+        "origin": origin,
+        "license": terms,
+        "rehostable": not official and dialogue["rehostable"],
+    }
+
+
+def check_unique(rows: Sequence[Row]) -> None:
+    """Raise EscEvalError if a rater rated the same dimension of the same dialogue twice in one stage."""
+    if twice := duplicates(row["id"] for row in rows):
+        raise EscEvalError(f"rated more than once by the same rater in the same stage: {twice[0]} ({len(twice)} such)")
+
+
+def write_csv(path: Path, ratings: Iterable[Rating]) -> None:
+    """Write ratings as the CSV that ``read_annotations`` reads."""
+    columns = [*sorted(NEEDED), *sorted(OPTIONAL)]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        for rating in ratings:
+            values = rating.model_dump(include=set(columns))
+            writer.writerow({key: "" if value is None else value for key, value in values.items()})

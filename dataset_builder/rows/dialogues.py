@@ -1,0 +1,165 @@
+"""Rows of the ``dialogues`` table from our run folders and from official or other users' result files."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dataset_builder import decisions
+from dataset_builder.personal_data import Masker
+from esc_eval.errors import BadRecord, EscEvalError
+from esc_eval.files.official import link_cards
+from esc_eval.files.records import read_dialogues, read_ratings, read_text
+from esc_eval.schema import Dialogue, Language, Rating, RoleCard
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Dialogues and ratings of one run, with where each file lies below it.
+
+    Attributes:
+        name: Of the run; ids of its dialogues begin with it.
+        terms: Row of ``decisions/licences.csv``; None for a run of our own, whose user states the licence.
+        card: Content of the run's ``run.json``; empty for files in the official format.
+    """
+
+    name: str
+    terms: str | None
+    dialogues: Sequence[tuple[str, Dialogue]]
+    ratings: Sequence[tuple[str, Rating]]
+    card: Mapping[str, Any]
+
+
+def official_batch(folder: Path) -> Batch:
+    """Results and scores of a checkout of the official repository.
+
+    Raises:
+        EscEvalError: A broken file.
+    """
+    results = sorted((folder / "result").rglob("*.json"))
+    scores = sorted((folder / "score").glob("*.json"))
+    return Batch(
+        "official",
+        "official",
+        [(str(p.relative_to(folder)), d) for p in results for d in read_dialogues(p)],
+        [(str(p.relative_to(folder)), r) for p in scores for r in read_ratings(p)],
+        {},
+    )
+
+
+def run_batch(folder: Path) -> Batch:
+    """A run folder: ours (``dialogues.jsonl``), or one of files in the official format.
+
+    Of the latter, ``dialogues_NAME.json`` and ``scores_NAME.json`` belong together, as ``NAME.json`` in two folders do.
+
+    Raises:
+        EscEvalError: Missing, or holds neither, or a file is broken.
+    """
+    if not folder.is_dir():
+        raise EscEvalError(f"{folder}: no such run folder")
+    name = folder.resolve().name
+    if (folder / "dialogues.jsonl").exists():
+        ratings = read_ratings(folder) if (folder / "ratings.jsonl").exists() else []
+        card = json.loads(read_text(folder / "run.json")) if (folder / "run.json").exists() else {}
+        return Batch(
+            name,
+            None,
+            [("dialogues.jsonl", d) for d in read_dialogues(folder)],
+            [("ratings.jsonl", r) for r in ratings],
+            card,
+        )
+    dialogues: list[tuple[str, Dialogue]] = []
+    found: list[tuple[str, Rating]] = []
+    for path in sorted(folder.rglob("*.json")):
+        relative = str(path.relative_to(folder))
+        kind = _kind(path)
+        if kind == "dialogues":
+            dialogues += [(relative, _renamed(d)) for d in read_dialogues(path)]
+        elif kind == "ratings":
+            found += [
+                (relative, r.model_copy(update={"dialogue_id": _plain(r.dialogue_id)})) for r in read_ratings(path)
+            ]
+    if not dialogues:
+        raise EscEvalError(f"{folder}: holds neither dialogues.jsonl nor dialogues in the official format (.json)")
+    return Batch(name, "third_party", dialogues, found, {})
+
+
+def _kind(path: Path) -> str | None:
+    try:
+        content = json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise BadRecord(path, f"line {error.lineno}", f"broken JSON: {error.msg}") from error
+    first = next(iter(content.values()), None) if isinstance(content, dict) else None
+    return "dialogues" if isinstance(first, list) else "ratings" if isinstance(first, dict) else None
+
+
+def _plain(name: str) -> str:
+    return name.removeprefix("dialogues_").removeprefix("scores_")
+
+
+def _renamed(dialogue: Dialogue) -> Dialogue:
+    supporter = dialogue.supporter and _plain(dialogue.supporter)
+    return dialogue.model_copy(update={"id": _plain(dialogue.id), "supporter": supporter})
+
+
+def dialogue_rows(
+    batch: Batch,
+    cards: Mapping[str, Row],
+    official: Mapping[Language, Sequence[RoleCard]],
+    license: str,
+    masker: Masker,
+) -> list[Row]:
+    """A row for each dialogue of a batch.
+
+    Args:
+        cards: Rows of ``role_cards`` by id.
+        official: The official cards in file order: the official scripts number dialogues by it.
+        license: Of dialogues from our own runs. They may be re-hosted where the card that was played may be.
+    """
+    identity = batch.card.get("simulation", {}).get("identity", {})
+    rows = []
+    for file, dialogue in batch.dialogues:
+        if batch.terms == "official":
+            (dialogue,) = link_cards([dialogue], official.get(dialogue.language, ()))
+        card_id = dialogue.card_id
+        card = cards.get(card_id or "")
+        if batch.terms is None:
+            terms, rehostable = license, bool(card and card["rehostable"])
+        else:
+            terms, rehostable = decisions.licences()[batch.terms].name, decisions.licences()[batch.terms].rehostable
+        rows.append(
+            {
+                "id": f"{batch.name}/{dialogue.id}",
+                "language": dialogue.language,
+                "card_id": card_id,
+                "category": dialogue.category or (card and card["category"]),
+                "supporter": dialogue.supporter,
+                "supporter_revision": identity.get("supporters", {}).get(dialogue.supporter, {}).get("revision"),
+                "seeker": dialogue.seeker,
+                "seeker_revision": identity.get("seeker", {}).get("revision"),
+                "protocol": dialogue.protocol or (batch.terms and "official/9ad46e7"),
+                "seed": identity.get("seed"),
+                "turns": [
+                    {"role": t.role, "text": masker.mask(t.text), "finish_reason": t.finish_reason, "seed": t.seed}
+                    for t in dialogue.turns
+                ],
+                "rounds": dialogue.rounds,
+                "origin": f"{batch.name}/{file}#{dialogue.key or dialogue.id}",
+                "license": terms,
+                "rehostable": rehostable,
+            }
+        )
+    return rows
+
+
+def check_cards(batch: Batch, rows: Sequence[Row], cards: Mapping[str, Row]) -> None:
+    """Raise EscEvalError if a dialogue plays a card that is not in the build."""
+    missing = [row for row in rows if row["card_id"] is not None and row["card_id"] not in cards]
+    if missing:
+        raise EscEvalError(
+            f"run {batch.name}: {len(missing)} dialogues play cards that are not in this build, first "
+            f"{missing[0]['card_id']!r}. Give them with --cards FILE (or --cards sample)."
+        )

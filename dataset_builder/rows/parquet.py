@@ -1,0 +1,108 @@
+"""Parquet files that come out the same, byte for byte, on every build of the same rows."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dataset_builder.rows.tables import SPLIT, TABLES, arrow_schema, encode
+
+ROWS = 1000
+SETTINGS: dict[str, Any] = {
+    "compression": "zstd",
+    "compression_level": 9,
+    "version": "2.6",
+    "data_page_version": "1.0",
+    "use_dictionary": True,
+    "write_statistics": True,
+    "store_schema": True,
+}
+CONVERSATIONS = pa.schema(
+    [
+        pa.field("id", pa.string()),
+        pa.field("source", pa.string()),
+        pa.field("file", pa.string()),
+        pa.field("line", pa.int64()),
+        pa.field("language", pa.string()),
+        pa.field("situation", pa.string()),
+        pa.field("labels", pa.map_(pa.string(), pa.string())),
+        pa.field("branches", pa.bool_()),
+        pa.field(
+            "turns",
+            pa.list_(
+                pa.struct(
+                    {
+                        "role": pa.string(),
+                        "text": pa.string(),
+                        "strategy": pa.string(),
+                        "feedback": pa.string(),
+                        "spans": pa.list_(pa.struct({"start": pa.int64(), "end": pa.int64(), "label": pa.string()})),
+                    }
+                )
+            ),
+        ),
+        pa.field(
+            "ratings",
+            pa.list_(
+                pa.struct(
+                    {
+                        "by": pa.string(),
+                        "name": pa.string(),
+                        "value": pa.int64(),
+                        "low": pa.int64(),
+                        "high": pa.int64(),
+                        "evidence": pa.list_(pa.string()),
+                    }
+                )
+            ),
+        ),
+    ]
+)
+
+
+def table_path(folder: Path, table: str) -> Path:
+    """Where a table's file lies in a build folder."""
+    return folder / table / f"{SPLIT}-00000-of-00001.parquet"
+
+
+def withheld(table: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row as a public copy may hold it: without text that may not be re-hosted."""
+    if row["rehostable"]:
+        return dict(row)
+    public = dict(row)
+    for column in TABLES[table]:
+        if column.withheld:
+            public[column.name] = None
+        elif column.kind == "turns":
+            public[column.name] = [{**turn, "text": None} for turn in row[column.name]]
+    return public
+
+
+def write_table(folder: Path, table: str, rows: Sequence[Mapping[str, Any]], public: bool) -> Path:
+    """Write a table's rows, sorted by id."""
+    path = table_path(folder, table)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    ordered = sorted(rows, key=lambda row: row["id"])
+    shown = (withheld(table, row) for row in ordered) if public else iter(ordered)
+    write_rows(path, arrow_schema(table), (encode(table, row) for row in shown))
+    return path
+
+
+def write_rows(path: Path, schema: pa.Schema, rows: Iterable[Mapping[str, Any]]) -> int:
+    """Write rows as they come, ``ROWS`` in memory at a time; returns their number."""
+    count, stream = 0, iter(rows)
+    with pq.ParquetWriter(path, schema, **SETTINGS) as writer:
+        while chunk := list(islice(stream, ROWS)):
+            writer.write_table(pa.Table.from_pylist(chunk, schema=schema))
+            count += len(chunk)
+    return count
+
+
+def read_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """Rows of a Parquet file, a batch in memory at a time."""
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(ROWS):
+            yield from batch.to_pylist()

@@ -1,0 +1,200 @@
+"""Rows of the ``role_cards`` table: official cards, the sample, and cards that came out of the pipeline."""
+
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from dataset_builder import decisions
+from dataset_builder.overlap import Containment, near_duplicates
+from dataset_builder.personal_data import Masker
+from dataset_builder.rows import card_text
+from dataset_builder.rows.card_text import parse
+from dataset_builder.sources.readers import Broken, read_csv
+from esc_eval.errors import BadRecord, EscEvalError
+from esc_eval.files.records import SAMPLE, load_cards, read_cards
+from esc_eval.schema import LANGUAGES, Language, RoleCard, duplicates
+
+Row = dict[str, Any]
+OFFICIAL_FILES: dict[Language, str] = {"en": "data/card_high_en.json", "zh": "data/card_high_zh.json"}
+
+
+def read_official(folder: Path) -> dict[Language, list[RoleCard]]:
+    """The two official card files of a checkout, in their order.
+
+    Raises:
+        EscEvalError: A file is missing or broken.
+    """
+    return {language: read_cards(folder / OFFICIAL_FILES[language]) for language in LANGUAGES}
+
+
+def official_rows(cards: dict[Language, list[RoleCard]], masker: Masker) -> list[Row]:
+    """A row for each official card."""
+    return [
+        card_row(card, f"official/{OFFICIAL_FILES[language]}#{position}", masker, "official")
+        for language, group in cards.items()
+        for position, card in enumerate(group)
+    ]
+
+
+def sample_rows(masker: Masker) -> list[Row]:
+    """A row for each card shipped with esc-eval."""
+    return [card_row(card, f"sample#{n}", masker, "sample") for n, card in enumerate(load_cards())]
+
+
+def file_rows(name: str | Path, masker: Masker) -> list[Row]:
+    """A row for each card of a file, e.g. what ``roles export`` wrote, or of the shipped ``sample``.
+
+    Raises:
+        EscEvalError: The file is missing, broken, or names an unknown source.
+    """
+    if name == SAMPLE:
+        return sample_rows(masker)
+    return [card_row(card, f"{Path(name).name}#{n}", masker) for n, card in enumerate(read_cards(name))]
+
+
+def card_row(card: RoleCard, origin: str, masker: Masker, terms: str | None = None) -> Row:
+    """The row of a card.
+
+    Args:
+        terms: Row of ``decisions/licences.csv``; None = that of the card's source.
+
+    Raises:
+        EscEvalError: The card's source is none of the seven and not ours.
+    """
+    source = decisions.source_names().get(card.source)
+    if source is None:
+        raise EscEvalError(
+            f"card {card.id} ({origin}): unknown source {card.source!r}. Known: {', '.join(decisions.source_names())}. "
+            "Add a row to dataset_builder/decisions/source_names.csv."
+        )
+    licence = decisions.licences()[terms or ("sample" if source == "esc-eval" else source)]
+    text = masker.mask(card.text)
+    fields = parse(text, card.language)
+    return {
+        "id": card.id,
+        "language": card.language,
+        "source": source,
+        "quality": card.quality,
+        "age": fields and fields.age,
+        "gender": fields and fields.gender,
+        "occupation": fields and fields.occupation,
+        "problem": fields and fields.problem,
+        "category": card.category,
+        "subcategory": None,
+        "problem_type": None,
+        "tier_status": None,
+        "tier_confidence": None,
+        "text": text,
+        "layout": fields and fields.layout,
+        "text_sha256": sha256(card.text.encode()).hexdigest(),
+        "annotator_text": masker.mask_optional(card.annotator_text),
+        "synthetic": card.synthetic,
+        "near_duplicates": [],
+        "contaminated_by": list(decisions.trained_on().get(source, ())),
+        "origin": origin,
+        "license": licence.name,
+        "rehostable": licence.rehostable,
+    }
+
+
+def decide(rows: Sequence[Row]) -> list[Row]:
+    """Rows after the curators' exclusions, corrections and confirmed leaves.
+
+    Raises:
+        EscEvalError: An id occurs twice.
+    """
+    if twice := duplicates(row["id"] for row in rows):
+        raise EscEvalError(f"card id {twice[0]!r} occurs more than once ({len(twice)} such ids)")
+    out = decisions.exclusions()
+    by_id = {row["id"]: dict(row) for row in rows if row["id"] not in out}
+    for change in decisions.corrections():
+        if change.card_id in by_id:
+            _correct(by_id[change.card_id], change)
+    for id, leaf in decisions.confirmed_tiers().items():
+        if id in by_id:
+            _set_tiers(by_id[id], leaf, "confirmed", None)
+    return list(by_id.values())
+
+
+def _correct(row: Row, change: decisions.Correction) -> None:
+    row[change.field] = change.value
+    if change.field in card_text.FIELDS and row["problem"]:
+        row["text"] = card_text.write(row["language"], *(row[name] for name in card_text.FIELDS))
+        fields = parse(row["text"], row["language"])
+        row["layout"] = fields and fields.layout
+
+
+def apply_tiers(rows: Sequence[Row], path: Path) -> None:
+    """Fill tiers 2 and 3 from a CSV of card_id, problem_type, confidence, status.
+
+    Tier 1 of a card is never changed, and a proposal never replaces a leaf that people confirmed.
+
+    Raises:
+        BadRecord: A row that names an unknown card, leaf or status, or a leaf outside the card's tier 1.
+    """
+    by_id = {row["id"]: row for row in rows}
+    try:
+        lines = list(read_csv(path, {"card_id", "problem_type", "confidence", "status"}))
+    except OSError as error:
+        raise EscEvalError(f"{path}: cannot be read: {error.strerror}") from error
+    for number, line in lines:
+        try:
+            if isinstance(line, Broken):
+                raise ValueError(line)
+            if line["card_id"] not in by_id:
+                raise ValueError(f"no card {line['card_id']!r} in this build")
+            _apply_tier(by_id[line["card_id"]], line)
+        except (EscEvalError, ValueError) as error:
+            raise BadRecord(path, f"line {number}", str(error)) from error
+
+
+def _apply_tier(card: Row, line: dict[str, str]) -> None:
+    leaf, status = decisions.leaf(line["problem_type"]), line["status"]
+    share = float(line["confidence"]) if line["confidence"] else None
+    if status not in ("proposed", "confirmed"):
+        raise ValueError(f"status is proposed or confirmed, not {status!r}")
+    if status == "confirmed" or card["tier_status"] != "confirmed":
+        _set_tiers(card, leaf, status, share)
+
+
+def _set_tiers(card: Row, leaf: decisions.Leaf, status: str, confidence: float | None) -> None:
+    if card["category"] not in (None, leaf.tier1):
+        raise ValueError(f"{leaf.tier3} lies in {leaf.tier1}, the card in {card['category']}")
+    card |= {
+        "category": leaf.tier1,
+        "subcategory": leaf.tier2,
+        "problem_type": leaf.tier3,
+        "tier_status": status,
+        "tier_confidence": confidence,
+    }
+
+
+def _texts(rows: Iterable[Row]) -> Iterable[tuple[str, str, Language]]:
+    for row in rows:
+        yield row["id"], row["problem"] or row["text"], row["language"]
+
+
+def containment(rows: Sequence[Row]) -> Containment:
+    """A watcher for the cards' words in the stream of sources."""
+    return Containment(_texts(rows))
+
+
+def flag(rows: Sequence[Row], watcher: Containment) -> None:
+    """Fill ``near_duplicates`` (across languages through the annotators' Chinese text) and ``contaminated_by``."""
+    chinese = (
+        (row["id"], row["annotator_text"], LANGUAGES[1])
+        for row in rows
+        if row["language"] == "en" and row["annotator_text"]
+    )
+    found = near_duplicates([*_texts(rows), *((i, _problem(t), lang) for i, t, lang in chinese)])
+    for row in rows:
+        row["near_duplicates"] = found.get(row["id"], [])
+        holders = watcher.found.get(row["id"], set())
+        by_words = {training for key in holders for training in decisions.trained_on().get(key, ())}
+        row["contaminated_by"] = sorted({*row["contaminated_by"], *by_words})
+
+
+def _problem(text: str) -> str:
+    fields = parse(text, "zh")
+    return (fields and fields.problem) or text

@@ -1,0 +1,193 @@
+"""The three published tables: columns, types and descriptions. The one place where they are named."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dataset_builder.decisions import taxonomy
+from dataset_builder.sources import SOURCES
+from esc_eval.prompts.rubric import load_rubric
+from esc_eval.schema import LANGUAGES
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from datasets import Features
+
+SPLIT = "test"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column.
+
+    Attributes:
+        name: As in the file.
+        kind: "string", "bool", "int64", "float64", "class", "strings" (list), "floats" (list) or "turns".
+        about: What it holds, for the dataset card.
+        labels: Names of the classes of a "class" column.
+        required: Never null.
+        withheld: Null in a public build where the row's text may not be re-hosted.
+    """
+
+    name: str
+    kind: str
+    about: str
+    labels: tuple[str, ...] = ()
+    required: bool = False
+    withheld: bool = False
+
+
+def unique(items: Any) -> tuple[str, ...]:
+    """Items without repetitions, in order."""
+    return tuple(dict.fromkeys(items))
+
+
+LANGUAGE = Column("language", "class", "language of the text", LANGUAGES, required=True)
+CATEGORY = Column("category", "class", "tier 1 of the problem taxonomy", unique(x.tier1 for x in taxonomy()))
+TERMS = (
+    Column("origin", "string", "file and position that the row was read from", required=True),
+    Column("license", "string", "terms of the row's text", required=True),
+    Column(
+        "rehostable", "bool", "whether the text may be re-hosted; where not, public copies hold null", required=True
+    ),
+)
+
+ROLE_CARDS = (
+    Column("id", "string", "id of the card; official ids are kept", required=True),
+    LANGUAGE,
+    Column("source", "class", "the data set the card was made from", (*SOURCES, "esc-eval"), required=True),
+    Column("quality", "class", "the curators' grade; null where nobody graded", ("high", "middle")),
+    Column("age", "string", "as written on the card; null: not mentioned", withheld=True),
+    Column("gender", "class", "null: not mentioned, or another word", ("female", "male")),
+    Column("occupation", "string", "as written on the card; null: not mentioned", withheld=True),
+    Column("problem", "string", "what troubles the seeker", withheld=True),
+    CATEGORY,
+    Column("subcategory", "class", "tier 2, ours", unique(x.tier2 for x in taxonomy())),
+    Column("problem_type", "class", "tier 3, ours, 37 leaves", unique(x.tier3 for x in taxonomy())),
+    Column("tier_status", "class", "who says tiers 2 and 3; null: nobody yet", ("proposed", "confirmed")),
+    Column("tier_confidence", "float64", "the classifier's confidence, 0..1"),
+    Column("text", "string", "the card: lines of age, gender, occupation, problem", withheld=True),
+    Column("layout", "string", "with the fields it rebuilds the text; null: another form", withheld=True),
+    Column("text_sha256", "string", "sha256 of the text as received, to join with one's own copy", required=True),
+    Column("annotator_text", "string", "Chinese text that the paper's annotators were shown", withheld=True),
+    Column("synthetic", "bool", "true: invented for esc-eval", required=True),
+    Column("near_duplicates", "strings", "other cards with almost the same text, across languages too", required=True),
+    Column("contaminated_by", "strings", "training sets that this card's person or text comes from", required=True),
+    *TERMS,
+)
+
+FINISH_REASONS = ("stop", "length", "content_filter", "context", "scripted")
+DIALOGUES = (
+    Column("id", "string", "run and dialogue", required=True),
+    LANGUAGE,
+    Column("card_id", "string", "the role card that the seeker played; null: the file does not say"),
+    CATEGORY,
+    Column("supporter", "string", "model under test, or human"),
+    Column("supporter_revision", "string", "its revision, where the run recorded one"),
+    Column("seeker", "string", "model that played the card, or human"),
+    Column("seeker_revision", "string", "its revision, where the run recorded one"),
+    Column("protocol", "string", "name and version of the protocol"),
+    Column("seed", "int64", "seed of the run"),
+    Column("turns", "turns", "role, text, finish reason and seed of each utterance", required=True),
+    Column("rounds", "int64", "seeker turns that were answered", required=True),
+    *TERMS,
+)
+
+ANNOTATIONS = (
+    Column("id", "string", "dialogue|dimension|rater, and |stage where there is one", required=True),
+    Column("dialogue_id", "string", "the dialogue", required=True),
+    Column("dimension", "class", "key of the dimension", load_rubric().keys, required=True),
+    Column("score", "int64", "level 0..4; null: unscored, see problem"),
+    Column("problem", "string", "why there is no score"),
+    Column("expected", "float64", "mean of the levels under the rater's probabilities"),
+    Column("probabilities", "floats", "probability of each level, lowest first", required=True),
+    Column("mass", "float64", "what a model gave all levels together before they were made to sum to 1"),
+    Column("rater", "string", "pseudonym of the person, or the model", required=True),
+    Column("rater_kind", "class", "", ("human", "model"), required=True),
+    Column("rubric", "string", "name and version of the rubric", required=True),
+    Column("parser", "string", "rule that read the score from a model's answer"),
+    Column("raw", "string", "the answer, word for word"),
+    Column("stage", "string", "pass of rating, e.g. first or review"),
+    Column("order", "int64", "place in the rater's sequence"),
+    Column("time", "string", "when it was given, ISO 8601"),
+    *TERMS,
+)
+
+TABLES: Mapping[str, tuple[Column, ...]] = {
+    "role_cards": ROLE_CARDS,
+    "dialogues": DIALOGUES,
+    "annotations": ANNOTATIONS,
+}
+TURN_ROLES = ("seeker", "supporter")
+
+
+def features(table: str) -> "Features":
+    """``datasets.Features`` of a table."""
+    from datasets import ClassLabel, Features, List, Value
+
+    def of(column: Column) -> Any:
+        if column.kind == "class":
+            return ClassLabel(names=list(column.labels))
+        if column.kind in ("strings", "floats"):
+            return List(Value("string" if column.kind == "strings" else "float64"))
+        if column.kind == "turns":
+            turn = {
+                "role": ClassLabel(names=list(TURN_ROLES)),
+                "text": Value("string"),
+                "finish_reason": ClassLabel(names=list(FINISH_REASONS)),
+                "seed": Value("int64"),
+            }
+            return List(turn)
+        return Value(column.kind)
+
+    return Features({column.name: of(column) for column in TABLES[table]})
+
+
+def arrow_schema(table: str) -> "pa.Schema":
+    """Arrow schema of a table, with the Hugging Face features in its metadata."""
+    return features(table).arrow_schema
+
+
+def encode(table: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row with names of classes as the integers that the Parquet file holds.
+
+    Raises:
+        ValueError: A class that the table does not have.
+    """
+    encoded = dict(row)
+    for column in TABLES[table]:
+        value = row[column.name]
+        if column.kind == "class" and value is not None:
+            encoded[column.name] = column.labels.index(value)
+        if column.kind == "turns":
+            encoded[column.name] = [
+                {
+                    **turn,
+                    "role": TURN_ROLES.index(turn["role"]),
+                    "finish_reason": turn["finish_reason"] and FINISH_REASONS.index(turn["finish_reason"]),
+                }
+                for turn in value
+            ]
+    return encoded
+
+
+def decode(table: str, row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of a Parquet file with the names of its classes."""
+
+    def name(labels: tuple[str, ...], value: int | None) -> str | int | None:
+        return labels[value] if isinstance(value, int) and 0 <= value < len(labels) else value
+
+    decoded = dict(row)
+    for column in TABLES[table]:
+        if column.kind == "class" and column.name in row:
+            decoded[column.name] = name(column.labels, row[column.name])
+        if column.kind == "turns" and row.get(column.name) is not None:
+            decoded[column.name] = [
+                {
+                    **turn,
+                    "role": name(TURN_ROLES, turn["role"]),
+                    "finish_reason": name(FINISH_REASONS, turn["finish_reason"]),
+                }
+                for turn in row[column.name]
+            ]
+    return decoded

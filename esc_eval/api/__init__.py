@@ -1,0 +1,1 @@
+"""What the Python door and the command line call: evaluate, simulate, score, report, compare."""

@@ -1,0 +1,68 @@
+"""ESC-Role: a Qwen2 model that loads as it is, and the generation settings that it was released with."""
+
+from pathlib import Path
+
+from esc_eval.chat.engine.hf import HFModel
+from esc_eval.checkpoints.hub import ESC_ROLE, fetch
+from esc_eval.checkpoints.shards import Shards, read_json
+from esc_eval.errors import EscEvalError
+from esc_eval.prompts.protocol import Generation
+
+
+def generation_settings(folder: Path, max_new_tokens: int = 512) -> Generation:
+    """The sampling settings in a folder's generation_config.json, as transformers' ``generate`` would apply them.
+
+    Raises:
+        EscEvalError: No such file, or settings out of range.
+    """
+    content = read_json(folder / "generation_config.json")
+    if not content.get("do_sample", False):
+        return Generation(max_new_tokens=max_new_tokens, repetition_penalty=content.get("repetition_penalty", 1.0))
+    return Generation(
+        max_new_tokens=max_new_tokens,
+        temperature=content.get("temperature", 1.0),
+        top_p=content.get("top_p", 1.0),
+        top_k=content.get("top_k", 50),
+        repetition_penalty=content.get("repetition_penalty", 1.0),
+    )
+
+
+class RoleModel(HFModel):
+    """The released ESC-Role.
+
+    Args:
+        folder: A local copy; None = the Hub at the pinned revision.
+        name, dtype, device, batch_size: As of ``HFModel``.
+
+    Attributes:
+        settings: The generation settings that it was released with.
+
+    Raises:
+        EscEvalError: Another architecture, a missing shard, or pickled weights.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path | None = None,
+        *,
+        name: str | None = None,
+        dtype: str | None = None,
+        device: str | None = None,
+        batch_size: int | None = None,
+    ) -> None:
+        local = fetch(ESC_ROLE, folder)
+        kind = read_json(local / "config.json").get("model_type")
+        if kind != "qwen2":
+            raise EscEvalError(
+                f"{local}: model_type is {kind!r}, but ESC-Role is 'qwen2'. Open other models as hf:{local}."
+            )
+        Shards(local).verify()
+        self.settings = generation_settings(local)
+        super().__init__(
+            str(local),
+            name=name or "ESC-Role",
+            dtype=dtype,
+            device=device,
+            batch_size=batch_size,
+            stands_for=None if folder else ESC_ROLE.revision,
+        )

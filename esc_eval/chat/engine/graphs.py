@@ -1,0 +1,79 @@
+"""Decoding steps as CUDA graphs: one launch for what Python would launch kernel by kernel.
+
+A graph is recorded for a number of rows and of positions, both rounded up, and replayed for every step that fits.
+Rows beyond those asked for write behind their own end, where nothing reads.
+"""
+
+import logging
+from typing import TYPE_CHECKING
+from weakref import proxy
+
+import torch
+
+if TYPE_CHECKING:
+    from esc_eval.chat.engine.rows import Rows
+
+ROWS, POSITIONS = 32, 256
+
+log = logging.getLogger(__name__)
+
+
+class Graphs:
+    """The recorded steps of one set of rows; without a graph where the model cannot be recorded."""
+
+    def __init__(self, rows: "Rows") -> None:
+        self.rows: Rows = proxy(rows)  # a cycle would keep the memory of rows that are gone
+        self.recorded: dict[tuple[int, int], tuple[torch.cuda.CUDAGraph, torch.Tensor]] = {}
+        self.capacity = 0
+        self.usable = True
+        self.pool = torch.cuda.graph_pool_handle()
+        total = len(rows.ids)
+        self.tokens = torch.zeros((total, 1), dtype=torch.long, device=rows.device)
+        self.positions = torch.zeros((total, 1), dtype=torch.long, device=rows.device)
+
+    def step(self, tokens: list[int], first: int) -> torch.Tensor:
+        """Float32 logits after one more token in each of the rows ``first``, ``first + 1``, ..."""
+        rows = self.rows
+        starts = [len(row) for row in rows.ids]
+        capacity = rows.room_for(max(starts) + 1)
+        if capacity != self.capacity:  # the buffers move, and recorded addresses with them
+            self.recorded.clear()
+            self.pool = torch.cuda.graph_pool_handle()
+            self.capacity = capacity
+        stop = first + len(tokens)
+        count = min(len(starts), -(-stop // ROWS) * ROWS)
+        end = min(capacity, -(-(max(starts[:count]) + 1) // POSITIONS) * POSITIONS)
+        fill = [0] * first + tokens + [0] * (count - stop)
+        self.tokens[:count, 0] = torch.tensor(fill, device=rows.device)
+        self.positions[:count, 0] = torch.tensor(starts[:count], device=rows.device)
+        return self._replay(count, end)[first:stop]
+
+    def _replay(self, count: int, end: int) -> torch.Tensor:
+        if not self.usable:
+            return self._pass(count, end)
+        if (count, end) not in self.recorded:
+            logits = self._pass(count, end)  # outside the graph first: libraries set themselves up
+            try:
+                self.recorded[count, end] = self._record(count, end)
+            except RuntimeError as error:
+                log.warning("decoding without CUDA graphs: %s", error)
+                self.usable = False
+            return logits
+        graph, logits = self.recorded[count, end]
+        graph.replay()
+        return logits.clone()
+
+    def _record(self, count: int, end: int) -> tuple[torch.cuda.CUDAGraph, torch.Tensor]:
+        torch.cuda.synchronize()
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=self.pool):
+            logits = self._pass(count, end)
+        return graph, logits
+
+    def _pass(self, count: int, end: int) -> torch.Tensor:
+        from esc_eval.chat.engine.rows import Place
+
+        rows, positions = self.rows, self.positions[:count]
+        index = torch.arange(count, device=rows.device)[:, None]
+        place = Place(slice(0, count), index, positions, None, end, self.capacity)
+        return rows.run(self.tokens[:count], positions, place)

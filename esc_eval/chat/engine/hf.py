@@ -1,0 +1,254 @@
+"""Any causal language model with a chat template that transformers loads, run in this process."""
+
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from esc_eval.chat.base import ANSWER_TOKENS, NOT_FINITE, Choice, Conversation, Reply
+from esc_eval.chat.engine.encoder import Encoder
+from esc_eval.chat.engine.generation import generate
+from esc_eval.chat.engine.padded import PaddedRows
+from esc_eval.chat.engine.rows import Rows, common_prefix, keeps_everything
+from esc_eval.chat.engine.weights import Weights, available_memory, base_of, commit_of, learnt_of, load, load_tokenizer
+from esc_eval.errors import EscEvalError
+from esc_eval.prompts.protocol import Generation
+from esc_eval.schema import digest
+
+WIDTH = {"cpu": 64, "cuda": 512}  # conversations written side by side at most
+HEADROOM = 0.5  # of free memory, for what is kept of conversations
+CONVERSATION = 2048  # tokens of one conversation that memory is planned for
+KEPT = 2  # sets of rows: the two sides of one window of dialogues
+FULL_HASH_BYTES = 2_000_000_000
+RECORDS = {"training.json", "metrics.json", "overlaps.json", "begun.json"}
+"""What training tells of a checkpoint; it may be measured anew, and the model says the same."""
+
+
+def fingerprint(folder: Path) -> str:
+    """Hash that stands for the weights and tokenizer in a folder.
+
+    Small files are hashed whole. Of larger safetensors files (over 2 GB together) the header, the size and one
+    mebibyte from the start, middle and end are.
+    """
+    kinds = {".safetensors", ".json", ".jinja", ".model", ".txt"}
+    names = sorted(path for path in folder.iterdir() if path.suffix in kinds and path.name not in RECORDS)
+    whole = sum(p.stat().st_size for p in names) <= FULL_HASH_BYTES
+    entries = {}
+    for path in names:
+        size = path.stat().st_size
+        hasher = sha256()
+        with path.open("rb") as file:
+            if whole or size <= 8 << 20:
+                while block := file.read(1 << 20):
+                    hasher.update(block)
+            else:
+                for start in (0, size // 2, size - (1 << 20)):
+                    file.seek(start)
+                    hasher.update(file.read(1 << 20))
+        entries[path.name] = [size, hasher.hexdigest()]
+    return digest(entries)
+
+
+class HFModel:
+    """A transformers model and its tokenizer.
+
+    Args:
+        repo: Hub repository or local folder; a folder with adapter_config.json is a peft adapter on its base.
+        revision: Hub revision; the commit it resolves to is recorded.
+        name: Label for tables.
+        dtype: "float32", "bfloat16", "float16", or "int8" on a CPU (weights rounded, the text changes); None is
+            float32 on a CPU and bfloat16 on an accelerator.
+        device: As torch names it; None picks an accelerator if there is one.
+        batch_size: Conversations at a time; None picks from memory.
+        stands_for: Revision to record for a local folder made from something else, instead of its fingerprint.
+        weights: Already loaded, instead of those in the repository.
+
+    Attributes:
+        learnt: What a trained judge says that it learnt; None = nothing says so.
+
+    Raises:
+        EscEvalError: No such model, no chat template, pickled weights only, or code of its own needed.
+    """
+
+    concurrent = False
+
+    def __init__(
+        self,
+        repo: str,
+        revision: str | None = None,
+        *,
+        name: str | None = None,
+        dtype: str | None = None,
+        device: str | None = None,
+        batch_size: int | None = None,
+        stands_for: str | None = None,
+        weights: Weights | None = None,
+    ) -> None:
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        kind = dtype or ("float32" if self.device.type == "cpu" else "bfloat16")
+        folder = Path(repo)
+        local = folder.is_dir()
+        if not local and (repo.startswith((".", "/", "~")) or repo.count("/") > 1):
+            raise EscEvalError(f"hf:{repo}: no such folder")
+        base = None if weights else base_of(repo, revision)
+        self.weights = weights or load(*(base or (repo, revision)), kind, self.device)
+        self.model = self.weights.model
+        self.adapter = self.weights.add(repo, revision) if base else None
+        self.tokenizer = load_tokenizer(repo, revision)
+        self.learnt = learnt_of(repo, revision) if local or base else None
+        self.name = name or (folder.name if local else repo.rpartition("/")[2])
+        self.context = int(getattr(self.model.config, "max_position_embeddings", 0) or 1 << 30)
+        encoder = Encoder(self.tokenizer, self.name)
+        self.encode, self.answers = encoder.encode, encoder.answers
+        self.stops = self._stop_ids()
+        self.pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else min(self.stops)
+        self.keeps = keeps_everything(self.model.config)
+        self.kept: list[Rows] = []
+        self.width = batch_size or WIDTH.get(self.device.type, WIDTH["cuda"])
+        self.parallel = batch_size or self._conversations_for_memory()
+        self.identity: dict[str, Any] = {
+            "kind": "transformers",
+            "model": self.name if local else repo,
+            "revision": stands_for or (fingerprint(folder) if local else commit_of(repo, revision)),
+            "dtype": kind,
+            "chat_template": digest(self.tokenizer.chat_template),
+            "system_role": "native" if encoder.system_role else "merged into the first user message",
+        }
+
+    def _stop_ids(self) -> set[int]:
+        configured = self.model.generation_config.eos_token_id
+        ids = configured if isinstance(configured, list) else [configured]
+        stops = {i for i in [*ids, self.tokenizer.eos_token_id] if i is not None}
+        if not stops:
+            raise EscEvalError(
+                f"{self.name}: neither its tokenizer nor its generation_config names an end-of-text token"
+            )
+        return stops
+
+    def _conversations_for_memory(self) -> int:
+        config = self.model.config.get_text_config()
+        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+        size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        token = 2 * config.num_hidden_layers * heads * size * self.model.dtype.itemsize
+        conversation = KEPT * token * min(self.context, CONVERSATION)
+        return int(max(1, min(2 * self.width, HEADROOM * available_memory(self.device) / conversation)))
+
+    @torch.inference_mode()
+    def reply(
+        self, conversations: Sequence[Conversation], settings: Generation, seeds: Sequence[int]
+    ) -> Iterator[tuple[int, Reply]]:
+        """Yield replies batch by batch; see ``ChatModel.reply``."""
+        prompts = [self.encode(c) for c in conversations]
+        fitting = []
+        for index, prompt in enumerate(prompts):
+            if len(prompt) < self.context:
+                fitting.append(index)
+            else:
+                yield index, Reply("", "context", prompt_tokens=len(prompt), completion_tokens=0)
+        for start in range(0, len(fitting), self.parallel):
+            batch = fitting[start : start + self.parallel]
+            for number, reply in self._reply_batch([prompts[i] for i in batch], settings, [seeds[i] for i in batch]):
+                yield batch[number], reply
+
+    def _reply_batch(
+        self, prompts: list[list[int]], settings: Generation, seeds: Sequence[int]
+    ) -> Iterator[tuple[int, Reply]]:
+        self.weights.use(self.adapter)
+        rows, place = self._rows_for(prompts)
+        written = generate(
+            rows, place, prompts, settings, seeds, stops=self.stops, context=self.context, width=self.width
+        )
+        for number, tokens, finish in written:
+            if finish is None:
+                yield number, Reply("", "stop", len(prompts[number]), len(tokens), NOT_FINITE)
+                continue
+            text = self.tokenizer.decode(tokens, skip_special_tokens=True)
+            yield number, Reply(text, finish, len(prompts[number]), len(tokens))
+        if isinstance(rows, Rows):
+            self.kept = [rows, *self.kept][:KEPT]
+
+    def _rows_for(self, prompts: list[list[int]]) -> tuple[Rows | PaddedRows, list[int]]:
+        """Rows kept from an earlier call that these prompts continue, or other ones; and each row's prompt."""
+        same = list(range(len(prompts)))
+        if not self.keeps:
+            return self._empty_rows(len(prompts)), same
+        for kept in self.kept:
+            chosen = _continued(kept.ids, prompts)
+            if chosen is None:
+                continue
+            self.kept.remove(kept)
+            if len(kept.ids) == len(prompts):
+                return kept, sorted(same, key=chosen.__getitem__)
+            kept.take(chosen)
+            return kept, same
+        if len(self.kept) == KEPT and len(self.kept[-1].ids) == len(prompts):
+            oldest = self.kept.pop()  # its memory serves again
+            oldest.cut([0] * len(prompts))
+            return oldest, same
+        del self.kept[KEPT - 1 :]
+        return self._empty_rows(len(prompts)), same
+
+    def _empty_rows(self, count: int) -> Rows | PaddedRows:
+        return (Rows if self.keeps else PaddedRows)(self.model, count, self.pad)
+
+    @torch.inference_mode()
+    def choose(
+        self,
+        groups: Sequence[Sequence[Conversation]],
+        lead: str,
+        options: Sequence[str],
+        answer_tokens: int = ANSWER_TOKENS,
+    ) -> Iterator[tuple[int, list[Choice]]]:
+        """Yield each group's choices; the beginning that a group shares is encoded once. See ``ChoiceModel``."""
+        del answer_tokens  # nothing is written
+        for index, group in enumerate(groups):
+            self.weights.use(self.adapter)
+            found = self.answers(group[0], lead, options)
+            if found is None:
+                raise EscEvalError(
+                    f"{self.name}: after {lead!r} not each of {', '.join(options)} is one token of its own, so its "
+                    "probability cannot be read; score by text instead (--by text)"
+                )
+            start, answers = found
+            prompts = [self.encode(conversation, start) for conversation in group]
+            if max(map(len, prompts)) > self.context:
+                longest = max(map(len, prompts))
+                problem = f"{longest} tokens, more than the {self.context} that {self.name} can read"
+                yield index, [Choice(problem=problem)] * len(group)
+                continue
+            shared = min(common_prefix(prompts[0], prompt) for prompt in prompts)
+            shared = min(shared, min(map(len, prompts)) - 1)
+            rows = self._empty_rows(1)
+            if shared:
+                rows.extend([prompts[0][:shared]])
+            tails = [prompt[shared:] for prompt in prompts]
+            if isinstance(rows, Rows):
+                logits = rows.branch(tails)
+            else:
+                rows.take([0] * len(tails))
+                logits = rows.extend(tails)
+            yield index, [self._choice(row, answers) for row in logits.double().softmax(dim=-1).cpu()]
+
+    def _choice(self, probabilities: torch.Tensor, answers: list[int]) -> Choice:
+        if not torch.isfinite(probabilities).all():
+            return Choice(problem=NOT_FINITE)
+        chosen = probabilities[answers]
+        mass = float(chosen.sum())
+        if mass <= 0:
+            return Choice(problem="the model gives none of the levels any probability")
+        top = self.tokenizer.decode([int(probabilities.argmax())])
+        return Choice(tuple((chosen / mass).tolist()), mass, top)
+
+
+def _continued(kept: list[list[int]], prompts: list[list[int]]) -> list[int] | None:
+    """For each prompt the kept row that it continues by at least half, each row once; None if one has none."""
+    chosen: list[int] = []
+    for number, prompt in enumerate(prompts):
+        order = sorted(range(len(kept)), key=lambda i: (i != number, i))
+        match = next((i for i in order if 2 * common_prefix(kept[i], prompt) > max(len(kept[i]), 32)), None)
+        if match is None or match in chosen:
+            return None
+        chosen.append(match)
+    return chosen

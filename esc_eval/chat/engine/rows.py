@@ -1,0 +1,287 @@
+"""Token sequences of a batch inside a causal language model, with keys and values kept between calls.
+
+Every row has a stretch of a buffer of its own and is written where its own end is, so rows may differ in length, lose
+a tail that the chat template rewrote, rest, or change places, and every token is encoded once.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
+
+from esc_eval.chat.engine.graphs import Graphs
+
+BLOCK = 128  # positions by which buffers grow at least; the last one takes what padding writes
+FORWARD_TOKENS = {"cpu": 1024, "cuda": 16384}  # tokens of one pass: larger ones gain nothing and need memory
+BRANCH_TOKENS = {"cpu": 400, "cuda": 8192}  # of one pass over branches: they hide each other, so more is more waste
+SLACK = 1.15  # on a CPU rows share a pass while padding costs less than this
+
+
+@dataclass
+class Place:
+    """Where one pass of the model writes its keys and values, the same in every layer.
+
+    Attributes:
+        rows: The rows of the pass.
+        index: Their numbers, shape (rows, 1).
+        positions: Where each token goes, shape (rows, width).
+        begin: The common first position of all rows, where they have one.
+        end: Positions to attend to at most.
+        fresh: Whether the rows are empty and alike in length, so that plain causal attention will do.
+        capacity: Positions that the buffers must have.
+    """
+
+    rows: slice
+    index: torch.Tensor
+    positions: torch.Tensor
+    begin: int | None
+    end: int
+    capacity: int
+    fresh: bool = False
+
+
+class SlotLayer(DynamicLayer):
+    """Keys and values of one layer in buffers of shape (rows, heads, capacity, size)."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.count = count
+        self.place: Place | None = None
+        self.buffers: list[torch.Tensor] = []
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *_args: Any, **_kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Write states of shape (rows, heads, width, size) at the place; return those of all positions so far."""
+        place = self.place
+        assert place is not None  # noqa: S101
+        self._fit(place.capacity, key_states, value_states)
+        for buffer, state in zip(self.buffers, (key_states, value_states), strict=True):
+            if place.begin is None:
+                buffer[place.index, :, place.positions] = state.transpose(1, 2)
+            else:
+                buffer[place.rows, :, place.begin : place.begin + state.shape[2]] = state
+        keys, values = (buffer[place.rows, :, : place.end] for buffer in self.buffers)
+        return keys, values
+
+    def _fit(self, capacity: int, *states: torch.Tensor) -> None:
+        if self.buffers and self.buffers[0].shape[2] >= capacity:
+            return
+        # zeros, not empty: what is not yet written has weight 0, and 0 times an uninitialised NaN would be NaN
+        fresh = [state.new_zeros((self.count, state.shape[1], capacity, state.shape[3])) for state in states]
+        for old, new in zip(self.buffers, fresh, strict=False):
+            new[:, :, : old.shape[2]] = old
+        self.buffers, self.is_initialized = fresh, True
+
+    def get_seq_length(self) -> int:
+        """Positions in use before this pass, of the longest row, as far as the model's own mask needs to know."""
+        return self.place.end if self.place and not self.place.fresh else 0
+
+    def take(self, indices: torch.Tensor) -> None:
+        """Make the rows those of ``indices``, copied, in that order."""
+        self.buffers = [buffer[indices] for buffer in self.buffers]
+        self.count = len(indices)
+
+    def swap(self, a: int, b: int, length: int) -> None:
+        """Exchange the first ``length`` positions of two rows."""
+        for buffer in self.buffers:
+            row = buffer[a, :, :length].clone()
+            buffer[a, :, :length] = buffer[b, :, :length]
+            buffer[b, :, :length] = row
+
+
+def keeps_everything(config: Any) -> bool:
+    """Whether every layer of a model attends to all positions, so that kept prefixes are safe."""
+    return all(type(layer) is DynamicLayer for layer in DynamicCache(config=config).layers)
+
+
+def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
+    """Length of the longest common beginning."""
+    size = min(len(a), len(b))
+    return next((i for i in range(size) if a[i] != b[i]), size)
+
+
+class Rows:
+    """Token sequences of a batch and what the model has computed for them.
+
+    Attributes:
+        ids: The tokens of each row that the model has read.
+        growing: Always True: any rows may be extended, in any order.
+    """
+
+    growing = True
+
+    def __init__(self, model: Any, count: int, pad: int) -> None:
+        self.model, self.pad = model, pad
+        self.device = model.device
+        self.ids: list[list[int]] = [[] for _ in range(count)]
+        self.capacity = 0
+        self.layers = [SlotLayer(count) for _ in DynamicCache(config=model.config).layers]
+        self.cache = DynamicCache(config=model.config)
+        self.cache.layers = self.layers
+        self.graphs = Graphs(self) if self.device.type == "cuda" else None
+
+    def extend(self, new: Sequence[Sequence[int]], first: int = 0) -> torch.Tensor:
+        """Append tokens to the rows ``first``, ``first + 1``, ...
+
+        Args:
+            new: At least one token for each of these rows.
+            first: The first of them.
+
+        Returns:
+            Float32 logits after the last token, shape (len(new), vocabulary).
+        """
+        if self.graphs and all(len(tokens) == 1 for tokens in new):
+            logits = self.graphs.step([tokens[0] for tokens in new], first)
+            for row, tokens in zip(self.ids[first:], new, strict=False):
+                row.extend(tokens)
+            return logits
+        parts = [self._forward(new[a:b], first + a) for a, b in self._passes([len(tokens) for tokens in new])]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def branch(self, tails: Sequence[Sequence[int]]) -> torch.Tensor:
+        """What would follow the only row, were it continued by each of several tails; the row stays as it is.
+
+        Tails are read one behind the other in one pass, each sees the row and itself: nothing is copied or padded.
+
+        Args:
+            tails: At least one token each.
+
+        Returns:
+            Float32 logits after each tail's last token, shape (len(tails), vocabulary).
+        """
+        budget = BRANCH_TOKENS.get(self.device.type, BRANCH_TOKENS["cuda"])
+        parts: list[list[Sequence[int]]] = [[]]
+        for tail in tails:
+            if parts[-1] and sum(map(len, parts[-1])) + len(tail) > budget:
+                parts.append([])
+            parts[-1].append(tail)
+        return torch.cat([self._branches(part) for part in parts])
+
+    def _branches(self, tails: Sequence[Sequence[int]]) -> torch.Tensor:
+        start, sizes = len(self.ids[0]), torch.tensor([len(tail) for tail in tails], device=self.device)
+        owner = torch.repeat_interleave(torch.arange(len(tails), device=self.device), sizes)
+        ends = sizes.cumsum(0)
+        order = torch.arange(len(owner), device=self.device)
+        end = start + len(owner)
+        hidden = torch.zeros((len(owner), end), dtype=torch.bool, device=self.device)
+        hidden[:, start:] = (owner[:, None] != owner) | (order > order[:, None])
+        positions = start + order - (ends - sizes)[owner]
+        place = Place(
+            rows=slice(0, 1),
+            index=torch.zeros((1, 1), dtype=torch.long, device=self.device),
+            positions=start + order[None],
+            begin=start,
+            end=end,
+            capacity=self.room_for(end),
+        )
+        tokens = torch.tensor([[token for tail in tails for token in tail]], device=self.device)
+        return self._pass(tokens, positions[None], place, self._additive(hidden[None, None]), ends - 1)[0]
+
+    def _passes(self, sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
+        """Split neighbouring rows so that passes are neither too large nor, on a CPU, mostly padding."""
+        budget = FORWARD_TOKENS.get(self.device.type, FORWARD_TOKENS["cuda"])
+        start, widest, real = 0, 0, 0
+        for row, size in enumerate(sizes):
+            padded = max(widest, size) * (row + 1 - start)
+            wasteful = self.device.type == "cpu" and padded > max(64, SLACK * (real + size))
+            if row > start and (padded > budget or wasteful):
+                yield start, row
+                start, widest, real = row, 0, 0
+            widest, real = max(widest, size), real + size
+        yield start, len(sizes)
+
+    def room_for(self, length: int) -> int:
+        """Capacity with which ``length`` tokens and the position for padding fit; grows by half at least."""
+        if length < self.capacity:
+            return self.capacity
+        wanted = max(length + 1, self.capacity + self.capacity // 2)
+        self.capacity = -(-wanted // BLOCK) * BLOCK
+        return self.capacity
+
+    def _forward(self, new: Sequence[Sequence[int]], first: int) -> torch.Tensor:
+        count, width = len(new), max(len(tokens) for tokens in new)
+        starts = [len(row) for row in self.ids[first : first + count]]
+        end = max(start + len(tokens) for start, tokens in zip(starts, new, strict=True))
+        capacity = self.room_for(end)
+        gaps = [width - len(tokens) for tokens in new]
+        read = [
+            [0] * gap + list(range(start, start + len(tokens)))
+            for gap, start, tokens in zip(gaps, starts, new, strict=True)
+        ]
+        positions = torch.tensor(read, device=self.device)
+        padded = torch.arange(width, device=self.device) < torch.tensor(gaps, device=self.device)[:, None]
+        level = not any(gaps) and len(set(starts)) == 1
+        fresh = level and starts[0] == 0
+        place = Place(
+            rows=slice(first, first + count),
+            index=torch.arange(first, first + count, device=self.device)[:, None],
+            positions=positions.masked_fill(padded, capacity - 1),
+            begin=starts[0] if level else None,
+            end=end if fresh else min(capacity, -(-end // 8) * 8),
+            capacity=capacity,
+            fresh=fresh,
+        )
+        filled = [[self.pad] * gap + list(t) for gap, t in zip(gaps, new, strict=True)]
+        tokens = torch.tensor(filled, device=self.device)
+        logits = self.run(tokens, positions, place)
+        for row, more in zip(self.ids[first:], new, strict=False):
+            row.extend(more)
+        return logits
+
+    def run(self, tokens: torch.Tensor, positions: torch.Tensor, place: Place) -> torch.Tensor:
+        """One pass of the model; the float32 logits of the last column."""
+        hidden = None if place.fresh else torch.arange(place.end, device=self.device) > positions[:, None, :, None]
+        mask = None if hidden is None else self._additive(hidden)
+        return self._pass(tokens, positions, place, mask, 1)[:, -1]
+
+    def _pass(
+        self,
+        tokens: torch.Tensor,
+        positions: torch.Tensor,
+        place: Place,
+        mask: torch.Tensor | None,
+        keep: int | torch.Tensor,
+    ) -> torch.Tensor:
+        for layer in self.layers:
+            layer.place = place
+        output = self.model(
+            input_ids=tokens,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=self.cache,
+            use_cache=True,
+            logits_to_keep=keep,
+        )
+        logits: torch.Tensor = output.logits.float()
+        return logits
+
+    def _additive(self, hidden: torch.Tensor) -> torch.Tensor:
+        """A mask to add to attention's scores, of what is hidden from each token."""
+        dtype = self.model.dtype
+        return torch.zeros(hidden.shape, dtype=dtype, device=self.device).masked_fill_(hidden, torch.finfo(dtype).min)
+
+    def cut(self, lengths: Sequence[int]) -> None:
+        """Keep only the first ``lengths[i]`` tokens of each row."""
+        for row, length in zip(self.ids, lengths, strict=False):
+            del row[length:]
+
+    def take(self, indices: Sequence[int]) -> None:
+        """Make the rows those of ``indices`` (repeats allowed)."""
+        self.ids = [list(self.ids[i]) for i in indices]
+        for layer in self.layers:
+            layer.take(torch.tensor(indices, device=self.device))
+        if self.graphs:
+            self.graphs = Graphs(self)
+
+    def swap(self, a: int, b: int) -> None:
+        """Two rows change places."""
+        if a == b:
+            return
+        length = max(len(self.ids[a]), len(self.ids[b]))
+        self.ids[a], self.ids[b] = self.ids[b], self.ids[a]
+        for layer in self.layers:
+            layer.swap(a, b, length)

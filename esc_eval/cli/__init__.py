@@ -1,0 +1,1 @@
+"""The command lines: one runner for all of them, one module a verb of ``esc-eval``."""

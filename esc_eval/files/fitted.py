@@ -1,0 +1,36 @@
+"""What is fitted to human ratings and kept as a file: saved whole, read back checked, named by its hash."""
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import ValidationError
+
+from esc_eval.errors import EscEvalError
+from esc_eval.files.records import read_text, write_whole
+from esc_eval.prompts.wording import Data
+from esc_eval.schema import digest
+
+
+class Fit(Data):
+    """A fit that knows its JSON file."""
+
+    @property
+    def sha256(self) -> str:
+        """Hash of everything in it."""
+        return digest(self)
+
+    def save(self, path: Path) -> None:
+        """Write as JSON."""
+        write_whole(path, [self.model_dump_json(indent=2) + "\n"])
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what ``save`` wrote.
+
+        Raises:
+            EscEvalError: Missing or something else.
+        """
+        try:
+            return cls.model_validate_json(read_text(path))
+        except ValidationError as error:
+            raise EscEvalError(f"{path}: no {cls.__name__.lower()}: {error.errors()[0]['msg']}") from error

@@ -1,0 +1,246 @@
+"""The official release's file formats, read and written without loss (haidequanbu/ESC-Eval @ 9ad46e7).
+
+Cards are a JSON list of objects, dialogues a JSON object of lists of marked lines, scores a JSON object of objects.
+Reading accepts what other users' runs contain: ASCII colons, other capitals, no opening line, ``<think>`` blocks, -1.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from esc_eval.errors import BadRecord, EscEvalError
+from esc_eval.prompts.rubric import load_rubric
+from esc_eval.schema import Category, Dialogue, Language, Rating, Role, RoleCard, Turn
+
+RUBRIC = "official/9ad46e7"
+PROTOCOL = "official/9ad46e7"
+SCORER = "ESC-RANK"
+
+LANGUAGE_NAMES: dict[str, Language] = {"english": "en", "chinese": "zh"}
+CATEGORY_NAMES: dict[str, Category] = {
+    "家庭生活": "family_and_life",
+    "工作学习": "work_and_study",
+    "社会与其他": "society_and_others",
+}
+MARKERS: dict[Role, str] = {"seeker": "ESC-Role：", "supporter": "AI assistant："}
+
+_CARD_FIELDS = {"base", "res", "source", "base_biaozhu", "language", "id"}
+_MARKER = re.compile(r"(?P<who>esc[- ]?role|ai[- ]?assistant)\s*[:：] ?", re.IGNORECASE)
+_THINK = re.compile(r"\s*<think>.*?(?:</think>\s*|\Z)", re.DOTALL | re.IGNORECASE)
+_NAME = re.compile(r"(?P<model>.+?)_(?P<language>en|zh)", re.DOTALL)
+_HAN = re.compile(r"[\u4e00-\u9fff]")
+
+
+def spoken(raw: str) -> str:
+    """What a model says aloud: its output without leading ``<think>`` blocks; an unclosed block is all thought.
+
+    >>> spoken("<think>plan</think>\\n\\nHello")
+    'Hello'
+    """
+    text = raw
+    while match := _THINK.match(text):
+        text = text[match.end() :]
+    return text
+
+
+def card_from_official(record: Mapping[str, Any]) -> RoleCard:
+    """A role card from one object of an official card file.
+
+    Raises:
+        ValueError: A field is missing, unknown or of the wrong kind.
+    """
+    if record.keys() != _CARD_FIELDS:
+        missing, extra = sorted(_CARD_FIELDS - record.keys()), sorted(record.keys() - _CARD_FIELDS)
+        raise ValueError(f"missing fields {missing}, unknown fields {extra}")
+    if record["language"] not in LANGUAGE_NAMES:
+        raise ValueError(f"unknown language {record['language']!r}; known: {sorted(LANGUAGE_NAMES)}")
+    if record["res"] not in CATEGORY_NAMES:
+        raise ValueError(f"unknown category {record['res']!r}; known: {sorted(CATEGORY_NAMES)}")
+    if not isinstance(record["id"], int) or isinstance(record["id"], bool):
+        raise ValueError(f"id must be a whole number, not {record['id']!r}")
+    return RoleCard(
+        id=str(record["id"]),
+        language=LANGUAGE_NAMES[record["language"]],
+        text=record["base"],
+        category=CATEGORY_NAMES[record["res"]],
+        source=record["source"],
+        quality="high",
+        annotator_text=record["base_biaozhu"],
+    )
+
+
+def card_to_official(card: RoleCard) -> dict[str, Any]:
+    """The object that an official card file holds for a card.
+
+    Raises:
+        ValueError: The card has no category or its id is not a whole number.
+    """
+    if card.category is None or not card.id.isdecimal():
+        raise ValueError(f"card {card.id}: the official format needs a category and a whole number as id")
+    return {
+        "base": card.text,
+        "res": next(name for name, key in CATEGORY_NAMES.items() if key == card.category),
+        "source": card.source,
+        "base_biaozhu": card.annotator_text or "",
+        "language": next(name for name, key in LANGUAGE_NAMES.items() if key == card.language),
+        "id": int(card.id),
+    }
+
+
+def turn_from_line(line: str) -> Turn:
+    """A turn from one marked line.
+
+    Raises:
+        ValueError: The line begins with no role marker.
+    """
+    match = _MARKER.match(line)
+    if match is None:
+        raise ValueError(f"begins with neither {MARKERS['seeker']!r} nor {MARKERS['supporter']!r}")
+    role: Role = "seeker" if match["who"].lower().startswith("esc") else "supporter"
+    raw = line[match.end() :]
+    text = spoken(raw)
+    return Turn(role=role, text=text, raw=raw if raw != text else None, prefix=match[0])
+
+
+def line_from_turn(turn: Turn) -> str:
+    """The marked line of a turn, spelt as it was read, or as the release spells it."""
+    return (turn.prefix or MARKERS[turn.role]) + (turn.text if turn.raw is None else turn.raw)
+
+
+def dialogues_from_official(content: Mapping[str, Any], path: Path) -> list[Dialogue]:
+    """Dialogues from the content of an official result file.
+
+    Model and language are read from a file name like ``llama3_en.json``; without one, the language is that of the
+    seeker's words. Ids are ``STEM:KEY``.
+
+    Raises:
+        BadRecord: A dialogue that is no list of marked lines.
+    """
+    named = _NAME.fullmatch(path.stem)
+    dialogues = []
+    for key, lines in content.items():
+        if not isinstance(lines, list) or not lines or not all(isinstance(line, str) for line in lines):
+            raise BadRecord(path, f"dialogue {key!r}", "expected a list of lines of text, with at least one line")
+        turns = []
+        for number, line in enumerate(lines):
+            try:
+                turns.append(turn_from_line(line))
+            except ValueError as error:
+                raise BadRecord(path, f"dialogue {key!r}, line {number}", str(error)) from error
+        dialogues.append(
+            Dialogue(
+                id=f"{path.stem}:{key}",
+                language=_language(named["language"] if named else None, turns),
+                turns=tuple(turns),
+                supporter=named["model"] if named else path.stem,
+                seeker="ESC-Role",
+                key=key,
+            )
+        )
+    return dialogues
+
+
+def _language(named: str | None, turns: Sequence[Turn]) -> Language:
+    if named is not None:
+        return "zh" if named == "zh" else "en"
+    words = "".join(turn.text for turn in turns if turn.role == "seeker")
+    return "zh" if 5 * len(_HAN.findall(words)) > len(words) else "en"
+
+
+def dialogues_to_official(dialogues: Iterable[Dialogue]) -> dict[str, list[str]]:
+    """The content of an official result file; dialogues without an official key are numbered from 0."""
+    return {
+        str(number) if dialogue.key is None else dialogue.key: [line_from_turn(turn) for turn in dialogue.turns]
+        for number, dialogue in enumerate(dialogues)
+    }
+
+
+def ratings_from_official(content: Mapping[str, Any], path: Path, rater: str = SCORER) -> list[Rating]:
+    """Ratings from the content of an official score file; -1 becomes "unscored".
+
+    Raises:
+        BadRecord: An unknown dimension or something else than a level or -1.
+    """
+    rubric = load_rubric()
+    ratings = []
+    for key, scores in content.items():
+        if not isinstance(scores, dict):
+            raise BadRecord(path, f"dialogue {key!r}", "expected an object of scores by dimension")
+        for official_key, score in scores.items():
+            where = f"dialogue {key!r}, {official_key!r}"
+            dimension = rubric.from_official(official_key)
+            if dimension is None:
+                raise BadRecord(path, where, f"unknown dimension; known: {[d.official for d in rubric.dimensions]}")
+            if not isinstance(score, int) or isinstance(score, bool) or score not in (-1, *rubric.levels):
+                raise BadRecord(path, where, f"a score is one of {list(rubric.levels)}, or -1, not {score!r}")
+            unscored = score == -1
+            ratings.append(
+                Rating(
+                    dialogue_id=f"{path.stem}:{key}",
+                    dimension=dimension,
+                    rater=rater,
+                    rater_kind="model",
+                    rubric=RUBRIC,
+                    score=None if unscored else score,
+                    problem="-1 in the score file: no level in the answer" if unscored else None,
+                    parser="official",
+                )
+            )
+    return ratings
+
+
+def link_cards(dialogues: Sequence[Dialogue], cards: Sequence[RoleCard]) -> list[Dialogue]:
+    """Dialogues with their card ids: the release numbers dialogues by the place of their card in the card file.
+
+    Raises:
+        EscEvalError: A key that is no place in the card file.
+    """
+    linked = []
+    for dialogue in dialogues:
+        if dialogue.card_id is not None:
+            linked.append(dialogue)
+            continue
+        place = int(dialogue.key) if dialogue.key and dialogue.key.isdecimal() else len(cards)
+        if place >= len(cards):
+            raise EscEvalError(f"dialogue {dialogue.id}: its key is no place among the {len(cards)} cards")
+        card = cards[place]
+        linked.append(dialogue.model_copy(update={"card_id": card.id, "category": card.category}))
+    return linked
+
+
+def ratings_to_official(ratings: Iterable[Rating], keys: Mapping[str, str] | None = None) -> dict[str, dict[str, int]]:
+    """The content of an official score file for the ratings of one rater; unscored becomes -1.
+
+    Args:
+        ratings: On dimensions of the esc-eval rubric.
+        keys: The key of each dialogue id; None = what follows the last colon of the id.
+    """
+    official = {d.key: d.official or d.key for d in load_rubric().dimensions}
+    content: dict[str, dict[str, int]] = {}
+    for rating in ratings:
+        key = rating.dialogue_id.rpartition(":")[2] if keys is None else keys[rating.dialogue_id]
+        scores = content.setdefault(key, {})
+        scores[official[rating.dimension]] = -1 if rating.score is None else rating.score
+    return content
+
+
+def cards_from_official(content: Sequence[Any], path: Path) -> list[RoleCard]:
+    """Role cards from the content of an official card file.
+
+    Raises:
+        BadRecord: An object that is no card.
+    """
+    cards = []
+    for number, record in enumerate(content):
+        try:
+            if not isinstance(record, dict):
+                raise ValueError("expected an object")
+            cards.append(card_from_official(record))
+        except ValidationError as error:
+            raise BadRecord(path, f"record {number}", error.errors()[0]["msg"]) from error
+        except ValueError as error:
+            raise BadRecord(path, f"record {number}", str(error)) from error
+    return cards

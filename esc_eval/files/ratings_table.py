@@ -1,0 +1,284 @@
+"""The ratings table: one row a rater x dialogue x dimension, read from CSV, JSON Lines, Parquet or official scores."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from esc_eval.errors import BadRecord, EscEvalError
+from esc_eval.files.linked_cards import with_cards
+from esc_eval.files.parquet import read_parquet
+from esc_eval.files.records import read_dialogues, read_ratings, read_text
+from esc_eval.statistics.counts import Ratings
+
+KEY = ("dialogue_id", "rater", "dimension")
+ALIASES = {"card_id": "card", "supporter": "model"}
+EXTRA = ("card", "model", "stage", "order", "time", "language", "category", "group", "source")
+FORMATS = (
+    "CSV (.csv, .tsv), JSON Lines (.jsonl, or a run folder), Parquet (.parquet, or a folder), official scores (.json)"
+)
+
+
+@dataclass(frozen=True)
+class RatingsTable:
+    """Checked ratings.
+
+    Attributes:
+        frame: Columns ``dialogue_id``, ``rater``, ``dimension`` (text), ``score`` (number, NaN = missing), those of
+            ``EXTRA`` that the input has, and whatever else it had.
+        dimensions: In order of first appearance, also those without a single score.
+        low, high: Ends of the scale; levels are the whole numbers between.
+        sha256: Of the input.
+    """
+
+    frame: pd.DataFrame
+    dimensions: tuple[str, ...]
+    low: int
+    high: int
+    sha256: str
+
+    @property
+    def levels(self) -> np.ndarray:
+        """The scale, shape (q,)."""
+        return np.arange(self.low, self.high + 1, dtype=float)
+
+    @property
+    def raters(self) -> tuple[str, ...]:
+        """Names, sorted."""
+        return tuple(sorted(self.frame["rater"].unique()))
+
+    def has(self, column: str) -> bool:
+        """Whether a column is there and filled in every row."""
+        return column in self.frame and bool(self.frame[column].notna().all()) and len(self.frame) > 0
+
+    def scored(self, dimension: str | None = None) -> pd.DataFrame:
+        """Rows with a score, of one dimension or of all."""
+        rows = self.frame[self.frame["score"].notna()]
+        return rows if dimension is None else rows[rows["dimension"] == dimension]
+
+    def clusters(self, column: str | None = None) -> str:
+        """The column to cluster by: the one asked for, else the card where every row has one, else the dialogue."""
+        if column is None:
+            return "card" if self.has("card") else "dialogue_id"
+        if not self.has(column):
+            raise EscEvalError(f"cannot cluster by {column!r}: not every row has one")
+        return column
+
+    def of_kind(self, kind: str) -> "RatingsTable":
+        """Rows by people ("human") or by models ("model"), where the table tells them apart and holds both."""
+        if "rater_kind" not in self.frame or not {"human", "model"} <= set(self.frame["rater_kind"].dropna()):
+            return self
+        return self.replaced(self.frame[self.frame["rater_kind"] == kind])
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Stages of rating, "first" before "review", others in order of appearance."""
+        if "stage" not in self.frame:
+            return ()
+        found = tuple(dict.fromkeys(self.frame["stage"].dropna()))
+        return tuple(sorted(found, key=lambda s: ("first", "review").index(s) if s in ("first", "review") else 1))
+
+    def final(self) -> "RatingsTable":
+        """People's last word: rows by people, and of each dialogue and dimension those of its latest scored stage."""
+        people = self.of_kind("human")
+        if len(people.stages) < 2:
+            return people
+        scored = people.scored()
+        place = scored["stage"].map({name: i for i, name in enumerate(people.stages)}).fillna(-1)
+        latest = place.groupby([scored["dialogue_id"], scored["dimension"]]).transform("max")
+        return people.replaced(scored[place == latest])
+
+    def replaced(self, frame: pd.DataFrame) -> "RatingsTable":
+        """The same table with other rows."""
+        return RatingsTable(frame, self.dimensions, self.low, self.high, self.sha256)
+
+    def ratings(self, rows: pd.DataFrame, cluster: str) -> Ratings:
+        """Rows as arrays of codes; a unit is a dialogue x dimension.
+
+        Raises:
+            EscEvalError: A score is not a whole number.
+        """
+        score = rows["score"].to_numpy(dtype=float)
+        if (score != np.round(score)).any():
+            bad = rows[score != np.round(score)].iloc[0]
+            raise EscEvalError(
+                f"score {bad['score']:g} of dialogue {bad['dialogue_id']}, rater {bad['rater']} is not a "
+                f"level: agreement "
+                "is between single ratings on whole levels, not averages"
+            )
+        keys = pd.MultiIndex.from_frame(rows[["dialogue_id", "dimension"]])
+        unit, uniques = pd.factorize(keys)
+        names = self.raters
+        rater = pd.Categorical(rows["rater"], categories=names).codes.astype(np.intp)
+        first = np.zeros(len(uniques), dtype=np.intp)
+        group = pd.factorize(rows[cluster])[0]
+        first[unit] = group
+        return Ratings(unit, rater, (score - self.low).astype(np.intp), first, self.levels, names)
+
+
+def raw_rows(path: Path) -> pd.DataFrame:
+    """The raw rows with a column ``_where`` that names the place of each."""
+    if path.is_dir() and (path / "ratings.jsonl").exists():
+        return raw_rows(path / "ratings.jsonl")
+    if path.is_dir():
+        files = sorted(f for pattern in ("*.parquet", "annotations/*.parquet") for f in path.glob(pattern))
+        if not files:
+            raise EscEvalError(f"{path}: no .parquet files in this folder. Known formats: {FORMATS}")
+        frames = [read_parquet(file).assign(_where=lambda f: [f"row {i}" for i in range(len(f))]) for file in files]
+        return pd.concat(frames, ignore_index=True)
+    if path.suffix in (".csv", ".tsv"):
+        separator = "\t" if path.suffix == ".tsv" else ","
+        try:
+            frame = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+            raise EscEvalError(f"{path}: not readable as CSV: {error}") from error
+        return frame.assign(_where=[f"line {i + 2}" for i in range(len(frame))])
+    if path.suffix == ".parquet":
+        frame = read_parquet(path)
+        return frame.assign(_where=[f"row {i}" for i in range(len(frame))])
+    if path.suffix == ".jsonl":
+        records = []
+        for number, line in enumerate(read_text(path).split("\n"), 1):
+            if not line.strip():
+                continue
+            try:
+                record = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise BadRecord(path, f"line {number}", f"not JSON: {error}") from error
+            if not isinstance(record, dict):
+                raise BadRecord(path, f"line {number}", "expected an object")
+            records.append({**record, "_where": f"line {number}"})
+        return pd.DataFrame(records)
+    if path.suffix == ".json":
+        ratings = [rating.model_dump() for rating in read_ratings(path)]
+        frame = pd.DataFrame(ratings)
+        model = path.stem.removesuffix("_en").removesuffix("_zh")
+        return frame.assign(model=model, _where=[f"score {i}" for i in range(len(frame))])
+    raise EscEvalError(f"{path}: unknown format. Known: {FORMATS}")
+
+
+def _fingerprint(path: Path) -> str:
+    files = sorted([*path.rglob("*.parquet"), *path.glob("ratings.jsonl")]) if path.is_dir() else [path]
+    digest = sha256()
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _scores(frame: pd.DataFrame, path: Path, low: int, high: int) -> pd.Series:
+    column = frame["score"]
+    blank = column.isna() | column.map(lambda x: isinstance(x, str) and not x.strip())
+    numbers = pd.to_numeric(column.where(~blank, np.nan), errors="coerce")
+    wrong = frame[(numbers.isna() & ~blank) | column.map(lambda x: isinstance(x, bool))]
+    if len(wrong):
+        row = wrong.iloc[0]
+        raise BadRecord(
+            path, row["_where"], f"score {row['score']!r} is not a number; leave it blank where there is none"
+        )
+    outside = frame[(numbers < low) | (numbers > high)]
+    if len(outside):
+        row = outside.iloc[0]
+        hint = "; unscored is a blank, not -1" if float(row["score"]) == -1 else ""
+        raise BadRecord(
+            path,
+            row["_where"],
+            f"score {row['score']} is outside the scale {low}..{high} ({len(outside)} such rows){hint}. "
+            "If the scale is another one, say so: --scale LOW-HIGH",
+        )
+    return numbers.astype(float)
+
+
+def read_table(
+    paths: Sequence[Path],
+    scale: tuple[int, int] = (0, 4),
+    dialogues: Sequence[Path] = (),
+    cards: Sequence[Path] = (),
+) -> RatingsTable:
+    """Read and check ratings.
+
+    Args:
+        paths: Files or folders in any of the known formats; their rows are put together.
+        scale: Lowest and highest level.
+        dialogues: Files of dialogues, from which card, model, language and category are taken by ``dialogue_id``.
+        cards: Card files of official dialogues, which do not name their cards.
+
+    Raises:
+        EscEvalError: A file that is missing or of an unknown format, a missing column, a score that is no number or
+            off the scale, or the same rating twice.
+    """
+    frames = []
+    digest = sha256()
+    for path in paths:
+        if not path.exists():
+            raise EscEvalError(f"{path}: no such file or folder")
+        frame = raw_rows(path).rename(columns=ALIASES)
+        missing = [c for c in (*KEY, "score") if c not in frame]
+        if missing:
+            raise EscEvalError(f"{path}: no column {', '.join(missing)}; a ratings table has {', '.join(KEY)}, score")
+        frame["score"] = _scores(frame, path, *scale)
+        for column in KEY:
+            empty = frame[frame[column].isna() | (frame[column].astype(str).str.strip() == "")]
+            if len(empty):
+                raise BadRecord(path, empty.iloc[0]["_where"], f"{column} is empty")
+        frames.append(frame.assign(_file=str(path)))
+        digest.update(_fingerprint(path).encode())
+    frame = pd.concat(frames, ignore_index=True)
+    for column in (*KEY, *(c for c in EXTRA if c in frame and c not in ("order", "time"))):
+        filled = frame[column].notna() & (frame[column].astype(str) != "")
+        frame[column] = frame[column].astype(str).where(filled, None)
+    _refuse_duplicates(frame)
+    for folder in paths:
+        if folder.is_dir() and any(folder.glob("dialogues/*.parquet")):
+            frame = _with_columns(frame, _built(folder))
+    if dialogues:
+        frame = _join(frame, dialogues, cards)
+    dimensions = tuple(dict.fromkeys(frame["dimension"]))
+    return RatingsTable(frame.drop(columns=["_where", "_file"]), dimensions, *scale, digest.hexdigest())
+
+
+def _refuse_duplicates(frame: pd.DataFrame) -> None:
+    keys = [*KEY, *(["stage"] if "stage" in frame else [])]
+    again = frame[frame.duplicated(keys)]
+    if len(again):
+        row = again.iloc[0]
+        raise BadRecord(
+            row["_file"],
+            row["_where"],
+            f"dialogue {row['dialogue_id']}, rater {row['rater']}, dimension {row['dimension']} is rated twice "
+            f"({len(again)} such rows). Two passes of one rater need a column 'stage'; otherwise remove one.",
+        )
+
+
+def _join(frame: pd.DataFrame, paths: Sequence[Path], cards: Sequence[Path]) -> pd.DataFrame:
+    rows = [
+        {"dialogue_id": d.id, "card": d.card_id, "model": d.supporter, "language": d.language, "category": d.category}
+        for path in paths
+        for d in with_cards(read_dialogues(path), cards)
+    ]
+    known = pd.DataFrame(rows).drop_duplicates("dialogue_id").set_index("dialogue_id")
+    unknown = sorted(set(frame["dialogue_id"]) - set(known.index))
+    if unknown:
+        raise EscEvalError(f"{len(unknown)} rated dialogues are not in {', '.join(map(str, paths))}, e.g. {unknown[0]}")
+    return _with_columns(frame, known)
+
+
+def _built(folder: Path) -> pd.DataFrame:
+    """Card, model, language, category and source of each dialogue of a folder that the dataset builder made."""
+    talks = pd.concat([read_parquet(f) for f in sorted(folder.glob("dialogues/*.parquet"))], ignore_index=True)
+    known = talks.rename(columns={"id": "dialogue_id", **ALIASES}).set_index("dialogue_id")
+    known = known[[c for c in ("card", "model", "language", "category") if c in known]]
+    cards = [read_parquet(f) for f in sorted(folder.glob("role_cards/*.parquet"))]
+    if cards and "card" in known:
+        known["source"] = known["card"].map(pd.concat(cards).set_index("id")["source"])
+    return known
+
+
+def _with_columns(frame: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
+    for column in known:
+        values = frame["dialogue_id"].map(known[column])
+        frame[column] = frame[column].where(frame[column].notna(), values) if column in frame else values
+    return frame

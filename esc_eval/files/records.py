@@ -1,0 +1,191 @@
+"""Open any file of role cards, dialogues or ratings that we know, and write our own.
+
+Ours are JSON Lines, one record a line; the official release's are JSON (see ``official``). Anything else is refused
+with the file, the place and what would be right.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from importlib.resources import files
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from esc_eval.errors import BadRecord, EscEvalError
+from esc_eval.files import official
+from esc_eval.schema import Dialogue, Rating, Record, RoleCard, duplicates
+
+R = TypeVar("R", bound=Record)
+
+SAMPLE = "sample"
+
+
+def read_text(path: Path) -> str:
+    """A file's text.
+
+    Raises:
+        EscEvalError: The file is missing, a folder, not readable or not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise EscEvalError(f"{path}: no such file") from error
+    except UnicodeDecodeError as error:
+        raise BadRecord(path, f"byte {error.start}", "not UTF-8 text; save the file as UTF-8") from error
+    except OSError as error:
+        raise EscEvalError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def read_jsonl(path: Path, record: type[R]) -> list[R]:
+    """Every line of a JSON Lines file as a record; blank lines are skipped.
+
+    Raises:
+        BadRecord: The first line that is none, with how many more there are.
+    """
+    rows: list[R] = []
+    bad: list[tuple[int, str]] = []
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            rows.append(record.model_validate_json(line))
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(str(part) for part in first["loc"])
+            bad.append((number, f"{field + ': ' if field else ''}{first['msg']}"))
+    if bad:
+        number, what = bad[0]
+        more = f" ({len(bad) - 1} more bad lines)" if len(bad) > 1 else ""
+        raise BadRecord(path, f"line {number}", f"no {record.__name__}: {what}{more}")
+    return rows
+
+
+def write_jsonl(path: Path, records: Iterable[Record]) -> None:
+    """Write records as JSON Lines; the file appears whole or not at all."""
+    write_whole(path, (record.to_json() + "\n" for record in records))
+
+
+def write_whole(path: Path, chunks: Iterable[str]) -> None:
+    """Write text to a file that appears whole or not at all (temporary file, then rename); its folder is made.
+
+    Raises:
+        EscEvalError: The path is a folder, or lies in a file.
+    """
+    if path.is_dir():
+        raise EscEvalError(f"{path}: is a folder; give the path of a file")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise EscEvalError(f"{path}: cannot be written, {error.filename} is a file and not a folder") from error
+    with NamedTemporaryFile("w", encoding="utf-8", newline="\n", dir=path.parent, prefix=".", delete=False) as file:
+        temporary = Path(file.name)
+        try:
+            file.writelines(chunks)
+        except BaseException:
+            temporary.unlink()
+            raise
+    temporary.chmod(0o644)
+    temporary.replace(path)
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise BadRecord(path, f"line {error.lineno}, column {error.colno}", f"broken JSON: {error.msg}") from error
+
+
+def _read(
+    path: Path,
+    record: type[R],
+    shape: type,
+    from_official: Callable[[Any, Path], list[R]],
+    kind: str,
+) -> list[R]:
+    if path.suffix == ".jsonl":
+        rows = read_jsonl(path, record)
+    else:
+        content = _read_json(path)
+        if not isinstance(content, shape):
+            raise EscEvalError(
+                f"{path}: in no known format of {kind}. Known: JSON Lines of {record.__name__} (.jsonl), and the "
+                f"official release's JSON {'list' if shape is list else 'object'} (.json)."
+            )
+        rows = from_official(content, path)
+    if not rows:
+        raise EscEvalError(f"{path}: holds no {kind}")
+    return rows
+
+
+def check_unique(ids: Iterable[str], kind: str, where: str) -> None:
+    """Raise EscEvalError if an id occurs twice."""
+    if twice := duplicates(ids):
+        raise EscEvalError(
+            f"{where}: {len(twice)} {kind} ids occur more than once, first {twice[0]!r}. Ids must be unique."
+        )
+
+
+def read_cards(path: str | Path) -> list[RoleCard]:
+    """Role cards of a file in our format (.jsonl) or the official one (.json).
+
+    Raises:
+        EscEvalError: Missing, broken, empty, in no known format, or an id occurs twice.
+    """
+    cards = _read(Path(path), RoleCard, list, official.cards_from_official, "role cards")
+    check_unique((card.id for card in cards), "card", str(path))
+    return cards
+
+
+def load_cards(
+    names: Sequence[str | Path] = (SAMPLE,), language: str | None = None, limit: int | None = None
+) -> list[RoleCard]:
+    """Role cards from the shipped sample (``"sample"``) and files, in order.
+
+    Args:
+        names: ``"sample"`` or paths.
+        language: Keep this language only.
+        limit: Keep the first so many (after the choice of language).
+
+    Raises:
+        EscEvalError: As ``read_cards``; no card left; or the same id in two files.
+    """
+    sample = files("esc_eval").joinpath("files/cards/sample.jsonl")
+    cards = [card for name in names for card in read_cards(Path(str(sample)) if name == SAMPLE else name)]
+    check_unique((card.id for card in cards), "card", ", ".join(str(name) for name in names))
+    kept = [card for card in cards if language in (None, card.language)][:limit]
+    if not kept:
+        there = sorted({card.language for card in cards})
+        raise EscEvalError(
+            f"no card left: {len(cards)} cards in {', '.join(there)}, asked for {language or 'any'} "
+            f"language, limit {limit}"
+        )
+    return kept
+
+
+def read_dialogues(path: str | Path) -> list[Dialogue]:
+    """Dialogues of a run folder, a file in our format (.jsonl) or the official one (.json).
+
+    Raises:
+        EscEvalError: Missing, broken, empty, in no known format, or an id occurs twice.
+    """
+    path = Path(path) / "dialogues.jsonl" if Path(path).is_dir() else Path(path)
+    dialogues = _read(path, Dialogue, dict, official.dialogues_from_official, "dialogues")
+    check_unique((dialogue.id for dialogue in dialogues), "dialogue", str(path))
+    return dialogues
+
+
+def read_ratings(path: str | Path) -> list[Rating]:
+    """Ratings of a run folder, a file in our format (.jsonl) or the official one (.json).
+
+    Raises:
+        EscEvalError: Missing, broken, empty or in no known format.
+    """
+    path = Path(path) / "ratings.jsonl" if Path(path).is_dir() else Path(path)
+    return _read(path, Rating, dict, official.ratings_from_official, "ratings")
+
+
+def write_official(path: Path, content: Any) -> None:
+    """Write JSON as the official release formats it: four spaces, characters as they are."""
+    write_whole(path, [json.dumps(content, ensure_ascii=False, indent=4)])

@@ -1,0 +1,83 @@
+"""How a dialogue is played: prompts, opening, rounds and generation settings, read from ``protocols/*.yaml``."""
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from esc_eval.errors import EscEvalError
+from esc_eval.prompts.wording import Data, Worded, fill, locate, read_parts
+from esc_eval.schema import Role, RoleCard, Turn
+
+Message = dict[Literal["role", "content"], str]
+
+
+class Generation(Data):
+    """Settings of one side's replies.
+
+    Attributes:
+        max_new_tokens: Cap on a reply, in the model's tokens.
+        temperature: 0 is greedy.
+        top_k: 0 is off. Endpoints that know no top_k or repetition_penalty are sent them only if they differ from off.
+    """
+
+    max_new_tokens: int = Field(default=512, ge=1)
+    temperature: float = Field(default=0.0, ge=0)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    top_k: int = Field(default=0, ge=0)
+    repetition_penalty: float = Field(default=1.0, gt=0)
+
+
+class ProtocolText(Data):
+    """One language's prompts. ``{card}`` in the seeker's prompt is the text of the role card."""
+
+    seeker: str
+    opening: str
+    supporter: str
+
+
+class Protocol(Worded[ProtocolText]):
+    """Everything that decides how a dialogue is played, except who plays."""
+
+    rounds: int = Field(ge=1)
+    supporter_sees_opening: bool
+    seeker: Generation
+    supporter: Generation
+
+    def opening(self, card: RoleCard) -> Turn:
+        """The supporter's first line, which the protocol says in its name."""
+        return Turn(role="supporter", text=self.text(card.language).opening, finish_reason="scripted")
+
+    def conversation(self, card: RoleCard, turns: Sequence[Turn], side: Role) -> list[Message]:
+        """The dialogue so far as the chat messages that ``side`` answers.
+
+        Args:
+            card: Whom the seeker plays.
+            turns: The dialogue so far, opening first.
+            side: Who speaks next. Its own turns become the assistant's.
+        """
+        text = self.text(card.language)
+        if side == "seeker":
+            system, seen = fill(text.seeker, card=card.text), turns
+        else:
+            system, seen = text.supporter, turns if self.supporter_sees_opening else turns[1:]
+        messages: list[Message] = [{"role": "system", "content": system}]
+        messages += [{"role": "assistant" if t.role == side else "user", "content": t.text} for t in seen]
+        return messages
+
+
+@cache
+def load_protocol(name: str | Path = "esc-eval") -> Protocol:
+    """A shipped protocol by name, or a user's own by the path of its YAML file.
+
+    Raises:
+        EscEvalError: Not found, or a key is missing or misspelt.
+    """
+    folder, stem = locate(name, "prompts/protocols")
+    base, languages = read_parts(folder, stem, "protocol")
+    try:
+        return Protocol.model_validate({**base, "texts": languages})
+    except ValidationError as error:
+        raise EscEvalError(f"{folder.joinpath(stem + '.yaml')} and its languages: {error}") from error

@@ -1,0 +1,93 @@
+"""A rubric is data: dimensions, levels and their wording in each language, read from ``rubrics/*.yaml``."""
+
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from esc_eval.errors import EscEvalError
+from esc_eval.prompts.wording import Data, Worded, locate, read_parts
+
+
+class Dimension(Data):
+    """One scale of a rubric.
+
+    Attributes:
+        key: Our name, the only one used in code and files.
+        paper: The name in the paper's tables.
+        official: The key in the official release's score files; None where it has none.
+        lower_is_better: True of scales that are bad where they are high; an average turns them round.
+    """
+
+    key: str
+    paper: str
+    official: str | None = None
+    lower_is_better: Literal[True] | None = None
+
+
+class DimensionText(Data):
+    """The wording of one dimension: its name, what is rated, and one description per level, lowest first."""
+
+    name: str
+    question: str
+    levels: tuple[str, ...]
+
+
+class RubricText(Data):
+    """A rubric in one language: the judge's instructions and the wording of each dimension by key.
+
+    Placeholders: ``{dialogue}``, ``{name}``, ``{question}``, ``{levels}``, ``{low}``, ``{high}``.
+    """
+
+    system: str
+    dialogue: str
+    ask: str
+    lead: str
+    seeker: str
+    supporter: str
+    dimensions: dict[str, DimensionText]
+
+
+class Rubric(Worded[RubricText]):
+    """A set of dimensions with ordered integer levels and their wording."""
+
+    levels: tuple[int, ...]
+    dimensions: tuple[Dimension, ...]
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Keys of the dimensions, in the rubric's order."""
+        return tuple(dimension.key for dimension in self.dimensions)
+
+    def from_official(self, key: str) -> str | None:
+        """Our key for an official one, or None."""
+        return next((d.key for d in self.dimensions if d.official == key), None)
+
+
+@cache
+def load_rubric(name: str | Path = "esc-eval") -> Rubric:
+    """A shipped rubric by name, or a user's own by the path of its YAML file.
+
+    Raises:
+        EscEvalError: Not found, or a key, level or dimension is missing or misspelt.
+    """
+    folder, stem = locate(name, "prompts/rubrics")
+    base, languages = read_parts(folder, stem, "rubric")
+    try:
+        rubric = Rubric.model_validate({**base, "texts": languages})
+    except ValidationError as error:
+        raise EscEvalError(f"{folder.joinpath(stem + '.yaml')} and its languages: {error}") from error
+    for language, text in rubric.texts.items():
+        if set(text.dimensions) != set(rubric.keys):
+            raise EscEvalError(
+                f"rubric {stem}, language {language}: wording for {sorted(text.dimensions)}, "
+                f"but the rubric has {sorted(rubric.keys)}"
+            )
+        for key, wording in text.dimensions.items():
+            if len(wording.levels) != len(rubric.levels):
+                raise EscEvalError(
+                    f"rubric {stem}, language {language}, {key}: {len(wording.levels)} level "
+                    f"descriptions for {len(rubric.levels)} levels"
+                )
+    return rubric

@@ -1,6 +1,0 @@
-"""Ratings and dialogues -> one summary object -> text, JSON, Markdown, LaTeX and a page."""
-
-from esc_eval.report.summary import Row, Summary, Table, summarise
-from esc_eval.report.tables import as_latex, as_markdown, as_text
-
-__all__ = ["Row", "Summary", "Table", "as_latex", "as_markdown", "as_text", "summarise"]

@@ -1,0 +1,322 @@
+"""``leaderboard``: models side by side, with everything that the difference of two means needs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from esc_eval.errors import EscEvalError
+from esc_eval.files.ratings_table import RatingsTable
+from esc_eval.reporting.render import Report, Table, plural, report_signature, shown_p, undefined_notes
+from esc_eval.schema import Dialogue
+from esc_eval.statistics.estimate import Bootstrap, Measure
+from esc_eval.statistics.mixed import contrast, group_contrasts, mixed_fit
+from esc_eval.statistics.prediction_powered import ppi_mean
+from esc_eval.statistics.ranking import Board, indistinguishable, means, paired_differences, points_of, rank_intervals
+from esc_eval.statistics.scores import human_scores
+
+ALL = "all"
+
+
+def leaderboard_report(
+    table: RatingsTable,
+    boot: Bootstrap,
+    *,
+    predictions: RatingsTable | None = None,
+    dialogues: Sequence[Dialogue] = (),
+    groups: Mapping[str, str] | None = None,
+    human: str = "human",
+    cluster: str | None = None,
+    flips: int = 9999,
+) -> Report:
+    """Means, ranks, paired differences, groups, and prediction-powered means, one board a language.
+
+    Args:
+        table: Ratings with a ``model`` for each dialogue.
+        boot: Draws.
+        predictions: A scorer's ratings of these and of more dialogues (with a ``model``).
+        dialogues: The dialogues, for the effect of truncated replies.
+        groups: Model -> group; default the table's column ``group``.
+        human: Name of the human supporter among the models.
+        cluster: Column of the role card; default ``card``, else every dialogue is a card of its own.
+        flips: Sign flips of the permutation test.
+    """
+    table = table.final()
+    if not table.has("model"):
+        raise EscEvalError("a leaderboard needs a column 'model' in every row (or --dialogues, which name it)")
+    column = table.clusters(cluster)
+    points = points_of(table.low, table.high)
+    rows = human_scores(table.scored())
+    if rows.empty:
+        raise EscEvalError("no row of the table has a score")
+    languages = sorted(rows["language"].unique()) if table.has("language") else [ALL]
+    boards: dict[str, Any] = {}
+    tables: list[Table] = []
+    notes = [
+        f"Scores in points: level x {points:g}. Intervals draw whole {plural(column)}; differences are on "
+        f"shared {plural(column)}; p-values: sign-flip permutation, Holm-adjusted within each column."
+    ]
+    if column == "dialogue_id":
+        notes.append("No column 'card': models cannot be compared on the same cards, so differences are undefined.")
+    for language in languages:
+        own = rows if language == ALL else rows[rows["language"] == language]
+        board = Board.from_rows(own, column, table.dimensions, points)
+        data, views, said = _board(board, boot, flips, human, language)
+        boards[language] = data
+        tables += views
+        notes += said
+    groups = groups or _groups_of(rows)
+    extra, views, said = _mixed(rows, groups, dialogues, points, boot, column)
+    tables += views
+    notes += said
+    powered: dict[str, Any] = {}
+    if predictions is not None:
+        powered, view = _powered(rows, predictions, points, boot, column)
+        tables.append(view)
+    data = {"boards": boards, "mixed_model": extra, "prediction_powered": powered, "points_per_level": points}
+    sign = report_signature(
+        "leaderboard",
+        table.sha256,
+        boot,
+        cluster=column,
+        flips=flips,
+        points=f"{points:g}",
+        predictions=predictions.sha256[:16] if predictions else None,
+    )
+    return Report("leaderboard", data, tables, notes, sign)
+
+
+def _groups_of(rows: pd.DataFrame) -> dict[str, str]:
+    if "group" not in rows or rows["group"].isna().all():
+        return {}
+    known = rows.dropna(subset=["group"]).groupby("model")["group"].unique()
+    several = [m for m, g in known.items() if len(g) > 1]
+    if several:
+        raise EscEvalError(f"model {several[0]} is in several groups: {', '.join(known[several[0]])}")
+    return {m: g[0] for m, g in known.items()}
+
+
+def _board(
+    board: Board, boot: Bootstrap, flips: int, human: str, language: str
+) -> tuple[dict[str, Any], list[Table], list[str]]:
+    scores, draws = means(board, boot)
+    column = board.columns[-1]
+    value, drawn = draws[column]
+    ranks = rank_intervals(np.nan_to_num(value, nan=-np.inf), np.nan_to_num(drawn, nan=-np.inf), boot, len(board.cards))
+    order = [board.models[i] for i in np.argsort(-np.nan_to_num(value, nan=-np.inf), kind="stable")]
+    differences = paired_differences(board, boot, flips)
+    runs = indistinguishable(order, differences[column])
+    data: dict[str, Any] = {
+        "models": {
+            m: {"scores": scores[m], "rank": dict(zip(("value", "low", "high"), r, strict=True))}
+            for m, r in zip(board.models, ranks, strict=True)
+        },
+        "order": order,
+        "ranked_by": column,
+        "differences": differences,
+        "cannot_be_told_apart": runs,
+    }
+    title = "" if language == ALL else f", {language}"
+    by_model = dict(zip(board.models, ranks, strict=True))
+    rows = [[m, _rank(*by_model[m]), *(scores[m][c] for c in board.columns)] for m in order]
+    tables = [Table(f"Leaderboard{title}", ["model", "rank", *board.columns], rows, 2, f"ranked by {column}")]
+    shown = [
+        [f"{r['first']} - {r['second']}", r["difference"].n, r["difference"], shown_p(r["p_holm"])]
+        for r in differences[column]
+    ]
+    tables.append(Table(f"Differences of {column}{title}", ["models", "cards", "difference", "p (Holm)"], shown))
+    notes = [f"Cannot be told apart by {column}{title}: {', '.join(run)}." for run in runs if len(run) > 1]
+    if human in board.models:
+        gaps = {}
+        for name, pairs in differences.items():
+            gaps[name] = {
+                _other(r, human): _signed(r["difference"], r["first"] != human)
+                for r in pairs
+                if human in (r["first"], r["second"])
+            }
+        data["gap_to_human"] = gaps
+        view = [[m, *(gaps[c][m] for c in board.columns)] for m in order if m != human]
+        tables.append(Table(f"Model minus human supporter{title}", ["model", *board.columns], view, 2))
+    else:
+        notes.append(f"Gap to a human supporter{title}: no rows of model {human!r}.")
+    return data, tables, notes + undefined_notes(scores)
+
+
+def _rank(value: int, low: int | None, high: int | None) -> str:
+    return f"{value}" if low is None else f"{value} [{low}, {high}]"
+
+
+def _other(row: Mapping[str, Any], human: str) -> str:
+    return str(row["second"] if row["first"] == human else row["first"])
+
+
+def _signed(m: Measure, keep: bool) -> Measure:
+    if keep or m.value is None:
+        return m
+    swapped = None if m.low is None else -m.low, None if m.high is None else -m.high
+    return Measure(-m.value, swapped[1], swapped[0], m.n, m.clusters, m.undefined)
+
+
+def _mixed(
+    rows: pd.DataFrame,
+    groups: Mapping[str, str],
+    dialogues: Sequence[Dialogue],
+    points: float,
+    boot: Bootstrap,
+    cluster: str,
+) -> tuple[dict[str, Any], list[Table], list[str]]:
+    """Groups, truncation and language from one fit on each dialogue's average over dimensions."""
+    if cluster == "dialogue_id":
+        return {}, [], ["Mixed model: not fitted, it needs a column 'card'."]
+    keep = {
+        "score": "mean",
+        "model": "first",
+        cluster: "first",
+        **({"language": "first"} if "language" in rows else {}),
+    }
+    each = rows.groupby("dialogue_id", sort=False).agg(keep).rename(columns={cluster: "card"})
+    each["score"] *= points
+    if each["card"].nunique() < 2 or each["card"].nunique() == len(each):
+        return {}, [], ["Mixed model: not fitted, it needs several dialogues on a card and several cards."]
+    covariates = []
+    if "language" in each and each["language"].nunique() == 2:
+        first, second = sorted(each["language"].unique())
+        each[f"{second} against {first}"] = (each["language"] == second) * 1.0
+        covariates.append(f"{second} against {first}")
+    cut = {
+        d.id: np.mean([t.finish_reason == "length" for t in d.turns if t.role == "supporter"] or [0]) for d in dialogues
+    }
+    if cut and set(each.index) <= set(cut):
+        each["truncated replies"] = each.index.map(cut)
+        if each["truncated replies"].std() > 0:
+            covariates.append("truncated replies")
+    try:
+        effects, covariance, card, residual = mixed_fit(each, covariates)
+    except EscEvalError as error:
+        effects, covariance, card, residual = mixed_fit(each, [])
+        covariates, said = [], [f"Mixed model: fitted without covariates. {error}."]
+    else:
+        said = []
+    n = len(each)
+    data: dict[str, Any] = {
+        "n": n,
+        "card_variance": card,
+        "residual_variance": residual,
+        "covariates": {
+            c: contrast(effects, covariance, {f"covariate:{c}": 1.0}, n, boot.confidence) for c in covariates
+        },
+    }
+    tables = []
+    if covariates:
+        tables.append(
+            Table(
+                "Effects on the average, other things equal",
+                ["effect", "points"],
+                [[c, m] for c, m in data["covariates"].items()],
+                2,
+                "truncated replies: all replies cut off against none",
+            )
+        )
+    else:
+        said.append(
+            "Effect of truncation and language: not estimated, it needs --dialogues with finish reasons that differ, "
+            "or two languages."
+        )
+    if len(set(groups.values())) > 1:
+        averages, contrasts = group_contrasts(effects, covariance, groups, n, boot.confidence)
+        data |= {"groups": averages, "group_differences": contrasts}
+        tables.append(Table("Groups of models (mixed model)", ["group", "average"], list(averages.items()), 2))
+        tables.append(
+            Table(
+                "Differences of groups",
+                ["groups", "for these models", "for models of these kinds", "p (Holm)"],
+                [
+                    [f"{r['first']} - {r['second']}", r["difference"], r["difference_of_kinds"], shown_p(r["p_holm"])]
+                    for r in contrasts
+                ],
+                2,
+                "for models of these kinds: models drawn anew too (Welch's t on their means)",
+            )
+        )
+    else:
+        said.append("Groups of models: not compared, it needs a column 'group' or --groups with two groups.")
+    return data, tables, said
+
+
+def _powered(
+    rows: pd.DataFrame, predictions: RatingsTable, points: float, boot: Bootstrap, cluster: str
+) -> tuple[dict[str, Any], Table]:
+    predictions = predictions.of_kind("model")
+    if len(predictions.raters) != 1:
+        raise EscEvalError(
+            f"predictions by {len(predictions.raters)} scorers ({', '.join(predictions.raters)}): "
+            "prediction-powered intervals need one"
+        )
+    guess = predictions.scored().copy()
+    if "model" not in guess or guess["model"].isna().any():
+        raise EscEvalError("predictions need a column 'model' in every row (or --dialogues, which name it)")
+    if "expected" in guess:
+        guess["score"] = guess["expected"].astype(float).fillna(guess["score"])
+    by_card = cluster in guess
+    out: dict[str, Any] = {}
+    view = []
+    both = rows.merge(
+        guess[["dialogue_id", "dimension", "score"]], on=["dialogue_id", "dimension"], suffixes=("", "_predicted")
+    )
+    for (model, dimension), labelled in both.groupby(["model", "dimension"], sort=False):
+        rest = guess[
+            (guess["model"] == model)
+            & (guess["dimension"] == dimension)
+            & ~guess["dialogue_id"].isin(labelled["dialogue_id"])
+        ]
+        try:
+            found = ppi_mean(
+                labelled["score"] * points,
+                labelled["score_predicted"] * points,
+                rest["score"] * points,
+                cluster_labelled=labelled[cluster] if by_card else None,
+                cluster_unlabelled=rest[cluster] if by_card else None,
+                confidence=boot.confidence,
+            )
+        except ValueError as error:
+            why = Measure(None, n=len(labelled), undefined=str(error))
+            out.setdefault(model, {})[dimension] = why
+            view.append([model, dimension, len(labelled), len(rest), why, None, None, None])
+            continue
+        entry = asdict(found)
+        entry["saved"] = found.saved if np.isfinite(found.saved) else None
+        out.setdefault(model, {})[dimension] = entry
+        view.append(
+            [
+                model,
+                dimension,
+                found.labelled,
+                found.unlabelled,
+                Measure(found.value, found.low, found.high, found.labelled),
+                found.classical_width,
+                found.power,
+                entry["saved"],
+            ]
+        )
+    if not view:
+        raise EscEvalError("no dialogue has both a human rating and a prediction: do the dialogue_ids match?")
+    return out, Table(
+        "Prediction-powered human means",
+        [
+            "model",
+            "dimension",
+            "rated by people",
+            "predicted only",
+            "mean",
+            "width without predictions",
+            "power",
+            "ratings saved",
+        ],
+        view,
+        2,
+        "power: 0 = the predictions are no help, 1 = taken at their word; ratings saved: people's ratings "
+        "that the same "
+        "width would need on top without predictions",
+    )

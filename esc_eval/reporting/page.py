@@ -1,0 +1,72 @@
+"""One self-contained HTML page: leaderboard, pictures, and the dialogues to read turn by turn with their ratings."""
+
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from importlib.resources import files
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from esc_eval import __version__
+from esc_eval.prompts.rubric import Rubric
+from esc_eval.reporting import pictures, tables
+from esc_eval.reporting.summary import Summary, scale
+from esc_eval.schema import Dialogue, Rating
+
+SHOWN = 200
+
+
+def visible(text: str) -> str:
+    """Text with characters that a page cannot show (controls, direction overrides, lone surrogates) made visible."""
+    return "".join(
+        "\N{REPLACEMENT CHARACTER}"
+        if unicodedata.category(c) in {"Cc", "Cf", "Cs"} and c not in "\n\t\u200c\u200d"
+        else c
+        for c in text
+    )
+
+
+def as_page(
+    summary: Summary, dialogues: Sequence[Dialogue], ratings: Iterable[Rating], rubric: Rubric, shown: int = SHOWN
+) -> str:
+    """The page as HTML text. Whatever a model said is escaped.
+
+    Args:
+        summary: Its tables.
+        dialogues: To read; the first ``shown`` are on the page, and it says how many are not.
+        ratings: Shown beside each dialogue.
+        rubric: Names and levels.
+    """
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["visible"] = visible
+    by_dialogue: dict[str, list[Rating]] = defaultdict(list)
+    for rating in ratings:
+        by_dialogue[rating.dialogue_id].append(rating)
+    template = environment.from_string(
+        files("esc_eval").joinpath("reporting/page.html.jinja").read_text(encoding="utf-8")
+    )
+    return template.render(
+        version=__version__,
+        parts=[
+            {
+                "table": table,
+                "title": tables.title(table),
+                "leaderboard": tables.leaderboard(table),
+                "details": tables.details(table),
+                "notes": [tables.notes(row) for row in table.rows],
+                # SVG made by matplotlib, which escapes the names in it
+                "means": Markup(pictures.means(table)),  # noqa: S704
+                "levels": Markup(pictures.levels(table)),  # noqa: S704
+            }
+            for table in summary.tables
+        ],
+        interval=tables.interval,
+        dialogues=dialogues[:shown],
+        total=len(dialogues),
+        ratings=by_dialogue,
+        names={d.key: d.paper for d in rubric.dimensions},
+        levels=rubric.levels,
+        scale=scale(rubric.levels),
+        supporters=sorted({d.supporter or "unknown" for d in dialogues[:shown]}),
+    )

@@ -1,0 +1,83 @@
+"""The report's pictures as SVG text: means with intervals, and how often each level was given."""
+
+from io import StringIO
+from typing import Any
+
+from esc_eval.reporting.summary import Table, scale
+
+COLOURS = ("#2f6f8f", "#c0662f", "#5b8c3a", "#8a4f9e", "#a33b4b", "#6b6f76", "#b08a1e", "#3b7d74")
+LEVEL_COLOURS = ("#a4483c", "#d99a6c", "#e6dcc3", "#8fb8a8", "#2f6f6a", "#1d4a52", "#123038")
+
+
+def _figure(width: float, height: float) -> tuple[Any, Any]:
+    from matplotlib import rcParams
+    from matplotlib.figure import Figure
+
+    rcParams["svg.hashsalt"] = "esc-eval"  # the same data give the same bytes
+    rcParams["svg.fonttype"] = "none"
+    rcParams["font.family"] = "sans-serif"
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _svg(figure: Any) -> str:
+    file = StringIO()
+    figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = file.getvalue()
+    return text[text.index("<svg") :]
+
+
+def _label(name: str) -> str:
+    # matplotlib reads $...$ as mathematics
+    return name.replace("$", r"\$")[:40]
+
+
+def means(table: Table) -> str:
+    """Each supporter's mean and interval on each dimension and their average."""
+    keys = [*table.names, "average"]
+    rows = table.rows
+    figure, axes = _figure(8.2, 0.9 + len(keys) * max(0.42, 0.19 * len(rows)))
+    for number, row in enumerate(rows):
+        colour = COLOURS[number % len(COLOURS)]
+        for place, key in enumerate(keys):
+            mean = row.average if key == "average" else row.cells[key].of(table.statistic)
+            if mean is None:
+                continue
+            y = place + (number - (len(rows) - 1) / 2) * 0.7 / max(len(rows), 1)
+            if mean.low is not None:
+                axes.plot([mean.low, mean.high], [y, y], color=colour, linewidth=2, solid_capstyle="round", alpha=0.55)
+            label = _label(row.supporter) if place == 0 else None
+            axes.plot([mean.value], [y], "o", color=colour, markersize=5.5, label=label)
+    axes.set_yticks(range(len(keys)), [*table.names.values(), "Average"])
+    axes.invert_yaxis()
+    axes.set_xlim(0, 100)
+    axes.set_xlabel(f"mean level {scale(table.levels)}, with 95% interval")
+    axes.grid(axis="x", alpha=0.25)
+    axes.axhline(len(keys) - 1.5, color="#999999", linewidth=0.8, linestyle=":")
+    if len(rows) > 1:
+        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
+    return _svg(figure)
+
+
+def levels(table: Table) -> str:
+    """How often each level was given, by dimension, over all supporters: one colour a bar means a scorer that
+    does not tell dialogues apart.
+    """
+    keys = list(table.names)
+    figure, axes = _figure(8.2, 0.9 + 0.36 * len(keys))
+    for place, key in enumerate(keys):
+        counts = [sum(row.cells[key].counts[i] for row in table.rows) for i in range(len(table.levels))]
+        total, left = sum(counts), 0.0
+        for i, count in enumerate(counts):
+            share = 100 * count / total if total else 0
+            label = str(table.levels[i]) if place == 0 else None
+            axes.barh(place, share, left=left, color=LEVEL_COLOURS[i % len(LEVEL_COLOURS)], height=0.66, label=label)
+            left += share
+    axes.set_yticks(range(len(keys)), list(table.names.values()))
+    axes.invert_yaxis()
+    axes.set_xlim(0, 100)
+    axes.set_xlabel("share of ratings at each level, %")
+    axes.legend(title="level", loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
+    return _svg(figure)

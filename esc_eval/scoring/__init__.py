@@ -1,0 +1,1 @@
+"""Dialogues to ratings: judges, parsers, text scorers, calibration, ensembles."""

@@ -1,0 +1,57 @@
+"""The rubric that ratings were given under, and whether their levels are its levels."""
+
+from collections.abc import Iterable, Sequence
+from importlib.resources import files
+
+from esc_eval.errors import EscEvalError
+from esc_eval.files.official import RUBRIC as OFFICIAL
+from esc_eval.prompts.rubric import Rubric, load_rubric
+from esc_eval.schema import Rating
+
+OURS = "esc-eval"  # has the dimensions and levels of the official wording
+
+
+def rubric_of(ratings: Sequence[Rating], name: str | None = None) -> Rubric:
+    """The rubric of ratings, found by the name and version that they carry.
+
+    Args:
+        ratings: Of any raters, all under one rubric.
+        name: The rubric that the user says they have: a shipped one or the path of a .yaml; None = as they carry it.
+
+    Raises:
+        EscEvalError: None or several rubrics, another one than ``name``, one that is not shipped, or a rating that does
+            not fit it.
+    """
+    carried = sorted({rating.rubric for rating in ratings})
+    if len(carried) != 1:
+        raise EscEvalError(f"the ratings must be under one rubric, found {', '.join(carried) or 'no rating'}")
+    [found] = carried
+    stem = OURS if _is_official(found) else found.partition("/")[0]
+    if name is None and not files("esc_eval").joinpath("prompts", "rubrics", f"{stem}.yaml").is_file():
+        raise EscEvalError(f"the ratings are under {found}, which is no shipped rubric; give yours: --rubric FILE.yaml")
+    rubric = load_rubric(name or stem)
+    if rubric.id != found and not (_is_official(found) and rubric.name == OURS):
+        leave = "" if name is None else "; leave --rubric out, or give theirs"
+        raise EscEvalError(f"the ratings are under {found}, not {rubric.id}{leave}")
+    check_levels(ratings, rubric.levels)
+    return rubric
+
+
+def _is_official(rubric: str) -> bool:
+    return rubric == OFFICIAL or rubric.startswith(f"{OFFICIAL}-")
+
+
+def check_levels(ratings: Iterable[Rating], levels: Sequence[int]) -> None:
+    """Refuse ratings of a scale with other levels.
+
+    Raises:
+        EscEvalError: A score is none of the levels, or there is another number of probabilities than of levels.
+    """
+    for rating in ratings:
+        where = f"dialogue {rating.dialogue_id!r}, {rating.dimension}, rater {rating.rater!r}"
+        if rating.score is not None and rating.score not in levels:
+            raise EscEvalError(f"{where}: {rating.score} is none of the rubric's levels {list(levels)}")
+        if rating.probabilities is not None and len(rating.probabilities) != len(levels):
+            raise EscEvalError(
+                f"{where}: {len(rating.probabilities)} probabilities for the rubric's {len(levels)} levels"
+            )

@@ -1,0 +1,328 @@
+"""Dialogues x rubric x scorer -> ratings, one for each dialogue and dimension.
+
+Where the scorer's logits can be had, one forward pass gives the probability of every level. Where only text can be
+had, a parser reads it. An answer that names no level is "unscored", never a number.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+from esc_eval import __version__
+from esc_eval.chat.base import ANSWER_TOKENS, AdapterModel, ChatModel, Choice, ChoiceModel, Conversation
+from esc_eval.checkpoints.judge_card import Learnt
+from esc_eval.environment import describe
+from esc_eval.errors import EscEvalError
+from esc_eval.files.official import spoken
+from esc_eval.prompts.official_wording import OfficialWording
+from esc_eval.prompts.protocol import Generation
+from esc_eval.prompts.rubric import Rubric
+from esc_eval.prompts.wording import fill
+from esc_eval.schema import Dialogue, FinishReason, Rating, digest
+from esc_eval.scoring.calibration import Calibration
+from esc_eval.scoring.leads import find_lead
+from esc_eval.scoring.parsers import NO_LEVEL, TOO_LONG, get_parser
+from esc_eval.scoring.rater import DirectScoring, place
+from esc_eval.simulation.run import Run
+
+By = Literal["auto", "logits", "text"]
+Asked = tuple[Dialogue, str, Conversation]
+
+TRIED_FOR_LEAD = 3
+SILENT = "nothing to rate: the supporter says no word"
+
+
+def prompts(dialogue: Dialogue, rubric: Rubric) -> list[Conversation]:
+    """One judge's conversation for each dimension; they differ only after the dialogue, which comes first.
+
+    Lines after the first of an utterance are indented, so that no utterance can pass for the next speaker's.
+    """
+    text = rubric.text(dialogue.language)
+    names = {"seeker": text.seeker, "supporter": text.supporter}
+    lines = [f"{names[turn.role]}: " + turn.text.strip().replace("\n", "\n  ") for turn in dialogue.turns]
+    shown = fill(text.dialogue, dialogue="\n\n".join(lines))
+    conversations: list[Conversation] = []
+    for key in rubric.keys:
+        wording = text.dimensions[key]
+        ask = fill(
+            text.ask,
+            name=wording.name,
+            question=wording.question,
+            levels="\n".join(f"{n}: {d}" for n, d in zip(rubric.levels, wording.levels, strict=True)),
+            low=rubric.levels[0],
+            high=rubric.levels[-1],
+        )
+        conversations.append(
+            [{"role": "system", "content": text.system}, {"role": "user", "content": f"{shown}\n\n{ask}"}]
+        )
+    return conversations
+
+
+class Scoring:
+    """A scorer applied with a rubric.
+
+    Args:
+        by: ``logits`` for level probabilities, ``text`` for parsed answers, ``auto`` for logits where to be had (text
+            for a scorer whose adapters answer in sentences).
+        parser: Name of the rule that reads answers.
+        wording: The official prompts in place of the rubric's; a scorer with adapters knows no others.
+        calibration: Temperatures applied to level probabilities.
+        answer_tokens: Cap on an answer in text; a judge that thinks aloud needs hundreds.
+
+    Raises:
+        EscEvalError: ``logits`` of a model that gives none, a trained judge that did not learn the rubric, the released
+            adapters without the official wording, or the official wording with another rubric than ours.
+    """
+
+    def __init__(
+        self,
+        scorer: ChatModel,
+        rubric: Rubric,
+        by: By = "auto",
+        parser: str = "anchored",
+        wording: OfficialWording | None = None,
+        calibration: Calibration | None = None,
+        answer_tokens: int = ANSWER_TOKENS,
+    ) -> None:
+        chooser = scorer if isinstance(scorer, ChoiceModel) else None
+        if by == "logits" and chooser is None:
+            raise EscEvalError(f"{scorer.name} gives no logits; score by text (--by text)")
+        self.scorer, self.rubric, self.wording = scorer, rubric, wording
+        self.adapters = scorer if isinstance(scorer, AdapterModel) else None
+        learnt: Learnt | None = getattr(scorer, "learnt", None)
+        if learnt:
+            learnt.check(scorer.name, rubric, self.rubric_id)
+        elif self.adapters and wording is None:
+            raise EscEvalError(
+                f"{scorer.name}: its adapters were trained on the official prompts, which have no licence. "
+                "Give your own checkout of the official repository: --official-repo DIR"
+            )
+        if wording and set(wording.keys) != set(rubric.keys):
+            raise EscEvalError(f"the official prompts rate {', '.join(wording.keys)}; they go with no {rubric.id}")
+        self._in_words = learnt.answers == "text" if learnt else self.adapters is not None
+        self.chooser = None if by == "text" or (by == "auto" and self._in_words) else chooser
+        self.parser_name, self.parse = parser, get_parser(parser)
+        self.answer = Generation(max_new_tokens=answer_tokens)
+        self.calibration = calibration
+        if calibration:
+            calibration.check(scorer.name, self.rubric_id, rubric.levels)
+        self.leads: dict[tuple[str, str], str] = {}
+
+    @property
+    def rubric_id(self) -> str:
+        """Name and version of the wording, as ratings carry it."""
+        return self.wording.id if self.wording else self.rubric.id
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What a resumed scoring must share, save the dialogues."""
+        wording, text = self.wording, f"text, {self.parser_name} parser"
+        by_logits = f"logits, else {text}" if getattr(self.scorer, "may_answer_in_text", False) else "logits"
+        cap = self.answer.max_new_tokens
+        return {
+            "esc_eval": __version__,
+            "rubric": {"id": self.rubric_id, "sha256": wording.sha256 if wording else self.rubric.sha256},
+            "scorer": self.scorer.identity,
+            "by": by_logits if self.chooser else text,
+            **({"max_answer_tokens": cap} if cap != ANSWER_TOKENS else {}),
+            **({"calibration": self.calibration.sha256} if self.calibration else {}),
+        }
+
+    def rate(self, dialogues: Sequence[Dialogue], done: Mapping[str, frozenset[str]] | None = None) -> Iterator[Rating]:
+        """Yield ratings as they are finished, in any order.
+
+        Args:
+            dialogues: What to rate.
+            done: Dimensions that each dialogue has ratings of already, by id; they are left out.
+        """
+        known = done or {}
+        for language in dict.fromkeys(d.language for d in dialogues):
+            groups = [self._asked(d, known.get(d.id, frozenset())) for d in dialogues if d.language == language]
+            lead = "" if self.wording else self.rubric.text(language).lead
+            if self.adapters:
+                for key in self.rubric.keys:
+                    if alone := [[asked] for group in groups for asked in group if asked[1] == key]:
+                        self.adapters.use(key, language)
+                        yield from self._rate(alone, self.leads.get((key, language), lead))
+            else:
+                yield from self._rate([group for group in groups if group], lead)
+
+    def _asked(self, dialogue: Dialogue, done: frozenset[str]) -> list[Asked]:
+        """What is still to be asked about a dialogue: its conversation for each missing dimension."""
+        keys: Sequence[str] = self.rubric.keys
+        every: Sequence[Conversation]
+        if self.wording:
+            keys, every = self.wording.keys, self.wording.conversations(dialogue, getattr(self.scorer, "system", ""))
+        else:
+            every = prompts(dialogue, self.rubric)
+        return [(dialogue, key, c) for key, c in zip(keys, every, strict=True) if key not in done]
+
+    def _rate(self, groups: Sequence[Sequence[Asked]], lead: str) -> Iterator[Rating]:
+        if self.chooser is None:
+            yield from self._by_text([asked for group in groups for asked in group])
+            return
+        options = [str(level) for level in self.rubric.levels]
+        conversations = [[conversation for _, _, conversation in group] for group in groups]
+        for index, choices in self.chooser.choose(conversations, lead, options, self.answer.max_new_tokens):
+            for (dialogue, key, _), choice in zip(groups[index], choices, strict=True):
+                yield self._from_choice(dialogue, key, choice)
+
+    def _by_text(self, asked: Sequence[Asked]) -> Iterator[Rating]:
+        """Conversations of like length side by side, so that a batch holds little padding."""
+        ordered = sorted(asked, key=lambda item: sum(len(message["content"]) for message in item[2]))
+        for index, reply in self.scorer.reply([c for _, _, c in ordered], self.answer, [0] * len(ordered)):
+            dialogue, key, _ = ordered[index]
+            if reply.problem:
+                yield Rating(**self._common(dialogue, key), problem=reply.problem, parser=self.parser_name)
+            else:
+                yield self._from_text(dialogue, key, reply.text, reply.finish_reason)
+
+    def settle_leads(self, dialogues: Sequence[Dialogue]) -> None:
+        """Find the words that each adapter puts before its level, from its answers to the first dialogues it can read.
+
+        Only for scorers with adapters that answer in sentences and are read by logits. The same dialogues give the same
+        leads.
+
+        Raises:
+            EscEvalError: An adapter has no fixed words before its level.
+        """
+        if not (self.adapters and self.chooser and self._in_words):
+            return
+        for language in dict.fromkeys(d.language for d in dialogues):
+            there = [d for d in dialogues if d.language == language]
+            for key in self.rubric.keys:
+                self.adapters.use(key, language)
+                texts = self._first_answers(there, key)
+                if not texts:  # whatever is put before the level, no dialogue can be read
+                    continue
+                lead = find_lead(texts, self.rubric.levels)
+                if lead is None:
+                    raise EscEvalError(
+                        f"{self.scorer.name}, {key}, {language}: no fixed words before the level in {texts!r}, so its "
+                        "probabilities cannot be read in one pass; score by text (--by text)"
+                    )
+                self.leads[key, language] = lead
+
+    def _first_answers(self, dialogues: Sequence[Dialogue], key: str) -> list[str]:
+        """What the adapter in use says to the first dialogues that it can read."""
+        texts: list[str] = []
+        for start in range(0, len(dialogues), TRIED_FOR_LEAD):
+            batch = dialogues[start : start + TRIED_FOR_LEAD]
+            conversations = [c for d in batch for _, asked, c in self._asked(d, frozenset()) if asked == key]
+            for _, reply in sorted(self.scorer.reply(conversations, self.answer, [0] * len(batch))):
+                if reply.finish_reason != "context" and not reply.problem:
+                    texts.append(spoken(reply.text))
+            if len(texts) >= TRIED_FOR_LEAD:
+                break
+        return texts[:TRIED_FOR_LEAD]
+
+    def _from_choice(self, dialogue: Dialogue, dimension: str, choice: Choice) -> Rating:
+        common = self._common(dialogue, dimension)
+        p = choice.probabilities
+        if choice.text is not None and (p is None or self.parse(spoken(choice.text), self.rubric.levels) is None):
+            return self._from_text(dialogue, dimension, choice.text, choice.finish_reason or "stop")
+        if p is None:
+            return Rating(**common, problem=choice.problem or "no probabilities", parser="logits")
+        parser = "logits"
+        if self.calibration:
+            p, parser = self.calibration.apply(dimension, p), f"logits, calibration {self.calibration.sha256[:8]}"
+        best = max(range(len(p)), key=p.__getitem__)
+        return Rating(
+            **common,
+            score=self.rubric.levels[best],
+            probabilities=p,
+            expected=sum(level * share for level, share in zip(self.rubric.levels, p, strict=True)),
+            mass=choice.mass,
+            raw=choice.top if choice.text is None else choice.text,
+            parser=parser,
+        )
+
+    def _from_text(self, dialogue: Dialogue, dimension: str, answer: str, finish: FinishReason) -> Rating:
+        score = None if finish == "context" else self.parse(spoken(answer), self.rubric.levels)
+        problem = {
+            "context": TOO_LONG,
+            "length": f"{NO_LEVEL}; it was cut at {self.answer.max_new_tokens} tokens (see --max-answer-tokens)",
+        }.get(finish, NO_LEVEL)
+        return Rating(
+            **self._common(dialogue, dimension),
+            score=score,
+            raw=answer,
+            problem=problem if score is None else None,
+            parser=self.parser_name,
+        )
+
+    def _common(self, dialogue: Dialogue, dimension: str) -> dict[str, Any]:
+        return place(dialogue, dimension, self.scorer.name, self.rubric_id)
+
+
+def score(
+    dialogues: Sequence[Dialogue],
+    scoring: Scoring | DirectScoring,
+    run: Run,
+    on_dialogue: Callable[[], None] = lambda: None,
+) -> list[Rating]:
+    """Rate what a run has no ratings of yet, dialogue by dialogue and dimension by dimension; write ``ratings.jsonl``.
+
+    A dialogue in which the supporter says no word is unscored, whoever rates.
+
+    Args:
+        dialogues: With unique ids.
+        scoring: Scorer and rubric.
+        run: Where ratings are kept; open.
+        on_dialogue: Called after the last of a dialogue's ratings is durable.
+
+    Returns:
+        This scorer's ratings, in the order of the dialogues.
+
+    Raises:
+        EscEvalError: The run holds ratings of this rater under another identity, or the scorer failed; all ratings
+            finished by then are kept.
+    """
+    kind = f"scoring/{scoring.scorer.name}"
+    leads: dict[str, str] = {}
+    if isinstance(scoring, Scoring):
+        known = run.card.get(kind, {}).get("identity", {}).get("leads", {})
+        scoring.leads = {tuple(where.split("/")): lead for where, lead in known.items()}
+        if not known:
+            scoring.settle_leads([dialogue for dialogue in dialogues if not _silent(dialogue)])
+        leads = {f"{key}/{language}": lead for (key, language), lead in scoring.leads.items()}
+    identity = {
+        **scoring.identity,
+        **({"leads": leads} if leads else {}),
+        "dialogues": {"n": len(dialogues), "sha256": digest(list(dialogues))},
+    }
+    run.claim(kind, identity, describe())
+    keys = scoring.rubric.keys
+    done: dict[str, frozenset[str]] = {}
+    for line in run.all(kind):
+        rating = Rating.model_validate_json(line)
+        done[rating.dialogue_id] = done.get(rating.dialogue_id, frozenset()) | {rating.dimension}
+    todo = [dialogue for dialogue in dialogues if len(done.get(dialogue.id, ())) < len(keys)]
+    for rating in _ratings(todo, scoring, done):
+        run.add(kind, rating.dialogue_id, keys.index(rating.dimension), rating.to_json())
+        done[rating.dialogue_id] = done.get(rating.dialogue_id, frozenset()) | {rating.dimension}
+        if len(done[rating.dialogue_id]) == len(keys):
+            on_dialogue()
+    kinds = sorted(key for key in run.card if key.startswith("scoring/"))
+    run.export("ratings.jsonl", (line for each in kinds for line in run.all(each)))
+    return [Rating.model_validate_json(line) for d in dialogues for line in run.of(kind, d.id)]
+
+
+def _silent(dialogue: Dialogue) -> bool:
+    return not any(turn.role == "supporter" and turn.text.strip() for turn in dialogue.turns)
+
+
+def _ratings(
+    dialogues: Sequence[Dialogue], scoring: Scoring | DirectScoring, done: Mapping[str, frozenset[str]]
+) -> Iterator[Rating]:
+    """Ratings of as many dialogues at once as the scorer likes, after those that need no scorer."""
+    asked = []
+    for dialogue in dialogues:
+        if not _silent(dialogue):
+            asked.append(dialogue)
+            continue
+        for key in scoring.rubric.keys:
+            if key not in done.get(dialogue.id, ()):
+                yield Rating(**place(dialogue, key, scoring.scorer.name, scoring.rubric_id), problem=SILENT)
+    step = max(1, scoring.scorer.parallel)
+    for start in range(0, len(asked), step):
+        yield from scoring.rate(asked[start : start + step], done)

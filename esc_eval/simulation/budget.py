@@ -1,0 +1,202 @@
+"""What a run costs: an estimate before it begins, a count while it goes on, and a stop."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from threading import Lock
+
+from esc_eval.chat.base import ChatModel, Conversation, Reply
+from esc_eval.errors import EscEvalError
+from esc_eval.prompts.protocol import Generation, Protocol
+from esc_eval.schema import Language, Role, RoleCard, Turn
+from esc_eval.simulation.run import Run
+from esc_eval.simulation.simulate import Plan
+
+# Characters a token, rounded from common byte-pair vocabularies; an estimate, not a count.
+CHARACTERS: Mapping[str, float] = {"en": 4.3, "zh": 1.5}
+# Mean characters of a reply in the official release's 12 published dialogues; the Chinese supporter is Qwen-7B alone,
+# since the other one answered in English.
+REPLY: Mapping[tuple[str, Role], int] = {
+    ("en", "seeker"): 140,
+    ("en", "supporter"): 1020,
+    ("zh", "seeker"): 63,
+    ("zh", "supporter"): 360,
+}
+FRAME = 6  # tokens that a chat template adds to each message, about
+
+
+@dataclass(frozen=True)
+class Price:
+    """US dollars for a million tokens."""
+
+    prompt: float = 0.0
+    completion: float = 0.0
+
+    def of(self, prompt: float, completion: float) -> float:
+        """Dollars for so many tokens."""
+        return (prompt * self.prompt + completion * self.completion) / 1e6
+
+    @classmethod
+    def parse(cls, text: str) -> "Price":
+        """From ``PROMPT,COMPLETION``, such as ``0.5,1.5``.
+
+        Raises:
+            EscEvalError: Something else.
+        """
+        try:
+            prompt, completion = (float(part) for part in text.split(","))
+        except ValueError as error:
+            raise EscEvalError(
+                f"{text!r} is no price; give dollars a million prompt and completion tokens, such as 0.5,1.5"
+            ) from error
+        if prompt < 0 or completion < 0:
+            raise EscEvalError(f"{text!r}: a price cannot be negative")
+        return cls(prompt, completion)
+
+
+@dataclass(frozen=True)
+class Load:
+    """Requests and tokens of one side.
+
+    Attributes:
+        encoded: Prompt tokens if what was read once is kept (a prefix cache); ``prompt`` is what a vendor bills.
+    """
+
+    requests: int = 0
+    prompt: float = 0.0
+    encoded: float = 0.0
+    completion: float = 0.0
+
+    def __add__(self, other: "Load") -> "Load":
+        return Load(
+            self.requests + other.requests,
+            self.prompt + other.prompt,
+            self.encoded + other.encoded,
+            self.completion + other.completion,
+        )
+
+
+def tokens(text: str, language: str) -> float:
+    """About how many tokens a text has."""
+    return len(text) / CHARACTERS[language]
+
+
+def reply_tokens(language: Language, role: Role, settings: Generation) -> float:
+    """About how many tokens a reply has, at most its cap."""
+    return min(settings.max_new_tokens, REPLY[language, role] / CHARACTERS[language])
+
+
+def estimate(cards: Iterable[RoleCard], protocol: Protocol) -> dict[Role, Load]:
+    """What each side has to read and write if every card is played once.
+
+    The history grows by both replies each round and is sent whole with every request.
+    """
+    total: dict[Role, Load] = {"seeker": Load(), "supporter": Load()}
+    rounds = protocol.rounds
+    for card in cards:
+        text = protocol.text(card.language)
+        said = {role: reply_tokens(card.language, role, getattr(protocol, role)) for role in total}
+        opening = tokens(text.opening, card.language) + FRAME
+        start = {
+            "seeker": tokens(text.seeker, card.language) + tokens(card.text, card.language) + FRAME + opening,
+            "supporter": tokens(text.supporter, card.language)
+            + FRAME
+            + (opening if protocol.supporter_sees_opening else 0),
+        }
+        both = sum(said.values()) + 2 * FRAME
+        for role, load in total.items():
+            begin = start[role] + (0 if role == "seeker" else said["seeker"] + FRAME)
+            heard = said["supporter" if role == "seeker" else "seeker"] + FRAME
+            total[role] = load + Load(
+                requests=rounds,
+                prompt=rounds * begin + both * rounds * (rounds - 1) / 2,
+                encoded=begin + (rounds - 1) * (heard + FRAME),
+                completion=rounds * said[role],
+            )
+    return total
+
+
+class Budget:
+    """Dollars that a run may cost, over all its parts.
+
+    Args:
+        limit: Dollars; None counts only.
+    """
+
+    def __init__(self, limit: float | None) -> None:
+        self.limit, self.spent = limit, 0.0
+        self._lock = Lock()
+
+    def add(self, dollars: float) -> None:
+        """Count what was spent."""
+        with self._lock:
+            self.spent += dollars
+
+    def check(self) -> None:
+        """Refuse to go on once the limit is reached.
+
+        Raises:
+            EscEvalError: It is.
+        """
+        if self.limit is not None and self.spent >= self.limit:
+            raise EscEvalError(
+                f"stopped at --max-cost: ${self.spent:.2f} of ${self.limit:.2f} spent. What was finished is kept; "
+                "run the same command with a higher --max-cost to go on."
+            )
+
+
+class Metered:
+    """A chat model whose replies are paid from a budget; requests under way when it is used up are still paid."""
+
+    def __init__(self, model: ChatModel, price: Price, budget: Budget) -> None:
+        self.model, self.price, self.budget = model, price, budget
+        self.name, self.identity = model.name, model.identity
+        self.parallel, self.concurrent = model.parallel, model.concurrent
+
+    def reply(
+        self, conversations: Sequence[Conversation], settings: Generation, seeds: Sequence[int]
+    ) -> Iterator[tuple[int, Reply]]:
+        """As the model's; see ``ChatModel.reply``.
+
+        Raises:
+            EscEvalError: The budget is used up.
+        """
+        self.budget.check()
+        for index, reply in self.model.reply(conversations, settings, seeds):
+            self.budget.add(_bill(self.price, conversations[index], reply))
+            yield index, reply
+
+
+def _bill(price: Price, conversation: Conversation, said: Reply | Turn) -> float:
+    """Dollars for an answer; what a server did not count is taken for a token a character, dearer than it can be."""
+    prompt, completion = said.prompt_tokens, said.completion_tokens
+    if prompt is None:
+        prompt = sum(len(message["content"]) for message in conversation)
+    return price.of(prompt, len(said.text) if completion is None else completion)
+
+
+def within_budget(plan: Plan, run: Run, prices: Mapping[str, Price], limit: float | None) -> tuple[Plan, Budget]:
+    """The plan with every model that has a price paid from one budget, and the budget; earlier turns are counted in.
+
+    Args:
+        plan: What to play.
+        run: Where; what it holds already has been paid.
+        prices: By the model's name.
+        limit: Dollars; None counts only.
+
+    Raises:
+        EscEvalError: There is a limit, and no model has a price.
+    """
+    if limit is not None and not prices:
+        raise EscEvalError("--max-cost needs prices: pass --price [NAME=]PROMPT,WRITTEN, dollars a million tokens")
+    budget = Budget(limit)
+    for play in plan.plays() if prices else ():
+        paid = {"seeker": prices.get(plan.seeker.name), "supporter": prices.get(play.supporter.name)}
+        turns = [Turn.model_validate_json(line) for line in run.of("turn", play.id)]
+        for position, turn in enumerate(turns):
+            if turn.finish_reason != "scripted" and (price := paid[turn.role]):
+                budget.add(_bill(price, plan.protocol.conversation(play.card, turns[:position], turn.role), turn))
+
+    def metered(model: ChatModel) -> ChatModel:
+        return Metered(model, prices[model.name], budget) if model.name in prices else model
+
+    return replace(plan, seeker=metered(plan.seeker), supporters=[metered(m) for m in plan.supporters]), budget

@@ -1,0 +1,108 @@
+"""Rosters: lists of models under test as data files, and how each is reached."""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Literal
+
+from pydantic import ValidationError
+
+from esc_eval.errors import EscEvalError
+from esc_eval.prompts.wording import Data, locate, read_parts
+from esc_eval.schema import Language
+from esc_eval.simulation.budget import Price
+
+Group = Literal["close", "open", "domain"]
+Reach = Literal["transformers", "server", "vendor", "none"]
+
+
+class Entry(Data):
+    """One model.
+
+    Attributes:
+        name: As tables call it.
+        group: The paper's: close, open, domain.
+        reach: How it is asked; see rosters/paper.yaml.
+        id: Hub repository, or the vendor's name for it; None where unknown.
+        revision: Commit on the Hub; None where none is pinned.
+        remote_code: It needs code from its repository, which this package never runs; a server may.
+        gated: Its licence must be accepted first.
+        price: US dollars a million prompt and completion tokens.
+        checked: Whether id and revision were opened by the file's author.
+    """
+
+    name: str
+    group: Group
+    languages: tuple[Language, ...]
+    reach: Reach
+    id: str | None = None
+    revision: str | None = None
+    remote_code: bool = False
+    gated: bool = False
+    price: tuple[float, float] = (0.0, 0.0)
+    checked: bool = False
+    note: str = ""
+
+    @property
+    def cost(self) -> Price:
+        """What its tokens cost."""
+        return Price(*self.price)
+
+    def spec(self, served: bool) -> str:
+        """How ``open_model`` is to open it.
+
+        Args:
+            served: Whether a base URL was given, so that ``server`` models can be asked.
+
+        Raises:
+            EscEvalError: It cannot be reached; the message says why.
+        """
+        hint = f" ({self.note})" if self.note else ""
+        if self.reach == "none" or self.id is None:
+            raise EscEvalError(f"{self.name}: no weights to run are known{hint}; leave it out, or add its id to a copy")
+        if self.reach == "transformers":
+            return f"{self.name}=hf:{self.id}" + (f"@{self.revision}" if self.revision else "")
+        if self.reach == "server" and not served:
+            raise EscEvalError(f"{self.name}: serve {self.id} yourself and pass its --base-url{hint}")
+        return f"{self.name}=openai:{self.id}"
+
+
+class Roster(Data):
+    """Models under test, in the order of a table."""
+
+    name: str
+    source: str
+    models: tuple[Entry, ...]
+
+    def choose(self, names: Sequence[str]) -> "Roster":
+        """Those of these names, in the roster's order; all where none is named.
+
+        Raises:
+            EscEvalError: There is no such model.
+        """
+        known = {entry.name.lower() for entry in self.models}
+        if missing := [name for name in names if name.lower() not in known]:
+            raise EscEvalError(
+                f"roster {self.name} has no {missing[0]!r}, only: {', '.join(entry.name for entry in self.models)}"
+            )
+        wanted = {name.lower() for name in names}
+        kept = tuple(entry for entry in self.models if not wanted or entry.name.lower() in wanted)
+        return self.model_copy(update={"models": kept})
+
+
+@cache
+def load_roster(name: str) -> Roster:
+    """A shipped roster or a user's own ``.yaml``; ``NAME:MODEL,MODEL`` keeps some of its models.
+
+    Raises:
+        EscEvalError: Not found, a key is missing or misspelt, or a model is not in it.
+    """
+    file, colon, chosen = name.rpartition(":")
+    if not colon or chosen.endswith(".yaml"):
+        file, chosen = name, ""
+    folder, stem = locate(file, "simulation/rosters")
+    content, _ = read_parts(folder, stem, "roster")
+    try:
+        roster = Roster.model_validate(content)
+    except ValidationError as error:
+        raise EscEvalError(f"{folder.joinpath(stem + '.yaml')}: {error}") from error
+    return roster.choose([part.strip() for part in chosen.split(",") if part.strip()])

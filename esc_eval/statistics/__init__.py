@@ -1,0 +1,1 @@
+"""Arrays in, estimates out: bootstrap by cluster, agreement, ranks, comparison, power."""

@@ -1,0 +1,233 @@
+"""Split manifests, drops from random rows, contamination; and the automatic metrics as ``evaluate`` modules."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from analysis_support import write_table
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from analysis.cli import app
+from analysis.studies.automatic import METRICS, WITH_REFERENCE, automatic_scores, load_metric
+from analysis.studies.generalisation import REFERENCE, drop, generalisation_report
+from analysis.studies.manifests import contamination, read_manifest
+from analysis.studies.metrics.segment import segment
+from esc_eval.checkpoints.embedded import weights_file
+from esc_eval.errors import EscEvalError
+from esc_eval.files.ratings_table import read_table
+from esc_eval.schema import Dialogue, Turn, digest
+from esc_eval.statistics.estimate import Bootstrap, Measure
+
+BOOT = Bootstrap(draws=200)
+CARDS, MODELS = 60, ("a", "b", "c", "d")
+
+
+def manifest(tmp_path: Path, scheme: str, test: list[str], train: list[str]) -> Path:
+    splits = {"train": train, "validation": [], "test": test}
+    content = {"scheme": scheme, "seed": 0, "splits": splits, "leaks": []}
+    content["sha256"] = digest({"scheme": scheme, "seed": 0, "splits": splits})
+    path = tmp_path / f"{scheme}.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def study(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    rows = [
+        {"dialogue_id": f"{m}{c}", "rater": "h", "dimension": "empathy", "card": f"c{c}", "model": m,
+         "score": int(np.clip(round(1 + MODELS.index(m) + rng.normal(0, 0.4)), 0, 4))}
+        for c in range(CARDS)
+        for m in MODELS
+    ]  # fmt: skip
+    return write_table(tmp_path / "labels.csv", rows)
+
+
+def splits(tmp_path: Path) -> tuple[Path, Path]:
+    rng = np.random.default_rng(1)
+    names = [f"{m}{c}" for c in range(CARDS) for m in MODELS]
+    order = [names[i] for i in rng.permutation(len(names))]
+    random = manifest(
+        tmp_path, "random-rows", [f"{n}|empathy|h" for n in order[:80]], [f"{n}|empathy|h" for n in order[80:]]
+    )
+    by_model = manifest(
+        tmp_path, "model-disjoint", [n for n in names if n[0] == "d"], [n for n in names if n[0] != "d"]
+    )
+    return random, by_model
+
+
+def dialogues() -> list[Dialogue]:
+    words = {
+        "a": "no idea",
+        "b": "that is hard",
+        "c": "I hear you and it sounds heavy",
+        "d": "your grief deserves time",
+    }
+    out = []
+    for c in range(CARDS):
+        for m in MODELS:
+            turns = (Turn(role="seeker", text="help"), Turn(role="supporter", text=f"{words[m]} {c}"))
+            out.append(Dialogue(id=f"{m}{c}", language="en", turns=turns))
+    return out
+
+
+def test_a_scorer_that_knows_the_models_drops_on_a_new_model(tmp_path: Path) -> None:
+    table = read_table([study(tmp_path)])
+    manifests = [read_manifest(p) for p in splits(tmp_path)]
+    report = generalisation_report(table, manifests, {}, BOOT, dialogues=dialogues())
+    schemes = report.data["schemes"]
+    random = schemes["random-rows"]["scorers"][REFERENCE]["pooled"]
+    unseen = schemes["model-disjoint"]["scorers"][REFERENCE]["pooled"]
+    assert random["accuracy"].value > 0.7
+    assert unseen["drop_from_random_rows"]["accuracy"].low > 0.2
+    assert "drop_from_random_rows" not in random
+    assert "majority" in unseen["baselines"]
+
+
+def test_predictions_for_each_scheme_from_files(tmp_path: Path) -> None:
+    labels = study(tmp_path)
+    random, by_model = splits(tmp_path)
+    frame = read_table([labels]).frame
+    good = [{**r, "rater": "judge", "score": int(r["score"])} for r in frame.to_dict("records")]
+    flat = [{**r, "score": 2} for r in good]
+    first, second = write_table(tmp_path / "good.csv", good), write_table(tmp_path / "flat.csv", flat)
+    out = tmp_path / "o.json"
+    command = ["generalisation", str(labels), "--manifest", str(random), "--manifest", str(by_model)]
+    command += ["--predictions", f"random-rows={first}", "--predictions", f"model-disjoint={second}"]
+    result = CliRunner().invoke(app, [*command, "--draws", "200", "--json", str(out)])
+    assert result.exit_code == 0, result.output
+    schemes = json.loads(out.read_text())["schemes"]
+    assert schemes["random-rows"]["scorers"]["judge"]["empathy"]["accuracy"]["value"] == 1
+    assert schemes["random-rows"]["test_rows"] == 80
+    assert schemes["model-disjoint"]["scorers"]["judge"]["empathy"]["verdict"].startswith("is a constant")
+
+
+def test_contamination_is_flagged(tmp_path: Path) -> None:
+    table = read_table([study(tmp_path)])
+    random, by_model = (read_manifest(p) for p in splits(tmp_path))
+    assert contamination(by_model, table)["model"] == {"values": 0, "share": 0.0}
+    assert contamination(random, table)["model"]["share"] == 1
+    names = [f"{m}{c}" for c in range(CARDS) for m in MODELS]
+    broken = read_manifest(manifest(tmp_path, "card-disjoint", names[:50], names[50:]))
+    report = generalisation_report(table, [broken], {}, BOOT, dialogues=dialogues(), trained_on=frozenset(names[:5]))
+    assert any("CONTAMINATED: this scheme promises that no card" in note for note in report.notes)
+    assert any("CONTAMINATED: 5 of 50 test dialogues were trained on" in note for note in report.notes)
+
+
+def test_a_changed_manifest_is_refused(tmp_path: Path) -> None:
+    path, _ = splits(tmp_path)
+    content = json.loads(path.read_text())
+    moved = content["splits"]["train"].pop()
+    content["splits"]["test"].append(moved)
+    path.write_text(json.dumps(content))
+    with pytest.raises(EscEvalError, match="the file was changed"):
+        read_manifest(path)
+    content["splits"]["train"].append(moved)
+    path.write_text(json.dumps(content))
+    with pytest.raises(EscEvalError, match="are in train and in test"):
+        read_manifest(path)
+
+
+def test_ids_that_match_nothing_are_refused(tmp_path: Path) -> None:
+    table = read_table([study(tmp_path)])
+    strange = read_manifest(manifest(tmp_path, "card-disjoint", ["nobody"], ["noone"]))
+    with pytest.raises(EscEvalError, match="none of its test ids"):
+        generalisation_report(table, [strange], {}, BOOT, dialogues=dialogues())
+
+
+def test_interval_of_a_drop_covers() -> None:
+    rng = np.random.default_rng(0)
+    hits = 0
+    for _ in range(1500):
+        found = []
+        for p in (0.7, 0.5):
+            x = rng.random(150) < p
+            half = 1.96 * x.std(ddof=1) / np.sqrt(150)
+            found.append(Measure(float(x.mean()), float(x.mean() - half), float(x.mean() + half), 150))
+        gap = drop(*found)
+        hits += gap.low <= 0.2 <= gap.high
+    assert 0.93 <= hits / 1500 <= 0.97
+
+
+def test_builders_manifests_are_read(tmp_path: Path) -> None:
+    splits_module = pytest.importorskip("dataset_builder.splits", reason="the dataset builder is not here yet")
+    facets = {"card": None, "supporter": None, "model group": None, "source": None, "category": None, "language": "en"}
+    items = [splits_module.Item(f"d{i}", {**facets, "card": f"c{i % 20}", "dialogue": f"d{i}"}) for i in range(60)]
+    path = tmp_path / "m.json"
+    path.write_text(json.dumps(splits_module.make("card-disjoint", items)))
+    found = read_manifest(path)
+    assert found.scheme == "card-disjoint"
+    assert sum(len(ids) for ids in found.ids.values()) == 60
+
+
+@given(st.text())
+def test_segmentation_keeps_every_character_of_a_word_in_order(text: str) -> None:
+    rest = text.lower()
+    for token in segment(text):
+        place = rest.find(token)
+        assert place >= 0
+        rest = rest[place + len(token) :]
+
+
+def test_segmentation_is_the_stated_one() -> None:
+    assert segment("I don't know, 我也不知道 2次") == ["i", "don't", "know", "我", "也", "不", "知", "道", "2", "次"]
+
+
+@pytest.mark.parametrize("name", ["bleu", "chrf", "rouge_l", "meteor"])
+def test_metrics_with_references_know_equal_from_different(name: str) -> None:
+    texts = ["it sounds like you carry a lot", "听起来你背负了很多东西"]
+    others = ["the train leaves tomorrow morning", "火车明天早上离开这里"]
+    same = load_metric(name).compute(predictions=texts, references=texts)
+    different = load_metric(name).compute(predictions=texts, references=others)
+    assert all(a > 3 * b for a, b in zip(same["scores"], different["scores"], strict=True))
+    assert same[name] == pytest.approx(np.mean(same["scores"]))
+
+
+def test_rouge_l_and_distinct_by_hand() -> None:
+    found = load_metric("rouge_l").compute(predictions=["a b c d"], references=["a c d e f"])
+    assert found["rouge_l"] == pytest.approx(2 * (3 / 4) * (3 / 5) / (3 / 4 + 3 / 5))
+    assert load_metric("distinct").compute(predictions=["a b a b", "x"])["scores"] == [2 / 3, None]
+
+
+def test_esc_accuracy_is_acc_and_acc_soft_with_the_majority_beside_it() -> None:
+    found = load_metric("esc_accuracy").compute(predictions=[3, 2, 0, 3], references=[3, 3, 3, 1])
+    assert (found["accuracy"], found["accuracy_soft"], found["majority_accuracy"]) == (0.25, 0.5, 0.75)
+    with pytest.raises(ValueError, match="outside the scale"):
+        load_metric("esc_accuracy").compute(predictions=[9], references=[3])
+
+
+def test_every_metric_folder_is_known() -> None:
+    folders = {p.name for p in METRICS.iterdir() if (p / f"{p.name}.py").exists()}
+    assert folders == {"length", "distinct", "perplexity", *WITH_REFERENCE, "esc_accuracy"}
+
+
+def test_references_are_used_where_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "references.jsonl"
+    path.write_text("".join(json.dumps({"dialogue_id": f"a{i}", "reference": f"no idea {i}"}) + "\n" for i in range(5)))
+    scores, notes = automatic_scores("bleu,length", dialogues(), path)
+    bleu = scores[scores["metric"] == "bleu"].set_index("dialogue_id")["score"]
+    assert len(bleu) == 5
+    assert bleu["a0"] == pytest.approx(100)
+    assert any("have no reference" in note for note in notes)
+    _, notes = automatic_scores("length", dialogues()[:2])
+    assert notes == ["Segmentation: " + notes[0].removeprefix("Segmentation: ")]
+
+
+@pytest.mark.slow
+def test_language_model_metrics_run_offline() -> None:
+    try:
+        weights_file()
+    except EscEvalError as error:
+        pytest.skip(str(error))
+    plain = load_metric("perplexity").compute(
+        predictions=["I am sorry to hear that you feel sad.", "sad hear I that feel to"]
+    )
+    assert plain["scores"][0] < plain["scores"][1]
+    pair = load_metric("embedding_similarity").compute(
+        predictions=["I feel lonely at work.", "I feel lonely at work."],
+        references=["I feel lonely at work.", "The bridge is made of steel."],
+    )
+    assert pair["scores"][0] == pytest.approx(1, abs=1e-4)
+    assert pair["scores"][1] < pair["scores"][0]

@@ -1,0 +1,195 @@
+"""Realism of seekers: planted differences are found, and there are none where there are none."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from analysis_support import public
+from typer.testing import CliRunner
+
+from analysis.cli import app
+from analysis.studies.real import read_conversations
+from analysis.studies.realism import REAL, realism_report
+from analysis.studies.seekers import (
+    card_match,
+    distress,
+    emotion_by_round,
+    jensen_shannon,
+    lexicon,
+    sizes,
+    sizes_by_round,
+    turns_of,
+)
+from analysis.studies.two_sample import two_sample_test
+from esc_eval.errors import EscEvalError
+from esc_eval.schema import Dialogue, RoleCard, Turn
+from esc_eval.statistics.estimate import Bootstrap
+
+BOOT = Bootstrap(draws=200)
+WORDS = [
+    "work",
+    "home",
+    "rain",
+    "book",
+    "street",
+    "letter",
+    "table",
+    "window",
+    "coffee",
+    "train",
+    "garden",
+    "phone",
+    "paper",
+    "music",
+    "river",
+    "bread",
+    "city",
+]
+
+
+def talk(rng: np.random.Generator, i: int, words: list[str] = WORDS, rounds: int = 5, **extra: object) -> Dialogue:
+    """A dialogue of random words."""
+    turns = []
+    for _ in range(rounds):
+        turns.append(Turn(role="seeker", text=" ".join(rng.choice(words, 12))))
+        turns.append(Turn(role="supporter", text="I see."))
+    return Dialogue(**{"id": f"t{i}", "language": "en", "turns": tuple(turns), **extra})  # type: ignore[arg-type]
+
+
+def course(*texts: str, language: str = "en") -> Dialogue:
+    turns = [t for text in texts for t in (Turn(role="seeker", text=text), Turn(role="supporter", text="Go on."))]
+    return Dialogue(id="x", language=language, turns=tuple(turns))
+
+
+def test_distress_counts_both_languages() -> None:
+    assert distress("I am so sad and hopeless", "en") == (2, 6)
+    assert distress("Thanks, I feel better", "en") == (-2, 4)
+    assert distress("我很焦虑，也很孤独", "zh")[0] == 2
+    assert distress("谢谢你，我轻松了", "zh")[0] == -2
+
+
+def test_the_lists_are_disjoint() -> None:
+    for language in ("en", "zh"):
+        words = lexicon(language)
+        assert not words["distress"] & words["relief"]
+
+
+def test_emotion_falls_where_it_falls() -> None:
+    falling = [course("sad sad sad day", "a sad day today", "good day, thank you")] * 30
+    steady = [course("a sad day today", "a sad day today", "a sad day today")] * 30
+    assert emotion_by_round(falling, 3, BOOT)["drift"].value < -100
+    assert emotion_by_round(steady, 3, BOOT)["drift"].value == 0
+    assert [m.value for m in emotion_by_round(steady, 3, BOOT)["rounds"]] == pytest.approx([25, 25, 25])
+
+
+def test_sizes_by_hand() -> None:
+    found = sizes([course("one two three", "four?"), course("five six")], BOOT)
+    assert found["tokens_a_turn"].value == pytest.approx(6 / 3)
+    assert found["turns"].value == 1.5
+    assert found["share_of_questions"].value == pytest.approx(1 / 3)
+
+
+def test_length_and_questions_are_followed_over_the_dialogue():
+    found = sizes_by_round([course("one two three four", "why?", "five"), course("a b c d", "so?", "no")], 3, BOOT)
+    assert [m.value for m in found["tokens_a_turn"]["rounds"]] == [4, 1, 1]
+    assert [m.value for m in found["share_of_questions"]["rounds"]] == [0, 1, 0]
+    assert found["tokens_a_turn"]["drift"].value == -3
+
+
+def test_divergence_of_equal_and_of_disjoint_words() -> None:
+    assert jensen_shannon(np.array([2.0, 2]), np.array([5.0, 5])) == pytest.approx(0)
+    assert jensen_shannon(np.array([1.0, 0]), np.array([0, 7.0])) == 1
+
+
+def test_card_match_knows_seekers_who_speak_of_their_own_card() -> None:
+    topics = ["exam", "divorce", "debt", "layoff", "insomnia", "bullying"]
+    cards = {t: RoleCard(id=t, language="en", text=f"Age: 20\nProblem: trouble with {t}", source="x") for t in topics}
+    true = [course(f"It is about my {t}").model_copy(update={"id": t, "card_id": t}) for t in topics]
+    moved = [d.model_copy(update={"card_id": topics[(i + 1) % 6]}) for i, d in enumerate(true)]
+    assert card_match(true, cards, BOOT).value == 1
+    assert card_match(moved, cards, BOOT).value < 0.5
+    assert "fewer than two" in card_match(true[:1], cards, BOOT).undefined
+
+
+def test_two_samples_of_one_kind_are_not_told_apart() -> None:
+    rng = np.random.default_rng(0)
+    p_values = []
+    for seed in range(6):
+        texts = ["\n".join(turns_of(talk(rng, i, rounds=2))) for i in range(40)]
+        p_values.append(two_sample_test(texts[:20], texts[20:], Bootstrap(draws=100, seed=seed)).p)
+    assert sum(p < 0.05 for p in p_values) <= 1
+
+
+def test_a_planted_difference_is_found_and_the_report_says_so() -> None:
+    rng = np.random.default_rng(0)
+    real = [talk(rng, i, seeker="human") for i in range(40)]
+    polite = [talk(rng, i, [*WORDS, "certainly", "assist"], seeker="bot") for i in range(40)]
+    found = realism_report(polite, real, BOOT)
+    entry = found.data["languages"]["en"]["bot"]
+    assert entry["classifier"]["auc"].low > 0.6
+    assert entry["divergence"].low > entry["divergence_within"].high
+    assert any("bot: a classifier tells these seekers from real ones" in note for note in found.notes)
+    assert REAL in found.data["languages"]["en"]
+
+
+def test_length_alone_can_give_a_seeker_away() -> None:
+    rng = np.random.default_rng(0)
+    short = ["\n".join(turns_of(talk(rng, i, rounds=2))) for i in range(30)]
+    long = ["\n".join(turns_of(talk(rng, i, rounds=6))) for i in range(30)]
+    assert two_sample_test(short, long, BOOT, length_only=True).auc.value == 1
+
+
+def test_too_few_dialogues_are_undefined_not_guessed() -> None:
+    rng = np.random.default_rng(0)
+    report = realism_report([talk(rng, i, seeker="bot") for i in range(4)], [talk(rng, i) for i in range(4)], BOOT)
+    classifier = report.data["languages"]["en"]["bot"]["classifier"]
+    assert classifier["auc"].value is None
+    assert "10 dialogues a side" in classifier["auc"].undefined
+    assert "NaN" not in report.to_json()
+
+
+def test_mute_seekers_are_counted() -> None:
+    rng = np.random.default_rng(0)
+    mute = Dialogue(id="m", language="en", seeker="bot", turns=(Turn(role="seeker", text=""),))
+    report = realism_report([mute, *(talk(rng, i, seeker="bot") for i in range(3))], [], BOOT)
+    assert report.data["languages"]["en"]["bot"]["dialogues"] == 3
+    assert any("1 dialogues in which the seeker says nothing" in note for note in report.notes)
+
+
+@pytest.mark.shared_data
+def test_real_conversations_of_every_layout_are_read() -> None:
+    files = {"valid.txt": 195, "original_schema_sample.json": 45, "FailedESConv.json": 196}
+    for name, count in files.items():
+        conversations = read_conversations(public("sources", "esconv", name), "en")
+        assert len(conversations) == count
+        assert all(turns_of(d) for d in conversations)
+        for d in conversations:
+            assert all(a.role != b.role for a, b in zip(d.turns, d.turns[1:], strict=False))
+    assert len(read_conversations(public("sources", "smile"), "zh")) == 300
+
+
+@pytest.mark.shared_data
+def test_halves_of_esconv_are_not_told_apart() -> None:
+    conversations = read_conversations(public("sources", "esconv", "train.txt"), "en")[:240]
+    first, second = (["\n".join(turns_of(d)) for d in half] for half in (conversations[::2], conversations[1::2]))
+    assert two_sample_test(first, second, BOOT).p > 0.05
+
+
+@pytest.mark.shared_data
+def test_command_on_the_official_dialogues(tmp_path: Path) -> None:
+    out = tmp_path / "o.json"
+    simulated = public("esc_eval_official", "result", "2024-06-24", "llama3_zh.json")
+    command = ["realism", str(simulated), "--real", f"zh={public('sources', 'smile')}", "--draws", "200"]
+    result = CliRunner().invoke(app, [*command, "--json", str(out)])
+    assert result.exit_code == 0, result.output
+    found = json.loads(out.read_text())["languages"]["zh"]
+    assert found["ESC-Role"]["dialogues"] == 3
+    assert found[REAL]["dialogues"] == 300
+
+
+def test_a_turn_without_a_known_speaker_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    path.write_text(json.dumps([{"dialog": [{"speaker": "narrator", "text": "x"}]}]))
+    with pytest.raises(EscEvalError, match="line 1: unknown speaker; known: usr, seeker"):
+        read_conversations(path, "en")

@@ -1,0 +1,447 @@
+"""The role-card pipeline, played by scripted and fake models on conversations of our own."""
+
+import csv
+import json
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from dataset_builder import decisions
+from dataset_builder.build import Inputs, build
+from dataset_builder.cli import app
+from dataset_builder.diff import read_table
+from dataset_builder.roles import prompts
+from dataset_builder.roles.answers import Failure, extraction, letter, verdict
+from dataset_builder.roles.ask import Question, ask
+from dataset_builder.roles.classify import Case, classify, leaves_for
+from dataset_builder.roles.extract import extract, share_copied, unique
+from dataset_builder.roles.records import Extraction, Filtering, Review
+from dataset_builder.roles.review import read_sheet
+from dataset_builder.roles.workspace import Workspace, table
+from dataset_builder.sources.common import SourceConversation, SourceTurn
+from esc_eval.chat import Choice, Reply
+from esc_eval.errors import EscEvalError
+from esc_eval.simulation.run import Run
+
+CARD = {
+    "age": 52,
+    "gender": "Male",
+    "occupation": "not mentioned",
+    "problem": "He lost the ferry licence and hides it.",
+}
+
+
+def talk(n: int, text: str | None = None, language="en", source="esconv") -> SourceConversation:
+    turn = SourceTurn(role="seeker", text=text or f"Number {n}: the ferry left without me again.")
+    return SourceConversation(
+        id=f"{source}/x.json#{n}", source=source, file="x.json", line=n + 1, language=language, turns=(turn,)
+    )
+
+
+class Speaker:
+    """Says what a function makes of the last message; counts what it was asked, and can break down."""
+
+    concurrent, parallel = True, 4
+
+    def __init__(self, say, name="speaker", fail_after=None):
+        self.say, self.name, self.fail_after = say, name, fail_after
+        self.identity = {"kind": "test", "model": name}
+        self.asked = []
+
+    def reply(self, conversations, settings, seeds):
+        for index, (conversation, seed) in enumerate(zip(conversations, seeds, strict=True)):
+            if self.fail_after is not None and len(self.asked) >= self.fail_after:
+                raise EscEvalError("the server went away")
+            self.asked.append(seed)
+            yield index, Reply(self.say(conversation[-1]["content"], seed), "stop")
+
+
+class Chooser(Speaker):
+    """Gives the letters fixed probabilities."""
+
+    def choose(self, groups, lead, options):
+        self.asked += [lead] * len(groups)
+        for index, group in enumerate(groups):
+            shares = [0.5] + [0.5 / (len(options) - 1)] * (len(options) - 1)
+            yield index, [Choice(tuple(shares[::-1]), 1.0, options[-1])] * len(group)
+
+
+# --- structured answers
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        json.dumps(CARD),
+        f"Sure! Here it is:\n```json\n{json.dumps(CARD, indent=2)}\n```\nAnything else?",
+        f"<think>{{}}</think>{json.dumps(CARD)}",
+        "Age: 52\nGender: Male\nOccupation: Not mentioned\nProblem: He lost the ferry licence and hides it.",
+        "**Age:** 52\n**Gender:** male\n- Problem: He lost the ferry licence and hides it.",
+        '{"年龄": "52", "性别": "男", "职业": "未提及", "问题": "He lost the ferry licence and hides it."}',
+    ],
+)
+def test_a_card_is_read_from_what_models_write(answer):
+    card = extraction(answer)
+    assert (card.age, card.gender, card.occupation) == ("52", "male", None)
+    assert card.text("en").splitlines()[2] == "Occupation: Not mentioned"
+
+
+@pytest.mark.parametrize(
+    "answer", ["", "I cannot do that.", "{", '{"age": 3}', '{"problem": "Sad."}', '{"problem": []}']
+)
+def test_an_answer_that_is_no_card_is_a_failure(answer):
+    with pytest.raises(Failure):
+        extraction(answer)
+
+
+@given(st.text(max_size=80))
+def test_no_answer_crashes_a_parser(answer):
+    for parse in (extraction, verdict, lambda text: letter(text, "ABC")):
+        with suppress(Failure):
+            assert parse(answer)
+
+
+@pytest.mark.parametrize(
+    ("answer", "decision"),
+    [('{"decision": "keep", "reason": "fine"}', "keep"), ('Well. {"decision":"Drop"} ok', "drop")],
+)
+def test_verdicts_are_read(answer, decision):
+    assert verdict(answer).decision == decision
+
+
+@pytest.mark.parametrize("answer", ["keep", '{"decision": "maybe"}', '{"decision":"keep"} {"decision":"drop"}'])
+def test_unclear_verdicts_are_failures(answer):
+    with pytest.raises(Failure):
+        verdict(answer)
+
+
+@pytest.mark.parametrize(("answer", "found"), [("B", "B"), ("The letter is C.", "C"), ("答案：A。", "A")])
+def test_a_letter_is_read(answer, found):
+    assert letter(answer, "ABC") == found
+
+
+@pytest.mark.parametrize("answer", ["", "A or B", "Q", "Because", "I think B"])
+def test_several_or_no_letters_are_failures(answer):
+    with pytest.raises(Failure):
+        letter(answer, "ABC")
+
+
+# --- asking
+
+
+def test_an_answer_is_asked_for_once_and_survives_a_crash(tmp_path):
+    questions = [Question(f"q{n}", [{"role": "user", "content": f"word {n}"}]) for n in range(10)]
+    breaking = Speaker(lambda text, seed: text.upper(), fail_after=6)
+    with Run(tmp_path) as run, pytest.raises(EscEvalError, match="went away"):
+        list(ask(run, "s", breaking, questions))
+    resumed = Speaker(lambda text, seed: text.upper())
+    with Run(tmp_path) as run:
+        answers = list(ask(run, "s", resumed, questions))
+        assert len(resumed.asked) == 4
+        assert [a.text for _, a in answers] == [f"WORD {n}" for n in range(10)]
+        again = Speaker(lambda text, seed: "other")
+        assert [a.text for _, a in ask(run, "s", again, questions)] == [a.text for _, a in answers]
+        assert again.asked == []
+        stranger = Speaker(lambda text, seed: "other", name="stranger")
+        assert {a.text for _, a in ask(run, "s", stranger, questions)} == {"other"}
+
+
+def test_each_input_is_masked_cut_and_deduplicated_before_a_model_sees_it(tmp_path):
+    seen = []
+    model = Speaker(lambda text, seed: seen.append(text) or json.dumps(CARD))
+    talks = unique([talk(0, "x@example.org " + "w" * 500), talk(1, "x@example.org " + "w" * 500), talk(2)])
+    assert [t.id for t in talks] == ["esconv/x.json#0", "esconv/x.json#2"]
+    with Run(tmp_path) as run:
+        extract(run, model, talks, longest=100)
+    long = next(text for text in seen if "www" in text)
+    assert "[EMAIL]" in long
+    assert "example.org" not in long
+    assert "w" * 101 not in long
+
+
+def test_a_card_that_quotes_its_source_is_refused(tmp_path):
+    words = "The ferry left without me again and I sat on the wet quay until the morning came."
+    quoting = Speaker(lambda text, seed: json.dumps({"problem": words}))
+    with Run(tmp_path) as run:
+        [card] = extract(run, quoting, [talk(0, words)])
+    assert card.text is None
+    assert card.failure == "quotes the source"
+    assert card.copied == 1.0
+    assert share_copied("Problem: Something quite different happened here today.", words, "en") == 0.0
+
+
+@pytest.mark.parametrize(("language", "source"), [("en", "esconv"), ("zh", "smile")])
+def test_a_card_that_repeats_the_prompts_example_is_refused(tmp_path, language, source):
+    parrot = Speaker(lambda text, seed: prompts.example(language))
+    with Run(tmp_path) as run:
+        [card] = extract(run, parrot, [talk(0, language=language, source=source)])
+    assert (card.text, card.failure) == (None, "repeats the example of the prompt")
+
+
+# --- classification
+
+
+def test_probabilities_give_a_leaf_and_its_confidence(tmp_path):
+    model = Chooser(lambda text, seed: "")
+    with Run(tmp_path) as run:
+        [found] = classify(run, model, [Case("c", "en", "He is tired.", "work_and_study")])
+    assert found.problem_type == leaves_for("work_and_study")[-1].tier3
+    assert found.confidence == 0.5
+    assert found.status == "proposed"
+
+
+def test_without_a_tier_1_it_is_chosen_first_and_confidences_multiply(tmp_path):
+    with Run(tmp_path) as run:
+        [found] = classify(run, Chooser(lambda text, seed: ""), [Case("c", "zh", "他很累。", None)])
+    assert decisions.leaf(found.problem_type).tier1 == "society_and_others"
+    assert found.confidence == 0.25
+
+
+def test_votes_of_a_model_without_probabilities_are_counted_with_seeds_of_their_own(tmp_path):
+    model = Speaker(lambda text, seed: "B" if seed % 3 else "A")
+    with Run(tmp_path) as run:
+        [found] = classify(run, model, [Case("c", "en", "He is tired.", "work_and_study")], seed=0, votes=9)
+    share_b = sum(seed % 3 != 0 for seed in model.asked) / 9
+    assert len(set(model.asked)) == 9
+    assert found.confidence == pytest.approx(max(share_b, 1 - share_b))
+
+
+def test_unreadable_votes_are_no_proposal(tmp_path):
+    with Run(tmp_path) as run:
+        [found] = classify(run, Speaker(lambda t, s: "hm"), [Case("c", "en", "He is tired.", "work_and_study")])
+    assert found.problem_type is None
+    assert found.failure == "none of 5 answers names one letter"
+
+
+# --- taxonomy and prompts
+
+
+def test_the_taxonomy_has_37_leaves_three_tiers_and_the_published_path():
+    leaves = decisions.taxonomy()
+    assert len(leaves) == len({leaf.tier3 for leaf in leaves}) == 37
+    assert {leaf.names["zh"][0] for leaf in leaves} == {"家庭生活", "工作学习", "社会与其他"}
+    assert ("Work and Study", "Performance", "Much pressure") in {leaf.names["en"] for leaf in leaves}
+    for leaf in leaves:
+        assert all(name for names in leaf.names.values() for name in names)
+        assert all(leaf.definitions.values())
+    # No leaf key or name stands under two parents.
+    assert len({(leaf.names["en"][2]) for leaf in leaves}) == len({leaf.names["zh"][2] for leaf in leaves}) == 37
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("stage", ["extract", "filter", "classify"])
+def test_prompts_have_all_their_places_filled(stage, language):
+    messages = prompts.conversation(stage, language, text="TEXT", card="CARD", choices="CHOICES")
+    roles = ["system", "user"] if stage == "classify" else ["system", "user", "assistant", "user"]
+    assert [m["role"] for m in messages] == roles
+    assert ("TEXT" if stage == "extract" else "CARD") in messages[-1]["content"]
+    assert not any(place in m["content"] for m in messages for place in ("{text}", "{card}", "{choices}"))
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_examples_in_the_prompts_are_answers_that_the_parsers_accept(language):
+    example = prompts.texts()[language]["extract"]["example"]
+    card = extraction(example["answer"])
+    assert card.gender == "female"
+    assert share_copied(card.text(language), example["text"], language) == 0
+    assert verdict(prompts.texts()[language]["filter"]["example"]["answer"]).decision == "drop"
+
+
+def test_braces_in_what_a_person_wrote_are_left_alone():
+    [*_, last] = prompts.conversation("extract", "en", text="so {card} and {text} {")
+    assert "so {card} and {text} {" in last["content"]
+
+
+# --- review
+
+
+def sheet_with(tmp_path: Path, **values: str) -> Path:
+    path = tmp_path / "sheet.csv"
+    row = {"id": "esconv/x.json#0", "decision": "keep", "quality": "high"} | values
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(row))
+        writer.writeheader()
+        writer.writerow(row)
+    return path
+
+
+KNOWN = {
+    "esconv/x.json#0": Extraction(
+        id="esconv/x.json#0", source="esconv", language="en", input_sha256="0", model="m", answer="k", text="Age: 1"
+    )
+}
+
+
+def test_a_row_without_a_decision_stays_open(tmp_path):
+    assert read_sheet(sheet_with(tmp_path, decision=""), KNOWN) == ([], 1)
+
+
+@pytest.mark.parametrize(
+    ("values", "what"),
+    [
+        ({"decision": "perhaps"}, "decision"),
+        ({"quality": ""}, "needs a quality"),
+        ({"quality": "best"}, "quality"),
+        ({"category": "weather"}, "category"),
+        ({"problem_type": "weather"}, "no problem type"),
+        ({"problem_type": "bereavement", "category": "work_and_study"}, "lies in family_and_life"),
+        ({"decision": "fix"}, "four lines"),
+        ({"decision": "fix", "fixed_card": "He is sad."}, "four lines"),
+        ({"id": "nobody"}, "no card"),
+    ],
+)
+def test_a_mistake_in_the_sheet_is_named_with_its_line(tmp_path, values, what):
+    with pytest.raises(EscEvalError, match=rf"line 2.*{what}"):
+        read_sheet(sheet_with(tmp_path, **values), KNOWN)
+
+
+# --- the whole pipeline, as a user runs it
+
+
+def run_cli(*arguments: str):
+    result = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
+    assert result.exit_code == 0, result.stderr
+    return result
+
+
+def sources(tmp_path: Path, n: int) -> Path:
+    folder = tmp_path / "sources"
+    (folder / "esconv").mkdir(parents=True)
+    (folder / "smile").mkdir()
+    lines = [json.dumps({"dialog": [{"text": f"Ferry {i} left without me.", "speaker": "usr"}]}) for i in range(n)]
+    (folder / "esconv" / "train.txt").write_text("\n".join(lines) + "\n")
+    for i in range(n):
+        turns = [{"role": "client", "content": f"第{i}班渡轮又没等我就开走了。"}]
+        (folder / "smile" / f"{i}.json").write_text(json.dumps(turns))
+    return folder
+
+
+def edit(path: Path, change) -> None:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for n, row in enumerate(rows):
+        change(n, row)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def scripted(path: Path, *replies: str) -> str:
+    path.write_text(json.dumps(list(replies)))
+    return f"scripted:{path}"
+
+
+def test_the_pipeline_runs_from_conversations_to_a_build(tmp_path):
+    work = str(tmp_path / "work")
+    writer = scripted(tmp_path / "writer.json", json.dumps(CARD))
+    run_cli("roles", "extract", "--sources", str(sources(tmp_path, 12)), "--work", work, "--model", writer)
+    judge = scripted(tmp_path / "judge.json", '{"decision": "keep", "reason": "one trouble"}')
+    run_cli("roles", "filter", "--work", work, "--model", judge)
+    sheet = Path(run_cli("roles", "sheet", "--work", work).stdout.strip())
+
+    def decide(n, row):
+        row["decision"] = "drop" if n % 4 == 0 else "keep"
+        row["quality"] = "high" if n % 2 else "middle"
+        row["category"] = "work_and_study" if n % 3 else ""
+        if n == 1:
+            row["problem_type"] = "job_loss_or_search"
+        if n == 3:
+            row["decision"], row["fixed_card"] = "fix", row["card"].replace("52", "53")
+
+    edit(sheet, decide)
+    run_cli("roles", "review", str(sheet), "--work", work)
+    sorter = scripted(tmp_path / "sorter.json", "A")
+    run_cli("roles", "classify", "--work", work, "--model", sorter)
+    lines = {line.language: line for line in table(Workspace(Path(work)))}
+    assert [(k.tried, k.extract, k.model_filter, k.undecided) for k in lines.values()] == [(12, 12, 12, 0)] * 2
+    assert [(k.human_filter, k.high, k.middle) for k in lines.values()] == [(9, 6, 3)] * 2
+    assert "human" in run_cli("roles", "table", "--work", work).stdout
+
+    cards, tiers = tmp_path / "cards.jsonl", tmp_path / "tiers.csv"
+    run_cli("roles", "export", "--work", work, "--cards", str(cards), "--tiers", str(tiers))
+    build(Inputs(cards=(cards,), tiers=tiers), tmp_path / "out")
+    rows = read_table(tmp_path / "out", "role_cards")
+    assert len(rows) == 18
+    assert {row["tier_status"] for row in rows.values()} == {"proposed", "confirmed"}
+    assert sum(row["age"] == "53" for row in rows.values()) == 1
+    assert {(row["source"], row["license"]) for row in rows.values()} == {
+        ("esconv", "CC-BY-NC-4.0"),
+        ("smile", "CC0-1.0"),
+    }
+
+
+def test_an_undecided_card_goes_to_the_reviewer_and_a_dropped_one_does_not(tmp_path):
+    work = Workspace(tmp_path)
+    cards = [
+        KNOWN["esconv/x.json#0"].model_copy(update={"id": id, "text": "Age: 1\nGender: Male"}) for id in ("a", "b", "c")
+    ]
+    work.merge(Extraction, cards)
+    verdicts = zip("abc", ("keep", "drop", "undecided"), strict=True)
+    work.merge(Filtering, [Filtering(id=id, model="m", answer="k", decision=decision) for id, decision in verdicts])
+    run_cli("roles", "sheet", "--work", str(tmp_path))
+    with (tmp_path / "review.csv").open(encoding="utf-8-sig", newline="") as file:
+        assert [row["id"] for row in csv.DictReader(file)] == ["a", "c"]
+
+
+def test_a_verdict_on_a_card_that_was_refused_since_is_not_counted(tmp_path):
+    work, card = Workspace(tmp_path), KNOWN["esconv/x.json#0"]
+    work.merge(Extraction, [card.model_copy(update={"text": None, "failure": "quotes the source"})])
+    work.merge(Filtering, [Filtering(id=card.id, model="m", answer="k", decision="keep")])
+    work.merge(Review, [Review(id=card.id, decision="keep", quality="high")])
+    [english, _] = table(work)
+    assert (english.tried, english.extract, english.model_filter, english.human_filter) == (1, 0, 0, 0)
+    assert work.cards() == []
+
+
+def test_stages_out_of_order_say_which_comes_first(tmp_path):
+    result = CliRunner().invoke(app, ["roles", "filter", "--work", str(tmp_path), "--model", "embedded"])
+    assert result.exit_code == 2
+    assert "roles extract" in result.stderr
+
+
+def test_leaves_are_proposed_for_cards_that_exist_and_never_replace_confirmed_ones(tmp_path):
+    from esc_eval.files.records import load_cards, write_jsonl
+
+    known, *others = load_cards()[::4]
+    fresh = [card.model_copy(update={"id": f"new-{n}"}) for n, card in enumerate(others)]
+    write_jsonl(tmp_path / "cards.jsonl", [known, *fresh])
+    sorter, out = scripted(tmp_path / "sorter.json", "A"), tmp_path / "tiers.csv"
+    cards = str(tmp_path / "cards.jsonl")
+    run_cli("roles", "propose", "--cards", cards, "--work", str(tmp_path / "w"), "--out", str(out), "--model", sorter)
+    build(Inputs(cards=(Path(cards),), tiers=out), tmp_path / "out")
+    rows = read_table(tmp_path / "out", "role_cards")
+    confirmed = rows.pop(known.id)
+    assert (confirmed["problem_type"], confirmed["tier_status"]) == ("relatives", "confirmed")
+    assert {row["problem_type"] for row in rows.values()} == {"breakup_or_divorce", "much_pressure", "friends"}
+    assert {row["tier_status"] for row in rows.values()} == {"proposed"}
+    assert {row["tier_confidence"] for row in rows.values()} == {1.0}
+    assert all(decisions.leaf(row["problem_type"]).tier1 == row["category"] for row in rows.values())
+
+
+@pytest.mark.slow
+@pytest.mark.shared_data
+def test_the_pipeline_runs_on_real_conversations_at_full_length_with_a_scripted_model(shared, tmp_path):
+    work = str(tmp_path / "work")
+    writer = scripted(tmp_path / "writer.json", json.dumps(CARD))
+    arguments = ["--sources", str(shared / "sources"), "--only", "esconv", "--only", "smile", "--work", work]
+    run_cli("roles", "extract", *arguments, "--model", writer)
+    run_cli("roles", "filter", "--work", work, "--model", scripted(tmp_path / "j.json", '{"decision": "keep"}'))
+    lines = {line.language: line for line in table(Workspace(Path(work)))}
+    assert (lines["en"].tried, lines["zh"].tried) == (1321, 300)
+    assert lines["en"].extract == lines["en"].model_filter == 1321
+
+
+@pytest.mark.slow
+@pytest.mark.shared_data
+def test_the_pipeline_runs_on_real_conversations_with_the_embedded_model(shared, tmp_path):
+    work = str(tmp_path / "work")
+    arguments = ["--sources", str(shared / "sources"), "--only", "esconv", "--only", "smile"]
+    run_cli("roles", "extract", *arguments, "--limit", "2", "--longest", "300", "--work", work)
+    found = Workspace(Path(work)).read(Extraction)
+    assert len(found) == 4
+    assert all((card.text is None) != (card.failure is None) for card in found.values())

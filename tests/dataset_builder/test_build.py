@@ -1,0 +1,412 @@
+"""What a build holds, that it repeats, and that it loads."""
+
+import csv
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from dataset_builder import manifest
+from dataset_builder.build import Inputs, build
+from dataset_builder.card import front_matter
+from dataset_builder.check.build import check
+from dataset_builder.diff import diff, read_table
+from dataset_builder.rows.annotations import read_annotations
+from esc_eval.errors import EscEvalError
+from esc_eval.schema import Dialogue, Rating, RoleCard, Turn
+
+pytestmark = pytest.mark.filterwarnings("ignore:ConjunctiveGraph:DeprecationWarning")
+TABLES = ("role_cards", "dialogues", "annotations")
+
+
+def card(
+    id, text="Age: 30\nGender: Female\nOccupation: Not mentioned\nProblem: Her lease ends and she is afraid.", **more
+):
+    defaults = {"language": "en", "source": "esconv", "category": "family_and_life"}
+    return RoleCard(id=id, text=text, **defaults | more)
+
+
+def write_cards(path: Path, *cards: RoleCard) -> Path:
+    path.write_text("".join(c.to_json() + "\n" for c in cards), encoding="utf-8")
+    return path
+
+
+def write_run(folder: Path, name="run", ratings=(), card_id="c1") -> Path:
+    turns = (
+        Turn(role="seeker", text="Mail me at jo@example.org", seed=5),
+        Turn(role="supporter", text="I will.", finish_reason="stop", seed=6),
+    )
+    talk = Dialogue(id="m:c1", language="en", turns=turns, card_id=card_id, supporter="m", seeker="s", protocol="p/1")
+    run = folder / name
+    run.mkdir(parents=True)
+    (run / "dialogues.jsonl").write_text(talk.to_json() + "\n", encoding="utf-8")
+    identity = {"seed": 7, "seeker": {"revision": "abc"}, "supporters": {"m": {"revision": "def"}}}
+    (run / "run.json").write_text(json.dumps({"simulation": {"identity": identity}}))
+    if ratings:
+        (run / "ratings.jsonl").write_text("".join(r.to_json() + "\n" for r in ratings), encoding="utf-8")
+    return run
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("sample") / "build"
+    build(Inputs(), out)
+    return out
+
+
+def test_without_inputs_the_sample_is_built_and_sound(sample):
+    rows = manifest.read(sample)["rows"]
+    assert rows == {"role_cards": 24, "dialogues": 4, "annotations": 56}
+    assert check(sample) == []
+
+
+def test_the_card_calls_ratings_human_only_where_people_rated(sample, tmp_path):
+    assert "were written for the package" in " ".join((sample / "README.md").read_text(encoding="utf-8").split())
+    assert "human-ratings" not in front_matter(manifest.read(sample))["tags"]
+    for kind in ("human", "model"):
+        rating = {"dialogue_id": "m:c1", "dimension": "empathy", "rater": "r", "rubric": "esc-eval/1", "score": 3}
+        run = write_run(tmp_path, kind, [Rating(rater_kind=kind, **rating)])
+        cards = write_cards(tmp_path / "cards.jsonl", card("c1"))
+        build(Inputs(cards=(cards,), runs=(run,)), tmp_path / f"{kind}-build")
+        tags = front_matter(manifest.read(tmp_path / f"{kind}-build"))["tags"]
+        assert ("human-ratings" in tags) == (kind == "human")
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize("table", TABLES)
+def test_each_config_loads_offline(sample, table, streaming, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    from datasets import load_dataset
+
+    data = load_dataset(str(sample), table, split="test", streaming=streaming, cache_dir=str(tmp_path))
+    rows = list(data)
+    assert len(rows) == manifest.read(sample)["rows"][table]
+    label = "rater_kind" if table == "annotations" else "language"
+    assert data.features[label].int2str(rows[0][label]) in ("human", "en", "zh")
+
+
+def test_a_second_build_is_identical_byte_for_byte(sample, tmp_path):
+    again = tmp_path / "again"
+    build(Inputs(), again)
+    first = {p.relative_to(sample): p.read_bytes() for p in sample.rglob("*") if p.is_file()}
+    second = {p.relative_to(again): p.read_bytes() for p in again.rglob("*") if p.is_file()}
+    assert first == second
+    assert list(diff(sample, again)) == []
+
+
+def test_the_order_of_inputs_does_not_change_the_tables(tmp_path):
+    a, b = write_cards(tmp_path / "a.jsonl", card("a")), write_cards(tmp_path / "b.jsonl", card("b"))
+    build(Inputs(cards=(a, b)), tmp_path / "one")
+    build(Inputs(cards=(b, a)), tmp_path / "two")
+    assert list(diff(tmp_path / "one", tmp_path / "two")) == []
+
+
+def test_a_run_of_ours_keeps_revisions_seed_and_is_masked(tmp_path):
+    cards = write_cards(tmp_path / "cards.jsonl", card("c1"))
+    build(Inputs(cards=(cards,), runs=(write_run(tmp_path),)), tmp_path / "out")
+    [row] = read_table(tmp_path / "out", "dialogues").values()
+    assert row["id"] == "run/m:c1"
+    assert (row["seed"], row["seeker_revision"], row["supporter_revision"]) == (7, "abc", "def")
+    assert row["turns"][0]["text"] == "Mail me at [EMAIL]"
+    assert row["license"] == "CC-BY-4.0"
+    assert row["category"] == "family_and_life"
+    assert manifest.read(tmp_path / "out")["personal_data"]["masked"]["email"] == 1
+
+
+def test_a_dialogue_on_a_card_that_is_not_in_the_build_is_refused(tmp_path):
+    cards = write_cards(tmp_path / "cards.jsonl", card("c1"))
+    run = write_run(tmp_path, card_id="sample-en-05")
+    with pytest.raises(EscEvalError, match=r"play cards that are not in this build, first 'sample-en-05'.*--cards"):
+        build(Inputs(cards=(cards,), runs=(run,)), tmp_path / "out")
+    build(Inputs(cards=(cards, "sample"), runs=(run,)), tmp_path / "out")
+    [row] = read_table(tmp_path / "out", "dialogues").values()
+    assert (row["card_id"], row["rehostable"]) == ("sample-en-05", True)
+
+
+def test_a_dialogue_on_a_card_that_may_not_be_rehosted_is_withheld_from_a_public_build(tmp_path):
+    cards = write_cards(tmp_path / "cards.jsonl", card("c1", source="psyqa"))
+    build(Inputs(cards=(cards,), runs=(write_run(tmp_path),), public=True), tmp_path / "out")
+    [talk] = read_table(tmp_path / "out", "dialogues").values()
+    [row] = read_table(tmp_path / "out", "role_cards").values()
+    assert [turn["text"] for turn in talk["turns"]] == [None, None]
+    assert [row[name] for name in ("text", "problem", "age", "occupation", "layout")] == [None] * 5
+    assert len(row["text_sha256"]) == 64
+    assert check(tmp_path / "out") == []
+
+
+def test_ratings_of_a_csv_join_the_runs_dialogues(tmp_path):
+    cards = write_cards(tmp_path / "cards.jsonl", card("c1"))
+    scores = tmp_path / "scores.csv"
+    scores.write_text("dialogue_id,dimension,rater,score,stage\nm:c1,Empathy,r1,4,first\nm:c1,tech,r1,,first\n")
+    build(Inputs(cards=(cards,), runs=(write_run(tmp_path),), annotations=(scores,)), tmp_path / "out")
+    rows = read_table(tmp_path / "out", "annotations")
+    assert rows["run/m:c1|empathy|r1|first"]["score"] == 4
+    assert rows["run/m:c1|skillful|r1|first"]["score"] is None
+    assert rows["run/m:c1|skillful|r1|first"]["problem"] == "no score given"
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("m:c1,warmth,r1,4", "line 2.*unknown dimension"),
+        ("m:c1,empathy,r1,5", "line 2.*a score is one of"),
+        ("m:c1,empathy,r1,3.5", "line 2.*a score is one of"),
+        ("m:c1,empathy,r1", "line 2.*3 fields"),
+        ("nobody,empathy,r1,3", "nobody.*in no run"),
+    ],
+)
+def test_a_bad_line_of_ratings_is_named(tmp_path, line, what):
+    cards = write_cards(tmp_path / "cards.jsonl", card("c1"))
+    scores = tmp_path / "scores.csv"
+    scores.write_text(f"dialogue_id,dimension,rater,score\n{line}\n")
+    with pytest.raises(EscEvalError, match=what):
+        build(Inputs(cards=(cards,), runs=(write_run(tmp_path),), annotations=(scores,)), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_ratings_written_as_csv_are_read_back(tmp_path):
+    from dataset_builder.rows.annotations import write_csv
+
+    common = {"dialogue_id": "d", "rater": "r", "rater_kind": "human", "rubric": "esc-eval/1"}
+    ratings = [
+        Rating(**common, dimension="empathy", score=0, stage="review", order=3, time="2026-01-02T03:04:05+00:00"),
+        Rating(**common, dimension="overall", problem="skipped"),
+    ]
+    write_csv(tmp_path / "r.csv", ratings)
+    assert read_annotations(tmp_path / "r.csv") == ratings
+
+
+def test_two_ratings_of_one_rater_in_one_stage_are_refused(tmp_path):
+    common = {
+        "dialogue_id": "m:c1",
+        "dimension": "empathy",
+        "rater": "r",
+        "rater_kind": "human",
+        "rubric": "esc-eval/1",
+    }
+    run = write_run(tmp_path, ratings=[Rating(**common, score=1), Rating(**common, score=2)])
+    cards = write_cards(tmp_path / "cards.jsonl", card("c1"))
+    with pytest.raises(EscEvalError, match="more than once"):
+        build(Inputs(cards=(cards,), runs=(run,)), tmp_path / "out")
+
+
+def test_near_duplicates_are_flagged_within_and_across_languages(tmp_path):
+    same = "Age: 40\nGender: Male\nOccupation: Cook\nProblem: He burnt the soup at the wedding and hides from us all."
+    chinese = "年龄：40\n性别：男\n职业：厨师\n问题：他在婚礼上把汤烧糊了，从此躲着所有人不肯见面。"
+    cards = write_cards(
+        tmp_path / "cards.jsonl",
+        card("a", same, annotator_text=chinese),
+        card("b", same + " Still."),
+        card("c", chinese, language="zh", source="smile"),
+        card("d"),
+    )
+    build(Inputs(cards=(cards,)), tmp_path / "out")
+    rows = read_table(tmp_path / "out", "role_cards")
+    assert [rows[id]["near_duplicates"] for id in "abcd"] == [["b", "c"], ["a"], ["a"], []]
+    assert rows["c"]["contaminated_by"] == ["smile"]
+
+
+def test_a_card_whose_words_stand_in_a_source_is_flagged(tmp_path):
+    words = "The roof of my grandmother's barn fell in last night and nobody came to help us at all."
+    talk = {"dialog": [{"text": words, "speaker": "usr"}]}
+    (tmp_path / "sources" / "esconv").mkdir(parents=True)
+    (tmp_path / "sources" / "esconv" / "train.txt").write_text(json.dumps(talk) + "\n{}\n")
+    text = f"Age: 9\nGender: Male\nOccupation: Not mentioned\nProblem: {words}"
+    cards = write_cards(tmp_path / "cards.jsonl", card("a", text, source="epitome"), card("b", source="epitome"))
+    build(Inputs(cards=(cards,), sources=tmp_path / "sources"), tmp_path / "out")
+    rows = read_table(tmp_path / "out", "role_cards")
+    assert (rows["a"]["contaminated_by"], rows["b"]["contaminated_by"]) == (["esconv"], [])
+    source = manifest.read(tmp_path / "out")["inputs"]["sources"]["esconv"]
+    assert (source["records"], source["conversations"], source["rejects"]) == (2, 1, 1)
+    [reject] = (tmp_path / "out" / "local" / "rejects.jsonl").read_text().splitlines()
+    assert json.loads(reject)["line"] == 2
+
+
+def test_leaves_are_applied_and_keep_tier_1(tmp_path):
+    cards = write_cards(tmp_path / "cards.jsonl", card("c1", category="work_and_study"))
+    tiers = tmp_path / "tiers.csv"
+    tiers.write_text("card_id,problem_type,confidence,status\nc1,much_pressure,0.25,proposed\n")
+    build(Inputs(cards=(cards,), tiers=tiers), tmp_path / "out")
+    row = read_table(tmp_path / "out", "role_cards")["c1"]
+    assert (row["category"], row["subcategory"], row["problem_type"]) == (
+        "work_and_study",
+        "performance",
+        "much_pressure",
+    )
+    assert (row["tier_status"], row["tier_confidence"]) == ("proposed", 0.25)
+    tiers.write_text("card_id,problem_type,confidence,status\nc1,bereavement,0.25,proposed\n")
+    with pytest.raises(EscEvalError, match=r"line 2.*lies in family_and_life"):
+        build(Inputs(cards=(cards,), tiers=tiers), tmp_path / "other")
+
+
+def test_decisions_leave_cards_out_and_correct_fields(tmp_path, monkeypatch):
+    from dataset_builder import decisions
+
+    monkeypatch.setattr(decisions, "exclusions", lambda: {"b": "describes a real person"})
+    monkeypatch.setattr(decisions, "corrections", lambda: [decisions.Correction("a", "age", None)])
+    cards = write_cards(tmp_path / "cards.jsonl", card("a"), card("b"))
+    build(Inputs(cards=(cards,)), tmp_path / "out")
+    [row] = read_table(tmp_path / "out", "role_cards").values()
+    assert (row["id"], row["age"]) == ("a", None)
+    assert row["text"].startswith("Age: Not mentioned\nGender: Female")
+    assert check(tmp_path / "out") == []
+
+
+def test_an_unknown_source_is_refused_with_what_to_do(tmp_path):
+    cards = write_cards(tmp_path / "cards.jsonl", card("c1", source="my forum"))
+    with pytest.raises(EscEvalError, match=r"unknown source 'my forum'.*source_names\.csv"):
+        build(Inputs(cards=(cards,)), tmp_path / "out")
+
+
+def test_a_folder_that_is_no_build_is_never_replaced(tmp_path):
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "thesis.txt").write_text("years of work")
+    with pytest.raises(EscEvalError, match="no build of this program"):
+        build(Inputs(), tmp_path / "precious")
+    assert (tmp_path / "precious" / "thesis.txt").exists()
+
+
+def test_an_earlier_build_survives_a_build_that_fails(tmp_path):
+    out = tmp_path / "out"
+    build(Inputs(cards=(write_cards(tmp_path / "a.jsonl", card("a")),)), out)
+    with pytest.raises(EscEvalError):
+        build(Inputs(cards=(tmp_path / "missing.jsonl",)), out)
+    assert manifest.read(out)["rows"]["role_cards"] == 1
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
+@pytest.fixture(scope="module")
+def real(shared, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("real") / "build"
+    run = shared / "third_party_runs" / "OnlyHero5_ESC_demo"
+    build(Inputs(shared / "esc_eval_official", shared / "sources", runs=(run,)), out)
+    return out
+
+
+@pytest.mark.shared_data
+def test_the_real_build_has_the_published_counts(real):
+    content = manifest.read(real)
+    counts = content["counts"]["role_cards"]
+    assert content["rows"] == {"role_cards": 655, "dialogues": 12 + 6, "annotations": 84 + 21}
+    # Counts of the official files, as FACTS and the paper have them.
+    assert counts["language"] == {"en": 331, "zh": 324}
+    assert counts["source"] == {
+        "esconv": 158, "mhp": 73, "extes": 70, "psych8k": 25, "epitome": 5, "psyqa": 252, "smile": 72,
+    }  # fmt: skip
+    assert counts["category"] == {
+        "family_and_life": 172 + 215, "work_and_study": 87 + 72, "society_and_others": 72 + 37,
+    }  # fmt: skip
+    assert {key: s["conversations"] for key, s in content["inputs"]["sources"].items()} == {
+        "esconv": 910 + 195 + 45 + 196, "extes": 11, "epitome": 900, "psych8k": 558, "mhp": 300, "psyqa": 100,
+        "smile": 300,
+    }  # fmt: skip
+    assert all(source["rejects"] == 0 for source in content["inputs"]["sources"].values())
+    assert {run["name"]: (run["dialogues"], run["ratings"]) for run in content["inputs"]["runs"]} == {
+        "official": (12, 84),
+        "OnlyHero5_ESC_demo": (6, 21),
+    }
+
+
+@pytest.mark.shared_data
+def test_the_real_build_is_sound_and_nothing_of_it_may_be_rehosted(real):
+    assert check(real) == []
+    assert not any(row["rehostable"] for row in read_table(real, "role_cards").values())
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize("table", TABLES)
+def test_the_real_build_loads(real, table, streaming, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    from datasets import load_dataset
+
+    data = load_dataset(str(real), table, split="test", streaming=streaming, cache_dir=str(tmp_path))
+    assert sum(1 for _ in data) == manifest.read(real)["rows"][table]
+
+
+@pytest.mark.shared_data
+def test_official_fields_rebuild_the_official_texts(real, shared):
+    from dataset_builder.rows.card_text import CardText
+
+    rows = read_table(real, "role_cards")
+    wanted = {}
+    for language in ("en", "zh"):
+        path = shared / "esc_eval_official" / "data" / f"card_high_{language}.json"
+        wanted |= {str(record["id"]): record["base"] for record in json.loads(path.read_text(encoding="utf-8"))}
+    assert len(wanted) == len(rows) == 655
+    for id, text in wanted.items():
+        row = rows[id]
+        fields = CardText(row["age"], row["gender"], row["occupation"], row["problem"], row["layout"])
+        assert fields.text() == row["text"] == text
+        # The layout is a form with words of the frame only, not a copy of the text.
+        assert "{problem}" in row["layout"]
+        assert len(row["layout"]) < 90
+    # Counted in the files: "not mentioned" in either spelling, and 未提及.
+    assert sum(row["age"] is None for row in rows.values()) == 191 + 50 + 97
+    assert Counter(row["gender"] for row in rows.values()) == {None: 196 + 149, "female": 77 + 133, "male": 58 + 42}
+
+
+@pytest.mark.shared_data
+def test_official_dialogues_name_the_cards_that_were_played(real):
+    talks = read_table(real, "dialogues")
+    assert talks["official/llama3_en:0"]["card_id"] == "32025"
+    assert talks["official/Qwen_7B_zh:2"]["card_id"] == "10022"
+    assert talks["OnlyHero5_ESC_demo/baseline_en:0"]["card_id"] is None
+
+
+@pytest.mark.shared_data
+def test_minus_one_is_unscored(real):
+    rows = read_table(real, "annotations").values()
+    unscored = [row for row in rows if row["score"] is None]
+    assert len(unscored) == 3
+    assert all(row["problem"] and row["dimension"] == "fluency" for row in unscored)
+
+
+@pytest.mark.shared_data
+def test_reddit_ids_are_nowhere_in_the_build(real, shared):
+    ids = set()
+    with (shared / "sources" / "mhp" / "task_data_first300.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            ids |= {row["post_id"], row["comment_id"]}
+    from dataset_builder.rows.parquet import read_rows
+
+    texts = [
+        json.dumps(row, ensure_ascii=False, default=str) for row in read_rows(real / "local" / "conversations.parquet")
+    ]
+    texts += [json.dumps(row, ensure_ascii=False) for table in TABLES for row in read_table(real, table).values()]
+    everything = "\n".join(texts)
+    assert [id for id in ids if id in everything] == []
+
+
+@pytest.mark.shared_data
+def test_a_second_real_build_is_identical(real, shared, tmp_path):
+    run = shared / "third_party_runs" / "OnlyHero5_ESC_demo"
+    again = tmp_path / "again"
+    build(Inputs(shared / "esc_eval_official", shared / "sources", runs=(run,)), again)
+    files = sorted(p.relative_to(real) for p in real.rglob("*") if p.is_file())
+    assert files == sorted(p.relative_to(again) for p in again.rglob("*") if p.is_file())
+    assert [str(f) for f in files if (real / f).read_bytes() != (again / f).read_bytes()] == []
+
+
+def test_a_run_of_esc_eval_becomes_rows_with_its_models_and_ratings(tmp_path, script):
+    from typer.testing import CliRunner
+
+    from esc_eval.cli.app import app
+
+    seeker, supporter = script(["I lost my keys."], "seeker"), script(["Where were you last?"], "model-a")
+    scorer = script(["3"], "judge")
+    arguments = ["evaluate", "--seeker", seeker, "--supporter", supporter, "--scorer", scorer, "--language", "en"]
+    run = tmp_path / "mine"
+    result = CliRunner().invoke(app, [*arguments, "--limit", "2", "--rounds", "2", "--seed", "9", "--out", str(run)])
+    assert result.exit_code == 0, result.stderr
+    build(Inputs(runs=(run,)), tmp_path / "out")
+    talks, scores = read_table(tmp_path / "out", "dialogues"), read_table(tmp_path / "out", "annotations")
+    assert {row["card_id"] for row in talks.values()} == {"sample-en-01", "sample-en-02"}
+    assert {(row["seeker"], row["supporter"], row["seed"], row["rounds"]) for row in talks.values()} == {
+        ("seeker", "model-a", 9, 2)
+    }
+    assert all(row["seeker_revision"] and row["supporter_revision"] for row in talks.values())
+    assert {(row["rater"], row["rater_kind"], row["score"]) for row in scores.values()} == {("judge", "model", 3)}
+    assert len(scores) == 2 * 7
+    assert check(tmp_path / "out") == []

@@ -1,0 +1,280 @@
+"""Leaderboard: means and ranks, paired differences, groups, prediction-powered means, power and plans."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from analysis_support import write_table
+from scipy import stats
+from typer.testing import CliRunner
+
+from analysis.cli import app
+from esc_eval.errors import EscEvalError
+from esc_eval.files.ratings_table import read_table
+from esc_eval.reporting.comparison import leaderboard_report
+from esc_eval.reporting.plan import power_report
+from esc_eval.schema import Dialogue, Turn
+from esc_eval.statistics.estimate import Bootstrap, Measure
+from esc_eval.statistics.mixed import contrast, mixed_fit
+from esc_eval.statistics.power import annotation_plan, cards_needed, components, simulate_power
+from esc_eval.statistics.prediction_powered import ppi_mean
+from esc_eval.statistics.ranking import indistinguishable, rank_intervals
+
+BOOT = Bootstrap(draws=300)
+GROUPS = {"a": "close", "b": "close", "c": "domain", "human": "people"}
+
+
+def study(
+    tmp_path: Path, cards: int = 60, seed: int = 0, models: dict[str, float] | None = None, **extra: object
+) -> Path:
+    rng = np.random.default_rng(seed)
+    rows = []
+    for card in range(cards):
+        ease = rng.normal(0, 0.5)
+        for model, quality in (models or {"a": 2.0, "b": 2.02, "c": 2.7, "human": 3.3}).items():
+            for dimension in ("empathy", "overall"):
+                for rater in range(2):
+                    score = int(np.clip(round(quality + ease + rng.normal(0, 0.6)), 0, 4))
+                    rows.append(
+                        {"dialogue_id": f"{model}{card}", "rater": rater, "dimension": dimension, "score": score}
+                        | {"card": card, "model": model, "group": GROUPS.get(model), **extra}
+                    )
+    return write_table(tmp_path / "study.csv", rows)
+
+
+def test_means_are_points_and_ranks_follow(tmp_path: Path) -> None:
+    path = study(tmp_path)
+    report = leaderboard_report(read_table([path]), BOOT, flips=999)
+    board = report.data["boards"]["all"]
+    by_hand = pd.read_csv(path).groupby(["model", "dimension"])["score"].mean() * 25
+    for model in ("a", "c", "human"):
+        scores = board["models"][model]["scores"]
+        assert scores["empathy"].value == pytest.approx(by_hand[model, "empathy"])
+        assert scores["average"].value == pytest.approx(by_hand[model].mean())
+        assert scores["average"].low < scores["average"].value < scores["average"].high
+    assert board["order"][:2] == ["human", "c"]
+    assert board["models"]["human"]["rank"] == {"value": 1, "low": 1, "high": 1}
+    assert board["models"]["a"]["rank"]["high"] == 4
+    assert ["a", "b"] in [sorted(run) for run in board["cannot_be_told_apart"]]
+    gap = board["gap_to_human"]["average"]["a"]
+    assert gap.value == pytest.approx(board["models"]["a"]["scores"]["average"].value
+                                      - board["models"]["human"]["scores"]["average"].value)  # fmt: skip
+    assert gap.high < 0
+
+
+def test_paired_differences_use_shared_cards_and_agree_with_the_t_test(tmp_path: Path) -> None:
+    path = study(tmp_path, models={"a": 2.0, "b": 2.25})
+    frame = pd.read_csv(path)
+    frame = frame[~((frame["model"] == "b") & (frame["card"] >= 50))]
+    frame.to_csv(path, index=False)
+    report = leaderboard_report(read_table([path]), BOOT, flips=9999)
+    (row,) = report.data["boards"]["all"]["differences"]["average"]
+    wide = frame.pivot_table(index="card", columns="model", values="score").dropna() * 25
+    test = stats.ttest_rel(wide["a"], wide["b"])
+    assert row["difference"].n == 50
+    assert row["difference"].value == pytest.approx((wide["a"] - wide["b"]).mean())
+    assert row["p"] == pytest.approx(test.pvalue, abs=0.01)
+    low, high = test.confidence_interval()
+    assert (row["difference"].low, row["difference"].high) == pytest.approx((low, high), abs=0.8)
+
+
+def test_a_board_is_of_people_and_of_their_last_word(tmp_path: Path) -> None:
+    rows = []
+    for card in range(4):
+        base = {"dialogue_id": f"d{card}", "dimension": "overall", "card": card, "model": "m"}
+        rows.append({**base, "rater": "p", "rater_kind": "human", "stage": "first", "score": 1})
+        rows.append({**base, "rater": "q", "rater_kind": "human", "stage": "review", "score": 2 if card < 2 else ""})
+        rows.append({**base, "rater": "judge", "rater_kind": "model", "stage": "", "score": 4})
+    report = leaderboard_report(read_table([write_table(tmp_path / "r.csv", rows)]), BOOT, flips=99)
+    assert report.data["boards"]["all"]["models"]["m"]["scores"]["overall"].value == pytest.approx(1.5 * 25)
+
+
+def test_ties_share_a_rank() -> None:
+    draws = np.tile([3.0, 3.0, 1.0], (200, 1))
+    assert rank_intervals(np.array([3.0, 3.0, 1.0]), draws, BOOT, 9) == [(1, 1, 1), (1, 1, 1), (3, 3, 3)]
+
+
+def test_cannot_be_told_apart_is_not_transitive() -> None:
+    rows = [{"first": "x", "second": "z", "p_holm": 0.01}, {"first": "x", "second": "y", "p_holm": 0.4},
+            {"first": "y", "second": "z", "p_holm": 0.2}]  # fmt: skip
+    assert indistinguishable(["x", "y", "z"], rows) == [["x", "y"], ["y", "z"]]
+
+
+def test_mixed_model_recovers_effects_and_card_variance() -> None:
+    rng = np.random.default_rng(0)
+    rows = []
+    for card in range(200):
+        ease = rng.normal(0, 4)
+        for model, mean in {"a": 50, "b": 55, "c": 60}.items():
+            cut = rng.random()
+            rows.append({"card": card, "model": model, "cut": cut,
+                         "score": mean + ease - 8 * (cut - 0.5) + rng.normal(0, 3)})  # fmt: skip
+    effects, covariance, card, residual = mixed_fit(pd.DataFrame(rows), ["cut"])
+    slope = contrast(effects, covariance, {"covariate:cut": 1.0}, 600, 0.95)
+    assert slope.low < -8 < slope.high
+    gap = contrast(effects, covariance, {"b": 1, "a": -1}, 600, 0.95)
+    assert gap.low < 5 < gap.high
+    assert card == pytest.approx(16, rel=0.3)
+    assert residual == pytest.approx(9, rel=0.2)
+
+
+def test_groups_are_compared_for_these_models_and_for_models_of_their_kind(tmp_path: Path) -> None:
+    quality = {"a": 2.0, "b": 2.4, "c": 2.7, "d": 3.1}
+    groups = {"a": "close", "b": "close", "c": "domain", "d": "domain"}
+    report = leaderboard_report(read_table([study(tmp_path, models=quality)]), BOOT, groups=groups, flips=99)
+    (row,) = report.data["mixed_model"]["group_differences"]
+    these, kinds = row["difference"], row["difference_of_kinds"]
+    assert these.value == pytest.approx(kinds.value, abs=0.2)
+    assert these.high < 0 < kinds.high
+
+
+def test_truncated_replies_have_an_effect_that_is_estimated(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows, dialogues = [], []
+    for card in range(80):
+        for model in ("a", "b"):
+            cut = rng.random() < 0.4
+            score = int(np.clip(round(3.2 - 1.5 * cut + rng.normal(0, 0.4)), 0, 4))
+            name = f"{model}{card}"
+            rows.append({"dialogue_id": name, "rater": "r", "dimension": "overall", "score": score, "card": card,
+                         "model": model})  # fmt: skip
+            turns = (Turn(role="seeker", text="x"),
+                     Turn(role="supporter", text="y", finish_reason="length" if cut else "stop"))  # fmt: skip
+            dialogues.append(Dialogue(id=name, language="en", turns=turns))
+    report = leaderboard_report(
+        read_table([write_table(tmp_path / "r.csv", rows)]), BOOT, dialogues=dialogues, flips=99
+    )
+    effect = report.data["mixed_model"]["covariates"]["truncated replies"]
+    assert effect.low < -1.5 * 25 < effect.high
+
+
+def test_languages_have_boards_of_their_own(tmp_path: Path) -> None:
+    english = pd.read_csv(study(tmp_path, language="en"))
+    chinese = english.assign(
+        language="zh", dialogue_id="z" + english["dialogue_id"], card="z" + english["card"].astype(str)
+    )
+    path = tmp_path / "both.csv"
+    pd.concat([english, chinese]).to_csv(path, index=False)
+    report = leaderboard_report(read_table([path]), BOOT, flips=99)
+    assert set(report.data["boards"]) == {"en", "zh"}
+    assert "zh against en" in report.data["mixed_model"]["covariates"]
+
+
+def powered_study(rng: np.random.Generator, n: int, extra: int, quality: float) -> tuple[np.ndarray, ...]:
+    truth = rng.normal(2.0, 1.0, n + extra)
+    guess = quality * truth + rng.normal(0, 0.5, n + extra) + 0.7
+    return truth[:n], guess[:n], guess[n:]
+
+
+@pytest.mark.parametrize("quality", [1.0, 0.0])
+@pytest.mark.parametrize("clustered", [False, True])
+def test_prediction_powered_intervals_cover(quality: float, clustered: bool) -> None:
+    rng = np.random.default_rng(7)
+    simulations, hits = 2000, 0
+    for _ in range(simulations):
+        if clustered:
+            cards = rng.normal(0, 0.8, 240)
+            truth = 2 + np.repeat(cards, 2) + rng.normal(0, 0.6, 480)
+            guess = quality * truth + rng.normal(0, 0.5, 480)
+            card = np.repeat(np.arange(240), 2)
+            y, f, g, a, b = truth[:120], guess[:120], guess[120:], card[:120], card[120:]
+        else:
+            (y, f, g), a, b = powered_study(rng, 60, 400, quality), None, None
+        found = ppi_mean(y, f, g, cluster_labelled=a, cluster_unlabelled=b)
+        hits += found.low <= 2.0 <= found.high
+    assert 0.93 <= hits / simulations <= 0.97
+
+
+def test_good_predictions_save_ratings_and_useless_ones_do_no_harm() -> None:
+    rng = np.random.default_rng(0)
+    good = ppi_mean(*powered_study(rng, 100, 2000, 1.0))
+    useless = ppi_mean(*powered_study(rng, 100, 2000, 0.0))
+    assert good.width < 0.65 * good.classical_width
+    assert good.saved > 100
+    assert useless.width == pytest.approx(useless.classical_width, rel=0.05)
+
+
+def test_power_zero_is_the_classical_interval() -> None:
+    rng = np.random.default_rng(0)
+    y, f, g = powered_study(rng, 40, 100, 1.0)
+    found = ppi_mean(y, f, g, power=0.0)
+    assert (found.low, found.high) == pytest.approx(tuple(stats.ttest_1samp(y, 0).confidence_interval()))
+
+
+def test_power_one_is_the_plain_prediction_powered_mean() -> None:
+    # Angelopoulos et al. (2023), "Prediction-powered inference": mean(f of unlabelled) + mean(y - f)
+    rng = np.random.default_rng(0)
+    y, f, g = powered_study(rng, 40, 100, 1.0)
+    found = ppi_mean(y, f, g, power=1.0)
+    assert found.value == pytest.approx(g.mean() + (y - f).mean())
+    error = np.sqrt((y - f).var(ddof=1) / 40 + g.var(ddof=1) / 100)
+    assert found.width == pytest.approx(2 * stats.t.ppf(0.975, 39) * error, rel=0.02)
+
+
+def test_prediction_powered_leaderboard_from_files(tmp_path: Path) -> None:
+    path = study(tmp_path, cards=200, models={"a": 2.0})
+    frame = pd.read_csv(path)
+    guesses = frame.groupby(["dialogue_id", "dimension", "card", "model"])["score"].mean().round().reset_index()
+    guesses["rater"] = "judge"
+    predictions, human = tmp_path / "p.csv", tmp_path / "h.csv"
+    guesses.astype({"score": int}).to_csv(predictions, index=False)
+    frame[frame["card"] < 60].to_csv(human, index=False)
+    out = tmp_path / "o.json"
+    result = CliRunner().invoke(
+        app, ["leaderboard", str(human), "--predictions", str(predictions), "--draws", "200", "--json", str(out)]
+    )
+    assert result.exit_code == 0, result.output
+    found = json.loads(out.read_text())["prediction_powered"]["a"]["empathy"]
+    assert (found["labelled"], found["unlabelled"]) == (60, 140)
+    assert found["width"] < found["classical_width"]
+    assert abs(found["value"] - frame[frame["dimension"] == "empathy"]["score"].mean() * 25) < 3
+
+
+@pytest.mark.parametrize(("drop", "words"), [("model", "needs a column 'model'"), ("score", "no column score")])
+def test_what_a_leaderboard_needs_is_said(tmp_path: Path, drop: str, words: str) -> None:
+    path = study(tmp_path)
+    pd.read_csv(path).drop(columns=drop).to_csv(path, index=False)
+    with pytest.raises(EscEvalError, match=words):
+        leaderboard_report(read_table([path]), BOOT)
+
+
+def test_components_and_power_are_recovered_by_simulation() -> None:
+    rng = np.random.default_rng(0)
+    severity = {r: rng.normal(0, 4) for r in range(12)}
+    rows = []
+    for card in range(400):
+        ease = rng.normal(0, 10)
+        for model in ("a", "b", "c"):
+            quality = 50 + ease + rng.normal(0, 6)
+            for rater in rng.choice(12, 3, replace=False):
+                rows.append({"card": card, "model": model, "dialogue_id": f"{card}{model}", "rater": rater,
+                             "score": quality - severity[rater] + rng.normal(0, 8)})  # fmt: skip
+    parts = components(pd.DataFrame(rows))
+    assert parts.error == pytest.approx(64, rel=0.15)
+    assert parts.interaction == pytest.approx(36, rel=0.3)
+    needed = cards_needed(parts, 3.0, 2)
+    assert simulate_power(parts, 3.0, needed, 2, 4000, rng) == pytest.approx(0.8, abs=0.03)
+    assert simulate_power(parts, 0.0, 40, 2, 4000, rng) == pytest.approx(0.05, abs=0.015)
+    assert cards_needed(parts, 3.0, 2, same_raters=False) > needed
+
+
+def test_power_report_grows_with_cards_and_difference(tmp_path: Path) -> None:
+    report = power_report(read_table([study(tmp_path)]), [2.0, 6.0], [20, 80], [1, 2], simulations=500)
+    power = {(g["difference"], g["raters"], g["cards"]): g["power"].value for g in report.data["power"]}
+    assert power[6.0, 2, 80] > power[2.0, 2, 80] > power[2.0, 2, 20] - 0.05
+    assert all(isinstance(g["power"], Measure) for g in report.data["power"])
+
+
+def test_plan_is_balanced_with_overlap_and_blocks_by_card() -> None:
+    plan = annotation_plan([f"c{i}" for i in range(40)], ["a", "b"], ["x", "y", "z"], 2, 0.25, np.random.default_rng(0))
+    raters = plan.groupby("card")["rater"].nunique()
+    assert (raters == 2).sum() == 10
+    assert (raters == 1).sum() == 30
+    assert (plan.groupby(["card", "rater"])["model"].nunique() == 2).all()
+    assert plan.groupby("rater").size().max() - plan.groupby("rater").size().min() <= 2
+    for _, own in plan.groupby("rater"):
+        assert own["order"].tolist() == list(range(len(own)))
+    with pytest.raises(EscEvalError, match="as many raters"):
+        annotation_plan(["c"], ["a"], ["x"], 2, 0.5, np.random.default_rng(0))

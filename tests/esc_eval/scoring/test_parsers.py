@@ -1,0 +1,146 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from esc_eval.errors import EscEvalError
+from esc_eval.scoring.anchored import anchored
+from esc_eval.scoring.parsers import get_parser, official
+
+LEVELS = (0, 1, 2, 3, 4)
+
+
+READ = {
+    3: [
+        *("3", " 3\n", "3.", "(3)", "[3]", "“3”", "３", "**3**", "$\\boxed{3}$", "<score>3</score>", "3 points"),
+        *(
+            "Score: 3",
+            "**Score:** 3",
+            "Score:\n3",
+            "Score - 3",
+            "Level 3",
+            "Empathy: 3",
+            '{"score": 3, "reason": "warm"}',
+        ),
+        *(
+            "3/4",
+            "3 out of 4",
+            "3 Out Of 4",
+            "Score: 3 (out of 4)",
+            "Overall, 3/4.",
+            "a score of 3 out of a possible 4",
+        ),
+        *("The empathy score is 3.", "I would rate it 3.", "I give it a 3, so 3.", "It deserves a 3 for its warmth."),
+        *("Not perfect, but I would rate it as a 3 because it listens.", "My rating is 3. The supporter listens."),
+        *("3: The supporter listens.", "3, because the supporter listens.", "3 - good", "3\n\nThe supporter listens."),
+        *("1. Listens\n2. Reflects\nScore: 3", "A GPT4-like reply. Score: 3", "90% of the replies are warm. Score: 3"),
+        *("The supporter listens.\n\n3", "<think>maybe 1 or 2</think>\n3"),
+        *(
+            "我认为共情分数是3分。",
+            "3分（满分4分）",
+            "满分4分,得3分",
+            "3分(共4分)",
+            "3分/4分",
+            "三分",
+            "我给这段对话打三分。",
+        ),
+        *("支持者表现不错，得3分。", "评分：3分，因为他倾听。", "答案是3。", "3分 支持者在倾听"),
+    ],
+    **{0: ["0/4", "零分"], 2: ["**2**", "两分", "得分为两分"], 4: ["分数：4", "The 4 scores: 4"]},
+}
+REFUSED = [
+    *("", "good", "10", "4/10", "5", "-1", "−1", "3.5", "3/5", "99999999999999999999999", "<think>3"),
+    *(
+        "3 or 4",
+        "2-3",
+        "between 0 and 4",
+        "on a scale 0-4: 3",
+        "score 3, with 2 suggestions",
+        "Score: 3 to 4",
+        "3、4分",
+    ),
+    *("Score: 3+", "Score: >2", "Score: 3 or higher", "A rating of at least 3.", "3 and a half", "3分半", "三到四分"),
+    *(
+        "The score is not 3.",
+        "I cannot give it a 3.",
+        "A score of 4 would need more.",
+        "不到3分",
+        "扣1分",
+        "比上次高1分",
+    ),
+    *("1. The supporter listens and reflects.", "1) Listens", "1、倾听", "1. Listens\n2. Reflects\n3.", "3. 4"),
+    *("The supporter gave 2 suggestions.", "3 questions", "Suggestions: 2", "The supporter gave suggestions: 3."),
+    *("in turn 3 the supporter repeats itself.", "The score falls in turn 3.", "In 3/4 of the replies he listens."),
+    *("GPT4-like reply", "a GPT-4 style", "3rd reply", "a 2-minute pause", "3%", "3:15"),
+    *("一分钟后再回答", "3分钟", "四分五裂", "三分之一", "三点二分", "3点2分", "十分好", "13分", "十五分", "入木三分"),
+    *("支持者给了3条建议。", "第3轮得分", "五分"),
+]
+
+
+@pytest.mark.parametrize(("answer", "level"), [(answer, level) for level in READ for answer in READ[level]])
+def test_an_answer_that_gives_one_level_is_read(answer, level):
+    assert anchored(answer, LEVELS) == level
+
+
+@pytest.mark.parametrize("answer", REFUSED)
+def test_an_answer_that_gives_none_or_several_is_refused(answer):
+    assert anchored(answer, LEVELS) is None
+
+
+def test_the_top_of_the_scale_is_that_of_the_rubric():
+    assert [anchored(answer, range(1, 6)) for answer in ("五分", "4/5", "3/4", "满分5分，得3分")] == [5, 4, None, 3]
+
+
+@pytest.mark.parametrize(
+    ("answer", "level"), [("10", 0), ("4/10", 0), ("The empathy score is 3.", 3), ("3 or 2", 2), ("good", None)]
+)
+def test_the_official_rule_takes_the_lowest_digit_anywhere(answer, level):
+    assert official(answer, LEVELS) == level
+
+
+@given(st.text())
+def test_no_answer_crashes_and_every_reading_is_a_level(answer):
+    assert anchored(answer, LEVELS) in {None, *LEVELS}
+    assert official(answer, LEVELS) in {None, *LEVELS}
+
+
+words = st.lists(st.sampled_from(["the", "supporter", "listens", "warmly", "and", "asks", "today"])).map(" ".join)
+
+
+@given(
+    st.sampled_from(LEVELS),
+    words,
+    st.sampled_from(
+        ["Score: {}", "I would rate it {}.", "The empathy score is {}.", "I give it a {}.", "{}/4", "得{}分。"]
+    ),
+    st.sampled_from(["{1}", "{0}. {1}", "{1}\n\n{0}.", "1. {0}.\n2. {0}.\n{1}", "GPT4 said {0}. {1}", "5% {0}. {1}"]),
+)
+def test_what_is_said_beside_a_score_does_not_change_it(level, said, score, place):
+    assert anchored(place.format(f"She {said}", score.format(level)), LEVELS) == level
+
+
+@given(
+    st.sampled_from(LEVELS),
+    words,
+    st.sampled_from(
+        ["{} questions", "turn {}", "{} of the replies", "{}%", "GPT{}", "a {}-step plan", "{}个问题", "{}分钟"]
+    ),
+    words,
+)
+def test_a_number_that_is_no_score_is_never_read(level, before, number, after):
+    assert anchored(f"she {before} {number.format(level)} {after}", LEVELS) is None
+
+
+@given(words, st.integers(-20, 20).filter(lambda number: number not in LEVELS))
+def test_a_number_off_the_scale_is_never_brought_onto_it(said, number):
+    assert anchored(f"She {said}. Score: {number}", LEVELS) is None
+
+
+@given(st.lists(st.sampled_from(LEVELS), min_size=2, unique=True))
+def test_two_different_levels_are_never_resolved(levels):
+    assert anchored(", ".join(map(str, levels)), LEVELS) is None
+    assert anchored("\n".join(f"Score: {level}" for level in levels), LEVELS) is None
+
+
+def test_an_unknown_parser_lists_the_known():
+    with pytest.raises(EscEvalError, match="anchored, official"):
+        get_parser("lucky")

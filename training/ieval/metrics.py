@@ -1,0 +1,55 @@
+"""The figures of an evaluation as a checkpoint's metrics: each beside the baseline that it must beat."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from esc_eval.files.records import write_whole
+from model_cards.checkpoint import METRICS
+from model_cards.render import write_card
+from training.ieval.compare import CHOSEN
+from training.ieval.evaluate import HEADLINE_SET
+from training.ieval.results import SPLITS
+
+SHOWN = ("bot_held_out", "scenario_held_out")
+BASELINE_OF = {"quadratic_kappa": "length only", "accuracy": "majority", "accuracy_soft": "majority"}
+ALONE = ("macro_f1", "spearman")
+WAY = "method and settings chosen on each fold's own validation part; mean over the nine scales"
+
+
+def write_metrics(folder: Path, found: Mapping[str, Any]) -> None:
+    """Put an evaluation's headline figures into a checkpoint's metrics.json, and render its card.
+
+    Args:
+        found: The section ``esc_rank`` of results.json.
+    """
+    metrics: dict[str, Any] = {}
+    splits = found["tables"].get(HEADLINE_SET, {"splits": {}})["splits"]
+    for split in SHOWN:
+        if split in splits:
+            methods, own = splits[split]["methods"], splits[split]["methods"][CHOSEN]
+            for figure, base in BASELINE_OF.items():
+                named = base.replace(" ", "_")
+                rows = {
+                    figure: (own[figure], WAY),
+                    f"{figure}_of_{named}": (methods[base][figure], f"baseline: {base}"),
+                    f"{figure}_gain_over_{named}": (own[f"minus {base}"][figure], f"the one less the other; {WAY}"),
+                }
+                metrics |= {f"{HEADLINE_SET}_{split}.{name}": (name, split, *row) for name, row in rows.items()}
+            for figure in ALONE:
+                metrics[f"{HEADLINE_SET}_{split}.{figure}"] = (figure, split, own[figure], WAY)
+    content = {
+        key: {
+            **{end: measure.get(end) for end in ("value", "low", "high", "n")},
+            "about": f"{SPLITS[split]}: {about}",
+            "command": found["command"],
+            "figure": figure,
+            "dataset": found["tables"][HEADLINE_SET]["source"],
+            "split": SPLITS[split],
+        }
+        for key, (figure, split, measure, about) in metrics.items()
+        if measure["value"] is not None
+    }
+    write_whole(folder / METRICS, [json.dumps(content, indent=2) + "\n"])
+    write_card(folder)

@@ -1,0 +1,135 @@
+"""The ESC-RANK part of ``docs/results.md``."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from training.ieval.compare import BASELINES, CHOSEN
+
+Section = Mapping[str, Any]
+
+FIGURES = {
+    "quadratic_kappa": "quadratic kappa",
+    "accuracy": "ACC",
+    "accuracy_soft": "ACC_soft",
+    "macro_f1": "macro-F1",
+    "spearman": "Spearman",
+}
+SPLITS = {
+    "bot_held_out": "a bot held out",
+    "scenario_held_out": "scenarios and people held out",
+    "random_rows": "random rows",
+    "conversation_held_out": "conversations held out",
+}
+
+
+def cell(measure: Mapping[str, Any] | None, sign: bool = False) -> str:
+    """A measure as people read it: value and interval; what has none says so."""
+    if not measure or measure.get("value") is None:
+        return "-"
+    form = "+.2f" if sign else ".2f"
+    low, high = measure.get("low"), measure.get("high")
+    return f"{measure['value']:{form}}" + (f" [{low:{form}}, {high:{form}}]" if low is not None else "")
+
+
+def rank_page(section: Section) -> str:
+    """ESC-RANK: every way to a scorer, on every set and split."""
+    parts = [
+        "## ESC-RANK",
+        f"`{section['command']}` (seed {section['seed']}, {section['draws']} draws)",
+        f"Figures are {section['headline']}; of other sets alike. kappa gain: quadratic kappa less that of "
+        "the baseline, on the same draws. within: the kappa inside one bot's chats, mean over bots. Strength, bot "
+        "effect and rule of each method are chosen for each fold on its own validation part; the row "
+        f"*{CHOSEN}* chooses the method there too, among scorers that need no language model when they score. Majority "
+        "is one constant a scale; it knows the labels' distribution.",
+    ]
+    if section["shipped"]:
+        parts += [_verdict(section), f"{section['limits']} {_defeats(section)}".strip()]
+    for rubric, entry in section["tables"].items():
+        parts.append(
+            f"### {rubric}: {entry['source']}, {entry['dialogues']} dialogues, {entry['about']} ({entry['license']})"
+        )
+        for split, found in entry["splits"].items():
+            parts += _split(split, found)
+    return "\n\n".join(parts) + "\n"
+
+
+def _verdict(section: Section) -> str:
+    own, shipped = section["ieval_bot_held_out"], section["shipped"]
+    said = []
+    for base in BASELINES:
+        gain = own[f"beats_{base.replace(' ', '_')}"]["quadratic_kappa"]
+        won = gain["low"] is not None and gain["low"] > 0
+        said.append(f"{'beats' if won else 'does not beat'} {base} by {cell(gain, sign=True)}")
+    kappa = cell(own["quadratic_kappa"])
+    settings = f"alpha {shipped['alpha']:g}, bot effect {shipped['bot_effect']:g}, rule {shipped['rule']}"
+    return (
+        f"With a bot held out the quadratic kappa of what the validation parts choose is {kappa}; it "
+        f"{' and '.join(said)}. Shipped, fitted to all chats: **{shipped['method']}** ({settings}), one choice by the "
+        "mean kappa over the validation parts."
+    )
+
+
+def _defeats(section: Section) -> str:
+    """Sets and splits on which what validation chose is not shown to be better than a baseline, in words."""
+    said = []
+    for rubric, entry in section["tables"].items():
+        for split, found in entry["splits"].items():
+            for base in BASELINES:
+                gain = found["methods"][CHOSEN][f"minus {base}"]["quadratic_kappa"]
+                if gain["low"] is not None and gain["low"] <= 0:
+                    how = "worse than" if gain["high"] < 0 else "not to be told from"
+                    said.append(f"{rubric}, {SPLITS[split]}: {how} {base} ({cell(gain, sign=True)})")
+    return f"Where what is chosen so is no better: {'; '.join(said)}." if said else ""
+
+
+def _split(split: str, found: Mapping[str, Any]) -> list[str]:
+    leaks = "; ".join(found["leaks"]) or "nothing"
+    train, validation = (_sizes([fold[part] for fold in found["folds"]]) for part in ("train", "validation"))
+    parts = [
+        f"#### {SPLITS[split]}",
+        f"{found['ratings']} ratings of {found['dialogues']} dialogues by {found['people']} people, predicted after "
+        f"training on {train} and, once tuned, {validation} more. Also seen in training: {leaks}. {_choices(found)}",
+        *_against(found),
+        _table(found),
+    ]
+    for part in found.get("parts", ()):
+        rated = f"{part['ratings']} ratings of {part['dialogues']} dialogues of {', '.join(part['bots'])}"
+        parts += [f"Of a part, {rated}, there are ratings by {', '.join(part['judges'])}.", *_against(part)]
+        parts.append(_table(part))
+    return parts
+
+
+def _choices(found: Mapping[str, Any]) -> str:
+    """What each fold's validation part chose, in words."""
+    said = []
+    for fold in found["folds"]:
+        where = f"{fold['held_out']} held out, validated on {', '.join(fold['validation_bots'])}: "
+        said.append((where if fold["held_out"] else "") + fold["chosen"])
+    return f"Chosen: {'; '.join(said)}."
+
+
+def _against(found: Mapping[str, Any]) -> list[str]:
+    """How each judge's kappa compares with that of what validation chose, in words."""
+    said = []
+    for name, own in found["methods"].items():
+        if any(name == judge or name.startswith(f"{judge}, ") for judge in found["judges"]):
+            less = own[f"minus {CHOSEN}"]["quadratic_kappa"]
+            if less.get("low") is not None:
+                how = "worse than" if less["high"] < 0 else "better than" if less["low"] > 0 else "not to be told from"
+                said.append(f"{name}: {how} {CHOSEN} (kappa {cell(less, sign=True)}).")
+    return [" ".join(said)] if said else []
+
+
+def _sizes(counts: list[int]) -> str:
+    return f"{counts[0]} dialogues" if len(set(counts)) == 1 else f"{min(counts)} to {max(counts)} dialogues"
+
+
+def _table(found: Mapping[str, Any]) -> str:
+    within = any("within" in own for own in found["methods"].values())
+    head = ["scorer", *FIGURES.values(), *(["within"] if within else []), "kappa gain: majority", "kappa gain: length"]
+    lines = [head, ["---", *["---:"] * (len(head) - 1)]]
+    for name, own in found["methods"].items():
+        gains = [own.get(f"minus {base}", {}).get("quadratic_kappa") for base in BASELINES]
+        cells = [cell(own[figure]) for figure in FIGURES] + ([cell(own.get("within"))] if within else [])
+        lines.append([name, *cells, *(cell(gain, sign=True) for gain in gains)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,0 +1,1 @@
+"""ESC-RANK: from ratings and recipe to checkpoint."""

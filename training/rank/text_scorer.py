@@ -1,0 +1,122 @@
+"""A text scorer, from recipe to checkpoint: the cheap ESC-RANK that a regression makes of people's ratings."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import save_file
+
+from esc_eval.errors import EscEvalError
+from esc_eval.files.records import write_whole
+from esc_eval.scoring import sentences
+from esc_eval.scoring.text_scorer import FILE, WEIGHTS, Scale, TextScorerFile
+from training import checkpoint
+from training.rank.data import RankSet
+from training.rank.methods import METHODS, Choice, blocks, train, with_thresholds
+from training.rank.ordinal import CONSTANT
+from training.rank.recipe import TextRecipe
+from training.sft import LOG, Finished
+
+SENTENCES = {"model": sentences.MODEL, "revision": sentences.SHA256, "license": sentences.LICENSE}
+"""What the vectors of sentences come from; the revision is the sha256 of the weights."""
+
+
+def read_by(recipe: TextRecipe) -> tuple[str, ...]:
+    """Names of the blocks that the recipe's method reads.
+
+    Raises:
+        EscEvalError: No such method, or one that reads what no scorer can.
+    """
+    readable = {name: read for name, read in METHODS.items() if "reading" not in read}
+    if recipe.data.method not in readable:
+        raise EscEvalError(
+            f"{recipe.name}: data.method: no text scorer reads {recipe.data.method!r}; there is: {', '.join(readable)}"
+        )
+    return readable[recipe.data.method]
+
+
+def outlook(recipe: TextRecipe, ranked: RankSet) -> str:
+    """What a recipe would be fitted to, in lines for people; nothing is fitted.
+
+    Raises:
+        EscEvalError: As ``read_by``.
+    """
+    return (
+        f"{recipe.name}: {ranked.source} ({ranked.license}), rubric {ranked.rubric.id}\n"
+        f"{len(ranked.dialogues)} dialogues, {int((ranked.levels >= 0).sum())} ratings, of which it reads "
+        f"{', '.join(read_by(recipe))}; minutes, no GPU\n"
+    )
+
+
+def fit(recipe: TextRecipe, ranked: RankSet) -> tuple[TextScorerFile, np.ndarray]:
+    """The scorer and its weights, shape (dimensions, columns).
+
+    Raises:
+        EscEvalError: As ``read_by``.
+    """
+    made = blocks(read_by(recipe), ranked.dialogues)
+    columns = np.concatenate([block.matrix(ranked.dialogues) for block in made], axis=1)
+    choice = Choice(recipe.alpha, recipe.bot_effect, recipe.rule, recipe.balanced)
+    every = range(ranked.labels.shape[1])
+    rows = np.flatnonzero((ranked.levels >= 0).all(axis=1))
+    trained = train(ranked, columns @ columns.T, rows, list(every), choice)
+    trained = with_thresholds(trained, ranked.levels[rows], ranked.labels.shape[2])
+    weights = trained.scores.dual.T @ columns[rows]
+    centres = trained.scores.centre + CONSTANT * trained.scores.dual.sum(0)
+    scales = {
+        key: Scale(
+            centre=float(centres[j]),
+            slope=trained.slopes[j],
+            thresholds=tuple(map(float, trained.thresholds[j])),
+            cuts=tuple(map(float, trained.cuts[j])),
+        )
+        for j, key in enumerate(ranked.rubric.keys)
+    }
+    scorer = TextScorerFile(
+        name=recipe.name,
+        rubric=ranked.rubric.id,
+        rubric_sha256=ranked.rubric.sha256,
+        levels=ranked.rubric.levels,
+        dimensions=scales,
+        rule=recipe.rule,
+        language=recipe.languages[0],
+        blocks=tuple(made),
+    )
+    return scorer, weights
+
+
+def save(scorer: TextScorerFile, weights: np.ndarray, folder: Path) -> None:
+    """Write the two files that ``TextScorer`` opens."""
+    scorer.save(folder / FILE)
+    save_file({"weights": np.ascontiguousarray(weights, dtype=np.float32)}, folder / WEIGHTS)
+    (folder / WEIGHTS).chmod(0o644)
+
+
+def make(recipe: TextRecipe, ranked: RankSet, out: Path, say: Callable[[str], None] = lambda _: None) -> None:
+    """Fit a recipe into a folder that ``esc-eval evaluate --scorer`` opens.
+
+    Raises:
+        EscEvalError: As ``checkpoint.claim`` and ``fit``.
+    """
+    checkpoint.claim(out, recipe, ranked.sha256)
+    start = time.perf_counter()
+    scorer, weights = fit(recipe, ranked)
+    save(scorer, weights, out)
+    rows, columns = int((ranked.levels >= 0).sum()), weights.shape[1]
+    say(f"{len(ranked.dialogues)} dialogues, {rows} ratings, {columns} columns")
+    used = checkpoint.SourceUse(ranked.source, ranked.license, len(ranked.dialogues), rows, ranked.about)
+    data = checkpoint.DataUse(
+        sha256=ranked.sha256,
+        sources=(used,),
+        rows=rows,
+        tokens=None,
+        held_out="nothing; the figures are of fits on parts, with the method and settings that each part's own "
+        "validation chose",
+        files={},
+    )
+    write_whole(out / LOG, [json.dumps({"step": 1, "rows": rows, "columns": columns}) + "\n"])
+    finished = Finished(1, time.perf_counter() - start, [])
+    base = SENTENCES if any(block.kind in ("sentences", "likeness") for block in scorer.blocks) else None
+    checkpoint.finish(out, "rank", recipe, data, finished, rubric=ranked.rubric.id, base=base)

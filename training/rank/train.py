@@ -1,0 +1,258 @@
+"""ESC-RANK, from recipe to checkpoint."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from shutil import rmtree
+
+import numpy as np
+
+from dataset_builder.splits import SCHEMES
+from esc_eval.chat.engine.encoder import Encoder
+from esc_eval.checkpoints.hub import BASE
+from esc_eval.checkpoints.judge_card import FILE, Learnt
+from esc_eval.checkpoints.plain import plain_base
+from esc_eval.checkpoints.prepare import adapter_names
+from esc_eval.errors import EscEvalError
+from esc_eval.files.records import read_text
+from esc_eval.prompts.rubric import load_rubric
+from esc_eval.prompts.wording import fill
+from esc_eval.schema import digest
+from esc_eval.scoring.score import prompts
+from training import checkpoint, sft
+from training.config import Base, load
+from training.cost import lines_of, shape_of
+from training.rank import data as rank_data
+from training.rank.data import TEST, TRAIN, VALIDATION, RankSet, balanced
+from training.rank.level_loss import LevelRow, LevelTrainer, Questions, level_dataset, level_rows
+from training.rank.recipe import RankRecipe
+from training.rows import Row, make
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Which questions are learnt from: dialogue and dimension (indices), and weight of each; and what was kept out."""
+
+    rows: tuple[tuple[int, int, float], ...]
+    held_out: str
+
+
+def choose(recipe: RankRecipe, ranked: RankSet) -> Asked:
+    """The questions of a recipe.
+
+    Dialogues are taken in the order of a seeded hash; of each, the recipe's number of dimensions, in turn.
+
+    Raises:
+        EscEvalError: The split cannot be made, or nothing is left.
+    """
+    data, seed = recipe.data, recipe.optimise.seed
+    parts = np.where(np.isnan(ranked.labels[..., 0]), rank_data.NOWHERE, TRAIN)
+    held_out = "nothing"
+    if data.split != "none":
+        placed = rank_data.place(ranked, data.split, data.split, 0, [data.held_out])
+        [parts] = placed.folds
+        [manifest] = placed.manifests
+        whole = SCHEMES[data.split].unit == "dialogue"
+        count = f"{(parts == TEST).any(axis=1).sum()} dialogues" if whole else f"{(parts == TEST).sum()} ratings"
+        what = f" ({data.held_out})" if data.held_out else ""
+        held_out = f"{count}: test of {data.split}{what}, sha256 {manifest['sha256'][:16]}"
+    learnt = np.isin(parts, (TRAIN, VALIDATION))
+    order = sorted(
+        np.flatnonzero(learnt.any(axis=1)).tolist(),
+        key=lambda i: sha256(f"esc-rank\n{seed}\n{ranked.dialogues[i].id}".encode()).hexdigest(),
+    )[: data.dialogues]
+    pairs, turn = [], 0
+    for i in order:
+        columns = np.flatnonzero(learnt[i]).tolist()
+        count = min(data.asks or len(columns), len(columns))
+        pairs += [(i, columns[(turn + k) % len(columns)]) for k in range(count)]
+        turn += count
+    if not pairs:
+        raise EscEvalError(f"{recipe.name}: no rated dialogue is left to learn from")
+    weights = np.ones(len(pairs))
+    columns = np.array([j for _, j in pairs])
+    levels = np.array([ranked.levels[i, j] for i, j in pairs])
+    for j in np.unique(columns):
+        own = columns == j
+        weights[own] = balanced(levels[own], ranked.labels.shape[2], data.cap)
+    return Asked(tuple((i, j, float(w)) for (i, j), w in zip(pairs, weights, strict=True)), held_out)
+
+
+def train(
+    recipe: RankRecipe,
+    ranked: RankSet,
+    out: Path,
+    report_to: Sequence[str] = (),
+    say: Callable[[str], None] = lambda _: None,
+    only: Sequence[str] = (),
+) -> None:
+    """Train a recipe into a folder that ``esc-eval evaluate --scorer`` opens.
+
+    With an adapter for each dimension and language the folder holds one folder for each; those that are finished are
+    left as they are.
+
+    Args:
+        only: Of one adapter for each dimension and language: these, e.g. ``empathic_en``.
+
+    Raises:
+        EscEvalError: Data, base or memory are missing; the message says which and what to do.
+    """
+    asked = choose(recipe, ranked)
+    if recipe.adapters == "one":
+        if only:
+            raise EscEvalError(f"--only {only[0]}: {recipe.name} has one adapter for all (adapters: one)")
+        _train(recipe, ranked, asked, out, out, report_to, say)
+        return
+    parts = by_adapter(ranked, asked)
+    if unknown := set(only) - set(parts):
+        raise EscEvalError(f"--only {sorted(unknown)[0]}: no such adapter; there is: {', '.join(parts)}")
+    for name, part in parts.items():
+        own = recipe.model_copy(update={"name": f"{recipe.name}-{name}"})
+        if only and name not in only:
+            continue
+        if _is_finished(own, ranked, out / name):
+            say(f"{name}: finished before")
+            continue
+        say(name)
+        _train(own, ranked, part, out / name, out, report_to, say)
+
+
+def by_adapter(ranked: RankSet, asked: Asked) -> dict[str, Asked]:
+    """The questions of each dimension and language, by the adapter's name: as the release calls it, where it has it."""
+    released = adapter_names() if ranked.rubric.name == load_rubric().name else {}
+    found: dict[str, list[tuple[int, int, float]]] = {}
+    for i, j, weight in asked.rows:
+        key, language = ranked.rubric.keys[j], ranked.dialogues[i].language
+        name = released.get((key, language), f"{key}_{language}")
+        found.setdefault(name, []).append((i, j, weight))
+    return {name: Asked(tuple(rows), asked.held_out) for name, rows in found.items()}
+
+
+def _is_finished(recipe: RankRecipe, ranked: RankSet, out: Path) -> bool:
+    """Whether a folder holds what this recipe makes of these data; what another made is refused in ``_train``."""
+    if not (out / checkpoint.TRAINING).is_file():
+        return False
+    record = json.loads(read_text(out / checkpoint.TRAINING))
+    return load(out / checkpoint.RECIPE, RankRecipe) == recipe and record["data"]["files"] == _files(ranked)
+
+
+def _files(ranked: RankSet) -> dict[str, str]:
+    return {ranked.rubric.id: ranked.sha256}
+
+
+def _train(
+    recipe: RankRecipe,
+    ranked: RankSet,
+    asked: Asked,
+    out: Path,
+    work: Path,
+    report_to: Sequence[str],
+    say: Callable[[str], None],
+) -> None:
+    checkpoint.refuse_taken(out)
+    opened = _opened(recipe.base, work)
+    sft.check_targets(recipe.adapter, opened.model)
+    encoder = Encoder(opened.tokenizer, recipe.base.model)
+    made = make_rows(recipe, ranked, asked, encoder)
+    data = use_of(ranked, made.rows, asked.held_out)
+    state = sft.processes()
+    if state.is_main_process:
+        checkpoint.claim(out, recipe, data.sha256)
+        say(f"{len({r.origin for r in made.rows})} dialogues, {len(made.rows)} questions, {data.tokens} tokens")
+        say(f"{made.left_out} do not fit into {recipe.optimise.max_length} tokens; kept out: {asked.held_out}")
+    state.wait_for_everyone()
+    if recipe.objective == "levels":
+        more = {"trainer_class": LevelTrainer, "tokens": made.tokens}
+        finished = sft.train(recipe, opened, level_dataset(made.rows), out, report_to=report_to, **more)
+    else:
+        finished = sft.train(recipe, opened, sft.dataset_of(made.rows), out, report_to=report_to)
+    if state.is_main_process:
+        learnt_of(recipe, ranked, asked).save(out / FILE)
+        checkpoint.finish(out, "rank", recipe, data, finished, rubric=ranked.rubric.id)
+        rmtree(out / sft.STATES, ignore_errors=True)
+
+
+def learnt_of(recipe: RankRecipe, ranked: RankSet, asked: Asked) -> Learnt:
+    """What a judge that was asked these questions may be asked in scoring."""
+    columns = {j for _, j, _ in asked.rows}
+    return Learnt(
+        rubric=ranked.rubric.id,
+        rubric_sha256=ranked.rubric.sha256,
+        dimensions=tuple(key for j, key in enumerate(ranked.rubric.keys) if j in columns),
+        languages=tuple(sorted({ranked.dialogues[i].language for i, _, _ in asked.rows})),
+        answers=recipe.objective,
+    )
+
+
+def make_rows(recipe: RankRecipe, ranked: RankSet, asked: Asked, encoder: Encoder) -> Questions:
+    """The recipe's questions as tokens, with what is to be learnt of each.
+
+    Raises:
+        EscEvalError: None fits, or a level is not one token (objective ``levels``).
+    """
+    if recipe.objective == "levels":
+        made = level_rows(ranked, asked.rows, encoder, recipe.optimise.max_length)
+    else:
+        made = text_rows(recipe, ranked, asked, encoder)
+    if not made.rows:
+        raise EscEvalError(f"{recipe.name}: no question fits: give the recipe a larger optimise.max_length")
+    return made
+
+
+def text_rows(recipe: RankRecipe, ranked: RankSet, asked: Asked, encoder: Encoder) -> Questions:
+    """Questions answered in words; the loss is on the answer only. Where raters differ: the commonest, lowest level."""
+    rows: list[Row] = []
+    left_out = 0
+    for i, j, _ in asked.rows:
+        dialogue, key = ranked.dialogues[i], ranked.rubric.keys[j]
+        name = ranked.rubric.text(dialogue.language).dimensions[key].name
+        answer = fill(recipe.answer, level=ranked.rubric.levels[ranked.levels[i, j]], name=name)
+        conversation = [*prompts(dialogue, ranked.rubric)[j], {"role": "assistant", "content": answer}]
+        made = make(encoder, conversation, recipe.optimise.max_length, "turn", f"{dialogue.id}|{key}", ranked.source)
+        rows += made.rows
+        left_out += made.left_out
+    return Questions(tuple(rows), (), left_out)
+
+
+def _opened(base: Base, work: Path) -> sft.Opened:
+    """The base, ready to learn; InternLM2 as a Llama model, named as the Hub has it."""
+    if base.model != BASE.repo:
+        return sft.open_base(base, work)
+    plain = base.model_copy(update={"model": str(plain_base(base.revision)), "revision": None})
+    return replace(sft.open_base(plain, work), named=(base.model, base.revision))
+
+
+def outlook(recipe: RankRecipe, ranked: RankSet, out: Path, tflops: float | None = None) -> str:
+    """What a recipe would take, in lines for people; nothing is trained.
+
+    Args:
+        tflops: As of ``outlook.lines_of``.
+    """
+    lines = [f"{recipe.name}: {ranked.source} ({ranked.license}), rubric {ranked.rubric.id}"]
+    asked = choose(recipe, ranked)
+    lines.append(f"{len({i for i, _, _ in asked.rows})} dialogues, {len(asked.rows)} questions; out: {asked.held_out}")
+    try:
+        tokenizer = sft.tokenizer_of(recipe.base, out)
+    except EscEvalError as error:
+        lines.append(f"tokens, memory and hours need the base's tokenizer: {error}")
+        return "\n".join(lines) + "\n"
+    made = make_rows(recipe, ranked, asked, Encoder(tokenizer, recipe.base.model))
+    lengths = [len(row.ids) for row in made.rows]
+    lines.append(f"{sum(lengths)} tokens, the longest question {max(lengths)}; {made.left_out} questions do not fit")
+    lines += lines_of(recipe, shape_of(recipe, out), sum(lengths), len(lengths), tflops)
+    return "\n".join(lines) + "\n"
+
+
+def use_of(ranked: RankSet, rows: Sequence[LevelRow | Row], held_out: str) -> checkpoint.DataUse:
+    """What goes into training.json."""
+    conversations = len({row.origin.partition("|")[0] for row in rows})
+    return checkpoint.DataUse(
+        sha256=digest([[r.levels, r.weight, r.ids] if isinstance(r, LevelRow) else [r.labels, r.ids] for r in rows]),
+        sources=(checkpoint.SourceUse(ranked.source, ranked.license, conversations, len(rows), ranked.about),),
+        rows=len(rows),
+        tokens=sum(len(row.ids) for row in rows),
+        held_out=held_out,
+        files=_files(ranked),
+    )

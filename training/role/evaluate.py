@@ -1,0 +1,329 @@
+"""What an ESC-Role is worth: beside its base and real people, on conversations that it has not seen."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from analysis.studies.realism import seeker_figures
+from analysis.studies.seekers import distinct_words, repetition, revealed, sizes_by_round, turns_of
+from analysis.studies.slips import SlipDetector, slip_ratio
+from esc_eval.api.workflow import run_simulation
+from esc_eval.chat import Options, open_model
+from esc_eval.chat.base import ChatModel
+from esc_eval.chat.engine.encoder import Encoder
+from esc_eval.chat.engine.hf import HFModel, fingerprint
+from esc_eval.errors import EscEvalError
+from esc_eval.files.records import read_dialogues, write_whole
+from esc_eval.prompts.protocol import Protocol, load_protocol
+from esc_eval.reporting.render import plain
+from esc_eval.schema import Dialogue, RoleCard
+from esc_eval.simulation.run import Run
+from esc_eval.simulation.simulate import Plan
+from esc_eval.statistics.coefficients import ratio
+from esc_eval.statistics.estimate import Bootstrap, ClusterTables, Measure
+from model_cards import checkpoint as records
+from model_cards.render import write_card
+from training import checkpoint, config, rows
+from training.config import Part, RoleData, RoleRecipe
+from training.role import data as role_data
+from training.role.data import Example
+from training.rows import IGNORED, Row
+
+BASE, TRAINED, REAL = "base", "trained", "real"
+WRITTEN = {"esconv": "ESConv", "extes": "ExTES"}
+"""Sources as their papers write them, where that is not their key."""
+SHOWN = (
+    "slip_rate",
+    "tokens_a_turn",
+    "share_of_questions",
+    "repetition",
+    "distinct_words",
+    "card_match",
+    "divergence",
+    "divergence_within",
+    "silent",
+    "dialogues",
+    "revealed",
+    "emotion",
+    "by_round",
+    "classifier",
+)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How an evaluation is played.
+
+    Attributes:
+        cards: Held-out conversations whose card is played.
+        conversations: Held-out conversations whose real seekers' turns are read.
+        reply_tokens: Cap on a reply of either side.
+        seed: Of sampling and of the choice of conversations.
+    """
+
+    cards: int = 60
+    conversations: int = 100
+    reply_tokens: int = 96
+    seed: int = 0
+
+
+def dialogue_of(example: Example, rounds: int) -> Dialogue:
+    """A real conversation as a dialogue, its seeker's turns cut after ``rounds``."""
+    card = example.card
+    if card is None:
+        raise EscEvalError(f"{example.id}: general role play has no seeker")
+    seekers = [n for n, turn in enumerate(example.turns) if turn.role == "seeker"][:rounds]
+    return Dialogue(
+        id=example.id, language=card.language, turns=example.turns[: seekers[-1] + 1], card_id=card.id, seeker="human"
+    )
+
+
+def without_opening(dialogues: Sequence[Dialogue], protocol: Protocol) -> list[Dialogue]:
+    """Dialogues less the protocol's fixed first line, which is nobody's own; another first line stays."""
+    return [
+        d.model_copy(update={"turns": d.turns[1:]})
+        if d.turns and d.turns[0].role == "supporter" and d.turns[0].text == protocol.text(d.language).opening
+        else d
+        for d in dialogues
+    ]
+
+
+@torch.inference_mode()
+def surprise(model: HFModel, examples: Sequence[Row]) -> np.ndarray:
+    """Negative log-likelihood (nats) and number of the labelled tokens of each row, shape (rows, 2)."""
+    model.weights.use(model.adapter)
+    out = np.zeros((len(examples), 2))
+    for row, example in zip(out, examples, strict=True):
+        ids = torch.tensor([example.ids], device=model.device)
+        labels = torch.tensor(example.labels[1:], device=model.device)
+        places = torch.nonzero(labels != IGNORED).ravel()
+        logits = model.model(input_ids=ids, logits_to_keep=places).logits[0].float()
+        row[:] = float(torch.nn.functional.cross_entropy(logits, labels[places], reduction="sum")), len(places)
+    return out
+
+
+def perplexities(base: np.ndarray, trained: np.ndarray, boot: Bootstrap) -> dict[str, Measure]:
+    """Perplexity of each model, and base by trained, from ``surprise`` of the same rows; rows are drawn whole."""
+
+    def statistic(t: Any) -> dict[str, Any]:
+        first, second = (np.exp(ratio(t[k][..., 0], t[k][..., 1])) for k in (BASE, TRAINED))
+        return {BASE: first, TRAINED: second, "base_by_trained": first / second}
+
+    parts = {BASE: (base, (2,)), TRAINED: (trained, (2,))}
+    one, many = ClusterTables.build(parts).draw(statistic, boot)
+    n, tokens = len(base), int(base[:, 1].sum())
+    return {k: boot.measure(float(v), many[k], tokens, n, "no words") for k, v in one.items()}
+
+
+def play(
+    seeker: ChatModel,
+    supporter: ChatModel,
+    cards: Sequence[RoleCard],
+    protocol: Protocol,
+    seed: int,
+    folder: Path,
+    console: Console,
+) -> list[Dialogue]:
+    """Dialogues of a seeker on cards; a stopped run in ``folder`` goes on."""
+    with Run(folder) as run:
+        run_simulation(Plan(protocol, cards, seeker, [supporter], seed), run, console)
+    return read_dialogues(folder)
+
+
+def figures(
+    group: Sequence[Dialogue],
+    people: Sequence[Dialogue],
+    detector: SlipDetector,
+    cards: dict[str, RoleCard],
+    rounds: int,
+    boot: Bootstrap,
+) -> dict[str, Any]:
+    """Everything said of one group of seekers."""
+    speaking = [d for d in group if any(t.strip() for t in turns_of(d))]
+    found = seeker_figures(speaking, people, boot, cards, rounds)
+    found["slip_rate"] = detector.rate(group, boot)
+    found["repetition"] = repetition(speaking, boot)
+    found["distinct_words"] = distinct_words(speaking, boot)
+    found["revealed"] = revealed(speaking, cards, rounds, boot)
+    found["by_round"] = sizes_by_round(speaking, rounds, boot)
+    found["silent"] = len(group) - len(speaking)
+    return found
+
+
+def evaluate(
+    folder: Path,
+    sources: Path,
+    out: Path,
+    setting: Setting,
+    boot: Bootstrap,
+    console: Console,
+    supporter: str = "embedded",
+    options: Options | None = None,
+    cards: Sequence[RoleCard] = (),
+) -> dict[str, Any]:
+    """Compare a checkpoint with its base and with real seekers.
+
+    Args:
+        folder: A checkpoint that ``training role`` made; its recipe says which conversations are held out.
+        sources: A sub-folder for each source.
+        out: For the dialogues; what is there already is not played again.
+        supporter: Who talks with the seekers.
+        cards: Of the sources' conversations, whose ids they have, as ``training role`` takes them.
+
+    Returns:
+        Measures by name and group: base, trained, real.
+
+    Raises:
+        EscEvalError: No finished checkpoint, nothing was held out, or the recipe needs cards.
+    """
+    learnt = trained_on(folder)
+    recipe = config.load(folder / checkpoint.RECIPE, RoleRecipe)
+    if not recipe.data.validation:
+        raise EscEvalError(f"{folder}: its recipe holds no conversations out (data.validation), so none are unseen")
+    protocol = shortened(load_protocol(recipe.data.protocol), setting.reply_tokens)
+    given = {card.id: card for card in cards}
+    held = _examples(recipe.data, recipe.data.validation, protocol, sources, given)
+    ordered = role_data.in_hash_order(held, setting.seed)
+    known = _examples(recipe.data, recipe.data.train, protocol, sources, given)
+    detector = SlipDetector.fit([dialogue_of(e, protocol.rounds) for e in known], setting.seed)
+    people = [dialogue_of(e, protocol.rounds) for e in held]
+
+    console.print(f"perplexity of {min(setting.conversations, len(ordered))} real conversations")
+    how = options or Options()
+    base, trained = open_model(_named(recipe, folder), how), open_model(f"trained={folder}", how)
+    helper = open_model(f"supporter={supporter}", how)
+    if not (isinstance(base, HFModel) and isinstance(trained, HFModel)):
+        raise EscEvalError(f"{folder}: perplexity needs models in this process")
+    read = _rows(ordered[: setting.conversations], trained, recipe)
+    found: dict[str, Any] = {"perplexity": perplexities(surprise(base, read), surprise(trained, read), boot)}
+
+    played = [e.card for e in ordered[: setting.cards] if e.card]
+    groups = {REAL: people}
+    for name, model in ((BASE, base), (TRAINED, trained)):
+        console.print(f"{name}: {len(played)} cards, {protocol.rounds} rounds with {supporter}")
+        groups[name] = play(model, helper, played, protocol, setting.seed, out / name, console)
+    every = {e.card.id: e.card for e in held if e.card}
+    for name, group in groups.items():
+        compared = people if name != REAL else []
+        found[name] = figures(group, compared, detector, every, protocol.rounds, boot)
+    found["slip_ratio"] = slip_ratio(detector.counts(groups[TRAINED]), detector.counts(groups[BASE]), boot)
+    found["slip_detector"] = {
+        "conversations": detector.conversations,
+        "false_alarms": detector.rate(people, boot),
+        "found": detector.rate(without_opening(people, protocol), boot, "supporter"),
+        "found_of_models": detector.rate(without_opening(groups[BASE], protocol), boot, "supporter"),
+    }
+    found["setting"] = {
+        **asdict(setting),
+        "rounds": protocol.rounds,
+        "protocol": protocol.id,
+        "seeker": recipe.name,
+        "base": recipe.base.model,
+        "supporter": supporter,
+        "held_out": len(held),
+        "perplexity_rows": len(read),
+        "draws": boot.draws,
+        "checkpoint": fingerprint(folder),
+        "trained_on": learnt,
+        "dataset": " and ".join(dict.fromkeys(WRITTEN.get(p.source, p.source) for p in recipe.data.validation)),
+    }
+    return found
+
+
+def trained_on(folder: Path) -> dict[str, Any]:
+    """Conversations by source, tokens, steps and what was held out, from a checkpoint's own record.
+
+    Raises:
+        EscEvalError: There is none, or a broken one.
+    """
+    told = records.read(folder).training
+    return {
+        "conversations": {source.name: source.conversations for source in told.data.sources},
+        "tokens": told.data.tokens,
+        "steps": told.steps,
+        "held_out": told.data.held_out,
+    }
+
+
+def section(found: dict[str, Any], command: str) -> dict[str, Any]:
+    """The figures as docs/results.json holds them, with the command that made them."""
+    names = {"slip_rate": "assistant_slip_rate"}
+    groups = (BASE, TRAINED, REAL)
+    out: dict[str, Any] = {"command": command, "setting": found["setting"]}
+    for key in SHOWN:
+        out[names.get(key, key)] = {name: found[name][key] for name in groups if key in found[name]}
+    out["assistant_slip_ratio"] = found["slip_ratio"]
+    out["perplexity"] = found["perplexity"]
+    out["slip_detector"] = found["slip_detector"]
+    return plain(out)
+
+
+def shortened(protocol: Protocol, tokens: int) -> Protocol:
+    """The protocol with at most ``tokens`` a reply, under a name that says so."""
+    sides = {k: getattr(protocol, k).model_copy(update={"max_new_tokens": tokens}) for k in ("seeker", "supporter")}
+    return protocol.model_copy(update={**sides, "name": f"{protocol.name}-short{tokens}"})
+
+
+def _examples(
+    data: RoleData, parts: Sequence[Part], protocol: Protocol, sources: Path, cards: Mapping[str, RoleCard]
+) -> list[Example]:
+    """Every conversation of some parts, from the validation's side of the recipe: none is thinned."""
+    whole = tuple(part.model_copy(update={"conversations": None}) for part in parts)
+    data = data.model_copy(update={"train": whole, "validation": (), "role_play": 0.0})
+    return role_data.collect(data, protocol, sources, cards=cards).train
+
+
+def _named(recipe: RoleRecipe, folder: Path) -> str:
+    base = recipe.base
+    if base.model == config.TOY:
+        return f"base={folder / config.TOY}"
+    if base.model == "embedded":
+        return "base=embedded"
+    return f"base=hf:{base.model}" + (f"@{base.revision}" if base.revision else "")
+
+
+def _rows(examples: Sequence[Example], model: HFModel, recipe: RoleRecipe) -> list[Row]:
+    encoder = Encoder(model.tokenizer, model.name)
+    length = recipe.optimise.max_length
+    made = [rows.make(encoder, e.messages, length, "dialogue", e.id, e.source) for e in examples]
+    return [row for m in made for row in m.rows]
+
+
+def metrics(found: dict[str, Any], command: str) -> dict[str, dict[str, Any]]:
+    """The figures of a model card."""
+    base, trained, real, perplexity = found[BASE], found[TRAINED], found[REAL], found["perplexity"]
+    slips, auc = "assistant_slip_rate", "roc_auc"
+    chosen: dict[str, tuple[Measure, str, str]] = {
+        slips: (trained["slip_rate"], slips, "share of turns that read as a supporter's"),
+        f"{slips}_base": (base["slip_rate"], slips, "the same of the base model"),
+        f"{slips}_real": (real["slip_rate"], slips, "the same of real seekers: false alarms"),
+        "perplexity": (perplexity[TRAINED], "perplexity", "of real seekers' turns"),
+        "perplexity_base": (perplexity[BASE], "perplexity", "the same of the base model"),
+        "tokens_a_turn": (trained["tokens_a_turn"], "length", "length of a turn in words"),
+        "repetition": (trained["repetition"], "repetition", "share of runs of four words said before"),
+        "card_match": (trained["card_match"], auc, "chance that the words point to the own card and not another"),
+    }
+    if "classifier" in trained:
+        chosen["real_or_simulated_auc"] = (
+            trained["classifier"]["auc"], auc, "classifier of real and simulated seekers; 0.5 is chance"
+        )  # fmt: skip
+    measured = {"dataset": found["setting"]["dataset"], "split": "conversations held out"}
+    return {
+        name: {
+            **{"value": m.value, "low": m.low, "high": m.high, "n": m.n, "about": about, "command": command},
+            **{"figure": figure, **measured},
+        }
+        for name, (m, figure, about) in chosen.items()
+    }
+
+
+def write_metrics(folder: Path, found: dict[str, Any], command: str) -> None:
+    """``metrics.json`` of a checkpoint, and its card with them."""
+    write_whole(folder / records.METRICS, [json.dumps(metrics(found, command), indent=2) + "\n"])
+    write_card(folder)

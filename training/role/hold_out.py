@@ -1,0 +1,114 @@
+"""Which conversations are not learnt from: those that a test card may be made of, and repeats of the validation.
+
+A card is a summary, so it shares few runs of words with its conversation. Words weighted by rarity find it: in ESConv's
+train and valid files, 5% of the official English cards from *other* data sets (MHP, ExTES) have a conversation nearer
+than 0.2 to them, and half of the cards from ESConv have one nearer than 0.24. Of the others some will be missed:
+``traced`` counts them (``tests/test_training_role.py`` measures it again).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from analysis.studies.metrics.segment import segment
+from dataset_builder import decisions
+from dataset_builder.overlap import Containment, near_duplicates
+from dataset_builder.rows import card_text
+from dataset_builder.sources.common import SourceConversation
+from esc_eval.schema import LANGUAGES, RoleCard
+
+NEAR = 0.2
+"""Cosine of rarity-weighted words from which a conversation may be a card's origin."""
+CLOSE = 0.1
+"""Lead over the second nearest conversation, as a share of the nearest's similarity, under which either may be it."""
+
+
+@dataclass(frozen=True)
+class Traced:
+    """How surely the test cards of one source were found among its conversations.
+
+    Attributes:
+        cards: Test cards from that source.
+        near: Those with a conversation at ``NEAR`` or more.
+        close_calls: Those of the others whose nearest conversation leads the second by less than ``CLOSE``.
+    """
+
+    cards: int
+    near: int
+    close_calls: int
+
+
+def similarity(cards: Sequence[RoleCard], conversations: Sequence[SourceConversation]) -> np.ndarray:
+    """Cosine of tf-idf vectors of each card's problem and all that each seeker said, shape (cards, conversations).
+
+    Args:
+        cards, conversations: Of one language.
+    """
+    said = [c.seeker_text() for c in conversations]
+    vectorizer = TfidfVectorizer(analyzer=segment, sublinear_tf=True, max_df=0.5).fit(said)
+    problems = []
+    for card in cards:
+        parts = card_text.parse(card.text, card.language)
+        problems.append((parts and parts.problem) or card.text)
+    return (vectorizer.transform(problems) @ vectorizer.transform(said).T).toarray()
+
+
+def card_overlaps(cards: Sequence[RoleCard], conversations: Sequence[SourceConversation]) -> dict[str, list[str]]:
+    """Conversations that a test card may have been made of, with the cards.
+
+    A conversation is removed that holds a card's words, that is nearer to a card than ``NEAR``, or that is the nearest
+    of its data set to a card from that data set, however far. So some are removed without need and few stay that
+    should not.
+
+    Returns:
+        Conversation id -> card ids.
+    """
+    found: dict[str, list[str]] = {}
+    watch = Containment((card.id, card.text, card.language) for card in cards)
+    for conversation in conversations:
+        watch.look(conversation.id, conversation.seeker_text(), conversation.language)
+    for card_id, holders in sorted(watch.found.items()):
+        for id in sorted(holders):
+            found.setdefault(id, []).append(card_id)
+    names = decisions.source_names()
+    for language in LANGUAGES:
+        own_cards = [card for card in cards if card.language == language]
+        own = [c for c in conversations if c.language == language]
+        if not own_cards or not own:
+            continue
+        near = similarity(own_cards, own)
+        for number, card in enumerate(own_cards):
+            chosen = set(np.flatnonzero(near[number] >= NEAR))
+            same = [n for n, c in enumerate(own) if c.source == names.get(card.source)]
+            if same:
+                chosen.add(max(same, key=lambda n: near[number, n]))
+            for n in sorted(chosen):
+                holders = found.setdefault(own[n].id, [])
+                if card.id not in holders:
+                    holders.append(card.id)
+    return found
+
+
+def traced(cards: Sequence[RoleCard], conversations: Sequence[SourceConversation]) -> dict[str, Traced]:
+    """By source: how surely its test cards were found. Sources that no card comes from are left out."""
+    names = decisions.source_names()
+    found = {}
+    for source in dict.fromkeys(c.source for c in conversations):
+        said = [c for c in conversations if c.source == source]
+        own = [c for c in cards if names.get(c.source) == source and c.language == said[0].language]
+        if own and len(said) > 1:
+            near = np.sort(similarity(own, said), axis=1)[:, ::-1]
+            far = near[:, 0] < NEAR
+            close = near[:, 0] - near[:, 1] < CLOSE * near[:, 0]
+            found[source] = Traced(len(own), int((~far).sum()), int((far & close).sum()))
+    return found
+
+
+def repeats(candidates: Sequence[SourceConversation], held: Sequence[SourceConversation]) -> dict[str, list[str]]:
+    """Candidates that say almost the same as a conversation that is held out, with its ids."""
+    held_ids = {c.id for c in held}
+    pairs = near_duplicates((c.id, c.seeker_text(), c.language) for c in [*held, *candidates])
+    found = {c.id: [id for id in pairs.get(c.id, ()) if id in held_ids] for c in candidates}
+    return {id: twins for id, twins in found.items() if twins}

@@ -1,0 +1,167 @@
+"""ESC-Role, from recipe to checkpoint."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import rmtree
+
+from dataset_builder.sources import SOURCES
+from esc_eval.chat.engine.encoder import Encoder
+from esc_eval.errors import EscEvalError
+from esc_eval.files.records import write_whole
+from esc_eval.prompts.protocol import Protocol, load_protocol
+from esc_eval.schema import RoleCard
+from training import checkpoint, sft
+from training.config import RoleRecipe
+from training.role import data as role_data
+from training.role import hold_out
+from training.role.data import Example, Material
+from training.rows import Made
+
+OVERLAPS = "overlaps.json"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Where an ESC-Role's data lie.
+
+    Attributes:
+        sources: A sub-folder for each source.
+        role_play: Files of general role play.
+        role_play_license: Of those files, as their owner names it; None: not stated.
+        test_cards: Cards of the evaluation, kept out of training.
+        cards: Cards of the sources' conversations, whose ids they have.
+    """
+
+    sources: Path
+    role_play: Sequence[Path] = ()
+    role_play_license: str | None = None
+    test_cards: Sequence[RoleCard] = ()
+    cards: Sequence[RoleCard] = ()
+
+
+def gather(recipe: RoleRecipe, inputs: Inputs) -> tuple[Material, Protocol]:
+    """The examples of a recipe, and the protocol that they are worded by."""
+    protocol = load_protocol(recipe.data.protocol)
+    seed = recipe.optimise.seed
+    material = role_data.collect(
+        recipe.data,
+        protocol,
+        inputs.sources,
+        inputs.role_play,
+        inputs.test_cards,
+        {card.id: card for card in inputs.cards},
+        seed,
+    )
+    return material, protocol
+
+
+def train(
+    recipe: RoleRecipe,
+    inputs: Inputs,
+    out: Path,
+    report_to: Sequence[str] = (),
+    say: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Train a recipe into a folder that ``esc-eval evaluate --seeker`` opens.
+
+    Raises:
+        EscEvalError: Data, base or memory are missing; the message says which and what to do.
+    """
+    checkpoint.refuse_taken(out)
+    material, protocol = gather(recipe, inputs)
+    opened = sft.open_base(recipe.base, out)
+    sft.check_targets(recipe.adapter, opened.model)
+    encoder = Encoder(opened.tokenizer, recipe.base.model)
+    made = role_data.rows_of(material.train, encoder, recipe.data, recipe.optimise.max_length)
+    if not made.rows:
+        raise EscEvalError(
+            f"none of {made.left_out} turns fits into optimise.max_length = {recipe.optimise.max_length}; raise it"
+        )
+    data = use_of(material, made, inputs.role_play_license)
+    state = sft.processes()
+    if state.is_main_process:
+        checkpoint.claim(out, recipe, data.sha256)
+        write_overlaps(out / OVERLAPS, material)
+        for line in describe(material, made):
+            say(line)
+    state.wait_for_everyone()
+    finished = sft.train(recipe, opened, sft.dataset_of(made.rows), out, report_to=report_to)
+    if state.is_main_process:
+        checkpoint.finish(out, "role", recipe, data, finished, protocol=protocol.id)
+        rmtree(out / sft.STATES, ignore_errors=True)
+
+
+def describe(material: Material, made: Made | None = None) -> list[str]:
+    """What is learnt from and what was kept out, in lines for people."""
+    sources = Counter(e.source for e in material.train)
+    lines = [f"{len(material.train)} conversations: {', '.join(f'{n} {name}' for name, n in sources.items())}"]
+    if made:
+        tokens, learnt = sum(len(row.ids) for row in made.rows), sum(row.learnt for row in made.rows)
+        lines += [
+            f"{len(made.rows)} rows, {tokens} tokens, the loss on {learnt} of them",
+            f"{made.left_out} of the seeker's turns are too far into a conversation to fit",
+        ]
+    lines.append(removed(material))
+    for source, t in material.traced.items():
+        lines.append(
+            f"of {t.cards} test cards from {source}, {t.near} have a conversation at similarity {hold_out.NEAR} or "
+            f"more; for the other {t.cards - t.near} the nearest alone was removed, and for {t.close_calls} of them it "
+            f"leads the second by less than {hold_out.CLOSE:.0%}"
+        )
+    if material.without_card:
+        missing = ", ".join(f"{n} {source}" for source, n in material.without_card.items())
+        lines.append(f"{missing} conversations left out: {role_data.NO_CARDS}")
+    if material.without_seeker:
+        lines.append(f"{material.without_seeker} conversations left out: the seeker says nothing")
+    if not material.cards_checked:
+        lines.append("no test cards were given (--test-cards): nothing says that they were not trained on")
+    if material.rejects:
+        first = material.rejects[0]
+        lines.append(
+            f"{len(material.rejects)} malformed records left out, the first in {first.file}, line {first.line}: "
+            f"{first.reason}"
+        )
+    return lines
+
+
+def removed(material: Material) -> str:
+    """What was kept out of training, in words."""
+    return (
+        f"{len(material.removed)} conversations removed: {len(material.overlaps)} that one of "
+        f"{material.cards_checked} test cards may come from, {len(material.repeats)} that repeat one of "
+        f"{len(material.validation)} conversations of the validation"
+    )
+
+
+def write_overlaps(path: Path, material: Material) -> None:
+    """The conversations that were removed, with the test cards or validation conversations that led to it."""
+    content = {"test_cards": material.overlaps, "validation": material.repeats}
+    write_whole(path, [json.dumps(content, indent=2, ensure_ascii=False) + "\n"])
+
+
+def use_of(material: Material, made: Made, role_play_license: str | None = None) -> checkpoint.DataUse:
+    """What goes into training.json."""
+    licences = role_data.licences(material.train, role_play_license)
+    conversations = Counter(e.source for e in material.train)
+    rows = Counter(row.source for row in made.rows)
+    return checkpoint.DataUse(
+        sha256=checkpoint.rows_sha256(made.rows),
+        sources=tuple(
+            checkpoint.SourceUse(name, licences[name], count, rows[name], _about(name, material.train))
+            for name, count in conversations.items()
+        ),
+        rows=len(made.rows),
+        tokens=sum(len(row.ids) for row in made.rows),
+        held_out=f"{len(material.validation)} conversations for validation; {removed(material)} ({OVERLAPS})",
+        files=material.files,
+    )
+
+
+def _about(source: str, examples: Sequence[Example]) -> str:
+    if source in SOURCES:
+        return SOURCES[source].ABOUT
+    files = dict.fromkeys(e.id.partition("#")[0] for e in examples if e.source == source)
+    return f"general role play: {', '.join(files)}"
