@@ -17,7 +17,7 @@ import krippendorff
 import numpy as np
 
 from esc_eval.statistics import coefficients as co
-from esc_eval.statistics.agreement import agreement
+from esc_eval.statistics.agreement import estimate_agreement
 from esc_eval.statistics.bootstrap import draw_weights
 from esc_eval.statistics.counts import Ratings, unit_tables
 from esc_eval.statistics.estimate import Array, Bootstrap, Totals
@@ -62,7 +62,7 @@ def measure(dialogues: int, draws: int, loop_draws: int) -> dict[str, float]:
     boot = Bootstrap(draws=draws)
     start = time.perf_counter()
     for matrix in matrices:
-        agreement(with_cards(matrix), boot)
+        estimate_agreement(with_cards(matrix), boot)
     everything = time.perf_counter() - start
 
     start = time.perf_counter()

@@ -61,9 +61,9 @@ def with_the_standard_library(folder: Path) -> int:
 
 def with_the_builder(folder: Path, out: Path) -> int:
     """Build from the sources alone and count the conversations."""
-    from dataset_builder.build import Inputs, build
+    from dataset_builder.build import Inputs, build_dataset
 
-    content = build(Inputs(sources=folder), out)
+    content = build_dataset(Inputs(sources=folder), out)
     return int(content["inputs"]["sources"]["smile"]["conversations"])
 
 

@@ -22,7 +22,7 @@ from esc_eval.chat.endpoint.model import EndpointModel
 from esc_eval.prompts.protocol import Protocol, load_protocol
 from esc_eval.schema import Dialogue, RoleCard, Turn
 from esc_eval.simulation.run import Run
-from esc_eval.simulation.simulate import Plan, simulate
+from esc_eval.simulation.simulate import Plan, play_plan
 
 PARTS = ("throughput", "faults", "memory")
 
@@ -77,7 +77,7 @@ def play(cards: list[RoleCard], urls: list[str], concurrency: int, folder: Path,
     model = EndpointModel("fake", urls, concurrency=concurrency, longest_wait=2.0)
     start, cpu = time.perf_counter(), time.process_time()
     with Run(folder) as run:
-        simulate(Plan(protocol, cards, model, [model]), run)
+        play_plan(Plan(protocol, cards, model, [model]), run)
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     lines = (folder / "dialogues.jsonl").read_text(encoding="utf-8").splitlines()
     dialogues = {d.card_id: d for d in map(Dialogue.model_validate_json, lines)}
@@ -150,7 +150,7 @@ def memory(options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
 
     start = time.perf_counter()
     with Run(scratch / "memory") as run:
-        simulate(Plan(protocol, cards, model, [model]), run, on_turn)
+        play_plan(Plan(protocol, cards, model, [model]), run, on_turn)
     marks[count + 1] = resident()
     values = list(marks.values())
     return {

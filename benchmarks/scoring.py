@@ -26,12 +26,12 @@ import torch
 
 from esc_eval.chat import Options, open_model
 from esc_eval.chat.engine.hf import HFModel
-from esc_eval.environment import describe
+from esc_eval.environment import describe_environment
 from esc_eval.files.records import read_dialogues
 from esc_eval.prompts.rubric import load_rubric
-from esc_eval.prompts.wording import fill
+from esc_eval.prompts.wording import fill_template
 from esc_eval.schema import Dialogue, Turn
-from esc_eval.scoring.score import prompts
+from esc_eval.scoring.score import judge_prompts
 
 # hidden size, intermediate size, layers, heads, key-value heads, vocabulary: the configuration
 # published with internlm2-chat-7b, and small ones
@@ -77,7 +77,7 @@ def official_prompts(dialogue: Dialogue) -> list[str]:
     for key in rubric.keys:
         wording = text.dimensions[key]
         levels = "\n".join(f"{n}: {d}" for n, d in zip(rubric.levels, wording.levels, strict=True))
-        ask = fill(
+        ask = fill_template(
             text.ask,
             name=wording.name,
             question=wording.question,
@@ -85,7 +85,7 @@ def official_prompts(dialogue: Dialogue) -> list[str]:
             low=rubric.levels[0],
             high=rubric.levels[-1],
         )
-        result.append(f"{ask}\n\n{fill(text.dialogue, dialogue=lines)}\n\n{wording.name}:")
+        result.append(f"{ask}\n\n{fill_template(text.dialogue, dialogue=lines)}\n\n{wording.name}:")
     return result
 
 
@@ -111,7 +111,7 @@ def official(model: HFModel, dialogue: Dialogue, answer_tokens: int) -> int:
 def ours(model: HFModel, dialogue: Dialogue) -> int:
     """Score one dialogue in one go; returns the tokens encoded."""
     rubric = load_rubric()
-    group, lead = prompts(dialogue, rubric), rubric.text("en").lead
+    group, lead = judge_prompts(dialogue, rubric), rubric.text("en").lead
     [(_, choices)] = model.choose([group], lead, [str(level) for level in rubric.levels])
     if any(choice.probabilities is None for choice in choices):
         raise SystemExit(f"no probabilities: {choices[0].problem}")
@@ -257,7 +257,7 @@ def main() -> None:
         if not isinstance(model, HFModel):
             raise SystemExit(f"{options.model}: not a model in this process")
         result = measure(model, list(_chosen(options)), options.answer_tokens)
-    result |= {"model": model.identity, "answer_tokens": options.answer_tokens, "environment": describe()}
+    result |= {"model": model.identity, "answer_tokens": options.answer_tokens, "environment": describe_environment()}
     if options.json:
         options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     rate, ratios = result["dialogues_a_minute"], result["ratio_by_dialogue"]

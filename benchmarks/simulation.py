@@ -29,12 +29,12 @@ from benchmarks.meters import Memory, best_rates, counted, memory_bandwidth, syn
 from benchmarks.shapes import SHAPES, build
 from esc_eval.chat.engine.hf import HFModel
 from esc_eval.checkpoints import embedded
-from esc_eval.environment import versions
+from esc_eval.environment import installed_versions
 from esc_eval.files.records import load_cards, read_dialogues
 from esc_eval.prompts.protocol import Generation, Protocol, load_protocol
 from esc_eval.schema import RoleCard
 from esc_eval.simulation.run import Run
-from esc_eval.simulation.simulate import Plan, simulate
+from esc_eval.simulation.simulate import Plan, play_plan
 
 LOCAL = ("kept", "bfloat16", "int8")
 KNOWN = ("official", *LOCAL, "transformers-batching")
@@ -74,7 +74,7 @@ class Bench:
             self.exact = self._open(self.dtype, weights)
             self.plain: Any = self.exact.model
         else:
-            self.folder = str(embedded.converted()[0])
+            self.folder = str(embedded.convert_embedded()[0])
             self.exact = self._open(self.dtype)
             self.plain = AutoModelForCausalLM.from_pretrained(self.folder, dtype=getattr(torch, self.dtype))
             self.plain = self.plain.eval().to(self.device)
@@ -142,7 +142,7 @@ class Bench:
         folder = self.scratch / f"run-{time.monotonic_ns()}"
         plan = Plan(self.protocol, self.cards, model, [model])
         with Run(folder) as run:
-            _, seconds, memory = self._timed(lambda: simulate(plan, run))
+            _, seconds, memory = self._timed(lambda: play_plan(plan, run))
         dialogues = read_dialogues(folder)
         generated = sum(turn.completion_tokens or 0 for d in dialogues for turn in d.turns)
         texts = {str(d.card_id): [turn.text for turn in d.turns] for d in dialogues}
@@ -264,7 +264,7 @@ def main() -> None:
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine(),
         "memory_bandwidth": bench.bandwidth,
-        "libraries": versions(),
+        "libraries": installed_versions(),
         "backends": rows,
     }
     if options.json:

@@ -20,7 +20,7 @@ from benchmarks.meters import Memory, synchronise
 from benchmarks.shapes import SHAPES, made
 from esc_eval.chat.engine.weights import load_tokenizer
 from training import sft
-from training.config import RoleRecipe, load
+from training.config import RoleRecipe, load_recipe
 from training.cost import FLOPS, RECOMPUTED, matrix_rate, parameters_of
 from training.rows import Row
 
@@ -45,7 +45,7 @@ def timed(recipe: RoleRecipe, opened: sft.Opened, tokens: int, steps: int, out: 
         def __init__(self, *args: Any, callbacks: Any = (), **more: Any) -> None:
             super().__init__(*args, callbacks=[*callbacks, Clock()], **more)
 
-    sft.train(recipe, opened, sft.dataset_of(rows), out, trainer_class=Trainer)
+    sft.train_adapter(recipe, opened, sft.dataset_of(rows), out, trainer_class=Trainer)
     return ends[-1] - ends[WARM - 1], steps * recipe.optimise.batch * recipe.optimise.accumulate * tokens
 
 
@@ -70,7 +70,7 @@ def main() -> None:
     }
     changes |= {"optimise.batch": options.batch} if options.batch else {}
     changes |= {"base.dtype": options.dtype} if options.dtype else {}
-    recipe = load(options.recipe, RoleRecipe, changes)
+    recipe = load_recipe(options.recipe, RoleRecipe, changes)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     memory = Memory(device)
     with tempfile.TemporaryDirectory() as folder:

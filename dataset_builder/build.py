@@ -14,7 +14,7 @@ from dataset_builder.rows.tables import TABLES
 from dataset_builder.sources.common import file_sha256
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import SAMPLE
-from esc_eval.schema import Language, RoleCard, duplicates
+from esc_eval.schema import Language, RoleCard, find_duplicates
 
 Row = dict[str, Any]
 Official = dict[Language, list[RoleCard]]
@@ -53,7 +53,7 @@ class Inputs:
         return not (self.official or self.sources or self.runs or self.annotations or self.cards)
 
 
-def build(inputs: Inputs, out: Path, say: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
+def build_dataset(inputs: Inputs, out: Path, say: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
     """Build a folder; it appears whole or, after an error, not at all. A folder of an earlier build is replaced.
 
     Args:
@@ -85,13 +85,13 @@ def _build(inputs: Inputs, folder: Path, say: Callable[[str], None]) -> dict[str
     official = role_cards.read_official(inputs.official) if inputs.official else {}
     rows = _cards(inputs, official, masker)
     say(f"{len(rows)} role cards")
-    watcher = role_cards.containment(rows)
+    watcher = role_cards.watch_containment(rows)
     tallies = (
         conversations.read_sources(inputs.sources, folder / manifest.LOCAL, watcher, masker, say)
         if inputs.sources
         else {}
     )
-    role_cards.flag(rows, watcher)
+    role_cards.flag_overlaps(rows, watcher)
     cards = {row["id"]: row for row in rows}
     talks, scores, runs = _runs(inputs, official, cards, masker, say)
 
@@ -99,11 +99,13 @@ def _build(inputs: Inputs, folder: Path, say: Callable[[str], None]) -> dict[str
     for table in TABLES:
         parquet.write_table(folder, table, tables[table], inputs.public)
     made = write_splits(folder, tables, cards, inputs.seed)
-    content = manifest.describe(folder, tables, _described(inputs, tallies, runs), masker.counts, made, inputs.public)
-    manifest.write(folder, content)
-    card.write(folder, content)
-    if croissant.available():
-        croissant.write(folder, content)
+    content = manifest.describe_build(
+        folder, tables, _described(inputs, tallies, runs), masker.counts, made, inputs.public
+    )
+    manifest.write_manifest(folder, content)
+    card.write_card(folder, content)
+    if croissant.has_mlcroissant():
+        croissant.write_croissant(folder, content)
     if inputs.public:
         shutil.rmtree(folder / manifest.LOCAL, ignore_errors=True)
     return content
@@ -115,7 +117,7 @@ def _cards(inputs: Inputs, official: Official, masker: Masker) -> list[Row]:
         rows += role_cards.file_rows(name, masker)
     if not rows:
         rows = role_cards.sample_rows(masker)
-    rows = role_cards.decide(rows)
+    rows = role_cards.apply_decisions(rows)
     if inputs.tiers:
         role_cards.apply_tiers(rows, inputs.tiers)
     return rows
@@ -129,7 +131,7 @@ def _runs(
     files, license = list(inputs.annotations), inputs.license
     if inputs.sample:
         batches, files, license = [dialogues.run_batch(SAMPLE_RUN)], [SAMPLE_RUN / "annotations.csv"], "Apache-2.0"
-    if twice := duplicates(batch.name for batch in batches):
+    if twice := find_duplicates(batch.name for batch in batches):
         raise EscEvalError(f"two run folders are called {twice[0]!r}; rename one, its name begins the dialogues' ids")
     talks: dict[str, Row] = {}
     scores: list[Row] = []
@@ -174,7 +176,7 @@ def write_splits(folder: Path, tables: dict[str, list[Row]], cards: dict[str, Ro
     for name, scheme in splits.SCHEMES.items():
         items = splits.items_of(scheme.unit, tables["dialogues"], tables["annotations"], cards)
         try:
-            split = splits.make(name, items, seed)
+            split = splits.make_split(name, items, seed)
         except EscEvalError as error:
             made[name] = {"reason": str(error).removeprefix(f"{name}: ")}
             continue

@@ -44,7 +44,7 @@ def front_matter(manifest: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def render(manifest: Mapping[str, Any], template: str = "dataset_card.md.jinja") -> str:
+def render_card(manifest: Mapping[str, Any], template: str = "dataset_card.md.jinja") -> str:
     """The text of the card, or of another template."""
     environment = Environment(
         loader=PackageLoader("dataset_builder", "templates"),
@@ -61,21 +61,21 @@ def render(manifest: Mapping[str, Any], template: str = "dataset_card.md.jinja")
         tables=TABLES,
         schemes=splits.SCHEMES,
         sources=SOURCES,
-        terms=decisions.rows("licences.csv"),
-        taxonomy=decisions.taxonomy(),
-        taxonomy_sources=decisions.rows("taxonomy_sources.csv"),
+        terms=decisions.read_decisions("licences.csv"),
+        taxonomy=decisions.read_taxonomy(),
+        taxonomy_sources=decisions.read_decisions("taxonomy_sources.csv"),
         split=SPLIT,
         package=PACKAGE,
     )
 
 
-def write(folder: Path, manifest: Mapping[str, Any]) -> None:
+def write_card(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Write ``README.md`` and ``LICENSE.md`` into a build folder."""
-    (folder / LICENSE).write_text(render(manifest, "license.md.jinja"), encoding="utf-8")
-    (folder / FILE).write_text(render(manifest), encoding="utf-8")
+    (folder / LICENSE).write_text(render_card(manifest, "license.md.jinja"), encoding="utf-8")
+    (folder / FILE).write_text(render_card(manifest), encoding="utf-8")
 
 
-def problems(folder: Path) -> list[str]:
+def find_card_problems(folder: Path) -> list[str]:
     """What is wrong with a folder's card, as huggingface_hub reads it, and where it disagrees with the tables."""
     from huggingface_hub import DatasetCard
 

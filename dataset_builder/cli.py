@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from dataset_builder.console import epilog, say, told
+from dataset_builder.console import epilog, exit_on_user_error, print_progress
 from dataset_builder.roles.cli import app as roles
 
 app = typer.Typer(
@@ -52,12 +52,12 @@ def build(
     """Build the three tables, the splits, the manifest and the dataset card. Without inputs: from the sample."""
     from dataset_builder import build as builder
 
-    with told():
+    with exit_on_user_error():
         inputs = builder.Inputs(
             official, sources, runs or (), annotations or (), cards or (), tiers, license, public, seed
         )
-        content = builder.build(inputs, out, say)
-        say(f"written to {out}")
+        content = builder.build_dataset(inputs, out, print_progress)
+        print_progress(f"written to {out}")
         json.dump({"out": str(out), "rows": content["rows"], "files": len(content["files"])}, sys.stdout)
         sys.stdout.write("\n")
 
@@ -65,13 +65,13 @@ def build(
 @app.command(epilog=epilog("python -m dataset_builder check build/full"))
 def check(folder: Folder) -> None:
     """List everything that is wrong with a build; exit code 1 if there is anything."""
-    from dataset_builder.check.build import check as problems_of
+    from dataset_builder.check.build import check_build as problems_of
 
-    with told():
-        problems = problems_of(folder, say)
+    with exit_on_user_error():
+        problems = problems_of(folder, print_progress)
     for problem in problems:
         sys.stdout.write(f"{problem}\n")
-    say(f"{folder}: {len(problems)} problems" if problems else f"{folder}: sound")
+    print_progress(f"{folder}: {len(problems)} problems" if problems else f"{folder}: sound")
     raise typer.Exit(1 if problems else 0)
 
 
@@ -80,17 +80,17 @@ def diff(
     old: Annotated[Path, typer.Argument(help="A build.")], new: Annotated[Path, typer.Argument(help="Another build.")]
 ) -> None:
     """List rows that differ between two builds; exit code 1 if there are any. Values are not shown."""
-    from dataset_builder.diff import diff as changes_of
+    from dataset_builder.diff import diff_builds as changes_of
     from dataset_builder.diff import other_differences
 
-    with told():
+    with exit_on_user_error():
         changes = list(changes_of(old, new))
         others = other_differences(old, new)
     for change in changes:
         sys.stdout.write(f"{change}\n")
     if others:
-        say(f"manifests differ in: {', '.join(others)}")
-    say(f"{len(changes)} rows differ")
+        print_progress(f"manifests differ in: {', '.join(others)}")
+    print_progress(f"{len(changes)} rows differ")
     raise typer.Exit(1 if changes else 0)
 
 
@@ -114,17 +114,17 @@ def splits(
 ) -> None:
     """Make one split manifest of a build; prints sizes, balance and leaks."""
     from dataset_builder.diff import read_table
-    from dataset_builder.splits import SCHEMES, items_of, make
+    from dataset_builder.splits import SCHEMES, items_of, make_split
 
-    with told():
+    with exit_on_user_error():
         tables = {name: read_table(folder, name) for name in ("role_cards", "dialogues", "annotations")}
         unit = SCHEMES[scheme].unit if scheme in SCHEMES else "dialogue"
         items = items_of(unit, tables["dialogues"].values(), tables["annotations"].values(), tables["role_cards"])
-        split = make(scheme, items, seed, held_out)
+        split = make_split(scheme, items, seed, held_out)
     for part, n in split["sizes"].items():
-        say(f"{part}: {n} rows, {split['balance'][part]}")
+        print_progress(f"{part}: {n} rows, {split['balance'][part]}")
     for leak in split["leaks"]:
-        say(f"leaks: {leak['shared']} of {leak['of']} values of {leak['facet']} in test are also in train")
+        print_progress(f"leaks: {leak['shared']} of {leak['of']} values of {leak['facet']} in test are also in train")
     json.dump(split, sys.stdout, ensure_ascii=False, indent=2)
     sys.stdout.write("\n")
 
@@ -143,11 +143,11 @@ def push(
     private: Annotated[bool, typer.Option("--private", help="Create the repo as private.")] = False,
 ) -> None:
     """Publish a public build on the Hugging Face Hub (a dry run without --push)."""
-    from dataset_builder.push import plan
+    from dataset_builder.push import plan_push
     from esc_eval.cli.console import carry_out
 
-    with told():
-        carry_out([plan(folder, repo, tag)], really, private)
+    with exit_on_user_error():
+        carry_out([plan_push(folder, repo, tag)], really, private)
 
 
 @app.command("sources", epilog=epilog("python -m dataset_builder sources"))

@@ -1,8 +1,8 @@
 """What every verb shares: messages as those of publishing, examples under the help."""
 
-from esc_eval.cli.console import say, talk, told
+from esc_eval.cli.console import exit_on_user_error, print_progress, talk
 
-__all__ = ["epilog", "say", "talk", "told"]
+__all__ = ["epilog", "exit_on_user_error", "print_progress", "talk"]
 
 
 def epilog(*examples: str) -> str:

@@ -23,14 +23,14 @@ TYPES = {
 """Name in ``mlcroissant.DataType`` of each kind of column."""
 
 
-def available() -> bool:
+def has_mlcroissant() -> bool:
     """Whether the library is installed."""
     from importlib.util import find_spec
 
     return find_spec("mlcroissant") is not None
 
 
-def write(folder: Path, manifest: Mapping[str, Any]) -> None:
+def write_croissant(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Write ``croissant.json`` for the tables of a folder.
 
     Raises:
@@ -93,10 +93,10 @@ def _field(mlc: Any, table: str, column: Column) -> Any:
     )
 
 
-def problems(folder: Path) -> list[str]:
+def find_croissant_problems(folder: Path) -> list[str]:
     """What the library finds wrong with the file; empty where it is fine, missing or cannot be judged here."""
     path = folder / FILE
-    if not path.exists() or not available():
+    if not path.exists() or not has_mlcroissant():
         return []
     import mlcroissant as mlc
     from absl import logging

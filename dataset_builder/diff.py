@@ -7,7 +7,7 @@ from typing import Any
 
 from dataset_builder import manifest
 from dataset_builder.rows.parquet import read_rows, table_path
-from dataset_builder.rows.tables import TABLES, decode
+from dataset_builder.rows.tables import TABLES, decode_row
 from esc_eval.errors import EscEvalError
 
 
@@ -37,14 +37,14 @@ def read_table(folder: Path, table: str) -> dict[str, dict[str, Any]]:
     """
     path = table_path(folder, table)
     try:
-        return {str(row.get("id")): decode(table, row) for row in read_rows(path)}
+        return {str(row.get("id")): decode_row(table, row) for row in read_rows(path)}
     except FileNotFoundError as error:
         raise EscEvalError(f"{path}: no such file; is {folder} a folder that `build` made?") from error
     except (OSError, ValueError) as error:
         raise EscEvalError(f"{path}: cannot be read as Parquet: {error}") from error
 
 
-def diff(old: Path, new: Path) -> Iterator[Change]:
+def diff_builds(old: Path, new: Path) -> Iterator[Change]:
     """Changes of rows from one build to another, by table and id; values are not shown, they may be personal.
 
     Raises:
@@ -64,5 +64,5 @@ def diff(old: Path, new: Path) -> Iterator[Change]:
 
 def other_differences(old: Path, new: Path) -> list[str]:
     """Keys of the manifests that differ beside rows: inputs, decisions, versions, splits."""
-    first, second = manifest.read(old), manifest.read(new)
+    first, second = manifest.read_manifest(old), manifest.read_manifest(new)
     return sorted(key for key in first.keys() | second.keys() if first.get(key) != second.get(key))

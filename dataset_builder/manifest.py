@@ -22,7 +22,7 @@ LOCAL = "local"
 Row = Mapping[str, Any]
 
 
-def counts(rows: Sequence[Row], columns: Sequence[str]) -> dict[str, dict[str, int]]:
+def count_values(rows: Sequence[Row], columns: Sequence[str]) -> dict[str, dict[str, int]]:
     """How often each value of some columns occurs; null counts as "unknown"."""
     return {
         column: dict(sorted(Counter("unknown" if row[column] is None else str(row[column]) for row in rows).items()))
@@ -37,7 +37,7 @@ COUNTED = {
 }
 
 
-def describe(
+def describe_build(
     folder: Path,
     tables: Mapping[str, Sequence[Row]],
     inputs: Mapping[str, Any],
@@ -61,7 +61,7 @@ def describe(
         "esc_eval": __version__,
         "public": public,
         "rows": {table: len(rows) for table, rows in tables.items()},
-        "counts": {table: counts(rows, COUNTED[table]) for table, rows in tables.items()},
+        "counts": {table: count_values(rows, COUNTED[table]) for table, rows in tables.items()},
         "overlap": {
             "near": overlap.NEAR,
             "contained": overlap.CONTAINED,
@@ -70,18 +70,18 @@ def describe(
         },
         "personal_data": {
             "masked": {kind: masked.get(kind, 0) for kind in personal_data.KINDS},
-            "found_by": personal_data.tools(),
+            "found_by": personal_data.finder_versions(),
         },
-        "licences": licences(tables),
+        "licences": count_licences(tables),
         "inputs": inputs,
-        "decisions": decisions.hashes(),
+        "decisions": decisions.hash_decisions(),
         "splits": splits,
         "citation": PAPER,
         "files": file_hashes(folder),
     }
 
 
-def licences(tables: Mapping[str, Sequence[Row]]) -> dict[str, dict[str, Any]]:
+def count_licences(tables: Mapping[str, Sequence[Row]]) -> dict[str, dict[str, Any]]:
     """Rows of each table under each licence."""
     found: dict[str, dict[str, Any]] = {}
     for table in TABLES:
@@ -101,7 +101,7 @@ def file_hashes(folder: Path) -> dict[str, dict[str, Any]]:
     }
 
 
-def write(folder: Path, content: Mapping[str, Any]) -> None:
+def write_manifest(folder: Path, content: Mapping[str, Any]) -> None:
     """Write ``manifest.json``."""
     write_json(folder / FILE, content)
 
@@ -111,7 +111,7 @@ def write_json(path: Path, content: Any) -> None:
     write_whole(path, [json.dumps(content, ensure_ascii=False, indent=2) + "\n"])
 
 
-def read(folder: Path) -> dict[str, Any]:
+def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a build folder.
 
     Raises:

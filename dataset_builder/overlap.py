@@ -23,7 +23,7 @@ _WORDS = re.compile(r"[a-z0-9']+")
 _NOT_HAN = re.compile(r"[^\u4e00-\u9fff0-9a-z]+")
 
 
-def shingles(text: str, language: Language) -> frozenset[str]:
+def cut_shingles(text: str, language: Language) -> frozenset[str]:
     """The overlapping pieces of a text: four words of English, five characters of Chinese, without punctuation."""
     folded, size = unicodedata.normalize("NFKC", text).lower(), SIZES[language]
     if language == "zh":
@@ -47,7 +47,7 @@ def near_duplicates(texts: Iterable[tuple[str, str, Language]], threshold: float
     holders: dict[str, list[int]] = defaultdict(list)
     found: dict[str, set[str]] = defaultdict(set)
     for id, text, language in texts:
-        pieces = shingles(text, language)
+        pieces = cut_shingles(text, language)
         if len(pieces) < FEWEST:
             continue
         shared = Counter(other for piece in pieces for other in holders[piece])
@@ -72,7 +72,7 @@ class Containment:
         self._sizes: dict[str, int] = {}
         self._holders: Mapping[Language, dict[str, list[str]]] = {"en": {}, "zh": {}}
         for id, text, language in cards:
-            pieces = shingles(text, language)
+            pieces = cut_shingles(text, language)
             if len(pieces) < FEWEST:
                 continue
             self._sizes[id] = len(pieces)
@@ -84,7 +84,7 @@ class Containment:
         holders = self._holders[language]
         if not holders:
             return
-        shared = Counter(id for piece in shingles(text, language) if piece in holders for id in holders[piece])
+        shared = Counter(id for piece in cut_shingles(text, language) if piece in holders for id in holders[piece])
         for id, count in shared.items():
             if count / self._sizes[id] >= self.threshold:
                 self.found[id].add(source)

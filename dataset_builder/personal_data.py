@@ -60,7 +60,7 @@ class Masker:
 
     def mask(self, text: str) -> str:
         """The text with each finding replaced by its kind in brackets."""
-        for found in reversed(find(text)):
+        for found in reversed(find_personal_data(text)):
             text = f"{text[: found.start]}[{found.kind.upper()}]{text[found.end :]}"
             self.counts[found.kind] += 1
         return text
@@ -94,7 +94,7 @@ def _candidates(text: str) -> Iterator[Finding]:
                 yield Finding(number.start, number.end, "phone")
 
 
-def find(text: str) -> list[Finding]:
+def find_personal_data(text: str) -> list[Finding]:
     """Personal data in a text, in order and without overlaps; the earlier and longer finding wins."""
     kept: list[Finding] = []
     for found in sorted(_candidates(text), key=lambda f: (f.start, -f.end, KINDS.index(f.kind))):
@@ -105,10 +105,10 @@ def find(text: str) -> list[Finding]:
 
 def any_found(texts: Iterable[str]) -> Counter[str]:
     """How much personal data of each kind texts still hold."""
-    return Counter(found.kind for text in texts for found in find(text))
+    return Counter(found.kind for text in texts for found in find_personal_data(text))
 
 
-def tools() -> dict[str, str]:
+def finder_versions() -> dict[str, str]:
     """Versions of the libraries that do the finding."""
     from importlib.metadata import version
 

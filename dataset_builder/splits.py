@@ -102,7 +102,7 @@ def _families(cards: Mapping[str, Row]) -> dict[str | None, str]:
     return family
 
 
-def make(
+def make_split(
     name: str,
     items: Sequence[Item],
     seed: int = 0,
@@ -136,9 +136,9 @@ def make(
         "seed": seed,
         "sha256": manifest_sha256(name, seed, splits),
         "splits": splits,
-        "leaks": leaks(unique, splits),
+        "leaks": find_leaks(unique, splits),
         "sizes": {part: len(ids) for part, ids in splits.items()},
-        "balance": balance(unique, splits),
+        "balance": count_balance(unique, splits),
     }
 
 
@@ -212,7 +212,7 @@ def _validation_cards(items: Sequence[Item], name: str, seed: int, rows: float) 
     return {item.id for value in chosen for item in cards[value]}
 
 
-def leaks(items: Mapping[str, Item], splits: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
+def find_leaks(items: Mapping[str, Item], splits: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
     """What of the test was seen in train: per facet, shared values, values of the test, and rows that have one."""
     found = []
     for facet in FACETS:
@@ -224,7 +224,9 @@ def leaks(items: Mapping[str, Item], splits: Mapping[str, Sequence[str]]) -> lis
     return found
 
 
-def balance(items: Mapping[str, Item], splits: Mapping[str, Sequence[str]]) -> dict[str, dict[str, dict[str, int]]]:
+def count_balance(
+    items: Mapping[str, Item], splits: Mapping[str, Sequence[str]]
+) -> dict[str, dict[str, dict[str, int]]]:
     """Rows of each language and category in each split."""
     return {
         part: {

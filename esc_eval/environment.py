@@ -11,7 +11,7 @@ from typing import Any
 LIBRARIES = ("torch", "transformers", "tokenizers", "peft", "accelerate", "gguf", "httpx", "numpy", "scipy", "pydantic")
 
 
-def versions(names: Iterable[str] = LIBRARIES) -> dict[str, str]:
+def installed_versions(names: Iterable[str] = LIBRARIES) -> dict[str, str]:
     """Versions of those libraries that are installed."""
     found = {}
     for name in names:
@@ -22,7 +22,7 @@ def versions(names: Iterable[str] = LIBRARIES) -> dict[str, str]:
     return found
 
 
-def describe() -> dict[str, Any]:
+def describe_environment() -> dict[str, Any]:
     """Versions, processor, accelerator and the time of the start (UTC)."""
     torch = sys.modules.get("torch")
     return {
@@ -31,5 +31,5 @@ def describe() -> dict[str, Any]:
         "platform": f"{platform.system()} {platform.machine()}",
         "cores": os.cpu_count(),
         "accelerator": torch.cuda.get_device_name() if torch and torch.cuda.is_available() else None,
-        "libraries": versions(),
+        "libraries": installed_versions(),
     }

@@ -170,7 +170,7 @@ def digest(value: object) -> str:
     return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def duplicates(ids: Iterable[str]) -> list[str]:
+def find_duplicates(ids: Iterable[str]) -> list[str]:
     """Ids that occur more than once, in order of their second occurrence."""
     seen: set[str] = set()
     twice: dict[str, None] = {}
@@ -181,7 +181,7 @@ def duplicates(ids: Iterable[str]) -> list[str]:
     return list(twice)
 
 
-def features(record: type[Record]) -> "Features":
+def record_features(record: type[Record]) -> "Features":
     """The ``datasets.Features`` of rows of ``record`` (needs the ``data`` extra).
 
     Literal fields become strings here: the published tables declare their ClassLabels themselves.

@@ -12,9 +12,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from esc_eval.hub.plans import publish
-from release.folder import read
-from release.publish import plans
+from esc_eval.hub.plans import publish_plans
+from release.folder import read_release
+from release.publish import plan_uploads
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("release", type=Path)
@@ -22,18 +22,18 @@ parser.add_argument("--namespace", default="me")
 arguments = parser.parse_args()
 
 # What would change: every file, by hash, against what the Hub has now. Nothing is sent.
-todo = plans(arguments.release, arguments.namespace)
+todo = plan_uploads(arguments.release, arguments.namespace)
 for what in todo:
     print(what.lines()[-1])
 
 # One commit for each repository, read back and compared; when all four are right, the tags.
-publish(todo, say=print)
+publish_plans(todo, say=print)
 
 # Doing it again finds nothing to do.
-for what in plans(arguments.release, arguments.namespace):
+for what in plan_uploads(arguments.release, arguments.namespace):
     print(what.lines()[-1])
 
 # What a stranger types.
 stranger = Path(__file__).with_name("use_published.py")
-tag = read(arguments.release).tag
+tag = read_release(arguments.release).tag
 sys.exit(subprocess.run([sys.executable, stranger, arguments.namespace, tag], check=False).returncode)

@@ -28,7 +28,7 @@ print("esc-role", seeker.identity["revision"], len(reply.text), "characters")
 
 # ESC-RANK. A text scorer rates a dialogue; a language model gives probabilities of levels after a few words.
 spec = f"hf:{namespace}/esc-rank@{tag}"
-if (rater := text_scorer.opened(spec)) is not None:
+if (rater := text_scorer.open_text_scorer(spec)) is not None:
     turns = (Turn(role="seeker", text="I cannot sleep."), Turn(role="supporter", text="What keeps you awake?"))
     [levels] = rater.verdicts([Dialogue(id="mine", language="en", turns=turns)])
     print("esc-rank", levels)

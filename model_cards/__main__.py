@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from esc_eval.cli.console import carry_out, say, told
+from esc_eval.cli.console import carry_out, exit_on_user_error, print_progress
 
 app = typer.Typer(
     add_completion=False,
@@ -23,9 +23,9 @@ def card(folder: Folder) -> None:
     """Write README.md into a checkpoint folder, from its records."""
     from model_cards.render import write_card
 
-    with told():
+    with exit_on_user_error():
         write_card(folder)
-    say(f"written to {folder / 'README.md'}")
+    print_progress(f"written to {folder / 'README.md'}")
 
 
 @app.command()
@@ -35,29 +35,29 @@ def official(
     """Render the cards of the released ESC-Role and ESC-RANK as this package uses them."""
     from model_cards import official as cards
 
-    stale = cards.stale()
+    stale = cards.find_stale()
     for name in stale:
         sys.stdout.write(f"{name}\n")
     if only_check:
         raise typer.Exit(1 if stale else 0)
-    cards.write()
+    cards.write_official_cards()
 
 
 @app.command()
 def check(folder: Folder) -> None:
     """List everything that keeps a checkpoint from being published; exit code 1 if there is anything."""
-    from model_cards.check import left_out, notes, problems
+    from model_cards.check import find_checkpoint_notes, find_checkpoint_problems, left_out
 
-    with told():
-        found = problems(folder)
+    with exit_on_user_error():
+        found = find_checkpoint_problems(folder)
         for problem in found:
             sys.stdout.write(f"{problem}\n")
         if not found:
-            for note in notes(folder):
-                say(f"note: {note}")
+            for note in find_checkpoint_notes(folder):
+                print_progress(f"note: {note}")
             if others := left_out(folder):
-                say(f"not published: {', '.join(others)}")
-    say(f"{folder}: {len(found)} problems" if found else f"{folder}: sound")
+                print_progress(f"not published: {', '.join(others)}")
+    print_progress(f"{folder}: {len(found)} problems" if found else f"{folder}: sound")
     raise typer.Exit(1 if found else 0)
 
 
@@ -70,10 +70,10 @@ def push(
     private: Annotated[bool, typer.Option("--private", help="Create the repository as private.")] = False,
 ) -> None:
     """Publish a checkpoint on the Hugging Face Hub (a dry run without --push)."""
-    from model_cards.push import plan
+    from model_cards.push import plan_push
 
-    with told():
-        carry_out([plan(folder, repo, tag)], really, private)
+    with exit_on_user_error():
+        carry_out([plan_push(folder, repo, tag)], really, private)
 
 
 if __name__ == "__main__":

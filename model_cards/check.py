@@ -6,15 +6,15 @@ from pathlib import Path
 import yaml
 
 from esc_eval.errors import EscEvalError
-from model_cards.checkpoint import CARD, EMBEDDED, HUB_ID, METRICS, RECIPE, TRAINING, Checkpoint, read
-from model_cards.licences import restrictive
+from model_cards.checkpoint import CARD, EMBEDDED, HUB_ID, METRICS, RECIPE, TRAINING, Checkpoint, read_checkpoint
+from model_cards.licences import find_restrictive
 from model_cards.render import checkpoint_card
 
 PATTERNS = ("*.safetensors", "*.json", "*.jsonl", "*.jinja", "*.model", "*.txt", RECIPE, CARD)
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")
 
 
-def published(folder: Path) -> list[str]:
+def list_published(folder: Path) -> list[str]:
     """Paths of the files that make a checkpoint: weights, tokenizer, records, card; nothing of a trainer's states."""
     return sorted({path.name for pattern in PATTERNS for path in folder.glob(pattern) if path.is_file()})
 
@@ -22,23 +22,25 @@ def published(folder: Path) -> list[str]:
 def left_out(folder: Path) -> list[str]:
     """Paths of the other files."""
     every = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    return sorted(every - set(published(folder)))
+    return sorted(every - set(list_published(folder)))
 
 
-def problems(folder: Path) -> list[str]:
+def find_checkpoint_problems(folder: Path) -> list[str]:
     """Everything that is wrong with a checkpoint folder; empty = it may be published."""
     try:
-        checkpoint = read(folder)
+        checkpoint = read_checkpoint(folder)
     except EscEvalError as error:
         return [str(error)]
     return [*_weights(folder, checkpoint), *_recipe(checkpoint), *_card(folder, checkpoint), *_metrics(checkpoint)]
 
 
-def notes(folder: Path) -> list[str]:
+def find_checkpoint_notes(folder: Path) -> list[str]:
     """What a person has to think of before publishing, which no rule decides."""
-    training = read(folder).training
-    written = [f"{s.name} ({s.license or 'none stated'})" for s in training.data.sources if restrictive([s.license])]
-    if training.base and restrictive([training.base.license]):
+    training = read_checkpoint(folder).training
+    written = [
+        f"{s.name} ({s.license or 'none stated'})" for s in training.data.sources if find_restrictive([s.license])
+    ]
+    if training.base and find_restrictive([training.base.license]):
         written.append(f"base {training.base.model} ({training.base.license or 'none stated'})")
     return [f"{folder}: made from material under terms of its own: {'; '.join(written)}"] if written else []
 

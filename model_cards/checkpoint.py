@@ -140,7 +140,7 @@ class Checkpoint(Part):
         return base.model if base and HUB_ID.fullmatch(base.model) and not base.model.startswith(".") else None
 
 
-def read(folder: Path) -> Checkpoint:
+def read_checkpoint(folder: Path) -> Checkpoint:
     """The records of a checkpoint folder.
 
     Raises:

@@ -14,7 +14,7 @@ spells them."""
 OURS = "apache-2.0"
 
 
-def key(written: str | None) -> str | None:
+def licence_key(written: str | None) -> str | None:
     """The Hub's key of a permissive licence; None for any other, or none stated.
 
     >>> key("CC BY 4.0"), key("CC BY-NC 4.0")
@@ -23,6 +23,6 @@ def key(written: str | None) -> str | None:
     return HUB_KEYS.get("-".join((written or "").lower().split()))
 
 
-def restrictive(licences: Iterable[str | None]) -> list[str]:
+def find_restrictive(licences: Iterable[str | None]) -> list[str]:
     """Those that are not permissive, sorted and once each, as written."""
-    return sorted({written or "none stated" for written in licences if key(written) is None})
+    return sorted({written or "none stated" for written in licences if licence_key(written) is None})

@@ -7,13 +7,13 @@ import yaml
 
 from esc_eval import __version__
 from esc_eval.checkpoints.hub import BASE, ESC_RANK, ESC_ROLE
-from model_cards.render import TASKS, environment
+from model_cards.render import TASKS, make_environment
 
 FOLDER = Path(__file__).parent / "official"
 SOURCES = {"esc_role": (ESC_ROLE, None), "esc_rank": (ESC_RANK, BASE)}
 
 
-def render(name: str) -> str:
+def render_official(name: str) -> str:
     """The card of ``esc_role`` or ``esc_rank``."""
     from huggingface_hub import ModelCardData
 
@@ -28,24 +28,24 @@ def render(name: str) -> str:
         tags=["emotional-support", "esc-eval", f"esc-{facts['kind']}"],
     )
     return (
-        environment()
+        make_environment()
         .get_template("official.md.jinja")
         .render(front_matter=data.to_yaml(line_break="\n"), c=facts, source=source, base=base, version=__version__)
     )
 
 
-def stale() -> list[str]:
+def find_stale() -> list[str]:
     """File names of rendered cards that are missing or say something else than they should."""
     paths = {name: FOLDER / f"{name}.md" for name in SOURCES}
     return [
         path.name
         for name, path in paths.items()
-        if not path.is_file() or path.read_text(encoding="utf-8") != render(name)
+        if not path.is_file() or path.read_text(encoding="utf-8") != render_official(name)
     ]
 
 
-def write() -> None:
+def write_official_cards() -> None:
     """Write the rendered cards."""
     FOLDER.mkdir(exist_ok=True)
     for name in SOURCES:
-        (FOLDER / f"{name}.md").write_text(render(name), encoding="utf-8")
+        (FOLDER / f"{name}.md").write_text(render_official(name), encoding="utf-8")

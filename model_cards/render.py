@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from esc_eval.citation import PACKAGE, PAPER
 from esc_eval.files.records import write_whole
 from model_cards import licences
-from model_cards.checkpoint import CARD, Checkpoint, Kind, Metric, read
+from model_cards.checkpoint import CARD, Checkpoint, Kind, Metric, read_checkpoint
 
 TASKS: dict[Kind, tuple[str, str]] = {
     "role": ("text-generation", "Role play"),
@@ -17,7 +17,7 @@ TASKS: dict[Kind, tuple[str, str]] = {
 }
 
 
-def environment() -> Environment:
+def make_environment() -> Environment:
     """The Jinja environment of all cards here; a name that is not there is an error."""
     made = Environment(
         loader=PackageLoader("model_cards", "templates"),
@@ -27,13 +27,13 @@ def environment() -> Environment:
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 - Markdown, not HTML
     )
-    made.filters["interval"] = interval
+    made.filters["interval"] = render_interval
     made.filters["cell"] = lambda text: str(text).replace("|", "\\|").replace("\n", " ")
     made.globals |= {"paper": PAPER, "package": PACKAGE}
     return made
 
 
-def interval(metric: Metric) -> str:
+def render_interval(metric: Metric) -> str:
     """A metric as people read it: value, 95% interval, n; what could not be computed is said to be missing."""
     if metric.value is None:
         return "not computed"
@@ -41,12 +41,12 @@ def interval(metric: Metric) -> str:
     return f"{metric.value:.4g}{ends}"
 
 
-def slug(name: str) -> str:
+def make_slug(name: str) -> str:
     """A data set's name as an id: lower case, hyphens."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
-def metadata(checkpoint: Checkpoint) -> Any:
+def make_metadata(checkpoint: Checkpoint) -> Any:
     """The card's YAML block: a ``huggingface_hub.ModelCardData``, evaluation results included."""
     from huggingface_hub import EvalResult, ModelCardData
 
@@ -57,7 +57,7 @@ def metadata(checkpoint: Checkpoint) -> Any:
         EvalResult(
             task_type=task,
             task_name=task_name,
-            dataset_type=slug(metric.dataset or sources),
+            dataset_type=make_slug(metric.dataset or sources),
             dataset_name=metric.dataset or sources,
             dataset_split=metric.split or "held out",
             metric_type=metric.figure or name,
@@ -90,7 +90,7 @@ OTHER_LICENCE = {"license": "other", "license_name": "see-training-data", "licen
 def licence_terms(checkpoint: Checkpoint) -> list[str]:
     """Licences of base and data that do not allow the checkpoint to be passed on as freely as our code."""
     base = [checkpoint.training.base.license] if checkpoint.training.base else []
-    return licences.restrictive([*base, *(source.license for source in checkpoint.training.data.sources)])
+    return licences.find_restrictive([*base, *(source.license for source in checkpoint.training.data.sources)])
 
 
 def checkpoint_card(folder: Path) -> str:
@@ -99,12 +99,12 @@ def checkpoint_card(folder: Path) -> str:
     Raises:
         EscEvalError: The folder's records are missing or do not fit.
     """
-    checkpoint = read(Path(folder))
+    checkpoint = read_checkpoint(Path(folder))
     return (
-        environment()
+        make_environment()
         .get_template(f"{checkpoint.training.kind}.md.jinja")
         .render(
-            front_matter=metadata(checkpoint).to_yaml(line_break="\n"),
+            front_matter=make_metadata(checkpoint).to_yaml(line_break="\n"),
             c=checkpoint,
             t=checkpoint.training,
             restrictive=licence_terms(checkpoint),

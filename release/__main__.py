@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from esc_eval.cli.console import carry_out, say, told
+from esc_eval.cli.console import carry_out, exit_on_user_error, print_progress
 
 app = typer.Typer(
     add_completion=False,
@@ -34,13 +34,13 @@ def prepare(
     ] = False,
 ) -> None:
     """Check everything and put the release together; refuses with every reason."""
-    from release.prepare import prepare as make
+    from release.prepare import prepare_release as make
 
-    with told():
-        release = make(dataset, role, rank, out, previous, rows_may_differ, draft, say)
+    with exit_on_user_error():
+        release = make(dataset, role, rank, out, previous, rows_may_differ, draft, print_progress)
     for note in release.notes:
-        say(f"note: {note}")
-    say(f"written to {out}; next: python -m release publish {out} --namespace ORG")
+        print_progress(f"note: {note}")
+    print_progress(f"written to {out}; next: python -m release publish {out} --namespace ORG")
     json.dump({"out": str(out), "tag": release.tag, "rows": release.rows}, sys.stdout)
     sys.stdout.write("\n")
 
@@ -48,13 +48,13 @@ def prepare(
 @app.command()
 def check(folder: Folder) -> None:
     """List everything that keeps a prepared release from being published; exit code 1 if there is anything."""
-    from release.publish import problems
+    from release.publish import find_publish_problems
 
-    with told():
-        found = problems(folder)
+    with exit_on_user_error():
+        found = find_publish_problems(folder)
     for problem in found:
         sys.stdout.write(f"{problem}\n")
-    say(f"{folder}: {len(found)} problems" if found else f"{folder}: sound")
+    print_progress(f"{folder}: {len(found)} problems" if found else f"{folder}: sound")
     raise typer.Exit(1 if found else 0)
 
 
@@ -66,10 +66,10 @@ def publish(
     private: Annotated[bool, typer.Option("--private", help="Create repositories as private.")] = False,
 ) -> None:
     """Publish a prepared release on the Hugging Face Hub (a dry run without --yes)."""
-    from release.publish import plans
+    from release.publish import plan_uploads
 
-    with told():
-        carry_out(plans(folder, namespace), really, private, "--yes")
+    with exit_on_user_error():
+        carry_out(plan_uploads(folder, namespace), really, private, "--yes")
 
 
 if __name__ == "__main__":

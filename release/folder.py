@@ -51,7 +51,7 @@ class Release(BaseModel):
     notes: tuple[str, ...] = ()
 
 
-def write(folder: Path, release: Release) -> None:
+def write_release(folder: Path, release: Release) -> None:
     """Write ``release.json`` and, over it and everything else, ``SHA256SUMS``."""
     write_whole(folder / RECORD, [json.dumps(release.model_dump(), ensure_ascii=False, indent=2) + "\n"])
     write_sums(folder)
@@ -68,7 +68,7 @@ def files_of(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
-def read(folder: Path) -> Release:
+def read_release(folder: Path) -> Release:
     """The record of a prepared release.
 
     Raises:
@@ -84,13 +84,13 @@ def read(folder: Path) -> Release:
         raise BadRecord(path, ".".join(map(str, first["loc"])) or "the whole file", first["msg"]) from error
 
 
-def problems(folder: Path) -> list[str]:
+def find_release_problems(folder: Path) -> list[str]:
     """Files that are missing, changed or new since the release was prepared.
 
     Raises:
         EscEvalError: The folder is no prepared release.
     """
-    read(folder)
+    read_release(folder)
     if not (folder / SUMS).is_file():
         return [f"{SUMS} is missing"]
     sums = {}

@@ -13,21 +13,23 @@ from esc_eval import __version__
 from esc_eval.citation import PACKAGE, PAPER
 from esc_eval.errors import EscEvalError
 from esc_eval.statistics import coefficients, health
-from model_cards.render import environment
+from model_cards.render import make_environment
 
 NAME = "esc_accuracy"
 HELPERS = ("agreement_weights", "ratio", "table_spearman", "weighted_kappa")
-IMPORTS = "from esc_eval.reporting.render import plain\nfrom esc_eval.statistics.health import confusion_statistics\n"
+IMPORTS = (
+    "from esc_eval.reporting.render import to_plain_json\nfrom esc_eval.statistics.health import confusion_statistics\n"
+)
 
 
-def script() -> str:
+def make_metric_script() -> str:
     """The metric's own script: the class of the checkout with the two functions that it needs in front of it.
 
     Raises:
         EscEvalError: The class imports other things than it did.
     """
     source = inspect.getsource(esc_accuracy)
-    if source.count(IMPORTS) != 1 or source.count("plain(") != 1:
+    if source.count(IMPORTS) != 1 or source.count("to_plain_json(") != 1:
         raise EscEvalError(f"metric {NAME} imports other functions than release/metric.py knows of")
     docstring, _, code = source.partition("\n\n")
     head = f"from types import SimpleNamespace\n\nfrom .coefficients import {', '.join(HELPERS)}\n"
@@ -39,10 +41,10 @@ def script() -> str:
         ]
     )
     imports, _, body = code.replace(IMPORTS, head).partition("\n\n\nclass ")
-    return f"{docstring}\n\n{imports}\n\n{functions}\n\nclass {body}".replace("plain(", "dict(")
+    return f"{docstring}\n\n{imports}\n\n{functions}\n\nclass {body}".replace("to_plain_json(", "dict(")
 
 
-def write(folder: Path) -> None:
+def write_metric(folder: Path) -> None:
     """Write the metric's folder.
 
     Raises:
@@ -50,9 +52,9 @@ def write(folder: Path) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     content = {
-        f"{NAME}.py": script(),
+        f"{NAME}.py": make_metric_script(),
         "coefficients.py": inspect.getsource(coefficients),
-        "README.md": environment()
+        "README.md": make_environment()
         .get_template("metric.md.jinja")
         .render(name=NAME, about=esc_accuracy.__doc__, version=__version__, citation=f"{PAPER}\n\n{PACKAGE}"),
     }
@@ -60,7 +62,7 @@ def write(folder: Path) -> None:
         (folder / name).write_text(text, encoding="utf-8")
 
 
-def problems(folder: Path) -> list[str]:
+def find_metric_problems(folder: Path) -> list[str]:
     """What is wrong with the metric's card, as huggingface_hub reads it."""
     from huggingface_hub import SpaceCard
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dataset_builder import manifest
 from dataset_builder import push as dataset
-from dataset_builder.diff import diff
+from dataset_builder.diff import diff_builds
 from dataset_builder.sources.common import file_sha256
 from esc_eval import __version__
 from esc_eval.errors import EscEvalError
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BESIDE = ("CITATION.cff", "CHANGELOG.md", "LICENSE", "LICENSE.data.md")
 
 
-def git(*arguments: str) -> str | None:
+def run_git(*arguments: str) -> str | None:
     """What git prints in this checkout; None = it is no repository."""
     try:
         done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603, S607
@@ -29,31 +29,34 @@ def git(*arguments: str) -> str | None:
     return done.stdout.strip()
 
 
-def refusals(data: Path, role: Path, rank: Path, draft: bool) -> list[str]:
+def find_refusals(data: Path, role: Path, rank: Path, draft: bool) -> list[str]:
     """Every reason why this may not be released."""
-    found = [*version.problems(ROOT, draft), *(f"model_cards/official/{name}: stale" for name in official.stale())]
+    found = [
+        *version.find_version_problems(ROOT, draft),
+        *(f"model_cards/official/{name}: stale" for name in official.find_stale()),
+    ]
     if not draft:
-        changes = git("status", "--porcelain")
+        changes = run_git("status", "--porcelain")
         if changes is None:
             found.append(f"{ROOT} is no git checkout, so nobody could say which code made the release")
         elif changes:
             names = [line.split(maxsplit=1)[1] for line in changes.splitlines()]
             found.append(f"the checkout has changes that are not committed: {', '.join(names[:5])}")
     try:
-        found += [f"{data}: {problem}" for problem in dataset.problems(data)]
-        if (made_by := manifest.read(data).get("esc_eval")) != __version__:
+        found += [f"{data}: {problem}" for problem in dataset.find_push_problems(data)]
+        if (made_by := manifest.read_manifest(data).get("esc_eval")) != __version__:
             found.append(f"{data}: built by esc-eval {made_by}, not {__version__}: build it again")
     except EscEvalError as error:
         found.append(str(error))
     for kind, folder in (("role", role), ("rank", rank)):
-        wrong = check.problems(folder)
+        wrong = check.find_checkpoint_problems(folder)
         found += [f"{folder}: {problem}" for problem in wrong]
-        if not wrong and (trained := checkpoint.read(folder).training).kind != kind:
+        if not wrong and (trained := checkpoint.read_checkpoint(folder).training).kind != kind:
             found.append(f"{folder}: is a {trained.kind} checkpoint, given as {kind}")
     return found
 
 
-def prepare(
+def prepare_release(
     data: Path,
     role: Path,
     rank: Path,
@@ -79,13 +82,13 @@ def prepare(
     """
     if out.exists():
         raise EscEvalError(f"{out}: exists; a release is prepared into a folder that is not there yet")
-    reasons = refusals(data, role, rank, draft)
+    reasons = find_refusals(data, role, rank, draft)
     changed = None
-    entry = version.newest((ROOT / "CHANGELOG.md").read_text(encoding="utf-8"))
+    entry = version.newest_entry((ROOT / "CHANGELOG.md").read_text(encoding="utf-8"))
     if entry.before and previous is None:
         reasons.append(f"{entry.before} was released before: give its build as --previous, so that rows are compared")
     if previous is not None:
-        changed = sum(1 for _ in diff(previous, data))
+        changed = sum(1 for _ in diff_builds(previous, data))
         if changed and not rows_may_differ:
             reasons.append(
                 f"{changed} rows differ from {previous} (python -m dataset_builder diff {previous} {data}). If they "
@@ -98,14 +101,14 @@ def prepare(
         work = Path(name) / "release"
         parts: dict[prepared.Part, dict[str, str]] = {}
         folders: dict[prepared.Part, tuple[Path, list[str]]] = {
-            "dataset": (data, dataset.published(data)),
-            "role": (role, check.published(role)),
-            "rank": (rank, check.published(rank)),
+            "dataset": (data, dataset.list_published(data)),
+            "role": (role, check.list_published(role)),
+            "rank": (rank, check.list_published(rank)),
         }
         for part, (source, files) in folders.items():
             _copy(source, files, work / part)
             say(f"{part}: {len(files)} files from {source}")
-        metric.write(work / "metric")
+        metric.write_metric(work / "metric")
         _copy(ROOT, ["LICENSE"], work / "metric")
         for part in prepared.REPOS:
             _copy(ROOT, ["CITATION.cff"], work / part)
@@ -116,14 +119,14 @@ def prepare(
             version=__version__,
             tag=version.tag_of(draft),
             draft=draft,
-            commit=git("rev-parse", "HEAD"),
+            commit=run_git("rev-parse", "HEAD"),
             comparable=entry.comparable or "",
-            rows=manifest.read(data)["rows"],
+            rows=manifest.read_manifest(data)["rows"],
             rows_changed=changed,
             parts=parts,
-            notes=tuple(note for folder in (role, rank) for note in check.notes(folder)),
+            notes=tuple(note for folder in (role, rank) for note in check.find_checkpoint_notes(folder)),
         )
-        prepared.write(work, release)
+        prepared.write_release(work, release)
         work.rename(out)
     return release
 

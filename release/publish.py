@@ -11,31 +11,35 @@ from release import folder as prepared
 from release import metric
 
 
-def problems(folder: Path) -> list[str]:
+def find_publish_problems(folder: Path) -> list[str]:
     """Everything that keeps a prepared release from being published.
 
     Raises:
         EscEvalError: It is none.
     """
     return [
-        *prepared.problems(folder),
-        *(f"dataset: {problem}" for problem in dataset.problems(folder / "dataset")),
-        *(f"{kind}: {problem}" for kind in ("role", "rank") for problem in check.problems(folder / kind)),
-        *(f"metric: {problem}" for problem in metric.problems(folder / "metric")),
+        *prepared.find_release_problems(folder),
+        *(f"dataset: {problem}" for problem in dataset.find_push_problems(folder / "dataset")),
+        *(
+            f"{kind}: {problem}"
+            for kind in ("role", "rank")
+            for problem in check.find_checkpoint_problems(folder / kind)
+        ),
+        *(f"metric: {problem}" for problem in metric.find_metric_problems(folder / "metric")),
     ]
 
 
-def plans(folder: Path, namespace: str, api: Any = None) -> list[hub.Plan]:
+def plan_uploads(folder: Path, namespace: str, api: Any = None) -> list[hub.Plan]:
     """What publishing would change in each repository.
 
     Raises:
         EscEvalError: The folder is no longer what was prepared, or the Hub cannot be asked.
     """
-    if found := problems(folder):
+    if found := find_publish_problems(folder):
         raise EscEvalError(f"{folder}: {len(found)} problems, first: {found[0]}. See: python -m release check {folder}")
-    release = prepared.read(folder)
+    release = prepared.read_release(folder)
     found_plans = []
     for part, files in release.parts.items():
         name, repo_type = prepared.REPOS[part]
-        found_plans.append(hub.plan(folder / part, files, f"{namespace}/{name}", repo_type, release.tag, api))
+        found_plans.append(hub.plan_upload(folder / part, files, f"{namespace}/{name}", repo_type, release.tag, api))
     return found_plans

@@ -30,7 +30,7 @@ class Entry:
     before: str | None
 
 
-def newest(changelog: str) -> Entry:
+def newest_entry(changelog: str) -> Entry:
     """The first entry.
 
     Raises:
@@ -47,14 +47,14 @@ def newest(changelog: str) -> Entry:
     return Entry(headings[0]["version"], headings[0]["date"], text, comparable, before)
 
 
-def problems(root: Path, draft: bool = False) -> list[str]:
+def find_version_problems(root: Path, draft: bool = False) -> list[str]:
     """Where the version, the citation and the changelog disagree or are not finished.
 
     Args:
         root: The checkout.
         draft: Whether an unreleased entry will do.
     """
-    entry = newest((root / "CHANGELOG.md").read_text(encoding="utf-8"))
+    entry = newest_entry((root / "CHANGELOG.md").read_text(encoding="utf-8"))
     citation = yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf-8"))
     found = []
     if not VERSION.fullmatch(__version__):

@@ -53,9 +53,9 @@ def main(dist: Path) -> int:
     from hub_server import TOKEN, HubServer
     from huggingface_hub import HfApi
 
-    from esc_eval.hub.plans import publish
-    from release.prepare import prepare
-    from release.publish import plans
+    from esc_eval.hub.plans import publish_plans
+    from release.prepare import prepare_release
+    from release.publish import plan_uploads
 
     with tempfile.TemporaryDirectory() as name, HubServer() as hub:
         work = Path(name)
@@ -69,10 +69,10 @@ def main(dist: Path) -> int:
         run(python, "-m", "esc_eval", "doctor", cwd=work, env=outside)
         toy = build_toy(work / "toy")
         parts = make_parts(work / "parts", toy)
-        release = prepare(parts / "data", parts / "role", parts / "rank", work / "release", draft=True)
+        release = prepare_release(parts / "data", parts / "role", parts / "rank", work / "release", draft=True)
         publish_base(hub, toy)
         api = HfApi(endpoint=hub.url, token=TOKEN)
-        publish(plans(work / "release", "me", api), api=api, say=print)
+        publish_plans(plan_uploads(work / "release", "me", api), api=api, say=print)
         example = work / "use_published.py"
         example.write_bytes((ROOT / "examples" / "use_published.py").read_bytes())
         run(python, example, "me", release.tag, cwd=work, env=outside)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from esc_eval import __version__
 from esc_eval.checkpoints import embedded
-from esc_eval.environment import LIBRARIES, versions
+from esc_eval.environment import LIBRARIES, installed_versions
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import read_text, write_whole
 from esc_eval.schema import digest
@@ -72,7 +72,7 @@ def refuse_taken(out: Path) -> None:
         raise EscEvalError(f"{out}: holds files that are not of training, e.g. {other[0]}; give an empty or new --out")
 
 
-def claim(out: Path, recipe: Recipe | TextRecipe, data_sha256: str) -> None:
+def claim_folder(out: Path, recipe: Recipe | TextRecipe, data_sha256: str) -> None:
     """Begin in an empty folder, or go on in one that was begun with the same recipe and data.
 
     Raises:
@@ -104,7 +104,7 @@ def _begun(mark: Path) -> dict[str, Any]:
     return theirs
 
 
-def finish(
+def finish_checkpoint(
     out: Path,
     kind: Literal["role", "rank"],
     recipe: Recipe | TextRecipe,
@@ -133,7 +133,7 @@ def finish(
         "seed": recipe.seed,
         "steps": finished.steps,
         "seconds": round(finished.seconds, 1),
-        "environment": versions(USED),
+        "environment": installed_versions(USED),
     }
     write_whole(out / TRAINING, [json.dumps(content, indent=2, ensure_ascii=False) + "\n"])
     (out / BEGUN).unlink(missing_ok=True)
@@ -144,7 +144,7 @@ def _base(base: Base) -> dict[str, Any]:
     own = base.model == embedded.SPEC
     return {
         "model": embedded.MODEL if own else base.model,
-        "revision": embedded.converted()[1] if own else base.revision,
+        "revision": embedded.convert_embedded()[1] if own else base.revision,
         "license": base.license,
         "embedded": own,
     }

@@ -9,7 +9,7 @@ from rich.console import Console
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import read_cards
 from training import cli_rank
-from training.options import Changes, DryRun, Out, RecipeFile, Report, Speed, changes
+from training.options import Changes, DryRun, Out, RecipeFile, Report, Speed, parse_changes
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -52,7 +52,7 @@ def role(
     from training import config
     from training.role import train as roles
 
-    loaded = config.load(recipe, config.RoleRecipe, changes(set_))
+    loaded = config.load_recipe(recipe, config.RoleRecipe, parse_changes(set_))
     tests, own = ([card for path in paths or () for card in read_cards(path)] for paths in (test_cards, cards))
     inputs = roles.Inputs(sources, tuple(role_play or ()), role_play_license, tests, own)
     if dry_run:
@@ -60,7 +60,7 @@ def role(
 
         typer.echo(cost.of_role(loaded, inputs, out, tflops))
         return
-    roles.train(loaded, inputs, out, report_to or (), typer.echo)
+    roles.train_role(loaded, inputs, out, report_to or (), typer.echo)
 
 
 @app.command("evaluate-role")
@@ -99,7 +99,7 @@ def evaluate_role(
     setting = evaluation.Setting(cards, conversations, reply_tokens, seed)
     options = Options(device=device, dtype=dtype)
     own = [card for path in card_file or () for card in read_cards(path)]
-    found = evaluation.evaluate(
+    found = evaluation.evaluate_role(
         seeker, sources, out, setting, Bootstrap(draws, seed), Console(stderr=True), supporter, options, own
     )
     command = (
@@ -107,10 +107,10 @@ def evaluate_role(
         f"--cards {cards} --conversations {conversations} --reply-tokens {reply_tokens} --draws {draws} --seed {seed}"
     )
     evaluation.write_metrics(seeker, found, command)
-    section = evaluation.section(found, command)
+    section = evaluation.make_section(found, command)
     typer.echo(pages.role_page(section))
     if results:
-        pages.put(results, "esc_role", section)
+        pages.put_section(results, "esc_role", section)
 
 
 app.command("rank")(cli_rank.rank)

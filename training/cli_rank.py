@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from esc_eval.errors import EscEvalError
-from training.options import Changes, DryRun, Out, RecipeFile, Report, Speed, changes
+from training.options import Changes, DryRun, Out, RecipeFile, Report, Speed, parse_changes
 
 Data = Annotated[
     Path | None,
@@ -38,20 +38,20 @@ def rank(
     from training.rank.data import load_set, own_set
     from training.rank.recipe import load_any
 
-    loaded = load_any(recipe, changes(set_))
+    loaded = load_any(recipe, parse_changes(set_))
     if bool(data) == bool(dialogues and ratings):
         raise EscEvalError("give --data, or --dialogues and --ratings")
     name = loaded.data.rubric
     ranked = load_set(name, data) if data else own_set(name, dialogues or (), ratings or ())
     if loaded.kind == "text-rank":
         if dry_run:
-            typer.echo(text_rank.outlook(loaded, ranked), nl=False)
+            typer.echo(text_rank.estimate_text_cost(loaded, ranked), nl=False)
         else:
-            text_rank.make(loaded, ranked, out, typer.echo)
+            text_rank.train_text_scorer(loaded, ranked, out, typer.echo)
     elif dry_run:
-        typer.echo(ranks.outlook(loaded, ranked, out, tflops), nl=False)
+        typer.echo(ranks.estimate_rank_cost(loaded, ranked, out, tflops), nl=False)
     else:
-        ranks.train(loaded, ranked, out, report_to or (), typer.echo, tuple(only or ()))
+        ranks.train_rank(loaded, ranked, out, report_to or (), typer.echo, tuple(only or ()))
 
 
 def evaluate_rank(
@@ -98,11 +98,11 @@ def evaluate_rank(
     command += " --frozen" if frozen else ""
     command += " --ratings FILE" * len(ratings or ())
     err = Console(stderr=True)
-    found = evaluation.evaluate(
+    found = evaluation.evaluate_rank(
         data, settings, command, out, frozen, tuple(ratings or ()), tuple(rubric or SETS), lambda line: err.print(line)
     )
     typer.echo(rank_page(found))
     if results:
-        pages.put(results, "esc_rank", found)
+        pages.put_section(results, "esc_rank", found)
     if checkpoint:
         write_metrics(checkpoint, found)

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError, model_validator
 from esc_eval.checkpoints import embedded
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import read_text, write_whole
-from esc_eval.prompts.wording import Data
+from esc_eval.prompts.wording import FrozenYaml
 from esc_eval.schema import digest
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -17,7 +17,7 @@ TOY = "toy"
 """Base of smoke recipes: a random model of two layers, made on the spot."""
 
 
-class Base(Data):
+class Base(FrozenYaml):
     """The model that learns.
 
     Attributes:
@@ -43,7 +43,7 @@ class Base(Data):
         return self
 
 
-class Adapter(Data):
+class Adapter(FrozenYaml):
     """Low-rank adaptation (Hu et al. 2021): what is added to the base and learns.
 
     Attributes:
@@ -59,7 +59,7 @@ class Adapter(Data):
     merge: bool = False
 
 
-class Optimise(Data):
+class Optimise(FrozenYaml):
     """How it learns.
 
     Attributes:
@@ -86,7 +86,7 @@ class Optimise(Data):
     seed: int = 0
 
 
-class Named(Data):
+class Named(FrozenYaml):
     """What is common to all that checkpoints are made from.
 
     Attributes:
@@ -121,7 +121,7 @@ class Recipe(Named):
         return self.optimise.seed
 
 
-class Part(Data):
+class Part(FrozenYaml):
     """Some of a source's dialogues.
 
     Attributes:
@@ -135,7 +135,7 @@ class Part(Data):
     conversations: int | None = Field(default=None, ge=1)
 
 
-class RoleData(Data):
+class RoleData(FrozenYaml):
     """Rows of ESC-Role: the seeker of real dialogues learns, with a card as system prompt.
 
     Attributes:
@@ -167,7 +167,7 @@ class RoleRecipe(Recipe):
 R = TypeVar("R", bound=Named)
 
 
-def load(path: Path, kind: type[R], changes: dict[str, Any] | None = None) -> R:
+def load_recipe(path: Path, kind: type[R], changes: dict[str, Any] | None = None) -> R:
     """A recipe from its file.
 
     Args:

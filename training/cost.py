@@ -60,7 +60,7 @@ class Cost:
 
 def shape_of(recipe: Recipe, out: Path) -> Any:
     """The base's configuration; None where it is not at hand."""
-    where, revision, _ = sft.locate(recipe.base, out)
+    where, revision, _ = sft.locate_base(recipe.base, out)
     try:
         return AutoConfig.from_pretrained(where, revision=revision)
     except (OSError, ValueError):
@@ -84,7 +84,7 @@ def parameters_of(recipe: Recipe, shape: Any) -> int:
     return int(shape.num_hidden_layers * layer + tables)
 
 
-def cost(recipe: Recipe, shape: Any, tokens: int) -> Cost:
+def estimate_cost(recipe: Recipe, shape: Any, tokens: int) -> Cost:
     """Memory and work of a recipe on ``tokens`` tokens a pass."""
     base, adapter, optimise = recipe.base, recipe.adapter, recipe.optimise
     weights = parameters_of(recipe, shape)
@@ -95,7 +95,7 @@ def cost(recipe: Recipe, shape: Any, tokens: int) -> Cost:
     if shape is not None:
         half = optimise.mixed_precision or base.dtype == "bfloat16"
         answers_once = isinstance(recipe, RankRecipe) and recipe.objective == "levels"
-        activations = kept(optimise, shape, half, 1 if answers_once else optimise.max_length) / 2**30
+        activations = measure_kept(optimise, shape, half, 1 if answers_once else optimise.max_length) / 2**30
         inner = {"gate_proj", "up_proj", "down_proj"}
         sides = sum(
             shape.hidden_size + (shape.intermediate_size if t in inner else shape.hidden_size) for t in adapter.targets
@@ -105,7 +105,7 @@ def cost(recipe: Recipe, shape: Any, tokens: int) -> Cost:
     return Cost(weights * width / 2**30, learnt * LEARNT / 2**30, activations, per_token * tokens * optimise.epochs)
 
 
-def kept(optimise: Optimise, shape: Any, half: bool, places: int) -> float:
+def measure_kept(optimise: Optimise, shape: Any, half: bool, places: int) -> float:
     """Bytes of activations and logits of a batch at full length.
 
     Args:
@@ -132,7 +132,7 @@ def matrix_rate(device: torch.device, dtype: torch.dtype, size: int) -> float:
     return best
 
 
-def pace(recipe: Recipe) -> tuple[float, str]:
+def measure_pace(recipe: Recipe) -> tuple[float, str]:
     """Operations a second that training would reach here, and how that is known."""
     half = recipe.optimise.mixed_precision or recipe.base.dtype == "bfloat16"
     cuda = torch.cuda.is_available()
@@ -147,16 +147,16 @@ def of_role(recipe: RoleRecipe, inputs: Inputs, out: Path, tflops: float | None)
     Args:
         tflops: As of ``lines_of``.
     """
-    material, _ = role.gather(recipe, inputs)
+    material, _ = role.gather_rows(recipe, inputs)
     try:
         tokenizer = sft.tokenizer_of(recipe.base, out)
     except EscEvalError as error:
         unknown = f"rows, tokens, memory and hours need the base's tokenizer: {error}"
-        return "\n".join([*role.describe(material), unknown])
+        return "\n".join([*role.describe_material(material), unknown])
     made = role_data.rows_of(
         material.train, Encoder(tokenizer, recipe.base.model), recipe.data, recipe.optimise.max_length
     )
-    lines = role.describe(material, made)
+    lines = role.describe_material(material, made)
     return "\n".join([*lines, *lines_of(recipe, shape_of(recipe, out), sum(len(r.ids) for r in made.rows),
                                         len(made.rows), tflops)])  # fmt: skip
 
@@ -169,9 +169,9 @@ def lines_of(recipe: Recipe, shape: Any, tokens: int, rows: int, tflops: float |
     """
     optimise = recipe.optimise
     steps = round(optimise.epochs * rows / (optimise.batch * optimise.accumulate))
-    need = cost(recipe, shape, tokens)
+    need = estimate_cost(recipe, shape, tokens)
     at_full = f"{need.activations:.1f}" if need.activations is not None else "unknown: the base is not at hand"
-    rate, how = (tflops * 1e12, "at --tflops") if tflops else pace(recipe)
+    rate, how = (tflops * 1e12, "at --tflops") if tflops else measure_pace(recipe)
     return [
         f"about {max(steps, 1)} steps of one device, {optimise.epochs:g} epochs",
         f"memory, estimated: {need.memory:.1f} GiB (libraries {LIBRARIES}, weights {need.weights:.1f}, adapter and its "

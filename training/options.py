@@ -13,7 +13,7 @@ REPORTERS = {"trackio": ("trackio",), "tensorboard": ("tensorboard", "tensorboar
 """What may draw the loss while it falls, and the packages, one of which it needs."""
 
 
-def reporters(values: list[str] | None) -> list[str] | None:
+def check_reporters(values: list[str] | None) -> list[str] | None:
     """``--report-to`` values that are known and installed.
 
     Raises:
@@ -38,7 +38,7 @@ Report = Annotated[
     list[str] | None,
     typer.Option(
         "--report-to",
-        callback=reporters,
+        callback=check_reporters,
         help="trackio, tensorboard or wandb, if installed; log.jsonl is always written.",
     ),
 ]
@@ -49,7 +49,7 @@ Speed = Annotated[
 ]
 
 
-def changes(values: list[str] | None) -> dict[str, Any]:
+def parse_changes(values: list[str] | None) -> dict[str, Any]:
     """``--set`` values by dotted name, read as YAML.
 
     Raises:

@@ -25,21 +25,21 @@ ROLE = {
 }
 
 
-def put(path: Path, name: str, section: Section) -> None:
+def put_section(path: Path, name: str, section: Section) -> None:
     """Replace one section of the JSON file, keep the others, and render the page beside it."""
     content = json.loads(read_text(path)) if path.exists() else {}
     content[name] = section
     ordered = {key: content[key] for key in sorted(content)}
     write_whole(path, [json.dumps(ordered, indent=2, ensure_ascii=False) + "\n"])
-    write_whole(path.with_suffix(".md"), [page(ordered, path.name)])
+    write_whole(path.with_suffix(".md"), [render_page(ordered, path.name)])
 
 
-def page(content: Mapping[str, Section], name: str = "results.json") -> str:
+def render_page(content: Mapping[str, Section], name: str = "results.json") -> str:
     """The whole page."""
     return "\n".join([HEAD.format(name=name), *(PAGES[key](content[key]) for key in content if key in PAGES)])
 
 
-def cell(measure: Mapping[str, Any] | None) -> str:
+def render_cell(measure: Mapping[str, Any] | None) -> str:
     """A measure as people read it: value and interval; what has none says so."""
     if not measure or measure.get("value") is None:
         return "-"
@@ -47,7 +47,7 @@ def cell(measure: Mapping[str, Any] | None) -> str:
     return f"{measure['value']:.3g}" + (f" [{low:.3g}, {high:.3g}]" if low is not None and high is not None else "")
 
 
-def table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+def render_table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
     """A Markdown table, the first column of words."""
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *body]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
@@ -56,16 +56,20 @@ def table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
 def role_page(section: Section) -> str:
     """ESC-Role: base, trained and real seekers side by side."""
     setting, groups = section["setting"], ("base", "trained", "real")
-    rows = [[what, *(cell(section[key].get(g)) for g in groups)] for key, what in ROLE.items()]
-    rows.append(["perplexity of real seekers' turns", *(cell(section["perplexity"].get(g)) for g in groups)])
+    rows = [[what, *(render_cell(section[key].get(g)) for g in groups)] for key, what in ROLE.items()]
+    rows.append(["perplexity of real seekers' turns", *(render_cell(section["perplexity"].get(g)) for g in groups)])
     tests = section["classifier"]
     rows.append(
-        ["classifier, simulated or real: AUC (0.5 is chance)", *(cell(tests.get(g, {}).get("auc")) for g in groups)]
+        [
+            "classifier, simulated or real: AUC (0.5 is chance)",
+            *(render_cell(tests.get(g, {}).get("auc")) for g in groups),
+        ]
     )
     told, learnt = section["revealed"], setting["trained_on"]
     taught = ", ".join(f"{n} {source}" for source, n in learnt["conversations"].items())
     rounds = [str(n + 1) for n in range(setting["rounds"])]
     detector = section["slip_detector"]
+    cell = render_cell
     return f"""## ESC-Role
 
 `{section["command"]}`
@@ -77,7 +81,7 @@ cut to as many rounds. Silent seekers: base {section["silent"]["base"]}, trained
 
 Trained on {taught} conversations, {learnt["tokens"]} tokens, {learnt["steps"]} steps; kept out: {learnt["held_out"]}.
 
-{table(["", *groups], rows)}
+{render_table(["", *groups], rows)}
 Slips, trained by base: {cell(section["assistant_slip_ratio"])}. Perplexity, base by trained:
 {cell(section["perplexity"]["base_by_trained"])} (n = {section["perplexity"]["base"]["n"]} tokens of
 {setting["perplexity_rows"]} conversations).
@@ -89,10 +93,10 @@ for a supporter's, and finds {cell(detector["found"])} of the supporters'; of th
 
 How much of the card is told by round, as a share of its rarer words:
 
-{table(["round", *rounds], [[g, *map(cell, told[g])] for g in groups if told.get(g)])}
+{render_table(["round", *rounds], [[g, *map(cell, told[g])] for g in groups if told.get(g)])}
 Drift over rounds; each dialogue's seeker turns are put into {setting["rounds"]} equal parts:
 
-{table(["part", *rounds, "last less first"], _drift(section, groups))}"""
+{render_table(["part", *rounds, "last less first"], _drift(section, groups))}"""
 
 
 def _drift(section: Section, groups: Sequence[str]) -> list[list[str]]:
@@ -103,7 +107,7 @@ def _drift(section: Section, groups: Sequence[str]) -> list[list[str]]:
         "words of distress less relief, in 100": lambda g: section["emotion"][g],
     }
     return [
-        [f"{what}: {g}", *map(cell, course(g)["rounds"]), cell(course(g)["drift"])]
+        [f"{what}: {g}", *map(render_cell, course(g)["rounds"]), render_cell(course(g)["drift"])]
         for what, course in courses.items()
         for g in groups
     ]

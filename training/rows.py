@@ -54,7 +54,7 @@ def end_of_turn(encoder: Encoder) -> int:
     return int(token)
 
 
-def make(
+def make_rows(
     encoder: Encoder,
     messages: Conversation,
     max_length: int,
@@ -93,7 +93,7 @@ def make(
     return Made(tuple(Row(tuple(ids), tuple(labels), origin, source) for ids, labels in done), left_out)
 
 
-def batches(rows: Sequence[Row], tokens: int) -> list[list[int]]:
+def make_batches(rows: Sequence[Row], tokens: int) -> list[list[int]]:
     """Indices of rows of like length side by side, with at most ``tokens`` tokens of padded batch, one row at least."""
     made: list[list[int]] = []
     for index in sorted(range(len(rows)), key=lambda i: -len(rows[i].ids)):

@@ -60,19 +60,19 @@ class Finished:
     log: list[dict[str, float]]
 
 
-def processes() -> PartialState:
+def count_processes() -> PartialState:
     """The processes that train together; one of them, the main one, speaks and writes."""
     return PartialState(cpu=not torch.cuda.is_available())
 
 
-def locate(base: Base, work: Path) -> tuple[str, str | None, tuple[str, str | None]]:
+def locate_base(base: Base, work: Path) -> tuple[str, str | None, tuple[str, str | None]]:
     """Where a base lies: repository or folder, its revision, and what an adapter on it names."""
     if base.model == TOY:
-        with processes().main_process_first():  # transformers saves in the main process alone
+        with count_processes().main_process_first():  # transformers saves in the main process alone
             folder = toy_at(work / TOY)
         return str(folder), None, (str(folder.resolve()), None)
     if base.model == embedded.SPEC:
-        folder, revision = embedded.converted()
+        folder, revision = embedded.convert_embedded()
         return str(folder), None, (embedded.SPEC, revision)
     return base.model, base.revision, (base.model, base.revision)
 
@@ -83,7 +83,7 @@ def tokenizer_of(base: Base, work: Path) -> Any:
     Raises:
         EscEvalError: It cannot be loaded.
     """
-    where, revision, _ = locate(base, work)
+    where, revision, _ = locate_base(base, work)
     return load_tokenizer(where, revision)
 
 
@@ -96,7 +96,7 @@ def open_base(base: Base, work: Path) -> Opened:
     Raises:
         EscEvalError: It cannot be loaded.
     """
-    where, revision, named = locate(base, work)
+    where, revision, named = locate_base(base, work)
     options: dict[str, Any] = {}
     if base.quantise == "nf4":
         from transformers import BitsAndBytesConfig
@@ -157,7 +157,7 @@ class _Log(TrainerCallback):
             write_whole(self.path, [json.dumps(entry, sort_keys=True) + "\n" for entry in state.log_history])
 
 
-def settings(optimise: Optimise, out: Path, report_to: Sequence[str], name: str) -> SFTConfig:
+def make_settings(optimise: Optimise, out: Path, report_to: Sequence[str], name: str) -> SFTConfig:
     """A recipe's settings as TRL knows them."""
     on_cpu = not torch.cuda.is_available()
     return SFTConfig(
@@ -187,7 +187,7 @@ def settings(optimise: Optimise, out: Path, report_to: Sequence[str], name: str)
     )
 
 
-def lora(adapter: Adapter) -> LoraConfig:
+def make_lora(adapter: Adapter) -> LoraConfig:
     """A recipe's adapter as peft knows it."""
     return LoraConfig(
         task_type="CAUSAL_LM",
@@ -203,7 +203,7 @@ def dataset_of(rows: Sequence[Row]) -> Dataset:
     return Dataset.from_dict({"input_ids": [r.ids for r in rows], "labels": [r.labels for r in rows]})
 
 
-def train(
+def train_adapter(
     recipe: Recipe,
     opened: Opened,
     rows: Dataset,
@@ -232,10 +232,10 @@ def train(
         tokenizer.pad_token = tokenizer.eos_token
     trainer = trainer_class(
         model=opened.model,
-        args=settings(recipe.optimise, out, report_to, recipe.name),
+        args=make_settings(recipe.optimise, out, report_to, recipe.name),
         train_dataset=rows,
         processing_class=tokenizer,
-        peft_config=lora(recipe.adapter),
+        peft_config=make_lora(recipe.adapter),
         callbacks=[log],
         **more,
     )
@@ -258,7 +258,7 @@ def train(
     if any(entry["loss"] != entry["loss"] for entry in steps):
         raise EscEvalError("the loss became NaN; lower optimise.learning_rate and begin in a new folder")
     seconds = log.seconds
-    save(recipe, trainer.accelerator, trainer.model_wrapped, opened, out)
+    save_weights(recipe, trainer.accelerator, trainer.model_wrapped, opened, out)
     trainer.accelerator.wait_for_everyone()
     return Finished(trainer.state.global_step, seconds, steps)
 
@@ -277,7 +277,7 @@ def _no_memory(error: BaseException) -> bool:
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
-def save(recipe: Recipe, accelerator: Accelerator, model: Any, opened: Opened, out: Path) -> None:
+def save_weights(recipe: Recipe, accelerator: Accelerator, model: Any, opened: Opened, out: Path) -> None:
     """Write the adapter, or the base with the adapter in its weights, and the tokenizer into ``out``.
 
     To be called by every process: weights that lie in shards are gathered from all. The main one writes.

@@ -7,7 +7,16 @@ import typer
 from rich.console import Console
 
 from analysis.studies.probes import PROBES, probe_report, probe_set
-from esc_eval.cli.ratings_options import CardFiles, Confidence, Draws, JsonFile, LatexFile, MarkdownFile, Seed, show
+from esc_eval.cli.ratings_options import (
+    CardFiles,
+    Confidence,
+    Draws,
+    JsonFile,
+    LatexFile,
+    MarkdownFile,
+    Seed,
+    show_report,
+)
 from esc_eval.errors import EscEvalError
 from esc_eval.files.linked_cards import with_cards
 from esc_eval.files.records import read_dialogues, read_ratings
@@ -64,4 +73,4 @@ def probes_command(
         raise EscEvalError(f"{out}: no ratings by {rater!r}")
     linked = with_cards(originals, cards or ())
     report = probe_report(ratings, linked, wanted, Bootstrap(draws, seed, confidence))
-    show(report, json_file, markdown, latex)
+    show_report(report, json_file, markdown, latex)

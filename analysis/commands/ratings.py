@@ -22,10 +22,10 @@ from esc_eval.cli.ratings_options import (
     Scale,
     Seed,
     every_dialogue,
-    load,
+    load_ratings_table,
+    make_progress,
     read_groups,
-    show,
-    talk,
+    show_report,
 )
 from esc_eval.errors import EscEvalError
 from esc_eval.statistics.estimate import Bootstrap
@@ -58,12 +58,18 @@ def agreement_command(
     """
     from esc_eval.reporting.agreement import agreement_report
 
-    table = load(ratings, scale, dialogues)
+    table = load_ratings_table(ratings, scale, dialogues)
     boot = Bootstrap(draws, seed, confidence)
     report = agreement_report(
-        table, boot, cluster=cluster, weights=weights.value, stage=stage, top=top, progress=talk(Console(stderr=True))
+        table,
+        boot,
+        cluster=cluster,
+        weights=weights.value,
+        stage=stage,
+        top=top,
+        progress=make_progress(Console(stderr=True)),
     )
-    show(report, json_file, markdown, latex)
+    show_report(report, json_file, markdown, latex)
 
 
 def correlation_command(
@@ -108,7 +114,7 @@ def correlation_command(
     from analysis.studies.correlation import correlation_report
     from esc_eval.statistics.scores import read_scores
 
-    table = load(ratings, scale, dialogues)
+    table = load_ratings_table(ratings, scale, dialogues)
     parts, notes = [], []
     if metrics:
         parts.append(read_scores(metrics))
@@ -127,7 +133,7 @@ def correlation_command(
         permutations=permutations,
     )
     report.notes += notes
-    show(report, json_file, markdown, latex)
+    show_report(report, json_file, markdown, latex)
 
 
 def scorer_command(
@@ -156,13 +162,13 @@ def scorer_command(
         raise EscEvalError("--cards finds the cards of labelled dialogues: give --labels and --dialogues too")
     told = dialogues if labels else None
     report = scorer_report(
-        load(predictions, scale, None),
-        load(labels, scale, told, cards) if labels else None,
+        load_ratings_table(predictions, scale, None),
+        load_ratings_table(labels, scale, told, cards) if labels else None,
         Bootstrap(draws, seed, confidence),
         cluster=cluster,
         dialogues=every_dialogue(told),
     )
-    show(report, json_file, markdown, latex)
+    show_report(report, json_file, markdown, latex)
 
 
 def leaderboard_command(
@@ -191,8 +197,8 @@ def leaderboard_command(
     """
     from esc_eval.reporting.comparison import leaderboard_report
 
-    table = load(ratings, scale, dialogues)
-    guesses = load(predictions, scale, dialogues) if predictions else None
+    table = load_ratings_table(ratings, scale, dialogues)
+    guesses = load_ratings_table(predictions, scale, dialogues) if predictions else None
     report = leaderboard_report(
         table,
         Bootstrap(draws, seed, confidence),
@@ -202,4 +208,4 @@ def leaderboard_command(
         human=human,
         cluster=cluster,
     )
-    show(report, json_file, markdown, latex)
+    show_report(report, json_file, markdown, latex)

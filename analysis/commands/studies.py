@@ -17,9 +17,9 @@ from esc_eval.cli.ratings_options import (
     Scale,
     Seed,
     every_dialogue,
-    load,
-    numbers,
-    show,
+    load_ratings_table,
+    parse_numbers,
+    show_report,
 )
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import read_cards, read_text
@@ -59,7 +59,7 @@ def generalisation_command(
     --predictions random-rows=a.jsonl --predictions card-disjoint=b.jsonl
     """
     from analysis.studies.generalisation import ANY, generalisation_report
-    from analysis.studies.manifests import read_manifest
+    from analysis.studies.manifests import read_split
 
     guesses = {}
     for item in predictions or ():
@@ -67,14 +67,14 @@ def generalisation_command(
         key, path = (scheme, Path(file)) if equals else (ANY, Path(item))
         if key in guesses:
             raise EscEvalError(f"--predictions {item}: predictions for {key or 'all schemes'} are given twice")
-        guesses[key] = load([path], scale, None)
+        guesses[key] = load_ratings_table([path], scale, None)
     seen = frozenset(read_text(trained_on).split()) if trained_on else frozenset()
-    manifests = [read_manifest(path) for path in manifest]
+    manifests = [read_split(path) for path in manifest]
     schemes = {m.scheme for m in manifests} | {ANY}
     if unknown := set(guesses) - schemes:
         raise EscEvalError(f"predictions for {', '.join(sorted(unknown))}, but no manifest of that scheme")
     report = generalisation_report(
-        load(ratings, scale, dialogues),
+        load_ratings_table(ratings, scale, dialogues),
         manifests,
         guesses,
         Bootstrap(draws, seed, confidence),
@@ -82,7 +82,7 @@ def generalisation_command(
         trained_on=seen,
         cluster=cluster,
     )
-    show(report, json_file, markdown, latex)
+    show_report(report, json_file, markdown, latex)
 
 
 def realism_command(
@@ -120,7 +120,7 @@ def realism_command(
     report = realism_report(
         every_dialogue(simulated), people, Bootstrap(draws, seed, confidence), cards=known_cards, rounds=rounds
     )
-    show(report, json_file, markdown, latex)
+    show_report(report, json_file, markdown, latex)
 
 
 def published_command(json_file: JsonFile = None, markdown: MarkdownFile = None, latex: LatexFile = None) -> None:
@@ -130,7 +130,7 @@ def published_command(json_file: JsonFile = None, markdown: MarkdownFile = None,
     """
     from analysis.paper.published import published_report
 
-    show(published_report(), json_file, markdown, latex)
+    show_report(published_report(), json_file, markdown, latex)
 
 
 def table_command(
@@ -151,22 +151,24 @@ def table_command(
 
     Example: python -m analysis table 4 --predictions predictions.jsonl --ratings labels.csv
     """
-    from analysis.paper.tables import cards_table, leaderboard_table, resolve, scorer_table
+    from analysis.paper.tables import cards_table, leaderboard_table, resolve_table, scorer_table
 
     rubric = load_rubric()
     scale = f"{rubric.levels[0]}-{rubric.levels[-1]}"
-    human = load(ratings, scale, dialogues) if ratings else None
+    human = load_ratings_table(ratings, scale, dialogues) if ratings else None
     boot = Bootstrap(draws, seed, confidence)
     if language not in LANGUAGES:
         raise EscEvalError(f"--language {language}: one of {', '.join(LANGUAGES)}")
-    name = resolve(number)
+    name = resolve_table(number)
     if name == "cards":
         report = cards_table([card for path in cards or () for card in read_cards(path)])
     elif name == "leaderboard":
         report = leaderboard_table(human, boot)
     else:
-        report = scorer_table(load(predictions, scale, None) if predictions else None, human, boot, language)
-    show(report, json_file, markdown, latex)
+        report = scorer_table(
+            load_ratings_table(predictions, scale, None) if predictions else None, human, boot, language
+        )
+    show_report(report, json_file, markdown, latex)
 
 
 def power_command(
@@ -193,16 +195,16 @@ def power_command(
     from esc_eval.reporting.plan import power_report
 
     report = power_report(
-        load(ratings, scale, dialogues),
-        numbers("--difference", difference, float),
-        numbers("--cards", cards, int),
-        numbers("--raters", raters, int),
+        load_ratings_table(ratings, scale, dialogues),
+        parse_numbers("--difference", difference, float),
+        parse_numbers("--cards", cards, int),
+        parse_numbers("--raters", raters, int),
         dimension=dimension,
         simulations=simulations,
         seed=seed,
         same_raters=not separate_raters,
     )
-    show(report, json_file, markdown, latex)
+    show_report(report, json_file, markdown, latex)
 
 
 def plan_command(
@@ -224,7 +226,7 @@ def plan_command(
     from esc_eval.reporting.plan import plan_report
 
     ids = [card.id for path in cards for card in read_cards(path)]
-    show(
+    show_report(
         plan_report(ids, model, rater, per_dialogue=per_dialogue, overlap=overlap, seed=seed, out=out),
         json_file,
         markdown,

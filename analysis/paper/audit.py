@@ -5,8 +5,14 @@ from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from typing import Any, Literal
 
-from analysis.paper.grim import best_constant_at_least, constant_bounds, fit, fitting_sizes
-from analysis.paper.published_data import LeaderboardRow, ScorerRow, expected, leaderboard, scorers
+from analysis.paper.grim import best_constant_at_least, constant_bounds, fit_counts, fitting_sizes
+from analysis.paper.published_data import (
+    LeaderboardRow,
+    ScorerRow,
+    published_leaderboard,
+    published_scorers,
+    read_expected,
+)
 
 Kind = Literal["agrees", "differs", "inferred"]
 COLUMNS = ("first", "second")
@@ -47,7 +53,7 @@ def row_averages(rows: list[LeaderboardRow], dialogues: dict[str, int]) -> list[
         if abs(mean - row.average) <= HALF:
             continue
         n = dialogues[row.language]
-        sums = [fit(v, n, 25).nearest for v in row.scores.values()]
+        sums = [fit_counts(v, n, 25).nearest for v in row.scores.values()]
         exact = Fraction(sum(sums) * 25, len(sums) * n)
         value = Decimal(exact.numerator) / Decimal(exact.denominator)
         cent = Decimal("0.01")
@@ -85,7 +91,7 @@ def row_averages(rows: list[LeaderboardRow], dialogues: dict[str, int]) -> list[
 
 def whole_sums(rows: list[LeaderboardRow], dialogues: dict[str, int]) -> list[Finding]:
     """Whether each printed mean is a whole-number sum over the stated dialogues, x 25; rounding or truncation."""
-    cells = [(row, d, v, fit(v, dialogues[row.language], 25)) for row in rows for d, v in row.scores.items()]
+    cells = [(row, d, v, fit_counts(v, dialogues[row.language], 25)) for row in rows for d, v in row.scores.items()]
     possible = sum(f.possible for *_, f in cells)
     rounded = sum(f.rounded is not None for *_, f in cells)
     findings = [
@@ -161,7 +167,7 @@ def column_items(rows: list[ScorerRow], dialogues: dict[str, int], models: dict[
                 f"{_show(Fraction(100 * (f.nearest - 1), best[2]))}",
             )
             for name, value in cells
-            if not (f := fit(value, best[2], 100)).possible
+            if not (f := fit_counts(value, best[2], 100)).possible
         ]
     fifth = {k: Fraction(dialogues[k] * models[k], 5) for k in dialogues}
     for column, n in chosen.items():
@@ -183,7 +189,7 @@ def column_items(rows: list[ScorerRow], dialogues: dict[str, int], models: dict[
 
 def _tail(stated: Decimal, mean: Decimal, values: list[Decimal], n: int) -> str:
     """What, other than the mean of the printed figures, gives a printed average."""
-    exact = Fraction(sum(fit(v, n, 100).nearest for v in values) * 100, len(values) * n)
+    exact = Fraction(sum(fit_counts(v, n, 100).nearest for v in values) * 100, len(values) * n)
     counted = Decimal(exact.numerator) / Decimal(exact.denominator)
     cent = Decimal("0.01")
     if counted.quantize(cent, ROUND_HALF_UP) == stated:
@@ -233,7 +239,7 @@ def scorer_averages(rows: list[ScorerRow], sizes: tuple[int, int]) -> list[Findi
     return findings
 
 
-def counts(cards: dict[str, Any]) -> list[Finding]:
+def audit_counts(cards: dict[str, Any]) -> list[Finding]:
     """Whether the counts of cards, dialogues and ratings add up."""
     findings = []
 
@@ -283,7 +289,7 @@ def counts(cards: dict[str, Any]) -> list[Finding]:
     return findings
 
 
-def constants(rows: list[LeaderboardRow]) -> list[dict[str, Any]]:
+def bound_constants(rows: list[LeaderboardRow]) -> list[dict[str, Any]]:
     """What constant guesses can have scored, by language and dimension, given the published means of the models.
 
     Returns:
@@ -311,12 +317,12 @@ def constants(rows: list[LeaderboardRow]) -> list[dict[str, Any]]:
     return out
 
 
-def audit() -> list[Finding]:
+def audit_tables() -> list[Finding]:
     """All findings, in the order of the tables."""
-    rows, table, cards = leaderboard(), scorers(), expected("cards")
-    dialogues = expected("leaderboard")["dialogues"]
+    rows, table, cards = published_leaderboard(), published_scorers(), read_expected("cards")
+    dialogues = read_expected("leaderboard")["dialogues"]
     return [
-        *counts(cards),
+        *audit_counts(cards),
         *row_averages(rows, dialogues),
         *whole_sums(rows, dialogues),
         *column_items(table, dialogues, cards["models"]),

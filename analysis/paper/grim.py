@@ -40,7 +40,7 @@ def _decimal(value: Fraction) -> Decimal:
     return Decimal(value.numerator) / Decimal(value.denominator)
 
 
-def fit(printed: Decimal, n: int, factor: int) -> Fit:
+def fit_counts(printed: Decimal, n: int, factor: int) -> Fit:
     """Find k with k * factor / n printed as ``printed`` to its own number of decimals.
 
     >>> fit(Decimal("74.32"), 331, 25).rounded

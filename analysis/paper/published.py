@@ -1,7 +1,7 @@
 """``published``: the paper's printed tables, held to their own arithmetic."""
 
-from analysis.paper.audit import audit, constants
-from analysis.paper.published_data import EXPECTED, expected, leaderboard, scorers
+from analysis.paper.audit import audit_tables, bound_constants
+from analysis.paper.published_data import EXPECTED, published_leaderboard, published_scorers, read_expected
 from esc_eval.reporting.render import Report, Table, report_signature
 from esc_eval.schema import digest
 
@@ -15,9 +15,9 @@ LANGUAGES = {"en": "English", "zh": "Chinese"}
 
 def published_report() -> Report:
     """Findings, and what constant guesses would have scored beside the printed ACC."""
-    findings = audit()
-    bounds = constants(leaderboard())
-    printed = {r.dimension: r for r in scorers() if r.scorer == "ESC-RANK"}
+    findings = audit_tables()
+    bounds = bound_constants(published_leaderboard())
+    printed = {r.dimension: r for r in published_scorers() if r.scorer == "ESC-RANK"}
     column_of = {
         language: next(
             i
@@ -76,7 +76,7 @@ def published_report() -> Report:
         f"{kinds['agrees']} checks agree, {kinds['differs']} differ, {kinds['inferred']} figures are inferred.",
         "Figures as printed in arXiv 2406.14952 (EMNLP 2024 main 883); 'cut off' is truncation to two decimals.",
     ]
-    hashes = {p.stem: expected(p.stem) for p in sorted(EXPECTED.glob("*.json"))}
+    hashes = {p.stem: read_expected(p.stem) for p in sorted(EXPECTED.glob("*.json"))}
     return Report(
         "published",
         {"findings": [f.to_json() for f in findings], "constants": bounds, "counts": kinds},

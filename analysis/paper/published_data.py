@@ -32,12 +32,12 @@ class ScorerRow:
 
 
 @cache
-def expected(name: str) -> Any:
+def read_expected(name: str) -> Any:
     """The content of ``expected/NAME.json``."""
     return json.loads((EXPECTED / f"{name}.json").read_text(encoding="utf-8"))
 
 
-def leaderboard() -> list[LeaderboardRow]:
+def published_leaderboard() -> list[LeaderboardRow]:
     """Human scores x 25 of each model, in printed order."""
     return [
         LeaderboardRow(
@@ -47,11 +47,11 @@ def leaderboard() -> list[LeaderboardRow]:
             {d: Decimal(s) for d, s in r["scores"].items()},
             Decimal(r["average"]),
         )
-        for r in expected("leaderboard")["rows"]
+        for r in read_expected("leaderboard")["rows"]
     ]
 
 
-def scorers() -> list[ScorerRow]:
+def published_scorers() -> list[ScorerRow]:
     """ACC and ACC_soft of each scorer, the row "average" included."""
     return [
         ScorerRow(
@@ -60,5 +60,5 @@ def scorers() -> list[ScorerRow]:
             (Decimal(r["acc"][0]), Decimal(r["acc"][1])),
             (Decimal(r["acc_soft"][0]), Decimal(r["acc_soft"][1])),
         )
-        for r in expected("scorer")["rows"]
+        for r in read_expected("scorer")["rows"]
     ]

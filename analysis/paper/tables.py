@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from analysis.paper.published_data import expected, leaderboard, scorers
+from analysis.paper.published_data import published_leaderboard, published_scorers, read_expected
 from esc_eval.errors import EscEvalError
 from esc_eval.files.ratings_table import RatingsTable
 from esc_eval.reporting.comparison import leaderboard_report
@@ -18,7 +18,7 @@ LANGUAGES = {"en": "English", "zh": "Chinese"}
 NO_DATA = "no data given: published figures only"
 
 
-def resolve(name: str) -> str:
+def resolve_table(name: str) -> str:
     """The table that a number or name means.
 
     Raises:
@@ -38,7 +38,7 @@ def _row(label: str, published: Any, ours: Any) -> list[Any]:
 
 def cards_table(cards: Sequence[RoleCard]) -> Report:
     """Counts of high-quality cards by language and source."""
-    figures = expected("cards")
+    figures = read_expected("cards")
     found = Counter((c.language, c.source) for c in cards if c.quality in (None, "high"))
     rows = []
     for language, by_source in figures["official_files"].items():
@@ -62,7 +62,7 @@ def leaderboard_table(ratings: RatingsTable | None, boot: Bootstrap) -> Report:
     """Human scores x 25 of each model."""
     boards = leaderboard_report(ratings, boot, flips=999).data["boards"] if ratings else {}
     rows, matched = [], 0
-    for row in leaderboard():
+    for row in published_leaderboard():
         models = boards.get(row.language, boards.get("all", {})).get("models", {})
         ours = models.get(row.model, {}).get("scores", {})
         for dimension, published in {**row.scores, "average": row.average}.items():
@@ -86,7 +86,7 @@ def scorer_table(
     if predictions is not None and labels is not None:
         found = scorer_report(predictions, labels, boot).data["scorers"]
     rows = []
-    for row in scorers():
+    for row in published_scorers():
         health = found.get(row.scorer, {}).get("pooled" if row.dimension == "average" else row.dimension, {})
         for key, name, figures in (("accuracy", "ACC", row.acc), ("accuracy_soft", "ACC_soft", row.acc_soft)):
             ours = health[key].scaled(100) if key in health else None

@@ -12,7 +12,7 @@ from analysis.studies.systems import system_correlations
 from esc_eval.errors import EscEvalError
 from esc_eval.files.ratings_table import RatingsTable
 from esc_eval.reporting.render import Report, Table, report_signature, shown_p, undefined_notes
-from esc_eval.statistics.correlations import correlate, holm, permutation_test, williams_test
+from esc_eval.statistics.correlations import adjust_holm, correlate, permutation_test, williams_test
 from esc_eval.statistics.estimate import Bootstrap, Measure
 from esc_eval.statistics.scores import human_scores
 
@@ -140,7 +140,7 @@ def _differences(joined: pd.DataFrame, cluster: str, permutations: int, seed: in
                 }
             )
     for name in ("williams_p", "permutation_p", "permutation_p_spearman"):
-        adjusted = holm([np.nan if d[name] is None else d[name] for d in out])
+        adjusted = adjust_holm([np.nan if d[name] is None else d[name] for d in out])
         for d, p in zip(out, adjusted, strict=True):
             d[f"{name}_holm"] = None if np.isnan(p) else float(p)
     return out

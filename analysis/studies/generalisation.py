@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from analysis.studies.manifests import Manifest, contamination
+from analysis.studies.manifests import Manifest, find_contamination
 from analysis.studies.reference import reference_predictions
 from esc_eval.errors import EscEvalError
 from esc_eval.files.ratings_table import RatingsTable
-from esc_eval.reporting.health import dimension_health, match
+from esc_eval.reporting.health import dimension_health, match_labels
 from esc_eval.reporting.render import Report, Table, report_signature, undefined_notes
 from esc_eval.schema import Dialogue, digest
 from esc_eval.statistics.estimate import Bootstrap, Measure
@@ -28,7 +28,7 @@ EXPECTED_SHARED = {
 }
 
 
-def drop(random: Measure, other: Measure) -> Measure:
+def estimate_drop(random: Measure, other: Measure) -> Measure:
     """Difference of two estimates on different dialogues with the MOVER interval (Zou & Donner 2008)."""
     if random.value is None or other.value is None:
         return Measure(None, n=other.n, undefined=random.undefined or other.undefined)
@@ -76,7 +76,7 @@ def generalisation_report(
         test = manifest.rows(human, "test")
         if test.empty:
             raise EscEvalError(f"manifest {manifest.scheme}: none of its test ids is in the ratings; do the ids match?")
-        shared = contamination(manifest, labels)
+        shared = find_contamination(manifest, labels)
         notes += _flags(manifest, shared, trained_on, set(test["dialogue_id"]))
         scorers: dict[str, dict[str, Any]] = {}
         own = predictions.get(manifest.scheme, predictions.get(ANY))
@@ -89,7 +89,7 @@ def generalisation_report(
         for name, guesses in named.items():
             scorers[name] = {
                 d: dimension_health(
-                    match(guesses if d == "pooled" else guesses[guesses["dimension"] == d], rows[keep]),
+                    match_labels(guesses if d == "pooled" else guesses[guesses["dimension"] == d], rows[keep]),
                     labels,
                     column,
                     boot,
@@ -153,7 +153,7 @@ def _add_drops(schemes: dict[str, Any]) -> None:
             for dimension, health in by.items():
                 reference = base.get(name, {}).get(dimension, {})
                 if "accuracy" in health and "accuracy" in reference:
-                    health["drop_from_random_rows"] = {k: drop(reference[k], health[k]) for k in STATISTICS}
+                    health["drop_from_random_rows"] = {k: estimate_drop(reference[k], health[k]) for k in STATISTICS}
 
 
 def _tables(schemes: dict[str, Any]) -> list[Table]:

@@ -40,7 +40,7 @@ class Manifest:
         return frame[frame["dialogue_id"].isin(wanted) | full.isin(wanted)]
 
 
-def read_manifest(path: Path) -> Manifest:
+def read_split(path: Path) -> Manifest:
     """Read a manifest and check its hash.
 
     Raises:
@@ -67,7 +67,7 @@ def read_manifest(path: Path) -> Manifest:
     return Manifest(scheme, seed, stated, ids, content.get("leaks", []))
 
 
-def contamination(manifest: Manifest, table: RatingsTable) -> dict[str, dict[str, float | int]]:
+def find_contamination(manifest: Manifest, table: RatingsTable) -> dict[str, dict[str, float | int]]:
     """How much of the test part has a twin in the train part, by facet.
 
     Returns:

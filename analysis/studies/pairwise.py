@@ -32,7 +32,7 @@ class PairwiseAccuracy:
     pairs: int
 
 
-def calibrate(metric_gap: Array, human: Array) -> tuple[float, float, float]:
+def calibrate_ties(metric_gap: Array, human: Array) -> tuple[float, float, float]:
     """Best tie threshold.
 
     Args:
@@ -77,7 +77,7 @@ def pairwise_accuracy(
     if not len(i):
         return None
     gap, human = a[i] - a[j], np.sign(b[i] - b[j])
-    epsilon, accuracy, strict = calibrate(gap, human)
+    epsilon, accuracy, strict = calibrate_ties(gap, human)
     correct = np.where(np.abs(gap) <= epsilon, human == 0, np.sign(gap) == human)
     ties = float((human == 0).mean())
     if group is None:

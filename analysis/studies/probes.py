@@ -15,7 +15,7 @@ import yaml
 
 from esc_eval.errors import EscEvalError
 from esc_eval.prompts.rubric import Rubric
-from esc_eval.prompts.wording import fill
+from esc_eval.prompts.wording import fill_template
 from esc_eval.reporting.render import Report, Table, report_signature
 from esc_eval.schema import Dialogue, Rating, Turn, digest
 from esc_eval.statistics.bootstrap import bootstrap_mean
@@ -44,7 +44,7 @@ class Probe:
 
 
 @cache
-def wording() -> dict[str, Words]:
+def read_probe_wording() -> dict[str, Words]:
     """What the edits add, by language."""
     content: dict[str, Words] = yaml.safe_load(WORDING.read_text(encoding="utf-8"))
     return content
@@ -68,7 +68,7 @@ def _last(turns: Sequence[Turn], new: Callable[[str], str]) -> list[Turn] | None
     return _supporter(turns, lambda number, text: new(text) if number == last else text)
 
 
-def sentences(text: str) -> list[str]:
+def split_sentences(text: str) -> list[str]:
     """Sentences of a text in English or Chinese, in order.
 
     >>> sentences("Rest a little. Then call her!")
@@ -85,7 +85,7 @@ def _verbosity(turns: Sequence[Turn], words: Words) -> list[Turn] | None:
 
 def _lists(turns: Sequence[Turn], _: Words) -> list[Turn] | None:
     def listed(_: int, text: str) -> str:
-        parts = sentences(text)
+        parts = split_sentences(text)
         return "\n".join(f"{n}. {part}" for n, part in enumerate(parts, 1)) if len(parts) > 1 else text
 
     return _supporter(turns, listed)
@@ -98,7 +98,7 @@ def _suggestions(turns: Sequence[Turn], words: Words) -> list[Turn] | None:
 
 def _repeated(turns: Sequence[Turn], _: Words) -> list[Turn] | None:
     replies = [turn.text for turn in turns if turn.role == "supporter"]
-    first = max(sentences(" ".join(replies[: len(replies) // 2 + 1])), key=len, default="")
+    first = max(split_sentences(" ".join(replies[: len(replies) // 2 + 1])), key=len, default="")
     place = next((n for n, reply in enumerate(replies) if first and first in reply), len(replies))
     return _supporter(turns, lambda number, text: f"{text} {first}" if number > place else text)
 
@@ -143,10 +143,10 @@ def edited(dialogue: Dialogue, name: str, high: int = 4) -> Dialogue | None:
     Args:
         high: The rubric's highest level, which one of the edits asks for.
     """
-    words = wording().get(dialogue.language)
+    words = read_probe_wording().get(dialogue.language)
     if not words or not dialogue.turns:
         return None
-    turns = PROBES[name].change(dialogue.turns, {**words, "injection": fill(words["injection"], high=high)})
+    turns = PROBES[name].change(dialogue.turns, {**words, "injection": fill_template(words["injection"], high=high)})
     if turns is None:
         return None
     return dialogue.model_copy(update={"id": f"{dialogue.id}{MARK}{name}", "turns": tuple(turns)})

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from analysis.studies.seekers import card_match, emotion_by_round, sizes, turns_of, vocabulary_distance
+from analysis.studies.seekers import card_match, emotion_by_round, measure_sizes, turns_of, vocabulary_distance
 from analysis.studies.two_sample import two_sample_test
 from esc_eval.errors import EscEvalError
 from esc_eval.reporting.render import Report, Table, report_signature, undefined_notes
@@ -55,7 +55,7 @@ def realism_report(
             found[REAL] = {
                 "dialogues": len(people),
                 "emotion": emotion_by_round(people, rounds, boot),
-                **sizes(people, boot),
+                **measure_sizes(people, boot),
             }
         else:
             notes.append(f"{language}: no real conversations given, so nothing is compared.")
@@ -89,7 +89,7 @@ def seeker_figures(
     entry: dict[str, Any] = {
         "dialogues": len(own),
         "emotion": emotion_by_round(own, rounds, boot),
-        **sizes(own, boot),
+        **measure_sizes(own, boot),
         "card_match": card_match(own, cards, boot),
     }
     if people:

@@ -11,7 +11,7 @@ import yaml
 from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from analysis.studies.metrics.segment import segment
+from analysis.studies.metrics.segment import segment_words
 from esc_eval.schema import Dialogue, RoleCard
 from esc_eval.statistics.coefficients import ratio
 from esc_eval.statistics.estimate import Array, Bootstrap, ClusterTables, Measure, Totals
@@ -21,7 +21,7 @@ _LABEL = re.compile(r"^\s*[^:：\n]{1,14}[:：]\s*", re.MULTILINE)
 
 
 @cache
-def lexicon(language: str) -> dict[str, frozenset[str]]:
+def read_lexicon(language: str) -> dict[str, frozenset[str]]:
     """Words of ``distress`` and ``relief`` of a language."""
     content = yaml.safe_load(LEXICON.read_text(encoding="utf-8"))
     return {kind: frozenset(words) for kind, words in content[language].items()}
@@ -32,14 +32,14 @@ def turns_of(dialogue: Dialogue) -> list[str]:
     return [turn.text for turn in dialogue.turns if turn.role == "seeker"]
 
 
-def distress(text: str, language: str) -> tuple[int, int]:
+def count_distress(text: str, language: str) -> tuple[int, int]:
     """Words of distress less words of relief, and number of tokens.
 
     >>> distress("I feel so lonely and sad, thanks", "en")
     (1, 7)
     """
-    words = lexicon(language)
-    tokens = segment(text)
+    words = read_lexicon(language)
+    tokens = segment_words(text)
     if language == "zh":
         count = {kind: sum(text.count(word) for word in entries) for kind, entries in words.items()}
     else:
@@ -89,7 +89,7 @@ def emotion_by_round(dialogues: Sequence[Dialogue], rounds: int, boot: Bootstrap
     """Net words of distress in 100 tokens, as ``by_round``; dialogues are of one language."""
 
     def count(text: str, language: str) -> tuple[float, float]:
-        net, tokens = distress(text, language)
+        net, tokens = count_distress(text, language)
         return 100 * net, tokens
 
     return by_round(dialogues, rounds, boot, count)
@@ -98,21 +98,21 @@ def emotion_by_round(dialogues: Sequence[Dialogue], rounds: int, boot: Bootstrap
 def sizes_by_round(dialogues: Sequence[Dialogue], rounds: int, boot: Bootstrap) -> dict[str, dict[str, object]]:
     """Tokens in a seeker's turn and share of turns with a question mark, each as ``by_round``."""
     return {
-        "tokens_a_turn": by_round(dialogues, rounds, boot, lambda text, _: (len(segment(text)), 1)),
-        "share_of_questions": by_round(dialogues, rounds, boot, lambda text, _: (asks(text), 1)),
+        "tokens_a_turn": by_round(dialogues, rounds, boot, lambda text, _: (len(segment_words(text)), 1)),
+        "share_of_questions": by_round(dialogues, rounds, boot, lambda text, _: (ask_share(text), 1)),
     }
 
 
-def asks(text: str) -> bool:
+def ask_share(text: str) -> bool:
     """Whether there is a question mark in it."""
     return "?" in text or "？" in text
 
 
-def sizes(dialogues: Sequence[Dialogue], boot: Bootstrap) -> dict[str, Measure]:
+def measure_sizes(dialogues: Sequence[Dialogue], boot: Bootstrap) -> dict[str, Measure]:
     """Tokens in a seeker's turn (mean), turns in a dialogue, and share of turns with a question mark."""
     counts = np.array(
         [
-            [len(turns), sum(len(segment(t)) for t in turns), sum(map(asks, turns)), 1]
+            [len(turns), sum(len(segment_words(t)) for t in turns), sum(map(ask_share, turns)), 1]
             for d in dialogues
             if (turns := turns_of(d)) is not None
         ],
@@ -138,7 +138,7 @@ def vocabulary_distance(first: Sequence[Dialogue], second: Sequence[Dialogue], b
     The second number is what two samples of the same people give: only what is above it is a difference.
     """
     rng = np.random.default_rng(boot.seed)
-    counted = [[Counter(w for t in turns_of(d) for w in segment(t)) for d in group] for group in (first, second)]
+    counted = [[Counter(w for t in turns_of(d) for w in segment_words(t)) for d in group] for group in (first, second)]
     words = {w: i for i, w in enumerate(dict.fromkeys(w for group in counted for c in group for w in c))}
 
     def matrix(counters: Sequence[Counter[str]]) -> sparse.csr_array:
@@ -190,13 +190,13 @@ def jensen_shannon(first: Array, second: Array) -> float:
     return (divergence(p) + divergence(q)) / 2
 
 
-def repetition(dialogues: Sequence[Dialogue], boot: Bootstrap, size: int = 4) -> Measure:
+def measure_repetition(dialogues: Sequence[Dialogue], boot: Bootstrap, size: int = 4) -> Measure:
     """Share of a seeker's runs of ``size`` tokens that the same seeker said before in the dialogue."""
     counts = np.zeros((len(dialogues), 2))
     for row, dialogue in zip(counts, dialogues, strict=True):
         seen: set[tuple[str, ...]] = set()
         for text in turns_of(dialogue):
-            tokens = segment(text)
+            tokens = segment_words(text)
             runs = [tuple(tokens[i : i + size]) for i in range(len(tokens) - size + 1)]
             row += [sum(run in seen for run in runs), len(runs)]
             seen.update(runs)
@@ -205,12 +205,12 @@ def repetition(dialogues: Sequence[Dialogue], boot: Bootstrap, size: int = 4) ->
 
 def distinct_words(dialogues: Sequence[Dialogue], boot: Bootstrap, tokens: int = 50) -> Measure:
     """Different words among a seeker's first ``tokens`` tokens, as a share; shorter dialogues are left out."""
-    said = [segment("\n".join(turns_of(d))) for d in dialogues]
+    said = [segment_words("\n".join(turns_of(d))) for d in dialogues]
     counts = [[len(set(words[:tokens])), tokens] for words in said if len(words) >= tokens]
     return _share(np.array(counts, dtype=float).reshape(-1, 2), boot, f"no seeker says {tokens} words")
 
 
-def revealed(
+def share_revealed(
     dialogues: Sequence[Dialogue], cards: Mapping[str, RoleCard], rounds: int, boot: Bootstrap
 ) -> list[Measure]:
     """How much of the card a seeker has told, by round: share of its problem's rarer words said until then.
@@ -219,14 +219,14 @@ def revealed(
     paraphrase is not seen.
     """
     known = [d for d in dialogues if d.card_id in cards]
-    words = {id: set(segment(_LABEL.sub(" ", cards[id].text))) for id in {str(d.card_id) for d in known}}
+    words = {id: set(segment_words(_LABEL.sub(" ", cards[id].text))) for id in {str(d.card_id) for d in known}}
     common = Counter(word for own in words.values() for word in own)
     rare = {id: {w for w in own if common[w] <= max(1, len(words) / 3)} for id, own in words.items()}
     told = np.zeros((len(known), rounds, 2))
     for row, dialogue in zip(told, known, strict=True):
         card, turns = rare[str(dialogue.card_id)], turns_of(dialogue)
         for n in range(rounds):
-            row[n] = len(card & set(segment("\n".join(turns[: n + 1])))), len(card)
+            row[n] = len(card & set(segment_words("\n".join(turns[: n + 1])))), len(card)
     return [_share(told[:, n], boot, "no card of these dialogues is known") for n in range(rounds)]
 
 
@@ -253,7 +253,7 @@ def card_match(dialogues: Sequence[Dialogue], cards: Mapping[str, RoleCard], boo
         return Measure(None, n=len(known), undefined="fewer than two role cards are known for these dialogues")
     said = ["\n".join(turns_of(d)) for d in known]
     written = [_LABEL.sub(" ", cards[str(i)].text) for i in ids]
-    vectorizer = TfidfVectorizer(analyzer=segment, sublinear_tf=True).fit(written + said)
+    vectorizer = TfidfVectorizer(analyzer=segment_words, sublinear_tf=True).fit(written + said)
     similarity = (vectorizer.transform(said) @ vectorizer.transform(written).T).toarray()
     own = np.array([ids.index(d.card_id) for d in known])
     mine = similarity[np.arange(len(known)), own][:, None]

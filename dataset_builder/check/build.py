@@ -6,15 +6,15 @@ from typing import Any
 
 from dataset_builder import card, croissant, manifest
 from dataset_builder.check.files import Problem, check_manifest, check_schema, check_splits, rows_of
-from dataset_builder.check.rows import RULES, references
-from dataset_builder.rows.tables import TABLES, decode
+from dataset_builder.check.rows import RULES, check_references
+from dataset_builder.rows.tables import TABLES, decode_row
 from esc_eval.errors import EscEvalError
-from esc_eval.schema import duplicates
+from esc_eval.schema import find_duplicates
 
-__all__ = ["Problem", "check"]
+__all__ = ["Problem", "check_build"]
 
 
-def check(folder: Path, say: Callable[[str], None] = lambda _: None) -> list[Problem]:
+def check_build(folder: Path, say: Callable[[str], None] = lambda _: None) -> list[Problem]:
     """All problems of a build folder; an empty list means that it is sound.
 
     Args:
@@ -25,10 +25,10 @@ def check(folder: Path, say: Callable[[str], None] = lambda _: None) -> list[Pro
     """
     if not folder.is_dir():
         raise EscEvalError(f"{folder}: no such folder")
-    problems = [Problem("card", card.FILE, what) for what in card.problems(folder)]
-    problems += [Problem("croissant", croissant.FILE, what) for what in croissant.problems(folder)]
+    problems = [Problem("card", card.FILE, what) for what in card.find_card_problems(folder)]
+    problems += [Problem("croissant", croissant.FILE, what) for what in croissant.find_croissant_problems(folder)]
     try:
-        content = manifest.read(folder)
+        content = manifest.read_manifest(folder)
     except EscEvalError as error:
         problems.append(Problem("manifest", manifest.FILE, str(error)))
         content = {}
@@ -40,10 +40,10 @@ def check(folder: Path, say: Callable[[str], None] = lambda _: None) -> list[Pro
         problems += broken
         if any(problem.rule == "schema" for problem in found):
             rows = []
-        tables[table] = [decode(table, row) for row in rows]
+        tables[table] = [decode_row(table, row) for row in rows]
         problems += check_rows(table, tables[table], bool(content.get("public")))
         say(f"{table}: {len(rows)} rows")
-    problems += references(tables)
+    problems += check_references(tables)
     problems += check_manifest(folder, content, tables)
     problems += check_splits(folder, content, tables)
     return problems
@@ -51,7 +51,7 @@ def check(folder: Path, say: Callable[[str], None] = lambda _: None) -> list[Pro
 
 def check_rows(table: str, rows: list[dict[str, Any]], public: bool) -> Iterator[Problem]:
     """What each row says about itself, and ids that occur twice."""
-    for id in duplicates(str(row["id"]) for row in rows):
+    for id in find_duplicates(str(row["id"]) for row in rows):
         yield Problem("duplicate id", table, repr(id))
     for row in rows:
         for rule, test in RULES[table].items():

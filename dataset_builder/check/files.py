@@ -93,7 +93,7 @@ def check_manifest(folder: Path, content: Mapping[str, Any], tables: Tables) -> 
     for table, rows in tables.items():
         if content["rows"].get(table) != len(rows):
             yield Problem("counts", manifest.FILE, f"says {content['rows'].get(table)} {table}, there are {len(rows)}")
-        elif content.get("counts", {}).get(table) != manifest.counts(rows, manifest.COUNTED[table]):
+        elif content.get("counts", {}).get(table) != manifest.count_values(rows, manifest.COUNTED[table]):
             yield Problem("counts", manifest.FILE, f"its counts of {table} are not those of the rows")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from dataset_builder import decisions
 from dataset_builder.check.files import Problem
-from dataset_builder.personal_data import find
+from dataset_builder.personal_data import find_personal_data
 from dataset_builder.rows.card_text import CardText
 from dataset_builder.rows.tables import TABLES
 from esc_eval.prompts.rubric import load_rubric
@@ -60,7 +60,7 @@ def _texts(row: Row) -> Iterator[str]:
 
 def _personal(row: Row, _public: bool) -> Iterator[str]:
     for text in _texts(row):
-        for found in find(text):
+        for found in find_personal_data(text):
             yield f"holds personal data ({found.kind})"
 
 
@@ -90,7 +90,7 @@ def _tiers(row: Row, _public: bool) -> Iterator[str]:
     if row["problem_type"] is None:
         if row["subcategory"] or row["tier_status"]:
             yield "tier 2 or a status without tier 3"
-    elif path not in {(x.tier1, x.tier2, x.tier3) for x in decisions.taxonomy()}:
+    elif path not in {(x.tier1, x.tier2, x.tier3) for x in decisions.read_taxonomy()}:
         yield f"{' > '.join(map(str, path))} is no path of the taxonomy"
     elif row["tier_status"] is None:
         yield "tier 3 without a status"
@@ -168,7 +168,7 @@ RULES: dict[str, dict[str, Rule]] = {
 }
 
 
-def references(tables: Mapping[str, list[dict[str, Any]]]) -> Iterator[Problem]:
+def check_references(tables: Mapping[str, list[dict[str, Any]]]) -> Iterator[Problem]:
     """Rows that name rows which are not there, or that disagree with them."""
     cards = {row["id"]: row for row in tables["role_cards"]}
     talks = {row["id"]: row for row in tables["dialogues"]}

@@ -40,7 +40,7 @@ class Correction:
     value: str | None
 
 
-def rows(name: str) -> list[dict[str, str]]:
+def read_decisions(name: str) -> list[dict[str, str]]:
     """The rows of a decisions file.
 
     Raises:
@@ -55,7 +55,7 @@ def rows(name: str) -> list[dict[str, str]]:
     return table
 
 
-def hashes() -> dict[str, str]:
+def hash_decisions() -> dict[str, str]:
     """Sha256 of each decisions file by name."""
     from pathlib import Path
 
@@ -64,7 +64,7 @@ def hashes() -> dict[str, str]:
 
 
 @cache
-def taxonomy() -> tuple[Leaf, ...]:
+def read_taxonomy() -> tuple[Leaf, ...]:
     """The 37 leaves, in the order of the file."""
     return tuple(
         Leaf(
@@ -74,32 +74,36 @@ def taxonomy() -> tuple[Leaf, ...]:
             names={lang: (row[f"tier1_{lang}"], row[f"tier2_{lang}"], row[f"tier3_{lang}"]) for lang in ("en", "zh")},
             definitions={lang: row[f"definition_{lang}"] for lang in ("en", "zh")},
         )
-        for row in rows("taxonomy.csv")
+        for row in read_decisions("taxonomy.csv")
     )
 
 
-def leaf(key: str) -> Leaf:
+def find_leaf(key: str) -> Leaf:
     """A leaf by its key.
 
     Raises:
         EscEvalError: No such leaf.
     """
-    for one in taxonomy():
+    for one in read_taxonomy():
         if one.tier3 == key:
             return one
-    raise EscEvalError(f"no problem type {key!r} in the taxonomy. Known: {', '.join(x.tier3 for x in taxonomy())}.")
+    raise EscEvalError(
+        f"no problem type {key!r} in the taxonomy. Known: {', '.join(x.tier3 for x in read_taxonomy())}."
+    )
 
 
 @cache
 def source_names() -> dict[str, str]:
     """Key of a source by any spelling that a card file uses."""
-    return {row["name"]: row["source"] for row in rows("source_names.csv")}
+    return {row["name"]: row["source"] for row in read_decisions("source_names.csv")}
 
 
 @cache
-def licences() -> dict[str, Licence]:
+def read_licences() -> dict[str, Licence]:
     """Licence of each kind of row."""
-    return {row["origin"]: Licence(row["licence"], row["rehostable"] == "yes") for row in rows("licences.csv")}
+    return {
+        row["origin"]: Licence(row["licence"], row["rehostable"] == "yes") for row in read_decisions("licences.csv")
+    }
 
 
 @cache
@@ -109,7 +113,7 @@ def trained_on() -> dict[str, tuple[str, ...]]:
     A set touches itself, and a set made from another one touches that one: smile was made from PsyQA, so a card from
     PsyQA may have been seen by a model that was trained on smile.
     """
-    table = rows("training_sets.csv")
+    table = read_decisions("training_sets.csv")
     used = {row["source"] for row in table if row["relation"] == "trained on"}
     touched: dict[str, set[str]] = {source: {source} for source in used}
     for row in table:
@@ -124,21 +128,21 @@ def confirmed_tiers() -> dict[str, Leaf]:
     Raises:
         EscEvalError: A leaf that the taxonomy does not have.
     """
-    return {row["card_id"]: leaf(row["problem_type"]) for row in rows("tiers.csv")}
+    return {row["card_id"]: find_leaf(row["problem_type"]) for row in read_decisions("tiers.csv")}
 
 
-def exclusions() -> dict[str, str]:
+def read_exclusions() -> dict[str, str]:
     """Cards that are left out, with the reason."""
-    return {row["card_id"]: row["reason"] for row in rows("exclusions.csv")}
+    return {row["card_id"]: row["reason"] for row in read_decisions("exclusions.csv")}
 
 
-def corrections() -> list[Correction]:
+def read_corrections() -> list[Correction]:
     """Fields that are replaced.
 
     Raises:
         EscEvalError: A field that no correction may touch.
     """
-    table = rows("corrections.csv")
+    table = read_decisions("corrections.csv")
     if unknown := sorted({row["field"] for row in table} - set(FIELDS)):
         raise EscEvalError(f"decisions/corrections.csv: unknown field {unknown[0]!r}; known: {', '.join(FIELDS)}")
     return [Correction(row["card_id"], row["field"], row["value"] or None) for row in table]
@@ -147,4 +151,4 @@ def corrections() -> list[Correction]:
 @cache
 def model_groups() -> dict[str, str]:
     """closed, open or domain, by the name of a supporter; others have none."""
-    return {row["model"]: row["group"] for row in rows("model_groups.csv")}
+    return {row["model"]: row["group"] for row in read_decisions("model_groups.csv")}

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from dataset_builder.rows import card_text
-from esc_eval.files.official import spoken
+from esc_eval.files.official import strip_thinking
 from esc_eval.schema import Language
 
 _UNKNOWN = {"", "not mentioned", "none", "null", "unknown", "n/a", "not specified", "未提及", "未知", "无", "不详"}
@@ -62,7 +62,7 @@ class Extracted(BaseModel):
 
     def text(self, language: Language) -> str:
         """The card in the official form."""
-        return card_text.write(language, self.age, self.gender, self.occupation, self.problem)
+        return card_text.write_card_text(language, self.age, self.gender, self.occupation, self.problem)
 
 
 class Verdict(BaseModel):
@@ -79,7 +79,7 @@ class Verdict(BaseModel):
         return value.strip().lower() if isinstance(value, str) else value
 
 
-def objects(answer: str) -> Iterator[dict[str, Any]]:
+def find_objects(answer: str) -> Iterator[dict[str, Any]]:
     """Every JSON object in an answer, whatever stands around it."""
     decoder = json.JSONDecoder(strict=False)
     at = answer.find("{")
@@ -94,14 +94,14 @@ def objects(answer: str) -> Iterator[dict[str, Any]]:
         at = answer.find("{", end)
 
 
-def extraction(answer: str) -> Extracted:
+def read_extraction(answer: str) -> Extracted:
     """The card in an answer: a JSON object, or four lines "Age: ...".
 
     Raises:
         Failure: Neither, or the fields do not fit the schema.
     """
-    answer = spoken(answer)
-    found = [{_KEYS.get(str(k).strip().lower(), ""): v for k, v in obj.items()} for obj in objects(answer)]
+    answer = strip_thinking(answer)
+    found = [{_KEYS.get(str(k).strip().lower(), ""): v for k, v in obj.items()} for obj in find_objects(answer)]
     lines = {_KEYS[name.lower()]: value.strip() for name, value in _LINE.findall(answer)}
     candidates = [fields for fields in [*found, lines] if "problem" in fields]
     if not candidates:
@@ -113,14 +113,14 @@ def extraction(answer: str) -> Extracted:
         raise Failure(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
-def verdict(answer: str) -> Verdict:
+def read_verdict(answer: str) -> Verdict:
     """The filter's decision in an answer.
 
     Raises:
         Failure: No object with a decision, or two that differ.
     """
     found = []
-    for obj in objects(spoken(answer)):
+    for obj in find_objects(strip_thinking(answer)):
         try:
             found.append(Verdict.model_validate(obj))
         except ValidationError:
@@ -130,13 +130,13 @@ def verdict(answer: str) -> Verdict:
     return found[0]
 
 
-def letter(answer: str, letters: str) -> str:
+def read_letter(answer: str, letters: str) -> str:
     """The one letter that an answer names.
 
     Raises:
         Failure: None, or several.
     """
-    found = set(re.findall(r"(?<![A-Za-z'’])([A-Z])(?![A-Za-z'’])", spoken(answer)))
+    found = set(re.findall(r"(?<![A-Za-z'’])([A-Z])(?![A-Za-z'’])", strip_thinking(answer)))
     named = found & set(letters)
     if len(named) != 1 or (found - named):
         raise Failure(f"names {len(found)} letters, expected one of {letters[0]}..{letters[-1]}")

@@ -56,7 +56,7 @@ def key_of(stage: str, question: Question, model: Mapping[str, Any], settings: G
     )
 
 
-def ask(
+def ask_all(
     run: Run,
     stage: str,
     model: ChatModel,

@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from dataset_builder.decisions import Leaf, taxonomy
+from dataset_builder.decisions import Leaf, read_taxonomy
 from dataset_builder.roles import prompts
-from dataset_builder.roles.answers import Failure, letter
-from dataset_builder.roles.ask import Question, ask
+from dataset_builder.roles.answers import Failure, read_letter
+from dataset_builder.roles.ask import Question, ask_all
 from dataset_builder.roles.records import Classification
 from esc_eval.chat import ChatModel
 from esc_eval.chat.base import ChoiceModel
@@ -36,10 +36,10 @@ class Case:
 
 def leaves_for(category: Category | None) -> tuple[Leaf, ...]:
     """The leaves of a tier 1, or all."""
-    return tuple(leaf for leaf in taxonomy() if category in (None, leaf.tier1))
+    return tuple(leaf for leaf in read_taxonomy() if category in (None, leaf.tier1))
 
 
-def classify(
+def classify_cards(
     run: Run,
     model: ChatModel,
     cases: Sequence[Case],
@@ -81,7 +81,7 @@ def classify(
 def _tier1() -> tuple[Leaf, ...]:
     """One stand-in leaf for each tier 1: its name and the names below it are what the model chooses between."""
     stand_ins = {}
-    for leaf in taxonomy():
+    for leaf in read_taxonomy():
         names = {lang: ", ".join(x.names[lang][2] for x in leaves_for(leaf.tier1)) for lang in ("en", "zh")}
         titles = {lang: (leaf.names[lang][0],) * 3 for lang in ("en", "zh")}
         stand_ins[leaf.tier1] = Leaf(leaf.tier1, "", "", titles, names)
@@ -106,7 +106,7 @@ def _choose(
         for case, leaves in cases
         for vote in range(votes)
     ]
-    answers = [answer.text for _, answer in ask(run, "classify", model, questions, SAMPLED)]
+    answers = [answer.text for _, answer in ask_all(run, "classify", model, questions, SAMPLED)]
     proposals = []
     for number, (_, leaves) in enumerate(cases):
         proposals.append(_count(answers[number * votes : (number + 1) * votes], leaves))
@@ -124,7 +124,7 @@ def _count(answers: Sequence[str], leaves: tuple[Leaf, ...]) -> Proposal:
     found: Counter[str] = Counter()
     for answer in answers:
         try:
-            found[letter(answer, letters)] += 1
+            found[read_letter(answer, letters)] += 1
         except Failure:
             continue
     ranked = found.most_common(2)

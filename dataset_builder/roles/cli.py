@@ -10,7 +10,7 @@ import typer
 from rich.progress import Progress
 from rich.table import Table
 
-from dataset_builder.console import epilog, say, talk, told
+from dataset_builder.console import epilog, exit_on_user_error, print_progress, talk
 from esc_eval.chat.base import ChatModel
 from esc_eval.errors import EscEvalError
 
@@ -56,15 +56,15 @@ def extract(
     batch_size: Batch = None,
 ) -> None:
     """Stage 1: a model writes a card for each conversation."""
-    from dataset_builder.roles.extract import extract as run_extract
-    from dataset_builder.roles.extract import unique
+    from dataset_builder.roles.extract import extract_cards as run_extract
+    from dataset_builder.roles.extract import unique_cards
     from dataset_builder.roles.records import Extraction
     from dataset_builder.roles.workspace import Workspace
     from dataset_builder.sources import SOURCES, parse_file, source_files
     from dataset_builder.sources.common import SourceConversation
     from esc_eval.simulation.run import Run
 
-    with told():
+    with exit_on_user_error():
         if unknown := sorted(set(only or ()) - set(SOURCES)):
             raise EscEvalError(f"--only {unknown[0]}: no such source. Known: {', '.join(SOURCES)}.")
         chosen: list[SourceConversation] = []
@@ -72,14 +72,16 @@ def extract(
             if only and key not in only:
                 continue
             outcomes = (o for path in paths for o in parse_file(key, path))
-            found = unique(o for o in outcomes if isinstance(o, SourceConversation))
+            found = unique_cards(o for o in outcomes if isinstance(o, SourceConversation))
             chosen += found[:limit]
-            say(f"{key}: {len(found)} different conversations in which the seeker speaks, {len(found[:limit])} taken")
+            print_progress(
+                f"{key}: {len(found)} different conversations in which the seeker speaks, {len(found[:limit])} taken"
+            )
         with Run(work) as run, _progress("extract", len(chosen)) as advance:
             cards = run_extract(run, _open(model, base_url, batch_size), chosen, longest, advance)
         Workspace(work).merge(Extraction, cards)
         failed = sum(card.text is None for card in cards)
-        say(f"{len(cards) - failed} cards, {failed} conversations without one (see {work}/extract.jsonl)")
+        print_progress(f"{len(cards) - failed} cards, {failed} conversations without one (see {work}/extract.jsonl)")
 
 
 @app.command("filter", epilog=epilog("python -m dataset_builder roles filter --work work/first"))
@@ -90,14 +92,14 @@ def filter_(work: Work, model: Model = "embedded", base_url: BaseUrl = None, bat
     from dataset_builder.roles.workspace import Workspace
     from esc_eval.simulation.run import Run
 
-    with told():
+    with exit_on_user_error():
         space = Workspace(work)
         cards = list(space.need(Extraction, "extract").values())
         with Run(work) as run, _progress("filter", sum(c.text is not None for c in cards)) as advance:
             verdicts = filter_cards(run, _open(model, base_url, batch_size), cards, advance)
         space.merge(Filtering, verdicts)
         counts = {name: sum(v.decision == name for v in verdicts) for name in ("keep", "drop", "undecided")}
-        say(", ".join(f"{name} {n}" for name, n in counts.items()))
+        print_progress(", ".join(f"{name} {n}" for name, n in counts.items()))
 
 
 @app.command(epilog=epilog("python -m dataset_builder roles sheet --work work/first"))
@@ -107,11 +109,13 @@ def sheet(work: Work) -> None:
     from dataset_builder.roles.review import write_sheet
     from dataset_builder.roles.workspace import SHEET, Workspace
 
-    with told():
+    with exit_on_user_error():
         space = Workspace(work)
         cards, verdicts = space.need(Extraction, "extract"), space.need(Filtering, "filter")
         n = write_sheet(work / SHEET, list(cards.values()), verdicts, space.read(Review))
-        say(f"{n} cards to review. Edit it, then: python -m dataset_builder roles review {work / SHEET} --work {work}")
+        print_progress(
+            f"{n} cards to review. Edit it, then: python -m dataset_builder roles review {work / SHEET} --work {work}"
+        )
         sys.stdout.write(f"{work / SHEET}\n")
 
 
@@ -122,11 +126,11 @@ def review(file: Annotated[Path, typer.Argument(help="The edited sheet.")], work
     from dataset_builder.roles.review import read_sheet
     from dataset_builder.roles.workspace import Workspace
 
-    with told():
+    with exit_on_user_error():
         space = Workspace(work)
         reviews, open_rows = read_sheet(file, space.need(Extraction, "extract"))
         space.merge(Review, reviews)
-        say(f"{len(reviews)} decisions taken over, {open_rows} rows without one")
+        print_progress(f"{len(reviews)} decisions taken over, {open_rows} rows without one")
 
 
 @app.command(epilog=epilog("python -m dataset_builder roles classify --work work/first"))
@@ -138,19 +142,19 @@ def classify(
     batch_size: Batch = None,
 ) -> None:
     """Stage 4: a model proposes a leaf of the taxonomy for each kept card without one."""
-    from dataset_builder.roles.classify import classify as run_classify
+    from dataset_builder.roles.classify import classify_cards as run_classify
     from dataset_builder.roles.records import Classification, Review
     from dataset_builder.roles.workspace import Workspace
     from esc_eval.simulation.run import Run
 
-    with told():
+    with exit_on_user_error():
         space = Workspace(work)
         space.need(Review, "review")
         cases = space.cases()
         with Run(work) as run, _progress("classify", len(cases)) as advance:
             chosen = run_classify(run, _open(model, base_url, batch_size), cases, seed, on_case=advance)
         space.merge(Classification, chosen)
-        say(f"{sum(c.problem_type is not None for c in chosen)} of {len(chosen)} cards have a proposal")
+        print_progress(f"{sum(c.problem_type is not None for c in chosen)} of {len(chosen)} cards have a proposal")
 
 
 @app.command(epilog=epilog("python -m dataset_builder roles table --work work/first"))
@@ -159,9 +163,9 @@ def table(work: Work) -> None:
     from rich.console import Console
 
     from dataset_builder.roles.workspace import Workspace
-    from dataset_builder.roles.workspace import table as lines_of
+    from dataset_builder.roles.workspace import read_workspace_table as lines_of
 
-    with told():
+    with exit_on_user_error():
         shown = Table("language", "tried", "extract", "model filter", "undecided", "human filter", "high", "middle")
         for line in lines_of(Workspace(work)):
             shown.add_row(
@@ -194,13 +198,13 @@ def export(
     from dataset_builder.roles.workspace import Workspace, write_tiers
     from esc_eval.files.records import write_jsonl
 
-    with told():
+    with exit_on_user_error():
         space = Workspace(work)
         made = space.cards()
         if not made:
             raise EscEvalError(f"{work}: no card was kept by a reviewer yet")
         write_jsonl(cards, made)
-        say(f"{len(made)} cards, {write_tiers(tiers, space.tiers())} leaves")
+        print_progress(f"{len(made)} cards, {write_tiers(tiers, space.tiers())} leaves")
 
 
 @app.command(
@@ -217,13 +221,13 @@ def propose(
     batch_size: Batch = None,
 ) -> None:
     """Propose tiers 2 and 3 for cards that exist already; their tier 1 stays as it is."""
-    from dataset_builder.roles.classify import classify as run_classify
+    from dataset_builder.roles.classify import classify_cards as run_classify
     from dataset_builder.roles.workspace import cases_of, write_tiers
     from esc_eval.files.records import load_cards
     from esc_eval.simulation.run import Run
 
-    with told():
+    with exit_on_user_error():
         cases = cases_of(load_cards(cards, limit=limit))
         with Run(work) as run, _progress("propose", len(cases)) as advance:
             chosen = run_classify(run, _open(model, base_url, batch_size), cases, seed, on_case=advance)
-        say(f"{write_tiers(out, chosen)} of {len(cases)} cards have a proposal in {out}")
+        print_progress(f"{write_tiers(out, chosen)} of {len(cases)} cards have a proposal in {out}")

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
 
-from dataset_builder.overlap import shingles
+from dataset_builder.overlap import cut_shingles
 from dataset_builder.personal_data import Masker
 from dataset_builder.roles import prompts
-from dataset_builder.roles.answers import Failure, extraction, verdict
-from dataset_builder.roles.ask import Question, ask
+from dataset_builder.roles.answers import Failure, read_extraction, read_verdict
+from dataset_builder.roles.ask import Question, ask_all
 from dataset_builder.roles.records import Extraction, Filtering
 from dataset_builder.sources.common import SourceConversation
 from esc_eval.chat import ChatModel
@@ -20,7 +20,7 @@ COPIED = 0.5
 """A card with more than this share of its shingles from the source, or from the prompt's example, is refused."""
 
 
-def unique(conversations: Iterable[SourceConversation]) -> list[SourceConversation]:
+def unique_cards(conversations: Iterable[SourceConversation]) -> list[SourceConversation]:
     """Conversations in which the seeker says something, the first of each text (files of a source repeat posts)."""
     found: dict[str, SourceConversation] = {}
     for conversation in conversations:
@@ -29,7 +29,7 @@ def unique(conversations: Iterable[SourceConversation]) -> list[SourceConversati
     return list(found.values())
 
 
-def extract(
+def extract_cards(
     run: Run,
     model: ChatModel,
     conversations: Sequence[SourceConversation],
@@ -51,14 +51,14 @@ def extract(
     questions = [Question(c.id, prompts.conversation("extract", c.language, text=inputs[c.id])) for c in conversations]
     extracted = []
     for conversation, (_, answer) in zip(
-        conversations, ask(run, "extract", model, questions, on_answer=on_answer), strict=True
+        conversations, ask_all(run, "extract", model, questions, on_answer=on_answer), strict=True
     ):
         seen = inputs[conversation.id]
         text, failure, copied = None, None, None
         try:
             if answer.finish_reason == "context":
                 raise Failure("longer than the model can read")
-            card = masker.mask(extraction(answer.text).text(conversation.language))
+            card = masker.mask(read_extraction(answer.text).text(conversation.language))
             copied = share_copied(card, seen, conversation.language)
             if copied > COPIED:
                 raise Failure("quotes the source")
@@ -85,8 +85,8 @@ def extract(
 
 def share_copied(card: str, source: str, language: Language) -> float:
     """Share of a card's shingles that stand in the source; 0 where the card is too short for any."""
-    pieces = shingles(card.rpartition("Problem:" if language == "en" else "问题：")[2], language)
-    return len(pieces & shingles(source, language)) / len(pieces) if pieces else 0.0
+    pieces = cut_shingles(card.rpartition("Problem:" if language == "en" else "问题：")[2], language)
+    return len(pieces & cut_shingles(source, language)) / len(pieces) if pieces else 0.0
 
 
 def filter_cards(
@@ -102,9 +102,9 @@ def filter_cards(
         Question(card.id, prompts.conversation("filter", card.language, card=card.text or "")) for card in written
     ]
     verdicts = []
-    for question, answer in ask(run, "filter", model, questions, on_answer=on_answer):
+    for question, answer in ask_all(run, "filter", model, questions, on_answer=on_answer):
         try:
-            found = verdict(answer.text)
+            found = read_verdict(answer.text)
             decision, reason = found.decision, found.reason
         except Failure as error:
             decision, reason = "undecided", str(error)

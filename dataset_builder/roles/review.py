@@ -85,7 +85,7 @@ def _review(path: Path, where: str, card: Extraction, values: Mapping[str, str])
             }
         )
         if review.problem_type:
-            leaf = decisions.leaf(review.problem_type)
+            leaf = decisions.find_leaf(review.problem_type)
             if review.category not in (None, leaf.tier1):
                 raise BadRecord(path, where, f"{leaf.tier3} lies in {leaf.tier1}, not in {review.category}")
             review = review.model_copy(update={"category": leaf.tier1})
@@ -98,7 +98,7 @@ def _review(path: Path, where: str, card: Extraction, values: Mapping[str, str])
         raise BadRecord(path, where, str(error)) from error
     if review.decision != "drop" and review.quality is None:
         raise BadRecord(path, where, "a card that is kept needs a quality: high or middle")
-    if review.decision == "fix" and (not review.text or card_text.parse(review.text, card.language) is None):
+    if review.decision == "fix" and (not review.text or card_text.parse_card(review.text, card.language) is None):
         names = " / ".join(card_text.NAMES[card.language])
         raise BadRecord(path, where, f"fix needs a fixed_card of four lines: {names}")
     return review

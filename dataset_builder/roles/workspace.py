@@ -74,7 +74,7 @@ class Workspace:
         made = []
         for card, review, text in self.kept():
             leaf = review.problem_type or (proposed[card.id].problem_type if card.id in proposed else None)
-            category = review.category or (decisions.leaf(leaf).tier1 if leaf else None)
+            category = review.category or (decisions.find_leaf(leaf).tier1 if leaf else None)
             made.append(
                 RoleCard(
                     id=card.id,
@@ -113,7 +113,7 @@ class Line:
     middle: int
 
 
-def table(work: Workspace) -> list[Line]:
+def read_workspace_table(work: Workspace) -> list[Line]:
     """How many cards each stage left, for each language."""
     cards, verdicts, kept = work.read(Extraction), work.read(Filtering), work.kept()
     lines = []
@@ -157,5 +157,5 @@ def cases_of(cards: Iterable[RoleCard]) -> list[Case]:
 
 
 def _problem(card: RoleCard) -> str:
-    fields = card_text.parse(card.text, card.language)
+    fields = card_text.parse_card(card.text, card.language)
     return (fields and fields.problem) or card.text

@@ -14,7 +14,7 @@ from dataset_builder.sources.readers import Broken, read_csv
 from esc_eval.errors import BadRecord, EscEvalError
 from esc_eval.files.records import read_ratings
 from esc_eval.prompts.rubric import load_rubric
-from esc_eval.schema import Rating, duplicates
+from esc_eval.schema import Rating, find_duplicates
 
 Row = dict[str, Any]
 NEEDED = {"dialogue_id", "dimension", "rater", "score"}
@@ -115,7 +115,7 @@ def _row(id: str, rating: Rating, origin: str, dialogues: Mapping[str, Row], lic
             f"{origin}: a rating of dialogue {id!r}, which is not there. Known: {len(dialogues)} dialogues."
         )
     official = rating.rubric.startswith("official/")
-    terms = decisions.licences()["official"].name if official else license
+    terms = decisions.read_licences()["official"].name if official else license
     parts = [id, rating.dimension, rating.rater, *([rating.stage] if rating.stage else [])]
     return {
         "id": "|".join(parts),
@@ -142,7 +142,7 @@ def _row(id: str, rating: Rating, origin: str, dialogues: Mapping[str, Row], lic
 
 def check_unique(rows: Sequence[Row]) -> None:
     """Raise EscEvalError if a rater rated the same dimension of the same dialogue twice in one stage."""
-    if twice := duplicates(row["id"] for row in rows):
+    if twice := find_duplicates(row["id"] for row in rows):
         raise EscEvalError(f"rated more than once by the same rater in the same stage: {twice[0]} ({len(twice)} such)")
 
 

@@ -49,7 +49,7 @@ class CardText:
         return re.sub("{age}|{occupation}|{problem}", lambda m: values[m[0]] or "", self.layout)
 
 
-def parse(text: str, language: Language) -> CardText | None:
+def parse_card(text: str, language: Language) -> CardText | None:
     """The fields of a card in the official form; None where it is written otherwise.
 
     >>> card = parse("Age: 30\\nGender: Female\\nOccupation: Not mentioned\\nProblem: Sleeps badly.", "en")
@@ -74,7 +74,9 @@ def parse(text: str, language: Language) -> CardText | None:
     return CardText(values["age"], gender, values["occupation"], values["problem"], layout)
 
 
-def write(language: Language, age: str | None, gender: str | None, occupation: str | None, problem: str) -> str:
+def write_card_text(
+    language: Language, age: str | None, gender: str | None, occupation: str | None, problem: str
+) -> str:
     """A card's text in the official form from its fields; None becomes "not mentioned"."""
     mark = ": " if language == "en" else "："
     words = {"en": {"female": "Female", "male": "Male"}, "zh": {"female": "女", "male": "男"}}[language]

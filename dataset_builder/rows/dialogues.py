@@ -129,7 +129,10 @@ def dialogue_rows(
         if batch.terms is None:
             terms, rehostable = license, bool(card and card["rehostable"])
         else:
-            terms, rehostable = decisions.licences()[batch.terms].name, decisions.licences()[batch.terms].rehostable
+            terms, rehostable = (
+                decisions.read_licences()[batch.terms].name,
+                decisions.read_licences()[batch.terms].rehostable,
+            )
         rows.append(
             {
                 "id": f"{batch.name}/{dialogue.id}",

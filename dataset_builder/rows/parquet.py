@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dataset_builder.rows.tables import SPLIT, TABLES, arrow_schema, encode
+from dataset_builder.rows.tables import SPLIT, TABLES, arrow_schema, encode_row
 
 ROWS = 1000
 SETTINGS: dict[str, Any] = {
@@ -68,7 +68,7 @@ def table_path(folder: Path, table: str) -> Path:
     return folder / table / f"{SPLIT}-00000-of-00001.parquet"
 
 
-def withheld(table: str, row: Mapping[str, Any]) -> dict[str, Any]:
+def withhold_text(table: str, row: Mapping[str, Any]) -> dict[str, Any]:
     """A row as a public copy may hold it: without text that may not be re-hosted."""
     if row["rehostable"]:
         return dict(row)
@@ -86,8 +86,8 @@ def write_table(folder: Path, table: str, rows: Sequence[Mapping[str, Any]], pub
     path = table_path(folder, table)
     path.parent.mkdir(parents=True, exist_ok=True)
     ordered = sorted(rows, key=lambda row: row["id"])
-    shown = (withheld(table, row) for row in ordered) if public else iter(ordered)
-    write_rows(path, arrow_schema(table), (encode(table, row) for row in shown))
+    shown = (withhold_text(table, row) for row in ordered) if public else iter(ordered)
+    write_rows(path, arrow_schema(table), (encode_row(table, row) for row in shown))
     return path
 
 

@@ -9,11 +9,11 @@ from dataset_builder import decisions
 from dataset_builder.overlap import Containment, near_duplicates
 from dataset_builder.personal_data import Masker
 from dataset_builder.rows import card_text
-from dataset_builder.rows.card_text import parse
+from dataset_builder.rows.card_text import parse_card
 from dataset_builder.sources.readers import Broken, read_csv
 from esc_eval.errors import BadRecord, EscEvalError
 from esc_eval.files.records import SAMPLE, load_cards, read_cards
-from esc_eval.schema import LANGUAGES, Language, RoleCard, duplicates
+from esc_eval.schema import LANGUAGES, Language, RoleCard, find_duplicates
 
 Row = dict[str, Any]
 OFFICIAL_FILES: dict[Language, str] = {"en": "data/card_high_en.json", "zh": "data/card_high_zh.json"}
@@ -68,9 +68,9 @@ def card_row(card: RoleCard, origin: str, masker: Masker, terms: str | None = No
             f"card {card.id} ({origin}): unknown source {card.source!r}. Known: {', '.join(decisions.source_names())}. "
             "Add a row to dataset_builder/decisions/source_names.csv."
         )
-    licence = decisions.licences()[terms or ("sample" if source == "esc-eval" else source)]
+    licence = decisions.read_licences()[terms or ("sample" if source == "esc-eval" else source)]
     text = masker.mask(card.text)
-    fields = parse(text, card.language)
+    fields = parse_card(text, card.language)
     return {
         "id": card.id,
         "language": card.language,
@@ -98,17 +98,17 @@ def card_row(card: RoleCard, origin: str, masker: Masker, terms: str | None = No
     }
 
 
-def decide(rows: Sequence[Row]) -> list[Row]:
+def apply_decisions(rows: Sequence[Row]) -> list[Row]:
     """Rows after the curators' exclusions, corrections and confirmed leaves.
 
     Raises:
         EscEvalError: An id occurs twice.
     """
-    if twice := duplicates(row["id"] for row in rows):
+    if twice := find_duplicates(row["id"] for row in rows):
         raise EscEvalError(f"card id {twice[0]!r} occurs more than once ({len(twice)} such ids)")
-    out = decisions.exclusions()
+    out = decisions.read_exclusions()
     by_id = {row["id"]: dict(row) for row in rows if row["id"] not in out}
-    for change in decisions.corrections():
+    for change in decisions.read_corrections():
         if change.card_id in by_id:
             _correct(by_id[change.card_id], change)
     for id, leaf in decisions.confirmed_tiers().items():
@@ -120,8 +120,8 @@ def decide(rows: Sequence[Row]) -> list[Row]:
 def _correct(row: Row, change: decisions.Correction) -> None:
     row[change.field] = change.value
     if change.field in card_text.FIELDS and row["problem"]:
-        row["text"] = card_text.write(row["language"], *(row[name] for name in card_text.FIELDS))
-        fields = parse(row["text"], row["language"])
+        row["text"] = card_text.write_card_text(row["language"], *(row[name] for name in card_text.FIELDS))
+        fields = parse_card(row["text"], row["language"])
         row["layout"] = fields and fields.layout
 
 
@@ -150,7 +150,7 @@ def apply_tiers(rows: Sequence[Row], path: Path) -> None:
 
 
 def _apply_tier(card: Row, line: dict[str, str]) -> None:
-    leaf, status = decisions.leaf(line["problem_type"]), line["status"]
+    leaf, status = decisions.find_leaf(line["problem_type"]), line["status"]
     share = float(line["confidence"]) if line["confidence"] else None
     if status not in ("proposed", "confirmed"):
         raise ValueError(f"status is proposed or confirmed, not {status!r}")
@@ -175,12 +175,12 @@ def _texts(rows: Iterable[Row]) -> Iterable[tuple[str, str, Language]]:
         yield row["id"], row["problem"] or row["text"], row["language"]
 
 
-def containment(rows: Sequence[Row]) -> Containment:
+def watch_containment(rows: Sequence[Row]) -> Containment:
     """A watcher for the cards' words in the stream of sources."""
     return Containment(_texts(rows))
 
 
-def flag(rows: Sequence[Row], watcher: Containment) -> None:
+def flag_overlaps(rows: Sequence[Row], watcher: Containment) -> None:
     """Fill ``near_duplicates`` (across languages through the annotators' Chinese text) and ``contaminated_by``."""
     chinese = (
         (row["id"], row["annotator_text"], LANGUAGES[1])
@@ -196,5 +196,5 @@ def flag(rows: Sequence[Row], watcher: Containment) -> None:
 
 
 def _problem(text: str) -> str:
-    fields = parse(text, "zh")
+    fields = parse_card(text, "zh")
     return (fields and fields.problem) or text

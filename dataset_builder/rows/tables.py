@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dataset_builder.decisions import taxonomy
+from dataset_builder.decisions import read_taxonomy
 from dataset_builder.sources import SOURCES
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.schema import LANGUAGES
@@ -37,13 +37,15 @@ class Column:
     withheld: bool = False
 
 
-def unique(items: Any) -> tuple[str, ...]:
+def unique_values(items: Any) -> tuple[str, ...]:
     """Items without repetitions, in order."""
     return tuple(dict.fromkeys(items))
 
 
 LANGUAGE = Column("language", "class", "language of the text", LANGUAGES, required=True)
-CATEGORY = Column("category", "class", "tier 1 of the problem taxonomy", unique(x.tier1 for x in taxonomy()))
+CATEGORY = Column(
+    "category", "class", "tier 1 of the problem taxonomy", unique_values(x.tier1 for x in read_taxonomy())
+)
 TERMS = (
     Column("origin", "string", "file and position that the row was read from", required=True),
     Column("license", "string", "terms of the row's text", required=True),
@@ -62,8 +64,8 @@ ROLE_CARDS = (
     Column("occupation", "string", "as written on the card; null: not mentioned", withheld=True),
     Column("problem", "string", "what troubles the seeker", withheld=True),
     CATEGORY,
-    Column("subcategory", "class", "tier 2, ours", unique(x.tier2 for x in taxonomy())),
-    Column("problem_type", "class", "tier 3, ours, 37 leaves", unique(x.tier3 for x in taxonomy())),
+    Column("subcategory", "class", "tier 2, ours", unique_values(x.tier2 for x in read_taxonomy())),
+    Column("problem_type", "class", "tier 3, ours, 37 leaves", unique_values(x.tier3 for x in read_taxonomy())),
     Column("tier_status", "class", "who says tiers 2 and 3; null: nobody yet", ("proposed", "confirmed")),
     Column("tier_confidence", "float64", "the classifier's confidence, 0..1"),
     Column("text", "string", "the card: lines of age, gender, occupation, problem", withheld=True),
@@ -121,7 +123,7 @@ TABLES: Mapping[str, tuple[Column, ...]] = {
 TURN_ROLES = ("seeker", "supporter")
 
 
-def features(table: str) -> "Features":
+def table_features(table: str) -> "Features":
     """``datasets.Features`` of a table."""
     from datasets import ClassLabel, Features, List, Value
 
@@ -145,10 +147,10 @@ def features(table: str) -> "Features":
 
 def arrow_schema(table: str) -> "pa.Schema":
     """Arrow schema of a table, with the Hugging Face features in its metadata."""
-    return features(table).arrow_schema
+    return table_features(table).arrow_schema
 
 
-def encode(table: str, row: Mapping[str, Any]) -> dict[str, Any]:
+def encode_row(table: str, row: Mapping[str, Any]) -> dict[str, Any]:
     """A row with names of classes as the integers that the Parquet file holds.
 
     Raises:
@@ -171,7 +173,7 @@ def encode(table: str, row: Mapping[str, Any]) -> dict[str, Any]:
     return encoded
 
 
-def decode(table: str, row: Mapping[str, Any]) -> dict[str, Any]:
+def decode_row(table: str, row: Mapping[str, Any]) -> dict[str, Any]:
     """A row of a Parquet file with the names of its classes."""
 
     def name(labels: tuple[str, ...], value: int | None) -> str | int | None:

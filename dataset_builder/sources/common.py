@@ -205,7 +205,7 @@ def level_of(value: object, name: str, low: int, high: int) -> int:
     return level
 
 
-def why(error: Malformed | ValidationError) -> str:
+def explain_validation(error: Malformed | ValidationError) -> str:
     """A reason for the rejects file that quotes nothing of the record."""
     if isinstance(error, ValidationError):
         first = error.errors(include_input=False, include_url=False)[0]

@@ -17,7 +17,7 @@ from dataset_builder.sources.common import (
     level_of,
     text_of,
 )
-from dataset_builder.sources.readers import outcomes, read_csv
+from dataset_builder.sources.readers import read_csv, read_outcomes
 from esc_eval.schema import Language
 
 KEY = "epitome"
@@ -55,7 +55,7 @@ def files(folder: Path) -> list[Path]:
 def parse(path: Path) -> Iterator[Outcome]:
     """Every row of one file."""
     mechanism = path.name.removesuffix("-reddit.csv")
-    return outcomes(
+    return read_outcomes(
         KEY, path, read_csv(path, COLUMNS), lambda row, id, line: _conversation(row, id, line, path.name, mechanism)
     )
 

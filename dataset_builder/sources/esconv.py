@@ -20,7 +20,7 @@ from dataset_builder.sources.common import (
     optional_text,
     text_of,
 )
-from dataset_builder.sources.readers import outcomes, read_json_list, read_jsonl
+from dataset_builder.sources.readers import read_json_list, read_jsonl, read_outcomes
 from esc_eval.schema import Language, Role
 
 KEY = "esconv"
@@ -65,7 +65,7 @@ def files(folder: Path) -> list[Path]:
 def parse(path: Path) -> Iterator[Outcome]:
     """Every conversation of one file."""
     entries = read_json_list(path) if path.suffix == ".json" else read_jsonl(path)
-    return outcomes(KEY, path, entries, lambda record, id, line: _conversation(record, id, line, path.name))
+    return read_outcomes(KEY, path, entries, lambda record, id, line: _conversation(record, id, line, path.name))
 
 
 def _conversation(record: Any, id: str, line: int, file: str) -> SourceConversation:

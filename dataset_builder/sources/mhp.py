@@ -16,7 +16,7 @@ from dataset_builder.sources.common import (
     SourceTurn,
     optional_text,
 )
-from dataset_builder.sources.readers import Broken, outcomes, read_csv
+from dataset_builder.sources.readers import Broken, read_csv, read_outcomes
 from esc_eval.schema import Language
 
 KEY = "mhp"
@@ -54,7 +54,7 @@ def files(folder: Path) -> list[Path]:
 def parse(path: Path) -> Iterator[Outcome]:
     """Every row of one list of comments, with the topic of its subreddit where the table of topics lies beside it."""
     topics = read_topics(path.parent / TOPICS)
-    return outcomes(
+    return read_outcomes(
         KEY, path, read_csv(path, COLUMNS), lambda row, id, line: _conversation(row, id, line, path.name, topics)
     )
 

@@ -18,7 +18,7 @@ from dataset_builder.sources.common import (
     optional_text,
     text_of,
 )
-from dataset_builder.sources.readers import Broken, outcomes, read_json_list, read_jsonl
+from dataset_builder.sources.readers import Broken, read_json_list, read_jsonl, read_outcomes
 from esc_eval.schema import Language
 
 KEY = "psych8k"
@@ -50,11 +50,13 @@ def files(folder: Path) -> list[Path]:
 def parse(path: Path) -> Iterator[Outcome]:
     """Every record of one file; answers need ``question.jsonl`` beside them."""
     if path.suffix == ".json":
-        return outcomes(KEY, path, read_json_list(path), lambda record, id, line: _pair(record, id, line, path.name))
+        return read_outcomes(
+            KEY, path, read_json_list(path), lambda record, id, line: _pair(record, id, line, path.name)
+        )
     questions: dict[object, str] = {}
     if path.name != QUESTIONS and (path.parent / QUESTIONS).exists():
         questions = read_questions(path.parent / QUESTIONS)
-    return outcomes(
+    return read_outcomes(
         KEY, path, read_jsonl(path), lambda record, id, line: _bench(record, id, line, path.name, questions)
     )
 

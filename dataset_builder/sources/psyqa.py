@@ -15,7 +15,7 @@ from dataset_builder.sources.common import (
     optional_text,
     text_of,
 )
-from dataset_builder.sources.readers import outcomes, read_json_list, read_jsonl
+from dataset_builder.sources.readers import read_json_list, read_jsonl, read_outcomes
 from esc_eval.schema import Language
 
 KEY = "psyqa"
@@ -44,7 +44,7 @@ def files(folder: Path) -> list[Path]:
 def parse(path: Path) -> Iterator[Outcome]:
     """Every question of one file, with its answers as alternative replies."""
     entries = read_jsonl(path) if path.suffix == ".jsonl" else read_json_list(path)
-    return outcomes(KEY, path, entries, lambda record, id, line: _conversation(record, id, line, path.name))
+    return read_outcomes(KEY, path, entries, lambda record, id, line: _conversation(record, id, line, path.name))
 
 
 def _conversation(record: Any, id: str, line: int, file: str) -> SourceConversation:

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from dataset_builder.sources.common import Malformed, Outcome, Reject, SourceConversation, why
+from dataset_builder.sources.common import Malformed, Outcome, Reject, SourceConversation, explain_validation
 
 Entry = tuple[int, Any]
 _SPACE = " \t\r\n"
@@ -116,7 +116,7 @@ def read_csv(path: Path, columns: set[str]) -> Iterator[Entry]:
             yield line, dict(zip(header, row, strict=True))
 
 
-def outcomes(
+def read_outcomes(
     source: str, path: Path, entries: Iterator[Entry], convert: Callable[[Any, str, int], SourceConversation]
 ) -> Iterator[Outcome]:
     """One outcome an entry: what ``convert(record, id, line)`` makes of it, or a reject with the reason."""
@@ -127,4 +127,4 @@ def outcomes(
         try:
             yield convert(record, f"{source}/{path.name}#{position}", line)
         except (Malformed, ValidationError) as error:
-            yield Reject(source=source, file=path.name, line=line, reason=why(error))
+            yield Reject(source=source, file=path.name, line=line, reason=explain_validation(error))

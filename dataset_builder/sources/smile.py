@@ -15,7 +15,7 @@ from dataset_builder.sources.common import (
     optional_text,
     text_of,
 )
-from dataset_builder.sources.readers import Broken, outcomes
+from dataset_builder.sources.readers import Broken, read_outcomes
 from esc_eval.schema import Language, Role
 
 KEY = "smile"
@@ -48,7 +48,7 @@ def parse(path: Path) -> Iterator[Outcome]:
         entry = json.loads(path.read_text(encoding="utf-8-sig", errors="surrogateescape"))
     except (ValueError, RecursionError):
         entry = Broken("broken JSON")
-    return outcomes(KEY, path, iter([(1, entry)]), lambda record, id, line: _conversation(record, id, line, path))
+    return read_outcomes(KEY, path, iter([(1, entry)]), lambda record, id, line: _conversation(record, id, line, path))
 
 
 def _conversation(record: object, id: str, line: int, path: Path) -> SourceConversation:

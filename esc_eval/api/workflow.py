@@ -10,7 +10,7 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from esc_eval.chat import Options, label, open_model
+from esc_eval.chat import Options, label_of, open_model
 from esc_eval.chat.base import ANSWER_TOKENS
 from esc_eval.errors import EscEvalError
 from esc_eval.files import official
@@ -26,21 +26,21 @@ from esc_eval.files.records import (
 from esc_eval.prompts.official_wording import OfficialWording
 from esc_eval.prompts.protocol import Protocol, load_protocol
 from esc_eval.prompts.rubric import load_rubric
-from esc_eval.reporting import as_latex, as_markdown, as_text, summarise
+from esc_eval.reporting import as_latex, as_markdown, as_text, summarise_ratings
 from esc_eval.reporting.page import as_page
 from esc_eval.reporting.summary import Statistic
 from esc_eval.schema import Dialogue, Rating, RoleCard, Turn
 from esc_eval.scoring import calibration, text_scorer
 from esc_eval.scoring import ensemble as ensembles
-from esc_eval.scoring.parsers import reparse
+from esc_eval.scoring.parsers import reparse_ratings
 from esc_eval.scoring.rater import DirectScoring
 from esc_eval.scoring.rating_checks import check_levels, rubric_of
-from esc_eval.scoring.score import By, Scoring, score
+from esc_eval.scoring.score import By, Scoring, score_dialogues
 from esc_eval.simulation import cost as outlook
 from esc_eval.simulation.budget import Price, within_budget
 from esc_eval.simulation.run import Run, read_card
-from esc_eval.simulation.simulate import Plan, simulate
-from esc_eval.simulation.supporters import Lineup
+from esc_eval.simulation.simulate import Plan, play_plan
+from esc_eval.simulation.supporters import Supporters
 
 open_once = cache(open_model)  # seeker, supporter and scorer may be the same weights
 
@@ -109,7 +109,7 @@ def make_scoring(
     if scorer is None:
         in_words = by == "text" or wording is not None
         scorer = (None if in_words else text_scorer.shipped_for(asked)) or "embedded"
-    if rater := text_scorer.opened(scorer):
+    if rater := text_scorer.open_text_scorer(scorer):
         if by == "text" or wording:
             raise EscEvalError(f"{rater.name} is asked nothing: it takes neither --by text nor --official-repo")
         return DirectScoring(rater, asked, fitted)
@@ -142,11 +142,11 @@ def _progress(console: Console, what: str, total: int, done: int) -> Iterator[Ca
         yield advance
 
 
-def dry_run(cards: Sequence[RoleCard], protocol: Protocol, lineup: Lineup) -> str:
+def dry_run(cards: Sequence[RoleCard], protocol: Protocol, lineup: Supporters) -> str:
     """What the plan would take, as a table; no model is opened."""
     free = Price()
     supporters = {name: (lineup.speaks.get(name, ()), lineup.prices.get(name, free)) for name in lineup.names}
-    rows = outlook.outlook(cards, protocol, supporters, lineup.prices.get(label(lineup.seeker), free))
+    rows = outlook.estimate_cost(cards, protocol, supporters, lineup.prices.get(label_of(lineup.seeker), free))
     return outlook.as_text(rows)
 
 
@@ -165,7 +165,7 @@ def run_simulation(
         def on_turn(turn: Turn) -> None:
             advance(turn.completion_tokens or 0)
 
-        simulate(plan, run, on_turn)
+        play_plan(plan, run, on_turn)
     if prices:
         console.print(f"the tokens of this run have cost ${budget.spent:.2f}")
 
@@ -204,7 +204,7 @@ def run_scoring(
     size = len(scoring.rubric.keys)
     done = sum(count == size for count in run.owners(f"scoring/{scoring.scorer.name}").values())
     with _progress(console, "dialogues rated", len(dialogues), done) as advance:
-        score(dialogues, scoring, run, lambda: advance(0))
+        score_dialogues(dialogues, scoring, run, lambda: advance(0))
 
 
 def _check_fits(scoring: Scoring | DirectScoring, run: Run) -> None:
@@ -228,7 +228,7 @@ def run_reparse(folder: Path, rubric: str | None, parser: str, console: Console)
     count = 0
     for _, group in groupby(read_ratings(folder), lambda rating: rating.rubric):
         before = list(group)
-        after, read = reparse(before, rubric_of(before, rubric).levels, parser)
+        after, read = reparse_ratings(before, rubric_of(before, rubric).levels, parser)
         ratings, count = ratings + after, count + read
     if not count:
         raise EscEvalError(f"{folder}: no rating has a raw answer; those of level probabilities have nothing to parse")
@@ -242,7 +242,7 @@ def run_reparse(folder: Path, rubric: str | None, parser: str, console: Console)
 def run_calibration(ratings: Sequence[Path], labels: Sequence[Path], out: Path, rubric: str | None, seed: int) -> str:
     """Fit temperatures, save them, and return a table of what they change."""
     given = load_ratings(ratings)
-    fitted = calibration.fit(given, load_ratings(labels), rubric_of(given, rubric).levels, seed)
+    fitted = calibration.fit_calibration(given, load_ratings(labels), rubric_of(given, rubric).levels, seed)
     fitted.save(out)
     lines = ["dimension\tn\ttemperature\tlog loss\tcalibrated\theld-out gain [95%]\tcalibration error\tcalibrated"]
     for name, d in fitted.dimensions.items():
@@ -264,7 +264,7 @@ def run_ensemble(
     """Fit weights, save them, and return a table of weights and held-out errors."""
     cards = {d.id: d.card_id for d in load_dialogues(dialogues) if d.card_id} if dialogues else None
     given = load_ratings(ratings)
-    fitted = ensembles.fit(given, load_ratings(labels), rubric_of(given, rubric).levels, cards, seed)
+    fitted = ensembles.fit_ensemble(given, load_ratings(labels), rubric_of(given, rubric).levels, cards, seed)
     fitted.save(out)
     lines = ["dimension\tn\tcards\trater\tweight\theld-out error [95%]"]
     for name, d in fitted.dimensions.items():
@@ -299,7 +299,7 @@ def report_on(
     """Summarise, write summary.json, report.md and report.html if there is a folder, and return what to print."""
     chosen = load_rubric(rubric)
     try:
-        summary = summarise(dialogues, ratings, chosen, card, statistic=statistic)
+        summary = summarise_ratings(dialogues, ratings, chosen, card, statistic=statistic)
     except ValueError as error:
         raise EscEvalError(f"ratings and dialogues do not fit: {error}") from error
     as_json = summary.model_dump_json(indent=2) + "\n"

@@ -59,7 +59,7 @@ def _read(spec: str) -> tuple[str | None, str, str | None]:
     return match["name"], match["kind"], match["what"]
 
 
-def label(spec: str) -> str:
+def label_of(spec: str) -> str:
     """The name that a model will have, without opening it.
 
     Raises:
@@ -109,9 +109,9 @@ def open_model(spec: str, options: Options = Options()) -> ChatModel:
         ) from error
     here: dict[str, Any] = {"dtype": options.dtype, "device": options.device, "batch_size": options.batch_size}
     if kind == "hf" and what:
-        from esc_eval.chat.engine.adapters import TrainedAdapters, finished
+        from esc_eval.chat.engine.adapters import TrainedAdapters, find_adapters
 
-        if not (Path(what) / "config.json").is_file() and finished(Path(what)):
+        if not (Path(what) / "config.json").is_file() and find_adapters(Path(what)):
             return TrainedAdapters(Path(what), name, **here)
         repo, _, revision = (what, "", "") if Path(what).is_dir() else what.partition("@")
         return HFModel(repo, revision or None, name=name, **here)
@@ -126,5 +126,5 @@ def open_model(spec: str, options: Options = Options()) -> ChatModel:
         return RoleModel(what, name=name, **here)
     from esc_eval.checkpoints import embedded
 
-    folder, revision = embedded.converted()
+    folder, revision = embedded.convert_embedded()
     return HFModel(str(folder), name=name or "embedded", stands_for=revision, **here)

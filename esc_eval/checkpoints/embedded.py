@@ -45,7 +45,7 @@ def cache_folder() -> Path:
     return Path(chosen) if chosen else user_cache_path("esc-eval")
 
 
-def converted() -> tuple[Path, str]:
+def convert_embedded() -> tuple[Path, str]:
     """The embedded model as safetensors, converted on first use (about 20 seconds).
 
     Returns:

@@ -22,7 +22,7 @@ ESC_ROLE = Source("haidequanbu/ESC-Role", "2e2a4733d2e71da242f348aad165fe171acd5
 WANTED = ["*.safetensors", "*.json", "*.model", "*.py", "*.jinja", "SHA256SUMS"]
 
 
-def fetch(source: Source, folder: str | Path | None = None) -> Path:
+def fetch_checkpoint(source: Source, folder: str | Path | None = None) -> Path:
     """The local folder of a checkpoint: the one given, or a download of the pinned revision.
 
     Args:

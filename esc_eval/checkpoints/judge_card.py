@@ -3,13 +3,13 @@
 from typing import Literal
 
 from esc_eval.errors import EscEvalError
-from esc_eval.files.fitted import Fit
+from esc_eval.files.fitted import FittedFile
 from esc_eval.prompts.rubric import Rubric
 
 FILE = "rates.json"
 
 
-class Learnt(Fit):
+class JudgeCard(FittedFile):
     """What ``rates.json`` holds.
 
     Attributes:

@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 from filelock import FileLock
 
 from esc_eval.checkpoints.embedded import cache_folder
-from esc_eval.checkpoints.hub import BASE, Source, fetch
+from esc_eval.checkpoints.hub import BASE, Source, fetch_checkpoint
 from esc_eval.checkpoints.internlm2 import convert_internlm2
 
 
@@ -22,7 +22,7 @@ def plain_base(revision: str | None = None) -> Path:
     wanted = revision or BASE.revision
     folder = cache_folder() / f"internlm2-chat-7b-llama-{wanted[:8]}"
     if not (folder / "config.json").is_file():
-        source = fetch(Source(BASE.repo, wanted))
+        source = fetch_checkpoint(Source(BASE.repo, wanted))
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_suffix(".lock")), TemporaryDirectory(dir=folder.parent) as temporary:
             if not (folder / "config.json").is_file():

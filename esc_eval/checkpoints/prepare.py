@@ -9,7 +9,7 @@ from typing import Any
 from filelock import FileLock
 
 from esc_eval.checkpoints.adapters import CONFIG, convert_adapter
-from esc_eval.checkpoints.hub import BASE, ESC_RANK, fetch
+from esc_eval.checkpoints.hub import BASE, ESC_RANK, fetch_checkpoint
 from esc_eval.checkpoints.internlm2 import convert_internlm2, llama_config
 from esc_eval.checkpoints.shards import SUMS, read_json, write_json
 from esc_eval.checkpoints.tokenizer import default_system
@@ -30,7 +30,7 @@ def adapter_names() -> dict[tuple[str, str], str]:
     }
 
 
-def prepare(
+def prepare_esc_rank(
     adapters: str | Path | None = None,
     base: str | Path | None = None,
     out: str | Path | None = None,
@@ -52,7 +52,7 @@ def prepare(
     """
     if adapters is not None and (Path(adapters) / MANIFEST).is_file():
         return Path(adapters)
-    source, base_source = fetch(ESC_RANK, adapters), fetch(BASE, base)
+    source, base_source = fetch_checkpoint(ESC_RANK, adapters), fetch_checkpoint(BASE, base)
     found = {key: name for key, name in adapter_names().items() if (source / name / CONFIG).is_file()}
     if not found:
         raise EscEvalError(

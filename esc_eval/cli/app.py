@@ -137,11 +137,11 @@ def evaluate(
 ) -> None:
     """Simulate, score and report: one leaderboard for one or more supporters on the same cards."""
     from esc_eval.api import workflow as steps
-    from esc_eval.simulation.supporters import make_lineup
+    from esc_eval.simulation.supporters import choose_supporters
 
     options = Options(tuple(base_url), concurrency, timeout, attempts, batch_size, device, dtype)
     chosen = load_cards(cards, language, limit)
-    lineup = make_lineup(seeker, supporter, roster, price)
+    lineup = choose_supporters(seeker, supporter, roster, price)
     played = official_protocol(official_repo, allow_unknown) if official_repo else protocol
     wording = load_wording(official_repo, allow_unknown) if official_repo else None
     if dry_run:
@@ -185,11 +185,11 @@ def simulate(
 ) -> None:
     """Play every card with every supporter; prints the path of the dialogues."""
     from esc_eval.api import workflow as steps
-    from esc_eval.simulation.supporters import make_lineup
+    from esc_eval.simulation.supporters import choose_supporters
 
     options = Options(tuple(base_url), concurrency, timeout, attempts, batch_size, device, dtype)
     chosen = load_cards(cards, language, limit)
-    lineup = make_lineup(seeker, supporter, roster, price)
+    lineup = choose_supporters(seeker, supporter, roster, price)
     played = official_protocol(official_repo, allow_unknown) if official_repo else protocol
     if dry_run:
         typer.echo(steps.dry_run(chosen, steps.make_protocol(played, rounds, max_new_tokens), lineup), nl=False)
@@ -348,9 +348,9 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say what is installed, which models can run here, what is missing and how to get it."""
-    from esc_eval.cli.doctor import examine
+    from esc_eval.cli.doctor import examine_machine
 
-    findings = examine()
+    findings = examine_machine()
     if as_json:
         typer.echo(json.dumps([finding.as_dict() for finding in findings], indent=2))
         return

@@ -14,13 +14,13 @@ OURS = ("analysis", "dataset_builder", "esc_eval", "model_cards", "release", "tr
 talk = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-def say(line: str) -> None:
+def print_progress(line: str) -> None:
     """A line of progress on stderr."""
     talk.print(line, markup=False)
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def exit_on_user_error() -> Iterator[None]:
     """Turn an error that the user can put right into a message and exit code 2."""
     try:
         yield
@@ -40,7 +40,7 @@ def carry_out(plans: list[hub.Plan], really: bool, private: bool, flag: str = "-
         for line in what.lines():
             sys.stdout.write(f"{line}\n")
     if not really:
-        say(f"dry run: nothing was changed on the Hub. Add {flag} to carry it out.")
+        print_progress(f"dry run: nothing was changed on the Hub. Add {flag} to carry it out.")
         return
-    for what, commit in zip(plans, hub.publish(plans, private=private, say=say), strict=True):
+    for what, commit in zip(plans, hub.publish_plans(plans, private=private, say=print_progress), strict=True):
         sys.stdout.write(f"{what.repo} {commit}\n")

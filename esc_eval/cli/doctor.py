@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from typing import Literal
 
-from esc_eval.environment import versions
+from esc_eval.environment import installed_versions
 from esc_eval.errors import EscEvalError
 
 State = Literal["ok", "missing", "note"]
@@ -30,7 +30,7 @@ class Finding:
         return asdict(self)
 
 
-def examine() -> list[Finding]:
+def examine_machine() -> list[Finding]:
     """Look at this machine; asks no network."""
     return [
         Finding("python", "ok", f"{platform.python_version()}, {os.cpu_count()} cores, {_memory():.0f} GiB free"),
@@ -56,7 +56,7 @@ def _extras() -> list[Finding]:
     findings = []
     for extra, (purpose, modules) in wanted.items():
         gone = [module for module in modules if find_spec(module) is None]
-        found = ", ".join(f"{name} {number}" for name, number in versions(modules).items())
+        found = ", ".join(f"{name} {number}" for name, number in installed_versions(modules).items())
         if gone:
             remedy = f'pip install "esc-eval[{extra}]"'
             if "torch" in gone:

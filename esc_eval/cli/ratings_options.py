@@ -69,7 +69,9 @@ def parse_scale(text: str) -> tuple[int, int]:
     return ends
 
 
-def load(paths: list[Path], scale: str, dialogues: list[Path] | None, cards: list[Path] | None = None) -> RatingsTable:
+def load_ratings_table(
+    paths: list[Path], scale: str, dialogues: list[Path] | None, cards: list[Path] | None = None
+) -> RatingsTable:
     """The ratings table of a command line."""
     return read_table(paths, parse_scale(scale), dialogues or (), cards or ())
 
@@ -93,12 +95,12 @@ def read_groups(path: Path) -> dict[str, str]:
     return dict(zip(frame["model"], frame["group"], strict=True))
 
 
-def talk(console: Console) -> Callable[[str], None]:
+def make_progress(console: Console) -> Callable[[str], None]:
     """Progress on standard error, where somebody looks at it."""
     return lambda what: console.print(f"{what} ...", style="dim", highlight=False) if console.is_terminal else None
 
 
-def show(report: Report, json_file: Path | None, markdown: Path | None, latex: Path | None) -> None:
+def show_report(report: Report, json_file: Path | None, markdown: Path | None, latex: Path | None) -> None:
     """Print a report, and write the files that were asked for."""
     report.write(json_file, markdown, latex)
     width = None if sys.stdout.isatty() else 200
@@ -108,7 +110,7 @@ def show(report: Report, json_file: Path | None, markdown: Path | None, latex: P
 Number = TypeVar("Number", int, float)
 
 
-def numbers(option: str, text: str, kind: type[Number]) -> list[Number]:
+def parse_numbers(option: str, text: str, kind: type[Number]) -> list[Number]:
     """Positive numbers from ``1,2,3``.
 
     Raises:

@@ -7,11 +7,11 @@ from pydantic import ValidationError
 
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import read_text, write_whole
-from esc_eval.prompts.wording import Data
+from esc_eval.prompts.wording import FrozenYaml
 from esc_eval.schema import digest
 
 
-class Fit(Data):
+class FittedFile(FrozenYaml):
     """A fit that knows its JSON file."""
 
     @property

@@ -34,7 +34,7 @@ _NAME = re.compile(r"(?P<model>.+?)_(?P<language>en|zh)", re.DOTALL)
 _HAN = re.compile(r"[\u4e00-\u9fff]")
 
 
-def spoken(raw: str) -> str:
+def strip_thinking(raw: str) -> str:
     """What a model says aloud: its output without leading ``<think>`` blocks; an unclosed block is all thought.
 
     >>> spoken("<think>plan</think>\\n\\nHello")
@@ -101,7 +101,7 @@ def turn_from_line(line: str) -> Turn:
         raise ValueError(f"begins with neither {MARKERS['seeker']!r} nor {MARKERS['supporter']!r}")
     role: Role = "seeker" if match["who"].lower().startswith("esc") else "supporter"
     raw = line[match.end() :]
-    text = spoken(raw)
+    text = strip_thinking(raw)
     return Turn(role=role, text=text, raw=raw if raw != text else None, prefix=match[0])
 
 

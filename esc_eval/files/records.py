@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from esc_eval.errors import BadRecord, EscEvalError
 from esc_eval.files import official
-from esc_eval.schema import Dialogue, Rating, Record, RoleCard, duplicates
+from esc_eval.schema import Dialogue, Rating, Record, RoleCard, find_duplicates
 
 R = TypeVar("R", bound=Record)
 
@@ -121,7 +121,7 @@ def _read(
 
 def check_unique(ids: Iterable[str], kind: str, where: str) -> None:
     """Raise EscEvalError if an id occurs twice."""
-    if twice := duplicates(ids):
+    if twice := find_duplicates(ids):
         raise EscEvalError(
             f"{where}: {len(twice)} {kind} ids occur more than once, first {twice[0]!r}. Ids must be unique."
         )

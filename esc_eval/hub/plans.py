@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from esc_eval.errors import EscEvalError
-from esc_eval.hub.refusals import Patience, explained, passes, patiently, refusals, status_of, unwrapped
+from esc_eval.hub.refusals import (
+    Patience,
+    explain_refusal,
+    may_pass,
+    refusal_types,
+    status_of,
+    try_patiently,
+    unwrap_refusal,
+)
 
 RepoType = Literal["dataset", "model", "space"]
 State = Literal["added", "changed", "removed", "unchanged"]
@@ -107,7 +115,7 @@ class Plan:
         return lines
 
 
-def plan(
+def plan_upload(
     folder: Path, files: Iterable[str], repo: str, repo_type: RepoType, tag: str | None = None, api: Any = None
 ) -> Plan:
     """Compare a folder with what the Hub has; changes nothing.
@@ -133,15 +141,15 @@ def plan(
     if not ours:
         raise EscEvalError(f"{folder}: holds nothing to publish")
     try:
-        heads, tags = refs(hub, repo, repo_type)
-        there = tree(hub, repo, repo_type, heads["main"]) if "main" in heads else {}
-        at_tag = tree(hub, repo, repo_type, tags[tag]) if tag in tags else None
+        heads, tags = list_refs(hub, repo, repo_type)
+        there = list_tree(hub, repo, repo_type, heads["main"]) if "main" in heads else {}
+        at_tag = list_tree(hub, repo, repo_type, tags[tag]) if tag in tags else None
     except RepositoryNotFoundError:
         return Plan(folder, repo, repo_type, tag, ours)
-    except refusals() as error:
-        raise explained(repo, "looking at what is there", error, token(hub)) from error
+    except refusal_types() as error:
+        raise explain_refusal(repo, "looking at what is there", error, token_of(hub)) from error
     if tag is not None and at_tag is not None:
-        if not equal(ours, at_tag):
+        if not same_files(ours, at_tag):
             raise EscEvalError(
                 f"{repo}: tag {tag} is set already, at {tags[tag][:12]}, on other files. A published tag is never "
                 "moved: choose another."
@@ -150,7 +158,7 @@ def plan(
     return Plan(folder, repo, repo_type, tag, ours, there, heads.get("main"))
 
 
-def publish(
+def publish_plans(
     plans: Sequence[Plan],
     *,
     private: bool = False,
@@ -182,10 +190,14 @@ def publish(
             doing = f"setting tag {what.tag}"
             begun.append((what, commit))
             try:
-                patiently(doing, partial(_tag, what, commit, hub), patience, say)
-            except (*refusals(), EscEvalError) as error:
+                try_patiently(doing, partial(_tag, what, commit, hub), patience, say)
+            except (*refusal_types(), EscEvalError) as error:
                 left = [done.repo for done, at in begun if not _untagged(done, at, hub, patience, say)]
-                why = error if isinstance(error, EscEvalError) else explained(what.repo, doing, error, token(hub))
+                why = (
+                    error
+                    if isinstance(error, EscEvalError)
+                    else explain_refusal(what.repo, doing, error, token_of(hub))
+                )
                 if left:
                     why = EscEvalError(f"{why}\nTag {what.tag} stays on {', '.join(left)}: it could not be taken back.")
                 raise why from error
@@ -197,11 +209,15 @@ def _untagged(what: Plan, commit: str, hub: Any, patience: Patience, say: Callab
     """Take a tag back that was set on a commit, or may have been; False = it may still be there."""
     doing = f"taking tag {what.tag} back"
     try:
-        there = patiently(doing, lambda: refs(hub, what.repo, what.repo_type)[1].get(what.tag or ""), patience, say)
+        there = try_patiently(
+            doing, lambda: list_refs(hub, what.repo, what.repo_type)[1].get(what.tag or ""), patience, say
+        )
         if there == commit:
-            patiently(doing, lambda: hub.delete_tag(what.repo, tag=what.tag, repo_type=what.repo_type), patience, say)
+            try_patiently(
+                doing, lambda: hub.delete_tag(what.repo, tag=what.tag, repo_type=what.repo_type), patience, say
+            )
             say(f"{what.repo}: tag {what.tag} is taken back")
-    except refusals():
+    except refusal_types():
         return False
     return True
 
@@ -215,30 +231,32 @@ def _send(what: Plan, private: bool, hub: Any, patience: Patience, say: Callable
         head = what.head
         if head is None:
             kind = {"repo_type": what.repo_type} | ({"space_sdk": "static"} if what.repo_type == "space" else {})
-            patiently(doing, lambda: hub.create_repo(what.repo, private=private, exist_ok=True, **kind), patience, say)
-            head = patiently(doing, lambda: refs(hub, what.repo, what.repo_type)[0].get("main"), patience, say)
+            try_patiently(
+                doing, lambda: hub.create_repo(what.repo, private=private, exist_ok=True, **kind), patience, say
+            )
+            head = try_patiently(doing, lambda: list_refs(hub, what.repo, what.repo_type)[0].get("main"), patience, say)
             if head is not None and what.repo_type == "space":
-                begun = patiently(doing, lambda: tree(hub, what.repo, what.repo_type, head), patience, say)
+                begun = try_patiently(doing, lambda: list_tree(hub, what.repo, what.repo_type, head), patience, say)
                 what = replace(what, there={path: file for path, file in begun.items() if path in TEMPLATE})
         doing = "uploading"
         commit = _commit(what, head, hub, patience, say)
         say(f"{what.repo}: files are at {commit}")
         doing = "reading back"
-        there = patiently(doing, lambda: tree(hub, what.repo, what.repo_type, commit), patience, say)
-    except refusals() as error:
-        raise explained(what.repo, doing, error, token(hub)) from error
-    if not equal(what.files, there):
+        there = try_patiently(doing, lambda: list_tree(hub, what.repo, what.repo_type, commit), patience, say)
+    except refusal_types() as error:
+        raise explain_refusal(what.repo, doing, error, token_of(hub)) from error
+    if not same_files(what.files, there):
         raise EscEvalError(f"{what.repo}@{commit[:12]}: holds other files than were sent; the tag was not set")
     return commit
 
 
-def refs(hub: Any, repo: str, repo_type: RepoType) -> tuple[dict[str, str], dict[str, str]]:
+def list_refs(hub: Any, repo: str, repo_type: RepoType) -> tuple[dict[str, str], dict[str, str]]:
     """Branches and tags of a repository with their commits."""
     found = hub.list_repo_refs(repo, repo_type=repo_type)
     return {b.name: b.target_commit for b in found.branches}, {t.name: t.target_commit for t in found.tags}
 
 
-def tree(hub: Any, repo: str, repo_type: RepoType, revision: str) -> dict[str, File]:
+def list_tree(hub: Any, repo: str, repo_type: RepoType, revision: str) -> dict[str, File]:
     """The files of a repository at a commit, without those that the Hub itself keeps."""
     from huggingface_hub.hf_api import RepoFile
 
@@ -250,12 +268,12 @@ def tree(hub: Any, repo: str, repo_type: RepoType, revision: str) -> dict[str, F
     }
 
 
-def equal(ours: Mapping[str, File], there: Mapping[str, File]) -> bool:
+def same_files(ours: Mapping[str, File], there: Mapping[str, File]) -> bool:
     """Whether two sets of files are the same."""
     return ours.keys() == there.keys() and all(ours[path].same(there[path]) for path in ours)
 
 
-def token(hub: Any) -> str | None:
+def token_of(hub: Any) -> str | None:
     """The token in use, to keep it out of messages."""
     from huggingface_hub import get_token
 
@@ -274,13 +292,15 @@ def _commit(what: Plan, head: str | None, hub: Any, patience: Patience, say: Cal
     ]
 
     def landed() -> str | None:
-        now = refs(hub, what.repo, what.repo_type)[0].get("main")
-        there = now is not None and now != head and equal(what.files, tree(hub, what.repo, what.repo_type, now))
+        now = list_refs(hub, what.repo, what.repo_type)[0].get("main")
+        there = (
+            now is not None and now != head and same_files(what.files, list_tree(hub, what.repo, what.repo_type, now))
+        )
         return now if there else None
 
     def attempt() -> str:
         try:
-            with unwrapped():
+            with unwrap_refusal():
                 made = hub.create_commit(
                     what.repo,
                     operations,
@@ -288,8 +308,8 @@ def _commit(what: Plan, head: str | None, hub: Any, patience: Patience, say: Cal
                     commit_message=f"Release {what.tag}" if what.tag else "Update",
                     parent_commit=head,
                 )
-        except refusals() as error:
-            if not (passes(error) or status_of(error) in (409, 412)):
+        except refusal_types() as error:
+            if not (may_pass(error) or status_of(error) in (409, 412)):
                 raise
             found = landed()
             if found is None:
@@ -297,7 +317,7 @@ def _commit(what: Plan, head: str | None, hub: Any, patience: Patience, say: Cal
             return found
         return str(made.oid)
 
-    return patiently("uploading", attempt, patience, say)
+    return try_patiently("uploading", attempt, patience, say)
 
 
 def _tag(what: Plan, commit: str, hub: Any) -> None:
@@ -308,7 +328,7 @@ def _tag(what: Plan, commit: str, hub: Any) -> None:
     except HfHubHTTPError as error:
         if status_of(error) != 409:
             raise
-        there = refs(hub, what.repo, what.repo_type)[1].get(what.tag or "")
+        there = list_refs(hub, what.repo, what.repo_type)[1].get(what.tag or "")
         if there != commit:
             raise EscEvalError(
                 f"{what.repo}: tag {what.tag} was set meanwhile, at {str(there)[:12]}. A published tag is never moved: "

@@ -50,13 +50,13 @@ def status_of(error: BaseException) -> int | None:
     return status
 
 
-def passes(error: BaseException) -> bool:
+def may_pass(error: BaseException) -> bool:
     """Whether the same request may succeed later."""
     status = status_of(error)
     return isinstance(error, transport_errors()) if status is None else status in PASSING
 
 
-def patiently(what: str, do: Callable[[], T], patience: Patience, say: Callable[[str], None]) -> T:
+def try_patiently(what: str, do: Callable[[], T], patience: Patience, say: Callable[[str], None]) -> T:
     """Do something that may be done twice, again where the Hub's answer passes with time.
 
     Args:
@@ -67,13 +67,14 @@ def patiently(what: str, do: Callable[[], T], patience: Patience, say: Callable[
         error = state.outcome.exception() if state.outcome else None
         seconds = state.next_action.sleep if state.next_action else 0.0
         say(
-            f"{what}: {short(error)}; again in {seconds:.3g} s ({state.attempt_number} of {patience.attempts} attempts)"
+            f"{what}: {shorten_refusal(error)}; again in {seconds:.3g} s "
+            f"({state.attempt_number} of {patience.attempts} attempts)"
         )
 
     return Retrying(
         stop=stop_after_attempt(patience.attempts),
         wait=lambda state: _wait(state, patience),
-        retry=retry_if_exception(passes),
+        retry=retry_if_exception(may_pass),
         before_sleep=waiting,
         reraise=True,
     )(do)
@@ -93,7 +94,7 @@ def _wait(state: RetryCallState, patience: Patience) -> float:
     return (wait_exponential(patience.first, patience.longest) + wait_random(0, patience.first))(state)
 
 
-def short(error: BaseException | None) -> str:
+def shorten_refusal(error: BaseException | None) -> str:
     """A refusal in a few words, without anything that was sent."""
     status = status_of(error) if error else None
     if status:
@@ -112,7 +113,7 @@ REMEDIES = {
 }
 
 
-def explained(repo: str, doing: str, error: BaseException, token: str | None) -> EscEvalError:
+def explain_refusal(repo: str, doing: str, error: BaseException, token: str | None) -> EscEvalError:
     """A refusal as a message: what was being done, what the Hub said, what to do. The token never appears in it."""
     status = status_of(error)
     plain = hasattr(error, "response") or isinstance(error, transport_errors())
@@ -120,11 +121,11 @@ def explained(repo: str, doing: str, error: BaseException, token: str | None) ->
     if token:
         said = said.replace(token, "***")
     other = "the Hub has a fault or cannot be reached. Run the same command again later."
-    remedy = REMEDIES.get(status or 0, other if status or passes(error) else REMEDIES[400])
-    return EscEvalError(f"{repo}, {doing}: {short(error)}{f' ({said})' if said else ''}: {remedy}")
+    remedy = REMEDIES.get(status or 0, other if status or may_pass(error) else REMEDIES[400])
+    return EscEvalError(f"{repo}, {doing}: {shorten_refusal(error)}{f' ({said})' if said else ''}: {remedy}")
 
 
-def refusals() -> tuple[type[Exception], ...]:
+def refusal_types() -> tuple[type[Exception], ...]:
     """Every error that a request to the Hub may end in; a ValueError tells of a card or a file that it finds wrong."""
     from huggingface_hub import errors
 
@@ -133,11 +134,11 @@ def refusals() -> tuple[type[Exception], ...]:
 
 
 @contextmanager
-def unwrapped() -> Iterator[None]:
+def unwrap_refusal() -> Iterator[None]:
     """Let a refusal out of the RuntimeError in which huggingface_hub packs those of large files."""
     try:
         yield
     except RuntimeError as error:
-        if isinstance(error.__cause__, refusals()):
+        if isinstance(error.__cause__, refusal_types()):
             raise error.__cause__ from None
         raise

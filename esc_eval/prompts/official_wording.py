@@ -33,7 +33,7 @@ class NotFollowed(Exception):
     """A piece of Python that this reader does not follow."""
 
 
-def evaluate(node: ast.expr, names: Mapping[str, Any]) -> Any:
+def evaluate_expression(node: ast.expr, names: Mapping[str, Any]) -> Any:
     """The value of an expression made of literals, known names, ``+``, subscripts and string methods.
 
     Raises:
@@ -52,17 +52,21 @@ def _value(node: ast.expr, names: Mapping[str, Any]) -> Any:
         case ast.Name(id=name) if name in names:
             return names[name]
         case ast.List(elts=items) | ast.Tuple(elts=items):
-            return [evaluate(item, names) for item in items]
+            return [evaluate_expression(item, names) for item in items]
         case ast.Dict(keys=keys, values=values) if None not in keys:
-            return {evaluate(k, names): evaluate(v, names) for k, v in zip(keys, values, strict=True) if k}
+            return {
+                evaluate_expression(k, names): evaluate_expression(v, names)
+                for k, v in zip(keys, values, strict=True)
+                if k
+            }
         case ast.BinOp(left=left, op=ast.Add(), right=right):
-            return evaluate(left, names) + evaluate(right, names)
+            return evaluate_expression(left, names) + evaluate_expression(right, names)
         case ast.Subscript(value=value, slice=index):
-            return evaluate(value, names)[evaluate(index, names)]
+            return evaluate_expression(value, names)[evaluate_expression(index, names)]
         case ast.Call(func=ast.Attribute(value=value, attr=attr), args=args, keywords=[]) if attr in _METHODS:
-            text = evaluate(value, names)
+            text = evaluate_expression(value, names)
             if isinstance(text, str):
-                return getattr(text, attr)(*(evaluate(arg, names) for arg in args))
+                return getattr(text, attr)(*(evaluate_expression(arg, names) for arg in args))
     raise NotFollowed(ast.unparse(node)[:80])
 
 
@@ -123,7 +127,7 @@ class OfficialWording:
             "dimention": self.names[place],
         }
         for name, expression in self.steps:
-            names[name] = evaluate(expression, names)
+            names[name] = evaluate_expression(expression, names)
         return str(names[self.message])
 
     def conversations(self, dialogue: Dialogue, system: str = "") -> list[list[Message]]:
@@ -182,7 +186,7 @@ def _version(name: str, found: str, file: str) -> str:
 
 def _literal(node: ast.expr, path: Path) -> Any:
     try:
-        return evaluate(node, {})
+        return evaluate_expression(node, {})
     except NotFollowed as error:
         raise EscEvalError(f"{path}, line {node.lineno}: expected literals, found {error}") from error
 
@@ -281,7 +285,7 @@ def _prompt(branch: Sequence[ast.stmt]) -> str | None:
         match line:
             case ast.Assign(targets=[ast.Name(id="prompt")], value=value):
                 try:
-                    return str(evaluate(value, {"tem_data": {"base": "{card}"}}))
+                    return str(evaluate_expression(value, {"tem_data": {"base": "{card}"}}))
                 except NotFollowed:
                     return None
     return None
@@ -293,7 +297,7 @@ def _message(tree: ast.AST, method: str, role: str, path: Path) -> str:
         match node:
             case ast.Call(func=ast.Attribute(attr=attr), args=[*_, ast.Dict() as given]) if attr == method:
                 try:
-                    message = evaluate(given, {})
+                    message = evaluate_expression(given, {})
                 except NotFollowed:
                     continue
                 if isinstance(message, dict) and message.get("role") == role:

@@ -8,13 +8,13 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from esc_eval.errors import EscEvalError
-from esc_eval.prompts.wording import Data, Worded, fill, locate, read_parts
+from esc_eval.prompts.wording import FrozenYaml, Worded, fill_template, locate_data_file, read_parts
 from esc_eval.schema import Role, RoleCard, Turn
 
 Message = dict[Literal["role", "content"], str]
 
 
-class Generation(Data):
+class Generation(FrozenYaml):
     """Settings of one side's replies.
 
     Attributes:
@@ -30,7 +30,7 @@ class Generation(Data):
     repetition_penalty: float = Field(default=1.0, gt=0)
 
 
-class ProtocolText(Data):
+class ProtocolText(FrozenYaml):
     """One language's prompts. ``{card}`` in the seeker's prompt is the text of the role card."""
 
     seeker: str
@@ -60,7 +60,7 @@ class Protocol(Worded[ProtocolText]):
         """
         text = self.text(card.language)
         if side == "seeker":
-            system, seen = fill(text.seeker, card=card.text), turns
+            system, seen = fill_template(text.seeker, card=card.text), turns
         else:
             system, seen = text.supporter, turns if self.supporter_sees_opening else turns[1:]
         messages: list[Message] = [{"role": "system", "content": system}]
@@ -75,7 +75,7 @@ def load_protocol(name: str | Path = "esc-eval") -> Protocol:
     Raises:
         EscEvalError: Not found, or a key is missing or misspelt.
     """
-    folder, stem = locate(name, "prompts/protocols")
+    folder, stem = locate_data_file(name, "prompts/protocols")
     base, languages = read_parts(folder, stem, "protocol")
     try:
         return Protocol.model_validate({**base, "texts": languages})

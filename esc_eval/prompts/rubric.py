@@ -7,10 +7,10 @@ from typing import Literal
 from pydantic import ValidationError
 
 from esc_eval.errors import EscEvalError
-from esc_eval.prompts.wording import Data, Worded, locate, read_parts
+from esc_eval.prompts.wording import FrozenYaml, Worded, locate_data_file, read_parts
 
 
-class Dimension(Data):
+class Dimension(FrozenYaml):
     """One scale of a rubric.
 
     Attributes:
@@ -26,7 +26,7 @@ class Dimension(Data):
     lower_is_better: Literal[True] | None = None
 
 
-class DimensionText(Data):
+class DimensionText(FrozenYaml):
     """The wording of one dimension: its name, what is rated, and one description per level, lowest first."""
 
     name: str
@@ -34,7 +34,7 @@ class DimensionText(Data):
     levels: tuple[str, ...]
 
 
-class RubricText(Data):
+class RubricText(FrozenYaml):
     """A rubric in one language: the judge's instructions and the wording of each dimension by key.
 
     Placeholders: ``{dialogue}``, ``{name}``, ``{question}``, ``{levels}``, ``{low}``, ``{high}``.
@@ -72,7 +72,7 @@ def load_rubric(name: str | Path = "esc-eval") -> Rubric:
     Raises:
         EscEvalError: Not found, or a key, level or dimension is missing or misspelt.
     """
-    folder, stem = locate(name, "prompts/rubrics")
+    folder, stem = locate_data_file(name, "prompts/rubrics")
     base, languages = read_parts(folder, stem, "rubric")
     try:
         rubric = Rubric.model_validate({**base, "texts": languages})

@@ -17,16 +17,16 @@ from esc_eval.errors import EscEvalError
 from esc_eval.schema import digest
 
 
-class Data(BaseModel):
+class FrozenYaml(BaseModel):
     """A frozen piece of a YAML data file; unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-T = TypeVar("T", bound=Data)
+T = TypeVar("T", bound=FrozenYaml)
 
 
-class Worded(Data, Generic[T]):
+class Worded(FrozenYaml, Generic[T]):
     """Something with a name, a version, and a wording in each of its languages."""
 
     name: str
@@ -57,7 +57,7 @@ class Worded(Data, Generic[T]):
         return self.texts[language]
 
 
-def fill(template: str, **values: object) -> str:
+def fill_template(template: str, **values: object) -> str:
     """Replace each ``{name}`` of a template by its value, in one pass: braces inside values stay as they are."""
     return re.sub(r"\{(\w+)\}", lambda m: str(values.get(m[1], m[0])), template)
 
@@ -89,7 +89,7 @@ def read_parts(folder: Traversable, name: str, kind: str) -> tuple[dict[str, Any
     return load(f"{name}.yaml"), languages
 
 
-def locate(name: str | Path, package_folder: str) -> tuple[Traversable, str]:
+def locate_data_file(name: str | Path, package_folder: str) -> tuple[Traversable, str]:
     """Where a named data file lies: a shipped name, or the path of a user's own ``.yaml``."""
     path = Path(name)
     if path.suffix == ".yaml":

@@ -8,10 +8,10 @@ import pandas as pd
 
 from esc_eval.errors import EscEvalError
 from esc_eval.files.ratings_table import RatingsTable
-from esc_eval.reporting.render import Report, Table, plural, report_signature, undefined_notes
-from esc_eval.statistics.agreement import COEFFICIENTS, KappaWeights, agreement
+from esc_eval.reporting.render import Report, Table, name_clusters, report_signature, undefined_notes
+from esc_eval.statistics.agreement import COEFFICIENTS, KappaWeights, estimate_agreement
 from esc_eval.statistics.estimate import Array, Bootstrap, Measure
-from esc_eval.statistics.items import disputed, stage_change
+from esc_eval.statistics.items import find_disputed, stage_change
 from esc_eval.statistics.raters import RaterReport, rater_report
 
 GROUPS = (
@@ -88,7 +88,7 @@ def agreement_report(
     for name in (*table.dimensions, POOLED) if len(table.dimensions) > 1 else table.dimensions:
         progress(name)
         rows = chosen.scored(None if name == POOLED else name)
-        found = agreement(chosen.ratings(rows, column), boot, weights)
+        found = estimate_agreement(chosen.ratings(rows, column), boot, weights)
         dimensions[name], ks[name] = found.measures, found.average_of
         pairs[name] = {f"{a} - {b}": m for (a, b), m in found.pairs.items()}
     progress("raters")
@@ -97,7 +97,7 @@ def agreement_report(
         people = RaterReport({}, ["Rater diagnostics: there are no ratings."])
     else:
         people = rater_report(chosen.ratings(rows, column), boot, progress_of(rows))
-    items = disputed(rows, top)
+    items = find_disputed(rows, top)
     changes = {}
     for later in stages[1:]:
         changes[f"{stages[0]} -> {later}"] = {
@@ -144,7 +144,7 @@ def _scope(table: RatingsTable, chosen: RatingsTable, cluster: str, stage: str |
         f"{rows['dialogue_id'].nunique()} dialogues, {len(chosen.raters)} raters, {len(rows) - missing} ratings "
         f"({missing} missing); scale {table.low} to {table.high}.",
         f"Intervals: {boot.confidence:.0%}, bootstrap of {boot.draws} draws of whole "
-        f"{plural(cluster)}, seed {boot.seed}.",
+        f"{name_clusters(cluster)}, seed {boot.seed}.",
     ]
     if stage is not None:
         notes.append(f"Stage {stage!r} only: a review that saw the first score is not an independent rating.")

@@ -9,12 +9,19 @@ import pandas as pd
 
 from esc_eval.errors import EscEvalError
 from esc_eval.files.ratings_table import RatingsTable
-from esc_eval.reporting.render import Report, Table, plural, report_signature, shown_p, undefined_notes
+from esc_eval.reporting.render import Report, Table, name_clusters, report_signature, shown_p, undefined_notes
 from esc_eval.schema import Dialogue
 from esc_eval.statistics.estimate import Bootstrap, Measure
-from esc_eval.statistics.mixed import contrast, group_contrasts, mixed_fit
+from esc_eval.statistics.mixed import estimate_contrast, group_contrasts, mixed_fit
 from esc_eval.statistics.prediction_powered import ppi_mean
-from esc_eval.statistics.ranking import Board, indistinguishable, means, paired_differences, points_of, rank_intervals
+from esc_eval.statistics.ranking import (
+    Board,
+    estimate_means,
+    group_indistinguishable,
+    paired_differences,
+    points_of,
+    rank_intervals,
+)
 from esc_eval.statistics.scores import human_scores
 
 ALL = "all"
@@ -55,8 +62,8 @@ def leaderboard_report(
     boards: dict[str, Any] = {}
     tables: list[Table] = []
     notes = [
-        f"Scores in points: level x {points:g}. Intervals draw whole {plural(column)}; differences are on "
-        f"shared {plural(column)}; p-values: sign-flip permutation, Holm-adjusted within each column."
+        f"Scores in points: level x {points:g}. Intervals draw whole {name_clusters(column)}; differences are on "
+        f"shared {name_clusters(column)}; p-values: sign-flip permutation, Holm-adjusted within each column."
     ]
     if column == "dialogue_id":
         notes.append("No column 'card': models cannot be compared on the same cards, so differences are undefined.")
@@ -101,13 +108,13 @@ def _groups_of(rows: pd.DataFrame) -> dict[str, str]:
 def _board(
     board: Board, boot: Bootstrap, flips: int, human: str, language: str
 ) -> tuple[dict[str, Any], list[Table], list[str]]:
-    scores, draws = means(board, boot)
+    scores, draws = estimate_means(board, boot)
     column = board.columns[-1]
     value, drawn = draws[column]
     ranks = rank_intervals(np.nan_to_num(value, nan=-np.inf), np.nan_to_num(drawn, nan=-np.inf), boot, len(board.cards))
     order = [board.models[i] for i in np.argsort(-np.nan_to_num(value, nan=-np.inf), kind="stable")]
     differences = paired_differences(board, boot, flips)
-    runs = indistinguishable(order, differences[column])
+    runs = group_indistinguishable(order, differences[column])
     data: dict[str, Any] = {
         "models": {
             m: {"scores": scores[m], "rank": dict(zip(("value", "low", "high"), r, strict=True))}
@@ -205,7 +212,7 @@ def _mixed(
         "card_variance": card,
         "residual_variance": residual,
         "covariates": {
-            c: contrast(effects, covariance, {f"covariate:{c}": 1.0}, n, boot.confidence) for c in covariates
+            c: estimate_contrast(effects, covariance, {f"covariate:{c}": 1.0}, n, boot.confidence) for c in covariates
         },
     }
     tables = []

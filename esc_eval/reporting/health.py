@@ -11,11 +11,11 @@ from scipy import sparse
 from esc_eval.errors import EscEvalError
 from esc_eval.files.ratings_table import RatingsTable
 from esc_eval.reporting.health_tables import labelled_tables, output_table, scorer_notes
-from esc_eval.reporting.render import Report, plural, report_signature
+from esc_eval.reporting.render import Report, name_clusters, report_signature
 from esc_eval.schema import Dialogue
 from esc_eval.scoring.calibration import BINS, confidence_bins
 from esc_eval.statistics.estimate import Bootstrap, ClusterTables, Measure
-from esc_eval.statistics.health import ONE_DIALOGUE, STATISTICS, WHY, health_statistic, length_baseline, verdict
+from esc_eval.statistics.health import ONE_DIALOGUE, STATISTICS, WHY, give_verdict, health_statistic, length_baseline
 from esc_eval.statistics.health import entropy as level_entropy
 
 BASELINES = ("majority", "constant", "length_only", "marginal_random")
@@ -41,7 +41,7 @@ class Matched:
     unpredicted: int
 
 
-def match(predictions: pd.DataFrame, labels: pd.DataFrame) -> Matched:
+def match_labels(predictions: pd.DataFrame, labels: pd.DataFrame) -> Matched:
     """Join by dialogue and dimension; a dialogue with several human ratings gives several rows."""
     keep = [c for c in ("dialogue_id", "dimension", "score", "probabilities") if c in predictions]
     pairs = predictions[keep].merge(labels, on=["dialogue_id", "dimension"], suffixes=("", "_label"))
@@ -116,7 +116,7 @@ def dimension_health(
     out["accuracy_unscored_wrong"] = float(figures["accuracy"].value or 0) * len(rows) / matched.pairs
     constant = all(len(np.unique(predicted[own])) == 1 for own in _each(dimension))
     seen = int(rows.groupby("dimension")["dialogue_id"].nunique().max())
-    out["verdict"] = verdict(out["kappa_gain"], out["gain_over_majority"], constant, seen)
+    out["verdict"] = give_verdict(out["kappa_gain"], out["gain_over_majority"], constant, seen)
     return out
 
 
@@ -221,7 +221,8 @@ def scorer_report(
             scorers[scorer] = {d: output_health(rows, predictions) | mean_mass(rows) for d, rows in parts.items()}
             continue
         matched = {
-            d: match(rows, human if d == "pooled" else human[human["dimension"] == d]) for d, rows in parts.items()
+            d: match_labels(rows, human if d == "pooled" else human[human["dimension"] == d])
+            for d, rows in parts.items()
         }
         if not any(found.pairs for found in matched.values()):
             raise EscEvalError(
@@ -237,7 +238,7 @@ def scorer_report(
         if lengths is None:
             notes.append("Length-only baseline: not computed, it needs the dialogues (--dialogues).")
         notes.append(
-            f"Each pair of a prediction and a label counts once; intervals draw whole {plural(column)}. "
+            f"Each pair of a prediction and a label counts once; intervals draw whole {name_clusters(column)}. "
             "ACC is over scored dialogues. Majority and constant know the labels' distribution."
         )
         if column == "dialogue_id" and cluster is None:

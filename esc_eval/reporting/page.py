@@ -11,13 +11,13 @@ from markupsafe import Markup
 from esc_eval import __version__
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting import pictures, tables
-from esc_eval.reporting.summary import Summary, scale
+from esc_eval.reporting.summary import Summary, describe_scale
 from esc_eval.schema import Dialogue, Rating
 
 SHOWN = 200
 
 
-def visible(text: str) -> str:
+def show_controls(text: str) -> str:
     """Text with characters that a page cannot show (controls, direction overrides, lone surrogates) made visible."""
     return "".join(
         "\N{REPLACEMENT CHARACTER}"
@@ -39,7 +39,7 @@ def as_page(
         rubric: Names and levels.
     """
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["visible"] = visible
+    environment.filters["visible"] = show_controls
     by_dialogue: dict[str, list[Rating]] = defaultdict(list)
     for rating in ratings:
         by_dialogue[rating.dialogue_id].append(rating)
@@ -56,8 +56,8 @@ def as_page(
                 "details": tables.details(table),
                 "notes": [tables.notes(row) for row in table.rows],
                 # SVG made by matplotlib, which escapes the names in it
-                "means": Markup(pictures.means(table)),  # noqa: S704
-                "levels": Markup(pictures.levels(table)),  # noqa: S704
+                "means": Markup(pictures.draw_means(table)),  # noqa: S704
+                "levels": Markup(pictures.draw_levels(table)),  # noqa: S704
             }
             for table in summary.tables
         ],
@@ -67,6 +67,6 @@ def as_page(
         ratings=by_dialogue,
         names={d.key: d.paper for d in rubric.dimensions},
         levels=rubric.levels,
-        scale=scale(rubric.levels),
+        scale=describe_scale(rubric.levels),
         supporters=sorted({d.supporter or "unknown" for d in dialogues[:shown]}),
     )

@@ -3,7 +3,7 @@
 from io import StringIO
 from typing import Any
 
-from esc_eval.reporting.summary import Table, scale
+from esc_eval.reporting.summary import Table, describe_scale
 
 COLOURS = ("#2f6f8f", "#c0662f", "#5b8c3a", "#8a4f9e", "#a33b4b", "#6b6f76", "#b08a1e", "#3b7d74")
 LEVEL_COLOURS = ("#a4483c", "#d99a6c", "#e6dcc3", "#8fb8a8", "#2f6f6a", "#1d4a52", "#123038")
@@ -34,7 +34,7 @@ def _label(name: str) -> str:
     return name.replace("$", r"\$")[:40]
 
 
-def means(table: Table) -> str:
+def draw_means(table: Table) -> str:
     """Each supporter's mean and interval on each dimension and their average."""
     keys = [*table.names, "average"]
     rows = table.rows
@@ -53,7 +53,7 @@ def means(table: Table) -> str:
     axes.set_yticks(range(len(keys)), [*table.names.values(), "Average"])
     axes.invert_yaxis()
     axes.set_xlim(0, 100)
-    axes.set_xlabel(f"mean level {scale(table.levels)}, with 95% interval")
+    axes.set_xlabel(f"mean level {describe_scale(table.levels)}, with 95% interval")
     axes.grid(axis="x", alpha=0.25)
     axes.axhline(len(keys) - 1.5, color="#999999", linewidth=0.8, linestyle=":")
     if len(rows) > 1:
@@ -61,7 +61,7 @@ def means(table: Table) -> str:
     return _svg(figure)
 
 
-def levels(table: Table) -> str:
+def draw_levels(table: Table) -> str:
     """How often each level was given, by dimension, over all supporters: one colour a bar means a scorer that
     does not tell dialogues apart.
     """

@@ -9,7 +9,7 @@ from esc_eval.errors import EscEvalError
 from esc_eval.files.ratings_table import RatingsTable
 from esc_eval.reporting.render import Report, Table, report_signature
 from esc_eval.statistics.estimate import Measure
-from esc_eval.statistics.power import TARGET, annotation_plan, cards_needed, components, simulate_power
+from esc_eval.statistics.power import TARGET, annotation_plan, cards_needed, estimate_components, simulate_power
 from esc_eval.statistics.ranking import points_of
 
 
@@ -52,7 +52,7 @@ def power_report(
         seed: Seed.
         same_raters: Whether the two dialogues of a card go to the same raters.
     """
-    parts = components(single_scores(table, dimension))
+    parts = estimate_components(single_scores(table, dimension))
     rng = np.random.default_rng(seed)
     grid = []
     for difference in differences:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from esc_eval.errors import EscEvalError
-from esc_eval.reporting.signature import signature
+from esc_eval.reporting.signature import join_signature
 from esc_eval.statistics.estimate import Bootstrap, Measure
 
 
@@ -95,7 +95,7 @@ class Report:
     def to_json(self) -> str:
         """The data, the notes and the signature."""
         content = {**self.data, "notes": self.notes, "signature": self.signature}
-        return json.dumps(plain(content), indent=2, ensure_ascii=False, allow_nan=False)
+        return json.dumps(to_plain_json(content), indent=2, ensure_ascii=False, allow_nan=False)
 
     def to_markdown(self) -> str:
         """Tables and notes as GitHub-flavoured Markdown."""
@@ -170,7 +170,7 @@ class Report:
                 raise EscEvalError(f"{path}: cannot be written: {error}") from error
 
 
-def plural(cluster: str) -> str:
+def name_clusters(cluster: str) -> str:
     """What is drawn, in words."""
     return "dialogues" if cluster == "dialogue_id" else f"{cluster}s"
 
@@ -184,20 +184,20 @@ def _escape(text: str) -> str:
     return text.translate(_LATEX)
 
 
-def plain(value: Any) -> Any:
+def to_plain_json(value: Any) -> Any:
     """The same with ``Measure`` and numpy values as plain JSON; a NaN that got here is a bug and raises.
 
     Raises:
         ValueError: A number is not finite.
     """
     if isinstance(value, Measure):
-        return plain(value.to_json())
+        return to_plain_json(value.to_json())
     if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
+        return {str(k): to_plain_json(v) for k, v in value.items()}
     if isinstance(value, list | tuple | np.ndarray):
-        return [plain(v) for v in value]
+        return [to_plain_json(v) for v in value]
     if isinstance(value, np.generic):
-        return plain(value.item())
+        return to_plain_json(value.item())
     if isinstance(value, float) and not np.isfinite(value):
         raise ValueError("a number in the report is not finite")
     return value
@@ -208,7 +208,7 @@ def report_signature(command: str, data: str, boot: Bootstrap | None = None, **s
     parts: dict[str, object] = {"analysis": command, "data": data[:16], **settings}
     if boot is not None:
         parts |= {"draws": boot.draws, "seed": boot.seed, "confidence": boot.confidence}
-    return signature(parts)
+    return join_signature(parts)
 
 
 def undefined_notes(measures: Mapping[str, Mapping[str, Measure]]) -> list[str]:

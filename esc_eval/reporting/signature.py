@@ -16,7 +16,7 @@ def model_tag(identity: Mapping[str, Any]) -> str:
     return f"{model}@{revision[:12] if kind != 'openai' else revision}"
 
 
-def signature(parts: Mapping[str, object]) -> str:
+def join_signature(parts: Mapping[str, object]) -> str:
     """Join parts as ``key:value`` with bars, our version first; a part that is None is left out.
 
     >>> signature({"n": 12, "seed": None}).partition("|")[2]

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from esc_eval.prompts.rubric import Rubric
-from esc_eval.reporting.signature import scoring_parts, signature, simulation_parts
+from esc_eval.reporting.signature import join_signature, scoring_parts, simulation_parts
 from esc_eval.schema import Dialogue, Language, Rating
 from esc_eval.statistics.bootstrap import Estimate, bootstrap_means
 
@@ -20,7 +20,7 @@ DRAWS = 2000
 CONFIDENCE = 0.95
 
 
-def scale(levels: Sequence[int]) -> str:
+def describe_scale(levels: Sequence[int]) -> str:
     """How levels become 0..100 in tables: the paper's "x 25" for 0..4; others are stretched from their own ends."""
     low, high = min(levels), max(levels)
     return f"x {FULL // high}" if low == 0 and FULL % high == 0 else f"of {low}..{high} stretched"
@@ -114,7 +114,7 @@ class Summary(Part):
     tables: tuple[Table, ...]
 
 
-def summarise(
+def summarise_ratings(
     dialogues: Sequence[Dialogue],
     ratings: Iterable[Rating],
     rubric: Rubric,
@@ -157,7 +157,7 @@ def summarise(
         parts = {
             **simulation_parts(simulation["identity"] if simulation else None),
             **scoring_parts(scoring["identity"] if scoring else None, rater, rubric_id),
-            "statistic": f"{statistic} {scale(rubric.levels)}",
+            "statistic": f"{statistic} {describe_scale(rubric.levels)}",
             "interval": f"{CONFIDENCE:.0%} bootstrap by {'card' if known_cards else 'dialogue'}, "
             f"{DRAWS} draws, seed {seed}",
         }
@@ -181,7 +181,7 @@ def summarise(
                 names={d.key: d.paper for d in rubric.dimensions},
                 levels=rubric.levels,
                 clustered_by="card" if known_cards else "dialogue",
-                signature=signature(parts),
+                signature=join_signature(parts),
                 rows=tuple(sorted(rows, key=lambda row: -row.average.value if row.average else 1)),
             )
         )

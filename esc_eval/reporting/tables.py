@@ -9,7 +9,7 @@ from rich.markup import escape as escape_markup
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from esc_eval.reporting.summary import Mean, Row, Summary, Table, scale
+from esc_eval.reporting.summary import Mean, Row, Summary, Table, describe_scale
 
 LANGUAGE_NAMES = {"en": "English", "zh": "Chinese"}
 LATEX = str.maketrans(
@@ -97,7 +97,7 @@ def as_text(summary: Summary, width: int = 120) -> str:
 
 def _scale(table: Table) -> str:
     what = "mean level" if table.statistic == "level" else "mean expected level"
-    return f"{what} {scale(table.levels)} (0..100), intervals by {table.clustered_by}"
+    return f"{what} {describe_scale(table.levels)} (0..100), intervals by {table.clustered_by}"
 
 
 def _cell(cell: Mean | str | None, between: str) -> str:

@@ -68,7 +68,7 @@ _ALLOWED = re.compile(rf"{_UNIT}(?:{_STOP}| {_words('for on in as because since 
 _LINE_ENDS = re.compile(rf"{_UNIT}[^\w\n]*(?:\n|$)", re.I)
 
 
-def anchored(answer: str, levels: Sequence[int]) -> int | None:
+def parse_anchored(answer: str, levels: Sequence[int]) -> int | None:
     """The one level that an answer gives as its score, or None.
 
     List markers, digits that touch letters or %, and the top of the scale ("3/4", "满分4分") do not count. All other

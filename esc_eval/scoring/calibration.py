@@ -11,8 +11,8 @@ from pydantic import Field
 
 from esc_eval import __version__
 from esc_eval.errors import EscEvalError
-from esc_eval.files.fitted import Fit
-from esc_eval.prompts.wording import Data
+from esc_eval.files.fitted import FittedFile
+from esc_eval.prompts.wording import FrozenYaml
 from esc_eval.schema import Rating, digest
 from esc_eval.scoring.rating_checks import check_levels
 from esc_eval.statistics.bootstrap import bootstrap_mean
@@ -25,7 +25,7 @@ BINS = 10
 LEAST = 10
 
 
-def tempered(probabilities: npt.ArrayLike, temperature: float) -> Array:
+def temper_probabilities(probabilities: npt.ArrayLike, temperature: float) -> Array:
     """Probabilities to the power 1 / temperature, made to sum to 1 again.
 
     Args:
@@ -90,13 +90,13 @@ def fit_temperature(probabilities: Array, labels: npt.NDArray[np.intp]) -> float
     from scipy.optimize import minimize_scalar
 
     def loss(log_temperature: float) -> float:
-        return log_loss(tempered(probabilities, float(np.exp(log_temperature))), labels)
+        return log_loss(temper_probabilities(probabilities, float(np.exp(log_temperature))), labels)
 
     low, high = np.log(RANGE)
     return float(np.exp(minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": 1e-4}).x))
 
 
-class Fitted(Data):
+class Fitted(FrozenYaml):
     """A dimension's temperature and what it did to the data it was fitted on.
 
     Attributes:
@@ -115,7 +115,7 @@ class Fitted(Data):
     held_out_gain: tuple[float, float | None, float | None] | None = None
 
 
-class Calibration(Fit):
+class Calibration(FittedFile):
     """Temperatures by dimension, and where they come from.
 
     Attributes:
@@ -135,7 +135,9 @@ class Calibration(Fit):
     def apply(self, dimension: str, probabilities: Sequence[float]) -> tuple[float, ...]:
         """Calibrated probabilities; those of a dimension that was not fitted stay as they are."""
         fitted = self.dimensions.get(dimension)
-        return tuple(tempered(probabilities, fitted.temperature).tolist()) if fitted else tuple(probabilities)
+        return (
+            tuple(temper_probabilities(probabilities, fitted.temperature).tolist()) if fitted else tuple(probabilities)
+        )
 
     def check(self, rater: str, rubric: str, levels: Sequence[int]) -> None:
         """Refuse probabilities of another rater, rubric or levels.
@@ -154,7 +156,7 @@ class Calibration(Fit):
             )
 
 
-def paired(
+def pair_with_labels(
     ratings: Iterable[Rating], labels: Iterable[Rating], levels: Sequence[int]
 ) -> dict[str, list[tuple[Rating, int]]]:
     """Each rating with the human level for it, by dimension.
@@ -179,7 +181,9 @@ def paired(
     return pairs
 
 
-def fit(ratings: Sequence[Rating], labels: Sequence[Rating], levels: Sequence[int], seed: int = 0) -> Calibration:
+def fit_calibration(
+    ratings: Sequence[Rating], labels: Sequence[Rating], levels: Sequence[int], seed: int = 0
+) -> Calibration:
     """Fit one temperature a dimension.
 
     Args:
@@ -199,7 +203,7 @@ def fit(ratings: Sequence[Rating], labels: Sequence[Rating], levels: Sequence[in
         raise EscEvalError("these probabilities are calibrated already; fit on those scored without --calibration")
     check_levels([*ratings, *labels], levels)
     dimensions = {}
-    for dimension, pairs in paired(ratings, labels, levels).items():
+    for dimension, pairs in pair_with_labels(ratings, labels, levels).items():
         usable = [(r.probabilities, levels.index(label)) for r, label in pairs if r.probabilities is not None]
         if len(usable) >= LEAST:
             p = np.array([q for q, _ in usable], dtype=np.float64)
@@ -225,13 +229,13 @@ def _fitted(p: Array, y: npt.NDArray[np.intp], rng: np.random.Generator, folds: 
         fold = rng.permutation(len(y)) % folds
         after = np.empty_like(p)
         for k in range(folds):
-            after[fold == k] = tempered(p[fold == k], fit_temperature(p[fold != k], y[fold != k]))
+            after[fold == k] = temper_probabilities(p[fold == k], fit_temperature(p[fold != k], y[fold != k]))
         held_out = (log_loss(p, y), log_loss(after, y))
         rows = np.arange(len(y))
         gains = np.log(np.maximum(after[rows, y], FLOOR)) - np.log(np.maximum(p[rows, y], FLOOR))
         e = bootstrap_mean(gains.tolist())
         gain = (e.value, e.low, e.high)
-    after = tempered(p, temperature)
+    after = temper_probabilities(p, temperature)
     return Fitted(
         temperature=temperature,
         n=len(y),

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from esc_eval import __version__
 from esc_eval.errors import EscEvalError
-from esc_eval.files.fitted import Fit
-from esc_eval.prompts.wording import Data
+from esc_eval.files.fitted import FittedFile
+from esc_eval.prompts.wording import FrozenYaml
 from esc_eval.schema import Rating, digest
 from esc_eval.scoring.rating_checks import check_levels
 from esc_eval.statistics.bootstrap import bootstrap_mean
@@ -57,7 +57,7 @@ def held_out(x: Array, y: Array, fold: npt.NDArray[np.intp], shrinkage: float) -
     return out
 
 
-class FittedWeights(Data):
+class FittedWeights(FrozenYaml):
     """One dimension's weights and what they are worth.
 
     Attributes:
@@ -77,7 +77,7 @@ class FittedWeights(Data):
     error: dict[str, tuple[float, float | None, float | None]]
 
 
-class Ensemble(Fit):
+class Ensemble(FittedFile):
     """Weights by dimension, and where they come from."""
 
     judges: tuple[str, ...]
@@ -134,7 +134,7 @@ def _by_item(ratings: Sequence[Rating]) -> dict[tuple[str, str], dict[str, float
     return items
 
 
-def fit(
+def fit_ensemble(
     ratings: Sequence[Rating],
     labels: Sequence[Rating],
     levels: Sequence[int],

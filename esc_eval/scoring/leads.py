@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from esc_eval.scoring.anchored import anchored
+from esc_eval.scoring.anchored import parse_anchored
 
 
 def find_lead(answers: Sequence[str], levels: Sequence[int]) -> str | None:
@@ -19,6 +19,6 @@ def find_lead(answers: Sequence[str], levels: Sequence[int]) -> str | None:
 
 
 def _before(answer: str, levels: Sequence[int]) -> str | None:
-    level = anchored(answer, levels)
+    level = parse_anchored(answer, levels)
     places = [] if level is None else list(re.finditer(rf"(?<!\d){level}(?!\d)", answer))
     return answer[: places[0].start()] if len(places) == 1 else None

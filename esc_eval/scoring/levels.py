@@ -11,7 +11,7 @@ Rule = Literal["mode", "mean", "spread"]
 RULES: tuple[Rule, ...] = ("mode", "mean", "spread")
 
 
-def probabilities(score: Array, slope: float, thresholds: Array) -> Array:
+def level_probabilities(score: Array, slope: float, thresholds: Array) -> Array:
     """Level probabilities of a proportional-odds model: P(level > k) = logistic(slope * score - thresholds[k]).
 
     Args:
@@ -27,7 +27,7 @@ def probabilities(score: Array, slope: float, thresholds: Array) -> Array:
     return np.asarray(np.maximum(edges[:, :-1] - edges[:, 1:], 0.0))
 
 
-def decide(rule: Rule, score: Array, found: Array, cuts: Array) -> npt.NDArray[np.intp]:
+def decide_levels(rule: Rule, score: Array, found: Array, cuts: Array) -> npt.NDArray[np.intp]:
     """Level indices, shape (n,).
 
     Args:

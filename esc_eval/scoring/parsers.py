@@ -7,9 +7,9 @@ release, for parity with published scores only.
 from collections.abc import Callable, Sequence
 
 from esc_eval.errors import EscEvalError
-from esc_eval.files.official import spoken
+from esc_eval.files.official import strip_thinking
 from esc_eval.schema import Rating
-from esc_eval.scoring.anchored import anchored
+from esc_eval.scoring.anchored import parse_anchored
 
 NO_LEVEL = "the answer names no single level"
 TOO_LONG = "longer than the scorer can read"
@@ -17,7 +17,7 @@ TOO_LONG = "longer than the scorer can read"
 Parser = Callable[[str, Sequence[int]], int | None]
 
 
-def official(answer: str, levels: Sequence[int]) -> int | None:
+def parse_official(answer: str, levels: Sequence[int]) -> int | None:
     """The lowest level whose digit occurs anywhere: "10" is 0, and so is "4/10". None where the release writes -1.
 
     >>> official("4/10", range(5)), official("The empathy score is 3.", range(5))
@@ -26,7 +26,7 @@ def official(answer: str, levels: Sequence[int]) -> int | None:
     return next((level for level in sorted(levels) if str(level) in answer), None)
 
 
-PARSERS: dict[str, Parser] = {"anchored": anchored, "official": official}
+PARSERS: dict[str, Parser] = {"anchored": parse_anchored, "official": parse_official}
 
 
 def get_parser(name: str) -> Parser:
@@ -40,7 +40,7 @@ def get_parser(name: str) -> Parser:
     return PARSERS[name]
 
 
-def reparse(ratings: Sequence[Rating], levels: Sequence[int], parser: str) -> tuple[list[Rating], int]:
+def reparse_ratings(ratings: Sequence[Rating], levels: Sequence[int], parser: str) -> tuple[list[Rating], int]:
     """Ratings with their raw answers read by another rule; the answers stay as they are.
 
     Ratings that were not read from text (level probabilities, an official score file) are returned unchanged.
@@ -59,7 +59,7 @@ def reparse(ratings: Sequence[Rating], levels: Sequence[int], parser: str) -> tu
             read.append(rating)
             continue
         count += 1
-        level = parse(spoken(rating.raw), levels)
+        level = parse(strip_thinking(rating.raw), levels)
         problem = rating.problem or NO_LEVEL if level is None else None
         read.append(rating.model_copy(update={"score": level, "problem": problem, "parser": parser}))
     return read, count

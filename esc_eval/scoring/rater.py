@@ -43,7 +43,7 @@ class DialogueRater(Protocol):
         """For each dialogue its verdicts by dimension, or the reason why there are none."""
 
 
-def place(dialogue: Dialogue, dimension: str, rater: str, rubric: str) -> dict[str, Any]:
+def rating_fields(dialogue: Dialogue, dimension: str, rater: str, rubric: str) -> dict[str, Any]:
     """The fields of a model's rating that say what it is of."""
     return {
         "dialogue_id": dialogue.id,
@@ -90,7 +90,7 @@ class DirectScoring:
                     yield self._rating(dialogue, key, verdicts if isinstance(verdicts, str) else verdicts[key])
 
     def _rating(self, dialogue: Dialogue, dimension: str, verdict: Verdict | str) -> Rating:
-        common = {**place(dialogue, dimension, self.scorer.name, self.rubric_id), "parser": "direct"}
+        common = {**rating_fields(dialogue, dimension, self.scorer.name, self.rubric_id), "parser": "direct"}
         if isinstance(verdict, str):
             return Rating(**common, problem=verdict)
         p = verdict.probabilities

@@ -9,19 +9,19 @@ from typing import Any, Literal
 
 from esc_eval import __version__
 from esc_eval.chat.base import ANSWER_TOKENS, AdapterModel, ChatModel, Choice, ChoiceModel, Conversation
-from esc_eval.checkpoints.judge_card import Learnt
-from esc_eval.environment import describe
+from esc_eval.checkpoints.judge_card import JudgeCard
+from esc_eval.environment import describe_environment
 from esc_eval.errors import EscEvalError
-from esc_eval.files.official import spoken
+from esc_eval.files.official import strip_thinking
 from esc_eval.prompts.official_wording import OfficialWording
 from esc_eval.prompts.protocol import Generation
 from esc_eval.prompts.rubric import Rubric
-from esc_eval.prompts.wording import fill
+from esc_eval.prompts.wording import fill_template
 from esc_eval.schema import Dialogue, FinishReason, Rating, digest
 from esc_eval.scoring.calibration import Calibration
 from esc_eval.scoring.leads import find_lead
 from esc_eval.scoring.parsers import NO_LEVEL, TOO_LONG, get_parser
-from esc_eval.scoring.rater import DirectScoring, place
+from esc_eval.scoring.rater import DirectScoring, rating_fields
 from esc_eval.simulation.run import Run
 
 By = Literal["auto", "logits", "text"]
@@ -31,7 +31,7 @@ TRIED_FOR_LEAD = 3
 SILENT = "nothing to rate: the supporter says no word"
 
 
-def prompts(dialogue: Dialogue, rubric: Rubric) -> list[Conversation]:
+def judge_prompts(dialogue: Dialogue, rubric: Rubric) -> list[Conversation]:
     """One judge's conversation for each dimension; they differ only after the dialogue, which comes first.
 
     Lines after the first of an utterance are indented, so that no utterance can pass for the next speaker's.
@@ -39,11 +39,11 @@ def prompts(dialogue: Dialogue, rubric: Rubric) -> list[Conversation]:
     text = rubric.text(dialogue.language)
     names = {"seeker": text.seeker, "supporter": text.supporter}
     lines = [f"{names[turn.role]}: " + turn.text.strip().replace("\n", "\n  ") for turn in dialogue.turns]
-    shown = fill(text.dialogue, dialogue="\n\n".join(lines))
+    shown = fill_template(text.dialogue, dialogue="\n\n".join(lines))
     conversations: list[Conversation] = []
     for key in rubric.keys:
         wording = text.dimensions[key]
-        ask = fill(
+        ask = fill_template(
             text.ask,
             name=wording.name,
             question=wording.question,
@@ -88,9 +88,9 @@ class Scoring:
             raise EscEvalError(f"{scorer.name} gives no logits; score by text (--by text)")
         self.scorer, self.rubric, self.wording = scorer, rubric, wording
         self.adapters = scorer if isinstance(scorer, AdapterModel) else None
-        learnt: Learnt | None = getattr(scorer, "learnt", None)
-        if learnt:
-            learnt.check(scorer.name, rubric, self.rubric_id)
+        card: JudgeCard | None = getattr(scorer, "judge_card", None)
+        if card:
+            card.check(scorer.name, rubric, self.rubric_id)
         elif self.adapters and wording is None:
             raise EscEvalError(
                 f"{scorer.name}: its adapters were trained on the official prompts, which have no licence. "
@@ -98,7 +98,7 @@ class Scoring:
             )
         if wording and set(wording.keys) != set(rubric.keys):
             raise EscEvalError(f"the official prompts rate {', '.join(wording.keys)}; they go with no {rubric.id}")
-        self._in_words = learnt.answers == "text" if learnt else self.adapters is not None
+        self._in_words = card.answers == "text" if card else self.adapters is not None
         self.chooser = None if by == "text" or (by == "auto" and self._in_words) else chooser
         self.parser_name, self.parse = parser, get_parser(parser)
         self.answer = Generation(max_new_tokens=answer_tokens)
@@ -153,7 +153,7 @@ class Scoring:
         if self.wording:
             keys, every = self.wording.keys, self.wording.conversations(dialogue, getattr(self.scorer, "system", ""))
         else:
-            every = prompts(dialogue, self.rubric)
+            every = judge_prompts(dialogue, self.rubric)
         return [(dialogue, key, c) for key, c in zip(keys, every, strict=True) if key not in done]
 
     def _rate(self, groups: Sequence[Sequence[Asked]], lead: str) -> Iterator[Rating]:
@@ -210,7 +210,7 @@ class Scoring:
             conversations = [c for d in batch for _, asked, c in self._asked(d, frozenset()) if asked == key]
             for _, reply in sorted(self.scorer.reply(conversations, self.answer, [0] * len(batch))):
                 if reply.finish_reason != "context" and not reply.problem:
-                    texts.append(spoken(reply.text))
+                    texts.append(strip_thinking(reply.text))
             if len(texts) >= TRIED_FOR_LEAD:
                 break
         return texts[:TRIED_FOR_LEAD]
@@ -218,7 +218,9 @@ class Scoring:
     def _from_choice(self, dialogue: Dialogue, dimension: str, choice: Choice) -> Rating:
         common = self._common(dialogue, dimension)
         p = choice.probabilities
-        if choice.text is not None and (p is None or self.parse(spoken(choice.text), self.rubric.levels) is None):
+        if choice.text is not None and (
+            p is None or self.parse(strip_thinking(choice.text), self.rubric.levels) is None
+        ):
             return self._from_text(dialogue, dimension, choice.text, choice.finish_reason or "stop")
         if p is None:
             return Rating(**common, problem=choice.problem or "no probabilities", parser="logits")
@@ -237,7 +239,7 @@ class Scoring:
         )
 
     def _from_text(self, dialogue: Dialogue, dimension: str, answer: str, finish: FinishReason) -> Rating:
-        score = None if finish == "context" else self.parse(spoken(answer), self.rubric.levels)
+        score = None if finish == "context" else self.parse(strip_thinking(answer), self.rubric.levels)
         problem = {
             "context": TOO_LONG,
             "length": f"{NO_LEVEL}; it was cut at {self.answer.max_new_tokens} tokens (see --max-answer-tokens)",
@@ -251,10 +253,10 @@ class Scoring:
         )
 
     def _common(self, dialogue: Dialogue, dimension: str) -> dict[str, Any]:
-        return place(dialogue, dimension, self.scorer.name, self.rubric_id)
+        return rating_fields(dialogue, dimension, self.scorer.name, self.rubric_id)
 
 
-def score(
+def score_dialogues(
     dialogues: Sequence[Dialogue],
     scoring: Scoring | DirectScoring,
     run: Run,
@@ -290,7 +292,7 @@ def score(
         **({"leads": leads} if leads else {}),
         "dialogues": {"n": len(dialogues), "sha256": digest(list(dialogues))},
     }
-    run.claim(kind, identity, describe())
+    run.claim(kind, identity, describe_environment())
     keys = scoring.rubric.keys
     done: dict[str, frozenset[str]] = {}
     for line in run.all(kind):
@@ -322,7 +324,7 @@ def _ratings(
             continue
         for key in scoring.rubric.keys:
             if key not in done.get(dialogue.id, ()):
-                yield Rating(**place(dialogue, key, scoring.scorer.name, scoring.rubric_id), problem=SILENT)
+                yield Rating(**rating_fields(dialogue, key, scoring.scorer.name, scoring.rubric_id), problem=SILENT)
     step = max(1, scoring.scorer.parallel)
     for start in range(0, len(asked), step):
         yield from scoring.rate(asked[start : start + step], done)

@@ -66,7 +66,7 @@ class Sentences:
 
 
 @cache
-def sentences() -> Sentences:
+def load_sentences() -> Sentences:
     """The encoder, opened once.
 
     Raises:

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from esc_eval.prompts.wording import Data
+from esc_eval.prompts.wording import FrozenYaml
 from esc_eval.schema import Dialogue, Role
 
 Array = npt.NDArray[np.float64]
@@ -43,15 +43,15 @@ SURFACE = (
 """Names of the surface figures, in their order."""
 
 
-def said(dialogue: Dialogue, role: Role) -> list[str]:
+def utterances_of(dialogue: Dialogue, role: Role) -> list[str]:
     """A side's utterances; the seeker's first is left out where there are others, as it only states the matter."""
     texts = [turn.text for turn in dialogue.turns if turn.role == role]
     return texts[1:] if role == "seeker" and len(texts) > 1 else texts
 
 
-def surface(dialogue: Dialogue) -> list[float]:
+def surface_figures(dialogue: Dialogue) -> list[float]:
     """The figures of ``SURFACE``; 0 where there is nothing to count."""
-    supporter, seeker = said(dialogue, "supporter"), said(dialogue, "seeker")
+    supporter, seeker = utterances_of(dialogue, "supporter"), utterances_of(dialogue, "seeker")
     own, other = [_tokens(t) for t in supporter], [_tokens(t) for t in seeker]
     likeness = [_overlap(set(a), set(b)) for a, b in combinations(own, 2)]
     following = [_overlap(set(a), set(b)) for a, b in pairwise(own)]
@@ -104,7 +104,7 @@ def _taken_up(dialogue: Dialogue, before: Role, after: Role) -> float:
     return _mean(found)
 
 
-class Terms(Data):
+class Terms(FrozenYaml):
     """Words or character strings of one side and what each weighs.
 
     Attributes:
@@ -129,7 +129,7 @@ class Terms(Data):
         idf = np.asarray(self.idf)
         out = np.zeros((len(dialogues), len(column)))
         for row, dialogue in zip(out, dialogues, strict=True):
-            counts = Counter(t for t in self.terms("\n".join(said(dialogue, self.role))) if t in column)
+            counts = Counter(t for t in self.terms("\n".join(utterances_of(dialogue, self.role))) if t in column)
             for term, count in counts.items():
                 row[column[term]] = 1 + math.log(count)
             row *= idf

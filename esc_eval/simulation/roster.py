@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from esc_eval.errors import EscEvalError
-from esc_eval.prompts.wording import Data, locate, read_parts
+from esc_eval.prompts.wording import FrozenYaml, locate_data_file, read_parts
 from esc_eval.schema import Language
 from esc_eval.simulation.budget import Price
 
@@ -15,7 +15,7 @@ Group = Literal["close", "open", "domain"]
 Reach = Literal["transformers", "server", "vendor", "none"]
 
 
-class Entry(Data):
+class Entry(FrozenYaml):
     """One model.
 
     Attributes:
@@ -66,7 +66,7 @@ class Entry(Data):
         return f"{self.name}=openai:{self.id}"
 
 
-class Roster(Data):
+class Roster(FrozenYaml):
     """Models under test, in the order of a table."""
 
     name: str
@@ -99,7 +99,7 @@ def load_roster(name: str) -> Roster:
     file, colon, chosen = name.rpartition(":")
     if not colon or chosen.endswith(".yaml"):
         file, chosen = name, ""
-    folder, stem = locate(file, "simulation/rosters")
+    folder, stem = locate_data_file(file, "simulation/rosters")
     content, _ = read_parts(folder, stem, "roster")
     try:
         roster = Roster.model_validate(content)

@@ -26,11 +26,13 @@ create table if not exists records (
 """
 
 
-def differences(old: Any, new: Any, path: str = "") -> list[str]:
+def list_differences(old: Any, new: Any, path: str = "") -> list[str]:
     """Where two JSON values differ, one line each: ``path: old -> new``."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         keys = list(dict.fromkeys([*old, *new]))
-        return [line for k in keys for line in differences(old.get(k), new.get(k), f"{path}.{k}" if path else str(k))]
+        return [
+            line for k in keys for line in list_differences(old.get(k), new.get(k), f"{path}.{k}" if path else str(k))
+        ]
     return (
         []
         if old == new
@@ -105,7 +107,7 @@ class Run:
             }
             text = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
             write_whole(self.folder / "run.json", [text])
-        elif changes := differences(known["identity"], json.loads(json.dumps(identity))):
+        elif changes := list_differences(known["identity"], json.loads(json.dumps(identity))):
             lines = "\n  ".join(changes)
             raise EscEvalError(
                 f"{self.folder} holds a {step.partition('/')[0]} under another identity:\n  {lines}\n"

@@ -12,11 +12,11 @@ from typing import Any
 
 from esc_eval import __version__
 from esc_eval.chat.base import ChatModel, Reply
-from esc_eval.environment import describe
+from esc_eval.environment import describe_environment
 from esc_eval.errors import EscEvalError
-from esc_eval.files.official import spoken
+from esc_eval.files.official import strip_thinking
 from esc_eval.prompts.protocol import Protocol
-from esc_eval.schema import Dialogue, Role, RoleCard, Turn, digest, duplicates
+from esc_eval.schema import Dialogue, Role, RoleCard, Turn, digest, find_duplicates
 from esc_eval.simulation.run import Run
 
 STEP = "simulation"
@@ -41,7 +41,7 @@ class Plan:
     speaks: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if twice := duplicates(model.name for model in self.supporters):
+        if twice := find_duplicates(model.name for model in self.supporters):
             raise EscEvalError(f"two supporters are called {twice[0]!r}; give one a label: NAME={twice[0]}")
         for language in {card.language for card in self.cards}:
             self.protocol.text(language)
@@ -127,7 +127,7 @@ def turn_seed(seed: int, card_id: str, position: int) -> int:
 
 def turn_from_reply(role: Role, reply: Reply, seed: int) -> Turn:
     """A turn from a model's reply; reasoning between ``<think>`` marks is kept aside, not spoken."""
-    text = spoken(reply.text)
+    text = strip_thinking(reply.text)
     return Turn(
         role=role,
         text=text,
@@ -139,7 +139,7 @@ def turn_from_reply(role: Role, reply: Reply, seed: int) -> Turn:
     )
 
 
-def simulate(plan: Plan, run: Run, on_turn: Callable[[Turn], None] = lambda _: None) -> int:
+def play_plan(plan: Plan, run: Run, on_turn: Callable[[Turn], None] = lambda _: None) -> int:
     """Play every dialogue of a plan, or what a run has not yet, and write ``dialogues.jsonl``.
 
     Args:
@@ -153,7 +153,7 @@ def simulate(plan: Plan, run: Run, on_turn: Callable[[Turn], None] = lambda _: N
     Raises:
         EscEvalError: The run has another identity, or a model failed; all turns finished by then are kept.
     """
-    run.claim(STEP, plan.identity, describe())
+    run.claim(STEP, plan.identity, describe_environment())
     models = [plan.seeker, *plan.supporters]
     together = all(model.concurrent for model in models)
     size = 1 if together else min(model.parallel for model in models)

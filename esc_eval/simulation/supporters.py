@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from esc_eval.chat import SPEC, label
+from esc_eval.chat import SPEC, label_of
 from esc_eval.errors import EscEvalError
 from esc_eval.simulation.budget import Price
 from esc_eval.simulation.roster import Entry, load_roster
 
 
 @dataclass(frozen=True)
-class Lineup:
+class Supporters:
     """Who plays.
 
     Attributes:
@@ -33,7 +33,7 @@ class Lineup:
     @property
     def names(self) -> list[str]:
         """All supporters."""
-        return [label(spec) for spec in self.supporters] + [entry.name for entry in self.entries]
+        return [label_of(spec) for spec in self.supporters] + [entry.name for entry in self.entries]
 
     def specs(self, served: bool) -> list[str]:
         """All supporters as ``open_model`` takes them.
@@ -47,7 +47,7 @@ class Lineup:
         return [*self.supporters, *(entry.spec(served) for entry in self.entries)]
 
 
-def make_lineup(seeker: str, supporters: Sequence[str], roster: str | None, prices: Sequence[str]) -> Lineup:
+def choose_supporters(seeker: str, supporters: Sequence[str], roster: str | None, prices: Sequence[str]) -> Supporters:
     """The lineup of a command line.
 
     Args:
@@ -62,7 +62,7 @@ def make_lineup(seeker: str, supporters: Sequence[str], roster: str | None, pric
     entries = load_roster(roster).models if roster else ()
     if not supporters and not entries:
         raise EscEvalError("nobody to test: pass --supporter MODEL or --roster paper")
-    known = {label(spec): spec for spec in [seeker, *supporters]}
+    known = {label_of(spec): spec for spec in [seeker, *supporters]}
     found = {entry.name: entry.cost for entry in entries if entry.cost != Price()}
     for text in prices:
         name, equals, figures = text.rpartition("=")
@@ -71,7 +71,7 @@ def make_lineup(seeker: str, supporters: Sequence[str], roster: str | None, pric
             raise EscEvalError(f"--price {text}: no model here is called {name!r}")
         chosen = [name] if equals else [n for n, spec in known.items() if _kind(spec) == "openai"]
         found.update(dict.fromkeys(chosen, price))
-    return Lineup(seeker, supporters, entries, found)
+    return Supporters(seeker, supporters, entries, found)
 
 
 def _kind(spec: str) -> str:

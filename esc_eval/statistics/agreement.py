@@ -99,7 +99,7 @@ def pair_mean(values: Array, sizes: Array) -> Array:
     return co.ratio((np.where(defined, values, 0.0) * weight).sum(-1), weight.sum(-1))
 
 
-def agreement(ratings: Ratings, boot: Bootstrap, weights: KappaWeights = "distance") -> Agreement:
+def estimate_agreement(ratings: Ratings, boot: Bootstrap, weights: KappaWeights = "distance") -> Agreement:
     """All coefficients of a set of ratings.
 
     Args:

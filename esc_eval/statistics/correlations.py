@@ -182,7 +182,7 @@ def permutation_test(
     return (1 + extreme) / (1 + draws)
 
 
-def holm(p_values: npt.ArrayLike) -> Array:
+def adjust_holm(p_values: npt.ArrayLike) -> Array:
     """Holm's (1979) step-down adjusted p-values; NaN stays NaN and counts as no test.
 
     >>> holm([0.01, 0.04, 0.03]).tolist()

@@ -129,7 +129,7 @@ def health_statistic(levels: Array) -> Callable[[Totals], dict[str, Array]]:
     return statistic
 
 
-def verdict(kappa: Measure, gain: Measure, constant: bool, dialogues: int) -> str:
+def give_verdict(kappa: Measure, gain: Measure, constant: bool, dialogues: int) -> str:
     """One plain sentence on whether a scorer can be told from a constant (in each dimension).
 
     Args:

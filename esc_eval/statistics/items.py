@@ -11,7 +11,7 @@ from esc_eval.statistics import coefficients as co
 from esc_eval.statistics.estimate import Array, Bootstrap, ClusterTables, Measure, Totals
 
 
-def disputed(rows: pd.DataFrame, top: int) -> list[dict[str, object]]:
+def find_disputed(rows: pd.DataFrame, top: int) -> list[dict[str, object]]:
     """The dialogue x dimension pairs whose ratings differ most.
 
     Args:

@@ -12,7 +12,7 @@ from statsmodels.regression.mixed_linear_model import MixedLM
 from statsmodels.tools.sm_exceptions import ConvergenceWarning
 
 from esc_eval.errors import EscEvalError
-from esc_eval.statistics.correlations import holm
+from esc_eval.statistics.correlations import adjust_holm
 from esc_eval.statistics.estimate import Measure
 
 
@@ -47,7 +47,7 @@ def mixed_fit(rows: pd.DataFrame, covariates: list[str]) -> tuple[pd.Series, pd.
     return pd.Series(np.asarray(fit.fe_params), names), covariance, float(fit.cov_re[0, 0]), float(fit.scale)
 
 
-def contrast(
+def estimate_contrast(
     effects: pd.Series, covariance: pd.DataFrame, weights: Mapping[str, float], n: int, confidence: float
 ) -> Measure:
     """A weighted sum of fixed effects with its Wald interval."""
@@ -75,10 +75,12 @@ def group_contrasts(
         if model in groups:
             members.setdefault(groups[model], []).append(model)
     weights = {g: {m: 1 / len(ms) for m in ms} for g, ms in members.items()}
-    averages = {g: contrast(effects, covariance, w, n, confidence) for g, w in weights.items()}
+    averages = {g: estimate_contrast(effects, covariance, w, n, confidence) for g, w in weights.items()}
     rows: list[dict[str, object]] = []
     for a, b in combinations(members, 2):
-        gap = contrast(effects, covariance, {**weights[a], **{m: -v for m, v in weights[b].items()}}, n, confidence)
+        gap = estimate_contrast(
+            effects, covariance, {**weights[a], **{m: -v for m, v in weights[b].items()}}, n, confidence
+        )
         x, y = effects[members[a]].to_numpy(), effects[members[b]].to_numpy()
         if min(len(x), len(y)) < 2:
             kinds = Measure(gap.value, n=len(x) + len(y), undefined="a group of one model says nothing about its kind")
@@ -88,7 +90,7 @@ def group_contrasts(
             low, high = test.confidence_interval(confidence)
             kinds, p = Measure(float(x.mean() - y.mean()), float(low), float(high), len(x) + len(y)), float(test.pvalue)
         rows.append({"first": a, "second": b, "difference": gap, "difference_of_kinds": kinds, "p": p})
-    adjusted = holm([r["p"] for r in rows])
+    adjusted = adjust_holm([r["p"] for r in rows])
     for row, p in zip(rows, adjusted, strict=True):
         row["p"] = None if np.isnan(row["p"]) else row["p"]
         row["p_holm"] = None if np.isnan(p) else float(p)

@@ -34,7 +34,7 @@ class Components:
         return float(self.residuals.var())
 
 
-def components(rows: pd.DataFrame) -> Components:
+def estimate_components(rows: pd.DataFrame) -> Components:
     """Estimate variance components from single ratings.
 
     Args:

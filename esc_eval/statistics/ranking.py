@@ -8,7 +8,7 @@ import pandas as pd
 
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.statistics.coefficients import ratio
-from esc_eval.statistics.correlations import holm
+from esc_eval.statistics.correlations import adjust_holm
 from esc_eval.statistics.estimate import Array, Bootstrap, ClusterTables, Measure, Totals
 
 POINTS = 25.0
@@ -54,7 +54,9 @@ class Board:
         return np.concatenate([self.cells, self.cells.mean(axis=1, keepdims=True)], axis=1)
 
 
-def means(board: Board, boot: Bootstrap) -> tuple[dict[str, dict[str, Measure]], dict[str, tuple[Array, Array]]]:
+def estimate_means(
+    board: Board, boot: Bootstrap
+) -> tuple[dict[str, dict[str, Measure]], dict[str, tuple[Array, Array]]]:
     """Mean and rank of each model in each column.
 
     Returns:
@@ -112,7 +114,7 @@ def paired_differences(board: Board, boot: Bootstrap, flips: int = 9999) -> dict
         there = np.isfinite(gap)
         filled = np.where(there, gap, 0.0)
         p_values = _sign_flip(filled, flips, np.random.default_rng([boot.seed, i]))
-        adjusted = holm(np.where(there.any(0), p_values, np.nan))
+        adjusted = adjust_holm(np.where(there.any(0), p_values, np.nan))
         width = (len(pairs),)
         _, many = ClusterTables.build({"sum": (filled, width), "n": (there.astype(float), width)}).draw(
             lambda t: {"d": ratio(t["sum"], t["n"])}, boot
@@ -144,7 +146,7 @@ def _sign_flip(gap: Array, flips: int, rng: np.random.Generator) -> Array:
     return (1 + extreme) / (1 + flips)
 
 
-def indistinguishable(order: list[str], rows: list[dict[str, object]], alpha: float = 0.05) -> list[list[str]]:
+def group_indistinguishable(order: list[str], rows: list[dict[str, object]], alpha: float = 0.05) -> list[list[str]]:
     """Maximal runs of models, best first, of which no two differ significantly.
 
     A model may be in several runs: "cannot be told apart" is not transitive.

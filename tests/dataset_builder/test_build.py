@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from dataset_builder import manifest
-from dataset_builder.build import Inputs, build
+from dataset_builder.build import Inputs, build_dataset
 from dataset_builder.card import front_matter
-from dataset_builder.check.build import check
-from dataset_builder.diff import diff, read_table
+from dataset_builder.check.build import check_build
+from dataset_builder.diff import diff_builds, read_table
 from dataset_builder.rows.annotations import read_annotations
 from esc_eval.errors import EscEvalError
 from esc_eval.schema import Dialogue, Rating, RoleCard, Turn
@@ -51,25 +51,25 @@ def write_run(folder: Path, name="run", ratings=(), card_id="c1") -> Path:
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("sample") / "build"
-    build(Inputs(), out)
+    build_dataset(Inputs(), out)
     return out
 
 
 def test_without_inputs_the_sample_is_built_and_sound(sample):
-    rows = manifest.read(sample)["rows"]
+    rows = manifest.read_manifest(sample)["rows"]
     assert rows == {"role_cards": 24, "dialogues": 4, "annotations": 56}
-    assert check(sample) == []
+    assert check_build(sample) == []
 
 
 def test_the_card_calls_ratings_human_only_where_people_rated(sample, tmp_path):
     assert "were written for the package" in " ".join((sample / "README.md").read_text(encoding="utf-8").split())
-    assert "human-ratings" not in front_matter(manifest.read(sample))["tags"]
+    assert "human-ratings" not in front_matter(manifest.read_manifest(sample))["tags"]
     for kind in ("human", "model"):
         rating = {"dialogue_id": "m:c1", "dimension": "empathy", "rater": "r", "rubric": "esc-eval/1", "score": 3}
         run = write_run(tmp_path, kind, [Rating(rater_kind=kind, **rating)])
         cards = write_cards(tmp_path / "cards.jsonl", card("c1"))
-        build(Inputs(cards=(cards,), runs=(run,)), tmp_path / f"{kind}-build")
-        tags = front_matter(manifest.read(tmp_path / f"{kind}-build"))["tags"]
+        build_dataset(Inputs(cards=(cards,), runs=(run,)), tmp_path / f"{kind}-build")
+        tags = front_matter(manifest.read_manifest(tmp_path / f"{kind}-build"))["tags"]
         assert ("human-ratings" in tags) == (kind == "human")
 
 
@@ -81,65 +81,65 @@ def test_each_config_loads_offline(sample, table, streaming, tmp_path, monkeypat
 
     data = load_dataset(str(sample), table, split="test", streaming=streaming, cache_dir=str(tmp_path))
     rows = list(data)
-    assert len(rows) == manifest.read(sample)["rows"][table]
+    assert len(rows) == manifest.read_manifest(sample)["rows"][table]
     label = "rater_kind" if table == "annotations" else "language"
     assert data.features[label].int2str(rows[0][label]) in ("human", "en", "zh")
 
 
 def test_a_second_build_is_identical_byte_for_byte(sample, tmp_path):
     again = tmp_path / "again"
-    build(Inputs(), again)
+    build_dataset(Inputs(), again)
     first = {p.relative_to(sample): p.read_bytes() for p in sample.rglob("*") if p.is_file()}
     second = {p.relative_to(again): p.read_bytes() for p in again.rglob("*") if p.is_file()}
     assert first == second
-    assert list(diff(sample, again)) == []
+    assert list(diff_builds(sample, again)) == []
 
 
 def test_the_order_of_inputs_does_not_change_the_tables(tmp_path):
     a, b = write_cards(tmp_path / "a.jsonl", card("a")), write_cards(tmp_path / "b.jsonl", card("b"))
-    build(Inputs(cards=(a, b)), tmp_path / "one")
-    build(Inputs(cards=(b, a)), tmp_path / "two")
-    assert list(diff(tmp_path / "one", tmp_path / "two")) == []
+    build_dataset(Inputs(cards=(a, b)), tmp_path / "one")
+    build_dataset(Inputs(cards=(b, a)), tmp_path / "two")
+    assert list(diff_builds(tmp_path / "one", tmp_path / "two")) == []
 
 
 def test_a_run_of_ours_keeps_revisions_seed_and_is_masked(tmp_path):
     cards = write_cards(tmp_path / "cards.jsonl", card("c1"))
-    build(Inputs(cards=(cards,), runs=(write_run(tmp_path),)), tmp_path / "out")
+    build_dataset(Inputs(cards=(cards,), runs=(write_run(tmp_path),)), tmp_path / "out")
     [row] = read_table(tmp_path / "out", "dialogues").values()
     assert row["id"] == "run/m:c1"
     assert (row["seed"], row["seeker_revision"], row["supporter_revision"]) == (7, "abc", "def")
     assert row["turns"][0]["text"] == "Mail me at [EMAIL]"
     assert row["license"] == "CC-BY-4.0"
     assert row["category"] == "family_and_life"
-    assert manifest.read(tmp_path / "out")["personal_data"]["masked"]["email"] == 1
+    assert manifest.read_manifest(tmp_path / "out")["personal_data"]["masked"]["email"] == 1
 
 
 def test_a_dialogue_on_a_card_that_is_not_in_the_build_is_refused(tmp_path):
     cards = write_cards(tmp_path / "cards.jsonl", card("c1"))
     run = write_run(tmp_path, card_id="sample-en-05")
     with pytest.raises(EscEvalError, match=r"play cards that are not in this build, first 'sample-en-05'.*--cards"):
-        build(Inputs(cards=(cards,), runs=(run,)), tmp_path / "out")
-    build(Inputs(cards=(cards, "sample"), runs=(run,)), tmp_path / "out")
+        build_dataset(Inputs(cards=(cards,), runs=(run,)), tmp_path / "out")
+    build_dataset(Inputs(cards=(cards, "sample"), runs=(run,)), tmp_path / "out")
     [row] = read_table(tmp_path / "out", "dialogues").values()
     assert (row["card_id"], row["rehostable"]) == ("sample-en-05", True)
 
 
 def test_a_dialogue_on_a_card_that_may_not_be_rehosted_is_withheld_from_a_public_build(tmp_path):
     cards = write_cards(tmp_path / "cards.jsonl", card("c1", source="psyqa"))
-    build(Inputs(cards=(cards,), runs=(write_run(tmp_path),), public=True), tmp_path / "out")
+    build_dataset(Inputs(cards=(cards,), runs=(write_run(tmp_path),), public=True), tmp_path / "out")
     [talk] = read_table(tmp_path / "out", "dialogues").values()
     [row] = read_table(tmp_path / "out", "role_cards").values()
     assert [turn["text"] for turn in talk["turns"]] == [None, None]
     assert [row[name] for name in ("text", "problem", "age", "occupation", "layout")] == [None] * 5
     assert len(row["text_sha256"]) == 64
-    assert check(tmp_path / "out") == []
+    assert check_build(tmp_path / "out") == []
 
 
 def test_ratings_of_a_csv_join_the_runs_dialogues(tmp_path):
     cards = write_cards(tmp_path / "cards.jsonl", card("c1"))
     scores = tmp_path / "scores.csv"
     scores.write_text("dialogue_id,dimension,rater,score,stage\nm:c1,Empathy,r1,4,first\nm:c1,tech,r1,,first\n")
-    build(Inputs(cards=(cards,), runs=(write_run(tmp_path),), annotations=(scores,)), tmp_path / "out")
+    build_dataset(Inputs(cards=(cards,), runs=(write_run(tmp_path),), annotations=(scores,)), tmp_path / "out")
     rows = read_table(tmp_path / "out", "annotations")
     assert rows["run/m:c1|empathy|r1|first"]["score"] == 4
     assert rows["run/m:c1|skillful|r1|first"]["score"] is None
@@ -161,7 +161,7 @@ def test_a_bad_line_of_ratings_is_named(tmp_path, line, what):
     scores = tmp_path / "scores.csv"
     scores.write_text(f"dialogue_id,dimension,rater,score\n{line}\n")
     with pytest.raises(EscEvalError, match=what):
-        build(Inputs(cards=(cards,), runs=(write_run(tmp_path),), annotations=(scores,)), tmp_path / "out")
+        build_dataset(Inputs(cards=(cards,), runs=(write_run(tmp_path),), annotations=(scores,)), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -188,7 +188,7 @@ def test_two_ratings_of_one_rater_in_one_stage_are_refused(tmp_path):
     run = write_run(tmp_path, ratings=[Rating(**common, score=1), Rating(**common, score=2)])
     cards = write_cards(tmp_path / "cards.jsonl", card("c1"))
     with pytest.raises(EscEvalError, match="more than once"):
-        build(Inputs(cards=(cards,), runs=(run,)), tmp_path / "out")
+        build_dataset(Inputs(cards=(cards,), runs=(run,)), tmp_path / "out")
 
 
 def test_near_duplicates_are_flagged_within_and_across_languages(tmp_path):
@@ -201,7 +201,7 @@ def test_near_duplicates_are_flagged_within_and_across_languages(tmp_path):
         card("c", chinese, language="zh", source="smile"),
         card("d"),
     )
-    build(Inputs(cards=(cards,)), tmp_path / "out")
+    build_dataset(Inputs(cards=(cards,)), tmp_path / "out")
     rows = read_table(tmp_path / "out", "role_cards")
     assert [rows[id]["near_duplicates"] for id in "abcd"] == [["b", "c"], ["a"], ["a"], []]
     assert rows["c"]["contaminated_by"] == ["smile"]
@@ -214,10 +214,10 @@ def test_a_card_whose_words_stand_in_a_source_is_flagged(tmp_path):
     (tmp_path / "sources" / "esconv" / "train.txt").write_text(json.dumps(talk) + "\n{}\n")
     text = f"Age: 9\nGender: Male\nOccupation: Not mentioned\nProblem: {words}"
     cards = write_cards(tmp_path / "cards.jsonl", card("a", text, source="epitome"), card("b", source="epitome"))
-    build(Inputs(cards=(cards,), sources=tmp_path / "sources"), tmp_path / "out")
+    build_dataset(Inputs(cards=(cards,), sources=tmp_path / "sources"), tmp_path / "out")
     rows = read_table(tmp_path / "out", "role_cards")
     assert (rows["a"]["contaminated_by"], rows["b"]["contaminated_by"]) == (["esconv"], [])
-    source = manifest.read(tmp_path / "out")["inputs"]["sources"]["esconv"]
+    source = manifest.read_manifest(tmp_path / "out")["inputs"]["sources"]["esconv"]
     assert (source["records"], source["conversations"], source["rejects"]) == (2, 1, 1)
     [reject] = (tmp_path / "out" / "local" / "rejects.jsonl").read_text().splitlines()
     assert json.loads(reject)["line"] == 2
@@ -227,7 +227,7 @@ def test_leaves_are_applied_and_keep_tier_1(tmp_path):
     cards = write_cards(tmp_path / "cards.jsonl", card("c1", category="work_and_study"))
     tiers = tmp_path / "tiers.csv"
     tiers.write_text("card_id,problem_type,confidence,status\nc1,much_pressure,0.25,proposed\n")
-    build(Inputs(cards=(cards,), tiers=tiers), tmp_path / "out")
+    build_dataset(Inputs(cards=(cards,), tiers=tiers), tmp_path / "out")
     row = read_table(tmp_path / "out", "role_cards")["c1"]
     assert (row["category"], row["subcategory"], row["problem_type"]) == (
         "work_and_study",
@@ -237,42 +237,42 @@ def test_leaves_are_applied_and_keep_tier_1(tmp_path):
     assert (row["tier_status"], row["tier_confidence"]) == ("proposed", 0.25)
     tiers.write_text("card_id,problem_type,confidence,status\nc1,bereavement,0.25,proposed\n")
     with pytest.raises(EscEvalError, match=r"line 2.*lies in family_and_life"):
-        build(Inputs(cards=(cards,), tiers=tiers), tmp_path / "other")
+        build_dataset(Inputs(cards=(cards,), tiers=tiers), tmp_path / "other")
 
 
 def test_decisions_leave_cards_out_and_correct_fields(tmp_path, monkeypatch):
     from dataset_builder import decisions
 
-    monkeypatch.setattr(decisions, "exclusions", lambda: {"b": "describes a real person"})
-    monkeypatch.setattr(decisions, "corrections", lambda: [decisions.Correction("a", "age", None)])
+    monkeypatch.setattr(decisions, "read_exclusions", lambda: {"b": "describes a real person"})
+    monkeypatch.setattr(decisions, "read_corrections", lambda: [decisions.Correction("a", "age", None)])
     cards = write_cards(tmp_path / "cards.jsonl", card("a"), card("b"))
-    build(Inputs(cards=(cards,)), tmp_path / "out")
+    build_dataset(Inputs(cards=(cards,)), tmp_path / "out")
     [row] = read_table(tmp_path / "out", "role_cards").values()
     assert (row["id"], row["age"]) == ("a", None)
     assert row["text"].startswith("Age: Not mentioned\nGender: Female")
-    assert check(tmp_path / "out") == []
+    assert check_build(tmp_path / "out") == []
 
 
 def test_an_unknown_source_is_refused_with_what_to_do(tmp_path):
     cards = write_cards(tmp_path / "cards.jsonl", card("c1", source="my forum"))
     with pytest.raises(EscEvalError, match=r"unknown source 'my forum'.*source_names\.csv"):
-        build(Inputs(cards=(cards,)), tmp_path / "out")
+        build_dataset(Inputs(cards=(cards,)), tmp_path / "out")
 
 
 def test_a_folder_that_is_no_build_is_never_replaced(tmp_path):
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "thesis.txt").write_text("years of work")
     with pytest.raises(EscEvalError, match="no build of this program"):
-        build(Inputs(), tmp_path / "precious")
+        build_dataset(Inputs(), tmp_path / "precious")
     assert (tmp_path / "precious" / "thesis.txt").exists()
 
 
 def test_an_earlier_build_survives_a_build_that_fails(tmp_path):
     out = tmp_path / "out"
-    build(Inputs(cards=(write_cards(tmp_path / "a.jsonl", card("a")),)), out)
+    build_dataset(Inputs(cards=(write_cards(tmp_path / "a.jsonl", card("a")),)), out)
     with pytest.raises(EscEvalError):
-        build(Inputs(cards=(tmp_path / "missing.jsonl",)), out)
-    assert manifest.read(out)["rows"]["role_cards"] == 1
+        build_dataset(Inputs(cards=(tmp_path / "missing.jsonl",)), out)
+    assert manifest.read_manifest(out)["rows"]["role_cards"] == 1
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
 
 
@@ -280,13 +280,13 @@ def test_an_earlier_build_survives_a_build_that_fails(tmp_path):
 def real(shared, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("real") / "build"
     run = shared / "third_party_runs" / "OnlyHero5_ESC_demo"
-    build(Inputs(shared / "esc_eval_official", shared / "sources", runs=(run,)), out)
+    build_dataset(Inputs(shared / "esc_eval_official", shared / "sources", runs=(run,)), out)
     return out
 
 
 @pytest.mark.shared_data
 def test_the_real_build_has_the_published_counts(real):
-    content = manifest.read(real)
+    content = manifest.read_manifest(real)
     counts = content["counts"]["role_cards"]
     assert content["rows"] == {"role_cards": 655, "dialogues": 12 + 6, "annotations": 84 + 21}
     # Counts of the official files, as FACTS and the paper have them.
@@ -310,7 +310,7 @@ def test_the_real_build_has_the_published_counts(real):
 
 @pytest.mark.shared_data
 def test_the_real_build_is_sound_and_nothing_of_it_may_be_rehosted(real):
-    assert check(real) == []
+    assert check_build(real) == []
     assert not any(row["rehostable"] for row in read_table(real, "role_cards").values())
 
 
@@ -322,7 +322,7 @@ def test_the_real_build_loads(real, table, streaming, tmp_path, monkeypatch):
     from datasets import load_dataset
 
     data = load_dataset(str(real), table, split="test", streaming=streaming, cache_dir=str(tmp_path))
-    assert sum(1 for _ in data) == manifest.read(real)["rows"][table]
+    assert sum(1 for _ in data) == manifest.read_manifest(real)["rows"][table]
 
 
 @pytest.mark.shared_data
@@ -383,7 +383,7 @@ def test_reddit_ids_are_nowhere_in_the_build(real, shared):
 def test_a_second_real_build_is_identical(real, shared, tmp_path):
     run = shared / "third_party_runs" / "OnlyHero5_ESC_demo"
     again = tmp_path / "again"
-    build(Inputs(shared / "esc_eval_official", shared / "sources", runs=(run,)), again)
+    build_dataset(Inputs(shared / "esc_eval_official", shared / "sources", runs=(run,)), again)
     files = sorted(p.relative_to(real) for p in real.rglob("*") if p.is_file())
     assert files == sorted(p.relative_to(again) for p in again.rglob("*") if p.is_file())
     assert [str(f) for f in files if (real / f).read_bytes() != (again / f).read_bytes()] == []
@@ -400,7 +400,7 @@ def test_a_run_of_esc_eval_becomes_rows_with_its_models_and_ratings(tmp_path, sc
     run = tmp_path / "mine"
     result = CliRunner().invoke(app, [*arguments, "--limit", "2", "--rounds", "2", "--seed", "9", "--out", str(run)])
     assert result.exit_code == 0, result.stderr
-    build(Inputs(runs=(run,)), tmp_path / "out")
+    build_dataset(Inputs(runs=(run,)), tmp_path / "out")
     talks, scores = read_table(tmp_path / "out", "dialogues"), read_table(tmp_path / "out", "annotations")
     assert {row["card_id"] for row in talks.values()} == {"sample-en-01", "sample-en-02"}
     assert {(row["seeker"], row["supporter"], row["seed"], row["rounds"]) for row in talks.values()} == {
@@ -409,4 +409,4 @@ def test_a_run_of_esc_eval_becomes_rows_with_its_models_and_ratings(tmp_path, sc
     assert all(row["seeker_revision"] and row["supporter_revision"] for row in talks.values())
     assert {(row["rater"], row["rater_kind"], row["score"]) for row in scores.values()} == {("judge", "model", 3)}
     assert len(scores) == 2 * 7
-    assert check(tmp_path / "out") == []
+    assert check_build(tmp_path / "out") == []

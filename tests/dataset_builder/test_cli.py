@@ -8,9 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from dataset_builder import manifest
-from dataset_builder.build import Inputs, build
+from dataset_builder.build import Inputs, build_dataset
 from dataset_builder.cli import app
-from dataset_builder.push import plan
+from dataset_builder.push import plan_push
 
 pytestmark = pytest.mark.filterwarnings("ignore:ConjunctiveGraph:DeprecationWarning")
 
@@ -22,14 +22,14 @@ def run(*arguments: object):
 @pytest.fixture(scope="module")
 def local(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("cli") / "local"
-    build(Inputs(), out)
+    build_dataset(Inputs(), out)
     return out
 
 
 @pytest.fixture(scope="module")
 def public(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("cli") / "public"
-    build(Inputs(public=True), out)
+    build_dataset(Inputs(public=True), out)
     return out
 
 
@@ -64,9 +64,9 @@ def test_diff_names_rows_and_columns_and_shows_no_values(local, tmp_path):
     cards = load_cards()
     changed = cards[0].model_copy(update={"text": cards[0].text + " She told nobody."})
     write_jsonl(tmp_path / "cards.jsonl", [*cards[:1], *cards[2:], cards[1]])
-    build(Inputs(cards=(tmp_path / "cards.jsonl",)), tmp_path / "old")
+    build_dataset(Inputs(cards=(tmp_path / "cards.jsonl",)), tmp_path / "old")
     write_jsonl(tmp_path / "cards.jsonl", [changed, *cards[2:]])
-    build(Inputs(cards=(tmp_path / "cards.jsonl",)), tmp_path / "new")
+    build_dataset(Inputs(cards=(tmp_path / "cards.jsonl",)), tmp_path / "new")
     result = run("diff", tmp_path / "old", tmp_path / "new")
     assert result.exit_code == 1
     lines = result.stdout.splitlines()
@@ -108,7 +108,7 @@ def test_what_is_local_is_not_in_the_plan(public, tmp_path, hub):
     (copy / "local").mkdir()
     (copy / "local" / "conversations.parquet").write_text("private")
     (copy / "notes.txt").write_text("private")
-    assert {name.partition("/")[0] for name in plan(copy, "me/x", None).files} == {
+    assert {name.partition("/")[0] for name in plan_push(copy, "me/x", None).files} == {
         "README.md", "LICENSE.md", "manifest.json", "croissant.json", "role_cards", "dialogues", "annotations",
         "splits",
     }  # fmt: skip
@@ -116,9 +116,9 @@ def test_what_is_local_is_not_in_the_plan(public, tmp_path, hub):
 
 def test_a_folder_with_problems_is_not_pushed(public, tmp_path):
     copy = Path(shutil.copytree(public, tmp_path / "copy"))
-    content = manifest.read(copy)
+    content = manifest.read_manifest(copy)
     content["rows"]["dialogues"] = 5
-    manifest.write(copy, content)
+    manifest.write_manifest(copy, content)
     result = run("push", copy, "--repo", "me/x")
     assert result.exit_code == 2
     assert "1 problems" in result.stderr

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataset_builder.personal_data import KINDS, Masker, any_found, find
+from dataset_builder.personal_data import KINDS, Masker, any_found, find_personal_data
 
 MASKED = [
     ("Write to jo.b+x@mail.example.co.uk please", "Write to [EMAIL] please"),
@@ -35,7 +35,7 @@ def test_personal_data_is_masked_in_both_languages(text, masked):
 
 @pytest.mark.parametrize("text", LEFT)
 def test_ordinary_words_and_numbers_stay(text):
-    assert find(text) == []
+    assert find_personal_data(text) == []
 
 
 def test_what_was_masked_is_counted_by_kind():
@@ -50,7 +50,7 @@ def test_what_was_masked_is_counted_by_kind():
 def test_masking_is_final_and_changes_nothing_else(before, secret, after):
     masked = Masker().mask(f"{before}\n{secret}\n{after}")
     assert any_found([masked]) == {}
-    assert set(KINDS) >= {found.kind for found in find(f"{before}\n{secret}\n{after}")}
+    assert set(KINDS) >= {found.kind for found in find_personal_data(f"{before}\n{secret}\n{after}")}
 
 
 @given(st.text(st.characters(codec="utf-8", categories=["Lo", "Zs", "Po"]), max_size=80))

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from hub_server import HubServer
 
-from dataset_builder.build import Inputs, build
+from dataset_builder.build import Inputs, build_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
 REPO = "me/esc-eval"
 
 
 def test_a_build_that_was_pushed_loads_from_its_repo(tmp_path):
-    build(Inputs(public=True), tmp_path / "public")
+    build_dataset(Inputs(public=True), tmp_path / "public")
     with HubServer() as hub:
 
         def run(*arguments):

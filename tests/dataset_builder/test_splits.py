@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataset_builder import splits
-from dataset_builder.splits import SCHEMES, items_of, make, manifest_sha256
+from dataset_builder.splits import SCHEMES, items_of, make_split, manifest_sha256
 from esc_eval.errors import EscEvalError
 
 CARDS = {
@@ -44,7 +44,7 @@ def items(name):
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize("name", SCHEMES)
 def test_every_row_is_placed_once_and_the_hash_is_of_the_ids(name, seed):
-    split = make(name, items(name), seed)
+    split = make_split(name, items(name), seed)
     ids = [id for part in splits.NAMES for id in split["splits"][part]]
     assert sorted(ids) == sorted(item.id for item in items(name))
     assert all(split["sizes"][part] == len(split["splits"][part]) > 0 for part in splits.NAMES)
@@ -54,12 +54,12 @@ def test_every_row_is_placed_once_and_the_hash_is_of_the_ids(name, seed):
 
 @pytest.mark.parametrize("name", [name for name, scheme in SCHEMES.items() if scheme.facet])
 def test_what_a_scheme_keeps_apart_does_not_leak(name):
-    split = make(name, items(name))
+    split = make_split(name, items(name))
     assert SCHEMES[name].facet not in {leak["facet"] for leak in split["leaks"]}
 
 
 def test_random_rows_are_7_1_2_and_everything_leaks():
-    split = make("random-rows", items("random-rows"))
+    split = make_split("random-rows", items("random-rows"))
     n = len(items("random-rows"))
     assert split["sizes"] == {"train": n - n // 10 - n // 5, "validation": n // 10, "test": n // 5}
     assert {leak["facet"] for leak in split["leaks"]} == set(splits.FACETS)
@@ -68,25 +68,25 @@ def test_random_rows_are_7_1_2_and_everything_leaks():
 
 def test_near_duplicate_cards_stay_on_one_side():
     for seed in range(10):
-        split = make("card-disjoint", items("card-disjoint"), seed)
+        split = make_split("card-disjoint", items("card-disjoint"), seed)
         sides = [{part for part, ids in split["splits"].items() if f"run/GPT-4:{c}" in ids} for c in ("c8", "c9")]
         assert sides[0] == sides[1]
 
 
 def test_leaks_are_counted_by_values_and_by_rows():
-    split = make("card-disjoint", items("card-disjoint"))
+    split = make_split("card-disjoint", items("card-disjoint"))
     [supporter] = [leak for leak in split["leaks"] if leak["facet"] == "supporter"]
     assert supporter == {"facet": "supporter", "shared": 6, "of": 6, "rows": split["sizes"]["test"]}
 
 
 def test_cross_language_trains_on_english_and_tests_on_chinese():
-    split = make("cross-language", items("cross-language"))
+    split = make_split("cross-language", items("cross-language"))
     assert split["balance"]["test"]["language"] == {"zh": 72}
     assert split["balance"]["train"]["language"].keys() == {"en"}
 
 
 def test_values_to_hold_out_may_be_chosen():
-    split = make("model-disjoint", items("model-disjoint"), held_out=["MeChat"])
+    split = make_split("model-disjoint", items("model-disjoint"), held_out=["MeChat"])
     assert {id.split("/")[1].split(":")[0] for id in split["splits"]["test"]} == {"MeChat"}
 
 
@@ -100,31 +100,31 @@ def test_values_to_hold_out_may_be_chosen():
 )
 def test_impossible_requests_are_refused(name, held_out, what):
     with pytest.raises(EscEvalError, match=what):
-        make(name, items("card-disjoint"), held_out=held_out)
+        make_split(name, items("card-disjoint"), held_out=held_out)
 
 
 def test_too_few_groups_are_refused():
     talks, scores = tables()
     only = items_of("dialogue", [t for t in talks if t["supporter"] == "GPT-4"], scores, CARDS)
     with pytest.raises(EscEvalError, match="at least two values of supporter"):
-        make("model-disjoint", only)
+        make_split("model-disjoint", only)
 
 
 @settings(max_examples=25, deadline=None)
 @given(data=st.data(), name=st.sampled_from(sorted(SCHEMES)), seed=st.integers(0, 5))
 def test_the_order_of_rows_never_matters(data, name, seed):
     shuffled = data.draw(st.permutations(items(name)))
-    assert make(name, shuffled, seed) == make(name, items(name), seed)
+    assert make_split(name, shuffled, seed) == make_split(name, items(name), seed)
 
 
 def test_seeds_draw_different_splits_and_zero_is_a_seed():
-    found = {make("card-disjoint", items("card-disjoint"), seed)["sha256"] for seed in range(4)}
+    found = {make_split("card-disjoint", items("card-disjoint"), seed)["sha256"] for seed in range(4)}
     assert len(found) == 4
 
 
 def test_a_split_is_the_same_on_every_machine():
     # Written down when the scheme was made: a change here breaks every published manifest.
-    split = make("card-disjoint", items("card-disjoint"), 0)
+    split = make_split("card-disjoint", items("card-disjoint"), 0)
     assert split["sha256"] == "27889fd70faf22def58f8146b85af6d04cac81baf04a18da4e1047bc77061378"
     assert split["sizes"] == {"train": 96, "validation": 18, "test": 30}
 

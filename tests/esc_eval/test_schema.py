@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from esc_eval.files.records import load_cards
-from esc_eval.schema import Dialogue, Rating, RoleCard, Turn, digest, duplicates, features
+from esc_eval.schema import Dialogue, Rating, RoleCard, Turn, digest, find_duplicates, record_features
 
 RATING = {"dialogue_id": "d", "dimension": "empathy", "rater": "r", "rater_kind": "human", "rubric": "x/1"}
 
@@ -50,7 +50,7 @@ def test_a_digest_of_something_without_json_is_refused():
 
 
 def test_duplicates_are_listed_once():
-    assert duplicates(["a", "b", "a", "c", "a", "b"]) == ["a", "b"]
+    assert find_duplicates(["a", "b", "a", "c", "a", "b"]) == ["a", "b"]
 
 
 def test_the_sample_is_24_synthetic_cards_over_three_categories():
@@ -69,7 +69,7 @@ def test_the_sample_is_24_synthetic_cards_over_three_categories():
 def test_records_match_their_dataset_features():
     datasets = pytest.importorskip("datasets")
     cards = [card.model_dump() for card in load_cards()]
-    table = datasets.Dataset.from_list(cards, features=features(RoleCard))
+    table = datasets.Dataset.from_list(cards, features=record_features(RoleCard))
     assert table.num_rows == 24
-    turns = features(Dialogue)["turns"]
+    turns = record_features(Dialogue)["turns"]
     assert "text" in (turns.feature if hasattr(turns, "feature") else turns[0])

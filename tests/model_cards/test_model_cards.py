@@ -8,7 +8,7 @@ from huggingface_hub import ModelCard
 
 from esc_eval.citation import PACKAGE, PAPER
 from esc_eval.errors import BadRecord, EscEvalError
-from model_cards.licences import restrictive
+from model_cards.licences import find_restrictive
 from model_cards.render import checkpoint_card
 
 
@@ -66,7 +66,7 @@ def test_data_under_a_narrow_licence_makes_the_card_say_so(tmp_path):
     text = checkpoint_card(make_checkpoint(tmp_path, data=data))
     assert ModelCard(text).data.license == "other"
     assert "(CC BY-NC 4.0; none stated)" in text
-    assert restrictive(["MIT", "CC0", "Apache-2.0", "cc by 4.0"]) == []
+    assert find_restrictive(["MIT", "CC0", "Apache-2.0", "cc by 4.0"]) == []
 
 
 def test_the_embedded_base_and_no_base_are_told_apart(tmp_path):

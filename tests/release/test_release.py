@@ -11,18 +11,18 @@ from checkpoint_support import make_checkpoint, make_parts, publish_base
 from hub_server import HubServer
 from typer.testing import CliRunner
 
-from dataset_builder.build import Inputs, build
-from dataset_builder.diff import diff
+from dataset_builder.build import Inputs, build_dataset
+from dataset_builder.diff import diff_builds
 from esc_eval import __version__
 from esc_eval.errors import EscEvalError
 from model_cards import official
-from model_cards.check import card_problems, problems
+from model_cards.check import card_problems, find_checkpoint_problems
 from release import folder as prepared
 from release import metric, version
 from release.__main__ import app
-from release.prepare import prepare
-from release.publish import plans
-from release.publish import problems as release_problems
+from release.prepare import prepare_release
+from release.publish import find_publish_problems as release_problems
+from release.publish import plan_uploads
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,7 +35,7 @@ def parts(tmp_path_factory, toy_folder):
 
 
 def make(parts, out, **options):
-    return prepare(parts / "data", parts / "role", parts / "rank", out, draft=True, **options)
+    return prepare_release(parts / "data", parts / "role", parts / "rank", out, draft=True, **options)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def release(parts, tmp_path_factory):
 
 
 def test_it_holds_everything_with_checksums_that_sha256sum_reads(release):
-    record = prepared.read(release)
+    record = prepared.read_release(release)
     assert (record.version, record.tag) == (__version__, f"v{__version__}-draft")
     assert record.rows == {"role_cards": 24, "dialogues": 4, "annotations": 56}
     assert {"README.md", "adapter_model.safetensors", "training.json"} <= set(record.parts["role"])
@@ -77,7 +77,7 @@ def test_publishing_is_a_dry_run_until_it_is_meant_and_then_tags_all_four(releas
         "spaces": "me/esc_accuracy",
     }
     assert {name for type, name in hub.repos if type == "models"} == {"me/esc-role", "me/esc-rank"}
-    tag = prepared.read(release).tag
+    tag = prepared.read_release(release).tag
     assert all(repo.tags == {tag: repo.main} for repo in hub.repos.values())
     assert "nothing to do" in run("publish", release, "--namespace", "me").stdout
 
@@ -95,13 +95,13 @@ def test_a_file_that_changed_is_missing_or_is_new_is_found(release, tmp_path):
     (copy / "role" / "log.jsonl").write_text("{}\n")
     (copy / "rank" / "recipe.yaml").unlink()
     (copy / "notes.txt").write_text("x")
-    assert prepared.problems(copy) == [
+    assert prepared.find_release_problems(copy) == [
         "rank/recipe.yaml: missing",
         "notes.txt: not in SHA256SUMS",
         "role/log.jsonl: changed since the release was prepared",
     ]
     with pytest.raises(EscEvalError, match="python -m release check"):
-        plans(copy, "me")
+        plan_uploads(copy, "me")
 
 
 def test_every_reason_is_named_and_nothing_is_left_behind(parts, tmp_path):
@@ -109,9 +109,9 @@ def test_every_reason_is_named_and_nothing_is_left_behind(parts, tmp_path):
     (role / "README.md").write_text("typed by hand")
     (role / "optimizer.pt").write_bytes(b"")
     (role / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "/somewhere/base"}))
-    build(Inputs(), tmp_path / "local")
+    build_dataset(Inputs(), tmp_path / "local")
     with pytest.raises(EscEvalError) as raised:
-        prepare(tmp_path / "local", role, tmp_path / "nothing", tmp_path / "out", draft=True)
+        prepare_release(tmp_path / "local", role, tmp_path / "nothing", tmp_path / "out", draft=True)
     for reason in (
         "may not be re-hosted", "does not say what the records say", "pickled", "no Hub repository", "no training.json",
     ):  # fmt: skip
@@ -120,7 +120,9 @@ def test_every_reason_is_named_and_nothing_is_left_behind(parts, tmp_path):
 
 
 def test_after_the_first_release_rows_must_be_compared(parts, tmp_path, monkeypatch):
-    monkeypatch.setattr("release.prepare.version.newest", lambda text: version.Entry("0.1.0", "x", "", "All.", "0.0.1"))
+    monkeypatch.setattr(
+        "release.prepare.version.newest_entry", lambda text: version.Entry("0.1.0", "x", "", "All.", "0.0.1")
+    )
     with pytest.raises(EscEvalError, match=r"0\.0\.1 was released before: give its build as --previous"):
         make(parts, tmp_path / "out")
     assert make(parts, tmp_path / "out", previous=parts / "data").rows_changed == 0
@@ -131,14 +133,14 @@ def test_after_the_first_release_rows_must_be_compared(parts, tmp_path, monkeypa
     [(None, "no git checkout"), ("?? training/extra.py", "not committed: training/extra.py"), (" M a b.py", "a b.py")],
 )
 def test_a_release_that_is_no_draft_needs_a_clean_checkout(parts, tmp_path, monkeypatch, answer, reason):
-    monkeypatch.setattr("release.prepare.git", lambda *arguments: answer)
+    monkeypatch.setattr("release.prepare.run_git", lambda *arguments: answer)
     with pytest.raises(EscEvalError, match=reason):
-        prepare(parts / "data", parts / "role", parts / "rank", tmp_path / "out")
+        prepare_release(parts / "data", parts / "role", parts / "rank", tmp_path / "out")
 
 
 def test_a_missing_part_hides_no_other_reason(parts, tmp_path):
     with pytest.raises(EscEvalError) as raised:
-        prepare(tmp_path / "nothing", parts / "rank", parts / "rank", tmp_path / "out", draft=True)
+        prepare_release(tmp_path / "nothing", parts / "rank", parts / "rank", tmp_path / "out", draft=True)
     for reason in (f"{tmp_path / 'nothing'}", "is a rank checkpoint, given as role"):
         assert reason in str(raised.value)
 
@@ -160,8 +162,8 @@ def test_rows_that_differ_from_the_last_release_must_be_meant(parts, tmp_path):
     one_card = tmp_path / "one.jsonl"
     sample = (ROOT / "esc_eval/files/cards/sample.jsonl").read_text(encoding="utf-8").splitlines()
     one_card.write_text(sample[0] + "\n", encoding="utf-8")
-    build(Inputs(cards=[str(one_card)], public=True), tmp_path / "previous")
-    changed = sum(1 for _ in diff(tmp_path / "previous", parts / "data"))
+    build_dataset(Inputs(cards=[str(one_card)], public=True), tmp_path / "previous")
+    changed = sum(1 for _ in diff_builds(tmp_path / "previous", parts / "data"))
     assert changed >= 23
     with pytest.raises(EscEvalError, match=rf"{changed} rows differ"):
         make(parts, tmp_path / "out", previous=tmp_path / "previous")
@@ -178,13 +180,15 @@ def test_an_adapter_on_the_embedded_model_may_be_published_one_without_a_pinned_
         ({"revision": None}, ["adapter_config.json: no revision of the base me/base is pinned"]),
     ):
         (role / "adapter_config.json").write_text(json.dumps(config | change))
-        assert problems(role) == expected
+        assert find_checkpoint_problems(role) == expected
 
 
 def test_a_figure_without_its_n_or_command_is_refused(parts, tmp_path):
     rank = Path(shutil.copytree(parts / "rank", tmp_path / "rank"))
     make_checkpoint(rank, "rank", metrics={"kappa": {"value": 0.5, "about": "kappa"}})
-    assert problems(rank) == ["metrics.json: kappa: a figure needs n, about and the command that made it"]
+    assert find_checkpoint_problems(rank) == [
+        "metrics.json: kappa: a figure needs n, about and the command that made it"
+    ]
 
 
 CHANGES = (
@@ -205,21 +209,21 @@ def test_version_changelog_and_citation_must_agree(tmp_path, old, new, reason):
     citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
     (tmp_path / "CITATION.cff").write_text(f"{citation}\ndate-released: 2026-11-21\n", encoding="utf-8")
     (tmp_path / "CHANGELOG.md").write_text(CHANGES)
-    assert version.problems(tmp_path) == []
+    assert version.find_version_problems(tmp_path) == []
     (tmp_path / "CHANGELOG.md").write_text(CHANGES.replace(old, new))
-    assert any(reason in problem for problem in version.problems(tmp_path))
+    assert any(reason in problem for problem in version.find_version_problems(tmp_path))
 
 
 def test_this_checkouts_own_version_citation_and_changelog_agree():
-    assert version.problems(ROOT, draft=True) == []
-    entry = version.newest(CHANGES)
+    assert version.find_version_problems(ROOT, draft=True) == []
+    entry = version.newest_entry(CHANGES)
     assert (entry.comparable, entry.before) == ("All scores stay comparable.", "0.0.1")
 
 
 def test_the_metric_alone_computes_what_the_checkouts_does(tmp_path):
     import evaluate
 
-    metric.write(tmp_path / "esc_accuracy")
+    metric.write_metric(tmp_path / "esc_accuracy")
     rows = {"predictions": [3, 3, 2, 0], "references": [3, 2, 2, 4]}
     alone = evaluate.load(str(tmp_path / "esc_accuracy")).compute(**rows)
     assert alone == evaluate.load(str(ROOT / "analysis/studies/metrics/esc_accuracy")).compute(**rows)
@@ -227,7 +231,7 @@ def test_the_metric_alone_computes_what_the_checkouts_does(tmp_path):
 
 
 def test_the_cards_of_the_released_checkpoints_are_current_and_valid():
-    assert official.stale() == []
+    assert official.find_stale() == []
     for kind in ("role", "rank"):
         assert card_problems(official.FOLDER / f"esc_{kind}.md", kind) == []
 

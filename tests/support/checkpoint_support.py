@@ -67,10 +67,10 @@ def make_parts(work: Path, toy: Path) -> Path:
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from dataset_builder.build import Inputs, build
+    from dataset_builder.build import Inputs, build_dataset
     from training.toy import build_toy
 
-    build(Inputs(public=True), work / "data")
+    build_dataset(Inputs(public=True), work / "data")
     model = get_peft_model(AutoModelForCausalLM.from_pretrained(toy), LoraConfig(r=2, target_modules=["q_proj"]))
     model.save_pretrained(work / "role")
     AutoTokenizer.from_pretrained(toy).save_pretrained(work / "role")
@@ -92,5 +92,5 @@ def publish_base(hub, toy: Path) -> None:
 
     api = HfApi(endpoint=hub.url, token="hf_loopback_only")
     names = [path.name for path in toy.iterdir() if path.name != "README.md"]
-    [commit] = publishing.publish([publishing.plan(toy, names, BASE, "model", api=api)], api=api)
+    [commit] = publishing.publish_plans([publishing.plan_upload(toy, names, BASE, "model", api=api)], api=api)
     hub.repos["models", BASE].tags[BASE_REVISION] = commit

@@ -50,7 +50,7 @@ def write_sources(folder: Path, count: int) -> Path:
 def smoke(**changes) -> RoleRecipe:
     part = {"data.train": [{"source": "esconv", "files": ["train.txt"]}]}
     held = {"data.validation": [{"source": "esconv", "files": ["valid.txt"]}]}
-    return config.load(RECIPES / "smoke.yaml", RoleRecipe, {**part, **held, **changes})
+    return config.load_recipe(RECIPES / "smoke.yaml", RoleRecipe, {**part, **held, **changes})
 
 
 def chat(said: list[str]) -> list[dict[str, str]]:

@@ -12,7 +12,7 @@ import sentencepiece
 import torch
 from safetensors.torch import save_file
 
-from esc_eval.checkpoints.prepare import adapter_names, prepare
+from esc_eval.checkpoints.prepare import adapter_names, prepare_esc_rank
 
 TOY = {
     "model_type": "internlm2", "architectures": ["InternLM2ForCausalLM"], "auto_map": {"AutoConfig": "x.Y"},
@@ -188,5 +188,5 @@ def make_release(root, model):
     """A toy base and all fourteen adapters, prepared."""
     config, tensors = write_base(root / "base", TOY, model)
     updates = {n: write_adapter(root / "rank" / n, config, i) for i, n in enumerate(adapter_names().values())}
-    folder = prepare(root / "rank", root / "base", root / "ready")
+    folder = prepare_esc_rank(root / "rank", root / "base", root / "ready")
     return root, config, tensors, updates, folder

@@ -17,11 +17,11 @@ from training import config, sft
 
 
 def main() -> None:
-    folder, recipe = Path(sys.argv[1]), config.load(Path(sys.argv[2]), config.RoleRecipe)
+    folder, recipe = Path(sys.argv[1]), config.load_recipe(Path(sys.argv[2]), config.RoleRecipe)
     accelerator = Accelerator(cpu=True)
     opened = sft.open_base(recipe.base, folder)
     torch.manual_seed(1)
-    model = get_peft_model(opened.model, sft.lora(recipe.adapter))
+    model = get_peft_model(opened.model, sft.make_lora(recipe.adapter))
     for name, weight in model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(weight)
@@ -34,7 +34,7 @@ def main() -> None:
     accelerator.state.fsdp_plugin = FullyShardedDataParallelPlugin(fsdp_version=2)
     for name in ("adapter", "merged"):
         own = recipe.model_copy(update={"adapter": recipe.adapter.model_copy(update={"merge": name == "merged"})})
-        sft.save(own, accelerator, model, opened, folder / name)
+        sft.save_weights(own, accelerator, model, opened, folder / name)
         torch.distributed.barrier()
     torch.distributed.destroy_process_group()
 

@@ -48,14 +48,14 @@ SMOL = LlamaConfig(
     ],
 )
 def test_memory_is_estimated_near_to_what_was_measured(measured, tokens, changes):
-    recipe = config.load(RECIPES / "small.yaml", RoleRecipe, {"optimise.max_length": tokens, **changes})
-    assert cost.cost(recipe, SMOL, 1000).memory == pytest.approx(measured, rel=0.15)
+    recipe = config.load_recipe(RECIPES / "small.yaml", RoleRecipe, {"optimise.max_length": tokens, **changes})
+    assert cost.estimate_cost(recipe, SMOL, 1000).memory == pytest.approx(measured, rel=0.15)
 
 
 def test_logits_are_counted_where_the_loss_falls():
     single = load_any(RECIPES.parent / "esc_rank" / "single.yaml")
     levels, text = (
-        cost.cost(single.model_copy(update={"objective": objective}), SMOL, 1000).activations
+        cost.estimate_cost(single.model_copy(update={"objective": objective}), SMOL, 1000).activations
         for objective in ("levels", "text")
     )
     places = single.optimise.batch * (single.optimise.max_length - 1)
@@ -76,4 +76,4 @@ def test_the_memory_that_the_documentation_asks_for_is_the_estimate(name, gib):
         num_key_value_heads=groups, vocab_size=words,
     )  # fmt: skip
     recipe = load_any(RECIPES.parent / "esc_rank" / f"{name}.yaml")
-    assert cost.cost(recipe, shape, 1000).memory == pytest.approx(gib, abs=0.1)
+    assert cost.estimate_cost(recipe, shape, 1000).memory == pytest.approx(gib, abs=0.1)

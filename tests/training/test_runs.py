@@ -19,7 +19,7 @@ from esc_eval.chat.engine.encoder import Encoder
 from esc_eval.errors import EscEvalError
 from training import checkpoint, rows, sft
 from training.cli import app
-from training.options import changes, reporters
+from training.options import check_reporters, parse_changes
 from training.role import train as roles
 from training.toy import build_toy, toy_at
 
@@ -43,9 +43,9 @@ def trained(out: Path, work: Path, **settings) -> sft.Finished:
     recipe = smoke(**{"optimise.epochs": 6, "optimise.save_every": 4, **settings})
     base = sft.open_base(recipe.base, work)
     toy = Encoder(base.tokenizer, "toy")
-    learnt = [row for word in "abcd" for row in rows.make(toy, chat([word, word]), 500, "turn", "a", "t").rows]
+    learnt = [row for word in "abcd" for row in rows.make_rows(toy, chat([word, word]), 500, "turn", "a", "t").rows]
     out.mkdir(parents=True, exist_ok=True)
-    return sft.train(recipe, base, sft.dataset_of(learnt), out)
+    return sft.train_adapter(recipe, base, sft.dataset_of(learnt), out)
 
 
 def test_a_run_killed_while_it_saved_goes_on_from_the_state_before(tmp_path):
@@ -103,7 +103,7 @@ def test_a_folder_with_files_of_ones_own_is_left_alone(tmp_path):
     out.mkdir()
     (out / "README.md").write_text("mine", encoding="utf-8")
     with pytest.raises(EscEvalError, match=r"out: holds files that are not of training, e\.g\. README\.md"):
-        roles.train(smoke(), roles.Inputs(sources), out)
+        roles.train_role(smoke(), roles.Inputs(sources), out)
     assert [(p.name, p.read_text(encoding="utf-8")) for p in out.iterdir()] == [("README.md", "mine")]
 
 
@@ -111,22 +111,22 @@ def test_a_folder_with_files_of_ones_own_is_left_alone(tmp_path):
 def test_a_broken_mark_of_what_was_begun_is_told(tmp_path, begun):
     (tmp_path / checkpoint.BEGUN).write_text(begun, encoding="utf-8")
     with pytest.raises(EscEvalError, match="give another --out, or delete it"):
-        checkpoint.claim(tmp_path, smoke(), "0" * 64)
+        checkpoint.claim_folder(tmp_path, smoke(), "0" * 64)
 
 
 def test_a_folder_that_is_a_file_or_lies_in_one_is_told(tmp_path):
     (tmp_path / "file").write_text("mine", encoding="utf-8")
     with pytest.raises(EscEvalError, match="is a file; --out is the folder"):
-        checkpoint.claim(tmp_path / "file", smoke(), "0" * 64)
+        checkpoint.claim_folder(tmp_path / "file", smoke(), "0" * 64)
     with pytest.raises(EscEvalError, match="cannot be made"):
-        checkpoint.claim(tmp_path / "file" / "role", smoke(), "0" * 64)
+        checkpoint.claim_folder(tmp_path / "file" / "role", smoke(), "0" * 64)
 
 
 def test_an_empty_folder_or_one_begun_with_the_same_is_taken(tmp_path):
     (tmp_path / "toy").mkdir()
     (tmp_path / ".hidden").touch()
     for _ in range(2):
-        checkpoint.claim(tmp_path, smoke(), "0" * 64)
+        checkpoint.claim_folder(tmp_path, smoke(), "0" * 64)
 
 
 def test_a_reporter_that_is_unknown_or_not_installed_is_told_at_once(tmp_path, monkeypatch):
@@ -136,20 +136,20 @@ def test_a_reporter_that_is_unknown_or_not_installed_is_told_at_once(tmp_path, m
     assert "there is: trackio, tensorboard, wandb" in str(unknown)
     monkeypatch.setattr("training.options.find_spec", lambda name: None)
     with pytest.raises(EscEvalError, match="tensorboard: not installed"):
-        reporters(["tensorboard"])
+        check_reporters(["tensorboard"])
     monkeypatch.setattr("training.options.find_spec", lambda name: name == "tensorboardX" or None)
-    assert reporters(["tensorboard"]) == ["tensorboard"]
+    assert check_reporters(["tensorboard"]) == ["tensorboard"]
 
 
 def test_a_value_that_is_no_yaml_is_told():
     with pytest.raises(EscEvalError, match=r"--set optimise.epochs=\[1: '\[1' is no YAML value"):
-        changes(["optimise.epochs=[1"])
+        parse_changes(["optimise.epochs=[1"])
 
 
 def test_a_layer_that_the_base_does_not_have_is_told_with_those_it_has(tmp_path):
     sources = write_sources(tmp_path / "s", 8)
     with pytest.raises(EscEvalError, match=r"no linear layer called 'foo'; it has: down_proj.*q_proj"):
-        roles.train(smoke(**{"adapter.targets": ["q_proj", "foo"]}), roles.Inputs(sources), tmp_path / "out")
+        roles.train_role(smoke(**{"adapter.targets": ["q_proj", "foo"]}), roles.Inputs(sources), tmp_path / "out")
     assert not (tmp_path / "out" / checkpoint.BEGUN).exists(), "the recipe can be put right in the same folder"
 
 
@@ -160,9 +160,9 @@ def test_out_of_memory_says_what_to_change(tmp_path):
 
     recipe = smoke()
     base = sft.open_base(recipe.base, tmp_path)
-    learnt = rows.make(Encoder(base.tokenizer, "toy"), chat(["a", "b"]), 500, "turn", "a", "t").rows
+    learnt = rows.make_rows(Encoder(base.tokenizer, "toy"), chat(["a", "b"]), 500, "turn", "a", "t").rows
     with pytest.raises(EscEvalError, match=r"out of memory.*halve optimise.batch \(2\).*nf4"):
-        sft.train(recipe, base, sft.dataset_of(learnt), tmp_path / "role", trainer_class=Full)
+        sft.train_adapter(recipe, base, sft.dataset_of(learnt), tmp_path / "role", trainer_class=Full)
 
 
 @pytest.mark.slow
@@ -190,7 +190,7 @@ def test_a_run_killed_in_the_middle_goes_on_to_the_same_weights(tmp_path):
 @pytest.mark.slow
 def test_another_recipe_does_not_go_on_in_a_folder_that_was_begun(tmp_path):
     sources = write_sources(tmp_path / "s", 8)
-    checkpoint.claim(tmp_path / "out", smoke(), "0" * 64)
+    checkpoint.claim_folder(tmp_path / "out", smoke(), "0" * 64)
     result = subprocess.run(
         [sys.executable, *command(sources, tmp_path / "out")], cwd=ROOT, capture_output=True, text=True, check=False
     )

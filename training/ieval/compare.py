@@ -18,7 +18,7 @@ CHOSEN = "chosen on validation"
 """Name of the scorer whose method and settings each fold's own validation part chose."""
 
 
-def compare(
+def compare_scorers(
     labels: Levels,
     methods: Mapping[str, Levels],
     people: Sequence[str],
@@ -110,7 +110,7 @@ def _codes(names: Sequence[str]) -> tuple[npt.NDArray[np.intp], list[str]]:
     return codes, list(index)
 
 
-def majority(labels: Levels, folds: Sequence[Levels], aim: int) -> Levels:
+def majority_levels(labels: Levels, folds: Sequence[Levels], aim: int) -> Levels:
     """The commonest level of each dimension, for every row of the part aimed at; -1 elsewhere.
 
     It knows the distribution of the very labels it is measured on, so it is one constant a dimension, of kappa 0. The

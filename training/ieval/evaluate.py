@@ -13,14 +13,14 @@ from esc_eval import __version__
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import read_ratings
 from esc_eval.prompts.rubric import load_rubric
-from esc_eval.reporting.render import plain
+from esc_eval.reporting.render import to_plain_json
 from esc_eval.schema import Dialogue
 from esc_eval.statistics.estimate import Bootstrap
-from training.ieval.compare import BASELINES, CHOSEN, compare, majority
-from training.ieval.folds import Folds, Kappas, pooled
+from training.ieval.compare import BASELINES, CHOSEN, compare_scorers, majority_levels
+from training.ieval.folds import Folds, Kappas, pool_folds
 from training.ieval.judges import Judge, read_judges
 from training.rank import methods as rm
-from training.rank.data import SETS, TEST, TRAIN, VALIDATION, Placed, RankSet, load_set, place
+from training.rank.data import SETS, TEST, TRAIN, VALIDATION, Placed, RankSet, load_set, place_items
 
 Array = npt.NDArray[np.float64]
 Levels = npt.NDArray[np.intp]
@@ -97,24 +97,24 @@ def evaluate_split(
     """
     folds = Folds(ranked, placed, rm.Grams(ranked, extra), work)
     names = [n for n in settings.methods if "reading" not in rm.METHODS[n] or "reading" in extra]
-    levels = {"majority": majority(ranked.levels, placed.folds, TEST)}
+    levels = {"majority": majority_levels(ranked.levels, placed.folds, TEST)}
     for name in names:
-        levels[name] = folds.test([(name, rm.best(kappas)) for kappas in folds.tune(name)])
+        levels[name] = folds.test([(name, rm.choose_best(kappas)) for kappas in folds.tune(name)])
         say(f"{ranked.rubric.name}, {placed.name}: {name}: test kappa {rm.mean_kappa(ranked, levels[name]):.3f}")
     shippable = [name for name in names if name in SHIPPABLE]
     front = [max(shippable, key=lambda n: max(folds.tune(n)[k].values())) for k in range(len(placed.folds))]
-    ways = [(name, rm.best(folds.tune(name)[number])) for number, name in enumerate(front)]
+    ways = [(name, rm.choose_best(folds.tune(name)[number])) for number, name in enumerate(front)]
     levels[CHOSEN] = folds.test(ways)
     levels[f"{CHOSEN}, rare levels weighed"] = folds.test([(n, replace(c, balanced=True)) for n, c in ways])
-    over_all = {name: pooled(folds.tune(name)) for name in shippable}
+    over_all = {name: pool_folds(folds.tune(name)) for name in shippable}
     shipped = max(shippable, key=lambda n: max(over_all[n].values()))
     whole = [judge for judge in judges if judge.covers(placed.folds)]
     for judge in whole:
         levels |= judge.rows(ranked, placed.folds)
-    entry = figures(ranked, levels, settings)
+    entry = collect_figures(ranked, levels, settings)
     if placed.name == HEADLINE_SPLIT:
         some = [judge for judge in judges if judge not in whole]
-        entry["parts"] = [_part(ranked, placed, levels, own, settings) for own in alike(some)]
+        entry["parts"] = [_part(ranked, placed, levels, own, settings) for own in measure_likeness(some)]
     entry |= {
         "judges": [judge.name for judge in whole],
         "folds": [
@@ -137,7 +137,7 @@ def evaluate_split(
     return entry, levels
 
 
-def alike(judges: Sequence[Judge]) -> list[list[Judge]]:
+def measure_likeness(judges: Sequence[Judge]) -> list[list[Judge]]:
     """Judges that rated the same rows, together."""
     found: dict[bytes, list[Judge]] = {}
     for judge in judges:
@@ -151,20 +151,24 @@ def _part(
     rows = {name: own for judge in judges for name, own in judge.rows(ranked, placed.folds).items()}
     rated = np.flatnonzero((judges[0].levels >= 0).any(axis=1))
     bots = sorted({ranked.dialogues[i].supporter or "" for i in rated})
-    return {**figures(ranked, {**levels, **rows}, settings), "judges": [judge.name for judge in judges], "bots": bots}
+    return {
+        **collect_figures(ranked, {**levels, **rows}, settings),
+        "judges": [judge.name for judge in judges],
+        "bots": bots,
+    }
 
 
 def _tuned(kappas: Kappas) -> dict[str, Any]:
-    choice = rm.best(kappas)
+    choice = rm.choose_best(kappas)
     return {**asdict(choice), "validation_kappa": kappas[choice]}
 
 
-def figures(ranked: RankSet, levels: Mapping[str, Levels], settings: Settings) -> dict[str, Any]:
+def collect_figures(ranked: RankSet, levels: Mapping[str, Levels], settings: Settings) -> dict[str, Any]:
     """Methods side by side on the rows that all of them rated."""
     bots = [dialogue.supporter or "" for dialogue in ranked.dialogues]
     rubric = ranked.rubric
     boot = Bootstrap(settings.draws, settings.seed)
-    return compare(ranked.levels, levels, ranked.people, bots, rubric.keys, rubric.levels, boot)
+    return compare_scorers(ranked.levels, levels, ranked.people, bots, rubric.keys, rubric.levels, boot)
 
 
 def to_judge(ranked: RankSet, bot: str | None = None, count: int | None = None, seed: int = 0) -> list[Dialogue]:
@@ -175,14 +179,14 @@ def to_judge(ranked: RankSet, bot: str | None = None, count: int | None = None, 
     """
     chosen = list(range(len(ranked.dialogues)))
     if bot:
-        [fold] = place(ranked, HEADLINE_SPLIT, "model-disjoint", seed, [bot]).folds
+        [fold] = place_items(ranked, HEADLINE_SPLIT, "model-disjoint", seed, [bot]).folds
         chosen = rm.rows_of(fold, (TEST,)).tolist()
     if count is not None:
         chosen.sort(key=lambda i: sha256(f"part\n{ranked.dialogues[i].id}".encode()).hexdigest())
     return [ranked.dialogues[i] for i in chosen[:count]]
 
 
-def evaluate(
+def evaluate_rank(
     data: Path,
     settings: Settings,
     command: str,
@@ -228,19 +232,19 @@ def evaluate(
         for placed in SETS[rubric][2](ranked, settings.seed):
             entry["splits"][placed.name] = evaluate_split(ranked, placed, settings, extra, work, say, judges)[0]
         tables[rubric] = entry
-    return rounded(plain(section(tables, settings, command)))
+    return round_figures(to_plain_json(make_section(tables, settings, command)))
 
 
-def rounded(value: Any) -> Any:
+def round_figures(value: Any) -> Any:
     """The same with numbers to four decimals."""
     if isinstance(value, dict):
-        return {key: rounded(item) for key, item in value.items()}
+        return {key: round_figures(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [rounded(item) for item in value]
+        return [round_figures(item) for item in value]
     return round(value, 4) if isinstance(value, float) else value
 
 
-def section(tables: Mapping[str, Any], settings: Settings, command: str) -> dict[str, Any]:
+def make_section(tables: Mapping[str, Any], settings: Settings, command: str) -> dict[str, Any]:
     """The tables with the headline in front: the figures of what the validation parts chose, on every split."""
     out: dict[str, Any] = {
         "about": "scorers learnt from people's ratings, against majority, length, each other and judges",

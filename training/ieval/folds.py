@@ -63,7 +63,7 @@ class Folds:
 
         def work() -> list[Any]:
             gram = self.grams.of(blocks, rm.rows_of(fold, (TRAIN,)))
-            return [[asdict(choice), kappa] for choice, kappa in rm.tune(self.ranked, gram, fold).items()]
+            return [[asdict(choice), kappa] for choice, kappa in rm.tune_method(self.ranked, gram, fold).items()]
 
         found = self._kept(number, blocks, [rm.ALPHAS, rm.BOT_EFFECTS, RULES], work)
         return {rm.Choice(**choice): kappa for choice, kappa in found}
@@ -87,6 +87,6 @@ class Folds:
         return json.loads(path.read_text(encoding="utf-8"))
 
 
-def pooled(tried: Sequence[Kappas]) -> Kappas:
+def pool_folds(tried: Sequence[Kappas]) -> Kappas:
     """The mean over folds of each choice's validation kappa: for what is fitted to all folds together."""
     return {choice: float(np.mean([fold[choice] for fold in tried])) for choice in tried[0]}

@@ -22,7 +22,7 @@ SPLITS = {
 }
 
 
-def cell(measure: Mapping[str, Any] | None, sign: bool = False) -> str:
+def render_cell(measure: Mapping[str, Any] | None, sign: bool = False) -> str:
     """A measure as people read it: value and interval; what has none says so."""
     if not measure or measure.get("value") is None:
         return "-"
@@ -59,8 +59,8 @@ def _verdict(section: Section) -> str:
     for base in BASELINES:
         gain = own[f"beats_{base.replace(' ', '_')}"]["quadratic_kappa"]
         won = gain["low"] is not None and gain["low"] > 0
-        said.append(f"{'beats' if won else 'does not beat'} {base} by {cell(gain, sign=True)}")
-    kappa = cell(own["quadratic_kappa"])
+        said.append(f"{'beats' if won else 'does not beat'} {base} by {render_cell(gain, sign=True)}")
+    kappa = render_cell(own["quadratic_kappa"])
     settings = f"alpha {shipped['alpha']:g}, bot effect {shipped['bot_effect']:g}, rule {shipped['rule']}"
     return (
         f"With a bot held out the quadratic kappa of what the validation parts choose is {kappa}; it "
@@ -78,7 +78,7 @@ def _defeats(section: Section) -> str:
                 gain = found["methods"][CHOSEN][f"minus {base}"]["quadratic_kappa"]
                 if gain["low"] is not None and gain["low"] <= 0:
                     how = "worse than" if gain["high"] < 0 else "not to be told from"
-                    said.append(f"{rubric}, {SPLITS[split]}: {how} {base} ({cell(gain, sign=True)})")
+                    said.append(f"{rubric}, {SPLITS[split]}: {how} {base} ({render_cell(gain, sign=True)})")
     return f"Where what is chosen so is no better: {'; '.join(said)}." if said else ""
 
 
@@ -116,7 +116,7 @@ def _against(found: Mapping[str, Any]) -> list[str]:
             less = own[f"minus {CHOSEN}"]["quadratic_kappa"]
             if less.get("low") is not None:
                 how = "worse than" if less["high"] < 0 else "better than" if less["low"] > 0 else "not to be told from"
-                said.append(f"{name}: {how} {CHOSEN} (kappa {cell(less, sign=True)}).")
+                said.append(f"{name}: {how} {CHOSEN} (kappa {render_cell(less, sign=True)}).")
     return [" ".join(said)] if said else []
 
 
@@ -130,6 +130,6 @@ def _table(found: Mapping[str, Any]) -> str:
     lines = [head, ["---", *["---:"] * (len(head) - 1)]]
     for name, own in found["methods"].items():
         gains = [own.get(f"minus {base}", {}).get("quadratic_kappa") for base in BASELINES]
-        cells = [cell(own[figure]) for figure in FIGURES] + ([cell(own.get("within"))] if within else [])
-        lines.append([name, *cells, *(cell(gain, sign=True) for gain in gains)])
+        cells = [render_cell(own[figure]) for figure in FIGURES] + ([render_cell(own.get("within"))] if within else [])
+        lines.append([name, *cells, *(render_cell(gain, sign=True) for gain in gains)])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

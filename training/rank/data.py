@@ -237,7 +237,7 @@ class Placed:
         return [f"{facet}: {leak['rows']} of {leak['total']} test rows" for facet, leak in worst.items()]
 
 
-def items(ranked: RankSet, unit: str) -> list[splits.Item]:
+def split_items(ranked: RankSet, unit: str) -> list[splits.Item]:
     """The rows of a set, as ``dataset_builder.splits`` places them."""
     talks = [
         {
@@ -258,7 +258,9 @@ def items(ranked: RankSet, unit: str) -> list[splits.Item]:
     return splits.items_of(unit, talks, rows, ranked.cards)
 
 
-def place(ranked: RankSet, name: str, scheme: str, seed: int = 0, held_out: Sequence[str | None] = (None,)) -> Placed:
+def place_items(
+    ranked: RankSet, name: str, scheme: str, seed: int = 0, held_out: Sequence[str | None] = (None,)
+) -> Placed:
     """A split by a scheme of ``dataset_builder.splits``.
 
     Args:
@@ -271,8 +273,8 @@ def place(ranked: RankSet, name: str, scheme: str, seed: int = 0, held_out: Sequ
     Raises:
         EscEvalError: The scheme cannot split this set.
     """
-    rows = items(ranked, splits.SCHEMES[scheme].unit)
-    manifests = tuple(splits.make(scheme, rows, seed, value and [value]) for value in held_out)
+    rows = split_items(ranked, splits.SCHEMES[scheme].unit)
+    manifests = tuple(splits.make_split(scheme, rows, seed, value and [value]) for value in held_out)
     folds = tuple(_parts_of(ranked, manifest) for manifest in manifests)
     return Placed(name, manifests, folds, tuple(held_out))
 
@@ -293,15 +295,15 @@ def ieval_splits(ranked: RankSet, seed: int = 0) -> list[Placed]:
     """Each bot held out in turn, scenarios (and people) held out, random rows."""
     bots = [f"{ieval.NAME} {bot}" for bot in BOTS]
     return [
-        place(ranked, "bot_held_out", "model-disjoint", seed, bots),
-        place(ranked, "scenario_held_out", "card-disjoint", seed),
-        place(ranked, "random_rows", "random-rows", seed),
+        place_items(ranked, "bot_held_out", "model-disjoint", seed, bots),
+        place_items(ranked, "scenario_held_out", "card-disjoint", seed),
+        place_items(ranked, "random_rows", "random-rows", seed),
     ]
 
 
 def esconv_splits(ranked: RankSet, seed: int = 0) -> list[Placed]:
     """Conversations held out."""
-    return [place(ranked, "conversation_held_out", "card-disjoint", seed)]
+    return [place_items(ranked, "conversation_held_out", "card-disjoint", seed)]
 
 
 SETS: dict[str, tuple[Callable[[Path], dict[str, RankSet]], str, Callable[..., list[Placed]]]] = {
@@ -328,7 +330,7 @@ def load_set(rubric: str, data: Path) -> RankSet:
     return read(data / where)[rubric]
 
 
-def balanced(levels: npt.NDArray[np.intp], size: int, cap: float = 3.0) -> Array:
+def balance_rows(levels: npt.NDArray[np.intp], size: int, cap: float = 3.0) -> Array:
     """Weights of rows against class imbalance: inverse to their level's frequency, at most ``cap`` times the smallest.
 
     Args:

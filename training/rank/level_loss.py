@@ -14,7 +14,7 @@ from trl import SFTTrainer
 
 from esc_eval.chat.engine.encoder import Encoder
 from esc_eval.errors import EscEvalError
-from esc_eval.scoring.score import prompts
+from esc_eval.scoring.score import judge_prompts
 from training.rank.data import RankSet
 
 COLUMNS = ("input_ids", "levels", "weight")
@@ -72,7 +72,7 @@ def level_rows(
     every: dict[int, list[Any]] = {}
     for i, j, weight in asked:
         dialogue = ranked.dialogues[i]
-        conversation = every.setdefault(i, prompts(dialogue, ranked.rubric))[j]
+        conversation = every.setdefault(i, judge_prompts(dialogue, ranked.rubric))[j]
         found = encoder.answers(conversation, text[dialogue.language].lead, options)
         if found is None or (tokens and found[1] != tokens):
             raise EscEvalError(

@@ -17,12 +17,12 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from esc_eval.errors import EscEvalError
 from esc_eval.schema import Dialogue, Role
-from esc_eval.scoring.levels import RULES, Rule, decide, probabilities
-from esc_eval.scoring.text_features import Terms, Unit, said
+from esc_eval.scoring.levels import RULES, Rule, decide_levels, level_probabilities
+from esc_eval.scoring.text_features import Terms, Unit, utterances_of
 from esc_eval.scoring.text_scorer import LengthBlock, LikenessBlock, SentencesBlock, SurfaceBlock, TermsBlock
 from esc_eval.statistics.health import confusion_statistics
 from training.rank import ordinal
-from training.rank.data import NOWHERE, TEST, TRAIN, VALIDATION, RankSet, balanced
+from training.rank.data import NOWHERE, TEST, TRAIN, VALIDATION, RankSet, balance_rows
 
 Array = npt.NDArray[np.float64]
 Levels = npt.NDArray[np.intp]
@@ -82,12 +82,12 @@ class Trained:
         """Levels (n, dimensions) and level probabilities (n, dimensions, levels)."""
         scores = self.scores.of(products)
         every = zip(scores.T, self.slopes, self.thresholds, self.cuts, strict=True)
-        found = [(score, probabilities(score, slope, t), c) for score, slope, t, c in every]
-        named = [decide(rule, score, p, c) for score, p, c in found]
+        found = [(score, level_probabilities(score, slope, t), c) for score, slope, t, c in every]
+        named = [decide_levels(rule, score, p, c) for score, p, c in found]
         return np.stack(named, axis=1), np.stack([p for _, p, _ in found], axis=1)
 
 
-def blocks(names: Sequence[str], dialogues: Sequence[Dialogue]) -> list[Any]:
+def make_blocks(names: Sequence[str], dialogues: Sequence[Dialogue]) -> list[Any]:
     """The blocks of a text scorer, fitted to dialogues (without their labels)."""
     made: list[Any] = []
     for name in names:
@@ -105,7 +105,7 @@ def _terms(dialogues: Sequence[Dialogue], role: Role, unit: Unit, shortest: int,
         analyzer=analyzer, ngram_range=(shortest, longest), min_df=MIN_DIALOGUES, sublinear_tf=True
     )
     try:
-        vectors.fit(["\n".join(said(dialogue, role)) for dialogue in dialogues])
+        vectors.fit(["\n".join(utterances_of(dialogue, role)) for dialogue in dialogues])
     except ValueError as error:
         raise EscEvalError(
             f"tf-idf: no {unit} of the {role} occurs in {MIN_DIALOGUES} of {len(dialogues)} training dialogues"
@@ -147,7 +147,7 @@ class Grams:
             own = raw[list(fitted)]
             columns = (raw - own.mean(0)) / np.where(own.std(0) > 0, own.std(0), 1.0) / np.sqrt(raw.shape[1])
             return columns @ columns.T
-        made = blocks([name], [self.ranked.dialogues[i] for i in fitted])
+        made = make_blocks([name], [self.ranked.dialogues[i] for i in fitted])
         every = [block.matrix(self.ranked.dialogues) for block in made]
         return np.sum([columns @ columns.T for columns in every], axis=0)
 
@@ -158,7 +158,9 @@ def same_bot(ranked: RankSet) -> Array:
     return (bots[:, None] == bots[None, :]).astype(float)
 
 
-def train(ranked: RankSet, gram: Array, rows: npt.NDArray[np.intp], columns: Sequence[int], choice: Choice) -> Trained:
+def train_method(
+    ranked: RankSet, gram: Array, rows: npt.NDArray[np.intp], columns: Sequence[int], choice: Choice
+) -> Trained:
     """Fit some dimensions on some dialogues.
 
     Args:
@@ -167,10 +169,10 @@ def train(ranked: RankSet, gram: Array, rows: npt.NDArray[np.intp], columns: Seq
     """
     size = ranked.labels.shape[2]
     levels = ranked.levels[np.ix_(rows, list(columns))]
-    weights = np.stack([balanced(own, size) for own in levels.T], axis=1) if choice.balanced else None
+    weights = np.stack([balance_rows(own, size) for own in levels.T], axis=1) if choice.balanced else None
     effects = choice.bot_effect * same_bot(ranked)[np.ix_(rows, rows)] if choice.bot_effect else 0.0
     people = [ranked.people[i] for i in rows]
-    scores = ordinal.ridge(gram[np.ix_(rows, rows)], levels, choice.alpha, people, effects, weights)
+    scores = ordinal.fit_ridge(gram[np.ix_(rows, rows)], levels, choice.alpha, people, effects, weights)
     every = list(zip(scores.unseen.T, levels.T, strict=True))
     cuts = tuple(ordinal.spread_cuts(unseen, own, size) for unseen, own in every)
     if choice.rule == "spread":  # thresholds are slow and play no part in these levels
@@ -181,11 +183,13 @@ def train(ranked: RankSet, gram: Array, rows: npt.NDArray[np.intp], columns: Seq
 
 def with_thresholds(trained: Trained, levels: Levels, size: int) -> Trained:
     """The same with honest level probabilities."""
-    found = [ordinal.ordered(unseen, own, size) for unseen, own in zip(trained.scores.unseen.T, levels.T, strict=True)]
+    found = [
+        ordinal.fit_ordered(unseen, own, size) for unseen, own in zip(trained.scores.unseen.T, levels.T, strict=True)
+    ]
     return replace(trained, slopes=tuple(s for s, _ in found), thresholds=tuple(t for _, t in found))
 
 
-def predict(
+def predict_levels(
     ranked: RankSet,
     gram: Array,
     part: Levels,
@@ -210,7 +214,7 @@ def predict(
     for columns in groups.values():
         own = part[:, columns[0]]
         rows, test = np.flatnonzero(np.isin(own, learn)), np.flatnonzero(own == aim)
-        trained = train(ranked, gram, rows, columns, replace(choice, rule=slow[0] if slow else "spread"))
+        trained = train_method(ranked, gram, rows, columns, replace(choice, rule=slow[0] if slow else "spread"))
         for rule, levels in out.items():
             levels[np.ix_(test, columns)] = trained.levels(gram[np.ix_(test, rows)], rule)[0]
     return out
@@ -228,7 +232,7 @@ def mean_kappa(ranked: RankSet, levels: Levels) -> float:
     return float(np.nanmean(found))
 
 
-def tune(ranked: RankSet, gram: Array, fold: Levels) -> dict[Choice, float]:
+def tune_method(ranked: RankSet, gram: Array, fold: Levels) -> dict[Choice, float]:
     """Mean kappa of every choice on a fold's own validation part, by fits on its train part.
 
     Labels of the fold's test part are not read.
@@ -240,12 +244,12 @@ def tune(ranked: RankSet, gram: Array, fold: Levels) -> dict[Choice, float]:
     found: dict[Choice, float] = {}
     bots = len({dialogue.supporter for dialogue in ranked.dialogues}) > 1
     for alpha, effect in product(ALPHAS, BOT_EFFECTS if bots else BOT_EFFECTS[:1]):
-        every = predict(ranked, gram, fold, Choice(alpha, effect), (TRAIN,), VALIDATION, RULES)
+        every = predict_levels(ranked, gram, fold, Choice(alpha, effect), (TRAIN,), VALIDATION, RULES)
         found |= {Choice(alpha, effect, rule): mean_kappa(ranked, levels) for rule, levels in every.items()}
     return found
 
 
-def best(kappas: Mapping[Choice, float]) -> Choice:
+def choose_best(kappas: Mapping[Choice, float]) -> Choice:
     """The choice with the largest kappa; the first of equals."""
     return max(kappas, key=lambda choice: kappas[choice])
 
@@ -259,4 +263,4 @@ def held_out_levels(ranked: RankSet, grams: Grams, names: Sequence[str], fold: L
     """Test levels of a fold by a fit on its train and validation parts, shape (dialogues, dimensions); -1 elsewhere."""
     learn = (TRAIN, VALIDATION)
     gram = grams.of(names, rows_of(fold, learn))
-    return predict(ranked, gram, fold, choice, learn, TEST, (choice.rule,))[choice.rule]
+    return predict_levels(ranked, gram, fold, choice, learn, TEST, (choice.rule,))[choice.rule]

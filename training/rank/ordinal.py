@@ -45,7 +45,7 @@ class Scores:
         return (products + CONSTANT) @ self.dual + self.centre
 
 
-def ridge(
+def fit_ridge(
     gram: Array,
     levels: Levels,
     alpha: float,
@@ -98,7 +98,7 @@ def spread_cuts(unseen: Array, levels: Levels, size: int) -> Array:
     return np.quantile(unseen, share)
 
 
-def ordered(score: Array, levels: Levels, size: int) -> tuple[float, Array]:
+def fit_ordered(score: Array, levels: Levels, size: int) -> tuple[float, Array]:
     """An ordered logit of one score: P(level > k) = logistic(slope * score - thresholds[k]).
 
     Args:

@@ -146,6 +146,6 @@ def embedded_reader() -> Reader:
 
     from esc_eval.checkpoints import embedded
 
-    folder, revision = embedded.converted()
+    folder, revision = embedded.convert_embedded()
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     return Reader(model, AutoTokenizer.from_pretrained(folder), revision)

@@ -7,14 +7,14 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from esc_eval.files.records import read_text
-from esc_eval.prompts.wording import Data
+from esc_eval.prompts.wording import FrozenYaml
 from esc_eval.scoring.levels import Rule
-from training.config import Named, Recipe, load
+from training.config import Named, Recipe, load_recipe
 
 Split = Literal["model-disjoint", "card-disjoint", "random-rows", "none"]
 
 
-class RankData(Data):
+class RankData(FrozenYaml):
     """Ratings that ESC-RANK learns from.
 
     Attributes:
@@ -57,7 +57,7 @@ class RankRecipe(Recipe):
         return self
 
 
-class TextData(Data):
+class TextData(FrozenYaml):
     """What a text scorer reads of a dialogue, and which ratings it learns: all of the rubric's.
 
     Attributes:
@@ -96,4 +96,4 @@ def load_any(path: Path, changes: dict[str, Any] | None = None) -> RankRecipe | 
         EscEvalError: As ``config.load``.
     """
     text = re.search(r"^kind: *text-rank\b", read_text(path), re.MULTILINE)
-    return load(path, TextRecipe, changes) if text else load(path, RankRecipe, changes)
+    return load_recipe(path, TextRecipe, changes) if text else load_recipe(path, RankRecipe, changes)

@@ -14,7 +14,7 @@ from esc_eval.scoring import sentences
 from esc_eval.scoring.text_scorer import FILE, WEIGHTS, Scale, TextScorerFile
 from training import checkpoint
 from training.rank.data import RankSet
-from training.rank.methods import METHODS, Choice, blocks, train, with_thresholds
+from training.rank.methods import METHODS, Choice, make_blocks, train_method, with_thresholds
 from training.rank.ordinal import CONSTANT
 from training.rank.recipe import TextRecipe
 from training.sft import LOG, Finished
@@ -37,7 +37,7 @@ def read_by(recipe: TextRecipe) -> tuple[str, ...]:
     return readable[recipe.data.method]
 
 
-def outlook(recipe: TextRecipe, ranked: RankSet) -> str:
+def estimate_text_cost(recipe: TextRecipe, ranked: RankSet) -> str:
     """What a recipe would be fitted to, in lines for people; nothing is fitted.
 
     Raises:
@@ -50,18 +50,18 @@ def outlook(recipe: TextRecipe, ranked: RankSet) -> str:
     )
 
 
-def fit(recipe: TextRecipe, ranked: RankSet) -> tuple[TextScorerFile, np.ndarray]:
+def fit_scorer(recipe: TextRecipe, ranked: RankSet) -> tuple[TextScorerFile, np.ndarray]:
     """The scorer and its weights, shape (dimensions, columns).
 
     Raises:
         EscEvalError: As ``read_by``.
     """
-    made = blocks(read_by(recipe), ranked.dialogues)
+    made = make_blocks(read_by(recipe), ranked.dialogues)
     columns = np.concatenate([block.matrix(ranked.dialogues) for block in made], axis=1)
     choice = Choice(recipe.alpha, recipe.bot_effect, recipe.rule, recipe.balanced)
     every = range(ranked.labels.shape[1])
     rows = np.flatnonzero((ranked.levels >= 0).all(axis=1))
-    trained = train(ranked, columns @ columns.T, rows, list(every), choice)
+    trained = train_method(ranked, columns @ columns.T, rows, list(every), choice)
     trained = with_thresholds(trained, ranked.levels[rows], ranked.labels.shape[2])
     weights = trained.scores.dual.T @ columns[rows]
     centres = trained.scores.centre + CONSTANT * trained.scores.dual.sum(0)
@@ -87,23 +87,25 @@ def fit(recipe: TextRecipe, ranked: RankSet) -> tuple[TextScorerFile, np.ndarray
     return scorer, weights
 
 
-def save(scorer: TextScorerFile, weights: np.ndarray, folder: Path) -> None:
+def save_scorer(scorer: TextScorerFile, weights: np.ndarray, folder: Path) -> None:
     """Write the two files that ``TextScorer`` opens."""
     scorer.save(folder / FILE)
     save_file({"weights": np.ascontiguousarray(weights, dtype=np.float32)}, folder / WEIGHTS)
     (folder / WEIGHTS).chmod(0o644)
 
 
-def make(recipe: TextRecipe, ranked: RankSet, out: Path, say: Callable[[str], None] = lambda _: None) -> None:
+def train_text_scorer(
+    recipe: TextRecipe, ranked: RankSet, out: Path, say: Callable[[str], None] = lambda _: None
+) -> None:
     """Fit a recipe into a folder that ``esc-eval evaluate --scorer`` opens.
 
     Raises:
         EscEvalError: As ``checkpoint.claim`` and ``fit``.
     """
-    checkpoint.claim(out, recipe, ranked.sha256)
+    checkpoint.claim_folder(out, recipe, ranked.sha256)
     start = time.perf_counter()
-    scorer, weights = fit(recipe, ranked)
-    save(scorer, weights, out)
+    scorer, weights = fit_scorer(recipe, ranked)
+    save_scorer(scorer, weights, out)
     rows, columns = int((ranked.levels >= 0).sum()), weights.shape[1]
     say(f"{len(ranked.dialogues)} dialogues, {rows} ratings, {columns} columns")
     used = checkpoint.SourceUse(ranked.source, ranked.license, len(ranked.dialogues), rows, ranked.about)
@@ -119,4 +121,4 @@ def make(recipe: TextRecipe, ranked: RankSet, out: Path, say: Callable[[str], No
     write_whole(out / LOG, [json.dumps({"step": 1, "rows": rows, "columns": columns}) + "\n"])
     finished = Finished(1, time.perf_counter() - start, [])
     base = SENTENCES if any(block.kind in ("sentences", "likeness") for block in scorer.blocks) else None
-    checkpoint.finish(out, "rank", recipe, data, finished, rubric=ranked.rubric.id, base=base)
+    checkpoint.finish_checkpoint(out, "rank", recipe, data, finished, rubric=ranked.rubric.id, base=base)

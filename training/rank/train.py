@@ -12,23 +12,23 @@ import numpy as np
 from dataset_builder.splits import SCHEMES
 from esc_eval.chat.engine.encoder import Encoder
 from esc_eval.checkpoints.hub import BASE
-from esc_eval.checkpoints.judge_card import FILE, Learnt
+from esc_eval.checkpoints.judge_card import FILE, JudgeCard
 from esc_eval.checkpoints.plain import plain_base
 from esc_eval.checkpoints.prepare import adapter_names
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import read_text
 from esc_eval.prompts.rubric import load_rubric
-from esc_eval.prompts.wording import fill
+from esc_eval.prompts.wording import fill_template
 from esc_eval.schema import digest
-from esc_eval.scoring.score import prompts
+from esc_eval.scoring.score import judge_prompts
 from training import checkpoint, sft
-from training.config import Base, load
+from training.config import Base, load_recipe
 from training.cost import lines_of, shape_of
 from training.rank import data as rank_data
-from training.rank.data import TEST, TRAIN, VALIDATION, RankSet, balanced
+from training.rank.data import TEST, TRAIN, VALIDATION, RankSet, balance_rows
 from training.rank.level_loss import LevelRow, LevelTrainer, Questions, level_dataset, level_rows
 from training.rank.recipe import RankRecipe
-from training.rows import Row, make
+from training.rows import Row, make_rows
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Asked:
     held_out: str
 
 
-def choose(recipe: RankRecipe, ranked: RankSet) -> Asked:
+def choose_rows(recipe: RankRecipe, ranked: RankSet) -> Asked:
     """The questions of a recipe.
 
     Dialogues are taken in the order of a seeded hash; of each, the recipe's number of dimensions, in turn.
@@ -51,7 +51,7 @@ def choose(recipe: RankRecipe, ranked: RankSet) -> Asked:
     parts = np.where(np.isnan(ranked.labels[..., 0]), rank_data.NOWHERE, TRAIN)
     held_out = "nothing"
     if data.split != "none":
-        placed = rank_data.place(ranked, data.split, data.split, 0, [data.held_out])
+        placed = rank_data.place_items(ranked, data.split, data.split, 0, [data.held_out])
         [parts] = placed.folds
         [manifest] = placed.manifests
         whole = SCHEMES[data.split].unit == "dialogue"
@@ -76,11 +76,11 @@ def choose(recipe: RankRecipe, ranked: RankSet) -> Asked:
     levels = np.array([ranked.levels[i, j] for i, j in pairs])
     for j in np.unique(columns):
         own = columns == j
-        weights[own] = balanced(levels[own], ranked.labels.shape[2], data.cap)
+        weights[own] = balance_rows(levels[own], ranked.labels.shape[2], data.cap)
     return Asked(tuple((i, j, float(w)) for (i, j), w in zip(pairs, weights, strict=True)), held_out)
 
 
-def train(
+def train_rank(
     recipe: RankRecipe,
     ranked: RankSet,
     out: Path,
@@ -99,7 +99,7 @@ def train(
     Raises:
         EscEvalError: Data, base or memory are missing; the message says which and what to do.
     """
-    asked = choose(recipe, ranked)
+    asked = choose_rows(recipe, ranked)
     if recipe.adapters == "one":
         if only:
             raise EscEvalError(f"--only {only[0]}: {recipe.name} has one adapter for all (adapters: one)")
@@ -135,7 +135,7 @@ def _is_finished(recipe: RankRecipe, ranked: RankSet, out: Path) -> bool:
     if not (out / checkpoint.TRAINING).is_file():
         return False
     record = json.loads(read_text(out / checkpoint.TRAINING))
-    return load(out / checkpoint.RECIPE, RankRecipe) == recipe and record["data"]["files"] == _files(ranked)
+    return load_recipe(out / checkpoint.RECIPE, RankRecipe) == recipe and record["data"]["files"] == _files(ranked)
 
 
 def _files(ranked: RankSet) -> dict[str, str]:
@@ -155,29 +155,29 @@ def _train(
     opened = _opened(recipe.base, work)
     sft.check_targets(recipe.adapter, opened.model)
     encoder = Encoder(opened.tokenizer, recipe.base.model)
-    made = make_rows(recipe, ranked, asked, encoder)
+    made = make_questions(recipe, ranked, asked, encoder)
     data = use_of(ranked, made.rows, asked.held_out)
-    state = sft.processes()
+    state = sft.count_processes()
     if state.is_main_process:
-        checkpoint.claim(out, recipe, data.sha256)
+        checkpoint.claim_folder(out, recipe, data.sha256)
         say(f"{len({r.origin for r in made.rows})} dialogues, {len(made.rows)} questions, {data.tokens} tokens")
         say(f"{made.left_out} do not fit into {recipe.optimise.max_length} tokens; kept out: {asked.held_out}")
     state.wait_for_everyone()
     if recipe.objective == "levels":
         more = {"trainer_class": LevelTrainer, "tokens": made.tokens}
-        finished = sft.train(recipe, opened, level_dataset(made.rows), out, report_to=report_to, **more)
+        finished = sft.train_adapter(recipe, opened, level_dataset(made.rows), out, report_to=report_to, **more)
     else:
-        finished = sft.train(recipe, opened, sft.dataset_of(made.rows), out, report_to=report_to)
+        finished = sft.train_adapter(recipe, opened, sft.dataset_of(made.rows), out, report_to=report_to)
     if state.is_main_process:
-        learnt_of(recipe, ranked, asked).save(out / FILE)
-        checkpoint.finish(out, "rank", recipe, data, finished, rubric=ranked.rubric.id)
+        make_judge_card(recipe, ranked, asked).save(out / FILE)
+        checkpoint.finish_checkpoint(out, "rank", recipe, data, finished, rubric=ranked.rubric.id)
         rmtree(out / sft.STATES, ignore_errors=True)
 
 
-def learnt_of(recipe: RankRecipe, ranked: RankSet, asked: Asked) -> Learnt:
+def make_judge_card(recipe: RankRecipe, ranked: RankSet, asked: Asked) -> JudgeCard:
     """What a judge that was asked these questions may be asked in scoring."""
     columns = {j for _, j, _ in asked.rows}
-    return Learnt(
+    return JudgeCard(
         rubric=ranked.rubric.id,
         rubric_sha256=ranked.rubric.sha256,
         dimensions=tuple(key for j, key in enumerate(ranked.rubric.keys) if j in columns),
@@ -186,7 +186,7 @@ def learnt_of(recipe: RankRecipe, ranked: RankSet, asked: Asked) -> Learnt:
     )
 
 
-def make_rows(recipe: RankRecipe, ranked: RankSet, asked: Asked, encoder: Encoder) -> Questions:
+def make_questions(recipe: RankRecipe, ranked: RankSet, asked: Asked, encoder: Encoder) -> Questions:
     """The recipe's questions as tokens, with what is to be learnt of each.
 
     Raises:
@@ -208,9 +208,11 @@ def text_rows(recipe: RankRecipe, ranked: RankSet, asked: Asked, encoder: Encode
     for i, j, _ in asked.rows:
         dialogue, key = ranked.dialogues[i], ranked.rubric.keys[j]
         name = ranked.rubric.text(dialogue.language).dimensions[key].name
-        answer = fill(recipe.answer, level=ranked.rubric.levels[ranked.levels[i, j]], name=name)
-        conversation = [*prompts(dialogue, ranked.rubric)[j], {"role": "assistant", "content": answer}]
-        made = make(encoder, conversation, recipe.optimise.max_length, "turn", f"{dialogue.id}|{key}", ranked.source)
+        answer = fill_template(recipe.answer, level=ranked.rubric.levels[ranked.levels[i, j]], name=name)
+        conversation = [*judge_prompts(dialogue, ranked.rubric)[j], {"role": "assistant", "content": answer}]
+        made = make_rows(
+            encoder, conversation, recipe.optimise.max_length, "turn", f"{dialogue.id}|{key}", ranked.source
+        )
         rows += made.rows
         left_out += made.left_out
     return Questions(tuple(rows), (), left_out)
@@ -224,21 +226,21 @@ def _opened(base: Base, work: Path) -> sft.Opened:
     return replace(sft.open_base(plain, work), named=(base.model, base.revision))
 
 
-def outlook(recipe: RankRecipe, ranked: RankSet, out: Path, tflops: float | None = None) -> str:
+def estimate_rank_cost(recipe: RankRecipe, ranked: RankSet, out: Path, tflops: float | None = None) -> str:
     """What a recipe would take, in lines for people; nothing is trained.
 
     Args:
         tflops: As of ``outlook.lines_of``.
     """
     lines = [f"{recipe.name}: {ranked.source} ({ranked.license}), rubric {ranked.rubric.id}"]
-    asked = choose(recipe, ranked)
+    asked = choose_rows(recipe, ranked)
     lines.append(f"{len({i for i, _, _ in asked.rows})} dialogues, {len(asked.rows)} questions; out: {asked.held_out}")
     try:
         tokenizer = sft.tokenizer_of(recipe.base, out)
     except EscEvalError as error:
         lines.append(f"tokens, memory and hours need the base's tokenizer: {error}")
         return "\n".join(lines) + "\n"
-    made = make_rows(recipe, ranked, asked, Encoder(tokenizer, recipe.base.model))
+    made = make_questions(recipe, ranked, asked, Encoder(tokenizer, recipe.base.model))
     lengths = [len(row.ids) for row in made.rows]
     lines.append(f"{sum(lengths)} tokens, the longest question {max(lengths)}; {made.left_out} questions do not fit")
     lines += lines_of(recipe, shape_of(recipe, out), sum(lengths), len(lengths), tflops)

@@ -91,11 +91,11 @@ def card_by_rule(conversation: SourceConversation) -> RoleCard | None:
     problem = ". ".join(part for part in said if part)
     if not problem:
         return None
-    text = card_text.write(conversation.language, None, None, None, problem)
+    text = card_text.write_card_text(conversation.language, None, None, None, problem)
     return RoleCard(id=f"card/{conversation.id}", language=conversation.language, text=text, source=conversation.source)
 
 
-def opened(turns: Sequence[Turn], protocol: Protocol, card: RoleCard, rounds: int | None) -> tuple[Turn, ...]:
+def open_material(turns: Sequence[Turn], protocol: Protocol, card: RoleCard, rounds: int | None) -> tuple[Turn, ...]:
     """Turns as evaluation begins them, with the supporter's opening, and up to the last seeker's turn of ``rounds``."""
     begun = list(turns) if turns and turns[0].role == "supporter" else [protocol.opening(card), *turns]
     seekers = [n for n, turn in enumerate(begun) if turn.role == "seeker"][:rounds]
@@ -107,13 +107,15 @@ def in_hash_order(items: Sequence[T], seed: int) -> list[T]:
     return sorted(items, key=lambda item: sha256(f"{seed}\n{item.id}".encode()).hexdigest())
 
 
-def chosen(conversations: Sequence[SourceConversation], part: Part, seed: int) -> list[SourceConversation]:
+def choose_conversations(
+    conversations: Sequence[SourceConversation], part: Part, seed: int
+) -> list[SourceConversation]:
     """At most ``part.conversations``, the first in hash order, in their own order."""
     kept = {c.id for c in in_hash_order(conversations, seed)[: part.conversations]}
     return [c for c in conversations if c.id in kept]
 
 
-def collect(
+def collect_material(
     data: RoleData,
     protocol: Protocol,
     sources: Path,
@@ -138,13 +140,13 @@ def collect(
     for part in data.train:
         candidates = [c for c in _read(part, sources, material) if c.id not in held]
         material.overlaps |= hold_out.card_overlaps(test_cards, candidates)
-        material.repeats |= hold_out.repeats(candidates, [*held.values()])
-        material.traced |= hold_out.traced(test_cards, candidates)
+        material.repeats |= hold_out.find_repeats(candidates, [*held.values()])
+        material.traced |= hold_out.trace_cards(test_cards, candidates)
         clean = [c for c in candidates if c.id not in material.removed]
-        material.train += _examples(chosen(clean, part, seed), data, protocol, cards or {}, material)
+        material.train += _examples(choose_conversations(clean, part, seed), data, protocol, cards or {}, material)
     for part in data.validation:
         own = [c for c in held.values() if c.source == part.source]
-        material.validation += _examples(chosen(own, part, seed), data, protocol, cards or {}, material)
+        material.validation += _examples(choose_conversations(own, part, seed), data, protocol, cards or {}, material)
     if not material.train:
         why = f": {NO_CARDS}" if material.without_card else ""
         raise EscEvalError(f"{sources}: nothing to learn from in the parts that the recipe names{why}")
@@ -163,7 +165,7 @@ def _examples(
     found = []
     for conversation in conversations:
         card = cards.get(conversation.id) or (card_by_rule(conversation) if data.cards == "rule" else None)
-        turns = opened(conversation.merged_turns(), protocol, card, data.rounds) if card else ()
+        turns = open_material(conversation.merged_turns(), protocol, card, data.rounds) if card else ()
         if card is None:
             material.without_card[conversation.source] += 1
         elif turns:
@@ -254,16 +256,16 @@ def rows_in(example: Example, data: RoleData) -> int:
 
 def rows_of(examples: Sequence[Example], encoder: Encoder, data: RoleData, max_length: int) -> rows.Made:
     """Rows of all examples, in their order."""
-    made = [rows.make(encoder, e.messages, max_length, data.rows, e.id, e.source) for e in examples]
+    made = [rows.make_rows(encoder, e.messages, max_length, data.rows, e.id, e.source) for e in examples]
     return rows.Made(tuple(row for m in made for row in m.rows), sum(m.left_out for m in made))
 
 
-def licences(examples: Sequence[Example], role_play: str | None = None) -> dict[str, str]:
+def find_licences(examples: Sequence[Example], role_play: str | None = None) -> dict[str, str]:
     """Licence of each source that occurs, as the curators wrote it down.
 
     Args:
         role_play: That of the general role play, which only its user knows.
     """
-    known = {source: licence.name for source, licence in decisions.licences().items()}
+    known = {source: licence.name for source, licence in decisions.read_licences().items()}
     known |= {ROLE_PLAY: role_play} if role_play else {}
     return {e.source: known.get(e.source, "not stated") for e in examples}

@@ -11,17 +11,17 @@ import torch
 from rich.console import Console
 
 from analysis.studies.realism import seeker_figures
-from analysis.studies.seekers import distinct_words, repetition, revealed, sizes_by_round, turns_of
+from analysis.studies.seekers import distinct_words, measure_repetition, share_revealed, sizes_by_round, turns_of
 from analysis.studies.slips import SlipDetector, slip_ratio
 from esc_eval.api.workflow import run_simulation
 from esc_eval.chat import Options, open_model
 from esc_eval.chat.base import ChatModel
 from esc_eval.chat.engine.encoder import Encoder
-from esc_eval.chat.engine.hf import HFModel, fingerprint
+from esc_eval.chat.engine.hf import HFModel, hash_weights
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import read_dialogues, write_whole
 from esc_eval.prompts.protocol import Protocol, load_protocol
-from esc_eval.reporting.render import plain
+from esc_eval.reporting.render import to_plain_json
 from esc_eval.schema import Dialogue, RoleCard
 from esc_eval.simulation.run import Run
 from esc_eval.simulation.simulate import Plan
@@ -95,7 +95,7 @@ def without_opening(dialogues: Sequence[Dialogue], protocol: Protocol) -> list[D
 
 
 @torch.inference_mode()
-def surprise(model: HFModel, examples: Sequence[Row]) -> np.ndarray:
+def measure_surprise(model: HFModel, examples: Sequence[Row]) -> np.ndarray:
     """Negative log-likelihood (nats) and number of the labelled tokens of each row, shape (rows, 2)."""
     model.weights.use(model.adapter)
     out = np.zeros((len(examples), 2))
@@ -108,7 +108,7 @@ def surprise(model: HFModel, examples: Sequence[Row]) -> np.ndarray:
     return out
 
 
-def perplexities(base: np.ndarray, trained: np.ndarray, boot: Bootstrap) -> dict[str, Measure]:
+def measure_perplexities(base: np.ndarray, trained: np.ndarray, boot: Bootstrap) -> dict[str, Measure]:
     """Perplexity of each model, and base by trained, from ``surprise`` of the same rows; rows are drawn whole."""
 
     def statistic(t: Any) -> dict[str, Any]:
@@ -121,7 +121,7 @@ def perplexities(base: np.ndarray, trained: np.ndarray, boot: Bootstrap) -> dict
     return {k: boot.measure(float(v), many[k], tokens, n, "no words") for k, v in one.items()}
 
 
-def play(
+def play_cards(
     seeker: ChatModel,
     supporter: ChatModel,
     cards: Sequence[RoleCard],
@@ -136,7 +136,7 @@ def play(
     return read_dialogues(folder)
 
 
-def figures(
+def collect_figures(
     group: Sequence[Dialogue],
     people: Sequence[Dialogue],
     detector: SlipDetector,
@@ -148,15 +148,15 @@ def figures(
     speaking = [d for d in group if any(t.strip() for t in turns_of(d))]
     found = seeker_figures(speaking, people, boot, cards, rounds)
     found["slip_rate"] = detector.rate(group, boot)
-    found["repetition"] = repetition(speaking, boot)
+    found["repetition"] = measure_repetition(speaking, boot)
     found["distinct_words"] = distinct_words(speaking, boot)
-    found["revealed"] = revealed(speaking, cards, rounds, boot)
+    found["revealed"] = share_revealed(speaking, cards, rounds, boot)
     found["by_round"] = sizes_by_round(speaking, rounds, boot)
     found["silent"] = len(group) - len(speaking)
     return found
 
 
-def evaluate(
+def evaluate_role(
     folder: Path,
     sources: Path,
     out: Path,
@@ -183,10 +183,10 @@ def evaluate(
         EscEvalError: No finished checkpoint, nothing was held out, or the recipe needs cards.
     """
     learnt = trained_on(folder)
-    recipe = config.load(folder / checkpoint.RECIPE, RoleRecipe)
+    recipe = config.load_recipe(folder / checkpoint.RECIPE, RoleRecipe)
     if not recipe.data.validation:
         raise EscEvalError(f"{folder}: its recipe holds no conversations out (data.validation), so none are unseen")
-    protocol = shortened(load_protocol(recipe.data.protocol), setting.reply_tokens)
+    protocol = cut_to_length(load_protocol(recipe.data.protocol), setting.reply_tokens)
     given = {card.id: card for card in cards}
     held = _examples(recipe.data, recipe.data.validation, protocol, sources, given)
     ordered = role_data.in_hash_order(held, setting.seed)
@@ -201,17 +201,19 @@ def evaluate(
     if not (isinstance(base, HFModel) and isinstance(trained, HFModel)):
         raise EscEvalError(f"{folder}: perplexity needs models in this process")
     read = _rows(ordered[: setting.conversations], trained, recipe)
-    found: dict[str, Any] = {"perplexity": perplexities(surprise(base, read), surprise(trained, read), boot)}
+    found: dict[str, Any] = {
+        "perplexity": measure_perplexities(measure_surprise(base, read), measure_surprise(trained, read), boot)
+    }
 
     played = [e.card for e in ordered[: setting.cards] if e.card]
     groups = {REAL: people}
     for name, model in ((BASE, base), (TRAINED, trained)):
         console.print(f"{name}: {len(played)} cards, {protocol.rounds} rounds with {supporter}")
-        groups[name] = play(model, helper, played, protocol, setting.seed, out / name, console)
+        groups[name] = play_cards(model, helper, played, protocol, setting.seed, out / name, console)
     every = {e.card.id: e.card for e in held if e.card}
     for name, group in groups.items():
         compared = people if name != REAL else []
-        found[name] = figures(group, compared, detector, every, protocol.rounds, boot)
+        found[name] = collect_figures(group, compared, detector, every, protocol.rounds, boot)
     found["slip_ratio"] = slip_ratio(detector.counts(groups[TRAINED]), detector.counts(groups[BASE]), boot)
     found["slip_detector"] = {
         "conversations": detector.conversations,
@@ -229,7 +231,7 @@ def evaluate(
         "held_out": len(held),
         "perplexity_rows": len(read),
         "draws": boot.draws,
-        "checkpoint": fingerprint(folder),
+        "checkpoint": hash_weights(folder),
         "trained_on": learnt,
         "dataset": " and ".join(dict.fromkeys(WRITTEN.get(p.source, p.source) for p in recipe.data.validation)),
     }
@@ -242,7 +244,7 @@ def trained_on(folder: Path) -> dict[str, Any]:
     Raises:
         EscEvalError: There is none, or a broken one.
     """
-    told = records.read(folder).training
+    told = records.read_checkpoint(folder).training
     return {
         "conversations": {source.name: source.conversations for source in told.data.sources},
         "tokens": told.data.tokens,
@@ -251,7 +253,7 @@ def trained_on(folder: Path) -> dict[str, Any]:
     }
 
 
-def section(found: dict[str, Any], command: str) -> dict[str, Any]:
+def make_section(found: dict[str, Any], command: str) -> dict[str, Any]:
     """The figures as docs/results.json holds them, with the command that made them."""
     names = {"slip_rate": "assistant_slip_rate"}
     groups = (BASE, TRAINED, REAL)
@@ -261,10 +263,10 @@ def section(found: dict[str, Any], command: str) -> dict[str, Any]:
     out["assistant_slip_ratio"] = found["slip_ratio"]
     out["perplexity"] = found["perplexity"]
     out["slip_detector"] = found["slip_detector"]
-    return plain(out)
+    return to_plain_json(out)
 
 
-def shortened(protocol: Protocol, tokens: int) -> Protocol:
+def cut_to_length(protocol: Protocol, tokens: int) -> Protocol:
     """The protocol with at most ``tokens`` a reply, under a name that says so."""
     sides = {k: getattr(protocol, k).model_copy(update={"max_new_tokens": tokens}) for k in ("seeker", "supporter")}
     return protocol.model_copy(update={**sides, "name": f"{protocol.name}-short{tokens}"})
@@ -276,7 +278,7 @@ def _examples(
     """Every conversation of some parts, from the validation's side of the recipe: none is thinned."""
     whole = tuple(part.model_copy(update={"conversations": None}) for part in parts)
     data = data.model_copy(update={"train": whole, "validation": (), "role_play": 0.0})
-    return role_data.collect(data, protocol, sources, cards=cards).train
+    return role_data.collect_material(data, protocol, sources, cards=cards).train
 
 
 def _named(recipe: RoleRecipe, folder: Path) -> str:
@@ -291,11 +293,11 @@ def _named(recipe: RoleRecipe, folder: Path) -> str:
 def _rows(examples: Sequence[Example], model: HFModel, recipe: RoleRecipe) -> list[Row]:
     encoder = Encoder(model.tokenizer, model.name)
     length = recipe.optimise.max_length
-    made = [rows.make(encoder, e.messages, length, "dialogue", e.id, e.source) for e in examples]
+    made = [rows.make_rows(encoder, e.messages, length, "dialogue", e.id, e.source) for e in examples]
     return [row for m in made for row in m.rows]
 
 
-def metrics(found: dict[str, Any], command: str) -> dict[str, dict[str, Any]]:
+def collect_metrics(found: dict[str, Any], command: str) -> dict[str, dict[str, Any]]:
     """The figures of a model card."""
     base, trained, real, perplexity = found[BASE], found[TRAINED], found[REAL], found["perplexity"]
     slips, auc = "assistant_slip_rate", "roc_auc"
@@ -325,5 +327,5 @@ def metrics(found: dict[str, Any], command: str) -> dict[str, dict[str, Any]]:
 
 def write_metrics(folder: Path, found: dict[str, Any], command: str) -> None:
     """``metrics.json`` of a checkpoint, and its card with them."""
-    write_whole(folder / records.METRICS, [json.dumps(metrics(found, command), indent=2) + "\n"])
+    write_whole(folder / records.METRICS, [json.dumps(collect_metrics(found, command), indent=2) + "\n"])
     write_card(folder)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from analysis.studies.metrics.segment import segment
+from analysis.studies.metrics.segment import segment_words
 from dataset_builder import decisions
 from dataset_builder.overlap import Containment, near_duplicates
 from dataset_builder.rows import card_text
@@ -40,17 +40,17 @@ class Traced:
     close_calls: int
 
 
-def similarity(cards: Sequence[RoleCard], conversations: Sequence[SourceConversation]) -> np.ndarray:
+def measure_similarity(cards: Sequence[RoleCard], conversations: Sequence[SourceConversation]) -> np.ndarray:
     """Cosine of tf-idf vectors of each card's problem and all that each seeker said, shape (cards, conversations).
 
     Args:
         cards, conversations: Of one language.
     """
     said = [c.seeker_text() for c in conversations]
-    vectorizer = TfidfVectorizer(analyzer=segment, sublinear_tf=True, max_df=0.5).fit(said)
+    vectorizer = TfidfVectorizer(analyzer=segment_words, sublinear_tf=True, max_df=0.5).fit(said)
     problems = []
     for card in cards:
-        parts = card_text.parse(card.text, card.language)
+        parts = card_text.parse_card(card.text, card.language)
         problems.append((parts and parts.problem) or card.text)
     return (vectorizer.transform(problems) @ vectorizer.transform(said).T).toarray()
 
@@ -78,7 +78,7 @@ def card_overlaps(cards: Sequence[RoleCard], conversations: Sequence[SourceConve
         own = [c for c in conversations if c.language == language]
         if not own_cards or not own:
             continue
-        near = similarity(own_cards, own)
+        near = measure_similarity(own_cards, own)
         for number, card in enumerate(own_cards):
             chosen = set(np.flatnonzero(near[number] >= NEAR))
             same = [n for n, c in enumerate(own) if c.source == names.get(card.source)]
@@ -91,7 +91,7 @@ def card_overlaps(cards: Sequence[RoleCard], conversations: Sequence[SourceConve
     return found
 
 
-def traced(cards: Sequence[RoleCard], conversations: Sequence[SourceConversation]) -> dict[str, Traced]:
+def trace_cards(cards: Sequence[RoleCard], conversations: Sequence[SourceConversation]) -> dict[str, Traced]:
     """By source: how surely its test cards were found. Sources that no card comes from are left out."""
     names = decisions.source_names()
     found = {}
@@ -99,14 +99,14 @@ def traced(cards: Sequence[RoleCard], conversations: Sequence[SourceConversation
         said = [c for c in conversations if c.source == source]
         own = [c for c in cards if names.get(c.source) == source and c.language == said[0].language]
         if own and len(said) > 1:
-            near = np.sort(similarity(own, said), axis=1)[:, ::-1]
+            near = np.sort(measure_similarity(own, said), axis=1)[:, ::-1]
             far = near[:, 0] < NEAR
             close = near[:, 0] - near[:, 1] < CLOSE * near[:, 0]
             found[source] = Traced(len(own), int((~far).sum()), int((far & close).sum()))
     return found
 
 
-def repeats(candidates: Sequence[SourceConversation], held: Sequence[SourceConversation]) -> dict[str, list[str]]:
+def find_repeats(candidates: Sequence[SourceConversation], held: Sequence[SourceConversation]) -> dict[str, list[str]]:
     """Candidates that say almost the same as a conversation that is held out, with its ids."""
     held_ids = {c.id for c in held}
     pairs = near_duplicates((c.id, c.seeker_text(), c.language) for c in [*held, *candidates])

@@ -42,11 +42,11 @@ class Inputs:
     cards: Sequence[RoleCard] = ()
 
 
-def gather(recipe: RoleRecipe, inputs: Inputs) -> tuple[Material, Protocol]:
+def gather_rows(recipe: RoleRecipe, inputs: Inputs) -> tuple[Material, Protocol]:
     """The examples of a recipe, and the protocol that they are worded by."""
     protocol = load_protocol(recipe.data.protocol)
     seed = recipe.optimise.seed
-    material = role_data.collect(
+    material = role_data.collect_material(
         recipe.data,
         protocol,
         inputs.sources,
@@ -58,7 +58,7 @@ def gather(recipe: RoleRecipe, inputs: Inputs) -> tuple[Material, Protocol]:
     return material, protocol
 
 
-def train(
+def train_role(
     recipe: RoleRecipe,
     inputs: Inputs,
     out: Path,
@@ -71,7 +71,7 @@ def train(
         EscEvalError: Data, base or memory are missing; the message says which and what to do.
     """
     checkpoint.refuse_taken(out)
-    material, protocol = gather(recipe, inputs)
+    material, protocol = gather_rows(recipe, inputs)
     opened = sft.open_base(recipe.base, out)
     sft.check_targets(recipe.adapter, opened.model)
     encoder = Encoder(opened.tokenizer, recipe.base.model)
@@ -81,20 +81,20 @@ def train(
             f"none of {made.left_out} turns fits into optimise.max_length = {recipe.optimise.max_length}; raise it"
         )
     data = use_of(material, made, inputs.role_play_license)
-    state = sft.processes()
+    state = sft.count_processes()
     if state.is_main_process:
-        checkpoint.claim(out, recipe, data.sha256)
+        checkpoint.claim_folder(out, recipe, data.sha256)
         write_overlaps(out / OVERLAPS, material)
-        for line in describe(material, made):
+        for line in describe_material(material, made):
             say(line)
     state.wait_for_everyone()
-    finished = sft.train(recipe, opened, sft.dataset_of(made.rows), out, report_to=report_to)
+    finished = sft.train_adapter(recipe, opened, sft.dataset_of(made.rows), out, report_to=report_to)
     if state.is_main_process:
-        checkpoint.finish(out, "role", recipe, data, finished, protocol=protocol.id)
+        checkpoint.finish_checkpoint(out, "role", recipe, data, finished, protocol=protocol.id)
         rmtree(out / sft.STATES, ignore_errors=True)
 
 
-def describe(material: Material, made: Made | None = None) -> list[str]:
+def describe_material(material: Material, made: Made | None = None) -> list[str]:
     """What is learnt from and what was kept out, in lines for people."""
     sources = Counter(e.source for e in material.train)
     lines = [f"{len(material.train)} conversations: {', '.join(f'{n} {name}' for name, n in sources.items())}"]
@@ -104,7 +104,7 @@ def describe(material: Material, made: Made | None = None) -> list[str]:
             f"{len(made.rows)} rows, {tokens} tokens, the loss on {learnt} of them",
             f"{made.left_out} of the seeker's turns are too far into a conversation to fit",
         ]
-    lines.append(removed(material))
+    lines.append(describe_removed(material))
     for source, t in material.traced.items():
         lines.append(
             f"of {t.cards} test cards from {source}, {t.near} have a conversation at similarity {hold_out.NEAR} or "
@@ -127,7 +127,7 @@ def describe(material: Material, made: Made | None = None) -> list[str]:
     return lines
 
 
-def removed(material: Material) -> str:
+def describe_removed(material: Material) -> str:
     """What was kept out of training, in words."""
     return (
         f"{len(material.removed)} conversations removed: {len(material.overlaps)} that one of "
@@ -144,7 +144,7 @@ def write_overlaps(path: Path, material: Material) -> None:
 
 def use_of(material: Material, made: Made, role_play_license: str | None = None) -> checkpoint.DataUse:
     """What goes into training.json."""
-    licences = role_data.licences(material.train, role_play_license)
+    licences = role_data.find_licences(material.train, role_play_license)
     conversations = Counter(e.source for e in material.train)
     rows = Counter(row.source for row in made.rows)
     return checkpoint.DataUse(
@@ -155,7 +155,7 @@ def use_of(material: Material, made: Made, role_play_license: str | None = None)
         ),
         rows=len(made.rows),
         tokens=sum(len(row.ids) for row in made.rows),
-        held_out=f"{len(material.validation)} conversations for validation; {removed(material)} ({OVERLAPS})",
+        held_out=f"{len(material.validation)} conversations for validation; {describe_removed(material)} ({OVERLAPS})",
         files=material.files,
     )
 

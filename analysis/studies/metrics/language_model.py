@@ -58,8 +58,8 @@ def _load(name: str | None) -> LanguageModel:
     if name is not None:
         model = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32)
         return LanguageModel(model.eval(), AutoTokenizer.from_pretrained(name))
-    from esc_eval.checkpoints.embedded import converted
+    from esc_eval.checkpoints.embedded import convert_embedded
 
-    folder, _ = converted()
+    folder, _ = convert_embedded()
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
     return LanguageModel(model.eval(), AutoTokenizer.from_pretrained(folder))

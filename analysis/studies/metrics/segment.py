@@ -8,7 +8,7 @@ _TOKEN = re.compile(
 )
 
 
-def segment(text: str) -> list[str]:
+def segment_words(text: str) -> list[str]:
     """Tokens of a text in either language, mixed text included.
 
     >>> segment("I can't sleep. 我睡不着!")

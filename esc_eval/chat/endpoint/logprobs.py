@@ -9,7 +9,7 @@ from esc_eval.chat.base import Choice
 TOP = 20
 
 
-def request(body: Mapping[str, Any]) -> dict[str, Any]:
+def request_logprobs(body: Mapping[str, Any]) -> dict[str, Any]:
     """A request that asks for log probabilities too, and is greedy."""
     return {
         **body,

@@ -111,7 +111,7 @@ class EndpointModel:
         del lead
         places = [(index, n) for index, group in enumerate(groups) for n in range(len(group))]
         plain = Generation(max_new_tokens=answer_tokens)
-        bodies = [logprobs.request(self._body(groups[index][n], plain, 0)) for index, n in places]
+        bodies = [logprobs.request_logprobs(self._body(groups[index][n], plain, 0)) for index, n in places]
         waiting: dict[int, dict[int, Choice]] = {}
 
         def read(content: Mapping[str, Any]) -> Choice:

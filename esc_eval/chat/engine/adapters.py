@@ -4,9 +4,9 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from esc_eval.chat.engine.hf import HFModel, fingerprint
+from esc_eval.chat.engine.hf import HFModel, hash_weights
 from esc_eval.chat.engine.weights import base_of
-from esc_eval.checkpoints.judge_card import FILE, Learnt
+from esc_eval.checkpoints.judge_card import FILE, JudgeCard
 from esc_eval.errors import EscEvalError
 from esc_eval.schema import digest
 
@@ -47,7 +47,7 @@ class AdaptersModel(HFModel):
             self.swaps += 1
 
 
-def finished(folder: Path) -> list[Path]:
+def find_adapters(folder: Path) -> list[Path]:
     """The adapters in a folder of adapters, each in a folder of its own that says what it learnt; none elsewhere."""
     return sorted(path.parent for path in folder.glob(f"*/{FILE}") if (path.parent / WEIGHTS).is_file())
 
@@ -65,8 +65,8 @@ class TrainedAdapters(AdaptersModel):
     """
 
     def __init__(self, folder: Path, name: str | None = None, **more: Any) -> None:
-        folders = finished(folder)
-        learnt = {path: Learnt.load(path / FILE) for path in folders}
+        folders = find_adapters(folder)
+        learnt = {path: JudgeCard.load(path / FILE) for path in folders}
         first = learnt[folders[0]]
         for path, own in learnt.items():
             if (
@@ -85,7 +85,7 @@ class TrainedAdapters(AdaptersModel):
             warnings.filterwarnings("ignore", message="Already found a `peft_config`")  # several are meant
             others = {path.name: self.weights.add(str(path), None) for path in folders[1:]}
         self.loaded = {folders[0].name: self.adapter or "", **others}
-        self.learnt = first.model_copy(
+        self.judge_card = first.model_copy(
             update={
                 "dimensions": tuple(dict.fromkeys(dimension for dimension, _ in self.adapters)),
                 "languages": tuple(dict.fromkeys(language for _, language in self.adapters)),
@@ -95,5 +95,5 @@ class TrainedAdapters(AdaptersModel):
             **self.identity,
             "kind": "adapters",
             "model": self.name,
-            "revision": digest({path.name: fingerprint(path) for path in folders}),
+            "revision": digest({path.name: hash_weights(path) for path in folders}),
         }

@@ -6,7 +6,7 @@ from typing import Any
 
 from esc_eval.chat.engine.adapters import AdaptersModel
 from esc_eval.checkpoints.adapters import SINGLE
-from esc_eval.checkpoints.prepare import MANIFEST, adapter_names, prepare
+from esc_eval.checkpoints.prepare import MANIFEST, adapter_names, prepare_esc_rank
 from esc_eval.checkpoints.shards import read_json
 from esc_eval.schema import digest
 
@@ -36,7 +36,7 @@ class RankModel(AdaptersModel):
         device: str | None = None,
         batch_size: int | None = None,
     ) -> None:
-        folder = prepare(adapters, base)
+        folder = prepare_esc_rank(adapters, base)
         manifest = read_json(folder / MANIFEST)
         super().__init__(
             str(folder / "base"),

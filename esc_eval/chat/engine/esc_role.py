@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from esc_eval.chat.engine.hf import HFModel
-from esc_eval.checkpoints.hub import ESC_ROLE, fetch
+from esc_eval.checkpoints.hub import ESC_ROLE, fetch_checkpoint
 from esc_eval.checkpoints.shards import Shards, read_json
 from esc_eval.errors import EscEvalError
 from esc_eval.prompts.protocol import Generation
@@ -50,7 +50,7 @@ class RoleModel(HFModel):
         device: str | None = None,
         batch_size: int | None = None,
     ) -> None:
-        local = fetch(ESC_ROLE, folder)
+        local = fetch_checkpoint(ESC_ROLE, folder)
         kind = read_json(local / "config.json").get("model_type")
         if kind != "qwen2":
             raise EscEvalError(

@@ -6,14 +6,14 @@ from typing import Any
 import torch
 
 from esc_eval.chat.engine.rows import common_prefix
-from esc_eval.chat.engine.sampling import next_tokens, penalise, uniforms
+from esc_eval.chat.engine.sampling import draw_uniforms, next_tokens, penalise_seen
 from esc_eval.prompts.protocol import Generation
 from esc_eval.schema import FinishReason
 
 Written = tuple[int, list[int], FinishReason | None]
 
 
-def generate(
+def generate_replies(
     rows: Any,
     place: list[int],
     prompts: Sequence[list[int]],
@@ -60,7 +60,7 @@ class _Writer:
         self.next: list[int] = [0] * len(prompts)
         self.written: list[list[int]] = [[] for _ in prompts]
         self.caps = [min(settings.max_new_tokens, context - len(prompt)) for prompt in prompts]
-        self.draws = None if settings.temperature == 0 else uniforms(seeds, settings.max_new_tokens)
+        self.draws = None if settings.temperature == 0 else draw_uniforms(seeds, settings.max_new_tokens)
         self.seen: torch.Tensor | None = None
 
     def begin(self, width: int) -> None:
@@ -111,7 +111,7 @@ class _Writer:
                 for number, prompt in enumerate(self.prompts):
                     self.seen[number, prompt] = True
             index = torch.tensor(numbers, device=logits.device)
-            logits = penalise(logits, self.seen[index], penalty)
+            logits = penalise_seen(logits, self.seen[index], penalty)
         steps = [len(self.written[number]) for number in numbers]
         draws = logits if self.draws is None else self.draws[numbers, steps]
         tokens = next_tokens(logits, self.settings, draws)

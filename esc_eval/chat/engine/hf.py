@@ -9,10 +9,18 @@ import torch
 
 from esc_eval.chat.base import ANSWER_TOKENS, NOT_FINITE, Choice, Conversation, Reply
 from esc_eval.chat.engine.encoder import Encoder
-from esc_eval.chat.engine.generation import generate
+from esc_eval.chat.engine.generation import generate_replies
 from esc_eval.chat.engine.padded import PaddedRows
 from esc_eval.chat.engine.rows import Rows, common_prefix, keeps_everything
-from esc_eval.chat.engine.weights import Weights, available_memory, base_of, commit_of, learnt_of, load, load_tokenizer
+from esc_eval.chat.engine.weights import (
+    Weights,
+    available_memory,
+    base_of,
+    commit_of,
+    load_tokenizer,
+    load_weights,
+    read_judge_card,
+)
 from esc_eval.errors import EscEvalError
 from esc_eval.prompts.protocol import Generation
 from esc_eval.schema import digest
@@ -26,7 +34,7 @@ RECORDS = {"training.json", "metrics.json", "overlaps.json", "begun.json"}
 """What training tells of a checkpoint; it may be measured anew, and the model says the same."""
 
 
-def fingerprint(folder: Path) -> str:
+def hash_weights(folder: Path) -> str:
     """Hash that stands for the weights and tokenizer in a folder.
 
     Small files are hashed whole. Of larger safetensors files (over 2 GB together) the header, the size and one
@@ -66,7 +74,7 @@ class HFModel:
         weights: Already loaded, instead of those in the repository.
 
     Attributes:
-        learnt: What a trained judge says that it learnt; None = nothing says so.
+        judge_card: What a trained judge says that it learnt; None = nothing says so.
 
     Raises:
         EscEvalError: No such model, no chat template, pickled weights only, or code of its own needed.
@@ -93,11 +101,11 @@ class HFModel:
         if not local and (repo.startswith((".", "/", "~")) or repo.count("/") > 1):
             raise EscEvalError(f"hf:{repo}: no such folder")
         base = None if weights else base_of(repo, revision)
-        self.weights = weights or load(*(base or (repo, revision)), kind, self.device)
+        self.weights = weights or load_weights(*(base or (repo, revision)), kind, self.device)
         self.model = self.weights.model
         self.adapter = self.weights.add(repo, revision) if base else None
         self.tokenizer = load_tokenizer(repo, revision)
-        self.learnt = learnt_of(repo, revision) if local or base else None
+        self.judge_card = read_judge_card(repo, revision) if local or base else None
         self.name = name or (folder.name if local else repo.rpartition("/")[2])
         self.context = int(getattr(self.model.config, "max_position_embeddings", 0) or 1 << 30)
         encoder = Encoder(self.tokenizer, self.name)
@@ -111,7 +119,7 @@ class HFModel:
         self.identity: dict[str, Any] = {
             "kind": "transformers",
             "model": self.name if local else repo,
-            "revision": stands_for or (fingerprint(folder) if local else commit_of(repo, revision)),
+            "revision": stands_for or (hash_weights(folder) if local else commit_of(repo, revision)),
             "dtype": kind,
             "chat_template": digest(self.tokenizer.chat_template),
             "system_role": "native" if encoder.system_role else "merged into the first user message",
@@ -157,7 +165,7 @@ class HFModel:
     ) -> Iterator[tuple[int, Reply]]:
         self.weights.use(self.adapter)
         rows, place = self._rows_for(prompts)
-        written = generate(
+        written = generate_replies(
             rows, place, prompts, settings, seeds, stops=self.stops, context=self.context, width=self.width
         )
         for number, tokens, finish in written:

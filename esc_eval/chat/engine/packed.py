@@ -51,7 +51,7 @@ def _plain_linears(model: nn.Module) -> list[nn.Linear]:
     return [module for module in model.modules() if type(module) is nn.Linear]
 
 
-def pack(model: nn.Module, free: int) -> bool:
+def pack_linears(model: nn.Module, free: int) -> bool:
     """Pack every plain linear layer of a float32 or bfloat16 model on a CPU; whether it was done.
 
     Args:

@@ -10,12 +10,12 @@ from esc_eval.prompts.protocol import Generation
 FIRST = 256  # tokens looked at before all are
 
 
-def uniforms(seeds: Sequence[int], steps: int) -> torch.Tensor:
+def draw_uniforms(seeds: Sequence[int], steps: int) -> torch.Tensor:
     """One number in [0, 1) for each row and step, shape (rows, steps), float64; a row's depend on its seed alone."""
     return torch.from_numpy(np.stack([np.random.default_rng(seed).random(steps) for seed in seeds]))
 
 
-def penalise(logits: torch.Tensor, seen: torch.Tensor, penalty: float) -> torch.Tensor:
+def penalise_seen(logits: torch.Tensor, seen: torch.Tensor, penalty: float) -> torch.Tensor:
     """Repetition penalty (Keskar et al., 2019, arXiv 1909.05858): seen tokens' logits divided (or multiplied) by it.
 
     Args:

@@ -15,10 +15,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import cached_file, extract_commit_hash, find_adapter_config_file
 from transformers.utils import logging as transformers_logging
 
-from esc_eval.chat.engine.packed import pack, to_int8
+from esc_eval.chat.engine.packed import pack_linears, to_int8
 from esc_eval.checkpoints import embedded
 from esc_eval.checkpoints.hub import BASE
-from esc_eval.checkpoints.judge_card import FILE, Learnt
+from esc_eval.checkpoints.judge_card import FILE, JudgeCard
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import read_text
 
@@ -62,7 +62,7 @@ class Weights:
         if dtype == "int8":
             to_int8(model)
         else:
-            pack(model, available_memory(model.device))
+            pack_linears(model, available_memory(model.device))
 
     def add(self, repo: str, revision: str | None) -> str:
         """Load an adapter from a folder or Hub repository; its name here.
@@ -103,7 +103,7 @@ class Weights:
 _loaded: WeakValueDictionary[tuple[str, str | None, str, str], Weights] = WeakValueDictionary()
 
 
-def load(repo: str, revision: str | None, dtype: str, device: torch.device) -> Weights:
+def load_weights(repo: str, revision: str | None, dtype: str, device: torch.device) -> Weights:
     """The weights of a model, loaded once for all who use them.
 
     Raises:
@@ -160,7 +160,7 @@ def base_of(repo: str, revision: str | None) -> tuple[str, str | None] | None:
     if not base:
         raise EscEvalError(f"{file}: names no base model (base_model_name_or_path)")
     if base == embedded.SPEC:
-        folder, found = embedded.converted()
+        folder, found = embedded.convert_embedded()
         if config.get("revision") not in (None, found):
             raise EscEvalError(
                 f"{repo}: its adapter was trained on another version of the embedded model (sha256 "
@@ -174,7 +174,7 @@ def base_of(repo: str, revision: str | None) -> tuple[str, str | None] | None:
     return str(base), config.get("revision")
 
 
-def learnt_of(repo: str, revision: str | None) -> Learnt | None:
+def read_judge_card(repo: str, revision: str | None) -> JudgeCard | None:
     """What the adapter of a folder or Hub repository says that it learnt; None = nothing says so.
 
     Raises:
@@ -184,7 +184,7 @@ def learnt_of(repo: str, revision: str | None) -> Learnt | None:
         file = cached_file(repo, FILE, revision=revision)
     except (OSError, ValueError):
         return None
-    return Learnt.load(Path(file)) if file else None
+    return JudgeCard.load(Path(file)) if file else None
 
 
 def commit_of(repo: str, revision: str | None) -> str | None:

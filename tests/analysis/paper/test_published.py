@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from analysis.cli import app
-from analysis.paper.audit import audit, counts, items_behind, row_averages, whole_sums
-from analysis.paper.grim import best_constant_at_least, constant_bounds, fit, fitting_sizes
+from analysis.paper.audit import audit_counts, audit_tables, items_behind, row_averages, whole_sums
+from analysis.paper.grim import best_constant_at_least, constant_bounds, fit_counts, fitting_sizes
 from analysis.paper.published import published_report
-from analysis.paper.published_data import LeaderboardRow, expected, leaderboard, scorers
+from analysis.paper.published_data import LeaderboardRow, published_leaderboard, published_scorers, read_expected
 from analysis.paper.tables import cards_table
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import read_cards
@@ -27,14 +27,14 @@ PAGE = Path(__file__).resolve().parents[3] / "docs" / "published_tables.md"
 
 
 def found(kind: str, words: str) -> list[str]:
-    return [f.what for f in audit() if f.kind == kind and words in f.what]
+    return [f.what for f in audit_tables() if f.kind == kind and words in f.what]
 
 
 def test_the_figures_are_the_papers_shape() -> None:
-    rows = leaderboard()
+    rows = published_leaderboard()
     assert [sum(r.language == language for r in rows) for language in ("en", "zh")] == [14, 12]
     assert all(tuple(r.scores) == load_rubric().keys for r in rows)
-    assert len(scorers()) == 3 * 8
+    assert len(published_scorers()) == 3 * 8
 
 
 def test_english_cards_do_not_add_up_and_chinese_do() -> None:
@@ -59,10 +59,10 @@ def test_interns_averages_are_far_from_their_columns() -> None:
 
 
 def test_every_leaderboard_mean_is_a_whole_sum() -> None:
-    for row in leaderboard():
+    for row in published_leaderboard():
         n = {"en": 331, "zh": 324}[row.language]
         for value in row.scores.values():
-            assert fit(value, n, 25).possible
+            assert fit_counts(value, n, 25).possible
     cut = found("differs", "is no rounded mean")
     assert len(cut) == 9
     # 955 x 25 / 331 = 72.1299...
@@ -70,13 +70,13 @@ def test_every_leaderboard_mean_is_a_whole_sum() -> None:
 
 
 def test_the_columns_of_table_4_name_their_language() -> None:
-    assert items_behind(scorers()) == (779, 927)
+    assert items_behind(published_scorers()) == (779, 927)
     assert found("inferred", "first column is Chinese")
     assert found("inferred", "second column is English")
 
 
 def test_the_lead_over_gpt4() -> None:
-    (lead,) = [f for f in audit() if "lead over GPT-4" in f.what]
+    (lead,) = [f for f in audit_tables() if "lead over GPT-4" in f.what]
     assert lead.kind == "agrees"
     assert "38.44" in lead.what
     assert "35.29" in lead.what
@@ -96,20 +96,20 @@ def test_a_clean_table_gives_no_differences() -> None:
 
 
 def test_a_wrong_figure_is_found() -> None:
-    row = leaderboard()[0]
+    row = published_leaderboard()[0]
     wrong = LeaderboardRow("en", "close", "m", {**row.scores, "fluency": Decimal("74.35")}, row.average + 1)
     findings = [*row_averages([wrong], {"en": 331}), *whole_sums([wrong], {"en": 331})]
     assert [f.kind for f in findings].count("differs") >= 2
-    cards = json.loads(json.dumps(expected("cards")))
+    cards = json.loads(json.dumps(read_expected("cards")))
     cards["ratings"] += 1
-    assert [f.what for f in counts(cards) if f.kind == "differs"][-1] == "ratings"
+    assert [f.what for f in audit_counts(cards) if f.kind == "differs"][-1] == "ratings"
 
 
 @given(st.integers(1, 2000), st.data(), st.sampled_from([25, 100]), st.sampled_from([ROUND_HALF_UP, ROUND_DOWN]))
 def test_a_printed_whole_number_is_always_found(n: int, data: st.DataObject, factor: int, rule: str) -> None:
     k = data.draw(st.integers(0, n))
     printed = (Decimal(k * factor) / Decimal(n)).quantize(Decimal("0.01"), rule)
-    result = fit(printed, n, factor)
+    result = fit_counts(printed, n, factor)
     assert result.possible
     candidate = result.rounded if rule == ROUND_HALF_UP else result.truncated
     assert candidate is not None
@@ -126,7 +126,7 @@ def test_the_number_of_items_is_recovered() -> None:
 @given(st.integers(0, 10_000), st.integers(1, 900))
 def test_both_ways_to_fit_agree(hundredths: int, n: int) -> None:
     value = Decimal(hundredths) / 100
-    one = fit(value.quantize(Decimal("0.01")), n, 100)
+    one = fit_counts(value.quantize(Decimal("0.01")), n, 100)
     assert fitting_sizes([value.quantize(Decimal("0.01"))], [n]) == [(one.possible, one.rounded is not None, n)]
 
 
@@ -167,8 +167,8 @@ def test_command_writes_findings(tmp_path: Path) -> None:
 
 
 def test_average_arithmetic_is_exact() -> None:
-    row = next(r for r in leaderboard() if r.model == "ChatCounselor" and r.language == "zh")
-    sums = [fit(v, 324, 25).nearest for v in row.scores.values()]
+    row = next(r for r in published_leaderboard() if r.model == "ChatCounselor" and r.language == "zh")
+    sums = [fit_counts(v, 324, 25).nearest for v in row.scores.values()]
     assert Fraction(sum(sums) * 25, 7 * 324) == Fraction(5872 * 25, 2268)
 
 

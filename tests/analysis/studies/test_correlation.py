@@ -15,12 +15,12 @@ from typer.testing import CliRunner
 from analysis.cli import app
 from analysis.studies.correlation import correlation_report
 from analysis.studies.ieval import read_ieval
-from analysis.studies.pairwise import calibrate, pairwise_accuracy
+from analysis.studies.pairwise import calibrate_ties, pairwise_accuracy
 from esc_eval.errors import EscEvalError
 from esc_eval.files.ratings_table import read_table
 from esc_eval.statistics.correlations import (
+    adjust_holm,
     correlate,
-    holm,
     kendall_matrices,
     kendall_tau_b,
     permutation_test,
@@ -171,9 +171,9 @@ def test_holm_agrees_with_statsmodels() -> None:
     from statsmodels.stats.multitest import multipletests
 
     p = np.random.default_rng(0).random(20) ** 3
-    assert holm(p) == pytest.approx(multipletests(p, method="holm")[1])
-    assert np.isnan(holm([0.01, np.nan])[1])
-    assert holm([0.01, np.nan])[0] == pytest.approx(0.01)
+    assert adjust_holm(p) == pytest.approx(multipletests(p, method="holm")[1])
+    assert np.isnan(adjust_holm([0.01, np.nan])[1])
+    assert adjust_holm([0.01, np.nan])[0] == pytest.approx(0.01)
 
 
 @settings(max_examples=50, deadline=None)
@@ -186,7 +186,7 @@ def test_tie_calibration_is_the_best_threshold(parameters: tuple[int, int, int])
     def accuracy(threshold: float) -> float:
         return float(np.mean(np.where(np.abs(gap) <= threshold, human == 0, np.sign(gap) == human)))
 
-    threshold, best, strict = calibrate(gap, human)
+    threshold, best, strict = calibrate_ties(gap, human)
     assert best == pytest.approx(max(accuracy(t) for t in [0, *np.abs(gap)]))
     assert accuracy(threshold) == pytest.approx(best)
     assert strict == pytest.approx(accuracy(0))

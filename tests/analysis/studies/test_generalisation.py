@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 from analysis.cli import app
 from analysis.studies.automatic import METRICS, WITH_REFERENCE, automatic_scores, load_metric
-from analysis.studies.generalisation import REFERENCE, drop, generalisation_report
-from analysis.studies.manifests import contamination, read_manifest
-from analysis.studies.metrics.segment import segment
+from analysis.studies.generalisation import REFERENCE, estimate_drop, generalisation_report
+from analysis.studies.manifests import find_contamination, read_split
+from analysis.studies.metrics.segment import segment_words
 from esc_eval.checkpoints.embedded import weights_file
 from esc_eval.errors import EscEvalError
 from esc_eval.files.ratings_table import read_table
@@ -75,7 +75,7 @@ def dialogues() -> list[Dialogue]:
 
 def test_a_scorer_that_knows_the_models_drops_on_a_new_model(tmp_path: Path) -> None:
     table = read_table([study(tmp_path)])
-    manifests = [read_manifest(p) for p in splits(tmp_path)]
+    manifests = [read_split(p) for p in splits(tmp_path)]
     report = generalisation_report(table, manifests, {}, BOOT, dialogues=dialogues())
     schemes = report.data["schemes"]
     random = schemes["random-rows"]["scorers"][REFERENCE]["pooled"]
@@ -106,11 +106,11 @@ def test_predictions_for_each_scheme_from_files(tmp_path: Path) -> None:
 
 def test_contamination_is_flagged(tmp_path: Path) -> None:
     table = read_table([study(tmp_path)])
-    random, by_model = (read_manifest(p) for p in splits(tmp_path))
-    assert contamination(by_model, table)["model"] == {"values": 0, "share": 0.0}
-    assert contamination(random, table)["model"]["share"] == 1
+    random, by_model = (read_split(p) for p in splits(tmp_path))
+    assert find_contamination(by_model, table)["model"] == {"values": 0, "share": 0.0}
+    assert find_contamination(random, table)["model"]["share"] == 1
     names = [f"{m}{c}" for c in range(CARDS) for m in MODELS]
-    broken = read_manifest(manifest(tmp_path, "card-disjoint", names[:50], names[50:]))
+    broken = read_split(manifest(tmp_path, "card-disjoint", names[:50], names[50:]))
     report = generalisation_report(table, [broken], {}, BOOT, dialogues=dialogues(), trained_on=frozenset(names[:5]))
     assert any("CONTAMINATED: this scheme promises that no card" in note for note in report.notes)
     assert any("CONTAMINATED: 5 of 50 test dialogues were trained on" in note for note in report.notes)
@@ -123,16 +123,16 @@ def test_a_changed_manifest_is_refused(tmp_path: Path) -> None:
     content["splits"]["test"].append(moved)
     path.write_text(json.dumps(content))
     with pytest.raises(EscEvalError, match="the file was changed"):
-        read_manifest(path)
+        read_split(path)
     content["splits"]["train"].append(moved)
     path.write_text(json.dumps(content))
     with pytest.raises(EscEvalError, match="are in train and in test"):
-        read_manifest(path)
+        read_split(path)
 
 
 def test_ids_that_match_nothing_are_refused(tmp_path: Path) -> None:
     table = read_table([study(tmp_path)])
-    strange = read_manifest(manifest(tmp_path, "card-disjoint", ["nobody"], ["noone"]))
+    strange = read_split(manifest(tmp_path, "card-disjoint", ["nobody"], ["noone"]))
     with pytest.raises(EscEvalError, match="none of its test ids"):
         generalisation_report(table, [strange], {}, BOOT, dialogues=dialogues())
 
@@ -146,7 +146,7 @@ def test_interval_of_a_drop_covers() -> None:
             x = rng.random(150) < p
             half = 1.96 * x.std(ddof=1) / np.sqrt(150)
             found.append(Measure(float(x.mean()), float(x.mean() - half), float(x.mean() + half), 150))
-        gap = drop(*found)
+        gap = estimate_drop(*found)
         hits += gap.low <= 0.2 <= gap.high
     assert 0.93 <= hits / 1500 <= 0.97
 
@@ -156,8 +156,8 @@ def test_builders_manifests_are_read(tmp_path: Path) -> None:
     facets = {"card": None, "supporter": None, "model group": None, "source": None, "category": None, "language": "en"}
     items = [splits_module.Item(f"d{i}", {**facets, "card": f"c{i % 20}", "dialogue": f"d{i}"}) for i in range(60)]
     path = tmp_path / "m.json"
-    path.write_text(json.dumps(splits_module.make("card-disjoint", items)))
-    found = read_manifest(path)
+    path.write_text(json.dumps(splits_module.make_split("card-disjoint", items)))
+    found = read_split(path)
     assert found.scheme == "card-disjoint"
     assert sum(len(ids) for ids in found.ids.values()) == 60
 
@@ -165,14 +165,25 @@ def test_builders_manifests_are_read(tmp_path: Path) -> None:
 @given(st.text())
 def test_segmentation_keeps_every_character_of_a_word_in_order(text: str) -> None:
     rest = text.lower()
-    for token in segment(text):
+    for token in segment_words(text):
         place = rest.find(token)
         assert place >= 0
         rest = rest[place + len(token) :]
 
 
 def test_segmentation_is_the_stated_one() -> None:
-    assert segment("I don't know, 我也不知道 2次") == ["i", "don't", "know", "我", "也", "不", "知", "道", "2", "次"]
+    assert segment_words("I don't know, 我也不知道 2次") == [
+        "i",
+        "don't",
+        "know",
+        "我",
+        "也",
+        "不",
+        "知",
+        "道",
+        "2",
+        "次",
+    ]
 
 
 @pytest.mark.parametrize("name", ["bleu", "chrf", "rouge_l", "meteor"])

@@ -10,7 +10,7 @@ pytest.importorskip("pandas")
 from typer.testing import CliRunner
 
 from analysis.cli import app
-from analysis.studies.probes import PROBES, edited, probe_report, probe_set, sentences, wording
+from analysis.studies.probes import PROBES, edited, probe_report, probe_set, read_probe_wording, split_sentences
 from esc_eval.errors import EscEvalError
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.schema import Dialogue, Rating, Turn
@@ -57,7 +57,7 @@ def test_edits_that_add_keep_every_word(name):
 
 def test_a_list_keeps_the_sentences():
     assert texts(edited(make(), "lists"), "supporter")[1] == "1. That sounds hard.\n2. Do rest a little tonight."
-    assert sentences("我在听。你慢慢说！") == ["我在听。", "你慢慢说！"]
+    assert split_sentences("我在听。你慢慢说！") == ["我在听。", "你慢慢说！"]
 
 
 def test_more_than_five_suggestions_come_last():
@@ -80,7 +80,7 @@ def test_truncation_cuts_every_reply():
 
 def test_the_english_reply_is_for_chinese_seekers_only():
     assert edited(make(language="en"), "english") is None
-    assert texts(edited(make(language="zh"), "english"), "supporter")[-1] == wording()["zh"]["english"]
+    assert texts(edited(make(language="zh"), "english"), "supporter")[-1] == read_probe_wording()["zh"]["english"]
 
 
 def test_swapped_names_exchange_the_roles_and_keep_the_text():

@@ -13,11 +13,11 @@ from analysis.studies.real import read_conversations
 from analysis.studies.realism import REAL, realism_report
 from analysis.studies.seekers import (
     card_match,
-    distress,
+    count_distress,
     emotion_by_round,
     jensen_shannon,
-    lexicon,
-    sizes,
+    measure_sizes,
+    read_lexicon,
     sizes_by_round,
     turns_of,
 )
@@ -63,15 +63,15 @@ def course(*texts: str, language: str = "en") -> Dialogue:
 
 
 def test_distress_counts_both_languages() -> None:
-    assert distress("I am so sad and hopeless", "en") == (2, 6)
-    assert distress("Thanks, I feel better", "en") == (-2, 4)
-    assert distress("我很焦虑，也很孤独", "zh")[0] == 2
-    assert distress("谢谢你，我轻松了", "zh")[0] == -2
+    assert count_distress("I am so sad and hopeless", "en") == (2, 6)
+    assert count_distress("Thanks, I feel better", "en") == (-2, 4)
+    assert count_distress("我很焦虑，也很孤独", "zh")[0] == 2
+    assert count_distress("谢谢你，我轻松了", "zh")[0] == -2
 
 
 def test_the_lists_are_disjoint() -> None:
     for language in ("en", "zh"):
-        words = lexicon(language)
+        words = read_lexicon(language)
         assert not words["distress"] & words["relief"]
 
 
@@ -84,7 +84,7 @@ def test_emotion_falls_where_it_falls() -> None:
 
 
 def test_sizes_by_hand() -> None:
-    found = sizes([course("one two three", "four?"), course("five six")], BOOT)
+    found = measure_sizes([course("one two three", "four?"), course("five six")], BOOT)
     assert found["tokens_a_turn"].value == pytest.approx(6 / 3)
     assert found["turns"].value == 1.5
     assert found["share_of_questions"].value == pytest.approx(1 / 3)

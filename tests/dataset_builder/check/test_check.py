@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from dataset_builder import croissant, manifest
-from dataset_builder.build import Inputs, build
-from dataset_builder.check.build import check
+from dataset_builder.build import Inputs, build_dataset
+from dataset_builder.check.build import check_build
 from dataset_builder.rows.parquet import read_rows, table_path
 from dataset_builder.rows.tables import arrow_schema
 from dataset_builder.splits import manifest_sha256
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:ConjunctiveGraph:DeprecationWarn
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("check") / "build"
-    build(Inputs(), out)
+    build_dataset(Inputs(), out)
     return out
 
 
@@ -43,9 +43,9 @@ def rewrite(folder: Path, table: str, change: Callable[[list[dict[str, Any]]], N
 
 
 def state_hashes(folder: Path) -> None:
-    content = manifest.read(folder)
+    content = manifest.read_manifest(folder)
     content["files"] = manifest.file_hashes(folder)
-    manifest.write(folder, content)
+    manifest.write_manifest(folder, content)
 
 
 def one(table: str, **values: Any) -> Callable[[Path], None]:
@@ -83,9 +83,9 @@ def split(change: Callable[[dict[str, Any]], None], name="card-disjoint", resign
         if resign:
             content["sha256"] = manifest_sha256(content["scheme"], content["seed"], content["splits"])
             content["sizes"] = {part: len(ids) for part, ids in content["splits"].items()}
-            whole = manifest.read(folder)
+            whole = manifest.read_manifest(folder)
             whole["splits"][name]["sha256"] = content["sha256"]
-            manifest.write(folder, whole)
+            manifest.write_manifest(folder, whole)
         path.write_text(json.dumps(content))
         state_hashes(folder)
 
@@ -109,9 +109,9 @@ def readme(change: Callable[[str], str]) -> Callable[[Path], None]:
 
 def states(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
     def plant(folder: Path) -> None:
-        content = manifest.read(folder)
+        content = manifest.read_manifest(folder)
         change(content)
-        manifest.write(folder, content)
+        manifest.write_manifest(folder, content)
 
     return plant
 
@@ -190,30 +190,30 @@ DEFECTS: dict[str, tuple[str, Callable[[Path], None]]] = {
 
 
 def test_a_sound_build_has_no_problem(folder):
-    assert check(folder) == []
+    assert check_build(folder) == []
 
 
 @pytest.mark.parametrize("defect", DEFECTS)
 def test_a_planted_defect_is_found(folder, defect, monkeypatch):
     rule, plant = DEFECTS[defect]
     if rule != "croissant":  # its library takes most of the time
-        monkeypatch.setattr(croissant, "problems", lambda folder: [])
+        monkeypatch.setattr(croissant, "find_croissant_problems", lambda folder: [])
     plant(folder)
-    problems = check(folder)
+    problems = check_build(folder)
     assert rule in {problem.rule for problem in problems}, [str(problem) for problem in problems]
 
 
 def test_problems_quote_no_text_of_a_row(folder):
     secret = "write to jo@example.org about my secret"
     turns(lambda t: t[0].update(text=secret))(folder)
-    assert all("secret" not in str(problem) and "jo@" not in str(problem) for problem in check(folder))
+    assert all("secret" not in str(problem) and "jo@" not in str(problem) for problem in check_build(folder))
 
 
 def test_every_problem_is_listed_not_the_first(folder):
     rewrite(folder, "annotations", lambda rows: [row.update(score=9) for row in rows[:5]] and None)
-    assert sum(problem.rule == "score" for problem in check(folder)) >= 5
+    assert sum(problem.rule == "score" for problem in check_build(folder)) >= 5
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(EscEvalError, match="no such folder"):
-        check(tmp_path / "no")
+        check_build(tmp_path / "no")

@@ -11,17 +11,17 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from dataset_builder import decisions
-from dataset_builder.build import Inputs, build
+from dataset_builder.build import Inputs, build_dataset
 from dataset_builder.cli import app
 from dataset_builder.diff import read_table
 from dataset_builder.roles import prompts
-from dataset_builder.roles.answers import Failure, extraction, letter, verdict
-from dataset_builder.roles.ask import Question, ask
-from dataset_builder.roles.classify import Case, classify, leaves_for
-from dataset_builder.roles.extract import extract, share_copied, unique
+from dataset_builder.roles.answers import Failure, read_extraction, read_letter, read_verdict
+from dataset_builder.roles.ask import Question, ask_all
+from dataset_builder.roles.classify import Case, classify_cards, leaves_for
+from dataset_builder.roles.extract import extract_cards, share_copied, unique_cards
 from dataset_builder.roles.records import Extraction, Filtering, Review
 from dataset_builder.roles.review import read_sheet
-from dataset_builder.roles.workspace import Workspace, table
+from dataset_builder.roles.workspace import Workspace, read_workspace_table
 from dataset_builder.sources.common import SourceConversation, SourceTurn
 from esc_eval.chat import Choice, Reply
 from esc_eval.errors import EscEvalError
@@ -85,7 +85,7 @@ class Chooser(Speaker):
     ],
 )
 def test_a_card_is_read_from_what_models_write(answer):
-    card = extraction(answer)
+    card = read_extraction(answer)
     assert (card.age, card.gender, card.occupation) == ("52", "male", None)
     assert card.text("en").splitlines()[2] == "Occupation: Not mentioned"
 
@@ -95,12 +95,12 @@ def test_a_card_is_read_from_what_models_write(answer):
 )
 def test_an_answer_that_is_no_card_is_a_failure(answer):
     with pytest.raises(Failure):
-        extraction(answer)
+        read_extraction(answer)
 
 
 @given(st.text(max_size=80))
 def test_no_answer_crashes_a_parser(answer):
-    for parse in (extraction, verdict, lambda text: letter(text, "ABC")):
+    for parse in (read_extraction, read_verdict, lambda text: read_letter(text, "ABC")):
         with suppress(Failure):
             assert parse(answer)
 
@@ -110,24 +110,24 @@ def test_no_answer_crashes_a_parser(answer):
     [('{"decision": "keep", "reason": "fine"}', "keep"), ('Well. {"decision":"Drop"} ok', "drop")],
 )
 def test_verdicts_are_read(answer, decision):
-    assert verdict(answer).decision == decision
+    assert read_verdict(answer).decision == decision
 
 
 @pytest.mark.parametrize("answer", ["keep", '{"decision": "maybe"}', '{"decision":"keep"} {"decision":"drop"}'])
 def test_unclear_verdicts_are_failures(answer):
     with pytest.raises(Failure):
-        verdict(answer)
+        read_verdict(answer)
 
 
 @pytest.mark.parametrize(("answer", "found"), [("B", "B"), ("The letter is C.", "C"), ("答案：A。", "A")])
 def test_a_letter_is_read(answer, found):
-    assert letter(answer, "ABC") == found
+    assert read_letter(answer, "ABC") == found
 
 
 @pytest.mark.parametrize("answer", ["", "A or B", "Q", "Because", "I think B"])
 def test_several_or_no_letters_are_failures(answer):
     with pytest.raises(Failure):
-        letter(answer, "ABC")
+        read_letter(answer, "ABC")
 
 
 # --- asking
@@ -137,26 +137,26 @@ def test_an_answer_is_asked_for_once_and_survives_a_crash(tmp_path):
     questions = [Question(f"q{n}", [{"role": "user", "content": f"word {n}"}]) for n in range(10)]
     breaking = Speaker(lambda text, seed: text.upper(), fail_after=6)
     with Run(tmp_path) as run, pytest.raises(EscEvalError, match="went away"):
-        list(ask(run, "s", breaking, questions))
+        list(ask_all(run, "s", breaking, questions))
     resumed = Speaker(lambda text, seed: text.upper())
     with Run(tmp_path) as run:
-        answers = list(ask(run, "s", resumed, questions))
+        answers = list(ask_all(run, "s", resumed, questions))
         assert len(resumed.asked) == 4
         assert [a.text for _, a in answers] == [f"WORD {n}" for n in range(10)]
         again = Speaker(lambda text, seed: "other")
-        assert [a.text for _, a in ask(run, "s", again, questions)] == [a.text for _, a in answers]
+        assert [a.text for _, a in ask_all(run, "s", again, questions)] == [a.text for _, a in answers]
         assert again.asked == []
         stranger = Speaker(lambda text, seed: "other", name="stranger")
-        assert {a.text for _, a in ask(run, "s", stranger, questions)} == {"other"}
+        assert {a.text for _, a in ask_all(run, "s", stranger, questions)} == {"other"}
 
 
 def test_each_input_is_masked_cut_and_deduplicated_before_a_model_sees_it(tmp_path):
     seen = []
     model = Speaker(lambda text, seed: seen.append(text) or json.dumps(CARD))
-    talks = unique([talk(0, "x@example.org " + "w" * 500), talk(1, "x@example.org " + "w" * 500), talk(2)])
+    talks = unique_cards([talk(0, "x@example.org " + "w" * 500), talk(1, "x@example.org " + "w" * 500), talk(2)])
     assert [t.id for t in talks] == ["esconv/x.json#0", "esconv/x.json#2"]
     with Run(tmp_path) as run:
-        extract(run, model, talks, longest=100)
+        extract_cards(run, model, talks, longest=100)
     long = next(text for text in seen if "www" in text)
     assert "[EMAIL]" in long
     assert "example.org" not in long
@@ -167,7 +167,7 @@ def test_a_card_that_quotes_its_source_is_refused(tmp_path):
     words = "The ferry left without me again and I sat on the wet quay until the morning came."
     quoting = Speaker(lambda text, seed: json.dumps({"problem": words}))
     with Run(tmp_path) as run:
-        [card] = extract(run, quoting, [talk(0, words)])
+        [card] = extract_cards(run, quoting, [talk(0, words)])
     assert card.text is None
     assert card.failure == "quotes the source"
     assert card.copied == 1.0
@@ -178,7 +178,7 @@ def test_a_card_that_quotes_its_source_is_refused(tmp_path):
 def test_a_card_that_repeats_the_prompts_example_is_refused(tmp_path, language, source):
     parrot = Speaker(lambda text, seed: prompts.example(language))
     with Run(tmp_path) as run:
-        [card] = extract(run, parrot, [talk(0, language=language, source=source)])
+        [card] = extract_cards(run, parrot, [talk(0, language=language, source=source)])
     assert (card.text, card.failure) == (None, "repeats the example of the prompt")
 
 
@@ -188,7 +188,7 @@ def test_a_card_that_repeats_the_prompts_example_is_refused(tmp_path, language, 
 def test_probabilities_give_a_leaf_and_its_confidence(tmp_path):
     model = Chooser(lambda text, seed: "")
     with Run(tmp_path) as run:
-        [found] = classify(run, model, [Case("c", "en", "He is tired.", "work_and_study")])
+        [found] = classify_cards(run, model, [Case("c", "en", "He is tired.", "work_and_study")])
     assert found.problem_type == leaves_for("work_and_study")[-1].tier3
     assert found.confidence == 0.5
     assert found.status == "proposed"
@@ -196,15 +196,15 @@ def test_probabilities_give_a_leaf_and_its_confidence(tmp_path):
 
 def test_without_a_tier_1_it_is_chosen_first_and_confidences_multiply(tmp_path):
     with Run(tmp_path) as run:
-        [found] = classify(run, Chooser(lambda text, seed: ""), [Case("c", "zh", "他很累。", None)])
-    assert decisions.leaf(found.problem_type).tier1 == "society_and_others"
+        [found] = classify_cards(run, Chooser(lambda text, seed: ""), [Case("c", "zh", "他很累。", None)])
+    assert decisions.find_leaf(found.problem_type).tier1 == "society_and_others"
     assert found.confidence == 0.25
 
 
 def test_votes_of_a_model_without_probabilities_are_counted_with_seeds_of_their_own(tmp_path):
     model = Speaker(lambda text, seed: "B" if seed % 3 else "A")
     with Run(tmp_path) as run:
-        [found] = classify(run, model, [Case("c", "en", "He is tired.", "work_and_study")], seed=0, votes=9)
+        [found] = classify_cards(run, model, [Case("c", "en", "He is tired.", "work_and_study")], seed=0, votes=9)
     share_b = sum(seed % 3 != 0 for seed in model.asked) / 9
     assert len(set(model.asked)) == 9
     assert found.confidence == pytest.approx(max(share_b, 1 - share_b))
@@ -212,7 +212,7 @@ def test_votes_of_a_model_without_probabilities_are_counted_with_seeds_of_their_
 
 def test_unreadable_votes_are_no_proposal(tmp_path):
     with Run(tmp_path) as run:
-        [found] = classify(run, Speaker(lambda t, s: "hm"), [Case("c", "en", "He is tired.", "work_and_study")])
+        [found] = classify_cards(run, Speaker(lambda t, s: "hm"), [Case("c", "en", "He is tired.", "work_and_study")])
     assert found.problem_type is None
     assert found.failure == "none of 5 answers names one letter"
 
@@ -221,7 +221,7 @@ def test_unreadable_votes_are_no_proposal(tmp_path):
 
 
 def test_the_taxonomy_has_37_leaves_three_tiers_and_the_published_path():
-    leaves = decisions.taxonomy()
+    leaves = decisions.read_taxonomy()
     assert len(leaves) == len({leaf.tier3 for leaf in leaves}) == 37
     assert {leaf.names["zh"][0] for leaf in leaves} == {"家庭生活", "工作学习", "社会与其他"}
     assert ("Work and Study", "Performance", "Much pressure") in {leaf.names["en"] for leaf in leaves}
@@ -245,10 +245,10 @@ def test_prompts_have_all_their_places_filled(stage, language):
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_the_examples_in_the_prompts_are_answers_that_the_parsers_accept(language):
     example = prompts.texts()[language]["extract"]["example"]
-    card = extraction(example["answer"])
+    card = read_extraction(example["answer"])
     assert card.gender == "female"
     assert share_copied(card.text(language), example["text"], language) == 0
-    assert verdict(prompts.texts()[language]["filter"]["example"]["answer"]).decision == "drop"
+    assert read_verdict(prompts.texts()[language]["filter"]["example"]["answer"]).decision == "drop"
 
 
 def test_braces_in_what_a_person_wrote_are_left_alone():
@@ -357,14 +357,14 @@ def test_the_pipeline_runs_from_conversations_to_a_build(tmp_path):
     run_cli("roles", "review", str(sheet), "--work", work)
     sorter = scripted(tmp_path / "sorter.json", "A")
     run_cli("roles", "classify", "--work", work, "--model", sorter)
-    lines = {line.language: line for line in table(Workspace(Path(work)))}
+    lines = {line.language: line for line in read_workspace_table(Workspace(Path(work)))}
     assert [(k.tried, k.extract, k.model_filter, k.undecided) for k in lines.values()] == [(12, 12, 12, 0)] * 2
     assert [(k.human_filter, k.high, k.middle) for k in lines.values()] == [(9, 6, 3)] * 2
     assert "human" in run_cli("roles", "table", "--work", work).stdout
 
     cards, tiers = tmp_path / "cards.jsonl", tmp_path / "tiers.csv"
     run_cli("roles", "export", "--work", work, "--cards", str(cards), "--tiers", str(tiers))
-    build(Inputs(cards=(cards,), tiers=tiers), tmp_path / "out")
+    build_dataset(Inputs(cards=(cards,), tiers=tiers), tmp_path / "out")
     rows = read_table(tmp_path / "out", "role_cards")
     assert len(rows) == 18
     assert {row["tier_status"] for row in rows.values()} == {"proposed", "confirmed"}
@@ -393,7 +393,7 @@ def test_a_verdict_on_a_card_that_was_refused_since_is_not_counted(tmp_path):
     work.merge(Extraction, [card.model_copy(update={"text": None, "failure": "quotes the source"})])
     work.merge(Filtering, [Filtering(id=card.id, model="m", answer="k", decision="keep")])
     work.merge(Review, [Review(id=card.id, decision="keep", quality="high")])
-    [english, _] = table(work)
+    [english, _] = read_workspace_table(work)
     assert (english.tried, english.extract, english.model_filter, english.human_filter) == (1, 0, 0, 0)
     assert work.cards() == []
 
@@ -413,14 +413,14 @@ def test_leaves_are_proposed_for_cards_that_exist_and_never_replace_confirmed_on
     sorter, out = scripted(tmp_path / "sorter.json", "A"), tmp_path / "tiers.csv"
     cards = str(tmp_path / "cards.jsonl")
     run_cli("roles", "propose", "--cards", cards, "--work", str(tmp_path / "w"), "--out", str(out), "--model", sorter)
-    build(Inputs(cards=(Path(cards),), tiers=out), tmp_path / "out")
+    build_dataset(Inputs(cards=(Path(cards),), tiers=out), tmp_path / "out")
     rows = read_table(tmp_path / "out", "role_cards")
     confirmed = rows.pop(known.id)
     assert (confirmed["problem_type"], confirmed["tier_status"]) == ("relatives", "confirmed")
     assert {row["problem_type"] for row in rows.values()} == {"breakup_or_divorce", "much_pressure", "friends"}
     assert {row["tier_status"] for row in rows.values()} == {"proposed"}
     assert {row["tier_confidence"] for row in rows.values()} == {1.0}
-    assert all(decisions.leaf(row["problem_type"]).tier1 == row["category"] for row in rows.values())
+    assert all(decisions.find_leaf(row["problem_type"]).tier1 == row["category"] for row in rows.values())
 
 
 @pytest.mark.slow
@@ -431,7 +431,7 @@ def test_the_pipeline_runs_on_real_conversations_at_full_length_with_a_scripted_
     arguments = ["--sources", str(shared / "sources"), "--only", "esconv", "--only", "smile", "--work", work]
     run_cli("roles", "extract", *arguments, "--model", writer)
     run_cli("roles", "filter", "--work", work, "--model", scripted(tmp_path / "j.json", '{"decision": "keep"}'))
-    lines = {line.language: line for line in table(Workspace(Path(work)))}
+    lines = {line.language: line for line in read_workspace_table(Workspace(Path(work)))}
     assert (lines["en"].tried, lines["zh"].tried) == (1321, 300)
     assert lines["en"].extract == lines["en"].model_filter == 1321
 

@@ -29,7 +29,7 @@ from esc_eval.checkpoints.internlm2 import (  # noqa: E402
     llama_config,
     split_packed,
 )
-from esc_eval.checkpoints.prepare import prepare  # noqa: E402
+from esc_eval.checkpoints.prepare import prepare_esc_rank  # noqa: E402
 from esc_eval.errors import EscEvalError  # noqa: E402
 from esc_eval.prompts.protocol import Generation  # noqa: E402
 
@@ -52,7 +52,7 @@ def test_converted_logits_equal_the_packed_architecture(tmp_path, sentencepiece_
 def test_medium_size_logits_are_equal_too(tmp_path, sentencepiece_model):
     config, tensors = write_base(tmp_path / "b", MEDIUM, sentencepiece_model)
     updates = write_adapter(tmp_path / "r" / "overall", config, 5)
-    folder = prepare(tmp_path / "r", tmp_path / "b", tmp_path / "out")
+    folder = prepare_esc_rank(tmp_path / "r", tmp_path / "b", tmp_path / "out")
     model = AutoModelForCausalLM.from_pretrained(folder / "base", dtype=torch.float32)
     ids = ids_for(config, 64)
     torch.testing.assert_close(logits_of(model, ids), packed_logits(tensors, config, ids), atol=1e-4, rtol=0)

@@ -14,7 +14,7 @@ from packed_internlm2 import TOY, edit, write_adapter  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 
 from esc_eval.chat.engine.esc_rank import RankModel  # noqa: E402
-from esc_eval.checkpoints.prepare import prepare  # noqa: E402
+from esc_eval.checkpoints.prepare import prepare_esc_rank  # noqa: E402
 from esc_eval.checkpoints.shards import Shards  # noqa: E402
 from esc_eval.errors import EscEvalError  # noqa: E402
 
@@ -29,7 +29,7 @@ def copied(packed_release, tmp_path):
 
 def refuses(folder, match):
     with pytest.raises(EscEvalError, match=match):
-        prepare(folder / "rank", folder / "base", folder / "out")
+        prepare_esc_rank(folder / "rank", folder / "base", folder / "out")
     assert not (folder / "out").exists()
     assert not list(folder.glob(".converting-*"))
 
@@ -184,13 +184,13 @@ def test_an_adapter_that_names_another_base_is_refused(copied, base):
 )
 def test_the_bases_own_names_and_a_strangers_path_are_repaired(copied, base):
     edit(copied / "rank" / "fluency" / "adapter_config.json", base_model_name_or_path=base)
-    folder = prepare(copied / "rank", copied / "base", copied / "out")
+    folder = prepare_esc_rank(copied / "rank", copied / "base", copied / "out")
     content = json.loads((folder / "fluency" / "adapter_config.json").read_text())
     assert content["base_model_name_or_path"] == str(folder / "base")
 
 
 def test_a_prepared_base_that_was_cut_off_afterwards_is_refused(copied):
-    folder = prepare(copied / "rank", copied / "base", copied / "out")
+    folder = prepare_esc_rank(copied / "rank", copied / "base", copied / "out")
     path = folder / "base" / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(EscEvalError, match=r"base: cannot be loaded: .*incomplete"):
@@ -200,13 +200,15 @@ def test_a_prepared_base_that_was_cut_off_afterwards_is_refused(copied):
 def test_a_folder_without_adapters_and_a_missing_folder_say_what_is_wanted(copied):
     (copied / "empty").mkdir()
     with pytest.raises(EscEvalError, match="expected folders fluency"):
-        prepare(copied / "empty", copied / "base")
+        prepare_esc_rank(copied / "empty", copied / "base")
     with pytest.raises(EscEvalError, match="no such folder"):
-        prepare(copied / "nowhere", copied / "base")
+        prepare_esc_rank(copied / "nowhere", copied / "base")
 
 
 def test_a_language_without_adapters_is_an_error_when_used(copied):
-    scorer = RankModel(prepare(copied / "rank", copied / "base", copied / "out"), dtype="float32", device="cpu")
+    scorer = RankModel(
+        prepare_esc_rank(copied / "rank", copied / "base", copied / "out"), dtype="float32", device="cpu"
+    )
     scorer.use("fluency", "zh")
     with pytest.raises(EscEvalError, match="no adapter for fluency in language 'en'"):
         scorer.use("fluency", "en")
@@ -215,11 +217,11 @@ def test_a_language_without_adapters_is_an_error_when_used(copied):
 def test_preparing_twice_converts_once(copied, monkeypatch):
     monkeypatch.setenv("ESC_EVAL_CACHE", str(copied / "cache"))
     told = []
-    first = prepare(copied / "rank", copied / "base", talk=told.append)
+    first = prepare_esc_rank(copied / "rank", copied / "base", talk=told.append)
     assert len(told) == 2
-    assert prepare(copied / "rank", copied / "base", talk=told.append) == first
+    assert prepare_esc_rank(copied / "rank", copied / "base", talk=told.append) == first
     assert len(told) == 2
-    assert prepare(first) == first
+    assert prepare_esc_rank(first) == first
 
 
 # --- ESC-Role -----------------------------------------------------------------------------------------------------

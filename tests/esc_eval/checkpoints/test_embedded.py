@@ -19,7 +19,7 @@ from esc_eval.errors import EscEvalError
 from esc_eval.files.records import load_cards
 from esc_eval.prompts.protocol import Generation, load_protocol
 from esc_eval.simulation.run import Run
-from esc_eval.simulation.simulate import Plan, simulate
+from esc_eval.simulation.simulate import Plan, play_plan
 
 ROOT = Path(__file__).resolve().parents[3]
 SHORT = Generation(max_new_tokens=8)
@@ -54,7 +54,7 @@ def test_a_half_converted_model_is_never_used(tmp_path, monkeypatch):
 
     monkeypatch.setattr(embedded_model, "_convert", dies)
     with pytest.raises(KeyboardInterrupt):
-        embedded_model.converted()
+        embedded_model.convert_embedded()
     assert not list(tmp_path.glob("*/config.json"))
     assert not list(tmp_path.glob(".converting-*"))
 
@@ -64,7 +64,7 @@ def transformers_server(embedded):
     """`transformers serve`, a chat-completions server that is not ours, on loopback."""
     if find_spec("fastapi") is None or find_spec("uvicorn") is None:
         pytest.fail("transformers serve needs fastapi and uvicorn; both are in the dev extra")
-    folder, _ = embedded_model.converted()
+    folder, _ = embedded_model.convert_embedded()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -102,7 +102,7 @@ def test_a_real_server_says_what_the_model_says_here(transformers_server, embedd
         [endpoint],
     )
     with Run(tmp_path) as run:
-        assert simulate(plan, run) == 2
+        assert play_plan(plan, run) == 2
 
 
 @pytest.mark.slow

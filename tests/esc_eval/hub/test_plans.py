@@ -32,11 +32,11 @@ def files_of(folder):
 
 
 def plan(folder, tag="v1", repo_type="model"):
-    return publishing.plan(folder, files_of(folder), REPO, repo_type, tag)
+    return publishing.plan_upload(folder, files_of(folder), REPO, repo_type, tag)
 
 
 def publish(folder, tag="v1", say=lambda _: None):
-    return publishing.publish([plan(folder, tag)], patience=QUICK, say=say)[0]
+    return publishing.publish_plans([plan(folder, tag)], patience=QUICK, say=say)[0]
 
 
 def held(hub, revision="main", repo_type="models"):
@@ -128,7 +128,7 @@ def test_what_passes_with_time_is_tried_again_and_nothing_is_committed_twice(
     planned = plan(folder)
     hub.fail(method, path, what, Retry_After="0.01")
     said = []
-    [commit] = publishing.publish([planned], patience=QUICK, say=said.append)
+    [commit] = publishing.publish_plans([planned], patience=QUICK, say=said.append)
     assert not [fault for fault in hub.faults if fault.times]
     repo = hub.repos["models", REPO]
     assert held(hub) == on_disk(folder)
@@ -182,7 +182,7 @@ def test_the_time_that_a_server_asks_for_is_waited(hub, folder, headers, seconds
     planned = plan(folder)
     hub.fail("POST", "/commit/", 429, **headers)
     said = []
-    publishing.publish([planned], patience=Patience(attempts=2, first=100), say=said.append)
+    publishing.publish_plans([planned], patience=Patience(attempts=2, first=100), say=said.append)
     assert f"uploading: the Hub answered 429; again in {seconds} s (1 of 2 attempts)" in said
 
 
@@ -224,7 +224,7 @@ def test_storage_that_may_not_be_written_is_told_from_a_lost_connection(xet_hub,
 def test_large_files_that_arrived_are_not_sent_again(hub, folder):
     planned = plan(folder)
     hub.fail("POST", "/commit/", 500)
-    publishing.publish([planned], patience=QUICK)
+    publishing.publish_plans([planned], patience=QUICK)
     assert len([request for request in hub.requests if "/large/" in request]) == 1
 
 
@@ -235,7 +235,7 @@ def test_someone_elses_commit_in_between_is_not_overwritten(hub, folder):
     repo = hub.repos["models", REPO]
     repo.commit({**repo.commits[repo.main], "theirs.json": b"1"}, "theirs")
     with pytest.raises(EscEvalError, match="someone else committed"):
-        publishing.publish([late], patience=QUICK)
+        publishing.publish_plans([late], patience=QUICK)
     assert repo.messages[-1] == "theirs"
     assert "v2" not in repo.tags
 
@@ -260,42 +260,44 @@ def test_a_tag_that_someone_else_sets_meanwhile_is_left_where_it_is(hub, folder)
 
 
 def test_of_several_repositories_none_is_tagged_before_all_files_are_there(hub, folder):
-    one = publishing.plan(folder, files_of(folder), "me/one", "model", "v1")
-    two = publishing.plan(folder, files_of(folder), "me/two", "dataset", "v1")
+    one = publishing.plan_upload(folder, files_of(folder), "me/one", "model", "v1")
+    two = publishing.plan_upload(folder, files_of(folder), "me/two", "dataset", "v1")
     hub.fail("POST", "/datasets/me/two/commit/", 403)
     with pytest.raises(EscEvalError, match="me/two, uploading"):
-        publishing.publish([one, two], patience=QUICK)
+        publishing.publish_plans([one, two], patience=QUICK)
     assert not any(repo.tags for repo in hub.repos.values())
-    publishing.publish([one, two], patience=QUICK)
+    publishing.publish_plans([one, two], patience=QUICK)
     assert [list(repo.tags) for repo in hub.repos.values()] == [["v1"], ["v1"]]
 
 
 @pytest.mark.parametrize("what", [403, 500, "hang up"])
 def test_of_several_tags_none_stays_where_one_is_refused(hub, folder, what):
-    both = [publishing.plan(folder, files_of(folder), f"me/{name}", "model", "v1") for name in ("one", "two")]
+    both = [publishing.plan_upload(folder, files_of(folder), f"me/{name}", "model", "v1") for name in ("one", "two")]
     hub.fail("POST", "/me/two/tag/", what, times=QUICK.attempts)
     said = []
     with pytest.raises(EscEvalError, match="me/two, setting tag v1"):
-        publishing.publish(both, patience=QUICK, say=said.append)
+        publishing.publish_plans(both, patience=QUICK, say=said.append)
     assert "me/one: tag v1 is taken back" in said
     assert not any(repo.tags for repo in hub.repos.values())
     hub.faults.clear()
-    publishing.publish(both, patience=QUICK)
+    publishing.publish_plans(both, patience=QUICK)
     assert [list(repo.tags) for repo in hub.repos.values()] == [["v1"], ["v1"]]
 
 
 def test_a_tag_that_cannot_be_taken_back_is_named(hub, folder):
-    both = [publishing.plan(folder, files_of(folder), f"me/{name}", "model", "v1") for name in ("one", "two")]
+    both = [publishing.plan_upload(folder, files_of(folder), f"me/{name}", "model", "v1") for name in ("one", "two")]
     hub.fail("POST", "/me/two/tag/", 403)
     hub.fail("DELETE", "/me/one/tag/", 403)
     with pytest.raises(EscEvalError, match=r"(?s)me/two, setting tag v1.*Tag v1 stays on me/one"):
-        publishing.publish(both, patience=QUICK)
-    publishing.publish([publishing.plan(folder, files_of(folder), what.repo, "model", "v1") for what in both])
+        publishing.publish_plans(both, patience=QUICK)
+    publishing.publish_plans(
+        [publishing.plan_upload(folder, files_of(folder), what.repo, "model", "v1") for what in both]
+    )
     assert [list(repo.tags) for repo in hub.repos.values()] == [["v1"], ["v1"]]
 
 
 def test_a_new_space_loses_the_page_that_it_begins_with(hub, folder):
-    [commit] = publishing.publish([plan(folder, repo_type="space")], patience=QUICK)
+    [commit] = publishing.publish_plans([plan(folder, repo_type="space")], patience=QUICK)
     assert held(hub, "v1", "spaces") == on_disk(folder)
     assert hub.repos["spaces", REPO].tags == {"v1": commit}
 
@@ -316,7 +318,7 @@ def test_a_hub_that_cannot_be_reached_is_a_message(hub, folder, monkeypatch):
 @pytest.mark.parametrize("repo", ["", "a/b/c", "me/x y", "-x"])
 def test_an_impossible_id_is_refused(folder, repo):
     with pytest.raises(EscEvalError, match="no repository id"):
-        publishing.plan(folder, files_of(folder), repo, "model")
+        publishing.plan_upload(folder, files_of(folder), repo, "model")
 
 
 NAMES = st.sampled_from(["a.json", "b/c.txt", "b/d.safetensors", "e.parquet", "f.md"])
@@ -333,7 +335,7 @@ def test_whatever_was_there_the_release_is_the_folder(hub, tmp_path_factory, rel
             (folder / name).parent.mkdir(exist_ok=True)
             (folder / name).write_bytes(content)
         what = plan(folder, f"v{number}")
-        publishing.publish([what], patience=QUICK)
+        publishing.publish_plans([what], patience=QUICK)
         assert held(hub, f"v{number}") == on_disk(folder)
         assert set(what.states().values()) <= {"added", "changed", "removed", "unchanged"}
         assert re.search(r"upload \d+ files", what.lines()[-1])

@@ -5,7 +5,7 @@ from esc_eval.errors import EscEvalError
 from esc_eval.files.records import load_cards
 from esc_eval.prompts.protocol import load_protocol
 from esc_eval.prompts.rubric import load_rubric
-from esc_eval.prompts.wording import fill
+from esc_eval.prompts.wording import fill_template
 from esc_eval.schema import Turn
 
 
@@ -73,7 +73,7 @@ def test_yaml_cannot_build_python_objects(tmp_path):
 
 
 def test_filling_leaves_braces_of_the_values_alone():
-    assert fill("{a} {b} {c}", a="{b}", b="x") == "{b} x {c}"
+    assert fill_template("{a} {b} {c}", a="{b}", b="x") == "{b} x {c}"
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])

@@ -13,7 +13,7 @@ from analysis.cli import app
 from esc_eval.errors import EscEvalError
 from esc_eval.files.ratings_table import read_table
 from esc_eval.reporting.agreement import agreement_report
-from esc_eval.statistics.agreement import COEFFICIENTS, agreement
+from esc_eval.statistics.agreement import COEFFICIENTS, estimate_agreement
 from esc_eval.statistics.counts import Ratings
 from esc_eval.statistics.estimate import Bootstrap
 from esc_eval.statistics.raters import rater_report
@@ -31,13 +31,13 @@ def coverage(cards: int, each: int, card_sd: float, simulations: int) -> dict[st
     rng = np.random.default_rng(5)
     big = clustered(rng, 60_000, each, card_sd)
     ratings = Ratings.from_matrix(big, range(5))
-    truth = {n: m.value for n, m in agreement(ratings, Bootstrap(draws=100)).measures.items()}
+    truth = {n: m.value for n, m in estimate_agreement(ratings, Bootstrap(draws=100)).measures.items()}
     hits = dict.fromkeys(names, 0)
     for seed in range(simulations):
         sample = Ratings.from_matrix(clustered(rng, cards, each, card_sd), range(5))
         units = np.repeat(np.arange(cards), each)
         data = Ratings(sample.unit, sample.rater, sample.level, units, sample.levels, sample.raters)
-        found = agreement(data, Bootstrap(draws=300, seed=seed)).measures
+        found = estimate_agreement(data, Bootstrap(draws=300, seed=seed)).measures
         for name in names:
             hits[name] += found[name].low <= truth[name] <= found[name].high
     return {name: count / simulations for name, count in hits.items()}

@@ -17,10 +17,10 @@ from esc_eval.reporting.comparison import leaderboard_report
 from esc_eval.reporting.plan import power_report
 from esc_eval.schema import Dialogue, Turn
 from esc_eval.statistics.estimate import Bootstrap, Measure
-from esc_eval.statistics.mixed import contrast, mixed_fit
-from esc_eval.statistics.power import annotation_plan, cards_needed, components, simulate_power
+from esc_eval.statistics.mixed import estimate_contrast, mixed_fit
+from esc_eval.statistics.power import annotation_plan, cards_needed, estimate_components, simulate_power
 from esc_eval.statistics.prediction_powered import ppi_mean
-from esc_eval.statistics.ranking import indistinguishable, rank_intervals
+from esc_eval.statistics.ranking import group_indistinguishable, rank_intervals
 
 BOOT = Bootstrap(draws=300)
 GROUPS = {"a": "close", "b": "close", "c": "domain", "human": "people"}
@@ -99,7 +99,7 @@ def test_ties_share_a_rank() -> None:
 def test_cannot_be_told_apart_is_not_transitive() -> None:
     rows = [{"first": "x", "second": "z", "p_holm": 0.01}, {"first": "x", "second": "y", "p_holm": 0.4},
             {"first": "y", "second": "z", "p_holm": 0.2}]  # fmt: skip
-    assert indistinguishable(["x", "y", "z"], rows) == [["x", "y"], ["y", "z"]]
+    assert group_indistinguishable(["x", "y", "z"], rows) == [["x", "y"], ["y", "z"]]
 
 
 def test_mixed_model_recovers_effects_and_card_variance() -> None:
@@ -112,9 +112,9 @@ def test_mixed_model_recovers_effects_and_card_variance() -> None:
             rows.append({"card": card, "model": model, "cut": cut,
                          "score": mean + ease - 8 * (cut - 0.5) + rng.normal(0, 3)})  # fmt: skip
     effects, covariance, card, residual = mixed_fit(pd.DataFrame(rows), ["cut"])
-    slope = contrast(effects, covariance, {"covariate:cut": 1.0}, 600, 0.95)
+    slope = estimate_contrast(effects, covariance, {"covariate:cut": 1.0}, 600, 0.95)
     assert slope.low < -8 < slope.high
-    gap = contrast(effects, covariance, {"b": 1, "a": -1}, 600, 0.95)
+    gap = estimate_contrast(effects, covariance, {"b": 1, "a": -1}, 600, 0.95)
     assert gap.low < 5 < gap.high
     assert card == pytest.approx(16, rel=0.3)
     assert residual == pytest.approx(9, rel=0.2)
@@ -251,7 +251,7 @@ def test_components_and_power_are_recovered_by_simulation() -> None:
             for rater in rng.choice(12, 3, replace=False):
                 rows.append({"card": card, "model": model, "dialogue_id": f"{card}{model}", "rater": rater,
                              "score": quality - severity[rater] + rng.normal(0, 8)})  # fmt: skip
-    parts = components(pd.DataFrame(rows))
+    parts = estimate_components(pd.DataFrame(rows))
     assert parts.error == pytest.approx(64, rel=0.15)
     assert parts.interaction == pytest.approx(36, rel=0.3)
     needed = cards_needed(parts, 3.0, 2)

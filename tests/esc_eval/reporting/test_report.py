@@ -8,8 +8,8 @@ import pytest
 
 from esc_eval.files.records import load_cards
 from esc_eval.prompts.rubric import load_rubric
-from esc_eval.reporting import as_latex, as_markdown, as_text, summarise
-from esc_eval.reporting.page import as_page, visible
+from esc_eval.reporting import as_latex, as_markdown, as_text, summarise_ratings
+from esc_eval.reporting.page import as_page, show_controls
 from esc_eval.schema import Dialogue, Rating, Turn
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -54,7 +54,7 @@ def made_up(supporters=("warm", "cold"), unscored=1, words="I hear you."):
 
 def test_means_counts_and_shares_are_those_of_the_ratings():
     dialogues, ratings = made_up()
-    [table] = summarise(dialogues, ratings, RUBRIC).tables
+    [table] = summarise_ratings(dialogues, ratings, RUBRIC).tables
     warm, cold = table.rows
     assert (warm.supporter, cold.supporter) == ("warm", "cold"), "best average first"
     cell = cold.cells["fluency"]
@@ -68,7 +68,7 @@ def test_means_counts_and_shares_are_those_of_the_ratings():
 
 def test_the_expected_level_can_be_reported_instead():
     dialogues, ratings = made_up(unscored=0)
-    [table] = summarise(dialogues, ratings, RUBRIC, statistic="expected").tables
+    [table] = summarise_ratings(dialogues, ratings, RUBRIC, statistic="expected").tables
     assert table.rows[1].average.value == pytest.approx(25 * 1.5)
     assert "statistic:expected x 25" in table.signature
 
@@ -76,7 +76,7 @@ def test_the_expected_level_can_be_reported_instead():
 def test_foreign_dialogues_are_clustered_by_dialogue_and_the_signature_says_so():
     dialogues, ratings = made_up()
     foreign = [d.model_copy(update={"card_id": None}) for d in dialogues]
-    [table] = summarise(foreign, ratings, RUBRIC).tables
+    [table] = summarise_ratings(foreign, ratings, RUBRIC).tables
     assert table.clustered_by == "dialogue"
     assert "bootstrap by dialogue" in table.signature
     assert table.rows[0].cards is None
@@ -87,7 +87,7 @@ def test_raters_and_languages_never_share_a_table():
     other = [r.model_copy(update={"rater": "person", "rater_kind": "human"}) for r in ratings]
     chinese = [d.model_copy(update={"id": "zh" + d.id, "language": "zh"}) for d in dialogues]
     more = [r.model_copy(update={"dialogue_id": "zh" + r.dialogue_id}) for r in ratings]
-    tables = summarise([*dialogues, *chinese], [*ratings, *other, *more], RUBRIC).tables
+    tables = summarise_ratings([*dialogues, *chinese], [*ratings, *other, *more], RUBRIC).tables
     assert [(t.language, t.rater) for t in tables] == [("en", "judge"), ("en", "person"), ("zh", "judge")]
 
 
@@ -97,13 +97,13 @@ def test_raters_and_languages_never_share_a_table():
 def test_ratings_that_do_not_fit_are_refused(change, complaint):
     dialogues, ratings = made_up()
     with pytest.raises(ValueError, match=complaint):
-        summarise(dialogues, [ratings[0].model_copy(update=change)], RUBRIC)
+        summarise_ratings(dialogues, [ratings[0].model_copy(update=change)], RUBRIC)
 
 
 def test_a_rating_given_twice_is_refused():
     dialogues, ratings = made_up()
     with pytest.raises(ValueError, match="more than once"):
-        summarise(dialogues, [*ratings, ratings[3]], RUBRIC)
+        summarise_ratings(dialogues, [*ratings, ratings[3]], RUBRIC)
 
 
 def test_a_dimension_that_nobody_scored_is_unscored_everywhere():
@@ -114,7 +114,7 @@ def test_a_dimension_that_nobody_scored_is_unscored_everywhere():
         else r
         for r in ratings
     ]
-    summary = summarise(dialogues, blank, RUBRIC)
+    summary = summarise_ratings(dialogues, blank, RUBRIC)
     row = summary.tables[0].rows[0]
     assert (row.cells["empathy"].mean, row.average, row.cells["empathy"].unscored) == (None, None, 6)
     for text in (as_text(summary), as_markdown(summary), as_latex(summary), as_page(summary, dialogues, blank, RUBRIC)):
@@ -131,7 +131,9 @@ def test_a_dimension_that_nobody_scored_is_unscored_everywhere():
     ],
 )
 def test_the_forms_are_as_they_were(name, make):
-    text = make(summarise(*made_up(), RUBRIC)).replace(f"esc-eval:{__import__('esc_eval').__version__}", "esc-eval:X")
+    text = make(summarise_ratings(*made_up(), RUBRIC)).replace(
+        f"esc-eval:{__import__('esc_eval').__version__}", "esc-eval:X"
+    )
     path = GOLDEN / name
     if os.environ.get("UPDATE_GOLDEN"):
         path.parent.mkdir(exist_ok=True)
@@ -141,7 +143,7 @@ def test_the_forms_are_as_they_were(name, make):
 
 def test_what_models_say_and_are_called_is_escaped_on_the_page():
     dialogues, ratings = made_up(supporters=(EVIL, "cold"), words=EVIL)
-    page = as_page(summarise(dialogues, ratings, RUBRIC), dialogues, ratings, RUBRIC)
+    page = as_page(summarise_ratings(dialogues, ratings, RUBRIC), dialogues, ratings, RUBRIC)
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert" in page
     assert "\x07" not in page
@@ -151,7 +153,7 @@ def test_what_models_say_and_are_called_is_escaped_on_the_page():
 
 def test_names_cannot_break_the_other_forms():
     dialogues, ratings = made_up(supporters=(EVIL, "a|b_c"), words=EVIL)
-    summary = summarise(dialogues, ratings, RUBRIC)
+    summary = summarise_ratings(dialogues, ratings, RUBRIC)
     assert "[red]" in as_text(summary)
     assert "<script" not in as_markdown(summary)
     assert "a&#124;b&#95;c" in as_markdown(summary)
@@ -159,7 +161,7 @@ def test_names_cannot_break_the_other_forms():
 
 
 def test_the_page_needs_nothing_from_elsewhere():
-    page = as_page(summarise(*made_up(), RUBRIC), *made_up(), RUBRIC)
+    page = as_page(summarise_ratings(*made_up(), RUBRIC), *made_up(), RUBRIC)
     assert "http://www.w3.org" in page, "the name space of SVG"
     rest = (
         page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace("http://creativecommons.org", "")
@@ -169,21 +171,21 @@ def test_the_page_needs_nothing_from_elsewhere():
 
 
 def test_the_page_says_how_many_dialogues_it_leaves_out():
-    page = as_page(summarise(*made_up(), RUBRIC), *made_up(), RUBRIC, shown=5)
+    page = as_page(summarise_ratings(*made_up(), RUBRIC), *made_up(), RUBRIC, shown=5)
     assert "5 of 12 dialogues are on this page" in page
 
 
 def test_the_same_run_gives_the_same_page():
-    one, two = (as_page(summarise(*made_up(), RUBRIC), *made_up(), RUBRIC) for _ in range(2))
+    one, two = (as_page(summarise_ratings(*made_up(), RUBRIC), *made_up(), RUBRIC) for _ in range(2))
     assert one == two
 
 
 def test_invisible_characters_are_made_visible():
-    assert visible("a\x00b\u202ec\nd\ud800") == "a\ufffdb\ufffdc\nd\ufffd"
+    assert show_controls("a\x00b\u202ec\nd\ud800") == "a\ufffdb\ufffdc\nd\ufffd"
 
 
 def test_the_summary_is_json_with_every_uncertainty():
-    summary = json.loads(summarise(*made_up(), RUBRIC).model_dump_json())
+    summary = json.loads(summarise_ratings(*made_up(), RUBRIC).model_dump_json())
     for row in summary["tables"][0]["rows"]:
         for mean in (row["average"], *(cell["mean"] for cell in row["cells"].values())):
             assert {"value", "low", "high", "n", "clusters"} == set(mean)
@@ -204,7 +206,7 @@ def test_other_levels_than_0_to_4_are_stretched_to_0_to_100_and_bad_scales_turne
         )
         for dimension in rubric.dimensions
     ]
-    summary = summarise([dialogue], ratings, rubric)
+    summary = summarise_ratings([dialogue], ratings, rubric)
     [row] = summary.tables[0].rows
     assert (row.cells["polite"].mean.value, row.cells["insulting"].mean.value, row.average.value) == (100, 0, 100)
     assert row.cells["insulting"].counts == (1, 0, 0, 0, 0)

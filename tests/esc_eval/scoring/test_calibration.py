@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 from esc_eval.errors import EscEvalError
 from esc_eval.schema import Rating
 from esc_eval.scoring import calibration, ensemble
-from esc_eval.scoring.calibration import Calibration, calibration_error, fit_temperature, log_loss, paired, tempered
+from esc_eval.scoring.calibration import (
+    Calibration,
+    calibration_error,
+    fit_temperature,
+    log_loss,
+    pair_with_labels,
+    temper_probabilities,
+)
 from esc_eval.scoring.ensemble import Ensemble, fit_weights
 
 LEVELS = (0, 1, 2, 3, 4)
@@ -30,7 +37,7 @@ def label(i, score, dimension="empathy", rater="person"):
 
 @given(simplex, st.floats(0.1, 10))
 def test_a_temperature_keeps_the_order_of_levels_and_the_sum(p, temperature):
-    q = tempered(p, temperature)
+    q = temper_probabilities(p, temperature)
     assert q.sum() == pytest.approx(1)
     assert [q[i] <= q[j] + 1e-12 for i in range(5) for j in range(5) if p[i] <= p[j]] == [True] * sum(
         p[i] <= p[j] for i in range(5) for j in range(5)
@@ -39,11 +46,13 @@ def test_a_temperature_keeps_the_order_of_levels_and_the_sum(p, temperature):
 
 @given(simplex, st.floats(0.5, 5))
 def test_the_inverse_temperature_gives_the_probabilities_back(p, temperature):
-    np.testing.assert_allclose(tempered(tempered(p, temperature), 1 / temperature), p, atol=1e-6)
+    np.testing.assert_allclose(
+        temper_probabilities(temper_probabilities(p, temperature), 1 / temperature), p, atol=1e-6
+    )
 
 
 def test_by_hand():
-    np.testing.assert_allclose(tempered([0.64, 0.36], 2), [0.8 / 1.4, 0.6 / 1.4])
+    np.testing.assert_allclose(temper_probabilities([0.64, 0.36], 2), [0.8 / 1.4, 0.6 / 1.4])
     p = np.array([[0.9, 0.1], [0.6, 0.4], [0.6, 0.4], [0.2, 0.8]])
     y = np.array([0, 0, 1, 1])
     assert log_loss(p, y) == pytest.approx(-np.mean(np.log([0.9, 0.6, 0.4, 0.8])))
@@ -56,7 +65,7 @@ def test_the_temperature_that_made_the_labels_is_found(true):
     rng = np.random.default_rng(0)
     honest = rng.dirichlet(np.ones(5), size=4000)
     labels = np.array([rng.choice(5, p=p) for p in honest])
-    shown = tempered(honest, 1 / true)  # an over- or underconfident scorer
+    shown = temper_probabilities(honest, 1 / true)  # an over- or underconfident scorer
     assert fit_temperature(shown, labels) == pytest.approx(true, rel=0.1)
 
 
@@ -64,7 +73,7 @@ def test_the_fit_agrees_with_a_grid_search():
     rng = np.random.default_rng(1)
     p, y = rng.dirichlet(np.ones(5), size=50), rng.integers(0, 5, 50)
     grid = np.exp(np.linspace(np.log(0.05), np.log(20), 20001))
-    best = grid[np.argmin([log_loss(tempered(p, t), y) for t in grid])]
+    best = grid[np.argmin([log_loss(temper_probabilities(p, t), y) for t in grid])]
     assert fit_temperature(p, y) == pytest.approx(best, rel=1e-2)
 
 
@@ -72,13 +81,13 @@ def test_the_fit_agrees_with_a_grid_search():
 def data():
     rng = np.random.default_rng(2)
     honest = rng.dirichlet(np.ones(5), size=60)
-    ratings = [rating(i, tempered(p, 1 / 4).tolist()) for i, p in enumerate(honest)]
+    ratings = [rating(i, temper_probabilities(p, 1 / 4).tolist()) for i, p in enumerate(honest)]
     labels = [label(i, int(rng.choice(5, p=p))) for i, p in enumerate(honest)]
     return ratings, labels
 
 
 def test_a_calibration_is_saved_with_where_it_comes_from(data, tmp_path):
-    fitted = calibration.fit(*data, LEVELS)
+    fitted = calibration.fit_calibration(*data, LEVELS)
     d = fitted.dimensions["empathy"]
     assert d.n == 60
     assert d.temperature > 1
@@ -92,12 +101,12 @@ def test_a_calibration_is_saved_with_where_it_comes_from(data, tmp_path):
     assert Calibration.load(tmp_path / "c.json") == fitted
     assert (fitted.rater, fitted.rubric, len(fitted.labels), fitted.seed) == ("judge", "r/1", 64, 0)
     p = data[0][0].probabilities
-    assert fitted.apply("empathy", p) == pytest.approx(tempered(p, d.temperature).tolist())
+    assert fitted.apply("empathy", p) == pytest.approx(temper_probabilities(p, d.temperature).tolist())
     assert fitted.apply("fluency", p) == p
 
 
 def test_a_calibration_is_refused_for_another_rater_or_rubric(data):
-    fitted = calibration.fit(*data, LEVELS)
+    fitted = calibration.fit_calibration(*data, LEVELS)
     fitted.check("judge", "r/1", LEVELS)
     with pytest.raises(EscEvalError, match="fitted for judge"):
         fitted.check("judge", "r/2", LEVELS)
@@ -108,13 +117,13 @@ def test_a_calibration_is_refused_for_another_rater_or_rubric(data):
 def test_what_cannot_be_fitted_says_why(data, tmp_path):
     ratings, labels = data
     with pytest.raises(EscEvalError, match="one rater"):
-        calibration.fit([*ratings, rating(0, [0.2] * 5, rater="other")], labels, LEVELS)
+        calibration.fit_calibration([*ratings, rating(0, [0.2] * 5, rater="other")], labels, LEVELS)
     with pytest.raises(EscEvalError, match="no rating has a label"):
-        calibration.fit(ratings, [label(999, 2)], LEVELS)
+        calibration.fit_calibration(ratings, [label(999, 2)], LEVELS)
     with pytest.raises(EscEvalError, match="no dimension has 10"):
-        calibration.fit(ratings[:9], labels, LEVELS)
+        calibration.fit_calibration(ratings[:9], labels, LEVELS)
     with pytest.raises(EscEvalError, match="calibrated already"):
-        calibration.fit([rating(0, [0.2] * 5, parser="logits, calibration abcd")], labels, LEVELS)
+        calibration.fit_calibration([rating(0, [0.2] * 5, parser="logits, calibration abcd")], labels, LEVELS)
     (tmp_path / "x.json").write_text("{}")
     with pytest.raises(EscEvalError, match="no calibration"):
         Calibration.load(tmp_path / "x.json")
@@ -123,15 +132,15 @@ def test_what_cannot_be_fitted_says_why(data, tmp_path):
 def test_ratings_and_labels_of_other_levels_are_refused_not_clamped(data):
     ratings, labels = data
     with pytest.raises(EscEvalError, match=r"dialogue 'd1', empathy, rater 'person': 5 is none of the rubric's levels"):
-        calibration.fit(ratings, [*labels, label(1, 5)], LEVELS)
+        calibration.fit_calibration(ratings, [*labels, label(1, 5)], LEVELS)
     short = ratings[0].model_copy(update={"probabilities": (0.2, 0.3, 0.5)})
     with pytest.raises(EscEvalError, match="3 probabilities for the rubric's 5 levels"):
-        calibration.fit([*ratings, short], labels, LEVELS)
+        calibration.fit_calibration([*ratings, short], labels, LEVELS)
 
 
 def test_several_peoples_labels_are_averaged_to_the_nearest_level_halves_down():
     labels = [label(0, 1), label(0, 2, rater="b"), label(1, 4), label(1, 3, rater="b"), label(1, 4, rater="c")]
-    pairs = paired([rating(0, [0.2] * 5), rating(1, [0.2] * 5)], labels, LEVELS)
+    pairs = pair_with_labels([rating(0, [0.2] * 5), rating(1, [0.2] * 5)], labels, LEVELS)
     assert [level for _, level in pairs["empathy"]] == [1, 4]
 
 
@@ -169,7 +178,7 @@ def judged():
 
 def test_the_better_judge_gets_the_weight_and_errors_are_held_out(judged):
     cards = {f"d{i}": f"c{i // 2}" for i in range(80)}
-    fitted = ensemble.fit(*judged, LEVELS, cards)
+    fitted = ensemble.fit_ensemble(*judged, LEVELS, cards)
     d = fitted.dimensions["empathy"]
     assert d.weights["good"] > 5 * d.weights["noise"]
     assert (d.n, d.clusters) == (80, 40)
@@ -182,12 +191,12 @@ def test_pure_noise_is_no_better_than_the_mean_of_the_labels():
     rng = np.random.default_rng(4)
     ratings = [rating(i, score=int(rng.integers(0, 5)), rater=r) for i in range(60) for r in ("a", "b")]
     labels = [label(i, int(rng.integers(0, 5))) for i in range(60)]
-    error = ensemble.fit(ratings, labels, LEVELS).dimensions["empathy"].error
+    error = ensemble.fit_ensemble(ratings, labels, LEVELS).dimensions["empathy"].error
     assert error["ensemble"][0] > 0.97 * error["mean of the labels"][0]
 
 
 def test_an_ensemble_rates_where_all_its_judges_did(judged, tmp_path):
-    fitted = ensemble.fit(*judged, LEVELS)
+    fitted = ensemble.fit_ensemble(*judged, LEVELS)
     fitted.save(tmp_path / "e.json")
     assert Ensemble.load(tmp_path / "e.json") == fitted
     d = fitted.dimensions["empathy"]
@@ -201,8 +210,8 @@ def test_an_ensemble_rates_where_all_its_judges_did(judged, tmp_path):
 def test_an_ensemble_weighs_no_ratings_of_other_levels_or_another_rubric(judged):
     ratings, labels = judged
     with pytest.raises(EscEvalError, match="5 is none of the rubric's levels"):
-        ensemble.fit(ratings, [*labels, label(1, 5)], LEVELS)
-    fitted = ensemble.fit(ratings, labels, LEVELS)
+        ensemble.fit_ensemble(ratings, [*labels, label(1, 5)], LEVELS)
+    fitted = ensemble.fit_ensemble(ratings, labels, LEVELS)
     with pytest.raises(EscEvalError, match="fitted to ratings under r/1, not other/1"):
         fitted.apply([ratings[0].model_copy(update={"rubric": "other/1"})])
     with pytest.raises(EscEvalError, match="5 is none of the rubric's levels"):
@@ -211,6 +220,6 @@ def test_an_ensemble_weighs_no_ratings_of_other_levels_or_another_rubric(judged)
 
 def test_an_ensemble_of_one_is_refused(judged):
     with pytest.raises(EscEvalError, match="two or more judges"):
-        ensemble.fit([r for r in judged[0] if r.rater == "good"], judged[1], LEVELS)
+        ensemble.fit_ensemble([r for r in judged[0] if r.rater == "good"], judged[1], LEVELS)
     with pytest.raises(EscEvalError, match="no dimension has 10"):
-        ensemble.fit(judged[0][:10], judged[1], LEVELS)
+        ensemble.fit_ensemble(judged[0][:10], judged[1], LEVELS)

@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esc_eval.errors import EscEvalError
-from esc_eval.scoring.anchored import anchored
-from esc_eval.scoring.parsers import get_parser, official
+from esc_eval.scoring.anchored import parse_anchored
+from esc_eval.scoring.parsers import get_parser, parse_official
 
 LEVELS = (0, 1, 2, 3, 4)
 
@@ -78,29 +78,34 @@ REFUSED = [
 
 @pytest.mark.parametrize(("answer", "level"), [(answer, level) for level in READ for answer in READ[level]])
 def test_an_answer_that_gives_one_level_is_read(answer, level):
-    assert anchored(answer, LEVELS) == level
+    assert parse_anchored(answer, LEVELS) == level
 
 
 @pytest.mark.parametrize("answer", REFUSED)
 def test_an_answer_that_gives_none_or_several_is_refused(answer):
-    assert anchored(answer, LEVELS) is None
+    assert parse_anchored(answer, LEVELS) is None
 
 
 def test_the_top_of_the_scale_is_that_of_the_rubric():
-    assert [anchored(answer, range(1, 6)) for answer in ("五分", "4/5", "3/4", "满分5分，得3分")] == [5, 4, None, 3]
+    assert [parse_anchored(answer, range(1, 6)) for answer in ("五分", "4/5", "3/4", "满分5分，得3分")] == [
+        5,
+        4,
+        None,
+        3,
+    ]
 
 
 @pytest.mark.parametrize(
     ("answer", "level"), [("10", 0), ("4/10", 0), ("The empathy score is 3.", 3), ("3 or 2", 2), ("good", None)]
 )
 def test_the_official_rule_takes_the_lowest_digit_anywhere(answer, level):
-    assert official(answer, LEVELS) == level
+    assert parse_official(answer, LEVELS) == level
 
 
 @given(st.text())
 def test_no_answer_crashes_and_every_reading_is_a_level(answer):
-    assert anchored(answer, LEVELS) in {None, *LEVELS}
-    assert official(answer, LEVELS) in {None, *LEVELS}
+    assert parse_anchored(answer, LEVELS) in {None, *LEVELS}
+    assert parse_official(answer, LEVELS) in {None, *LEVELS}
 
 
 words = st.lists(st.sampled_from(["the", "supporter", "listens", "warmly", "and", "asks", "today"])).map(" ".join)
@@ -115,7 +120,7 @@ words = st.lists(st.sampled_from(["the", "supporter", "listens", "warmly", "and"
     st.sampled_from(["{1}", "{0}. {1}", "{1}\n\n{0}.", "1. {0}.\n2. {0}.\n{1}", "GPT4 said {0}. {1}", "5% {0}. {1}"]),
 )
 def test_what_is_said_beside_a_score_does_not_change_it(level, said, score, place):
-    assert anchored(place.format(f"She {said}", score.format(level)), LEVELS) == level
+    assert parse_anchored(place.format(f"She {said}", score.format(level)), LEVELS) == level
 
 
 @given(
@@ -127,18 +132,18 @@ def test_what_is_said_beside_a_score_does_not_change_it(level, said, score, plac
     words,
 )
 def test_a_number_that_is_no_score_is_never_read(level, before, number, after):
-    assert anchored(f"she {before} {number.format(level)} {after}", LEVELS) is None
+    assert parse_anchored(f"she {before} {number.format(level)} {after}", LEVELS) is None
 
 
 @given(words, st.integers(-20, 20).filter(lambda number: number not in LEVELS))
 def test_a_number_off_the_scale_is_never_brought_onto_it(said, number):
-    assert anchored(f"She {said}. Score: {number}", LEVELS) is None
+    assert parse_anchored(f"She {said}. Score: {number}", LEVELS) is None
 
 
 @given(st.lists(st.sampled_from(LEVELS), min_size=2, unique=True))
 def test_two_different_levels_are_never_resolved(levels):
-    assert anchored(", ".join(map(str, levels)), LEVELS) is None
-    assert anchored("\n".join(f"Score: {level}" for level in levels), LEVELS) is None
+    assert parse_anchored(", ".join(map(str, levels)), LEVELS) is None
+    assert parse_anchored("\n".join(f"Score: {level}" for level in levels), LEVELS) is None
 
 
 def test_an_unknown_parser_lists_the_known():

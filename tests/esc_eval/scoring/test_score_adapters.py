@@ -9,10 +9,10 @@ from esc_eval.errors import EscEvalError
 from esc_eval.prompts.official_wording import load_wording
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.schema import Dialogue, Rating, Turn
-from esc_eval.scoring.calibration import Calibration, Fitted, tempered
+from esc_eval.scoring.calibration import Calibration, Fitted, temper_probabilities
 from esc_eval.scoring.leads import find_lead
-from esc_eval.scoring.parsers import reparse
-from esc_eval.scoring.score import Scoring, score
+from esc_eval.scoring.parsers import reparse_ratings
+from esc_eval.scoring.score import Scoring, score_dialogues
 from esc_eval.simulation.run import Run
 from tests.esc_eval.prompts.test_official_wording import CHINESE, ENGLISH, KEYS, SCORE
 
@@ -75,7 +75,7 @@ def test_each_dimension_is_asked_of_its_adapter_with_the_official_prompt(tmp_pat
     scorer = Adapted({"empathy": 1})
     dialogues = [dialogue(0), dialogue(1, "zh")]
     with Run(tmp_path / "run") as run:
-        ratings = score(dialogues, Scoring(scorer, RUBRIC, wording=wording), run)
+        ratings = score_dialogues(dialogues, Scoring(scorer, RUBRIC, wording=wording), run)
     assert scores(ratings) == [(d.id, k, 1 if k == "empathy" else 3) for d in dialogues for k in RUBRIC.keys]
     assert ratings[0].raw == "The fluency score is 3."
     assert {r.rubric for r in ratings} == {wording.id}
@@ -89,7 +89,7 @@ def test_each_dimension_is_asked_of_its_adapter_with_the_official_prompt(tmp_pat
 def test_adapters_are_swapped_seven_times_a_batch_not_seven_times_a_dialogue(tmp_path, wording):
     scorer = Adapted()
     with Run(tmp_path / "run") as run:
-        score([dialogue(n) for n in range(8)], Scoring(scorer, RUBRIC, wording=wording), run)
+        score_dialogues([dialogue(n) for n in range(8)], Scoring(scorer, RUBRIC, wording=wording), run)
     assert scorer.swaps == 2 * 7  # two batches of four
     assert len(scorer.asked) == 8 * 7
 
@@ -97,7 +97,7 @@ def test_adapters_are_swapped_seven_times_a_batch_not_seven_times_a_dialogue(tmp
 def test_with_logits_the_answers_lead_is_found_and_put_into_the_adapters_mouth(tmp_path, wording):
     scorer = Adapted()
     with Run(tmp_path / "run") as run:
-        ratings = score([dialogue(0)], Scoring(scorer, RUBRIC, "logits", wording=wording), run)
+        ratings = score_dialogues([dialogue(0)], Scoring(scorer, RUBRIC, "logits", wording=wording), run)
         leads = json.loads((tmp_path / "run" / "run.json").read_text())["scoring/adapted"]["identity"]["leads"]
     assert scorer.leads == [f"The {key} score is " for key in RUBRIC.keys]
     assert leads["humanoid/en"] == "The humanoid score is "
@@ -105,21 +105,21 @@ def test_with_logits_the_answers_lead_is_found_and_put_into_the_adapters_mouth(t
     assert ratings[0].expected == pytest.approx(0.1 * (0 + 1 + 2 + 4) + 1.8)
     again = Adapted()
     with Run(tmp_path / "run") as run:
-        assert score([dialogue(0)], Scoring(again, RUBRIC, "logits", wording=wording), run) == ratings
+        assert score_dialogues([dialogue(0)], Scoring(again, RUBRIC, "logits", wording=wording), run) == ratings
     assert again.asked == []
 
 
 def test_an_interrupted_scoring_goes_on_with_the_dimension_it_stopped_at(tmp_path, wording):
     dialogues = [dialogue(n) for n in range(3)]
     with Run(tmp_path / "run") as run, pytest.raises(EscEvalError, match="went away"):
-        score(dialogues, Scoring(Adapted(fail_after=10), RUBRIC, wording=wording), run)
+        score_dialogues(dialogues, Scoring(Adapted(fail_after=10), RUBRIC, wording=wording), run)
     second, seen = Adapted(), []
     with Run(tmp_path / "run") as run:
-        ratings = score(dialogues, Scoring(second, RUBRIC, wording=wording), run, lambda: seen.append(1))
+        ratings = score_dialogues(dialogues, Scoring(second, RUBRIC, wording=wording), run, lambda: seen.append(1))
     assert len(second.asked) == 3 * 7 - 10
     assert len(seen) == 3
     with Run(tmp_path / "whole") as run:
-        assert score(dialogues, Scoring(Adapted(), RUBRIC, wording=wording), run) == ratings
+        assert score_dialogues(dialogues, Scoring(Adapted(), RUBRIC, wording=wording), run) == ratings
 
 
 def test_adapters_without_the_official_wording_are_refused():
@@ -132,7 +132,7 @@ def test_adapters_that_answer_differently_have_no_lead(tmp_path, wording):
     scorer = Adapted()
     scorer.reply = lambda conversations, settings, seeds: iter([(0, Reply("good", "stop"))])
     with Run(tmp_path / "run") as run, pytest.raises(EscEvalError, match="no fixed words before the level"):
-        score([dialogue(0)], Scoring(scorer, RUBRIC, "logits", wording=wording), run)
+        score_dialogues([dialogue(0)], Scoring(scorer, RUBRIC, "logits", wording=wording), run)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_a_dialogue_in_which_the_supporter_says_nothing_is_unscored_and_asked_of
     scorer, seen = Adapted(), []
     with Run(tmp_path / "run") as run:
         scoring = Scoring(scorer, RUBRIC, by, wording=wording)
-        ratings = score([*silent, dialogue(0)], scoring, run, lambda: seen.append(1))
+        ratings = score_dialogues([*silent, dialogue(0)], scoring, run, lambda: seen.append(1))
     assert {(r.score, r.problem) for r in ratings[:14]} == {(None, "nothing to rate: the supporter says no word")}
     assert {(r.score, r.problem) for r in ratings[14:]} == {(3, None)}
     assert {"Is anyone there?" in c[-1]["content"] for *_, c in scorer.asked} == {False}
@@ -194,7 +194,7 @@ def test_leads_come_from_the_first_dialogues_that_can_be_read(tmp_path, wording)
     scorer = reads_no_more_than(1000, Adapted())
     dialogues = [dialogue(n, text="long " * 300) for n in range(4)] + [dialogue(4)]
     with Run(tmp_path / "run") as run:
-        ratings = score(dialogues, Scoring(scorer, RUBRIC, "logits", wording=wording), run)
+        ratings = score_dialogues(dialogues, Scoring(scorer, RUBRIC, "logits", wording=wording), run)
     assert {(r.score, r.problem) for r in ratings[:28]} == {(None, "too many tokens")}
     assert {r.score for r in ratings[28:]} == {3}
     assert set(scorer.leads) == {f"The {key} score is " for key in RUBRIC.keys}
@@ -203,7 +203,7 @@ def test_leads_come_from_the_first_dialogues_that_can_be_read(tmp_path, wording)
 def test_where_no_dialogue_can_be_read_all_are_unscored(tmp_path, wording):
     with Run(tmp_path / "run") as run:
         scoring = Scoring(reads_no_more_than(0, Adapted()), RUBRIC, "logits", wording=wording)
-        assert {r.problem for r in score([dialogue(0), dialogue(1)], scoring, run)} == {"too many tokens"}
+        assert {r.problem for r in score_dialogues([dialogue(0), dialogue(1)], scoring, run)} == {"too many tokens"}
 
 
 def test_the_official_prompts_go_with_no_other_rubric(wording):
@@ -217,9 +217,9 @@ def test_an_answer_that_is_no_number_inside_the_model_says_so(tmp_path, wording)
         (n, Reply("", "stop", problem="the model's logits are not finite")) for n in range(len(conversations))
     )
     with Run(tmp_path / "run") as run:
-        ratings = score([dialogue(0)], Scoring(scorer, RUBRIC, wording=wording), run)
+        ratings = score_dialogues([dialogue(0)], Scoring(scorer, RUBRIC, wording=wording), run)
     assert {(r.score, r.raw, r.problem) for r in ratings} == {(None, None, "the model's logits are not finite")}
-    assert reparse(ratings, RUBRIC.levels, "official") == (ratings, 0)
+    assert reparse_ratings(ratings, RUBRIC.levels, "official") == (ratings, 0)
 
 
 def test_a_calibration_changes_probabilities_and_says_so(tmp_path, wording):
@@ -229,8 +229,8 @@ def test_a_calibration_changes_probabilities_and_says_so(tmp_path, wording):
     )
     with Run(tmp_path / "run") as run:
         scoring = Scoring(Adapted(), RUBRIC, "logits", wording=wording, calibration=calibration)
-        found = {r.dimension: r for r in score([dialogue(0)], scoring, run)}
-    assert found["empathy"].probabilities == pytest.approx(tempered([0.1, 0.1, 0.1, 0.6, 0.1], 2).tolist())
+        found = {r.dimension: r for r in score_dialogues([dialogue(0)], scoring, run)}
+    assert found["empathy"].probabilities == pytest.approx(temper_probabilities([0.1, 0.1, 0.1, 0.6, 0.1], 2).tolist())
     assert found["fluency"].probabilities == pytest.approx((0.1, 0.1, 0.1, 0.6, 0.1))
     assert found["empathy"].parser == f"logits, calibration {calibration.sha256[:8]}"
     with pytest.raises(EscEvalError, match="fitted for adapted"):
@@ -250,12 +250,12 @@ def text_rating(raw, level, parser="anchored", problem=None):
 
 def test_stored_answers_are_read_by_the_other_rule_and_stay_as_they_are():
     before = [text_rating("4/10", None), text_rating("The score is 3.", 3), text_rating("good", None)]
-    after, count = reparse(before, RUBRIC.levels, "official")
+    after, count = reparse_ratings(before, RUBRIC.levels, "official")
     assert count == 3
     assert [(r.score, r.parser, r.raw) for r in after] == [
         (0, "official", "4/10"), (3, "official", "The score is 3."), (None, "official", "good"),
     ]  # fmt: skip
-    assert reparse(after, RUBRIC.levels, "anchored")[0] == before
+    assert reparse_ratings(after, RUBRIC.levels, "anchored")[0] == before
 
 
 def test_ratings_without_an_answer_are_left_alone():
@@ -264,4 +264,4 @@ def test_ratings_without_an_answer_are_left_alone():
         text_rating(None, 1, parser="official"),
         text_rating("", None, problem="longer than the scorer can read"),
     ]
-    assert reparse(kept, RUBRIC.levels, "official") == (kept, 0)
+    assert reparse_ratings(kept, RUBRIC.levels, "official") == (kept, 0)

@@ -12,7 +12,7 @@ from esc_eval.chat.endpoint.model import EndpointModel
 from esc_eval.errors import EscEvalError
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.schema import Dialogue, Turn
-from esc_eval.scoring.score import Scoring, score
+from esc_eval.scoring.score import Scoring, score_dialogues
 from esc_eval.simulation.run import Run
 
 OPTIONS = list("01234")
@@ -92,7 +92,7 @@ def dialogue(number):
 def test_a_server_with_log_probabilities_gives_a_distribution(server, tmp_path):
     server.plan = lambda body: (200, {"choices": [answer("2", [("2", {"2": 0.6, "3": 0.2})])]})
     with Run(tmp_path) as run:
-        ratings = score([dialogue(0), dialogue(1)], Scoring(judge(server), load_rubric()), run)
+        ratings = score_dialogues([dialogue(0), dialogue(1)], Scoring(judge(server), load_rubric()), run)
     assert len(ratings) == 14
     assert all(r.probabilities == pytest.approx((0, 0, 0.75, 0.25, 0)) for r in ratings)
     assert {(r.score, r.raw, r.parser) for r in ratings} == {(2, "2", "logits")}
@@ -104,9 +104,9 @@ def test_the_parser_belongs_to_a_scoring_that_may_have_to_read_text(server, tmp_
     server.plan = lambda body: (200, {"choices": [answer("3")]})
     by_default, other = (Scoring(judge(server), load_rubric(), parser=name) for name in ("anchored", "official"))
     with Run(tmp_path) as run:
-        score([dialogue(0)], by_default, run)
+        score_dialogues([dialogue(0)], by_default, run)
         with pytest.raises(EscEvalError, match=r"by: .*else text, anchored parser.* -> .*else text, official parser"):
-            score([dialogue(0)], other, run)
+            score_dialogues([dialogue(0)], other, run)
 
 
 def test_a_cap_on_answers_reaches_the_server_and_a_cut_answer_says_so(server, tmp_path):
@@ -115,7 +115,7 @@ def test_a_cap_on_answers_reaches_the_server_and_a_cut_answer_says_so(server, tm
 
     server.plan = plan
     with Run(tmp_path) as run:
-        ratings = score([dialogue(0)], Scoring(judge(server), load_rubric(), answer_tokens=900), run)
+        ratings = score_dialogues([dialogue(0)], Scoring(judge(server), load_rubric(), answer_tokens=900), run)
     assert {body["max_tokens"] for body in server.bodies} == {900}
     assert {(r.score, r.raw) for r in ratings} == {(None, "<think>I wonder")}
     assert "cut at 900 tokens" in ratings[0].problem
@@ -124,7 +124,7 @@ def test_a_cap_on_answers_reaches_the_server_and_a_cut_answer_says_so(server, tm
 def test_an_answer_that_names_no_single_level_stays_unscored_whatever_its_first_digit(server, tmp_path):
     server.plan = lambda body: (200, {"choices": [answer("4/10", [("4", {"4": 0.9}), ("/", {}), ("10", {})])]})
     with Run(tmp_path) as run:
-        ratings = score([dialogue(0)], Scoring(judge(server), load_rubric()), run)
+        ratings = score_dialogues([dialogue(0)], Scoring(judge(server), load_rubric()), run)
     assert {(r.score, r.raw, r.probabilities) for r in ratings} == {(None, "4/10", None)}
 
 
@@ -136,5 +136,5 @@ def test_a_server_that_knows_no_log_probabilities_is_read_by_text(server, tmp_pa
 
     server.plan = plan
     with Run(tmp_path) as run:
-        ratings = score([dialogue(0)], Scoring(judge(server), load_rubric()), run)
+        ratings = score_dialogues([dialogue(0)], Scoring(judge(server), load_rubric()), run)
     assert {(r.score, r.raw, r.parser) for r in ratings} == {(3, "Score: 3", "anchored")}

@@ -21,15 +21,15 @@ from esc_eval.files.records import read_ratings, write_jsonl
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.schema import Dialogue, Turn
 from esc_eval.scoring import sentences, text_scorer
-from esc_eval.scoring.levels import decide, probabilities
+from esc_eval.scoring.levels import decide_levels, level_probabilities
 from esc_eval.scoring.rater import DirectScoring
-from esc_eval.scoring.score import score
-from esc_eval.scoring.text_features import SURFACE, Terms, surface
+from esc_eval.scoring.score import score_dialogues
+from esc_eval.scoring.text_features import SURFACE, Terms, surface_figures
 from esc_eval.scoring.text_scorer import FILE, WEIGHTS, TextScorer
 from esc_eval.simulation.run import Run
-from model_cards.checkpoint import read
+from model_cards.checkpoint import read_checkpoint
 from training.rank import text_scorer as text_rank
-from training.rank.methods import METHODS, blocks
+from training.rank.methods import METHODS, make_blocks
 from training.rank.recipe import TextRecipe
 
 words = st.text(st.sampled_from("ab é!?,.7\n_-你好"), max_size=60)
@@ -61,7 +61,9 @@ def test_terms_are_weighed_as_scikit_learn_does(unit, analyzer, sizes, texts):
 
 
 def test_surface_figures_can_be_counted_by_hand():
-    found = dict(zip(SURFACE, surface(dialogue("My cat.", "Oh no, a cat?", "Yes!", "Oh no, a cat?")), strict=True))
+    found = dict(
+        zip(SURFACE, surface_figures(dialogue("My cat.", "Oh no, a cat?", "Yes!", "Oh no, a cat?")), strict=True)
+    )
     assert found["supporter's turns that ask"] == 1
     assert found["supporter's turns said before"] == 0.5
     assert found["largest likeness of two of the supporter's turns"] == 1
@@ -73,7 +75,7 @@ def test_surface_figures_can_be_counted_by_hand():
 @settings(max_examples=50, deadline=None)
 @given(st.lists(words, max_size=7))
 def test_any_dialogue_has_finite_figures(texts):
-    assert np.isfinite(surface(dialogue(*texts))).all()
+    assert np.isfinite(surface_figures(dialogue(*texts))).all()
 
 
 @settings(max_examples=50, deadline=None)
@@ -84,18 +86,18 @@ def test_any_dialogue_has_finite_figures(texts):
 )
 def test_level_probabilities_sum_to_one_and_rise_with_the_score(scores, slope, thresholds):
     score = np.sort(np.array(scores))
-    found = probabilities(score, slope, np.sort(thresholds))
+    found = level_probabilities(score, slope, np.sort(thresholds))
     assert found.sum(1) == pytest.approx(1)
     assert (np.diff(found @ np.arange(5)) >= -1e-9).all()
     for rule in ("mode", "mean", "spread"):
-        level = decide(rule, score, found, np.sort(thresholds))
+        level = decide_levels(rule, score, found, np.sort(thresholds))
         assert ((level >= 0) & (level <= 4)).all()
 
 
 def test_rules_name_levels_differently():
     found = np.array([[0.4, 0.1, 0.1, 0.1, 0.3]])
     assert [
-        int(decide(r, np.array([0.5]), found, np.array([-1, 0, 1, 2.0]))[0]) for r in ("mode", "mean", "spread")
+        int(decide_levels(r, np.array([0.5]), found, np.array([-1, 0, 1, 2.0]))[0]) for r in ("mode", "mean", "spread")
     ] == [
         0,
         2,
@@ -123,14 +125,14 @@ def ranked():
 @pytest.fixture(scope="module")
 def folder(ranked, tmp_path_factory):
     out = tmp_path_factory.mktemp("scorers") / "made-up"
-    text_rank.make(RECIPE, ranked, out)
+    text_rank.train_text_scorer(RECIPE, ranked, out)
     return out
 
 
 def test_a_saved_scorer_gives_the_levels_of_the_fit(folder, ranked):
-    fitted, weights = text_rank.fit(RECIPE, ranked)
+    fitted, weights = text_rank.fit_scorer(RECIPE, ranked)
     columns = np.concatenate(
-        [b.matrix(ranked.dialogues) for b in blocks(METHODS["tf-idf and figures"], ranked.dialogues)], 1
+        [b.matrix(ranked.dialogues) for b in make_blocks(METHODS["tf-idf and figures"], ranked.dialogues)], 1
     )
     scorer = TextScorer(folder)
     found = list(scorer.verdicts(ranked.dialogues))
@@ -138,7 +140,7 @@ def test_a_saved_scorer_gives_the_levels_of_the_fit(folder, ranked):
     scores = columns @ weights.T + centre
     for n in range(0, len(found), 7):
         for j, (key, scale) in enumerate(fitted.dimensions.items()):
-            expected = probabilities(scores[n, j : j + 1], scale.slope, np.asarray(scale.thresholds))[0]
+            expected = level_probabilities(scores[n, j : j + 1], scale.slope, np.asarray(scale.thresholds))[0]
             assert found[n][key].probabilities == pytest.approx(expected, abs=1e-4)
     people = ranked.levels[:, 0] + 1
     given = np.array([verdicts["polite"].level for verdicts in found])
@@ -200,7 +202,7 @@ def test_it_takes_no_part_in_what_needs_words(folder):
 def test_a_dialogue_in_which_the_supporter_says_nothing_is_unscored(folder, tmp_path):
     silent, spoken = dialogue("Hello?", " ", "Anyone?", id="a"), dialogue("Hello?", "Yes.", id="b")
     with Run(tmp_path / "run") as run:
-        ratings = score([silent, spoken], DirectScoring(TextScorer(folder), load_rubric("ieval")), run)
+        ratings = score_dialogues([silent, spoken], DirectScoring(TextScorer(folder), load_rubric("ieval")), run)
     assert {(r.dialogue_id, r.score is None, r.problem) for r in ratings} == {
         ("a", True, "nothing to rate: the supporter says no word"),
         ("b", False, None),
@@ -229,15 +231,15 @@ def test_broken_folders_are_refused(folder, tmp_path):
 
 @pytest.mark.parametrize("method", ["length", "frozen language model"])
 def test_a_dry_run_refuses_a_method_that_no_scorer_reads(ranked, method):
-    assert "reads terms, surface; minutes" in text_rank.outlook(RECIPE, ranked)
+    assert "reads terms, surface; minutes" in text_rank.estimate_text_cost(RECIPE, ranked)
     other = RECIPE.model_copy(update={"data": RECIPE.data.model_copy(update={"method": method})})
     with pytest.raises(EscEvalError, match=r"data\.method: no text scorer reads .*; there is: length only, tf-idf,"):
-        text_rank.outlook(other, ranked)
+        text_rank.estimate_text_cost(other, ranked)
 
 
 def test_a_finished_scorer_is_not_overwritten(folder, ranked):
     with pytest.raises(EscEvalError, match="finished checkpoint"):
-        text_rank.make(RECIPE, ranked, folder)
+        text_rank.train_text_scorer(RECIPE, ranked, folder)
 
 
 SHIPPED = text_scorer.SCORERS / "esc-rank-ieval"
@@ -251,15 +253,15 @@ def test_the_shipped_scorer_is_small_and_of_todays_rubric():
     assert text_scorer.shipped_for(load_rubric("ieval")) == SHIPPED.name
     assert text_scorer.shipped_for(load_rubric()) is None
     assert text_scorer.shipped_for(load_rubric("ieval").model_copy(update={"levels": (0, 1, 2, 3, 4)})) is None
-    metrics = read(SHIPPED).metrics
+    metrics = read_checkpoint(SHIPPED).metrics
     assert metrics["ieval_bot_held_out.quadratic_kappa_gain_over_length_only"].low > 0
 
 
 @needs_sentences
 def test_a_shipped_scorer_opens_by_its_name_and_rates_its_rubric_by_default():
     for spec, name in ((SHIPPED.name, SHIPPED.name), (f"mine={SHIPPED.name}", "mine"), (str(SHIPPED), SHIPPED.name)):
-        assert text_scorer.opened(spec).name == name
-    assert text_scorer.opened("embedded") is None
+        assert text_scorer.open_text_scorer(spec).name == name
+    assert text_scorer.open_text_scorer("embedded") is None
     scoring = make_scoring(None, "ieval", "auto", Options())
     assert (type(scoring), scoring.scorer.name) == (DirectScoring, SHIPPED.name)
 
@@ -283,7 +285,7 @@ def test_what_the_shipped_scorer_needs_is_said_before_anything_is_rated(monkeypa
     if module == "torch":
         monkeypatch.setitem(sys.modules, "esc_eval.scoring.sentences", None)
     else:
-        sentences.sentences.cache_clear()
+        sentences.load_sentences.cache_clear()
         monkeypatch.setattr(sentences, "find_spec", find)
     with pytest.raises(EscEvalError, match=r"esc-rank-ieval: .*or give another --scorer") as caught:
         make_scoring(None, "ieval", "auto", Options())

@@ -8,18 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from esc_eval.chat import label, open_model
+from esc_eval.chat import label_of, open_model
 from esc_eval.cli.app import app
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import load_cards, read_cards, read_dialogues
 from esc_eval.prompts.protocol import Generation, load_protocol
 from esc_eval.schema import RoleCard
-from esc_eval.simulation.budget import Budget, Metered, Price, estimate, within_budget
-from esc_eval.simulation.cost import as_json, as_text, outlook, total
+from esc_eval.simulation.budget import Budget, Metered, Price, estimate_load, within_budget
+from esc_eval.simulation.cost import as_json, as_text, estimate_cost, sum_rows
 from esc_eval.simulation.roster import load_roster
 from esc_eval.simulation.run import Run
-from esc_eval.simulation.simulate import Plan, simulate
-from esc_eval.simulation.supporters import make_lineup
+from esc_eval.simulation.simulate import Plan, play_plan
+from esc_eval.simulation.supporters import choose_supporters
 
 PAPER = load_roster("paper")
 
@@ -33,9 +33,9 @@ def test_the_paper_compares_fourteen_models_in_english_and_twelve_in_chinese():
 @pytest.mark.shared_data
 def test_the_whole_experiment_is_8522_dialogues(shared):
     cards = [c for lang in ("en", "zh") for c in read_cards(shared / f"esc_eval_official/data/card_high_{lang}.json")]
-    rows = outlook(cards, load_protocol(), {e.name: (e.languages, e.cost) for e in PAPER.models})
-    assert total(rows).dialogues == 331 * 14 + 324 * 12 == 8522
-    assert total(rows).requests == 85_220
+    rows = estimate_cost(cards, load_protocol(), {e.name: (e.languages, e.cost) for e in PAPER.models})
+    assert sum_rows(rows).dialogues == 331 * 14 + 324 * 12 == 8522
+    assert sum_rows(rows).requests == 85_220
     assert f"{8522:,}" in as_text(rows)
     assert json.loads(as_json(rows))["total"]["dialogues"] == 8522
 
@@ -74,7 +74,7 @@ def test_how_models_are_reached_is_said():
     assert specs["Chatglm3-6B"] == "Chatglm3-6B=openai:THUDM/chatglm3-6b"
     with pytest.raises(EscEvalError, match="serve THUDM/chatglm3-6b yourself"):
         load_roster("paper:Chatglm3-6B").models[0].spec(served=False)
-    assert all(label(spec) == name for name, spec in specs.items())
+    assert all(label_of(spec) == name for name, spec in specs.items())
 
 
 @given(rounds=st.integers(1, 12), cap=st.integers(1, 600), count=st.integers(1, 5))
@@ -82,8 +82,8 @@ def test_estimates_add_up_over_cards_and_grow_with_rounds(rounds, cap, count):
     side = Generation(max_new_tokens=cap)
     protocol = load_protocol().model_copy(update={"rounds": rounds, "seeker": side, "supporter": side})
     card = RoleCard(id="c", language="en", text="Problem: " + "trouble " * 20, source="t")
-    one, many = estimate([card], protocol), estimate([card] * count, protocol)
-    longer = estimate([card], protocol.model_copy(update={"rounds": rounds + 1}))
+    one, many = estimate_load([card], protocol), estimate_load([card] * count, protocol)
+    longer = estimate_load([card], protocol.model_copy(update={"rounds": rounds + 1}))
     for side_name in ("seeker", "supporter"):
         assert one[side_name].requests == rounds
         assert many[side_name].prompt == pytest.approx(count * one[side_name].prompt)
@@ -96,7 +96,7 @@ def test_the_estimated_prompt_is_what_is_sent_when_replies_have_the_assumed_leng
     card = RoleCard(id="c", language="en", text="Problem: trouble", source="t")
     side = Generation(max_new_tokens=1)
     protocol = load_protocol().model_copy(update={"rounds": 2, "seeker": side, "supporter": side})
-    load = estimate([card], protocol)["supporter"]
+    load = estimate_load([card], protocol)["supporter"]
     system = len(protocol.text("en").supporter) / 4.3 + 6
     first, second = system + 7, system + 7 * 3
     assert load.prompt == pytest.approx(first + second)
@@ -113,12 +113,12 @@ def test_prices_are_read_and_bad_ones_refused():
 
 def test_a_price_belongs_to_a_model_or_to_every_paid_one(script):
     spec = script(["hi"])
-    lineup = make_lineup(spec, ["openai:big", "x=openai:small"], None, ["1,2", "x=3,4"])
+    lineup = choose_supporters(spec, ["openai:big", "x=openai:small"], None, ["1,2", "x=3,4"])
     assert lineup.prices == {"big": Price(1, 2), "x": Price(3, 4)}
     with pytest.raises(EscEvalError, match="no model here is called 'y'"):
-        make_lineup(spec, ["openai:big"], None, ["y=1,1"])
+        choose_supporters(spec, ["openai:big"], None, ["y=1,1"])
     with pytest.raises(EscEvalError, match="nobody to test"):
-        make_lineup(spec, [], None, [])
+        choose_supporters(spec, [], None, [])
 
 
 def make_plan(script, cards=6):
@@ -133,13 +133,13 @@ def test_a_run_stops_at_its_cost_keeps_what_is_paid_and_goes_on(script, tmp_path
     with Run(tmp_path / "run") as run:
         plan, budget = within_budget(make_plan(script), run, prices, 7)
         with pytest.raises(EscEvalError, match=r"stopped at --max-cost: \$\d+\.00 of \$7.00 spent"):
-            simulate(plan, run)
+            play_plan(plan, run)
         paid = budget.spent
         assert 7 < paid < 24
     with Run(tmp_path / "run") as run:
         plan, budget = within_budget(make_plan(script), run, prices, None)
         assert budget.spent == paid
-        simulate(plan, run)
+        play_plan(plan, run)
         assert budget.spent == 6 * 2 * 2
     assert len(read_dialogues(tmp_path / "run")) == 6
 
@@ -161,7 +161,7 @@ def test_models_of_a_roster_play_the_cards_of_their_languages(script, tmp_path):
     cards = load_cards()
     plan = Plan(plan.protocol, cards, plan.seeker, plan.supporters, speaks={"m": ("zh",)})
     with Run(tmp_path / "run") as run:
-        count = simulate(plan, run)
+        count = play_plan(plan, run)
     assert count == sum(card.language == "zh" for card in cards)
 
 

@@ -19,8 +19,8 @@ from esc_eval.errors import EscEvalError
 from esc_eval.files.records import load_cards, read_dialogues
 from esc_eval.prompts.protocol import load_protocol
 from esc_eval.schema import Turn
-from esc_eval.simulation.run import Run, differences
-from esc_eval.simulation.simulate import Plan, simulate, turn_seed
+from esc_eval.simulation.run import Run, list_differences
+from esc_eval.simulation.simulate import Plan, play_plan, turn_seed
 
 ROOT = Path(__file__).resolve().parents[3]
 SEEKER = [f"seeker {i}" for i in range(5)]
@@ -39,7 +39,7 @@ def plan(script):
 
 def play(plan, folder, on_turn=lambda _: None):
     with Run(folder) as run:
-        simulate(plan, run, on_turn)
+        play_plan(plan, run, on_turn)
     return read_dialogues(folder)
 
 
@@ -135,7 +135,7 @@ def test_another_identity_is_refused_with_the_difference(plan, tmp_path):
 
 
 def test_differences_name_their_place():
-    assert differences({"a": {"b": 1}, "c": 2}, {"a": {"b": 2}, "d": None}) == ["a.b: 1 -> 2", "c: 2 -> null"]
+    assert list_differences({"a": {"b": 1}, "c": 2}, {"a": {"b": 2}, "d": None}) == ["a.b: 1 -> 2", "c: 2 -> null"]
 
 
 def test_two_processes_on_one_run_are_refused(plan, tmp_path):
@@ -172,7 +172,7 @@ def test_a_full_disk_keeps_what_was_finished(plan, tmp_path):
         pages = run._database.execute("pragma page_count").fetchone()[0]
         run._database.execute(f"pragma max_page_count = {pages + 2}")
         with pytest.raises(EscEvalError, match=r"full.*run the same command again"):
-            simulate(plan(cards=24), run, seen.append)
+            play_plan(plan(cards=24), run, seen.append)
         kept = sum(run.owners("turn").values())
     assert 0 < len(seen) <= kept < 24 * 11
     assert len(play(plan(cards=24), tmp_path / "r")) == 24
@@ -214,14 +214,14 @@ from esc_eval.chat import open_model
 from esc_eval.files import load_cards
 from esc_eval.prompts.protocol import load_protocol
 from esc_eval.simulation.run import Run
-from esc_eval.simulation.simulate import Plan, simulate
+from esc_eval.simulation.simulate import Plan, play_plan
 folder, told, seeker, supporter, tokens, cards = sys.argv[1:]
 cap = {"max_new_tokens": int(tokens)}
 protocol = load_protocol()
 protocol = protocol.model_copy(update={s: getattr(protocol, s).model_copy(update=cap) for s in ("seeker", "supporter")})
 plan = Plan(protocol, load_cards(language="en", limit=int(cards)), open_model(seeker), [open_model(supporter)])
 with open(told, "a", buffering=1) as file, Run(folder) as run:
-    simulate(plan, run, lambda turn: file.write(turn.to_json() + "\\n"))
+    play_plan(plan, run, lambda turn: file.write(turn.to_json() + "\\n"))
 """
 
 

@@ -14,7 +14,7 @@ from statsmodels.stats.inter_rater import aggregate_raters
 from statsmodels.stats.inter_rater import fleiss_kappa as statsmodels_fleiss
 
 from esc_eval.statistics import coefficients as co
-from esc_eval.statistics.agreement import agreement
+from esc_eval.statistics.agreement import estimate_agreement
 from esc_eval.statistics.counts import Ratings, unit_tables
 from esc_eval.statistics.estimate import Bootstrap
 
@@ -32,7 +32,7 @@ KRIPPENDORFF = np.array(
 
 
 def values(matrix: np.ndarray, levels: object) -> dict[str, float | None]:
-    found = agreement(Ratings.from_matrix(matrix, levels), FEW)
+    found = estimate_agreement(Ratings.from_matrix(matrix, levels), FEW)
     return {name: m.value for name, m in found.measures.items()}
 
 
@@ -115,8 +115,8 @@ def test_kappa_weights_by_distance_on_the_scale_also_where_a_level_never_occurs(
     # levels 0, 1 and 4: the step from 1 to 4 counts as three levels by distance, as one by position
     a, b = [0, 1, 4, 4, 1, 0, 4], [0, 4, 4, 1, 1, 0, 4]
     ratings = Ratings.from_matrix(np.array([a, b], dtype=float).T, range(5))
-    by_distance = agreement(ratings, FEW, "distance").measures["quadratic_kappa"].value
-    by_position = agreement(ratings, FEW, "position").measures["quadratic_kappa"].value
+    by_distance = estimate_agreement(ratings, FEW, "distance").measures["quadratic_kappa"].value
+    by_position = estimate_agreement(ratings, FEW, "position").measures["quadratic_kappa"].value
     assert by_position == pytest.approx(cohen_kappa_score(a, b, weights="quadratic"))
     table = np.zeros((5, 5))
     np.add.at(table, (a, b), 1)

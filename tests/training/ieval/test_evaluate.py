@@ -11,18 +11,18 @@ from rank_support import BOTS, rated_set
 
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import write_jsonl
-from esc_eval.reporting.render import plain
+from esc_eval.reporting.render import to_plain_json
 from esc_eval.schema import Rating
 from esc_eval.statistics.estimate import Bootstrap
-from model_cards.checkpoint import read
+from model_cards.checkpoint import read_checkpoint
 from training.ieval import results as results_rank
-from training.ieval.compare import CHOSEN, compare, majority
-from training.ieval.evaluate import Settings, alike, evaluate, evaluate_split, section, to_judge
-from training.ieval.folds import Folds, pooled
+from training.ieval.compare import CHOSEN, compare_scorers, majority_levels
+from training.ieval.evaluate import Settings, evaluate_rank, evaluate_split, make_section, measure_likeness, to_judge
+from training.ieval.folds import Folds, pool_folds
 from training.ieval.judges import read_judges
 from training.ieval.metrics import write_metrics
 from training.rank import methods as rank_methods
-from training.rank.data import TEST, place
+from training.rank.data import TEST, place_items
 from training.rank.methods import Choice, Grams, mean_kappa
 
 QUICK = Settings(draws=100, methods=("length only", "tf-idf", "tf-idf and figures"))
@@ -42,7 +42,7 @@ def ranked():
 
 @pytest.fixture(scope="module")
 def placed(ranked):
-    return place(ranked, "bot_held_out", "model-disjoint", 0, BOTS)
+    return place_items(ranked, "bot_held_out", "model-disjoint", 0, BOTS)
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ def test_a_fold_is_tuned_on_its_own_validation_bot(evaluated, placed):
 
 def test_what_is_shipped_is_the_best_over_all_validation_parts(ranked, placed, work):
     tried = Folds(ranked, placed, Grams(ranked), work).tune("length only")
-    mean = pooled(tried)
+    mean = pool_folds(tried)
     choice = Choice(3.0, 10.0, "mean")
     assert mean[choice] == pytest.approx(sum(fold[choice] for fold in tried) / 4)
     assert len(mean) == 2 * 3
@@ -101,9 +101,9 @@ def test_a_scorer_learns_what_good_replies_are_and_carries_it_to_a_new_bot(ranke
 def test_figures_of_people_themselves_and_of_a_constant():
     ranked = rated_set(20)
     truth = ranked.levels
-    constant = majority(truth, place(ranked, "x", "card-disjoint").folds, TEST)
+    constant = majority_levels(truth, place_items(ranked, "x", "card-disjoint").folds, TEST)
     rows = constant[:, 0] >= 0
-    found = compare(
+    found = compare_scorers(
         truth,
         {"majority": constant, "people": truth},
         ranked.people,
@@ -140,7 +140,7 @@ def test_an_evaluation_is_reported_with_its_baselines_and_goes_on_from_its_folde
 
 def sections(found):
     entry = {"source": "iEval", "dialogues": 96, "about": "x", "license": "none", "splits": {"bot_held_out": found}}
-    return plain(section({"ieval": entry}, QUICK, "python -m training evaluate-rank"))
+    return to_plain_json(make_section({"ieval": entry}, QUICK, "python -m training evaluate-rank"))
 
 
 def marks(ranked, chosen, name="judge", noise=0):
@@ -192,14 +192,14 @@ def test_judges_that_rated_other_rows_are_not_put_into_one_table(ranked, tmp_pat
     write_jsonl(tmp_path / "a.jsonl", marks(ranked, range(24), "a") + marks(ranked, range(24), "b"))
     write_jsonl(tmp_path / "c.jsonl", marks(ranked, range(5), "c"))
     judges = read_judges(ranked, [tmp_path / "a.jsonl", tmp_path / "c.jsonl"])
-    assert [[judge.name for judge in own] for own in alike(judges)] == [["a", "b"], ["c"]]
+    assert [[judge.name for judge in own] for own in measure_likeness(judges)] == [["a", "b"], ["c"]]
 
 
 def test_a_file_of_other_ratings_is_refused_before_anything_is_worked_out(ranked, tmp_path):
     path = tmp_path / "r.jsonl"
     write_jsonl(path, [mark.model_copy(update={"rubric": "esc-eval/1"}) for mark in marks(ranked, [0])])
     with pytest.raises(EscEvalError, match=r"r\.jsonl: no rating under .*ieval/1"):
-        evaluate(tmp_path, QUICK, "x", tmp_path, ratings=[path])
+        evaluate_rank(tmp_path, QUICK, "x", tmp_path, ratings=[path])
 
 
 def test_chats_for_judges_are_all_or_those_of_a_bot_or_the_first_of_a_fixed_order(ranked):
@@ -223,7 +223,7 @@ def test_metrics_name_what_they_were_measured_on_and_stand_beside_their_baseline
         )
     )
     write_metrics(tmp_path, sections(evaluated[0]))
-    found = read(tmp_path).metrics
+    found = read_checkpoint(tmp_path).metrics
     kappa = found["ieval_bot_held_out.quadratic_kappa"]
     assert (kappa.figure, kappa.dataset, kappa.split) == ("quadratic_kappa", "iEval", "a bot held out")
     length = found["ieval_bot_held_out.quadratic_kappa_of_length_only"]

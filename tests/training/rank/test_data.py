@@ -15,14 +15,14 @@ from training.rank.data import (
     TEST,
     TRAIN,
     VALIDATION,
-    balanced,
+    balance_rows,
     esconv_sets,
     ieval_sets,
-    items,
     label_distributions,
     load_set,
     own_set,
-    place,
+    place_items,
+    split_items,
 )
 
 
@@ -90,7 +90,7 @@ def test_a_score_that_is_no_level_is_refused():
 @given(st.integers(3, 9), st.integers(0, 5), st.sampled_from(BOTS))
 def test_no_bot_of_the_test_is_in_train_or_validation(people, seed, bot):
     ranked = rated_set(people, seed=1)
-    [fold] = place(ranked, "x", "model-disjoint", seed, [bot]).folds
+    [fold] = place_items(ranked, "x", "model-disjoint", seed, [bot]).folds
     found = {part: {ranked.dialogues[i].supporter for i in np.flatnonzero(fold[:, 0] == part)} for part in (0, 1, 2)}
     assert found[TEST] == {bot}
     assert bot not in found[TRAIN] | found[VALIDATION]
@@ -100,15 +100,15 @@ def test_no_bot_of_the_test_is_in_train_or_validation(people, seed, bot):
 @given(st.integers(4, 12), st.integers(0, 5))
 def test_no_scenario_and_no_person_is_on_two_sides(people, seed):
     ranked = rated_set(people, seed=1)
-    [fold] = place(ranked, "x", "card-disjoint", seed).folds
+    [fold] = place_items(ranked, "x", "card-disjoint", seed).folds
     sides = [{ranked.people[i] for i in np.flatnonzero(fold[:, 0] == part)} for part in (TRAIN, VALIDATION, TEST)]
     assert not (sides[0] & sides[1] | sides[0] & sides[2] | sides[1] & sides[2])
 
 
 def test_splits_are_the_builders_own():
     ranked = rated_set()
-    placed = place(ranked, "x", "random-rows", 3)
-    manifest = splits.make("random-rows", items(ranked, "annotation"), 3)
+    placed = place_items(ranked, "x", "random-rows", 3)
+    manifest = splits.make_split("random-rows", split_items(ranked, "annotation"), 3)
     assert placed.manifests[0]["sha256"] == manifest["sha256"]
     assert all((fold >= 0).all() for fold in placed.folds)
     assert int((placed.folds[0] == TEST).sum()) == manifest["sizes"]["test"]
@@ -117,10 +117,10 @@ def test_splits_are_the_builders_own():
 
 def test_rare_levels_weigh_more_up_to_a_cap():
     levels = np.array([0] * 90 + [1] * 9 + [2])
-    weights = balanced(levels, 5, cap=4.0)
+    weights = balance_rows(levels, 5, cap=4.0)
     assert weights.mean() == pytest.approx(1)
     assert weights[-1] / weights[0] == pytest.approx(4)
-    assert balanced(levels, 5, cap=1.0) == pytest.approx(np.ones(100))
+    assert balance_rows(levels, 5, cap=1.0) == pytest.approx(np.ones(100))
 
 
 def test_ones_own_ratings_are_a_set_too(tmp_path):

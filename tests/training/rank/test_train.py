@@ -17,7 +17,7 @@ from esc_eval.checkpoints.hub import BASE
 from esc_eval.checkpoints.prepare import adapter_names
 from esc_eval.errors import EscEvalError
 from esc_eval.prompts.rubric import load_rubric
-from esc_eval.scoring.score import Scoring, prompts
+from esc_eval.scoring.score import Scoring, judge_prompts
 from training.rank import train as rank
 from training.rank.level_loss import Beside, level_loss, level_rows
 from training.rank.recipe import RankRecipe, TextRecipe, load_any
@@ -59,7 +59,7 @@ def test_rows_end_where_scoring_reads_the_level(toy, ranked):
     made = level_rows(ranked, [(i, j, 1.0) for i in range(3) for j in range(2)], encoder, 4096)
     lead = ranked.rubric.text("en").lead
     for number, row in enumerate(made.rows):
-        conversation = prompts(ranked.dialogues[number // 2], ranked.rubric)[number % 2]
+        conversation = judge_prompts(ranked.dialogues[number // 2], ranked.rubric)[number % 2]
         start, tokens = toy.answers(conversation, lead, ["1", "2", "3", "4", "5"])
         assert list(row.ids) == toy.encode(conversation, start)
         assert list(made.tokens) == tokens
@@ -113,12 +113,12 @@ def test_a_toy_learns_eight_rows_and_says_the_same_when_loaded_again(ranked, tmp
     slow = {"optimise.epochs": 30, "optimise.batch": 8, "optimise.accumulate": 1, "optimise.learning_rate": 0.03}
     rest = {"optimise.warmup": 0.0, "data.dialogues": 8, "data.asks": 1, "data.cap": 1.0, "optimise.save_every": 500}
     wanted = recipe(**wide, **slow, **rest)
-    rank.train(wanted, ranked, tmp_path / "out")
+    rank.train_rank(wanted, ranked, tmp_path / "out")
     log = [json.loads(line) for line in (tmp_path / "out" / "log.jsonl").read_text().splitlines()]
     losses = [entry["loss"] for entry in log if "loss" in entry]
     assert losses[0] > 3
     assert losses[-1] < 0.05
-    asked = rank.choose(wanted, ranked).rows
+    asked = rank.choose_rows(wanted, ranked).rows
     model = open_model(str(tmp_path / "out"))
     again = open_model(str(tmp_path / "out"))
     dialogues = [ranked.dialogues[i] for i, _, _ in asked]
@@ -139,10 +139,10 @@ EACH = {"adapters": "each", "data.dialogues": 4, "data.asks": 2, "optimise.max_l
 def each(ranked, tmp_path_factory):
     """A folder of adapters, one of them made before a stop."""
     out = tmp_path_factory.mktemp("each") / "judges"
-    rank.train(recipe(**EACH), ranked, out, only=["insulting_en"])
+    rank.train_rank(recipe(**EACH), ranked, out, only=["insulting_en"])
     before = (out / "insulting_en" / "adapter_model.safetensors").stat().st_mtime_ns
     said = []
-    rank.train(recipe(**EACH), ranked, out, say=said.append)
+    rank.train_rank(recipe(**EACH), ranked, out, say=said.append)
     assert "insulting_en: finished before" in said
     assert (out / "insulting_en" / "adapter_model.safetensors").stat().st_mtime_ns == before
     return out
@@ -158,7 +158,7 @@ def test_a_folder_of_adapters_is_a_scorer_that_swaps_them(each, ranked):
         alone = open_model(str(each / f"{key}_en"))
         chosen = tuple(d for d in ranked.rubric.dimensions if d.key == key)
         only = ranked.rubric.model_copy(update={"dimensions": chosen})
-        alone.learnt = alone.learnt.model_copy(update={"rubric_sha256": only.sha256})
+        alone.judge_card = alone.judge_card.model_copy(update={"rubric_sha256": only.sha256})
         for rating in Scoring(alone, only).rate(ranked.dialogues[:2]):
             assert found[rating.dialogue_id, key] == pytest.approx(rating.probabilities, abs=1e-5)
 
@@ -173,18 +173,18 @@ def test_what_an_adapter_did_not_learn_is_refused(each, ranked):
     chinese = ranked.dialogues[0].model_copy(update={"language": "zh"})
     rubric = ranked.rubric.model_copy(update={"texts": {**ranked.rubric.texts, "zh": ranked.rubric.texts["en"]}})
     model = open_model(str(each))
-    model.learnt = model.learnt.model_copy(update={"rubric_sha256": rubric.sha256})
+    model.judge_card = model.judge_card.model_copy(update={"rubric_sha256": rubric.sha256})
     with pytest.raises(EscEvalError, match="no adapter for polite in language 'zh'"):
         list(Scoring(model, rubric).rate([chinese]))
 
 
 def test_finished_adapters_of_another_recipe_are_not_gone_on_with(each, ranked):
     with pytest.raises(EscEvalError, match="polite_en: holds a finished checkpoint"):
-        rank.train(recipe(**EACH, **{"optimise.seed": 5}), ranked, each)
+        rank.train_rank(recipe(**EACH, **{"optimise.seed": 5}), ranked, each)
     with pytest.raises(EscEvalError, match="no such adapter; there is: polite_en, insulting_en"):
-        rank.train(recipe(**EACH), ranked, each, only=["insulting_zh"])
+        rank.train_rank(recipe(**EACH), ranked, each, only=["insulting_zh"])
     with pytest.raises(EscEvalError, match="one adapter for all"):
-        rank.train(recipe(), ranked, each / "x", only=["polite_en"])
+        rank.train_rank(recipe(), ranked, each / "x", only=["polite_en"])
 
 
 def test_adapters_are_called_as_the_released_ones(ranked):
@@ -208,7 +208,7 @@ def test_an_adapter_on_internlm2_names_the_hubs_base_and_is_opened_on_the_conver
     monkeypatch.setattr(plain, "plain_base", converted)
     base = {"base.model": BASE.repo, "base.revision": BASE.revision}
     wanted = recipe(**base, objective="text", **{**TEXT, "data.dialogues": 1, "data.asks": 2})
-    rank.train(wanted, ranked, tmp_path / "out")
+    rank.train_rank(wanted, ranked, tmp_path / "out")
     config = json.loads((tmp_path / "out" / "adapter_config.json").read_text())
     assert (config["base_model_name_or_path"], config["revision"]) == (BASE.repo, BASE.revision)
     scoring = Scoring(open_model(str(tmp_path / "out")), ranked.rubric)
@@ -218,7 +218,7 @@ def test_an_adapter_on_internlm2_names_the_hubs_base_and_is_opened_on_the_conver
 
 
 def test_what_is_held_out_is_not_asked_about_and_is_named(ranked):
-    asked = rank.choose(
+    asked = rank.choose_rows(
         recipe(**{"data.split": "model-disjoint", "data.held_out": BOTS[2], "data.dialogues": None}), ranked
     )
     assert {ranked.dialogues[i].supporter for i, _, _ in asked.rows} == set(BOTS) - {BOTS[2]}
@@ -226,7 +226,7 @@ def test_what_is_held_out_is_not_asked_about_and_is_named(ranked):
 
 
 def test_what_is_held_out_is_counted_in_what_the_split_places(ranked):
-    asked = rank.choose(recipe(**{"data.split": "random-rows", "data.dialogues": None, "data.asks": None}), ranked)
+    asked = rank.choose_rows(recipe(**{"data.split": "random-rows", "data.dialogues": None, "data.asks": None}), ranked)
     assert len(asked.rows) + int(asked.held_out.partition(" ratings: test of random-rows")[0]) == ranked.levels.size
 
 
@@ -236,11 +236,11 @@ def test_weights_that_would_not_be_applied_are_refused():
 
 
 def test_dimensions_are_asked_in_turn(ranked):
-    asked = rank.choose(recipe(**{"data.dialogues": 6, "data.asks": 1}), ranked)
+    asked = rank.choose_rows(recipe(**{"data.dialogues": 6, "data.asks": 1}), ranked)
     assert [j for _, j, _ in asked.rows] == [0, 1, 0, 1, 0, 1]
 
 
 def test_an_outlook_trains_nothing(ranked, tmp_path):
-    text = rank.outlook(recipe(), ranked, tmp_path / "x")
+    text = rank.estimate_rank_cost(recipe(), ranked, tmp_path / "x")
     assert "8 dialogues, 16 questions" in text
     assert not (tmp_path / "x" / "training.json").exists()

@@ -17,7 +17,7 @@ from esc_eval.files.records import write_jsonl
 from esc_eval.prompts.protocol import load_protocol
 from esc_eval.schema import Dialogue, RoleCard, Turn
 from esc_eval.statistics.estimate import Bootstrap
-from model_cards.check import problems
+from model_cards.check import find_checkpoint_problems
 from training import checkpoint, config, results, rows, sft
 from training.cli import app
 from training.config import RoleRecipe
@@ -40,29 +40,31 @@ def finished(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("finished")
     sources = write_sources(folder / "sources", 16)
     recipe = smoke(**{"data.rounds": 1, "optimise.epochs": 3, "optimise.batch": 8, "optimise.learning_rate": 0.01})
-    roles.train(recipe, roles.Inputs(sources), folder / "role")
+    roles.train_role(recipe, roles.Inputs(sources), folder / "role")
     return folder
 
 
 def test_a_checkpoint_tells_what_it_was_made_of(finished):
     folder = finished / "role"
     told = json.loads((folder / checkpoint.TRAINING).read_text(encoding="utf-8"))
-    recipe = config.load(folder / checkpoint.RECIPE, RoleRecipe)
+    recipe = config.load_recipe(folder / checkpoint.RECIPE, RoleRecipe)
     assert told["kind"] == "role"
-    assert not [problem for problem in problems(folder) if "base" not in problem], "a toy base is in no Hub"
+    assert not [problem for problem in find_checkpoint_problems(folder) if "base" not in problem], (
+        "a toy base is in no Hub"
+    )
     assert told["data"]["sources"][0]["license"] == "CC-BY-NC-4.0"
     assert told["data"]["rows"] == 8
     assert told["protocol"] == PROTOCOL.id
     assert {"torch", "trl", "peft"} <= set(told["environment"])
     assert not (folder / sft.STATES).exists()
     with pytest.raises(EscEvalError, match="finished checkpoint"):
-        roles.train(recipe, roles.Inputs(finished / "sources"), folder)
+        roles.train_role(recipe, roles.Inputs(finished / "sources"), folder)
 
 
 def test_surprise_is_the_models_own_loss_on_the_labelled_tokens(finished, encoder):
     model = open_model(str(finished / "role"))
-    row = rows.make(encoder, chat(["one", "two words", "three", "four"]), 500, "dialogue", "a", "t").rows[0]
-    [[nats, tokens]] = evaluate_role.surprise(model, [row])
+    row = rows.make_rows(encoder, chat(["one", "two words", "three", "four"]), 500, "dialogue", "a", "t").rows[0]
+    [[nats, tokens]] = evaluate_role.measure_surprise(model, [row])
     with torch.inference_mode():
         logits = model.model(input_ids=torch.tensor([row.ids])).logits[0, :-1].log_softmax(-1)
     labels = torch.tensor(row.labels[1:])
@@ -101,7 +103,7 @@ def test_a_recipe_that_takes_cards_from_a_file_is_evaluated_with_them(finished, 
     sources = write_sources(tmp_path / "many", 90)
     seeker = tmp_path / "role"
     copytree(finished / "role", seeker)
-    config.load(seeker / "recipe.yaml", RoleRecipe, {"data.cards": "file"}).save(seeker / "recipe.yaml")
+    config.load_recipe(seeker / "recipe.yaml", RoleRecipe, {"data.cards": "file"}).save(seeker / "recipe.yaml")
     call = f"--seeker {seeker} --sources {sources} --out {tmp_path / 'e'} --supporter {seeker / 'toy'} --cards 2"
     more = ["--conversations", "2", "--reply-tokens", "8", "--draws", "100"]
     bare = CliRunner().invoke(app, ["evaluate-role", *call.split(), *more]).exception
@@ -132,8 +134,8 @@ def test_the_opening_counts_as_nobodys_turn():
 
 def test_putting_one_section_keeps_the_others(tmp_path):
     path = tmp_path / "results.json"
-    results.put(path, "other", {"a": 1})
-    results.put(path, "another", {"b": 2})
+    results.put_section(path, "other", {"a": 1})
+    results.put_section(path, "another", {"b": 2})
     assert json.loads(path.read_text(encoding="utf-8")) == {"other": {"a": 1}, "another": {"b": 2}}
 
 
@@ -142,8 +144,8 @@ def test_the_slip_detector_knows_real_seekers_from_real_supporters(shared):
     from analysis.studies.slips import FALSE_ALARMS, SlipDetector
     from esc_eval.files.records import read_dialogues
 
-    recipe = config.load(RECIPES / "small.yaml", RoleRecipe, {"data.role_play": 0})
-    material = role_data.collect(recipe.data, PROTOCOL, shared / "sources")
+    recipe = config.load_recipe(RECIPES / "small.yaml", RoleRecipe, {"data.role_play": 0})
+    material = role_data.collect_material(recipe.data, PROTOCOL, shared / "sources")
     known, held = ([evaluate_role.dialogue_of(e, 5) for e in group] for group in (material.train, material.validation))
     detector, boot = SlipDetector.fit(known), Bootstrap(200)
     assert detector.rate(held, boot).value == pytest.approx(FALSE_ALARMS, abs=0.03)
@@ -155,7 +157,7 @@ def test_the_slip_detector_knows_real_seekers_from_real_supporters(shared):
 
 def test_the_results_page_is_the_one_of_the_results_file():
     content = json.loads((ROOT / "docs" / "results.json").read_text(encoding="utf-8"))
-    assert (ROOT / "docs" / "results.md").read_text(encoding="utf-8") == results.page(content)
+    assert (ROOT / "docs" / "results.md").read_text(encoding="utf-8") == results.render_page(content)
     role = content["esc_role"]
     base, trained = role["assistant_slip_rate"]["base"], role["assistant_slip_rate"]["trained"]
     assert trained["value"] <= base["value"] / 3

@@ -42,7 +42,7 @@ talks = st.lists(texts, min_size=2, max_size=7)
 @given(talks, st.sampled_from(["turn", "dialogue"]))
 def test_the_loss_falls_on_the_assistants_words_and_nothing_else(encoder, said, per):
     messages = chat(said)
-    made = rows.make(encoder, messages, 10_000, per, "a", "test")
+    made = rows.make_rows(encoder, messages, 10_000, per, "a", "test")
     answers = [n for n, m in enumerate(messages) if m["role"] == "assistant"]
     end = encoder.tokenizer.eos_token_id
     runs: list[tuple[tuple[int, ...], list[int]]] = []
@@ -65,7 +65,7 @@ def test_the_loss_falls_on_the_assistants_words_and_nothing_else(encoder, said, 
 @given(talks, st.integers(40, 200))
 def test_an_answer_that_does_not_fit_is_counted_and_never_cut(encoder, said, longest):
     messages = chat(said)
-    made = rows.make(encoder, messages, longest, "turn", "a", "test")
+    made = rows.make_rows(encoder, messages, longest, "turn", "a", "test")
     assert len(made.rows) + made.left_out == sum(m["role"] == "assistant" for m in messages)
     assert all(len(row.ids) <= longest for row in made.rows)
 
@@ -76,7 +76,7 @@ def test_a_template_that_rewrites_what_went_before_gets_a_row_for_each_answer(tm
         "{{ m['content'] }}<|im_end|>\n{% endif %}{% endfor %}<|im_start|>assistant\n"
     )
     tokenizer = AutoTokenizer.from_pretrained(build_toy(tmp_path, template=forgetful))
-    made = rows.make(Encoder(tokenizer, "toy"), chat(["a", "b", "c", "d"]), 500, "dialogue", "a", "test")
+    made = rows.make_rows(Encoder(tokenizer, "toy"), chat(["a", "b", "c", "d"]), 500, "dialogue", "a", "test")
     assert len(made.rows) == 2
 
 
@@ -102,8 +102,8 @@ def collected(conversations, test_cards=(), **changes) -> role_data.Material:
 def test_rounds_end_with_the_seekers_turn():
     turns = (Turn(role="seeker", text="a"), Turn(role="supporter", text="b"), Turn(role="seeker", text="c"))
     card = RoleCard(id="x", language="en", text="Problem: c", source="esconv")
-    assert [t.text for t in role_data.opened(turns, PROTOCOL, card, 1)][1:] == ["a"]
-    assert [t.text for t in role_data.opened(turns, PROTOCOL, card, None)][1:] == ["a", "b", "c"]
+    assert [t.text for t in role_data.open_material(turns, PROTOCOL, card, 1)][1:] == ["a"]
+    assert [t.text for t in role_data.open_material(turns, PROTOCOL, card, None)][1:] == ["a", "b", "c"]
 
 
 def test_a_conversation_that_says_nothing_of_its_seeker_is_left_out_and_counted():
@@ -111,7 +111,7 @@ def test_a_conversation_that_says_nothing_of_its_seeker_is_left_out_and_counted(
     material = collected([conversation(1), bare])
     assert [e.id for e in material.train] == [conversation(1).id]
     assert material.without_card == {"esconv": 1}
-    assert any("1 esconv conversations left out" in line for line in roles.describe(material))
+    assert any("1 esconv conversations left out" in line for line in roles.describe_material(material))
 
 
 @settings(max_examples=25, deadline=None)
@@ -135,7 +135,7 @@ def test_a_repeat_of_the_validation_is_not_learnt_from(tmp_path):
     path = sources / "esconv" / "train.txt"
     held = (sources / "esconv" / "valid.txt").read_text(encoding="utf-8").splitlines()[0]
     path.write_text(path.read_text(encoding="utf-8") + held + "\n", encoding="utf-8")
-    material = role_data.collect(smoke().data, PROTOCOL, sources)
+    material = role_data.collect_material(smoke().data, PROTOCOL, sources)
     assert material.repeats == {"esconv/train.txt#4": ["esconv/valid.txt#0"]}
     assert {e.id for e in material.train}.isdisjoint(material.repeats)
 
@@ -148,14 +148,14 @@ def test_what_was_removed_is_listed_with_the_cards_that_led_to_it(tmp_path):
     lines[0] = json.dumps(other)
     (sources / "esconv" / "train.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     card = RoleCard(id="card7", language="en", source="ESconv", text="Problem: a violin exam that frightens")
-    material = role_data.collect(smoke().data, PROTOCOL, sources, test_cards=[card])
+    material = role_data.collect_material(smoke().data, PROTOCOL, sources, test_cards=[card])
     roles.write_overlaps(tmp_path / roles.OVERLAPS, material)
     listed = json.loads((tmp_path / roles.OVERLAPS).read_text(encoding="utf-8"))
     assert listed == {"test_cards": {"esconv/train.txt#0": ["card7"]}, "validation": {}}
-    told = roles.removed(material)
+    told = roles.describe_removed(material)
     assert "1 that one of 1 test cards may come from, 0 that repeat" in told
     assert told in roles.use_of(material, rows.Made((), 0)).held_out
-    assert told in roles.describe(material)
+    assert told in roles.describe_material(material)
 
 
 def test_how_surely_test_cards_were_found_is_told():
@@ -167,18 +167,20 @@ def test_how_surely_test_cards_were_found_is_told():
         RoleCard(id="nowhere", language="en", source="ESconv", text="Problem: quantum chess"),
         RoleCard(id="foreign", language="en", source="ExTES", text="Problem: a lost dog"),
     ]
-    [traced] = hold_out.traced(cards, every).values()
+    [traced] = hold_out.trace_cards(cards, every).values()
     assert (traced.cards, traced.near) == (2, 1)
     material = role_data.Material(traced={"esconv": traced})
-    assert any("of 2 test cards from esconv, 1 have a conversation" in line for line in roles.describe(material))
+    assert any(
+        "of 2 test cards from esconv, 1 have a conversation" in line for line in roles.describe_material(material)
+    )
 
 
 def test_the_choice_of_conversations_is_the_hashs_and_not_the_orders():
     every = [conversation(n) for n in range(20)]
     part = config.Part(source="esconv", conversations=5)
-    first = {c.id for c in role_data.chosen(every, part, 0)}
-    assert first == {c.id for c in role_data.chosen(every[::-1], part, 0)}
-    assert first != {c.id for c in role_data.chosen(every, part, 1)}
+    first = {c.id for c in role_data.choose_conversations(every, part, 0)}
+    assert first == {c.id for c in role_data.choose_conversations(every[::-1], part, 0)}
+    assert first != {c.id for c in role_data.choose_conversations(every, part, 1)}
 
 
 def role_play(path: Path, conversations: int, answers: int = 1) -> Path:
@@ -197,7 +199,7 @@ def test_the_share_of_general_role_play_is_one_of_rows(tmp_path_factory, encoder
     folder = tmp_path_factory.mktemp("share")
     play = role_play(folder / "play.jsonl", 160, answers)
     data = smoke(**{"data.role_play": share, "data.rows": per, "data.rounds": 5}).data
-    material = role_data.collect(data, PROTOCOL, write_sources(folder / "s", 16), [play])
+    material = role_data.collect_material(data, PROTOCOL, write_sources(folder / "s", 16), [play])
     made = [row.source for row in role_data.rows_of(material.train, encoder, data, 10_000).rows]
     short = len(made) * share - made.count(role_data.ROLE_PLAY)
     assert -answers < short < 1, "one conversation of role play more or less"
@@ -206,32 +208,32 @@ def test_the_share_of_general_role_play_is_one_of_rows(tmp_path_factory, encoder
 def test_general_role_play_comes_in_the_stated_share(tmp_path):
     sources = write_sources(tmp_path / "s", 16)
     play = role_play(tmp_path / "play.jsonl", 30)
-    material = role_data.collect(smoke(**{"data.role_play": 0.5}).data, PROTOCOL, sources, [play])
+    material = role_data.collect_material(smoke(**{"data.role_play": 0.5}).data, PROTOCOL, sources, [play])
     sources_of = [e.source for e in material.train]
     assert sources_of.count(role_data.ROLE_PLAY) == sources_of.count("esconv") == 8
     messages = material.train[-1].messages
     assert [m["role"] for m in messages] == ["system", "user", "assistant"]
     assert messages[-1]["content"] == "Me"
     with pytest.raises(EscEvalError, match="wants 90%"):
-        role_data.collect(smoke(**{"data.role_play": 0.9}).data, PROTOCOL, sources, [play])
+        role_data.collect_material(smoke(**{"data.role_play": 0.9}).data, PROTOCOL, sources, [play])
     play.write_text('{"dialogue": [{"who": 1}]}\n', encoding="utf-8")
     with pytest.raises(BadRecord, match="line 1"):
-        role_data.collect(smoke(**{"data.role_play": 0.5}).data, PROTOCOL, sources, [play])
+        role_data.collect_material(smoke(**{"data.role_play": 0.5}).data, PROTOCOL, sources, [play])
 
 
 def test_a_malformed_record_is_told_with_its_line(tmp_path):
     sources = write_sources(tmp_path, 8)
     path = sources / "esconv" / "train.txt"
     path.write_text('{"dialog": []}\n' + path.read_text(encoding="utf-8"), encoding="utf-8")
-    lines = roles.describe(role_data.collect(smoke().data, PROTOCOL, sources))
+    lines = roles.describe_material(role_data.collect_material(smoke().data, PROTOCOL, sources))
     assert any("1 malformed" in line and "train.txt, line 1" in line for line in lines)
 
 
 @pytest.mark.parametrize("file", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_recipe_is_valid_and_survives_being_written(file, tmp_path):
-    recipe = config.load(file, RoleRecipe)
+    recipe = config.load_recipe(file, RoleRecipe)
     recipe.save(tmp_path / "recipe.yaml")
-    assert config.load(tmp_path / "recipe.yaml", RoleRecipe) == recipe
+    assert config.load_recipe(tmp_path / "recipe.yaml", RoleRecipe) == recipe
 
 
 def test_each_value_of_the_papers_recipe_says_where_it_is_from():
@@ -247,8 +249,8 @@ def test_each_value_of_the_papers_recipe_says_where_it_is_from():
 
 def test_the_licence_of_role_play_is_what_its_user_says():
     play = role_data.Example("play.jsonl#1", role_data.ROLE_PLAY, [])
-    assert role_data.licences([play]) == {role_data.ROLE_PLAY: "not stated"}
-    assert role_data.licences([play], "MIT") == {role_data.ROLE_PLAY: "MIT"}
+    assert role_data.find_licences([play]) == {role_data.ROLE_PLAY: "not stated"}
+    assert role_data.find_licences([play], "MIT") == {role_data.ROLE_PLAY: "MIT"}
 
 
 @pytest.mark.parametrize(
@@ -278,8 +280,8 @@ def test_a_toy_learns_eight_answers_by_heart_and_says_them_again_when_reloaded(t
     )
     base = sft.open_base(recipe.base, tmp_path)
     toy = Encoder(base.tokenizer, "toy")
-    learnt = [row for c in chats for row in rows.make(toy, c, 500, "turn", "a", "t").rows]
-    finished = sft.train(recipe, base, sft.dataset_of(learnt), tmp_path / "role")
+    learnt = [row for c in chats for row in rows.make_rows(toy, c, 500, "turn", "a", "t").rows]
+    finished = sft.train_adapter(recipe, base, sft.dataset_of(learnt), tmp_path / "role")
     assert finished.log[-1]["loss"] < 0.05 < finished.log[0]["loss"]
     seeker = open_model(str(tmp_path / "role"))
     said = dict(seeker.reply([c[:-1] for c in chats], Generation(max_new_tokens=12), [0] * 8))
@@ -294,7 +296,7 @@ def test_official_cards_from_esconv_lie_near_a_conversation_and_others_do_not(sh
     folder = shared / "sources" / "esconv"
     said = [c for f in ("train.txt", "valid.txt") for c in parse_file("esconv", folder / f) if c.turns]
     cards = read_cards(shared / "esc_eval_official" / "data" / "card_high_en.json")
-    near = hold_out.similarity(cards, said).max(1)
+    near = hold_out.measure_similarity(cards, said).max(1)
     own = near[[card.source == "ESconv" for card in cards]]
     other = near[[card.source in ("MHP", "ExTES") for card in cards]]
     assert (other >= hold_out.NEAR).mean() <= 0.06
@@ -307,7 +309,7 @@ def test_how_surely_the_official_cards_are_found_is_as_the_documentation_says(sh
 
     said = [c for c in parse_file("esconv", shared / "sources" / "esconv" / "train.txt") if c.turns]
     cards = read_cards(shared / "esc_eval_official" / "data" / "card_high_en.json")
-    assert hold_out.traced(cards, said)["esconv"] == hold_out.Traced(cards=158, near=87, close_calls=38)
+    assert hold_out.trace_cards(cards, said)["esconv"] == hold_out.Traced(cards=158, near=87, close_calls=38)
     text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
     assert "71 have no conversation at 0.2 or more" in text
     assert "for 38 of them leads the second by less than 10%" in text

@@ -4,7 +4,7 @@ import datasets
 import evaluate
 from sacrebleu.metrics import BLEU
 
-from analysis.studies.metrics.segment import segment
+from analysis.studies.metrics.segment import segment_words
 
 
 class Bleu(evaluate.Metric):
@@ -23,7 +23,7 @@ class Bleu(evaluate.Metric):
     def _compute(self, predictions: list[str], references: list[str]) -> dict[str, object]:  # type: ignore[override]
         metric = BLEU(tokenize="none", effective_order=True)
         scores = [
-            metric.sentence_score(" ".join(segment(p)), [" ".join(segment(r))]).score
+            metric.sentence_score(" ".join(segment_words(p)), [" ".join(segment_words(r))]).score
             for p, r in zip(predictions, references, strict=True)
         ]
         return {"bleu": sum(scores) / len(scores), "scores": scores}

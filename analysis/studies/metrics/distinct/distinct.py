@@ -3,7 +3,7 @@
 import datasets
 import evaluate
 
-from analysis.studies.metrics.segment import segment
+from analysis.studies.metrics.segment import segment_words
 
 
 class Distinct(evaluate.Metric):
@@ -20,7 +20,7 @@ class Distinct(evaluate.Metric):
     def _compute(self, predictions: list[str], n: int = 2) -> dict[str, object]:  # type: ignore[override]
         scores: list[float | None] = []
         for text in predictions:
-            tokens = segment(text)
+            tokens = segment_words(text)
             grams = list(zip(*(tokens[i:] for i in range(n)), strict=False))
             scores.append(len(set(grams)) / len(grams) if grams else None)
         defined = [s for s in scores if s is not None]

@@ -4,7 +4,7 @@ import datasets
 import evaluate
 import numpy as np
 
-from esc_eval.reporting.render import plain
+from esc_eval.reporting.render import to_plain_json
 from esc_eval.statistics.health import confusion_statistics
 
 
@@ -30,4 +30,4 @@ class EscAccuracy(evaluate.Metric):
         np.add.at(table, (scores[0] - low, scores[1] - low), 1)
         found = confusion_statistics(table, levels.astype(float))
         out = {k: float(v) if np.isfinite(v) else None for k, v in found.items()}
-        return plain({**out, "majority_accuracy": float(table.sum(1).max() / table.sum())})
+        return to_plain_json({**out, "majority_accuracy": float(table.sum(1).max() / table.sum())})

@@ -3,7 +3,7 @@
 import datasets
 import evaluate
 
-from analysis.studies.metrics.segment import segment
+from analysis.studies.metrics.segment import segment_words
 
 
 class Length(evaluate.Metric):
@@ -18,5 +18,5 @@ class Length(evaluate.Metric):
         )
 
     def _compute(self, predictions: list[str]) -> dict[str, object]:  # type: ignore[override]
-        scores = [len(segment(text)) for text in predictions]
+        scores = [len(segment_words(text)) for text in predictions]
         return {"length": sum(scores) / len(scores), "scores": scores}

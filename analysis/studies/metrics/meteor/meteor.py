@@ -4,7 +4,7 @@ import datasets
 import evaluate
 from nltk.translate.meteor_score import single_meteor_score
 
-from analysis.studies.metrics.segment import segment
+from analysis.studies.metrics.segment import segment_words
 
 
 class NoSynonyms:
@@ -30,7 +30,7 @@ class Meteor(evaluate.Metric):
 
     def _compute(self, predictions: list[str], references: list[str]) -> dict[str, object]:  # type: ignore[override]
         scores = [
-            float(single_meteor_score(segment(r), segment(p), wordnet=NoSynonyms()))
+            float(single_meteor_score(segment_words(r), segment_words(p), wordnet=NoSynonyms()))
             for p, r in zip(predictions, references, strict=True)
         ]
         return {"meteor": sum(scores) / len(scores), "scores": scores}

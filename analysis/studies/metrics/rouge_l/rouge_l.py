@@ -4,7 +4,7 @@ import datasets
 import evaluate
 from rouge_score.rouge_scorer import RougeScorer
 
-from analysis.studies.metrics.segment import segment
+from analysis.studies.metrics.segment import segment_words
 
 
 class Segmenter:
@@ -12,7 +12,7 @@ class Segmenter:
 
     def tokenize(self, text: str) -> list[str]:
         """Tokens of a text."""
-        return segment(text)
+        return segment_words(text)
 
 
 class RougeL(evaluate.Metric):

@@ -17,7 +17,7 @@ from esc_eval.errors import EscEvalError
 from esc_eval.prompts.protocol import Generation, load_protocol
 from esc_eval.schema import RoleCard
 from esc_eval.simulation.run import Run
-from esc_eval.simulation.simulate import Plan, simulate
+from esc_eval.simulation.simulate import Plan, play_plan
 from training.toy import build_toy
 
 GREEDY = Generation(max_new_tokens=10)
@@ -241,7 +241,7 @@ def test_order_batch_and_engine_do_not_change_a_run(folder, tmp_path):
         model.context = 4096
         model.width, model.parallel = width, parallel
         with Run(tmp_path / str(number)) as run:
-            simulate(Plan(protocol, cards[::order], model, [model]), run)
+            play_plan(Plan(protocol, cards[::order], model, [model]), run)
         lines = (tmp_path / str(number) / "dialogues.jsonl").read_text().splitlines()
         found.append(sorted(lines))
     assert found[0] == found[1] == found[2]

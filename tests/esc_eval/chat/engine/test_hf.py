@@ -15,7 +15,7 @@ from transformers.generation.logits_process import RepetitionPenaltyLogitsProces
 
 from esc_eval.chat import open_model
 from esc_eval.chat.engine.rows import BRANCH_TOKENS, Rows
-from esc_eval.chat.engine.sampling import next_tokens, penalise, uniforms
+from esc_eval.chat.engine.sampling import draw_uniforms, next_tokens, penalise_seen
 from esc_eval.errors import EscEvalError
 from esc_eval.prompts.protocol import Generation
 from training.toy import CHATML, build_toy
@@ -286,7 +286,7 @@ def test_a_sampled_token_is_one_that_transformers_would_keep(seed, temperature, 
     if top_p < 1:
         warpers.append(TopPLogitsWarper(top_p))
     kept = warpers(None, logits.clone()) > -torch.inf
-    tokens = next_tokens(logits, chosen, uniforms([seed] * 3, 1)[:, 0])
+    tokens = next_tokens(logits, chosen, draw_uniforms([seed] * 3, 1)[:, 0])
     assert kept.gather(1, tokens[:, None]).all()
 
 
@@ -301,7 +301,7 @@ def test_the_repetition_penalty_is_that_of_transformers():
     logits, ids = torch.randn(2, 10), torch.tensor([[1, 2, 2], [0, 9, 3]])
     seen = torch.zeros(2, 10, dtype=torch.bool).scatter(1, ids, True)
     theirs = RepetitionPenaltyLogitsProcessor(1.3)(ids, logits.clone())
-    assert torch.allclose(penalise(logits, seen, 1.3), theirs)
+    assert torch.allclose(penalise_seen(logits, seen, 1.3), theirs)
 
 
 def test_no_kind_of_model_is_guessed():
