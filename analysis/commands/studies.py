@@ -22,8 +22,8 @@ from esc_eval.cli.ratings_options import (
     show_report,
 )
 from esc_eval.errors import EscEvalError
+from esc_eval.files.official_dimensions import official_levels
 from esc_eval.files.records import read_cards, read_text
-from esc_eval.prompts.rubric import load_rubric
 from esc_eval.schema import LANGUAGES, Language
 from esc_eval.statistics.estimate import Bootstrap
 
@@ -153,8 +153,8 @@ def table_command(
     """
     from analysis.paper.tables import cards_table, leaderboard_table, resolve_table, scorer_table
 
-    rubric = load_rubric()
-    scale = f"{rubric.levels[0]}-{rubric.levels[-1]}"
+    levels = official_levels()
+    scale = f"{levels[0]}-{levels[-1]}"
     human = load_ratings_table(ratings, scale, dialogues) if ratings else None
     boot = Bootstrap(draws, seed, confidence)
     if language not in LANGUAGES:

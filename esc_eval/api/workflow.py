@@ -325,9 +325,14 @@ def write_report(folder: Path, rubric: str, statistic: Statistic, format: Format
 
 
 def export_official(folder: Path, out: Path) -> list[Path]:
-    """Write a run as official result and score files, one a supporter, language and rater; return their paths."""
+    """Write a run as official result and score files, one a supporter, language and rater; return their paths.
+
+    Raises:
+        EscEvalError: The run is broken, or its ratings have no official form; nothing was written then.
+    """
     dialogues = read_dialogues(folder)
     ratings = read_ratings(folder) if (folder / "ratings.jsonl").exists() else []
+    official.check_official_form(ratings)
     paths = []
 
     def kind(dialogue: Dialogue) -> tuple[str, str]:

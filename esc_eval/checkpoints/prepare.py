@@ -14,7 +14,7 @@ from esc_eval.checkpoints.internlm2 import convert_internlm2, llama_config
 from esc_eval.checkpoints.shards import SUMS, read_json, write_json
 from esc_eval.checkpoints.tokenizer import default_system
 from esc_eval.errors import EscEvalError
-from esc_eval.prompts.rubric import load_rubric
+from esc_eval.files.official_dimensions import official_dimensions
 from esc_eval.schema import LANGUAGES, digest
 
 MANIFEST = "esc_rank.json"
@@ -24,9 +24,9 @@ SUFFIX = {"zh": "", "en": "_en"}
 def adapter_names() -> dict[tuple[str, str], str]:
     """Folder of each (dimension, language), e.g. ``("empathy", "en") -> "empathic_en"``."""
     return {
-        (dimension.key, language): f"{dimension.official}{SUFFIX[language]}"
+        (dimension.key, language): f"{dimension.adapter}{SUFFIX[language]}"
         for language in LANGUAGES
-        for dimension in load_rubric().dimensions
+        for dimension in official_dimensions()
     }
 
 

@@ -12,10 +12,16 @@ from typing import Any
 from pydantic import ValidationError
 
 from esc_eval.errors import BadRecord, EscEvalError
-from esc_eval.prompts.rubric import load_rubric
+from esc_eval.files.official_dimensions import (
+    OUR_RUBRIC,
+    RUBRIC,
+    find_official,
+    is_official_wording,
+    official_dimensions,
+    official_levels,
+)
 from esc_eval.schema import Category, Dialogue, Language, Rating, Role, RoleCard, Turn
 
-RUBRIC = "official/9ad46e7"
 PROTOCOL = "official/9ad46e7"
 SCORER = "ESC-RANK"
 
@@ -164,23 +170,24 @@ def ratings_from_official(content: Mapping[str, Any], path: Path, rater: str = S
     Raises:
         BadRecord: An unknown dimension or something else than a level or -1.
     """
-    rubric = load_rubric()
+    levels = official_levels()
     ratings = []
     for key, scores in content.items():
         if not isinstance(scores, dict):
             raise BadRecord(path, f"dialogue {key!r}", "expected an object of scores by dimension")
         for official_key, score in scores.items():
             where = f"dialogue {key!r}, {official_key!r}"
-            dimension = rubric.from_official(official_key)
+            dimension = find_official(official_key)
             if dimension is None:
-                raise BadRecord(path, where, f"unknown dimension; known: {[d.official for d in rubric.dimensions]}")
-            if not isinstance(score, int) or isinstance(score, bool) or score not in (-1, *rubric.levels):
-                raise BadRecord(path, where, f"a score is one of {list(rubric.levels)}, or -1, not {score!r}")
+                known = [each.official for each in official_dimensions()]
+                raise BadRecord(path, where, f"unknown dimension; known: {known}")
+            if not isinstance(score, int) or isinstance(score, bool) or score not in (-1, *levels):
+                raise BadRecord(path, where, f"a score is one of {list(levels)}, or -1, not {score!r}")
             unscored = score == -1
             ratings.append(
                 Rating(
                     dialogue_id=f"{path.stem}:{key}",
-                    dimension=dimension,
+                    dimension=dimension.key,
                     rater=rater,
                     rater_kind="model",
                     rubric=RUBRIC,
@@ -211,14 +218,32 @@ def link_cards(dialogues: Sequence[Dialogue], cards: Sequence[RoleCard]) -> list
     return linked
 
 
+def check_official_form(ratings: Iterable[Rating]) -> None:
+    """Refuse ratings that the official score files have no place for.
+
+    Raises:
+        EscEvalError: A rating under another rubric than ours or the official wording, on a dimension that is none of
+            the seven, or of another level than theirs.
+    """
+    keys, levels = {dimension.key for dimension in official_dimensions()}, official_levels()
+    for rating in ratings:
+        ours = rating.rubric.partition("/")[0] == OUR_RUBRIC or is_official_wording(rating.rubric)
+        if not ours or rating.dimension not in keys or rating.score not in (None, *levels):
+            raise EscEvalError(
+                f"the ratings of {rating.dimension} under rubric {rating.rubric} have no official form: the release's "
+                f"score files hold {', '.join(d.official for d in official_dimensions())}, each {levels[0]} to "
+                f"{levels[-1]} or -1. Nothing was written; the run's own ratings.jsonl holds them."
+            )
+
+
 def ratings_to_official(ratings: Iterable[Rating], keys: Mapping[str, str] | None = None) -> dict[str, dict[str, int]]:
     """The content of an official score file for the ratings of one rater; unscored becomes -1.
 
     Args:
-        ratings: On dimensions of the esc-eval rubric.
+        ratings: Of an official form; see ``check_official_form``.
         keys: The key of each dialogue id; None = what follows the last colon of the id.
     """
-    official = {d.key: d.official or d.key for d in load_rubric().dimensions}
+    official = {dimension.key: dimension.official for dimension in official_dimensions()}
     content: dict[str, dict[str, int]] = {}
     for rating in ratings:
         key = rating.dialogue_id.rpartition(":")[2] if keys is None else keys[rating.dialogue_id]

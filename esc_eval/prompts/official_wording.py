@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from esc_eval.errors import EscEvalError
-from esc_eval.files.official import PROTOCOL, RUBRIC, line_from_turn
+from esc_eval.files.official import PROTOCOL, line_from_turn
+from esc_eval.files.official_dimensions import RUBRIC, find_official, official_dimensions
 from esc_eval.files.records import read_text
 from esc_eval.prompts.protocol import Generation, Message, Protocol, ProtocolText
-from esc_eval.prompts.rubric import load_rubric
 from esc_eval.schema import Dialogue, Language, Turn
 
 COMMIT = "9ad46e7b5e247e824dae4633910eaa82be668beb"
@@ -158,16 +158,15 @@ def load_wording(folder: str | Path, allow_unknown: bool = False) -> OfficialWor
     for name, value in values.items():
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise EscEvalError(f"{path}: {name} is no list of texts; this is not the score.py that is known")
-    rubric = load_rubric()
-    keys = [rubric.from_official(key) for key in values["key_list"]]
+    dimensions = [find_official(key) for key in values["key_list"]]
     sizes = {name: len(values[name]) for name in lists}
-    if None in keys or set(sizes.values()) != {len(rubric.keys)}:
+    if None in dimensions or set(sizes.values()) != {len(official_dimensions())}:
         raise EscEvalError(f"{path}: expected seven known dimensions in each list, found {sizes}, {values['key_list']}")
     steps, message = _steps(tree, path)
     wording = OfficialWording(
         prompts={"en": values["prompt_EN"], "zh": values["prompt_ZH"]},
         names=values["dimention_list"],
-        keys=[key for key in keys if key],
+        keys=[dimension.key for dimension in dimensions if dimension],
         steps=steps,
         message=message,
         sha256=found,

@@ -15,8 +15,8 @@ class Dimension(FrozenYaml):
 
     Attributes:
         key: Our name, the only one used in code and files.
-        paper: The name in the paper's tables.
-        official: The key in the official release's score files; None where it has none.
+        paper: The name in tables.
+        official: What the data set that a rubric was made for calls the scale; None where it has no set, or no name.
         lower_is_better: True of scales that are bad where they are high; an average turns them round.
     """
 
@@ -59,10 +59,6 @@ class Rubric(Worded[RubricText]):
     def keys(self) -> tuple[str, ...]:
         """Keys of the dimensions, in the rubric's order."""
         return tuple(dimension.key for dimension in self.dimensions)
-
-    def from_official(self, key: str) -> str | None:
-        """Our key for an official one, or None."""
-        return next((d.key for d in self.dimensions if d.official == key), None)
 
 
 @cache

@@ -4,11 +4,9 @@ from collections.abc import Iterable, Sequence
 from importlib.resources import files
 
 from esc_eval.errors import EscEvalError
-from esc_eval.files.official import RUBRIC as OFFICIAL
+from esc_eval.files.official_dimensions import OUR_RUBRIC, is_official_wording
 from esc_eval.prompts.rubric import Rubric, load_rubric
 from esc_eval.schema import Rating
-
-OURS = "esc-eval"  # has the dimensions and levels of the official wording
 
 
 def rubric_of(ratings: Sequence[Rating], name: str | None = None) -> Rubric:
@@ -26,19 +24,15 @@ def rubric_of(ratings: Sequence[Rating], name: str | None = None) -> Rubric:
     if len(carried) != 1:
         raise EscEvalError(f"the ratings must be under one rubric, found {', '.join(carried) or 'no rating'}")
     [found] = carried
-    stem = OURS if _is_official(found) else found.partition("/")[0]
+    stem = OUR_RUBRIC if is_official_wording(found) else found.partition("/")[0]
     if name is None and not files("esc_eval").joinpath("prompts", "rubrics", f"{stem}.yaml").is_file():
         raise EscEvalError(f"the ratings are under {found}, which is no shipped rubric; give yours: --rubric FILE.yaml")
     rubric = load_rubric(name or stem)
-    if rubric.id != found and not (_is_official(found) and rubric.name == OURS):
+    if rubric.id != found and not (is_official_wording(found) and rubric.name == OUR_RUBRIC):
         leave = "" if name is None else "; leave --rubric out, or give theirs"
         raise EscEvalError(f"the ratings are under {found}, not {rubric.id}{leave}")
     check_levels(ratings, rubric.levels)
     return rubric
-
-
-def _is_official(rubric: str) -> bool:
-    return rubric == OFFICIAL or rubric.startswith(f"{OFFICIAL}-")
 
 
 def check_levels(ratings: Iterable[Rating], levels: Sequence[int]) -> None:

@@ -6,7 +6,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from esc_eval.prompts.rubric import load_rubric
+from esc_eval.files.official_dimensions import official_levels
 from esc_eval.statistics.coefficients import ratio
 from esc_eval.statistics.correlations import adjust_holm
 from esc_eval.statistics.estimate import Array, Bootstrap, ClusterTables, Measure, Totals
@@ -165,6 +165,6 @@ def group_indistinguishable(order: list[str], rows: list[dict[str, object]], alp
 
 
 def points_of(low: int, high: int) -> float:
-    """Points for one level: 25 on the rubric's scale, so that its top is 100; any other scale stays as it is."""
-    levels = load_rubric().levels
+    """Points for one level: 25 on the official scale, so that its top is 100; any other scale stays as it is."""
+    levels = official_levels()
     return POINTS if (low, high) == (levels[0], levels[-1]) else 1.0

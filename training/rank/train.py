@@ -16,8 +16,8 @@ from esc_eval.checkpoints.judge_card import FILE, JudgeCard
 from esc_eval.checkpoints.plain import plain_base
 from esc_eval.checkpoints.prepare import adapter_names
 from esc_eval.errors import EscEvalError
+from esc_eval.files.official_dimensions import OUR_RUBRIC
 from esc_eval.files.records import read_text
-from esc_eval.prompts.rubric import load_rubric
 from esc_eval.prompts.wording import fill_template
 from esc_eval.schema import digest
 from esc_eval.scoring.score import judge_prompts
@@ -121,7 +121,7 @@ def train_rank(
 
 def by_adapter(ranked: RankSet, asked: Asked) -> dict[str, Asked]:
     """The questions of each dimension and language, by the adapter's name: as the release calls it, where it has it."""
-    released = adapter_names() if ranked.rubric.name == load_rubric().name else {}
+    released = adapter_names() if ranked.rubric.name == OUR_RUBRIC else {}
     found: dict[str, list[tuple[int, int, float]]] = {}
     for i, j, weight in asked.rows:
         key, language = ranked.rubric.keys[j], ranked.dialogues[i].language

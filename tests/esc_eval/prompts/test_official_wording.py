@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from esc_eval.errors import EscEvalError
 from esc_eval.files.official import turn_from_line
+from esc_eval.files.official_dimensions import official_dimensions
 from esc_eval.prompts import official_wording
 from esc_eval.prompts.official_wording import load_protocol, load_wording
-from esc_eval.prompts.rubric import load_rubric
 from esc_eval.schema import Dialogue, Turn
 
 KEYS = ["fluency", "diversity", "empathic", "suggestion", "human", "tech", "overall"]
@@ -143,8 +143,8 @@ def test_the_language_picks_the_rubric_set(wording):
 
 
 def test_dimensions_and_conversations_keep_the_releases_order(wording):
-    rubric = load_rubric()
-    assert wording.keys == [rubric.from_official(key) for key in KEYS]
+    ours = {dimension.official: dimension.key for dimension in official_dimensions()}
+    assert wording.keys == [ours[key] for key in KEYS]
     conversations = wording.conversations(dialogue(["ESC-Role：x"]), system="meta")
     assert [c[0]["content"] for c in conversations] == ["meta"] * 7
     assert [c[1]["content"].startswith(p) for c, p in zip(conversations, ENGLISH, strict=True)] == [True] * 7

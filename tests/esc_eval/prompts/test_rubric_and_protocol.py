@@ -2,6 +2,7 @@ import pytest
 import yaml
 
 from esc_eval.errors import EscEvalError
+from esc_eval.files.official_dimensions import official_dimensions, official_levels
 from esc_eval.files.records import load_cards
 from esc_eval.prompts.protocol import load_protocol
 from esc_eval.prompts.rubric import load_rubric
@@ -10,6 +11,8 @@ from esc_eval.schema import Turn
 
 
 def test_the_rubric_has_the_papers_seven_dimensions_and_their_official_keys():
+    assert load_rubric().levels == official_levels()
+    assert [d[:3] for d in official_dimensions()] == [(d.key, d.paper, d.official) for d in load_rubric().dimensions]
     assert [(d.key, d.paper, d.official) for d in load_rubric().dimensions] == [
         ("fluency", "Fluency", "fluency"),
         ("expression", "Expression", "diversity"),

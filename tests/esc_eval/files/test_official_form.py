@@ -1,0 +1,38 @@
+"""Ratings that the release's score files have no place for are refused in one sentence."""
+
+import pytest
+
+from esc_eval.api.workflow import export_official
+from esc_eval.errors import EscEvalError
+from esc_eval.files.records import write_jsonl
+from esc_eval.schema import Dialogue, Rating, Turn
+
+
+def run_folder(folder, **given):
+    turns = (Turn(role="seeker", text="I feel low."), Turn(role="supporter", text="I hear you."))
+    write_jsonl(folder / "dialogues.jsonl", [Dialogue(id="a:1", language="en", turns=turns, supporter="a")])
+    rating = {"dimension": "empathy", "rubric": "esc-eval/1", "score": 3, **given}
+    write_jsonl(folder / "ratings.jsonl", [Rating(dialogue_id="a:1", rater="j", rater_kind="model", **rating)])
+    return folder
+
+
+@pytest.mark.parametrize("rubric", ["esc-eval/1", "official/9ad46e7", "official/9ad46e7-changed-0123abcd"])
+def test_ratings_on_the_seven_dimensions_are_exported(tmp_path, rubric):
+    paths = export_official(run_folder(tmp_path / "run", rubric=rubric), tmp_path / "out")
+    assert [path.parent.name for path in paths] == ["result", "score"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"rubric": "ieval/1", "dimension": "polite"},
+        {"rubric": "esconv-survey/1"},  # a dimension of the same name on other levels
+        {"dimension": "warmth"},  # a copy of our rubric with one dimension more
+        {"score": 5},
+    ],
+)
+def test_other_ratings_have_no_official_form_and_nothing_is_written(tmp_path, given):
+    run_folder(tmp_path / "run", **given)
+    with pytest.raises(EscEvalError, match=rf"under rubric {given.get('rubric', 'esc-eval/1')} have no official form"):
+        export_official(tmp_path / "run", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
