@@ -1,42 +1,53 @@
 """Chat models by name: ``embedded``, ``hf:REPO_OR_DIR[@revision]``, ``openai:MODEL[@URL]``, a checkpoint's folder."""
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
 
 from esc_eval.chat.base import ChatModel, Choice, ChoiceModel, Conversation, Reply
 from esc_eval.errors import EscEvalError
+from esc_eval.prompts.wording import FrozenYaml
 
-__all__ = ["ChatModel", "Choice", "ChoiceModel", "Conversation", "Options", "Reply", "label", "open_model"]
+__all__ = ["ChatModel", "Choice", "ChoiceModel", "Conversation", "Options", "Reply", "label_of", "open_model"]
 
 SPEC = re.compile(
-    r"(?:(?P<name>[\w.\-]+)=)?(?P<kind>embedded|hf|openai|scripted|esc-rank|esc-role)(?::(?P<what>.+))?", re.DOTALL
+    r"(?:(?P<name>[\w.\-]+)=)?(?P<kind>embedded|hf|openai|python|scripted|esc-rank|esc-role)(?::(?P<what>.+))?",
+    re.DOTALL,
 )
 KINDS = (
-    "embedded, hf:REPO_OR_DIR[@revision], openai:MODEL[@URL], scripted:FILE, esc-rank[:ADAPTERS[@BASE]], "
-    "esc-role[:DIR], the folder of a checkpoint"
+    "embedded, hf:REPO_OR_DIR[@revision], openai:MODEL[@URL], python:MODULE:FUNCTION, scripted:FILE, "
+    "esc-rank[:ADAPTERS[@BASE]], esc-role[:DIR], the folder of a checkpoint"
 )
 ALONE = {"embedded", "esc-rank", "esc-role"}
 
 
-@dataclass(frozen=True)
-class Options:
+def _several(value: object) -> object:
+    """One of something, or None, as a tuple."""
+    return () if value is None else (value,) if isinstance(value, str) else value
+
+
+Texts = Annotated[tuple[str, ...], BeforeValidator(_several)]
+
+
+class Options(FrozenYaml):
     """How models are opened; none of it belongs to a model's identity, save dtype.
 
     Attributes:
         base_url: Of ``openai:`` models; several servers of the same model share the work.
-        concurrency: Requests under way at once, of ``openai:`` models.
+        concurrency: Requests under way at once, of ``openai:`` models (None: 16), or calls of a Python function (None:
+            one of a plain function, 16 of an async one).
         timeout: Seconds for one request, of ``openai:`` models.
         attempts: Tries of one request before its run stops, of ``openai:`` models.
         batch_size, device, dtype: Of models in this process; None picks. ``int8`` is for CPUs: faster, other text.
     """
 
-    base_url: tuple[str, ...] = ()
-    concurrency: int = 16
-    timeout: float = 120.0
-    attempts: int = 8
-    batch_size: int | None = None
+    base_url: Texts = ()
+    concurrency: int | None = Field(default=None, ge=1)
+    timeout: float = Field(default=120.0, ge=0.1)
+    attempts: int = Field(default=8, ge=1)
+    batch_size: int | None = Field(default=None, ge=1)
     device: str | None = None
     dtype: str | None = None
 
@@ -67,17 +78,19 @@ def label_of(spec: str) -> str:
     """
     name, kind, found = _read(spec)
     what = (found or kind).partition("@")[0].rstrip("/")
+    if kind == "python":
+        return name or re.split("[:.]", what)[-1]
     return name or (Path(what).stem if kind == "scripted" else what.rpartition("/")[2])
 
 
-def open_model(spec: str, options: Options = Options()) -> ChatModel:
+def open_model(spec: str, options: Options = Options()) -> ChatModel:  # noqa: B008  frozen
     """Open a chat model.
 
     Args:
-        spec: ``embedded``, ``hf:REPO_OR_DIR[@revision]``, ``openai:MODEL[@URL]``, ``scripted:FILE``; the released
-            ``esc-rank[:ADAPTERS[@BASE]]`` (folders of the adapters and of internlm2-chat-7b; without, the Hub at the
-            pinned revisions) and ``esc-role[:DIR]``; the folder of a checkpoint, or of adapters, e.g. one that
-            ``training`` made; ``NAME=SPEC`` gives it a label of its own.
+        spec: ``embedded``, ``hf:REPO_OR_DIR[@revision]``, ``openai:MODEL[@URL]``, ``python:MODULE:FUNCTION``,
+            ``scripted:FILE``; the released ``esc-rank[:ADAPTERS[@BASE]]`` (folders of the adapters and of
+            internlm2-chat-7b; without, the Hub at the pinned revisions) and ``esc-role[:DIR]``; the folder of a
+            checkpoint, or of adapters, e.g. one that ``training`` made; ``NAME=SPEC`` gives it a label of its own.
         options: How it is opened.
 
     Raises:
@@ -88,6 +101,10 @@ def open_model(spec: str, options: Options = Options()) -> ChatModel:
         from esc_eval.chat.backends.scripted import ScriptedModel
 
         return ScriptedModel(Path(what), name)
+    if kind == "python" and what:
+        from esc_eval.chat.backends.python import as_model, import_object
+
+        return as_model(import_object(what), label_of(spec), options.concurrency)
     if kind == "openai" and what:
         from esc_eval.chat.endpoint.model import EndpointModel
 
@@ -96,7 +113,7 @@ def open_model(spec: str, options: Options = Options()) -> ChatModel:
             model,
             f"http{url}" if url else options.base_url,
             name=name,
-            concurrency=options.concurrency,
+            concurrency=options.concurrency or 16,
             timeout=options.timeout,
             attempts=options.attempts,
         )

@@ -1,9 +1,11 @@
 """What a chat model is: it answers a batch of conversations, and may give the probabilities of fixed answers."""
 
+import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
+from esc_eval.errors import EscEvalError
 from esc_eval.prompts.protocol import Generation, Message
 from esc_eval.schema import FinishReason
 
@@ -110,3 +112,22 @@ class AdapterModel(ChatModel, Protocol):
     def use(self, dimension: str, language: str) -> None:
         """Answer as the model of a dimension and language from now on."""
         ...
+
+
+N = TypeVar("N")
+
+
+def relabel(model: N, name: str | None) -> N:
+    """The same model under another name; None = as it is. The object handed in keeps its own.
+
+    Raises:
+        EscEvalError: The object allows no other name.
+    """
+    if name is None or getattr(model, "name", None) == name:
+        return model
+    other = copy.copy(model)
+    try:
+        other.name = name  # type: ignore[attr-defined]
+    except AttributeError as error:
+        raise EscEvalError(f"{model!r} cannot be called {name!r}: its attribute name cannot be set") from error
+    return other

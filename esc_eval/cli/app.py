@@ -125,7 +125,7 @@ def evaluate(
     allow_unknown: AllowUnknown = False,
     statistic: Statistic = "level",
     base_url: BaseUrl = [],  # noqa: B006
-    concurrency: Concurrency = 16,
+    concurrency: Concurrency = None,
     timeout: Timeout = 120,
     attempts: Attempts = 8,
     batch_size: Batch = None,
@@ -139,7 +139,15 @@ def evaluate(
     from esc_eval.api import workflow as steps
     from esc_eval.simulation.supporters import choose_supporters
 
-    options = Options(tuple(base_url), concurrency, timeout, attempts, batch_size, device, dtype)
+    options = Options(
+        base_url=tuple(base_url),
+        concurrency=concurrency,
+        timeout=timeout,
+        attempts=attempts,
+        batch_size=batch_size,
+        device=device,
+        dtype=dtype,
+    )
     chosen = load_cards(cards, language, limit)
     lineup = choose_supporters(seeker, supporter, roster, price)
     played = official_protocol(official_repo, allow_unknown) if official_repo else protocol
@@ -173,7 +181,7 @@ def simulate(
     official_repo: OfficialRepo = None,
     allow_unknown: AllowUnknown = False,
     base_url: BaseUrl = [],  # noqa: B006
-    concurrency: Concurrency = 16,
+    concurrency: Concurrency = None,
     timeout: Timeout = 120,
     attempts: Attempts = 8,
     batch_size: Batch = None,
@@ -187,7 +195,15 @@ def simulate(
     from esc_eval.api import workflow as steps
     from esc_eval.simulation.supporters import choose_supporters
 
-    options = Options(tuple(base_url), concurrency, timeout, attempts, batch_size, device, dtype)
+    options = Options(
+        base_url=tuple(base_url),
+        concurrency=concurrency,
+        timeout=timeout,
+        attempts=attempts,
+        batch_size=batch_size,
+        device=device,
+        dtype=dtype,
+    )
     chosen = load_cards(cards, language, limit)
     lineup = choose_supporters(seeker, supporter, roster, price)
     played = official_protocol(official_repo, allow_unknown) if official_repo else protocol
@@ -230,7 +246,7 @@ def score(
     ] = None,
     statistic: Statistic = "level",
     base_url: BaseUrl = [],  # noqa: B006
-    concurrency: Concurrency = 16,
+    concurrency: Concurrency = None,
     timeout: Timeout = 120,
     attempts: Attempts = 8,
     batch_size: Batch = None,
@@ -240,7 +256,15 @@ def score(
     """Rate dialogues on every dimension of a rubric and report; ratings are kept dialogue by dialogue."""
     from esc_eval.api import workflow as steps
 
-    options = Options(tuple(base_url), concurrency, timeout, attempts, batch_size, device, dtype)
+    options = Options(
+        base_url=tuple(base_url),
+        concurrency=concurrency,
+        timeout=timeout,
+        attempts=attempts,
+        batch_size=batch_size,
+        device=device,
+        dtype=dtype,
+    )
     first = dialogues[0]
     folder = out or (first if first.is_dir() else Path("scores") / first.stem)
     if reparse:

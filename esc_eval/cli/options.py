@@ -5,7 +5,10 @@ from typing import Annotated, Literal
 
 import typer
 
-MODEL = "embedded, hf:REPO_OR_DIR[@revision], openai:MODEL[@URL] or scripted:FILE; NAME=MODEL gives it a label"
+MODEL = (
+    "embedded, hf:REPO_OR_DIR[@revision], openai:MODEL[@URL], python:MODULE:FUNCTION or scripted:FILE; "
+    "NAME=MODEL gives it a label"
+)
 RATERS = (
     "esc-rank[:ADAPTERS[@BASE]] is the released ESC-RANK; default: esc-rank-ieval for --rubric ieval, else embedded"
 )
@@ -55,7 +58,10 @@ Prices = Annotated[
         help="Dollars a million tokens, of one model or of all openai: ones; repeatable.",
     ),
 ]
-Concurrency = Annotated[int, typer.Option(min=1, help="Requests to a server under way at once.")]
+Concurrency = Annotated[
+    int | None,
+    typer.Option(min=1, help="Requests to a server, or calls of a Python function, at once; 16, plain functions 1."),
+]
 Timeout = Annotated[float, typer.Option(min=0.1, help="Seconds for one request to a server.")]
 Attempts = Annotated[int, typer.Option(min=1, help="Tries of one request to a server, with growing pauses.")]
 Batch = Annotated[
