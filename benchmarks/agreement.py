@@ -18,9 +18,9 @@ import numpy as np
 
 from esc_eval.statistics import coefficients as co
 from esc_eval.statistics.agreement import estimate_agreement
-from esc_eval.statistics.bootstrap import draw_weights
+from esc_eval.statistics.bootstrap import Bootstrap, Totals, draw_weights
 from esc_eval.statistics.counts import Ratings, unit_tables
-from esc_eval.statistics.estimate import Array, Bootstrap, Totals
+from esc_eval.statistics.estimate import Array
 
 DIALOGUES, DIMENSIONS, RATERS, CARDS = 8522, 7, 3, 655
 

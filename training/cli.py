@@ -92,7 +92,7 @@ def evaluate_role(
     --results docs/results.json
     """
     from esc_eval.chat import Options
-    from esc_eval.statistics.estimate import Bootstrap
+    from esc_eval.statistics.bootstrap import Bootstrap
     from training import results as pages
     from training.role import evaluate as evaluation
 

@@ -21,7 +21,7 @@ from esc_eval.errors import EscEvalError
 from esc_eval.files.linked_cards import with_cards
 from esc_eval.files.records import read_dialogues, read_ratings
 from esc_eval.prompts.rubric import load_rubric
-from esc_eval.statistics.estimate import Bootstrap
+from esc_eval.statistics.bootstrap import DRAWS, Bootstrap
 
 
 def probes_command(
@@ -37,7 +37,7 @@ def probes_command(
     rubric: Annotated[str, typer.Option(help="A shipped rubric, or your own .yaml.")] = "esc-eval",
     device: Annotated[str | None, typer.Option(help="cpu, cuda ...")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16, float16.")] = None,
-    draws: Draws = 1000,
+    draws: Draws = DRAWS,
     seed: Seed = 0,
     confidence: Confidence = 0.95,
     json_file: JsonFile = None,

@@ -28,7 +28,7 @@ from esc_eval.cli.ratings_options import (
     show_report,
 )
 from esc_eval.errors import EscEvalError
-from esc_eval.statistics.estimate import Bootstrap
+from esc_eval.statistics.bootstrap import DRAWS, Bootstrap
 
 
 def agreement_command(
@@ -45,7 +45,7 @@ def agreement_command(
     stage: Annotated[str | None, typer.Option(help="Stage whose ratings are compared. Default: the first.")] = None,
     top: Annotated[int, typer.Option(help="Disputed items to list.")] = 10,
     cluster: ClusterBy = None,
-    draws: Draws = 1000,
+    draws: Draws = DRAWS,
     seed: Seed = 0,
     confidence: Confidence = 0.95,
     json_file: JsonFile = None,
@@ -99,7 +99,7 @@ def correlation_command(
     permutations: Annotated[int, typer.Option(help="Permutations of the test of differences.")] = 9999,
     scale: Scale = "0-4",
     cluster: ClusterBy = None,
-    draws: Draws = 1000,
+    draws: Draws = DRAWS,
     seed: Seed = 0,
     confidence: Confidence = 0.95,
     json_file: JsonFile = None,
@@ -145,7 +145,7 @@ def scorer_command(
     cards: CardFiles = None,
     scale: Scale = "0-4",
     cluster: ClusterBy = None,
-    draws: Draws = 1000,
+    draws: Draws = DRAWS,
     seed: Seed = 0,
     confidence: Confidence = 0.95,
     json_file: JsonFile = None,
@@ -184,7 +184,7 @@ def leaderboard_command(
     human: Annotated[str, typer.Option(help="Name of the human supporter among the models.")] = "human",
     scale: Scale = "0-4",
     cluster: ClusterBy = None,
-    draws: Draws = 1000,
+    draws: Draws = DRAWS,
     seed: Seed = 0,
     confidence: Confidence = 0.95,
     json_file: JsonFile = None,

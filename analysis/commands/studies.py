@@ -25,7 +25,7 @@ from esc_eval.errors import EscEvalError
 from esc_eval.files.official_dimensions import official_levels
 from esc_eval.files.records import read_cards, read_text
 from esc_eval.schema import LANGUAGES, Language
-from esc_eval.statistics.estimate import Bootstrap
+from esc_eval.statistics.bootstrap import DRAWS, Bootstrap
 
 CardFiles = Annotated[list[Path] | None, typer.Option("--cards", help="Role cards. Repeatable.")]
 
@@ -46,7 +46,7 @@ def generalisation_command(
     dialogues: DialogueFiles = None,
     scale: Scale = "0-4",
     cluster: ClusterBy = None,
-    draws: Draws = 1000,
+    draws: Draws = DRAWS,
     seed: Seed = 0,
     confidence: Confidence = 0.95,
     json_file: JsonFile = None,
@@ -95,7 +95,7 @@ def realism_command(
     ] = None,
     cards: CardFiles = None,
     rounds: Annotated[int, typer.Option(min=2, help="Parts that each dialogue is cut into.")] = 5,
-    draws: Draws = 1000,
+    draws: Draws = DRAWS,
     seed: Seed = 0,
     confidence: Confidence = 0.95,
     json_file: JsonFile = None,
@@ -140,7 +140,7 @@ def table_command(
     cards: CardFiles = None,
     dialogues: DialogueFiles = None,
     language: Annotated[str, typer.Option(help="Column of table 4: en or zh.")] = "en",
-    draws: Draws = 1000,
+    draws: Draws = DRAWS,
     seed: Seed = 0,
     confidence: Confidence = 0.95,
     json_file: JsonFile = None,

@@ -11,7 +11,8 @@ from esc_eval.reporting.comparison import leaderboard_report
 from esc_eval.reporting.health import scorer_report
 from esc_eval.reporting.render import Report, Table, report_signature
 from esc_eval.schema import RoleCard, digest
-from esc_eval.statistics.estimate import Bootstrap, Measure
+from esc_eval.statistics.bootstrap import Bootstrap
+from esc_eval.statistics.estimate import Estimate
 
 NAMES = {"4": "scorer", "scorer": "scorer", "leaderboard": "leaderboard", "cards": "cards"}
 LANGUAGES = {"en": "English", "zh": "Chinese"}
@@ -32,7 +33,7 @@ def resolve_table(name: str) -> str:
 
 
 def _row(label: str, published: Any, ours: Any) -> list[Any]:
-    value = ours.value if isinstance(ours, Measure) else ours
+    value = ours.value if isinstance(ours, Estimate) else ours
     return [label, published, ours, None if value is None else float(value) - float(published)]
 
 

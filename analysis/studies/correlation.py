@@ -12,15 +12,16 @@ from analysis.studies.systems import system_correlations
 from esc_eval.errors import EscEvalError
 from esc_eval.files.ratings_table import RatingsTable
 from esc_eval.reporting.render import Report, Table, report_signature, shown_p, undefined_notes
+from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.statistics.correlations import adjust_holm, correlate, permutation_test, williams_test
-from esc_eval.statistics.estimate import Bootstrap, Measure
+from esc_eval.statistics.estimate import Estimate
 from esc_eval.statistics.scores import human_scores
 
 Average = Literal["none", "model", "card"]
 STATISTICS = ("pearson", "spearman", "kendall")
 
 
-def _averaged(pairs: pd.DataFrame, by: str, boot: Bootstrap) -> dict[str, Measure]:
+def _averaged(pairs: pd.DataFrame, by: str, boot: Bootstrap) -> dict[str, Estimate]:
     """Mean over groups of the correlation within each group; groups with a constant side are left out and counted."""
     values: dict[str, list[float]] = {s: [] for s in STATISTICS}
     left_out = 0
@@ -33,7 +34,7 @@ def _averaged(pairs: pd.DataFrame, by: str, boot: Bootstrap) -> dict[str, Measur
             values[s].append(float(found[s].value or 0.0))
     n = len(values["pearson"])
     if not n:
-        return dict.fromkeys(STATISTICS, Measure(None, undefined=f"constant or fewer than three rows in every {by}"))
+        return dict.fromkeys(STATISTICS, Estimate(None, undefined=f"constant or fewer than three rows in every {by}"))
     rng = np.random.default_rng(boot.seed)
     index = rng.integers(0, n, (boot.draws, n))
     note = f"{left_out} of {n + left_out} {by}s left out: constant or fewer than three rows" if left_out else None
@@ -41,7 +42,7 @@ def _averaged(pairs: pd.DataFrame, by: str, boot: Bootstrap) -> dict[str, Measur
     for s in STATISTICS:
         x = np.array(values[s])
         low, high, problem = boot.interval(x[index].mean(1), n)
-        out[s] = Measure(float(x.mean()), low, high, n, n, problem or note)
+        out[s] = Estimate(float(x.mean()), low, high, n, n, problem or note)
     return out
 
 
@@ -76,7 +77,7 @@ def correlation_report(
     if joined.empty:
         raise EscEvalError("no dialogue has both a human score and a metric score: do the dialogue_ids match?")
     sample: dict[str, dict[str, dict[str, object]]] = {}
-    system: dict[str, dict[str, dict[str, Measure]]] = {}
+    system: dict[str, dict[str, dict[str, Estimate]]] = {}
     for (dimension, metric), rows in joined.groupby(["dimension", "metric"], sort=False):
         found: dict[str, object] = dict(
             correlate(rows["metric_score"], rows["score"], rows[column], boot)
@@ -166,7 +167,7 @@ def _notes(
         "p-values are Holm-adjusted over all pairs of metrics and dimensions."
     )
     flat = {
-        f"{d}, {m}": {k: v for k, v in found.items() if isinstance(v, Measure)}
+        f"{d}, {m}": {k: v for k, v in found.items() if isinstance(v, Estimate)}
         for d, metrics in sample.items()
         for m, found in metrics.items()
     }

@@ -12,7 +12,8 @@ from esc_eval.files.ratings_table import RatingsTable
 from esc_eval.reporting.health import dimension_health, match_labels
 from esc_eval.reporting.render import Report, Table, report_signature, undefined_notes
 from esc_eval.schema import Dialogue, digest
-from esc_eval.statistics.estimate import Bootstrap, Measure
+from esc_eval.statistics.bootstrap import Bootstrap
+from esc_eval.statistics.estimate import Estimate
 from esc_eval.statistics.health import STATISTICS
 
 RANDOM = "random-rows"
@@ -28,17 +29,17 @@ EXPECTED_SHARED = {
 }
 
 
-def estimate_drop(random: Measure, other: Measure) -> Measure:
+def estimate_drop(random: Estimate, other: Estimate) -> Estimate:
     """Difference of two estimates on different dialogues with the MOVER interval (Zou & Donner 2008)."""
     if random.value is None or other.value is None:
-        return Measure(None, n=other.n, undefined=random.undefined or other.undefined)
+        return Estimate(None, n=other.n, undefined=random.undefined or other.undefined)
     value = random.value - other.value
     ends = (random.low, random.high, other.low, other.high)
     if any(end is None for end in ends):
-        return Measure(value, n=other.n, undefined=random.undefined or other.undefined)
+        return Estimate(value, n=other.n, undefined=random.undefined or other.undefined)
     low = value - float(np.hypot(random.value - random.low, other.high - other.value))  # type: ignore[operator]
     high = value + float(np.hypot(random.high - random.value, other.value - other.low))  # type: ignore[operator]
-    return Measure(value, low, high, other.n)
+    return Estimate(value, low, high, other.n)
 
 
 def generalisation_report(
@@ -119,7 +120,7 @@ def generalisation_report(
     )
     notes += undefined_notes(
         {
-            f"{s}, {n}, pooled": {k: m for k, m in by["pooled"].items() if isinstance(m, Measure)}
+            f"{s}, {n}, pooled": {k: m for k, m in by["pooled"].items() if isinstance(m, Estimate)}
             for s, found in schemes.items()
             for n, by in found["scorers"].items()
         }

@@ -7,8 +7,9 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import sparse
 
+from esc_eval.statistics.bootstrap import Bootstrap, ClusterTables
 from esc_eval.statistics.coefficients import ratio
-from esc_eval.statistics.estimate import Array, Bootstrap, ClusterTables, Measure
+from esc_eval.statistics.estimate import Array, Estimate
 
 MAX_PAIRS = 4_000_000
 
@@ -25,7 +26,7 @@ class PairwiseAccuracy:
         pairs: Number of pairs.
     """
 
-    accuracy: Measure
+    accuracy: Estimate
     epsilon: float
     uncalibrated: float
     human_ties: float
@@ -81,13 +82,13 @@ def pairwise_accuracy(
     correct = np.where(np.abs(gap) <= epsilon, human == 0, np.sign(gap) == human)
     ties = float((human == 0).mean())
     if group is None:
-        measure = Measure(accuracy, n=len(i), undefined="no interval: pairs across cards share dialogues")
+        measure = Estimate(accuracy, n=len(i), undefined="no interval: pairs across cards share dialogues")
         return PairwiseAccuracy(measure, epsilon, strict, ties, len(i))
     code, names = pd.factorize(np.asarray(group)[i])
     sums = sparse.csr_array(np.stack([np.bincount(code, correct), np.bincount(code)], 1).astype(float))
     tables = ClusterTables.build({"sums": (sums, (2,))})
     _, many = tables.draw(lambda t: {"accuracy": ratio(t["sums"][..., 0], t["sums"][..., 1])}, boot)
-    measure = boot.measure(accuracy, many["accuracy"], len(i), len(names), "no pairs")
+    measure = boot.estimate(accuracy, many["accuracy"], len(i), len(names), "no pairs")
     return PairwiseAccuracy(measure, epsilon, strict, ties, len(i))
 
 

@@ -18,8 +18,8 @@ from esc_eval.prompts.rubric import Rubric
 from esc_eval.prompts.wording import fill_template
 from esc_eval.reporting.render import Report, Table, report_signature
 from esc_eval.schema import Dialogue, Rating, Turn, digest
-from esc_eval.statistics.bootstrap import bootstrap_mean
-from esc_eval.statistics.estimate import Bootstrap, Measure
+from esc_eval.statistics.bootstrap import Bootstrap, bootstrap_mean
+from esc_eval.statistics.estimate import Estimate
 
 WORDING = Path(__file__).with_name("probe_wording.yaml")
 MARK = "#"
@@ -195,7 +195,7 @@ def probe_report(ratings: Sequence[Rating], dialogues: Sequence[Dialogue], rubri
         raise EscEvalError(f"probes are of one scorer, found ratings by {', '.join(raters) or 'nobody'}")
     found = {(rating.dialogue_id, rating.dimension): rating for rating in ratings}
     turned = [dimension.key for dimension in rubric.dimensions if dimension.lower_is_better]
-    data: dict[str, dict[str, Measure]] = {}
+    data: dict[str, dict[str, Estimate]] = {}
     counts: dict[str, dict[str, Any]] = {}
     for name in PROBES:
         data[name], unscored, up, pairs = {}, 0, 0, 0
@@ -240,12 +240,10 @@ def _value(rating: Rating) -> float:
     return float(rating.score or 0) if rating.expected is None else rating.expected
 
 
-def _measure(changes: Sequence[float], clusters: Sequence[str], boot: Bootstrap) -> Measure:
+def _measure(changes: Sequence[float], clusters: Sequence[str], boot: Bootstrap) -> Estimate:
     if not changes:
-        return Measure(None, undefined="no dialogue with both ratings")
-    e = bootstrap_mean(changes, clusters, confidence=boot.confidence, draws=boot.draws, seed=boot.seed)
-    reason = None if e.low is not None else "no interval: one cluster only, so nothing says how much clusters differ"
-    return Measure(e.value, e.low, e.high, e.n, e.clusters, reason)
+        return Estimate(None, undefined="no dialogue with both ratings")
+    return bootstrap_mean(changes, clusters, confidence=boot.confidence, draws=boot.draws, seed=boot.seed)
 
 
 def _tables(report: Report, dimensions: Sequence[str]) -> list[Table]:
@@ -268,7 +266,7 @@ def _tables(report: Report, dimensions: Sequence[str]) -> list[Table]:
     ]
 
 
-def _verdicts(data: Mapping[str, Mapping[str, Measure]], turned: Sequence[str]) -> list[str]:
+def _verdicts(data: Mapping[str, Mapping[str, Estimate]], turned: Sequence[str]) -> list[str]:
     """One sentence for each edit whose interval says that the scorer is moved the wrong way."""
     notes, judged = [], 0
     for name, measures in data.items():

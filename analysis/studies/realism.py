@@ -8,7 +8,8 @@ from analysis.studies.two_sample import two_sample_test
 from esc_eval.errors import EscEvalError
 from esc_eval.reporting.render import Report, Table, report_signature, undefined_notes
 from esc_eval.schema import Dialogue, RoleCard, digest
-from esc_eval.statistics.estimate import Bootstrap, Measure
+from esc_eval.statistics.bootstrap import Bootstrap
+from esc_eval.statistics.estimate import Estimate
 
 ROUNDS = 5
 REAL = "real seekers"
@@ -63,7 +64,7 @@ def realism_report(
     for language, found in languages.items():
         for seeker, entry in found.items():
             notes += undefined_notes(
-                {f"{language}, {seeker}": {k: v for k, v in entry.items() if isinstance(v, Measure)}}
+                {f"{language}, {seeker}": {k: v for k, v in entry.items() if isinstance(v, Estimate)}}
             )
             if "classifier" in entry and entry["classifier"]["auc"].value is not None:
                 notes.append(f"{language}, {seeker}: {_verdict(entry)}.")

@@ -13,8 +13,9 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from analysis.studies.metrics.segment import segment_words
 from esc_eval.schema import Dialogue, RoleCard
+from esc_eval.statistics.bootstrap import Bootstrap, ClusterTables, Totals
 from esc_eval.statistics.coefficients import ratio
-from esc_eval.statistics.estimate import Array, Bootstrap, ClusterTables, Measure, Totals
+from esc_eval.statistics.estimate import Array, Estimate
 
 LEXICON = Path(__file__).parent / "lexicons" / "emotion.yaml"
 _LABEL = re.compile(r"^\s*[^:：\n]{1,14}[:：]\s*", re.MULTILINE)
@@ -61,7 +62,7 @@ def by_round(
         count: Of a turn's text and language: what is counted, and of how many.
 
     Returns:
-        ``rounds``: a Measure each; ``drift``: last part less first.
+        ``rounds``: a Estimate each; ``drift``: last part less first.
     """
     found, size = np.zeros((len(dialogues), rounds)), np.zeros((len(dialogues), rounds))
     for i, dialogue in enumerate(dialogues):
@@ -79,10 +80,10 @@ def by_round(
     one, many = ClusterTables.build({"found": (found, (rounds,)), "size": (size, (rounds,))}).draw(statistic, boot)
     n = len(dialogues)
     parts = [
-        boot.measure(float(one["rate"][j]), many["rate"][:, j], n, n, "nobody spoke in this part")
+        boot.estimate(float(one["rate"][j]), many["rate"][:, j], n, n, "nobody spoke in this part")
         for j in range(rounds)
     ]
-    return {"rounds": parts, "drift": boot.measure(float(one["drift"]), many["drift"], n, n, "no words")}
+    return {"rounds": parts, "drift": boot.estimate(float(one["drift"]), many["drift"], n, n, "no words")}
 
 
 def emotion_by_round(dialogues: Sequence[Dialogue], rounds: int, boot: Bootstrap) -> dict[str, object]:
@@ -108,7 +109,7 @@ def ask_share(text: str) -> bool:
     return "?" in text or "？" in text
 
 
-def measure_sizes(dialogues: Sequence[Dialogue], boot: Bootstrap) -> dict[str, Measure]:
+def measure_sizes(dialogues: Sequence[Dialogue], boot: Bootstrap) -> dict[str, Estimate]:
     """Tokens in a seeker's turn (mean), turns in a dialogue, and share of turns with a question mark."""
     counts = np.array(
         [
@@ -129,10 +130,10 @@ def measure_sizes(dialogues: Sequence[Dialogue], boot: Bootstrap) -> dict[str, M
 
     one, many = ClusterTables.build({"counts": (counts, (4,))}).draw(statistic, boot)
     n = len(dialogues)
-    return {k: boot.measure(float(v), many[k], n, n, "the seekers say nothing") for k, v in one.items()}
+    return {k: boot.estimate(float(v), many[k], n, n, "the seekers say nothing") for k, v in one.items()}
 
 
-def vocabulary_distance(first: Sequence[Dialogue], second: Sequence[Dialogue], boot: Bootstrap) -> dict[str, Measure]:
+def vocabulary_distance(first: Sequence[Dialogue], second: Sequence[Dialogue], boot: Bootstrap) -> dict[str, Estimate]:
     """Jensen-Shannon divergence (bits) of the seekers' words, and the same between halves of the second set.
 
     The second number is what two samples of the same people give: only what is above it is a difference.
@@ -165,9 +166,9 @@ def vocabulary_distance(first: Sequence[Dialogue], second: Sequence[Dialogue], b
         low, high = np.nanquantile(values, [tail, 1 - tail]) if np.isfinite(values).any() else (np.nan, np.nan)
         defined = bool(np.isfinite(low))
         out[name] = (
-            Measure(float(np.nanmean(values)), float(low), float(high), size)
+            Estimate(float(np.nanmean(values)), float(low), float(high), size)
             if defined
-            else Measure(None, undefined="fewer than two conversations to compare")
+            else Estimate(None, undefined="fewer than two conversations to compare")
         )
     return out
 
@@ -190,7 +191,7 @@ def jensen_shannon(first: Array, second: Array) -> float:
     return (divergence(p) + divergence(q)) / 2
 
 
-def measure_repetition(dialogues: Sequence[Dialogue], boot: Bootstrap, size: int = 4) -> Measure:
+def measure_repetition(dialogues: Sequence[Dialogue], boot: Bootstrap, size: int = 4) -> Estimate:
     """Share of a seeker's runs of ``size`` tokens that the same seeker said before in the dialogue."""
     counts = np.zeros((len(dialogues), 2))
     for row, dialogue in zip(counts, dialogues, strict=True):
@@ -203,7 +204,7 @@ def measure_repetition(dialogues: Sequence[Dialogue], boot: Bootstrap, size: int
     return _share(counts, boot, f"no seeker says {size} words at once")
 
 
-def distinct_words(dialogues: Sequence[Dialogue], boot: Bootstrap, tokens: int = 50) -> Measure:
+def distinct_words(dialogues: Sequence[Dialogue], boot: Bootstrap, tokens: int = 50) -> Estimate:
     """Different words among a seeker's first ``tokens`` tokens, as a share; shorter dialogues are left out."""
     said = [segment_words("\n".join(turns_of(d))) for d in dialogues]
     counts = [[len(set(words[:tokens])), tokens] for words in said if len(words) >= tokens]
@@ -212,7 +213,7 @@ def distinct_words(dialogues: Sequence[Dialogue], boot: Bootstrap, tokens: int =
 
 def share_revealed(
     dialogues: Sequence[Dialogue], cards: Mapping[str, RoleCard], rounds: int, boot: Bootstrap
-) -> list[Measure]:
+) -> list[Estimate]:
     """How much of the card a seeker has told, by round: share of its problem's rarer words said until then.
 
     Rarer words are those that at most a third of the cards have; labels of fields do not count. Words, not meaning: a
@@ -230,18 +231,18 @@ def share_revealed(
     return [_share(told[:, n], boot, "no card of these dialogues is known") for n in range(rounds)]
 
 
-def _share(counts: Array, boot: Bootstrap, why: str) -> Measure:
+def _share(counts: Array, boot: Bootstrap, why: str) -> Estimate:
     """A ratio of totals, rows (numerator, denominator) drawn whole."""
     n = len(counts)
     if not n or not counts[:, 1].sum():
-        return Measure(None, n=n, undefined=why)
+        return Estimate(None, n=n, undefined=why)
     one, many = ClusterTables.build({"c": (counts, (2,))}).draw(
         lambda t: {"share": ratio(t["c"][..., 0], t["c"][..., 1])}, boot
     )
-    return boot.measure(float(one["share"]), many["share"], n, n, why)
+    return boot.estimate(float(one["share"]), many["share"], n, n, why)
 
 
-def card_match(dialogues: Sequence[Dialogue], cards: Mapping[str, RoleCard], boot: Bootstrap) -> Measure:
+def card_match(dialogues: Sequence[Dialogue], cards: Mapping[str, RoleCard], boot: Bootstrap) -> Estimate:
     """How well a seeker's words point to its own card: chance that they are more like it than like another card.
 
     Similarity is the cosine of tf-idf vectors of words (single characters in Chinese) of all the seeker says and of the
@@ -250,7 +251,7 @@ def card_match(dialogues: Sequence[Dialogue], cards: Mapping[str, RoleCard], boo
     known = [d for d in dialogues if d.card_id in cards]
     ids = list(dict.fromkeys(d.card_id for d in known))
     if len(ids) < 2:
-        return Measure(None, n=len(known), undefined="fewer than two role cards are known for these dialogues")
+        return Estimate(None, n=len(known), undefined="fewer than two role cards are known for these dialogues")
     said = ["\n".join(turns_of(d)) for d in known]
     written = [_LABEL.sub(" ", cards[str(i)].text) for i in ids]
     vectorizer = TfidfVectorizer(analyzer=segment_words, sublinear_tf=True).fit(written + said)
@@ -265,4 +266,4 @@ def card_match(dialogues: Sequence[Dialogue], cards: Mapping[str, RoleCard], boo
     _, many = ClusterTables.build({"s": (rows, (2,))}).draw(
         lambda t: {"v": ratio(t["s"][..., 0], t["s"][..., 1])}, boot
     )
-    return boot.measure(float(share.mean()), many["v"], len(known), len(ids), "no words")
+    return boot.estimate(float(share.mean()), many["v"], len(known), len(ids), "no words")

@@ -13,8 +13,9 @@ from sklearn.pipeline import make_pipeline
 from analysis.studies.seekers import turns_of
 from esc_eval.errors import EscEvalError
 from esc_eval.schema import Dialogue, Role
+from esc_eval.statistics.bootstrap import Bootstrap, ClusterTables
 from esc_eval.statistics.coefficients import ratio
-from esc_eval.statistics.estimate import Bootstrap, ClusterTables, Measure
+from esc_eval.statistics.estimate import Estimate
 
 FALSE_ALARMS = 0.05
 """Share of real seekers' turns that may be called slips."""
@@ -73,19 +74,19 @@ class SlipDetector:
             row[:] = self.slips(texts).sum(), len(texts)
         return out
 
-    def rate(self, dialogues: Sequence[Dialogue], boot: Bootstrap, side: Role = "seeker") -> Measure:
+    def rate(self, dialogues: Sequence[Dialogue], boot: Bootstrap, side: Role = "seeker") -> Estimate:
         """Share of one side's turns that read as a supporter's; dialogues are drawn whole."""
         return _rates(self.counts(dialogues, side), boot)
 
 
-def _rates(counts: np.ndarray, boot: Bootstrap) -> Measure:
+def _rates(counts: np.ndarray, boot: Bootstrap) -> Estimate:
     one, many = ClusterTables.build({"c": (counts, (2,))}).draw(
         lambda t: {"rate": ratio(t["c"][..., 0], t["c"][..., 1])}, boot
     )
-    return boot.measure(float(one["rate"]), many["rate"], int(counts[:, 1].sum()), len(counts), "nobody says a word")
+    return boot.estimate(float(one["rate"]), many["rate"], int(counts[:, 1].sum()), len(counts), "nobody says a word")
 
 
-def slip_ratio(first: np.ndarray, second: np.ndarray, boot: Bootstrap) -> Measure:
+def slip_ratio(first: np.ndarray, second: np.ndarray, boot: Bootstrap) -> Estimate:
     """Slip rate of the first seekers by that of the second, dialogues paired by row (the same card).
 
     Args:
@@ -94,4 +95,4 @@ def slip_ratio(first: np.ndarray, second: np.ndarray, boot: Bootstrap) -> Measur
     one, many = ClusterTables.build({"a": (first, (2,)), "b": (second, (2,))}).draw(
         lambda t: {"r": ratio(ratio(t["a"][..., 0], t["a"][..., 1]), ratio(t["b"][..., 0], t["b"][..., 1]))}, boot
     )
-    return boot.measure(float(one["r"]), many["r"], len(first), len(first), "the second seekers never slip")
+    return boot.estimate(float(one["r"]), many["r"], len(first), len(first), "the second seekers never slip")

@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from esc_eval.statistics.bootstrap import Bootstrap, ClusterTables, Totals
 from esc_eval.statistics.coefficients import ratio
 from esc_eval.statistics.correlations import CONSTANT, weighted_pearson
-from esc_eval.statistics.estimate import Array, Bootstrap, ClusterTables, Measure, Totals
+from esc_eval.statistics.estimate import Array, Estimate
 
 
 def _ranks(values: Array) -> Array:
@@ -33,7 +34,7 @@ def _statistic(t: Totals) -> dict[str, Array]:
     return {name: np.where(whole, value.reshape(whole.shape), np.nan) for name, value in found.items()}
 
 
-def system_correlations(rows: pd.DataFrame, cluster: str, boot: Bootstrap) -> dict[str, Measure]:
+def system_correlations(rows: pd.DataFrame, cluster: str, boot: Bootstrap) -> dict[str, Estimate]:
     """Pearson, Spearman and Kendall tau-b over models.
 
     Args:
@@ -52,4 +53,4 @@ def system_correlations(rows: pd.DataFrame, cluster: str, boot: Bootstrap) -> di
         }
     )
     one, many = tables.draw(_statistic, boot)
-    return {k: boot.measure(float(np.ravel(v)[0]), many[k], len(models), len(names), CONSTANT) for k, v in one.items()}
+    return {k: boot.estimate(float(np.ravel(v)[0]), many[k], len(models), len(names), CONSTANT) for k, v in one.items()}

@@ -11,7 +11,8 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from esc_eval.statistics.estimate import Array, Bootstrap, Measure
+from esc_eval.statistics.bootstrap import Bootstrap
+from esc_eval.statistics.estimate import Array, Estimate
 
 FOLDS = 5
 
@@ -26,8 +27,8 @@ class TwoSample:
         p: One-sided p-value of the accuracy against chance.
     """
 
-    accuracy: Measure
-    auc: Measure
+    accuracy: Estimate
+    auc: Estimate
     p: float | None
 
 
@@ -46,7 +47,7 @@ def two_sample_test(first: list[str], second: list[str], boot: Bootstrap, *, len
     n = min(len(first), len(second))
     if n < 2 * FOLDS:
         why = f"the test needs {2 * FOLDS} dialogues a side or more; there are {n}"
-        return TwoSample(Measure(None, n=n, undefined=why), Measure(None, n=n, undefined=why), None)
+        return TwoSample(Estimate(None, n=n, undefined=why), Estimate(None, n=n, undefined=why), None)
     texts = [group[i] for group in (first, second) for i in rng.permutation(len(group))[:n]]
     label = np.repeat([1, 0], n)
     score = np.empty(2 * n)
@@ -65,15 +66,15 @@ def two_sample_test(first: list[str], second: list[str], boot: Bootstrap, *, len
     correct = (score > 0) == label
     hits = int(correct.sum())
     low, high = stats.binomtest(hits, 2 * n).proportion_ci(boot.confidence, method="wilson")
-    accuracy = Measure(hits / (2 * n), float(low), float(high), 2 * n)
+    accuracy = Estimate(hits / (2 * n), float(low), float(high), 2 * n)
     return TwoSample(accuracy, _auc(score, label, boot), float(stats.binom.sf(hits - 1, 2 * n, 0.5)))
 
 
-def _auc(score: Array, label: Array, boot: Bootstrap) -> Measure:
+def _auc(score: Array, label: Array, boot: Bootstrap) -> Estimate:
     rng = np.random.default_rng(boot.seed)
     kinds = [np.flatnonzero(label == k) for k in (0, 1)]
     draws = np.empty(boot.draws)
     for i in range(boot.draws):
         rows = np.concatenate([rng.choice(k, len(k)) for k in kinds])
         draws[i] = roc_auc_score(label[rows], score[rows])
-    return boot.measure(float(roc_auc_score(label, score)), draws, len(label), len(label), "no texts")
+    return boot.estimate(float(roc_auc_score(label, score)), draws, len(label), len(label), "no texts")

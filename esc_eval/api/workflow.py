@@ -41,6 +41,7 @@ from esc_eval.simulation.budget import Price, within_budget
 from esc_eval.simulation.run import Run, read_card
 from esc_eval.simulation.simulate import Plan, play_plan
 from esc_eval.simulation.supporters import Supporters
+from esc_eval.statistics.estimate import Estimate
 
 open_once = cache(open_model)  # seeker, supporter and scorer may be the same weights
 
@@ -274,10 +275,10 @@ def run_ensemble(
     return "\n".join(lines) + "\n"
 
 
-def _interval(found: tuple[float, float | None, float | None] | None) -> str:
+def _interval(found: Estimate | None) -> str:
     if found is None:
         return "-"
-    value, low, high = found
+    value, low, high = found.value, found.low, found.high
     return f"{value:.3f}" if low is None or high is None else f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
 

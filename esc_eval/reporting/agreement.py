@@ -1,7 +1,6 @@
 """``agreement``: how far raters agree, and what is the matter with single raters."""
 
 from collections.abc import Callable
-from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
@@ -10,7 +9,8 @@ from esc_eval.errors import EscEvalError
 from esc_eval.files.ratings_table import RatingsTable
 from esc_eval.reporting.render import Report, Table, name_clusters, report_signature, undefined_notes
 from esc_eval.statistics.agreement import COEFFICIENTS, KappaWeights, estimate_agreement
-from esc_eval.statistics.estimate import Array, Bootstrap, Measure
+from esc_eval.statistics.bootstrap import Bootstrap
+from esc_eval.statistics.estimate import Array, Estimate
 from esc_eval.statistics.items import find_disputed, stage_change
 from esc_eval.statistics.raters import RaterReport, rater_report
 
@@ -101,14 +101,13 @@ def agreement_report(
     changes = {}
     for later in stages[1:]:
         changes[f"{stages[0]} -> {later}"] = {
-            d: asdict(stage_change(table, d, (stages[0], later), table.clusters(cluster), boot))
-            for d in table.dimensions
+            d: vars(stage_change(table, d, (stages[0], later), table.clusters(cluster), boot)) for d in table.dimensions
         }
     data = {
         "dimensions": {n: {**m, "average_of": ks[n], "pairs": pairs[n]} for n, m in dimensions.items()},
         "raters": people.raters,
         "disputed": items,
-        "stages": {s: {d: {k: Measure(**v) for k, v in c.items()} for d, c in by.items()} for s, by in changes.items()},
+        "stages": changes,
         "scale": [table.low, table.high],
         "missing": int(table.frame["score"].isna().sum()),
     }
@@ -151,7 +150,7 @@ def _scope(table: RatingsTable, chosen: RatingsTable, cluster: str, stage: str |
     return notes
 
 
-def _tables(data: dict, dimensions: dict[str, dict[str, Measure]]) -> list[Table]:
+def _tables(data: dict, dimensions: dict[str, dict[str, Estimate]]) -> list[Table]:
     tables = []
     for title, names in zip(
         (

@@ -11,7 +11,8 @@ from esc_eval.errors import EscEvalError
 from esc_eval.files.ratings_table import RatingsTable
 from esc_eval.reporting.render import Report, Table, name_clusters, report_signature, shown_p, undefined_notes
 from esc_eval.schema import Dialogue
-from esc_eval.statistics.estimate import Bootstrap, Measure
+from esc_eval.statistics.bootstrap import Bootstrap
+from esc_eval.statistics.estimate import Estimate
 from esc_eval.statistics.mixed import estimate_contrast, group_contrasts, mixed_fit
 from esc_eval.statistics.prediction_powered import ppi_mean
 from esc_eval.statistics.ranking import (
@@ -159,11 +160,11 @@ def _other(row: Mapping[str, Any], human: str) -> str:
     return str(row["second"] if row["first"] == human else row["first"])
 
 
-def _signed(m: Measure, keep: bool) -> Measure:
+def _signed(m: Estimate, keep: bool) -> Estimate:
     if keep or m.value is None:
         return m
     swapped = None if m.low is None else -m.low, None if m.high is None else -m.high
-    return Measure(-m.value, swapped[1], swapped[0], m.n, m.clusters, m.undefined)
+    return Estimate(-m.value, swapped[1], swapped[0], m.n, m.clusters, m.undefined)
 
 
 def _mixed(
@@ -288,7 +289,7 @@ def _powered(
                 confidence=boot.confidence,
             )
         except ValueError as error:
-            why = Measure(None, n=len(labelled), undefined=str(error))
+            why = Estimate(None, n=len(labelled), undefined=str(error))
             out.setdefault(model, {})[dimension] = why
             view.append([model, dimension, len(labelled), len(rest), why, None, None, None])
             continue
@@ -301,7 +302,7 @@ def _powered(
                 dimension,
                 found.labelled,
                 found.unlabelled,
-                Measure(found.value, found.low, found.high, found.labelled),
+                Estimate(found.value, found.low, found.high, found.labelled),
                 found.classical_width,
                 found.power,
                 entry["saved"],

@@ -14,7 +14,8 @@ from esc_eval.reporting.health_tables import labelled_tables, output_table, scor
 from esc_eval.reporting.render import Report, name_clusters, report_signature
 from esc_eval.schema import Dialogue
 from esc_eval.scoring.calibration import BINS, confidence_bins
-from esc_eval.statistics.estimate import Bootstrap, ClusterTables, Measure
+from esc_eval.statistics.bootstrap import Bootstrap, ClusterTables
+from esc_eval.statistics.estimate import Estimate
 from esc_eval.statistics.health import ONE_DIALOGUE, STATISTICS, WHY, give_verdict, health_statistic, length_baseline
 from esc_eval.statistics.health import entropy as level_entropy
 
@@ -96,9 +97,9 @@ def dimension_health(
     tables = ClusterTables.build(blocks)
     one, many = tables.draw(health_statistic(table.levels), boot)
 
-    def measure(name: str, n: int = len(rows)) -> Measure:
+    def measure(name: str, n: int = len(rows)) -> Estimate:
         why = WHY.get(name.rpartition(".")[2], "nothing to compare")
-        return boot.measure(float(one[name]), many[name], n, k, why)
+        return boot.estimate(float(one[name]), many[name], n, k, why)
 
     figures = {k: measure(f"scorer.{k}") for k in STATISTICS}
     calibrated = ("calibration_error", "uncertainty") if sure.any() else ()

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from esc_eval.reporting.render import Cell, Table, undefined_notes
-from esc_eval.statistics.estimate import Measure
+from esc_eval.statistics.estimate import Estimate
 from esc_eval.statistics.health import STATISTICS
 
 Health = Mapping[str, Mapping[str, Any]]
@@ -83,5 +83,5 @@ def scorer_notes(scorer: str, by: Health) -> list[str]:
             f"{scorer}: the levels together get little of its probability ({', '.join(low)}): it wanted to say "
             "something else."
         )
-    measures = {f"{scorer}, {d}": {name: m for name, m in h.items() if isinstance(m, Measure)} for d, h in by.items()}
+    measures = {f"{scorer}, {d}": {name: m for name, m in h.items() if isinstance(m, Estimate)} for d, h in by.items()}
     return notes + undefined_notes(measures)

@@ -8,7 +8,7 @@ import pandas as pd
 from esc_eval.errors import EscEvalError
 from esc_eval.files.ratings_table import RatingsTable
 from esc_eval.reporting.render import Report, Table, report_signature
-from esc_eval.statistics.estimate import Measure
+from esc_eval.statistics.estimate import Estimate
 from esc_eval.statistics.power import TARGET, annotation_plan, cards_needed, estimate_components, simulate_power
 from esc_eval.statistics.ranking import points_of
 
@@ -60,7 +60,7 @@ def power_report(
             for n in cards:
                 share = simulate_power(parts, difference, n, r, simulations, rng, same_raters=same_raters)
                 half = 1.96 * np.sqrt(max(share * (1 - share), 1 / simulations) / simulations)
-                found = Measure(share, max(0.0, share - half), min(1.0, share + half), simulations)
+                found = Estimate(share, max(0.0, share - half), min(1.0, share + half), simulations)
                 grid.append(
                     {
                         "difference": difference,

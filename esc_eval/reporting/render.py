@@ -12,14 +12,15 @@ from rich.table import Table as RichTable
 
 from esc_eval.errors import EscEvalError
 from esc_eval.reporting.signature import join_signature
-from esc_eval.statistics.estimate import Bootstrap, Measure
+from esc_eval.statistics.bootstrap import Bootstrap
+from esc_eval.statistics.estimate import Estimate
 
 
 class P(float):
     """A p-value: small ones are shown as "< 0.001"."""
 
 
-Cell = Measure | str | float | int | bool | None
+Cell = Estimate | str | float | int | bool | None
 
 _LATEX = str.maketrans(
     {
@@ -56,7 +57,7 @@ class Table:
 
     def text(self, cell: Cell) -> str:
         """A cell as people read it."""
-        if isinstance(cell, Measure):
+        if isinstance(cell, Estimate):
             if cell.value is None:
                 return "undefined"
             value = f"{cell.value:.{self.digits}f}"
@@ -80,7 +81,7 @@ class Report:
 
     Attributes:
         name: The command.
-        data: What goes into JSON; ``Measure`` anywhere inside is written as an object.
+        data: What goes into JSON; ``Estimate`` anywhere inside is written as an object.
         tables: What people read.
         notes: Sentences: what is undefined and why, what was decided.
         signature: What made these numbers, in one line.
@@ -185,12 +186,12 @@ def _escape(text: str) -> str:
 
 
 def to_plain_json(value: Any) -> Any:
-    """The same with ``Measure`` and numpy values as plain JSON; a NaN that got here is a bug and raises.
+    """The same with ``Estimate`` and numpy values as plain JSON; a NaN that got here is a bug and raises.
 
     Raises:
         ValueError: A number is not finite.
     """
-    if isinstance(value, Measure):
+    if isinstance(value, Estimate):
         return to_plain_json(value.to_json())
     if isinstance(value, Mapping):
         return {str(k): to_plain_json(v) for k, v in value.items()}
@@ -211,7 +212,7 @@ def report_signature(command: str, data: str, boot: Bootstrap | None = None, **s
     return join_signature(parts)
 
 
-def undefined_notes(measures: Mapping[str, Mapping[str, Measure]]) -> list[str]:
+def undefined_notes(measures: Mapping[str, Mapping[str, Estimate]]) -> list[str]:
     """One sentence for each reason: which values of which rows are undefined, and why."""
     reasons: dict[tuple[str, str], list[str]] = {}
     for row, named in measures.items():

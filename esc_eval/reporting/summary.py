@@ -2,7 +2,6 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -11,13 +10,12 @@ from pydantic import BaseModel, ConfigDict
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting.signature import join_signature, scoring_parts, simulation_parts
 from esc_eval.schema import Dialogue, Language, Rating
-from esc_eval.statistics.bootstrap import Estimate, bootstrap_means
+from esc_eval.statistics.bootstrap import Bootstrap, GroupMeans, estimate_group_means
+from esc_eval.statistics.estimate import Array, Estimate, StoredEstimate
 
 Statistic = Literal["level", "expected"]
 
 FULL = 100
-DRAWS = 2000
-CONFIDENCE = 0.95
 
 
 def describe_scale(levels: Sequence[int]) -> str:
@@ -32,16 +30,6 @@ class Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Mean(Part):
-    """A mean on the scale of the paper's tables (0..100) and its 95% interval, None with fewer than two clusters."""
-
-    value: float
-    low: float | None
-    high: float | None
-    n: int
-    clusters: int
-
-
 class Cell(Part):
     """One dimension of one row.
 
@@ -54,14 +42,14 @@ class Cell(Part):
         counts: Ratings at each level, lowest first.
     """
 
-    mean: Mean | None
-    expected: Mean | None
+    mean: StoredEstimate | None
+    expected: StoredEstimate | None
     unscored: int
     modal_level: int | None
     modal_share: float | None
     counts: tuple[int, ...]
 
-    def of(self, statistic: Statistic) -> Mean | None:
+    def of(self, statistic: Statistic) -> StoredEstimate | None:
         """The mean that a table of this statistic shows."""
         return self.mean if statistic == "level" else self.expected
 
@@ -79,7 +67,7 @@ class Row(Part):
 
     supporter: str
     cells: dict[str, Cell]
-    average: Mean | None
+    average: StoredEstimate | None
     dialogues: int
     cards: int | None
     replies: int
@@ -148,7 +136,7 @@ def summarise_ratings(
         dialogue = by_id[rating.dialogue_id]
         tables[dialogue.language, rating.rater, rating.rubric][dialogue.supporter or "unknown"].append(rating)
 
-    simulation = run.get("simulation")
+    simulation, boot = run.get("simulation"), Bootstrap(seed=seed)
     made = []
     for (language, rater, rubric_id), supporters in sorted(tables.items()):
         rated = {rating.dialogue_id for group in supporters.values() for rating in group}
@@ -158,21 +146,9 @@ def summarise_ratings(
             **simulation_parts(simulation["identity"] if simulation else None),
             **scoring_parts(scoring["identity"] if scoring else None, rater, rubric_id),
             "statistic": f"{statistic} {describe_scale(rubric.levels)}",
-            "interval": f"{CONFIDENCE:.0%} bootstrap by {'card' if known_cards else 'dialogue'}, "
-            f"{DRAWS} draws, seed {seed}",
+            "interval": boot.describe("card" if known_cards else "dialogue"),
         }
-        rows = [
-            _row(
-                name,
-                [by_id[d] for d in dict.fromkeys(r.dialogue_id for r in group)],
-                group,
-                rubric,
-                known_cards,
-                statistic,
-                seed,
-            )
-            for name, group in supporters.items()
-        ]
+        rows = _rows(supporters, by_id, rubric, known_cards, statistic, boot)
         made.append(
             Table(
                 language=language,
@@ -188,49 +164,82 @@ def summarise_ratings(
     return Summary(tables=tuple(made))
 
 
+def _rows(
+    supporters: Mapping[str, list[Rating]],
+    by_id: Mapping[str, Dialogue],
+    rubric: Rubric,
+    by_card: bool,
+    statistic: Statistic,
+    boot: Bootstrap,
+) -> list[Row]:
+    """All supporters' lines, from the same draws of cards."""
+    low, high = min(rubric.levels), max(rubric.levels)
+    column = {key: j for j, key in enumerate(rubric.keys)}
+    place: dict[str, int] = {}
+    for group in supporters.values():
+        _refuse_repeated(group)
+        for rating in group:
+            place.setdefault(rating.dialogue_id, len(place))
+    levels = np.full((len(place), len(column)), np.nan)
+    expected = np.full_like(levels, np.nan)
+    for group in supporters.values():
+        for rating in group:
+            cell = place[rating.dialogue_id], column[rating.dimension]
+            levels[cell] = np.nan if rating.score is None else rating.score
+            expected[cell] = np.nan if rating.expected is None else rating.expected
+    dialogues = [by_id[i] for i in place]
+    codes = {name: code for code, name in enumerate(supporters)}
+    clusters = [dialogue.card_id if by_card else dialogue.id for dialogue in dialogues]
+    groups = [codes[dialogue.supporter or "unknown"] for dialogue in dialogues]
+    turned = {j: float(FULL) for j, dimension in enumerate(rubric.dimensions) if dimension.lower_is_better}
+
+    def estimate(matrix: Array) -> GroupMeans:
+        return estimate_group_means((matrix - low) * (FULL / (high - low)), clusters, groups, boot, turned)
+
+    means, expectations = estimate(levels), estimate(expected)
+    chosen = means if statistic == "level" else expectations
+    return [
+        _row(
+            name,
+            [dialogue for dialogue, code in zip(dialogues, groups, strict=True) if code == g],
+            group,
+            rubric,
+            by_card,
+            (means.each[g], expectations.each[g]),
+            chosen.average[g],
+        )
+        for g, (name, group) in enumerate(supporters.items())
+    ]
+
+
+def _refuse_repeated(ratings: list[Rating]) -> None:
+    counts = Counter((rating.dialogue_id, rating.dimension) for rating in ratings)
+    for (dialogue_id, dimension), count in counts.items():
+        if count > 1:
+            raise ValueError(
+                f"rater {ratings[0].rater!r} rated {dimension!r} of dialogue {dialogue_id!r} more than once"
+            )
+
+
 def _row(
     supporter: str,
     dialogues: list[Dialogue],
     ratings: list[Rating],
     rubric: Rubric,
     by_card: bool,
-    statistic: Statistic,
-    seed: int,
+    means: tuple[list[Estimate], list[Estimate]],
+    average: Estimate,
 ) -> Row:
-    seen = [(rating.dialogue_id, rating.dimension) for rating in ratings]
-    if len(set(seen)) < len(seen):
-        twice = next(item for item, count in Counter(seen).items() if count > 1)
-        raise ValueError(f"rater {ratings[0].rater!r} rated {twice[1]!r} of dialogue {twice[0]!r} more than once")
-    place = {dialogue.id: i for i, dialogue in enumerate(dialogues)}
-    column = {key: j for j, key in enumerate(rubric.keys)}
-    levels = np.full((len(dialogues), len(column)), np.nan)
-    expected = np.full_like(levels, np.nan)
-    for rating in ratings:
-        cell = place[rating.dialogue_id], column[rating.dimension]
-        if rating.score is not None:
-            levels[cell] = rating.score
-        if rating.expected is not None:
-            expected[cell] = rating.expected
-    clusters = [dialogue.card_id if by_card else dialogue.id for dialogue in dialogues]
-    bootstrap = partial(bootstrap_means, clusters=clusters, confidence=CONFIDENCE, draws=DRAWS, seed=seed)
-    low, high = min(rubric.levels), max(rubric.levels)
-    levels, expected = ((matrix - low) * (FULL / (high - low)) for matrix in (levels, expected))
-    means, by_level = bootstrap(levels)
-    expectations, by_expectation = bootstrap(expected)
-    if turned := [j for j, dimension in enumerate(rubric.dimensions) if dimension.lower_is_better]:
-        for matrix in (levels, expected):
-            matrix[:, turned] = FULL - matrix[:, turned]
-        (_, by_level), (_, by_expectation) = bootstrap(levels), bootstrap(expected)
     unscored = Counter(rating.dimension for rating in ratings if rating.score is None)
     given = Counter((rating.dimension, rating.score) for rating in ratings)
     cells = {}
-    for j, key in enumerate(rubric.keys):
+    for key, mean, expected in zip(rubric.keys, *means, strict=True):
         counts = tuple(given[key, level] for level in rubric.levels)
         most = max(range(len(counts)), key=counts.__getitem__)
         total = sum(counts)
         cells[key] = Cell(
-            mean=_mean(means[j]),
-            expected=_mean(expectations[j]),
+            mean=_defined(mean),
+            expected=_defined(expected),
             unscored=unscored[key],
             modal_level=rubric.levels[most] if total else None,
             modal_share=counts[most] / total if total else None,
@@ -242,9 +251,9 @@ def _row(
     return Row(
         supporter=supporter,
         cells=cells,
-        average=_mean(by_level if statistic == "level" else by_expectation),
+        average=_defined(average),
         dialogues=len(dialogues),
-        cards=len(set(clusters)) if by_card else None,
+        cards=len({dialogue.card_id for dialogue in dialogues}) if by_card else None,
         replies=len(replies),
         cut_replies=sum(turn.finish_reason == "length" for turn in replies),
         cut_seeker_turns=sum(turn.role == "seeker" and turn.finish_reason == "length" for turn in turns),
@@ -254,7 +263,5 @@ def _row(
     )
 
 
-def _mean(estimate: Estimate | None) -> Mean | None:
-    if estimate is None:
-        return None
-    return Mean(value=estimate.value, low=estimate.low, high=estimate.high, n=estimate.n, clusters=estimate.clusters)
+def _defined(estimate: Estimate) -> Estimate | None:
+    return None if estimate.value is None else estimate

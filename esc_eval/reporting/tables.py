@@ -9,7 +9,8 @@ from rich.markup import escape as escape_markup
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from esc_eval.reporting.summary import Mean, Row, Summary, Table, describe_scale
+from esc_eval.reporting.summary import Row, Summary, Table, describe_scale
+from esc_eval.statistics.estimate import Estimate
 
 LANGUAGE_NAMES = {"en": "English", "zh": "Chinese"}
 LATEX = str.maketrans(
@@ -23,7 +24,7 @@ def title(table: Table) -> str:
     return f"{LANGUAGE_NAMES.get(table.language, table.language)}, rated by {table.rater}"
 
 
-def interval(mean: Mean) -> str:
+def interval(mean: Estimate) -> str:
     """The interval of a mean, or why there is none: one cluster, or values that are all alike."""
     if mean.low is None or mean.high is None:
         return "[one cluster]"
@@ -32,10 +33,10 @@ def interval(mean: Mean) -> str:
     return f"[{mean.low:.1f}, {mean.high:.1f}]"
 
 
-def leaderboard(table: Table) -> tuple[list[str], list[list[Mean | str | None]]]:
+def leaderboard(table: Table) -> tuple[list[str], list[list[Estimate | str | None]]]:
     """Header and rows: supporter, each dimension, average, dialogues."""
     header = ["Supporter", *table.names.values(), "Average", "n"]
-    rows: list[list[Mean | str | None]] = [
+    rows: list[list[Estimate | str | None]] = [
         [
             row.supporter,
             *(row.cells[key].of(table.statistic) for key in table.names),
@@ -47,11 +48,11 @@ def leaderboard(table: Table) -> tuple[list[str], list[list[Mean | str | None]]]
     return header, rows
 
 
-def details(table: Table) -> tuple[list[str], list[list[Mean | str | None]]]:
+def details(table: Table) -> tuple[list[str], list[list[Estimate | str | None]]]:
     """Header and rows, one a supporter and dimension: the mean and what to know before trusting it."""
     header = ["Supporter", "Dimension", "mean", "95% interval", "n", "unscored", "most given", "share", "given "]
     header[-1] += "/".join(str(level) for level in table.levels)
-    rows: list[list[Mean | str | None]] = []
+    rows: list[list[Estimate | str | None]] = []
     for row in table.rows:
         for key, name in table.names.items():
             cell = row.cells[key]
@@ -100,8 +101,8 @@ def _scale(table: Table) -> str:
     return f"{what} {describe_scale(table.levels)} (0..100), intervals by {table.clustered_by}"
 
 
-def _cell(cell: Mean | str | None, between: str) -> str:
-    if isinstance(cell, Mean):
+def _cell(cell: Estimate | str | None, between: str) -> str:
+    if isinstance(cell, Estimate):
         return f"{cell.value:.1f}{between}{interval(cell)}"
     return "unscored" if cell is None else cell
 
@@ -113,8 +114,8 @@ def as_markdown(summary: Summary) -> str:
         special = {ord(character): f"&#{ord(character)};" for character in "\\|*_`<>[]"}
         return " ".join(text.translate(special).split())
 
-    def cell(item: Mean | str | None) -> str:
-        return f"{item.value:.1f}<br>{interval(item)}" if isinstance(item, Mean) else escape(_cell(item, " "))
+    def cell(item: Estimate | str | None) -> str:
+        return f"{item.value:.1f}<br>{interval(item)}" if isinstance(item, Estimate) else escape(_cell(item, " "))
 
     def grid(header: list[str], rows: Iterable[list[str]]) -> list[str]:
         lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
@@ -150,7 +151,7 @@ def as_latex(summary: Summary) -> str:
         for row in rows:
             cells = [
                 rf"\shortstack{{{c.value:.1f}\\{{\scriptsize {interval(c)}}}}}"
-                if isinstance(c, Mean)
+                if isinstance(c, Estimate)
                 else escape(_cell(c, " "))
                 for c in row
             ]

@@ -16,8 +16,7 @@ from esc_eval.prompts.wording import FrozenYaml
 from esc_eval.schema import Rating, digest
 from esc_eval.scoring.rating_checks import check_levels
 from esc_eval.statistics.bootstrap import bootstrap_mean
-
-Array = npt.NDArray[np.float64]
+from esc_eval.statistics.estimate import Array, Estimate, StoredTriple
 
 FLOOR = 1e-12
 RANGE = (0.05, 20.0)
@@ -104,7 +103,7 @@ class Fitted(FrozenYaml):
         log_loss, calibration_error: Before and after, on the fitting data.
         held_out_log_loss: Before and after in five-fold cross-fitting, each dialogue by a temperature that did not see
             it; None for fewer than 20.
-        held_out_gain: Before minus after, and the ends of its 95% interval over dialogues.
+        held_out_gain: Before minus after, with its 95% interval over dialogues.
     """
 
     temperature: float = Field(gt=0)
@@ -112,7 +111,7 @@ class Fitted(FrozenYaml):
     log_loss: tuple[float, float]
     calibration_error: tuple[float, float]
     held_out_log_loss: tuple[float, float] | None = None
-    held_out_gain: tuple[float, float | None, float | None] | None = None
+    held_out_gain: StoredTriple | None = None
 
 
 class Calibration(FittedFile):
@@ -234,7 +233,7 @@ def _fitted(p: Array, y: npt.NDArray[np.intp], rng: np.random.Generator, folds: 
         rows = np.arange(len(y))
         gains = np.log(np.maximum(after[rows, y], FLOOR)) - np.log(np.maximum(p[rows, y], FLOOR))
         e = bootstrap_mean(gains.tolist())
-        gain = (e.value, e.low, e.high)
+        gain = Estimate(e.value, e.low, e.high)
     after = temper_probabilities(p, temperature)
     return Fitted(
         temperature=temperature,

@@ -16,8 +16,7 @@ from esc_eval.prompts.wording import FrozenYaml
 from esc_eval.schema import Rating, digest
 from esc_eval.scoring.rating_checks import check_levels
 from esc_eval.statistics.bootstrap import bootstrap_mean
-
-Array = npt.NDArray[np.float64]
+from esc_eval.statistics.estimate import Array, Estimate, StoredTriple
 
 RATER = "ensemble"
 SHRINKAGE = (0.01, 0.1, 1.0, 10.0, 100.0)
@@ -65,8 +64,8 @@ class FittedWeights(FrozenYaml):
         shrinkage: Chosen by cross-validation.
         n, clusters: Labelled dialogues, and the cards they belong to.
         error: Root mean squared error against the human scores on held-out clusters: the ensemble, equal weights (with
-            a fitted offset), each judge (with a fitted offset), and the mean human score for every dialogue; value
-            and ends of the 95% interval over cards.
+            a fitted offset), each judge (with a fitted offset), and the mean human score for every dialogue; with 95%
+            intervals over cards.
     """
 
     weights: dict[str, float]
@@ -74,7 +73,7 @@ class FittedWeights(FrozenYaml):
     shrinkage: float
     n: int
     clusters: int
-    error: dict[str, tuple[float, float | None, float | None]]
+    error: dict[str, StoredTriple]
 
 
 class Ensemble(FittedFile):
@@ -196,10 +195,9 @@ def _fitted(
     fold_of = dict(zip(names, rng.permutation(len(names)) % FOLDS, strict=True))
     fold = np.array([fold_of[cluster] for cluster in clusters], dtype=np.intp)
 
-    def error(prediction: Array) -> tuple[float, float | None, float | None]:
+    def error(prediction: Array) -> Estimate:
         e = bootstrap_mean(((prediction - y) ** 2).tolist(), clusters)
-        low, high = (None if end is None else float(np.sqrt(max(end, 0.0))) for end in (e.low, e.high))
-        return float(np.sqrt(e.value)), low, high
+        return Estimate(*(None if x is None else float(np.sqrt(max(x, 0.0))) for x in (e.value, e.low, e.high)))
 
     chosen = _choose(x, y, fold)
     nested = np.empty_like(y)

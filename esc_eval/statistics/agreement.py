@@ -12,8 +12,9 @@ from typing import Literal
 import numpy as np
 
 from esc_eval.statistics import coefficients as co
+from esc_eval.statistics.bootstrap import Bootstrap, Totals
 from esc_eval.statistics.counts import MAX_PAIRS, Ratings, pair_tables, rating_pairs, unit_tables
-from esc_eval.statistics.estimate import Array, Bootstrap, Measure, Totals
+from esc_eval.statistics.estimate import Array, Estimate
 
 KappaWeights = Literal["distance", "position"]
 
@@ -54,8 +55,8 @@ class Agreement:
         average_of: Mean number of ratings a unit: the k of ICC(2,k).
     """
 
-    measures: dict[str, Measure]
-    pairs: dict[tuple[str, str], Measure]
+    measures: dict[str, Estimate]
+    pairs: dict[tuple[str, str], Estimate]
     average_of: float | None
 
 
@@ -120,7 +121,7 @@ def estimate_agreement(ratings: Ratings, boot: Bootstrap, weights: KappaWeights 
     elif not n:
         refusal = "no dialogue was rated by two raters, so there is nothing to compare"
     if refusal:
-        blank = Measure(None, n=n, clusters=clusters, undefined=refusal)
+        blank = Estimate(None, n=n, clusters=clusters, undefined=refusal)
         return Agreement(dict.fromkeys(COEFFICIENTS, blank), {}, None)
 
     k = float(m[m > 0].mean())
@@ -130,7 +131,7 @@ def estimate_agreement(ratings: Ratings, boot: Bootstrap, weights: KappaWeights 
     _add_ac2(scaled, boot, point, draws)
     pairs, problem = _add_pairwise(scaled, boot, point, draws)
     why = {**WHY, **(dict.fromkeys(PAIRWISE, problem) if problem else {})}
-    measures = {name: boot.measure(float(point[name]), draws[name], n, clusters, why[name]) for name in COEFFICIENTS}
+    measures = {name: boot.estimate(float(point[name]), draws[name], n, clusters, why[name]) for name in COEFFICIENTS}
     return Agreement(measures, pairs, k)
 
 
@@ -151,7 +152,7 @@ def _add_ac2(ratings: Ratings, boot: Bootstrap, point: dict[str, Array], draws: 
 
 def _add_pairwise(
     ratings: Ratings, boot: Bootstrap, point: dict[str, Array], draws: dict[str, Array]
-) -> tuple[dict[tuple[str, str], Measure], str | None]:
+) -> tuple[dict[tuple[str, str], Estimate], str | None]:
     pairs = rating_pairs(ratings)
     if len(pairs.raters) > MAX_PAIRS:
         for name in PAIRWISE:
@@ -183,7 +184,7 @@ def _add_pairwise(
     for i, (a, b) in enumerate(pairs.raters):
         units = pairs.unit[pairs.pair == i]
         clusters = len(np.unique(ratings.cluster[units]))
-        named[ratings.raters[a], ratings.raters[b]] = boot.measure(
+        named[ratings.raters[a], ratings.raters[b]] = boot.estimate(
             float(one["each"][i]), many["each"][:, i], int(sizes[i]), clusters, _BOTH_CONSTANT.replace("every", "this")
         )
     return named, None

@@ -1,56 +1,36 @@
-"""Clustered bootstrap: the interval beside every mean that a report prints.
+"""Clustered bootstrap: the interval beside every number that is printed.
 
 Dialogues on the same role card are not independent, so whole cards are drawn, not dialogues. Percentile intervals
 are too narrow with few clusters; they are widened as in Hesterberg (2015, The American Statistician 69(4), section
 3.3, "expanded percentile"), which makes them match Student's t for a mean.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
+
+from esc_eval.errors import EscEvalError
+from esc_eval.statistics.coefficients import ratio
+from esc_eval.statistics.estimate import Array, Estimate
+
+Totals = Mapping[str, Array]
+
+DRAWS = 2000
+"""Bootstrap draws behind every printed interval, unless the user asks for another number."""
+CONFIDENCE = 0.95
+CHUNK = 4_000_000
+"""Numbers held at once by one block of bootstrap draws."""
+UNDEFINED_SHARE = 0.05
+"""An interval is withheld where more than this share of the draws has no value."""
+DENSE_SHARE = 0.2
+"""Tables with more than this share of entries are multiplied as full matrices."""
+ONE_CLUSTER = "no interval: one cluster only, so nothing says how much clusters differ"
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A value with its interval.
-
-    Attributes:
-        value: The point estimate.
-        low, high: Ends of the interval; None where there are fewer than two clusters.
-        n: Observations.
-        clusters: Clusters drawn from.
-    """
-
-    value: float
-    low: float | None
-    high: float | None
-    n: int
-    clusters: int
-
-
-def cluster_sums(
-    table: npt.NDArray[np.float64], clusters: Sequence[object]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Sums and counts of the values of each cluster, NaN left out.
-
-    Args:
-        table: Shape (n, columns).
-        clusters: Length n.
-
-    Returns:
-        Two arrays of shape (clusters, columns), clusters in order of first appearance.
-    """
-    index: dict[object, int] = {}
-    codes = np.array([index.setdefault(c, len(index)) for c in clusters], dtype=np.intp)
-    sums, counts = np.zeros((len(index), table.shape[1])), np.zeros((len(index), table.shape[1]))
-    np.add.at(sums, codes, np.nan_to_num(table))
-    np.add.at(counts, codes, ~np.isnan(table))
-    return sums, counts
-
-
-def draw_weights(clusters: int, draws: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+def draw_weights(clusters: int, draws: int, rng: np.random.Generator) -> Array:
     """How often each cluster is drawn: shape (draws, clusters), rows sum to the number of clusters."""
     return rng.multinomial(clusters, np.full(clusters, 1 / clusters), size=draws).astype(np.float64)
 
@@ -64,76 +44,206 @@ def percentile_levels(clusters: int, confidence: float) -> tuple[float, float]:
     return low, 1 - low
 
 
-def bootstrap_means(
+@dataclass(frozen=True)
+class Bootstrap:
+    """How intervals are made: whole clusters drawn, percentiles expanded for few clusters.
+
+    Attributes:
+        draws: Bootstrap draws.
+        seed: Seed of the draws; 0 is a seed like any other.
+        confidence: Coverage aimed at.
+    """
+
+    draws: int = DRAWS
+    seed: int = 0
+    confidence: float = CONFIDENCE
+
+    def __post_init__(self) -> None:
+        if self.draws < 100:
+            raise EscEvalError(f"{self.draws} bootstrap draws are too few for an interval: use 100 or more")
+        if not 0.5 <= self.confidence < 1:
+            raise EscEvalError(f"confidence must lie between 0.5 and 1, not {self.confidence}")
+
+    def interval(self, draws: npt.ArrayLike, clusters: int) -> tuple[float | None, float | None, str | None]:
+        """Ends of the interval of drawn values, or the reason why there is none."""
+        values = np.asarray(draws, dtype=float)
+        if clusters < 2:
+            return None, None, ONE_CLUSTER
+        missing = float(np.isnan(values).mean())
+        if missing > UNDEFINED_SHARE:
+            return None, None, f"no interval: undefined in {missing:.0%} of the bootstrap draws"
+        low, high = np.nanquantile(values, percentile_levels(clusters, self.confidence))
+        return float(low), float(high), None
+
+    def estimate(self, value: float, draws: npt.ArrayLike, n: int, clusters: int, why: str) -> Estimate:
+        """An ``Estimate`` from a value (NaN = undefined, for the reason ``why``) and its draws."""
+        if not np.isfinite(value):
+            return Estimate(None, n=n, clusters=clusters, undefined=why)
+        low, high, problem = self.interval(draws, clusters)
+        return Estimate(float(value), low, high, n, clusters, problem)
+
+    def describe(self, clusters: str) -> str:
+        """In words, for a signature: ``95% bootstrap by card, 2000 draws, seed 0``."""
+        return f"{self.confidence:.0%} bootstrap by {clusters}, {self.draws} draws, seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class ClusterTables:
+    """Additive tables: one row a cluster, several named blocks of columns.
+
+    Attributes:
+        rows: Shape (clusters, columns).
+        blocks: Name -> (first column, trailing shape of the block).
+    """
+
+    rows: sparse.csr_array
+    blocks: dict[str, tuple[int, tuple[int, ...]]]
+
+    @classmethod
+    def build(cls, parts: Mapping[str, tuple[sparse.csr_array | Array, tuple[int, ...]]]) -> "ClusterTables":
+        """From name -> (matrix of shape (clusters, prod(shape)), shape)."""
+        blocks, start = {}, 0
+        for name, (matrix, shape) in parts.items():
+            blocks[name] = (start, shape)
+            start += matrix.shape[1]
+        return cls(sparse.csr_array(sparse.hstack([sparse.csr_array(m) for m, _ in parts.values()])), blocks)
+
+    def split(self, columns: Array) -> Totals:
+        """Named totals with leading batch dimensions from rows of column sums, shape (..., columns)."""
+        out = {}
+        for name, (start, shape) in self.blocks.items():
+            width = int(np.prod(shape, dtype=int))
+            out[name] = columns[..., start : start + width].reshape((*columns.shape[:-1], *shape))
+        return out
+
+    def totals(self) -> Totals:
+        """Totals of the sample itself."""
+        return self.split(np.asarray(self.rows.sum(axis=0), dtype=float).ravel())
+
+    def draw(
+        self, statistic: Callable[[Totals], Mapping[str, Array]], boot: Bootstrap
+    ) -> tuple[Mapping[str, Array], dict[str, Array]]:
+        """A statistic of the sample and of ``boot.draws`` bootstrap samples of whole clusters.
+
+        Args:
+            statistic: Totals with any batch shape -> named values of that shape.
+            boot: Number of draws and seed.
+
+        Returns:
+            Values of the sample, and draws of shape (draws,) each; memory does not grow with ``boot.draws``.
+        """
+        point = statistic(self.totals())
+        clusters, width = self.rows.shape
+        rng = np.random.default_rng(boot.seed)
+        step = max(1, CHUNK // max(clusters, width))
+        parts: list[Mapping[str, Array]] = []
+        dense = self.rows.nnz > DENSE_SHARE * clusters * width
+        full = self.rows.toarray() if dense else np.zeros((0, 0))
+        transposed = self.rows.T.tocsr()
+        for start in range(0, boot.draws, step):
+            weights = draw_weights(clusters, min(step, boot.draws - start), rng)
+            drawn = weights @ full if dense else np.ascontiguousarray((transposed @ weights.T).T)
+            parts.append(statistic(self.split(drawn)))
+        return point, {name: np.concatenate([part[name] for part in parts]) for name in point}
+
+
+@dataclass(frozen=True)
+class GroupMeans:
+    """Means of groups of rows with their intervals, all from the same draws of clusters.
+
+    Attributes:
+        each: By group, then by column.
+        average: By group: the mean of its columns' means.
+        draws: Shape (draws, groups): the averages of the bootstrap samples; NaN where a column is empty.
+    """
+
+    each: list[list[Estimate]]
+    average: list[Estimate]
+    draws: Array
+
+
+def estimate_group_means(
     table: npt.ArrayLike,
-    clusters: Sequence[object] | None = None,
-    *,
-    confidence: float = 0.95,
-    draws: int = 2000,
-    seed: int = 0,
-) -> tuple[list[Estimate | None], Estimate | None]:
-    """Means of the columns of a table, and the mean of these means, with intervals that draw whole clusters.
+    clusters: Sequence[object],
+    groups: Sequence[int],
+    boot: Bootstrap,
+    turned: Mapping[int, float] | None = None,
+) -> GroupMeans:
+    """Means of every column within each group of rows, and the mean of these means.
 
     Args:
         table: Shape (n, columns); NaN is missing and left out of its column.
-        clusters: Length n, the cluster of each row (e.g. its role card); None = every row its own.
-        confidence: Coverage of the intervals, between 0 and 1.
-        draws: Bootstrap draws.
-        seed: Seed of the draws; 0 is a seed like any other.
-
-    Returns:
-        An estimate for each column, None where a column is empty; and one for the mean over columns, whose ``n`` is
-        the number of rows, None where a column is empty.
+        clusters: Length n, the cluster of each row (e.g. its role card); a cluster may lie in several groups.
+        groups: Length n, codes 0 .. groups - 1 (e.g. of the supporter).
+        boot: Draws, seed, confidence.
+        turned: Columns that enter the average as this number less their mean, because lower is better there.
 
     Raises:
         ValueError: The table is not two-dimensional, holds infinities, or the labels do not fit.
     """
-    array = np.asarray(table, dtype=np.float64)
+    array, group = np.asarray(table, dtype=np.float64), np.asarray(groups, dtype=np.intp)
     if array.ndim != 2 or not array.size:
         raise ValueError("expected a table of at least one row and one column")
     if np.isinf(array).any():
         raise ValueError("values must be finite, or NaN where missing")
-    groups = range(len(array)) if clusters is None else clusters
-    if len(groups) != len(array):
-        raise ValueError(f"{len(array)} rows but {len(groups)} cluster labels")
-    sums, counts = cluster_sums(array, groups)
-    k, columns = sums.shape
-    rng = np.random.default_rng(seed)
-    means = np.full((draws, columns), np.nan)
-    step = max(1, 4_000_000 // k)
-    for start in range(0, draws, step):
-        weights = draw_weights(k, min(step, draws - start), rng)
-        drawn = weights @ counts
-        np.divide(weights @ sums, drawn, out=means[start : start + step], where=drawn > 0)
+    if len(clusters) != len(array) or len(group) != len(array):
+        raise ValueError(f"{len(array)} rows but {len(clusters)} cluster labels and {len(group)} groups")
+    index: dict[object, int] = {}
+    code = np.array([index.setdefault(c, len(index)) for c in clusters], dtype=np.intp)
+    shape = (array.shape[1], int(group.max()) + 1)
+    sums, counts, rows = (
+        np.zeros((len(index), *shape)),
+        np.zeros((len(index), *shape)),
+        np.zeros((len(index), shape[1])),
+    )
+    np.add.at(sums, (code, slice(None), group), np.nan_to_num(array))
+    np.add.at(counts, (code, slice(None), group), ~np.isnan(array))
+    np.add.at(rows, (code, group), 1)
+    sign, offset = np.ones((shape[0], 1)), np.zeros((shape[0], 1))
+    for column, full in (turned or {}).items():
+        sign[column], offset[column] = -1, full
 
-    def estimate(value: float, sample: npt.NDArray[np.float64], n: int, own: int) -> Estimate:
-        sample = sample[~np.isnan(sample)]
-        if own < 2 or not sample.size:
-            return Estimate(value, None, None, n, own)
-        low, high = np.quantile(sample, percentile_levels(own, confidence))
-        return Estimate(value, float(low), float(high), n, own)
+    def statistic(t: Totals) -> dict[str, Array]:
+        mean = ratio(t["sum"], t["n"])
+        return {"mean": mean, "average": (offset + sign * mean).mean(-2)}
 
-    n = counts.sum(axis=0)
-    own = (counts > 0).sum(axis=0)
-    value = np.divide(sums.sum(axis=0), n, out=np.full(columns, np.nan), where=n > 0)
-    each = [estimate(float(value[j]), means[:, j], int(n[j]), int(own[j])) if n[j] else None for j in range(columns)]
-    whole = estimate(float(value.mean()), means.mean(axis=1), len(array), k) if (n > 0).all() else None
-    return each, whole
+    flat = (len(index), shape[0] * shape[1])
+    tables = ClusterTables.build({"sum": (sums.reshape(flat), shape), "n": (counts.reshape(flat), shape)})
+    one, many = tables.draw(statistic, boot)
+    n, own = counts.sum(0), (counts > 0).sum(0)
+    members, reach = rows.sum(0), (rows > 0).sum(0)
+    each = [
+        [
+            boot.estimate(float(one["mean"][j, g]), many["mean"][:, j, g], int(n[j, g]), int(own[j, g]), "no score")
+            for j in range(shape[0])
+        ]
+        for g in range(shape[1])
+    ]
+    average = [
+        boot.estimate(
+            float(one["average"][g]), many["average"][:, g], int(members[g]), int(reach[g]), "a column has no score"
+        )
+        for g in range(shape[1])
+    ]
+    return GroupMeans(each, average, many["average"])
 
 
 def bootstrap_mean(
     values: Sequence[float],
     clusters: Sequence[object] | None = None,
     *,
-    confidence: float = 0.95,
-    draws: int = 2000,
+    confidence: float = CONFIDENCE,
+    draws: int = DRAWS,
     seed: int = 0,
 ) -> Estimate:
-    """Mean of values with an interval that draws whole clusters; see ``bootstrap_means``.
+    """Mean of values with an interval that draws whole clusters.
 
     Args:
         values: Shape (n,), finite.
         clusters: Length n; None = every value its own.
+        confidence: Coverage of the interval, from 0.5 to 1.
+        draws: Bootstrap draws.
+        seed: Seed of the draws.
 
     Raises:
         ValueError: No values, a value that is not finite, or lengths that differ.
@@ -147,6 +257,5 @@ def bootstrap_mean(
         raise ValueError("a mean needs at least one value")
     if not np.isfinite(array).all():
         raise ValueError("values must be finite: take unscored items out and count them")
-    _, whole = bootstrap_means(array[:, None], clusters, confidence=confidence, draws=draws, seed=seed)
-    assert whole is not None  # noqa: S101 - the only column is full
-    return whole
+    labels = range(len(array)) if clusters is None else clusters
+    return estimate_group_means(array[:, None], labels, [0] * len(array), Bootstrap(draws, seed, confidence)).each[0][0]

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse, stats
 
-from esc_eval.statistics.bootstrap import draw_weights
+from esc_eval.statistics.bootstrap import CHUNK, Bootstrap, draw_weights
 from esc_eval.statistics.coefficients import ratio
-from esc_eval.statistics.estimate import CHUNK, Array, Bootstrap, Measure
+from esc_eval.statistics.estimate import Array, Estimate
 
 KENDALL_CLUSTERS = 3000
 """Clusters up to which Kendall's tau is bootstrapped through a clusters x clusters matrix."""
@@ -74,7 +74,9 @@ def kendall_tau_b(matrices: tuple[Array, Array, Array], weights: Array) -> Array
     return ratio(xy, np.sqrt(xx * yy))
 
 
-def correlate(x: npt.ArrayLike, y: npt.ArrayLike, cluster: npt.ArrayLike | None, boot: Bootstrap) -> dict[str, Measure]:
+def correlate(
+    x: npt.ArrayLike, y: npt.ArrayLike, cluster: npt.ArrayLike | None, boot: Bootstrap
+) -> dict[str, Estimate]:
     """Pearson, Spearman and Kendall tau-b of two vectors with clustered intervals.
 
     Args:
@@ -91,9 +93,9 @@ def correlate(x: npt.ArrayLike, y: npt.ArrayLike, cluster: npt.ArrayLike | None,
     k = int(code.max(initial=-1)) + 1
     names = ("pearson", "spearman", "kendall")
     if len(a) < 3:
-        return dict.fromkeys(names, Measure(None, n=len(a), clusters=k, undefined="fewer than three pairs of scores"))
+        return dict.fromkeys(names, Estimate(None, n=len(a), clusters=k, undefined="fewer than three pairs of scores"))
     if np.ptp(a) == 0 or np.ptp(b) == 0:
-        return dict.fromkeys(names, Measure(None, n=len(a), clusters=k, undefined=CONSTANT))
+        return dict.fromkeys(names, Estimate(None, n=len(a), clusters=k, undefined=CONSTANT))
     one = np.ones((1, len(a)))
     point = {
         "pearson": float(weighted_pearson(a, b, one)[0]),
@@ -112,13 +114,13 @@ def correlate(x: npt.ArrayLike, y: npt.ArrayLike, cluster: npt.ArrayLike | None,
         if matrices is not None:
             draws["kendall"].append(kendall_tau_b(matrices, weights))
     out = {
-        name: boot.measure(point[name], np.concatenate(draws[name]), len(a), k, CONSTANT)
+        name: boot.estimate(point[name], np.concatenate(draws[name]), len(a), k, CONSTANT)
         for name in names
         if draws[name]
     }
     if matrices is None:
         why = f"no interval: {k} clusters; Kendall's tau is bootstrapped for up to {KENDALL_CLUSTERS}"
-        out["kendall"] = Measure(point["kendall"], None, None, len(a), k, why)
+        out["kendall"] = Estimate(point["kendall"], None, None, len(a), k, why)
     return out
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from esc_eval.statistics.estimate import Array, ClusterTables
+from esc_eval.statistics.bootstrap import ClusterTables
+from esc_eval.statistics.estimate import Array
 
 Codes = npt.NDArray[np.intp]
 MAX_PAIRS = 400

@@ -11,7 +11,8 @@ from sklearn.model_selection import GroupKFold
 
 from esc_eval.scoring.calibration import binned_error
 from esc_eval.statistics import coefficients as co
-from esc_eval.statistics.estimate import Array, Measure, Totals
+from esc_eval.statistics.bootstrap import Totals
+from esc_eval.statistics.estimate import Array, Estimate
 
 STATISTICS = {
     "accuracy": "ACC",
@@ -129,7 +130,7 @@ def health_statistic(levels: Array) -> Callable[[Totals], dict[str, Array]]:
     return statistic
 
 
-def give_verdict(kappa: Measure, gain: Measure, constant: bool, dialogues: int) -> str:
+def give_verdict(kappa: Estimate, gain: Estimate, constant: bool, dialogues: int) -> str:
     """One plain sentence on whether a scorer can be told from a constant (in each dimension).
 
     Args:

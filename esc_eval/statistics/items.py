@@ -8,7 +8,8 @@ from scipy import sparse
 
 from esc_eval.files.ratings_table import RatingsTable
 from esc_eval.statistics import coefficients as co
-from esc_eval.statistics.estimate import Array, Bootstrap, ClusterTables, Measure, Totals
+from esc_eval.statistics.bootstrap import Bootstrap, ClusterTables, Totals
+from esc_eval.statistics.estimate import Array, Estimate
 
 
 def find_disputed(rows: pd.DataFrame, top: int) -> list[dict[str, object]]:
@@ -43,9 +44,9 @@ def find_disputed(rows: pd.DataFrame, top: int) -> list[dict[str, object]]:
 class StageChange:
     """What one dimension's review changed: all pairs of a first and a reviewed score of the same dialogue."""
 
-    changed: Measure
-    mean_change: Measure
-    quadratic_kappa: Measure
+    changed: Estimate
+    mean_change: Estimate
+    quadratic_kappa: Estimate
 
 
 def stage_change(
@@ -64,7 +65,7 @@ def stage_change(
     early, late = (rows[rows["stage"] == s] for s in stages)
     both = early.merge(late[["dialogue_id", "score"]], on="dialogue_id", suffixes=("", "_late"))
     if both.empty:
-        blank = Measure(None, undefined=f"no dialogue has a score in both stages, {stages[0]} and {stages[1]}")
+        blank = Estimate(None, undefined=f"no dialogue has a score in both stages, {stages[0]} and {stages[1]}")
         return StageChange(blank, blank, blank)
     q = len(table.levels)
     code, names = pd.factorize(both[cluster])
@@ -84,4 +85,4 @@ def stage_change(
 
     one, many = ClusterTables.build({"confusion": (rows_, (q, q))}).draw(statistic, boot)
     why = "both stages give one and the same score throughout"
-    return StageChange(**{k: boot.measure(float(v), many[k], len(both), len(names), why) for k, v in one.items()})
+    return StageChange(**{k: boot.estimate(float(v), many[k], len(both), len(names), why) for k, v in one.items()})

@@ -13,7 +13,7 @@ from statsmodels.tools.sm_exceptions import ConvergenceWarning
 
 from esc_eval.errors import EscEvalError
 from esc_eval.statistics.correlations import adjust_holm
-from esc_eval.statistics.estimate import Measure
+from esc_eval.statistics.estimate import Estimate
 
 
 def mixed_fit(rows: pd.DataFrame, covariates: list[str]) -> tuple[pd.Series, pd.DataFrame, float, float]:
@@ -49,19 +49,19 @@ def mixed_fit(rows: pd.DataFrame, covariates: list[str]) -> tuple[pd.Series, pd.
 
 def estimate_contrast(
     effects: pd.Series, covariance: pd.DataFrame, weights: Mapping[str, float], n: int, confidence: float
-) -> Measure:
+) -> Estimate:
     """A weighted sum of fixed effects with its Wald interval."""
     w = pd.Series(0.0, effects.index)
     for name, value in weights.items():
         w[name] = value
     value = float(w @ effects)
     half = float(stats.norm.ppf((1 + confidence) / 2) * np.sqrt(w @ covariance @ w))
-    return Measure(value, value - half, value + half, n)
+    return Estimate(value, value - half, value + half, n)
 
 
 def group_contrasts(
     effects: pd.Series, covariance: pd.DataFrame, groups: Mapping[str, str], n: int, confidence: float
-) -> tuple[dict[str, Measure], list[dict[str, object]]]:
+) -> tuple[dict[str, Estimate], list[dict[str, object]]]:
     """Means of groups of models and their differences.
 
     Two intervals for each difference: for these very models (cards drawn anew), and for other models of the same kind
@@ -83,12 +83,15 @@ def group_contrasts(
         )
         x, y = effects[members[a]].to_numpy(), effects[members[b]].to_numpy()
         if min(len(x), len(y)) < 2:
-            kinds = Measure(gap.value, n=len(x) + len(y), undefined="a group of one model says nothing about its kind")
+            kinds = Estimate(gap.value, n=len(x) + len(y), undefined="a group of one model says nothing about its kind")
             p = float("nan")
         else:
             test = stats.ttest_ind(x, y, equal_var=False)
             low, high = test.confidence_interval(confidence)
-            kinds, p = Measure(float(x.mean() - y.mean()), float(low), float(high), len(x) + len(y)), float(test.pvalue)
+            kinds, p = (
+                Estimate(float(x.mean() - y.mean()), float(low), float(high), len(x) + len(y)),
+                float(test.pvalue),
+            )
         rows.append({"first": a, "second": b, "difference": gap, "difference_of_kinds": kinds, "p": p})
     adjusted = adjust_holm([r["p"] for r in rows])
     for row, p in zip(rows, adjusted, strict=True):

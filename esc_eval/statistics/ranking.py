@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 
 from esc_eval.files.official_dimensions import official_levels
+from esc_eval.statistics.bootstrap import Bootstrap, ClusterTables, Totals
 from esc_eval.statistics.coefficients import ratio
 from esc_eval.statistics.correlations import adjust_holm
-from esc_eval.statistics.estimate import Array, Bootstrap, ClusterTables, Measure, Totals
+from esc_eval.statistics.estimate import Array, Estimate
 
 POINTS = 25.0
 """Points of the published tables for one level (the author's answer in issue 4 of the official release)."""
@@ -56,7 +57,7 @@ class Board:
 
 def estimate_means(
     board: Board, boot: Bootstrap
-) -> tuple[dict[str, dict[str, Measure]], dict[str, tuple[Array, Array]]]:
+) -> tuple[dict[str, dict[str, Estimate]], dict[str, tuple[Array, Array]]]:
     """Mean and rank of each model in each column.
 
     Returns:
@@ -73,11 +74,11 @@ def estimate_means(
 
     one, many = tables.draw(statistic, boot)
     counts = there.sum(0).reshape(shape)
-    out: dict[str, dict[str, Measure]] = {m: {} for m in board.models}
+    out: dict[str, dict[str, Estimate]] = {m: {} for m in board.models}
     for j, model in enumerate(board.models):
         for i, column in enumerate(board.columns):
             n = int(counts[i, j])
-            out[model][column] = boot.measure(
+            out[model][column] = boot.estimate(
                 float(one["mean"][i, j]), many["mean"][:, i, j], n, n, "no dialogue of this model has a score here"
             )
     return out, {c: (one["mean"][i], many["mean"][:, i]) for i, c in enumerate(board.columns)}
@@ -103,7 +104,7 @@ def paired_differences(board: Board, boot: Bootstrap, flips: int = 9999) -> dict
     p-values are two-sided, from a sign-flip permutation test over cards, Holm-adjusted within the column.
 
     Returns:
-        column -> list of ``first``, ``second``, ``difference`` (Measure), ``p``, ``p_holm``.
+        column -> list of ``first``, ``second``, ``difference`` (Estimate), ``p``, ``p_holm``.
     """
     cells = board.with_average()
     pairs = list(combinations(range(len(board.models)), 2))
@@ -127,7 +128,7 @@ def paired_differences(board: Board, boot: Bootstrap, flips: int = 9999) -> dict
                 {
                     "first": board.models[a],
                     "second": board.models[b],
-                    "difference": boot.measure(value, many["d"][:, j], n, n, "the two models share no card"),
+                    "difference": boot.estimate(value, many["d"][:, j], n, n, "the two models share no card"),
                     "p": float(p_values[j]) if n else None,
                     "p_holm": float(adjusted[j]) if n else None,
                 }

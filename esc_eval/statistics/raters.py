@@ -12,8 +12,9 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from esc_eval.statistics import coefficients as co
+from esc_eval.statistics.bootstrap import Bootstrap, ClusterTables, Totals
 from esc_eval.statistics.counts import Pairs, Ratings, pair_tables, rating_pairs, unit_tables
-from esc_eval.statistics.estimate import Array, Bootstrap, ClusterTables, Measure, Totals
+from esc_eval.statistics.estimate import Array, Estimate
 
 MAX_RATERS = 100
 
@@ -22,7 +23,7 @@ MAX_RATERS = 100
 class RaterReport:
     """Diagnostics by rater name, and sentences on what the design cannot tell."""
 
-    raters: dict[str, dict[str, Measure]]
+    raters: dict[str, dict[str, Estimate]]
     notes: list[str]
 
 
@@ -150,18 +151,20 @@ def rater_report(ratings: Ratings, boot: Bootstrap, progress: Array | None = Non
     )
     width, width_draws = spread_tables(ratings).draw(_spread, boot)
     unscored = "this rater shares no dialogue with another"
-    out: dict[str, dict[str, Measure]] = {}
+    out: dict[str, dict[str, Estimate]] = {}
     for code, name in enumerate(names):
         if not compared[code]:
-            out[name] = {"severity": Measure(None, n=int(counts[code]), clusters=clusters, undefined=unscored)}
+            out[name] = {"severity": Estimate(None, n=int(counts[code]), clusters=clusters, undefined=unscored)}
             continue
         size = int(counts[code])
         row = {
-            "severity": boot.measure(-float(one["effects"][code]), -many["effects"][:, code], size, clusters, unscored),
-            "spread": boot.measure(
+            "severity": boot.estimate(
+                -float(one["effects"][code]), -many["effects"][:, code], size, clusters, unscored
+            ),
+            "spread": boot.estimate(
                 float(width["spread"][code]), width_draws["spread"][:, code], size, clusters, "one rating only"
             ),
-            "noise": boot.measure(
+            "noise": boot.estimate(
                 float(noise["noise"][code]),
                 noise_draws["noise"][:, code],
                 size,
@@ -171,7 +174,7 @@ def rater_report(ratings: Ratings, boot: Bootstrap, progress: Array | None = Non
             ),
         }
         if progress is not None:
-            row["drift"] = boot.measure(
+            row["drift"] = boot.estimate(
                 float(one["effects"][n + code]), many["effects"][:, n + code], size, clusters, "no order of ratings"
             )
         out[name] = row
@@ -199,7 +202,7 @@ def _design_notes(
     return notes
 
 
-def _add_alpha_without(ratings: Ratings, boot: Bootstrap, out: dict[str, dict[str, Measure]]) -> None:
+def _add_alpha_without(ratings: Ratings, boot: Bootstrap, out: dict[str, dict[str, Estimate]]) -> None:
     def alpha(t: Totals) -> dict[str, Array]:
         return {"alpha": co.krippendorff_alpha(t["coincidence"], ratings.levels, "ordinal")}
 
@@ -210,9 +213,9 @@ def _add_alpha_without(ratings: Ratings, boot: Bootstrap, out: dict[str, dict[st
         clusters = int(ratings.cluster.max()) + 1
         if not n:
             why = "without this rater no dialogue has two ratings"
-            out[name]["alpha_without"] = Measure(None, n=0, clusters=clusters, undefined=why)
+            out[name]["alpha_without"] = Estimate(None, n=0, clusters=clusters, undefined=why)
             continue
         one, many = unit_tables(rest).draw(alpha, boot)
-        out[name]["alpha_without"] = boot.measure(
+        out[name]["alpha_without"] = boot.estimate(
             float(one["alpha"]), many["alpha"], n, clusters, "without this rater all ratings are on one level"
         )

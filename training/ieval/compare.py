@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from esc_eval.statistics.estimate import Array, Bootstrap, ClusterTables, Measure, Totals
+from esc_eval.statistics.bootstrap import Bootstrap, ClusterTables, Totals
+from esc_eval.statistics.estimate import Array, Estimate
 from esc_eval.statistics.health import STATISTICS, WHY, confusion_statistics
 
 Levels = npt.NDArray[np.intp]
@@ -80,10 +81,10 @@ def compare_scorers(
 
     one, many = ClusterTables.build(parts).draw(statistic, boot)
 
-    def measure(key: str) -> Measure:
+    def measure(key: str) -> Estimate:
         figure = key.rpartition("|")[2]
         why = WHY.get(figure, WHY["quadratic_kappa"])
-        return boot.measure(float(one[key]), many[key], len(rows), len(people_index), why)
+        return boot.estimate(float(one[key]), many[key], len(rows), len(people_index), why)
 
     found: dict[str, Any] = {}
     for name in methods:

@@ -15,7 +15,7 @@ from esc_eval.files.records import read_ratings
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.reporting.render import to_plain_json
 from esc_eval.schema import Dialogue
-from esc_eval.statistics.estimate import Bootstrap
+from esc_eval.statistics.bootstrap import Bootstrap
 from training.ieval.compare import BASELINES, CHOSEN, compare_scorers, majority_levels
 from training.ieval.folds import Folds, Kappas, pool_folds
 from training.ieval.judges import Judge, read_judges

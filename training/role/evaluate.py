@@ -25,8 +25,9 @@ from esc_eval.reporting.render import to_plain_json
 from esc_eval.schema import Dialogue, RoleCard
 from esc_eval.simulation.run import Run
 from esc_eval.simulation.simulate import Plan
+from esc_eval.statistics.bootstrap import Bootstrap, ClusterTables
 from esc_eval.statistics.coefficients import ratio
-from esc_eval.statistics.estimate import Bootstrap, ClusterTables, Measure
+from esc_eval.statistics.estimate import Estimate
 from model_cards import checkpoint as records
 from model_cards.render import write_card
 from training import checkpoint, config, rows
@@ -108,7 +109,7 @@ def measure_surprise(model: HFModel, examples: Sequence[Row]) -> np.ndarray:
     return out
 
 
-def measure_perplexities(base: np.ndarray, trained: np.ndarray, boot: Bootstrap) -> dict[str, Measure]:
+def measure_perplexities(base: np.ndarray, trained: np.ndarray, boot: Bootstrap) -> dict[str, Estimate]:
     """Perplexity of each model, and base by trained, from ``surprise`` of the same rows; rows are drawn whole."""
 
     def statistic(t: Any) -> dict[str, Any]:
@@ -118,7 +119,7 @@ def measure_perplexities(base: np.ndarray, trained: np.ndarray, boot: Bootstrap)
     parts = {BASE: (base, (2,)), TRAINED: (trained, (2,))}
     one, many = ClusterTables.build(parts).draw(statistic, boot)
     n, tokens = len(base), int(base[:, 1].sum())
-    return {k: boot.measure(float(v), many[k], tokens, n, "no words") for k, v in one.items()}
+    return {k: boot.estimate(float(v), many[k], tokens, n, "no words") for k, v in one.items()}
 
 
 def play_cards(
@@ -301,7 +302,7 @@ def collect_metrics(found: dict[str, Any], command: str) -> dict[str, dict[str, 
     """The figures of a model card."""
     base, trained, real, perplexity = found[BASE], found[TRAINED], found[REAL], found["perplexity"]
     slips, auc = "assistant_slip_rate", "roc_auc"
-    chosen: dict[str, tuple[Measure, str, str]] = {
+    chosen: dict[str, tuple[Estimate, str, str]] = {
         slips: (trained["slip_rate"], slips, "share of turns that read as a supporter's"),
         f"{slips}_base": (base["slip_rate"], slips, "the same of the base model"),
         f"{slips}_real": (real["slip_rate"], slips, "the same of real seekers: false alarms"),

@@ -18,6 +18,7 @@ from analysis.studies.ieval import read_ieval
 from analysis.studies.pairwise import calibrate_ties, pairwise_accuracy
 from esc_eval.errors import EscEvalError
 from esc_eval.files.ratings_table import read_table
+from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.statistics.correlations import (
     adjust_holm,
     correlate,
@@ -28,7 +29,6 @@ from esc_eval.statistics.correlations import (
     weighted_spearman,
     williams_test,
 )
-from esc_eval.statistics.estimate import Bootstrap
 from esc_eval.statistics.scores import drop_furthest, human_scores, read_scores
 
 BOOT = Bootstrap(draws=200)

@@ -19,7 +19,8 @@ from esc_eval.checkpoints.embedded import weights_file
 from esc_eval.errors import EscEvalError
 from esc_eval.files.ratings_table import read_table
 from esc_eval.schema import Dialogue, Turn, digest
-from esc_eval.statistics.estimate import Bootstrap, Measure
+from esc_eval.statistics.bootstrap import Bootstrap
+from esc_eval.statistics.estimate import Estimate
 
 BOOT = Bootstrap(draws=200)
 CARDS, MODELS = 60, ("a", "b", "c", "d")
@@ -145,7 +146,7 @@ def test_interval_of_a_drop_covers() -> None:
         for p in (0.7, 0.5):
             x = rng.random(150) < p
             half = 1.96 * x.std(ddof=1) / np.sqrt(150)
-            found.append(Measure(float(x.mean()), float(x.mean() - half), float(x.mean() + half), 150))
+            found.append(Estimate(float(x.mean()), float(x.mean() - half), float(x.mean() + half), 150))
         gap = estimate_drop(*found)
         hits += gap.low <= 0.2 <= gap.high
     assert 0.93 <= hits / 1500 <= 0.97

@@ -14,7 +14,7 @@ from analysis.studies.probes import PROBES, edited, probe_report, probe_set, rea
 from esc_eval.errors import EscEvalError
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.schema import Dialogue, Rating, Turn
-from esc_eval.statistics.estimate import Bootstrap
+from esc_eval.statistics.bootstrap import Bootstrap
 
 RUBRIC = load_rubric()
 IEVAL = load_rubric("ieval")

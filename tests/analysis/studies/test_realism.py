@@ -24,7 +24,7 @@ from analysis.studies.seekers import (
 from analysis.studies.two_sample import two_sample_test
 from esc_eval.errors import EscEvalError
 from esc_eval.schema import Dialogue, RoleCard, Turn
-from esc_eval.statistics.estimate import Bootstrap
+from esc_eval.statistics.bootstrap import Bootstrap
 
 BOOT = Bootstrap(draws=200)
 WORDS = [

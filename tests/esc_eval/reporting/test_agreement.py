@@ -14,8 +14,8 @@ from esc_eval.errors import EscEvalError
 from esc_eval.files.ratings_table import read_table
 from esc_eval.reporting.agreement import agreement_report
 from esc_eval.statistics.agreement import COEFFICIENTS, estimate_agreement
+from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.statistics.counts import Ratings
-from esc_eval.statistics.estimate import Bootstrap
 from esc_eval.statistics.raters import rater_report
 
 BOOT = Bootstrap(draws=300)

@@ -16,7 +16,8 @@ from esc_eval.files.ratings_table import read_table
 from esc_eval.reporting.comparison import leaderboard_report
 from esc_eval.reporting.plan import power_report
 from esc_eval.schema import Dialogue, Turn
-from esc_eval.statistics.estimate import Bootstrap, Measure
+from esc_eval.statistics.bootstrap import Bootstrap
+from esc_eval.statistics.estimate import Estimate
 from esc_eval.statistics.mixed import estimate_contrast, mixed_fit
 from esc_eval.statistics.power import annotation_plan, cards_needed, estimate_components, simulate_power
 from esc_eval.statistics.prediction_powered import ppi_mean
@@ -264,7 +265,7 @@ def test_power_report_grows_with_cards_and_difference(tmp_path: Path) -> None:
     report = power_report(read_table([study(tmp_path)]), [2.0, 6.0], [20, 80], [1, 2], simulations=500)
     power = {(g["difference"], g["raters"], g["cards"]): g["power"].value for g in report.data["power"]}
     assert power[6.0, 2, 80] > power[2.0, 2, 80] > power[2.0, 2, 20] - 0.05
-    assert all(isinstance(g["power"], Measure) for g in report.data["power"])
+    assert all(isinstance(g["power"], Estimate) for g in report.data["power"])
 
 
 def test_plan_is_balanced_with_overlap_and_blocks_by_card() -> None:

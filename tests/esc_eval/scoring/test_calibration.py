@@ -94,7 +94,7 @@ def test_a_calibration_is_saved_with_where_it_comes_from(data, tmp_path):
     assert d.log_loss[1] < d.log_loss[0]
     assert d.held_out_log_loss[1] < d.held_out_log_loss[0]
     assert d.log_loss[1] <= d.held_out_log_loss[1]  # fitting data flatter
-    gain, low, high = d.held_out_gain
+    gain, low, high = d.held_out_gain.value, d.held_out_gain.low, d.held_out_gain.high
     assert gain == pytest.approx(d.held_out_log_loss[0] - d.held_out_log_loss[1])
     assert 0 < low < gain < high
     fitted.save(tmp_path / "c.json")
@@ -182,9 +182,9 @@ def test_the_better_judge_gets_the_weight_and_errors_are_held_out(judged):
     d = fitted.dimensions["empathy"]
     assert d.weights["good"] > 5 * d.weights["noise"]
     assert (d.n, d.clusters) == (80, 40)
-    assert d.error["ensemble"][0] < d.error["equal weights"][0] < d.error["mean of the labels"][0]
-    assert d.error["good"][0] < d.error["noise"][0]
-    assert all(low < value < high for value, low, high in d.error.values())
+    assert d.error["ensemble"].value < d.error["equal weights"].value < d.error["mean of the labels"].value
+    assert d.error["good"].value < d.error["noise"].value
+    assert all(e.low < e.value < e.high for e in d.error.values())
 
 
 def test_pure_noise_is_no_better_than_the_mean_of_the_labels():
@@ -192,7 +192,7 @@ def test_pure_noise_is_no_better_than_the_mean_of_the_labels():
     ratings = [rating(i, score=int(rng.integers(0, 5)), rater=r) for i in range(60) for r in ("a", "b")]
     labels = [label(i, int(rng.integers(0, 5))) for i in range(60)]
     error = ensemble.fit_ensemble(ratings, labels, LEVELS).dimensions["empathy"].error
-    assert error["ensemble"][0] > 0.97 * error["mean of the labels"][0]
+    assert error["ensemble"].value > 0.97 * error["mean of the labels"].value
 
 
 def test_an_ensemble_rates_where_all_its_judges_did(judged, tmp_path):

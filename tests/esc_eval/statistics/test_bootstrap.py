@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from esc_eval.statistics.bootstrap import bootstrap_mean, bootstrap_means, percentile_levels
+from esc_eval.statistics.bootstrap import Bootstrap, bootstrap_mean, estimate_group_means, percentile_levels
 
 
 def test_it_agrees_with_scipys_bootstrap_without_clusters():
@@ -64,12 +64,27 @@ def test_seed_zero_is_a_seed():
 
 
 def test_missing_values_are_left_out_of_their_column_only():
-    nan = np.nan
-    each, whole = bootstrap_means([[1, 2, nan], [3, nan, nan], [2, 4, nan]], ["a", "b", "c"])
-    assert [e and (e.value, e.n, e.clusters) for e in each] == [(2.0, 3, 3), (3.0, 2, 2), None]
-    assert whole is None
-    each, whole = bootstrap_means([[1, 2], [3, nan], [2, 4]])
-    assert whole.value == pytest.approx(2.5)
+    nan, boot = np.nan, Bootstrap()
+    means = estimate_group_means([[1, 2, nan], [3, nan, nan], [2, 4, nan]], ["a", "b", "c"], [0, 0, 0], boot)
+    assert [(e.value, e.n, e.clusters) for e in means.each[0]] == [(2.0, 3, 3), (3.0, 2, 2), (None, 0, 0)]
+    assert means.each[0][2].undefined == "no score"
+    assert means.average[0].value is None
+    means = estimate_group_means([[1, 2], [3, nan], [2, 4]], ["a", "b", "c"], [0, 0, 0], boot)
+    assert means.average[0].value == pytest.approx(2.5)
+
+
+def test_groups_share_their_draws_and_a_turned_column_enters_the_average_the_other_way():
+    rng = np.random.default_rng(2)
+    table = rng.integers(0, 5, (24, 2)) * 25.0
+    cards, groups = [f"c{i % 12}" for i in range(24)], [i // 12 for i in range(24)]
+    both = estimate_group_means(table, cards, groups, Bootstrap(seed=3), turned={1: 100.0})
+    for group in (0, 1):
+        own = slice(12 * group, 12 * group + 12)
+        alone = estimate_group_means(table[own], cards[own], [0] * 12, Bootstrap(seed=3), turned={1: 100.0})
+        assert both.each[group] == alone.each[0]
+        assert both.average[group] == alone.average[0]
+        first, second = table[own].mean(0)
+        assert both.average[group].value == pytest.approx((first + 100 - second) / 2)
 
 
 def test_one_cluster_has_no_interval():

@@ -15,8 +15,8 @@ from statsmodels.stats.inter_rater import fleiss_kappa as statsmodels_fleiss
 
 from esc_eval.statistics import coefficients as co
 from esc_eval.statistics.agreement import estimate_agreement
+from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.statistics.counts import Ratings, unit_tables
-from esc_eval.statistics.estimate import Bootstrap
 
 NAN = np.nan
 FEW = Bootstrap(draws=100)

@@ -13,7 +13,7 @@ from esc_eval.errors import EscEvalError
 from esc_eval.files.records import write_jsonl
 from esc_eval.reporting.render import to_plain_json
 from esc_eval.schema import Rating
-from esc_eval.statistics.estimate import Bootstrap
+from esc_eval.statistics.bootstrap import Bootstrap
 from model_cards.checkpoint import read_checkpoint
 from training.ieval import results as results_rank
 from training.ieval.compare import CHOSEN, compare_scorers, majority_levels

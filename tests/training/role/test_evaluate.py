@@ -16,7 +16,7 @@ from esc_eval.errors import EscEvalError
 from esc_eval.files.records import write_jsonl
 from esc_eval.prompts.protocol import load_protocol
 from esc_eval.schema import Dialogue, RoleCard, Turn
-from esc_eval.statistics.estimate import Bootstrap
+from esc_eval.statistics.bootstrap import Bootstrap
 from model_cards.check import find_checkpoint_problems
 from training import checkpoint, config, results, rows, sft
 from training.cli import app
