@@ -7,14 +7,17 @@ are too narrow with few clusters; they are widened as in Hesterberg (2015, The A
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from esc_eval.errors import EscEvalError
 from esc_eval.statistics.coefficients import ratio
 from esc_eval.statistics.estimate import Array, Estimate
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 Totals = Mapping[str, Array]
 
@@ -96,12 +99,14 @@ class ClusterTables:
         blocks: Name -> (first column, trailing shape of the block).
     """
 
-    rows: sparse.csr_array
+    rows: "sparse.csr_array"
     blocks: dict[str, tuple[int, tuple[int, ...]]]
 
     @classmethod
-    def build(cls, parts: Mapping[str, tuple[sparse.csr_array | Array, tuple[int, ...]]]) -> "ClusterTables":
+    def build(cls, parts: Mapping[str, tuple["sparse.csr_array | Array", tuple[int, ...]]]) -> "ClusterTables":
         """From name -> (matrix of shape (clusters, prod(shape)), shape)."""
+        from scipy import sparse
+
         blocks, start = {}, 0
         for name, (matrix, shape) in parts.items():
             blocks[name] = (start, shape)
