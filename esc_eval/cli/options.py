@@ -4,14 +4,12 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+from rich.markup import escape
 
-MODEL = (
-    "embedded, hf:REPO_OR_DIR[@revision], openai:MODEL[@URL], python:MODULE:FUNCTION or scripted:FILE; "
-    "NAME=MODEL gives it a label"
-)
-RATERS = (
-    "esc-rank[:ADAPTERS[@BASE]] is the released ESC-RANK; default: esc-rank-ieval for --rubric ieval, else embedded"
-)
+from esc_eval.chat.registry import describe_forms
+
+MODEL = f"{escape(describe_forms())} or the folder of a checkpoint; NAME=MODEL gives it a label"
+RATERS = f"{MODEL}; or a text scorer. Default: esc-rank-ieval for --rubric ieval, else embedded"
 Supporters = Annotated[
     list[str], typer.Option("--supporter", metavar="MODEL", help=f"A model under test; repeatable. {MODEL}.")
 ]

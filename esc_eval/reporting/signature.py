@@ -10,10 +10,9 @@ from esc_eval import __version__
 
 
 def model_tag(identity: Mapping[str, Any]) -> str:
-    """Model and revision, e.g. ``Qwen/Qwen2-7B@4f8a1c2b``."""
-    revision = identity.get("revision") or identity.get("server") or "unknown"
-    model, kind = identity.get("model", "?"), identity.get("kind", "?")
-    return f"{model}@{revision[:12] if kind != 'openai' else revision}"
+    """Model and revision, e.g. ``Qwen/Qwen2-7B@4f8a1c2b``, or the server that answers where it tells no revision."""
+    made = (identity.get("revision") or "")[:12] or identity.get("server") or "unknown"
+    return f"{identity.get('model', '?')}@{made}"
 
 
 def join_signature(parts: Mapping[str, object]) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from esc_eval.chat import SPEC
+from esc_eval.chat.registry import match_spec
 from esc_eval.errors import EscEvalError
 from esc_eval.files.fitted import FittedFile
 from esc_eval.prompts.rubric import Rubric
@@ -298,11 +298,10 @@ def open_text_scorer(spec: str) -> TextScorer | None:
     Raises:
         EscEvalError: As ``TextScorer``, or its weights cannot be fetched.
     """
-    match = SPEC.fullmatch(spec)
-    if match and match["kind"] == "hf" and match["what"]:
-        name, what = match["name"], match["what"]
+    found = match_spec(spec)
+    if found and found.backend.folders and found.what:
+        name, what = found.label, found.what
         folder = Path(what) if Path(what).is_dir() else _fetched(*what.partition("@")[::2])
-        name = name or what.partition("@")[0].rstrip("/").rpartition("/")[2]
     else:
         name, _, what = ("", "", spec) if Path(spec).is_dir() or "=" not in spec else spec.partition("=")
         folder = (Path(what) if Path(what).is_dir() else SCORERS / what) if what else None

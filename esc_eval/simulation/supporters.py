@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from esc_eval.chat import SPEC, label_of
+from esc_eval.chat.registry import read_spec
 from esc_eval.errors import EscEvalError
 from esc_eval.simulation.budget import Price
 from esc_eval.simulation.roster import Entry, load_roster
@@ -33,7 +33,7 @@ class Supporters:
     @property
     def names(self) -> list[str]:
         """All supporters."""
-        return [label_of(spec) for spec in self.supporters] + [entry.name for entry in self.entries]
+        return [read_spec(spec).label for spec in self.supporters] + [entry.name for entry in self.entries]
 
     def specs(self, served: bool) -> list[str]:
         """All supporters as ``open_model`` takes them.
@@ -54,7 +54,7 @@ def choose_supporters(seeker: str, supporters: Sequence[str], roster: str | None
         seeker: A model.
         supporters: Models.
         roster: ``NAME``, ``NAME:MODEL,MODEL`` or a file; None for none.
-        prices: ``[NAME=]PROMPT,COMPLETION``; without a name, of every ``openai:`` model.
+        prices: ``[NAME=]PROMPT,COMPLETION``; without a name, of every model whose backend is priced.
 
     Raises:
         EscEvalError: Nobody is under test, or a price names nobody.
@@ -62,18 +62,13 @@ def choose_supporters(seeker: str, supporters: Sequence[str], roster: str | None
     entries = load_roster(roster).models if roster else ()
     if not supporters and not entries:
         raise EscEvalError("nobody to test: pass --supporter MODEL or --roster paper")
-    known = {label_of(spec): spec for spec in [seeker, *supporters]}
+    known = {found.label: found.backend for found in map(read_spec, [seeker, *supporters])}
     found = {entry.name: entry.cost for entry in entries if entry.cost != Price()}
     for text in prices:
         name, equals, figures = text.rpartition("=")
         price = Price.parse(figures)
         if equals and name not in known and name not in {entry.name for entry in entries}:
             raise EscEvalError(f"--price {text}: no model here is called {name!r}")
-        chosen = [name] if equals else [n for n, spec in known.items() if _kind(spec) == "openai"]
+        chosen = [name] if equals else [label for label, backend in known.items() if backend.priced]
         found.update(dict.fromkeys(chosen, price))
     return Supporters(seeker, supporters, entries, found)
-
-
-def _kind(spec: str) -> str:
-    match = SPEC.fullmatch(spec)
-    return match["kind"] if match else ""

@@ -1,1 +1,1 @@
-"""One file a kind of model."""
+"""One file a backend; each registers its opener with ``esc_eval.chat.registry.backend`` and imports lazily."""

@@ -1,7 +1,8 @@
-"""A function as a model: anything of Python that takes the messages of a conversation and gives the answer's text."""
+"""``python``: a function as a model, anything that takes the messages of a conversation and gives the answer's text."""
 
 import asyncio
 import inspect
+import re
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -14,6 +15,7 @@ from threading import Lock, Thread
 from typing import Any
 
 from esc_eval.chat.base import ChatModel, Conversation, Reply, relabel
+from esc_eval.chat.registry import Options, backend
 from esc_eval.errors import EscEvalError
 from esc_eval.prompts.protocol import Generation, Message
 
@@ -168,3 +170,20 @@ def as_model(thing: object, name: str | None = None, concurrency: int | None = N
         f"{thing!r} is no model: give a name such as openai:MODEL, a chat model object, or a function "
         "f(messages) -> str"
     )
+
+
+def name_of_path(path: str) -> str:
+    """The label of a function: the last part of where it is."""
+    return re.split("[:.]", path)[-1]
+
+
+@backend(
+    "python",
+    form="python:MODULE:FUNCTION",
+    help="a function of yours, f(messages) -> str, or a chat model object",
+    concurrent=True,
+    label=name_of_path,
+)
+def open_python(what: str, name: str | None, options: Options) -> ChatModel:
+    """Import it."""
+    return as_model(import_object(what), name or name_of_path(what), options.concurrency)

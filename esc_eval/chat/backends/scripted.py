@@ -1,4 +1,4 @@
-"""A model that says what a file tells it to: for tests, demonstrations and dialogues replayed."""
+"""``scripted``: a model that says what a file tells it to, for tests, demonstrations and dialogues replayed."""
 
 import json
 import time
@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from esc_eval.chat.base import Conversation, Reply
+from esc_eval.chat.base import ChatModel, Conversation, Reply
+from esc_eval.chat.registry import Options, backend
 from esc_eval.errors import BadRecord
 from esc_eval.files.records import read_text
 from esc_eval.prompts.protocol import Generation
@@ -49,3 +50,16 @@ class ScriptedModel:
             turn = sum(message["role"] == "assistant" for message in conversation)
             text = self.replies[turn % len(self.replies)]
             yield index, Reply(text, "stop", completion_tokens=len(text.split()))
+
+
+@backend(
+    "scripted",
+    form="scripted:FILE",
+    help="says what a JSON file holds",
+    concurrent=True,
+    label=lambda what: Path(what).stem,
+)
+def open_scripted(what: str, name: str | None, options: Options) -> ChatModel:
+    """Read the file."""
+    del options
+    return ScriptedModel(Path(what), name)
