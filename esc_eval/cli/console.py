@@ -1,46 +1,142 @@
-"""What every publishing verb shares: stdout is data, stderr is talk, bad input and refusals exit with 2."""
+"""The streams of a command line: stdout is data, stderr is talk, and every way in which a verb can end."""
 
+import codecs
+import errno
+import io
+import json
+import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import NoReturn
 
-import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
 
+from esc_eval.cli.extras import find_install
 from esc_eval.errors import EscEvalError
 from esc_eval.hub import plans as hub
 
-OURS = ("analysis", "dataset_builder", "esc_eval", "model_cards", "release", "training")
-talk = Console(stderr=True, highlight=False, soft_wrap=True)
+WIDTH = 80
+"""Columns of tables where no terminal says its own."""
+UNWRITABLE = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space",
+    errno.EACCES: "choose a place that you may use",
+    errno.EPERM: "choose a place that you may use",
+    errno.EROFS: "choose a place that can be written to",
+}
+PLAIN = dict(zip("─━│┃…–—‘’“”•", "--||~--''\"\"*", strict=True))
+"""What stands for characters of tables and typography on a terminal that lacks them; each is as wide as the other."""
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to ``exit_on_user_error``; rich would end with code 1."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
+talk = _Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def print_progress(line: str) -> None:
-    """A line of progress on stderr."""
+    """Print a line of progress on stderr."""
     talk.print(line, markup=False)
+
+
+def print_data(found: object) -> None:
+    """Print what a verb found on stdout: one line, or a text of several."""
+    sys.stdout.write(f"{found}".removesuffix("\n") + "\n")
+
+
+def make_console() -> Console:
+    """A console of stdout for tables, as wide as the terminal; a pipe has 80 columns, whatever COLUMNS does not say."""
+    return _Console(width=None if sys.stdout.isatty() or os.environ.get("COLUMNS") else WIDTH)
+
+
+def print_table(table: RenderableType) -> None:
+    """Print a table on stdout."""
+    make_console().print(table)
+
+
+def prepare_streams() -> None:
+    """Let stdout and stderr show every character, escaped where their encoding lacks it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="esc_eval.plain")
+
+
+def flush_output() -> None:
+    """Write what still waits for stdout while a failure can still be told."""
+    if sys.stdout is not None:
+        sys.stdout.flush()
 
 
 @contextmanager
 def exit_on_user_error() -> Iterator[None]:
-    """Turn an error that the user can put right into a message and exit code 2."""
+    """End the process with a sentence and the exit code of what happened; anything else is a fault of ours and raises.
+
+    Raises:
+        SystemExit: With 2 for what the user can put right, 130 after Ctrl-C, 141 where nobody reads the output.
+    """
     try:
         yield
     except EscEvalError as error:
-        talk.print(f"error: {error}", style="red", markup=False)
-        raise typer.Exit(2) from error
+        _end(2, f"error: {error}")
+    except KeyboardInterrupt:
+        _end(130, "\nstopped. What a run folder holds is kept; the same command goes on from there.")
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] in OURS:
+        install = find_install(error.name or "")
+        if install is None:
             raise
-        talk.print(f'error: {error.name} is missing: pip install "esc-eval[data]"', style="red", markup=False)
-        raise typer.Exit(2) from error
+        _end(2, f"error: {error.name} is missing: {install}")
+    except BrokenPipeError:
+        _discard(sys.stdout)
+        _discard(sys.stderr)
+        sys.exit(141)
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        where = error.filename or "the output"
+        remedy = UNWRITABLE[error.errno]
+        _discard(sys.stdout)
+        _end(2, f"error: {where}: {error.strerror}. What was finished is kept; {remedy} and run the command again.")
+
+
+def _end(code: int, message: str) -> NoReturn:
+    with suppress(OSError):  # a full disk may hold stderr too
+        talk.print(message, style="red" if code == 2 else None, markup=False)
+    sys.exit(code)
+
+
+def _discard(stream: object) -> None:
+    """Send what waits in a stream nowhere, so that the end of the process does not stumble over it again."""
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # type: ignore[attr-defined]
+
+
+def _show_plainly(error: UnicodeError) -> tuple[str, int]:
+    """What stands for characters that an encoding lacks: a plain one of the same width, or an escape as in JSON."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(_plain(character) for character in error.object[error.start : error.end]), error.end
+
+
+def _plain(character: str) -> str:
+    if character in PLAIN:
+        return PLAIN[character]
+    return "+" if "\u2500" <= character <= "\u257f" else json.dumps(character)[1:-1]
+
+
+codecs.register_error("esc_eval.plain", _show_plainly)
 
 
 def carry_out(plans: list[hub.Plan], really: bool, private: bool, flag: str = "--push") -> None:
     """Show plans and, where it is meant, carry them out; prints each commit."""
     for what in plans:
         for line in what.lines():
-            sys.stdout.write(f"{line}\n")
+            print_data(line)
     if not really:
         print_progress(f"dry run: nothing was changed on the Hub. Add {flag} to carry it out.")
         return
     for what, commit in zip(plans, hub.publish_plans(plans, private=private, say=print_progress), strict=True):
-        sys.stdout.write(f"{what.repo} {commit}\n")
+        print_data(f"{what.repo} {commit}")

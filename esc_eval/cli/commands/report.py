@@ -1,0 +1,43 @@
+"""``report``: a leaderboard of a run, or of dialogues and ratings from elsewhere."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from esc_eval.cli.console import print_data
+from esc_eval.cli.options import LinkCards, RubricName, Statistic
+from esc_eval.errors import EscEvalError
+
+EXAMPLES = ("esc-eval report runs/first --format latex > table.tex",)
+
+
+def command(
+    folder: Annotated[Path | None, typer.Argument(metavar="DIR", help="A run folder.")] = None,
+    dialogues: Annotated[
+        list[Path] | None, typer.Option("--dialogues", metavar="FILE", help="Without a run folder: dialogue files.")
+    ] = None,
+    ratings: Annotated[
+        list[Path] | None, typer.Option("--ratings", metavar="FILE", help="Rating files, ours or official.")
+    ] = None,
+    cards: LinkCards = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where summary.json, report.md and report.html go; default: the run folder."),
+    ] = None,
+    rubric: RubricName = "esc-eval",
+    statistic: Statistic = "level",
+    format: Annotated[Literal["text", "json", "markdown", "latex"], typer.Option(help="What to print.")] = "text",
+) -> None:
+    """Print a leaderboard with intervals, and write summary.json, report.md and report.html."""
+    from esc_eval.api import workflow
+
+    if folder is not None and (dialogues or ratings):
+        raise EscEvalError("give a run folder, or --dialogues and --ratings, not both")
+    if folder is not None:
+        print_data(workflow.write_report(folder, rubric, statistic, format, out))
+        return
+    if not dialogues or not ratings:
+        raise EscEvalError("give a run folder, or both --dialogues FILE and --ratings FILE")
+    loaded = workflow.load_dialogues(dialogues, cards)
+    print_data(workflow.report_on(loaded, workflow.load_ratings(ratings), {}, rubric, statistic, format, out))

@@ -1,0 +1,140 @@
+"""One runner for every command line of this project: verbs found by name, one set of exit codes, one set of errors.
+
+A command line is a package of verbs: each module in it is a verb and holds ``command``, the function that is run, and
+``EXAMPLES``, what to type; a package in it is a group of verbs. Its docstring is what ``--help`` says at the top.
+"""
+
+import inspect
+import pkgutil
+import re
+import textwrap
+from collections.abc import Callable, Iterable
+from dataclasses import MISSING, fields, is_dataclass
+from functools import wraps
+from importlib import import_module
+from types import ModuleType
+from typing import Annotated, Any, get_type_hints
+
+import typer
+from typer.core import TyperGroup
+
+from esc_eval import __version__
+from esc_eval.cli.console import exit_on_user_error, flush_output, prepare_streams
+
+EXIT_CODES = (
+    "Exit codes: 0 good; 1 a check found something; 2 you can put it right, and the message says how; "
+    "130 stopped by Ctrl-C; 141 nobody reads the output any more."
+)
+SETTINGS: dict[str, Any] = {
+    "no_args_is_help": True,
+    "add_completion": False,
+    "rich_markup_mode": None,  # help is plain text: [brackets] are said as they are, and any terminal can show it
+    "pretty_exceptions_enable": False,
+    "context_settings": {"help_option_names": ["-h", "--help"]},
+}
+EXAMPLE_WIDTH = 54
+"""Columns of an example in help, so that it can be copied from a terminal of 60."""
+
+
+class CommandLine(TyperGroup):
+    """A group of verbs that ends as ``EXIT_CODES`` says, whatever happens in a verb or on the way to it."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Parse, run and end the process."""
+        prepare_streams()
+        with exit_on_user_error():
+            try:
+                return super().main(*args, **kwargs)
+            finally:
+                flush_output()
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the verb; typer itself would end Ctrl-C and a broken pipe without a word."""
+        with exit_on_user_error():
+            return super().invoke(ctx)
+
+
+def make_app(package: ModuleType) -> typer.Typer:
+    """The command line of a package of verbs.
+
+    Verbs stand in the order of ``ORDER`` of the package where it has one; the others follow by name.
+    """
+    app = typer.Typer(help=inspect.getdoc(package), epilog=EXIT_CODES, cls=CommandLine, **SETTINGS)
+    app.callback()(_top)
+    _add_verbs(app, package)
+    return app
+
+
+def unfold_records(command: Callable[..., None]) -> Callable[..., None]:
+    """Make a command whose parameters may be records take one option for each field of each record.
+
+    A record is a dataclass; its fields are annotated as options are.
+    """
+    records: dict[str, Any] = {}
+    parameters: list[inspect.Parameter] = []
+    for parameter in inspect.signature(command, eval_str=True).parameters.values():
+        record = parameter.annotation
+        if is_dataclass(record):
+            records[parameter.name] = record
+            parameters += _options_of(record)
+        else:
+            parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+
+    @wraps(command)
+    def run(**values: Any) -> None:
+        filled = {
+            name: record(**{field.name: values.pop(field.name) for field in fields(record)})
+            for name, record in records.items()
+        }
+        command(**filled, **values)
+
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run
+
+
+def _options_of(record: Any) -> list[inspect.Parameter]:
+    hints = get_type_hints(record, include_extras=True)
+    found = []
+    for field in fields(record):
+        default = field.default if field.default_factory is MISSING else field.default_factory()
+        option = inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, annotation=hints[field.name])
+        found.append(option if default is MISSING else option.replace(default=default))
+    return found
+
+
+def _add_verbs(app: typer.Typer, package: ModuleType) -> None:
+    first: tuple[str, ...] = getattr(package, "ORDER", ())
+    found = {info.name: info.ispkg for info in pkgutil.iter_modules(package.__path__)}
+    for name in (*first, *sorted(found.keys() - set(first))):
+        module = import_module(f"{package.__name__}.{name}")
+        verb = name.replace("_", "-")
+        if found[name]:
+            group = typer.Typer(help=inspect.getdoc(module), **SETTINGS)
+            _add_verbs(group, module)
+            app.add_typer(group, name=verb)
+        else:
+            app.command(verb, epilog=show_examples(module.EXAMPLES))(unfold_records(module.command))
+
+
+def show_examples(examples: Iterable[str]) -> str:
+    """The foot of a verb's help: commands that can be copied, in lines that fit a narrow terminal."""
+    shown = []
+    for example in examples:
+        together = re.sub(r"( --[\w-]+) (?!-)", r"\1\0", example)  # an option and its value
+        lines = textwrap.wrap(together, EXAMPLE_WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+        shown.append(" \\\n".join(lines).replace("\0", " "))
+    return "Example:\n\n\b\n" + "\n".join(shown)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def _top(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None: ...
