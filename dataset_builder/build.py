@@ -11,9 +11,10 @@ from dataset_builder import card, croissant, manifest, splits
 from dataset_builder.personal_data import Masker
 from dataset_builder.rows import annotations, conversations, dialogues, parquet, role_cards
 from dataset_builder.rows.tables import TABLES
-from dataset_builder.sources.common import file_sha256
 from esc_eval.errors import EscEvalError
+from esc_eval.files.hashing import hash_file
 from esc_eval.files.records import SAMPLE
+from esc_eval.files.writing import write_json
 from esc_eval.schema import Language, RoleCard, find_duplicates
 
 Row = dict[str, Any]
@@ -156,15 +157,15 @@ def _described(inputs: Inputs, tallies: dict[str, conversations.Tally], runs: li
     official = {}
     if inputs.official:
         paths = sorted(p for part in ("data", "result", "score") for p in (inputs.official / part).rglob("*.json"))
-        official = {p.relative_to(inputs.official).as_posix(): file_sha256(p) for p in paths}
+        official = {p.relative_to(inputs.official).as_posix(): hash_file(p) for p in paths}
     return {
         "sample": inputs.sample,
         "official": official,
         "sources": {key: tally.as_json() for key, tally in tallies.items()},
         "runs": runs,
-        "annotations": {path.name: file_sha256(path) for path in inputs.annotations},
-        "cards": {Path(name).name: file_sha256(Path(name)) for name in inputs.cards if name != SAMPLE},
-        "tiers": file_sha256(inputs.tiers) if inputs.tiers else None,
+        "annotations": {path.name: hash_file(path) for path in inputs.annotations},
+        "cards": {Path(name).name: hash_file(Path(name)) for name in inputs.cards if name != SAMPLE},
+        "tiers": hash_file(inputs.tiers) if inputs.tiers else None,
         "seed": inputs.seed,
     }
 
@@ -180,6 +181,6 @@ def write_splits(folder: Path, tables: dict[str, list[Row]], cards: dict[str, Ro
         except EscEvalError as error:
             made[name] = {"reason": str(error).removeprefix(f"{name}: ")}
             continue
-        manifest.write_json(folder / "splits" / f"{name}.json", split)
+        write_json(folder / "splits" / f"{name}.json", split)
         made[name] = {key: split[key] for key in ("seed", "sha256", "sizes", "leaks")}
     return made

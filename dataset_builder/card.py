@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from dataset_builder import decisions, splits
 from dataset_builder.rows.parquet import table_path
 from dataset_builder.rows.tables import SPLIT, TABLES
 from dataset_builder.sources import SOURCES
 from esc_eval.citation import PACKAGE
+from esc_eval.files.templates import make_environment
 
 FILE = "README.md"
 LICENSE = "LICENSE.md"
@@ -46,26 +46,22 @@ def front_matter(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 def render_card(manifest: Mapping[str, Any], template: str = "dataset_card.md.jinja") -> str:
     """The text of the card, or of another template."""
-    environment = Environment(
-        loader=PackageLoader("dataset_builder", "templates"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - Markdown, not HTML
-    )
     block = yaml.safe_dump(front_matter(manifest), sort_keys=False, allow_unicode=True)
-    return environment.get_template(template).render(
-        front_matter=block,
-        m=manifest,
-        tables=TABLES,
-        schemes=splits.SCHEMES,
-        sources=SOURCES,
-        terms=decisions.read_decisions("licences.csv"),
-        taxonomy=decisions.read_taxonomy(),
-        taxonomy_sources=decisions.read_decisions("taxonomy_sources.csv"),
-        split=SPLIT,
-        package=PACKAGE,
+    return (
+        make_environment("dataset_builder", "templates")
+        .get_template(template)
+        .render(
+            front_matter=block,
+            m=manifest,
+            tables=TABLES,
+            schemes=splits.SCHEMES,
+            sources=SOURCES,
+            terms=decisions.read_decisions("licences.csv"),
+            taxonomy=decisions.read_taxonomy(),
+            taxonomy_sources=decisions.read_decisions("taxonomy_sources.csv"),
+            split=SPLIT,
+            package=PACKAGE,
+        )
     )
 
 

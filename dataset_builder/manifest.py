@@ -1,6 +1,5 @@
 """``manifest.json``: what a build holds, from what it was made and by which rules. No times, no machine names."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,11 +7,11 @@ from typing import Any
 
 from dataset_builder import BUILDER_VERSION, decisions, overlap, personal_data
 from dataset_builder.rows.tables import TABLES
-from dataset_builder.sources.common import file_sha256
 from esc_eval import __version__
 from esc_eval.citation import PAPER
-from esc_eval.errors import BadRecord
-from esc_eval.files.records import read_text, write_whole
+from esc_eval.files.hashing import hash_file
+from esc_eval.files.text import read_json_object
+from esc_eval.files.writing import write_json
 
 FILE = "manifest.json"
 SCHEMA = 1
@@ -95,7 +94,7 @@ def file_hashes(folder: Path) -> dict[str, dict[str, Any]]:
     """Sha256 and size of the data files of a folder: tables and splits."""
     paths = sorted([*folder.glob("*/*.parquet"), *folder.glob("splits/*.json")])
     return {
-        path.relative_to(folder).as_posix(): {"sha256": file_sha256(path), "bytes": path.stat().st_size}
+        path.relative_to(folder).as_posix(): {"sha256": hash_file(path), "bytes": path.stat().st_size}
         for path in paths
         if path.parent.name != LOCAL
     }
@@ -106,22 +105,10 @@ def write_manifest(folder: Path, content: Mapping[str, Any]) -> None:
     write_json(folder / FILE, content)
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON that people read and that compares: two spaces, characters as they are."""
-    write_whole(path, [json.dumps(content, ensure_ascii=False, indent=2) + "\n"])
-
-
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The manifest of a build folder.
 
     Raises:
         EscEvalError: Missing or broken.
     """
-    path = folder / FILE
-    try:
-        content = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise BadRecord(path, f"line {error.lineno}", f"broken JSON: {error.msg}") from error
-    if not isinstance(content, dict):
-        raise BadRecord(path, "the whole file", "expected an object")
-    return content
+    return read_json_object(folder / FILE)

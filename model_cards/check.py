@@ -1,11 +1,11 @@
 """What keeps a checkpoint folder from being published, and which of its files are."""
 
-from hashlib import sha256
 from pathlib import Path
 
 import yaml
 
 from esc_eval.errors import EscEvalError
+from esc_eval.files.hashing import hash_file
 from model_cards.checkpoint import CARD, EMBEDDED, HUB_ID, METRICS, RECIPE, TRAINING, Checkpoint, read_checkpoint
 from model_cards.licences import find_restrictive
 from model_cards.render import checkpoint_card
@@ -31,7 +31,12 @@ def find_checkpoint_problems(folder: Path) -> list[str]:
         checkpoint = read_checkpoint(folder)
     except EscEvalError as error:
         return [str(error)]
-    return [*_weights(folder, checkpoint), *_recipe(checkpoint), *_card(folder, checkpoint), *_metrics(checkpoint)]
+    return [
+        *_weights(folder, checkpoint),
+        *_recipe(folder, checkpoint),
+        *_card(folder, checkpoint),
+        *_metrics(checkpoint),
+    ]
 
 
 def find_checkpoint_notes(folder: Path) -> list[str]:
@@ -59,10 +64,10 @@ def _weights(folder: Path, checkpoint: Checkpoint) -> list[str]:
     return found
 
 
-def _recipe(checkpoint: Checkpoint) -> list[str]:
+def _recipe(folder: Path, checkpoint: Checkpoint) -> list[str]:
     if checkpoint.recipe is None:
         return [f"{RECIPE} is missing"]
-    if sha256(checkpoint.recipe.encode()).hexdigest() != checkpoint.training.recipe_sha256:
+    if hash_file(folder / RECIPE) != checkpoint.training.recipe_sha256:
         return [f"{RECIPE} is not the one that {TRAINING} names: its sha256 differs"]
     return []
 

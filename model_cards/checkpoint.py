@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from esc_eval.errors import BadRecord, EscEvalError
-from esc_eval.files.records import read_text
+from esc_eval.files.text import read_json, read_json_object, read_text
 
 CARD = "README.md"
 TRAINING = "training.json"
@@ -153,9 +153,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         metrics = _parse(folder / METRICS, TypeAdapter(dict[str, Metric]))
     adapter = None
     if (folder / ADAPTER).is_file():
-        content = _json(folder / ADAPTER)
-        if not isinstance(content, dict):
-            raise BadRecord(folder / ADAPTER, "the whole file", "expected a JSON object")
+        content = read_json_object(folder / ADAPTER)
         adapter = (str(content.get("base_model_name_or_path")), content.get("revision"))
     recipe = folder / RECIPE
     return Checkpoint(
@@ -179,16 +177,9 @@ def form_of(folder: Path) -> Form | None:
     return None
 
 
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise BadRecord(path, f"line {error.lineno}", f"broken JSON: {error.msg}") from error
-
-
 def _parse(path: Path, kind: TypeAdapter[Any]) -> Any:
     try:
-        return kind.validate_python(_json(path))
+        return kind.validate_python(read_json(path))
     except ValidationError as error:
         first = error.errors()[0]
         raise BadRecord(path, ".".join(map(str, first["loc"])) or "the whole file", first["msg"]) from error

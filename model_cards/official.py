@@ -7,7 +7,7 @@ import yaml
 
 from esc_eval import __version__
 from esc_eval.checkpoints.hub import BASE, ESC_RANK, ESC_ROLE
-from model_cards.render import TASKS, make_environment
+from model_cards.render import TASKS, get_template
 
 FOLDER = Path(__file__).parent / "official"
 SOURCES = {"esc_role": (ESC_ROLE, None), "esc_rank": (ESC_RANK, BASE)}
@@ -27,10 +27,8 @@ def render_official(name: str) -> str:
         pipeline_tag=TASKS[facts["kind"]][0],
         tags=["emotional-support", "esc-eval", f"esc-{facts['kind']}"],
     )
-    return (
-        make_environment()
-        .get_template("official.md.jinja")
-        .render(front_matter=data.to_yaml(line_break="\n"), c=facts, source=source, base=base, version=__version__)
+    return get_template("official.md.jinja").render(
+        front_matter=data.to_yaml(line_break="\n"), c=facts, source=source, base=base, version=__version__
     )
 
 

@@ -4,10 +4,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Template
 
 from esc_eval.citation import PACKAGE, PAPER
-from esc_eval.files.records import write_whole
+from esc_eval.files.templates import make_environment
+from esc_eval.files.writing import write_whole
 from model_cards import licences
 from model_cards.checkpoint import CARD, Checkpoint, Kind, Metric, read_checkpoint
 
@@ -17,20 +18,13 @@ TASKS: dict[Kind, tuple[str, str]] = {
 }
 
 
-def make_environment() -> Environment:
-    """The Jinja environment of all cards here; a name that is not there is an error."""
-    made = Environment(
-        loader=PackageLoader("model_cards", "templates"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - Markdown, not HTML
-    )
+def get_template(name: str) -> Template:
+    """A template of a card, with what all cards use."""
+    made = make_environment("model_cards", "templates")
     made.filters["interval"] = render_interval
     made.filters["cell"] = lambda text: str(text).replace("|", "\\|").replace("\n", " ")
     made.globals |= {"paper": PAPER, "package": PACKAGE}
-    return made
+    return made.get_template(name)
 
 
 def render_interval(metric: Metric) -> str:
@@ -100,15 +94,11 @@ def checkpoint_card(folder: Path) -> str:
         EscEvalError: The folder's records are missing or do not fit.
     """
     checkpoint = read_checkpoint(Path(folder))
-    return (
-        make_environment()
-        .get_template(f"{checkpoint.training.kind}.md.jinja")
-        .render(
-            front_matter=make_metadata(checkpoint).to_yaml(line_break="\n"),
-            c=checkpoint,
-            t=checkpoint.training,
-            restrictive=licence_terms(checkpoint),
-        )
+    return get_template(f"{checkpoint.training.kind}.md.jinja").render(
+        front_matter=make_metadata(checkpoint).to_yaml(line_break="\n"),
+        c=checkpoint,
+        t=checkpoint.training,
+        restrictive=licence_terms(checkpoint),
     )
 
 

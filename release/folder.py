@@ -1,14 +1,14 @@
 """A prepared release on disk: what it holds, and whether it still does."""
 
-import json
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from dataset_builder.sources.common import file_sha256
 from esc_eval.errors import BadRecord, EscEvalError
-from esc_eval.files.records import read_text, write_whole
+from esc_eval.files.hashing import hash_file
+from esc_eval.files.text import read_text
+from esc_eval.files.writing import write_json, write_whole
 from esc_eval.hub.plans import RepoType
 
 RECORD = "release.json"
@@ -53,14 +53,14 @@ class Release(BaseModel):
 
 def write_release(folder: Path, release: Release) -> None:
     """Write ``release.json`` and, over it and everything else, ``SHA256SUMS``."""
-    write_whole(folder / RECORD, [json.dumps(release.model_dump(), ensure_ascii=False, indent=2) + "\n"])
+    write_json(folder / RECORD, release.model_dump())
     write_sums(folder)
 
 
 def write_sums(folder: Path) -> None:
     """Write ``SHA256SUMS`` over all that a folder holds; ``sha256sum -c`` reads it."""
     names = [name for name in files_of(folder) if name != SUMS]
-    write_whole(folder / SUMS, [f"{file_sha256(folder / name)}  {name}\n" for name in names])
+    write_whole(folder / SUMS, [f"{hash_file(folder / name)}  {name}\n" for name in names])
 
 
 def files_of(folder: Path) -> list[str]:
@@ -106,6 +106,6 @@ def find_release_problems(folder: Path) -> list[str]:
         *(
             f"{name}: changed since the release was prepared"
             for name in sorted(sums.keys() & there)
-            if file_sha256(folder / name) != sums[name]
+            if hash_file(folder / name) != sums[name]
         ),
     ]

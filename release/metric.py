@@ -13,7 +13,7 @@ from esc_eval import __version__
 from esc_eval.citation import PACKAGE, PAPER
 from esc_eval.errors import EscEvalError
 from esc_eval.statistics import coefficients, health
-from model_cards.render import make_environment
+from model_cards.render import get_template
 
 NAME = "esc_accuracy"
 HELPERS = ("agreement_weights", "ratio", "table_spearman", "weighted_kappa")
@@ -54,9 +54,9 @@ def write_metric(folder: Path) -> None:
     content = {
         f"{NAME}.py": make_metric_script(),
         "coefficients.py": inspect.getsource(coefficients),
-        "README.md": make_environment()
-        .get_template("metric.md.jinja")
-        .render(name=NAME, about=esc_accuracy.__doc__, version=__version__, citation=f"{PAPER}\n\n{PACKAGE}"),
+        "README.md": get_template("metric.md.jinja").render(
+            name=NAME, about=esc_accuracy.__doc__, version=__version__, citation=f"{PAPER}\n\n{PACKAGE}"
+        ),
     }
     for name, text in content.items():
         (folder / name).write_text(text, encoding="utf-8")

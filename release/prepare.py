@@ -9,9 +9,9 @@ from pathlib import Path
 from dataset_builder import manifest
 from dataset_builder import push as dataset
 from dataset_builder.diff import diff_builds
-from dataset_builder.sources.common import file_sha256
 from esc_eval import __version__
 from esc_eval.errors import EscEvalError
+from esc_eval.files.hashing import hash_file
 from model_cards import check, checkpoint, official
 from release import folder as prepared
 from release import metric, version
@@ -113,7 +113,7 @@ def prepare_release(
         for part in prepared.REPOS:
             _copy(ROOT, ["CITATION.cff"], work / part)
             prepared.write_sums(work / part)
-            parts[part] = {path: file_sha256(work / part / path) for path in prepared.files_of(work / part)}
+            parts[part] = {path: hash_file(work / part / path) for path in prepared.files_of(work / part)}
         _copy(ROOT, list(BESIDE), work)
         release = prepared.Release(
             version=__version__,

@@ -2,15 +2,16 @@
 
 import json
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
 from esc_eval import __version__
 from esc_eval.checkpoints import embedded
 from esc_eval.environment import LIBRARIES, installed_versions
-from esc_eval.errors import EscEvalError
-from esc_eval.files.records import read_text, write_whole
+from esc_eval.errors import BadRecord, EscEvalError
+from esc_eval.files.hashing import hash_file
+from esc_eval.files.text import read_json_object
+from esc_eval.files.writing import write_json, write_whole
 from esc_eval.schema import digest
 from model_cards.render import write_card
 from training.config import TOY, Base, Recipe
@@ -96,12 +97,11 @@ def claim_folder(out: Path, recipe: Recipe | TextRecipe, data_sha256: str) -> No
 
 def _begun(mark: Path) -> dict[str, Any]:
     try:
-        theirs = json.loads(read_text(mark))
-    except json.JSONDecodeError:
-        theirs = None
-    if not isinstance(theirs, dict):
-        raise EscEvalError(f"{mark}: is broken, so what was begun here is unknown; give another --out, or delete it")
-    return theirs
+        return read_json_object(mark)
+    except BadRecord as error:
+        raise EscEvalError(
+            f"{mark}: is broken, so what was begun here is unknown; give another --out, or delete it"
+        ) from error
 
 
 def finish_checkpoint(
@@ -125,7 +125,7 @@ def finish_checkpoint(
         "name": recipe.name,
         "version": __version__,
         "base": _base(recipe.base) if recipe.base else base,
-        "recipe_sha256": sha256((out / RECIPE).read_bytes()).hexdigest(),
+        "recipe_sha256": hash_file(out / RECIPE),
         "data": asdict(data),
         "rubric": rubric,
         "protocol": protocol,
@@ -135,7 +135,7 @@ def finish_checkpoint(
         "seconds": round(finished.seconds, 1),
         "environment": installed_versions(USED),
     }
-    write_whole(out / TRAINING, [json.dumps(content, indent=2, ensure_ascii=False) + "\n"])
+    write_json(out / TRAINING, content)
     (out / BEGUN).unlink(missing_ok=True)
     write_card(out)
 

@@ -83,7 +83,7 @@ def evaluate_rank(
 
     Example: python -m training evaluate-rank --data data --out runs/rank --results docs/results.json
     """
-    from esc_eval.files.records import write_jsonl
+    from esc_eval.files.writing import write_jsonl
     from training import results as pages
     from training.ieval import evaluate as evaluation
     from training.ieval.metrics import write_metrics

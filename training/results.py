@@ -1,11 +1,11 @@
 """``docs/results.json``, which the evaluations write, and ``docs/results.md``, rendered from it."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from esc_eval.files.records import read_text, write_whole
+from esc_eval.files.text import read_json_object
+from esc_eval.files.writing import write_json, write_whole
 from training.ieval.results import rank_page
 
 Section = Mapping[str, Any]
@@ -27,10 +27,10 @@ ROLE = {
 
 def put_section(path: Path, name: str, section: Section) -> None:
     """Replace one section of the JSON file, keep the others, and render the page beside it."""
-    content = json.loads(read_text(path)) if path.exists() else {}
+    content = read_json_object(path) if path.exists() else {}
     content[name] = section
     ordered = {key: content[key] for key in sorted(content)}
-    write_whole(path, [json.dumps(ordered, indent=2, ensure_ascii=False) + "\n"])
+    write_json(path, ordered)
     write_whole(path.with_suffix(".md"), [render_page(ordered, path.name)])
 
 

@@ -20,7 +20,7 @@ from trl import SFTConfig, SFTTrainer
 from esc_eval.chat.engine.weights import load_tokenizer
 from esc_eval.checkpoints import embedded
 from esc_eval.errors import EscEvalError
-from esc_eval.files.records import write_whole
+from esc_eval.files.writing import write_whole
 from training.config import TOY, Adapter, Base, Optimise, Recipe
 from training.rows import Row
 from training.toy import toy_at

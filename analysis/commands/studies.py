@@ -23,7 +23,8 @@ from esc_eval.cli.ratings_options import (
 )
 from esc_eval.errors import EscEvalError
 from esc_eval.files.official_dimensions import official_levels
-from esc_eval.files.records import read_cards, read_text
+from esc_eval.files.records import read_cards
+from esc_eval.files.text import read_text
 from esc_eval.schema import LANGUAGES, Language
 from esc_eval.statistics.bootstrap import DRAWS, Bootstrap
 

@@ -1,11 +1,12 @@
 """The paper's figures as data: ``expected/*.json``."""
 
-import json
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from esc_eval.files.text import read_json
 
 EXPECTED = Path(__file__).parent / "expected"
 
@@ -34,7 +35,7 @@ class ScorerRow:
 @cache
 def read_expected(name: str) -> Any:
     """The content of ``expected/NAME.json``."""
-    return json.loads((EXPECTED / f"{name}.json").read_text(encoding="utf-8"))
+    return read_json(EXPECTED / f"{name}.json")
 
 
 def published_leaderboard() -> list[LeaderboardRow]:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.studies.metrics.segment import SEGMENTATION
 from esc_eval.errors import BadRecord, EscEvalError
-from esc_eval.files.records import read_text
+from esc_eval.files.text import read_text
 from esc_eval.schema import Dialogue
 
 METRICS = Path(__file__).parent / "metrics"

@@ -4,7 +4,6 @@ One person plays one positive and one negative scenario with every bot. A chat o
 bot and person take turns. The scales are 1..5; the overall mark is 1..3, the inverse of the rank among the four bots.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import cycle
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from esc_eval.errors import BadRecord
-from esc_eval.files.records import read_text
+from esc_eval.files.text import read_json
 from esc_eval.schema import Dialogue, Rating, Role, Turn
 
 NAME = "iEval"
@@ -56,10 +55,7 @@ def read_ieval(path: Path) -> Rated:
     Raises:
         EscEvalError: Missing, or not in iEval's layout; the message names the task and the field, never a text.
     """
-    try:
-        tasks = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise BadRecord(path, f"line {error.lineno}", f"broken JSON: {error.msg}") from error
+    tasks = read_json(path)
     if not isinstance(tasks, list) or not tasks:
         raise BadRecord(path, "the whole file", "expected a list of tasks")
     dialogues: list[Dialogue] = []

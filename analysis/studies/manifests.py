@@ -1,16 +1,14 @@
 """Split manifests: which rows train, validate and test, read from files and checked against a table."""
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from esc_eval.errors import EscEvalError
+from esc_eval.errors import BadRecord, EscEvalError
 from esc_eval.files.ratings_table import RatingsTable
-from esc_eval.files.records import read_text
+from esc_eval.files.text import read_json_object
 from esc_eval.schema import digest
 
 PARTS = ("train", "validation", "test")
@@ -47,10 +45,10 @@ def read_split(path: Path) -> Manifest:
         EscEvalError: Not a manifest, an id in two parts, or a hash that does not fit the ids.
     """
     try:
-        content: Mapping[str, Any] = json.loads(read_text(path))
+        content = read_json_object(path)
         scheme, seed, stated = content["scheme"], content["seed"], content["sha256"]
         ids = {part: frozenset(content["splits"][part]) for part in PARTS}
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except (BadRecord, KeyError, TypeError) as error:
         raise EscEvalError(
             f"{path}: not a split manifest (scheme, seed, sha256, splits with train, validation, test): {error!r}"
         ) from error

@@ -1,6 +1,5 @@
 """Rules on files: schemas, bytes, the manifest and the split manifests."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
@@ -13,7 +12,9 @@ import pyarrow.parquet as pq
 from dataset_builder import manifest, splits
 from dataset_builder.rows.parquet import table_path
 from dataset_builder.rows.tables import arrow_schema
-from dataset_builder.sources.common import file_sha256
+from esc_eval.errors import EscEvalError
+from esc_eval.files.hashing import hash_file
+from esc_eval.files.text import read_json
 
 Tables = Mapping[str, list[dict[str, Any]]]
 
@@ -86,7 +87,7 @@ def check_manifest(folder: Path, content: Mapping[str, Any], tables: Tables) -> 
     for name, entry in stated.items():
         if not (folder / name).exists():
             yield Problem("missing", name, "the manifest names it, it is not there")
-        elif file_sha256(folder / name) != entry.get("sha256"):
+        elif hash_file(folder / name) != entry.get("sha256"):
             yield Problem("hash", name, "its sha256 is not that of the manifest")
     for name in sorted(set(manifest.file_hashes(folder)) - set(stated)):
         yield Problem("manifest", name, "is not in the manifest")
@@ -103,10 +104,10 @@ def check_splits(folder: Path, content: Mapping[str, Any], tables: Tables) -> It
     for path in sorted((folder / "splits").glob("*.json")):
         name = f"splits/{path.name}"
         try:
-            split = json.loads(path.read_text(encoding="utf-8"))
+            split = read_json(path)
             parts = {part: list(split["splits"][part]) for part in splits.NAMES}
             scheme, seed, sha256, sizes = (split[key] for key in ("scheme", "seed", "sha256", "sizes"))
-        except (ValueError, KeyError, TypeError) as error:
+        except (EscEvalError, KeyError, TypeError) as error:
             yield Problem("split", name, f"is no split manifest: {type(error).__name__}")
             continue
         if scheme not in splits.SCHEMES:

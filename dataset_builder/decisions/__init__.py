@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from dataset_builder.sources.common import file_sha256
 from esc_eval.errors import BadRecord, EscEvalError
+from esc_eval.files.hashing import hash_file
 from esc_eval.schema import Category
 
 FIELDS = ("age", "gender", "occupation", "problem", "category", "quality")
@@ -60,7 +60,7 @@ def hash_decisions() -> dict[str, str]:
     from pathlib import Path
 
     folder = Path(str(files(__package__)))
-    return {path.name: file_sha256(path) for path in sorted(folder.glob("*.csv"))}
+    return {path.name: hash_file(path) for path in sorted(folder.glob("*.csv"))}
 
 
 @cache

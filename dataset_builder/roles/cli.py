@@ -196,7 +196,7 @@ def export(
 ) -> None:
     """Write the cards that people kept, and their leaves."""
     from dataset_builder.roles.workspace import Workspace, write_tiers
-    from esc_eval.files.records import write_jsonl
+    from esc_eval.files.writing import write_jsonl
 
     with exit_on_user_error():
         space = Workspace(work)

@@ -10,7 +10,8 @@ from dataset_builder.roles.classify import Case
 from dataset_builder.roles.records import Classification, Extraction, Filtering, Review
 from dataset_builder.rows import card_text
 from esc_eval.errors import EscEvalError
-from esc_eval.files.records import read_jsonl, write_jsonl
+from esc_eval.files.records import read_jsonl
+from esc_eval.files.writing import write_jsonl
 from esc_eval.schema import LANGUAGES, Language, RoleCard
 
 Stage = TypeVar("Stage", Extraction, Filtering, Review, Classification)

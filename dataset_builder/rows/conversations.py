@@ -10,7 +10,8 @@ from dataset_builder.overlap import Containment
 from dataset_builder.personal_data import Masker
 from dataset_builder.rows import parquet
 from dataset_builder.sources import SOURCES, parse_file, source_files
-from dataset_builder.sources.common import Reject, SourceConversation, file_sha256
+from dataset_builder.sources.common import Reject, SourceConversation
+from esc_eval.files.hashing import hash_file
 
 Row = dict[str, Any]
 LISTED = 50
@@ -66,7 +67,7 @@ def read_sources(
             for key, paths in source_files(folder).items():
                 tally = tallies.setdefault(key, Tally())
                 for path in paths:
-                    known, hash = SOURCES[key].FILES.get(path.name), file_sha256(path)
+                    known, hash = SOURCES[key].FILES.get(path.name), hash_file(path)
                     before = tally.records
                     for outcome in parse_file(key, path):
                         if isinstance(outcome, Reject):

@@ -1,6 +1,5 @@
 """Rows of the ``dialogues`` table from our run folders and from official or other users' result files."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,10 +7,12 @@ from typing import Any
 
 from dataset_builder import decisions
 from dataset_builder.personal_data import Masker
-from esc_eval.errors import BadRecord, EscEvalError
+from esc_eval.errors import EscEvalError
 from esc_eval.files.official import link_cards
-from esc_eval.files.records import read_dialogues, read_ratings, read_text
+from esc_eval.files.records import read_dialogues, read_ratings
+from esc_eval.files.text import read_json
 from esc_eval.schema import Dialogue, Language, Rating, RoleCard
+from esc_eval.simulation.run import read_card
 
 Row = dict[str, Any]
 
@@ -63,7 +64,7 @@ def run_batch(folder: Path) -> Batch:
     name = folder.resolve().name
     if (folder / "dialogues.jsonl").exists():
         ratings = read_ratings(folder) if (folder / "ratings.jsonl").exists() else []
-        card = json.loads(read_text(folder / "run.json")) if (folder / "run.json").exists() else {}
+        card = read_card(folder)
         return Batch(
             name,
             None,
@@ -88,10 +89,7 @@ def run_batch(folder: Path) -> Batch:
 
 
 def _kind(path: Path) -> str | None:
-    try:
-        content = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise BadRecord(path, f"line {error.lineno}", f"broken JSON: {error.msg}") from error
+    content = read_json(path)
     first = next(iter(content.values()), None) if isinstance(content, dict) else None
     return "dialogues" if isinstance(first, list) else "ratings" if isinstance(first, dict) else None
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -211,12 +210,3 @@ def explain_validation(error: Malformed | ValidationError) -> str:
         first = error.errors(include_input=False, include_url=False)[0]
         return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
     return str(error)
-
-
-def file_sha256(path: Path) -> str:
-    """Sha256 of a file, read in pieces."""
-    hasher = sha256()
-    with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            hasher.update(piece)
-    return hasher.hexdigest()

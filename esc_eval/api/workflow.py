@@ -14,15 +14,8 @@ from esc_eval.chat import Options, label_of, open_model
 from esc_eval.chat.base import ANSWER_TOKENS
 from esc_eval.errors import EscEvalError
 from esc_eval.files import official
-from esc_eval.files.records import (
-    check_unique,
-    read_cards,
-    read_dialogues,
-    read_ratings,
-    write_jsonl,
-    write_official,
-    write_whole,
-)
+from esc_eval.files.records import check_unique, read_cards, read_dialogues, read_ratings, write_official
+from esc_eval.files.writing import write_jsonl, write_whole
 from esc_eval.prompts.official_wording import OfficialWording
 from esc_eval.prompts.protocol import Protocol, load_protocol
 from esc_eval.prompts.rubric import load_rubric

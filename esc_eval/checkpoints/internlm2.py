@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from esc_eval.checkpoints.shards import Shards, read_json, write_json, write_shards
+from esc_eval.checkpoints.shards import Shards, write_shards
 from esc_eval.errors import EscEvalError
+from esc_eval.files.text import read_json_object
+from esc_eval.files.writing import write_json
 
 if TYPE_CHECKING:
     from transformers import LlamaConfig
@@ -191,7 +193,7 @@ def convert_internlm2(
     """
     from esc_eval.checkpoints.tokenizer import convert_tokenizer
 
-    settings = read_json(source / "config.json")
+    settings = read_json_object(source / "config.json")
     config = llama_config(settings, source / "config.json")
     weights = Shards(source)
     sums = weights.verify() if verify else {}
@@ -201,7 +203,7 @@ def convert_internlm2(
     config.save_pretrained(target)
     stops = convert_tokenizer(source, target)
     generation = source / "generation_config.json"
-    kept = read_json(generation) if generation.is_file() else {"pad_token_id": config.pad_token_id}
+    kept = read_json_object(generation) if generation.is_file() else {"pad_token_id": config.pad_token_id}
     known = kept.get("eos_token_id", config.eos_token_id)
     kept["eos_token_id"] = sorted({*(known if isinstance(known, list) else [known]), *stops})
     write_json(target / "generation_config.json", {**kept, "bos_token_id": config.bos_token_id})

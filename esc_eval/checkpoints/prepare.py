@@ -2,19 +2,18 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from shutil import disk_usage, rmtree
-from tempfile import mkdtemp
 from typing import Any
 
-from filelock import FileLock
-
 from esc_eval.checkpoints.adapters import CONFIG, convert_adapter
+from esc_eval.checkpoints.convert_once import cache_folder, convert_once
 from esc_eval.checkpoints.hub import BASE, ESC_RANK, fetch_checkpoint
 from esc_eval.checkpoints.internlm2 import convert_internlm2, llama_config
-from esc_eval.checkpoints.shards import SUMS, read_json, write_json
+from esc_eval.checkpoints.shards import SUMS
 from esc_eval.checkpoints.tokenizer import default_system
 from esc_eval.errors import EscEvalError
 from esc_eval.files.official_dimensions import official_dimensions
+from esc_eval.files.text import read_json_object
+from esc_eval.files.writing import write_json
 from esc_eval.schema import LANGUAGES, digest
 
 MANIFEST = "esc_rank.json"
@@ -63,25 +62,10 @@ def prepare_esc_rank(
         return folder
     if folder.exists() and any(folder.iterdir()):
         raise EscEvalError(f"{folder}: not empty and not a prepared ESC-RANK; choose another folder")
-    folder.parent.mkdir(parents=True, exist_ok=True)
     needed = sum(file.stat().st_size for file in base_source.glob("*.safetensors"))
-    if (free := disk_usage(folder.parent).free) < 1.05 * needed:
-        raise EscEvalError(
-            f"{folder.parent}: {free / 1e9:.1f} GB free, but the converted base takes {needed / 1e9:.1f} GB"
-        )
-    with FileLock(folder.with_name(folder.name + ".lock")):
-        if not (folder / MANIFEST).is_file():
-            temporary = Path(mkdtemp(dir=folder.parent, prefix=".converting-"))
-            try:
-                _convert(source, base_source, found, temporary, folder, talk)
-                temporary.chmod(0o755)
-                if folder.exists():
-                    folder.rmdir()
-                temporary.rename(folder)
-            finally:
-                if temporary.exists():
-                    rmtree(temporary)
-    return folder
+    return convert_once(
+        folder, MANIFEST, lambda target: _convert(source, base_source, found, target, folder, talk), needed
+    )
 
 
 def _convert(
@@ -95,7 +79,7 @@ def _convert(
     talk(f"converting {base_source} to an ordinary Llama model (once)")
     (temporary / "base").mkdir()
     base_sums = convert_internlm2(base_source, temporary / "base")
-    config = llama_config(read_json(base_source / "config.json"), base_source / "config.json")
+    config = llama_config(read_json_object(base_source / "config.json"), base_source / "config.json")
     sums = {}
     for name in found.values():
         talk(f"converting adapter {name}")
@@ -111,8 +95,6 @@ def _convert(
 
 
 def _cache_folder(source: Path, base_source: Path) -> Path:
-    from esc_eval.checkpoints.embedded import cache_folder
-
     entries = [
         [str(file.relative_to(root)), file.stat().st_size, file.stat().st_mtime_ns]
         for root in (source, base_source)

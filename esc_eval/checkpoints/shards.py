@@ -1,52 +1,22 @@
 """Safetensors weights in a folder, one tensor at a time, with every shard checked; pickled weights are refused."""
 
-import json
 import re
 from collections.abc import Iterable, Iterator
-from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from esc_eval.errors import EscEvalError
-from esc_eval.files.records import read_text
+from esc_eval.files.hashing import hash_file
+from esc_eval.files.text import read_json_object, read_text
+from esc_eval.files.writing import write_json
 
 INDEX = "model.safetensors.index.json"
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
 SUMS = "SHA256SUMS"
 _HUB_BLOB = re.compile(r"[0-9a-f]{64}")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file.
-
-    Raises:
-        EscEvalError: Missing, broken, or no object.
-    """
-    try:
-        content = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise EscEvalError(f"{path}, line {error.lineno}: broken JSON: {error.msg}") from error
-    if not isinstance(content, dict):
-        raise EscEvalError(f"{path}: expected a JSON object")
-    return content
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write indented JSON."""
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def file_sha256(path: Path) -> str:
-    """Sha256 of a file, read in pieces."""
-    hasher = sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 22):
-            hasher.update(block)
-    return hasher.hexdigest()
 
 
 class Shards:
@@ -63,7 +33,7 @@ class Shards:
     def __init__(self, folder: Path, single: str = "model.safetensors") -> None:
         self.folder = folder
         if (folder / INDEX).is_file():
-            index = read_json(folder / INDEX).get("weight_map")
+            index = read_json_object(folder / INDEX).get("weight_map")
             if not isinstance(index, dict) or not index:
                 raise EscEvalError(f"{folder / INDEX}: has no weight_map")
             self.names = sorted(set(index.values()))
@@ -130,7 +100,7 @@ class Shards:
         found = {}
         for name in self.names:
             path = self.folder / name
-            found[name] = file_sha256(path)
+            found[name] = hash_file(path)
             blob = path.resolve().name
             expected = known.get(name) or (blob if path.is_symlink() and _HUB_BLOB.fullmatch(blob) else None)
             if expected and found[name] != expected:

@@ -7,8 +7,8 @@ import ast
 from pathlib import Path
 from typing import Any
 
-from esc_eval.checkpoints.shards import read_json
 from esc_eval.errors import EscEvalError
+from esc_eval.files.text import read_json_object
 
 # Reserved pieces at the end of the vocabulary, and the names that the chat format gives them.
 RESERVED = {
@@ -62,7 +62,9 @@ def convert_tokenizer(source: Path, target: Path) -> list[int]:
     if proto.trainer_spec.model_type != BPE_MODEL or proto.trainer_spec.treat_whitespace_as_suffix:
         raise EscEvalError(f"{path}: not a byte-pair SentencePiece model with leading spaces, as InternLM2's is")
     extracted = extractor.extract(BPE)
-    settings = read_json(source / "tokenizer_config.json") if (source / "tokenizer_config.json").is_file() else {}
+    settings = (
+        read_json_object(source / "tokenizer_config.json") if (source / "tokenizer_config.json").is_file() else {}
+    )
 
     vocab: dict[str, int] = extracted["vocab"]
     piece_of = {number: piece for piece, number in vocab.items()}

@@ -6,7 +6,8 @@ from typing import Self
 from pydantic import ValidationError
 
 from esc_eval.errors import EscEvalError
-from esc_eval.files.records import read_text, write_whole
+from esc_eval.files.text import read_text
+from esc_eval.files.writing import write_whole
 from esc_eval.prompts.wording import FrozenYaml
 from esc_eval.schema import digest
 

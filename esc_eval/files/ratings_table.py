@@ -12,7 +12,8 @@ import pandas as pd
 from esc_eval.errors import BadRecord, EscEvalError
 from esc_eval.files.linked_cards import with_cards
 from esc_eval.files.parquet import read_parquet
-from esc_eval.files.records import read_dialogues, read_ratings, read_text
+from esc_eval.files.records import read_dialogues, read_ratings
+from esc_eval.files.text import read_text
 from esc_eval.statistics.counts import Ratings
 
 KEY = ("dialogue_id", "rater", "dimension")

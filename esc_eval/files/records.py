@@ -8,34 +8,19 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from importlib.resources import files
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from esc_eval.errors import BadRecord, EscEvalError
 from esc_eval.files import official
+from esc_eval.files.text import read_json, read_text
+from esc_eval.files.writing import write_whole
 from esc_eval.schema import Dialogue, Rating, Record, RoleCard, find_duplicates
 
 R = TypeVar("R", bound=Record)
 
 SAMPLE = "sample"
-
-
-def read_text(path: Path) -> str:
-    """A file's text.
-
-    Raises:
-        EscEvalError: The file is missing, a folder, not readable or not UTF-8.
-    """
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise EscEvalError(f"{path}: no such file") from error
-    except UnicodeDecodeError as error:
-        raise BadRecord(path, f"byte {error.start}", "not UTF-8 text; save the file as UTF-8") from error
-    except OSError as error:
-        raise EscEvalError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def read_jsonl(path: Path, record: type[R]) -> list[R]:
@@ -62,41 +47,6 @@ def read_jsonl(path: Path, record: type[R]) -> list[R]:
     return rows
 
 
-def write_jsonl(path: Path, records: Iterable[Record]) -> None:
-    """Write records as JSON Lines; the file appears whole or not at all."""
-    write_whole(path, (record.to_json() + "\n" for record in records))
-
-
-def write_whole(path: Path, chunks: Iterable[str]) -> None:
-    """Write text to a file that appears whole or not at all (temporary file, then rename); its folder is made.
-
-    Raises:
-        EscEvalError: The path is a folder, or lies in a file.
-    """
-    if path.is_dir():
-        raise EscEvalError(f"{path}: is a folder; give the path of a file")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise EscEvalError(f"{path}: cannot be written, {error.filename} is a file and not a folder") from error
-    with NamedTemporaryFile("w", encoding="utf-8", newline="\n", dir=path.parent, prefix=".", delete=False) as file:
-        temporary = Path(file.name)
-        try:
-            file.writelines(chunks)
-        except BaseException:
-            temporary.unlink()
-            raise
-    temporary.chmod(0o644)
-    temporary.replace(path)
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise BadRecord(path, f"line {error.lineno}, column {error.colno}", f"broken JSON: {error.msg}") from error
-
-
 def _read(
     path: Path,
     record: type[R],
@@ -107,7 +57,7 @@ def _read(
     if path.suffix == ".jsonl":
         rows = read_jsonl(path, record)
     else:
-        content = _read_json(path)
+        content = read_json(path)
         if not isinstance(content, shape):
             raise EscEvalError(
                 f"{path}: in no known format of {kind}. Known: JSON Lines of {record.__name__} (.jsonl), and the "

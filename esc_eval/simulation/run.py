@@ -14,8 +14,9 @@ from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
-from esc_eval.errors import BadRecord, EscEvalError
-from esc_eval.files.records import read_text, write_whole
+from esc_eval.errors import EscEvalError
+from esc_eval.files.text import read_json_object
+from esc_eval.files.writing import write_json, write_whole
 from esc_eval.schema import digest
 
 SCHEMA = """
@@ -105,8 +106,7 @@ class Run:
                 "sha256": digest(identity),
                 "environment": environment,
             }
-            text = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
-            write_whole(self.folder / "run.json", [text])
+            write_json(self.folder / "run.json", content)
         elif changes := list_differences(known["identity"], json.loads(json.dumps(identity))):
             lines = "\n  ".join(changes)
             raise EscEvalError(
@@ -175,12 +175,4 @@ def read_card(folder: Path) -> dict[str, Any]:
         BadRecord: It is broken.
     """
     path = folder / "run.json"
-    if not path.exists():
-        return {}
-    try:
-        content = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise BadRecord(path, f"line {error.lineno}", f"broken JSON: {error.msg}") from error
-    if not isinstance(content, dict):
-        raise BadRecord(path, "the whole file", "expected an object")
-    return content
+    return read_json_object(path) if path.exists() else {}

@@ -59,7 +59,8 @@ def test_check_exits_with_0_for_a_sound_folder_and_1_with_problems(local, tmp_pa
 
 
 def test_diff_names_rows_and_columns_and_shows_no_values(local, tmp_path):
-    from esc_eval.files.records import load_cards, write_jsonl
+    from esc_eval.files.records import load_cards
+    from esc_eval.files.writing import write_jsonl
 
     cards = load_cards()
     changed = cards[0].model_copy(update={"text": cards[0].text + " She told nobody."})

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 from random import Random
 
-from esc_eval.files.records import read_dialogues, write_jsonl
+from esc_eval.files.records import read_dialogues
+from esc_eval.files.writing import write_jsonl
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.schema import Dialogue, Rating
 

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from esc_eval import __version__
-from esc_eval.files.records import write_whole
+from esc_eval.files.text import read_json
+from esc_eval.files.writing import write_whole
 from esc_eval.schema import digest
 from esc_eval.scoring.levels import RULES
 from training.rank import methods as rm
@@ -84,7 +85,7 @@ class Folds:
         if not path.is_file():
             self.work.mkdir(parents=True, exist_ok=True)
             write_whole(path, [json.dumps(make())])
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path)
 
 
 def pool_folds(tried: Sequence[Kappas]) -> Kappas:

@@ -1,11 +1,10 @@
 """The figures of an evaluation as a checkpoint's metrics: each beside the baseline that it must beat."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from esc_eval.files.records import write_whole
+from esc_eval.files.writing import write_json
 from model_cards.checkpoint import METRICS
 from model_cards.render import write_card
 from training.ieval.compare import CHOSEN
@@ -51,5 +50,5 @@ def write_metrics(folder: Path, found: Mapping[str, Any]) -> None:
         for key, (figure, split, measure, about) in metrics.items()
         if measure["value"] is not None
     }
-    write_whole(folder / METRICS, [json.dumps(content, indent=2) + "\n"])
+    write_json(folder / METRICS, content)
     write_card(folder)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from esc_eval.files.records import read_text
+from esc_eval.files.text import read_text
 from esc_eval.prompts.wording import FrozenYaml
 from esc_eval.scoring.levels import Rule
 from training.config import Named, Recipe, load_recipe

@@ -9,7 +9,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from esc_eval.errors import EscEvalError
-from esc_eval.files.records import write_whole
+from esc_eval.files.writing import write_whole
 from esc_eval.scoring import sentences
 from esc_eval.scoring.text_scorer import FILE, WEIGHTS, Scale, TextScorerFile
 from training import checkpoint

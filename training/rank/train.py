@@ -1,6 +1,5 @@
 """ESC-RANK, from recipe to checkpoint."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -17,7 +16,7 @@ from esc_eval.checkpoints.plain import plain_base
 from esc_eval.checkpoints.prepare import adapter_names
 from esc_eval.errors import EscEvalError
 from esc_eval.files.official_dimensions import OUR_RUBRIC
-from esc_eval.files.records import read_text
+from esc_eval.files.text import read_json_object
 from esc_eval.prompts.wording import fill_template
 from esc_eval.schema import digest
 from esc_eval.scoring.score import judge_prompts
@@ -134,7 +133,7 @@ def _is_finished(recipe: RankRecipe, ranked: RankSet, out: Path) -> bool:
     """Whether a folder holds what this recipe makes of these data; what another made is refused in ``_train``."""
     if not (out / checkpoint.TRAINING).is_file():
         return False
-    record = json.loads(read_text(out / checkpoint.TRAINING))
+    record = read_json_object(out / checkpoint.TRAINING)
     return load_recipe(out / checkpoint.RECIPE, RankRecipe) == recipe and record["data"]["files"] == _files(ranked)
 
 

@@ -11,11 +11,12 @@ from typing import TypeVar
 from dataset_builder import decisions
 from dataset_builder.rows import card_text
 from dataset_builder.sources import SOURCES, parse_file
-from dataset_builder.sources.common import Reject, SourceConversation, file_sha256
+from dataset_builder.sources.common import Reject, SourceConversation
 from esc_eval.chat.base import Conversation
 from esc_eval.chat.engine.encoder import Encoder
 from esc_eval.errors import BadRecord, EscEvalError
-from esc_eval.files.records import read_text
+from esc_eval.files.hashing import hash_file
+from esc_eval.files.text import read_text
 from esc_eval.prompts.protocol import Protocol
 from esc_eval.schema import RoleCard, Turn
 from training import rows
@@ -187,7 +188,7 @@ def _read(part: Part, sources: Path, material: Material) -> list[SourceConversat
     for path in paths:
         if not path.is_file():
             raise EscEvalError(f"{path}: no such file. {SOURCES[part.source].INSTRUCTIONS}")
-        material.files[f"{part.source}/{path.name}"] = file_sha256(path)
+        material.files[f"{part.source}/{path.name}"] = hash_file(path)
         for outcome in parse_file(part.source, path):
             if isinstance(outcome, Reject):
                 material.rejects.append(outcome)
@@ -234,7 +235,7 @@ def _role_play(data: RoleData, material: Material, paths: Sequence[Path], seed: 
     found: list[Example] = []
     for path in paths:
         found += read_role_play(path)
-        material.files[path.name] = file_sha256(path)
+        material.files[path.name] = hash_file(path)
     chosen, count = [], 0
     for example in in_hash_order(found, seed):
         if count >= wanted:

@@ -1,6 +1,5 @@
 """What an ESC-Role is worth: beside its base and real people, on conversations that it has not seen."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,7 +18,8 @@ from esc_eval.chat.base import ChatModel
 from esc_eval.chat.engine.encoder import Encoder
 from esc_eval.chat.engine.hf import HFModel, hash_weights
 from esc_eval.errors import EscEvalError
-from esc_eval.files.records import read_dialogues, write_whole
+from esc_eval.files.records import read_dialogues
+from esc_eval.files.writing import write_json
 from esc_eval.prompts.protocol import Protocol, load_protocol
 from esc_eval.reporting.render import to_plain_json
 from esc_eval.schema import Dialogue, RoleCard
@@ -328,5 +328,5 @@ def collect_metrics(found: dict[str, Any], command: str) -> dict[str, dict[str, 
 
 def write_metrics(folder: Path, found: dict[str, Any], command: str) -> None:
     """``metrics.json`` of a checkpoint, and its card with them."""
-    write_whole(folder / records.METRICS, [json.dumps(collect_metrics(found, command), indent=2) + "\n"])
+    write_json(folder / records.METRICS, collect_metrics(found, command))
     write_card(folder)

@@ -1,6 +1,5 @@
 """ESC-Role, from recipe to checkpoint."""
 
-import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from shutil import rmtree
 from dataset_builder.sources import SOURCES
 from esc_eval.chat.engine.encoder import Encoder
 from esc_eval.errors import EscEvalError
-from esc_eval.files.records import write_whole
+from esc_eval.files.writing import write_json
 from esc_eval.prompts.protocol import Protocol, load_protocol
 from esc_eval.schema import RoleCard
 from training import checkpoint, sft
@@ -139,7 +138,7 @@ def describe_removed(material: Material) -> str:
 def write_overlaps(path: Path, material: Material) -> None:
     """The conversations that were removed, with the test cards or validation conversations that led to it."""
     content = {"test_cards": material.overlaps, "validation": material.repeats}
-    write_whole(path, [json.dumps(content, indent=2, ensure_ascii=False) + "\n"])
+    write_json(path, content)
 
 
 def use_of(material: Material, made: Made, role_play_license: str | None = None) -> checkpoint.DataUse:

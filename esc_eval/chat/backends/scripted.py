@@ -1,6 +1,5 @@
 """``scripted``: a model that says what a file tells it to, for tests, demonstrations and dialogues replayed."""
 
-import json
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 from esc_eval.chat.base import ChatModel, Conversation, Reply
 from esc_eval.chat.registry import Options, backend
 from esc_eval.errors import BadRecord
-from esc_eval.files.records import read_text
+from esc_eval.files.text import read_json
 from esc_eval.prompts.protocol import Generation
 from esc_eval.schema import digest
 
@@ -27,10 +26,7 @@ class ScriptedModel:
     concurrent = True
 
     def __init__(self, path: Path, name: str | None = None) -> None:
-        try:
-            content = json.loads(read_text(path))
-        except json.JSONDecodeError as error:
-            raise BadRecord(path, f"line {error.lineno}", f"broken JSON: {error.msg}") from error
+        content = read_json(path)
         script = content if isinstance(content, dict) else {"replies": content}
         replies = script.get("replies")
         if not isinstance(replies, list) or not replies or not all(isinstance(reply, str) for reply in replies):

@@ -7,7 +7,7 @@ from typing import Any
 from esc_eval.chat.engine.adapters import AdaptersModel
 from esc_eval.checkpoints.adapters import SINGLE
 from esc_eval.checkpoints.prepare import MANIFEST, adapter_names, prepare_esc_rank
-from esc_eval.checkpoints.shards import read_json
+from esc_eval.files.text import read_json_object
 from esc_eval.schema import digest
 
 
@@ -37,7 +37,7 @@ class RankModel(AdaptersModel):
         batch_size: int | None = None,
     ) -> None:
         folder = prepare_esc_rank(adapters, base)
-        manifest = read_json(folder / MANIFEST)
+        manifest = read_json_object(folder / MANIFEST)
         super().__init__(
             str(folder / "base"),
             name=name or "ESC-RANK",

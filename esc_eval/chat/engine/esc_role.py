@@ -4,8 +4,9 @@ from pathlib import Path
 
 from esc_eval.chat.engine.hf import HFModel
 from esc_eval.checkpoints.hub import ESC_ROLE, fetch_checkpoint
-from esc_eval.checkpoints.shards import Shards, read_json
+from esc_eval.checkpoints.shards import Shards
 from esc_eval.errors import EscEvalError
+from esc_eval.files.text import read_json_object
 from esc_eval.prompts.protocol import Generation
 
 
@@ -15,7 +16,7 @@ def generation_settings(folder: Path, max_new_tokens: int = 512) -> Generation:
     Raises:
         EscEvalError: No such file, or settings out of range.
     """
-    content = read_json(folder / "generation_config.json")
+    content = read_json_object(folder / "generation_config.json")
     if not content.get("do_sample", False):
         return Generation(max_new_tokens=max_new_tokens, repetition_penalty=content.get("repetition_penalty", 1.0))
     return Generation(
@@ -51,7 +52,7 @@ class RoleModel(HFModel):
         batch_size: int | None = None,
     ) -> None:
         local = fetch_checkpoint(ESC_ROLE, folder)
-        kind = read_json(local / "config.json").get("model_type")
+        kind = read_json_object(local / "config.json").get("model_type")
         if kind != "qwen2":
             raise EscEvalError(
                 f"{local}: model_type is {kind!r}, but ESC-Role is 'qwen2'. Open other models as hf:{local}."

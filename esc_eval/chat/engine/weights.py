@@ -1,6 +1,5 @@
 """Models loaded once: the same weights with and without an adapter share their memory."""
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from esc_eval.checkpoints import embedded
 from esc_eval.checkpoints.hub import BASE
 from esc_eval.checkpoints.judge_card import FILE, JudgeCard
 from esc_eval.errors import EscEvalError
-from esc_eval.files.records import read_text
+from esc_eval.files.text import read_json_object
 
 DTYPES = ("float32", "bfloat16", "float16", "int8")
 UNLOADABLE = (OSError, ValueError, KeyError, RuntimeError, SafetensorError, StrictDataclassError)
@@ -155,7 +154,7 @@ def base_of(repo: str, revision: str | None) -> tuple[str, str | None] | None:
         file = None
     if file is None:
         return None
-    config = json.loads(read_text(Path(file)))
+    config = read_json_object(Path(file))
     base = config.get("base_model_name_or_path")
     if not base:
         raise EscEvalError(f"{file}: names no base model (base_model_name_or_path)")

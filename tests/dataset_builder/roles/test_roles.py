@@ -405,7 +405,8 @@ def test_stages_out_of_order_say_which_comes_first(tmp_path):
 
 
 def test_leaves_are_proposed_for_cards_that_exist_and_never_replace_confirmed_ones(tmp_path):
-    from esc_eval.files.records import load_cards, write_jsonl
+    from esc_eval.files.records import load_cards
+    from esc_eval.files.writing import write_jsonl
 
     known, *others = load_cards()[::4]
     fresh = [card.model_copy(update={"id": f"new-{n}"}) for n, card in enumerate(others)]

@@ -323,13 +323,13 @@ REAL = {
 @pytest.mark.shared_data
 @pytest.mark.parametrize(("key", "name"), REAL)
 def test_every_record_of_the_real_files_is_parsed(shared, key, name):
-    from dataset_builder.sources.common import file_sha256
+    from esc_eval.files.hashing import hash_file
 
     path = shared / "sources" / key / name
     found = list(parse_file(key, path))
     assert [one for one in found if isinstance(one, Reject)] == []
     assert len(found) == REAL[key, name] == SOURCES[key].FILES[name].records
-    assert file_sha256(path) == SOURCES[key].FILES[name].sha256
+    assert hash_file(path) == SOURCES[key].FILES[name].sha256
     assert path.stat().st_size == SOURCES[key].FILES[name].size
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from esc_eval.api.workflow import export_official
 from esc_eval.errors import EscEvalError
-from esc_eval.files.records import write_jsonl
+from esc_eval.files.writing import write_jsonl
 from esc_eval.schema import Dialogue, Rating, Turn
 
 

@@ -3,7 +3,8 @@ import json
 import pytest
 
 from esc_eval.errors import BadRecord, EscEvalError
-from esc_eval.files.records import load_cards, read_cards, read_dialogues, read_jsonl, write_jsonl, write_whole
+from esc_eval.files.records import load_cards, read_cards, read_dialogues, read_jsonl
+from esc_eval.files.writing import write_jsonl, write_whole
 from esc_eval.schema import RoleCard
 
 

@@ -17,7 +17,8 @@ from esc_eval.api.workflow import make_scoring
 from esc_eval.chat import Options, open_model
 from esc_eval.cli.app import app
 from esc_eval.errors import EscEvalError
-from esc_eval.files.records import read_ratings, write_jsonl
+from esc_eval.files.records import read_ratings
+from esc_eval.files.writing import write_jsonl
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.schema import Dialogue, Turn
 from esc_eval.scoring import sentences, text_scorer

@@ -161,7 +161,7 @@ def test_a_broken_ledger_is_a_clear_error(tmp_path):
 
 def test_a_broken_run_card_is_a_clear_error(plan, tmp_path):
     (tmp_path / "run.json").write_text('{"simulation": ')
-    with pytest.raises(EscEvalError, match=r"run\.json, line 1: broken JSON"):
+    with pytest.raises(EscEvalError, match=r"run\.json, line 1, column 16: broken JSON"):
         play(plan(), tmp_path)
 
 

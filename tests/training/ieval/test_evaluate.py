@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rank_support import BOTS, rated_set
 
 from esc_eval.errors import EscEvalError
-from esc_eval.files.records import write_jsonl
+from esc_eval.files.writing import write_jsonl
 from esc_eval.reporting.render import to_plain_json
 from esc_eval.schema import Rating
 from esc_eval.statistics.bootstrap import Bootstrap

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from esc_eval.chat import open_model
 from esc_eval.chat.engine.encoder import Encoder
 from esc_eval.errors import EscEvalError
-from esc_eval.files.records import write_jsonl
+from esc_eval.files.writing import write_jsonl
 from esc_eval.prompts.protocol import load_protocol
 from esc_eval.schema import Dialogue, RoleCard, Turn
 from esc_eval.statistics.bootstrap import Bootstrap
