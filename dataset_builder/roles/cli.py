@@ -12,6 +12,7 @@ from rich.table import Table
 
 from dataset_builder.console import epilog, exit_on_user_error, print_progress, talk
 from esc_eval.chat.base import ChatModel
+from esc_eval.chat.registry import describe_forms
 from esc_eval.errors import EscEvalError
 
 app = typer.Typer(
@@ -22,7 +23,7 @@ app = typer.Typer(
 )
 
 Work = Annotated[Path, typer.Option(help="Folder of this pipeline; an interrupted stage goes on where it stopped.")]
-Model = Annotated[str, typer.Option(help="embedded, hf:DIR, openai:MODEL or scripted:FILE.")]
+Model = Annotated[str, typer.Option(help=f"{describe_forms()}.")]
 Batch = Annotated[int | None, typer.Option(min=1, help="Conversations at a time, of models in this process.")]
 BaseUrl = Annotated[str | None, typer.Option(help="Server of openai: models, up to /v1.")]
 

@@ -199,6 +199,11 @@ def describe_forms() -> str:
     return ", ".join(known.form for known in known_backends().values())
 
 
+def describe_prefixes(chosen: Callable[[Backend], bool]) -> str:
+    """What the models of chosen backends begin with, such as ``openai:``."""
+    return ", ".join(f"{known.name}:" for known in known_backends().values() if chosen(known))
+
+
 @dataclass(frozen=True)
 class Spec:
     """A model's name, taken apart.

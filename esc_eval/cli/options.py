@@ -5,10 +5,12 @@ from typing import Annotated, Literal
 
 import typer
 
-from esc_eval.chat.registry import describe_forms
+from esc_eval.chat.registry import describe_forms, describe_prefixes
 
 MODEL = f"{describe_forms()} or the folder of a checkpoint; NAME=MODEL gives it a label"
 RATERS = f"{MODEL}; or a text scorer. Default: esc-rank-ieval for --rubric ieval, else embedded"
+SERVED = describe_prefixes(lambda known: known.remote)
+PRICED = describe_prefixes(lambda known: known.priced)
 Supporters = Annotated[
     list[str], typer.Option("--supporter", metavar="MODEL", help=f"A model under test; repeatable. {MODEL}.")
 ]
@@ -39,7 +41,8 @@ Statistic = Annotated[
     Literal["level", "expected"], typer.Option(help="Report the mean level, or the mean expected level.")
 ]
 BaseUrl = Annotated[
-    list[str], typer.Option(metavar="URL", help="Server of openai: models, up to /v1; repeat it for a pool of servers.")
+    list[str],
+    typer.Option(metavar="URL", help=f"Server of {SERVED} models, up to /v1; repeat it for a pool of servers."),
 ]
 RosterName = Annotated[
     str | None,
@@ -52,7 +55,7 @@ Prices = Annotated[
     typer.Option(
         "--price",
         metavar="[NAME=]PROMPT,WRITTEN",
-        help="Dollars a million tokens, of one model or of all openai: ones; repeatable.",
+        help=f"Dollars a million tokens, of one model or of all {PRICED} ones; repeatable.",
     ),
 ]
 Concurrency = Annotated[

@@ -2,17 +2,35 @@
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import ValidationError
+from pydantic import AfterValidator, ValidationError
 
+from esc_eval.chat.registry import known_backends
 from esc_eval.errors import EscEvalError
 from esc_eval.prompts.wording import FrozenYaml, locate_data_file, read_parts
 from esc_eval.schema import Language
 from esc_eval.simulation.budget import Price
 
 Group = Literal["close", "open", "domain"]
-Reach = Literal["transformers", "server", "vendor", "none"]
+REACHES = {"transformers": "hf", "server": "openai", "vendor": "openai", "none": ""}
+"""Backend of each way to ask a model that has a name of its own in rosters."""
+
+
+def check_reach(reach: str) -> str:
+    """A way to ask a model: one with a name of its own here, or a backend.
+
+    Raises:
+        ValueError: Neither.
+    """
+    if reach not in REACHES and reach not in known_backends():
+        raise ValueError(
+            f"{reach!r} is neither {', '.join(REACHES)} nor a backend (known: {', '.join(known_backends())})"
+        )
+    return reach
+
+
+Reach = Annotated[str, AfterValidator(check_reach)]
 
 
 class Entry(FrozenYaml):
@@ -21,7 +39,7 @@ class Entry(FrozenYaml):
     Attributes:
         name: As tables call it.
         group: The paper's: close, open, domain.
-        reach: How it is asked; see rosters/paper.yaml.
+        reach: How it is asked, see rosters/paper.yaml; or the backend that asks it.
         id: Hub repository, or the vendor's name for it; None where unknown.
         revision: Commit on the Hub; None where none is pinned.
         remote_code: It needs code from its repository, which this package never runs; a server may.
@@ -59,11 +77,11 @@ class Entry(FrozenYaml):
         hint = f" ({self.note})" if self.note else ""
         if self.reach == "none" or self.id is None:
             raise EscEvalError(f"{self.name}: no weights to run are known{hint}; leave it out, or add its id to a copy")
-        if self.reach == "transformers":
-            return f"{self.name}=hf:{self.id}" + (f"@{self.revision}" if self.revision else "")
         if self.reach == "server" and not served:
             raise EscEvalError(f"{self.name}: serve {self.id} yourself and pass its --base-url{hint}")
-        return f"{self.name}=openai:{self.id}"
+        known = known_backends()[REACHES.get(self.reach, self.reach)]
+        revision = f"@{self.revision}" if self.revision and "@revision" in known.form else ""
+        return f"{self.name}={known.name}:{self.id}{revision}"
 
 
 class Roster(FrozenYaml):
