@@ -1,5 +1,7 @@
 """``python -m analysis``: the statistics of ratings, one verb each."""
 
+from collections.abc import Callable
+
 import typer
 from rich.console import Console
 
@@ -20,7 +22,7 @@ app = typer.Typer(
     "output; --json, --markdown and --latex write the same object to files.",
 )
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., None]] = {
     "agreement": cli_ratings.agreement_command,
     "correlation": cli_ratings.correlation_command,
     "scorer": cli_ratings.scorer_command,

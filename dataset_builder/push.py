@@ -25,7 +25,7 @@ def find_push_problems(folder: Path) -> list[str]:
     """
     if not manifest.read_manifest(folder).get("public"):
         return ["holds text that may not be re-hosted. Build a copy for publishing: build --public ..."]
-    return check_build(folder)
+    return [str(problem) for problem in check_build(folder)]
 
 
 def plan_push(folder: Path, repo: str, tag: str | None, api: Any = None) -> hub.Plan:

@@ -76,7 +76,7 @@ def items_of(unit: str, dialogues: Iterable[Row], annotations: Iterable[Row], ca
             "card": families.get(dialogue["card_id"], dialogue["card_id"] or dialogue["id"]),
             "supporter": supporter,
             "model group": model_groups().get(supporter),
-            "source": card and card["source"],
+            "source": card["source"] if card else None,
             "category": dialogue["category"],
             "language": dialogue["language"],
             "dialogue": dialogue["id"],

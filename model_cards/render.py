@@ -64,7 +64,7 @@ def make_metadata(checkpoint: Checkpoint) -> Any:
     ]
     library = {"adapter": "peft", "model": "transformers"}.get(checkpoint.form or "", "esc-eval")
     foreign = licence_terms(checkpoint)
-    terms = {"license": licences.OURS} if not foreign else OTHER_LICENCE
+    terms: dict[str, Any] = {"license": licences.OURS} if not foreign else OTHER_LICENCE
     return ModelCardData(
         language=list(training.languages) or None,
         library_name=library,

@@ -115,7 +115,7 @@ def measure_kept(optimise: Optimise, shape: Any, half: bool, places: int) -> flo
     units, layers = optimise.batch * optimise.max_length * shape.hidden_size, shape.num_hidden_layers
     again = optimise.gradient_checkpointing
     layerwise = units * (layers * INPUT[half] + KEPT[half] if again else layers * KEPT[half])
-    return layerwise + optimise.batch * places * shape.vocab_size * LOGIT
+    return float(layerwise + optimise.batch * places * shape.vocab_size * LOGIT)
 
 
 def matrix_rate(device: torch.device, dtype: torch.dtype, size: int) -> float:

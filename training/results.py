@@ -101,7 +101,7 @@ Drift over rounds; each dialogue's seeker turns are put into {setting["rounds"]}
 
 def _drift(section: Section, groups: Sequence[str]) -> list[list[str]]:
     """A row for each figure and group: its course over the parts, and its change."""
-    courses = {
+    courses: dict[str, Callable[[str], Section]] = {
         "words in a turn": lambda g: section["by_round"][g]["tokens_a_turn"],
         "turns with a question": lambda g: section["by_round"][g]["share_of_questions"],
         "words of distress less relief, in 100": lambda g: section["emotion"][g],

@@ -115,7 +115,8 @@ def correlation_command(
     from esc_eval.statistics.scores import read_scores
 
     table = load_ratings_table(ratings, scale, dialogues)
-    parts, notes = [], []
+    parts: list[pd.DataFrame] = []
+    notes: list[str] = []
     if metrics:
         parts.append(read_scores(metrics))
     if automatic:

@@ -49,7 +49,7 @@ def row_averages(rows: list[LeaderboardRow], dialogues: dict[str, int]) -> list[
     """Printed averages against the mean of the row, and against the mean of the unrounded scores behind it."""
     findings = []
     for row in rows:
-        mean = sum(row.scores.values()) / len(row.scores)
+        mean = sum(row.scores.values(), Decimal()) / len(row.scores)
         if abs(mean - row.average) <= HALF:
             continue
         n = dialogues[row.language]
@@ -57,15 +57,13 @@ def row_averages(rows: list[LeaderboardRow], dialogues: dict[str, int]) -> list[
         exact = Fraction(sum(sums) * 25, len(sums) * n)
         value = Decimal(exact.numerator) / Decimal(exact.denominator)
         cent = Decimal("0.01")
+        kind: Kind = "differs"
         if value.quantize(cent, ROUND_HALF_UP) == row.average:
             kind, tail = "agrees", "the average of the unrounded scores, rounded, is the printed one"
         elif value.quantize(cent, ROUND_DOWN) == row.average:
-            kind, tail = (
-                "differs",
-                "the average of the unrounded scores gives the printed one when cut off, not when rounded",
-            )
+            tail = "the average of the unrounded scores gives the printed one when cut off, not when rounded"
         else:
-            kind, tail = "differs", "neither rounding nor cutting off the average of the unrounded scores gives it"
+            tail = "neither rounding nor cutting off the average of the unrounded scores gives it"
         findings.append(
             Finding(
                 "leaderboard",

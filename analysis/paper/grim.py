@@ -106,7 +106,7 @@ def _extreme(cost: Array, levels: Sequence[int], mean: float) -> float:
     above = [(x, c) for x, c in zip(levels, cost, strict=True) if x >= mean]
     if not below or not above:
         raise ValueError(f"no distribution on {list(levels)} has the mean {mean}")
-    return min(c if x == y else c + (d - c) * (mean - x) / (y - x) for x, c in below for y, d in above)
+    return float(min(c if x == y else c + (d - c) * (mean - x) / (y - x) for x, c in below for y, d in above))
 
 
 def _solve(cost: Array, equal: Array, right: Array, above: Array | None = None, bound: Array | None = None) -> float:

@@ -1,7 +1,7 @@
 """``correlation``: automatic metrics against human scores, and which metric is better."""
 
 from itertools import combinations
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -76,10 +76,11 @@ def correlation_report(
     joined = joined[(joined["only"].isna() | (joined["only"] == joined["dimension"])) & joined["metric_score"].notna()]
     if joined.empty:
         raise EscEvalError("no dialogue has both a human score and a metric score: do the dialogue_ids match?")
-    sample: dict[str, dict[str, dict[str, object]]] = {}
+    sample: dict[str, dict[str, dict[str, Any]]] = {}
     system: dict[str, dict[str, dict[str, Estimate]]] = {}
-    for (dimension, metric), rows in joined.groupby(["dimension", "metric"], sort=False):
-        found: dict[str, object] = dict(
+    for key, rows in joined.groupby(["dimension", "metric"], sort=False):
+        dimension, metric = map(str, key)
+        found: dict[str, Any] = dict(
             correlate(rows["metric_score"], rows["score"], rows[column], boot)
             if average == "none"
             else _averaged(rows, average, boot)
@@ -112,8 +113,8 @@ def correlation_report(
     return report
 
 
-def _differences(joined: pd.DataFrame, cluster: str, permutations: int, seed: int) -> list[dict[str, object]]:
-    out: list[dict[str, object]] = []
+def _differences(joined: pd.DataFrame, cluster: str, permutations: int, seed: int) -> list[dict[str, Any]]:
+    out: list[dict[str, Any]] = []
     rng = np.random.default_rng(seed)
     for dimension, rows in joined.groupby("dimension", sort=False):
         wide = rows.pivot(index="dialogue_id", columns="metric", values="metric_score")
@@ -125,19 +126,20 @@ def _differences(joined: pd.DataFrame, cluster: str, permutations: int, seed: in
             if len(y) < 4 or np.ptp(x) == 0 or np.ptp(z) == 0 or np.ptp(y) == 0:
                 continue
             clusters = human.loc[both.index, cluster].to_numpy()
-            r = [float(np.corrcoef(u, v)[0, 1]) for u, v in ((x, y), (z, y), (x, z))]
-            t, p = williams_test(*r, n=len(y))
+            r_xy, r_zy, r_xz = (float(np.corrcoef(u, v)[0, 1]) for u, v in ((x, y), (z, y), (x, z)))
+            t, p = williams_test(r_xy, r_zy, r_xz, len(y))
+            ranks = rankdata(x), rankdata(z), rankdata(y)
             out.append(
                 {
                     "dimension": dimension,
                     "first": a,
                     "second": b,
                     "n": len(y),
-                    "pearson_difference": r[0] - r[1],
+                    "pearson_difference": r_xy - r_zy,
                     "williams_t": None if np.isnan(t) else t,
                     "williams_p": None if np.isnan(p) else p,
                     "permutation_p": permutation_test(x, z, y, clusters, permutations, rng),
-                    "permutation_p_spearman": permutation_test(*map(rankdata, (x, z, y)), clusters, permutations, rng),
+                    "permutation_p_spearman": permutation_test(*ranks, clusters, permutations, rng),
                 }
             )
     for name in ("williams_p", "permutation_p", "permutation_p_spearman"):
@@ -148,7 +150,12 @@ def _differences(joined: pd.DataFrame, cluster: str, permutations: int, seed: in
 
 
 def _notes(
-    table: RatingsTable, joined: pd.DataFrame, human: pd.DataFrame, system: dict, sample: dict, average: str
+    table: RatingsTable,
+    joined: pd.DataFrame,
+    human: pd.DataFrame,
+    system: dict[str, Any],
+    sample: dict[str, Any],
+    average: str,
 ) -> list[str]:
     unmatched = human["dialogue_id"].nunique() - joined["dialogue_id"].nunique()
     level = {
@@ -177,7 +184,7 @@ def _notes(
     return notes + undefined_notes(flat)
 
 
-def _tables(sample: dict, system: dict, differences: list[dict[str, object]]) -> list[Table]:
+def _tables(sample: dict[str, Any], system: dict[str, Any], differences: list[dict[str, Any]]) -> list[Table]:
     rows = [
         [
             d,

@@ -169,12 +169,6 @@ def probe_set(dialogues: Sequence[Dialogue], names: Sequence[str] = tuple(PROBES
     return [item for group in every for item in group if item is not None]
 
 
-def _value(rating: Rating) -> float | None:
-    if rating.score is None:
-        return None
-    return float(rating.score if rating.expected is None else rating.expected)
-
-
 def probe_report(ratings: Sequence[Rating], dialogues: Sequence[Dialogue], rubric: Rubric, boot: Bootstrap) -> Report:
     """How far each edit moves each dimension: mean of edited minus original, intervals over role cards.
 

@@ -61,13 +61,11 @@ def realism_report(
         else:
             notes.append(f"{language}: no real conversations given, so nothing is compared.")
         languages[language] = found
-    for language, found in languages.items():
+    for name, found in languages.items():
         for seeker, entry in found.items():
-            notes += undefined_notes(
-                {f"{language}, {seeker}": {k: v for k, v in entry.items() if isinstance(v, Estimate)}}
-            )
+            notes += undefined_notes({f"{name}, {seeker}": {k: v for k, v in entry.items() if isinstance(v, Estimate)}})
             if "classifier" in entry and entry["classifier"]["auc"].value is not None:
-                notes.append(f"{language}, {seeker}: {_verdict(entry)}.")
+                notes.append(f"{name}, {seeker}: {_verdict(entry)}.")
     notes.append(
         "Emotion is a count of words from a small list made for this project, not a validated "
         "instrument; compare "

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold, cross_val_predict
@@ -58,12 +59,13 @@ class SlipDetector:
         seekers = scores[~np.array(speaks)]
         return cls(model.fit(texts, speaks), float(np.quantile(seekers, 1 - FALSE_ALARMS)), len(real))
 
-    def slips(self, texts: Sequence[str]) -> np.ndarray:
+    def slips(self, texts: Sequence[str]) -> npt.NDArray[np.bool_]:
         """Which texts read as a supporter's, shape (texts,); one without words does not."""
         words = np.array([bool(text.strip()) for text in texts])
         if not words.any():
             return words
-        return words & (self.model.decision_function(list(texts)) > self.threshold)
+        slipped: npt.NDArray[np.bool_] = words & (self.model.decision_function(list(texts)) > self.threshold)
+        return slipped
 
     def counts(self, dialogues: Sequence[Dialogue], side: Role = "seeker") -> np.ndarray:
         """Slips and turns with words of one side, shape (dialogues, 2)."""

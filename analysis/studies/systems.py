@@ -11,8 +11,8 @@ from esc_eval.statistics.estimate import Array, Estimate
 
 
 def _ranks(values: Array) -> Array:
-    smaller = (values[..., :, None] > values[..., None, :]).sum(-1)
-    equal = (values[..., :, None] == values[..., None, :]).sum(-1)
+    smaller: Array = (values[..., :, None] > values[..., None, :]).sum(-1)
+    equal: Array = (values[..., :, None] == values[..., None, :]).sum(-1)
     return smaller + (equal + 1) / 2
 
 

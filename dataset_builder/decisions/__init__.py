@@ -3,12 +3,13 @@
 import csv
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 
 from esc_eval.errors import BadRecord, EscEvalError
 from esc_eval.files.hashing import hash_file
 from esc_eval.schema import Category
 
+HERE = Path(__file__).parent
 FIELDS = ("age", "gender", "occupation", "problem", "category", "quality")
 
 
@@ -46,7 +47,7 @@ def read_decisions(name: str) -> list[dict[str, str]]:
     Raises:
         BadRecord: A row with more or fewer fields than the header.
     """
-    path = files(__package__).joinpath(name)
+    path = HERE / name
     with path.open(encoding="utf-8", newline="") as file:
         table = list(csv.DictReader(file))
     for number, row in enumerate(table, start=2):
@@ -57,10 +58,7 @@ def read_decisions(name: str) -> list[dict[str, str]]:
 
 def hash_decisions() -> dict[str, str]:
     """Sha256 of each decisions file by name."""
-    from pathlib import Path
-
-    folder = Path(str(files(__package__)))
-    return {path.name: hash_file(path) for path in sorted(folder.glob("*.csv"))}
+    return {path.name: hash_file(path) for path in sorted(HERE.glob("*.csv"))}
 
 
 @cache

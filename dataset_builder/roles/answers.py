@@ -137,7 +137,7 @@ def read_letter(answer: str, letters: str) -> str:
         Failure: None, or several.
     """
     found = set(re.findall(r"(?<![A-Za-z'’])([A-Z])(?![A-Za-z'’])", strip_thinking(answer)))
-    named = found & set(letters)
+    named: set[str] = found & set(letters)
     if len(named) != 1 or (found - named):
         raise Failure(f"names {len(found)} letters, expected one of {letters[0]}..{letters[-1]}")
     return named.pop()

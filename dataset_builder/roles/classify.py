@@ -16,7 +16,7 @@ from dataset_builder.roles.ask import Question, ask_all
 from dataset_builder.roles.records import Classification
 from esc_eval.chat import ChatModel
 from esc_eval.chat.base import ChoiceModel
-from esc_eval.prompts.protocol import Generation
+from esc_eval.prompts.protocol import Generation, Message
 from esc_eval.schema import Category, Language, digest
 from esc_eval.simulation.run import Run
 
@@ -58,13 +58,10 @@ def classify_cards(
         EscEvalError: The model failed; answers given by then are kept and not asked again.
     """
     chosen = _choose(run, model, [(c, _tier1()) for c in cases if c.category is None], seed, votes, lambda: None)
-    tiers = {c.id: leaf for c, (leaf, _, _) in zip([c for c in cases if c.category is None], chosen, strict=True)}
-    shares = {c.id: share for c, (_, share, _) in zip([c for c in cases if c.category is None], chosen, strict=True)}
-    known = [
-        (c, leaves_for(c.category or (tiers[c.id].tier1 if tiers[c.id] else None)))
-        for c in cases
-        if c.category or tiers[c.id]
-    ]
+    asked = list(zip([c for c in cases if c.category is None], chosen, strict=True))
+    tiers = {c.id: c.category for c in cases} | {c.id: leaf.tier1 for c, (leaf, _, _) in asked if leaf}
+    shares = {c.id: share for c, (_, share, _) in asked}
+    known = [(c, leaves_for(tiers[c.id])) for c in cases if tiers[c.id]]
     results = dict(zip([c.id for c, _ in known], _choose(run, model, known, seed, votes, on_case), strict=True))
     classified = []
     for case in cases:
@@ -114,7 +111,7 @@ def _choose(
     return proposals
 
 
-def _messages(case: Case, leaves: tuple[Leaf, ...]) -> list[prompts.Message]:
+def _messages(case: Case, leaves: tuple[Leaf, ...]) -> list[Message]:
     listed = prompts.choices(leaves, case.language)
     return prompts.conversation("classify", case.language, card=case.text, choices=listed)
 

@@ -31,7 +31,7 @@ BaseUrl = Annotated[str | None, typer.Option(help="Server of openai: models, up 
 def _open(spec: str, base_url: str | None, batch_size: int | None) -> ChatModel:
     from esc_eval.chat import Options, open_model
 
-    return open_model(spec, Options(base_url=base_url, batch_size=batch_size))
+    return open_model(spec, Options(base_url=(base_url,) if base_url else (), batch_size=batch_size))
 
 
 @contextmanager

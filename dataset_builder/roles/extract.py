@@ -105,10 +105,10 @@ def filter_cards(
     for question, answer in ask_all(run, "filter", model, questions, on_answer=on_answer):
         try:
             found = read_verdict(answer.text)
-            decision, reason = found.decision, found.reason
+            decided = {"decision": found.decision, "reason": found.reason}
         except Failure as error:
-            decision, reason = "undecided", str(error)
+            decided = {"decision": "undecided", "reason": str(error)}
         verdicts.append(
-            Filtering(id=question.id, model=model.name, answer=answer.key, decision=decision, reason=reason)
+            Filtering.model_validate({"id": question.id, "model": model.name, "answer": answer.key} | decided)
         )
     return verdicts

@@ -51,8 +51,8 @@ def compare_scorers(
         shared &= own >= 0
     rows, columns = np.nonzero(shared)
     q, d = len(levels), len(dimensions)
-    person, people_index = _codes([people[i] for i in rows])
-    group, group_index = _codes([groups[i] for i in rows])
+    person, people_index = _codes([people[i] for i in rows.tolist()])
+    group, group_index = _codes([groups[i] for i in rows.tolist()])
     g = len(group_index)
     place = (group * d + columns) * q * q + labels[rows, columns] * q
     parts = {}

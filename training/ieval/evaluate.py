@@ -69,13 +69,15 @@ def reading_features(ranked: RankSet, cache: Path, say: Callable[[str], None]) -
     return np.concatenate([states, np.repeat(fit, 32, axis=1)], axis=1)  # three figures, the weight of 96 columns
 
 
-def _mean(values: Array) -> Array:
+def _mean(values: npt.NDArray[np.floating]) -> Array:
     seen = ~np.isnan(values)
-    return np.where(seen, values, 0).sum(1) / np.maximum(seen.sum(1), 1)
+    mean: Array = np.where(seen, values, 0).sum(1) / np.maximum(seen.sum(1), 1)
+    return mean
 
 
-def _least(values: Array) -> Array:
-    return np.where(np.isnan(values), np.inf, values).min(1, initial=1e3)
+def _least(values: npt.NDArray[np.floating]) -> Array:
+    least: Array = np.where(np.isnan(values), np.inf, values).min(1, initial=1e3)
+    return least
 
 
 def evaluate_split(
@@ -232,7 +234,8 @@ def evaluate_rank(
         for placed in SETS[rubric][2](ranked, settings.seed):
             entry["splits"][placed.name] = evaluate_split(ranked, placed, settings, extra, work, say, judges)[0]
         tables[rubric] = entry
-    return round_figures(to_plain_json(make_section(tables, settings, command)))
+    section: dict[str, Any] = round_figures(to_plain_json(make_section(tables, settings, command)))
+    return section
 
 
 def round_figures(value: Any) -> Any:

@@ -73,7 +73,7 @@ class Folds:
         fold = self.placed.folds[number]
 
         def work() -> list[Any]:
-            return rm.held_out_levels(self.ranked, self.grams, blocks, fold, choice).tolist()
+            return list(rm.held_out_levels(self.ranked, self.grams, blocks, fold, choice).tolist())
 
         return np.array(self._kept(number, blocks, asdict(choice), work), dtype=np.intp)
 

@@ -103,7 +103,8 @@ def label_distributions(
             )
         counts[row[rating.dialogue_id], column[rating.dimension], place[rating.score]] += 1
     total = counts.sum(-1, keepdims=True)
-    return np.divide(counts, total, out=np.full_like(counts, np.nan), where=total > 0)
+    shares: Array = np.divide(counts, total, out=np.full_like(counts, np.nan), where=total > 0)
+    return shares
 
 
 def ieval_sets(path: Path) -> dict[str, RankSet]:
@@ -167,7 +168,7 @@ def _dialogue(conversation: SourceConversation) -> Dialogue:
 
 def _survey(conversation: SourceConversation) -> list[Rating]:
     given = {rating.name: rating.value for rating in conversation.ratings if rating.by == "seeker"}
-    found = {key: given[key] for key in ("empathy", "relevance") if key in given}
+    found = {str(name): given[name] for name in ("empathy", "relevance") if name in given}
     before, after = given.get("initial_emotion_intensity"), given.get("final_emotion_intensity")
     if before is not None and after is not None:
         found["relief"] = before - after
@@ -347,4 +348,5 @@ def balance_rows(levels: npt.NDArray[np.intp], size: int, cap: float = 3.0) -> A
     counts = np.bincount(levels, minlength=size).astype(float)
     weight = np.where(counts > 0, counts.max() / np.maximum(counts, 1), 0.0)
     chosen = np.minimum(weight, cap)[levels]
-    return chosen / chosen.mean()
+    balanced: Array = chosen / chosen.mean()
+    return balanced

@@ -139,23 +139,28 @@ class Grams:
             names: Blocks.
             fitted: Indices of the dialogues that vocabularies and scales are taken from.
         """
-        return np.sum([self._block(name, tuple(fitted.tolist())) for name in names], axis=0)
+        total: Array = np.sum([self._block(name, tuple(fitted.tolist())) for name in names], axis=0)
+        return total
 
     def _block_products(self, name: str, fitted: tuple[int, ...]) -> Array:
+        every: list[Array]
         if name in self.extra:
             raw = self.extra[name]
             own = raw[list(fitted)]
             columns = (raw - own.mean(0)) / np.where(own.std(0) > 0, own.std(0), 1.0) / np.sqrt(raw.shape[1])
-            return columns @ columns.T
-        made = make_blocks([name], [self.ranked.dialogues[i] for i in fitted])
-        every = [block.matrix(self.ranked.dialogues) for block in made]
-        return np.sum([columns @ columns.T for columns in every], axis=0)
+            every = [columns]
+        else:
+            made = make_blocks([name], [self.ranked.dialogues[i] for i in fitted])
+            every = [block.matrix(self.ranked.dialogues) for block in made]
+        products: Array = np.sum([columns @ columns.T for columns in every], axis=0)
+        return products
 
 
 def same_bot(ranked: RankSet) -> Array:
     """1 where two dialogues are of the same supporter, shape (dialogues, dialogues)."""
     bots = np.array([dialogue.supporter or "" for dialogue in ranked.dialogues])
-    return (bots[:, None] == bots[None, :]).astype(float)
+    same: Array = (bots[:, None] == bots[None, :]).astype(float)
+    return same
 
 
 def train_method(
@@ -168,7 +173,7 @@ def train_method(
         rows: Indices of the training dialogues; each has a label on each of ``columns``.
     """
     size = ranked.labels.shape[2]
-    levels = ranked.levels[np.ix_(rows, list(columns))]
+    levels = ranked.levels[np.ix_(rows, np.array(columns))]
     weights = np.stack([balance_rows(own, size) for own in levels.T], axis=1) if choice.balanced else None
     effects = choice.bot_effect * same_bot(ranked)[np.ix_(rows, rows)] if choice.bot_effect else 0.0
     people = [ranked.people[i] for i in rows]
@@ -216,7 +221,7 @@ def predict_levels(
         rows, test = np.flatnonzero(np.isin(own, learn)), np.flatnonzero(own == aim)
         trained = train_method(ranked, gram, rows, columns, replace(choice, rule=slow[0] if slow else "spread"))
         for rule, levels in out.items():
-            levels[np.ix_(test, columns)] = trained.levels(gram[np.ix_(test, rows)], rule)[0]
+            levels[np.ix_(test, np.array(columns))] = trained.levels(gram[np.ix_(test, rows)], rule)[0]
     return out
 
 

@@ -6,8 +6,10 @@ once after the speaker's name alone; the difference says how well the utterance 
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from safetensors.numpy import load_file, save_file
 
@@ -19,7 +21,8 @@ LONGEST = 1024
 TURNS = 12
 SPEAKERS = {"seeker": "Seeker:", "supporter": "Supporter:"}
 PARTS = ("supporter", "seeker")
-Array = np.ndarray
+Array = npt.NDArray[np.float32]
+Piece = tuple[str, list[int]]
 
 
 class Reader:
@@ -31,7 +34,7 @@ class Reader:
         layers: Which hidden states are kept, 0 = the input embeddings.
     """
 
-    def __init__(self, model: torch.nn.Module, tokenizer: object, revision: str, layers: Sequence[int] = (15, 30)):
+    def __init__(self, model: torch.nn.Module, tokenizer: Any, revision: str, layers: Sequence[int] = (15, 30)):
         self.model, self.tokenizer, self.revision, self.layers = model.eval(), tokenizer, revision, tuple(layers)
         self.names = {
             role: len(tokenizer(name, add_special_tokens=False)["input_ids"]) for role, name in SPEAKERS.items()
@@ -76,9 +79,9 @@ class Reader:
         alone = [(i, j, piece) for i, pieces in enumerate(coded) for j, piece in enumerate(pieces)]
         order = sorted(range(n), key=lambda i: sum(len(ids) for _, ids in coded[i]))
         for start in range(0, n, BATCH):
-            batch = order[start : start + BATCH]
-            hidden, losses = self._forward([[t for _, ids in coded[i] for t in ids] for i in batch])
-            for row, i in enumerate(batch):
+            rows = order[start : start + BATCH]
+            hidden, losses = self._forward([[t for _, ids in coded[i] for t in ids] for i in rows])
+            for row, i in enumerate(rows):
                 self._fill(states[i], surprise[i], coded[i], hidden[:, row], losses[row])
         alone.sort(key=lambda item: len(item[2][1]))
         for start in range(0, len(alone), 4 * BATCH):
@@ -89,9 +92,9 @@ class Reader:
                 surprise[i, j - len(coded[i]) + TURNS, 1] = losses[row][skip : len(ids)].mean()
         return {"states": states, "surprise": surprise}
 
-    def _coded(self, turns: Sequence[Turn]) -> list[tuple[str, list[int]]]:
+    def _coded(self, turns: Sequence[Turn]) -> list[Piece]:
         """Role and tokens of the last utterances that fit, each with its speaker's name before it."""
-        pieces: list[tuple[str, list[int]]] = []
+        pieces: list[Piece] = []
         room = LONGEST
         for turn in reversed(turns):
             text = f"{SPEAKERS[turn.role]} {turn.text.strip() or '...'}\n"
@@ -105,7 +108,7 @@ class Reader:
     def _skip(self, role: str, ids: list[int]) -> int:
         return min(self.names[role], len(ids) - 1)
 
-    def _fill(self, states: Array, surprise: Array, pieces: list[tuple[str, list[int]]], hidden: Array, losses: Array):
+    def _fill(self, states: Array, surprise: Array, pieces: list[Piece], hidden: Array, losses: Array) -> None:
         place: dict[str, list[int]] = {part: [] for part in PARTS}
         at = 0
         for number, (role, ids) in enumerate(pieces):
@@ -132,8 +135,8 @@ class Reader:
         for number, row in enumerate(rows):  # one row's vocabulary at a time
             logp = out.logits[number, : len(row) - 1].log_softmax(-1)
             losses[number, 1 : len(row)] = -logp.gather(1, ids[number, 1 : len(row), None])[:, 0]
-        hidden = torch.stack([out.hidden_states[layer] for layer in self.layers]).numpy() if states else np.zeros(0)
-        return hidden, losses.numpy()
+        kept = torch.stack([out.hidden_states[layer] for layer in self.layers]) if states else torch.zeros(0)
+        return kept.numpy(), losses.numpy()
 
 
 def embedded_reader() -> Reader:

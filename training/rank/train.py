@@ -17,6 +17,7 @@ from esc_eval.checkpoints.prepare import adapter_names
 from esc_eval.errors import EscEvalError
 from esc_eval.files.official_dimensions import OUR_RUBRIC
 from esc_eval.files.text import read_json_object
+from esc_eval.prompts.protocol import Message
 from esc_eval.prompts.wording import fill_template
 from esc_eval.schema import digest
 from esc_eval.scoring.score import judge_prompts
@@ -64,10 +65,10 @@ def choose_rows(recipe: RankRecipe, ranked: RankSet) -> Asked:
     )[: data.dialogues]
     pairs, turn = [], 0
     for i in order:
-        columns = np.flatnonzero(learnt[i]).tolist()
-        count = min(data.asks or len(columns), len(columns))
-        pairs += [(i, columns[(turn + k) % len(columns)]) for k in range(count)]
-        turn += count
+        asked = np.flatnonzero(learnt[i]).tolist()
+        asks = min(data.asks or len(asked), len(asked))
+        pairs += [(i, asked[(turn + k) % len(asked)]) for k in range(asks)]
+        turn += asks
     if not pairs:
         raise EscEvalError(f"{recipe.name}: no rated dialogue is left to learn from")
     weights = np.ones(len(pairs))
@@ -163,8 +164,10 @@ def _train(
         say(f"{made.left_out} do not fit into {recipe.optimise.max_length} tokens; kept out: {asked.held_out}")
     state.wait_for_everyone()
     if recipe.objective == "levels":
-        more = {"trainer_class": LevelTrainer, "tokens": made.tokens}
-        finished = sft.train_adapter(recipe, opened, level_dataset(made.rows), out, report_to=report_to, **more)
+        rows, trainer = level_dataset(made.rows), LevelTrainer
+        finished = sft.train_adapter(
+            recipe, opened, rows, out, report_to=report_to, trainer_class=trainer, tokens=made.tokens
+        )
     else:
         finished = sft.train_adapter(recipe, opened, sft.dataset_of(made.rows), out, report_to=report_to)
     if state.is_main_process:
@@ -208,7 +211,8 @@ def text_rows(recipe: RankRecipe, ranked: RankSet, asked: Asked, encoder: Encode
         dialogue, key = ranked.dialogues[i], ranked.rubric.keys[j]
         name = ranked.rubric.text(dialogue.language).dimensions[key].name
         answer = fill_template(recipe.answer, level=ranked.rubric.levels[ranked.levels[i, j]], name=name)
-        conversation = [*judge_prompts(dialogue, ranked.rubric)[j], {"role": "assistant", "content": answer}]
+        said: Message = {"role": "assistant", "content": answer}
+        conversation = [*judge_prompts(dialogue, ranked.rubric)[j], said]
         made = make_rows(
             encoder, conversation, recipe.optimise.max_length, "turn", f"{dialogue.id}|{key}", ranked.source
         )

@@ -264,7 +264,8 @@ def make_section(found: dict[str, Any], command: str) -> dict[str, Any]:
     out["assistant_slip_ratio"] = found["slip_ratio"]
     out["perplexity"] = found["perplexity"]
     out["slip_detector"] = found["slip_detector"]
-    return to_plain_json(out)
+    section: dict[str, Any] = to_plain_json(out)
+    return section
 
 
 def cut_to_length(protocol: Protocol, tokens: int) -> Protocol:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from analysis.studies.metrics.segment import segment_words
@@ -19,6 +20,7 @@ from dataset_builder.rows import card_text
 from dataset_builder.sources.common import SourceConversation
 from esc_eval.schema import LANGUAGES, RoleCard
 
+Array = npt.NDArray[np.float64]
 NEAR = 0.2
 """Cosine of rarity-weighted words from which a conversation may be a card's origin."""
 CLOSE = 0.1
@@ -40,7 +42,7 @@ class Traced:
     close_calls: int
 
 
-def measure_similarity(cards: Sequence[RoleCard], conversations: Sequence[SourceConversation]) -> np.ndarray:
+def measure_similarity(cards: Sequence[RoleCard], conversations: Sequence[SourceConversation]) -> Array:
     """Cosine of tf-idf vectors of each card's problem and all that each seeker said, shape (cards, conversations).
 
     Args:
@@ -52,7 +54,8 @@ def measure_similarity(cards: Sequence[RoleCard], conversations: Sequence[Source
     for card in cards:
         parts = card_text.parse_card(card.text, card.language)
         problems.append((parts and parts.problem) or card.text)
-    return (vectorizer.transform(problems) @ vectorizer.transform(said).T).toarray()
+    near: Array = (vectorizer.transform(problems) @ vectorizer.transform(said).T).toarray()
+    return near
 
 
 def card_overlaps(cards: Sequence[RoleCard], conversations: Sequence[SourceConversation]) -> dict[str, list[str]]:
@@ -69,9 +72,9 @@ def card_overlaps(cards: Sequence[RoleCard], conversations: Sequence[SourceConve
     watch = Containment((card.id, card.text, card.language) for card in cards)
     for conversation in conversations:
         watch.look(conversation.id, conversation.seeker_text(), conversation.language)
-    for card_id, holders in sorted(watch.found.items()):
-        for id in sorted(holders):
-            found.setdefault(id, []).append(card_id)
+    for card_id, holding in sorted(watch.found.items()):
+        for conversation_id in sorted(holding):
+            found.setdefault(conversation_id, []).append(card_id)
     names = decisions.source_names()
     for language in LANGUAGES:
         own_cards = [card for card in cards if card.language == language]
@@ -80,10 +83,10 @@ def card_overlaps(cards: Sequence[RoleCard], conversations: Sequence[SourceConve
             continue
         near = measure_similarity(own_cards, own)
         for number, card in enumerate(own_cards):
-            chosen = set(np.flatnonzero(near[number] >= NEAR))
+            chosen: set[int] = set(np.flatnonzero(near[number] >= NEAR).tolist())
             same = [n for n, c in enumerate(own) if c.source == names.get(card.source)]
             if same:
-                chosen.add(max(same, key=lambda n: near[number, n]))
+                chosen.add(max(same, key=near[number].__getitem__))
             for n in sorted(chosen):
                 holders = found.setdefault(own[n].id, [])
                 if card.id not in holders:

@@ -2,7 +2,7 @@
 
 import datasets
 import evaluate
-from sacrebleu.metrics import BLEU
+from sacrebleu.metrics.bleu import BLEU
 
 from analysis.studies.metrics.segment import segment_words
 
@@ -20,7 +20,7 @@ class Bleu(evaluate.Metric):
             ),
         )
 
-    def _compute(self, predictions: list[str], references: list[str]) -> dict[str, object]:  # type: ignore[override]
+    def _compute(self, predictions: list[str], references: list[str]) -> dict[str, object]:
         metric = BLEU(tokenize="none", effective_order=True)
         scores = [
             metric.sentence_score(" ".join(segment_words(p)), [" ".join(segment_words(r))]).score

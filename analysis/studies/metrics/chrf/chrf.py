@@ -2,7 +2,7 @@
 
 import datasets
 import evaluate
-from sacrebleu.metrics import CHRF
+from sacrebleu.metrics.chrf import CHRF
 
 
 class ChrF(evaluate.Metric):
@@ -18,7 +18,7 @@ class ChrF(evaluate.Metric):
             ),
         )
 
-    def _compute(self, predictions: list[str], references: list[str]) -> dict[str, object]:  # type: ignore[override]
+    def _compute(self, predictions: list[str], references: list[str]) -> dict[str, object]:
         metric = CHRF()
         scores = [metric.sentence_score(p, [r]).score for p, r in zip(predictions, references, strict=True)]
         return {"chrf": sum(scores) / len(scores), "scores": scores}

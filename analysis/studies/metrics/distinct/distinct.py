@@ -17,7 +17,7 @@ class Distinct(evaluate.Metric):
             features=datasets.Features({"predictions": datasets.Value("string")}),
         )
 
-    def _compute(self, predictions: list[str], n: int = 2) -> dict[str, object]:  # type: ignore[override]
+    def _compute(self, predictions: list[str], n: int = 2) -> dict[str, object]:
         scores: list[float | None] = []
         for text in predictions:
             tokens = segment_words(text)

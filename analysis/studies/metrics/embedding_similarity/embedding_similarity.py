@@ -20,9 +20,7 @@ class EmbeddingSimilarity(evaluate.Metric):
             ),
         )
 
-    def _compute(  # type: ignore[override]
-        self, predictions: list[str], references: list[str], model: str | None = None
-    ) -> dict[str, object]:
+    def _compute(self, predictions: list[str], references: list[str], model: str | None = None) -> dict[str, object]:
         language_model = LanguageModel.load(model)
         scores = [language_model.similarity(p, r) for p, r in zip(predictions, references, strict=True)]
         defined = [s for s in scores if s is not None]

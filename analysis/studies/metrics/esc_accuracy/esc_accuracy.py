@@ -4,7 +4,6 @@ import datasets
 import evaluate
 import numpy as np
 
-from esc_eval.reporting.render import to_plain_json
 from esc_eval.statistics.health import confusion_statistics
 
 
@@ -19,7 +18,7 @@ class EscAccuracy(evaluate.Metric):
             features=datasets.Features({"predictions": datasets.Value("int32"), "references": datasets.Value("int32")}),
         )
 
-    def _compute(  # type: ignore[override]
+    def _compute(
         self, predictions: list[int], references: list[int], low: int = 0, high: int = 4
     ) -> dict[str, float | None]:
         levels = np.arange(low, high + 1)
@@ -30,4 +29,4 @@ class EscAccuracy(evaluate.Metric):
         np.add.at(table, (scores[0] - low, scores[1] - low), 1)
         found = confusion_statistics(table, levels.astype(float))
         out = {k: float(v) if np.isfinite(v) else None for k, v in found.items()}
-        return to_plain_json({**out, "majority_accuracy": float(table.sum(1).max() / table.sum())})
+        return {**out, "majority_accuracy": float(table.sum(1).max() / table.sum())}

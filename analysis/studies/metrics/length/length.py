@@ -17,6 +17,6 @@ class Length(evaluate.Metric):
             features=datasets.Features({"predictions": datasets.Value("string")}),
         )
 
-    def _compute(self, predictions: list[str]) -> dict[str, object]:  # type: ignore[override]
+    def _compute(self, predictions: list[str]) -> dict[str, object]:
         scores = [len(segment_words(text)) for text in predictions]
         return {"length": sum(scores) / len(scores), "scores": scores}

@@ -28,7 +28,7 @@ class Meteor(evaluate.Metric):
             ),
         )
 
-    def _compute(self, predictions: list[str], references: list[str]) -> dict[str, object]:  # type: ignore[override]
+    def _compute(self, predictions: list[str], references: list[str]) -> dict[str, object]:
         scores = [
             float(single_meteor_score(segment_words(r), segment_words(p), wordnet=NoSynonyms()))
             for p, r in zip(predictions, references, strict=True)

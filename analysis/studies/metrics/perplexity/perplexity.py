@@ -17,7 +17,7 @@ class Perplexity(evaluate.Metric):
             features=datasets.Features({"predictions": datasets.Value("string")}),
         )
 
-    def _compute(self, predictions: list[str], model: str | None = None) -> dict[str, object]:  # type: ignore[override]
+    def _compute(self, predictions: list[str], model: str | None = None) -> dict[str, object]:
         language_model = LanguageModel.load(model)
         scores = [language_model.perplexity(text) for text in predictions]
         defined = [s for s in scores if s is not None]

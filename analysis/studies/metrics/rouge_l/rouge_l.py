@@ -28,7 +28,7 @@ class RougeL(evaluate.Metric):
             ),
         )
 
-    def _compute(self, predictions: list[str], references: list[str]) -> dict[str, object]:  # type: ignore[override]
+    def _compute(self, predictions: list[str], references: list[str]) -> dict[str, object]:
         scorer = RougeScorer(["rougeL"], tokenizer=Segmenter())
         scores = [scorer.score(r, p)["rougeL"].fmeasure for p, r in zip(predictions, references, strict=True)]
         return {"rouge_l": sum(scores) / len(scores), "scores": scores}
