@@ -8,9 +8,9 @@ from pydantic import Field, ValidationError, model_validator
 
 from esc_eval.checkpoints import embedded
 from esc_eval.errors import EscEvalError
+from esc_eval.files.frozen_yaml import FrozenYaml
 from esc_eval.files.text import read_text
 from esc_eval.files.writing import write_whole
-from esc_eval.prompts.wording import FrozenYaml
 from esc_eval.schema import digest
 
 RECIPES = Path(__file__).parent / "recipes"

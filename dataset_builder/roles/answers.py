@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from dataset_builder.rows import card_text
-from esc_eval.files.official import strip_thinking
+from esc_eval.reasoning import strip_thinking
 from esc_eval.schema import Language
 
 _UNKNOWN = {"", "not mentioned", "none", "null", "unknown", "n/a", "not specified", "未提及", "未知", "无", "不详"}

@@ -18,7 +18,7 @@ from pydantic import BeforeValidator, Field
 
 from esc_eval.chat.base import ChatModel
 from esc_eval.errors import EscEvalError
-from esc_eval.prompts.wording import FrozenYaml
+from esc_eval.files.frozen_yaml import FrozenYaml
 
 OURS = "esc_eval.chat.backends"
 GROUP = "esc_eval.backends"

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from esc_eval.errors import EscEvalError
-from esc_eval.files.fitted import FittedFile
+from esc_eval.files.frozen_yaml import FittedFile
 from esc_eval.prompts.rubric import Rubric
 
 FILE = "rates.json"

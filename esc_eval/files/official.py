@@ -20,6 +20,7 @@ from esc_eval.files.official_dimensions import (
     official_dimensions,
     official_levels,
 )
+from esc_eval.reasoning import strip_thinking
 from esc_eval.schema import Category, Dialogue, Language, Rating, Role, RoleCard, Turn
 
 PROTOCOL = "official/9ad46e7"
@@ -35,21 +36,8 @@ MARKERS: dict[Role, str] = {"seeker": "ESC-Role：", "supporter": "AI assistant�
 
 _CARD_FIELDS = {"base", "res", "source", "base_biaozhu", "language", "id"}
 _MARKER = re.compile(r"(?P<who>esc[- ]?role|ai[- ]?assistant)\s*[:：] ?", re.IGNORECASE)
-_THINK = re.compile(r"\s*<think>.*?(?:</think>\s*|\Z)", re.DOTALL | re.IGNORECASE)
 _NAME = re.compile(r"(?P<model>.+?)_(?P<language>en|zh)", re.DOTALL)
 _HAN = re.compile(r"[\u4e00-\u9fff]")
-
-
-def strip_thinking(raw: str) -> str:
-    """What a model says aloud: its output without leading ``<think>`` blocks; an unclosed block is all thought.
-
-    >>> spoken("<think>plan</think>\\n\\nHello")
-    'Hello'
-    """
-    text = raw
-    while match := _THINK.match(text):
-        text = text[match.end() :]
-    return text
 
 
 def card_from_official(record: Mapping[str, Any]) -> RoleCard:

@@ -8,7 +8,8 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from esc_eval.errors import EscEvalError
-from esc_eval.prompts.wording import FrozenYaml, Worded, fill_template, locate_data_file, read_parts
+from esc_eval.files.frozen_yaml import FrozenYaml
+from esc_eval.prompts.wording import Worded, fill_template, locate_data_file, read_parts
 from esc_eval.schema import Role, RoleCard, Turn
 
 Message = dict[Literal["role", "content"], str]

@@ -7,7 +7,8 @@ from typing import Literal
 from pydantic import ValidationError
 
 from esc_eval.errors import EscEvalError
-from esc_eval.prompts.wording import FrozenYaml, Worded, locate_data_file, read_parts
+from esc_eval.files.frozen_yaml import FrozenYaml
+from esc_eval.prompts.wording import Worded, locate_data_file, read_parts
 
 
 class Dimension(FrozenYaml):

@@ -11,17 +11,10 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict
 
 from esc_eval.errors import EscEvalError
+from esc_eval.files.frozen_yaml import FrozenYaml
 from esc_eval.schema import digest
-
-
-class FrozenYaml(BaseModel):
-    """A frozen piece of a YAML data file; unknown keys are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
 
 T = TypeVar("T", bound=FrozenYaml)
 

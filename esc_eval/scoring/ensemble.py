@@ -11,8 +11,7 @@ import numpy.typing as npt
 
 from esc_eval import __version__
 from esc_eval.errors import EscEvalError
-from esc_eval.files.fitted import FittedFile
-from esc_eval.prompts.wording import FrozenYaml
+from esc_eval.files.frozen_yaml import FittedFile, FrozenYaml
 from esc_eval.schema import Rating, digest
 from esc_eval.scoring.rating_checks import check_levels
 from esc_eval.statistics.bootstrap import bootstrap_mean

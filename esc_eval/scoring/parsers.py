@@ -1,15 +1,18 @@
 """From a scorer's answer to a level: two rules, both named, both kept apart.
 
-``anchored`` is ours and refuses what is not said as a score. ``official`` is the rule of score.py in the official
-release, for parity with published scores only.
+``anchored`` is ours: a number counts only where the answer says that it is the score. A wrong number is worse than
+none, so what may be something else (a list marker, a count, a position in the conversation) is not taken for a score,
+and an answer with two different numbers is unscored. ``official`` is the rule of score.py in the official release, for
+parity with published scores only.
 """
 
+import re
+import unicodedata
 from collections.abc import Callable, Sequence
 
 from esc_eval.errors import EscEvalError
-from esc_eval.files.official import strip_thinking
+from esc_eval.reasoning import strip_thinking
 from esc_eval.schema import Rating
-from esc_eval.scoring.anchored import parse_anchored
 
 NO_LEVEL = "the answer names no single level"
 TOO_LONG = "longer than the scorer can read"
@@ -17,10 +20,116 @@ TOO_LONG = "longer than the scorer can read"
 Parser = Callable[[str, Sequence[int]], int | None]
 
 
+def _words(text: str) -> str:
+    return rf"\b(?:{'|'.join(text.split())})\b"
+
+
+_HAN = "\u3400-\u9fff"
+_HAN_DIGITS = "零〇一二两三四五六七八九"
+_HAN_VALUES = dict(zip(_HAN_DIGITS, (0, 0, 1, 2, 2, 3, 4, 5, 6, 7, 8, 9), strict=True))
+_DIGIT = rf"[\d{_HAN_DIGITS}]"
+_LETTER = rf"[^\W\d_{_HAN}]"
+_POINTS = rf"分(?:(?![{_HAN}])|(?=[的吧了呢因满共总]))"  # not 分钟, 分之, 分析, 四分五裂
+
+_THINK = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
+_TAG = re.compile(r"<(?:/[a-z_ ]+|(?P<name>[a-z_ ]+))>", re.I)
+_MARKUP = re.compile(r"[*_`\"“”{}\[\]\\$]|(?<!\w)'|'(?!\w)")
+_MARKER = re.compile(rf"^[ #>•-]*\(?\d+(?:[.)](?: (?!{_DIGIT})(?=\S)|(?=[^\W\d]))|、(?!{_DIGIT}))", re.M)
+_SCALE = re.compile(
+    r"(?<=\d)\s*+分?\s*+[(,]?\s*+(?:/|out\s+of(?:\s+a)?(?:\s+(?:possible|maximum|total))?|(?:满分|总分|总?共)[为是:]?)"
+    r"\s*(?P<top>\d+(?:\.\d+)?) ?分?(?: ?\))?|满分[为是:]?\s*(?P<first>\d+(?:\.\d+)?) ?分?",
+    re.I,
+)
+_ATTACHED = re.compile(rf"(?<={_LETTER})-?\d+(?:\.\d+)*|(?<!\d)\d++(?:\.\d++)*+(?=-?{_LETTER}|\s*%)")
+
+_NUMBER = re.compile(rf"(?<![\d.])-?\d+(?:\.\d+)?|(?<![{_HAN_DIGITS}十百几])[{_HAN_DIGITS}](?={_POINTS})")
+_RANGE = rf"\d\s*(?:[-–—~到至]|to)\s*\d|{_DIGIT}\s*[-–—~到至或、和]\s*[{_HAN_DIGITS}]分"
+_FRACTION = rf"\d点{_DIGIT}|{_DIGIT}点{_DIGIT}+分|\d半|{_DIGIT}[分个]半|and a half"
+_BOUND = r"\d\s*[+±]|(?<![-=])[<>]\s*\d|[≤≥≈~±]\s*\d"
+_UNCLEAR = re.compile(f"{_RANGE}|{_FRACTION}|{_BOUND}", re.I)
+
+_SCORING = re.compile(
+    _words(
+        "scor(?:es?|ed|ing) rat(?:es?|ed|ings?) graded? levels? marks? answer boxed verdict assessment evaluation "
+        "giv(?:es?|en|ing) gave assign(?:s|ed)? award(?:s|ed)? deserv(?:es?|ed) earn(?:s|ed)? merit(?:s|ed)? gets? got"
+    )
+    + "|分数|答案|等级|级别|[给打评判得]",
+    re.I,
+)
+_LEADS = re.compile(
+    rf"(?:{_words('is was be as of at an? it this to scores? scored rate rated rating level answer boxed')}"
+    r"|[:=–—-]|[是为给打评判得到数级分]) ?$",
+    re.I,
+)
+_OTHERWISE = re.compile(
+    _words(
+        "not never cannot nor than below above under over least most between because due if unless near nearly "
+        "clos(?:e|er|est) almost about around approximately number count total times turns? rounds? questions? "
+        "suggestions?"
+    )
+    + r"|n['’]t\b|[不没未低高超轮条次]|数量|建议|问题|至少|至多|接近|(?:[扣减差加少多降约]|[多少]于)[了掉去个得]?\s*$",
+    re.I,
+)
+_LABEL = re.compile(r"(?:[^\W\d]{1,20}[ /-]*){1,3}[:=]\s*")
+
+_UNIT = rf" ?(?:points?\b|pts?\b|级(?![{_HAN}])|{_POINTS})?"
+_STOP = rf" ?(?:$|[\n.,;:!?()。、…]|[-–—](?!\w)|(?<=分)[{_HAN}]|(?<=分 )[{_HAN}])"
+_STOPS = re.compile(_UNIT + _STOP, re.I)
+_ALLOWED = re.compile(rf"{_UNIT}(?:{_STOP}| {_words('for on in as because since overall based given')})", re.I)
+_LINE_ENDS = re.compile(rf"{_UNIT}[^\w\n]*(?:\n|$)", re.I)
+
+
+def parse_anchored(answer: str, levels: Sequence[int]) -> int | None:
+    """The one level that an answer gives as its score, or None.
+
+    List markers, digits that touch letters or %, and the top of the scale ("3/4", "满分4分") do not count. All other
+    numbers must be the same level, and one of them must stand where a score stands: first in the answer, alone on a
+    line, after a label, before 分, or after a word of scoring. "3", "**3**", "3/4", "Score: 3 (out of 4)", "The
+    empathy score is 3." and "我认为共情分数是3分。" are read; "10", "4/10", "3.5", "3 or 4" and "in turn 3" are not.
+
+    >>> parse_anchored("The empathy score is 3.", range(5)), parse_anchored("4/10", range(5))
+    (3, None)
+    """
+    text = re.sub(r"[^\S\n]+", " ", unicodedata.normalize("NFKC", answer).replace("\u2212", "-"))
+    text = _TAG.sub(lambda tag: f"\n{tag['name']}: " if tag["name"] else "\n", _THINK.sub(" ", text))
+    text, markers = _MARKER.subn(" ", _MARKUP.sub(" ", text))
+    if any(float(scale["top"] or scale["first"]) != max(levels) for scale in _SCALE.finditer(text)):
+        return None
+    text = _ATTACHED.sub("x", _SCALE.sub(lambda scale: "分 " if scale["top"] else " ", text)).strip()
+    found = list(_NUMBER.finditer(text))
+    numbers = {float(_HAN_VALUES.get(number[0], number[0])) for number in found}
+    if len(numbers) != 1 or _UNCLEAR.search(text):
+        return None
+    if not any(_is_score(text, number, listed=markers > 0) for number in found):
+        return None
+    level = numbers.pop()
+    return int(level) if level in levels else None
+
+
+def _is_score(text: str, number: re.Match[str], *, listed: bool) -> bool:
+    """Whether a number stands where a score does; in a list, a number alone may be the marker of an item cut off."""
+    before, end = text[: number.start()], number.end()
+    if not re.search(r"\w", before):
+        return bool(_STOPS.match(text, end))
+    points = text.startswith(("分", " 分"), end)
+    if not re.search(r"\w", before.rpartition("\n")[2]):
+        return (points or not listed) and bool(_LINE_ENDS.match(text, end))
+    if not _ALLOWED.match(text, end):
+        return False
+    sentence = re.split(r"[.!?;。\n]", before)[-1]
+    said = _SCORING.search(sentence)
+    clause = sentence[sentence.rfind(",", 0, said.start() if said else None) + 1 :]
+    if _OTHERWISE.search(clause):
+        return False
+    if _LABEL.fullmatch(before):
+        return bool(_STOPS.match(text, end))
+    return (points and number[0] not in _HAN_VALUES) or bool(said and _LEADS.search(sentence))
+
+
 def parse_official(answer: str, levels: Sequence[int]) -> int | None:
     """The lowest level whose digit occurs anywhere: "10" is 0, and so is "4/10". None where the release writes -1.
 
-    >>> official("4/10", range(5)), official("The empathy score is 3.", range(5))
+    >>> parse_official("4/10", range(5)), parse_official("The empathy score is 3.", range(5))
     (0, 3)
     """
     return next((level for level in sorted(levels) if str(level) in answer), None)
@@ -63,3 +172,21 @@ def reparse_ratings(ratings: Sequence[Rating], levels: Sequence[int], parser: st
         problem = rating.problem or NO_LEVEL if level is None else None
         read.append(rating.model_copy(update={"score": level, "problem": problem, "parser": parser}))
     return read, count
+
+
+def find_lead(answers: Sequence[str], levels: Sequence[int]) -> str | None:
+    """What all answers say before their level; None if they differ, or one names no single level at a single place.
+
+    >>> find_lead(["The empathy score is 3.", "The empathy score is 2."], range(5))
+    'The empathy score is '
+    >>> find_lead(["3", "Four"], range(5)) is None
+    True
+    """
+    found = {_before(answer, levels) for answer in answers}
+    return found.pop() if len(found) == 1 else None
+
+
+def _before(answer: str, levels: Sequence[int]) -> str | None:
+    level = parse_anchored(answer, levels)
+    positions = [] if level is None else list(re.finditer(rf"(?<!\d){level}(?!\d)", answer))
+    return answer[: positions[0].start()] if len(positions) == 1 else None

@@ -12,15 +12,14 @@ from esc_eval.chat.base import ANSWER_TOKENS, AdapterModel, ChatModel, Choice, C
 from esc_eval.checkpoints.judge_card import JudgeCard
 from esc_eval.environment import describe_environment
 from esc_eval.errors import EscEvalError
-from esc_eval.files.official import strip_thinking
 from esc_eval.prompts.official_wording import OfficialWording
 from esc_eval.prompts.protocol import Generation
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.prompts.wording import fill_template
+from esc_eval.reasoning import strip_thinking
 from esc_eval.schema import Dialogue, FinishReason, Rating, digest
 from esc_eval.scoring.calibration import Calibration
-from esc_eval.scoring.leads import find_lead
-from esc_eval.scoring.parsers import NO_LEVEL, TOO_LONG, get_parser
+from esc_eval.scoring.parsers import NO_LEVEL, TOO_LONG, find_lead, get_parser
 from esc_eval.scoring.rater import DirectScoring, rating_fields
 from esc_eval.simulation.run import Run
 

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from esc_eval.prompts.wording import FrozenYaml
+from esc_eval.files.frozen_yaml import FrozenYaml
 from esc_eval.schema import Dialogue, Role
 
 Array = npt.NDArray[np.float64]

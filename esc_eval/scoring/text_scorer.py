@@ -15,9 +15,8 @@ from pydantic import Field
 
 from esc_eval.chat.registry import match_spec
 from esc_eval.errors import EscEvalError
-from esc_eval.files.fitted import FittedFile
+from esc_eval.files.frozen_yaml import FittedFile, FrozenYaml
 from esc_eval.prompts.rubric import Rubric
-from esc_eval.prompts.wording import FrozenYaml
 from esc_eval.schema import Dialogue, Language, digest
 from esc_eval.scoring.levels import Rule, decide_levels, level_probabilities
 from esc_eval.scoring.rater import Verdict

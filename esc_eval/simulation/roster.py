@@ -8,7 +8,8 @@ from pydantic import AfterValidator, ValidationError
 
 from esc_eval.chat.registry import known_backends
 from esc_eval.errors import EscEvalError
-from esc_eval.prompts.wording import FrozenYaml, locate_data_file, read_parts
+from esc_eval.files.frozen_yaml import FrozenYaml
+from esc_eval.prompts.wording import locate_data_file, read_parts
 from esc_eval.schema import Language
 from esc_eval.simulation.budget import Price
 

@@ -14,8 +14,8 @@ from esc_eval import __version__
 from esc_eval.chat.base import ChatModel, Reply
 from esc_eval.environment import describe_environment
 from esc_eval.errors import EscEvalError
-from esc_eval.files.official import strip_thinking
 from esc_eval.prompts.protocol import Protocol
+from esc_eval.reasoning import strip_thinking
 from esc_eval.schema import Dialogue, Role, RoleCard, Turn, digest, find_duplicates
 from esc_eval.simulation.run import Run
 

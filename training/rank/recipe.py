@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from esc_eval.files.frozen_yaml import FrozenYaml
 from esc_eval.files.text import read_text
-from esc_eval.prompts.wording import FrozenYaml
 from esc_eval.scoring.levels import Rule
 from training.config import Named, Recipe, load_recipe
 

@@ -5,24 +5,36 @@ Rows beyond those asked for write behind their own end, where nothing reads.
 """
 
 import logging
-from typing import TYPE_CHECKING
+from typing import Protocol
 from weakref import proxy
 
 import torch
 
-if TYPE_CHECKING:
-    from esc_eval.chat.engine.rows import Rows
+from esc_eval.chat.engine.slots import Place
 
 ROWS, POSITIONS = 32, 256
 
 log = logging.getLogger(__name__)
 
 
+class Recordable(Protocol):
+    """Rows as a recording needs them; see ``rows.Rows``."""
+
+    ids: list[list[int]]
+    device: torch.device
+
+    def room_for(self, length: int) -> int:
+        """Capacity with which ``length`` tokens fit."""
+
+    def run(self, tokens: torch.Tensor, positions: torch.Tensor, place: Place) -> torch.Tensor:
+        """One pass of the model; the float32 logits of the last column."""
+
+
 class Graphs:
     """The recorded steps of one set of rows; without a graph where the model cannot be recorded."""
 
-    def __init__(self, rows: "Rows") -> None:
-        self.rows: Rows = proxy(rows)  # a cycle would keep the memory of rows that are gone
+    def __init__(self, rows: Recordable) -> None:
+        self.rows: Recordable = proxy(rows)  # a cycle would keep the memory of rows that are gone
         self.recorded: dict[tuple[int, int], tuple[torch.cuda.CUDAGraph, torch.Tensor]] = {}
         self.capacity = 0
         self.usable = True
@@ -71,8 +83,6 @@ class Graphs:
         return graph, logits
 
     def _pass(self, count: int, end: int) -> torch.Tensor:
-        from esc_eval.chat.engine.rows import Place
-
         rows, positions = self.rows, self.positions[:count]
         index = torch.arange(count, device=rows.device)[:, None]
         place = Place(slice(0, count), index, positions, None, end, self.capacity)

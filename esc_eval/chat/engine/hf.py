@@ -11,7 +11,8 @@ from esc_eval.chat.base import ANSWER_TOKENS, NOT_FINITE, Choice, Conversation, 
 from esc_eval.chat.engine.encoder import Encoder
 from esc_eval.chat.engine.generation import generate_replies
 from esc_eval.chat.engine.padded import PaddedRows
-from esc_eval.chat.engine.rows import Rows, common_prefix, keeps_everything
+from esc_eval.chat.engine.rows import Rows, common_prefix
+from esc_eval.chat.engine.slots import keeps_everything
 from esc_eval.chat.engine.weights import (
     Weights,
     available_memory,

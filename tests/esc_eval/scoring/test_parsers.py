@@ -3,8 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esc_eval.errors import EscEvalError
-from esc_eval.scoring.anchored import parse_anchored
-from esc_eval.scoring.parsers import get_parser, parse_official
+from esc_eval.scoring.parsers import get_parser, parse_anchored, parse_official
 
 LEVELS = (0, 1, 2, 3, 4)
 

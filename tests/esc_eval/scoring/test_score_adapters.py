@@ -10,8 +10,7 @@ from esc_eval.prompts.official_wording import load_wording
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.schema import Dialogue, Rating, Turn
 from esc_eval.scoring.calibration import Calibration, Fitted, temper_probabilities
-from esc_eval.scoring.leads import find_lead
-from esc_eval.scoring.parsers import reparse_ratings
+from esc_eval.scoring.parsers import find_lead, reparse_ratings
 from esc_eval.scoring.score import Scoring, score_dialogues
 from esc_eval.simulation.run import Run
 from tests.esc_eval.prompts.test_official_wording import CHINESE, ENGLISH, KEYS, SCORE

@@ -1,15 +1,20 @@
-"""What is fitted to human ratings and kept as a file: saved whole, read back checked, named by its hash."""
+"""Data files as frozen records; what is fitted is saved whole, read back checked, and named by its hash."""
 
 from pathlib import Path
 from typing import Self
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from esc_eval.errors import EscEvalError
 from esc_eval.files.text import read_text
 from esc_eval.files.writing import write_whole
-from esc_eval.prompts.wording import FrozenYaml
 from esc_eval.schema import digest
+
+
+class FrozenYaml(BaseModel):
+    """A frozen piece of a YAML data file; unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class FittedFile(FrozenYaml):
