@@ -21,6 +21,7 @@ from esc_eval.prompts.protocol import Protocol, load_protocol
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.reporting import as_latex, as_markdown, as_text, summarise_ratings
 from esc_eval.reporting.page import as_page
+from esc_eval.reporting.render import terminal_width
 from esc_eval.reporting.summary import Statistic
 from esc_eval.schema import Dialogue, Rating, RoleCard, Turn
 from esc_eval.scoring import calibration, text_scorer
@@ -302,7 +303,7 @@ def report_on(
         write_whole(out / "report.md", [as_markdown(summary)])
         write_whole(out / "report.html", [as_page(summary, dialogues, ratings, chosen)])
     makers: dict[Format, Callable[[], str]] = {
-        "text": lambda: as_text(summary),
+        "text": lambda: as_text(summary, terminal_width()),
         "json": lambda: as_json,
         "markdown": lambda: as_markdown(summary),
         "latex": lambda: as_latex(summary),

@@ -1,6 +1,5 @@
 """What the commands share: options, and the way from a command line to a table and from a report to files."""
 
-import sys
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
@@ -103,8 +102,7 @@ def make_progress(console: Console) -> Callable[[str], None]:
 def show_report(report: Report, json_file: Path | None, markdown: Path | None, latex: Path | None) -> None:
     """Print a report, and write the files that were asked for."""
     report.write(json_file, markdown, latex)
-    width = None if sys.stdout.isatty() else 200
-    report.print(Console(width=width))
+    typer.echo(report.to_text(), nl=False)
 
 
 Number = TypeVar("Number", int, float)

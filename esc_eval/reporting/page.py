@@ -1,6 +1,5 @@
 """One self-contained HTML page: leaderboard, pictures, and the dialogues to read turn by turn with their ratings."""
 
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
@@ -10,20 +9,11 @@ from esc_eval import __version__
 from esc_eval.files.templates import make_environment
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting import pictures, tables
+from esc_eval.reporting.render import show_controls, table_html
 from esc_eval.reporting.summary import Summary, describe_scale
 from esc_eval.schema import Dialogue, Rating
 
 SHOWN = 200
-
-
-def show_controls(text: str) -> str:
-    """Text with characters that a page cannot show (controls, direction overrides, lone surrogates) made visible."""
-    return "".join(
-        "\N{REPLACEMENT CHARACTER}"
-        if unicodedata.category(c) in {"Cc", "Cf", "Cs"} and c not in "\n\t\u200c\u200d"
-        else c
-        for c in text
-    )
 
 
 def as_page(
@@ -48,18 +38,15 @@ def as_page(
         version=__version__,
         parts=[
             {
-                "table": table,
-                "title": tables.title(table),
-                "leaderboard": tables.leaderboard(table),
-                "details": tables.details(table),
-                "notes": [tables.notes(row) for row in table.rows],
-                # SVG made by matplotlib, which escapes the names in it
-                "means": Markup(pictures.draw_means(table)),  # noqa: S704
-                "levels": Markup(pictures.draw_levels(table)),  # noqa: S704
+                "report": tables.board_report(board, tables.means_table(board)),
+                # our own HTML, escaped cell by cell, and SVG made by matplotlib, which escapes the names in it
+                "leaderboard": Markup(table_html(tables.means_table(board))),  # noqa: S704
+                "details": Markup("".join(map(table_html, tables.details_tables(board)))),  # noqa: S704
+                "means": Markup(pictures.draw_means(board)),  # noqa: S704
+                "levels": Markup(pictures.draw_levels(board)),  # noqa: S704
             }
-            for table in summary.tables
+            for board in summary.tables
         ],
-        interval=tables.interval,
         dialogues=dialogues[:shown],
         total=len(dialogues),
         ratings=by_dialogue,

@@ -3,13 +3,14 @@
 from io import StringIO
 from typing import Any
 
-from esc_eval.reporting.summary import Table, describe_scale
+from esc_eval.reporting.render import LOWER_IS_BETTER
+from esc_eval.reporting.summary import Leaderboard, describe_scale
 
 COLOURS = ("#2f6f8f", "#c0662f", "#5b8c3a", "#8a4f9e", "#a33b4b", "#6b6f76", "#b08a1e", "#3b7d74")
 LEVEL_COLOURS = ("#a4483c", "#d99a6c", "#e6dcc3", "#8fb8a8", "#2f6f6a", "#1d4a52", "#123038")
 
 
-def _figure(width: float, height: float) -> tuple[Any, Any]:
+def _figure(width: float, height: float, grid: tuple[int, int] = (1, 1)) -> tuple[Any, list[Any]]:
     from matplotlib import rcParams
     from matplotlib.figure import Figure
 
@@ -17,9 +18,10 @@ def _figure(width: float, height: float) -> tuple[Any, Any]:
     rcParams["svg.fonttype"] = "none"
     rcParams["font.family"] = "sans-serif"
     figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.subplots()
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
+    panels = list(figure.subplots(*grid, squeeze=False).flat)
+    for axes in panels:
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure, panels
 
 
 def _svg(figure: Any) -> str:
@@ -34,11 +36,11 @@ def _label(name: str) -> str:
     return name.replace("$", r"\$")[:40]
 
 
-def draw_means(table: Table) -> str:
+def draw_means(table: Leaderboard) -> str:
     """Each supporter's mean and interval on each dimension and their average."""
     keys = [*table.names, "average"]
     rows = table.rows
-    figure, axes = _figure(8.2, 0.9 + len(keys) * max(0.42, 0.19 * len(rows)))
+    figure, [axes] = _figure(8.2, 0.9 + len(keys) * max(0.42, 0.19 * len(rows)))
     for number, row in enumerate(rows):
         colour = COLOURS[number % len(COLOURS)]
         for place, key in enumerate(keys):
@@ -50,7 +52,7 @@ def draw_means(table: Table) -> str:
                 axes.plot([mean.low, mean.high], [y, y], color=colour, linewidth=2, solid_capstyle="round", alpha=0.55)
             label = _label(row.supporter) if place == 0 else None
             axes.plot([mean.value], [y], "o", color=colour, markersize=5.5, label=label)
-    axes.set_yticks(range(len(keys)), [*table.names.values(), "Average"])
+    axes.set_yticks(range(len(keys)), [*_row_names(table), "Average"])
     axes.invert_yaxis()
     axes.set_xlim(0, 100)
     axes.set_xlabel(f"mean level {describe_scale(table.levels)}, with 95% interval")
@@ -61,23 +63,36 @@ def draw_means(table: Table) -> str:
     return _svg(figure)
 
 
-def draw_levels(table: Table) -> str:
-    """How often each level was given, by dimension, over all supporters: one colour a bar means a scorer that
-    does not tell dialogues apart.
+def draw_levels(table: Leaderboard) -> str:
+    """How often each level was given, by supporter and dimension: one colour a bar means a scorer that does not
+    tell dialogues apart.
     """
     keys = list(table.names)
-    figure, axes = _figure(8.2, 0.9 + 0.36 * len(keys))
-    for place, key in enumerate(keys):
-        counts = [sum(row.cells[key].counts[i] for row in table.rows) for i in range(len(table.levels))]
-        total, left = sum(counts), 0.0
-        for i, count in enumerate(counts):
-            share = 100 * count / total if total else 0
-            label = str(table.levels[i]) if place == 0 else None
-            axes.barh(place, share, left=left, color=LEVEL_COLOURS[i % len(LEVEL_COLOURS)], height=0.66, label=label)
-            left += share
-    axes.set_yticks(range(len(keys)), list(table.names.values()))
-    axes.invert_yaxis()
-    axes.set_xlim(0, 100)
-    axes.set_xlabel("share of ratings at each level, %")
-    axes.legend(title="level", loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
+    across = min(3, max(1, len(table.rows)))
+    down = max(1, -(-len(table.rows) // across))
+    figure, grid = _figure(8.2, 0.9 + down * (0.5 + 0.3 * len(keys)), (down, across))
+    for axes, row in zip(grid, table.rows, strict=False):
+        for place, key in enumerate(keys):
+            counts = row.cells[key].counts
+            total, left = sum(counts), 0.0
+            for i, count in enumerate(counts):
+                share = 100 * count / total if total else 0
+                label = str(table.levels[i]) if place == 0 else None
+                colour = LEVEL_COLOURS[i % len(LEVEL_COLOURS)]
+                axes.barh(place, share, left=left, color=colour, height=0.66, label=label)
+                left += share
+        axes.set_yticks(range(len(keys)), _row_names(table))
+        axes.invert_yaxis()
+        axes.set_xlim(0, 100)
+        axes.set_title(_label(row.supporter), fontsize="medium", loc="left")
+        axes.label_outer()
+    for axes in grid[len(table.rows) :]:
+        axes.set_visible(False)
+    figure.supxlabel("share of ratings at each level, %", fontsize="medium")
+    handles, labels = grid[0].get_legend_handles_labels()
+    figure.legend(handles, labels, title="level", loc="outside right upper", frameon=False)
     return _svg(figure)
+
+
+def _row_names(table: Leaderboard) -> list[str]:
+    return [f"{name}\n{LOWER_IS_BETTER}" if key in table.lower_is_better else name for key, name in table.names.items()]

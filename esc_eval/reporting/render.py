@@ -1,16 +1,23 @@
-"""One object, four renderings: text for people, JSON, Markdown, LaTeX."""
+"""One renderer: what was found, as text, Markdown, LaTeX, HTML and JSON, all from the same cells."""
 
 import json
-from collections.abc import Mapping, Sequence
+import shutil
+import unicodedata
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from html import escape
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.box import Box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table as RichTable
+from rich.text import Text
 
-from esc_eval.errors import EscEvalError
+from esc_eval.files.records import write_whole
 from esc_eval.reporting.signature import join_signature
 from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.statistics.estimate import Estimate
@@ -22,31 +29,25 @@ class P(float):
 
 Cell = Estimate | str | float | int | bool | None
 
-_LATEX = str.maketrans(
-    {
-        "&": r"\&",
-        "%": r"\%",
-        "$": r"\$",
-        "#": r"\#",
-        "_": r"\_",
-        "{": r"\{",
-        "}": r"\}",
-        "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}",
-        "\\": r"\textbackslash{}",
-        "<": r"\textless{}",
-        ">": r"\textgreater{}",
-    }
-)
+NO_SPREAD, ONE_CLUSTER, NO_INTERVAL = "[no spread]", "[one cluster]", "[no interval]"
+EXPLAINED = {
+    NO_SPREAD: "every draw of the bootstrap gives this one value, as where all scores are alike; it is no certainty.",
+    ONE_CLUSTER: "all scores belong to one cluster (a card, or a dialogue), so nothing says how much clusters differ.",
+}
+LOWER_IS_BETTER = "(lower is better)"
+WIDEST_NAME, GAP = 30, 3
+RULE = Box("    \n    \n -- \n    \n    \n -- \n    \n    \n", ascii=True)
 
 
 @dataclass(frozen=True)
 class Table:
-    """A titled table; the first column names its rows.
+    """A table; its first column names its rows.
 
     Attributes:
         digits: Decimals of numbers.
         note: Printed under the table.
+        lower_is_better: Names of columns or rows that are marked.
+        missing: What stands where there is nothing.
     """
 
     title: str
@@ -54,18 +55,15 @@ class Table:
     rows: Sequence[Sequence[Cell]]
     digits: int = 3
     note: str = ""
+    lower_is_better: Collection[str] = ()
+    missing: str = "-"
 
-    def text(self, cell: Cell) -> str:
-        """A cell as people read it."""
+    def show_number(self, cell: Cell) -> str:
+        """A cell without its interval."""
         if isinstance(cell, Estimate):
-            if cell.value is None:
-                return "undefined"
-            value = f"{cell.value:.{self.digits}f}"
-            if cell.low is None or cell.high is None:
-                return value
-            return f"{value} [{cell.low:.{self.digits}f}, {cell.high:.{self.digits}f}]"
+            return "undefined" if cell.value is None else f"{cell.value:.{self.digits}f}"
         if cell is None:
-            return "-"
+            return self.missing
         if isinstance(cell, bool | np.bool_):
             return "yes" if cell else "no"
         if isinstance(cell, P) and cell < 10**-self.digits:
@@ -73,6 +71,34 @@ class Table:
         if isinstance(cell, float | np.floating):
             return f"{cell:.{self.digits}f}"
         return str(cell)
+
+    def show_interval(self, cell: Cell) -> str:
+        """The interval of an estimate, or in a word why it has none; empty for everything else."""
+        if not isinstance(cell, Estimate) or cell.value is None:
+            return ""
+        if cell.low is None or cell.high is None:
+            if cell.clusters is not None and cell.clusters < 2:
+                return ONE_CLUSTER
+            return NO_INTERVAL if cell.undefined else ""
+        if cell.high - cell.low <= 1e-9 * max(1.0, abs(cell.value)):
+            return NO_SPREAD
+        return f"[{cell.low:.{self.digits}f}, {cell.high:.{self.digits}f}]"
+
+    def show_mark(self, name: str) -> str:
+        """``lower is better`` for the name of a column or row of which that holds, else nothing."""
+        return LOWER_IS_BETTER if name in self.lower_is_better else ""
+
+    def split_cells(self) -> list[list[tuple[str, str]]]:
+        """Header and rows; of each cell the text, and what stands smaller beside it: an interval or a mark."""
+        head = [(name, self.show_mark(name)) for name in self.columns]
+        rows = [
+            [
+                (text := self.show_number(cell), self.show_interval(cell) or (self.show_mark(text) if i == 0 else ""))
+                for i, cell in enumerate(row)
+            ]
+            for row in self.rows
+        ]
+        return [head, *rows]
 
 
 @dataclass
@@ -85,6 +111,7 @@ class Report:
         tables: What people read.
         notes: Sentences: what is undefined and why, what was decided.
         signature: What made these numbers, in one line.
+        title, lead: Heading over the tables, and a line under it.
     """
 
     name: str
@@ -92,43 +119,73 @@ class Report:
     tables: list[Table] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     signature: str = ""
+    title: str = ""
+    lead: str = ""
+
+    @property
+    def all_notes(self) -> list[str]:
+        """The notes, and what the words in place of an interval mean where one occurs."""
+        shown = {table.show_interval(cell) for table in self.tables for row in table.rows for cell in row}
+        return [*self.notes, *(f"{word}: {meaning}" for word, meaning in EXPLAINED.items() if word in shown)]
 
     def to_json(self) -> str:
         """The data, the notes and the signature."""
         content = {**self.data, "notes": self.notes, "signature": self.signature}
         return json.dumps(to_plain_json(content), indent=2, ensure_ascii=False, allow_nan=False)
 
-    def to_markdown(self) -> str:
-        """Tables and notes as GitHub-flavoured Markdown."""
-        parts = []
+    def to_text(self, width: int | None = None) -> str:
+        """For a terminal of this width; a table too wide for it goes on below, its first columns repeated."""
+        out = StringIO()
+        console = Console(file=out, width=width or terminal_width(), highlight=False, markup=False, emoji=False)
+        if self.title:
+            console.print(Text(f"{self.title}: {self.lead}\n"))
         for table in self.tables:
-            head = [c.replace("|", "\\|") for c in table.columns]
-            lines = [f"### {table.title}", "", "| " + " | ".join(head) + " |"]
-            lines.append("|" + "|".join(" --- " if i == 0 else " ---: " for i in range(len(head))) + "|")
-            for row in table.rows:
-                cells = [table.text(c).replace("|", "\\|").replace("\n", " ") for c in row]
-                lines.append("| " + " | ".join(cells) + " |")
-            parts.append("\n".join([*lines, *(["", table.note] if table.note else [])]))
-        if self.notes:
-            parts.append("\n".join(f"- {note}" for note in self.notes))
+            if table.title:
+                console.print(Text(table.title))
+            for grid in _text_grids(table, console.width):
+                console.print(grid)
+                console.print()
+            if table.note:
+                console.print(Text(f"{table.note}\n"))
+        for note in self.all_notes:
+            console.print(Text(f"* {note}"))
+        console.print(Text(self.signature), soft_wrap=True)
+        return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+
+    def to_markdown(self) -> str:
+        """As GitHub renders it."""
+        parts = [f"## {escape_markdown(self.title)}", f"{self.lead}."] if self.title else []
+        for table in self.tables:
+            head, *rows = (
+                f"| {' | '.join(_join(escape_markdown(text), small, '<br>') for text, small in line)} |"
+                for line in table.split_cells()
+            )
+            rule = f"| --- |{' ---: |' * (len(table.columns) - 1)}"
+            parts += [f"### {escape_markdown(table.title)}"] * bool(table.title)
+            parts += ["\n".join([head, rule, *rows])] + [escape_markdown(table.note)] * bool(table.note)
+        if notes := self.all_notes:
+            parts.append("\n".join(f"- {escape_markdown(note)}" for note in notes))
         return "\n\n".join([*parts, f"`{self.signature}`"]) + "\n"
 
     def to_latex(self) -> str:
-        """Tables as LaTeX (booktabs)."""
+        """Tables as LaTeX (booktabs); notes and signature as comments."""
         parts = []
         for table in self.tables:
-            spec = "l" + "r" * (len(table.columns) - 1)
-            rows = [" & ".join(_escape(table.text(c)) for c in row) + r" \\" for row in table.rows]
-            caption = _escape(" ".join([table.title + ".", table.note]).strip())
+            heading = f"{self.title}: {self.lead}" if self.title else ""
+            caption = " ".join(x for x in (heading or f"{table.title}.", table.note) if x)
+            head, *rows = (
+                " & ".join(_stack(escape_latex(text), small) for text, small in line) + r" \\"
+                for line in table.split_cells()
+            )
             parts.append(
                 "\n".join(
                     [
                         r"\begin{table}",
                         r"\centering",
-                        rf"\caption{{{caption}}}",
-                        rf"\begin{{tabular}}{{{spec}}}",
+                        rf"\caption{{{escape_latex(caption)}}}",
+                        rf"\begin{{tabular}}{{l{'r' * (len(table.columns) - 1)}}}",
                         r"\toprule",
-                        " & ".join(_escape(c) for c in table.columns) + r" \\",
+                        head,
                         r"\midrule",
                         *rows,
                         r"\bottomrule",
@@ -137,38 +194,105 @@ class Report:
                     ]
                 )
             )
-        notes = [f"% {note}" for note in (*self.notes, self.signature)]
+        notes = [f"% {' '.join(note.split())}" for note in (*self.all_notes, self.signature)]
         return "\n\n".join([*parts, "\n".join(notes)]) + "\n"
 
-    def print(self, console: Console) -> None:
-        """Tables, notes and signature for a terminal."""
-        for table in self.tables:
-            view = RichTable(
-                title=table.title, title_justify="left", caption=table.note or None, caption_justify="left"
-            )
-            for i, column in enumerate(table.columns):
-                view.add_column(column, justify="left" if i == 0 else "right", overflow="fold")
-            for row in table.rows:
-                view.add_row(*(table.text(c).replace("[", r"\[") for c in row))
-            console.print(view)
-        for note in self.notes:
-            console.print(f"* {note}", markup=False, highlight=False)
-        console.print(self.signature, markup=False, highlight=False, soft_wrap=True)
+    def to_html(self) -> str:
+        """A fragment of a page: heading, tables, notes, signature."""
+        parts = [f"<h2>{escape_html(self.title)}</h2>", f"<p>{escape_html(self.lead)}.</p>"] if self.title else []
+        parts += [table_html(table) for table in self.tables]
+        parts += [f"<p>{escape_html(note)}</p>" for note in self.all_notes]
+        return "\n".join([*parts, f'<p><code class="signature">{escape_html(self.signature)}</code></p>']) + "\n"
 
     def write(self, json_file: Path | None, markdown: Path | None, latex: Path | None) -> None:
-        """Write the renderings that have a file.
-
-        Raises:
-            EscEvalError: A file cannot be written.
-        """
+        """Write the renderings that have a file."""
         for path, render in ((json_file, self.to_json), (markdown, self.to_markdown), (latex, self.to_latex)):
-            if path is None:
-                continue
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(render().rstrip("\n") + "\n", encoding="utf-8")
-            except OSError as error:
-                raise EscEvalError(f"{path}: cannot be written: {error}") from error
+            if path is not None:
+                write_whole(path, [render().rstrip("\n") + "\n"])
+
+
+def table_html(table: Table) -> str:
+    """A table in a box that scrolls sideways, with its title and note."""
+    lines = []
+    for tag, line in zip(["th", *["td"] * len(table.rows)], table.split_cells(), strict=True):
+        cells = (
+            f"<{tag}>{escape_html(text)}{f'<small>{escape_html(small)}</small>' if small else ''}</{tag}>"
+            for text, small in line
+        )
+        lines.append(f"<tr>{''.join(cells)}</tr>")
+    title = f"<h3>{escape_html(table.title)}</h3>\n" if table.title else ""
+    note = f"\n<p>{escape_html(table.note)}</p>" if table.note else ""
+    inside = "\n".join(lines)
+    return f'{title}<div class="scroll"><table>\n{inside}\n</table></div>{note}'
+
+
+def _join(text: str, small: str, between: str) -> str:
+    return f"{text}{between}{small}" if small else text
+
+
+def _stack(text: str, small: str) -> str:
+    return rf"\shortstack{{{text}\\{{\scriptsize {small}}}}}" if small else text
+
+
+def _text_grids(table: Table, width: int) -> Iterator[RichTable]:
+    """The table in as many pieces as the width asks for, no number cut."""
+    head, *rows = ([_join(text, small, " ") for text, small in line] for line in table.split_cells())
+    size = [
+        max([cell_len(word) for word in title.split()] + [cell_len(row[i]) for row in rows], default=1)
+        for i, title in enumerate(head)
+    ]
+    size[0] = min(size[0], WIDEST_NAME)
+    pieces: list[list[int]] = [[]]
+    free = width - size[0]
+    for i in range(1, len(head)):
+        if pieces[-1] and sum(size[j] + GAP for j in (*pieces[-1], i)) > free:
+            pieces.append([])
+        pieces[-1].append(i)
+    for piece in pieces:
+        grid = RichTable(box=RULE, pad_edge=False, show_edge=False)
+        for i in (0, *piece):
+            grid.add_column(Text(head[i]), justify="right" if i else "left", overflow="fold", min_width=size[i])
+        for row in rows:
+            grid.add_row(*(Text(row[i]) for i in (0, *piece)))
+        yield grid
+
+
+def terminal_width() -> int:
+    """Columns of the terminal, or COLUMNS; 80 where the output goes into a file or a pipe."""
+    return max(40, shutil.get_terminal_size((80, 24)).columns)
+
+
+_MARKDOWN = {ord(c): f"&#{ord(c)};" for c in "\\|*_`<>[]"}
+_LATEX = str.maketrans(
+    {c: f"\\{c}" for c in "&%$#_{}"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    | {"<": r"\textless{}", ">": r"\textgreater{}", "[": "{[}"}
+)
+
+
+def escape_markdown(text: str) -> str:
+    """Text that means itself in Markdown, on one line."""
+    return " ".join(text.translate(_MARKDOWN).split())
+
+
+def escape_latex(text: str) -> str:
+    """Text that means itself in LaTeX; an opening bracket at the start of a row would be read as an option."""
+    return text.translate(_LATEX)
+
+
+def escape_html(text: str) -> str:
+    """Text that means itself in HTML, what cannot be seen made visible."""
+    return escape(show_controls(text))
+
+
+def show_controls(text: str) -> str:
+    """Text with characters that a page cannot show (controls, direction overrides, lone surrogates) made visible."""
+    return "".join(
+        "\N{REPLACEMENT CHARACTER}"
+        if unicodedata.category(c) in {"Cc", "Cf", "Cs"} and c not in "\n\t\u200c\u200d"
+        else c
+        for c in text
+    )
 
 
 def name_clusters(cluster: str) -> str:
@@ -179,10 +303,6 @@ def name_clusters(cluster: str) -> str:
 def shown_p(value: float | None) -> P | None:
     """A p-value as a cell."""
     return None if value is None else P(value)
-
-
-def _escape(text: str) -> str:
-    return text.translate(_LATEX)
 
 
 def to_plain_json(value: Any) -> Any:

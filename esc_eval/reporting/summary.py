@@ -78,11 +78,12 @@ class Row(Part):
     tokens: int | None
 
 
-class Table(Part):
+class Leaderboard(Part):
     """Rows that may be compared: same language, rater and making, as the signature tells.
 
     Attributes:
         names: The paper's name of each dimension by key.
+        lower_is_better: Keys of the dimensions of which a low level is good; turned round in the average.
         clustered_by: What the intervals draw: cards, or single dialogues where cards are unknown.
     """
 
@@ -90,6 +91,7 @@ class Table(Part):
     rater: str
     statistic: Statistic
     names: dict[str, str]
+    lower_is_better: tuple[str, ...]
     levels: tuple[int, ...]
     clustered_by: Literal["card", "dialogue"]
     signature: str
@@ -99,7 +101,7 @@ class Table(Part):
 class Summary(Part):
     """All tables of a report."""
 
-    tables: tuple[Table, ...]
+    tables: tuple[Leaderboard, ...]
 
 
 def summarise_ratings(
@@ -150,11 +152,12 @@ def summarise_ratings(
         }
         rows = _rows(supporters, by_id, rubric, known_cards, statistic, boot)
         made.append(
-            Table(
+            Leaderboard(
                 language=language,
                 rater=rater,
                 statistic=statistic,
                 names={d.key: d.paper for d in rubric.dimensions},
+                lower_is_better=tuple(d.key for d in rubric.dimensions if d.lower_is_better),
                 levels=rubric.levels,
                 clustered_by="card" if known_cards else "dialogue",
                 signature=join_signature(parts),

@@ -195,41 +195,36 @@ def estimate_group_means(
         raise ValueError(f"{len(array)} rows but {len(clusters)} cluster labels and {len(group)} groups")
     index: dict[object, int] = {}
     code = np.array([index.setdefault(c, len(index)) for c in clusters], dtype=np.intp)
-    shape = (array.shape[1], int(group.max()) + 1)
-    sums, counts, rows = (
-        np.zeros((len(index), *shape)),
-        np.zeros((len(index), *shape)),
-        np.zeros((len(index), shape[1])),
-    )
-    np.add.at(sums, (code, slice(None), group), np.nan_to_num(array))
-    np.add.at(counts, (code, slice(None), group), ~np.isnan(array))
-    np.add.at(rows, (code, group), 1)
-    sign, offset = np.ones((shape[0], 1)), np.zeros((shape[0], 1))
+    many_groups, columns = int(group.max()) + 1, array.shape[1]
+    place = code * many_groups + group
+    sums, counts = np.zeros((len(index) * many_groups, columns)), np.zeros((len(index) * many_groups, columns))
+    np.add.at(sums, place, np.nan_to_num(array))
+    np.add.at(counts, place, ~np.isnan(array))
+    rows = np.bincount(place, minlength=len(sums)).reshape(len(index), many_groups)
+    sign, offset = np.ones(columns), np.zeros(columns)
     for column, full in (turned or {}).items():
         sign[column], offset[column] = -1, full
 
     def statistic(t: Totals) -> dict[str, Array]:
         mean = ratio(t["sum"], t["n"])
-        return {"mean": mean, "average": (offset + sign * mean).mean(-2)}
+        return {"mean": mean, "average": (offset + sign * mean).mean(-1)}
 
-    flat = (len(index), shape[0] * shape[1])
+    shape = (many_groups, columns)
+    flat = (len(index), many_groups * columns)
     tables = ClusterTables.build({"sum": (sums.reshape(flat), shape), "n": (counts.reshape(flat), shape)})
     one, many = tables.draw(statistic, boot)
-    n, own = counts.sum(0), (counts > 0).sum(0)
+    by_cluster = counts.reshape(len(index), *shape)
+    n, own = by_cluster.sum(0), (by_cluster > 0).sum(0)
     members, reach = rows.sum(0), (rows > 0).sum(0)
+
+    def estimate(name: str, at: tuple[int, ...], size: float, clusters: int, why: str) -> Estimate:
+        draws = np.moveaxis(many[name], 0, -1)[at]
+        return boot.estimate(float(one[name][at]), draws, int(size), int(clusters), why)
+
     each = [
-        [
-            boot.estimate(float(one["mean"][j, g]), many["mean"][:, j, g], int(n[j, g]), int(own[j, g]), "no score")
-            for j in range(shape[0])
-        ]
-        for g in range(shape[1])
+        [estimate("mean", (g, j), n[g, j], own[g, j], "no score") for j in range(columns)] for g in range(many_groups)
     ]
-    average = [
-        boot.estimate(
-            float(one["average"][g]), many["average"][:, g], int(members[g]), int(reach[g]), "a column has no score"
-        )
-        for g in range(shape[1])
-    ]
+    average = [estimate("average", (g,), members[g], reach[g], "a column has no score") for g in range(many_groups)]
     return GroupMeans(each, average, many["average"])
 
 

@@ -9,7 +9,8 @@ import pytest
 from esc_eval.files.records import load_cards
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.reporting import as_latex, as_markdown, as_text, summarise_ratings
-from esc_eval.reporting.page import as_page, show_controls
+from esc_eval.reporting.page import as_page
+from esc_eval.reporting.render import show_controls
 from esc_eval.schema import Dialogue, Rating, Turn
 
 GOLDEN = Path(__file__).parent / "golden"
