@@ -21,8 +21,9 @@ from esc_eval.chat.backends.scripted import ScriptedModel
 from esc_eval.chat.endpoint.model import EndpointModel
 from esc_eval.prompts.protocol import Protocol, load_protocol
 from esc_eval.schema import Dialogue, RoleCard, Turn
+from esc_eval.simulation.plan import Plan
 from esc_eval.simulation.run import Run
-from esc_eval.simulation.simulate import Plan, play_plan
+from esc_eval.simulation.simulate import play_plan
 
 PARTS = ("throughput", "faults", "memory")
 

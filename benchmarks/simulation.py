@@ -33,8 +33,9 @@ from esc_eval.environment import installed_versions
 from esc_eval.files.records import load_cards, read_dialogues
 from esc_eval.prompts.protocol import Generation, Protocol, load_protocol
 from esc_eval.schema import RoleCard
+from esc_eval.simulation.plan import Plan
 from esc_eval.simulation.run import Run
-from esc_eval.simulation.simulate import Plan, play_plan
+from esc_eval.simulation.simulate import play_plan
 
 LOCAL = ("kept", "bfloat16", "int8")
 KNOWN = ("official", *LOCAL, "transformers-batching")

@@ -29,11 +29,13 @@ from esc_eval.scoring import ensemble as ensembles
 from esc_eval.scoring.parsers import reparse_ratings
 from esc_eval.scoring.rater import DirectScoring
 from esc_eval.scoring.rating_checks import check_levels, rubric_of
+from esc_eval.scoring.resume import keep_dialogues
 from esc_eval.scoring.score import By, Scoring, score_dialogues
 from esc_eval.simulation import cost as outlook
 from esc_eval.simulation.budget import Price, within_budget
+from esc_eval.simulation.plan import Plan
 from esc_eval.simulation.run import Run, read_card
-from esc_eval.simulation.simulate import Plan, play_plan
+from esc_eval.simulation.simulate import play_plan
 from esc_eval.simulation.supporters import Supporters
 from esc_eval.statistics.estimate import Estimate
 
@@ -151,8 +153,8 @@ def run_simulation(
     """Play the plan with a progress bar; models that have a price are paid up to ``max_cost`` dollars."""
     plan, budget = within_budget(plan, run, prices or {}, max_cost)
     per_dialogue = plan.last_position
-    total = sum(1 for _ in plan.plays()) * per_dialogue
-    done = sum(min(count - 1, per_dialogue) for count in run.owners("turn").values())
+    counts = [run.count("turn", play.id) for play in plan.plays()]
+    total, done = len(counts) * per_dialogue, sum(min(max(count - 1, 0), per_dialogue) for count in counts)
     if done:
         console.print(f"going on after {done} of {total} turns")
     with _progress(console, "turns", total, done) as advance:
@@ -186,18 +188,10 @@ def run_scoring(
         EscEvalError: The run holds other dialogues, or ratings of other dimensions; nothing was rated then.
     """
     dialogues = load_dialogues(paths, cards)
-    own = run.folder / "dialogues.jsonl"
     _check_fits(scoring, run)
-    if not own.exists():
-        run.export(own.name, (dialogue.to_json() for dialogue in dialogues))
-    known = {dialogue.id: dialogue for dialogue in read_dialogues(own)}
-    if others := [dialogue.id for dialogue in dialogues if known.get(dialogue.id) != dialogue]:
-        raise EscEvalError(
-            f"{run.folder} holds other dialogues: {others[0]!r} and {len(others) - 1} more are not among them, or "
-            "not the same there. Choose another --out."
-        )
-    size = len(scoring.rubric.keys)
-    done = sum(count == size for count in run.owners(f"scoring/{scoring.scorer.name}").values())
+    keep_dialogues(dialogues, run)
+    size, counts = len(scoring.rubric.keys), run.owners(f"scoring/{scoring.scorer.name}")
+    done = sum(counts.get(dialogue.id) == size for dialogue in dialogues)
     with _progress(console, "dialogues rated", len(dialogues), done) as advance:
         score_dialogues(dialogues, scoring, run, lambda: advance(0))
 

@@ -5,6 +5,7 @@ file. Rubrics and protocols are both of this form.
 """
 
 import re
+from collections.abc import Collection
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -35,6 +36,22 @@ class Worded(FrozenYaml, Generic[T]):
     def sha256(self) -> str:
         """Hash of everything in it."""
         return digest(self)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Name, version and hashes: of everything in it, and of what concerns each language."""
+        languages = {language: self.language_sha256(language) for language in self.texts}
+        return {"id": self.id, "sha256": self.sha256, "languages": languages}
+
+    def language_sha256(self, language: str, leave_out: Collection[str] = ()) -> str:
+        """Hash of what concerns one language, so that adding another changes nothing.
+
+        Args:
+            language: One that has a wording.
+            leave_out: Fields that are told apart from it.
+        """
+        rest = self.model_dump(mode="json", exclude_none=True, exclude={"texts", *leave_out})
+        return digest({**rest, "text": self.text(language)})
 
     def text(self, language: str) -> T:
         """The wording in a language.

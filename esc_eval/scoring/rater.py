@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from esc_eval import __version__
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.schema import Dialogue, Rating
 from esc_eval.scoring.calibration import Calibration
@@ -75,8 +74,7 @@ class DirectScoring:
     def identity(self) -> dict[str, Any]:
         """What a resumed scoring must share, save the dialogues."""
         return {
-            "esc_eval": __version__,
-            "rubric": {"id": self.rubric_id, "sha256": self.rubric.sha256},
+            "rubric": self.rubric.identity,
             "scorer": self.scorer.identity,
             "by": "the dialogue itself",
             **({"calibration": self.calibration.sha256} if self.calibration else {}),

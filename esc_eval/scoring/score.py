@@ -7,20 +7,19 @@ had, a parser reads it. An answer that names no level is "unscored", never a num
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from esc_eval import __version__
 from esc_eval.chat.base import ANSWER_TOKENS, AdapterModel, ChatModel, Choice, ChoiceModel, Conversation
 from esc_eval.checkpoints.judge_card import JudgeCard
-from esc_eval.environment import describe_environment
 from esc_eval.errors import EscEvalError
 from esc_eval.prompts.official_wording import OfficialWording
 from esc_eval.prompts.protocol import Generation
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.prompts.wording import fill_template
 from esc_eval.reasoning import strip_thinking
-from esc_eval.schema import Dialogue, FinishReason, Rating, digest
+from esc_eval.schema import Dialogue, FinishReason, Rating
 from esc_eval.scoring.calibration import Calibration
 from esc_eval.scoring.parsers import NO_LEVEL, TOO_LONG, find_lead, get_parser
 from esc_eval.scoring.rater import DirectScoring, rating_fields
+from esc_eval.scoring.resume import admit_dialogues, check_scoring, rated_dimensions
 from esc_eval.simulation.run import Run
 
 By = Literal["auto", "logits", "text"]
@@ -118,8 +117,7 @@ class Scoring:
         by_logits = f"logits, else {text}" if getattr(self.scorer, "may_answer_in_text", False) else "logits"
         cap = self.answer.max_new_tokens
         return {
-            "esc_eval": __version__,
-            "rubric": {"id": self.rubric_id, "sha256": wording.sha256 if wording else self.rubric.sha256},
+            "rubric": {"id": wording.id, "sha256": wording.sha256} if wording else self.rubric.identity,
             "scorer": self.scorer.identity,
             "by": by_logits if self.chooser else text,
             **({"max_answer_tokens": cap} if cap != ANSWER_TOKENS else {}),
@@ -275,28 +273,21 @@ def score_dialogues(
         This scorer's ratings, in the order of the dialogues.
 
     Raises:
-        EscEvalError: The run holds ratings of this rater under another identity, or the scorer failed; all ratings
-            finished by then are kept.
+        EscEvalError: The run holds ratings of this rater under another identity or of other words, or the scorer
+            failed; all ratings finished by then are kept.
     """
     kind = f"scoring/{scoring.scorer.name}"
-    leads: dict[str, str] = {}
+    known = check_scoring(kind, scoring, run)
+    done = rated_dimensions(kind, run)
+    rated = admit_dialogues(kind, dialogues, done, known, run)
+    leads = dict(known.get("leads", {}))
     if isinstance(scoring, Scoring):
-        known = run.card.get(kind, {}).get("identity", {}).get("leads", {})
-        scoring.leads = {tuple(where.split("/")): lead for where, lead in known.items()}
-        if not known:
-            scoring.settle_leads([dialogue for dialogue in dialogues if not _silent(dialogue)])
+        scoring.leads = {tuple(where.split("/")): lead for where, lead in leads.items()}
+        settled = {where.partition("/")[2] for where in leads}
+        scoring.settle_leads([d for d in dialogues if d.language not in settled and not _silent(d)])
         leads = {f"{key}/{language}": lead for (key, language), lead in scoring.leads.items()}
-    identity = {
-        **scoring.identity,
-        **({"leads": leads} if leads else {}),
-        "dialogues": {"n": len(dialogues), "sha256": digest(list(dialogues))},
-    }
-    run.claim(kind, identity, describe_environment())
+    run.record(kind, {**scoring.identity, **({"leads": leads} if leads else {}), "dialogues": rated})
     keys = scoring.rubric.keys
-    done: dict[str, frozenset[str]] = {}
-    for line in run.all(kind):
-        rating = Rating.model_validate_json(line)
-        done[rating.dialogue_id] = done.get(rating.dialogue_id, frozenset()) | {rating.dimension}
     todo = [dialogue for dialogue in dialogues if len(done.get(dialogue.id, ())) < len(keys)]
     for rating in _ratings(todo, scoring, done):
         run.add(kind, rating.dialogue_id, keys.index(rating.dimension), rating.to_json())

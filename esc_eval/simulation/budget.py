@@ -8,8 +8,8 @@ from esc_eval.chat.base import ChatModel, Conversation, Reply
 from esc_eval.errors import EscEvalError
 from esc_eval.prompts.protocol import Generation, Protocol
 from esc_eval.schema import Language, Role, RoleCard, Turn
+from esc_eval.simulation.plan import Plan
 from esc_eval.simulation.run import Run
-from esc_eval.simulation.simulate import Plan
 
 # Characters a token, rounded from common byte-pair vocabularies; an estimate, not a count.
 CHARACTERS: Mapping[str, float] = {"en": 4.3, "zh": 1.5}

@@ -1,12 +1,14 @@
-"""A run on disk: who made it (identity), what is already done (ledger), and that only one process works on it.
+"""A run on disk: what it is made of, what is already done (ledger), and that only one process works on it.
 
 The ledger is an SQLite file in write-ahead mode: a record is durable when ``add`` returns, a half-written one is
-undone at the next start, and rows need not fit into memory.
+undone at the next start, and rows need not fit into memory. ``records`` holds what models said, ``members`` what the
+run is a set of: the cards, the conditions of play and the identity of each dialogue, the text of what was rated.
 """
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -14,6 +16,7 @@ from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
+from esc_eval.environment import describe_call, describe_environment
 from esc_eval.errors import EscEvalError
 from esc_eval.files.text import read_json_object
 from esc_eval.files.writing import write_json, write_whole
@@ -23,8 +26,16 @@ SCHEMA = """
 create table if not exists records (
     kind text not null, owner text not null, position integer not null, json text not null,
     primary key (kind, owner, position)
-) without rowid
+) without rowid;
+create table if not exists members (
+    kind text not null, id text not null, number integer not null, json text not null,
+    primary key (kind, id)
+) without rowid;
 """
+VERSION = 1
+"""Of the ledger (``pragma user_version``); those of esc-eval 0.1, which had no members, say 0."""
+SHOWN = 10
+"""Differences that a refusal lists at most."""
 
 
 def list_differences(old: Any, new: Any, path: str = "") -> list[str]:
@@ -56,6 +67,8 @@ class Run:
             raise EscEvalError(f"{folder}: is a file; a run needs a folder of its own") from error
         self._lock = FileLock(self.folder / ".lock")
         self._guard = Lock()
+        self._call: dict[str, Any] = {}
+        self._earlier: list[Any] | None = None
 
     def __enter__(self) -> Self:
         try:
@@ -70,49 +83,123 @@ class Run:
             )
             self._database.execute("pragma journal_mode = wal")
             self._database.execute("pragma synchronous = full")
-            self._database.execute(SCHEMA)
+            version = int(self._database.execute("pragma user_version").fetchone()[0])
+            if version < VERSION:
+                self._database.executescript(f"{SCHEMA} pragma user_version = {VERSION};")
         except sqlite3.DatabaseError as error:
             self._lock.release()
             raise EscEvalError(f"{self.folder / 'ledger.sqlite3'}: {error}") from error
+        if version > VERSION:
+            self._close()
+            raise EscEvalError(
+                f"{self.folder / 'ledger.sqlite3'}: written by a later version of esc-eval (form {version}, this "
+                f"one knows {VERSION}). Upgrade, or choose another --out."
+            )
+        self._call, self._earlier = describe_call(), None
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._close()
+
+    def _close(self) -> None:
         self._database.close()
         self._lock.release()
 
     @property
     def card(self) -> dict[str, Any]:
-        """The content of run.json: an identity and an environment for each step that was begun."""
+        """The content of run.json: identity and environment of each step that was begun, and the calls so far."""
         return read_card(self.folder)
 
-    def claim(self, step: str, identity: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
-        """Begin or resume a step under an identity.
+    def describe(self, **facts: Any) -> None:
+        """Keep in run.json what is worth knowing of this call: its resolved settings, say.
+
+        Args:
+            facts: JSON by name. Nothing secret.
+        """
+        self._call.update(json.loads(json.dumps(facts)))
+        self._write_card(self.card)
+
+    def record(self, step: str, identity: Mapping[str, Any]) -> None:
+        """Say in run.json what a step is made of, as it stands; the environment is of the call that began it.
 
         Args:
             step: ``simulation``, or ``scoring/RATER``.
             identity: All that decides the outcome, as JSON.
-            environment: What else is worth knowing (library versions, hardware).
-
-        Raises:
-            EscEvalError: The step was begun under another identity; the message lists the differences.
         """
         content = self.card
-        known = content.get(step)
-        if known is None:
-            content[step] = {
-                "identity": identity,
-                "sha256": digest(identity),
-                "environment": environment,
-            }
-            write_json(self.folder / "run.json", content)
-        elif changes := list_differences(known["identity"], json.loads(json.dumps(identity))):
-            lines = "\n  ".join(changes)
-            raise EscEvalError(
-                f"{self.folder} holds a {step.partition('/')[0]} under another identity:\n  {lines}\n"
-                "Use the same settings to go on with it, or another --out to begin anew."
-            )
+        began = content.get(step, {}).get("environment") or describe_environment()
+        content[step] = {"identity": identity, "sha256": digest(identity), "environment": began}
+        self._write_card(content)
+
+    def _write_card(self, content: dict[str, Any]) -> None:
+        """Write run.json, this call last among its calls."""
+        if self._earlier is None:
+            self._earlier = content.get("calls", [])
+        content["calls"] = [*self._earlier, self._call]
+        write_json(self.folder / "run.json", content)
+
+    def refuse(self, step: str, differences: Sequence[str]) -> None:
+        """Refuse to mix in what is made under another identity, if there are differences.
+
+        Raises:
+            EscEvalError: There are; the message lists them.
+        """
+        if not differences:
+            return
+        more = len(differences) - SHOWN
+        lines = [*differences[:SHOWN], *([f"and {more} more"] if more > 0 else [])]
+        raise EscEvalError(
+            f"{self.folder} holds a {step.partition('/')[0]} under another identity:\n  " + "\n  ".join(lines) + "\n"
+            "Use the same settings to go on with it, or another --out to begin anew."
+        )
+
+    def members(self, kind: str) -> dict[str, Any]:
+        """What the run is a set of: JSON by id, in the order in which they came."""
+        query = "select id, json from members where kind = ? order by number"
+        with self._guard:
+            return {name: json.loads(text) for name, text in self._database.execute(query, (kind,))}
+
+    def set_members(self, sets: Mapping[str, Mapping[str, Any]]) -> None:
+        """Replace the members of some kinds, all at once.
+
+        Args:
+            sets: By kind: JSON by id, in order.
+        """
+        with self._writing() as database:
+            database.execute("begin immediate")
+            for kind, members in sets.items():
+                rows = (
+                    (kind, name, number, json.dumps(value, ensure_ascii=False))
+                    for number, (name, value) in enumerate(members.items())
+                )
+                database.execute("delete from members where kind = ?", (kind,))
+                database.executemany("insert into members values (?, ?, ?, ?)", rows)
+            database.execute("commit")
+
+    def forget(self, kind: str, owner: str) -> None:
+        """Drop the records of an owner."""
+        with self._writing() as database:
+            database.execute("delete from records where kind = ? and owner = ?", (kind, owner))
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """The database for one thread to write to; a failed transaction is undone.
+
+        Raises:
+            EscEvalError: It cannot be written (a full disk, say).
+        """
+        with self._guard:
+            try:
+                yield self._database
+            except sqlite3.OperationalError as error:
+                if self._database.in_transaction:
+                    self._database.execute("rollback")
+                raise EscEvalError(
+                    f"{self.folder}: the ledger cannot be written: {error}. What was finished is kept; free some space "
+                    "and run the same command again to go on."
+                ) from error
 
     def add(self, kind: str, owner: str, position: int, text: str) -> None:
         """Make a record durable. One that is there already stays as it is.
@@ -120,16 +207,8 @@ class Run:
         Raises:
             EscEvalError: It could not be written (a full disk, say).
         """
-        try:
-            with self._guard:
-                self._database.execute(
-                    "insert or ignore into records values (?, ?, ?, ?)", (kind, owner, position, text)
-                )
-        except sqlite3.OperationalError as error:
-            raise EscEvalError(
-                f"{self.folder}: the ledger cannot be written: {error}. What was finished is kept; free some space "
-                "and run the same command again to go on."
-            ) from error
+        with self._writing() as database:
+            database.execute("insert or ignore into records values (?, ?, ?, ?)", (kind, owner, position, text))
 
     def of(self, kind: str, owner: str) -> list[str]:
         """The records of an owner in order of position."""

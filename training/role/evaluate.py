@@ -23,8 +23,8 @@ from esc_eval.files.writing import write_json
 from esc_eval.prompts.protocol import Protocol, load_protocol
 from esc_eval.reporting.render import to_plain_json
 from esc_eval.schema import Dialogue, RoleCard
+from esc_eval.simulation.plan import Plan
 from esc_eval.simulation.run import Run
-from esc_eval.simulation.simulate import Plan
 from esc_eval.statistics.bootstrap import Bootstrap, ClusterTables
 from esc_eval.statistics.coefficients import ratio
 from esc_eval.statistics.estimate import Estimate

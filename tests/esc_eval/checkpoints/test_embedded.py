@@ -18,8 +18,9 @@ from esc_eval.checkpoints import embedded as embedded_model
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import load_cards
 from esc_eval.prompts.protocol import Generation, load_protocol
+from esc_eval.simulation.plan import Plan
 from esc_eval.simulation.run import Run
-from esc_eval.simulation.simulate import Plan, play_plan
+from esc_eval.simulation.simulate import play_plan
 
 ROOT = Path(__file__).resolve().parents[3]
 SHORT = Generation(max_new_tokens=8)

@@ -66,21 +66,41 @@ def test_several_judges_rate_into_one_folder(run, dialogues, script, tmp_path):
     assert "analysis agreement" in err
 
 
-def test_other_dialogues_are_refused_before_anything_is_rated(run, dialogues, script, tmp_path):
+def test_dialogues_that_read_otherwise_are_refused_before_anything_is_rated(run, dialogues, script, tmp_path):
     folder, judge = tmp_path / "run", script(["3"], "one")
     run("score", "--dialogues", dialogues, "--out", folder, "--scorer", judge)
     before = (folder / "ratings.jsonl").read_text()
-    for changed in (("d0", "other"), ("tired 3", "angry 3")):
-        other = tmp_path / "other.jsonl"
-        other.write_text(dialogues.read_text().replace(*changed))
-        code, _, err = run("score", "--dialogues", other, "--out", folder, "--scorer", script(["1"], "two"))
-        assert code == 2
-        assert "holds other dialogues" in err
-        assert (folder / "ratings.jsonl").read_text() == before
+    other = tmp_path / "other.jsonl"
+    other.write_text(dialogues.read_text().replace("tired 3", "angry 3"))
+    code, _, err = run("score", "--dialogues", other, "--out", folder, "--scorer", script(["1"], "two"))
+    assert code == 2
+    assert "holds other dialogues" in err
+    assert (folder / "ratings.jsonl").read_text() == before
     part = tmp_path / "part.jsonl"
     part.write_text("\n".join(dialogues.read_text().splitlines()[:3]))
     code, _, err = run("score", "--dialogues", part, "--out", folder, "--scorer", script(["1"], "two"))
     assert code == 0, err
+
+
+def test_more_dialogues_join_those_that_are_rated(run, dialogues, script, tmp_path):
+    folder, again = tmp_path / "run", ["--out", tmp_path / "run", "--scorer", script(["3"], "one")]
+    lines = dialogues.read_text().splitlines()
+    some = tmp_path / "some.jsonl"
+    for part in (lines[:4], lines[2:]):
+        some.write_text("\n".join(part))
+        code, _, err = run("score", "--dialogues", some, *again)
+        assert code == 0, err
+    assert [d.id for d in read_dialogues(folder)] == [d.id for d in read_dialogues(dialogues)]
+    assert len(read_ratings(folder)) == 12 * 7
+
+
+def test_dialogues_from_elsewhere_do_not_join_simulated_ones(run, dialogues, script, tmp_path):
+    folder, model = tmp_path / "run", script(["3"], "one")
+    simulate = ["simulate", "--seeker", model, "--supporter", model, "--limit", 1, "--rounds", 1, "--out", folder]
+    assert run(*simulate)[0] == 0
+    code, _, err = run("score", "--dialogues", dialogues, "--out", folder, "--scorer", model)
+    assert (code, "holds other dialogues" in err) == (2, True)
+    assert run("score", "--dialogues", folder, "--scorer", model)[0] == 0
 
 
 def test_another_rubric_is_refused_before_anything_is_rated(run, dialogues, script, tmp_path):

@@ -117,8 +117,20 @@ def test_a_second_scorer_joins_the_first_and_another_identity_is_refused(script,
     for name in ("one", "two"):
         rate(Scoring(open_model(script(["3"], name)), load_rubric()), [dialogue()], tmp_path / "r")
     assert {r.rater for r in read_ratings(tmp_path / "r")} == {"one", "two"}
-    with pytest.raises(EscEvalError, match="dialogues"):
-        rate(Scoring(open_model(script(["3"], "one")), load_rubric()), [dialogue(5)], tmp_path / "r")
+    with pytest.raises(EscEvalError, match=r"scorer\.revision.*\n.*another --out"):
+        rate(Scoring(open_model(script(["2"], "one")), load_rubric()), [dialogue(5)], tmp_path / "r")
+
+
+def test_dialogues_are_added_to_a_scoring_and_what_was_rated_must_read_as_it_did(script, tmp_path):
+    scoring = Scoring(open_model(script(["3"], "judge")), load_rubric())
+    first = rate(scoring, [dialogue(0), dialogue(1)], tmp_path / "r")
+    more = rate(scoring, [dialogue(1), dialogue(2)], tmp_path / "r")
+    assert more[:7] == first[7:]
+    assert len(read_ratings(tmp_path / "r")) == 21
+    edited = dialogue(1).model_copy(update={"turns": dialogue(1).turns[:-1]})
+    with pytest.raises(EscEvalError, match="'m:1' and 0 more dialogues read otherwise"):
+        rate(scoring, [edited], tmp_path / "r")
+    assert len(rate(scoring, [dialogue(0), dialogue(1), dialogue(2)], tmp_path / "r")) == 21
 
 
 @pytest.mark.slow

@@ -16,9 +16,10 @@ from esc_eval.prompts.protocol import Generation, load_protocol
 from esc_eval.schema import RoleCard
 from esc_eval.simulation.budget import Budget, Metered, Price, estimate_load, within_budget
 from esc_eval.simulation.cost import as_json, as_text, estimate_cost, sum_rows
+from esc_eval.simulation.plan import Plan
 from esc_eval.simulation.roster import load_roster
 from esc_eval.simulation.run import Run
-from esc_eval.simulation.simulate import Plan, play_plan
+from esc_eval.simulation.simulate import play_plan
 from esc_eval.simulation.supporters import choose_supporters
 
 PAPER = load_roster("paper")

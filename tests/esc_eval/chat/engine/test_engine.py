@@ -16,8 +16,9 @@ from esc_eval.chat.engine.sampling import next_tokens
 from esc_eval.errors import EscEvalError
 from esc_eval.prompts.protocol import Generation, load_protocol
 from esc_eval.schema import RoleCard
+from esc_eval.simulation.plan import Plan
 from esc_eval.simulation.run import Run
-from esc_eval.simulation.simulate import Plan, play_plan
+from esc_eval.simulation.simulate import play_plan
 from training.toy import build_toy
 
 GREEDY = Generation(max_new_tokens=10)

@@ -1,0 +1,103 @@
+"""A scoring has an identity (scorer, rubric, way of reading), and is a set of rated dialogues that may grow."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from esc_eval.errors import EscEvalError
+from esc_eval.files.records import read_dialogues
+from esc_eval.prompts.rubric import Rubric
+from esc_eval.schema import Dialogue, Rating, digest
+from esc_eval.simulation.identity import STEP, find_differences, old_identity, was_rated
+from esc_eval.simulation.run import Run, list_differences
+
+
+def keep_dialogues(dialogues: Sequence[Dialogue], run: Run) -> None:
+    """Copy dialogues from elsewhere into a run folder, beside those that are there.
+
+    Raises:
+        EscEvalError: One is not the same there, or the run's dialogues are simulated and these are others.
+    """
+    own = run.folder / "dialogues.jsonl"
+    known = {dialogue.id: dialogue for dialogue in read_dialogues(own)} if own.exists() else {}
+    there = STEP in run.card
+    others = [d.id for d in dialogues if (d.id in known or there) and known.get(d.id) != d]
+    if others:
+        raise EscEvalError(
+            f"{run.folder} holds other dialogues: {others[0]!r} and {len(others) - 1} more are not among them, or "
+            "not the same there. Choose another --out."
+        )
+    if new := [dialogue for dialogue in dialogues if dialogue.id not in known]:
+        run.export(own.name, (dialogue.to_json() for dialogue in [*known.values(), *new]))
+
+
+class Identified(Protocol):
+    """What a scoring says of itself."""
+
+    rubric: Rubric
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All that decides its ratings but the dialogues."""
+
+
+def check_scoring(kind: str, scoring: Identified, run: Run) -> Mapping[str, Any]:
+    """Compare a scoring with the one of the same name in a run, and return the identity of that; empty where none is.
+
+    Raises:
+        EscEvalError: It is another one; the message lists the differences.
+    """
+    old: Mapping[str, Any] = run.card.get(kind, {}).get("identity", {})
+    new = scoring.identity
+    if "esc_eval" in old and "languages" in new["rubric"]:  # of version 0.1
+        new = {**new, "rubric": old_identity(scoring.rubric)}
+    if old:
+        run.refuse(kind, find_differences(old, new))
+    return old
+
+
+def rated_dimensions(kind: str, run: Run) -> dict[str, frozenset[str]]:
+    """The dimensions that each dialogue has ratings of, by its id."""
+    done: dict[str, frozenset[str]] = {}
+    for line in run.all(kind):
+        rating = Rating.model_validate_json(line)
+        done[rating.dialogue_id] = done.get(rating.dialogue_id, frozenset()) | {rating.dimension}
+    return done
+
+
+def admit_dialogues(
+    kind: str, dialogues: Sequence[Dialogue], done: Mapping[str, frozenset[str]], old: Mapping[str, Any], run: Run
+) -> dict[str, Any]:
+    """Make dialogues members of a scoring, beside those that it has, and return what run.json says of them.
+
+    Raises:
+        EscEvalError: One that has ratings reads otherwise now.
+    """
+    rated = run.members(kind)
+    if "esc_eval" in old and not rated:
+        rated = _adopt(kind, dialogues, done, run)
+    texts = {dialogue.id: digest(dialogue) for dialogue in dialogues}
+    if changed := [name for name, text in texts.items() if name in done and rated.get(name) != text]:
+        raise EscEvalError(
+            f"{run.folder}: {changed[0]!r} and {len(changed) - 1} more dialogues read otherwise than when they were "
+            "rated. Put them back, or choose another --out."
+        )
+    members = {**{name: text for name, text in rated.items() if name in done}, **texts}
+    run.set_members({kind: members})
+    return {"n": len(members), "sha256": digest(members)}
+
+
+def _adopt(kind: str, dialogues: Sequence[Dialogue], done: Mapping[str, frozenset[str]], run: Run) -> dict[str, str]:
+    """What a scoring of esc-eval 0.1 rated, which kept one hash of all its dialogues: those there that have it.
+
+    Raises:
+        EscEvalError: None have.
+    """
+    own = run.folder / "dialogues.jsonl"
+    there = read_dialogues(own) if own.exists() else []
+    scoring = run.card[kind]
+    for tried in (there, list(dialogues), [dialogue for dialogue in there if dialogue.id in done]):
+        if was_rated(tried, scoring):
+            return {dialogue.id: digest(dialogue) for dialogue in tried}
+    found = {"n": len(there), "sha256": digest(there)}
+    run.refuse(kind, list_differences(scoring["identity"]["dialogues"], found, "dialogues"))
+    return {}

@@ -1,0 +1,262 @@
+"""A dialogue has an identity, and a run is a set of dialogues that may grow.
+
+What decides a dialogue is its card and the conditions of play: protocol, seeker, supporter, settings, seed. The ledger
+keeps both for each dialogue. A later call may ask for more or fewer cards and supporters; what it asks for again must
+be what is there, and what is new must agree with it in all that dialogues share.
+"""
+
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from esc_eval.errors import EscEvalError
+from esc_eval.files.records import read_dialogues
+from esc_eval.prompts.protocol import Protocol
+from esc_eval.prompts.wording import Worded
+from esc_eval.schema import Dialogue, RoleCard, Turn, digest
+from esc_eval.simulation.plan import Plan
+from esc_eval.simulation.run import Run, list_differences
+
+STEP = "simulation"
+SAID_APART = frozenset({"rounds", "seeker", "supporter"})
+"""What an identity says of a protocol beside its hash."""
+OLD_LANGUAGES = ("en", "zh")
+"""Of esc-eval 0.1, whose identities have one hash for a wording in all languages."""
+
+V = TypeVar("V")
+
+
+@dataclass(frozen=True)
+class Members:
+    """What a run is a set of, by id and in order.
+
+    Attributes:
+        cards: Role cards.
+        conditions: All that decides a dialogue but its card, by the hash of it.
+        dialogues: Of each its card, its conditions, and what the models are called.
+    """
+
+    cards: Mapping[str, RoleCard]
+    conditions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    dialogues: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    @property
+    def shared(self) -> dict[str, Any]:
+        """All identities in one: what they share once, and what differs by language, supporter and card."""
+        merged: dict[str, Any] = {"supporters": {}}
+        languages: dict[str, str] = {}
+        for row in self.dialogues.values():
+            conditions = self.conditions[row["conditions"]]
+            merged["supporters"][row["supporter"]] = conditions["supporter"]
+            languages[conditions["language"]] = conditions["protocol"]["sha256"]
+            merged |= {key: conditions[key] for key in ("protocol", "generation", "seeker", "seed")}
+        if self.dialogues:
+            merged["protocol"] = {**merged["protocol"], "languages": languages}
+            del merged["protocol"]["sha256"]
+        played = dict.fromkeys(row["card"] for row in self.dialogues.values())
+        merged["cards"] = {
+            name: {"language": self.cards[name].language, "text": self.cards[name].text} for name in played
+        }
+        return merged
+
+    def begun(self, ids: Container[str]) -> "Members":
+        """Those dialogues alone, with their cards."""
+        rows = {name: row for name, row in self.dialogues.items() if name in ids}
+        cards = {row["card"] for row in rows.values()}
+        return Members({name: card for name, card in self.cards.items() if name in cards}, self.conditions, rows)
+
+
+def play_conditions(
+    protocol: Protocol, language: str, seeker: Mapping[str, Any], supporter: Mapping[str, Any], seed: int
+) -> dict[str, Any]:
+    """All that decides a dialogue but its card."""
+    return {
+        "language": language,
+        "protocol": {
+            "id": protocol.id,
+            "sha256": protocol.language_sha256(language, SAID_APART),
+            "rounds": protocol.rounds,
+        },
+        "generation": {"seeker": protocol.seeker.model_dump(), "supporter": protocol.supporter.model_dump()},
+        "seeker": seeker,
+        "supporter": supporter,
+        "seed": seed,
+    }
+
+
+def members_of(plan: Plan, supporters: Mapping[str, Mapping[str, Any]] | None = None) -> Members:
+    """What a plan asks for.
+
+    Args:
+        plan: What is to be played.
+        supporters: Identities by name, where they are not the plan's own.
+    """
+    if supporters is None:
+        supporters = {model.name: model.identity for model in plan.supporters}
+    conditions: dict[str, dict[str, Any]] = {}
+    dialogues: dict[str, dict[str, str]] = {}
+    for name, identity in supporters.items():
+        made: dict[str, str] = {}
+        for card in plan.cards:
+            if card.language not in plan.speaks.get(name, (card.language,)):
+                continue
+            if card.language not in made:
+                found = play_conditions(plan.protocol, card.language, plan.seeker.identity, identity, plan.seed)
+                made[card.language] = digest(found)
+                conditions[made[card.language]] = found
+            row = {"card": card.id, "supporter": name, "seeker": plan.seeker.name, "conditions": made[card.language]}
+            dialogues[f"{name}:{card.id}"] = row
+    return Members({card.id: card for card in plan.cards}, conditions, dialogues)
+
+
+def read_members(run: Run) -> Members:
+    """What the ledger says that the run is a set of."""
+    cards = {name: RoleCard.model_validate(row) for name, row in run.members("card").items()}
+    return Members(cards, run.members("conditions"), run.members("dialogue"))
+
+
+def admit_plan(plan: Plan, run: Run) -> None:
+    """Make the dialogues of a plan members of a run, beside those that it has.
+
+    What was only asked for earlier and never begun binds nobody: it gives way.
+
+    Raises:
+        EscEvalError: The plan contradicts what the run holds; the message lists where. Nothing was changed then.
+    """
+    spoken = run.owners("turn")
+    begun = {name for name, count in spoken.items() if count > 1}
+    old = run.card.get(STEP, {}).get("identity", {})
+    known = _adopt(plan, run, old) if "esc_eval" in old else read_members(run)
+    kept, asked = known.begun(begun), members_of(plan)
+    if strange := begun - kept.dialogues.keys():
+        raise EscEvalError(
+            f"{run.folder}: the ledger holds {min(strange)!r} and {len(strange) - 1} more dialogues, and nothing says "
+            "what made them. Put its run.json back, or choose another --out."
+        )
+    if not begun and (run.folder / "dialogues.jsonl").exists():
+        raise EscEvalError(
+            f"{run.folder} holds dialogues that were not simulated there, or has lost its ledger. Choose another --out."
+        )
+    if begun:
+        run.refuse(STEP, find_differences(kept.shared, asked.shared))
+    for name in spoken.keys() - begun:
+        run.forget("turn", name)
+    merged = Members(
+        _merge(known.cards, kept.cards, asked.cards),
+        {**asked.conditions, **known.conditions},
+        _merge(known.dialogues, kept.dialogues, asked.dialogues),
+    )
+    used = {row["conditions"] for row in merged.dialogues.values()}
+    run.set_members(
+        {
+            "card": {name: card.model_dump(exclude_none=True) for name, card in merged.cards.items()},
+            "conditions": {name: found for name, found in merged.conditions.items() if name in used},
+            "dialogue": merged.dialogues,
+        }
+    )
+    run.record(STEP, _summary(merged, plan.protocol))
+
+
+def _merge(known: Mapping[str, V], kept: Mapping[str, V], asked: Mapping[str, V]) -> dict[str, V]:
+    """What is kept and what is asked for, in the order in which it was first asked for."""
+    there = {name: kept[name] if name in kept else asked[name] for name in known if name in kept or name in asked}
+    return {**there, **{name: value for name, value in asked.items() if name not in there}}
+
+
+def _summary(members: Members, protocol: Protocol) -> dict[str, Any]:
+    """The identity of a simulation as run.json has it: the cards by number and hash."""
+    shared = members.shared
+    return {
+        "protocol": {"id": protocol.id, "sha256": protocol.sha256, **shared["protocol"]},
+        **{key: shared[key] for key in ("generation", "seeker", "supporters", "seed")},
+        "cards": {"n": len(members.cards), "sha256": digest(list(members.cards.values()))},
+    }
+
+
+def _adopt(plan: Plan, run: Run, old: Mapping[str, Any]) -> Members:
+    """The dialogues of a run of esc-eval 0.1, which had one identity for all of them.
+
+    Raises:
+        EscEvalError: The plan contradicts it, or its cards are neither those of the run nor begin with them.
+    """
+    new = {**_summary(members_of(plan), plan.protocol), "protocol": old_identity(plan.protocol)}
+    new["protocol"]["rounds"] = plan.protocol.rounds
+    run.refuse(STEP, find_differences({**old, "cards": {}}, {**new, "cards": {}}))
+    tried = [plan.cards, plan.cards[: old["cards"]["n"]]]
+    cards = next((cards for cards in tried if digest(list(cards)) == old["cards"]["sha256"]), None)
+    if cards is None:
+        found = list_differences({"cards": old["cards"]}, {"cards": new["cards"]})
+        run.refuse(
+            STEP, [*found, "(one hash for all cards: ask for the same ones once more, then for fewer or others)"]
+        )
+    own = run.folder / "dialogues.jsonl"
+    if own.exists():  # before they become more
+        there = read_dialogues(own)
+        scorings = [kind for kind, step in run.card.items() if kind.startswith("scoring/") and was_rated(there, step)]
+        run.set_members({kind: {dialogue.id: digest(dialogue) for dialogue in there} for kind in scorings})
+    return members_of(replace(plan, cards=cards or ()), old["supporters"])
+
+
+def was_rated(dialogues: Sequence[Dialogue], scoring: Mapping[str, Any]) -> bool:
+    """Whether these are the dialogues of a scoring by esc-eval 0.1, which kept one hash of them all."""
+    identity = scoring["identity"]
+    return "esc_eval" in identity and digest(list(dialogues)) == identity["dialogues"]["sha256"]
+
+
+def old_identity(worded: Worded[Any]) -> dict[str, Any]:
+    """A wording as the identities of esc-eval 0.1 name it: with one hash, of both its languages."""
+    texts = {language: text for language, text in worded.texts.items() if language in OLD_LANGUAGES}
+    return {"id": worded.id, "sha256": worded.model_copy(update={"texts": texts}).sha256}
+
+
+def find_differences(known: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
+    """Where two identities of a run or a scoring contradict each other, one line each.
+
+    Supporters, cards and languages that only one of them has are no contradiction; neither is the version of esc-eval.
+    """
+    old, new = (
+        {k: v for k, v in side.items() if k not in ("esc_eval", "dialogues", "leads")} for side in (known, asked)
+    )
+    for key in ("supporters", "cards"):
+        old[key], new[key] = _common(old.get(key, {}), new.get(key, {}))
+    for key in ("protocol", "rubric"):
+        old[key], new[key] = _common_wording(old.get(key, {}), new.get(key, {}))
+    return list_differences(old, new)
+
+
+def _common(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    return {k: v for k, v in old.items() if k in new}, {k: v for k, v in new.items() if k in old}
+
+
+def _common_wording(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Wordings by the hashes of the languages that both have; where one is hashed whole, by that."""
+    if "languages" not in old or "languages" not in new:
+        return {k: v for k, v in old.items() if k != "languages"}, {k: v for k, v in new.items() if k != "languages"}
+    languages = _common(old["languages"], new["languages"])
+    first, second = ({**side, "languages": part} for side, part in zip((old, new), languages, strict=True))
+    first.pop("sha256", None), second.pop("sha256", None)
+    return first, second
+
+
+def finished_dialogues(run: Run) -> Iterator[Dialogue]:
+    """The run's dialogues that came to their end: by supporter, then by card, each in order of first appearance."""
+    members = read_members(run)
+    supporters = list(dict.fromkeys(row["supporter"] for row in members.dialogues.values()))
+    place = {name: number for number, name in enumerate([*supporters, *members.cards])}
+    for name, row in sorted(
+        members.dialogues.items(), key=lambda item: (place[item[1]["supporter"]], place[item[1]["card"]])
+    ):
+        turns = tuple(Turn.model_validate_json(line) for line in run.of("turn", name))
+        protocol, card = members.conditions[row["conditions"]]["protocol"], members.cards[row["card"]]
+        if not turns or (len(turns) <= 2 * protocol["rounds"] and turns[-1].finish_reason != "context"):
+            continue
+        yield Dialogue(
+            id=name,
+            language=card.language,
+            turns=turns,
+            card_id=card.id,
+            category=card.category,
+            supporter=row["supporter"],
+            seeker=row["seeker"],
+            protocol=protocol["id"],
+        )

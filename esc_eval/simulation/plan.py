@@ -1,0 +1,99 @@
+"""What is to be played: cards x seeker x supporters under a protocol, and one dialogue of them while it is played."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+from esc_eval.chat.base import ChatModel, Reply
+from esc_eval.errors import EscEvalError
+from esc_eval.prompts.protocol import Protocol
+from esc_eval.reasoning import strip_thinking
+from esc_eval.schema import Role, RoleCard, Turn, find_duplicates
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that decides the dialogues of a run.
+
+    Attributes:
+        supporters: The models under test; every card is played with each.
+        seed: Of all sampling; each turn's own seed is drawn from it, the card and the turn's position, so that all
+            supporters meet the same luck.
+        speaks: Languages of a supporter, by name, where it is not to be played in all.
+    """
+
+    protocol: Protocol
+    cards: Sequence[RoleCard]
+    seeker: ChatModel
+    supporters: Sequence[ChatModel]
+    seed: int = 0
+    speaks: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if twice := find_duplicates(model.name for model in self.supporters):
+            raise EscEvalError(f"two supporters are called {twice[0]!r}; give one a label: NAME={twice[0]}")
+        for language in {card.language for card in self.cards}:
+            self.protocol.text(language)
+
+    @property
+    def last_position(self) -> int:
+        """Position of the last turn; the opening is 0."""
+        return 2 * self.protocol.rounds
+
+    def plays(self) -> Iterator["Play"]:
+        """Every dialogue of the plan, supporter by supporter."""
+        return (
+            Play(self, card, supporter)
+            for supporter in self.supporters
+            for card in self.cards
+            if card.language in self.speaks.get(supporter.name, (card.language,))
+        )
+
+
+@dataclass
+class Play:
+    """One dialogue while it is played."""
+
+    plan: Plan
+    card: RoleCard
+    supporter: ChatModel
+    turns: list[Turn] = field(default_factory=list)
+
+    @property
+    def id(self) -> str:
+        """Id of the dialogue: supporter and card."""
+        return f"{self.supporter.name}:{self.card.id}"
+
+    @property
+    def over(self) -> bool:
+        """Whether the dialogue has all its turns, or one side can read no further."""
+        return len(self.turns) > self.plan.last_position or self.turns[-1].finish_reason == "context"
+
+    @property
+    def side(self) -> Role:
+        """Who speaks next."""
+        return "seeker" if self.turns[-1].role == "supporter" else "supporter"
+
+    @property
+    def next_seed(self) -> int:
+        """Seed of the next turn."""
+        return turn_seed(self.plan.seed, self.card.id, len(self.turns))
+
+
+def turn_seed(seed: int, card_id: str, position: int) -> int:
+    """Seed of one turn's sampling, 0 .. 2**63 - 1."""
+    return int.from_bytes(sha256(f"{seed}|{card_id}|{position}".encode()).digest()[:8]) >> 1
+
+
+def turn_from_reply(role: Role, reply: Reply, seed: int) -> Turn:
+    """A turn from a model's reply; reasoning between ``<think>`` marks is kept aside, not spoken."""
+    text = strip_thinking(reply.text)
+    return Turn(
+        role=role,
+        text=text,
+        raw=None if text == reply.text else reply.text,
+        finish_reason=reply.finish_reason,
+        seed=seed,
+        prompt_tokens=reply.prompt_tokens,
+        completion_tokens=reply.completion_tokens,
+    )
