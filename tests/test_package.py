@@ -65,6 +65,19 @@ def plain(name):
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+def read_optional_requirements():
+    """Of every extra and every dependency group."""
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    named = [*pyproject["project"]["optional-dependencies"].values(), *pyproject["dependency-groups"].values()]
+    return [requirement for group in named for requirement in group]
+
+
+def test_packages_of_the_design_stay_direct_requirements():
+    names = {plain(re.split(r"[>\[]", line)[0]) for line in read_optional_requirements()}
+    wanted = {"huggingface-hub", "datasets", "transformers", "torch", "peft", "evaluate", "krippendorff"}
+    assert wanted <= names
+
+
 def test_set_up_installs_what_constraints_name_with_hashes():
     pattern = re.compile(r"^([\w.-]+)==([^\s;]+)(?: ;[^\n]*)? \\\n    --hash=sha256:[0-9a-f]{64}", re.MULTILINE)
     hashed = dict(pattern.findall((ROOT / "requirements-ci.txt").read_text(encoding="utf-8")))
@@ -74,8 +87,7 @@ def test_set_up_installs_what_constraints_name_with_hashes():
         name: (version, pinned[name]) for name, version in hashed.items() if pinned.get(plain(name), version) != version
     }
     assert not differ, "run make pins"
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    for requirement in (r for extra in project["optional-dependencies"].values() for r in extra):
+    for requirement in read_optional_requirements():
         name = plain(re.split(r"[>\[]", requirement)[0])
         assert name in hashed or name == "torch", f"{name}: run make pins"
 
@@ -84,8 +96,7 @@ def test_everything_the_project_names_is_pinned_for_its_tests():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     pinned = {line.partition("==")[0].lower().replace("_", "-") for line in lines if "==" in line}
-    extras = project["optional-dependencies"]
-    for requirement in [*project["dependencies"], *(r for extra in extras.values() for r in extra)]:
+    for requirement in [*project["dependencies"], *read_optional_requirements()]:
         name = requirement.partition(">")[0].partition("[")[0].strip().lower().replace("_", "-")
         assert name in pinned, f"{name} is not in constraints.txt"
     assert "torch==2.13.0" in lines

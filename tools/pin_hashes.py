@@ -36,9 +36,10 @@ def blocks(text: str) -> dict[str, str]:
 
 def main(only_check: bool) -> int:
     """Write the file, or say whether it is as it should be."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras = [part for extra in project["optional-dependencies"] for part in ("--extra", extra)]
-    every = blocks(compiled(*extras, "pyproject.toml")) | blocks(compiled("--no-deps", "-", given=ALONE))
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    extras = [part for extra in pyproject["project"]["optional-dependencies"] for part in ("--extra", extra)]
+    groups = [part for group in pyproject["dependency-groups"] for part in ("--group", group)]
+    every = blocks(compiled(*extras, *groups, "pyproject.toml")) | blocks(compiled("--no-deps", "-", given=ALONE))
     text = HEAD + "".join(every[name] for name in sorted(every))
     if only_check:
         same = TARGET.is_file() and TARGET.read_text(encoding="utf-8") == text
