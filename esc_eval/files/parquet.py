@@ -20,7 +20,7 @@ def read_parquet(path: Path) -> pd.DataFrame:
         table = pq.read_table(path)
     except (ArrowInvalid, OSError) as error:
         raise EscEvalError(f"{path}: not readable as Parquet: {error}") from error
-    frame = table.to_pandas()
+    frame: pd.DataFrame = table.to_pandas()
     written = (table.schema.metadata or {}).get(b"huggingface")
     features = json.loads(written)["info"]["features"] if written else {}
     for column, feature in features.items():

@@ -181,6 +181,7 @@ def publish_plans(
     hub = api or HfApi()
     commits = [_send(what, private, hub, patience, say) for what in plans]
     begun: list[tuple[Plan, str]] = []
+    refusals: tuple[type[Exception], ...] = (*refusal_types(), EscEvalError)
     for what, commit in zip(plans, commits, strict=True):
         if what.published:
             say(f"{what.repo}: nothing to do")
@@ -189,7 +190,7 @@ def publish_plans(
             begun.append((what, commit))
             try:
                 try_patiently(doing, partial(_tag, what, commit, hub), patience, say)
-            except (*refusal_types(), EscEvalError) as error:
+            except refusals as error:
                 left = [done.repo for done, at in begun if not _untagged(done, at, hub, patience, say)]
                 why = (
                     error

@@ -1,13 +1,14 @@
 """``agreement``: how far raters agree, and what is the matter with single raters."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from esc_eval.errors import EscEvalError
 from esc_eval.files.ratings_table import RatingsTable
-from esc_eval.reporting.render import Report, Table, name_clusters, report_signature, undefined_notes
+from esc_eval.reporting.render import Cell, Report, Table, name_clusters, report_signature, undefined_notes
 from esc_eval.statistics.agreement import COEFFICIENTS, KappaWeights, estimate_agreement
 from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.statistics.estimate import Array, Estimate
@@ -56,8 +57,9 @@ def progress_of(rows: pd.DataFrame) -> Array | None:
                 f"{'a number' if column == 'order' else 'ISO 8601'} is needed"
             )
         rank = place.groupby(rows["rater"]).rank(method="dense")
-        last = rank.groupby(rows["rater"]).transform("max")
-        return ((rank - 1) / np.maximum(last - 1, 1) - 0.5).to_numpy(dtype=float)
+        last = rank.groupby(rows["rater"]).transform("max").to_numpy(dtype=float)
+        drift: Array = (rank.to_numpy(dtype=float) - 1) / np.maximum(last - 1, 1) - 0.5
+        return drift
     return None
 
 
@@ -150,8 +152,9 @@ def _scope(table: RatingsTable, chosen: RatingsTable, cluster: str, stage: str |
     return notes
 
 
-def _tables(data: dict, dimensions: dict[str, dict[str, Estimate]]) -> list[Table]:
+def _tables(data: dict[str, Any], dimensions: dict[str, dict[str, Estimate]]) -> list[Table]:
     tables = []
+    rows: list[list[Cell]]
     for title, names in zip(
         (
             "Agreement: alpha and Fleiss kappa",

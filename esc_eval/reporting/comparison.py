@@ -9,7 +9,7 @@ import pandas as pd
 
 from esc_eval.errors import EscEvalError
 from esc_eval.files.ratings_table import RatingsTable
-from esc_eval.reporting.render import Report, Table, name_clusters, report_signature, shown_p, undefined_notes
+from esc_eval.reporting.render import Cell, Report, Table, name_clusters, report_signature, shown_p, undefined_notes
 from esc_eval.schema import Dialogue
 from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.statistics.estimate import Estimate
@@ -100,10 +100,10 @@ def _groups_of(rows: pd.DataFrame) -> dict[str, str]:
     if "group" not in rows or rows["group"].isna().all():
         return {}
     known = rows.dropna(subset=["group"]).groupby("model")["group"].unique()
-    several = [m for m, g in known.items() if len(g) > 1]
-    if several:
-        raise EscEvalError(f"model {several[0]} is in several groups: {', '.join(known[several[0]])}")
-    return {m: g[0] for m, g in known.items()}
+    for model, groups in known.items():
+        if len(groups) > 1:
+            raise EscEvalError(f"model {model} is in several groups: {', '.join(groups)}")
+    return {str(model): groups[0] for model, groups in known.items()}
 
 
 def _board(
@@ -130,7 +130,7 @@ def _board(
     by_model = dict(zip(board.models, ranks, strict=True))
     rows = [[m, _rank(*by_model[m]), *(scores[m][c] for c in board.columns)] for m in order]
     tables = [Table(f"Leaderboard{title}", ["model", "rank", *board.columns], rows, 2, f"ranked by {column}")]
-    shown = [
+    shown: list[list[Cell]] = [
         [f"{r['first']} - {r['second']}", r["difference"].n, r["difference"], shown_p(r["p_holm"])]
         for r in differences[column]
     ]
@@ -194,7 +194,8 @@ def _mixed(
         each[f"{second} against {first}"] = (each["language"] == second) * 1.0
         covariates.append(f"{second} against {first}")
     cut = {
-        d.id: np.mean([t.finish_reason == "length" for t in d.turns if t.role == "supporter"] or [0]) for d in dialogues
+        d.id: np.mean([t.finish_reason == "length" for t in d.turns if t.role == "supporter"] or [False])
+        for d in dialogues
     }
     if cut and set(each.index) <= set(cut):
         each["truncated replies"] = each.index.map(cut)
@@ -269,11 +270,12 @@ def _powered(
         guess["score"] = guess["expected"].astype(float).fillna(guess["score"])
     by_card = cluster in guess
     out: dict[str, Any] = {}
-    view = []
+    view: list[list[Cell]] = []
     both = rows.merge(
         guess[["dialogue_id", "dimension", "score"]], on=["dialogue_id", "dimension"], suffixes=("", "_predicted")
     )
-    for (model, dimension), labelled in both.groupby(["model", "dimension"], sort=False):
+    for key, labelled in both.groupby(["model", "dimension"], sort=False):
+        model, dimension = map(str, key)
         rest = guess[
             (guess["model"] == model)
             & (guess["dimension"] == dimension)

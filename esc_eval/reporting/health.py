@@ -89,7 +89,9 @@ def dimension_health(
             for own, guess in zip(_each(dimension), found, strict=True):
                 guesses["length_only"][own] = guess
     k = len(names)
-    blocks = {name: (_cells(code, k, label * q + guess, q * q), (q, q)) for name, guess in guesses.items()}
+    blocks: dict[str, tuple[Any, tuple[int, ...]]] = {
+        name: (_cells(code, k, label * q + guess, q * q), (q, q)) for name, guess in guesses.items()
+    }
     blocks["labels"] = (_cells(code, k, dimension * q + label, counts.size), counts.shape)
     sure = rows["probabilities"].map(_is_distribution).to_numpy(dtype=bool) if "probabilities" in rows else np.array([])
     if sure.any():
@@ -239,7 +241,8 @@ def scorer_report(
         if lengths is None:
             notes.append("Length-only baseline: not computed, it needs the dialogues (--dialogues).")
         notes.append(
-            f"Each pair of a prediction and a label counts once; intervals draw whole {name_clusters(column)}. "
+            "Each pair of a prediction and a label counts once; "
+            f"intervals draw whole {name_clusters(column or 'dialogue_id')}. "
             "ACC is over scored dialogues. Majority and constant know the labels' distribution."
         )
         if column == "dialogue_id" and cluster is None:

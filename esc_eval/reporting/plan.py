@@ -1,13 +1,14 @@
 """``power`` and ``plan``: how large a study must be, and who rates what in it."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from esc_eval.errors import EscEvalError
 from esc_eval.files.ratings_table import RatingsTable
-from esc_eval.reporting.render import Report, Table, report_signature
+from esc_eval.reporting.render import Cell, Report, Table, report_signature
 from esc_eval.statistics.estimate import Estimate
 from esc_eval.statistics.power import TARGET, annotation_plan, cards_needed, estimate_components, simulate_power
 from esc_eval.statistics.ranking import points_of
@@ -26,7 +27,7 @@ def single_scores(table: RatingsTable, dimension: str | None) -> pd.DataFrame:
     rows = table.scored(dimension)
     keys = ["dialogue_id", "card", "model", "rater"]
     scores = rows.groupby(keys, sort=False)["score"].agg(["mean", "size"]).reset_index()
-    whole = scores[scores["size"] == scores["size"].max()].rename(columns={"mean": "score"})
+    whole: pd.DataFrame = scores[scores["size"] == scores["size"].max()].rename(columns={"mean": "score"})
     return whole.assign(score=whole["score"] * points_of(table.low, table.high))
 
 
@@ -54,7 +55,7 @@ def power_report(
     """
     parts = estimate_components(single_scores(table, dimension))
     rng = np.random.default_rng(seed)
-    grid = []
+    grid: list[dict[str, Any]] = []
     for difference in differences:
         for r in raters:
             for n in cards:
@@ -127,7 +128,7 @@ def plan_report(
     out.parent.mkdir(parents=True, exist_ok=True)
     plan.to_csv(out, index=False)
     load = plan.groupby("rater").agg(dialogues=("card", "size"), shared=("overlap", "sum"))
-    rows = [[r, int(v["dialogues"]), int(v["shared"])] for r, v in load.iterrows()]
+    rows: list[list[Cell]] = [[str(r), int(v["dialogues"]), int(v["shared"])] for r, v in load.iterrows()]
     data = {"raters": {r: {"dialogues": d, "shared": s} for r, d, s in rows}, "rows": len(plan), "file": str(out)}
     notes = [
         f"{len(plan)} assignments of {len(cards)} cards x {len(models)} models in {out}; {overlap:.0%} "

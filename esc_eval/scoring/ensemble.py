@@ -196,7 +196,8 @@ def _fitted(
 
     def error(prediction: Array) -> Estimate:
         e = bootstrap_mean(((prediction - y) ** 2).tolist(), clusters)
-        return Estimate(*(None if x is None else float(np.sqrt(max(x, 0.0))) for x in (e.value, e.low, e.high)))
+        root = [None if part is None else float(np.sqrt(max(part, 0.0))) for part in (e.value, e.low, e.high)]
+        return Estimate(root[0], root[1], root[2])
 
     chosen = _choose(x, y, fold)
     nested = np.empty_like(y)

@@ -51,7 +51,6 @@ class Sentences:
         self.model.eval()
         self.known: dict[str, npt.NDArray[np.float32]] = {}
 
-    @torch.inference_mode()
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Vectors of length 1, shape (texts, 384): the mean of the last hidden states."""
         fresh = sorted(dict.fromkeys(t for t in texts if t not in self.known), key=len)
@@ -59,8 +58,9 @@ class Sentences:
             batch = fresh[start : start + BATCH]
             tokens = self.tokenizer(batch, padding=True, truncation=True, max_length=LONGEST, return_tensors="pt")
             mask = tokens["attention_mask"][..., None]
-            states = self.model(**tokens).last_hidden_state * mask
-            vectors = torch.nn.functional.normalize(states.sum(1) / mask.sum(1), dim=1).numpy()
+            with torch.inference_mode():
+                states = self.model(**tokens).last_hidden_state * mask
+                vectors = torch.nn.functional.normalize(states.sum(1) / mask.sum(1), dim=1).numpy()
             self.known.update(zip(batch, vectors, strict=True))
         return np.array([self.known[t] for t in texts], dtype=np.float32).reshape(len(texts), WIDTH)
 

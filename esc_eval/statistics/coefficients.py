@@ -39,8 +39,8 @@ def agreement_weights(levels: npt.ArrayLike, kind: Weighting = "quadratic") -> A
     if kind == "identity" or len(x) < 2:
         return np.eye(len(x))
     span = x.max() - x.min()
-    distance = np.abs(x[:, None] - x[None, :]) / span
-    return 1 - distance ** (1 if kind == "linear" else 2)
+    distance: Array = np.abs(x[:, None] - x[None, :]) / span
+    return 1 - (distance if kind == "linear" else distance**2)
 
 
 def level_distances(marginals: npt.ArrayLike, levels: npt.ArrayLike, metric: Metric) -> Array:
@@ -58,10 +58,12 @@ def level_distances(marginals: npt.ArrayLike, levels: npt.ArrayLike, metric: Met
     if metric == "nominal":
         return 1 - np.eye(len(x))
     if metric == "interval":
-        return (x[:, None] - x[None, :]) ** 2
-    n = np.asarray(marginals, dtype=float)
-    middle = np.cumsum(n, axis=-1) - n / 2
-    return (middle[..., :, None] - middle[..., None, :]) ** 2
+        middle: Array = x
+    else:
+        n = np.asarray(marginals, dtype=float)
+        middle = np.cumsum(n, axis=-1) - n / 2
+    squared: Array = (middle[..., :, None] - middle[..., None, :]) ** 2
+    return squared
 
 
 def krippendorff_alpha(coincidences: npt.ArrayLike, levels: npt.ArrayLike, metric: Metric = "ordinal") -> Array:
@@ -155,7 +157,8 @@ def table_spearman(confusion: npt.ArrayLike) -> Array:
     n = rows.sum(-1)[..., None]
 
     def centred(counts: Array) -> Array:
-        return np.cumsum(counts, axis=-1) - counts / 2 - n / 2
+        middle: Array = np.cumsum(counts, axis=-1) - counts / 2 - n / 2
+        return middle
 
     a, b = centred(rows), centred(columns)
     covariance = (c * a[..., :, None] * b[..., None, :]).sum((-1, -2))

@@ -68,13 +68,15 @@ def marginal_table(labels: Array) -> Array:
         Shape (..., q, q), all dimensions together.
     """
     n = np.maximum(labels.sum(-1), 1)[..., None, None]
-    return (labels[..., :, None] * labels[..., None, :] / n).sum(-3)
+    table: Array = (labels[..., :, None] * labels[..., None, :] / n).sum(-3)
+    return table
 
 
 def entropy(counts: Array) -> Array:
     """Entropy in bits of the distribution over the last axis."""
     p = co.ratio(counts, counts.sum(-1)[..., None])
-    return np.where(p > 0, -p * np.log2(np.where(p > 0, p, 1)), 0.0).sum(-1)
+    bits: Array = np.where(p > 0, -p * np.log2(np.where(p > 0, p, 1)), 0.0).sum(-1)
+    return bits
 
 
 def length_baseline(length: Array, label: np.ndarray, groups: np.ndarray, folds: int = 5) -> np.ndarray | None:

@@ -27,7 +27,7 @@ def find_disputed(rows: pd.DataFrame, top: int) -> list[dict[str, object]]:
     worst = spread[spread > 0].sort_values(ascending=False, kind="stable").head(top)
     keyed = rows.set_index(["dialogue_id", "dimension"])
     found = []
-    for (dialogue, dimension), value in worst.items():
+    for (dialogue, dimension), value in zip(worst.index.to_list(), worst.tolist(), strict=True):
         scores = keyed.loc[[(dialogue, dimension)]]
         found.append(
             {

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Mapping
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -54,14 +55,15 @@ def estimate_contrast(
     w = pd.Series(0.0, effects.index)
     for name, value in weights.items():
         w[name] = value
-    value = float(w @ effects)
-    half = float(stats.norm.ppf((1 + confidence) / 2) * np.sqrt(w @ covariance @ w))
+    weight, spread = w.to_numpy(), covariance.to_numpy()
+    value = float(weight @ effects.to_numpy())
+    half = float(stats.norm.ppf((1 + confidence) / 2) * np.sqrt(weight @ spread @ weight))
     return Estimate(value, value - half, value + half, n)
 
 
 def group_contrasts(
     effects: pd.Series, covariance: pd.DataFrame, groups: Mapping[str, str], n: int, confidence: float
-) -> tuple[dict[str, Estimate], list[dict[str, object]]]:
+) -> tuple[dict[str, Estimate], list[dict[str, Any]]]:
     """Means of groups of models and their differences.
 
     Two intervals for each difference: for these very models (cards drawn anew), and for other models of the same kind
@@ -76,7 +78,7 @@ def group_contrasts(
             members.setdefault(groups[model], []).append(model)
     weights = {g: {m: 1 / len(ms) for m in ms} for g, ms in members.items()}
     averages = {g: estimate_contrast(effects, covariance, w, n, confidence) for g, w in weights.items()}
-    rows: list[dict[str, object]] = []
+    rows: list[dict[str, Any]] = []
     for a, b in combinations(members, 2):
         gap = estimate_contrast(
             effects, covariance, {**weights[a], **{m: -v for m, v in weights[b].items()}}, n, confidence

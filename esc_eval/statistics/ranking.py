@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -88,7 +89,8 @@ def rank_intervals(value: Array, draws: Array, boot: Bootstrap, cards: int) -> l
     """Rank (1 = best) of each model with the interval of its rank over draws; no interval from a single card."""
 
     def ranks(v: Array) -> Array:
-        return 1 + (v[..., None, :] > v[..., :, None]).sum(-1)
+        rank: Array = 1 + (v[..., None, :] > v[..., :, None]).sum(-1)
+        return rank
 
     if cards < 2:
         return [(int(r), None, None) for r in ranks(value)]
@@ -98,7 +100,7 @@ def rank_intervals(value: Array, draws: Array, boot: Bootstrap, cards: int) -> l
     return [(int(r), int(a), int(b)) for r, a, b in zip(ranks(value), low, high, strict=True)]
 
 
-def paired_differences(board: Board, boot: Bootstrap, flips: int = 9999) -> dict[str, list[dict[str, object]]]:
+def paired_differences(board: Board, boot: Bootstrap, flips: int = 9999) -> dict[str, list[dict[str, Any]]]:
     """Differences of every two models on the cards that both played, by column.
 
     p-values are two-sided, from a sign-flip permutation test over cards, Holm-adjusted within the column.
@@ -147,7 +149,7 @@ def _sign_flip(gap: Array, flips: int, rng: np.random.Generator) -> Array:
     return (1 + extreme) / (1 + flips)
 
 
-def group_indistinguishable(order: list[str], rows: list[dict[str, object]], alpha: float = 0.05) -> list[list[str]]:
+def group_indistinguishable(order: list[str], rows: list[dict[str, Any]], alpha: float = 0.05) -> list[list[str]]:
     """Maximal runs of models, best first, of which no two differ significantly.
 
     A model may be in several runs: "cannot be told apart" is not transitive.

@@ -2,7 +2,7 @@
 
 import datasets
 import evaluate
-from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics import BLEU
 
 from analysis.studies.metrics.segment import segment_words
 

@@ -2,7 +2,7 @@
 
 import datasets
 import evaluate
-from sacrebleu.metrics.chrf import CHRF
+from sacrebleu.metrics import CHRF
 
 
 class ChrF(evaluate.Metric):
