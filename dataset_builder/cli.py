@@ -50,9 +50,9 @@ def build(
     seed: Annotated[int, typer.Option(help="Seed of the splits.")] = 0,
 ) -> None:
     """Build the three tables, the splits, the manifest and the dataset card. Without inputs: from the sample."""
-    from dataset_builder import build as builder
-
     with exit_on_user_error():
+        from dataset_builder import build as builder
+
         inputs = builder.Inputs(
             official, sources, runs or (), annotations or (), cards or (), tiers, license, public, seed
         )
@@ -152,8 +152,9 @@ def push(
 
 @app.command("sources", epilog=epilog("python -m dataset_builder sources"))
 def list_sources() -> None:
-    """The seven sources: what they are, their licences, and how to get them."""
-    from dataset_builder.sources import SOURCES
+    """The sources: what they are, their licences, and how to get them."""
+    with exit_on_user_error():
+        from dataset_builder.sources import SOURCES
 
     table = Table("source", "what it is", "licence", "how to get it", show_lines=True)
     for key, source in SOURCES.items():

@@ -1,13 +1,18 @@
-"""What curators decided, read from the CSV files of this folder; every file's sha256 goes into the manifest."""
+"""What curators decided, read from the CSV files of this folder, and of each source from its module.
+
+The sha256 of every file, and of every source's decisions, goes into the manifest.
+"""
 
 import csv
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
+from dataset_builder.sources import SAMPLE_KEY, SAMPLE_NAME, SOURCES
+from dataset_builder.sources.common import Terms
 from esc_eval.errors import BadRecord, EscEvalError
 from esc_eval.files.hashing import hash_file
-from esc_eval.schema import Category
+from esc_eval.schema import Category, digest
 
 HERE = Path(__file__).parent
 FIELDS = ("age", "gender", "occupation", "problem", "category", "quality")
@@ -22,14 +27,6 @@ class Leaf:
     tier3: str
     names: dict[str, tuple[str, str, str]]
     definitions: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Licence:
-    """Terms of a kind of row: an SPDX name or the owner's words, and whether its text may be re-hosted."""
-
-    name: str
-    rehostable: bool
 
 
 @dataclass(frozen=True)
@@ -57,8 +54,11 @@ def read_decisions(name: str) -> list[dict[str, str]]:
 
 
 def hash_decisions() -> dict[str, str]:
-    """Sha256 of each decisions file by name."""
-    return {path.name: hash_file(path) for path in sorted(HERE.glob("*.csv"))}
+    """Sha256 of each decisions file by name, and of what each source's module decides."""
+    hashes = {path.name: hash_file(path) for path in sorted(HERE.glob("*.csv"))}
+    for key, source in SOURCES.items():
+        hashes[f"sources/{key}"] = digest({"names": dict(source.NAMES), "terms": asdict(source.TERMS)})
+    return hashes
 
 
 @cache
@@ -93,15 +93,18 @@ def find_leaf(key: str) -> Leaf:
 @cache
 def source_names() -> dict[str, str]:
     """Key of a source by any spelling that a card file uses."""
-    return {row["name"]: row["source"] for row in read_decisions("source_names.csv")}
+    names = {name: key for key, source in SOURCES.items() for name in (key, *source.NAMES)}
+    return names | dict.fromkeys((SAMPLE_KEY, SAMPLE_NAME), SAMPLE_KEY)
 
 
 @cache
-def read_licences() -> dict[str, Licence]:
-    """Licence of each kind of row."""
-    return {
-        row["origin"]: Licence(row["licence"], row["rehostable"] == "yes") for row in read_decisions("licences.csv")
+def read_terms() -> dict[str, Terms]:
+    """Terms of each kind of row: of ``licences.csv``, and of what is made from a source."""
+    written = {
+        row["origin"]: Terms(row["licence"], row["rehostable"] == "yes", row["reason"])
+        for row in read_decisions("licences.csv")
     }
+    return written | {key: source.TERMS for key, source in SOURCES.items()}
 
 
 @cache

@@ -115,7 +115,7 @@ def _row(id: str, rating: Rating, origin: str, dialogues: Mapping[str, Row], lic
             f"{origin}: a rating of dialogue {id!r}, which is not there. Known: {len(dialogues)} dialogues."
         )
     official = rating.rubric.startswith("official/")
-    terms = decisions.read_licences()["official"].name if official else license
+    terms = decisions.read_terms()["official"].licence if official else license
     parts = [id, rating.dimension, rating.rater, *([rating.stage] if rating.stage else [])]
     return {
         "id": "|".join(parts),

@@ -23,7 +23,7 @@ class Batch:
 
     Attributes:
         name: Of the run; ids of its dialogues begin with it.
-        terms: Row of ``decisions/licences.csv``; None for a run of our own, whose user states the licence.
+        terms: Key of ``decisions.read_terms``; None for a run of our own, whose user states the licence.
         card: Content of the run's ``run.json``; empty for files in the official format.
     """
 
@@ -127,10 +127,8 @@ def dialogue_rows(
         if batch.terms is None:
             terms, rehostable = license, bool(card and card["rehostable"])
         else:
-            terms, rehostable = (
-                decisions.read_licences()[batch.terms].name,
-                decisions.read_licences()[batch.terms].rehostable,
-            )
+            own = decisions.read_terms()[batch.terms]
+            terms, rehostable = own.licence, own.rehostable
         rows.append(
             {
                 "id": f"{batch.name}/{dialogue.id}",

@@ -10,6 +10,7 @@ from dataset_builder.overlap import Containment, near_duplicates
 from dataset_builder.personal_data import Masker
 from dataset_builder.rows import card_text
 from dataset_builder.rows.card_text import parse_card
+from dataset_builder.sources import SAMPLE_KEY
 from dataset_builder.sources.readers import Broken, read_csv
 from esc_eval.errors import BadRecord, EscEvalError
 from esc_eval.files.records import SAMPLE, load_cards, read_cards
@@ -57,18 +58,18 @@ def card_row(card: RoleCard, origin: str, masker: Masker, terms: str | None = No
     """The row of a card.
 
     Args:
-        terms: Row of ``decisions/licences.csv``; None = that of the card's source.
+        terms: Key of ``decisions.read_terms``; None = that of the card's source.
 
     Raises:
-        EscEvalError: The card's source is none of the seven and not ours.
+        EscEvalError: The card's source is neither one of ``dataset_builder.sources`` nor ours.
     """
     source = decisions.source_names().get(card.source)
     if source is None:
         raise EscEvalError(
             f"card {card.id} ({origin}): unknown source {card.source!r}. Known: {', '.join(decisions.source_names())}. "
-            "Add a row to dataset_builder/decisions/source_names.csv."
+            "Add the name to NAMES of a module in dataset_builder/sources, or a module there."
         )
-    licence = decisions.read_licences()[terms or ("sample" if source == "esc-eval" else source)]
+    own = decisions.read_terms()[terms or ("sample" if source == SAMPLE_KEY else source)]
     text = masker.mask(card.text)
     fields = parse_card(text, card.language)
     return {
@@ -93,8 +94,8 @@ def card_row(card: RoleCard, origin: str, masker: Masker, terms: str | None = No
         "near_duplicates": [],
         "contaminated_by": list(decisions.trained_on().get(source, ())),
         "origin": origin,
-        "license": licence.name,
-        "rehostable": licence.rehostable,
+        "license": own.licence,
+        "rehostable": own.rehostable,
     }
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dataset_builder.decisions import read_taxonomy
-from dataset_builder.sources import SOURCES
+from dataset_builder.sources import LABELS
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.schema import LANGUAGES
 
@@ -57,7 +57,7 @@ TERMS = (
 ROLE_CARDS = (
     Column("id", "string", "id of the card; official ids are kept", required=True),
     LANGUAGE,
-    Column("source", "class", "the data set the card was made from", (*SOURCES, "esc-eval"), required=True),
+    Column("source", "class", "the data set the card was made from", LABELS, required=True),
     Column("quality", "class", "the curators' grade; null where nobody graded", ("high", "middle")),
     Column("age", "string", "as written on the card; null: not mentioned", withheld=True),
     Column("gender", "class", "null: not mentioned, or another word", ("female", "male")),

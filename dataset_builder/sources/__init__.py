@@ -1,20 +1,81 @@
-"""The seven sources of the paper's role cards, one module and one shape each (see ``common.Source``)."""
+"""The sources of role cards, one module and one shape each (see ``common.Source``): the seven of the paper so far.
+
+A module in this folder is a source; it is found by walking the folder, and declares everything about the source itself.
+"""
 
 from collections.abc import Iterator
+from importlib import import_module
+from itertools import count
 from pathlib import Path
+from pkgutil import iter_modules
+from typing import cast, get_type_hints
 
-from dataset_builder.sources import epitome, esconv, extes, mhp, psych8k, psyqa, smile
+from pydantic import TypeAdapter, ValidationError
+
 from dataset_builder.sources.common import Outcome, Source
 from esc_eval.errors import EscEvalError
 
-SOURCES: dict[str, Source] = {module.KEY: module for module in (esconv, extes, epitome, psych8k, mhp, psyqa, smile)}
+HELPERS = {"common", "readers"}
+FIELDS = {field: TypeAdapter[object](kind) for field, kind in get_type_hints(Source, include_extras=True).items()}
+SAMPLE_KEY, SAMPLE_NAME, SAMPLE_NUMBER = "esc-eval", "esc-eval sample", 7
+"""Source of our own sample cards, which has no module: its key, its name in card files, its number."""
+
+
+def load_source(name: str) -> Source:
+    """A module of this folder as a source, with everything declared.
+
+    Raises:
+        EscEvalError: It cannot be loaded, or a field is missing or wrong; the message names module and field.
+    """
+    where = f"source dataset_builder/sources/{name}.py"
+    try:
+        module = import_module(f"{__name__}.{name}")
+    except Exception as error:
+        raise EscEvalError(f"{where} cannot be loaded: {type(error).__name__}: {error}") from error
+    for field, check in FIELDS.items():
+        if not hasattr(module, field):
+            raise EscEvalError(f"{where} does not declare {field}; common.Source says what it is")
+        try:
+            check.validate_python(getattr(module, field), strict=True)
+        except ValidationError as error:
+            raise EscEvalError(f"{where}: {field}: {error.errors()[0]['msg']}") from error
+    if missing := [function for function in ("files", "parse") if not callable(getattr(module, function, None))]:
+        raise EscEvalError(f"{where} has no function {missing[0]}(); common.Source says what it does")
+    if name != module.KEY:
+        raise EscEvalError(f"{where}: KEY is {module.KEY!r}; it must be the module's name")
+    return cast(Source, module)
+
+
+def load_sources() -> dict[str, Source]:
+    """Every source of this folder by key, in the order of their numbers.
+
+    Raises:
+        EscEvalError: As ``load_source``, or two have the same name, or their numbers have a gap.
+    """
+    found = [load_source(module.name) for module in iter_modules(__path__) if module.name not in HELPERS]
+    found.sort(key=lambda source: (source.NUMBER, source.KEY))
+    owners = dict.fromkeys((SAMPLE_KEY, SAMPLE_NAME), "the sample")
+    free = (number for number in count() if number != SAMPLE_NUMBER)
+    for source, number in zip(found, free, strict=False):
+        where = f"source dataset_builder/sources/{source.KEY}.py"
+        if number != source.NUMBER:
+            raise EscEvalError(f"{where}: NUMBER is {source.NUMBER}; the next one that is free is {number}")
+        for name in (source.KEY, *source.NAMES):
+            if owners.setdefault(name, source.KEY) != source.KEY:
+                raise EscEvalError(f"{where}: the name {name!r} is that of {owners[name]}")
+    return {source.KEY: source for source in found}
+
+
+SOURCES = load_sources()
+LABELS = (*list(SOURCES)[:SAMPLE_NUMBER], SAMPLE_KEY, *list(SOURCES)[SAMPLE_NUMBER:])
+"""Names of the classes of the column ``source``; a published number keeps its meaning."""
 
 
 def source_files(folder: Path) -> dict[str, list[Path]]:
     """The files of each source that lies in a folder; a source is a sub-folder with its name.
 
     Raises:
-        EscEvalError: The folder is missing or holds none of the seven.
+        EscEvalError: The folder is missing or holds none of them.
     """
     if not folder.is_dir():
         raise EscEvalError(f"{folder}: no such folder")

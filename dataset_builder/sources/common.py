@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Annotated, Protocol, runtime_checkable
 
 from pydantic import Field, ValidationError
 
@@ -25,6 +25,21 @@ class KnownFile:
     size: int
     records: int
     sample: bool = False
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Terms of the rows that are made from something.
+
+    Attributes:
+        licence: An SPDX name or the owner's words.
+        rehostable: Whether their text may be re-hosted; where not, public copies hold none.
+        reason: Why the curators decided so.
+    """
+
+    licence: str
+    rehostable: bool
+    reason: str
 
 
 class StrategySpan(Record):
@@ -125,18 +140,38 @@ class Malformed(ValueError):
     """A record whose content is not what its layout promises."""
 
 
+Text = Annotated[str, Field(min_length=1)]
+
+
 @runtime_checkable
 class Source(Protocol):
-    """The one shape of a source module."""
+    """The one shape of a source module: all that is known of the source, and how its files are read.
 
-    KEY: str
-    ABOUT: str
-    BIBTEX: str
-    LICENSE: str
+    Attributes:
+        KEY: The module's name, and the source's in every row.
+        NUMBER: Its number in the column ``source`` of published tables: the next free one, and never changed.
+        TITLE: As its paper writes it.
+        ABOUT: What it is, for the dataset card.
+        BIBTEX: How to cite it.
+        LICENSE: Of what its owner publishes.
+        LANGUAGE: Of its texts.
+        NAMES: Spellings of it in card files beside its key, each with where it occurs or why it is taken for this.
+        TERMS: Of the role cards that are made from it.
+        FILES: Upstream files that were seen, by name.
+        INSTRUCTIONS: How to get them.
+    """
+
+    KEY: Text
+    NUMBER: Annotated[int, Field(ge=0)]
+    TITLE: Text
+    ABOUT: Text
+    BIBTEX: Annotated[str, Field(pattern="^@")]
+    LICENSE: Text
     LANGUAGE: Language
-    REHOSTABLE: bool
+    NAMES: Mapping[str, str]
+    TERMS: Terms
     FILES: Mapping[str, KnownFile]
-    INSTRUCTIONS: str
+    INSTRUCTIONS: Text
 
     def files(self, folder: Path) -> list[Path]:
         """The files of this source in a folder, in a fixed order."""

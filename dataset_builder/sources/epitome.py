@@ -14,6 +14,7 @@ from dataset_builder.sources.common import (
     SourceConversation,
     SourceRating,
     SourceTurn,
+    Terms,
     level_of,
     text_of,
 )
@@ -21,6 +22,8 @@ from dataset_builder.sources.readers import read_csv, read_outcomes
 from esc_eval.schema import Language
 
 KEY = "epitome"
+NUMBER = 2
+TITLE = "EPITOME"
 ABOUT = "English Reddit posts with one reply each, rated for three mechanisms of empathy"
 BIBTEX = """@inproceedings{sharma2020empathy,
   title = {A Computational Approach to Understanding Empathy Expressed in Text-Based Mental Health Support},
@@ -29,7 +32,8 @@ BIBTEX = """@inproceedings{sharma2020empathy,
 }"""
 LICENSE = "academic use with attribution"
 LANGUAGE: Language = "en"
-REHOSTABLE = False
+NAMES = {"EPITOME": "official card file"}
+TERMS = Terms(LICENSE, rehostable=False, reason="posts of Reddit users")
 FILES = {
     "emotional-reactions-reddit.csv": KnownFile(
         "147aed2d66b7fccf7dc016be0b899f491a82586f6ba39f120bd564229d572f99", 135984, 300, sample=True

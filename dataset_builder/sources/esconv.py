@@ -15,6 +15,7 @@ from dataset_builder.sources.common import (
     SourceConversation,
     SourceRating,
     SourceTurn,
+    Terms,
     level_of,
     list_of,
     optional_text,
@@ -24,6 +25,8 @@ from dataset_builder.sources.readers import read_json_list, read_jsonl, read_out
 from esc_eval.schema import Language, Role
 
 KEY = "esconv"
+NUMBER = 0
+TITLE = "ESConv"
 ABOUT = "1,300 English conversations of crowd workers, strategy labels, the seeker's survey; 196 failed ones apart"
 BIBTEX = """@inproceedings{liu-etal-2021-towards,
   title = {Towards Emotional Support Dialog Systems},
@@ -33,7 +36,10 @@ BIBTEX = """@inproceedings{liu-etal-2021-towards,
 }"""
 LICENSE = "CC-BY-NC-4.0"
 LANGUAGE: Language = "en"
-REHOSTABLE = True
+NAMES = {"ESconv": "official card file"}
+TERMS = Terms(
+    LICENSE, rehostable=True, reason="cards made from ESConv inherit its licence: attribution, no commercial use"
+)
 FILES = {
     "train.txt": KnownFile("e545e49c49b5d47636f15702d9acd1f1d0b25a18e8a2d7528ca53a5d341242f8", 4037147, 910),
     "valid.txt": KnownFile("d3650e8e75e76b7eb63c1ef6e29b175eb5a3f8a78c3f654cab6c5d0d3f2ea6c8", 865254, 195),

@@ -15,6 +15,7 @@ from dataset_builder.sources.common import (
     Outcome,
     SourceConversation,
     SourceTurn,
+    Terms,
     list_of,
     optional_text,
     text_of,
@@ -23,6 +24,8 @@ from dataset_builder.sources.readers import read_json_list, read_jsonl, read_out
 from esc_eval.schema import Language
 
 KEY = "extes"
+NUMBER = 1
+TITLE = "ExTES"
 ABOUT = "11,177 English conversations written by ChatGPT for 36 scenes, with the supporter's strategies"
 BIBTEX = """@article{zheng2023building,
   title = {Building Emotional Support Chatbots in the Era of {LLMs}},
@@ -31,7 +34,8 @@ BIBTEX = """@article{zheng2023building,
 }"""
 LICENSE = "none stated"
 LANGUAGE: Language = "en"
-REHOSTABLE = False
+NAMES = {"ExTES": "official card file"}
+TERMS = Terms(LICENSE, rehostable=False, reason="the owner states no licence")
 FILES = {
     "record_original_format.json": KnownFile(
         "ce4b2f15b5972fd31e5f1540144d64c020942a6b3a66c8259b0088ebd6f4a0ab", 3310, 1, sample=True

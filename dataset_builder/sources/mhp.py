@@ -14,12 +14,15 @@ from dataset_builder.sources.common import (
     Outcome,
     SourceConversation,
     SourceTurn,
+    Terms,
     optional_text,
 )
 from dataset_builder.sources.readers import Broken, read_csv, read_outcomes
 from esc_eval.schema import Language
 
 KEY = "mhp"
+NUMBER = 4
+TITLE = "MHP Reddit"
 ABOUT = "ids of English Reddit comments by mental-health professionals and by peers, with a topic for each subreddit"
 BIBTEX = """@inproceedings{lahnala-etal-2021-exploring,
   title = {Exploring Self-Identified Counseling Expertise in Online Support Forums},
@@ -29,7 +32,8 @@ BIBTEX = """@inproceedings{lahnala-etal-2021-exploring,
 }"""
 LICENSE = "MIT (the list of ids; the texts are Reddit's users')"
 LANGUAGE: Language = "en"
-REHOSTABLE = False
+NAMES = {"MHP": "official card file; taken to be MHP Reddit from its name and its subreddits, an inference"}
+TERMS = Terms("texts of Reddit users", rehostable=False, reason="the owners publish ids only")
 TOPICS = "subreddit_topics.csv"
 FILES = {
     "task_data_first300.csv": KnownFile(

@@ -14,6 +14,7 @@ from dataset_builder.sources.common import (
     Outcome,
     SourceConversation,
     SourceTurn,
+    Terms,
     list_of,
     optional_text,
     text_of,
@@ -22,6 +23,8 @@ from dataset_builder.sources.readers import Broken, read_json_list, read_jsonl, 
 from esc_eval.schema import Language
 
 KEY = "psych8k"
+NUMBER = 3
+TITLE = "Psych8k"
 ABOUT = "English counselling turns: 8,187 pairs (gated), and the 229 public questions of the authors' benchmark"
 BIBTEX = """@article{liu2023chatcounselor,
   title = {{ChatCounselor}: A Large Language Models for Mental Health Support},
@@ -30,7 +33,12 @@ BIBTEX = """@article{liu2023chatcounselor,
 }"""
 LICENSE = "Apache-2.0 (benchmark); the gated set has its own terms"
 LANGUAGE: Language = "en"
-REHOSTABLE = False
+NAMES = {"Psych": "official card file; the paper lists ChatCounselor's data"}
+TERMS = Terms(
+    "gated by its owner",
+    rehostable=False,
+    reason="cards made from counselling turns whose owner asks for access requests",
+)
 QUESTIONS = "question.jsonl"
 FILES = {
     QUESTIONS: KnownFile("83e41ea19ed698b61229ee9abbcda14bb5b2d1b0e12324030cbe30f869e9ede2", 77420, 229),

@@ -11,6 +11,7 @@ from dataset_builder.sources.common import (
     SourceConversation,
     SourceTurn,
     StrategySpan,
+    Terms,
     list_of,
     optional_text,
     text_of,
@@ -19,6 +20,8 @@ from dataset_builder.sources.readers import read_json_list, read_jsonl, read_out
 from esc_eval.schema import Language
 
 KEY = "psyqa"
+NUMBER = 5
+TITLE = "PsyQA"
 ABOUT = "22K Chinese questions with 56K long answers; a public sample of 100 questions, the rest by agreement"
 BIBTEX = """@inproceedings{sun-etal-2021-psyqa,
   title = {{PsyQA}: A {C}hinese Dataset for Generating Long Counseling Text for Mental Health Support},
@@ -27,7 +30,8 @@ BIBTEX = """@inproceedings{sun-etal-2021-psyqa,
 }"""
 LICENSE = "none stated; the full set needs a signed agreement"
 LANGUAGE: Language = "zh"
-REHOSTABLE = False
+NAMES = {"PsyQA": "official card file"}
+TERMS = Terms("none stated; full set by agreement", rehostable=False, reason="the agreement bars passing it on")
 FILES = {
     "PsyQA_example.json": KnownFile(
         "af0e8322727f4ea1a6dd5aac9c116ea56c488a704e3065e1382138e89d8a6946", 634689, 100, sample=True

@@ -12,6 +12,7 @@ from dataset_builder.sources.common import (
     Outcome,
     SourceConversation,
     SourceTurn,
+    Terms,
     optional_text,
     text_of,
 )
@@ -19,6 +20,8 @@ from dataset_builder.sources.readers import Broken, read_outcomes
 from esc_eval.schema import Language, Role
 
 KEY = "smile"
+NUMBER = 6
+TITLE = "smile"
 ABOUT = "55,165 Chinese conversations of a client and a counsellor, rewritten from PsyQA by ChatGPT"
 BIBTEX = """@inproceedings{qiu-etal-2024-smile,
   title = {{SMILE}: Single-turn to Multi-turn Inclusive Language Expansion via {ChatGPT} for Mental Health Support},
@@ -27,7 +30,8 @@ BIBTEX = """@inproceedings{qiu-etal-2024-smile,
 }"""
 LICENSE = "CC0-1.0"
 LANGUAGE: Language = "zh"
-REHOSTABLE = True
+NAMES = {"smile": "official card file"}
+TERMS = Terms(LICENSE, rehostable=True, reason="public domain dedication")
 FILES: dict[str, KnownFile] = {}
 INSTRUCTIONS = "Folder data/ of the owner's repository: one conversation a file, named NUMBER.json."
 

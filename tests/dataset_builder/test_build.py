@@ -255,7 +255,7 @@ def test_decisions_leave_cards_out_and_correct_fields(tmp_path, monkeypatch):
 
 def test_an_unknown_source_is_refused_with_what_to_do(tmp_path):
     cards = write_cards(tmp_path / "cards.jsonl", card("c1", source="my forum"))
-    with pytest.raises(EscEvalError, match=r"unknown source 'my forum'.*source_names\.csv"):
+    with pytest.raises(EscEvalError, match=r"unknown source 'my forum'.*NAMES of a module"):
         build_dataset(Inputs(cards=(cards,)), tmp_path / "out")
 
 

@@ -156,7 +156,7 @@ def esconv_sets(folder: Path) -> dict[str, RankSet]:
     rated = Rated(tuple(dialogues), tuple(ratings), {})
     about = "support conversations of crowd workers, rated by the seeker after the conversation"
     return {
-        name: _set("ESConv", esconv.LICENSE, about, load_rubric(name), rated, {})
+        name: _set(esconv.TITLE, esconv.LICENSE, about, load_rubric(name), rated, {})
         for name in (ESCONV_SURVEY, ESCONV_CHANGE)
     }
 

@@ -267,6 +267,6 @@ def find_licences(examples: Sequence[Example], role_play: str | None = None) -> 
     Args:
         role_play: That of the general role play, which only its user knows.
     """
-    known = {source: licence.name for source, licence in decisions.read_licences().items()}
+    known = {origin: terms.licence for origin, terms in decisions.read_terms().items()}
     known |= {ROLE_PLAY: role_play} if role_play else {}
     return {e.source: known.get(e.source, "not stated") for e in examples}

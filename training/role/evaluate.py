@@ -12,6 +12,7 @@ from rich.console import Console
 from analysis.studies.realism import seeker_figures
 from analysis.studies.seekers import distinct_words, measure_repetition, share_revealed, sizes_by_round, turns_of
 from analysis.studies.slips import SlipDetector, slip_ratio
+from dataset_builder.sources import SOURCES
 from esc_eval.api.workflow import run_simulation
 from esc_eval.chat import Options, open_model
 from esc_eval.chat.base import ChatModel
@@ -37,8 +38,6 @@ from training.role.data import Example
 from training.rows import IGNORED, Row
 
 BASE, TRAINED, REAL = "base", "trained", "real"
-WRITTEN = {"esconv": "ESConv", "extes": "ExTES"}
-"""Sources as their papers write them, where that is not their key."""
 SHOWN = (
     "slip_rate",
     "tokens_a_turn",
@@ -234,7 +233,7 @@ def evaluate_role(
         "draws": boot.draws,
         "checkpoint": hash_weights(folder),
         "trained_on": learnt,
-        "dataset": " and ".join(dict.fromkeys(WRITTEN.get(p.source, p.source) for p in recipe.data.validation)),
+        "dataset": " and ".join(dict.fromkeys(SOURCES[p.source].TITLE for p in recipe.data.validation)),
     }
     return found
 

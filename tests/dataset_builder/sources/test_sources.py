@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dataset_builder.sources import SOURCES, parse_file, source_files
-from dataset_builder.sources.common import Reject, Source, SourceConversation
+from dataset_builder.sources.common import Reject, SourceConversation
 from esc_eval.errors import EscEvalError
 
 # The layouts of the real files, in words of our own.
@@ -96,22 +96,6 @@ def write_csv(path: Path, rows: list[dict]) -> Path:
         writer.writeheader()
         writer.writerows(rows)
     return path
-
-
-@pytest.mark.parametrize("key", SOURCES)
-def test_every_source_has_the_one_shape(key):
-    source = SOURCES[key]
-    assert isinstance(source, Source)
-    assert key == source.KEY
-    assert source.ABOUT
-    assert source.LICENSE
-    assert source.INSTRUCTIONS
-    assert source.BIBTEX.startswith("@")
-    assert source.LANGUAGE in ("en", "zh")
-    assert source.REHOSTABLE or source.INSTRUCTIONS
-    for known in source.FILES.values():
-        assert len(known.sha256) == 64
-        assert known.size > 0
 
 
 @pytest.mark.parametrize(("key", "name", "record"), JSON_RECORDS)
