@@ -4,11 +4,11 @@ Exact set overlap of shingles (five characters of Chinese, four words of English
 hundreds of cards, and sources are read as a stream against the cards' shingles.
 """
 
-import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
+from esc_eval.languages import get_language
 from esc_eval.schema import Language
 
 NEAR = 0.2
@@ -18,19 +18,13 @@ CONTAINED = 0.2
 FEWEST = 4
 """Shingles below which a text is too short to be compared."""
 
-SIZES: dict[Language, int] = {"en": 4, "zh": 5}
-_WORDS = re.compile(r"[a-z0-9']+")
-_NOT_HAN = re.compile(r"[^\u4e00-\u9fff0-9a-z]+")
-
 
 def cut_shingles(text: str, language: Language) -> frozenset[str]:
     """The overlapping pieces of a text: four words of English, five characters of Chinese, without punctuation."""
-    folded, size = unicodedata.normalize("NFKC", text).lower(), SIZES[language]
-    if language == "zh":
-        plain = _NOT_HAN.sub("", folded)
-        return frozenset(plain[i : i + size] for i in range(len(plain) - size + 1))
-    words = _WORDS.findall(folded)
-    return frozenset(" ".join(words[i : i + size]) for i in range(len(words) - size + 1))
+    cut = get_language(language).overlap
+    pieces = cut.pattern.findall(unicodedata.normalize("NFKC", text).lower())
+    between = " " if cut.unit == "word" else ""
+    return frozenset(between.join(pieces[i : i + cut.size]) for i in range(len(pieces) - cut.size + 1))
 
 
 def near_duplicates(texts: Iterable[tuple[str, str, Language]], threshold: float = NEAR) -> dict[str, list[str]]:
@@ -70,7 +64,7 @@ class Containment:
         self.threshold = threshold
         self.found: dict[str, set[str]] = defaultdict(set)
         self._sizes: dict[str, int] = {}
-        self._holders: Mapping[Language, dict[str, list[str]]] = {"en": {}, "zh": {}}
+        self._holders: dict[Language, dict[str, list[str]]] = defaultdict(dict)
         for id, text, language in cards:
             pieces = cut_shingles(text, language)
             if len(pieces) < FEWEST:
@@ -81,7 +75,7 @@ class Containment:
 
     def look(self, source: str, text: str, language: Language) -> None:
         """Compare one text of a source with every card."""
-        holders = self._holders[language]
+        holders = self._holders.get(language)
         if not holders:
             return
         shared = Counter(id for piece in cut_shingles(text, language) if piece in holders for id in holders[piece])

@@ -8,21 +8,30 @@ import json
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from esc_eval.languages import explain_unknown, known_languages
 
 if TYPE_CHECKING:
     from datasets import Features
 
-Language = Literal["en", "zh"]
+
+def _known_code(code: str) -> str:
+    if code not in known_languages():
+        raise PydanticCustomError("language", "{why}", {"why": explain_unknown(code)})
+    return code
+
+
+Language = Annotated[str, AfterValidator(_known_code)]
+"""Code of a language that has a folder, ours or one that the user names."""
 Role = Literal["seeker", "supporter"]
 Category = Literal["family_and_life", "work_and_study", "society_and_others"]
 Quality = Literal["high", "middle"]
 FinishReason = Literal["stop", "length", "content_filter", "context", "scripted"]
 RaterKind = Literal["human", "model"]
-
-LANGUAGES: tuple[Language, ...] = ("en", "zh")
 
 
 class Record(BaseModel):

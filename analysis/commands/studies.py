@@ -25,7 +25,7 @@ from esc_eval.errors import EscEvalError
 from esc_eval.files.official_dimensions import official_levels
 from esc_eval.files.records import read_cards
 from esc_eval.files.text import read_text
-from esc_eval.schema import LANGUAGES, Language
+from esc_eval.languages import language_codes
 from esc_eval.statistics.bootstrap import DRAWS, Bootstrap
 
 CardFiles = Annotated[list[Path] | None, typer.Option("--cards", help="Role cards. Repeatable.")]
@@ -113,10 +113,9 @@ def realism_command(
     people = []
     for item in real or ():
         language, equals, path = item.partition("=")
-        if not equals or language not in LANGUAGES:
-            raise EscEvalError(f"--real {item}: expected LANG=PATH with LANG one of {', '.join(LANGUAGES)}")
-        known: Language = "zh" if language == "zh" else "en"
-        people += read_conversations(Path(path), known)
+        if not equals or language not in language_codes():
+            raise EscEvalError(f"--real {item}: expected LANG=PATH with LANG one of {', '.join(language_codes())}")
+        people += read_conversations(Path(path), language)
     known_cards = {card.id: card for path in cards or () for card in read_cards(path)}
     report = realism_report(
         every_dialogue(simulated), people, Bootstrap(draws, seed, confidence), cards=known_cards, rounds=rounds
@@ -152,14 +151,14 @@ def table_command(
 
     Example: python -m analysis table 4 --predictions predictions.jsonl --ratings labels.csv
     """
-    from analysis.paper.tables import cards_table, leaderboard_table, resolve_table, scorer_table
+    from analysis.paper.tables import COLUMNS, cards_table, leaderboard_table, resolve_table, scorer_table
 
     levels = official_levels()
     scale = f"{levels[0]}-{levels[-1]}"
     human = load_ratings_table(ratings, scale, dialogues) if ratings else None
     boot = Bootstrap(draws, seed, confidence)
-    if language not in LANGUAGES:
-        raise EscEvalError(f"--language {language}: one of {', '.join(LANGUAGES)}")
+    if language not in COLUMNS:
+        raise EscEvalError(f"--language {language}: the paper's table has {', '.join(sorted(COLUMNS))} only")
     name = resolve_table(number)
     if name == "cards":
         report = cards_table([card for path in cards or () for card in read_cards(path)])

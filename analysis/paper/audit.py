@@ -13,6 +13,7 @@ from analysis.paper.published_data import (
     published_scorers,
     read_expected,
 )
+from esc_eval.languages import get_language
 
 Kind = Literal["agrees", "differs", "inferred"]
 COLUMNS = ("first", "second")
@@ -252,8 +253,8 @@ def audit_counts(cards: dict[str, Any]) -> list[Finding]:
             )
         )
 
-    for language, name in (("en", "English"), ("zh", "Chinese")):
-        c = cards["languages"][language]
+    for language, c in cards["languages"].items():
+        name = get_language(language).name
         check(
             f"{name}: high and middle cards are the human-filtered cards",
             f"{c['high']} + {c['middle']}",

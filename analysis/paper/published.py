@@ -2,6 +2,8 @@
 
 from analysis.paper.audit import audit_tables, bound_constants
 from analysis.paper.published_data import EXPECTED, published_leaderboard, published_scorers, read_expected
+from analysis.paper.tables import COLUMNS
+from esc_eval.languages import get_language
 from esc_eval.reporting.render import Report, Table, report_signature
 from esc_eval.schema import digest
 
@@ -10,7 +12,6 @@ TITLES = {
     "leaderboard": "Leaderboard",
     "scorers": "Scorers (Table 4)",
 }
-LANGUAGES = {"en": "English", "zh": "Chinese"}
 
 
 def published_report() -> Report:
@@ -22,9 +23,9 @@ def published_report() -> Report:
         language: next(
             i
             for i, word in enumerate(("first", "second"))
-            if any(f.what == f"the {word} column is {name}" for f in findings)
+            if any(f.what == f"the {word} column is {get_language(language).name}" for f in findings)
         )
-        for language, name in LANGUAGES.items()
+        for language in COLUMNS
     }
     tables = [
         Table(
@@ -39,7 +40,7 @@ def published_report() -> Report:
         b |= {"esc_rank_acc": float(row.acc[i]), "esc_rank_acc_soft": float(row.acc_soft[i])}
         rows.append(
             [
-                f"{LANGUAGES[b['language']]} {b['dimension']}",
+                f"{get_language(b['language']).name} {b['dimension']}",
                 b["level"],
                 b["acc_at_least"],
                 b["acc_at_best"],

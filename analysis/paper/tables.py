@@ -7,6 +7,7 @@ from typing import Any
 from analysis.paper.published_data import published_leaderboard, published_scorers, read_expected
 from esc_eval.errors import EscEvalError
 from esc_eval.files.ratings_table import RatingsTable
+from esc_eval.languages import get_language
 from esc_eval.reporting.comparison import leaderboard_report
 from esc_eval.reporting.health import scorer_report
 from esc_eval.reporting.render import Report, Table, report_signature
@@ -15,7 +16,8 @@ from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.statistics.estimate import Estimate
 
 NAMES = {"4": "scorer", "scorer": "scorer", "leaderboard": "leaderboard", "cards": "cards"}
-LANGUAGES = {"en": "English", "zh": "Chinese"}
+COLUMNS = ("zh", "en")
+"""Languages of the two printed columns of table 4, as the audit infers them."""
 NO_DATA = "no data given: published figures only"
 
 
@@ -44,11 +46,13 @@ def cards_table(cards: Sequence[RoleCard]) -> Report:
     rows = []
     for language, by_source in figures["official_files"].items():
         for source, published in by_source.items():
-            rows.append(_row(f"{LANGUAGES[language]} {source}", published, found[language, source] if cards else None))
+            rows.append(
+                _row(f"{get_language(language).name} {source}", published, found[language, source] if cards else None)
+            )
         total = sum(n for (lang, _), n in found.items() if lang == language) if cards else None
-        rows.append(_row(f"{LANGUAGES[language]} high", figures["languages"][language]["high"], total))
+        rows.append(_row(f"{get_language(language).name} high", figures["languages"][language]["high"], total))
         rows += [
-            _row(f"{LANGUAGES[language]} {step}", n, None)
+            _row(f"{get_language(language).name} {step}", n, None)
             for step, n in figures["languages"][language].items()
             if step != "high"
         ]
@@ -69,7 +73,7 @@ def leaderboard_table(ratings: RatingsTable | None, boot: Bootstrap) -> Report:
         for dimension, published in {**row.scores, "average": row.average}.items():
             measure = ours.get(dimension)
             matched += measure is not None
-            rows.append(_row(f"{LANGUAGES[row.language]} {row.model} {dimension}", published, measure))
+            rows.append(_row(f"{get_language(row.language).name} {row.model} {dimension}", published, measure))
     notes = [
         f"Ours: {matched} of {len(rows)} figures from the ratings, matched by the published names of models."
         if ratings
@@ -82,7 +86,7 @@ def scorer_table(
     predictions: RatingsTable | None, labels: RatingsTable | None, boot: Bootstrap, language: str
 ) -> Report:
     """ACC and ACC_soft of each scorer in percent; the second printed column is English, the first Chinese (audit)."""
-    column = {"zh": 0, "en": 1}[language]
+    column = COLUMNS.index(language)
     found: dict[str, Any] = {}
     if predictions is not None and labels is not None:
         found = scorer_report(predictions, labels, boot).data["scorers"]
@@ -93,7 +97,7 @@ def scorer_table(
             ours = health[key].scaled(100) if key in health else None
             rows.append(_row(f"{row.scorer} {row.dimension} {name}", figures[column], ours))
     notes = [
-        f"Published: the {LANGUAGES[language]} column, which is inferred from the numbers of test items "
+        f"Published: the {get_language(language).name} column, which is inferred from the numbers of test items "
         "(python -m analysis published).",
         "Ours: from the predictions and labels, matched by the scorer's name."
         if found

@@ -14,6 +14,8 @@ from typing import Any
 import yaml
 
 from esc_eval.errors import EscEvalError
+from esc_eval.languages import get_language
+from esc_eval.languages.row import SENTENCE_BREAK
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.prompts.wording import fill_template
 from esc_eval.reporting.render import Report, Table, report_signature
@@ -44,10 +46,20 @@ class Probe:
 
 
 @cache
-def read_probe_wording() -> dict[str, Words]:
-    """What the edits add, by language."""
+def read_probe_wording(language: str) -> Words:
+    """What the edits add, in a language: from our own wording, or from its folder's probes.yaml.
+
+    Raises:
+        EscEvalError: There is neither.
+    """
     content: dict[str, Words] = yaml.safe_load(WORDING.read_text(encoding="utf-8"))
-    return content
+    words = content.get(language) or get_language(language).read_data("probes.yaml")
+    if not words:
+        raise EscEvalError(
+            f"the edits have no wording in language {language!r}: add probes.yaml to its folder, with the keys of "
+            f"{WORDING.name}"
+        )
+    return words
 
 
 def _supporter(turns: Sequence[Turn], new: Callable[[int, str], str]) -> list[Turn] | None:
@@ -68,13 +80,13 @@ def _last(turns: Sequence[Turn], new: Callable[[str], str]) -> list[Turn] | None
     return _supporter(turns, lambda number, text: new(text) if number == last else text)
 
 
-def split_sentences(text: str) -> list[str]:
-    """Sentences of a text in English or Chinese, in order.
+def split_sentences(text: str, pattern: str | re.Pattern[str] = SENTENCE_BREAK) -> list[str]:
+    """Sentences of a text, in order, cut where a pattern fits; by default that of English and Chinese.
 
-    >>> sentences("Rest a little. Then call her!")
+    >>> split_sentences("Rest a little. Then call her!")
     ['Rest a little.', 'Then call her!']
     """
-    parts = re.split(r"(?<=[.!?])\s+|(?<=[。！？])\s*|\n+", text)
+    parts = re.split(pattern, text)
     return [part.strip() for part in parts if part and part.strip()]
 
 
@@ -83,9 +95,9 @@ def _verbosity(turns: Sequence[Turn], words: Words) -> list[Turn] | None:
     return _supporter(turns, lambda _, text: f"{before} {text} {after}")
 
 
-def _lists(turns: Sequence[Turn], _: Words) -> list[Turn] | None:
+def _lists(turns: Sequence[Turn], words: Words) -> list[Turn] | None:
     def listed(_: int, text: str) -> str:
-        parts = split_sentences(text)
+        parts = split_sentences(text, words["sentence_break"])
         return "\n".join(f"{n}. {part}" for n, part in enumerate(parts, 1)) if len(parts) > 1 else text
 
     return _supporter(turns, listed)
@@ -96,9 +108,10 @@ def _suggestions(turns: Sequence[Turn], words: Words) -> list[Turn] | None:
     return _last(turns, lambda text: "\n".join([text, words["suggestions_lead"], *lines]))
 
 
-def _repeated(turns: Sequence[Turn], _: Words) -> list[Turn] | None:
+def _repeated(turns: Sequence[Turn], words: Words) -> list[Turn] | None:
     replies = [turn.text for turn in turns if turn.role == "supporter"]
-    first = max(split_sentences(" ".join(replies[: len(replies) // 2 + 1])), key=len, default="")
+    early = split_sentences(" ".join(replies[: len(replies) // 2 + 1]), words["sentence_break"])
+    first = max(early, key=len, default="")
     place = next((n for n, reply in enumerate(replies) if first and first in reply), len(replies))
     return _supporter(turns, lambda number, text: f"{text} {first}" if number > place else text)
 
@@ -143,10 +156,15 @@ def edited(dialogue: Dialogue, name: str, high: int = 4) -> Dialogue | None:
     Args:
         high: The rubric's highest level, which one of the edits asks for.
     """
-    words = read_probe_wording().get(dialogue.language)
-    if not words or not dialogue.turns:
+    if not dialogue.turns:
         return None
-    turns = PROBES[name].change(dialogue.turns, {**words, "injection": fill_template(words["injection"], high=high)})
+    words = read_probe_wording(dialogue.language)
+    filled = {
+        **words,
+        "injection": fill_template(words["injection"], high=high),
+        "sentence_break": get_language(dialogue.language).sentence_break,
+    }
+    turns = PROBES[name].change(dialogue.turns, filled)
     if turns is None:
         return None
     return dialogue.model_copy(update={"id": f"{dialogue.id}{MARK}{name}", "turns": tuple(turns)})

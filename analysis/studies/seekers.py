@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from analysis.studies.metrics.segment import segment_words
+from esc_eval.languages import get_language
 from esc_eval.schema import Dialogue, RoleCard
 from esc_eval.statistics.bootstrap import Bootstrap, ClusterTables, Totals
 from esc_eval.statistics.coefficients import ratio
@@ -22,10 +23,11 @@ _LABEL = re.compile(r"^\s*[^:：\n]{1,14}[:：]\s*", re.MULTILINE)
 
 
 @cache
-def read_lexicon(language: str) -> dict[str, frozenset[str]]:
-    """Words of ``distress`` and ``relief`` of a language."""
+def read_lexicon(language: str) -> dict[str, frozenset[str]] | None:
+    """Words of ``distress`` and ``relief`` of a language, from our list or its folder's lexicon.yaml; None without."""
     content = yaml.safe_load(LEXICON.read_text(encoding="utf-8"))
-    return {kind: frozenset(words) for kind, words in content[language].items()}
+    words = content.get(language) or get_language(language).read_data("lexicon.yaml")
+    return words and {kind: frozenset(words[kind]) for kind in ("distress", "relief")}
 
 
 def turns_of(dialogue: Dialogue) -> list[str]:
@@ -36,12 +38,12 @@ def turns_of(dialogue: Dialogue) -> list[str]:
 def count_distress(text: str, language: str) -> tuple[int, int]:
     """Words of distress less words of relief, and number of tokens.
 
-    >>> distress("I feel so lonely and sad, thanks", "en")
+    >>> count_distress("I feel so lonely and sad, thanks", "en")
     (1, 7)
     """
-    words = read_lexicon(language)
-    tokens = segment_words(text)
-    if language == "zh":
+    words = read_lexicon(language) or {"distress": frozenset(), "relief": frozenset()}
+    tokens = segment_words(text, language)
+    if get_language(language).unit == "character":
         count = {kind: sum(text.count(word) for word in entries) for kind, entries in words.items()}
     else:
         count = {kind: sum(token in entries for token in tokens) for kind, entries in words.items()}
@@ -88,6 +90,12 @@ def by_round(
 
 def emotion_by_round(dialogues: Sequence[Dialogue], rounds: int, boot: Bootstrap) -> dict[str, object]:
     """Net words of distress in 100 tokens, as ``by_round``; dialogues are of one language."""
+    language = dialogues[0].language if dialogues else None
+    if language is not None and read_lexicon(language) is None:
+        unknown = Estimate(
+            None, n=len(dialogues), undefined=f"no words of distress and relief are known in {language} (lexicon.yaml)"
+        )
+        return {"rounds": [unknown] * rounds, "drift": unknown}
 
     def count(text: str, language: str) -> tuple[float, float]:
         net, tokens = count_distress(text, language)
@@ -99,7 +107,9 @@ def emotion_by_round(dialogues: Sequence[Dialogue], rounds: int, boot: Bootstrap
 def sizes_by_round(dialogues: Sequence[Dialogue], rounds: int, boot: Bootstrap) -> dict[str, dict[str, object]]:
     """Tokens in a seeker's turn and share of turns with a question mark, each as ``by_round``."""
     return {
-        "tokens_a_turn": by_round(dialogues, rounds, boot, lambda text, _: (len(segment_words(text)), 1)),
+        "tokens_a_turn": by_round(
+            dialogues, rounds, boot, lambda text, language: (len(segment_words(text, language)), 1)
+        ),
         "share_of_questions": by_round(dialogues, rounds, boot, lambda text, _: (ask_share(text), 1)),
     }
 
@@ -113,7 +123,7 @@ def measure_sizes(dialogues: Sequence[Dialogue], boot: Bootstrap) -> dict[str, E
     """Tokens in a seeker's turn (mean), turns in a dialogue, and share of turns with a question mark."""
     counts = np.array(
         [
-            [len(turns), sum(len(segment_words(t)) for t in turns), sum(map(ask_share, turns)), 1]
+            [len(turns), sum(len(segment_words(t, d.language)) for t in turns), sum(map(ask_share, turns)), 1]
             for d in dialogues
             if (turns := turns_of(d)) is not None
         ],
@@ -139,7 +149,10 @@ def vocabulary_distance(first: Sequence[Dialogue], second: Sequence[Dialogue], b
     The second number is what two samples of the same people give: only what is above it is a difference.
     """
     rng = np.random.default_rng(boot.seed)
-    counted = [[Counter(w for t in turns_of(d) for w in segment_words(t)) for d in group] for group in (first, second)]
+    counted = [
+        [Counter(w for t in turns_of(d) for w in segment_words(t, d.language)) for d in group]
+        for group in (first, second)
+    ]
     words = {w: i for i, w in enumerate(dict.fromkeys(w for group in counted for c in group for w in c))}
 
     def matrix(counters: Sequence[Counter[str]]) -> sparse.csr_array:
@@ -197,7 +210,7 @@ def measure_repetition(dialogues: Sequence[Dialogue], boot: Bootstrap, size: int
     for row, dialogue in zip(counts, dialogues, strict=True):
         seen: set[tuple[str, ...]] = set()
         for text in turns_of(dialogue):
-            tokens = segment_words(text)
+            tokens = segment_words(text, dialogue.language)
             runs = [tuple(tokens[i : i + size]) for i in range(len(tokens) - size + 1)]
             row += [sum(run in seen for run in runs), len(runs)]
             seen.update(runs)
@@ -206,7 +219,7 @@ def measure_repetition(dialogues: Sequence[Dialogue], boot: Bootstrap, size: int
 
 def distinct_words(dialogues: Sequence[Dialogue], boot: Bootstrap, tokens: int = 50) -> Estimate:
     """Different words among a seeker's first ``tokens`` tokens, as a share; shorter dialogues are left out."""
-    said = [segment_words("\n".join(turns_of(d))) for d in dialogues]
+    said = [segment_words("\n".join(turns_of(d)), d.language) for d in dialogues]
     counts = [[len(set(words[:tokens])), tokens] for words in said if len(words) >= tokens]
     return _share(np.array(counts, dtype=float).reshape(-1, 2), boot, f"no seeker says {tokens} words")
 
@@ -220,14 +233,17 @@ def share_revealed(
     paraphrase is not seen.
     """
     known = [d for d in dialogues if d.card_id in cards]
-    words = {id: set(segment_words(_LABEL.sub(" ", cards[id].text))) for id in {str(d.card_id) for d in known}}
+    words = {
+        id: set(segment_words(_LABEL.sub(" ", cards[id].text), cards[id].language))
+        for id in {str(d.card_id) for d in known}
+    }
     common = Counter(word for own in words.values() for word in own)
     rare = {id: {w for w in own if common[w] <= max(1, len(words) / 3)} for id, own in words.items()}
     told = np.zeros((len(known), rounds, 2))
     for row, dialogue in zip(told, known, strict=True):
         card, turns = rare[str(dialogue.card_id)], turns_of(dialogue)
         for n in range(rounds):
-            row[n] = len(card & set(segment_words("\n".join(turns[: n + 1])))), len(card)
+            row[n] = len(card & set(segment_words("\n".join(turns[: n + 1]), dialogue.language))), len(card)
     return [_share(told[:, n], boot, "no card of these dialogues is known") for n in range(rounds)]
 
 
@@ -252,9 +268,10 @@ def card_match(dialogues: Sequence[Dialogue], cards: Mapping[str, RoleCard], boo
     ids = list(dict.fromkeys(d.card_id for d in known))
     if len(ids) < 2:
         return Estimate(None, n=len(known), undefined="fewer than two role cards are known for these dialogues")
+    cut = partial(segment_words, language=known[0].language)
     said = ["\n".join(turns_of(d)) for d in known]
     written = [_LABEL.sub(" ", cards[str(i)].text) for i in ids]
-    vectorizer = TfidfVectorizer(analyzer=segment_words, sublinear_tf=True).fit(written + said)
+    vectorizer = TfidfVectorizer(analyzer=cut, sublinear_tf=True).fit(written + said)
     similarity = (vectorizer.transform(said) @ vectorizer.transform(written).T).toarray()
     own = np.array([ids.index(d.card_id) for d in known])
     mine = similarity[np.arange(len(known)), own][:, None]

@@ -4,6 +4,7 @@ The sha256 of every file, and of every source's decisions, goes into the manifes
 """
 
 import csv
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -12,21 +13,32 @@ from dataset_builder.sources import SAMPLE_KEY, SAMPLE_NAME, SOURCES
 from dataset_builder.sources.common import Terms
 from esc_eval.errors import BadRecord, EscEvalError
 from esc_eval.files.hashing import hash_file
+from esc_eval.languages import get_language
 from esc_eval.schema import Category, digest
 
 HERE = Path(__file__).parent
+TAXONOMY = "taxonomy.yaml"
+"""File in a language's folder: ``{name, definition}`` by key of a problem type, or of tier 1."""
 FIELDS = ("age", "gender", "occupation", "problem", "category", "quality")
 
 
 @dataclass(frozen=True)
 class Leaf:
-    """A problem type: one leaf of the taxonomy with its path, in both languages."""
+    """A problem type: one leaf of the taxonomy with its path, in each language of ``taxonomy.csv``."""
 
     tier1: Category
     tier2: str
     tier3: str
     names: dict[str, tuple[str, str, str]]
     definitions: dict[str, str]
+
+    def worded(self, language: str) -> tuple[str, str]:
+        """Its name and definition in a language: ours, those of the language's taxonomy.yaml, else the English ones."""
+        own = {} if language in self.names else get_language(language).read_data(TAXONOMY) or {}
+        if found := own.get(self.tier3 or self.tier1):
+            return str(found["name"]), str(found["definition"])
+        known = language if language in self.names else "en"
+        return self.names[known][2], self.definitions[known]
 
 
 @dataclass(frozen=True)
@@ -61,6 +73,11 @@ def hash_decisions() -> dict[str, str]:
     return hashes
 
 
+def worded_in(row: Mapping[str, str]) -> list[str]:
+    """Languages that a row of the taxonomy has names and a definition in."""
+    return [column.removeprefix("definition_") for column in row if column.startswith("definition_")]
+
+
 @cache
 def read_taxonomy() -> tuple[Leaf, ...]:
     """The 37 leaves, in the order of the file."""
@@ -69,8 +86,8 @@ def read_taxonomy() -> tuple[Leaf, ...]:
             tier1=row["tier1"],  # type: ignore[arg-type]
             tier2=row["tier2"],
             tier3=row["tier3"],
-            names={lang: (row[f"tier1_{lang}"], row[f"tier2_{lang}"], row[f"tier3_{lang}"]) for lang in ("en", "zh")},
-            definitions={lang: row[f"definition_{lang}"] for lang in ("en", "zh")},
+            names={lang: (row[f"tier1_{lang}"], row[f"tier2_{lang}"], row[f"tier3_{lang}"]) for lang in worded_in(row)},
+            definitions={lang: row[f"definition_{lang}"] for lang in worded_in(row)},
         )
         for row in read_decisions("taxonomy.csv")
     )

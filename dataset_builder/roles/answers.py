@@ -8,21 +8,24 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from dataset_builder.rows import card_text
+from esc_eval.languages import known_languages
+from esc_eval.languages.row import CardWords
 from esc_eval.reasoning import strip_thinking
 from esc_eval.schema import Language
 
-_UNKNOWN = {"", "not mentioned", "none", "null", "unknown", "n/a", "not specified", "未提及", "未知", "无", "不详"}
-_KEYS = {
-    "age": "age",
-    "gender": "gender",
-    "occupation": "occupation",
-    "problem": "problem",
-    "年龄": "age",
-    "性别": "gender",
-    "职业": "occupation",
-    "问题": "problem",
-}
-_LINE = re.compile(rf"^[\s*#-]*({'|'.join(_KEYS)})[*\s]*[:：][*\s]*(.+)$", re.IGNORECASE | re.MULTILINE)
+
+def _cards() -> list[CardWords]:
+    return [row.card for row in known_languages().values() if row.card]
+
+
+def _is_unknown(text: str) -> bool:
+    plain = text.lower().strip(" .。")
+    return any(plain in map(str.lower, (*card.unknown, *card.unknown_in_answers)) for card in _cards())
+
+
+def _field_keys() -> dict[str, str]:
+    """Key of a card's field by its name in any language, in lower case."""
+    return {name.lower(): key for card in _cards() for name, key in zip(card.fields, card_text.FIELDS, strict=True)}
 
 
 class Failure(ValueError):
@@ -48,12 +51,12 @@ class Extracted(BaseModel):
     @classmethod
     def _known(cls, value: Any) -> Any:
         text = str(value).strip() if isinstance(value, str | int | float) else value
-        return None if isinstance(text, str) and text.lower().strip(" .。") in _UNKNOWN else text
+        return None if isinstance(text, str) and _is_unknown(text) else text
 
     @field_validator("gender", mode="before")
     @classmethod
     def _gender(cls, value: Any) -> Any:
-        return card_text.GENDERS.get(value.strip().lower()) if isinstance(value, str) else None
+        return card_text.read_gender(value) if isinstance(value, str) else None
 
     @field_validator("problem", mode="before")
     @classmethod
@@ -100,9 +103,11 @@ def read_extraction(answer: str) -> Extracted:
     Raises:
         Failure: Neither, or the fields do not fit the schema.
     """
-    answer = strip_thinking(answer)
-    found = [{_KEYS.get(str(k).strip().lower(), ""): v for k, v in obj.items()} for obj in find_objects(answer)]
-    lines = {_KEYS[name.lower()]: value.strip() for name, value in _LINE.findall(answer)}
+    answer, keys = strip_thinking(answer), _field_keys()
+    found = [{keys.get(str(k).strip().lower(), ""): v for k, v in obj.items()} for obj in find_objects(answer)]
+    line = rf"^[\s*#-]*({'|'.join(map(re.escape, keys))})[*\s]*[:：][*\s]*(.+)$"
+    pairs = re.findall(line, answer, re.IGNORECASE | re.MULTILINE)
+    lines = {keys[name.lower()]: value.strip() for name, value in pairs}
     candidates = [fields for fields in [*found, lines] if "problem" in fields]
     if not candidates:
         raise Failure("no JSON object and no lines with a problem")

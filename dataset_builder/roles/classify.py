@@ -16,6 +16,7 @@ from dataset_builder.roles.ask import Question, ask_all
 from dataset_builder.roles.records import Classification
 from esc_eval.chat import ChatModel
 from esc_eval.chat.base import ChoiceModel
+from esc_eval.languages import get_language
 from esc_eval.prompts.protocol import Generation, Message
 from esc_eval.schema import Category, Language, digest
 from esc_eval.simulation.run import Run
@@ -79,8 +80,9 @@ def _tier1() -> tuple[Leaf, ...]:
     """One stand-in leaf for each tier 1: its name and the names below it are what the model chooses between."""
     stand_ins = {}
     for leaf in read_taxonomy():
-        names = {lang: ", ".join(x.names[lang][2] for x in leaves_for(leaf.tier1)) for lang in ("en", "zh")}
-        titles = {lang: (leaf.names[lang][0],) * 3 for lang in ("en", "zh")}
+        below = leaves_for(leaf.tier1)
+        names = {lang: ", ".join(x.names[lang][2] for x in below) for lang in leaf.names}
+        titles = {lang: (leaf.names[lang][0],) * 3 for lang in leaf.names}
         stand_ins[leaf.tier1] = Leaf(leaf.tier1, "", "", titles, names)
     return tuple(stand_ins.values())
 
@@ -139,7 +141,7 @@ def _by_probability(
     messages, lead = _messages(case, leaves), prompts.lead(case.language)
     key = digest({"stage": "choose", "messages": messages, "lead": lead, "letters": letters, "model": model.identity})
     if not run.of("choice", key):
-        options = [f" {one}" if case.language == "en" else one for one in letters]
+        options = [f" {one}" if get_language(case.language).unit == "word" else one for one in letters]
         ((_, (choice,)),) = list(model.choose([[messages]], lead, options))
         run.add("choice", key, 0, json.dumps({"p": choice.probabilities, "problem": choice.problem}))
     content = json.loads(run.of("choice", key)[0])

@@ -9,6 +9,7 @@ from dataset_builder.roles import prompts
 from dataset_builder.roles.answers import Failure, read_extraction, read_verdict
 from dataset_builder.roles.ask import Question, ask_all
 from dataset_builder.roles.records import Extraction, Filtering
+from dataset_builder.rows.card_text import card_words
 from dataset_builder.sources.common import SourceConversation
 from esc_eval.chat import ChatModel
 from esc_eval.schema import Language
@@ -85,7 +86,8 @@ def extract_cards(
 
 def share_copied(card: str, source: str, language: Language) -> float:
     """Share of a card's shingles that stand in the source; 0 where the card is too short for any."""
-    pieces = cut_shingles(card.rpartition("Problem:" if language == "en" else "问题：")[2], language)
+    words = card_words(language)
+    pieces = cut_shingles(card.rpartition(f"{words.fields[-1]}{words.mark.strip()}")[2], language)
     return len(pieces & cut_shingles(source, language)) / len(pieces) if pieces else 0.0
 
 

@@ -10,6 +10,8 @@ from typing import Any, Literal
 import yaml
 
 from dataset_builder.decisions import Leaf
+from esc_eval.errors import EscEvalError
+from esc_eval.languages import get_language
 from esc_eval.prompts.protocol import Message
 from esc_eval.schema import Language
 
@@ -25,6 +27,21 @@ def texts() -> dict[str, Any]:
     return content
 
 
+def words_of(language: Language) -> dict[str, Any]:
+    """The prompts of a language: ours, or those of its folder's roles.yaml.
+
+    Raises:
+        EscEvalError: There are none.
+    """
+    words = texts().get(language) or get_language(language).read_data("roles.yaml")
+    if not words:
+        raise EscEvalError(
+            f"the pipeline of role cards has no prompts in language {language!r}: add roles.yaml to its folder, with "
+            "the keys that dataset_builder/roles/prompts.yaml has under en"
+        )
+    return dict(words)
+
+
 def version() -> str:
     """Version of the wording."""
     return str(texts()["version"])
@@ -32,7 +49,7 @@ def version() -> str:
 
 def conversation(stage: Stage, language: Language, **values: str) -> list[Message]:
     """System message, an example as an earlier exchange where the stage has one, and the user's message."""
-    wording = texts()[language][stage]
+    wording = words_of(language)[stage]
     messages: list[Message] = [{"role": "system", "content": wording["system"].strip()}]
     if example := wording.get("example"):
         messages.append({"role": "user", "content": _fill(wording["user"], example)})
@@ -47,17 +64,16 @@ def _fill(text: str, values: Mapping[str, str]) -> str:
 
 def example(language: Language) -> str:
     """The card that the extraction prompt shows; small models repeat it."""
-    return str(texts()[language]["extract"]["example"]["answer"])
+    return str(words_of(language)["extract"]["example"]["answer"])
 
 
 def lead(language: Language) -> str:
     """First words of the classifier's answer, where its probabilities are read after them."""
-    return str(texts()[language]["classify"]["lead"])
+    return str(words_of(language)["classify"]["lead"])
 
 
 def choices(leaves: tuple[Leaf, ...], language: Language) -> str:
     """Leaves as a lettered list."""
     return "\n".join(
-        f"{letter}. {leaf.names[language][2]}: {leaf.definitions[language]}"
-        for letter, leaf in zip(LETTERS, leaves, strict=False)
+        "{}. {}: {}".format(letter, *leaf.worded(language)) for letter, leaf in zip(LETTERS, leaves, strict=False)
     )

@@ -99,6 +99,6 @@ def _review(path: Path, where: str, card: Extraction, values: Mapping[str, str])
     if review.decision != "drop" and review.quality is None:
         raise BadRecord(path, where, "a card that is kept needs a quality: high or middle")
     if review.decision == "fix" and (not review.text or card_text.parse_card(review.text, card.language) is None):
-        names = " / ".join(card_text.NAMES[card.language])
+        names = " / ".join(card_text.card_words(card.language).fields)
         raise BadRecord(path, where, f"fix needs a fixed_card of four lines: {names}")
     return review

@@ -12,7 +12,8 @@ from dataset_builder.rows import card_text
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import read_jsonl
 from esc_eval.files.writing import write_jsonl
-from esc_eval.schema import LANGUAGES, Language, RoleCard
+from esc_eval.languages import language_codes
+from esc_eval.schema import Language, RoleCard
 
 Stage = TypeVar("Stage", Extraction, Filtering, Review, Classification)
 FILES: dict[type, str] = {
@@ -118,7 +119,7 @@ def read_workspace_table(work: Workspace) -> list[Line]:
     """How many cards each stage left, for each language."""
     cards, verdicts, kept = work.read(Extraction), work.read(Filtering), work.kept()
     lines = []
-    for language in LANGUAGES:
+    for language in language_codes():
         own = [card for card in cards.values() if card.language == language]
         # A card that a later extraction refused may still have a verdict from before.
         decided = [verdicts[card.id].decision for card in own if card.text is not None and card.id in verdicts]

@@ -4,26 +4,13 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from esc_eval.errors import EscEvalError
+from esc_eval.languages import get_language, known_languages
+from esc_eval.languages.row import FILE, CardWords
 from esc_eval.schema import Language
 
 Gender = Literal["female", "male"]
-NAMES: dict[Language, tuple[str, str, str, str]] = {
-    "en": ("Age", "Gender", "Occupation", "Problem"),
-    "zh": ("年龄", "性别", "职业", "问题"),
-}
 FIELDS = ("age", "gender", "occupation", "problem")
-UNKNOWN: dict[Language, tuple[str, ...]] = {
-    "en": ("Not mentioned", "not mentioned", "Not Mentioned"),
-    "zh": ("未提及",),
-}
-GENDERS: dict[str, Gender] = {
-    "female": "female",
-    "male": "male",
-    "女": "female",
-    "女性": "female",
-    "男": "male",
-    "男性": "male",
-}
 
 
 @dataclass(frozen=True)
@@ -49,14 +36,39 @@ class CardText:
         return re.sub("{age}|{occupation}|{problem}", lambda m: values[m[0]] or "", self.layout)
 
 
-def parse_card(text: str, language: Language) -> CardText | None:
-    """The fields of a card in the official form; None where it is written otherwise.
+def card_words(language: Language) -> CardWords:
+    """How cards of a language are written.
 
-    >>> card = parse("Age: 30\\nGender: Female\\nOccupation: Not mentioned\\nProblem: Sleeps badly.", "en")
+    Raises:
+        EscEvalError: Its folder does not say.
+    """
+    row = get_language(language)
+    if row.card is None:
+        raise EscEvalError(
+            f"{row.folder / FILE}: no card: {{fields, mark, genders, unknown}}, so no role card of fields can be "
+            f"written in {row.name}"
+        )
+    return row.card
+
+
+def read_gender(text: str) -> Gender | None:
+    """Female or male by its word in any language; None for another word."""
+    cards = (row.card for row in known_languages().values() if row.card)
+    words = {word.lower(): meaning for card in cards for word, meaning in card.genders.items()}
+    return words.get(text.strip().lower())
+
+
+def parse_card(text: str, language: Language) -> CardText | None:
+    """The fields of a card in the official form; None where it is written otherwise, or the language names no fields.
+
+    >>> card = parse_card("Age: 30\\nGender: Female\\nOccupation: Not mentioned\\nProblem: Sleeps badly.", "en")
     >>> card.age, card.gender, card.occupation
     ('30', 'female', None)
     """
-    *short, problem = NAMES[language]
+    words = get_language(language).card
+    if words is None:
+        return None
+    *short, problem = words.fields
     parts = [rf"({name}[:：][^\S\n]*)([^\n]+)" for name in short] + [rf"({problem}[:：][^\S\n]*)(.+)"]
     match = re.fullmatch(r"\s*".join(parts), text, re.DOTALL)
     if match is None or "{" in text:
@@ -66,21 +78,24 @@ def parse_card(text: str, language: Language) -> CardText | None:
     for number, field in enumerate(FIELDS):
         start, stop = match.span(2 * number + 2)
         written = match[2 * number + 2]
-        known = None if written.strip() in UNKNOWN[language] else written
+        known = None if written.strip() in words.unknown else written
         literal = known is None or field == "gender"
         layout += text[end:start] + (written if literal else f"{{{field}}}")
         values[field], end = known, stop
-    gender = GENDERS.get((values["gender"] or "").strip().lower())
+    gender = read_gender(values["gender"] or "")
     return CardText(values["age"], gender, values["occupation"], values["problem"], layout)
 
 
 def write_card_text(
     language: Language, age: str | None, gender: str | None, occupation: str | None, problem: str
 ) -> str:
-    """A card's text in the official form from its fields; None becomes "not mentioned"."""
-    mark = ": " if language == "en" else "："
-    words = {"en": {"female": "Female", "male": "Male"}, "zh": {"female": "女", "male": "男"}}[language]
-    values = (age, words.get(gender or "", gender), occupation, problem)
+    """A card's text in the official form from its fields; None becomes "not mentioned".
+
+    Raises:
+        EscEvalError: The language's folder does not say how cards are written.
+    """
+    words = card_words(language)
+    values = (age, words.write_gender(gender), occupation, problem)
     return "\n".join(
-        f"{name}{mark}{value or UNKNOWN[language][0]}" for name, value in zip(NAMES[language], values, strict=True)
+        f"{name}{words.mark}{value or words.unknown[0]}" for name, value in zip(words.fields, values, strict=True)
     )

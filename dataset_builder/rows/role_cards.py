@@ -13,26 +13,35 @@ from dataset_builder.rows.card_text import parse_card
 from dataset_builder.sources import SAMPLE_KEY
 from dataset_builder.sources.readers import Broken, read_csv
 from esc_eval.errors import BadRecord, EscEvalError
+from esc_eval.files.official import official_names
 from esc_eval.files.records import SAMPLE, load_cards, read_cards
-from esc_eval.schema import LANGUAGES, Language, RoleCard, find_duplicates
+from esc_eval.languages import known_languages
+from esc_eval.schema import Language, RoleCard, find_duplicates
 
 Row = dict[str, Any]
-OFFICIAL_FILES: dict[Language, str] = {"en": "data/card_high_en.json", "zh": "data/card_high_zh.json"}
+ANNOTATORS: Language = "zh"
+"""Language of ``annotator_text``: the paper's annotators were shown every card in Chinese."""
+
+
+def official_file(language: Language) -> str:
+    """The card file of a language in a checkout of the official repository."""
+    return f"data/card_high_{official_names(language).suffix}.json"
 
 
 def read_official(folder: Path) -> dict[Language, list[RoleCard]]:
-    """The two official card files of a checkout, in their order.
+    """The official card files of a checkout, in the order of the table of languages.
 
     Raises:
         EscEvalError: A file is missing or broken.
     """
-    return {language: read_cards(folder / OFFICIAL_FILES[language]) for language in LANGUAGES}
+    there = [code for code, row in known_languages().items() if row.official and row.is_shipped]
+    return {language: read_cards(folder / official_file(language)) for language in there}
 
 
 def official_rows(cards: dict[Language, list[RoleCard]], masker: Masker) -> list[Row]:
     """A row for each official card."""
     return [
-        card_row(card, f"official/{OFFICIAL_FILES[language]}#{position}", masker, "official")
+        card_row(card, f"official/{official_file(language)}#{position}", masker, "official")
         for language, group in cards.items()
         for position, card in enumerate(group)
     ]
@@ -184,9 +193,9 @@ def watch_containment(rows: Sequence[Row]) -> Containment:
 def flag_overlaps(rows: Sequence[Row], watcher: Containment) -> None:
     """Fill ``near_duplicates`` (across languages through the annotators' Chinese text) and ``contaminated_by``."""
     chinese = (
-        (row["id"], row["annotator_text"], LANGUAGES[1])
+        (row["id"], row["annotator_text"], ANNOTATORS)
         for row in rows
-        if row["language"] == "en" and row["annotator_text"]
+        if row["language"] != ANNOTATORS and row["annotator_text"]
     )
     found = near_duplicates([*_texts(rows), *((i, _problem(t), lang) for i, t, lang in chinese)])
     for row in rows:
@@ -197,5 +206,5 @@ def flag_overlaps(rows: Sequence[Row], watcher: Containment) -> None:
 
 
 def _problem(text: str) -> str:
-    fields = parse_card(text, "zh")
+    fields = parse_card(text, ANNOTATORS)
     return (fields and fields.problem) or text

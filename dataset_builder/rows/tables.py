@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from dataset_builder.decisions import read_taxonomy
 from dataset_builder.sources import LABELS
+from esc_eval.languages import language_codes
 from esc_eval.prompts.rubric import load_rubric
-from esc_eval.schema import LANGUAGES
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,7 +42,7 @@ def unique_values(items: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(items))
 
 
-LANGUAGE = Column("language", "class", "language of the text", LANGUAGES, required=True)
+LANGUAGE = Column("language", "class", "language of the text", language_codes(), required=True)
 CATEGORY = Column(
     "category", "class", "tier 1 of the problem taxonomy", unique_values(x.tier1 for x in read_taxonomy())
 )

@@ -322,6 +322,8 @@ def export_official(folder: Path, out: Path) -> list[Path]:
     dialogues = read_dialogues(folder)
     ratings = read_ratings(folder) if (folder / "ratings.jsonl").exists() else []
     official.check_official_form(ratings)
+    for code in {dialogue.language for dialogue in dialogues}:
+        official.official_names(code)
     paths = []
 
     def kind(dialogue: Dialogue) -> tuple[str, str]:
@@ -329,7 +331,7 @@ def export_official(folder: Path, out: Path) -> list[Path]:
 
     for (supporter, language), group in groupby(sorted(dialogues, key=kind), key=kind):
         chosen = list(group)
-        name = f"{supporter.replace('/', '_')}_{language}.json"
+        name = f"{supporter.replace('/', '_')}_{official.official_names(language).suffix}.json"
         content = official.dialogues_to_official(chosen)
         keys = dict(zip((dialogue.id for dialogue in chosen), content, strict=True))
         files: dict[Path, Any] = {out / "result" / name: content}

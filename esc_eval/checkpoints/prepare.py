@@ -14,17 +14,18 @@ from esc_eval.errors import EscEvalError
 from esc_eval.files.official_dimensions import official_dimensions
 from esc_eval.files.text import read_json_object
 from esc_eval.files.writing import write_json
-from esc_eval.schema import LANGUAGES, digest
+from esc_eval.languages import known_languages
+from esc_eval.schema import digest
 
 MANIFEST = "esc_rank.json"
-SUFFIX = {"zh": "", "en": "_en"}
 
 
 def adapter_names() -> dict[tuple[str, str], str]:
     """Folder of each (dimension, language), e.g. ``("empathy", "en") -> "empathic_en"``."""
     return {
-        (dimension.key, language): f"{dimension.adapter}{SUFFIX[language]}"
-        for language in LANGUAGES
+        (dimension.key, row.code): f"{dimension.adapter}{row.official.adapter}"
+        for row in known_languages().values()
+        if row.official
         for dimension in official_dimensions()
     }
 

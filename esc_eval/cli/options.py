@@ -24,7 +24,9 @@ Cards = Annotated[
         help="Role cards: the shipped sample, our .jsonl, or the official .json; repeatable.",
     ),
 ]
-Language = Annotated[Literal["en", "zh"] | None, typer.Option(help="Keep the cards of one language.")]
+Language = Annotated[
+    str | None, typer.Option(metavar="CODE", help="Keep the cards of one language: en, zh, or one that you added.")
+]
 Limit = Annotated[int | None, typer.Option(min=1, help="Keep the first N cards.")]
 Rounds = Annotated[int | None, typer.Option(min=1, help="Rounds of seeker and supporter; the protocol's own is 5.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of all sampling.")]

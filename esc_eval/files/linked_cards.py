@@ -1,11 +1,12 @@
 """Role cards of dialogues whose files do not name them: the official release counts on the order of the card file."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
 from esc_eval.files.official import link_cards
 from esc_eval.files.records import read_cards
-from esc_eval.schema import LANGUAGES, Dialogue
+from esc_eval.schema import Dialogue, RoleCard
 
 
 def with_cards(dialogues: Sequence[Dialogue], files: Sequence[Path]) -> list[Dialogue]:
@@ -21,5 +22,7 @@ def with_cards(dialogues: Sequence[Dialogue], files: Sequence[Path]) -> list[Dia
     if not files:
         return list(dialogues)
     cards = [card for path in files for card in read_cards(path)]
-    by_language = {language: [card for card in cards if card.language == language] for language in LANGUAGES}
+    by_language: dict[str, list[RoleCard]] = defaultdict(list)
+    for card in cards:
+        by_language[card.language].append(card)
     return [linked for one in dialogues for linked in link_cards([one], by_language[one.language])]

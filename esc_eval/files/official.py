@@ -20,13 +20,14 @@ from esc_eval.files.official_dimensions import (
     official_dimensions,
     official_levels,
 )
+from esc_eval.languages import get_language, guess_language, known_languages
+from esc_eval.languages.row import FILE, OfficialNames
 from esc_eval.reasoning import strip_thinking
 from esc_eval.schema import Category, Dialogue, Language, Rating, Role, RoleCard, Turn
 
 PROTOCOL = "official/9ad46e7"
 SCORER = "ESC-RANK"
 
-LANGUAGE_NAMES: dict[str, Language] = {"english": "en", "chinese": "zh"}
 CATEGORY_NAMES: dict[str, Category] = {
     "家庭生活": "family_and_life",
     "工作学习": "work_and_study",
@@ -36,8 +37,6 @@ MARKERS: dict[Role, str] = {"seeker": "ESC-Role：", "supporter": "AI assistant�
 
 _CARD_FIELDS = {"base", "res", "source", "base_biaozhu", "language", "id"}
 _MARKER = re.compile(r"(?P<who>esc[- ]?role|ai[- ]?assistant)\s*[:：] ?", re.IGNORECASE)
-_NAME = re.compile(r"(?P<model>.+?)_(?P<language>en|zh)", re.DOTALL)
-_HAN = re.compile(r"[\u4e00-\u9fff]")
 
 
 def card_from_official(record: Mapping[str, Any]) -> RoleCard:
@@ -49,15 +48,16 @@ def card_from_official(record: Mapping[str, Any]) -> RoleCard:
     if record.keys() != _CARD_FIELDS:
         missing, extra = sorted(_CARD_FIELDS - record.keys()), sorted(record.keys() - _CARD_FIELDS)
         raise ValueError(f"missing fields {missing}, unknown fields {extra}")
-    if record["language"] not in LANGUAGE_NAMES:
-        raise ValueError(f"unknown language {record['language']!r}; known: {sorted(LANGUAGE_NAMES)}")
+    names = {row.official.name: row.code for row in known_languages().values() if row.official}
+    if record["language"] not in names:
+        raise ValueError(f"unknown language {record['language']!r}; known: {sorted(names)}")
     if record["res"] not in CATEGORY_NAMES:
         raise ValueError(f"unknown category {record['res']!r}; known: {sorted(CATEGORY_NAMES)}")
     if not isinstance(record["id"], int) or isinstance(record["id"], bool):
         raise ValueError(f"id must be a whole number, not {record['id']!r}")
     return RoleCard(
         id=str(record["id"]),
-        language=LANGUAGE_NAMES[record["language"]],
+        language=names[record["language"]],
         text=record["base"],
         category=CATEGORY_NAMES[record["res"]],
         source=record["source"],
@@ -71,6 +71,7 @@ def card_to_official(card: RoleCard) -> dict[str, Any]:
 
     Raises:
         ValueError: The card has no category or its id is not a whole number.
+        EscEvalError: The official release does not have the card's language.
     """
     if card.category is None or not card.id.isdecimal():
         raise ValueError(f"card {card.id}: the official format needs a category and a whole number as id")
@@ -79,9 +80,36 @@ def card_to_official(card: RoleCard) -> dict[str, Any]:
         "res": next(name for name, key in CATEGORY_NAMES.items() if key == card.category),
         "source": card.source,
         "base_biaozhu": card.annotator_text or "",
-        "language": next(name for name, key in LANGUAGE_NAMES.items() if key == card.language),
+        "language": official_names(card.language).name,
         "id": int(card.id),
     }
+
+
+def official_names(language: Language) -> OfficialNames:
+    """What the official release calls a language.
+
+    Raises:
+        EscEvalError: It does not have it.
+    """
+    row = get_language(language)
+    if row.official is None:
+        raise EscEvalError(
+            f"{row.name} ({language}) has no official form: the official release does not have the language, and "
+            f"{row.folder / FILE} names no official: {{name, suffix, adapter}}"
+        )
+    return row.official
+
+
+def split_official_name(stem: str) -> tuple[str, Language | None]:
+    """The model and the language that the name of an official file tells, without the file's ending.
+
+    >>> split_official_name("llama3_en"), split_official_name("other")
+    (('llama3', 'en'), ('other', None))
+    """
+    for row in known_languages().values():
+        if row.official and (model := stem.removesuffix(f"_{row.official.suffix}")) not in ("", stem):
+            return model, row.code
+    return stem, None
 
 
 def turn_from_line(line: str) -> Turn:
@@ -113,7 +141,7 @@ def dialogues_from_official(content: Mapping[str, Any], path: Path) -> list[Dial
     Raises:
         BadRecord: A dialogue that is no list of marked lines.
     """
-    named = _NAME.fullmatch(path.stem)
+    model, language = split_official_name(path.stem)
     dialogues = []
     for key, lines in content.items():
         if not isinstance(lines, list) or not lines or not all(isinstance(line, str) for line in lines):
@@ -127,21 +155,14 @@ def dialogues_from_official(content: Mapping[str, Any], path: Path) -> list[Dial
         dialogues.append(
             Dialogue(
                 id=f"{path.stem}:{key}",
-                language=_language(named["language"] if named else None, turns),
+                language=language or guess_language("".join(turn.text for turn in turns if turn.role == "seeker")),
                 turns=tuple(turns),
-                supporter=named["model"] if named else path.stem,
+                supporter=model,
                 seeker="ESC-Role",
                 key=key,
             )
         )
     return dialogues
-
-
-def _language(named: str | None, turns: Sequence[Turn]) -> Language:
-    if named is not None:
-        return "zh" if named == "zh" else "en"
-    words = "".join(turn.text for turn in turns if turn.role == "seeker")
-    return "zh" if 5 * len(_HAN.findall(words)) > len(words) else "en"
 
 
 def dialogues_to_official(dialogues: Iterable[Dialogue]) -> dict[str, list[str]]:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from esc_eval.errors import BadRecord, EscEvalError
 from esc_eval.files.linked_cards import with_cards
+from esc_eval.files.official import split_official_name
 from esc_eval.files.parquet import read_parquet
 from esc_eval.files.records import read_dialogues, read_ratings
 from esc_eval.files.text import read_text
@@ -157,7 +158,7 @@ def raw_rows(path: Path) -> pd.DataFrame:
     if path.suffix == ".json":
         ratings = [rating.model_dump() for rating in read_ratings(path)]
         frame = pd.DataFrame(ratings)
-        model = path.stem.removesuffix("_en").removesuffix("_zh")
+        model, _ = split_official_name(path.stem)
         return frame.assign(model=model, _where=[f"score {i}" for i in range(len(frame))])
     raise EscEvalError(f"{path}: unknown format. Known: {FORMATS}")
 

@@ -16,6 +16,7 @@ from esc_eval.errors import BadRecord, EscEvalError
 from esc_eval.files import official
 from esc_eval.files.text import read_json, read_text
 from esc_eval.files.writing import write_whole
+from esc_eval.languages import get_language
 from esc_eval.schema import Dialogue, Rating, Record, RoleCard, find_duplicates
 
 R = TypeVar("R", bound=Record)
@@ -99,11 +100,13 @@ def load_cards(
         limit: Keep the first so many (after the choice of language).
 
     Raises:
-        EscEvalError: As ``read_cards``; no card left; or the same id in two files.
+        EscEvalError: As ``read_cards``; an unknown language; no card left; or the same id in two files.
     """
     sample = files("esc_eval").joinpath("files/cards/sample.jsonl")
     cards = [card for name in names for card in read_cards(Path(str(sample)) if name == SAMPLE else name)]
     check_unique((card.id for card in cards), "card", ", ".join(str(name) for name in names))
+    if language is not None:
+        get_language(language)
     kept = [card for card in cards if language in (None, card.language)][:limit]
     if not kept:
         there = sorted({card.language for card in cards})

@@ -13,11 +13,12 @@ from typing import Any
 
 from esc_eval.errors import EscEvalError
 from esc_eval.files.hashing import hash_file
-from esc_eval.files.official import PROTOCOL, line_from_turn
+from esc_eval.files.official import PROTOCOL, line_from_turn, official_names
 from esc_eval.files.official_dimensions import RUBRIC, find_official, official_dimensions
 from esc_eval.files.text import read_text
+from esc_eval.languages import known_languages
 from esc_eval.prompts.protocol import Generation, Message, Protocol, ProtocolText
-from esc_eval.schema import Dialogue, Language, Turn
+from esc_eval.schema import Dialogue, Turn
 
 COMMIT = "9ad46e7b5e247e824dae4633910eaa82be668beb"
 SHA256 = {
@@ -91,7 +92,7 @@ class OfficialWording:
     """The rubric prompts of score.py, and how it puts one together with a dialogue.
 
     Attributes:
-        prompts: Seven rubric texts by language.
+        prompts: Seven rubric texts by the release's suffix of a language.
         names: What each dimension is called in the closing instruction.
         keys: Our keys of the dimensions, in the order of the release.
         steps: The published lines that build a prompt: pairs of a name and the expression that it is given.
@@ -99,7 +100,7 @@ class OfficialWording:
         sha256: Of the file.
     """
 
-    prompts: Mapping[Language, Sequence[str]]
+    prompts: Mapping[str, Sequence[str]]
     names: Sequence[str]
     keys: Sequence[str]
     steps: Sequence[tuple[str, ast.expr]]
@@ -115,13 +116,16 @@ class OfficialWording:
             key: Our key of the dimension.
 
         Raises:
-            EscEvalError: No such dimension.
+            EscEvalError: No such dimension, or the release does not have the dialogue's language.
         """
         if key not in self.keys:
             raise EscEvalError(f"the official wording has no dimension {key!r}, only {list(self.keys)}")
+        suffix = official_names(dialogue.language).suffix
+        if suffix not in self.prompts:
+            raise EscEvalError(f"the official wording is in {', '.join(self.prompts)}, not in {dialogue.language!r}")
         place = self.keys.index(key)
         names: dict[str, Any] = {
-            "prompt_list": self.prompts[dialogue.language],
+            "prompt_list": self.prompts[suffix],
             "item": [line_from_turn(turn) for turn in dialogue.turns],
             "index_d": place,
             "dimention": self.names[place],
@@ -148,7 +152,8 @@ def load_wording(folder: str | Path, allow_unknown: bool = False) -> OfficialWor
     """
     tree, found = _sources(Path(folder), "score.py", allow_unknown)
     path = Path(folder) / "score.py"
-    lists = ("prompt_EN", "prompt_ZH", "dimention_list", "key_list")
+    prompts = {suffix: f"prompt_{suffix.upper()}" for suffix in _suffixes()}
+    lists = (*prompts.values(), "dimention_list", "key_list")
     values: dict[str, Any] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id in lists:
@@ -164,7 +169,7 @@ def load_wording(folder: str | Path, allow_unknown: bool = False) -> OfficialWor
         raise EscEvalError(f"{path}: expected seven known dimensions in each list, found {sizes}, {values['key_list']}")
     steps, message = _steps(tree, path)
     wording = OfficialWording(
-        prompts={"en": values["prompt_EN"], "zh": values["prompt_ZH"]},
+        prompts={suffix: values[name] for suffix, name in prompts.items()},
         names=values["dimention_list"],
         keys=[dimension.key for dimension in dimensions if dimension],
         steps=steps,
@@ -173,10 +178,18 @@ def load_wording(folder: str | Path, allow_unknown: bool = False) -> OfficialWor
         id=_version(RUBRIC, found, "score.py"),
     )
     try:
-        wording.prompt(Dialogue(id="trial", language="en", turns=(Turn(role="seeker", text="x"),)), wording.keys[0])
+        wording.prompt(
+            Dialogue(id="trial", language=next(iter(_suffixes().values())), turns=(Turn(role="seeker", text="x"),)),
+            wording.keys[0],
+        )
     except (NotFollowed, KeyError) as error:
         raise EscEvalError(f"{path}: builds its prompts in a way that is not followed here: {error}") from error
     return wording
+
+
+def _suffixes() -> dict[str, str]:
+    """Codes of the languages that the release has, by its suffix of each; one that a user added is not among them."""
+    return {row.official.suffix: row.code for row in known_languages().values() if row.official and row.is_shipped}
 
 
 def _version(name: str, found: str, file: str) -> str:
@@ -245,8 +258,8 @@ def load_protocol(folder: str | Path, allow_unknown: bool = False, seeker: Gener
         if isinstance(node, ast.If) and isinstance(node.test, ast.Compare) and "language" in ast.unparse(node.test):
             prompts = [_prompt(branch) for branch in (node.body, node.orelse)]
             if all(prompts):
-                order = ("zh", "en") if "zh" in ast.unparse(node.test) else ("en", "zh")
-                for language, branch, prompt in zip(order, (node.body, node.orelse), prompts, strict=True):
+                order = sorted(_suffixes().items(), key=lambda item: item[0] not in ast.unparse(node.test))
+                for (_, language), branch, prompt in zip(order, (node.body, node.orelse), prompts, strict=True):
                     opening = _message(ast.Module(branch, []), "append", "user", path)
                     texts[language] = ProtocolText(seeker=prompt or "", opening=opening, supporter=system)
     rounds = [

@@ -9,7 +9,8 @@ from pydantic import Field, ValidationError
 
 from esc_eval.errors import EscEvalError
 from esc_eval.files.frozen_yaml import FrozenYaml
-from esc_eval.prompts.wording import Worded, fill_template, locate_data_file, read_parts
+from esc_eval.languages import known_languages
+from esc_eval.prompts.wording import PROMPTS, Worded, fill_template, locate_data_file, read_parts
 from esc_eval.schema import Role, RoleCard, Turn
 
 Message = dict[Literal["role", "content"], str]
@@ -69,16 +70,18 @@ class Protocol(Worded[ProtocolText]):
         return messages
 
 
-@cache
 def load_protocol(name: str | Path = "esc-eval") -> Protocol:
     """A shipped protocol by name, or a user's own by the path of its YAML file.
 
     Raises:
         EscEvalError: Not found, or a key is missing or misspelt.
     """
-    folder, stem = locate_data_file(name, "prompts/protocols")
-    base, languages = read_parts(folder, stem, "protocol")
+    return _load(locate_data_file(name, PROMPTS / "protocols"), tuple(known_languages()))
+
+
+@cache
+def _load(path: Path, _known: tuple[str, ...]) -> Protocol:
     try:
-        return Protocol.model_validate({**base, "texts": languages})
+        return Protocol.model_validate({"texts": {}, **read_parts(path, "protocol")})
     except ValidationError as error:
-        raise EscEvalError(f"{folder.joinpath(stem + '.yaml')} and its languages: {error}") from error
+        raise EscEvalError(f"{path} and its languages: {error}") from error

@@ -1,14 +1,16 @@
-"""A rubric is data: dimensions, levels and their wording in each language, read from ``rubrics/*.yaml``."""
+"""A rubric is data: dimensions, levels and their wording in each language, in one file or in one a language."""
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
 from esc_eval.errors import EscEvalError
 from esc_eval.files.frozen_yaml import FrozenYaml
-from esc_eval.prompts.wording import Worded, locate_data_file, read_parts
+from esc_eval.languages import known_languages
+from esc_eval.prompts.wording import PROMPTS, Worded, locate_data_file, read_parts
 
 
 class Dimension(FrozenYaml):
@@ -62,29 +64,44 @@ class Rubric(Worded[RubricText]):
         return tuple(dimension.key for dimension in self.dimensions)
 
 
-@cache
 def load_rubric(name: str | Path = "esc-eval") -> Rubric:
     """A shipped rubric by name, or a user's own by the path of its YAML file.
 
     Raises:
         EscEvalError: Not found, or a key, level or dimension is missing or misspelt.
     """
-    folder, stem = locate_data_file(name, "prompts/rubrics")
-    base, languages = read_parts(folder, stem, "rubric")
+    return _load(locate_data_file(name, PROMPTS / "rubrics"), tuple(known_languages()))
+
+
+@cache
+def _load(path: Path, _known: tuple[str, ...]) -> Rubric:
+    return check_rubric(read_parts(path, "rubric"), str(path))
+
+
+def check_rubric(content: Mapping[str, Any], where: str) -> Rubric:
+    """A rubric from its content, as one file holds it.
+
+    Args:
+        content: Name, version, levels, dimensions, and ``texts`` by language.
+        where: What messages call it.
+
+    Raises:
+        EscEvalError: A key, level or dimension is missing or misspelt.
+    """
     try:
-        rubric = Rubric.model_validate({**base, "texts": languages})
+        rubric = Rubric.model_validate({"texts": {}, **content})
     except ValidationError as error:
-        raise EscEvalError(f"{folder.joinpath(stem + '.yaml')} and its languages: {error}") from error
+        raise EscEvalError(f"{where} and its languages: {error}") from error
     for language, text in rubric.texts.items():
         if set(text.dimensions) != set(rubric.keys):
             raise EscEvalError(
-                f"rubric {stem}, language {language}: wording for {sorted(text.dimensions)}, "
+                f"rubric {rubric.name}, language {language}: wording for {sorted(text.dimensions)}, "
                 f"but the rubric has {sorted(rubric.keys)}"
             )
         for key, wording in text.dimensions.items():
             if len(wording.levels) != len(rubric.levels):
                 raise EscEvalError(
-                    f"rubric {stem}, language {language}, {key}: {len(wording.levels)} level "
+                    f"rubric {rubric.name}, language {language}, {key}: {len(wording.levels)} level "
                     f"descriptions for {len(rubric.levels)} levels"
                 )
     return rubric

@@ -1,13 +1,12 @@
 """Data files of prompts: one language-free part and one part a language, and the template that they are filled by.
 
-``NAME.yaml`` holds what no language changes, ``NAME.LANG.yaml`` one language's wording. Adding a language is adding a
-file. Rubrics and protocols are both of this form.
+``NAME.yaml`` holds what no language changes. The wording of a language is in its ``texts: {LANG: ...}``, or in
+``NAME.LANG.yaml`` beside it; that of the shipped ones also in the language's own folder (see ``esc_eval.languages``).
+Rubrics and protocols are both of this form.
 """
 
 import re
 from collections.abc import Collection
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -15,16 +14,26 @@ import yaml
 
 from esc_eval.errors import EscEvalError
 from esc_eval.files.frozen_yaml import FrozenYaml
+from esc_eval.languages import known_languages
+from esc_eval.languages.row import read_yaml
 from esc_eval.schema import digest
 
+OURS = "esc-eval"
+PROMPTS = Path(__file__).parent
 T = TypeVar("T", bound=FrozenYaml)
 
 
 class Worded(FrozenYaml, Generic[T]):
-    """Something with a name, a version, and a wording in each of its languages."""
+    """Something with a name, a version, and a wording in each of its languages.
+
+    Attributes:
+        languages: Those whose wording ``sha256`` covers; empty for all. A language that is added later has a hash of
+            its own, so that what was made in the others keeps its identity.
+    """
 
     name: str
     version: str
+    languages: tuple[str, ...] = ()
     texts: dict[str, T]
 
     @property
@@ -34,8 +43,15 @@ class Worded(FrozenYaml, Generic[T]):
 
     @property
     def sha256(self) -> str:
-        """Hash of everything in it."""
-        return digest(self)
+        """Hash of everything in it but the wording in languages that were added."""
+        content = self.model_dump(mode="json", exclude_none=True, exclude={"languages"})
+        content["texts"] = {code: content["texts"][code] for code in self.languages or self.texts}
+        return digest(content)
+
+    def to_yaml(self) -> str:
+        """The whole of it as one file, which is read to the same content and hash."""
+        content = self.model_dump(mode="json", exclude_none=True)
+        return yaml.safe_dump({k: v for k, v in content.items() if v != []}, allow_unicode=True, sort_keys=False)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -50,7 +66,7 @@ class Worded(FrozenYaml, Generic[T]):
             language: One that has a wording.
             leave_out: Fields that are told apart from it.
         """
-        rest = self.model_dump(mode="json", exclude_none=True, exclude={"texts", *leave_out})
+        rest = self.model_dump(mode="json", exclude_none=True, exclude={"texts", "languages", *leave_out})
         return digest({**rest, "text": self.text(language)})
 
     def text(self, language: str) -> T:
@@ -60,9 +76,11 @@ class Worded(FrozenYaml, Generic[T]):
             EscEvalError: There is none.
         """
         if language not in self.texts:
+            kind = type(self).__name__.lower()
             raise EscEvalError(
-                f"{type(self).__name__.lower()} {self.id} has no wording for language {language!r}, only "
-                f"{sorted(self.texts)}. Add {self.name}.{language}.yaml beside it."
+                f"{kind} {self.id} has no wording for language {language!r}, only {sorted(self.texts)}. Add "
+                f"{worded_file(kind, self.name)} to the language's folder, or to a rubric or protocol of your own "
+                f"{self.name}.{language}.yaml beside it."
             )
         return self.texts[language]
 
@@ -72,36 +90,44 @@ def fill_template(template: str, **values: object) -> str:
     return re.sub(r"\{(\w+)\}", lambda m: str(values.get(m[1], m[0])), template)
 
 
-def read_parts(folder: Traversable, name: str, kind: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Read ``NAME.yaml`` and every ``NAME.LANG.yaml`` of a folder.
+def worded_file(kind: str, name: str) -> str:
+    """File in a language's folder that words a shipped rubric or protocol in it."""
+    return f"{kind}.yaml" if name == OURS else f"{kind}.{name}.yaml"
+
+
+def read_parts(path: Path, kind: str) -> dict[str, Any]:
+    """Read ``NAME.yaml`` with its ``texts``: those in it, in each ``NAME.LANG.yaml``, and in folders of languages.
 
     Returns:
-        The language-free part, and the parts by language.
+        The content of ``NAME.yaml`` with ``texts`` by language, and in ``languages`` those that its hash covers:
+        of a shipped one those that it names, of a user's own all.
 
     Raises:
-        EscEvalError: No such file (the message lists what there is), or broken YAML.
+        EscEvalError: No such file (the message lists what there is), broken YAML, or a language that is worded twice.
     """
-    names = sorted(f.name for f in folder.iterdir() if f.name.endswith(".yaml"))
-    if f"{name}.yaml" not in names:
-        known = [n.removesuffix(".yaml") for n in names if n.count(".") == 1]
+    name, folder = path.stem, path.parent
+    if not path.is_file():
+        known = sorted(file.stem for file in folder.glob("*.yaml") if file.name.count(".") == 1)
         raise EscEvalError(f"no {kind} called {name!r} in {folder}. There is: {', '.join(known) or 'none'}.")
+    content = read_yaml(path)
+    texts = dict(content.pop("texts", None) or {})
+    beside = {
+        file.name.split(".")[1]: file for file in sorted(folder.glob(f"{name}.*.yaml")) if file.name.count(".") == 2
+    }
+    if twice := sorted(texts.keys() & beside.keys()):
+        raise EscEvalError(f"{path}: language {twice[0]!r} is worded in it and in {beside[twice[0]].name}; keep one")
+    texts |= {language: read_yaml(file) for language, file in beside.items()}
+    if folder.parent == PROMPTS:
+        content.setdefault("languages", list(texts))
+        for code, row in known_languages().items():
+            if code not in texts and (worded := row.read_data(worded_file(kind, name))):
+                texts[code] = worded
+    if missing := [code for code in content.get("languages") or () if code not in texts]:
+        raise EscEvalError(f"{path}: languages names {missing[0]!r}, but there is no wording in it")
+    return {**content, "texts": texts} if texts else content
 
-    def load(file: str) -> dict[str, Any]:
-        try:
-            content = yaml.safe_load(folder.joinpath(file).read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise EscEvalError(f"{folder.joinpath(file)}: not readable as YAML: {error}") from error
-        if not isinstance(content, dict):
-            raise EscEvalError(f"{folder.joinpath(file)}: expected a mapping of keys to values")
-        return content
 
-    languages = {n.split(".")[1]: load(n) for n in names if n.startswith(f"{name}.") and n.count(".") == 2}
-    return load(f"{name}.yaml"), languages
-
-
-def locate_data_file(name: str | Path, package_folder: str) -> tuple[Traversable, str]:
+def locate_data_file(name: str | Path, folder: Path) -> Path:
     """Where a named data file lies: a shipped name, or the path of a user's own ``.yaml``."""
     path = Path(name)
-    if path.suffix == ".yaml":
-        return path.parent, path.stem
-    return files("esc_eval").joinpath(package_folder), str(name)
+    return path if path.suffix == ".yaml" else folder / f"{name}.yaml"

@@ -2,15 +2,14 @@
 
 from dataclasses import replace
 
+from esc_eval.languages import get_language
 from esc_eval.reporting.render import Cell, Report, Table
 from esc_eval.reporting.summary import Leaderboard, Row, Summary, describe_scale
-
-LANGUAGE_NAMES = {"en": "English", "zh": "Chinese"}
 
 
 def name_board(board: Leaderboard) -> str:
     """What a leaderboard shows, in words."""
-    return f"{LANGUAGE_NAMES.get(board.language, board.language)}, rated by {board.rater}"
+    return f"{get_language(board.language).name}, rated by {board.rater}"
 
 
 def describe_statistic(board: Leaderboard) -> str:

@@ -6,21 +6,12 @@ from threading import Lock
 
 from esc_eval.chat.base import ChatModel, Conversation, Reply
 from esc_eval.errors import EscEvalError
+from esc_eval.languages import get_language
 from esc_eval.prompts.protocol import Generation, Protocol
 from esc_eval.schema import Language, Role, RoleCard, Turn
 from esc_eval.simulation.plan import Plan
 from esc_eval.simulation.run import Run
 
-# Characters a token, rounded from common byte-pair vocabularies; an estimate, not a count.
-CHARACTERS: Mapping[str, float] = {"en": 4.3, "zh": 1.5}
-# Mean characters of a reply in the official release's 12 published dialogues; the Chinese supporter is Qwen-7B alone,
-# since the other one answered in English.
-REPLY: Mapping[tuple[str, Role], int] = {
-    ("en", "seeker"): 140,
-    ("en", "supporter"): 1020,
-    ("zh", "seeker"): 63,
-    ("zh", "supporter"): 360,
-}
 FRAME = 6  # tokens that a chat template adds to each message, about
 
 
@@ -77,12 +68,13 @@ class Load:
 
 def count_tokens(text: str, language: str) -> float:
     """About how many tokens a text has."""
-    return len(text) / CHARACTERS[language]
+    return len(text) / get_language(language).characters_a_token
 
 
 def reply_tokens(language: Language, role: Role, settings: Generation) -> float:
     """About how many tokens a reply has, at most its cap."""
-    return min(settings.max_new_tokens, REPLY[language, role] / CHARACTERS[language])
+    row = get_language(language)
+    return min(settings.max_new_tokens, row.reply_characters[role] / row.characters_a_token)
 
 
 def estimate_load(cards: Iterable[RoleCard], protocol: Protocol) -> dict[Role, Load]:

@@ -4,8 +4,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
+from esc_eval.languages import known_languages, language_codes
 from esc_eval.prompts.protocol import Protocol
-from esc_eval.schema import LANGUAGES, RoleCard
+from esc_eval.schema import RoleCard
 from esc_eval.simulation.budget import Load, Price, estimate_load
 
 RATE = 1000.0  # generated tokens a second that hours are told for, unless said otherwise
@@ -45,8 +46,8 @@ def estimate_cost(
         seeker_price: What the seeker's tokens cost.
         rate: Generated tokens a second, both sides together.
     """
-    by_language = {language: [card for card in cards if card.language == language] for language in LANGUAGES}
-    loads = {language: estimate_load(part, protocol) for language, part in by_language.items() if part}
+    by_language = {code: part for code in language_codes() if (part := [c for c in cards if c.language == code])}
+    loads = {language: estimate_load(part, protocol) for language, part in by_language.items()}
     rows = []
     for name, (languages, price) in supporters.items():
         spoken = [language for language in loads if not languages or language in languages]
@@ -87,10 +88,16 @@ def as_text(rows: Sequence[Row], rate: float = RATE) -> str:
         for row in [*rows, sum_rows(rows)]
     ]
     lines.append(
-        f"Estimates: reply lengths of the official release's published dialogues, 4.3 (en) and 1.5 (zh) characters a "
+        f"Estimates: reply lengths of the official release's published dialogues, {_characters()} characters a "
         f"token; hours at {rate:,.0f} written tokens a second; both sides counted. Models in this process cost nothing."
     )
     return "\n".join(lines) + "\n"
+
+
+def _characters() -> str:
+    """Characters a token by language, such as "4.3 (en) and 1.5 (zh)"."""
+    *most, last = (f"{row.characters_a_token:g} ({row.code})" for row in known_languages().values())
+    return f"{', '.join(most)} and {last}"
 
 
 def as_json(rows: Sequence[Row], rate: float = RATE) -> str:

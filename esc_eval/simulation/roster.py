@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ValidationError
@@ -13,6 +14,7 @@ from esc_eval.prompts.wording import locate_data_file, read_parts
 from esc_eval.schema import Language
 from esc_eval.simulation.budget import Price
 
+ROSTERS = Path(__file__).with_name("rosters")
 Group = Literal["close", "open", "domain"]
 REACHES = {"transformers": "hf", "server": "openai", "vendor": "openai", "none": ""}
 """Backend of each way to ask a model that has a name of its own in rosters."""
@@ -118,10 +120,9 @@ def load_roster(name: str) -> Roster:
     file, colon, chosen = name.rpartition(":")
     if not colon or chosen.endswith(".yaml"):
         file, chosen = name, ""
-    folder, stem = locate_data_file(file, "simulation/rosters")
-    content, _ = read_parts(folder, stem, "roster")
+    path = locate_data_file(file, ROSTERS)
     try:
-        roster = Roster.model_validate(content)
+        roster = Roster.model_validate(read_parts(path, "roster"))
     except ValidationError as error:
-        raise EscEvalError(f"{folder.joinpath(stem + '.yaml')}: {error}") from error
+        raise EscEvalError(f"{path}: {error}") from error
     return roster.choose([part.strip() for part in chosen.split(",") if part.strip()])

@@ -8,6 +8,7 @@ than 0.2 to them, and half of the cards from ESConv have one nearer than 0.24. O
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,8 @@ from dataset_builder import decisions
 from dataset_builder.overlap import Containment, near_duplicates
 from dataset_builder.rows import card_text
 from dataset_builder.sources.common import SourceConversation
-from esc_eval.schema import LANGUAGES, RoleCard
+from esc_eval.languages import language_codes
+from esc_eval.schema import RoleCard
 
 Array = npt.NDArray[np.float64]
 NEAR = 0.2
@@ -49,7 +51,9 @@ def measure_similarity(cards: Sequence[RoleCard], conversations: Sequence[Source
         cards, conversations: Of one language.
     """
     said = [c.seeker_text() for c in conversations]
-    vectorizer = TfidfVectorizer(analyzer=segment_words, sublinear_tf=True, max_df=0.5).fit(said)
+    vectorizer = TfidfVectorizer(
+        analyzer=partial(segment_words, language=conversations[0].language), sublinear_tf=True, max_df=0.5
+    ).fit(said)
     problems = []
     for card in cards:
         parts = card_text.parse_card(card.text, card.language)
@@ -76,7 +80,7 @@ def card_overlaps(cards: Sequence[RoleCard], conversations: Sequence[SourceConve
         for conversation_id in sorted(holding):
             found.setdefault(conversation_id, []).append(card_id)
     names = decisions.source_names()
-    for language in LANGUAGES:
+    for language in language_codes():
         own_cards = [card for card in cards if card.language == language]
         own = [c for c in conversations if c.language == language]
         if not own_cards or not own:

@@ -2,16 +2,21 @@
 
 import re
 
+from esc_eval.languages import get_language
+from esc_eval.languages.row import WORDS
+
 SEGMENTATION = "each Chinese character one token; other text lower-cased words and numbers; punctuation dropped"
-_TOKEN = re.compile(
-    r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]|[^\W_\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+(?:['’][^\W_]+)?"
-)
+_TOKEN = re.compile(WORDS)
 
 
-def segment_words(text: str) -> list[str]:
-    """Tokens of a text in either language, mixed text included.
+def segment_words(text: str, language: str | None = None) -> list[str]:
+    """Tokens of a text, mixed text included.
 
-    >>> segment("I can't sleep. 我睡不着!")
+    Args:
+        text: In any language.
+        language: Whose pattern of a token is used; None = the one of English and Chinese.
+
+    >>> segment_words("I can't sleep. 我睡不着!")
     ['i', "can't", 'sleep', '我', '睡', '不', '着']
     """
-    return _TOKEN.findall(text.lower())
+    return (get_language(language).words if language else _TOKEN).findall(text.lower())

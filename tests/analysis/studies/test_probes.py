@@ -80,7 +80,7 @@ def test_truncation_cuts_every_reply():
 
 def test_the_english_reply_is_for_chinese_seekers_only():
     assert edited(make(language="en"), "english") is None
-    assert texts(edited(make(language="zh"), "english"), "supporter")[-1] == read_probe_wording()["zh"]["english"]
+    assert texts(edited(make(language="zh"), "english"), "supporter")[-1] == read_probe_wording("zh")["english"]
 
 
 def test_swapped_names_exchange_the_roles_and_keep_the_text():

@@ -1,0 +1,119 @@
+"""A language is a folder: ``language.yaml`` (its row of the one table) and its wording of what models are asked.
+
+Beside the row lie ``rubric.yaml`` and ``protocol.yaml``, the wording of rubric and protocol ``esc-eval``, and whatever
+else of the project is worded by language (see ``LanguageRow.read_data``). A folder of one's own is as good as ours:
+name it, or a folder of such folders, in the environment variable ``ESC_EVAL_LANGUAGES`` or to ``add_folder``.
+"""
+
+import os
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+
+from pydantic import ValidationError
+
+from esc_eval.errors import EscEvalError
+from esc_eval.languages.row import FILE, LanguageRow, read_yaml
+
+__all__ = ["LanguageRow", "add_folder", "get_language", "guess_language", "known_languages", "language_codes"]
+
+VARIABLE = "ESC_EVAL_LANGUAGES"
+_SHIPPED = Path(__file__).parent
+_added: list[Path] = []
+
+
+def add_folder(path: str | Path) -> None:
+    """Make the language of a folder, or those of the folders in it, known to this process.
+
+    Raises:
+        EscEvalError: There is no language in it, a row is not right, or a code is taken by another folder.
+    """
+    folder = Path(path).resolve()
+    if folder not in _added:
+        _read_table((*_folders(), folder))
+        _added.append(folder)
+
+
+def known_languages() -> Mapping[str, LanguageRow]:
+    """The rows by code: the official release's languages first, then the others; by code among themselves.
+
+    Raises:
+        EscEvalError: A folder that the user named holds no language, or a row that is not right.
+    """
+    return _read_table(_folders())
+
+
+def language_codes() -> tuple[str, ...]:
+    """Codes of the known languages, in the order of the table.
+
+    >>> language_codes()[:2]
+    ('en', 'zh')
+    """
+    return tuple(known_languages())
+
+
+def get_language(code: str) -> LanguageRow:
+    """The row of a language.
+
+    Raises:
+        EscEvalError: No folder has this code; the sentence says how to give one.
+    """
+    rows = known_languages()
+    if code not in rows:
+        raise EscEvalError(explain_unknown(code))
+    return rows[code]
+
+
+def explain_unknown(code: str) -> str:
+    """Why a code is refused, and what to do."""
+    return (
+        f"no language {code!r} is known, only {', '.join(known_languages())}; name a folder {code} that holds its "
+        f"{FILE} by --languages DIR or in {VARIABLE}"
+    )
+
+
+def guess_language(text: str) -> str:
+    """The language whose script more than a fifth of a text's characters are of; else the first that names no script.
+
+    >>> guess_language("I slept badly."), guess_language("我睡不好")
+    ('en', 'zh')
+    """
+    rows = known_languages().values()
+    written = (row.code for row in rows if row.script and 5 * len(row.script.findall(text)) > len(text))
+    return next(written, next(row.code for row in rows if row.script is None))
+
+
+def _folders() -> tuple[Path, ...]:
+    named = [Path(part).resolve() for part in os.environ.get(VARIABLE, "").split(os.pathsep) if part.strip()]
+    return tuple(dict.fromkeys([*named, *_added]))
+
+
+@cache
+def _read_table(folders: tuple[Path, ...]) -> Mapping[str, LanguageRow]:
+    rows: dict[str, LanguageRow] = {}
+    for place in (_SHIPPED, *folders):
+        found = [place] if (place / FILE).is_file() else sorted(path.parent for path in place.glob(f"*/{FILE}"))
+        if not found:
+            raise EscEvalError(f"{place}: no language in it; expected {FILE}, or folders that each hold one")
+        for folder in found:
+            row = _read_row(folder)
+            if row.code in rows:
+                raise EscEvalError(f"{folder}: language {row.code!r} is already known from {rows[row.code].folder}")
+            rows[row.code] = row
+    return MappingProxyType(
+        {row.code: row for row in sorted(rows.values(), key=lambda row: (not row.official, row.code))}
+    )
+
+
+def _read_row(folder: Path) -> LanguageRow:
+    content = read_yaml(folder / FILE)
+    try:
+        row = LanguageRow.model_validate({**content, "folder": folder})
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise EscEvalError(f"{folder / FILE}: {where}: {first['msg'].removeprefix('Value error, ')}") from error
+    if row.code != folder.name:
+        raise EscEvalError(f"{folder / FILE}: code is {row.code!r}, but its folder is called {folder.name!r}")
+    return row
