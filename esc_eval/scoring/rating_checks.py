@@ -2,19 +2,22 @@
 
 from collections.abc import Iterable, Sequence
 from importlib.resources import files
+from pathlib import Path
 
 from esc_eval.errors import EscEvalError
 from esc_eval.files.official_dimensions import OUR_RUBRIC, is_official_wording
+from esc_eval.prompts.kept import kept_rubric
 from esc_eval.prompts.rubric import Rubric, load_rubric
 from esc_eval.schema import Rating
 
 
-def rubric_of(ratings: Sequence[Rating], name: str | None = None) -> Rubric:
+def rubric_of(ratings: Sequence[Rating], name: str | Path | None = None, folder: Path | None = None) -> Rubric:
     """The rubric of ratings, found by the name and version that they carry.
 
     Args:
         ratings: Of any raters, all under one rubric.
         name: The rubric that the user says they have: a shipped one or the path of a .yaml; None = as they carry it.
+        folder: Run folder that the ratings are from: the rubric that it keeps is theirs.
 
     Raises:
         EscEvalError: None or several rubrics, another one than ``name``, one that is not shipped, or a rating that does
@@ -24,6 +27,9 @@ def rubric_of(ratings: Sequence[Rating], name: str | None = None) -> Rubric:
     if len(carried) != 1:
         raise EscEvalError(f"the ratings must be under one rubric, found {', '.join(carried) or 'no rating'}")
     [found] = carried
+    if name is None and folder and (rubric := kept_rubric(folder, found)):
+        check_levels(ratings, rubric.levels)
+        return rubric
     stem = OUR_RUBRIC if is_official_wording(found) else found.partition("/")[0]
     if name is None and not files("esc_eval").joinpath("prompts", "rubrics", f"{stem}.yaml").is_file():
         raise EscEvalError(f"the ratings are under {found}, which is no shipped rubric; give yours: --rubric FILE.yaml")

@@ -5,9 +5,10 @@ from typing import Any, Protocol
 
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import read_dialogues
+from esc_eval.files.run_folder import DIALOGUES
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.schema import Dialogue, Rating, digest
-from esc_eval.simulation.identity import STEP, find_differences, old_identity, was_rated
+from esc_eval.simulation.identity import OLD_LANGUAGES, STEP, find_differences, old_identity, was_rated
 from esc_eval.simulation.run import Run, list_differences
 
 
@@ -17,7 +18,7 @@ def keep_dialogues(dialogues: Sequence[Dialogue], run: Run) -> None:
     Raises:
         EscEvalError: One is not the same there, or the run's dialogues are simulated and these are others.
     """
-    own = run.folder / "dialogues.jsonl"
+    own = run.folder / DIALOGUES
     known = {dialogue.id: dialogue for dialogue in read_dialogues(own)} if own.exists() else {}
     there = STEP in run.card
     others = [d.id for d in dialogues if (d.id in known or there) and known.get(d.id) != d]
@@ -86,13 +87,24 @@ def admit_dialogues(
     return {"n": len(members), "sha256": digest(members)}
 
 
+def rated_identity(scoring: Identified, dialogues: Sequence[Dialogue], old: Mapping[str, Any]) -> dict[str, Any]:
+    """The identity of a scoring with the wording of those languages alone that it has rated or is about to."""
+    identity = scoring.identity
+    if languages := identity["rubric"].get("languages"):
+        before = old["rubric"].get("languages", OLD_LANGUAGES) if old else ()
+        used = {dialogue.language for dialogue in dialogues} | set(before)
+        chosen = {language: sha256 for language, sha256 in languages.items() if language in used}
+        identity = {**identity, "rubric": {**identity["rubric"], "languages": chosen}}
+    return identity
+
+
 def _adopt(kind: str, dialogues: Sequence[Dialogue], done: Mapping[str, frozenset[str]], run: Run) -> dict[str, str]:
     """What a scoring of esc-eval 0.1 rated, which kept one hash of all its dialogues: those there that have it.
 
     Raises:
         EscEvalError: None have.
     """
-    own = run.folder / "dialogues.jsonl"
+    own = run.folder / DIALOGUES
     there = read_dialogues(own) if own.exists() else []
     scoring = run.card[kind]
     for tried in (there, list(dialogues), [dialogue for dialogue in there if dialogue.id in done]):

@@ -10,6 +10,8 @@ from typing import Any, Literal
 from esc_eval.chat.base import ANSWER_TOKENS, AdapterModel, ChatModel, Choice, ChoiceModel, Conversation
 from esc_eval.checkpoints.judge_card import JudgeCard
 from esc_eval.errors import EscEvalError
+from esc_eval.files.run_folder import rubric_file
+from esc_eval.prompts.kept import keep_wording
 from esc_eval.prompts.official_wording import OfficialWording
 from esc_eval.prompts.protocol import Generation
 from esc_eval.prompts.rubric import Rubric
@@ -19,7 +21,7 @@ from esc_eval.schema import Dialogue, FinishReason, Rating
 from esc_eval.scoring.calibration import Calibration
 from esc_eval.scoring.parsers import NO_LEVEL, TOO_LONG, find_lead, get_parser
 from esc_eval.scoring.rater import DirectScoring, rating_fields
-from esc_eval.scoring.resume import admit_dialogues, check_scoring, rated_dimensions
+from esc_eval.scoring.resume import admit_dialogues, check_scoring, rated_dimensions, rated_identity
 from esc_eval.simulation.run import Run
 
 By = Literal["auto", "logits", "text"]
@@ -286,7 +288,10 @@ def score_dialogues(
         settled = {where.partition("/")[2] for where in leads}
         scoring.settle_leads([d for d in dialogues if d.language not in settled and not _silent(d)])
         leads = {f"{key}/{language}": lead for (key, language), lead in scoring.leads.items()}
-    run.record(kind, {**scoring.identity, **({"leads": leads} if leads else {}), "dialogues": rated})
+    identity = rated_identity(scoring, dialogues, known)
+    if isinstance(scoring, DirectScoring) or not scoring.wording:
+        keep_wording(scoring.rubric, rubric_file(run.folder, scoring.rubric_id))
+    run.record(kind, {**identity, **({"leads": leads} if leads else {}), "dialogues": rated})
     keys = scoring.rubric.keys
     todo = [dialogue for dialogue in dialogues if len(done.get(dialogue.id, ())) < len(keys)]
     for rating in _ratings(todo, scoring, done):

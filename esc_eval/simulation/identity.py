@@ -11,6 +11,9 @@ from typing import Any, TypeVar
 
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import read_dialogues
+from esc_eval.files.run_folder import CARDS, DIALOGUES, PROTOCOL
+from esc_eval.files.writing import write_jsonl
+from esc_eval.prompts.kept import keep_wording
 from esc_eval.prompts.protocol import Protocol
 from esc_eval.prompts.wording import Worded
 from esc_eval.schema import Dialogue, RoleCard, Turn, digest
@@ -133,12 +136,12 @@ def admit_plan(plan: Plan, run: Run) -> None:
             f"{run.folder}: the ledger holds {min(strange)!r} and {len(strange) - 1} more dialogues, and nothing says "
             "what made them. Put its run.json back, or choose another --out."
         )
-    if not begun and (run.folder / "dialogues.jsonl").exists():
+    if not begun and (run.folder / DIALOGUES).exists():
         raise EscEvalError(
             f"{run.folder} holds dialogues that were not simulated there, or has lost its ledger. Choose another --out."
         )
     if begun:
-        run.refuse(STEP, find_differences(kept.shared, asked.shared))
+        run.refuse(STEP, find_differences(kept.shared, _with_languages(asked.shared, plan.protocol)))
     for name in spoken.keys() - begun:
         run.forget("turn", name)
     merged = Members(
@@ -154,7 +157,15 @@ def admit_plan(plan: Plan, run: Run) -> None:
             "dialogue": merged.dialogues,
         }
     )
+    write_jsonl(run.folder / CARDS, merged.cards.values())
+    keep_wording(plan.protocol, run.folder / PROTOCOL)
     run.record(STEP, _summary(merged, plan.protocol))
+
+
+def _with_languages(shared: dict[str, Any], protocol: Protocol) -> dict[str, Any]:
+    """An identity with the wording of all languages of its protocol, also those that are not asked for."""
+    languages = {language: protocol.language_sha256(language, SAID_APART) for language in protocol.texts}
+    return {**shared, "protocol": {**shared["protocol"], "languages": languages}}
 
 
 def _merge(known: Mapping[str, V], kept: Mapping[str, V], asked: Mapping[str, V]) -> dict[str, V]:
@@ -189,7 +200,7 @@ def _adopt(plan: Plan, run: Run, old: Mapping[str, Any]) -> Members:
         run.refuse(
             STEP, [*found, "(one hash for all cards: ask for the same ones once more, then for fewer or others)"]
         )
-    own = run.folder / "dialogues.jsonl"
+    own = run.folder / DIALOGUES
     if own.exists():  # before they become more
         there = read_dialogues(own)
         scorings = [kind for kind, step in run.card.items() if kind.startswith("scoring/") and was_rated(there, step)]

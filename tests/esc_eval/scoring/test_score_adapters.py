@@ -98,6 +98,7 @@ def test_with_logits_the_answers_lead_is_found_and_put_into_the_adapters_mouth(t
     with Run(tmp_path / "run") as run:
         ratings = score_dialogues([dialogue(0)], Scoring(scorer, RUBRIC, "logits", wording=wording), run)
         leads = json.loads((tmp_path / "run" / "run.json").read_text())["scoring/adapted"]["identity"]["leads"]
+    assert not (tmp_path / "run" / "rubrics").exists()  # the official wording is not ours to write down
     assert scorer.leads == [f"The {key} score is " for key in RUBRIC.keys]
     assert leads["humanoid/en"] == "The humanoid score is "
     assert ratings[0].probabilities == pytest.approx((0.1, 0.1, 0.1, 0.6, 0.1))

@@ -1,0 +1,76 @@
+"""What lies in a run folder beside its dialogues and ratings, and how whoever is given the folder finds it."""
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import yaml
+
+from esc_eval.errors import EscEvalError
+from esc_eval.files.official_dimensions import is_official_wording, official_levels
+from esc_eval.files.records import read_cards
+from esc_eval.files.text import read_text
+from esc_eval.schema import RoleCard
+
+CARDS = "cards.jsonl"
+PROTOCOL = "protocol.yaml"
+DIALOGUES = "dialogues.jsonl"
+
+
+def is_run_folder(path: Path) -> bool:
+    """Whether a path is a folder that holds dialogues of ours."""
+    return (path / DIALOGUES).is_file()
+
+
+def rubric_file(folder: Path, rubric: str) -> Path:
+    """Where a run folder keeps a rubric.
+
+    Args:
+        folder: Of the run.
+        rubric: Name and version, as ratings carry them.
+    """
+    stem = re.sub(r"[^\w-]", "-", rubric)
+    return folder / "rubrics" / f"{stem}.yaml"
+
+
+def read_run_cards(paths: Iterable[Path]) -> list[RoleCard]:
+    """The role cards that the run folders among some paths hold, each once.
+
+    Raises:
+        EscEvalError: Two runs have different texts of a card.
+    """
+    found: dict[str, RoleCard] = {}
+    for path in paths:
+        for card in read_cards(path / CARDS) if is_run_folder(path) and (path / CARDS).exists() else ():
+            if found.setdefault(card.id, card).text != card.text:
+                raise EscEvalError(f"{path / CARDS}: card {card.id!r} has another text than in a run before it")
+    return list(found.values())
+
+
+def read_scale(folder: Path, rubrics: Sequence[str]) -> tuple[int, int] | None:
+    """Lowest and highest level of the rubrics of a run folder's ratings; None where the folder keeps none of them.
+
+    Raises:
+        EscEvalError: They are of several scales, or a file is broken.
+    """
+    found = {}
+    for name in rubrics:
+        path = rubric_file(folder, name)
+        if is_official_wording(name):
+            levels = official_levels()
+        elif path.exists():
+            levels = _levels(path)
+        else:
+            continue
+        found[levels[0], levels[-1]] = name
+    if len(found) > 1:
+        scales = "; ".join(f"{low} to {high} by {name}" for (low, high), name in found.items())
+        raise EscEvalError(f"{folder}: ratings of several scales: {scales}. Give the ratings of one of them as a file.")
+    return next(iter(found), None)
+
+
+def _levels(path: Path) -> tuple[int, ...]:
+    try:
+        return tuple(yaml.safe_load(read_text(path))["levels"])
+    except (yaml.YAMLError, KeyError, TypeError) as error:
+        raise EscEvalError(f"{path}: no rubric, it lists no levels") from error
