@@ -19,10 +19,10 @@ import torch
 from benchmarks.meters import Memory, synchronise
 from benchmarks.shapes import SHAPES, made
 from esc_eval.chat.engine.weights import load_tokenizer
-from training import sft
-from training.config import RoleRecipe, load_recipe
-from training.cost import FLOPS, RECOMPUTED, matrix_rate, parameters_of
-from training.rows import Row
+from training.common import sft
+from training.common.config import RoleRecipe, load_recipe
+from training.common.cost import FLOPS, RECOMPUTED, matrix_rate, parameters_of
+from training.common.rows import Row
 
 WARM = 2
 

@@ -3,5 +3,3 @@
 Received (the sources and runs that a user holds), decided (``decisions/*.csv``, rows with a reason) and derived (the
 build folder) never mix. Run as ``python -m dataset_builder``.
 """
-
-BUILDER_VERSION = "1"

@@ -7,9 +7,9 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-from dataset_builder import card, croissant, manifest, splits
-from dataset_builder.personal_data import Masker
-from dataset_builder.rows import annotations, conversations, dialogues, parquet, role_cards
+from dataset_builder.describe import card, croissant, manifest
+from dataset_builder.rows import annotations, conversations, dialogues, parquet, role_cards, splits
+from dataset_builder.rows.personal_data import Masker
 from dataset_builder.rows.tables import TABLES
 from esc_eval.errors import EscEvalError
 from esc_eval.files.hashing import hash_file

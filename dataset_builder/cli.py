@@ -114,7 +114,7 @@ def splits(
 ) -> None:
     """Make one split manifest of a build; prints sizes, balance and leaks."""
     from dataset_builder.diff import read_table
-    from dataset_builder.splits import SCHEMES, items_of, make_split
+    from dataset_builder.rows.splits import SCHEMES, items_of, make_split
 
     with exit_on_user_error():
         tables = {name: read_table(folder, name) for name in ("role_cards", "dialogues", "annotations")}

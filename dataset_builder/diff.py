@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dataset_builder import manifest
+from dataset_builder.describe import manifest
 from dataset_builder.rows.parquet import read_rows, table_path
 from dataset_builder.rows.tables import TABLES, decode_row
 from esc_eval.errors import EscEvalError

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from dataset_builder import manifest
 from dataset_builder.check.build import check_build
+from dataset_builder.describe import manifest
 from esc_eval.errors import EscEvalError
 from esc_eval.hub import plans as hub
 

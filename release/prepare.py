@@ -6,8 +6,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from dataset_builder import manifest
 from dataset_builder import push as dataset
+from dataset_builder.describe import manifest
 from dataset_builder.diff import diff_builds
 from esc_eval import __version__
 from esc_eval.errors import EscEvalError

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from training.toy import build_toy
+from training.common.toy import build_toy
 
 ROOT = Path(__file__).resolve().parents[1]
 

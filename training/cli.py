@@ -49,16 +49,14 @@ def role(
     Example: python -m training role --recipe training/recipes/esc_role/small.yaml --sources sources --out role
     --role-play sheldon.jsonl --test-cards ESC-Eval/data/card_high_en.json
     """
-    from training import config
+    from training.common import config
     from training.role import train as roles
 
     loaded = config.load_recipe(recipe, config.RoleRecipe, parse_changes(set_))
     tests, own = ([card for path in paths or () for card in read_cards(path)] for paths in (test_cards, cards))
     inputs = roles.Inputs(sources, tuple(role_play or ()), role_play_license, tests, own)
     if dry_run:
-        from training import cost
-
-        typer.echo(cost.of_role(loaded, inputs, out, tflops))
+        typer.echo(roles.estimate_role_cost(loaded, inputs, out, tflops))
         return
     roles.train_role(loaded, inputs, out, report_to or (), typer.echo)
 

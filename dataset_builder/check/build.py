@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from dataset_builder import card, croissant, manifest
 from dataset_builder.check.files import Problem, check_manifest, check_schema, check_splits, rows_of
 from dataset_builder.check.rows import RULES, check_references
+from dataset_builder.describe import card, croissant, manifest
 from dataset_builder.rows.tables import TABLES, decode_row
 from esc_eval.errors import EscEvalError
 from esc_eval.schema import find_duplicates

@@ -9,7 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dataset_builder import manifest, splits
+from dataset_builder.describe import manifest
+from dataset_builder.rows import splits
 from dataset_builder.rows.parquet import table_path
 from dataset_builder.rows.tables import arrow_schema
 from esc_eval.errors import EscEvalError

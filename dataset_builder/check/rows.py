@@ -9,8 +9,8 @@ from typing import Any
 
 from dataset_builder import decisions
 from dataset_builder.check.files import Problem
-from dataset_builder.personal_data import find_personal_data
 from dataset_builder.rows.card_text import CardText
+from dataset_builder.rows.personal_data import find_personal_data
 from dataset_builder.rows.tables import TABLES
 from esc_eval.prompts.rubric import load_rubric
 

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
 
-from dataset_builder.overlap import cut_shingles
-from dataset_builder.personal_data import Masker
 from dataset_builder.roles import prompts
 from dataset_builder.roles.answers import Failure, read_extraction, read_verdict
 from dataset_builder.roles.ask import Question, ask_all
 from dataset_builder.roles.records import Extraction, Filtering
 from dataset_builder.rows.card_text import card_words
+from dataset_builder.rows.overlap import cut_shingles
+from dataset_builder.rows.personal_data import Masker
 from dataset_builder.sources.common import SourceConversation
 from esc_eval.chat import ChatModel
 from esc_eval.schema import Language

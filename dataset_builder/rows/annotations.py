@@ -8,8 +8,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from dataset_builder import decisions
-from dataset_builder.personal_data import Masker
 from dataset_builder.rows.dialogues import Batch
+from dataset_builder.rows.personal_data import Masker
 from dataset_builder.sources.readers import Broken, read_csv
 from esc_eval.errors import BadRecord, EscEvalError
 from esc_eval.files.records import read_ratings

@@ -6,9 +6,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from dataset_builder.overlap import Containment
-from dataset_builder.personal_data import Masker
 from dataset_builder.rows import parquet
+from dataset_builder.rows.overlap import Containment
+from dataset_builder.rows.personal_data import Masker
 from dataset_builder.sources import SOURCES, parse_file, source_files
 from dataset_builder.sources.common import Reject, SourceConversation
 from esc_eval.files.hashing import hash_file

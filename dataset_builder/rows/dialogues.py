@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dataset_builder import decisions
-from dataset_builder.personal_data import Masker
+from dataset_builder.rows.personal_data import Masker
 from esc_eval.errors import EscEvalError
 from esc_eval.files.official import link_cards
 from esc_eval.files.records import read_dialogues, read_ratings

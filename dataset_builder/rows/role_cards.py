@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from dataset_builder import decisions
-from dataset_builder.overlap import Containment, near_duplicates
-from dataset_builder.personal_data import Masker
 from dataset_builder.rows import card_text
 from dataset_builder.rows.card_text import parse_card
+from dataset_builder.rows.overlap import Containment, near_duplicates
+from dataset_builder.rows.personal_data import Masker
 from dataset_builder.sources import SAMPLE_KEY
 from dataset_builder.sources.readers import Broken, read_csv
 from esc_eval.errors import BadRecord, EscEvalError

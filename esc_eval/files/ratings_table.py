@@ -15,7 +15,6 @@ from esc_eval.files.official import split_official_name
 from esc_eval.files.parquet import read_parquet
 from esc_eval.files.records import read_dialogues, read_ratings
 from esc_eval.files.text import read_text
-from esc_eval.statistics.counts import Ratings
 
 KEY = ("dialogue_id", "rater", "dimension")
 ALIASES = {"card_id": "card", "supporter": "model"}
@@ -97,29 +96,6 @@ class RatingsTable:
     def replaced(self, frame: pd.DataFrame) -> "RatingsTable":
         """The same table with other rows."""
         return RatingsTable(frame, self.dimensions, self.low, self.high, self.sha256)
-
-    def ratings(self, rows: pd.DataFrame, cluster: str) -> Ratings:
-        """Rows as arrays of codes; a unit is a dialogue x dimension.
-
-        Raises:
-            EscEvalError: A score is not a whole number.
-        """
-        score = rows["score"].to_numpy(dtype=float)
-        if (score != np.round(score)).any():
-            bad = rows[score != np.round(score)].iloc[0]
-            raise EscEvalError(
-                f"score {bad['score']:g} of dialogue {bad['dialogue_id']}, rater {bad['rater']} is not a "
-                f"level: agreement "
-                "is between single ratings on whole levels, not averages"
-            )
-        keys = pd.MultiIndex.from_frame(rows[["dialogue_id", "dimension"]])
-        unit, uniques = pd.factorize(keys)
-        names = self.raters
-        rater = pd.Categorical(rows["rater"], categories=names).codes.astype(np.intp)
-        first = np.zeros(len(uniques), dtype=np.intp)
-        group = pd.factorize(rows[cluster])[0]
-        first[unit] = group
-        return Ratings(unit, rater, (score - self.low).astype(np.intp), first, self.levels, names)
 
 
 def raw_rows(path: Path) -> pd.DataFrame:

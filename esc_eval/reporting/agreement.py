@@ -11,6 +11,7 @@ from esc_eval.files.ratings_table import RatingsTable
 from esc_eval.reporting.render import Cell, Report, Table, name_clusters, report_signature, undefined_notes
 from esc_eval.statistics.agreement import COEFFICIENTS, KappaWeights, estimate_agreement
 from esc_eval.statistics.bootstrap import Bootstrap
+from esc_eval.statistics.counts import Ratings
 from esc_eval.statistics.estimate import Array, Estimate
 from esc_eval.statistics.items import find_disputed, stage_change
 from esc_eval.statistics.raters import RaterReport, rater_report
@@ -90,7 +91,7 @@ def agreement_report(
     for name in (*table.dimensions, POOLED) if len(table.dimensions) > 1 else table.dimensions:
         progress(name)
         rows = chosen.scored(None if name == POOLED else name)
-        found = estimate_agreement(chosen.ratings(rows, column), boot, weights)
+        found = estimate_agreement(Ratings.from_table(chosen, rows, column), boot, weights)
         dimensions[name], ks[name] = found.measures, found.average_of
         pairs[name] = {f"{a} - {b}": m for (a, b), m in found.pairs.items()}
     progress("raters")
@@ -98,7 +99,7 @@ def agreement_report(
     if rows.empty:
         people = RaterReport({}, ["Rater diagnostics: there are no ratings."])
     else:
-        people = rater_report(chosen.ratings(rows, column), boot, progress_of(rows))
+        people = rater_report(Ratings.from_table(chosen, rows, column), boot, progress_of(rows))
     items = find_disputed(rows, top)
     changes = {}
     for later in stages[1:]:

@@ -13,8 +13,8 @@ from esc_eval.files.ratings_table import RatingsTable
 from esc_eval.reporting.health_tables import labelled_tables, output_table, scorer_notes
 from esc_eval.reporting.render import Report, name_clusters, report_signature
 from esc_eval.schema import Dialogue
-from esc_eval.scoring.calibration import BINS, confidence_bins
 from esc_eval.statistics.bootstrap import Bootstrap, ClusterTables
+from esc_eval.statistics.calibration import BINS, confidence_bins
 from esc_eval.statistics.estimate import Estimate
 from esc_eval.statistics.health import ONE_DIALOGUE, STATISTICS, WHY, give_verdict, health_statistic, length_baseline
 from esc_eval.statistics.health import entropy as level_entropy

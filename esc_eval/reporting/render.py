@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from esc_eval.files.records import write_whole
+from esc_eval.files.writing import write_whole
 from esc_eval.reporting.signature import join_signature
 from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.statistics.estimate import Estimate

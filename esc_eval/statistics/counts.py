@@ -4,8 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from scipy import sparse
 
+from esc_eval.errors import EscEvalError
+from esc_eval.files.ratings_table import RatingsTable
 from esc_eval.statistics.bootstrap import ClusterTables
 from esc_eval.statistics.estimate import Array
 
@@ -49,6 +52,26 @@ class Ratings:
             raise ValueError(f"score {bad:g} is not a level of the scale {scale.tolist()}")
         names = tuple(str(i) for i in range(scores.shape[1]))
         return cls(unit, rater, level, np.arange(len(scores)), scale, names)
+
+    @classmethod
+    def from_table(cls, table: RatingsTable, rows: pd.DataFrame, cluster: str) -> "Ratings":
+        """From rows of a ratings table; a unit is a dialogue x dimension, ``cluster`` a column.
+
+        Raises:
+            EscEvalError: A score is not a whole number.
+        """
+        score = rows["score"].to_numpy(dtype=float)
+        if (score != np.round(score)).any():
+            bad = rows[score != np.round(score)].iloc[0]
+            raise EscEvalError(
+                f"score {bad['score']:g} of dialogue {bad['dialogue_id']}, rater {bad['rater']} is not a level: "
+                "agreement is between single ratings on whole levels, not averages"
+            )
+        unit, uniques = pd.factorize(pd.MultiIndex.from_frame(rows[["dialogue_id", "dimension"]]))
+        rater = pd.Categorical(rows["rater"], categories=table.raters).codes.astype(np.intp)
+        first = np.zeros(len(uniques), dtype=np.intp)
+        first[unit] = pd.factorize(rows[cluster])[0]
+        return cls(unit, rater, (score - table.low).astype(np.intp), first, table.levels, table.raters)
 
     @property
     def scores(self) -> Array:

@@ -9,9 +9,9 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 
-from esc_eval.scoring.calibration import binned_error
 from esc_eval.statistics import coefficients as co
 from esc_eval.statistics.bootstrap import Totals
+from esc_eval.statistics.calibration import binned_error
 from esc_eval.statistics.estimate import Array, Estimate
 
 STATISTICS = {

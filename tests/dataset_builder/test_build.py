@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from dataset_builder import manifest
 from dataset_builder.build import Inputs, build_dataset
-from dataset_builder.card import front_matter
 from dataset_builder.check.build import check_build
+from dataset_builder.describe import manifest
+from dataset_builder.describe.card import front_matter
 from dataset_builder.diff import diff_builds, read_table
 from dataset_builder.rows.annotations import read_annotations
 from esc_eval.errors import EscEvalError

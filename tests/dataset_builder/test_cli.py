@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from dataset_builder import manifest
 from dataset_builder.build import Inputs, build_dataset
 from dataset_builder.cli import app
+from dataset_builder.describe import manifest
 from dataset_builder.push import plan_push
 
 pytestmark = pytest.mark.filterwarnings("ignore:ConjunctiveGraph:DeprecationWarning")

@@ -68,7 +68,7 @@ def make_parts(work: Path, toy: Path) -> Path:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from dataset_builder.build import Inputs, build_dataset
-    from training.toy import build_toy
+    from training.common.toy import build_toy
 
     build_dataset(Inputs(public=True), work / "data")
     model = get_peft_model(AutoModelForCausalLM.from_pretrained(toy), LoraConfig(r=2, target_modules=["q_proj"]))

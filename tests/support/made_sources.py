@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 from dataset_builder.sources.common import SourceConversation, SourceTurn
-from training import config
-from training.config import RoleRecipe
+from training.common import config
+from training.common.config import RoleRecipe
 
 RECIPES = Path(__file__).resolve().parents[2] / "training" / "recipes" / "esc_role"
 

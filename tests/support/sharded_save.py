@@ -13,7 +13,7 @@ from accelerate import Accelerator, DistributedType, FullyShardedDataParallelPlu
 from peft import get_peft_model
 from torch.distributed.fsdp import fully_shard
 
-from training import config, sft
+from training.common import config, sft
 
 
 def main() -> None:

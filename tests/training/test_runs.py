@@ -17,11 +17,11 @@ from typer.testing import CliRunner
 
 from esc_eval.chat.engine.encoder import Encoder
 from esc_eval.errors import EscEvalError
-from training import checkpoint, rows, sft
 from training.cli import app
+from training.common import checkpoint, rows, sft
+from training.common.toy import build_toy, toy_at
 from training.options import check_reporters, parse_changes
 from training.role import train as roles
-from training.toy import build_toy, toy_at
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
@@ -89,7 +89,7 @@ def test_a_toy_that_was_built_in_part_is_not_taken_for_one(tmp_path, monkeypatch
         (folder / "model.safetensors").unlink()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("training.toy.build_toy", killed)
+    monkeypatch.setattr("training.common.toy.build_toy", killed)
     with pytest.raises(KeyboardInterrupt):
         toy_at(tmp_path / "toy")
     assert not (tmp_path / "toy").exists()

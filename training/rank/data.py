@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from analysis.studies import ieval
 from analysis.studies.ieval import BOTS, Rated, read_ieval
-from dataset_builder import splits
+from dataset_builder.rows import splits
 from dataset_builder.sources import esconv
 from dataset_builder.sources.common import Reject, SourceConversation
 from esc_eval.errors import EscEvalError
@@ -217,7 +217,7 @@ class Placed:
     """A split of a set.
 
     Attributes:
-        manifests: As ``dataset_builder.splits`` made them.
+        manifests: As ``dataset_builder.rows.splits`` made them.
         folds: For each manifest the part of every dialogue x dimension, shape (dialogues, dimensions): 0 train,
             1 validation, 2 test, -1 nowhere.
         held_out: Of each fold: what is the test by name; None = drawn by the scheme.
@@ -239,7 +239,7 @@ class Placed:
 
 
 def split_items(ranked: RankSet, unit: str) -> list[splits.Item]:
-    """The rows of a set, as ``dataset_builder.splits`` places them."""
+    """The rows of a set, as ``dataset_builder.rows.splits`` places them."""
     talks = [
         {
             "id": d.id,
@@ -262,7 +262,7 @@ def split_items(ranked: RankSet, unit: str) -> list[splits.Item]:
 def place_items(
     ranked: RankSet, name: str, scheme: str, seed: int = 0, held_out: Sequence[str | None] = (None,)
 ) -> Placed:
-    """A split by a scheme of ``dataset_builder.splits``.
+    """A split by a scheme of ``dataset_builder.rows.splits``.
 
     Args:
         ranked: The set.

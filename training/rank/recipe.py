@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from esc_eval.files.frozen_yaml import FrozenYaml
 from esc_eval.files.text import read_text
 from esc_eval.scoring.levels import Rule
-from training.config import Named, Recipe, load_recipe
+from training.common.config import Named, Recipe, load_recipe
 
 Split = Literal["model-disjoint", "card-disjoint", "random-rows", "none"]
 
@@ -19,7 +19,7 @@ class RankData(FrozenYaml):
 
     Attributes:
         rubric: Whose prompts are asked, the same as in scoring; its dimensions name the ratings.
-        split: Scheme of ``dataset_builder.splits`` whose train and validation parts are learnt from; ``none``: all.
+        split: A scheme of ``rows.splits`` whose train and validation parts are learnt from; ``none``: all.
         held_out: The value that the scheme keeps for the test (a bot); None = as the scheme draws it.
         dialogues: At most so many, the first in the order of a seeded hash; None = all.
         asks: Dimensions asked of one dialogue, in turn through the rubric; None = all.
@@ -55,6 +55,11 @@ class RankRecipe(Recipe):
         if self.objective == "text" and self.data.cap != 1:
             raise ValueError("data.cap weighs level probabilities: with objective text it must be 1")
         return self
+
+    @property
+    def answers_once(self) -> bool:
+        """Whether a row has logits at one position only: the level's."""
+        return self.objective == "levels"
 
 
 class TextData(FrozenYaml):

@@ -12,12 +12,12 @@ from esc_eval.errors import EscEvalError
 from esc_eval.files.writing import write_whole
 from esc_eval.scoring import sentences
 from esc_eval.scoring.text_scorer import FILE, WEIGHTS, Scale, TextScorerFile
-from training import checkpoint
+from training.common import checkpoint
+from training.common.sft import LOG, Finished
 from training.rank.data import RankSet
 from training.rank.methods import METHODS, Choice, make_blocks, train_method, with_thresholds
 from training.rank.ordinal import CONSTANT
 from training.rank.recipe import TextRecipe
-from training.sft import LOG, Finished
 
 SENTENCES = {"model": sentences.MODEL, "revision": sentences.SHA256, "license": sentences.LICENSE}
 """What the vectors of sentences come from; the revision is the sha256 of the weights."""
@@ -121,4 +121,6 @@ def train_text_scorer(
     write_whole(out / LOG, [json.dumps({"step": 1, "rows": rows, "columns": columns}) + "\n"])
     finished = Finished(1, time.perf_counter() - start, [])
     base = SENTENCES if any(block.kind in ("sentences", "likeness") for block in scorer.blocks) else None
-    checkpoint.finish_checkpoint(out, "rank", recipe, data, finished, rubric=ranked.rubric.id, base=base)
+    checkpoint.finish_checkpoint(
+        out, "rank", recipe, data, finished, base=base, seed=recipe.seed, rubric=ranked.rubric.id
+    )

@@ -8,7 +8,7 @@ from shutil import rmtree
 
 import numpy as np
 
-from dataset_builder.splits import SCHEMES
+from dataset_builder.rows.splits import SCHEMES
 from esc_eval.chat.engine.encoder import Encoder
 from esc_eval.checkpoints.hub import BASE
 from esc_eval.checkpoints.judge_card import FILE, JudgeCard
@@ -21,14 +21,14 @@ from esc_eval.prompts.protocol import Message
 from esc_eval.prompts.wording import fill_template
 from esc_eval.schema import digest
 from esc_eval.scoring.score import judge_prompts
-from training import checkpoint, sft
-from training.config import Base, load_recipe
-from training.cost import lines_of, shape_of
+from training.common import checkpoint, sft
+from training.common.config import Base, load_recipe
+from training.common.cost import lines_of, shape_of
+from training.common.rows import Row, make_rows
 from training.rank import data as rank_data
 from training.rank.data import TEST, TRAIN, VALIDATION, RankSet, balance_rows
 from training.rank.level_loss import LevelRow, LevelTrainer, Questions, level_dataset, level_rows
 from training.rank.recipe import RankRecipe
-from training.rows import Row, make_rows
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,10 @@ def _train(
         finished = sft.train_adapter(recipe, opened, sft.dataset_of(made.rows), out, report_to=report_to)
     if state.is_main_process:
         make_judge_card(recipe, ranked, asked).save(out / FILE)
-        checkpoint.finish_checkpoint(out, "rank", recipe, data, finished, rubric=ranked.rubric.id)
+        base = checkpoint.describe_base(recipe.base)
+        checkpoint.finish_checkpoint(
+            out, "rank", recipe, data, finished, base=base, seed=recipe.seed, rubric=ranked.rubric.id
+        )
         rmtree(out / sft.STATES, ignore_errors=True)
 
 

@@ -19,8 +19,8 @@ from esc_eval.files.hashing import hash_file
 from esc_eval.files.text import read_text
 from esc_eval.prompts.protocol import Protocol
 from esc_eval.schema import RoleCard, Turn
-from training import rows
-from training.config import Part, RoleData
+from training.common import rows
+from training.common.config import Part, RoleData
 from training.role import hold_out
 
 ROLE_PLAY = "role play"

@@ -31,11 +31,11 @@ from esc_eval.statistics.coefficients import ratio
 from esc_eval.statistics.estimate import Estimate
 from model_cards import checkpoint as records
 from model_cards.render import write_card
-from training import checkpoint, config, rows
-from training.config import Part, RoleData, RoleRecipe
+from training.common import checkpoint, config, rows
+from training.common.config import Part, RoleData, RoleRecipe
+from training.common.rows import IGNORED, Row
 from training.role import data as role_data
 from training.role.data import Example
-from training.rows import IGNORED, Row
 
 BASE, TRAINED, REAL = "base", "trained", "real"
 SHOWN = (

@@ -16,8 +16,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from analysis.studies.metrics.segment import segment_words
 from dataset_builder import decisions
-from dataset_builder.overlap import Containment, near_duplicates
 from dataset_builder.rows import card_text
+from dataset_builder.rows.overlap import Containment, near_duplicates
 from dataset_builder.sources.common import SourceConversation
 from esc_eval.languages import language_codes
 from esc_eval.schema import RoleCard

@@ -12,12 +12,13 @@ from esc_eval.errors import EscEvalError
 from esc_eval.files.writing import write_json
 from esc_eval.prompts.protocol import Protocol, load_protocol
 from esc_eval.schema import RoleCard
-from training import checkpoint, sft
-from training.config import RoleRecipe
+from training.common import checkpoint, sft
+from training.common.config import RoleRecipe
+from training.common.cost import lines_of, shape_of
+from training.common.rows import Made
 from training.role import data as role_data
 from training.role import hold_out
 from training.role.data import Example, Material
-from training.rows import Made
 
 OVERLAPS = "overlaps.json"
 
@@ -89,7 +90,10 @@ def train_role(
     state.wait_for_everyone()
     finished = sft.train_adapter(recipe, opened, sft.dataset_of(made.rows), out, report_to=report_to)
     if state.is_main_process:
-        checkpoint.finish_checkpoint(out, "role", recipe, data, finished, protocol=protocol.id)
+        base = checkpoint.describe_base(recipe.base)
+        checkpoint.finish_checkpoint(
+            out, "role", recipe, data, finished, base=base, seed=recipe.seed, protocol=protocol.id
+        )
         rmtree(out / sft.STATES, ignore_errors=True)
 
 
@@ -164,3 +168,23 @@ def _about(source: str, examples: Sequence[Example]) -> str:
         return SOURCES[source].ABOUT
     files = dict.fromkeys(e.id.partition("#")[0] for e in examples if e.source == source)
     return f"general role play: {', '.join(files)}"
+
+
+def estimate_role_cost(recipe: RoleRecipe, inputs: Inputs, out: Path, tflops: float | None = None) -> str:
+    """A dry run of an ESC-Role recipe, in lines for people.
+
+    Args:
+        tflops: As of ``lines_of``.
+    """
+    material, _ = gather_rows(recipe, inputs)
+    try:
+        tokenizer = sft.tokenizer_of(recipe.base, out)
+    except EscEvalError as error:
+        unknown = f"rows, tokens, memory and hours need the base's tokenizer: {error}"
+        return "\n".join([*describe_material(material), unknown])
+    made = role_data.rows_of(
+        material.train, Encoder(tokenizer, recipe.base.model), recipe.data, recipe.optimise.max_length
+    )
+    lines = describe_material(material, made)
+    return "\n".join([*lines, *lines_of(recipe, shape_of(recipe, out), sum(len(r.ids) for r in made.rows),
+                                        len(made.rows), tflops)])  # fmt: skip

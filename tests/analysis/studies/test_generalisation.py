@@ -153,7 +153,7 @@ def test_interval_of_a_drop_covers() -> None:
 
 
 def test_builders_manifests_are_read(tmp_path: Path) -> None:
-    splits_module = pytest.importorskip("dataset_builder.splits", reason="the dataset builder is not here yet")
+    splits_module = pytest.importorskip("dataset_builder.rows.splits", reason="the dataset builder is not here yet")
     facets = {"card": None, "supporter": None, "model group": None, "source": None, "category": None, "language": "en"}
     items = [splits_module.Item(f"d{i}", {**facets, "card": f"c{i % 20}", "dialogue": f"d{i}"}) for i in range(60)]
     path = tmp_path / "m.json"

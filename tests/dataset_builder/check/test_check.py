@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dataset_builder import croissant, manifest
 from dataset_builder.build import Inputs, build_dataset
 from dataset_builder.check.build import check_build
+from dataset_builder.describe import croissant, manifest
 from dataset_builder.rows.parquet import read_rows, table_path
+from dataset_builder.rows.splits import manifest_sha256
 from dataset_builder.rows.tables import arrow_schema
-from dataset_builder.splits import manifest_sha256
 from esc_eval.errors import EscEvalError
 
 pytestmark = pytest.mark.filterwarnings("ignore:ConjunctiveGraph:DeprecationWarning")

@@ -19,8 +19,8 @@ from esc_eval.errors import EscEvalError
 from esc_eval.files.ratings_table import RatingsTable, read_table
 from esc_eval.files.records import read_dialogues
 from esc_eval.reporting.health import scorer_report
-from esc_eval.scoring.calibration import calibration_error
 from esc_eval.statistics.bootstrap import Bootstrap
+from esc_eval.statistics.calibration import calibration_error
 from esc_eval.statistics.health import confusion_statistics, entropy, length_baseline, marginal_table
 
 BOOT = Bootstrap(draws=300)

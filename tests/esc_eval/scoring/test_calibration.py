@@ -8,15 +8,9 @@ from hypothesis import strategies as st
 from esc_eval.errors import EscEvalError
 from esc_eval.schema import Rating
 from esc_eval.scoring import calibration, ensemble
-from esc_eval.scoring.calibration import (
-    Calibration,
-    calibration_error,
-    fit_temperature,
-    log_loss,
-    pair_with_labels,
-    temper_probabilities,
-)
+from esc_eval.scoring.calibration import Calibration, fit_temperature, pair_with_labels, temper_probabilities
 from esc_eval.scoring.ensemble import Ensemble, fit_weights
+from esc_eval.statistics.calibration import calibration_error, log_loss
 
 LEVELS = (0, 1, 2, 3, 4)
 simplex = st.lists(st.floats(0.001, 1), min_size=5, max_size=5).map(lambda w: [x / sum(w) for x in w])

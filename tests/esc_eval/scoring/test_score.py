@@ -40,7 +40,7 @@ def test_chinese_dialogues_are_judged_in_chinese():
 
 
 def test_logits_give_probabilities_an_expected_score_and_a_level(tmp_path):
-    from training.toy import build_toy
+    from training.common.toy import build_toy
 
     scoring = Scoring(open_model(f"hf:{build_toy(tmp_path / 'm', context=16384)}"), load_rubric())
     ratings = rate(scoring, [dialogue(0), dialogue(1), dialogue(2, "zh")], tmp_path / "r")

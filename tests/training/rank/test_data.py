@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from rank_support import BOTS, ieval_file, rated_set
 
 from analysis.studies.ieval import read_ieval
-from dataset_builder import splits
+from dataset_builder.rows import splits
 from esc_eval.errors import EscEvalError
 from esc_eval.schema import Dialogue, Rating, Turn
 from training.rank.data import (

@@ -18,9 +18,10 @@ from esc_eval.prompts.protocol import load_protocol
 from esc_eval.schema import Dialogue, RoleCard, Turn
 from esc_eval.statistics.bootstrap import Bootstrap
 from model_cards.check import find_checkpoint_problems
-from training import checkpoint, config, results, rows, sft
+from training import results
 from training.cli import app
-from training.config import RoleRecipe
+from training.common import checkpoint, config, rows, sft
+from training.common.config import RoleRecipe
 from training.role import data as role_data
 from training.role import evaluate as evaluate_role
 from training.role import train as roles

@@ -16,12 +16,12 @@ from esc_eval.errors import BadRecord, EscEvalError
 from esc_eval.files.records import read_cards
 from esc_eval.prompts.protocol import Generation, load_protocol
 from esc_eval.schema import RoleCard, Turn
-from training import config, rows, sft
-from training.config import RoleData, RoleRecipe
+from training.common import config, rows, sft
+from training.common.config import RoleData, RoleRecipe
+from training.common.toy import build_toy
 from training.role import data as role_data
 from training.role import hold_out
 from training.role import train as roles
-from training.toy import build_toy
 
 ROOT = Path(__file__).resolve().parents[3]
 PROTOCOL = load_protocol()

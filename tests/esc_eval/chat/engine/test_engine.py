@@ -19,7 +19,7 @@ from esc_eval.schema import RoleCard
 from esc_eval.simulation.plan import Plan
 from esc_eval.simulation.run import Run
 from esc_eval.simulation.simulate import play_plan
-from training.toy import build_toy
+from training.common.toy import build_toy
 
 GREEDY = Generation(max_new_tokens=10)
 CONVERSATIONS = [

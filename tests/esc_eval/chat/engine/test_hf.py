@@ -18,7 +18,7 @@ from esc_eval.chat.engine.rows import BRANCH_TOKENS, Rows
 from esc_eval.chat.engine.sampling import draw_uniforms, next_tokens, penalise_seen
 from esc_eval.errors import EscEvalError
 from esc_eval.prompts.protocol import Generation
-from training.toy import CHATML, build_toy
+from training.common.toy import CHATML, build_toy
 
 GREEDY = Generation(max_new_tokens=12)
 SAMPLED = Generation(max_new_tokens=12, temperature=0.9, top_p=0.9, top_k=30, repetition_penalty=1.1)

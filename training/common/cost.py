@@ -8,14 +8,9 @@ from typing import Any
 import torch
 from transformers import AutoConfig
 
-from esc_eval.chat.engine.encoder import Encoder
 from esc_eval.errors import EscEvalError
-from training import sft
-from training.config import Optimise, Recipe, RoleRecipe
-from training.rank.recipe import RankRecipe
-from training.role import data as role_data
-from training.role import train as role
-from training.role.train import Inputs
+from training.common import sft
+from training.common.config import Optimise, Recipe
 
 BYTES = {"float32": 4, "bfloat16": 2}
 NF4 = 0.56
@@ -94,8 +89,7 @@ def estimate_cost(recipe: Recipe, shape: Any, tokens: int) -> Cost:
     activations, learnt = None, 0.0
     if shape is not None:
         half = optimise.mixed_precision or base.dtype == "bfloat16"
-        answers_once = isinstance(recipe, RankRecipe) and recipe.objective == "levels"
-        activations = measure_kept(optimise, shape, half, 1 if answers_once else optimise.max_length) / 2**30
+        activations = measure_kept(optimise, shape, half, 1 if recipe.answers_once else optimise.max_length) / 2**30
         inner = {"gate_proj", "up_proj", "down_proj"}
         sides = sum(
             shape.hidden_size + (shape.intermediate_size if t in inner else shape.hidden_size) for t in adapter.targets
@@ -139,26 +133,6 @@ def measure_pace(recipe: Recipe) -> tuple[float, str]:
     device, dtype = torch.device("cuda" if cuda else "cpu"), torch.bfloat16 if half else torch.float32
     rate = matrix_rate(device, dtype, 8192 if cuda else 1024)
     return REACHED * rate, f"at {REACHED:.0%} of a matrix product here, {rate / 1e12:.2g}e12 a second"
-
-
-def of_role(recipe: RoleRecipe, inputs: Inputs, out: Path, tflops: float | None) -> str:
-    """A dry run of an ESC-Role recipe, in lines for people.
-
-    Args:
-        tflops: As of ``lines_of``.
-    """
-    material, _ = role.gather_rows(recipe, inputs)
-    try:
-        tokenizer = sft.tokenizer_of(recipe.base, out)
-    except EscEvalError as error:
-        unknown = f"rows, tokens, memory and hours need the base's tokenizer: {error}"
-        return "\n".join([*role.describe_material(material), unknown])
-    made = role_data.rows_of(
-        material.train, Encoder(tokenizer, recipe.base.model), recipe.data, recipe.optimise.max_length
-    )
-    lines = role.describe_material(material, made)
-    return "\n".join([*lines, *lines_of(recipe, shape_of(recipe, out), sum(len(r.ids) for r in made.rows),
-                                        len(made.rows), tflops)])  # fmt: skip
 
 
 def lines_of(recipe: Recipe, shape: Any, tokens: int, rows: int, tflops: float | None) -> list[str]:

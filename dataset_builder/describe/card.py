@@ -6,7 +6,8 @@ from typing import Any
 
 import yaml
 
-from dataset_builder import decisions, splits
+from dataset_builder import decisions
+from dataset_builder.rows import splits
 from dataset_builder.rows.parquet import table_path
 from dataset_builder.rows.tables import SPLIT, TABLES
 from dataset_builder.sources import SOURCES

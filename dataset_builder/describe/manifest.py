@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dataset_builder import BUILDER_VERSION, decisions, overlap, personal_data
+from dataset_builder import decisions
+from dataset_builder.rows import overlap, personal_data
 from dataset_builder.rows.tables import TABLES
 from esc_eval import __version__
 from esc_eval.citation import PAPER
@@ -14,6 +15,7 @@ from esc_eval.files.text import read_json_object
 from esc_eval.files.writing import write_json
 
 FILE = "manifest.json"
+BUILDER_VERSION = "1"
 SCHEMA = 1
 LOCAL = "local"
 """Sub-folder of what must stay on the machine that built it: source conversations, rejects."""

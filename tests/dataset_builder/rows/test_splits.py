@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataset_builder import splits
-from dataset_builder.splits import SCHEMES, items_of, make_split, manifest_sha256
+from dataset_builder.rows import splits
+from dataset_builder.rows.splits import SCHEMES, items_of, make_split, manifest_sha256
 from esc_eval.errors import EscEvalError
 
 CARDS = {

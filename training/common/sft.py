@@ -21,9 +21,9 @@ from esc_eval.chat.engine.weights import load_tokenizer
 from esc_eval.checkpoints import embedded
 from esc_eval.errors import EscEvalError
 from esc_eval.files.writing import write_whole
-from training.config import TOY, Adapter, Base, Optimise, Recipe
-from training.rows import Row
-from training.toy import toy_at
+from training.common.config import TOY, Adapter, Base, Optimise, Recipe
+from training.common.rows import Row
+from training.common.toy import toy_at
 
 STATES = "states"
 STATE = "trainer_state.json"

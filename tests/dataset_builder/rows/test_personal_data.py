@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataset_builder.personal_data import KINDS, Masker, any_found, find_personal_data
+from dataset_builder.rows.personal_data import KINDS, Masker, any_found, find_personal_data
 
 MASKED = [
     ("Write to jo.b+x@mail.example.co.uk please", "Write to [EMAIL] please"),

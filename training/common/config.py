@@ -121,6 +121,11 @@ class Recipe(Named):
         """Of everything random in the training."""
         return self.optimise.seed
 
+    @property
+    def answers_once(self) -> bool:
+        """Whether a row has logits at one position only, not at all that learn."""
+        return False
+
 
 class Part(FrozenYaml):
     """Some of a source's dialogues.

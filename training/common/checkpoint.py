@@ -14,9 +14,8 @@ from esc_eval.files.text import read_json_object
 from esc_eval.files.writing import write_json, write_whole
 from esc_eval.schema import digest
 from model_cards.render import write_card
-from training.config import TOY, Base, Recipe
-from training.rank.recipe import TextRecipe
-from training.sft import Finished
+from training.common.config import TOY, Base, Named
+from training.common.sft import Finished
 
 RECIPE = "recipe.yaml"
 TRAINING = "training.json"
@@ -73,7 +72,7 @@ def refuse_taken(out: Path) -> None:
         raise EscEvalError(f"{out}: holds files that are not of training, e.g. {other[0]}; give an empty or new --out")
 
 
-def claim_folder(out: Path, recipe: Recipe | TextRecipe, data_sha256: str) -> None:
+def claim_folder(out: Path, recipe: Named, data_sha256: str) -> None:
     """Begin in an empty folder, or go on in one that was begun with the same recipe and data.
 
     Raises:
@@ -107,30 +106,32 @@ def _begun(mark: Path) -> dict[str, Any]:
 def finish_checkpoint(
     out: Path,
     kind: Literal["role", "rank"],
-    recipe: Recipe | TextRecipe,
+    recipe: Named,
     data: DataUse,
     finished: Finished,
     *,
+    base: dict[str, Any] | None,
+    seed: int,
     protocol: str | None = None,
     rubric: str | None = None,
-    base: dict[str, Any] | None = None,
 ) -> None:
     """Write ``training.json``, which marks the checkpoint as whole, and its card.
 
     Args:
-        base: What it reads with, where the recipe trains no base itself.
+        base: As ``describe_base`` says it, or what it reads with, where the recipe trains no base itself.
+        seed: Of the training.
     """
     content: dict[str, Any] = {
         "kind": kind,
         "name": recipe.name,
         "version": __version__,
-        "base": _base(recipe.base) if recipe.base else base,
+        "base": base,
         "recipe_sha256": hash_file(out / RECIPE),
         "data": asdict(data),
         "rubric": rubric,
         "protocol": protocol,
         "languages": list(recipe.languages),
-        "seed": recipe.seed,
+        "seed": seed,
         "steps": finished.steps,
         "seconds": round(finished.seconds, 1),
         "environment": installed_versions(USED),
@@ -140,7 +141,8 @@ def finish_checkpoint(
     write_card(out)
 
 
-def _base(base: Base) -> dict[str, Any]:
+def describe_base(base: Base) -> dict[str, Any]:
+    """The model that training starts from, as the records have it."""
     own = base.model == embedded.SPEC
     return {
         "model": embedded.MODEL if own else base.model,

@@ -7,11 +7,11 @@ from made_sources import RECIPES, smoke, write_sources
 from transformers import AutoConfig, LlamaConfig
 from typer.testing import CliRunner
 
-from training import config, cost
 from training.cli import app
-from training.config import RoleRecipe
+from training.common import config, cost
+from training.common.config import RoleRecipe
+from training.common.toy import build_toy
 from training.rank.recipe import load_any
-from training.toy import build_toy
 
 
 def test_a_dry_run_counts_rows_and_trains_nothing(tmp_path):

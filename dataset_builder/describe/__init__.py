@@ -1,0 +1,1 @@
+"""What describes a build: manifest, dataset card, Croissant."""

@@ -1,0 +1,1 @@
+"""What every training shares: recipes, rows, the loop, what lies beside the weights, what it costs."""
