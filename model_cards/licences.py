@@ -17,7 +17,7 @@ OURS = "apache-2.0"
 def licence_key(written: str | None) -> str | None:
     """The Hub's key of a permissive licence; None for any other, or none stated.
 
-    >>> key("CC BY 4.0"), key("CC BY-NC 4.0")
+    >>> licence_key("CC BY 4.0"), licence_key("CC BY-NC 4.0")
     ('cc-by-4.0', None)
     """
     return HUB_KEYS.get("-".join((written or "").lower().split()))

@@ -43,9 +43,9 @@ def _decimal(value: Fraction) -> Decimal:
 def fit_counts(printed: Decimal, n: int, factor: int) -> Fit:
     """Find k with k * factor / n printed as ``printed`` to its own number of decimals.
 
-    >>> fit(Decimal("74.32"), 331, 25).rounded
+    >>> fit_counts(Decimal("74.32"), 331, 25).rounded
     984
-    >>> fit(Decimal("72.12"), 331, 25)
+    >>> fit_counts(Decimal("72.12"), 331, 25)
     Fit(rounded=None, truncated=955, nearest=955, exact=Fraction(23875, 331))
     """
     step = Decimal(1).scaleb(int(printed.as_tuple().exponent))

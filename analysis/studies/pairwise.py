@@ -43,7 +43,7 @@ def calibrate_ties(metric_gap: Array, human: Array) -> tuple[float, float, float
     Returns:
         Threshold, accuracy at it, accuracy at 0.
 
-    >>> calibrate(np.array([0.1, -0.2, 1.0]), np.array([0, 0, 1]))[:2]
+    >>> calibrate_ties(np.array([0.1, -0.2, 1.0]), np.array([0, 0, 1]))[:2]
     (0.2, 1.0)
     """
     size = np.abs(metric_gap)

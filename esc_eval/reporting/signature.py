@@ -18,7 +18,7 @@ def model_tag(identity: Mapping[str, Any]) -> str:
 def join_signature(parts: Mapping[str, object]) -> str:
     """Join parts as ``key:value`` with bars, our version first; a part that is None is left out.
 
-    >>> signature({"n": 12, "seed": None}).partition("|")[2]
+    >>> join_signature({"n": 12, "seed": None}).partition("|")[2]
     'n:12'
     """
     fields = {"esc-eval": __version__, **parts}

@@ -29,7 +29,7 @@ def temper_probabilities(probabilities: npt.ArrayLike, temperature: float) -> Ar
         probabilities: Shape (..., levels), each row sums to 1. Zeros count as 1e-12.
         temperature: Above 1 less sure, below 1 surer.
 
-    >>> tempered([0.8, 0.2], 1.0).round(3).tolist()
+    >>> temper_probabilities([0.8, 0.2], 1.0).round(3).tolist()
     [0.8, 0.2]
     """
     logs = np.log(np.maximum(np.asarray(probabilities, dtype=np.float64), FLOOR)) / temperature

@@ -187,7 +187,7 @@ def permutation_test(
 def adjust_holm(p_values: npt.ArrayLike) -> Array:
     """Holm's (1979) step-down adjusted p-values; NaN stays NaN and counts as no test.
 
-    >>> holm([0.01, 0.04, 0.03]).tolist()
+    >>> adjust_holm([0.01, 0.04, 0.03]).tolist()
     [0.03, 0.06, 0.06]
     """
     p = np.asarray(p_values, dtype=float)

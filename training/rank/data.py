@@ -342,7 +342,7 @@ def balance_rows(levels: npt.NDArray[np.intp], size: int, cap: float = 3.0) -> A
     Returns:
         Shape (n,), mean 1.
 
-    >>> balanced(np.array([0, 0, 0, 1]), 2, cap=2.0).round(2).tolist()
+    >>> balance_rows(np.array([0, 0, 0, 1]), 2, cap=2.0).round(2).tolist()
     [0.8, 0.8, 0.8, 1.6]
     """
     counts = np.bincount(levels, minlength=size).astype(float)
