@@ -1,5 +1,9 @@
-"""Entry point of ``python -m analysis``."""
+"""``python -m analysis``; its verbs are the modules of ``analysis.commands``."""
 
-from analysis.cli import main
+from analysis import commands
+from esc_eval.cli.runner import make_app
 
-main()
+app = make_app(commands)
+
+if __name__ == "__main__":
+    app()

@@ -1,5 +1,9 @@
-"""``python -m dataset_builder``."""
+"""``python -m dataset_builder``; its verbs are the modules of ``dataset_builder.commands``."""
 
-from dataset_builder.cli import app
+from dataset_builder import commands
+from esc_eval.cli.runner import make_app
 
-app(prog_name="python -m dataset_builder")
+app = make_app(commands)
+
+if __name__ == "__main__":
+    app()

@@ -1,5 +1,9 @@
-"""``python -m training``."""
+"""``python -m training``; its verbs are the modules of ``training.commands``."""
 
-from training.cli import main
+from esc_eval.cli.runner import make_app
+from training import commands
 
-main()
+app = make_app(commands)
+
+if __name__ == "__main__":
+    app()

@@ -1,5 +1,6 @@
 """What the commands of training have in common: options, and values of a recipe changed on the command line."""
 
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,24 +30,38 @@ def check_reporters(values: list[str] | None) -> list[str] | None:
     return values
 
 
-RecipeFile = Annotated[Path, typer.Option("--recipe", help="A file of training/recipes, or your own.")]
-Out = Annotated[Path, typer.Option("--out", help="Folder of the checkpoint; a stopped run in it goes on.")]
-Changes = Annotated[
-    list[str] | None, typer.Option("--set", help="Change a value of the recipe, e.g. optimise.epochs=2; repeatable.")
-]
-Report = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--report-to",
-        callback=check_reporters,
-        help="trackio, tensorboard or wandb, if installed; log.jsonl is always written.",
-    ),
-]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print rows, tokens, memory and hours; train nothing.")]
-Speed = Annotated[
-    float | None,
-    typer.Option("--tflops", help="What your machine reaches in training, for the hours of --dry-run; else estimated."),
-]
+@dataclass(frozen=True)
+class TrainingOptions:
+    """A recipe, what is changed of it, and what is done with it."""
+
+    recipe: Annotated[Path, typer.Option("--recipe", help="A file of training/recipes, or your own.")]
+    out: Annotated[Path, typer.Option("--out", help="Folder of the checkpoint; a stopped run in it goes on.")]
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change a value of the recipe, e.g. optimise.epochs=2; repeatable."),
+    ] = None
+    report_to: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--report-to",
+            callback=check_reporters,
+            help="trackio, tensorboard or wandb, if installed; log.jsonl is always written.",
+        ),
+    ] = None
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print rows, tokens, memory and hours; train nothing.")] = (
+        False
+    )
+    tflops: Annotated[
+        float | None,
+        typer.Option(
+            "--tflops", help="What your machine reaches in training, for the hours of --dry-run; else estimated."
+        ),
+    ] = None
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """Values of the recipe by dotted name; see ``parse_changes``."""
+        return parse_changes(self.set_)
 
 
 def parse_changes(values: list[str] | None) -> dict[str, Any]:

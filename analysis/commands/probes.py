@@ -4,27 +4,19 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from analysis.studies.probes import PROBES, probe_report, probe_set
-from esc_eval.cli.ratings_options import (
-    CardFiles,
-    Confidence,
-    Draws,
-    JsonFile,
-    LatexFile,
-    MarkdownFile,
-    Seed,
-    show_report,
-)
+from esc_eval.cli.console import print_progress, talk
+from esc_eval.cli.ratings_options import CardFiles, IntervalOptions
 from esc_eval.errors import EscEvalError
 from esc_eval.files.linked_cards import with_cards
 from esc_eval.files.records import read_dialogues, read_ratings
 from esc_eval.prompts.rubric import load_rubric
-from esc_eval.statistics.bootstrap import DRAWS, Bootstrap
+
+EXAMPLES = ("python -m analysis probes result/llama3_en.json --scorer embedded --out probes/llama3",)
 
 
-def probes_command(
+def command(
     dialogues: Annotated[list[Path], typer.Argument(help="Dialogues: run folders, our .jsonl, official result .json.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of edited dialogues and their ratings; resumable.")],
     scorer: Annotated[
@@ -37,25 +29,18 @@ def probes_command(
     rubric: Annotated[str, typer.Option(help="A shipped rubric, or your own .yaml.")] = "esc-eval",
     device: Annotated[str | None, typer.Option(help="cpu, cuda ...")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16, float16.")] = None,
-    draws: Draws = DRAWS,
-    seed: Seed = 0,
-    confidence: Confidence = 0.95,
-    json_file: JsonFile = None,
-    markdown: MarkdownFile = None,
-    latex: LatexFile = None,
+    *,
+    options: IntervalOptions,
 ) -> None:
     """How far meaning-preserving and harmful edits of dialogues move a scorer.
 
     Without --scorer the edited dialogues are written to DIR/dialogues.jsonl; score them by any means into DIR (esc-eval
     score --dialogues DIR ...) and run the command again for the table.
-
-    Example: python -m analysis probes result/llama3_en.json --scorer embedded --out probes/llama3
     """
     from esc_eval.api.workflow import make_scoring, run_scoring
     from esc_eval.chat import Options
     from esc_eval.simulation.run import Run
 
-    console = Console(stderr=True)
     originals = [dialogue for path in dialogues for dialogue in read_dialogues(path)[:limit]]
     wanted = load_rubric(rubric)
     every = probe_set(originals, [name.strip() for name in edits.split(",")], max(wanted.levels))
@@ -63,14 +48,14 @@ def probes_command(
         run.export("dialogues.jsonl", (dialogue.to_json() for dialogue in every))
         if scorer:
             scoring = make_scoring(scorer, rubric, "auto", Options(device=device, dtype=dtype))
-            run_scoring([out], None, scoring, run, console)
+            run_scoring([out], None, scoring, run, talk)
             rater = rater or scoring.scorer.name
     if not (out / "ratings.jsonl").exists():
-        console.print(f"{len(every)} dialogues in {out / 'dialogues.jsonl'}; score them into {out} and come back.")
+        print_progress(f"{len(every)} dialogues in {out / 'dialogues.jsonl'}; score them into {out} and come back.")
         return
     ratings = [rating for rating in read_ratings(out) if rater in (None, rating.rater)]
     if not ratings:
         raise EscEvalError(f"{out}: no ratings by {rater!r}")
     linked = with_cards(originals, cards or ())
-    report = probe_report(ratings, linked, wanted, Bootstrap(draws, seed, confidence))
-    show_report(report, json_file, markdown, latex)
+    report = probe_report(ratings, linked, wanted, options.bootstrap)
+    options.show(report)

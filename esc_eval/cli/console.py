@@ -5,8 +5,9 @@ import errno
 import io
 import json
 import os
+import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import NoReturn
 
@@ -16,8 +17,6 @@ from esc_eval.cli.extras import find_install
 from esc_eval.errors import EscEvalError
 from esc_eval.hub import plans as hub
 
-WIDTH = 80
-"""Columns of tables where no terminal says its own."""
 UNWRITABLE = {
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "free some space",
@@ -48,14 +47,19 @@ def print_data(found: object) -> None:
     sys.stdout.write(f"{found}".removesuffix("\n") + "\n")
 
 
-def make_console() -> Console:
-    """A console of stdout for tables, as wide as the terminal; a pipe has 80 columns, whatever COLUMNS does not say."""
-    return _Console(width=None if sys.stdout.isatty() or os.environ.get("COLUMNS") else WIDTH)
-
-
 def print_table(table: RenderableType) -> None:
-    """Print a table on stdout."""
-    make_console().print(table)
+    """Print a table on stdout, as wide as the terminal or COLUMNS; 80 in a pipe, whatever terminal started it."""
+    _Console(width=shutil.get_terminal_size((80, 24)).columns).print(table)
+
+
+@contextmanager
+def show_progress(what: str, total: int) -> Iterator[Callable[[], None]]:
+    """Show a bar on stderr while something lasts; yields what to call after each of the items."""
+    from rich.progress import Progress
+
+    with Progress(console=talk, transient=True) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda: progress.advance(task)
 
 
 def prepare_streams() -> None:

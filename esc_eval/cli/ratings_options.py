@@ -1,55 +1,83 @@
-"""What the commands share: options, and the way from a command line to a table and from a report to files."""
+"""What verbs on ratings share: options as records, the way from files to a table, and from a report to files."""
 
-from collections.abc import Callable
-from enum import StrEnum
+from __future__ import annotations
+
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
-from rich.console import Console
 
+from esc_eval.cli.console import print_data, talk
 from esc_eval.errors import EscEvalError
-from esc_eval.files.ratings_table import RatingsTable, raw_rows, read_table
-from esc_eval.files.records import read_dialogues
-from esc_eval.reporting.render import Report
-from esc_eval.schema import Dialogue
+from esc_eval.statistics.bootstrap import CONFIDENCE, DRAWS, Bootstrap
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from esc_eval.files.ratings_table import RatingsTable
+    from esc_eval.reporting.render import Report
+    from esc_eval.schema import Dialogue
 
 RatingsFiles = Annotated[
     list[Path], typer.Argument(help="Ratings: CSV, JSON Lines, Parquet, a run folder, official JSON.")
 ]
+CardFiles = Annotated[
+    list[Path] | None,
+    typer.Option("--cards", help="Card files of official dialogues, so that intervals draw cards. Repeatable."),
+]
+RoleCardFiles = Annotated[list[Path] | None, typer.Option("--cards", help="Role cards. Repeatable.")]
 DialogueFiles = Annotated[
     list[Path] | None,
     typer.Option(
         "--dialogues", help="Dialogues that were rated: gives card, model, language and category. Repeatable."
     ),
 ]
-CardFiles = Annotated[
-    list[Path] | None,
-    typer.Option("--cards", help="Card files of official dialogues, so that intervals draw cards. Repeatable."),
-]
 Scale = Annotated[str, typer.Option(help="Lowest and highest level of the scale.", metavar="LOW-HIGH")]
-Draws = Annotated[int, typer.Option(help="Bootstrap draws.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
-Confidence = Annotated[float, typer.Option(help="Coverage of the intervals.")]
-ClusterBy = Annotated[str | None, typer.Option("--cluster", help="Column to cluster by. Default: card, else dialogue.")]
-JsonFile = Annotated[Path | None, typer.Option("--json", help="Write JSON to this file.")]
-MarkdownFile = Annotated[Path | None, typer.Option("--markdown", help="Write Markdown to this file.")]
-LatexFile = Annotated[Path | None, typer.Option("--latex", help="Write LaTeX to this file.")]
 
 
-class KappaWeightsOption(StrEnum):
-    """What the weights of kappa are measured by."""
+@dataclass(frozen=True)
+class ReportOptions:
+    """Where a report goes beside stdout."""
 
-    distance = "distance"
-    position = "position"
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write JSON to this file.")] = None
+    markdown: Annotated[Path | None, typer.Option("--markdown", help="Write Markdown to this file.")] = None
+    latex: Annotated[Path | None, typer.Option("--latex", help="Write LaTeX to this file.")] = None
+
+    def show(self, report: Report) -> None:
+        """Print a report, and write the files that were asked for."""
+        report.write(self.json_file, self.markdown, self.latex)
+        print_data(report.to_text())
 
 
-class AverageOption(StrEnum):
-    """Over what a sample-level correlation is taken."""
+@dataclass(frozen=True)
+class IntervalOptions(ReportOptions):
+    """How intervals are drawn, and where a report goes."""
 
-    none = "none"
-    model = "model"
-    card = "card"
+    draws: Annotated[int, typer.Option(help="Bootstrap draws.")] = DRAWS
+    seed: Seed = 0
+    confidence: Annotated[float, typer.Option(help="Coverage of the intervals.")] = CONFIDENCE
+
+    @property
+    def bootstrap(self) -> Bootstrap:
+        """How intervals are made."""
+        return Bootstrap(self.draws, self.seed, self.confidence)
+
+
+@dataclass(frozen=True)
+class RatingsOptions(IntervalOptions):
+    """How ratings are read, how intervals are drawn, and where a report goes."""
+
+    dialogues: DialogueFiles = None
+    scale: Scale = "0-4"
+    cluster: Annotated[
+        str | None, typer.Option("--cluster", help="Column to cluster by. Default: card, else dialogue.")
+    ] = None
+
+    def read_table(self, paths: Sequence[Path], cards: Sequence[Path] | None = None) -> RatingsTable:
+        """The ratings of files, with what the dialogues say of them."""
+        return load_ratings_table(paths, self.scale, self.dialogues, cards)
 
 
 def parse_scale(text: str) -> tuple[int, int]:
@@ -69,14 +97,18 @@ def parse_scale(text: str) -> tuple[int, int]:
 
 
 def load_ratings_table(
-    paths: list[Path], scale: str, dialogues: list[Path] | None, cards: list[Path] | None = None
+    paths: Sequence[Path], scale: str, dialogues: Sequence[Path] | None = None, cards: Sequence[Path] | None = None
 ) -> RatingsTable:
     """The ratings table of a command line."""
+    from esc_eval.files.ratings_table import read_table
+
     return read_table(paths, parse_scale(scale), dialogues or (), cards or ())
 
 
-def every_dialogue(paths: list[Path] | None) -> list[Dialogue]:
+def every_dialogue(paths: Sequence[Path] | None) -> list[Dialogue]:
     """The dialogues of all files."""
+    from esc_eval.files.records import read_dialogues
+
     return [dialogue for path in paths or () for dialogue in read_dialogues(path)]
 
 
@@ -86,6 +118,8 @@ def read_groups(path: Path) -> dict[str, str]:
     Raises:
         EscEvalError: No such file or columns.
     """
+    from esc_eval.files.ratings_table import raw_rows
+
     if not path.exists():
         raise EscEvalError(f"{path}: no such file")
     frame = raw_rows(path)
@@ -94,15 +128,10 @@ def read_groups(path: Path) -> dict[str, str]:
     return dict(zip(frame["model"], frame["group"], strict=True))
 
 
-def make_progress(console: Console) -> Callable[[str], None]:
-    """Progress on standard error, where somebody looks at it."""
-    return lambda what: console.print(f"{what} ...", style="dim", highlight=False) if console.is_terminal else None
-
-
-def show_report(report: Report, json_file: Path | None, markdown: Path | None, latex: Path | None) -> None:
-    """Print a report, and write the files that were asked for."""
-    report.write(json_file, markdown, latex)
-    typer.echo(report.to_text(), nl=False)
+def print_step(what: str) -> None:
+    """Say on stderr what takes a while now, where somebody looks at it."""
+    if talk.is_terminal:
+        talk.print(f"{what} ...", style="dim", markup=False)
 
 
 Number = TypeVar("Number", int, float)

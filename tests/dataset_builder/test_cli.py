@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from dataset_builder.__main__ import app
 from dataset_builder.build import Inputs, build_dataset
-from dataset_builder.cli import app
 from dataset_builder.describe import manifest
 from dataset_builder.push import plan_push
 

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from esc_eval.chat.engine.encoder import Encoder
 from esc_eval.errors import EscEvalError
-from training.cli import app
+from training.__main__ import app
 from training.common import checkpoint, rows, sft
 from training.common.toy import build_toy, toy_at
 from training.options import check_reporters, parse_changes
@@ -131,9 +131,9 @@ def test_an_empty_folder_or_one_begun_with_the_same_is_taken(tmp_path):
 
 def test_a_reporter_that_is_unknown_or_not_installed_is_told_at_once(tmp_path, monkeypatch):
     call = ["role", "--recipe", str(RECIPES / "smoke.yaml"), "--sources", str(tmp_path), "--out", str(tmp_path / "o")]
-    unknown = CliRunner().invoke(app, [*call, "--report-to", "nosuch"]).exception
-    assert isinstance(unknown, EscEvalError)
-    assert "there is: trackio, tensorboard, wandb" in str(unknown)
+    unknown = CliRunner().invoke(app, [*call, "--report-to", "nosuch"])
+    assert unknown.exit_code == 2
+    assert "there is: trackio, tensorboard, wandb" in unknown.stderr
     monkeypatch.setattr("training.options.find_spec", lambda name: None)
     with pytest.raises(EscEvalError, match="tensorboard: not installed"):
         check_reporters(["tensorboard"])

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from analysis.cli import app
+from analysis.__main__ import app
 from analysis.studies.automatic import METRICS, WITH_REFERENCE, automatic_scores, load_metric
 from analysis.studies.generalisation import REFERENCE, estimate_drop, generalisation_report
 from analysis.studies.manifests import find_contamination, read_split

@@ -9,7 +9,7 @@ pytest.importorskip("pandas")
 
 from typer.testing import CliRunner
 
-from analysis.cli import app
+from analysis.__main__ import app
 from analysis.studies.probes import PROBES, edited, probe_report, probe_set, read_probe_wording, split_sentences
 from esc_eval.errors import EscEvalError
 from esc_eval.prompts.rubric import load_rubric

@@ -8,7 +8,7 @@ import pytest
 from analysis_support import public
 from typer.testing import CliRunner
 
-from analysis.cli import app
+from analysis.__main__ import app
 from analysis.studies.real import read_conversations
 from analysis.studies.realism import REAL, realism_report
 from analysis.studies.seekers import (

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from dataset_builder import decisions
+from dataset_builder.__main__ import app
 from dataset_builder.build import Inputs, build_dataset
-from dataset_builder.cli import app
 from dataset_builder.diff import read_table
 from dataset_builder.roles import prompts
 from dataset_builder.roles.answers import Failure, read_extraction, read_letter, read_verdict

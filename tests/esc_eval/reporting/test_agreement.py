@@ -9,7 +9,7 @@ import pytest
 from analysis_support import orders, public, rate, table_rows, write_table
 from typer.testing import CliRunner
 
-from analysis.cli import app
+from analysis.__main__ import app
 from esc_eval.errors import EscEvalError
 from esc_eval.files.ratings_table import read_table
 from esc_eval.reporting.agreement import agreement_report

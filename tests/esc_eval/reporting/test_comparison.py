@@ -10,7 +10,7 @@ from analysis_support import write_table
 from scipy import stats
 from typer.testing import CliRunner
 
-from analysis.cli import app
+from analysis.__main__ import app
 from esc_eval.errors import EscEvalError
 from esc_eval.files.ratings_table import read_table
 from esc_eval.reporting.comparison import leaderboard_report

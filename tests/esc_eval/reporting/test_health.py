@@ -13,7 +13,7 @@ from scipy.stats import spearmanr
 from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score
 from typer.testing import CliRunner
 
-from analysis.cli import app
+from analysis.__main__ import app
 from analysis.studies.ieval import read_ieval
 from esc_eval.errors import EscEvalError
 from esc_eval.files.ratings_table import RatingsTable, read_table
@@ -144,8 +144,9 @@ def test_a_scorer_without_a_single_label_is_refused(tmp_path: Path) -> None:
     frame = pd.concat([frame, frame.assign(rater="stray", dialogue_id="x" + frame["dialogue_id"])])
     frame.to_csv(predictions, index=False)
     result = CliRunner().invoke(app, ["scorer", str(predictions), "--labels", str(labels)])
-    assert str(result.exception).startswith("stray: not one of its 240 ratings has a label")
-    assert "--labels before each" in str(result.exception)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: stray: not one of its 240 ratings has a label")
+    assert "--labels before each" in result.stderr
 
 
 def few(tmp_path: Path, dialogues: int, labels: bool = True) -> object:
@@ -262,7 +263,7 @@ def test_intervals_of_official_dialogues_draw_cards(tmp_path: Path) -> None:
         found = json.loads(out.read_text())
         assert found["scorers"]["m"]["fluency"]["accuracy"]["clusters"] == clusters
         assert any(words in note for note in found["notes"])
-    assert "--labels and --dialogues too" in str(CliRunner().invoke(app, [*command, *cards]).exception)
+    assert "--labels and --dialogues too" in CliRunner().invoke(app, [*command, *cards]).stderr
 
 
 def test_length_baseline_never_sees_the_card_it_predicts() -> None:

@@ -7,7 +7,7 @@ from made_sources import RECIPES, smoke, write_sources
 from transformers import AutoConfig, LlamaConfig
 from typer.testing import CliRunner
 
-from training.cli import app
+from training.__main__ import app
 from training.common import config, cost
 from training.common.config import RoleRecipe
 from training.common.toy import build_toy

@@ -19,7 +19,7 @@ from esc_eval.schema import Dialogue, RoleCard, Turn
 from esc_eval.statistics.bootstrap import Bootstrap
 from model_cards.check import find_checkpoint_problems
 from training import results
-from training.cli import app
+from training.__main__ import app
 from training.common import checkpoint, config, rows, sft
 from training.common.config import RoleRecipe
 from training.role import data as role_data
@@ -94,9 +94,9 @@ def test_an_evaluation_compares_base_trained_and_real_and_fills_card_and_page(fi
 
 def test_a_folder_without_a_record_is_told_before_anything_is_played(finished, tmp_path):
     call = ["evaluate-role", "--sources", str(finished / "sources"), "--out", str(tmp_path / "e"), "--seeker"]
-    found = CliRunner().invoke(app, [*call, str(tmp_path)]).exception
-    assert isinstance(found, EscEvalError)
-    assert "no training.json" in str(found)
+    found = CliRunner().invoke(app, [*call, str(tmp_path)])
+    assert found.exit_code == 2
+    assert "no training.json" in found.stderr
     assert not (tmp_path / "e").exists()
 
 
@@ -107,9 +107,9 @@ def test_a_recipe_that_takes_cards_from_a_file_is_evaluated_with_them(finished, 
     config.load_recipe(seeker / "recipe.yaml", RoleRecipe, {"data.cards": "file"}).save(seeker / "recipe.yaml")
     call = f"--seeker {seeker} --sources {sources} --out {tmp_path / 'e'} --supporter {seeker / 'toy'} --cards 2"
     more = ["--conversations", "2", "--reply-tokens", "8", "--draws", "100"]
-    bare = CliRunner().invoke(app, ["evaluate-role", *call.split(), *more]).exception
-    assert isinstance(bare, EscEvalError)
-    assert "--card-file" in str(bare)
+    bare = CliRunner().invoke(app, ["evaluate-role", *call.split(), *more])
+    assert bare.exit_code == 2
+    assert "--card-file" in bare.stderr
     cards = [
         RoleCard(id=f"esconv/{file}#{n}", language="en", source="esconv", text=f"Problem: flat {n}")
         for file in ("train.txt", "valid.txt")

@@ -1,0 +1,41 @@
+"""``realism``: is the simulated seeker like a person."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from esc_eval.cli.ratings_options import IntervalOptions, RoleCardFiles, every_dialogue
+from esc_eval.errors import EscEvalError
+from esc_eval.files.records import read_cards
+from esc_eval.languages import language_codes
+
+EXAMPLES = ("python -m analysis realism runs/demo --real en=ESConv.json --cards cards.jsonl",)
+
+
+def command(
+    simulated: Annotated[list[Path], typer.Argument(help="Dialogues with a simulated seeker: files or run folders.")],
+    real: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LANG=PATH", help="Real conversations: en=ESConv file, zh=smile folder, or dialogues. Repeatable."
+        ),
+    ] = None,
+    cards: RoleCardFiles = None,
+    rounds: Annotated[int, typer.Option(min=2, help="Parts that each dialogue is cut into.")] = 5,
+    *,
+    options: IntervalOptions,
+) -> None:
+    """Is the simulated seeker like a person: emotion over rounds, fit with the card, words, two-sample test."""
+    from analysis.studies.real import read_conversations
+    from analysis.studies.realism import realism_report
+
+    people = []
+    for item in real or ():
+        language, equals, path = item.partition("=")
+        if not equals or language not in language_codes():
+            raise EscEvalError(f"--real {item}: expected LANG=PATH with LANG one of {', '.join(language_codes())}")
+        people += read_conversations(Path(path), language)
+    known_cards = {card.id: card for path in cards or () for card in read_cards(path)}
+    report = realism_report(every_dialogue(simulated), people, options.bootstrap, cards=known_cards, rounds=rounds)
+    options.show(report)

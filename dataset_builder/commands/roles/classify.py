@@ -1,0 +1,31 @@
+"""``classify``: stage 4, leaves of the taxonomy."""
+
+from typing import Annotated
+
+import typer
+
+from dataset_builder.roles.options import ModelOptions, Work
+from esc_eval.cli.console import print_progress, show_progress
+
+EXAMPLES = ("python -m dataset_builder roles classify --work work/first",)
+
+
+def command(
+    work: Work,
+    seed: Annotated[int, typer.Option(help="Of the votes of a model without probabilities.")] = 0,
+    *,
+    options: ModelOptions,
+) -> None:
+    """Stage 4: a model proposes a leaf of the taxonomy for each kept card without one."""
+    from dataset_builder.roles.classify import classify_cards as run_classify
+    from dataset_builder.roles.records import Classification, Review
+    from dataset_builder.roles.workspace import Workspace
+    from esc_eval.simulation.run import Run
+
+    space = Workspace(work)
+    space.need(Review, "review")
+    cases = space.cases()
+    with Run(work) as run, show_progress("classify", len(cases)) as advance:
+        chosen = run_classify(run, options.open(), cases, seed, on_case=advance)
+    space.merge(Classification, chosen)
+    print_progress(f"{sum(c.problem_type is not None for c in chosen)} of {len(chosen)} cards have a proposal")

@@ -1,0 +1,32 @@
+"""``propose``: leaves for cards that exist already."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dataset_builder.roles.options import ModelOptions, Work
+from esc_eval.cli.console import print_progress, show_progress
+
+EXAMPLES = ("python -m dataset_builder roles propose --cards card_high_en.json --work work/tiers --out tiers.csv",)
+
+
+def command(
+    cards: Annotated[list[str], typer.Option(help="sample, or a file of cards, official or ours; may be repeated.")],
+    work: Work,
+    out: Annotated[Path, typer.Option(help="File to write: leaves (.csv) for `build --tiers`.")],
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many cards.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the votes of a model without probabilities.")] = 0,
+    *,
+    options: ModelOptions,
+) -> None:
+    """Propose tiers 2 and 3 for cards that exist already; their tier 1 stays as it is."""
+    from dataset_builder.roles.classify import classify_cards as run_classify
+    from dataset_builder.roles.workspace import cases_of, write_tiers
+    from esc_eval.files.records import load_cards
+    from esc_eval.simulation.run import Run
+
+    cases = cases_of(load_cards(cards, limit=limit))
+    with Run(work) as run, show_progress("propose", len(cases)) as advance:
+        chosen = run_classify(run, options.open(), cases, seed, on_case=advance)
+    print_progress(f"{write_tiers(out, chosen)} of {len(cases)} cards have a proposal in {out}")

@@ -1,0 +1,33 @@
+"""``table``: the counts of every stage."""
+
+from rich.table import Table
+
+from dataset_builder.roles.options import Work
+from esc_eval.cli.console import print_table
+
+EXAMPLES = ("python -m dataset_builder roles table --work work/first",)
+
+
+def command(work: Work) -> None:
+    """The counts of every stage, for each language, like the paper's table of role cards."""
+    from dataset_builder.roles.workspace import Workspace
+    from dataset_builder.roles.workspace import read_workspace_table as lines_of
+
+    shown = Table("language", "tried", "extract", "model filter", "undecided", "human filter", "high", "middle")
+    for line in lines_of(Workspace(work)):
+        shown.add_row(
+            line.language,
+            *map(
+                str,
+                (
+                    line.tried,
+                    line.extract,
+                    line.model_filter,
+                    line.undecided,
+                    line.human_filter,
+                    line.high,
+                    line.middle,
+                ),
+            ),
+        )
+    print_table(shown)

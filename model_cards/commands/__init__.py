@@ -1,0 +1,3 @@
+"""Render cards, check and publish checkpoints."""
+
+ORDER = ("card", "official", "check", "push")

@@ -1,0 +1,3 @@
+"""Prepare, check and publish a release: three dataset configs, ESC-Role, ESC-RANK and the metric."""
+
+ORDER = ("prepare", "check", "publish")
