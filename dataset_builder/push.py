@@ -1,7 +1,6 @@
 """Which files of a public build go to the Hub; the way there is that of every release, ``esc_eval.hub.plans``."""
 
 from pathlib import Path
-from typing import Any
 
 from dataset_builder.check.build import check_build
 from dataset_builder.describe import manifest
@@ -28,7 +27,7 @@ def find_push_problems(folder: Path) -> list[str]:
     return [str(problem) for problem in check_build(folder)]
 
 
-def plan_push(folder: Path, repo: str, tag: str | None, api: Any = None) -> hub.Plan:
+def plan_push(folder: Path, repo: str, tag: str | None) -> hub.Plan:
     """What publishing a build would change on the Hub.
 
     Raises:
@@ -36,4 +35,4 @@ def plan_push(folder: Path, repo: str, tag: str | None, api: Any = None) -> hub.
     """
     if found := find_push_problems(folder):
         raise EscEvalError(f"{folder}: {len(found)} problems, first: {found[0]}. See: check {folder}")
-    return hub.plan_upload(folder, list_published(folder), repo, "dataset", tag, api)
+    return hub.plan_upload(folder, list_published(folder), repo, "dataset", tag)

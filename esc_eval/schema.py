@@ -5,18 +5,15 @@ dialogue ratings. Every file, table and model in this project holds one of these
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from hashlib import sha256
 from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from esc_eval.languages import explain_unknown, known_languages
-
-if TYPE_CHECKING:
-    from datasets import Features
 
 
 def _known_code(code: str) -> str:
@@ -188,26 +185,3 @@ def find_duplicates(ids: Iterable[str]) -> list[str]:
             twice[item] = None
         seen.add(item)
     return list(twice)
-
-
-def record_features(record: type[Record]) -> "Features":
-    """The ``datasets.Features`` of rows of ``record`` (needs the ``data`` extra).
-
-    Literal fields become strings here: the published tables declare their ClassLabels themselves.
-    """
-    from datasets import Features, List, Value
-
-    def feature(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Any:
-        if "$ref" in schema:
-            return feature(definitions[schema["$ref"].rpartition("/")[2]], definitions)
-        if "anyOf" in schema:
-            return feature(next(s for s in schema["anyOf"] if s.get("type") != "null"), definitions)
-        if schema["type"] == "array":
-            return List(feature(schema["items"], definitions))
-        if schema["type"] == "object":
-            return {name: feature(field, definitions) for name, field in schema["properties"].items()}
-        kinds = {"string": "string", "integer": "int64", "number": "float64", "boolean": "bool"}
-        return Value(kinds[schema["type"]])
-
-    schema = record.model_json_schema()
-    return Features(feature(schema, schema.get("$defs", {})))

@@ -1,14 +1,13 @@
 """A checkpoint folder to the Hub."""
 
 from pathlib import Path
-from typing import Any
 
 from esc_eval.errors import EscEvalError
 from esc_eval.hub import plans as hub
 from model_cards.check import find_checkpoint_problems, list_published
 
 
-def plan_push(folder: Path, repo: str, tag: str | None, api: Any = None) -> hub.Plan:
+def plan_push(folder: Path, repo: str, tag: str | None) -> hub.Plan:
     """What publishing a checkpoint would change on the Hub.
 
     Raises:
@@ -16,4 +15,4 @@ def plan_push(folder: Path, repo: str, tag: str | None, api: Any = None) -> hub.
     """
     if found := find_checkpoint_problems(folder):
         raise EscEvalError(f"{folder}: {len(found)} problems, first: {found[0]}. See: model_cards check {folder}")
-    return hub.plan_upload(folder, list_published(folder), repo, "model", tag, api)
+    return hub.plan_upload(folder, list_published(folder), repo, "model", tag)

@@ -1,7 +1,7 @@
 """Automatic metrics of dialogues, by the ``evaluate`` modules in ``metrics/``."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,6 @@ def automatic_scores(
     names: str,
     dialogues: Sequence[Dialogue],
     references: Path | None = None,
-    load: Callable[[str], Any] = load_metric,
 ) -> tuple[pd.DataFrame, list[str]]:
     """Scores of the supporter's text of each dialogue.
 
@@ -59,7 +58,6 @@ def automatic_scores(
         names: Metrics, comma-separated, or ``all``.
         dialogues: What to score.
         references: File of references; metrics that need one are impossible without.
-        load: Name -> ``evaluate`` module.
 
     Returns:
         A table as ``scores.read_scores`` gives, and notes on what was not possible.
@@ -94,7 +92,7 @@ def automatic_scores(
         given = {"predictions": [texts[i] for i in ids]}
         if name in WITH_REFERENCE:
             given["references"] = [known_references[i] for i in ids]
-        scores = load(name).compute(**given)["scores"]
+        scores = load_metric(name).compute(**given)["scores"]
         parts.append(pd.DataFrame({"dialogue_id": ids, "metric": name, "dimension": None, "score": scores}))
     if not parts:
         raise EscEvalError("no metric could be computed: no dialogue has a reference")

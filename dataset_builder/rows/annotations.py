@@ -1,7 +1,6 @@
 """Rows of the ``annotations`` table: one a rater, dialogue and dimension; never an average."""
 
-import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -144,14 +143,3 @@ def check_unique(rows: Sequence[Row]) -> None:
     """Raise EscEvalError if a rater rated the same dimension of the same dialogue twice in one stage."""
     if twice := find_duplicates(row["id"] for row in rows):
         raise EscEvalError(f"rated more than once by the same rater in the same stage: {twice[0]} ({len(twice)} such)")
-
-
-def write_csv(path: Path, ratings: Iterable[Rating]) -> None:
-    """Write ratings as the CSV that ``read_annotations`` reads."""
-    columns = [*sorted(NEEDED), *sorted(OPTIONAL)]
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        for rating in ratings:
-            values = rating.model_dump(include=set(columns))
-            writer.writerow({key: "" if value is None else value for key, value in values.items()})

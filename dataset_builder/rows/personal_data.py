@@ -7,7 +7,7 @@ around them. Names of people are not looked for: that needs a model for each lan
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -101,11 +101,6 @@ def find_personal_data(text: str) -> list[Finding]:
         if not kept or found.start >= kept[-1].end:
             kept.append(found)
     return kept
-
-
-def any_found(texts: Iterable[str]) -> Counter[str]:
-    """How much personal data of each kind texts still hold."""
-    return Counter(found.kind for text in texts for found in find_personal_data(text))
 
 
 def finder_versions() -> dict[str, str]:

@@ -172,9 +172,7 @@ def _renamed(name: str, tensor: torch.Tensor, config: "LlamaConfig", where: str)
         raise EscEvalError(f"{where}: no such module in an InternLM2 layer")
 
 
-def convert_internlm2(
-    source: Path, target: Path, shard_bytes: int = SHARD_BYTES, verify: bool = True
-) -> dict[str, str]:
+def convert_internlm2(source: Path, target: Path, shard_bytes: int = SHARD_BYTES) -> dict[str, str]:
     """Write an InternLM2 folder as a Llama folder that transformers, vLLM and others load as it is.
 
     Memory stays at one shard, whatever the model's size.
@@ -183,10 +181,9 @@ def convert_internlm2(
         source: config.json, safetensors, tokenizer.model.
         target: An existing, empty folder.
         shard_bytes: Size of the shards written.
-        verify: Compare the sha256 of each shard with what is known of it.
 
     Returns:
-        Sha256 of each file read; empty where not verified.
+        Sha256 of each file read, as compared with what is known of it.
 
     Raises:
         EscEvalError: Something is missing, damaged, pickled, or not InternLM2.
@@ -196,7 +193,7 @@ def convert_internlm2(
     settings = read_json_object(source / "config.json")
     config = llama_config(settings, source / "config.json")
     weights = Shards(source)
-    sums = weights.verify() if verify else {}
+    sums = weights.verify()
     write_shards(llama_tensors(weights, config), target, shard_bytes)
     config.dtype = settings.get("torch_dtype") or settings.get("dtype") or "bfloat16"
     config.architectures = ["LlamaForCausalLM"]

@@ -237,15 +237,15 @@ def _needed(steps: Sequence[tuple[str, ast.expr]], message: str) -> list[tuple[s
     return kept[::-1]
 
 
-def load_protocol(folder: str | Path, allow_unknown: bool = False, seeker: Generation = ESC_ROLE) -> Protocol:
+def load_protocol(folder: str | Path, allow_unknown: bool = False) -> Protocol:
     """The dialogue protocol of evaluate.py in a checkout of the official repository.
 
-    The supporter is greedy with the cap of the release's greedy wrapper (its Llama-3 one).
+    The seeker has the settings of ESC-Role's generation_config; the supporter is greedy with the cap of the release's
+    greedy wrapper (its Llama-3 one).
 
     Args:
         folder: The checkout.
         allow_unknown: Accept a file with another sha256, if its structure is the known one.
-        seeker: Generation settings of the seeker; by default those of ESC-Role's generation_config.
 
     Raises:
         EscEvalError: No such file, another sha256, or a structure that is not the known one.
@@ -285,7 +285,7 @@ def load_protocol(folder: str | Path, allow_unknown: bool = False, seeker: Gener
         version=_version(PROTOCOL, found, "evaluate.py").partition("/")[2],
         rounds=rounds[0],
         supporter_sees_opening=False,
-        seeker=seeker,
+        seeker=ESC_ROLE,
         supporter=Generation(max_new_tokens=caps[0]),
         texts=texts,
     )

@@ -165,15 +165,16 @@ def test_a_bad_line_of_ratings_is_named(tmp_path, line, what):
     assert not (tmp_path / "out").exists()
 
 
-def test_ratings_written_as_csv_are_read_back(tmp_path):
-    from dataset_builder.rows.annotations import write_csv
-
+def test_ratings_are_read_from_csv_with_their_stage_order_and_time(tmp_path):
     common = {"dialogue_id": "d", "rater": "r", "rater_kind": "human", "rubric": "esc-eval/1"}
     ratings = [
         Rating(**common, dimension="empathy", score=0, stage="review", order=3, time="2026-01-02T03:04:05+00:00"),
         Rating(**common, dimension="overall", problem="skipped"),
     ]
-    write_csv(tmp_path / "r.csv", ratings)
+    (tmp_path / "r.csv").write_text(
+        "dialogue_id,dimension,rater,rater_kind,rubric,score,problem,stage,order,time\n"
+        "d,empathy,r,human,esc-eval/1,0,,review,3,2026-01-02T03:04:05+00:00\nd,overall,r,human,esc-eval/1,,skipped,,,\n"
+    )
     assert read_annotations(tmp_path / "r.csv") == ratings
 
 

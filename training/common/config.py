@@ -13,7 +13,6 @@ from esc_eval.files.text import read_text
 from esc_eval.files.writing import write_whole
 from esc_eval.schema import digest
 
-RECIPES = Path(__file__).parent / "recipes"
 TOY = "toy"
 """Base of smoke recipes: a random model of two layers, made on the spot."""
 

@@ -1,6 +1,5 @@
 """Chat messages as training rows: tokens, and labels on the assistant's own words only."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -91,14 +90,3 @@ def make_rows(
             labels = before + labels[len(before) :]
         done.append((whole, labels))
     return Made(tuple(Row(tuple(ids), tuple(labels), origin, source) for ids, labels in done), left_out)
-
-
-def make_batches(rows: Sequence[Row], tokens: int) -> list[list[int]]:
-    """Indices of rows of like length side by side, with at most ``tokens`` tokens of padded batch, one row at least."""
-    made: list[list[int]] = []
-    for index in sorted(range(len(rows)), key=lambda i: -len(rows[i].ids)):
-        if made and len(rows[made[-1][0]].ids) * (len(made[-1]) + 1) <= tokens:
-            made[-1].append(index)
-        else:
-            made.append([index])
-    return made

@@ -5,7 +5,7 @@ of what they read. Strength, the share of a bot's own level and the rule for nam
 its own validation part.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
@@ -26,7 +26,6 @@ from training.rank.data import NOWHERE, TEST, TRAIN, VALIDATION, RankSet, balanc
 
 Array = npt.NDArray[np.float64]
 Levels = npt.NDArray[np.intp]
-Extra = Callable[[Sequence[Dialogue], Sequence[Dialogue]], Array]
 
 MIN_DIALOGUES = 20
 """A word or character string is kept only if so many dialogues have it: no sentence and nobody's detail is."""

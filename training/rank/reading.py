@@ -22,6 +22,8 @@ TURNS = 12
 SPEAKERS = {"seeker": "Seeker:", "supporter": "Supporter:"}
 PARTS = ("supporter", "seeker")
 Array = npt.NDArray[np.float32]
+LAYERS = (15, 30)
+"""Hidden states that are kept; 0 = the input embeddings."""
 Piece = tuple[str, list[int]]
 
 
@@ -31,11 +33,10 @@ class Reader:
     Args:
         model, tokenizer: As transformers loads them.
         revision: Of the weights; part of the cache's key.
-        layers: Which hidden states are kept, 0 = the input embeddings.
     """
 
-    def __init__(self, model: torch.nn.Module, tokenizer: Any, revision: str, layers: Sequence[int] = (15, 30)):
-        self.model, self.tokenizer, self.revision, self.layers = model.eval(), tokenizer, revision, tuple(layers)
+    def __init__(self, model: torch.nn.Module, tokenizer: Any, revision: str):
+        self.model, self.tokenizer, self.revision = model.eval(), tokenizer, revision
         self.names = {
             role: len(tokenizer(name, add_special_tokens=False)["input_ids"]) for role, name in SPEAKERS.items()
         }
@@ -59,9 +60,7 @@ class Reader:
         parts = []
         for start in range(0, len(dialogues), CHUNK):
             chunk = dialogues[start : start + CHUNK]
-            key = digest(
-                [VERSION, self.revision, list(self.layers), [[(t.role, t.text) for t in d.turns] for d in chunk]]
-            )
+            key = digest([VERSION, self.revision, list(LAYERS), [[(t.role, t.text) for t in d.turns] for d in chunk]])
             path = cache / f"{key[:32]}.safetensors"
             if not path.is_file():
                 fresh = path.with_suffix(".part")
@@ -73,7 +72,7 @@ class Reader:
 
     def _chunk(self, dialogues: Sequence[Dialogue]) -> dict[str, Array]:
         n, width = len(dialogues), self.model.config.hidden_size
-        states = np.zeros((n, len(self.layers), len(PARTS), width), dtype=np.float32)
+        states = np.zeros((n, len(LAYERS), len(PARTS), width), dtype=np.float32)
         surprise = np.full((n, TURNS, 2), np.nan, dtype=np.float32)
         coded = [self._coded(d.turns) for d in dialogues]
         alone = [(i, j, piece) for i, pieces in enumerate(coded) for j, piece in enumerate(pieces)]
@@ -135,7 +134,7 @@ class Reader:
         for number, row in enumerate(rows):  # one row's vocabulary at a time
             logp = out.logits[number, : len(row) - 1].log_softmax(-1)
             losses[number, 1 : len(row)] = -logp.gather(1, ids[number, 1 : len(row), None])[:, 0]
-        kept = torch.stack([out.hidden_states[layer] for layer in self.layers]) if states else torch.zeros(0)
+        kept = torch.stack([out.hidden_states[layer] for layer in LAYERS]) if states else torch.zeros(0)
         return kept.numpy(), losses.numpy()
 
 

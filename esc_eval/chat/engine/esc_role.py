@@ -9,8 +9,10 @@ from esc_eval.errors import EscEvalError
 from esc_eval.files.text import read_json_object
 from esc_eval.prompts.protocol import Generation
 
+MAX_NEW_TOKENS = 512
 
-def generation_settings(folder: Path, max_new_tokens: int = 512) -> Generation:
+
+def generation_settings(folder: Path) -> Generation:
     """The sampling settings in a folder's generation_config.json, as transformers' ``generate`` would apply them.
 
     Raises:
@@ -18,9 +20,9 @@ def generation_settings(folder: Path, max_new_tokens: int = 512) -> Generation:
     """
     content = read_json_object(folder / "generation_config.json")
     if not content.get("do_sample", False):
-        return Generation(max_new_tokens=max_new_tokens, repetition_penalty=content.get("repetition_penalty", 1.0))
+        return Generation(max_new_tokens=MAX_NEW_TOKENS, repetition_penalty=content.get("repetition_penalty", 1.0))
     return Generation(
-        max_new_tokens=max_new_tokens,
+        max_new_tokens=MAX_NEW_TOKENS,
         temperature=content.get("temperature", 1.0),
         top_p=content.get("top_p", 1.0),
         top_k=content.get("top_k", 50),

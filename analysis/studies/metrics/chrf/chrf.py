@@ -1,24 +1,16 @@
 """chrF (Popovic 2015) by sacrebleu, 0 to 100; works on characters, so no segmentation."""
 
-import datasets
-import evaluate
 from sacrebleu.metrics import CHRF
 
+from analysis.studies.metrics import text_metric
 
-class ChrF(evaluate.Metric):
+
+class ChrF(text_metric.TextMetric):
     """chrF (Popovic 2015) by sacrebleu, 0 to 100; works on characters, so no segmentation."""
 
-    def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=__doc__ or "",
-            citation="",
-            inputs_description="predictions, references: texts, one reference each",
-            features=datasets.Features(
-                {"predictions": datasets.Value("string"), "references": datasets.Value("string")}
-            ),
-        )
+    inputs = text_metric.PAIRS
 
     def _compute(self, predictions: list[str], references: list[str]) -> dict[str, object]:
         metric = CHRF()
         scores = [metric.sentence_score(p, [r]).score for p, r in zip(predictions, references, strict=True)]
-        return {"chrf": sum(scores) / len(scores), "scores": scores}
+        return text_metric.summarise_scores("chrf", scores)

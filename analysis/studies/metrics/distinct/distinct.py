@@ -1,21 +1,13 @@
 """Distinct-n (Li et al. 2016): share of different n-grams among all n-grams of a text."""
 
-import datasets
-import evaluate
-
+from analysis.studies.metrics import text_metric
 from analysis.studies.metrics.segment import segment_words
 
 
-class Distinct(evaluate.Metric):
+class Distinct(text_metric.TextMetric):
     """Distinct-n (Li et al. 2016): share of different n-grams among all n-grams of a text."""
 
-    def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=__doc__ or "",
-            citation="",
-            inputs_description="predictions: texts; n: length of the n-grams (2)",
-            features=datasets.Features({"predictions": datasets.Value("string")}),
-        )
+    inputs = f"{text_metric.TEXTS}; n: length of the n-grams (2)"
 
     def _compute(self, predictions: list[str], n: int = 2) -> dict[str, object]:
         scores: list[float | None] = []
@@ -23,5 +15,4 @@ class Distinct(evaluate.Metric):
             tokens = segment_words(text)
             grams = list(zip(*(tokens[i:] for i in range(n)), strict=False))
             scores.append(len(set(grams)) / len(grams) if grams else None)
-        defined = [s for s in scores if s is not None]
-        return {"distinct": sum(defined) / len(defined) if defined else None, "scores": scores}
+        return text_metric.summarise_scores("distinct", scores)

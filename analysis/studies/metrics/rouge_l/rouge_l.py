@@ -1,9 +1,8 @@
 """ROUGE-L F-measure (Lin 2004) by rouge-score, 0 to 1."""
 
-import datasets
-import evaluate
 from rouge_score.rouge_scorer import RougeScorer
 
+from analysis.studies.metrics import text_metric
 from analysis.studies.metrics.segment import segment_words
 
 
@@ -15,20 +14,12 @@ class Segmenter:
         return segment_words(text)
 
 
-class RougeL(evaluate.Metric):
+class RougeL(text_metric.TextMetric):
     """ROUGE-L F-measure (Lin 2004) by rouge-score, 0 to 1."""
 
-    def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(
-            description=__doc__ or "",
-            citation="",
-            inputs_description="predictions, references: texts, one reference each",
-            features=datasets.Features(
-                {"predictions": datasets.Value("string"), "references": datasets.Value("string")}
-            ),
-        )
+    inputs = text_metric.PAIRS
 
     def _compute(self, predictions: list[str], references: list[str]) -> dict[str, object]:
         scorer = RougeScorer(["rougeL"], tokenizer=Segmenter())
         scores = [scorer.score(r, p)["rougeL"].fmeasure for p, r in zip(predictions, references, strict=True)]
-        return {"rouge_l": sum(scores) / len(scores), "scores": scores}
+        return text_metric.summarise_scores("rouge_l", scores)
