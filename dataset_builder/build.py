@@ -10,7 +10,8 @@ from typing import Any
 from dataset_builder.describe import card, croissant, manifest
 from dataset_builder.rows import annotations, conversations, dialogues, parquet, role_cards, splits
 from dataset_builder.rows.personal_data import Masker
-from dataset_builder.rows.tables import TABLES
+from dataset_builder.rows.rubrics import Scales
+from dataset_builder.rows.tables import TABLES, choose_labels
 from esc_eval.errors import EscEvalError
 from esc_eval.files.hashing import hash_file
 from esc_eval.files.records import SAMPLE
@@ -36,6 +37,7 @@ class Inputs:
         license: Of the user's own dialogues and annotations.
         public: Leave text out that may not be re-hosted.
         seed: Of the splits.
+        rubrics: The user's own that ratings are under, where their run folder does not hold them: paths of .yaml.
     """
 
     official: Path | None = None
@@ -47,6 +49,7 @@ class Inputs:
     license: str = "CC-BY-4.0"
     public: bool = False
     seed: int = 0
+    rubrics: Sequence[str | Path] = ()
 
     @property
     def sample(self) -> bool:
@@ -94,14 +97,16 @@ def _build(inputs: Inputs, folder: Path, say: Callable[[str], None]) -> dict[str
     )
     role_cards.flag_overlaps(rows, watcher)
     cards = {row["id"]: row for row in rows}
-    talks, scores, runs = _runs(inputs, official, cards, masker, say)
+    scales = Scales(inputs.rubrics)
+    talks, scores, runs = _runs(inputs, official, cards, scales, masker, say)
 
     tables = {"role_cards": rows, "dialogues": talks, "annotations": scores}
+    labels = choose_labels({row["language"] for row in (*rows, *talks)}, scales.used.values())
     for table in TABLES:
-        parquet.write_table(folder, table, tables[table], inputs.public)
+        parquet.write_table(folder, table, tables[table], inputs.public, labels)
     made = write_splits(folder, tables, cards, inputs.seed)
     content = manifest.describe_build(
-        folder, tables, _described(inputs, tallies, runs), masker.counts, made, inputs.public
+        folder, tables, _described(inputs, tallies, runs), scales.used, masker.counts, made, inputs.public
     )
     manifest.write_manifest(folder, content)
     card.write_card(folder, content)
@@ -125,7 +130,12 @@ def _cards(inputs: Inputs, official: Official, masker: Masker) -> list[Row]:
 
 
 def _runs(
-    inputs: Inputs, official: Official, cards: dict[str, Row], masker: Masker, say: Callable[[str], None]
+    inputs: Inputs,
+    official: Official,
+    cards: dict[str, Row],
+    scales: Scales,
+    masker: Masker,
+    say: Callable[[str], None],
 ) -> tuple[list[Row], list[Row], list[Row]]:
     batches = [dialogues.official_batch(inputs.official)] if inputs.official else []
     batches += [dialogues.run_batch(path) for path in inputs.runs]
@@ -141,12 +151,12 @@ def _runs(
         found = dialogues.dialogue_rows(batch, cards, official, license, masker)
         dialogues.check_cards(batch, found, cards)
         talks |= {row["id"]: row for row in found}
-        rated = annotations.batch_rows(batch, talks, license, masker)
+        rated = annotations.batch_rows(batch, talks, license, scales, masker)
         scores += rated
         runs.append({"name": batch.name, "dialogues": len(found), "ratings": len(rated)})
         say(f"run {batch.name}: {len(found)} dialogues, {len(rated)} ratings")
     for path in files:
-        rated = annotations.file_rows(path, talks, license, masker)
+        rated = annotations.file_rows(path, talks, license, scales, masker)
         scores += rated
         say(f"{path.name}: {len(rated)} ratings")
     annotations.check_unique(scores)

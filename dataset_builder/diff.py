@@ -7,7 +7,7 @@ from typing import Any
 
 from dataset_builder.describe import manifest
 from dataset_builder.rows.parquet import read_rows, table_path
-from dataset_builder.rows.tables import TABLES, decode_row
+from dataset_builder.rows.tables import TABLES, decode_row, read_labels
 from esc_eval.errors import EscEvalError
 
 
@@ -37,7 +37,8 @@ def read_table(folder: Path, table: str) -> dict[str, dict[str, Any]]:
     """
     path = table_path(folder, table)
     try:
-        return {str(row.get("id")): decode_row(table, row) for row in read_rows(path)}
+        labels = read_labels(manifest.read_manifest(folder) if (folder / manifest.FILE).exists() else {})
+        return {str(row.get("id")): decode_row(table, row, labels) for row in read_rows(path)}
     except FileNotFoundError as error:
         raise EscEvalError(f"{path}: no such file; is {folder} a folder that `build` made?") from error
     except (OSError, ValueError) as error:

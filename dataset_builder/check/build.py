@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from dataset_builder.check.files import Problem, check_manifest, check_schema, check_splits, rows_of
-from dataset_builder.check.rows import RULES, check_references
+from dataset_builder.check.rows import RULES, Build, check_references
 from dataset_builder.describe import card, croissant, manifest
-from dataset_builder.rows.tables import TABLES, decode_row
+from dataset_builder.rows.rubrics import read_scales
+from dataset_builder.rows.tables import TABLES, decode_row, read_labels
 from esc_eval.errors import EscEvalError
 from esc_eval.schema import find_duplicates
 
@@ -32,16 +33,17 @@ def check_build(folder: Path, say: Callable[[str], None] = lambda _: None) -> li
     except EscEvalError as error:
         problems.append(Problem("manifest", manifest.FILE, str(error)))
         content = {}
+    build = Build(bool(content.get("public")), read_labels(content), read_scales(content))
     tables: dict[str, list[dict[str, Any]]] = {}
     for table in TABLES:
-        found = list(check_schema(folder, table))
+        found = list(check_schema(folder, table, build.labels))
         problems += found
         rows, broken = rows_of(folder, table)
         problems += broken
         if any(problem.rule == "schema" for problem in found):
             rows = []
-        tables[table] = [decode_row(table, row) for row in rows]
-        problems += check_rows(table, tables[table], bool(content.get("public")))
+        tables[table] = [decode_row(table, row, build.labels) for row in rows]
+        problems += check_rows(table, tables[table], build)
         say(f"{table}: {len(rows)} rows")
     problems += check_references(tables)
     problems += check_manifest(folder, content, tables)
@@ -49,11 +51,11 @@ def check_build(folder: Path, say: Callable[[str], None] = lambda _: None) -> li
     return problems
 
 
-def check_rows(table: str, rows: list[dict[str, Any]], public: bool) -> Iterator[Problem]:
+def check_rows(table: str, rows: list[dict[str, Any]], build: Build) -> Iterator[Problem]:
     """What each row says about itself, and ids that occur twice."""
     for id in find_duplicates(str(row["id"]) for row in rows):
         yield Problem("duplicate id", table, repr(id))
     for row in rows:
         for rule, test in RULES[table].items():
-            for what in test(row, public):
+            for what in test(row, build):
                 yield Problem(rule, f"{table} {row['id']!r}", what)

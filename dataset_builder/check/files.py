@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from dataset_builder.describe import manifest
 from dataset_builder.rows import splits
 from dataset_builder.rows.parquet import table_path
-from dataset_builder.rows.tables import arrow_schema
+from dataset_builder.rows.tables import Labels, arrow_schema
 from esc_eval.errors import EscEvalError
 from esc_eval.files.hashing import hash_file
 from esc_eval.files.text import read_json
@@ -32,7 +32,7 @@ class Problem:
         return f"{self.where}: {self.what} [{self.rule}]"
 
 
-def check_schema(folder: Path, table: str) -> Iterator[Problem]:
+def check_schema(folder: Path, table: str, labels: Labels) -> Iterator[Problem]:
     """Columns that are missing, too many, or of another type; features that differ."""
     path = table_path(folder, table)
     name = path.relative_to(folder).as_posix()
@@ -44,7 +44,7 @@ def check_schema(folder: Path, table: str) -> Iterator[Problem]:
     except (pa.ArrowInvalid, OSError) as error:
         yield Problem("unreadable", name, f"no Parquet file: {error}")
         return
-    wanted = arrow_schema(table)
+    wanted = arrow_schema(table, labels)
     for field in wanted:
         if field.name not in found.names:
             yield Problem("schema", name, f"no column {field.name}")

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 from typing import Any
@@ -11,18 +12,39 @@ from dataset_builder import decisions
 from dataset_builder.check.files import Problem
 from dataset_builder.rows.card_text import CardText
 from dataset_builder.rows.personal_data import find_personal_data
-from dataset_builder.rows.tables import TABLES
-from esc_eval.prompts.rubric import load_rubric
+from dataset_builder.rows.rubrics import Scale, annotation_id, official_scale
+from dataset_builder.rows.tables import TABLES, Labels, table_columns
 
 Row = Mapping[str, Any]
-Rule = Callable[[Row, bool], Iterator[str]]
+
+
+@dataclass(frozen=True)
+class Build:
+    """What rules know of a build beside the row.
+
+    Attributes:
+        public: Whether it is a copy without text that may not be re-hosted.
+        labels: Names of its classes.
+        scales: By rubric, those that its manifest states; empty for a build of an earlier version.
+    """
+
+    public: bool
+    labels: Labels
+    scales: Mapping[str, Scale]
+
+    def scale_of(self, row: Row) -> Scale | None:
+        """The scale of a rating's rubric."""
+        return self.scales.get(row["rubric"]) if self.scales else official_scale()
+
+
+Rule = Callable[[Row, Build], Iterator[str]]
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _REDDIT = re.compile(r"\bt[1-6]_[a-z0-9]{5,8}\b|reddit\.com/|\bredd\.it/")
 
 
 def _required(table: str) -> Rule:
-    def rule(row: Row, _public: bool) -> Iterator[str]:
+    def rule(row: Row, _build: Build) -> Iterator[str]:
         for column in TABLES[table]:
             value = row[column.name]
             if column.required and (value is None or value == ""):
@@ -32,8 +54,8 @@ def _required(table: str) -> Rule:
 
 
 def _classes(table: str) -> Rule:
-    def rule(row: Row, _public: bool) -> Iterator[str]:
-        for column in TABLES[table]:
+    def rule(row: Row, build: Build) -> Iterator[str]:
+        for column in table_columns(table, build.labels):
             if column.kind == "class" and isinstance(row[column.name], int):
                 yield f"{column.name}: class {row[column.name]} is none of {', '.join(column.labels)}"
 
@@ -43,8 +65,8 @@ def _classes(table: str) -> Rule:
 def _withheld(table: str) -> Rule:
     names = [column.name for column in TABLES[table] if column.withheld]
 
-    def rule(row: Row, public: bool) -> Iterator[str]:
-        if not public or row["rehostable"]:
+    def rule(row: Row, build: Build) -> Iterator[str]:
+        if not build.public or row["rehostable"]:
             return
         yield from (f"{name} holds text that may not be re-hosted" for name in names if row[name] is not None)
         if any(turn["text"] is not None for turn in row.get("turns") or ()):
@@ -58,19 +80,19 @@ def _texts(row: Row) -> Iterator[str]:
     yield from (turn["text"] for turn in row.get("turns") or () if turn["text"])
 
 
-def _personal(row: Row, _public: bool) -> Iterator[str]:
+def _personal(row: Row, _build: Build) -> Iterator[str]:
     for text in _texts(row):
         for found in find_personal_data(text):
             yield f"holds personal data ({found.kind})"
 
 
-def _reddit(row: Row, _public: bool) -> Iterator[str]:
+def _reddit(row: Row, _build: Build) -> Iterator[str]:
     if any(_REDDIT.search(text) for text in _texts(row)):
         yield "holds an id or address of Reddit"
 
 
-def _card_text(row: Row, public: bool) -> Iterator[str]:
-    if public and not row["rehostable"]:
+def _card_text(row: Row, build: Build) -> Iterator[str]:
+    if build.public and not row["rehostable"]:
         return
     if not (row["text"] or "").strip():
         yield "the card has no text"
@@ -80,12 +102,12 @@ def _card_text(row: Row, public: bool) -> Iterator[str]:
             yield "its fields do not rebuild its text"
 
 
-def _card_hash(row: Row, _public: bool) -> Iterator[str]:
+def _card_hash(row: Row, _build: Build) -> Iterator[str]:
     if not _SHA256.fullmatch(row["text_sha256"] or ""):
         yield "text_sha256 is no sha256"
 
 
-def _tiers(row: Row, _public: bool) -> Iterator[str]:
+def _tiers(row: Row, _build: Build) -> Iterator[str]:
     path = (row["category"], row["subcategory"], row["problem_type"])
     if row["problem_type"] is None:
         if row["subcategory"] or row["tier_status"]:
@@ -99,14 +121,14 @@ def _tiers(row: Row, _public: bool) -> Iterator[str]:
         yield f"tier_confidence {confidence} is outside 0..1"
 
 
-def _turns(row: Row, public: bool) -> Iterator[str]:
+def _turns(row: Row, build: Build) -> Iterator[str]:
     turns = row["turns"] or []
     if not turns:
         yield "the dialogue has no turn"
     for number, turn in enumerate(turns):
         if turn["role"] not in ("seeker", "supporter"):
             yield f"turn {number}: unknown role {turn['role']!r}"
-        if turn["text"] is None and not (public and not row["rehostable"]):
+        if turn["text"] is None and not (build.public and not row["rehostable"]):
             yield f"turn {number} has no text"
     pairs = pairwise(turns)
     rounds = sum(a["role"] == "seeker" and b["role"] == "supporter" for a, b in pairs)
@@ -114,8 +136,14 @@ def _turns(row: Row, public: bool) -> Iterator[str]:
         yield f"rounds is {row['rounds']}, the turns have {rounds}"
 
 
-def _score(row: Row, _public: bool) -> Iterator[str]:
-    levels = load_rubric().levels
+def _score(row: Row, build: Build) -> Iterator[str]:
+    scale = build.scale_of(row)
+    if scale is None:
+        yield f"rubric {row['rubric']} is not in the manifest"
+        return
+    levels = scale.levels
+    if row["dimension"] not in scale.dimensions:
+        yield f"{row['rubric']} has no dimension {row['dimension']}"
     if row["score"] is None and not row["problem"]:
         yield "unscored without a problem"
     if row["score"] is not None and row["problem"]:
@@ -124,10 +152,11 @@ def _score(row: Row, _public: bool) -> Iterator[str]:
         yield f"score {row['score']} is outside {levels[0]}..{levels[-1]}"
 
 
-def _probabilities(row: Row, _public: bool) -> Iterator[str]:
-    shares, levels = row["probabilities"] or [], load_rubric().levels
-    if not shares:
+def _probabilities(row: Row, build: Build) -> Iterator[str]:
+    shares, scale = row["probabilities"] or [], build.scale_of(row)
+    if not shares or scale is None:
         return
+    levels = scale.levels
     if len(shares) != len(levels) or any(not 0 <= p <= 1 for p in shares) or abs(math.fsum(shares) - 1) > 1e-4:
         yield "probabilities are not one share of 1 for each level"
     elif row["expected"] is not None:
@@ -136,13 +165,13 @@ def _probabilities(row: Row, _public: bool) -> Iterator[str]:
             yield f"expected is {row['expected']}, the probabilities give {mean:.4f}"
 
 
-def _annotation_id(row: Row, _public: bool) -> Iterator[str]:
-    parts = [row["dialogue_id"], row["dimension"], row["rater"], *([row["stage"]] if row["stage"] else [])]
-    if row["id"] != "|".join(map(str, parts)):
-        yield "id is not dialogue|dimension|rater or with |stage"
+def _annotation_id(row: Row, _build: Build) -> Iterator[str]:
+    parts = (row["dialogue_id"], row["dimension"], row["rater"], row["stage"], row["rubric"])
+    if row["id"] != annotation_id(*parts):
+        yield "id is not dialogue|dimension|rater, with |stage and |rubric where they are said"
 
 
-def _time(row: Row, _public: bool) -> Iterator[str]:
+def _time(row: Row, _build: Build) -> Iterator[str]:
     if row["time"] is not None:
         try:
             datetime.fromisoformat(row["time"])

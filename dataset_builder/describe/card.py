@@ -9,7 +9,7 @@ import yaml
 from dataset_builder import decisions
 from dataset_builder.rows import splits
 from dataset_builder.rows.parquet import table_path
-from dataset_builder.rows.tables import SPLIT, TABLES
+from dataset_builder.rows.tables import SPLIT, TABLES, read_labels, table_columns
 from dataset_builder.sources import SOURCES
 from esc_eval.citation import PACKAGE
 from esc_eval.files.templates import make_environment
@@ -54,7 +54,7 @@ def render_card(manifest: Mapping[str, Any], template: str = "dataset_card.md.ji
         .render(
             front_matter=block,
             m=manifest,
-            tables=TABLES,
+            tables={table: table_columns(table, read_labels(manifest)) for table in TABLES},
             schemes=splits.SCHEMES,
             sources=SOURCES,
             terms=decisions.read_terms(),

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dataset_builder.rows.parquet import table_path
-from dataset_builder.rows.tables import TABLES, Column
+from dataset_builder.rows.tables import TABLES, Column, read_labels, table_columns
 from esc_eval.errors import EscEvalError
 
 FILE = "croissant.json"
@@ -39,7 +39,8 @@ def write_croissant(folder: Path, manifest: Mapping[str, Any]) -> None:
     import mlcroissant as mlc
 
     objects, records = [], []
-    for table, columns in TABLES.items():
+    for table in TABLES:
+        columns = table_columns(table, read_labels(manifest))
         path = table_path(folder, table)
         relative = path.relative_to(folder).as_posix()
         objects.append(

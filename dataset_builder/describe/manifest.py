@@ -7,6 +7,7 @@ from typing import Any
 
 from dataset_builder import decisions
 from dataset_builder.rows import overlap, personal_data
+from dataset_builder.rows.rubrics import Scale
 from dataset_builder.rows.tables import TABLES
 from esc_eval import __version__
 from esc_eval.citation import PAPER
@@ -42,6 +43,7 @@ def describe_build(
     folder: Path,
     tables: Mapping[str, Sequence[Row]],
     inputs: Mapping[str, Any],
+    rubrics: Mapping[str, Scale],
     masked: Mapping[str, int],
     splits: Mapping[str, Any],
     public: bool,
@@ -51,6 +53,7 @@ def describe_build(
     Args:
         tables: Rows of each table, as built.
         inputs: ``official``, ``sources``, ``runs`` and so on: counts and sha256 of what was read.
+        rubrics: Those that ratings are under, by name and version.
         masked: Personal data that was masked, by kind.
         splits: For each scheme its sizes and sha256, or why it could not be made.
         public: Whether text that may not be re-hosted was left out.
@@ -74,6 +77,7 @@ def describe_build(
             "found_by": personal_data.finder_versions(),
         },
         "licences": count_licences(tables),
+        "rubrics": [rubrics[key].as_json() for key in sorted(rubrics)],
         "inputs": inputs,
         "decisions": decisions.hash_decisions(),
         "splits": splits,

@@ -9,10 +9,11 @@ from pydantic import ValidationError
 from dataset_builder import decisions
 from dataset_builder.rows.dialogues import Batch
 from dataset_builder.rows.personal_data import Masker
+from dataset_builder.rows.rubrics import Scales, annotation_id
 from dataset_builder.sources.readers import Broken, read_csv
 from esc_eval.errors import BadRecord, EscEvalError
+from esc_eval.files.official_dimensions import OUR_RUBRIC, is_official_wording
 from esc_eval.files.records import read_ratings
-from esc_eval.prompts.rubric import load_rubric
 from esc_eval.schema import Rating, find_duplicates
 
 Row = dict[str, Any]
@@ -20,11 +21,16 @@ NEEDED = {"dialogue_id", "dimension", "rater", "score"}
 OPTIONAL = {"rater_kind", "rubric", "stage", "order", "time", "problem", "raw"}
 
 
-def read_annotations(path: Path) -> list[Rating]:
+def read_annotations(path: Path, scales: Scales | None = None) -> list[Rating]:
     """Ratings of a file: JSON Lines (the rating page, ``esc-eval score``), official JSON, or CSV.
 
     A CSV has the columns dialogue_id, dimension, rater, score and may have rater_kind (default human), rubric, stage,
-    order, time, problem, raw. A dimension is our key, the paper's name or the official key. An empty score is unscored.
+    order, time, problem, raw. A dimension is a key of the rubric, its name or its official key; the rubric is ours
+    unless the row names another. An empty score is unscored.
+
+    Args:
+        path: The file.
+        scales: Where rubrics are looked up.
 
     Raises:
         EscEvalError: Missing or broken; the message names the line.
@@ -32,22 +38,25 @@ def read_annotations(path: Path) -> list[Rating]:
     if path.suffix != ".csv":
         return read_ratings(path)
     try:
-        return [_from_csv(path, line, row) for line, row in read_csv(path, NEEDED)]
+        known = scales or Scales()
+        return [_from_csv(path, line, row, known) for line, row in read_csv(path, NEEDED)]
     except OSError as error:
         raise EscEvalError(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def _from_csv(path: Path, line: int, row: dict[str, str] | Broken) -> Rating:
+def _from_csv(path: Path, line: int, row: dict[str, str] | Broken, scales: Scales) -> Rating:
     if isinstance(row, Broken):
         raise BadRecord(path, f"line {line}", str(row))
     if unknown := sorted(row.keys() - NEEDED - OPTIONAL):
         raise BadRecord(path, "line 1", f"unknown column {unknown[0]!r}; known: {', '.join(sorted(NEEDED | OPTIONAL))}")
-    rubric = load_rubric()
-    names = {name: d.key for d in rubric.dimensions for name in (d.key, d.paper.lower(), d.official) if name}
-    dimension = names.get(row["dimension"].strip().lower())
+    try:
+        rubric = scales.find(row.get("rubric", "").strip() or f"{OUR_RUBRIC}/1")
+    except EscEvalError as error:
+        raise BadRecord(path, f"line {line}", str(error)) from error
+    dimension = rubric.spellings.get(row["dimension"].strip().lower())
     if dimension is None:
         raise BadRecord(
-            path, f"line {line}", f"unknown dimension {row['dimension']!r}; known: {', '.join(rubric.keys)}"
+            path, f"line {line}", f"unknown dimension {row['dimension']!r}; known: {', '.join(rubric.dimensions)}"
         )
     written = row["score"].strip()
     if written and written not in map(str, rubric.levels):
@@ -73,29 +82,32 @@ def _from_csv(path: Path, line: int, row: dict[str, str] | Broken) -> Rating:
         raise BadRecord(path, f"line {line}", f"{where + ': ' if where else ''}{first['msg']}") from error
 
 
-def batch_rows(batch: Batch, dialogues: Mapping[str, Row], license: str, masker: Masker) -> list[Row]:
-    """A row for each rating of a run.
+def batch_rows(batch: Batch, dialogues: Mapping[str, Row], license: str, scales: Scales, masker: Masker) -> list[Row]:
+    """A row for each rating of a run, whatever the rubric.
 
     Raises:
-        EscEvalError: A rating of a dialogue that the run does not hold.
+        EscEvalError: A rating of a dialogue that the run does not hold, or that its rubric has no place for.
     """
+    for file, rating in batch.ratings:
+        scales.check(rating, f"{batch.name}/{file}", batch.folder)
     return [
         _row(f"{batch.name}/{rating.dialogue_id}", rating, f"{batch.name}/{file}", dialogues, license, masker)
         for file, rating in batch.ratings
     ]
 
 
-def file_rows(path: Path, dialogues: Mapping[str, Row], license: str, masker: Masker) -> list[Row]:
+def file_rows(path: Path, dialogues: Mapping[str, Row], license: str, scales: Scales, masker: Masker) -> list[Row]:
     """A row for each rating of a file. Its dialogue ids may lack the name of the run where that is unambiguous.
 
     Raises:
-        EscEvalError: Broken, or a rating of an unknown dialogue.
+        EscEvalError: Broken, or a rating of an unknown dialogue, or one that its rubric has no place for.
     """
     short: dict[str, list[str]] = {}
     for id in dialogues:
         short.setdefault(id.partition("/")[2], []).append(id)
     rows = []
-    for rating in read_annotations(path):
+    for rating in read_annotations(path, scales):
+        scales.check(rating, str(path))
         id = rating.dialogue_id
         if id not in dialogues:
             candidates = short.get(id, [])
@@ -113,11 +125,10 @@ def _row(id: str, rating: Rating, origin: str, dialogues: Mapping[str, Row], lic
         raise EscEvalError(
             f"{origin}: a rating of dialogue {id!r}, which is not there. Known: {len(dialogues)} dialogues."
         )
-    official = rating.rubric.startswith("official/")
+    official = is_official_wording(rating.rubric)
     terms = decisions.read_terms()["official"].licence if official else license
-    parts = [id, rating.dimension, rating.rater, *([rating.stage] if rating.stage else [])]
     return {
-        "id": "|".join(parts),
+        "id": annotation_id(id, rating.dimension, rating.rater, rating.stage, rating.rubric),
         "dialogue_id": id,
         "dimension": rating.dimension,
         "score": rating.score,

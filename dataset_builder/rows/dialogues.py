@@ -25,6 +25,7 @@ class Batch:
         name: Of the run; ids of its dialogues begin with it.
         terms: Key of ``decisions.read_terms``; None for a run of our own, whose user states the licence.
         card: Content of the run's ``run.json``; empty for files in the official format.
+        folder: Of the run.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Batch:
     dialogues: Sequence[tuple[str, Dialogue]]
     ratings: Sequence[tuple[str, Rating]]
     card: Mapping[str, Any]
+    folder: Path
 
 
 def official_batch(folder: Path) -> Batch:
@@ -48,6 +50,7 @@ def official_batch(folder: Path) -> Batch:
         [(str(p.relative_to(folder)), d) for p in results for d in read_dialogues(p)],
         [(str(p.relative_to(folder)), r) for p in scores for r in read_ratings(p)],
         {},
+        folder,
     )
 
 
@@ -71,6 +74,7 @@ def run_batch(folder: Path) -> Batch:
             [("dialogues.jsonl", d) for d in read_dialogues(folder)],
             [("ratings.jsonl", r) for r in ratings],
             card,
+            folder,
         )
     dialogues: list[tuple[str, Dialogue]] = []
     found: list[tuple[str, Rating]] = []
@@ -85,7 +89,7 @@ def run_batch(folder: Path) -> Batch:
             ]
     if not dialogues:
         raise EscEvalError(f"{folder}: holds neither dialogues.jsonl nor dialogues in the official format (.json)")
-    return Batch(name, "third_party", dialogues, found, {})
+    return Batch(name, "third_party", dialogues, found, {}, folder)
 
 
 def _kind(path: Path) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dataset_builder.rows.tables import SPLIT, TABLES, arrow_schema, encode_row
+from dataset_builder.rows.tables import SPLIT, TABLES, Labels, arrow_schema, encode_row
 
 ROWS = 1000
 SETTINGS: dict[str, Any] = {
@@ -81,13 +81,13 @@ def withhold_text(table: str, row: Mapping[str, Any]) -> dict[str, Any]:
     return public
 
 
-def write_table(folder: Path, table: str, rows: Sequence[Mapping[str, Any]], public: bool) -> Path:
+def write_table(folder: Path, table: str, rows: Sequence[Mapping[str, Any]], public: bool, labels: Labels) -> Path:
     """Write a table's rows, sorted by id."""
     path = table_path(folder, table)
     path.parent.mkdir(parents=True, exist_ok=True)
     ordered = sorted(rows, key=lambda row: row["id"])
     shown = (withhold_text(table, row) for row in ordered) if public else iter(ordered)
-    write_rows(path, arrow_schema(table), (encode_row(table, row) for row in shown))
+    write_rows(path, arrow_schema(table, labels), (encode_row(table, row, labels) for row in shown))
     return path
 
 

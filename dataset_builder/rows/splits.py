@@ -12,6 +12,7 @@ from typing import Any
 
 from dataset_builder.decisions import model_groups
 from esc_eval.errors import EscEvalError
+from esc_eval.languages import known_languages
 from esc_eval.schema import digest
 
 Row = Mapping[str, Any]
@@ -41,13 +42,14 @@ class Scheme:
         unit: "annotation" or "dialogue": what a row id names.
         facet: Whose values never occur on two sides; None for random rows.
         about: For the dataset card.
-        held_out: Which values are the test; None = drawn by hash until the test's share is reached.
+        all_but_first: Whether every value but the first is the test, the official release's languages first; else
+            the values of the test are drawn by hash until its share is reached.
     """
 
     unit: str
     facet: str | None
     about: str
-    held_out: tuple[str, ...] | None = None
+    all_but_first: bool = False
 
 
 SCHEMES: dict[str, Scheme] = {
@@ -57,7 +59,7 @@ SCHEMES: dict[str, Scheme] = {
     "model-group-disjoint": Scheme("dialogue", "model group", "closed, open or domain models held out"),
     "source-disjoint": Scheme("dialogue", "source", "cards from some data sets held out"),
     "category-disjoint": Scheme("dialogue", "category", "tier-1 categories held out"),
-    "cross-language": Scheme("dialogue", "language", "train on English, test on Chinese", ("zh",)),
+    "cross-language": Scheme("dialogue", "language", "train on English, test on Chinese", all_but_first=True),
 }
 FACETS = ("card", "supporter", "model group", "source", "category", "language", "dialogue")
 
@@ -129,7 +131,11 @@ def make_split(
     if scheme.facet is None:
         place = _random_rows(unique.values(), name, seed)
     else:
-        place = _by_facet(list(unique.values()), name, scheme.facet, seed, held_out or scheme.held_out)
+        if scheme.all_but_first and not held_out:
+            values = {value for item in unique.values() if (value := item.facets[scheme.facet]) is not None}
+            first = [row.code for row in known_languages().values() if row.is_shipped]
+            held_out = sorted(values, key=lambda value: (value not in first, value))[1:]
+        place = _by_facet(list(unique.values()), name, scheme.facet, seed, held_out)
     splits = {part: sorted(id for id, at in place.items() if at == part) for part in NAMES}
     return {
         "scheme": name,

@@ -1,13 +1,14 @@
 """The three published tables: columns, types and descriptions. The one place where they are named."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from dataset_builder.decisions import read_taxonomy
+from dataset_builder.rows.rubrics import Scale, is_ours, read_scales
 from dataset_builder.sources import LABELS
-from esc_eval.languages import language_codes
-from esc_eval.prompts.rubric import load_rubric
+from esc_eval.files.official_dimensions import official_keys
+from esc_eval.languages import known_languages
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,7 +43,34 @@ def unique_values(items: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(items))
 
 
-LANGUAGE = Column("language", "class", "language of the text", language_codes(), required=True)
+@dataclass(frozen=True)
+class Labels:
+    """Names of the classes that depend on what a build holds: the first are always there, in their published order.
+
+    Attributes:
+        languages: The official release's, then those that occur beside them.
+        dimensions: Of the rubrics that occur; the official seven first where one of them is ours or the release's.
+    """
+
+    languages: tuple[str, ...] = tuple(code for code, row in known_languages().items() if row.is_shipped)
+    dimensions: tuple[str, ...] = official_keys()
+
+
+def choose_labels(languages: Iterable[str], scales: Iterable[Scale]) -> Labels:
+    """The labels of a build from the languages and rubrics that occur in it."""
+    first, scales = Labels(), sorted(scales, key=lambda scale: (not is_ours(scale.id), scale.id))
+    found = unique_values(key for scale in scales for key in scale.dimensions)
+    return Labels((*first.languages, *sorted(set(languages) - set(first.languages))), found or first.dimensions)
+
+
+def read_labels(content: Mapping[str, Any]) -> Labels:
+    """The labels of a build from its manifest."""
+    counts = content.get("counts", {})
+    named = {code for table in ("role_cards", "dialogues") for code in counts.get(table, {}).get("language", {})}
+    return choose_labels(named - {"unknown"}, read_scales(content).values())
+
+
+LANGUAGE = Column("language", "class", "language of the text", Labels.languages, required=True)
 CATEGORY = Column(
     "category", "class", "tier 1 of the problem taxonomy", unique_values(x.tier1 for x in read_taxonomy())
 )
@@ -98,7 +126,7 @@ DIALOGUES = (
 ANNOTATIONS = (
     Column("id", "string", "dialogue|dimension|rater, and |stage where there is one", required=True),
     Column("dialogue_id", "string", "the dialogue", required=True),
-    Column("dimension", "class", "key of the dimension", load_rubric().keys, required=True),
+    Column("dimension", "class", "key of the dimension", Labels.dimensions, required=True),
     Column("score", "int64", "level 0..4; null: unscored, see problem"),
     Column("problem", "string", "why there is no score"),
     Column("expected", "float64", "mean of the levels under the rater's probabilities"),
@@ -120,10 +148,21 @@ TABLES: Mapping[str, tuple[Column, ...]] = {
     "dialogues": DIALOGUES,
     "annotations": ANNOTATIONS,
 }
+COLUMN_OF_LABELS = {"language": "languages", "dimension": "dimensions"}
 TURN_ROLES = ("seeker", "supporter")
 
 
-def table_features(table: str) -> "Features":
+def table_columns(table: str, labels: Labels) -> tuple[Column, ...]:
+    """The columns of a table in a build with these labels."""
+    return tuple(
+        replace(column, labels=getattr(labels, COLUMN_OF_LABELS[column.name]))
+        if column.name in COLUMN_OF_LABELS
+        else column
+        for column in TABLES[table]
+    )
+
+
+def table_features(table: str, labels: Labels = Labels()) -> "Features":
     """``datasets.Features`` of a table."""
     from datasets import ClassLabel, Features, List, Value
 
@@ -142,22 +181,22 @@ def table_features(table: str) -> "Features":
             return List(turn)
         return Value(column.kind)
 
-    return Features({column.name: of(column) for column in TABLES[table]})
+    return Features({column.name: of(column) for column in table_columns(table, labels)})
 
 
-def arrow_schema(table: str) -> "pa.Schema":
+def arrow_schema(table: str, labels: Labels = Labels()) -> "pa.Schema":
     """Arrow schema of a table, with the Hugging Face features in its metadata."""
-    return table_features(table).arrow_schema
+    return table_features(table, labels).arrow_schema
 
 
-def encode_row(table: str, row: Mapping[str, Any]) -> dict[str, Any]:
+def encode_row(table: str, row: Mapping[str, Any], labels: Labels) -> dict[str, Any]:
     """A row with names of classes as the integers that the Parquet file holds.
 
     Raises:
         ValueError: A class that the table does not have.
     """
     encoded = dict(row)
-    for column in TABLES[table]:
+    for column in table_columns(table, labels):
         value = row[column.name]
         if column.kind == "class" and value is not None:
             encoded[column.name] = column.labels.index(value)
@@ -173,14 +212,14 @@ def encode_row(table: str, row: Mapping[str, Any]) -> dict[str, Any]:
     return encoded
 
 
-def decode_row(table: str, row: Mapping[str, Any]) -> dict[str, Any]:
+def decode_row(table: str, row: Mapping[str, Any], labels: Labels) -> dict[str, Any]:
     """A row of a Parquet file with the names of its classes."""
 
-    def name(labels: tuple[str, ...], value: int | None) -> str | int | None:
-        return labels[value] if isinstance(value, int) and 0 <= value < len(labels) else value
+    def name(names: tuple[str, ...], value: int | None) -> str | int | None:
+        return names[value] if isinstance(value, int) and 0 <= value < len(names) else value
 
     decoded = dict(row)
-    for column in TABLES[table]:
+    for column in table_columns(table, labels):
         if column.kind == "class" and column.name in row:
             decoded[column.name] = name(column.labels, row[column.name])
         if column.kind == "turns" and row.get(column.name) is not None:
