@@ -32,11 +32,17 @@ def command(
     license: Annotated[str, typer.Option(help="Licence of your own dialogues and annotations.")] = "CC-BY-4.0",
     public: Annotated[bool, typer.Option("--public", help="Leave out text that may not be re-hosted.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of the splits.")] = 0,
+    rubric: Annotated[
+        list[Path] | None,
+        typer.Option(help="Rubric of your own (.yaml) that ratings name and no run folder holds; may be repeated."),
+    ] = None,
 ) -> None:
     """Build the three tables, the splits, the manifest and the dataset card. Without inputs: from the sample."""
     from dataset_builder import build as builder
 
-    inputs = builder.Inputs(official, sources, runs or (), annotations or (), cards or (), tiers, license, public, seed)
+    inputs = builder.Inputs(
+        official, sources, runs or (), annotations or (), cards or (), tiers, license, public, seed, rubric or ()
+    )
     content = builder.build_dataset(inputs, out, print_progress)
     print_progress(f"written to {out}")
     print_data(json.dumps({"out": str(out), "rows": content["rows"], "files": len(content["files"])}))

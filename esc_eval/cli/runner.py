@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import MISSING, fields, is_dataclass
 from functools import wraps
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, get_type_hints
 
@@ -20,6 +21,7 @@ from typer.core import TyperGroup
 
 from esc_eval import __version__
 from esc_eval.cli.console import exit_on_user_error, flush_output, prepare_streams
+from esc_eval.languages import add_folder
 
 EXIT_CODES = (
     "Exit codes: 0 good; 1 a check found something; 2 you can put it right, and the message says how; "
@@ -80,8 +82,12 @@ def unfold_records(command: Callable[..., None]) -> Callable[..., None]:
         else:
             parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
 
+    languages = Annotated[list[Path], typer.Option("--languages", hidden=True, **LANGUAGES)]
+    parameters.append(inspect.Parameter("languages", inspect.Parameter.KEYWORD_ONLY, annotation=languages, default=[]))
+
     @wraps(command)
     def run(**values: Any) -> None:
+        del values["languages"]  # its callback has added them, before the other options were read
         filled = {
             name: record(**{field.name: values.pop(field.name) for field in fields(record)})
             for name, record in records.items()
@@ -133,8 +139,23 @@ def _print_version(asked: bool) -> None:
         raise typer.Exit
 
 
+def _add_languages(folders: list[Path]) -> None:
+    for folder in folders:
+        add_folder(folder)
+
+
+LANGUAGES: dict[str, Any] = {
+    "metavar": "DIR",
+    "callback": _add_languages,
+    "is_eager": True,
+    "help": "A language of your own, or a folder of them; repeatable, also after the verb.",
+}
+"""Said before or after any verb, and shown in the help of the whole only."""
+
+
 def _top(
     _: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
+    __: Annotated[list[Path], typer.Option("--languages", **LANGUAGES)] = [],  # noqa: B006
 ) -> None: ...
