@@ -3,7 +3,37 @@
 Importing this package loads neither torch nor datasets; parts that need them import them when used.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from esc_eval.schema import Dialogue, Rating, RoleCard, Turn
 
+if TYPE_CHECKING:
+    from esc_eval.api.door import compare, evaluate, report, score, simulate
+    from esc_eval.api.results import Results
+
 __version__ = "0.1.0"
-__all__ = ["Dialogue", "Rating", "RoleCard", "Turn", "__version__"]
+__all__ = [
+    "Dialogue",
+    "Rating",
+    "Results",
+    "RoleCard",
+    "Turn",
+    "__version__",
+    "compare",
+    "evaluate",
+    "report",
+    "score",
+    "simulate",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """What is imported when it is first asked for."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.api.door"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

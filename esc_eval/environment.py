@@ -63,4 +63,9 @@ def command_line(arguments: Sequence[str]) -> list[str] | None:
     if module not in OURS and program.stem != "esc-eval":
         return None
     start = ["python", "-m", module] if module else ["esc-eval"]
-    return start + [re.sub(r"(?<=://)[^/@\s]*@", "", argument) for argument in arguments[1:]]
+    return start + [hide_password(argument) for argument in arguments[1:]]
+
+
+def hide_password(text: str) -> str:
+    """A text without the user and password that a URL in it may hold."""
+    return re.sub(r"(?<=://)[^/@\s]*@", "", text)

@@ -1,5 +1,7 @@
 """The one exception that the command line turns into a message and exit code 2."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 
 
@@ -19,3 +21,17 @@ class BadRecord(EscEvalError):
     def __init__(self, path: str | Path, where: str, what: str) -> None:
         super().__init__(f"{path}, {where}: {what}")
         self.path, self.where, self.what = Path(path), where, what
+
+
+def refuse_unknown(names: Iterable[str], known: Iterable[str], where: str) -> None:
+    """Refuse settings that nobody knows.
+
+    Raises:
+        EscEvalError: The first of them, with names that are close to it, or all that are known.
+    """
+    known = sorted(known)
+    for name in names:
+        if name not in known:
+            close = get_close_matches(name, known)
+            hint = f"did you mean {' or '.join(close)}?" if close else f"Known: {', '.join(known)}."
+            raise EscEvalError(f"{where}: there is no setting {name!r}; {hint}")

@@ -20,7 +20,7 @@ def run(code):
 
 
 @pytest.mark.parametrize(
-    "module", ["esc_eval", "esc_eval.cli.app", "esc_eval.files", "esc_eval.api.workflow", "esc_eval.cli.doctor"]
+    "module", ["esc_eval", "esc_eval.cli.app", "esc_eval.files", "esc_eval.api.door", "esc_eval.cli.doctor"]
 )
 def test_importing_it_loads_no_heavy_library(module):
     heavy = ("torch", "transformers", "datasets", "scipy", "matplotlib", "pandas", "huggingface_hub")

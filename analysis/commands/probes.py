@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from analysis.studies.probes import PROBES, probe_report, probe_set
-from esc_eval.cli.console import print_progress, talk
+from esc_eval.cli.console import print_progress
 from esc_eval.cli.ratings_options import CardFiles, IntervalOptions
 from esc_eval.errors import EscEvalError
 from esc_eval.files.linked_cards import with_cards
@@ -37,18 +37,21 @@ def command(
     Without --scorer the edited dialogues are written to DIR/dialogues.jsonl; score them by any means into DIR (esc-eval
     score --dialogues DIR ...) and run the command again for the table.
     """
-    from esc_eval.api.workflow import make_scoring, run_scoring
-    from esc_eval.chat import Options
+    from esc_eval.api.play import open_models
+    from esc_eval.api.rate import make_scorings, run_scoring
+    from esc_eval.api.settings import make_settings
+    from esc_eval.cli.progress import show_progress
     from esc_eval.simulation.run import Run
 
     originals = [dialogue for path in dialogues for dialogue in read_dialogues(path)[:limit]]
     wanted = load_rubric(rubric)
     every = probe_set(originals, [name.strip() for name in edits.split(",")], max(wanted.levels))
-    with Run(out) as run:
+    with Run(out) as run, show_progress() as progress:
         run.export("dialogues.jsonl", (dialogue.to_json() for dialogue in every))
         if scorer:
-            scoring = make_scoring(scorer, rubric, "auto", Options(device=device, dtype=dtype))
-            run_scoring([out], None, scoring, run, talk)
+            settings = make_settings("probes", scorer=scorer, rubric=rubric, device=device, dtype=dtype)
+            [scoring] = make_scorings(settings, open_models(settings))
+            run_scoring(every, scoring, run, progress)
             rater = rater or scoring.scorer.name
     if not (out / "ratings.jsonl").exists():
         print_progress(f"{len(every)} dialogues in {out / 'dialogues.jsonl'}; score them into {out} and come back.")

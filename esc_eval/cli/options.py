@@ -1,91 +1,27 @@
-"""The options that the verbs of ``esc-eval`` share, each said once."""
+"""The options that the verbs of ``esc-eval`` share, each said once; those that go together are a record."""
 
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
+from esc_eval.chat.base import ANSWER_TOKENS
 from esc_eval.chat.registry import describe_forms, describe_prefixes
+from esc_eval.cli.config import read_config
 
 MODEL = f"{describe_forms()} or the folder of a checkpoint; NAME=MODEL gives it a label"
 RATERS = f"{MODEL}; or a text scorer. Default: esc-rank-ieval for --rubric ieval, else embedded"
 SERVED = describe_prefixes(lambda known: known.remote)
 PRICED = describe_prefixes(lambda known: known.priced)
-Supporters = Annotated[
-    list[str], typer.Option("--supporter", metavar="MODEL", help=f"A model under test; repeatable. {MODEL}.")
-]
-Seeker = Annotated[str, typer.Option(metavar="MODEL", help="Who plays the role cards.")]
-Scorer = Annotated[str | None, typer.Option(metavar="MODEL", help=f"Who rates. {RATERS}.")]
-Cards = Annotated[
-    list[str],
-    typer.Option(
-        "--cards",
-        metavar="sample|FILE",
-        help="Role cards: the shipped sample, our .jsonl, or the official .json; repeatable.",
-    ),
-]
-Language = Annotated[
-    str | None, typer.Option(metavar="CODE", help="Keep the cards of one language: en, zh, or one that you added.")
-]
-Limit = Annotated[int | None, typer.Option(min=1, help="Keep the first N cards.")]
-Rounds = Annotated[int | None, typer.Option(min=1, help="Rounds of seeker and supporter; the protocol's own is 5.")]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of all sampling.")]
-Tokens = Annotated[int | None, typer.Option(min=1, help="Cap on every reply, in tokens; the protocol's own is 512.")]
-ProtocolName = Annotated[
-    str, typer.Option("--protocol", metavar="NAME|FILE", help="A shipped protocol, or your own .yaml.")
-]
-RubricName = Annotated[str, typer.Option("--rubric", metavar="NAME|FILE", help="A shipped rubric, or your own .yaml.")]
-RatedUnder = Annotated[
-    str | None, typer.Option("--rubric", metavar="NAME|FILE", help="Rubric of the ratings; default: the one they name.")
-]
-By = Annotated[Literal["auto", "logits", "text"], typer.Option(help="Read level probabilities or the answer's text.")]
 Statistic = Annotated[
     Literal["level", "expected"], typer.Option(help="Report the mean level, or the mean expected level.")
 ]
-BaseUrl = Annotated[
-    list[str],
-    typer.Option(metavar="URL", help=f"Server of {SERVED} models, up to /v1; repeat it for a pool of servers."),
-]
-RosterName = Annotated[
-    str | None,
-    typer.Option("--roster", metavar="NAME[:MODEL,...]|FILE", help="Models under test from a list, such as paper."),
-]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of all sampling.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print dialogues, requests, tokens, hours and money; no more.")]
-MaxCost = Annotated[float | None, typer.Option(min=0, metavar="USD", help="Stop when the tokens have cost this much.")]
-Prices = Annotated[
-    list[str],
-    typer.Option(
-        "--price",
-        metavar="[NAME=]PROMPT,WRITTEN",
-        help=f"Dollars a million tokens, of one model or of all {PRICED} ones; repeatable.",
-    ),
+RatedUnder = Annotated[
+    str | None, typer.Option("--rubric", metavar="NAME|FILE", help="Rubric of the ratings; default: the one they name.")
 ]
-Concurrency = Annotated[
-    int | None,
-    typer.Option(min=1, help="Requests to a server, or calls of a Python function, at once; 16, plain functions 1."),
-]
-Timeout = Annotated[float, typer.Option(min=0.1, help="Seconds for one request to a server.")]
-Attempts = Annotated[int, typer.Option(min=1, help="Tries of one request to a server, with growing pauses.")]
-Batch = Annotated[
-    int | None,
-    typer.Option("--batch-size", min=1, help="Conversations at a time in this process; default from memory."),
-]
-Device = Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 ...; default: an accelerator if there is one.")]
-Dtype = Annotated[
-    Literal["float32", "bfloat16", "float16", "int8"] | None,
-    typer.Option(help="Default: float32 on CPU, else bfloat16. int8 is faster on a CPU and says other things."),
-]
-ParserName = Annotated[
-    str, typer.Option("--parser", help="Rule that reads answers: anchored, or official (parity only).")
-]
-AnswerTokens = Annotated[
-    int,
-    typer.Option("--max-answer-tokens", min=1, help="Cap on a judge's answer in text; one that thinks needs hundreds."),
-]
-OfficialRepo = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="Use the prompts of your checkout of the official repository.")
-]
-AllowUnknown = Annotated[bool, typer.Option("--allow-unknown", help="Accept prompts of another commit of it.")]
 Out = Annotated[Path, typer.Option(metavar="DIR", help="Run folder; an interrupted run goes on where it stopped.")]
 DialogueFiles = Annotated[
     list[Path],
@@ -108,3 +44,130 @@ LabelFiles = Annotated[
     list[Path], typer.Option("--labels", metavar="FILE", help="Human ratings of the same dialogues; repeatable.")
 ]
 FitFile = Annotated[Path, typer.Option("--out", metavar="FILE", help="Where the fit goes, as JSON.")]
+
+
+@dataclass(frozen=True)
+class PlayingOptions:
+    """Who talks, on which cards, by which rules."""
+
+    supporter: Annotated[list[str], typer.Option(metavar="MODEL", help=f"A model under test; repeatable. {MODEL}.")] = (
+        field(default_factory=list)
+    )
+    roster: Annotated[
+        str | None,
+        typer.Option(metavar="NAME[:MODEL,...]|FILE", help="Models under test from a list, such as paper."),
+    ] = None
+    seeker: Annotated[str, typer.Option(metavar="MODEL", help="Who plays the role cards.")] = "embedded"
+    cards: Annotated[
+        list[str],
+        typer.Option(
+            metavar="sample|FILE",
+            help="Role cards: the shipped sample, our .jsonl, or the official .json; repeatable.",
+        ),
+    ] = field(default_factory=lambda: ["sample"])
+    language: Annotated[
+        str | None, typer.Option(metavar="CODE", help="Keep the cards of one language: en, zh, or one that you added.")
+    ] = None
+    limit: Annotated[int | None, typer.Option(min=1, help="Keep the first N cards.")] = None
+    rounds: Annotated[
+        int | None, typer.Option(min=1, help="Rounds of seeker and supporter; the protocol's own is 5.")
+    ] = None
+    max_new_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Cap on every reply, in tokens; the protocol's own is 512.")
+    ] = None
+    seed: Seed = 0
+    protocol: Annotated[str, typer.Option(metavar="NAME|FILE", help="A shipped protocol, or your own .yaml.")] = (
+        "esc-eval"
+    )
+    price: Annotated[
+        list[str],
+        typer.Option(
+            metavar="[NAME=]PROMPT,WRITTEN",
+            help=f"Dollars a million tokens, of one model or of all {PRICED} ones; repeatable.",
+        ),
+    ] = field(default_factory=list)
+    max_cost: Annotated[
+        float | None, typer.Option(min=0, metavar="USD", help="Stop when the tokens have cost this much.")
+    ] = None
+
+
+@dataclass(frozen=True)
+class RatingOptions:
+    """Who rates, by which rubric, and how answers are read."""
+
+    scorer: Annotated[
+        list[str], typer.Option(metavar="MODEL", help=f"Who rates; repeatable: several judges at once. {RATERS}.")
+    ] = field(default_factory=list)
+    rubric: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|FILE", help="A shipped rubric, or your own .yaml; default: esc-eval."),
+    ] = None
+    by: Annotated[
+        Literal["auto", "logits", "text"], typer.Option(help="Read level probabilities or the answer's text.")
+    ] = "auto"
+    parser: Annotated[str, typer.Option(help="Rule that reads answers: anchored, or official (parity only).")] = (
+        "anchored"
+    )
+    max_answer_tokens: Annotated[
+        int, typer.Option(min=1, help="Cap on a judge's answer in text; one that thinks needs hundreds.")
+    ] = ANSWER_TOKENS
+    calibration: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Temperatures from `esc-eval calibrate`.")
+    ] = None
+    statistic: Statistic = "level"
+
+
+@dataclass(frozen=True)
+class WordingOptions:
+    """Whose prompts are used."""
+
+    official_repo: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Use the prompts of your checkout of the official repository.")
+    ] = None
+    allow_unknown: Annotated[bool, typer.Option("--allow-unknown", help="Accept prompts of another commit of it.")] = (
+        False
+    )
+
+
+@dataclass(frozen=True)
+class OpeningOptions:
+    """How models are opened."""
+
+    base_url: Annotated[
+        list[str],
+        typer.Option(metavar="URL", help=f"Server of {SERVED} models, up to /v1; repeat it for a pool of servers."),
+    ] = field(default_factory=list)
+    concurrency: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Requests to a server, or calls of a Python function, at once; 16, plain functions 1."
+        ),
+    ] = None
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for one request to a server.")] = 120
+    attempts: Annotated[int, typer.Option(min=1, help="Tries of one request to a server, with growing pauses.")] = 8
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Conversations at a time in this process; default from memory.")
+    ] = None
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda, cuda:1 ...; default: an accelerator if there is one.")
+    ] = None
+    dtype: Annotated[
+        Literal["float32", "bfloat16", "float16", "int8"] | None,
+        typer.Option(help="Default: float32 on CPU, else bfloat16. int8 is faster on a CPU and says other things."),
+    ] = None
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            is_eager=True,
+            callback=read_config,
+            help="A .yaml or .json file of options by name; what is given here as well wins.",
+        ),
+    ] = None
+
+
+def settings_of(*records: Any) -> dict[str, Any]:
+    """What the options of some records say, as settings by name."""
+    found = {name: value for record in records for name, value in vars(record).items()}
+    del found["config"]
+    return found

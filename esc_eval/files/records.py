@@ -90,21 +90,24 @@ def read_cards(path: str | Path) -> list[RoleCard]:
 
 
 def load_cards(
-    names: Sequence[str | Path] = (SAMPLE,), language: str | None = None, limit: int | None = None
+    names: Sequence[str | Path | RoleCard] = (SAMPLE,), language: str | None = None, limit: int | None = None
 ) -> list[RoleCard]:
     """Role cards from the shipped sample (``"sample"``) and files, in order.
 
     Args:
-        names: ``"sample"`` or paths.
+        names: ``"sample"``, paths, or cards themselves.
         language: Keep this language only.
         limit: Keep the first so many (after the choice of language).
 
     Raises:
         EscEvalError: As ``read_cards``; an unknown language; no card left; or the same id in two files.
     """
-    sample = files("esc_eval").joinpath("files/cards/sample.jsonl")
-    cards = [card for name in names for card in read_cards(Path(str(sample)) if name == SAMPLE else name)]
-    check_unique((card.id for card in cards), "card", ", ".join(str(name) for name in names))
+    sample = Path(str(files("esc_eval").joinpath("files/cards/sample.jsonl")))
+    cards: list[RoleCard] = []
+    for name in names:
+        cards += [name] if isinstance(name, RoleCard) else read_cards(sample if name == SAMPLE else name)
+    where = dict.fromkeys("role cards" if isinstance(name, RoleCard) else str(name) for name in names)
+    check_unique((card.id for card in cards), "card", ", ".join(where))
     if language is not None:
         get_language(language)
     kept = [card for card in cards if language in (None, card.language)][:limit]

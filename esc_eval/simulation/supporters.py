@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from esc_eval.chat.registry import read_spec
+from esc_eval.chat import ChatModel
+from esc_eval.chat.registry import known_backends, read_spec
 from esc_eval.errors import EscEvalError
+from esc_eval.schema import find_duplicates
 from esc_eval.simulation.budget import Price
 from esc_eval.simulation.roster import Entry, load_roster
 
@@ -14,14 +16,14 @@ class Supporters:
     """Who plays.
 
     Attributes:
-        seeker: As ``open_model`` takes it.
+        seeker: As ``open_model`` takes it, or open.
         supporters: Likewise.
         entries: Models of a roster.
         prices: By name, of those models whose tokens cost money.
     """
 
-    seeker: str
-    supporters: Sequence[str]
+    seeker: str | ChatModel
+    supporters: Sequence[str | ChatModel]
     entries: Sequence[Entry] = ()
     prices: dict[str, Price] = field(default_factory=dict)
 
@@ -33,10 +35,10 @@ class Supporters:
     @property
     def names(self) -> list[str]:
         """All supporters."""
-        return [read_spec(spec).label for spec in self.supporters] + [entry.name for entry in self.entries]
+        return [name_of(model) for model in self.supporters] + [entry.name for entry in self.entries]
 
-    def specs(self, served: bool) -> list[str]:
-        """All supporters as ``open_model`` takes them.
+    def specs(self, served: bool) -> list[str | ChatModel]:
+        """All supporters as ``open_model`` takes them, or open.
 
         Args:
             served: Whether a base URL was given.
@@ -47,8 +49,15 @@ class Supporters:
         return [*self.supporters, *(entry.spec(served) for entry in self.entries)]
 
 
-def choose_supporters(seeker: str, supporters: Sequence[str], roster: str | None, prices: Sequence[str]) -> Supporters:
-    """The lineup of a command line.
+def name_of(model: str | ChatModel) -> str:
+    """The name of a model, open or not."""
+    return read_spec(model).label if isinstance(model, str) else model.name
+
+
+def choose_supporters(
+    seeker: str | ChatModel, supporters: Sequence[str | ChatModel], roster: str | None, prices: Sequence[str]
+) -> Supporters:
+    """The lineup of a command.
 
     Args:
         seeker: A model.
@@ -57,18 +66,32 @@ def choose_supporters(seeker: str, supporters: Sequence[str], roster: str | None
         prices: ``[NAME=]PROMPT,COMPLETION``; without a name, of every model whose backend is priced.
 
     Raises:
-        EscEvalError: Nobody is under test, or a price names nobody.
+        EscEvalError: Nobody is under test, two of them have one name, or a price names nobody.
     """
     entries = load_roster(roster).models if roster else ()
     if not supporters and not entries:
         raise EscEvalError("nobody to test: pass --supporter MODEL or --roster paper")
-    known = {found.label: found.backend for found in map(read_spec, [seeker, *supporters])}
+    known = {name_of(model): model for model in [seeker, *supporters]}
     found = {entry.name: entry.cost for entry in entries if entry.cost != Price()}
     for text in prices:
         name, equals, figures = text.rpartition("=")
         price = Price.parse(figures)
         if equals and name not in known and name not in {entry.name for entry in entries}:
             raise EscEvalError(f"--price {text}: no model here is called {name!r}")
-        chosen = [name] if equals else [label for label, backend in known.items() if backend.priced]
+        chosen = [name] if equals else [label for label, model in known.items() if _is_priced(model)]
         found.update(dict.fromkeys(chosen, price))
-    return Supporters(seeker, supporters, entries, found)
+    lineup = Supporters(seeker, supporters, entries, found)
+    if twice := find_duplicates(lineup.names):
+        raise EscEvalError(
+            f"two supporters are called {twice[0]!r}; give one a label: NAME=MODEL, or in Python a dict from labels "
+            "to models"
+        )
+    return lineup
+
+
+def _is_priced(model: str | ChatModel) -> bool:
+    """Whether a price that names nobody is meant for a model."""
+    if isinstance(model, str):
+        return read_spec(model).backend.priced
+    backend = known_backends().get(str(model.identity.get("kind")))
+    return backend is not None and backend.priced

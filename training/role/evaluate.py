@@ -13,11 +13,12 @@ from analysis.studies.realism import seeker_figures
 from analysis.studies.seekers import distinct_words, measure_repetition, share_revealed, sizes_by_round, turns_of
 from analysis.studies.slips import SlipDetector, slip_ratio
 from dataset_builder.sources import SOURCES
-from esc_eval.api.workflow import run_simulation
+from esc_eval.api.play import run_simulation
 from esc_eval.chat import Options, open_model
 from esc_eval.chat.base import ChatModel
 from esc_eval.chat.engine.encoder import Encoder
 from esc_eval.chat.engine.hf import HFModel, hash_weights
+from esc_eval.cli.progress import show_progress
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import read_dialogues
 from esc_eval.files.writing import write_json
@@ -131,8 +132,8 @@ def play_cards(
     console: Console,
 ) -> list[Dialogue]:
     """Dialogues of a seeker on cards; a stopped run in ``folder`` goes on."""
-    with Run(folder) as run:
-        run_simulation(Plan(protocol, cards, seeker, [supporter], seed), run, console)
+    with Run(folder) as run, show_progress(console) as progress:
+        run_simulation(Plan(protocol, cards, seeker, [supporter], seed), run, progress)
     return read_dialogues(folder)
 
 

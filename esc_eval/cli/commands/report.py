@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from esc_eval.cli.console import print_data
-from esc_eval.cli.options import LinkCards, RubricName, Statistic
+from esc_eval.cli.options import LinkCards, RatedUnder, Statistic
 from esc_eval.errors import EscEvalError
 
 EXAMPLES = ("esc-eval report runs/first --format latex > table.tex",)
@@ -25,19 +25,22 @@ def command(
         Path | None,
         typer.Option(metavar="DIR", help="Where summary.json, report.md and report.html go; default: the run folder."),
     ] = None,
-    rubric: RubricName = "esc-eval",
+    rubric: RatedUnder = None,
     statistic: Statistic = "level",
     format: Annotated[Literal["text", "json", "markdown", "latex"], typer.Option(help="What to print.")] = "text",
 ) -> None:
     """Print a leaderboard with intervals, and write summary.json, report.md and report.html."""
-    from esc_eval.api import workflow
+    from esc_eval.api import door
 
-    if folder is not None and (dialogues or ratings):
-        raise EscEvalError("give a run folder, or --dialogues and --ratings, not both")
-    if folder is not None:
-        print_data(workflow.write_report(folder, rubric, statistic, format, out))
-        return
-    if not dialogues or not ratings:
+    if folder is None and not (dialogues and ratings):
         raise EscEvalError("give a run folder, or both --dialogues FILE and --ratings FILE")
-    loaded = workflow.load_dialogues(dialogues, cards)
-    print_data(workflow.report_on(loaded, workflow.load_ratings(ratings), {}, rubric, statistic, format, out))
+    results = door.report(
+        folder,
+        dialogues=dialogues or None,
+        ratings=ratings or None,
+        cards=cards,
+        rubric=rubric,
+        statistic=statistic,
+        out=out or folder,
+    )
+    print_data(results.render(format))

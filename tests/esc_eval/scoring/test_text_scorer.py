@@ -12,9 +12,10 @@ from rank_support import rated_set
 from sklearn.feature_extraction.text import TfidfVectorizer
 from typer.testing import CliRunner
 
-from esc_eval.api import workflow as steps
-from esc_eval.api.workflow import make_scoring
-from esc_eval.chat import Options, open_model
+from esc_eval.api import rate
+from esc_eval.api.play import open_models
+from esc_eval.api.settings import make_settings
+from esc_eval.chat import open_model
 from esc_eval.cli.app import app
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import read_ratings
@@ -34,6 +35,11 @@ from training.rank.methods import METHODS, make_blocks
 from training.rank.recipe import TextRecipe
 
 words = st.text(st.sampled_from("ab é!?,.7\n_-你好"), max_size=60)
+
+
+def make_scoring(scorer=None, **given):
+    made = make_settings("score", scorer=scorer, **given)
+    return rate.make_scorings(made, open_models(made))[0]
 
 
 def dialogue(*texts, language="en", id="d"):
@@ -187,7 +193,7 @@ def test_esc_eval_scores_with_the_folder(folder, ranked, tmp_path):
 
 def test_another_rubric_is_refused_with_the_one_it_knows(folder):
     with pytest.raises(EscEvalError, match=r"fitted to ratings under rubric ieval/1.*--rubric ieval"):
-        make_scoring(str(folder), "esc-eval", "auto", None)
+        make_scoring(str(folder))
     rubric = load_rubric("ieval").model_copy(update={"levels": (0, 1, 2, 3, 4)})
     with pytest.raises(EscEvalError, match="in another wording"):
         DirectScoring(TextScorer(folder), rubric)
@@ -195,7 +201,7 @@ def test_another_rubric_is_refused_with_the_one_it_knows(folder):
 
 def test_it_takes_no_part_in_what_needs_words(folder):
     with pytest.raises(EscEvalError, match="it takes neither --by text"):
-        make_scoring(str(folder), "ieval", "text", None)
+        make_scoring(str(folder), rubric="ieval", by="text")
     with pytest.raises(EscEvalError, match="cannot talk; give it as --scorer"):
         open_model(str(folder))
 
@@ -263,16 +269,15 @@ def test_a_shipped_scorer_opens_by_its_name_and_rates_its_rubric_by_default():
     for spec, name in ((SHIPPED.name, SHIPPED.name), (f"mine={SHIPPED.name}", "mine"), (str(SHIPPED), SHIPPED.name)):
         assert text_scorer.open_text_scorer(spec).name == name
     assert text_scorer.open_text_scorer("embedded") is None
-    scoring = make_scoring(None, "ieval", "auto", Options())
+    scoring = make_scoring(rubric="ieval")
     assert (type(scoring), scoring.scorer.name) == (DirectScoring, SHIPPED.name)
 
 
 def test_other_rubrics_and_judges_asked_in_words_are_the_embedded_models(monkeypatch):
     asked = []
-    monkeypatch.setattr(steps, "open_once", lambda spec, options: asked.append(spec) or spec)
-    monkeypatch.setattr(steps, "Scoring", lambda *args: args)
-    make_scoring(None, "esc-eval", "auto", Options())
-    make_scoring(None, "ieval", "text", Options())
+    monkeypatch.setattr(rate, "Scoring", lambda *args: args)
+    for named in ({"rubric": "esc-eval"}, {"rubric": "ieval", "by": "text"}):
+        rate.make_scorings(make_settings("score", **named), lambda spec: asked.append(spec) or spec)
     assert asked == ["embedded", "embedded"]
 
 
@@ -289,7 +294,7 @@ def test_what_the_shipped_scorer_needs_is_said_before_anything_is_rated(monkeypa
         sentences.load_sentences.cache_clear()
         monkeypatch.setattr(sentences, "find_spec", find)
     with pytest.raises(EscEvalError, match=r"esc-rank-ieval: .*or give another --scorer") as caught:
-        make_scoring(None, "ieval", "auto", Options())
+        make_scoring(rubric="ieval")
     assert install in str(caught.value)
 
 

@@ -1,0 +1,323 @@
+"""What ``esc_eval`` offers to Python: evaluate, simulate, score, report, compare.
+
+Nothing here prints. A call works in a run folder: the one given as ``out``, where the same call goes on after it was
+stopped, or a temporary one that lives as long as its results.
+"""
+
+import shutil
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import mkdtemp
+from types import TracebackType
+from typing import Any, Unpack
+
+from esc_eval.api.play import estimate_cost, make_plan, open_models, run_simulation
+from esc_eval.api.progress import OnProgress, stay_quiet
+from esc_eval.api.rate import load_dialogues, load_ratings, make_scorings, run_scoring
+from esc_eval.api.results import Results
+from esc_eval.api.settings import (
+    PLAYING,
+    RATING,
+    Cards,
+    Model,
+    Models,
+    Playing,
+    PlayingAndRating,
+    Rating,
+    Scorers,
+    Settings,
+    make_settings,
+)
+from esc_eval.errors import EscEvalError, refuse_unknown
+from esc_eval.files.records import check_unique, read_dialogues
+from esc_eval.reporting.render import Report
+from esc_eval.reporting.summary import Statistic
+from esc_eval.schema import Dialogue
+from esc_eval.schema import Rating as GivenRating
+from esc_eval.simulation.run import Run
+from esc_eval.statistics.bootstrap import DRAWS
+
+
+def evaluate(
+    supporters: Models = (),
+    cards: Cards = "sample",
+    *,
+    language: str | None = None,
+    limit: int | None = None,
+    rounds: int | None = None,
+    seeker: Model = "embedded",
+    scorer: Scorers | None = None,
+    rubric: str | Path | None = None,
+    protocol: str | Path = "esc-eval",
+    seed: int = 0,
+    out: str | Path | None = None,
+    progress: OnProgress | None = None,
+    **settings: Unpack[PlayingAndRating],
+) -> Results:
+    """Let supporters talk with a seeker on role cards, rate the dialogues, and report.
+
+    Args:
+        supporters: Models under test: one, a list, or a dict of labels to models. A model is a name as on the command
+            line (``openai:MODEL``), a chat model object, or a function ``f(messages) -> str``, plain or async.
+        cards: ``sample``, files, or a list of role cards.
+        language, limit: Keep the cards of one language, and the first so many of these.
+        rounds: Of seeker and supporter; None = the protocol's.
+        seeker: Who plays the cards; any model.
+        scorer: Who rates: one or several models, or text scorers; None = the text scorer that is shipped for the
+            rubric, else ``embedded``. A function is a judge that is asked in words.
+        rubric, protocol: A shipped one, or the path of a ``.yaml``; the rubric ``esc-eval`` where none is named.
+        seed: Of all sampling.
+        out: The run folder; None = a temporary one that is removed with the results (``Results.save`` keeps it), and
+            stays where the call ends with an exception, whose note says where.
+        progress: Called with a ``Progress`` now and then, such as ``print``.
+        settings: Everything else that the command line takes; see ``api.settings.Settings``.
+
+    Raises:
+        EscEvalError: Something that the caller can put right; all that was finished is in the run folder.
+    """
+    refuse_unknown(settings, PlayingAndRating.__optional_keys__, "evaluate")
+    known = make_settings(
+        "evaluate",
+        supporter=supporters,
+        cards=cards,
+        language=language,
+        limit=limit,
+        rounds=rounds,
+        seeker=seeker,
+        scorer=scorer,
+        rubric=rubric,
+        protocol=protocol,
+        seed=seed,
+        **settings,
+    )
+    open_one = open_models(known)
+    plan, prices = make_plan(known, open_one)
+    scorings = make_scorings(known, open_one)
+    tell = progress or stay_quiet
+    with (place := _RunFolder(out)) as run:
+        run.describe(settings=known.describe(PLAYING | RATING))
+        run_simulation(plan, run, tell, prices, known.max_cost)
+        dialogues = read_dialogues(run.folder)
+        for scoring in scorings:
+            run_scoring(dialogues, scoring, run, tell)
+    return _results(run.folder, known, place, out)
+
+
+def estimate(supporter: Models = (), **settings: Any) -> str:
+    """What a simulation or an evaluation would take, as a table: dialogues, requests, tokens, hours and money.
+
+    Args:
+        supporter, settings: As of ``evaluate``; no model is opened.
+
+    Raises:
+        EscEvalError: As ``evaluate``.
+    """
+    known = make_settings("estimate", supporter=supporter, **settings)
+    return estimate_cost(known)
+
+
+def simulate(
+    supporters: Models = (),
+    cards: Cards = "sample",
+    *,
+    language: str | None = None,
+    limit: int | None = None,
+    rounds: int | None = None,
+    seeker: Model = "embedded",
+    protocol: str | Path = "esc-eval",
+    seed: int = 0,
+    out: str | Path | None = None,
+    progress: OnProgress | None = None,
+    **settings: Unpack[Playing],
+) -> Results:
+    """Let supporters talk with a seeker on role cards; the results have dialogues and no ratings.
+
+    Args:
+        supporters, cards, language, limit, rounds, seeker, protocol, seed, out, progress: As of ``evaluate``.
+        settings: Everything else that the command line takes; see ``api.settings.Settings``.
+
+    Raises:
+        EscEvalError: As ``evaluate``.
+    """
+    refuse_unknown(settings, Playing.__optional_keys__, "simulate")
+    known = make_settings(
+        "simulate",
+        supporter=supporters,
+        cards=cards,
+        language=language,
+        limit=limit,
+        rounds=rounds,
+        seeker=seeker,
+        protocol=protocol,
+        seed=seed,
+        **settings,
+    )
+    plan, prices = make_plan(known, open_models(known))
+    with (place := _RunFolder(out)) as run:
+        run.describe(settings=known.describe(PLAYING))
+        run_simulation(plan, run, progress or stay_quiet, prices, known.max_cost)
+    return Results.load(run.folder, keep=place)
+
+
+def score(
+    dialogues: Results | str | Path | Sequence[str | Path] | Sequence[Dialogue],
+    scorer: Scorers | None = None,
+    *,
+    rubric: str | Path | None = None,
+    cards: str | Path | None = None,
+    out: str | Path | None = None,
+    progress: OnProgress | None = None,
+    **settings: Unpack[Rating],
+) -> Results:
+    """Rate dialogues.
+
+    Args:
+        dialogues: Results, a run folder, files of ours or official ones, or the dialogues themselves.
+        scorer, rubric, progress: As of ``evaluate``.
+        cards: File of the cards that official dialogues were played on, in their order.
+        out: The run folder; None = that of the dialogues, if they are of one; else a temporary one, as of ``evaluate``.
+        settings: Everything else that the command line takes; see ``api.settings.Settings``.
+
+    Raises:
+        EscEvalError: As ``evaluate``, or the run folder holds other dialogues.
+    """
+    refuse_unknown(settings, Rating.__optional_keys__, "score")
+    known = make_settings("score", scorer=scorer, rubric=rubric, **settings)
+    scorings = make_scorings(known, open_models(known))
+    given, folder = _read_dialogues(dialogues, cards)
+    with (place := _RunFolder(out or folder)) as run:
+        run.describe(settings=known.describe(RATING))
+        for scoring in scorings:
+            run_scoring(given, scoring, run, progress or stay_quiet)
+    return _results(run.folder, known, (place, dialogues), out)
+
+
+def report(
+    run: Results | str | Path | None = None,
+    *,
+    dialogues: Results | str | Path | Sequence[str | Path] | Sequence[Dialogue] | None = None,
+    ratings: str | Path | Sequence[str | Path] | Sequence[GivenRating] | None = None,
+    cards: str | Path | None = None,
+    rubric: str | Path | None = None,
+    statistic: Statistic = "level",
+    out: str | Path | None = None,
+) -> Results:
+    """Dialogues and ratings that are there, with every view of them; no model is asked.
+
+    Args:
+        run: A run folder, or results to be shown in another way.
+        dialogues, ratings: Without a run: files or records from anywhere.
+        cards: File of the cards that official dialogues were played on, in their order.
+        rubric: Of the ratings; None = the one that they name.
+        statistic: What tables show: mean ``level``, or mean ``expected`` level.
+        out: A folder for summary.json, report.md and report.html; None = they are not written.
+
+    Raises:
+        EscEvalError: Neither a run nor both of the others, something cannot be read, or does not fit together.
+    """
+    if (run is None) != (dialogues is not None and ratings is not None) or (run is not None and (dialogues or ratings)):
+        raise EscEvalError("give a run folder, or both dialogues and ratings")
+    if isinstance(run, Results):
+        found = run.shown(rubric, statistic)
+    elif run is not None:
+        found = Results.load(run, rubric=rubric, statistic=statistic)
+    else:
+        talks, _ = _read_dialogues(dialogues, cards)
+        found = Results(talks, _read_ratings(ratings), rubric=rubric, statistic=statistic)
+    if out is not None:
+        found.write_report(Path(out))
+    return found
+
+
+def compare(
+    runs: Results | str | Path | Sequence[Results | str | Path],
+    *,
+    rater: str | None = None,
+    rubric: str | Path | None = None,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> Report:
+    """Supporters of one run or of several side by side, on the cards that they share.
+
+    Args:
+        runs: Results, run folders, or several of these.
+        rater: Whose ratings, where there are several raters.
+        rubric: Of the ratings; None = the one that they name.
+        draws, seed: Of the bootstrap.
+
+    Raises:
+        EscEvalError: Ratings under several rubrics or of several raters, or the same dialogue twice.
+    """
+    several = [runs] if isinstance(runs, Results | str | Path) else runs
+    found = [run if isinstance(run, Results) else Results.load(run) for run in several]
+    dialogues = [dialogue for results in found for dialogue in results.dialogues]
+    check_unique((dialogue.id for dialogue in dialogues), "dialogue", "the runs")
+    ratings = [rating for results in found for rating in results.ratings]
+    return Results(dialogues, ratings, rubric=rubric or found[0].given_rubric).compare(rater, draws, seed)
+
+
+def _several(given: Any) -> Sequence[Any]:
+    return (given,) if isinstance(given, str | Path) else tuple(given)
+
+
+def _read_dialogues(given: Any, cards: str | Path | None) -> tuple[list[Dialogue], Path | None]:
+    """Dialogues, and the run folder that they are of; None = of none."""
+    if isinstance(given, Results):
+        return list(given.dialogues), given.folder
+    several = _several(given)
+    if several and all(isinstance(one, Dialogue) for one in several):
+        check_unique((one.id for one in several), "dialogue", "the dialogues given")
+        return list(several), None
+    paths = [Path(path) for path in several]
+    return load_dialogues(paths, Path(cards) if cards else None), paths[0] if len(paths) == 1 and paths[
+        0
+    ].is_dir() else None
+
+
+def _read_ratings(given: Any) -> list[GivenRating]:
+    several = _several(given)
+    if all(isinstance(one, GivenRating) for one in several):
+        return list(several)
+    return load_ratings([Path(path) for path in several])
+
+
+def _results(folder: Path, settings: Settings, keep: object, out: str | Path | None) -> Results:
+    """The results of a run folder, with the report's files where it was asked for by name."""
+    found = Results.load(folder, rubric=settings.rubric, statistic=settings.statistic, keep=keep)
+    if out is not None:
+        found.write_report(folder)
+    return found
+
+
+class _RunFolder:
+    """The run folder of a call; a temporary one stays where the call fails, else as long as this object.
+
+    Args:
+        out: The folder; None = a temporary one.
+    """
+
+    def __init__(self, out: str | Path | None) -> None:
+        self._temporary = out is None
+        self._run = Run(mkdtemp(prefix="esc-eval-") if out is None else out)
+
+    def __enter__(self) -> Run:
+        try:
+            return self._run.__enter__()
+        except BaseException:
+            self._remove_later()
+            raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._run.__exit__(kind, error, traceback)
+        if error is None:
+            self._remove_later()
+        elif self._temporary:
+            folder = str(self._run.folder)
+            error.add_note(f"What was finished is in {folder}; the same call with out={folder!r} goes on from there.")
+
+    def _remove_later(self) -> None:
+        if self._temporary:
+            weakref.finalize(self, shutil.rmtree, self._run.folder, ignore_errors=True)

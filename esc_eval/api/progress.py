@@ -1,0 +1,56 @@
+"""How long work tells where it stands: a callable gets a record; the command line draws bars of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Lock
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where some work stands, or a sentence about it.
+
+    Attributes:
+        what: What is counted, such as ``turns``; empty where there is a message.
+        done: How many are finished, those of earlier calls included.
+        total: How many there will be.
+        tokens: Written by models in this call, where they are counted.
+        message: A sentence; empty where something is counted.
+    """
+
+    what: str = ""
+    done: int = 0
+    total: int = 0
+    tokens: int = 0
+    message: str = ""
+
+    def __str__(self) -> str:
+        return self.message or f"{self.done} of {self.total} {self.what}"
+
+
+OnProgress = Callable[[Progress], None]
+
+
+def stay_quiet(_: Progress) -> None:
+    """Tell nobody."""
+
+
+class Counter:
+    """Counts finished items and tells of each; threads may share it.
+
+    Args:
+        on_progress: Who is told, first of all where the count begins.
+        what: What is counted.
+        total: How many there will be.
+        done: How many are finished already.
+    """
+
+    def __init__(self, on_progress: OnProgress, what: str, total: int, done: int) -> None:
+        self._tell, self._now, self._lock = on_progress, Progress(what, done, total), Lock()
+        self._tell(self._now)
+
+    def advance(self, tokens: int = 0) -> None:
+        """Count one more item, written with so many tokens."""
+        with self._lock:
+            now = self._now
+            self._now = Progress(now.what, now.done + 1, now.total, now.tokens + tokens)
+            self._tell(self._now)

@@ -1,0 +1,88 @@
+"""Ratings from settings: who rates by which rubric, and rating dialogues into a run folder."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from esc_eval.api.play import Open
+from esc_eval.api.progress import Counter, OnProgress, stay_quiet
+from esc_eval.api.settings import Settings
+from esc_eval.errors import EscEvalError
+from esc_eval.files import official
+from esc_eval.files.records import check_unique, read_cards, read_dialogues, read_ratings
+from esc_eval.prompts.official_wording import load_wording
+from esc_eval.prompts.rubric import load_rubric
+from esc_eval.schema import Dialogue, Rating
+from esc_eval.scoring import text_scorer
+from esc_eval.scoring.calibration import Calibration
+from esc_eval.scoring.rater import DialogueRater, DirectScoring
+from esc_eval.scoring.rating_checks import check_levels
+from esc_eval.scoring.resume import keep_dialogues
+from esc_eval.scoring.score import Scoring, score_dialogues
+from esc_eval.simulation.run import Run
+
+
+def make_scorings(settings: Settings, open_one: Open) -> list[Scoring | DirectScoring]:
+    """One scoring for each scorer; where none is named, the text scorer that is shipped for the rubric rates, or
+    ``embedded`` where there is none or the judge is to be asked in words.
+
+    Raises:
+        EscEvalError: As ``open_model`` and the scorings do, or text or official prompts of a rater that reads none.
+    """
+    fitted = Calibration.load(settings.calibration) if settings.calibration else None
+    rubric = load_rubric(settings.rubric)
+    wording = load_wording(settings.official_repo, settings.allow_unknown) if settings.official_repo else None
+    in_words = settings.by == "text" or wording is not None
+    made: list[Scoring | DirectScoring] = []
+    for named in settings.scorer or ((None if in_words else text_scorer.shipped_for(rubric)) or "embedded",):
+        rater = text_scorer.open_text_scorer(named) if isinstance(named, str) else named
+        if isinstance(rater, DialogueRater):
+            if in_words:
+                raise EscEvalError(f"{rater.name} is asked nothing: it takes neither --by text nor --official-repo")
+            made.append(DirectScoring(rater, rubric, fitted))
+        else:
+            scorer = open_one(named)
+            made.append(
+                Scoring(scorer, rubric, settings.by, settings.parser, wording, fitted, settings.max_answer_tokens)
+            )
+    return made
+
+
+def load_dialogues(paths: Sequence[Path], cards: Path | None = None) -> list[Dialogue]:
+    """Dialogues of several files; official ones are linked to the cards they were played on, if given."""
+    dialogues = [dialogue for path in paths for dialogue in read_dialogues(path)]
+    check_unique((dialogue.id for dialogue in dialogues), "dialogue", ", ".join(map(str, paths)))
+    return official.link_cards(dialogues, read_cards(cards)) if cards else dialogues
+
+
+def load_ratings(paths: Sequence[Path]) -> list[Rating]:
+    """Ratings of several files."""
+    return [rating for path in paths for rating in read_ratings(path)]
+
+
+def run_scoring(
+    dialogues: Sequence[Dialogue], scoring: Scoring | DirectScoring, run: Run, on_progress: OnProgress = stay_quiet
+) -> None:
+    """Rate dialogues, or what a run has no ratings of yet; those from elsewhere are copied into the run folder first.
+
+    Raises:
+        EscEvalError: The run holds other dialogues, or ratings of other dimensions; nothing was rated then.
+    """
+    _check_fits(scoring, run)
+    keep_dialogues(dialogues, run)
+    name, size = scoring.scorer.name, len(scoring.rubric.keys)
+    counts = run.owners(f"scoring/{name}")
+    done = sum(counts.get(dialogue.id) == size for dialogue in dialogues)
+    counter = Counter(on_progress, f"dialogues rated by {name}", len(dialogues), done)
+    score_dialogues(dialogues, scoring, run, counter.advance)
+
+
+def _check_fits(scoring: Scoring | DirectScoring, run: Run) -> None:
+    """Refuse a run with other raters' ratings that one report cannot show beside this scoring's."""
+    others = [kind for kind in run.card if kind.startswith("scoring/") and kind != f"scoring/{scoring.scorer.name}"]
+    ratings = [Rating.model_validate_json(line) for kind in others for line in run.all(kind)]
+    if unknown := [rating for rating in ratings if rating.dimension not in scoring.rubric.keys]:
+        raise EscEvalError(
+            f"{run.folder} holds ratings of {unknown[0].dimension} under {unknown[0].rubric}, a dimension that "
+            f"{scoring.rubric.id} has not. Choose another --out."
+        )
+    check_levels(ratings, scoring.rubric.levels)

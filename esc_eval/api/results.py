@@ -1,0 +1,248 @@
+"""What a call gives back: dialogues, ratings, and every view of them."""
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal, Self
+
+from esc_eval.errors import EscEvalError
+from esc_eval.files.records import read_dialogues, read_ratings
+from esc_eval.files.run_folder import rubric_file
+from esc_eval.files.writing import write_jsonl, write_whole
+from esc_eval.prompts.kept import keep_wording
+from esc_eval.prompts.rubric import Rubric, load_rubric
+from esc_eval.reporting import Summary, as_html, as_latex, as_markdown, as_text, summarise_ratings
+from esc_eval.reporting.page import as_page
+from esc_eval.reporting.render import Report, escape_html, terminal_width
+from esc_eval.reporting.summary import Leaderboard, Row, Statistic
+from esc_eval.schema import Dialogue, Rating
+from esc_eval.scoring.rating_checks import rubric_of
+from esc_eval.simulation.run import read_card
+from esc_eval.statistics.bootstrap import DRAWS, Bootstrap
+from esc_eval.statistics.estimate import Estimate
+
+Format = Literal["text", "json", "markdown", "latex"]
+FORMATS: dict[Format, Callable[[Summary], str]] = {
+    "text": lambda summary: as_text(summary, terminal_width()),
+    "json": lambda summary: summary.model_dump_json(indent=2) + "\n",
+    "markdown": as_markdown,
+    "latex": as_latex,
+}
+
+
+class Results:
+    """Dialogues and their ratings, if there are any yet.
+
+    Args:
+        dialogues, ratings: What there is.
+        rubric: A shipped rubric or the path of a ``.yaml``; None = the one that the ratings name.
+        run: Content of the run's ``run.json``, for signatures.
+        statistic: What tables show: mean ``level``, or mean ``expected`` level.
+        folder: The run folder that they are from.
+        keep: What must live as long as these results: the owner of a temporary folder.
+    """
+
+    def __init__(
+        self,
+        dialogues: Sequence[Dialogue],
+        ratings: Sequence[Rating] = (),
+        *,
+        rubric: str | Path | None = None,
+        run: Mapping[str, Any] | None = None,
+        statistic: Statistic = "level",
+        folder: Path | None = None,
+        keep: object = None,
+    ) -> None:
+        self.dialogues, self.ratings = tuple(dialogues), tuple(ratings)
+        self.folder, self.statistic = folder, statistic
+        self.given_rubric, self._run, self._keep = rubric, dict(run or {}), keep
+
+    @classmethod
+    def load(
+        cls,
+        folder: str | Path,
+        *,
+        rubric: str | Path | None = None,
+        statistic: Statistic = "level",
+        keep: object = None,
+    ) -> Self:
+        """The results that a run folder holds.
+
+        Raises:
+            EscEvalError: There is no such folder, or it holds no dialogues, or a broken file.
+        """
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise EscEvalError(f"{folder}: no such run folder")
+        ratings = read_ratings(folder) if (folder / "ratings.jsonl").exists() else []
+        return cls(
+            read_dialogues(folder),
+            ratings,
+            rubric=rubric,
+            run=read_card(folder),
+            statistic=statistic,
+            folder=folder,
+            keep=keep,
+        )
+
+    def shown(self, rubric: str | Path | None = None, statistic: Statistic = "level") -> "Results":
+        """The same, shown by another rubric or statistic."""
+        return Results(
+            self.dialogues,
+            self.ratings,
+            rubric=rubric or self.given_rubric,
+            run=self._run,
+            statistic=statistic,
+            folder=self.folder,
+            keep=self,
+        )
+
+    @property
+    def rubric(self) -> Rubric:
+        """The rubric of the ratings.
+
+        Raises:
+            EscEvalError: None was given, and the ratings name none that is shipped, or several.
+        """
+        if self.given_rubric is not None:
+            return load_rubric(self.given_rubric)
+        by_name = groupby(sorted(self.ratings, key=lambda rating: rating.rubric), lambda rating: rating.rubric)
+        found = {rubric.id: rubric for rubric in (rubric_of(list(group), folder=self.folder) for _, group in by_name)}
+        if len(found) != 1:
+            raise EscEvalError(f"ratings under {', '.join(found) or 'no rubric'}: say which rubric the report is of")
+        return next(iter(found.values()))
+
+    @cached_property
+    def summary(self) -> Summary:
+        """Means with intervals: one table a language and rater, one row a supporter; no table without ratings.
+
+        Raises:
+            EscEvalError: Ratings and dialogues do not fit.
+        """
+        if not self.ratings:
+            return Summary(tables=())
+        try:
+            return summarise_ratings(self.dialogues, self.ratings, self.rubric, self._run, statistic=self.statistic)
+        except ValueError as error:
+            raise EscEvalError(f"ratings and dialogues do not fit: {error}") from error
+
+    def table(self, by: Literal["supporter", "dimension"] = "supporter") -> Any:
+        """The leaderboard as a pandas DataFrame; a list of dicts with the same columns where pandas is not installed.
+
+        Args:
+            by: One row a language, rater and supporter, with a column for each dimension; or one row a dimension of
+                these, each with its interval.
+        """
+        rows = [
+            row
+            for board in self.summary.tables
+            for line in board.rows
+            for row in (_wide(board, line) if by == "supporter" else _long(board, line))
+        ]
+        try:
+            import pandas as pd
+        except ImportError:
+            return rows
+        return pd.DataFrame(rows)
+
+    def compare(self, rater: str | None = None, draws: int = DRAWS, seed: int = 0) -> Report:
+        """Supporters side by side: means, ranks, and paired differences on the cards that they share.
+
+        Args:
+            rater: Whose ratings, where there are several raters.
+            draws, seed: Of the bootstrap.
+
+        Raises:
+            EscEvalError: No ratings, or several raters and none named.
+        """
+        raters = sorted({rating.rater for rating in self.ratings})
+        if (rater is None and len(raters) != 1) or (rater is not None and rater not in raters):
+            raise EscEvalError(f"say whose ratings to compare by: there are those of {', '.join(raters) or 'nobody'}")
+        try:
+            from esc_eval.files.ratings_table import read_table
+            from esc_eval.reporting.comparison import leaderboard_report
+        except ModuleNotFoundError as error:
+            raise EscEvalError(f'{error.name} is missing: pip install "esc-eval[analysis]"') from error
+        with TemporaryDirectory() as folder:
+            talks, given = Path(folder) / "dialogues.jsonl", Path(folder) / "ratings.jsonl"
+            write_jsonl(talks, self.dialogues)
+            write_jsonl(given, (rating for rating in self.ratings if rater in (None, rating.rater)))
+            levels = self.rubric.levels
+            table = read_table([given], (min(levels), max(levels)), [talks])
+        return leaderboard_report(table, Bootstrap(draws, seed), dialogues=self.dialogues)
+
+    def render(self, format: Format = "text") -> str:
+        """The report as text for a terminal, JSON, Markdown or LaTeX."""
+        return FORMATS[format](self.summary)
+
+    def save(self, folder: str | Path) -> Path:
+        """Keep the run folder whole in another place, with the report's files; ``esc-eval report`` reads it again.
+
+        Raises:
+            EscEvalError: Something is there already, or it cannot be written.
+        """
+        target = Path(folder)
+        if self.folder is None or target.resolve() != self.folder.resolve():
+            if target.exists() and (not target.is_dir() or any(target.iterdir())):
+                raise EscEvalError(f"{target}: is there already and not empty; choose a new folder")
+            if self.folder is not None:
+                shutil.copytree(self.folder, target, ignore=shutil.ignore_patterns(".lock"), dirs_exist_ok=True)
+            else:
+                write_jsonl(target / "dialogues.jsonl", self.dialogues)
+                if self.ratings:
+                    write_jsonl(target / "ratings.jsonl", self.ratings)
+                    keep_wording(self.rubric, rubric_file(target, self.rubric.id))
+        self.write_report(target)
+        return target
+
+    def write_report(self, folder: Path) -> None:
+        """Write summary.json, report.md and report.html into a folder; nothing where there are no ratings."""
+        if self.ratings:
+            write_whole(folder / "summary.json", [self.render("json")])
+            write_whole(folder / "report.md", [self.render("markdown")])
+            write_whole(folder / "report.html", [as_page(self.summary, self.dialogues, self.ratings, self.rubric)])
+
+    def __repr__(self) -> str:
+        where = f" in {self.folder}" if self.folder else ""
+        return f"<Results: {len(self.dialogues)} dialogues, {len(self.ratings)} ratings{where}>"
+
+    def __str__(self) -> str:
+        return self.render() if self.ratings else repr(self)
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape_html(repr(self))}</p>{as_html(self.summary)}"
+
+
+def _wide(board: Leaderboard, row: Row) -> Iterator[dict[str, Any]]:
+    means = {key: row.cells[key].of(board.statistic) for key in board.names}
+    average = row.average or Estimate(None)
+    yield {
+        "language": board.language,
+        "rater": board.rater,
+        "supporter": row.supporter,
+        **{key: mean.value if mean else None for key, mean in means.items()},
+        "average": average.value,
+        "low": average.low,
+        "high": average.high,
+        "dialogues": row.dialogues,
+        "unscored": sum(cell.unscored for cell in row.cells.values()),
+    }
+
+
+def _long(board: Leaderboard, row: Row) -> Iterator[dict[str, Any]]:
+    for key, cell in row.cells.items():
+        mean = cell.of(board.statistic) or Estimate(None)
+        yield {
+            "language": board.language,
+            "rater": board.rater,
+            "supporter": row.supporter,
+            "dimension": key,
+            "mean": mean.value,
+            "low": mean.low,
+            "high": mean.high,
+            "n": mean.n,
+            "unscored": cell.unscored,
+        }

@@ -1,0 +1,208 @@
+"""Everything that a command may be told, in one checked record; it travels, and is kept in ``run.json``."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, TypedDict
+
+from pydantic import BeforeValidator, Field, PlainSerializer, SkipValidation, ValidationError
+
+from esc_eval.chat import ChatModel, Options
+from esc_eval.chat.backends.python import as_model
+from esc_eval.chat.base import ANSWER_TOKENS, relabel
+from esc_eval.chat.registry import Texts
+from esc_eval.environment import hide_password
+from esc_eval.errors import EscEvalError, refuse_unknown
+from esc_eval.prompts.protocol import Message
+from esc_eval.reporting.summary import Statistic
+from esc_eval.schema import RoleCard
+from esc_eval.scoring.rater import DialogueRater
+from esc_eval.scoring.score import By
+
+Function = Callable[[list[Message]], str] | Callable[[list[Message]], Awaitable[str]]
+Model = str | ChatModel | Function
+"""A chat model: its name as on the command line, an object, or a function of messages that returns text."""
+Models = Model | Sequence[Model] | Mapping[str, Model]
+"""One model or several; a mapping gives them labels."""
+Scorer = Model | DialogueRater
+Scorers = Scorer | Sequence[Scorer] | Mapping[str, Scorer]
+Cards = str | Path | Sequence[str | Path] | Sequence[RoleCard]
+
+
+class Opening(TypedDict, total=False):
+    """Settings of how models are opened; see ``Settings``."""
+
+    base_url: str | Sequence[str]
+    concurrency: int | None
+    timeout: float
+    attempts: int
+    batch_size: int | None
+    device: str | None
+    dtype: str | None
+
+
+class Playing(Opening, total=False):
+    """Further settings of a simulation; see ``Settings``."""
+
+    roster: str | Path | None
+    max_new_tokens: int | None
+    official_repo: str | Path | None
+    allow_unknown: bool
+    price: str | Sequence[str]
+    max_cost: float | None
+
+
+class Rating(Opening, total=False):
+    """Further settings of a scoring; see ``Settings``."""
+
+    by: By
+    parser: str
+    max_answer_tokens: int
+    calibration: str | Path | None
+    official_repo: str | Path | None
+    allow_unknown: bool
+    statistic: Statistic
+
+
+class PlayingAndRating(Playing, Rating, total=False):
+    """Further settings of both; see ``Settings``."""
+
+
+def _describe_model(model: str | ChatModel | DialogueRater) -> str:
+    return model if isinstance(model, str) else f"{model.name}={model.identity.get('model', '?')}"
+
+
+def _describe_cards(cards: tuple[str | RoleCard, ...]) -> list[str]:
+    """Names of files, and how many cards were handed over as objects."""
+    names = [card for card in cards if isinstance(card, str)]
+    return names if len(names) == len(cards) else [*names, f"{len(cards) - len(names)} role cards from Python"]
+
+
+def _several_cards(cards: object) -> object:
+    given = (cards,) if isinstance(cards, str | Path | RoleCard) else cards
+    return (
+        tuple(str(card) if isinstance(card, Path) else card for card in given) if isinstance(given, Iterable) else given
+    )
+
+
+def _text(value: object) -> object:
+    return str(value) if isinstance(value, Path) else value
+
+
+Named = Annotated[Any, SkipValidation, PlainSerializer(_describe_model, return_type=str)]
+Name = Annotated[str, BeforeValidator(_text)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Settings(Options):
+    """Who talks, on which cards, by which rules, who rates, and how models are opened.
+
+    Attributes:
+        supporter: The models under test.
+        roster: ``NAME``, ``NAME:MODEL,...`` or a file with more of them.
+        seeker: Who plays the role cards.
+        scorer: Who rates; none = the text scorer that is shipped for the rubric, else ``embedded``.
+        cards: ``sample``, files of role cards, or the cards themselves.
+        language, limit: Keep the cards of one language, and the first so many of these.
+        rounds, max_new_tokens: Override the protocol's.
+        seed: Of all sampling.
+        protocol, rubric: A shipped one, or the path of a ``.yaml``.
+        by, parser, max_answer_tokens: How a scorer's answers are read; see ``scoring.score.Scoring``.
+        calibration: File of temperatures, from ``esc-eval calibrate``.
+        official_repo, allow_unknown: A checkout of the official repository whose prompts are used in place of ours, and
+            whether it may be at another commit than the known one.
+        statistic: What a report shows: mean level, or mean expected level.
+        price: ``[NAME=]PROMPT,WRITTEN``, dollars a million tokens.
+        max_cost: Dollars at which a run stops.
+    """
+
+    supporter: tuple[Named, ...] = ()
+    roster: Name | None = None
+    seeker: Named = "embedded"
+    scorer: tuple[Named, ...] = ()
+    cards: Annotated[tuple[str | RoleCard, ...], BeforeValidator(_several_cards), PlainSerializer(_describe_cards)] = (
+        "sample",
+    )
+    language: str | None = None
+    limit: Count | None = None
+    rounds: Count | None = None
+    max_new_tokens: Count | None = None
+    seed: Annotated[int, Field(ge=0)] = 0
+    protocol: Name = "esc-eval"
+    rubric: Annotated[Name, BeforeValidator(lambda name: "esc-eval" if name is None else name)] = "esc-eval"
+    by: By = "auto"
+    parser: str = "anchored"
+    max_answer_tokens: Count = ANSWER_TOKENS
+    calibration: Path | None = None
+    official_repo: Path | None = None
+    allow_unknown: bool = False
+    statistic: Statistic = "level"
+    price: Texts = ()
+    max_cost: Annotated[float, Field(ge=0)] | None = None
+
+    def describe(self, names: Iterable[str]) -> dict[str, Any]:
+        """Some of them as JSON, for ``run.json``: models and cards by name, no passwords."""
+        found = self.model_dump(mode="json", include=set(names))
+        for key, value in found.items():
+            if isinstance(value, str | list):
+                found[key] = hide_password(value) if isinstance(value, str) else [hide_password(text) for text in value]
+        return found
+
+    @property
+    def opening(self) -> Options:
+        """How models are opened, alone."""
+        return Options(**{name: getattr(self, name) for name in Options.model_fields})
+
+
+PLAYING = Playing.__optional_keys__ | {
+    *("supporter", "cards", "language", "limit", "rounds", "seeker", "protocol", "seed")
+}
+RATING = Rating.__optional_keys__ | {"scorer", "rubric"}
+
+
+def name_models(given: Any, concurrency: int | None = None) -> tuple[Any, ...]:
+    """One model or several as a tuple of names and objects; functions become models, labels are given.
+
+    Args:
+        given: A model, a sequence of them, or a mapping of labels to them.
+        concurrency: Of functions.
+
+    Raises:
+        EscEvalError: Something is no model.
+    """
+    several: list[tuple[str | None, Any]]
+    if isinstance(given, Mapping):
+        several = list(given.items())
+    else:
+        several = [(None, one) for one in (given if isinstance(given, list | tuple) else (given,))]
+    return tuple(_name_model(model, label, concurrency) for label, model in several)
+
+
+def _name_model(model: Any, label: str | None, concurrency: int | None) -> Any:
+    if isinstance(model, str | Path):
+        return f"{label}={model}" if label else str(model)
+    if isinstance(model, DialogueRater):
+        return relabel(model, label)
+    return as_model(model, label, concurrency)
+
+
+def make_settings(verb: str, **given: Any) -> Settings:
+    """The record of a call.
+
+    Args:
+        verb: For messages.
+        given: Settings by name; models are anything that ``name_models`` takes.
+
+    Raises:
+        EscEvalError: A setting that there is not, or a value that it cannot have.
+    """
+    refuse_unknown(given, Settings.model_fields, verb)
+    at_once = given.get("concurrency")
+    for key in {"supporter", "scorer"} & given.keys():
+        given[key] = name_models(given[key] or (), at_once)
+    if "seeker" in given:
+        [given["seeker"]] = name_models((given["seeker"],), at_once)
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise EscEvalError(f"{verb}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error

@@ -1,0 +1,40 @@
+"""``--config``: a file that gives any option of a verb; what stands on the command line wins."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import typer
+import yaml
+
+from esc_eval.errors import BadRecord, EscEvalError, refuse_unknown
+from esc_eval.files.text import read_text
+
+
+def read_config(context: typer.Context, path: Path | None) -> Path | None:
+    """Take the values of a file as the defaults of a verb's options.
+
+    Args:
+        context: Of the verb.
+        path: A YAML or JSON file of options by name, with ``-`` or ``_``; None = none.
+
+    Raises:
+        EscEvalError: It cannot be read, is no mapping, or names an option that the verb has not.
+    """
+    if path is None:
+        return None
+    try:
+        content = yaml.safe_load(read_text(path)) or {}
+    except yaml.YAMLError as error:
+        raise EscEvalError(f"{path}: not readable as YAML or JSON: {error}") from error
+    if not isinstance(content, Mapping):
+        raise BadRecord(path, "the whole file", "expected options by name, such as limit: 4")
+    given = {str(name).replace("-", "_"): value for name, value in content.items() if value is not None}
+    several = {
+        option.name: option.nargs == -1 or getattr(option, "multiple", False) for option in context.command.params
+    }
+    known = {name for name in several if name not in ("config", "help")}
+    refuse_unknown(given, known, f"{path}, for {context.info_name}")
+    context.default_map = {
+        name: [value] if several[name] and not isinstance(value, list) else value for name, value in given.items()
+    }
+    return path

@@ -1,0 +1,44 @@
+"""Bars of progress on stderr, one for each thing that is counted."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+
+from esc_eval.api.progress import OnProgress, Progress
+from esc_eval.cli.console import talk
+
+
+@contextmanager
+def show_progress(console: Console = talk) -> Iterator[OnProgress]:
+    """Draw what is told on a console until the end; yields whom to tell."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(compact=True),
+    )
+    bars = Bars(*columns, console=console, refresh_per_second=4)
+    tasks: dict[str, TaskID] = {}
+
+    def draw(now: Progress) -> None:
+        if now.message:
+            console.print(now.message, markup=False)
+            return
+        if now.what not in tasks:
+            bars.start()
+            tasks[now.what] = bars.add_task(now.what, total=now.total, completed=now.done, rate="")
+        task = tasks[now.what]
+        seconds = bars.tasks[task].elapsed or 0
+        rate = f"{now.tokens / seconds:.0f} tokens/s" if now.tokens and seconds else ""
+        bars.update(task, completed=now.done, rate=rate)
+
+    try:
+        yield draw
+    finally:
+        bars.stop()
