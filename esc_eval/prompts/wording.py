@@ -23,6 +23,15 @@ PROMPTS = Path(__file__).parent
 T = TypeVar("T", bound=FrozenYaml)
 
 
+class _Blocks(yaml.SafeDumper):
+    """YAML in which a text of several lines is a block."""
+
+
+_Blocks.add_representer(
+    str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, "|" if "\n" in text else None)
+)
+
+
 class Worded(FrozenYaml, Generic[T]):
     """Something with a name, a version, and a wording in each of its languages.
 
@@ -51,7 +60,8 @@ class Worded(FrozenYaml, Generic[T]):
     def to_yaml(self) -> str:
         """The whole of it as one file, which is read to the same content and hash."""
         content = self.model_dump(mode="json", exclude_none=True)
-        return yaml.safe_dump({k: v for k, v in content.items() if v != []}, allow_unicode=True, sort_keys=False)
+        content = {k: v for k, v in content.items() if v != []}
+        return yaml.dump(content, Dumper=_Blocks, allow_unicode=True, sort_keys=False, width=100)
 
     @property
     def identity(self) -> dict[str, Any]:

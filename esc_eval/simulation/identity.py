@@ -217,7 +217,7 @@ def was_rated(dialogues: Sequence[Dialogue], scoring: Mapping[str, Any]) -> bool
 def old_identity(worded: Worded[Any]) -> dict[str, Any]:
     """A wording as the identities of esc-eval 0.1 name it: with one hash, of both its languages."""
     texts = {language: text for language, text in worded.texts.items() if language in OLD_LANGUAGES}
-    return {"id": worded.id, "sha256": worded.model_copy(update={"texts": texts}).sha256}
+    return {"id": worded.id, "sha256": worded.model_copy(update={"texts": texts, "languages": ()}).sha256}
 
 
 def find_differences(known: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:

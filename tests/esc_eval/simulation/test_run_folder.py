@@ -56,7 +56,7 @@ def test_the_prompts_are_there_as_they_were_sent(make):
 
 def test_a_wording_in_one_more_language_joins_those_that_are_there(make):
     def only(worded, language):
-        return worded.model_copy(update={"texts": {language: worded.texts[language]}})
+        return worded.model_copy(update={"texts": {language: worded.texts[language]}, "languages": ()})
 
     make(ENGLISH, only(load_protocol(), "en"), only(load_rubric(), "en"))
     folder = make(CHINESE, only(load_protocol(), "zh"), load_rubric())
