@@ -121,6 +121,7 @@ def _cards(inputs: Inputs, official: Official, masker: Masker) -> list[Row]:
     rows = role_cards.official_rows(official, masker)
     for name in inputs.cards:
         rows += role_cards.file_rows(name, masker)
+    rows += role_cards.run_rows(inputs.runs, rows, masker)
     if not rows:
         rows = role_cards.sample_rows(masker)
     rows = role_cards.apply_decisions(rows)

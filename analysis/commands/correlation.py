@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from esc_eval.cli.ratings_options import RatingsFiles, RatingsOptions, every_dialogue
+from esc_eval.cli.ratings_options import RatingsFiles, RatingsOptions
 from esc_eval.errors import EscEvalError
 
 EXAMPLES = ("python -m analysis correlation ratings.csv --dialogues dialogues.jsonl --automatic length,distinct",)
@@ -51,10 +51,12 @@ def command(
     if metrics:
         parts.append(read_scores(metrics))
     if automatic:
-        found, notes = automatic_scores(automatic, every_dialogue(options.dialogues), references)
+        found, notes = automatic_scores(automatic, options.every_dialogue(ratings), references)
         parts.append(found)
     if not parts:
-        raise EscEvalError("nothing to correlate with: give --metrics FILE, or --automatic NAMES with --dialogues")
+        raise EscEvalError(
+            "nothing to correlate with: give --metrics FILE, or --automatic NAMES with --dialogues or a run folder"
+        )
     report = correlation_report(
         table,
         pd.concat(parts, ignore_index=True),

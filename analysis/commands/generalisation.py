@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from esc_eval.cli.ratings_options import RatingsFiles, RatingsOptions, every_dialogue, load_ratings_table
+from esc_eval.cli.ratings_options import RatingsFiles, RatingsOptions, load_ratings_table
 from esc_eval.errors import EscEvalError
 from esc_eval.files.text import read_text
 
@@ -52,7 +52,7 @@ def command(
         manifests,
         guesses,
         options.bootstrap,
-        dialogues=every_dialogue(options.dialogues),
+        dialogues=options.every_dialogue(ratings),
         trained_on=seen,
         cluster=options.cluster,
     )

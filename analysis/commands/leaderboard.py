@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from esc_eval.cli.ratings_options import RatingsFiles, RatingsOptions, every_dialogue, read_groups
+from esc_eval.cli.ratings_options import RatingsFiles, RatingsOptions, read_groups
 
 EXAMPLES = ("python -m analysis leaderboard ratings.csv --predictions run/ratings.jsonl",)
 
@@ -26,13 +26,13 @@ def command(
     """Models side by side: means, ranks, paired differences, groups, gap to people, prediction-powered intervals."""
     from esc_eval.reporting.comparison import leaderboard_report
 
-    table = options.read_table(ratings)
+    table = options.read_table(ratings, beside=predictions)
     guesses = options.read_table(predictions) if predictions else None
     report = leaderboard_report(
         table,
         options.bootstrap,
         predictions=guesses,
-        dialogues=every_dialogue(options.dialogues),
+        dialogues=options.every_dialogue(ratings),
         groups=read_groups(groups) if groups else None,
         human=human,
         cluster=options.cluster,

@@ -28,7 +28,7 @@ def command(
     ] = False,
     simulations: Annotated[int, typer.Option(min=100, help="Simulated studies for each size.")] = 2000,
     dialogues: DialogueFiles = None,
-    scale: Scale = "0-4",
+    scale: Scale = None,
     seed: Seed = 0,
     *,
     options: ReportOptions,

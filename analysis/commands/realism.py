@@ -8,6 +8,7 @@ import typer
 from esc_eval.cli.ratings_options import IntervalOptions, RoleCardFiles, every_dialogue
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import read_cards
+from esc_eval.files.run_folder import read_run_cards
 from esc_eval.languages import language_codes
 
 EXAMPLES = ("python -m analysis realism runs/demo --real en=ESConv.json --cards cards.jsonl",)
@@ -36,6 +37,7 @@ def command(
         if not equals or language not in language_codes():
             raise EscEvalError(f"--real {item}: expected LANG=PATH with LANG one of {', '.join(language_codes())}")
         people += read_conversations(Path(path), language)
-    known_cards = {card.id: card for path in cards or () for card in read_cards(path)}
+    own = read_run_cards(simulated)
+    known_cards = {card.id: card for card in [*own, *(card for path in cards or () for card in read_cards(path))]}
     report = realism_report(every_dialogue(simulated), people, options.bootstrap, cards=known_cards, rounds=rounds)
     options.show(report)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from esc_eval.cli.ratings_options import CardFiles, RatingsOptions, every_dialogue, load_ratings_table
+from esc_eval.cli.ratings_options import CardFiles, RatingsOptions, load_ratings_table
 from esc_eval.errors import EscEvalError
 
 EXAMPLES = ("python -m analysis scorer predictions.jsonl --labels ratings.csv",)
@@ -25,12 +25,15 @@ def command(
 
     if cards and not (labels and options.dialogues):
         raise EscEvalError("--cards finds the cards of labelled dialogues: give --labels and --dialogues too")
-    told = options.dialogues if labels else None
+    people = options.read_table(labels, cards, beside=predictions) if labels else None
+    told = options.every_dialogue(predictions, labels) if people else []
+    if people and not options.dialogues and set(people.frame["dialogue_id"]) - {dialogue.id for dialogue in told}:
+        told = []  # the run is of some of the labelled dialogues only
     report = scorer_report(
         load_ratings_table(predictions, options.scale),
-        options.read_table(labels, cards) if labels else None,
+        people,
         options.bootstrap,
         cluster=options.cluster,
-        dialogues=every_dialogue(told),
+        dialogues=told,
     )
     options.show(report)

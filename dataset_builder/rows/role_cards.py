@@ -15,6 +15,7 @@ from dataset_builder.sources.readers import Broken, read_csv
 from esc_eval.errors import BadRecord, EscEvalError
 from esc_eval.files.official import official_names
 from esc_eval.files.records import SAMPLE, load_cards, read_cards
+from esc_eval.files.run_folder import CARDS, read_run_cards
 from esc_eval.languages import known_languages
 from esc_eval.schema import Language, RoleCard, find_duplicates
 
@@ -61,6 +62,26 @@ def file_rows(name: str | Path, masker: Masker) -> list[Row]:
     if name == SAMPLE:
         return sample_rows(masker)
     return [card_row(card, f"{Path(name).name}#{n}", masker) for n, card in enumerate(read_cards(name))]
+
+
+def run_rows(runs: Iterable[Path], rows: Sequence[Row], masker: Masker) -> list[Row]:
+    """A row for each card that run folders bring along and the build has not.
+
+    Args:
+        runs: Run folders.
+        rows: Those of the build.
+
+    Raises:
+        EscEvalError: A card was played with another text than the build has, or two runs have different texts of it.
+    """
+    known = {row["id"]: row["text_sha256"] for row in rows}
+    added = []
+    for number, card in enumerate(read_run_cards(runs)):
+        if card.id not in known:
+            added.append(card_row(card, f"{CARDS}#{number}", masker))
+        elif known[card.id] != sha256(card.text.encode()).hexdigest():
+            raise EscEvalError(f"card {card.id!r} was played with another text than this build has of it")
+    return added
 
 
 def card_row(card: RoleCard, origin: str, masker: Masker, terms: str | None = None) -> Row:

@@ -33,7 +33,10 @@ DialogueFiles = Annotated[
         "--dialogues", help="Dialogues that were rated: gives card, model, language and category. Repeatable."
     ),
 ]
-Scale = Annotated[str, typer.Option(help="Lowest and highest level of the scale.", metavar="LOW-HIGH")]
+Scale = Annotated[
+    str | None,
+    typer.Option(help="Lowest and highest level. Default: of a run folder's rubric, else 0-4.", metavar="LOW-HIGH"),
+]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 
 
@@ -70,14 +73,23 @@ class RatingsOptions(IntervalOptions):
     """How ratings are read, how intervals are drawn, and where a report goes."""
 
     dialogues: DialogueFiles = None
-    scale: Scale = "0-4"
+    scale: Scale = None
     cluster: Annotated[
         str | None, typer.Option("--cluster", help="Column to cluster by. Default: card, else dialogue.")
     ] = None
 
-    def read_table(self, paths: Sequence[Path], cards: Sequence[Path] | None = None) -> RatingsTable:
-        """The ratings of files, with what the dialogues say of them."""
-        return load_ratings_table(paths, self.scale, self.dialogues, cards)
+    def read_table(
+        self, paths: Sequence[Path], cards: Sequence[Path] | None = None, beside: Sequence[Path] | None = None
+    ) -> RatingsTable:
+        """The ratings of files, with what the dialogues say of them, also those of run folders beside them."""
+        return load_ratings_table(paths, self.scale, self.dialogues, cards, beside)
+
+    def every_dialogue(self, *ratings: Sequence[Path] | None) -> list[Dialogue]:
+        """The dialogues of --dialogues, and those of the run folders among files of ratings."""
+        from esc_eval.files.run_folder import is_run_folder
+
+        runs = [path for paths in ratings for path in paths or () if is_run_folder(path)]
+        return every_dialogue(list(dict.fromkeys([*(self.dialogues or ()), *runs])))
 
 
 def parse_scale(text: str) -> tuple[int, int]:
@@ -97,12 +109,16 @@ def parse_scale(text: str) -> tuple[int, int]:
 
 
 def load_ratings_table(
-    paths: Sequence[Path], scale: str, dialogues: Sequence[Path] | None = None, cards: Sequence[Path] | None = None
+    paths: Sequence[Path],
+    scale: str | None,
+    dialogues: Sequence[Path] | None = None,
+    cards: Sequence[Path] | None = None,
+    beside: Sequence[Path] | None = None,
 ) -> RatingsTable:
     """The ratings table of a command line."""
     from esc_eval.files.ratings_table import read_table
 
-    return read_table(paths, parse_scale(scale), dialogues or (), cards or ())
+    return read_table(paths, parse_scale(scale) if scale else None, dialogues or (), cards or (), beside or ())
 
 
 def every_dialogue(paths: Sequence[Path] | None) -> list[Dialogue]:

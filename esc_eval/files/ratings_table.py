@@ -14,11 +14,14 @@ from esc_eval.files.linked_cards import with_cards
 from esc_eval.files.official import split_official_name
 from esc_eval.files.parquet import read_parquet
 from esc_eval.files.records import read_dialogues, read_ratings
+from esc_eval.files.run_folder import is_run_folder, read_scale
 from esc_eval.files.text import read_text
+from esc_eval.schema import Dialogue
 
 KEY = ("dialogue_id", "rater", "dimension")
 ALIASES = {"card_id": "card", "supporter": "model"}
 EXTRA = ("card", "model", "stage", "order", "time", "language", "category", "group", "source")
+SCALE = (0, 4)
 FORMATS = (
     "CSV (.csv, .tsv), JSON Lines (.jsonl, or a run folder), Parquet (.parquet, or a folder), official scores (.json)"
 )
@@ -172,21 +175,24 @@ def _scores(frame: pd.DataFrame, path: Path, low: int, high: int) -> pd.Series:
 
 def read_table(
     paths: Sequence[Path],
-    scale: tuple[int, int] = (0, 4),
+    scale: tuple[int, int] | None = None,
     dialogues: Sequence[Path] = (),
     cards: Sequence[Path] = (),
+    beside: Sequence[Path] = (),
 ) -> RatingsTable:
     """Read and check ratings.
 
     Args:
-        paths: Files or folders in any of the known formats; their rows are put together.
-        scale: Lowest and highest level.
+        paths: Files or folders in any of the known formats; their rows are put together. A run folder gives card,
+            model, language and category of its dialogues, and the scale of its rubric.
+        scale: Lowest and highest level; None = that of the run folders among the paths, else 0 to 4.
         dialogues: Files of dialogues, from which card, model, language and category are taken by ``dialogue_id``.
         cards: Card files of official dialogues, which do not name their cards.
+        beside: Paths whose run folders say the same of those of their dialogues that are rated here.
 
     Raises:
         EscEvalError: A file that is missing or of an unknown format, a missing column, a score that is no number or
-            off the scale, or the same rating twice.
+            off the scale, run folders of several scales, or the same rating twice.
     """
     frames = []
     digest = sha256()
@@ -197,13 +203,17 @@ def read_table(
         missing = [c for c in (*KEY, "score") if c not in frame]
         if missing:
             raise EscEvalError(f"{path}: no column {', '.join(missing)}; a ratings table has {', '.join(KEY)}, score")
-        frame["score"] = _scores(frame, path, *scale)
         for column in KEY:
             empty = frame[frame[column].isna() | (frame[column].astype(str).str.strip() == "")]
             if len(empty):
                 raise BadRecord(path, empty.iloc[0]["_where"], f"{column} is empty")
+        if is_run_folder(path):
+            frame = _join(frame, [path], ())
         frames.append(frame.assign(_file=str(path)))
         digest.update(_fingerprint(path).encode())
+    scale = scale or _own_scale(paths, frames) or SCALE
+    for path, frame in zip(paths, frames, strict=True):
+        frame["score"] = _scores(frame, path, *scale)
     frame = pd.concat(frames, ignore_index=True)
     for column in (*KEY, *(c for c in EXTRA if c in frame and c not in ("order", "time"))):
         filled = frame[column].notna() & (frame[column].astype(str) != "")
@@ -214,8 +224,23 @@ def read_table(
             frame = _with_columns(frame, _built(folder))
     if dialogues:
         frame = _join(frame, dialogues, cards)
+    for folder in filter(is_run_folder, beside):
+        frame = _with_columns(frame, _of_dialogues(read_dialogues(folder)))
     dimensions = tuple(dict.fromkeys(frame["dimension"]))
     return RatingsTable(frame.drop(columns=["_where", "_file"]), dimensions, *scale, digest.hexdigest())
+
+
+def _own_scale(paths: Sequence[Path], frames: Sequence[pd.DataFrame]) -> tuple[int, int] | None:
+    """The scale of the rubrics of the run folders among the paths; None where none says."""
+    found = {}
+    for path, frame in zip(paths, frames, strict=True):
+        named = list(frame["rubric"].dropna().unique()) if is_run_folder(path) and "rubric" in frame else ()
+        if scale := read_scale(path, named):
+            found[scale] = path
+    if len(found) > 1:
+        said = ", ".join(f"{low} to {high} in {path}" for (low, high), path in found.items())
+        raise EscEvalError(f"ratings of several scales do not belong into one table: {said}")
+    return next(iter(found), None)
 
 
 def _refuse_duplicates(frame: pd.DataFrame) -> None:
@@ -232,16 +257,20 @@ def _refuse_duplicates(frame: pd.DataFrame) -> None:
 
 
 def _join(frame: pd.DataFrame, paths: Sequence[Path], cards: Sequence[Path]) -> pd.DataFrame:
-    rows = [
-        {"dialogue_id": d.id, "card": d.card_id, "model": d.supporter, "language": d.language, "category": d.category}
-        for path in paths
-        for d in with_cards(read_dialogues(path), cards)
-    ]
-    known = pd.DataFrame(rows).drop_duplicates("dialogue_id").set_index("dialogue_id")
+    known = _of_dialogues([d for path in paths for d in with_cards(read_dialogues(path), cards)])
     unknown = sorted(set(frame["dialogue_id"]) - set(known.index))
     if unknown:
         raise EscEvalError(f"{len(unknown)} rated dialogues are not in {', '.join(map(str, paths))}, e.g. {unknown[0]}")
     return _with_columns(frame, known)
+
+
+def _of_dialogues(dialogues: Sequence[Dialogue]) -> pd.DataFrame:
+    """Card, model, language and category of each dialogue, by its id."""
+    rows = [
+        {"dialogue_id": d.id, "card": d.card_id, "model": d.supporter, "language": d.language, "category": d.category}
+        for d in dialogues
+    ]
+    return pd.DataFrame(rows).drop_duplicates("dialogue_id").set_index("dialogue_id")
 
 
 def _built(folder: Path) -> pd.DataFrame:

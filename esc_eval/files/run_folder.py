@@ -4,12 +4,10 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import yaml
-
 from esc_eval.errors import EscEvalError
 from esc_eval.files.official_dimensions import is_official_wording, official_levels
 from esc_eval.files.records import read_cards
-from esc_eval.files.text import read_text
+from esc_eval.languages.row import read_yaml
 from esc_eval.schema import RoleCard
 
 CARDS = "cards.jsonl"
@@ -70,7 +68,7 @@ def read_scale(folder: Path, rubrics: Sequence[str]) -> tuple[int, int] | None:
 
 
 def _levels(path: Path) -> tuple[int, ...]:
-    try:
-        return tuple(yaml.safe_load(read_text(path))["levels"])
-    except (yaml.YAMLError, KeyError, TypeError) as error:
-        raise EscEvalError(f"{path}: no rubric, it lists no levels") from error
+    levels = read_yaml(path).get("levels")
+    if not levels:
+        raise EscEvalError(f"{path}: no rubric, it lists no levels")
+    return tuple(levels)

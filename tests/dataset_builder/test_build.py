@@ -102,6 +102,20 @@ def test_the_order_of_inputs_does_not_change_the_tables(tmp_path):
     assert list(diff_builds(tmp_path / "one", tmp_path / "two")) == []
 
 
+def test_a_run_of_ours_brings_the_cards_that_it_played(tmp_path):
+    run = write_run(tmp_path)
+    write_cards(run / "cards.jsonl", card("c1"), card("c2"))
+    build_dataset(Inputs(runs=(run,)), tmp_path / "out")
+    assert set(read_table(tmp_path / "out", "role_cards")) == {"c1", "c2"}
+    assert check_build(tmp_path / "out") == []
+    given = write_cards(tmp_path / "given.jsonl", card("c1"), card("c3"))
+    build_dataset(Inputs(runs=(run,), cards=(given,)), tmp_path / "out")
+    assert set(read_table(tmp_path / "out", "role_cards")) == {"c1", "c2", "c3"}
+    other = write_cards(tmp_path / "other.jsonl", card("c1", text="Age: 31"))
+    with pytest.raises(EscEvalError, match="card 'c1' was played with another text than this build has of it"):
+        build_dataset(Inputs(runs=(run,), cards=(other,)), tmp_path / "out")
+
+
 def test_a_run_of_ours_keeps_revisions_seed_and_is_masked(tmp_path):
     cards = write_cards(tmp_path / "cards.jsonl", card("c1"))
     build_dataset(Inputs(cards=(cards,), runs=(write_run(tmp_path),)), tmp_path / "out")

@@ -176,6 +176,22 @@ def test_halves_of_esconv_are_not_told_apart() -> None:
     assert two_sample_test(first, second, BOOT).p > 0.05
 
 
+def test_a_run_folder_brings_its_cards(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    turns = [Turn(role=role, text=text) for role, text in (("seeker", "I lost my job"), ("supporter", "Tell me"))] * 5
+    dialogues = [Dialogue(id=f"m:{n}", language="en", turns=tuple(turns), card_id=str(n)) for n in range(4)]
+    cards = [RoleCard(id=str(n), language="en", text=f"Problem: lost job {n}", source="esconv") for n in range(4)]
+    for name, records in (("dialogues", dialogues), ("cards", cards)):
+        (tmp_path / "run" / f"{name}.jsonl").write_text("".join(record.to_json() + "\n" for record in records))
+    matches = []
+    for path in ("run", "run/dialogues.jsonl"):
+        out = tmp_path / "out.json"
+        assert CliRunner().invoke(app, ["realism", str(tmp_path / path), "--json", str(out)]).exit_code == 0
+        [figures] = json.loads(out.read_text())["languages"]["en"].values()
+        matches.append(figures["card_match"]["n"])
+    assert matches == [4, 0]
+
+
 @pytest.mark.shared_data
 def test_command_on_the_official_dialogues(tmp_path: Path) -> None:
     out = tmp_path / "o.json"
