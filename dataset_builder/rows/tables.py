@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from dataset_builder.decisions import read_taxonomy
 from dataset_builder.rows.rubrics import Scale, is_ours, read_scales
 from dataset_builder.sources import LABELS
-from esc_eval.files.official_dimensions import official_keys
+from esc_eval.files.official_dimensions import official_dimensions
 from esc_eval.languages import known_languages
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Labels:
     """
 
     languages: tuple[str, ...] = tuple(code for code, row in known_languages().items() if row.is_shipped)
-    dimensions: tuple[str, ...] = official_keys()
+    dimensions: tuple[str, ...] = tuple(dimension.key for dimension in official_dimensions())
 
 
 def choose_labels(languages: Iterable[str], scales: Iterable[Scale]) -> Labels:

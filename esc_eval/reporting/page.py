@@ -1,7 +1,7 @@
 """One self-contained HTML page: leaderboard, pictures, and the dialogues to read turn by turn with their ratings."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from markupsafe import Markup
 
@@ -10,14 +10,18 @@ from esc_eval.files.templates import make_environment
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting import pictures, tables
 from esc_eval.reporting.render import show_controls, table_html
-from esc_eval.reporting.summary import Summary, describe_scale
+from esc_eval.reporting.summary import Summary, choose_rubric, describe_scale
 from esc_eval.schema import Dialogue, Rating
 
 SHOWN = 200
 
 
 def as_page(
-    summary: Summary, dialogues: Sequence[Dialogue], ratings: Iterable[Rating], rubric: Rubric, shown: int = SHOWN
+    summary: Summary,
+    dialogues: Sequence[Dialogue],
+    ratings: Iterable[Rating],
+    rubric: Rubric | Mapping[str, Rubric],
+    shown: int = SHOWN,
 ) -> str:
     """The page as HTML text. Whatever a model said is escaped.
 
@@ -25,10 +29,15 @@ def as_page(
         summary: Its tables.
         dialogues: To read; the first ``shown`` are on the page, and it says how many are not.
         ratings: Shown beside each dialogue.
-        rubric: Names and levels.
+        rubric: Names and levels; or several, by the name and version that ratings carry.
     """
     environment = make_environment("esc_eval", "reporting", html=True)
     environment.filters["visible"] = show_controls
+    ratings = list(ratings)
+    carried = dict.fromkeys(rating.rubric for rating in ratings)
+    rubrics = {id: choose_rubric(rubric, id) for id in carried} or (
+        {rubric.id: rubric} if isinstance(rubric, Rubric) else rubric
+    )
     by_dialogue: dict[str, list[Rating]] = defaultdict(list)
     for rating in ratings:
         by_dialogue[rating.dialogue_id].append(rating)
@@ -50,8 +59,10 @@ def as_page(
         dialogues=dialogues[:shown],
         total=len(dialogues),
         ratings=by_dialogue,
-        names={d.key: d.paper for d in rubric.dimensions},
-        levels=rubric.levels,
-        scale=describe_scale(rubric.levels),
+        names={id: {d.key: d.paper for d in one.dimensions} for id, one in rubrics.items()},
+        levels={id: one.levels for id, one in rubrics.items()},
+        many=len({key for one in rubrics.values() for key in one.keys}),
+        ends=" or ".join(dict.fromkeys(f"{one.levels[0]} to {one.levels[-1]}" for one in rubrics.values())),
+        scale=" or ".join(dict.fromkeys(describe_scale(one.levels) for one in rubrics.values())),
         supporters=sorted({d.supporter or "unknown" for d in dialogues[:shown]}),
     )

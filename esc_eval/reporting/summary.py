@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting.signature import join_signature, scoring_parts, simulation_parts
@@ -82,6 +82,7 @@ class Leaderboard(Part):
     """Rows that may be compared: same language, rater and making, as the signature tells.
 
     Attributes:
+        rubric: Name and version, where the report has tables under several.
         names: The paper's name of each dimension by key.
         lower_is_better: Keys of the dimensions of which a low level is good; turned round in the average.
         clustered_by: What the intervals draw: cards, or single dialogues where cards are unknown.
@@ -89,6 +90,7 @@ class Leaderboard(Part):
 
     language: Language
     rater: str
+    rubric: str | None = Field(default=None, exclude=True)  # the signature says it too
     statistic: Statistic
     names: dict[str, str]
     lower_is_better: tuple[str, ...]
@@ -104,21 +106,27 @@ class Summary(Part):
     tables: tuple[Leaderboard, ...]
 
 
+def choose_rubric(rubric: Rubric | Mapping[str, Rubric], carried: str) -> Rubric:
+    """The rubric of ratings that carry this name and version, of one rubric for all or of several."""
+    return rubric if isinstance(rubric, Rubric) else rubric[carried]
+
+
 def summarise_ratings(
     dialogues: Sequence[Dialogue],
     ratings: Iterable[Rating],
-    rubric: Rubric,
+    rubric: Rubric | Mapping[str, Rubric],
     run: Mapping[str, Any] | None = None,
     *,
     statistic: Statistic = "level",
     seed: int = 0,
 ) -> Summary:
-    """Tables of means with intervals: one a language and rater, one row a supporter.
+    """Tables of means with intervals: one a language, rater and rubric, one row a supporter.
 
     Args:
         dialogues: What was rated.
-        ratings: Of dimensions of the rubric; those of other dialogues are an error.
-        rubric: Gives the order and names of dimensions and the levels.
+        ratings: Of dimensions of their rubric; those of other dialogues are an error.
+        rubric: Gives the order and names of dimensions and the levels; or several, by the name and version that
+            ratings carry.
         run: Content of the run's run.json, for the signatures.
         statistic: Whether rows are ordered and read by the mean level, as the paper does, or by the mean expected
             level of scorers that give probabilities.
@@ -133,32 +141,36 @@ def summarise_ratings(
     for rating in ratings:
         if rating.dialogue_id not in by_id:
             raise ValueError(f"a rating of dialogue {rating.dialogue_id!r}, which is not among the dialogues")
-        if rating.dimension not in rubric.keys:
-            raise ValueError(f"a rating of {rating.dimension!r}, which is no dimension of rubric {rubric.id}")
+        own = choose_rubric(rubric, rating.rubric)
+        if rating.dimension not in own.keys:
+            raise ValueError(f"a rating of {rating.dimension!r}, which is no dimension of rubric {own.id}")
         dialogue = by_id[rating.dialogue_id]
         tables[dialogue.language, rating.rater, rating.rubric][dialogue.supporter or "unknown"].append(rating)
 
+    several = len({rubric_id for _, _, rubric_id in tables}) > 1
     simulation, boot = run.get("simulation"), Bootstrap(seed=seed)
     made = []
     for (language, rater, rubric_id), supporters in sorted(tables.items()):
+        own = choose_rubric(rubric, rubric_id)
         rated = {rating.dialogue_id for group in supporters.values() for rating in group}
         known_cards = all(by_id[i].card_id is not None for i in rated)
         scoring = run.get(f"scoring/{rater}")
         parts = {
             **simulation_parts(simulation["identity"] if simulation else None),
             **scoring_parts(scoring["identity"] if scoring else None, rater, rubric_id),
-            "statistic": f"{statistic} {describe_scale(rubric.levels)}",
+            "statistic": f"{statistic} {describe_scale(own.levels)}",
             "interval": boot.describe("card" if known_cards else "dialogue"),
         }
-        rows = _rows(supporters, by_id, rubric, known_cards, statistic, boot)
+        rows = _rows(supporters, by_id, own, known_cards, statistic, boot)
         made.append(
             Leaderboard(
                 language=language,
                 rater=rater,
+                rubric=rubric_id if several else None,
                 statistic=statistic,
-                names={d.key: d.paper for d in rubric.dimensions},
-                lower_is_better=tuple(d.key for d in rubric.dimensions if d.lower_is_better),
-                levels=rubric.levels,
+                names={d.key: d.paper for d in own.dimensions},
+                lower_is_better=tuple(d.key for d in own.dimensions if d.lower_is_better),
+                levels=own.levels,
                 clustered_by="card" if known_cards else "dialogue",
                 signature=join_signature(parts),
                 rows=tuple(sorted(rows, key=lambda row: -row.average.value if row.average else 1)),

@@ -9,7 +9,8 @@ from esc_eval.reporting.summary import Leaderboard, Row, Summary, describe_scale
 
 def name_board(board: Leaderboard) -> str:
     """What a leaderboard shows, in words."""
-    return f"{get_language(board.language).name}, rated by {board.rater}"
+    under = f" under {board.rubric}" if board.rubric else ""
+    return f"{get_language(board.language).name}, rated by {board.rater}{under}"
 
 
 def describe_statistic(board: Leaderboard) -> str:

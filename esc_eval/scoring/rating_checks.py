@@ -41,6 +41,31 @@ def rubric_of(ratings: Sequence[Rating], name: str | Path | None = None, folder:
     return rubric
 
 
+def rubrics_of(
+    ratings: Sequence[Rating], name: str | Path | None = None, folder: Path | None = None
+) -> dict[str, Rubric]:
+    """The rubrics of ratings under one or several, by the name and version that they carry; see ``rubric_of``.
+
+    Args:
+        ratings: Of any raters.
+        name: The rubric of those ratings that carry it; the others' is found.
+        folder: Run folder that the ratings are from.
+
+    Raises:
+        EscEvalError: No rating, none under ``name``, or a rubric that is not found or does not fit.
+    """
+    groups: dict[str, list[Rating]] = {}
+    for rating in ratings:
+        groups.setdefault(rating.rubric, []).append(rating)
+    if len(groups) < 2:
+        rubric = rubric_of(ratings, name, folder)
+        return dict.fromkeys(groups, rubric)
+    named = {load_rubric(name).id: name} if name is not None else {}
+    if named and not named.keys() & groups.keys():
+        raise EscEvalError(f"the ratings are under {', '.join(groups)}, none under {', '.join(named)}")
+    return {carried: rubric_of(group, named.get(carried), folder) for carried, group in groups.items()}
+
+
 def check_levels(ratings: Iterable[Rating], levels: Sequence[int]) -> None:
     """Refuse ratings of a scale with other levels.
 
