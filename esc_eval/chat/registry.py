@@ -38,11 +38,10 @@ class Options(FrozenYaml):
     """How models are opened; none of it belongs to a model's identity, save dtype.
 
     Attributes:
-        base_url: Of ``openai:`` models; several servers of the same model share the work.
-        concurrency: Requests under way at once, of ``openai:`` models (None: 16), or calls of a Python function (None:
-            one of a plain function, 16 of an async one).
-        timeout: Seconds for one request, of ``openai:`` models.
-        attempts: Tries of one request before its run stops, of ``openai:`` models.
+        base_url: Of remote backends; several servers of the same model share the work.
+        concurrency: Conversations under way at once, of concurrent backends; None: 16, or one of a plain function.
+        timeout: Seconds for one request, of remote backends.
+        attempts: Tries of one request before its run stops, of remote backends.
         batch_size, device, dtype: Of models in this process; None picks. ``int8`` is for CPUs: faster, other text.
     """
 

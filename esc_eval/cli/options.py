@@ -13,6 +13,7 @@ from esc_eval.cli.config import read_config
 MODEL = f"{describe_forms()} or the folder of a checkpoint; NAME=MODEL gives it a label"
 RATERS = f"{MODEL}; or a text scorer. Default: esc-rank-ieval for --rubric ieval, else embedded"
 SERVED = describe_prefixes(lambda known: known.remote)
+CONCURRENT = describe_prefixes(lambda known: known.concurrent)
 PRICED = describe_prefixes(lambda known: known.priced)
 Statistic = Annotated[
     Literal["level", "expected"], typer.Option(help="Report the mean level, or the mean expected level.")
@@ -140,7 +141,7 @@ class OpeningOptions:
     concurrency: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Requests to a server, or calls of a Python function, at once; 16, plain functions 1."
+            min=1, help=f"Conversations under way at once, of {CONCURRENT} models; default: 16, of a plain function 1."
         ),
     ] = None
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for one request to a server.")] = 120

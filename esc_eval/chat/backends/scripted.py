@@ -34,7 +34,7 @@ class ScriptedModel:
         self.replies: list[str] = replies
         self.seconds = float(script.get("seconds", 0))
         self.name = name or path.stem
-        self.parallel = 32
+        self.parallel = 16
         self.identity: dict[str, Any] = {"kind": "scripted", "model": self.name, "revision": digest(replies)}
 
     def reply(
@@ -57,5 +57,6 @@ class ScriptedModel:
 )
 def open_scripted(what: str, name: str | None, options: Options) -> ChatModel:
     """Read the file."""
-    del options
-    return ScriptedModel(Path(what), name)
+    model = ScriptedModel(Path(what), name)
+    model.parallel = options.concurrency or model.parallel
+    return model

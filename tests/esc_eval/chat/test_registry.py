@@ -111,6 +111,8 @@ def test_a_label_is_the_name_of_the_model_that_is_opened(script, tmp_path):
         model = open_model(spec)
         assert model.name == label_of(spec)
         assert known_backends()[match_spec(spec).backend.name].concurrent >= model.concurrent
+        assert model.concurrent
+        assert (model.parallel, open_model(spec, Options(concurrency=3)).parallel) == (16, 3)
     assert (label_of("esc-rank:a/b"), label_of("esc-role")) == ("ESC-RANK", "ESC-Role")
 
 
