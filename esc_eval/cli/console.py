@@ -7,8 +7,9 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import NoReturn
 
 from rich.console import Console, RenderableType
@@ -52,27 +53,13 @@ def print_table(table: RenderableType) -> None:
     _Console(width=shutil.get_terminal_size((80, 24)).columns).print(table)
 
 
-@contextmanager
-def show_progress(what: str, total: int) -> Iterator[Callable[[], None]]:
-    """Show a bar on stderr while something lasts; yields what to call after each of the items."""
-    from rich.progress import Progress
-
-    with Progress(console=talk, transient=True) as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda: progress.advance(task)
-
-
 def prepare_streams() -> None:
-    """Let stdout and stderr show every character, escaped where their encoding lacks it."""
+    """Let stdout and stderr show every character, escaped where their encoding lacks it; a closed stdout is none."""
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="esc_eval.plain")
-
-
-def flush_output() -> None:
-    """Write what still waits for stdout while a failure can still be told."""
-    if sys.stdout is not None:
-        sys.stdout.flush()
 
 
 @contextmanager
@@ -102,13 +89,16 @@ def exit_on_user_error() -> Iterator[None]:
             raise
         where = error.filename or "the output"
         remedy = UNWRITABLE[error.errno]
-        _discard(sys.stdout)
         _end(2, f"error: {where}: {error.strerror}. What was finished is kept; {remedy} and run the command again.")
 
 
 def _end(code: int, message: str) -> NoReturn:
     with suppress(OSError):  # a full disk may hold stderr too
         talk.print(message, style="red" if code == 2 else None, markup=False)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _discard(sys.stdout)
     sys.exit(code)
 
 

@@ -7,17 +7,16 @@ from importlib.util import find_spec
 from typing import Literal
 
 from esc_eval.chat.registry import known_backends, unusable_backends
+from esc_eval.cli.extras import list_libraries, list_missing, name_extra
 from esc_eval.environment import installed_versions
 
 State = Literal["ok", "missing", "note"]
 EXTRAS = {
-    "local": (
-        "models in this process",
-        ("torch", "transformers", "safetensors", "peft", "accelerate", "gguf", "sentencepiece"),
-    ),
-    "data": ("datasets and Hub", ("datasets", "huggingface_hub", "pyarrow")),
+    "local": "models in this process",
+    "data": "datasets and Hub",
+    "statistics": "agreement, comparison, health of scorers, plans",
 }
-"""What each extra is for, and its modules."""
+"""What each extra is for; its libraries stand in the metadata of the package."""
 
 
 @dataclass(frozen=True)
@@ -53,21 +52,17 @@ def _memory() -> float:
     return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
 
 
-def _gone(extra: str) -> list[str]:
-    return [module for module in EXTRAS.get(extra, ("", ()))[1] if find_spec(module) is None]
-
-
 def _extras() -> list[Finding]:
     findings = []
-    for extra, (purpose, modules) in EXTRAS.items():
-        gone = _gone(extra)
-        found = ", ".join(f"{name} {number}" for name, number in installed_versions(modules).items())
-        if gone:
-            remedy = f'pip install "esc-eval[{extra}]"'
+    for extra, purpose in EXTRAS.items():
+        if gone := list_missing(extra):
+            remedy = f"pip install {name_extra(extra)}"
             if "torch" in gone:
                 remedy += "  (on a machine without a GPU, install a CPU build of torch first)"
             findings.append(Finding(f"extra {extra}", "missing", f"{purpose}: without {', '.join(gone)}", remedy))
         else:
+            versions = installed_versions(list_libraries()[name_extra(extra)])
+            found = ", ".join(f"{name} {number}" for name, number in versions.items())
             findings.append(Finding(f"extra {extra}", "ok", f"{purpose}: {found}"))
     return findings
 
@@ -92,8 +87,8 @@ def _backends() -> list[Finding]:
     findings = []
     for known in known_backends().values():
         detail, remedy = known.look() if known.look else (known.help, None)
-        if known.extra and (gone := _gone(known.extra)):
-            detail, remedy = f"{detail}; without {', '.join(gone)}", f'pip install "esc-eval[{known.extra}]"'
+        if known.extra and (gone := list_missing(known.extra)):
+            detail, remedy = f"{detail}; without {', '.join(gone)}", f"pip install {name_extra(known.extra)}"
         written = "" if known.form == known.name else f"; written {known.form}"
         findings.append(Finding(known.name, "missing" if remedy else "ok", f"{detail}{written}", remedy))
     return findings + [

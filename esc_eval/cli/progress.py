@@ -1,7 +1,8 @@
 """Bars of progress on stderr, one for each thing that is counted."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -42,3 +43,12 @@ def show_progress(console: Console = talk) -> Iterator[OnProgress]:
         yield draw
     finally:
         bars.stop()
+
+
+@contextmanager
+def count_items(what: str, total: int) -> Iterator[Callable[[], None]]:
+    """Draw one bar on stderr; yields what to call after each item."""
+    done = count(1)
+    with show_progress() as draw:
+        draw(Progress(what, 0, total))
+        yield lambda: draw(Progress(what, next(done), total))

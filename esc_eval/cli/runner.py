@@ -7,6 +7,7 @@ A command line is a package of verbs: each module in it is a verb and holds ``co
 import inspect
 import pkgutil
 import re
+import sys
 import textwrap
 from collections.abc import Callable, Iterable
 from dataclasses import MISSING, fields, is_dataclass
@@ -20,7 +21,7 @@ import typer
 from typer.core import TyperGroup
 
 from esc_eval import __version__
-from esc_eval.cli.console import exit_on_user_error, flush_output, prepare_streams
+from esc_eval.cli.console import exit_on_user_error, prepare_streams
 from esc_eval.languages import add_folder
 
 EXIT_CODES = (
@@ -48,7 +49,7 @@ class CommandLine(TyperGroup):
             try:
                 return super().main(*args, **kwargs)
             finally:
-                flush_output()
+                sys.stdout.flush()  # while a failure can still be told
 
     def invoke(self, ctx: Any) -> Any:
         """Run the verb; typer itself would end Ctrl-C and a broken pipe without a word."""

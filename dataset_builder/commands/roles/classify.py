@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from dataset_builder.roles.options import ModelOptions, Work
-from esc_eval.cli.console import print_progress, show_progress
+from esc_eval.cli.console import print_progress
+from esc_eval.cli.progress import count_items
 
 EXAMPLES = ("python -m dataset_builder roles classify --work work/first",)
 
@@ -25,7 +26,7 @@ def command(
     space = Workspace(work)
     space.need(Review, "review")
     cases = space.cases()
-    with Run(work) as run, show_progress("classify", len(cases)) as advance:
+    with Run(work) as run, count_items("classify", len(cases)) as advance:
         chosen = run_classify(run, options.open(), cases, seed, on_case=advance)
     space.merge(Classification, chosen)
     print_progress(f"{sum(c.problem_type is not None for c in chosen)} of {len(chosen)} cards have a proposal")

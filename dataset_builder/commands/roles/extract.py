@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from dataset_builder.roles.options import ModelOptions, Work
-from esc_eval.cli.console import print_progress, show_progress
+from esc_eval.cli.console import print_progress
+from esc_eval.cli.progress import count_items
 from esc_eval.errors import EscEvalError
 
 EXAMPLES = ("python -m dataset_builder roles extract --sources sources --only esconv --limit 20 --work work/first",)
@@ -42,7 +43,7 @@ def command(
         print_progress(
             f"{key}: {len(found)} different conversations in which the seeker speaks, {len(found[:limit])} taken"
         )
-    with Run(work) as run, show_progress("extract", len(chosen)) as advance:
+    with Run(work) as run, count_items("extract", len(chosen)) as advance:
         cards = run_extract(run, options.open(), chosen, longest, advance)
     Workspace(work).merge(Extraction, cards)
     failed = sum(card.text is None for card in cards)

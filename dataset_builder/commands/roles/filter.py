@@ -1,7 +1,8 @@
 """``filter``: stage 2, cards that can be played."""
 
 from dataset_builder.roles.options import ModelOptions, Work
-from esc_eval.cli.console import print_progress, show_progress
+from esc_eval.cli.console import print_progress
+from esc_eval.cli.progress import count_items
 
 EXAMPLES = ("python -m dataset_builder roles filter --work work/first",)
 
@@ -15,7 +16,7 @@ def command(work: Work, options: ModelOptions) -> None:
 
     space = Workspace(work)
     cards = list(space.need(Extraction, "extract").values())
-    with Run(work) as run, show_progress("filter", sum(c.text is not None for c in cards)) as advance:
+    with Run(work) as run, count_items("filter", sum(c.text is not None for c in cards)) as advance:
         verdicts = filter_cards(run, options.open(), cards, advance)
     space.merge(Filtering, verdicts)
     counts = {name: sum(v.decision == name for v in verdicts) for name in ("keep", "drop", "undecided")}

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from dataset_builder.roles.options import ModelOptions, Work
-from esc_eval.cli.console import print_progress, show_progress
+from esc_eval.cli.console import print_progress
+from esc_eval.cli.progress import count_items
 
 EXAMPLES = ("python -m dataset_builder roles propose --cards card_high_en.json --work work/tiers --out tiers.csv",)
 
@@ -27,6 +28,6 @@ def command(
     from esc_eval.simulation.run import Run
 
     cases = cases_of(load_cards(cards, limit=limit))
-    with Run(work) as run, show_progress("propose", len(cases)) as advance:
+    with Run(work) as run, count_items("propose", len(cases)) as advance:
         chosen = run_classify(run, options.open(), cases, seed, on_case=advance)
     print_progress(f"{write_tiers(out, chosen)} of {len(cases)} cards have a proposal in {out}")
