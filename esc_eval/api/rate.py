@@ -15,7 +15,6 @@ from esc_eval.schema import Dialogue, Rating
 from esc_eval.scoring import text_scorer
 from esc_eval.scoring.calibration import Calibration
 from esc_eval.scoring.rater import DialogueRater, DirectScoring
-from esc_eval.scoring.rating_checks import check_levels
 from esc_eval.scoring.resume import keep_dialogues
 from esc_eval.scoring.score import Scoring, score_dialogues
 from esc_eval.simulation.run import Run
@@ -65,24 +64,11 @@ def run_scoring(
     """Rate dialogues, or what a run has no ratings of yet; those from elsewhere are copied into the run folder first.
 
     Raises:
-        EscEvalError: The run holds other dialogues, or ratings of other dimensions; nothing was rated then.
+        EscEvalError: The run holds other dialogues, or the same rater's under another identity; nothing was rated then.
     """
-    _check_fits(scoring, run)
     keep_dialogues(dialogues, run)
     name, size = scoring.scorer.name, len(scoring.rubric.keys)
     counts = run.owners(f"scoring/{name}")
     done = sum(counts.get(dialogue.id) == size for dialogue in dialogues)
     counter = Counter(on_progress, f"dialogues rated by {name}", len(dialogues), done)
     score_dialogues(dialogues, scoring, run, counter.advance)
-
-
-def _check_fits(scoring: Scoring | DirectScoring, run: Run) -> None:
-    """Refuse a run with other raters' ratings that one report cannot show beside this scoring's."""
-    others = [kind for kind in run.card if kind.startswith("scoring/") and kind != f"scoring/{scoring.scorer.name}"]
-    ratings = [Rating.model_validate_json(line) for kind in others for line in run.all(kind)]
-    if unknown := [rating for rating in ratings if rating.dimension not in scoring.rubric.keys]:
-        raise EscEvalError(
-            f"{run.folder} holds ratings of {unknown[0].dimension} under {unknown[0].rubric}, a dimension that "
-            f"{scoring.rubric.id} has not. Choose another --out."
-        )
-    check_levels(ratings, scoring.rubric.levels)

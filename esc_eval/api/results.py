@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal, Self
@@ -19,7 +18,7 @@ from esc_eval.reporting.page import as_page
 from esc_eval.reporting.render import Report, escape_html, terminal_width
 from esc_eval.reporting.summary import Leaderboard, Row, Statistic
 from esc_eval.schema import Dialogue, Rating
-from esc_eval.scoring.rating_checks import rubric_of
+from esc_eval.scoring.rating_checks import rubrics_of
 from esc_eval.simulation.run import read_card
 from esc_eval.statistics.bootstrap import DRAWS, Bootstrap
 from esc_eval.statistics.estimate import Estimate
@@ -100,24 +99,33 @@ class Results:
             keep=self,
         )
 
-    @property
-    def rubric(self) -> Rubric:
-        """The rubric of the ratings.
+    @cached_property
+    def rubrics(self) -> dict[str, Rubric]:
+        """The rubrics of the ratings, by the name and version that they carry.
 
         Raises:
-            EscEvalError: None was given, and the ratings name none that is shipped, or several.
+            EscEvalError: The ratings name one that is neither given nor shipped nor kept in the run folder.
         """
-        if self.given_rubric is not None:
-            return load_rubric(self.given_rubric)
-        by_name = groupby(sorted(self.ratings, key=lambda rating: rating.rubric), lambda rating: rating.rubric)
-        found = {rubric.id: rubric for rubric in (rubric_of(list(group), folder=self.folder) for _, group in by_name)}
+        carried = {rating.rubric for rating in self.ratings}
+        if self.given_rubric is not None and len(carried) < 2:
+            return dict.fromkeys(carried, load_rubric(self.given_rubric))
+        return rubrics_of(self.ratings, self.given_rubric, self.folder)
+
+    @property
+    def rubric(self) -> Rubric:
+        """The one rubric of the ratings.
+
+        Raises:
+            EscEvalError: There are none or several, or as ``rubrics``.
+        """
+        found = {rubric.id: rubric for rubric in self.rubrics.values()} if self.ratings else {}
         if len(found) != 1:
-            raise EscEvalError(f"ratings under {', '.join(found) or 'no rubric'}: say which rubric the report is of")
+            raise EscEvalError(f"ratings under {', '.join(found) or 'no rubric'}, but this is done under one")
         return next(iter(found.values()))
 
     @cached_property
     def summary(self) -> Summary:
-        """Means with intervals: one table a language and rater, one row a supporter; no table without ratings.
+        """Means with intervals: one table a language, rater and rubric, one row a supporter; none without ratings.
 
         Raises:
             EscEvalError: Ratings and dialogues do not fit.
@@ -125,7 +133,7 @@ class Results:
         if not self.ratings:
             return Summary(tables=())
         try:
-            return summarise_ratings(self.dialogues, self.ratings, self.rubric, self._run, statistic=self.statistic)
+            return summarise_ratings(self.dialogues, self.ratings, self.rubrics, self._run, statistic=self.statistic)
         except ValueError as error:
             raise EscEvalError(f"ratings and dialogues do not fit: {error}") from error
 
@@ -194,7 +202,8 @@ class Results:
                 write_jsonl(target / "dialogues.jsonl", self.dialogues)
                 if self.ratings:
                     write_jsonl(target / "ratings.jsonl", self.ratings)
-                    keep_wording(self.rubric, rubric_file(target, self.rubric.id))
+                    for rubric in self.rubrics.values():
+                        keep_wording(rubric, rubric_file(target, rubric.id))
         self.write_report(target)
         return target
 
@@ -203,7 +212,7 @@ class Results:
         if self.ratings:
             write_whole(folder / "summary.json", [self.render("json")])
             write_whole(folder / "report.md", [self.render("markdown")])
-            write_whole(folder / "report.html", [as_page(self.summary, self.dialogues, self.ratings, self.rubric)])
+            write_whole(folder / "report.html", [as_page(self.summary, self.dialogues, self.ratings, self.rubrics)])
 
     def __repr__(self) -> str:
         where = f" in {self.folder}" if self.folder else ""

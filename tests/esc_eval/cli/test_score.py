@@ -103,15 +103,19 @@ def test_dialogues_from_elsewhere_do_not_join_simulated_ones(run, dialogues, scr
     assert run("score", "--dialogues", folder, "--scorer", model)[0] == 0
 
 
-def test_another_rubric_is_refused_before_anything_is_rated(run, dialogues, script, tmp_path):
-    folder = tmp_path / "run"
-    run("score", "--dialogues", dialogues, "--out", folder, "--scorer", script(["3"], "one"))
+def test_ratings_under_another_rubric_get_a_table_of_their_own(run, dialogues, script, tmp_path):
+    folder, one = tmp_path / "run", script(["3"], "one")
+    run("score", "--dialogues", dialogues, "--out", folder, "--scorer", one)
     before = (folder / "ratings.jsonl").read_text()
-    again = ["score", "--dialogues", dialogues, "--out", folder, "--scorer", script(["5"], "two")]
-    code, _, err = run(*again, "--rubric", "ieval")
-    assert code == 2
-    assert "holds ratings of fluency under esc-eval/1, a dimension that ieval/1 has not" in err
+    again = ["score", "--dialogues", dialogues, "--out", folder, "--rubric", "ieval", "--scorer"]
+    code, _, err = run(*again, one)
+    assert (code, "under another identity" in err) == (2, True)
     assert (folder / "ratings.jsonl").read_text() == before
+    code, out, err = run(*again, script(["5"], "two"))
+    assert code == 0, err
+    assert "rated by one under esc-eval/1" in out
+    assert "rated by two under ieval/1" in out
+    assert run("report", folder)[1] == out
 
 
 def test_all_judges_are_opened_before_the_first_rates(run, dialogues, script, tmp_path):
