@@ -57,11 +57,11 @@ class Inputs:
         return not (self.official or self.sources or self.runs or self.annotations or self.cards)
 
 
-def build_dataset(inputs: Inputs, out: Path, say: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
+def build_dataset(inputs: Inputs, out: Path, progress: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
     """Build a folder; it appears whole or, after an error, not at all. A folder of an earlier build is replaced.
 
     Args:
-        say: Called with a line of progress.
+        progress: Called with a line of progress.
 
     Returns:
         The manifest.
@@ -74,7 +74,7 @@ def build_dataset(inputs: Inputs, out: Path, say: Callable[[str], None] = lambda
     out.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(mkdtemp(dir=out.parent, prefix=f".{out.name}-"))
     try:
-        content = _build(inputs, folder, say)
+        content = _build(inputs, folder, progress)
         if out.exists():
             shutil.rmtree(out)
         folder.chmod(0o755)
@@ -84,21 +84,21 @@ def build_dataset(inputs: Inputs, out: Path, say: Callable[[str], None] = lambda
     return content
 
 
-def _build(inputs: Inputs, folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
+def _build(inputs: Inputs, folder: Path, progress: Callable[[str], None]) -> dict[str, Any]:
     masker = Masker()
     official = role_cards.read_official(inputs.official) if inputs.official else {}
     rows = _cards(inputs, official, masker)
-    say(f"{len(rows)} role cards")
+    progress(f"{len(rows)} role cards")
     watcher = role_cards.watch_containment(rows)
     tallies = (
-        conversations.read_sources(inputs.sources, folder / manifest.LOCAL, watcher, masker, say)
+        conversations.read_sources(inputs.sources, folder / manifest.LOCAL, watcher, masker, progress)
         if inputs.sources
         else {}
     )
     role_cards.flag_overlaps(rows, watcher)
     cards = {row["id"]: row for row in rows}
     scales = Scales(inputs.rubrics)
-    talks, scores, runs = _runs(inputs, official, cards, scales, masker, say)
+    talks, scores, runs = _runs(inputs, official, cards, scales, masker, progress)
 
     tables = {"role_cards": rows, "dialogues": talks, "annotations": scores}
     labels = choose_labels({row["language"] for row in (*rows, *talks)}, scales.used.values())
@@ -136,7 +136,7 @@ def _runs(
     cards: dict[str, Row],
     scales: Scales,
     masker: Masker,
-    say: Callable[[str], None],
+    progress: Callable[[str], None],
 ) -> tuple[list[Row], list[Row], list[Row]]:
     batches = [dialogues.official_batch(inputs.official)] if inputs.official else []
     batches += [dialogues.run_batch(path) for path in inputs.runs]
@@ -155,11 +155,11 @@ def _runs(
         rated = annotations.batch_rows(batch, talks, license, scales, masker)
         scores += rated
         runs.append({"name": batch.name, "dialogues": len(found), "ratings": len(rated)})
-        say(f"run {batch.name}: {len(found)} dialogues, {len(rated)} ratings")
+        progress(f"run {batch.name}: {len(found)} dialogues, {len(rated)} ratings")
     for path in files:
         rated = annotations.file_rows(path, talks, license, scales, masker)
         scores += rated
-        say(f"{path.name}: {len(rated)} ratings")
+        progress(f"{path.name}: {len(rated)} ratings")
     annotations.check_unique(scores)
     return list(talks.values()), scores, runs
 

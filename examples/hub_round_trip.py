@@ -27,7 +27,7 @@ for what in todo:
     print(what.lines()[-1])
 
 # One commit for each repository, read back and compared; when all four are right, the tags.
-publish_plans(todo, say=print)
+publish_plans(todo, progress=print)
 
 # Doing it again finds nothing to do.
 for what in plan_uploads(arguments.release, arguments.namespace):

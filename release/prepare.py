@@ -64,7 +64,7 @@ def prepare_release(
     previous: Path | None = None,
     rows_may_differ: bool = False,
     draft: bool = False,
-    say: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> prepared.Release:
     """Make a release folder; it appears whole or not at all.
 
@@ -107,7 +107,7 @@ def prepare_release(
         }
         for part, (source, files) in folders.items():
             _copy(source, files, work / part)
-            say(f"{part}: {len(files)} files from {source}")
+            progress(f"{part}: {len(files)} files from {source}")
         metric.write_metric(work / "metric")
         _copy(ROOT, ["LICENSE"], work / "metric")
         for part in prepared.REPOS:

@@ -72,7 +72,7 @@ def main(dist: Path) -> int:
         release = prepare_release(parts / "data", parts / "role", parts / "rank", work / "release", draft=True)
         publish_base(hub, toy)
         api = HfApi(endpoint=hub.url, token=TOKEN)
-        publish_plans(plan_uploads(work / "release", "me", api), api=api, say=print)
+        publish_plans(plan_uploads(work / "release", "me", api), api=api, progress=print)
         example = work / "use_published.py"
         example.write_bytes((ROOT / "examples" / "use_published.py").read_bytes())
         run(python, example, "me", release.tag, cwd=work, env=outside)

@@ -74,14 +74,14 @@ def _chats(task: Any, path: Path) -> Iterator[tuple[Dialogue, dict[str, Any]]]:
         raise BadRecord(path, "a task", "expected an object with a whole number 'part'")
     for side in SIDES:
         for bot in BOTS:
-            place = f"task {task['part']}, {side}, {bot}"
+            where = f"task {task['part']}, {side}, {bot}"
             marks = task.get(side, {}).get(bot) if isinstance(task.get(side), dict) else None
             if not isinstance(marks, dict) or not isinstance(marks.get("chat_log"), str):
-                raise BadRecord(path, place, "expected an object with text 'chat_log'")
+                raise BadRecord(path, where, "expected an object with text 'chat_log'")
             card = f"ieval/{task['part']}-{side}"
             turns = _turns(marks["chat_log"])
             if not turns:
-                raise BadRecord(path, place, "the chat has no line that begins with '- '")
+                raise BadRecord(path, where, "the chat has no line that begins with '- '")
             yield (
                 Dialogue(
                     id=f"{card}-{bot}",

@@ -112,8 +112,8 @@ def _repeated(turns: Sequence[Turn], words: Words) -> list[Turn] | None:
     replies = [turn.text for turn in turns if turn.role == "supporter"]
     early = split_sentences(" ".join(replies[: len(replies) // 2 + 1]), words["sentence_break"])
     first = max(early, key=len, default="")
-    place = next((n for n, reply in enumerate(replies) if first and first in reply), len(replies))
-    return _supporter(turns, lambda number, text: f"{text} {first}" if number > place else text)
+    position = next((n for n, reply in enumerate(replies) if first and first in reply), len(replies))
+    return _supporter(turns, lambda number, text: f"{text} {first}" if number > position else text)
 
 
 def _truncation(turns: Sequence[Turn], _: Words) -> list[Turn] | None:

@@ -15,11 +15,11 @@ from esc_eval.schema import find_duplicates
 __all__ = ["Problem", "check_build"]
 
 
-def check_build(folder: Path, say: Callable[[str], None] = lambda _: None) -> list[Problem]:
+def check_build(folder: Path, progress: Callable[[str], None] = lambda _: None) -> list[Problem]:
     """All problems of a build folder; an empty list means that it is sound.
 
     Args:
-        say: Called with a line of progress.
+        progress: Called with a line of progress.
 
     Raises:
         EscEvalError: There is no such folder.
@@ -44,7 +44,7 @@ def check_build(folder: Path, say: Callable[[str], None] = lambda _: None) -> li
             rows = []
         tables[table] = [decode_row(table, row, build.labels) for row in rows]
         problems += check_rows(table, tables[table], build)
-        say(f"{table}: {len(rows)} rows")
+        progress(f"{table}: {len(rows)} rows")
     problems += check_references(tables)
     problems += check_manifest(folder, content, tables)
     problems += check_splits(folder, content, tables)

@@ -50,7 +50,7 @@ class Tally:
 
 
 def read_sources(
-    folder: Path, local: Path, watcher: Containment, masker: Masker, say: Callable[[str], None]
+    folder: Path, local: Path, watcher: Containment, masker: Masker, progress: Callable[[str], None]
 ) -> dict[str, Tally]:
     """Stream every record of every source into ``conversations.parquet`` and ``rejects.jsonl``.
 
@@ -78,7 +78,7 @@ def read_sources(
                         watcher.look(key, outcome.seeker_text(), outcome.language)
                         yield conversation_row(outcome, masker)
                     tally.add_file(path.name, hash, tally.records - before, bool(known and known.sha256 == hash))
-                say(f"{key}: {tally.conversations} conversations, {tally.rejects} rejects")
+                progress(f"{key}: {tally.conversations} conversations, {tally.rejects} rejects")
 
         parquet.write_rows(local / "conversations.parquet", parquet.CONVERSATIONS, rows())
     return tallies

@@ -129,14 +129,14 @@ def make_split(
     scheme = SCHEMES[name]
     unique = {item.id: item for item in items}
     if scheme.facet is None:
-        place = _random_rows(unique.values(), name, seed)
+        part_of = _random_rows(unique.values(), name, seed)
     else:
         if scheme.all_but_first and not held_out:
             values = {value for item in unique.values() if (value := item.facets[scheme.facet]) is not None}
             first = [row.code for row in known_languages().values() if row.is_shipped]
             held_out = sorted(values, key=lambda value: (value not in first, value))[1:]
-        place = _by_facet(list(unique.values()), name, scheme.facet, seed, held_out)
-    splits = {part: sorted(id for id, at in place.items() if at == part) for part in NAMES}
+        part_of = _by_facet(list(unique.values()), name, scheme.facet, seed, held_out)
+    splits = {part: sorted(id for id, at in part_of.items() if at == part) for part in NAMES}
     return {
         "scheme": name,
         "seed": seed,
@@ -186,7 +186,7 @@ def _by_facet(
         test = list(held_out)
     else:
         test = _until(order, groups, known * PARTS["test"] / sum(PARTS.values()), leave=1)
-    place = {item.id: "test" for value in test for item in groups[value]}
+    part_of = {item.id: "test" for value in test for item in groups[value]}
     rest = [value for value in order if value not in set(test)]
     share = PARTS["validation"] / sum(PARTS.values())
     if len(rest) >= 3:
@@ -194,7 +194,9 @@ def _by_facet(
         chosen = {item.id for value in validation for item in groups[value]}
     else:
         chosen = _validation_cards([item for value in rest for item in groups[value]], name, seed, known * share)
-    return place | {item.id: "validation" if item.id in chosen else "train" for value in rest for item in groups[value]}
+    return part_of | {
+        item.id: "validation" if item.id in chosen else "train" for value in rest for item in groups[value]
+    }
 
 
 def _until(order: Sequence[str], groups: Mapping[str, Sequence[Item]], rows: float, leave: int) -> list[str]:

@@ -50,7 +50,7 @@ def convert_adapter(source: Path, target: Path, config: "LlamaConfig", base: str
     _check(settings, source / CONFIG)
     weights = Shards(source, SINGLE)
     sums = weights.verify()
-    _check_whole(weights.place, settings, config, source / SINGLE)
+    _check_whole(weights.file_of, settings, config, source / SINGLE)
     tensors: dict[str, torch.Tensor] = {}
     for name, tensor in weights:
         where = f"{source / SINGLE}, {name}"

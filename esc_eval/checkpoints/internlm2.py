@@ -132,7 +132,7 @@ def llama_tensors(weights: Shards, config: "LlamaConfig") -> Iterator[tuple[str,
     if config.tie_word_embeddings:
         expected.pop("lm_head.weight", None)
     for name, tensor in weights:
-        where = f"{weights.folder / weights.place[name]}, {name}"
+        where = f"{weights.folder / weights.file_of[name]}, {name}"
         if COMPUTED.fullmatch(name):
             continue
         if not torch.isfinite(tensor).all():

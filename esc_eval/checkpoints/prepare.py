@@ -34,7 +34,7 @@ def prepare_esc_rank(
     adapters: str | Path | None = None,
     base: str | Path | None = None,
     out: str | Path | None = None,
-    talk: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> Path:
     """Convert ESC-RANK, or return what was converted before.
 
@@ -42,7 +42,7 @@ def prepare_esc_rank(
         adapters: A local copy of the ESC-RANK repository, or a folder made by this function; None = the Hub.
         base: A local copy of internlm2-chat-7b; None = the Hub.
         out: Where the result goes; None = the cache folder, by the sources' fingerprints.
-        talk: Told what is being done.
+        progress: Told what is being done.
 
     Returns:
         The folder: ``base``, one folder an adapter, and ``esc_rank.json`` that says what it was made from.
@@ -65,7 +65,7 @@ def prepare_esc_rank(
         raise EscEvalError(f"{folder}: not empty and not a prepared ESC-RANK; choose another folder")
     needed = sum(file.stat().st_size for file in base_source.glob("*.safetensors"))
     return convert_once(
-        folder, MANIFEST, lambda target: _convert(source, base_source, found, target, folder, talk), needed
+        folder, MANIFEST, lambda target: _convert(source, base_source, found, target, folder, progress), needed
     )
 
 
@@ -75,15 +75,15 @@ def _convert(
     found: dict[tuple[str, str], str],
     temporary: Path,
     folder: Path,
-    talk: Callable[[str], None],
+    progress: Callable[[str], None],
 ) -> None:
-    talk(f"converting {base_source} to an ordinary Llama model (once)")
+    progress(f"converting {base_source} to an ordinary Llama model (once)")
     (temporary / "base").mkdir()
     base_sums = convert_internlm2(base_source, temporary / "base")
     config = llama_config(read_json_object(base_source / "config.json"), base_source / "config.json")
     sums = {}
     for name in found.values():
-        talk(f"converting adapter {name}")
+        progress(f"converting adapter {name}")
         (temporary / name).mkdir()
         base_path = str((folder / "base").resolve())
         sums[name] = convert_adapter(source / name, temporary / name, config, base_path, BASE.revision)

@@ -52,11 +52,11 @@ class Shards:
                     "so it is refused; use a revision with safetensors, or convert it on a machine that you can lose."
                 )
             raise EscEvalError(f"{folder}: no {single} and no {INDEX}")
-        self.place: dict[str, str] = {}
+        self.file_of: dict[str, str] = {}
         for name in self.names:
             for key in self._open(name):
-                self.place[key] = name
-        if index is not None and (lost := sorted(set(index) - set(self.place))):
+                self.file_of[key] = name
+        if index is not None and (lost := sorted(set(index) - set(self.file_of))):
             raise EscEvalError(f"{folder}: {INDEX} promises {len(lost)} tensors that no shard has, first {lost[0]}")
 
     def _open(self, name: str) -> list[str]:
@@ -70,7 +70,7 @@ class Shards:
 
     def shape(self, key: str) -> tuple[int, ...]:
         """Shape of a tensor, without reading it."""
-        with safe_open(self.folder / self.place[key], framework="pt") as file:
+        with safe_open(self.folder / self.file_of[key], framework="pt") as file:
             return tuple(file.get_slice(key).get_shape())
 
     def __iter__(self) -> Iterator[tuple[str, torch.Tensor]]:

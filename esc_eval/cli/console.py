@@ -132,5 +132,5 @@ def carry_out(plans: list[hub.Plan], really: bool, private: bool, flag: str = "-
     if not really:
         print_progress(f"dry run: nothing was changed on the Hub. Add {flag} to carry it out.")
         return
-    for what, commit in zip(plans, hub.publish_plans(plans, private=private, say=print_progress), strict=True):
+    for what, commit in zip(plans, hub.publish_plans(plans, private=private, progress=print_progress), strict=True):
         print_data(f"{what.repo} {commit}")

@@ -219,10 +219,10 @@ def link_cards(dialogues: Sequence[Dialogue], cards: Sequence[RoleCard]) -> list
         if dialogue.card_id is not None:
             linked.append(dialogue)
             continue
-        place = int(dialogue.key) if dialogue.key and dialogue.key.isdecimal() else len(cards)
-        if place >= len(cards):
+        position = int(dialogue.key) if dialogue.key and dialogue.key.isdecimal() else len(cards)
+        if position >= len(cards):
             raise EscEvalError(f"dialogue {dialogue.id}: its key is no place among the {len(cards)} cards")
-        card = cards[place]
+        card = cards[position]
         linked.append(dialogue.model_copy(update={"card_id": card.id, "category": card.category}))
     return linked
 

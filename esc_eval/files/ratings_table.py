@@ -92,9 +92,9 @@ class RatingsTable:
         if len(people.stages) < 2:
             return people
         scored = people.scored()
-        place = scored["stage"].map({name: i for i, name in enumerate(people.stages)}).fillna(-1)
-        latest = place.groupby([scored["dialogue_id"], scored["dimension"]]).transform("max")
-        return people.replaced(scored[place == latest])
+        position = scored["stage"].map({name: i for i, name in enumerate(people.stages)}).fillna(-1)
+        latest = position.groupby([scored["dialogue_id"], scored["dimension"]]).transform("max")
+        return people.replaced(scored[position == latest])
 
     def replaced(self, frame: pd.DataFrame) -> "RatingsTable":
         """The same table with other rows."""

@@ -162,7 +162,7 @@ def publish_plans(
     private: bool = False,
     api: Any = None,
     patience: Patience = USUAL,
-    say: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> list[str]:
     """Carry plans out: create each repository, upload in one commit, read it back; when all are there, set the tags.
 
@@ -179,19 +179,19 @@ def publish_plans(
     from huggingface_hub import HfApi
 
     hub = api or HfApi()
-    commits = [_send(what, private, hub, patience, say) for what in plans]
+    commits = [_send(what, private, hub, patience, progress) for what in plans]
     begun: list[tuple[Plan, str]] = []
     refusals: tuple[type[Exception], ...] = (*refusal_types(), EscEvalError)
     for what, commit in zip(plans, commits, strict=True):
         if what.published:
-            say(f"{what.repo}: nothing to do")
+            progress(f"{what.repo}: nothing to do")
         elif what.tag:
             doing = f"setting tag {what.tag}"
             begun.append((what, commit))
             try:
-                try_patiently(doing, partial(_tag, what, commit, hub), patience, say)
+                try_patiently(doing, partial(_tag, what, commit, hub), patience, progress)
             except refusals as error:
-                left = [done.repo for done, at in begun if not _untagged(done, at, hub, patience, say)]
+                left = [done.repo for done, at in begun if not _untagged(done, at, hub, patience, progress)]
                 why = (
                     error
                     if isinstance(error, EscEvalError)
@@ -200,48 +200,47 @@ def publish_plans(
                 if left:
                     why = EscEvalError(f"{why}\nTag {what.tag} stays on {', '.join(left)}: it could not be taken back.")
                 raise why from error
-            say(f"{what.repo}: tag {what.tag} is set")
+            progress(f"{what.repo}: tag {what.tag} is set")
     return commits
 
 
-def _untagged(what: Plan, commit: str, hub: Any, patience: Patience, say: Callable[[str], None]) -> bool:
+def _untagged(what: Plan, commit: str, hub: Any, patience: Patience, progress: Callable[[str], None]) -> bool:
     """Take a tag back that was set on a commit, or may have been; False = it may still be there."""
     doing = f"taking tag {what.tag} back"
     try:
         there = try_patiently(
-            doing, lambda: list_refs(hub, what.repo, what.repo_type)[1].get(what.tag or ""), patience, say
+            doing, lambda: list_refs(hub, what.repo, what.repo_type)[1].get(what.tag or ""), patience, progress
         )
         if there == commit:
             try_patiently(
-                doing, lambda: hub.delete_tag(what.repo, tag=what.tag, repo_type=what.repo_type), patience, say
+                doing, lambda: hub.delete_tag(what.repo, tag=what.tag, repo_type=what.repo_type), patience, progress
             )
-            say(f"{what.repo}: tag {what.tag} is taken back")
+            progress(f"{what.repo}: tag {what.tag} is taken back")
     except refusal_types():
         return False
     return True
 
 
-def _send(what: Plan, private: bool, hub: Any, patience: Patience, say: Callable[[str], None]) -> str:
+def _send(what: Plan, private: bool, hub: Any, patience: Patience, progress: Callable[[str], None]) -> str:
     """Bring a plan's files to the Hub; the commit that holds them, read back."""
     if what.published:
         return what.published
+    patiently = partial(try_patiently, patience=patience, progress=progress)
     doing = "creating the repository"
     try:
         head = what.head
         if head is None:
             kind = {"repo_type": what.repo_type} | ({"space_sdk": "static"} if what.repo_type == "space" else {})
-            try_patiently(
-                doing, lambda: hub.create_repo(what.repo, private=private, exist_ok=True, **kind), patience, say
-            )
-            head = try_patiently(doing, lambda: list_refs(hub, what.repo, what.repo_type)[0].get("main"), patience, say)
+            patiently(doing, lambda: hub.create_repo(what.repo, private=private, exist_ok=True, **kind))
+            head = patiently(doing, lambda: list_refs(hub, what.repo, what.repo_type)[0].get("main"))
             if head is not None and what.repo_type == "space":
-                begun = try_patiently(doing, lambda: list_tree(hub, what.repo, what.repo_type, head), patience, say)
+                begun = patiently(doing, lambda: list_tree(hub, what.repo, what.repo_type, head))
                 what = replace(what, there={path: file for path, file in begun.items() if path in TEMPLATE})
         doing = "uploading"
-        commit = _commit(what, head, hub, patience, say)
-        say(f"{what.repo}: files are at {commit}")
+        commit = _commit(what, head, hub, patience, progress)
+        progress(f"{what.repo}: files are at {commit}")
         doing = "reading back"
-        there = try_patiently(doing, lambda: list_tree(hub, what.repo, what.repo_type, commit), patience, say)
+        there = patiently(doing, lambda: list_tree(hub, what.repo, what.repo_type, commit))
     except refusal_types() as error:
         raise explain_refusal(what.repo, doing, error, token_of(hub)) from error
     if not same_files(what.files, there):
@@ -279,7 +278,7 @@ def token_of(hub: Any) -> str | None:
     return hub.token if isinstance(hub.token, str) else get_token()
 
 
-def _commit(what: Plan, head: str | None, hub: Any, patience: Patience, say: Callable[[str], None]) -> str:
+def _commit(what: Plan, head: str | None, hub: Any, patience: Patience, progress: Callable[[str], None]) -> str:
     """The commit that holds the plan's files: made now, or found to be there after its answer was lost."""
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
@@ -316,7 +315,7 @@ def _commit(what: Plan, head: str | None, hub: Any, patience: Patience, say: Cal
             return found
         return str(made.oid)
 
-    return try_patiently("uploading", attempt, patience, say)
+    return try_patiently("uploading", attempt, patience, progress)
 
 
 def _tag(what: Plan, commit: str, hub: Any) -> None:

@@ -56,7 +56,7 @@ def may_pass(error: BaseException) -> bool:
     return isinstance(error, transport_errors()) if status is None else status in PASSING
 
 
-def try_patiently(what: str, do: Callable[[], T], patience: Patience, say: Callable[[str], None]) -> T:
+def try_patiently(what: str, do: Callable[[], T], patience: Patience, progress: Callable[[str], None]) -> T:
     """Do something that may be done twice, again where the Hub's answer passes with time.
 
     Args:
@@ -66,7 +66,7 @@ def try_patiently(what: str, do: Callable[[], T], patience: Patience, say: Calla
     def waiting(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         seconds = state.next_action.sleep if state.next_action else 0.0
-        say(
+        progress(
             f"{what}: {shorten_refusal(error)}; again in {seconds:.3g} s "
             f"({state.attempt_number} of {patience.attempts} attempts)"
         )

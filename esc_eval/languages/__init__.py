@@ -92,10 +92,10 @@ def _folders() -> tuple[Path, ...]:
 @cache
 def _read_table(folders: tuple[Path, ...]) -> Mapping[str, LanguageRow]:
     rows: dict[str, LanguageRow] = {}
-    for place in (_SHIPPED, *folders):
-        found = [place] if (place / FILE).is_file() else sorted(path.parent for path in place.glob(f"*/{FILE}"))
+    for root in (_SHIPPED, *folders):
+        found = [root] if (root / FILE).is_file() else sorted(path.parent for path in root.glob(f"*/{FILE}"))
         if not found:
-            raise EscEvalError(f"{place}: no language in it; expected {FILE}, or folders that each hold one")
+            raise EscEvalError(f"{root}: no language in it; expected {FILE}, or folders that each hold one")
         for folder in found:
             row = _read_row(folder)
             if row.code in rows:

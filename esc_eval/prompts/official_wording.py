@@ -123,12 +123,12 @@ class OfficialWording:
         suffix = official_names(dialogue.language).suffix
         if suffix not in self.prompts:
             raise EscEvalError(f"the official wording is in {', '.join(self.prompts)}, not in {dialogue.language!r}")
-        place = self.keys.index(key)
+        position = self.keys.index(key)
         names: dict[str, Any] = {
             "prompt_list": self.prompts[suffix],
             "item": [line_from_turn(turn) for turn in dialogue.turns],
-            "index_d": place,
-            "dimention": self.names[place],
+            "index_d": position,
+            "dimention": self.names[position],
         }
         for name, expression in self.steps:
             names[name] = evaluate_expression(expression, names)

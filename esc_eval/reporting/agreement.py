@@ -47,17 +47,17 @@ def progress_of(rows: pd.DataFrame) -> Array | None:
     for column in ("order", "time"):
         if column not in rows or rows[column].isna().any() or (rows[column].astype(str) == "").any():
             continue
-        place = (
+        position = (
             pd.to_numeric(rows[column], errors="coerce")
             if column == "order"
             else pd.to_datetime(rows[column], errors="coerce", utc=True, format="ISO8601")
         )
-        if place.isna().any():
+        if position.isna().any():
             raise EscEvalError(
-                f"column {column!r} holds {rows[column][place.isna()].iloc[0]!r}: "
+                f"column {column!r} holds {rows[column][position.isna()].iloc[0]!r}: "
                 f"{'a number' if column == 'order' else 'ISO 8601'} is needed"
             )
-        rank = place.groupby(rows["rater"]).rank(method="dense")
+        rank = position.groupby(rows["rater"]).rank(method="dense")
         last = rank.groupby(rows["rater"]).transform("max").to_numpy(dtype=float)
         drift: Array = (rank.to_numpy(dtype=float) - 1) / np.maximum(last - 1, 1) - 0.5
         return drift

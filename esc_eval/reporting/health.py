@@ -143,8 +143,8 @@ def _probability_blocks(
         raise EscEvalError(
             f"probabilities have {p.shape[1]} levels, the scale {table.low}..{table.high} has {len(table.levels)}"
         )
-    place, values = confidence_bins(p, label)
-    columns = 3 * place[:, None] + np.arange(3)
+    bin_of, values = confidence_bins(p, label)
+    columns = 3 * bin_of[:, None] + np.arange(3)
     bins = sparse.coo_array((values.ravel(), (np.repeat(code, 3), columns.ravel())), shape=(clusters, 3 * BINS)).tocsr()
     uncertainty = np.bincount(code, weights=level_entropy(p), minlength=clusters)[:, None]
     return {"bins": (bins, (BINS, 3)), "uncertainty": (sparse.csr_array(uncertainty), ())}

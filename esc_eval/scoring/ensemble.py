@@ -207,8 +207,8 @@ def _fitted(
         nested[~inside] = offset + x[~inside] @ weights
     huge = 1e9
     errors = {RATER: error(nested), "equal weights": error(held_out(x, y, fold, huge))}
-    for place, judge in enumerate(judges):
-        errors[judge] = error(held_out(x[:, [place]], y, fold, huge))
+    for position, judge in enumerate(judges):
+        errors[judge] = error(held_out(x[:, [position]], y, fold, huge))
     errors["mean of the labels"] = error(held_out(np.zeros_like(x), y, fold, huge))
     weights, offset = fit_weights(x, y, chosen)
     return FittedWeights(

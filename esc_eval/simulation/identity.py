@@ -253,9 +253,9 @@ def finished_dialogues(run: Run) -> Iterator[Dialogue]:
     """The run's dialogues that came to their end: by supporter, then by card, each in order of first appearance."""
     members = read_members(run)
     supporters = list(dict.fromkeys(row["supporter"] for row in members.dialogues.values()))
-    place = {name: number for number, name in enumerate([*supporters, *members.cards])}
+    position = {name: number for number, name in enumerate([*supporters, *members.cards])}
     for name, row in sorted(
-        members.dialogues.items(), key=lambda item: (place[item[1]["supporter"]], place[item[1]["card"]])
+        members.dialogues.items(), key=lambda item: (position[item[1]["supporter"]], position[item[1]["card"]])
     ):
         turns = tuple(Turn.model_validate_json(line) for line in run.of("turn", name))
         protocol, card = members.conditions[row["conditions"]]["protocol"], members.cards[row["card"]]

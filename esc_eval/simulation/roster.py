@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, ValidationError
+from pydantic import AfterValidator, BeforeValidator, ValidationError
 
 from esc_eval.chat.registry import known_backends
 from esc_eval.errors import EscEvalError
@@ -15,7 +15,10 @@ from esc_eval.schema import Language
 from esc_eval.simulation.budget import Price
 
 ROSTERS = Path(__file__).with_name("rosters")
-Group = Literal["close", "open", "domain"]
+Group = Annotated[
+    Literal["closed", "open", "domain"], BeforeValidator(lambda said: "closed" if said == "close" else said)
+]
+"""A model's group in the paper's table; the former spelling ``close`` is read as ``closed``."""
 REACHES = {"transformers": "hf", "server": "openai", "vendor": "openai", "none": ""}
 """Backend of each way to ask a model that has a name of its own in rosters."""
 
@@ -41,7 +44,7 @@ class Entry(FrozenYaml):
 
     Attributes:
         name: As tables call it.
-        group: The paper's: close, open, domain.
+        group: The paper's: closed, open, domain.
         reach: How it is asked, see rosters/paper.yaml; or the backend that asks it.
         id: Hub repository, or the vendor's name for it; None where unknown.
         revision: Commit on the Hub; None where none is pinned.

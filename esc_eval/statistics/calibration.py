@@ -29,8 +29,8 @@ def confidence_bins(
     """
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == labels
-    place = np.searchsorted(np.arange(1, bins) / bins, confidence)
-    return place, np.stack([np.ones(len(labels)), confidence, right.astype(np.float64)], axis=1)
+    bin_of = np.searchsorted(np.arange(1, bins) / bins, confidence)
+    return bin_of, np.stack([np.ones(len(labels)), confidence, right.astype(np.float64)], axis=1)
 
 
 def binned_error(sums: Array) -> Array:
@@ -48,7 +48,7 @@ def calibration_error(probabilities: Array, labels: npt.NDArray[np.intp], bins: 
         labels: Shape (n,), indices of levels.
         bins: See ``confidence_bins``.
     """
-    place, values = confidence_bins(probabilities, labels, bins)
+    bin_of, values = confidence_bins(probabilities, labels, bins)
     sums = np.zeros((bins, 3))
-    np.add.at(sums, place, values)
+    np.add.at(sums, bin_of, values)
     return float(binned_error(sums))

@@ -133,9 +133,9 @@ def annotation_plan(
     load = dict.fromkeys(raters, 0)
     met = {(a, b): 0 for a in raters for b in raters}
     tasks = []
-    for place, card in enumerate(shuffled):
+    for position, card in enumerate(shuffled):
         chosen: list[str] = []
-        for _ in range(per_dialogue if place < shared else 1):
+        for _ in range(per_dialogue if position < shared else 1):
             free = [r for r in raters if r not in chosen]
             ties = rng.random(len(free))
             best = min(range(len(free)), key=lambda i: (load[free[i]], sum(met[free[i], c] for c in chosen), ties[i]))
@@ -144,7 +144,7 @@ def annotation_plan(
             load[rater] += 1
             for other in chosen:
                 met[rater, other] += rater != other
-            tasks += [{"rater": rater, "card": card, "model": m, "overlap": place < shared} for m in models]
+            tasks += [{"rater": rater, "card": card, "model": m, "overlap": position < shared} for m in models]
     plan = pd.DataFrame(tasks)
     plan["key"] = rng.random(len(plan))
     plan = plan.sort_values(["rater", "key"]).drop(columns="key").reset_index(drop=True)

@@ -190,12 +190,12 @@ def load_recipe(path: Path, kind: type[R], changes: dict[str, Any] | None = None
         raise EscEvalError(f"{path}: expected a mapping of keys to values")
     for name, value in (changes or {}).items():
         *sections, key = name.split(".")
-        place = content
+        node = content
         for section in sections:
-            place = place.setdefault(section, {})
-            if not isinstance(place, dict):
+            node = node.setdefault(section, {})
+            if not isinstance(node, dict):
                 raise EscEvalError(f"--set {name}: {section} is a value, not a section")
-        place[key] = value
+        node[key] = value
     try:
         return kind.model_validate(content)
     except ValidationError as error:

@@ -54,10 +54,10 @@ def compare_scorers(
     person, people_index = _codes([people[i] for i in rows.tolist()])
     group, group_index = _codes([groups[i] for i in rows.tolist()])
     g = len(group_index)
-    place = (group * d + columns) * q * q + labels[rows, columns] * q
+    cell = (group * d + columns) * q * q + labels[rows, columns] * q
     parts = {}
     for name, own in methods.items():
-        cells = place + own[rows, columns]
+        cells = cell + own[rows, columns]
         table = sparse.coo_array((np.ones(len(rows)), (person, cells)), shape=(len(people_index), g * d * q * q))
         parts[name] = (table.tocsr(), (g, d, q, q))
     scale = np.asarray(levels, dtype=float)

@@ -56,11 +56,11 @@ class Settings:
     methods: tuple[str, ...] = tuple(rm.METHODS)
 
 
-def reading_features(ranked: RankSet, cache: Path, say: Callable[[str], None]) -> Array:
+def reading_features(ranked: RankSet, cache: Path, progress: Callable[[str], None]) -> Array:
     """What the frozen embedded model makes of each dialogue, shape (dialogues, columns); read once and kept."""
     from training.rank.reading import embedded_reader
 
-    found = embedded_reader().read(ranked.dialogues, cache, lambda n: say(f"{n} dialogues read"))
+    found = embedded_reader().read(ranked.dialogues, cache, lambda n: progress(f"{n} dialogues read"))
     surprise = found["surprise"]
     gain = surprise[..., 1] - surprise[..., 0]
     with np.errstate(invalid="ignore"):
@@ -86,7 +86,7 @@ def evaluate_split(
     settings: Settings,
     extra: Mapping[str, Array],
     work: Path,
-    say: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = lambda _: None,
     judges: Sequence[Judge] = (),
 ) -> tuple[dict[str, Any], dict[str, Levels]]:
     """Every method on one split, and ``CHOSEN``: in each fold the method that its own validation part likes best.
@@ -102,7 +102,7 @@ def evaluate_split(
     levels = {"majority": majority_levels(ranked.levels, placed.folds, TEST)}
     for name in names:
         levels[name] = folds.test([(name, rm.choose_best(kappas)) for kappas in folds.tune(name)])
-        say(f"{ranked.rubric.name}, {placed.name}: {name}: test kappa {rm.mean_kappa(ranked, levels[name]):.3f}")
+        progress(f"{ranked.rubric.name}, {placed.name}: {name}: test kappa {rm.mean_kappa(ranked, levels[name]):.3f}")
     shippable = [name for name in names if name in SHIPPABLE]
     front = [max(shippable, key=lambda n: max(folds.tune(n)[k].values())) for k in range(len(placed.folds))]
     ways = [(name, rm.choose_best(folds.tune(name)[number])) for number, name in enumerate(front)]
@@ -196,7 +196,7 @@ def evaluate_rank(
     frozen: bool = False,
     ratings: Sequence[Path] = (),
     rubrics: Sequence[str] = tuple(SETS),
-    say: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """The section ``esc_rank`` of results.json.
 
@@ -219,7 +219,7 @@ def evaluate_rank(
     for rubric in rubrics:
         ranked = load_set(rubric, data)
         slow = frozen and ranked.source == "iEval"
-        extra = {"reading": reading_features(ranked, work / "reading", say)} if slow else {}
+        extra = {"reading": reading_features(ranked, work / "reading", progress)} if slow else {}
         judges = read_judges(ranked, ratings)
         entry: dict[str, Any] = {
             "source": ranked.source,
@@ -232,7 +232,7 @@ def evaluate_rank(
             "splits": {},
         }
         for placed in SETS[rubric][2](ranked, settings.seed):
-            entry["splits"][placed.name] = evaluate_split(ranked, placed, settings, extra, work, say, judges)[0]
+            entry["splits"][placed.name] = evaluate_split(ranked, placed, settings, extra, work, progress, judges)[0]
         tables[rubric] = entry
     section: dict[str, Any] = round_figures(to_plain_json(make_section(tables, settings, command)))
     return section

@@ -60,15 +60,15 @@ def read_judges(ranked: RankSet, paths: Iterable[Path]) -> list[Judge]:
     """The raters in files of ratings, of a set's dialogues under its rubric; of a rating that occurs twice the last."""
     row = {d.id: n for n, d in enumerate(ranked.dialogues)}
     column = {key: n for n, key in enumerate(ranked.rubric.keys)}
-    place = {level: n for n, level in enumerate(ranked.rubric.levels)}
+    position = {level: n for n, level in enumerate(ranked.rubric.levels)}
     found: dict[str, Judge] = {}
     shape = ranked.labels.shape[:2]
     for path in paths:
         for rating in read_ratings(path):
-            if rating.rubric == ranked.rubric.id and rating.dialogue_id in row and rating.score in place:
+            if rating.rubric == ranked.rubric.id and rating.dialogue_id in row and rating.score in position:
                 empty = Judge(rating.rater, np.full(shape, NOWHERE), np.full(shape, np.nan))
                 judge = found.setdefault(rating.rater, empty)
                 at = row[rating.dialogue_id], column[rating.dimension]
-                judge.levels[at] = place[rating.score]
+                judge.levels[at] = position[rating.score]
                 judge.expected[at] = np.nan if rating.expected is None else rating.expected
     return list(found.values())

@@ -92,16 +92,16 @@ def label_distributions(
     """
     row = {dialogue.id: n for n, dialogue in enumerate(dialogues)}
     column = {key: n for n, key in enumerate(dimensions)}
-    place = {level: n for n, level in enumerate(levels)}
-    counts = np.zeros((len(row), len(column), len(place)))
+    position = {level: n for n, level in enumerate(levels)}
+    counts = np.zeros((len(row), len(column), len(position)))
     for rating in ratings:
         if rating.score is None or rating.dialogue_id not in row or rating.dimension not in column:
             continue
-        if rating.score not in place:
+        if rating.score not in position:
             raise EscEvalError(
                 f"dialogue {rating.dialogue_id}, {rating.dimension}: {rating.score} is no level of {list(levels)}"
             )
-        counts[row[rating.dialogue_id], column[rating.dimension], place[rating.score]] += 1
+        counts[row[rating.dialogue_id], column[rating.dimension], position[rating.score]] += 1
     total = counts.sum(-1, keepdims=True)
     shares: Array = np.divide(counts, total, out=np.full_like(counts, np.nan), where=total > 0)
     return shares

@@ -108,17 +108,17 @@ class Reader:
         return min(self.names[role], len(ids) - 1)
 
     def _fill(self, states: Array, surprise: Array, pieces: list[Piece], hidden: Array, losses: Array) -> None:
-        place: dict[str, list[int]] = {part: [] for part in PARTS}
+        positions: dict[str, list[int]] = {part: [] for part in PARTS}
         at = 0
         for number, (role, ids) in enumerate(pieces):
             words = range(at + self._skip(role, ids), at + len(ids))
             if number:
-                place[role] += words
+                positions[role] += words
             surprise[number - len(pieces) + TURNS, 0] = losses[words.start : words.stop].mean()
             at += len(ids)
         for number, part in enumerate(PARTS):
-            if place[part]:
-                states[:, number] = hidden[:, place[part]].mean(axis=1)
+            if positions[part]:
+                states[:, number] = hidden[:, positions[part]].mean(axis=1)
 
     @torch.inference_mode()
     def _forward(self, rows: list[list[int]], states: bool = True) -> tuple[Array, Array]:

@@ -95,7 +95,7 @@ def save_scorer(scorer: TextScorerFile, weights: np.ndarray, folder: Path) -> No
 
 
 def train_text_scorer(
-    recipe: TextRecipe, ranked: RankSet, out: Path, say: Callable[[str], None] = lambda _: None
+    recipe: TextRecipe, ranked: RankSet, out: Path, progress: Callable[[str], None] = lambda _: None
 ) -> None:
     """Fit a recipe into a folder that ``esc-eval evaluate --scorer`` opens.
 
@@ -107,7 +107,7 @@ def train_text_scorer(
     scorer, weights = fit_scorer(recipe, ranked)
     save_scorer(scorer, weights, out)
     rows, columns = int((ranked.levels >= 0).sum()), weights.shape[1]
-    say(f"{len(ranked.dialogues)} dialogues, {rows} ratings, {columns} columns")
+    progress(f"{len(ranked.dialogues)} dialogues, {rows} ratings, {columns} columns")
     used = checkpoint.SourceUse(ranked.source, ranked.license, len(ranked.dialogues), rows, ranked.about)
     data = checkpoint.DataUse(
         sha256=ranked.sha256,

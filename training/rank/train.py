@@ -85,7 +85,7 @@ def train_rank(
     ranked: RankSet,
     out: Path,
     report_to: Sequence[str] = (),
-    say: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = lambda _: None,
     only: Sequence[str] = (),
 ) -> None:
     """Train a recipe into a folder that ``esc-eval evaluate --scorer`` opens.
@@ -103,7 +103,7 @@ def train_rank(
     if recipe.adapters == "one":
         if only:
             raise EscEvalError(f"--only {only[0]}: {recipe.name} has one adapter for all (adapters: one)")
-        _train(recipe, ranked, asked, out, out, report_to, say)
+        _train(recipe, ranked, asked, out, out, report_to, progress)
         return
     parts = by_adapter(ranked, asked)
     if unknown := set(only) - set(parts):
@@ -113,10 +113,10 @@ def train_rank(
         if only and name not in only:
             continue
         if _is_finished(own, ranked, out / name):
-            say(f"{name}: finished before")
+            progress(f"{name}: finished before")
             continue
-        say(name)
-        _train(own, ranked, part, out / name, out, report_to, say)
+        progress(name)
+        _train(own, ranked, part, out / name, out, report_to, progress)
 
 
 def by_adapter(ranked: RankSet, asked: Asked) -> dict[str, Asked]:
@@ -149,7 +149,7 @@ def _train(
     out: Path,
     work: Path,
     report_to: Sequence[str],
-    say: Callable[[str], None],
+    progress: Callable[[str], None],
 ) -> None:
     checkpoint.refuse_taken(out)
     opened = _opened(recipe.base, work)
@@ -160,8 +160,8 @@ def _train(
     state = sft.count_processes()
     if state.is_main_process:
         checkpoint.claim_folder(out, recipe, data.sha256)
-        say(f"{len({r.origin for r in made.rows})} dialogues, {len(made.rows)} questions, {data.tokens} tokens")
-        say(f"{made.left_out} do not fit into {recipe.optimise.max_length} tokens; kept out: {asked.held_out}")
+        progress(f"{len({r.origin for r in made.rows})} dialogues, {len(made.rows)} questions, {data.tokens} tokens")
+        progress(f"{made.left_out} do not fit into {recipe.optimise.max_length} tokens; kept out: {asked.held_out}")
     state.wait_for_everyone()
     if recipe.objective == "levels":
         rows, trainer = level_dataset(made.rows), LevelTrainer

@@ -63,7 +63,7 @@ def train_role(
     inputs: Inputs,
     out: Path,
     report_to: Sequence[str] = (),
-    say: Callable[[str], None] = lambda _: None,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Train a recipe into a folder that ``esc-eval evaluate --seeker`` opens.
 
@@ -86,7 +86,7 @@ def train_role(
         checkpoint.claim_folder(out, recipe, data.sha256)
         write_overlaps(out / OVERLAPS, material)
         for line in describe_material(material, made):
-            say(line)
+            progress(line)
     state.wait_for_everyone()
     finished = sft.train_adapter(recipe, opened, sft.dataset_of(made.rows), out, report_to=report_to)
     if state.is_main_process:

@@ -15,7 +15,7 @@ Written = tuple[int, list[int], FinishReason | None]
 
 def generate_replies(
     rows: Any,
-    place: list[int],
+    prompt_of: list[int],
     prompts: Sequence[list[int]],
     settings: Generation,
     seeds: Sequence[int],
@@ -28,7 +28,7 @@ def generate_replies(
 
     Args:
         rows: ``Rows`` or ``PaddedRows`` with one row for each prompt.
-        place: The prompt that each row answers; changed as rows change places.
+        prompt_of: The prompt that each row answers; changed as rows change places.
         prompts: Tokens; shorter than ``context``.
         settings: How tokens are chosen.
         seeds: One for each prompt.
@@ -36,7 +36,7 @@ def generate_replies(
         context: Tokens that the model can read.
         width: Rows that are written side by side; the others wait.
     """
-    writer = _Writer(rows, place, prompts, settings, seeds, stops, context)
+    writer = _Writer(rows, prompt_of, prompts, settings, seeds, stops, context)
     writer.begin(width)
     while writer.active:
         yield from writer.step()
@@ -48,14 +48,14 @@ class _Writer:
     def __init__(
         self,
         rows: Any,
-        place: list[int],
+        prompt_of: list[int],
         prompts: Sequence[list[int]],
         settings: Generation,
         seeds: Sequence[int],
         stops: set[int],
         context: int,
     ) -> None:
-        self.rows, self.place, self.prompts, self.settings, self.stops = rows, place, prompts, settings, stops
+        self.rows, self.prompt_of, self.prompts, self.settings, self.stops = rows, prompt_of, prompts, settings, stops
         self.active = self.waiting = 0
         self.next: list[int] = [0] * len(prompts)
         self.written: list[list[int]] = [[] for _ in prompts]
@@ -65,7 +65,7 @@ class _Writer:
 
     def begin(self, width: int) -> None:
         """Encode what is new in the prompts of the first rows; the last token is read with the first step."""
-        wanted = [self.prompts[number] for number in self.place]
+        wanted = [self.prompts[number] for number in self.prompt_of]
         kept = [min(common_prefix(row, p), len(p) - 2) for row, p in zip(self.rows.ids, wanted, strict=True)]
         self.rows.cut([max(0, length) for length in kept])
         self.active = min(width, len(wanted)) if self.rows.growing else len(wanted)
@@ -73,7 +73,7 @@ class _Writer:
         self._read(0, self.active)
 
     def _read(self, first: int, stop: int) -> None:
-        wanted = [self.prompts[number] for number in self.place[first:stop]]
+        wanted = [self.prompts[number] for number in self.prompt_of[first:stop]]
         new = [p[len(row) : -1] for row, p in zip(self.rows.ids[first:stop], wanted, strict=True)]
         if any(new):
             self.rows.extend(new, first)
@@ -85,7 +85,7 @@ class _Writer:
         tokens, finite = self._choose(logits)
         ended: list[tuple[int, FinishReason | None]] = []
         for row, token in enumerate(tokens):
-            number = self.place[row]
+            number = self.prompt_of[row]
             self.next[row] = token
             if not finite[row]:
                 ended.append((row, None))
@@ -97,13 +97,13 @@ class _Writer:
             if len(self.written[number]) == self.caps[number]:
                 ended.append((row, "length"))
         for row, why in reversed(ended):
-            number = self.place[row]
+            number = self.prompt_of[row]
             self._end(row)
             yield number, self.written[number], why
 
     def _choose(self, logits: torch.Tensor) -> tuple[list[int], list[bool]]:
         """Each row's next token, and whether its logit is a finite number: NaN and infinity are always on top."""
-        numbers = self.place[: self.active]
+        numbers = self.prompt_of[: self.active]
         penalty = self.settings.repetition_penalty
         if penalty != 1.0:
             if self.seen is None:
@@ -132,5 +132,5 @@ class _Writer:
 
     def _swap(self, a: int, b: int) -> None:
         self.rows.swap(a, b)
-        for values in (self.place, self.next):
+        for values in (self.prompt_of, self.next):
             values[a], values[b] = values[b], values[a]

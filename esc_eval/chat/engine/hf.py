@@ -165,9 +165,9 @@ class HFModel:
         self, prompts: list[list[int]], settings: Generation, seeds: Sequence[int]
     ) -> Iterator[tuple[int, Reply]]:
         self.weights.use(self.adapter)
-        rows, place = self._rows_for(prompts)
+        rows, prompt_of = self._rows_for(prompts)
         written = generate_replies(
-            rows, place, prompts, settings, seeds, stops=self.stops, context=self.context, width=self.width
+            rows, prompt_of, prompts, settings, seeds, stops=self.stops, context=self.context, width=self.width
         )
         for number, tokens, finish in written:
             if finish is None:

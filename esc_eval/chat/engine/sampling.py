@@ -63,5 +63,5 @@ def _inverse(shares: torch.Tensor, tokens: torch.Tensor, top_p: float, draws: to
     last = shares.shape[-1] - 1
     kept = (cumulative < top_p).sum(dim=-1, keepdim=True).clamp(max=last)
     mass = cumulative.gather(-1, kept) if top_p < 1 else torch.ones_like(draws)
-    place = torch.minimum(torch.searchsorted(cumulative, draws * mass, right=True), kept)
-    return tokens.gather(-1, place).squeeze(-1)
+    position = torch.minimum(torch.searchsorted(cumulative, draws * mass, right=True), kept)
+    return tokens.gather(-1, position).squeeze(-1)

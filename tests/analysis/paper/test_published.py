@@ -96,7 +96,7 @@ def test_a_clean_table_gives_no_differences() -> None:
 
 def test_a_wrong_figure_is_found() -> None:
     row = published_leaderboard()[0]
-    wrong = LeaderboardRow("en", "close", "m", {**row.scores, "fluency": Decimal("74.35")}, row.average + 1)
+    wrong = LeaderboardRow("en", "closed", "m", {**row.scores, "fluency": Decimal("74.35")}, row.average + 1)
     findings = [*row_averages([wrong], {"en": 331}), *whole_sums([wrong], {"en": 331})]
     assert [f.kind for f in findings].count("differs") >= 2
     cards = json.loads(json.dumps(read_expected("cards")))

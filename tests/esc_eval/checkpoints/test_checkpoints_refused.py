@@ -217,9 +217,9 @@ def test_a_language_without_adapters_is_an_error_when_used(copied):
 def test_preparing_twice_converts_once(copied, monkeypatch):
     monkeypatch.setenv("ESC_EVAL_CACHE", str(copied / "cache"))
     told = []
-    first = prepare_esc_rank(copied / "rank", copied / "base", talk=told.append)
+    first = prepare_esc_rank(copied / "rank", copied / "base", progress=told.append)
     assert len(told) == 2
-    assert prepare_esc_rank(copied / "rank", copied / "base", talk=told.append) == first
+    assert prepare_esc_rank(copied / "rank", copied / "base", progress=told.append) == first
     assert len(told) == 2
     assert prepare_esc_rank(first) == first
 

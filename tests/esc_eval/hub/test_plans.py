@@ -35,8 +35,8 @@ def plan(folder, tag="v1", repo_type="model"):
     return publishing.plan_upload(folder, files_of(folder), REPO, repo_type, tag)
 
 
-def publish(folder, tag="v1", say=lambda _: None):
-    return publishing.publish_plans([plan(folder, tag)], patience=QUICK, say=say)[0]
+def publish(folder, tag="v1", progress=lambda _: None):
+    return publishing.publish_plans([plan(folder, tag)], patience=QUICK, progress=progress)[0]
 
 
 def held(hub, revision="main", repo_type="models"):
@@ -128,7 +128,7 @@ def test_what_passes_with_time_is_tried_again_and_nothing_is_committed_twice(
     planned = plan(folder)
     hub.fail(method, path, what, Retry_After="0.01")
     said = []
-    [commit] = publishing.publish_plans([planned], patience=QUICK, say=said.append)
+    [commit] = publishing.publish_plans([planned], patience=QUICK, progress=said.append)
     assert not [fault for fault in hub.faults if fault.times]
     repo = hub.repos["models", REPO]
     assert held(hub) == on_disk(folder)
@@ -159,7 +159,7 @@ def test_what_lasts_is_a_message_without_the_token_no_tag_and_can_be_taken_up_ag
     hub.fail(method, path, what, times=QUICK.attempts)
     said = []
     with pytest.raises(EscEvalError, match=advice) as raised:
-        publish(folder, say=said.append)
+        publish(folder, progress=said.append)
     assert TOKEN not in str(raised.value) + "".join(said)
     repo = hub.repos.get(("models", REPO))
     assert repo is None or not repo.tags
@@ -182,7 +182,7 @@ def test_the_time_that_a_server_asks_for_is_waited(hub, folder, headers, seconds
     planned = plan(folder)
     hub.fail("POST", "/commit/", 429, **headers)
     said = []
-    publishing.publish_plans([planned], patience=Patience(attempts=2, first=100), say=said.append)
+    publishing.publish_plans([planned], patience=Patience(attempts=2, first=100), progress=said.append)
     assert f"uploading: the Hub answered 429; again in {seconds} s (1 of 2 attempts)" in said
 
 
@@ -214,7 +214,7 @@ def test_storage_that_may_not_be_written_is_told_from_a_lost_connection(xet_hub,
     xet_hub.fail("GET", "/xet-write-token/", status)
     said = []
     with pytest.raises(EscEvalError, match=f"answered {status}.*{advice}") as raised:
-        publish(folder, say=said.append)
+        publish(folder, progress=said.append)
     assert said == []
     assert TOKEN not in str(raised.value)
     publish(folder)
@@ -246,7 +246,7 @@ def test_the_tag_is_not_set_on_files_that_are_not_the_ones_sent(hub, folder):
         repo.commits[repo.main]["part/notes.json"] = b"{ }"
 
     with pytest.raises(EscEvalError, match="other files than were sent"):
-        publish(folder, say=tamper)
+        publish(folder, progress=tamper)
     assert not hub.repos["models", REPO].tags
 
 
@@ -256,7 +256,7 @@ def test_a_tag_that_someone_else_sets_meanwhile_is_left_where_it_is(hub, folder)
         repo.tags["v1"] = next(iter(repo.commits))
 
     with pytest.raises(EscEvalError, match="was set meanwhile"):
-        publish(folder, say=race)
+        publish(folder, progress=race)
 
 
 def test_of_several_repositories_none_is_tagged_before_all_files_are_there(hub, folder):
@@ -276,7 +276,7 @@ def test_of_several_tags_none_stays_where_one_is_refused(hub, folder, what):
     hub.fail("POST", "/me/two/tag/", what, times=QUICK.attempts)
     said = []
     with pytest.raises(EscEvalError, match="me/two, setting tag v1"):
-        publishing.publish_plans(both, patience=QUICK, say=said.append)
+        publishing.publish_plans(both, patience=QUICK, progress=said.append)
     assert "me/one: tag v1 is taken back" in said
     assert not any(repo.tags for repo in hub.repos.values())
     hub.faults.clear()

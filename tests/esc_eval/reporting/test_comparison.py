@@ -24,7 +24,7 @@ from esc_eval.statistics.prediction_powered import ppi_mean
 from esc_eval.statistics.ranking import group_indistinguishable, rank_intervals
 
 BOOT = Bootstrap(draws=300)
-GROUPS = {"a": "close", "b": "close", "c": "domain", "human": "people"}
+GROUPS = {"a": "closed", "b": "closed", "c": "domain", "human": "people"}
 
 
 def study(
@@ -123,7 +123,7 @@ def test_mixed_model_recovers_effects_and_card_variance() -> None:
 
 def test_groups_are_compared_for_these_models_and_for_models_of_their_kind(tmp_path: Path) -> None:
     quality = {"a": 2.0, "b": 2.4, "c": 2.7, "d": 3.1}
-    groups = {"a": "close", "b": "close", "c": "domain", "d": "domain"}
+    groups = {"a": "closed", "b": "closed", "c": "domain", "d": "domain"}
     report = leaderboard_report(read_table([study(tmp_path, models=quality)]), BOOT, groups=groups, flips=99)
     (row,) = report.data["mixed_model"]["group_differences"]
     these, kinds = row["difference"], row["difference_of_kinds"]

@@ -142,7 +142,7 @@ def each(ranked, tmp_path_factory):
     rank.train_rank(recipe(**EACH), ranked, out, only=["insulting_en"])
     before = (out / "insulting_en" / "adapter_model.safetensors").stat().st_mtime_ns
     said = []
-    rank.train_rank(recipe(**EACH), ranked, out, say=said.append)
+    rank.train_rank(recipe(**EACH), ranked, out, progress=said.append)
     assert "insulting_en: finished before" in said
     assert (out / "insulting_en" / "adapter_model.safetensors").stat().st_mtime_ns == before
     return out
