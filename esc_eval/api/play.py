@@ -99,6 +99,10 @@ def run_simulation(
     def on_turn(turn: Turn) -> None:
         counter.advance(turn.completion_tokens or 0)
 
-    play_plan(plan, run, on_turn)
+    finished = play_plan(plan, run, on_turn)
+    if more := finished - len(counts):
+        on_progress(Progress(message=f"the run also holds {more} dialogues that earlier calls asked for"))
+    if waiting := len(run.members("dialogue")) - finished:
+        on_progress(Progress(message=f"{waiting} dialogues that earlier calls began wait to be asked for again"))
     if prices:
         on_progress(Progress(message=f"the tokens of this run have cost ${budget.spent:.2f}"))

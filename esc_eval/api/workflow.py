@@ -10,6 +10,7 @@ from esc_eval.api.rate import load_dialogues, load_ratings
 from esc_eval.errors import EscEvalError
 from esc_eval.files import official
 from esc_eval.files.records import read_dialogues, read_ratings, write_official
+from esc_eval.files.run_folder import is_run_folder
 from esc_eval.files.writing import write_jsonl
 from esc_eval.schema import Dialogue, Rating
 from esc_eval.scoring import calibration
@@ -42,7 +43,8 @@ def run_reparse(folder: Path, rubric: str | None, parser: str, on_progress: OnPr
 def run_calibration(ratings: Sequence[Path], labels: Sequence[Path], out: Path, rubric: str | None, seed: int) -> str:
     """Fit temperatures, save them, and return a table of what they change."""
     given = load_ratings(ratings)
-    fitted = calibration.fit_calibration(given, load_ratings(labels), rubric_of(given, rubric).levels, seed)
+    levels = rubric_of(given, rubric, next(filter(is_run_folder, ratings), None)).levels
+    fitted = calibration.fit_calibration(given, load_ratings(labels), levels, seed)
     fitted.save(out)
     lines = ["dimension\tn\ttemperature\tlog loss\tcalibrated\theld-out gain [95%]\tcalibration error\tcalibrated"]
     for name, d in fitted.dimensions.items():
@@ -62,9 +64,12 @@ def run_ensemble(
     seed: int,
 ) -> str:
     """Fit weights, save them, and return a table of weights and held-out errors."""
-    cards = {d.id: d.card_id for d in load_dialogues(dialogues) if d.card_id} if dialogues else None
+    runs = [path for path in ratings if is_run_folder(path)]
+    known = [*load_dialogues(dialogues), *(dialogue for run in runs for dialogue in read_dialogues(run))]
+    cards = {dialogue.id: dialogue.card_id for dialogue in known if dialogue.card_id} or None
     given = load_ratings(ratings)
-    fitted = ensembles.fit_ensemble(given, load_ratings(labels), rubric_of(given, rubric).levels, cards, seed)
+    levels = rubric_of(given, rubric, next(iter(runs), None)).levels
+    fitted = ensembles.fit_ensemble(given, load_ratings(labels), levels, cards, seed)
     fitted.save(out)
     lines = ["dimension\tn\tcards\trater\tweight\theld-out error [95%]"]
     for name, d in fitted.dimensions.items():

@@ -89,7 +89,7 @@ class RatingsOptions(IntervalOptions):
         from esc_eval.files.run_folder import is_run_folder
 
         runs = [path for paths in ratings for path in paths or () if is_run_folder(path)]
-        return every_dialogue(list(dict.fromkeys([*(self.dialogues or ()), *runs])))
+        return list({dialogue.id: dialogue for dialogue in every_dialogue([*(self.dialogues or ()), *runs])}.values())
 
 
 def parse_scale(text: str) -> tuple[int, int]:

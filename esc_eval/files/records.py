@@ -79,12 +79,13 @@ def check_unique(ids: Iterable[str], kind: str, where: str) -> None:
 
 
 def read_cards(path: str | Path) -> list[RoleCard]:
-    """Role cards of a file in our format (.jsonl) or the official one (.json).
+    """Role cards of a run folder, a file in our format (.jsonl) or the official one (.json).
 
     Raises:
         EscEvalError: Missing, broken, empty, in no known format, or an id occurs twice.
     """
-    cards = _read(Path(path), RoleCard, list, official.cards_from_official, "role cards")
+    path = Path(path) / "cards.jsonl" if Path(path).is_dir() else Path(path)
+    cards = _read(path, RoleCard, list, official.cards_from_official, "role cards")
     check_unique((card.id for card in cards), "card", str(path))
     return cards
 

@@ -113,13 +113,14 @@ class Run:
         return read_card(self.folder)
 
     def describe(self, **facts: Any) -> None:
-        """Keep in run.json what is worth knowing of this call: its resolved settings, say.
+        """Keep in run.json what is worth knowing of this call, once it begins a step: its resolved settings, say.
 
         Args:
             facts: JSON by name. Nothing secret.
         """
         self._call.update(json.loads(json.dumps(facts)))
-        self._write_card(self.card)
+        if self._earlier is not None:
+            self._write_card(self.card)
 
     def record(self, step: str, identity: Mapping[str, Any]) -> None:
         """Say in run.json what a step is made of, as it stands; the environment is of the call that began it.

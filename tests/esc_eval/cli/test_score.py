@@ -6,6 +6,7 @@ import pytest
 
 from esc_eval.cli import app as cli
 from esc_eval.files.records import read_dialogues, read_ratings
+from esc_eval.prompts.rubric import load_rubric
 from esc_eval.schema import Dialogue, Rating, Turn
 from tests.esc_eval.prompts.test_official_wording import CHINESE, ENGLISH, EVALUATE, KEYS, SCORE
 
@@ -101,6 +102,25 @@ def test_dialogues_from_elsewhere_do_not_join_simulated_ones(run, dialogues, scr
     code, _, err = run("score", "--dialogues", dialogues, "--out", folder, "--scorer", model)
     assert (code, "holds other dialogues" in err) == (2, True)
     assert run("score", "--dialogues", folder, "--scorer", model)[0] == 0
+
+
+def test_an_evaluation_grows_and_its_folder_moves_with_a_rubric_of_one_s_own(run, script, tmp_path):
+    rubric = tmp_path / "mine.yaml"
+    rubric.write_text(load_rubric().model_copy(update={"name": "mine", "version": "3"}).to_yaml())
+    models = ["--seeker", script(["hm"], "s"), "--scorer", script(["3"], "judge"), "--rubric", rubric, "--rounds", 1]
+    for more in (["--limit", 2, "--supporter", script(["a"], "a")], ["--limit", 1, "--supporter", script(["b"], "b")]):
+        code, printed, err = run("evaluate", *models, *more, "--out", tmp_path / "run")
+        assert code == 0, err
+    assert "the run also holds 2 dialogues that earlier calls asked for" in " ".join(err.split())
+    rubric.unlink()
+    moved = (tmp_path / "run").rename(tmp_path / "moved")
+    code, again, err = run("report", moved)
+    assert (code, again) == (0, printed), err
+    assert [d.id for d in read_dialogues(moved)] == ["a:sample-en-01", "a:sample-en-02", "b:sample-en-01"]
+    code, _, err = run(
+        "simulate", "--cards", moved, *models[:2], "--supporter", script(["c"], "c"), "--out", tmp_path / "c"
+    )
+    assert (code, len(read_dialogues(tmp_path / "c"))) == (0, 2), err
 
 
 def test_ratings_under_another_rubric_get_a_table_of_their_own(run, dialogues, script, tmp_path):
