@@ -9,7 +9,10 @@ import pandas as pd
 
 from esc_eval.errors import EscEvalError
 from esc_eval.files.ratings_table import RatingsTable
+from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting.render import Cell, Report, Table, name_clusters, report_signature, shown_p, undefined_notes
+from esc_eval.reporting.signature import sign_board
+from esc_eval.reporting.tables import name_board
 from esc_eval.schema import Dialogue
 from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.statistics.estimate import Estimate
@@ -20,9 +23,9 @@ from esc_eval.statistics.ranking import (
     estimate_means,
     group_indistinguishable,
     paired_differences,
-    points_of,
     rank_intervals,
 )
+from esc_eval.statistics.scale import describe_scale, points_per_level
 from esc_eval.statistics.scores import human_scores
 
 ALL = "all"
@@ -38,8 +41,13 @@ def leaderboard_report(
     human: str = "human",
     cluster: str | None = None,
     flips: int = 9999,
+    rubric: Rubric | None = None,
+    run: Mapping[str, Any] | None = None,
 ) -> Report:
     """Means, ranks, paired differences, groups, and prediction-powered means, one board a language.
+
+    The means are those of ``esc-eval report`` on the same ratings. Where several people rated, theirs are averaged;
+    several models are never: each has a board.
 
     Args:
         table: Ratings with a ``model`` for each dialogue.
@@ -50,29 +58,50 @@ def leaderboard_report(
         human: Name of the human supporter among the models.
         cluster: Column of the role card; default ``card``, else every dialogue is a card of its own.
         flips: Sign flips of the permutation test.
+        rubric: Of the ratings: the order of its dimensions, and those of which a low level is good. None = unknown.
+        run: Content of the run's run.json, for the signatures.
     """
     table = table.final()
     if not table.has("model"):
         raise EscEvalError("a leaderboard needs a column 'model' in every row (or --dialogues, which name it)")
     column = table.clusters(cluster)
-    points = points_of(table.low, table.high)
+    low, high = table.low, table.high
+    points = points_per_level(low, high)
     rows = human_scores(table.scored())
     if rows.empty:
         raise EscEvalError("no row of the table has a score")
-    languages = sorted(rows["language"].unique()) if table.has("language") else [ALL]
+    rows = rows.assign(score=rows["score"] - low)
     boards: dict[str, Any] = {}
     tables: list[Table] = []
+    scale = describe_scale([low, high])
     notes = [
-        f"Scores in points: level x {points:g}. Intervals draw whole {name_clusters(column)}; differences are on "
+        f"Scores in points: level {scale} (0..100). Intervals draw whole {name_clusters(column)}; differences are on "
         f"shared {name_clusters(column)}; p-values: sign-flip permutation, Holm-adjusted within each column."
     ]
     if column == "dialogue_id":
         notes.append("No column 'card': models cannot be compared on the same cards, so differences are undefined.")
-    for language in languages:
-        own = rows if language == ALL else rows[rows["language"] == language]
-        board = Board.from_rows(own, column, table.dimensions, points)
-        data, views, said = _board(board, boot, flips, human, language)
-        boards[language] = data
+    known = rubric if rubric and set(table.dimensions) <= set(rubric.keys) else None
+    turned = [d.key for d in known.dimensions if d.lower_is_better] if known else []
+    for (language, rater), own in _split_boards(table):
+        by = cluster or ("card" if "card" in own and own["card"].notna().all() else "dialogue_id")
+        here = [d for d in table.dimensions if d in set(own["dimension"])]
+        dimensions = known.keys if known else here
+        scored = human_scores(own[own["score"].notna()])
+        board = Board.from_rows(scored, own, by, dimensions, (low, high), turned)
+        name = own["rubric"].dropna().unique() if "rubric" in own else ()
+        sign = sign_board(
+            run or {},
+            rater,
+            name[0] if len(name) == 1 else None,
+            "level",
+            scale,
+            boot,
+            "dialogue" if by == "dialogue_id" else by,
+        )
+        title = name_board(None if language == ALL else language, rater)
+        key = language if language not in boards else f"{language}, {rater}"
+        data, views, said = _board(board, boot, flips, human, title, sign)
+        boards[key] = data
         tables += views
         notes += said
     groups = groups or _groups_of(rows)
@@ -106,14 +135,25 @@ def _groups_of(rows: pd.DataFrame) -> dict[str, str]:
     return {str(model): groups[0] for model, groups in known.items()}
 
 
+def _split_boards(table: RatingsTable) -> list[tuple[tuple[str, str], pd.DataFrame]]:
+    """The rows of each board, by language and rater: every model that rates alone, people together."""
+    frame = table.frame
+    languages = frame["language"] if table.has("language") else pd.Series(ALL, index=frame.index)
+    judges = "rater_kind" in frame and bool((frame["rater_kind"] == "model").all())
+    if judges:
+        raters = frame["rater"]
+    else:
+        names = table.raters
+        raters = pd.Series(names[0] if len(names) == 1 else f"{len(names)} raters, averaged", index=frame.index)
+    return [(key, own) for key, own in frame.groupby([languages.rename("l"), raters.rename("r")], sort=True)]
+
+
 def _board(
-    board: Board, boot: Bootstrap, flips: int, human: str, language: str
+    board: Board, boot: Bootstrap, flips: int, human: str, title: str, signature: str
 ) -> tuple[dict[str, Any], list[Table], list[str]]:
-    scores, draws = estimate_means(board, boot)
-    column = board.columns[-1]
-    value, drawn = draws[column]
-    ranks = rank_intervals(np.nan_to_num(value, nan=-np.inf), np.nan_to_num(drawn, nan=-np.inf), boot, len(board.cards))
-    order = [board.models[i] for i in np.argsort(-np.nan_to_num(value, nan=-np.inf), kind="stable")]
+    scores, column, value, drawn = estimate_means(board, boot)
+    ranks = rank_intervals(value, drawn, boot, len(board.cards))
+    order = [board.models[i] for i in np.argsort(-value, kind="stable")]
     differences = paired_differences(board, boot, flips)
     runs = group_indistinguishable(order, differences[column])
     data: dict[str, Any] = {
@@ -123,32 +163,34 @@ def _board(
         },
         "order": order,
         "ranked_by": column,
+        "signature": signature,
         "differences": differences,
         "cannot_be_told_apart": runs,
     }
-    title = "" if language == ALL else f", {language}"
     by_model = dict(zip(board.models, ranks, strict=True))
     rows = [[m, _rank(*by_model[m]), *(scores[m][c] for c in board.columns)] for m in order]
-    tables = [Table(f"Leaderboard{title}", ["model", "rank", *board.columns], rows, 2, f"ranked by {column}")]
+    shown_note = f"ranked by {column}; {signature}"
+    marked = board.turned
+    tables = [Table(title, ["model", "rank", *board.columns], rows, 1, shown_note, marked, "unscored")]
     shown: list[list[Cell]] = [
         [f"{r['first']} - {r['second']}", r["difference"].n, r["difference"], shown_p(r["p_holm"])]
         for r in differences[column]
     ]
-    tables.append(Table(f"Differences of {column}{title}", ["models", "cards", "difference", "p (Holm)"], shown))
-    notes = [f"Cannot be told apart by {column}{title}: {', '.join(run)}." for run in runs if len(run) > 1]
+    tables.append(Table(f"Differences of {column}. {title}", ["models", "cards", "difference", "p (Holm)"], shown))
+    notes = [f"{title}: cannot be told apart by {column}: {', '.join(run)}." for run in runs if len(run) > 1]
     if human in board.models:
         gaps = {}
         for name, pairs in differences.items():
             gaps[name] = {
-                _other(r, human): _signed(r["difference"], r["first"] != human)
+                _other(r, human): r["difference"].scaled(1 if r["first"] != human else -1)
                 for r in pairs
                 if human in (r["first"], r["second"])
             }
         data["gap_to_human"] = gaps
         view = [[m, *(gaps[c][m] for c in board.columns)] for m in order if m != human]
-        tables.append(Table(f"Model minus human supporter{title}", ["model", *board.columns], view, 2))
+        tables.append(Table(f"Model minus human supporter. {title}", ["model", *board.columns], view, 2, "", marked))
     else:
-        notes.append(f"Gap to a human supporter{title}: no rows of model {human!r}.")
+        notes.append(f"{title}: no gap to a human supporter, as no row is of model {human!r}.")
     return data, tables, notes + undefined_notes(scores)
 
 
@@ -158,13 +200,6 @@ def _rank(value: int, low: int | None, high: int | None) -> str:
 
 def _other(row: Mapping[str, Any], human: str) -> str:
     return str(row["second"] if row["first"] == human else row["first"])
-
-
-def _signed(m: Estimate, keep: bool) -> Estimate:
-    if keep or m.value is None:
-        return m
-    swapped = None if m.low is None else -m.low, None if m.high is None else -m.high
-    return Estimate(-m.value, swapped[1], swapped[0], m.n, m.clusters, m.undefined)
 
 
 def _mixed(
@@ -268,6 +303,7 @@ def _powered(
         raise EscEvalError("predictions need a column 'model' in every row (or --dialogues, which name it)")
     if "expected" in guess:
         guess["score"] = guess["expected"].astype(float).fillna(guess["score"])
+    guess["score"] -= predictions.low
     by_card = cluster in guess
     out: dict[str, Any] = {}
     view: list[list[Cell]] = []

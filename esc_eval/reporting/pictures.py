@@ -4,7 +4,8 @@ from io import StringIO
 from typing import Any
 
 from esc_eval.reporting.render import LOWER_IS_BETTER
-from esc_eval.reporting.summary import Leaderboard, describe_scale
+from esc_eval.reporting.summary import Leaderboard
+from esc_eval.statistics.scale import describe_scale
 
 COLOURS = ("#2f6f8f", "#c0662f", "#5b8c3a", "#8a4f9e", "#a33b4b", "#6b6f76", "#b08a1e", "#3b7d74")
 LEVEL_COLOURS = ("#a4483c", "#d99a6c", "#e6dcc3", "#8fb8a8", "#2f6f6a", "#1d4a52", "#123038")

@@ -11,7 +11,7 @@ from esc_eval.files.ratings_table import RatingsTable
 from esc_eval.reporting.render import Cell, Report, Table, report_signature
 from esc_eval.statistics.estimate import Estimate
 from esc_eval.statistics.power import TARGET, annotation_plan, cards_needed, estimate_components, simulate_power
-from esc_eval.statistics.ranking import points_of
+from esc_eval.statistics.scale import to_points
 
 
 def single_scores(table: RatingsTable, dimension: str | None) -> pd.DataFrame:
@@ -28,7 +28,7 @@ def single_scores(table: RatingsTable, dimension: str | None) -> pd.DataFrame:
     keys = ["dialogue_id", "card", "model", "rater"]
     scores = rows.groupby(keys, sort=False)["score"].agg(["mean", "size"]).reset_index()
     whole: pd.DataFrame = scores[scores["size"] == scores["size"].max()].rename(columns={"mean": "score"})
-    return whole.assign(score=whole["score"] * points_of(table.low, table.high))
+    return whole.assign(score=to_points(whole["score"], table.low, table.high))
 
 
 def power_report(

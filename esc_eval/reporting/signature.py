@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from esc_eval import __version__
+from esc_eval.statistics.bootstrap import Bootstrap
 
 
 def model_tag(identity: Mapping[str, Any]) -> str:
@@ -42,7 +43,35 @@ def simulation_parts(identity: Mapping[str, Any] | None) -> dict[str, object]:
     }
 
 
-def scoring_parts(identity: Mapping[str, Any] | None, rater: str, rubric: str) -> dict[str, object]:
+def sign_board(
+    run: Mapping[str, Any],
+    rater: str,
+    rubric: str | None,
+    statistic: str,
+    scale: str,
+    boot: Bootstrap,
+    clusters: str,
+) -> str:
+    """The signature of a leaderboard, whichever command prints it.
+
+    Args:
+        run: Content of the run's run.json; empty for ratings from elsewhere.
+        rater, rubric: Whose ratings and under which rubric; None where the ratings do not say.
+        statistic: ``level`` or ``expected``.
+        scale: How levels become points, e.g. ``x 25``.
+        boot, clusters: What the intervals draw, and how often.
+    """
+    simulation, scoring = run.get("simulation"), run.get(f"scoring/{rater}")
+    parts = {
+        **simulation_parts(simulation["identity"] if simulation else None),
+        **scoring_parts(scoring["identity"] if scoring else None, rater, rubric),
+        "statistic": f"{statistic} {scale}",
+        "interval": boot.describe(clusters),
+    }
+    return join_signature(parts)
+
+
+def scoring_parts(identity: Mapping[str, Any] | None, rater: str, rubric: str | None) -> dict[str, object]:
     """Parts that tell how ratings were made, from the identity of a scoring; else the rater's own words."""
     if identity is None:
         return {"rubric": rubric, "rater": rater}

@@ -8,20 +8,13 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from esc_eval.prompts.rubric import Rubric
-from esc_eval.reporting.signature import join_signature, scoring_parts, simulation_parts
+from esc_eval.reporting.signature import sign_board
 from esc_eval.schema import Dialogue, Language, Rating
 from esc_eval.statistics.bootstrap import Bootstrap, GroupMeans, estimate_group_means
 from esc_eval.statistics.estimate import Array, Estimate, StoredEstimate
+from esc_eval.statistics.scale import FULL, describe_scale, to_points
 
 Statistic = Literal["level", "expected"]
-
-FULL = 100
-
-
-def describe_scale(levels: Sequence[int]) -> str:
-    """How levels become 0..100 in tables: the paper's "x 25" for 0..4; others are stretched from their own ends."""
-    low, high = min(levels), max(levels)
-    return f"x {FULL // high}" if low == 0 and FULL % high == 0 else f"of {low}..{high} stretched"
 
 
 class Part(BaseModel):
@@ -148,19 +141,14 @@ def summarise_ratings(
         tables[dialogue.language, rating.rater, rating.rubric][dialogue.supporter or "unknown"].append(rating)
 
     several = len({rubric_id for _, _, rubric_id in tables}) > 1
-    simulation, boot = run.get("simulation"), Bootstrap(seed=seed)
+    boot = Bootstrap(seed=seed)
     made = []
     for (language, rater, rubric_id), supporters in sorted(tables.items()):
         own = choose_rubric(rubric, rubric_id)
         rated = {rating.dialogue_id for group in supporters.values() for rating in group}
         known_cards = all(by_id[i].card_id is not None for i in rated)
-        scoring = run.get(f"scoring/{rater}")
-        parts = {
-            **simulation_parts(simulation["identity"] if simulation else None),
-            **scoring_parts(scoring["identity"] if scoring else None, rater, rubric_id),
-            "statistic": f"{statistic} {describe_scale(own.levels)}",
-            "interval": boot.describe("card" if known_cards else "dialogue"),
-        }
+        clustered_by: Literal["card", "dialogue"] = "card" if known_cards else "dialogue"
+        scale = describe_scale(own.levels)
         rows = _rows(supporters, by_id, own, known_cards, statistic, boot)
         made.append(
             Leaderboard(
@@ -171,8 +159,8 @@ def summarise_ratings(
                 names={d.key: d.paper for d in own.dimensions},
                 lower_is_better=tuple(d.key for d in own.dimensions if d.lower_is_better),
                 levels=own.levels,
-                clustered_by="card" if known_cards else "dialogue",
-                signature=join_signature(parts),
+                clustered_by=clustered_by,
+                signature=sign_board(run, rater, rubric_id, statistic, scale, boot, clustered_by),
                 rows=tuple(sorted(rows, key=lambda row: -row.average.value if row.average else 1)),
             )
         )
@@ -209,7 +197,7 @@ def _rows(
     turned = {j: float(FULL) for j, dimension in enumerate(rubric.dimensions) if dimension.lower_is_better}
 
     def estimate(matrix: Array) -> GroupMeans:
-        return estimate_group_means((matrix - low) * (FULL / (high - low)), clusters, groups, boot, turned)
+        return estimate_group_means(to_points(matrix, low, high), clusters, groups, boot, turned)
 
     means, expectations = estimate(levels), estimate(expected)
     chosen = means if statistic == "level" else expectations

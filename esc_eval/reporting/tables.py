@@ -2,15 +2,17 @@
 
 from dataclasses import replace
 
-from esc_eval.languages import get_language
+from esc_eval.languages import known_languages
 from esc_eval.reporting.render import Cell, Report, Table
-from esc_eval.reporting.summary import Leaderboard, Row, Summary, describe_scale
+from esc_eval.reporting.summary import Leaderboard, Row, Summary
+from esc_eval.statistics.scale import describe_scale
 
 
-def name_board(board: Leaderboard) -> str:
+def name_board(language: str | None, rater: str, rubric: str | None = None) -> str:
     """What a leaderboard shows, in words."""
-    under = f" under {board.rubric}" if board.rubric else ""
-    return f"{get_language(board.language).name}, rated by {board.rater}{under}"
+    row = known_languages().get(language) if language else None
+    by = f"rated by {rater} under {rubric}" if rubric else f"rated by {rater}"
+    return f"{row.name if row else language}, {by}" if language else by.capitalize()
 
 
 def describe_statistic(board: Leaderboard) -> str:
@@ -64,7 +66,15 @@ def describe_dialogues(row: Row) -> str:
 def board_report(board: Leaderboard, *tables: Table) -> Report:
     """A leaderboard with some of its tables."""
     notes = [describe_dialogues(row) for row in board.rows]
-    return Report("report", {}, list(tables), notes, board.signature, name_board(board), describe_statistic(board))
+    return Report(
+        "report",
+        {},
+        list(tables),
+        notes,
+        board.signature,
+        name_board(board.language, board.rater, board.rubric),
+        describe_statistic(board),
+    )
 
 
 def as_text(summary: Summary, width: int = 80) -> str:

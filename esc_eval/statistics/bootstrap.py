@@ -159,7 +159,8 @@ class GroupMeans:
     Attributes:
         each: By group, then by column.
         average: By group: the mean of its columns' means.
-        draws: Shape (draws, groups): the averages of the bootstrap samples; NaN where a column is empty.
+        draws: Shape (draws, groups, columns + 1): the columns of the bootstrap samples, turned round where they are,
+            and their average; NaN where there is none.
     """
 
     each: list[list[Estimate]]
@@ -207,7 +208,9 @@ def estimate_group_means(
 
     def statistic(t: Totals) -> dict[str, Array]:
         mean = ratio(t["sum"], t["n"])
-        return {"mean": mean, "average": (offset + sign * mean).mean(-1)}
+        upwards = offset + sign * mean
+        average = upwards.mean(-1)
+        return {"mean": mean, "average": average, "all": np.concatenate([upwards, average[..., None]], axis=-1)}
 
     shape = (many_groups, columns)
     flat = (len(index), many_groups * columns)
@@ -225,7 +228,7 @@ def estimate_group_means(
         [estimate("mean", (g, j), n[g, j], own[g, j], "no score") for j in range(columns)] for g in range(many_groups)
     ]
     average = [estimate("average", (g,), members[g], reach[g], "a column has no score") for g in range(many_groups)]
-    return GroupMeans(each, average, many["average"])
+    return GroupMeans(each, average, many["all"])
 
 
 def bootstrap_mean(

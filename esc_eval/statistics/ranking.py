@@ -1,88 +1,130 @@
 """Model means on the same cards: intervals, ranks, paired differences, and who cannot be told from whom."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from esc_eval.files.official_dimensions import official_levels
-from esc_eval.statistics.bootstrap import Bootstrap, ClusterTables, Totals
+from esc_eval.statistics.bootstrap import Bootstrap, ClusterTables, estimate_group_means
 from esc_eval.statistics.coefficients import ratio
 from esc_eval.statistics.correlations import adjust_holm
 from esc_eval.statistics.estimate import Array, Estimate
+from esc_eval.statistics.scale import FULL, to_points
 
-POINTS = 25.0
-"""Points of the published tables for one level (the author's answer in issue 4 of the official release)."""
 AVERAGE = "average"
 
 
 @dataclass(frozen=True)
 class Board:
-    """Scores of models on cards, averaged over raters.
+    """Dialogues of models, scored in points on several dimensions.
 
     Attributes:
-        models, dimensions, cards: Names.
-        cells: Shape (cards, dimensions, models): score in points, NaN where there is none.
+        models, dimensions: Names; models in order of first appearance.
+        scores: Shape (dialogues, dimensions): points, averaged over raters; NaN where there is none.
+        model: Shape (dialogues,), index into ``models``; the dialogues of a model stand together.
+        cluster: Of each dialogue: its card, or itself.
+        turned: Dimensions of which a low score is good: they enter the average turned round.
+        whole: Whether the dimensions are all that the rubric has, so that their average may be shown.
     """
 
     models: tuple[str, ...]
     dimensions: tuple[str, ...]
-    cards: tuple[str, ...]
-    cells: Array
+    scores: Array
+    model: npt.NDArray[np.intp]
+    cluster: tuple[str, ...]
+    turned: tuple[str, ...] = ()
+    whole: bool = True
 
     @classmethod
-    def from_rows(cls, human: pd.DataFrame, cluster: str, dimensions: tuple[str, ...], points: float) -> "Board":
-        """From one row a dialogue and dimension (``scores.human_scores``), with a ``model``."""
-        models = tuple(dict.fromkeys(human["model"]))
-        present = tuple(d for d in dimensions if d in set(human["dimension"]))
-        table = human.pivot_table(
-            index=cluster, columns=["dimension", "model"], values="score", aggfunc="mean", sort=False
+    def from_rows(
+        cls,
+        human: pd.DataFrame,
+        rated: pd.DataFrame,
+        cluster: str,
+        dimensions: Sequence[str],
+        scale: tuple[int, int],
+        turned: Sequence[str] = (),
+    ) -> "Board":
+        """From scores and the rows that they come from.
+
+        Args:
+            human: One row a dialogue and dimension (``scores.human_scores``).
+            rated: All rows of these dialogues, those without a score too; in the order of the file.
+            cluster: Column to cluster by.
+            dimensions: All there may be, in order; those without a row are left out.
+            scale: Lowest and highest level.
+            turned: Dimensions of which a low level is good.
+        """
+        present = tuple(d for d in dimensions if d in set(rated["dimension"]))
+        each = rated.drop_duplicates("dialogue_id")
+        models = tuple(dict.fromkeys(each["model"]))
+        code = each["model"].map({name: i for i, name in enumerate(models)}).to_numpy(dtype=np.intp)
+        order = np.argsort(code, kind="stable")
+        wide = human.pivot(index="dialogue_id", columns="dimension", values="score")
+        scores = wide.reindex(index=each["dialogue_id"].to_numpy()[order], columns=list(present)).to_numpy(dtype=float)
+        return cls(
+            models,
+            present,
+            to_points(scores, *scale),
+            code[order],
+            tuple(each[cluster].astype(str).to_numpy()[order]),
+            tuple(d for d in turned if d in present),
+            len(present) == len(dimensions),
         )
-        full = table.reindex(columns=pd.MultiIndex.from_product([present, models]))
-        cells = full.to_numpy(dtype=float).reshape(len(full), len(present), len(models)) * points
-        return cls(models, present, tuple(map(str, full.index)), cells)
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Dimensions, then the average where there are several."""
-        return (*self.dimensions, AVERAGE) if len(self.dimensions) > 1 else self.dimensions
+        """Dimensions, then the average where there are several and none is missing."""
+        return (*self.dimensions, AVERAGE) if len(self.dimensions) > 1 and self.whole else self.dimensions
 
-    def with_average(self) -> Array:
-        """Shape (cards, columns, models): the average of a card is over dimensions, where none is missing."""
-        if len(self.dimensions) < 2:
-            return self.cells
-        return np.concatenate([self.cells, self.cells.mean(axis=1, keepdims=True)], axis=1)
+    @property
+    def cards(self) -> tuple[str, ...]:
+        """Names of the clusters."""
+        return tuple(dict.fromkeys(self.cluster))
+
+    def card_cells(self) -> Array:
+        """Mean score of each card, column and model, shape (cards, columns, models).
+
+        The average of a card is over dimensions, where none is missing.
+        """
+        index = {name: i for i, name in enumerate(self.cards)}
+        place = np.array([index[c] for c in self.cluster], dtype=np.intp) * len(self.models) + self.model
+        sums, counts = np.zeros((2, len(index) * len(self.models), len(self.dimensions)))
+        np.add.at(sums, place, np.nan_to_num(self.scores))
+        np.add.at(counts, place, np.isfinite(self.scores))
+        cells = ratio(sums, counts).reshape(len(index), len(self.models), -1).transpose(0, 2, 1)
+        if AVERAGE not in self.columns:
+            return cells
+        sign = np.array([-1.0 if d in self.turned else 1.0 for d in self.dimensions])[:, None]
+        turned = np.where(sign < 0, FULL, 0.0) + sign * cells
+        return np.concatenate([cells, turned.mean(axis=1, keepdims=True)], axis=1)
 
 
-def estimate_means(
-    board: Board, boot: Bootstrap
-) -> tuple[dict[str, dict[str, Estimate]], dict[str, tuple[Array, Array]]]:
-    """Mean and rank of each model in each column.
+def estimate_means(board: Board, boot: Bootstrap) -> tuple[dict[str, dict[str, Estimate]], str, Array, Array]:
+    """Mean of each model in each column, and by what models are ranked.
 
     Returns:
-        model -> column -> mean; column -> (means (models,), draws (draws, models)), all from the same draws of cards.
+        model -> column -> mean; the column that ranks: the last in which a model has a mean; shape (models,) and
+        (draws, models): its means and their draws, turned round where a low score is good, minus infinity where there
+        is none.
     """
-    cells = board.with_average()
-    shape = cells.shape[1:]
-    flat = cells.reshape(len(cells), -1)
-    there = np.isfinite(flat)
-    tables = ClusterTables.build({"sum": (np.where(there, flat, 0.0), shape), "n": (there.astype(float), shape)})
-
-    def statistic(t: Totals) -> dict[str, Array]:
-        return {"mean": ratio(t["sum"], t["n"])}
-
-    one, many = tables.draw(statistic, boot)
-    counts = there.sum(0).reshape(shape)
-    out: dict[str, dict[str, Estimate]] = {m: {} for m in board.models}
-    for j, model in enumerate(board.models):
-        for i, column in enumerate(board.columns):
-            n = int(counts[i, j])
-            out[model][column] = boot.estimate(
-                float(one["mean"][i, j]), many["mean"][:, i, j], n, n, "no dialogue of this model has a score here"
-            )
-    return out, {c: (one["mean"][i], many["mean"][:, i]) for i, c in enumerate(board.columns)}
+    turned = {i: float(FULL) for i, d in enumerate(board.dimensions) if d in board.turned}
+    means = estimate_group_means(board.scores, board.cluster, board.model.tolist(), boot, turned)
+    out = {
+        model: dict(zip((*board.dimensions, AVERAGE), [*means.each[i], means.average[i]], strict=True))
+        for i, model in enumerate(board.models)
+    }
+    known = [c for c in board.columns if any(out[m][c].value is not None for m in board.models)]
+    column = known[-1] if known else board.columns[-1]
+    values = [out[m][column].value for m in board.models]
+    value = np.array([-np.inf if v is None else FULL - v if column in board.turned else v for v in values])
+    drawn = means.draws[..., (*board.dimensions, AVERAGE).index(column)]
+    scores = {m: {c: out[m][c] for c in board.columns} for m in board.models}
+    return scores, column, value, np.nan_to_num(drawn, nan=-np.inf)
 
 
 def rank_intervals(value: Array, draws: Array, boot: Bootstrap, cards: int) -> list[tuple[int, int | None, int | None]]:
@@ -108,7 +150,7 @@ def paired_differences(board: Board, boot: Bootstrap, flips: int = 9999) -> dict
     Returns:
         column -> list of ``first``, ``second``, ``difference`` (Estimate), ``p``, ``p_holm``.
     """
-    cells = board.with_average()
+    cells = board.card_cells()
     pairs = list(combinations(range(len(board.models)), 2))
     first, second = (np.array([p[i] for p in pairs], dtype=int) for i in (0, 1))
     out = {}
@@ -165,9 +207,3 @@ def group_indistinguishable(order: list[str], rows: list[dict[str, Any]], alpha:
         if not runs or run[-1] != runs[-1][-1]:
             runs.append(run)
     return runs
-
-
-def points_of(low: int, high: int) -> float:
-    """Points for one level: 25 on the official scale, so that its top is 100; any other scale stays as it is."""
-    levels = official_levels()
-    return POINTS if (low, high) == (levels[0], levels[-1]) else 1.0
