@@ -88,11 +88,11 @@ def leaderboard_report(
         dimensions = known.keys if known else here
         scored = human_scores(own[own["score"].notna()])
         board = Board.from_rows(scored, own, by, dimensions, (low, high), turned)
-        name = own["rubric"].dropna().unique() if "rubric" in own else ()
+        names = list(own["rubric"].dropna().unique()) if "rubric" in own else []
         sign = sign_board(
             run or {},
             rater,
-            name[0] if len(name) == 1 else None,
+            names[0] if len(names) == 1 else None,
             "level",
             scale,
             boot,
@@ -145,7 +145,8 @@ def _split_boards(table: RatingsTable) -> list[tuple[tuple[str, str], pd.DataFra
     else:
         names = table.raters
         raters = pd.Series(names[0] if len(names) == 1 else f"{len(names)} raters, averaged", index=frame.index)
-    return [(key, own) for key, own in frame.groupby([languages.rename("l"), raters.rename("r")], sort=True)]
+    boards = frame.groupby([languages.rename("l"), raters.rename("r")], sort=True)
+    return [((str(language), str(rater)), own) for (language, rater), own in boards]
 
 
 def _board(

@@ -28,7 +28,7 @@ def single_scores(table: RatingsTable, dimension: str | None) -> pd.DataFrame:
     keys = ["dialogue_id", "card", "model", "rater"]
     scores = rows.groupby(keys, sort=False)["score"].agg(["mean", "size"]).reset_index()
     whole: pd.DataFrame = scores[scores["size"] == scores["size"].max()].rename(columns={"mean": "score"})
-    return whole.assign(score=to_points(whole["score"], table.low, table.high))
+    return whole.assign(score=to_points(whole["score"].to_numpy(), table.low, table.high))
 
 
 def power_report(
