@@ -1,40 +1,34 @@
-"""``agreement``: how far raters agree."""
+"""``agreement``: what ``esc-eval agreement`` prints; or our alpha held against the library krippendorff's."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from esc_eval.cli.ratings_options import RatingsFiles, RatingsOptions, print_step
+from esc_eval.cli.commands import agreement
+from esc_eval.cli.commands.agreement import AgreementOptions
+from esc_eval.cli.ratings_options import RatingsFiles
 
-EXAMPLES = ("python -m analysis agreement ratings.csv --json agreement.json",)
+EXAMPLES = (
+    "python -m analysis agreement ratings.csv --json agreement.json",
+    "python -m analysis agreement ratings.csv --check",
+)
 
 
 def command(
     ratings: RatingsFiles,
-    weights: Annotated[
-        Literal["distance", "position"],
-        typer.Option(
-            help="Weights of kappa and AC2: by score distance on the full scale, or by position among the "
-            "levels that occur.",
-        ),
-    ] = "distance",
-    stage: Annotated[str | None, typer.Option(help="Stage whose ratings are compared. Default: the first.")] = None,
-    top: Annotated[int, typer.Option(help="Disputed items to list.")] = 10,
+    check: Annotated[
+        bool, typer.Option("--check", help="Compare our alpha with the library krippendorff's; 1 if they differ.")
+    ] = False,
     *,
-    options: RatingsOptions,
+    options: AgreementOptions,
 ) -> None:
     """How far raters agree: alpha, kappa, AC2, ICC, Spearman, and diagnostics of each rater."""
-    from esc_eval.reporting.agreement import agreement_report
+    if not check:
+        agreement.command(ratings, options=options)
+        return
+    from analysis.studies.alpha_check import alpha_check_report
 
-    table = options.read_table(ratings)
-    boot = options.bootstrap
-    report = agreement_report(
-        table,
-        boot,
-        cluster=options.cluster,
-        weights=weights,
-        stage=stage,
-        top=top,
-        progress=print_step,
-    )
+    report = alpha_check_report(options.read_table(ratings), options.stage)
     options.show(report)
+    if not report.data["same"]:
+        raise typer.Exit(1)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,7 @@ def leaderboard_report(
     human: str = "human",
     cluster: str | None = None,
     flips: int = 9999,
-    rubric: Rubric | None = None,
+    rubrics: Mapping[str | None, Rubric] = MappingProxyType({}),
     run: Mapping[str, Any] | None = None,
 ) -> Report:
     """Means, ranks, paired differences, groups, and prediction-powered means, one board a language.
@@ -58,7 +59,7 @@ def leaderboard_report(
         human: Name of the human supporter among the models.
         cluster: Column of the role card; default ``card``, else every dialogue is a card of its own.
         flips: Sign flips of the permutation test.
-        rubric: Of the ratings: the order of its dimensions, and those of which a low level is good. None = unknown.
+        rubrics: By what ratings carry, None = nothing: order of dimensions, and those of which a low level is good.
         run: Content of the run's run.json, for the signatures.
     """
     table = table.final()
@@ -72,6 +73,7 @@ def leaderboard_report(
         raise EscEvalError("no row of the table has a score")
     rows = rows.assign(score=rows["score"] - low)
     boards: dict[str, Any] = {}
+    several = "rubric" in table.frame and table.frame["rubric"].nunique() > 1
     tables: list[Table] = []
     scale = describe_scale([low, high])
     notes = [
@@ -80,26 +82,18 @@ def leaderboard_report(
     ]
     if column == "dialogue_id":
         notes.append("No column 'card': models cannot be compared on the same cards, so differences are undefined.")
-    known = rubric if rubric and set(table.dimensions) <= set(rubric.keys) else None
-    turned = [d.key for d in known.dimensions if d.lower_is_better] if known else []
-    for (language, rater), own in _split_boards(table):
+    for (language, rater, under), own in _split_boards(table):
         by = cluster or ("card" if "card" in own and own["card"].notna().all() else "dialogue_id")
         here = [d for d in table.dimensions if d in set(own["dimension"])]
-        dimensions = known.keys if known else here
+        rubric = rubrics.get(under)
+        known = rubric if rubric and set(here) <= set(rubric.keys) else None
+        turned = [d.key for d in known.dimensions if d.lower_is_better] if known else []
         scored = human_scores(own[own["score"].notna()])
-        board = Board.from_rows(scored, own, by, dimensions, (low, high), turned)
-        names = list(own["rubric"].dropna().unique()) if "rubric" in own else []
-        sign = sign_board(
-            run or {},
-            rater,
-            names[0] if len(names) == 1 else None,
-            "level",
-            scale,
-            boot,
-            "dialogue" if by == "dialogue_id" else by,
-        )
-        title = name_board(None if language == ALL else language, rater)
-        key = language if language not in boards else f"{language}, {rater}"
+        board = Board.from_rows(scored, own, by, known.keys if known else here, (low, high), turned)
+        clusters = "dialogue" if by == "dialogue_id" else by
+        sign = sign_board(run or {}, rater, under, "level", scale, boot, clusters)
+        title = name_board(None if language == ALL else language, rater, under if several else None)
+        key = language if language not in boards else f"{language}, {rater}, {under}"
         data, views, said = _board(board, boot, flips, human, title, sign)
         boards[key] = data
         tables += views
@@ -135,18 +129,17 @@ def _groups_of(rows: pd.DataFrame) -> dict[str, str]:
     return {str(model): groups[0] for model, groups in known.items()}
 
 
-def _split_boards(table: RatingsTable) -> list[tuple[tuple[str, str], pd.DataFrame]]:
-    """The rows of each board, by language and rater: every model that rates alone, people together."""
+def _split_boards(table: RatingsTable) -> list[tuple[tuple[str, str, str | None], pd.DataFrame]]:
+    """The rows of each board, by language, rater and rubric: every model that rates alone, people together."""
     frame = table.frame
-    languages = frame["language"] if table.has("language") else pd.Series(ALL, index=frame.index)
+    keys = pd.DataFrame(index=frame.index)
+    keys["language"] = frame["language"] if table.has("language") else ALL
     judges = "rater_kind" in frame and bool((frame["rater_kind"] == "model").all())
-    if judges:
-        raters = frame["rater"]
-    else:
-        names = table.raters
-        raters = pd.Series(names[0] if len(names) == 1 else f"{len(names)} raters, averaged", index=frame.index)
-    boards = frame.groupby([languages.rename("l"), raters.rename("r")], sort=True)
-    return [((str(language), str(rater)), own) for (language, rater), own in boards]
+    names = table.raters
+    keys["rater"] = frame["rater"] if judges else names[0] if len(names) == 1 else f"{len(names)} raters, averaged"
+    keys["rubric"] = frame["rubric"].fillna("") if "rubric" in frame else ""
+    boards = frame.groupby([keys[column] for column in keys], sort=True)
+    return [((str(language), str(rater), str(rubric) or None), own) for (language, rater, rubric), own in boards]
 
 
 def _board(
@@ -169,10 +162,12 @@ def _board(
         "cannot_be_told_apart": runs,
     }
     by_model = dict(zip(board.models, ranks, strict=True))
-    rows = [[m, _rank(*by_model[m]), *(scores[m][c] for c in board.columns)] for m in order]
-    shown_note = f"ranked by {column}; {signature}"
-    marked = board.turned
-    tables = [Table(title, ["model", "rank", *board.columns], rows, 1, shown_note, marked, "unscored")]
+    rows: list[list[Cell]] = []
+    for m in order:
+        means = (scores[m][c] for c in board.columns)
+        rows.append([m, _rank(*by_model[m]), *(mean if mean.value is not None else None for mean in means)])
+    head, marked = ["model", "rank", *board.columns], board.turned
+    tables = [Table(title, head, rows, 1, f"ranked by {column}", marked, "unscored", signature)]
     shown: list[list[Cell]] = [
         [f"{r['first']} - {r['second']}", r["difference"].n, r["difference"], shown_p(r["p_holm"])]
         for r in differences[column]

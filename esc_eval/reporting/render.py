@@ -48,6 +48,7 @@ class Table:
         note: Printed under the table.
         lower_is_better: Names of columns or rows that are marked.
         missing: What stands where there is nothing.
+        signature: What made these numbers, where the report has a signature of its own.
     """
 
     title: str
@@ -57,6 +58,7 @@ class Table:
     note: str = ""
     lower_is_better: Collection[str] = ()
     missing: str = "-"
+    signature: str = ""
 
     def show_number(self, cell: Cell) -> str:
         """A cell without its interval."""
@@ -147,6 +149,8 @@ class Report:
                 console.print()
             if table.note:
                 console.print(Text(f"{table.note}\n"))
+            if table.signature:
+                console.print(Text(f"{table.signature}\n"), soft_wrap=True)
         for note in self.all_notes:
             console.print(Text(f"* {note}"))
         console.print(Text(self.signature), soft_wrap=True)
@@ -163,6 +167,7 @@ class Report:
             rule = f"| --- |{' ---: |' * (len(table.columns) - 1)}"
             parts += [f"### {escape_markdown(table.title)}"] * bool(table.title)
             parts += ["\n".join([head, rule, *rows])] + [escape_markdown(table.note)] * bool(table.note)
+            parts += [f"`{table.signature}`"] * bool(table.signature)
         if notes := self.all_notes:
             parts.append("\n".join(f"- {escape_markdown(note)}" for note in notes))
         return "\n\n".join([*parts, f"`{self.signature}`"]) + "\n"
@@ -194,7 +199,8 @@ class Report:
                     ]
                 )
             )
-        notes = [f"% {' '.join(note.split())}" for note in (*self.all_notes, self.signature)]
+        signed = (*(table.signature for table in self.tables if table.signature), self.signature)
+        notes = [f"% {' '.join(note.split())}" for note in (*self.all_notes, *signed)]
         return "\n\n".join([*parts, "\n".join(notes)]) + "\n"
 
     def to_html(self) -> str:
@@ -202,7 +208,7 @@ class Report:
         parts = [f"<h2>{escape_html(self.title)}</h2>", f"<p>{escape_html(self.lead)}.</p>"] if self.title else []
         parts += [table_html(table) for table in self.tables]
         parts += [f"<p>{escape_html(note)}</p>" for note in self.all_notes]
-        return "\n".join([*parts, f'<p><code class="signature">{escape_html(self.signature)}</code></p>']) + "\n"
+        return "\n".join([*parts, signature_html(self.signature)]) + "\n"
 
     def write(self, json_file: Path | None, markdown: Path | None, latex: Path | None) -> None:
         """Write the renderings that have a file."""
@@ -222,8 +228,14 @@ def table_html(table: Table) -> str:
         lines.append(f"<tr>{''.join(cells)}</tr>")
     title = f"<h3>{escape_html(table.title)}</h3>\n" if table.title else ""
     note = f"\n<p>{escape_html(table.note)}</p>" if table.note else ""
+    note += f"\n{signature_html(table.signature)}" if table.signature else ""
     inside = "\n".join(lines)
     return f'{title}<div class="scroll"><table>\n{inside}\n</table></div>{note}'
+
+
+def signature_html(signature: str) -> str:
+    """A signature as a paragraph."""
+    return f'<p><code class="signature">{escape_html(signature)}</code></p>'
 
 
 def _join(text: str, small: str, between: str) -> str:
@@ -243,7 +255,7 @@ def _text_grids(table: Table, width: int) -> Iterator[RichTable]:
     ]
     size[0] = min(size[0], WIDEST_NAME)
     pieces: list[list[int]] = [[]]
-    free = width - size[0]
+    free = width - size[0] - 1
     for i in range(1, len(head)):
         if pieces[-1] and sum(size[j] + GAP for j in (*pieces[-1], i)) > free:
             pieces.append([])

@@ -30,8 +30,8 @@ def rubric_of(ratings: Sequence[Rating], name: str | Path | None = None, folder:
     if name is None and folder and (rubric := kept_rubric(folder, found)):
         check_levels(ratings, rubric.levels)
         return rubric
-    stem = OUR_RUBRIC if is_official_wording(found) else found.partition("/")[0]
-    if name is None and not files("esc_eval").joinpath("prompts", "rubrics", f"{stem}.yaml").is_file():
+    stem = _shipped_name(found)
+    if name is None and not _is_shipped(stem):
         raise EscEvalError(f"the ratings are under {found}, which is no shipped rubric; give yours: --rubric FILE.yaml")
     rubric = load_rubric(name or stem)
     if rubric.id != found and not (is_official_wording(found) and rubric.name == OUR_RUBRIC):
@@ -64,6 +64,21 @@ def rubrics_of(
     if named and not named.keys() & groups.keys():
         raise EscEvalError(f"the ratings are under {', '.join(groups)}, none under {', '.join(named)}")
     return {carried: rubric_of(group, named.get(carried), folder) for carried, group in groups.items()}
+
+
+def find_shipped_rubric(carried: str) -> Rubric | None:
+    """The shipped rubric of the name and version that ratings carry; None where there is none."""
+    stem = _shipped_name(carried)
+    rubric = load_rubric(stem) if _is_shipped(stem) else None
+    return rubric if rubric and (rubric.id == carried or is_official_wording(carried)) else None
+
+
+def _shipped_name(carried: str) -> str:
+    return OUR_RUBRIC if is_official_wording(carried) else carried.partition("/")[0]
+
+
+def _is_shipped(name: str) -> bool:
+    return files("esc_eval").joinpath("prompts", "rubrics", f"{name}.yaml").is_file()
 
 
 def check_levels(ratings: Iterable[Rating], levels: Sequence[int]) -> None:

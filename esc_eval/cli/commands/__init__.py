@@ -1,3 +1,18 @@
 """Evaluate language models at emotional support: simulate dialogues on role cards, score them, report."""
 
-ORDER = ("evaluate", "simulate", "score", "report", "export", "calibrate", "ensemble", "doctor", "cite")
+ORDER = (
+    "evaluate",
+    "simulate",
+    "score",
+    "report",
+    "compare",
+    "agreement",
+    "health",
+    "power",
+    "plan",
+    "export",
+    "calibrate",
+    "ensemble",
+    "doctor",
+    "cite",
+)

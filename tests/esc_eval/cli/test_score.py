@@ -64,7 +64,7 @@ def test_several_judges_rate_into_one_folder(run, dialogues, script, tmp_path):
     ratings = read_ratings(tmp_path / "run")
     assert {(r.rater, r.score) for r in ratings} == {("a", 3), ("b", 1)}
     assert len(ratings) == 2 * 12 * 7
-    assert "analysis agreement" in err
+    assert "esc-eval agreement" in err
 
 
 def test_dialogues_that_read_otherwise_are_refused_before_anything_is_rated(run, dialogues, script, tmp_path):

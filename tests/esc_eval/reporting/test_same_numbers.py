@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from analysis.cli import app as analysis
+from analysis.__main__ import app as analysis
 from esc_eval.cli.app import app as esc_eval
-from esc_eval.files.records import write_jsonl
+from esc_eval.files.writing import write_jsonl
 from esc_eval.prompts.rubric import Rubric, load_rubric
 from esc_eval.schema import Dialogue, Rating, Turn
 
@@ -146,9 +146,7 @@ def run_both_with(run, tmp_path, rubric, scale):
     for row in summary["rows"]:
         scores = board["models"][row["supporter"]]["scores"]
         assert row["average"] == scores["average"]
-        assert {key: cell["mean"] for key, cell in row["cells"].items()} == {
-            key: scores[key] for key in row["cells"]
-        }
+        assert {key: cell["mean"] for key, cell in row["cells"].items()} == {key: scores[key] for key in row["cells"]}
     assert board["signature"] == summary["signature"]
     assert "(lower is better)" in other.stdout
     return summary, board, (one.stdout, other.stdout)
