@@ -7,12 +7,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from esc_eval.schema import Dialogue, Rating, RoleCard, Turn
+from esc_eval.version import __version__
 
 if TYPE_CHECKING:
     from esc_eval.api.door import compare, evaluate, report, score, simulate
     from esc_eval.api.results import Results
 
-__version__ = "0.1.0"
 __all__ = [
     "Dialogue",
     "Rating",

@@ -1,6 +1,6 @@
 """How to cite the paper and this package."""
 
-from esc_eval import __version__
+from esc_eval.version import __version__
 
 PAPER = """\
 @inproceedings{zhao2024esceval,

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from esc_eval import __version__
+from esc_eval.version import __version__
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "peft", "accelerate", "gguf", "httpx", "numpy", "scipy", "pydantic")
 OURS = ("esc_eval", "analysis", "dataset_builder", "training")

@@ -58,10 +58,10 @@ def find_version_problems(root: Path, draft: bool = False) -> list[str]:
     citation = yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf-8"))
     found = []
     if not VERSION.fullmatch(__version__):
-        found.append(f"esc_eval/__init__.py: version {__version__!r} is no number like 1.2.3 or 1.2.3rc1")
+        found.append(f"esc_eval/version.py: version {__version__!r} is no number like 1.2.3 or 1.2.3rc1")
     for place, version in (("CHANGELOG.md", entry.version), ("CITATION.cff", str(citation.get("version")))):
         if version != __version__:
-            found.append(f"{place}: says {version}, but esc_eval/__init__.py says {__version__}")
+            found.append(f"{place}: says {version}, but esc_eval/version.py says {__version__}")
     if not entry.comparable:
         found.append(f"CHANGELOG.md: the entry {entry.version} does not say which scores stay comparable")
     if not draft and not re.fullmatch(r"\d{4}-\d\d-\d\d", entry.date):

@@ -20,9 +20,9 @@ from typing import Annotated, Any, get_type_hints
 import typer
 from typer.core import TyperGroup
 
-from esc_eval import __version__
 from esc_eval.cli.console import exit_on_user_error, prepare_streams
 from esc_eval.languages import add_folder
+from esc_eval.version import __version__
 
 EXIT_CODES = (
     "Exit codes: 0 good; 1 a check found something; 2 you can put it right, and the message says how; "

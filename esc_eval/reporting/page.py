@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from markupsafe import Markup
 
-from esc_eval import __version__
 from esc_eval.files.templates import make_environment
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting import pictures, tables
@@ -13,6 +12,7 @@ from esc_eval.reporting.render import show_controls, table_html
 from esc_eval.reporting.summary import Summary, choose_rubric
 from esc_eval.schema import Dialogue, Rating
 from esc_eval.statistics.scale import describe_scale
+from esc_eval.version import __version__
 
 SHOWN = 200
 

@@ -6,8 +6,8 @@ Two numbers whose signatures differ (save for the supporter) do not belong into 
 from collections.abc import Mapping
 from typing import Any
 
-from esc_eval import __version__
 from esc_eval.statistics.bootstrap import Bootstrap
+from esc_eval.version import __version__
 
 
 def model_tag(identity: Mapping[str, Any]) -> str:

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from esc_eval import __version__
 from esc_eval.errors import EscEvalError
 from esc_eval.files.frozen_yaml import FittedFile, FrozenYaml
 from esc_eval.schema import Rating, digest
@@ -17,6 +16,7 @@ from esc_eval.scoring.rating_checks import check_levels
 from esc_eval.statistics.bootstrap import bootstrap_mean
 from esc_eval.statistics.calibration import FLOOR, calibration_error, log_loss
 from esc_eval.statistics.estimate import Array, Estimate, StoredTriple
+from esc_eval.version import __version__
 
 RANGE = (0.05, 20.0)
 LEAST = 10

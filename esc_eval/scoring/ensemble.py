@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from esc_eval import __version__
 from esc_eval.errors import EscEvalError
 from esc_eval.files.frozen_yaml import FittedFile, FrozenYaml
 from esc_eval.schema import Rating, digest
 from esc_eval.scoring.rating_checks import check_levels
 from esc_eval.statistics.bootstrap import bootstrap_mean
 from esc_eval.statistics.estimate import Array, Estimate, StoredTriple
+from esc_eval.version import __version__
 
 RATER = "ensemble"
 SHRINKAGE = (0.01, 0.1, 1.0, 10.0, 100.0)
