@@ -1,0 +1,158 @@
+"""The table of languages: its rows, what is refused, and that every place reads it."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from esc_eval import languages
+from esc_eval.errors import BadRecord, EscEvalError
+from esc_eval.files.records import load_cards, read_cards
+from esc_eval.languages import add_folder, get_language, guess_language, known_languages, language_codes
+from esc_eval.prompts.protocol import load_protocol
+from esc_eval.prompts.rubric import load_rubric
+from esc_eval.schema import Dialogue, RoleCard
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(autouse=True)
+def only_ours(monkeypatch):
+    monkeypatch.setattr(languages, "_added", [])
+    monkeypatch.delenv(languages.VARIABLE, raising=False)
+
+
+def write_language(folder, code="xx", row="name: Xish\n"):
+    folder = folder / code
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "language.yaml").write_text(f"code: {code}\n{row}", encoding="utf-8")
+    return folder
+
+
+def test_a_folder_is_a_language_and_ours_come_first(tmp_path, monkeypatch):
+    write_language(tmp_path / "many", "bb")
+    write_language(tmp_path / "many", "aa")
+    monkeypatch.setenv(languages.VARIABLE, str(tmp_path / "many"))
+    add_folder(write_language(tmp_path, "xx"))
+    assert language_codes() == ("en", "zh", "aa", "bb", "xx")
+    assert RoleCard(id="1", language="xx", text="t", source="s").language == "xx"
+
+
+@pytest.mark.parametrize(
+    ("row", "complaint"),
+    [
+        ("", "name: Field required"),
+        ("name: X\nnmae: Y\n", "nmae: Extra inputs are not permitted"),
+        ("name: X\nunit: letter\n", "unit: Input should be 'word' or 'character'"),
+        ("name: X\nwords: '['\n", "words: Input should be a valid regular expression"),
+        ("name: X\nreply_characters: {seeker: 3}\n", "reply_characters: no length for the supporter"),
+        (
+            "name: X\ncard: {fields: [A, B, C, D], genders: {}, unknown: []}\n",
+            "card.unknown: Tuple should",
+        ),
+        ("[", "not readable as YAML"),
+    ],
+)
+def test_a_row_that_is_not_right_is_one_sentence_with_file_and_key(tmp_path, row, complaint):
+    folder = write_language(tmp_path, row=row)
+    with pytest.raises(EscEvalError) as error:
+        add_folder(folder)
+    assert f"{folder / 'language.yaml'}" in str(error.value)
+    assert complaint in str(error.value)
+    assert language_codes() == ("en", "zh")
+
+
+def test_a_folder_without_a_language_a_wrong_name_and_a_code_that_is_taken_are_refused(tmp_path):
+    with pytest.raises(EscEvalError, match=r"no language in it; expected language\.yaml"):
+        add_folder(tmp_path)
+    with pytest.raises(EscEvalError, match="'en' is already known"):
+        add_folder(write_language(tmp_path, "en"))
+    folder = write_language(tmp_path / "other", "xx").rename(tmp_path / "yy")
+    with pytest.raises(EscEvalError, match="code is 'xx', but its folder is called 'yy'"):
+        add_folder(folder)
+
+
+def test_a_card_of_an_unknown_language_is_refused_with_file_and_line(tmp_path):
+    good = RoleCard(id="1", language="en", text="t", source="s").to_json()
+    path = tmp_path / "cards.jsonl"
+    path.write_text("\n".join([good, good.replace('"en"', '"xx"')]))
+    with pytest.raises(BadRecord, match=r"cards\.jsonl, line 2: .*no language 'xx' is known.*--languages DIR"):
+        read_cards(path)
+    with pytest.raises(EscEvalError, match="no language 'xx' is known, only en, zh"):
+        load_cards(language="xx")
+
+
+def test_a_records_schema_still_says_string():
+    assert Dialogue.model_json_schema()["properties"]["language"]["type"] == "string"
+
+
+@pytest.mark.parametrize(("text", "language"), [("I slept badly.", "en"), ("我睡不好", "zh"), ("", "en")])
+def test_the_script_tells_the_language(text, language):
+    assert guess_language(text) == language
+
+
+def test_an_added_language_changes_no_hash_of_ours(tmp_path):
+    rubric, protocol = load_rubric(), load_protocol()
+    folder = write_language(tmp_path)
+    for name in ("rubric.yaml", "protocol.yaml"):
+        (folder / name).write_bytes((get_language("en").folder / name).read_bytes())
+    add_folder(folder)
+    assert load_rubric().text("xx") == rubric.text("en")
+    assert (load_rubric().sha256, load_protocol().sha256) == (rubric.sha256, protocol.sha256)
+    assert load_rubric().language_sha256("zh") == rubric.language_sha256("zh")
+    (folder / "rubric.yaml").write_text("system: x\n")
+    add_folder(write_language(tmp_path / "again", "yy"))
+    with pytest.raises(EscEvalError, match=r"rubrics/esc-eval\.yaml and its languages"):
+        load_rubric()
+
+
+def test_the_hashes_of_version_0_1_stand():
+    assert load_rubric().sha256 == "d7f7d6d9c095b0778cf09e06f5b2dc83a1a729f353b590fe34a5266fb60bccd8"
+    assert load_protocol().sha256 == "398e8624bddfabb09c71d33d9f93c5d558ed384b5de0c326ce189207138beb5c"
+
+
+@pytest.mark.parametrize("code", language_codes())
+def test_a_shipped_language_is_whole(code):
+    row = known_languages()[code]
+    assert row.official, "what the release calls it"
+    assert row.card, "how cards are written"
+    assert load_rubric().text(code)
+    assert load_protocol().text(code)
+    assert load_protocol("resistant").text(code)
+    from analysis.studies.probes import read_probe_wording
+    from analysis.studies.seekers import read_lexicon
+    from dataset_builder.decisions import read_taxonomy
+    from dataset_builder.roles.prompts import words_of
+
+    assert read_lexicon(code)
+    assert read_probe_wording(code)
+    assert words_of(code).keys() == words_of("en").keys()
+    assert all(code in leaf.names and leaf.definitions[code] for leaf in read_taxonomy())
+    assert load_cards(language=code)
+
+
+MEANT = {
+    "dataset_builder/rows/role_cards.py": "the annotators' language, a fact of the paper",
+    "analysis/paper/tables.py": "columns of a printed table",
+    "analysis/paper/audit.py": "keys of the paper's figures",
+    "analysis/commands/table.py": "default column of a printed table",
+    "analysis/studies/probes.py": "name of an edit",
+    "analysis/studies/ieval.py": "language of one data set",
+    "esc_eval/simulation/identity.py": "what version 0.1 hashed",
+    "model_cards/official.py": "languages of two released checkpoints",
+    "training/common/config.py": "default of a recipe",
+    "esc_eval/scoring/text_scorer.py": "default of a file of version 0.1",
+    "dataset_builder/decisions/__init__.py": "the language that stands in where a taxonomy is missing",
+}
+
+
+@pytest.mark.parametrize("package", ["esc_eval", "dataset_builder", "analysis", "training", "model_cards", "release"])
+def test_no_code_knows_a_language_by_its_code(package):
+    """What asks for a language by its code asks the table; sources and the places of ``MEANT`` state facts."""
+    found = {}
+    for path in sorted((ROOT / package).rglob("*.py")):
+        name = path.relative_to(ROOT).as_posix()
+        code = re.sub(r'""".*?"""', "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+        if re.search(r"""["'](en|zh|english|chinese)["']""", code) and "/sources/" not in name:
+            found[name] = MEANT.get(name)
+    assert not [name for name, why in found.items() if why is None]
