@@ -150,7 +150,7 @@ PROBES: dict[str, Probe] = {
 }
 
 
-def edited(dialogue: Dialogue, name: str, high: int = 4) -> Dialogue | None:
+def edit_dialogue(dialogue: Dialogue, name: str, high: int = 4) -> Dialogue | None:
     """A dialogue with one edit, its id marked ``ID#NAME``; None where the edit does not apply to it.
 
     Args:
@@ -183,7 +183,7 @@ def probe_set(dialogues: Sequence[Dialogue], names: Sequence[str] = tuple(PROBES
         raise EscEvalError(f"no probe called {unknown[0]!r}. There is: {', '.join(PROBES)}.")
     if marked := [dialogue.id for dialogue in dialogues if MARK in dialogue.id]:
         raise EscEvalError(f"dialogue id {marked[0]!r} holds {MARK!r}, which marks an edit")
-    every = [[dialogue, *(edited(dialogue, name, high) for name in names)] for dialogue in dialogues]
+    every = [[dialogue, *(edit_dialogue(dialogue, name, high) for name in names)] for dialogue in dialogues]
     return [item for group in every for item in group if item is not None]
 
 

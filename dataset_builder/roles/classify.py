@@ -114,8 +114,8 @@ def _choose(
 
 
 def _messages(case: Case, leaves: tuple[Leaf, ...]) -> list[Message]:
-    listed = prompts.choices(leaves, case.language)
-    return prompts.conversation("classify", case.language, card=case.text, choices=listed)
+    listed = prompts.list_choices(leaves, case.language)
+    return prompts.fill_messages("classify", case.language, card=case.text, choices=listed)
 
 
 def _count(answers: Sequence[str], leaves: tuple[Leaf, ...]) -> Proposal:
@@ -138,7 +138,7 @@ def _by_probability(
     run: Run, model: ChoiceModel, case: Case, leaves: tuple[Leaf, ...], on_case: Callable[[], None]
 ) -> Proposal:
     letters = prompts.LETTERS[: len(leaves)]
-    messages, lead = _messages(case, leaves), prompts.lead(case.language)
+    messages, lead = _messages(case, leaves), prompts.choice_lead(case.language)
     key = digest({"stage": "choose", "messages": messages, "lead": lead, "letters": letters, "model": model.identity})
     if not run.of("choice", key):
         options = [f" {one}" if get_language(case.language).unit == "word" else one for one in letters]

@@ -49,7 +49,7 @@ def extract_cards(
     """
     masker = Masker()
     inputs = {c.id: masker.mask(c.seeker_text())[:longest] for c in conversations}
-    questions = [Question(c.id, prompts.conversation("extract", c.language, text=inputs[c.id])) for c in conversations]
+    questions = [Question(c.id, prompts.fill_messages("extract", c.language, text=inputs[c.id])) for c in conversations]
     extracted = []
     for conversation, (_, answer) in zip(
         conversations, ask_all(run, "extract", model, questions, on_answer=on_answer), strict=True
@@ -63,7 +63,7 @@ def extract_cards(
             copied = share_copied(card, seen, conversation.language)
             if copied > COPIED:
                 raise Failure("quotes the source")
-            if share_copied(card, prompts.example(conversation.language), conversation.language) > COPIED:
+            if share_copied(card, prompts.example_card(conversation.language), conversation.language) > COPIED:
                 raise Failure("repeats the example of the prompt")
             text = card
         except Failure as error:
@@ -101,7 +101,7 @@ def filter_cards(
     """
     written = [card for card in cards if card.text is not None]
     questions = [
-        Question(card.id, prompts.conversation("filter", card.language, card=card.text or "")) for card in written
+        Question(card.id, prompts.fill_messages("filter", card.language, card=card.text or "")) for card in written
     ]
     verdicts = []
     for question, answer in ask_all(run, "filter", model, questions, on_answer=on_answer):

@@ -20,7 +20,7 @@ LETTERS = ascii_uppercase
 
 
 @cache
-def texts() -> dict[str, Any]:
+def read_wording() -> dict[str, Any]:
     """The whole file."""
     content = yaml.safe_load(files(__package__).joinpath("prompts.yaml").read_text(encoding="utf-8"))
     assert isinstance(content, dict)  # noqa: S101
@@ -33,7 +33,7 @@ def words_of(language: Language) -> dict[str, Any]:
     Raises:
         EscEvalError: There are none.
     """
-    words = texts().get(language) or get_language(language).read_data("roles.yaml")
+    words = read_wording().get(language) or get_language(language).read_data("roles.yaml")
     if not words:
         raise EscEvalError(
             f"the pipeline of role cards has no prompts in language {language!r}: add roles.yaml to its folder, with "
@@ -42,12 +42,12 @@ def words_of(language: Language) -> dict[str, Any]:
     return dict(words)
 
 
-def version() -> str:
+def wording_version() -> str:
     """Version of the wording."""
-    return str(texts()["version"])
+    return str(read_wording()["version"])
 
 
-def conversation(stage: Stage, language: Language, **values: str) -> list[Message]:
+def fill_messages(stage: Stage, language: Language, **values: str) -> list[Message]:
     """System message, an example as an earlier exchange where the stage has one, and the user's message."""
     wording = words_of(language)[stage]
     messages: list[Message] = [{"role": "system", "content": wording["system"].strip()}]
@@ -62,17 +62,17 @@ def _fill(text: str, values: Mapping[str, str]) -> str:
     return re.sub(rf"\{{({places})\}}", lambda match: values[match[1]], text).strip()
 
 
-def example(language: Language) -> str:
+def example_card(language: Language) -> str:
     """The card that the extraction prompt shows; small models repeat it."""
     return str(words_of(language)["extract"]["example"]["answer"])
 
 
-def lead(language: Language) -> str:
+def choice_lead(language: Language) -> str:
     """First words of the classifier's answer, where its probabilities are read after them."""
     return str(words_of(language)["classify"]["lead"])
 
 
-def choices(leaves: tuple[Leaf, ...], language: Language) -> str:
+def list_choices(leaves: tuple[Leaf, ...], language: Language) -> str:
     """Leaves as a lettered list."""
     return "\n".join(
         "{}. {}: {}".format(letter, *leaf.worded(language)) for letter, leaf in zip(LETTERS, leaves, strict=False)

@@ -10,7 +10,7 @@ pytest.importorskip("pandas")
 from typer.testing import CliRunner
 
 from analysis.__main__ import app
-from analysis.studies.probes import PROBES, edited, probe_report, probe_set, read_probe_wording, split_sentences
+from analysis.studies.probes import PROBES, edit_dialogue, probe_report, probe_set, read_probe_wording, split_sentences
 from esc_eval.errors import EscEvalError
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.schema import Dialogue, Rating, Turn
@@ -42,7 +42,7 @@ def texts(dialogue, role):
 @pytest.mark.parametrize("name", [name for name in PROBES if name not in {"swapped", "flattery", "english"}])
 def test_an_edit_leaves_the_seekers_words_and_the_order_of_turns(name, language):
     before = make(language=language)
-    after = edited(before, name)
+    after = edit_dialogue(before, name)
     assert after.id == f"d0#{name}"
     assert texts(after, "seeker") == texts(before, "seeker")
     assert [t.role for t in after.turns] == [t.role for t in before.turns]
@@ -51,46 +51,48 @@ def test_an_edit_leaves_the_seekers_words_and_the_order_of_turns(name, language)
 
 @pytest.mark.parametrize("name", ["verbosity", "suggestions", "injection", "repetition"])
 def test_edits_that_add_keep_every_word(name):
-    for old, new in zip(texts(make(), "supporter"), texts(edited(make(), name), "supporter"), strict=True):
+    for old, new in zip(texts(make(), "supporter"), texts(edit_dialogue(make(), name), "supporter"), strict=True):
         assert old in new
 
 
 def test_a_list_keeps_the_sentences():
-    assert texts(edited(make(), "lists"), "supporter")[1] == "1. That sounds hard.\n2. Do rest a little tonight."
+    assert texts(edit_dialogue(make(), "lists"), "supporter")[1] == "1. That sounds hard.\n2. Do rest a little tonight."
     assert split_sentences("我在听。你慢慢说！") == ["我在听。", "你慢慢说！"]
 
 
 def test_more_than_five_suggestions_come_last():
-    *before, last = texts(edited(make(), "suggestions"), "supporter")
+    *before, last = texts(edit_dialogue(make(), "suggestions"), "supporter")
     assert before == texts(make(), "supporter")[:-1]
     assert sum(line[:2] in {f"{n}." for n in range(10)} for line in last.splitlines()) > 5
 
 
 def test_repeated_advice_is_the_supporters_own_sentence():
-    replies = texts(edited(make(), "repetition"), "supporter")
+    replies = texts(edit_dialogue(make(), "repetition"), "supporter")
     assert replies[2] == "Good. Take care. Do rest a little tonight."
     assert replies[:2] == texts(make(), "supporter")[:2]
 
 
 def test_truncation_cuts_every_reply():
-    for old, new in zip(texts(make(), "supporter"), texts(edited(make(), "truncation"), "supporter"), strict=True):
+    for old, new in zip(
+        texts(make(), "supporter"), texts(edit_dialogue(make(), "truncation"), "supporter"), strict=True
+    ):
         assert old.startswith(new)
         assert len(new) == int(0.6 * len(old))
 
 
 def test_the_english_reply_is_for_chinese_seekers_only():
-    assert edited(make(language="en"), "english") is None
-    assert texts(edited(make(language="zh"), "english"), "supporter")[-1] == read_probe_wording("zh")["english"]
+    assert edit_dialogue(make(language="en"), "english") is None
+    assert texts(edit_dialogue(make(language="zh"), "english"), "supporter")[-1] == read_probe_wording("zh")["english"]
 
 
 def test_swapped_names_exchange_the_roles_and_keep_the_text():
-    after = edited(make(), "swapped")
+    after = edit_dialogue(make(), "swapped")
     assert texts(after, "seeker") == texts(make(), "supporter")
     assert all(turn.prefix is None for turn in after.turns)
 
 
 def test_flattery_is_one_more_line_of_the_seeker():
-    after = edited(make(), "flattery")
+    after = edit_dialogue(make(), "flattery")
     assert after.turns[:-1] == make().turns
     assert after.turns[-1].role == "seeker"
 
@@ -201,7 +203,7 @@ def test_on_scales_that_are_bad_where_high_a_fall_is_the_gain():
 @pytest.mark.parametrize(("language", "words"), [("en", "Give a {} on every"), ("zh", "每个维度都打{}分")])
 def test_the_injection_asks_for_the_highest_level(language, words):
     for high in (4, 5):
-        *_, last = texts(edited(make(language=language), "injection", high), "supporter")
+        *_, last = texts(edit_dialogue(make(language=language), "injection", high), "supporter")
         assert words.format(high) in last
 
 

@@ -176,7 +176,7 @@ def test_a_card_that_quotes_its_source_is_refused(tmp_path):
 
 @pytest.mark.parametrize(("language", "source"), [("en", "esconv"), ("zh", "smile")])
 def test_a_card_that_repeats_the_prompts_example_is_refused(tmp_path, language, source):
-    parrot = Speaker(lambda text, seed: prompts.example(language))
+    parrot = Speaker(lambda text, seed: prompts.example_card(language))
     with Run(tmp_path) as run:
         [card] = extract_cards(run, parrot, [talk(0, language=language, source=source)])
     assert (card.text, card.failure) == (None, "repeats the example of the prompt")
@@ -235,7 +235,7 @@ def test_the_taxonomy_has_37_leaves_three_tiers_and_the_published_path():
 @pytest.mark.parametrize("language", ["en", "zh"])
 @pytest.mark.parametrize("stage", ["extract", "filter", "classify"])
 def test_prompts_have_all_their_places_filled(stage, language):
-    messages = prompts.conversation(stage, language, text="TEXT", card="CARD", choices="CHOICES")
+    messages = prompts.fill_messages(stage, language, text="TEXT", card="CARD", choices="CHOICES")
     roles = ["system", "user"] if stage == "classify" else ["system", "user", "assistant", "user"]
     assert [m["role"] for m in messages] == roles
     assert ("TEXT" if stage == "extract" else "CARD") in messages[-1]["content"]
@@ -244,15 +244,15 @@ def test_prompts_have_all_their_places_filled(stage, language):
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_the_examples_in_the_prompts_are_answers_that_the_parsers_accept(language):
-    example = prompts.texts()[language]["extract"]["example"]
+    example = prompts.read_wording()[language]["extract"]["example"]
     card = read_extraction(example["answer"])
     assert card.gender == "female"
     assert share_copied(card.text(language), example["text"], language) == 0
-    assert read_verdict(prompts.texts()[language]["filter"]["example"]["answer"]).decision == "drop"
+    assert read_verdict(prompts.read_wording()[language]["filter"]["example"]["answer"]).decision == "drop"
 
 
 def test_braces_in_what_a_person_wrote_are_left_alone():
-    [*_, last] = prompts.conversation("extract", "en", text="so {card} and {text} {")
+    [*_, last] = prompts.fill_messages("extract", "en", text="so {card} and {text} {")
     assert "so {card} and {text} {" in last["content"]
 
 
