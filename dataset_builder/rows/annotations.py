@@ -134,7 +134,7 @@ def _row(id: str, rating: Rating, origin: str, dialogues: Mapping[str, Row], lic
         "score": rating.score,
         "problem": masker.mask_optional(rating.problem),
         "expected": rating.expected,
-        "probabilities": list(rating.probabilities or ()),
+        "probabilities": None if rating.probabilities is None else list(rating.probabilities),
         "mass": rating.mass,
         "rater": rating.rater,
         "rater_kind": rating.rater_kind,

@@ -130,7 +130,7 @@ ANNOTATIONS = (
     Column("score", "int64", "level 0..4; null: unscored, see problem"),
     Column("problem", "string", "why there is no score"),
     Column("expected", "float64", "mean of the levels under the rater's probabilities"),
-    Column("probabilities", "floats", "probability of each level, lowest first", required=True),
+    Column("probabilities", "floats", "probability of each level, lowest first; null: none was given, as by people"),
     Column("mass", "float64", "what a model gave all levels together before they were made to sum to 1"),
     Column("rater", "string", "pseudonym of the person, or the model", required=True),
     Column("rater_kind", "class", "", ("human", "model"), required=True),

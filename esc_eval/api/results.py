@@ -173,14 +173,16 @@ class Results:
             from esc_eval.files.ratings_table import read_table
             from esc_eval.reporting.comparison import leaderboard_report
         except ModuleNotFoundError as error:
-            raise EscEvalError(f'{error.name} is missing: pip install "esc-eval[analysis]"') from error
+            raise EscEvalError(f'{error.name} is missing: pip install "esc-eval[statistics]"') from error
         with TemporaryDirectory() as folder:
             talks, given = Path(folder) / "dialogues.jsonl", Path(folder) / "ratings.jsonl"
             write_jsonl(talks, self.dialogues)
             write_jsonl(given, (rating for rating in self.ratings if rater in (None, rating.rater)))
             levels = self.rubric.levels
             table = read_table([given], (min(levels), max(levels)), [talks])
-        return leaderboard_report(table, Bootstrap(draws, seed), dialogues=self.dialogues)
+        return leaderboard_report(
+            table, Bootstrap(draws, seed), dialogues=self.dialogues, rubrics=self.rubrics, run=self._run
+        )
 
     def render(self, format: Format = "text") -> str:
         """The report as text for a terminal, JSON, Markdown or LaTeX."""

@@ -192,6 +192,21 @@ def test_ratings_are_read_from_csv_with_their_stage_order_and_time(tmp_path):
     assert read_annotations(tmp_path / "r.csv") == ratings
 
 
+def test_a_rating_without_probabilities_has_null_and_not_an_empty_list(tmp_path):
+    common = {"dialogue_id": "m:c1", "dimension": "empathy", "rubric": "esc-eval/1", "score": 3}
+    ratings = [
+        Rating(rater="person", rater_kind="human", **common),
+        Rating(rater="judge", rater_kind="model", probabilities=(0, 0, 0, 1, 0), expected=3, **common),
+    ]
+    inputs = Inputs(
+        cards=(write_cards(tmp_path / "cards.jsonl", card("c1")),), runs=(write_run(tmp_path, "run", ratings),)
+    )
+    build_dataset(inputs, tmp_path / "build")
+    rows = read_table(tmp_path / "build", "annotations")
+    assert {row["rater"]: row["probabilities"] for row in rows.values()} == {"person": None, "judge": [0, 0, 0, 1, 0]}
+    assert check_build(tmp_path / "build") == []
+
+
 def test_two_ratings_of_one_rater_in_one_stage_are_refused(tmp_path):
     common = {
         "dialogue_id": "m:c1",

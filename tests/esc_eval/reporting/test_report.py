@@ -8,8 +8,9 @@ import pytest
 
 from esc_eval.files.records import load_cards
 from esc_eval.prompts.rubric import load_rubric
-from esc_eval.reporting import as_latex, as_markdown, as_text, summarise_ratings
+from esc_eval.reporting import Summary, as_html, as_latex, as_markdown, as_text, summarise_ratings
 from esc_eval.reporting.page import as_page
+from esc_eval.reporting.pictures import draw_levels, draw_means
 from esc_eval.reporting.render import show_controls
 from esc_eval.schema import Dialogue, Rating, Turn
 
@@ -212,3 +213,35 @@ def test_other_levels_than_0_to_4_are_stretched_to_0_to_100_and_bad_scales_turne
     assert (row.cells["polite"].mean.value, row.cells["insulting"].mean.value, row.average.value) == (100, 0, 100)
     assert row.cells["insulting"].counts == (1, 0, 0, 0, 0)
     assert "mean level of 1..5 stretched (0..100)" in as_text(summary)
+
+
+def turn_fluency_round():
+    """Our rubric, as if a low level of its first dimension were good."""
+    first, *others = RUBRIC.dimensions
+    return RUBRIC.model_copy(update={"dimensions": (first.model_copy(update={"lower_is_better": True}), *others)})
+
+
+def test_pictures_mark_where_lower_is_better_and_show_shares_by_supporter():
+    dialogues, ratings = made_up(unscored=0)
+    turned = turn_fluency_round()
+    [board] = summarise_ratings(dialogues, ratings, turned).tables
+    for picture in (draw_means(board), draw_levels(board)):
+        assert "(lower is better)" in picture
+    [plain] = summarise_ratings(dialogues, ratings, RUBRIC).tables
+    shares = draw_levels(plain)
+    assert "(lower is better)" not in shares
+    assert all(name in shares for name in ("warm", "cold"))
+
+
+def test_every_form_marks_where_lower_is_better_and_explains_no_spread():
+    dialogues, ratings = made_up(unscored=0)
+    alike = [r.model_copy(update={"score": 2}) if r.dimension == "empathy" else r for r in ratings]
+    turned = turn_fluency_round()
+    summary = summarise_ratings(dialogues, alike, turned)
+    page = as_page(summary, dialogues, alike, turned)
+    for form in (as_text(summary), as_markdown(summary), as_latex(summary), as_html(summary), page):
+        assert "(lower is better)" in form
+        assert "no spread" in form
+        assert "it is no certainty" in form
+    [plain] = summarise_ratings(dialogues, ratings, RUBRIC).tables
+    assert "it is no certainty" not in as_text(Summary(tables=(plain,)))

@@ -9,7 +9,9 @@ from typer.testing import CliRunner
 
 from analysis.__main__ import app as analysis
 from esc_eval.cli.app import app as esc_eval
+from esc_eval.files.run_folder import rubric_file
 from esc_eval.files.writing import write_jsonl
+from esc_eval.prompts.kept import keep_wording
 from esc_eval.prompts.rubric import Rubric, load_rubric
 from esc_eval.schema import Dialogue, Rating, Turn
 
@@ -73,15 +75,16 @@ def write_run(folder, dialogues, ratings):
     return folder
 
 
-def run_both(run, tmp_path, *options):
-    """The two commands' JSON by (language, supporter, column), their signatures, and what they print."""
-    arguments = ["report", "--dialogues", str(run / "dialogues.jsonl"), "--ratings", str(run / "ratings.jsonl")]
-    one = CliRunner().invoke(esc_eval, [*arguments, "--out", str(tmp_path), *options])
-    other = CliRunner().invoke(
-        analysis,
-        ["leaderboard", str(run / "ratings.jsonl"), "--dialogues", str(run / "dialogues.jsonl"),
-         "--json", str(tmp_path / "board.json"), *options],
-    )  # fmt: skip
+def run_both(run, tmp_path, whole=False):
+    """The two commands' JSON by (language, supporter, column), their signatures, and what they print.
+
+    ``whole`` gives them the run folder, else its files.
+    """
+    talks, given = run / "dialogues.jsonl", run / "ratings.jsonl"
+    files = [str(run)] if whole else ["--dialogues", str(talks), "--ratings", str(given)]
+    one = CliRunner().invoke(esc_eval, ["report", *files, "--out", str(tmp_path)])
+    files = [str(run)] if whole else [str(given), "--dialogues", str(talks)]
+    other = CliRunner().invoke(analysis, ["leaderboard", *files, "--json", str(tmp_path / "board.json")])
     assert (one.exit_code, other.exit_code) == (0, 0), one.output + other.output
     report = {}
     tables = json.loads((tmp_path / "summary.json").read_text())["tables"]
@@ -95,8 +98,8 @@ def run_both(run, tmp_path, *options):
         for model, entry in found["models"].items():
             for key, mean in entry["scores"].items():
                 board[language, model, key] = None if mean["value"] is None else mean
-    orders = {t["language"]: [r["supporter"] for r in t["rows"]] for t in tables}
-    assert orders == {language: found["order"] for language, found in boards.items()}
+    orders = [[r["supporter"] for r in t["rows"]] for t in tables]
+    assert orders == [found["order"] for found in boards.values()]
     signatures = [t["signature"] for t in tables], [found["signature"] for found in boards.values()]
     return (report, board), signatures, (one.stdout, other.stdout)
 
@@ -126,27 +129,45 @@ def test_report_and_leaderboard_print_the_same(case, tmp_path, monkeypatch):
 def test_where_lower_is_better_both_turn_the_average_and_mark_the_column(tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     rubric = load_rubric("ieval")
+    assert any(dimension.lower_is_better for dimension in rubric.dimensions)
     run = write_run(tmp_path / "run", *make_tables(rubric))
-    scale = f"{rubric.levels[0]}-{rubric.levels[-1]}"
-    _, _, (text, _) = run_both_with(run, tmp_path, rubric, scale)
-    assert "(lower is better)" in text
+    keep_wording(rubric, rubric_file(run, rubric.id))
+    (report, board), (signed, signed_too), shown = run_both(run, tmp_path, whole=True)
+    assert report == board
+    assert signed == signed_too
+    assert all("(lower is better)" in text for text in shown)
 
 
-def run_both_with(run, tmp_path, rubric, scale):
-    arguments = ["report", "--dialogues", str(run / "dialogues.jsonl"), "--ratings", str(run / "ratings.jsonl")]
-    one = CliRunner().invoke(esc_eval, [*arguments, "--out", str(tmp_path), "--rubric", "ieval"])
-    other = CliRunner().invoke(
-        analysis,
-        ["leaderboard", str(run / "ratings.jsonl"), "--dialogues", str(run / "dialogues.jsonl"), "--scale", scale,
-         "--rubric", "ieval", "--json", str(tmp_path / "board.json")],
+def test_a_run_folder_is_enough_for_both(tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    run = write_run(tmp_path / "run", *make_tables(OURS))
+    (report, board), (signed, signed_too), _ = run_both(run, tmp_path, whole=True)
+    assert report == board
+    assert signed == signed_too
+
+
+def test_two_judges_have_a_table_each_in_both(tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    dialogues, ratings = make_tables(OURS)
+    other = [r.model_copy(update={"rater": "second", "score": 4 - r.score}) for r in ratings]
+    run = write_run(tmp_path / "run", dialogues, [*ratings, *other])
+    _, (signed, signed_too), (text, text_too) = run_both(run, tmp_path, whole=True)
+    assert signed == signed_too
+    for name in ("judge", "second"):
+        assert f"English, rated by {name}" in text
+        assert f"English, rated by {name}" in text_too
+
+
+@pytest.mark.slow
+def test_a_run_of_the_command_line_has_one_signature(tmp_path):
+    run = tmp_path / "run"
+    done = CliRunner().invoke(
+        esc_eval,
+        ["evaluate", "--supporter", "embedded", "--limit", "2", "--rounds", "1", "--max-new-tokens", "8",
+         "--out", str(run)],
     )  # fmt: skip
-    assert (one.exit_code, other.exit_code) == (0, 0), one.output + other.output
-    summary = json.loads((tmp_path / "summary.json").read_text())["tables"][0]
-    board = json.loads((tmp_path / "board.json").read_text())["boards"]["en"]
-    for row in summary["rows"]:
-        scores = board["models"][row["supporter"]]["scores"]
-        assert row["average"] == scores["average"]
-        assert {key: cell["mean"] for key, cell in row["cells"].items()} == {key: scores[key] for key in row["cells"]}
-    assert board["signature"] == summary["signature"]
-    assert "(lower is better)" in other.stdout
-    return summary, board, (one.stdout, other.stdout)
+    assert done.exit_code == 0, done.output
+    (report, board), (signed, signed_too), _ = run_both(run, tmp_path, whole=True)
+    assert report == board
+    assert signed == signed_too
+    assert all("seeker:" in signature for signature in signed)
