@@ -11,7 +11,8 @@ from esc_eval.prompts.official_wording import load_protocol as official_protocol
 from esc_eval.prompts.protocol import Protocol, load_protocol
 from esc_eval.schema import RoleCard, Turn
 from esc_eval.simulation import cost
-from esc_eval.simulation.budget import Price, within_budget
+from esc_eval.simulation.budget import within_budget
+from esc_eval.simulation.cost import Price
 from esc_eval.simulation.plan import Plan
 from esc_eval.simulation.run import Run
 from esc_eval.simulation.simulate import play_plan

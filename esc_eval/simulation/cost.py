@@ -1,15 +1,111 @@
 """What a run will take, before any model is opened: dialogues, requests, tokens, hours and money."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from esc_eval.languages import known_languages, language_codes
-from esc_eval.prompts.protocol import Protocol
-from esc_eval.schema import RoleCard
-from esc_eval.simulation.budget import Load, Price, estimate_load
+from esc_eval.errors import EscEvalError
+from esc_eval.languages import get_language, known_languages, language_codes
+from esc_eval.prompts.protocol import Generation, Protocol
+from esc_eval.schema import Language, Role, RoleCard
 
 RATE = 1000.0  # generated tokens a second that hours are told for, unless said otherwise
+FRAME = 6  # tokens that a chat template adds to each message, about
+
+
+@dataclass(frozen=True)
+class Price:
+    """US dollars for a million tokens."""
+
+    prompt: float = 0.0
+    completion: float = 0.0
+
+    def of(self, prompt: float, completion: float) -> float:
+        """Dollars for so many tokens."""
+        return (prompt * self.prompt + completion * self.completion) / 1e6
+
+    @classmethod
+    def parse(cls, text: str) -> "Price":
+        """From ``PROMPT,COMPLETION``, such as ``0.5,1.5``.
+
+        Raises:
+            EscEvalError: Something else.
+        """
+        try:
+            prompt, completion = (float(part) for part in text.split(","))
+        except ValueError as error:
+            raise EscEvalError(
+                f"{text!r} is no price; give dollars a million prompt and completion tokens, such as 0.5,1.5"
+            ) from error
+        if prompt < 0 or completion < 0:
+            raise EscEvalError(f"{text!r}: a price cannot be negative")
+        return cls(prompt, completion)
+
+
+@dataclass(frozen=True)
+class Load:
+    """Requests and tokens of one side.
+
+    Attributes:
+        encoded: Prompt tokens if what was read once is kept (a prefix cache); ``prompt`` is what a vendor bills.
+    """
+
+    requests: int = 0
+    prompt: float = 0.0
+    encoded: float = 0.0
+    completion: float = 0.0
+
+    def __add__(self, other: "Load") -> "Load":
+        return Load(
+            self.requests + other.requests,
+            self.prompt + other.prompt,
+            self.encoded + other.encoded,
+            self.completion + other.completion,
+        )
+
+
+def count_tokens(text: str, language: str) -> float:
+    """About how many tokens a text has."""
+    return len(text) / get_language(language).characters_a_token
+
+
+def reply_tokens(language: Language, role: Role, settings: Generation) -> float:
+    """About how many tokens a reply has, at most its cap."""
+    row = get_language(language)
+    return min(settings.max_new_tokens, row.reply_characters[role] / row.characters_a_token)
+
+
+def estimate_load(cards: Iterable[RoleCard], protocol: Protocol) -> dict[Role, Load]:
+    """What each side has to read and write if every card is played once.
+
+    The history grows by both replies each round and is sent whole with every request.
+    """
+    total: dict[Role, Load] = {"seeker": Load(), "supporter": Load()}
+    rounds = protocol.rounds
+    for card in cards:
+        text = protocol.text(card.language)
+        said = {role: reply_tokens(card.language, role, getattr(protocol, role)) for role in total}
+        opening = count_tokens(text.opening, card.language) + FRAME
+        start = {
+            "seeker": count_tokens(text.seeker, card.language)
+            + count_tokens(card.text, card.language)
+            + FRAME
+            + opening,
+            "supporter": count_tokens(text.supporter, card.language)
+            + FRAME
+            + (opening if protocol.supporter_sees_opening else 0),
+        }
+        both = sum(said.values()) + 2 * FRAME
+        for role, load in total.items():
+            begin = start[role] + (0 if role == "seeker" else said["seeker"] + FRAME)
+            heard = said["supporter" if role == "seeker" else "seeker"] + FRAME
+            total[role] = load + Load(
+                requests=rounds,
+                prompt=rounds * begin + both * rounds * (rounds - 1) / 2,
+                encoded=begin + (rounds - 1) * (heard + FRAME),
+                completion=rounds * said[role],
+            )
+    return total
 
 
 @dataclass(frozen=True)
@@ -34,7 +130,7 @@ def estimate_cost(
     cards: Sequence[RoleCard],
     protocol: Protocol,
     supporters: Mapping[str, tuple[Sequence[str], Price]],
-    seeker_price: Price = Price(),  # noqa: B008
+    seeker_price: Price = Price(),
     rate: float = RATE,
 ) -> list[Row]:
     """One row for each supporter.

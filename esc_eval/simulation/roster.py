@@ -12,7 +12,7 @@ from esc_eval.errors import EscEvalError
 from esc_eval.files.frozen_yaml import FrozenYaml
 from esc_eval.prompts.wording import locate_data_file, read_parts
 from esc_eval.schema import Language
-from esc_eval.simulation.budget import Price
+from esc_eval.simulation.cost import Price
 
 ROSTERS = Path(__file__).with_name("rosters")
 Group = Annotated[

@@ -7,7 +7,7 @@ from esc_eval.chat import ChatModel
 from esc_eval.chat.registry import known_backends, read_spec
 from esc_eval.errors import EscEvalError
 from esc_eval.schema import find_duplicates
-from esc_eval.simulation.budget import Price
+from esc_eval.simulation.cost import Price
 from esc_eval.simulation.roster import Entry, load_roster
 
 

@@ -14,8 +14,8 @@ from esc_eval.errors import EscEvalError
 from esc_eval.files.records import load_cards, read_cards, read_dialogues
 from esc_eval.prompts.protocol import Generation, load_protocol
 from esc_eval.schema import RoleCard
-from esc_eval.simulation.budget import Budget, Metered, Price, estimate_load, within_budget
-from esc_eval.simulation.cost import as_json, as_text, estimate_cost, sum_rows
+from esc_eval.simulation.budget import Budget, Metered, within_budget
+from esc_eval.simulation.cost import Price, as_json, as_text, estimate_cost, estimate_load, sum_rows
 from esc_eval.simulation.plan import Plan
 from esc_eval.simulation.roster import load_roster
 from esc_eval.simulation.run import Run
