@@ -3,7 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from analysis.studies.seekers import card_match, emotion_by_round, measure_sizes, turns_of, vocabulary_distance
+from analysis.studies.seekers import (
+    NO_LEXICON,
+    card_match,
+    emotion_by_round,
+    measure_sizes,
+    read_lexicon,
+    turns_of,
+    vocabulary_distance,
+)
 from analysis.studies.two_sample import two_sample_test
 from esc_eval.errors import EscEvalError
 from esc_eval.reporting.render import Report, Table, report_signature, undefined_notes
@@ -37,6 +45,8 @@ def realism_report(
     languages: dict[str, Any] = {}
     notes: list[str] = []
     for language in sorted({d.language for d in simulated}):
+        if read_lexicon(language) is None:
+            notes.append(f"{language}: {NO_LEXICON}.")
         people = [d for d in real if d.language == language and turns_of(d)]
         groups: dict[str, list[Dialogue]] = {}
         for d in simulated:

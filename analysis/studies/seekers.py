@@ -19,6 +19,7 @@ from esc_eval.statistics.coefficients import ratio
 from esc_eval.statistics.estimate import Array, Estimate
 
 LEXICON = Path(__file__).parent / "lexicons" / "emotion.yaml"
+NO_LEXICON = "no words of distress and relief are known; lexicon.yaml in the language's folder may list them"
 _LABEL = re.compile(r"^\s*[^:：\n]{1,14}[:：]\s*", re.MULTILINE)
 
 
@@ -92,9 +93,7 @@ def emotion_by_round(dialogues: Sequence[Dialogue], rounds: int, boot: Bootstrap
     """Net words of distress in 100 tokens, as ``by_round``; dialogues are of one language."""
     language = dialogues[0].language if dialogues else None
     if language is not None and read_lexicon(language) is None:
-        unknown = Estimate(
-            None, n=len(dialogues), undefined=f"no words of distress and relief are known in {language} (lexicon.yaml)"
-        )
+        unknown = Estimate(None, n=len(dialogues), undefined=NO_LEXICON)
         return {"rounds": [unknown] * rounds, "drift": unknown}
 
     def count(text: str, language: str) -> tuple[float, float]:

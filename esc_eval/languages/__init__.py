@@ -16,7 +16,16 @@ from pydantic import ValidationError
 from esc_eval.errors import EscEvalError
 from esc_eval.languages.row import FILE, LanguageRow, read_yaml
 
-__all__ = ["LanguageRow", "add_folder", "get_language", "guess_language", "known_languages", "language_codes"]
+__all__ = [
+    "LanguageRow",
+    "add_folder",
+    "explain_unknown",
+    "get_language",
+    "guess_language",
+    "known_folders",
+    "known_languages",
+    "language_codes",
+]
 
 VARIABLE = "ESC_EVAL_LANGUAGES"
 _SHIPPED = Path(__file__).parent
@@ -42,6 +51,11 @@ def known_languages() -> Mapping[str, LanguageRow]:
         EscEvalError: A folder that the user named holds no language, or a row that is not right.
     """
     return _read_table(_folders())
+
+
+def known_folders() -> tuple[Path, ...]:
+    """Where the known languages lie: what was read from them holds as long as these are the same."""
+    return tuple(row.folder for row in known_languages().values())
 
 
 def language_codes() -> tuple[str, ...]:

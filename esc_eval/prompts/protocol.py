@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 
 from esc_eval.errors import EscEvalError
 from esc_eval.files.frozen_yaml import FrozenYaml
-from esc_eval.languages import known_languages
+from esc_eval.languages import known_folders
 from esc_eval.prompts.wording import PROMPTS, Worded, fill_template, locate_data_file, read_parts
 from esc_eval.schema import Role, RoleCard, Turn
 
@@ -76,11 +76,11 @@ def load_protocol(name: str | Path = "esc-eval") -> Protocol:
     Raises:
         EscEvalError: Not found, or a key is missing or misspelt.
     """
-    return _load(locate_data_file(name, PROMPTS / "protocols"), tuple(known_languages()))
+    return _load(locate_data_file(name, PROMPTS / "protocols"), known_folders())
 
 
 @cache
-def _load(path: Path, _known: tuple[str, ...]) -> Protocol:
+def _load(path: Path, _known: tuple[Path, ...]) -> Protocol:
     try:
         return Protocol.model_validate({"texts": {}, **read_parts(path, "protocol")})
     except ValidationError as error:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from esc_eval.errors import EscEvalError
 from esc_eval.files.frozen_yaml import FrozenYaml
-from esc_eval.languages import known_languages
+from esc_eval.languages import known_folders
 from esc_eval.prompts.wording import PROMPTS, Worded, locate_data_file, read_parts
 
 
@@ -70,11 +70,11 @@ def load_rubric(name: str | Path = "esc-eval") -> Rubric:
     Raises:
         EscEvalError: Not found, or a key, level or dimension is missing or misspelt.
     """
-    return _load(locate_data_file(name, PROMPTS / "rubrics"), tuple(known_languages()))
+    return _load(locate_data_file(name, PROMPTS / "rubrics"), known_folders())
 
 
 @cache
-def _load(path: Path, _known: tuple[str, ...]) -> Rubric:
+def _load(path: Path, _known: tuple[Path, ...]) -> Rubric:
     return check_rubric(read_parts(path, "rubric"), str(path))
 
 

@@ -1,0 +1,187 @@
+"""A made-up language, one folder outside the package: commands work with it, or say in one sentence what is missing."""
+
+import contextlib
+import json
+from importlib import import_module
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from esc_eval import languages as languages_module
+from esc_eval.languages import get_language
+from esc_eval.schema import RoleCard
+
+pytestmark = pytest.mark.filterwarnings("ignore:ConjunctiveGraph:DeprecationWarning")
+CARD = "Alter: {n}\nGeschlecht: Frau\nBeruf: Lehrerin {n}\nProblem: Sie schläft seit Wochen nicht gut, Fall {n}."
+ROW = {
+    "code": "xx",
+    "name": "Xish",
+    "card": {
+        "fields": ["Alter", "Geschlecht", "Beruf", "Problem"],
+        "genders": {"Frau": "female", "Mann": "male"},
+        "unknown": ["unbekannt"],
+    },
+}
+
+
+@pytest.fixture(autouse=True)
+def forget_languages():
+    yield
+    languages_module._added.clear()
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory):
+    """The folder of the language, cards in it and in English, and scripted models."""
+    folder = tmp_path_factory.mktemp("desk")
+    language = folder / "languages" / "xx"
+    language.mkdir(parents=True)
+    for name in ("rubric.yaml", "protocol.yaml"):
+        (language / name).write_bytes((get_language("en").folder / name).read_bytes())
+    (language / "language.yaml").write_text(yaml.safe_dump(ROW, allow_unicode=True), encoding="utf-8")
+    for name, replies in {"warm": ["Ich höre dir zu. Erzähl."], "sad": ["Ich bin so müde."], "judge": ["3"]}.items():
+        (folder / f"{name}.json").write_text(json.dumps({"replies": replies}), encoding="utf-8")
+    card = RoleCard(id="x", language="en", text="t", source="esc-eval sample", category="work_and_study").model_dump()
+    cards = [card | {"id": f"x{n}", "language": "xx", "text": CARD.format(n=n)} for n in range(4)]
+    cards += [card | {"id": f"e{n}", "text": f"Problem: Sleeps badly in flat {n}."} for n in range(4)]
+    lines = (json.dumps({k: v for k, v in one.items() if v is not None}) for one in cards)
+    (folder / "cards.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    return folder
+
+
+def call(desk, *arguments, languages=True, module="esc_eval.cli.app"):
+    """Run a command line in this process, as if it were a new one."""
+    languages_module._added.clear()
+    named = ["--languages", str(desk / "languages")] if languages else []
+    with contextlib.chdir(desk):
+        return CliRunner().invoke(import_module(module).app, [*named, *map(str, arguments)])
+
+
+def run(desk, *arguments, **options):
+    done = call(desk, *arguments, **options)
+    assert done.exit_code == 0, done.stderr
+    return done.stdout
+
+
+def refused(desk, *arguments, **options):
+    done = call(desk, *arguments, **options)
+    assert done.exit_code == 2, (done.stderr, done.exception)
+    return " ".join(done.stderr.split())
+
+
+@pytest.fixture(scope="module")
+def played(desk):
+    simulate = [
+        "simulate",
+        "--cards",
+        "cards.jsonl",
+        "--seeker",
+        "scripted:sad.json",
+        "--supporter",
+        "scripted:warm.json",
+    ]
+    run(desk, *simulate, "--rounds", "2", "--out", "run")
+    return desk / "run"
+
+
+@pytest.fixture(scope="module")
+def rated(desk, played):
+    board = run(desk, "score", "--dialogues", "run", "--scorer", "scripted:judge.json")
+    assert "Xish, rated by judge" in board
+    assert run(desk, "report", "run") == board
+    return played
+
+
+@pytest.fixture(scope="module")
+def built(desk, rated):
+    run(desk, "build", "--runs", "run", "--cards", "cards.jsonl", "--out", "build", module="dataset_builder.__main__")
+    return desk / "build"
+
+
+def test_a_card_of_it_is_refused_with_the_line_where_its_folder_is_not_named(desk):
+    said = refused(
+        desk, "simulate", "--cards", "cards.jsonl", "--supporter", "scripted:warm.json", "--out", "no", languages=False
+    )
+    assert "cards.jsonl, line 1: no RoleCard: language: no language 'xx' is known" in said
+    assert not (desk / "no").exists()
+
+
+def test_the_cost_is_told_before(desk):
+    told = run(
+        desk, "simulate", "--cards", "cards.jsonl", "--supporter", "scripted:warm.json", "--dry-run", "--out", "no"
+    )
+    assert "4 (xx) characters a token" in " ".join(told.split())
+
+
+def test_a_run_in_our_languages_goes_on_when_it_is_added(desk):
+    simulate = ["simulate", "--cards", "sample", "--limit", "1", "--rounds", "1", "--out", "ours"]
+    simulate += ["--seeker", "scripted:sad.json", "--supporter", "scripted:warm.json"]
+    score = ["score", "--dialogues", "ours", "--scorer", "scripted:judge.json"]
+    run(desk, *simulate, languages=False)
+    before = run(desk, *score, languages=False)
+    identity = json.loads((desk / "ours/run.json").read_text())["scoring/judge"]["identity"]
+    run(desk, *simulate)
+    assert run(desk, *score) == before
+    assert json.loads((desk / "ours/run.json").read_text())["scoring/judge"]["identity"] == identity
+
+
+def test_a_changed_wording_of_it_is_another_identity(desk, rated, tmp_path):
+    other = tmp_path / "xx"
+    other.mkdir()
+    for file in (desk / "languages/xx").iterdir():
+        (other / file.name).write_text(file.read_text(encoding="utf-8").replace("distress", "sorrow"), encoding="utf-8")
+    said = refused(
+        desk, "score", "--dialogues", "run", "--scorer", "scripted:judge.json", "--languages", other, languages=False
+    )
+    assert "under another identity" in said
+    assert "rubric.languages.xx" in said
+
+
+def test_export_says_that_the_release_does_not_have_it(desk, rated):
+    said = refused(desk, "export", "run", "--out", "official")
+    assert "Xish (xx) has no official form" in said
+    assert not (desk / "official").exists()
+
+
+def test_the_official_wording_is_not_in_it(desk, rated, tmp_path):
+    from tests.esc_eval.prompts.test_official_wording import CHINESE, ENGLISH, KEYS, SCORE
+
+    wording = SCORE.format(english=ENGLISH, chinese=CHINESE, keys=KEYS)
+    (tmp_path / "score.py").write_text(wording, encoding="utf-8")
+    score = ["score", "--dialogues", "run", "--scorer", "scripted:judge.json", "--out", "other"]
+    assert "Xish (xx) has no official form" in refused(desk, *score, "--official-repo", tmp_path, "--allow-unknown")
+
+
+def test_a_dataset_holds_it_after_our_own(desk, built):
+    import pyarrow.parquet as pq
+
+    schema = pq.read_schema(built / "role_cards/test-00000-of-00001.parquet")
+    features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
+    assert features["language"]["names"] == ["en", "zh", "xx"]
+    table = pq.read_table(built / "role_cards/test-00000-of-00001.parquet").to_pylist()
+    assert {row["occupation"] for row in table if row["language"] == 2} == {f"Lehrerin {n}" for n in range(4)}
+    assert "sound" in call(desk, "check", "build", module="dataset_builder.__main__").stderr
+    assert "sound" in call(desk, "check", "build", module="dataset_builder.__main__", languages=False).stderr
+    split = json.loads((built / "splits/cross-language.json").read_text())
+    assert all(":x" in id for id in split["splits"]["test"])
+    assert len(split["splits"]["test"]) == 4
+
+
+def test_realism_compares_its_seekers_and_says_what_it_does_not_know(desk, rated):
+    people = [json.loads(line) for line in (rated / "dialogues.jsonl").read_text(encoding="utf-8").splitlines()]
+    (desk / "people.jsonl").write_text("\n".join(json.dumps(d | {"seeker": "human"}) for d in people), encoding="utf-8")
+    study = ["realism", "run", "--cards", "cards.jsonl", "--real", "xx=people.jsonl", "--draws", "100"]
+    told = " ".join(run(desk, *study, module="analysis.__main__").split())
+    assert "xx: no words of distress and relief are known; lexicon.yaml" in told
+
+
+def test_generalisation_reads_the_split_that_holds_it_out(desk, built, rated):
+    study = ["generalisation", "run", "--manifest", built / "splits/cross-language.json", "--draws", "100"]
+    done = call(desk, *study, "--predictions", "run", module="analysis.__main__")
+    assert done.exit_code in (0, 2), done.exception
+
+
+def test_probes_say_that_their_wording_is_missing(desk, rated):
+    said = refused(desk, "probes", "run", "--out", "probed", module="analysis.__main__")
+    assert "the edits have no wording in language 'xx': add probes.yaml to its folder" in said
