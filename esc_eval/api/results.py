@@ -106,7 +106,7 @@ class Results:
         Raises:
             EscEvalError: The ratings name one that is neither given nor shipped nor kept in the run folder.
         """
-        carried = {rating.rubric for rating in self.ratings}
+        carried = _carried(self.ratings)
         if self.given_rubric is not None and len(carried) < 2:
             return dict.fromkeys(carried, load_rubric(self.given_rubric))
         return rubrics_of(self.ratings, self.given_rubric, self.folder)
@@ -157,32 +157,39 @@ class Results:
         return pd.DataFrame(rows)
 
     def compare(self, rater: str | None = None, draws: int = DRAWS, seed: int = 0) -> Report:
-        """Supporters side by side: means, ranks, and paired differences on the cards that they share.
+        """Supporters side by side: means, ranks, and paired differences on the cards that they share, as
+        ``esc-eval compare`` shows them.
 
         Args:
-            rater: Whose ratings, where there are several raters.
+            rater: Whose ratings alone; None = everybody's, one board a model that rates, people together.
             draws, seed: Of the bootstrap.
 
         Raises:
-            EscEvalError: No ratings, or several raters and none named.
+            EscEvalError: No ratings, none by this rater, or ratings of several scales.
         """
-        raters = sorted({rating.rater for rating in self.ratings})
-        if (rater is None and len(raters) != 1) or (rater is not None and rater not in raters):
-            raise EscEvalError(f"say whose ratings to compare by: there are those of {', '.join(raters) or 'nobody'}")
+        chosen = [rating for rating in self.ratings if rater in (None, rating.rater)]
+        if not chosen:
+            raters = sorted({rating.rater for rating in self.ratings})
+            raise EscEvalError(
+                f"no ratings{f' by {rater!r}' if rater else ''}; there are those of {raters or 'nobody'}"
+            )
+        scales = {(min(each.levels), max(each.levels)) for id, each in self.rubrics.items() if id in _carried(chosen)}
+        if len(scales) > 1:
+            raise EscEvalError(f"ratings of several scales ({sorted(scales)}) cannot be compared; choose a rater")
         try:
             from esc_eval.files.ratings_table import read_table
             from esc_eval.reporting.comparison import leaderboard_report
+
+            with TemporaryDirectory() as folder:
+                talks, given = Path(folder) / "dialogues.jsonl", Path(folder) / "ratings.jsonl"
+                write_jsonl(talks, self.dialogues)
+                write_jsonl(given, chosen)
+                table = read_table([given], scales.pop(), [talks])
+            return leaderboard_report(
+                table, Bootstrap(draws, seed), dialogues=self.dialogues, rubrics=self.rubrics, run=self._run
+            )
         except ModuleNotFoundError as error:
             raise EscEvalError(f'{error.name} is missing: pip install "esc-eval[statistics]"') from error
-        with TemporaryDirectory() as folder:
-            talks, given = Path(folder) / "dialogues.jsonl", Path(folder) / "ratings.jsonl"
-            write_jsonl(talks, self.dialogues)
-            write_jsonl(given, (rating for rating in self.ratings if rater in (None, rating.rater)))
-            levels = self.rubric.levels
-            table = read_table([given], (min(levels), max(levels)), [talks])
-        return leaderboard_report(
-            table, Bootstrap(draws, seed), dialogues=self.dialogues, rubrics=self.rubrics, run=self._run
-        )
 
     def render(self, format: Format = "text") -> str:
         """The report as text for a terminal, JSON, Markdown or LaTeX."""
@@ -225,6 +232,11 @@ class Results:
 
     def _repr_html_(self) -> str:
         return f"<p>{escape_html(repr(self))}</p>{as_html(self.summary)}"
+
+
+def _carried(ratings: Sequence[Rating]) -> set[str]:
+    """The rubrics that ratings name."""
+    return {rating.rubric for rating in ratings}
 
 
 def _wide(board: Leaderboard, row: Row) -> Iterator[dict[str, Any]]:

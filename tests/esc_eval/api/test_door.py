@@ -9,10 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from esc_eval import Results, RoleCard, compare, evaluate, report, score, simulate
 from esc_eval.api.progress import Progress
 from esc_eval.chat import open_model
+from esc_eval.cli.app import app
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import read_dialogues, read_ratings
 
@@ -77,9 +79,10 @@ def test_two_supporters_of_one_name_are_refused_with_the_remedy():
 def test_several_scorers_rate_each_under_its_own_name(results):
     rated = score(simulate(warm, **SHORT), {"kind": judge, "harsh": lambda m: "0"})
     assert {(r.rater, r.score) for r in rated.ratings} == {("kind", 3), ("harsh", 0)}
-    with pytest.raises(EscEvalError, match=r"whose ratings .* harsh, kind"):
-        rated.compare()
-    assert rated.compare("kind").data["boards"]
+    assert len(rated.compare().data["boards"]) == 2
+    assert list(rated.compare("kind").data["boards"]) == ["en"]
+    with pytest.raises(EscEvalError, match=r"no ratings by 'none'; .*'harsh', 'kind'"):
+        rated.compare("none")
 
 
 def test_score_takes_results_folders_files_and_dialogues(results, tmp_path):
@@ -246,7 +249,7 @@ def test_runs_are_compared_on_the_cards_that_they_share(results, tmp_path):
         compare([one, one])
 
 
-def test_the_command_line_and_python_make_the_same_files(script, tmp_path):
+def test_the_command_line_and_python_make_the_same_files_and_comparison(script, tmp_path):
     models = {name: script([text, "Go on."], name) for name, text in (("s", "I am sad."), ("m", "Oh."), ("j", "2"))}
     common = ["--supporter", models["m"], "--seeker", models["s"], "--scorer", models["j"]]
     command = [sys.executable, "-m", "esc_eval", "evaluate", *common, "--limit", "3", "--out", tmp_path / "shell"]
@@ -256,6 +259,8 @@ def test_the_command_line_and_python_make_the_same_files(script, tmp_path):
     )
     for name in ("dialogues.jsonl", "ratings.jsonl", "summary.json", "report.html"):
         assert (tmp_path / "shell" / name).read_bytes() == (found.folder / name).read_bytes(), name
+    done = CliRunner().invoke(app, ["compare", str(tmp_path / "shell")])
+    assert done.stdout.strip() == found.compare().to_text().strip()
 
 
 def test_the_door_opens_without_heavy_libraries():
