@@ -45,8 +45,14 @@ def check_scoring(kind: str, scoring: Identified, run: Run) -> Mapping[str, Any]
     """Compare a scoring with the one of the same name in a run, and return the identity of that; empty where none is.
 
     Raises:
-        EscEvalError: It is another one; the message lists the differences.
+        EscEvalError: It is another one (the message lists the differences), or the run's ratings are not in its ledger
+            and would be lost.
     """
+    kinds = [kind for kind in run.card if kind.startswith("scoring/")]
+    if (run.folder / "ratings.jsonl").exists() and not any(run.owners(kind) for kind in kinds):
+        raise EscEvalError(
+            f"{run.folder} holds ratings that were not made there, or has lost its ledger. Choose another --out."
+        )
     old: Mapping[str, Any] = run.card.get(kind, {}).get("identity", {})
     new = scoring.identity
     if "esc_eval" in old and "languages" in new["rubric"]:  # of version 0.1

@@ -181,6 +181,7 @@ def test_the_official_wording_comes_from_the_users_checkout(run, dialogues, scri
     code, _, err = run(*arguments, "--official-repo", tmp_path, "--allow-unknown")
     assert code == 0, err
     assert all(r.rubric.startswith("official/9ad46e7-changed-") for r in read_ratings(tmp_path / "run"))
+    assert not any(b"rubric 0 with" in path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file())
 
 
 def test_the_official_protocol_comes_from_the_users_checkout(run, script, tmp_path):
@@ -195,6 +196,10 @@ def test_the_official_protocol_comes_from_the_users_checkout(run, script, tmp_pa
     for dialogue in read_dialogues(tmp_path / "run"):
         assert dialogue.protocol.startswith("official/9ad46e7-changed-")
         assert (dialogue.turns[0].text, dialogue.rounds) == ("Hello!", 5)
+    written = b"".join(path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file())
+    assert b"Hello!" in written
+    assert b"Begin" not in written
+    assert b"Be of use" not in written
 
 
 def test_an_ensemble_is_fitted_shown_and_applied(run, dialogues, tmp_path):

@@ -121,6 +121,15 @@ def test_a_second_scorer_joins_the_first_and_another_identity_is_refused(script,
         rate(Scoring(open_model(script(["2"], "one")), load_rubric()), [dialogue(5)], tmp_path / "r")
 
 
+def test_ratings_that_are_not_in_the_ledger_are_not_written_over(script, tmp_path):
+    rate(Scoring(open_model(script(["3"], "one")), load_rubric()), [dialogue()], tmp_path / "r")
+    before = read_ratings(tmp_path / "r")
+    (tmp_path / "r" / "ledger.sqlite3").unlink()
+    with pytest.raises(EscEvalError, match=r"not made there, or has lost its ledger\. Choose another --out"):
+        rate(Scoring(open_model(script(["3"], "two")), load_rubric()), [dialogue()], tmp_path / "r")
+    assert read_ratings(tmp_path / "r") == before
+
+
 def test_dialogues_are_added_to_a_scoring_and_what_was_rated_must_read_as_it_did(script, tmp_path):
     scoring = Scoring(open_model(script(["3"], "judge")), load_rubric())
     first = rate(scoring, [dialogue(0), dialogue(1)], tmp_path / "r")
