@@ -38,9 +38,10 @@ test: $(READY)  ## the test suite, without the slow tests
 test-slow: $(READY)  ## the tests that play real models
 	$(BIN)/python -m pytest -m slow $(TEST_ARGS)
 
-lint: $(READY)  ## ruff, layers, mypy, CITATION.cff, cards of the released checkpoints
+lint: $(READY)  ## ruff, spelling, layers, mypy, CITATION.cff, cards of the released checkpoints
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/codespell
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/cffconvert --validate

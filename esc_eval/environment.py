@@ -27,6 +27,20 @@ def installed_versions(names: Iterable[str] = LIBRARIES) -> dict[str, str]:
     return found
 
 
+def measure_free_memory() -> int | None:
+    """Bytes of memory that are free on this machine; None where nothing here tells.
+
+    Linux tells by ``sysconf``. macOS does not know that name: psutil tells there, which comes with the extra local.
+    """
+    if "SC_AVPHYS_PAGES" in getattr(os, "sysconf_names", {}):
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    try:
+        import psutil
+    except ImportError:
+        return None
+    return int(psutil.virtual_memory().available)
+
+
 def describe_environment() -> dict[str, Any]:
     """Versions, processor, accelerator and the time of the start (UTC)."""
     torch = sys.modules.get("torch")

@@ -40,7 +40,7 @@ class Finding:
 def examine_machine() -> list[Finding]:
     """Look at this machine; asks no network."""
     return [
-        Finding("python", "ok", f"{platform.python_version()}, {os.cpu_count()} cores, {_memory():.0f} GiB free"),
+        Finding("python", "ok", f"{platform.python_version()}, {os.cpu_count()} cores, {_memory()}"),
         *_extras(),
         *_local(),
         *_backends(),
@@ -48,8 +48,9 @@ def examine_machine() -> list[Finding]:
     ]
 
 
-def _memory() -> float:
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+def _memory() -> str:
+    free = measure_free_memory()
+    return "free memory unknown" if free is None else f"{free / 2**30:.0f} GiB free"
 
 
 def _extras() -> list[Finding]:

@@ -18,12 +18,14 @@ from esc_eval.chat.engine.packed import pack_linears, to_int8
 from esc_eval.checkpoints import embedded
 from esc_eval.checkpoints.hub import BASE
 from esc_eval.checkpoints.judge_card import FILE, JudgeCard
+from esc_eval.environment import measure_free_memory
 from esc_eval.errors import EscEvalError
 from esc_eval.files.text import read_json_object
 
 DTYPES = ("float32", "bfloat16", "float16", "int8")
 UNLOADABLE = (OSError, ValueError, KeyError, RuntimeError, SafetensorError, StrictDataclassError)
 UNKNOWN = "unknown"
+ASSUMED = 2 * 2**30  # bytes of memory taken to be free where the system does not tell
 PROBLEM = 1000  # characters of a problem that are shown
 
 
@@ -31,7 +33,8 @@ def available_memory(device: torch.device) -> int:
     """Bytes of memory that are free where the model lives."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    return int(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    free = measure_free_memory()
+    return ASSUMED if free is None else free
 
 
 @contextmanager
