@@ -8,7 +8,7 @@ from typing import Literal
 
 from esc_eval.chat.registry import known_backends, unusable_backends
 from esc_eval.cli.extras import list_libraries, list_missing, name_extra
-from esc_eval.environment import installed_versions
+from esc_eval.environment import installed_versions, measure_free_memory
 
 State = Literal["ok", "missing", "note"]
 EXTRAS = {
@@ -79,7 +79,12 @@ def _local() -> list[Finding]:
             f"{torch.cuda.get_device_name()}, {free:.0f} GiB free: about {free * 0.7 / 2:.0f}B parameters in bfloat16"
         )
         return [Finding("accelerator", "ok", detail)]
-    detail = f"none; about {_memory() * 0.7 / 4:.1f}B parameters in float32 fit the memory, slowly"
+    free_bytes = measure_free_memory()
+    detail = (
+        "none"
+        if free_bytes is None
+        else f"none; about {free_bytes / 2**30 * 0.7 / 4:.1f}B parameters in float32 fit the memory, slowly"
+    )
     remedy = "for larger models point openai:MODEL --base-url at a server (vLLM, SGLang, llama.cpp, Ollama)"
     return [Finding("accelerator", "note", detail, remedy)]
 

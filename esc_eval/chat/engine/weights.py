@@ -1,6 +1,5 @@
 """Models loaded once: the same weights with and without an adapter share their memory."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
