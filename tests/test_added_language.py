@@ -185,3 +185,19 @@ def test_generalisation_reads_the_split_that_holds_it_out(desk, built, rated):
 def test_probes_say_that_their_wording_is_missing(desk, rated):
     said = refused(desk, "probes", "run", "--out", "probed", module="analysis.__main__")
     assert "the edits have no wording in language 'xx': add probes.yaml to its folder" in said
+
+
+def test_the_problem_types_stand_in_english_where_its_taxonomy_is_missing(desk):
+    from dataset_builder.decisions import read_taxonomy
+    from dataset_builder.roles.classify import Case, missing_taxonomies
+
+    languages_module.add_folder(desk / "languages")
+    case, leaf = Case("1", "xx", "t", None), read_taxonomy()[0]
+    assert missing_taxonomies([case, case]) == [
+        "xx: the problem types are asked for in English, taxonomy.yaml is missing in the language's folder"
+    ]
+    assert leaf.worded("xx") == leaf.worded("en")
+    own = desk / "languages/xx/taxonomy.yaml"
+    own.write_text(f"{leaf.tier3}: {{name: N, definition: D}}\n")
+    assert (leaf.worded("xx"), missing_taxonomies([case])) == (("N", "D"), [])
+    own.unlink()

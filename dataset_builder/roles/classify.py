@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from dataset_builder.decisions import Leaf, read_taxonomy
+from dataset_builder.decisions import TAXONOMY, Leaf, read_taxonomy
 from dataset_builder.roles import prompts
 from dataset_builder.roles.answers import Failure, read_letter
 from dataset_builder.roles.ask import Question, ask_all
@@ -33,6 +33,16 @@ class Case:
     language: Language
     text: str
     category: Category | None
+
+
+def missing_taxonomies(cases: Sequence[Case]) -> list[str]:
+    """A sentence for each language of the cases in which the leaves are asked for in English."""
+    worded = read_taxonomy()[0].names
+    return [
+        f"{code}: the problem types are asked for in English, {TAXONOMY} is missing in the language's folder"
+        for code in dict.fromkeys(case.language for case in cases)
+        if code not in worded and get_language(code).read_data(TAXONOMY) is None
+    ]
 
 
 def leaves_for(category: Category | None) -> tuple[Leaf, ...]:

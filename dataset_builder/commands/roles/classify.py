@@ -19,6 +19,7 @@ def command(
 ) -> None:
     """Stage 4: a model proposes a leaf of the taxonomy for each kept card without one."""
     from dataset_builder.roles.classify import classify_cards as run_classify
+    from dataset_builder.roles.classify import missing_taxonomies
     from dataset_builder.roles.records import Classification, Review
     from dataset_builder.roles.workspace import Workspace
     from esc_eval.simulation.run import Run
@@ -26,6 +27,8 @@ def command(
     space = Workspace(work)
     space.need(Review, "review")
     cases = space.cases()
+    for note in missing_taxonomies(cases):
+        print_progress(note)
     with Run(work) as run, count_items("classify", len(cases)) as advance:
         chosen = run_classify(run, options.open(), cases, seed, on_case=advance)
     space.merge(Classification, chosen)
