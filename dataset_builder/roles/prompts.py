@@ -42,11 +42,6 @@ def words_of(language: Language) -> dict[str, Any]:
     return dict(words)
 
 
-def wording_version() -> str:
-    """Version of the wording."""
-    return str(read_wording()["version"])
-
-
 def fill_messages(stage: Stage, language: Language, **values: str) -> list[Message]:
     """System message, an example as an earlier exchange where the stage has one, and the user's message."""
     wording = words_of(language)[stage]

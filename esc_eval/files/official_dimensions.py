@@ -42,15 +42,6 @@ def official_dimensions() -> tuple[OfficialDimension, ...]:
     return tuple(OfficialDimension(**row) for row in _read_table()["dimensions"])
 
 
-def official_keys() -> tuple[str, ...]:
-    """Our keys of the seven, in the paper's order.
-
-    >>> official_keys()
-    ('fluency', 'expression', 'empathy', 'information', 'skillful', 'humanoid', 'overall')
-    """
-    return tuple(dimension.key for dimension in official_dimensions())
-
-
 def official_levels() -> tuple[int, ...]:
     """Levels of the official scale, lowest first."""
     return tuple(_read_table()["levels"])
