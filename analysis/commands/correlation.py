@@ -43,7 +43,7 @@ def command(
 
     from analysis.studies.automatic import automatic_scores
     from analysis.studies.correlation import correlation_report
-    from esc_eval.statistics.scores import read_scores
+    from esc_eval.files.metric_scores import read_scores
 
     table = options.read_table(ratings)
     parts: list[pd.DataFrame] = []

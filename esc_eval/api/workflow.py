@@ -12,12 +12,12 @@ from esc_eval.files import official
 from esc_eval.files.records import read_dialogues, read_ratings, write_official
 from esc_eval.files.run_folder import is_run_folder
 from esc_eval.files.writing import write_jsonl
+from esc_eval.reporting.render import show_estimate
 from esc_eval.schema import Dialogue, Rating
 from esc_eval.scoring import calibration
 from esc_eval.scoring import ensemble as ensembles
 from esc_eval.scoring.parsers import reparse_ratings
 from esc_eval.scoring.rating_checks import rubric_of
-from esc_eval.statistics.estimate import Estimate
 
 
 def run_reparse(folder: Path, rubric: str | None, parser: str, on_progress: OnProgress = stay_quiet) -> Path:
@@ -49,7 +49,7 @@ def run_calibration(ratings: Sequence[Path], labels: Sequence[Path], out: Path, 
     lines = ["dimension\tn\ttemperature\tlog loss\tcalibrated\theld-out gain [95%]\tcalibration error\tcalibrated"]
     for name, d in fitted.dimensions.items():
         lines.append(
-            f"{name}\t{d.n}\t{d.temperature:.3f}\t{d.log_loss[0]:.3f}\t{d.log_loss[1]:.3f}\t{_interval(d.held_out_gain)}"
+            f"{name}\t{d.n}\t{d.temperature:.3f}\t{d.log_loss[0]:.3f}\t{d.log_loss[1]:.3f}\t{show_estimate(d.held_out_gain)}"
             f"\t{d.calibration_error[0]:.3f}\t{d.calibration_error[1]:.3f}"
         )
     return "\n".join(lines) + "\n"
@@ -75,15 +75,8 @@ def run_ensemble(
     for name, d in fitted.dimensions.items():
         for rater, error in d.error.items():
             weight = f"{d.weights[rater]:.3f}" if rater in d.weights else "-"
-            lines.append(f"{name}\t{d.n}\t{d.clusters}\t{rater}\t{weight}\t{_interval(error)}")
+            lines.append(f"{name}\t{d.n}\t{d.clusters}\t{rater}\t{weight}\t{show_estimate(error)}")
     return "\n".join(lines) + "\n"
-
-
-def _interval(found: Estimate | None) -> str:
-    if found is None:
-        return "-"
-    value, low, high = found.value, found.low, found.high
-    return f"{value:.3f}" if low is None or high is None else f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def apply_ensemble(ratings: Sequence[Path], weights: Path) -> str:

@@ -42,7 +42,7 @@ def leaderboard_report(
     human: str = "human",
     cluster: str | None = None,
     flips: int = 9999,
-    rubrics: Mapping[str | None, Rubric] = MappingProxyType({}),
+    rubrics: Mapping[Any, Rubric] = MappingProxyType({}),
     run: Mapping[str, Any] | None = None,
 ) -> Report:
     """Means, ranks, paired differences, groups, and prediction-powered means, one board a language.

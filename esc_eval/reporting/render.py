@@ -217,6 +217,12 @@ class Report:
                 write_whole(path, [render().rstrip("\n") + "\n"])
 
 
+def show_estimate(estimate: Estimate | None, digits: int = 3) -> str:
+    """An estimate in a line, as tables show it; a dash where there is none."""
+    table = Table("", (), (), digits)
+    return f"{table.show_number(estimate)} {table.show_interval(estimate)}".rstrip()
+
+
 def table_html(table: Table) -> str:
     """A table in a box that scrolls sideways, with its title and note."""
     lines = []

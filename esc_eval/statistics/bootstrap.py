@@ -180,7 +180,8 @@ def estimate_group_means(
     Args:
         table: Shape (n, columns); NaN is missing and left out of its column.
         clusters: Length n, the cluster of each row (e.g. its role card); a cluster may lie in several groups.
-        groups: Length n, codes 0 .. groups - 1 (e.g. of the supporter).
+        groups: Length n, codes 0 .. groups - 1 (e.g. of the supporter), none empty. Groups that share no cluster are
+            drawn each from its own.
         boot: Draws, seed, confidence.
         turned: Columns that enter the average as this number less their mean, because lower is better there.
 
@@ -197,6 +198,11 @@ def estimate_group_means(
     index: dict[object, int] = {}
     code = np.array([index.setdefault(c, len(index)) for c in clusters], dtype=np.intp)
     many_groups, columns = int(group.max()) + 1, array.shape[1]
+    if many_groups > 1 and len(set(zip(code.tolist(), group.tolist(), strict=True))) == len(index):  # none is shared
+        own = [np.flatnonzero(group == g) for g in range(many_groups)]
+        alone = [estimate_group_means(array[i], code[i].tolist(), [0] * len(i), boot, turned) for i in own]
+        draws = np.concatenate([means.draws for means in alone], axis=1)
+        return GroupMeans([means.each[0] for means in alone], [means.average[0] for means in alone], draws)
     place = code * many_groups + group
     sums, counts = np.zeros((len(index) * many_groups, columns)), np.zeros((len(index) * many_groups, columns))
     np.add.at(sums, place, np.nan_to_num(array))

@@ -17,6 +17,7 @@ from analysis.studies.correlation import correlation_report
 from analysis.studies.ieval import read_ieval
 from analysis.studies.pairwise import calibrate_ties, pairwise_accuracy
 from esc_eval.errors import EscEvalError
+from esc_eval.files.metric_scores import read_scores
 from esc_eval.files.ratings_table import read_table
 from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.statistics.correlations import (
@@ -29,7 +30,7 @@ from esc_eval.statistics.correlations import (
     weighted_spearman,
     williams_test,
 )
-from esc_eval.statistics.scores import drop_furthest, human_scores, read_scores
+from esc_eval.statistics.scores import drop_furthest, human_scores
 
 BOOT = Bootstrap(draws=200)
 USR = {
