@@ -163,6 +163,7 @@ def test_a_dataset_holds_it_after_our_own(desk, built):
     assert {row["occupation"] for row in table if row["language"] == 2} == {f"Lehrerin {n}" for n in range(4)}
     assert "sound" in call(desk, "check", "build", module="dataset_builder.__main__").stderr
     assert "sound" in call(desk, "check", "build", module="dataset_builder.__main__", languages=False).stderr
+    assert "train on English, test on Chinese, Xish" in (built / "README.md").read_text(encoding="utf-8")
     split = json.loads((built / "splits/cross-language.json").read_text())
     assert all(":x" in id for id in split["splits"]["test"])
     assert len(split["splits"]["test"]) == 4

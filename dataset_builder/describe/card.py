@@ -13,6 +13,7 @@ from dataset_builder.rows.tables import SPLIT, TABLES, read_labels, table_column
 from dataset_builder.sources import SOURCES
 from esc_eval.citation import PACKAGE
 from esc_eval.files.templates import make_environment
+from esc_eval.languages import get_language
 
 FILE = "README.md"
 LICENSE = "LICENSE.md"
@@ -56,6 +57,7 @@ def render_card(manifest: Mapping[str, Any], template: str = "dataset_card.md.ji
             m=manifest,
             tables={table: table_columns(table, read_labels(manifest)) for table in TABLES},
             schemes=splits.SCHEMES,
+            languages=[get_language(code).name for code in read_labels(manifest).languages],
             sources=SOURCES,
             terms=decisions.read_terms(),
             taxonomy=decisions.read_taxonomy(),

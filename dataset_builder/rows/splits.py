@@ -41,7 +41,7 @@ class Scheme:
     Attributes:
         unit: "annotation" or "dialogue": what a row id names.
         facet: Whose values never occur on two sides; None for random rows.
-        about: For the dataset card.
+        about: For the dataset card; {first} and {rest} are names of languages.
         all_but_first: Whether every value but the first is the test, the official release's languages first; else
             the values of the test are drawn by hash until its share is reached.
     """
@@ -59,7 +59,7 @@ SCHEMES: dict[str, Scheme] = {
     "model-group-disjoint": Scheme("dialogue", "model group", "closed, open or domain models held out"),
     "source-disjoint": Scheme("dialogue", "source", "cards from some data sets held out"),
     "category-disjoint": Scheme("dialogue", "category", "tier-1 categories held out"),
-    "cross-language": Scheme("dialogue", "language", "train on English, test on Chinese", all_but_first=True),
+    "cross-language": Scheme("dialogue", "language", "train on {first}, test on {rest}", all_but_first=True),
 }
 FACETS = ("card", "supporter", "model group", "source", "category", "language", "dialogue")
 

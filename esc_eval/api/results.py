@@ -185,8 +185,9 @@ class Results:
                 write_jsonl(talks, self.dialogues)
                 write_jsonl(given, chosen)
                 table = read_table([given], scales.pop(), [talks])
+            named: dict[str | None, Rubric] = dict(self.rubrics.items())
             return leaderboard_report(
-                table, Bootstrap(draws, seed), dialogues=self.dialogues, rubrics=self.rubrics, run=self._run
+                table, Bootstrap(draws, seed), dialogues=self.dialogues, rubrics=named, run=self._run
             )
         except ModuleNotFoundError as error:
             raise EscEvalError(f'{error.name} is missing: pip install "esc-eval[statistics]"') from error
