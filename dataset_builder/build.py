@@ -140,24 +140,24 @@ def _runs(
 ) -> tuple[list[Row], list[Row], list[Row]]:
     batches = [dialogues.official_batch(inputs.official)] if inputs.official else []
     batches += [dialogues.run_batch(path) for path in inputs.runs]
-    files, license = list(inputs.annotations), inputs.license
+    files, licence = list(inputs.annotations), inputs.license
     if inputs.sample:
-        batches, files, license = [dialogues.run_batch(SAMPLE_RUN)], [SAMPLE_RUN / "annotations.csv"], "Apache-2.0"
+        batches, files, licence = [dialogues.run_batch(SAMPLE_RUN)], [SAMPLE_RUN / "annotations.csv"], "Apache-2.0"
     if twice := find_duplicates(batch.name for batch in batches):
         raise EscEvalError(f"two run folders are called {twice[0]!r}; rename one, its name begins the dialogues' ids")
     talks: dict[str, Row] = {}
     scores: list[Row] = []
     runs: list[Row] = []
     for batch in batches:
-        found = dialogues.dialogue_rows(batch, cards, official, license, masker)
+        found = dialogues.dialogue_rows(batch, cards, official, licence, masker)
         dialogues.check_cards(batch, found, cards)
         talks |= {row["id"]: row for row in found}
-        rated = annotations.batch_rows(batch, talks, license, scales, masker)
+        rated = annotations.batch_rows(batch, talks, licence, scales, masker)
         scores += rated
         runs.append({"name": batch.name, "dialogues": len(found), "ratings": len(rated)})
         progress(f"run {batch.name}: {len(found)} dialogues, {len(rated)} ratings")
     for path in files:
-        rated = annotations.file_rows(path, talks, license, scales, masker)
+        rated = annotations.file_rows(path, talks, licence, scales, masker)
         scores += rated
         progress(f"{path.name}: {len(rated)} ratings")
     annotations.check_unique(scores)

@@ -53,14 +53,16 @@ def diff_builds(old: Path, new: Path) -> Iterator[Change]:
     """
     for table in TABLES:
         before, after = read_table(old, table), read_table(new, table)
-        for id in sorted(before.keys() | after.keys()):
-            if id not in after:
-                yield Change(table, "removed", id)
-            elif id not in before:
-                yield Change(table, "added", id)
-            elif before[id] != after[id]:
-                columns = [c for c in {**before[id], **after[id]} if before[id].get(c) != after[id].get(c)]
-                yield Change(table, "changed", id, tuple(columns))
+        for row_id in sorted(before.keys() | after.keys()):
+            if row_id not in after:
+                yield Change(table, "removed", row_id)
+            elif row_id not in before:
+                yield Change(table, "added", row_id)
+            elif before[row_id] != after[row_id]:
+                columns = [
+                    c for c in {**before[row_id], **after[row_id]} if before[row_id].get(c) != after[row_id].get(c)
+                ]
+                yield Change(table, "changed", row_id, tuple(columns))
 
 
 def other_differences(old: Path, new: Path) -> list[str]:

@@ -165,7 +165,7 @@ def test_a_dataset_holds_it_after_our_own(desk, built):
     assert "sound" in call(desk, "check", "build", module="dataset_builder.__main__", languages=False).stderr
     assert "train on English, test on Chinese, Xish" in (built / "README.md").read_text(encoding="utf-8")
     split = json.loads((built / "splits/cross-language.json").read_text())
-    assert all(":x" in id for id in split["splits"]["test"])
+    assert all(":x" in one_id for one_id in split["splits"]["test"])
     assert len(split["splits"]["test"]) == 4
 
 

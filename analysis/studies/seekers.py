@@ -233,11 +233,11 @@ def share_revealed(
     """
     known = [d for d in dialogues if d.card_id in cards]
     words = {
-        id: set(segment_words(_LABEL.sub(" ", cards[id].text), cards[id].language))
-        for id in {str(d.card_id) for d in known}
+        card_id: set(segment_words(_LABEL.sub(" ", cards[card_id].text), cards[card_id].language))
+        for card_id in {str(d.card_id) for d in known}
     }
     common = Counter(word for own in words.values() for word in own)
-    rare = {id: {w for w in own if common[w] <= max(1, len(words) / 3)} for id, own in words.items()}
+    rare = {card_id: {w for w in own if common[w] <= max(1, len(words) / 3)} for card_id, own in words.items()}
     told = np.zeros((len(known), rounds, 2))
     for row, dialogue in zip(told, known, strict=True):
         card, turns = rare[str(dialogue.card_id)], turns_of(dialogue)

@@ -53,8 +53,8 @@ def check_build(folder: Path, progress: Callable[[str], None] = lambda _: None) 
 
 def check_rows(table: str, rows: list[dict[str, Any]], build: Build) -> Iterator[Problem]:
     """What each row says about itself, and ids that occur twice."""
-    for id in find_duplicates(str(row["id"]) for row in rows):
-        yield Problem("duplicate id", table, repr(id))
+    for duplicate in find_duplicates(str(row["id"]) for row in rows):
+        yield Problem("duplicate id", table, repr(duplicate))
     for row in rows:
         for rule, test in RULES[table].items():
             for what in test(row, build):

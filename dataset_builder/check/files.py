@@ -127,12 +127,13 @@ def check_splits(folder: Path, content: Mapping[str, Any], tables: Tables) -> It
         talks = {row["id"] for row in tables["dialogues"]}
         rated = [row for row in tables["annotations"] if row["dialogue_id"] in talks]
         items = {item.id: item for item in splits.items_of(unit, tables["dialogues"], rated, cards)}
-        ids = [id for part in splits.NAMES for id in parts[part]]
-        if unknown := [id for id in ids if id not in items]:
+        ids = [item_id for part in splits.NAMES for item_id in parts[part]]
+        if unknown := [item_id for item_id in ids if item_id not in items]:
             yield Problem("split", name, f"{len(unknown)} ids are of no row, first {unknown[0]!r}")
         if facet:
             sides = [
-                {items[id].facets[facet] for id in parts[part] if id in items} - {None} for part in ("train", "test")
+                {items[item_id].facets[facet] for item_id in parts[part] if item_id in items} - {None}
+                for part in ("train", "test")
             ]
             if shared := sides[0] & sides[1]:
                 yield Problem("split leak", name, f"{len(shared)} values of {facet} are in train and test")

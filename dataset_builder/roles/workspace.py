@@ -50,16 +50,20 @@ class Workspace:
     def merge(self, record: type[Stage], rows: Iterable[Stage]) -> dict[str, Stage]:
         """Add or replace a stage's decisions; the file appears whole."""
         merged = self.read(record) | {row.id: row for row in rows}
-        write_jsonl(self.folder / FILES[record], (merged[id] for id in sorted(merged)))
+        write_jsonl(self.folder / FILES[record], (merged[card_id] for card_id in sorted(merged)))
         return merged
 
     def kept(self) -> list[tuple[Extraction, Review, str]]:
         """Cards that a human kept, with the decision and the text as it stands after it."""
         cards = self.read(Extraction)
         return [
-            (cards[id], review, review.text if review.decision == "fix" and review.text else cards[id].text or "")
-            for id, review in sorted(self.read(Review).items())
-            if review.decision != "drop" and id in cards and cards[id].text is not None
+            (
+                cards[card_id],
+                review,
+                review.text if review.decision == "fix" and review.text else cards[card_id].text or "",
+            )
+            for card_id, review in sorted(self.read(Review).items())
+            if review.decision != "drop" and card_id in cards and cards[card_id].text is not None
         ]
 
     def cases(self) -> list[Case]:

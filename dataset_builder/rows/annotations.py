@@ -103,33 +103,39 @@ def file_rows(path: Path, dialogues: Mapping[str, Row], license: str, scales: Sc
         EscEvalError: Broken, or a rating of an unknown dialogue, or one that its rubric has no place for.
     """
     short: dict[str, list[str]] = {}
-    for id in dialogues:
-        short.setdefault(id.partition("/")[2], []).append(id)
+    for dialogue_id in dialogues:
+        short.setdefault(dialogue_id.partition("/")[2], []).append(dialogue_id)
     rows = []
     for rating in read_annotations(path, scales):
         scales.check(rating, str(path))
-        id = rating.dialogue_id
-        if id not in dialogues:
-            candidates = short.get(id, [])
+        dialogue_id = rating.dialogue_id
+        if dialogue_id not in dialogues:
+            candidates = short.get(dialogue_id, [])
             if len(candidates) != 1:
-                what = f"is in {len(candidates)} runs; write RUN/{id}" if candidates else "is in no run of this build"
-                raise EscEvalError(f"{path}: dialogue {id!r} {what}")
-            id = candidates[0]
-        rows.append(_row(id, rating, path.name, dialogues, license, masker))
+                what = (
+                    f"is in {len(candidates)} runs; write RUN/{dialogue_id}"
+                    if candidates
+                    else "is in no run of this build"
+                )
+                raise EscEvalError(f"{path}: dialogue {dialogue_id!r} {what}")
+            dialogue_id = candidates[0]
+        rows.append(_row(dialogue_id, rating, path.name, dialogues, license, masker))
     return rows
 
 
-def _row(id: str, rating: Rating, origin: str, dialogues: Mapping[str, Row], license: str, masker: Masker) -> Row:
-    dialogue = dialogues.get(id)
+def _row(
+    dialogue_id: str, rating: Rating, origin: str, dialogues: Mapping[str, Row], license: str, masker: Masker
+) -> Row:
+    dialogue = dialogues.get(dialogue_id)
     if dialogue is None:
         raise EscEvalError(
-            f"{origin}: a rating of dialogue {id!r}, which is not there. Known: {len(dialogues)} dialogues."
+            f"{origin}: a rating of dialogue {dialogue_id!r}, which is not there. Known: {len(dialogues)} dialogues."
         )
     official = is_official_wording(rating.rubric)
     terms = decisions.read_terms()["official"].licence if official else license
     return {
-        "id": annotation_id(id, rating.dimension, rating.rater, rating.stage, rating.rubric),
-        "dialogue_id": id,
+        "id": annotation_id(dialogue_id, rating.dimension, rating.rater, rating.stage, rating.rubric),
+        "dialogue_id": dialogue_id,
         "dimension": rating.dimension,
         "score": rating.score,
         "problem": masker.mask_optional(rating.problem),

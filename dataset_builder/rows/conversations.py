@@ -33,12 +33,12 @@ class Tally:
         """Conversations and rejects."""
         return self.conversations + self.rejects
 
-    def add_file(self, name: str, hash: str, records: int, known: bool) -> None:
+    def add_file(self, name: str, sha256: str, records: int, known: bool) -> None:
         """Note a file that was read to its end."""
         self.n_files += 1
-        self.hasher.update(f"{name} {hash} {records}\n".encode())
+        self.hasher.update(f"{name} {sha256} {records}\n".encode())
         if self.n_files <= LISTED:
-            self.files[name] = {"sha256": hash, "records": records, "known": known}
+            self.files[name] = {"sha256": sha256, "records": records, "known": known}
 
     def as_json(self) -> dict[str, Any]:
         """For the manifest."""
@@ -67,7 +67,7 @@ def read_sources(
             for key, paths in source_files(folder).items():
                 tally = tallies.setdefault(key, Tally())
                 for path in paths:
-                    known, hash = SOURCES[key].FILES.get(path.name), hash_file(path)
+                    known, sha256 = SOURCES[key].FILES.get(path.name), hash_file(path)
                     before = tally.records
                     for outcome in parse_file(key, path):
                         if isinstance(outcome, Reject):
@@ -77,7 +77,7 @@ def read_sources(
                         tally.conversations += 1
                         watcher.look(key, outcome.seeker_text(), outcome.language)
                         yield conversation_row(outcome, masker)
-                    tally.add_file(path.name, hash, tally.records - before, bool(known and known.sha256 == hash))
+                    tally.add_file(path.name, sha256, tally.records - before, bool(known and known.sha256 == sha256))
                 progress(f"{key}: {tally.conversations} conversations, {tally.rejects} rejects")
 
         parquet.write_rows(local / "conversations.parquet", parquet.CONVERSATIONS, rows())

@@ -40,20 +40,20 @@ def near_duplicates(texts: Iterable[tuple[str, str, Language]], threshold: float
     sets: list[tuple[str, frozenset[str]]] = []
     holders: dict[str, list[int]] = defaultdict(list)
     found: dict[str, set[str]] = defaultdict(set)
-    for id, text, language in texts:
+    for text_id, text, language in texts:
         pieces = cut_shingles(text, language)
         if len(pieces) < FEWEST:
             continue
         shared = Counter(other for piece in pieces for other in holders[piece])
         for other, count in shared.items():
             other_id, other_pieces = sets[other]
-            if other_id != id and count / len(pieces | other_pieces) >= threshold:
-                found[id].add(other_id)
-                found[other_id].add(id)
+            if other_id != text_id and count / len(pieces | other_pieces) >= threshold:
+                found[text_id].add(other_id)
+                found[other_id].add(text_id)
         for piece in pieces:
             holders[piece].append(len(sets))
-        sets.append((id, pieces))
-    return {id: sorted(others) for id, others in sorted(found.items())}
+        sets.append((text_id, pieces))
+    return {text_id: sorted(others) for text_id, others in sorted(found.items())}
 
 
 class Containment:
@@ -65,20 +65,22 @@ class Containment:
         self.found: dict[str, set[str]] = defaultdict(set)
         self._sizes: dict[str, int] = {}
         self._holders: dict[Language, dict[str, list[str]]] = defaultdict(dict)
-        for id, text, language in cards:
+        for text_id, text, language in cards:
             pieces = cut_shingles(text, language)
             if len(pieces) < FEWEST:
                 continue
-            self._sizes[id] = len(pieces)
+            self._sizes[text_id] = len(pieces)
             for piece in pieces:
-                self._holders[language].setdefault(piece, []).append(id)
+                self._holders[language].setdefault(piece, []).append(text_id)
 
     def look(self, source: str, text: str, language: Language) -> None:
         """Compare one text of a source with every card."""
         holders = self._holders.get(language)
         if not holders:
             return
-        shared = Counter(id for piece in cut_shingles(text, language) if piece in holders for id in holders[piece])
-        for id, count in shared.items():
-            if count / self._sizes[id] >= self.threshold:
-                self.found[id].add(source)
+        shared = Counter(
+            text_id for piece in cut_shingles(text, language) if piece in holders for text_id in holders[piece]
+        )
+        for text_id, count in shared.items():
+            if count / self._sizes[text_id] >= self.threshold:
+                self.found[text_id].add(source)

@@ -142,9 +142,9 @@ def apply_decisions(rows: Sequence[Row]) -> list[Row]:
     for change in decisions.read_corrections():
         if change.card_id in by_id:
             _correct(by_id[change.card_id], change)
-    for id, leaf in decisions.confirmed_tiers().items():
-        if id in by_id:
-            _set_tiers(by_id[id], leaf, "confirmed", None)
+    for card_id, leaf in decisions.confirmed_tiers().items():
+        if card_id in by_id:
+            _set_tiers(by_id[card_id], leaf, "confirmed", None)
     return list(by_id.values())
 
 

@@ -84,7 +84,7 @@ def items_of(unit: str, dialogues: Iterable[Row], annotations: Iterable[Row], ca
             "dialogue": dialogue["id"],
         }
     if unit == "dialogue":
-        return [Item(id, found) for id, found in facets.items()]
+        return [Item(item_id, found) for item_id, found in facets.items()]
     return [
         Item(f"{row['dialogue_id']}|{row['dimension']}|{row['rater']}", facets[row["dialogue_id"]])
         for row in annotations
@@ -96,11 +96,11 @@ def _families(cards: Mapping[str, Row]) -> dict[str | None, str]:
     for start in sorted(cards):
         queue = [start]
         while queue:
-            id = queue.pop()
-            if id in family:
+            item_id = queue.pop()
+            if item_id in family:
                 continue
-            family[id] = family.get(start, start)
-            queue += [other for other in cards[id]["near_duplicates"] or () if other in cards]
+            family[item_id] = family.get(start, start)
+            queue += [other for other in cards[item_id]["near_duplicates"] or () if other in cards]
     return family
 
 
@@ -136,7 +136,7 @@ def make_split(
             first = [row.code for row in known_languages().values() if row.is_shipped]
             held_out = sorted(values, key=lambda value: (value not in first, value))[1:]
         part_of = _by_facet(list(unique.values()), name, scheme.facet, seed, held_out)
-    splits = {part: sorted(id for id, at in part_of.items() if at == part) for part in NAMES}
+    splits = {part: sorted(item_id for item_id, at in part_of.items() if at == part) for part in NAMES}
     return {
         "scheme": name,
         "seed": seed,
@@ -154,7 +154,7 @@ def manifest_sha256(scheme: str, seed: int, splits: Mapping[str, Sequence[str]])
 
 
 def _rank(name: str, seed: int) -> Callable[[str], str]:
-    return lambda id: sha256(f"{name}\n{seed}\n{id}".encode("utf-8", "surrogatepass")).hexdigest()
+    return lambda item_id: sha256(f"{name}\n{seed}\n{item_id}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _random_rows(items: Iterable[Item], name: str, seed: int) -> dict[str, str]:
@@ -164,7 +164,10 @@ def _random_rows(items: Iterable[Item], name: str, seed: int) -> dict[str, str]:
     total = sum(PARTS.values())
     test = max(1, len(ids) * PARTS["test"] // total)
     validation = max(1, len(ids) * PARTS["validation"] // total)
-    return {id: "test" if n < test else "validation" if n < test + validation else "train" for n, id in enumerate(ids)}
+    return {
+        item_id: "test" if n < test else "validation" if n < test + validation else "train"
+        for n, item_id in enumerate(ids)
+    }
 
 
 def _by_facet(
@@ -224,8 +227,8 @@ def find_leaks(items: Mapping[str, Item], splits: Mapping[str, Sequence[str]]) -
     """What of the test was seen in train: per facet, shared values, values of the test, and rows that have one."""
     found = []
     for facet in FACETS:
-        train = {items[id].facets[facet] for id in splits["train"]} - {None}
-        test = [value for id in splits["test"] if (value := items[id].facets[facet]) is not None]
+        train = {items[item_id].facets[facet] for item_id in splits["train"]} - {None}
+        test = [value for item_id in splits["test"] if (value := items[item_id].facets[facet]) is not None]
         if shared := train & set(test):
             rows = sum(value in shared for value in test)
             found.append({"facet": facet, "shared": len(shared), "of": len(set(test)), "rows": rows})
@@ -238,7 +241,7 @@ def count_balance(
     """Rows of each language and category in each split."""
     return {
         part: {
-            facet: dict(sorted(Counter(items[id].facets[facet] or "unknown" for id in ids).items()))
+            facet: dict(sorted(Counter(items[item_id].facets[facet] or "unknown" for item_id in ids).items()))
             for facet in ("language", "category")
         }
         for part, ids in splits.items()

@@ -60,11 +60,14 @@ def parse(path: Path) -> Iterator[Outcome]:
     """Every row of one file."""
     mechanism = path.name.removesuffix("-reddit.csv")
     return read_outcomes(
-        KEY, path, read_csv(path, COLUMNS), lambda row, id, line: _conversation(row, id, line, path.name, mechanism)
+        KEY,
+        path,
+        read_csv(path, COLUMNS),
+        lambda row, record_id, line: _conversation(row, record_id, line, path.name, mechanism),
     )
 
 
-def _conversation(row: dict[str, Any], id: str, line: int, file: str, mechanism: str) -> SourceConversation:
+def _conversation(row: dict[str, Any], record_id: str, line: int, file: str, mechanism: str) -> SourceConversation:
     if not row["sp_id"] or not row["rp_id"]:
         raise Malformed("'sp_id' or 'rp_id' is empty")
     rating = SourceRating(
@@ -76,7 +79,7 @@ def _conversation(row: dict[str, Any], id: str, line: int, file: str, mechanism:
         evidence=tuple(part for part in row["rationales"].split("|") if part.strip()),
     )
     return SourceConversation(
-        id=id,
+        id=record_id,
         source=KEY,
         source_id=f"{row['sp_id']}_{row['rp_id']}",
         file=file,

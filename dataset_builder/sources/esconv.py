@@ -71,16 +71,18 @@ def files(folder: Path) -> list[Path]:
 def parse(path: Path) -> Iterator[Outcome]:
     """Every conversation of one file."""
     entries = read_json_list(path) if path.suffix == ".json" else read_jsonl(path)
-    return read_outcomes(KEY, path, entries, lambda record, id, line: _conversation(record, id, line, path.name))
+    return read_outcomes(
+        KEY, path, entries, lambda record, record_id, line: _conversation(record, record_id, line, path.name)
+    )
 
 
-def _conversation(record: Any, id: str, line: int, file: str) -> SourceConversation:
+def _conversation(record: Any, record_id: str, line: int, file: str) -> SourceConversation:
     turns = tuple(_turn(turn) for turn in list_of(record, "dialog"))
     if not turns:
         raise Malformed("'dialog' is empty")
     labels = {name: value for name in LABELS if (value := optional_text(record, name))}
     return SourceConversation(
-        id=id,
+        id=record_id,
         source=KEY,
         file=file,
         line=line,

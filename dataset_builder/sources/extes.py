@@ -58,10 +58,12 @@ def files(folder: Path) -> list[Path]:
 def parse(path: Path) -> Iterator[Outcome]:
     """Every conversation of one file."""
     entries = read_jsonl(path) if path.suffix == ".jsonl" else read_json_list(path)
-    return read_outcomes(KEY, path, entries, lambda record, id, line: _conversation(record, id, line, path.name))
+    return read_outcomes(
+        KEY, path, entries, lambda record, record_id, line: _conversation(record, record_id, line, path.name)
+    )
 
 
-def _conversation(record: Any, id: str, line: int, file: str) -> SourceConversation:
+def _conversation(record: Any, record_id: str, line: int, file: str) -> SourceConversation:
     if not isinstance(record, dict):
         raise Malformed(f"expected an object, found {type(record).__name__}")
     turns = _released(record) if "content" in record else _alpaca(record)
@@ -69,7 +71,7 @@ def _conversation(record: Any, id: str, line: int, file: str) -> SourceConversat
         raise Malformed("the conversation has no turn")
     labels = {"scene": scene} if (scene := optional_text(record, "scene")) else {}
     return SourceConversation(
-        id=id,
+        id=record_id,
         source=KEY,
         file=file,
         line=line,

@@ -59,7 +59,10 @@ def parse(path: Path) -> Iterator[Outcome]:
     """Every row of one list of comments, with the topic of its subreddit where the table of topics lies beside it."""
     topics = read_topics(path.parent / TOPICS)
     return read_outcomes(
-        KEY, path, read_csv(path, COLUMNS), lambda row, id, line: _conversation(row, id, line, path.name, topics)
+        KEY,
+        path,
+        read_csv(path, COLUMNS),
+        lambda row, record_id, line: _conversation(row, record_id, line, path.name, topics),
     )
 
 
@@ -71,7 +74,9 @@ def read_topics(path: Path) -> dict[str, str]:
     return {row["subreddit"].lower(): row["topic"] for row in rows}
 
 
-def _conversation(row: dict[str, Any], id: str, line: int, file: str, topics: dict[str, str]) -> SourceConversation:
+def _conversation(
+    row: dict[str, Any], record_id: str, line: int, file: str, topics: dict[str, str]
+) -> SourceConversation:
     if not row["post_id"] or not row["comment_id"]:
         raise Malformed("'post_id' or 'comment_id' is empty")
     if row["author_type"] not in AUTHOR_TYPES:
@@ -84,7 +89,7 @@ def _conversation(row: dict[str, Any], id: str, line: int, file: str, topics: di
     if comment:
         turns.append(SourceTurn(role="supporter", text=comment))
     return SourceConversation(
-        id=id,
+        id=record_id,
         source=KEY,
         source_id=f"{row['post_id']}_{row['comment_id']}",
         file=file,

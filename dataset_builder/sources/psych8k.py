@@ -59,13 +59,16 @@ def parse(path: Path) -> Iterator[Outcome]:
     """Every record of one file; answers need ``question.jsonl`` beside them."""
     if path.suffix == ".json":
         return read_outcomes(
-            KEY, path, read_json_list(path), lambda record, id, line: _pair(record, id, line, path.name)
+            KEY, path, read_json_list(path), lambda record, record_id, line: _pair(record, record_id, line, path.name)
         )
     questions: dict[object, str] = {}
     if path.name != QUESTIONS and (path.parent / QUESTIONS).exists():
         questions = read_questions(path.parent / QUESTIONS)
     return read_outcomes(
-        KEY, path, read_jsonl(path), lambda record, id, line: _bench(record, id, line, path.name, questions)
+        KEY,
+        path,
+        read_jsonl(path),
+        lambda record, record_id, line: _bench(record, record_id, line, path.name, questions),
     )
 
 
@@ -96,15 +99,15 @@ def _first_turn(record: Any) -> str:
     return text_of({"turn": turns[0]}, "turn")
 
 
-def _pair(record: Any, id: str, line: int, file: str) -> SourceConversation:
+def _pair(record: Any, record_id: str, line: int, file: str) -> SourceConversation:
     turns = (
         SourceTurn(role="seeker", text=text_of(record, "input")),
         SourceTurn(role="supporter", text=text_of(record, "output")),
     )
-    return SourceConversation(id=id, source=KEY, file=file, line=line, language=LANGUAGE, turns=turns)
+    return SourceConversation(id=record_id, source=KEY, file=file, line=line, language=LANGUAGE, turns=turns)
 
 
-def _bench(record: Any, id: str, line: int, file: str, questions: dict[object, str]) -> SourceConversation:
+def _bench(record: Any, record_id: str, line: int, file: str, questions: dict[object, str]) -> SourceConversation:
     number = _question_id(record)
     labels = {"category": category} if (category := optional_text(record, "category")) else {}
     if "choices" not in record:
@@ -121,7 +124,7 @@ def _bench(record: Any, id: str, line: int, file: str, questions: dict[object, s
             SourceTurn(role="supporter", text=_first_turn(choices[0])),
         ]
     return SourceConversation(
-        id=id,
+        id=record_id,
         source=KEY,
         source_id=str(number),
         file=file,

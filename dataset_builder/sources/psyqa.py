@@ -48,10 +48,12 @@ def files(folder: Path) -> list[Path]:
 def parse(path: Path) -> Iterator[Outcome]:
     """Every question of one file, with its answers as alternative replies."""
     entries = read_jsonl(path) if path.suffix == ".jsonl" else read_json_list(path)
-    return read_outcomes(KEY, path, entries, lambda record, id, line: _conversation(record, id, line, path.name))
+    return read_outcomes(
+        KEY, path, entries, lambda record, record_id, line: _conversation(record, record_id, line, path.name)
+    )
 
 
-def _conversation(record: Any, id: str, line: int, file: str) -> SourceConversation:
+def _conversation(record: Any, record_id: str, line: int, file: str) -> SourceConversation:
     question = text_of(record, "question")
     number = record.get("questionID")
     if number is not None and (not isinstance(number, int | str) or isinstance(number, bool)):
@@ -61,7 +63,7 @@ def _conversation(record: Any, id: str, line: int, file: str) -> SourceConversat
     answers = [_answer(answer) for answer in list_of(record, "answers")]
     labels = {"keywords": keywords} if (keywords := optional_text(record, "keywords")) else {}
     return SourceConversation(
-        id=id,
+        id=record_id,
         source=KEY,
         source_id=None if number is None else str(number),
         file=file,

@@ -52,10 +52,12 @@ def parse(path: Path) -> Iterator[Outcome]:
         entry = json.loads(path.read_text(encoding="utf-8-sig", errors="surrogateescape"))
     except (ValueError, RecursionError):
         entry = Broken("broken JSON")
-    return read_outcomes(KEY, path, iter([(1, entry)]), lambda record, id, line: _conversation(record, id, line, path))
+    return read_outcomes(
+        KEY, path, iter([(1, entry)]), lambda record, record_id, line: _conversation(record, record_id, line, path)
+    )
 
 
-def _conversation(record: object, id: str, line: int, path: Path) -> SourceConversation:
+def _conversation(record: object, record_id: str, line: int, path: Path) -> SourceConversation:
     if not isinstance(record, list) or not record:
         raise Malformed("expected a list with at least one turn")
     turns = []
@@ -67,5 +69,5 @@ def _conversation(record: object, id: str, line: int, path: Path) -> SourceConve
             raise Malformed(f"unknown role; known: {', '.join(ROLES)}")
         turns.append(SourceTurn(role=ROLES[role], text=text_of(turn, "content")))
     return SourceConversation(
-        id=id, source=KEY, source_id=path.stem, file=path.name, line=line, language=LANGUAGE, turns=tuple(turns)
+        id=record_id, source=KEY, source_id=path.stem, file=path.name, line=line, language=LANGUAGE, turns=tuple(turns)
     )

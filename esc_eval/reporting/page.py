@@ -36,7 +36,7 @@ def as_page(
     environment.filters["visible"] = show_controls
     ratings = list(ratings)
     carried = dict.fromkeys(rating.rubric for rating in ratings)
-    rubrics = {id: choose_rubric(rubric, id) for id in carried} or (
+    rubrics = {one_id: choose_rubric(rubric, one_id) for one_id in carried} or (
         {rubric.id: rubric} if isinstance(rubric, Rubric) else rubric
     )
     by_dialogue: dict[str, list[Rating]] = defaultdict(list)
@@ -60,8 +60,8 @@ def as_page(
         dialogues=dialogues[:shown],
         total=len(dialogues),
         ratings=by_dialogue,
-        names={id: {d.key: d.paper for d in one.dimensions} for id, one in rubrics.items()},
-        levels={id: one.levels for id, one in rubrics.items()},
+        names={one_id: {d.key: d.paper for d in one.dimensions} for one_id, one in rubrics.items()},
+        levels={one_id: one.levels for one_id, one in rubrics.items()},
         many=len({key for one in rubrics.values() for key in one.keys}),
         ends=" or ".join(dict.fromkeys(f"{one.levels[0]} to {one.levels[-1]}" for one in rubrics.values())),
         scale=" or ".join(dict.fromkeys(describe_scale(one.levels) for one in rubrics.values())),

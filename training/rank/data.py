@@ -198,7 +198,7 @@ def own_set(rubric: str, dialogues: Sequence[Path], ratings: Sequence[Path]) -> 
     people: dict[str, set[str]] = {}
     for mark in marks:
         people.setdefault(mark.dialogue_id, set()).add(mark.rater)
-    alone = {id: raters.pop() for id, raters in people.items() if len(raters) == 1}
+    alone = {dialogue_id: raters.pop() for dialogue_id, raters in people.items() if len(raters) == 1}
     ranked = _set(
         "own ratings",
         "not stated",
@@ -281,7 +281,7 @@ def place_items(
 
 
 def _parts_of(ranked: RankSet, manifest: Mapping[str, Any]) -> npt.NDArray[np.intp]:
-    at = {id: n for n, part in enumerate(splits.NAMES) for id in manifest["splits"][part]}
+    at = {dialogue_id: n for n, part in enumerate(splits.NAMES) for dialogue_id in manifest["splits"][part]}
     found = np.full(ranked.labels.shape[:2], NOWHERE, dtype=np.intp)
     for i, dialogue in enumerate(ranked.dialogues):
         whole = at.get(dialogue.id)

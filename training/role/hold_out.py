@@ -117,5 +117,8 @@ def find_repeats(candidates: Sequence[SourceConversation], held: Sequence[Source
     """Candidates that say almost the same as a conversation that is held out, with its ids."""
     held_ids = {c.id for c in held}
     pairs = near_duplicates((c.id, c.seeker_text(), c.language) for c in [*held, *candidates])
-    found = {c.id: [id for id in pairs.get(c.id, ()) if id in held_ids] for c in candidates}
-    return {id: twins for id, twins in found.items() if twins}
+    found = {
+        c.id: [conversation_id for conversation_id in pairs.get(c.id, ()) if conversation_id in held_ids]
+        for c in candidates
+    }
+    return {conversation_id: twins for conversation_id, twins in found.items() if twins}

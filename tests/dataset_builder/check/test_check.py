@@ -94,7 +94,7 @@ def split(change: Callable[[dict[str, Any]], None], name="card-disjoint", resign
 
 def leak(content: dict[str, Any]) -> None:
     card = content["splits"]["test"][0].rpartition(":")[2]
-    moved = next(id for id in content["splits"]["test"] if id.endswith(card))
+    moved = next(one_id for one_id in content["splits"]["test"] if one_id.endswith(card))
     content["splits"]["test"].remove(moved)
     content["splits"]["train"].append(moved)
 

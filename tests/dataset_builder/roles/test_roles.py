@@ -378,11 +378,14 @@ def test_the_pipeline_runs_from_conversations_to_a_build(tmp_path):
 def test_an_undecided_card_goes_to_the_reviewer_and_a_dropped_one_does_not(tmp_path):
     work = Workspace(tmp_path)
     cards = [
-        KNOWN["esconv/x.json#0"].model_copy(update={"id": id, "text": "Age: 1\nGender: Male"}) for id in ("a", "b", "c")
+        KNOWN["esconv/x.json#0"].model_copy(update={"id": one_id, "text": "Age: 1\nGender: Male"})
+        for one_id in ("a", "b", "c")
     ]
     work.merge(Extraction, cards)
     verdicts = zip("abc", ("keep", "drop", "undecided"), strict=True)
-    work.merge(Filtering, [Filtering(id=id, model="m", answer="k", decision=decision) for id, decision in verdicts])
+    work.merge(
+        Filtering, [Filtering(id=one_id, model="m", answer="k", decision=decision) for one_id, decision in verdicts]
+    )
     run_cli("roles", "sheet", "--work", str(tmp_path))
     with (tmp_path / "review.csv").open(encoding="utf-8-sig", newline="") as file:
         assert [row["id"] for row in csv.DictReader(file)] == ["a", "c"]

@@ -45,7 +45,7 @@ def items(name):
 @pytest.mark.parametrize("name", SCHEMES)
 def test_every_row_is_placed_once_and_the_hash_is_of_the_ids(name, seed):
     split = make_split(name, items(name), seed)
-    ids = [id for part in splits.NAMES for id in split["splits"][part]]
+    ids = [one_id for part in splits.NAMES for one_id in split["splits"][part]]
     assert sorted(ids) == sorted(item.id for item in items(name))
     assert all(split["sizes"][part] == len(split["splits"][part]) > 0 for part in splits.NAMES)
     assert split["sha256"] == manifest_sha256(name, seed, split["splits"])
@@ -63,7 +63,7 @@ def test_random_rows_are_7_1_2_and_everything_leaks():
     n = len(items("random-rows"))
     assert split["sizes"] == {"train": n - n // 10 - n // 5, "validation": n // 10, "test": n // 5}
     assert {leak["facet"] for leak in split["leaks"]} == set(splits.FACETS)
-    assert all("|" in id for id in split["splits"]["test"])
+    assert all("|" in one_id for one_id in split["splits"]["test"])
 
 
 def test_near_duplicate_cards_stay_on_one_side():
@@ -87,7 +87,7 @@ def test_cross_language_trains_on_english_and_tests_on_chinese():
 
 def test_values_to_hold_out_may_be_chosen():
     split = make_split("model-disjoint", items("model-disjoint"), held_out=["MeChat"])
-    assert {id.split("/")[1].split(":")[0] for id in split["splits"]["test"]} == {"MeChat"}
+    assert {one_id.split("/")[1].split(":")[0] for one_id in split["splits"]["test"]} == {"MeChat"}
 
 
 @pytest.mark.parametrize(

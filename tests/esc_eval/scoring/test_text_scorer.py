@@ -308,8 +308,8 @@ def test_the_shipped_scorer_tells_listening_from_repeating():
     )
     dull = ("I love pizza!", "I love pizza!", "I love pizza!")
     pair = [
-        dialogue(*(text for both in zip(asked, replies, strict=True) for text in both), id=id)
-        for id, replies in (("kind", kind), ("dull", dull))
+        dialogue(*(text for both in zip(asked, replies, strict=True) for text in both), id=one_id)
+        for one_id, replies in (("kind", kind), ("dull", dull))
     ]
     ratings = DirectScoring(TextScorer(SHIPPED), load_rubric("ieval")).rate(pair)
     expected = {(rating.dialogue_id, rating.dimension): rating.expected for rating in ratings}
