@@ -173,7 +173,7 @@ class Results:
             raise EscEvalError(
                 f"no ratings{f' by {rater!r}' if rater else ''}; there are those of {raters or 'nobody'}"
             )
-        scales = {(min(each.levels), max(each.levels)) for name, each in self.rubrics.items() if name in _carried(chosen)}
+        scales = {(min(each.levels), max(each.levels)) for key, each in self.rubrics.items() if key in _carried(chosen)}
         if len(scales) > 1:
             raise EscEvalError(f"ratings of several scales ({sorted(scales)}) cannot be compared; choose a rater")
         try:
