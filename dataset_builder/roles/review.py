@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Mapping, Sequence
+from io import StringIO
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -11,6 +12,7 @@ from dataset_builder.roles.records import Extraction, Filtering, Review
 from dataset_builder.rows import card_text
 from dataset_builder.sources.readers import Broken, read_csv
 from esc_eval.errors import BadRecord, EscEvalError
+from esc_eval.files.writing import write_whole
 
 SHOWN = ("id", "source", "language", "model_decision", "model_reason", "card")
 EDITED = ("decision", "quality", "category", "problem_type", "fixed_card", "reason", "reviewer")
@@ -34,10 +36,12 @@ def write_sheet(
         )
         row = dict(zip(SHOWN, shown, strict=True)) | dict(zip(EDITED, edited, strict=False))
         rows.append({key: "" if value is None else value for key, value in row.items()})
-    with path.open("w", encoding="utf-8-sig", newline="") as file:
-        writer = csv.DictWriter(file, [*SHOWN, *EDITED], restval="")
-        writer.writeheader()
-        writer.writerows(rows)
+    sheet = StringIO(newline="")
+    sheet.write("\ufeff")  # by which spreadsheets know UTF-8
+    writer = csv.DictWriter(sheet, [*SHOWN, *EDITED], restval="")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(path, [sheet.getvalue()])
     return len(rows)
 
 

@@ -1,7 +1,9 @@
 """A pipeline's folder: the ledger of answers, and one JSON Lines file of decisions for each stage."""
 
+import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,7 +13,7 @@ from dataset_builder.roles.records import Classification, Extraction, Filtering,
 from dataset_builder.rows import card_text
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import read_jsonl
-from esc_eval.files.writing import write_jsonl
+from esc_eval.files.writing import write_jsonl, write_whole
 from esc_eval.languages import language_codes
 from esc_eval.schema import Language, RoleCard
 
@@ -145,15 +147,14 @@ def read_workspace_table(work: Workspace) -> list[Line]:
 
 def write_tiers(path: Path, rows: Sequence[Classification]) -> int:
     """Write leaves as the CSV that ``build --tiers`` reads, without those that have none; returns their number."""
-    import csv
-
     found = [row for row in rows if row.problem_type]
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["card_id", "problem_type", "confidence", "status"])
-        for row in sorted(found, key=lambda row: row.id):
-            confidence = "" if row.confidence is None else f"{row.confidence:.4f}"
-            writer.writerow([row.id, row.problem_type, confidence, row.status])
+    table = StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(["card_id", "problem_type", "confidence", "status"])
+    for row in sorted(found, key=lambda row: row.id):
+        confidence = "" if row.confidence is None else f"{row.confidence:.4f}"
+        writer.writerow([row.id, row.problem_type, confidence, row.status])
+    write_whole(path, [table.getvalue()])
     return len(found)
 
 

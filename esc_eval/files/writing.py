@@ -26,6 +26,7 @@ def write_whole(path: Path, chunks: Iterable[str]) -> None:
         temporary = Path(file.name)
         try:
             file.writelines(chunks)
+            file.flush()  # a full disk is met here, and leaves nothing behind
         except BaseException:
             temporary.unlink()
             raise

@@ -8,6 +8,7 @@ import pandas as pd
 
 from esc_eval.errors import EscEvalError
 from esc_eval.files.ratings_table import RatingsTable
+from esc_eval.files.writing import write_whole
 from esc_eval.reporting.render import Cell, Report, Table, report_signature
 from esc_eval.statistics.estimate import Estimate
 from esc_eval.statistics.power import TARGET, annotation_plan, cards_needed, estimate_components, simulate_power
@@ -125,8 +126,7 @@ def plan_report(
 ) -> Report:
     """Write an annotation plan as CSV and sum it up."""
     plan = annotation_plan(cards, models, raters, per_dialogue, overlap, np.random.default_rng(seed))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    plan.to_csv(out, index=False)
+    write_whole(out, [plan.to_csv(index=False)])
     load = plan.groupby("rater").agg(dialogues=("card", "size"), shared=("overlap", "sum"))
     rows: list[list[Cell]] = [[str(r), int(v["dialogues"]), int(v["shared"])] for r, v in load.iterrows()]
     data = {"raters": {r: {"dialogues": d, "shared": s} for r, d, s in rows}, "rows": len(plan), "file": str(out)}

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from esc_eval.cli.console import print_data, talk
+from esc_eval.cli.console import print_data
+from esc_eval.cli.progress import show_progress
 from esc_eval.files.records import read_cards
 
 EXAMPLES = (
@@ -45,9 +46,10 @@ def command(
     setting = evaluation.Setting(cards, conversations, reply_tokens, seed)
     options = Options(device=device, dtype=dtype)
     own = [card for path in card_file or () for card in read_cards(path)]
-    found = evaluation.evaluate_role(
-        seeker, sources, out, setting, Bootstrap(draws, seed), talk, supporter, options, own
-    )
+    with show_progress() as draw:
+        found = evaluation.evaluate_role(
+            seeker, sources, out, setting, Bootstrap(draws, seed), draw, supporter, options, own
+        )
     command = (
         f"python -m training evaluate-role --seeker {seeker.name} --sources SOURCES --out DIR --supporter {supporter} "
         f"--cards {cards} --conversations {conversations} --reply-tokens {reply_tokens} --draws {draws} --seed {seed}"

@@ -7,18 +7,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
 
 from analysis.studies.realism import seeker_figures
 from analysis.studies.seekers import distinct_words, measure_repetition, share_revealed, sizes_by_round, turns_of
 from analysis.studies.slips import SlipDetector, slip_ratio
 from dataset_builder.sources import SOURCES
 from esc_eval.api.play import run_simulation
+from esc_eval.api.progress import OnProgress, Progress
 from esc_eval.chat import Options, open_model
 from esc_eval.chat.base import ChatModel
 from esc_eval.chat.engine.encoder import Encoder
 from esc_eval.chat.engine.hf import HFModel, hash_weights
-from esc_eval.cli.progress import show_progress
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import read_dialogues
 from esc_eval.files.writing import write_json
@@ -129,11 +128,11 @@ def play_cards(
     protocol: Protocol,
     seed: int,
     folder: Path,
-    console: Console,
+    on_progress: OnProgress,
 ) -> list[Dialogue]:
     """Dialogues of a seeker on cards; a stopped run in ``folder`` goes on."""
-    with Run(folder) as run, show_progress(console) as progress:
-        run_simulation(Plan(protocol, cards, seeker, [supporter], seed), run, progress)
+    with Run(folder) as run:
+        run_simulation(Plan(protocol, cards, seeker, [supporter], seed), run, on_progress)
     return read_dialogues(folder)
 
 
@@ -163,7 +162,7 @@ def evaluate_role(
     out: Path,
     setting: Setting,
     boot: Bootstrap,
-    console: Console,
+    on_progress: OnProgress,
     supporter: str = "embedded",
     options: Options | None = None,
     cards: Sequence[RoleCard] = (),
@@ -195,7 +194,7 @@ def evaluate_role(
     detector = SlipDetector.fit([dialogue_of(e, protocol.rounds) for e in known], setting.seed)
     people = [dialogue_of(e, protocol.rounds) for e in held]
 
-    console.print(f"perplexity of {min(setting.conversations, len(ordered))} real conversations")
+    on_progress(Progress(message=f"perplexity of {min(setting.conversations, len(ordered))} real conversations"))
     how = options or Options()
     base, trained = open_model(_named(recipe, folder), how), open_model(f"trained={folder}", how)
     helper = open_model(f"supporter={supporter}", how)
@@ -209,8 +208,8 @@ def evaluate_role(
     played = [e.card for e in ordered[: setting.cards] if e.card]
     groups = {REAL: people}
     for name, model in ((BASE, base), (TRAINED, trained)):
-        console.print(f"{name}: {len(played)} cards, {protocol.rounds} rounds with {supporter}")
-        groups[name] = play_cards(model, helper, played, protocol, setting.seed, out / name, console)
+        on_progress(Progress(message=f"{name}: {len(played)} cards, {protocol.rounds} rounds with {supporter}"))
+        groups[name] = play_cards(model, helper, played, protocol, setting.seed, out / name, on_progress)
     every = {e.card.id: e.card for e in held if e.card}
     for name, group in groups.items():
         compared = people if name != REAL else []
