@@ -56,22 +56,25 @@ def _windows(plays: Iterable[Play], size: int) -> Iterator[list[Play]]:
 
 
 def _play_side_by_side(windows: Iterator[list[Play]], workers: int, run: Run, on_turn: Callable[[Turn], None]) -> None:
-    with ThreadPoolExecutor(workers) as pool:
-        pending: set[Future[None]] = set()
-        try:
-            for window in windows:
-                pending.add(pool.submit(_play, window, run, on_turn))
-                if len(pending) >= 2 * workers:  # what waits is few, however many cards there are
-                    done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        future.result()
-            while pending:
+    pool = ThreadPoolExecutor(workers)
+    pending: set[Future[None]] = set()
+    wait_for_others = True
+    try:
+        for window in windows:
+            pending.add(pool.submit(_play, window, run, on_turn))
+            if len(pending) >= 2 * workers:  # what waits is few, however many cards there are
                 done, pending = wait(pending, return_when=FIRST_COMPLETED)
                 for future in done:
                     future.result()
-        finally:
-            for future in pending:
-                future.cancel()
+        while pending:
+            done, pending = wait(pending, return_when=FIRST_COMPLETED)
+            for future in done:
+                future.result()
+    except KeyboardInterrupt:
+        wait_for_others = False  # a server may take minutes to answer, or to be given up
+        raise
+    finally:
+        pool.shutdown(wait=wait_for_others, cancel_futures=True)
 
 
 def _play(window: list[Play], run: Run, on_turn: Callable[[Turn], None]) -> None:

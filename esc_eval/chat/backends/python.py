@@ -70,12 +70,12 @@ class CallableModel:
         if self._at_once == 1 or len(conversations) == 1:
             yield from ((index, self._answer(conversation)) for index, conversation in enumerate(conversations))
             return
-        with ThreadPoolExecutor(self._at_once) as pool:
-            asked = {pool.submit(self._answer, each): index for index, each in enumerate(conversations)}
-            try:
-                yield from ((asked[done], done.result()) for done in as_completed(asked))
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
+        pool = ThreadPoolExecutor(self._at_once)
+        asked = {pool.submit(self._answer, each): index for index, each in enumerate(conversations)}
+        try:
+            yield from ((asked[done], done.result()) for done in as_completed(asked))
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def _answer(self, conversation: Conversation) -> str | EscEvalError:
         """The function's answer to one conversation, or what is wrong with it."""

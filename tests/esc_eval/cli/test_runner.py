@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -173,3 +174,19 @@ def test_ctrl_c_ends_with_130_and_a_sentence_and_the_same_command_goes_on(tmp_pa
     assert (again.returncode, again.stdout) == (0, "run/dialogues.jsonl\n")
     dialogues = (tmp_path / "run/dialogues.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line)["turns"][-1]["text"] for line in dialogues] == ["I hear you."] * 2
+
+
+def test_ctrl_c_does_not_wait_for_a_server_that_says_nothing(tmp_path, script):
+    command = [sys.executable, "-m", "esc_eval", "simulate", "--seeker", script(["I feel low."]), "--limit", "4"]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        command += ["--supporter", f"openai:toy@http://127.0.0.1:{server.getsockname()[1]}/v1", "--out", "run"]
+        env = {**os.environ, "PYTHONPATH": str(ROOT)}
+        with subprocess.Popen(
+            command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env
+        ) as process:
+            server.accept()
+            process.send_signal(signal.SIGINT)
+            _, stderr = process.communicate(timeout=60)  # a request is given up after many minutes
+    assert process.returncode == 130, stderr
+    assert b"stopped." in stderr
+    assert b"Traceback" not in stderr
