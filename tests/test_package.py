@@ -33,6 +33,12 @@ def test_the_arrow_goes_one_way():
     assert checked.returncode == 0, checked.stdout
 
 
+def test_folders_of_tests_mirror_the_code():
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        folder = path.parent.relative_to(ROOT / "tests")
+        assert (ROOT / folder).is_dir(), f"{path}: its folder has no counterpart in the code"
+
+
 def test_nothing_trusts_remote_code_or_unpickles():
     for path in (ROOT / "esc_eval").rglob("*.py"):
         text = path.read_text(encoding="utf-8")
