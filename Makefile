@@ -71,7 +71,9 @@ test-lowest test-newest: test-%: $(READY)  ## core and data with the lowest or n
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python build/$*
 	$(BIN)/uv pip install --quiet --python build/$*/bin/python $(LOWEST) ".[data]" --group builder --group test
 	build/$*/bin/python -m pytest -q -m "not slow" -n auto --dist loadfile -p no:cacheprovider $(CORE_TESTS) \
-		--deselect tests/esc_eval/cli/test_cli.py::test_bad_requests_end_with_code_2_and_a_sentence  # speaks of torch
+		--deselect "tests/esc_eval/reporting/test_report.py::test_the_forms_are_as_they_were[report.txt-as_text]" \
+		--deselect tests/esc_eval/cli/test_cli.py::test_bad_requests_end_with_code_2_and_a_sentence
+	# left out: column widths of rich 15; a sentence on torch
 
 LOWEST_ALL := build/lowest-all
 test-lowest-all: $(READY)  ## every extra with its lowest allowed versions and the tested torch; about a quarter of an hour

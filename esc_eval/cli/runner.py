@@ -140,9 +140,10 @@ def _print_version(asked: bool) -> None:
         raise typer.Exit
 
 
-def _add_languages(folders: list[Path]) -> None:
+def _add_languages(folders: list[Path]) -> list[Path]:
     for folder in folders:
         add_folder(folder)
+    return folders  # what a callback returns is the option's value
 
 
 LANGUAGES: dict[str, Any] = {

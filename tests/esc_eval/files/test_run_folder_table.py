@@ -89,6 +89,7 @@ def test_a_run_says_who_was_rated_beside_ratings_of_people(runs, tmp_path):
     ids=lambda value: value[0] if isinstance(value, list) else None,
 )
 def test_commands_on_a_run_folder_need_no_other_option(runs, command, said):
+    pytest.importorskip("statsmodels")
     from analysis.__main__ import app
 
     found = CliRunner().invoke(app, [command[0], str(runs[0]), *command[1:]])
