@@ -43,7 +43,14 @@ def list_missing(extra: str) -> list[str]:
     """Libraries of an extra that are not installed."""
     modules = {library: module for module, library in IMPORTED_AS.items()}
     libraries = list_libraries().get(name_extra(extra), ())
-    return [name for name in libraries if find_spec(modules.get(name, name.replace("-", "_"))) is None]
+    return [name for name in libraries if not _is_there(modules.get(name, name.replace("-", "_")))]
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # of google.protobuf, where there is no google
+        return False
 
 
 def find_install(module: str) -> str | None:

@@ -13,7 +13,7 @@ import pytest
 from typer.main import get_command
 
 from esc_eval import __version__
-from esc_eval.cli.extras import find_install, list_libraries
+from esc_eval.cli.extras import find_install, list_libraries, list_missing
 
 LARGE = ("torch", "transformers", "datasets", "pandas", "scipy", "matplotlib")
 ROOT = Path(__file__).resolve().parents[3]
@@ -91,6 +91,11 @@ def test_a_table_in_a_pipe_is_80_columns_wide_or_what_columns_says(columns):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, encoding="cp1252", env=env)
     assert done.returncode == 0, done.stderr
     assert 50 < max(map(len, done.stdout.splitlines())) <= int(columns or 80)
+
+
+def test_a_library_in_a_package_that_is_not_there_is_missing(monkeypatch):
+    monkeypatch.setattr("esc_eval.cli.extras.IMPORTED_AS", {"nowhere.protobuf": "protobuf"})
+    assert "protobuf" in list_missing("local")
 
 
 def test_every_library_that_we_ask_for_is_found_by_its_module():
