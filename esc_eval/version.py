@@ -1,3 +1,3 @@
 """The version: of the package, of a release, and of what a run records."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

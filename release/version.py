@@ -10,6 +10,7 @@ from esc_eval import __version__
 from esc_eval.errors import EscEvalError
 
 HEADING = re.compile(r"^## (?P<version>\S+) - (?P<date>.+)$", re.MULTILINE)
+DATE = re.compile(r"\d{4}-\d\d-\d\d")
 VERSION = re.compile(r"\d+\.\d+\.\d+((a|b|rc)\d+)?")
 
 
@@ -20,7 +21,7 @@ class Entry:
     Attributes:
         date: Or "unreleased".
         comparable: Its sentences on which scores stay comparable; None = it has none.
-        before: The version before it; None = it is the first.
+        before: The newest version before it that has a date; None = none was released.
     """
 
     version: str
@@ -43,7 +44,7 @@ def newest_entry(changelog: str) -> Entry:
     text = changelog[headings[0].end() : end].strip()
     sentences = re.split(r"(?<=[.!?])\s+", " ".join(text.split()))
     comparable = " ".join(s for s in sentences if "comparable" in s) or None
-    before = headings[1]["version"] if len(headings) > 1 else None
+    before = next((h["version"] for h in headings[1:] if DATE.fullmatch(h["date"])), None)
     return Entry(headings[0]["version"], headings[0]["date"], text, comparable, before)
 
 
@@ -64,7 +65,7 @@ def find_version_problems(root: Path, draft: bool = False) -> list[str]:
             found.append(f"{place}: says {version}, but esc_eval/version.py says {__version__}")
     if not entry.comparable:
         found.append(f"CHANGELOG.md: the entry {entry.version} does not say which scores stay comparable")
-    if not draft and not re.fullmatch(r"\d{4}-\d\d-\d\d", entry.date):
+    if not draft and not DATE.fullmatch(entry.date):
         found.append(f"CHANGELOG.md: the entry {entry.version} has no date but {entry.date!r}")
     elif not draft and str(citation.get("date-released")) != entry.date:
         found.append(f"CITATION.cff: date-released {citation.get('date-released')} is not {entry.date} of CHANGELOG.md")

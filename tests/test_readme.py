@@ -39,14 +39,35 @@ def test_the_papers_evaluation_runs_with_small_models_in_the_places_of_the_large
     assert (tmp_path / "runs/my-model/report.html").exists()
 
 
-def test_every_file_of_the_tree_is_there():
-    tree = README.partition("## The tree")[2].partition("```text\n")[2].partition("```")[0]
-    folder = ""
-    for line in filter(None, tree.splitlines()):
-        names = line.split("  ")[0] if not line.startswith(" ") else line.strip().split("  ")[0]
+def tree():
+    """Folder -> names that the README's tree has in it."""
+    found, folder = {}, ""
+    for line in README.partition("## The tree")[2].partition("```text\n")[2].partition("```")[0].splitlines():
+        names = line.strip().split("  ")[0]
         if not line.startswith(" "):
-            folder = names.strip()
-            assert (ROOT / folder).is_dir(), folder
-        else:
-            for name in names.split(", "):
-                assert (ROOT / folder / name).exists(), name
+            folder = names
+            found[folder] = []
+        elif names:
+            found[folder] += [name.rstrip("/") for name in names.split(", ")]
+    return found
+
+
+def test_every_file_of_the_tree_is_there():
+    for folder, names in tree().items():
+        assert (ROOT / folder).is_dir(), folder
+        for name in names:
+            assert (ROOT / folder / name).exists(), f"{folder}{name}"
+
+
+def test_the_tree_names_every_folder_and_where_it_looks_inside_every_module():
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.split("\n")
+    if tracked == [""]:
+        pytest.skip("no git checkout")
+    known = tree()
+    for path in map(Path, filter(None, tracked)):
+        if len(path.parts) == 1 or path.parts[0].startswith("."):
+            continue
+        folder, name = f"{path.parts[0]}/", path.parts[1]
+        assert folder in known, folder
+        if known[folder] and not name.startswith("__") and (len(path.parts) > 2 or path.suffix == ".py"):
+            assert name in known[folder], f"{folder}{name} is not in the tree of README.md"
