@@ -121,7 +121,8 @@ def test_every_reason_is_named_and_nothing_is_left_behind(parts, tmp_path):
 
 def test_after_the_first_release_rows_must_be_compared(parts, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "release.prepare.version.newest_entry", lambda text: version.Entry("0.1.0", "x", "", "All.", "0.0.1")
+        "release.prepare.version.newest_entry",
+        lambda text: version.Entry(version.__version__, "x", "", "All.", "0.0.1"),
     )
     with pytest.raises(EscEvalError, match=r"0\.0\.1 was released before: give its build as --previous"):
         make(parts, tmp_path / "out")
