@@ -18,7 +18,7 @@ NOT_FINITE = "the model's logits are not finite"
 
 @dataclass(frozen=True)
 class Reply:
-    """A model's answer, word for word.
+    """A model's answer, word for word, save halves of characters, which no file can hold: they become U+FFFD.
 
     ``finish_reason`` "context" means that the conversation no longer fits the model, and that ``text`` is empty.
 
@@ -31,6 +31,9 @@ class Reply:
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     problem: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", replace_surrogates(self.text))
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,18 @@ class Choice:
     text: str | None = None
     finish_reason: FinishReason | None = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", self.text and replace_surrogates(self.text))
+
+
+def replace_surrogates(text: str) -> str:
+    r"""Text in which halves of characters (lone surrogates) are U+FFFD.
+
+    >>> replace_surrogates("so sad \ud83d"), replace_surrogates("\ud83d\ude22")
+    ('so sad \ufffd', '\U0001f622')
+    """
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
 
 @runtime_checkable
 class ChatModel(Protocol):
@@ -59,7 +74,8 @@ class ChatModel(Protocol):
 
     Attributes:
         name: Short label for tables.
-        identity: All that decides what the model says, as JSON; part of a run's identity.
+        identity: All that decides what the model says, as JSON; part of a run's identity. ``"generation": "own"`` says
+            that it heeds neither the temperature nor the token cap that it is given.
         parallel: How many conversations it likes to be given at once.
         concurrent: True if several threads may call ``reply`` at the same time.
     """

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,7 +18,6 @@ from esc_eval.cli.extras import find_install
 from esc_eval.errors import EscEvalError
 from esc_eval.hub import plans as hub
 
-STOPPED = 130
 UNWRITABLE = {
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "free some space",
@@ -76,7 +74,7 @@ def exit_on_user_error() -> Iterator[None]:
     except EscEvalError as error:
         _end(2, f"error: {error}")
     except KeyboardInterrupt:
-        _end(STOPPED, "\nstopped. What a run folder holds is kept; the same command goes on from there.")
+        _end(130, "\nstopped. What a run folder holds is kept; the same command goes on from there.")
     except ModuleNotFoundError as error:
         install = find_install(error.name or "")
         if install is None:
@@ -101,8 +99,6 @@ def _end(code: int, message: str) -> NoReturn:
         sys.stdout.flush()
     except OSError:
         _discard(sys.stdout)
-    if code == STOPPED and any(not thread.daemon for thread in threading.enumerate()[1:]):
-        os._exit(code)  # requests under way would be waited for, and no answer of theirs is kept
     sys.exit(code)
 
 

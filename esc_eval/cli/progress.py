@@ -42,7 +42,8 @@ def show_progress(console: Console = talk) -> Iterator[OnProgress]:
     try:
         yield draw
     finally:
-        bars.stop()
+        if tasks:
+            bars.stop()
 
 
 @contextmanager

@@ -27,18 +27,28 @@ def join_signature(parts: Mapping[str, object]) -> str:
 
 
 def simulation_parts(identity: Mapping[str, Any] | None) -> dict[str, object]:
-    """Parts that tell how dialogues were made, from the identity of a simulation; unknown for foreign dialogues."""
+    """Parts that tell how dialogues were made, from the identity of a simulation; unknown for foreign dialogues.
+
+    Token caps and temperatures are those of seeker and supporters, ``own`` where these are functions, which heed none.
+    """
     if identity is None:
         return {"dialogues": "foreign"}
     protocol, cards = identity["protocol"], identity["cards"]
-    settings = identity["generation"]
+
+    def both(setting: str) -> str:
+        models = {"seeker": [identity["seeker"]], "supporter": identity["supporters"].values()}
+        return "/".join(
+            "own" if all(model.get("generation") == "own" for model in talking) else f"{settings[setting]}"
+            for talking, settings in ((models[side], identity["generation"][side]) for side in models)
+        )
+
     return {
         "protocol": f"{protocol['id']}@{protocol['sha256'][:8]}",
         "rounds": protocol["rounds"],
         "cards": f"{cards['n']}@{cards['sha256'][:8]}",
         "seeker": model_tag(identity["seeker"]),
-        "tokens": f"{settings['seeker']['max_new_tokens']}/{settings['supporter']['max_new_tokens']}",
-        "temperature": f"{settings['seeker']['temperature']}/{settings['supporter']['temperature']}",
+        "tokens": both("max_new_tokens"),
+        "temperature": both("temperature"),
         "seed": identity["seed"],
     }
 

@@ -104,7 +104,8 @@ class Run:
         self._close()
 
     def _close(self) -> None:
-        self._database.close()
+        with self._guard:
+            self._database.close()
         self._lock.release()
 
     @property

@@ -5,8 +5,9 @@ requests side by side, every dialogue is a window of its own and many run at onc
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from functools import partial
 
+from esc_eval.chat.side_by_side import call_side_by_side
 from esc_eval.errors import EscEvalError
 from esc_eval.schema import Turn
 from esc_eval.simulation.identity import admit_plan, finished_dialogues
@@ -39,7 +40,8 @@ def play_plan(plan: Plan, run: Run, on_turn: Callable[[Turn], None] = lambda _: 
         for window in windows:
             _play(window, run, on_turn)
     else:
-        _play_side_by_side(windows, workers, run, on_turn)
+        for _ in call_side_by_side((partial(_play, window, run, on_turn) for window in windows), workers):
+            pass
     return _export(run)
 
 
@@ -53,28 +55,6 @@ def _windows(plays: Iterable[Play], size: int) -> Iterator[list[Play]]:
         window.append(play)
     if window:
         yield window
-
-
-def _play_side_by_side(windows: Iterator[list[Play]], workers: int, run: Run, on_turn: Callable[[Turn], None]) -> None:
-    pool = ThreadPoolExecutor(workers)
-    pending: set[Future[None]] = set()
-    wait_for_others = True
-    try:
-        for window in windows:
-            pending.add(pool.submit(_play, window, run, on_turn))
-            if len(pending) >= 2 * workers:  # what waits is few, however many cards there are
-                done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                for future in done:
-                    future.result()
-        while pending:
-            done, pending = wait(pending, return_when=FIRST_COMPLETED)
-            for future in done:
-                future.result()
-    except KeyboardInterrupt:
-        wait_for_others = False  # a server may take minutes to answer, or to be given up
-        raise
-    finally:
-        pool.shutdown(wait=wait_for_others, cancel_futures=True)
 
 
 def _play(window: list[Play], run: Run, on_turn: Callable[[Turn], None]) -> None:

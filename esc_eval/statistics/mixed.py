@@ -26,7 +26,8 @@ def mixed_fit(rows: pd.DataFrame, covariates: list[str]) -> tuple[pd.Series, pd.
 
     Returns:
         Fixed effects (a mean for each model, a slope for each covariate), their covariance, the cards' variance and the
-        residual variance. Where the cards' variance is at its bound of zero, ordinary least squares.
+        residual variance. Where the cards' variance is at its bound of zero, or the effects leave nothing unexplained,
+        ordinary least squares.
     """
     models = pd.get_dummies(rows["model"], dtype=float)
     design = models.copy()
@@ -36,16 +37,23 @@ def mixed_fit(rows: pd.DataFrame, covariates: list[str]) -> tuple[pd.Series, pd.
         raise EscEvalError(f"{', '.join(covariates)}: cannot be told from the models (one value for each model)")
     names = list(design.columns)
     k = len(names)
+    score = rows["score"].to_numpy(dtype=float)
+    plain = OLS(score, design.to_numpy()).fit()
+    fit = None if np.isclose(plain.ssr, 0) else _fit_mixed(score, design, rows["card"])
+    if fit is None:
+        return pd.Series(plain.params, names), pd.DataFrame(plain.cov_params(), names, names), 0.0, float(plain.scale)
+    covariance = pd.DataFrame(np.asarray(fit.cov_params())[:k, :k], names, names)
+    return pd.Series(np.asarray(fit.fe_params), names), covariance, float(fit.cov_re[0, 0]), float(fit.scale)
+
+
+def _fit_mixed(score: np.ndarray, design: pd.DataFrame, cards: pd.Series) -> Any:
+    """The mixed model; None where it does not converge."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
         try:
-            fit = MixedLM(rows["score"].to_numpy(), design.to_numpy(), rows["card"].to_numpy()).fit(reml=True)
+            return MixedLM(score, design.to_numpy(), cards.to_numpy()).fit(reml=True)
         except (ConvergenceWarning, np.linalg.LinAlgError):
-            plain = OLS(rows["score"].to_numpy(), design.to_numpy()).fit()
-            covariance = pd.DataFrame(plain.cov_params(), names, names)
-            return pd.Series(plain.params, names), covariance, 0.0, float(plain.scale)
-    covariance = pd.DataFrame(np.asarray(fit.cov_params())[:k, :k], names, names)
-    return pd.Series(np.asarray(fit.fe_params), names), covariance, float(fit.cov_re[0, 0]), float(fit.scale)
+            return None
 
 
 def estimate_contrast(

@@ -5,7 +5,6 @@ import inspect
 import re
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import partial
 from hashlib import sha256
 from importlib import import_module
@@ -16,6 +15,7 @@ from typing import Any
 
 from esc_eval.chat.base import ChatModel, Conversation, Reply, relabel
 from esc_eval.chat.registry import Options, backend
+from esc_eval.chat.side_by_side import call_side_by_side
 from esc_eval.errors import EscEvalError
 from esc_eval.prompts.protocol import Generation, Message
 
@@ -44,7 +44,10 @@ class CallableModel:
         self._at_once = concurrency or (AT_ONCE if _is_async(function) else 1)
         self.concurrent = self._at_once > 1
         self.parallel = self._at_once if self.concurrent else AT_ONCE
-        self.identity: dict[str, Any] = {"kind": "python", "model": self.where, "revision": _hash_source(function)}
+        self.identity: dict[str, Any] = {
+            **{"kind": "python", "model": self.where, "revision": _hash_source(function)},
+            "generation": "own",
+        }
         self._loop: asyncio.AbstractEventLoop | None = None
         self._guard = Lock()
 
@@ -67,29 +70,29 @@ class CallableModel:
             raise failures[0]
 
     def _answers(self, conversations: Sequence[Conversation]) -> Iterator[tuple[int, str | EscEvalError]]:
-        if self._at_once == 1 or len(conversations) == 1:
-            yield from ((index, self._answer(conversation)) for index, conversation in enumerate(conversations))
-            return
-        pool = ThreadPoolExecutor(self._at_once)
-        asked = {pool.submit(self._answer, each): index for index, each in enumerate(conversations)}
-        try:
-            yield from ((asked[done], done.result()) for done in as_completed(asked))
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        calls = (partial(self._answer, *numbered) for numbered in enumerate(conversations))
+        workers = min(self._at_once, len(conversations))
+        yield from call_side_by_side(calls, workers) if workers > 1 else (call() for call in calls)
 
-    def _answer(self, conversation: Conversation) -> str | EscEvalError:
-        """The function's answer to one conversation, or what is wrong with it."""
+    def _answer(self, index: int, conversation: Conversation) -> tuple[int, str | EscEvalError]:
+        """The function's answer to one conversation, or what is wrong with it, behind its index."""
         try:
             said: object = self.function([message.copy() for message in conversation])
             if inspect.isawaitable(said):
-                said = asyncio.run_coroutine_threadsafe(_wait_for(said), self._event_loop()).result()
+                answer = asyncio.run_coroutine_threadsafe(_wait_for(said), self._event_loop())
+                try:
+                    said = answer.result()
+                finally:
+                    answer.cancel()  # after Ctrl-C nobody waits for it any more
         except Exception as error:  # noqa: BLE001  whatever the user's code raises is told
             failure = EscEvalError(f"{self.name}: {self.where} raised {type(error).__name__}: {error}")
             failure.__cause__ = error
-            return failure
+            return index, failure
         if isinstance(said, str):
-            return said
-        return EscEvalError(f"{self.name}: {self.where} returned {type(said).__name__}; it must return text (str)")
+            return index, said
+        return index, EscEvalError(
+            f"{self.name}: {self.where} returned {type(said).__name__}; it must return text (str)"
+        )
 
     def _event_loop(self) -> asyncio.AbstractEventLoop:
         """An event loop in a thread of its own, so that a caller (a notebook, say) may run another."""
@@ -143,7 +146,7 @@ def import_object(path: str) -> object:
         sys.path.insert(0, here)
     try:
         found: object = import_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise EscEvalError(f"python:{path}: {module} cannot be imported: {type(error).__name__}: {error}") from error
     try:
         return attrgetter(name)(found)

@@ -4,8 +4,10 @@ import builtins
 import gc
 import importlib
 import json
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -76,6 +78,19 @@ def test_two_supporters_of_one_name_are_refused_with_the_remedy():
         simulate([lambda m: "a", lambda m: "b"], **SHORT)
 
 
+def test_the_signature_gives_a_function_no_temperature_and_no_token_cap(results, script):
+    signature = results.summary.tables[0].signature
+    assert "|tokens:own/own|temperature:own/own|" in signature
+    mixed = evaluate({"f": warm, "m": script(["Yes."], "m")}, scorer=judge, limit=1, **SHORT)
+    assert "|tokens:own/512|temperature:own/0.0|" in mixed.summary.tables[0].signature
+
+
+def test_half_a_character_becomes_a_replacement_that_files_can_hold(tmp_path):
+    made = evaluate(lambda m: "so sad \ud83d", scorer=lambda m: "3 \ud83d", out=tmp_path, limit=1, **SHORT)
+    assert {turn.text for turn in made.dialogues[0].turns[2::2]} == {"so sad \ufffd"}
+    assert {rating.raw for rating in read_ratings(tmp_path)} == {"3 \ufffd"}
+
+
 def test_several_scorers_rate_each_under_its_own_name(results):
     rated = score(simulate(warm, **SHORT), {"kind": judge, "harsh": lambda m: "0"})
     assert {(r.rater, r.score) for r in rated.ratings} == {("kind", 3), ("harsh", 0)}
@@ -139,6 +154,25 @@ def test_a_temporary_run_folder_lives_as_long_as_its_results_or_the_failure(tmp_
     told = []
     assert len(simulate([warm, flaky], limit=1, out=kept, progress=told.append, **SHORT).dialogues) == 2
     assert str(told[0]) == "going on after 5 of 8 turns"
+
+
+def test_ctrl_c_waits_for_no_function_and_the_run_goes_on(tmp_path):
+    never, asked = threading.Event(), []
+
+    def stuck(messages):
+        asked.append(messages)
+        if len(asked) == 2:
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        if not patient:
+            never.wait(60)
+        return "Yes."
+
+    patient = []
+    with pytest.raises(KeyboardInterrupt):
+        simulate(stuck, out=tmp_path, concurrency=2, **SHORT)
+    patient.append(True)
+    assert len(simulate(stuck, out=tmp_path, concurrency=2, **SHORT).dialogues) == 4
+    never.set()
 
 
 def test_settings_are_checked_in_a_sentence():

@@ -1,6 +1,7 @@
 """Leaderboard: means and ranks, paired differences, groups, prediction-powered means, power and plans."""
 
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +120,15 @@ def test_mixed_model_recovers_effects_and_card_variance() -> None:
     assert gap.low < 5 < gap.high
     assert card == pytest.approx(16, rel=0.3)
     assert residual == pytest.approx(9, rel=0.2)
+
+
+def test_scores_that_their_models_explain_wholly_are_fitted_without_a_warning() -> None:
+    rows = pd.DataFrame({"model": ["a", "b"] * 4, "card": [f"c{n // 2}" for n in range(8)], "score": [75.0, 50.0] * 4})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        effects, _, cards, rest = mixed_fit(rows, [])
+    assert list(effects) == pytest.approx([75, 50])
+    assert (cards, rest) == (0, pytest.approx(0))
 
 
 def test_groups_are_compared_for_these_models_and_for_models_of_their_kind(tmp_path: Path) -> None:
