@@ -3,6 +3,10 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class EscEvalError(Exception):
@@ -21,6 +25,13 @@ class BadRecord(EscEvalError):
     def __init__(self, path: str | Path, where: str, what: str) -> None:
         super().__init__(f"{path}, {where}: {what}")
         self.path, self.where, self.what = Path(path), where, what
+
+
+def explain_validation(error: "ValidationError") -> str:
+    """Field and reason of the first thing that does not fit, without the value: it may be personal."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    field, why = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
+    return f"{field}: {why}" if field else why
 
 
 def refuse_unknown(names: Iterable[str], known: Iterable[str], where: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from dataset_builder.rows import card_text
+from esc_eval.errors import explain_validation
 from esc_eval.languages import known_languages
 from esc_eval.languages.row import CardWords
 from esc_eval.reasoning import strip_thinking
@@ -114,8 +115,7 @@ def read_extraction(answer: str) -> Extracted:
     try:
         return Extracted.model_validate(candidates[0])
     except ValidationError as error:
-        first = error.errors(include_input=False)[0]
-        raise Failure(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise Failure(explain_validation(error)) from error
 
 
 def read_verdict(answer: str) -> Verdict:

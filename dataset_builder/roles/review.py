@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from dataset_builder import decisions
 from dataset_builder.roles.records import Extraction, Filtering, Review
 from dataset_builder.rows import card_text
-from dataset_builder.sources.readers import Broken, read_csv
-from esc_eval.errors import BadRecord, EscEvalError
+from dataset_builder.sources.readers import read_rows
+from esc_eval.errors import BadRecord, EscEvalError, explain_validation
 from esc_eval.files.writing import write_whole
 
 SHOWN = ("id", "source", "language", "model_decision", "model_reason", "card")
@@ -54,14 +54,8 @@ def read_sheet(path: Path, cards: Mapping[str, Extraction]) -> tuple[list[Review
     """
     found: dict[str, Review] = {}
     open_rows = 0
-    try:
-        entries = list(read_csv(path, {"id", "decision"}))
-    except OSError as error:
-        raise EscEvalError(f"{path}: cannot be read: {error.strerror}") from error
-    for line, row in entries:
+    for line, row in read_rows(path, {"id", "decision"}):
         where = f"line {line}"
-        if isinstance(row, Broken):
-            raise BadRecord(path, where, str(row))
         values = {key: (row.get(key) or "").strip() for key in EDITED}
         if not values["decision"]:
             open_rows += 1
@@ -94,8 +88,7 @@ def _review(path: Path, where: str, card: Extraction, values: Mapping[str, str])
                 raise BadRecord(path, where, f"{leaf.tier3} lies in {leaf.tier1}, not in {review.category}")
             review = review.model_copy(update={"category": leaf.tier1})
     except ValidationError as error:
-        first = error.errors(include_input=False)[0]
-        raise BadRecord(path, where, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise BadRecord(path, where, explain_validation(error)) from error
     except BadRecord:
         raise
     except EscEvalError as error:

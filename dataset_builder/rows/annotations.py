@@ -10,8 +10,8 @@ from dataset_builder import decisions
 from dataset_builder.rows.dialogues import Batch
 from dataset_builder.rows.personal_data import Masker
 from dataset_builder.rows.rubrics import Scales, annotation_id
-from dataset_builder.sources.readers import Broken, read_csv
-from esc_eval.errors import BadRecord, EscEvalError
+from dataset_builder.sources.readers import read_rows
+from esc_eval.errors import BadRecord, EscEvalError, explain_validation
 from esc_eval.files.official_dimensions import OUR_RUBRIC, is_official_wording
 from esc_eval.files.records import read_ratings
 from esc_eval.schema import Rating, find_duplicates
@@ -37,16 +37,11 @@ def read_annotations(path: Path, scales: Scales | None = None) -> list[Rating]:
     """
     if path.suffix != ".csv":
         return read_ratings(path)
-    try:
-        known = scales or Scales()
-        return [_from_csv(path, line, row, known) for line, row in read_csv(path, NEEDED)]
-    except OSError as error:
-        raise EscEvalError(f"{path}: cannot be read: {error.strerror}") from error
+    known = scales or Scales()
+    return [_from_csv(path, line, row, known) for line, row in read_rows(path, NEEDED)]
 
 
-def _from_csv(path: Path, line: int, row: dict[str, str] | Broken, scales: Scales) -> Rating:
-    if isinstance(row, Broken):
-        raise BadRecord(path, f"line {line}", str(row))
+def _from_csv(path: Path, line: int, row: dict[str, str], scales: Scales) -> Rating:
     if unknown := sorted(row.keys() - NEEDED - OPTIONAL):
         raise BadRecord(path, "line 1", f"unknown column {unknown[0]!r}; known: {', '.join(sorted(NEEDED | OPTIONAL))}")
     try:
@@ -77,9 +72,7 @@ def _from_csv(path: Path, line: int, row: dict[str, str] | Broken, scales: Scale
             }
         )
     except ValidationError as error:
-        first = error.errors(include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise BadRecord(path, f"line {line}", f"{where + ': ' if where else ''}{first['msg']}") from error
+        raise BadRecord(path, f"line {line}", explain_validation(error)) from error
 
 
 def batch_rows(batch: Batch, dialogues: Mapping[str, Row], license: str, scales: Scales, masker: Masker) -> list[Row]:

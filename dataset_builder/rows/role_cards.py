@@ -11,7 +11,7 @@ from dataset_builder.rows.card_text import parse_card
 from dataset_builder.rows.overlap import Containment, near_duplicates
 from dataset_builder.rows.personal_data import Masker
 from dataset_builder.sources import SAMPLE_KEY
-from dataset_builder.sources.readers import Broken, read_csv
+from dataset_builder.sources.readers import read_rows
 from esc_eval.errors import BadRecord, EscEvalError
 from esc_eval.files.official import official_names
 from esc_eval.files.records import SAMPLE, load_cards, read_cards
@@ -165,14 +165,8 @@ def apply_tiers(rows: Sequence[Row], path: Path) -> None:
         BadRecord: A row that names an unknown card, leaf or status, or a leaf outside the card's tier 1.
     """
     by_id = {row["id"]: row for row in rows}
-    try:
-        lines = list(read_csv(path, {"card_id", "problem_type", "confidence", "status"}))
-    except OSError as error:
-        raise EscEvalError(f"{path}: cannot be read: {error.strerror}") from error
-    for number, line in lines:
+    for number, line in read_rows(path, {"card_id", "problem_type", "confidence", "status"}):
         try:
-            if isinstance(line, Broken):
-                raise ValueError(line)
             if line["card_id"] not in by_id:
                 raise ValueError(f"no card {line['card_id']!r} in this build")
             _apply_tier(by_id[line["card_id"]], line)

@@ -188,12 +188,12 @@ def _by_facet(
             raise EscEvalError(f"{name}: every {facet} is held out, nothing is left to train on")
         test = list(held_out)
     else:
-        test = _until(order, groups, known * PARTS["test"] / sum(PARTS.values()), leave=1)
+        test = _until(order, groups, known * PARTS["test"] / sum(PARTS.values()))
     part_of = {item.id: "test" for value in test for item in groups[value]}
     rest = [value for value in order if value not in set(test)]
     share = PARTS["validation"] / sum(PARTS.values())
     if len(rest) >= 3:
-        validation = _until(rest, groups, known * share, leave=1)
+        validation = _until(rest, groups, known * share)
         chosen = {item.id for value in validation for item in groups[value]}
     else:
         chosen = _validation_cards([item for value in rest for item in groups[value]], name, seed, known * share)
@@ -202,10 +202,11 @@ def _by_facet(
     }
 
 
-def _until(order: Sequence[str], groups: Mapping[str, Sequence[Item]], rows: float, leave: int) -> list[str]:
+def _until(order: Sequence[str], groups: Mapping[str, Sequence[Item]], rows: float) -> list[str]:
+    """The first values that make up so many rows; the last is always left."""
     taken: list[str] = []
     have = 0
-    for value in order[: len(order) - leave]:
+    for value in order[:-1]:
         if taken and have >= rows:
             break
         taken.append(value)
@@ -219,7 +220,7 @@ def _validation_cards(items: Sequence[Item], name: str, seed: int, rows: float) 
     for item in items:
         cards[item.facets["card"] or item.id].append(item)
     order = sorted(cards, key=_rank(name, seed))
-    chosen = _until(order, cards, rows, leave=1) if len(order) > 1 else []
+    chosen = _until(order, cards, rows) if len(order) > 1 else []
     return {item.id for value in chosen for item in cards[value]}
 
 

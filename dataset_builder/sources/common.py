@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Protocol, runtime_checkable
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from esc_eval.schema import Language, Record, Role, Turn
 
@@ -237,11 +237,3 @@ def level_of(value: object, name: str, low: int, high: int) -> int:
     if not low <= level <= high:
         raise Malformed(f"rating {name!r} is {level}, outside {low}..{high}")
     return level
-
-
-def explain_validation(error: Malformed | ValidationError) -> str:
-    """A reason for the rejects file that quotes nothing of the record."""
-    if isinstance(error, ValidationError):
-        first = error.errors(include_input=False, include_url=False)[0]
-        return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
-    return str(error)

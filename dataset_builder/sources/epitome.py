@@ -11,7 +11,6 @@ from dataset_builder.sources.common import (
     KnownFile,
     Malformed,
     Outcome,
-    SourceConversation,
     SourceRating,
     SourceTurn,
     Terms,
@@ -59,15 +58,10 @@ def files(folder: Path) -> list[Path]:
 def parse(path: Path) -> Iterator[Outcome]:
     """Every row of one file."""
     mechanism = path.name.removesuffix("-reddit.csv")
-    return read_outcomes(
-        KEY,
-        path,
-        read_csv(path, COLUMNS),
-        lambda row, record_id, line: _conversation(row, record_id, line, path.name, mechanism),
-    )
+    return read_outcomes(KEY, LANGUAGE, path, read_csv(path, COLUMNS), lambda row: _fields(row, mechanism))
 
 
-def _conversation(row: dict[str, Any], record_id: str, line: int, file: str, mechanism: str) -> SourceConversation:
+def _fields(row: dict[str, Any], mechanism: str) -> dict[str, Any]:
     if not row["sp_id"] or not row["rp_id"]:
         raise Malformed("'sp_id' or 'rp_id' is empty")
     rating = SourceRating(
@@ -78,16 +72,11 @@ def _conversation(row: dict[str, Any], record_id: str, line: int, file: str, mec
         high=SCALE[1],
         evidence=tuple(part for part in row["rationales"].split("|") if part.strip()),
     )
-    return SourceConversation(
-        id=record_id,
-        source=KEY,
-        source_id=f"{row['sp_id']}_{row['rp_id']}",
-        file=file,
-        line=line,
-        language=LANGUAGE,
-        turns=(
+    return {
+        "source_id": f"{row['sp_id']}_{row['rp_id']}",
+        "turns": (
             SourceTurn(role="seeker", text=text_of(row, "seeker_post")),
             SourceTurn(role="supporter", text=text_of(row, "response_post")),
         ),
-        ratings=(rating,),
-    )
+        "ratings": (rating,),
+    }

@@ -12,7 +12,6 @@ from dataset_builder.sources.common import (
     KnownFile,
     Malformed,
     Outcome,
-    SourceConversation,
     SourceRating,
     SourceTurn,
     Terms,
@@ -71,27 +70,19 @@ def files(folder: Path) -> list[Path]:
 def parse(path: Path) -> Iterator[Outcome]:
     """Every conversation of one file."""
     entries = read_json_list(path) if path.suffix == ".json" else read_jsonl(path)
-    return read_outcomes(
-        KEY, path, entries, lambda record, record_id, line: _conversation(record, record_id, line, path.name)
-    )
+    return read_outcomes(KEY, LANGUAGE, path, entries, _fields)
 
 
-def _conversation(record: Any, record_id: str, line: int, file: str) -> SourceConversation:
+def _fields(record: Any) -> dict[str, Any]:
     turns = tuple(_turn(turn) for turn in list_of(record, "dialog"))
     if not turns:
         raise Malformed("'dialog' is empty")
-    labels = {name: value for name in LABELS if (value := optional_text(record, name))}
-    return SourceConversation(
-        id=record_id,
-        source=KEY,
-        file=file,
-        line=line,
-        language=LANGUAGE,
-        turns=turns,
-        situation=optional_text(record, "situation"),
-        labels=labels,
-        ratings=tuple(_survey(record.get("survey_score"))),
-    )
+    return {
+        "turns": turns,
+        "situation": optional_text(record, "situation"),
+        "labels": {name: value for name in LABELS if (value := optional_text(record, name))},
+        "ratings": tuple(_survey(record.get("survey_score"))),
+    }
 
 
 def _turn(turn: object) -> SourceTurn:

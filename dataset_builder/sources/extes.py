@@ -13,7 +13,6 @@ from dataset_builder.sources.common import (
     KnownFile,
     Malformed,
     Outcome,
-    SourceConversation,
     SourceTurn,
     Terms,
     list_of,
@@ -58,28 +57,17 @@ def files(folder: Path) -> list[Path]:
 def parse(path: Path) -> Iterator[Outcome]:
     """Every conversation of one file."""
     entries = read_jsonl(path) if path.suffix == ".jsonl" else read_json_list(path)
-    return read_outcomes(
-        KEY, path, entries, lambda record, record_id, line: _conversation(record, record_id, line, path.name)
-    )
+    return read_outcomes(KEY, LANGUAGE, path, entries, _fields)
 
 
-def _conversation(record: Any, record_id: str, line: int, file: str) -> SourceConversation:
+def _fields(record: Any) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise Malformed(f"expected an object, found {type(record).__name__}")
     turns = _released(record) if "content" in record else _alpaca(record)
     if not turns:
         raise Malformed("the conversation has no turn")
     labels = {"scene": scene} if (scene := optional_text(record, "scene")) else {}
-    return SourceConversation(
-        id=record_id,
-        source=KEY,
-        file=file,
-        line=line,
-        language=LANGUAGE,
-        turns=tuple(turns),
-        situation=optional_text(record, "description"),
-        labels=labels,
-    )
+    return {"turns": tuple(turns), "situation": optional_text(record, "description"), "labels": labels}
 
 
 def _released(record: dict[str, Any]) -> list[SourceTurn]:

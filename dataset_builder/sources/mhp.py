@@ -12,7 +12,6 @@ from dataset_builder.sources.common import (
     KnownFile,
     Malformed,
     Outcome,
-    SourceConversation,
     SourceTurn,
     Terms,
     optional_text,
@@ -58,12 +57,7 @@ def files(folder: Path) -> list[Path]:
 def parse(path: Path) -> Iterator[Outcome]:
     """Every row of one list of comments, with the topic of its subreddit where the table of topics lies beside it."""
     topics = read_topics(path.parent / TOPICS)
-    return read_outcomes(
-        KEY,
-        path,
-        read_csv(path, COLUMNS),
-        lambda row, record_id, line: _conversation(row, record_id, line, path.name, topics),
-    )
+    return read_outcomes(KEY, LANGUAGE, path, read_csv(path, COLUMNS), lambda row: _fields(row, topics))
 
 
 def read_topics(path: Path) -> dict[str, str]:
@@ -74,9 +68,7 @@ def read_topics(path: Path) -> dict[str, str]:
     return {row["subreddit"].lower(): row["topic"] for row in rows}
 
 
-def _conversation(
-    row: dict[str, Any], record_id: str, line: int, file: str, topics: dict[str, str]
-) -> SourceConversation:
+def _fields(row: dict[str, Any], topics: dict[str, str]) -> dict[str, Any]:
     if not row["post_id"] or not row["comment_id"]:
         raise Malformed("'post_id' or 'comment_id' is empty")
     if row["author_type"] not in AUTHOR_TYPES:
@@ -88,13 +80,4 @@ def _conversation(
     turns = [SourceTurn(role="seeker", text=post)] if post else []
     if comment:
         turns.append(SourceTurn(role="supporter", text=comment))
-    return SourceConversation(
-        id=record_id,
-        source=KEY,
-        source_id=f"{row['post_id']}_{row['comment_id']}",
-        file=file,
-        line=line,
-        language=LANGUAGE,
-        turns=tuple(turns),
-        labels=labels,
-    )
+    return {"source_id": f"{row['post_id']}_{row['comment_id']}", "turns": tuple(turns), "labels": labels}

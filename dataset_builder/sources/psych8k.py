@@ -12,7 +12,6 @@ from dataset_builder.sources.common import (
     KnownFile,
     Malformed,
     Outcome,
-    SourceConversation,
     SourceTurn,
     Terms,
     list_of,
@@ -58,18 +57,11 @@ def files(folder: Path) -> list[Path]:
 def parse(path: Path) -> Iterator[Outcome]:
     """Every record of one file; answers need ``question.jsonl`` beside them."""
     if path.suffix == ".json":
-        return read_outcomes(
-            KEY, path, read_json_list(path), lambda record, record_id, line: _pair(record, record_id, line, path.name)
-        )
+        return read_outcomes(KEY, LANGUAGE, path, read_json_list(path), _pair)
     questions: dict[object, str] = {}
     if path.name != QUESTIONS and (path.parent / QUESTIONS).exists():
         questions = read_questions(path.parent / QUESTIONS)
-    return read_outcomes(
-        KEY,
-        path,
-        read_jsonl(path),
-        lambda record, record_id, line: _bench(record, record_id, line, path.name, questions),
-    )
+    return read_outcomes(KEY, LANGUAGE, path, read_jsonl(path), lambda record: _bench(record, questions))
 
 
 def read_questions(path: Path) -> dict[object, str]:
@@ -99,15 +91,12 @@ def _first_turn(record: Any) -> str:
     return text_of({"turn": turns[0]}, "turn")
 
 
-def _pair(record: Any, record_id: str, line: int, file: str) -> SourceConversation:
-    turns = (
-        SourceTurn(role="seeker", text=text_of(record, "input")),
-        SourceTurn(role="supporter", text=text_of(record, "output")),
-    )
-    return SourceConversation(id=record_id, source=KEY, file=file, line=line, language=LANGUAGE, turns=turns)
+def _pair(record: Any) -> dict[str, Any]:
+    seeker, supporter = text_of(record, "input"), text_of(record, "output")
+    return {"turns": (SourceTurn(role="seeker", text=seeker), SourceTurn(role="supporter", text=supporter))}
 
 
-def _bench(record: Any, record_id: str, line: int, file: str, questions: dict[object, str]) -> SourceConversation:
+def _bench(record: Any, questions: dict[object, str]) -> dict[str, Any]:
     number = _question_id(record)
     labels = {"category": category} if (category := optional_text(record, "category")) else {}
     if "choices" not in record:
@@ -123,13 +112,4 @@ def _bench(record: Any, record_id: str, line: int, file: str, questions: dict[ob
             SourceTurn(role="seeker", text=questions[number]),
             SourceTurn(role="supporter", text=_first_turn(choices[0])),
         ]
-    return SourceConversation(
-        id=record_id,
-        source=KEY,
-        source_id=str(number),
-        file=file,
-        line=line,
-        language=LANGUAGE,
-        turns=tuple(turns),
-        labels=labels,
-    )
+    return {"source_id": str(number), "turns": tuple(turns), "labels": labels}

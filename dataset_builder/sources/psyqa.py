@@ -8,7 +8,6 @@ from dataset_builder.sources.common import (
     KnownFile,
     Malformed,
     Outcome,
-    SourceConversation,
     SourceTurn,
     StrategySpan,
     Terms,
@@ -48,12 +47,10 @@ def files(folder: Path) -> list[Path]:
 def parse(path: Path) -> Iterator[Outcome]:
     """Every question of one file, with its answers as alternative replies."""
     entries = read_jsonl(path) if path.suffix == ".jsonl" else read_json_list(path)
-    return read_outcomes(
-        KEY, path, entries, lambda record, record_id, line: _conversation(record, record_id, line, path.name)
-    )
+    return read_outcomes(KEY, LANGUAGE, path, entries, _fields)
 
 
-def _conversation(record: Any, record_id: str, line: int, file: str) -> SourceConversation:
+def _fields(record: Any) -> dict[str, Any]:
     question = text_of(record, "question")
     number = record.get("questionID")
     if number is not None and (not isinstance(number, int | str) or isinstance(number, bool)):
@@ -62,17 +59,12 @@ def _conversation(record: Any, record_id: str, line: int, file: str) -> SourceCo
     post = SourceTurn(role="seeker", text=f"{question}\n{description}" if description else question)
     answers = [_answer(answer) for answer in list_of(record, "answers")]
     labels = {"keywords": keywords} if (keywords := optional_text(record, "keywords")) else {}
-    return SourceConversation(
-        id=record_id,
-        source=KEY,
-        source_id=None if number is None else str(number),
-        file=file,
-        line=line,
-        language=LANGUAGE,
-        turns=(post, *answers),
-        labels=labels,
-        branches=True,
-    )
+    return {
+        "source_id": None if number is None else str(number),
+        "turns": (post, *answers),
+        "labels": labels,
+        "branches": True,
+    }
 
 
 def _answer(answer: object) -> SourceTurn:

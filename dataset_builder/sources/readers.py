@@ -6,13 +6,15 @@ record and not the file.
 
 import csv
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from dataset_builder.sources.common import Malformed, Outcome, Reject, SourceConversation, explain_validation
+from dataset_builder.sources.common import Malformed, Outcome, Reject, SourceConversation
+from esc_eval.errors import BadRecord, EscEvalError, explain_validation
+from esc_eval.schema import Language
 
 Entry = tuple[int, Any]
 _SPACE = " \t\r\n"
@@ -116,15 +118,44 @@ def read_csv(path: Path, columns: set[str]) -> Iterator[Entry]:
             yield line, dict(zip(header, row, strict=True))
 
 
+def read_rows(path: Path, columns: set[str]) -> list[tuple[int, dict[str, str]]]:
+    """Every row of a CSV file that a user made or edited, with its line.
+
+    Raises:
+        EscEvalError: The file cannot be read, or the first row that is broken.
+    """
+    try:
+        entries = list(read_csv(path, columns))
+    except OSError as error:
+        raise EscEvalError(f"{path}: cannot be read: {error.strerror}") from error
+    for line, row in entries:
+        if isinstance(row, Broken):
+            raise BadRecord(path, f"line {line}", str(row))
+    return entries
+
+
 def read_outcomes(
-    source: str, path: Path, entries: Iterator[Entry], convert: Callable[[Any, str, int], SourceConversation]
+    source: str, language: Language, path: Path, entries: Iterable[Entry], convert: Callable[[Any], dict[str, Any]]
 ) -> Iterator[Outcome]:
-    """One outcome an entry: what ``convert(record, id, line)`` makes of it, or a reject with the reason."""
+    """One outcome an entry: a conversation with the fields that ``convert`` reads, or a reject with the reason.
+
+    Args:
+        convert: Fields of a conversation from a record, without those that say what it is and where it stands. It
+            raises Malformed.
+    """
     for position, (line, record) in enumerate(entries):
-        if isinstance(record, Broken):
-            yield Reject(source=source, file=path.name, line=line, reason=str(record))
-            continue
         try:
-            yield convert(record, f"{source}/{path.name}#{position}", line)
-        except (Malformed, ValidationError) as error:
+            if isinstance(record, Broken):
+                raise Malformed(record)
+            yield SourceConversation(
+                id=f"{source}/{path.name}#{position}",
+                source=source,
+                file=path.name,
+                line=line,
+                language=language,
+                **convert(record),
+            )
+        except ValidationError as error:
             yield Reject(source=source, file=path.name, line=line, reason=explain_validation(error))
+        except Malformed as error:
+            yield Reject(source=source, file=path.name, line=line, reason=str(error))

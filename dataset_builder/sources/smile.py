@@ -10,7 +10,6 @@ from dataset_builder.sources.common import (
     KnownFile,
     Malformed,
     Outcome,
-    SourceConversation,
     SourceTurn,
     Terms,
     optional_text,
@@ -53,11 +52,11 @@ def parse(path: Path) -> Iterator[Outcome]:
     except (ValueError, RecursionError):
         entry = Broken("broken JSON")
     return read_outcomes(
-        KEY, path, iter([(1, entry)]), lambda record, record_id, line: _conversation(record, record_id, line, path)
+        KEY, LANGUAGE, path, [(1, entry)], lambda record: {"source_id": path.stem, "turns": _turns(record)}
     )
 
 
-def _conversation(record: object, record_id: str, line: int, path: Path) -> SourceConversation:
+def _turns(record: object) -> tuple[SourceTurn, ...]:
     if not isinstance(record, list) or not record:
         raise Malformed("expected a list with at least one turn")
     turns = []
@@ -68,6 +67,4 @@ def _conversation(record: object, record_id: str, line: int, path: Path) -> Sour
         if role not in ROLES:
             raise Malformed(f"unknown role; known: {', '.join(ROLES)}")
         turns.append(SourceTurn(role=ROLES[role], text=text_of(turn, "content")))
-    return SourceConversation(
-        id=record_id, source=KEY, source_id=path.stem, file=path.name, line=line, language=LANGUAGE, turns=tuple(turns)
-    )
+    return tuple(turns)

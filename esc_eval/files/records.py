@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from esc_eval.errors import BadRecord, EscEvalError
+from esc_eval.errors import BadRecord, EscEvalError, explain_validation
 from esc_eval.files import official
 from esc_eval.files.text import read_json, read_text
 from esc_eval.files.writing import write_whole
@@ -38,9 +38,7 @@ def read_jsonl(path: Path, record: type[R]) -> list[R]:
         try:
             rows.append(record.model_validate_json(line))
         except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"])
-            bad.append((number, f"{field + ': ' if field else ''}{first['msg']}"))
+            bad.append((number, explain_validation(error)))
     if bad:
         number, what = bad[0]
         more = f" ({len(bad) - 1} more bad lines)" if len(bad) > 1 else ""

@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from pydantic import ValidationError
 
-from esc_eval.errors import EscEvalError
+from esc_eval.errors import EscEvalError, explain_validation
 from esc_eval.languages.row import FILE, LanguageRow, read_yaml
 
 __all__ = [
@@ -125,9 +125,7 @@ def _read_row(folder: Path) -> LanguageRow:
     try:
         row = LanguageRow.model_validate({**content, "folder": folder})
     except ValidationError as error:
-        first = error.errors(include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise EscEvalError(f"{folder / FILE}: {where}: {first['msg'].removeprefix('Value error, ')}") from error
+        raise EscEvalError(f"{folder / FILE}: {explain_validation(error)}") from error
     if row.code != folder.name:
         raise EscEvalError(f"{folder / FILE}: code is {row.code!r}, but its folder is called {folder.name!r}")
     return row

@@ -1,5 +1,7 @@
 """``table``: the counts of every stage."""
 
+from dataclasses import astuple
+
 from rich.table import Table
 
 from dataset_builder.roles.options import Work
@@ -15,19 +17,5 @@ def command(work: Work) -> None:
 
     shown = Table("language", "tried", "extract", "model filter", "undecided", "human filter", "high", "middle")
     for line in lines_of(Workspace(work)):
-        shown.add_row(
-            line.language,
-            *map(
-                str,
-                (
-                    line.tried,
-                    line.extract,
-                    line.model_filter,
-                    line.undecided,
-                    line.human_filter,
-                    line.high,
-                    line.middle,
-                ),
-            ),
-        )
+        shown.add_row(*map(str, astuple(line)))
     print_table(shown)

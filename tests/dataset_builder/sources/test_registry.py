@@ -20,7 +20,7 @@ PAPER = ("esconv", "extes", "epitome", "psych8k", "mhp", "psyqa", "smile")
 FORUM = '''
 """A forum that gives its posts away."""
 
-from dataset_builder.sources.common import SourceConversation, SourceTurn, Terms, text_of
+from dataset_builder.sources.common import SourceTurn, Terms, text_of
 from dataset_builder.sources.readers import read_jsonl, read_outcomes
 
 KEY = "forum"
@@ -41,11 +41,10 @@ def files(folder):
 
 
 def parse(path):
-    return read_outcomes(KEY, path, read_jsonl(path), lambda record, id, line: SourceConversation(
-        id=id, source=KEY, file=path.name, line=line, language=LANGUAGE,
-        turns=(SourceTurn(role="seeker", text=text_of(record, "post")),
-               SourceTurn(role="supporter", text=text_of(record, "answer"))),
-    ))
+    return read_outcomes(KEY, LANGUAGE, path, read_jsonl(path), lambda record: {
+        "turns": (SourceTurn(role="seeker", text=text_of(record, "post")),
+                  SourceTurn(role="supporter", text=text_of(record, "answer"))),
+    })
 '''
 
 
