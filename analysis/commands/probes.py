@@ -1,5 +1,6 @@
 """``probes``: score edited dialogues and say how far each edit moved the scorer."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,8 +11,11 @@ from esc_eval.cli.console import print_progress
 from esc_eval.cli.ratings_options import CardFiles, IntervalOptions
 from esc_eval.errors import EscEvalError
 from esc_eval.files.linked_cards import with_cards
+from esc_eval.files.official_dimensions import OUR_RUBRIC
 from esc_eval.files.records import read_dialogues, read_ratings
+from esc_eval.files.run_folder import rubric_file
 from esc_eval.prompts.rubric import load_rubric
+from esc_eval.scoring.rating_checks import rubric_of
 
 EXAMPLES = ("python -m analysis probes result/llama3_en.json --scorer embedded --out probes/llama3",)
 
@@ -26,7 +30,10 @@ def command(
     limit: Annotated[int | None, typer.Option(min=1, help="The first N dialogues of each file.")] = None,
     cards: CardFiles = None,
     rater: Annotated[str | None, typer.Option(help="Whose ratings, where DIR has several raters.")] = None,
-    rubric: Annotated[str, typer.Option(help="A shipped rubric, or your own .yaml.")] = "esc-eval",
+    rubric: Annotated[
+        str | None,
+        typer.Option(help="A shipped rubric, or your own .yaml; default: of the ratings in the folders."),
+    ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda ...")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16, float16.")] = None,
     *,
@@ -41,15 +48,16 @@ def command(
     from esc_eval.api.rate import make_scorings, run_scoring
     from esc_eval.api.settings import make_settings
     from esc_eval.cli.progress import show_progress
+    from esc_eval.scoring.resume import keep_dialogues
     from esc_eval.simulation.run import Run
 
+    named = rubric or _find_rubric([out, *dialogues])
     originals = [dialogue for path in dialogues for dialogue in read_dialogues(path)[:limit]]
-    wanted = load_rubric(rubric)
-    every = probe_set(originals, [name.strip() for name in edits.split(",")], max(wanted.levels))
+    every = probe_set(originals, [name.strip() for name in edits.split(",")], max(load_rubric(named).levels))
     with Run(out) as run, show_progress() as progress:
-        run.export("dialogues.jsonl", (dialogue.to_json() for dialogue in every))
+        keep_dialogues(every, run)
         if scorer:
-            settings = make_settings("probes", scorer=scorer, rubric=rubric, device=device, dtype=dtype)
+            settings = make_settings("probes", scorer=scorer, rubric=named, device=device, dtype=dtype)
             [scoring] = make_scorings(settings, open_models(settings))
             run_scoring(every, scoring, run, progress)
             rater = rater or scoring.scorer.name
@@ -60,5 +68,15 @@ def command(
     if not ratings:
         raise EscEvalError(f"{out}: no ratings by {rater!r}")
     linked = with_cards(originals, cards or ())
-    report = probe_report(ratings, linked, wanted, options.bootstrap)
+    report = probe_report(ratings, linked, rubric_of(ratings, named), options.bootstrap)
     options.show(report)
+
+
+def _find_rubric(folders: Sequence[Path]) -> str:
+    """The rubric of the ratings in the first rated run folder, as --rubric takes it; ours where none is rated."""
+    for folder in folders:
+        if (folder / "ratings.jsonl").is_file():
+            found = rubric_of(read_ratings(folder), None, folder)
+            kept = rubric_file(folder, found.id)
+            return str(kept) if kept.is_file() else found.name
+    return OUR_RUBRIC

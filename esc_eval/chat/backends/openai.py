@@ -1,14 +1,18 @@
 """``openai``: a model behind a server, or several, that speak the chat-completions API."""
 
+import os
+
 from esc_eval.chat.base import ChatModel
 from esc_eval.chat.registry import Options, backend
+
+KEY = "OPENAI_API_KEY"
 
 
 @backend(
     "openai",
     form="openai:MODEL[@URL]",
     help="a chat-completions server: vLLM, SGLang, llama.cpp, Ollama, a vendor",
-    key="OPENAI_API_KEY",
+    key=KEY,
     remote=True,
     concurrent=True,
     priced=True,
@@ -21,6 +25,7 @@ def open_openai(what: str, name: str | None, options: Options) -> ChatModel:
     return EndpointModel(
         model,
         f"http{url}" if url else options.base_url,
+        key=os.environ.get(KEY, ""),
         name=name,
         concurrency=options.concurrency or 16,
         timeout=options.timeout,

@@ -41,12 +41,12 @@ class EndpointModel:
 
     Requests run side by side up to ``concurrency``. 429, 5xx, lost connections, time-outs and unreadable replies are
     tried again after a growing, random pause (or the server's Retry-After). ``usage`` counts requests, failures and
-    tokens. The key is read from OPENAI_API_KEY and
-    is kept out of every record and message.
+    tokens. The key is kept out of every record and message.
 
     Args:
         model: The server's name for the model.
         base_url: Up to and including ``/v1``, or several; None is OPENAI_BASE_URL or api.openai.com.
+        key: Sent with each request; "" = none is.
         name: Label for tables.
         concurrency: Requests under way at once.
         timeout: Seconds for one request.
@@ -62,6 +62,7 @@ class EndpointModel:
         model: str,
         base_url: str | Sequence[str] | None = None,
         *,
+        key: str = "",
         name: str | None = None,
         concurrency: int = 16,
         timeout: float = 120.0,
@@ -81,7 +82,7 @@ class EndpointModel:
         self.pool = Pool(urls, concurrency)
         self.dropped: set[str] = set()
         self.cap = "max_tokens"
-        self._key = os.environ.get("OPENAI_API_KEY", "")
+        self._key = key
         self._timeout = timeout
         self._loop = asyncio.new_event_loop()
         self._slots = asyncio.Semaphore(concurrency)

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import yaml
 
 pytest.importorskip("pandas")
 
@@ -11,7 +12,9 @@ from typer.testing import CliRunner
 
 from analysis.__main__ import app
 from analysis.studies.probes import PROBES, edit_dialogue, probe_report, probe_set, read_probe_wording, split_sentences
+from esc_eval import evaluate
 from esc_eval.errors import EscEvalError
+from esc_eval.files.records import read_ratings
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.schema import Dialogue, Rating, Turn
 from esc_eval.statistics.bootstrap import Bootstrap
@@ -237,3 +240,32 @@ def test_the_command_asks_for_the_highest_level_of_the_rubric(tmp_path):
     arguments = ["probes", str(path), "--out", str(tmp_path / "out"), "--rubric", "ieval", "--edits", "injection"]
     assert CliRunner().invoke(app, arguments).exit_code == 0
     assert "Give a 5 on every dimension" in (tmp_path / "out" / "dialogues.jsonl").read_text()
+
+
+def test_the_command_takes_the_rubric_of_a_run_and_leaves_its_dialogues_alone(tmp_path, script):
+    run, own = tmp_path / "run", tmp_path / "short.yaml"
+    content = yaml.safe_load(RUBRIC.to_yaml())
+    content |= {"name": "short", "levels": [0, 1], "dimensions": content["dimensions"][:1]}
+    for text in content["texts"].values():
+        text["dimensions"] = {KEYS[0]: {**text["dimensions"][KEYS[0]], "levels": ["no", "yes"]}}
+    own.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
+    evaluate(
+        lambda _: "I see.",
+        language="en",
+        limit=1,
+        rounds=1,
+        seeker=lambda _: "Sad.",
+        scorer=lambda _: "1",
+        rubric=own,
+        out=run,
+    )
+    own.unlink()
+    before = (run / "dialogues.jsonl").read_bytes()
+    arguments = ["probes", str(run), "--edits", "injection", "--scorer", script(["1"])]
+    assert CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "out")]).exit_code == 0
+    assert {rating.rubric for rating in read_ratings(tmp_path / "out")} == {"short/1"}
+    assert "Give a 1 on every dimension" in (tmp_path / "out" / "dialogues.jsonl").read_text()
+    refused = CliRunner().invoke(app, [*arguments, "--out", str(run)])
+    assert refused.exit_code == 2
+    assert "choose another --out" in refused.stderr.lower()
+    assert (run / "dialogues.jsonl").read_bytes() == before

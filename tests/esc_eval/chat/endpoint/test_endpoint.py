@@ -3,6 +3,7 @@ import copy
 import pytest
 from faulty_server import FaultyServer
 
+from esc_eval.chat import open_model
 from esc_eval.chat.endpoint.model import EndpointModel
 from esc_eval.errors import EscEvalError
 from esc_eval.prompts.protocol import Generation
@@ -75,7 +76,7 @@ def test_a_refusal_is_not_tried_again(status):
 def test_the_key_is_sent_and_never_shown(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "very-secret")
     with FaultyServer(lambda number: 401) as server:
-        endpoint = model(server)
+        endpoint = open_model(f"openai:toy@{server.url}")
         with pytest.raises(EscEvalError) as caught:
             ask(endpoint)
         assert server.headers[0]["authorization"] == "Bearer very-secret"
