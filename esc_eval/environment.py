@@ -82,4 +82,4 @@ def command_line(arguments: Sequence[str]) -> list[str] | None:
 
 def hide_password(text: str) -> str:
     """A text without the user and password that a URL in it may hold."""
-    return re.sub(r"(?<=://)[^/@\s]*@", "", text)
+    return re.sub(r"(?<=://)[^/\s]*@", "", text)

@@ -35,6 +35,7 @@ from esc_eval.reporting.render import Report
 from esc_eval.reporting.summary import Statistic
 from esc_eval.schema import Dialogue
 from esc_eval.schema import Rating as GivenRating
+from esc_eval.scoring.resume import keep_dialogues
 from esc_eval.simulation.run import Run
 from esc_eval.statistics.bootstrap import DRAWS
 
@@ -185,9 +186,11 @@ def score(
     refuse_unknown(settings, Rating.__optional_keys__, "score")
     known = make_settings("score", scorer=scorer, rubric=rubric, **settings)
     scorings = make_scorings(known, open_models(known))
-    given, folder = _read_dialogues(dialogues, cards)
+    given, sources = _read_dialogues(dialogues, cards)
+    folder = sources[0] if len(sources) == 1 and sources[0].is_dir() else None
     with (place := _RunFolder(out or folder)) as run:
         run.describe(settings=known.describe(RATING))
+        keep_dialogues(given, run, sources)
         for scoring in scorings:
             run_scoring(given, scoring, run, progress or stay_quiet)
     return _results(run.folder, known, (place, dialogues), out)
@@ -261,18 +264,16 @@ def _several(given: Any) -> Sequence[Any]:
     return (given,) if isinstance(given, str | Path) else tuple(given)
 
 
-def _read_dialogues(given: Any, cards: str | Path | None) -> tuple[list[Dialogue], Path | None]:
-    """Dialogues, and the run folder that they are of; None = of none."""
+def _read_dialogues(given: Any, cards: str | Path | None) -> tuple[list[Dialogue], list[Path]]:
+    """Dialogues, and the files and run folders that they are from."""
     if isinstance(given, Results):
-        return list(given.dialogues), given.folder
+        return list(given.dialogues), [given.folder] if given.folder else []
     several = _several(given)
     if several and all(isinstance(one, Dialogue) for one in several):
         check_unique((one.id for one in several), "dialogue", "the dialogues given")
-        return list(several), None
+        return list(several), []
     paths = [Path(path) for path in several]
-    return load_dialogues(paths, Path(cards) if cards else None), paths[0] if len(paths) == 1 and paths[
-        0
-    ].is_dir() else None
+    return load_dialogues(paths, Path(cards) if cards else None), paths
 
 
 def _read_ratings(given: Any) -> list[GivenRating]:

@@ -15,7 +15,6 @@ from esc_eval.schema import Dialogue, Rating
 from esc_eval.scoring import text_scorer
 from esc_eval.scoring.calibration import Calibration
 from esc_eval.scoring.rater import DialogueRater, DirectScoring
-from esc_eval.scoring.resume import keep_dialogues
 from esc_eval.scoring.score import Scoring, score_dialogues
 from esc_eval.simulation.run import Run
 
@@ -61,12 +60,11 @@ def load_ratings(paths: Sequence[Path]) -> list[Rating]:
 def run_scoring(
     dialogues: Sequence[Dialogue], scoring: Scoring | DirectScoring, run: Run, on_progress: OnProgress = stay_quiet
 ) -> None:
-    """Rate dialogues, or what a run has no ratings of yet; those from elsewhere are copied into the run folder first.
+    """Rate dialogues of a run, or what it has no ratings of yet.
 
     Raises:
-        EscEvalError: The run holds other dialogues, or the same rater's under another identity; nothing was rated then.
+        EscEvalError: The run holds ratings of the same rater under another identity; nothing was rated then.
     """
-    keep_dialogues(dialogues, run)
     name, size = scoring.scorer.name, len(scoring.rubric.keys)
     counts = run.owners(f"scoring/{name}")
     done = sum(counts.get(dialogue.id) == size for dialogue in dialogues)

@@ -1,22 +1,28 @@
 """A scoring has an identity (scorer, rubric, way of reading), and is a set of rated dialogues that may grow."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import read_dialogues
-from esc_eval.files.run_folder import DIALOGUES
+from esc_eval.files.run_folder import CARDS, DIALOGUES, read_run_cards
+from esc_eval.files.writing import write_jsonl
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.schema import Dialogue, Rating, digest
 from esc_eval.simulation.identity import OLD_LANGUAGES, STEP, find_differences, old_identity, was_rated
 from esc_eval.simulation.run import Run, list_differences
 
 
-def keep_dialogues(dialogues: Sequence[Dialogue], run: Run) -> None:
+def keep_dialogues(dialogues: Sequence[Dialogue], run: Run, sources: Iterable[Path] = ()) -> None:
     """Copy dialogues from elsewhere into a run folder, beside those that are there.
 
+    Args:
+        sources: Where they are from: the cards of run folders come along.
+
     Raises:
-        EscEvalError: One is not the same there, or the run's dialogues are simulated and these are others.
+        EscEvalError: One is not the same there, or the run's dialogues are simulated and these are others; or a card
+            has another text there.
     """
     own = run.folder / DIALOGUES
     known = {dialogue.id: dialogue for dialogue in read_dialogues(own)} if own.exists() else {}
@@ -29,6 +35,8 @@ def keep_dialogues(dialogues: Sequence[Dialogue], run: Run) -> None:
         )
     if new := [dialogue for dialogue in dialogues if dialogue.id not in known]:
         run.export(own.name, (dialogue.to_json() for dialogue in [*known.values(), *new]))
+    if cards := read_run_cards([run.folder, *sources]):
+        write_jsonl(run.folder / CARDS, cards)
 
 
 class Identified(Protocol):

@@ -18,7 +18,7 @@ from esc_eval.api.progress import Progress
 from esc_eval.chat import open_model
 from esc_eval.cli.app import app
 from esc_eval.errors import EscEvalError
-from esc_eval.files.records import read_dialogues, read_ratings
+from esc_eval.files.records import read_cards, read_dialogues, read_ratings
 
 ROOT = Path(__file__).resolve().parents[3]
 CARDS = [
@@ -108,6 +108,15 @@ def test_score_takes_results_folders_files_and_dialogues(results, tmp_path):
     assert not (tmp_path / "run" / "ratings.jsonl").exists()
     assert score(tmp_path / "run", judge).folder == tmp_path / "run"
     assert tuple(read_ratings(tmp_path / "run")) == expected
+
+
+def test_cards_come_along_when_a_run_is_rated_in_another_folder(results, tmp_path):
+    results.save(tmp_path / "run")
+    score(tmp_path / "run", scorer=judge, out=tmp_path / "rated")
+    assert read_cards(tmp_path / "rated") == CARDS
+    (tmp_path / "run" / "cards.jsonl").write_text(CARDS[0].model_copy(update={"text": "other"}).to_json())
+    with pytest.raises(EscEvalError, match=r"'c0' has another text"):
+        score(tmp_path / "run", scorer=judge, out=tmp_path / "rated")
 
 
 def test_a_stopped_call_goes_on_with_the_same_out(tmp_path):
