@@ -6,7 +6,7 @@ stopped, or a temporary one that lives as long as its results.
 
 import shutil
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from tempfile import mkdtemp
 from types import TracebackType
@@ -188,6 +188,8 @@ def score(
     scorings = make_scorings(known, open_models(known))
     given, sources = _read_dialogues(dialogues, cards)
     folder = sources[0] if len(sources) == 1 and sources[0].is_dir() else None
+    if not given:
+        raise EscEvalError("there are no dialogues to rate")
     with (place := _RunFolder(out or folder)) as run:
         run.describe(settings=known.describe(RATING))
         keep_dialogues(given, run, sources)
@@ -200,7 +202,7 @@ def report(
     run: Results | str | Path | None = None,
     *,
     dialogues: Results | str | Path | Sequence[str | Path] | Sequence[Dialogue] | None = None,
-    ratings: str | Path | Sequence[str | Path] | Sequence[GivenRating] | None = None,
+    ratings: Results | str | Path | Sequence[str | Path] | Sequence[GivenRating] | None = None,
     cards: str | Path | None = None,
     rubric: str | Path | None = None,
     statistic: Statistic = "level",
@@ -250,10 +252,12 @@ def compare(
         draws, seed: Of the bootstrap.
 
     Raises:
-        EscEvalError: Ratings under several rubrics or of several raters, or the same dialogue twice.
+        EscEvalError: No run, ratings under several scales, or the same dialogue twice.
     """
-    several = [runs] if isinstance(runs, Results | str | Path) else runs
+    several = [runs] if isinstance(runs, Results) else _several(runs)
     found = [run if isinstance(run, Results) else Results.load(run) for run in several]
+    if not found:
+        raise EscEvalError("there is no run to compare")
     dialogues = [dialogue for results in found for dialogue in results.dialogues]
     check_unique((dialogue.id for dialogue in dialogues), "dialogue", "the runs")
     ratings = [rating for results in found for rating in results.ratings]
@@ -261,7 +265,11 @@ def compare(
 
 
 def _several(given: Any) -> Sequence[Any]:
-    return (given,) if isinstance(given, str | Path) else tuple(given)
+    if isinstance(given, str | Path):
+        return (given,)
+    if not isinstance(given, Iterable):
+        raise EscEvalError(f"{given!r}: expected results, a path, or a list of paths or records")
+    return tuple(given)
 
 
 def _read_dialogues(given: Any, cards: str | Path | None) -> tuple[list[Dialogue], list[Path]]:
@@ -269,7 +277,7 @@ def _read_dialogues(given: Any, cards: str | Path | None) -> tuple[list[Dialogue
     if isinstance(given, Results):
         return list(given.dialogues), [given.folder] if given.folder else []
     several = _several(given)
-    if several and all(isinstance(one, Dialogue) for one in several):
+    if all(isinstance(one, Dialogue) for one in several):
         check_unique((one.id for one in several), "dialogue", "the dialogues given")
         return list(several), []
     paths = [Path(path) for path in several]
@@ -277,6 +285,8 @@ def _read_dialogues(given: Any, cards: str | Path | None) -> tuple[list[Dialogue
 
 
 def _read_ratings(given: Any) -> list[GivenRating]:
+    if isinstance(given, Results):
+        return list(given.ratings)
     several = _several(given)
     if all(isinstance(one, GivenRating) for one in several):
         return list(several)

@@ -1,11 +1,11 @@
 """What a call gives back: dialogues, ratings, and every view of them."""
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import read_dialogues, read_ratings
@@ -55,6 +55,7 @@ class Results:
         folder: Path | None = None,
         keep: object = None,
     ) -> None:
+        _check_choice("statistic", statistic, get_args(Statistic))
         self.dialogues, self.ratings = tuple(dialogues), tuple(ratings)
         self.folder, self.statistic = folder, statistic
         self.given_rubric, self._run, self._keep = rubric, dict(run or {}), keep
@@ -144,12 +145,9 @@ class Results:
             by: One row a language, rater and supporter, with a column for each dimension; or one row a dimension of
                 these, each with its interval.
         """
-        rows = [
-            row
-            for board in self.summary.tables
-            for line in board.rows
-            for row in (_wide(board, line) if by == "supporter" else _long(board, line))
-        ]
+        views = {"supporter": _wide, "dimension": _long}
+        _check_choice("by", by, views)
+        rows = [row for board in self.summary.tables for line in board.rows for row in views[by](board, line)]
         try:
             import pandas as pd
         except ImportError:
@@ -170,9 +168,7 @@ class Results:
         chosen = [rating for rating in self.ratings if rater in (None, rating.rater)]
         if not chosen:
             raters = sorted({rating.rater for rating in self.ratings})
-            raise EscEvalError(
-                f"no ratings{f' by {rater!r}' if rater else ''}; there are those of {raters or 'nobody'}"
-            )
+            raise EscEvalError(f"no ratings by {rater!r}; there are those of {raters}" if raters else "no ratings yet")
         scales = {(min(each.levels), max(each.levels)) for key, each in self.rubrics.items() if key in _carried(chosen)}
         if len(scales) > 1:
             raise EscEvalError(f"ratings of several scales ({sorted(scales)}) cannot be compared; choose a rater")
@@ -194,6 +190,7 @@ class Results:
 
     def render(self, format: Format = "text") -> str:
         """The report as text for a terminal, JSON, Markdown or LaTeX."""
+        _check_choice("format", format, FORMATS)
         return FORMATS[format](self.summary)
 
     def save(self, folder: str | Path) -> Path:
@@ -235,6 +232,11 @@ class Results:
         return f"<p>{escape_html(repr(self))}</p>{as_html(self.summary)}"
 
 
+def _check_choice(what: str, given: object, known: Collection[object]) -> None:
+    if given not in known:
+        raise EscEvalError(f"{what} {given!r}: expected one of {', '.join(map(str, known))}")
+
+
 def _carried(ratings: Sequence[Rating]) -> set[str]:
     """The rubrics that ratings name."""
     return {rating.rubric for rating in ratings}
@@ -244,9 +246,7 @@ def _wide(board: Leaderboard, row: Row) -> Iterator[dict[str, Any]]:
     means = {key: row.cells[key].of(board.statistic) for key in board.names}
     average = row.average or Estimate(None)
     yield {
-        "language": board.language,
-        "rater": board.rater,
-        "supporter": row.supporter,
+        **_whose(board, row),
         **{key: mean.value if mean else None for key, mean in means.items()},
         "average": average.value,
         "low": average.low,
@@ -260,9 +260,7 @@ def _long(board: Leaderboard, row: Row) -> Iterator[dict[str, Any]]:
     for key, cell in row.cells.items():
         mean = cell.of(board.statistic) or Estimate(None)
         yield {
-            "language": board.language,
-            "rater": board.rater,
-            "supporter": row.supporter,
+            **_whose(board, row),
             "dimension": key,
             "mean": mean.value,
             "low": mean.low,
@@ -270,3 +268,7 @@ def _long(board: Leaderboard, row: Row) -> Iterator[dict[str, Any]]:
             "n": mean.n,
             "unscored": cell.unscored,
         }
+
+
+def _whose(board: Leaderboard, row: Row) -> dict[str, str]:
+    return {"language": board.language, "rater": board.rater, "supporter": row.supporter}

@@ -11,7 +11,7 @@ from esc_eval.chat.backends.python import as_model
 from esc_eval.chat.base import ANSWER_TOKENS, relabel
 from esc_eval.chat.registry import Texts
 from esc_eval.environment import hide_password
-from esc_eval.errors import EscEvalError, refuse_unknown
+from esc_eval.errors import EscEvalError, explain_validation, refuse_unknown
 from esc_eval.prompts.protocol import Message
 from esc_eval.reporting.summary import Statistic
 from esc_eval.schema import RoleCard
@@ -169,12 +169,10 @@ def name_models(given: Any, concurrency: int | None = None) -> tuple[Any, ...]:
     Raises:
         EscEvalError: Something is no model.
     """
-    several: list[tuple[str | None, Any]]
     if isinstance(given, Mapping):
-        several = list(given.items())
-    else:
-        several = [(None, one) for one in (given if isinstance(given, list | tuple) else (given,))]
-    return tuple(_name_model(model, label, concurrency) for label, model in several)
+        return tuple(_name_model(model, str(label), concurrency) for label, model in given.items())
+    several = given if isinstance(given, list | tuple) else (given,)
+    return tuple(_name_model(model, None, concurrency) for model in several)
 
 
 def _name_model(model: Any, label: str | None, concurrency: int | None) -> Any:
@@ -204,5 +202,4 @@ def make_settings(verb: str, **given: Any) -> Settings:
     try:
         return Settings(**given)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise EscEvalError(f"{verb}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise EscEvalError(f"{verb}: {explain_validation(error)}") from error

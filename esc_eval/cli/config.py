@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import typer
 import yaml
@@ -23,9 +24,11 @@ def read_config(context: typer.Context, path: Path | None) -> Path | None:
     if path is None:
         return None
     try:
-        content = yaml.safe_load(read_text(path)) or {}
+        content = yaml.safe_load(read_text(path))
     except yaml.YAMLError as error:
         raise EscEvalError(f"{path}: not readable as YAML or JSON: {error}") from error
+    if content is None:
+        content = {}
     if not isinstance(content, Mapping):
         raise BadRecord(path, "the whole file", "expected options by name, such as limit: 4")
     given = {str(name).replace("-", "_"): value for name, value in content.items() if value is not None}
@@ -34,7 +37,12 @@ def read_config(context: typer.Context, path: Path | None) -> Path | None:
     }
     known = {name for name in several if name not in ("config", "help")}
     refuse_unknown(given, known, f"{path}, for {context.info_name}")
-    context.default_map = {
-        name: [value] if several[name] and not isinstance(value, list) else value for name, value in given.items()
-    }
+    context.default_map = {name: _list_values(value) if several[name] else value for name, value in given.items()}
     return path
+
+
+def _list_values(value: Any) -> list[Any]:
+    """The values of an option that may be repeated: a list, one alone, or, by the labels of models, ``LABEL=VALUE``."""
+    if isinstance(value, Mapping):
+        return [f"{label}={each}" for label, each in value.items()]
+    return value if isinstance(value, list) else [value]

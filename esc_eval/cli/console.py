@@ -24,6 +24,7 @@ UNWRITABLE = {
     errno.EACCES: "choose a place that you may use",
     errno.EPERM: "choose a place that you may use",
     errno.EROFS: "choose a place that can be written to",
+    errno.ENAMETOOLONG: "choose a shorter name",
 }
 PLAIN = dict(zip("─━│┃…–—‘’“”•", "--||~--''\"\"*", strict=True))
 """What stands for characters of tables and typography on a terminal that lacks them; each is as wide as the other."""

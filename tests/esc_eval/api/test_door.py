@@ -65,10 +65,16 @@ def test_names_objects_methods_and_labels_are_supporters(script):
         def answer(self, messages):
             return "Tell me more."
 
-    named = {"a": script(["A"], "one"), "b": open_model(script(["B"], "two")), "c": Bot().answer, "d": lambda m: "D"}
+    named = {
+        "a": script(["A"], "one"),
+        "b": open_model(script(["B"], "two")),
+        "c": Bot().answer,
+        "d": lambda m: "D",
+        5: lambda m: "E",
+    }
     found = simulate(named, **SHORT)
     said = {d.supporter: d.turns[2].text for d in found.dialogues}
-    assert said == {"a": "A", "b": "B", "c": "Tell me more.", "d": "D"}
+    assert said == {"a": "A", "b": "B", "c": "Tell me more.", "d": "D", "5": "E"}
     assert not found.ratings
     assert simulate(script(["A"], "one"), limit=1, **SHORT).dialogues[0].supporter == "one"
 
@@ -85,10 +91,10 @@ def test_the_signature_gives_a_function_no_temperature_and_no_token_cap(results,
     assert "|tokens:own/512|temperature:own/0.0|" in mixed.summary.tables[0].signature
 
 
-def test_half_a_character_becomes_a_replacement_that_files_can_hold(tmp_path):
-    made = evaluate(lambda m: "so sad \ud83d", scorer=lambda m: "3 \ud83d", out=tmp_path, limit=1, **SHORT)
+def test_half_a_character_becomes_a_replacement_that_files_can_hold():
+    made = evaluate(lambda m: "so sad \ud83d", scorer=lambda m: "3 \ud83d", limit=1, **SHORT)
     assert {turn.text for turn in made.dialogues[0].turns[2::2]} == {"so sad \ufffd"}
-    assert {rating.raw for rating in read_ratings(tmp_path)} == {"3 \ufffd"}
+    assert {rating.raw for rating in read_ratings(made.folder)} == {"3 \ufffd"}
 
 
 def test_several_scorers_rate_each_under_its_own_name(results):
@@ -201,6 +207,23 @@ def test_settings_are_checked_in_a_sentence():
         report("nowhere")
     with pytest.raises(EscEvalError, match="give a run folder, or both"):
         report(dialogues="x.jsonl")
+    with pytest.raises(EscEvalError, match="no dialogues to rate"):
+        score([], judge)
+    with pytest.raises(EscEvalError, match="3: expected results, a path"):
+        score(3, judge)
+    with pytest.raises(EscEvalError, match="no run to compare"):
+        compare([])
+
+
+def test_a_view_that_there_is_not_is_refused(results):
+    with pytest.raises(EscEvalError, match="by 'card': expected one of supporter, dimension"):
+        results.table(by="card")
+    with pytest.raises(EscEvalError, match="format 'html': expected one of text, json, markdown, latex"):
+        results.render("html")
+    with pytest.raises(EscEvalError, match="statistic 'mean': expected one of level, expected"):
+        report(results, statistic="mean")
+    with pytest.raises(EscEvalError, match="no ratings yet"):
+        Results(results.dialogues).compare()
 
 
 def test_the_settings_of_each_call_are_in_the_run_folder_without_secrets(script, tmp_path):
@@ -276,7 +299,7 @@ def test_saved_results_are_a_run_folder_that_is_read_again(results, tmp_path):
     assert (folder / "report.html").exists()
     with pytest.raises(EscEvalError, match="not empty"):
         results.save(folder)
-    loose = report(dialogues=list(results.dialogues), ratings=list(results.ratings)).save(tmp_path / "loose")
+    loose = report(dialogues=results, ratings=list(results.ratings)).save(tmp_path / "loose")
     assert Results.load(loose).ratings == results.ratings
     assert len(evaluate([warm, cold], scorer=judge, out=folder, **SHORT).ratings) == 56, "a saved run may go on"
 
@@ -295,8 +318,8 @@ def test_runs_are_compared_on_the_cards_that_they_share(results, tmp_path):
 def test_the_command_line_and_python_make_the_same_files_and_comparison(script, tmp_path):
     models = {name: script([text, "Go on."], name) for name, text in (("s", "I am sad."), ("m", "Oh."), ("j", "2"))}
     common = ["--supporter", models["m"], "--seeker", models["s"], "--scorer", models["j"]]
-    command = [sys.executable, "-m", "esc_eval", "evaluate", *common, "--limit", "3", "--out", tmp_path / "shell"]
-    subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
+    done = CliRunner().invoke(app, ["evaluate", *common, "--limit", "3", "--out", str(tmp_path / "shell")])
+    assert done.exit_code == 0, done.stderr
     found = evaluate(
         models["m"], seeker=models["s"], scorer=models["j"], limit=3, out=str(tmp_path / "python"), by="auto"
     )
@@ -308,10 +331,10 @@ def test_the_command_line_and_python_make_the_same_files_and_comparison(script, 
 
 def test_the_door_opens_without_heavy_libraries():
     heavy = ("torch", "transformers", "datasets", "pandas", "scipy", "matplotlib")
-    for code in ("import esc_eval; esc_eval.__dir__()", "from esc_eval import evaluate"):
-        code += f"; import sys; print([name for name in {heavy} if name in sys.modules])"
-        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-        assert done.stdout.strip() == "[]", code
+    loaded = f"print([name for name in {heavy} if name in sys.modules])"
+    code = f"import sys, esc_eval; dir(esc_eval); {loaded}; from esc_eval import evaluate; {loaded}"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["[]", "[]"]
     assert {"evaluate", "simulate", "score", "report", "compare", "Results"} <= set(dir(__import__("esc_eval")))
     with pytest.raises(AttributeError, match="no attribute 'evalaute'"):
         importlib.import_module("esc_eval").evalaute  # noqa: B018

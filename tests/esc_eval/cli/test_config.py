@@ -45,6 +45,14 @@ def test_a_file_gives_every_option_and_the_command_line_wins(call, settings, tmp
     assert {r.score for r in read_ratings(tmp_path / "run")} == {2}
 
 
+def test_models_may_be_given_by_their_labels(call, settings, tmp_path):
+    named = dict(zip("ab", settings.pop("supporter"), strict=True)) | {"b": settings["seeker"]}
+    del settings["scorer"]
+    done = call("simulate", {**settings, "supporter": named})
+    assert done.exit_code == 0, done.stderr
+    assert {d.supporter: d.turns[-1].text for d in read_dialogues(tmp_path / "run")} == {"a": "Yes.", "b": "I am sad."}
+
+
 def test_one_value_does_for_an_option_that_may_be_repeated(call, settings, tmp_path):
     del settings["scorer"]
     done = call("simulate", {**settings, "supporter": settings["supporter"][0]}, "--out", "other")
@@ -65,6 +73,7 @@ def test_one_value_does_for_an_option_that_may_be_repeated(call, settings, tmp_p
         ),
         ("simulate", {"rubric": "ieval"}, "my.yaml, for simulate: there is no setting 'rubric'"),
         ("simulate", ["limit"], "my.yaml, the whole file: expected options by name"),
+        ("simulate", False, "my.yaml, the whole file: expected options by name"),
         ("simulate", {"limit": 0, "out": "x"}, "Invalid value for '--limit'"),
         ("simulate", {"limit": [1, 2], "out": "x"}, "--limit"),
     ],
