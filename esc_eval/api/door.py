@@ -37,7 +37,7 @@ from esc_eval.schema import Dialogue
 from esc_eval.schema import Rating as GivenRating
 from esc_eval.scoring.resume import keep_dialogues
 from esc_eval.simulation.run import Run
-from esc_eval.statistics.bootstrap import DRAWS
+from esc_eval.statistics import DRAWS
 
 
 def evaluate(

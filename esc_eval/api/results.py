@@ -20,7 +20,8 @@ from esc_eval.reporting.summary import Leaderboard, Row, Statistic
 from esc_eval.schema import Dialogue, Rating
 from esc_eval.scoring.rating_checks import rubrics_of
 from esc_eval.simulation.run import read_card
-from esc_eval.statistics.bootstrap import DRAWS, Bootstrap
+from esc_eval.statistics import DRAWS
+from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.statistics.estimate import Estimate
 
 Format = Literal["text", "json", "markdown", "latex"]

@@ -10,7 +10,7 @@ import typer
 
 from esc_eval.cli.console import print_data, talk
 from esc_eval.errors import EscEvalError
-from esc_eval.statistics.bootstrap import CONFIDENCE, DRAWS, Bootstrap
+from esc_eval.statistics import CONFIDENCE, DRAWS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from esc_eval.prompts.rubric import Rubric
     from esc_eval.reporting.render import Report
     from esc_eval.schema import Dialogue
+    from esc_eval.statistics.bootstrap import Bootstrap
 
 RatingsFiles = Annotated[
     list[Path], typer.Argument(help="Ratings: CSV, JSON Lines, Parquet, a run folder, official JSON.")
@@ -66,6 +67,8 @@ class IntervalOptions(ReportOptions):
     @property
     def bootstrap(self) -> Bootstrap:
         """How intervals are made."""
+        from esc_eval.statistics.bootstrap import Bootstrap
+
         return Bootstrap(self.draws, self.seed, self.confidence)
 
 

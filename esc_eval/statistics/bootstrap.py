@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from esc_eval.errors import EscEvalError
+from esc_eval.statistics import CONFIDENCE, DRAWS
 from esc_eval.statistics.coefficients import ratio
 from esc_eval.statistics.estimate import Array, Estimate
 
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 
 Totals = Mapping[str, Array]
 
-DRAWS = 2000
-"""Bootstrap draws behind every printed interval, unless the user asks for another number."""
-CONFIDENCE = 0.95
 CHUNK = 4_000_000
 """Numbers held at once by one block of bootstrap draws."""
 UNDEFINED_SHARE = 0.05

@@ -15,7 +15,7 @@ from typer.main import get_command
 from esc_eval import __version__
 from esc_eval.cli.extras import find_install, list_libraries, list_missing
 
-LARGE = ("torch", "transformers", "datasets", "pandas", "scipy", "matplotlib")
+LARGE = ("torch", "transformers", "datasets", "pandas", "numpy", "scipy", "matplotlib")
 ROOT = Path(__file__).resolve().parents[3]
 LINES = {
     "esc_eval.cli.app": "esc-eval",
