@@ -10,11 +10,14 @@ import pandas as pd
 from analysis.studies.metrics.segment import SEGMENTATION
 from esc_eval.errors import BadRecord, EscEvalError
 from esc_eval.files.text import read_text
+from esc_eval.languages import get_language
+from esc_eval.languages.row import WORDS
 from esc_eval.schema import Dialogue
 
 METRICS = Path(__file__).parent / "metrics"
 WITHOUT_REFERENCE = ("length", "distinct", "perplexity")
 WITH_REFERENCE = ("bleu", "chrf", "rouge_l", "meteor", "embedding_similarity")
+IN_WORDS = ("length", "distinct", "bleu", "rouge_l", "meteor")
 
 
 def load_metric(name: str) -> Any:
@@ -78,6 +81,11 @@ def automatic_scores(
             "Where references exist, give --references FILE"
         )
     notes = [f"Segmentation: {SEGMENTATION}."]
+    by_language: dict[str, list[str]] = {}
+    for dialogue in dialogues:
+        by_language.setdefault(dialogue.language, []).append(dialogue.id)
+    if others := [code for code in by_language if get_language(code).words.pattern != WORDS]:
+        notes.append(f"Segmentation of {', '.join(others)}: what fits the pattern words of its row.")
     if impossible:
         notes.append(f"Impossible without references: {', '.join(impossible)}.")
     texts = {d.id: supporter_text(d) for d in dialogues}
@@ -87,13 +95,20 @@ def automatic_scores(
         ids = [i for i in texts if name in WITHOUT_REFERENCE or i in known_references]
         if name in WITH_REFERENCE and len(ids) < len(texts):
             notes.append(f"{name}: {len(texts) - len(ids)} dialogues have no reference.")
-        if not ids:
-            continue
-        given = {"predictions": [texts[i] for i in ids]}
-        if name in WITH_REFERENCE:
-            given["references"] = [known_references[i] for i in ids]
-        scores = load_metric(name).compute(**given)["scores"]
-        parts.append(pd.DataFrame({"dialogue_id": ids, "metric": name, "dimension": None, "score": scores}))
+        scores: dict[str, float | None] = {}
+        there = set(ids)
+        for language, group in by_language.items() if name in IN_WORDS else [(None, ids)]:
+            chosen = [i for i in group if i in there]
+            given: dict[str, Any] = {"predictions": [texts[i] for i in chosen]}
+            if name in WITH_REFERENCE:
+                given["references"] = [known_references[i] for i in chosen]
+            if language:
+                given["language"] = language
+            if chosen:
+                scores |= dict(zip(chosen, load_metric(name).compute(**given)["scores"], strict=True))
+        if ids:
+            found = [scores[i] for i in ids]
+            parts.append(pd.DataFrame({"dialogue_id": ids, "metric": name, "dimension": None, "score": found}))
     if not parts:
         raise EscEvalError("no metric could be computed: no dialogue has a reference")
     return pd.concat(parts, ignore_index=True), notes

@@ -6,6 +6,7 @@ import datasets
 import evaluate
 
 TEXTS, PAIRS = "predictions: texts", "predictions, references: texts, one reference each"
+LANGUAGE = "language: whose words they are, as a row of the table of languages says (those of English and Chinese)"
 
 
 class TextMetric(evaluate.Metric):

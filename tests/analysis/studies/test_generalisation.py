@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from analysis.__main__ import app
-from analysis.studies.automatic import METRICS, WITH_REFERENCE, automatic_scores, load_metric
+from analysis.studies.automatic import IN_WORDS, METRICS, WITH_REFERENCE, automatic_scores, load_metric, supporter_text
 from analysis.studies.generalisation import REFERENCE, estimate_drop, generalisation_report
 from analysis.studies.manifests import find_contamination, read_split
 from analysis.studies.metrics.segment import segment_words
+from esc_eval import languages
 from esc_eval.checkpoints.embedded import weights_file
 from esc_eval.errors import EscEvalError
 from esc_eval.files.ratings_table import read_table
@@ -225,6 +226,24 @@ def test_references_are_used_where_they_are(tmp_path: Path) -> None:
     assert any("have no reference" in note for note in notes)
     _, notes = automatic_scores("length", dialogues()[:2])
     assert notes == ["Segmentation: " + notes[0].removeprefix("Segmentation: ")]
+
+
+def test_words_are_cut_as_the_row_of_the_language_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(languages, "_added", [])
+    (tmp_path / "xx").mkdir()
+    (tmp_path / "xx/language.yaml").write_text("code: xx\nname: Xish\nwords: '[a-z]'\n")
+    languages.add_folder(tmp_path)
+    said = dialogues()[:2]
+    said[1] = said[0].model_copy(update={"id": "x", "language": "xx"})
+    text = supporter_text(said[0])
+    scores, notes = automatic_scores("length", said)
+    assert list(scores["dialogue_id"]) == [said[0].id, "x"]
+    assert list(scores["score"]) == [len(segment_words(text)), sum("a" <= c <= "z" for c in text.lower())]
+    assert "Segmentation of xx: what fits the pattern words of its row." in notes
+    for name in IN_WORDS:
+        texts = {"predictions": ["ab ab"]} | ({"references": ["ab cb"]} if name in WITH_REFERENCE else {})
+        metric = load_metric(name)
+        assert metric.compute(**texts, language="xx")["scores"] != metric.compute(**texts)["scores"]
 
 
 @pytest.mark.slow

@@ -17,11 +17,11 @@ class NoSynonyms:
 class Meteor(text_metric.TextMetric):
     """METEOR (Banerjee & Lavie 2005) by nltk, exact and stem matches only: WordNet is not available offline; 0 to 1."""
 
-    inputs = text_metric.PAIRS
+    inputs = f"{text_metric.PAIRS}; {text_metric.LANGUAGE}"
 
-    def _compute(self, predictions: list[str], references: list[str]) -> dict[str, object]:
+    def _compute(self, predictions: list[str], references: list[str], language: str | None = None) -> dict[str, object]:
         scores = [
-            float(single_meteor_score(segment_words(r), segment_words(p), wordnet=NoSynonyms()))
+            float(single_meteor_score(segment_words(r, language), segment_words(p, language), wordnet=NoSynonyms()))
             for p, r in zip(predictions, references, strict=True)
         ]
         return text_metric.summarise_scores("meteor", scores)
