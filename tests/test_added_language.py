@@ -138,6 +138,19 @@ def test_a_changed_wording_of_it_is_another_identity(desk, rated, tmp_path):
     assert "rubric.languages.xx" in said
 
 
+def test_what_the_rubric_has_no_words_for_is_said_before_anything_is_played_or_rated(desk, played, tmp_path):
+    evaluate = ["evaluate", "--cards", "cards.jsonl", "--seeker", "scripted:sad.json", "--rubric", "ieval"]
+    said = refused(
+        desk, *evaluate, "--supporter", "scripted:warm.json", "--scorer", "scripted:judge.json", "--out", "no"
+    )
+    assert "rubric ieval/1 has no wording for language 'xx'" in said
+    assert "Add rubric.ieval.yaml to the language's folder" in said
+    assert not (desk / "no").exists()
+    score = ["score", "--dialogues", "run", "--scorer", "other=scripted:judge.json", "--rubric", "ieval"]
+    assert "has no wording for language 'xx'" in refused(desk, *score)
+    assert "scoring/other" not in json.loads((played / "run.json").read_text())
+
+
 def test_export_says_that_the_release_does_not_have_it(desk, rated):
     said = refused(desk, "export", "run", "--out", "official")
     assert "Xish (xx) has no official form" in said

@@ -14,7 +14,7 @@ from typing import Any, Unpack
 
 from esc_eval.api.play import estimate_cost, make_plan, open_models, run_simulation
 from esc_eval.api.progress import OnProgress, stay_quiet
-from esc_eval.api.rate import load_dialogues, load_ratings, make_scorings, run_scoring
+from esc_eval.api.rate import check_languages, load_dialogues, load_ratings, make_scorings, run_scoring
 from esc_eval.api.results import Results
 from esc_eval.api.settings import (
     PLAYING,
@@ -95,6 +95,7 @@ def evaluate(
     open_one = open_models(known)
     plan, prices = make_plan(known, open_one)
     scorings = make_scorings(known, open_one)
+    check_languages(scorings, (play.card.language for play in plan.plays()))
     tell = progress or stay_quiet
     with (place := _RunFolder(out)) as run:
         run.describe(settings=known.describe(PLAYING | RATING))
@@ -190,6 +191,7 @@ def score(
     folder = sources[0] if len(sources) == 1 and sources[0].is_dir() else None
     if not given:
         raise EscEvalError("there are no dialogues to rate")
+    check_languages(scorings, (dialogue.language for dialogue in given))
     with (place := _RunFolder(out or folder)) as run:
         run.describe(settings=known.describe(RATING))
         keep_dialogues(given, run, sources)

@@ -1,6 +1,6 @@
 """Ratings from settings: who rates by which rubric, and rating dialogues into a run folder."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from esc_eval.api.play import Open
@@ -43,6 +43,19 @@ def make_scorings(settings: Settings, open_one: Open) -> list[Scoring | DirectSc
                 Scoring(scorer, rubric, settings.by, settings.parser, wording, fitted, settings.max_answer_tokens)
             )
     return made
+
+
+def check_languages(scorings: Iterable[Scoring | DirectScoring], languages: Iterable[str]) -> None:
+    """Refuse languages that a model would have to be asked in and has no wording for, before anything is played or
+    rated.
+
+    Raises:
+        EscEvalError: There is one.
+    """
+    used = dict.fromkeys(languages)
+    for scoring in scorings:
+        if isinstance(scoring, Scoring):
+            scoring.check_languages(used)
 
 
 def load_dialogues(paths: Sequence[Path], cards: Path | None = None) -> list[Dialogue]:

@@ -5,7 +5,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from esc_eval.errors import EscEvalError
+from esc_eval.errors import EscEvalError, explain_validation
 from esc_eval.files.text import read_text
 from esc_eval.files.writing import write_whole
 from esc_eval.schema import digest
@@ -39,4 +39,4 @@ class FittedFile(FrozenYaml):
         try:
             return cls.model_validate_json(read_text(path))
         except ValidationError as error:
-            raise EscEvalError(f"{path}: no {cls.__name__.lower()}: {error.errors()[0]['msg']}") from error
+            raise EscEvalError(f"{path}: no {cls.__name__.lower()}: {explain_validation(error)}") from error

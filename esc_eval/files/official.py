@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from esc_eval.errors import BadRecord, EscEvalError
+from esc_eval.errors import BadRecord, EscEvalError, explain_validation
 from esc_eval.files.official_dimensions import (
     OUR_RUBRIC,
     RUBRIC,
@@ -274,7 +274,7 @@ def cards_from_official(content: Sequence[Any], path: Path) -> list[RoleCard]:
                 raise ValueError("expected an object")
             cards.append(card_from_official(record))
         except ValidationError as error:
-            raise BadRecord(path, f"record {number}", error.errors()[0]["msg"]) from error
+            raise BadRecord(path, f"record {number}", explain_validation(error)) from error
         except ValueError as error:
             raise BadRecord(path, f"record {number}", str(error)) from error
     return cards

@@ -112,12 +112,23 @@ def _read_table(folders: tuple[Path, ...]) -> Mapping[str, LanguageRow]:
             raise EscEvalError(f"{root}: no language in it; expected {FILE}, or folders that each hold one")
         for folder in found:
             row = _read_row(folder)
-            if row.code in rows:
-                raise EscEvalError(f"{folder}: language {row.code!r} is already known from {rows[row.code].folder}")
+            for other in rows.values():
+                if other.folder != row.folder and (same := _clash(row, other)):
+                    raise EscEvalError(f"{folder}: {same} is already known from {other.folder}")
             rows[row.code] = row
     return MappingProxyType(
         {row.code: row for row in sorted(rows.values(), key=lambda row: (not row.official, row.code))}
     )
+
+
+def _clash(row: LanguageRow, other: LanguageRow) -> str | None:
+    """What two languages have in common that each must have alone."""
+    if row.code == other.code:
+        return f"language {row.code!r}"
+    if row.official and other.official:
+        both = (f"official.{key} {mine!r}" for key, mine in row.official if mine == getattr(other.official, key))
+        return next(both, None)
+    return None
 
 
 def _read_row(folder: Path) -> LanguageRow:

@@ -2,10 +2,10 @@
 
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from esc_eval.errors import EscEvalError
 
@@ -17,6 +17,17 @@ WORDS = rf"[{_HAN}]|[^\W_{_HAN}]+(?:['’][^\W_]+)?"
 """Pattern of a token of lower-cased text unless a row says otherwise: a Chinese character, else a word or number."""
 SENTENCE_BREAK = r"(?<=[.!?])\s+|(?<=[。！？])\s*|\n+"
 """Pattern of what lies between two sentences unless a row says otherwise."""
+
+
+def _check_pattern(pattern: re.Pattern[str]) -> re.Pattern[str]:
+    if pattern.groups:
+        raise ValueError("it has a numbered group; write (?:...) for (...)")
+    if pattern.search(""):
+        raise ValueError("it fits a text without characters")
+    return pattern
+
+
+Pattern = Annotated[re.Pattern[str], AfterValidator(_check_pattern)]
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -59,7 +70,7 @@ class Overlap(_Part):
 
     unit: Unit = "word"
     size: int = Field(default=4, ge=1)
-    pattern: re.Pattern[str] = re.compile(r"[^\W_]+")
+    pattern: Pattern = re.compile(r"[^\W_]+")
 
 
 class CardWords(_Part):
@@ -109,11 +120,18 @@ class LanguageRow(_Part):
     characters_a_token: float = Field(default=4.0, gt=0)
     reply_characters: dict[Literal["seeker", "supporter"], int] = {"seeker": 140, "supporter": 1020}
     unit: Unit = "word"
-    words: re.Pattern[str] = re.compile(WORDS)
-    sentence_break: re.Pattern[str] = re.compile(SENTENCE_BREAK)
+    words: Pattern = re.compile(WORDS)
+    sentence_break: Pattern = re.compile(SENTENCE_BREAK)
     overlap: Overlap = Overlap()
-    script: re.Pattern[str] | None = None
+    script: Pattern | None = None
     card: CardWords | None = None
+
+    @field_validator("code", mode="before")
+    @classmethod
+    def _is_text(cls, value: object) -> object:
+        if isinstance(value, bool):
+            raise ValueError(f"YAML reads it as {str(value).lower()}; write it in quotes")
+        return value
 
     @field_validator("reply_characters")
     @classmethod

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from esc_eval.errors import EscEvalError
+from esc_eval.errors import EscEvalError, explain_validation
 from esc_eval.files.official_dimensions import is_official_wording
 from esc_eval.files.run_folder import rubric_file
 from esc_eval.files.writing import write_whole
@@ -42,4 +42,4 @@ def _read(path: Path, kind: type[W]) -> W:
     try:
         return kind.model_validate(read_yaml(path))
     except ValidationError as error:
-        raise EscEvalError(f"{path}: no {kind.__name__.lower()}: {error}") from error
+        raise EscEvalError(f"{path}: no {kind.__name__.lower()}: {explain_validation(error)}") from error

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from esc_eval.errors import EscEvalError
+from esc_eval.errors import EscEvalError, explain_validation
 from esc_eval.files.frozen_yaml import FrozenYaml
 from esc_eval.languages import known_folders
 from esc_eval.prompts.wording import PROMPTS, Worded, fill_template, locate_data_file, read_parts
@@ -84,4 +84,4 @@ def _load(path: Path, _known: tuple[Path, ...]) -> Protocol:
     try:
         return Protocol.model_validate({"texts": {}, **read_parts(path, "protocol")})
     except ValidationError as error:
-        raise EscEvalError(f"{path} and its languages: {error}") from error
+        raise EscEvalError(f"{path} and its languages: {explain_validation(error)}") from error

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError, field_validator
 
-from esc_eval.errors import EscEvalError
+from esc_eval.errors import EscEvalError, explain_validation
 from esc_eval.files.frozen_yaml import FrozenYaml
 from esc_eval.languages import known_folders
 from esc_eval.prompts.wording import PROMPTS, Worded, locate_data_file, read_parts
@@ -55,8 +56,23 @@ class RubricText(FrozenYaml):
 class Rubric(Worded[RubricText]):
     """A set of dimensions with ordered integer levels and their wording."""
 
-    levels: tuple[int, ...]
-    dimensions: tuple[Dimension, ...]
+    levels: tuple[int, ...] = Field(min_length=2)
+    dimensions: tuple[Dimension, ...] = Field(min_length=1)
+
+    @field_validator("levels")
+    @classmethod
+    def _rise(cls, levels: tuple[int, ...]) -> tuple[int, ...]:
+        if any(low >= high for low, high in pairwise(levels)):
+            raise ValueError(f"each must be above the one before it, found {list(levels)}")
+        return levels
+
+    @field_validator("dimensions")
+    @classmethod
+    def _differ(cls, dimensions: tuple[Dimension, ...]) -> tuple[Dimension, ...]:
+        keys = [dimension.key for dimension in dimensions]
+        if twice := [key for key in keys if keys.count(key) > 1]:
+            raise ValueError(f"two have the key {twice[0]!r}")
+        return dimensions
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -91,7 +107,7 @@ def check_rubric(content: Mapping[str, Any], where: str) -> Rubric:
     try:
         rubric = Rubric.model_validate({"texts": {}, **content})
     except ValidationError as error:
-        raise EscEvalError(f"{where} and its languages: {error}") from error
+        raise EscEvalError(f"{where} and its languages: {explain_validation(error)}") from error
     for language, text in rubric.texts.items():
         if set(text.dimensions) != set(rubric.keys):
             raise EscEvalError(

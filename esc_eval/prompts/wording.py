@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import yaml
+from pydantic import Field
 
 from esc_eval.errors import EscEvalError
 from esc_eval.files.frozen_yaml import FrozenYaml
@@ -40,8 +41,8 @@ class Worded(FrozenYaml, Generic[T]):
             its own, so that what was made in the others keeps its identity.
     """
 
-    name: str
-    version: str
+    name: str = Field(min_length=1)
+    version: str = Field(min_length=1)
     languages: tuple[str, ...] = ()
     texts: dict[str, T]
 
@@ -88,9 +89,9 @@ class Worded(FrozenYaml, Generic[T]):
         if language not in self.texts:
             kind = type(self).__name__.lower()
             raise EscEvalError(
-                f"{kind} {self.id} has no wording for language {language!r}, only {sorted(self.texts)}. Add "
-                f"{worded_file(kind, self.name)} to the language's folder, or to a rubric or protocol of your own "
-                f"{self.name}.{language}.yaml beside it."
+                f"{kind} {self.id} has no wording for language {language!r}, only for {', '.join(sorted(self.texts))}. "
+                f"Add {worded_file(kind, self.name)} to the language's folder; where the {kind} is a file of your own, "
+                f"add {language} to its texts, or {self.name}.{language}.yaml beside it."
             )
         return self.texts[language]
 

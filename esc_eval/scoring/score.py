@@ -4,7 +4,7 @@ Where the scorer's logits can be had, one forward pass gives the probability of 
 had, a parser reads it. An answer that names no level is "unscored", never a number.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from esc_eval.chat.base import ANSWER_TOKENS, AdapterModel, ChatModel, Choice, ChoiceModel, Conversation
@@ -17,7 +17,7 @@ from esc_eval.prompts.protocol import Generation
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.prompts.wording import fill_template
 from esc_eval.reasoning import strip_thinking
-from esc_eval.schema import Dialogue, FinishReason, Rating
+from esc_eval.schema import Dialogue, FinishReason, Rating, Turn
 from esc_eval.scoring.calibration import Calibration
 from esc_eval.scoring.parsers import NO_LEVEL, TOO_LONG, find_lead, get_parser
 from esc_eval.scoring.rater import DirectScoring, rating_fields
@@ -125,6 +125,16 @@ class Scoring:
             **({"max_answer_tokens": cap} if cap != ANSWER_TOKENS else {}),
             **({"calibration": self.calibration.sha256} if self.calibration else {}),
         }
+
+    def check_languages(self, languages: Iterable[str]) -> None:
+        """Refuse a language in which it has no words to ask.
+
+        Raises:
+            EscEvalError: There is one; the sentence says what is missing.
+        """
+        for language in languages:
+            trial = Dialogue(id="trial", language=language, turns=(Turn(role="seeker", text="x"),))
+            self._asked(trial, frozenset())
 
     def rate(self, dialogues: Sequence[Dialogue], done: Mapping[str, frozenset[str]] | None = None) -> Iterator[Rating]:
         """Yield ratings as they are finished, in any order.

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, ValidationError
 
 from esc_eval.chat.registry import known_backends
-from esc_eval.errors import EscEvalError
+from esc_eval.errors import EscEvalError, explain_validation
 from esc_eval.files.frozen_yaml import FrozenYaml
 from esc_eval.prompts.wording import locate_data_file, read_parts
 from esc_eval.schema import Language
@@ -127,5 +127,5 @@ def load_roster(name: str) -> Roster:
     try:
         roster = Roster.model_validate(read_parts(path, "roster"))
     except ValidationError as error:
-        raise EscEvalError(f"{path}: {error}") from error
+        raise EscEvalError(f"{path}: {explain_validation(error)}") from error
     return roster.choose([part.strip() for part in chosen.split(",") if part.strip()])

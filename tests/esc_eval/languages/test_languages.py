@@ -1,5 +1,6 @@
 """The table of languages: its rows, what is refused, and that every place reads it."""
 
+import os
 import re
 from pathlib import Path
 
@@ -45,6 +46,8 @@ def test_a_folder_is_a_language_and_ours_come_first(tmp_path, monkeypatch):
         ("name: X\nnmae: Y\n", "nmae: Extra inputs are not permitted"),
         ("name: X\nunit: letter\n", "unit: Input should be 'word' or 'character'"),
         ("name: X\nwords: '['\n", "words: Input should be a valid regular expression"),
+        ("name: X\nwords: '([a-z])+'\n", "words: it has a numbered group"),
+        ("name: X\nsentence_break: ' *'\n", "sentence_break: it fits a text without characters"),
         ("name: X\nreply_characters: {seeker: 3}\n", "reply_characters: no length for the supporter"),
         (
             "name: X\ncard: {fields: [A, B, C, D], genders: {}, unknown: []}\n",
@@ -60,6 +63,29 @@ def test_a_row_that_is_not_right_is_one_sentence_with_file_and_key(tmp_path, row
     assert f"{folder / 'language.yaml'}" in str(error.value)
     assert complaint in str(error.value)
     assert language_codes() == ("en", "zh")
+
+
+def test_a_code_that_yaml_reads_as_no_text_is_to_be_quoted(tmp_path):
+    folder = write_language(tmp_path, "no", "name: Norwegian\n")
+    with pytest.raises(EscEvalError, match="code: YAML reads it as false; write it in quotes"):
+        add_folder(folder)
+    (folder / "language.yaml").write_text('code: "no"\nname: Norwegian\n')
+    add_folder(folder)
+    assert get_language("no").name == "Norwegian"
+
+
+def test_a_folder_may_be_named_twice(tmp_path, monkeypatch):
+    folder = write_language(tmp_path / "many", "xx")
+    monkeypatch.setenv(languages.VARIABLE, f"{tmp_path / 'many'}{os.pathsep}{folder}")
+    add_folder(folder)
+    add_folder(tmp_path / "many")
+    assert language_codes() == ("en", "zh", "xx")
+
+
+def test_two_languages_have_no_official_name_in_common(tmp_path):
+    row = "name: X\nofficial: {name: x, suffix: zh, adapter: _x}\n"
+    with pytest.raises(EscEvalError, match=r"official\.suffix 'zh' is already known from .*languages/zh"):
+        add_folder(write_language(tmp_path, row=row))
 
 
 def test_a_folder_without_a_language_a_wrong_name_and_a_code_that_is_taken_are_refused(tmp_path):

@@ -39,6 +39,27 @@ def test_an_unknown_language_names_the_file_to_add():
         load_protocol().text("de")
 
 
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"levels": [4, 3, 2, 1, 0]}, r"levels: each must be above the one before it, found \[4, 3, 2, 1, 0\]"),
+        ({"levels": [0, 0, 1, 2, 3]}, "levels: each must be above the one before it"),
+        ({"levels": [1]}, "levels: Tuple should have at least 2 items"),
+        ({"dimensions": []}, "dimensions: Tuple should have at least 1 item"),
+        ({"dimensions": [{"key": "a", "paper": "A"}] * 2}, "dimensions: two have the key 'a'"),
+        ({"name": ""}, "name: String should have at least 1 character"),
+        ({"version": 2}, "version: Input should be a valid string"),
+        ({"dimension": []}, "dimension: Extra inputs are not permitted"),
+    ],
+)
+def test_what_is_not_right_in_a_rubric_is_one_sentence_with_file_and_key(tmp_path, change, complaint):
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(yaml.safe_load(load_rubric().to_yaml()) | change), encoding="utf-8")
+    with pytest.raises(EscEvalError, match=f"mine.yaml and its languages: {complaint}") as error:
+        load_rubric(path)
+    assert "\n" not in str(error.value)
+
+
 def test_an_unknown_name_lists_what_there_is():
     with pytest.raises(EscEvalError, match=r"no rubric called 'nope'.*esc-eval"):
         load_rubric("nope")
