@@ -3,12 +3,12 @@
 import json
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from esc_eval.errors import BadRecord, EscEvalError
-from esc_eval.files.text import read_json, read_json_object, read_text
+from esc_eval.files.text import read_json_as, read_json_object, read_text
 
 CARD = "README.md"
 TRAINING = "training.json"
@@ -60,13 +60,20 @@ class Source(Part):
 
 
 class TrainingData(Part):
-    """What was trained on, and what was held out for evaluation, in words."""
+    """What was trained on, and what was held out for evaluation.
+
+    Attributes:
+        sha256: Of the rows, or of whatever was learnt from.
+        held_out: In words.
+        files: Sha256 of each file read.
+    """
 
     sha256: str
     sources: tuple[Source, ...] = ()
     rows: int
     tokens: int | None = None
     held_out: str = ""
+    files: dict[str, str] = Field(default_factory=dict)
 
 
 class Training(Part):
@@ -150,14 +157,14 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         raise EscEvalError(f"{folder}: no {TRAINING}, so it is no checkpoint of `python -m training`")
     metrics: dict[str, Metric] = {}
     if (folder / METRICS).is_file():
-        metrics = _parse(folder / METRICS, TypeAdapter(dict[str, Metric]))
+        metrics = read_json_as(folder / METRICS, dict[str, Metric])
     adapter = None
     if (folder / ADAPTER).is_file():
         content = read_json_object(folder / ADAPTER)
         adapter = (str(content.get("base_model_name_or_path")), content.get("revision"))
     recipe = folder / RECIPE
     return Checkpoint(
-        training=_parse(folder / TRAINING, TypeAdapter(Training)),
+        training=read_json_as(folder / TRAINING, Training),
         metrics=metrics,
         form=form_of(folder),
         adapter_base=adapter,
@@ -175,14 +182,6 @@ def form_of(folder: Path) -> Form | None:
     if (folder / "config.json").is_file() and any(folder.glob("model*.safetensors")):
         return "model"
     return None
-
-
-def _parse(path: Path, kind: TypeAdapter[Any]) -> Any:
-    try:
-        return kind.validate_python(read_json(path))
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise BadRecord(path, ".".join(map(str, first["loc"])) or "the whole file", first["msg"]) from error
 
 
 def _losses(path: Path) -> tuple[float, ...]:

@@ -1,13 +1,13 @@
 """A prepared release on disk: what it holds, and whether it still does."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from esc_eval.errors import BadRecord, EscEvalError
 from esc_eval.files.hashing import hash_file
-from esc_eval.files.text import read_text
+from esc_eval.files.text import read_json_as, read_text
 from esc_eval.files.writing import write_json, write_whole
 from esc_eval.hub.plans import RepoType
 
@@ -77,11 +77,7 @@ def read_release(folder: Path) -> Release:
     path = folder / RECORD
     if not path.is_file():
         raise EscEvalError(f"{folder}: no {RECORD}; make a release with: python -m release prepare")
-    try:
-        return Release.model_validate_json(read_text(path))
-    except ValidationError as error:
-        first: Any = error.errors()[0]
-        raise BadRecord(path, ".".join(map(str, first["loc"])) or "the whole file", first["msg"]) from error
+    return read_json_as(path, Release)
 
 
 def find_release_problems(folder: Path) -> list[str]:

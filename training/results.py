@@ -1,14 +1,17 @@
 """``docs/results.json``, which the evaluations write, and ``docs/results.md``, rendered from it."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from esc_eval.files.text import read_json_object
 from esc_eval.files.writing import write_json, write_whole
-from training.ieval.results import rank_page
+from training.ieval import results as tables
+from training.ieval.results import rank_page, render_table
 
 Section = Mapping[str, Any]
+render_cell = partial(tables.render_cell, form=".3g")
 HEAD = """# Results
 
 Rendered from `{name}`, which the commands below wrote. Values with 95% intervals, drawn by conversation,
@@ -37,20 +40,6 @@ def put_section(path: Path, name: str, section: Section) -> None:
 def render_page(content: Mapping[str, Section], name: str = "results.json") -> str:
     """The whole page."""
     return "\n".join([HEAD.format(name=name), *(PAGES[key](content[key]) for key in content if key in PAGES)])
-
-
-def render_cell(measure: Mapping[str, Any] | None) -> str:
-    """A measure as people read it: value and interval; what has none says so."""
-    if not measure or measure.get("value") is None:
-        return "-"
-    low, high = measure.get("low"), measure.get("high")
-    return f"{measure['value']:.3g}" + (f" [{low:.3g}, {high:.3g}]" if low is not None and high is not None else "")
-
-
-def render_table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    """A Markdown table, the first column of words."""
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *body]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def role_page(section: Section) -> str:
@@ -82,6 +71,7 @@ cut to as many rounds. Silent seekers: base {section["silent"]["base"]}, trained
 Trained on {taught} conversations, {learnt["tokens"]} tokens, {learnt["steps"]} steps; kept out: {learnt["held_out"]}.
 
 {render_table(["", *groups], rows)}
+
 Slips, trained by base: {cell(section["assistant_slip_ratio"])}. Perplexity, base by trained:
 {cell(section["perplexity"]["base_by_trained"])} (n = {section["perplexity"]["base"]["n"]} tokens of
 {setting["perplexity_rows"]} conversations).
@@ -94,9 +84,11 @@ for a supporter's, and finds {cell(detector["found"])} of the supporters'; of th
 How much of the card is told by round, as a share of its rarer words:
 
 {render_table(["round", *rounds], [[g, *map(cell, told[g])] for g in groups if told.get(g)])}
+
 Drift over rounds; each dialogue's seeker turns are put into {setting["rounds"]} equal parts:
 
-{render_table(["part", *rounds, "last less first"], _drift(section, groups))}"""
+{render_table(["part", *rounds, "last less first"], _drift(section, groups))}
+"""
 
 
 def _drift(section: Section, groups: Sequence[str]) -> list[list[str]]:

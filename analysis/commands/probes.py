@@ -10,9 +10,8 @@ from analysis.studies.probes import PROBES, probe_report, probe_set
 from esc_eval.cli.console import print_progress
 from esc_eval.cli.ratings_options import CardFiles, IntervalOptions
 from esc_eval.errors import EscEvalError
-from esc_eval.files.linked_cards import with_cards
 from esc_eval.files.official_dimensions import OUR_RUBRIC
-from esc_eval.files.records import read_dialogues, read_ratings
+from esc_eval.files.records import read_dialogues, read_ratings, with_cards
 from esc_eval.files.run_folder import rubric_file
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.scoring.rating_checks import rubric_of

@@ -3,7 +3,6 @@
 The sha256 of every file, and of every source's decisions, goes into the manifest.
 """
 
-import csv
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -11,7 +10,8 @@ from pathlib import Path
 
 from dataset_builder.sources import SAMPLE_KEY, SAMPLE_NAME, SOURCES
 from dataset_builder.sources.common import Terms
-from esc_eval.errors import BadRecord, EscEvalError
+from dataset_builder.sources.readers import read_rows
+from esc_eval.errors import EscEvalError
 from esc_eval.files.hashing import hash_file
 from esc_eval.languages import get_language
 from esc_eval.schema import Category, digest
@@ -56,13 +56,7 @@ def read_decisions(name: str) -> list[dict[str, str]]:
     Raises:
         BadRecord: A row with more or fewer fields than the header.
     """
-    path = HERE / name
-    with path.open(encoding="utf-8", newline="") as file:
-        table = list(csv.DictReader(file))
-    for number, row in enumerate(table, start=2):
-        if None in row or None in row.values():
-            raise BadRecord(str(path), f"row {number}", "its number of fields differs from the header's")
-    return table
+    return [row for _, row in read_rows(HERE / name, set())]
 
 
 def hash_decisions() -> dict[str, str]:

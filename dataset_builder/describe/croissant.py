@@ -61,25 +61,21 @@ def write_croissant(folder: Path, manifest: Mapping[str, Any]) -> None:
             )
         )
     try:
-        metadata = _metadata(mlc, manifest, objects, records)
+        metadata = mlc.Metadata(
+            name="esc-eval",
+            description="Role cards, dialogues and annotations for the evaluation of emotional support conversations.",
+            url="https://arxiv.org/abs/2406.14952",
+            license=[manifest["licences"][key]["license"] for key in sorted(manifest["licences"])] or None,
+            version=f"{manifest['builder']}.0.0",
+            cite_as=manifest["citation"],
+            distribution=objects,
+            record_sets=records,
+        )
     except mlc.ValidationError as error:
         raise EscEvalError(f"the Croissant description is invalid: {error}") from error
     content = metadata.to_json()
     text = json.dumps(content, ensure_ascii=False, indent=2, sort_keys=True, default=str)
     (folder / FILE).write_text(text + "\n", encoding="utf-8")
-
-
-def _metadata(mlc: Any, manifest: Mapping[str, Any], objects: list[Any], records: list[Any]) -> Any:
-    return mlc.Metadata(
-        name="esc-eval",
-        description="Role cards, dialogues and annotations for the evaluation of emotional support conversations.",
-        url="https://arxiv.org/abs/2406.14952",
-        license=[manifest["licences"][key]["license"] for key in sorted(manifest["licences"])] or None,
-        version=f"{manifest['builder']}.0.0",
-        cite_as=manifest["citation"],
-        distribution=objects,
-        record_sets=records,
-    )
 
 
 def _field(mlc: Any, table: str, column: Column) -> Any:

@@ -10,7 +10,7 @@ from typing import TypeVar
 from dataset_builder import decisions
 from dataset_builder.roles.classify import Case
 from dataset_builder.roles.records import Classification, Extraction, Filtering, Review
-from dataset_builder.rows import card_text
+from dataset_builder.rows.card_text import find_problem
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import read_jsonl
 from esc_eval.files.writing import write_jsonl, write_whole
@@ -160,9 +160,4 @@ def write_tiers(path: Path, rows: Sequence[Classification]) -> int:
 
 def cases_of(cards: Iterable[RoleCard]) -> list[Case]:
     """Any role cards as cases for the classifier; their tier 1 stays."""
-    return [Case(card.id, card.language, _problem(card), card.category) for card in cards]
-
-
-def _problem(card: RoleCard) -> str:
-    fields = card_text.parse_card(card.text, card.language)
-    return (fields and fields.problem) or card.text
+    return [Case(c.id, c.language, find_problem(c.text, c.language), c.category) for c in cards]

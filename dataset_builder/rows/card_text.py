@@ -86,6 +86,12 @@ def parse_card(text: str, language: Language) -> CardText | None:
     return CardText(values["age"], gender, values["occupation"], values["problem"], layout)
 
 
+def find_problem(text: str, language: Language) -> str:
+    """What troubles the seeker by a card's text; the whole text where it is written otherwise."""
+    fields = parse_card(text, language)
+    return (fields and fields.problem) or text
+
+
 def write_card_text(
     language: Language, age: str | None, gender: str | None, occupation: str | None, problem: str
 ) -> str:

@@ -212,14 +212,9 @@ def flag_overlaps(rows: Sequence[Row], watcher: Containment) -> None:
         for row in rows
         if row["language"] != ANNOTATORS and row["annotator_text"]
     )
-    found = near_duplicates([*_texts(rows), *((i, _problem(t), lang) for i, t, lang in chinese)])
+    found = near_duplicates([*_texts(rows), *((i, card_text.find_problem(t, lang), lang) for i, t, lang in chinese)])
     for row in rows:
         row["near_duplicates"] = found.get(row["id"], [])
         holders = watcher.found.get(row["id"], set())
         by_words = {training for key in holders for training in decisions.trained_on().get(key, ())}
         row["contaminated_by"] = sorted({*row["contaminated_by"], *by_words})
-
-
-def _problem(text: str) -> str:
-    fields = parse_card(text, ANNOTATORS)
-    return (fields and fields.problem) or text

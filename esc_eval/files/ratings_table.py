@@ -10,10 +10,9 @@ import numpy as np
 import pandas as pd
 
 from esc_eval.errors import BadRecord, EscEvalError
-from esc_eval.files.linked_cards import with_cards
 from esc_eval.files.official import split_official_name
 from esc_eval.files.parquet import read_parquet
-from esc_eval.files.records import read_dialogues, read_ratings
+from esc_eval.files.records import read_dialogues, read_ratings, with_cards
 from esc_eval.files.run_folder import is_run_folder, read_scale
 from esc_eval.files.text import read_text
 from esc_eval.schema import Dialogue

@@ -5,6 +5,7 @@ with the file, the place and what would be right.
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -139,6 +140,24 @@ def read_ratings(path: str | Path) -> list[Rating]:
     """
     path = Path(path) / "ratings.jsonl" if Path(path).is_dir() else Path(path)
     return _read(path, Rating, dict, official.ratings_from_official, "ratings")
+
+
+def with_cards(dialogues: Sequence[Dialogue], files: Sequence[Path]) -> list[Dialogue]:
+    """Dialogues with their card ids, in their order: the official release counts on the order of the card file.
+
+    Args:
+        dialogues: Those with a card id keep it; those of each language are linked to the cards in it.
+        files: Card files; none leaves all dialogues as they are.
+
+    Raises:
+        EscEvalError: A dialogue's key is no place among the cards of its language.
+    """
+    if not files:
+        return list(dialogues)
+    by_language: dict[str, list[RoleCard]] = defaultdict(list)
+    for card in (card for path in files for card in read_cards(path)):
+        by_language[card.language].append(card)
+    return [linked for one in dialogues for linked in official.link_cards([one], by_language[one.language])]
 
 
 def write_official(path: Path, content: Any) -> None:

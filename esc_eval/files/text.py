@@ -2,9 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from esc_eval.errors import BadRecord, EscEvalError
+
+T = TypeVar("T")
 
 
 def read_text(path: Path) -> str:
@@ -45,3 +49,16 @@ def read_json_object(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise BadRecord(path, "the whole file", "expected a JSON object")
     return content
+
+
+def read_json_as(path: Path, kind: type[T]) -> T:
+    """The value in a JSON file, as a pydantic model or whatever else pydantic checks.
+
+    Raises:
+        EscEvalError: As ``read_json``; or it does not fit.
+    """
+    try:
+        return TypeAdapter(kind).validate_python(read_json(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BadRecord(path, ".".join(map(str, first["loc"])) or "the whole file", first["msg"]) from error

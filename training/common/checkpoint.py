@@ -1,7 +1,6 @@
 """What lies beside the weights of a checkpoint: its recipe, what it was trained on and with, and its card."""
 
 import json
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,44 +12,14 @@ from esc_eval.files.hashing import hash_file
 from esc_eval.files.text import read_json_object
 from esc_eval.files.writing import write_json, write_whole
 from esc_eval.schema import digest
+from model_cards.checkpoint import RECIPE, TRAINING, TrainingData
 from model_cards.render import write_card
 from training.common.config import TOY, Base, Named
 from training.common.sft import Finished
 
-RECIPE = "recipe.yaml"
-TRAINING = "training.json"
 BEGUN = "begun.json"
 """What a folder was begun with; goes when the checkpoint is finished."""
 USED = (*LIBRARIES, "trl", "datasets", "scikit-learn", "statsmodels")
-
-
-@dataclass(frozen=True)
-class SourceUse:
-    """How much of a data set was learnt from."""
-
-    name: str
-    license: str
-    conversations: int
-    rows: int
-    about: str
-
-
-@dataclass(frozen=True)
-class DataUse:
-    """What a checkpoint learnt from.
-
-    Attributes:
-        sha256: Of the rows, or of whatever was learnt from.
-        held_out: What was kept out, in words.
-        files: Sha256 of each file read.
-    """
-
-    sha256: str
-    sources: tuple[SourceUse, ...]
-    rows: int
-    tokens: int | None
-    held_out: str
-    files: dict[str, str]
 
 
 def refuse_taken(out: Path) -> None:
@@ -107,7 +76,7 @@ def finish_checkpoint(
     out: Path,
     kind: Literal["role", "rank"],
     recipe: Named,
-    data: DataUse,
+    data: TrainingData,
     finished: Finished,
     *,
     base: dict[str, Any] | None,
@@ -127,7 +96,7 @@ def finish_checkpoint(
         "version": __version__,
         "base": base,
         "recipe_sha256": hash_file(out / RECIPE),
-        "data": asdict(data),
+        "data": data.model_dump(mode="json"),
         "rubric": rubric,
         "protocol": protocol,
         "languages": list(recipe.languages),

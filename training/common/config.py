@@ -9,8 +9,8 @@ from pydantic import Field, ValidationError, model_validator
 from esc_eval.checkpoints import embedded
 from esc_eval.errors import EscEvalError
 from esc_eval.files.frozen_yaml import FrozenYaml
-from esc_eval.files.text import read_text
 from esc_eval.files.writing import write_whole
+from esc_eval.languages.row import read_yaml
 from esc_eval.schema import digest
 
 TOY = "toy"
@@ -182,12 +182,7 @@ def load_recipe(path: Path, kind: type[R], changes: dict[str, Any] | None = None
     Raises:
         EscEvalError: Missing, no YAML, or an unknown, missing or impossible key.
     """
-    try:
-        content = yaml.safe_load(read_text(path))
-    except yaml.YAMLError as error:
-        raise EscEvalError(f"{path}: no YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise EscEvalError(f"{path}: expected a mapping of keys to values")
+    content = read_yaml(path)
     for name, value in (changes or {}).items():
         *sections, key = name.split(".")
         node = content

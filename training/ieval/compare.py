@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from scipy import sparse
 
 from esc_eval.statistics.bootstrap import Bootstrap, ClusterTables, Totals
@@ -51,8 +52,8 @@ def compare_scorers(
         shared &= own >= 0
     rows, columns = np.nonzero(shared)
     q, d = len(levels), len(dimensions)
-    person, people_index = _codes([people[i] for i in rows.tolist()])
-    group, group_index = _codes([groups[i] for i in rows.tolist()])
+    person, people_index = pd.factorize(np.array(people, dtype=object)[rows])
+    group, group_index = pd.factorize(np.array(groups, dtype=object)[rows])
     g = len(group_index)
     cell = (group * d + columns) * q * q + labels[rows, columns] * q
     parts = {}
@@ -103,12 +104,6 @@ def compare_scorers(
         "people": len(people_index),
         "methods": found,
     }
-
-
-def _codes(names: Sequence[str]) -> tuple[npt.NDArray[np.intp], list[str]]:
-    index: dict[str, int] = {}
-    codes = np.array([index.setdefault(name, len(index)) for name in names], dtype=np.intp)
-    return codes, list(index)
 
 
 def majority_levels(labels: Levels, folds: Sequence[Levels], aim: int) -> Levels:

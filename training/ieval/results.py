@@ -1,6 +1,6 @@
 """The ESC-RANK part of ``docs/results.md``."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from training.ieval.compare import BASELINES, CHOSEN
@@ -22,13 +22,21 @@ SPLITS = {
 }
 
 
-def render_cell(measure: Mapping[str, Any] | None, sign: bool = False) -> str:
-    """A measure as people read it: value and interval; what has none says so."""
+SIGNED = "+.2f"
+
+
+def render_cell(measure: Mapping[str, Any] | None, form: str = ".2f") -> str:
+    """A measure as people read it: value and interval, each in a format; what has none says so."""
     if not measure or measure.get("value") is None:
         return "-"
-    form = "+.2f" if sign else ".2f"
     low, high = measure.get("low"), measure.get("high")
     return f"{measure['value']:{form}}" + (f" [{low:{form}}, {high:{form}}]" if low is not None else "")
+
+
+def render_table(head: Sequence[str], body: Iterable[Sequence[str]]) -> str:
+    """A Markdown table, the first column of words."""
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *body]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def rank_page(section: Section) -> str:
@@ -59,7 +67,7 @@ def _verdict(section: Section) -> str:
     for base in BASELINES:
         gain = own[f"beats_{base.replace(' ', '_')}"]["quadratic_kappa"]
         won = gain["low"] is not None and gain["low"] > 0
-        said.append(f"{'beats' if won else 'does not beat'} {base} by {render_cell(gain, sign=True)}")
+        said.append(f"{'beats' if won else 'does not beat'} {base} by {render_cell(gain, form='+.2f')}")
     kappa = render_cell(own["quadratic_kappa"])
     settings = f"alpha {shipped['alpha']:g}, bot effect {shipped['bot_effect']:g}, rule {shipped['rule']}"
     return (
@@ -78,7 +86,7 @@ def _defeats(section: Section) -> str:
                 gain = found["methods"][CHOSEN][f"minus {base}"]["quadratic_kappa"]
                 if gain["low"] is not None and gain["low"] <= 0:
                     how = "worse than" if gain["high"] < 0 else "not to be told from"
-                    said.append(f"{rubric}, {SPLITS[split]}: {how} {base} ({render_cell(gain, sign=True)})")
+                    said.append(f"{rubric}, {SPLITS[split]}: {how} {base} ({render_cell(gain, form='+.2f')})")
     return f"Where what is chosen so is no better: {'; '.join(said)}." if said else ""
 
 
@@ -116,7 +124,7 @@ def _against(found: Mapping[str, Any]) -> list[str]:
             less = own[f"minus {CHOSEN}"]["quadratic_kappa"]
             if less.get("low") is not None:
                 how = "worse than" if less["high"] < 0 else "better than" if less["low"] > 0 else "not to be told from"
-                said.append(f"{name}: {how} {CHOSEN} (kappa {render_cell(less, sign=True)}).")
+                said.append(f"{name}: {how} {CHOSEN} (kappa {render_cell(less, form='+.2f')}).")
     return [" ".join(said)] if said else []
 
 
@@ -127,9 +135,9 @@ def _sizes(counts: list[int]) -> str:
 def _table(found: Mapping[str, Any]) -> str:
     within = any("within" in own for own in found["methods"].values())
     head = ["scorer", *FIGURES.values(), *(["within"] if within else []), "kappa gain: majority", "kappa gain: length"]
-    lines = [head, ["---", *["---:"] * (len(head) - 1)]]
+    body = []
     for name, own in found["methods"].items():
         gains = [own.get(f"minus {base}", {}).get("quadratic_kappa") for base in BASELINES]
         cells = [render_cell(own[figure]) for figure in FIGURES] + ([render_cell(own.get("within"))] if within else [])
-        lines.append([name, *cells, *(render_cell(gain, sign=True) for gain in gains)])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        body.append([name, *cells, *(render_cell(gain, SIGNED) for gain in gains)])
+    return render_table(head, body)

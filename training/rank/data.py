@@ -4,7 +4,7 @@ A label is a distribution over levels: the share of raters who gave each. One ra
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from esc_eval.errors import EscEvalError
 from esc_eval.files.records import check_unique, read_dialogues, read_ratings
 from esc_eval.prompts.rubric import Rubric, load_rubric
 from esc_eval.schema import Dialogue, Rating, Turn, digest
+from model_cards.checkpoint import Source
 
 Array = npt.NDArray[np.float64]
 
@@ -67,17 +68,12 @@ class RankSet:
     def part(self, chosen: Sequence[int]) -> "RankSet":
         """Some of its dialogues."""
         keep = list(chosen)
-        return RankSet(
-            self.source,
-            self.license,
-            self.about,
-            self.rubric,
-            tuple(self.dialogues[i] for i in keep),
-            self.labels[keep],
-            tuple(self.people[i] for i in keep),
-            self.cards,
-            self.rater,
-        )
+        dialogues, people = tuple(self.dialogues[i] for i in keep), tuple(self.people[i] for i in keep)
+        return replace(self, dialogues=dialogues, labels=self.labels[keep], people=people)
+
+    def used(self, conversations: int, rows: int) -> Source:
+        """How much of it was learnt from, for a checkpoint's record."""
+        return Source(name=self.source, license=self.license, conversations=conversations, rows=rows, about=self.about)
 
 
 def label_distributions(

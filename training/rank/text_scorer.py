@@ -12,6 +12,7 @@ from esc_eval.errors import EscEvalError
 from esc_eval.files.writing import write_whole
 from esc_eval.scoring import sentences
 from esc_eval.scoring.text_scorer import FILE, WEIGHTS, Scale, TextScorerFile
+from model_cards.checkpoint import TrainingData
 from training.common import checkpoint
 from training.common.sft import LOG, Finished
 from training.rank.data import RankSet
@@ -108,15 +109,13 @@ def train_text_scorer(
     save_scorer(scorer, weights, out)
     rows, columns = int((ranked.levels >= 0).sum()), weights.shape[1]
     progress(f"{len(ranked.dialogues)} dialogues, {rows} ratings, {columns} columns")
-    used = checkpoint.SourceUse(ranked.source, ranked.license, len(ranked.dialogues), rows, ranked.about)
-    data = checkpoint.DataUse(
+    data = TrainingData(
         sha256=ranked.sha256,
-        sources=(used,),
+        sources=(ranked.used(len(ranked.dialogues), rows),),
         rows=rows,
         tokens=None,
         held_out="nothing; the figures are of fits on parts, with the method and settings that each part's own "
         "validation chose",
-        files={},
     )
     write_whole(out / LOG, [json.dumps({"step": 1, "rows": rows, "columns": columns}) + "\n"])
     finished = Finished(1, time.perf_counter() - start, [])

@@ -21,6 +21,7 @@ from esc_eval.prompts.protocol import Message
 from esc_eval.prompts.wording import fill_template
 from esc_eval.schema import digest
 from esc_eval.scoring.score import judge_prompts
+from model_cards.checkpoint import RECIPE, TRAINING, TrainingData
 from training.common import checkpoint, sft
 from training.common.config import Base, load_recipe
 from training.common.cost import lines_of, shape_of
@@ -132,10 +133,10 @@ def by_adapter(ranked: RankSet, asked: Asked) -> dict[str, Asked]:
 
 def _is_finished(recipe: RankRecipe, ranked: RankSet, out: Path) -> bool:
     """Whether a folder holds what this recipe makes of these data; what another made is refused in ``_train``."""
-    if not (out / checkpoint.TRAINING).is_file():
+    if not (out / TRAINING).is_file():
         return False
-    record = read_json_object(out / checkpoint.TRAINING)
-    return load_recipe(out / checkpoint.RECIPE, RankRecipe) == recipe and record["data"]["files"] == _files(ranked)
+    record = read_json_object(out / TRAINING)
+    return load_recipe(out / RECIPE, RankRecipe) == recipe and record["data"]["files"] == _files(ranked)
 
 
 def _files(ranked: RankSet) -> dict[str, str]:
@@ -253,12 +254,12 @@ def estimate_rank_cost(recipe: RankRecipe, ranked: RankSet, out: Path, tflops: f
     return "\n".join(lines) + "\n"
 
 
-def use_of(ranked: RankSet, rows: Sequence[LevelRow | Row], held_out: str) -> checkpoint.DataUse:
+def use_of(ranked: RankSet, rows: Sequence[LevelRow | Row], held_out: str) -> TrainingData:
     """What goes into training.json."""
     conversations = len({row.origin.partition("|")[0] for row in rows})
-    return checkpoint.DataUse(
+    return TrainingData(
         sha256=digest([[r.levels, r.weight, r.ids] if isinstance(r, LevelRow) else [r.labels, r.ids] for r in rows]),
-        sources=(checkpoint.SourceUse(ranked.source, ranked.license, conversations, len(rows), ranked.about),),
+        sources=(ranked.used(conversations, len(rows)),),
         rows=len(rows),
         tokens=sum(len(row.ids) for row in rows),
         held_out=held_out,

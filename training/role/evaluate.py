@@ -31,7 +31,7 @@ from esc_eval.statistics.coefficients import ratio
 from esc_eval.statistics.estimate import Estimate
 from model_cards import checkpoint as records
 from model_cards.render import write_card
-from training.common import checkpoint, config, rows
+from training.common import config
 from training.common.config import Part, RoleData, RoleRecipe
 from training.common.rows import IGNORED, Row
 from training.role import data as role_data
@@ -183,7 +183,7 @@ def evaluate_role(
         EscEvalError: No finished checkpoint, nothing was held out, or the recipe needs cards.
     """
     learnt = trained_on(folder)
-    recipe = config.load_recipe(folder / checkpoint.RECIPE, RoleRecipe)
+    recipe = config.load_recipe(folder / records.RECIPE, RoleRecipe)
     if not recipe.data.validation:
         raise EscEvalError(f"{folder}: its recipe holds no conversations out (data.validation), so none are unseen")
     protocol = cut_to_length(load_protocol(recipe.data.protocol), setting.reply_tokens)
@@ -292,10 +292,9 @@ def _named(recipe: RoleRecipe, folder: Path) -> str:
 
 
 def _rows(examples: Sequence[Example], model: HFModel, recipe: RoleRecipe) -> list[Row]:
+    data = recipe.data.model_copy(update={"rows": "dialogue"})
     encoder = Encoder(model.tokenizer, model.name)
-    length = recipe.optimise.max_length
-    made = [rows.make_rows(encoder, e.messages, length, "dialogue", e.id, e.source) for e in examples]
-    return [row for m in made for row in m.rows]
+    return list(role_data.rows_of(examples, encoder, data, recipe.optimise.max_length).rows)
 
 
 def collect_metrics(found: dict[str, Any], command: str) -> dict[str, dict[str, Any]]:

@@ -16,7 +16,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from analysis.studies.metrics.segment import segment_words
 from dataset_builder import decisions
-from dataset_builder.rows import card_text
+from dataset_builder.rows.card_text import find_problem
 from dataset_builder.rows.overlap import Containment, near_duplicates
 from dataset_builder.sources.common import SourceConversation
 from esc_eval.languages import language_codes
@@ -54,10 +54,7 @@ def measure_similarity(cards: Sequence[RoleCard], conversations: Sequence[Source
     vectorizer = TfidfVectorizer(
         analyzer=partial(segment_words, language=conversations[0].language), sublinear_tf=True, max_df=0.5
     ).fit(said)
-    problems = []
-    for card in cards:
-        parts = card_text.parse_card(card.text, card.language)
-        problems.append((parts and parts.problem) or card.text)
+    problems = [find_problem(card.text, card.language) for card in cards]
     near: Array = (vectorizer.transform(problems) @ vectorizer.transform(said).T).toarray()
     return near
 

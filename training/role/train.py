@@ -12,6 +12,7 @@ from esc_eval.errors import EscEvalError
 from esc_eval.files.writing import write_json
 from esc_eval.prompts.protocol import Protocol, load_protocol
 from esc_eval.schema import RoleCard
+from model_cards.checkpoint import Source, TrainingData
 from training.common import checkpoint, sft
 from training.common.config import RoleRecipe
 from training.common.cost import lines_of, shape_of
@@ -145,15 +146,21 @@ def write_overlaps(path: Path, material: Material) -> None:
     write_json(path, content)
 
 
-def use_of(material: Material, made: Made, role_play_license: str | None = None) -> checkpoint.DataUse:
+def use_of(material: Material, made: Made, role_play_license: str | None = None) -> TrainingData:
     """What goes into training.json."""
     licences = role_data.find_licences(material.train, role_play_license)
     conversations = Counter(e.source for e in material.train)
     rows = Counter(row.source for row in made.rows)
-    return checkpoint.DataUse(
+    return TrainingData(
         sha256=checkpoint.rows_sha256(made.rows),
         sources=tuple(
-            checkpoint.SourceUse(name, licences[name], count, rows[name], _about(name, material.train))
+            Source(
+                name=name,
+                license=licences[name],
+                conversations=count,
+                rows=rows[name],
+                about=_about(name, material.train),
+            )
             for name, count in conversations.items()
         ),
         rows=len(made.rows),

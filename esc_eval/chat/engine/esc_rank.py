@@ -17,7 +17,7 @@ class RankModel(AdaptersModel):
     Args:
         adapters: Folder of the release, or one made by ``prepare``; None = the Hub at the pinned revision.
         base: Folder of internlm2-chat-7b; None = the Hub at the pinned revision.
-        name, dtype, device, batch_size: As of ``HFModel``.
+        name, more: As of ``HFModel``.
 
     Attributes:
         system: What the base model's own ``chat`` puts before a conversation, as the official script gets it.
@@ -32,19 +32,15 @@ class RankModel(AdaptersModel):
         base: str | Path | None = None,
         *,
         name: str | None = None,
-        dtype: str | None = None,
-        device: str | None = None,
-        batch_size: int | None = None,
+        **more: Any,
     ) -> None:
         folder = prepare_esc_rank(adapters, base)
         manifest = read_json_object(folder / MANIFEST)
         super().__init__(
             str(folder / "base"),
             name=name or "ESC-RANK",
-            dtype=dtype,
-            device=device,
-            batch_size=batch_size,
             stands_for=digest(manifest["base"]),
+            **more,
         )
         self.system: str = manifest["system"]
         self.adapters = {key: each for key, each in adapter_names().items() if (folder / each / SINGLE).is_file()}

@@ -1,6 +1,7 @@
 """ESC-Role: a Qwen2 model that loads as it is, and the generation settings that it was released with."""
 
 from pathlib import Path
+from typing import Any
 
 from esc_eval.chat.engine.hf import HFModel
 from esc_eval.checkpoints.hub import ESC_ROLE, fetch_checkpoint
@@ -35,7 +36,7 @@ class RoleModel(HFModel):
 
     Args:
         folder: A local copy; None = the Hub at the pinned revision.
-        name, dtype, device, batch_size: As of ``HFModel``.
+        name, more: As of ``HFModel``.
 
     Attributes:
         settings: The generation settings that it was released with.
@@ -44,15 +45,7 @@ class RoleModel(HFModel):
         EscEvalError: Another architecture, a missing shard, or pickled weights.
     """
 
-    def __init__(
-        self,
-        folder: str | Path | None = None,
-        *,
-        name: str | None = None,
-        dtype: str | None = None,
-        device: str | None = None,
-        batch_size: int | None = None,
-    ) -> None:
+    def __init__(self, folder: str | Path | None = None, *, name: str | None = None, **more: Any) -> None:
         local = fetch_checkpoint(ESC_ROLE, folder)
         kind = read_json_object(local / "config.json").get("model_type")
         if kind != "qwen2":
@@ -64,8 +57,6 @@ class RoleModel(HFModel):
         super().__init__(
             str(local),
             name=name or "ESC-Role",
-            dtype=dtype,
-            device=device,
-            batch_size=batch_size,
             stands_for=None if folder else ESC_ROLE.revision,
+            **more,
         )

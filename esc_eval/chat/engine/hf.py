@@ -23,6 +23,7 @@ from esc_eval.chat.engine.weights import (
     read_judge_card,
 )
 from esc_eval.errors import EscEvalError
+from esc_eval.files.hashing import hash_file
 from esc_eval.prompts.protocol import Generation
 from esc_eval.schema import digest
 
@@ -47,15 +48,14 @@ def hash_weights(folder: Path) -> str:
     entries = {}
     for path in names:
         size = path.stat().st_size
+        if whole or size <= 8 << 20:
+            entries[path.name] = [size, hash_file(path)]
+            continue
         hasher = sha256()
         with path.open("rb") as file:
-            if whole or size <= 8 << 20:
-                while block := file.read(1 << 20):
-                    hasher.update(block)
-            else:
-                for start in (0, size // 2, size - (1 << 20)):
-                    file.seek(start)
-                    hasher.update(file.read(1 << 20))
+            for start in (0, size // 2, size - (1 << 20)):
+                file.seek(start)
+                hasher.update(file.read(1 << 20))
         entries[path.name] = [size, hasher.hexdigest()]
     return digest(entries)
 

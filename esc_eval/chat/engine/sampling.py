@@ -23,8 +23,6 @@ def penalise_seen(logits: torch.Tensor, seen: torch.Tensor, penalty: float) -> t
         seen: Boolean, the same shape.
         penalty: 1 changes nothing.
     """
-    if penalty == 1.0:
-        return logits
     return torch.where(seen, torch.where(logits > 0, logits / penalty, logits * penalty), logits)
 
 
