@@ -232,13 +232,15 @@ def _mixed(
         each["truncated replies"] = each.index.map(cut)
         if each["truncated replies"].std() > 0:
             covariates.append("truncated replies")
-    try:
-        effects, covariance, card, residual = mixed_fit(each, covariates)
-    except EscEvalError as error:
-        effects, covariance, card, residual = mixed_fit(each, [])
-        covariates, said = [], [f"Mixed model: fitted without covariates. {error}."]
-    else:
-        said = []
+    said: list[str] = []
+    while True:
+        try:
+            effects, covariance, card, residual = mixed_fit(each, covariates)
+            break
+        except EscEvalError as error:
+            if not covariates:
+                return {}, [], [f"Mixed model: not fitted: {error}."]
+            covariates, said = [], [f"Mixed model: fitted without covariates. {error}."]
     n = len(each)
     data: dict[str, Any] = {
         "n": n,

@@ -33,10 +33,12 @@ def mixed_fit(rows: pd.DataFrame, covariates: list[str]) -> tuple[pd.Series, pd.
     design = models.copy()
     for name in covariates:
         design[f"covariate:{name}"] = rows[name].to_numpy(dtype=float) - rows[name].mean()
-    if np.linalg.matrix_rank(design.to_numpy()) < design.shape[1]:
-        raise EscEvalError(f"{', '.join(covariates)}: cannot be told from the models (one value for each model)")
     names = list(design.columns)
     k = len(names)
+    if len(rows) <= k:
+        raise EscEvalError(f"{len(rows)} dialogues are too few for {k} unknowns")
+    if np.linalg.matrix_rank(design.to_numpy()) < k:
+        raise EscEvalError(f"{', '.join(covariates)}: cannot be told from the models (one value for each model)")
     score = rows["score"].to_numpy(dtype=float)
     plain = OLS(score, design.to_numpy()).fit()
     fit = None if np.isclose(plain.ssr, 0) else _fit_mixed(score, design, rows["card"])
@@ -49,6 +51,7 @@ def mixed_fit(rows: pd.DataFrame, covariates: list[str]) -> tuple[pd.Series, pd.
 def _fit_mixed(score: np.ndarray, design: pd.DataFrame, cards: pd.Series) -> Any:
     """The mixed model; None where it does not converge."""
     with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # steps on the way, where cards or scores hardly differ
         warnings.simplefilter("error", ConvergenceWarning)
         try:
             return MixedLM(score, design.to_numpy(), cards.to_numpy()).fit(reml=True)

@@ -131,6 +131,31 @@ def test_scores_that_their_models_explain_wholly_are_fitted_without_a_warning() 
     assert (cards, rest) == (0, pytest.approx(0))
 
 
+def test_the_way_to_a_fit_on_few_dialogues_is_silent_and_as_many_unknowns_as_dialogues_are_refused() -> None:
+    rng = np.random.default_rng(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(20):
+            cards = [f"c{n}" for n in rng.integers(0, 4, 9)]
+            rows = pd.DataFrame({"model": ["a", "b", "c"] * 3, "card": cards, "score": rng.integers(0, 5, 9) * 25.0})
+            effects, covariance, card, residual = mixed_fit(rows, [])
+            assert np.isfinite([*effects, *covariance.to_numpy().ravel(), card, residual]).all()
+    with pytest.raises(EscEvalError, match="3 dialogues are too few for 3 unknowns"):
+        mixed_fit(rows.head(3), [])
+
+
+def test_a_board_of_few_dialogues_says_that_the_mixed_model_is_not_fitted(tmp_path: Path) -> None:
+    rows = [("d1", "c1", "a", 1), ("d2", "c1", "b", 3), ("d3", "c2", "c", 2)]
+    path = tmp_path / "few.csv"
+    path.write_text(
+        "dialogue_id,card,model,rater,dimension,score\n"
+        + "".join(f"{d},{card},{model},r,overall,{score}\n" for d, card, model, score in rows)
+    )
+    report = leaderboard_report(read_table([path]), Bootstrap(draws=200))
+    assert "Mixed model: not fitted: 3 dialogues are too few for 3 unknowns." in report.notes
+    json.loads(report.to_json())
+
+
 def test_groups_are_compared_for_these_models_and_for_models_of_their_kind(tmp_path: Path) -> None:
     quality = {"a": 2.0, "b": 2.4, "c": 2.7, "d": 3.1}
     groups = {"a": "closed", "b": "closed", "c": "domain", "d": "domain"}
