@@ -4,7 +4,6 @@ import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Literal, Self, get_args
 
 from esc_eval.errors import EscEvalError
@@ -14,8 +13,9 @@ from esc_eval.files.writing import write_jsonl, write_whole
 from esc_eval.prompts.kept import keep_wording
 from esc_eval.prompts.rubric import Rubric, load_rubric
 from esc_eval.reporting import Summary, as_html, as_latex, as_markdown, as_text, summarise_ratings
+from esc_eval.reporting.escaping import escape_html
 from esc_eval.reporting.page import as_page
-from esc_eval.reporting.render import Report, escape_html, terminal_width
+from esc_eval.reporting.render import Report, terminal_width
 from esc_eval.reporting.summary import Leaderboard, Row, Statistic
 from esc_eval.schema import Dialogue, Rating
 from esc_eval.scoring.rating_checks import rubrics_of
@@ -174,20 +174,17 @@ class Results:
         if len(scales) > 1:
             raise EscEvalError(f"ratings of several scales ({sorted(scales)}) cannot be compared; choose a rater")
         try:
-            from esc_eval.files.ratings_table import read_table
+            from esc_eval.files.ratings_table import tabulate_ratings
             from esc_eval.reporting.comparison import leaderboard_report
-
-            with TemporaryDirectory() as folder:
-                talks, given = Path(folder) / "dialogues.jsonl", Path(folder) / "ratings.jsonl"
-                write_jsonl(talks, self.dialogues)
-                write_jsonl(given, chosen)
-                table = read_table([given], scales.pop(), [talks])
-            named: dict[str | None, Rubric] = dict(self.rubrics.items())
-            return leaderboard_report(
-                table, Bootstrap(draws, seed), dialogues=self.dialogues, rubrics=named, run=self._run
-            )
         except ModuleNotFoundError as error:
             raise EscEvalError(f'{error.name} is missing: pip install "esc-eval[statistics]"') from error
+        return leaderboard_report(
+            tabulate_ratings(chosen, self.dialogues, scales.pop()),
+            Bootstrap(draws, seed),
+            dialogues=self.dialogues,
+            rubrics=self.rubrics,
+            run=self._run,
+        )
 
     def render(self, format: Format = "text") -> str:
         """The report as text for a terminal, JSON, Markdown or LaTeX."""

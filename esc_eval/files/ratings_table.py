@@ -15,7 +15,7 @@ from esc_eval.files.parquet import read_parquet
 from esc_eval.files.records import read_dialogues, read_ratings, with_cards
 from esc_eval.files.run_folder import is_run_folder, read_scale
 from esc_eval.files.text import read_text
-from esc_eval.schema import Dialogue
+from esc_eval.schema import Dialogue, Rating
 
 KEY = ("dialogue_id", "rater", "dimension")
 ALIASES = {"card_id": "card", "supporter": "model"}
@@ -149,7 +149,7 @@ def _fingerprint(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _scores(frame: pd.DataFrame, path: Path, low: int, high: int) -> pd.Series:
+def _scores(frame: pd.DataFrame, path: Path | str, low: int, high: int) -> pd.Series:
     column = frame["score"]
     blank = column.isna() | column.map(lambda x: isinstance(x, str) and not x.strip())
     numbers = pd.to_numeric(column.where(~blank, np.nan), errors="coerce")
@@ -207,26 +207,52 @@ def read_table(
             if len(empty):
                 raise BadRecord(path, empty.iloc[0]["_where"], f"{column} is empty")
         if is_run_folder(path):
-            frame = _join(frame, [path], ())
+            frame = _join(frame, read_dialogues(path), str(path))
         frames.append(frame.assign(_file=str(path)))
         digest.update(_fingerprint(path).encode())
     scale = scale or _own_scale(paths, frames) or SCALE
     for path, frame in zip(paths, frames, strict=True):
         frame["score"] = _scores(frame, path, *scale)
+    frame = _put_together(frames)
+    for folder in paths:
+        if folder.is_dir() and any(folder.glob("dialogues/*.parquet")):
+            frame = _with_columns(frame, _built(folder))
+    if dialogues:
+        talks = [d for path in dialogues for d in with_cards(read_dialogues(path), cards)]
+        frame = _join(frame, talks, ", ".join(map(str, dialogues)))
+    for folder in filter(is_run_folder, beside):
+        frame = _with_columns(frame, _of_dialogues(read_dialogues(folder)))
+    return _make_table(frame, scale, digest.hexdigest())
+
+
+def tabulate_ratings(ratings: Sequence[Rating], dialogues: Sequence[Dialogue], scale: tuple[int, int]) -> RatingsTable:
+    """The table of ratings in memory and of what their dialogues say of them: that of the files they would make.
+
+    Raises:
+        EscEvalError: A score off the scale, the same rating twice, or a rating of another dialogue.
+    """
+    lines = [rating.to_json() for rating in ratings]
+    rows = [{**json.loads(line), "_where": f"rating {i}"} for i, line in enumerate(lines)]
+    frame = pd.DataFrame(rows).rename(columns=ALIASES).assign(_file="the ratings")
+    frame["score"] = _scores(frame, "the ratings", *scale)
+    content = sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
+    whole = _join(_put_together([frame]), dialogues, "the dialogues")
+    return _make_table(whole, scale, sha256(content.encode()).hexdigest())
+
+
+def _put_together(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The rows of all frames, names as text, none twice."""
     frame = pd.concat(frames, ignore_index=True)
     for column in (*KEY, *(c for c in EXTRA if c in frame and c not in ("order", "time"))):
         filled = frame[column].notna() & (frame[column].astype(str) != "")
         frame[column] = frame[column].astype(str).where(filled, None)
     _refuse_duplicates(frame)
-    for folder in paths:
-        if folder.is_dir() and any(folder.glob("dialogues/*.parquet")):
-            frame = _with_columns(frame, _built(folder))
-    if dialogues:
-        frame = _join(frame, dialogues, cards)
-    for folder in filter(is_run_folder, beside):
-        frame = _with_columns(frame, _of_dialogues(read_dialogues(folder)))
+    return frame
+
+
+def _make_table(frame: pd.DataFrame, scale: tuple[int, int], fingerprint: str) -> RatingsTable:
     dimensions = tuple(dict.fromkeys(frame["dimension"]))
-    return RatingsTable(frame.drop(columns=["_where", "_file"]), dimensions, *scale, digest.hexdigest())
+    return RatingsTable(frame.drop(columns=["_where", "_file"]), dimensions, *scale, fingerprint)
 
 
 def _own_scale(paths: Sequence[Path], frames: Sequence[pd.DataFrame]) -> tuple[int, int] | None:
@@ -255,11 +281,11 @@ def _refuse_duplicates(frame: pd.DataFrame) -> None:
         )
 
 
-def _join(frame: pd.DataFrame, paths: Sequence[Path], cards: Sequence[Path]) -> pd.DataFrame:
-    known = _of_dialogues([d for path in paths for d in with_cards(read_dialogues(path), cards)])
+def _join(frame: pd.DataFrame, dialogues: Sequence[Dialogue], where: str) -> pd.DataFrame:
+    known = _of_dialogues(dialogues)
     unknown = sorted(set(frame["dialogue_id"]) - set(known.index))
     if unknown:
-        raise EscEvalError(f"{len(unknown)} rated dialogues are not in {', '.join(map(str, paths))}, e.g. {unknown[0]}")
+        raise EscEvalError(f"{len(unknown)} rated dialogues are not in {where}, e.g. {unknown[0]}")
     return _with_columns(frame, known)
 
 

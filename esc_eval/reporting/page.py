@@ -8,7 +8,8 @@ from markupsafe import Markup
 from esc_eval.files.templates import make_environment
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting import pictures, tables
-from esc_eval.reporting.render import show_controls, table_html
+from esc_eval.reporting.escaping import show_controls
+from esc_eval.reporting.render import table_html
 from esc_eval.reporting.summary import Summary, choose_rubric
 from esc_eval.schema import Dialogue, Rating
 from esc_eval.statistics.scale import describe_scale

@@ -1,8 +1,10 @@
 """The report's pictures as SVG text: means with intervals, and how often each level was given."""
 
+import warnings
 from io import StringIO
 from typing import Any
 
+from esc_eval.reporting.escaping import put_on_one_line
 from esc_eval.reporting.render import LOWER_IS_BETTER
 from esc_eval.reporting.summary import Leaderboard
 from esc_eval.statistics.scale import describe_scale
@@ -27,14 +29,16 @@ def _figure(width: float, height: float, grid: tuple[int, int] = (1, 1)) -> tupl
 
 def _svg(figure: Any) -> str:
     file = StringIO()
-    figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    with warnings.catch_warnings():  # the page's fonts draw the names; matplotlib's only measure them
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = file.getvalue()
     return text[text.index("<svg") :]
 
 
 def _label(name: str) -> str:
     # matplotlib reads $...$ as mathematics
-    return name.replace("$", r"\$")[:40]
+    return put_on_one_line(name)[:40].replace("$", r"\$")
 
 
 def draw_means(table: Leaderboard) -> str:

@@ -2,10 +2,8 @@
 
 import json
 import shutil
-import unicodedata
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from esc_eval.files.writing import write_whole
+from esc_eval.reporting.escaping import escape_html, escape_latex, escape_markdown, put_on_one_line, quote_markdown
 from esc_eval.reporting.signature import join_signature
 from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.statistics.estimate import Estimate
@@ -103,7 +102,7 @@ class Table:
         return [head, *rows]
 
 
-@dataclass
+@dataclass(repr=False)
 class Report:
     """What a command found.
 
@@ -124,6 +123,15 @@ class Report:
     title: str = ""
     lead: str = ""
 
+    def __repr__(self) -> str:
+        return f"<Report {self.name}: {len(self.tables)} tables>"
+
+    def __str__(self) -> str:
+        return self.to_text()
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
+
     @property
     def all_notes(self) -> list[str]:
         """The notes, and what the words in place of an interval mean where one occurs."""
@@ -139,21 +147,25 @@ class Report:
         """For a terminal of this width; a table too wide for it goes on below, its first columns repeated."""
         out = StringIO()
         console = Console(file=out, width=width or terminal_width(), highlight=False, markup=False, emoji=False)
+
+        def show(text: str, end: str = "\n", whole: bool = False) -> None:
+            console.print(Text(put_on_one_line(text)), end=end, soft_wrap=whole)
+
         if self.title:
-            console.print(Text(f"{self.title}: {self.lead}\n"))
+            show(f"{self.title}: {self.lead}", "\n\n")
         for table in self.tables:
             if table.title:
-                console.print(Text(table.title))
+                show(table.title)
             for grid in _text_grids(table, console.width):
                 console.print(grid)
                 console.print()
             if table.note:
-                console.print(Text(f"{table.note}\n"))
+                show(table.note, "\n\n")
             if table.signature:
-                console.print(Text(f"{table.signature}\n"), soft_wrap=True)
+                show(table.signature, "\n\n", whole=True)
         for note in self.all_notes:
-            console.print(Text(f"* {note}"))
-        console.print(Text(self.signature), soft_wrap=True)
+            show(f"* {note}")
+        show(self.signature, whole=True)
         return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
     def to_markdown(self) -> str:
@@ -167,10 +179,10 @@ class Report:
             rule = f"| --- |{' ---: |' * (len(table.columns) - 1)}"
             parts += [f"### {escape_markdown(table.title)}"] * bool(table.title)
             parts += ["\n".join([head, rule, *rows])] + [escape_markdown(table.note)] * bool(table.note)
-            parts += [f"`{table.signature}`"] * bool(table.signature)
+            parts += [quote_markdown(table.signature)] * bool(table.signature)
         if notes := self.all_notes:
             parts.append("\n".join(f"- {escape_markdown(note)}" for note in notes))
-        return "\n\n".join([*parts, f"`{self.signature}`"]) + "\n"
+        return "\n\n".join([*parts, quote_markdown(self.signature)]) + "\n"
 
     def to_latex(self) -> str:
         """Tables as LaTeX (booktabs); notes and signature as comments."""
@@ -200,7 +212,7 @@ class Report:
                 )
             )
         signed = (*(table.signature for table in self.tables if table.signature), self.signature)
-        notes = [f"% {' '.join(note.split())}" for note in (*self.all_notes, *signed)]
+        notes = [f"% {put_on_one_line(note)}" for note in (*self.all_notes, *signed)]
         return "\n\n".join([*parts, "\n".join(notes)]) + "\n"
 
     def to_html(self) -> str:
@@ -254,22 +266,26 @@ def _stack(text: str, small: str) -> str:
 
 def _text_grids(table: Table, width: int) -> Iterator[RichTable]:
     """The table in as many pieces as the width asks for, no number cut."""
-    head, *rows = ([_join(text, small, " ") for text, small in line] for line in table.split_cells())
-    size = [
+    head, *rows = ([_join(put_on_one_line(text), small, " ") for text, small in line] for line in table.split_cells())
+    least = [
         max([cell_len(word) for word in title.split()] + [cell_len(row[i]) for row in rows], default=1)
         for i, title in enumerate(head)
     ]
-    size[0] = min(size[0], WIDEST_NAME)
+    names = min(least[0], WIDEST_NAME, width * 3 // 8)
+    free = width - names
+    least = [min(size, free - GAP) for size in least]
     pieces: list[list[int]] = [[]]
-    free = width - size[0] - 1
     for i in range(1, len(head)):
-        if pieces[-1] and sum(size[j] + GAP for j in (*pieces[-1], i)) > free:
+        if pieces[-1] and sum(least[j] + GAP for j in (*pieces[-1], i)) > free:
             pieces.append([])
         pieces[-1].append(i)
     for piece in pieces:
+        whole = {i: max(least[i], cell_len(head[i])) for i in piece}  # titles on one line, where there is room
+        size = whole if sum(whole.values()) + GAP * len(piece) <= free else {i: least[i] for i in piece}
         grid = RichTable(box=RULE, pad_edge=False, show_edge=False)
-        for i in (0, *piece):
-            grid.add_column(Text(head[i]), justify="right" if i else "left", overflow="fold", min_width=size[i])
+        grid.add_column(Text(head[0]), overflow="fold", min_width=names)
+        for i in piece:
+            grid.add_column(Text(head[i]), justify="right", overflow="fold", width=size[i])
         for row in rows:
             grid.add_row(*(Text(row[i]) for i in (0, *piece)))
         yield grid
@@ -278,39 +294,6 @@ def _text_grids(table: Table, width: int) -> Iterator[RichTable]:
 def terminal_width() -> int:
     """Columns of the terminal, or COLUMNS; 80 where the output goes into a file or a pipe."""
     return max(40, shutil.get_terminal_size((80, 24)).columns)
-
-
-_MARKDOWN = {ord(c): f"&#{ord(c)};" for c in "\\|*_`<>[]"}
-_LATEX = str.maketrans(
-    {c: f"\\{c}" for c in "&%$#_{}"}
-    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    | {"<": r"\textless{}", ">": r"\textgreater{}", "[": "{[}"}
-)
-
-
-def escape_markdown(text: str) -> str:
-    """Text that means itself in Markdown, on one line."""
-    return " ".join(text.translate(_MARKDOWN).split())
-
-
-def escape_latex(text: str) -> str:
-    """Text that means itself in LaTeX; an opening bracket at the start of a row would be read as an option."""
-    return text.translate(_LATEX)
-
-
-def escape_html(text: str) -> str:
-    """Text that means itself in HTML, what cannot be seen made visible."""
-    return escape(show_controls(text))
-
-
-def show_controls(text: str) -> str:
-    """Text with characters that a page cannot show (controls, direction overrides, lone surrogates) made visible."""
-    return "".join(
-        "\N{REPLACEMENT CHARACTER}"
-        if unicodedata.category(c) in {"Cc", "Cf", "Cs"} and c not in "\n\t\u200c\u200d"
-        else c
-        for c in text
-    )
 
 
 def name_clusters(cluster: str) -> str:

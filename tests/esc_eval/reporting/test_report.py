@@ -2,6 +2,7 @@
 
 import json
 import os
+import warnings
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,9 @@ import pytest
 from esc_eval.files.records import load_cards
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.reporting import Summary, as_html, as_latex, as_markdown, as_text, summarise_ratings
+from esc_eval.reporting.escaping import show_controls
 from esc_eval.reporting.page import as_page
 from esc_eval.reporting.pictures import draw_levels, draw_means
-from esc_eval.reporting.render import show_controls
 from esc_eval.schema import Dialogue, Rating, Turn
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -180,6 +181,14 @@ def test_the_page_says_how_many_dialogues_it_leaves_out():
 def test_the_same_run_gives_the_same_page():
     one, two = (as_page(summarise_ratings(*made_up(), RUBRIC), *made_up(), RUBRIC) for _ in range(2))
     assert one == two
+
+
+def test_names_that_the_fonts_of_the_pictures_lack_are_drawn_without_a_warning():
+    dialogues, ratings = made_up(supporters=("评测模型😀", "cold"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        page = as_page(summarise_ratings(dialogues, ratings, RUBRIC), dialogues, ratings, RUBRIC)
+    assert ">评测模型😀</text>" in page
 
 
 def test_invisible_characters_are_made_visible():
