@@ -48,6 +48,7 @@ def draw_means(table: Leaderboard) -> str:
     figure, [axes] = _figure(8.2, 0.9 + len(keys) * max(0.42, 0.19 * len(rows)))
     for number, row in enumerate(rows):
         colour = COLOURS[number % len(COLOURS)]
+        axes.plot([], [], "o", color=colour, markersize=5.5, label=_label(row.supporter))
         for place, key in enumerate(keys):
             mean = row.average if key == "average" else row.cells[key].of(table.statistic)
             if mean is None:
@@ -55,8 +56,7 @@ def draw_means(table: Leaderboard) -> str:
             y = place + (number - (len(rows) - 1) / 2) * 0.7 / max(len(rows), 1)
             if mean.low is not None:
                 axes.plot([mean.low, mean.high], [y, y], color=colour, linewidth=2, solid_capstyle="round", alpha=0.55)
-            label = _label(row.supporter) if place == 0 else None
-            axes.plot([mean.value], [y], "o", color=colour, markersize=5.5, label=label)
+            axes.plot([mean.value], [y], "o", color=colour, markersize=5.5)
     axes.set_yticks(range(len(keys)), [*_row_names(table), "Average"])
     axes.invert_yaxis()
     axes.set_xlim(0, 100)

@@ -1,5 +1,6 @@
 """How many cards and raters it takes to tell two models apart: components from a table, power by simulation."""
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from esc_eval.errors import EscEvalError
 from esc_eval.statistics.estimate import Array
 
 TARGET = 0.8
+MOST_CARDS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ def estimate_components(rows: pd.DataFrame) -> Components:
         rows: Columns ``card``, ``model``, ``dialogue_id``, ``rater``, ``score`` (points, one value a rater x dialogue).
 
     Raises:
-        EscEvalError: One model only, no card played by two models, or no dialogue with two raters.
+        EscEvalError: One model only, no card played by two models, no dialogue with two raters, or nothing varies.
     """
     cell = rows.groupby(["card", "model"])["score"].agg(["mean", "size"]).reset_index()
     wide = cell.pivot(index="card", columns="model", values="mean")
@@ -64,6 +66,8 @@ def estimate_components(rows: pd.DataFrame) -> Components:
     observed = float(np.nansum(gap.to_numpy() ** 2)) / free
     error = float(residuals.var())
     interaction = max(0.0, observed - error * float((1 / cell["size"]).mean()))
+    if np.isclose(interaction + error, 0):
+        raise EscEvalError("power needs scores that vary: here raters agree wholly and no card suits one model better")
     return Components(interaction, float(effect.var(ddof=1)) if len(effect) > 1 else 0.0, residuals, len(effect))
 
 
@@ -102,11 +106,17 @@ def cards_needed(parts: Components, difference: float, raters: int, *, same_rate
     """Fewest cards for 80% power by the noncentral t distribution: the formula that the simulation is held against."""
     severity = 0.0 if same_raters else parts.severity
     sd = np.sqrt(2 * (parts.interaction + (parts.error + severity) / raters))
-    for n in range(2, 1_000_000):
+
+    def power(n: int) -> float:
         critical, centre = stats.t.ppf(0.975, n - 1), difference / sd * np.sqrt(n)
-        if stats.nct.sf(critical, n - 1, centre) + stats.nct.cdf(-critical, n - 1, centre) >= TARGET:
-            return n
-    raise EscEvalError(f"a difference of {difference} points needs more than a million cards")
+        return float(stats.nct.sf(critical, n - 1, centre) + stats.nct.cdf(-critical, n - 1, centre))
+
+    enough = 2
+    while power(enough) < TARGET:
+        if enough == MOST_CARDS:
+            raise EscEvalError(f"a difference of {difference} points needs more than a million cards")
+        enough = min(2 * enough, MOST_CARDS)
+    return 2 + bisect_left(range(2, enough), TARGET, key=power)
 
 
 def annotation_plan(

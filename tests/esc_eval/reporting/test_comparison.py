@@ -296,6 +296,25 @@ def test_components_and_power_are_recovered_by_simulation() -> None:
     assert cards_needed(parts, 3.0, 2, same_raters=False) > needed
 
 
+def test_scores_that_do_not_vary_say_so_and_a_tiny_difference_needs_many_cards() -> None:
+    rows = pd.DataFrame(
+        [
+            {"card": c, "model": m, "rater": r, "dialogue_id": c + m, "score": 50.0}
+            for c in ("c1", "c2", "c3")
+            for m in "ab"
+            for r in "rs"
+        ]
+    )
+    with pytest.raises(EscEvalError, match="scores that vary"):
+        estimate_components(rows)
+    rows["score"] += np.random.default_rng(0).normal(0, 10, len(rows))
+    parts = estimate_components(rows)
+    many = cards_needed(parts, 0.05, 1)
+    assert many > 100 * cards_needed(parts, 0.6, 1)
+    with pytest.raises(EscEvalError, match="more than a million cards"):
+        cards_needed(parts, 1e-4, 1)
+
+
 def test_power_report_grows_with_cards_and_difference(tmp_path: Path) -> None:
     report = power_report(read_table([study(tmp_path)]), [2.0, 6.0], [20, 80], [1, 2], simulations=500)
     power = {(g["difference"], g["raters"], g["cards"]): g["power"].value for g in report.data["power"]}
