@@ -65,7 +65,7 @@ def run_batch(folder: Path) -> Batch:
     if not folder.is_dir():
         raise EscEvalError(f"{folder}: no such run folder")
     name = folder.resolve().name
-    if (folder / "dialogues.jsonl").exists():
+    if any((folder / name).exists() for name in ("dialogues.jsonl", "run.json")):
         ratings = read_ratings(folder) if (folder / "ratings.jsonl").exists() else []
         card = read_card(folder)
         return Batch(

@@ -12,7 +12,7 @@ import pandas as pd
 from esc_eval.errors import BadRecord, EscEvalError
 from esc_eval.files.official import split_official_name
 from esc_eval.files.parquet import read_parquet
-from esc_eval.files.records import read_dialogues, read_ratings, with_cards
+from esc_eval.files.records import find_in_folder, read_dialogues, read_ratings, with_cards
 from esc_eval.files.run_folder import is_run_folder, read_scale
 from esc_eval.files.text import read_text
 from esc_eval.schema import Dialogue, Rating
@@ -102,8 +102,8 @@ class RatingsTable:
 
 def raw_rows(path: Path) -> pd.DataFrame:
     """The raw rows with a column ``_where`` that names the place of each."""
-    if path.is_dir() and (path / "ratings.jsonl").exists():
-        return raw_rows(path / "ratings.jsonl")
+    if any((path / name).exists() for name in ("ratings.jsonl", "run.json")):
+        return raw_rows(find_in_folder(path, "ratings.jsonl"))
     if path.is_dir():
         files = sorted(f for pattern in ("*.parquet", "annotations/*.parquet") for f in path.glob(pattern))
         if not files:

@@ -23,6 +23,12 @@ from esc_eval.schema import Dialogue, Rating, Record, RoleCard, find_duplicates
 R = TypeVar("R", bound=Record)
 
 SAMPLE = "sample"
+TO_HAVE = {
+    "cards.jsonl": "Give the file of its cards",
+    "dialogues.jsonl": "A run that was stopped goes on when its command is run again",
+    "ratings.jsonl": "Rate its dialogues: esc-eval score --dialogues DIR",
+}
+"""What to do where a folder lacks a file."""
 
 
 def read_jsonl(path: Path, record: type[R]) -> list[R]:
@@ -77,13 +83,25 @@ def check_unique(ids: Iterable[str], kind: str, where: str) -> None:
         )
 
 
+def find_in_folder(path: str | Path, name: str) -> Path:
+    """A file of a run folder; the path of a file as it is.
+
+    Raises:
+        EscEvalError: The folder lacks the file; the message says what to do.
+    """
+    path = Path(path)
+    if path.is_dir() and not (path / name).is_file():
+        raise EscEvalError(f"{path / name}: no such file. {TO_HAVE[name]}.")
+    return path / name if path.is_dir() else path
+
+
 def read_cards(path: str | Path) -> list[RoleCard]:
     """Role cards of a run folder, a file in our format (.jsonl) or the official one (.json).
 
     Raises:
         EscEvalError: Missing, broken, empty, in no known format, or an id occurs twice.
     """
-    path = Path(path) / "cards.jsonl" if Path(path).is_dir() else Path(path)
+    path = find_in_folder(path, "cards.jsonl")
     cards = _read(path, RoleCard, list, official.cards_from_official, "role cards")
     check_unique((card.id for card in cards), "card", str(path))
     return cards
@@ -126,7 +144,7 @@ def read_dialogues(path: str | Path) -> list[Dialogue]:
     Raises:
         EscEvalError: Missing, broken, empty, in no known format, or an id occurs twice.
     """
-    path = Path(path) / "dialogues.jsonl" if Path(path).is_dir() else Path(path)
+    path = find_in_folder(path, "dialogues.jsonl")
     dialogues = _read(path, Dialogue, dict, official.dialogues_from_official, "dialogues")
     check_unique((dialogue.id for dialogue in dialogues), "dialogue", str(path))
     return dialogues
@@ -138,7 +156,7 @@ def read_ratings(path: str | Path) -> list[Rating]:
     Raises:
         EscEvalError: Missing, broken, empty or in no known format.
     """
-    path = Path(path) / "ratings.jsonl" if Path(path).is_dir() else Path(path)
+    path = find_in_folder(path, "ratings.jsonl")
     return _read(path, Rating, dict, official.ratings_from_official, "ratings")
 
 

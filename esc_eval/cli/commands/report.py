@@ -8,6 +8,7 @@ import typer
 from esc_eval.cli.console import print_data
 from esc_eval.cli.options import LinkCards, RatedUnder, Statistic
 from esc_eval.errors import EscEvalError
+from esc_eval.files.records import find_in_folder
 
 EXAMPLES = ("esc-eval report runs/first --format latex > table.tex",)
 
@@ -43,4 +44,6 @@ def command(
         statistic=statistic,
         out=out or folder,
     )
+    if folder and not results.ratings:
+        find_in_folder(folder, "ratings.jsonl")
     print_data(results.render(format))

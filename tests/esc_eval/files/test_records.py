@@ -97,7 +97,7 @@ def test_a_path_that_can_be_no_file_says_why(tmp_path):
 
 
 def test_a_folder_without_dialogues_says_so(tmp_path):
-    with pytest.raises(EscEvalError, match=r"dialogues\.jsonl: no such file"):
+    with pytest.raises(EscEvalError, match=r"dialogues\.jsonl: no such file.*its command is run again"):
         read_dialogues(tmp_path)
 
 

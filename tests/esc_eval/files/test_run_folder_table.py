@@ -1,9 +1,15 @@
 """A run folder is a ratings table that needs nothing beside it: models, cards, languages and scale come along."""
 
+import re
+import shutil
+
 import pytest
 from typer.testing import CliRunner
 
+from dataset_builder.rows.dialogues import run_batch
+from esc_eval import report
 from esc_eval.chat import Reply
+from esc_eval.cli.app import app
 from esc_eval.errors import EscEvalError
 from esc_eval.files.ratings_table import read_table
 from esc_eval.files.records import load_cards, read_dialogues, read_ratings
@@ -95,3 +101,19 @@ def test_commands_on_a_run_folder_need_no_other_option(runs, command, said):
     found = CliRunner().invoke(app, [command[0], str(runs[0]), *command[1:]])
     assert found.exit_code == 0, found.output
     assert said in found.output
+
+
+def test_a_run_that_was_stopped_says_what_to_do_to_every_command(runs, tmp_path):
+    folder = tmp_path / "stopped"
+    shutil.copytree(runs[0], folder)
+    (folder / "ratings.jsonl").unlink()
+    unrated = r"ratings\.jsonl: no such file\. Rate its dialogues"
+    with pytest.raises(EscEvalError, match=unrated):
+        read_table([folder])
+    shown = CliRunner().invoke(app, ["report", str(folder)])
+    assert (shown.exit_code, shown.stdout) == (2, "")
+    assert re.search(unrated, " ".join(shown.stderr.split()))
+    (folder / "dialogues.jsonl").unlink()
+    for read in (report, run_batch):
+        with pytest.raises(EscEvalError, match=r"dialogues\.jsonl: no such file\. A run that was stopped"):
+            read(folder)
