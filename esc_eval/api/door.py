@@ -4,6 +4,8 @@ Nothing here prints. A call works in a run folder: the one given as ``out``, whe
 stopped, or a temporary one that lives as long as its results.
 """
 
+from __future__ import annotations  # help() shows names of types, not what they are made of
+
 import shutil
 import weakref
 from collections.abc import Iterable, Sequence

@@ -11,15 +11,12 @@ from esc_eval.statistics.scale import describe_scale
 
 COLOURS = ("#2f6f8f", "#c0662f", "#5b8c3a", "#8a4f9e", "#a33b4b", "#6b6f76", "#b08a1e", "#3b7d74")
 LEVEL_COLOURS = ("#a4483c", "#d99a6c", "#e6dcc3", "#8fb8a8", "#2f6f6a", "#1d4a52", "#123038")
+SVG = {"svg.fonttype": "none", "svg.hashsalt": "esc-eval"}  # the same data give the same bytes
 
 
 def _figure(width: float, height: float, grid: tuple[int, int] = (1, 1)) -> tuple[Any, list[Any]]:
-    from matplotlib import rcParams
     from matplotlib.figure import Figure
 
-    rcParams["svg.hashsalt"] = "esc-eval"  # the same data give the same bytes
-    rcParams["svg.fonttype"] = "none"
-    rcParams["font.family"] = "sans-serif"
     figure = Figure(figsize=(width, height), layout="constrained")
     panels = list(figure.subplots(*grid, squeeze=False).flat)
     for axes in panels:
@@ -28,8 +25,10 @@ def _figure(width: float, height: float, grid: tuple[int, int] = (1, 1)) -> tupl
 
 
 def _svg(figure: Any) -> str:
+    from matplotlib import rc_context
+
     file = StringIO()
-    with warnings.catch_warnings():  # the page's fonts draw the names; matplotlib's only measure them
+    with rc_context(SVG), warnings.catch_warnings():  # the page's fonts draw the names; matplotlib's only measure them
         warnings.filterwarnings("ignore", "Glyph .* missing from")
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = file.getvalue()

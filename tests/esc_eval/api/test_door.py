@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from inspect import signature
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,10 @@ from typer.testing import CliRunner
 
 from esc_eval import Results, RoleCard, compare, evaluate, report, score, simulate
 from esc_eval.api.progress import Progress
+from esc_eval.api.settings import PlayingAndRating, Settings, make_settings
 from esc_eval.chat import open_model
 from esc_eval.cli.app import app
+from esc_eval.cli.options import OpeningOptions, PlayingOptions, RatingOptions, WordingOptions, settings_of
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import read_cards, read_dialogues, read_ratings
 
@@ -242,9 +245,18 @@ def test_the_settings_of_each_call_are_in_the_run_folder_without_secrets(script,
     assert "secret" not in (tmp_path / "run.json").read_text()
 
 
-def test_nothing_is_printed_and_progress_is_told(capfd):
+def test_the_command_line_has_every_setting_with_the_same_default():
+    options = settings_of(PlayingOptions(), RatingOptions(), WordingOptions(), OpeningOptions())
+    assert options.keys() == Settings.model_fields.keys()
+    assert make_settings("evaluate", **options) == Settings()
+    said = {*signature(evaluate).parameters, *PlayingAndRating.__optional_keys__}
+    assert said - {"supporters", "out", "progress", "settings"} == Settings.model_fields.keys() - {"supporter"}
+
+
+@pytest.mark.filterwarnings("error::UserWarning")
+def test_nothing_is_printed_and_progress_is_told(capfd, tmp_path):
     told = []
-    evaluate(warm, scorer=judge, limit=2, progress=told.append, **SHORT)
+    evaluate({"热心": warm}, scorer=judge, limit=2, progress=told.append, out=tmp_path, **SHORT)
     assert capfd.readouterr() == ("", "")
     turns = [each for each in told if each.what == "turns"]
     assert [each.done for each in turns] == list(range(9))
