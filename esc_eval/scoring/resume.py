@@ -52,6 +52,8 @@ class Identified(Protocol):
 def check_scoring(kind: str, scoring: Identified, run: Run) -> Mapping[str, Any]:
     """Compare a scoring with the one of the same name in a run, and return the identity of that; empty where none is.
 
+    One that came to no rating binds nobody.
+
     Raises:
         EscEvalError: It is another one (the message lists the differences), or the run's ratings are not in its ledger
             and would be lost.
@@ -61,7 +63,7 @@ def check_scoring(kind: str, scoring: Identified, run: Run) -> Mapping[str, Any]
         raise EscEvalError(
             f"{run.folder} holds ratings that were not made there, or has lost its ledger. Choose another --out."
         )
-    old: Mapping[str, Any] = run.card.get(kind, {}).get("identity", {})
+    old: Mapping[str, Any] = run.card.get(kind, {}).get("identity", {}) if run.owners(kind) else {}
     new = scoring.identity
     if "esc_eval" in old and "languages" in new["rubric"]:  # of version 0.1
         new = {**new, "rubric": old_identity(scoring.rubric)}

@@ -6,7 +6,7 @@ from esc_eval.files.records import read_dialogues, read_ratings
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.schema import Dialogue, Turn
 from esc_eval.scoring.score import Scoring, judge_prompts, score_dialogues
-from esc_eval.simulation.run import Run
+from esc_eval.simulation.run import Run, read_card
 
 
 def dialogue(number=0, language="en", words="my plants died"):
@@ -119,6 +119,20 @@ def test_a_second_scorer_joins_the_first_and_another_identity_is_refused(script,
     assert {r.rater for r in read_ratings(tmp_path / "r")} == {"one", "two"}
     with pytest.raises(EscEvalError, match=r"scorer\.revision.*\n.*another --out"):
         rate(Scoring(open_model(script(["2"], "one")), load_rubric()), [dialogue(5)], tmp_path / "r")
+
+
+def test_a_scoring_that_came_to_no_rating_binds_nobody(script, tmp_path):
+    class Down:
+        name, identity, parallel, concurrent = "judge", {"kind": "test"}, 1, False
+
+        def reply(self, conversations, settings, seeds):
+            raise EscEvalError("gone")
+
+    with pytest.raises(EscEvalError, match="gone"):
+        rate(Scoring(Down(), load_rubric()), [dialogue()], tmp_path / "r")
+    other = Scoring(open_model(script(["3"], "judge")), load_rubric("ieval"))
+    assert {rating.rubric for rating in rate(other, [dialogue()], tmp_path / "r")} == {other.rubric_id}
+    assert read_card(tmp_path / "r")["scoring/judge"]["identity"]["rubric"]["id"] == other.rubric_id
 
 
 def test_ratings_that_are_not_in_the_ledger_are_not_written_over(script, tmp_path):
