@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 from importlib import import_module
 
 import pytest
@@ -9,6 +10,7 @@ import yaml
 from typer.testing import CliRunner
 
 from esc_eval import languages as languages_module
+from esc_eval.api import door
 from esc_eval.languages import get_language
 from esc_eval.schema import RoleCard
 
@@ -115,15 +117,16 @@ def test_the_cost_is_told_before(desk):
 
 
 def test_a_run_in_our_languages_goes_on_when_it_is_added(desk):
-    simulate = ["simulate", "--cards", "sample", "--limit", "1", "--rounds", "1", "--out", "ours"]
-    simulate += ["--seeker", "scripted:sad.json", "--supporter", "scripted:warm.json"]
-    score = ["score", "--dialogues", "ours", "--scorer", "scripted:judge.json"]
-    run(desk, *simulate, languages=False)
-    before = run(desk, *score, languages=False)
-    identity = json.loads((desk / "ours/run.json").read_text())["scoring/judge"]["identity"]
-    run(desk, *simulate)
-    assert run(desk, *score) == before
-    assert json.loads((desk / "ours/run.json").read_text())["scoring/judge"]["identity"] == identity
+    talker, judge = (f"scripted:{desk / name}.json" for name in ("warm", "judge"))
+
+    def play_and_rate():
+        door.simulate(talker, limit=1, rounds=1, seeker=talker, out=desk / "ours")
+        found = door.score(desk / "ours", judge)
+        return found.render(), json.loads((desk / "ours/run.json").read_text())["scoring/judge"]["identity"]
+
+    before = play_and_rate()
+    languages_module.add_folder(desk / "languages")
+    assert play_and_rate() == before
 
 
 def test_a_changed_wording_of_it_is_another_identity(desk, rated, tmp_path):
@@ -191,9 +194,14 @@ def test_realism_compares_its_seekers_and_says_what_it_does_not_know(desk, rated
 
 
 def test_generalisation_reads_the_split_that_holds_it_out(desk, built, rated):
-    study = ["generalisation", "run", "--manifest", built / "splits/cross-language.json", "--draws", "100"]
-    done = call(desk, *study, "--predictions", "run", module="analysis.__main__")
-    assert done.exit_code in (0, 2), done.exception
+    labels = ["dialogue_id,dimension,rater,score"]
+    labels += [f"run/warm:{c}{n},empathy,p1,{(n + 1) % 4}" for c in "ex" for n in range(4)]
+    (desk / "labels.csv").write_text("\n".join(labels), encoding="utf-8")
+    study = ["generalisation", "labels.csv", "--manifest", built / "splits/cross-language.json", "--draws", "100"]
+    told = run(desk, *study, "--predictions", built, module="analysis.__main__")
+    assert re.search(r"^cross-language +4 +0\.250 ", told, re.MULTILINE), told
+    said = refused(desk, *study[:1], "run", *study[2:], "--predictions", "run", module="analysis.__main__")
+    assert "manifest cross-language: none of its test ids is in the ratings; do the ids match?" in said
 
 
 def test_probes_say_that_their_wording_is_missing(desk, rated):
