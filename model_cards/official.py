@@ -1,12 +1,10 @@
 """Cards of the released ESC-Role and ESC-RANK as this package uses them: what was verified about them, what was not."""
 
-from importlib.resources import files
 from pathlib import Path
-
-import yaml
 
 from esc_eval import __version__
 from esc_eval.checkpoints.hub import BASE, ESC_RANK, ESC_ROLE
+from esc_eval.languages.row import read_yaml
 from model_cards.render import TASKS, get_template
 
 FOLDER = Path(__file__).parent / "official"
@@ -17,7 +15,7 @@ def render_official(name: str) -> str:
     """The card of ``esc_role`` or ``esc_rank``."""
     from huggingface_hub import ModelCardData
 
-    facts = yaml.safe_load((files("model_cards") / "official.yaml").read_text(encoding="utf-8"))[name]
+    facts = read_yaml(FOLDER.with_suffix(".yaml"))[name]
     source, base = SOURCES[name]
     data = ModelCardData(
         language=["zh", "en"],

@@ -41,7 +41,7 @@ class Extracted(BaseModel):
         problem: At least ten characters.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", str_strip_whitespace=True)
 
     age: str | None = Field(default=None, max_length=60)
     gender: Literal["female", "male"] | None = None
@@ -58,11 +58,6 @@ class Extracted(BaseModel):
     @classmethod
     def _gender(cls, value: Any) -> Any:
         return card_text.read_gender(value) if isinstance(value, str) else None
-
-    @field_validator("problem", mode="before")
-    @classmethod
-    def _stripped(cls, value: Any) -> Any:
-        return value.strip() if isinstance(value, str) else value
 
     def text(self, language: Language) -> str:
         """The card in the official form."""

@@ -1,18 +1,16 @@
 """The pipeline's prompts, read from ``prompts.yaml``; their hash is part of every cached answer's key."""
 
-import re
-from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from string import ascii_uppercase
 from typing import Any, Literal
-
-import yaml
 
 from dataset_builder.decisions import Leaf
 from esc_eval.errors import EscEvalError
 from esc_eval.languages import get_language
+from esc_eval.languages.row import read_yaml
 from esc_eval.prompts.protocol import Message
+from esc_eval.prompts.wording import fill_template
 from esc_eval.schema import Language
 
 Stage = Literal["extract", "filter", "classify"]
@@ -22,9 +20,7 @@ LETTERS = ascii_uppercase
 @cache
 def read_wording() -> dict[str, Any]:
     """The whole file."""
-    content = yaml.safe_load(files(__package__).joinpath("prompts.yaml").read_text(encoding="utf-8"))
-    assert isinstance(content, dict)  # noqa: S101
-    return content
+    return read_yaml(Path(__file__).with_name("prompts.yaml"))
 
 
 def words_of(language: Language) -> dict[str, Any]:
@@ -47,14 +43,9 @@ def fill_messages(stage: Stage, language: Language, **values: str) -> list[Messa
     wording = words_of(language)[stage]
     messages: list[Message] = [{"role": "system", "content": wording["system"].strip()}]
     if example := wording.get("example"):
-        messages.append({"role": "user", "content": _fill(wording["user"], example)})
+        messages.append({"role": "user", "content": fill_template(wording["user"], **example).strip()})
         messages.append({"role": "assistant", "content": example["answer"].strip()})
-    return [*messages, {"role": "user", "content": _fill(wording["user"], values)}]
-
-
-def _fill(text: str, values: Mapping[str, str]) -> str:
-    places = "|".join(map(re.escape, values))
-    return re.sub(rf"\{{({places})\}}", lambda match: values[match[1]], text).strip()
+    return [*messages, {"role": "user", "content": fill_template(wording["user"], **values).strip()}]
 
 
 def example_card(language: Language) -> str:

@@ -86,20 +86,12 @@ def read_sources(
 
 def conversation_row(conversation: SourceConversation, masker: Masker) -> Row:
     """A row of ``local/conversations.parquet``: masked, without the owner's ids."""
-    turns = [
-        {
-            "role": turn.role,
-            "text": masker.mask(turn.text),
-            "strategy": turn.strategy,
-            "feedback": turn.feedback,
-            # Masking moves characters, so spans of a masked turn would point at the wrong ones.
-            "spans": [span.model_dump() for span in turn.spans],
-        }
-        for turn in conversation.turns
-    ]
-    for turn, original in zip(turns, conversation.turns, strict=True):
-        if turn["text"] != original.text:
-            turn["spans"] = []
+    turns = []
+    for turn in conversation.turns:
+        text = masker.mask(turn.text)
+        # Masking moves characters, so spans of a masked turn would point at the wrong ones.
+        spans = [span.model_dump() for span in turn.spans] if text == turn.text else []
+        turns.append({**turn.model_dump(include={"role", "strategy", "feedback"}), "text": text, "spans": spans})
     return {
         **conversation.model_dump(include={"id", "source", "file", "line", "language", "branches"}),
         "situation": masker.mask_optional(conversation.situation),

@@ -9,12 +9,13 @@ from esc_eval.errors import EscEvalError
 from esc_eval.files.official_dimensions import (
     OUR_RUBRIC,
     RUBRIC,
+    OfficialDimension,
     is_official_wording,
     official_dimensions,
     official_levels,
 )
 from esc_eval.prompts.official_wording import SHA256
-from esc_eval.prompts.rubric import Rubric, load_rubric
+from esc_eval.prompts.rubric import Dimension, Rubric, load_rubric
 from esc_eval.schema import Rating
 from esc_eval.scoring.rating_checks import rubric_of
 
@@ -37,40 +38,26 @@ class Scale:
 
     def as_json(self) -> dict[str, Any]:
         """As the manifest holds it."""
-        return {
-            "id": self.id,
-            "sha256": self.sha256,
-            "levels": list(self.levels),
-            "dimensions": dict(self.dimensions),
-        }
+        levels, dimensions = list(self.levels), dict(self.dimensions)
+        return {"id": self.id, "sha256": self.sha256, "levels": levels, "dimensions": dimensions}
 
 
 def official_scale(rubric: str = RUBRIC) -> Scale:
     """The seven dimensions under the official wording."""
-    rows = official_dimensions()
-    return Scale(
-        rubric,
-        SHA256["score.py"] if rubric == RUBRIC else None,
-        official_levels(),
-        {row.key: row.paper for row in rows},
-        {name.lower(): row.key for row in rows for name in (row.key, row.paper, row.official)},
-    )
+    sha256 = SHA256["score.py"] if rubric == RUBRIC else None
+    return _scale(rubric, sha256, official_levels(), official_dimensions())
 
 
 def scale_of(rubric: Rubric) -> Scale:
     """The scale of a rubric of ours or a user's own."""
-    return Scale(
-        rubric.id,
-        rubric.sha256,
-        rubric.levels,
-        {dimension.key: dimension.paper for dimension in rubric.dimensions},
-        {
-            name.lower(): dimension.key
-            for dimension in rubric.dimensions
-            for name in (dimension.key, dimension.paper, dimension.official)
-            if name
-        },
-    )
+    return _scale(rubric.id, rubric.sha256, rubric.levels, rubric.dimensions)
+
+
+def _scale(
+    name: str, sha256: str | None, levels: tuple[int, ...], rows: Sequence[OfficialDimension] | Sequence[Dimension]
+) -> Scale:
+    spellings = {said.lower(): row.key for row in rows for said in (row.key, row.paper, row.official) if said}
+    return Scale(name, sha256, levels, {row.key: row.paper for row in rows}, spellings)
 
 
 class Scales:

@@ -1,10 +1,10 @@
 """The official seven dimensions and their names, apart from any rubric: the table of ``official_dimensions.yaml``."""
 
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
+from esc_eval.languages.row import read_yaml
 
 OUR_RUBRIC = "esc-eval"
 """Name of our own rubric, which words the seven dimensions and their levels."""
@@ -30,10 +30,7 @@ class OfficialDimension(NamedTuple):
 
 @cache
 def _read_table() -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load(
-        files(__package__).joinpath("official_dimensions.yaml").read_text(encoding="utf-8")
-    )
-    return content
+    return read_yaml(Path(__file__).with_name("official_dimensions.yaml"))
 
 
 @cache

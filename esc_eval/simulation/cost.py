@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
+from operator import add
 
 from esc_eval.errors import EscEvalError
 from esc_eval.languages import get_language, known_languages, language_codes
@@ -56,12 +57,7 @@ class Load:
     completion: float = 0.0
 
     def __add__(self, other: "Load") -> "Load":
-        return Load(
-            self.requests + other.requests,
-            self.prompt + other.prompt,
-            self.encoded + other.encoded,
-            self.completion + other.completion,
-        )
+        return Load(*map(add, astuple(self), astuple(other)))
 
 
 def count_tokens(text: str, language: str) -> float:

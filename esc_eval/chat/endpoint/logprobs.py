@@ -11,13 +11,7 @@ TOP = 20
 
 def request_logprobs(body: Mapping[str, Any]) -> dict[str, Any]:
     """A request that asks for log probabilities too, and is greedy."""
-    return {
-        **body,
-        "temperature": 0.0,
-        "top_p": 1.0,
-        "logprobs": True,
-        "top_logprobs": TOP,
-    }
+    return {**body, "temperature": 0.0, "top_p": 1.0, "logprobs": True, "top_logprobs": TOP}
 
 
 def choice_from(answer: Mapping[str, Any], options: Sequence[str]) -> Choice:

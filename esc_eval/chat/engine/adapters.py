@@ -1,6 +1,5 @@
 """One base with an adapter for each dimension and language, swapped and never reloaded."""
 
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +80,7 @@ class TrainedAdapters(AdaptersModel):
                 if key in self.adapters:
                     raise EscEvalError(f"{path}: {' in '.join(key)} is {self.adapters[key]}'s too; keep one of them")
                 self.adapters[key] = path.name
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Already found a `peft_config`")  # several are meant
-            others = {path.name: self.weights.add(str(path), None) for path in folders[1:]}
+        others = {path.name: self.weights.add(str(path), None) for path in folders[1:]}
         self.loaded = {folders[0].name: self.adapter or "", **others}
         self.judge_card = first.model_copy(
             update={

@@ -1,6 +1,5 @@
 """ESC-RANK as a chat model: one base, one adapter for each dimension and language, swapped and never reloaded."""
 
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +43,7 @@ class RankModel(AdaptersModel):
         )
         self.system: str = manifest["system"]
         self.adapters = {key: each for key, each in adapter_names().items() if (folder / each / SINGLE).is_file()}
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Already found a `peft_config`")  # fourteen are meant
-            self.loaded = {each: self.weights.add(str(folder / each), None) for each in self.adapters.values()}
+        self.loaded = {each: self.weights.add(str(folder / each), None) for each in self.adapters.values()}
         self.identity: dict[str, Any] = {
             **self.identity,
             "kind": "esc-rank",

@@ -222,8 +222,7 @@ class HFModel:
                 )
             start, answers = found
             prompts = [self.encode(conversation, start) for conversation in group]
-            if max(map(len, prompts)) > self.context:
-                longest = max(map(len, prompts))
+            if (longest := max(map(len, prompts))) > self.context:
                 problem = f"{longest} tokens, more than the {self.context} that {self.name} can read"
                 yield index, [Choice(problem=problem)] * len(group)
                 continue

@@ -1,5 +1,6 @@
 """Models loaded once: the same weights with and without an adapter share their memory."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,11 +39,13 @@ def available_memory(device: torch.device) -> int:
 
 @contextmanager
 def _without_report() -> Iterator[None]:
-    """Without transformers' table of missing tensors, which lists those of all other adapters too."""
+    """Without transformers' table of missing tensors, which lists those of all other adapters too, nor its warning."""
     before = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Already found a `peft_config`")  # several are meant
+            yield
     finally:
         transformers_logging.set_verbosity(before)
 
