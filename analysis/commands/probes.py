@@ -14,7 +14,7 @@ from esc_eval.files.official_dimensions import OUR_RUBRIC
 from esc_eval.files.records import read_dialogues, read_ratings, with_cards
 from esc_eval.files.run_folder import rubric_file
 from esc_eval.prompts.rubric import load_rubric
-from esc_eval.scoring.rating_checks import rubric_of
+from esc_eval.scoring.rating_checks import rubric_of, rubrics_of
 
 EXAMPLES = ("python -m analysis probes result/llama3_en.json --scorer embedded --out probes/llama3",)
 
@@ -75,7 +75,9 @@ def _find_rubric(folders: Sequence[Path]) -> str:
     """The rubric of the ratings in the first rated run folder, as --rubric takes it; ours where none is rated."""
     for folder in folders:
         if (folder / "ratings.jsonl").is_file():
-            found = rubric_of(read_ratings(folder), None, folder)
+            [found, *others] = rubrics_of(read_ratings(folder), None, folder).values()
+            if any(other.id != found.id for other in others):
+                raise EscEvalError(f"{folder} is rated under several rubrics; say which: --rubric")
             kept = rubric_file(folder, found.id)
             return str(kept) if kept.is_file() else found.name
     return OUR_RUBRIC

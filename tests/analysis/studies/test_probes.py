@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from analysis.__main__ import app
 from analysis.studies.probes import PROBES, edit_dialogue, probe_report, probe_set, read_probe_wording, split_sentences
-from esc_eval import evaluate
+from esc_eval import evaluate, score
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import read_ratings
 from esc_eval.prompts.rubric import load_rubric
@@ -269,3 +269,6 @@ def test_the_command_takes_the_rubric_of_a_run_and_leaves_its_dialogues_alone(tm
     assert refused.exit_code == 2
     assert "choose another --out" in refused.stderr.lower()
     assert (run / "dialogues.jsonl").read_bytes() == before
+    score(run, scorer={"other": lambda _: "1"})
+    several = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "more")])
+    assert (several.exit_code, "say which: --rubric" in " ".join(several.stderr.split())) == (2, True)
