@@ -327,23 +327,13 @@ def _powered(
         except ValueError as error:
             why = Estimate(None, n=len(labelled), undefined=str(error))
             out.setdefault(model, {})[dimension] = why
-            view.append([model, dimension, len(labelled), len(rest), why, None, None, None])
-            continue
-        entry = asdict(found)
-        entry["saved"] = found.saved if np.isfinite(found.saved) else None
-        out.setdefault(model, {})[dimension] = entry
-        view.append(
-            [
-                model,
-                dimension,
-                found.labelled,
-                found.unlabelled,
-                Estimate(found.value, found.low, found.high, found.labelled),
-                found.classical_width,
-                found.power,
-                entry["saved"],
-            ]
-        )
+            shown: list[Cell] = [why, None, None, None]
+        else:
+            saved = found.saved if np.isfinite(found.saved) else None
+            out.setdefault(model, {})[dimension] = {**asdict(found), "saved": saved}
+            mean = Estimate(found.value, found.low, found.high, found.labelled)
+            shown = [mean, found.classical_width, found.power, saved]
+        view.append([model, dimension, len(labelled), len(rest), *shown])
     if not view:
         raise EscEvalError("no dialogue has both a human rating and a prediction: do the dialogue_ids match?")
     return out, Table(
