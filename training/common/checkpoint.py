@@ -11,7 +11,6 @@ from esc_eval.errors import BadRecord, EscEvalError
 from esc_eval.files.hashing import hash_file
 from esc_eval.files.text import read_json_object
 from esc_eval.files.writing import write_json, write_whole
-from esc_eval.schema import digest
 from model_cards.checkpoint import RECIPE, TRAINING, TrainingData
 from model_cards.render import write_card
 from training.common.config import TOY, Base, Named
@@ -119,8 +118,3 @@ def describe_base(base: Base) -> dict[str, Any]:
         "license": base.license,
         "embedded": own,
     }
-
-
-def rows_sha256(rows: Any) -> str:
-    """Hash of rows as they were learnt from."""
-    return digest([[list(r.ids), list(r.labels)] for r in rows])

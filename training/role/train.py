@@ -11,7 +11,7 @@ from esc_eval.chat.engine.encoder import Encoder
 from esc_eval.errors import EscEvalError
 from esc_eval.files.writing import write_json
 from esc_eval.prompts.protocol import Protocol, load_protocol
-from esc_eval.schema import RoleCard
+from esc_eval.schema import RoleCard, digest
 from model_cards.checkpoint import Source, TrainingData
 from training.common import checkpoint, sft
 from training.common.config import RoleRecipe
@@ -152,7 +152,7 @@ def use_of(material: Material, made: Made, role_play_license: str | None = None)
     conversations = Counter(e.source for e in material.train)
     rows = Counter(row.source for row in made.rows)
     return TrainingData(
-        sha256=checkpoint.rows_sha256(made.rows),
+        sha256=digest([[row.ids, row.labels] for row in made.rows]),
         sources=tuple(
             Source(
                 name=name,
