@@ -101,6 +101,13 @@ def built(desk, rated):
     return desk / "build"
 
 
+def test_its_signature_has_the_hash_of_its_own_wording(desk, rated):
+    board = "".join(run(desk, "report", "run").split())
+    assert len(re.findall(r"rubric:esc-eval/1@[0-9a-f]{8}\+xx@[0-9a-f]{8}", board)) == 1
+    assert len(re.findall(r"protocol:esc-eval/\d+@[0-9a-f]{8}\+xx@[0-9a-f]{8}", board)) == 1
+    assert len(re.findall(r"rubric:esc-eval/1@[0-9a-f]{8}\|", board)) == 1, "English dialogues have that of ours alone"
+
+
 def test_a_card_of_it_is_refused_with_the_line_where_its_folder_is_not_named(desk):
     said = refused(
         desk, "simulate", "--cards", "cards.jsonl", "--supporter", "scripted:warm.json", "--out", "no", languages=False

@@ -91,7 +91,7 @@ def leaderboard_report(
         scored = human_scores(own[own["score"].notna()])
         board = Board.from_rows(scored, own, by, known.keys if known else here, (low, high), turned)
         clusters = "dialogue" if by == "dialogue_id" else by
-        sign = sign_board(run or {}, rater, under, "level", scale, boot, clusters)
+        sign = sign_board(run or {}, rater, under, "level", scale, boot, clusters, language)
         title = name_board(None if language == ALL else language, rater, under if several else None)
         key = language if language not in boards else f"{language}, {rater}, {under}"
         data, views, said = _board(board, boot, flips, human, title, sign)

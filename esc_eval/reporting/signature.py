@@ -6,6 +6,7 @@ Two numbers whose signatures differ (save for the supporter) do not belong into 
 from collections.abc import Mapping
 from typing import Any
 
+from esc_eval.languages import known_languages
 from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.version import __version__
 
@@ -26,7 +27,14 @@ def join_signature(parts: Mapping[str, object]) -> str:
     return "|".join(f"{key}:{value}" for key, value in fields.items() if value is not None)
 
 
-def simulation_parts(identity: Mapping[str, Any] | None) -> dict[str, object]:
+def wording_tag(identity: Mapping[str, Any], language: str | None = None) -> str:
+    """Name and hash of a wording; of a language that was added, which that hash does not cover, its own hash too."""
+    row = known_languages().get(language or "")
+    own = identity.get("languages", {}).get(language) if row and row.official is None else None
+    return f"{identity['id']}@{identity['sha256'][:8]}" + (f"+{language}@{own[:8]}" if own else "")
+
+
+def simulation_parts(identity: Mapping[str, Any] | None, language: str | None = None) -> dict[str, object]:
     """Parts that tell how dialogues were made, from the identity of a simulation; unknown for foreign dialogues.
 
     Token caps and temperatures are those of seeker and supporters, ``own`` where these are functions, which heed none.
@@ -43,7 +51,7 @@ def simulation_parts(identity: Mapping[str, Any] | None) -> dict[str, object]:
         )
 
     return {
-        "protocol": f"{protocol['id']}@{protocol['sha256'][:8]}",
+        "protocol": wording_tag(protocol, language),
         "rounds": protocol["rounds"],
         "cards": f"{cards['n']}@{cards['sha256'][:8]}",
         "seeker": model_tag(identity["seeker"]),
@@ -61,6 +69,7 @@ def sign_board(
     scale: str,
     boot: Bootstrap,
     clusters: str,
+    language: str | None = None,
 ) -> str:
     """The signature of a leaderboard, whichever command prints it.
 
@@ -70,23 +79,26 @@ def sign_board(
         statistic: ``level`` or ``expected``.
         scale: How levels become points, e.g. ``x 25``.
         boot, clusters: What the intervals draw, and how often.
+        language: Of the dialogues.
     """
     simulation, scoring = run.get("simulation"), run.get(f"scoring/{rater}")
     parts = {
-        **simulation_parts(simulation["identity"] if simulation else None),
-        **scoring_parts(scoring["identity"] if scoring else None, rater, rubric),
+        **simulation_parts(simulation["identity"] if simulation else None, language),
+        **scoring_parts(scoring["identity"] if scoring else None, rater, rubric, language),
         "statistic": f"{statistic} {scale}",
         "interval": boot.describe(clusters),
     }
     return join_signature(parts)
 
 
-def scoring_parts(identity: Mapping[str, Any] | None, rater: str, rubric: str | None) -> dict[str, object]:
+def scoring_parts(
+    identity: Mapping[str, Any] | None, rater: str, rubric: str | None, language: str | None = None
+) -> dict[str, object]:
     """Parts that tell how ratings were made, from the identity of a scoring; else the rater's own words."""
     if identity is None:
         return {"rubric": rubric, "rater": rater}
     return {
-        "rubric": f"{identity['rubric']['id']}@{identity['rubric']['sha256'][:8]}",
+        "rubric": wording_tag(identity["rubric"], language),
         "scorer": model_tag(identity["scorer"]),
         "by": identity["by"],
     }

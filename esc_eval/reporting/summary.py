@@ -160,7 +160,7 @@ def summarise_ratings(
                 lower_is_better=tuple(d.key for d in own.dimensions if d.lower_is_better),
                 levels=own.levels,
                 clustered_by=clustered_by,
-                signature=sign_board(run, rater, rubric_id, statistic, scale, boot, clustered_by),
+                signature=sign_board(run, rater, rubric_id, statistic, scale, boot, clustered_by, language),
                 rows=tuple(sorted(rows, key=lambda row: -row.average.value if row.average else 1)),
             )
         )
