@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 os.environ["HF_HUB_DISABLE_XET"] = "1"
 
 
@@ -49,13 +49,13 @@ def readme_blocks() -> list[str]:
 def main(dist: Path) -> int:
     """0 if everything works."""
     from checkpoint_support import make_parts, publish_base
-    from conftest import build_toy
     from hub_server import TOKEN, HubServer
     from huggingface_hub import HfApi
 
     from esc_eval.hub.plans import publish_plans
     from release.prepare import prepare_release
     from release.publish import plan_uploads
+    from training.common.toy import build_toy
 
     with tempfile.TemporaryDirectory() as name, HubServer() as hub:
         work = Path(name)

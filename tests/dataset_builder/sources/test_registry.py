@@ -154,6 +154,7 @@ def checkout(tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_an_eighth_source_is_one_file(checkout, tmp_path):
     import pyarrow.parquet as pq
 

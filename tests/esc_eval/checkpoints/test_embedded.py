@@ -32,6 +32,7 @@ def conversations():
     return [protocol.conversation(c, [protocol.opening(c)], "seeker") for c in load_cards(language="en", limit=3)]
 
 
+@pytest.mark.slow
 def test_it_says_the_same_in_a_batch_and_alone(embedded, conversations):
     embedded.kept.clear()
     together = [r.text for _, r in sorted(embedded.reply(conversations, SHORT, [0, 1, 2]))]

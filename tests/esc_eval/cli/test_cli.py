@@ -1,29 +1,42 @@
-"""The command line as a person meets it: in a process of its own, with its exit codes and messages."""
+"""The command line as a person meets it: its exit codes, messages and files; some of it in a process of its own."""
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from faulty_server import FaultyServer
+from typer.testing import CliRunner
+
+from esc_eval.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[3]
 CARD = {"base": "x", "res": "家庭生活", "source": "s", "base_biaozhu": "", "language": "english", "id": 1}
 
 
-def esc_eval(*arguments, cwd, ok=True, env=None):
-    process = subprocess.run(
-        [sys.executable, "-m", "esc_eval", *map(str, arguments)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100", **(env or {})},
-    )
+def esc_eval(*arguments, cwd, ok=True, env=None, own_process=False):
+    environment = {"COLUMNS": "100", **(env or {})}
+    if own_process:
+        done = subprocess.run(
+            [sys.executable, "-m", "esc_eval", *map(str, arguments)],
+            cwd=cwd,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        )
+    else:
+        with contextlib.chdir(cwd):
+            found = CliRunner().invoke(app, list(map(str, arguments)), env=environment)
+        if found.exception and not isinstance(found.exception, SystemExit):
+            raise found.exception
+        done = SimpleNamespace(stdout=found.stdout, stderr=found.stderr, returncode=found.exit_code)
     if ok:
-        assert process.returncode == 0, process.stderr
-    return process
+        assert done.returncode == 0, done.stderr
+    return done
 
 
 @pytest.fixture
@@ -54,7 +67,7 @@ def evaluate(models, cwd, *more, supporters=("warm",), **options):
 
 
 def test_evaluate_leaves_a_whole_run_folder_and_prints_the_leaderboard(models, tmp_path):
-    done = evaluate(models, tmp_path, "--language", "en", "--limit", "4", supporters=("warm", "cold"))
+    done = evaluate(models, tmp_path, "--language", "en", "--limit", "4", supporters=("warm", "cold"), own_process=True)
     assert "Fluency" in done.stdout
     assert "75.0" in done.stdout
     assert "esc-eval:" in done.stdout, "the signature"
@@ -68,7 +81,7 @@ def test_evaluate_leaves_a_whole_run_folder_and_prints_the_leaderboard(models, t
 
 def test_stdout_is_data_and_stderr_is_talk(models, tmp_path):
     evaluate(models, tmp_path, "--limit", "2")
-    printed = esc_eval("report", "run", "--format", "json", cwd=tmp_path)
+    printed = esc_eval("report", "run", "--format", "json", cwd=tmp_path, own_process=True)
     assert json.loads(printed.stdout)["tables"]
     assert r"\begin{tabular}" in esc_eval("report", "run", "--format", "latex", cwd=tmp_path).stdout
     assert "| Supporter |" in esc_eval("report", "run", "--format", "markdown", cwd=tmp_path).stdout

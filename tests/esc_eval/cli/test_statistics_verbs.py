@@ -83,6 +83,7 @@ def test_our_alpha_is_held_against_the_library(tables, monkeypatch, tmp_path):
     assert "NOT the same" in other.stdout
 
 
+@pytest.mark.slow
 def test_the_wheel_never_calls_krippendorff():
     code = (
         "import pkgutil, importlib, sys, esc_eval.statistics as s, esc_eval.reporting as r\n"

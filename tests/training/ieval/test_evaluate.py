@@ -61,6 +61,7 @@ def of_bot(ranked, bot):
 
 @settings(max_examples=3, deadline=None)
 @given(st.integers(0, 3), st.integers(0, 2**31))
+@pytest.mark.slow
 def test_the_labels_of_a_held_out_bot_change_nothing_that_is_chosen_or_said_of_it(
     ranked, placed, evaluated, tmp_path_factory, fold, seed
 ):
