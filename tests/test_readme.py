@@ -22,6 +22,7 @@ def test_make_has_the_two_commands():
 
 
 @pytest.mark.shared_data
+@pytest.mark.slow
 def test_the_papers_evaluation_runs_with_small_models_in_the_places_of_the_large(toy_folder, shared, tmp_path):
     [code] = [m["code"] for m in BLOCK.finditer(README) if m["note"]]
     with FaultyServer() as server:

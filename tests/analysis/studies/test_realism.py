@@ -112,6 +112,7 @@ def test_card_match_knows_seekers_who_speak_of_their_own_card() -> None:
     assert "fewer than two" in card_match(true[:1], cards, BOOT).undefined
 
 
+@pytest.mark.slow
 def test_two_samples_of_one_kind_are_not_told_apart() -> None:
     rng = np.random.default_rng(0)
     p_values = []

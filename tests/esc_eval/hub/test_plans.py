@@ -327,6 +327,7 @@ TREES = st.dictionaries(NAMES, st.binary(max_size=40), min_size=1)
 
 @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(releases=st.lists(TREES, min_size=1, max_size=2))
+@pytest.mark.slow
 def test_whatever_was_there_the_release_is_the_folder(hub, tmp_path_factory, releases):
     hub.repos.clear()
     for number, tree in enumerate(releases):

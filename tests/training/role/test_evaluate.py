@@ -74,6 +74,7 @@ def test_surprise_is_the_models_own_loss_on_the_labelled_tokens(finished, encode
     assert nats == pytest.approx(-sum(picked), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_an_evaluation_compares_base_trained_and_real_and_fills_card_and_page(finished, tmp_path):
     sources = write_sources(tmp_path / "many", 90)
     seeker = finished / "role"
