@@ -1,10 +1,10 @@
 """A release to the Hub and back, on this machine.
 
     python -m release prepare --dataset build/public --role ROLE --rank RANK --out build/release --draft
-    python tests/hub_server.py python examples/hub_round_trip.py build/release
+    python tests/support/hub_server.py python examples/hub_round_trip.py build/release
 
 The first command checks everything and makes the release. The second starts a small Hub on this machine and runs this
-file against it; without `python tests/hub_server.py` it is the real Hub, with your token and your --namespace.
+file against it; without `python tests/support/hub_server.py` it is the real Hub, with your token and your --namespace.
 """
 
 import argparse
