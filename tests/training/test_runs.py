@@ -219,13 +219,13 @@ def test_two_processes_train_the_same_weights_as_one_with_twice_the_batch(tmp_pa
     assert all(torch.allclose(two[name], one[name], atol=1e-4) for name in one)
     moved = max(float(weight.abs().max()) for name, weight in one.items() if "lora_B" in name)
     assert moved > 0.01, "what did not learn is no test"
-    assert said["two"].stdout.count("conversations: ") == 1, "one process speaks"
+    assert said["two"].stderr.count("conversations: ") == 1, "one process speaks"
 
 
 @pytest.mark.slow
 def test_weights_that_lie_in_shards_are_saved_whole(tmp_path):
     done = subprocess.run(
-        [sys.executable, *LAUNCH, str(ROOT / "tests" / "sharded_save.py"), str(tmp_path), str(RECIPES / "smoke.yaml")],
+        [sys.executable, *LAUNCH, str(ROOT / "tests" / "support" / "sharded_save.py"), str(tmp_path), str(RECIPES / "smoke.yaml")],
         cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
