@@ -225,7 +225,8 @@ def test_two_processes_train_the_same_weights_as_one_with_twice_the_batch(tmp_pa
 @pytest.mark.slow
 def test_weights_that_lie_in_shards_are_saved_whole(tmp_path):
     done = subprocess.run(
-        [sys.executable, *LAUNCH, str(ROOT / "tests" / "support" / "sharded_save.py"), str(tmp_path), str(RECIPES / "smoke.yaml")],
+        [sys.executable, *LAUNCH, str(ROOT / "tests/support/sharded_save.py"), str(tmp_path),
+         str(RECIPES / "smoke.yaml")],
         cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
