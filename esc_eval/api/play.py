@@ -91,7 +91,8 @@ def run_simulation(
     """Play a plan, or what a run has not of it yet; models that have a price are paid up to ``max_cost`` dollars."""
     plan, budget = within_budget(plan, run, prices or {}, max_cost)
     per_dialogue = plan.last_position
-    counts = [run.count("turn", play.id) for play in plan.plays()]
+    spoken = run.owners("turn")
+    counts = [spoken.get(play.id, 0) for play in plan.plays()]
     total, done = len(counts) * per_dialogue, sum(min(max(count - 1, 0), per_dialogue) for count in counts)
     if done:
         on_progress(Progress(message=f"going on after {done} of {total} turns"))

@@ -17,7 +17,7 @@ from esc_eval.prompts.kept import keep_wording
 from esc_eval.prompts.protocol import Protocol
 from esc_eval.prompts.wording import Worded
 from esc_eval.schema import Dialogue, RoleCard, Turn, digest
-from esc_eval.simulation.plan import Plan
+from esc_eval.simulation.plan import Plan, dialogue_id, is_over
 from esc_eval.simulation.run import Run, list_differences
 
 STEP = "simulation"
@@ -100,15 +100,13 @@ def members_of(plan: Plan, supporters: Mapping[str, Mapping[str, Any]] | None = 
     dialogues: dict[str, dict[str, str]] = {}
     for name, identity in supporters.items():
         made: dict[str, str] = {}
-        for card in plan.cards:
-            if card.language not in plan.speaks.get(name, (card.language,)):
-                continue
+        for card in plan.cards_of(name):
             if card.language not in made:
                 found = play_conditions(plan.protocol, card.language, plan.seeker.identity, identity, plan.seed)
                 made[card.language] = digest(found)
                 conditions[made[card.language]] = found
             row = {"card": card.id, "supporter": name, "seeker": plan.seeker.name, "conditions": made[card.language]}
-            dialogues[f"{name}:{card.id}"] = row
+            dialogues[dialogue_id(name, card.id)] = row
     return Members({card.id: card for card in plan.cards}, conditions, dialogues)
 
 
@@ -259,7 +257,7 @@ def finished_dialogues(run: Run) -> Iterator[Dialogue]:
     ):
         turns = tuple(Turn.model_validate_json(line) for line in run.of("turn", name))
         protocol, card = members.conditions[row["conditions"]]["protocol"], members.cards[row["card"]]
-        if not turns or (len(turns) <= 2 * protocol["rounds"] and turns[-1].finish_reason != "context"):
+        if not turns or not is_over(turns, protocol["rounds"]):
             continue
         yield Dialogue(
             id=name,

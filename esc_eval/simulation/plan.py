@@ -42,12 +42,11 @@ class Plan:
 
     def plays(self) -> Iterator["Play"]:
         """Every dialogue of the plan, supporter by supporter."""
-        return (
-            Play(self, card, supporter)
-            for supporter in self.supporters
-            for card in self.cards
-            if card.language in self.speaks.get(supporter.name, (card.language,))
-        )
+        return (Play(self, card, supporter) for supporter in self.supporters for card in self.cards_of(supporter.name))
+
+    def cards_of(self, supporter: str) -> list[RoleCard]:
+        """The cards that are played with a supporter, named: those in its languages."""
+        return [card for card in self.cards if card.language in self.speaks.get(supporter, (card.language,))]
 
 
 @dataclass
@@ -61,13 +60,13 @@ class Play:
 
     @property
     def id(self) -> str:
-        """Id of the dialogue: supporter and card."""
-        return f"{self.supporter.name}:{self.card.id}"
+        """Id of the dialogue."""
+        return dialogue_id(self.supporter.name, self.card.id)
 
     @property
     def over(self) -> bool:
-        """Whether the dialogue has all its turns, or one side can read no further."""
-        return len(self.turns) > self.plan.last_position or self.turns[-1].finish_reason == "context"
+        """Whether the dialogue came to its end."""
+        return is_over(self.turns, self.plan.protocol.rounds)
 
     @property
     def side(self) -> Role:
@@ -78,6 +77,16 @@ class Play:
     def next_seed(self) -> int:
         """Seed of the next turn."""
         return turn_seed(self.plan.seed, self.card.id, len(self.turns))
+
+
+def dialogue_id(supporter: str, card: str) -> str:
+    """Id of the dialogue of a supporter, by name, about a card, by id."""
+    return f"{supporter}:{card}"
+
+
+def is_over(turns: Sequence[Turn], rounds: int) -> bool:
+    """Whether a dialogue that has begun has all its turns, or one side can read no further."""
+    return len(turns) > 2 * rounds or turns[-1].finish_reason == "context"
 
 
 def turn_seed(seed: int, card_id: str, position: int) -> int:
