@@ -10,6 +10,7 @@ from dataset_builder.rows.personal_data import Masker
 from esc_eval.errors import EscEvalError
 from esc_eval.files.official import link_cards
 from esc_eval.files.records import read_dialogues, read_ratings
+from esc_eval.files.run_folder import read_run_ratings
 from esc_eval.files.text import read_json
 from esc_eval.schema import Dialogue, Language, Rating, RoleCard
 from esc_eval.simulation.run import read_card
@@ -66,7 +67,7 @@ def run_batch(folder: Path) -> Batch:
         raise EscEvalError(f"{folder}: no such run folder")
     name = folder.resolve().name
     if any((folder / name).exists() for name in ("dialogues.jsonl", "run.json")):
-        ratings = read_ratings(folder) if (folder / "ratings.jsonl").exists() else []
+        ratings = read_run_ratings(folder)
         card = read_card(folder)
         return Batch(
             name,

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from esc_eval.errors import EscEvalError
-from esc_eval.files.records import read_dialogues, read_ratings
-from esc_eval.files.run_folder import rubric_file
+from esc_eval.files.records import read_dialogues
+from esc_eval.files.run_folder import read_run_ratings, rubric_file
 from esc_eval.files.writing import write_jsonl, write_whole
 from esc_eval.prompts.kept import keep_wording
 from esc_eval.prompts.rubric import Rubric, load_rubric
@@ -78,7 +78,7 @@ class Results:
         folder = Path(folder)
         if not folder.is_dir():
             raise EscEvalError(f"{folder}: no such run folder")
-        ratings = read_ratings(folder) if (folder / "ratings.jsonl").exists() else []
+        ratings = read_run_ratings(folder)
         return cls(
             read_dialogues(folder),
             ratings,

@@ -10,7 +10,7 @@ from esc_eval.api.rate import load_dialogues, load_ratings
 from esc_eval.errors import EscEvalError
 from esc_eval.files import official
 from esc_eval.files.records import read_dialogues, read_ratings, write_official
-from esc_eval.files.run_folder import is_run_folder
+from esc_eval.files.run_folder import is_run_folder, read_run_ratings
 from esc_eval.files.writing import write_jsonl
 from esc_eval.reporting.render import show_estimate
 from esc_eval.schema import Dialogue, Rating
@@ -92,7 +92,7 @@ def export_official(folder: Path, out: Path) -> list[Path]:
         EscEvalError: The run is broken, or its ratings have no official form; nothing was written then.
     """
     dialogues = read_dialogues(folder)
-    ratings = read_ratings(folder) if (folder / "ratings.jsonl").exists() else []
+    ratings = read_run_ratings(folder)
     official.check_official_form(ratings)
     for code in {dialogue.language for dialogue in dialogues}:
         official.official_names(code)

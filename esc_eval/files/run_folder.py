@@ -6,13 +6,14 @@ from pathlib import Path
 
 from esc_eval.errors import EscEvalError
 from esc_eval.files.official_dimensions import is_official_wording, official_levels
-from esc_eval.files.records import read_cards
+from esc_eval.files.records import read_cards, read_ratings
 from esc_eval.languages.row import read_yaml
-from esc_eval.schema import RoleCard
+from esc_eval.schema import Rating, RoleCard
 
 CARDS = "cards.jsonl"
 PROTOCOL = "protocol.yaml"
 DIALOGUES = "dialogues.jsonl"
+RATINGS = "ratings.jsonl"
 
 
 def is_run_folder(path: Path) -> bool:
@@ -43,6 +44,15 @@ def read_run_cards(paths: Iterable[Path]) -> list[RoleCard]:
             if found.setdefault(card.id, card).text != card.text:
                 raise EscEvalError(f"{path / CARDS}: card {card.id!r} has another text than in a run before it")
     return list(found.values())
+
+
+def read_run_ratings(folder: Path) -> list[Rating]:
+    """The ratings of a run folder; none where nothing has rated its dialogues.
+
+    Raises:
+        EscEvalError: The file is broken or empty.
+    """
+    return read_ratings(folder) if (folder / RATINGS).exists() else []
 
 
 def read_scale(folder: Path, rubrics: Sequence[str]) -> tuple[int, int] | None:

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import read_dialogues
-from esc_eval.files.run_folder import CARDS, DIALOGUES, read_run_cards
+from esc_eval.files.run_folder import CARDS, DIALOGUES, RATINGS, read_run_cards
 from esc_eval.files.writing import write_jsonl
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.schema import Dialogue, Rating, digest
@@ -59,7 +59,7 @@ def check_scoring(kind: str, scoring: Identified, run: Run) -> Mapping[str, Any]
             and would be lost.
     """
     kinds = [kind for kind in run.card if kind.startswith("scoring/")]
-    if (run.folder / "ratings.jsonl").exists() and not any(run.owners(kind) for kind in kinds):
+    if (run.folder / RATINGS).exists() and not any(run.owners(kind) for kind in kinds):
         raise EscEvalError(
             f"{run.folder} holds ratings that were not made there, or has lost its ledger. Choose another --out."
         )
