@@ -28,6 +28,10 @@ Role = Literal["seeker", "supporter"]
 Category = Literal["family_and_life", "work_and_study", "society_and_others"]
 Quality = Literal["high", "middle"]
 FinishReason = Literal["stop", "length", "content_filter", "context", "scripted"]
+Way = Literal["logits", "choice", "schema", "prefix", "logprobs", "text"]
+"""How a model's level was had: read from its logits in this process; from a server, as one of the levels that it was
+held to (structured choice, or a JSON schema with an enum), after a beginning that it continued, from the log
+probabilities of a free answer, or from that answer's text alone."""
 RaterKind = Literal["human", "model"]
 
 
@@ -68,6 +72,23 @@ class RoleCard(Record):
         return self
 
 
+class Served(Record):
+    """What answered a request, and what it was really asked.
+
+    Attributes:
+        model: As the server names what answered.
+        fingerprint: Of the server's configuration, as the server gives it.
+        seconds: From the first sending of the request to its whole answer.
+        adapted: Settings that were asked for and not sent as such, because the server refuses them: what was done
+            instead, by name ("left out", "sent as max_completion_tokens", "merged into the first user message").
+    """
+
+    model: str | None = None
+    fingerprint: str | None = None
+    seconds: float | None = Field(default=None, ge=0)
+    adapted: dict[str, str] | None = None
+
+
 class Turn(Record):
     """One utterance.
 
@@ -77,8 +98,9 @@ class Turn(Record):
         prefix: The role marker as an official file spelt it; None where the turn was not read from one.
         finish_reason: Why the model stopped: at its own end (stop), at the token cap (length), by a filter, because
             the conversation no longer fits its context (context); ``scripted`` for an opening from the protocol.
-        seed: Seed of the sampling of this turn.
+        seed: Seed of the sampling of this turn; None where the server takes none.
         prompt_tokens, completion_tokens: As counted by the model or its server.
+        served: Of a model behind a server: what answered, and what it was really asked.
     """
 
     role: Role
@@ -89,6 +111,7 @@ class Turn(Record):
     seed: int | None = None
     prompt_tokens: int | None = Field(default=None, ge=0)
     completion_tokens: int | None = Field(default=None, ge=0)
+    served: Served | None = None
 
 
 class Dialogue(Record):
@@ -100,6 +123,8 @@ class Dialogue(Record):
         supporter, seeker: Names of the models (or "human").
         protocol: Name and version of the protocol, or None for dialogues made elsewhere.
         key: The key of this dialogue in the official result file it was read from.
+        problem: Why it ended before its last round (refused content, too long, an error that repeats, a reply that was
+            all reasoning); None = it came to its end. It counts in n as unanswered and is not rated.
     """
 
     id: str = Field(min_length=1)
@@ -111,6 +136,7 @@ class Dialogue(Record):
     seeker: str | None = None
     protocol: str | None = None
     key: str | None = None
+    problem: str | None = None
 
     @property
     def rounds(self) -> int:
@@ -133,6 +159,8 @@ class Rating(Record):
         raw: The rater's answer, word for word; of a scorer read by its logits, the token it found most probable.
         problem: Why there is no score.
         parser: The rule that read ``score`` from ``raw``.
+        way: How the level was had; None where nobody says.
+        served: Of a model behind a server: what answered, and what it was really asked.
         stage, order, time: Which pass of rating this was (e.g. first / review), its place in the rater's sequence,
             when it was given (ISO 8601).
     """
@@ -149,6 +177,8 @@ class Rating(Record):
     raw: str | None = None
     problem: str | None = None
     parser: str | None = None
+    way: Way | None = None
+    served: Served | None = None
     stage: str | None = None
     order: int | None = None
     time: str | None = None

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from esc_eval.errors import EscEvalError
 from esc_eval.prompts.protocol import Generation, Message
-from esc_eval.schema import FinishReason
+from esc_eval.schema import FinishReason, Served, Way
 
 Conversation = Sequence[Message]
 
@@ -23,7 +23,11 @@ class Reply:
     ``finish_reason`` "context" means that the conversation no longer fits the model, and that ``text`` is empty.
 
     Attributes:
-        problem: Why this is no answer of the model, e.g. logits that are not finite; ``text`` is empty then.
+        problem: Why this is no answer of the model, e.g. logits that are not finite, refused content, an error that
+            repeats; ``text`` is empty then, and this conversation alone ends.
+        reasoning: What the model thought before it spoke, where it came apart from ``text``. Thinking that stands
+            between marks in ``text`` is taken off by ``esc_eval.reasoning``.
+        served: Of a model behind a server: what answered, and what it was really asked.
     """
 
     text: str
@@ -31,9 +35,12 @@ class Reply:
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     problem: str | None = None
+    reasoning: str | None = None
+    served: Served | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", replace_surrogates(self.text))
+        object.__setattr__(self, "reasoning", self.reasoning and replace_surrogates(self.reasoning))
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,8 @@ class Choice:
         top: The token that the model itself found most probable.
         problem: Why there are no probabilities.
         text, finish_reason: The answer, of a model that could only be asked for text.
+        way: How the probabilities, or the text, were had.
+        served: Of a model behind a server: what answered, and what it was really asked.
     """
 
     probabilities: tuple[float, ...] | None = None
@@ -54,6 +63,8 @@ class Choice:
     problem: str | None = None
     text: str | None = None
     finish_reason: FinishReason | None = None
+    way: Way | None = None
+    served: Served | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", self.text and replace_surrogates(self.text))
