@@ -1,12 +1,15 @@
-"""Models of vendors, each asked in its own API by the library any-llm, which calls the vendors' own clients."""
+"""Models of vendors, each asked in its own API by the library any-llm, which calls the vendors' own clients.
 
+The library takes and gives chat completions, so ``EndpointModel`` does all else: what a vendor refuses is learnt, what
+passes is tried again, a judge is read in every way that the vendor allows.
+"""
+
+import asyncio
+import json
 import os
 import re
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
-from time import monotonic
 from typing import Any
 
 from any_llm import AnyLLM
@@ -15,68 +18,170 @@ from any_llm.exceptions import (
     AuthenticationError,
     ContentFilterError,
     ContextLengthExceededError,
+    GatewayTimeoutError,
     InsufficientFundsError,
     InvalidRequestError,
     ModelNotFoundError,
-    ProviderError,
+    RateLimitError,
     UnsupportedParameterError,
+    UpstreamProviderError,
 )
 from any_llm.providers.anthropic.base import BaseAnthropicProvider
 from any_llm.providers.openai.base import BaseOpenAIProvider
 from any_llm.types.completion import ChatCompletion, CompletionParams
 from pydantic import ValidationError
 
-from esc_eval.chat.base import ANSWER_TOKENS, Choice, Conversation, Reply
-from esc_eval.chat.endpoint import logprobs
-from esc_eval.chat.remote import AWAY, Passing, Refused, RemoteModel, read_retry_after, read_server
+from esc_eval.chat.endpoint.addresses import Address, read_address
+from esc_eval.chat.endpoint.keys import Secrets, clean_key
+from esc_eval.chat.endpoint.model import EndpointModel
+from esc_eval.chat.endpoint.requests import Client, Passing, Response
 from esc_eval.errors import EscEvalError, explain_validation
-from esc_eval.prompts.protocol import Generation
-from esc_eval.schema import FinishReason, Served
 
-ROOM = 4096
-"""Tokens that a reply gets on top of its cap where reasoning left none for the answer."""
-LEFT_OUT = "left out"
-EXPENDABLE = ("top_logprobs", "logprobs", "repetition_penalty", "top_k", "seed", "top_p", "temperature")
-"""What a request can do without, in the order in which it is given up."""
+STATUS: dict[type[AnyLLMError], int] = {
+    AuthenticationError: 401,
+    InsufficientFundsError: 402,
+    ModelNotFoundError: 404,
+    RateLimitError: 429,
+    UpstreamProviderError: 502,
+    GatewayTimeoutError: 504,
+    ContentFilterError: 400,
+    ContextLengthExceededError: 400,
+    InvalidRequestError: 400,
+    UnsupportedParameterError: 400,
+}
+"""The status of HTTP that an error of the library stands for, where it tells none."""
+CODE = {ContentFilterError: "content_filter", ContextLengthExceededError: "context_length_exceeded"}
 OWN_NAMES = {"mistral": {"seed": "random_seed"}}
 """What a vendor calls a setting, where the library passes names on as they are."""
-FINISH: dict[str | None, FinishReason] = {"length": "length", "content_filter": "content_filter"}
-TOO_LONG = re.compile(
-    r"too long|too large|too many tokens|token count|context (length|window|size|limit)|maximum.{0,20} tokens", re.IGNORECASE
-)
+OURS = {"random_seed": "seed", "topk": "top_k", "topp": "top_p", "maxoutputtokens": "max_tokens"}
+"""Our name for a setting, by the vendor's in small letters, in what a vendor says."""
+PROBED = {"temperature": 0.5, "top_p": 0.5, "seed": 7, "logprobs": True, "top_logprobs": 20}
 SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AZURE_OPENAI_AD_TOKEN")
+_UNKNOWN = re.compile(r"unexpected keyword argument '(\w+)'")
 
 
-@dataclass
-class Request:
-    """One request: what is sent, by the library's names, and what was asked for and is not sent as such."""
+class VendorClient(Client):
+    """Sends chat completions by any-llm, and gives what a chat-completions server would have answered.
 
-    messages: list[dict[str, Any]]
-    sent: dict[str, Any]
-    adapted: dict[str, str] = field(default_factory=dict)
-    began: float | None = None
+    Args:
+        client: The vendor, opened.
+        timeout: Seconds for a whole request.
+    """
+
+    def __init__(self, client: AnyLLM, timeout: float) -> None:
+        self._vendor, self._timeout = client, timeout
+        self._known: set[str] = set(CompletionParams.model_fields)
+        self._dropped: dict[str, bool] = {}
+
+    async def post(self, address: Address, body: Mapping[str, Any], may_send: Callable[[], bool]) -> Response:
+        """Send a chat request; see ``Client.post``."""
+        if not may_send():
+            raise asyncio.CancelledError
+        if dropped := next((name for name in PROBED if name in body and self._is_dropped(body["model"], name)), None):
+            return _refusal(400, f"the library any-llm does not pass {dropped!r} on to this vendor", param=dropped)
+        try:
+            async with asyncio.timeout(self._timeout):
+                completion = await self._vendor.acompletion(**self._named(body))
+        except TimeoutError as error:
+            raise Passing(f"no answer within {self._timeout:g} s") from error
+        except AnyLLMError as error:
+            return _read_error(error)
+        except ValidationError as error:  # of the request, by the vendor's client, or of the answer, by the library
+            field = str(error.errors()[0]["loc"][0]) if error.errors()[0]["loc"] else ""
+            if field in body:
+                return _refusal(400, explain_validation(error), param=field)
+            raise Passing(f"an answer that the library cannot read: {explain_validation(error)}") from error
+        if not isinstance(completion, ChatCompletion):
+            raise Passing("no chat completion")
+        content = completion.model_dump(mode="json")
+        if not self._names_the_model:
+            del content["model"]
+        return Response(200, {}, json.dumps(content).encode())
+
+    @property
+    def _names_the_model(self) -> bool:
+        """Whether the library hands on what the vendor says has answered; else it repeats what was asked for."""
+        told = isinstance(self._vendor, BaseOpenAIProvider | BaseAnthropicProvider)
+        return told or self._vendor.PROVIDER_NAME == "mistral"
+
+    def _named(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The body by the names that the library and the vendor's client take."""
+        own = OWN_NAMES.get(self._vendor.PROVIDER_NAME, {})
+        named = {own.get(name, name): value for name, value in body.items()}
+        if isinstance(self._vendor, BaseOpenAIProvider):  # that client takes what it does not know inside the body
+            unknown = {name: named.pop(name) for name in set(named) - self._known - {"model"}}
+            named |= {"extra_body": unknown} if unknown else {}
+        if self._vendor.TIMEOUT_SUPPORT != "unsupported":
+            named["timeout"] = self._timeout
+        return named
+
+    def _is_dropped(self, model: str, name: str) -> bool:
+        """Whether the library would send the same without a setting."""
+        if name not in self._dropped:
+            with_it, without = (self._convert(model, settings) for settings in ({name: PROBED[name]}, {}))
+            self._dropped[name] = with_it == without
+        return self._dropped[name]
+
+    def _convert(self, model: str, settings: Mapping[str, Any]) -> str:
+        params = CompletionParams(model_id=model, messages=[{"role": "user", "content": "."}], max_tokens=1, **settings)
+        try:
+            return repr(self._vendor._convert_completion_params(params, provider_name=self._vendor.PROVIDER_NAME))
+        except UnsupportedParameterError as error:  # said aloud, and again when the request is sent
+            return error.message
 
 
-class VendorModel(RemoteModel):
+def _read_error(error: AnyLLMError) -> Response:
+    """The answer of HTTP that an error of the library stands for.
+
+    Raises:
+        Passing: It stands for none: the connection, or an answer that cannot be read.
+    """
+    message, status = error.message, error.status_code
+    if status is None or status < 400 or (isinstance(error, AuthenticationError) and "api key" in message.lower()):
+        status = STATUS.get(type(error))
+    if status is None:
+        connection = any(word in message.lower() for word in ("connect", "name resolution", "unreachable"))
+        raise Passing(f"connection failed: {message}" if connection else message, unreachable=connection) from error
+    said = getattr(error, "retry_after", None)
+    unknown = _UNKNOWN.search(message)
+    param = error.param or getattr(error, "parameter_name", None) or (unknown and unknown[1])
+    headers = {"retry-after": str(said)} if said is not None else {}
+    return _refusal(status, message, param=param, code=CODE.get(type(error)) or error.code, headers=headers)
+
+
+def _refusal(
+    status: int,
+    message: str,
+    *,
+    param: str | None = None,
+    code: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """An answer that refuses, in words and names that are read as any server's."""
+    words = re.sub(r"\w+", lambda match: OURS.get(match[0].lower(), match[0]), message)
+    error: dict[str, Any] = {"message": words}
+    error |= {"param": OURS.get(param.lower(), param)} if param else {}
+    error |= {"code": code} if code else {}
+    return Response(status, headers or {}, json.dumps({"error": error}).encode())
+
+
+class VendorModel(EndpointModel):
     """A model of a vendor that any-llm knows.
-
-    Settings that the vendor refuses, or that the library would drop without a word, are left out and named in each
-    reply's ``served.adapted``. The library's version is recorded in ``library`` and is no part of the identity.
 
     Args:
         provider: The vendor's name in the library, such as ``anthropic``.
         model: The vendor's name for the model.
         base_url: Where it is asked, if not at the vendor's own address or the one in the library's variable.
-        key: Sent with each request; None is that of the library's variable, which is sent to no ``base_url``.
-        name: Label for tables.
-        concurrency, timeout, attempts: As of ``RemoteModel``.
+        key: Sent with each request; "" is that in the library's variable, which is sent to no ``base_url``.
+        options: As of ``EndpointModel``.
+
+    Attributes:
+        library: Name and version of what asks; no part of the identity.
 
     Raises:
         EscEvalError: The library does not know the vendor, or there is no key.
         ImportError: The vendor's client is not installed.
     """
-
-    may_answer_in_text = True  # where a vendor gives no log probabilities
 
     def __init__(
         self,
@@ -84,230 +189,33 @@ class VendorModel(RemoteModel):
         model: str,
         base_url: str | None = None,
         *,
-        key: str | None = None,
-        name: str | None = None,
-        concurrency: int = 16,
+        key: str = "",
         timeout: float = 120.0,
-        attempts: int = 8,
+        **options: Any,
     ) -> None:
-        if provider not in AnyLLM.get_supported_providers():
+        self.library = f"any-llm-sdk {version('any-llm-sdk')}"
+        if provider not in (known := AnyLLM.get_supported_providers()):
             raise EscEvalError(
-                f"any-llm:{provider}/{model}: the library any-llm {version('any-llm-sdk')} knows no vendor "
-                f"{provider!r}. It knows: {', '.join(sorted(AnyLLM.get_supported_providers()))}"
+                f"any-llm:{provider}/{model}: {self.library} knows no vendor {provider!r}. "
+                f"It knows: {', '.join(sorted(known))}"
             )
         kind = AnyLLM.get_provider_class(provider)
-        variables = [*kind.ENV_API_KEY_NAME.replace(" or ", "/").split("/"), *SECRETS]
-        super().__init__(
-            name or model.rpartition("/")[2],
-            concurrency=concurrency,
-            timeout=timeout,
-            attempts=attempts,
-            secrets=[key or "", *(os.environ.get(variable, "") for variable in variables)],
-        )
-        self.provider, self.model = provider, model
-        self.library = f"any-llm-sdk {version('any-llm-sdk')}"
-        self.identity: dict[str, Any] = {"kind": "any-llm", "provider": provider, "model": model}
-        if where := base_url or os.environ.get(kind.ENV_API_BASE_NAME or ""):
-            self.identity["server"] = read_server(where)
+        where = base_url or os.environ.get(kind.ENV_API_BASE_NAME or "")
+        super().__init__(model, where or f"https://{provider}", key=key, timeout=timeout, **options)
+        self.identity = {name: value for name, value in self.identity.items() if name != "server" or where}
+        self.identity |= {"kind": "any-llm", "provider": provider}
         # A vendor's key is for the vendor: elsewhere it goes only if it was named for that place.
-        self._key = key or ("none" if base_url else None)
-        self._where = base_url
-        try:
-            self._client = self._open(kind)
-        except AnyLLMError as error:
-            raise EscEvalError(f"any-llm:{provider}/{model}: {self.mask(error.message)}") from error
-        self._left_out = self._find_dropped()
-
-    def _open(self, kind: type[AnyLLM]) -> AnyLLM:
+        variables = re.split(r"/| or ", kind.ENV_API_KEY_NAME)
+        own = {name: clean_key(os.environ[name], name) for name in variables if os.environ.get(name, "").strip()}
+        key = key or ("none" if base_url else next(iter(own.values()), ""))
+        self._secrets = Secrets([key, *own.values(), *(os.environ.get(name, "") for name in SECRETS)])
+        self._sends_key = key != "none"
         # The tries are counted here, so the vendor's client makes one.
         tries: dict[str, Any] = {} if kind.MAX_RETRIES_SUPPORT == "unsupported" else {"max_retries": 0}
-        return AnyLLM.create(self.provider, self._key, self._where, unified_exceptions=True, **tries)
-
-    def _find_dropped(self) -> dict[str, str]:
-        """The settings without which the library would send the same."""
-        values = {"temperature": 0.5, "top_p": 0.5, "seed": 7, "logprobs": True, "top_logprobs": logprobs.TOP}
-        plain = self._converted({})
-        return {name: LEFT_OUT for name, value in values.items() if self._converted({name: value}) == plain}
-
-    def _converted(self, settings: Mapping[str, Any]) -> str:
-        params = CompletionParams(
-            model_id=self.model, messages=[{"role": "user", "content": "."}], max_tokens=1, **settings
-        )
         try:
-            return repr(self._client._convert_completion_params(params, provider_name=self.provider))
-        except UnsupportedParameterError:
-            return repr(self._client._convert_completion_params(params.model_copy(update=dict.fromkeys(settings))))
-
-    def reply(
-        self, conversations: Sequence[Conversation], settings: Generation, seeds: Sequence[int]
-    ) -> Iterator[tuple[int, Reply]]:
-        """Yield replies as they arrive; see ``ChatModel.reply``."""
-        asks = [
-            partial(self._reply, self._request(conversation, settings, seed))
-            for conversation, seed in zip(conversations, seeds, strict=True)
-        ]
-        yield from self.side_by_side(asks, lambda why: Reply("", "stop", problem=why))
-
-    def choose(
-        self,
-        groups: Sequence[Sequence[Conversation]],
-        lead: str,
-        options: Sequence[str],
-        answer_tokens: int = ANSWER_TOKENS,
-    ) -> Iterator[tuple[int, list[Choice]]]:
-        """Yield each group's choices, from log probabilities where the vendor gives them, else text alone."""
-        del lead  # an answer cannot be begun for a vendor's model
-        places = [(index, n) for index, group in enumerate(groups) for n in range(len(group))]
-        asks: list[Callable[[], Awaitable[Choice]]] = []
-        for index, n in places:
-            request = self._request(groups[index][n], Generation(max_new_tokens=answer_tokens), None)
-            request.sent |= {"logprobs": True, "top_logprobs": logprobs.TOP}
-            asks.append(partial(self._choose, request, options))
-        waiting: dict[int, dict[int, Choice]] = {}
-        for number, choice in self.side_by_side(asks, lambda why: Choice(problem=why)):
-            index, n = places[number]
-            found = waiting.setdefault(index, {})
-            found[n] = choice
-            if len(found) == len(groups[index]):
-                yield index, [found[i] for i in range(len(groups[index]))]
-                del waiting[index]
-
-    def _request(self, conversation: Conversation, settings: Generation, seed: int | None) -> Request:
-        sent: dict[str, Any] = {
-            "max_tokens": settings.max_new_tokens,
-            "temperature": settings.temperature,
-            "top_p": settings.top_p,
-        }
-        if seed is not None:
-            sent["seed"] = seed % 2**31
-        if settings.top_k:
-            sent["top_k"] = settings.top_k
-        if settings.repetition_penalty != 1.0:
-            sent["repetition_penalty"] = settings.repetition_penalty
-        return Request([dict(message) for message in conversation], sent)
-
-    async def _reply(self, request: Request) -> Reply:
-        try:
-            completion = await self._complete_with_room(request)
-        except ContentFilterError as error:
-            return Reply("", "content_filter", problem=f"refused content: {self.mask(error.message)}")
-        except ContextLengthExceededError:
-            return Reply("", "context", served=self._served(None, request))
-        choice, usage, served = completion.choices[0], completion.usage, self._served(completion, request)
-        text, reasoning = _spoken(completion)
-        finish = FINISH.get(choice.finish_reason, "stop")
-        problem = None
-        if not text and finish == "content_filter":
-            problem = "the vendor's filter withheld the answer"
-        elif not text and finish == "length":
-            problem = f"no answer within {request.sent['max_tokens']} tokens: all was reasoning"
-        tokens = (usage.prompt_tokens, usage.completion_tokens) if usage else (None, None)
-        return Reply(text, finish, *tokens, problem=problem, reasoning=reasoning, served=served)
-
-    async def _choose(self, request: Request, options: Sequence[str]) -> Choice:
-        try:
-            completion = await self._complete_with_room(request)
-        except ContentFilterError as error:
-            return Choice(problem=f"refused content: {self.mask(error.message)}")
-        except ContextLengthExceededError as error:
-            return Choice(problem=f"too long for {self.name}: {self.mask(error.message)}")
-        answer = completion.choices[0].model_dump(include={"finish_reason", "logprobs"})
-        choice = logprobs.choice_from(answer | {"message": {"content": _spoken(completion)[0]}}, options)
-        way = choice.way or ("text" if choice.probabilities is None else "logprobs")
-        return replace(choice, way=way, served=self._served(completion, request))
-
-    async def _complete_with_room(self, request: Request) -> ChatCompletion:
-        """The completion; once more with a higher cap where reasoning took all of it."""
-        completion = await self._complete(request)
-        if _spoken(completion)[0] or completion.choices[0].finish_reason != "length" or "max_tokens" in request.adapted:
-            return completion
-        request.sent["max_tokens"] += ROOM
-        request.adapted["max_tokens"] = f"raised by {ROOM}: reasoning left no room for an answer"
-        return await self._complete(request)
-
-    async def _complete(self, request: Request) -> ChatCompletion:
-        """Send a request until the vendor takes its settings, and read its answer or its refusal."""
-        request.began = request.began or monotonic()
-        while True:
-            request.adapted |= {name: how for name, how in self._left_out.items() if name in request.sent}
-            sent = {name: value for name, value in request.sent.items() if name not in self._left_out}
-            self.count_request()
-            try:
-                completion = await self._client.acompletion(self.model, request.messages, **self._named(sent))
-            except AnyLLMError as error:
-                self._read_refusal(error, sent)
-                continue
-            except ValidationError as error:  # of the request by the vendor's client, or of the answer by the library
-                if not self._leave_out(str(error), sent):
-                    raise Passing(f"an answer that cannot be read: {explain_validation(error)}") from error
-                continue
-            if not isinstance(completion, ChatCompletion) or not completion.choices:
-                raise Passing("the answer holds no choices")
-            if completion.choices[0].finish_reason == "error":
-                raise Passing("the answer ended in an error")
-            usage = completion.usage
-            self.count_tokens(usage and usage.prompt_tokens, usage and usage.completion_tokens)
-            return completion
-
-    def _named(self, sent: Mapping[str, Any]) -> dict[str, Any]:
-        """Settings by the names that the vendor's client takes."""
-        own = OWN_NAMES.get(self.provider, {})
-        named = {own.get(name, name): value for name, value in sent.items()}
-        if isinstance(self._client, BaseOpenAIProvider):  # that client takes others only inside the body
-            body = {name: named.pop(name) for name in ("top_k", "repetition_penalty") if name in named}
-            named |= {"extra_body": body} if body else {}
-        if self._client.TIMEOUT_SUPPORT != "unsupported":
-            named["timeout"] = self._timeout
-        return named
-
-    def _read_refusal(self, error: AnyLLMError, sent: Mapping[str, Any]) -> None:
-        """Return if the request is worth another try without what was refused, else say what the failure means.
-
-        Raises:
-            AnyLLMError: Refused content, or too long.
-            Passing, Refused: See there.
-            EscEvalError: No conversation can be answered: key, name of the model, funds.
-        """
-        message, status = error.message, error.status_code
-        if isinstance(error, AuthenticationError | ModelNotFoundError | InsufficientFundsError):
-            raise self.unusable(message) from error
-        if status in {408, 409, 425} or status in AWAY or (status or 0) >= 500:
-            raise Passing(message, read_retry_after(getattr(error, "retry_after", None)), status in AWAY) from error
-        if isinstance(error, ContentFilterError | ContextLengthExceededError):
-            raise error
-        if isinstance(error, InvalidRequestError | UnsupportedParameterError) or status in {400, 413, 422}:
-            if self._leave_out(message, sent):
-                return
-            if TOO_LONG.search(message):
-                raise ContextLengthExceededError(message, error) from error
-            raise Refused(message) from error
-        if isinstance(error, ProviderError) and status is None:  # the connection, or an answer that cannot be read
-            raise Passing(message, away="connect" in message.lower()) from error
-        raise Passing(message) from error
-
-    def _leave_out(self, message: str, sent: Mapping[str, Any]) -> bool:
-        """Leave out the first setting that a refusal names, of those that a request can do without; False if none."""
-        own = OWN_NAMES.get(self.provider, {})
-        said = message.lower().replace("_", "").replace("-", "")
-        for name in EXPENDABLE:
-            if name in sent and re.search(rf"(?<![a-z]){own.get(name, name).replace('_', '')}(?![a-z])", said):
-                self._left_out = {**self._left_out, name: LEFT_OUT}
-                return True
-        return False
-
-    def _served(self, completion: ChatCompletion | None, request: Request) -> Served:
-        # Only these hand the vendor's own words on; others of the library repeat the name that was asked for.
-        told = completion and isinstance(self._client, BaseOpenAIProvider | BaseAnthropicProvider)
-        told = told or (completion and self.provider == "mistral")
-        return Served(
-            model=completion.model if completion and told else None,
-            fingerprint=completion.system_fingerprint if completion else None,
-            seconds=None if request.began is None else round(monotonic() - request.began, 3),
-            adapted=dict(request.adapted) or None,
-        )
-
-
-def _spoken(completion: ChatCompletion) -> tuple[str, str | None]:
-    """The text of an answer, and the reasoning that came apart from it."""
-    message = completion.choices[0].message
-    return message.content or "", message.reasoning.content if message.reasoning else None
+            opened = AnyLLM.create(
+                provider, key or None, where and read_address(where).url, unified_exceptions=True, **tries
+            )
+        except AnyLLMError as error:
+            raise EscEvalError(f"any-llm:{provider}/{model}: {self._secrets.mask(error.message)}") from error
+        self._client = VendorClient(opened, timeout)

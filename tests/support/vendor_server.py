@@ -1,10 +1,10 @@
 """Vendors' APIs on loopback: Anthropic's Messages, Google's generateContent, Mistral's and Azure's chat completions.
 
 The name of the model chooses how it behaves: ``plain``, ``thinks`` (reasoning apart), ``all-thought`` (reasoning takes
-all of a small cap), ``no-temperature``, ``one-of-both`` (temperature or top_p), ``filters`` and ``too-long`` (the
-conversation whose last message says so), ``withheld`` (a filter took the answer), ``busy-once`` (429 before each first
-answer), ``broken-once`` (the same with an answer that is an error), ``stuck`` (500 for the last message "bad"), ``down``, ``key`` (refuses the key, and repeats it), ``gone``, ``picky`` (400 for the last message "bad"),
-``judge`` (log probabilities, where the API has them).
+all of a small cap), ``only-thought``, ``no-temperature``, ``one-of-both`` (temperature or top_p), ``filters``,
+``too-long`` and ``picky`` (400 for one last message), ``stuck`` (500 for the last message "bad"), ``withheld`` (by a
+filter), ``busy-once`` and ``broken-once`` (429, or an answer that is an error, before each first answer),
+``down``, ``key`` (refuses the key, and repeats it), ``gone``, ``judge`` (log probabilities, where the API has them).
 """
 
 import json
@@ -84,9 +84,7 @@ class VendorServer:
             self.seen.add((model, last))
         if model == "thinks":
             said["thought"] = "They are sad."
-        elif model == "all-thought" and asked["cap"] < 1000:
-            said |= {"text": "", "thought": "Well...", "finish": "length"}
-        elif model == "only-thought":
+        elif model == "only-thought" or (model == "all-thought" and asked["cap"] < 1000):
             said |= {"text": "", "thought": "Well...", "finish": "length"}
         elif model == "no-temperature" and asked["temperature"] is not None:
             raise Fault(400, "invalid", "`temperature` is not supported by this model")
@@ -120,14 +118,16 @@ class VendorServer:
 class Anthropic:
     """https://docs.anthropic.com/en/api/messages"""
 
-    KNOWN = {"model", "max_tokens", "messages", "system", "temperature", "top_p", "top_k", "thinking", "stream"}
+    KNOWN = frozenset(
+        {"model", "max_tokens", "messages", "system", "temperature", "top_p", "top_k", "thinking", "stream"}
+    )
 
     @classmethod
     def read(cls, path, headers, body):
         assert headers["anthropic-version"]
         if unknown := set(body) - cls.KNOWN:
             raise Fault(400, "invalid", f"{unknown.pop()}: Extra inputs are not permitted")
-        assert [m["role"] for m in body["messages"]][0] == "user"
+        assert body["messages"][0]["role"] == "user"
         return {
             "model": body["model"],
             "last": body["messages"][-1]["content"],
@@ -156,7 +156,7 @@ class Anthropic:
 class Google:
     """https://ai.google.dev/api/generate-content"""
 
-    KNOWN = {"temperature", "topP", "topK", "maxOutputTokens", "seed"}
+    KNOWN = frozenset({"temperature", "topP", "topK", "maxOutputTokens", "seed"})
 
     @classmethod
     def read(cls, path, headers, body):
@@ -193,12 +193,12 @@ class Google:
 class Completions:
     """https://docs.mistral.ai/api and https://learn.microsoft.com/azure/ai-services/openai/reference"""
 
-    MISTRAL = {"model", "messages", "max_tokens", "temperature", "top_p", "random_seed", "stream", "stop"}
+    MISTRAL = frozenset({"model", "messages", "max_tokens", "temperature", "top_p", "random_seed", "stream", "stop"})
 
     @classmethod
     def read(cls, path, headers, body):
-        if unknown := set(body) - cls.MISTRAL - (set() if "/openai/" not in path else set(body)):
-            raise Fault(422, "invalid", f'body.{unknown.pop()}: Extra inputs are not permitted')
+        if "/openai/" not in path and (unknown := set(body) - cls.MISTRAL):
+            raise Fault(422, "invalid", f"body.{unknown.pop()}: Extra inputs are not permitted")
         return {
             "model": body["model"],
             "last": body["messages"][-1]["content"],
