@@ -1,6 +1,7 @@
 """Vendors in their own APIs, by the library any-llm and the vendors' clients, against a server on loopback."""
 
 import os
+import ssl
 import subprocess
 import sys
 from threading import Thread
@@ -20,6 +21,14 @@ from esc_eval.chat.vendor import PROBED, VendorModel
 VENDORS = ("anthropic", "gemini", "mistral", "azureopenai")
 KEY = "sk-made-up/0123456789+abcdef"
 SETTINGS = Generation(max_new_tokens=20, temperature=0.7, top_p=0.9)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_certificates():
+    """Clients read all certificates of the world when they are made; on loopback none is asked for."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ssl.SSLContext, "load_verify_locations", lambda *_, **__: None)
+        yield
 
 
 @pytest.fixture(scope="module")
