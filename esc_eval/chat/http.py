@@ -12,11 +12,10 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from esc_eval.chat.base import Conversation
-from esc_eval.chat.endpoint.addresses import Address
+from esc_eval.chat.endpoint.addresses import Address, read_address
 from esc_eval.chat.endpoint.model import EndpointModel
-from esc_eval.chat.endpoint.refusals import Refusal
 from esc_eval.chat.endpoint.requests import Client, Passing, Response
-from esc_eval.errors import explain_validation
+from esc_eval.errors import EscEvalError, explain_validation
 from esc_eval.prompts.protocol import Generation
 from esc_eval.schema import FinishReason
 
@@ -55,12 +54,35 @@ class Answer(BaseModel):
         return Response(200, {}, json.dumps(content).encode())
 
 
+@dataclass(frozen=True)
+class ExactAddress(Address):
+    """An address that is posted to as it stands."""
+
+    def to(self, path: str) -> str:
+        """The address itself."""
+        return self.url
+
+
 class ApplicationClient(Client):
-    """Sends conversations as the contract says."""
+    """Sends conversations to one address, as the contract says.
+
+    Args:
+        url: The address.
+        key, timeout: As of ``Client``.
+    """
+
+    def __init__(self, url: str, key: str, timeout: float) -> None:
+        address = read_address(url)
+        super().__init__(key, "Authorization", timeout, address.loopback)
+        self._exact = ExactAddress(**{**vars(address), "url": url.strip().partition("#")[0]})
 
     async def post(self, address: Address, body: Mapping[str, Any], may_send: Callable[[], bool]) -> Response:
         """Send a conversation; see ``Client.post``."""
-        response = await super().post(address, body, may_send)
+        response = await super().post(self._exact, body, may_send)
+        if response.status in (404, 405, 410):
+            raise EscEvalError(
+                f"the server answered {response.status}: no application answers there. Check the address"
+            )
         if response.status != 200:
             return response
         try:
@@ -69,15 +91,6 @@ class ApplicationClient(Client):
             raise Passing(f"no answer as docs/models.md says: {explain_validation(error)}") from error
         completion = answer.as_completion()
         return Response(completion.status, response.headers, completion.body)
-
-
-@dataclass(frozen=True)
-class ExactAddress(Address):
-    """An address that is posted to as it stands."""
-
-    def to(self, path: str) -> str:
-        """The address itself."""
-        return self.url
 
 
 class HttpModel(EndpointModel):
@@ -101,19 +114,13 @@ class HttpModel(EndpointModel):
     def __init__(
         self, url: str, *, key: str = "", name: str | None = None, timeout: float = 120.0, **options: Any
     ) -> None:
-        super().__init__(url, url, key=key, name=name or name_of_url(url), timeout=timeout, **options)
-        [(known, address)] = self._addresses.items()
-        exact = url.strip().partition("#")[0]
-        self._addresses = {known: ExactAddress(**{**vars(address), "url": exact})}
-        self.server = address.shown + (f"?{query}" if (query := urlsplit(exact).query) else "")
+        client = ApplicationClient(url, key, timeout)
+        super().__init__(url, url, key=key, name=name or name_of_url(url), timeout=timeout, client=client, **options)
+        self.server += f"?{query}" if (query := urlsplit(url).query) else ""
         self.identity = {"kind": "http", "model": self.server, "generation": "own"}
-        self._client = ApplicationClient(key, "Authorization", timeout, address.loopback)
 
     def _body(self, conversation: Conversation, settings: Generation, seed: int) -> dict[str, Any]:
         return {"messages": [dict(message) for message in conversation], "seed": seed % 2**31}
-
-    def _remedy(self, refusal: Refusal) -> str:
-        return super()._remedy(refusal) if refusal.status in (401, 403) else ". Check the address."
 
 
 def name_of_url(url: str) -> str:

@@ -77,7 +77,7 @@ class VendorClient(Client):
         """Send a chat request; see ``Client.post``."""
         if not may_send():
             raise asyncio.CancelledError
-        if dropped := next((name for name in PROBED if name in body and self._is_dropped(body["model"], name)), None):
+        if dropped := next((name for name in PROBED if name in body and self.is_dropped(body["model"], name)), None):
             return _refusal(400, f"the library any-llm does not pass {dropped!r} on to this vendor", param=dropped)
         try:
             async with asyncio.timeout(self._timeout):
@@ -115,7 +115,7 @@ class VendorClient(Client):
             named["timeout"] = self._timeout
         return named
 
-    def _is_dropped(self, model: str, name: str) -> bool:
+    def is_dropped(self, model: str, name: str) -> bool:
         """Whether the library would send the same without a setting."""
         if name not in self._dropped:
             with_it, without = (self._convert(model, settings) for settings in ({name: PROBED[name]}, {}))
@@ -177,6 +177,7 @@ class VendorModel(EndpointModel):
 
     Attributes:
         library: Name and version of what asks; no part of the identity.
+        client: Sends requests by the library.
 
     Raises:
         EscEvalError: The library does not know the vendor, or there is no key.
@@ -201,21 +202,24 @@ class VendorModel(EndpointModel):
             )
         kind = AnyLLM.get_provider_class(provider)
         where = base_url or os.environ.get(kind.ENV_API_BASE_NAME or "")
-        super().__init__(model, where or f"https://{provider}", key=key, timeout=timeout, **options)
-        self.identity = {name: value for name, value in self.identity.items() if name != "server" or where}
-        self.identity |= {"kind": "any-llm", "provider": provider}
         # A vendor's key is for the vendor: elsewhere it goes only if it was named for that place.
         variables = re.split(r"/| or ", kind.ENV_API_KEY_NAME)
         own = {name: clean_key(os.environ[name], name) for name in variables if os.environ.get(name, "").strip()}
-        key = key or ("none" if base_url else next(iter(own.values()), ""))
-        self._secrets = Secrets([key, *own.values(), *(os.environ.get(name, "") for name in SECRETS)])
-        self._sends_key = key != "none"
+        key = key or ("" if base_url else next(iter(own.values()), ""))
+        secrets = [*own.values(), *(os.environ.get(name, "") for name in SECRETS)]
         # The tries are counted here, so the vendor's client makes one.
         tries: dict[str, Any] = {} if kind.MAX_RETRIES_SUPPORT == "unsupported" else {"max_retries": 0}
+        url = read_address(where).url if where else None
         try:
             opened = AnyLLM.create(
-                provider, key or None, where and read_address(where).url, unified_exceptions=True, **tries
+                provider, key or ("none" if base_url else None), url, unified_exceptions=True, **tries
             )
         except AnyLLMError as error:
-            raise EscEvalError(f"any-llm:{provider}/{model}: {self._secrets.mask(error.message)}") from error
-        self._client = VendorClient(opened, timeout)
+            raise EscEvalError(f"any-llm:{provider}/{model}: {Secrets([key, *secrets]).mask(error.message)}") from error
+        client = VendorClient(opened, timeout)
+        super().__init__(
+            model, url or f"https://{provider}", key=key, timeout=timeout, client=client, secrets=secrets, **options
+        )
+        self.client = client
+        self.identity = {name: value for name, value in self.identity.items() if name != "server" or where}
+        self.identity |= {"kind": "any-llm", "provider": provider}

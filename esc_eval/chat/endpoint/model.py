@@ -49,6 +49,8 @@ class EndpointModel:
         longest_wait: Seconds that a pause between tries may grow to.
         extra_body: Fields added to each request, above all others; None as a value drops a field.
         reasoning_tokens: Tokens beside the cap on a reply that the model may think in.
+        client: Sends requests, if not over HTTP as they are.
+        secrets: What else is shown nowhere.
 
     Attributes:
         usage: Counts of requests, failures and tokens.
@@ -73,6 +75,8 @@ class EndpointModel:
         longest_wait: float = 30.0,
         extra_body: Mapping[str, Any] | None = None,
         reasoning_tokens: int = 0,
+        client: Client | None = None,
+        secrets: Sequence[str] = (),
     ) -> None:
         self.model = model
         given = [base_url] if isinstance(base_url, str) else list(base_url or ())
@@ -91,13 +95,13 @@ class EndpointModel:
             **({"reasoning_tokens": reasoning_tokens} if reasoning_tokens else {}),
         }
         self._loop = asyncio.new_event_loop()
-        secrets = Secrets([key, *(address.password or "" for address in addresses)])
-        self._record = Record(f"{self.name} at {self.server}", secrets, _log.warning)
+        hidden = Secrets([key, *(address.password or "" for address in addresses), *secrets])
+        self._record = Record(f"{self.name} at {self.server}", hidden, _log.warning)
         self.usage, self.seen = self._record.usage, self._record.seen
         self._asker = Asker(
             addresses,
-            Client(key, key_header, timeout, all(address.loopback for address in addresses)),
-            secrets,
+            client or Client(key, key_header, timeout, all(address.loopback for address in addresses)),
+            hidden,
             sends_key=bool(key),
             extra_body=extra_body or {},
             concurrency=concurrency,

@@ -74,8 +74,10 @@ def serve():
 
 
 def ask(url, *conversations, seeds=None, **options):
-    model = open_model(f"http:{url}", Options(attempts=2, **options)) if isinstance(url, str) else url
-    model.longest_wait = 0.01
+    model = url
+    if isinstance(url, str):
+        model = open_model(f"http:{url}", Options(attempts=2, **options))
+        model._asker.longest_wait = 0.01
     conversations = conversations or (HELLO,)
     replies = model.reply(conversations, Generation(temperature=0.5), seeds or range(len(conversations)))
     return [reply for _, reply in sorted(replies, key=lambda pair: pair[0])]

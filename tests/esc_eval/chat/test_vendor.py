@@ -40,9 +40,7 @@ def server():
 @pytest.fixture
 def opened(server):
     def make(vendor, model, **options):
-        made = VendorModel(vendor, model, server.url, key=KEY, attempts=2, **options)
-        made.longest_wait = 0.05
-        return made
+        return VendorModel(vendor, model, server.url, key=KEY, attempts=2, longest_wait=0.05, **options)
 
     return make
 
@@ -118,8 +116,8 @@ def test_what_a_vendors_client_does_not_know_is_left_out_and_said(vendor, opened
 
 def test_what_the_library_would_drop_without_a_word_is_said(opened):
     for vendor, dropped in {"deepseek": {"seed"}, "gemini": {"logprobs", "top_logprobs"}, "mistral": set()}.items():
-        client = opened(vendor, "x")._client
-        assert {name for name in PROBED if client._is_dropped("x", name)} == dropped
+        client = opened(vendor, "x").client
+        assert {name for name in PROBED if client.is_dropped("x", name)} == dropped
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
@@ -168,8 +166,7 @@ def test_what_nobody_is_answered_for_ends_the_run_and_shows_no_key(vendor, model
 
 def test_a_server_that_is_not_there_ends_the_run():
     for vendor in VENDORS:
-        model = VendorModel(vendor, "plain", "http://127.0.0.1:9", key=KEY, attempts=2)
-        model.longest_wait = 0.01
+        model = VendorModel(vendor, "plain", "http://127.0.0.1:9", key=KEY, attempts=2, longest_wait=0.01)
         with pytest.raises(EscEvalError, match=r"gave up after 2 tries: connection failed[\s\S]*Check the address"):
             ask(model, "hello")
 
