@@ -4,7 +4,8 @@ The name of the model chooses how it behaves: ``plain``, ``thinks`` (reasoning a
 all of a small cap), ``only-thought``, ``no-temperature``, ``one-of-both`` (temperature or top_p), ``filters``,
 ``too-long`` and ``picky`` (400 for one last message), ``stuck`` (500 for the last message "bad"), ``withheld`` (by a
 filter), ``busy-once`` and ``broken-once`` (429, or an answer that is an error, before each first answer),
-``down``, ``key`` (refuses the key, and repeats it), ``gone``, ``judge`` (log probabilities, where the API has them).
+``down``, ``key`` (refuses the key, and repeats it), ``gone``, ``judge`` (as JSON where a schema asks for it; log
+probabilities where the API has them).
 """
 
 import json
@@ -111,7 +112,8 @@ class VendorServer:
         elif model == "picky" and last == "bad":
             raise Fault(400, "invalid", "messages: I do not like this one")
         elif model == "judge":
-            said["text"] = "Score: 3"
+            levels = asked["schema"] and asked["schema"]["properties"]["score"]["enum"]
+            said["text"] = json.dumps({"score": 3 if 3 in levels else levels[0]}) if levels else "Score: 3"
         return said
 
 
@@ -119,7 +121,18 @@ class Anthropic:
     """https://docs.anthropic.com/en/api/messages"""
 
     KNOWN = frozenset(
-        {"model", "max_tokens", "messages", "system", "temperature", "top_p", "top_k", "thinking", "stream"}
+        {
+            "model",
+            "max_tokens",
+            "messages",
+            "system",
+            "temperature",
+            "top_p",
+            "top_k",
+            "thinking",
+            "stream",
+            "output_config",
+        }
     )
 
     @classmethod
@@ -135,6 +148,7 @@ class Anthropic:
             "temperature": body.get("temperature"),
             "top_p": body.get("top_p"),
             "key": headers.get("x-api-key"),
+            "schema": body.get("output_config", {}).get("format", {}).get("schema"),
         }
 
     @staticmethod
@@ -156,7 +170,9 @@ class Anthropic:
 class Google:
     """https://ai.google.dev/api/generate-content"""
 
-    KNOWN = frozenset({"temperature", "topP", "topK", "maxOutputTokens", "seed"})
+    KNOWN = frozenset(
+        {"temperature", "topP", "topK", "maxOutputTokens", "seed", "responseMimeType", "responseJsonSchema"}
+    )
 
     @classmethod
     def read(cls, path, headers, body):
@@ -170,6 +186,7 @@ class Google:
             "temperature": config.get("temperature"),
             "top_p": config.get("topP"),
             "key": headers.get("x-goog-api-key"),
+            "schema": config.get("responseJsonSchema"),
         }
 
     @staticmethod
@@ -193,7 +210,9 @@ class Google:
 class Completions:
     """https://docs.mistral.ai/api and https://learn.microsoft.com/azure/ai-services/openai/reference"""
 
-    MISTRAL = frozenset({"model", "messages", "max_tokens", "temperature", "top_p", "random_seed", "stream", "stop"})
+    MISTRAL = frozenset(
+        {"model", "messages", "max_tokens", "temperature", "top_p", "random_seed", "stream", "response_format"}
+    )
 
     @classmethod
     def read(cls, path, headers, body):
@@ -206,6 +225,7 @@ class Completions:
             "temperature": body.get("temperature"),
             "top_p": body.get("top_p"),
             "key": headers.get("authorization"),
+            "schema": body.get("response_format", {}).get("json_schema", {}).get("schema"),
             "logprobs": body.get("logprobs"),
             "azure": "/openai/" in path,
         }
