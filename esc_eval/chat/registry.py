@@ -53,7 +53,7 @@ class Options(FrozenYaml):
     """How models are opened; none of it belongs to a model's identity, save dtype, extra_body and reasoning_tokens.
 
     Attributes:
-        base_url: Of remote backends; several servers of the same model share the work.
+        base_url: Of pooled backends; several servers of the same model share the work.
         concurrency: Conversations under way at once, of concurrent backends; None: 16, or one of a plain function.
         timeout: Seconds for one whole request, of remote backends.
         attempts: Tries of one request before it is given up, of remote backends.
@@ -102,6 +102,7 @@ class Backend:
         open: Opens one.
         key: Environment variable with the secret that it sends; None = it sends none.
         remote: Whether a server answers, and not this process.
+        pooled: Whether ``--base-url`` is meant for it; elsewhere an address stands in the name, or the vendor has it.
         concurrent: Whether several conversations can be under way at once, as many as ``--concurrency`` says.
         priced: Whether a ``--price`` that names nobody is meant for it: its tokens cost money.
         extra: Extra of this package that it needs.
@@ -116,6 +117,7 @@ class Backend:
     open: Opener
     key: str | None = None
     remote: bool = False
+    pooled: bool = False
     concurrent: bool = False
     priced: bool = False
     extra: str | None = None
@@ -142,6 +144,7 @@ class About(TypedDict, total=False):
 
     key: str | None
     remote: bool
+    pooled: bool
     concurrent: bool
     priced: bool
     extra: str | None

@@ -12,7 +12,7 @@ from esc_eval.cli.config import read_config
 
 MODEL = f"{describe_forms()} or the folder of a checkpoint; NAME=MODEL gives it a label"
 RATERS = f"{MODEL}; or a text scorer. Default: esc-rank-ieval for --rubric ieval, else embedded"
-SERVED = describe_prefixes(lambda known: known.remote)
+SERVED = describe_prefixes(lambda known: known.pooled)
 CONCURRENT = describe_prefixes(lambda known: known.concurrent)
 PRICED = describe_prefixes(lambda known: known.priced)
 Statistic = Annotated[

@@ -19,6 +19,7 @@ def label_of_model(what: str) -> str:
     help="a chat-completions server: vLLM, SGLang, llama.cpp, Ollama, a vendor",
     key=OPENAI,
     remote=True,
+    pooled=True,
     concurrent=True,
     priced=True,
     label=label_of_model,
