@@ -95,12 +95,12 @@ def turn_seed(seed: int, card_id: str, position: int) -> int:
 
 
 def turn_from_reply(role: Role, reply: Reply, seed: int) -> Turn:
-    """A turn from a model's reply; reasoning between ``<think>`` marks is kept aside, not spoken."""
+    """A turn from a model's reply; its reasoning is kept in ``raw``, not spoken."""
     text = strip_thinking(reply.text)
     return Turn(
         role=role,
         text=text,
-        raw=None if text == reply.text else reply.text,
+        raw=None if text == reply.raw else reply.raw,
         finish_reason=reply.finish_reason,
         seed=seed,
         prompt_tokens=reply.prompt_tokens,
