@@ -15,6 +15,7 @@ Conversation = Sequence[Message]
 ANSWER_TOKENS = 64
 """Cap on a judge's answer in text, where nothing else is said."""
 NOT_FINITE = "the model's logits are not finite"
+ALL_REASONING = "the reply was all reasoning, and nothing was said; give it room (--reasoning-tokens)"
 
 
 @dataclass(frozen=True)
