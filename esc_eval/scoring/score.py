@@ -67,9 +67,10 @@ class Scoring:
         wording: The official prompts in place of the rubric's; a scorer with adapters knows no others.
         calibration: Temperatures applied to level probabilities.
         answer_tokens: Cap on an answer in text; a judge that thinks aloud needs hundreds.
+        temperature: Of the answers; level probabilities know none, so that answers above 0 are read as text.
 
     Raises:
-        EscEvalError: ``logits`` of a model that gives none, a trained judge that did not learn the rubric, the released
+        EscEvalError: ``logits`` of a model that gives none, or at a temperature, a trained judge that did not learn the rubric, the released
             adapters without the official wording, or the official wording with another rubric than ours.
     """
 
@@ -82,10 +83,13 @@ class Scoring:
         wording: OfficialWording | None = None,
         calibration: Calibration | None = None,
         answer_tokens: int = ANSWER_TOKENS,
+        temperature: float = 0.0,
     ) -> None:
         chooser = scorer if isinstance(scorer, ChoiceModel) else None
         if by == "logits" and chooser is None:
             raise EscEvalError(f"{scorer.name} gives no logits; score by text (--by text)")
+        if by == "logits" and temperature:
+            raise EscEvalError("level probabilities have no temperature: leave out --judge-temperature or --by logits")
         self.scorer, self.rubric, self.wording = scorer, rubric, wording
         self.adapters = scorer if isinstance(scorer, AdapterModel) else None
         card: JudgeCard | None = getattr(scorer, "judge_card", None)
@@ -99,9 +103,10 @@ class Scoring:
         if wording and set(wording.keys) != set(rubric.keys):
             raise EscEvalError(f"the official prompts rate {', '.join(wording.keys)}; they go with no {rubric.id}")
         self._in_words = card.answers == "text" if card else self.adapters is not None
-        self.chooser = None if by == "text" or (by == "auto" and self._in_words) else chooser
+        in_text = by == "text" or temperature > 0 or (by == "auto" and self._in_words)
+        self.chooser = None if in_text else chooser
         self.parser_name, self.parse = parser, get_parser(parser)
-        self.answer = Generation(max_new_tokens=answer_tokens)
+        self.answer = Generation(max_new_tokens=answer_tokens, temperature=temperature)
         self.calibration = calibration
         if calibration:
             calibration.check(scorer.name, self.rubric_id, rubric.levels)
@@ -123,6 +128,7 @@ class Scoring:
             "scorer": self.scorer.identity,
             "by": by_logits if self.chooser else text,
             **({"max_answer_tokens": cap} if cap != ANSWER_TOKENS else {}),
+            **({"temperature": self.answer.temperature} if self.answer.temperature else {}),
             **({"calibration": self.calibration.sha256} if self.calibration else {}),
         }
 
