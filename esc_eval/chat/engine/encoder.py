@@ -176,7 +176,9 @@ class Encoder:
     def _turn_words(self, tokens: re.Pattern[str]) -> list[str]:
         """What the template writes next to messages in plain text, such as "[/INST]" or "### Human:"."""
         messages: list[Message] = [{"role": "system", "content": SYSTEM}] if self.system_role else []
-        _, *between = re.split("|".join((SYSTEM, USER, ANSWER, LAST)), self._try([*messages, *self.rounds]))
+        first, *between = re.split("|".join((SYSTEM, USER, ANSWER, LAST)), self._try([*messages, *self.rounds]))
+        if messages:  # what stands farther up may be a text for the model
+            between.append(first.rstrip().rpartition("\n")[2])
         lines = [line for part in between for line in "\n".join(tokens.split(part)).strip().split("\n")]
         return [line for line in lines if line.strip()]
 
