@@ -66,8 +66,8 @@ _BARE_START = re.compile(
 def split_thinking(raw: str) -> tuple[str, str]:
     """What a model says aloud, and what it thinks.
 
-    Blocks of thinking are taken out wherever they stand. One without its end is thought to the last character; before an
-    end without a beginning all is thought. A text without marks is returned as it is.
+    Blocks of thinking are taken out wherever they stand. One without its end is thought to the last character; before
+    an end without a beginning all is thought. A text without marks is returned as it is.
 
     Args:
         raw: What the model emitted, with its marks.
@@ -194,7 +194,8 @@ def _split_channels(raw: str) -> tuple[str, list[str]]:
     else:
         return raw, []
     begins = [header.start() for header, _ in headers] + [len(raw)]
-    spoken, thoughts = [], [_ENDS.sub("", raw[: begins[0]])]
+    spoken: list[str] = []
+    thoughts = [_ENDS.sub("", raw[: begins[0]])]
     for (header, channel), end in zip(headers, begins[1:], strict=True):
         (spoken if channel == "final" else thoughts).append(_ENDS.sub("", raw[header.end() : end]))
     return "\n\n".join(filter(None, map(str.strip, spoken))), thoughts

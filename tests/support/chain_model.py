@@ -1,6 +1,7 @@
 """Models whose every token decides the next, with chat templates in the manner of known families."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ HYBRID = (
 # begins every reply with an open part of thinking
 OPENED = (
     "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'system' %}{{ m['content'] }}"
-    "{% elif m['role'] == 'user' %}<U>{{ m['content'] }}{% else %}<A>{{ m['content'].split('</think>')[-1] }}<E>{% endif %}"
+    "{% elif m['role'] == 'user' %}<U>{{ m['content'] }}"
+    "{% else %}<A>{{ m['content'].split('</think>')[-1] }}<E>{% endif %}"
     "{% endfor %}{% if add_generation_prompt %}<A><think>\n{% endif %}"
 )
 # what follows the prompt shows how the template writes thinking that is empty
@@ -30,7 +32,8 @@ EMPTY_PART = (
 )
 BRACKETS = (
     "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'user' %}[INST] {{ m['content'] }} [/INST]"
-    "{% elif m['role'] == 'assistant' %}{{ m['content'] }}</s>{% else %}{{ raise_exception('no system role') }}{% endif %}"
+    "{% elif m['role'] == 'assistant' %}{{ m['content'] }}</s>"
+    "{% else %}{{ raise_exception('no system role') }}{% endif %}"
     "{% endfor %}"
 )
 OPEN_BRACKETS = BRACKETS + "{% if add_generation_prompt %}[THINK]{% endif %}"
@@ -38,7 +41,8 @@ CHANNELS = (
     "<|start|>system<|message|>It is {{ strftime_now('%Y-%m-%d') }}.<|end|>"
     "{% for m in messages %}<|start|>{{ m['role'] }}{% if m['role'] == 'assistant' %}<|channel|>final{% endif %}"
     "<|message|>{{ m['content'] }}"
-    "{% if m['role'] == 'assistant' and loop.last and not add_generation_prompt %}<|return|>{% else %}<|end|>{% endif %}"
+    "{% if m['role'] == 'assistant' and loop.last and not add_generation_prompt %}<|return|>"
+    "{% else %}<|end|>{% endif %}"
     "{% endfor %}{% if add_generation_prompt %}<|start|>assistant{% endif %}"
 )
 HEADERS = (
@@ -53,7 +57,8 @@ HEADERS = (
 TURNS = (
     "{{ bos_token }}{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
     "{% for m in messages %}<start_of_turn>{{ 'model' if m['role'] == 'assistant' else m['role'] }}\n"
-    "{{ m['content'] | trim }}<end_of_turn>\n{% endfor %}{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
+    "{{ m['content'] | trim }}<end_of_turn>\n{% endfor %}"
+    "{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
 )
 WORDS = (
     "{% for m in messages %}{% if m['role'] == 'assistant' %}### Assistant:{% elif m['role'] == 'user' %}### Human:"
@@ -61,7 +66,8 @@ WORDS = (
     "{% if add_generation_prompt %}### Assistant:{% endif %}"
 )
 PARTS = (
-    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{% for c in m['content'] %}{{ c['text'] }}{% endfor %}<|im_end|>\n"
+    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{% for c in m['content'] %}{{ c['text'] }}"
+    "{% endfor %}<|im_end|>\n"
     "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 
@@ -136,7 +142,7 @@ def build_chain(
         ):
             norm.weight.fill_(1)
         model.model.embed_tokens.weight[:, :size] = torch.eye(size)
-        for before, after in zip(ids, ids[1:], strict=False):
+        for before, after in pairwise(ids):
             model.lm_head.weight[after, before] = 5
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.save_pretrained(folder)

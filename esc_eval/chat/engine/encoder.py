@@ -253,12 +253,13 @@ class Encoder:
 
     def turn_ends(self) -> set[int]:
         """Added tokens by which the template ends the model's turns; no mark of thinking among them."""
-        found = set()
-        answer: Message = {"role": "assistant", "content": SYSTEM}
-        for messages in ([*self.rounds, answer], [*self.rounds, answer, {"role": "user", "content": USER}]):
+        found: set[int] = set()
+        answered: list[Message] = [*self.rounds, {"role": "assistant", "content": SYSTEM}]
+        asked: list[Message] = [*answered, {"role": "user", "content": USER}]
+        for messages in (answered, asked):
             after = self._try(messages, answering=False).rpartition(SYSTEM)[2].lstrip()
-            first = next(iter(self.tokenizer(after, add_special_tokens=False)["input_ids"]), None)
-            token = self.added.get(-1 if first is None else first, "")
+            first = next(iter(self.tokenizer(after, add_special_tokens=False)["input_ids"]), -1)
+            token = self.added.get(first, "")
             if token.strip() and token not in self.marks:
                 found.add(first)
         return found

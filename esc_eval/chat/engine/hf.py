@@ -121,8 +121,8 @@ class HFModel:
         self.stops = ends | self.encoder.turn_ends()
         if not self.stops:
             raise EscEvalError(
-                f"{self.name}: neither its tokenizer nor its generation_config names an end-of-text token, and its chat "
-                "template ends no turn with a token of its own"
+                f"{self.name}: neither its tokenizer nor its generation_config names an end-of-text token, and its "
+                "chat template ends no turn with a token of its own"
             )
         self.pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else min(self.stops)
         self.keeps = keeps_everything(self.model.config)

@@ -1,4 +1,4 @@
-"""Chat templates of every manner: what is asked is in the prompt, what is thought is not spoken, turns end where they do."""
+"""Chat templates of every manner: what is asked is in the prompt, what is thought is unspoken, turns end as they do."""
 
 import re
 from datetime import datetime
@@ -227,6 +227,7 @@ def test_a_template_that_reads_parts_is_sent_parts_and_says_so(tmp_path):
     assert model.identity["content"] == "parts"
 
 
+YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 100}
 GEMMA3_TEXT = {"hidden_size": 8, "num_hidden_layers": 1, "max_position_embeddings": 256}
 
 
@@ -238,8 +239,8 @@ GEMMA3_TEXT = {"hidden_size": 8, "num_hidden_layers": 1, "max_position_embedding
         (Gemma3Config(text_config=GEMMA3_TEXT), None, 256),
         (GPT2Config(n_positions=99), None, 99),
         (MptConfig(max_seq_len=55), None, 55),
-        (Qwen2Config(max_position_embeddings=100, rope_scaling={"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 100}), None, 400),
-        (Qwen2Config(max_position_embeddings=400, rope_scaling={"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 100}), None, 400),
+        (Qwen2Config(max_position_embeddings=100, rope_scaling=YARN), None, 400),
+        (Qwen2Config(max_position_embeddings=400, rope_scaling=YARN), None, 400),
         (LlamaConfig(max_position_embeddings=100, rope_scaling={"rope_type": "linear", "factor": 4.0}), None, 100),
         (LlamaConfig(max_position_embeddings=100, rope_scaling={"rope_type": "linear", "factor": 4.0}), 400, 400),
         (LlamaConfig(max_position_embeddings=400, rope_scaling={"rope_type": "linear", "factor": 4.0}), 400, 400),
