@@ -58,7 +58,7 @@ class Options(FrozenYaml):
         timeout: Seconds for one whole request, of remote backends.
         attempts: Tries of one request before it is given up, of remote backends.
         extra_body: Fields added to each request to a server, above all others; None as a value drops a field.
-        reasoning_tokens: Tokens beside the cap on a reply that a model behind a server may think in.
+        reasoning_tokens: Tokens beside the cap on a reply that a model may think in.
         api_key_env: ``[LABEL=]NAME``: variables of the environment with the keys that are sent to servers.
         key_over_plain_http: Whether a key may be sent where others can read it.
         batch_size, device, dtype: Of models in this process; None picks. ``int8`` is for CPUs: faster, other text.
@@ -79,7 +79,8 @@ class Options(FrozenYaml):
     @property
     def in_process(self) -> dict[str, Any]:
         """Those of a model in this process, by name."""
-        return {"dtype": self.dtype, "device": self.device, "batch_size": self.batch_size}
+        names = ("dtype", "device", "batch_size", "reasoning_tokens")
+        return {name: getattr(self, name) for name in names}
 
 
 Opener = Callable[[str, str | None, Options], ChatModel]

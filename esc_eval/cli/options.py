@@ -161,7 +161,7 @@ class OpeningOptions:
         ),
     ] = None
     reasoning_tokens: Annotated[
-        int, typer.Option(min=0, help="Tokens beside the cap on a reply that a served model may think in.")
+        int, typer.Option(min=0, help="Tokens beside the cap on a reply that a model may think in.")
     ] = 0
     api_key_env: Annotated[
         list[str],

@@ -31,7 +31,6 @@ _DIGIT = rf"[\d{_HAN_DIGITS}]"
 _LETTER = rf"[^\W\d_{_HAN}]"
 _POINTS = rf"分(?:(?![{_HAN}])|(?=[的吧了呢因满共总]))"  # not 分钟, 分之, 分析, 四分五裂
 
-_THINK = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
 _TAG = re.compile(r"<(?:/[a-z_ ]+|(?P<name>[a-z_ ]+))>", re.I)
 _MARKUP = re.compile(r"[*_`\"“”{}\[\]\\$]|(?<!\w)'|'(?!\w)")
 _MARKER = re.compile(rf"^[ #>•-]*\(?\d+(?:[.)](?: (?!{_DIGIT})(?=\S)|(?=[^\W\d]))|、(?!{_DIGIT}))", re.M)
@@ -90,8 +89,8 @@ def parse_anchored(answer: str, levels: Sequence[int]) -> int | None:
     >>> parse_anchored("The empathy score is 3.", range(5)), parse_anchored("4/10", range(5))
     (3, None)
     """
-    text = re.sub(r"[^\S\n]+", " ", unicodedata.normalize("NFKC", answer).replace("\u2212", "-"))
-    text = _TAG.sub(lambda tag: f"\n{tag['name']}: " if tag["name"] else "\n", _THINK.sub(" ", text))
+    text = re.sub(r"[^\S\n]+", " ", unicodedata.normalize("NFKC", strip_thinking(answer)).replace("\u2212", "-"))
+    text = _TAG.sub(lambda tag: f"\n{tag['name']}: " if tag["name"] else "\n", text)
     text, markers = _MARKER.subn(" ", _MARKUP.sub(" ", text))
     if any(float(scale["top"] or scale["first"]) != max(levels) for scale in _SCALE.finditer(text)):
         return None

@@ -100,12 +100,11 @@ def turn_from_reply(role: Role, reply: Reply, seed: int) -> Turn:
     A seed that the server did not take is none.
     """
     text = strip_thinking(reply.text)
-    emitted = f"<think>\n{reply.reasoning}\n</think>\n{reply.text}" if reply.reasoning else reply.text
     adapted = (reply.served and reply.served.adapted) or {}
     return Turn(
         role=role,
         text=text,
-        raw=None if text == emitted else emitted,
+        raw=None if text == reply.raw else reply.raw,
         finish_reason=reply.finish_reason,
         seed=None if "seed" in adapted else seed,
         prompt_tokens=reply.prompt_tokens,
