@@ -22,6 +22,7 @@ from esc_eval.scoring.calibration import Calibration
 from esc_eval.scoring.parsers import NO_LEVEL, TOO_LONG, find_lead, get_parser
 from esc_eval.scoring.rater import DirectScoring, rating_fields
 from esc_eval.scoring.resume import admit_dialogues, check_scoring, rated_dimensions, rated_identity
+from esc_eval.simulation.budget import Meter
 from esc_eval.simulation.run import Run
 
 By = Literal["auto", "logits", "text"]
@@ -29,6 +30,9 @@ Asked = tuple[Dialogue, str, Conversation]
 
 TRIED_FOR_LEAD = 3
 SILENT = "nothing to rate: the supporter says no word"
+ENDED_EARLY = "not rated, the dialogue ended early: "
+ASKED_CHARACTERS = 2_000
+"""Of what is asked about a dialogue on one dimension, about; for scorers whose tokens nobody counts."""
 
 
 def judge_prompts(dialogue: Dialogue, rubric: Rubric) -> list[Conversation]:
@@ -276,25 +280,36 @@ def score_dialogues(
     scoring: Scoring | DirectScoring,
     run: Run,
     on_dialogue: Callable[[], None] = lambda: None,
+    *,
+    retry: bool = False,
+    meter: Meter | None = None,
+    before: Callable[[], None] = lambda: None,
 ) -> list[Rating]:
     """Rate what a run has no ratings of yet, dialogue by dialogue and dimension by dimension; write ``ratings.jsonl``.
 
-    A dialogue in which the supporter says no word is unscored, whoever rates.
+    A dialogue that ended early, or in which the supporter says no word, is unscored, whoever rates: no model is asked.
 
     Args:
         dialogues: With unique ids.
         scoring: Scorer and rubric.
         run: Where ratings are kept; open.
         on_dialogue: Called after the last of a dialogue's ratings is durable.
+        retry: Whether the scorer is asked again where it gave no answer.
+        meter: Counts what the answers cost.
+        before: Called once the scoring fits the run and before the scorer is asked, where it has to be.
 
     Returns:
         This scorer's ratings, in the order of the dialogues.
 
     Raises:
         EscEvalError: The run holds ratings of this rater under another identity or of other words, or the scorer
-            failed; all ratings finished by then are kept.
+            failed, or what it may cost is spent; all ratings finished by then are kept.
     """
     kind = f"scoring/{scoring.scorer.name}"
+    if retry:
+        for dialogue in dialogues:
+            for key in _unanswered(kind, dialogue, run) if not _silent(dialogue) else ():
+                run.forget(kind, dialogue.id, scoring.rubric.keys.index(key))
     known = check_scoring(kind, scoring, run)
     done = rated_dimensions(kind, run)
     rated = admit_dialogues(kind, dialogues, done, known, run)
@@ -310,18 +325,52 @@ def score_dialogues(
     run.record(kind, {**identity, **({"leads": leads} if leads else {}), "dialogues": rated})
     keys = scoring.rubric.keys
     todo = [dialogue for dialogue in dialogues if len(done.get(dialogue.id, ())) < len(keys)]
-    for rating in _ratings(todo, scoring, done):
-        run.add(kind, rating.dialogue_id, keys.index(rating.dimension), rating.to_json())
-        done[rating.dialogue_id] = done.get(rating.dialogue_id, frozenset()) | {rating.dimension}
-        if len(done[rating.dialogue_id]) == len(keys):
-            on_dialogue()
-    kinds = sorted(key for key in run.card if key.startswith("scoring/"))
-    run.export("ratings.jsonl", (line for each in kinds for line in run.all(each)))
+    asked = {dialogue.id: _characters(dialogue) for dialogue in todo if not _silent(dialogue)}
+    try:
+        if meter and asked:
+            meter.budget.check()
+        for rating in _ratings(todo, scoring, done):
+            run.add(kind, rating.dialogue_id, keys.index(rating.dimension), rating.to_json())
+            done[rating.dialogue_id] = done.get(rating.dialogue_id, frozenset()) | {rating.dimension}
+            whole = len(done[rating.dialogue_id]) == len(keys)
+            if whole:
+                on_dialogue()
+            if meter and rating.dialogue_id in asked:
+                meter.count(asked[rating.dialogue_id], len(rating.raw or ""))
+            if meter and whole:
+                meter.keep()
+    finally:
+        if meter:
+            meter.keep()
+        run.export_ratings()
     return [Rating.model_validate_json(line) for d in dialogues for line in run.of(kind, d.id)]
 
 
+def needs_scorer(dialogues: Sequence[Dialogue], scoring: Scoring | DirectScoring, run: Run, retry: bool) -> bool:
+    """Whether a scorer has to be asked for the ratings that a run has not."""
+    kind, size = f"scoring/{scoring.scorer.name}", len(scoring.rubric.keys)
+    counts = run.owners(kind)
+    return any(
+        counts.get(dialogue.id, 0) < size or (retry and _unanswered(kind, dialogue, run))
+        for dialogue in dialogues
+        if not _silent(dialogue)
+    )
+
+
 def _silent(dialogue: Dialogue) -> bool:
-    return not any(turn.role == "supporter" and turn.text.strip() for turn in dialogue.turns)
+    """Whether there is nothing that a scorer could be asked about."""
+    return bool(dialogue.problem) or not any(t.role == "supporter" and t.text.strip() for t in dialogue.turns)
+
+
+def _characters(dialogue: Dialogue) -> int:
+    """How long a dialogue is, with what is asked about it."""
+    return sum(len(turn.text) for turn in dialogue.turns) + ASKED_CHARACTERS
+
+
+def _unanswered(kind: str, dialogue: Dialogue, run: Run) -> list[str]:
+    """Dimensions of a dialogue for which the scorer gave no answer at all, though it was asked."""
+    found = [Rating.model_validate_json(line) for line in run.of(kind, dialogue.id)]
+    return [r.dimension for r in found if r.score is None and not r.raw and r.problem not in (TOO_LONG, SILENT)]
 
 
 def _ratings(
@@ -335,7 +384,8 @@ def _ratings(
             continue
         for key in scoring.rubric.keys:
             if key not in done.get(dialogue.id, ()):
-                yield Rating(**rating_fields(dialogue, key, scoring.scorer.name, scoring.rubric_id), problem=SILENT)
+                why = f"{ENDED_EARLY}{dialogue.problem}" if dialogue.problem else SILENT
+                yield Rating(**rating_fields(dialogue, key, scoring.scorer.name, scoring.rubric_id), problem=why)
     step = max(1, scoring.scorer.parallel)
     for start in range(0, len(asked), step):
         yield from scoring.rate(asked[start : start + step], done)
