@@ -84,16 +84,31 @@ class PlayingOptions:
     protocol: Annotated[str, typer.Option(metavar="NAME|FILE", help="A shipped protocol, or your own .yaml.")] = (
         "esc-eval"
     )
+
+
+@dataclass(frozen=True)
+class GoingOptions:
+    """How far a run goes."""
+
     price: Annotated[
         list[str],
         typer.Option(
             metavar="[NAME=]PROMPT,WRITTEN",
-            help=f"Dollars a million tokens, of one model or of all {PRICED} ones; repeatable.",
+            help=f"Dollars a million tokens, of one model or of all {PRICED} ones, judges too; repeatable.",
         ),
     ] = field(default_factory=list)
     max_cost: Annotated[
         float | None, typer.Option(min=0, metavar="USD", help="Stop when the tokens have cost this much.")
     ] = None
+    retry_failed: Annotated[
+        bool,
+        typer.Option(
+            "--retry-failed", help="Play dialogues on that ended early, and ask judges again that gave no answer."
+        ),
+    ] = False
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit code 1 if a dialogue ended early or a rating is missing.")
+    ] = False
 
 
 @dataclass(frozen=True)

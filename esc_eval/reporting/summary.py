@@ -8,6 +8,13 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from esc_eval.prompts.rubric import Rubric
+from esc_eval.reporting.making import (
+    describe_adapted,
+    describe_spending,
+    describe_ways,
+    warn_of_changed_servers,
+    warn_of_roles,
+)
 from esc_eval.reporting.signature import sign_board
 from esc_eval.schema import Dialogue, Language, Rating
 from esc_eval.statistics.bootstrap import Bootstrap, GroupMeans, estimate_group_means
@@ -15,6 +22,8 @@ from esc_eval.statistics.estimate import Array, Estimate, StoredEstimate
 from esc_eval.statistics.scale import FULL, describe_scale, to_points
 
 Statistic = Literal["level", "expected"]
+UNANSWERED_SHARE = 0.1
+"""A supporter of whose dialogues more than this share is unanswered is listed and not ranked."""
 
 
 class Part(BaseModel):
@@ -53,6 +62,10 @@ class Row(Part):
     Attributes:
         cells: By dimension, in the rubric's order.
         average: Mean of the dimensions' means, those where lower is better turned round; None where one has no score.
+        scored: Dialogues that have a value on at least one dimension, of ``dialogues``.
+        unanswered: Dialogues that ended early with a problem, of ``dialogues``; they are not rated.
+        ranked: Whether it is ranked: not where more than ``UNANSWERED_SHARE`` of its dialogues are unanswered.
+        problems: Why ratings have no score: how often, by reason.
         cut_replies: Supporter's replies that ended at the token cap, of ``replies``.
         empty_replies: Supporter's replies without a word.
         unfinished: Dialogues that stopped early because a model could read no further.
@@ -62,6 +75,10 @@ class Row(Part):
     cells: dict[str, Cell]
     average: StoredEstimate | None
     dialogues: int
+    scored: int
+    unanswered: int
+    ranked: bool
+    problems: dict[str, int]
     cards: int | None
     replies: int
     cut_replies: int
@@ -79,6 +96,7 @@ class Leaderboard(Part):
         names: The paper's name of each dimension by key.
         lower_is_better: Keys of the dimensions of which a low level is good; turned round in the average.
         clustered_by: What the intervals draw: cards, or single dialogues where cards are unknown.
+        warnings: Sentences on how its numbers were made.
     """
 
     language: Language
@@ -90,7 +108,13 @@ class Leaderboard(Part):
     levels: tuple[int, ...]
     clustered_by: Literal["card", "dialogue"]
     signature: str
+    warnings: tuple[str, ...] = ()
     rows: tuple[Row, ...]
+
+    @property
+    def has_scores(self) -> bool:
+        """Whether anything was scored."""
+        return any(sum(cell.counts) for row in self.rows for cell in row.cells.values())
 
 
 class Summary(Part):
@@ -149,6 +173,9 @@ def summarise_ratings(
         known_cards = all(by_id[i].card_id is not None for i in rated)
         clustered_by: Literal["card", "dialogue"] = "card" if known_cards else "dialogue"
         scale = describe_scale(own.levels)
+        talks = [by_id[i] for i in by_id if i in rated]
+        given = [rating for group in supporters.values() for rating in group]
+        way, adapted = describe_ways(given), describe_adapted(talks, (r.served and r.served.adapted for r in given))
         rows = _rows(supporters, by_id, own, known_cards, statistic, boot)
         made.append(
             Leaderboard(
@@ -160,11 +187,23 @@ def summarise_ratings(
                 lower_is_better=tuple(d.key for d in own.dimensions if d.lower_is_better),
                 levels=own.levels,
                 clustered_by=clustered_by,
-                signature=sign_board(run, rater, rubric_id, statistic, scale, boot, clustered_by, language),
-                rows=tuple(sorted(rows, key=lambda row: -row.average.value if row.average else 1)),
+                signature=sign_board(
+                    run, rater, rubric_id, statistic, scale, boot, clustered_by, language, way, adapted
+                ),
+                warnings=(
+                    *warn_of_roles(run, rater),
+                    *warn_of_changed_servers(talks),
+                    *describe_spending(run, ["simulation", f"scoring/{rater}"]),
+                ),
+                rows=tuple(sorted(rows, key=_place)),
             )
         )
     return Summary(tables=tuple(made))
+
+
+def _place(row: Row) -> tuple[bool, float]:
+    """Where a row stands: those that are not ranked last, best average first."""
+    return not row.ranked, -row.average.value if row.average and row.average.value is not None else 1
 
 
 def _rows(
@@ -248,6 +287,7 @@ def _row(
             modal_share=counts[most] / total if total else None,
             counts=counts,
         )
+    unanswered = sum(dialogue.problem is not None for dialogue in dialogues)
     turns = [turn for dialogue in dialogues for turn in dialogue.turns if turn.finish_reason != "scripted"]
     replies = [turn for turn in turns if turn.role == "supporter"]
     used = [turn.completion_tokens for turn in turns if turn.completion_tokens is not None]
@@ -256,6 +296,10 @@ def _row(
         cells=cells,
         average=_defined(average),
         dialogues=len(dialogues),
+        scored=average.n,
+        unanswered=unanswered,
+        ranked=unanswered <= UNANSWERED_SHARE * len(dialogues),
+        problems=dict(Counter(rating.problem for rating in ratings if rating.problem).most_common()),
         cards=len({dialogue.card_id for dialogue in dialogues}) if by_card else None,
         replies=len(replies),
         cut_replies=sum(turn.finish_reason == "length" for turn in replies),

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
+from esc_eval.languages import get_language
 from esc_eval.prompts.protocol import Protocol
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.schema import Dialogue, RoleCard, Turn
 from esc_eval.scoring.score import judge_prompts
 from esc_eval.simulation.cost import FRAME, RATE, Load, Price, Row, count_tokens, load_row, reply_tokens
-from esc_eval.languages import get_language
 
 
 def expected_dialogue(card: RoleCard, protocol: Protocol) -> Dialogue:

@@ -283,7 +283,6 @@ def score_dialogues(
     *,
     retry: bool = False,
     meter: Meter | None = None,
-    before: Callable[[], None] = lambda: None,
 ) -> list[Rating]:
     """Rate what a run has no ratings of yet, dialogue by dialogue and dimension by dimension; write ``ratings.jsonl``.
 
@@ -296,7 +295,6 @@ def score_dialogues(
         on_dialogue: Called after the last of a dialogue's ratings is durable.
         retry: Whether the scorer is asked again where it gave no answer.
         meter: Counts what the answers cost.
-        before: Called once the scoring fits the run and before the scorer is asked, where it has to be.
 
     Returns:
         This scorer's ratings, in the order of the dialogues.

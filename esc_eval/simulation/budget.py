@@ -47,6 +47,17 @@ class Budget:
             )
 
 
+def make_budget(limit: float | None, prices: Mapping[str, Price]) -> Budget:
+    """The budget of a call.
+
+    Raises:
+        EscEvalError: There is a limit, and no model has a price.
+    """
+    if limit is not None and not prices:
+        raise EscEvalError("--max-cost needs prices: pass --price [NAME=]PROMPT,WRITTEN, dollars a million tokens")
+    return Budget(limit)
+
+
 class Metered:
     """A chat model whose replies are paid from a budget; requests under way when it is used up are still paid."""
 

@@ -133,7 +133,9 @@ class Row:
         return f"{self.dollars:.2f} + ?" if self.dollars else NO_PRICE
 
 
-def load_row(name: str, dialogues: int, load: Load, priced: Mapping[str, tuple[Load, Price | None]], rate: float) -> Row:
+def load_row(
+    name: str, dialogues: int, load: Load, priced: Mapping[str, tuple[Load, Price | None]], rate: float
+) -> Row:
     """A row of the table.
 
     Args:

@@ -86,7 +86,7 @@ class Play:
     @property
     def over(self) -> bool:
         """Whether the dialogue came to its end, or ended early."""
-        return self.failure is not None or is_over(self.turns, self.plan.protocol.rounds)
+        return self.failure is not None or bool(self.turns and is_over(self.turns, self.plan.protocol.rounds))
 
     @property
     def side(self) -> Role:
@@ -119,7 +119,9 @@ FILTERED = "the content filter let nothing of the reply through"
 
 
 def find_failure(role: Role, reply: Reply) -> Failure | None:
-    """Why a reply is no turn; None where it is one. A reply of no word is one, unless something else was in its place.
+    """Why a reply is no turn; None where it is one.
+
+    A reply of no word is one, unless something else stood in its place.
     """
     problem, said = reply.problem, strip_thinking(reply.text).strip()
     if problem is None and not said and reply.finish_reason != "context":

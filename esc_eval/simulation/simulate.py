@@ -104,7 +104,14 @@ def play_plan(
 def unfinished_plays(plan: Plan, run: Run) -> Iterator[Play]:
     """The dialogues of a plan that have turns to come."""
     ended = run.owners("problem")
-    return (p for p in plan.plays() if run.count("turn", p.id) <= plan.last_position and p.id not in ended)
+    here = (p for p in plan.plays() if run.count("turn", p.id) <= plan.last_position and p.id not in ended)
+    return (play for play in here if not read_play(run, play).over)
+
+
+def read_play(run: Run, play: Play) -> Play:
+    """A dialogue as far as a run holds it."""
+    play.turns = [Turn.model_validate_json(line) for line in run.of("turn", play.id)]
+    return play
 
 
 def read_failure(run: Run, dialogue: str) -> Failure:
@@ -139,7 +146,7 @@ def _windows(plays: Iterable[Play], size: int) -> Iterator[list[Play]]:
 def _play(window: list[Play], run: Run, on_turn: Callable[[Turn], None]) -> None:
     """Play the dialogues of a window to their end, in lock step from the shortest on."""
     for play in window:
-        play.turns = [Turn.model_validate_json(line) for line in run.of("turn", play.id)]
+        read_play(run, play)
         if not play.turns:
             _append(play, play.plan.protocol.opening(play.card), run)
     while unfinished := [play for play in window if not play.over]:
