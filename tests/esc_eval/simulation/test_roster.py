@@ -14,7 +14,7 @@ from esc_eval.errors import EscEvalError
 from esc_eval.files.records import load_cards, read_cards, read_dialogues
 from esc_eval.prompts.protocol import Generation, load_protocol
 from esc_eval.schema import RoleCard
-from esc_eval.simulation.budget import Budget, Metered, within_budget
+from esc_eval.simulation.budget import Budget, Metered, make_budget, within_budget
 from esc_eval.simulation.cost import Price, as_json, as_text, estimate_cost, estimate_load, sum_rows
 from esc_eval.simulation.plan import Plan
 from esc_eval.simulation.roster import load_roster
@@ -136,22 +136,24 @@ def make_plan(script, cards=6):
 def test_a_run_stops_at_its_cost_keeps_what_is_paid_and_goes_on(script, tmp_path):
     prices = {"m": Price(0, 1e6)}  # a dollar a token; replies have two
     with Run(tmp_path / "run") as run:
-        plan, budget = within_budget(make_plan(script), run, prices, 7)
+        budget = make_budget(7, prices)
+        plan = within_budget(make_plan(script), run, prices, budget)
         with pytest.raises(EscEvalError, match=r"stopped at --max-cost: \$\d+\.00 of \$7.00 spent"):
             play_plan(plan, run)
         paid = budget.spent
         assert 7 < paid < 24
     with Run(tmp_path / "run") as run:
-        plan, budget = within_budget(make_plan(script), run, prices, None)
+        budget = make_budget(None, prices)
+        plan = within_budget(make_plan(script), run, prices, budget)
         assert budget.spent == paid
         play_plan(plan, run)
         assert budget.spent == 6 * 2 * 2
     assert len(read_dialogues(tmp_path / "run")) == 6
 
 
-def test_a_limit_without_prices_is_refused(script, tmp_path):
-    with Run(tmp_path / "run") as run, pytest.raises(EscEvalError, match="--max-cost needs prices"):
-        within_budget(make_plan(script), run, {}, 1.0)
+def test_a_limit_without_prices_is_refused():
+    with pytest.raises(EscEvalError, match="--max-cost needs prices"):
+        make_budget(1.0, {})
 
 
 def test_tokens_that_a_server_does_not_count_are_not_free(script):
@@ -166,7 +168,7 @@ def test_models_of_a_roster_play_the_cards_of_their_languages(script, tmp_path):
     cards = load_cards()
     plan = Plan(plan.protocol, cards, plan.seeker, plan.supporters, speaks={"m": ("zh",)})
     with Run(tmp_path / "run") as run:
-        count = play_plan(plan, run)
+        count = play_plan(plan, run).finished
     assert count == sum(card.language == "zh" for card in cards)
 
 
