@@ -9,6 +9,7 @@ from esc_eval.api.progress import Counter, OnProgress, Progress, pass_on_notes, 
 from esc_eval.api.served import keep_served
 from esc_eval.api.settings import Settings
 from esc_eval.chat import ChatModel, open_model
+from esc_eval.chat.endpoint.keys import split_named
 from esc_eval.chat.endpoint.preflight import check_models
 from esc_eval.chat.registry import match_spec
 from esc_eval.errors import EscEvalError
@@ -36,21 +37,38 @@ def open_models(settings: Settings) -> Open:
     """What opens the models of one call; seeker, supporter and scorer may be the same weights, opened once.
 
     A roster's model may have fields of its requests beside those of the call.
+
+    Raises:
+        EscEvalError: A key is named for a model that there is not.
     """
-    options = settings.opening
+    options = settings.opening.model_copy(update={"api_key_env": _name_keys(settings)})
     entries = load_roster(settings.roster).models if settings.roster else ()
     bodies = {entry.name: entry.extra_body for entry in entries if entry.extra_body}
 
     def open_one(spec: str) -> ChatModel:
         known = match_spec(spec)
-        extra = bodies.get(known.given or "") if known else None
-        return open_model(
-            spec,
-            options.model_copy(update={"extra_body": {**extra, **(options.extra_body or {})}}) if extra else options,
-        )
+        own = bodies.get(known.given or "", {}) if known else {}
+        extra = {**own, **(options.extra_body or {})} or None
+        return open_model(spec, options.model_copy(update={"extra_body": extra}))
 
     by_name = cache(open_one)
     return lambda model: by_name(model) if isinstance(model, str) else model
+
+
+def _name_keys(settings: Settings) -> tuple[str, ...]:
+    """``[LABEL=]NAME`` of all keys: those of the settings, then those of a roster's models.
+
+    Raises:
+        EscEvalError: A label is no model's.
+    """
+    entries = load_roster(settings.roster).models if settings.roster else ()
+    models = (settings.seeker, *settings.supporter, *settings.scorer)
+    labels = {entry.name for entry in entries}
+    labels |= {spec.label for model in models if isinstance(model, str) and (spec := match_spec(model))}
+    for label in split_named(settings.api_key_env):
+        if label is not None and label not in labels:
+            raise EscEvalError(f"--api-key-env: no model here is called {label!r}")
+    return (*(f"{entry.name}={entry.api_key_env}" for entry in entries if entry.api_key_env), *settings.api_key_env)
 
 
 def choose_cards(settings: Settings) -> list[RoleCard]:
