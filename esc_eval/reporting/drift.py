@@ -66,7 +66,8 @@ def drift_report(
         tables += views
         if board.missing:
             notes.append(
-                f"{name_board(language, names[1])}: {board.missing} ratings are left out that only one of the two scored."
+                f"{name_board(language, names[1])}: {board.missing} ratings are left out that only one of the two "
+                "scored."
             )
     if not tables:
         raise EscEvalError(f"no dialogue was scored by both {names[0]} and {names[1]}, so there is no drift to show")
