@@ -1,6 +1,7 @@
 """Any server that speaks the chat-completions API: vLLM, SGLang, llama.cpp, Ollama, transformers serve, a vendor."""
 
 import asyncio
+import copy
 import logging
 import os
 import queue
@@ -111,6 +112,18 @@ class EndpointModel:
     def adapted(self) -> dict[str, str]:
         """Settings that are not sent as they are asked for, because the servers refuse them: what is done, by name."""
         return self._asker.adapted
+
+    @property
+    def lists(self) -> list[str]:
+        """Where its servers list their models."""
+        return self._asker.lists
+
+    def trying_once(self) -> "EndpointModel":
+        """The same model, which sends each request once; counts, and what is learnt, are shared."""
+        other = copy.copy(self)
+        other._asker = copy.copy(self._asker)
+        other._asker.attempts = 1
+        return other
 
     @property
     def on_note(self) -> Callable[[str], None]:

@@ -1,7 +1,6 @@
 """One tiny request to each model behind a server, before anything long begins: a wrong address, key or name is said
 in seconds."""
 
-import copy
 import re
 from collections.abc import Sequence
 from functools import partial
@@ -57,9 +56,7 @@ def check_models(models: Sequence[ChatModel]) -> None:
 
 def check_model(model: ChatModel) -> str | None:
     """What keeps a model from answering, with what to do; None where it answers, or where a run should try itself."""
-    once: Any = copy.copy(model)
-    if hasattr(once, "attempts"):
-        once.attempts = 1
+    once: ChatModel = model.trying_once() if hasattr(model, "trying_once") else model
     outer, stop = current_stop(), Stop()
     timer = Timer(LONGEST, stop.ask)
     timer.daemon = True
@@ -85,30 +82,31 @@ def explain(model: Any, problem: str) -> str | None:
     """What to do about a failure that every conversation will meet; None for one that may pass, or be one
     conversation's.
     """
-    said = " ".join(problem.split())
+    said = " ".join(problem.partition("\nWhat was finished is kept")[0].split())
     where = getattr(model, "server", None) or model.identity.get("server", "its server")
     what = said if said.startswith(model.name) else f"{model.name} at {where}: {said}"
     if _KEY.search(said):
-        key = known_backends()[str(model.identity["kind"])].key
-        variable = f"export {key}=..., or name the variable that holds it" if key else "name the variable that holds it"
-        return f"{what}\n  The server refuses the key: {variable} with --api-key-env."
+        if "--api-key-env" in said:
+            return what
+        key = known_backends()[str(model.identity["kind"])].key or "its variable"
+        return f"{what}\n  The server refuses the key: see {key}, or name the variable that holds it: --api-key-env NAME."
     if _NAME.search(said):
         there = list_models(model)
         listed = f" It has: {', '.join(there[:SHOWN])}{', ...' * (len(there) > SHOWN)}." if there else ""
-        return f"{what}\n  The server has no such model or address.{listed} A base URL ends in /v1 as a rule."
+        return f"{what}\n  The server has no such model, or nothing at this address.{listed}"
     if _PASSING.search(said):
         return None
     if _UNREACHED.search(said):
-        return f"{what}\n  Is the server running, and is the address right?"
+        return f"{what}\n  Is the server running there?"
     return None
 
 
 def list_models(model: Any) -> list[str]:
     """The models that a server lists to anybody; none where it lists none."""
     names: dict[str, None] = {}
-    for server in getattr(getattr(model, "pool", None), "servers", ()):
+    for url in getattr(model, "lists", ()):
         try:
-            content = httpx.get(f"{server.url}/models", timeout=LONGEST_LIST, follow_redirects=False).json()
+            content = httpx.get(url, timeout=LONGEST_LIST, follow_redirects=False).json()
             names |= dict.fromkeys(str(entry["id"]) for entry in content["data"])
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError):
             continue

@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from esc_eval.api.play import choose_players, open_models
+from esc_eval.api.settings import make_settings
 from esc_eval.chat import label_of, open_model
 from esc_eval.cli.app import app
 from esc_eval.errors import EscEvalError
@@ -80,6 +82,33 @@ def test_how_models_are_reached_is_said():
     with pytest.raises(EscEvalError, match="serve THUDM/chatglm3-6b yourself"):
         load_roster("paper:Chatglm3-6B").models[0].spec(served=False)
     assert all(label_of(spec) == name for name, spec in specs.items())
+
+
+def test_the_current_roster_says_where_each_of_its_facts_is_from():
+    roster = load_roster("current")
+    assert 10 <= len(roster.models) <= 16
+    assert len({entry.name for entry in roster.models}) == len(roster.models)
+    for entry in roster.models:
+        assert entry.source
+        assert not entry.checked, "nothing was run"
+        assert entry.cost == Price(), "no price was looked up"
+        assert label_of(entry.spec(served=True)) == entry.name
+
+
+def test_a_models_own_server_key_and_fields_go_with_it_alone(tmp_path, monkeypatch):
+    entries = [
+        {"name": "A", "base_url": "http://127.0.0.1:9/v1", "api_key_env": "A_KEY", "extra_body": {"effort": "low"}},
+        {"name": "B"},
+    ]
+    common = {"group": "open", "languages": ["en"], "reach": "server", "id": "me/mine"}
+    file = tmp_path / "mine.yaml"
+    file.write_text(yaml.safe_dump({"name": "mine", "source": "me", "models": [common | e for e in entries]}))
+    monkeypatch.setenv("A_KEY", "a-key-of-some-length")
+    known = make_settings("simulate", roster=str(file), base_url="http://127.0.0.1:8/v1", extra_body={"x": 1})
+    open_one = open_models(known)
+    a, b = (open_one(spec) for spec in choose_players(known).specs(served=True))
+    assert a.identity == {**a.identity, "server": "127.0.0.1:9/v1", "extra_body": {"effort": "low", "x": 1}}
+    assert b.identity == {**b.identity, "server": "127.0.0.1:8/v1", "extra_body": {"x": 1}}
 
 
 @given(rounds=st.integers(1, 12), cap=st.integers(1, 600), count=st.integers(1, 5))
