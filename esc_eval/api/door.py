@@ -439,7 +439,7 @@ def _finish(
     found = Results.load(folder, rubric=settings.rubric, statistic=settings.statistic, keep=keep)
     if out is not None:
         found.write_report(folder)
-    for sentence in outcome.of_raters():
+    for sentence in outcome.gaps_of_ratings:
         tell(Progress(message=sentence))
     outcome.raise_for(found, settings.strict)
     return found

@@ -31,16 +31,17 @@ class Outcome:
     @property
     def failures(self) -> list[str]:
         """What did not work at all, a sentence each."""
-        return [*self._of_models(), *self._of_dialogues(all_alone=True), *self._of_raters(nothing=True)]
+        return [*self.of_models(), *self._of_dialogues(all_alone=True), *self._of_raters(nothing=True)]
 
     @property
     def gaps(self) -> list[str]:
         """What is missing, a sentence each, beside what did not work at all."""
         return [*self._of_dialogues(all_alone=False), *self._of_raters(nothing=False)]
 
-    def of_raters(self) -> list[str]:
-        """What is missing of ratings, a sentence each."""
-        return [*self._of_raters(nothing=True), *self._of_raters(nothing=False)]
+    @property
+    def gaps_of_ratings(self) -> list[str]:
+        """What is missing of ratings, where a rater scored something."""
+        return self._of_raters(nothing=False)
 
     def raise_for(self, results: Any, strict: bool) -> None:
         """Raise where something did not work at all, or with ``strict`` where anything is missing.
@@ -51,7 +52,8 @@ class Outcome:
         if said := [*self.failures, *(self.gaps if strict else [])]:
             raise Incomplete(said, results, 2 if self.failed else 1)
 
-    def _of_models(self) -> list[str]:
+    def of_models(self) -> list[str]:
+        """Which supporters could not be asked, a sentence each."""
         return [
             f"{name} could not be asked any more; the others were played. {error}"
             for name, error in self.failed.items()

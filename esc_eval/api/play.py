@@ -210,7 +210,7 @@ def run_simulation(
     if prices:
         on_progress(Progress(message=f"the tokens of this run have cost ${budget.spent:.2f}"))
     outcome = Outcome(asked, played.problems, played.failed)
-    for sentence in (*outcome.failures, *outcome.gaps):
+    for sentence in (*outcome.of_models(), *outcome.gaps):
         on_progress(Progress(message=sentence))
     return outcome
 

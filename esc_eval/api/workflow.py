@@ -121,8 +121,8 @@ def export_official(folder: Path, out: Path, on_progress: OnProgress = stay_quie
     if ended := [dialogue.problem for dialogue in dialogues if dialogue.problem]:
         on_progress(
             Progress(
-                message=f"{len(ended)} of {len(dialogues)} dialogues ended early and are written as far as they go, with "
-                f"-1 for scores: {group_reasons(ended)}"
+                message=f"{len(ended)} of {len(dialogues)} dialogues ended early and are written as far as they go, "
+                f"with -1 for scores: {group_reasons(ended)}"
             )
         )
     return paths

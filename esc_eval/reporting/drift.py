@@ -109,7 +109,7 @@ class _Paired:
         self.missing = int((scored.any(axis=0) & ~both).sum())
         levels[:, ~both] = np.nan
         kept = np.flatnonzero(both.any(axis=1))
-        self.rows = [dialogues[i] for i in kept]
+        self.rows = [dialogues[int(i)] for i in kept]
         self.levels: Array = levels[:, kept]
         self.clusters = [dialogue.card_id or dialogue.id for dialogue in self.rows]
         self.supporters = [dialogue.supporter or "unknown" for dialogue in self.rows]

@@ -56,18 +56,16 @@ def describe_ways(ratings: Iterable[Rating]) -> str | None:
     return "+".join(sorted({rating.way for rating in ratings if rating.way})) or None
 
 
-def warn_of_changed_servers(dialogues: Iterable[Dialogue]) -> list[str]:
+def warn_of_changed_servers(dialogues: Iterable[Dialogue], ratings: Iterable[Rating] = ()) -> list[str]:
     """A sentence for each side that more than one model, by the server's own name or fingerprint, has answered for."""
     names: dict[str, dict[str, None]] = {}
     prints: dict[str, dict[str, None]] = {}
-    for dialogue in dialogues:
-        for turn in dialogue.turns:
-            for found, value in (
-                (names, turn.served and turn.served.model),
-                (prints, turn.served and turn.served.fingerprint),
-            ):
-                if value:
-                    found.setdefault(_speaker(dialogue, turn), {})[value] = None
+    answers = [(_speaker(dialogue, turn), turn.served) for dialogue in dialogues for turn in dialogue.turns]
+    answers += [(f"judge {rating.rater}", rating.served) for rating in ratings]
+    for who, served in answers:
+        for found, value in ((names, served and served.model), (prints, served and served.fingerprint)):
+            if value:
+                found.setdefault(who, {})[value] = None
     return [
         f"{who} was served by {len(values)} {what}: {', '.join(values)}. Its numbers are of a mixture."
         for found, what in ((names, "models"), (prints, "configurations (fingerprints)"))

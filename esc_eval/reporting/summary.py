@@ -175,7 +175,7 @@ def summarise_ratings(
         scale = describe_scale(own.levels)
         talks = [by_id[i] for i in by_id if i in rated]
         given = [rating for group in supporters.values() for rating in group]
-        way, adapted = describe_ways(given), describe_adapted(talks, (r.served and r.served.adapted for r in given))
+        way, adapted = describe_ways(given), describe_adapted(talks, (r.served.adapted for r in given if r.served))
         rows = _rows(supporters, by_id, own, known_cards, statistic, boot)
         made.append(
             Leaderboard(
@@ -192,7 +192,7 @@ def summarise_ratings(
                 ),
                 warnings=(
                     *warn_of_roles(run, rater),
-                    *warn_of_changed_servers(talks),
+                    *warn_of_changed_servers(talks, given),
                     *describe_spending(run, ["simulation", f"scoring/{rater}"]),
                 ),
                 rows=tuple(sorted(rows, key=_place)),

@@ -14,9 +14,9 @@ from esc_eval.chat.registry import known_backends
 from esc_eval.chat.side_by_side import call_side_by_side
 from esc_eval.chat.stopping import Interrupted, Stop, current_stop, obey
 from esc_eval.errors import EscEvalError
-from esc_eval.prompts.protocol import Generation
+from esc_eval.prompts.protocol import Generation, Message
 
-GREETING = [{"role": "user", "content": "Hello"}]
+GREETING: list[Message] = [{"role": "user", "content": "Hello"}]
 TOKENS = 16
 SHOWN = 10
 """Models of a server that are listed at most."""
@@ -89,7 +89,7 @@ def explain(model: Any, problem: str) -> str | None:
         if "--api-key-env" in said:
             return what
         key = known_backends()[str(model.identity["kind"])].key or "its variable"
-        return f"{what}\n  The server refuses the key: see {key}, or name the variable that holds it: --api-key-env NAME."
+        return f"{what}\n  The server refuses the key: see {key}, or name its variable with --api-key-env NAME."
     if _NAME.search(said):
         there = list_models(model)
         listed = f" It has: {', '.join(there[:SHOWN])}{', ...' * (len(there) > SHOWN)}." if there else ""

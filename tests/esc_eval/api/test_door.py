@@ -19,7 +19,14 @@ from esc_eval.api.progress import Progress
 from esc_eval.api.settings import PlayingAndRating, Settings, make_settings
 from esc_eval.chat import open_model
 from esc_eval.cli.app import app
-from esc_eval.cli.options import GoingOptions, OpeningOptions, PlayingOptions, RatingOptions, WordingOptions, settings_of
+from esc_eval.cli.options import (
+    GoingOptions,
+    OpeningOptions,
+    PlayingOptions,
+    RatingOptions,
+    WordingOptions,
+    settings_of,
+)
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import read_cards, read_dialogues, read_ratings
 

@@ -62,7 +62,9 @@ def test_a_refused_conversation_is_exported_counted_and_not_rated(tmp_path):
 
 def test_the_others_rank_as_if_one_that_is_not_ranked_were_last():
     models = {"cut": filtered, "warm": lambda c: "Zinnia.", "cold": lambda c: "Quartz."}
-    judge = FakeModel("judge", lambda c: "Score: 4" if heard(c, "hear you") else "Score: 3" if heard(c, "Zinnia") else "1")
+    judge = FakeModel(
+        "judge", lambda c: "Score: 4" if heard(c, "hear you") else "Score: 3" if heard(c, "Zinnia") else "1"
+    )
     found = evaluate({name: FakeModel(name, answer) for name, answer in models.items()}, scorer=judge, **SHORT)
     assert [row.supporter for row in found.summary.tables[0].rows] == ["warm", "cold", "cut"]
     compared = found.compare()
@@ -114,7 +116,9 @@ def test_where_every_dialogue_ends_early_the_call_fails(who):
 
 def test_a_supporter_whose_server_is_gone_does_not_stop_the_others(tmp_path):
     gone = [True]
-    dead = FakeModel("dead", lambda c: EscEvalError("dead at host: nobody answers") if gone else "Back.", concurrent=True)
+    dead = FakeModel(
+        "dead", lambda c: EscEvalError("dead at host: nobody answers") if gone else "Back.", concurrent=True
+    )
     with pytest.raises(Incomplete, match=r"dead could not be asked any more.*nobody answers") as caught:
         evaluate([dead, FakeModel("well", lambda c: "Yes.")], scorer=JUDGE, out=tmp_path, **SHORT)
     assert caught.value.exit_code == 2
@@ -153,7 +157,9 @@ def test_a_dialogue_too_long_for_a_judge_is_unscored_and_stays_so(tmp_path):
 
 
 def test_a_judge_that_scores_nothing_is_a_failure_without_charts(tmp_path):
-    with pytest.raises(Incomplete, match="mute scored nothing: 21 of 21 ratings are unscored: 21 x the answer") as caught:
+    with pytest.raises(
+        Incomplete, match="mute scored nothing: 21 of 21 ratings are unscored: 21 x the answer"
+    ) as caught:
         score(THREE, FakeModel("mute", lambda c: "As you wish."), out=tmp_path)
     assert caught.value.exit_code == 1
     [row] = caught.value.results.summary.tables[0].rows
@@ -264,9 +270,7 @@ def test_a_step_that_fails_leaves_what_was_served(tmp_path):
 def test_one_model_in_several_roles_is_said(tmp_path):
     told, one = [], FakeModel("one", lambda c: "Score: 2")
     other = FakeModel("other", lambda c: "Yes.")
-    found = evaluate(
-        [one, other], scorer=one, progress=lambda p: told.append(str(p)), **{**SHORT, "seeker": one}
-    )
+    found = evaluate([one, other], scorer=one, progress=lambda p: told.append(str(p)), **{**SHORT, "seeker": one})
     sentence = "one is seeker and supporter one and judge one: it rates its own words."
     assert sentence in " ".join(found.render().split())
     assert "one is seeker and supporter one: it talks with itself." in told
@@ -349,7 +353,9 @@ def test_ctrl_c_says_what_is_kept_and_threads_ask_nothing_more(tmp_path):
     assert "The same command goes on from there." in note
     asked = len(model.asked) + len(seeker.asked)
     go.set()
-    found = simulate(FakeModel("m", lambda c: "Yes."), out=tmp_path, **{**SHORT, "seeker": FakeModel("s", lambda c: "Sad.")})
+    found = simulate(
+        FakeModel("m", lambda c: "Yes."), out=tmp_path, **{**SHORT, "seeker": FakeModel("s", lambda c: "Sad.")}
+    )
     assert len(found.dialogues) == 4
     assert len(model.asked) + len(seeker.asked) <= asked + 1, "a thread that was under way asks nothing more"
 
