@@ -123,7 +123,8 @@ def evaluate(
 
     def judges() -> list[ChatModel]:
         """Those that will be asked: all where dialogues are to come."""
-        waiting = any(True for _ in unfinished_plays(plan, run))
+        again = known.retry_failed and run.owners("problem")
+        waiting = bool(again) or any(True for _ in unfinished_plays(plan, run))
         there = [] if waiting or not is_run_folder(run.folder) else read_dialogues(run.folder)
         chat = [scoring.scorer for scoring in scorings if isinstance(scoring, Scoring)]
         return chat if waiting else models_to_ask(there, scorings, run, known.retry_failed)
