@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -16,8 +17,9 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, sto
 from tenacity.wait import wait_random_exponential
 
 from esc_eval.chat.base import ANSWER_TOKENS, Choice, Conversation, Reply
-from esc_eval.chat.endpoint import logprobs
+from esc_eval.chat.endpoint.choices import Choices
 from esc_eval.chat.endpoint.pool import Pool, Server
+from esc_eval.chat.question import Question, Settled
 from esc_eval.errors import EscEvalError
 from esc_eval.prompts.protocol import Generation
 from esc_eval.schema import FinishReason
@@ -55,7 +57,6 @@ class EndpointModel:
     """
 
     concurrent = True
-    may_answer_in_text = True  # where a server gives no log probabilities
 
     def __init__(
         self,
@@ -104,27 +105,21 @@ class EndpointModel:
         options: Sequence[str],
         answer_tokens: int = ANSWER_TOKENS,
     ) -> Iterator[tuple[int, list[Choice]]]:
-        """Yield each group's choices, from the server's log probabilities; see ``ChoiceModel``.
+        """Yield each group's choices, in the way that suits the server, found out on the first; see ``ChoiceModel``."""
+        question = Question(tuple(options), partial(_find_option, options), lead, answer_tokens)
+        trial = next((conversation for group in groups for conversation in group), None)
+        if trial is not None:
+            yield from self.ask(groups, question, self.settle_way(trial, question))
 
-        A server's answer cannot be begun for it, so ``lead`` is left out. Where the server gives no log probabilities,
-        a choice carries the answer's text.
-        """
-        del lead
-        places = [(index, n) for index, group in enumerate(groups) for n in range(len(group))]
-        plain = Generation(max_new_tokens=answer_tokens)
-        bodies = [logprobs.request_logprobs(self._body(groups[index][n], plain, 0)) for index, n in places]
-        waiting: dict[int, dict[int, Choice]] = {}
+    def settle_way(self, trial: Conversation, question: Question, by: str = "auto") -> Settled:
+        """Find out how the server's answers can be had; see ``AskedModel``."""
+        return Choices(self, _reply).settle(trial, question, by)
 
-        def read(content: Mapping[str, Any]) -> Choice:
-            return logprobs.choice_from(content["choices"][0], options)
-
-        for number, choice in self._gather(bodies, read):
-            index, n = places[number]
-            found = waiting.setdefault(index, {})
-            found[n] = choice
-            if len(found) == len(groups[index]):
-                yield index, [found[i] for i in range(len(groups[index]))]
-                del waiting[index]
+    def ask(
+        self, groups: Sequence[Sequence[Conversation]], question: Question, settled: Settled
+    ) -> Iterator[tuple[int, list[Choice]]]:
+        """Yield each group's choices; see ``AskedModel``."""
+        return Choices(self, _reply).ask(groups, question, settled)
 
     def _gather(
         self, bodies: Sequence[dict[str, Any]], read: Callable[[Mapping[str, Any]], T]
@@ -284,6 +279,12 @@ def _reply(content: Mapping[str, Any]) -> Reply:
     usage = content.get("usage") or {}
     finish = cast(FinishReason, FINISH.get(choice.get("finish_reason"), "stop"))
     return Reply(str(text), finish, usage.get("prompt_tokens"), usage.get("completion_tokens"))
+
+
+def _find_option(options: Sequence[str], text: str) -> tuple[str, tuple[int, int]] | None:
+    """The option that an answer is, word for word."""
+    start = len(text) - len(text.lstrip())
+    return (text.strip(), (start, start + len(text.strip()))) if text.strip() in options else None
 
 
 def _retry_after(response: httpx.Response) -> float | None:
