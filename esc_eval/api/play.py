@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from functools import cache
 
-from esc_eval.api.progress import Counter, OnProgress, Progress, stay_quiet
+from esc_eval.api.progress import Counter, OnProgress, Progress, pass_on_notes, stay_quiet
 from esc_eval.api.settings import Settings
 from esc_eval.chat import ChatModel, open_model
+from esc_eval.errors import EscEvalError
 from esc_eval.files.records import load_cards
+from esc_eval.files.text import read_text
 from esc_eval.prompts.official_wording import load_protocol as official_protocol
 from esc_eval.prompts.protocol import Protocol, load_protocol
 from esc_eval.schema import RoleCard, Turn
@@ -38,7 +40,12 @@ def choose_cards(settings: Settings) -> list[RoleCard]:
 
 
 def choose_protocol(settings: Settings) -> Protocol:
-    """The protocol, ours or official, with its rounds and the cap on replies overridden where given."""
+    """The protocol, ours or official, with its rounds, the cap on replies and the supporter's system prompt overridden
+    where given.
+
+    Raises:
+        EscEvalError: There is no such protocol, or no system prompt in its file.
+    """
     if settings.official_repo:
         protocol = official_protocol(settings.official_repo, settings.allow_unknown)
     else:
@@ -49,6 +56,11 @@ def choose_protocol(settings: Settings) -> Protocol:
         cap = {"max_new_tokens": settings.max_new_tokens}
         sides = {side: getattr(protocol, side).model_copy(update=cap) for side in ("seeker", "supporter")}
         protocol = protocol.model_copy(update=sides)
+    if settings.system is not None:
+        prompt = read_text(settings.system).strip()
+        if not prompt:
+            raise EscEvalError(f"{settings.system}: the system prompt is empty")
+        protocol = protocol.with_system(prompt)
     return protocol
 
 
@@ -89,6 +101,8 @@ def run_simulation(
     max_cost: float | None = None,
 ) -> None:
     """Play a plan, or what a run has not of it yet; models that have a price are paid up to ``max_cost`` dollars."""
+    for model in (plan.seeker, *plan.supporters):
+        pass_on_notes(model, on_progress)
     plan, budget = within_budget(plan, run, prices or {}, max_cost)
     per_dialogue = plan.last_position
     spoken = run.owners("turn")

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from esc_eval.api.play import Open
-from esc_eval.api.progress import Counter, OnProgress, stay_quiet
+from esc_eval.api.progress import Counter, OnProgress, pass_on_notes, stay_quiet
 from esc_eval.api.settings import Settings
 from esc_eval.errors import EscEvalError
 from esc_eval.files import official
@@ -40,7 +40,16 @@ def make_scorings(settings: Settings, open_one: Open) -> list[Scoring | DirectSc
         else:
             scorer = open_one(named)
             made.append(
-                Scoring(scorer, rubric, settings.by, settings.parser, wording, fitted, settings.max_answer_tokens)
+                Scoring(
+                    scorer,
+                    rubric,
+                    settings.by,
+                    settings.parser,
+                    wording,
+                    fitted,
+                    settings.max_answer_tokens,
+                    settings.judge_temperature,
+                )
             )
     return made
 
@@ -78,6 +87,7 @@ def run_scoring(
     Raises:
         EscEvalError: The run holds ratings of the same rater under another identity; nothing was rated then.
     """
+    pass_on_notes(scoring.scorer, on_progress)
     name, size = scoring.scorer.name, len(scoring.rubric.keys)
     counts = run.owners(f"scoring/{name}")
     done = sum(counts.get(dialogue.id) == size for dialogue in dialogues)

@@ -35,6 +35,10 @@ class Opening(TypedDict, total=False):
     concurrency: int | None
     timeout: float
     attempts: int
+    extra_body: Mapping[str, Any] | str | None
+    reasoning_tokens: int
+    api_key_env: str | Sequence[str]
+    key_over_plain_http: bool
     batch_size: int | None
     device: str | None
     dtype: str | None
@@ -45,6 +49,7 @@ class Playing(Opening, total=False):
 
     roster: str | Path | None
     max_new_tokens: int | None
+    system: str | Path | None
     official_repo: str | Path | None
     allow_unknown: bool
     price: str | Sequence[str]
@@ -57,6 +62,7 @@ class Rating(Opening, total=False):
     by: By
     parser: str
     max_answer_tokens: int
+    judge_temperature: float
     calibration: str | Path | None
     official_repo: str | Path | None
     allow_unknown: bool
@@ -106,7 +112,8 @@ class Settings(Options):
         rounds, max_new_tokens: Override the protocol's.
         seed: Of all sampling.
         protocol, rubric: A shipped one, or the path of a ``.yaml``.
-        by, parser, max_answer_tokens: How a scorer's answers are read; see ``scoring.score.Scoring``.
+        system: File with the supporters' system prompt, in place of the protocol's.
+        by, parser, max_answer_tokens, judge_temperature: How a scorer's answers are read; see ``scoring.score.Scoring``.
         calibration: File of temperatures, from ``esc-eval calibrate``.
         official_repo, allow_unknown: A checkout of the official repository whose prompts are used in place of ours, and
             whether it may be at another commit than the known one.
@@ -126,12 +133,14 @@ class Settings(Options):
     limit: Count | None = None
     rounds: Count | None = None
     max_new_tokens: Count | None = None
+    system: Path | None = None
     seed: Annotated[int, Field(ge=0)] = 0
     protocol: Name = "esc-eval"
     rubric: Annotated[Name, BeforeValidator(lambda name: "esc-eval" if name is None else name)] = "esc-eval"
     by: By = "auto"
     parser: str = "anchored"
     max_answer_tokens: Count = ANSWER_TOKENS
+    judge_temperature: Annotated[float, Field(ge=0)] = 0.0
     calibration: Path | None = None
     official_repo: Path | None = None
     allow_unknown: bool = False

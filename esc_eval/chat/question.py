@@ -20,12 +20,14 @@ class Question:
         find: The rule that reads an answer in words.
         lead: First words of the answer, for a server that goes on from them.
         answer_tokens: Cap on an answer.
+        temperature: Of answers that are read as text.
     """
 
     options: tuple[str, ...]
     find: Find
     lead: str = ""
     answer_tokens: int = ANSWER_TOKENS
+    temperature: float = 0.0
 
 
 class Settled(Record):

@@ -76,6 +76,10 @@ class PlayingOptions:
     max_new_tokens: Annotated[
         int | None, typer.Option(min=1, help="Cap on every reply, in tokens; the protocol's own is 512.")
     ] = None
+    system: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="System prompt of the supporters, in place of the protocol's own."),
+    ] = None
     seed: Seed = 0
     protocol: Annotated[str, typer.Option(metavar="NAME|FILE", help="A shipped protocol, or your own .yaml.")] = (
         "esc-eval"
@@ -112,6 +116,9 @@ class RatingOptions:
     max_answer_tokens: Annotated[
         int, typer.Option(min=1, help="Cap on a judge's answer in text; one that thinks needs hundreds.")
     ] = ANSWER_TOKENS
+    judge_temperature: Annotated[
+        float, typer.Option(min=0, help="Of a judge's answers; above 0 they are read as text.")
+    ] = 0.0
     calibration: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Temperatures from `esc-eval calibrate`.")
     ] = None
@@ -144,8 +151,29 @@ class OpeningOptions:
             min=1, help=f"Conversations under way at once, of {CONCURRENT} models; default: 16, of a plain function 1."
         ),
     ] = None
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for one request to a server.")] = 120
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for one whole request to a server.")] = 120
     attempts: Annotated[int, typer.Option(min=1, help="Tries of one request to a server, with growing pauses.")] = 8
+    extra_body: Annotated[
+        str | None,
+        typer.Option(
+            metavar="JSON",
+            help='Fields added to each request to a server, such as \'{"reasoning_effort": "low"}\'; null drops one.',
+        ),
+    ] = None
+    reasoning_tokens: Annotated[
+        int, typer.Option(min=0, help="Tokens beside the cap on a reply that a served model may think in.")
+    ] = 0
+    api_key_env: Annotated[
+        list[str],
+        typer.Option(
+            metavar="[LABEL=]NAME",
+            help="Variable with the key for servers, of one model or of all; repeatable. "
+            "OPENAI_API_KEY goes to api.openai.com and OPENAI_BASE_URL alone.",
+        ),
+    ] = field(default_factory=list)
+    key_over_plain_http: Annotated[
+        bool, typer.Option("--key-over-plain-http", help="Send keys over http:// too, where others can read them.")
+    ] = False
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="Conversations at a time in this process; default from memory.")
     ] = None

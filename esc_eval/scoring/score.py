@@ -75,9 +75,10 @@ class Scoring:
         wording: The official prompts in place of the rubric's; a scorer with adapters knows no others.
         calibration: Temperatures applied to level probabilities.
         answer_tokens: Cap on an answer in text; a judge that thinks aloud needs hundreds.
+        temperature: Of the answers; level probabilities know none, so that answers above 0 are read as text.
 
     Raises:
-        EscEvalError: ``logits`` of a model that gives none, a trained judge that did not learn the rubric, the released
+        EscEvalError: ``logits`` of a model that gives none, or at a temperature, a trained judge that did not learn the rubric, the released
             adapters without the official wording, or the official wording with another rubric than ours.
     """
 
@@ -90,6 +91,7 @@ class Scoring:
         wording: OfficialWording | None = None,
         calibration: Calibration | None = None,
         answer_tokens: int = ANSWER_TOKENS,
+        temperature: float = 0.0,
     ) -> None:
         chooser = scorer if isinstance(scorer, ChoiceModel) else None
         self.asked = scorer if isinstance(scorer, AskedModel) else None
@@ -97,6 +99,8 @@ class Scoring:
             raise EscEvalError(f"{scorer.name} gives no logits; score by text (--by text)")
         if by in SERVER_WAYS and self.asked is None:
             raise EscEvalError(f"{scorer.name} is behind no server, which --by {by} is for; use auto, logits or text")
+        if by in ("logits", *SERVER_WAYS) and temperature:
+            raise EscEvalError(f"level probabilities have no temperature: leave out --judge-temperature or --by {by}")
         self.scorer, self.rubric, self.wording = scorer, rubric, wording
         self.adapters = scorer if isinstance(scorer, AdapterModel) else None
         card: JudgeCard | None = getattr(scorer, "judge_card", None)
@@ -110,10 +114,11 @@ class Scoring:
         if wording and set(wording.keys) != set(rubric.keys):
             raise EscEvalError(f"the official prompts rate {', '.join(wording.keys)}; they go with no {rubric.id}")
         self._in_words = card.answers == "text" if card else self.adapters is not None
-        self.chooser = None if self.asked or by == "text" or (by == "auto" and self._in_words) else chooser
-        self.by, self.settled = by, Settled(way="text") if by == "text" else None
+        in_text = by == "text" or temperature > 0 or (by == "auto" and self._in_words)
+        self.chooser = None if self.asked or in_text else chooser
+        self.by, self.settled = by, Settled(way="text") if in_text else None
         self.parser_name, self.find = parser, get_finder(parser)
-        self.answer = Generation(max_new_tokens=answer_tokens)
+        self.answer = Generation(max_new_tokens=answer_tokens, temperature=temperature)
         self.calibration = calibration
         if calibration:
             calibration.check(scorer.name, self.rubric_id, rubric.levels)
@@ -127,17 +132,17 @@ class Scoring:
     @property
     def identity(self) -> dict[str, Any]:
         """What a resumed scoring must share, save the dialogues."""
-        wording, text = self.wording, f"text, {self.parser_name} parser"
-        cap = self.answer.max_new_tokens
-        by: dict[str, Any] = {"by": "logits" if self.chooser else text}
+        wording, cap = self.wording, self.answer.max_new_tokens
+        by: dict[str, Any] = {"by": "logits" if self.chooser else f"text, {self.parser_name} parser"}
         if self.asked and self.settled and self.settled.way != "text":
-            by = {"by": f"{self.settled.way}, else {text}"}
+            by = {"by": self.settled.way, "parser": self.parser_name}
         return {
             "rubric": {"id": wording.id, "sha256": wording.sha256} if wording else self.rubric.identity,
             "scorer": self.scorer.identity,
             **by,
-            **({"asked": self.settled.fact} if self.asked and self.settled and self.by != "text" else {}),
+            **({"asked": self.settled.fact} if self.asked and self.settled and self.settled.field else {}),
             **({"max_answer_tokens": cap} if cap != ANSWER_TOKENS else {}),
+            **({"temperature": self.answer.temperature} if self.answer.temperature else {}),
             **({"calibration": self.calibration.sha256} if self.calibration else {}),
         }
 
@@ -196,7 +201,13 @@ class Scoring:
                 yield self._from_choice(dialogue, key, choice)
 
     def _question(self, lead: str) -> Question:
-        return Question(tuple(map(str, self.rubric.levels)), self._find_option, lead, self.answer.max_new_tokens)
+        return Question(
+            tuple(map(str, self.rubric.levels)),
+            self._find_option,
+            lead,
+            self.answer.max_new_tokens,
+            self.answer.temperature,
+        )
 
     def _find_option(self, answer: str) -> tuple[str, tuple[int, int]] | None:
         found = self.find(answer, self.rubric.levels)

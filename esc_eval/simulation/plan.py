@@ -95,14 +95,20 @@ def turn_seed(seed: int, card_id: str, position: int) -> int:
 
 
 def turn_from_reply(role: Role, reply: Reply, seed: int) -> Turn:
-    """A turn from a model's reply; reasoning between ``<think>`` marks is kept aside, not spoken."""
+    """A turn from a model's reply; what it thought is kept aside in ``raw``, not spoken.
+
+    A seed that the server did not take is none.
+    """
     text = strip_thinking(reply.text)
+    emitted = f"<think>\n{reply.reasoning}\n</think>\n{reply.text}" if reply.reasoning else reply.text
+    adapted = (reply.served and reply.served.adapted) or {}
     return Turn(
         role=role,
         text=text,
-        raw=None if text == reply.text else reply.text,
+        raw=None if text == emitted else emitted,
         finish_reason=reply.finish_reason,
-        seed=seed,
+        seed=None if "seed" in adapted else seed,
         prompt_tokens=reply.prompt_tokens,
         completion_tokens=reply.completion_tokens,
+        served=reply.served,
     )

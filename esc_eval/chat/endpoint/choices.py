@@ -15,7 +15,7 @@ form is then read as a free one.
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -28,11 +28,12 @@ from esc_eval.chat.endpoint.logprobs import (
     weigh_at,
     weigh_options,
 )
+from esc_eval.chat.endpoint.replies import Trouble, read_reply
 from esc_eval.chat.question import Question, Settled
 from esc_eval.errors import EscEvalError
 from esc_eval.prompts.protocol import Generation
 from esc_eval.reasoning import strip_thinking
-from esc_eval.schema import Way
+from esc_eval.schema import Served, Way
 
 Body = dict[str, Any]
 
@@ -94,7 +95,11 @@ class Sender(Protocol):
     def _body(self, conversation: Conversation, settings: Generation, seed: int) -> Body: ...
 
     def _gather(
-        self, bodies: Sequence[Body], read: Callable[[Mapping[str, Any]], "Answer"]
+        self,
+        bodies: Sequence[Body],
+        read: Callable[[Mapping[str, Any]], "Answer"],
+        give_up: Callable[[Trouble], "Answer"],
+        whose: Sequence[Hashable] | None = None,
     ) -> Iterator[tuple[int, "Answer"]]: ...
 
 
@@ -103,20 +108,32 @@ class Answer:
     """A server's answer.
 
     Attributes:
-        spoken: Its text without what was thought.
-        thought: Whether something was thought.
+        served: What answered, and what it was really asked; filled by the sender.
     """
 
     reply: Reply
     tokens: list[Token]
+    served: Served | None = None
 
     @property
     def spoken(self) -> str:
+        """Its text without what was thought."""
         return strip_thinking(self.reply.text)
 
     @property
     def thought(self) -> bool:
+        """Whether something was thought."""
         return bool(self.reply.reasoning) or self.spoken != self.reply.text
+
+
+def read_answer(content: Mapping[str, Any]) -> Answer:
+    """A chat completion taken apart."""
+    return Answer(read_reply(content), read_tokens(content["choices"][0]))
+
+
+def give_up(trouble: Trouble) -> Answer:
+    """A conversation that ends without an answer."""
+    return Answer(trouble.as_reply(), [])
 
 
 class Choices:
@@ -124,19 +141,15 @@ class Choices:
 
     Args:
         sender: Sends the requests.
-        read_reply: Takes a chat completion apart.
     """
 
-    def __init__(self, sender: Sender, read_reply: Callable[[Mapping[str, Any]], Reply]) -> None:
-        self.sender, self.read_reply = sender, read_reply
-
-    def _read(self, content: Mapping[str, Any]) -> Answer:
-        return Answer(self.read_reply(content), read_tokens(content["choices"][0]))
+    def __init__(self, sender: Sender) -> None:
+        self.sender = sender
 
     def _try(self, body: Body) -> Answer | None:
         """The answer to a request; None where the server refuses it."""
         try:
-            [(_, answer)] = self.sender._gather([body], self._read)
+            [(_, answer)] = self.sender._gather([body], read_answer, give_up)
         except EscEvalError:
             return None
         return None if answer.reply.problem else answer
@@ -144,11 +157,18 @@ class Choices:
     def _plain(self, conversation: Conversation, tokens: int) -> Body:
         return request_logprobs(self.sender._body(conversation, Generation(max_new_tokens=tokens), 0))
 
+    def _in_words(self, conversation: Conversation, question: Question) -> Body:
+        settings = Generation(max_new_tokens=question.answer_tokens, temperature=question.temperature)
+        body = self.sender._body(conversation, settings, 0)
+        return {name: value for name, value in body.items() if name != "seed"}
+
     def settle(self, trial: Conversation, question: Question, by: str) -> Settled:
         """Find out how answers can be had; see ``AskedModel.settle_way``."""
         if by == "text":
             return Settled(way="text")
-        [(_, free)] = self.sender._gather([self._plain(trial, question.answer_tokens)], self._read)
+        [(_, free)] = self.sender._gather([self._plain(trial, question.answer_tokens)], read_answer, give_up)
+        if free.reply.problem:
+            raise EscEvalError(f"{self.sender.name} at {self.sender.server} does not answer: {free.reply.problem}")
         found: list[tuple[Settled, bool]] = []
         for way, try_way in (("prefix", self._try_prefix), ("choice", self._try_held), ("schema", self._try_held)):
             if by in ("auto", "logits", way) and (settled := try_way(way, trial, question, free)):
@@ -230,10 +250,11 @@ class Choices:
             chosen = settled if number == 0 or settled.way in ("logprobs", "text") else Settled(way="logprobs")
             bodies = [self._shape(groups[index][n], question, chosen) for index, n in places]
             again = []
-            for at, answer in self.sender._gather(bodies, self._read):
+            for at, answer in self.sender._gather(bodies, read_answer, give_up, [index for index, _ in places]):
                 index, n = places[at]
                 choice = read_choice(answer, question, chosen)
-                if choice.problem is None and not _is_stated(choice, question) and number < TRIES - 1:
+                over = choice.problem is not None or choice.finish_reason == "context"
+                if not over and not _is_stated(choice, question) and number < TRIES - 1:
                     again.append((index, n))
                     continue
                 found[index][n] = choice
@@ -247,12 +268,18 @@ class Choices:
         if settled.way == "prefix":
             body = self._plain(conversation, PREFIX_TOKENS)
             return CONTINUED[settled.field or "assistant"](body, _lead(question, settled))
-        body = self._plain(conversation, question.answer_tokens)
         if settled == Settled(way="text"):
-            return {name: value for name, value in body.items() if name not in ("logprobs", "top_logprobs")}
+            return self._in_words(conversation, question)
+        body = self._plain(conversation, question.answer_tokens)
         if settled.way in ("choice", "schema") and settled.field:
             return (HELD | SCHEMAS)[settled.field](body, question.options)
         return body
+
+
+def find_option(options: Sequence[str], text: str) -> tuple[str, tuple[int, int]] | None:
+    """The option that an answer is, word for word, and where it stands; None where it is none."""
+    start = len(text) - len(text.lstrip())
+    return (text.strip(), (start, start + len(text.strip()))) if text.strip() in options else None
 
 
 def _lead(question: Question, settled: Settled) -> str:
@@ -266,9 +293,7 @@ def _is_stated(choice: Choice, question: Question) -> bool:
 def _held_span(way: Way, text: str, options: Sequence[str]) -> tuple[str, tuple[int, int]] | None:
     """The option that an answer of the form asked for is, and where; None where it has not that form."""
     if way == "choice":
-        option = text.strip()
-        start = len(text) - len(text.lstrip())
-        return (option, (start, start + len(option))) if option in options else None
+        return find_option(options, text)
     try:
         content = json.loads(text)
     except ValueError:
@@ -298,8 +323,8 @@ def read_choice(answer: Answer, question: Question, settled: Settled) -> Choice:
     """A choice from a server's answer, by the way in which it was asked for, or in fact came."""
     reply, spoken, way = answer.reply, answer.spoken, settled.way
     if reply.problem:
-        return Choice(problem=reply.problem, finish_reason=reply.finish_reason, way=way, served=reply.served)
-    text = Choice(text=reply.text, finish_reason=reply.finish_reason, way="text", served=reply.served)
+        return Choice(problem=reply.problem, finish_reason=reply.finish_reason, way=way, served=answer.served)
+    text = Choice(text=reply.text, finish_reason=reply.finish_reason, way="text", served=answer.served)
     if way == "prefix" and not answer.thought and (settled.proven or spoken.strip() in question.options):
         if weighed := _first_weights(answer, question, settled):
             return _weighed(replace(text, text=None, way=way), *weighed, answer.tokens)
