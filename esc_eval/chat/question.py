@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from esc_eval.chat.base import ANSWER_TOKENS, ChatModel, Choice, Conversation
 from esc_eval.schema import Record, Way
 
+By = Literal["auto", Way]
+"""How levels are to be had: ``auto`` is the best way that the scorer has."""
 Find = Callable[[str], tuple[str, tuple[int, int]] | None]
 """From an answer to the option that it states and the characters that name it; None: it states no single one."""
 
@@ -56,13 +58,13 @@ class Settled(Record):
 class AskedModel(ChatModel, Protocol):
     """A judge whose server gives levels in one way or another, which has to be found out."""
 
-    def settle_way(self, trial: Conversation, question: Question, by: str = "auto") -> Settled:
+    def settle_way(self, trial: Conversation, question: Question, by: By = "auto") -> Settled:
         """Find out how answers can be had, best way first: a beginning that is continued, a structured choice, a JSON
         schema, log probabilities of a free answer, its text.
 
         Args:
             trial: A conversation that no filter refuses.
-            by: ``auto``; ``logits``: no way without level probabilities; or one way alone.
+            by: ``auto``; ``logits``: the best way with level probabilities; or one way alone.
 
         Raises:
             EscEvalError: The server does not answer, or not in the way that was asked for.

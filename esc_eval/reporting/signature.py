@@ -101,4 +101,5 @@ def scoring_parts(
         "rubric": wording_tag(identity["rubric"], language),
         "scorer": model_tag(identity["scorer"]),
         "by": identity["by"],
+        "parser": identity.get("parser"),
     }

@@ -9,12 +9,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting.signature import sign_board
-from esc_eval.schema import Dialogue, Language, Rating
+from esc_eval.schema import Dialogue, Language, Rating, Way
 from esc_eval.statistics.bootstrap import Bootstrap, GroupMeans, estimate_group_means
 from esc_eval.statistics.estimate import Array, Estimate, StoredEstimate
 from esc_eval.statistics.scale import FULL, describe_scale, to_points
 
 Statistic = Literal["level", "expected"]
+LOW_MASS = 0.5
+"""Probability of all levels together under which a scorer wanted to say something else."""
 
 
 class Part(BaseModel):
@@ -29,6 +31,7 @@ class Cell(Part):
     Attributes:
         mean: Mean level, from 0 (the lowest) to 100 (the highest level); None where nothing was scored.
         expected: Mean expected level on the same scale, of scorers that give probabilities.
+        weighed: Ratings with an expected level, which ``expected`` is the mean of.
         unscored: Ratings without a score.
         modal_level: The level given most often; the lowest of several.
         modal_share: Its share of the scored ratings, 0..1. Near 1 the scorer does not tell dialogues apart.
@@ -37,6 +40,7 @@ class Cell(Part):
 
     mean: StoredEstimate | None
     expected: StoredEstimate | None
+    weighed: int = 0
     unscored: int
     modal_level: int | None
     modal_share: float | None
@@ -45,6 +49,10 @@ class Cell(Part):
     def of(self, statistic: Statistic) -> StoredEstimate | None:
         """The mean that a table of this statistic shows."""
         return self.mean if statistic == "level" else self.expected
+
+    def n(self, statistic: Statistic) -> int:
+        """How many ratings that mean is of."""
+        return sum(self.counts) if statistic == "level" else self.weighed
 
 
 class Row(Part):
@@ -56,6 +64,9 @@ class Row(Part):
         cut_replies: Supporter's replies that ended at the token cap, of ``replies``.
         empty_replies: Supporter's replies without a word.
         unfinished: Dialogues that stopped early because a model could read no further.
+        low_mass: Ratings whose scorer gave all levels together less than ``LOW_MASS`` of its probability.
+        ways: Ratings by how their level was had, where they say.
+        weighed: Dialogues with an expected level on some dimension.
     """
 
     supporter: str
@@ -69,6 +80,13 @@ class Row(Part):
     empty_replies: int
     unfinished: int
     tokens: int | None
+    low_mass: int = 0
+    ways: dict[Way, int] = Field(default_factory=dict)
+    weighed: int = 0
+
+    def n(self, statistic: Statistic) -> int:
+        """How many dialogues the row is of."""
+        return self.dialogues if statistic == "level" else self.weighed
 
 
 class Leaderboard(Part):
@@ -243,6 +261,7 @@ def _row(
         cells[key] = Cell(
             mean=_defined(mean),
             expected=_defined(expected),
+            weighed=sum(rating.dimension == key and rating.expected is not None for rating in ratings),
             unscored=unscored[key],
             modal_level=rubric.levels[most] if total else None,
             modal_share=counts[most] / total if total else None,
@@ -263,6 +282,9 @@ def _row(
         empty_replies=sum(not turn.text.strip() for turn in replies),
         unfinished=sum(any(turn.finish_reason == "context" for turn in d.turns) for d in dialogues),
         tokens=sum(used) if used else None,
+        low_mass=sum(rating.mass is not None and rating.mass < LOW_MASS for rating in ratings),
+        ways=dict(Counter(rating.way for rating in ratings if rating.way)),
+        weighed=len({rating.dialogue_id for rating in ratings if rating.expected is not None}),
     )
 
 

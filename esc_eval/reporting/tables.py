@@ -1,10 +1,11 @@
 """A summary as reports, one a leaderboard, and these as text, Markdown, LaTeX and HTML."""
 
+from collections import Counter
 from dataclasses import replace
 
 from esc_eval.languages import known_languages
 from esc_eval.reporting.render import Cell, Report, Table
-from esc_eval.reporting.summary import Leaderboard, Row, Summary
+from esc_eval.reporting.summary import LOW_MASS, Leaderboard, Row, Summary
 from esc_eval.statistics.scale import describe_scale
 
 
@@ -24,7 +25,7 @@ def describe_statistic(board: Leaderboard) -> str:
 def means_table(board: Leaderboard) -> Table:
     """One line a supporter: each dimension, the average, and how many dialogues."""
     rows: list[list[Cell]] = [
-        [row.supporter, *(row.cells[key].of(board.statistic) for key in board.names), row.average, row.dialogues]
+        [row.supporter, *(row.cells[key].of(board.statistic) for key in board.names), row.average, row.n(board.statistic)]
         for row in board.rows
     ]
     return Table("", ["Supporter", *board.names.values(), "Average", "n"], rows, 1, "", _marked(board), "unscored")
@@ -46,8 +47,9 @@ def details_tables(board: Leaderboard) -> list[Table]:
             share = None if cell.modal_share is None else f"{cell.modal_share:.0%}"
             level = "-" if cell.modal_level is None else cell.modal_level
             counts = "/".join(map(str, cell.counts))
-            rows.append([name, cell.of(board.statistic), sum(cell.counts), cell.unscored, level, share or "-", counts])
-        rows.append(["Average", row.average, row.dialogues, "", "", "", ""])
+            mean, n = cell.of(board.statistic), cell.n(board.statistic)
+            rows.append([name, mean, n, cell.unscored, level, share or "-", counts])
+        rows.append(["Average", row.average, row.n(board.statistic), "", "", "", ""])
         tables.append(Table(row.supporter, header, rows, 1, "", _marked(board), "unscored"))
     return [*tables[:-1], replace(tables[-1], note=note)]
 
@@ -63,9 +65,31 @@ def describe_dialogues(row: Row) -> str:
     )
 
 
+def describe_ratings(board: Leaderboard) -> list[str]:
+    """What to know of how a board's levels were had, a sentence each; none where there is nothing."""
+    notes = []
+    ways: Counter[str] = Counter()
+    for row in board.rows:
+        ways.update(row.ways)
+    if len(ways) > 1:
+        found = ", ".join(f"{count} by {way}" for way, count in sorted(ways.items(), key=lambda item: -item[1]))
+        notes.append(f"Levels of {board.rater} were had in more than one way: {found}.")
+    total = sum(sum(cell.counts) for row in board.rows for cell in row.cells.values())
+    if low := sum(row.low_mass for row in board.rows):
+        notes.append(
+            f"In {low} of {total} scored ratings {board.rater} gave all levels together less than {LOW_MASS:.0%} of "
+            "its probability: it wanted to say something else, and its level says little."
+        )
+    if board.statistic == "expected":
+        without = total - sum(cell.weighed for row in board.rows for cell in row.cells.values())
+        if without:
+            notes.append(f"{without} of {total} scored ratings have no expected level and are left out of these means.")
+    return notes
+
+
 def board_report(board: Leaderboard, *tables: Table) -> Report:
     """A leaderboard with some of its tables."""
-    notes = [describe_dialogues(row) for row in board.rows]
+    notes = [*(describe_dialogues(row) for row in board.rows), *describe_ratings(board)]
     return Report(
         "report",
         {},

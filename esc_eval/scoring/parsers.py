@@ -94,8 +94,8 @@ _LINE_ENDS = re.compile(rf"{_UNIT}[^\w\n]*(?:\n|$)", re.I)
 def find_anchored(answer: str, levels: Sequence[int]) -> tuple[int, Span] | None:
     """The one level that an answer gives as its score, and the characters that name it; None if it gives none.
 
-    List markers, digits that touch letters or %, counts ("2 of the 5 replies") and the scale ("3/4", "(0-4)", "满分4分")
-    do not count. All other numbers must be the same level, and one of them must stand where a score stands: first in
+    List markers, digits that touch letters or %, counts ("2 of the 5 replies") and the scale (3/4, (0-4), 满分4分) do
+    not count. All other numbers must be the same level, and one of them must stand where a score stands: first in
     the answer, alone on a line, after a label, before 分, or after a word of scoring; the last that does is the place.
     "3", "**3**", "3/4", "Score: 3 (out of 4)", "The empathy score is 3." and "我认为共情分数是3分。" are read; "10",
     "4/10", "3.5", "3 or 4" and "in turn 3" are not.

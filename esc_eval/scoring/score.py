@@ -6,10 +6,10 @@ level is asked for again, and then "unscored", never a number.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from esc_eval.chat.base import ANSWER_TOKENS, AdapterModel, ChatModel, Choice, ChoiceModel, Conversation, Reply
-from esc_eval.chat.question import AskedModel, Question, Settled
+from esc_eval.chat.question import AskedModel, By, Question, Settled
 from esc_eval.checkpoints.judge_card import JudgeCard
 from esc_eval.errors import EscEvalError
 from esc_eval.files.run_folder import rubric_file
@@ -26,7 +26,6 @@ from esc_eval.scoring.rater import DirectScoring, rating_fields
 from esc_eval.scoring.resume import admit_dialogues, check_scoring, known_way, rated_dimensions, rated_identity
 from esc_eval.simulation.run import Run
 
-By = Literal["auto", "logits", "text", "prefix", "choice", "schema", "logprobs"]
 Asked = tuple[Dialogue, str, Conversation]
 
 TRIED_FOR_LEAD = 3
@@ -78,8 +77,9 @@ class Scoring:
         temperature: Of the answers; level probabilities know none, so that answers above 0 are read as text.
 
     Raises:
-        EscEvalError: ``logits`` of a model that gives none, or at a temperature, a trained judge that did not learn the rubric, the released
-            adapters without the official wording, or the official wording with another rubric than ours.
+        EscEvalError: ``logits`` of a model that gives none, or at a temperature, a trained judge that did not learn the
+            rubric, the released adapters without the official wording, or the official wording with another rubric than
+            ours.
     """
 
     def __init__(
@@ -252,7 +252,8 @@ class Scoring:
             for index, reply in self.scorer.reply([c for _, _, c in left], self.answer, [number] * len(left)):
                 dialogue, key, _ = left[index]
                 rating = self._from_reply(dialogue, key, reply)
-                if rating.score is None and not reply.problem and reply.finish_reason != "context" and number < tries - 1:
+                over = rating.score is not None or reply.problem or reply.finish_reason == "context"
+                if not over and number < tries - 1:
                     again.append(index)
                 else:
                     yield rating

@@ -29,7 +29,8 @@ from esc_eval.chat.endpoint.logprobs import (
     weigh_options,
 )
 from esc_eval.chat.endpoint.replies import Trouble, read_reply
-from esc_eval.chat.question import Question, Settled
+from esc_eval.chat.question import By, Question, Settled
+from esc_eval.chat.stopping import Interrupted
 from esc_eval.errors import EscEvalError
 from esc_eval.prompts.protocol import Generation
 from esc_eval.reasoning import strip_thinking
@@ -150,6 +151,8 @@ class Choices:
         """The answer to a request; None where the server refuses it."""
         try:
             [(_, answer)] = self.sender._gather([body], read_answer, give_up)
+        except Interrupted:
+            raise
         except EscEvalError:
             return None
         return None if answer.reply.problem else answer
@@ -162,13 +165,11 @@ class Choices:
         body = self.sender._body(conversation, settings, 0)
         return {name: value for name, value in body.items() if name != "seed"}
 
-    def settle(self, trial: Conversation, question: Question, by: str) -> Settled:
+    def settle(self, trial: Conversation, question: Question, by: By) -> Settled:
         """Find out how answers can be had; see ``AskedModel.settle_way``."""
         if by == "text":
             return Settled(way="text")
         [(_, free)] = self.sender._gather([self._plain(trial, question.answer_tokens)], read_answer, give_up)
-        if free.reply.problem:
-            raise EscEvalError(f"{self.sender.name} at {self.sender.server} does not answer: {free.reply.problem}")
         found: list[tuple[Settled, bool]] = []
         for way, try_way in (("prefix", self._try_prefix), ("choice", self._try_held), ("schema", self._try_held)):
             if by in ("auto", "logits", way) and (settled := try_way(way, trial, question, free)):
@@ -185,12 +186,14 @@ class Choices:
         if best is None:
             lacks = "log probabilities" if by in ("logits", "logprobs") else f"answers by {by}"
             raise EscEvalError(
-                f"{self.sender.name} at {self.sender.server} gives no {lacks}; score by another way (--by auto, or --by "
-                "text). What a server can do: esc-eval doctor --server URL"
+                f"{self.sender.name} at {self.sender.server} gives no {lacks}; score by another way (--by auto or text). "
+                "What a server can do: esc-eval doctor --server URL"
             )
         return best
 
-    def _try_prefix(self, way: Way, trial: Conversation, question: Question, free: Answer) -> tuple[Settled, bool] | None:
+    def _try_prefix(
+        self, way: Way, trial: Conversation, question: Question, free: Answer
+    ) -> tuple[Settled, bool] | None:
         if not free.tokens or not question.lead:
             return None
         for field, shape in CONTINUED.items():
@@ -221,7 +224,9 @@ class Choices:
         answer = self._try(shape(body, question.lead.rstrip(" ")))
         return bool(answer and answer.tokens and spaced_options(answer.tokens[0], question.options)) or None
 
-    def _try_held(self, way: Way, trial: Conversation, question: Question, free: Answer) -> tuple[Settled, bool] | None:
+    def _try_held(
+        self, way: Way, trial: Conversation, question: Question, free: Answer
+    ) -> tuple[Settled, bool] | None:
         kept: tuple[Settled, bool] | None = None
         for field, shape in (HELD if way == "choice" else SCHEMAS).items():
             settled = Settled(way=way, field=field, proven=True)
@@ -335,10 +340,10 @@ def read_choice(answer: Answer, question: Question, settled: Settled) -> Choice:
     if found is None:
         return text
     option, span = found
-    asked = way if held else "logprobs"
-    if settled != Settled(way="text") and (weighed := weigh_options(answer.tokens, spoken, span, option, question.options)):
-        return _weighed(replace(text, way=asked), *weighed, answer.tokens)
-    return replace(text, way=asked) if held else text
+    tokens = [] if settled == Settled(way="text") else answer.tokens
+    if weighed := weigh_options(tokens, spoken, span, option, question.options):
+        return _weighed(replace(text, way=way if held else "logprobs"), *weighed, tokens)
+    return replace(text, way=way) if held else text
 
 
 def _weighed(choice: Choice, weights: Mapping[str, float], number: int, tokens: Sequence[Token]) -> Choice:

@@ -172,8 +172,8 @@ def weigh_at(
 ) -> dict[str, float] | None:
     """How probable each option was at a token, or at several that make up one.
 
-    Candidates that write the same option add up. One that another option may begin with ("1" of 1 or of 10) counts where
-    the tokens that follow it tell, or where longer options are tokens of their own.
+    Candidates that write the same option add up. One that another option may begin with ("1" of 1 or of 10) counts
+    where the tokens that follow it tell, or where longer options are tokens of their own.
 
     Args:
         first, last: Numbers of the tokens.

@@ -35,7 +35,7 @@ from esc_eval.chat.endpoint.replies import (
 )
 from esc_eval.chat.endpoint.requests import Client, Passing, Response, retry_after
 from esc_eval.chat.endpoint.standing import Standing
-from esc_eval.chat.question import Question, Settled
+from esc_eval.chat.question import By, Question, Settled
 from esc_eval.chat.stopping import EVERYTHING, Interrupted, Stop, current_stop
 from esc_eval.errors import EscEvalError
 from esc_eval.prompts.protocol import Generation
@@ -195,7 +195,7 @@ class EndpointModel:
         if trial is not None:
             yield from self.ask(groups, question, self.settle_way(trial, question))
 
-    def settle_way(self, trial: Conversation, question: Question, by: str = "auto") -> Settled:
+    def settle_way(self, trial: Conversation, question: Question, by: By = "auto") -> Settled:
         """Find out how the server's answers can be had; see ``AskedModel``."""
         return Choices(self).settle(trial, question, by)
 
