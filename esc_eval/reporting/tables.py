@@ -25,7 +25,12 @@ def describe_statistic(board: Leaderboard) -> str:
 def means_table(board: Leaderboard) -> Table:
     """One line a supporter: each dimension, the average, and how many dialogues."""
     rows: list[list[Cell]] = [
-        [row.supporter, *(row.cells[key].of(board.statistic) for key in board.names), row.average, row.n(board.statistic)]
+        [
+            row.supporter,
+            *(row.cells[key].of(board.statistic) for key in board.names),
+            row.average,
+            row.n(board.statistic),
+        ]
         for row in board.rows
     ]
     return Table("", ["Supporter", *board.names.values(), "Average", "n"], rows, 1, "", _marked(board), "unscored")

@@ -34,6 +34,20 @@ _POSITIVE = re.compile(
 _SIZE = re.compile(
     r"too (large|big|high)|at most|less than|maximum|range|<=?|>=?|≤|exceed|must be|limit|between|up to", re.IGNORECASE
 )
+_CONTEXT = (
+    r"context (?:length|size|window|limit)[^\d]{0,30}(\d[\d,]*)",
+    r"(\d[\d,]*) maximum",
+    r"n_ctx\D{0,4}(\d+)",
+    r"> (\d[\d,]*)",
+    r"<= (\d[\d,]*)",
+)
+_USED = (
+    r"(\d[\d,]*) (?:tokens? )?(?:in|from) the (?:messages|input|prompt)",
+    r"(?:has|contains|contains at least) (\d[\d,]*) (?:input|prompt|tokens)",
+    r"(\d[\d,]*) (?:input|prompt) tokens",
+    r"limit: (\d[\d,]*) \+",
+    r"(\d[\d,]*) `inputs` tokens",
+)
 _NUMBER = re.compile(r"(?<![\w.\-])\d{1,9}(?:,\d{3})*(?![\w\-]|\.\d)")
 
 
@@ -218,25 +232,14 @@ def room_left(refusal: Refusal, asked: int) -> int | None:
 
     Reads the context's length and the conversation's from the message; 2,048 and 1,700 leave 348.
     """
-    text = refusal.text
-    context = _first(
-        text,
-        r"context (?:length|size|window|limit)[^\d]{0,30}(\d[\d,]*)|(\d[\d,]*) maximum|n_ctx\D{0,4}(\d+)"
-        r"|> (\d[\d,]*)|<= (\d[\d,]*)",
-    )
-    used = _first(
-        text,
-        r"(\d[\d,]*) (?:tokens? )?(?:in|from) the (?:messages|input|prompt)|(?:has|contains|contains at least) (\d[\d,]*) "
-        r"(?:input|prompt|tokens)|(\d[\d,]*) (?:input|prompt) tokens|limit: (\d[\d,]*) \+|(\d[\d,]*) `inputs` tokens"
-        r"|Given: (\d[\d,]*) `inputs`",
-    )
+    context, used = _first_number(_CONTEXT, refusal.text), _first_number(_USED, refusal.text)
     if context is None or used is None:
         return None
     room = context - used
     return room if LEAST_ROOM <= room < asked else None
 
 
-def _first(text: str, pattern: str) -> int | None:
-    match = re.search(pattern, text, re.IGNORECASE)
+def _first_number(wordings: tuple[str, ...], text: str) -> int | None:
+    match = re.search("|".join(wordings), text, re.IGNORECASE)
     found = next((group for group in match.groups() if group), None) if match else None
     return int(found.replace(",", "")) if found else None

@@ -186,7 +186,7 @@ class Choices:
         if best is None:
             lacks = "log probabilities" if by in ("logits", "logprobs") else f"answers by {by}"
             raise EscEvalError(
-                f"{self.sender.name} at {self.sender.server} gives no {lacks}; score by another way (--by auto or text). "
+                f"{self.sender.name} at {self.sender.server} gives no {lacks}; score another way (--by auto or text). "
                 "What a server can do: esc-eval doctor --server URL"
             )
         return best
