@@ -224,9 +224,7 @@ class Choices:
         answer = self._try(shape(body, question.lead.rstrip(" ")))
         return bool(answer and answer.tokens and spaced_options(answer.tokens[0], question.options)) or None
 
-    def _try_held(
-        self, way: Way, trial: Conversation, question: Question, free: Answer
-    ) -> tuple[Settled, bool] | None:
+    def _try_held(self, way: Way, trial: Conversation, question: Question, free: Answer) -> tuple[Settled, bool] | None:
         kept: tuple[Settled, bool] | None = None
         for field, shape in (HELD if way == "choice" else SCHEMAS).items():
             settled = Settled(way=way, field=field, proven=True)
@@ -252,14 +250,15 @@ class Choices:
         found: list[dict[int, Choice]] = [{} for _ in groups]
         places = [(index, n) for index, group in enumerate(groups) for n in range(len(group))]
         for number in range(TRIES):
-            chosen = settled if number == 0 or settled.way in ("logprobs", "text") else Settled(way="logprobs")
+            last = number == TRIES - 1
+            chosen = Settled(way="logprobs") if last and settled.way in ("prefix", "choice", "schema") else settled
             bodies = [self._shape(groups[index][n], question, chosen) for index, n in places]
             again = []
             for at, answer in self.sender._gather(bodies, read_answer, give_up, [index for index, _ in places]):
                 index, n = places[at]
                 choice = read_choice(answer, question, chosen)
                 over = choice.problem is not None or choice.finish_reason == "context"
-                if not over and not _is_stated(choice, question) and number < TRIES - 1:
+                if not over and not last and not _is_stated(choice, question):
                     again.append((index, n))
                     continue
                 found[index][n] = choice
@@ -310,6 +309,14 @@ def _held_span(way: Way, text: str, options: Sequence[str]) -> tuple[str, tuple[
     return str(value), places[0].span(1)
 
 
+def _goes_on(text: str, question: Question, settled: Settled) -> bool:
+    """Whether an answer can be what follows the lead, and no answer of its own that states its level further on."""
+    found = question.find(text)
+    return text.strip() in question.options or bool(
+        settled.proven and (found is None or not text[: found[1][0]].strip())
+    )
+
+
 def _first_weights(answer: Answer, question: Question, settled: Settled) -> tuple[dict[str, float], int] | None:
     """How probable each option is as the next token after the lead, and the number of that token.
 
@@ -330,7 +337,7 @@ def read_choice(answer: Answer, question: Question, settled: Settled) -> Choice:
     if reply.problem:
         return Choice(problem=reply.problem, finish_reason=reply.finish_reason, way=way, served=answer.served)
     text = Choice(text=reply.text, finish_reason=reply.finish_reason, way="text", served=answer.served)
-    if way == "prefix" and not answer.thought and (settled.proven or spoken.strip() in question.options):
+    if way == "prefix" and not answer.thought and _goes_on(spoken, question, settled):
         if weighed := _first_weights(answer, question, settled):
             return _weighed(replace(text, text=None, way=way), *weighed, answer.tokens)
         if spoken.strip() in question.options:
