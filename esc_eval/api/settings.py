@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer, SkipValidation, Va
 from esc_eval.chat import ChatModel, Options
 from esc_eval.chat.backends.python import as_model
 from esc_eval.chat.base import ANSWER_TOKENS, relabel
+from esc_eval.chat.question import By
 from esc_eval.chat.registry import Texts
 from esc_eval.environment import hide_password
 from esc_eval.errors import EscEvalError, explain_validation, refuse_unknown
@@ -16,7 +17,6 @@ from esc_eval.prompts.protocol import Message
 from esc_eval.reporting.summary import Statistic
 from esc_eval.schema import RoleCard
 from esc_eval.scoring.rater import DialogueRater
-from esc_eval.scoring.score import By
 
 Function = Callable[[list[Message]], str] | Callable[[list[Message]], Awaitable[str]]
 Model = str | ChatModel | Function

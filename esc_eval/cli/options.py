@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from esc_eval.chat.base import ANSWER_TOKENS
+from esc_eval.chat.question import By
 from esc_eval.chat.registry import describe_forms, describe_prefixes
 from esc_eval.cli.config import read_config
 
@@ -123,7 +124,11 @@ class RatingOptions:
         typer.Option(metavar="NAME|FILE", help="A shipped rubric, or your own .yaml; default: esc-eval."),
     ] = None
     by: Annotated[
-        Literal["auto", "logits", "text"], typer.Option(help="Read level probabilities or the answer's text.")
+        By,
+        typer.Option(
+            help="Read level probabilities or the answer's text; of a server also one way alone: a beginning that it "
+            "continues (prefix), a structured choice, a JSON schema, or log probabilities of a free answer."
+        ),
     ] = "auto"
     parser: Annotated[str, typer.Option(help="Rule that reads answers: anchored, or official (parity only).")] = (
         "anchored"

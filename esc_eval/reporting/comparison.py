@@ -96,12 +96,11 @@ def leaderboard_report(
         clusters = "dialogue" if by == "dialogue_id" else by
         unranked = find_unranked(own)
         there = set(own["dialogue_id"])
-        way = "+".join(sorted(set(own["way"].dropna()))) or None if "way" in own else None
         judged = own.get("served", ())
         adapted = describe_adapted(
             (d for d in dialogues if d.id in there), (s.get("adapted") for s in judged if isinstance(s, dict))
         )
-        sign = sign_board(run or {}, rater, under, "level", scale, boot, clusters, language, way, adapted)
+        sign = sign_board(run or {}, rater, under, "level", scale, boot, clusters, language, adapted)
         title = name_board(None if language == ALL else language, rater, under if several else None)
         key = language if language not in boards else f"{language}, {rater}, {under}"
         data, views, said = _board(board, boot, flips, human, title, sign, unranked)

@@ -51,11 +51,6 @@ def describe_adapted(dialogues: Iterable[Dialogue], judged: Iterable[Mapping[str
     return "; ".join(f"{who} ({', '.join(sorted(what))})" for who, what in sorted(found.items())) or None
 
 
-def describe_ways(ratings: Iterable[Rating]) -> str | None:
-    """The ways in which levels were had, as a signature names them; None where no rating says."""
-    return "+".join(sorted({rating.way for rating in ratings if rating.way})) or None
-
-
 def warn_of_changed_servers(dialogues: Iterable[Dialogue], ratings: Iterable[Rating] = ()) -> list[str]:
     """A sentence for each side that more than one model, by the server's own name or fingerprint, has answered for."""
     names: dict[str, dict[str, None]] = {}

@@ -70,7 +70,6 @@ def sign_board(
     boot: Bootstrap,
     clusters: str,
     language: str | None = None,
-    way: str | None = None,
     adapted: str | None = None,
 ) -> str:
     """The signature of a leaderboard, whichever command prints it.
@@ -82,14 +81,12 @@ def sign_board(
         scale: How levels become points, e.g. ``x 25``.
         boot, clusters: What the intervals draw, and how often.
         language: Of the dialogues.
-        way: How levels were had, where ratings say.
         adapted: What servers were not sent as it was asked for.
     """
     simulation, scoring = run.get("simulation"), run.get(f"scoring/{rater}")
     parts = {
         **simulation_parts(simulation["identity"] if simulation else None, language),
         **scoring_parts(scoring["identity"] if scoring else None, rater, rubric, language),
-        "way": way,
         "not as asked": adapted,
         "statistic": f"{statistic} {scale}",
         "interval": boot.describe(clusters),
@@ -107,4 +104,5 @@ def scoring_parts(
         "rubric": wording_tag(identity["rubric"], language),
         "scorer": model_tag(identity["scorer"]),
         "by": identity["by"],
+        "parser": identity.get("parser"),
     }

@@ -11,12 +11,11 @@ from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting.making import (
     describe_adapted,
     describe_spending,
-    describe_ways,
     warn_of_changed_servers,
     warn_of_roles,
 )
 from esc_eval.reporting.signature import sign_board
-from esc_eval.schema import Dialogue, Language, Rating
+from esc_eval.schema import Dialogue, Language, Rating, Way
 from esc_eval.statistics.bootstrap import Bootstrap, GroupMeans, estimate_group_means
 from esc_eval.statistics.estimate import Array, Estimate, StoredEstimate
 from esc_eval.statistics.scale import FULL, describe_scale, to_points
@@ -24,6 +23,8 @@ from esc_eval.statistics.scale import FULL, describe_scale, to_points
 Statistic = Literal["level", "expected"]
 UNANSWERED_SHARE = 0.1
 """A supporter of whose dialogues more than this share is unanswered is listed and not ranked."""
+LOW_MASS = 0.5
+"""Probability of all levels together under which a scorer wanted to say something else."""
 
 
 class Part(BaseModel):
@@ -38,6 +39,7 @@ class Cell(Part):
     Attributes:
         mean: Mean level, from 0 (the lowest) to 100 (the highest level); None where nothing was scored.
         expected: Mean expected level on the same scale, of scorers that give probabilities.
+        weighed: Ratings with an expected level, which ``expected`` is the mean of.
         unscored: Ratings without a score.
         modal_level: The level given most often; the lowest of several.
         modal_share: Its share of the scored ratings, 0..1. Near 1 the scorer does not tell dialogues apart.
@@ -46,6 +48,7 @@ class Cell(Part):
 
     mean: StoredEstimate | None
     expected: StoredEstimate | None
+    weighed: int = 0
     unscored: int
     modal_level: int | None
     modal_share: float | None
@@ -54,6 +57,10 @@ class Cell(Part):
     def of(self, statistic: Statistic) -> StoredEstimate | None:
         """The mean that a table of this statistic shows."""
         return self.mean if statistic == "level" else self.expected
+
+    def n(self, statistic: Statistic) -> int:
+        """How many ratings that mean is of."""
+        return sum(self.counts) if statistic == "level" else self.weighed
 
 
 class Row(Part):
@@ -69,6 +76,8 @@ class Row(Part):
         cut_replies: Supporter's replies that ended at the token cap, of ``replies``.
         empty_replies: Supporter's replies without a word.
         unfinished: Dialogues that stopped early because a model could read no further.
+        low_mass: Ratings whose scorer gave all levels together less than ``LOW_MASS`` of its probability.
+        ways: Ratings by how their level was had, where they say.
     """
 
     supporter: str
@@ -86,6 +95,8 @@ class Row(Part):
     empty_replies: int
     unfinished: int
     tokens: int | None
+    low_mass: int = 0
+    ways: dict[Way, int] = Field(default_factory=dict)
 
 
 class Leaderboard(Part):
@@ -175,7 +186,7 @@ def summarise_ratings(
         scale = describe_scale(own.levels)
         talks = [by_id[i] for i in by_id if i in rated]
         given = [rating for group in supporters.values() for rating in group]
-        way, adapted = describe_ways(given), describe_adapted(talks, (r.served.adapted for r in given if r.served))
+        adapted = describe_adapted(talks, (r.served.adapted for r in given if r.served))
         rows = _rows(supporters, by_id, own, known_cards, statistic, boot)
         made.append(
             Leaderboard(
@@ -187,9 +198,7 @@ def summarise_ratings(
                 lower_is_better=tuple(d.key for d in own.dimensions if d.lower_is_better),
                 levels=own.levels,
                 clustered_by=clustered_by,
-                signature=sign_board(
-                    run, rater, rubric_id, statistic, scale, boot, clustered_by, language, way, adapted
-                ),
+                signature=sign_board(run, rater, rubric_id, statistic, scale, boot, clustered_by, language, adapted),
                 warnings=(
                     *warn_of_roles(run, rater),
                     *warn_of_changed_servers(talks, given),
@@ -282,6 +291,7 @@ def _row(
         cells[key] = Cell(
             mean=_defined(mean),
             expected=_defined(expected),
+            weighed=sum(rating.dimension == key and rating.expected is not None for rating in ratings),
             unscored=unscored[key],
             modal_level=rubric.levels[most] if total else None,
             modal_share=counts[most] / total if total else None,
@@ -307,6 +317,8 @@ def _row(
         empty_replies=sum(not turn.text.strip() for turn in replies),
         unfinished=sum(any(turn.finish_reason == "context" for turn in d.turns) for d in dialogues),
         tokens=sum(used) if used else None,
+        low_mass=sum(rating.mass is not None and rating.mass < LOW_MASS for rating in ratings),
+        ways=dict(Counter(rating.way for rating in ratings if rating.way)),
     )
 
 

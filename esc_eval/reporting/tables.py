@@ -1,11 +1,12 @@
 """A summary as reports, one a leaderboard, and these as text, Markdown, LaTeX and HTML."""
 
+from collections import Counter
 from dataclasses import replace
 
 from esc_eval.languages import known_languages
 from esc_eval.reporting.making import group_reasons
 from esc_eval.reporting.render import Cell, Report, Table
-from esc_eval.reporting.summary import UNANSWERED_SHARE, Leaderboard, Row, Summary
+from esc_eval.reporting.summary import LOW_MASS, UNANSWERED_SHARE, Leaderboard, Row, Summary
 from esc_eval.statistics.scale import describe_scale
 
 
@@ -52,8 +53,8 @@ def details_tables(board: Leaderboard) -> list[Table]:
             share = None if cell.modal_share is None else f"{cell.modal_share:.0%}"
             level = "-" if cell.modal_level is None else cell.modal_level
             counts = "/".join(map(str, cell.counts))
-            mean = cell.of(board.statistic)
-            rows.append([name, mean, mean.n if mean else 0, cell.unscored, level, share or "-", counts])
+            mean, n = cell.of(board.statistic), cell.n(board.statistic)
+            rows.append([name, mean, n, cell.unscored, level, share or "-", counts])
         rows.append(["Average", row.average, show_n(row), "", "", "", ""])
         tables.append(Table(row.supporter, header, rows, 1, "", _marked(board), "unscored"))
     return [*tables[:-1], replace(tables[-1], note=note)]
@@ -70,7 +71,7 @@ def describe_dialogues(row: Row) -> str:
     )
 
 
-def describe_gaps(board: Leaderboard, row: Row) -> list[str]:
+def describe_gaps(row: Row) -> list[str]:
     """What is missing of a supporter's row, a sentence each."""
     sentences = []
     if not row.ranked:
@@ -82,21 +83,35 @@ def describe_gaps(board: Leaderboard, row: Row) -> list[str]:
         ratings = row.dialogues * len(row.cells)
         missing = sum(row.problems.values())
         sentences.append(f"{row.supporter}: {missing} of {ratings} ratings unscored: {group_reasons(row.problems)}.")
-    if board.statistic == "expected":
-        known = sum(mean.n for cell in row.cells.values() if (mean := cell.expected))
-        scored = sum(sum(cell.counts) for cell in row.cells.values())
-        if known < scored:
-            sentences.append(
-                f"{row.supporter}: {scored - known} of {scored} scored ratings have a level and no expected level; the "
-                "means are of the others."
-            )
     return sentences
+
+
+def describe_ratings(board: Leaderboard) -> list[str]:
+    """What to know of how a board's levels were had, a sentence each; none where there is nothing."""
+    notes = []
+    ways: Counter[str] = Counter()
+    for row in board.rows:
+        ways.update(row.ways)
+    if len(ways) > 1:
+        found = ", ".join(f"{count} by {way}" for way, count in sorted(ways.items(), key=lambda item: -item[1]))
+        notes.append(f"Levels of {board.rater} were had in more than one way: {found}.")
+    total = sum(sum(cell.counts) for row in board.rows for cell in row.cells.values())
+    if low := sum(row.low_mass for row in board.rows):
+        notes.append(
+            f"In {low} of {total} scored ratings {board.rater} gave all levels together less than {LOW_MASS:.0%} of "
+            "its probability: it wanted to say something else, and its level says little."
+        )
+    if board.statistic == "expected":
+        without = total - sum(cell.weighed for row in board.rows for cell in row.cells.values())
+        if without:
+            notes.append(f"{without} of {total} scored ratings have no expected level and are left out of these means.")
+    return notes
 
 
 def board_report(board: Leaderboard, *tables: Table) -> Report:
     """A leaderboard with some of its tables."""
-    notes = [sentence for row in board.rows for sentence in (describe_dialogues(row), *describe_gaps(board, row))]
-    notes += board.warnings
+    notes = [sentence for row in board.rows for sentence in (describe_dialogues(row), *describe_gaps(row))]
+    notes += [*describe_ratings(board), *board.warnings]
     return Report(
         "report",
         {},

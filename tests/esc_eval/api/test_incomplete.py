@@ -197,7 +197,7 @@ def test_expected_levels_are_of_those_ratings_that_have_one_and_n_says_so():
     assert cell.expected.value == pytest.approx(25 * (0.025 * (0 + 1 + 2 + 4) + 2.7))
     assert (table.rows[0].scored, table.rows[0].average.n) == (2, 2)
     shown = " ".join(found.render().split())
-    assert "7 of 21 scored ratings have a level and no expected level" in shown
+    assert "7 of 21 scored ratings have no expected level" in shown
     assert "2 of 3" in shown
 
 
