@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer, SkipValidation, Va
 from esc_eval.chat import ChatModel, Options
 from esc_eval.chat.backends.python import as_model
 from esc_eval.chat.base import ANSWER_TOKENS, relabel
+from esc_eval.chat.question import By
 from esc_eval.chat.registry import Texts
 from esc_eval.environment import hide_password
 from esc_eval.errors import EscEvalError, explain_validation, refuse_unknown
@@ -16,7 +17,6 @@ from esc_eval.prompts.protocol import Message
 from esc_eval.reporting.summary import Statistic
 from esc_eval.schema import RoleCard
 from esc_eval.scoring.rater import DialogueRater
-from esc_eval.scoring.score import By
 
 Function = Callable[[list[Message]], str] | Callable[[list[Message]], Awaitable[str]]
 Model = str | ChatModel | Function
@@ -44,7 +44,16 @@ class Opening(TypedDict, total=False):
     dtype: str | None
 
 
-class Playing(Opening, total=False):
+class Going(TypedDict, total=False):
+    """Settings of how far a call goes; see ``Settings``."""
+
+    price: str | Sequence[str]
+    max_cost: float | None
+    retry_failed: bool
+    strict: bool
+
+
+class Playing(Opening, Going, total=False):
     """Further settings of a simulation; see ``Settings``."""
 
     roster: str | Path | None
@@ -52,11 +61,9 @@ class Playing(Opening, total=False):
     system: str | Path | None
     official_repo: str | Path | None
     allow_unknown: bool
-    price: str | Sequence[str]
-    max_cost: float | None
 
 
-class Rating(Opening, total=False):
+class Rating(Opening, Going, total=False):
     """Further settings of a scoring; see ``Settings``."""
 
     by: By
@@ -121,6 +128,8 @@ class Settings(Options):
         statistic: What a report shows: mean level, or mean expected level.
         price: ``[NAME=]PROMPT,WRITTEN``, dollars a million tokens.
         max_cost: Dollars at which a run stops.
+        retry_failed: Play dialogues on that ended early, and ask judges again that gave no answer.
+        strict: Take it for a failure if a dialogue ended early or a rating is missing.
     """
 
     supporter: tuple[Named, ...] = ()
@@ -148,6 +157,8 @@ class Settings(Options):
     statistic: Statistic = "level"
     price: Texts = ()
     max_cost: Annotated[float, Field(ge=0)] | None = None
+    retry_failed: bool = False
+    strict: bool = False
 
     def describe(self, names: Iterable[str]) -> dict[str, Any]:
         """Some of them as JSON, for ``run.json``: models and cards by name, no passwords."""

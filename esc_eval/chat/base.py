@@ -116,10 +116,7 @@ class ChatModel(Protocol):
 
 @runtime_checkable
 class ChoiceModel(ChatModel, Protocol):
-    """A chat model whose logits can be had.
-
-    One that may answer in text all the same has an attribute ``may_answer_in_text`` that is true.
-    """
+    """A chat model whose logits can be had."""
 
     def choose(
         self,

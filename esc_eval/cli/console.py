@@ -71,14 +71,16 @@ def exit_on_user_error() -> Iterator[None]:
     """End the process with a sentence and the exit code of what happened; anything else is a fault of ours and raises.
 
     Raises:
-        SystemExit: With 2 for what the user can put right, 130 after Ctrl-C, 141 where nobody reads the output.
+        SystemExit: With 2 for what the user can put right, 1 where a check found something, 130 after Ctrl-C, 141
+            where nobody reads the output.
     """
     try:
         yield
     except EscEvalError as error:
-        _end(2, f"error: {error}")
-    except KeyboardInterrupt:
-        _end(130, "\nstopped. What a run folder holds is kept; the same command goes on from there.")
+        _end(error.exit_code, f"error: {error}")
+    except KeyboardInterrupt as error:
+        kept = getattr(error, "__notes__", ["What a run folder holds is kept; the same command goes on from there."])
+        _end(130, f"\nstopped. {' '.join(kept)}")
     except ModuleNotFoundError as error:
         install = find_install(error.name or "")
         if install is None:
@@ -124,7 +126,7 @@ def stop_at_interrupt() -> Iterator[None]:
 
 def _end(code: int, message: str) -> NoReturn:
     with suppress(OSError):  # a full disk may hold stderr too
-        talk.print(message, style="red" if code == 2 else None, markup=False)
+        talk.print(message, style="red" if code in (1, 2) else None, markup=False)
     try:
         sys.stdout.flush()
     except OSError:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from esc_eval.chat.base import ANSWER_TOKENS
+from esc_eval.chat.question import By
 from esc_eval.chat.registry import describe_forms, describe_prefixes
 from esc_eval.cli.config import read_config
 
@@ -84,16 +85,31 @@ class PlayingOptions:
     protocol: Annotated[str, typer.Option(metavar="NAME|FILE", help="A shipped protocol, or your own .yaml.")] = (
         "esc-eval"
     )
+
+
+@dataclass(frozen=True)
+class GoingOptions:
+    """How far a run goes."""
+
     price: Annotated[
         list[str],
         typer.Option(
             metavar="[NAME=]PROMPT,WRITTEN",
-            help=f"Dollars a million tokens, of one model or of all {PRICED} ones; repeatable.",
+            help=f"Dollars a million tokens, of one model or of all {PRICED} ones, judges too; repeatable.",
         ),
     ] = field(default_factory=list)
     max_cost: Annotated[
         float | None, typer.Option(min=0, metavar="USD", help="Stop when the tokens have cost this much.")
     ] = None
+    retry_failed: Annotated[
+        bool,
+        typer.Option(
+            "--retry-failed", help="Play dialogues on that ended early, and ask judges again that gave no answer."
+        ),
+    ] = False
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit code 1 if a dialogue ended early or a rating is missing.")
+    ] = False
 
 
 @dataclass(frozen=True)
@@ -108,7 +124,11 @@ class RatingOptions:
         typer.Option(metavar="NAME|FILE", help="A shipped rubric, or your own .yaml; default: esc-eval."),
     ] = None
     by: Annotated[
-        Literal["auto", "logits", "text"], typer.Option(help="Read level probabilities or the answer's text.")
+        By,
+        typer.Option(
+            help="Read level probabilities or the answer's text; of a server also one way alone: a beginning that it "
+            "continues (prefix), a structured choice, a JSON schema, or log probabilities of a free answer."
+        ),
     ] = "auto"
     parser: Annotated[str, typer.Option(help="Rule that reads answers: anchored, or official (parity only).")] = (
         "anchored"

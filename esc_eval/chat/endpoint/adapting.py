@@ -181,7 +181,7 @@ class Capabilities:
 
     def _learn_roles(self, refusal: Refusal, messages: list[dict[str, str]]) -> bool:
         """Learn from a refusal of the roles; what is tried is what the words say, then what is left to try."""
-        if not refusal.about_template:
+        if not refusal.about_template or messages[-1]["role"] == "assistant":  # a beginning that is not continued
             return False
         has_system = any(message["role"] == "system" for message in messages)
         neighbours = join_neighbours(messages) != messages

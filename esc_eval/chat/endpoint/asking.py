@@ -115,6 +115,11 @@ class Asker:
         """Settings that are not sent as they are asked for, because the servers refuse them: what is done, by name."""
         return {name: done for takes in self._takes.values() for name, done in takes.adapted.items()}
 
+    @property
+    def lists(self) -> list[str]:
+        """Where its servers list their models."""
+        return [address.to("/models") for address in self._addresses.values()]
+
     async def answer(
         self,
         request: Request,

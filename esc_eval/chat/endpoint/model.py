@@ -1,24 +1,27 @@
 """Any server that speaks the chat-completions API: vLLM, SGLang, llama.cpp, Ollama, transformers serve, a vendor."""
 
 import asyncio
+import copy
 import logging
 import os
 import queue
 import threading
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, TypeVar
 
 from esc_eval.chat.base import ANSWER_TOKENS, Choice, Conversation, Reply
-from esc_eval.chat.endpoint import logprobs
 from esc_eval.chat.endpoint.adapting import CAP, OWN
 from esc_eval.chat.endpoint.addresses import DEFAULT_URL, read_address
 from esc_eval.chat.endpoint.asking import Asker, Request
+from esc_eval.chat.endpoint.choices import Choices, find_option
 from esc_eval.chat.endpoint.keys import Secrets, check_way, clean_key
 from esc_eval.chat.endpoint.record import Record
 from esc_eval.chat.endpoint.refusals import Refused
 from esc_eval.chat.endpoint.replies import Trouble, read_reply
 from esc_eval.chat.endpoint.requests import Client
+from esc_eval.chat.question import By, Question, Settled
 from esc_eval.chat.stopping import Interrupted, Stop, current_stop
 from esc_eval.errors import EscEvalError
 from esc_eval.prompts.protocol import Generation
@@ -58,7 +61,6 @@ class EndpointModel:
     """
 
     concurrent = True
-    may_answer_in_text = True  # where a server gives no log probabilities
 
     def __init__(
         self,
@@ -117,6 +119,18 @@ class EndpointModel:
         return self._asker.adapted
 
     @property
+    def lists(self) -> list[str]:
+        """Where its servers list their models."""
+        return self._asker.lists
+
+    def trying_once(self) -> "EndpointModel":
+        """The same model, which sends each request once; counts, and what is learnt, are shared."""
+        other = copy.copy(self)
+        other._asker = copy.copy(self._asker)
+        other._asker.attempts = 1
+        return other
+
+    @property
     def on_note(self) -> Callable[[str], None]:
         """Called with each sentence that the user should read, possibly from another thread."""
         return self._record.on_note
@@ -139,27 +153,21 @@ class EndpointModel:
         options: Sequence[str],
         answer_tokens: int = ANSWER_TOKENS,
     ) -> Iterator[tuple[int, list[Choice]]]:
-        """Yield each group's choices, from the server's log probabilities; see ``ChoiceModel``.
+        """Yield each group's choices, in the way that suits the server, found out on the first; see ``ChoiceModel``."""
+        question = Question(tuple(options), partial(find_option, tuple(options)), lead, answer_tokens)
+        trial = next((conversation for group in groups for conversation in group), None)
+        if trial is not None:
+            yield from self.ask(groups, question, self.settle_way(trial, question))
 
-        A server's answer cannot be begun for it, so ``lead`` is left out. Where the server gives no log probabilities,
-        a choice carries the answer's text.
-        """
-        del lead
-        places = [(index, n) for index, group in enumerate(groups) for n in range(len(group))]
-        plain = Generation(max_new_tokens=answer_tokens)
-        bodies = [logprobs.request_logprobs(self._body(groups[index][n], plain, 0)) for index, n in places]
-        waiting: dict[int, dict[int, Choice]] = {}
+    def settle_way(self, trial: Conversation, question: Question, by: By = "auto") -> Settled:
+        """Find out how the server's answers can be had; see ``AskedModel``."""
+        return Choices(self).settle(trial, question, by)
 
-        def read(content: Mapping[str, Any]) -> Choice:
-            return logprobs.choice_from(content["choices"][0], options)
-
-        for number, choice in self._gather(bodies, read, whose=[index for index, _ in places]):
-            index, n = places[number]
-            found = waiting.setdefault(index, {})
-            found[n] = choice
-            if len(found) == len(groups[index]):
-                yield index, [found[i] for i in range(len(groups[index]))]
-                del waiting[index]
+    def ask(
+        self, groups: Sequence[Sequence[Conversation]], question: Question, settled: Settled
+    ) -> Iterator[tuple[int, list[Choice]]]:
+        """Yield each group's choices; see ``AskedModel``."""
+        return Choices(self).ask(groups, question, settled)
 
     def _gather(
         self,
@@ -221,9 +229,10 @@ class EndpointModel:
             if isinstance(error, Refused):
                 raise error
         if failures:
+            why = self._record.show(str(failures[0]))
             raise EscEvalError(
-                f"{self.name} at {self.server}: {self._record.show(str(failures[0]))}\nWhat was finished is kept. When the server is well, "
-                "run the same command again to go on."
+                f"{self.name} at {self.server}: {why}\nWhat was finished is kept. When the server is well, run the "
+                "same command again to go on."
             ) from failures[0]
 
     def _body(self, conversation: Conversation, settings: Generation, seed: int) -> dict[str, Any]:
