@@ -236,9 +236,7 @@ def _walk(content: object, key: str, depth: int) -> Iterator[tuple[str, str]]:
     if depth > DEEPEST:
         return
     if isinstance(content, Mapping):
-        for name, value in sorted(
-            content.items(), key=lambda item: item[0] not in ("message", "msg", "error", "detail")
-        ):
+        for name, value in sorted(content.items(), key=_reading_order):
             if str(name) in ECHOED:
                 continue
             if _SAYS_FIELD.match(str(name)) and isinstance(value, str):
@@ -258,6 +256,11 @@ def _walk(content: object, key: str, depth: int) -> Iterator[tuple[str, str]]:
             yield from _walk(inner, key, depth + 1)
     elif isinstance(content, int) and not isinstance(content, bool) and key in ("code", "n_ctx", "n_prompt_tokens"):
         yield "word", str(content)[:20]
+
+
+def _reading_order(item: tuple[Any, Any]) -> int:
+    """Where it is first, then what is said, then the rest."""
+    return {"loc": 0, "message": 1, "msg": 1, "error": 1, "detail": 1}.get(item[0], 2)
 
 
 def _read_place(place: Sequence[Any]) -> Iterator[tuple[str, str]]:
