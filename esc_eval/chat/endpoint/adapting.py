@@ -168,7 +168,12 @@ class Capabilities:
 
     def _learn_fields(self, names: list[str], refusal: Refusal, sent: Mapping[str, Any]) -> None:
         pair = {"temperature", "top_p"}
-        if pair & set(names) and pair <= sent.keys() and all(map(refusal.mentions, pair)) and _TOGETHER.search(refusal.text):
+        if (
+            pair & set(names)
+            and pair <= sent.keys()
+            and all(map(refusal.mentions, pair))
+            and _TOGETHER.search(refusal.text)
+        ):
             names = ["temperature" if _WITHOUT_TEMPERATURE.search(refusal.text) else "top_p"]
         for name in names:
             if name == "temperature" and sent[name] == 0 and _POSITIVE.search(refusal.text):

@@ -1,8 +1,6 @@
 """One conversation's trouble ends that conversation; what it thought is no speech; no body can bring a run down."""
 
-import gzip
 import json
-import zlib
 
 import pytest
 from quirk_server import BROKEN, FILTERED, LONG, PACKED, REASONED, SAID, THOUGHT, USAGE, QuirkServer, completion
@@ -112,7 +110,6 @@ def test_packed_bodies_are_read(server, pack):
     server.answer = lambda *_: (status, PACKED[pack](json.dumps(content).encode()), {"content-encoding": encoding})
     assert ask(open_quirk(server, "any"), "x")[0].text == SAID
     assert server.headers[0]["accept-encoding"] == "gzip, deflate"
-    assert {gzip, zlib}
 
 
 @pytest.mark.parametrize("usage", USAGE)

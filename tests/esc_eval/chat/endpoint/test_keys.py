@@ -91,7 +91,7 @@ def test_the_key_is_sent_clean_where_it_is_named_for_and_not_elsewhere(server):
 
 def test_no_key_goes_over_plain_http_without_a_word():
     for url in ("http://lab.example/v1", "http://10.0.0.7:8000/v1"):
-        with pytest.raises(EscEvalError, match="plain http.*--key-over-plain-http"):
+        with pytest.raises(EscEvalError, match=r"plain http.*--key-over-plain-http"):
             EndpointModel("m", url, key=KEY)
         EndpointModel("m", url, key=KEY, key_over_plain_http=True)
         EndpointModel("m", url)
@@ -153,7 +153,7 @@ def test_a_key_does_not_follow_a_redirect(server):
             self.end_headers()
 
     with HTTPServer(("127.0.0.1", 0), Redirect) as first:
-        threading.Thread(target=first.serve_forever, daemon=True).start()
+        threading.Thread(target=first.serve_forever, args=(0.01,), daemon=True).start()
         model = EndpointModel("well", f"http://127.0.0.1:{first.server_port}/v1", key=KEY)
         with pytest.raises(EscEvalError, match=r"sends the request on to 127\.0\.0\.1 \(307\)"):
             reply(model)
@@ -166,7 +166,7 @@ def test_a_key_does_not_follow_a_redirect(server):
     ["m@localhost:8000/v1", "m@lab.example/v1", "org/m@10.0.0.1:80", "m@user:pw@lab.example:8000/v1", "m@[::1]:8/v1"],
 )
 def test_an_address_without_a_scheme_is_an_error_and_not_a_name(spec):
-    with pytest.raises(EscEvalError, match="has no scheme; write openai:.*@http://") as caught:
+    with pytest.raises(EscEvalError, match=r"has no scheme; write openai:.*@http://") as caught:
         open_model(f"openai:{spec}")
     assert "pw" not in str(caught.value)
 
