@@ -85,9 +85,10 @@ def test_a_stop_from_python_ends_the_requests_of_threads_too(server, seeker, tmp
     assert len(server.requests) < 24 * 10
 
 
-def test_a_wrong_address_is_mended_in_the_same_folder_if_nothing_was_played(server, seeker, tmp_path):
+def test_a_wrong_address_is_mended_in_the_same_folder_if_nothing_was_played(server, tmp_path):
     def play(url):
-        return simulate(f"m=openai:well@{url}", seeker=seeker, out=tmp_path, attempts=1, limit=1, **SHORT)
+        served = f"m=openai:well@{url}"
+        return simulate(served, seeker=served, out=tmp_path, attempts=1, limit=1, **SHORT)
 
     with pytest.raises(EscEvalError, match="connection failed"):
         play("http://127.0.0.1:9/v1")
