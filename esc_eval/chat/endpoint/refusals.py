@@ -102,7 +102,7 @@ _TEMPLATE = _any_of(r"jinja|chat[ _]?template|template (error|render)|raise_exce
 _REST = _any_of(
     r"did you mean|expected one of|please use|\buse\b.{0,60}\binstead",
     r"(supported|allowed|valid|permitted|known|accepted|available) "
-    r"(param\w*|field\w*|arg\w*|option\w*|propert\w*|values?)( are)?:",
+    r"(param\w*|field\w*|arg\w*|option\w*|prop\w*|values?)( are)?:",
     r"only .{0,40} (is|are) (allowed|supported)",
 )
 """What begins the part of a message that names other fields than the refused ones."""

@@ -147,3 +147,12 @@ def test_an_extra_body_that_is_no_json_object_is_a_sentence(text, why):
     with pytest.raises(EscEvalError, match=why):
         make_settings("simulate", extra_body=text)
     assert make_settings("simulate", extra_body='{"a": null}').extra_body == {"a": None}
+
+
+def test_an_extra_body_may_stand_in_a_file_of_options(server, seeker, tmp_path):
+    config = tmp_path / "config.yaml"
+    config.write_text("extra_body: {reasoning_effort: low}\nrounds: 1\nlimit: 1\n", encoding="utf-8")
+    players = ["--seeker", seeker, "--supporter", f"openai:well@{server.url}"]
+    command = [sys.executable, "-m", "esc_eval", "simulate", *players, "--config", str(config), "--out", "r"]
+    subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True, timeout=120)
+    assert server.requests[0]["reasoning_effort"] == "low"

@@ -1,6 +1,8 @@
 """One conversation's trouble ends that conversation; what it thought is no speech; no body can bring a run down."""
 
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from quirk_server import BROKEN, FILTERED, LONG, PACKED, REASONED, SAID, THOUGHT, USAGE, QuirkServer, completion
@@ -119,6 +121,28 @@ def test_counts_that_are_none_are_not_given(server, usage):
     [reply] = ask(model, "x")
     assert (reply.text, reply.prompt_tokens, reply.completion_tokens) == (SAID, None, None)
     assert model.usage["completion_tokens"] == 0
+
+
+def test_the_timeout_is_for_the_whole_answer_however_slowly_it_comes():
+    enough = threading.Event()
+
+    class Dripping(BaseHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+        def do_POST(self):
+            self.send_response(200)
+            self.end_headers()
+            while not enough.wait(0.05):
+                self.wfile.write(b" ")
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Dripping) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        model = EndpointModel("m", f"http://127.0.0.1:{server.server_port}/v1", timeout=0.5, attempts=1)
+        [reply] = ask(model, "x")
+        enough.set()
+        server.shutdown()
+    assert reply.problem == "gave up after one try: no answer within 0.5 s"
 
 
 def test_halves_of_characters_are_replaced_wherever_a_server_says_them(server):
