@@ -6,6 +6,8 @@ from functools import cache
 from esc_eval.api.progress import Counter, OnProgress, Progress, pass_on_notes, stay_quiet
 from esc_eval.api.settings import Settings
 from esc_eval.chat import ChatModel, open_model
+from esc_eval.chat.endpoint.keys import split_named
+from esc_eval.chat.registry import match_spec
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import load_cards
 from esc_eval.files.text import read_text
@@ -16,6 +18,7 @@ from esc_eval.simulation import cost
 from esc_eval.simulation.budget import within_budget
 from esc_eval.simulation.cost import Price
 from esc_eval.simulation.plan import Plan
+from esc_eval.simulation.roster import load_roster
 from esc_eval.simulation.run import Run
 from esc_eval.simulation.simulate import play_plan
 from esc_eval.simulation.supporters import Supporters, choose_supporters, name_of
@@ -24,10 +27,30 @@ Open = Callable[[str | ChatModel], ChatModel]
 
 
 def open_models(settings: Settings) -> Open:
-    """What opens the models of one call; seeker, supporter and scorer may be the same weights, opened once."""
-    options = settings.opening
+    """What opens the models of one call; seeker, supporter and scorer may be the same weights, opened once.
+
+    Raises:
+        EscEvalError: A key is named for a model that there is not.
+    """
+    options = settings.opening.model_copy(update={"api_key_env": _name_keys(settings)})
     by_name = cache(lambda spec: open_model(spec, options))
     return lambda model: by_name(model) if isinstance(model, str) else model
+
+
+def _name_keys(settings: Settings) -> tuple[str, ...]:
+    """``[LABEL=]NAME`` of all keys: those of the settings, then those of a roster's models.
+
+    Raises:
+        EscEvalError: A label is no model's.
+    """
+    entries = load_roster(settings.roster).models if settings.roster else ()
+    models = (settings.seeker, *settings.supporter, *settings.scorer)
+    labels = {entry.name for entry in entries}
+    labels |= {spec.label for model in models if isinstance(model, str) and (spec := match_spec(model))}
+    for label in split_named(settings.api_key_env):
+        if label is not None and label not in labels:
+            raise EscEvalError(f"--api-key-env: no model here is called {label!r}")
+    return (*(f"{entry.name}={entry.api_key_env}" for entry in entries if entry.api_key_env), *settings.api_key_env)
 
 
 def choose_cards(settings: Settings) -> list[RoleCard]:

@@ -113,7 +113,8 @@ class Settings(Options):
         seed: Of all sampling.
         protocol, rubric: A shipped one, or the path of a ``.yaml``.
         system: File with the supporters' system prompt, in place of the protocol's.
-        by, parser, max_answer_tokens, judge_temperature: How a scorer's answers are read; see ``scoring.score.Scoring``.
+        by, parser, max_answer_tokens, judge_temperature: How a scorer answers and is read; see
+            ``scoring.score.Scoring``.
         calibration: File of temperatures, from ``esc-eval calibrate``.
         official_repo, allow_unknown: A checkout of the official repository whose prompts are used in place of ours, and
             whether it may be at another commit than the known one.

@@ -6,7 +6,9 @@ import io
 import json
 import os
 import shutil
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import NoReturn
 
 from rich.console import Console, RenderableType
 
+from esc_eval.chat.stopping import EVERYTHING
 from esc_eval.cli.extras import find_install
 from esc_eval.errors import EscEvalError
 from esc_eval.hub import plans as hub
@@ -91,6 +94,32 @@ def exit_on_user_error() -> Iterator[None]:
         where = error.filename or "the output"
         remedy = UNWRITABLE[error.errno]
         _end(2, f"error: {where}: {error.strerror}. What was finished is kept; {remedy} and run the command again.")
+
+
+@contextmanager
+def stop_at_interrupt() -> Iterator[None]:
+    """Make the first Ctrl-C stop all that is asked of servers before anything else happens, and the second end at once.
+
+    Raises:
+        KeyboardInterrupt: At the first.
+    """
+    if threading.current_thread() is not threading.main_thread() or (
+        signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+    ):
+        yield
+        return
+
+    def stop(*_: object) -> NoReturn:
+        signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+        EVERYTHING.ask()
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        if not EVERYTHING.asked:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _end(code: int, message: str) -> NoReturn:

@@ -70,8 +70,9 @@ class Scoring:
         temperature: Of the answers; level probabilities know none, so that answers above 0 are read as text.
 
     Raises:
-        EscEvalError: ``logits`` of a model that gives none, or at a temperature, a trained judge that did not learn the rubric, the released
-            adapters without the official wording, or the official wording with another rubric than ours.
+        EscEvalError: ``logits`` of a model that gives none, or at a temperature, a trained judge that did not learn the
+            rubric, the released adapters without the official wording, or the official wording with another rubric than
+            ours.
     """
 
     def __init__(

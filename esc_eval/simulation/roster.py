@@ -51,6 +51,7 @@ class Entry(FrozenYaml):
         remote_code: It needs code from its repository, which this package never runs; a server may.
         gated: Its licence must be accepted first.
         price: US dollars a million prompt and completion tokens.
+        api_key_env: Variable of the environment with the key that is sent to its server; None = the backend's own.
         checked: Whether id and revision were opened by the file's author.
     """
 
@@ -63,6 +64,7 @@ class Entry(FrozenYaml):
     remote_code: bool = False
     gated: bool = False
     price: tuple[float, float] = (0.0, 0.0)
+    api_key_env: str | None = None
     checked: bool = False
     note: str = ""
 

@@ -34,6 +34,21 @@ _POSITIVE = re.compile(
 _SIZE = re.compile(
     r"too (large|big|high)|at most|less than|maximum|range|<=?|>=?|≤|exceed|must be|limit|between|up to", re.IGNORECASE
 )
+_CONTEXT = (
+    r"\d \+ [\d,]+ > (\d[\d,]*)",
+    r"context (?:length|size|window|limit)[^\d]{0,30}(\d[\d,]*)",
+    r"(\d[\d,]*) maximum",
+    r"n_ctx\D{0,4}(\d+)",
+    r"> (\d[\d,]*)",
+    r"<= (\d[\d,]*)",
+)
+_USED = (
+    r"(\d[\d,]*) (?:tokens? )?(?:in|from) the (?:messages|input|prompt)",
+    r"(?:has|contains|contains at least) (\d[\d,]*) (?:input|prompt|tokens)",
+    r"(\d[\d,]*) (?:input|prompt) tokens",
+    r"limit: (\d[\d,]*) \+",
+    r"(\d[\d,]*) `inputs` tokens",
+)
 _NUMBER = re.compile(r"(?<![\w.\-])\d{1,9}(?:,\d{3})*(?![\w\-]|\.\d)")
 
 
@@ -153,7 +168,12 @@ class Capabilities:
 
     def _learn_fields(self, names: list[str], refusal: Refusal, sent: Mapping[str, Any]) -> None:
         pair = {"temperature", "top_p"}
-        if pair <= sent.keys() and all(map(refusal.mentions, pair)) and _TOGETHER.search(refusal.text):
+        if (
+            pair & set(names)
+            and pair <= sent.keys()
+            and all(map(refusal.mentions, pair))
+            and _TOGETHER.search(refusal.text)
+        ):
             names = ["temperature" if _WITHOUT_TEMPERATURE.search(refusal.text) else "top_p"]
         for name in names:
             if name == "temperature" and sent[name] == 0 and _POSITIVE.search(refusal.text):
@@ -167,15 +187,15 @@ class Capabilities:
 
     def _learn_roles(self, refusal: Refusal, messages: list[dict[str, str]]) -> bool:
         """Learn from a refusal of the roles; what is tried is what the words say, then what is left to try."""
-        if not refusal.about_template:
+        if not refusal.about_template or messages[-1]["role"] == "assistant":  # a beginning that is not continued
             return False
         has_system = any(message["role"] == "system" for message in messages)
         neighbours = join_neighbours(messages) != messages
-        if has_system and (refusal.about_system or not neighbours):
-            self.system = False
-            return True
-        if neighbours:
+        if neighbours and (refusal.about_turns or not has_system):
             self.neighbours = False
+            return True
+        if has_system:
+            self.system = False
             return True
         return False
 
@@ -218,25 +238,14 @@ def room_left(refusal: Refusal, asked: int) -> int | None:
 
     Reads the context's length and the conversation's from the message; 2,048 and 1,700 leave 348.
     """
-    text = refusal.text
-    context = _first(
-        text,
-        r"context (?:length|size|window|limit)[^\d]{0,30}(\d[\d,]*)|(\d[\d,]*) maximum|n_ctx\D{0,4}(\d+)"
-        r"|> (\d[\d,]*)|<= (\d[\d,]*)",
-    )
-    used = _first(
-        text,
-        r"(\d[\d,]*) (?:tokens? )?(?:in|from) the (?:messages|input|prompt)|(?:has|contains|contains at least) (\d[\d,]*) "
-        r"(?:input|prompt|tokens)|(\d[\d,]*) (?:input|prompt) tokens|limit: (\d[\d,]*) \+|(\d[\d,]*) `inputs` tokens"
-        r"|Given: (\d[\d,]*) `inputs`",
-    )
+    context, used = _first_number(_CONTEXT, refusal.text), _first_number(_USED, refusal.text)
     if context is None or used is None:
         return None
     room = context - used
     return room if LEAST_ROOM <= room < asked else None
 
 
-def _first(text: str, pattern: str) -> int | None:
-    match = re.search(pattern, text, re.IGNORECASE)
-    found = next((group for group in match.groups() if group), None) if match else None
-    return int(found.replace(",", "")) if found else None
+def _first_number(wordings: tuple[str, ...], text: str) -> int | None:
+    """The number that the first of some wordings which occurs has in its group."""
+    found = next(filter(None, (re.search(wording, text, re.IGNORECASE) for wording in wordings)), None)
+    return int(found[1].replace(",", "")) if found else None

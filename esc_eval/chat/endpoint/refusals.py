@@ -26,55 +26,84 @@ EVERYBODYS = frozenset({401, 402, 403, 404, 405, 407, 410, 421, 426, 431})
 _NEVER_CONTENT = frozenset({401, 402, 404, 405, 407, 429})
 
 _SAYS_FIELD = re.compile(r"^(param|parameter|field|property|argument)s?$")
-_FILTERED = re.compile(
-    r"content[ _-]?filter|content management policy|ResponsibleAIPolicy|data_?inspection_?failed|inappropriate content"
-    r"|content[ _](policy|exists risk|moderation)|content violates|flagged (as|by|for)|moderation|sensitive_?content"
-    r"|敏感内容|不安全|considered high risk|prohibited_content|blockReason|safety_check|usage (guidelines|policy)"
-    r"|blocked by (our |the |an? )?(content|safety|azure|openai|polic|filter|guard)|invalid_prompt|safety (system|filter)|sensitive (information|words?)|risk control",
-    re.IGNORECASE,
+
+
+def _any_of(*wordings: str) -> re.Pattern[str]:
+    return re.compile("|".join(wordings), re.IGNORECASE)
+
+
+_FILTERED = _any_of(
+    r"content[ _-]?filter",
+    r"content management policy",
+    r"ResponsibleAIPolicy",
+    r"data_?inspection_?failed",
+    r"inappropriate content",
+    r"content[ _](policy|exists risk|moderation)",
+    r"content violates",
+    r"flagged (as|by|for)",
+    r"moderation",
+    r"sensitive_?content",
+    r"sensitive (information|words?|content)",
+    r"敏感内容|敏感词|不安全",
+    r"considered high risk|risk control",
+    r"prohibited_content|blockReason",
+    r"safety_check|safety (system|filter)",
+    r"usage (guidelines|policy)|invalid_prompt",
+    r"blocked by (our |the |an? )?(content|safety|azure|openai|polic|filter|guard)",
 )
-_TOO_LONG = re.compile(
-    r"context[ _-]?(length|window|size|limit)|(prompt|input|request|conversation|messages?)\W+(is|are|was|were) too"
-    r" (long|large)|exceed_?s?_?context|too many (input )?tokens|prompt (contains \d+ tokens.*too large|exceeds)"
-    r"|maximum (prompt|input|sequence|number of (input )?tokens|model) ?(length|tokens|allowed)?.{0,80}(request|prompt|input)"
-    r"|(input|token) (token )?count .{0,40}exceeds|range of input length|token limit|tokens?`?\W+\+\W+`?max_new_tokens"
-    r"|`inputs` (must have less|tokens)|longer than the (model|maximum)|too long for|string_above_max_length"
-    r"|reduce the (length|size) of|number of (input )?tokens .{0,60}exceed|超长|request too large|payload too large",
-    re.IGNORECASE,
+_TOO_LONG = _any_of(
+    r"context[ _-]?(length|window|size|limit)",
+    r"(prompt|input|request|conversation|messages?)\W+(is|are|was|were) too (long|large)",
+    r"exceed_?s?_?context",
+    r"too many (input )?tokens",
+    r"prompt (contains \d+ tokens.*too large|exceeds)",
+    r"maximum (prompt|input|sequence|model) length",
+    r"maximum number of (input )?tokens allowed",
+    r"(input|token) (token )?count .{0,40}exceeds",
+    r"number of (input )?tokens .{0,60}exceed",
+    r"range of input length",
+    r"token limit",
+    r"`?inputs`? tokens`?\W+\+\W+`?max_new_tokens",
+    r"`inputs` must have less",
+    r"longer than the (model|maximum)",
+    r"too long for|string_above_max_length",
+    r"reduce the (length|size) of",
+    r"(request|payload) too large",
+    r"超长|超过.{0,12}(长度|上限)",
 )
-_CAP_LIMIT = re.compile(
-    r"max_(completion_)?tokens\W{0,3}\W*(value\W*)?(must|should|has to) be.{0,40}(less|at most|≤|<=|between|range|\[)"
-    r"|(range of|valid range).{0,20}max_(completion_)?tokens|supports? (at most|up to|only) [\d,]+ (completion|output)"
-    r"|maximum (allowed )?(number of )?(output|completion) tokens",
-    re.IGNORECASE,
+_CAP_LIMIT = _any_of(
+    r"max_(completion_)?tokens\W{0,4}(value )?(must|should|has to) be.{0,40}(less|at most|≤|<=|between|range|\[)",
+    r"(range of|valid range).{0,20}max_(completion_)?tokens",
+    r"supports? (at most|up to|only) [\d,]+ (completion|output)",
+    r"maximum (allowed )?(number of )?(output|completion) tokens",
 )
-_NO_MODEL = re.compile(
-    r"model_?not_?found|unknown_?model|invalid_?model|no such model|model .{0,80}(not (exist|found|available|supported by"
-    r" this (server|endpoint))|does not exist|doesn't exist|is unknown)|invalid model|model not exist"
-    r"|not a valid model",
-    re.IGNORECASE,
+_NO_MODEL = _any_of(
+    r"model_?not_?found|unknown_?model|invalid_?model|invalid model|no such model|not a valid model",
+    r"model .{0,80}(not (exist|found|available)|does not exist|doesn't exist|is unknown)",
 )
-_NO_MONEY = re.compile(r"insufficient_?(quota|balance|credits?)|billing_hard_limit|exceeded your current quota", re.I)
-_SYSTEM = re.compile(
-    r"system[ -]?(role|message|prompt|instruction)s?|role\W+system|developer instruction|\"system\"|'system'|`system`"
-    r"|only user(, | and |/)(assistant|model)|only supports? (the )?user",
-    re.IGNORECASE,
+_NO_MONEY = _any_of(
+    r"insufficient_?(quota|balance|credits?)|insufficient balance|billing_hard_limit|exceeded your current quota"
 )
-_NO_SYSTEM = re.compile(
-    r"not |n't|unsupported|unexpected|invalid|only|must|unknown|disallow|expected|illegal|cannot", re.IGNORECASE
+_SYSTEM = _any_of(
+    r"system[ -]?(role|message|prompt|instruction)s?|role\W+system|\"system\"|'system'|`system`",
+    r"developer instruction",
+    r"only user(, | and |/)(assistant|model)|only supports? (the )?user",
+    r"messages \d+ role: .{0,40}'user'",
 )
-_ALTERNATE = re.compile(
-    r"(must|should|need|have to|required).{0,40}(alternat|interleav)|alternat\w+ (between )?(user|roles)"
-    r"|roles? .{0,60}alternat|(consecutive|successive|adjacent|same role).{0,40}(message|role|turn)"
-    r"|(first|1st) (non-system )?(message|role|turn).{0,60}user|(start|begin)s? with an? .{0,12}user|after .{0,30}role"
-    r"|expected last role|unexpected role",
-    re.IGNORECASE,
+_NO_SYSTEM = _any_of(r"not |n't|unsupported|unexpected|invalid|only|must|should be|unknown|expected|illegal|cannot")
+_ALTERNATE = _any_of(
+    r"(must|should|need|have to|required).{0,40}(alternat|interleav)",
+    r"alternat\w+ (between )?(user|roles)|roles? .{0,60}alternat",
+    r"(consecutive|successive|adjacent|same role).{0,40}(message|role|turn)",
+    r"(first|1st) (non-system )?(message|role|turn).{0,60}user|(start|begin)s? with an? .{0,12}user",
+    r"expected last role|unexpected role|after .{0,30}role",
 )
-_TEMPLATE = re.compile(r"jinja|chat[ _]?template|template (error|render)|raise_exception|TemplateError", re.IGNORECASE)
-_REST = re.compile(
-    r"did you mean|expected one of|(supported|allowed|valid|permitted|known|accepted|available) "
-    r"(param\w*|field\w*|arg\w*|option\w*|propert\w*|values?)( are)?:|\buse\b.{0,60}\binstead|please use|only .{0,40} (is|are) (allowed|supported)",
-    re.IGNORECASE,
+_TEMPLATE = _any_of(r"jinja|chat[ _]?template|template (error|render)|raise_exception|TemplateError")
+_REST = _any_of(
+    r"did you mean|expected one of|please use|\buse\b.{0,60}\binstead",
+    r"(supported|allowed|valid|permitted|known|accepted|available) "
+    r"(param\w*|field\w*|arg\w*|option\w*|prop\w*|values?)( are)?:",
+    r"only .{0,40} (is|are) (allowed|supported)",
 )
 """What begins the part of a message that names other fields than the refused ones."""
 
@@ -155,7 +184,7 @@ class Refusal:
         return bool(_ALTERNATE.search(self.text))
 
     def names(self, sent: Collection[str]) -> tuple[str, ...]:
-        """Those of the fields that were sent which are refused: all that it points to, or the first that it mentions."""
+        """Those of the fields sent which are refused: all that it points to, or the first that it mentions."""
         if pointed := tuple(name for name in self.fields if name in sent):
             return pointed
         start = _REST.search(self.text)
@@ -207,9 +236,7 @@ def _walk(content: object, key: str, depth: int) -> Iterator[tuple[str, str]]:
     if depth > DEEPEST:
         return
     if isinstance(content, Mapping):
-        for name, value in sorted(
-            content.items(), key=lambda item: item[0] not in ("message", "msg", "error", "detail")
-        ):
+        for name, value in sorted(content.items(), key=_reading_order):
             if str(name) in ECHOED:
                 continue
             if _SAYS_FIELD.match(str(name)) and isinstance(value, str):
@@ -229,6 +256,11 @@ def _walk(content: object, key: str, depth: int) -> Iterator[tuple[str, str]]:
             yield from _walk(inner, key, depth + 1)
     elif isinstance(content, int) and not isinstance(content, bool) and key in ("code", "n_ctx", "n_prompt_tokens"):
         yield "word", str(content)[:20]
+
+
+def _reading_order(item: tuple[Any, Any]) -> int:
+    """Where it is first, then what is said, then the rest."""
+    return {"loc": 0, "message": 1, "msg": 1, "error": 1, "detail": 1}.get(item[0], 2)
 
 
 def _read_place(place: Sequence[Any]) -> Iterator[tuple[str, str]]:

@@ -153,7 +153,7 @@ def first_choice(content: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def read_usage(content: Mapping[str, Any]) -> dict[str, int]:
-    """The tokens that a server counted, by ``prompt_tokens`` and ``completion_tokens``; what is no count is left out."""
+    """The tokens that a server counted, ``prompt_tokens`` and ``completion_tokens``; what is no count is left out."""
     usage = content.get("usage")
     found = (
         {name: read_count(usage.get(name)) for name in ("prompt_tokens", "completion_tokens")}

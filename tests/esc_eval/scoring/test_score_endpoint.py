@@ -111,13 +111,13 @@ def test_the_parser_belongs_to_a_scoring_that_may_have_to_read_text(server, tmp_
 
 def test_a_cap_on_answers_reaches_the_server_and_a_cut_answer_says_so(server, tmp_path):
     def plan(body):
-        return 200, {"choices": [answer("<think>I wonder", finish="length")]}
+        return 200, {"choices": [answer("I wonder", finish="length")]}
 
     server.plan = plan
     with Run(tmp_path) as run:
         ratings = score_dialogues([dialogue(0)], Scoring(judge(server), load_rubric(), answer_tokens=900), run)
     assert {body["max_tokens"] for body in server.bodies} == {900}
-    assert {(r.score, r.raw) for r in ratings} == {(None, "<think>I wonder")}
+    assert {(r.score, r.raw) for r in ratings} == {(None, "I wonder")}
     assert "cut at 900 tokens" in ratings[0].problem
 
 
