@@ -185,12 +185,11 @@ def test_a_date_is_pinned_in_any_style(style):
 
 
 def test_the_date_is_part_of_a_models_identity_only_where_it_is_asked_for(tmp_path):
-    made = {
-        template: open_model(
-            f"hf:{chain.build_chain(tmp_path / str(n), template, ['W-a', '<|eot_id|>'], special=HEADER, eos='<|eot_id|>')}"
-        )
-        for n, template in enumerate((chain.HEADERS, chain.WORDS))
-    }
+    made = {}
+    for template in (chain.HEADERS, chain.WORDS):
+        said = ["W-a", "<|eot_id|>"]
+        folder = chain.build_chain(tmp_path / str(len(made)), template, said, special=HEADER, eos="<|eot_id|>")
+        made[template] = open_model(f"hf:{folder}")
     assert made[chain.HEADERS].identity["date"] == "2024-07-26"
     assert set(made[chain.WORDS].identity) == {"kind", "model", "revision", "dtype", "chat_template", "system_role"}
 
