@@ -13,7 +13,7 @@ CORE_TESTS := tests/test_package.py tests/model_cards tests/dataset_builder/test
 	$(addprefix tests/esc_eval/,test_schema.py files prompts/test_rubric_and_protocol.py hub simulation statistics/test_bootstrap.py \
 	reporting/test_report.py scoring/test_parsers.py scoring/test_calibration.py chat/endpoint/test_endpoint.py cli/test_cli.py)
 
-.PHONY: help setup demo test test-slow lint format docs wheel outside pins test-lowest test-newest test-lowest-all clean
+.PHONY: help setup demo test test-slow test-servers lint format docs wheel outside pins test-lowest test-newest test-lowest-all clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ test: $(READY)  ## the test suite, without the slow tests
 
 test-slow: $(READY)  ## the tests that play real models
 	$(BIN)/python -m pytest -m slow $(TEST_ARGS)
+
+test-servers: $(READY)  ## the embedded model behind vLLM and transformers scores as in process; a quarter of an hour
+	$(BIN)/python tools/compare_servers.py
 
 lint: $(READY)  ## ruff, spelling, layers, mypy, CITATION.cff, cards of the released checkpoints
 	$(BIN)/ruff format --check .

@@ -19,7 +19,7 @@ from esc_eval.prompts.protocol import Generation
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.prompts.wording import fill_template
 from esc_eval.reasoning import strip_thinking
-from esc_eval.schema import Dialogue, Rating, Turn
+from esc_eval.schema import Dialogue, Rating, Turn, Way
 from esc_eval.scoring.calibration import Calibration
 from esc_eval.scoring.parsers import NO_LEVEL, TOO_LONG, find_lead, get_finder
 from esc_eval.scoring.rater import DirectScoring, rating_fields
@@ -32,7 +32,7 @@ Asked = tuple[Dialogue, str, Conversation]
 TRIED_FOR_LEAD = 3
 TRIES = 3
 """Times that a model whose answers may differ is asked for an answer in which a level can be read."""
-SERVER_WAYS = ("prefix", "choice", "schema", "logprobs")
+SERVER_WAYS: tuple[Way, ...] = ("prefix", "choice", "schema", "logprobs")
 TRIAL = (Turn(role="seeker", text="I failed an exam today."), Turn(role="supporter", text="I am sorry. What happened?"))
 """On which it is found out how a server can be asked; no filter refuses it, and it is the same for every run."""
 SILENT = "nothing to rate: the supporter says no word"

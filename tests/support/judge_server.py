@@ -47,19 +47,41 @@ def refusal(field: str, status: int = 400) -> tuple[int, Body]:
 SAID: dict[str, tuple[Any, ...]] = {
     "reasoning in the log probabilities": (
         "Score: 3",
-        ["<think>", "Levels", " from", (" 0", level_at(0)), " to", (" 4", level_at(4)), ".", "</think>"]
-        + ["Score", ":", (" 3", level_at(3)), "<|im_end|>"],
+        [
+            *("<think>", "Levels", " from", (" 0", level_at(0)), " to", (" 4", level_at(4)), ".", "</think>"),
+            *("Score", ":", (" 3", level_at(3)), "<|im_end|>"),
+        ],
         {"reasoning_content": "Levels from 0 to 4."},
     ),
-    "list marker": ("1. The empathy score is 3.", [("1", level_at(1)), ".", " The empathy score is", (" 3", level_at(3)), "."]),
+    "list marker": (
+        "1. The empathy score is 3.",
+        [("1", level_at(1)), ".", " The empathy score is", (" 3", level_at(3)), "."],
+    ),
     "full marks": ("满分4分，我给3分。", ["满分", ("4", level_at(4)), "分", "，我给", ("3", level_at(3)), "分。"]),
     "per cent": (
         "The reply is 100% warm. Score: 3",
-        ["The reply is", " ", ("1", level_at(1)), ("0", level_at(0)), ("0", level_at(0)), "% warm. Score:", (" 3", level_at(3))],
+        [
+            "The reply is",
+            " ",
+            ("1", level_at(1)),
+            ("0", level_at(0)),
+            ("0", level_at(0)),
+            "% warm. Score:",
+            (" 3", level_at(3)),
+        ],
     ),
-    "name of a model": ("As a GPT-4 would say: score 3.", ["As a GPT", "-", ("4", level_at(4)), " would say: score", (" 3", level_at(3)), "."]),
-    "name of a question": ("Q2 is answered. Rating: 3", ["Q", ("2", level_at(2)), " is answered. Rating:", (" 3", level_at(3))]),
-    "scale in brackets": ("Score (0-4): 3", ["Score (", ("0", level_at(0)), "-", ("4", level_at(4)), "):", (" 3", level_at(3))]),
+    "name of a model": (
+        "As a GPT-4 would say: score 3.",
+        ["As a GPT", "-", ("4", level_at(4)), " would say: score", (" 3", level_at(3)), "."],
+    ),
+    "name of a question": (
+        "Q2 is answered. Rating: 3",
+        ["Q", ("2", level_at(2)), " is answered. Rating:", (" 3", level_at(3))],
+    ),
+    "scale in brackets": (
+        "Score (0-4): 3",
+        ["Score (", ("0", level_at(0)), "-", ("4", level_at(4)), "):", (" 3", level_at(3))],
+    ),
     "fraction": ("Rating: 3/4", ["Rating:", (" 3", level_at(3)), "/", ("4", level_at(4))]),
     "counts": (
         "2 of the 5 replies are warm. Score: 3",
@@ -68,12 +90,21 @@ SAID: dict[str, tuple[Any, ...]] = {
     "JSON": ('{"score": 3}', ['{"', "score", '":', (" 3", level_at(3)), "}"]),
     "bold": ("**3**", ["**", ("3", level_at(3)), "**"]),
     "Han numeral": ("我给三分。", ["我给", ("三", {"三": 0.9, "四": 0.02, "2": 0.02, "一": 0.02, "０": 0.02}), "分。"]),
-    "full width": ("得分：３", ["得分：", ("３", {"３": 0.85, "3": 0.05, "0": 0.02, "1": 0.02, "2": 0.02, "４": 0.02})]),
+    "full width": (
+        "得分：３",
+        ["得分：", ("３", {"３": 0.85, "3": 0.05, "0": 0.02, "1": 0.02, "2": 0.02, "４": 0.02})],
+    ),
     "sentencepiece": ("3", [("▁", {"▁": 0.9}), ("3", level_at(3))]),
-    "byte-level pieces": ("Score: 3", ["Score", ":", ("Ġ3", {f"Ġ{level}": p for level, p in level_at(3).items()}), "<|eot_id|>"]),
+    "byte-level pieces": (
+        "Score: 3",
+        ["Score", ":", ("Ġ3", {f"Ġ{level}": p for level, p in level_at(3).items()}), "<|eot_id|>"],
+    ),
     "parts of characters": ("我给3分", ["我", "\ufffd", "\ufffd", ("3", level_at(3)), "分", "<|im_end|>"]),
-    "words before": ("The supporter listens well. I would rate it 3.", ["The supporter listens well. I would rate it", (" 3", level_at(3)), "."]),
-}  # fmt: skip
+    "words before": (
+        "The supporter listens well. I would rate it 3.",
+        ["The supporter listens well. I would rate it", (" 3", level_at(3)), "."],
+    ),
+}
 """Answers that state level 3 with an expected level of 2.9, and hold other numbers or odd tokens."""
 
 

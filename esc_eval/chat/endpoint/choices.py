@@ -160,6 +160,11 @@ class Choices:
     def _plain(self, conversation: Conversation, tokens: int) -> Body:
         return request_logprobs(self.sender._body(conversation, Generation(max_new_tokens=tokens), 0))
 
+    def count_candidates(self, conversation: Conversation) -> int:
+        """How many candidates the server gives with each token of an answer; 0 where it gives none."""
+        answer = self._try(self._plain(conversation, PREFIX_TOKENS))
+        return max((len(token.candidates) for token in answer.tokens), default=0) if answer else 0
+
     def _in_words(self, conversation: Conversation, question: Question) -> Body:
         settings = Generation(max_new_tokens=question.answer_tokens, temperature=question.temperature)
         body = self.sender._body(conversation, settings, 0)

@@ -169,6 +169,10 @@ class EndpointModel:
         """Yield each group's choices; see ``AskedModel``."""
         return Choices(self).ask(groups, question, settled)
 
+    def count_candidates(self, conversation: Conversation) -> int:
+        """How many candidates the server gives with each token of an answer; 0 where it gives none."""
+        return Choices(self).count_candidates(conversation)
+
     def _gather(
         self,
         bodies: Sequence[Mapping[str, Any]],

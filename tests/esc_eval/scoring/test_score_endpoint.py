@@ -8,7 +8,7 @@ from esc_eval.prompts.rubric import load_rubric
 from esc_eval.schema import Dialogue, Turn
 from esc_eval.scoring.score import Scoring, score_dialogues
 from esc_eval.simulation.run import Run
-from tests.support.judge_server import SAID, Judge, JudgeServer, completion, level_at, mixed, refusal, say, tokens_of
+from judge_server import SAID, Judge, JudgeServer, completion, level_at, mixed, refusal, say, tokens_of
 
 RUBRIC = load_rubric()
 DISTRIBUTION = pytest.approx([0.02 / 0.98] * 3 + [0.9 / 0.98] + [0.02 / 0.98])

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from esc_eval.chat.endpoint.choices import read_answer, read_choice
 from esc_eval.chat.question import Question, Settled
 from esc_eval.scoring.parsers import find_anchored
-from tests.support.judge_server import SAID, completion, level_at, say, tokens_of
+from judge_server import SAID, completion, level_at, say, tokens_of
 
 FREE = Settled(way="logprobs")
 
