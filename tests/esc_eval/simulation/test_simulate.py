@@ -101,11 +101,14 @@ def test_a_conversation_too_long_for_a_model_ends_that_dialogue_only(plan, tmp_p
 
 
 class Broken(Deaf):
-    """A supporter whose arithmetic fails in its second round."""
+    """A supporter whose arithmetic fails once, in its second round."""
+
+    def __init__(self):
+        self.fails = True
 
     def reply(self, conversations, settings, seeds):
         for index, conversation in enumerate(conversations):
-            broken = index == 0 and len(conversation) > 2
+            broken, self.fails = self.fails and len(conversation) > 2, self.fails and len(conversation) <= 2
             yield index, Reply("", "stop", problem="not finite") if broken else Reply("ok", "stop")
 
 
