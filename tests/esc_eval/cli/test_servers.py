@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from quirk_server import QuirkServer, completion
 from esc_eval import simulate
 from esc_eval.api.play import choose_protocol
 from esc_eval.api.settings import make_settings
+from esc_eval.chat.endpoint.model import EndpointModel
 from esc_eval.errors import EscEvalError
-from esc_eval.prompts.protocol import load_protocol
+from esc_eval.prompts.protocol import Generation, load_protocol
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.scoring.score import Scoring
 
@@ -68,21 +70,43 @@ def test_ctrl_c_drops_what_waits_sends_nothing_more_and_says_what_is_kept(server
     assert times == 2 or "kept" in said
 
 
-def test_a_stop_from_python_ends_the_requests_of_threads_too(server, seeker, tmp_path, monkeypatch):
-    def interrupt(progress):
-        if progress.done == 3:
-            raise KeyboardInterrupt
+HANDLER = """
+import os, signal
+from esc_eval.chat.stopping import EVERYTHING
+from esc_eval.cli.console import stop_at_interrupt
+try:
+    with stop_at_interrupt():
+        os.kill(os.getpid(), signal.SIGINT)
+except KeyboardInterrupt:
+    print("stopped" if EVERYTHING.asked else "not stopped", flush=True)
+    os.kill(os.getpid(), signal.SIGINT)
+    print("went on after the second")
+"""
 
+
+def test_the_first_ctrl_c_stops_all_requests_before_it_raises_and_the_second_ends_at_once():
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", HANDLER], env=environment, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (130, "stopped\n")
+
+
+def test_a_stop_in_python_drops_what_its_threads_would_ask_again(server, tmp_path):
+    """Requests that wait to be tried again need no thread and no ledger: only a stop ends them."""
+    server.hang, served = True, f"openai:well@{server.url}"
+    server.answer = lambda *_: (503, b"busy", {"retry-after": "0"})
+
+    def interrupt():
+        wait_for(lambda: len(server.requests) == 2, "both requests")
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):
-        simulate(
-            f"openai:well@{server.url}",
-            seeker=f"openai:well@{server.url}",
-            out=tmp_path,
-            progress=interrupt,
-            concurrency=2,
-            language="en",
-        )
-    assert len(server.requests) < 24 * 10
+        simulate(served, seeker=f"s={served}", out=tmp_path, concurrency=2, language="en")
+    server.hang = False
+    server.release.set()
+    other = EndpointModel("well", server.url, attempts=20, longest_wait=0.05)  # longer than a retry would have taken
+    list(other.reply([[{"role": "user", "content": "after"}]], Generation(max_new_tokens=5), [0]))
+    assert [body for body in server.requests[2:] if body["messages"][-1]["content"] != "after"] == []
 
 
 def test_a_wrong_address_is_mended_in_the_same_folder_if_nothing_was_played(server, tmp_path):
