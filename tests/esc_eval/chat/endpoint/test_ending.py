@@ -166,7 +166,7 @@ def test_reasoning_in_a_field_or_part_of_its_own_is_kept_and_not_spoken(server, 
     [reply] = ask(open_quirk(server, name), "x")
     assert (reply.text, reply.reasoning) == (SAID, THOUGHT)
     turn = turn_from_reply("supporter", reply, 0)
-    assert (turn.text, turn.raw) == (SAID, f"<think>\n{THOUGHT}\n</think>\n{SAID}")
+    assert (turn.text, turn.raw) == (SAID, f"<think>\n{THOUGHT}\n</think>\n\n{SAID}")
 
 
 def test_marks_of_reasoning_in_the_text_are_taken_off_the_turn(server):
