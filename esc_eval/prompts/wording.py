@@ -16,7 +16,7 @@ from pydantic import Field
 from esc_eval.errors import EscEvalError
 from esc_eval.files.frozen_yaml import FrozenYaml
 from esc_eval.languages import known_languages
-from esc_eval.languages.row import read_yaml
+from esc_eval.reading import read_yaml
 from esc_eval.schema import digest
 
 OURS = "esc-eval"

@@ -10,7 +10,7 @@ from esc_eval.checkpoints import embedded
 from esc_eval.errors import EscEvalError
 from esc_eval.files.frozen_yaml import FrozenYaml
 from esc_eval.files.writing import write_whole
-from esc_eval.languages.row import read_yaml
+from esc_eval.reading import read_yaml
 from esc_eval.schema import digest
 
 TOY = "toy"
