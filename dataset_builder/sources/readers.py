@@ -1,7 +1,7 @@
 """Records of JSON, JSON Lines and CSV files with the line each begins on; broken ones come out as such.
 
-Bytes that are not UTF-8 are carried as surrogates until their record is refused for them, so that one bad byte costs one
-record and not the file.
+Bytes that are not UTF-8 are carried as surrogates until their record is refused for them, so that one bad byte costs
+one record and not the file.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Cells of tables as numbers, in one way everywhere: ``3``, ``3.0`` and ``３`` are 3, a blank is none, 2.67 is no level."""
+"""Cells of tables as numbers, in one way: ``3``, ``3.0`` and ``３`` are 3, a blank is none, 2.67 is no level."""
 
 import math
 import re
@@ -37,7 +37,7 @@ def read_number(cell: object) -> float | None:
         except (OverflowError, ValueError):
             number = math.inf
     if not math.isfinite(number):
-        raise ValueError(f"{_shown(cell)} is not a finite number; leave it blank where there is none")
+        raise ValueError(f"{_shown(cell)} is not a finite number")
     return number
 
 
@@ -50,7 +50,10 @@ def read_level(cell: object) -> int | None:
     >>> read_level("3.0"), read_level(2), read_level(None)
     (3, 2, None)
     """
-    number = read_number(cell)
+    try:
+        number = read_number(cell)
+    except ValueError as error:
+        raise ValueError(f"{_shown(cell)} is not a number; leave it blank where there is none") from error
     if number is None:
         return None
     if number != int(number) or abs(number) > 1 << 53:

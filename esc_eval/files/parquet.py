@@ -25,19 +25,10 @@ def read_parquet(path: Path) -> pd.DataFrame:
         features = json.loads(written)["info"]["features"] if written else {}
         named = {
             column: dict(enumerate(feature["names"]))
-            for column, feature in features.items()
+            for column, feature in dict(features).items()
             if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
         }
-    except (
-        ArrowException,
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        MemoryError,
-        OverflowError,
-    ) as error:
+    except (ArrowException, OSError, ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as error:
         # Beside its own errors, a damaged file makes pyarrow raise whatever its values lead to.
         raise EscEvalError(f"{path}: not readable as Parquet: {error}") from error
     if twice := sorted({str(name) for name in frame.columns if list(frame.columns).count(name) > 1}):

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from esc_eval.errors import BadRecord, EscEvalError, explain_validation
 from esc_eval.files import official
-from esc_eval.files.rating_rows import read_rating_csv, read_rating_parquet
+from esc_eval.files.rating_rows import Spell, read_rating_csv, read_rating_parquet, spell_official
 from esc_eval.files.writing import write_whole
 from esc_eval.languages import get_language
 from esc_eval.reading import check_file, is_file, is_folder, read_json, suffix_of, try_json_lines
@@ -30,6 +30,8 @@ TO_HAVE = {
     "ratings.jsonl": "Rate its dialogues: esc-eval score --dialogues DIR",
 }
 """What to do where a folder lacks a file."""
+TABLES = {".csv": read_rating_csv, ".tsv": read_rating_csv, ".parquet": read_rating_parquet}
+"""Readers of ratings in tables by the ending of the file."""
 OTHERS = {".csv", ".tsv", ".parquet", ".xlsx", ".xls", ".ods", ".yaml", ".yml", ".html", ".md", ".pdf", ".zip", ".gz"}
 """Endings of files that are no JSON."""
 
@@ -157,17 +159,20 @@ def read_dialogues(path: str | Path) -> list[Dialogue]:
     return dialogues
 
 
-def read_ratings(path: str | Path) -> list[Rating]:
+def read_ratings(path: str | Path, spell: Spell = spell_official) -> list[Rating]:
     """Ratings of a run folder, a file in our format (.jsonl), the official one (.json), or a table (.csv, .tsv,
     .parquet; see ``rating_rows``).
+
+    Args:
+        path: Of the file or folder.
+        spell: How a table's spellings of dimensions are understood.
 
     Raises:
         EscEvalError: Missing, broken, empty or in no known format.
     """
     path = find_in_folder(path, "ratings.jsonl")
-    tables = {".csv": read_rating_csv, ".tsv": read_rating_csv, ".parquet": read_rating_parquet}
-    if read := tables.get(suffix_of(path)):
-        if rows := read(path):
+    if read := TABLES.get(suffix_of(path)):
+        if rows := read(path, spell):
             return rows
         raise EscEvalError(f"{path}: holds no ratings")
     return _read(path, Rating, dict, official.ratings_from_official, "ratings")

@@ -1,4 +1,4 @@
-"""Text and JSON files read whole; what is missing or broken is a sentence that says where (see ``esc_eval.reading``)."""
+"""Text and JSON files read whole; what is broken is a sentence (see ``esc_eval.reading``)."""
 
 from pathlib import Path
 from typing import Any, TypeVar

@@ -13,6 +13,9 @@ from esc_eval.files.frozen_yaml import FrozenYaml
 from esc_eval.languages import known_folders
 from esc_eval.prompts.wording import PROMPTS, Worded, locate_data_file, read_parts
 
+WIDEST = 1000
+"""Steps from the lowest level of a scale to its highest."""
+
 
 class Dimension(FrozenYaml):
     """One scale of a rubric.
@@ -64,6 +67,8 @@ class Rubric(Worded[RubricText]):
     def _rise(cls, levels: tuple[int, ...]) -> tuple[int, ...]:
         if any(low >= high for low, high in pairwise(levels)):
             raise ValueError(f"each must be above the one before it, found {list(levels)}")
+        if levels[-1] - levels[0] > WIDEST:
+            raise ValueError(f"from the lowest to the highest there may be {WIDEST} steps at most")
         return levels
 
     @field_validator("dimensions")

@@ -53,7 +53,8 @@ def read_csv(path: Path, needed: Collection[str] = ()) -> CsvRows:
     for line, cells in entries:
         if isinstance(cells, Unfit):
             raise BadRecord(path, f"line {line}", cells)
-        rows.append((line, cells))
+        if any(cell.strip() for cell in cells.values()):
+            rows.append((line, cells))
     return CsvRows(columns, rows)
 
 
@@ -144,8 +145,10 @@ def _read_rows(
         else:
             while len(row) > len(header) and not row[-1].strip():
                 row.pop()
-            if not any(cell.strip() for cell in row):
+            if not row:
                 continue
+            if not any(cell.strip() for cell in row):
+                row = [""] * len(header)
             found = _name_cells(row, header, separator, lines.number)
         if waiting:
             yield waiting
@@ -167,7 +170,7 @@ def _explain(what: str, line: int, end: int) -> str:
 
 def _name_cells(row: list[str], header: list[str], separator: str, end: int) -> dict[str, str] | Unfit:
     if len(row) != len(header):
-        return Unfit(f"{len(row)} cells, but the header has {len(header)} columns: {_describe(header, separator)}")
+        return Unfit(f"{len(row)} fields, the header has {len(header)}: {_describe(header, separator)}")
     if len(header) > 2 and any("\n" in cell for cell in row):
         for cell in row:
             after = cell.split("\n")[1:]

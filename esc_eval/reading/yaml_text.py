@@ -104,9 +104,7 @@ def _measure(node: yaml.Node, known: dict[int, int], inside: set[int], depth: in
     if id(node) in known:
         return known[id(node)]
     if node.tag not in _KINDS:
-        raise _WrongError(
-            node, f"the tag {node.tag.rpartition(':')[2]} is not read; write plain text, numbers and lists"
-        )
+        raise _WrongError(node, f"the tag {node.tag.rpartition(':')[2]} is not read; write plain data")
     if isinstance(node, yaml.ScalarNode) and _HALF.search(node.value):
         raise _WrongError(node, "half of a surrogate pair, which is no character")
     if isinstance(node, yaml.MappingNode):
@@ -136,9 +134,7 @@ def _check_keys(node: yaml.MappingNode) -> None:
             kind = key.tag.rpartition(":")[2]
             raise _WrongError(key, f"the key {key.value[:40]!r} is read as {kind}, not as text; write it in quotes")
         if key.value in seen:
-            raise _WrongError(
-                key, f"the key {key.value[:40]!r} stands twice, first in line {seen[key.value]}; keep one"
-            )
+            raise _WrongError(key, f"the key {key.value[:40]!r} stands twice, first in line {seen[key.value]}")
         seen[key.value] = key.start_mark.line + 1
 
 
