@@ -37,15 +37,17 @@ def read_scores(paths: Sequence[Path]) -> pd.DataFrame:
             frame["dimension"] = None
         frame["score"] = _numbers(frame, path)
         frame["dialogue_id"] = frame["dialogue_id"].astype(str)
-        parts.append(frame[["dialogue_id", "metric", "dimension", "score"]])
+        parts.append(frame[["dialogue_id", "metric", "dimension", "score", "_where"]].assign(_file=str(path)))
     table = pd.concat(parts, ignore_index=True)
     again = table[table.duplicated(["dialogue_id", "metric", "dimension"])]
     if len(again):
         row = again.iloc[0]
-        raise EscEvalError(
-            f"metric {row['metric']} scores dialogue {row['dialogue_id']} twice ({len(again)} such rows)"
+        raise BadRecord(
+            row["_file"],
+            row["_where"],
+            f"metric {row['metric']} scores dialogue {row['dialogue_id']} twice ({len(again)} such rows)",
         )
-    return table
+    return table.drop(columns=["_where", "_file"])
 
 
 def _numbers(frame: pd.DataFrame, path: Path) -> pd.Series:

@@ -116,13 +116,13 @@ def check_rubric(content: Mapping[str, Any], where: str) -> Rubric:
     for language, text in rubric.texts.items():
         if set(text.dimensions) != set(rubric.keys):
             raise EscEvalError(
-                f"rubric {rubric.name}, language {language}: wording for {sorted(text.dimensions)}, "
+                f"{where}: rubric {rubric.name}, language {language}: wording for {sorted(text.dimensions)}, "
                 f"but the rubric has {sorted(rubric.keys)}"
             )
         for key, wording in text.dimensions.items():
             if len(wording.levels) != len(rubric.levels):
                 raise EscEvalError(
-                    f"rubric {rubric.name}, language {language}, {key}: {len(wording.levels)} level "
+                    f"{where}: rubric {rubric.name}, language {language}, {key}: {len(wording.levels)} level "
                     f"descriptions for {len(rubric.levels)} levels"
                 )
     return rubric

@@ -77,12 +77,13 @@ def as_parquet(rows: list[dict]) -> bytes:
 
 
 def count_lines(data: bytes) -> int | None:
-    for mark, encoding in ((b"\xff\xfe\0\0", "utf-32"), (b"\xff\xfe", "utf-16")):
-        if data.startswith(mark):
-            break
-    else:
-        encoding = "utf-8-sig"
-    return sum(bool(line.strip()) for line in data.decode(encoding, "surrogateescape").split("\n"))
+    marks = {b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+    encoding = next((encoding for mark, encoding in marks.items() if data.startswith(mark)), "utf-8-sig")
+    try:
+        text = data.decode(encoding, "surrogateescape")
+    except UnicodeDecodeError:
+        return None
+    return sum(bool(line.strip()) for line in text.split("\n"))
 
 
 def count_items(data: bytes) -> int | None:
@@ -187,6 +188,7 @@ def readers() -> dict[str, Reader]:
         "rule": "spread",
         "blocks": [{"kind": "length", "centre": [3.0], "scale": [1.0]}],
     }
+    labelled = {"labels": "0", "seed": 0}
     judge = {"rubric": "esc-eval/1", "rubric_sha256": "0", "dimensions": ["empathy"], "languages": ["en"]}
     identity = {"seeker": {"revision": "x"}, "supporters": {"m0": {"revision": "y"}}, "seed": 0}
     run_card = {"simulation": {"identity": identity}, "scorings": {}, "version": "0"}
@@ -433,16 +435,17 @@ def readers() -> dict[str, Reader]:
 
 
 TOKENS = (
-    b"\0", b'"', b"{", b"}", b"[", b"]", b",", b";", b"\t", b":", b"\r", b"\n", b"\r\n", b"\n\n", b"'", b"|", b"-", b"#",
-    b"\xef\xbb\xbf", b"\xff\xfe", b"\xe9", b"\xc3", b"\xed\xa0\x80", b"\\ud800", b'"\\ud83d"', b"\\u0000", b"null", b"true",
-    b"NaN", b"-Infinity", b"1e999", b"-1", b"2.5", b"3.0", "３".encode(), b"9" * 5000, b"9" * 400, b"[" * 5000, b"{" * 200,
-    b'{"a":' * 3000, b"- " * 2000, b"&a [*a]", b"&a x", b"*a", b"!!binary aGk=", b"!!python/name:os.system", b"2024-01-01",
-    b"<<: {a: 1}", b"? [a]", b"yes", b"no: 1", b"1:2:3", b"0x", b"=", b"<<", b"%YAML 9", b"---\n", b"...\n", b"sep=;\n",
-    b"=HYPERLINK(1)", b"x" * 70000, b"{}", b"[]", b"''",
+    b"\0", b'"', b"{", b"}", b"[", b"]", b",", b";", b"\t", b":", b"\r", b"\n", b"\r\n", b"\n\n", b"'", b"|", b"-",
+    b"#", b"\xef\xbb\xbf", b"\xff\xfe", b"\xe9", b"\xc3", b"\xed\xa0\x80", b"\\ud800", b'"\\ud83d"', b"\\u0000",
+    b"null", b"true", b"NaN", b"-Infinity", b"1e999", b"-1", b"2.5", b"3.0", "３".encode(), b"9" * 5000, b"9" * 400,
+    b"[" * 5000, b"{" * 200, b'{"a":' * 3000, b"- " * 2000, b"&a [*a]", b"&a x", b"*a", b"!!binary aGk=",
+    b"!!python/name:os.system", b"2024-01-01", b"<<: {a: 1}", b"? [a]", b"yes", b"no: 1", b"1:2:3", b"0x", b"=",
+    b"<<", b"%YAML 9", b"---\n", b"...\n", b"sep=;\n", b"=HYPERLINK(1)", b"x" * 70000, b"{}", b"[]", b"''",
 )  # fmt: skip
 VALUES = (
-    None, True, False, 0, -1, 1, 2.5, 3.0, 10**30, -(10**400), 1e308, float("nan"), float("inf"), "", " ", "3", "３", "2,67",
-    "\ud800", "a\0b", "x" * 5000, "2024-01-01", [], {}, [[]], [None], {"a": 1}, {"": {}}, ["a", 1], "../../x", "no", "9" * 5000,
+    None, True, False, 0, -1, 1, 2.5, 3.0, 10**30, -(10**400), 1e308, float("nan"), float("inf"), "", " ", "3", "３",
+    "2,67", "\ud800", "a\0b", "x" * 5000, "2024-01-01", [], {}, [[]], [None], {"a": 1}, {"": {}}, ["a", 1],
+    "../../x", "no", "9" * 5000,
 )  # fmt: skip
 
 
@@ -590,10 +593,9 @@ def double_key(data: bytes, dice: random.Random) -> bytes:
     return data[: found.end()] + b", " + found[0] + data[found.end() :]
 
 
-DAMAGES = (flip, cut, remove, insert, insert, insert_bytes, replace_word, shuffle_lines, encode_anew) + (
-    change_node,
-    change_node,
-    double_key,
+DAMAGES = (
+    *(flip, cut, remove, insert, insert, insert_bytes, replace_word, shuffle_lines, encode_anew),
+    *(change_node, change_node, double_key),
 )
 
 
@@ -654,7 +656,7 @@ def run(cases: int, seed: int, first: int = 0) -> dict:
             signal.alarm(HANG)
             try:
                 what = try_case(name, dice, place)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is what is looked for
                 what = "crashed"
                 at = traceback.extract_tb(error.__traceback__)[-1]
                 key = f"{name}: {type(error).__name__} at {Path(at.filename).name}:{at.lineno}"
