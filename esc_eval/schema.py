@@ -17,8 +17,6 @@ from pydantic import (
     ConfigDict,
     Field,
     FiniteFloat,
-    ModelWrapValidatorHandler,
-    ValidationError,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
@@ -64,6 +62,14 @@ def escape_halves(text: str) -> str:
     return _HALVES.sub(whole, text)
 
 
+def _has_halves(value: Any) -> bool:
+    if isinstance(value, str):
+        return not value.isascii() and _HALVES.search(value) is not None
+    if isinstance(value, dict):
+        return any(_has_halves(key) or _has_halves(each) for key, each in value.items())
+    return isinstance(value, list | tuple) and any(map(_has_halves, value))
+
+
 def _escape_inside(value: Any) -> Any:
     if isinstance(value, str):
         return escape_halves(value)
@@ -79,15 +85,10 @@ class Record(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    @model_validator(mode="wrap")
+    @model_validator(mode="before")
     @classmethod
-    def _escape_halves(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        try:
-            return handler(data)
-        except ValidationError as error:
-            if all(each["type"] != "string_unicode" for each in error.errors(include_input=False, include_url=False)):
-                raise
-        return handler(_escape_inside(data))
+    def _escape_halves(cls, data: Any) -> Any:
+        return _escape_inside(data) if _has_halves(data) else data
 
     def to_json(self) -> str:
         """One line of JSON, without fields that are unset."""

@@ -2,6 +2,7 @@
 
 import codecs
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -111,7 +112,9 @@ def guess_encoding(data: bytes) -> str:
     if wide := guess_wide(data):
         return wide
     head = data[:_SAMPLE]
-    for encoding, name in _LEGACY:
+    runs = re.findall(rb"[\x80-\xff]+", head)
+    paired = sum(len(run) for run in runs if len(run) > 1)  # accents stand alone, Chinese characters are two bytes
+    for encoding, name in _LEGACY if 2 * paired > sum(map(len, runs)) else ():
         try:
             text = head.decode(encoding, "strict" if len(data) <= _SAMPLE else "ignore")
         except UnicodeDecodeError:

@@ -117,6 +117,7 @@ def readers() -> dict[str, Reader]:
     from esc_eval.files.ratings_table import read_table
     from esc_eval.files.records import read_cards, read_dialogues, read_ratings
     from esc_eval.prompts import protocol, rubric
+    from esc_eval.prompts.kept import kept_rubric
     from esc_eval.reading import parse_yaml, read_text
     from esc_eval.scoring.calibration import Calibration
     from esc_eval.scoring.ensemble import Ensemble
@@ -132,7 +133,7 @@ def readers() -> dict[str, Reader]:
         for n in range(1, 4)
     ]
     official_cards = [
-        {"base": "Age: 30", "res": "家庭生活", "source": "ExTES", "base_biaozhu": "", "language": "英文", "id": n}
+        {"base": "Age: 30", "res": "家庭生活", "source": "ExTES", "base_biaozhu": "", "language": "english", "id": n}
         for n in range(3)
     ]
     turns = [
@@ -292,7 +293,8 @@ def readers() -> dict[str, Reader]:
         apply_tiers([row], folder / "tiers.csv")
 
     def run_folder(folder: Path) -> None:
-        _ = Results.load(folder).rubrics
+        Results.load(folder)
+        kept_rubric(folder, "mine/1")
         read_table([folder])
         run_batch(folder)
 
@@ -365,10 +367,8 @@ def readers() -> dict[str, Reader]:
             lambda folder: languages._read_row(folder / "xx") and None,
             ("xx/language.yaml",),
         ),
-        "calibration": of(
-            "c.json", as_json(calibration | {"labels": "0", "seed": 0}), lambda p: Calibration.load(p) and None
-        ),
-        "ensemble": of("e.json", as_json(ensemble | {"labels": "0", "seed": 0}), lambda p: Ensemble.load(p) and None),
+        "calibration": of("c.json", as_json(calibration | labelled), lambda p: Calibration.load(p) and None),
+        "ensemble": of("e.json", as_json(ensemble | labelled), lambda p: Ensemble.load(p) and None),
         "judge card": of("rates.json", as_json(judge | {"answers": "levels"}), lambda p: JudgeCard.load(p) and None),
         "text scorer": Reader(
             {"text_scorer.json": as_json(text_scorer), "text_scorer.safetensors": tensors},
