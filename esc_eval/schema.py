@@ -70,13 +70,16 @@ def _has_halves(value: Any) -> bool:
     return isinstance(value, list | tuple) and any(map(_has_halves, value))
 
 
-def _escape_inside(value: Any) -> Any:
+def escape_inside(value: Any) -> Any:
+    """A value with every text in it, keys included, as ``escape_halves`` writes it."""
+    if not _has_halves(value):
+        return value
     if isinstance(value, str):
         return escape_halves(value)
     if isinstance(value, dict):
-        return {_escape_inside(key): _escape_inside(each) for key, each in value.items()}
+        return {escape_inside(key): escape_inside(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_escape_inside(each) for each in value]
+        return [escape_inside(each) for each in value]
     return value
 
 
@@ -88,7 +91,7 @@ class Record(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _escape_halves(cls, data: Any) -> Any:
-        return _escape_inside(data) if _has_halves(data) else data
+        return escape_inside(data)
 
     def to_json(self) -> str:
         """One line of JSON, without fields that are unset."""

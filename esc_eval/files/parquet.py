@@ -20,6 +20,7 @@ def read_parquet(path: Path) -> pd.DataFrame:
     check_file(path)
     try:
         table = pq.read_table(path)
+        table.validate(full=True)  # else text that is no UTF-8 is met later, wherever it is looked at
         frame: pd.DataFrame = table.to_pandas()
         written = (table.schema.metadata or {}).get(b"huggingface")
         features = json.loads(written)["info"]["features"] if written else {}

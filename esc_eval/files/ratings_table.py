@@ -16,7 +16,7 @@ from esc_eval.files.parquet import read_parquet
 from esc_eval.files.records import find_in_folder, read_dialogues, read_ratings, with_cards
 from esc_eval.files.run_folder import is_run_folder, read_scale
 from esc_eval.reading import check_file, is_file, is_folder, read_bytes, read_csv, suffix_of, try_json_lines
-from esc_eval.schema import Dialogue, Rating
+from esc_eval.schema import Dialogue, Rating, escape_inside
 
 KEY = ("dialogue_id", "rater", "dimension")
 ALIASES = {"card_id": "card", "supporter": "model"}
@@ -128,7 +128,7 @@ def raw_rows(path: Path) -> pd.DataFrame:
                     raise BadRecord(path, f"line {number}", f"not JSON: {wrong}")
                 if not isinstance(record, dict):
                     raise BadRecord(path, f"line {number}", "expected an object")
-                records.append({**record, "_where": f"line {number}"})
+                records.append({**escape_inside(record), "_where": f"line {number}"})
             return pd.DataFrame(records)
         case ".json":
             ratings = [rating.model_dump() for rating in read_ratings(path)]
