@@ -31,7 +31,7 @@ def read_number(cell: object) -> float | None:
     if isinstance(cell, str):
         text = unicodedata.normalize("NFKC", cell).strip()
         number = float(text) if len(text) < 400 and _NUMBER.fullmatch(text) else math.nan
-    elif isinstance(cell, Real | Decimal) and not isinstance(cell, bool):
+    elif type(cell) is not bool and isinstance(cell, Real | Decimal):
         try:
             number = float(cell)
         except (OverflowError, ValueError):

@@ -101,8 +101,8 @@ def decode(data: bytes, path: Path) -> str:
         raise BadRecord(path, f"line {line}", f"not UTF-8 text but {what}; save the file as UTF-8") from error
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        if encoding == "utf-8" and (what := guess_wide(data)):
-            raise BadRecord(path, f"line {line}", f"not UTF-8 text but {what}; save the file as UTF-8")
+        if encoding == "utf-8" and (wide := guess_wide(data)):
+            raise BadRecord(path, f"line {line}", f"not UTF-8 text but {wide}; save the file as UTF-8")
         raise BadRecord(path, f"line {line}", "a NUL character: no text, or a damaged file; make or copy it again")
     return text
 
