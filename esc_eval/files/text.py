@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from esc_eval.errors import BadRecord, explain_validation
+from esc_eval.errors import BadRecord
 from esc_eval.reading import read_json, read_text
 
 __all__ = ["read_json", "read_json_as", "read_json_object", "read_text"]
@@ -34,4 +34,5 @@ def read_json_as(path: Path, kind: type[T]) -> T:
     try:
         return TypeAdapter(kind).validate_python(read_json(path))
     except ValidationError as error:
-        raise BadRecord(path, "the whole file", explain_validation(error)) from error
+        first = error.errors(include_input=False, include_url=False)[0]
+        raise BadRecord(path, ".".join(map(str, first["loc"])) or "the whole file", first["msg"]) from error

@@ -221,7 +221,8 @@ class TextScorer:
             raise EscEvalError(
                 f'{folder}: its weights need safetensors: pip install "esc-eval[local]" (or safetensors)'
             ) from error
-        check_file(folder / WEIGHTS)
+        if (folder / WEIGHTS).exists():
+            check_file(folder / WEIGHTS)
         try:
             self.weights: Array = load_file(folder / WEIGHTS)["weights"].astype(np.float64)
         except (OSError, SafetensorError, LookupError, TypeError, ValueError, AttributeError, MemoryError) as error:
