@@ -10,7 +10,10 @@ if TYPE_CHECKING:
 
 
 class EscEvalError(Exception):
-    """Something the user can put right: says what was wrong, where, and what to do."""
+    """Something the user can put right: says what was wrong, where, and what to do, in text that can be printed."""
+
+    def __init__(self, what: object = "") -> None:
+        super().__init__(str(what).encode("utf-8", "backslashreplace").decode("utf-8"))
 
     exit_code = 2
     """Of the process that it ends."""

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import typer
-import yaml
 
-from esc_eval.errors import BadRecord, EscEvalError, refuse_unknown
-from esc_eval.files.text import read_text
+from esc_eval.errors import BadRecord, refuse_unknown
+from esc_eval.reading import parse_yaml, read_text
 
 
 def read_config(context: typer.Context, path: Path | None) -> Path | None:
@@ -24,10 +23,7 @@ def read_config(context: typer.Context, path: Path | None) -> Path | None:
     """
     if path is None:
         return None
-    try:
-        content = yaml.safe_load(read_text(path))
-    except yaml.YAMLError as error:
-        raise EscEvalError(f"{path}: not readable as YAML or JSON: {error}") from error
+    content = parse_yaml(read_text(path), path)
     if content is None:
         content = {}
     if not isinstance(content, Mapping):

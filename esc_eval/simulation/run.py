@@ -18,7 +18,7 @@ from typing import Any, Self
 from filelock import FileLock, Timeout
 
 from esc_eval.environment import describe_call, describe_environment
-from esc_eval.errors import EscEvalError
+from esc_eval.errors import BadRecord, EscEvalError
 from esc_eval.files.run_folder import RATINGS
 from esc_eval.files.text import read_json_object
 from esc_eval.files.writing import write_json, write_whole
@@ -282,4 +282,23 @@ def read_card(folder: Path) -> dict[str, Any]:
         BadRecord: It is broken.
     """
     path = folder / "run.json"
-    return read_json_object(path) if path.exists() else {}
+    if not path.exists():
+        return {}
+    content = read_json_object(path)
+    _check_parts(content, path)
+    return content
+
+
+def _check_parts(content: dict[str, Any], path: Path) -> None:
+    """Refuse a run.json in which a part that is read is no object."""
+    simulation = content.get("simulation") or {}
+    identity = simulation.get("identity") or {} if isinstance(simulation, dict) else {}
+    supporters = identity.get("supporters") or {} if isinstance(identity, dict) else {}
+    parts = {"simulation": simulation, "simulation.identity": identity, "simulation.identity.supporters": supporters}
+    if isinstance(identity, dict):
+        parts["simulation.identity.seeker"] = identity.get("seeker") or {}
+    if isinstance(supporters, dict):
+        parts |= {f"simulation.identity.supporters.{name}": each for name, each in supporters.items()}
+    for name, part in parts.items():
+        if not isinstance(part, dict):
+            raise BadRecord(path, name, f"expected an object, found {type(part).__name__}")
