@@ -155,7 +155,7 @@ def admit_plan(plan: Plan, run: Run) -> None:
             "dialogue": merged.dialogues,
         }
     )
-    write_jsonl(run.folder / CARDS, merged.cards.values())
+    write_jsonl(run.folder / CARDS, merged.cards.values(), durable=True)
     keep_wording(plan.protocol, run.folder / PROTOCOL)
     run.record(STEP, _summary(merged, plan.protocol))
 

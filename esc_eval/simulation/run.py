@@ -140,7 +140,7 @@ class Run:
         if self._earlier is None:
             self._earlier = content.get("calls", [])
         content["calls"] = [*self._earlier, self._call]
-        write_json(self.folder / "run.json", content)
+        write_json(self.folder / "run.json", content, durable=True)
 
     def refuse(self, step: str, differences: Sequence[str]) -> None:
         """Refuse to mix in what is made under another identity, if there are differences.
@@ -233,7 +233,7 @@ class Run:
     def export(self, name: str, lines: Iterable[str]) -> Path:
         """Write a JSON Lines file into the folder; it appears whole or not at all."""
         path = self.folder / name
-        write_whole(path, (line + "\n" for line in lines))
+        write_whole(path, (line + "\n" for line in lines), durable=True)
         return path
 
     def all(self, kind: str) -> Iterator[str]:
