@@ -13,6 +13,7 @@ from esc_eval.schema import RoleCard, Turn
 from esc_eval.simulation import cost
 from esc_eval.simulation.budget import within_budget
 from esc_eval.simulation.cost import Price
+from esc_eval.simulation.identity import keep_ids
 from esc_eval.simulation.plan import Plan
 from esc_eval.simulation.run import Run
 from esc_eval.simulation.simulate import play_plan
@@ -89,6 +90,7 @@ def run_simulation(
     max_cost: float | None = None,
 ) -> None:
     """Play a plan, or what a run has not of it yet; models that have a price are paid up to ``max_cost`` dollars."""
+    keep_ids(plan, run)
     plan, budget = within_budget(plan, run, prices or {}, max_cost)
     per_dialogue = plan.last_position
     spoken = run.owners("turn")

@@ -10,6 +10,7 @@ from esc_eval.api.rate import load_dialogues, load_ratings
 from esc_eval.errors import EscEvalError
 from esc_eval.files import official
 from esc_eval.files.records import read_dialogues, read_ratings, write_official
+from esc_eval.files.names import name_files
 from esc_eval.files.run_folder import is_run_folder, read_run_ratings
 from esc_eval.files.writing import write_jsonl
 from esc_eval.reporting.render import show_estimate
@@ -97,20 +98,22 @@ def export_official(folder: Path, out: Path) -> list[Path]:
     for code in {dialogue.language for dialogue in dialogues}:
         official.official_names(code)
     paths = []
+    stems = name_files(dialogue.supporter or "unknown" for dialogue in dialogues)
+    rater_stems = name_files(rating.rater for rating in ratings)
 
     def kind(dialogue: Dialogue) -> tuple[str, str]:
         return dialogue.supporter or "unknown", dialogue.language
 
     for (supporter, language), group in groupby(sorted(dialogues, key=kind), key=kind):
         chosen = list(group)
-        name = f"{supporter.replace('/', '_')}_{official.official_names(language).suffix}.json"
+        name = f"{stems[supporter]}_{official.official_names(language).suffix}.json"
         content = official.dialogues_to_official(chosen)
         keys = dict(zip((dialogue.id for dialogue in chosen), content, strict=True))
         files: dict[Path, Any] = {out / "result" / name: content}
         raters = dict.fromkeys(rating.rater for rating in ratings if rating.dialogue_id in keys)
         for rater in raters:
             own = [r for r in ratings if r.rater == rater and r.dialogue_id in keys]
-            score_folder = out / "score" if len(raters) == 1 else out / "score" / rater.replace("/", "_")
+            score_folder = out / "score" if len(raters) == 1 else out / "score" / rater_stems[rater]
             files[score_folder / name] = official.ratings_to_official(own, keys)
         for path, data in files.items():
             write_official(path, data)

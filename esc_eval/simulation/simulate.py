@@ -10,7 +10,7 @@ from functools import partial
 from esc_eval.chat.side_by_side import call_side_by_side
 from esc_eval.errors import EscEvalError
 from esc_eval.schema import Turn
-from esc_eval.simulation.identity import admit_plan, finished_dialogues
+from esc_eval.simulation.identity import admit_plan, finished_dialogues, keep_ids
 from esc_eval.simulation.plan import Plan, Play, turn_from_reply
 from esc_eval.simulation.run import Run
 
@@ -29,6 +29,7 @@ def play_plan(plan: Plan, run: Run, on_turn: Callable[[Turn], None] = lambda _: 
     Raises:
         EscEvalError: The run holds what contradicts the plan, or a model failed; all turns finished by then are kept.
     """
+    keep_ids(plan, run)
     admit_plan(plan, run)
     models = [plan.seeker, *plan.supporters]
     together = all(model.concurrent for model in models)
