@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from esc_eval.errors import EscEvalError
+from esc_eval.escaping import escape_html
 from esc_eval.files.records import read_dialogues
 from esc_eval.files.run_folder import read_run_ratings, rubric_file
 from esc_eval.files.writing import PREFIX, replace_folder, write_jsonl, write_whole
 from esc_eval.prompts.kept import keep_wording
 from esc_eval.prompts.rubric import Rubric, load_rubric
 from esc_eval.reporting import Summary, as_html, as_latex, as_markdown, as_text, summarise_ratings
-from esc_eval.reporting.escaping import escape_html
 from esc_eval.reporting.page import as_page
 from esc_eval.reporting.render import Report, terminal_width
 from esc_eval.reporting.summary import Leaderboard, Row, Statistic

@@ -66,8 +66,8 @@ def check_scoring(kind: str, scoring: Identified, run: Run) -> Mapping[str, Any]
     rated = run.owners(kind)
     if rated and kind not in run.card:
         raise EscEvalError(
-            f"{run.folder}: its ledger holds {kind.partition('/')[2]}'s ratings of {len(rated)} dialogues, and run.json, "
-            "which says what made them, is missing or tells of none. Put it back, or choose another --out."
+            f"{run.folder}: its ledger holds {kind.partition('/')[2]}'s ratings of {len(rated)} dialogues, and "
+            "run.json, which says what made them, is missing or tells of none. Put it back, or choose another --out."
         )
     old: Mapping[str, Any] = run.card.get(kind, {}).get("identity", {}) if rated else {}
     new = scoring.identity

@@ -108,7 +108,7 @@ def members_of(plan: Plan, supporters: Mapping[str, Mapping[str, Any]] | None = 
             row = {"card": card.id, "supporter": name, "seeker": plan.seeker.name, "conditions": made[card.language]}
             one_id = plan.dialogue_id(name, card.id)
             if one_id in dialogues:
-                raise EscEvalError(f"two dialogues would be called {one_id!r}; give a supporter a label, or a new --out")
+                raise EscEvalError(f"two dialogues would be {one_id!r}; give a supporter another name, or a new --out")
             dialogues[one_id] = row
     return Members({card.id: card for card in plan.cards}, conditions, dialogues)
 
@@ -185,8 +185,8 @@ def _check_record(run: Run, kept: Members, old: Mapping[str, Any]) -> None:
     """
     if not old:
         raise EscEvalError(
-            f"{run.folder}: {LEDGER} holds {len(kept.dialogues)} dialogues, and run.json, which says what made them, is "
-            "missing or tells of none. Put it back, or choose another --out."
+            f"{run.folder}: {LEDGER} holds {len(kept.dialogues)} dialogues, and run.json, which says what made them, "
+            "is missing or tells of none. Put it back, or choose another --out."
         )
     found = find_differences({**old, "cards": {}}, {**kept.shared, "cards": {}})
     unknown = sorted({row["supporter"] for row in kept.dialogues.values()} - old.get("supporters", {}).keys())

@@ -18,8 +18,8 @@ from filelock import FileLock, Timeout
 
 from esc_eval.environment import describe_call, describe_environment
 from esc_eval.errors import EscEvalError
-from esc_eval.files.text import read_json_object
 from esc_eval.files.run_folder import DIALOGUES
+from esc_eval.files.text import read_json_object
 from esc_eval.files.writing import sweep, write_json, write_whole
 from esc_eval.schema import digest
 
@@ -82,9 +82,7 @@ class Run:
             ) from error
         sweep(self.folder)
         try:
-            self._database = sqlite3.connect(
-                self.folder / LEDGER, check_same_thread=False, isolation_level=None
-            )
+            self._database = sqlite3.connect(self.folder / LEDGER, check_same_thread=False, isolation_level=None)
             self._database.execute("pragma journal_mode = wal")
             self._database.execute("pragma synchronous = full")
             version = int(self._database.execute("pragma user_version").fetchone()[0])
