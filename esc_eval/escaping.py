@@ -1,8 +1,8 @@
 """Text that others wrote, such as the name of a model, so that it means itself in every rendering.
 
 One function a format: ``escape_terminal``, ``escape_markdown`` (``quote_markdown`` for code in a line,
-``fence_markdown`` for code in lines), ``escape_latex``, ``escape_html``, ``escape_cell`` for sheets, ``escape_part`` for
-signatures.
+``fence_markdown`` for code in lines), ``escape_latex``, ``escape_html``, ``escape_cell`` for sheets,
+``escape_part`` for signatures.
 """
 
 import csv
