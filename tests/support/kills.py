@@ -1,7 +1,7 @@
 """Kill commands at random moments, run each again, and compare what lies there with what an unkilled command leaves.
 
-Run as a script: everything is imported once, and every attempt is a fork of that. A moment is either an access to a file
-(the process kills itself just before the n-th one) or a point in time. Prints JSON: kills by scenario, and what went wrong.
+Run as a script: everything is imported once, and every attempt is a fork of that. A moment is either an access to a
+file (the process kills itself just before the n-th one) or a point in time. Prints JSON: kills, and what went wrong.
 """
 
 import csv
@@ -75,7 +75,7 @@ def run_child(work: Callable[[Path], None], folder: Path, *, at: int | None = No
     try:
         sys.addaudithook(watch)
         work(folder)
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - the child ends here
         code = REFUSED if type(error).__name__ == "EscEvalError" else FAILED
         said = traceback.format_exc()
     if report is not None:
