@@ -66,13 +66,13 @@ def escape_markdown(text: str) -> str:
     return line
 
 
-def quote_markdown(text: str) -> str:
-    """Text as code in Markdown, between more backticks than it holds in a row.
+def quote_markdown(text: str, in_table: bool = False) -> str:
+    """Text as code in Markdown, between more backticks than it holds in a row; a table takes every bar for its own.
 
     >>> quote_markdown("a"), quote_markdown("a`b")
     ('`a`', '`` a`b ``')
     """
-    line = put_on_one_line(text)
+    line = put_on_one_line(text).replace("|", r"\|") if in_table else put_on_one_line(text)
     runs = [len(run) for run in re.findall("`+", line)]
     fence, space = "`" * (max(runs, default=0) + 1), " " if runs else ""
     return f"{fence}{space}{line}{space}{fence}"

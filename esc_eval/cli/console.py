@@ -39,7 +39,7 @@ class _Console(Console):
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
-talk = _Console(stderr=True, highlight=False, soft_wrap=True)
+talk = _Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
 
 
 def print_progress(line: str) -> None:

@@ -28,7 +28,7 @@ def make_environment(package: str, folder: str, *, html: bool = False) -> Enviro
         finalize=None if html else _mean_itself,
     )
     if not html:
-        made.filters["code"] = lambda text: Markup(quote_markdown(str(text)))  # noqa: S704 - so it is as Markdown
+        made.filters["code"] = lambda text, in_table=False: Markup(quote_markdown(str(text), in_table))  # noqa: S704
         made.filters["fence"] = lambda text, language="": Markup(fence_markdown(str(text), language))  # noqa: S704
         made.filters["shell"] = lambda text: Markup(shlex.quote(put_on_one_line(str(text))))  # noqa: S704
     return made

@@ -222,7 +222,7 @@ def analysis(folder: Path) -> None:
 
     files = [x for form in ("json", "markdown", "latex") for x in (f"--{form}", folder / "found" / f"a.{form}")]
     invoke(app, "agreement", folder / "ratings.csv", "--draws", "100", *files)
-    models = ("--cards", folder / "cards.jsonl", "--model", "a", "--rater", "r")
+    models = ("--cards", folder / "cards.jsonl", "--model", "a", "--rater", "r", "--rater", "s")
     (folder / "cards.jsonl").exists() or _sample_cards(folder / "cards.jsonl")
     invoke(app, "plan", *models, "--out", folder / "found" / "plan.csv")
 
