@@ -4,7 +4,6 @@ usage: python -m benchmarks.equality [--cards 12] [--tokens 48] [--json FILE]
 """
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from esc_eval.chat import Options, open_model
 from esc_eval.chat.base import ChatModel, Conversation
 from esc_eval.chat.engine.rows import common_prefix
 from esc_eval.files.records import load_cards
+from esc_eval.files.writing import write_json
 from esc_eval.prompts.protocol import Generation, load_protocol
 
 
@@ -61,7 +61,7 @@ def main() -> None:
         results[way] = {"equal": same, "n": len(texts), "share_of_characters_before_the_first_difference": agree}
         print(f"{way:26} {same:3} of {len(texts)} texts equal; {agree:.0%} of the characters before a difference")
     if options.json:
-        options.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+        write_json(options.json, results)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ row: ``share_of_limit`` is the rate of the tokens that ours encodes over it.
 """
 
 import argparse
-import json
 import random
 import statistics
 import tempfile
@@ -28,6 +27,7 @@ from esc_eval.chat import Options, open_model
 from esc_eval.chat.engine.hf import HFModel
 from esc_eval.environment import describe_environment
 from esc_eval.files.records import read_dialogues
+from esc_eval.files.writing import write_json
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.prompts.wording import fill_template
 from esc_eval.schema import Dialogue, Turn
@@ -259,7 +259,7 @@ def main() -> None:
         result = measure(model, list(_chosen(options)), options.answer_tokens)
     result |= {"model": model.identity, "answer_tokens": options.answer_tokens, "environment": describe_environment()}
     if options.json:
-        options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        write_json(options.json, result)
     rate, ratios = result["dialogues_a_minute"], result["ratio_by_dialogue"]
     print(f"{model.name}, {model.identity['dtype']}, {model.device}, {result['dialogues']} dialogues")
     print(f"official procedure     {rate['official']:8.2f} dialogues a minute")

@@ -10,7 +10,6 @@ played. Everything runs in one process, in turn.
 """
 
 import argparse
-import json
 import platform
 import time
 from collections.abc import Callable, Sequence
@@ -31,6 +30,7 @@ from esc_eval.chat.engine.hf import HFModel
 from esc_eval.checkpoints import embedded
 from esc_eval.environment import installed_versions
 from esc_eval.files.records import load_cards, read_dialogues
+from esc_eval.files.writing import write_json
 from esc_eval.prompts.protocol import Generation, Protocol, load_protocol
 from esc_eval.schema import RoleCard
 from esc_eval.simulation.plan import Plan
@@ -269,7 +269,7 @@ def main() -> None:
         "backends": rows,
     }
     if options.json:
-        options.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        write_json(options.json, content)
     if bench.bandwidth and best:
         print(
             f"share of the memory-bandwidth limit ({bench.bandwidth / 1e12:.2f} TB/s): {best['share_of_bandwidth']:.0%}"

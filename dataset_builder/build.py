@@ -4,7 +4,6 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 from dataset_builder.describe import card, croissant, manifest
@@ -15,7 +14,7 @@ from dataset_builder.rows.tables import TABLES, choose_labels
 from esc_eval.errors import EscEvalError
 from esc_eval.files.hashing import hash_file
 from esc_eval.files.records import SAMPLE
-from esc_eval.files.writing import write_json
+from esc_eval.files.writing import replace_folder, write_json
 from esc_eval.schema import Language, RoleCard, find_duplicates
 
 Row = dict[str, Any]
@@ -60,6 +59,8 @@ class Inputs:
 def build_dataset(inputs: Inputs, out: Path, progress: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
     """Build a folder; it appears whole or, after an error, not at all. A folder of an earlier build is replaced.
 
+    Until the new build is whole the earlier one stays where it is.
+
     Args:
         progress: Called with a line of progress.
 
@@ -71,17 +72,8 @@ def build_dataset(inputs: Inputs, out: Path, progress: Callable[[str], None] = l
     """
     if out.exists() and not (out.is_dir() and ((out / manifest.FILE).exists() or not any(out.iterdir()))):
         raise EscEvalError(f"{out}: exists and is no build of this program; choose another folder for --out")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(mkdtemp(dir=out.parent, prefix=f".{out.name}-"))
-    try:
-        content = _build(inputs, folder, progress)
-        if out.exists():
-            shutil.rmtree(out)
-        folder.chmod(0o755)
-        folder.rename(out)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    return content
+    with replace_folder(out) as folder:
+        return _build(inputs, folder, progress)
 
 
 def _build(inputs: Inputs, folder: Path, progress: Callable[[str], None]) -> dict[str, Any]:

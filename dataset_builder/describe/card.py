@@ -13,6 +13,7 @@ from dataset_builder.rows.tables import SPLIT, TABLES, read_labels, table_column
 from dataset_builder.sources import SOURCES
 from esc_eval.citation import PACKAGE
 from esc_eval.files.templates import make_environment
+from esc_eval.files.writing import write_whole
 from esc_eval.languages import get_language
 
 FILE = "README.md"
@@ -70,8 +71,8 @@ def render_card(manifest: Mapping[str, Any], template: str = "dataset_card.md.ji
 
 def write_card(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Write ``README.md`` and ``LICENSE.md`` into a build folder."""
-    (folder / LICENSE).write_text(render_card(manifest, "license.md.jinja"), encoding="utf-8")
-    (folder / FILE).write_text(render_card(manifest), encoding="utf-8")
+    write_whole(folder / LICENSE, [render_card(manifest, "license.md.jinja")])
+    write_whole(folder / FILE, [render_card(manifest)])
 
 
 def find_card_problems(folder: Path) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 from dataset_builder.rows.parquet import table_path
 from dataset_builder.rows.tables import TABLES, Column, read_labels, table_columns
 from esc_eval.errors import EscEvalError
+from esc_eval.files.writing import write_whole
 
 FILE = "croissant.json"
 PARQUET = "application/vnd.apache.parquet"
@@ -73,9 +74,8 @@ def write_croissant(folder: Path, manifest: Mapping[str, Any]) -> None:
         )
     except mlc.ValidationError as error:
         raise EscEvalError(f"the Croissant description is invalid: {error}") from error
-    content = metadata.to_json()
-    text = json.dumps(content, ensure_ascii=False, indent=2, sort_keys=True, default=str)
-    (folder / FILE).write_text(text + "\n", encoding="utf-8")
+    text = json.dumps(metadata.to_json(), ensure_ascii=False, indent=2, sort_keys=True, default=str)
+    write_whole(folder / FILE, [text + "\n"])
 
 
 def _field(mlc: Any, table: str, column: Column) -> Any:

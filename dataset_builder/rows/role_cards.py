@@ -13,6 +13,7 @@ from dataset_builder.rows.personal_data import Masker
 from dataset_builder.sources import SAMPLE_KEY
 from dataset_builder.sources.readers import read_rows
 from esc_eval.errors import BadRecord, EscEvalError
+from esc_eval.escaping import read_cell
 from esc_eval.files.official import official_names
 from esc_eval.files.records import SAMPLE, load_cards, read_cards
 from esc_eval.files.run_folder import CARDS, read_run_cards
@@ -167,9 +168,10 @@ def apply_tiers(rows: Sequence[Row], path: Path) -> None:
     by_id = {row["id"]: row for row in rows}
     for number, line in read_rows(path, {"card_id", "problem_type", "confidence", "status"}):
         try:
-            if line["card_id"] not in by_id:
-                raise ValueError(f"no card {line['card_id']!r} in this build")
-            _apply_tier(by_id[line["card_id"]], line)
+            name = read_cell(line["card_id"])
+            if name not in by_id:
+                raise ValueError(f"no card {name!r} in this build")
+            _apply_tier(by_id[name], line)
         except (EscEvalError, ValueError) as error:
             raise BadRecord(path, f"line {number}", str(error)) from error
 

@@ -24,6 +24,7 @@ from esc_eval.scoring.cost import estimate_scoring, expected_dialogue
 from esc_eval.simulation import cost
 from esc_eval.simulation.budget import Budget, within_budget
 from esc_eval.simulation.cost import Price
+from esc_eval.simulation.identity import keep_ids
 from esc_eval.simulation.plan import Plan, Play
 from esc_eval.simulation.roster import load_roster
 from esc_eval.simulation.run import Run
@@ -179,6 +180,7 @@ def run_simulation(
         retry: Whether dialogues that ended early are played on.
         also_asked: Models that the call will need later; they are tried with the others before anything is played.
     """
+    keep_ids(plan, run)
     prices, budget = prices or {}, budget or Budget(None)
     models: dict[str, ChatModel] = {"seeker": plan.seeker}
     models |= {f"supporter {model.name}": model for model in plan.supporters}

@@ -3,13 +3,13 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from shutil import disk_usage, rmtree
-from tempfile import mkdtemp
+from shutil import disk_usage
 
 from filelock import FileLock
 from platformdirs import user_cache_path
 
 from esc_eval.errors import EscEvalError
+from esc_eval.files.writing import replace_folder
 
 
 def cache_folder() -> Path:
@@ -39,14 +39,8 @@ def convert_once(folder: Path, done: str, make: Callable[[Path], None], needed: 
         )
     with FileLock(folder.with_name(folder.name + ".lock")):
         if not (folder / done).is_file():
-            temporary = Path(mkdtemp(dir=folder.parent, prefix=".converting-"))
-            try:
+            if folder.exists():
+                folder.rmdir()
+            with replace_folder(folder) as temporary:
                 make(temporary)
-                temporary.chmod(0o755)
-                if folder.exists():
-                    folder.rmdir()
-                temporary.rename(folder)
-            finally:
-                if temporary.exists():
-                    rmtree(temporary)
     return folder

@@ -9,16 +9,19 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
-from rich.console import Console, RenderableType
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from esc_eval.chat.stopping import EVERYTHING
 from esc_eval.cli.extras import find_install
 from esc_eval.errors import EscEvalError
+from esc_eval.escaping import escape_terminal, put_on_one_line
 from esc_eval.hub import plans as hub
 
 UNWRITABLE = {
@@ -39,21 +42,30 @@ class _Console(Console):
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
-talk = _Console(stderr=True, highlight=False, soft_wrap=True)
+talk = _Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
 
 
 def print_progress(line: str) -> None:
     """Print a line of progress on stderr."""
-    talk.print(line, markup=False)
+    talk.print(escape_terminal(line), markup=False)
 
 
 def print_data(found: object) -> None:
-    """Print what a verb found on stdout: one line, or a text of several."""
-    sys.stdout.write(f"{found}".removesuffix("\n") + "\n")
+    """Print what a verb found on stdout: one line, or a text of several, JSON too."""
+    sys.stdout.write(escape_terminal(f"{found}").removesuffix("\n") + "\n")
 
 
-def print_table(table: RenderableType) -> None:
-    """Print a table on stdout, as wide as the terminal or COLUMNS; 80 in a pipe, whatever terminal started it."""
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, ruled: bool = False) -> None:
+    """Print a table on stdout, as wide as the terminal or COLUMNS; 80 in a pipe, whatever terminal started it.
+
+    Args:
+        columns: Their titles.
+        rows: The cells of each.
+        ruled: Whether lines part the rows.
+    """
+    table = Table(*columns, show_lines=ruled)
+    for row in rows:
+        table.add_row(*(Text(put_on_one_line(cell)) for cell in row))
     _Console(width=shutil.get_terminal_size((80, 24)).columns).print(table)
 
 
@@ -126,7 +138,7 @@ def stop_at_interrupt() -> Iterator[None]:
 
 def _end(code: int, message: str) -> NoReturn:
     with suppress(OSError):  # a full disk may hold stderr too
-        talk.print(message, style="red" if code in (1, 2) else None, markup=False)
+        talk.print(escape_terminal(message), style="red" if code in (1, 2) else None, markup=False)
     try:
         sys.stdout.flush()
     except OSError:

@@ -10,6 +10,7 @@ import typer
 
 from esc_eval.cli.console import print_data, talk
 from esc_eval.errors import EscEvalError
+from esc_eval.escaping import escape_terminal
 from esc_eval.statistics import CONFIDENCE, DRAWS
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ def read_groups(path: Path) -> dict[str, str]:
 def print_step(what: str) -> None:
     """Say on stderr what takes a while now, where somebody looks at it."""
     if talk.is_terminal:
-        talk.print(f"{what} ...", style="dim", markup=False)
+        talk.print(escape_terminal(f"{what} ..."), style="dim", markup=False)
 
 
 Number = TypeVar("Number", int, float)

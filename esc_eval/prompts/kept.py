@@ -25,7 +25,7 @@ def keep_wording(worded: Worded[Any], path: Path) -> None:
         return
     if path.exists():
         worded = worded.model_copy(update={"texts": {**_read(path, type(worded)).texts, **worded.texts}})
-    write_whole(path, [worded.to_yaml()])
+    write_whole(path, [worded.to_yaml()], durable=True)
 
 
 def kept_rubric(folder: Path, rubric: str) -> Rubric | None:

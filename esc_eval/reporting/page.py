@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from markupsafe import Markup
 
+from esc_eval.escaping import show_controls
 from esc_eval.files.templates import make_environment
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting import pictures, tables
-from esc_eval.reporting.escaping import show_controls
 from esc_eval.reporting.render import table_html
 from esc_eval.reporting.summary import Summary, choose_rubric
 from esc_eval.schema import Dialogue, Rating

@@ -6,6 +6,7 @@ Two numbers whose signatures differ (save for the supporter) do not belong into 
 from collections.abc import Mapping
 from typing import Any
 
+from esc_eval.escaping import escape_part
 from esc_eval.languages import known_languages
 from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.version import __version__
@@ -24,7 +25,7 @@ def join_signature(parts: Mapping[str, object]) -> str:
     'n:12'
     """
     fields = {"esc-eval": __version__, **parts}
-    return "|".join(f"{key}:{value}" for key, value in fields.items() if value is not None)
+    return "|".join(f"{key}:{escape_part(value)}" for key, value in fields.items() if value is not None)
 
 
 def wording_tag(identity: Mapping[str, Any], language: str | None = None) -> str:

@@ -63,7 +63,13 @@ def check_scoring(kind: str, scoring: Identified, run: Run) -> Mapping[str, Any]
         raise EscEvalError(
             f"{run.folder} holds ratings that were not made there, or has lost its ledger. Choose another --out."
         )
-    old: Mapping[str, Any] = run.card.get(kind, {}).get("identity", {}) if run.owners(kind) else {}
+    rated = run.owners(kind)
+    if rated and kind not in run.card:
+        raise EscEvalError(
+            f"{run.folder}: its ledger holds {kind.partition('/')[2]}'s ratings of {len(rated)} dialogues, and "
+            "run.json, which says what made them, is missing or tells of none. Put it back, or choose another --out."
+        )
+    old: Mapping[str, Any] = run.card.get(kind, {}).get("identity", {}) if rated else {}
     new = scoring.identity
     if "esc_eval" in old and "languages" in new["rubric"]:  # of version 0.1
         new = {**new, "rubric": old_identity(scoring.rubric)}

@@ -17,8 +17,8 @@ from esc_eval.prompts.kept import keep_wording
 from esc_eval.prompts.protocol import Protocol
 from esc_eval.prompts.wording import Worded
 from esc_eval.schema import Dialogue, RoleCard, Turn, digest
-from esc_eval.simulation.plan import Failure, Plan, dialogue_id, is_over
-from esc_eval.simulation.run import Run, list_differences
+from esc_eval.simulation.plan import Failure, Plan, is_over
+from esc_eval.simulation.run import LEDGER, SHOWN, Run, list_differences
 
 STEP = "simulation"
 SAID_APART = frozenset({"rounds", "seeker", "supporter"})
@@ -106,7 +106,10 @@ def members_of(plan: Plan, supporters: Mapping[str, Mapping[str, Any]] | None = 
                 made[card.language] = digest(found)
                 conditions[made[card.language]] = found
             row = {"card": card.id, "supporter": name, "seeker": plan.seeker.name, "conditions": made[card.language]}
-            dialogues[dialogue_id(name, card.id)] = row
+            one_id = plan.dialogue_id(name, card.id)
+            if one_id in dialogues:
+                raise EscEvalError(f"two dialogues would be {one_id!r}; give a supporter another name, or a new --out")
+            dialogues[one_id] = row
     return Members({card.id: card for card in plan.cards}, conditions, dialogues)
 
 
@@ -114,6 +117,12 @@ def read_members(run: Run) -> Members:
     """What the ledger says that the run is a set of."""
     cards = {name: RoleCard.model_validate(row) for name, row in run.members("card").items()}
     return Members(cards, run.members("conditions"), run.members("dialogue"))
+
+
+def keep_ids(plan: Plan, run: Run) -> None:
+    """Let a plan call the dialogues that a run has already as the run calls them."""
+    for one_id, row in run.members("dialogue").items():
+        plan.ids[row["supporter"], row["card"]] = one_id
 
 
 def admit_plan(plan: Plan, run: Run, again: set[str] | None = None) -> None:
@@ -129,6 +138,12 @@ def admit_plan(plan: Plan, run: Run, again: set[str] | None = None) -> None:
     Raises:
         EscEvalError: The plan contradicts what the run holds; the message lists where. Nothing was changed then.
     """
+    keep_ids(plan, run)
+    if gap := run.find_gap("turn"):
+        raise EscEvalError(
+            f"{run.folder / LEDGER}: turns of dialogue {gap!r} are missing before others that are there. Put back a "
+            "whole copy of the ledger, or choose another --out."
+        )
     spoken = run.owners("turn")
     failed = run.owners("problem").keys() - (again or set())
     begun = {name for name, count in spoken.items() if count > 1 or name in failed}
@@ -140,6 +155,8 @@ def admit_plan(plan: Plan, run: Run, again: set[str] | None = None) -> None:
             f"{run.folder}: the ledger holds {min(strange)!r} and {len(strange) - 1} more dialogues, and nothing says "
             "what made them. Put its run.json back, or choose another --out."
         )
+    if begun and "esc_eval" not in old:
+        _check_record(run, kept, old)
     if not begun and (run.folder / DIALOGUES).exists():
         raise EscEvalError(
             f"{run.folder} holds dialogues that were not simulated there, or has lost its ledger. Choose another --out."
@@ -161,9 +178,30 @@ def admit_plan(plan: Plan, run: Run, again: set[str] | None = None) -> None:
             "dialogue": merged.dialogues,
         }
     )
-    write_jsonl(run.folder / CARDS, merged.cards.values())
+    write_jsonl(run.folder / CARDS, merged.cards.values(), durable=True)
     keep_wording(plan.protocol, run.folder / PROTOCOL)
     run.record(STEP, _summary(merged, plan.protocol))
+
+
+def _check_record(run: Run, kept: Members, old: Mapping[str, Any]) -> None:
+    """Refuse a ledger that is not of the run of which run.json tells.
+
+    Raises:
+        EscEvalError: run.json tells of no simulation, or of another one.
+    """
+    if not old:
+        raise EscEvalError(
+            f"{run.folder}: {LEDGER} holds {len(kept.dialogues)} dialogues, and run.json, which says what made them, "
+            "is missing or tells of none. Put it back, or choose another --out."
+        )
+    found = find_differences({**old, "cards": {}}, {**kept.shared, "cards": {}})
+    unknown = sorted({row["supporter"] for row in kept.dialogues.values()} - old.get("supporters", {}).keys())
+    found += [f"supporters.{name}: only in the ledger" for name in unknown]
+    if found:
+        raise EscEvalError(
+            f"{run.folder}: {LEDGER} and run.json are of two experiments:\n  " + "\n  ".join(found[:SHOWN]) + "\n"
+            "Put back the two of one run, or choose another --out."
+        )
 
 
 def _with_languages(shared: dict[str, Any], protocol: Protocol) -> dict[str, Any]:
@@ -209,6 +247,8 @@ def _adopt(plan: Plan, run: Run, old: Mapping[str, Any]) -> Members:
         there = read_dialogues(own)
         scorings = [kind for kind, step in run.card.items() if kind.startswith("scoring/") and was_rated(there, step)]
         run.set_members({kind: {dialogue.id: digest(dialogue) for dialogue in there} for kind in scorings})
+    for name in old["supporters"]:
+        plan.ids.update({(name, card.id): f"{name}:{card.id}" for card in cards or ()})
     return members_of(replace(plan, cards=cards or ()), old["supporters"])
 
 

@@ -20,6 +20,7 @@ class Plan:
         seed: Of all sampling; each turn's own seed is drawn from it, the card and the turn's position, so that all
             supporters meet the same luck.
         speaks: Languages of a supporter, by name, where it is not to be played in all.
+        ids: Of dialogues by supporter and card, where a run has them under an id from elsewhere.
     """
 
     protocol: Protocol
@@ -28,6 +29,7 @@ class Plan:
     supporters: Sequence[ChatModel]
     seed: int = 0
     speaks: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    ids: dict[tuple[str, str], str] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         if twice := find_duplicates(model.name for model in self.supporters):
@@ -43,6 +45,10 @@ class Plan:
     def plays(self) -> Iterator["Play"]:
         """Every dialogue of the plan, supporter by supporter."""
         return (Play(self, card, supporter) for supporter in self.supporters for card in self.cards_of(supporter.name))
+
+    def dialogue_id(self, supporter: str, card: str) -> str:
+        """Id of the dialogue of a supporter, by name, about a card, by id."""
+        return self.ids.get((supporter, card)) or dialogue_id(supporter, card)
 
     def cards_of(self, supporter: str) -> list[RoleCard]:
         """The cards that are played with a supporter, named: those in its languages."""
@@ -81,7 +87,7 @@ class Play:
     @property
     def id(self) -> str:
         """Id of the dialogue."""
-        return dialogue_id(self.supporter.name, self.card.id)
+        return self.plan.dialogue_id(self.supporter.name, self.card.id)
 
     @property
     def over(self) -> bool:
@@ -100,8 +106,12 @@ class Play:
 
 
 def dialogue_id(supporter: str, card: str) -> str:
-    """Id of the dialogue of a supporter, by name, about a card, by id."""
-    return f"{supporter}:{card}"
+    """Id of a dialogue: what stands after the last colon is the card, so that no two dialogues share one.
+
+    >>> dialogue_id("qwen2:7b", "1"), dialogue_id("qwen2", "7b:1")
+    ('qwen2:7b:1', 'qwen2:7b%3A1')
+    """
+    return f"{supporter}:{card.replace('%', '%25').replace(':', '%3A')}"
 
 
 def is_over(turns: Sequence[Turn], rounds: int) -> bool:

@@ -19,9 +19,9 @@ from filelock import FileLock, Timeout
 
 from esc_eval.environment import describe_call, describe_environment
 from esc_eval.errors import BadRecord, EscEvalError
-from esc_eval.files.run_folder import RATINGS
+from esc_eval.files.run_folder import DIALOGUES, RATINGS
 from esc_eval.files.text import read_json_object
-from esc_eval.files.writing import write_json, write_whole
+from esc_eval.files.writing import sweep, write_json, write_whole
 from esc_eval.schema import digest
 
 SCHEMA = """
@@ -34,6 +34,7 @@ create table if not exists members (
     primary key (kind, id)
 ) without rowid;
 """
+LEDGER, CARD = "ledger.sqlite3", "run.json"
 VERSION = 1
 """Of the ledger (``pragma user_version``); those of esc-eval 0.1, which had no members, say 0."""
 SHOWN = 10
@@ -73,16 +74,16 @@ class Run:
         self._earlier: list[Any] | None = None
 
     def __enter__(self) -> Self:
+        self._refuse_foreign()
         try:
             self._lock.acquire(timeout=0)
         except Timeout as error:
             raise EscEvalError(
                 f"{self.folder}: another process works on this run. Wait for it, stop it, or choose another --out."
             ) from error
+        sweep(self.folder)
         try:
-            self._database = sqlite3.connect(
-                self.folder / "ledger.sqlite3", check_same_thread=False, isolation_level=None
-            )
+            self._database = sqlite3.connect(self.folder / LEDGER, check_same_thread=False, isolation_level=None)
             self._database.execute("pragma journal_mode = wal")
             self._database.execute("pragma synchronous = full")
             version = int(self._database.execute("pragma user_version").fetchone()[0])
@@ -104,6 +105,18 @@ class Run:
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._close()
+
+    def _refuse_foreign(self) -> None:
+        """Leave a folder alone that holds files and is no run folder; hidden files do not count.
+
+        Raises:
+            EscEvalError: It is such a folder.
+        """
+        there = sorted(path.name for path in self.folder.iterdir() if not path.name.startswith("."))
+        if there and not {LEDGER, CARD, DIALOGUES} & set(there):
+            raise EscEvalError(
+                f"{self.folder}: holds files that are not of a run, e.g. {there[0]}; choose an empty or new folder"
+            )
 
     def _close(self) -> None:
         with self._guard:
@@ -156,7 +169,7 @@ class Run:
         if self._earlier is None:
             self._earlier = content.get("calls", [])
         content["calls"] = [*self._earlier, self._call]
-        write_json(self.folder / "run.json", content)
+        write_json(self.folder / CARD, content, durable=True)
 
     def refuse(self, step: str, differences: Sequence[str]) -> None:
         """Refuse to mix in what is made under another identity, if there are differences.
@@ -248,10 +261,20 @@ class Run:
         with self._guard:
             return int(self._database.execute(query, (kind, owner)).fetchone()[0])
 
+    def find_gap(self, kind: str) -> str | None:
+        """An owner of whose records one is missing before another; None where there is none."""
+        query = (
+            "select owner from records where kind = ? group by owner "
+            "having min(position) <> 0 or max(position) <> count(*) - 1 order by owner limit 1"
+        )
+        with self._guard:
+            row = self._database.execute(query, (kind,)).fetchone()
+        return row[0] if row else None
+
     def export(self, name: str, lines: Iterable[str]) -> Path:
         """Write a JSON Lines file into the folder; it appears whole or not at all."""
         path = self.folder / name
-        write_whole(path, (line + "\n" for line in lines))
+        write_whole(path, (line + "\n" for line in lines), durable=True)
         return path
 
     def export_ratings(self) -> None:
@@ -281,7 +304,7 @@ def read_card(folder: Path) -> dict[str, Any]:
     Raises:
         BadRecord: It is broken.
     """
-    path = folder / "run.json"
+    path = folder / CARD
     if not path.exists():
         return {}
     content = read_json_object(path)

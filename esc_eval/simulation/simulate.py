@@ -15,7 +15,7 @@ from esc_eval.chat.stopping import Interrupted, current_stop
 from esc_eval.errors import EscEvalError
 from esc_eval.schema import Turn
 from esc_eval.simulation.budget import SpentError
-from esc_eval.simulation.identity import admit_plan, finished_dialogues
+from esc_eval.simulation.identity import admit_plan, finished_dialogues, keep_ids
 from esc_eval.simulation.plan import Failure, Plan, Play, find_failure, turn_from_reply
 from esc_eval.simulation.run import Run
 
@@ -63,6 +63,7 @@ def play_plan(
         EscEvalError: The run holds what contradicts the plan, or the seeker or every supporter failed; all turns
             finished by then are kept.
     """
+    keep_ids(plan, run)
     ids = {play.id for play in plan.plays()}
     again = run.owners("problem").keys() & ids if retry else set()
     admit_plan(plan, run, again)
