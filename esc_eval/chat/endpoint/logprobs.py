@@ -111,7 +111,7 @@ def _forms(row: Mapping[str, Any]) -> tuple[bytes, ...]:
     single = _BYTE.fullmatch(text)
     piece = bytes([int(single[1], 16)]) if single else text.replace("▁", " ").encode("utf-8", "replace")
     level = bytes(_LETTERS[c] for c in text) if all(c in _LETTERS for c in text) else plain
-    return (bytes(raw) if whole else plain, plain, piece, level)
+    return (bytes(raw or ()) if whole else plain, plain, piece, level)
 
 
 def weigh_options(
