@@ -133,7 +133,9 @@ def test_the_timeout_is_for_the_whole_answer_however_slowly_it_comes():
         def do_POST(self):
             self.send_response(200)
             self.end_headers()
-            while not enough.wait(0.05):
+            for _ in range(200):  # ten seconds, so that a client without a limit fails and does not hang
+                if enough.wait(0.05):
+                    return
                 self.wfile.write(b" ")
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Dripping) as server:
