@@ -1,6 +1,7 @@
 """Judges behind a server: the best way that it heeds, the level where the answer states it, and text at last."""
 
 import pytest
+from judge_server import SAID, Judge, JudgeServer, completion, level_at, mixed, refusal, say, tokens_of
 
 from esc_eval.chat.endpoint.model import EndpointModel
 from esc_eval.errors import EscEvalError
@@ -8,7 +9,6 @@ from esc_eval.prompts.rubric import load_rubric
 from esc_eval.schema import Dialogue, Turn
 from esc_eval.scoring.score import Scoring, score_dialogues
 from esc_eval.simulation.run import Run
-from judge_server import SAID, Judge, JudgeServer, completion, level_at, mixed, refusal, say, tokens_of
 
 RUBRIC = load_rubric()
 DISTRIBUTION = pytest.approx([0.02 / 0.98] * 3 + [0.9 / 0.98] + [0.02 / 0.98])

@@ -3,11 +3,11 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from judge_server import SAID, completion, level_at, say, tokens_of
 
 from esc_eval.chat.endpoint.choices import read_answer, read_choice
 from esc_eval.chat.question import Question, Settled
 from esc_eval.scoring.parsers import find_anchored
-from judge_server import SAID, completion, level_at, say, tokens_of
 
 FREE = Settled(way="logprobs")
 
