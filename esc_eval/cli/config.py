@@ -1,5 +1,6 @@
 """``--config``: a file that gives any option of a verb; what stands on the command line wins."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,10 @@ def read_config(context: typer.Context, path: Path | None) -> Path | None:
     }
     known = {name for name in several if name not in ("config", "help")}
     refuse_unknown(given, known, f"{path}, for {context.info_name}")
-    context.default_map = {name: _list_values(value) if several[name] else value for name, value in given.items()}
+    context.default_map = {
+        name: _list_values(value) if several[name] else json.dumps(value) if isinstance(value, Mapping) else value
+        for name, value in given.items()
+    }
     return path
 
 

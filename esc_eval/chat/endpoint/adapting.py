@@ -35,6 +35,7 @@ _SIZE = re.compile(
     r"too (large|big|high)|at most|less than|maximum|range|<=?|>=?|≤|exceed|must be|limit|between|up to", re.IGNORECASE
 )
 _CONTEXT = (
+    r"\d \+ [\d,]+ > (\d[\d,]*)",
     r"context (?:length|size|window|limit)[^\d]{0,30}(\d[\d,]*)",
     r"(\d[\d,]*) maximum",
     r"n_ctx\D{0,4}(\d+)",
@@ -167,7 +168,12 @@ class Capabilities:
 
     def _learn_fields(self, names: list[str], refusal: Refusal, sent: Mapping[str, Any]) -> None:
         pair = {"temperature", "top_p"}
-        if pair <= sent.keys() and all(map(refusal.mentions, pair)) and _TOGETHER.search(refusal.text):
+        if (
+            pair & set(names)
+            and pair <= sent.keys()
+            and all(map(refusal.mentions, pair))
+            and _TOGETHER.search(refusal.text)
+        ):
             names = ["temperature" if _WITHOUT_TEMPERATURE.search(refusal.text) else "top_p"]
         for name in names:
             if name == "temperature" and sent[name] == 0 and _POSITIVE.search(refusal.text):
@@ -185,11 +191,11 @@ class Capabilities:
             return False
         has_system = any(message["role"] == "system" for message in messages)
         neighbours = join_neighbours(messages) != messages
-        if has_system and (refusal.about_system or not neighbours):
-            self.system = False
-            return True
-        if neighbours:
+        if neighbours and (refusal.about_turns or not has_system):
             self.neighbours = False
+            return True
+        if has_system:
+            self.system = False
             return True
         return False
 
@@ -240,6 +246,6 @@ def room_left(refusal: Refusal, asked: int) -> int | None:
 
 
 def _first_number(wordings: tuple[str, ...], text: str) -> int | None:
-    match = re.search("|".join(wordings), text, re.IGNORECASE)
-    found = next((group for group in match.groups() if group), None) if match else None
-    return int(found.replace(",", "")) if found else None
+    """The number that the first of some wordings which occurs has in its group."""
+    found = next(filter(None, (re.search(wording, text, re.IGNORECASE) for wording in wordings)), None)
+    return int(found[1].replace(",", "")) if found else None

@@ -164,7 +164,8 @@ class Asker:
         try:
             return cast(T, await retrying(attempt))
         except Passing as error:
-            why = f"gave up after {self.attempts} tries: {error}"
+            times = f"{self.attempts} tries" if self.attempts > 1 else "one try"
+            why = f"gave up after {times}: {error}"
             if error.unreachable:
                 raise EscEvalError(f"{why}. Check the address.") from error
             raise GivenUp(why) from error

@@ -216,9 +216,10 @@ class EndpointModel:
             if isinstance(error, Refused):
                 raise error
         if failures:
+            why = self._record.show(str(failures[0]))
             raise EscEvalError(
-                f"{self.name} at {self.server}: {self._record.show(str(failures[0]))}\nWhat was finished is kept. When the server is well, "
-                "run the same command again to go on."
+                f"{self.name} at {self.server}: {why}\nWhat was finished is kept. When the server is well, run the "
+                "same command again to go on."
             ) from failures[0]
 
     def _body(self, conversation: Conversation, settings: Generation, seed: int) -> dict[str, Any]:

@@ -102,7 +102,7 @@ _TEMPLATE = _any_of(r"jinja|chat[ _]?template|template (error|render)|raise_exce
 _REST = _any_of(
     r"did you mean|expected one of|please use|\buse\b.{0,60}\binstead",
     r"(supported|allowed|valid|permitted|known|accepted|available) "
-    r"(param\w*|field\w*|arg\w*|option\w*|propert\w*|values?)( are)?:",
+    r"(param\w*|field\w*|arg\w*|option\w*|prop\w*|values?)( are)?:",
     r"only .{0,40} (is|are) (allowed|supported)",
 )
 """What begins the part of a message that names other fields than the refused ones."""
@@ -236,9 +236,7 @@ def _walk(content: object, key: str, depth: int) -> Iterator[tuple[str, str]]:
     if depth > DEEPEST:
         return
     if isinstance(content, Mapping):
-        for name, value in sorted(
-            content.items(), key=lambda item: item[0] not in ("message", "msg", "error", "detail")
-        ):
+        for name, value in sorted(content.items(), key=_reading_order):
             if str(name) in ECHOED:
                 continue
             if _SAYS_FIELD.match(str(name)) and isinstance(value, str):
@@ -258,6 +256,11 @@ def _walk(content: object, key: str, depth: int) -> Iterator[tuple[str, str]]:
             yield from _walk(inner, key, depth + 1)
     elif isinstance(content, int) and not isinstance(content, bool) and key in ("code", "n_ctx", "n_prompt_tokens"):
         yield "word", str(content)[:20]
+
+
+def _reading_order(item: tuple[Any, Any]) -> int:
+    """Where it is first, then what is said, then the rest."""
+    return {"loc": 0, "message": 1, "msg": 1, "error": 1, "detail": 1}.get(item[0], 2)
 
 
 def _read_place(place: Sequence[Any]) -> Iterator[tuple[str, str]]:

@@ -1,10 +1,12 @@
 """One request to one server: sent with its key, bounded in time and size, and told apart by how it failed."""
 
 import asyncio
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import Any
 
 import httpx
@@ -53,7 +55,6 @@ class Client:
         value = f"Bearer {key}" if header.lower() == "authorization" else key
         self._headers = {"Accept-Encoding": ACCEPTED, **({header: value} if key else {})}
         self._timeout, self._own_machine = timeout, own_machine
-        self._trust = httpx.create_ssl_context()
         self._idle: list[httpx.AsyncClient] = []
 
     async def post(self, address: Address, body: Mapping[str, Any], may_send: Callable[[], bool]) -> Response:
@@ -94,8 +95,14 @@ class Client:
         # One client for each request under way: a client's pool looks through all its connections at every request,
         # which for 64 of them takes longer than the request itself. The last one used is used again first.
         return httpx.AsyncClient(
-            timeout=self._timeout, headers=self._headers, verify=self._trust, trust_env=not self._own_machine
+            timeout=self._timeout, headers=self._headers, verify=_trust(), trust_env=not self._own_machine
         )
+
+
+@cache
+def _trust() -> ssl.SSLContext:
+    """The certificates that are trusted, which take longer to read than a request takes."""
+    return httpx.create_ssl_context()
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

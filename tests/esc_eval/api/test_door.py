@@ -194,8 +194,8 @@ def test_ctrl_c_waits_for_no_function_and_the_run_goes_on(tmp_path):
 
 
 def test_settings_are_checked_in_a_sentence():
-    with pytest.raises(EscEvalError, match=r"evaluate: there is no setting 'temprature'; Known: .*timeout"):
-        evaluate(warm, temprature=1)
+    with pytest.raises(EscEvalError, match=r"evaluate: there is no setting 'warmth'; Known: .*timeout"):
+        evaluate(warm, warmth=1)
     with pytest.raises(EscEvalError, match=r"simulate: there is no setting 'price_'; did you mean price"):
         simulate(warm, price_="1,2")
     with pytest.raises(EscEvalError, match=r"simulate: there is no setting 'by'"):

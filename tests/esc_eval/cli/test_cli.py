@@ -189,7 +189,7 @@ def test_another_identity_and_a_dead_server_end_with_code_2(models, tmp_path):
 def test_the_key_is_nowhere_in_the_run_folder(models, tmp_path):
     with FaultyServer() as server:
         command = ("simulate", "--supporter", f"openai:toy@{server.url}", "--seeker", models["seeker"], "--limit", "1")
-        esc_eval(*command, "--out", "r", cwd=tmp_path, env={"OPENAI_API_KEY": "very-secret"})
+        esc_eval(*command, "--api-key-env", "LAB_KEY", "--out", "r", cwd=tmp_path, env={"LAB_KEY": "very-secret"})
         assert server.headers[0]["authorization"] == "Bearer very-secret"
     assert all(b"very-secret" not in path.read_bytes() for path in (tmp_path / "r").iterdir())
 
