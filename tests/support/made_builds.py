@@ -50,11 +50,11 @@ SAID = {
 }
 
 
-def make_card(number: int, language: str, card_id: str, source: str, **more) -> RoleCard:
+def make_card(number: int, language: str, card_id: str, source: str, age: int = 20, **more) -> RoleCard:
     """A made-up card in the official form."""
     genders, jobs = WORDS[language]
     text = FRAMES[language].format(
-        age=20 + number, gender=genders[number % 2], job=jobs[number % 2], trouble=TROUBLES[language][number]
+        age=age + number, gender=genders[number % 2], job=jobs[number % 2], trouble=TROUBLES[language][number]
     )
     category = CATEGORIES[number % 3]
     return RoleCard(id=card_id, language=language, text=text, category=category, source=source, **more)
@@ -112,7 +112,7 @@ def write_inputs(root: Path) -> Inputs:
     (root / "sources" / "esconv").mkdir(parents=True)
     talk = {"dialog": [{"text": TROUBLES["en"][5], "speaker": "usr"}, {"text": "And now?", "speaker": "sys"}]}
     (root / "sources" / "esconv" / "train.txt").write_text(json.dumps(talk) + "\n{}\n", encoding="utf-8")
-    more = [make_card(n, "en", f"more-{n}", source) for n, source in ((3, "psych8k"), (4, "esconv"), (5, "epitome"))]
+    more = [make_card(n, "en", f"more-{n}", source, age=60) for n, source in ((3, "psych8k"), (4, "esconv"), (5, "epitome"))]
     (root / "more.jsonl").write_text("".join(card.to_json() + "\n" for card in more), encoding="utf-8")
     (root / "tiers.csv").write_text(
         "card_id,problem_type,confidence,status\nmore-3,bereavement,0.5,proposed\nown-3,dating,,confirmed\n"
@@ -156,8 +156,8 @@ def _write_official(folder: Path, cards: dict[str, list[RoleCard]]) -> None:
 def _write_run(folder: Path) -> None:
     folder.mkdir()
     cards = [
-        *(make_card(n, "en", f"own-{n}", ("esc-eval", "esconv", "psyqa", "esconv")[n]) for n in range(4)),
-        *(make_card(n, "zh", f"own-{n}", ("smile", "esc-eval")[n - 4]) for n in (4, 5)),
+        *(make_card(n, "en", f"own-{n}", ("esc-eval", "esconv", "psyqa", "esconv")[n], age=40) for n in range(4)),
+        *(make_card(n, "zh", f"own-{n}", ("smile", "esc-eval")[n - 4], age=40) for n in (4, 5)),
     ]
     talks = [
         make_talk(100 * shift + n, card, supporter)

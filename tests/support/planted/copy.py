@@ -93,11 +93,9 @@ class Copy:
             for path in (self.folder / "splits").iterdir():
                 path.unlink()
             (self.folder / "splits").rmdir()
-            cards = {row["id"]: row for row in self.cards}
-            talks = {row["id"] for row in self.talks}
-            rated = [row for row in self.scores if row["dialogue_id"] in talks]
-            made = builder.write_splits(self.folder, self.tables | {"annotations": rated}, cards, old["inputs"]["seed"])
-        masked = old["personal_data"]["masked"]
+            made = builder.write_splits(self.folder, self.tables, old["inputs"]["seed"])
+        personal = old["personal_data"]
+        masked = {"rows": personal["masked"], "sources": personal["masked_in_sources"]}
         scales = read_scales(old)
         self.manifest = manifest.describe_build(
             self.folder, self.tables, old["inputs"], scales, masked, made, old["public"]
