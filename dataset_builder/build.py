@@ -90,7 +90,7 @@ def _build(inputs: Inputs, folder: Path, progress: Callable[[str], None]) -> dic
     masker, in_sources = Masker(), Masker()
     decisions.check_licence(inputs.license)
     official = role_cards.read_official(inputs.official) if inputs.official else {}
-    rows = _cards(inputs, official, masker)
+    rows, told = _cards(inputs, official, masker)
     progress(f"{len(rows)} role cards")
     watcher = role_cards.watch_containment(rows)
     tallies = (
@@ -110,7 +110,7 @@ def _build(inputs: Inputs, folder: Path, progress: Callable[[str], None]) -> dic
     made = write_splits(folder, tables, inputs.seed)
     if inputs.public:
         shutil.rmtree(folder / manifest.LOCAL, ignore_errors=True)
-    described = _described(inputs, tallies, runs, tables, scales.used)
+    described = _described(inputs, tallies, runs, tables, scales.used, told)
     masked = {"rows": manifest.count_marks(tables), "sources": manifest.all_kinds(in_sources.counts)}
     content = manifest.describe_build(folder, tables, described, scales.used, masked, made, inputs.public)
     card.write_card(folder, content)
@@ -121,7 +121,8 @@ def _build(inputs: Inputs, folder: Path, progress: Callable[[str], None]) -> dic
     return content
 
 
-def _cards(inputs: Inputs, official: Official, masker: Masker) -> list[Row]:
+def _cards(inputs: Inputs, official: Official, masker: Masker) -> tuple[list[Row], list[str]]:
+    """Rows of cards, and the ids of those that the file of tiers speaks of."""
     rows = role_cards.official_rows(official, masker)
     for name in inputs.cards:
         rows += role_cards.file_rows(name, masker, _origin(name, inputs.public))
@@ -129,9 +130,8 @@ def _cards(inputs: Inputs, official: Official, masker: Masker) -> list[Row]:
     if not rows:
         rows = role_cards.sample_rows(masker)
     rows = role_cards.apply_decisions(rows)
-    if inputs.tiers:
-        role_cards.apply_tiers(rows, inputs.tiers)
-    return rows
+    told = role_cards.apply_tiers(rows, inputs.tiers) if inputs.tiers else []
+    return rows, told
 
 
 def _runs(
@@ -175,14 +175,10 @@ def _origin(name: str | Path, public: bool) -> str:
 
     The hash names the file for whoever holds it.
     """
+    if name == SAMPLE:
+        return SAMPLE
     path = Path(name)
-    return (
-        name
-        if isinstance(name, str) and name == SAMPLE
-        else hash_file(path)[:12] + path.suffix
-        if public
-        else path.name
-    )
+    return f"{hash_file(path)[:12]}{path.suffix}" if public else path.name
 
 
 def _described(
@@ -191,6 +187,7 @@ def _described(
     runs: list[Row],
     tables: dict[str, list[Row]],
     rubrics: dict[str, Scale],
+    told: list[str],
 ) -> dict[str, Any]:
     official = {}
     if inputs.official:
@@ -203,7 +200,7 @@ def _described(
         "runs": runs,
         "annotations": {_origin(path, inputs.public): hash_file(path) for path in inputs.annotations},
         "cards": {_origin(name, inputs.public): hash_file(Path(name)) for name in inputs.cards if name != SAMPLE},
-        "tiers": hash_file(inputs.tiers) if inputs.tiers else None,
+        "tiers": {"sha256": hash_file(inputs.tiers), "cards": told} if inputs.tiers else None,
         "license": SAMPLE_LICENSE if inputs.sample else inputs.license,
         "rubrics": {key: scale.sha256 for key, scale in sorted(rubrics.items()) if not is_known(key)},
         "origins": manifest.count_origins(tables),

@@ -27,7 +27,7 @@ Tables = Mapping[str, list[dict[str, Any]]]
 OFFICIAL, SAMPLE = "official/", "sample#"
 FIELDS = ("age", "gender", "occupation", "problem", "layout")
 ALIKE = 100
-"""Characters from which two dialogues on different cards may not have the same words."""
+"""Characters from which two dialogues on different cards may not have the same words, the opening left out."""
 _MARK = re.compile("|".join(rf"\[{kind.upper()}\]" for kind in KINDS))
 
 
@@ -123,12 +123,13 @@ def _decided(row: Row, context: Context) -> Iterator[str]:
         if change.card_id == row["id"] and row[change.field] != change.value and not context.build.hides(row):
             yield f"{change.field} is not what decisions/corrections.csv says"
     leaf = decisions.confirmed_tiers().get(row["id"])
-    given = context.inputs is None or context.inputs["tiers"] is not None
+    tiers = context.inputs["tiers"] if context.inputs else None
+    given = context.inputs is None or (tiers is not None and row["id"] in tiers["cards"])
     path = (row["subcategory"], row["problem_type"], row["tier_status"])
     if leaf and path != (leaf.tier2, leaf.tier3, "confirmed") and not (given and path[2] == "confirmed"):
         yield f"decisions/tiers.csv says that its leaf is {leaf.tier3}, confirmed"
     if not leaf and not given and row["problem_type"]:
-        yield "has a leaf, but no file of tiers was given and none is decided"
+        yield "has a leaf, but no file of tiers gives it one and none is decided"
     if row["synthetic"] and row["source"] != SAMPLE_KEY:
         yield f"is said to be invented, its source is {row['source']}"
     if row["origin"].startswith(OFFICIAL) and (row["quality"] != "high" or row["source"] == SAMPLE_KEY):
@@ -252,7 +253,7 @@ def _same_texts(tables: Tables) -> Iterator[Problem]:
             yield Problem("duplicate text", f"role_cards {row['id']!r}", what)
     by_words: dict[Any, Row] = {}
     for row in tables["dialogues"]:
-        words = "\n".join(turn["text"] or "" for turn in row["turns"])
+        words = "\n".join(turn["text"] or "" for turn in row["turns"] if turn["finish_reason"] != "scripted")
         if not words.strip():
             continue
         first = by_words.setdefault(words, row)

@@ -101,6 +101,11 @@ class _Run(_Part):
     ratings: Count
 
 
+class _Tiers(_Part):
+    sha256: Sha256
+    cards: list[Name]
+
+
 class _Inputs(_Part):
     sample: bool
     official: dict[Name, Sha256]
@@ -108,7 +113,7 @@ class _Inputs(_Part):
     runs: list[_Run]
     annotations: dict[Name, Sha256]
     cards: dict[Name, Sha256]
-    tiers: Sha256 | None
+    tiers: _Tiers | None
     license: str
     rubrics: dict[str, Sha256 | None]
     origins: Annotated[dict[str, Counts], ByTable]
@@ -264,12 +269,9 @@ def _rubrics(content: Mapping[str, Any]) -> Iterator[Problem]:
     for key, scale in read_scales(content).items():
         known = known_scale(key)
         if known is not None:
-            if (scale, list(scale.dimensions)) != (known, list(known.dimensions)) and not key.startswith(
-                "official/9ad46e7-"
-            ):
-                yield Problem(
-                    "rubric", manifest.FILE, f"rubric {key} is not the one that this program knows: {REBUILD}"
-                )
+            if (scale, list(scale.dimensions)) != (known, list(known.dimensions)):
+                what = f"rubric {key} is not the one that this program knows: {REBUILD}"
+                yield Problem("rubric", manifest.FILE, what)
             continue
         own[key] = scale.sha256
         if not re.fullmatch(r"[^/\s]+/[^/\s]+", key) or key.partition("/")[0] == "esc-eval":

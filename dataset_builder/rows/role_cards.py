@@ -161,15 +161,18 @@ def _correct(row: Row, change: decisions.Correction) -> None:
         row["layout"] = fields and fields.layout
 
 
-def apply_tiers(rows: Sequence[Row], path: Path) -> None:
+def apply_tiers(rows: Sequence[Row], path: Path) -> list[str]:
     """Fill tiers 2 and 3 from a CSV of card_id, problem_type, confidence, status.
 
     Tier 1 of a card is never changed, and a proposal never replaces a leaf that people confirmed.
 
+    Returns:
+        Ids of the cards that it speaks of, sorted.
+
     Raises:
         BadRecord: A row that names an unknown card, leaf or status, or a leaf outside the card's tier 1.
     """
-    by_id = {row["id"]: row for row in rows}
+    by_id, told = {row["id"]: row for row in rows}, set()
     for number, line in read_rows(path, {"card_id", "problem_type", "confidence", "status"}):
         try:
             if line["card_id"] not in by_id:
@@ -177,6 +180,8 @@ def apply_tiers(rows: Sequence[Row], path: Path) -> None:
             _apply_tier(by_id[line["card_id"]], line)
         except (EscEvalError, ValueError) as error:
             raise BadRecord(path, f"line {number}", str(error)) from error
+        told.add(line["card_id"])
+    return sorted(told)
 
 
 def _apply_tier(card: Row, line: dict[str, str]) -> None:

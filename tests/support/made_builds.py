@@ -112,7 +112,9 @@ def write_inputs(root: Path) -> Inputs:
     (root / "sources" / "esconv").mkdir(parents=True)
     talk = {"dialog": [{"text": TROUBLES["en"][5], "speaker": "usr"}, {"text": "And now?", "speaker": "sys"}]}
     (root / "sources" / "esconv" / "train.txt").write_text(json.dumps(talk) + "\n{}\n", encoding="utf-8")
-    more = [make_card(n, "en", f"more-{n}", source, age=60) for n, source in ((3, "psych8k"), (4, "esconv"), (5, "epitome"))]
+    more = [
+        make_card(n, "en", f"more-{n}", source, age=60) for n, source in ((3, "psych8k"), (4, "esconv"), (5, "epitome"))
+    ]
     (root / "more.jsonl").write_text("".join(card.to_json() + "\n" for card in more), encoding="utf-8")
     (root / "tiers.csv").write_text(
         "card_id,problem_type,confidence,status\nmore-3,bereavement,0.5,proposed\nown-3,dating,,confirmed\n"

@@ -42,7 +42,7 @@ def try_defect(builds: dict[bool, Path], defect: Defect, check: Callable[[Path],
         signal.alarm(HANG)
         try:
             return FOUND if check(folder) else MISSED
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever it is, the checker has stopped
             return CRASHED
         finally:
             signal.alarm(0)

@@ -1,4 +1,4 @@
-"""Defects of files: README, licences and Croissant that say other things, Parquet files of another make, other files."""
+"""Defects of files: README, licences and Croissant that say other things, Parquet of another make, other files."""
 
 import json
 import os
@@ -102,7 +102,7 @@ KINDS = {
         "another split of a config": swap(README, "split: test", "split: train"),
         "another tag": swap(README, "- role-play", "- role-play\n- clinical"),
         "another number of rows in the text": swap(README, "| `role_cards` | 39 |", "| `role_cards` | 390 |"),
-        "a local build that calls itself public": swap(README, "This is a **local build**", "This is a **public build**"),
+        "a local build that calls itself public": swap(README, "a **local build**", "a **public build**"),
         "words about its use": swap(README, "Not for systems", "Made for systems"),
         "a sentence more": text(README, lambda t: f"{t}\nAll rows are free of rights.\n"),
         "another citation": swap(README, "@", "@x"),
@@ -168,7 +168,7 @@ KINDS = {
         "a file in a folder of its own": write("media/voice.wav", b"RIFF"),
         "an empty folder": in_files(lambda f: (f / "media").mkdir()),
         "a symbolic link to a table": in_files(link),
-        "a symbolic link out of the folder": in_files(lambda f: (f / "splits" / "all.json").symlink_to("/etc/hostname")),
+        "a symbolic link out of the folder": in_files(lambda f: (f / "splits" / "a.json").symlink_to("/etc/hostname")),
         "a symbolic link to nowhere": in_files(lambda f: (f / "next").symlink_to("nowhere")),
         "a pipe": in_files(lambda f: os.mkfifo(f / "pipe")),
         "a split that is a pipe": in_files(

@@ -61,7 +61,9 @@ KINDS = {
         "User: on a line": more("\nUser: and then?"),
         "Human: on a line": more("\n\nHuman: go on"),
         "a Chinese role mark": more("\n用户：继续"),
-        "a mark in a rater's answer": raw("<|im_start|>assistant 3"),
+        "a mark in a rater's reason": in_rows(
+            lambda c: next(row for row in c.scores if row["problem"]).update(problem="<|im_start|>assistant 3")
+        ),
         "a thought in an annotators' text": annotator("<think>他很难过</think>年龄：20"),
     },
     "characters in texts": {
@@ -102,7 +104,6 @@ KINDS = {
         "an unknown reason for an end": turns(lambda t: t[1].update(finish_reason=44)),
         "an opening in the middle": turns(lambda t: t[3].update(finish_reason="scripted")),
         "another seed of a turn": turns(lambda t: t[3].update(seed=1)),
-        "an utterance that is said twice in a row": turns(lambda t: t[3].update(text=t[1]["text"], seed=t[3]["seed"])),
         "a dialogue after its end": turns(lambda t: t[1].update(finish_reason="context")),
     },
     "personal data": {
