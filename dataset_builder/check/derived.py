@@ -10,7 +10,7 @@ from typing import Any
 
 from dataset_builder import decisions
 from dataset_builder.check.problem import Problem
-from dataset_builder.check.rows import Build
+from dataset_builder.check.rows import ENDS, Build
 from dataset_builder.describe.manifest import origin_file
 from dataset_builder.rows import role_cards
 from dataset_builder.rows.card_text import CardText, parse_card
@@ -40,6 +40,11 @@ class Context:
     talks: Mapping[str, Row]
     inputs: Mapping[str, Any] | None
 
+    @property
+    def licence(self) -> str | None:
+        """Of the user's own dialogues and ratings; None where nobody says."""
+        return None if self.inputs is None else self.inputs["license"]
+
 
 def check_derived(tables: Tables, build: Build, inputs: Mapping[str, Any] | None) -> Iterator[Problem]:
     """Every rule that needs more than the row itself."""
@@ -63,6 +68,7 @@ def check_derived(tables: Tables, build: Build, inputs: Mapping[str, Any] | None
     yield from _near_duplicates(tables["role_cards"], context)
     yield from _same_texts(tables)
     yield from _one_value(tables)
+    yield from _cut_short(tables["dialogues"])
     yield from _origins(tables, inputs)
 
 
@@ -82,7 +88,7 @@ def _terms(row: Row, licence: str | None, rehostable: bool) -> Iterator[str]:
 def _talk_terms(row: Row, context: Context) -> Iterator[str]:
     card = context.cards.get(row["card_id"] or "")
     if (key := run_terms(row)) is None:
-        yield from _terms(row, context.inputs and context.inputs["license"], bool(card and card["rehostable"]))
+        yield from _terms(row, context.licence, bool(card and card["rehostable"]))
     else:
         terms = decisions.read_terms()[key]
         yield from _terms(row, terms.licence, terms.rehostable)
@@ -100,7 +106,7 @@ def _rating_terms(row: Row, context: Context) -> Iterator[str]:
     if is_official_wording(row["rubric"]):
         yield from _terms(row, decisions.read_terms()["official"].licence, False)
     elif talk := context.talks.get(row["dialogue_id"]):
-        yield from _terms(row, context.inputs and context.inputs["license"], talk["rehostable"])
+        yield from _terms(row, context.licence, talk["rehostable"])
 
 
 def _card_text(row: Row, context: Context) -> Iterator[str]:
@@ -256,9 +262,9 @@ def _same_texts(tables: Tables) -> Iterator[Problem]:
         words = "\n".join(turn["text"] or "" for turn in row["turns"] if turn["finish_reason"] != "scripted")
         if not words.strip():
             continue
-        first = by_words.setdefault(words, row)
-        if first is not row and (len(words) >= ALIKE or first["card_id"] == row["card_id"]):
-            what = f"has the words of {first['id']!r}; leave one out"
+        before = by_words.setdefault(words, row)
+        if before is not row and (len(words) >= ALIKE or before["card_id"] == row["card_id"]):
+            what = f"has the words of {before['id']!r}; leave one out"
             yield Problem("duplicate text", f"dialogues {row['id']!r}", what)
     for table in ("role_cards", "dialogues"):
         every = (row["origin"] for row in tables[table])
@@ -273,6 +279,7 @@ ONE_VALUE: tuple[tuple[str, str, Callable[[Row], Any], Callable[[Row], Any]], ..
     ("dialogues", "seeker_revision", lambda r: (_run(r), r["seeker"]), lambda r: r["seeker_revision"]),
     ("dialogues", "protocol", lambda r: _run(r), lambda r: r["protocol"]),
     ("dialogues", "supporter_revision", lambda r: (_run(r), r["supporter"]), lambda r: r["supporter_revision"]),
+    ("dialogues", "seeker", lambda r: own_run(r), lambda r: r["seeker"]),
     ("dialogues", "role of the first turn", lambda r: own_run(r), lambda r: r["turns"][0]["role"] if r["turns"] else 0),
 )
 """Table, what is said, of what, and where: it is one value for each; a key of None is not asked."""
@@ -299,6 +306,19 @@ def _one_value(tables: Tables) -> Iterator[Problem]:
                 one, other, *_ = found.items()
                 what = f"{name} of {key} is {one[0]} in {one[1]!r} and {other[0]} in {other[1]!r}"
                 yield Problem("one value", table, what)
+
+
+def _cut_short(talks: list[dict[str, Any]]) -> Iterator[Problem]:
+    """All dialogues of a run have its protocol's rounds, unless they say why not."""
+    simulated = [row for row in talks if row["seed"] is not None and own_run(row)]
+    rounds: dict[str, int] = defaultdict(int)
+    for row in simulated:
+        rounds[_run(row)] = max(rounds[_run(row)], row["rounds"])
+    for row in simulated:
+        reason = row["problem"] or (row["turns"] and row["turns"][-1]["finish_reason"] in ENDS)
+        if row["rounds"] < rounds[_run(row)] and not reason:
+            what = f"has {row['rounds']} rounds, others of its run {rounds[_run(row)]}, and does not say why"
+            yield Problem("turns", f"dialogues {row['id']!r}", what)
 
 
 def _origins(tables: Tables, inputs: Mapping[str, Any] | None) -> Iterator[Problem]:

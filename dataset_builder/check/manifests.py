@@ -155,8 +155,7 @@ def read_checked(folder: Path) -> tuple[dict[str, Any] | None, list[Problem]]:
     if path.is_symlink() or (path.exists() and not path.is_file()):
         return None, [Problem("manifest", manifest.FILE, "is no file; build again")]
     try:
-        written = read_text(path)
-        content = json.loads(written)
+        content = json.loads(read_text(path))
     except (EscEvalError, ValueError, RecursionError) as error:
         return None, [Problem("manifest", manifest.FILE, f"cannot be read: {str(error) or 'nested too deeply'}")]
     if not isinstance(content, dict):
@@ -171,7 +170,7 @@ def read_checked(folder: Path) -> tuple[dict[str, Any] | None, list[Problem]]:
         found = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
         return None, [Problem("manifest", manifest.FILE, what) for what in found]
     problems = []
-    if written != json.dumps(content, ensure_ascii=False, indent=2) + "\n":
+    if path.read_bytes() != f"{json.dumps(content, ensure_ascii=False, indent=2)}\n".encode("utf-8", "surrogatepass"):
         problems.append(Problem("manifest", manifest.FILE, f"is not written as the builder writes it: {REBUILD}"))
     return content, problems
 
@@ -213,7 +212,7 @@ def check_stated(content: Mapping[str, Any], expected: Mapping[str, Any]) -> Ite
     for what in compare(personal["found_by"], wanted["found_by"], "personal_data.found_by."):
         yield Problem("manifest", manifest.FILE, f"{what}: check with the versions that built it, or {REBUILD}")
     kinds = [dict.fromkeys(counts) for counts in (personal["masked_in_sources"], wanted["masked"])]
-    for what in compare(*kinds, "masked_in_sources."):
+    for what in compare(kinds[0], kinds[1], "masked_in_sources."):
         yield Problem("manifest", manifest.FILE, what)
     if not content["inputs"]["sources"] and any(personal["masked_in_sources"].values()):
         yield Problem("manifest", manifest.FILE, "masked_in_sources counts masks, but no source was read")
@@ -278,7 +277,9 @@ def _rubrics(content: Mapping[str, Any]) -> Iterator[Problem]:
             yield Problem("rubric", manifest.FILE, f"rubric {key}: this program knows no such version")
         if scale.sha256 is None or scale.sha256 in shipped_hashes:
             yield Problem(
-                "rubric", manifest.FILE, f"rubric {key} has the hash of {shipped_hashes.get(scale.sha256, 'none')}"
+                "rubric",
+                manifest.FILE,
+                f"rubric {key} has the hash of {shipped_hashes.get(scale.sha256 or '', 'none')}",
             )
         if list(scale.levels) != sorted(set(scale.levels)):
             yield Problem("rubric", manifest.FILE, f"rubric {key}: its levels do not rise")

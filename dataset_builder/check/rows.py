@@ -24,8 +24,8 @@ PROSE = {
 }
 """Columns of free text; of a model's own words, ``raw``, less is asked, and every other text is a name or an id."""
 WORD_FOR_WORD = "raw"
-_HIDDEN_REASONS = ("context", "content_filter", "length")
-"""Why a model may have ended without a word."""
+ENDS = ("context", "content_filter", "length")
+"""Why a dialogue may end before its last round, and its last turn be without a word."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ def _turns(row: Row, build: Build) -> Iterator[str]:
         yield "the dialogue has no turn"
         return
     for number, turn in enumerate(turns):
-        ended = number == last and (row["problem"] is not None or turn["finish_reason"] in _HIDDEN_REASONS)
+        ended = number == last and (row["problem"] is not None or turn["finish_reason"] in ENDS)
         if turn["text"] is None and not build.hides(row):
             yield f"turn {number} has no text"
         elif turn["text"] is not None and is_blank(turn["text"]) and not ended:

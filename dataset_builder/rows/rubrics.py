@@ -125,7 +125,7 @@ def known_scale(rubric: str) -> Scale | None:
     if is_official_wording(rubric):
         return official_scale(rubric)
     shipped = find_shipped_rubric(rubric)
-    return shipped and scale_of(shipped)
+    return scale_of(shipped) if shipped else None
 
 
 def is_known(rubric: str) -> bool:

@@ -11,6 +11,7 @@ from dataset_builder.__main__ import app
 from dataset_builder.build import Inputs, build_dataset
 from dataset_builder.describe import manifest
 from dataset_builder.push import plan_push
+from esc_eval.errors import EscEvalError
 
 pytestmark = pytest.mark.filterwarnings("ignore:ConjunctiveGraph:DeprecationWarning")
 
@@ -110,12 +111,12 @@ def test_a_folder_with_anything_beside_the_build_is_not_pushed(public, tmp_path,
         "README.md", "LICENSE.md", "manifest.json", "croissant.json", "role_cards", "dialogues", "annotations",
         "splits",
     }  # fmt: skip
-    (copy / "local").mkdir()
     for name in ("local/conversations.parquet", "notes.txt"):
+        (copy / name).parent.mkdir(exist_ok=True)
         (copy / name).write_text("private")
         with pytest.raises(EscEvalError, match=rf"first: {name}: is no file of a build; take it away"):
             plan_push(copy, "me/x", None)
-        (copy / name).unlink()
+        shutil.rmtree(copy / name.partition("/")[0]) if "/" in name else (copy / name).unlink()
 
 
 def test_a_folder_with_problems_is_not_pushed(public, tmp_path):

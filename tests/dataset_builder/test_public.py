@@ -93,7 +93,8 @@ def public(tmp_path_factory) -> tuple[Path, Canaries]:
     record = {"base": official.text, "res": "家庭生活", "source": official.source, "language": "english", "id": 9}
     record["base_biaozhu"] = official.annotator_text
     (root / "official/data/card_high_en.json").write_text(json.dumps([record], ensure_ascii=False), encoding="utf-8")
-    chinese = {**record, "language": "chinese", "id": 10, "source": "PsyQA", "base": f"问题：{words.word('zh', True)}丢了"}
+    chinese = {**record, "language": "chinese", "id": 10, "source": "PsyQA"}
+    chinese["base"] = f"问题：{words.word('card in Chinese', True)}丢了"
     (root / "official/data/card_high_zh.json").write_text(json.dumps([chinese], ensure_ascii=False), encoding="utf-8")
     lines = [f"ESC-Role：{words.word('official line', True)}", f"AI assistant：{words.word('official line', True)}"]
     (root / "official/result/llama3_en.json").write_text(json.dumps({"0": lines}, ensure_ascii=False))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from dataset_builder.check.build import check_build
-from planted import files, manifests, ratings, rows, splits, texts
+from planted import files, held_out, manifests, ratings, rows, splits, texts
 from planted.copy import Copy, Defect
 
 KINDS: dict[str, dict[str, Defect]] = {
@@ -22,6 +22,7 @@ KINDS: dict[str, dict[str, Defect]] = {
     **manifests.KINDS,
     **files.KINDS,
 }
+HELD_OUT: dict[str, dict[str, Defect]] = held_out.KINDS
 FOUND, MISSED, CRASHED = "found", "missed", "crashed"
 HANG = 30
 """Seconds after which the checker is taken to hang, which counts as a crash."""
@@ -53,9 +54,9 @@ def _stop(_signal: int, _frame: object) -> None:
     raise TimeoutError(f"no answer after {HANG} seconds")
 
 
-def run_suite(builds: dict[bool, Path], kinds: Iterable[str] = tuple(KINDS)) -> dict[str, dict[str, str]]:
+def run_suite(builds: dict[bool, Path], kinds: dict[str, dict[str, Defect]]) -> dict[str, dict[str, str]]:
     """The outcome of each defect by kind and name."""
-    return {kind: {name: try_defect(builds, defect) for name, defect in KINDS[kind].items()} for kind in kinds}
+    return {kind: {name: try_defect(builds, defect) for name, defect in group.items()} for kind, group in kinds.items()}
 
 
 def count(outcomes: Iterable[str]) -> dict[str, int]:

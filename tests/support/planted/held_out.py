@@ -119,7 +119,9 @@ KINDS: dict[str, dict[str, Defect]] = {
         "a dialogue again with one letter changed": in_rows(paraphrase),
         "a dialogue is cut, the inputs too": in_rows(cut_and_count),
         "a card with a blank behind its text": in_rows(lambda c: c.card().update(text=c.card()["text"] + " ")),
-        "a card under two ids in two sources": in_rows(lambda c: double_card(c, source="smile", origin="cards.jsonl#7")),
+        "a card under two ids in two sources": in_rows(
+            lambda c: double_card(c, source="smile", origin="cards.jsonl#7")
+        ),
         "the annotators' text of another card": in_rows(
             lambda c: c.card("900").update(annotator_text=c.card("901")["annotator_text"])
         ),
@@ -181,7 +183,8 @@ KINDS: dict[str, dict[str, Defect]] = {
         ),
         "counts that are null": in_manifest(lambda m: m["counts"]["role_cards"].update(language=None)),
         "a manifest with a BOM": in_files(
-            lambda f: (f / "manifest.json").write_bytes(b"\xef\xbb\xbf" + (f / "manifest.json").read_bytes()), hashed=False
+            lambda f: (f / "manifest.json").write_bytes(b"\xef\xbb\xbf" + (f / "manifest.json").read_bytes()),
+            hashed=False,
         ),
         "a manifest of one line": in_files(
             lambda f: (f / "manifest.json").write_text(json.dumps(json.loads((f / "manifest.json").read_text()))),
@@ -192,7 +195,9 @@ KINDS: dict[str, dict[str, Defect]] = {
         "words in a column's metadata": in_table("role_cards", with_column_metadata),
         "row groups of another size": Defect(small_groups),
         "a compressed copy": in_files(lambda f: (f / "role_cards.parquet.gz").write_bytes(b"\x1f\x8b")),
-        "another list of columns in the README": text("README.md", "| `text_sha256` | string |", "| `text_md5` | string |"),
+        "another list of columns in the README": text(
+            "README.md", "| `text_sha256` | string |", "| `text_md5` | string |"
+        ),
         "a note of the licences": text("LICENSE.md", "# Licences", "# Licences\n\nEverything is CC0."),
         "line ends of another system": in_files(
             lambda f: (f / "README.md").write_bytes((f / "README.md").read_bytes().replace(b"\n", b"\r\n"))
@@ -205,7 +210,11 @@ KINDS: dict[str, dict[str, Defect]] = {
         ),
         "a key twice in Croissant": text("croissant.json", '"name": "esc-eval"', '"name": "x", "name": "esc-eval"'),
         "splits is a file": in_files(
-            lambda f: ([p.unlink() for p in (f / "splits").iterdir()], (f / "splits").rmdir(), (f / "splits").write_text("x"))
+            lambda f: (
+                [p.unlink() for p in (f / "splits").iterdir()],
+                (f / "splits").rmdir(),
+                (f / "splits").write_text("x"),
+            )
         ),
         "a table's folder is a link": in_files(
             lambda f: (
