@@ -1,6 +1,7 @@
 """Rows of the ``annotations`` table: one a rater, dialogue and dimension; never an average."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +59,18 @@ def batch_rows(batch: Batch, dialogues: Mapping[str, Row], license: str, scales:
     ]
 
 
-def file_rows(path: Path, dialogues: Mapping[str, Row], license: str, scales: Scales, masker: Masker) -> list[Row]:
+def file_rows(
+    path: Path, dialogues: Mapping[str, Row], license: str, scales: Scales, masker: Masker, origin: str
+) -> list[Row]:
     """A row for each rating of a file. Its dialogue ids may lack the name of the run where that is unambiguous.
+
+    Args:
+        path: The file.
+        dialogues: Rows of the build by id.
+        license: Of the ratings.
+        scales: Where rubrics are looked up.
+        masker: Of personal data.
+        origin: What the rows call the file.
 
     Raises:
         EscEvalError: Broken, or a rating of an unknown dialogue, or one that its rubric has no place for.
@@ -81,7 +92,7 @@ def file_rows(path: Path, dialogues: Mapping[str, Row], license: str, scales: Sc
                 )
                 raise EscEvalError(f"{path}: dialogue {dialogue_id!r} {what}")
             dialogue_id = candidates[0]
-        rows.append(_row(dialogue_id, rating, path.name, dialogues, license, masker))
+        rows.append(_row(dialogue_id, rating, origin, dialogues, license, masker))
     return rows
 
 
@@ -92,6 +103,11 @@ def _row(
     if dialogue is None:
         raise EscEvalError(
             f"{origin}: a rating of dialogue {dialogue_id!r}, which is not there. Known: {len(dialogues)} dialogues."
+        )
+    if rating.time is not None and not is_time(rating.time):
+        raise EscEvalError(
+            f"{origin}: rating of dialogue {dialogue_id!r} by {rating.rater!r}: time {rating.time!r} is not ISO 8601 "
+            "(YYYY-MM-DDTHH:MM:SS)"
         )
     official = is_official_wording(rating.rubric)
     terms = decisions.read_terms()["official"].licence if official else license
@@ -108,6 +124,7 @@ def _row(
         "rater_kind": rating.rater_kind,
         "rubric": rating.rubric,
         "parser": rating.parser,
+        "way": rating.way,
         "raw": masker.mask_optional(rating.raw),
         "stage": rating.stage,
         "order": rating.order,
@@ -116,6 +133,15 @@ def _row(
         "license": terms,
         "rehostable": not official and dialogue["rehostable"],
     }
+
+
+def is_time(written: str) -> bool:
+    """Whether a text is a date or time in ISO 8601."""
+    try:
+        datetime.fromisoformat(written)
+    except ValueError:
+        return False
+    return True
 
 
 def check_unique(rows: Sequence[Row]) -> None:

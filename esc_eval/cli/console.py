@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
+import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -166,6 +167,14 @@ def _plain(character: str) -> str:
 
 
 codecs.register_error("esc_eval.plain", _show_plainly)
+
+
+def end_with_problems(folder: Path, problems: Sequence[object]) -> NoReturn:
+    """Print what a check found wrong with a folder, and end: with 1 where there is anything, else with 0."""
+    for problem in problems:
+        print_data(problem)
+    print_progress(f"{folder}: {len(problems)} problems" if problems else f"{folder}: sound")
+    raise typer.Exit(1 if problems else 0)
 
 
 def carry_out(plans: list[hub.Plan], really: bool, private: bool, flag: str = "--push") -> None:
