@@ -17,7 +17,9 @@ from dataset_builder.rows.personal_finders import FINDERS
 KINDS = tuple(FINDERS)
 LIBRARIES = ("phonenumbers", "linkify-it-py", "python-stdnum", "pyap2")
 
-_MAYBE = re.compile(r"[A-Za-z\d\uff21-\uff3a\uff41-\uff5a@\uff20]|[零〇一二三四五六七八九幺]{7}|(?:账号|帐号|昵称)[是叫:：]")
+_MAYBE = re.compile(
+    r"[A-Za-z\d\uff21-\uff3a\uff41-\uff5a@\uff20]|[零〇一二三四五六七八九幺]{7}|[账帐]号|昵称|[博书音手站乎]叫"
+)
 """Every finding has one of these; most Chinese utterances have none."""
 _WIDTHLESS = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 _SIGNS = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20, 0xA0: 0x20, 0x202F: 0x20}

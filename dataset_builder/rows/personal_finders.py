@@ -46,7 +46,8 @@ def _links(text: str) -> Iterator[tuple[bool, Span]]:
     if _MAYBE_LINK.search(plain):
         for link in _linkify().match(plain) or []:
             if link.schema == "mailto:" or link.schema or _SURE_LINK.match(link.raw):
-                yield link.schema == "mailto:", (link.index, link.last_index)
+                start = link.last_index - len(link.raw.lstrip(":"))
+                yield link.schema == "mailto:", (start, link.last_index)
 
 
 def find_urls(text: str) -> Iterator[Span]:
@@ -59,10 +60,15 @@ _HOST = (
     r"(?:\s*[\[({<]\s*dot\s*[\])}>]\s*|\s+dot\s+|\s*点\s*|\.)(?:" + _DOMAINS + r")(?![a-z0-9])"
 )
 _NAME = r"(?<![a-z0-9._+-])(?P<name>[a-z0-9][a-z0-9._+-]{0,40})"
-_BRACKETED = re.compile(_NAME + r"\s*(?:[\[({<]\s*at\s*[\])}>]|艾特|圈a)\s*" + _HOST, re.IGNORECASE)
-_SPOKEN = re.compile(_NAME + r"\s+at\s+(?P<host>" + _HOST + ")", re.IGNORECASE)
+_BRACKETED = re.compile(_NAME + r"\s*(?:[\[({<]\s*at\s*[\])}>]|艾特|圈a|@)\s*" + _HOST, re.IGNORECASE)
+_SPOKEN = re.compile(
+    _NAME[:-1] + r"(?:\s+(?:dot|underscore)\s+[a-z0-9]+){0,2})\s+(?P<at>at)\s+(?P<host>" + _HOST + ")", re.IGNORECASE
+)
 _MAIL_CUE = re.compile(r"e-?mail|\bmail|邮箱|邮件|联系|reach|contact|write|address", re.IGNORECASE)
-_PROVIDER = re.compile(r"(?:gmail|hotmail|yahoo|outlook|icloud|proton|qq|163|126|sina|foxmail|aol|gmx)\b", re.IGNORECASE)
+_PROVIDER = re.compile(
+    r"(?:gmail|hotmail|yahoo|outlook|icloud|proton|qq|163|126|sina|foxmail|aol|gmx)\b", re.IGNORECASE
+)
+_SPECIAL = re.compile(r"[\d_.]")
 _NO_NAME = re.compile(
     r"(?:look(?:ed|ing)?|me|us|it|him|her|you|them|i|was|is|am|were|be|work(?:s|ed|ing)?|shop(?:ped|ping)?|stuff|things?|"
     r"one|buy|order(?:ed)?|that|this|here|there|job|up|out|back|and|or|address|mail|email|contact|still|not)",
@@ -75,17 +81,22 @@ def find_mail(text: str) -> Iterator[Span]:
     yield from (span for is_mail, span in _links(text) if is_mail)
     yield from (found.span() for found in _BRACKETED.finditer(text))
     for found in _SPOKEN.finditer(text):
-        told = _follows(text, found.start(), _MAIL_CUE, 40) or _PROVIDER.match(found["host"])
-        if not _NO_NAME.fullmatch(found["name"]) and (told or re.search(r"[\d_.]", found["name"])):
+        told = _MAIL_CUE.search(text, max(0, found.start() - 40), found.end() + 24) or _PROVIDER.match(found["host"])
+        if not _NO_NAME.fullmatch(found["name"]) and (told or found["at"] == "AT" or _SPECIAL.search(found["name"])):
             yield found.span()
 
 
 _PHONE_CUE = re.compile(
-    r"\b(?:phone|call(?:s|ing)?|cell|mobile|number|text|ring|dial|reach|tel|telefon|nummer|handy)\b|电话|手机|号码|座机|رقم",
+    r"\b(?:phone|call(?:s|ing)?|cell|mobile|number|text|ring|dial|reach|tel|telefon\w*|\w*nummer|handy)\b|电话|手机|号码|座机|رقم",
     re.IGNORECASE,
 )
-_LOCAL = re.compile(r"\b(?:phone|call|cell|number|text|ring|dial|reach)\b[^\d\n]{0,20}(?P<it>\d{3}-\d{4})(?![\d-])", re.I)
+_LOCAL = re.compile(
+    r"\b(?:phone|call|cell|number|text|ring|dial|reach)\b[^\d\n]{0,20}(?P<it>\d{3}-\d{4})(?![\d-])", re.I
+)
 _NORTH_AMERICAN = re.compile(r"(?<![\w-])(?:\+?1[ .-]?)?(?:\([2-9]\d\d\) ?|[2-9]\d\d[-.])\d{3}[-.]\d{4}(?![\w-])")
+_DOTTED = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}|\d{1,2}\.\d+")
+"""Internet addresses, versions, decimals."""
+_TRUNK = re.compile(r"(?<!\d)0[1-9]\d")
 _TEN = re.compile(r"(?:1\D{0,2})?\(?\d{3}\D{0,2}\d{3}\D{0,2}\d{4}")
 _CHARITY = re.compile(r"03\d\d")
 """What British numbers for all of a country begin with."""
@@ -106,13 +117,13 @@ def _is_plausible(text: str, region: str, number: PhoneNumberMatch) -> bool:
     if number.raw_string[0] == "+":
         return True
     told, bare = _follows(text, number.start, _PHONE_CUE), number.raw_string.isdigit()
-    if (bare and _follows(text, number.start, _COUNTED)) or _IPV4.fullmatch(number.raw_string):
+    if (bare and _follows(text, number.start, _COUNTED)) or _DOTTED.fullmatch(number.raw_string):
         return False
     match region:
         case "US":
             return _TEN.match(number.raw_string) is not None and (told or not bare)
         case "CN":
-            return True
+            return number.raw_string.lstrip("(")[0] in "018" or told
         case "GB":
             return number.raw_string[0] in "0(" and (told or not bare)
         case _:
@@ -131,6 +142,8 @@ def find_phones(text: str) -> Iterator[Span]:
     found += [number.span() for number in _NORTH_AMERICAN.finditer(plain)]
     public: list[Span] = []
     for region in ("US", "CN", "GB", "DE"):
+        if region in ("GB", "DE") and not _TRUNK.search(plain):
+            continue
         for number in PhoneNumberMatcher(plain, region, leniency=Leniency.VALID):
             span = (number.start, number.end)
             kind, raw = phonenumbers.number_type(number.number), number.raw_string
@@ -144,7 +157,7 @@ def find_phones(text: str) -> Iterator[Span]:
 
 
 _PLATFORM = (
-    r"(?:QQ|扣扣|企鹅|微信|薇信|威信|微博|抖音|小红书|快手|B站|知乎|(?<![a-z])(?:v信|wechat|weixin|vx|wx|telegram|tg|"
+    r"(?:扣扣|企鹅|微信|薇信|威信|微博|抖音|小红书|快手|B站|知乎|(?<![a-z0-9])(?:QQ|v信|wechat|weixin|vx|wx|telegram|tg|"
     r"whatsapp|instagram|insta|ins|ig|snapchat|discord|weibo|douyin|tiktok|xiaohongshu|xhs|rednote|bilibili|skype|line\s?id|"
     r"twitter|facebook|fb|kik)(?![a-z]))"
 )
@@ -158,14 +171,14 @@ _ACCOUNT = re.compile(
 _PLAIN_ACCOUNT = re.compile(
     rf"{_PLATFORM}\s*(?:号码?|账号|帐号|id)?\s*:\s*(?P<name>[a-z][a-z0-9._-]{{4,28}}[a-z0-9])(?![a-z0-9 ])|"
     rf"{_PLATFORM}\s*(?:username|handle|id|account name)\s*(?:is|:)\s*(?P<named>[a-z][a-z0-9._-]{{4,28}}[a-z0-9])|"
-    r"(?:小红书|微博|抖音|快手|B站|知乎)(?:账号|帐号|昵称|名字|名|ID|号)(?:是|叫|:)\s*"
+    r"(?:小红书|微博|抖音|快手|B站|知乎)(?:(?:账号|帐号|昵称|名字|名|ID|号)(?:是|叫|:)|叫)\s*"
     r"(?P<nick>(?!被|不|没|什么|谁|哪|个|我|空|新)[\u4e00-\u9fffA-Za-z0-9_-]{2,20})",
     re.IGNORECASE,
 )
 _MENTION = re.compile(
     r"(?<![\w@/.])@(?!\d{1,4}(?:am|pm|:|\b))[A-Za-z0-9_][A-Za-z0-9_.]*[A-Za-z0-9_]"
     r"|(?<![A-Za-z0-9/])/?u/[A-Za-z0-9_-]{3,20}\b"
-    r"|@(?!我|你|他|她|它|大家|所有|全体|一下)[\u4e00-\u9fff][\u4e00-\u9fff\w-]{1,14}(?=[\s:,.!?，。！？：]|$)",
+    r"|@(?!我|你|他|她|它|大家|所有|全体|一下)[\u4e00-\u9fff][\u4e00-\u9fff\w-]{1,7}(?=[\s:,.!?，。！？：]|$)",
     re.IGNORECASE | re.ASCII,
 )
 
@@ -212,18 +225,20 @@ def find_ids(text: str) -> Iterator[Span]:
 
 _PASSPORT = re.compile(
     r"(?:passport|reisepass|护照|通行证)(?:[^A-Za-z0-9\n]|number|num|no\b|nr\b|is\b|was\b){0,12}?"
-    r"(?P<it>[A-Za-z]{0,2}\d{6,9}[A-Za-z]?)(?![A-Za-z0-9])",
+    r"(?P<it>[A-Za-z]{0,2}\d{6,9}[A-Za-z]?)(?![A-Za-z0-9])"
+    r"|(?<![A-Za-z0-9])(?P<before>[A-Za-z]{1,2}\d{7,8})(?=[^A-Za-z0-9\n]{0,8}(?:is my |was my )?(?:passport|护照|通行证))",
     re.IGNORECASE,
 )
 
 
 def find_passports(text: str) -> Iterator[Span]:
     """Numbers of passports and travel permits, where a word says that they are."""
-    yield from (found.span("it") for found in _PASSPORT.finditer(text))
+    yield from (found.span(found.lastgroup or 0) for found in _PASSPORT.finditer(text))
 
 
 _CARD = re.compile(
-    r"(?<![\w.-])(?:\d{4}([ -]?)\d{4}\1\d{4}\1\d{4}(?:\1\d{1,3})?|\d{4}([ -]?)\d{6}\2\d{4,5}|\d{13,19})(?![\w-])", re.ASCII
+    r"(?<![\w.-])(?:\d{4}([ -]?)\d{4}\1\d{4}\1\d{4}(?:\1\d{1,3})?|\d{4}([ -]?)\d{6}\2\d{4,5}|\d{13,19})(?![\w-])",
+    re.ASCII,
 )
 _ISSUER = re.compile(r"4|5[1-5]|2(?:2[2-9]|[3-6]|7[01]|720)|3[47]|3(?:0[0-5]|[68])|35|6(?:011|4[4-9]|5)|6[0-9]")
 
@@ -237,7 +252,7 @@ def find_cards(text: str) -> Iterator[Span]:
             yield found.span()
 
 
-_IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}\d{2}(?:[ -]?[A-Za-z0-9]){11,40}", re.ASCII)
+_IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2} ?\d{2}(?:[ -]?[A-Za-z0-9]){11,40}", re.ASCII)
 
 _WORD = re.compile("[A-Za-z0-9]")
 
@@ -278,10 +293,10 @@ def find_ips(text: str) -> Iterator[Span]:
 
 _PLATE_CN = re.compile(
     r"[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼][A-HJ-NP-Z][ ·・•.-]?"
-    r"(?=[A-Z]{0,3}\d)[A-HJ-NP-Z0-9]{5,6}(?![A-Za-z0-9块元次件个])"
+    r"(?=[A-Z]{0,3}\d)[A-HJ-NP-Z0-9]{5,6}(?![A-Za-z0-9块元次件个])|粤Z[A-HJ-NP-Z0-9]{4}[港澳]"
 )
 _PLATE = re.compile(
-    r"(?i:licen[cs]e plate|plate|registration|kennzeichen|车牌)(?i:\W|号码?|number|no\.|is\b|was\b|says\b|是){0,8}?"
+    r"(?i:licen[cs]e plate|plate|registration|reg\b|kennzeichen|车牌)(?i:\W|号码?|number|no\.|is\b|was\b|says\b|是){0,8}?"
     r"(?P<it>(?=[A-Z -]*\d)(?=[\d -]*[A-Z])[A-Z0-9]{1,7}(?:[ -][A-Z0-9]{1,4}){0,2})(?![A-Za-z0-9])"
 )
 
@@ -299,16 +314,18 @@ _STREET = (
     r"Square|Sq|Highway|Hwy|Parkway|Pkwy|Circle)\b"
 )
 _ADDRESS = re.compile(
-    r"(?<![\w.,$/-])\d{1,5}[A-Za-z]? (?:[NSEW]\.? |North |South |East |West )?(?:[A-Z][a-z]+ ){1,3}" + _STREET + r"\.?"
-    r"(?:,? (?:Apt|Apartment|Unit|Suite|#)\.? ?\w{1,5})?"
+    r"(?<![\w.,$/-])\d{1,5}[A-Za-z]? (?:[NSEW]\.? |North |South |East |West )?(?:[A-Z][a-z]+ ){1,3}"
+    + _STREET
+    + r"(?:\.?,? (?:Apt|Apartment|Unit|Suite|#)\.? ?\w{1,5})?"
 )
 _YEAR = re.compile(r"\b(?:in|since|by|of|until|till|from|after|before) $", re.IGNORECASE)
 _POST = re.compile(r"\d.{3,60}\b(?:[A-Z]{2},? \d{5}|[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2})\b")
 _PLACE = r"(?:(?![我你他她它的了在是到去从寄搬住址有着见走过说知道家和])[\u4e00-\u9fff])"
 _ADDRESS_CN = re.compile(
     rf"(?:{_PLACE}{{2,8}}?(?:省|自治区))?(?:{_PLACE}{{2,7}}?[市州])?(?:{_PLACE}{{1,6}}?[区县镇乡])?"
-    rf"(?:{_PLACE}{{1,8}}?(?:大道|大街|胡同|[路街巷])\d{{1,5}}[号弄]|"
+    rf"(?:{_PLACE}{{1,8}}?(?:大道|大街|胡同|[路街巷])(?:[一二三四五六七八九]段)?\d{{1,5}}[号弄]院?|"
     rf"{_PLACE}{{2,8}}?(?:小区|花园|新村|公寓|家园|[苑村])\d{{1,4}}(?:号楼|[栋幢座号]))"
+    rf"(?:{_PLACE}{{2,8}}(?:小区|花园|公寓|广场|大厦))?"
     r"(?:[A-Z]?\d{1,5}(?:号楼|单元|[栋幢座弄号楼层室房]))*(?:\d{2,5}(?!\d))?"
 )
 
@@ -323,7 +340,9 @@ def find_addresses(text: str) -> Iterator[Span]:
     if _POST.search(text):
         for country in ("US", "GB"):
             for address in pyap.parse(text, country=country):
-                yield address.match_start, address.match_end
+                words = map(re.escape, re.findall(r"\w+", address.full_address))
+                if place := re.search(r"\W+".join(words), text):
+                    yield place.span()
 
 
 FINDERS: dict[str, Finder] = {
