@@ -147,9 +147,8 @@ def find_phones(text: str) -> Iterator[Span]:
         for number in PhoneNumberMatcher(plain, region, leniency=Leniency.VALID):
             span = (number.start, number.end)
             kind, raw = phonenumbers.number_type(number.number), number.raw_string
-            if kind in _PUBLIC and not _MOBILE_CN.fullmatch(raw):
-                public.append(span)
-            elif kind == PhoneNumberType.UAN and _CHARITY.match(raw):
+            charity = kind == PhoneNumberType.UAN and _CHARITY.match(raw)
+            if charity or (kind in _PUBLIC and not _MOBILE_CN.fullmatch(raw)):
                 public.append(span)
             elif _is_plausible(text, region, number):
                 found.append(span)
@@ -226,7 +225,8 @@ def find_ids(text: str) -> Iterator[Span]:
 _PASSPORT = re.compile(
     r"(?:passport|reisepass|护照|通行证)(?:[^A-Za-z0-9\n]|number|num|no\b|nr\b|is\b|was\b){0,12}?"
     r"(?P<it>[A-Za-z]{0,2}\d{6,9}[A-Za-z]?)(?![A-Za-z0-9])"
-    r"|(?<![A-Za-z0-9])(?P<before>[A-Za-z]{1,2}\d{7,8})(?=[^A-Za-z0-9\n]{0,8}(?:is my |was my )?(?:passport|护照|通行证))",
+    r"|(?<![A-Za-z0-9])(?P<before>[A-Za-z]{1,2}\d{7,8})"
+    r"(?=[^A-Za-z0-9\n]{0,8}(?:is my |was my )?(?:passport|护照|通行证))",
     re.IGNORECASE,
 )
 
@@ -296,7 +296,8 @@ _PLATE_CN = re.compile(
     r"(?=[A-Z]{0,3}\d)[A-HJ-NP-Z0-9]{5,6}(?![A-Za-z0-9块元次件个])|粤Z[A-HJ-NP-Z0-9]{4}[港澳]"
 )
 _PLATE = re.compile(
-    r"(?i:licen[cs]e plate|plate|registration|reg\b|kennzeichen|车牌)(?i:\W|号码?|number|no\.|is\b|was\b|says\b|是){0,8}?"
+    r"(?i:licen[cs]e plate|plate|registration|reg\b|kennzeichen|车牌)"
+    r"(?i:\W|号码?|number|no\.|is\b|was\b|says\b|是){0,8}?"
     r"(?P<it>(?=[A-Z -]*\d)(?=[\d -]*[A-Z])[A-Z0-9]{1,7}(?:[ -][A-Z0-9]{1,4}){0,2})(?![A-Za-z0-9])"
 )
 
