@@ -1,39 +1,30 @@
-"""Find and mask what points at a person: e-mail addresses, telephone numbers, URLs, names of accounts.
+"""Find and mask what points at a person: ways to reach one, numbers of states and banks, addresses, plates.
 
-linkify-it finds addresses and URLs and phonenumbers (Google's libphonenumber) finds telephone numbers, in any
-language; both see the text with a line break in place of every non-ASCII character, because Chinese sets no space
-around them. Names of people are not looked for: that needs a model for each language, and none comes in a package.
+Digits and letters of other scripts' forms are read as ASCII first, and characters of no width are passed over; what is
+found is told by its place in the text as it was. Names of people are not looked for: that needs a model for each
+language, and none comes in a package.
 """
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from importlib.metadata import version
 
-import phonenumbers
-from linkify_it import LinkifyIt
-from phonenumbers import Leniency, PhoneNumberMatcher
+from dataset_builder.rows.personal_finders import FINDERS
 
-KINDS = ("email", "phone", "url", "handle")
-REGIONS = ("US", "CN")
+KINDS = tuple(FINDERS)
+LIBRARIES = ("phonenumbers", "linkify-it-py", "python-stdnum", "pyap2")
 
-_FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
-"""Full-width forms of ASCII characters, one for one, so that places in the text stay the same."""
-_LATIN = re.compile("[0-9A-Za-z０-９Ａ-Ｚａ-ｚ]")
-"""Every finding has one of these; most Chinese utterances have none."""
-_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
-_MAYBE_LINK = re.compile(r"@|://|www\.|\.(?:com|org|net|cn|edu|gov|io|uk)\b", re.IGNORECASE)
-_SURE_LINK = re.compile(r"www\.|\S+\.(?:com|org|net|cn|edu|gov|io|uk)(?:[/?#:]|$)", re.IGNORECASE)
-_DIGITS = re.compile(r"(?:\d[^\d\n]{0,3}){6}\d")
-_HANDLE = re.compile(
-    r"(?<![\w@/.])@[A-Za-z0-9_]{2,}"
-    r"|(?<![\w/])/?u/[A-Za-z0-9_-]{3,20}\b"
-    r"|(?:QQ|微信|wechat|weixin|vx|telegram|whatsapp|instagram|snapchat|discord|微博|抖音)"
-    r"(?:\s|号|号码|群|id|账号|是|is|:|：|at){0,4}"
-    r"(?P<name>[0-9]{5,12}|(?=[A-Za-z_.-]*[0-9_])[A-Za-z][A-Za-z0-9_.-]{4,24})",
-    re.IGNORECASE,
+_MAYBE = re.compile(
+    r"[A-Za-z\d\uff21-\uff3a\uff41-\uff5a@\uff20]|[零〇一二三四五六七八九幺]{7}|[账帐]号|昵称|[博书音手站乎]叫"
 )
+"""Every finding has one of these; most Chinese utterances have none."""
+_WIDTHLESS = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
+_SIGNS = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20, 0xA0: 0x20, 0x202F: 0x20}
+_SIGNS |= dict.fromkeys((0x2010, 0x2011, 0x2012, 0x2013, 0x2014, 0x2212), 0x2D)
+_OTHER_DIGIT = re.compile(r"(?![0-9])\d")
 
 
 @dataclass(frozen=True, order=True)
@@ -70,28 +61,20 @@ class Masker:
         return None if text is None else self.mask(text)
 
 
-@cache
-def _linkify() -> LinkifyIt:
-    return LinkifyIt()
+def _read_as_ascii(text: str) -> tuple[str, list[int]]:
+    """The text as finders read it, and for each of its characters the place in the text as it was."""
+    places = [place for place, sign in enumerate(text) if not _WIDTHLESS.match(sign)]
+    seen = "".join(text[place] for place in places).translate(_SIGNS)
+    return _OTHER_DIGIT.sub(lambda digit: str(unicodedata.decimal(digit[0])), seen), places
 
 
 def _candidates(text: str) -> Iterator[Finding]:
-    if not _LATIN.search(text):
+    if not _MAYBE.search(text):
         return
-    text = text.translate(_FULL_WIDTH)
-    plain = _NOT_ASCII.sub("\n", text)
-    if _MAYBE_LINK.search(plain):
-        for link in _linkify().match(plain) or []:
-            if link.schema == "mailto:":
-                yield Finding(link.index, link.last_index, "email")
-            elif link.schema or _SURE_LINK.match(link.raw):
-                yield Finding(link.index, link.last_index, "url")
-    for handle in _HANDLE.finditer(text):
-        yield Finding(*(handle.span("name") if handle["name"] else handle.span()), "handle")
-    if _DIGITS.search(plain):
-        for region in REGIONS:
-            for number in PhoneNumberMatcher(plain, region, leniency=Leniency.VALID):
-                yield Finding(number.start, number.end, "phone")
+    seen, places = _read_as_ascii(text)
+    for kind, finder in FINDERS.items():
+        for start, end in finder(seen):
+            yield Finding(places[start], places[end - 1] + 1, kind)
 
 
 def find_personal_data(text: str) -> list[Finding]:
@@ -105,6 +88,4 @@ def find_personal_data(text: str) -> list[Finding]:
 
 def finder_versions() -> dict[str, str]:
     """Versions of the libraries that do the finding."""
-    from importlib.metadata import version
-
-    return {"phonenumbers": phonenumbers.__version__, "linkify-it-py": version("linkify-it-py")}
+    return {library: version(library) for library in LIBRARIES}

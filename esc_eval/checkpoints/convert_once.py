@@ -1,4 +1,4 @@
-"""A folder that takes long to make is made once, whole, whoever asks for it at the same time."""
+"""A folder that takes long to make is made once, whole, whoever asks for it at the same time; and made anew if changed."""
 
 import os
 from collections.abc import Callable
@@ -9,7 +9,14 @@ from filelock import FileLock
 from platformdirs import user_cache_path
 
 from esc_eval.errors import EscEvalError
-from esc_eval.files.writing import replace_folder
+from esc_eval.files.hashing import hash_file
+from esc_eval.files.text import read_json_object
+from esc_eval.files.writing import replace_folder, write_json
+
+SUMS = "sums.json"
+"""Sha256 of each file of a folder that is verified."""
+_verified: set[tuple[tuple[str, int, int], ...]] = set()
+"""Folders whose hashes this process has compared, as the path, size and time of each of their files."""
 
 
 def cache_folder() -> Path:
@@ -18,7 +25,7 @@ def cache_folder() -> Path:
     return Path(chosen) if chosen else user_cache_path("esc-eval")
 
 
-def convert_once(folder: Path, done: str, make: Callable[[Path], None], needed: int = 0) -> Path:
+def convert_once(folder: Path, done: str, make: Callable[[Path], None], needed: int = 0, verify: bool = False) -> Path:
     """The folder, made now if it is not there: in a temporary folder beside it, renamed when it is whole.
 
     Args:
@@ -26,11 +33,16 @@ def convert_once(folder: Path, done: str, make: Callable[[Path], None], needed: 
         done: Name of a file that a finished folder has.
         make: Fills an empty folder.
         needed: Bytes that it will take; refused before it begins where the disk has too few.
+        verify: Hash the files, once a process, and make the folder anew where one is not as it was made.
 
     Raises:
         EscEvalError: The disk has too little room, or whatever ``make`` raises; nothing is left behind.
     """
-    if (folder / done).is_file():
+
+    def is_whole() -> bool:
+        return (folder / done).is_file() and (not verify or _is_unchanged(folder))
+
+    if is_whole():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     if needed and (free := disk_usage(folder.parent).free) < 1.05 * needed:
@@ -38,9 +50,27 @@ def convert_once(folder: Path, done: str, make: Callable[[Path], None], needed: 
             f"{folder.parent}: {free / 1e9:.1f} GB free, but the converted base takes {needed / 1e9:.1f} GB"
         )
     with FileLock(folder.with_name(folder.name + ".lock")):
-        if not (folder / done).is_file():
-            if folder.exists():
+        if not is_whole():
+            if folder.exists() and not verify:
                 folder.rmdir()
             with replace_folder(folder) as temporary:
                 make(temporary)
+                if verify:
+                    write_json(temporary / SUMS, {p.name: hash_file(p) for p in sorted(temporary.iterdir())})
     return folder
+
+
+def _is_unchanged(folder: Path) -> bool:
+    """Whether a folder holds the files that were made, byte for byte, and no other."""
+    files = sorted(path for path in folder.iterdir() if path.name != SUMS)
+    state = tuple((str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files)
+    if state in _verified:
+        return True
+    try:
+        sums = read_json_object(folder / SUMS)
+    except EscEvalError:
+        return False
+    if sums != {path.name: hash_file(path) for path in files}:
+        return False
+    _verified.add(state)
+    return True

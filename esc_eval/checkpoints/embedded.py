@@ -35,7 +35,7 @@ def weights_file() -> Path:
 
 
 def convert_embedded() -> tuple[Path, str]:
-    """The embedded model as safetensors, converted on first use (about 20 seconds).
+    """The embedded model as safetensors, converted on first use (about 20 seconds) and when a file of it was changed.
 
     Returns:
         The folder, and the sha256 of the file it was made from.
@@ -46,7 +46,8 @@ def convert_embedded() -> tuple[Path, str]:
     source = weights_file()
     revision = hash_file(source)
     folder = cache_folder() / f"{MODEL}-{revision[:16]}"
-    return convert_once(folder, "config.json", lambda target: _convert(source, target, revision)), revision
+    made = convert_once(folder, "config.json", lambda target: _convert(source, target, revision), verify=True)
+    return made, revision
 
 
 def _convert(source: Path, target: Path, revision: str) -> None:

@@ -71,13 +71,13 @@ class Optimise(FrozenYaml):
         seed: Of the adapter's first weights, dropout and the order of rows.
     """
 
-    epochs: float = Field(gt=0)
+    epochs: float = Field(gt=0, allow_inf_nan=False)
     batch: int = Field(ge=1)
     accumulate: int = Field(default=1, ge=1)
-    learning_rate: float = Field(gt=0)
+    learning_rate: float = Field(gt=0, allow_inf_nan=False)
     schedule: Literal["constant", "linear", "cosine"] = "cosine"
     warmup: float = Field(default=0.03, ge=0, lt=1)
-    weight_decay: float = Field(default=0.0, ge=0)
+    weight_decay: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     max_length: int = Field(ge=16)
     gradient_checkpointing: bool = False
     mixed_precision: bool = False

@@ -1,6 +1,7 @@
 """Supervised fine-tuning of an adapter with TRL: load the base, train, go on after a crash, save the weights."""
 
 import json
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -129,6 +130,33 @@ def check_targets(adapter: Adapter, model: Any) -> None:
         )
 
 
+def refuse_no_number(optimise: Optimise, value: float, where: str) -> None:
+    """Stop where training has come to what is no number: nothing can be learnt after it.
+
+    Raises:
+        EscEvalError: The value is NaN or infinite.
+    """
+    if not math.isfinite(value):
+        raise EscEvalError(
+            f"{where} {'NaN' if math.isnan(value) else 'infinite'}, so there is no checkpoint; lower "
+            f"optimise.learning_rate ({optimise.learning_rate:g}), or raise optimise.warmup ({optimise.warmup:g}), and "
+            "begin in a new folder. If it is so from the first step on, the base's own weights are broken"
+        )
+
+
+class _NumbersOnly(TrainerCallback):
+    """Ends the training at the first logged loss that is no number; before the log is written."""
+
+    def __init__(self, optimise: Optimise) -> None:
+        self.optimise = optimise
+
+    def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Look at the loss since the last log, or of the whole run at its end."""
+        entry = state.log_history[-1]
+        for name in ("loss", "train_loss"):
+            refuse_no_number(self.optimise, entry.get(name, 0.0), f"step {state.global_step}: the loss became")
+
+
 class _Log(TrainerCallback):
     """Keeps the log as JSON Lines, whole after every entry; a resumed run goes on with the crashed one's.
 
@@ -174,6 +202,7 @@ def make_settings(optimise: Optimise, out: Path, report_to: Sequence[str], name:
         max_length=optimise.max_length,
         logging_steps=optimise.log_every,
         logging_first_step=True,
+        logging_nan_inf_filter=False,  # else transformers writes the mean of the other steps in their place
         save_steps=optimise.save_every,
         save_total_limit=2,
         seed=optimise.seed,
@@ -223,7 +252,7 @@ def train_adapter(
         report_to: trackio, tensorboard or wandb, where installed.
 
     Raises:
-        EscEvalError: Out of memory, or a loss that is no number.
+        EscEvalError: Out of memory, or a loss or weight that is no number: nothing is left to go on from.
     """
     log = _Log(out / LOG)
     set_seed(recipe.optimise.seed)
@@ -236,7 +265,7 @@ def train_adapter(
         train_dataset=rows,
         processing_class=tokenizer,
         peft_config=make_lora(recipe.adapter),
-        callbacks=[log],
+        callbacks=[_NumbersOnly(recipe.optimise), log],
         **more,
     )
     states = out / STATES
@@ -246,6 +275,11 @@ def train_adapter(
     last = get_last_checkpoint(str(states)) if states.is_dir() else None
     try:
         trainer.train(resume_from_checkpoint=last)
+        check_weights(recipe.optimise, trainer.model)
+    except EscEvalError:
+        if trainer.is_world_process_zero():
+            rmtree(states, ignore_errors=True)
+        raise
     except (RuntimeError, MemoryError) as error:
         if not _no_memory(error):
             raise
@@ -255,12 +289,22 @@ def train_adapter(
             f"optimise.max_length ({recipe.optimise.max_length}); base.quantise=nf4"
         ) from error
     steps = [entry for entry in trainer.state.log_history if "loss" in entry]
-    if any(entry["loss"] != entry["loss"] for entry in steps):
-        raise EscEvalError("the loss became NaN; lower optimise.learning_rate and begin in a new folder")
     seconds = log.seconds
     save_weights(recipe, trainer.accelerator, trainer.model_wrapped, opened, out)
     trainer.accelerator.wait_for_everyone()
     return Finished(trainer.state.global_step, seconds, steps)
+
+
+def check_weights(optimise: Optimise, model: Any) -> None:
+    """Look at what was learnt: the last step may have broken it after the last loss was read.
+
+    Raises:
+        EscEvalError: A weight is NaN or infinite.
+    """
+    for name, weight in model.named_parameters():
+        if weight.requires_grad and not torch.isfinite(weight).all():
+            value = weight[~torch.isfinite(weight)].flatten()[0].item()
+            refuse_no_number(optimise, value, f"after the last step weights of {name} are")
 
 
 def drop_broken(states: Path) -> None:

@@ -31,7 +31,7 @@ class RankData(FrozenYaml):
     held_out: str | None = None
     dialogues: int | None = Field(default=None, ge=1)
     asks: int | None = Field(default=None, ge=1)
-    cap: float = Field(default=1.0, ge=1)
+    cap: float = Field(default=1.0, ge=1, allow_inf_nan=False)
 
 
 class RankRecipe(Recipe):
@@ -87,8 +87,8 @@ class TextRecipe(Named):
     kind: Literal["text-rank"]
     data: TextData
     base: None = None
-    alpha: float = Field(gt=0)
-    bot_effect: float = Field(default=0.0, ge=0)
+    alpha: float = Field(gt=0, allow_inf_nan=False)
+    bot_effect: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     rule: Rule = "spread"
     balanced: bool = False
     seed: int = 0

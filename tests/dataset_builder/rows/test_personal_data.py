@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataset_builder.rows.personal_data import KINDS, Masker, find_personal_data
+from benchmarks.personal_data import compare, parse_sentence, read_sentences
+from dataset_builder.rows.personal_data import KINDS, Finding, Masker, find_personal_data
 
 MASKED = [
     ("Write to jo.b+x@mail.example.co.uk please", "Write to [EMAIL] please"),
@@ -56,3 +57,36 @@ def test_masking_is_final_and_changes_nothing_else(before, secret, after):
 @given(st.text(st.characters(codec="utf-8", categories=["Lo", "Zs", "Po"]), max_size=80))
 def test_text_without_latin_letters_or_digits_is_untouched(text):
     assert Masker().mask(text) == text or "@" in text
+
+
+def test_every_kind_is_labelled_often_enough_to_say_something():
+    sentences = read_sentences()
+    tally = compare(sentences)
+    assert set(tally.labelled) == set(KINDS)
+    assert min(tally.labelled.values()) >= 9
+    assert tally.labelled.total() >= 150
+    assert sum(not sentence.labels for sentence in sentences) >= 150
+
+
+@pytest.mark.parametrize("sentence", read_sentences(), ids=lambda sentence: sentence.text[:40])
+def test_what_is_labelled_is_found_and_nothing_else(sentence):
+    assert find_personal_data(sentence.text) == list(sentence.labels)
+
+
+def test_a_mark_may_hold_braces():
+    assert parse_sentence("en|a {email:j {at} b} c").labels == (Finding(2, 10, "email"),)
+
+
+def test_a_digit_off_is_no_card_no_account_and_no_id():
+    for text in ("4242 4242 4242 4243", "GB82WEST12345698765431", "110101188801010018"):
+        assert find_personal_data(text) == []
+
+
+def test_characters_of_no_width_hide_nothing():
+    text = "call 202\u200b-555\u200b-0143 now"
+    assert Masker().mask(text) == "call [PHONE] now"
+
+
+def test_digits_of_other_scripts_are_masked_where_they_stand():
+    text = "رقمي ٢٠٢-٥٥٥-٠١٤٣ ثم"
+    assert Masker().mask(text) == "رقمي [PHONE] ثم"
