@@ -38,7 +38,7 @@ from esc_eval.reporting.summary import Statistic
 from esc_eval.schema import Dialogue
 from esc_eval.schema import Rating as GivenRating
 from esc_eval.scoring.resume import keep_dialogues
-from esc_eval.simulation.run import Run
+from esc_eval.simulation.run import Run, refuse_foreign
 from esc_eval.statistics import DRAWS
 
 
@@ -314,6 +314,8 @@ class _RunFolder:
 
     def __init__(self, out: str | Path | None) -> None:
         self._temporary = out is None
+        if out is not None:
+            refuse_foreign(out)
         self._run = Run(mkdtemp(prefix="esc-eval-") if out is None else out)
 
     def __enter__(self) -> Run:
