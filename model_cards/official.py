@@ -5,7 +5,7 @@ from pathlib import Path
 from esc_eval import __version__
 from esc_eval.checkpoints.hub import BASE, ESC_RANK, ESC_ROLE
 from esc_eval.files.writing import write_whole
-from esc_eval.languages.row import read_yaml
+from esc_eval.reading import read_yaml
 from model_cards.render import TASKS, get_template
 
 FOLDER = Path(__file__).parent / "official"

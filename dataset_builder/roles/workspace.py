@@ -147,7 +147,7 @@ def read_workspace_table(work: Workspace) -> list[Line]:
 def write_tiers(path: Path, rows: Sequence[Classification]) -> int:
     """Write leaves as the CSV that ``build --tiers`` reads, without those that have none; returns their number."""
     found = [row for row in rows if row.problem_type]
-    rows = [
+    lines = [
         {
             "card_id": row.id,
             "problem_type": row.problem_type,
@@ -156,7 +156,7 @@ def write_tiers(path: Path, rows: Sequence[Classification]) -> int:
         }
         for row in sorted(found, key=lambda row: row.id)
     ]
-    write_whole(path, [format_csv(("card_id", "problem_type", "confidence", "status"), rows)])
+    write_whole(path, [format_csv(("card_id", "problem_type", "confidence", "status"), lines)])
     return len(found)
 
 

@@ -151,6 +151,7 @@ def dialogue_rows(
                     for t in dialogue.turns
                 ],
                 "rounds": dialogue.rounds,
+                "problem": dialogue.problem and masker.mask(dialogue.problem),
                 "origin": f"{batch.name}/{file}#{dialogue.key or dialogue.id}",
                 "license": terms,
                 "rehostable": rehostable,

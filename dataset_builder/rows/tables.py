@@ -120,6 +120,7 @@ DIALOGUES = (
     Column("seed", "int64", "seed of the run"),
     Column("turns", "turns", "role, text, finish reason and seed of each utterance", required=True),
     Column("rounds", "int64", "seeker turns that were answered", required=True),
+    Column("problem", "string", "why it ended before its last round; null: it came to its end"),
     *TERMS,
 )
 

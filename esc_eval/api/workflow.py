@@ -14,6 +14,7 @@ from esc_eval.files.names import name_files
 from esc_eval.files.records import read_dialogues, read_ratings, write_official
 from esc_eval.files.run_folder import is_run_folder, read_run_ratings
 from esc_eval.files.writing import write_jsonl
+from esc_eval.reporting.making import group_reasons
 from esc_eval.reporting.render import show_estimate
 from esc_eval.schema import Dialogue, Rating
 from esc_eval.scoring import calibration
@@ -91,8 +92,10 @@ def apply_ensemble(ratings: Sequence[Path], weights: Path) -> str:
     return "".join(rating.to_json() + "\n" for rating in fitted.apply(load_ratings(ratings)))
 
 
-def export_official(folder: Path, out: Path) -> list[Path]:
+def export_official(folder: Path, out: Path, on_progress: OnProgress = stay_quiet) -> list[Path]:
     """Write a run as official result and score files, one a supporter, language and rater; return their paths.
+
+    Dialogues that ended early are written as far as they go, with -1 for scores: the format has no place for a reason.
 
     Raises:
         EscEvalError: The run is broken, or its ratings have no official form; nothing was written then.
@@ -123,4 +126,11 @@ def export_official(folder: Path, out: Path) -> list[Path]:
         for path, data in files.items():
             write_official(path, data)
             paths.append(path)
+    if ended := [dialogue.problem for dialogue in dialogues if dialogue.problem]:
+        on_progress(
+            Progress(
+                message=f"{len(ended)} of {len(dialogues)} dialogues ended early and are written as far as they go, "
+                f"with -1 for scores: {group_reasons(ended)}"
+            )
+        )
     return paths

@@ -6,7 +6,9 @@ import io
 import json
 import os
 import shutil
+import signal
 import sys
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from esc_eval.chat.stopping import EVERYTHING
 from esc_eval.cli.extras import find_install
 from esc_eval.errors import EscEvalError
 from esc_eval.escaping import escape_terminal, put_on_one_line
@@ -80,14 +83,16 @@ def exit_on_user_error() -> Iterator[None]:
     """End the process with a sentence and the exit code of what happened; anything else is a fault of ours and raises.
 
     Raises:
-        SystemExit: With 2 for what the user can put right, 130 after Ctrl-C, 141 where nobody reads the output.
+        SystemExit: With 2 for what the user can put right, 1 where a check found something, 130 after Ctrl-C, 141
+            where nobody reads the output.
     """
     try:
         yield
     except EscEvalError as error:
-        _end(2, f"error: {error}")
-    except KeyboardInterrupt:
-        _end(130, "\nstopped. What a run folder holds is kept; the same command goes on from there.")
+        _end(error.exit_code, f"error: {error}")
+    except KeyboardInterrupt as error:
+        kept = getattr(error, "__notes__", ["What a run folder holds is kept; the same command goes on from there."])
+        _end(130, f"\nstopped. {' '.join(kept)}")
     except ModuleNotFoundError as error:
         install = find_install(error.name or "")
         if install is None:
@@ -105,9 +110,35 @@ def exit_on_user_error() -> Iterator[None]:
         _end(2, f"error: {where}: {error.strerror}. What was finished is kept; {remedy} and run the command again.")
 
 
+@contextmanager
+def stop_at_interrupt() -> Iterator[None]:
+    """Make the first Ctrl-C stop all that is asked of servers before anything else happens, and the second end at once.
+
+    Raises:
+        KeyboardInterrupt: At the first.
+    """
+    if threading.current_thread() is not threading.main_thread() or (
+        signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+    ):
+        yield
+        return
+
+    def stop(*_: object) -> NoReturn:
+        signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+        EVERYTHING.ask()
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        if not EVERYTHING.asked:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def _end(code: int, message: str) -> NoReturn:
     with suppress(OSError):  # a full disk may hold stderr too
-        talk.print(escape_terminal(message), style="red" if code == 2 else None, markup=False)
+        talk.print(escape_terminal(message), style="red" if code in (1, 2) else None, markup=False)
     try:
         sys.stdout.flush()
     except OSError:

@@ -9,7 +9,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as Bars
 
 from esc_eval.api.progress import OnProgress, Progress
-from esc_eval.cli.console import talk
+from esc_eval.cli.console import print_data, talk
+from esc_eval.errors import Incomplete
 from esc_eval.escaping import escape_terminal, put_on_one_line
 
 
@@ -45,6 +46,17 @@ def show_progress(console: Console = talk) -> Iterator[OnProgress]:
     finally:
         if tasks:
             bars.stop()
+
+
+@contextmanager
+def show_what_there_is() -> Iterator[None]:
+    """Print the report of a call that is incomplete before it ends with the reason."""
+    try:
+        yield
+    except Incomplete as error:
+        if error.results.ratings:
+            print_data(error.results.render())
+        raise
 
 
 @contextmanager

@@ -108,7 +108,7 @@ def parse_scale(text: str) -> tuple[int, int]:
         ends = int(low), int(high)
     except ValueError:
         ends = None
-    if not dash or ends is None or ends[0] >= ends[1]:
+    if not dash or ends is None or ends[0] >= ends[1] or ends[1] - ends[0] > 1000:
         raise EscEvalError(f"--scale {text}: expected LOW-HIGH in whole numbers, e.g. 0-4 or 1-5")
     return ends
 
@@ -165,8 +165,6 @@ def read_groups(path: Path) -> dict[str, str]:
     """
     from esc_eval.files.ratings_table import raw_rows
 
-    if not path.exists():
-        raise EscEvalError(f"{path}: no such file")
     frame = raw_rows(path)
     if not {"model", "group"} <= set(frame):
         raise EscEvalError(f"{path}: expected the columns model,group")

@@ -71,6 +71,7 @@ def sign_board(
     boot: Bootstrap,
     clusters: str,
     language: str | None = None,
+    adapted: str | None = None,
 ) -> str:
     """The signature of a leaderboard, whichever command prints it.
 
@@ -81,11 +82,13 @@ def sign_board(
         scale: How levels become points, e.g. ``x 25``.
         boot, clusters: What the intervals draw, and how often.
         language: Of the dialogues.
+        adapted: What servers were not sent as it was asked for.
     """
     simulation, scoring = run.get("simulation"), run.get(f"scoring/{rater}")
     parts = {
         **simulation_parts(simulation["identity"] if simulation else None, language),
         **scoring_parts(scoring["identity"] if scoring else None, rater, rubric, language),
+        "not as asked": adapted,
         "statistic": f"{statistic} {scale}",
         "interval": boot.describe(clusters),
     }
@@ -102,4 +105,5 @@ def scoring_parts(
         "rubric": wording_tag(identity["rubric"], language),
         "scorer": model_tag(identity["scorer"]),
         "by": identity["by"],
+        "parser": identity.get("parser"),
     }

@@ -78,6 +78,14 @@ def check_scoring(kind: str, scoring: Identified, run: Run) -> Mapping[str, Any]
     return old
 
 
+def known_way(kind: str, run: Run) -> Mapping[str, Any] | None:
+    """How the scorer of a scoring that has ratings was asked, as it was found out then; None where nobody did."""
+    if not run.owners(kind):
+        return None
+    identity: Mapping[str, Any] = run.card.get(kind, {}).get("identity", {})
+    return identity.get("asked")
+
+
 def rated_dimensions(kind: str, run: Run) -> dict[str, frozenset[str]]:
     """The dimensions that each dialogue has ratings of, by its id."""
     done: dict[str, frozenset[str]] = {}

@@ -17,7 +17,7 @@ from esc_eval.prompts.kept import keep_wording
 from esc_eval.prompts.protocol import Protocol
 from esc_eval.prompts.wording import Worded
 from esc_eval.schema import Dialogue, RoleCard, Turn, digest
-from esc_eval.simulation.plan import Plan, is_over
+from esc_eval.simulation.plan import Failure, Plan, is_over
 from esc_eval.simulation.run import LEDGER, SHOWN, Run, list_differences
 
 STEP = "simulation"
@@ -125,10 +125,15 @@ def keep_ids(plan: Plan, run: Run) -> None:
         plan.ids[row["supporter"], row["card"]] = one_id
 
 
-def admit_plan(plan: Plan, run: Run) -> None:
+def admit_plan(plan: Plan, run: Run, again: set[str] | None = None) -> None:
     """Make the dialogues of a plan members of a run, beside those that it has.
 
     What was only asked for earlier and never begun binds nobody: it gives way.
+
+    Args:
+        plan: What is asked for.
+        run: Where; open.
+        again: Ids of dialogues that ended early and are to be played on.
 
     Raises:
         EscEvalError: The plan contradicts what the run holds; the message lists where. Nothing was changed then.
@@ -140,7 +145,8 @@ def admit_plan(plan: Plan, run: Run) -> None:
             "whole copy of the ledger, or choose another --out."
         )
     spoken = run.owners("turn")
-    begun = {name for name, count in spoken.items() if count > 1}
+    failed = run.owners("problem").keys() - (again or set())
+    begun = {name for name, count in spoken.items() if count > 1 or name in failed}
     old = run.card.get(STEP, {}).get("identity", {})
     known = _adopt(plan, run, old) if "esc_eval" in old else read_members(run)
     kept, asked = known.begun(begun), members_of(plan)
@@ -288,7 +294,9 @@ def _common_wording(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[dic
 
 
 def finished_dialogues(run: Run) -> Iterator[Dialogue]:
-    """The run's dialogues that came to their end: by supporter, then by card, each in order of first appearance."""
+    """The run's dialogues that came to their end, or ended early: by supporter, then by card, each in order of first
+    appearance.
+    """
     members = read_members(run)
     supporters = list(dict.fromkeys(row["supporter"] for row in members.dialogues.values()))
     position = {name: number for number, name in enumerate([*supporters, *members.cards])}
@@ -297,7 +305,8 @@ def finished_dialogues(run: Run) -> Iterator[Dialogue]:
     ):
         turns = tuple(Turn.model_validate_json(line) for line in run.of("turn", name))
         protocol, card = members.conditions[row["conditions"]]["protocol"], members.cards[row["card"]]
-        if not turns or not is_over(turns, protocol["rounds"]):
+        failures = [Failure.model_validate_json(line) for line in run.of("problem", name)]
+        if not failures and (not turns or not is_over(turns, protocol["rounds"])):
             continue
         yield Dialogue(
             id=name,
@@ -308,4 +317,5 @@ def finished_dialogues(run: Run) -> Iterator[Dialogue]:
             supporter=row["supporter"],
             seeker=row["seeker"],
             protocol=protocol["id"],
+            problem=f"{failures[0].role}: {failures[0].problem}" if failures else None,
         )

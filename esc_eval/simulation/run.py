@@ -1,8 +1,9 @@
 """A run on disk: what it is made of, what is already done (ledger), and that only one process works on it.
 
 The ledger is an SQLite file in write-ahead mode: a record is durable when ``add`` returns, a half-written one is
-undone at the next start, and rows need not fit into memory. ``records`` holds what models said, ``members`` what the
-run is a set of: the cards, the conditions of play and the identity of each dialogue, the text of what was rated.
+undone at the next start, and rows need not fit into memory. ``records`` holds what models said and why dialogues ended
+early, ``members`` what the run is a set of: the cards, the conditions of play and the identity of each dialogue, the
+text of what was rated.
 """
 
 import json
@@ -17,8 +18,8 @@ from typing import Any, Self
 from filelock import FileLock, Timeout
 
 from esc_eval.environment import describe_call, describe_environment
-from esc_eval.errors import EscEvalError
-from esc_eval.files.run_folder import DIALOGUES
+from esc_eval.errors import BadRecord, EscEvalError
+from esc_eval.files.run_folder import DIALOGUES, RATINGS
 from esc_eval.files.text import read_json_object
 from esc_eval.files.writing import sweep, write_json, write_whole
 from esc_eval.schema import digest
@@ -145,9 +146,23 @@ class Run:
             identity: All that decides the outcome, as JSON.
         """
         content = self.card
-        began = content.get(step, {}).get("environment") or describe_environment()
-        content[step] = {"identity": identity, "sha256": digest(identity), "environment": began}
+        known = content.get(step, {})
+        began = known.get("environment") or describe_environment()
+        served = {"served": known["served"]} if "served" in known else {}
+        content[step] = {"identity": identity, "sha256": digest(identity), "environment": began, **served}
         self._write_card(content)
+
+    def add_served(self, step: str, facts: Mapping[str, Any]) -> None:
+        """Say in run.json what a step was really asked and answered, when it ends, in whatever way.
+
+        Args:
+            step: As of ``record``; one that was not begun is left alone.
+            facts: JSON. Nothing secret.
+        """
+        content = self.card
+        if step in content:
+            content[step].setdefault("served", []).append(json.loads(json.dumps(facts)))
+            self._write_card(content)
 
     def _write_card(self, content: dict[str, Any]) -> None:
         """Write run.json, this call last among its calls."""
@@ -194,10 +209,12 @@ class Run:
                 database.executemany("insert into members values (?, ?, ?, ?)", rows)
             database.execute("commit")
 
-    def forget(self, kind: str, owner: str) -> None:
-        """Drop the records of an owner."""
+    def forget(self, kind: str, owner: str, position: int | None = None) -> None:
+        """Drop the records of an owner; with a position that one alone."""
+        chosen = "" if position is None else " and position = ?"
+        values = (kind, owner) if position is None else (kind, owner, position)
         with self._writing() as database:
-            database.execute("delete from records where kind = ? and owner = ?", (kind, owner))
+            database.execute(f"delete from records where kind = ? and owner = ?{chosen}", values)  # noqa: S608
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
@@ -260,6 +277,14 @@ class Run:
         write_whole(path, (line + "\n" for line in lines), durable=True)
         return path
 
+    def export_ratings(self) -> None:
+        """Write the ratings of all scorings into ``ratings.jsonl``; where there are none, there is no such file."""
+        kinds = sorted(key for key in self.card if key.startswith("scoring/"))
+        if any(self.owners(kind) for kind in kinds):
+            self.export(RATINGS, (line for kind in kinds for line in self.all(kind)))
+        else:
+            (self.folder / RATINGS).unlink(missing_ok=True)
+
     def all(self, kind: str) -> Iterator[str]:
         """Every record of a kind, by owner and position."""
         query = "select json from records where kind = ? order by owner, position"
@@ -280,4 +305,23 @@ def read_card(folder: Path) -> dict[str, Any]:
         BadRecord: It is broken.
     """
     path = folder / CARD
-    return read_json_object(path) if path.exists() else {}
+    if not path.exists():
+        return {}
+    content = read_json_object(path)
+    _check_parts(content, path)
+    return content
+
+
+def _check_parts(content: dict[str, Any], path: Path) -> None:
+    """Refuse a run.json in which a part that is read is no object."""
+    simulation = content.get("simulation") or {}
+    identity = simulation.get("identity") or {} if isinstance(simulation, dict) else {}
+    supporters = identity.get("supporters") or {} if isinstance(identity, dict) else {}
+    parts = {"simulation": simulation, "simulation.identity": identity, "simulation.identity.supporters": supporters}
+    if isinstance(identity, dict):
+        parts["simulation.identity.seeker"] = identity.get("seeker") or {}
+    if isinstance(supporters, dict):
+        parts |= {f"simulation.identity.supporters.{name}": each for name, each in supporters.items()}
+    for name, part in parts.items():
+        if not isinstance(part, dict):
+            raise BadRecord(path, name, f"expected an object, found {type(part).__name__}")

@@ -49,7 +49,7 @@ def cards(*ids):
 @pytest.mark.parametrize("name", ["notes.txt", "thesis.docx", "ratings.csv"])
 def test_a_folder_that_holds_files_of_others_is_left_alone(script, folder, name):
     (folder / name).write_text("mine")
-    with pytest.raises(EscEvalError, match=rf"are not of a run, e\.g\. {name}; choose another, empty or new"):
+    with pytest.raises(EscEvalError, match=rf"are not of a run, e\.g\. {name}; choose an empty or new"):
         simulate(script(["I hear you."], "p"), seeker=script(["Not well."], "s"), limit=1, rounds=1, out=folder)
     assert [path.name for path in folder.iterdir()] == [name]
 
