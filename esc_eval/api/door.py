@@ -55,7 +55,7 @@ from esc_eval.scoring.resume import keep_dialogues
 from esc_eval.scoring.score import Scoring
 from esc_eval.simulation.budget import make_budget
 from esc_eval.simulation.cost import as_text
-from esc_eval.simulation.run import Run, read_card
+from esc_eval.simulation.run import Run, read_card, refuse_foreign
 from esc_eval.simulation.simulate import unfinished_plays
 from esc_eval.simulation.supporters import choose_prices
 from esc_eval.statistics import DRAWS
@@ -455,6 +455,8 @@ class _RunFolder:
 
     def __init__(self, out: str | Path | None) -> None:
         self._temporary = out is None
+        if out is not None:
+            refuse_foreign(out)
         self._run = Run(mkdtemp(prefix="esc-eval-") if out is None else out)
 
     def __enter__(self) -> Run:

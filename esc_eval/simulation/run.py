@@ -55,6 +55,19 @@ def list_differences(old: Any, new: Any, path: str = "") -> list[str]:
     )
 
 
+def refuse_foreign(folder: str | Path) -> None:
+    """Leave a folder alone that holds files and is no run folder; hidden files do not count.
+
+    Raises:
+        EscEvalError: It is such a folder.
+    """
+    there = sorted(p.name for p in Path(folder).iterdir() if p.name[0] != ".") if Path(folder).is_dir() else []
+    if there and not {LEDGER, CARD, DIALOGUES} & set(there):
+        raise EscEvalError(
+            f"{folder}: holds files that are not of a run, e.g. {there[0]}; choose an empty or new folder"
+        )
+
+
 class Run:
     """A run folder, open for work. Use as a context manager.
 
@@ -74,7 +87,6 @@ class Run:
         self._earlier: list[Any] | None = None
 
     def __enter__(self) -> Self:
-        self._refuse_foreign()
         try:
             self._lock.acquire(timeout=0)
         except Timeout as error:
@@ -105,18 +117,6 @@ class Run:
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._close()
-
-    def _refuse_foreign(self) -> None:
-        """Leave a folder alone that holds files and is no run folder; hidden files do not count.
-
-        Raises:
-            EscEvalError: It is such a folder.
-        """
-        there = sorted(path.name for path in self.folder.iterdir() if not path.name.startswith("."))
-        if there and not {LEDGER, CARD, DIALOGUES} & set(there):
-            raise EscEvalError(
-                f"{self.folder}: holds files that are not of a run, e.g. {there[0]}; choose an empty or new folder"
-            )
 
     def _close(self) -> None:
         with self._guard:

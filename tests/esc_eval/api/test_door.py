@@ -239,9 +239,9 @@ def test_a_view_that_there_is_not_is_refused(results):
 def test_the_settings_of_each_call_are_in_the_run_folder_without_secrets(script, tmp_path):
     server = "http://me:secret@127.0.0.1:9/v1"
     model = open_model(script(["Yes."], "one"))
-    simulate({"m": model}, out=tmp_path, base_url=server, limit=1, **SHORT)
-    score(tmp_path, {"j": judge, "k": f"{script(['2'], 'k')}"}, by="text", calibration=None)
-    played, rated = json.loads((tmp_path / "run.json").read_text())["calls"]
+    simulate({"m": model}, out=tmp_path / "run", base_url=server, limit=1, **SHORT)
+    score(tmp_path / "run", {"j": judge, "k": f"{script(['2'], 'k')}"}, by="text", calibration=None)
+    played, rated = json.loads((tmp_path / "run" / "run.json").read_text())["calls"]
     assert played["settings"]["base_url"] == ["http://127.0.0.1:9/v1"]
     expected = {"limit": 1, "rounds": 2, "seed": 0, "cards": ["4 role cards from Python"], "concurrency": None}
     assert expected.items() <= played["settings"].items()
@@ -249,7 +249,7 @@ def test_the_settings_of_each_call_are_in_the_run_folder_without_secrets(script,
     assert "by" not in played["settings"]
     assert rated["settings"]["by"] == "text"
     assert rated["settings"]["scorer"][1].startswith("k=scripted:")
-    assert "secret" not in (tmp_path / "run.json").read_text()
+    assert "secret" not in (tmp_path / "run" / "run.json").read_text()
 
 
 def test_the_command_line_has_every_setting_with_the_same_default():
