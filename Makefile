@@ -15,7 +15,8 @@ CORE_TESTS := tests/test_package.py tests/model_cards tests/dataset_builder/test
 	$(addprefix tests/esc_eval/,test_schema.py files prompts/test_rubric_and_protocol.py hub simulation statistics/test_bootstrap.py \
 	reporting/test_report.py scoring/test_parsers.py scoring/test_calibration.py chat/endpoint/test_endpoint.py cli/test_cli.py)
 
-.PHONY: help setup demo test test-slow test-servers fuzz lint format docs wheel outside pins test-lowest test-newest test-lowest-all clean
+.PHONY: help setup demo test test-slow test-servers fuzz lint format docs wheel outside pins audit test-lowest test-newest test-lowest-all \
+	clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -73,6 +74,9 @@ outside: wheel  ## the wheel in an empty environment: README's library examples,
 
 pins: $(READY)  ## requirements-ci.txt anew, after a change of pyproject.toml or constraints.txt
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python tools/pin_hashes.py
+
+audit: $(READY)  ## lower bounds and pins against a list of known faults, without a network
+	$(BIN)/python tools/audit.py
 
 test-lowest: LOWEST := --resolution lowest-direct
 test-lowest test-newest: test-%: $(READY)  ## core and data with the lowest or newest allowed versions, without torch

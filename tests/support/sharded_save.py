@@ -21,7 +21,7 @@ def main() -> None:
     accelerator = Accelerator(cpu=True)
     opened = sft.open_base(recipe.base, folder)
     torch.manual_seed(1)
-    model = get_peft_model(opened.model, sft.make_lora(recipe.adapter))
+    model = get_peft_model(opened.model, sft.make_lora(recipe.adapter, opened.model))
     for name, weight in model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(weight)

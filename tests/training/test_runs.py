@@ -1,7 +1,9 @@
 """A training run survives crashes and several processes, and destroys nothing that it did not write."""
 
 import json
+import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,7 +14,9 @@ import pytest
 import torch
 import yaml
 from made_sources import RECIPES, chat, smoke, write_sources
+from peft import get_peft_model
 from safetensors.torch import load_file
+from transformers import Gemma3Config, Gemma3ForConditionalGeneration
 from typer.testing import CliRunner
 
 from esc_eval.chat.engine.encoder import Encoder
@@ -148,7 +152,7 @@ def test_a_value_that_is_no_yaml_is_told():
 
 def test_a_layer_that_the_base_does_not_have_is_told_with_those_it_has(tmp_path):
     sources = write_sources(tmp_path / "s", 8)
-    with pytest.raises(EscEvalError, match=r"no linear layer called 'foo'; it has: down_proj.*q_proj"):
+    with pytest.raises(EscEvalError, match=r"no linear layer called 'foo' in its language model; it has: down_proj.*q_proj"):
         roles.train_role(smoke(**{"adapter.targets": ["q_proj", "foo"]}), roles.Inputs(sources), tmp_path / "out")
     assert not (tmp_path / "out" / checkpoint.BEGUN).exists(), "the recipe can be put right in the same folder"
 
@@ -245,3 +249,58 @@ def test_accelerate_configurations_are_ones_that_accelerate_knows():
     for file in sorted((ROOT / "training" / "accelerate").glob("*.yaml")):
         assert yaml.safe_load(file.read_text(encoding="utf-8"))
         assert load_config_from_file(str(file)).num_processes >= 2
+
+
+def test_a_loss_that_is_no_number_ends_the_run_without_a_checkpoint(tmp_path):
+    call = command(write_sources(tmp_path / "s", 8), tmp_path / "out", "--set", "optimise.learning_rate=1e30")
+    ended = CliRunner().invoke(app, call[2:])
+    assert ended.exit_code == 2
+    assert re.search(r"step \d+: the (loss|gradient) became NaN.*lower optimise.learning_rate \(1e\+30\)", ended.stderr)
+    assert not list((tmp_path / "out").rglob("*adapter*"))
+    assert not (tmp_path / "out" / "training.json").exists()
+    log = (tmp_path / "out" / sft.LOG).read_text(encoding="utf-8")
+    assert all(math.isfinite(value) for line in log.splitlines() for value in json.loads(line).values())
+
+
+def test_a_weight_that_breaks_in_the_last_step_is_seen(tmp_path, monkeypatch):
+    class Breaks(sft.SFTTrainer):
+        def train(self, **more):
+            super().train(**more)
+            next(p for p in self.model.parameters() if p.requires_grad).data[0, 0] = float("inf")
+
+    monkeypatch.setattr(sft.train_adapter, "__kwdefaults__", {**sft.train_adapter.__kwdefaults__, "trainer_class": Breaks})
+    with pytest.raises(EscEvalError, match=r"after the last step weights of .*lora_A.* are infinite"):
+        trained(tmp_path / "role", tmp_path)
+    assert not list((tmp_path / "role").rglob("*adapter*"))
+
+
+@pytest.mark.parametrize("value", [".inf", ".nan"])
+def test_settings_are_finite_numbers(tmp_path, value):
+    with pytest.raises(EscEvalError, match=r"optimise\.learning_rate: Input should be"):
+        smoke(**{"optimise.learning_rate": float(value[1:])})
+
+
+def adapted_layers(model, **settings) -> set[str]:
+    tuned = get_peft_model(model, sft.make_lora(smoke(**settings).adapter, model))
+    return {name.partition(".lora_A")[0].removeprefix("base_model.model.") for name, _ in tuned.named_parameters()
+            if ".lora_A." in name}  # fmt: skip
+
+
+def test_all_linear_is_every_layer_but_the_head(tmp_path):
+    model = sft.open_base(smoke().base, tmp_path).model
+    ends = {name.rpartition(".")[2] for name in adapted_layers(model, **{"adapter.targets": "all-linear"})}
+    assert ends == {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
+
+
+@pytest.mark.parametrize("targets", ["all-linear", ["q_proj", "v_proj"]])
+def test_no_adapter_reaches_a_vision_tower(targets):
+    small = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    text = {**small, "vocab_size": 64, "num_key_value_heads": 1, "head_dim": 8, "pad_token_id": 0}
+    seen = {**small, "image_size": 28, "patch_size": 14}
+    model = Gemma3ForConditionalGeneration(
+        Gemma3Config(text_config=text, vision_config=seen, mm_tokens_per_image=4, image_token_index=60)
+    )
+    assert any("vision" in name and name.endswith("q_proj") for name in sft.linear_layers(model))
+    reached = adapted_layers(model, **{"adapter.targets": targets})
+    assert len(reached) == (14 if targets == "all-linear" else 4)
+    assert all(".language_model.layers." in name for name in reached)

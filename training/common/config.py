@@ -1,7 +1,7 @@
 """A recipe is data: base model, adapter, data and optimisation of one checkpoint, read from ``recipes/*/*.yaml``."""
 
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -13,6 +13,7 @@ from esc_eval.files.writing import write_whole
 from esc_eval.reading import is_folder, read_yaml
 from esc_eval.schema import digest
 
+ALL_LINEAR = "all-linear"
 TOY = "toy"
 """Base of smoke recipes: a random model of two layers, made on the spot."""
 
@@ -48,14 +49,15 @@ class Adapter(FrozenYaml):
 
     Attributes:
         r, alpha, dropout: Rank, scale and dropout.
-        targets: Names of the linear layers.
+        targets: Names of the linear layers, or ``all-linear``: all of the language model but its output head. Layers of
+            the same name in a vision tower are left alone.
         merge: Whether the checkpoint is a whole model with the adapter in its weights.
     """
 
     r: int = Field(ge=1)
     alpha: int = Field(ge=1)
     dropout: float = Field(default=0.0, ge=0, lt=1)
-    targets: tuple[str, ...] = Field(min_length=1)
+    targets: Annotated[tuple[str, ...], Field(min_length=1)] | Literal["all-linear"]
     merge: bool = False
 
 

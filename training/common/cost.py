@@ -10,7 +10,7 @@ from transformers import AutoConfig
 
 from esc_eval.errors import EscEvalError
 from training.common import sft
-from training.common.config import Optimise, Recipe
+from training.common.config import ALL_LINEAR, Optimise, Recipe
 
 BYTES = {"float32": 4, "bfloat16": 2}
 NF4 = 0.56
@@ -57,7 +57,7 @@ def shape_of(recipe: Recipe, out: Path) -> Any:
     """The base's configuration; None where it is not at hand."""
     where, revision, _ = sft.locate_base(recipe.base, out)
     try:
-        return AutoConfig.from_pretrained(where, revision=revision)
+        return AutoConfig.from_pretrained(where, revision=revision).get_text_config()
     except (OSError, ValueError):
         return None
 
@@ -91,8 +91,9 @@ def estimate_cost(recipe: Recipe, shape: Any, tokens: int) -> Cost:
         half = optimise.mixed_precision or base.dtype == "bfloat16"
         activations = measure_kept(optimise, shape, half, 1 if recipe.answers_once else optimise.max_length) / 2**30
         inner = {"gate_proj", "up_proj", "down_proj"}
+        targets = {"q_proj", "k_proj", "v_proj", "o_proj", *inner} if adapter.targets == ALL_LINEAR else adapter.targets
         sides = sum(
-            shape.hidden_size + (shape.intermediate_size if t in inner else shape.hidden_size) for t in adapter.targets
+            shape.hidden_size + (shape.intermediate_size if t in inner else shape.hidden_size) for t in targets
         )
         learnt = adapter.r * sides * shape.num_hidden_layers
     per_token = weights * (FLOPS + (RECOMPUTED if optimise.gradient_checkpointing else 0))

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from esc_eval.chat.engine.weights import load_tokenizer
 from esc_eval.checkpoints import embedded
 from esc_eval.errors import EscEvalError
 from esc_eval.files.writing import fill_folder, write_whole
-from training.common.config import TOY, Adapter, Base, Optimise, Recipe
+from training.common.config import ALL_LINEAR, TOY, Adapter, Base, Optimise, Recipe
 from training.common.rows import Row
 from training.common.toy import toy_at
 
@@ -117,17 +118,36 @@ def open_base(base: Base, work: Path) -> Opened:
     return Opened(model, load_tokenizer(where, revision), where, named, revision)
 
 
-def check_targets(adapter: Adapter, model: Any) -> None:
-    """Stop before an adapter is put where the base has no layer.
+def linear_layers(part: Any) -> list[str]:
+    """Names of the linear layers in a model or a part of it."""
+    return [name for name, layer in part.named_modules() if isinstance(layer, torch.nn.Linear | Conv1D)]
+
+
+def find_targets(adapter: Adapter, model: Any) -> list[str] | str:
+    """Where a recipe's adapter goes, as peft takes it: names of layers; a pattern where a vision tower has them too.
 
     Raises:
-        EscEvalError: A target that no linear layer is called by.
+        EscEvalError: A target that no linear layer of the language model is called by.
     """
-    there = {n.rpartition(".")[2] for n, part in model.named_modules() if isinstance(part, torch.nn.Linear | Conv1D)}
-    if unknown := [target for target in adapter.targets if target not in there]:
-        raise EscEvalError(
-            f"adapter.targets: the base has no linear layer called {unknown[0]!r}; it has: {', '.join(sorted(there))}"
-        )
+    decoder, head = model.get_decoder(), model.get_output_embeddings()
+    place = next(name for name, part in model.named_modules() if part is decoder)
+    inside = [f"{place}.{name}".lstrip(".") for name in linear_layers(decoder)]
+    heads = [name for name, part in model.named_modules() if head is not None and part is head]
+    ends = {name.rpartition(".")[2] for name in inside}
+    if adapter.targets == ALL_LINEAR:
+        wanted, within = sorted(ends), inside
+    else:
+        wanted, within = list(adapter.targets), inside + heads
+        there = {name.rpartition(".")[2] for name in within}
+        if unknown := [target for target in wanted if target not in there]:
+            raise EscEvalError(
+                f"adapter.targets: the base has no linear layer called {unknown[0]!r} in its language model; it has: "
+                f"{', '.join(sorted(there))}; or {ALL_LINEAR}"
+            )
+    chosen = [name for name in within if name.rpartition(".")[2] in wanted]
+    if any(name.rpartition(".")[2] in wanted for name in linear_layers(model) if name not in within):
+        return "|".join(map(re.escape, chosen))
+    return wanted
 
 
 def refuse_no_number(optimise: Optimise, value: float, where: str) -> None:
@@ -145,16 +165,16 @@ def refuse_no_number(optimise: Optimise, value: float, where: str) -> None:
 
 
 class _NumbersOnly(TrainerCallback):
-    """Ends the training at the first logged loss that is no number; before the log is written."""
+    """Ends the training at the first logged loss or gradient that is no number; before the log is written."""
 
     def __init__(self, optimise: Optimise) -> None:
         self.optimise = optimise
 
     def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Look at the loss since the last log, or of the whole run at its end."""
+        """Look at what was logged of the last steps, or of the whole run at its end."""
         entry = state.log_history[-1]
-        for name in ("loss", "train_loss"):
-            refuse_no_number(self.optimise, entry.get(name, 0.0), f"step {state.global_step}: the loss became")
+        for name, what in (("loss", "loss"), ("grad_norm", "gradient"), ("train_loss", "loss")):
+            refuse_no_number(self.optimise, entry.get(name, 0.0), f"step {state.global_step}: the {what} became")
 
 
 class _Log(TrainerCallback):
@@ -216,14 +236,18 @@ def make_settings(optimise: Optimise, out: Path, report_to: Sequence[str], name:
     )
 
 
-def make_lora(adapter: Adapter) -> LoraConfig:
-    """A recipe's adapter as peft knows it."""
+def make_lora(adapter: Adapter, model: Any) -> LoraConfig:
+    """A recipe's adapter as peft knows it.
+
+    Raises:
+        EscEvalError: As ``find_targets``.
+    """
     return LoraConfig(
         task_type="CAUSAL_LM",
         r=adapter.r,
         lora_alpha=adapter.alpha,
         lora_dropout=adapter.dropout,
-        target_modules=list(adapter.targets),
+        target_modules=find_targets(adapter, model),
     )
 
 
@@ -264,7 +288,7 @@ def train_adapter(
         args=make_settings(recipe.optimise, out, report_to, recipe.name),
         train_dataset=rows,
         processing_class=tokenizer,
-        peft_config=make_lora(recipe.adapter),
+        peft_config=make_lora(recipe.adapter, opened.model),
         callbacks=[_NumbersOnly(recipe.optimise), log],
         **more,
     )

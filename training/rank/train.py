@@ -153,7 +153,7 @@ def _train(
 ) -> None:
     checkpoint.refuse_taken(out)
     opened = _opened(recipe.base, work)
-    sft.check_targets(recipe.adapter, opened.model)
+    sft.find_targets(recipe.adapter, opened.model)
     encoder = Encoder(opened.tokenizer, recipe.base.model)
     made = make_questions(recipe, ranked, asked, encoder)
     data = use_of(ranked, made.rows, asked.held_out)

@@ -73,7 +73,7 @@ def train_role(
     checkpoint.refuse_taken(out)
     material, protocol = gather_rows(recipe, inputs)
     opened = sft.open_base(recipe.base, out)
-    sft.check_targets(recipe.adapter, opened.model)
+    sft.find_targets(recipe.adapter, opened.model)
     encoder = Encoder(opened.tokenizer, recipe.base.model)
     made = role_data.rows_of(material.train, encoder, recipe.data, recipe.optimise.max_length)
     if not made.rows:

@@ -15,6 +15,7 @@ import pytest
 from esc_eval.chat import Options, open_model
 from esc_eval.chat.endpoint.model import EndpointModel
 from esc_eval.checkpoints import embedded as embedded_model
+from esc_eval.checkpoints.convert_once import SUMS, _verified
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import load_cards
 from esc_eval.prompts.protocol import Generation, load_protocol
@@ -59,6 +60,42 @@ def test_a_half_converted_model_is_never_used(tmp_path, monkeypatch):
         embedded_model.convert_embedded()
     assert not list(tmp_path.glob("*/config.json"))
     assert not list(tmp_path.glob(".converting-*"))
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def add(path):
+    path.with_name("adapter_config.json").write_text("{}", encoding="utf-8")
+
+
+def forget(path):
+    path.with_name(SUMS).unlink()
+
+
+@pytest.mark.parametrize("change", [flip, add, forget, Path.unlink])
+def test_a_converted_model_that_was_changed_is_made_anew(tmp_path, monkeypatch, change):
+    monkeypatch.setenv("ESC_EVAL_CACHE", str(tmp_path))
+    made = []
+
+    def convert(source, target, revision):
+        made.append(target)
+        (target / "model.safetensors").write_bytes(b"weights")
+        (target / "config.json").write_text("{}", encoding="utf-8")
+
+    monkeypatch.setattr(embedded_model, "_convert", convert)
+    folder, _ = embedded_model.convert_embedded()
+    embedded_model.convert_embedded()
+    assert len(made) == 1, "what is as it was made is kept"
+    change(folder / "model.safetensors")
+    _verified.clear()  # as in a new process
+    assert embedded_model.convert_embedded()[0] == folder
+    assert len(made) == 2
+    assert (folder / "model.safetensors").read_bytes() == b"weights"
+    assert {path.name for path in folder.iterdir()} == {"model.safetensors", "config.json", SUMS}
 
 
 @pytest.fixture(scope="module")
