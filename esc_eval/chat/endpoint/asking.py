@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 from tenacity.wait import wait_random_exponential
 
-from esc_eval.chat.base import Choice, Reply
+from esc_eval.chat.base import Reply
 from esc_eval.chat.endpoint.adapting import CAP, NEW_CAP, Body, Capabilities, room_left
 from esc_eval.chat.endpoint.addresses import Address
 from esc_eval.chat.endpoint.bodies import Unreadable, read_json
@@ -309,7 +309,7 @@ class Asker:
         )
         if isinstance(result, Reply):
             return cast(T, _add_spent(replace(result, served=served), request.spent))
-        return cast(T, replace(result, served=served)) if isinstance(result, Choice) else result
+        return cast(T, replace(cast(Any, result), served=served)) if hasattr(result, "served") else result
 
     def _give_room(self, request: Request, cap: int | None) -> None:
         """Let a model that only thought think longer."""

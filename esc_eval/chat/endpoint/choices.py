@@ -176,12 +176,9 @@ class Choices:
             return Settled(way="text")
         [(_, free)] = self.sender._gather([self._plain(trial, question.answer_tokens)], read_answer, give_up)
         found: list[tuple[Settled, bool]] = []
-        ways: tuple[tuple[Way, Callable[..., tuple[Settled, bool] | None]], ...] = (
-            ("prefix", self._try_prefix),
-            ("choice", self._try_held),
-            ("schema", self._try_held),
-        )
-        for way, try_way in ways:
+        held: tuple[Way, ...] = ("prefix", "choice", "schema")
+        for way in held:
+            try_way = self._try_prefix if way == "prefix" else self._try_held
             if by in ("auto", "logits", way) and (settled := try_way(way, trial, question, free)):
                 found.append(settled)
                 if settled[1]:

@@ -55,6 +55,7 @@ def test_a_server_that_knows_json_schemas_is_read_at_the_value(tmp_path):
     ratings, scoring, bodies = rate(Judge("response_format", "logprobs"), tmp_path)
     assert scoring.settled.fact == {"way": "schema", "field": "response_format", "proven": True}
     assert {(r.score, r.way, r.raw) for r in ratings} == {(3, "schema", '{"score": 3}')}
+    assert all(r.served.seconds is not None for r in ratings)
     assert all(r.probabilities == DISTRIBUTION for r in ratings)
     assert bodies[-1]["response_format"]["json_schema"]["schema"]["properties"]["score"]["enum"] == [0, 1, 2, 3, 4]
 
