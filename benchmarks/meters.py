@@ -50,7 +50,7 @@ def counted() -> Iterator[Count]:
     count, plain = Count(), Rows.extend
 
     def extend(rows: Rows, new: Any, first: int = 0) -> torch.Tensor:
-        if all(len(tokens) == 1 for tokens in new):
+        if isinstance(new, torch.Tensor) or all(len(tokens) == 1 for tokens in new):
             lengths = [len(row) for row in rows.ids[first : first + len(new)]]
             count.steps.append((len(new), sum(lengths) // len(new)))
         else:

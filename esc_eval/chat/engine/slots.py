@@ -8,6 +8,12 @@ from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 
+def upload(values: Any, device: torch.device) -> torch.Tensor:
+    """A tensor of numbers on the device, without waiting for what the device is doing."""
+    tensor = torch.as_tensor(values)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+
+
 @dataclass
 class Place:
     """Where one pass of the model writes its keys and values, the same in every layer.
