@@ -6,14 +6,13 @@ the tokens of the last one are read, so that it never waits; what a row wrote af
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from esc_eval.chat.engine.rows import common_prefix
 from esc_eval.chat.engine.sampling import draw_uniforms, next_tokens, penalise_seen
-from esc_eval.chat.engine.slots import upload
+from esc_eval.chat.engine.slots import Download, upload
 from esc_eval.prompts.protocol import Generation
 from esc_eval.schema import FinishReason
 
@@ -50,25 +49,6 @@ def generate_replies(
         yield from writer.step()
 
 
-@dataclass
-class _Step:
-    """A step that was begun: the prompts whose replies it continues, and what it chose, once ``ready``.
-
-    ``found`` has shape (2, rows): tokens, and whether their logits are finite numbers.
-    """
-
-    numbers: list[int]
-    found: torch.Tensor
-    ready: torch.cuda.Event | None
-
-    def read(self) -> list[tuple[int, int, int]]:
-        """(prompt, token, whether it is one)."""
-        if self.ready:
-            self.ready.synchronize()
-        tokens, finite = self.found.tolist()
-        return list(zip(self.numbers, tokens, finite, strict=True))
-
-
 class _Writer:
     """Rows in three stretches: written (the first ``active``), waiting (the next ``waiting``), ended."""
 
@@ -90,7 +70,7 @@ class _Writer:
         self.begun = [0] * len(prompts)  # steps of each reply
         self.caps = [min(settings.max_new_tokens, context - len(prompt)) for prompt in prompts]
         self.ahead = AHEAD.get(self.device.type, AHEAD["cuda"]) if rows.growing else 0
-        self.flying: deque[_Step] = deque()
+        self.flying: deque[tuple[list[int], Download]] = deque()  # steps begun: their prompts, and what was chosen
         self.index: torch.Tensor | None = (
             None  # the prompt of each active row and the step of its reply, while those hold
         )
@@ -130,17 +110,13 @@ class _Writer:
         self.next[: self.active, 0] = found[0]
         for number in numbers:
             self.begun[number] += 1
-        ready = None
-        if found.device.type == "cuda":
-            host = torch.empty(found.shape, dtype=found.dtype, pin_memory=True)
-            found, ready = host.copy_(found, non_blocking=True), torch.cuda.Event()
-            ready.record()
-        self.flying.append(_Step(numbers, found, ready))
+        self.flying.append((numbers, Download(found)))
 
     def _end_step(self) -> Iterator[Written]:
         row_of = {number: row for row, number in enumerate(self.prompt_of[: self.active])}
         ended: list[tuple[int, FinishReason | None]] = []
-        for number, token, finite in self.flying.popleft().read():
+        numbers, found = self.flying.popleft()
+        for number, token, finite in zip(numbers, *found.read(), strict=True):
             row = row_of.get(number)
             if row is None:  # it had ended before this step was read
                 continue
@@ -160,7 +136,10 @@ class _Writer:
             yield number, self.written[number], why
 
     def _choose(self, logits: torch.Tensor, numbers: list[int]) -> torch.Tensor:
-        """Each row's next token, and whether its logit is a finite number: NaN and infinity are always on top."""
+        """Each row's next token, and whether its logit is a finite number (NaN and infinity are always on top).
+
+        Shape (2, rows).
+        """
         if self.index is None or self.steps is None:
             self.index = upload(numbers, self.device)
             self.steps = upload([self.begun[number] for number in numbers], self.device)

@@ -1,5 +1,6 @@
 """Any causal language model with a chat template that transformers loads, run in this process."""
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -9,10 +10,10 @@ import torch
 
 from esc_eval.chat.base import ANSWER_TOKENS, NOT_FINITE, Choice, Conversation, Reply
 from esc_eval.chat.engine.encoder import Encoder
-from esc_eval.chat.engine.generation import generate_replies
+from esc_eval.chat.engine.generation import AHEAD, generate_replies
 from esc_eval.chat.engine.padded import PaddedRows
 from esc_eval.chat.engine.rows import Rows, common_prefix
-from esc_eval.chat.engine.slots import keeps_everything
+from esc_eval.chat.engine.slots import Download, keeps_everything
 from esc_eval.chat.engine.weights import (
     Weights,
     available_memory,
@@ -210,8 +211,12 @@ class HFModel:
         options: Sequence[str],
         answer_tokens: int = ANSWER_TOKENS,
     ) -> Iterator[tuple[int, list[Choice]]]:
-        """Yield each group's choices; the beginning that a group shares is encoded once. See ``ChoiceModel``."""
+        """Yield each group's choices; the beginning that a group shares is encoded once. See ``ChoiceModel``.
+
+        On an accelerator the next group is prepared while this one is computed.
+        """
         del answer_tokens  # nothing is written
+        flying: deque[tuple[int, Download]] = deque()
         for index, group in enumerate(groups):
             self.weights.use(self.adapter)
             found = self.answers(group[0], lead, options)
@@ -237,17 +242,24 @@ class HFModel:
             else:
                 rows.take([0] * len(tails))
                 logits = rows.extend(tails)
-            yield index, [self._choice(row, answers) for row in logits.double().softmax(dim=-1).cpu()]
+            likely = logits.double().softmax(dim=-1)
+            beside = [likely.argmax(dim=-1, keepdim=True), likely.isfinite().all(dim=-1, keepdim=True)]
+            flying.append((index, Download(torch.cat([likely[:, answers], *beside], dim=-1))))
+            if len(flying) > AHEAD.get(self.device.type, AHEAD["cuda"]):
+                yield self._choices(*flying.popleft())
+        for begun in flying:
+            yield self._choices(*begun)
 
-    def _choice(self, probabilities: torch.Tensor, answers: list[int]) -> Choice:
-        if not torch.isfinite(probabilities).all():
+    def _choices(self, index: int, found: Download) -> tuple[int, list[Choice]]:
+        return index, [self._choice(chosen, int(top), bool(finite)) for *chosen, top, finite in found.read()]
+
+    def _choice(self, chosen: list[float], top: int, finite: bool) -> Choice:
+        if not finite:
             return Choice(problem=NOT_FINITE)
-        chosen = probabilities[answers]
-        mass = float(chosen.sum())
+        mass = sum(chosen)
         if mass <= 0:
             return Choice(problem="the model gives none of the levels any probability")
-        top = self.tokenizer.decode([int(probabilities.argmax())])
-        return Choice(tuple((chosen / mass).tolist()), mass, top)
+        return Choice(tuple(share / mass for share in chosen), mass, self.tokenizer.decode([top]))
 
 
 def _continued(kept: list[list[int]], prompts: list[list[int]]) -> list[int] | None:
