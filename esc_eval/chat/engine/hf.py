@@ -31,6 +31,7 @@ from esc_eval.schema import digest
 WIDTH = {"cpu": 64, "cuda": 512}  # conversations written side by side at most
 HEADROOM = 0.5  # of free memory, for what is kept of conversations
 CONVERSATION = 2048  # tokens of one conversation that memory is planned for
+BOUNDARY = 8  # last tokens of a prompt that decide how the first word of an answer is tokenised
 KEPT = 2  # sets of rows: the two sides of one window of dialogues
 FULL_HASH_BYTES = 2_000_000_000
 RECORDS = {"training.json", "metrics.json", "overlaps.json", "begun.json"}
@@ -217,16 +218,16 @@ class HFModel:
         """
         del answer_tokens  # nothing is written
         flying: deque[tuple[int, Download]] = deque()
+        known: tuple[str, list[int], list[int]] | None = None
         for index, group in enumerate(groups):
             self.weights.use(self.adapter)
-            found = self.answers(group[0], lead, options)
-            if found is None:
-                raise EscEvalError(
-                    f"{self.name}: after {lead!r} not each of {', '.join(options)} is one token of its own, so its "
-                    "probability cannot be read; score by text instead (--by text)"
-                )
-            start, answers = found
-            prompts = [self.encode(conversation, start) for conversation in group]
+            if known is None:
+                known = self._known_answers(group[0], lead, options)
+            prompts = [self.encode(conversation, known[0]) for conversation in group]
+            if prompts[0][-BOUNDARY:] != known[2]:  # another end of the prompt may merge with an answer otherwise
+                known = self._known_answers(group[0], lead, options)
+                prompts = [self.encode(conversation, known[0]) for conversation in group]
+            answers = known[1]
             if (longest := max(map(len, prompts))) > self.context:
                 problem = f"{longest} tokens, more than the {self.context} that {self.name} can read"
                 yield index, [Choice(problem=problem)] * len(group)
@@ -249,6 +250,18 @@ class HFModel:
                 yield self._choices(*flying.popleft())
         for begun in flying:
             yield self._choices(*begun)
+
+    def _known_answers(
+        self, conversation: Conversation, lead: str, options: Sequence[str]
+    ) -> tuple[str, list[int], list[int]]:
+        """The lead to encode with, each option's token, and the prompt's last tokens, after which that holds."""
+        found = self.answers(conversation, lead, options)
+        if found is None:
+            raise EscEvalError(
+                f"{self.name}: after {lead!r} not each of {', '.join(options)} is one token of its own, so its "
+                "probability cannot be read; score by text instead (--by text)"
+            )
+        return *found, self.encode(conversation, found[0])[-BOUNDARY:]
 
     def _choices(self, index: int, found: Download) -> tuple[int, list[Choice]]:
         return index, [self._choice(chosen, int(top), bool(finite)) for *chosen, top, finite in found.read()]
