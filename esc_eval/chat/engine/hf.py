@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -279,7 +280,7 @@ def _continued(kept: list[list[int]], prompts: list[list[int]]) -> list[int] | N
     """For each prompt the kept row that it continues by at least half, each row once; None if one has none."""
     chosen: list[int] = []
     for number, prompt in enumerate(prompts):
-        order = sorted(range(len(kept)), key=lambda i: (i != number, i))
+        order = chain([number] if number < len(kept) else [], range(len(kept)))
         match = next((i for i in order if 2 * common_prefix(kept[i], prompt) > max(len(kept[i]), 32)), None)
         if match is None or match in chosen:
             return None
