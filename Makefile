@@ -15,8 +15,8 @@ CORE_TESTS := tests/test_package.py tests/model_cards tests/dataset_builder/test
 	$(addprefix tests/esc_eval/,test_schema.py files prompts/test_rubric_and_protocol.py hub simulation statistics/test_bootstrap.py \
 	reporting/test_report.py scoring/test_parsers.py scoring/test_calibration.py chat/endpoint/test_endpoint.py cli/test_cli.py)
 
-.PHONY: help setup demo test test-slow test-servers fuzz lint format docs wheel outside pins audit test-lowest test-newest test-lowest-all \
-	clean
+.PHONY: help setup demo test test-gpu test-slow test-servers fuzz lint format docs wheel outside pins audit test-lowest test-newest \
+	test-lowest-all clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ demo: $(READY)  ## a leaderboard row and a page, from a real language model on t
 
 test: $(READY)  ## the test suite, without the slow tests
 	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile $(TEST_ARGS)
+
+test-gpu: $(READY)  ## the tests that need an NVIDIA GPU; all others run on the CPU everywhere
+	ESC_EVAL_TEST_GPU=1 $(BIN)/python -m pytest -m gpu $(TEST_ARGS)
 
 test-slow: $(READY)  ## the tests that play real models
 	$(BIN)/python -m pytest -m slow $(TEST_ARGS)

@@ -61,7 +61,9 @@ def main(path: Path = ADVISORIES) -> int:
     found = audit(*texts)
     for line in found:
         print(line)
-    print(f"{len(found)} known faults in what may be installed; {len(texts[2].splitlines()) - 1} advisories held against it")
+    print(
+        f"{len(found)} known faults in what may be installed; {len(texts[2].splitlines()) - 1} advisories held against it"
+    )
     return int(bool(found))
 
 

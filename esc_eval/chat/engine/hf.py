@@ -1,7 +1,9 @@
 """Any causal language model with a chat template that transformers loads, run in this process."""
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +11,10 @@ import torch
 
 from esc_eval.chat.base import ALL_REASONING, ANSWER_TOKENS, NOT_FINITE, Choice, Conversation, Reply
 from esc_eval.chat.engine.encoder import TODAY, Encoder
-from esc_eval.chat.engine.generation import generate_replies
+from esc_eval.chat.engine.generation import AHEAD, generate_replies
 from esc_eval.chat.engine.padded import PaddedRows
 from esc_eval.chat.engine.rows import Rows, common_prefix
-from esc_eval.chat.engine.slots import keeps_everything
+from esc_eval.chat.engine.slots import Download, keeps_everything
 from esc_eval.chat.engine.weights import (
     Weights,
     available_memory,
@@ -32,6 +34,7 @@ from esc_eval.schema import digest
 WIDTH = {"cpu": 64, "cuda": 512}  # conversations written side by side at most
 HEADROOM = 0.5  # of free memory, for what is kept of conversations
 CONVERSATION = 2048  # tokens of one conversation that memory is planned for
+BOUNDARY = 8  # last tokens of a prompt that decide how the first word of an answer is tokenised
 KEPT = 2  # sets of rows: the two sides of one window of dialogues
 ROOM = 1024  # tokens at least that a reply is given which was all reasoning when its room was spent
 FULL_HASH_BYTES = 2_000_000_000
@@ -241,18 +244,22 @@ class HFModel:
         options: Sequence[str],
         answer_tokens: int = ANSWER_TOKENS,
     ) -> Iterator[tuple[int, list[Choice]]]:
-        """Yield each group's choices; the beginning that a group shares is encoded once. See ``ChoiceModel``."""
+        """Yield each group's choices; the beginning that a group shares is encoded once. See ``ChoiceModel``.
+
+        On an accelerator the next group is prepared while this one is computed.
+        """
         del answer_tokens  # nothing is written
+        flying: deque[tuple[int, Download]] = deque()
+        known: tuple[str, list[int], list[int]] | None = None
         for index, group in enumerate(groups):
             self.weights.use(self.adapter)
-            found = self.answers(group[0], lead, options)
-            if found is None:
-                raise EscEvalError(
-                    f"{self.name}: after {lead!r} not each of {', '.join(options)} is one token of its own, so its "
-                    "probability cannot be read; score by text instead (--by text)"
-                )
-            start, answers = found
-            prompts = [self.encode(conversation, start) for conversation in group]
+            if known is None:
+                known = self._known_answers(group[0], lead, options)
+            prompts = [self.encode(conversation, known[0]) for conversation in group]
+            if prompts[0][-BOUNDARY:] != known[2]:  # another end of the prompt may merge with an answer otherwise
+                known = self._known_answers(group[0], lead, options)
+                prompts = [self.encode(conversation, known[0]) for conversation in group]
+            answers = known[1]
             if (longest := max(map(len, prompts))) > self.context:
                 problem = f"{longest} tokens, more than the {self.context} that {self.name} can read"
                 yield index, [Choice(problem=problem)] * len(group)
@@ -268,24 +275,43 @@ class HFModel:
             else:
                 rows.take([0] * len(tails))
                 logits = rows.extend(tails)
-            yield index, [self._choice(row, answers) for row in logits.double().softmax(dim=-1).cpu()]
+            likely = logits.double().softmax(dim=-1)
+            beside = [likely.argmax(dim=-1, keepdim=True), likely.isfinite().all(dim=-1, keepdim=True)]
+            flying.append((index, Download(torch.cat([likely[:, answers], *beside], dim=-1))))
+            if len(flying) > AHEAD.get(self.device.type, AHEAD["cuda"]):
+                yield self._choices(*flying.popleft())
+        for begun in flying:
+            yield self._choices(*begun)
 
-    def _choice(self, probabilities: torch.Tensor, answers: list[int]) -> Choice:
-        if not torch.isfinite(probabilities).all():
+    def _known_answers(
+        self, conversation: Conversation, lead: str, options: Sequence[str]
+    ) -> tuple[str, list[int], list[int]]:
+        """The lead to encode with, each option's token, and the prompt's last tokens, after which that holds."""
+        found = self.answers(conversation, lead, options)
+        if found is None:
+            raise EscEvalError(
+                f"{self.name}: after {lead!r} not each of {', '.join(options)} is one token of its own, so its "
+                "probability cannot be read; score by text instead (--by text)"
+            )
+        return *found, self.encode(conversation, found[0])[-BOUNDARY:]
+
+    def _choices(self, index: int, found: Download) -> tuple[int, list[Choice]]:
+        return index, [self._choice(chosen, int(top), bool(finite)) for *chosen, top, finite in found.read()]
+
+    def _choice(self, chosen: list[float], top: int, finite: bool) -> Choice:
+        if not finite:
             return Choice(problem=NOT_FINITE)
-        chosen = probabilities[answers]
-        mass = float(chosen.sum())
+        mass = sum(chosen)
         if mass <= 0:
             return Choice(problem="the model gives none of the levels any probability")
-        top = self.tokenizer.decode([int(probabilities.argmax())])
-        return Choice(tuple((chosen / mass).tolist()), mass, top)
+        return Choice(tuple(share / mass for share in chosen), mass, self.tokenizer.decode([top]))
 
 
 def _continued(kept: list[list[int]], prompts: list[list[int]]) -> list[int] | None:
     """For each prompt the kept row that it continues by at least half, each row once; None if one has none."""
     chosen: list[int] = []
     for number, prompt in enumerate(prompts):
-        order = sorted(range(len(kept)), key=lambda i: (i != number, i))
+        order = chain([number] if number < len(kept) else [], range(len(kept)))
         match = next((i for i in order if 2 * common_prefix(kept[i], prompt) > max(len(kept[i]), 32)), None)
         if match is None or match in chosen:
             return None

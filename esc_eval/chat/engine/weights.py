@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import cached_file, extract_commit_hash, find_adapter_config_file
 from transformers.utils import logging as transformers_logging
 
+from esc_eval.chat.engine.attention import share_heads
 from esc_eval.chat.engine.packed import pack_linears, to_int8
 from esc_eval.checkpoints import embedded
 from esc_eval.checkpoints.hub import BASE
@@ -66,6 +67,7 @@ class Weights:
         self.dtype = dtype
         self.adapters: list[str] = []
         self.current: str | None = None
+        share_heads(model)
         if dtype == "int8":
             to_int8(model)
         else:
