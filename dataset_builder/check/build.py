@@ -10,7 +10,7 @@ from typing import Any
 
 from dataset_builder.check.derived import check_derived, duplicate_ids
 from dataset_builder.check.files import check_folder, check_local, check_schema, check_splits, rows_of
-from dataset_builder.check.manifests import check_stated, read_checked, used_scales
+from dataset_builder.check.manifests import OLD, check_stated, read_checked, used_scales
 from dataset_builder.check.problem import Problem
 from dataset_builder.check.rendered import check_bytes, check_rendered, remake_splits
 from dataset_builder.check.rows import Build, check_row, find_broken
@@ -39,6 +39,8 @@ def check_build(
     if not folder.is_dir():
         raise EscEvalError(f"{folder}: no such folder")
     content, problems = read_checked(folder)
+    if any(problem.rule == OLD for problem in problems):
+        return problems
     problems += check_folder(folder, content, tuple(beside))
     stated = content or {}
     build = Build(bool(stated.get("public")), read_labels(stated), read_scales(stated))

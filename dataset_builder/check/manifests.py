@@ -20,6 +20,8 @@ from esc_eval.errors import EscEvalError
 from esc_eval.files.text import read_text
 from esc_eval.prompts.rubric import load_rubric
 
+OLD = "old"
+"""Rule that a build of an earlier version breaks: none of the others can be asked of it."""
 REBUILD = "build it again with this version"
 SHOWN = 5
 """Differences of one field that are listed; their number is said."""
@@ -120,11 +122,18 @@ class _Inputs(_Part):
     seed: Annotated[int, Field(gt=-(2**63), lt=2**63)]
 
 
+class _Leak(_Part):
+    facet: str
+    shared: Count
+    of: Count
+    rows: Count
+
+
 class _Split(_Part):
     seed: int
     sha256: Sha256
     sizes: Counts
-    leaks: list[dict[str, Any]]
+    leaks: list[_Leak]
 
 
 class _NoSplit(_Part):
@@ -163,7 +172,7 @@ def read_checked(folder: Path) -> tuple[dict[str, Any] | None, list[Problem]]:
     if content.get("schema") in (None, 1):
         made_by = content.get("esc_eval")
         what = f"was built before the manifest named every file (by esc-eval {made_by!r}): {REBUILD}"
-        return None, [Problem("manifest", manifest.FILE, what)]
+        return None, [Problem(OLD, manifest.FILE, what)]
     try:
         _Manifest.model_validate(content)
     except ValidationError as error:

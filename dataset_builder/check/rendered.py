@@ -44,7 +44,7 @@ def check_rendered(folder: Path, expected: Mapping[str, Any]) -> Iterator[Proble
         if not is_plain_file(path):
             continue  # check_folder has said so
         found = path.read_bytes()
-        if found != text.encode():
+        if found != text.encode("utf-8", "surrogatepass"):
             line = _first_difference(found.decode("utf-8", "replace"), text)
             rule = "croissant" if name == croissant.FILE else "card"
             yield Problem(rule, name, f"line {line} is not what the manifest renders to: {REBUILD}")

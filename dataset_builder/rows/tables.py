@@ -227,7 +227,8 @@ def decode_row(table: str, row: Mapping[str, Any], labels: Labels) -> dict[str, 
             decoded[column.name] = name(column.labels, row[column.name])
         if column.kind == "turns" and row.get(column.name) is not None:
             decoded[column.name] = [
-                {
+                turn
+                and {
                     **turn,
                     "role": name(TURN_ROLES, turn["role"]),
                     "finish_reason": name(FINISH_REASONS, turn["finish_reason"]),

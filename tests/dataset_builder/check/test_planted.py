@@ -42,8 +42,8 @@ def test_a_build_of_an_earlier_version_is_told_to_be_built_again(builds, tmp_pat
     content = manifest.read_manifest(folder) | {"schema": 1, "esc_eval": "0.1.0"}
     content["files"] = {name: entry for name, entry in content["files"].items() if name.endswith("parquet")}
     manifest.write_manifest(folder, content)
-    first = str(check_build(folder)[0])
-    assert "by esc-eval '0.1.0'): build it again with this version" in first
+    [problem] = check_build(folder)
+    assert "by esc-eval '0.1.0'): build it again with this version" in str(problem)
 
 
 @pytest.mark.slow
