@@ -1,4 +1,4 @@
-"""A folder that takes long to make is made once, whole, whoever asks for it at the same time; and made anew if changed."""
+"""A folder that takes long to make is made once, whole, whoever asks for it; and anew where it was changed."""
 
 import os
 from collections.abc import Callable

@@ -25,5 +25,5 @@ def test_nothing_that_may_be_installed_has_a_listed_fault(capsys):
     ],
 )
 def test_bounds_and_pins_below_the_fix_are_found(bound, pin, found):
-    pyproject = f'[project]\ndependencies = []\n[dependency-groups]\ndev = [{bound}]\n'
+    pyproject = f"[project]\ndependencies = []\n[dependency-groups]\ndev = [{bound}]\n"
     assert audit(pyproject, pin, HEAD + "some-thing,X-1,1.0,2.0,breaks\n") == found

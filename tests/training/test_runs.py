@@ -152,7 +152,9 @@ def test_a_value_that_is_no_yaml_is_told():
 
 def test_a_layer_that_the_base_does_not_have_is_told_with_those_it_has(tmp_path):
     sources = write_sources(tmp_path / "s", 8)
-    with pytest.raises(EscEvalError, match=r"no linear layer called 'foo' in its language model; it has: down_proj.*q_proj"):
+    with pytest.raises(
+        EscEvalError, match=r"no linear layer called 'foo' in its language model; it has: down_proj.*q_proj"
+    ):
         roles.train_role(smoke(**{"adapter.targets": ["q_proj", "foo"]}), roles.Inputs(sources), tmp_path / "out")
     assert not (tmp_path / "out" / checkpoint.BEGUN).exists(), "the recipe can be put right in the same folder"
 
@@ -268,7 +270,9 @@ def test_a_weight_that_breaks_in_the_last_step_is_seen(tmp_path, monkeypatch):
             super().train(**more)
             next(p for p in self.model.parameters() if p.requires_grad).data[0, 0] = float("inf")
 
-    monkeypatch.setattr(sft.train_adapter, "__kwdefaults__", {**sft.train_adapter.__kwdefaults__, "trainer_class": Breaks})
+    monkeypatch.setattr(
+        sft.train_adapter, "__kwdefaults__", {**sft.train_adapter.__kwdefaults__, "trainer_class": Breaks}
+    )
     with pytest.raises(EscEvalError, match=r"after the last step weights of .*lora_A.* are infinite"):
         trained(tmp_path / "role", tmp_path)
     assert not list((tmp_path / "role").rglob("*adapter*"))

@@ -92,9 +92,7 @@ def estimate_cost(recipe: Recipe, shape: Any, tokens: int) -> Cost:
         activations = measure_kept(optimise, shape, half, 1 if recipe.answers_once else optimise.max_length) / 2**30
         inner = {"gate_proj", "up_proj", "down_proj"}
         targets = {"q_proj", "k_proj", "v_proj", "o_proj", *inner} if adapter.targets == ALL_LINEAR else adapter.targets
-        sides = sum(
-            shape.hidden_size + (shape.intermediate_size if t in inner else shape.hidden_size) for t in targets
-        )
+        sides = sum(shape.hidden_size + (shape.intermediate_size if t in inner else shape.hidden_size) for t in targets)
         learnt = adapter.r * sides * shape.num_hidden_layers
     per_token = weights * (FLOPS + (RECOMPUTED if optimise.gradient_checkpointing else 0))
     return Cost(weights * width / 2**30, learnt * LEARNT / 2**30, activations, per_token * tokens * optimise.epochs)
