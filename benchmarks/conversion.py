@@ -24,6 +24,7 @@ from safetensors.torch import save_file
 
 from esc_eval.checkpoints.internlm2 import convert_internlm2, llama_config, split_packed
 from esc_eval.checkpoints.shards import Shards
+from esc_eval.files.writing import write_json
 
 FULL = {
     "model_type": "internlm2", "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
@@ -153,7 +154,7 @@ def main() -> None:
         result = {"parameters": parameters, "bytes": size, "largest_shard": largest, **json.loads(answer)}
         result["matrices_compared"] = compare(source, target)
     if options.json:
-        options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        write_json(options.json, result)
     print(
         f"{parameters / 1e9:.2f} billion parameters, {size / 1e9:.1f} GB: {result['seconds']:.0f} s, peak memory "
         f"{result['peak_mib']:.0f} MiB (largest shard {largest / 2**20:.0f} MiB)"

@@ -19,6 +19,7 @@ from typing import Any
 from benchmarks.fake_server import right_answer
 from esc_eval.chat.backends.scripted import ScriptedModel
 from esc_eval.chat.endpoint.model import EndpointModel
+from esc_eval.files.writing import write_json
 from esc_eval.prompts.protocol import Protocol, load_protocol
 from esc_eval.schema import Dialogue, RoleCard, Turn
 from esc_eval.simulation.plan import Plan
@@ -190,7 +191,7 @@ def main() -> None:
         for key, value in results[part].items():
             print(f"  {key:28}{value:10.2f}" if isinstance(value, float) else f"  {key:28}{value:10}")
     if options.json:
-        options.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+        write_json(options.json, results)
 
 
 if __name__ == "__main__":

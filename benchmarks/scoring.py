@@ -3,7 +3,7 @@
 The official procedure, written anew from its description: for every dialogue and dimension one prompt, rubric before
 dialogue, encoded from its beginning; transformers' ``generate``, greedy, one prompt at a time. Ours: dialogue first,
 rubric last, the dialogue encoded once for seven dimensions, level probabilities read in that one pass. Both sides are
-run alternately, dialogue by dialogue, in one process. The limit is the rate at which the bare model encodes one long
+run alternately in one process. The limit is the rate at which the bare model encodes one long
 row: ``share_of_limit`` is the rate of the tokens that ours encodes over it.
 
     python -m benchmarks.scoring --quick
@@ -12,22 +12,24 @@ row: ``share_of_limit`` is the rate of the tokens that ours encodes over it.
 """
 
 import argparse
-import json
 import random
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from benchmarks.meters import Hardware, Work
 from esc_eval.chat import Options, open_model
 from esc_eval.chat.engine.hf import HFModel
 from esc_eval.environment import describe_environment
 from esc_eval.files.records import read_dialogues
+from esc_eval.files.writing import write_json
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.prompts.wording import fill_template
 from esc_eval.schema import Dialogue, Turn
@@ -89,10 +91,10 @@ def official_prompts(dialogue: Dialogue) -> list[str]:
     return result
 
 
-def official(model: HFModel, dialogue: Dialogue, answer_tokens: int) -> int:
-    """Score one dialogue as the release does; returns the tokens encoded and written."""
+def official(model: HFModel, dialogues: Sequence[Dialogue], answer_tokens: int) -> int:
+    """Score dialogues as the release does; returns the tokens encoded and written."""
     total = 0
-    for prompt in official_prompts(dialogue):
+    for prompt in (prompt for dialogue in dialogues for prompt in official_prompts(dialogue)):
         ids = torch.tensor([model.encode([{"role": "user", "content": prompt}])], device=model.device)
         with torch.inference_mode():
             out = model.model.generate(
@@ -108,24 +110,31 @@ def official(model: HFModel, dialogue: Dialogue, answer_tokens: int) -> int:
     return total
 
 
-def ours(model: HFModel, dialogue: Dialogue) -> int:
-    """Score one dialogue in one go; returns the tokens encoded."""
+def ours(model: HFModel, dialogues: Sequence[Dialogue]) -> int:
+    """Score dialogues as this package does; returns how many."""
     rubric = load_rubric()
-    group, lead = judge_prompts(dialogue, rubric), rubric.text("en").lead
-    [(_, choices)] = model.choose([group], lead, [str(level) for level in rubric.levels])
-    if any(choice.probabilities is None for choice in choices):
-        raise SystemExit(f"no probabilities: {choices[0].problem}")
-    ids = [model.encode(conversation, lead) for conversation in group]
+    groups, lead = [judge_prompts(dialogue, rubric) for dialogue in dialogues], rubric.text("en").lead
+    for _, choices in model.choose(groups, lead, [str(level) for level in rubric.levels]):
+        if any(choice.probabilities is None for choice in choices):
+            raise SystemExit(f"no probabilities: {choices[0].problem}")
+    return len(groups)
+
+
+def encoded(model: HFModel, dialogue: Dialogue) -> int:
+    """Tokens that ours encodes of a dialogue."""
+    rubric = load_rubric()
+    ids = [model.encode(conversation, rubric.text("en").lead) for conversation in judge_prompts(dialogue, rubric)]
     shared = next(i for i, tokens in enumerate(zip(*ids, strict=False)) if len(set(tokens)) > 1)
     return shared + sum(len(tokens) - shared for tokens in ids)
 
 
-def bare(model: HFModel, tokens: int) -> int:
-    """Encode one row of so many tokens and nothing else."""
-    ids = torch.randint(0, model.model.config.vocab_size, (1, tokens), device=model.device)
-    with torch.inference_mode():
-        model.model(input_ids=ids, logits_to_keep=1, use_cache=False)
-    return tokens
+def bare(model: HFModel, counts: Sequence[int]) -> int:
+    """Encode one row of each number of tokens and nothing else; returns how many rows."""
+    for tokens in counts:
+        ids = torch.randint(0, model.model.config.vocab_size, (1, tokens), device=model.device)
+        with torch.inference_mode():
+            model.model(input_ids=ids, logits_to_keep=1, use_cache=False)
+    return len(counts)
 
 
 def timed(device: torch.device, work: Callable[[], int]) -> tuple[float, int]:
@@ -187,26 +196,28 @@ def random_model(shape: str, folder: Path, device: str | None, dtype: str | None
     )
 
 
-def measure(model: HFModel, dialogues: Sequence[Dialogue], answer_tokens: int) -> dict[str, Any]:
-    """Both sides and the limit, alternately; each dialogue is one pair."""
-    kinds: dict[str, Callable[[HFModel, Dialogue], int]] = {
+def measure(model: HFModel, dialogues: Sequence[Dialogue], answer_tokens: int, together: int) -> dict[str, Any]:
+    """Both sides and the limit, alternately; each ``together`` dialogues are one pair."""
+    work, hardware = Work.of(model.model), Hardware.measure(model.device, model.model.dtype)
+    kinds: dict[str, Callable[[HFModel, Sequence[Dialogue]], int]] = {
         "official": partial(official, answer_tokens=answer_tokens),
         "ours": ours,
     }
     seconds: dict[str, list[float]] = {"official": [], "ours": [], "bare": []}
     tokens: dict[str, int] = {"official": 0, "ours": 0, "bare": 0}
-    for work in kinds.values():  # what the first call of each pays once
-        work(model, dialogues[0].model_copy(update={"turns": dialogues[0].turns[:1]}))
-    for number, dialogue in enumerate(dialogues):
-        order = list(kinds) if number % 2 else list(reversed(kinds))
-        counts = {}
-        for kind in order:
-            took, counts[kind] = timed(model.device, partial(kinds[kind], model, dialogue))
-            seconds[kind].append(took)
-            tokens[kind] += counts[kind]
-        took, _ = timed(model.device, partial(bare, model, counts["ours"]))
+    for kind in kinds.values():  # what the first call of each pays once
+        kind(model, [dialogues[0].model_copy(update={"turns": dialogues[0].turns[:1]})])
+    bare(model, [encoded(model, dialogues[0])])
+    for number, start in enumerate(range(0, len(dialogues), together)):
+        part = dialogues[start : start + together]
+        counts = [encoded(model, dialogue) for dialogue in part]
+        for name in list(kinds) if number % 2 else list(reversed(kinds)):
+            took, written = timed(model.device, partial(kinds[name], model, part))
+            seconds[name].append(took)
+            tokens[name] += written if name == "official" else sum(counts)
+        took, _ = timed(model.device, partial(bare, model, counts))
         seconds["bare"].append(took)
-        tokens["bare"] += counts["ours"]
+        tokens["bare"] += sum(counts)
     ratios = [a / b for a, b in zip(seconds["official"], seconds["ours"], strict=True)]
     rate = {kind: tokens[kind] / sum(seconds[kind]) for kind in seconds}
     return {
@@ -217,6 +228,8 @@ def measure(model: HFModel, dialogues: Sequence[Dialogue], answer_tokens: int) -
         "ratio_to_official": sum(seconds["official"]) / sum(seconds["ours"]),
         "ratio_by_dialogue": {"median": statistics.median(ratios), "low": min(ratios), "high": max(ratios)},
         "share_of_limit": rate["ours"] / rate["bare"],
+        "hardware": asdict(hardware),
+        "share_of_hardware": rate["ours"] * work.body / hardware.operations,
     }
 
 
@@ -240,6 +253,7 @@ def main() -> None:
     parser.add_argument(
         "--answer-tokens", type=int, default=8, help="length of the official answers, as 'The x score is 3.'"
     )
+    parser.add_argument("--together", type=int, help="dialogues given to the scorer in one call; all on a GPU, else 1")
     parser.add_argument("--device")
     parser.add_argument("--dtype", choices=["float32", "bfloat16", "float16"])
     parser.add_argument("--threads", type=int, default=2, help="of a CPU")
@@ -256,20 +270,25 @@ def main() -> None:
             model = open_model(options.model, Options(device=options.device, dtype=options.dtype))
         if not isinstance(model, HFModel):
             raise SystemExit(f"{options.model}: not a model in this process")
-        result = measure(model, list(_chosen(options)), options.answer_tokens)
+        together = options.together or (1 if model.device.type == "cpu" else options.dialogues)
+        result = measure(model, list(_chosen(options)), options.answer_tokens, together)
     result |= {"model": model.identity, "answer_tokens": options.answer_tokens, "environment": describe_environment()}
     if options.json:
-        options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        write_json(options.json, result)
     rate, ratios = result["dialogues_a_minute"], result["ratio_by_dialogue"]
     print(f"{model.name}, {model.identity['dtype']}, {model.device}, {result['dialogues']} dialogues")
     print(f"official procedure     {rate['official']:8.2f} dialogues a minute")
     print(f"ours                   {rate['ours']:8.2f} dialogues a minute")
     print(
-        f"ratio_to_official      {result['ratio_to_official']:8.2f}  (by dialogue: median {ratios['median']:.2f}, "
+        f"ratio_to_official      {result['ratio_to_official']:8.2f}  (by call: median {ratios['median']:.2f}, "
         f"{ratios['low']:.2f} to {ratios['high']:.2f})"
     )
     print(f"limit: bare prefill    {result['tokens_a_second']['bare']:8.0f} tokens a second")
     print(f"share_of_limit         {result['share_of_limit']:8.2f}")
+    print(
+        f"share_of_hardware      {result['share_of_hardware']:8.2f}  (of a product here, "
+        f"{result['hardware']['operations'] / 1e9:,.0f} GFLOP/s; attention is not counted)"
+    )
 
 
 if __name__ == "__main__":

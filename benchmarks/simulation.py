@@ -6,15 +6,16 @@
 
 Replies have a fixed length and are greedy, so that the work is the same for all. The official procedure plays a few
 of the dialogues in each repeat, our engines all of them; rates are compared, and the texts of the dialogues that both
-played. Everything runs in one process, in turn.
+played. Everything runs in one process, in turn. ``share_of_hardware`` is the time that the same work takes at least, by
+the bytes and operations of the model's shape and the rates of a copy and a product in plain torch, over the run's time.
 """
 
 import argparse
-import json
 import platform
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -25,12 +26,13 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from benchmarks.baseline import Batching, Official
-from benchmarks.meters import Memory, best_rates, counted, memory_bandwidth, synchronise
+from benchmarks.meters import Hardware, Memory, Work, best_rates, counted, synchronise
 from benchmarks.shapes import SHAPES, build
 from esc_eval.chat.engine.hf import HFModel
 from esc_eval.checkpoints import embedded
 from esc_eval.environment import installed_versions
 from esc_eval.files.records import load_cards, read_dialogues
+from esc_eval.files.writing import write_json
 from esc_eval.prompts.protocol import Generation, Protocol, load_protocol
 from esc_eval.schema import RoleCard
 from esc_eval.simulation.plan import Plan
@@ -53,13 +55,39 @@ class Result:
     memory: float | None
     texts: dict[str, list[str]]
     share_of_limit: float | None = None
+    share_of_hardware: float | None = None
     share_of_bandwidth: float | None = None
+    between: float | None = None
     limit: dict[str, Any] | None = None
 
     @property
     def rate(self) -> float:
         """Generated tokens a second."""
         return self.generated / self.seconds
+
+
+@dataclass
+class Between:
+    """Seconds between a reply that a model gave and the next one that was asked of it: ledger, prompts, bookkeeping."""
+
+    seconds: float = 0.0
+
+
+@contextmanager
+def _timed_between(model: HFModel) -> Iterator[Between]:
+    between, plain = Between(), model.reply
+
+    def reply(*args: Any) -> Iterator[Any]:
+        for answer in plain(*args):
+            start = time.perf_counter()
+            yield answer
+            between.seconds += time.perf_counter() - start
+
+    model.reply = reply  # type: ignore[method-assign]
+    try:
+        yield between
+    finally:
+        del model.reply
 
 
 class Bench:
@@ -90,7 +118,7 @@ class Bench:
             for i in range(options.dialogues)
         ]
         self.memory = Memory(self.device)
-        self.bandwidth = memory_bandwidth(self.device) if self.device.type == "cuda" else None
+        self.hardware = Hardware.measure(self.device, getattr(torch, self.dtype))
 
     def _open(self, dtype: str, weights: Any = None) -> HFModel:
         model = HFModel(
@@ -104,15 +132,17 @@ class Bench:
         count = self.options.official_dialogues
         cards = [self.cards[(repeat * count + i) % len(self.cards)] for i in range(count)]
         player = Official(self.exact, self.plain)
-        texts, seconds, memory = self._timed(lambda: player.play(cards, self.protocol))
+        protocol = self.protocol.model_copy(update={"rounds": self.options.official_rounds or self.options.rounds})
+        texts, seconds, memory = self._timed(lambda: player.play(cards, protocol))
         return Result(seconds, len(cards), player.generated, player.prompt_tokens, memory, texts)
 
     def local(self, dtype: str) -> Result:
         """All dialogues by our engine, and the limit of its weights at the same lengths."""
         model = self.exact if dtype == self.dtype else self._open(dtype)
         model.kept.clear()
-        with counted() as count:
+        with counted() as count, _timed_between(model) as between:
             result = self._simulated(model)
+        result.between = between.seconds / result.seconds
         result.prompt = count.prompt
         length = max(1, sum(rows * mean for rows, mean in count.steps) // sum(rows for rows, _ in count.steps))
         widest = max(rows for rows, _ in count.steps)
@@ -121,19 +151,10 @@ class Bench:
         ideal = result.generated / limit["decode_tokens_per_second"] + count.prompt / limit["prompt_tokens_per_second"]
         result.share_of_limit = ideal / result.seconds
         result.limit = {**limit, "context": length}
-        if self.bandwidth:
-            result.share_of_bandwidth = self._bandwidth_seconds(count.steps, model) / result.seconds
+        work = Work.of(model.model)
+        result.share_of_hardware = work.least_seconds(count, self.hardware) / result.seconds
+        result.share_of_bandwidth = work.memory_seconds(count, self.hardware) / result.seconds
         return result
-
-    def _bandwidth_seconds(self, steps: Sequence[tuple[int, int]], model: HFModel) -> float:
-        """Seconds to read weights, keys and values of every decoding step once at the memory's speed."""
-        config = model.model.config
-        size = config.hidden_size // config.num_attention_heads
-        token = 2 * config.num_hidden_layers * config.num_key_value_heads * size * model.model.dtype.itemsize
-        weights = sum(p.nbytes for p in model.model.parameters())
-        if not config.tie_word_embeddings:
-            weights -= model.model.get_input_embeddings().weight.nbytes
-        return sum(weights + rows * mean * token for rows, mean in steps) / (self.bandwidth or 1)
 
     def batching(self) -> Result:
         """All dialogues with transformers' continuous batching."""
@@ -173,7 +194,7 @@ def summarise(results: dict[str, list[Result]]) -> dict[str, Any]:
     for name, found in results.items():
         ratios = [mine.rate / base.rate for mine, base in zip(found, official, strict=True)]
         same = [
-            base.texts[card] == mine.texts[card]
+            base.texts[card] == mine.texts[card][: len(base.texts[card])]
             for mine, base in zip(found, official, strict=True)
             for card in base.texts
         ]
@@ -189,7 +210,9 @@ def summarise(results: dict[str, list[Result]]) -> dict[str, Any]:
             "texts_equal": sum(same),
             "texts_compared": len(same),
             "share_of_limit": median(shares) if shares else None,
+            "share_of_hardware": last.share_of_hardware,
             "share_of_bandwidth": last.share_of_bandwidth,
+            "share_between_replies": last.between,
             "limit": last.limit,
         }
     return out
@@ -222,6 +245,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--tokens", type=int, help="tokens of every reply (64; 16 with --quick)")
     parser.add_argument("--repeats", type=int, help="3; 1 with --quick")
     parser.add_argument("--official-dialogues", type=int, help="dialogues of the official procedure in each repeat")
+    parser.add_argument("--official-rounds", type=int, help="rounds that it plays of these; all otherwise")
     parser.add_argument("--backends", nargs="+", choices=KNOWN, help="those to compare, beside the official procedure")
     parser.add_argument("--batch", type=int, help="dialogues side by side; chosen from memory otherwise")
     parser.add_argument("--random-shape", choices=sorted(SHAPES), help="random weights of this shape, made here")
@@ -264,15 +288,18 @@ def main() -> None:
         "setting": {k: v for k, v in vars(options).items() if k not in {"json"}},
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine(),
-        "memory_bandwidth": bench.bandwidth,
+        "hardware": asdict(bench.hardware),
         "libraries": installed_versions(),
         "backends": rows,
     }
     if options.json:
-        options.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    if bench.bandwidth and best:
+        write_json(options.json, content)
+    if best:
         print(
-            f"share of the memory-bandwidth limit ({bench.bandwidth / 1e12:.2f} TB/s): {best['share_of_bandwidth']:.0%}"
+            f"this machine: a copy {bench.hardware.bandwidth / 1e9:,.0f} GB/s, a product "
+            f"{bench.hardware.operations / 1e9:,.0f} GFLOP/s in {bench.dtype}; share_of_hardware "
+            f"{best['share_of_hardware']:.0%}, of the memory alone {best['share_of_bandwidth']:.0%}; "
+            f"{best['share_between_replies']:.0%} of the time was spent between replies, outside the engine"
         )
 
 

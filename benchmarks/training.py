@@ -19,6 +19,7 @@ import torch
 from benchmarks.meters import Memory, synchronise
 from benchmarks.shapes import SHAPES, made
 from esc_eval.chat.engine.weights import load_tokenizer
+from esc_eval.files.writing import write_whole
 from training.common import sft
 from training.common.config import RoleRecipe, load_recipe
 from training.common.cost import FLOPS, RECOMPUTED, matrix_rate, parameters_of
@@ -102,7 +103,7 @@ def main() -> None:
     text = json.dumps(result, indent=2)
     print(text)
     if options.json:
-        options.json.write_text(text + "\n", encoding="utf-8")
+        write_whole(options.json, [text + "\n"])
 
 
 if __name__ == "__main__":

@@ -4,23 +4,24 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
+from dataset_builder import decisions
 from dataset_builder.describe import card, croissant, manifest
 from dataset_builder.rows import annotations, conversations, dialogues, parquet, role_cards, splits
 from dataset_builder.rows.personal_data import Masker
-from dataset_builder.rows.rubrics import Scales
+from dataset_builder.rows.rubrics import Scale, Scales, is_known
 from dataset_builder.rows.tables import TABLES, choose_labels
 from esc_eval.errors import EscEvalError
 from esc_eval.files.hashing import hash_file
 from esc_eval.files.records import SAMPLE
-from esc_eval.files.writing import write_json
+from esc_eval.files.writing import replace_folder, write_json
 from esc_eval.schema import Language, RoleCard, find_duplicates
 
 Row = dict[str, Any]
 Official = dict[Language, list[RoleCard]]
 SAMPLE_RUN = Path(__file__).parent / "sample"
+SAMPLE_LICENSE = "Apache-2.0"
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Inputs:
         annotations: Files of ratings.
         cards: Files of further role cards, as ``roles export`` writes them, or "sample".
         tiers: CSV of proposed or confirmed leaves of the taxonomy.
-        license: Of the user's own dialogues and annotations.
+        license: Of the user's own dialogues and annotations: an SPDX expression, or LicenseRef- and a name.
         public: Leave text out that may not be re-hosted.
         seed: Of the splits.
         rubrics: The user's own that ratings are under, where their run folder does not hold them: paths of .yaml.
@@ -60,6 +61,8 @@ class Inputs:
 def build_dataset(inputs: Inputs, out: Path, progress: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
     """Build a folder; it appears whole or, after an error, not at all. A folder of an earlier build is replaced.
 
+    Until the new build is whole the earlier one stays where it is.
+
     Args:
         progress: Called with a line of progress.
 
@@ -71,27 +74,19 @@ def build_dataset(inputs: Inputs, out: Path, progress: Callable[[str], None] = l
     """
     if out.exists() and not (out.is_dir() and ((out / manifest.FILE).exists() or not any(out.iterdir()))):
         raise EscEvalError(f"{out}: exists and is no build of this program; choose another folder for --out")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(mkdtemp(dir=out.parent, prefix=f".{out.name}-"))
-    try:
-        content = _build(inputs, folder, progress)
-        if out.exists():
-            shutil.rmtree(out)
-        folder.chmod(0o755)
-        folder.rename(out)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    return content
+    with replace_folder(out) as folder:
+        return _build(inputs, folder, progress)
 
 
 def _build(inputs: Inputs, folder: Path, progress: Callable[[str], None]) -> dict[str, Any]:
-    masker = Masker()
+    masker, in_sources = Masker(), Masker()
+    decisions.check_licence(inputs.license)
     official = role_cards.read_official(inputs.official) if inputs.official else {}
-    rows = _cards(inputs, official, masker)
+    rows, told = _cards(inputs, official, masker)
     progress(f"{len(rows)} role cards")
     watcher = role_cards.watch_containment(rows)
     tallies = (
-        conversations.read_sources(inputs.sources, folder / manifest.LOCAL, watcher, masker, progress)
+        conversations.read_sources(inputs.sources, folder / manifest.LOCAL, watcher, in_sources, progress)
         if inputs.sources
         else {}
     )
@@ -104,30 +99,31 @@ def _build(inputs: Inputs, folder: Path, progress: Callable[[str], None]) -> dic
     labels = choose_labels({row["language"] for row in (*rows, *talks)}, scales.used.values())
     for table in TABLES:
         parquet.write_table(folder, table, tables[table], inputs.public, labels)
-    made = write_splits(folder, tables, cards, inputs.seed)
-    content = manifest.describe_build(
-        folder, tables, _described(inputs, tallies, runs), scales.used, masker.counts, made, inputs.public
-    )
-    manifest.write_manifest(folder, content)
+    made = write_splits(folder, tables, inputs.seed)
+    if inputs.public:
+        shutil.rmtree(folder / manifest.LOCAL, ignore_errors=True)
+    described = _described(inputs, tallies, runs, tables, scales.used, told)
+    masked = {"rows": manifest.count_marks(tables), "sources": manifest.all_kinds(in_sources.counts)}
+    content = manifest.describe_build(folder, tables, described, scales.used, masked, made, inputs.public)
     card.write_card(folder, content)
     if croissant.has_mlcroissant():
         croissant.write_croissant(folder, content)
-    if inputs.public:
-        shutil.rmtree(folder / manifest.LOCAL, ignore_errors=True)
+    content["files"] = manifest.file_hashes(folder)
+    manifest.write_manifest(folder, content)
     return content
 
 
-def _cards(inputs: Inputs, official: Official, masker: Masker) -> list[Row]:
+def _cards(inputs: Inputs, official: Official, masker: Masker) -> tuple[list[Row], list[str]]:
+    """Rows of cards, and the ids of those that the file of tiers speaks of."""
     rows = role_cards.official_rows(official, masker)
     for name in inputs.cards:
-        rows += role_cards.file_rows(name, masker)
+        rows += role_cards.file_rows(name, masker, _origin(name, inputs.public))
     rows += role_cards.run_rows(inputs.runs, rows, masker)
     if not rows:
         rows = role_cards.sample_rows(masker)
     rows = role_cards.apply_decisions(rows)
-    if inputs.tiers:
-        role_cards.apply_tiers(rows, inputs.tiers)
-    return rows
+    told = role_cards.apply_tiers(rows, inputs.tiers) if inputs.tiers else []
+    return rows, told
 
 
 def _runs(
@@ -142,7 +138,7 @@ def _runs(
     batches += [dialogues.run_batch(path) for path in inputs.runs]
     files, licence = list(inputs.annotations), inputs.license
     if inputs.sample:
-        batches, files, licence = [dialogues.run_batch(SAMPLE_RUN)], [SAMPLE_RUN / "annotations.csv"], "Apache-2.0"
+        batches, files, licence = [dialogues.run_batch(SAMPLE_RUN)], [SAMPLE_RUN / "annotations.csv"], SAMPLE_LICENSE
     if twice := find_duplicates(batch.name for batch in batches):
         raise EscEvalError(f"two run folders are called {twice[0]!r}; rename one, its name begins the dialogues' ids")
     talks: dict[str, Row] = {}
@@ -154,17 +150,37 @@ def _runs(
         talks |= {row["id"]: row for row in found}
         rated = annotations.batch_rows(batch, talks, licence, scales, masker)
         scores += rated
-        runs.append({"name": batch.name, "dialogues": len(found), "ratings": len(rated)})
+        runs.append({"name": batch.name, "terms": batch.terms, "dialogues": len(found), "ratings": len(rated)})
         progress(f"run {batch.name}: {len(found)} dialogues, {len(rated)} ratings")
+    if twice := find_duplicates(path.name for path in files):
+        raise EscEvalError(f"two files of ratings are called {twice[0]!r}; rename one, its name is the rows' origin")
     for path in files:
-        rated = annotations.file_rows(path, talks, licence, scales, masker)
+        rated = annotations.file_rows(path, talks, licence, scales, masker, _origin(path, inputs.public))
         scores += rated
         progress(f"{path.name}: {len(rated)} ratings")
     annotations.check_unique(scores)
     return list(talks.values()), scores, runs
 
 
-def _described(inputs: Inputs, tallies: dict[str, conversations.Tally], runs: list[Row]) -> dict[str, Any]:
+def _origin(name: str | Path, public: bool) -> str:
+    """What rows call a file of cards or ratings: its name; in a public build its hash, for a name may tell of people.
+
+    The hash names the file for whoever holds it.
+    """
+    if name == SAMPLE:
+        return SAMPLE
+    path = Path(name)
+    return f"{hash_file(path)[:12]}{path.suffix}" if public else path.name
+
+
+def _described(
+    inputs: Inputs,
+    tallies: dict[str, conversations.Tally],
+    runs: list[Row],
+    tables: dict[str, list[Row]],
+    rubrics: dict[str, Scale],
+    told: list[str],
+) -> dict[str, Any]:
     official = {}
     if inputs.official:
         paths = sorted(p for part in ("data", "result", "score") for p in (inputs.official / part).rglob("*.json"))
@@ -174,24 +190,21 @@ def _described(inputs: Inputs, tallies: dict[str, conversations.Tally], runs: li
         "official": official,
         "sources": {key: tally.as_json() for key, tally in tallies.items()},
         "runs": runs,
-        "annotations": {path.name: hash_file(path) for path in inputs.annotations},
-        "cards": {Path(name).name: hash_file(Path(name)) for name in inputs.cards if name != SAMPLE},
-        "tiers": hash_file(inputs.tiers) if inputs.tiers else None,
+        "annotations": {_origin(path, inputs.public): hash_file(path) for path in inputs.annotations},
+        "cards": {_origin(name, inputs.public): hash_file(Path(name)) for name in inputs.cards if name != SAMPLE},
+        "tiers": {"sha256": hash_file(inputs.tiers), "cards": told} if inputs.tiers else None,
+        "license": SAMPLE_LICENSE if inputs.sample else inputs.license,
+        "rubrics": {key: scale.sha256 for key, scale in sorted(rubrics.items()) if not is_known(key)},
+        "origins": manifest.count_origins(tables),
         "seed": inputs.seed,
     }
 
 
-def write_splits(folder: Path, tables: dict[str, list[Row]], cards: dict[str, Row], seed: int) -> dict[str, Any]:
-    """Write a manifest for each scheme; one that cannot be made from these rows is named with the reason."""
+def write_splits(folder: Path, tables: dict[str, list[Row]], seed: int) -> dict[str, Any]:
+    """Write a manifest for each scheme; returns what the build's manifest says of each."""
     (folder / "splits").mkdir()
-    made: dict[str, Any] = {}
-    for name, scheme in splits.SCHEMES.items():
-        items = splits.items_of(scheme.unit, tables["dialogues"], tables["annotations"], cards)
-        try:
-            split = splits.make_split(name, items, seed)
-        except EscEvalError as error:
-            made[name] = {"reason": str(error).removeprefix(f"{name}: ")}
-            continue
-        write_json(folder / "splits" / f"{name}.json", split)
-        made[name] = {key: split[key] for key in ("seed", "sha256", "sizes", "leaks")}
-    return made
+    made = splits.make_splits(tables, seed)
+    for name, split in made.items():
+        if "reason" not in split:
+            write_json(folder / "splits" / f"{name}.json", split)
+    return splits.describe_splits(made)

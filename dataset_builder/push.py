@@ -1,30 +1,37 @@
 """Which files of a public build go to the Hub; the way there is that of every release, ``esc_eval.hub.plans``."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from dataset_builder.check.build import check_build
+from dataset_builder.check.manifests import read_checked
 from dataset_builder.describe import manifest
-from esc_eval.errors import EscEvalError
 from esc_eval.hub import plans as hub
-
-PATTERNS = ("README.md", "LICENSE.md", "manifest.json", "croissant.json", "*/*.parquet", "splits/*.json")
 
 
 def list_published(folder: Path) -> list[str]:
-    """Paths of the files that are published; what must stay on this machine is not among them."""
-    paths = {path.relative_to(folder) for pattern in PATTERNS for path in folder.glob(pattern)}
-    return sorted(path.as_posix() for path in paths if path.parts[0] != manifest.LOCAL)
-
-
-def find_push_problems(folder: Path) -> list[str]:
-    """What keeps a build from being published; empty = nothing.
+    """Paths of the files that are published: those that the manifest names, and it.
 
     Raises:
         EscEvalError: It is no build.
     """
-    if not manifest.read_manifest(folder).get("public"):
+    return sorted([*manifest.read_manifest(folder)["files"], manifest.FILE])
+
+
+def find_push_problems(folder: Path, beside: Iterable[str] = ()) -> list[str]:
+    """What keeps a build from being published; empty = nothing. It is what ``check`` finds, and that it is public.
+
+    Args:
+        folder: Of the build.
+        beside: Names of further files that may lie there, as in a release.
+
+    Raises:
+        EscEvalError: There is no such folder.
+    """
+    content, _ = read_checked(folder)
+    if content is not None and not content["public"]:
         return ["holds text that may not be re-hosted. Build a copy for publishing: build --public ..."]
-    return [str(problem) for problem in check_build(folder)]
+    return [str(problem) for problem in check_build(folder, beside=beside)]
 
 
 def plan_push(folder: Path, repo: str, tag: str | None) -> hub.Plan:
@@ -33,6 +40,5 @@ def plan_push(folder: Path, repo: str, tag: str | None) -> hub.Plan:
     Raises:
         EscEvalError: The folder has problems, holds text that may not be re-hosted, or the Hub cannot be asked.
     """
-    if found := find_push_problems(folder):
-        raise EscEvalError(f"{folder}: {len(found)} problems, first: {found[0]}. See: check {folder}")
+    hub.refuse_problems(folder, find_push_problems(folder), "python -m dataset_builder check")
     return hub.plan_upload(folder, list_published(folder), repo, "dataset", tag)

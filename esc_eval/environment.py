@@ -81,5 +81,10 @@ def command_line(arguments: Sequence[str]) -> list[str] | None:
 
 
 def hide_password(text: str) -> str:
-    """A text without the user and password that a URL in it may hold."""
-    return re.sub(r"(?<=://)[^/\s]*@", "", text)
+    """A text without the user and password that a URL in it may hold, and without a key in its query.
+
+    >>> hide_password("https://host/v1?api-version=1&api_key=secret")
+    'https://host/v1?api-version=1&api_key=***'
+    """
+    text = re.sub(r"(?<=://)[^/\s]*@", "", text)
+    return re.sub(r"(?i)(?<=[?&])([\w.\-]*(?:key|token|secret|password|sig|signature)=)[^&\s#]+", r"\1***", text)

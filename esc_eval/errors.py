@@ -1,16 +1,34 @@
-"""The one exception that the command line turns into a message and exit code 2."""
+"""The one exception that the command line turns into a message and an exit code, 2 as a rule."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
 
 class EscEvalError(Exception):
-    """Something the user can put right: says what was wrong, where, and what to do."""
+    """Something the user can put right: says what was wrong, where, and what to do, in text that can be printed."""
+
+    def __init__(self, what: object = "") -> None:
+        super().__init__(str(what).encode("utf-8", "backslashreplace").decode("utf-8"))
+
+    exit_code = 2
+    """Of the process that it ends."""
+
+
+class Incomplete(EscEvalError):
+    """A call came to its end, and what came of it is not all that was asked for.
+
+    Attributes:
+        results: All that there is (``esc_eval.Results``).
+    """
+
+    def __init__(self, sentences: Iterable[str], results: Any, exit_code: int) -> None:
+        super().__init__("\n".join(sentences))
+        self.results, self.exit_code = results, exit_code
 
 
 class BadRecord(EscEvalError):

@@ -5,12 +5,20 @@ dialogue ratings. Every file, table and model in this project holds one of these
 """
 
 import json
+import re
 from collections.abc import Iterable
 from hashlib import sha256
 from itertools import pairwise
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from esc_eval.languages import explain_unknown, known_languages
@@ -33,12 +41,57 @@ Way = Literal["logits", "choice", "schema", "prefix", "logprobs", "text"]
 held to (structured choice, or a JSON schema with an enum), after a beginning that it continued, from the log
 probabilities of a free answer, or from that answer's text alone."""
 RaterKind = Literal["human", "model"]
+Whole = Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)]
+"""A whole number as tables can hold it, in 64 bits."""
+_HALVES = re.compile("[\ud800-\udfff]+")
+
+
+def escape_halves(text: str) -> str:
+    r"""Text in which halves of characters (lone surrogates), which no file can hold, are written as JSON escapes them.
+
+    Two halves that belong together become their character.
+
+    >>> print(escape_halves("so sad \ud83d"), escape_halves("\ud83d\ude22"))
+    so sad \ud83d 😢
+    """
+
+    def whole(found: re.Match[str]) -> str:
+        joined = found[0].encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+        return joined.encode("utf-8", "backslashreplace").decode("utf-8")
+
+    return _HALVES.sub(whole, text)
+
+
+def _has_halves(value: Any) -> bool:
+    if isinstance(value, str):
+        return not value.isascii() and _HALVES.search(value) is not None
+    if isinstance(value, dict):
+        return any(_has_halves(key) or _has_halves(each) for key, each in value.items())
+    return isinstance(value, list | tuple) and any(map(_has_halves, value))
+
+
+def escape_inside(value: Any) -> Any:
+    """A value with every text in it, keys included, as ``escape_halves`` writes it."""
+    if not _has_halves(value):
+        return value
+    if isinstance(value, str):
+        return escape_halves(value)
+    if isinstance(value, dict):
+        return {escape_inside(key): escape_inside(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [escape_inside(each) for each in value]
+    return value
 
 
 class Record(BaseModel):
     """A frozen row that knows its JSON form; unknown fields are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _escape_halves(cls, data: Any) -> Any:
+        return escape_inside(data)
 
     def to_json(self) -> str:
         """One line of JSON, without fields that are unset."""
@@ -85,7 +138,7 @@ class Served(Record):
 
     model: str | None = None
     fingerprint: str | None = None
-    seconds: float | None = Field(default=None, ge=0)
+    seconds: FiniteFloat | None = Field(default=None, ge=0)
     adapted: dict[str, str] | None = None
 
 
@@ -108,9 +161,9 @@ class Turn(Record):
     raw: str | None = None
     prefix: str | None = None
     finish_reason: FinishReason | None = None
-    seed: int | None = None
-    prompt_tokens: int | None = Field(default=None, ge=0)
-    completion_tokens: int | None = Field(default=None, ge=0)
+    seed: Whole | None = None
+    prompt_tokens: Whole | None = Field(default=None, ge=0)
+    completion_tokens: Whole | None = Field(default=None, ge=0)
     served: Served | None = None
 
 
@@ -170,17 +223,17 @@ class Rating(Record):
     rater: str
     rater_kind: RaterKind
     rubric: str
-    score: int | None = None
-    probabilities: tuple[float, ...] | None = None
-    expected: float | None = None
-    mass: float | None = None
+    score: Whole | None = None
+    probabilities: tuple[FiniteFloat, ...] | None = None
+    expected: FiniteFloat | None = None
+    mass: FiniteFloat | None = None
     raw: str | None = None
     problem: str | None = None
     parser: str | None = None
     way: Way | None = None
     served: Served | None = None
     stage: str | None = None
-    order: int | None = None
+    order: Whole | None = None
     time: str | None = None
 
     @model_validator(mode="after")

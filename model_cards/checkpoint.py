@@ -1,6 +1,5 @@
 """What training writes into a checkpoint folder, read back: records, weights, what is wrong with them."""
 
-import json
 import re
 from pathlib import Path
 from typing import Literal
@@ -8,7 +7,9 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from esc_eval.errors import BadRecord, EscEvalError
+from esc_eval.files.cells import read_number
 from esc_eval.files.text import read_json_as, read_json_object, read_text
+from esc_eval.reading import read_json_lines
 
 CARD = "README.md"
 TRAINING = "training.json"
@@ -188,11 +189,15 @@ def _losses(path: Path) -> tuple[float, ...]:
     if not path.is_file():
         return ()
     found = []
-    for number, line in enumerate(read_text(path).splitlines(), 1):
+    for number_of_line, content in read_json_lines(path):
         try:
-            loss = json.loads(line).get("loss")
-        except (json.JSONDecodeError, AttributeError) as error:
-            raise BadRecord(path, f"line {number}", "expected a JSON object") from error
-        if isinstance(loss, int | float):
-            found.append(float(loss))
+            loss = content.get("loss")
+        except AttributeError as error:
+            raise BadRecord(path, f"line {number_of_line}", "expected a JSON object") from error
+        try:
+            number = read_number(loss)
+        except ValueError as error:
+            raise BadRecord(path, f"line {number_of_line}", f"loss {error}") from error
+        if number is not None:
+            found.append(number)
     return (found[0], found[-1]) if found else ()

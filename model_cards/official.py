@@ -4,7 +4,8 @@ from pathlib import Path
 
 from esc_eval import __version__
 from esc_eval.checkpoints.hub import BASE, ESC_RANK, ESC_ROLE
-from esc_eval.languages.row import read_yaml
+from esc_eval.files.writing import write_whole
+from esc_eval.reading import read_yaml
 from model_cards.render import TASKS, get_template
 
 FOLDER = Path(__file__).parent / "official"
@@ -42,6 +43,5 @@ def find_stale() -> list[str]:
 
 def write_official_cards() -> None:
     """Write the rendered cards."""
-    FOLDER.mkdir(exist_ok=True)
     for name in SOURCES:
-        (FOLDER / f"{name}.md").write_text(render_official(name), encoding="utf-8")
+        write_whole(FOLDER / f"{name}.md", [render_official(name)])

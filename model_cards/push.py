@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from esc_eval.errors import EscEvalError
 from esc_eval.hub import plans as hub
 from model_cards.check import find_checkpoint_problems, list_published
 
@@ -13,6 +12,5 @@ def plan_push(folder: Path, repo: str, tag: str | None) -> hub.Plan:
     Raises:
         EscEvalError: The folder has problems, or the Hub cannot be asked.
     """
-    if found := find_checkpoint_problems(folder):
-        raise EscEvalError(f"{folder}: {len(found)} problems, first: {found[0]}. See: model_cards check {folder}")
+    hub.refuse_problems(folder, find_checkpoint_problems(folder), "python -m model_cards check")
     return hub.plan_upload(folder, list_published(folder), repo, "model", tag)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Template
+from markupsafe import Markup
 
 from esc_eval.citation import PACKAGE, PAPER
 from esc_eval.files.templates import make_environment
@@ -22,17 +23,16 @@ def get_template(name: str) -> Template:
     """A template of a card, with what all cards use."""
     made = make_environment("model_cards", "templates")
     made.filters["interval"] = render_interval
-    made.filters["cell"] = lambda text: str(text).replace("|", "\\|").replace("\n", " ")
     made.globals |= {"paper": PAPER, "package": PACKAGE}
     return made.get_template(name)
 
 
-def render_interval(metric: Metric) -> str:
+def render_interval(metric: Metric) -> Markup:
     """A metric as people read it: value, 95% interval, n; what could not be computed is said to be missing."""
     if metric.value is None:
-        return "not computed"
+        return Markup("not computed")
     ends = f" [{metric.low:.4g}, {metric.high:.4g}]" if metric.low is not None and metric.high is not None else ""
-    return f"{metric.value:.4g}{ends}"
+    return Markup(f"{metric.value:.4g}{ends}")  # noqa: S704 - numbers
 
 
 def make_slug(name: str) -> str:

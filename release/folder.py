@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from esc_eval.errors import BadRecord, EscEvalError
+from esc_eval.errors import EscEvalError
 from esc_eval.files.hashing import hash_file
 from esc_eval.files.text import read_json_as, read_text
 from esc_eval.files.writing import write_json, write_whole
@@ -89,14 +89,17 @@ def find_release_problems(folder: Path) -> list[str]:
     read_release(folder)
     if not (folder / SUMS).is_file():
         return [f"{SUMS} is missing"]
-    sums = {}
+    sums, broken = {}, []
     for number, line in enumerate(read_text(folder / SUMS).splitlines(), 1):
         sha256, gap, name = line.partition("  ")
-        if not gap:
-            raise BadRecord(folder / SUMS, f"line {number}", "expected a sha256, two spaces and a path")
-        sums[name] = sha256
+        if gap:
+            sums[name] = sha256
+        else:
+            broken.append(f"{SUMS}, line {number}: expected a sha256, two spaces and a path")
     there = set(files_of(folder)) - {SUMS}
     return [
+        *broken,
+        *(f"{path.relative_to(folder)}: is a symbolic link" for path in folder.rglob("*") if path.is_symlink()),
         *(f"{name}: missing" for name in sorted(sums.keys() - there)),
         *(f"{name}: not in {SUMS}" for name in sorted(there - sums.keys())),
         *(

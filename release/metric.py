@@ -12,6 +12,7 @@ from analysis.studies.metrics.esc_accuracy import esc_accuracy
 from esc_eval import __version__
 from esc_eval.citation import PACKAGE, PAPER
 from esc_eval.errors import EscEvalError
+from esc_eval.files.writing import write_whole
 from esc_eval.statistics import coefficients, health
 from model_cards.render import get_template
 
@@ -48,7 +49,6 @@ def write_metric(folder: Path) -> None:
     Raises:
         EscEvalError: The metric can no longer be copied.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     content = {
         f"{NAME}.py": make_metric_script(),
         "coefficients.py": inspect.getsource(coefficients),
@@ -57,7 +57,7 @@ def write_metric(folder: Path) -> None:
         ),
     }
     for name, text in content.items():
-        (folder / name).write_text(text, encoding="utf-8")
+        write_whole(folder / name, [text])
 
 
 def find_metric_problems(folder: Path) -> list[str]:

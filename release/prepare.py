@@ -2,7 +2,6 @@
 
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from dataset_builder.diff import diff_builds
 from esc_eval import __version__
 from esc_eval.errors import EscEvalError
 from esc_eval.files.hashing import hash_file
+from esc_eval.files.writing import replace_folder
 from model_cards import check, checkpoint, official
 from release import folder as prepared
 from release import metric, version
@@ -96,9 +96,7 @@ def prepare_release(
             )
     if reasons:
         raise EscEvalError("not prepared:\n" + "\n".join(f"- {reason}" for reason in reasons))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".release-") as name:
-        work = Path(name) / "release"
+    with replace_folder(out) as work:
         parts: dict[prepared.Part, dict[str, str]] = {}
         folders: dict[prepared.Part, tuple[Path, list[str]]] = {
             "dataset": (data, dataset.list_published(data)),
@@ -127,7 +125,6 @@ def prepare_release(
             notes=tuple(note for folder in (role, rank) for note in check.find_checkpoint_notes(folder)),
         )
         prepared.write_release(work, release)
-        work.rename(out)
     return release
 
 

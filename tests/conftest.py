@@ -10,6 +10,17 @@ import pytest
 from training.common.toy import build_toy
 
 ROOT = Path(__file__).resolve().parents[1]
+GPU = bool(os.environ.get("ESC_EVAL_TEST_GPU"))  # `make test-gpu`
+if not GPU:
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the same tests, numbers and texts on every machine; before torch looks
+
+
+def pytest_collection_modifyitems(items):
+    """Tests of a GPU are run where they are asked for, and fail there without one."""
+    if not GPU:
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(pytest.mark.skip(reason="needs a GPU: make test-gpu"))
 
 
 @pytest.fixture(scope="session")

@@ -25,8 +25,10 @@ def test_make_has_the_two_commands():
 @pytest.mark.slow
 def test_the_papers_evaluation_runs_with_small_models_in_the_places_of_the_large(toy_folder, shared, tmp_path):
     [code] = [m["code"] for m in BLOCK.finditer(README) if m["note"]]
+    (tmp_path / "judge.json").write_text('["Score: 3"]')
     with FaultyServer() as server:
         stands_in = {
+            r"openai:my-judge@http://localhost:\d+/v1": "scripted:judge.json",
             r"hf:haidequanbu/ESC-Role@\w+": f"hf:{toy_folder}",
             r"http://localhost:\d+/v1": server.url,
             r"ESC-Eval/data": str(shared / "esc_eval_official/data"),

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 
-from esc_eval.errors import EscEvalError
+from esc_eval.errors import BadRecord, EscEvalError
+from esc_eval.reading import parse_yaml
 
 REPORTERS = {"trackio": ("trackio",), "tensorboard": ("tensorboard", "tensorboardX"), "wandb": ("wandb",)}
 """What may draw the loss while it falls, and the packages, one of which it needs."""
@@ -76,7 +76,7 @@ def parse_changes(values: list[str] | None) -> dict[str, Any]:
         if not equals:
             raise EscEvalError(f"--set {value!r}: expected NAME=VALUE, e.g. optimise.epochs=2")
         try:
-            found[name] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise EscEvalError(f"--set {value}: {text!r} is no YAML value") from error
+            found[name] = parse_yaml(text, "--set")
+        except BadRecord as error:
+            raise EscEvalError(f"--set {value}: {text!r} is no YAML value: {error.what}") from error
     return found

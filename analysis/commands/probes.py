@@ -48,11 +48,12 @@ def command(
     from esc_eval.api.settings import make_settings
     from esc_eval.cli.progress import show_progress
     from esc_eval.scoring.resume import keep_dialogues
-    from esc_eval.simulation.run import Run
+    from esc_eval.simulation.run import Run, refuse_foreign
 
     named = rubric or _find_rubric([out, *dialogues])
     originals = [dialogue for path in dialogues for dialogue in read_dialogues(path)[:limit]]
     every = probe_set(originals, [name.strip() for name in edits.split(",")], max(load_rubric(named).levels))
+    refuse_foreign(out)
     with Run(out) as run, show_progress() as progress:
         keep_dialogues(every, run)
         if scorer:

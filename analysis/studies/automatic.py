@@ -1,6 +1,5 @@
 """Automatic metrics of dialogues, by the ``evaluate`` modules in ``metrics/``."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,10 +8,10 @@ import pandas as pd
 
 from analysis.studies.metrics.segment import SEGMENTATION
 from esc_eval.errors import BadRecord, EscEvalError
-from esc_eval.files.text import read_text
 from esc_eval.languages import get_language
 from esc_eval.languages.row import WORDS
-from esc_eval.schema import Dialogue
+from esc_eval.reading import read_json_lines
+from esc_eval.schema import Dialogue, escape_halves
 
 METRICS = Path(__file__).parent / "metrics"
 WITHOUT_REFERENCE = ("length", "distinct", "perplexity")
@@ -39,13 +38,10 @@ def read_references(path: Path) -> dict[str, str]:
         EscEvalError: Not such a file.
     """
     out = {}
-    for number, line in enumerate(read_text(path).split("\n"), 1):
-        if not line.strip():
-            continue
+    for number, record in read_json_lines(path):
         try:
-            record = json.loads(line)
-            out[str(record["dialogue_id"])] = str(record["reference"])
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            out[str(record["dialogue_id"])] = escape_halves(str(record["reference"]))
+        except (KeyError, TypeError) as error:
             raise BadRecord(path, f"line {number}", 'expected {"dialogue_id": ..., "reference": ...}') from error
     return out
 

@@ -70,7 +70,7 @@ def read_ieval(path: Path) -> Rated:
 
 
 def _chats(task: Any, path: Path) -> Iterator[tuple[Dialogue, dict[str, Any]]]:
-    if not isinstance(task, dict) or not isinstance(task.get("part"), int):
+    if not isinstance(task, dict) or type(task.get("part")) is not int:
         raise BadRecord(path, "a task", "expected an object with a whole number 'part'")
     for side in SIDES:
         for bot in BOTS:
@@ -110,7 +110,7 @@ def _turns(log: str) -> tuple[Turn, ...]:
 def _ratings(dialogue: str, person: str, marks: dict[str, Any], path: Path) -> Iterator[Rating]:
     for key, dimension in {**SCALES, **OVERALL}.items():
         level, levels = marks.get(key), OVERALL_LEVELS if key in OVERALL else LEVELS
-        if isinstance(level, bool) or level not in levels:
+        if type(level) is not int or level not in levels:
             raise BadRecord(path, dialogue, f"{key} is {level!r}, expected a whole number {levels[0]}..{levels[-1]}")
         rubric = OVERALL_RUBRIC if key in OVERALL else RUBRIC
         yield Rating(

@@ -48,6 +48,8 @@ def read_split(path: Path) -> Manifest:
         content = read_json_object(path)
         scheme, seed, stated = content["scheme"], content["seed"], content["sha256"]
         ids = {part: frozenset(content["splits"][part]) for part in PARTS}
+        if not all(isinstance(row, str) for rows in ids.values() for row in rows) or not isinstance(scheme, str):
+            raise TypeError("scheme and ids are text")
     except (BadRecord, KeyError, TypeError) as error:
         raise EscEvalError(
             f"{path}: not a split manifest (scheme, seed, sha256, splits with train, validation, test): {error!r}"

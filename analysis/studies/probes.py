@@ -11,13 +11,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from esc_eval.errors import EscEvalError
 from esc_eval.languages import get_language
 from esc_eval.languages.row import SENTENCE_BREAK
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.prompts.wording import fill_template
+from esc_eval.reading import read_yaml
 from esc_eval.reporting.render import Report, Table, report_signature
 from esc_eval.schema import Dialogue, Rating, Turn, digest
 from esc_eval.statistics.bootstrap import Bootstrap, bootstrap_mean
@@ -52,7 +51,7 @@ def read_probe_wording(language: str) -> Words:
     Raises:
         EscEvalError: There is neither.
     """
-    content: dict[str, Words] = yaml.safe_load(WORDING.read_text(encoding="utf-8"))
+    content: dict[str, Words] = read_yaml(WORDING)
     words = content.get(language) or get_language(language).read_data("probes.yaml")
     if not words:
         raise EscEvalError(

@@ -5,8 +5,10 @@ from pathlib import Path
 
 from dataset_builder.sources import esconv, parse_file, smile
 from dataset_builder.sources.common import Outcome, Reject
+from dataset_builder.sources.readers import find_encoding
 from esc_eval.errors import BadRecord, EscEvalError
 from esc_eval.files.records import read_dialogues
+from esc_eval.reading import is_file, is_folder, suffix_of
 from esc_eval.schema import Dialogue, Language
 
 
@@ -21,22 +23,20 @@ def read_conversations(path: Path, language: Language) -> list[Dialogue]:
     Raises:
         EscEvalError: In no known format, or a record of it is malformed.
     """
-    if not path.exists():
-        raise EscEvalError(f"{path}: no such file or folder")
-    if path.is_dir() and not (path / "dialogues.jsonl").exists():
+    if is_folder(path) and not is_file(path / "dialogues.jsonl"):
         files = smile.files(path)
         if not files:
             raise EscEvalError(f"{path}: no conversations (*.json) in this folder")
         return [dialogue for file in files for dialogue in _dialogues(file, parse_file(smile.KEY, file), language)]
-    if path.is_file() and _is_esconv(path):
+    if is_file(path) and _is_esconv(path):
         return list(_dialogues(path, parse_file(esconv.KEY, path), language))
     return read_dialogues(path)
 
 
 def _is_esconv(path: Path) -> bool:
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        head = file.readline()
-    return path.suffix == ".txt" or head.startswith("[") or (path.suffix == ".jsonl" and '"dialog"' in head)
+    with path.open(encoding=find_encoding(path), errors="replace") as file:
+        head = file.readline(1 << 20)
+    return suffix_of(path) == ".txt" or head.startswith("[") or (suffix_of(path) == ".jsonl" and '"dialog"' in head)
 
 
 def _dialogues(path: Path, outcomes: Iterator[Outcome], language: Language) -> Iterator[Dialogue]:

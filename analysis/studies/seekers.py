@@ -7,12 +7,12 @@ from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
-import yaml
 from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from analysis.studies.metrics.segment import segment_words
 from esc_eval.languages import get_language
+from esc_eval.reading import read_yaml
 from esc_eval.schema import Dialogue, RoleCard
 from esc_eval.statistics.bootstrap import Bootstrap, ClusterTables, Totals
 from esc_eval.statistics.coefficients import ratio
@@ -26,7 +26,7 @@ _LABEL = re.compile(r"^\s*[^:：\n]{1,14}[:：]\s*", re.MULTILINE)
 @cache
 def read_lexicon(language: str) -> dict[str, frozenset[str]] | None:
     """Words of ``distress`` and ``relief`` of a language, from our list or its folder's lexicon.yaml; None without."""
-    content = yaml.safe_load(LEXICON.read_text(encoding="utf-8"))
+    content = read_yaml(LEXICON)
     words = content.get(language) or get_language(language).read_data("lexicon.yaml")
     return words and {kind: frozenset(words[kind]) for kind in ("distress", "relief")}
 

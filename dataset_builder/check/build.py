@@ -1,61 +1,92 @@
-"""Is this folder a sound build? Every rule is run on every file and row; all problems are listed, not the first."""
+"""Is this folder a sound build? Every rule is run on every file and row; all problems are listed, not the first.
 
-from collections.abc import Callable, Iterator
+Whatever can be derived is derived anew from the rows, the decisions and this program, and compared: a build whose
+hashes were made to fit is found out by what it says.
+"""
+
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from dataset_builder.check.files import Problem, check_manifest, check_schema, check_splits, rows_of
-from dataset_builder.check.rows import RULES, Build, check_references
-from dataset_builder.describe import card, croissant, manifest
+from dataset_builder.check.derived import check_derived, duplicate_ids
+from dataset_builder.check.files import check_folder, check_local, check_schema, check_splits, rows_of
+from dataset_builder.check.manifests import check_stated, read_checked, used_scales
+from dataset_builder.check.problem import Problem
+from dataset_builder.check.rendered import check_bytes, check_rendered, remake_splits
+from dataset_builder.check.rows import Build, check_row, find_broken
+from dataset_builder.describe import manifest
 from dataset_builder.rows.rubrics import read_scales
 from dataset_builder.rows.tables import TABLES, decode_row, read_labels
 from esc_eval.errors import EscEvalError
-from esc_eval.schema import find_duplicates
 
 __all__ = ["Problem", "check_build"]
+Row = dict[str, Any]
 
 
-def check_build(folder: Path, progress: Callable[[str], None] = lambda _: None) -> list[Problem]:
+def check_build(
+    folder: Path, progress: Callable[[str], None] = lambda _: None, beside: Iterable[str] = ()
+) -> list[Problem]:
     """All problems of a build folder; an empty list means that it is sound.
 
     Args:
+        folder: Of a build.
         progress: Called with a line of progress.
+        beside: Names of further files that may lie there, as in a release.
 
     Raises:
         EscEvalError: There is no such folder.
     """
     if not folder.is_dir():
         raise EscEvalError(f"{folder}: no such folder")
-    problems = [Problem("card", card.FILE, what) for what in card.find_card_problems(folder)]
-    problems += [Problem("croissant", croissant.FILE, what) for what in croissant.find_croissant_problems(folder)]
-    try:
-        content = manifest.read_manifest(folder)
-    except EscEvalError as error:
-        problems.append(Problem("manifest", manifest.FILE, str(error)))
-        content = {}
-    build = Build(bool(content.get("public")), read_labels(content), read_scales(content))
-    tables: dict[str, list[dict[str, Any]]] = {}
+    content, problems = read_checked(folder)
+    problems += check_folder(folder, content, tuple(beside))
+    stated = content or {}
+    build = Build(bool(stated.get("public")), read_labels(stated), read_scales(stated))
+    tables: dict[str, list[Row]] = {}
+    whole = content is not None
     for table in TABLES:
-        found = list(check_schema(folder, table, build.labels))
+        tables[table], found, read = _read_table(folder, table, build)
         problems += found
-        rows, broken = rows_of(folder, table)
-        problems += broken
-        if any(problem.rule == "schema" for problem in found):
-            rows = []
-        tables[table] = [decode_row(table, row, build.labels) for row in rows]
-        problems += check_rows(table, tables[table], build)
-        progress(f"{table}: {len(rows)} rows")
-    problems += check_references(tables)
-    problems += check_manifest(folder, content, tables)
-    problems += check_splits(folder, content, tables)
+        whole = whole and read
+        progress(f"{table}: {len(tables[table])} rows")
+    problems += check_derived(tables, build, content and content["inputs"])
+    remade = remake_splits(tables, stated["inputs"]["seed"]) if whole else None
+    problems += check_splits(folder, tables, remade and remade[0])
+    if content is not None:
+        problems += check_local(folder, content)
+    if content is not None and remade is not None:
+        problems += _check_made(folder, content, tables, remade[1], build)
     return problems
 
 
-def check_rows(table: str, rows: list[dict[str, Any]], build: Build) -> Iterator[Problem]:
-    """What each row says about itself, and ids that occur twice."""
-    for duplicate in find_duplicates(str(row["id"]) for row in rows):
-        yield Problem("duplicate id", table, repr(duplicate))
+def _read_table(folder: Path, table: str, build: Build) -> tuple[list[Row], list[Problem], bool]:
+    """The sound rows of a table, its problems, and whether every row is among them."""
+    problems = list(check_schema(folder, table, build.labels))
+    if any(problem.rule in ("schema", "missing", "unreadable") for problem in problems):
+        return [], problems, False
+    read, undecoded = rows_of(folder, table)
+    problems += undecoded
+    sound: list[Row] = []
+    rows = [decode_row(table, row, build.labels) for row in read]
+    problems += duplicate_ids(table, rows)
     for row in rows:
-        for rule, test in RULES[table].items():
-            for what in test(row, build):
-                yield Problem(rule, f"{table} {row['id']!r}", what)
+        broken = list(find_broken(table, row, build))
+        problems += broken or check_row(table, row, build)
+        if not broken:
+            sound.append(row)
+    return sound, problems, len(sound) == len(rows) and not undecoded
+
+
+def _check_made(
+    folder: Path, content: dict[str, Any], tables: dict[str, list[Row]], made: dict[str, Any], build: Build
+) -> list[Problem]:
+    """The manifest and what is rendered from it, against what the builder makes of the rows."""
+    inputs = content["inputs"] | {"origins": manifest.count_origins(tables)}
+    masked = {"rows": manifest.count_marks(tables), "sources": content["personal_data"]["masked_in_sources"]}
+    scales = used_scales(content, tables["annotations"])
+    expected = manifest.describe_build(folder, tables, inputs, scales, masked, made, content["public"])
+    problems = list(check_stated(content, expected))
+    said = expected | {key: content[key] for key in ("personal_data", "esc_eval", "inputs")}
+    problems += check_rendered(folder, said)
+    problems += check_bytes(folder, tables, build.labels)
+    return problems

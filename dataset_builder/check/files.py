@@ -1,7 +1,9 @@
-"""Rules on files: schemas, bytes, the manifest and the split manifests."""
+"""Rules on files: which there are, their bytes, schemas of tables, split manifests."""
 
+import json
+import stat
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -9,39 +11,88 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dataset_builder.describe import manifest
-from dataset_builder.rows import splits
+from dataset_builder.check.problem import Problem
+from dataset_builder.describe import card, croissant, manifest
+from dataset_builder.rows import parquet, splits
 from dataset_builder.rows.parquet import table_path
-from dataset_builder.rows.tables import Labels, arrow_schema
+from dataset_builder.rows.tables import TABLES, Labels, arrow_schema
 from esc_eval.errors import EscEvalError
 from esc_eval.files.hashing import hash_file
-from esc_eval.files.text import read_json
+from esc_eval.files.text import read_text
 
 Tables = Mapping[str, list[dict[str, Any]]]
+CONVERSATIONS = f"{manifest.LOCAL}/conversations.parquet"
+REJECTS = f"{manifest.LOCAL}/rejects.jsonl"
 
 
-@dataclass(frozen=True)
-class Problem:
-    """A rule that a folder breaks: its name, the file and row, and what is wrong."""
+def is_plain_file(path: Path) -> bool:
+    """Whether a path is a file itself, in a folder itself: no link, no pipe."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode) and not path.parent.is_symlink()
+    except OSError:
+        return False
 
-    rule: str
-    where: str
-    what: str
 
-    def __str__(self) -> str:
-        return f"{self.where}: {self.what} [{self.rule}]"
+def expected_files(content: Mapping[str, Any]) -> set[str]:
+    """The files that a build with this manifest has beside it."""
+    names = {table_path(Path(), table).as_posix() for table in TABLES} | {card.FILE, card.LICENSE}
+    names |= {f"splits/{name}.json" for name, made in content["splits"].items() if "reason" not in made}
+    if croissant.has_mlcroissant() or croissant.FILE in content["files"]:
+        names.add(croissant.FILE)
+    if content["inputs"]["sources"] and not content["public"]:
+        names |= {CONVERSATIONS, REJECTS}
+    return names
+
+
+def check_folder(folder: Path, content: Mapping[str, Any] | None, beside: tuple[str, ...] = ()) -> Iterator[Problem]:
+    """What lies in a folder that no build holds, what it lacks, and files whose bytes are not the manifest's.
+
+    Args:
+        folder: Of a build.
+        content: Its manifest; None where it is not one.
+        beside: Names of further files that may lie there.
+    """
+    there = set()
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink():
+            yield Problem("file", name, "is a symbolic link; a build holds files")
+        elif path.is_dir():
+            if not any(path.iterdir()) and name != "splits":
+                yield Problem("file", name, "is an empty folder")
+        elif not is_plain_file(path):
+            yield Problem("file", name, "is neither a file nor a folder")
+        elif name not in (manifest.FILE, *beside):
+            there.add(name)
+    if content is None:
+        return
+    stated, wanted = content["files"], expected_files(content)
+    for name in sorted(wanted - there):
+        yield Problem("missing", name, "a build has this file, it is not there; build again")
+    for name in sorted(wanted - stated.keys()):
+        yield Problem("manifest", name, "has no checksum in the manifest")
+    for name in sorted(there - wanted):
+        yield Problem("manifest", name, "is no file of a build; take it away")
+    for name in sorted(stated.keys() - wanted):
+        yield Problem("manifest", name, "stands in the manifest, but is no file of a build")
+    for name in sorted(there & stated.keys()):
+        path = folder / name
+        if path.stat().st_size != stated[name]["bytes"]:
+            yield Problem("hash", name, f"has {path.stat().st_size} bytes, the manifest says {stated[name]['bytes']}")
+        elif hash_file(path) != stated[name]["sha256"]:
+            yield Problem("hash", name, "its sha256 is not that of the manifest")
 
 
 def check_schema(folder: Path, table: str, labels: Labels) -> Iterator[Problem]:
-    """Columns that are missing, too many, or of another type; features that differ."""
+    """Columns that are missing, too many, of another type or in another order; features that differ."""
     path = table_path(folder, table)
     name = path.relative_to(folder).as_posix()
+    if not is_plain_file(path):
+        yield Problem("missing", name, "no such file" if not path.exists() else "is no file")
+        return
     try:
         found = pq.read_schema(path)
-    except FileNotFoundError:
-        yield Problem("missing", name, "no such file")
-        return
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
         yield Problem("unreadable", name, f"no Parquet file: {error}")
         return
     wanted = arrow_schema(table, labels)
@@ -52,8 +103,12 @@ def check_schema(folder: Path, table: str, labels: Labels) -> Iterator[Problem]:
             yield Problem("schema", name, f"{field.name} is {found.field(field.name).type}, should be {field.type}")
     for extra in sorted(set(found.names) - set(wanted.names)):
         yield Problem("schema", name, f"unknown column {extra}")
-    if (found.metadata or {}).get(b"huggingface") != wanted.metadata[b"huggingface"]:
-        yield Problem("features", name, "its Hugging Face features differ from this table's")
+    if len(set(found.names)) != len(found.names):
+        yield Problem("schema", name, "two columns have one name")
+    if sorted(found.names) == sorted(wanted.names) and found.names != wanted.names:
+        yield Problem("schema", name, f"columns are in another order, should be {', '.join(wanted.names)}")
+    if (found.metadata or {}) != wanted.metadata:
+        yield Problem("features", name, "its metadata or Hugging Face features differ from this table's")
 
 
 def rows_of(folder: Path, table: str) -> tuple[list[dict[str, Any]], list[Problem]]:
@@ -62,8 +117,8 @@ def rows_of(folder: Path, table: str) -> tuple[list[dict[str, Any]], list[Proble
     name = path.relative_to(folder).as_posix()
     try:
         content = pq.read_table(path)
-    except (OSError, pa.ArrowInvalid):
-        return [], []  # check_schema has said so
+    except (OSError, pa.ArrowInvalid) as error:
+        return [], [Problem("unreadable", name, f"no Parquet file: {error}")]
     try:
         return content.to_pylist(), []
     except UnicodeDecodeError:
@@ -77,63 +132,105 @@ def rows_of(folder: Path, table: str) -> tuple[list[dict[str, Any]], list[Proble
     return rows, problems
 
 
-def check_manifest(folder: Path, content: Mapping[str, Any], tables: Tables) -> Iterator[Problem]:
-    """Files, hashes and counts that the manifest states."""
-    if not content:
+def check_local(folder: Path, content: Mapping[str, Any]) -> Iterator[Problem]:
+    """Conversations and rejects of the sources: as many as the manifest says."""
+    sources = content["inputs"]["sources"]
+    if content["public"] or not sources:
         return
-    stated = content.get("files")
-    if not isinstance(stated, dict) or not isinstance(content.get("rows"), dict):
-        yield Problem("manifest", manifest.FILE, "says nothing of files or rows")
-        return
-    for name, entry in stated.items():
-        if not (folder / name).exists():
-            yield Problem("missing", name, "the manifest names it, it is not there")
-        elif hash_file(folder / name) != entry.get("sha256"):
-            yield Problem("hash", name, "its sha256 is not that of the manifest")
-    for name in sorted(set(manifest.file_hashes(folder)) - set(stated)):
-        yield Problem("manifest", name, "is not in the manifest")
-    for table, rows in tables.items():
-        if content["rows"].get(table) != len(rows):
-            yield Problem("counts", manifest.FILE, f"says {content['rows'].get(table)} {table}, there are {len(rows)}")
-        elif content.get("counts", {}).get(table) != manifest.count_values(rows, manifest.COUNTED[table]):
-            yield Problem("counts", manifest.FILE, f"its counts of {table} are not those of the rows")
-
-
-def check_splits(folder: Path, content: Mapping[str, Any], tables: Tables) -> Iterator[Problem]:
-    """Split manifests: hash, ids, overlaps, and values on two sides that the scheme keeps apart."""
-    cards = {row["id"]: row for row in tables["role_cards"]}
-    for path in sorted((folder / "splits").glob("*.json")):
-        name = f"splits/{path.name}"
+    path = folder / CONVERSATIONS
+    if is_plain_file(path):
         try:
-            split = read_json(path)
-            parts = {part: list(split["splits"][part]) for part in splits.NAMES}
-            scheme, seed, sha256, sizes = (split[key] for key in ("scheme", "seed", "sha256", "sizes"))
-        except (EscEvalError, KeyError, TypeError) as error:
-            yield Problem("split", name, f"is no split manifest: {type(error).__name__}")
+            schema = pq.read_schema(path)
+            there = Counter(pq.read_table(path, columns=["source"])["source"].to_pylist())
+        except (OSError, pa.ArrowInvalid, KeyError) as error:
+            yield Problem("unreadable", CONVERSATIONS, f"no Parquet file of conversations: {error}")
+        else:
+            if not schema.equals(parquet.CONVERSATIONS):
+                yield Problem("schema", CONVERSATIONS, "its columns are not those of conversations")
+            if there != Counter({key: source["conversations"] for key, source in sources.items()}):
+                yield Problem("counts", CONVERSATIONS, "its conversations are not as many as the manifest says")
+    if is_plain_file(folder / REJECTS):
+        with (folder / REJECTS).open("rb") as file:
+            if sum(1 for _ in file) != sum(source["rejects"] for source in sources.values()):
+                yield Problem("counts", REJECTS, "its lines are not as many as the manifest says")
+
+
+def check_splits(folder: Path, tables: Tables, expected: Mapping[str, str] | None) -> Iterator[Problem]:
+    """Split manifests: form, hash, ids, overlaps, what the scheme keeps apart, and whether it is the builder's split.
+
+    Args:
+        folder: Of the build.
+        tables: Its sound rows.
+        expected: Text of each manifest by scheme, as the builder makes it of these rows; None where that is not known.
+    """
+    cards = {row["id"]: row for row in tables["role_cards"]}
+    talks = {row["id"] for row in tables["dialogues"]}
+    rated = [row for row in tables["annotations"] if row["dialogue_id"] in talks]
+    for path in sorted((folder / "splits").glob("*")):
+        name = f"splits/{path.name}"
+        if not is_plain_file(path):
+            continue  # check_folder has said so
+        try:
+            split = _Split.read(json.loads(read_text(path)))
+        except (EscEvalError, ValueError, RecursionError) as error:
+            yield Problem("split", name, f"is no split manifest: {str(error) or 'nested too deeply'}")
             continue
-        if scheme not in splits.SCHEMES:
-            yield Problem("split", name, f"unknown scheme {scheme!r}")
-            continue
-        if content and (content.get("splits") or {}).get(scheme, {}).get("sha256") != sha256:
-            yield Problem("split hash", name, "its sha256 is not the one in the manifest")
-        if sha256 != splits.manifest_sha256(scheme, seed, parts):
+        if split.scheme != path.stem:
+            yield Problem("split", name, f"is of scheme {split.scheme}")
+        if split.sha256 != splits.manifest_sha256(split.scheme, split.seed, split.parts):
             yield Problem("split hash", name, "its sha256 is not that of its ids")
-        if sizes != {part: len(ids) for part, ids in parts.items()}:
+        if split.sizes != {part: len(ids) for part, ids in split.parts.items()}:
             yield Problem("split", name, "its sizes are not those of its lists")
-        for one, other in combinations(splits.NAMES, 2):
-            if both := set(parts[one]) & set(parts[other]):
-                yield Problem("split leak", name, f"{len(both)} rows are in {one} and {other}")
-        unit, facet = splits.SCHEMES[scheme].unit, splits.SCHEMES[scheme].facet
-        talks = {row["id"] for row in tables["dialogues"]}
-        rated = [row for row in tables["annotations"] if row["dialogue_id"] in talks]
-        items = {item.id: item for item in splits.items_of(unit, tables["dialogues"], rated, cards)}
-        ids = [item_id for part in splits.NAMES for item_id in parts[part]]
-        if unknown := [item_id for item_id in ids if item_id not in items]:
-            yield Problem("split", name, f"{len(unknown)} ids are of no row, first {unknown[0]!r}")
-        if facet:
-            sides = [
-                {items[item_id].facets[facet] for item_id in parts[part] if item_id in items} - {None}
-                for part in ("train", "test")
-            ]
+        scheme = splits.SCHEMES[split.scheme]
+        items = {item.id: item for item in splits.items_of(scheme.unit, tables["dialogues"], rated, cards)}
+        yield from _parts(name, split, items, scheme.facet)
+        if expected is not None and expected.get(split.scheme, "").encode() != path.read_bytes():
+            yield Problem("split", name, "is not the split that the builder makes of these rows; build again")
+
+
+class _Split:
+    """A split manifest that has the form of one."""
+
+    def __init__(self, scheme: str, seed: int, sha256: str, sizes: Any, parts: dict[str, list[str]]) -> None:
+        self.scheme, self.seed, self.sha256, self.sizes, self.parts = scheme, seed, sha256, sizes, parts
+
+    @classmethod
+    def read(cls, content: Any) -> "_Split":
+        """Take it from JSON.
+
+        Raises:
+            ValueError: It has another form.
+        """
+        if not isinstance(content, dict):
+            raise ValueError("no JSON object")
+        fields = {"scheme", "seed", "sha256", "splits", "leaks", "sizes", "balance"}
+        if content.keys() != fields:
+            raise ValueError(f"its fields should be {', '.join(sorted(fields))}")
+        scheme, parts = content["scheme"], content["splits"]
+        if not isinstance(scheme, str) or scheme not in splits.SCHEMES:
+            raise ValueError(f"unknown scheme {scheme!r}; there is: {', '.join(splits.SCHEMES)}")
+        if not isinstance(parts, dict) or tuple(parts) != splits.NAMES:
+            raise ValueError(f"its parts should be {', '.join(splits.NAMES)}")
+        for part, ids in parts.items():
+            if not isinstance(ids, list) or not all(isinstance(one, str) for one in ids):
+                raise ValueError(f"{part} is no list of ids")
+        return cls(scheme, content["seed"], content["sha256"], content["sizes"], parts)
+
+
+def _parts(name: str, split: _Split, items: Mapping[str, splits.Item], facet: str | None) -> Iterator[Problem]:
+    parts = split.parts
+    for part, ids in parts.items():
+        if len(set(ids)) != len(ids):
+            yield Problem("split", name, f"{part} holds an id twice")
+        if not ids and part != "validation":
+            yield Problem("split", name, f"{part} is empty")
+    if unknown := [one for ids in parts.values() for one in ids if one not in items]:
+        yield Problem("split", name, f"{len(unknown)} ids are of no row, first {unknown[0]!r}")
+    for one, other in combinations(splits.NAMES, 2):
+        if both := set(parts[one]) & set(parts[other]):
+            yield Problem("split leak", name, f"{len(both)} rows are in {one} and {other}")
+        # Validation may share values with train where too few are left for one of its own; the remade split tells.
+        if facet and (one, other) != ("train", "validation"):
+            sides = [{items[i].facets[facet] for i in parts[part] if i in items} - {None} for part in (one, other)]
             if shared := sides[0] & sides[1]:
-                yield Problem("split leak", name, f"{len(shared)} values of {facet} are in train and test")
+                yield Problem("split leak", name, f"{len(shared)} values of {facet} are in {one} and {other}")

@@ -1,21 +1,31 @@
-"""Rules on single rows, and on rows that name other rows."""
+"""Rules on single rows: what a row says about itself."""
 
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
 from dataset_builder import decisions
-from dataset_builder.check.files import Problem
-from dataset_builder.rows.card_text import CardText
+from dataset_builder.check.problem import Problem
+from dataset_builder.check.texts import find_bad_characters, find_id_faults, find_marks, is_blank
+from dataset_builder.rows.annotations import is_time
 from dataset_builder.rows.personal_data import find_personal_data
 from dataset_builder.rows.rubrics import Scale, annotation_id, official_scale
-from dataset_builder.rows.tables import TABLES, Labels, table_columns
+from dataset_builder.rows.tables import FINISH_REASONS, TABLES, TURN_ROLES, Labels, table_columns
+from esc_eval.simulation.plan import turn_seed
 
 Row = Mapping[str, Any]
+PROSE = {
+    "role_cards": ("age", "occupation", "problem", "text", "layout", "annotator_text"),
+    "dialogues": ("problem",),
+    "annotations": ("problem",),
+}
+"""Columns of free text; of a model's own words, ``raw``, less is asked, and every other text is a name or an id."""
+WORD_FOR_WORD = "raw"
+ENDS = ("context", "content_filter", "length")
+"""Why a dialogue may end before its last round, and its last turn be without a word."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +46,10 @@ class Build:
         """The scale of a rating's rubric."""
         return self.scales.get(row["rubric"]) if self.scales else official_scale()
 
+    def hides(self, row: Row) -> bool:
+        """Whether the text of a row is left out."""
+        return self.public and not row["rehostable"]
+
 
 Rule = Callable[[Row, Build], Iterator[str]]
 
@@ -43,30 +57,30 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _REDDIT = re.compile(r"\bt[1-6]_[a-z0-9]{5,8}\b|reddit\.com/|\bredd\.it/")
 
 
-def _required(table: str) -> Rule:
-    def rule(row: Row, _build: Build) -> Iterator[str]:
-        for column in TABLES[table]:
-            value = row[column.name]
-            if column.required and (value is None or value == ""):
-                yield f"{column.name} is empty"
-
-    return rule
-
-
-def _classes(table: str) -> Rule:
-    def rule(row: Row, build: Build) -> Iterator[str]:
-        for column in table_columns(table, build.labels):
-            if column.kind == "class" and isinstance(row[column.name], int):
-                yield f"{column.name}: class {row[column.name]} is none of {', '.join(column.labels)}"
-
-    return rule
+def find_broken(table: str, row: Row, build: Build) -> Iterator[Problem]:
+    """What keeps other rules from being asked: null where a value must be, and classes that there are not."""
+    where = f"{table} {row['id']!r}"
+    for column in table_columns(table, build.labels):
+        value = row[column.name]
+        if column.required and (value is None or value == ""):
+            yield Problem("required", where, f"{column.name} is empty")
+        if column.kind == "class" and isinstance(value, int):
+            labels = ", ".join(column.labels)
+            yield Problem("class", where, f"{column.name}: class {value} is none of {labels}")
+        if column.kind in ("strings", "floats") and value is not None and None in value:
+            yield Problem("required", where, f"{column.name} holds null")
+    for number, turn in enumerate(row.get("turns") or ()):
+        if turn is None or turn["role"] not in TURN_ROLES:
+            yield Problem("turns", where, f"turn {number}: unknown role {turn and turn['role']!r}")
+        elif turn["finish_reason"] not in (None, *FINISH_REASONS):
+            yield Problem("class", where, f"turn {number}: class {turn['finish_reason']} is no finish_reason")
 
 
 def _withheld(table: str) -> Rule:
     names = [column.name for column in TABLES[table] if column.withheld]
 
     def rule(row: Row, build: Build) -> Iterator[str]:
-        if not build.public or row["rehostable"]:
+        if not build.hides(row):
             return
         yield from (f"{name} holds text that may not be re-hosted" for name in names if row[name] is not None)
         if any(turn["text"] is not None for turn in row.get("turns") or ()):
@@ -91,27 +105,63 @@ def _reddit(row: Row, _build: Build) -> Iterator[str]:
         yield "holds an id or address of Reddit"
 
 
+def _prose(table: str) -> Callable[[Row], Iterator[tuple[str, str]]]:
+    def of(row: Row) -> Iterator[tuple[str, str]]:
+        yield from ((name, row[name]) for name in PROSE[table] if row[name])
+        for number, turn in enumerate(row.get("turns") or ()):
+            if turn["text"]:
+                yield f"turn {number}", turn["text"]
+
+    return of
+
+
+def _characters(table: str) -> Rule:
+    texts = _prose(table)
+
+    def rule(row: Row, _build: Build) -> Iterator[str]:
+        for name, text in texts(row):
+            yield from (f"{name} {what}" for what in find_bad_characters(text))
+        if row.get(WORD_FOR_WORD):
+            yield from (f"{WORD_FOR_WORD} {what}" for what in find_bad_characters(row[WORD_FOR_WORD], True))
+
+    return rule
+
+
+def _marks(table: str) -> Rule:
+    texts = _prose(table)
+
+    def rule(row: Row, _build: Build) -> Iterator[str]:
+        for name, text in texts(row):
+            yield from (f"{name} {what}" for what in find_marks(text))
+
+    return rule
+
+
+def _names(table: str) -> Rule:
+    columns = [c.name for c in TABLES[table] if c.kind == "string" and c.name not in (*PROSE[table], WORD_FOR_WORD)]
+    lists = [c.name for c in TABLES[table] if c.kind == "strings"]
+
+    def rule(row: Row, _build: Build) -> Iterator[str]:
+        said = [(name, row[name]) for name in columns if row[name] is not None]
+        said += [(name, value) for name in lists for value in row[name] or ()]
+        for name, value in said:
+            yield from (f"{name} {what}" for what in find_id_faults(value))
+
+    return rule
+
+
 def _card_text(row: Row, build: Build) -> Iterator[str]:
-    if build.public and not row["rehostable"]:
-        return
-    if not (row["text"] or "").strip():
-        yield "the card has no text"
-    elif row["layout"] is not None:
-        fields = CardText(row["age"], None, row["occupation"], row["problem"], row["layout"])
-        if fields.text() != row["text"]:
-            yield "its fields do not rebuild its text"
-
-
-def _card_hash(row: Row, _build: Build) -> Iterator[str]:
-    if not _SHA256.fullmatch(row["text_sha256"] or ""):
+    if not _SHA256.fullmatch(row["text_sha256"]):
         yield "text_sha256 is no sha256"
+    if not build.hides(row) and not (row["text"] or "").strip():
+        yield "the card has no text"
 
 
 def _tiers(row: Row, _build: Build) -> Iterator[str]:
     path = (row["category"], row["subcategory"], row["problem_type"])
     if row["problem_type"] is None:
-        if row["subcategory"] or row["tier_status"]:
-            yield "tier 2 or a status without tier 3"
+        if row["subcategory"] or row["tier_status"] or row["tier_confidence"] is not None:
+            yield "tier 2, a status or a confidence without tier 3"
     elif path not in {(x.tier1, x.tier2, x.tier3) for x in decisions.read_taxonomy()}:
         yield f"{' > '.join(map(str, path))} is no path of the taxonomy"
     elif row["tier_status"] is None:
@@ -122,18 +172,39 @@ def _tiers(row: Row, _build: Build) -> Iterator[str]:
 
 
 def _turns(row: Row, build: Build) -> Iterator[str]:
-    turns = row["turns"] or []
+    turns, last = row["turns"], len(row["turns"]) - 1
     if not turns:
         yield "the dialogue has no turn"
+        return
     for number, turn in enumerate(turns):
-        if turn["role"] not in ("seeker", "supporter"):
-            yield f"turn {number}: unknown role {turn['role']!r}"
-        if turn["text"] is None and not (build.public and not row["rehostable"]):
+        ended = number == last and (row["problem"] is not None or turn["finish_reason"] in ENDS)
+        if turn["text"] is None and not build.hides(row):
             yield f"turn {number} has no text"
-    pairs = pairwise(turns)
-    rounds = sum(a["role"] == "seeker" and b["role"] == "supporter" for a, b in pairs)
-    if turns and rounds != row["rounds"]:
+        elif turn["text"] is not None and is_blank(turn["text"]) and not ended:
+            yield f"turn {number} is empty; play the dialogue again or leave it out"
+        if number and turn["finish_reason"] == "scripted":
+            yield f"turn {number} is said to be the protocol's opening"
+        if number < last and turn["finish_reason"] == "context":
+            yield f"turn {number} ended the dialogue (context), and others follow"
+    people = "human" in (row["seeker"], row["supporter"])
+    if not people and (twice := [n for n, (a, b) in enumerate(pairwise(turns)) if a["role"] == b["role"]]):
+        yield f"turns {twice[0]} and {twice[0] + 1} are both the {turns[twice[0]]['role']}'s: the order is broken"
+    rounds = sum(a["role"] == "seeker" and b["role"] == "supporter" for a, b in pairwise(turns))
+    if rounds != row["rounds"]:
         yield f"rounds is {row['rounds']}, the turns have {rounds}"
+    if not rounds and row["problem"] is None:
+        yield "nothing that the seeker said was answered, and no problem says why"
+    yield from _seeds(row)
+
+
+def _seeds(row: Row) -> Iterator[str]:
+    """In a run of ours the seed of each turn follows from the run's; where some do, all must."""
+    if row["seed"] is None or row["card_id"] is None:
+        return
+    seeds = [(n, turn["seed"]) for n, turn in enumerate(row["turns"]) if turn["seed"] is not None]
+    others = [n for n, seed in seeds if seed != turn_seed(row["seed"], row["card_id"], n)]
+    if others and 2 * len(others) <= len(seeds):
+        yield f"turn {others[0]} has another seed than its place in the run gives it: turns were moved or changed"
 
 
 def _score(row: Row, build: Build) -> Iterator[str]:
@@ -144,25 +215,41 @@ def _score(row: Row, build: Build) -> Iterator[str]:
     levels = scale.levels
     if row["dimension"] not in scale.dimensions:
         yield f"{row['rubric']} has no dimension {row['dimension']}"
-    if row["score"] is None and not row["problem"]:
+    if row["score"] is None and not row["problem"] and not build.hides(row):
         yield "unscored without a problem"
     if row["score"] is not None and row["problem"]:
         yield "a score and a problem"
     if row["score"] is not None and row["score"] not in levels:
         yield f"score {row['score']} is outside {levels[0]}..{levels[-1]}"
+    if row["expected"] is not None and not levels[0] <= row["expected"] <= levels[-1]:
+        yield f"expected {row['expected']} is outside {levels[0]}..{levels[-1]}"
+    if row["mass"] is not None and not 0 <= row["mass"] <= 1 + 1e-6:
+        yield f"mass {row['mass']} is outside 0..1"
+    if row["order"] is not None and row["order"] < 0:
+        yield f"order {row['order']} is below 0"
+    if row["rater_kind"] == "human":
+        for name in ("probabilities", "expected", "mass", "way"):
+            if row[name] is not None:
+                yield f"a person gives no {name}"
 
 
 def _probabilities(row: Row, build: Build) -> Iterator[str]:
-    shares, scale = row["probabilities"] or [], build.scale_of(row)
-    if not shares or scale is None:
+    shares, scale = row["probabilities"], build.scale_of(row)
+    if scale is None or shares is None:
+        if row["mass"] is not None and shares is None:
+            yield "mass without probabilities"
         return
     levels = scale.levels
     if len(shares) != len(levels) or any(not 0 <= p <= 1 for p in shares) or abs(math.fsum(shares) - 1) > 1e-4:
         yield "probabilities are not one share of 1 for each level"
-    elif row["expected"] is not None:
-        mean = math.fsum(p * level for p, level in zip(shares, levels, strict=True))
-        if abs(mean - row["expected"]) > 1e-3:
-            yield f"expected is {row['expected']}, the probabilities give {mean:.4f}"
+        return
+    mean = math.fsum(p * level for p, level in zip(shares, levels, strict=True))
+    if row["expected"] is None or abs(mean - row["expected"]) > 1e-3:
+        yield f"expected is {row['expected']}, the probabilities give {mean:.4f}"
+    direct = (row["parser"] or "").startswith("direct")  # a scorer that gives its own level beside probabilities
+    best = [level for p, level in zip(shares, levels, strict=True) if p >= max(shares) - 1e-9]
+    if not direct and row["score"] not in best:
+        yield f"score is {row['score']}, the most probable level {best[0]}"
 
 
 def _annotation_id(row: Row, _build: Build) -> Iterator[str]:
@@ -172,47 +259,31 @@ def _annotation_id(row: Row, _build: Build) -> Iterator[str]:
 
 
 def _time(row: Row, _build: Build) -> Iterator[str]:
-    if row["time"] is not None:
-        try:
-            datetime.fromisoformat(row["time"])
-        except ValueError:
-            yield "time is not ISO 8601"
+    if row["time"] is not None and not is_time(row["time"]):
+        yield "time is not ISO 8601"
 
 
 def _common(table: str) -> dict[str, Rule]:
     return {
-        "required": _required(table),
-        "class": _classes(table),
         "withheld": _withheld(table),
         "personal data": _personal,
         "reddit": _reddit,
+        "characters": _characters(table),
+        "marks": _marks(table),
+        "name": _names(table),
     }
 
 
 RULES: dict[str, dict[str, Rule]] = {
-    "role_cards": _common("role_cards") | {"card text": _card_text, "hash": _card_hash, "tiers": _tiers},
+    "role_cards": _common("role_cards") | {"card text": _card_text, "tiers": _tiers},
     "dialogues": _common("dialogues") | {"turns": _turns},
     "annotations": _common("annotations")
     | {"score": _score, "probabilities": _probabilities, "id": _annotation_id, "time": _time},
 }
 
 
-def check_references(tables: Mapping[str, list[dict[str, Any]]]) -> Iterator[Problem]:
-    """Rows that name rows which are not there, or that disagree with them."""
-    cards = {row["id"]: row for row in tables["role_cards"]}
-    talks = {row["id"]: row for row in tables["dialogues"]}
-    for row in cards.values():
-        for other in row["near_duplicates"] or ():
-            if other not in cards:
-                yield Problem("orphan", f"role_cards {row['id']!r}", f"near_duplicates names {other!r}, no such card")
-            elif row["id"] not in (cards[other]["near_duplicates"] or ()):
-                yield Problem("symmetry", f"role_cards {row['id']!r}", f"{other!r} does not name it as near-duplicate")
-    for row in talks.values():
-        where, card = f"dialogues {row['id']!r}", cards.get(row["card_id"])
-        if row["card_id"] is not None and card is None:
-            yield Problem("orphan", where, f"no card {row['card_id']!r}")
-        elif card is not None and card["language"] != row["language"]:
-            yield Problem("language", where, f"is in {row['language']}, its card in {card['language']}")
-    for row in tables["annotations"]:
-        if row["dialogue_id"] not in talks:
-            yield Problem("orphan", f"annotations {row['id']!r}", f"no dialogue {row['dialogue_id']!r}")
+def check_row(table: str, row: Row, build: Build) -> Iterator[Problem]:
+    """Every rule that a sound row of a table must keep."""
+    for rule, test in RULES[table].items():
+        for what in test(row, build):
+            yield Problem(rule, f"{table} {row['id']!r}", what)

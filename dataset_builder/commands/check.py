@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from esc_eval.cli.console import print_data, print_progress
+from esc_eval.cli.console import end_with_problems, print_progress
 
 EXAMPLES = ("python -m dataset_builder check build/full",)
 
@@ -14,8 +14,4 @@ def command(folder: Annotated[Path, typer.Argument(help="A folder that `build` m
     """List everything that is wrong with a build; exit code 1 if there is anything."""
     from dataset_builder.check.build import check_build as problems_of
 
-    problems = problems_of(folder, print_progress)
-    for problem in problems:
-        print_data(problem)
-    print_progress(f"{folder}: {len(problems)} problems" if problems else f"{folder}: sound")
-    raise typer.Exit(1 if problems else 0)
+    end_with_problems(folder, problems_of(folder, print_progress))

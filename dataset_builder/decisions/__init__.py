@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
+from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+
 from dataset_builder.sources import SAMPLE_KEY, SAMPLE_NAME, SOURCES
 from dataset_builder.sources.common import Terms
 from dataset_builder.sources.readers import read_rows
@@ -116,6 +118,23 @@ def read_terms() -> dict[str, Terms]:
         for row in read_decisions("licences.csv")
     }
     return written | {key: source.TERMS for key, source in SOURCES.items()}
+
+
+def check_licence(written: str) -> None:
+    """Refuse a name that is no licence.
+
+    Raises:
+        EscEvalError: Neither an SPDX expression nor LicenseRef- and a name.
+    """
+    try:
+        spelt = canonicalize_license_expression(written)
+    except InvalidLicenseExpression as error:
+        raise EscEvalError(
+            f"{written!r} is no licence that is known: give an SPDX name such as CC-BY-4.0 (spdx.org/licenses), or "
+            "LicenseRef-NAME for terms of your own"
+        ) from error
+    if spelt != written:
+        raise EscEvalError(f"write the licence {written!r} as {spelt}")
 
 
 @cache

@@ -13,10 +13,12 @@ from dataset_builder.rows.tables import SPLIT, TABLES, read_labels, table_column
 from dataset_builder.sources import SOURCES
 from esc_eval.citation import PACKAGE
 from esc_eval.files.templates import make_environment
+from esc_eval.files.writing import write_whole
 from esc_eval.languages import get_language
 
 FILE = "README.md"
 LICENSE = "LICENSE.md"
+LICENSE_TEMPLATE = "license.md.jinja"
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"))
 
 
@@ -70,29 +72,5 @@ def render_card(manifest: Mapping[str, Any], template: str = "dataset_card.md.ji
 
 def write_card(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Write ``README.md`` and ``LICENSE.md`` into a build folder."""
-    (folder / LICENSE).write_text(render_card(manifest, "license.md.jinja"), encoding="utf-8")
-    (folder / FILE).write_text(render_card(manifest), encoding="utf-8")
-
-
-def find_card_problems(folder: Path) -> list[str]:
-    """What is wrong with a folder's card, as huggingface_hub reads it, and where it disagrees with the tables."""
-    from huggingface_hub import DatasetCard
-
-    path = folder / FILE
-    if not path.exists():
-        return ["README.md is missing"]
-    try:
-        metadata = DatasetCard.load(path).data.to_dict()
-    except (ValueError, yaml.YAMLError, UnicodeDecodeError) as error:
-        return [f"README.md: {error}"]
-    configs = {c.get("config_name"): c for c in metadata.get("configs") or [] if isinstance(c, dict)}
-    found = [f"README.md: no config {table!r} in its YAML block" for table in TABLES if table not in configs]
-    for config in configs.values():
-        for entry in config.get("data_files") or []:
-            if not any(folder.glob(entry["path"])):
-                found.append(f"README.md: config {config['config_name']!r} names {entry['path']}, which is not there")
-    if not metadata.get("license"):
-        found.append("README.md: no license in its YAML block")
-    if not (folder / LICENSE).exists():
-        found.append(f"{LICENSE} is missing")
-    return found
+    write_whole(folder / LICENSE, [render_card(manifest, LICENSE_TEMPLATE)])
+    write_whole(folder / FILE, [render_card(manifest)])

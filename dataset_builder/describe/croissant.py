@@ -8,6 +8,7 @@ from typing import Any
 from dataset_builder.rows.parquet import table_path
 from dataset_builder.rows.tables import TABLES, Column, read_labels, table_columns
 from esc_eval.errors import EscEvalError
+from esc_eval.files.writing import write_whole
 
 FILE = "croissant.json"
 PARQUET = "application/vnd.apache.parquet"
@@ -36,13 +37,21 @@ def write_croissant(folder: Path, manifest: Mapping[str, Any]) -> None:
     Raises:
         EscEvalError: The library finds the description invalid.
     """
+    write_whole(folder / FILE, [render_croissant(manifest)])
+
+
+def render_croissant(manifest: Mapping[str, Any]) -> str:
+    """The text of ``croissant.json``.
+
+    Raises:
+        EscEvalError: The library finds the description invalid.
+    """
     import mlcroissant as mlc
 
     objects, records = [], []
     for table in TABLES:
         columns = table_columns(table, read_labels(manifest))
-        path = table_path(folder, table)
-        relative = path.relative_to(folder).as_posix()
+        relative = table_path(Path(), table).as_posix()
         objects.append(
             mlc.FileObject(
                 id=table,
@@ -74,8 +83,7 @@ def write_croissant(folder: Path, manifest: Mapping[str, Any]) -> None:
     except mlc.ValidationError as error:
         raise EscEvalError(f"the Croissant description is invalid: {error}") from error
     content = metadata.to_json()
-    text = json.dumps(content, ensure_ascii=False, indent=2, sort_keys=True, default=str)
-    (folder / FILE).write_text(text + "\n", encoding="utf-8")
+    return json.dumps(content, ensure_ascii=False, indent=2, sort_keys=True, default=str) + "\n"
 
 
 def _field(mlc: Any, table: str, column: Column) -> Any:
@@ -88,20 +96,3 @@ def _field(mlc: Any, table: str, column: Column) -> Any:
         repeated=column.kind in ("strings", "floats"),
         source=mlc.Source(file_object=table, extract=mlc.Extract(column=column.name)),
     )
-
-
-def find_croissant_problems(folder: Path) -> list[str]:
-    """What the library finds wrong with the file; empty where it is fine, missing or cannot be judged here."""
-    path = folder / FILE
-    if not path.exists() or not has_mlcroissant():
-        return []
-    import mlcroissant as mlc
-    from absl import logging
-
-    logging.set_verbosity(logging.ERROR)  # else it asks for a date of publication, which a build must not have
-
-    try:
-        dataset = mlc.Dataset(jsonld=str(path))
-    except mlc.ValidationError as error:
-        return [str(error)]
-    return sorted(map(str, dataset.metadata.ctx.issues.errors))

@@ -1,7 +1,7 @@
 """``manifest.json``: what a build holds, from what it was made and by which rules. No times, no machine names."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ from esc_eval.files.text import read_json_object
 from esc_eval.files.writing import write_json
 
 FILE = "manifest.json"
-BUILDER_VERSION = "1"
-SCHEMA = 1
+BUILDER_VERSION = "2"
+SCHEMA = 2
+"""2: README, licences, Croissant and what stays local are in ``files``, and ``inputs`` tells rows by origin."""
 LOCAL = "local"
 """Sub-folder of what must stay on the machine that built it: source conversations, rejects."""
 
@@ -44,7 +45,7 @@ def describe_build(
     tables: Mapping[str, Sequence[Row]],
     inputs: Mapping[str, Any],
     rubrics: Mapping[str, Scale],
-    masked: Mapping[str, int],
+    masked: Mapping[str, Mapping[str, int]],
     splits: Mapping[str, Any],
     public: bool,
 ) -> dict[str, Any]:
@@ -54,7 +55,7 @@ def describe_build(
         tables: Rows of each table, as built.
         inputs: ``official``, ``sources``, ``runs`` and so on: counts and sha256 of what was read.
         rubrics: Those that ratings are under, by name and version.
-        masked: Personal data that was masked, by kind.
+        masked: Personal data that was masked, by kind: in ``rows`` and in ``sources``.
         splits: For each scheme its sizes and sha256, or why it could not be made.
         public: Whether text that may not be re-hosted was left out.
     """
@@ -73,7 +74,8 @@ def describe_build(
             "contaminated_by": dict(sorted(Counter(key for row in cards for key in row["contaminated_by"]).items())),
         },
         "personal_data": {
-            "masked": {kind: masked.get(kind, 0) for kind in personal_data.KINDS},
+            "masked": masked["rows"],
+            "masked_in_sources": masked["sources"],
             "found_by": personal_data.finder_versions(),
         },
         "licences": count_licences(tables),
@@ -96,13 +98,46 @@ def count_licences(tables: Mapping[str, Sequence[Row]]) -> dict[str, dict[str, A
     return dict(sorted(found.items()))
 
 
+def all_kinds(counts: Mapping[str, int]) -> dict[str, int]:
+    """Counts of every kind of personal data; 0 where there are none."""
+    return {kind: counts.get(kind, 0) for kind in personal_data.KINDS}
+
+
+def count_marks(tables: Mapping[str, Sequence[Row]]) -> dict[str, int]:
+    """How often each kind of personal data is masked in the rows' texts."""
+    texts = [text for table, rows in tables.items() for row in rows for text in _masked_texts(table, row)]
+    return {kind: sum(text.count(f"[{kind.upper()}]") for text in texts) for kind in personal_data.KINDS}
+
+
+MASKED = {"role_cards": ("text", "annotator_text"), "dialogues": ("problem",), "annotations": ("problem", "raw")}
+"""Columns that are masked, beside the turns; those that are read from them are not counted twice."""
+
+
+def _masked_texts(table: str, row: Row) -> Iterator[str]:
+    yield from (row[name] for name in MASKED[table] if row[name])
+    yield from (turn["text"] for turn in row.get("turns") or () if turn["text"])
+
+
+def count_origins(tables: Mapping[str, Sequence[Row]]) -> dict[str, dict[str, int]]:
+    """Rows of each table by the file that they were read from."""
+    return {
+        table: dict(sorted(Counter(origin_file(row["origin"]) for row in rows).items()))
+        for table, rows in tables.items()
+    }
+
+
+def origin_file(origin: str) -> str:
+    """The file that a row's ``origin`` names."""
+    return origin.partition("#")[0]
+
+
 def file_hashes(folder: Path) -> dict[str, dict[str, Any]]:
-    """Sha256 and size of the data files of a folder: tables and splits."""
-    paths = sorted([*folder.glob("*/*.parquet"), *folder.glob("splits/*.json")])
+    """Sha256 and size of every file of a folder but the manifest itself; links and pipes are not opened."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
     return {
         path.relative_to(folder).as_posix(): {"sha256": hash_file(path), "bytes": path.stat().st_size}
         for path in paths
-        if path.parent.name != LOCAL
+        if path != folder / FILE
     }
 
 

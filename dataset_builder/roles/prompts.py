@@ -8,9 +8,9 @@ from typing import Any, Literal
 from dataset_builder.decisions import Leaf
 from esc_eval.errors import EscEvalError
 from esc_eval.languages import get_language
-from esc_eval.languages.row import read_yaml
 from esc_eval.prompts.protocol import Message
 from esc_eval.prompts.wording import fill_template
+from esc_eval.reading import read_yaml
 from esc_eval.schema import Language
 
 Stage = Literal["extract", "filter", "classify"]

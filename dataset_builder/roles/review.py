@@ -1,8 +1,7 @@
 """Stage 3: a CSV that a person edits. Empty decision = not reviewed yet; nothing else is guessed."""
 
-import csv
-from collections.abc import Mapping, Sequence
-from io import StringIO
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -12,17 +11,63 @@ from dataset_builder.roles.records import Extraction, Filtering, Review
 from dataset_builder.rows import card_text
 from dataset_builder.sources.readers import read_rows
 from esc_eval.errors import BadRecord, EscEvalError, explain_validation
+from esc_eval.escaping import format_csv, read_cell
 from esc_eval.files.writing import write_whole
 
 SHOWN = ("id", "source", "language", "model_decision", "model_reason", "card")
 EDITED = ("decision", "quality", "category", "problem_type", "fixed_card", "reason", "reviewer")
 
 
+@dataclass(frozen=True)
+class Sheet:
+    """What a sheet holds now.
+
+    Attributes:
+        rows: All of them.
+        new: Rows that were appended.
+        vanished: Ids of cards that are no longer to be reviewed; their rows stay as they are.
+        changed: Ids of cards whose text is another one now than the one that a person decided on; so do theirs.
+    """
+
+    rows: int
+    new: int
+    vanished: tuple[str, ...]
+    changed: tuple[str, ...]
+
+
 def write_sheet(
     path: Path, cards: Sequence[Extraction], verdicts: Mapping[str, Filtering], done: Mapping[str, Review]
-) -> int:
-    """Write the sheet of all cards that the model did not drop, with decisions made so far; returns their number."""
-    rows = []
+) -> Sheet:
+    """Write the sheet of all cards that the model did not drop, with decisions made so far.
+
+    Where there is one already, rows that a person filled in stay as they are, and so do their own columns; rows that
+    nobody touched are brought up to date, and new ones are appended.
+
+    Raises:
+        EscEvalError: The sheet that is there cannot be read, so what people wrote in it would be lost.
+    """
+    fresh = {row["id"]: row for row in _rows(cards, verdicts, done)}
+    there = _read_for_merging(path) if path.exists() else []
+    columns = list(dict.fromkeys([*SHOWN, *EDITED, *(column for row in there for column in row)]))
+    rows, vanished, changed = [], [], []
+    for row in there:
+        known = fresh.get(row["id"])
+        if known is None:
+            vanished.append(row["id"])
+        elif not any(row.get(column, "").strip() for column in EDITED):
+            row = {**row, **known}
+        elif row.get("card") != known["card"]:
+            changed.append(row["id"])
+        rows.append(row)
+    listed = {row["id"] for row in there}
+    new = [row for name, row in fresh.items() if name not in listed]
+    write_whole(path, [format_csv(columns, [*rows, *new])])
+    return Sheet(len(rows) + len(new), len(new), tuple(vanished), tuple(changed))
+
+
+def _rows(
+    cards: Sequence[Extraction], verdicts: Mapping[str, Filtering], done: Mapping[str, Review]
+) -> Iterator[dict[str, str]]:
     for card in cards:
         verdict = verdicts.get(card.id)
         if card.text is None or verdict is None or verdict.decision == "drop":
@@ -32,17 +77,20 @@ def write_sheet(
         edited = (
             (made.decision, made.quality, made.category, made.problem_type, made.text, made.reason, made.reviewer)
             if made
-            else ()
+            else ("",) * len(EDITED)
         )
-        row = dict(zip(SHOWN, shown, strict=True)) | dict(zip(EDITED, edited, strict=False))
-        rows.append({key: "" if value is None else value for key, value in row.items()})
-    sheet = StringIO(newline="")
-    sheet.write("\ufeff")  # by which spreadsheets know UTF-8
-    writer = csv.DictWriter(sheet, [*SHOWN, *EDITED], restval="")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_whole(path, [sheet.getvalue()])
-    return len(rows)
+        yield {key: value or "" for key, value in zip((*SHOWN, *EDITED), (*shown, *edited), strict=True)}
+
+
+def _read_for_merging(path: Path) -> list[dict[str, str]]:
+    try:
+        return [
+            {column: read_cell(value) for column, value in row.items()} for _, row in read_rows(path, {"id", *EDITED})
+        ]
+    except EscEvalError as error:
+        raise EscEvalError(
+            f"{error} The sheet may hold what people decided, so it is not written over: put it right, or move it away."
+        ) from error
 
 
 def read_sheet(path: Path, cards: Mapping[str, Extraction]) -> tuple[list[Review], int]:
@@ -56,16 +104,17 @@ def read_sheet(path: Path, cards: Mapping[str, Extraction]) -> tuple[list[Review
     open_rows = 0
     for line, row in read_rows(path, {"id", "decision"}):
         where = f"line {line}"
-        values = {key: (row.get(key) or "").strip() for key in EDITED}
+        values = {key: read_cell(row.get(key) or "").strip() for key in EDITED}
         if not values["decision"]:
             open_rows += 1
             continue
-        card = cards.get(row["id"])
+        name = read_cell(row["id"])
+        card = cards.get(name)
         if card is None:
-            raise BadRecord(path, where, f"no card {row['id']!r} was extracted here")
-        if row["id"] in found:
-            raise BadRecord(path, where, f"card {row['id']!r} is decided twice")
-        found[row["id"]] = _review(path, where, card, values)
+            raise BadRecord(path, where, f"no card {name!r} was extracted here")
+        if name in found:
+            raise BadRecord(path, where, f"card {name!r} is decided twice")
+        found[name] = _review(path, where, card, values)
     return list(found.values()), open_rows
 
 

@@ -1,9 +1,7 @@
 """A pipeline's folder: the ledger of answers, and one JSON Lines file of decisions for each stage."""
 
-import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,6 +10,7 @@ from dataset_builder.roles.classify import Case
 from dataset_builder.roles.records import Classification, Extraction, Filtering, Review
 from dataset_builder.rows.card_text import find_problem
 from esc_eval.errors import EscEvalError
+from esc_eval.escaping import format_csv
 from esc_eval.files.records import read_jsonl
 from esc_eval.files.writing import write_jsonl, write_whole
 from esc_eval.languages import language_codes
@@ -148,13 +147,16 @@ def read_workspace_table(work: Workspace) -> list[Line]:
 def write_tiers(path: Path, rows: Sequence[Classification]) -> int:
     """Write leaves as the CSV that ``build --tiers`` reads, without those that have none; returns their number."""
     found = [row for row in rows if row.problem_type]
-    table = StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(["card_id", "problem_type", "confidence", "status"])
-    for row in sorted(found, key=lambda row: row.id):
-        confidence = "" if row.confidence is None else f"{row.confidence:.4f}"
-        writer.writerow([row.id, row.problem_type, confidence, row.status])
-    write_whole(path, [table.getvalue()])
+    lines = [
+        {
+            "card_id": row.id,
+            "problem_type": row.problem_type,
+            "confidence": "" if row.confidence is None else f"{row.confidence:.4f}",
+            "status": row.status,
+        }
+        for row in sorted(found, key=lambda row: row.id)
+    ]
+    write_whole(path, [format_csv(("card_id", "problem_type", "confidence", "status"), lines)])
     return len(found)
 
 

@@ -1,32 +1,26 @@
 """Rows of the ``annotations`` table: one a rater, dialogue and dimension; never an average."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
-
-from pydantic import ValidationError
 
 from dataset_builder import decisions
 from dataset_builder.rows.dialogues import Batch
 from dataset_builder.rows.personal_data import Masker
 from dataset_builder.rows.rubrics import Scales, annotation_id
-from dataset_builder.sources.readers import read_rows
-from esc_eval.errors import BadRecord, EscEvalError, explain_validation
-from esc_eval.files.official_dimensions import OUR_RUBRIC, is_official_wording
-from esc_eval.files.records import read_ratings
+from esc_eval.errors import EscEvalError
+from esc_eval.files.official_dimensions import is_official_wording
+from esc_eval.files.records import TABLES, read_ratings
+from esc_eval.reading import suffix_of
 from esc_eval.schema import Rating, find_duplicates
 
 Row = dict[str, Any]
-NEEDED = {"dialogue_id", "dimension", "rater", "score"}
-OPTIONAL = {"rater_kind", "rubric", "stage", "order", "time", "problem", "raw"}
 
 
 def read_annotations(path: Path, scales: Scales | None = None) -> list[Rating]:
-    """Ratings of a file: JSON Lines (the rating page, ``esc-eval score``), official JSON, or CSV.
-
-    A CSV has the columns dialogue_id, dimension, rater, score and may have rater_kind (default human), rubric, stage,
-    order, time, problem, raw. A dimension is a key of the rubric, its name or its official key; the rubric is ours
-    unless the row names another. An empty score is unscored.
+    """Ratings of a file in any format that ``esc_eval.files.records.read_ratings`` knows; in a table a dimension may be
+    spelled as its key, its name or its official key of the row's rubric.
 
     Args:
         path: The file.
@@ -35,44 +29,20 @@ def read_annotations(path: Path, scales: Scales | None = None) -> list[Rating]:
     Raises:
         EscEvalError: Missing or broken; the message names the line.
     """
-    if path.suffix != ".csv":
-        return read_ratings(path)
     known = scales or Scales()
-    return [_from_csv(path, line, row, known) for line, row in read_rows(path, NEEDED)]
 
+    def spell(rubric: str, dimension: str) -> str:
+        scale = known.find(rubric)
+        key = scale.spellings.get(dimension.lower())
+        if key is None:
+            raise EscEvalError(f"unknown dimension {dimension!r}; known: {', '.join(scale.dimensions)}")
+        return key
 
-def _from_csv(path: Path, line: int, row: dict[str, str], scales: Scales) -> Rating:
-    if unknown := sorted(row.keys() - NEEDED - OPTIONAL):
-        raise BadRecord(path, "line 1", f"unknown column {unknown[0]!r}; known: {', '.join(sorted(NEEDED | OPTIONAL))}")
-    try:
-        rubric = scales.find(row.get("rubric", "").strip() or f"{OUR_RUBRIC}/1")
-    except EscEvalError as error:
-        raise BadRecord(path, f"line {line}", str(error)) from error
-    dimension = rubric.spellings.get(row["dimension"].strip().lower())
-    if dimension is None:
-        raise BadRecord(
-            path, f"line {line}", f"unknown dimension {row['dimension']!r}; known: {', '.join(rubric.dimensions)}"
-        )
-    written = row["score"].strip()
-    if written and written not in map(str, rubric.levels):
-        raise BadRecord(path, f"line {line}", f"a score is one of {list(rubric.levels)} or empty, not {written!r}")
-    optional = {key: row[key].strip() for key in OPTIONAL & row.keys() if row[key].strip()}
-    if not written:
-        optional.setdefault("problem", "no score given")
-    try:
-        return Rating.model_validate(
-            {
-                "rater_kind": "human",
-                "rubric": rubric.id,
-                **optional,
-                "dialogue_id": row["dialogue_id"].strip(),
-                "dimension": dimension,
-                "rater": row["rater"].strip(),
-                "score": int(written) if written else None,
-            }
-        )
-    except ValidationError as error:
-        raise BadRecord(path, f"line {line}", explain_validation(error)) from error
+    ratings = read_ratings(path, spell)
+    if suffix_of(path) in TABLES:
+        for rating in ratings:
+            known.check(rating, str(path))
+    return ratings
 
 
 def batch_rows(batch: Batch, dialogues: Mapping[str, Row], license: str, scales: Scales, masker: Masker) -> list[Row]:
@@ -89,8 +59,18 @@ def batch_rows(batch: Batch, dialogues: Mapping[str, Row], license: str, scales:
     ]
 
 
-def file_rows(path: Path, dialogues: Mapping[str, Row], license: str, scales: Scales, masker: Masker) -> list[Row]:
+def file_rows(
+    path: Path, dialogues: Mapping[str, Row], license: str, scales: Scales, masker: Masker, origin: str
+) -> list[Row]:
     """A row for each rating of a file. Its dialogue ids may lack the name of the run where that is unambiguous.
+
+    Args:
+        path: The file.
+        dialogues: Rows of the build by id.
+        license: Of the ratings.
+        scales: Where rubrics are looked up.
+        masker: Of personal data.
+        origin: What the rows call the file.
 
     Raises:
         EscEvalError: Broken, or a rating of an unknown dialogue, or one that its rubric has no place for.
@@ -112,7 +92,7 @@ def file_rows(path: Path, dialogues: Mapping[str, Row], license: str, scales: Sc
                 )
                 raise EscEvalError(f"{path}: dialogue {dialogue_id!r} {what}")
             dialogue_id = candidates[0]
-        rows.append(_row(dialogue_id, rating, path.name, dialogues, license, masker))
+        rows.append(_row(dialogue_id, rating, origin, dialogues, license, masker))
     return rows
 
 
@@ -123,6 +103,11 @@ def _row(
     if dialogue is None:
         raise EscEvalError(
             f"{origin}: a rating of dialogue {dialogue_id!r}, which is not there. Known: {len(dialogues)} dialogues."
+        )
+    if rating.time is not None and not is_time(rating.time):
+        raise EscEvalError(
+            f"{origin}: rating of dialogue {dialogue_id!r} by {rating.rater!r}: time {rating.time!r} is not ISO 8601 "
+            "(YYYY-MM-DDTHH:MM:SS)"
         )
     official = is_official_wording(rating.rubric)
     terms = decisions.read_terms()["official"].licence if official else license
@@ -139,6 +124,7 @@ def _row(
         "rater_kind": rating.rater_kind,
         "rubric": rating.rubric,
         "parser": rating.parser,
+        "way": rating.way,
         "raw": masker.mask_optional(rating.raw),
         "stage": rating.stage,
         "order": rating.order,
@@ -147,6 +133,15 @@ def _row(
         "license": terms,
         "rehostable": not official and dialogue["rehostable"],
     }
+
+
+def is_time(written: str) -> bool:
+    """Whether a text is a date or time in ISO 8601."""
+    try:
+        datetime.fromisoformat(written)
+    except ValueError:
+        return False
+    return True
 
 
 def check_unique(rows: Sequence[Row]) -> None:

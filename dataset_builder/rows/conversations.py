@@ -12,6 +12,7 @@ from dataset_builder.rows.personal_data import Masker
 from dataset_builder.sources import SOURCES, parse_file, source_files
 from dataset_builder.sources.common import Reject, SourceConversation
 from esc_eval.files.hashing import hash_file
+from esc_eval.files.writing import open_whole
 
 Row = dict[str, Any]
 LISTED = 50
@@ -61,7 +62,7 @@ def read_sources(
     """
     local.mkdir(parents=True)
     tallies: dict[str, Tally] = {}
-    with (local / "rejects.jsonl").open("w", encoding="utf-8", newline="\n") as rejects:
+    with open_whole(local / "rejects.jsonl") as rejects:
 
         def rows() -> Iterator[Row]:
             for key, paths in source_files(folder).items():

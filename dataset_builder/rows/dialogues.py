@@ -86,7 +86,7 @@ def run_batch(folder: Path) -> Batch:
             dialogues += [(relative, _renamed(d)) for d in read_dialogues(path)]
         elif kind == "ratings":
             found += [
-                (relative, r.model_copy(update={"dialogue_id": _plain(r.dialogue_id)})) for r in read_ratings(path)
+                (relative, r.model_copy(update={"dialogue_id": plain_name(r.dialogue_id)})) for r in read_ratings(path)
             ]
     if not dialogues:
         raise EscEvalError(f"{folder}: holds neither dialogues.jsonl nor dialogues in the official format (.json)")
@@ -99,13 +99,14 @@ def _kind(path: Path) -> str | None:
     return "dialogues" if isinstance(first, list) else "ratings" if isinstance(first, dict) else None
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """The name of a file in the official format without the words that tell its kind."""
     return name.removeprefix("dialogues_").removeprefix("scores_")
 
 
 def _renamed(dialogue: Dialogue) -> Dialogue:
-    supporter = dialogue.supporter and _plain(dialogue.supporter)
-    return dialogue.model_copy(update={"id": _plain(dialogue.id), "supporter": supporter})
+    supporter = dialogue.supporter and plain_name(dialogue.supporter)
+    return dialogue.model_copy(update={"id": plain_name(dialogue.id), "supporter": supporter})
 
 
 def dialogue_rows(
@@ -139,7 +140,7 @@ def dialogue_rows(
                 "id": f"{batch.name}/{dialogue.id}",
                 "language": dialogue.language,
                 "card_id": card_id,
-                "category": dialogue.category or (card and card["category"]),
+                "category": (card and card["category"]) or dialogue.category,
                 "supporter": dialogue.supporter,
                 "supporter_revision": identity.get("supporters", {}).get(dialogue.supporter, {}).get("revision"),
                 "seeker": dialogue.seeker,
@@ -151,6 +152,7 @@ def dialogue_rows(
                     for t in dialogue.turns
                 ],
                 "rounds": dialogue.rounds,
+                "problem": masker.mask_optional(dialogue.problem),
                 "origin": f"{batch.name}/{file}#{dialogue.key or dialogue.id}",
                 "license": terms,
                 "rehostable": rehostable,

@@ -13,6 +13,7 @@ from dataset_builder.rows.personal_data import Masker
 from dataset_builder.sources import SAMPLE_KEY
 from dataset_builder.sources.readers import read_rows
 from esc_eval.errors import BadRecord, EscEvalError
+from esc_eval.escaping import read_cell
 from esc_eval.files.official import official_names
 from esc_eval.files.records import SAMPLE, load_cards, read_cards
 from esc_eval.files.run_folder import CARDS, read_run_cards
@@ -53,15 +54,20 @@ def sample_rows(masker: Masker) -> list[Row]:
     return [card_row(card, f"sample#{n}", masker, "sample") for n, card in enumerate(load_cards())]
 
 
-def file_rows(name: str | Path, masker: Masker) -> list[Row]:
+def file_rows(name: str | Path, masker: Masker, origin: str) -> list[Row]:
     """A row for each card of a file, e.g. what ``roles export`` wrote, or of the shipped ``sample``.
+
+    Args:
+        name: The file, or "sample".
+        masker: Of personal data.
+        origin: What the rows call the file.
 
     Raises:
         EscEvalError: The file is missing, broken, or names an unknown source.
     """
     if name == SAMPLE:
         return sample_rows(masker)
-    return [card_row(card, f"{Path(name).name}#{n}", masker) for n, card in enumerate(read_cards(name))]
+    return [card_row(card, f"{origin}#{n}", masker) for n, card in enumerate(read_cards(name))]
 
 
 def run_rows(runs: Iterable[Path], rows: Sequence[Row], masker: Masker) -> list[Row]:
@@ -156,22 +162,28 @@ def _correct(row: Row, change: decisions.Correction) -> None:
         row["layout"] = fields and fields.layout
 
 
-def apply_tiers(rows: Sequence[Row], path: Path) -> None:
+def apply_tiers(rows: Sequence[Row], path: Path) -> list[str]:
     """Fill tiers 2 and 3 from a CSV of card_id, problem_type, confidence, status.
 
     Tier 1 of a card is never changed, and a proposal never replaces a leaf that people confirmed.
 
+    Returns:
+        Ids of the cards that it speaks of, sorted.
+
     Raises:
         BadRecord: A row that names an unknown card, leaf or status, or a leaf outside the card's tier 1.
     """
-    by_id = {row["id"]: row for row in rows}
+    by_id, told = {row["id"]: row for row in rows}, set()
     for number, line in read_rows(path, {"card_id", "problem_type", "confidence", "status"}):
         try:
-            if line["card_id"] not in by_id:
-                raise ValueError(f"no card {line['card_id']!r} in this build")
-            _apply_tier(by_id[line["card_id"]], line)
+            name = read_cell(line["card_id"])
+            if name not in by_id:
+                raise ValueError(f"no card {name!r} in this build")
+            _apply_tier(by_id[name], line)
         except (EscEvalError, ValueError) as error:
             raise BadRecord(path, f"line {number}", str(error)) from error
+        told.add(line["card_id"])
+    return sorted(told)
 
 
 def _apply_tier(card: Row, line: dict[str, str]) -> None:
@@ -205,14 +217,19 @@ def watch_containment(rows: Sequence[Row]) -> Containment:
     return Containment(_texts(rows))
 
 
-def flag_overlaps(rows: Sequence[Row], watcher: Containment) -> None:
-    """Fill ``near_duplicates`` (across languages through the annotators' Chinese text) and ``contaminated_by``."""
+def find_near_duplicates(rows: Sequence[Row]) -> dict[str, list[str]]:
+    """Other cards with almost the same text by id, across languages through the annotators' Chinese text."""
     chinese = (
         (row["id"], row["annotator_text"], ANNOTATORS)
         for row in rows
         if row["language"] != ANNOTATORS and row["annotator_text"]
     )
-    found = near_duplicates([*_texts(rows), *((i, card_text.find_problem(t, lang), lang) for i, t, lang in chinese)])
+    return near_duplicates([*_texts(rows), *((i, card_text.find_problem(t, lang), lang) for i, t, lang in chinese)])
+
+
+def flag_overlaps(rows: Sequence[Row], watcher: Containment) -> None:
+    """Fill ``near_duplicates`` and ``contaminated_by``."""
+    found = find_near_duplicates(rows)
     for row in rows:
         row["near_duplicates"] = found.get(row["id"], [])
         holders = watcher.found.get(row["id"], set())

@@ -17,7 +17,7 @@ from esc_eval.files.official_dimensions import (
 from esc_eval.prompts.official_wording import SHA256
 from esc_eval.prompts.rubric import Dimension, Rubric, load_rubric
 from esc_eval.schema import Rating
-from esc_eval.scoring.rating_checks import rubric_of
+from esc_eval.scoring.rating_checks import find_shipped_rubric, rubric_of
 
 
 @dataclass(frozen=True)
@@ -118,6 +118,19 @@ def annotation_id(dialogue: str, dimension: str, rater: str, stage: str | None, 
 def is_ours(rubric: str) -> bool:
     """Whether a rubric words the official seven: ours or the release's own."""
     return rubric.partition("/")[0] == OUR_RUBRIC or is_official_wording(rubric)
+
+
+def known_scale(rubric: str) -> Scale | None:
+    """The scale of a rubric that is shipped, or of the official wording; None of a user's own, or another version."""
+    if is_official_wording(rubric):
+        return official_scale(rubric)
+    shipped = find_shipped_rubric(rubric)
+    return scale_of(shipped) if shipped else None
+
+
+def is_known(rubric: str) -> bool:
+    """Whether a rubric is one that is shipped, or the official wording."""
+    return known_scale(rubric) is not None
 
 
 def read_scales(content: Mapping[str, Any]) -> dict[str, Scale]:

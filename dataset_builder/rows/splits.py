@@ -148,6 +148,26 @@ def make_split(
     }
 
 
+def make_splits(tables: Mapping[str, Sequence[Row]], seed: int) -> dict[str, dict[str, Any]]:
+    """The manifest of each scheme; for one that cannot be made from these rows the ``reason``."""
+    cards = {row["id"]: row for row in tables["role_cards"]}
+    talks = {row["id"] for row in tables["dialogues"]}
+    rated = [row for row in tables["annotations"] if row["dialogue_id"] in talks]
+    made: dict[str, dict[str, Any]] = {}
+    for name, scheme in SCHEMES.items():
+        try:
+            made[name] = make_split(name, items_of(scheme.unit, tables["dialogues"], rated, cards), seed)
+        except EscEvalError as error:
+            made[name] = {"reason": str(error).removeprefix(f"{name}: ")}
+    return made
+
+
+def describe_splits(made: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """What the manifest of a build says of its splits."""
+    told = ("reason", "seed", "sha256", "sizes", "leaks")
+    return {name: {key: split[key] for key in told if key in split} for name, split in made.items()}
+
+
 def manifest_sha256(scheme: str, seed: int, splits: Mapping[str, Sequence[str]]) -> str:
     """The hash that a manifest carries: of its scheme, seed and ids."""
     return digest({"scheme": scheme, "seed": seed, "splits": splits})

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from dataset_builder.decisions import read_taxonomy
 from dataset_builder.rows.rubrics import Scale, is_ours, read_scales
 from dataset_builder.sources import LABELS
 from esc_eval.files.official_dimensions import official_dimensions
 from esc_eval.languages import known_languages
+from esc_eval.schema import FinishReason, Role, Way
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -106,7 +107,7 @@ ROLE_CARDS = (
     *TERMS,
 )
 
-FINISH_REASONS = ("stop", "length", "content_filter", "context", "scripted")
+FINISH_REASONS: tuple[str, ...] = get_args(FinishReason)
 DIALOGUES = (
     Column("id", "string", "run and dialogue", required=True),
     LANGUAGE,
@@ -120,6 +121,7 @@ DIALOGUES = (
     Column("seed", "int64", "seed of the run"),
     Column("turns", "turns", "role, text, finish reason and seed of each utterance", required=True),
     Column("rounds", "int64", "seeker turns that were answered", required=True),
+    Column("problem", "string", "why it ended before its last round; null: it came to its end", withheld=True),
     *TERMS,
 )
 
@@ -128,15 +130,16 @@ ANNOTATIONS = (
     Column("dialogue_id", "string", "the dialogue", required=True),
     Column("dimension", "class", "key of the dimension", Labels.dimensions, required=True),
     Column("score", "int64", "level 0..4; null: unscored, see problem"),
-    Column("problem", "string", "why there is no score"),
+    Column("problem", "string", "why there is no score", withheld=True),
     Column("expected", "float64", "mean of the levels under the rater's probabilities"),
     Column("probabilities", "floats", "probability of each level, lowest first; null: none was given, as by people"),
     Column("mass", "float64", "what a model gave all levels together before they were made to sum to 1"),
     Column("rater", "string", "pseudonym of the person, or the model", required=True),
     Column("rater_kind", "class", "", ("human", "model"), required=True),
     Column("rubric", "string", "name and version of the rubric", required=True),
-    Column("parser", "string", "rule that read the score from a model's answer"),
-    Column("raw", "string", "the answer, word for word"),
+    Column("parser", "string", "rule that read the score from a model's answer", withheld=True),
+    Column("way", "class", "how a model's level was had; null where nobody says", get_args(Way)),
+    Column("raw", "string", "the answer, word for word", withheld=True),
     Column("stage", "string", "pass of rating, e.g. first or review"),
     Column("order", "int64", "place in the rater's sequence"),
     Column("time", "string", "when it was given, ISO 8601"),
@@ -149,7 +152,7 @@ TABLES: Mapping[str, tuple[Column, ...]] = {
     "annotations": ANNOTATIONS,
 }
 COLUMN_OF_LABELS = {"language": "languages", "dimension": "dimensions"}
-TURN_ROLES = ("seeker", "supporter")
+TURN_ROLES: tuple[str, ...] = get_args(Role)
 
 
 def table_columns(table: str, labels: Labels) -> tuple[Column, ...]:

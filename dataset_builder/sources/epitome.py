@@ -17,7 +17,7 @@ from dataset_builder.sources.common import (
     level_of,
     text_of,
 )
-from dataset_builder.sources.readers import read_csv, read_outcomes
+from dataset_builder.sources.readers import files_of, read_csv, read_outcomes
 from esc_eval.schema import Language
 
 KEY = "epitome"
@@ -48,16 +48,17 @@ INSTRUCTIONS = "Take the three *-reddit.csv files from the authors' repository; 
 
 COLUMNS = {"sp_id", "rp_id", "seeker_post", "response_post", "level", "rationales"}
 SCALE = (0, 2)
+MARK = "-reddit"
 
 
 def files(folder: Path) -> list[Path]:
     """The mechanisms' files in a folder: *-reddit.csv."""
-    return sorted(folder.glob("*-reddit.csv"))
+    return [path for path in files_of(folder, ".csv") if path.stem.lower().endswith(MARK)]
 
 
 def parse(path: Path) -> Iterator[Outcome]:
     """Every row of one file."""
-    mechanism = path.name.removesuffix("-reddit.csv")
+    mechanism = path.stem.lower().removesuffix(MARK)
     return read_outcomes(KEY, LANGUAGE, path, read_csv(path, COLUMNS), lambda row: _fields(row, mechanism))
 
 

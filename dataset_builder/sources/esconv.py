@@ -20,7 +20,8 @@ from dataset_builder.sources.common import (
     optional_text,
     text_of,
 )
-from dataset_builder.sources.readers import read_json_list, read_jsonl, read_outcomes
+from dataset_builder.sources.readers import files_of, read_json_list, read_jsonl, read_outcomes
+from esc_eval.reading import suffix_of
 from esc_eval.schema import Language, Role
 
 KEY = "esconv"
@@ -64,12 +65,12 @@ LABELS = ("experience_type", "emotion_type", "problem_type")
 
 def files(folder: Path) -> list[Path]:
     """ESConv's files in a folder: .txt and .jsonl (Hub), .json (GitHub)."""
-    return sorted(p for p in folder.iterdir() if p.suffix in {".txt", ".jsonl", ".json"})
+    return files_of(folder, ".txt", ".jsonl", ".json")
 
 
 def parse(path: Path) -> Iterator[Outcome]:
     """Every conversation of one file."""
-    entries = read_json_list(path) if path.suffix == ".json" else read_jsonl(path)
+    entries = read_json_list(path) if suffix_of(path) == ".json" else read_jsonl(path)
     return read_outcomes(KEY, LANGUAGE, path, entries, _fields)
 
 
@@ -112,4 +113,6 @@ def _survey(survey: object) -> Iterator[SourceRating]:
         if not isinstance(scores, dict):
             raise Malformed(f"'survey_score.{by}': expected an object, found {type(scores).__name__}")
         for name, value in sorted(scores.items()):
+            if value is None or value == "":  # a question that was not answered
+                continue
             yield SourceRating(by=by, name=name, value=level_of(value, name, low, high), low=low, high=high)

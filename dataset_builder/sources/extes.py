@@ -19,7 +19,8 @@ from dataset_builder.sources.common import (
     optional_text,
     text_of,
 )
-from dataset_builder.sources.readers import read_json_list, read_jsonl, read_outcomes
+from dataset_builder.sources.readers import files_of, read_json_list, read_jsonl, read_outcomes
+from esc_eval.reading import suffix_of
 from esc_eval.schema import Language
 
 KEY = "extes"
@@ -51,12 +52,12 @@ _WORDS_KEYS = {"ai", "text", "content", "response"}
 
 def files(folder: Path) -> list[Path]:
     """ExTES' files in a folder: .json and .jsonl."""
-    return sorted(p for p in folder.iterdir() if p.suffix in {".json", ".jsonl"})
+    return files_of(folder, ".json", ".jsonl")
 
 
 def parse(path: Path) -> Iterator[Outcome]:
     """Every conversation of one file."""
-    entries = read_jsonl(path) if path.suffix == ".jsonl" else read_json_list(path)
+    entries = read_jsonl(path) if suffix_of(path) == ".jsonl" else read_json_list(path)
     return read_outcomes(KEY, LANGUAGE, path, entries, _fields)
 
 

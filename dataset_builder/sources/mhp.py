@@ -16,7 +16,7 @@ from dataset_builder.sources.common import (
     Terms,
     optional_text,
 )
-from dataset_builder.sources.readers import Broken, read_csv, read_outcomes
+from dataset_builder.sources.readers import Broken, files_of, read_csv, read_outcomes
 from esc_eval.schema import Language
 
 KEY = "mhp"
@@ -51,7 +51,7 @@ AUTHOR_TYPES = ("mhp", "non-mhp")
 
 def files(folder: Path) -> list[Path]:
     """The lists of comments in a folder: every .csv but the table of topics, which is looked up."""
-    return sorted(p for p in folder.glob("*.csv") if p.name != TOPICS)
+    return [path for path in files_of(folder, ".csv") if path.name.lower() != TOPICS]
 
 
 def parse(path: Path) -> Iterator[Outcome]:

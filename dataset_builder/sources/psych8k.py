@@ -18,7 +18,8 @@ from dataset_builder.sources.common import (
     optional_text,
     text_of,
 )
-from dataset_builder.sources.readers import Broken, read_json_list, read_jsonl, read_outcomes
+from dataset_builder.sources.readers import Broken, files_of, read_json_list, read_jsonl, read_outcomes
+from esc_eval.reading import suffix_of
 from esc_eval.schema import Language
 
 KEY = "psych8k"
@@ -51,12 +52,12 @@ INSTRUCTIONS = "Ask the owner for access to the gated set on the Hub; keep it on
 
 def files(folder: Path) -> list[Path]:
     """Psych8k's files in a folder: .json (gated pairs) and .jsonl (benchmark)."""
-    return sorted(p for p in folder.iterdir() if p.suffix in {".json", ".jsonl"})
+    return files_of(folder, ".json", ".jsonl")
 
 
 def parse(path: Path) -> Iterator[Outcome]:
     """Every record of one file; answers need ``question.jsonl`` beside them."""
-    if path.suffix == ".json":
+    if suffix_of(path) == ".json":
         return read_outcomes(KEY, LANGUAGE, path, read_json_list(path), _pair)
     questions: dict[object, str] = {}
     if path.name != QUESTIONS and (path.parent / QUESTIONS).exists():

@@ -15,7 +15,8 @@ from dataset_builder.sources.common import (
     optional_text,
     text_of,
 )
-from dataset_builder.sources.readers import read_json_list, read_jsonl, read_outcomes
+from dataset_builder.sources.readers import files_of, read_json_list, read_jsonl, read_outcomes
+from esc_eval.reading import suffix_of
 from esc_eval.schema import Language
 
 KEY = "psyqa"
@@ -41,12 +42,12 @@ INSTRUCTIONS = "Sign the owner's agreement for PsyQA_full.json; keep it on your 
 
 def files(folder: Path) -> list[Path]:
     """PsyQA's files in a folder: .json and .jsonl."""
-    return sorted(p for p in folder.iterdir() if p.suffix in {".json", ".jsonl"})
+    return files_of(folder, ".json", ".jsonl")
 
 
 def parse(path: Path) -> Iterator[Outcome]:
     """Every question of one file, with its answers as alternative replies."""
-    entries = read_jsonl(path) if path.suffix == ".jsonl" else read_json_list(path)
+    entries = read_jsonl(path) if suffix_of(path) == ".jsonl" else read_json_list(path)
     return read_outcomes(KEY, LANGUAGE, path, entries, _fields)
 
 

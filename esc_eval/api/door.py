@@ -1,4 +1,4 @@
-"""What ``esc_eval`` offers to Python: evaluate, simulate, score, report, compare.
+"""What ``esc_eval`` offers to Python: evaluate, simulate, score, rejudge, report, compare.
 
 Nothing here prints. A call works in a run folder: the one given as ``out``, where the same call goes on after it was
 stopped, or a temporary one that lives as long as its results.
@@ -14,9 +14,17 @@ from tempfile import mkdtemp
 from types import TracebackType
 from typing import Any, Unpack
 
-from esc_eval.api.play import estimate_cost, make_plan, open_models, run_simulation
-from esc_eval.api.progress import OnProgress, stay_quiet
-from esc_eval.api.rate import check_languages, load_dialogues, load_ratings, make_scorings, run_scoring
+from esc_eval.api.outcome import Outcome
+from esc_eval.api.play import estimate_cost, estimate_judges, make_plan, open_models, run_simulation
+from esc_eval.api.progress import OnProgress, Progress, stay_quiet
+from esc_eval.api.rate import (
+    check_languages,
+    load_dialogues,
+    load_ratings,
+    make_scorings,
+    models_to_ask,
+    run_scoring,
+)
 from esc_eval.api.results import Results
 from esc_eval.api.settings import (
     PLAYING,
@@ -31,15 +39,27 @@ from esc_eval.api.settings import (
     Settings,
     make_settings,
 )
+from esc_eval.chat import ChatModel
+from esc_eval.chat.endpoint.preflight import check_models
 from esc_eval.errors import EscEvalError, refuse_unknown
 from esc_eval.files.records import check_unique, read_dialogues
+from esc_eval.files.run_folder import is_run_folder, rubric_file
+from esc_eval.prompts.kept import kept_rubric
+from esc_eval.prompts.rubric import load_rubric
 from esc_eval.reporting.render import Report
 from esc_eval.reporting.summary import Statistic
 from esc_eval.schema import Dialogue
 from esc_eval.schema import Rating as GivenRating
+from esc_eval.scoring.rating_checks import find_shipped_rubric, rubric_of
 from esc_eval.scoring.resume import keep_dialogues
-from esc_eval.simulation.run import Run
+from esc_eval.scoring.score import Scoring
+from esc_eval.simulation.budget import make_budget
+from esc_eval.simulation.cost import as_text
+from esc_eval.simulation.run import Run, read_card, refuse_foreign
+from esc_eval.simulation.simulate import unfinished_plays
+from esc_eval.simulation.supporters import choose_prices
 from esc_eval.statistics import DRAWS
+from esc_eval.statistics.bootstrap import Bootstrap
 
 
 def evaluate(
@@ -99,26 +119,56 @@ def evaluate(
     scorings = make_scorings(known, open_one)
     check_languages(scorings, (play.card.language for play in plan.plays()))
     tell = progress or stay_quiet
+    budget = make_budget(known.max_cost, prices)
+
+    def judges() -> list[ChatModel]:
+        """Those that will be asked: all where dialogues are to come."""
+        again = known.retry_failed and run.owners("problem")
+        waiting = bool(again) or any(True for _ in unfinished_plays(plan, run))
+        there = [] if waiting or not is_run_folder(run.folder) else read_dialogues(run.folder)
+        chat = [scoring.scorer for scoring in scorings if isinstance(scoring, Scoring)]
+        return chat if waiting else models_to_ask(there, scorings, run, known.retry_failed)
+
     with (place := _RunFolder(out)) as run:
         run.describe(settings=known.describe(PLAYING | RATING))
-        run_simulation(plan, run, tell, prices, known.max_cost)
+        outcome = run_simulation(plan, run, tell, prices, budget, retry=known.retry_failed, also_asked=judges)
         dialogues = read_dialogues(run.folder)
         for scoring in scorings:
-            run_scoring(dialogues, scoring, run, tell)
-    return _results(run.folder, known, place, out)
+            outcome.ratings[scoring.scorer.name] = run_scoring(
+                dialogues, scoring, run, tell, prices, budget, retry=known.retry_failed
+            )
+        return _finish(run.folder, known, place, out, outcome, tell)
 
 
-def estimate(supporter: Models = (), **settings: Any) -> str:
+def estimate(supporter: Models = (), *, rated: bool = False, **settings: Any) -> str:
     """What a simulation or an evaluation would take, as a table: dialogues, requests, tokens, hours and money.
 
     Args:
         supporter, settings: As of ``evaluate``; no model is opened.
+        rated: Whether the dialogues are rated too.
 
     Raises:
         EscEvalError: As ``evaluate``.
     """
     known = make_settings("estimate", supporter=supporter, **settings)
-    return estimate_cost(known)
+    return estimate_cost(known, rated)
+
+
+def estimate_scoring(dialogues: Any, cards: str | Path | None = None, **settings: Any) -> str:
+    """What a scoring would take, as a table.
+
+    Args:
+        dialogues, cards, settings: As of ``score``; no model is opened.
+
+    Raises:
+        EscEvalError: As ``score``, or no scorer is asked anything.
+    """
+    known = make_settings("estimate", **settings)
+    given, _ = _read_dialogues(dialogues, cards)
+    rows = estimate_judges(known, [dialogue for dialogue in given if not dialogue.problem])
+    if not rows:
+        raise EscEvalError("no judge is asked anything: name one with --scorer MODEL; text scorers cost nothing")
+    return as_text(rows)
 
 
 def simulate(
@@ -158,10 +208,13 @@ def simulate(
         **settings,
     )
     plan, prices = make_plan(known, open_models(known))
+    budget = make_budget(known.max_cost, prices)
     with (place := _RunFolder(out)) as run:
         run.describe(settings=known.describe(PLAYING))
-        run_simulation(plan, run, progress or stay_quiet, prices, known.max_cost)
-    return Results.load(run.folder, keep=place)
+        outcome = run_simulation(plan, run, progress or stay_quiet, prices, budget, retry=known.retry_failed)
+        results = Results.load(run.folder, keep=place)
+        outcome.raise_for(results, known.strict)
+    return results
 
 
 def score(
@@ -188,7 +241,82 @@ def score(
     """
     refuse_unknown(settings, Rating.__optional_keys__, "score")
     known = make_settings("score", scorer=scorer, rubric=rubric, **settings)
+    return _score(dialogues, known, cards, out, progress or stay_quiet)[0]
+
+
+def rejudge(
+    run: Results | str | Path,
+    scorer: Scorers | None = None,
+    *,
+    against: str | Sequence[str] = (),
+    rubric: str | Path | None = None,
+    out: str | Path | None = None,
+    progress: OnProgress | None = None,
+    **settings: Unpack[Rating],
+) -> list[Report]:
+    """Rate the dialogues of a run that is rated by other judges, and say what that changes.
+
+    Args:
+        run: A run folder, or its results.
+        scorer: Who rates now, under a name of its own.
+        against: The old raters to compare with; none = all.
+        rubric: Of the new ratings; None = that of the old ones.
+        out: Where the new ratings go; None = beside the old ones.
+        progress, settings: As of ``score``.
+
+    Returns:
+        A report for each new and old rater: by dimension the means, the paired difference, agreement and n; then the
+        ranks of supporters.
+
+    Raises:
+        EscEvalError: As ``score``, or there are no ratings to compare with.
+    """
+    refuse_unknown(settings, Rating.__optional_keys__, "rejudge")
+    before = run if isinstance(run, Results) else Results.load(run)
+    chosen = (against,) if isinstance(against, str) else tuple(against)
+    if absent := set(chosen) - {rating.rater for rating in before.ratings}:
+        raise EscEvalError(f"the run has no ratings by {min(absent)!r} to compare with")
+    wanted = [rating for rating in before.ratings if rating.rater in chosen or not chosen]
+    if not wanted:
+        raise EscEvalError("the run is not rated, so there is nothing to compare with: use score")
+    own = rubric or _rubric_name(wanted, before.folder)
+    known = make_settings("rejudge", scorer=scorer, rubric=own, **settings)
+    results, outcome = _score(before, known, None, out, progress or stay_quiet)
+    old = {rating.rater: rating.rubric for rating in wanted if rating.rater not in outcome.ratings}
+    if not old:
+        raise EscEvalError("the run is rated by nobody else: give the new judge a label of its own, NEW=MODEL")
+    try:
+        from esc_eval.reporting.drift import drift_report
+    except ModuleNotFoundError as error:
+        raise EscEvalError(f'{error.name} is missing: pip install "esc-eval[statistics]"') from error
+    card = {**read_card(before.folder or results.folder), **read_card(results.folder)} if results.folder else {}
+    return [
+        drift_report(
+            before.dialogues, [r for r in wanted if r.rater == name], new, load_rubric(known.rubric), Bootstrap(), card
+        )
+        for new in outcome.ratings.values()
+        for name in old
+    ]
+
+
+def _rubric_name(ratings: Sequence[GivenRating], folder: Path | None) -> str | Path:
+    """The rubric of ratings as ``load_rubric`` takes it: the one that their run folder keeps, else a shipped one."""
+    carried = ratings[0].rubric
+    if folder and (kept := rubric_file(folder, carried)).exists():
+        shipped = find_shipped_rubric(carried)
+        same = shipped and (own := kept_rubric(folder, carried)) and own.sha256 == shipped.sha256
+        return shipped.name if shipped and same else kept
+    return rubric_of(ratings, None, folder).name
+
+
+def _score(
+    dialogues: Any, known: Settings, cards: str | Path | None, out: str | Path | None, tell: OnProgress
+) -> tuple[Results, Outcome]:
+    """The results of a scoring, and what became of it; see ``score``."""
     scorings = make_scorings(known, open_models(known))
+    scorers = [scoring.scorer for scoring in scorings if isinstance(scoring, Scoring)]
+    prices = choose_prices(scorers, (), known.price)
+    budget = make_budget(known.max_cost, prices)
     given, sources = _read_dialogues(dialogues, cards)
     folder = sources[0] if len(sources) == 1 and sources[0].is_dir() else None
     if not given:
@@ -197,9 +325,13 @@ def score(
     with (place := _RunFolder(out or folder)) as run:
         run.describe(settings=known.describe(RATING))
         keep_dialogues(given, run, sources)
+        check_models(models_to_ask(given, scorings, run, known.retry_failed))
+        outcome = Outcome(len(given), {d.id: d.problem for d in given if d.problem})
         for scoring in scorings:
-            run_scoring(given, scoring, run, progress or stay_quiet)
-    return _results(run.folder, known, (place, dialogues), out)
+            outcome.ratings[scoring.scorer.name] = run_scoring(
+                given, scoring, run, tell, prices, budget, retry=known.retry_failed
+            )
+        return _finish(run.folder, known, (place, dialogues), out, outcome, tell), outcome
 
 
 def report(
@@ -297,11 +429,20 @@ def _read_ratings(given: Any) -> list[GivenRating]:
     return load_ratings([Path(path) for path in several])
 
 
-def _results(folder: Path, settings: Settings, keep: object, out: str | Path | None) -> Results:
-    """The results of a run folder, with the report's files where it was asked for by name."""
+def _finish(
+    folder: Path, settings: Settings, keep: object, out: str | Path | None, outcome: Outcome, tell: OnProgress
+) -> Results:
+    """The results of a run folder, with the report's files where it was asked for by name.
+
+    Raises:
+        Incomplete: Something did not work at all, or with ``strict`` is missing; it holds the results.
+    """
     found = Results.load(folder, rubric=settings.rubric, statistic=settings.statistic, keep=keep)
     if out is not None:
         found.write_report(folder)
+    for sentence in outcome.gaps_of_ratings:
+        tell(Progress(message=sentence))
+    outcome.raise_for(found, settings.strict)
     return found
 
 
@@ -314,6 +455,8 @@ class _RunFolder:
 
     def __init__(self, out: str | Path | None) -> None:
         self._temporary = out is None
+        if out is not None:
+            refuse_foreign(out)
         self._run = Run(mkdtemp(prefix="esc-eval-") if out is None else out)
 
     def __enter__(self) -> Run:

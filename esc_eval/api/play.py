@@ -1,31 +1,75 @@
 """Dialogues from settings: what is played, what it will take, and playing it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 
-from esc_eval.api.progress import Counter, OnProgress, Progress, stay_quiet
+from esc_eval.api.outcome import Outcome
+from esc_eval.api.progress import Counter, OnProgress, Progress, pass_on_notes, stay_quiet
+from esc_eval.api.served import keep_served
 from esc_eval.api.settings import Settings
 from esc_eval.chat import ChatModel, open_model
+from esc_eval.chat.endpoint.keys import split_named
+from esc_eval.chat.endpoint.preflight import check_models
+from esc_eval.chat.registry import match_spec
+from esc_eval.errors import EscEvalError
 from esc_eval.files.records import load_cards
+from esc_eval.files.text import read_text
 from esc_eval.prompts.official_wording import load_protocol as official_protocol
 from esc_eval.prompts.protocol import Protocol, load_protocol
-from esc_eval.schema import RoleCard, Turn
+from esc_eval.prompts.rubric import load_rubric
+from esc_eval.reporting.making import warn_of_one_model
+from esc_eval.schema import Dialogue, RoleCard, Turn
+from esc_eval.scoring.cost import estimate_scoring, expected_dialogue
 from esc_eval.simulation import cost
-from esc_eval.simulation.budget import within_budget
+from esc_eval.simulation.budget import Budget, within_budget
 from esc_eval.simulation.cost import Price
-from esc_eval.simulation.plan import Plan
+from esc_eval.simulation.identity import keep_ids
+from esc_eval.simulation.plan import Plan, Play
+from esc_eval.simulation.roster import load_roster
 from esc_eval.simulation.run import Run
-from esc_eval.simulation.simulate import play_plan
-from esc_eval.simulation.supporters import Supporters, choose_supporters, name_of
+from esc_eval.simulation.simulate import play_plan, unfinished_plays
+from esc_eval.simulation.supporters import Supporters, choose_prices, choose_supporters, is_priced, name_of
 
 Open = Callable[[str | ChatModel], ChatModel]
 
 
 def open_models(settings: Settings) -> Open:
-    """What opens the models of one call; seeker, supporter and scorer may be the same weights, opened once."""
-    options = settings.opening
-    by_name = cache(lambda spec: open_model(spec, options))
+    """What opens the models of one call; seeker, supporter and scorer may be the same weights, opened once.
+
+    A roster's model may have fields of its requests beside those of the call.
+
+    Raises:
+        EscEvalError: A key is named for a model that there is not.
+    """
+    options = settings.opening.model_copy(update={"api_key_env": _name_keys(settings)})
+    entries = load_roster(settings.roster).models if settings.roster else ()
+    bodies = {entry.name: entry.extra_body for entry in entries if entry.extra_body}
+
+    def open_one(spec: str) -> ChatModel:
+        known = match_spec(spec)
+        own = bodies.get(known.given or "", {}) if known else {}
+        extra = {**own, **(options.extra_body or {})} or None
+        return open_model(spec, options.model_copy(update={"extra_body": extra}))
+
+    by_name = cache(open_one)
     return lambda model: by_name(model) if isinstance(model, str) else model
+
+
+def _name_keys(settings: Settings) -> tuple[str, ...]:
+    """``[LABEL=]NAME`` of all keys: those of the settings, then those of a roster's models.
+
+    Raises:
+        EscEvalError: A label is no model's.
+    """
+    entries = load_roster(settings.roster).models if settings.roster else ()
+    models = (settings.seeker, *settings.supporter, *settings.scorer)
+    labels = {entry.name for entry in entries}
+    labels |= {spec.label for model in models if isinstance(model, str) and (spec := match_spec(model))}
+    for label in split_named(settings.api_key_env):
+        if label is not None and label not in labels:
+            raise EscEvalError(f"--api-key-env: no model here is called {label!r}")
+    return (*(f"{entry.name}={entry.api_key_env}" for entry in entries if entry.api_key_env), *settings.api_key_env)
 
 
 def choose_cards(settings: Settings) -> list[RoleCard]:
@@ -38,7 +82,12 @@ def choose_cards(settings: Settings) -> list[RoleCard]:
 
 
 def choose_protocol(settings: Settings) -> Protocol:
-    """The protocol, ours or official, with its rounds and the cap on replies overridden where given."""
+    """The protocol, ours or official, with its rounds, the cap on replies and the supporter's system prompt overridden
+    where given.
+
+    Raises:
+        EscEvalError: There is no such protocol, or no system prompt in its file.
+    """
     if settings.official_repo:
         protocol = official_protocol(settings.official_repo, settings.allow_unknown)
     else:
@@ -49,22 +98,51 @@ def choose_protocol(settings: Settings) -> Protocol:
         cap = {"max_new_tokens": settings.max_new_tokens}
         sides = {side: getattr(protocol, side).model_copy(update=cap) for side in ("seeker", "supporter")}
         protocol = protocol.model_copy(update=sides)
+    if settings.system is not None:
+        prompt = read_text(settings.system).strip()
+        if not prompt:
+            raise EscEvalError(f"{settings.system}: the system prompt is empty")
+        protocol = protocol.with_system(prompt)
     return protocol
 
 
 def choose_players(settings: Settings) -> Supporters:
     """Seeker and supporters, before any is opened."""
-    return choose_supporters(settings.seeker, settings.supporter, settings.roster, settings.price)
+    scorers = chat_scorers(settings)
+    return choose_supporters(settings.seeker, settings.supporter, settings.roster, settings.price, scorers)
 
 
-def estimate_cost(settings: Settings) -> str:
-    """What a simulation would take, as a table; no model is opened."""
-    players, free = choose_players(settings), Price()
-    supporters = {name: (players.speaks.get(name, ()), players.prices.get(name, free)) for name in players.names}
-    rows = cost.estimate_cost(
-        choose_cards(settings), choose_protocol(settings), supporters, players.prices.get(name_of(players.seeker), free)
-    )
+def chat_scorers(settings: Settings) -> list[str | ChatModel]:
+    """Those scorers that are chat models, by name or open."""
+    models = [model for model in settings.scorer if not isinstance(model, str) or match_spec(model)]
+    return [model for model in models if isinstance(model, str | ChatModel)]
+
+
+def estimate_cost(settings: Settings, rated: bool = False) -> str:
+    """What a simulation, and with ``rated`` its scoring, would take, as a table; no model is opened."""
+    players, cards, protocol = choose_players(settings), choose_cards(settings), choose_protocol(settings)
+    supporters = {name: (players.speaks.get(name, ()), players.price_of(name)) for name in players.names}
+    seeker = name_of(players.seeker)
+    rows = cost.estimate_cost(cards, protocol, supporters, players.price_of(seeker), seeker=seeker)
+    if rated:
+        talks = [
+            expected_dialogue(card, protocol)
+            for languages, _ in supporters.values()
+            for card in cards
+            if not languages or card.language in languages
+        ]
+        rows += estimate_judges(settings, talks)
     return cost.as_text(rows)
+
+
+def estimate_judges(settings: Settings, dialogues: Sequence[Dialogue]) -> list[cost.Row]:
+    """What the judges of a scoring would take, a row each; text scorers, and judges that nobody named, take nothing
+    that is paid for.
+    """
+    scorers = chat_scorers(settings)
+    prices = choose_prices([settings.seeker, *settings.supporter, *scorers], (), settings.price)
+    paid = {name_of(model): prices.get(name_of(model), None if is_priced(model) else Price()) for model in scorers}
+    return estimate_scoring(dialogues, load_rubric(settings.rubric), paid, settings.max_answer_tokens)
 
 
 def make_plan(settings: Settings, open_one: Open) -> tuple[Plan, dict[str, Price]]:
@@ -85,26 +163,93 @@ def run_simulation(
     plan: Plan,
     run: Run,
     on_progress: OnProgress = stay_quiet,
-    prices: dict[str, Price] | None = None,
-    max_cost: float | None = None,
-) -> None:
-    """Play a plan, or what a run has not of it yet; models that have a price are paid up to ``max_cost`` dollars."""
-    plan, budget = within_budget(plan, run, prices or {}, max_cost)
-    per_dialogue = plan.last_position
-    spoken = run.owners("turn")
-    counts = [spoken.get(play.id, 0) for play in plan.plays()]
-    total, done = len(counts) * per_dialogue, sum(min(max(count - 1, 0), per_dialogue) for count in counts)
-    if done:
-        on_progress(Progress(message=f"going on after {done} of {total} turns"))
-    counter = Counter(on_progress, "turns", total, done)
+    prices: Mapping[str, Price] | None = None,
+    budget: Budget | None = None,
+    *,
+    retry: bool = False,
+    also_asked: Callable[[], Sequence[ChatModel]] = tuple,
+) -> Outcome:
+    """Play a plan, or what a run has not of it yet.
+
+    Args:
+        plan: What to play.
+        run: Where; open.
+        on_progress: Told now and then.
+        prices: By the model's name; models that have one are paid from the budget.
+        budget: What the run may cost.
+        retry: Whether dialogues that ended early are played on.
+        also_asked: Models that the call will need later; they are tried with the others before anything is played.
+    """
+    keep_ids(plan, run)
+    prices, budget = prices or {}, budget or Budget(None)
+    models: dict[str, ChatModel] = {"seeker": plan.seeker}
+    models |= {f"supporter {model.name}": model for model in plan.supporters}
+    for model in models.values():
+        pass_on_notes(model, on_progress)
+    for sentence in warn_of_one_model(plan.seeker.identity, {m.name: m.identity for m in plan.supporters}, {}):
+        on_progress(Progress(message=sentence))
+    counter: list[Counter] = []
 
     def on_turn(turn: Turn) -> None:
-        counter.advance(turn.completion_tokens or 0)
+        counter[0].advance(turn.completion_tokens or 0)
 
-    finished = play_plan(plan, run, on_turn)
-    if more := finished - len(counts):
+    def begin() -> None:
+        if waiting := {play.supporter.name for play in _to_play(plan, run, retry)}:
+            check_models([plan.seeker, *(m for m in plan.supporters if m.name in waiting), *also_asked()])
+        elif more := also_asked():
+            check_models(more)
+        counter.append(_count_turns(plan, run, on_progress))
+
+    with keep_served(run, "simulation", models, budget, prices), tell_what_is_kept(plan, run):
+        paid = within_budget(plan, run, prices, budget)
+        played = play_plan(paid, run, on_turn, retry=retry, before=begin)
+    asked = sum(1 for _ in plan.plays())
+    if more := played.finished - (asked - _count_waiting(plan, run)):
         on_progress(Progress(message=f"the run also holds {more} dialogues that earlier calls asked for"))
-    if waiting := len(run.members("dialogue")) - finished:
-        on_progress(Progress(message=f"{waiting} dialogues that earlier calls began wait to be asked for again"))
+    unfinished = len(run.members("dialogue")) - played.finished
+    if not played.failed and unfinished:
+        on_progress(Progress(message=f"{unfinished} dialogues that earlier calls began wait to be asked for again"))
     if prices:
         on_progress(Progress(message=f"the tokens of this run have cost ${budget.spent:.2f}"))
+    outcome = Outcome(asked, played.problems, played.failed)
+    for sentence in (*outcome.of_models(), *outcome.gaps):
+        on_progress(Progress(message=sentence))
+    return outcome
+
+
+def _to_play(plan: Plan, run: Run, retry: bool) -> Iterator[Play]:
+    """Dialogues in which a model has to be asked."""
+    ended = run.owners("problem") if retry else {}
+    yield from unfinished_plays(plan, run)
+    yield from (play for play in plan.plays() if play.id in ended)
+
+
+def _count_waiting(plan: Plan, run: Run) -> int:
+    """Dialogues of a plan that are not over."""
+    return sum(1 for _ in unfinished_plays(plan, run))
+
+
+def _count_turns(plan: Plan, run: Run, on_progress: OnProgress) -> Counter:
+    """The counter of a plan's turns, which says where it goes on."""
+    spoken = run.owners("turn")
+    counts = [spoken.get(play.id, 0) for play in plan.plays()]
+    total = len(counts) * plan.last_position
+    done = sum(min(max(count - 1, 0), plan.last_position) for count in counts)
+    if done:
+        on_progress(Progress(message=f"going on after {done} of {total} turns"))
+    return Counter(on_progress, "turns", total, done)
+
+
+@contextmanager
+def tell_what_is_kept(plan: Plan, run: Run) -> Iterator[None]:
+    """Say at Ctrl-C what of a plan is kept, as a note of the exception."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        counts = [run.count("turn", play.id) for play in plan.plays()]
+        turns, over = sum(max(0, n - 1) for n in counts), len(counts) - _count_waiting(plan, run)
+        error.add_note(
+            f"Kept in {run.folder}: {over} of {len(counts)} dialogues and {turns} turns. The same command goes on from "
+            "there."
+        )
+        raise

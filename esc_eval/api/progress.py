@@ -34,6 +34,12 @@ def stay_quiet(_: Progress) -> None:
     """Tell nobody."""
 
 
+def pass_on_notes(model: object, on_progress: OnProgress) -> None:
+    """Tell, as messages, what a model notes that the user should read; models that note nothing are left alone."""
+    if hasattr(model, "on_note"):
+        model.on_note = lambda text: on_progress(Progress(message=text))
+
+
 class Counter:
     """Counts finished items and tells of each; threads may share it.
 

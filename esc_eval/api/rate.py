@@ -1,21 +1,27 @@
 """Ratings from settings: who rates by which rubric, and rating dialogues into a run folder."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from esc_eval.api.play import Open
-from esc_eval.api.progress import Counter, OnProgress, stay_quiet
+from esc_eval.api.progress import Counter, OnProgress, Progress, pass_on_notes, stay_quiet
+from esc_eval.api.served import keep_served
 from esc_eval.api.settings import Settings
+from esc_eval.chat import ChatModel
 from esc_eval.errors import EscEvalError
 from esc_eval.files import official
 from esc_eval.files.records import check_unique, read_cards, read_dialogues, read_ratings
 from esc_eval.prompts.official_wording import load_wording
 from esc_eval.prompts.rubric import load_rubric
+from esc_eval.reporting.making import warn_of_one_model
 from esc_eval.schema import Dialogue, Rating
 from esc_eval.scoring import text_scorer
 from esc_eval.scoring.calibration import Calibration
 from esc_eval.scoring.rater import DialogueRater, DirectScoring
-from esc_eval.scoring.score import Scoring, score_dialogues
+from esc_eval.scoring.score import Scoring, needs_scorer, score_dialogues
+from esc_eval.simulation.budget import Budget, Meter
+from esc_eval.simulation.cost import Price
+from esc_eval.simulation.identity import STEP
 from esc_eval.simulation.run import Run
 
 
@@ -29,18 +35,29 @@ def make_scorings(settings: Settings, open_one: Open) -> list[Scoring | DirectSc
     fitted = Calibration.load(settings.calibration) if settings.calibration else None
     rubric = load_rubric(settings.rubric)
     wording = load_wording(settings.official_repo, settings.allow_unknown) if settings.official_repo else None
-    in_words = settings.by == "text" or wording is not None
+    in_words = settings.by == "text" or settings.judge_temperature > 0 or wording is not None
     made: list[Scoring | DirectScoring] = []
     for named in settings.scorer or ((None if in_words else text_scorer.shipped_for(rubric)) or "embedded",):
         rater = text_scorer.open_text_scorer(named) if isinstance(named, str) else named
         if isinstance(rater, DialogueRater):
             if in_words:
-                raise EscEvalError(f"{rater.name} is asked nothing: it takes neither --by text nor --official-repo")
+                raise EscEvalError(
+                    f"{rater.name} is asked nothing: it takes no --by text, --judge-temperature or --official-repo"
+                )
             made.append(DirectScoring(rater, rubric, fitted))
         else:
             scorer = open_one(named)
             made.append(
-                Scoring(scorer, rubric, settings.by, settings.parser, wording, fitted, settings.max_answer_tokens)
+                Scoring(
+                    scorer,
+                    rubric,
+                    settings.by,
+                    settings.parser,
+                    wording,
+                    fitted,
+                    settings.max_answer_tokens,
+                    settings.judge_temperature,
+                )
             )
     return made
 
@@ -71,15 +88,58 @@ def load_ratings(paths: Sequence[Path]) -> list[Rating]:
 
 
 def run_scoring(
-    dialogues: Sequence[Dialogue], scoring: Scoring | DirectScoring, run: Run, on_progress: OnProgress = stay_quiet
-) -> None:
-    """Rate dialogues of a run, or what it has no ratings of yet.
+    dialogues: Sequence[Dialogue],
+    scoring: Scoring | DirectScoring,
+    run: Run,
+    on_progress: OnProgress = stay_quiet,
+    prices: Mapping[str, Price] | None = None,
+    budget: Budget | None = None,
+    *,
+    retry: bool = False,
+) -> list[Rating]:
+    """Rate dialogues of a run, or what it has no ratings of yet; returns this scorer's.
+
+    Args:
+        dialogues, scoring, run: See ``score_dialogues``.
+        on_progress: Told now and then.
+        prices: By the model's name; a scorer that has one is paid from the budget.
+        budget: What the run may cost.
+        retry: Whether the scorer is asked again where it gave no answer.
 
     Raises:
         EscEvalError: The run holds ratings of the same rater under another identity; nothing was rated then.
     """
+    pass_on_notes(scoring.scorer, on_progress)
     name, size = scoring.scorer.name, len(scoring.rubric.keys)
-    counts = run.owners(f"scoring/{name}")
+    kind, price, budget = f"scoring/{name}", (prices or {}).get(name), budget or Budget(None)
+    counts = run.owners(kind)
     done = sum(counts.get(dialogue.id) == size for dialogue in dialogues)
     counter = Counter(on_progress, f"dialogues rated by {name}", len(dialogues), done)
-    score_dialogues(dialogues, scoring, run, counter.advance)
+    played = run.card.get(STEP, {}).get("identity", {})
+    for sentence in warn_of_one_model(
+        played.get("seeker", {}), played.get("supporters", {}), {name: scoring.scorer.identity}
+    ):
+        if f"judge {name}" in sentence:
+            on_progress(Progress(message=sentence))
+    with keep_served(run, kind, {"judge": scoring.scorer}, budget, prices):
+        meter = Meter(kind, scoring.scorer, price, budget, run) if price else None
+        try:
+            return score_dialogues(dialogues, scoring, run, counter.advance, retry=retry, meter=meter)
+        except KeyboardInterrupt as error:
+            whole = sum(run.count(kind, dialogue.id) == size for dialogue in dialogues)
+            error.add_note(
+                f"Kept in {run.folder}: the ratings of {whole} of {len(dialogues)} dialogues by {name}. The same "
+                "command goes on from there."
+            )
+            raise
+
+
+def models_to_ask(
+    dialogues: Sequence[Dialogue], scorings: Iterable[Scoring | DirectScoring], run: Run, retry: bool
+) -> list[ChatModel]:
+    """The scorers that are chat models and have to be asked for what a run has no ratings of."""
+    return [
+        scoring.scorer
+        for scoring in scorings
+        if isinstance(scoring, Scoring) and needs_scorer(dialogues, scoring, run, retry)
+    ]

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from esc_eval.errors import EscEvalError
+from esc_eval.escaping import escape_html
 from esc_eval.files.records import read_dialogues
 from esc_eval.files.run_folder import read_run_ratings, rubric_file
-from esc_eval.files.writing import write_jsonl, write_whole
+from esc_eval.files.writing import PREFIX, replace_folder, write_jsonl, write_whole
 from esc_eval.prompts.kept import keep_wording
 from esc_eval.prompts.rubric import Rubric, load_rubric
 from esc_eval.reporting import Summary, as_html, as_latex, as_markdown, as_text, summarise_ratings
-from esc_eval.reporting.escaping import escape_html
 from esc_eval.reporting.page import as_page
 from esc_eval.reporting.render import Report, terminal_width
 from esc_eval.reporting.summary import Leaderboard, Row, Statistic
@@ -201,16 +201,24 @@ class Results:
         if self.folder is None or target.resolve() != self.folder.resolve():
             if target.exists() and (not target.is_dir() or any(target.iterdir())):
                 raise EscEvalError(f"{target}: is there already and not empty; choose a new folder")
-            if self.folder is not None:
-                shutil.copytree(self.folder, target, ignore=shutil.ignore_patterns(".lock"), dirs_exist_ok=True)
-            else:
-                write_jsonl(target / "dialogues.jsonl", self.dialogues)
-                if self.ratings:
-                    write_jsonl(target / "ratings.jsonl", self.ratings)
-                    for rubric in self.rubrics.values():
-                        keep_wording(rubric, rubric_file(target, rubric.id))
-        self.write_report(target)
+            with replace_folder(target) as fresh:
+                self._copy(fresh)
+                self.write_report(fresh)
+        else:
+            self.write_report(target)
         return target
+
+    def _copy(self, target: Path) -> None:
+        """Fill an empty folder with what these results are of."""
+        if self.folder is not None:
+            ignored = shutil.ignore_patterns(".lock", f"{PREFIX}*")
+            shutil.copytree(self.folder, target, ignore=ignored, dirs_exist_ok=True)
+            return
+        write_jsonl(target / "dialogues.jsonl", self.dialogues)
+        if self.ratings:
+            write_jsonl(target / "ratings.jsonl", self.ratings)
+            for rubric in self.rubrics.values():
+                keep_wording(rubric, rubric_file(target, rubric.id))
 
     def write_report(self, folder: Path) -> None:
         """Write summary.json, report.md and report.html into a folder; nothing where there are no ratings."""

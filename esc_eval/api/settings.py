@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer, SkipValidation, Va
 from esc_eval.chat import ChatModel, Options
 from esc_eval.chat.backends.python import as_model
 from esc_eval.chat.base import ANSWER_TOKENS, relabel
+from esc_eval.chat.question import By
 from esc_eval.chat.registry import Texts
 from esc_eval.environment import hide_password
 from esc_eval.errors import EscEvalError, explain_validation, refuse_unknown
@@ -16,7 +17,6 @@ from esc_eval.prompts.protocol import Message
 from esc_eval.reporting.summary import Statistic
 from esc_eval.schema import RoleCard
 from esc_eval.scoring.rater import DialogueRater
-from esc_eval.scoring.score import By
 
 Function = Callable[[list[Message]], str] | Callable[[list[Message]], Awaitable[str]]
 Model = str | ChatModel | Function
@@ -35,28 +35,41 @@ class Opening(TypedDict, total=False):
     concurrency: int | None
     timeout: float
     attempts: int
+    extra_body: Mapping[str, Any] | str | None
+    reasoning_tokens: int
+    api_key_env: str | Sequence[str]
+    key_over_plain_http: bool
     batch_size: int | None
     device: str | None
     dtype: str | None
 
 
-class Playing(Opening, total=False):
+class Going(TypedDict, total=False):
+    """Settings of how far a call goes; see ``Settings``."""
+
+    price: str | Sequence[str]
+    max_cost: float | None
+    retry_failed: bool
+    strict: bool
+
+
+class Playing(Opening, Going, total=False):
     """Further settings of a simulation; see ``Settings``."""
 
     roster: str | Path | None
     max_new_tokens: int | None
+    system: str | Path | None
     official_repo: str | Path | None
     allow_unknown: bool
-    price: str | Sequence[str]
-    max_cost: float | None
 
 
-class Rating(Opening, total=False):
+class Rating(Opening, Going, total=False):
     """Further settings of a scoring; see ``Settings``."""
 
     by: By
     parser: str
     max_answer_tokens: int
+    judge_temperature: float
     calibration: str | Path | None
     official_repo: str | Path | None
     allow_unknown: bool
@@ -106,13 +119,17 @@ class Settings(Options):
         rounds, max_new_tokens: Override the protocol's.
         seed: Of all sampling.
         protocol, rubric: A shipped one, or the path of a ``.yaml``.
-        by, parser, max_answer_tokens: How a scorer's answers are read; see ``scoring.score.Scoring``.
+        system: File with the supporters' system prompt, in place of the protocol's.
+        by, parser, max_answer_tokens, judge_temperature: How a scorer answers and is read; see
+            ``scoring.score.Scoring``.
         calibration: File of temperatures, from ``esc-eval calibrate``.
         official_repo, allow_unknown: A checkout of the official repository whose prompts are used in place of ours, and
             whether it may be at another commit than the known one.
         statistic: What a report shows: mean level, or mean expected level.
         price: ``[NAME=]PROMPT,WRITTEN``, dollars a million tokens.
         max_cost: Dollars at which a run stops.
+        retry_failed: Play dialogues on that ended early, and ask judges again that gave no answer.
+        strict: Take it for a failure if a dialogue ended early or a rating is missing.
     """
 
     supporter: tuple[Named, ...] = ()
@@ -126,18 +143,22 @@ class Settings(Options):
     limit: Count | None = None
     rounds: Count | None = None
     max_new_tokens: Count | None = None
+    system: Path | None = None
     seed: Annotated[int, Field(ge=0)] = 0
     protocol: Name = "esc-eval"
     rubric: Annotated[Name, BeforeValidator(lambda name: "esc-eval" if name is None else name)] = "esc-eval"
     by: By = "auto"
     parser: str = "anchored"
     max_answer_tokens: Count = ANSWER_TOKENS
+    judge_temperature: Annotated[float, Field(ge=0)] = 0.0
     calibration: Path | None = None
     official_repo: Path | None = None
     allow_unknown: bool = False
     statistic: Statistic = "level"
     price: Texts = ()
     max_cost: Annotated[float, Field(ge=0)] | None = None
+    retry_failed: bool = False
+    strict: bool = False
 
     def describe(self, names: Iterable[str]) -> dict[str, Any]:
         """Some of them as JSON, for ``run.json``: models and cards by name, no passwords."""

@@ -8,10 +8,13 @@ from typing import Any
 from esc_eval.api.progress import OnProgress, Progress, stay_quiet
 from esc_eval.api.rate import load_dialogues, load_ratings
 from esc_eval.errors import EscEvalError
+from esc_eval.escaping import escape_cell, put_on_one_line
 from esc_eval.files import official
+from esc_eval.files.names import name_files
 from esc_eval.files.records import read_dialogues, read_ratings, write_official
 from esc_eval.files.run_folder import is_run_folder, read_run_ratings
 from esc_eval.files.writing import write_jsonl
+from esc_eval.reporting.making import group_reasons
 from esc_eval.reporting.render import show_estimate
 from esc_eval.schema import Dialogue, Rating
 from esc_eval.scoring import calibration
@@ -49,7 +52,7 @@ def run_calibration(ratings: Sequence[Path], labels: Sequence[Path], out: Path, 
     lines = ["dimension\tn\ttemperature\tlog loss\tcalibrated\theld-out gain [95%]\tcalibration error\tcalibrated"]
     for name, d in fitted.dimensions.items():
         lines.append(
-            f"{name}\t{d.n}\t{d.temperature:.3f}\t{d.log_loss[0]:.3f}\t{d.log_loss[1]:.3f}\t{show_estimate(d.held_out_gain)}"
+            f"{_cell(name)}\t{d.n}\t{d.temperature:.3f}\t{d.log_loss[0]:.3f}\t{d.log_loss[1]:.3f}\t{show_estimate(d.held_out_gain)}"
             f"\t{d.calibration_error[0]:.3f}\t{d.calibration_error[1]:.3f}"
         )
     return "\n".join(lines) + "\n"
@@ -75,8 +78,12 @@ def run_ensemble(
     for name, d in fitted.dimensions.items():
         for rater, error in d.error.items():
             weight = f"{d.weights[rater]:.3f}" if rater in d.weights else "-"
-            lines.append(f"{name}\t{d.n}\t{d.clusters}\t{rater}\t{weight}\t{show_estimate(error)}")
+            lines.append(f"{_cell(name)}\t{d.n}\t{d.clusters}\t{_cell(rater)}\t{weight}\t{show_estimate(error)}")
     return "\n".join(lines) + "\n"
+
+
+def _cell(name: str) -> str:
+    return escape_cell(put_on_one_line(name))
 
 
 def apply_ensemble(ratings: Sequence[Path], weights: Path) -> str:
@@ -85,8 +92,10 @@ def apply_ensemble(ratings: Sequence[Path], weights: Path) -> str:
     return "".join(rating.to_json() + "\n" for rating in fitted.apply(load_ratings(ratings)))
 
 
-def export_official(folder: Path, out: Path) -> list[Path]:
+def export_official(folder: Path, out: Path, on_progress: OnProgress = stay_quiet) -> list[Path]:
     """Write a run as official result and score files, one a supporter, language and rater; return their paths.
+
+    Dialogues that ended early are written as far as they go, with -1 for scores: the format has no place for a reason.
 
     Raises:
         EscEvalError: The run is broken, or its ratings have no official form; nothing was written then.
@@ -97,22 +106,31 @@ def export_official(folder: Path, out: Path) -> list[Path]:
     for code in {dialogue.language for dialogue in dialogues}:
         official.official_names(code)
     paths = []
+    stems = name_files(dialogue.supporter or "unknown" for dialogue in dialogues)
+    rater_stems = name_files(rating.rater for rating in ratings)
 
     def kind(dialogue: Dialogue) -> tuple[str, str]:
         return dialogue.supporter or "unknown", dialogue.language
 
     for (supporter, language), group in groupby(sorted(dialogues, key=kind), key=kind):
         chosen = list(group)
-        name = f"{supporter.replace('/', '_')}_{official.official_names(language).suffix}.json"
+        name = f"{stems[supporter]}_{official.official_names(language).suffix}.json"
         content = official.dialogues_to_official(chosen)
         keys = dict(zip((dialogue.id for dialogue in chosen), content, strict=True))
         files: dict[Path, Any] = {out / "result" / name: content}
         raters = dict.fromkeys(rating.rater for rating in ratings if rating.dialogue_id in keys)
         for rater in raters:
             own = [r for r in ratings if r.rater == rater and r.dialogue_id in keys]
-            score_folder = out / "score" if len(raters) == 1 else out / "score" / rater.replace("/", "_")
+            score_folder = out / "score" if len(raters) == 1 else out / "score" / rater_stems[rater]
             files[score_folder / name] = official.ratings_to_official(own, keys)
         for path, data in files.items():
             write_official(path, data)
             paths.append(path)
+    if ended := [dialogue.problem for dialogue in dialogues if dialogue.problem]:
+        on_progress(
+            Progress(
+                message=f"{len(ended)} of {len(dialogues)} dialogues ended early and are written as far as they go, "
+                f"with -1 for scores: {group_reasons(ended)}"
+            )
+        )
     return paths

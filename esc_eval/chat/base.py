@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from esc_eval.errors import EscEvalError
 from esc_eval.prompts.protocol import Generation, Message
+from esc_eval.reasoning import join_thinking
 from esc_eval.schema import FinishReason, Served, Way
 
 Conversation = Sequence[Message]
@@ -14,6 +15,7 @@ Conversation = Sequence[Message]
 ANSWER_TOKENS = 64
 """Cap on a judge's answer in text, where nothing else is said."""
 NOT_FINITE = "the model's logits are not finite"
+ALL_REASONING = "the reply was all reasoning, and nothing was said; give it room (--reasoning-tokens)"
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,11 @@ class Reply:
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", replace_surrogates(self.text))
         object.__setattr__(self, "reasoning", self.reasoning and replace_surrogates(self.reasoning))
+
+    @property
+    def raw(self) -> str:
+        """All that the model emitted: its reasoning between marks, then its text."""
+        return join_thinking(self.reasoning, self.text) if self.reasoning else self.text
 
 
 @dataclass(frozen=True)
@@ -109,10 +116,7 @@ class ChatModel(Protocol):
 
 @runtime_checkable
 class ChoiceModel(ChatModel, Protocol):
-    """A chat model whose logits can be had.
-
-    One that may answer in text all the same has an attribute ``may_answer_in_text`` that is true.
-    """
+    """A chat model whose logits can be had."""
 
     def choose(
         self,

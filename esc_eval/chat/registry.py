@@ -4,6 +4,7 @@ Ours are the modules of ``esc_eval.chat.backends``, one each. Other packages nam
 ``esc_eval.backends``; a module is loaded when a model is first named, so it imports nothing heavy at its top.
 """
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,17 +32,35 @@ def _several(value: object) -> object:
     return () if value is None else (value,) if isinstance(value, str) else value
 
 
+def _read_object(value: object) -> object:
+    """A JSON object, of its text or as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        found = json.loads(value)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"no JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise ValueError(f'expected a JSON object such as {{"reasoning_effort": "low"}}, not {value!r}')
+    return found
+
+
 Texts = Annotated[tuple[str, ...], BeforeValidator(_several)]
+JsonObject = Annotated[dict[str, Any], BeforeValidator(_read_object)]
 
 
 class Options(FrozenYaml):
-    """How models are opened; none of it belongs to a model's identity, save dtype.
+    """How models are opened; none of it belongs to a model's identity, save dtype, extra_body and reasoning_tokens.
 
     Attributes:
-        base_url: Of remote backends; several servers of the same model share the work.
+        base_url: Of pooled backends; several servers of the same model share the work.
         concurrency: Conversations under way at once, of concurrent backends; None: 16, or one of a plain function.
-        timeout: Seconds for one request, of remote backends.
-        attempts: Tries of one request before its run stops, of remote backends.
+        timeout: Seconds for one whole request, of remote backends.
+        attempts: Tries of one request before it is given up, of remote backends.
+        extra_body: Fields added to each request to a server, above all others; None as a value drops a field.
+        reasoning_tokens: Tokens beside the cap on a reply that a model may think in.
+        api_key_env: ``[LABEL=]NAME``: variables of the environment with the keys that are sent to servers.
+        key_over_plain_http: Whether a key may be sent where others can read it.
         batch_size, device, dtype: Of models in this process; None picks. ``int8`` is for CPUs: faster, other text.
     """
 
@@ -49,6 +68,10 @@ class Options(FrozenYaml):
     concurrency: int | None = Field(default=None, ge=1)
     timeout: float = Field(default=120.0, ge=0.1)
     attempts: int = Field(default=8, ge=1)
+    extra_body: JsonObject | None = None
+    reasoning_tokens: int = Field(default=0, ge=0)
+    api_key_env: Texts = ()
+    key_over_plain_http: bool = False
     batch_size: int | None = Field(default=None, ge=1)
     device: str | None = None
     dtype: str | None = None
@@ -56,7 +79,8 @@ class Options(FrozenYaml):
     @property
     def in_process(self) -> dict[str, Any]:
         """Those of a model in this process, by name."""
-        return {"dtype": self.dtype, "device": self.device, "batch_size": self.batch_size}
+        names = ("dtype", "device", "batch_size", "reasoning_tokens")
+        return {name: getattr(self, name) for name in names}
 
 
 Opener = Callable[[str, str | None, Options], ChatModel]
@@ -79,6 +103,7 @@ class Backend:
         open: Opens one.
         key: Environment variable with the secret that it sends; None = it sends none.
         remote: Whether a server answers, and not this process.
+        pooled: Whether ``--base-url`` is meant for it; elsewhere an address stands in the name, or the vendor has it.
         concurrent: Whether several conversations can be under way at once, as many as ``--concurrency`` says.
         priced: Whether a ``--price`` that names nobody is meant for it: its tokens cost money.
         extra: Extra of this package that it needs.
@@ -93,6 +118,7 @@ class Backend:
     open: Opener
     key: str | None = None
     remote: bool = False
+    pooled: bool = False
     concurrent: bool = False
     priced: bool = False
     extra: str | None = None
@@ -119,6 +145,7 @@ class About(TypedDict, total=False):
 
     key: str | None
     remote: bool
+    pooled: bool
     concurrent: bool
     priced: bool
     extra: str | None

@@ -1,10 +1,9 @@
-"""A folder that takes long to make is made once, whole, whoever asks for it; and anew where it was changed."""
+"""A folder that takes long to make is made once, whole, whoever asks for it meanwhile; and anew if it was changed."""
 
 import os
 from collections.abc import Callable
 from pathlib import Path
-from shutil import disk_usage, rmtree
-from tempfile import mkdtemp
+from shutil import disk_usage
 
 from filelock import FileLock
 from platformdirs import user_cache_path
@@ -12,7 +11,7 @@ from platformdirs import user_cache_path
 from esc_eval.errors import EscEvalError
 from esc_eval.files.hashing import hash_file
 from esc_eval.files.text import read_json_object
-from esc_eval.files.writing import write_json
+from esc_eval.files.writing import replace_folder, write_json
 
 SUMS = "sums.json"
 """Sha256 of each file of a folder that is verified."""
@@ -52,20 +51,12 @@ def convert_once(folder: Path, done: str, make: Callable[[Path], None], needed: 
         )
     with FileLock(folder.with_name(folder.name + ".lock")):
         if not is_whole():
-            temporary = Path(mkdtemp(dir=folder.parent, prefix=".converting-"))
-            try:
+            if folder.exists() and not verify:
+                folder.rmdir()
+            with replace_folder(folder) as temporary:
                 make(temporary)
                 if verify:
                     write_json(temporary / SUMS, {p.name: hash_file(p) for p in sorted(temporary.iterdir())})
-                temporary.chmod(0o755)
-                if verify and folder.exists():
-                    rmtree(folder)
-                elif folder.exists():
-                    folder.rmdir()
-                temporary.rename(folder)
-            finally:
-                if temporary.exists():
-                    rmtree(temporary)
     return folder
 
 

@@ -12,6 +12,7 @@ from esc_eval.errors import EscEvalError
 from esc_eval.files.hashing import hash_file
 from esc_eval.files.text import read_json_object, read_text
 from esc_eval.files.writing import write_json
+from esc_eval.reading import check_file, is_file
 
 INDEX = "model.safetensors.index.json"
 PICKLED = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
@@ -34,10 +35,10 @@ class Shards:
         self.folder = folder
         if (folder / INDEX).is_file():
             index = read_json_object(folder / INDEX).get("weight_map")
-            if not isinstance(index, dict) or not index:
+            if not isinstance(index, dict) or not index or not all(isinstance(name, str) for name in index.values()):
                 raise EscEvalError(f"{folder / INDEX}: has no weight_map")
             self.names = sorted(set(index.values()))
-            if missing := [name for name in self.names if not (folder / name).is_file()]:
+            if missing := [name for name in self.names if not is_file(folder / name)]:
                 raise EscEvalError(
                     f"{folder}: {len(missing)} of {len(self.names)} shards of {INDEX} are missing, first {missing[0]}. "
                     "Download the folder again; a half-loaded model would give numbers that mean nothing."
@@ -60,6 +61,7 @@ class Shards:
             raise EscEvalError(f"{folder}: {INDEX} promises {len(lost)} tensors that no shard has, first {lost[0]}")
 
     def _open(self, name: str) -> list[str]:
+        check_file(self.folder / name, largest=1 << 62)
         try:
             with safe_open(self.folder / name, framework="pt") as file:
                 return list(file.keys())

@@ -1,14 +1,14 @@
 """``--config``: a file that gives any option of a verb; what stands on the command line wins."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import typer
-import yaml
 
-from esc_eval.errors import BadRecord, EscEvalError, refuse_unknown
-from esc_eval.files.text import read_text
+from esc_eval.errors import BadRecord, refuse_unknown
+from esc_eval.reading import parse_yaml, read_text
 
 
 def read_config(context: typer.Context, path: Path | None) -> Path | None:
@@ -23,10 +23,7 @@ def read_config(context: typer.Context, path: Path | None) -> Path | None:
     """
     if path is None:
         return None
-    try:
-        content = yaml.safe_load(read_text(path))
-    except yaml.YAMLError as error:
-        raise EscEvalError(f"{path}: not readable as YAML or JSON: {error}") from error
+    content = parse_yaml(read_text(path), path)
     if content is None:
         content = {}
     if not isinstance(content, Mapping):
@@ -37,7 +34,10 @@ def read_config(context: typer.Context, path: Path | None) -> Path | None:
     }
     known = {name for name in several if name not in ("config", "help")}
     refuse_unknown(given, known, f"{path}, for {context.info_name}")
-    context.default_map = {name: _list_values(value) if several[name] else value for name, value in given.items()}
+    context.default_map = {
+        name: _list_values(value) if several[name] else json.dumps(value) if isinstance(value, Mapping) else value
+        for name, value in given.items()
+    }
     return path
 
 

@@ -6,16 +6,23 @@ import io
 import json
 import os
 import shutil
+import signal
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
-from rich.console import Console, RenderableType
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
+from esc_eval.chat.stopping import EVERYTHING
 from esc_eval.cli.extras import find_install
 from esc_eval.errors import EscEvalError
+from esc_eval.escaping import escape_terminal, put_on_one_line
 from esc_eval.hub import plans as hub
 
 UNWRITABLE = {
@@ -36,21 +43,30 @@ class _Console(Console):
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
-talk = _Console(stderr=True, highlight=False, soft_wrap=True)
+talk = _Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
 
 
 def print_progress(line: str) -> None:
     """Print a line of progress on stderr."""
-    talk.print(line, markup=False)
+    talk.print(escape_terminal(line), markup=False)
 
 
 def print_data(found: object) -> None:
-    """Print what a verb found on stdout: one line, or a text of several."""
-    sys.stdout.write(f"{found}".removesuffix("\n") + "\n")
+    """Print what a verb found on stdout: one line, or a text of several, JSON too."""
+    sys.stdout.write(escape_terminal(f"{found}").removesuffix("\n") + "\n")
 
 
-def print_table(table: RenderableType) -> None:
-    """Print a table on stdout, as wide as the terminal or COLUMNS; 80 in a pipe, whatever terminal started it."""
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, ruled: bool = False) -> None:
+    """Print a table on stdout, as wide as the terminal or COLUMNS; 80 in a pipe, whatever terminal started it.
+
+    Args:
+        columns: Their titles.
+        rows: The cells of each.
+        ruled: Whether lines part the rows.
+    """
+    table = Table(*columns, show_lines=ruled)
+    for row in rows:
+        table.add_row(*(Text(put_on_one_line(cell)) for cell in row))
     _Console(width=shutil.get_terminal_size((80, 24)).columns).print(table)
 
 
@@ -68,14 +84,16 @@ def exit_on_user_error() -> Iterator[None]:
     """End the process with a sentence and the exit code of what happened; anything else is a fault of ours and raises.
 
     Raises:
-        SystemExit: With 2 for what the user can put right, 130 after Ctrl-C, 141 where nobody reads the output.
+        SystemExit: With 2 for what the user can put right, 1 where a check found something, 130 after Ctrl-C, 141
+            where nobody reads the output.
     """
     try:
         yield
     except EscEvalError as error:
-        _end(2, f"error: {error}")
-    except KeyboardInterrupt:
-        _end(130, "\nstopped. What a run folder holds is kept; the same command goes on from there.")
+        _end(error.exit_code, f"error: {error}")
+    except KeyboardInterrupt as error:
+        kept = getattr(error, "__notes__", ["What a run folder holds is kept; the same command goes on from there."])
+        _end(130, f"\nstopped. {' '.join(kept)}")
     except ModuleNotFoundError as error:
         install = find_install(error.name or "")
         if install is None:
@@ -93,9 +111,35 @@ def exit_on_user_error() -> Iterator[None]:
         _end(2, f"error: {where}: {error.strerror}. What was finished is kept; {remedy} and run the command again.")
 
 
+@contextmanager
+def stop_at_interrupt() -> Iterator[None]:
+    """Make the first Ctrl-C stop all that is asked of servers before anything else happens, and the second end at once.
+
+    Raises:
+        KeyboardInterrupt: At the first.
+    """
+    if threading.current_thread() is not threading.main_thread() or (
+        signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+    ):
+        yield
+        return
+
+    def stop(*_: object) -> NoReturn:
+        signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+        EVERYTHING.ask()
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        if not EVERYTHING.asked:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def _end(code: int, message: str) -> NoReturn:
     with suppress(OSError):  # a full disk may hold stderr too
-        talk.print(message, style="red" if code == 2 else None, markup=False)
+        talk.print(escape_terminal(message), style="red" if code in (1, 2) else None, markup=False)
     try:
         sys.stdout.flush()
     except OSError:
@@ -123,6 +167,14 @@ def _plain(character: str) -> str:
 
 
 codecs.register_error("esc_eval.plain", _show_plainly)
+
+
+def end_with_problems(folder: Path, problems: Sequence[object]) -> NoReturn:
+    """Print what a check found wrong with a folder, and end: with 1 where there is anything, else with 0."""
+    for problem in problems:
+        print_data(problem)
+    print_progress(f"{folder}: {len(problems)} problems" if problems else f"{folder}: sound")
+    raise typer.Exit(1 if problems else 0)
 
 
 def carry_out(plans: list[hub.Plan], really: bool, private: bool, flag: str = "--push") -> None:

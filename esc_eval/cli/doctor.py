@@ -13,6 +13,7 @@ from esc_eval.environment import installed_versions, measure_free_memory
 State = Literal["ok", "missing", "note"]
 EXTRAS = {
     "local": "models in this process",
+    "vendors": "models of vendors in their own APIs",
     "data": "datasets and Hub",
     "statistics": "agreement, comparison, health of scorers, plans",
 }

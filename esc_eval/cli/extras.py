@@ -8,6 +8,7 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).parents[2]
 IMPORTED_AS = {
+    "any_llm": "any-llm-sdk",
     "google.protobuf": "protobuf",
     "linkify_it": "linkify-it-py",
     "sklearn": "scikit-learn",

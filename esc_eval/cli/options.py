@@ -7,12 +7,13 @@ from typing import Annotated, Any, Literal
 import typer
 
 from esc_eval.chat.base import ANSWER_TOKENS
+from esc_eval.chat.question import By
 from esc_eval.chat.registry import describe_forms, describe_prefixes
 from esc_eval.cli.config import read_config
 
 MODEL = f"{describe_forms()} or the folder of a checkpoint; NAME=MODEL gives it a label"
 RATERS = f"{MODEL}; or a text scorer. Default: esc-rank-ieval for --rubric ieval, else embedded"
-SERVED = describe_prefixes(lambda known: known.remote)
+SERVED = describe_prefixes(lambda known: known.pooled)
 CONCURRENT = describe_prefixes(lambda known: known.concurrent)
 PRICED = describe_prefixes(lambda known: known.priced)
 Statistic = Annotated[
@@ -76,20 +77,39 @@ class PlayingOptions:
     max_new_tokens: Annotated[
         int | None, typer.Option(min=1, help="Cap on every reply, in tokens; the protocol's own is 512.")
     ] = None
+    system: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="System prompt of the supporters, in place of the protocol's own."),
+    ] = None
     seed: Seed = 0
     protocol: Annotated[str, typer.Option(metavar="NAME|FILE", help="A shipped protocol, or your own .yaml.")] = (
         "esc-eval"
     )
+
+
+@dataclass(frozen=True)
+class GoingOptions:
+    """How far a run goes."""
+
     price: Annotated[
         list[str],
         typer.Option(
             metavar="[NAME=]PROMPT,WRITTEN",
-            help=f"Dollars a million tokens, of one model or of all {PRICED} ones; repeatable.",
+            help=f"Dollars a million tokens, of one model or of all {PRICED} ones, judges too; repeatable.",
         ),
     ] = field(default_factory=list)
     max_cost: Annotated[
         float | None, typer.Option(min=0, metavar="USD", help="Stop when the tokens have cost this much.")
     ] = None
+    retry_failed: Annotated[
+        bool,
+        typer.Option(
+            "--retry-failed", help="Play dialogues on that ended early, and ask judges again that gave no answer."
+        ),
+    ] = False
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit code 1 if a dialogue ended early or a rating is missing.")
+    ] = False
 
 
 @dataclass(frozen=True)
@@ -104,7 +124,11 @@ class RatingOptions:
         typer.Option(metavar="NAME|FILE", help="A shipped rubric, or your own .yaml; default: esc-eval."),
     ] = None
     by: Annotated[
-        Literal["auto", "logits", "text"], typer.Option(help="Read level probabilities or the answer's text.")
+        By,
+        typer.Option(
+            help="Read level probabilities or the answer's text; of a server also one way alone: a beginning that it "
+            "continues (prefix), a structured choice, a JSON schema, or log probabilities of a free answer."
+        ),
     ] = "auto"
     parser: Annotated[str, typer.Option(help="Rule that reads answers: anchored, or official (parity only).")] = (
         "anchored"
@@ -112,6 +136,9 @@ class RatingOptions:
     max_answer_tokens: Annotated[
         int, typer.Option(min=1, help="Cap on a judge's answer in text; one that thinks needs hundreds.")
     ] = ANSWER_TOKENS
+    judge_temperature: Annotated[
+        float, typer.Option(min=0, help="Of a judge's answers; above 0 they are read as text.")
+    ] = 0.0
     calibration: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Temperatures from `esc-eval calibrate`.")
     ] = None
@@ -144,8 +171,29 @@ class OpeningOptions:
             min=1, help=f"Conversations under way at once, of {CONCURRENT} models; default: 16, of a plain function 1."
         ),
     ] = None
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for one request to a server.")] = 120
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for one whole request to a server.")] = 120
     attempts: Annotated[int, typer.Option(min=1, help="Tries of one request to a server, with growing pauses.")] = 8
+    extra_body: Annotated[
+        str | None,
+        typer.Option(
+            metavar="JSON",
+            help='Fields added to each request to a server, such as \'{"reasoning_effort": "low"}\'; null drops one.',
+        ),
+    ] = None
+    reasoning_tokens: Annotated[
+        int, typer.Option(min=0, help="Tokens beside the cap on a reply that a model may think in.")
+    ] = 0
+    api_key_env: Annotated[
+        list[str],
+        typer.Option(
+            metavar="[LABEL=]NAME",
+            help="Variable with the key for servers, of one model or of all; repeatable. "
+            "OPENAI_API_KEY goes to api.openai.com and OPENAI_BASE_URL alone.",
+        ),
+    ] = field(default_factory=list)
+    key_over_plain_http: Annotated[
+        bool, typer.Option("--key-over-plain-http", help="Send keys over http:// too, where others can read them.")
+    ] = False
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="Conversations at a time in this process; default from memory.")
     ] = None

@@ -9,14 +9,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as Bars
 
 from esc_eval.api.progress import OnProgress, Progress
-from esc_eval.cli.console import talk
+from esc_eval.cli.console import print_data, talk
+from esc_eval.errors import Incomplete
+from esc_eval.escaping import escape_terminal, put_on_one_line
 
 
 @contextmanager
 def show_progress(console: Console = talk) -> Iterator[OnProgress]:
     """Draw what is told on a console until the end; yields whom to tell."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),
@@ -29,11 +31,11 @@ def show_progress(console: Console = talk) -> Iterator[OnProgress]:
 
     def draw(now: Progress) -> None:
         if now.message:
-            console.print(now.message, markup=False)
+            console.print(escape_terminal(now.message), markup=False)
             return
         if now.what not in tasks:
             bars.start()
-            tasks[now.what] = bars.add_task(now.what, total=now.total, completed=now.done, rate="")
+            tasks[now.what] = bars.add_task(put_on_one_line(now.what), total=now.total, completed=now.done, rate="")
         task = tasks[now.what]
         seconds = bars.tasks[task].elapsed or 0
         rate = f"{now.tokens / seconds:.0f} tokens/s" if now.tokens and seconds else ""
@@ -44,6 +46,17 @@ def show_progress(console: Console = talk) -> Iterator[OnProgress]:
     finally:
         if tasks:
             bars.stop()
+
+
+@contextmanager
+def show_what_there_is() -> Iterator[None]:
+    """Print the report of a call that is incomplete before it ends with the reason."""
+    try:
+        yield
+    except Incomplete as error:
+        if error.results.ratings:
+            print_data(error.results.render())
+        raise
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import typer
 
 from esc_eval.cli.console import print_data, talk
 from esc_eval.errors import EscEvalError
+from esc_eval.escaping import escape_terminal
 from esc_eval.statistics import CONFIDENCE, DRAWS
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def parse_scale(text: str) -> tuple[int, int]:
         ends = int(low), int(high)
     except ValueError:
         ends = None
-    if not dash or ends is None or ends[0] >= ends[1]:
+    if not dash or ends is None or ends[0] >= ends[1] or ends[1] - ends[0] > 1000:
         raise EscEvalError(f"--scale {text}: expected LOW-HIGH in whole numbers, e.g. 0-4 or 1-5")
     return ends
 
@@ -164,8 +165,6 @@ def read_groups(path: Path) -> dict[str, str]:
     """
     from esc_eval.files.ratings_table import raw_rows
 
-    if not path.exists():
-        raise EscEvalError(f"{path}: no such file")
     frame = raw_rows(path)
     if not {"model", "group"} <= set(frame):
         raise EscEvalError(f"{path}: expected the columns model,group")
@@ -175,7 +174,7 @@ def read_groups(path: Path) -> dict[str, str]:
 def print_step(what: str) -> None:
     """Say on stderr what takes a while now, where somebody looks at it."""
     if talk.is_terminal:
-        talk.print(f"{what} ...", style="dim", markup=False)
+        talk.print(escape_terminal(f"{what} ..."), style="dim", markup=False)
 
 
 Number = TypeVar("Number", int, float)

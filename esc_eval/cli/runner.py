@@ -20,7 +20,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 from typer.core import TyperGroup
 
-from esc_eval.cli.console import exit_on_user_error, prepare_streams
+from esc_eval.cli.console import exit_on_user_error, prepare_streams, stop_at_interrupt
 from esc_eval.languages import add_folder
 from esc_eval.version import __version__
 
@@ -45,7 +45,7 @@ class CommandLine(TyperGroup):
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Parse, run and end the process."""
         prepare_streams()
-        with exit_on_user_error():
+        with stop_at_interrupt(), exit_on_user_error():
             try:
                 return super().main(*args, **kwargs)
             finally:

@@ -6,15 +6,15 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from esc_eval.errors import EscEvalError, explain_validation
-from esc_eval.files.text import read_text
 from esc_eval.files.writing import write_whole
+from esc_eval.reading import read_json
 from esc_eval.schema import digest
 
 
 class FrozenYaml(BaseModel):
-    """A frozen piece of a YAML data file; unknown keys are errors."""
+    """A frozen piece of a YAML data file; unknown keys, and numbers without end, are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class FittedFile(FrozenYaml):
@@ -37,6 +37,6 @@ class FittedFile(FrozenYaml):
             EscEvalError: Missing or something else.
         """
         try:
-            return cls.model_validate_json(read_text(path))
+            return cls.model_validate(read_json(path))
         except ValidationError as error:
             raise EscEvalError(f"{path}: no {cls.__name__.lower()}: {explain_validation(error)}") from error

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from esc_eval.errors import BadRecord, EscEvalError
+from esc_eval.files.cells import read_number
 from esc_eval.files.ratings_table import FORMATS, raw_rows
 
 
@@ -21,8 +21,6 @@ def read_scores(paths: Sequence[Path]) -> pd.DataFrame:
     """
     parts = []
     for path in paths:
-        if not path.exists():
-            raise EscEvalError(f"{path}: no such file")
         frame = raw_rows(path)
         if "dialogue_id" not in frame:
             raise EscEvalError(f"{path}: no column dialogue_id. Known formats: {FORMATS}")
@@ -39,23 +37,24 @@ def read_scores(paths: Sequence[Path]) -> pd.DataFrame:
             frame["dimension"] = None
         frame["score"] = _numbers(frame, path)
         frame["dialogue_id"] = frame["dialogue_id"].astype(str)
-        parts.append(frame[["dialogue_id", "metric", "dimension", "score"]])
+        parts.append(frame[["dialogue_id", "metric", "dimension", "score", "_where"]].assign(_file=str(path)))
     table = pd.concat(parts, ignore_index=True)
     again = table[table.duplicated(["dialogue_id", "metric", "dimension"])]
     if len(again):
         row = again.iloc[0]
-        raise EscEvalError(
-            f"metric {row['metric']} scores dialogue {row['dialogue_id']} twice ({len(again)} such rows)"
+        raise BadRecord(
+            row["_file"],
+            row["_where"],
+            f"metric {row['metric']} scores dialogue {row['dialogue_id']} twice ({len(again)} such rows)",
         )
-    return table
+    return table.drop(columns=["_where", "_file"])
 
 
 def _numbers(frame: pd.DataFrame, path: Path) -> pd.Series:
-    column = frame["score"]
-    blank = column.isna() | column.map(lambda x: isinstance(x, str) and not x.strip())
-    numbers = pd.to_numeric(column.where(~blank, np.nan), errors="coerce").astype(float)
-    wrong = frame[(numbers.isna() & ~blank) | np.isinf(numbers)]
-    if len(wrong):
-        row = wrong.iloc[0]
-        raise BadRecord(path, row["_where"], f"{row['metric']} = {row['score']!r} is not a finite number")
-    return numbers
+    numbers = []
+    for cell, metric, where in zip(frame["score"], frame["metric"], frame["_where"], strict=True):
+        try:
+            numbers.append(read_number(cell))
+        except ValueError as error:
+            raise BadRecord(path, where, f"{metric} = {error}") from error
+    return pd.Series(numbers, index=frame.index, dtype=float)

@@ -49,9 +49,9 @@ def card_from_official(record: Mapping[str, Any]) -> RoleCard:
         missing, extra = sorted(_CARD_FIELDS - record.keys()), sorted(record.keys() - _CARD_FIELDS)
         raise ValueError(f"missing fields {missing}, unknown fields {extra}")
     names = {row.official.name: row.code for row in known_languages().values() if row.official}
-    if record["language"] not in names:
+    if not isinstance(record["language"], str) or record["language"] not in names:
         raise ValueError(f"unknown language {record['language']!r}; known: {sorted(names)}")
-    if record["res"] not in CATEGORY_NAMES:
+    if not isinstance(record["res"], str) or record["res"] not in CATEGORY_NAMES:
         raise ValueError(f"unknown category {record['res']!r}; known: {sorted(CATEGORY_NAMES)}")
     if not isinstance(record["id"], int) or isinstance(record["id"], bool):
         raise ValueError(f"id must be a whole number, not {record['id']!r}")
@@ -219,7 +219,8 @@ def link_cards(dialogues: Sequence[Dialogue], cards: Sequence[RoleCard]) -> list
         if dialogue.card_id is not None:
             linked.append(dialogue)
             continue
-        position = int(dialogue.key) if dialogue.key and dialogue.key.isdecimal() else len(cards)
+        is_place = dialogue.key and dialogue.key.isdecimal() and len(dialogue.key) < 10
+        position = int(dialogue.key or "") if is_place else len(cards)
         if position >= len(cards):
             raise EscEvalError(f"dialogue {dialogue.id}: its key is no place among the {len(cards)} cards")
         card = cards[position]

@@ -4,7 +4,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from esc_eval.languages.row import read_yaml
+from esc_eval.reading import read_yaml
 
 OUR_RUBRIC = "esc-eval"
 """Name of our own rubric, which words the seven dimensions and their levels."""

@@ -5,25 +5,36 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
-from pyarrow import ArrowInvalid
+from pyarrow import ArrowException
 
 from esc_eval.errors import EscEvalError
+from esc_eval.reading import check_file
 
 
 def read_parquet(path: Path) -> pd.DataFrame:
     """Read a file; a column that ``datasets`` wrote as ClassLabel gets its names back (-1 and null stay missing).
 
     Raises:
-        EscEvalError: Not a Parquet file.
+        EscEvalError: Not a Parquet file, or two columns have one name.
     """
+    check_file(path)
     try:
         table = pq.read_table(path)
-    except (ArrowInvalid, OSError) as error:
+        table.validate(full=True)  # else text that is no UTF-8 is met later, wherever it is looked at
+        frame: pd.DataFrame = table.to_pandas()
+        written = (table.schema.metadata or {}).get(b"huggingface")
+        features = json.loads(written)["info"]["features"] if written else {}
+        named = {
+            column: dict(enumerate(feature["names"]))
+            for column, feature in dict(features).items()
+            if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
+        }
+    except (ArrowException, OSError, ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as error:
+        # Beside its own errors, a damaged file makes pyarrow raise whatever its values lead to.
         raise EscEvalError(f"{path}: not readable as Parquet: {error}") from error
-    frame: pd.DataFrame = table.to_pandas()
-    written = (table.schema.metadata or {}).get(b"huggingface")
-    features = json.loads(written)["info"]["features"] if written else {}
-    for column, feature in features.items():
-        if isinstance(feature, dict) and feature.get("_type") == "ClassLabel" and column in frame:
-            frame[column] = frame[column].map(dict(enumerate(feature["names"])))
+    if twice := sorted({str(name) for name in frame.columns if list(frame.columns).count(name) > 1}):
+        raise EscEvalError(f"{path}: two columns are called {twice[0]!r}; keep one or rename it")
+    for column, names in named.items():
+        if column in frame:
+            frame[column] = frame[column].map(names)
     return frame

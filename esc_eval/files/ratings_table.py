@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 
 from esc_eval.errors import BadRecord, EscEvalError
+from esc_eval.files.cells import read_level
 from esc_eval.files.official import split_official_name
 from esc_eval.files.parquet import read_parquet
 from esc_eval.files.records import find_in_folder, read_dialogues, read_ratings, with_cards
 from esc_eval.files.run_folder import is_run_folder, read_scale
-from esc_eval.files.text import read_text
-from esc_eval.schema import Dialogue, Rating
+from esc_eval.reading import check_file, is_file, is_folder, read_bytes, read_csv, suffix_of, try_json_lines
+from esc_eval.schema import Dialogue, Rating, escape_inside
 
 KEY = ("dialogue_id", "rater", "dimension")
 ALIASES = {"card_id": "card", "supporter": "model"}
@@ -101,75 +102,82 @@ class RatingsTable:
 
 
 def raw_rows(path: Path) -> pd.DataFrame:
-    """The raw rows with a column ``_where`` that names the place of each."""
-    if any((path / name).exists() for name in ("ratings.jsonl", "run.json")):
+    """The raw rows with a column ``_where`` that names the place of each.
+
+    Raises:
+        EscEvalError: Missing, of no known format, or broken; the message names the line.
+    """
+    if any(is_file(path / name) for name in ("ratings.jsonl", "run.json")):
         return raw_rows(find_in_folder(path, "ratings.jsonl"))
-    if path.is_dir():
+    if is_folder(path):
         files = sorted(f for pattern in ("*.parquet", "annotations/*.parquet") for f in path.glob(pattern))
         if not files:
             raise EscEvalError(f"{path}: no .parquet files in this folder. Known formats: {FORMATS}")
-        frames = [read_parquet(file).assign(_where=lambda f: [f"row {i}" for i in range(len(f))]) for file in files]
-        return pd.concat(frames, ignore_index=True)
-    if path.suffix in (".csv", ".tsv"):
-        separator = "\t" if path.suffix == ".tsv" else ","
-        try:
-            frame = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-        except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-            raise EscEvalError(f"{path}: not readable as CSV: {error}") from error
-        return frame.assign(_where=[f"line {i + 2}" for i in range(len(frame))])
-    if path.suffix == ".parquet":
-        frame = read_parquet(path)
-        return frame.assign(_where=[f"row {i}" for i in range(len(frame))])
-    if path.suffix == ".jsonl":
-        records = []
-        for number, line in enumerate(read_text(path).split("\n"), 1):
-            if not line.strip():
-                continue
-            try:
-                record = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise BadRecord(path, f"line {number}", f"not JSON: {error}") from error
-            if not isinstance(record, dict):
-                raise BadRecord(path, f"line {number}", "expected an object")
-            records.append({**record, "_where": f"line {number}"})
-        return pd.DataFrame(records)
-    if path.suffix == ".json":
-        ratings = [rating.model_dump() for rating in read_ratings(path)]
-        frame = pd.DataFrame(ratings)
-        model, _ = split_official_name(path.stem)
-        return frame.assign(model=model, _where=[f"score {i}" for i in range(len(frame))])
+        return pd.concat([_parquet_rows(file) for file in files], ignore_index=True)
+    match suffix_of(path):
+        case ".csv" | ".tsv":
+            columns, rows = read_csv(path)
+            frame = pd.DataFrame([list(cells.values()) for _, cells in rows], columns=list(columns), dtype=str)
+            return frame.assign(_where=[f"line {line}" for line, _ in rows])
+        case ".parquet":
+            return _parquet_rows(path)
+        case ".jsonl":
+            records = []
+            for number, record, wrong in try_json_lines(path):
+                if wrong:
+                    raise BadRecord(path, f"line {number}", f"not JSON: {wrong}")
+                if not isinstance(record, dict):
+                    raise BadRecord(path, f"line {number}", "expected an object")
+                records.append({**escape_inside(record), "_where": f"line {number}"})
+            return pd.DataFrame(records)
+        case ".json":
+            ratings = [rating.model_dump() for rating in read_ratings(path)]
+            frame = pd.DataFrame(ratings)
+            model, _ = split_official_name(path.stem)
+            return frame.assign(model=model, _where=[f"score {i}" for i in range(len(frame))])
+    check_file(path)
     raise EscEvalError(f"{path}: unknown format. Known: {FORMATS}")
 
 
+def _with_aliases(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
+    for alias, name in ALIASES.items():
+        if alias in frame and name in frame:
+            raise EscEvalError(f"{path}: the columns {alias} and {name} mean the same; keep one")
+    return frame.rename(columns=ALIASES)
+
+
+def _parquet_rows(path: Path) -> pd.DataFrame:
+    frame = read_parquet(path)
+    return frame.assign(_where=[f"row {i}" for i in range(len(frame))])
+
+
 def _fingerprint(path: Path) -> str:
-    files = sorted([*path.rglob("*.parquet"), *path.glob("ratings.jsonl")]) if path.is_dir() else [path]
+    files = sorted([*path.rglob("*.parquet"), *path.glob("ratings.jsonl")]) if is_folder(path) else [path]
     digest = sha256()
     for file in files:
-        digest.update(file.read_bytes())
+        digest.update(read_bytes(file))
     return digest.hexdigest()
 
 
 def _scores(frame: pd.DataFrame, path: Path | str, low: int, high: int) -> pd.Series:
-    column = frame["score"]
-    blank = column.isna() | column.map(lambda x: isinstance(x, str) and not x.strip())
-    numbers = pd.to_numeric(column.where(~blank, np.nan), errors="coerce")
-    wrong = frame[(numbers.isna() & ~blank) | column.map(lambda x: isinstance(x, bool))]
-    if len(wrong):
-        row = wrong.iloc[0]
-        raise BadRecord(
-            path, row["_where"], f"score {row['score']!r} is not a number; leave it blank where there is none"
-        )
+    levels = []
+    for cell, where in zip(frame["score"], frame["_where"], strict=True):
+        try:
+            levels.append(read_level(cell))
+        except ValueError as error:
+            raise BadRecord(path, where, f"score {error}") from error
+    numbers = pd.Series(levels, index=frame.index, dtype=float)
     outside = frame[(numbers < low) | (numbers > high)]
     if len(outside):
         row = outside.iloc[0]
-        hint = "; unscored is a blank, not -1" if float(row["score"]) == -1 else ""
+        hint = "; unscored is a blank, not -1" if read_level(row["score"]) == -1 else ""
         raise BadRecord(
             path,
             row["_where"],
             f"score {row['score']} is outside the scale {low}..{high} ({len(outside)} such rows){hint}. "
             "If the scale is another one, say so: --scale LOW-HIGH",
         )
-    return numbers.astype(float)
+    return numbers
 
 
 def read_table(
@@ -196,9 +204,7 @@ def read_table(
     frames = []
     digest = sha256()
     for path in paths:
-        if not path.exists():
-            raise EscEvalError(f"{path}: no such file or folder")
-        frame = raw_rows(path).rename(columns=ALIASES)
+        frame = _with_aliases(raw_rows(path), path)
         missing = [c for c in (*KEY, "score") if c not in frame]
         if missing:
             raise EscEvalError(f"{path}: no column {', '.join(missing)}; a ratings table has {', '.join(KEY)}, score")
@@ -215,7 +221,7 @@ def read_table(
         frame["score"] = _scores(frame, path, *scale)
     frame = _put_together(frames)
     for folder in paths:
-        if folder.is_dir() and any(folder.glob("dialogues/*.parquet")):
+        if is_folder(folder) and any(folder.glob("dialogues/*.parquet")):
             frame = _with_columns(frame, _built(folder))
     if dialogues:
         talks = [d for path in dialogues for d in with_cards(read_dialogues(path), cards)]

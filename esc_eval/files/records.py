@@ -15,9 +15,10 @@ from pydantic import ValidationError
 
 from esc_eval.errors import BadRecord, EscEvalError, explain_validation
 from esc_eval.files import official
-from esc_eval.files.text import read_json, read_text
+from esc_eval.files.rating_rows import Spell, read_rating_csv, read_rating_parquet, spell_official
 from esc_eval.files.writing import write_whole
 from esc_eval.languages import get_language
+from esc_eval.reading import check_file, is_file, is_folder, read_json, suffix_of, try_json_lines
 from esc_eval.schema import Dialogue, Rating, Record, RoleCard, find_duplicates
 
 R = TypeVar("R", bound=Record)
@@ -29,6 +30,10 @@ TO_HAVE = {
     "ratings.jsonl": "Rate its dialogues: esc-eval score --dialogues DIR",
 }
 """What to do where a folder lacks a file."""
+TABLES = {".csv": read_rating_csv, ".tsv": read_rating_csv, ".parquet": read_rating_parquet}
+"""Readers of ratings in tables by the ending of the file."""
+OTHERS = {".csv", ".tsv", ".parquet", ".xlsx", ".xls", ".ods", ".yaml", ".yml", ".html", ".md", ".pdf", ".zip", ".gz"}
+"""Endings of files that are no JSON."""
 
 
 def read_jsonl(path: Path, record: type[R]) -> list[R]:
@@ -39,11 +44,12 @@ def read_jsonl(path: Path, record: type[R]) -> list[R]:
     """
     rows: list[R] = []
     bad: list[tuple[int, str]] = []
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
-        if not line.strip():
+    for number, content, wrong in try_json_lines(path):
+        if wrong:
+            bad.append((number, wrong))
             continue
         try:
-            rows.append(record.model_validate_json(line))
+            rows.append(record.model_validate(content))
         except ValidationError as error:
             bad.append((number, explain_validation(error)))
     if bad:
@@ -60,11 +66,12 @@ def _read(
     from_official: Callable[[Any, Path], list[R]],
     kind: str,
 ) -> list[R]:
-    if path.suffix == ".jsonl":
+    if suffix_of(path) == ".jsonl":
         rows = read_jsonl(path, record)
     else:
-        content = read_json(path)
+        content = None if suffix_of(path) in OTHERS else read_json(path)
         if not isinstance(content, shape):
+            check_file(path)
             raise EscEvalError(
                 f"{path}: in no known format of {kind}. Known: JSON Lines of {record.__name__} (.jsonl), and the "
                 f"official release's JSON {'list' if shape is list else 'object'} (.json)."
@@ -90,9 +97,11 @@ def find_in_folder(path: str | Path, name: str) -> Path:
         EscEvalError: The folder lacks the file; the message says what to do.
     """
     path = Path(path)
-    if path.is_dir() and not (path / name).is_file():
+    if not is_folder(path):
+        return path
+    if not is_file(path / name):
         raise EscEvalError(f"{path / name}: no such file. {TO_HAVE[name]}.")
-    return path / name if path.is_dir() else path
+    return path / name
 
 
 def read_cards(path: str | Path) -> list[RoleCard]:
@@ -150,13 +159,22 @@ def read_dialogues(path: str | Path) -> list[Dialogue]:
     return dialogues
 
 
-def read_ratings(path: str | Path) -> list[Rating]:
-    """Ratings of a run folder, a file in our format (.jsonl) or the official one (.json).
+def read_ratings(path: str | Path, spell: Spell = spell_official) -> list[Rating]:
+    """Ratings of a run folder, a file in our format (.jsonl), the official one (.json), or a table (.csv, .tsv,
+    .parquet; see ``rating_rows``).
+
+    Args:
+        path: Of the file or folder.
+        spell: How a table's spellings of dimensions are understood.
 
     Raises:
         EscEvalError: Missing, broken, empty or in no known format.
     """
     path = find_in_folder(path, "ratings.jsonl")
+    if read := TABLES.get(suffix_of(path)):
+        if rows := read(path, spell):
+            return rows
+        raise EscEvalError(f"{path}: holds no ratings")
     return _read(path, Rating, dict, official.ratings_from_official, "ratings")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from esc_eval.errors import EscEvalError
 from esc_eval.files.official_dimensions import is_official_wording, official_levels
 from esc_eval.files.records import read_cards, read_ratings
-from esc_eval.languages.row import read_yaml
+from esc_eval.reading import is_file, read_yaml
 from esc_eval.schema import Rating, RoleCard
 
 CARDS = "cards.jsonl"
@@ -18,7 +18,7 @@ RATINGS = "ratings.jsonl"
 
 def is_run_folder(path: Path) -> bool:
     """Whether a path is a folder that holds dialogues of ours."""
-    return (path / DIALOGUES).is_file()
+    return is_file(path / DIALOGUES)
 
 
 def rubric_file(folder: Path, rubric: str) -> Path:
@@ -40,7 +40,7 @@ def read_run_cards(paths: Iterable[Path]) -> list[RoleCard]:
     """
     found: dict[str, RoleCard] = {}
     for path in paths:
-        for card in read_cards(path / CARDS) if is_run_folder(path) and (path / CARDS).exists() else ():
+        for card in read_cards(path / CARDS) if is_run_folder(path) and is_file(path / CARDS) else ():
             if found.setdefault(card.id, card).text != card.text:
                 raise EscEvalError(f"{path / CARDS}: card {card.id!r} has another text than in a run before it")
     return list(found.values())
@@ -52,7 +52,7 @@ def read_run_ratings(folder: Path) -> list[Rating]:
     Raises:
         EscEvalError: The file is broken or empty.
     """
-    return read_ratings(folder) if (folder / RATINGS).exists() else []
+    return read_ratings(folder) if is_file(folder / RATINGS) else []
 
 
 def read_scale(folder: Path, rubrics: Sequence[str]) -> tuple[int, int] | None:
@@ -79,6 +79,8 @@ def read_scale(folder: Path, rubrics: Sequence[str]) -> tuple[int, int] | None:
 
 def _levels(path: Path) -> tuple[int, ...]:
     levels = read_yaml(path).get("levels")
-    if not levels:
+    if not isinstance(levels, list) or not levels:
         raise EscEvalError(f"{path}: no rubric, it lists no levels")
+    if not all(type(level) is int for level in levels) or levels != sorted(set(levels)):
+        raise EscEvalError(f"{path}: no rubric, its levels {levels} are no whole numbers that rise")
     return tuple(levels)

@@ -1,42 +1,16 @@
-"""Text and JSON files read whole; what is missing or broken is a sentence that says where."""
+"""Text and JSON files read whole; what is broken is a sentence (see ``esc_eval.reading``)."""
 
-import json
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from esc_eval.errors import BadRecord, EscEvalError
+from esc_eval.errors import BadRecord
+from esc_eval.reading import read_json, read_text
+
+__all__ = ["read_json", "read_json_as", "read_json_object", "read_text"]
 
 T = TypeVar("T")
-
-
-def read_text(path: Path) -> str:
-    """A file's text.
-
-    Raises:
-        EscEvalError: The file is missing, a folder, not readable or not UTF-8.
-    """
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise EscEvalError(f"{path}: no such file") from error
-    except UnicodeDecodeError as error:
-        raise BadRecord(path, f"byte {error.start}", "not UTF-8 text; save the file as UTF-8") from error
-    except OSError as error:
-        raise EscEvalError(f"{path}: cannot be read: {error.strerror}") from error
-
-
-def read_json(path: Path) -> Any:
-    """The value in a JSON file.
-
-    Raises:
-        EscEvalError: As ``read_text``; or it is no JSON.
-    """
-    try:
-        return json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise BadRecord(path, f"line {error.lineno}, column {error.colno}", f"broken JSON: {error.msg}") from error
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
@@ -60,5 +34,5 @@ def read_json_as(path: Path, kind: type[T]) -> T:
     try:
         return TypeAdapter(kind).validate_python(read_json(path))
     except ValidationError as error:
-        first = error.errors()[0]
+        first = error.errors(include_input=False, include_url=False)[0]
         raise BadRecord(path, ".".join(map(str, first["loc"])) or "the whole file", first["msg"]) from error

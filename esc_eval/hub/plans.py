@@ -113,6 +113,21 @@ class Plan:
         return lines
 
 
+def refuse_problems(folder: Path, problems: Sequence[object], see: str) -> None:
+    """Refuse to publish a folder that is not sound.
+
+    Args:
+        folder: What would be published.
+        problems: What its check found.
+        see: Command that lists them, given the folder.
+
+    Raises:
+        EscEvalError: There is one.
+    """
+    if problems:
+        raise EscEvalError(f"{folder}: {len(problems)} problems, first: {problems[0]}. See: {see} {folder}")
+
+
 def plan_upload(
     folder: Path, files: Iterable[str], repo: str, repo_type: RepoType, tag: str | None = None, api: Any = None
 ) -> Plan:

@@ -14,7 +14,8 @@ from types import MappingProxyType
 from pydantic import ValidationError
 
 from esc_eval.errors import EscEvalError, explain_validation
-from esc_eval.languages.row import FILE, LanguageRow, read_yaml
+from esc_eval.languages.row import FILE, LanguageRow
+from esc_eval.reading import read_yaml
 
 __all__ = [
     "LanguageRow",

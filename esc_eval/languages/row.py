@@ -4,10 +4,9 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
-from esc_eval.errors import EscEvalError
+from esc_eval.reading import read_yaml
 
 FILE = "language.yaml"
 Unit = Literal["word", "character"]
@@ -28,23 +27,6 @@ def _check_pattern(pattern: re.Pattern[str]) -> re.Pattern[str]:
 
 
 Pattern = Annotated[re.Pattern[str], AfterValidator(_check_pattern)]
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file.
-
-    Raises:
-        EscEvalError: Missing, not readable as YAML, or no mapping.
-    """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise EscEvalError(f"{path}: cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise EscEvalError(f"{path}: not readable as YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise EscEvalError(f"{path}: expected a mapping of keys to values")
-    return content
 
 
 class _Part(BaseModel):

@@ -9,9 +9,9 @@ from esc_eval.errors import EscEvalError, explain_validation
 from esc_eval.files.official_dimensions import is_official_wording
 from esc_eval.files.run_folder import rubric_file
 from esc_eval.files.writing import write_whole
-from esc_eval.languages.row import read_yaml
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.prompts.wording import Worded
+from esc_eval.reading import read_yaml
 
 W = TypeVar("W", bound=Worded[Any])
 
@@ -25,7 +25,7 @@ def keep_wording(worded: Worded[Any], path: Path) -> None:
         return
     if path.exists():
         worded = worded.model_copy(update={"texts": {**_read(path, type(worded)).texts, **worded.texts}})
-    write_whole(path, [worded.to_yaml()])
+    write_whole(path, [worded.to_yaml()], durable=True)
 
 
 def kept_rubric(folder: Path, rubric: str) -> Rubric | None:

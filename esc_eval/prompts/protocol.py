@@ -48,6 +48,11 @@ class Protocol(Worded[ProtocolText]):
     seeker: Generation
     supporter: Generation
 
+    def with_system(self, prompt: str) -> "Protocol":
+        """The protocol with another system prompt of the supporter, in all its languages."""
+        texts = {language: text.model_copy(update={"supporter": prompt}) for language, text in self.texts.items()}
+        return self.model_copy(update={"texts": texts, "version": f"{self.version}+system"})
+
     def opening(self, card: RoleCard) -> Turn:
         """The supporter's first line, which the protocol says in its name."""
         return Turn(role="supporter", text=self.text(card.language).opening, finish_reason="scripted")

@@ -13,6 +13,9 @@ from esc_eval.files.frozen_yaml import FrozenYaml
 from esc_eval.languages import known_folders
 from esc_eval.prompts.wording import PROMPTS, Worded, locate_data_file, read_parts
 
+WIDEST = 1000
+"""Steps from the lowest level of a scale to its highest."""
+
 
 class Dimension(FrozenYaml):
     """One scale of a rubric.
@@ -64,6 +67,8 @@ class Rubric(Worded[RubricText]):
     def _rise(cls, levels: tuple[int, ...]) -> tuple[int, ...]:
         if any(low >= high for low, high in pairwise(levels)):
             raise ValueError(f"each must be above the one before it, found {list(levels)}")
+        if levels[-1] - levels[0] > WIDEST:
+            raise ValueError(f"from the lowest to the highest there may be {WIDEST} steps at most")
         return levels
 
     @field_validator("dimensions")
@@ -111,13 +116,13 @@ def check_rubric(content: Mapping[str, Any], where: str) -> Rubric:
     for language, text in rubric.texts.items():
         if set(text.dimensions) != set(rubric.keys):
             raise EscEvalError(
-                f"rubric {rubric.name}, language {language}: wording for {sorted(text.dimensions)}, "
+                f"{where}: rubric {rubric.name}, language {language}: wording for {sorted(text.dimensions)}, "
                 f"but the rubric has {sorted(rubric.keys)}"
             )
         for key, wording in text.dimensions.items():
             if len(wording.levels) != len(rubric.levels):
                 raise EscEvalError(
-                    f"rubric {rubric.name}, language {language}, {key}: {len(wording.levels)} level "
+                    f"{where}: rubric {rubric.name}, language {language}, {key}: {len(wording.levels)} level "
                     f"descriptions for {len(rubric.levels)} levels"
                 )
     return rubric

@@ -13,10 +13,10 @@ from typing import Any, Generic, TypeVar
 import yaml
 from pydantic import Field
 
-from esc_eval.errors import EscEvalError
+from esc_eval.errors import BadRecord, EscEvalError
 from esc_eval.files.frozen_yaml import FrozenYaml
 from esc_eval.languages import known_languages
-from esc_eval.languages.row import read_yaml
+from esc_eval.reading import check_file, is_file, read_yaml, suffix_of
 from esc_eval.schema import digest
 
 OURS = "esc-eval"
@@ -117,11 +117,15 @@ def read_parts(path: Path, kind: str) -> dict[str, Any]:
         EscEvalError: No such file (the message lists what there is), broken YAML, or a language that is worded twice.
     """
     name, folder = path.stem, path.parent
-    if not path.is_file():
+    if not is_file(path):
+        if path.exists():
+            check_file(path)
         known = sorted(file.stem for file in folder.glob("*.yaml") if file.name.count(".") == 1)
         raise EscEvalError(f"no {kind} called {name!r} in {folder}. There is: {', '.join(known) or 'none'}.")
     content = read_yaml(path)
-    texts = dict(content.pop("texts", None) or {})
+    texts = content.pop("texts", None) or {}
+    if not isinstance(texts, dict):
+        raise BadRecord(path, "texts", "expected a wording by language")
     beside = {
         file.name.split(".")[1]: file for file in sorted(folder.glob(f"{name}.*.yaml")) if file.name.count(".") == 2
     }
@@ -133,7 +137,10 @@ def read_parts(path: Path, kind: str) -> dict[str, Any]:
         for code, row in known_languages().items():
             if code not in texts and (worded := row.read_data(worded_file(kind, name))):
                 texts[code] = worded
-    if missing := [code for code in content.get("languages") or () if code not in texts]:
+    named = content.get("languages") or ()
+    if not isinstance(named, list | tuple) or not all(isinstance(code, str) for code in named):
+        raise BadRecord(path, "languages", "expected a list of codes of languages")
+    if missing := [code for code in named if code not in texts]:
         raise EscEvalError(f"{path}: languages names {missing[0]!r}, but there is no wording in it")
     return {**content, "texts": texts} if texts else content
 
@@ -141,4 +148,4 @@ def read_parts(path: Path, kind: str) -> dict[str, Any]:
 def locate_data_file(name: str | Path, folder: Path) -> Path:
     """Where a named data file lies: a shipped name, or the path of a user's own ``.yaml``."""
     path = Path(name)
-    return path if path.suffix == ".yaml" else folder / f"{name}.yaml"
+    return path if suffix_of(path) in (".yaml", ".yml") else folder / f"{name}.yaml"

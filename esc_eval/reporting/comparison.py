@@ -1,6 +1,6 @@
 """``leaderboard``: models side by side, with everything that the difference of two means needs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from types import MappingProxyType
 from typing import Any
@@ -11,10 +11,13 @@ import pandas as pd
 from esc_eval.errors import EscEvalError
 from esc_eval.files.ratings_table import RatingsTable
 from esc_eval.prompts.rubric import Rubric
+from esc_eval.reporting.making import describe_adapted, warn_of_roles
 from esc_eval.reporting.render import Cell, Report, Table, name_clusters, report_signature, shown_p, undefined_notes
 from esc_eval.reporting.signature import sign_board
+from esc_eval.reporting.summary import UNANSWERED_SHARE
 from esc_eval.reporting.tables import name_board
 from esc_eval.schema import Dialogue
+from esc_eval.scoring.score import ENDED_EARLY
 from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.statistics.estimate import Estimate
 from esc_eval.statistics.mixed import estimate_contrast, group_contrasts, mixed_fit
@@ -91,13 +94,20 @@ def leaderboard_report(
         scored = human_scores(own[own["score"].notna()])
         board = Board.from_rows(scored, own, by, known.keys if known else here, (low, high), turned)
         clusters = "dialogue" if by == "dialogue_id" else by
-        sign = sign_board(run or {}, rater, under, "level", scale, boot, clusters, language)
+        unranked = find_unranked(own)
+        there = set(own["dialogue_id"])
+        judged = own.get("served", ())
+        adapted = describe_adapted(
+            (d for d in dialogues if d.id in there), (s.get("adapted") for s in judged if isinstance(s, dict))
+        )
+        sign = sign_board(run or {}, rater, under, "level", scale, boot, clusters, language, adapted)
         title = name_board(None if language == ALL else language, rater, under if several else None)
         key = language if language not in boards else f"{language}, {rater}, {under}"
-        data, views, said = _board(board, boot, flips, human, title, sign)
+        data, views, said = _board(board, boot, flips, human, title, sign, unranked)
         boards[key] = data
         tables += views
         notes += said
+        notes += [f"{title}: {sentence}" for sentence in (*unranked.values(), *warn_of_roles(run or {}, rater))]
     groups = groups or _groups_of(rows)
     extra, views, said = _mixed(rows, groups, dialogues, points, boot, column)
     tables += views
@@ -143,16 +153,19 @@ def _split_boards(table: RatingsTable) -> list[tuple[tuple[str, str, str | None]
 
 
 def _board(
-    board: Board, boot: Bootstrap, flips: int, human: str, title: str, signature: str
+    board: Board, boot: Bootstrap, flips: int, human: str, title: str, signature: str, unranked: Collection[str] = ()
 ) -> tuple[dict[str, Any], list[Table], list[str]]:
     scores, column, value, drawn = estimate_means(board, boot)
-    ranks = rank_intervals(value, drawn, boot, len(board.cards))
+    out = np.array([model in unranked for model in board.models])
+    value, drawn = np.where(out, -np.inf, value), np.where(out, -np.inf, drawn)
+    found = rank_intervals(value, drawn, boot, len(board.cards))
+    ranks = [None if model in unranked else rank for model, rank in zip(board.models, found, strict=True)]
     order = [board.models[i] for i in np.argsort(-value, kind="stable")]
     differences = paired_differences(board, boot, flips)
-    runs = group_indistinguishable(order, differences[column])
+    runs = group_indistinguishable([m for m in order if m not in unranked], differences[column])
     data: dict[str, Any] = {
         "models": {
-            m: {"scores": scores[m], "rank": dict(zip(("value", "low", "high"), r, strict=True))}
+            m: {"scores": scores[m], "rank": dict(zip(("value", "low", "high"), r, strict=True)) if r else None}
             for m, r in zip(board.models, ranks, strict=True)
         },
         "order": order,
@@ -165,7 +178,10 @@ def _board(
     rows: list[list[Cell]] = []
     for m in order:
         means = (scores[m][c] for c in board.columns)
-        rows.append([m, _rank(*by_model[m]), *(mean if mean.value is not None else None for mean in means)])
+        rank = by_model[m]
+        rows.append(
+            [m, _rank(*rank) if rank else "not ranked", *(mean if mean.value is not None else None for mean in means)]
+        )
     head, marked = ["model", "rank", *board.columns], board.turned
     tables = [Table(title, head, rows, 1, f"ranked by {column}", marked, "unscored", signature)]
     shown: list[list[Cell]] = [
@@ -188,6 +204,28 @@ def _board(
     else:
         notes.append(f"{title}: no gap to a human supporter, as no row is of model {human!r}.")
     return data, tables, notes + undefined_notes(scores)
+
+
+def find_unranked(rows: pd.DataFrame) -> dict[str, str]:
+    """Models of whose dialogues too many are unanswered to rank them, and the sentence that says so, by name.
+
+    Args:
+        rows: Ratings of one rater, those without a score too, with ``model`` and, where they have one, ``problem``.
+    """
+    if "problem" not in rows:
+        return {}
+    each = rows.groupby("dialogue_id").agg(
+        model=("model", "first"), ended=("problem", lambda why: why.astype(str).str.startswith(ENDED_EARLY).any())
+    )
+    found = {}
+    for model, own in each.groupby("model", sort=False):
+        unanswered = int(own["ended"].sum())
+        if unanswered > UNANSWERED_SHARE * len(own):
+            found[str(model)] = (
+                f"{model} is listed and not ranked: {unanswered} of its {len(own)} dialogues are unanswered, more than "
+                f"{UNANSWERED_SHARE:.0%}."
+            )
+    return found
 
 
 def _rank(value: int, low: int | None, high: int | None) -> str:

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from markupsafe import Markup
 
+from esc_eval.escaping import show_controls
 from esc_eval.files.templates import make_environment
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting import pictures, tables
-from esc_eval.reporting.escaping import show_controls
 from esc_eval.reporting.render import table_html
 from esc_eval.reporting.summary import Summary, choose_rubric
 from esc_eval.schema import Dialogue, Rating
@@ -53,8 +53,8 @@ def as_page(
                 # our own HTML, escaped cell by cell, and SVG made by matplotlib, which escapes the names in it
                 "leaderboard": Markup(table_html(tables.means_table(board))),  # noqa: S704
                 "details": Markup("".join(map(table_html, tables.details_tables(board)))),  # noqa: S704
-                "means": Markup(pictures.draw_means(board)),  # noqa: S704
-                "levels": Markup(pictures.draw_levels(board)),  # noqa: S704
+                "means": Markup(pictures.draw_means(board) if board.has_scores else ""),  # noqa: S704
+                "levels": Markup(pictures.draw_levels(board) if board.has_scores else ""),  # noqa: S704
             }
             for board in summary.tables
         ],

@@ -4,7 +4,7 @@ import warnings
 from io import StringIO
 from typing import Any
 
-from esc_eval.reporting.escaping import put_on_one_line
+from esc_eval.escaping import put_on_one_line
 from esc_eval.reporting.render import LOWER_IS_BETTER
 from esc_eval.reporting.summary import Leaderboard
 from esc_eval.statistics.scale import describe_scale

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from esc_eval.errors import EscEvalError
+from esc_eval.escaping import format_csv
 from esc_eval.files.ratings_table import RatingsTable
 from esc_eval.files.writing import write_whole
 from esc_eval.reporting.render import Cell, Report, Table, report_signature
@@ -126,7 +127,9 @@ def plan_report(
 ) -> Report:
     """Write an annotation plan as CSV and sum it up."""
     plan = annotation_plan(cards, models, raters, per_dialogue, overlap, np.random.default_rng(seed))
-    write_whole(out, [plan.to_csv(index=False)])
+    write_whole(
+        out, [format_csv(list(plan.columns), [{str(k): v for k, v in row.items()} for row in plan.to_dict("records")])]
+    )
     load = plan.groupby("rater").agg(dialogues=("card", "size"), shared=("overlap", "sum"))
     rows: list[list[Cell]] = [[str(r), int(v["dialogues"]), int(v["shared"])] for r, v in load.iterrows()]
     data = {"raters": {r: {"dialogues": d, "shared": s} for r, d, s in rows}, "rows": len(plan), "file": str(out)}

@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from esc_eval.escaping import escape_html, escape_latex, escape_markdown, put_on_one_line, quote_markdown
 from esc_eval.files.writing import write_whole
-from esc_eval.reporting.escaping import escape_html, escape_latex, escape_markdown, put_on_one_line, quote_markdown
 from esc_eval.reporting.signature import join_signature
 from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.statistics.estimate import Estimate
@@ -170,7 +170,7 @@ class Report:
 
     def to_markdown(self) -> str:
         """As GitHub renders it."""
-        parts = [f"## {escape_markdown(self.title)}", f"{self.lead}."] if self.title else []
+        parts = [f"## {escape_markdown(self.title)}", f"{escape_markdown(self.lead)}."] if self.title else []
         for table in self.tables:
             head, *rows = (
                 f"| {' | '.join(_join(escape_markdown(text), small, '<br>') for text, small in line)} |"

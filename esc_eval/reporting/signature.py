@@ -6,6 +6,7 @@ Two numbers whose signatures differ (save for the supporter) do not belong into 
 from collections.abc import Mapping
 from typing import Any
 
+from esc_eval.escaping import escape_part
 from esc_eval.languages import known_languages
 from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.version import __version__
@@ -24,7 +25,7 @@ def join_signature(parts: Mapping[str, object]) -> str:
     'n:12'
     """
     fields = {"esc-eval": __version__, **parts}
-    return "|".join(f"{key}:{value}" for key, value in fields.items() if value is not None)
+    return "|".join(f"{key}:{escape_part(value)}" for key, value in fields.items() if value is not None)
 
 
 def wording_tag(identity: Mapping[str, Any], language: str | None = None) -> str:
@@ -70,6 +71,7 @@ def sign_board(
     boot: Bootstrap,
     clusters: str,
     language: str | None = None,
+    adapted: str | None = None,
 ) -> str:
     """The signature of a leaderboard, whichever command prints it.
 
@@ -80,11 +82,13 @@ def sign_board(
         scale: How levels become points, e.g. ``x 25``.
         boot, clusters: What the intervals draw, and how often.
         language: Of the dialogues.
+        adapted: What servers were not sent as it was asked for.
     """
     simulation, scoring = run.get("simulation"), run.get(f"scoring/{rater}")
     parts = {
         **simulation_parts(simulation["identity"] if simulation else None, language),
         **scoring_parts(scoring["identity"] if scoring else None, rater, rubric, language),
+        "not as asked": adapted,
         "statistic": f"{statistic} {scale}",
         "interval": boot.describe(clusters),
     }
@@ -101,4 +105,5 @@ def scoring_parts(
         "rubric": wording_tag(identity["rubric"], language),
         "scorer": model_tag(identity["scorer"]),
         "by": identity["by"],
+        "parser": identity.get("parser"),
     }

@@ -8,13 +8,23 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from esc_eval.prompts.rubric import Rubric
+from esc_eval.reporting.making import (
+    describe_adapted,
+    describe_spending,
+    warn_of_changed_servers,
+    warn_of_roles,
+)
 from esc_eval.reporting.signature import sign_board
-from esc_eval.schema import Dialogue, Language, Rating
+from esc_eval.schema import Dialogue, Language, Rating, Way
 from esc_eval.statistics.bootstrap import Bootstrap, GroupMeans, estimate_group_means
 from esc_eval.statistics.estimate import Array, Estimate, StoredEstimate
 from esc_eval.statistics.scale import FULL, describe_scale, to_points
 
 Statistic = Literal["level", "expected"]
+UNANSWERED_SHARE = 0.1
+"""A supporter of whose dialogues more than this share is unanswered is listed and not ranked."""
+LOW_MASS = 0.5
+"""Probability of all levels together under which a scorer wanted to say something else."""
 
 
 class Part(BaseModel):
@@ -29,6 +39,7 @@ class Cell(Part):
     Attributes:
         mean: Mean level, from 0 (the lowest) to 100 (the highest level); None where nothing was scored.
         expected: Mean expected level on the same scale, of scorers that give probabilities.
+        weighed: Ratings with an expected level, which ``expected`` is the mean of.
         unscored: Ratings without a score.
         modal_level: The level given most often; the lowest of several.
         modal_share: Its share of the scored ratings, 0..1. Near 1 the scorer does not tell dialogues apart.
@@ -37,6 +48,7 @@ class Cell(Part):
 
     mean: StoredEstimate | None
     expected: StoredEstimate | None
+    weighed: int = 0
     unscored: int
     modal_level: int | None
     modal_share: float | None
@@ -46,6 +58,10 @@ class Cell(Part):
         """The mean that a table of this statistic shows."""
         return self.mean if statistic == "level" else self.expected
 
+    def n(self, statistic: Statistic) -> int:
+        """How many ratings that mean is of."""
+        return sum(self.counts) if statistic == "level" else self.weighed
+
 
 class Row(Part):
     """A supporter's line of the leaderboard.
@@ -53,15 +69,25 @@ class Row(Part):
     Attributes:
         cells: By dimension, in the rubric's order.
         average: Mean of the dimensions' means, those where lower is better turned round; None where one has no score.
+        scored: Dialogues that have a value on at least one dimension, of ``dialogues``.
+        unanswered: Dialogues that ended early with a problem, of ``dialogues``; they are not rated.
+        ranked: Whether it is ranked: not where more than ``UNANSWERED_SHARE`` of its dialogues are unanswered.
+        problems: Why ratings have no score: how often, by reason.
         cut_replies: Supporter's replies that ended at the token cap, of ``replies``.
         empty_replies: Supporter's replies without a word.
         unfinished: Dialogues that stopped early because a model could read no further.
+        low_mass: Ratings whose scorer gave all levels together less than ``LOW_MASS`` of its probability.
+        ways: Ratings by how their level was had, where they say.
     """
 
     supporter: str
     cells: dict[str, Cell]
     average: StoredEstimate | None
     dialogues: int
+    scored: int
+    unanswered: int
+    ranked: bool
+    problems: dict[str, int]
     cards: int | None
     replies: int
     cut_replies: int
@@ -69,6 +95,8 @@ class Row(Part):
     empty_replies: int
     unfinished: int
     tokens: int | None
+    low_mass: int = 0
+    ways: dict[Way, int] = Field(default_factory=dict)
 
 
 class Leaderboard(Part):
@@ -79,6 +107,7 @@ class Leaderboard(Part):
         names: The paper's name of each dimension by key.
         lower_is_better: Keys of the dimensions of which a low level is good; turned round in the average.
         clustered_by: What the intervals draw: cards, or single dialogues where cards are unknown.
+        warnings: Sentences on how its numbers were made.
     """
 
     language: Language
@@ -90,7 +119,13 @@ class Leaderboard(Part):
     levels: tuple[int, ...]
     clustered_by: Literal["card", "dialogue"]
     signature: str
+    warnings: tuple[str, ...] = ()
     rows: tuple[Row, ...]
+
+    @property
+    def has_scores(self) -> bool:
+        """Whether anything was scored."""
+        return any(sum(cell.counts) for row in self.rows for cell in row.cells.values())
 
 
 class Summary(Part):
@@ -149,6 +184,9 @@ def summarise_ratings(
         known_cards = all(by_id[i].card_id is not None for i in rated)
         clustered_by: Literal["card", "dialogue"] = "card" if known_cards else "dialogue"
         scale = describe_scale(own.levels)
+        talks = [by_id[i] for i in by_id if i in rated]
+        given = [rating for group in supporters.values() for rating in group]
+        adapted = describe_adapted(talks, (r.served.adapted for r in given if r.served))
         rows = _rows(supporters, by_id, own, known_cards, statistic, boot)
         made.append(
             Leaderboard(
@@ -160,11 +198,21 @@ def summarise_ratings(
                 lower_is_better=tuple(d.key for d in own.dimensions if d.lower_is_better),
                 levels=own.levels,
                 clustered_by=clustered_by,
-                signature=sign_board(run, rater, rubric_id, statistic, scale, boot, clustered_by, language),
-                rows=tuple(sorted(rows, key=lambda row: -row.average.value if row.average else 1)),
+                signature=sign_board(run, rater, rubric_id, statistic, scale, boot, clustered_by, language, adapted),
+                warnings=(
+                    *warn_of_roles(run, rater),
+                    *warn_of_changed_servers(talks, given),
+                    *describe_spending(run, ["simulation", f"scoring/{rater}"]),
+                ),
+                rows=tuple(sorted(rows, key=_place)),
             )
         )
     return Summary(tables=tuple(made))
+
+
+def _place(row: Row) -> tuple[bool, float]:
+    """Where a row stands: those that are not ranked last, best average first."""
+    return not row.ranked, -row.average.value if row.average and row.average.value is not None else 1
 
 
 def _rows(
@@ -243,11 +291,13 @@ def _row(
         cells[key] = Cell(
             mean=_defined(mean),
             expected=_defined(expected),
+            weighed=sum(rating.dimension == key and rating.expected is not None for rating in ratings),
             unscored=unscored[key],
             modal_level=rubric.levels[most] if total else None,
             modal_share=counts[most] / total if total else None,
             counts=counts,
         )
+    unanswered = sum(dialogue.problem is not None for dialogue in dialogues)
     turns = [turn for dialogue in dialogues for turn in dialogue.turns if turn.finish_reason != "scripted"]
     replies = [turn for turn in turns if turn.role == "supporter"]
     used = [turn.completion_tokens for turn in turns if turn.completion_tokens is not None]
@@ -256,6 +306,10 @@ def _row(
         cells=cells,
         average=_defined(average),
         dialogues=len(dialogues),
+        scored=average.n,
+        unanswered=unanswered,
+        ranked=unanswered <= UNANSWERED_SHARE * len(dialogues),
+        problems=dict(Counter(rating.problem for rating in ratings if rating.problem).most_common()),
         cards=len({dialogue.card_id for dialogue in dialogues}) if by_card else None,
         replies=len(replies),
         cut_replies=sum(turn.finish_reason == "length" for turn in replies),
@@ -263,6 +317,8 @@ def _row(
         empty_replies=sum(not turn.text.strip() for turn in replies),
         unfinished=sum(any(turn.finish_reason == "context" for turn in d.turns) for d in dialogues),
         tokens=sum(used) if used else None,
+        low_mass=sum(rating.mass is not None and rating.mass < LOW_MASS for rating in ratings),
+        ways=dict(Counter(rating.way for rating in ratings if rating.way)),
     )
 
 

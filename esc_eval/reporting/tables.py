@@ -1,10 +1,12 @@
 """A summary as reports, one a leaderboard, and these as text, Markdown, LaTeX and HTML."""
 
+from collections import Counter
 from dataclasses import replace
 
 from esc_eval.languages import known_languages
+from esc_eval.reporting.making import group_reasons
 from esc_eval.reporting.render import Cell, Report, Table
-from esc_eval.reporting.summary import Leaderboard, Row, Summary
+from esc_eval.reporting.summary import LOW_MASS, UNANSWERED_SHARE, Leaderboard, Row, Summary
 from esc_eval.statistics.scale import describe_scale
 
 
@@ -22,12 +24,17 @@ def describe_statistic(board: Leaderboard) -> str:
 
 
 def means_table(board: Leaderboard) -> Table:
-    """One line a supporter: each dimension, the average, and how many dialogues."""
+    """One line a supporter: each dimension, the average, and how many dialogues have a value."""
     rows: list[list[Cell]] = [
-        [row.supporter, *(row.cells[key].of(board.statistic) for key in board.names), row.average, row.dialogues]
+        [row.supporter, *(row.cells[key].of(board.statistic) for key in board.names), row.average, show_n(row)]
         for row in board.rows
     ]
     return Table("", ["Supporter", *board.names.values(), "Average", "n"], rows, 1, "", _marked(board), "unscored")
+
+
+def show_n(row: Row) -> Cell:
+    """How many dialogues have a value, and of how many where not all have."""
+    return row.scored if row.scored == row.dialogues else f"{row.scored} of {row.dialogues}"
 
 
 def _marked(board: Leaderboard) -> list[str]:
@@ -46,8 +53,9 @@ def details_tables(board: Leaderboard) -> list[Table]:
             share = None if cell.modal_share is None else f"{cell.modal_share:.0%}"
             level = "-" if cell.modal_level is None else cell.modal_level
             counts = "/".join(map(str, cell.counts))
-            rows.append([name, cell.of(board.statistic), sum(cell.counts), cell.unscored, level, share or "-", counts])
-        rows.append(["Average", row.average, row.dialogues, "", "", "", ""])
+            mean, n = cell.of(board.statistic), cell.n(board.statistic)
+            rows.append([name, mean, n, cell.unscored, level, share or "-", counts])
+        rows.append(["Average", row.average, show_n(row), "", "", "", ""])
         tables.append(Table(row.supporter, header, rows, 1, "", _marked(board), "unscored"))
     return [*tables[:-1], replace(tables[-1], note=note)]
 
@@ -63,9 +71,47 @@ def describe_dialogues(row: Row) -> str:
     )
 
 
+def describe_gaps(row: Row) -> list[str]:
+    """What is missing of a supporter's row, a sentence each."""
+    sentences = []
+    if not row.ranked:
+        sentences.append(
+            f"{row.supporter} is listed and not ranked: {row.unanswered} of its {row.dialogues} dialogues are "
+            f"unanswered, more than {UNANSWERED_SHARE:.0%}."
+        )
+    if row.problems:
+        ratings = row.dialogues * len(row.cells)
+        missing = sum(row.problems.values())
+        sentences.append(f"{row.supporter}: {missing} of {ratings} ratings unscored: {group_reasons(row.problems)}.")
+    return sentences
+
+
+def describe_ratings(board: Leaderboard) -> list[str]:
+    """What to know of how a board's levels were had, a sentence each; none where there is nothing."""
+    notes = []
+    ways: Counter[str] = Counter()
+    for row in board.rows:
+        ways.update(row.ways)
+    if len(ways) > 1:
+        found = ", ".join(f"{count} by {way}" for way, count in sorted(ways.items(), key=lambda item: -item[1]))
+        notes.append(f"Levels of {board.rater} were had in more than one way: {found}.")
+    total = sum(sum(cell.counts) for row in board.rows for cell in row.cells.values())
+    if low := sum(row.low_mass for row in board.rows):
+        notes.append(
+            f"In {low} of {total} scored ratings {board.rater} gave all levels together less than {LOW_MASS:.0%} of "
+            "its probability: it wanted to say something else, and its level says little."
+        )
+    if board.statistic == "expected":
+        without = total - sum(cell.weighed for row in board.rows for cell in row.cells.values())
+        if without:
+            notes.append(f"{without} of {total} scored ratings have no expected level and are left out of these means.")
+    return notes
+
+
 def board_report(board: Leaderboard, *tables: Table) -> Report:
     """A leaderboard with some of its tables."""
-    notes = [describe_dialogues(row) for row in board.rows]
+    notes = [sentence for row in board.rows for sentence in (describe_dialogues(row), *describe_gaps(row))]
+    notes += [*describe_ratings(board), *board.warnings]
     return Report(
         "report",
         {},

@@ -4,19 +4,23 @@
 none, so what may be something else (a list marker, a count, a position in the conversation) is not taken for a score,
 and an answer with two different numbers is unscored. ``official`` is the rule of score.py in the official release, for
 parity with published scores only.
+
+Both say where in the answer the level stands: its probability is read at that place, see ``chat.endpoint.logprobs``.
 """
 
 import re
-import unicodedata
 from collections.abc import Callable, Sequence
 
 from esc_eval.errors import EscEvalError
 from esc_eval.reasoning import strip_thinking
 from esc_eval.schema import Rating
+from esc_eval.scoring.traced_text import Span, normalise
 
 NO_LEVEL = "the answer names no single level"
 TOO_LONG = "longer than the scorer can read"
 
+Finder = Callable[[str, Sequence[int]], tuple[int, Span] | None]
+"""From an answer and the levels to the level that it states and the characters that name it; None: it states none."""
 Parser = Callable[[str, Sequence[int]], int | None]
 
 
@@ -31,7 +35,6 @@ _DIGIT = rf"[\d{_HAN_DIGITS}]"
 _LETTER = rf"[^\W\d_{_HAN}]"
 _POINTS = rf"分(?:(?![{_HAN}])|(?=[的吧了呢因满共总]))"  # not 分钟, 分之, 分析, 四分五裂
 
-_THINK = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
 _TAG = re.compile(r"<(?:/[a-z_ ]+|(?P<name>[a-z_ ]+))>", re.I)
 _MARKUP = re.compile(r"[*_`\"“”{}\[\]\\$]|(?<!\w)'|'(?!\w)")
 _MARKER = re.compile(rf"^[ #>•-]*\(?\d+(?:[.)](?: (?!{_DIGIT})(?=\S)|(?=[^\W\d]))|、(?!{_DIGIT}))", re.M)
@@ -43,6 +46,14 @@ _SCALE = re.compile(
 _ATTACHED = re.compile(rf"(?<={_LETTER})-?\d+(?:\.\d+)*|(?<!\d)\d++(?:\.\d++)*+(?=-?{_LETTER}|\s*%)")
 
 _NUMBER = re.compile(rf"(?<![\d.])-?\d+(?:\.\d+)?|(?<![{_HAN_DIGITS}十百几])[{_HAN_DIGITS}](?={_POINTS})")
+_SCALE_NAMED = re.compile(
+    r"\(\s*(?:on a scale |scale |range |from |of )*(?P<low>\d+)\s*(?:[-–—~至到]|to)\s*(?P<high>\d+)\s*分?\s*\)", re.I
+)
+_COUNT = re.compile(
+    rf"\b\d+ (?:out )?of (?:(?:all|the|these|his|her|their|its) ){{1,2}}\d+ (?={_LETTER})"
+    rf"|\b(?:all|both|these|those|every|first|last|other) \d+ (?={_LETTER})",
+    re.I,
+)
 _RANGE = rf"\d\s*(?:[-–—~到至]|to)\s*\d|{_DIGIT}\s*[-–—~到至或、和]\s*[{_HAN_DIGITS}]分"
 _FRACTION = rf"\d点{_DIGIT}|{_DIGIT}点{_DIGIT}+分|\d半|{_DIGIT}[分个]半|and a half"
 _BOUND = r"\d\s*[+±]|(?<![-=])[<>]\s*\d|[≤≥≈~±]\s*\d"
@@ -79,31 +90,48 @@ _ALLOWED = re.compile(rf"{_UNIT}(?:{_STOP}| {_words('for on in as because since 
 _LINE_ENDS = re.compile(rf"{_UNIT}[^\w\n]*(?:\n|$)", re.I)
 
 
-def parse_anchored(answer: str, levels: Sequence[int]) -> int | None:
-    """The one level that an answer gives as its score, or None.
+def find_anchored(answer: str, levels: Sequence[int]) -> tuple[int, Span] | None:
+    """The one level that what is said aloud gives as its score, and the characters that name it; None if none.
 
-    List markers, digits that touch letters or %, and the top of the scale ("3/4", "满分4分") do not count. All other
-    numbers must be the same level, and one of them must stand where a score stands: first in the answer, alone on a
-    line, after a label, before 分, or after a word of scoring. "3", "**3**", "3/4", "Score: 3 (out of 4)", "The
-    empathy score is 3." and "我认为共情分数是3分。" are read; "10", "4/10", "3.5", "3 or 4" and "in turn 3" are not.
+    List markers, digits that touch letters or %, counts ("2 of the 5 replies") and the scale (3/4, (0-4), 满分4分) do
+    not count. All other numbers must be the same level, and one of them must stand where a score stands: first in
+    the answer, alone on a line, after a label, before 分, or after a word of scoring; the last that does is the place.
+    "3", "**3**", "3/4", "Score: 3 (out of 4)", "The empathy score is 3." and "我认为共情分数是3分。" are read; "10",
+    "4/10", "3.5", "3 or 4" and "in turn 3" are not.
+
+    >>> find_anchored("All 3 replies are fluent. Score: 3", range(5))
+    (3, (33, 34))
+    """
+    text = normalise(answer)
+    text = text.sub(_TAG, lambda tag: f"\n{tag['name']}: " if tag["name"] else "\n")
+    text = text.sub(_MARKUP, " ")
+    listed = _MARKER.search(text.text) is not None
+    text = text.sub(_MARKER, " ")
+    low, high = str(min(levels)), str(max(levels))
+    text = text.sub(_SCALE_NAMED, lambda scale: " " if scale.group("low", "high") == (low, high) else scale[0])
+    if any(float(scale["top"] or scale["first"]) != max(levels) for scale in _SCALE.finditer(text.text)):
+        return None
+    text = text.sub(_SCALE, lambda scale: "分 " if scale["top"] else " ").sub(_COUNT, "x ").sub(_ATTACHED, "x").strip()
+    found = list(_NUMBER.finditer(text.text))
+    numbers = {float(_HAN_VALUES.get(number[0], number[0])) for number in found}
+    if len(numbers) != 1 or _UNCLEAR.search(text.text):
+        return None
+    stated = [number for number in found if _is_score(text.text, number, listed=listed)]
+    level = numbers.pop()
+    return (int(level), text.span(*stated[-1].span())) if stated and level in levels else None
+
+
+def parse_anchored(answer: str, levels: Sequence[int]) -> int | None:
+    """The one level that an answer gives as its score, or None; see ``find_anchored``.
 
     >>> parse_anchored("The empathy score is 3.", range(5)), parse_anchored("4/10", range(5))
     (3, None)
     """
-    text = re.sub(r"[^\S\n]+", " ", unicodedata.normalize("NFKC", answer).replace("\u2212", "-"))
-    text = _TAG.sub(lambda tag: f"\n{tag['name']}: " if tag["name"] else "\n", _THINK.sub(" ", text))
-    text, markers = _MARKER.subn(" ", _MARKUP.sub(" ", text))
-    if any(float(scale["top"] or scale["first"]) != max(levels) for scale in _SCALE.finditer(text)):
-        return None
-    text = _ATTACHED.sub("x", _SCALE.sub(lambda scale: "分 " if scale["top"] else " ", text)).strip()
-    found = list(_NUMBER.finditer(text))
-    numbers = {float(_HAN_VALUES.get(number[0], number[0])) for number in found}
-    if len(numbers) != 1 or _UNCLEAR.search(text):
-        return None
-    if not any(_is_score(text, number, listed=markers > 0) for number in found):
-        return None
-    level = numbers.pop()
-    return int(level) if level in levels else None
+    return _level(find_anchored(strip_thinking(answer), levels))
+
+
+def _level(found: tuple[int, Span] | None) -> int | None:
+    return found[0] if found else None
 
 
 def _is_score(text: str, number: re.Match[str], *, listed: bool) -> bool:
@@ -126,16 +154,36 @@ def _is_score(text: str, number: re.Match[str], *, listed: bool) -> bool:
     return (points and number[0] not in _HAN_VALUES) or bool(said and _LEADS.search(sentence))
 
 
+def find_official(answer: str, levels: Sequence[int]) -> tuple[int, Span] | None:
+    """The lowest level whose digit occurs anywhere, and where it first does."""
+    for level in sorted(levels):
+        if (start := answer.find(str(level))) >= 0:
+            return level, (start, start + len(str(level)))
+    return None
+
+
 def parse_official(answer: str, levels: Sequence[int]) -> int | None:
     """The lowest level whose digit occurs anywhere: "10" is 0, and so is "4/10". None where the release writes -1.
 
     >>> parse_official("4/10", range(5)), parse_official("The empathy score is 3.", range(5))
     (0, 3)
     """
-    return next((level for level in sorted(levels) if str(level) in answer), None)
+    return _level(find_official(answer, levels))
 
 
+FINDERS: dict[str, Finder] = {"anchored": find_anchored, "official": find_official}
 PARSERS: dict[str, Parser] = {"anchored": parse_anchored, "official": parse_official}
+
+
+def get_finder(name: str) -> Finder:
+    """The rule of a name, which says where the level stands too.
+
+    Raises:
+        EscEvalError: No such rule.
+    """
+    if name not in FINDERS:
+        raise EscEvalError(f"no parser called {name!r}. There is: {', '.join(FINDERS)}.")
+    return FINDERS[name]
 
 
 def get_parser(name: str) -> Parser:
@@ -144,8 +192,7 @@ def get_parser(name: str) -> Parser:
     Raises:
         EscEvalError: No such parser.
     """
-    if name not in PARSERS:
-        raise EscEvalError(f"no parser called {name!r}. There is: {', '.join(PARSERS)}.")
+    get_finder(name)
     return PARSERS[name]
 
 

@@ -63,13 +63,27 @@ def check_scoring(kind: str, scoring: Identified, run: Run) -> Mapping[str, Any]
         raise EscEvalError(
             f"{run.folder} holds ratings that were not made there, or has lost its ledger. Choose another --out."
         )
-    old: Mapping[str, Any] = run.card.get(kind, {}).get("identity", {}) if run.owners(kind) else {}
+    rated = run.owners(kind)
+    if rated and kind not in run.card:
+        raise EscEvalError(
+            f"{run.folder}: its ledger holds {kind.partition('/')[2]}'s ratings of {len(rated)} dialogues, and "
+            "run.json, which says what made them, is missing or tells of none. Put it back, or choose another --out."
+        )
+    old: Mapping[str, Any] = run.card.get(kind, {}).get("identity", {}) if rated else {}
     new = scoring.identity
     if "esc_eval" in old and "languages" in new["rubric"]:  # of version 0.1
         new = {**new, "rubric": old_identity(scoring.rubric)}
     if old:
         run.refuse(kind, find_differences(old, new))
     return old
+
+
+def known_way(kind: str, run: Run) -> Mapping[str, Any] | None:
+    """How the scorer of a scoring that has ratings was asked, as it was found out then; None where nobody did."""
+    if not run.owners(kind):
+        return None
+    identity: Mapping[str, Any] = run.card.get(kind, {}).get("identity", {})
+    return identity.get("asked")
 
 
 def rated_dimensions(kind: str, run: Run) -> dict[str, frozenset[str]]:

@@ -1,13 +1,15 @@
 """Dialogues x rubric x scorer -> ratings, one for each dialogue and dimension.
 
-Where the scorer's logits can be had, one forward pass gives the probability of every level. Where only text can be
-had, a parser reads it. An answer that names no level is "unscored", never a number.
+Where the scorer's logits can be had, one forward pass gives the probability of every level. A server is asked in the
+best way that it knows, which is found out once. Where only text can be had, a parser reads it. An answer that names no
+level is asked for again, and then "unscored", never a number.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
-from esc_eval.chat.base import ANSWER_TOKENS, AdapterModel, ChatModel, Choice, ChoiceModel, Conversation
+from esc_eval.chat.base import ANSWER_TOKENS, AdapterModel, ChatModel, Choice, ChoiceModel, Conversation, Reply
+from esc_eval.chat.question import AskedModel, By, Question, Settled
 from esc_eval.checkpoints.judge_card import JudgeCard
 from esc_eval.errors import EscEvalError
 from esc_eval.files.run_folder import rubric_file
@@ -17,18 +19,26 @@ from esc_eval.prompts.protocol import Generation
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.prompts.wording import fill_template
 from esc_eval.reasoning import strip_thinking
-from esc_eval.schema import Dialogue, FinishReason, Rating, Turn
+from esc_eval.schema import Dialogue, Rating, Turn, Way
 from esc_eval.scoring.calibration import Calibration
-from esc_eval.scoring.parsers import NO_LEVEL, TOO_LONG, find_lead, get_parser
+from esc_eval.scoring.parsers import NO_LEVEL, TOO_LONG, find_lead, get_finder
 from esc_eval.scoring.rater import DirectScoring, rating_fields
-from esc_eval.scoring.resume import admit_dialogues, check_scoring, rated_dimensions, rated_identity
+from esc_eval.scoring.resume import admit_dialogues, check_scoring, known_way, rated_dimensions, rated_identity
+from esc_eval.simulation.budget import Meter
 from esc_eval.simulation.run import Run
 
-By = Literal["auto", "logits", "text"]
 Asked = tuple[Dialogue, str, Conversation]
 
 TRIED_FOR_LEAD = 3
+TRIES = 3
+"""Times that a model whose answers may differ is asked for an answer in which a level can be read."""
+SERVER_WAYS: tuple[Way, ...] = ("prefix", "choice", "schema", "logprobs")
+TRIAL = (Turn(role="seeker", text="I failed an exam today."), Turn(role="supporter", text="I am sorry. What happened?"))
+"""On which it is found out how a server can be asked; no filter refuses it, and it is the same for every run."""
 SILENT = "nothing to rate: the supporter says no word"
+ENDED_EARLY = "not rated, the dialogue ended early: "
+ASKED_CHARACTERS = 2_000
+"""Of what is asked about a dialogue on one dimension, about; for scorers whose tokens nobody counts."""
 
 
 def judge_prompts(dialogue: Dialogue, rubric: Rubric) -> list[Conversation]:
@@ -62,15 +72,18 @@ class Scoring:
 
     Args:
         by: ``logits`` for level probabilities, ``text`` for parsed answers, ``auto`` for logits where to be had (text
-            for a scorer whose adapters answer in sentences).
+            for a scorer whose adapters answer in sentences); of a scorer behind a server also one of the ways in which
+            it can be asked, see ``chat.endpoint.choices``.
         parser: Name of the rule that reads answers.
         wording: The official prompts in place of the rubric's; a scorer with adapters knows no others.
         calibration: Temperatures applied to level probabilities.
         answer_tokens: Cap on an answer in text; a judge that thinks aloud needs hundreds.
+        temperature: Of the answers; level probabilities know none, so that answers above 0 are read as text.
 
     Raises:
-        EscEvalError: ``logits`` of a model that gives none, a trained judge that did not learn the rubric, the released
-            adapters without the official wording, or the official wording with another rubric than ours.
+        EscEvalError: ``logits`` of a model that gives none, or at a temperature, a trained judge that did not learn the
+            rubric, the released adapters without the official wording, or the official wording with another rubric than
+            ours.
     """
 
     def __init__(
@@ -82,10 +95,16 @@ class Scoring:
         wording: OfficialWording | None = None,
         calibration: Calibration | None = None,
         answer_tokens: int = ANSWER_TOKENS,
+        temperature: float = 0.0,
     ) -> None:
         chooser = scorer if isinstance(scorer, ChoiceModel) else None
+        self.asked = scorer if isinstance(scorer, AskedModel) else None
         if by == "logits" and chooser is None:
             raise EscEvalError(f"{scorer.name} gives no logits; score by text (--by text)")
+        if by in SERVER_WAYS and self.asked is None:
+            raise EscEvalError(f"{scorer.name} is behind no server, which --by {by} is for; use auto, logits or text")
+        if by in ("logits", *SERVER_WAYS) and temperature:
+            raise EscEvalError(f"level probabilities have no temperature: leave out --judge-temperature or --by {by}")
         self.scorer, self.rubric, self.wording = scorer, rubric, wording
         self.adapters = scorer if isinstance(scorer, AdapterModel) else None
         card: JudgeCard | None = getattr(scorer, "judge_card", None)
@@ -99,9 +118,11 @@ class Scoring:
         if wording and set(wording.keys) != set(rubric.keys):
             raise EscEvalError(f"the official prompts rate {', '.join(wording.keys)}; they go with no {rubric.id}")
         self._in_words = card.answers == "text" if card else self.adapters is not None
-        self.chooser = None if by == "text" or (by == "auto" and self._in_words) else chooser
-        self.parser_name, self.parse = parser, get_parser(parser)
-        self.answer = Generation(max_new_tokens=answer_tokens)
+        in_text = by == "text" or temperature > 0 or (by == "auto" and self._in_words)
+        self.chooser = None if self.asked or in_text else chooser
+        self.by, self.settled = by, Settled(way="text") if in_text else None
+        self.parser_name, self.find = parser, get_finder(parser)
+        self.answer = Generation(max_new_tokens=answer_tokens, temperature=temperature)
         self.calibration = calibration
         if calibration:
             calibration.check(scorer.name, self.rubric_id, rubric.levels)
@@ -115,14 +136,17 @@ class Scoring:
     @property
     def identity(self) -> dict[str, Any]:
         """What a resumed scoring must share, save the dialogues."""
-        wording, text = self.wording, f"text, {self.parser_name} parser"
-        by_logits = f"logits, else {text}" if getattr(self.scorer, "may_answer_in_text", False) else "logits"
-        cap = self.answer.max_new_tokens
+        wording, cap = self.wording, self.answer.max_new_tokens
+        by: dict[str, Any] = {"by": "logits" if self.chooser else f"text, {self.parser_name} parser"}
+        if self.asked and self.settled and self.settled.way != "text":
+            by = {"by": self.settled.way, "parser": self.parser_name}
         return {
             "rubric": {"id": wording.id, "sha256": wording.sha256} if wording else self.rubric.identity,
             "scorer": self.scorer.identity,
-            "by": by_logits if self.chooser else text,
+            **by,
+            **({"asked": self.settled.fact} if self.asked and self.settled and self.settled.field else {}),
             **({"max_answer_tokens": cap} if cap != ANSWER_TOKENS else {}),
+            **({"temperature": self.answer.temperature} if self.answer.temperature else {}),
             **({"calibration": self.calibration.sha256} if self.calibration else {}),
         }
 
@@ -166,24 +190,86 @@ class Scoring:
         return [(dialogue, key, c) for key, c in zip(keys, every, strict=True) if key not in done]
 
     def _rate(self, groups: Sequence[Sequence[Asked]], lead: str) -> Iterator[Rating]:
-        if self.chooser is None:
+        conversations = [[conversation for _, _, conversation in group] for group in groups]
+        question = self._question(lead)
+        if self.asked:
+            self.settle_way(dict.fromkeys(asked[0].language for group in groups for asked in group))
+            chosen = self.asked.ask(conversations, question, self.settled or Settled(way="text"))
+        elif self.chooser:
+            chosen = self.chooser.choose(conversations, lead, question.options, question.answer_tokens)
+        else:
             yield from self._by_text([asked for group in groups for asked in group])
             return
-        options = [str(level) for level in self.rubric.levels]
-        conversations = [[conversation for _, _, conversation in group] for group in groups]
-        for index, choices in self.chooser.choose(conversations, lead, options, self.answer.max_new_tokens):
+        for index, choices in chosen:
             for (dialogue, key, _), choice in zip(groups[index], choices, strict=True):
                 yield self._from_choice(dialogue, key, choice)
 
+    def _question(self, lead: str) -> Question:
+        return Question(
+            tuple(map(str, self.rubric.levels)),
+            self._find_option,
+            lead,
+            self.answer.max_new_tokens,
+            self.answer.temperature,
+        )
+
+    def _find_option(self, answer: str) -> tuple[str, tuple[int, int]] | None:
+        found = self.find(answer, self.rubric.levels)
+        return (str(found[0]), found[1]) if found else None
+
+    def _level(self, answer: str) -> int | None:
+        found = self.find(strip_thinking(answer), self.rubric.levels)
+        return found[0] if found else None
+
+    def recall_way(self, fact: Mapping[str, Any] | None) -> None:
+        """Ask a scorer behind a server as it was asked before, if that is a way that may be taken now."""
+        if fact and self.settled is None:
+            known = Settled.model_validate(fact)
+            self.settled = known if self.by in ("auto", "logits", known.way) else None
+
+    def settle_way(self, languages: Iterable[str]) -> None:
+        """Find out how a scorer behind a server is asked, where that is not known yet; the same for all dialogues.
+
+        Args:
+            languages: Of the dialogues to come; the server is tried in the first.
+
+        Raises:
+            EscEvalError: The server does not answer, or not in the way that was asked for.
+        """
+        language = next(iter(languages), None)
+        if not self.asked or self.settled or language is None:
+            return
+        trial = Dialogue(id="trial", language=language, turns=TRIAL)
+        lead = "" if self.wording else self.rubric.text(language).lead
+        [(_, _, conversation), *_] = self._asked(trial, frozenset())
+        self.settled = self.asked.settle_way(conversation, self._question(lead), self.by)
+
     def _by_text(self, asked: Sequence[Asked]) -> Iterator[Rating]:
-        """Conversations of like length side by side, so that a batch holds little padding."""
-        ordered = sorted(asked, key=lambda item: sum(len(message["content"]) for message in item[2]))
-        for index, reply in self.scorer.reply([c for _, _, c in ordered], self.answer, [0] * len(ordered)):
-            dialogue, key, _ = ordered[index]
-            if reply.problem:
-                yield Rating(**self._common(dialogue, key), problem=reply.problem, parser=self.parser_name)
-            else:
-                yield self._from_text(dialogue, key, reply.text, reply.finish_reason)
+        """Conversations of like length side by side, so that a batch holds little padding.
+
+        An answer without a level is asked for again, save of a model in this process, which would say the same.
+        """
+        left = sorted(asked, key=lambda item: sum(len(message["content"]) for message in item[2]))
+        tries = 1 if self.adapters or isinstance(self.scorer, ChoiceModel) else TRIES
+        for number in range(tries):
+            again = []
+            for index, reply in self.scorer.reply([c for _, _, c in left], self.answer, [number] * len(left)):
+                dialogue, key, _ = left[index]
+                rating = self._from_reply(dialogue, key, reply)
+                over = rating.score is not None or reply.problem or reply.finish_reason == "context"
+                if not over and number < tries - 1:
+                    again.append(index)
+                else:
+                    yield rating
+            left = [left[index] for index in sorted(again)]
+            if not left:
+                return
+
+    def _from_reply(self, dialogue: Dialogue, key: str, reply: Reply) -> Rating:
+        if reply.problem:
+            return Rating(**self._common(dialogue, key), problem=reply.problem, parser=self.parser_name)
+        choice = Choice(text=reply.text, finish_reason=reply.finish_reason, served=reply.served)
+        return self._from_text(dialogue, key, choice)
 
     def settle_leads(self, dialogues: Sequence[Dialogue]) -> None:
         """Find the words that each adapter puts before its level, from its answers to the first dialogues it can read.
@@ -227,12 +313,11 @@ class Scoring:
     def _from_choice(self, dialogue: Dialogue, dimension: str, choice: Choice) -> Rating:
         common = self._common(dialogue, dimension)
         p = choice.probabilities
-        if choice.text is not None and (
-            p is None or self.parse(strip_thinking(choice.text), self.rubric.levels) is None
-        ):
-            return self._from_text(dialogue, dimension, choice.text, choice.finish_reason or "stop")
+        if p is None and choice.text is not None:
+            return self._from_text(dialogue, dimension, choice)
         if p is None:
-            return Rating(**common, problem=choice.problem or "no probabilities", parser="logits")
+            problem = TOO_LONG if choice.finish_reason == "context" else choice.problem or "no probabilities"
+            return Rating(**common, problem=problem, parser="logits", served=choice.served)
         parser = "logits"
         if self.calibration:
             p, parser = self.calibration.apply(dimension, p), f"logits, calibration {self.calibration.sha256[:8]}"
@@ -245,10 +330,13 @@ class Scoring:
             mass=choice.mass,
             raw=choice.top if choice.text is None else choice.text,
             parser=parser,
+            way=choice.way or "logits",
+            served=choice.served,
         )
 
-    def _from_text(self, dialogue: Dialogue, dimension: str, answer: str, finish: FinishReason) -> Rating:
-        score = None if finish == "context" else self.parse(strip_thinking(answer), self.rubric.levels)
+    def _from_text(self, dialogue: Dialogue, dimension: str, choice: Choice) -> Rating:
+        answer, finish = choice.text or "", choice.finish_reason or "stop"
+        score = None if finish == "context" else self._level(answer)
         problem = {
             "context": TOO_LONG,
             "length": f"{NO_LEVEL}; it was cut at {self.answer.max_new_tokens} tokens (see --max-answer-tokens)",
@@ -259,6 +347,8 @@ class Scoring:
             raw=answer,
             problem=problem if score is None else None,
             parser=self.parser_name,
+            way=choice.way or "text",
+            served=choice.served,
         )
 
     def _common(self, dialogue: Dialogue, dimension: str) -> dict[str, Any]:
@@ -270,25 +360,37 @@ def score_dialogues(
     scoring: Scoring | DirectScoring,
     run: Run,
     on_dialogue: Callable[[], None] = lambda: None,
+    *,
+    retry: bool = False,
+    meter: Meter | None = None,
 ) -> list[Rating]:
     """Rate what a run has no ratings of yet, dialogue by dialogue and dimension by dimension; write ``ratings.jsonl``.
 
-    A dialogue in which the supporter says no word is unscored, whoever rates.
+    A dialogue that ended early, or in which the supporter says no word, is unscored, whoever rates: no model is asked.
 
     Args:
         dialogues: With unique ids.
         scoring: Scorer and rubric.
         run: Where ratings are kept; open.
         on_dialogue: Called after the last of a dialogue's ratings is durable.
+        retry: Whether the scorer is asked again where it gave no answer.
+        meter: Counts what the answers cost.
 
     Returns:
         This scorer's ratings, in the order of the dialogues.
 
     Raises:
         EscEvalError: The run holds ratings of this rater under another identity or of other words, or the scorer
-            failed; all ratings finished by then are kept.
+            failed, or what it may cost is spent; all ratings finished by then are kept.
     """
     kind = f"scoring/{scoring.scorer.name}"
+    if isinstance(scoring, Scoring):
+        scoring.recall_way(known_way(kind, run))
+        scoring.settle_way(dialogue.language for dialogue in dialogues if not _silent(dialogue))
+    if retry:
+        for dialogue in dialogues:
+            for key in _unanswered(kind, dialogue, run) if not _silent(dialogue) else ():
+                run.forget(kind, dialogue.id, scoring.rubric.keys.index(key))
     known = check_scoring(kind, scoring, run)
     done = rated_dimensions(kind, run)
     rated = admit_dialogues(kind, dialogues, done, known, run)
@@ -304,18 +406,52 @@ def score_dialogues(
     run.record(kind, {**identity, **({"leads": leads} if leads else {}), "dialogues": rated})
     keys = scoring.rubric.keys
     todo = [dialogue for dialogue in dialogues if len(done.get(dialogue.id, ())) < len(keys)]
-    for rating in _ratings(todo, scoring, done):
-        run.add(kind, rating.dialogue_id, keys.index(rating.dimension), rating.to_json())
-        done[rating.dialogue_id] = done.get(rating.dialogue_id, frozenset()) | {rating.dimension}
-        if len(done[rating.dialogue_id]) == len(keys):
-            on_dialogue()
-    kinds = sorted(key for key in run.card if key.startswith("scoring/"))
-    run.export("ratings.jsonl", (line for each in kinds for line in run.all(each)))
+    asked = {dialogue.id: _characters(dialogue) for dialogue in todo if not _silent(dialogue)}
+    try:
+        if meter and asked:
+            meter.budget.check()
+        for rating in _ratings(todo, scoring, done):
+            run.add(kind, rating.dialogue_id, keys.index(rating.dimension), rating.to_json())
+            done[rating.dialogue_id] = done.get(rating.dialogue_id, frozenset()) | {rating.dimension}
+            whole = len(done[rating.dialogue_id]) == len(keys)
+            if whole:
+                on_dialogue()
+            if meter and rating.dialogue_id in asked:
+                meter.count(asked[rating.dialogue_id], len(rating.raw or ""))
+            if meter and whole:
+                meter.keep()
+    finally:
+        if meter:
+            meter.keep()
+        run.export_ratings()
     return [Rating.model_validate_json(line) for d in dialogues for line in run.of(kind, d.id)]
 
 
+def needs_scorer(dialogues: Sequence[Dialogue], scoring: Scoring | DirectScoring, run: Run, retry: bool) -> bool:
+    """Whether a scorer has to be asked for the ratings that a run has not."""
+    kind, size = f"scoring/{scoring.scorer.name}", len(scoring.rubric.keys)
+    counts = run.owners(kind)
+    return any(
+        counts.get(dialogue.id, 0) < size or (retry and _unanswered(kind, dialogue, run))
+        for dialogue in dialogues
+        if not _silent(dialogue)
+    )
+
+
 def _silent(dialogue: Dialogue) -> bool:
-    return not any(turn.role == "supporter" and turn.text.strip() for turn in dialogue.turns)
+    """Whether there is nothing that a scorer could be asked about."""
+    return bool(dialogue.problem) or not any(t.role == "supporter" and t.text.strip() for t in dialogue.turns)
+
+
+def _characters(dialogue: Dialogue) -> int:
+    """How long a dialogue is, with what is asked about it."""
+    return sum(len(turn.text) for turn in dialogue.turns) + ASKED_CHARACTERS
+
+
+def _unanswered(kind: str, dialogue: Dialogue, run: Run) -> list[str]:
+    """Dimensions of a dialogue for which the scorer gave no answer at all, though it was asked."""
+    found = [Rating.model_validate_json(line) for line in run.of(kind, dialogue.id)]
+    return [r.dimension for r in found if r.score is None and not r.raw and r.problem not in (TOO_LONG, SILENT)]
 
 
 def _ratings(
@@ -329,7 +465,8 @@ def _ratings(
             continue
         for key in scoring.rubric.keys:
             if key not in done.get(dialogue.id, ()):
-                yield Rating(**rating_fields(dialogue, key, scoring.scorer.name, scoring.rubric_id), problem=SILENT)
+                why = f"{ENDED_EARLY}{dialogue.problem}" if dialogue.problem else SILENT
+                yield Rating(**rating_fields(dialogue, key, scoring.scorer.name, scoring.rubric_id), problem=why)
     step = max(1, scoring.scorer.parallel)
     for start in range(0, len(asked), step):
         yield from scoring.rate(asked[start : start + step], done)

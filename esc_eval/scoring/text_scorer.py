@@ -17,6 +17,7 @@ from esc_eval.chat.registry import match_spec
 from esc_eval.errors import EscEvalError
 from esc_eval.files.frozen_yaml import FittedFile, FrozenYaml
 from esc_eval.prompts.rubric import Rubric
+from esc_eval.reading import check_file, is_file
 from esc_eval.schema import Dialogue, Language, digest
 from esc_eval.scoring.levels import Rule, decide_levels, level_probabilities
 from esc_eval.scoring.rater import Verdict
@@ -220,10 +221,17 @@ class TextScorer:
             raise EscEvalError(
                 f'{folder}: its weights need safetensors: pip install "esc-eval[local]" (or safetensors)'
             ) from error
+        if (folder / WEIGHTS).exists():
+            check_file(folder / WEIGHTS)
         try:
             self.weights: Array = load_file(folder / WEIGHTS)["weights"].astype(np.float64)
-        except (OSError, SafetensorError, KeyError) as error:
+        except (OSError, SafetensorError, LookupError, TypeError, ValueError, AttributeError, MemoryError) as error:
+            # Beside its own errors: a kind of number that numpy has not, or a size that nothing holds.
             raise EscEvalError(f"{folder / WEIGHTS}: cannot be read: {error}") from error
+        if self.weights.ndim != 2 or len(self.weights) != len(self.file.dimensions):
+            raise EscEvalError(f"{folder}: {FILE} and {WEIGHTS} are not of one scorer")
+        if not np.isfinite(self.weights).all():
+            raise EscEvalError(f"{folder / WEIGHTS}: a weight is no finite number")
         self.name = name or folder.resolve().name
         if any(block.kind in ("sentences", "likeness") for block in self.file.blocks):
             try:
@@ -304,7 +312,7 @@ def open_text_scorer(spec: str) -> TextScorer | None:
     else:
         name, _, what = ("", "", spec) if Path(spec).is_dir() or "=" not in spec else spec.partition("=")
         folder = (Path(what) if Path(what).is_dir() else SCORERS / what) if what else None
-    return TextScorer(folder, name or None) if folder and (folder / FILE).is_file() else None
+    return TextScorer(folder, name or None) if folder and is_file(folder / FILE) else None
 
 
 def _fetched(repo: str, revision: str) -> Path | None:

@@ -3,14 +3,19 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from threading import Lock
+from typing import Any
 
 from esc_eval.chat.base import ChatModel, Conversation, Reply
 from esc_eval.errors import EscEvalError
 from esc_eval.prompts.protocol import Generation
-from esc_eval.schema import Turn
+from esc_eval.schema import Record, Role, Turn
 from esc_eval.simulation.cost import Price
-from esc_eval.simulation.plan import Plan
+from esc_eval.simulation.plan import Failure, Plan, Play
 from esc_eval.simulation.run import Run
+
+
+class SpentError(EscEvalError):
+    """The limit on what a run may cost is reached."""
 
 
 class Budget:
@@ -33,13 +38,24 @@ class Budget:
         """Refuse to go on once the limit is reached.
 
         Raises:
-            EscEvalError: It is.
+            SpentError: It is.
         """
         if self.limit is not None and self.spent >= self.limit:
-            raise EscEvalError(
+            raise SpentError(
                 f"stopped at --max-cost: ${self.spent:.2f} of ${self.limit:.2f} spent. What was finished is kept; "
                 "run the same command with a higher --max-cost to go on."
             )
+
+
+def make_budget(limit: float | None, prices: Mapping[str, Price]) -> Budget:
+    """The budget of a call.
+
+    Raises:
+        EscEvalError: There is a limit, and no model has a price.
+    """
+    if limit is not None and not prices:
+        raise EscEvalError("--max-cost needs prices: pass --price [NAME=]PROMPT,WRITTEN, dollars a million tokens")
+    return Budget(limit)
 
 
 class Metered:
@@ -56,45 +72,113 @@ class Metered:
         """As the model's; see ``ChatModel.reply``.
 
         Raises:
-            EscEvalError: The budget is used up.
+            SpentError: The budget is used up.
         """
         self.budget.check()
         for index, reply in self.model.reply(conversations, settings, seeds):
-            self.budget.add(_bill(self.price, conversations[index], reply))
+            self.budget.add(_bill(self.price, conversations[index], reply, len(reply.text)))
             yield index, reply
 
 
-def _bill(price: Price, conversation: Conversation, said: Reply | Turn) -> float:
+def _bill(price: Price, conversation: Conversation, said: Reply | Turn | Failure, written: int) -> float:
     """Dollars for an answer; what a server did not count is taken for a token a character, dearer than it can be."""
     prompt, completion = said.prompt_tokens, said.completion_tokens
     if prompt is None:
         prompt = sum(len(message["content"]) for message in conversation)
-    return price.of(prompt, len(said.text) if completion is None else completion)
+    return price.of(prompt, written if completion is None else completion)
 
 
-def within_budget(plan: Plan, run: Run, prices: Mapping[str, Price], limit: float | None) -> tuple[Plan, Budget]:
-    """The plan with every model that has a price paid from one budget, and the budget; earlier turns are counted in.
+def within_budget(plan: Plan, run: Run, prices: Mapping[str, Price], budget: Budget) -> Plan:
+    """The plan with every model that has a price paid from a budget; what the run holds already is counted in.
 
     Args:
         plan: What to play.
-        run: Where; what it holds already has been paid.
+        run: Where; what it holds already has been paid, replies that were none too.
         prices: By the model's name.
-        limit: Dollars; None counts only.
-
-    Raises:
-        EscEvalError: There is a limit, and no model has a price.
+        budget: That pays.
     """
-    if limit is not None and not prices:
-        raise EscEvalError("--max-cost needs prices: pass --price [NAME=]PROMPT,WRITTEN, dollars a million tokens")
-    budget = Budget(limit)
+    paid: dict[str, dict[Role, Price | None]] = {
+        model.name: {"seeker": prices.get(plan.seeker.name), "supporter": prices.get(model.name)}
+        for model in plan.supporters
+    }
     for play in plan.plays() if prices else ():
-        paid = {"seeker": prices.get(plan.seeker.name), "supporter": prices.get(play.supporter.name)}
         turns = [Turn.model_validate_json(line) for line in run.of("turn", play.id)]
         for position, turn in enumerate(turns):
-            if turn.finish_reason != "scripted" and (price := paid[turn.role]):
-                budget.add(_bill(price, plan.protocol.conversation(play.card, turns[:position], turn.role), turn))
+            if turn.finish_reason != "scripted":
+                budget.add(_paid(play, turns[:position], turn, len(turn.text), paid))
+        for line in (*run.of("problem", play.id), *run.of("retried", play.id)):
+            failure = Failure.model_validate_json(line)
+            budget.add(_paid(play, turns, failure, len(failure.raw or ""), paid))
 
     def metered(model: ChatModel) -> ChatModel:
         return Metered(model, prices[model.name], budget) if model.name in prices else model
 
-    return replace(plan, seeker=metered(plan.seeker), supporters=[metered(m) for m in plan.supporters]), budget
+    return replace(plan, seeker=metered(plan.seeker), supporters=[metered(m) for m in plan.supporters])
+
+
+def _paid(
+    play: Play, before: list[Turn], said: Turn | Failure, written: int, paid: Mapping[str, Mapping[Role, Price | None]]
+) -> float:
+    price = paid[play.supporter.name][said.role]
+    return _bill(price, play.plan.protocol.conversation(play.card, before, said.role), said, written) if price else 0.0
+
+
+class Spent(Record):
+    """Tokens that a scoring was billed for, as the ledger keeps them."""
+
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class Meter:
+    """Counts what a scorer's answers cost, and keeps it in the ledger, dialogue by dialogue.
+
+    A scorer that counts its tokens (``usage``) is billed for these; another one for a token a character of what it was
+    asked and of what it said, dearer than it can be.
+
+    Args:
+        kind: ``scoring/RATER``.
+        model: The scorer.
+        price: Of its tokens.
+        budget: That pays.
+        run: Whose ledger keeps it; what it holds already is counted in.
+    """
+
+    def __init__(self, kind: str, model: Any, price: Price, budget: Budget, run: Run) -> None:
+        self.price, self.budget = price, budget
+        self._kind, self._run, self._usage = kind, run, getattr(model, "usage", None)
+        self._known = self._counted()
+        self._waiting = [0, 0]
+        for line in run.of("spent", kind):
+            earlier = Spent.model_validate_json(line)
+            budget.add(price.of(earlier.prompt_tokens, earlier.completion_tokens))
+
+    def _counted(self) -> tuple[int, int]:
+        usage = self._usage or {}
+        return usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0)
+
+    def count(self, asked: int, said: int) -> None:
+        """Count an answer.
+
+        Args:
+            asked, said: Its characters, for a scorer that counts no tokens.
+
+        Raises:
+            SpentError: The budget is used up.
+        """
+        prompt, completion = asked, said
+        if self._usage is not None:
+            now = self._counted()
+            prompt, completion = (new - old for new, old in zip(now, self._known, strict=True))
+            self._known = now
+        self._waiting = [self._waiting[0] + prompt, self._waiting[1] + completion]
+        self.budget.add(self.price.of(prompt, completion))
+        self.budget.check()
+
+    def keep(self) -> None:
+        """Make durable what was counted since the last time."""
+        if any(self._waiting):
+            prompt, completion = self._waiting
+            self._waiting = [0, 0]
+            spent = Spent(prompt_tokens=prompt, completion_tokens=completion)
+            self._run.add("spent", self._kind, self._run.count("spent", self._kind), spent.to_json())

@@ -12,6 +12,7 @@ from esc_eval.schema import Language, Role, RoleCard
 
 RATE = 1000.0  # generated tokens a second that hours are told for, unless said otherwise
 FRAME = 6  # tokens that a chat template adds to each message, about
+NO_PRICE = "no price"
 
 
 @dataclass(frozen=True)
@@ -106,10 +107,12 @@ def estimate_load(cards: Iterable[RoleCard], protocol: Protocol) -> dict[Role, L
 
 @dataclass(frozen=True)
 class Row:
-    """One supporter's part of the plan, its seeker included; tokens are estimates.
+    """One supporter's part of the plan, its seeker included, or one scorer's; tokens are estimates.
 
     Attributes:
         hours: At the rate asked for, generated tokens only.
+        dollars: Of the models that have a price.
+        no_price: Models whose tokens cost money, and nobody says how much.
     """
 
     supporter: str
@@ -120,52 +123,80 @@ class Row:
     completion_tokens: int
     hours: float
     dollars: float
+    no_price: tuple[str, ...] = ()
+
+    @property
+    def shown_dollars(self) -> str:
+        """Dollars as the table shows them: a model without a price costs not nothing."""
+        if not self.no_price:
+            return f"{self.dollars:.2f}"
+        return f"{self.dollars:.2f} + ?" if self.dollars else NO_PRICE
+
+
+def load_row(
+    name: str, dialogues: int, load: Load, priced: Mapping[str, tuple[Load, Price | None]], rate: float
+) -> Row:
+    """A row of the table.
+
+    Args:
+        name: Whose.
+        dialogues: How many.
+        load: Of all its models together.
+        priced: The part of each model, and its price; None = nobody says.
+        rate: Generated tokens a second.
+    """
+    return Row(
+        supporter=name,
+        dialogues=dialogues,
+        requests=load.requests,
+        prompt_tokens=round(load.prompt),
+        prompt_tokens_with_prefix_cache=round(load.encoded),
+        completion_tokens=round(load.completion),
+        hours=load.completion / rate / 3600,
+        dollars=sum(price.of(part.prompt, part.completion) for part, price in priced.values() if price),
+        no_price=tuple(model for model, (_, price) in priced.items() if price is None),
+    )
 
 
 def estimate_cost(
     cards: Sequence[RoleCard],
     protocol: Protocol,
-    supporters: Mapping[str, tuple[Sequence[str], Price]],
-    seeker_price: Price = Price(),
+    supporters: Mapping[str, tuple[Sequence[str], Price | None]],
+    seeker_price: Price | None = Price(),
     rate: float = RATE,
+    seeker: str = "seeker",
 ) -> list[Row]:
     """One row for each supporter.
 
     Args:
         cards: All cards; a supporter plays those of its languages.
         protocol: Rounds, prompts and caps.
-        supporters: Languages and price by name; no languages means all.
-        seeker_price: What the seeker's tokens cost.
+        supporters: Languages and price by name; no languages means all, no price that nobody says what it costs.
+        seeker_price: What the seeker's tokens cost; None = nobody says.
         rate: Generated tokens a second, both sides together.
+        seeker: Its name.
     """
     by_language = {code: part for code in language_codes() if (part := [c for c in cards if c.language == code])}
     loads = {language: estimate_load(part, protocol) for language, part in by_language.items()}
     rows = []
     for name, (languages, price) in supporters.items():
         spoken = [language for language in loads if not languages or language in languages]
-        seeker = sum((loads[language]["seeker"] for language in spoken), Load())
-        supporter = sum((loads[language]["supporter"] for language in spoken), Load())
-        both = seeker + supporter
-        dollars = seeker_price.of(seeker.prompt, seeker.completion) + price.of(supporter.prompt, supporter.completion)
+        asks = sum((loads[language]["seeker"] for language in spoken), Load())
+        answers = sum((loads[language]["supporter"] for language in spoken), Load())
+        priced = {seeker: (asks, seeker_price), name: (answers, price)}
+        if seeker == name:  # one model on both sides
+            priced = {name: (asks + answers, price)}
         rows.append(
-            Row(
-                supporter=name,
-                dialogues=sum(len(by_language[language]) for language in spoken),
-                requests=both.requests,
-                prompt_tokens=round(both.prompt),
-                prompt_tokens_with_prefix_cache=round(both.encoded),
-                completion_tokens=round(both.completion),
-                hours=both.completion / rate / 3600,
-                dollars=dollars,
-            )
+            load_row(name, sum(len(by_language[language]) for language in spoken), asks + answers, priced, rate)
         )
     return rows
 
 
 def sum_rows(rows: Sequence[Row]) -> Row:
     """The sum of all rows."""
-    keys = [key for key in asdict(rows[0]) if key != "supporter"]
-    return Row("total", **{key: sum(getattr(row, key) for row in rows) for key in keys})
+    keys = [key for key in asdict(rows[0]) if key not in ("supporter", "no_price")]
+    unknown = tuple(dict.fromkeys(name for row in rows for name in row.no_price))
+    return Row("total", **{key: sum(getattr(row, key) for row in rows) for key in keys}, no_price=unknown)
 
 
 def as_text(rows: Sequence[Row], rate: float = RATE) -> str:
@@ -176,12 +207,15 @@ def as_text(rows: Sequence[Row], rate: float = RATE) -> str:
     ]
     lines += [
         f"{row.supporter[:21]:<22}{row.dialogues:>10,}{row.requests:>10,}{row.prompt_tokens:>14,}"
-        f"{row.prompt_tokens_with_prefix_cache:>13,}{row.completion_tokens:>13,}{row.hours:>8.1f}{row.dollars:>10.2f}"
+        f"{row.prompt_tokens_with_prefix_cache:>13,}{row.completion_tokens:>13,}{row.hours:>8.1f}{row.shown_dollars:>10}"
         for row in [*rows, sum_rows(rows)]
     ]
+    if unknown := sum_rows(rows).no_price:
+        lines.append(f"{NO_PRICE} of {', '.join(unknown)}: give it with --price NAME=PROMPT,WRITTEN.")
     lines.append(
         f"Estimates: reply lengths of the official release's published dialogues, {_characters()} characters a "
-        f"token; hours at {rate:,.0f} written tokens a second; both sides counted. Models in this process cost nothing."
+        f"token; hours at {rate:,.0f} written tokens a second; both sides counted; a judge's answers as long as "
+        "their cap. Models in this process cost nothing."
     )
     return "\n".join(lines) + "\n"
 

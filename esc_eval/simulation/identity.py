@@ -17,8 +17,8 @@ from esc_eval.prompts.kept import keep_wording
 from esc_eval.prompts.protocol import Protocol
 from esc_eval.prompts.wording import Worded
 from esc_eval.schema import Dialogue, RoleCard, Turn, digest
-from esc_eval.simulation.plan import Plan, dialogue_id, is_over
-from esc_eval.simulation.run import Run, list_differences
+from esc_eval.simulation.plan import Failure, Plan, is_over
+from esc_eval.simulation.run import LEDGER, SHOWN, Run, list_differences
 
 STEP = "simulation"
 SAID_APART = frozenset({"rounds", "seeker", "supporter"})
@@ -106,7 +106,10 @@ def members_of(plan: Plan, supporters: Mapping[str, Mapping[str, Any]] | None = 
                 made[card.language] = digest(found)
                 conditions[made[card.language]] = found
             row = {"card": card.id, "supporter": name, "seeker": plan.seeker.name, "conditions": made[card.language]}
-            dialogues[dialogue_id(name, card.id)] = row
+            one_id = plan.dialogue_id(name, card.id)
+            if one_id in dialogues:
+                raise EscEvalError(f"two dialogues would be {one_id!r}; give a supporter another name, or a new --out")
+            dialogues[one_id] = row
     return Members({card.id: card for card in plan.cards}, conditions, dialogues)
 
 
@@ -116,16 +119,34 @@ def read_members(run: Run) -> Members:
     return Members(cards, run.members("conditions"), run.members("dialogue"))
 
 
-def admit_plan(plan: Plan, run: Run) -> None:
+def keep_ids(plan: Plan, run: Run) -> None:
+    """Let a plan call the dialogues that a run has already as the run calls them."""
+    for one_id, row in run.members("dialogue").items():
+        plan.ids[row["supporter"], row["card"]] = one_id
+
+
+def admit_plan(plan: Plan, run: Run, again: set[str] | None = None) -> None:
     """Make the dialogues of a plan members of a run, beside those that it has.
 
     What was only asked for earlier and never begun binds nobody: it gives way.
 
+    Args:
+        plan: What is asked for.
+        run: Where; open.
+        again: Ids of dialogues that ended early and are to be played on.
+
     Raises:
         EscEvalError: The plan contradicts what the run holds; the message lists where. Nothing was changed then.
     """
+    keep_ids(plan, run)
+    if gap := run.find_gap("turn"):
+        raise EscEvalError(
+            f"{run.folder / LEDGER}: turns of dialogue {gap!r} are missing before others that are there. Put back a "
+            "whole copy of the ledger, or choose another --out."
+        )
     spoken = run.owners("turn")
-    begun = {name for name, count in spoken.items() if count > 1}
+    failed = run.owners("problem").keys() - (again or set())
+    begun = {name for name, count in spoken.items() if count > 1 or name in failed}
     old = run.card.get(STEP, {}).get("identity", {})
     known = _adopt(plan, run, old) if "esc_eval" in old else read_members(run)
     kept, asked = known.begun(begun), members_of(plan)
@@ -134,6 +155,8 @@ def admit_plan(plan: Plan, run: Run) -> None:
             f"{run.folder}: the ledger holds {min(strange)!r} and {len(strange) - 1} more dialogues, and nothing says "
             "what made them. Put its run.json back, or choose another --out."
         )
+    if begun and "esc_eval" not in old:
+        _check_record(run, kept, old)
     if not begun and (run.folder / DIALOGUES).exists():
         raise EscEvalError(
             f"{run.folder} holds dialogues that were not simulated there, or has lost its ledger. Choose another --out."
@@ -155,9 +178,30 @@ def admit_plan(plan: Plan, run: Run) -> None:
             "dialogue": merged.dialogues,
         }
     )
-    write_jsonl(run.folder / CARDS, merged.cards.values())
+    write_jsonl(run.folder / CARDS, merged.cards.values(), durable=True)
     keep_wording(plan.protocol, run.folder / PROTOCOL)
     run.record(STEP, _summary(merged, plan.protocol))
+
+
+def _check_record(run: Run, kept: Members, old: Mapping[str, Any]) -> None:
+    """Refuse a ledger that is not of the run of which run.json tells.
+
+    Raises:
+        EscEvalError: run.json tells of no simulation, or of another one.
+    """
+    if not old:
+        raise EscEvalError(
+            f"{run.folder}: {LEDGER} holds {len(kept.dialogues)} dialogues, and run.json, which says what made them, "
+            "is missing or tells of none. Put it back, or choose another --out."
+        )
+    found = find_differences({**old, "cards": {}}, {**kept.shared, "cards": {}})
+    unknown = sorted({row["supporter"] for row in kept.dialogues.values()} - old.get("supporters", {}).keys())
+    found += [f"supporters.{name}: only in the ledger" for name in unknown]
+    if found:
+        raise EscEvalError(
+            f"{run.folder}: {LEDGER} and run.json are of two experiments:\n  " + "\n  ".join(found[:SHOWN]) + "\n"
+            "Put back the two of one run, or choose another --out."
+        )
 
 
 def _with_languages(shared: dict[str, Any], protocol: Protocol) -> dict[str, Any]:
@@ -203,6 +247,8 @@ def _adopt(plan: Plan, run: Run, old: Mapping[str, Any]) -> Members:
         there = read_dialogues(own)
         scorings = [kind for kind, step in run.card.items() if kind.startswith("scoring/") and was_rated(there, step)]
         run.set_members({kind: {dialogue.id: digest(dialogue) for dialogue in there} for kind in scorings})
+    for name in old["supporters"]:
+        plan.ids.update({(name, card.id): f"{name}:{card.id}" for card in cards or ()})
     return members_of(replace(plan, cards=cards or ()), old["supporters"])
 
 
@@ -248,7 +294,9 @@ def _common_wording(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[dic
 
 
 def finished_dialogues(run: Run) -> Iterator[Dialogue]:
-    """The run's dialogues that came to their end: by supporter, then by card, each in order of first appearance."""
+    """The run's dialogues that came to their end, or ended early: by supporter, then by card, each in order of first
+    appearance.
+    """
     members = read_members(run)
     supporters = list(dict.fromkeys(row["supporter"] for row in members.dialogues.values()))
     position = {name: number for number, name in enumerate([*supporters, *members.cards])}
@@ -257,7 +305,8 @@ def finished_dialogues(run: Run) -> Iterator[Dialogue]:
     ):
         turns = tuple(Turn.model_validate_json(line) for line in run.of("turn", name))
         protocol, card = members.conditions[row["conditions"]]["protocol"], members.cards[row["card"]]
-        if not turns or not is_over(turns, protocol["rounds"]):
+        failures = [Failure.model_validate_json(line) for line in run.of("problem", name)]
+        if not failures and (not turns or not is_over(turns, protocol["rounds"])):
             continue
         yield Dialogue(
             id=name,
@@ -268,4 +317,5 @@ def finished_dialogues(run: Run) -> Iterator[Dialogue]:
             supporter=row["supporter"],
             seeker=row["seeker"],
             protocol=protocol["id"],
+            problem=f"{failures[0].role}: {failures[0].problem}" if failures else None,
         )

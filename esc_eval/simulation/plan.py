@@ -8,7 +8,7 @@ from esc_eval.chat.base import ChatModel, Reply
 from esc_eval.errors import EscEvalError
 from esc_eval.prompts.protocol import Protocol
 from esc_eval.reasoning import strip_thinking
-from esc_eval.schema import Role, RoleCard, Turn, find_duplicates
+from esc_eval.schema import FinishReason, Record, Role, RoleCard, Served, Turn, find_duplicates
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class Plan:
         seed: Of all sampling; each turn's own seed is drawn from it, the card and the turn's position, so that all
             supporters meet the same luck.
         speaks: Languages of a supporter, by name, where it is not to be played in all.
+        ids: Of dialogues by supporter and card, where a run has them under an id from elsewhere.
     """
 
     protocol: Protocol
@@ -28,6 +29,7 @@ class Plan:
     supporters: Sequence[ChatModel]
     seed: int = 0
     speaks: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    ids: dict[tuple[str, str], str] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         if twice := find_duplicates(model.name for model in self.supporters):
@@ -44,9 +46,32 @@ class Plan:
         """Every dialogue of the plan, supporter by supporter."""
         return (Play(self, card, supporter) for supporter in self.supporters for card in self.cards_of(supporter.name))
 
+    def dialogue_id(self, supporter: str, card: str) -> str:
+        """Id of the dialogue of a supporter, by name, about a card, by id."""
+        return self.ids.get((supporter, card)) or dialogue_id(supporter, card)
+
     def cards_of(self, supporter: str) -> list[RoleCard]:
         """The cards that are played with a supporter, named: those in its languages."""
         return [card for card in self.cards if card.language in self.speaks.get(supporter, (card.language,))]
+
+
+class Failure(Record):
+    """Why a dialogue ended early: the reply that was none, as the ledger keeps it.
+
+    Attributes:
+        role: Whose turn it was.
+        problem: Why there is no turn.
+        raw: What the model emitted all the same, such as its reasoning.
+        finish_reason, prompt_tokens, completion_tokens, served: As of a turn.
+    """
+
+    role: Role
+    problem: str
+    raw: str | None = None
+    finish_reason: FinishReason | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    served: Served | None = None
 
 
 @dataclass
@@ -57,16 +82,17 @@ class Play:
     card: RoleCard
     supporter: ChatModel
     turns: list[Turn] = field(default_factory=list)
+    failure: "Failure | None" = None
 
     @property
     def id(self) -> str:
         """Id of the dialogue."""
-        return dialogue_id(self.supporter.name, self.card.id)
+        return self.plan.dialogue_id(self.supporter.name, self.card.id)
 
     @property
     def over(self) -> bool:
-        """Whether the dialogue came to its end."""
-        return is_over(self.turns, self.plan.protocol.rounds)
+        """Whether the dialogue came to its end, or ended early."""
+        return self.failure is not None or bool(self.turns and is_over(self.turns, self.plan.protocol.rounds))
 
     @property
     def side(self) -> Role:
@@ -80,8 +106,12 @@ class Play:
 
 
 def dialogue_id(supporter: str, card: str) -> str:
-    """Id of the dialogue of a supporter, by name, about a card, by id."""
-    return f"{supporter}:{card}"
+    """Id of a dialogue: what stands after the last colon is the card, so that no two dialogues share one.
+
+    >>> dialogue_id("qwen2:7b", "1"), dialogue_id("qwen2", "7b:1")
+    ('qwen2:7b:1', 'qwen2:7b%3A1')
+    """
+    return f"{supporter}:{card.replace('%', '%25').replace(':', '%3A')}"
 
 
 def is_over(turns: Sequence[Turn], rounds: int) -> bool:
@@ -94,15 +124,48 @@ def turn_seed(seed: int, card_id: str, position: int) -> int:
     return int.from_bytes(sha256(f"{seed}|{card_id}|{position}".encode()).digest()[:8]) >> 1
 
 
+ALL_REASONING = "the reply was all reasoning, nothing was said"
+FILTERED = "the content filter let nothing of the reply through"
+
+
+def find_failure(role: Role, reply: Reply) -> Failure | None:
+    """Why a reply is no turn; None where it is one.
+
+    A reply of no word is one, unless something else stood in its place.
+    """
+    problem, said = reply.problem, strip_thinking(reply.text).strip()
+    if problem is None and not said and reply.finish_reason != "context":
+        if reply.text.strip() or (reply.reasoning or "").strip():
+            problem = ALL_REASONING
+        elif reply.finish_reason == "content_filter":
+            problem = FILTERED
+    if problem is None:
+        return None
+    return Failure(
+        role=role,
+        problem=problem,
+        raw=reply.reasoning or reply.text or None,
+        finish_reason=reply.finish_reason,
+        prompt_tokens=reply.prompt_tokens,
+        completion_tokens=reply.completion_tokens,
+        served=reply.served,
+    )
+
+
 def turn_from_reply(role: Role, reply: Reply, seed: int) -> Turn:
-    """A turn from a model's reply; reasoning between ``<think>`` marks is kept aside, not spoken."""
+    """A turn from a model's reply; what it thought is kept aside in ``raw``, not spoken.
+
+    A seed that the server did not take is none.
+    """
     text = strip_thinking(reply.text)
+    adapted = (reply.served and reply.served.adapted) or {}
     return Turn(
         role=role,
         text=text,
-        raw=None if text == reply.text else reply.text,
+        raw=None if text == reply.raw else reply.raw,
         finish_reason=reply.finish_reason,
-        seed=seed,
+        seed=None if "seed" in adapted else seed,
         prompt_tokens=reply.prompt_tokens,
         completion_tokens=reply.completion_tokens,
+        served=reply.served,
     )

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ValidationError
 
-from esc_eval.chat.registry import known_backends
+from esc_eval.chat.registry import JsonObject, known_backends
 from esc_eval.errors import EscEvalError, explain_validation
 from esc_eval.files.frozen_yaml import FrozenYaml
 from esc_eval.prompts.wording import locate_data_file, read_parts
@@ -51,6 +51,10 @@ class Entry(FrozenYaml):
         remote_code: It needs code from its repository, which this package never runs; a server may.
         gated: Its licence must be accepted first.
         price: US dollars a million prompt and completion tokens.
+        api_key_env: Variable of the environment with the key that is sent to its server; None = the backend's own.
+        base_url: Of its server, up to /v1; None = the backend's own, or the one of the command.
+        extra_body: Fields added to each request to its server.
+        source: Where its facts are from.
         checked: Whether id and revision were opened by the file's author.
     """
 
@@ -63,6 +67,10 @@ class Entry(FrozenYaml):
     remote_code: bool = False
     gated: bool = False
     price: tuple[float, float] = (0.0, 0.0)
+    api_key_env: str | None = None
+    base_url: str | None = None
+    extra_body: JsonObject | None = None
+    source: str = ""
     checked: bool = False
     note: str = ""
 
@@ -70,6 +78,12 @@ class Entry(FrozenYaml):
     def cost(self) -> Price:
         """What its tokens cost."""
         return Price(*self.price)
+
+    @property
+    def is_priced(self) -> bool:
+        """Whether its tokens cost money, said or not."""
+        found = known_backends().get(REACHES.get(self.reach, self.reach))
+        return found is not None and found.priced
 
     def spec(self, served: bool) -> str:
         """How ``open_model`` is to open it.
@@ -83,11 +97,12 @@ class Entry(FrozenYaml):
         hint = f" ({self.note})" if self.note else ""
         if self.reach == "none" or self.id is None:
             raise EscEvalError(f"{self.name}: no weights to run are known{hint}; leave it out, or add its id to a copy")
-        if self.reach == "server" and not served:
+        if self.reach == "server" and not (served or self.base_url):
             raise EscEvalError(f"{self.name}: serve {self.id} yourself and pass its --base-url{hint}")
         known = known_backends()[REACHES.get(self.reach, self.reach)]
         revision = f"@{self.revision}" if self.revision and "@revision" in known.form else ""
-        return f"{self.name}={known.name}:{self.id}{revision}"
+        address = f"@{self.base_url}" if self.base_url and known.remote else ""
+        return f"{self.name}={known.name}:{self.id}{revision}{address}"
 
 
 class Roster(FrozenYaml):

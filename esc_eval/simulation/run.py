@@ -1,8 +1,9 @@
 """A run on disk: what it is made of, what is already done (ledger), and that only one process works on it.
 
 The ledger is an SQLite file in write-ahead mode: a record is durable when ``add`` returns, a half-written one is
-undone at the next start, and rows need not fit into memory. ``records`` holds what models said, ``members`` what the
-run is a set of: the cards, the conditions of play and the identity of each dialogue, the text of what was rated.
+undone at the next start, and rows need not fit into memory. ``records`` holds what models said and why dialogues ended
+early, ``members`` what the run is a set of: the cards, the conditions of play and the identity of each dialogue, the
+text of what was rated.
 """
 
 import json
@@ -17,9 +18,10 @@ from typing import Any, Self
 from filelock import FileLock, Timeout
 
 from esc_eval.environment import describe_call, describe_environment
-from esc_eval.errors import EscEvalError
+from esc_eval.errors import BadRecord, EscEvalError
+from esc_eval.files.run_folder import DIALOGUES, RATINGS
 from esc_eval.files.text import read_json_object
-from esc_eval.files.writing import write_json, write_whole
+from esc_eval.files.writing import sweep, write_json, write_whole
 from esc_eval.schema import digest
 
 SCHEMA = """
@@ -32,6 +34,7 @@ create table if not exists members (
     primary key (kind, id)
 ) without rowid;
 """
+LEDGER, CARD = "ledger.sqlite3", "run.json"
 VERSION = 1
 """Of the ledger (``pragma user_version``); those of esc-eval 0.1, which had no members, say 0."""
 SHOWN = 10
@@ -50,6 +53,19 @@ def list_differences(old: Any, new: Any, path: str = "") -> list[str]:
         if old == new
         else [f"{path}: {json.dumps(old, ensure_ascii=False)} -> {json.dumps(new, ensure_ascii=False)}"]
     )
+
+
+def refuse_foreign(folder: str | Path) -> None:
+    """Leave a folder alone that holds files and is no run folder; hidden files do not count.
+
+    Raises:
+        EscEvalError: It is such a folder.
+    """
+    there = sorted(p.name for p in Path(folder).iterdir() if p.name[0] != ".") if Path(folder).is_dir() else []
+    if there and not {LEDGER, CARD, DIALOGUES} & set(there):
+        raise EscEvalError(
+            f"{folder}: holds files that are not of a run, e.g. {there[0]}; choose an empty or new folder"
+        )
 
 
 class Run:
@@ -77,10 +93,9 @@ class Run:
             raise EscEvalError(
                 f"{self.folder}: another process works on this run. Wait for it, stop it, or choose another --out."
             ) from error
+        sweep(self.folder)
         try:
-            self._database = sqlite3.connect(
-                self.folder / "ledger.sqlite3", check_same_thread=False, isolation_level=None
-            )
+            self._database = sqlite3.connect(self.folder / LEDGER, check_same_thread=False, isolation_level=None)
             self._database.execute("pragma journal_mode = wal")
             self._database.execute("pragma synchronous = full")
             version = int(self._database.execute("pragma user_version").fetchone()[0])
@@ -131,16 +146,30 @@ class Run:
             identity: All that decides the outcome, as JSON.
         """
         content = self.card
-        began = content.get(step, {}).get("environment") or describe_environment()
-        content[step] = {"identity": identity, "sha256": digest(identity), "environment": began}
+        known = content.get(step, {})
+        began = known.get("environment") or describe_environment()
+        served = {"served": known["served"]} if "served" in known else {}
+        content[step] = {"identity": identity, "sha256": digest(identity), "environment": began, **served}
         self._write_card(content)
+
+    def add_served(self, step: str, facts: Mapping[str, Any]) -> None:
+        """Say in run.json what a step was really asked and answered, when it ends, in whatever way.
+
+        Args:
+            step: As of ``record``; one that was not begun is left alone.
+            facts: JSON. Nothing secret.
+        """
+        content = self.card
+        if step in content:
+            content[step].setdefault("served", []).append(json.loads(json.dumps(facts)))
+            self._write_card(content)
 
     def _write_card(self, content: dict[str, Any]) -> None:
         """Write run.json, this call last among its calls."""
         if self._earlier is None:
             self._earlier = content.get("calls", [])
         content["calls"] = [*self._earlier, self._call]
-        write_json(self.folder / "run.json", content)
+        write_json(self.folder / CARD, content, durable=True)
 
     def refuse(self, step: str, differences: Sequence[str]) -> None:
         """Refuse to mix in what is made under another identity, if there are differences.
@@ -180,10 +209,12 @@ class Run:
                 database.executemany("insert into members values (?, ?, ?, ?)", rows)
             database.execute("commit")
 
-    def forget(self, kind: str, owner: str) -> None:
-        """Drop the records of an owner."""
+    def forget(self, kind: str, owner: str, position: int | None = None) -> None:
+        """Drop the records of an owner; with a position that one alone."""
+        chosen = "" if position is None else " and position = ?"
+        values = (kind, owner) if position is None else (kind, owner, position)
         with self._writing() as database:
-            database.execute("delete from records where kind = ? and owner = ?", (kind, owner))
+            database.execute(f"delete from records where kind = ? and owner = ?{chosen}", values)  # noqa: S608
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
@@ -230,11 +261,29 @@ class Run:
         with self._guard:
             return int(self._database.execute(query, (kind, owner)).fetchone()[0])
 
+    def find_gap(self, kind: str) -> str | None:
+        """An owner of whose records one is missing before another; None where there is none."""
+        query = (
+            "select owner from records where kind = ? group by owner "
+            "having min(position) <> 0 or max(position) <> count(*) - 1 order by owner limit 1"
+        )
+        with self._guard:
+            row = self._database.execute(query, (kind,)).fetchone()
+        return row[0] if row else None
+
     def export(self, name: str, lines: Iterable[str]) -> Path:
         """Write a JSON Lines file into the folder; it appears whole or not at all."""
         path = self.folder / name
-        write_whole(path, (line + "\n" for line in lines))
+        write_whole(path, (line + "\n" for line in lines), durable=True)
         return path
+
+    def export_ratings(self) -> None:
+        """Write the ratings of all scorings into ``ratings.jsonl``; where there are none, there is no such file."""
+        kinds = sorted(key for key in self.card if key.startswith("scoring/"))
+        if any(self.owners(kind) for kind in kinds):
+            self.export(RATINGS, (line for kind in kinds for line in self.all(kind)))
+        else:
+            (self.folder / RATINGS).unlink(missing_ok=True)
 
     def all(self, kind: str) -> Iterator[str]:
         """Every record of a kind, by owner and position."""
@@ -255,5 +304,24 @@ def read_card(folder: Path) -> dict[str, Any]:
     Raises:
         BadRecord: It is broken.
     """
-    path = folder / "run.json"
-    return read_json_object(path) if path.exists() else {}
+    path = folder / CARD
+    if not path.exists():
+        return {}
+    content = read_json_object(path)
+    _check_parts(content, path)
+    return content
+
+
+def _check_parts(content: dict[str, Any], path: Path) -> None:
+    """Refuse a run.json in which a part that is read is no object."""
+    simulation = content.get("simulation") or {}
+    identity = simulation.get("identity") or {} if isinstance(simulation, dict) else {}
+    supporters = identity.get("supporters") or {} if isinstance(identity, dict) else {}
+    parts = {"simulation": simulation, "simulation.identity": identity, "simulation.identity.supporters": supporters}
+    if isinstance(identity, dict):
+        parts["simulation.identity.seeker"] = identity.get("seeker") or {}
+    if isinstance(supporters, dict):
+        parts |= {f"simulation.identity.supporters.{name}": each for name, each in supporters.items()}
+    for name, part in parts.items():
+        if not isinstance(part, dict):
+            raise BadRecord(path, name, f"expected an object, found {type(part).__name__}")

@@ -1,48 +1,135 @@
 """Role cards x seeker x supporters -> dialogues, turn by turn, each turn durable before the next needs it.
 
 A window of dialogues advances in lock step, as large as the models like their batches; where both models take
-requests side by side, every dialogue is a window of its own and many run at once.
+requests side by side, every dialogue is a window of its own and many run at once. A reply that is none ends its own
+dialogue and no other; a supporter that cannot be asked at all stops its own dialogues.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from functools import partial
 
+from esc_eval.chat.base import Reply
 from esc_eval.chat.side_by_side import call_side_by_side
+from esc_eval.chat.stopping import Interrupted, current_stop
 from esc_eval.errors import EscEvalError
 from esc_eval.schema import Turn
-from esc_eval.simulation.identity import admit_plan, finished_dialogues
-from esc_eval.simulation.plan import Plan, Play, turn_from_reply
+from esc_eval.simulation.budget import SpentError
+from esc_eval.simulation.identity import admit_plan, finished_dialogues, keep_ids
+from esc_eval.simulation.plan import Failure, Plan, Play, find_failure, turn_from_reply
 from esc_eval.simulation.run import Run
 
 
-def play_plan(plan: Plan, run: Run, on_turn: Callable[[Turn], None] = lambda _: None) -> int:
+@dataclass(frozen=True)
+class Played:
+    """How the playing of a plan went.
+
+    Attributes:
+        finished: Dialogues that are over in the run, those of earlier calls and those that ended early included.
+        problems: Why dialogues of the plan ended early, by their ids.
+        failed: Supporters that could not be asked any more, and why, by name; their other dialogues wait.
+    """
+
+    finished: int
+    problems: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, EscEvalError] = field(default_factory=dict)
+
+
+class _SupporterFailed(Exception):
+    """A supporter cannot be asked; the cause says why."""
+
+
+def _ignore(_: Turn) -> None: ...
+
+
+def play_plan(
+    plan: Plan,
+    run: Run,
+    on_turn: Callable[[Turn], None] = _ignore,
+    *,
+    retry: bool = False,
+    before: Callable[[], None] = lambda: None,
+) -> Played:
     """Play every dialogue of a plan, or what a run has not yet, and write ``dialogues.jsonl``.
 
     Args:
         plan: What to play.
         run: Where; open.
         on_turn: Called after each new turn is durable, possibly from several threads.
-
-    Returns:
-        Number of finished dialogues in the run, those of earlier calls included.
+        retry: Whether dialogues that ended early are played on, from the reply that was none.
+        before: Called once the plan fits the run and before any model is asked.
 
     Raises:
-        EscEvalError: The run holds what contradicts the plan, or a model failed; all turns finished by then are kept.
+        EscEvalError: The run holds what contradicts the plan, or the seeker or every supporter failed; all turns
+            finished by then are kept.
     """
-    admit_plan(plan, run)
+    keep_ids(plan, run)
+    ids = {play.id for play in plan.plays()}
+    again = run.owners("problem").keys() & ids if retry else set()
+    admit_plan(plan, run, again)
+    before()
+    if again:
+        _forget_failures(again, run)
     models = [plan.seeker, *plan.supporters]
     together = all(model.concurrent for model in models)
     size = 1 if together else min(model.parallel for model in models)
     workers = min(model.parallel for model in models) if together else 1
-    windows = _windows((p for p in plan.plays() if run.count("turn", p.id) <= plan.last_position), size)
+    windows = _windows(unfinished_plays(plan, run), size)
+    failed: dict[str, EscEvalError] = {}
+
+    def play(window: list[Play]) -> None:
+        name = window[0].supporter.name
+        if name in failed:
+            return
+        try:
+            _play(window, run, on_turn)
+        except _SupporterFailed as error:
+            cause = error.__cause__
+            if not isinstance(cause, EscEvalError) or len(plan.supporters) == 1:
+                raise cause or error from None
+            failed.setdefault(name, cause)
 
     if workers == 1:
         for window in windows:
-            _play(window, run, on_turn)
+            play(window)
     else:
-        for _ in call_side_by_side((partial(_play, window, run, on_turn) for window in windows), workers):
+        for _ in call_side_by_side((partial(play, window) for window in windows), workers):
             pass
-    return _export(run)
+    if failed and len(failed) == len(plan.supporters):
+        raise next(iter(failed.values()))
+    finished = _export(run)
+    found = {name: read_failure(run, name) for name in run.owners("problem").keys() & ids}
+    return Played(finished, {name: f"{one.role}: {one.problem}" for name, one in found.items()}, failed)
+
+
+def unfinished_plays(plan: Plan, run: Run) -> Iterator[Play]:
+    """The dialogues of a plan that have turns to come."""
+    ended = run.owners("problem")
+    here = (p for p in plan.plays() if run.count("turn", p.id) <= plan.last_position and p.id not in ended)
+    return (play for play in here if not read_play(run, play).over)
+
+
+def read_play(run: Run, play: Play) -> Play:
+    """A dialogue as far as a run holds it."""
+    play.turns = [Turn.model_validate_json(line) for line in run.of("turn", play.id)]
+    return play
+
+
+def read_failure(run: Run, dialogue: str) -> Failure:
+    """Why a dialogue ended early."""
+    return Failure.model_validate_json(run.of("problem", dialogue)[0])
+
+
+def _forget_failures(dialogues: Iterable[str], run: Run) -> None:
+    """Let dialogues that ended early go on, and drop what was said of them as such; what they cost stays."""
+    scorings = [kind for kind in run.card if kind.startswith("scoring/")]
+    for name in dialogues:
+        for line in run.of("problem", name):
+            run.add("retried", name, run.count("retried", name), line)
+        for kind in scorings:
+            run.forget(kind, name)
+        run.forget("problem", name)
+    run.export_ratings()
 
 
 def _windows(plays: Iterable[Play], size: int) -> Iterator[list[Play]]:
@@ -60,30 +147,43 @@ def _windows(plays: Iterable[Play], size: int) -> Iterator[list[Play]]:
 def _play(window: list[Play], run: Run, on_turn: Callable[[Turn], None]) -> None:
     """Play the dialogues of a window to their end, in lock step from the shortest on."""
     for play in window:
-        play.turns = [Turn.model_validate_json(line) for line in run.of("turn", play.id)]
+        read_play(run, play)
         if not play.turns:
             _append(play, play.plan.protocol.opening(play.card), run)
     while unfinished := [play for play in window if not play.over]:
+        if current_stop().asked:
+            raise Interrupted("stopped")
         position = min(len(play.turns) for play in unfinished)
         batch = [play for play in unfinished if len(play.turns) == position]
-        plan, side = batch[0].plan, batch[0].side
-        model, settings = (
-            (plan.seeker, plan.protocol.seeker) if side == "seeker" else (batch[0].supporter, plan.protocol.supporter)
-        )
-        conversations = [plan.protocol.conversation(play.card, play.turns, side) for play in batch]
-        seeds = [play.next_seed for play in batch]
-        problems = set()
-        for index, reply in model.reply(conversations, settings, seeds):
-            if reply.problem:
-                problems.add(reply.problem)
+        side, seeds = batch[0].side, [play.next_seed for play in batch]
+        for index, reply in _ask(batch, seeds):
+            if failure := find_failure(side, reply):
+                run.add("problem", batch[index].id, 0, failure.to_json())
+                batch[index].failure = failure
                 continue
             turn = turn_from_reply(side, reply, seeds[index])
             _append(batch[index], turn, run)
             on_turn(turn)
-        if problems:
-            raise EscEvalError(
-                f"{model.name}: {', '.join(problems)}; its weights are damaged, or too large for the dtype (--dtype)"
-            )
+
+
+def _ask(batch: list[Play], seeds: list[int]) -> Iterator[tuple[int, Reply]]:
+    """The next replies of dialogues in which the same side of the same supporter's dialogues speaks.
+
+    Raises:
+        EscEvalError: Of a seeker that cannot be asked, or of what concerns everybody.
+        _SupporterFailed: From what a supporter raised.
+    """
+    plan, side = batch[0].plan, batch[0].side
+    conversations = [plan.protocol.conversation(play.card, play.turns, side) for play in batch]
+    if side == "seeker":
+        yield from plan.seeker.reply(conversations, plan.protocol.seeker, seeds)
+        return
+    try:
+        yield from batch[0].supporter.reply(conversations, plan.protocol.supporter, seeds)
+    except (Interrupted, SpentError):
+        raise
+    except EscEvalError as error:
+        raise _SupporterFailed from error
 
 
 def _append(play: Play, turn: Turn, run: Run) -> None:
@@ -92,7 +192,7 @@ def _append(play: Play, turn: Turn, run: Run) -> None:
 
 
 def _export(run: Run) -> int:
-    """Write the run's finished dialogues, also those of earlier calls, and return how many they are."""
+    """Write the run's dialogues that are over, also those of earlier calls, and return how many they are."""
     count = 0
 
     def lines() -> Iterator[str]:

@@ -37,6 +37,14 @@ class Supporters:
         """All supporters."""
         return [name_of(model) for model in self.supporters] + [entry.name for entry in self.entries]
 
+    def price_of(self, name: str) -> Price | None:
+        """What a model's tokens cost: nothing in this process; None where they cost money and nobody says how much."""
+        if name in self.prices:
+            return self.prices[name]
+        paid = {entry.name for entry in self.entries if entry.is_priced}
+        paid |= {name_of(model) for model in (self.seeker, *self.supporters) if is_priced(model)}
+        return None if name in paid else Price()
+
     def specs(self, served: bool) -> list[str | ChatModel]:
         """All supporters as ``open_model`` takes them, or open.
 
@@ -55,7 +63,11 @@ def name_of(model: str | ChatModel) -> str:
 
 
 def choose_supporters(
-    seeker: str | ChatModel, supporters: Sequence[str | ChatModel], roster: str | None, prices: Sequence[str]
+    seeker: str | ChatModel,
+    supporters: Sequence[str | ChatModel],
+    roster: str | None,
+    prices: Sequence[str],
+    scorers: Sequence[str | ChatModel] = (),
 ) -> Supporters:
     """The lineup of a command.
 
@@ -64,6 +76,7 @@ def choose_supporters(
         supporters: Models.
         roster: ``NAME``, ``NAME:MODEL,MODEL`` or a file; None for none.
         prices: ``[NAME=]PROMPT,COMPLETION``; without a name, of every model whose backend is priced.
+        scorers: Models that rate, which may have prices too.
 
     Raises:
         EscEvalError: Nobody is under test, two of them have one name, or a price names nobody.
@@ -71,16 +84,7 @@ def choose_supporters(
     entries = load_roster(roster).models if roster else ()
     if not supporters and not entries:
         raise EscEvalError("nobody to test: pass --supporter MODEL or --roster paper")
-    known = {name_of(model): model for model in [seeker, *supporters]}
-    found = {entry.name: entry.cost for entry in entries if entry.cost != Price()}
-    for text in prices:
-        name, equals, figures = text.rpartition("=")
-        price = Price.parse(figures)
-        if equals and name not in known and name not in {entry.name for entry in entries}:
-            raise EscEvalError(f"--price {text}: no model here is called {name!r}")
-        chosen = [name] if equals else [label for label, model in known.items() if _is_priced(model)]
-        found.update(dict.fromkeys(chosen, price))
-    lineup = Supporters(seeker, supporters, entries, found)
+    lineup = Supporters(seeker, supporters, entries, choose_prices([seeker, *supporters, *scorers], entries, prices))
     if twice := find_duplicates(lineup.names):
         raise EscEvalError(
             f"two supporters are called {twice[0]!r}; give one a label: NAME=MODEL, or in Python a dict from labels "
@@ -89,8 +93,33 @@ def choose_supporters(
     return lineup
 
 
-def _is_priced(model: str | ChatModel) -> bool:
-    """Whether a price that names nobody is meant for a model."""
+def choose_prices(
+    models: Sequence[str | ChatModel], entries: Sequence[Entry], prices: Sequence[str]
+) -> dict[str, Price]:
+    """What the tokens of models cost, by name, where somebody says.
+
+    Args:
+        models: Open or not.
+        entries: Models of a roster.
+        prices: As of ``choose_supporters``.
+
+    Raises:
+        EscEvalError: A price names nobody, or is none.
+    """
+    known = {name_of(model): model for model in models}
+    found = {entry.name: entry.cost for entry in entries if entry.cost != Price()}
+    for text in prices:
+        name, equals, figures = text.rpartition("=")
+        price = Price.parse(figures)
+        if equals and name not in known and name not in {entry.name for entry in entries}:
+            raise EscEvalError(f"--price {text}: no model here is called {name!r}")
+        chosen = [name] if equals else [label for label, model in known.items() if is_priced(model)]
+        found.update(dict.fromkeys(chosen, price))
+    return found
+
+
+def is_priced(model: str | ChatModel) -> bool:
+    """Whether a model's tokens cost money, so that a price that names nobody is meant for it."""
     if isinstance(model, str):
         return read_spec(model).backend.priced
     backend = known_backends().get(str(model.identity.get("kind")))

@@ -156,7 +156,7 @@ class GroupMeans:
 
     Attributes:
         each: By group, then by column.
-        average: By group: the mean of its columns' means.
+        average: By group: the mean of its columns' means; its ``n`` are rows with a value in at least one column.
         draws: Shape (draws, groups, columns + 1): the columns of the bootstrap samples, turned round where they are,
             and their average; NaN where there is none.
     """
@@ -205,7 +205,7 @@ def estimate_group_means(
     sums, counts = np.zeros((len(index) * many_groups, columns)), np.zeros((len(index) * many_groups, columns))
     np.add.at(sums, place, np.nan_to_num(array))
     np.add.at(counts, place, ~np.isnan(array))
-    rows = np.bincount(place, minlength=len(sums)).reshape(len(index), many_groups)
+    rows = np.bincount(place[~np.isnan(array).all(axis=1)], minlength=len(sums)).reshape(len(index), many_groups)
     sign, offset = np.ones(columns), np.zeros(columns)
     for column, full in (turned or {}).items():
         sign[column], offset[column] = -1, full

@@ -7,7 +7,6 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import sparse
 
-from esc_eval.errors import EscEvalError
 from esc_eval.files.ratings_table import RatingsTable
 from esc_eval.statistics.bootstrap import ClusterTables
 from esc_eval.statistics.estimate import Array
@@ -55,18 +54,8 @@ class Ratings:
 
     @classmethod
     def from_table(cls, table: RatingsTable, rows: pd.DataFrame, cluster: str) -> "Ratings":
-        """From rows of a ratings table; a unit is a dialogue x dimension, ``cluster`` a column.
-
-        Raises:
-            EscEvalError: A score is not a whole number.
-        """
+        """From rows of a ratings table; a unit is a dialogue x dimension, ``cluster`` a column."""
         score = rows["score"].to_numpy(dtype=float)
-        if (score != np.round(score)).any():
-            bad = rows[score != np.round(score)].iloc[0]
-            raise EscEvalError(
-                f"score {bad['score']:g} of dialogue {bad['dialogue_id']}, rater {bad['rater']} is not a level: "
-                "agreement is between single ratings on whole levels, not averages"
-            )
         unit, uniques = pd.factorize(pd.MultiIndex.from_frame(rows[["dialogue_id", "dimension"]]))
         rater = pd.Categorical(rows["rater"], categories=table.raters).codes.astype(np.intp)
         first = np.zeros(len(uniques), dtype=np.intp)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from esc_eval.cli.console import print_data, print_progress
+from esc_eval.cli.console import end_with_problems, print_progress
 
 EXAMPLES = ("python -m model_cards check role",)
 
@@ -17,12 +17,9 @@ def command(
     from model_cards.check import find_checkpoint_notes, find_checkpoint_problems, left_out
 
     found = find_checkpoint_problems(folder)
-    for problem in found:
-        print_data(problem)
     if not found:
         for note in find_checkpoint_notes(folder):
             print_progress(f"note: {note}")
         if others := left_out(folder):
             print_progress(f"not published: {', '.join(others)}")
-    print_progress(f"{folder}: {len(found)} problems" if found else f"{folder}: sound")
-    raise typer.Exit(1 if found else 0)
+    end_with_problems(folder, found)

@@ -104,7 +104,7 @@ def test_the_order_of_inputs_does_not_change_the_tables(tmp_path):
 
 def test_a_run_of_ours_brings_the_cards_that_it_played(tmp_path):
     run = write_run(tmp_path)
-    write_cards(run / "cards.jsonl", card("c1"), card("c2"))
+    write_cards(run / "cards.jsonl", card("c1"), card("c2", text="Age: 52"))
     build_dataset(Inputs(runs=(run,)), tmp_path / "out")
     assert set(read_table(tmp_path / "out", "role_cards")) == {"c1", "c2"}
     assert check_build(tmp_path / "out") == []

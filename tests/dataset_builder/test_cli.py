@@ -11,6 +11,7 @@ from dataset_builder.__main__ import app
 from dataset_builder.build import Inputs, build_dataset
 from dataset_builder.describe import manifest
 from dataset_builder.push import plan_push
+from esc_eval.errors import EscEvalError
 
 pytestmark = pytest.mark.filterwarnings("ignore:ConjunctiveGraph:DeprecationWarning")
 
@@ -104,15 +105,18 @@ def test_without_push_nothing_is_uploaded(public, hub):
     assert not [request for request in hub.requests if not request.startswith("GET")]
 
 
-def test_what_is_local_is_not_in_the_plan(public, tmp_path, hub):
+def test_a_folder_with_anything_beside_the_build_is_not_pushed(public, tmp_path, hub):
     copy = Path(shutil.copytree(public, tmp_path / "copy"))
-    (copy / "local").mkdir()
-    (copy / "local" / "conversations.parquet").write_text("private")
-    (copy / "notes.txt").write_text("private")
     assert {name.partition("/")[0] for name in plan_push(copy, "me/x", None).files} == {
         "README.md", "LICENSE.md", "manifest.json", "croissant.json", "role_cards", "dialogues", "annotations",
         "splits",
     }  # fmt: skip
+    for name in ("local/conversations.parquet", "notes.txt"):
+        (copy / name).parent.mkdir(exist_ok=True)
+        (copy / name).write_text("private")
+        with pytest.raises(EscEvalError, match=rf"first: {name}: is no file of a build; take it away"):
+            plan_push(copy, "me/x", None)
+        shutil.rmtree(copy / name.partition("/")[0]) if "/" in name else (copy / name).unlink()
 
 
 def test_a_folder_with_problems_is_not_pushed(public, tmp_path):

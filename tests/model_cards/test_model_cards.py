@@ -40,7 +40,7 @@ def test_a_figure_names_what_it_was_measured_on(tmp_path):
 def test_the_card_tells_data_licences_limits_and_how_to_cite(tmp_path, kind):
     text = checkpoint_card(make_checkpoint(tmp_path, kind))
     for words in (
-        "2.125 [2, 2.25]", "not computed", "made up \\| by us", "one card in five", "name: toy", "3.5, 2.5",
+        "2.125 [2, 2.25]", "not computed", "made up &#124; by us", "one card in five", "name: toy", "3.5, 2.5",
         "no therapist", "**not** the checkpoint that the paper's authors released", "trained on en", PAPER, PACKAGE,
     ):  # fmt: skip
         assert words in text

@@ -10,11 +10,11 @@ from esc_eval.environment import LIBRARIES, installed_versions
 from esc_eval.errors import BadRecord, EscEvalError
 from esc_eval.files.hashing import hash_file
 from esc_eval.files.text import read_json_object
-from esc_eval.files.writing import write_json, write_whole
+from esc_eval.files.writing import discard_folder, sweep, write_json, write_whole
 from model_cards.checkpoint import RECIPE, TRAINING, TrainingData
 from model_cards.render import write_card
 from training.common.config import TOY, Base, Named
-from training.common.sft import Finished
+from training.common.sft import STATES, Finished
 
 BEGUN = "begun.json"
 """What a folder was begun with; goes when the checkpoint is finished."""
@@ -33,11 +33,18 @@ def refuse_taken(out: Path) -> None:
         return
     if not out.is_dir():
         raise EscEvalError(f"{out}: is a file; --out is the folder of the checkpoint")
-    if (out / TRAINING).exists():
+    sweep(out)
+    if is_finished(out):
+        discard_folder(out / STATES)  # where it was killed before it came to that
         raise EscEvalError(f"{out}: holds a finished checkpoint; give another --out, or delete it")
     other = sorted(path.name for path in out.iterdir() if path.name != TOY and not path.name.startswith("."))
     if other and BEGUN not in other:
         raise EscEvalError(f"{out}: holds files that are not of training, e.g. {other[0]}; give an empty or new --out")
+
+
+def is_finished(out: Path) -> bool:
+    """Whether a folder holds a whole checkpoint; one that was killed while it wrote its last files is none."""
+    return (out / TRAINING).is_file() and not (out / BEGUN).exists()
 
 
 def claim_folder(out: Path, recipe: Named, data_sha256: str) -> None:
@@ -58,7 +65,7 @@ def claim_folder(out: Path, recipe: Named, data_sha256: str) -> None:
         if other := [key for key in mine if theirs.get(key) != mine[key]]:
             raise EscEvalError(f"{out}: was begun with another {' and '.join(other)}; give another --out, or delete it")
     else:
-        write_whole(mark, [json.dumps(mine) + "\n"])
+        write_whole(mark, [json.dumps(mine) + "\n"], durable=True)
     recipe.save(out / RECIPE)
 
 
@@ -83,7 +90,7 @@ def finish_checkpoint(
     protocol: str | None = None,
     rubric: str | None = None,
 ) -> None:
-    """Write ``training.json``, which marks the checkpoint as whole, and its card.
+    """Write ``training.json`` and the card; then what marks the checkpoint as begun goes, and the trainer's states.
 
     Args:
         base: As ``describe_base`` says it, or what it reads with, where the recipe trains no base itself.
@@ -104,9 +111,10 @@ def finish_checkpoint(
         "seconds": round(finished.seconds, 1),
         "environment": installed_versions(USED),
     }
-    write_json(out / TRAINING, content)
-    (out / BEGUN).unlink(missing_ok=True)
+    write_json(out / TRAINING, content, durable=True)
     write_card(out)
+    (out / BEGUN).unlink(missing_ok=True)
+    discard_folder(out / STATES)
 
 
 def describe_base(base: Base) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from esc_eval.checkpoints import embedded
 from esc_eval.errors import EscEvalError
 from esc_eval.files.frozen_yaml import FrozenYaml
 from esc_eval.files.writing import write_whole
-from esc_eval.languages.row import read_yaml
+from esc_eval.reading import is_folder, read_yaml
 from esc_eval.schema import digest
 
 ALL_LINEAR = "all-linear"
@@ -39,7 +39,7 @@ class Base(FrozenYaml):
     @model_validator(mode="after")
     def _pinned(self) -> "Base":
         pinned = self.revision is not None and len(self.revision) == 40
-        if self.model not in (embedded.SPEC, TOY) and not Path(self.model).is_dir() and not pinned:
+        if self.model not in (embedded.SPEC, TOY) and not is_folder(Path(self.model)) and not pinned:
             raise ValueError(f"base {self.model}: pin it: revision is the 40 digits of a commit")
         return self
 

@@ -79,7 +79,8 @@ def make_rows(
         if message["role"] != "assistant":
             continue
         prompt = encoder.encode(messages[:number])
-        answer = encoder.tokenizer(encoder.defuse(message["content"]), add_special_tokens=False)["input_ids"]
+        spoken = encoder.answer_start + encoder.defuse(message["content"])  # it is no part of the model's thinking
+        answer = encoder.tokenizer(spoken, add_special_tokens=False)["input_ids"]
         whole = [*prompt, *answer, end]
         if len(whole) > max_length:
             left_out += 1

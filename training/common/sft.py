@@ -22,7 +22,7 @@ from trl import SFTConfig, SFTTrainer
 from esc_eval.chat.engine.weights import load_tokenizer
 from esc_eval.checkpoints import embedded
 from esc_eval.errors import EscEvalError
-from esc_eval.files.writing import write_whole
+from esc_eval.files.writing import fill_folder, write_whole
 from training.common.config import ALL_LINEAR, TOY, Adapter, Base, Optimise, Recipe
 from training.common.rows import Row
 from training.common.toy import toy_at
@@ -359,14 +359,13 @@ def save_weights(recipe: Recipe, accelerator: Accelerator, model: Any, opened: O
     adapted = accelerator.unwrap_model(model)
     config = adapted.peft_config["default"]
     config.base_model_name_or_path, config.revision = opened.named
-    folder = out / STATES / "adapter" if recipe.adapter.merge else out
-    adapted.save_pretrained(folder, state_dict=weights)
-    if recipe.adapter.merge:
-        base = AutoModelForCausalLM.from_pretrained(
-            opened.where, revision=opened.revision, dtype=getattr(torch, recipe.base.dtype), use_safetensors=True
-        )
-        PeftModel.from_pretrained(base, folder).merge_and_unload().save_pretrained(out)
-    opened.tokenizer.save_pretrained(out)
-    for path in out.glob("*.safetensors"):
-        path.chmod(0o644)  # as all else here; their library writes them for the owner alone
-    (out / "README.md").unlink(missing_ok=True)  # peft's own; the card is made from our files
+    with fill_folder(out) as fresh:
+        folder = out / STATES / "adapter" if recipe.adapter.merge else fresh
+        adapted.save_pretrained(folder, state_dict=weights)
+        if recipe.adapter.merge:
+            base = AutoModelForCausalLM.from_pretrained(
+                opened.where, revision=opened.revision, dtype=getattr(torch, recipe.base.dtype), use_safetensors=True
+            )
+            PeftModel.from_pretrained(base, folder).merge_and_unload().save_pretrained(fresh)
+        opened.tokenizer.save_pretrained(fresh)
+        (fresh / "README.md").unlink(missing_ok=True)  # peft's own; the card is made from our files

@@ -1,7 +1,8 @@
 """A random model of a real architecture at toy size, saved like a real one: for smoke recipes and tests."""
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
+
+from esc_eval.files.writing import replace_folder
 
 CONTEXT = 2048
 CHATML = (
@@ -51,9 +52,8 @@ def build_toy(folder: Path, *, template: str | None = CHATML, context: int = 512
 
 
 def toy_at(folder: Path) -> Path:
-    """The toy base, built if it is not there; it appears whole or not at all (temporary folder, then rename)."""
+    """The toy base, built if it is not there; it appears whole or not at all."""
     if not folder.is_dir():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=folder.parent, prefix=".") as temporary:
-            build_toy(Path(temporary) / folder.name, context=CONTEXT).rename(folder)
+        with replace_folder(folder) as fresh:
+            build_toy(fresh, context=CONTEXT)
     return folder

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 from safetensors.numpy import load_file, save_file
 
+from esc_eval.files.writing import fill_folder
 from esc_eval.schema import Dialogue, Turn, digest
 
 VERSION = 1
@@ -56,16 +57,15 @@ class Reader:
             ``surprise`` (n, 12, 2): of the last twelve utterances, NaN where there are fewer, after the
             conversation and alone.
         """
-        cache.mkdir(parents=True, exist_ok=True)
         parts = []
         for start in range(0, len(dialogues), CHUNK):
             chunk = dialogues[start : start + CHUNK]
             key = digest([VERSION, self.revision, list(LAYERS), [[(t.role, t.text) for t in d.turns] for d in chunk]])
             path = cache / f"{key[:32]}.safetensors"
             if not path.is_file():
-                fresh = path.with_suffix(".part")
-                save_file(self._chunk(chunk), fresh)
-                fresh.replace(path)
+                found = self._chunk(chunk)
+                with fill_folder(cache) as fresh:
+                    save_file(found, fresh / path.name)
             parts.append(load_file(path))
             on_chunk(start + len(chunk))
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -9,7 +9,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from esc_eval.errors import EscEvalError
-from esc_eval.files.writing import write_whole
+from esc_eval.files.writing import fill_folder, write_whole
 from esc_eval.scoring import sentences
 from esc_eval.scoring.text_scorer import FILE, WEIGHTS, Scale, TextScorerFile
 from model_cards.checkpoint import TrainingData
@@ -90,9 +90,9 @@ def fit_scorer(recipe: TextRecipe, ranked: RankSet) -> tuple[TextScorerFile, np.
 
 def save_scorer(scorer: TextScorerFile, weights: np.ndarray, folder: Path) -> None:
     """Write the two files that ``TextScorer`` opens."""
-    scorer.save(folder / FILE)
-    save_file({"weights": np.ascontiguousarray(weights, dtype=np.float32)}, folder / WEIGHTS)
-    (folder / WEIGHTS).chmod(0o644)
+    with fill_folder(folder) as fresh:
+        scorer.save(fresh / FILE)
+        save_file({"weights": np.ascontiguousarray(weights, dtype=np.float32)}, fresh / WEIGHTS)
 
 
 def train_text_scorer(

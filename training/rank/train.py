@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from shutil import rmtree
 
 import numpy as np
 
@@ -133,7 +132,7 @@ def by_adapter(ranked: RankSet, asked: Asked) -> dict[str, Asked]:
 
 def _is_finished(recipe: RankRecipe, ranked: RankSet, out: Path) -> bool:
     """Whether a folder holds what this recipe makes of these data; what another made is refused in ``_train``."""
-    if not (out / TRAINING).is_file():
+    if not checkpoint.is_finished(out):
         return False
     record = read_json_object(out / TRAINING)
     return load_recipe(out / RECIPE, RankRecipe) == recipe and record["data"]["files"] == _files(ranked)
@@ -177,7 +176,6 @@ def _train(
         checkpoint.finish_checkpoint(
             out, "rank", recipe, data, finished, base=base, seed=recipe.seed, rubric=ranked.rubric.id
         )
-        rmtree(out / sft.STATES, ignore_errors=True)
 
 
 def make_judge_card(recipe: RankRecipe, ranked: RankSet, asked: Asked) -> JudgeCard:

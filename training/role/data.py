@@ -1,6 +1,5 @@
 """What ESC-Role learns from: real seekers of support conversations with their cards, and general role play."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,9 +15,9 @@ from esc_eval.chat.base import Conversation
 from esc_eval.chat.engine.encoder import Encoder
 from esc_eval.errors import BadRecord, EscEvalError
 from esc_eval.files.hashing import hash_file
-from esc_eval.files.text import read_text
 from esc_eval.prompts.protocol import Protocol
-from esc_eval.schema import RoleCard, Turn
+from esc_eval.reading import read_json_lines
+from esc_eval.schema import RoleCard, Turn, escape_halves
 from training.common import rows
 from training.common.config import Part, RoleData
 from training.role import hold_out
@@ -205,12 +204,10 @@ def read_role_play(path: Path) -> Iterator[Example]:
     Raises:
         BadRecord: A line in another form.
     """
-    for number, line in enumerate(read_text(path).split("\n"), 1):
-        if not line.strip():
-            continue
+    for number, content in read_json_lines(path):
         try:
-            spoken = [(turn["role"], turn["text"].strip()) for turn in json.loads(line)["dialogue"]]
-        except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+            spoken = [(str(turn["role"]), escape_halves(turn["text"].strip())) for turn in content["dialogue"]]
+        except (KeyError, TypeError, AttributeError) as error:
             raise BadRecord(path, f"line {number}", 'expected {"dialogue": [{"role", "text"}, ...]}') from error
         names = [name for name, _ in spoken]
         learner = max(dict.fromkeys(names), key=names.count, default="")

@@ -132,7 +132,7 @@ def play_cards(
 ) -> list[Dialogue]:
     """Dialogues of a seeker on cards; a stopped run in ``folder`` goes on."""
     with Run(folder) as run:
-        run_simulation(Plan(protocol, cards, seeker, [supporter], seed), run, on_progress)
+        run_simulation(Plan(protocol, cards, seeker, [supporter], seed), run, on_progress).raise_for(None, strict=True)
     return read_dialogues(folder)
 
 

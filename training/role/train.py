@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from shutil import rmtree
 
 from dataset_builder.sources import SOURCES
 from esc_eval.chat.engine.encoder import Encoder
@@ -95,7 +94,6 @@ def train_role(
         checkpoint.finish_checkpoint(
             out, "role", recipe, data, finished, base=base, seed=recipe.seed, protocol=protocol.id
         )
-        rmtree(out / sft.STATES, ignore_errors=True)
 
 
 def describe_material(material: Material, made: Made | None = None) -> list[str]:

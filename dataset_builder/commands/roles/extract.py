@@ -29,7 +29,7 @@ def command(
     from dataset_builder.roles.workspace import Workspace
     from dataset_builder.sources import SOURCES, parse_file, source_files
     from dataset_builder.sources.common import SourceConversation
-    from esc_eval.simulation.run import Run
+    from esc_eval.simulation.run import Run, refuse_foreign
 
     if unknown := sorted(set(only or ()) - set(SOURCES)):
         raise EscEvalError(f"--only {unknown[0]}: no such source. Known: {', '.join(SOURCES)}.")
@@ -43,6 +43,7 @@ def command(
         print_progress(
             f"{key}: {len(found)} different conversations in which the seeker speaks, {len(found[:limit])} taken"
         )
+    refuse_foreign(work)
     with Run(work) as run, count_items("extract", len(chosen)) as advance:
         cards = run_extract(run, options.open(), chosen, longest, advance)
     Workspace(work).merge(Extraction, cards)

@@ -26,11 +26,12 @@ def command(
     from dataset_builder.roles.classify import missing_taxonomies
     from dataset_builder.roles.workspace import cases_of, write_tiers
     from esc_eval.files.records import load_cards
-    from esc_eval.simulation.run import Run
+    from esc_eval.simulation.run import Run, refuse_foreign
 
     cases = cases_of(load_cards(cards, limit=limit))
     for note in missing_taxonomies(cases):
         print_progress(note)
+    refuse_foreign(work)
     with Run(work) as run, count_items("propose", len(cases)) as advance:
         chosen = run_classify(run, options.open(), cases, seed, on_case=advance)
     print_progress(f"{write_tiers(out, chosen)} of {len(cases)} cards have a proposal in {out}")

@@ -2,8 +2,6 @@
 
 from dataclasses import astuple
 
-from rich.table import Table
-
 from dataset_builder.roles.options import Work
 from esc_eval.cli.console import print_table
 
@@ -15,7 +13,5 @@ def command(work: Work) -> None:
     from dataset_builder.roles.workspace import Workspace
     from dataset_builder.roles.workspace import read_workspace_table as lines_of
 
-    shown = Table("language", "tried", "extract", "model filter", "undecided", "human filter", "high", "middle")
-    for line in lines_of(Workspace(work)):
-        shown.add_row(*map(str, astuple(line)))
-    print_table(shown)
+    columns = ("language", "tried", "extract", "model filter", "undecided", "human filter", "high", "middle")
+    print_table(columns, ([str(value) for value in astuple(line)] for line in lines_of(Workspace(work))))

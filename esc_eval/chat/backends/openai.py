@@ -3,31 +3,45 @@
 import os
 
 from esc_eval.chat.base import ChatModel
+from esc_eval.chat.endpoint.addresses import DEFAULT_URL, read_address, split_name
+from esc_eval.chat.endpoint.keys import OPENAI, choose_key
 from esc_eval.chat.registry import Options, backend
 
-KEY = "OPENAI_API_KEY"
+
+def label_of_model(what: str) -> str:
+    """The label of a model: the last part of the server's name for it."""
+    return split_name(what)[0].rpartition("/")[2]
 
 
 @backend(
     "openai",
     form="openai:MODEL[@URL]",
     help="a chat-completions server: vLLM, SGLang, llama.cpp, Ollama, a vendor",
-    key=KEY,
+    key=OPENAI,
     remote=True,
+    pooled=True,
     concurrent=True,
     priced=True,
+    label=label_of_model,
 )
 def open_openai(what: str, name: str | None, options: Options) -> ChatModel:
-    """Open it at its own URL, or at those of the options."""
+    """Open it at its own URL, at those of the options, or at that of the environment."""
     from esc_eval.chat.endpoint.model import EndpointModel
 
-    model, _, url = what.partition("@http")
+    model, url = split_name(what)
+    label = name or label_of_model(what)
+    said = [url] if url else list(options.base_url)
+    from_environment = not said and bool(os.environ.get("OPENAI_BASE_URL"))
+    urls = said or [os.environ.get("OPENAI_BASE_URL") or DEFAULT_URL]
     return EndpointModel(
         model,
-        f"http{url}" if url else options.base_url,
-        key=os.environ.get(KEY, ""),
-        name=name,
+        urls,
+        key=choose_key(label, options.api_key_env, [read_address(each) for each in urls], from_environment),
+        key_over_plain_http=options.key_over_plain_http,
+        name=label,
         concurrency=options.concurrency or 16,
         timeout=options.timeout,
         attempts=options.attempts,
+        extra_body=options.extra_body,
+        reasoning_tokens=options.reasoning_tokens,
     )

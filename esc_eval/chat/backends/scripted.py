@@ -8,6 +8,7 @@ from typing import Any
 from esc_eval.chat.base import ChatModel, Conversation, Reply
 from esc_eval.chat.registry import Options, backend
 from esc_eval.errors import BadRecord
+from esc_eval.files.cells import read_number
 from esc_eval.files.text import read_json
 from esc_eval.prompts.protocol import Generation
 from esc_eval.schema import digest
@@ -32,7 +33,12 @@ class ScriptedModel:
         if not isinstance(replies, list) or not replies or not all(isinstance(reply, str) for reply in replies):
             raise BadRecord(path, "the whole file", 'expected a non-empty list of strings, or {"replies": [...]}')
         self.replies: list[str] = replies
-        self.seconds = float(script.get("seconds", 0))
+        try:
+            self.seconds = read_number(script.get("seconds")) or 0.0
+        except ValueError as error:
+            raise BadRecord(path, "seconds", str(error)) from error
+        if self.seconds < 0:
+            raise BadRecord(path, "seconds", "expected 0 or more")
         self.name = name or path.stem
         self.parallel = 16
         self.identity: dict[str, Any] = {"kind": "scripted", "model": self.name, "revision": digest(replies)}

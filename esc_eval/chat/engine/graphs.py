@@ -10,7 +10,7 @@ from weakref import proxy
 
 import torch
 
-from esc_eval.chat.engine.slots import Place
+from esc_eval.chat.engine.slots import Place, upload
 
 ROWS, POSITIONS = 32, 256
 
@@ -27,7 +27,7 @@ class Recordable(Protocol):
         """Capacity with which ``length`` tokens fit."""
 
     def run(self, tokens: torch.Tensor, positions: torch.Tensor, place: Place) -> torch.Tensor:
-        """One pass of the model; the float32 logits of the last column."""
+        """One pass of the model; the logits of the last column."""
 
 
 class Graphs:
@@ -38,15 +38,21 @@ class Graphs:
         self.recorded: dict[tuple[int, int], tuple[torch.cuda.CUDAGraph, torch.Tensor]] = {}
         self.capacity = 0
         self.usable = True
+        self.expected: list[int] = []
         self.pool = torch.cuda.graph_pool_handle()
         total = len(rows.ids)
         self.tokens = torch.zeros((total, 1), dtype=torch.long, device=rows.device)
         self.positions = torch.zeros((total, 1), dtype=torch.long, device=rows.device)
 
-    def step(self, tokens: list[int], first: int) -> torch.Tensor:
-        """Float32 logits after one more token in each of the rows ``first``, ``first + 1``, ..."""
+    def step(self, tokens: torch.Tensor, starts: list[int], first: int) -> torch.Tensor:
+        """Logits after one more token in each of the rows ``first``, ``first + 1``, ...; gone with the next step.
+
+        Args:
+            tokens: Shape (rows, 1), on the device.
+            starts: How many tokens each row has, of all rows.
+            first: The first row that reads one.
+        """
         rows = self.rows
-        starts = [len(row) for row in rows.ids]
         capacity = rows.room_for(max(starts) + 1)
         if capacity != self.capacity:  # the buffers move, and recorded addresses with them
             self.recorded.clear()
@@ -55,10 +61,17 @@ class Graphs:
         stop = first + len(tokens)
         count = min(len(starts), -(-stop // ROWS) * ROWS)
         end = min(capacity, -(-(max(starts[:count]) + 1) // POSITIONS) * POSITIONS)
-        fill = [0] * first + tokens + [0] * (count - stop)
-        self.tokens[:count, 0] = torch.tensor(fill, device=rows.device)
-        self.positions[:count, 0] = torch.tensor(starts[:count], device=rows.device)
+        self.tokens[first:stop] = tokens
+        self._place(starts)
         return self._replay(count, end)[first:stop]
+
+    def _place(self, starts: list[int]) -> None:
+        """Positions on the device: one further than the last step's, where that is so, else sent anew."""
+        if starts == self.expected:
+            self.positions += 1
+        else:
+            self.positions.copy_(upload(starts, self.rows.device)[:, None])
+        self.expected = [start + 1 for start in starts]
 
     def _replay(self, count: int, end: int) -> torch.Tensor:
         if not self.usable:
@@ -73,7 +86,7 @@ class Graphs:
             return logits
         graph, logits = self.recorded[count, end]
         graph.replay()
-        return logits.clone()
+        return logits
 
     def _record(self, count: int, end: int) -> tuple[torch.cuda.CUDAGraph, torch.Tensor]:
         torch.cuda.synchronize()

@@ -1,18 +1,20 @@
 """Any causal language model with a chat template that transformers loads, run in this process."""
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from esc_eval.chat.base import ANSWER_TOKENS, NOT_FINITE, Choice, Conversation, Reply
-from esc_eval.chat.engine.encoder import Encoder
-from esc_eval.chat.engine.generation import generate_replies
+from esc_eval.chat.base import ALL_REASONING, ANSWER_TOKENS, NOT_FINITE, Choice, Conversation, Reply
+from esc_eval.chat.engine.encoder import TODAY, Encoder
+from esc_eval.chat.engine.generation import AHEAD, generate_replies
 from esc_eval.chat.engine.padded import PaddedRows
 from esc_eval.chat.engine.rows import Rows, common_prefix
-from esc_eval.chat.engine.slots import keeps_everything
+from esc_eval.chat.engine.slots import Download, keeps_everything
 from esc_eval.chat.engine.weights import (
     Weights,
     available_memory,
@@ -20,17 +22,21 @@ from esc_eval.chat.engine.weights import (
     commit_of,
     load_tokenizer,
     load_weights,
+    read_context,
     read_judge_card,
 )
 from esc_eval.errors import EscEvalError
 from esc_eval.files.hashing import hash_file
 from esc_eval.prompts.protocol import Generation
+from esc_eval.reasoning import split_thinking
 from esc_eval.schema import digest
 
 WIDTH = {"cpu": 64, "cuda": 512}  # conversations written side by side at most
 HEADROOM = 0.5  # of free memory, for what is kept of conversations
 CONVERSATION = 2048  # tokens of one conversation that memory is planned for
+BOUNDARY = 8  # last tokens of a prompt that decide how the first word of an answer is tokenised
 KEPT = 2  # sets of rows: the two sides of one window of dialogues
+ROOM = 1024  # tokens at least that a reply is given which was all reasoning when its room was spent
 FULL_HASH_BYTES = 2_000_000_000
 RECORDS = {"training.json", "metrics.json", "overlaps.json", "begun.json"}
 """What training tells of a checkpoint; it may be measured anew, and the model says the same."""
@@ -73,6 +79,7 @@ class HFModel:
         batch_size: Conversations at a time; None picks from memory.
         stands_for: Revision to record for a local folder made from something else, instead of its fingerprint.
         weights: Already loaded, instead of those in the repository.
+        reasoning_tokens: Room for reasoning in a reply, beyond its own cap.
 
     Attributes:
         judge_card: What a trained judge says that it learnt; None = nothing says so.
@@ -94,6 +101,7 @@ class HFModel:
         batch_size: int | None = None,
         stands_for: str | None = None,
         weights: Weights | None = None,
+        reasoning_tokens: int = 0,
     ) -> None:
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         kind = dtype or ("float32" if self.device.type == "cpu" else "bfloat16")
@@ -108,10 +116,17 @@ class HFModel:
         self.tokenizer = load_tokenizer(repo, revision)
         self.judge_card = read_judge_card(repo, revision) if local or base else None
         self.name = name or (folder.name if local else repo.rpartition("/")[2])
-        self.context = int(getattr(self.model.config, "max_position_embeddings", 0) or 1 << 30)
-        encoder = Encoder(self.tokenizer, self.name)
-        self.encode, self.answers = encoder.encode, encoder.answers
-        self.stops = self._stop_ids()
+        self.context = read_context(self.model.config, self.tokenizer)
+        self.reasoning_tokens = reasoning_tokens
+        self.encoder = Encoder(self.tokenizer, self.name)
+        self.encode, self.answers = self.encoder.encode, self.encoder.answers
+        ends = self._end_ids()
+        self.stops = ends | self.encoder.turn_ends()
+        if not self.stops:
+            raise EscEvalError(
+                f"{self.name}: neither its tokenizer nor its generation_config names an end-of-text token, and its "
+                "chat template ends no turn with a token of its own"
+            )
         self.pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else min(self.stops)
         self.keeps = keeps_everything(self.model.config)
         self.kept: list[Rows] = []
@@ -123,18 +138,27 @@ class HFModel:
             "revision": stands_for or (hash_weights(folder) if local else commit_of(repo, revision)),
             "dtype": kind,
             "chat_template": digest(self.tokenizer.chat_template),
-            "system_role": "native" if encoder.system_role else "merged into the first user message",
+            "system_role": "native" if self.encoder.system_role else "merged into the first user message",
+            **self._peculiarities(self.stops - ends),
         }
 
-    def _stop_ids(self) -> set[int]:
+    def _end_ids(self) -> set[int]:
         configured = self.model.generation_config.eos_token_id
         ids = configured if isinstance(configured, list) else [configured]
-        stops = {i for i in [*ids, self.tokenizer.eos_token_id] if i is not None}
-        if not stops:
-            raise EscEvalError(
-                f"{self.name}: neither its tokenizer nor its generation_config names an end-of-text token"
-            )
-        return stops
+        return {i for i in [*ids, self.tokenizer.eos_token_id] if i is not None}
+
+    def _peculiarities(self, stops: set[int]) -> dict[str, Any]:
+        """What decides a model's text only where its template or its tokenizer asks for it."""
+        encoder = self.encoder
+        thinks = bool(encoder.opened or encoder.answer_start or encoder.variables or encoder.special_marks)
+        found: dict[str, Any] = {
+            "date": f"{TODAY:%Y-%m-%d}" if encoder.dated else None,
+            "thinking": "kept apart" if thinks else None,
+            "turn_ends": sorted(map(self.tokenizer.convert_ids_to_tokens, stops)),
+            "content": "parts" if encoder.in_parts else None,
+            "reasoning_tokens": self.reasoning_tokens,
+        }
+        return {key: value for key, value in found.items() if value}
 
     def _conversations_for_memory(self) -> int:
         config = self.model.config.get_text_config()
@@ -150,16 +174,25 @@ class HFModel:
     ) -> Iterator[tuple[int, Reply]]:
         """Yield replies batch by batch; see ``ChatModel.reply``."""
         prompts = [self.encode(c) for c in conversations]
-        fitting = []
+        room = settings.max_new_tokens + self.reasoning_tokens
+        left = []
         for index, prompt in enumerate(prompts):
             if len(prompt) < self.context:
-                fitting.append(index)
+                left.append(index)
             else:
                 yield index, Reply("", "context", prompt_tokens=len(prompt), completion_tokens=0)
-        for start in range(0, len(fitting), self.parallel):
-            batch = fitting[start : start + self.parallel]
-            for number, reply in self._reply_batch([prompts[i] for i in batch], settings, [seeds[i] for i in batch]):
-                yield batch[number], reply
+        for more in (room, max(2 * room, ROOM)):
+            given, unspoken = settings.model_copy(update={"max_new_tokens": more}), []
+            for start in range(0, len(left), self.parallel):
+                batch = left[start : start + self.parallel]
+                written = self._reply_batch([prompts[i] for i in batch], given, [seeds[i] for i in batch])
+                for number, reply in written:
+                    cut = reply.finish_reason == "length" and len(prompts[batch[number]]) + more < self.context
+                    if reply.problem == ALL_REASONING and cut and more == room:
+                        unspoken.append(batch[number])
+                    else:
+                        yield batch[number], reply
+            left = sorted(unspoken)
 
     def _reply_batch(
         self, prompts: list[list[int]], settings: Generation, seeds: Sequence[int]
@@ -173,8 +206,9 @@ class HFModel:
             if finish is None:
                 yield number, Reply("", "stop", len(prompts[number]), len(tokens), NOT_FINITE)
                 continue
-            text = self.tokenizer.decode(tokens, skip_special_tokens=True)
-            yield number, Reply(text, finish, len(prompts[number]), len(tokens))
+            spoken, thought = split_thinking(self.encoder.opened + self.encoder.decode(tokens))
+            problem = ALL_REASONING if thought and not spoken.strip() else None
+            yield number, Reply(spoken, finish, len(prompts[number]), len(tokens), problem, thought or None)
         if isinstance(rows, Rows):
             self.kept = [rows, *self.kept][:KEPT]
 
@@ -210,18 +244,22 @@ class HFModel:
         options: Sequence[str],
         answer_tokens: int = ANSWER_TOKENS,
     ) -> Iterator[tuple[int, list[Choice]]]:
-        """Yield each group's choices; the beginning that a group shares is encoded once. See ``ChoiceModel``."""
+        """Yield each group's choices; the beginning that a group shares is encoded once. See ``ChoiceModel``.
+
+        On an accelerator the next group is prepared while this one is computed.
+        """
         del answer_tokens  # nothing is written
+        flying: deque[tuple[int, Download]] = deque()
+        known: tuple[str, list[int], list[int]] | None = None
         for index, group in enumerate(groups):
             self.weights.use(self.adapter)
-            found = self.answers(group[0], lead, options)
-            if found is None:
-                raise EscEvalError(
-                    f"{self.name}: after {lead!r} not each of {', '.join(options)} is one token of its own, so its "
-                    "probability cannot be read; score by text instead (--by text)"
-                )
-            start, answers = found
-            prompts = [self.encode(conversation, start) for conversation in group]
+            if known is None:
+                known = self._known_answers(group[0], lead, options)
+            prompts = [self.encode(conversation, known[0]) for conversation in group]
+            if prompts[0][-BOUNDARY:] != known[2]:  # another end of the prompt may merge with an answer otherwise
+                known = self._known_answers(group[0], lead, options)
+                prompts = [self.encode(conversation, known[0]) for conversation in group]
+            answers = known[1]
             if (longest := max(map(len, prompts))) > self.context:
                 problem = f"{longest} tokens, more than the {self.context} that {self.name} can read"
                 yield index, [Choice(problem=problem)] * len(group)
@@ -237,24 +275,43 @@ class HFModel:
             else:
                 rows.take([0] * len(tails))
                 logits = rows.extend(tails)
-            yield index, [self._choice(row, answers) for row in logits.double().softmax(dim=-1).cpu()]
+            likely = logits.double().softmax(dim=-1)
+            beside = [likely.argmax(dim=-1, keepdim=True), likely.isfinite().all(dim=-1, keepdim=True)]
+            flying.append((index, Download(torch.cat([likely[:, answers], *beside], dim=-1))))
+            if len(flying) > AHEAD.get(self.device.type, AHEAD["cuda"]):
+                yield self._choices(*flying.popleft())
+        for begun in flying:
+            yield self._choices(*begun)
 
-    def _choice(self, probabilities: torch.Tensor, answers: list[int]) -> Choice:
-        if not torch.isfinite(probabilities).all():
+    def _known_answers(
+        self, conversation: Conversation, lead: str, options: Sequence[str]
+    ) -> tuple[str, list[int], list[int]]:
+        """The lead to encode with, each option's token, and the prompt's last tokens, after which that holds."""
+        found = self.answers(conversation, lead, options)
+        if found is None:
+            raise EscEvalError(
+                f"{self.name}: after {lead!r} not each of {', '.join(options)} is one token of its own, so its "
+                "probability cannot be read; score by text instead (--by text)"
+            )
+        return *found, self.encode(conversation, found[0])[-BOUNDARY:]
+
+    def _choices(self, index: int, found: Download) -> tuple[int, list[Choice]]:
+        return index, [self._choice(chosen, int(top), bool(finite)) for *chosen, top, finite in found.read()]
+
+    def _choice(self, chosen: list[float], top: int, finite: bool) -> Choice:
+        if not finite:
             return Choice(problem=NOT_FINITE)
-        chosen = probabilities[answers]
-        mass = float(chosen.sum())
+        mass = sum(chosen)
         if mass <= 0:
             return Choice(problem="the model gives none of the levels any probability")
-        top = self.tokenizer.decode([int(probabilities.argmax())])
-        return Choice(tuple((chosen / mass).tolist()), mass, top)
+        return Choice(tuple(share / mass for share in chosen), mass, self.tokenizer.decode([top]))
 
 
 def _continued(kept: list[list[int]], prompts: list[list[int]]) -> list[int] | None:
     """For each prompt the kept row that it continues by at least half, each row once; None if one has none."""
     chosen: list[int] = []
     for number, prompt in enumerate(prompts):
-        order = sorted(range(len(kept)), key=lambda i: (i != number, i))
+        order = chain([number] if number < len(kept) else [], range(len(kept)))
         match = next((i for i in order if 2 * common_prefix(kept[i], prompt) > max(len(kept[i]), 32)), None)
         if match is None or match in chosen:
             return None

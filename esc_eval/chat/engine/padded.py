@@ -16,13 +16,15 @@ class PaddedRows:
     growing = False
 
     def __init__(self, model: Any, count: int, pad: int) -> None:
-        self.model, self.pad = model, pad
+        self.model, self.pad, self.device = model, pad, model.device
         self.ids: list[list[int]] = [[] for _ in range(count)]
         self.mask = torch.zeros((count, 0), dtype=torch.long, device=model.device)
         self.cache = DynamicCache(config=model.config)
 
-    def extend(self, new: Sequence[Sequence[int]], first: int = 0) -> torch.Tensor:
+    def extend(self, new: Sequence[Sequence[int]] | torch.Tensor, first: int = 0) -> torch.Tensor:
         """Append tokens to the first ``len(new)`` rows, the others are dropped; see ``Rows.extend``."""
+        if isinstance(new, torch.Tensor):
+            new = new.tolist()
         if first:
             raise ValueError("padded rows are extended together")
         if len(new) < len(self.ids):
@@ -51,6 +53,9 @@ class PaddedRows:
         self.mask = self.mask[index]
         if self.mask.shape[1]:
             self.cache.batch_select_indices(index)
+
+    def note(self, row: int, tokens: Sequence[int]) -> None:
+        """Nothing to say: tokens are known at once here."""
 
     def cut(self, lengths: Sequence[int]) -> None:
         """Nothing was kept that could be cut."""

@@ -11,11 +11,12 @@ import torch
 from transformers import DynamicCache
 
 from esc_eval.chat.engine.graphs import Graphs
-from esc_eval.chat.engine.slots import Place, SlotLayer
+from esc_eval.chat.engine.slots import Place, SlotLayer, upload
 
 BLOCK = 128  # positions by which buffers grow at least; the last one takes what padding writes
 FORWARD_TOKENS = {"cpu": 1024, "cuda": 16384}  # tokens of one pass: larger ones gain nothing and need memory
 BRANCH_TOKENS = {"cpu": 400, "cuda": 8192}  # of one pass over branches: they hide each other, so more is more waste
+UNREAD = -1  # a token that the device chose and nobody has read yet
 SLACK = 1.15  # on a CPU rows share a pass while padding costs less than this
 
 
@@ -45,23 +46,47 @@ class Rows:
         self.cache.layers = self.layers
         self.graphs = Graphs(self) if self.device.type == "cuda" else None
 
-    def extend(self, new: Sequence[Sequence[int]], first: int = 0) -> torch.Tensor:
+    def extend(self, new: Sequence[Sequence[int]] | torch.Tensor, first: int = 0) -> torch.Tensor:
         """Append tokens to the rows ``first``, ``first + 1``, ...
 
         Args:
-            new: At least one token for each of these rows.
+            new: At least one token for each of these rows. Or a tensor of one for each, shape (rows, 1), which nobody
+                waits for: ``ids`` then has ``UNREAD`` in their place, until ``note`` says what they were.
             first: The first of them.
 
         Returns:
-            Float32 logits after the last token, shape (len(new), vocabulary).
+            Logits after the last token, shape (len(new), vocabulary); float32, or after a tensor the model's own type
+            and, where a graph is replayed, only until the next call.
         """
+        if isinstance(new, torch.Tensor):
+            return self._append(new, first)
         if self.graphs and all(len(tokens) == 1 for tokens in new):
-            logits = self.graphs.step([tokens[0] for tokens in new], first)
+            logits = self._append(upload([list(tokens) for tokens in new], self.device), first).float().clone()
             for row, tokens in zip(self.ids[first:], new, strict=False):
-                row.extend(tokens)
+                row[-1] = tokens[0]
             return logits
         parts = [self._forward(new[a:b], first + a) for a, b in self._passes([len(tokens) for tokens in new])]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _append(self, tokens: torch.Tensor, first: int) -> torch.Tensor:
+        starts = [len(row) for row in self.ids]
+        stop = first + len(tokens)
+        if self.graphs:
+            logits = self.graphs.step(tokens, starts, first)
+        else:
+            end = max(starts[first:stop]) + 1
+            capacity = self.room_for(end)
+            positions = upload(starts[first:stop], self.device)[:, None]
+            index = torch.arange(first, stop, device=self.device)[:, None]
+            end = min(capacity, -(-end // 8) * 8)
+            logits = self.run(tokens, positions, Place(slice(first, stop), index, positions, None, end, capacity))
+        for row in self.ids[first:stop]:
+            row.append(UNREAD)
+        return logits
+
+    def note(self, row: int, tokens: Sequence[int]) -> None:
+        """Say which tokens a row has read, where they were not known; what goes beyond them is cut."""
+        self.ids[row] = list(tokens)
 
     def branch(self, tails: Sequence[Sequence[int]]) -> torch.Tensor:
         """What would follow the only row, were it continued by each of several tails; the row stays as it is.
@@ -83,12 +108,13 @@ class Rows:
         return torch.cat([self._branches(part) for part in parts])
 
     def _branches(self, tails: Sequence[Sequence[int]]) -> torch.Tensor:
-        start, sizes = len(self.ids[0]), torch.tensor([len(tail) for tail in tails], device=self.device)
-        owner = torch.repeat_interleave(torch.arange(len(tails), device=self.device), sizes)
+        start, sizes = len(self.ids[0]), upload([len(tail) for tail in tails], self.device)
+        count = sum(map(len, tails))
+        owner = torch.repeat_interleave(torch.arange(len(tails), device=self.device), sizes, output_size=count)
         ends = sizes.cumsum(0)
-        order = torch.arange(len(owner), device=self.device)
-        end = start + len(owner)
-        hidden = torch.zeros((len(owner), end), dtype=torch.bool, device=self.device)
+        order = torch.arange(count, device=self.device)
+        end = start + count
+        hidden = torch.zeros((count, end), dtype=torch.bool, device=self.device)
         hidden[:, start:] = (owner[:, None] != owner) | (order > order[:, None])
         positions = start + order - (ends - sizes)[owner]
         place = Place(
@@ -99,8 +125,8 @@ class Rows:
             end=end,
             capacity=self.room_for(end),
         )
-        tokens = torch.tensor([[token for tail in tails for token in tail]], device=self.device)
-        return self._pass(tokens, positions[None], place, self._additive(hidden[None, None]), ends - 1)[0]
+        tokens = upload([[token for tail in tails for token in tail]], self.device)
+        return self._pass(tokens, positions[None], place, self._additive(hidden[None, None]), ends - 1)[0].float()
 
     def _passes(self, sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
         """Split neighbouring rows so that passes are neither too large nor, on a CPU, mostly padding."""
@@ -133,8 +159,8 @@ class Rows:
             [0] * gap + list(range(start, start + len(tokens)))
             for gap, start, tokens in zip(gaps, starts, new, strict=True)
         ]
-        positions = torch.tensor(read, device=self.device)
-        padded = torch.arange(width, device=self.device) < torch.tensor(gaps, device=self.device)[:, None]
+        positions = upload(read, self.device)
+        padded = torch.arange(width, device=self.device) < upload(gaps, self.device)[:, None]
         level = not any(gaps) and len(set(starts)) == 1
         fresh = level and starts[0] == 0
         place = Place(
@@ -147,14 +173,14 @@ class Rows:
             fresh=fresh,
         )
         filled = [[self.pad] * gap + list(t) for gap, t in zip(gaps, new, strict=True)]
-        tokens = torch.tensor(filled, device=self.device)
-        logits = self.run(tokens, positions, place)
+        tokens = upload(filled, self.device)
+        logits = self.run(tokens, positions, place).float()
         for row, more in zip(self.ids[first:], new, strict=False):
             row.extend(more)
         return logits
 
     def run(self, tokens: torch.Tensor, positions: torch.Tensor, place: Place) -> torch.Tensor:
-        """One pass of the model; the float32 logits of the last column."""
+        """One pass of the model; the logits of the last column."""
         hidden = None if place.fresh else torch.arange(place.end, device=self.device) > positions[:, None, :, None]
         mask = None if hidden is None else self._additive(hidden)
         return self._pass(tokens, positions, place, mask, 1)[:, -1]
@@ -177,7 +203,7 @@ class Rows:
             use_cache=True,
             logits_to_keep=keep,
         )
-        logits: torch.Tensor = output.logits.float()
+        logits: torch.Tensor = output.logits
         return logits
 
     def _additive(self, hidden: torch.Tensor) -> torch.Tensor:

@@ -8,6 +8,29 @@ from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 
+def upload(values: Any, device: torch.device) -> torch.Tensor:
+    """A tensor of numbers on the device, without waiting for what the device is doing."""
+    tensor = torch.as_tensor(values)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+
+
+class Download:
+    """A tensor on its way to the host, which is waited for only when it is read."""
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        self.tensor, self.ready = tensor, None
+        if tensor.device.type == "cuda":
+            host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
+            self.tensor, self.ready = host.copy_(tensor, non_blocking=True), torch.cuda.Event()
+            self.ready.record()
+
+    def read(self) -> Any:
+        """Its numbers, as ``tolist`` gives them."""
+        if self.ready:
+            self.ready.synchronize()
+        return self.tensor.tolist()
+
+
 @dataclass
 class Place:
     """Where one pass of the model writes its keys and values, the same in every layer.

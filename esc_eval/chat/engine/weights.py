@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import cached_file, extract_commit_hash, find_adapter_config_file
 from transformers.utils import logging as transformers_logging
 
+from esc_eval.chat.engine.attention import share_heads
 from esc_eval.chat.engine.packed import pack_linears, to_int8
 from esc_eval.checkpoints import embedded
 from esc_eval.checkpoints.hub import BASE
@@ -27,6 +28,9 @@ UNLOADABLE = (OSError, ValueError, KeyError, RuntimeError, SafetensorError, Stri
 UNKNOWN = "unknown"
 ASSUMED = 2 * 2**30  # bytes of memory taken to be free where the system does not tell
 PROBLEM = 1000  # characters of a problem that are shown
+ENDLESS = 1 << 30  # tokens
+LENGTHS = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length", "seq_length", "n_ctx")
+"""Where configurations say how many tokens a model can read."""
 
 
 def available_memory(device: torch.device) -> int:
@@ -63,6 +67,7 @@ class Weights:
         self.dtype = dtype
         self.adapters: list[str] = []
         self.current: str | None = None
+        share_heads(model)
         if dtype == "int8":
             to_int8(model)
         else:
@@ -199,6 +204,30 @@ def commit_of(repo: str, revision: str | None) -> str | None:
         return None
     commit: str | None = extract_commit_hash(file, None)
     return commit
+
+
+def read_context(config: Any, tokenizer: Any) -> int:
+    """Tokens that a model can read, by its configuration, or that of the text part of a model of several parts.
+
+    Scaled positions count as far as the tokenizer, where it says a length, confirms them; a model that says nothing
+    anywhere reads without end.
+
+    Args:
+        config: Of transformers.
+        tokenizer: Of the same model.
+    """
+    text = config.get_text_config()
+    stated = int(min(getattr(tokenizer, "model_max_length", None) or ENDLESS, ENDLESS))
+    length = next((value for name in LENGTHS if isinstance(value := getattr(text, name, None), int) and value > 0), 0)
+    if not length:
+        return stated
+    rope = getattr(text, "rope_parameters", None) or getattr(text, "rope_scaling", None) or {}
+    kind, factor = rope.get("rope_type", rope.get("type")), rope.get("factor")
+    if kind == "yarn" and factor:
+        return max(length, min(int(factor * (rope.get("original_max_position_embeddings") or length)), stated))
+    if kind in ("linear", "dynamic") and factor and stated < ENDLESS:
+        return max(length, min(int(factor * length), stated))
+    return length
 
 
 def load_tokenizer(repo: str, revision: str | None) -> Any:

@@ -4,6 +4,7 @@ ORDER = (
     "evaluate",
     "simulate",
     "score",
+    "rejudge",
     "report",
     "compare",
     "agreement",

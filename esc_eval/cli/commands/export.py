@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from esc_eval.cli.console import print_data
+from esc_eval.cli.progress import show_progress
 
 EXAMPLES = ("esc-eval export runs/first --out official",)
 
@@ -17,5 +18,7 @@ def command(
     """Write dialogues and ratings as the official release formats them: result/ and score/ MODEL_LANGUAGE.json."""
     from esc_eval.api import workflow
 
-    for path in workflow.export_official(folder, out):
+    with show_progress() as progress:
+        paths = workflow.export_official(folder, out, progress)
+    for path in paths:
         print_data(path)

@@ -6,8 +6,17 @@ from typing import Annotated
 import typer
 
 from esc_eval.cli.console import print_data, print_progress
-from esc_eval.cli.options import DialogueFiles, LinkCards, OpeningOptions, RatingOptions, WordingOptions, settings_of
-from esc_eval.cli.progress import show_progress
+from esc_eval.cli.options import (
+    DialogueFiles,
+    DryRun,
+    GoingOptions,
+    LinkCards,
+    OpeningOptions,
+    RatingOptions,
+    WordingOptions,
+    settings_of,
+)
+from esc_eval.cli.progress import show_progress, show_what_there_is
 
 EXAMPLES = ("esc-eval score --dialogues result/llama3_en.json --scorer embedded --out runs/llama3",)
 
@@ -16,6 +25,7 @@ def command(
     dialogues: DialogueFiles,
     rating: RatingOptions,
     wording: WordingOptions,
+    going: GoingOptions,
     opening: OpeningOptions,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where ratings go; default: the run folder, or scores/NAME.")
@@ -24,18 +34,23 @@ def command(
     reparse: Annotated[
         bool, typer.Option("--reparse", help="Ask no model: read the run's stored answers again with --parser.")
     ] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Rate dialogues on every dimension of a rubric and report; ratings are kept dialogue by dialogue."""
     from esc_eval.api import door, workflow
 
+    settings = settings_of(rating, wording, going, opening)
+    if dry_run:
+        print_data(door.estimate_scoring(dialogues, cards, **settings))
+        return
     first = dialogues[0]
     folder = out or (first if first.is_dir() else Path("scores") / first.stem)
-    with show_progress() as progress:
-        if reparse:
-            print_data(workflow.run_reparse(folder, rating.rubric, rating.parser, progress))
-            return
-        settings = settings_of(rating, wording, opening)
-        results = door.score(dialogues, cards=cards, out=folder, progress=progress, **settings)
-    print_data(results.render())
+    with show_what_there_is():
+        with show_progress() as progress:
+            if reparse:
+                print_data(workflow.run_reparse(folder, rating.rubric, rating.parser, progress))
+                return
+            results = door.score(dialogues, cards=cards, out=folder, progress=progress, **settings)
+        print_data(results.render())
     if len(rating.scorer) > 1:
         print_progress(f"Their agreement: esc-eval agreement {folder}; one rating of them all: esc-eval ensemble")

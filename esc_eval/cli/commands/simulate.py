@@ -1,19 +1,24 @@
 """``simulate``: play role cards with the models under test."""
 
 from esc_eval.cli.console import print_data
-from esc_eval.cli.options import DryRun, OpeningOptions, Out, PlayingOptions, WordingOptions, settings_of
+from esc_eval.cli.options import DryRun, GoingOptions, OpeningOptions, Out, PlayingOptions, WordingOptions, settings_of
 from esc_eval.cli.progress import show_progress
 
 EXAMPLES = ("esc-eval simulate --supporter hf:Qwen/Qwen2.5-0.5B-Instruct --out runs/qwen",)
 
 
 def command(
-    out: Out, playing: PlayingOptions, wording: WordingOptions, opening: OpeningOptions, dry_run: DryRun = False
+    out: Out,
+    playing: PlayingOptions,
+    wording: WordingOptions,
+    going: GoingOptions,
+    opening: OpeningOptions,
+    dry_run: DryRun = False,
 ) -> None:
     """Play every card with every supporter; prints the path of the dialogues."""
     from esc_eval.api import door
 
-    settings = settings_of(playing, wording, opening)
+    settings = settings_of(playing, wording, going, opening)
     if dry_run:
         print_data(door.estimate(**settings))
         return

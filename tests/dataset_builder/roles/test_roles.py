@@ -20,7 +20,7 @@ from dataset_builder.roles.ask import Question, ask_all
 from dataset_builder.roles.classify import Case, classify_cards, leaves_for
 from dataset_builder.roles.extract import extract_cards, share_copied, unique_cards
 from dataset_builder.roles.records import Extraction, Filtering, Review
-from dataset_builder.roles.review import read_sheet
+from dataset_builder.roles.review import read_sheet, write_sheet
 from dataset_builder.roles.workspace import Workspace, read_workspace_table
 from dataset_builder.sources.common import SourceConversation, SourceTurn
 from esc_eval.chat import Choice, Reply
@@ -449,3 +449,79 @@ def test_the_pipeline_runs_on_real_conversations_with_the_embedded_model(shared,
     found = Workspace(Path(work)).read(Extraction)
     assert len(found) == 4
     assert all((card.text is None) != (card.failure is None) for card in found.values())
+
+
+# --- the sheet of people
+
+
+def listed(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def sheet_of(tmp_path):
+    """Writes the sheet of cards by id; returns what was said of it and its rows."""
+
+    def make(*ids: str, texts=None, done=()):
+        base = KNOWN["esconv/x.json#0"]
+        cards = [base.model_copy(update={"id": i, "text": (texts or {}).get(i, f"Age: {i}")}) for i in ids]
+        verdicts = {i: Filtering(id=i, model="m", answer="k", decision="keep") for i in ids}
+        sheet = write_sheet(tmp_path / "review.csv", cards, verdicts, {review.id: review for review in done})
+        return sheet, listed(tmp_path / "review.csv")
+
+    return make
+
+
+def test_writing_the_sheet_again_keeps_what_people_wrote_and_appends_what_is_new(sheet_of, tmp_path):
+    sheet_of("a", "b")
+
+    def decide(n, row):
+        if n == 0:
+            row |= {"decision": "drop", "reason": "too short, I think", "reviewer": "jo"}
+        row["my notes"] = f"note {n}"
+
+    edit(tmp_path / "review.csv", decide)
+    sheet, rows = sheet_of("a", "b", "c", texts={"a": "Age: 99", "b": "Age: 98"})
+    assert (sheet.rows, sheet.new, sheet.vanished, sheet.changed) == (3, 1, (), ("a",))
+    assert [row["id"] for row in rows] == ["a", "b", "c"]
+    assert [row["card"] for row in rows] == ["Age: a", "Age: 98", "Age: c"], "a person decided on the first as it was"
+    assert (rows[0]["decision"], rows[0]["reason"], rows[0]["reviewer"]) == ("drop", "too short, I think", "jo")
+    assert [row["my notes"] for row in rows] == ["note 0", "note 1", ""]
+
+
+def test_rows_of_cards_that_are_gone_stay_and_are_said(sheet_of, tmp_path):
+    sheet_of("a", "b")
+    sheet, rows = sheet_of("b")
+    assert sheet.vanished == ("a",)
+    assert [row["id"] for row in rows] == ["a", "b"]
+
+
+def test_what_was_taken_over_does_not_replace_what_a_person_wrote_since(sheet_of, tmp_path):
+    sheet_of("a", "b")
+    edit(tmp_path / "review.csv", lambda n, row: row.update({"decision": "keep", "quality": "high"} if n == 0 else {}))
+    done = [Review(id=i, decision="drop", reason="earlier") for i in "ab"]
+    _, rows = sheet_of("a", "b", done=done)
+    assert [(row["decision"], row["quality"], row["reason"]) for row in rows] == [
+        ("keep", "high", ""),
+        ("drop", "", "earlier"),
+    ]
+
+
+def test_a_sheet_that_cannot_be_read_is_not_written_over(sheet_of, tmp_path):
+    path = tmp_path / "review.csv"
+    path.write_text("id;decision\na;keep\n", encoding="utf-8")
+    with pytest.raises(EscEvalError, match="not written over: put it right, or move it away"):
+        sheet_of("a")
+    assert path.read_text(encoding="utf-8") == "id;decision\na;keep\n"
+
+
+def test_no_card_is_a_formula_and_it_comes_back_as_it_was(sheet_of, tmp_path):
+    text = '=HYPERLINK("http://a.example")'
+    _, rows = sheet_of("=a", texts={"=a": text})
+    assert rows[0]["card"] == f"'{text}"
+    edit(tmp_path / "review.csv", lambda n, row: row.update(decision="drop", reason="'=1"))
+    [review], _ = read_sheet(tmp_path / "review.csv", {"=a": KNOWN["esconv/x.json#0"]})
+    assert review.reason == "=1"
+    sheet, rows = sheet_of("=a", texts={"=a": text})
+    assert (sheet.new, sheet.changed, rows[0]["card"], rows[0]["reason"]) == (0, (), f"'{text}", "'=1")

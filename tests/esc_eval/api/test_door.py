@@ -19,7 +19,14 @@ from esc_eval.api.progress import Progress
 from esc_eval.api.settings import PlayingAndRating, Settings, make_settings
 from esc_eval.chat import open_model
 from esc_eval.cli.app import app
-from esc_eval.cli.options import OpeningOptions, PlayingOptions, RatingOptions, WordingOptions, settings_of
+from esc_eval.cli.options import (
+    GoingOptions,
+    OpeningOptions,
+    PlayingOptions,
+    RatingOptions,
+    WordingOptions,
+    settings_of,
+)
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import read_cards, read_dialogues, read_ratings
 
@@ -95,9 +102,9 @@ def test_the_signature_gives_a_function_no_temperature_and_no_token_cap(results,
 
 
 def test_half_a_character_becomes_a_replacement_that_files_can_hold():
-    made = evaluate(lambda m: "so sad \ud83d", scorer=lambda m: "3 \ud83d", limit=1, **SHORT)
+    made = evaluate(lambda m: "so sad \ud83d", scorer=lambda m: "Score: 3. \ud83d", limit=1, **SHORT)
     assert {turn.text for turn in made.dialogues[0].turns[2::2]} == {"so sad \ufffd"}
-    assert {rating.raw for rating in read_ratings(made.folder)} == {"3 \ufffd"}
+    assert {rating.raw for rating in read_ratings(made.folder)} == {"Score: 3. \ufffd"}
 
 
 def test_several_scorers_rate_each_under_its_own_name(results):
@@ -194,8 +201,8 @@ def test_ctrl_c_waits_for_no_function_and_the_run_goes_on(tmp_path):
 
 
 def test_settings_are_checked_in_a_sentence():
-    with pytest.raises(EscEvalError, match=r"evaluate: there is no setting 'temprature'; Known: .*timeout"):
-        evaluate(warm, temprature=1)
+    with pytest.raises(EscEvalError, match=r"evaluate: there is no setting 'warmth'; Known: .*timeout"):
+        evaluate(warm, warmth=1)
     with pytest.raises(EscEvalError, match=r"simulate: there is no setting 'price_'; did you mean price"):
         simulate(warm, price_="1,2")
     with pytest.raises(EscEvalError, match=r"simulate: there is no setting 'by'"):
@@ -232,9 +239,9 @@ def test_a_view_that_there_is_not_is_refused(results):
 def test_the_settings_of_each_call_are_in_the_run_folder_without_secrets(script, tmp_path):
     server = "http://me:secret@127.0.0.1:9/v1"
     model = open_model(script(["Yes."], "one"))
-    simulate({"m": model}, out=tmp_path, base_url=server, limit=1, **SHORT)
-    score(tmp_path, {"j": judge, "k": f"{script(['2'], 'k')}"}, by="text", calibration=None)
-    played, rated = json.loads((tmp_path / "run.json").read_text())["calls"]
+    simulate({"m": model}, out=tmp_path / "run", base_url=server, limit=1, **SHORT)
+    score(tmp_path / "run", {"j": judge, "k": f"{script(['2'], 'k')}"}, by="text", calibration=None)
+    played, rated = json.loads((tmp_path / "run" / "run.json").read_text())["calls"]
     assert played["settings"]["base_url"] == ["http://127.0.0.1:9/v1"]
     expected = {"limit": 1, "rounds": 2, "seed": 0, "cards": ["4 role cards from Python"], "concurrency": None}
     assert expected.items() <= played["settings"].items()
@@ -242,11 +249,11 @@ def test_the_settings_of_each_call_are_in_the_run_folder_without_secrets(script,
     assert "by" not in played["settings"]
     assert rated["settings"]["by"] == "text"
     assert rated["settings"]["scorer"][1].startswith("k=scripted:")
-    assert "secret" not in (tmp_path / "run.json").read_text()
+    assert "secret" not in (tmp_path / "run" / "run.json").read_text()
 
 
 def test_the_command_line_has_every_setting_with_the_same_default():
-    options = settings_of(PlayingOptions(), RatingOptions(), WordingOptions(), OpeningOptions())
+    options = settings_of(PlayingOptions(), RatingOptions(), WordingOptions(), GoingOptions(), OpeningOptions())
     assert options.keys() == Settings.model_fields.keys()
     assert make_settings("evaluate", **options) == Settings()
     said = {*signature(evaluate).parameters, *PlayingAndRating.__optional_keys__}

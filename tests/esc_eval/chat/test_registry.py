@@ -17,7 +17,7 @@ from esc_eval.simulation.roster import Entry
 from esc_eval.simulation.supporters import choose_supporters
 
 ROOT = Path(__file__).resolve().parents[3]
-OURS = {"embedded", "esc-rank", "esc-role", "hf", "openai", "python", "scripted"}
+OURS = {"any-llm", "embedded", "esc-rank", "esc-role", "hf", "http", "openai", "python", "scripted"}
 PARROT = """
 from esc_eval.chat.base import Reply
 from esc_eval.chat.registry import backend

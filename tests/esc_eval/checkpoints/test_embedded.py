@@ -141,7 +141,7 @@ def test_a_real_server_says_what_the_model_says_here(transformers_server, embedd
         [endpoint],
     )
     with Run(tmp_path) as run:
-        assert play_plan(plan, run) == 2
+        assert play_plan(plan, run).finished == 2
 
 
 @pytest.mark.slow

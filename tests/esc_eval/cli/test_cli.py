@@ -115,7 +115,8 @@ def test_export_writes_the_official_formats(models, tmp_path):
 
 def test_an_unscored_answer_is_counted_and_never_a_number(models, script, tmp_path):
     models["judge"] = script(["four out of ten, I would say: 4/10"], "judge")
-    done = evaluate(models, tmp_path, "--limit", "2")
+    done = evaluate(models, tmp_path, "--limit", "2", ok=False)
+    assert done.returncode == 1, "nothing was scored"
     assert "unscored" in done.stdout
     cells = json.loads((tmp_path / "run/summary.json").read_text())["tables"][0]["rows"][0]["cells"]
     assert all(cell["unscored"] == 2 and cell["mean"] is None for cell in cells.values())
@@ -183,13 +184,15 @@ def test_another_identity_and_a_dead_server_end_with_code_2(models, tmp_path):
     command = ("simulate", "--supporter", f"openai:toy@{url}", "--seeker", models["seeker"], "--limit", "1")
     said = bad(tmp_path, *command, "--timeout", "1", "--attempts", "2", "--out", "dead")
     assert "connection failed" in said
-    assert "gave up after 2 tries" in " ".join(said.split())
+    assert "Is the server running there?" in said
+    assert not list((tmp_path / "dead").glob("dialogues.jsonl"))
 
 
 def test_the_key_is_nowhere_in_the_run_folder(models, tmp_path):
     with FaultyServer() as server:
         command = ("simulate", "--supporter", f"openai:toy@{server.url}", "--seeker", models["seeker"], "--limit", "1")
-        esc_eval(*command, "--out", "r", cwd=tmp_path, env={"OPENAI_API_KEY": "very-secret"})
+        key = ("--api-key-env", "MY_KEY")
+        esc_eval(*command, *key, "--out", "r", cwd=tmp_path, env={"MY_KEY": "very-secret"})
         assert server.headers[0]["authorization"] == "Bearer very-secret"
     assert all(b"very-secret" not in path.read_bytes() for path in (tmp_path / "r").iterdir())
 

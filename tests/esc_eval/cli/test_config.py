@@ -59,7 +59,7 @@ def test_one_value_does_for_an_option_that_may_be_repeated(call, settings, tmp_p
     assert done.exit_code == 0, done.stderr
     assert len(read_dialogues(tmp_path / "other")) == 3
     done = call("score", {"dialogues": "other", "scorer": settings["seeker"], "by": "text"})
-    assert done.exit_code == 0, done.stderr
+    assert done.exit_code == 1, "a judge that scores nothing"
     assert {r.score for r in read_ratings(tmp_path / "other")} == {None}
 
 

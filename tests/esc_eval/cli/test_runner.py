@@ -167,7 +167,8 @@ def test_ctrl_c_ends_with_130_and_a_sentence_and_the_same_command_goes_on(tmp_pa
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate()
     assert (process.returncode, stdout) == (130, b"")
-    assert b"stopped. What a run folder holds is kept; the same command goes on from there." in stderr
+    assert b"stopped. Kept in run: 0 of 2 dialogues and " in stderr
+    assert b"The same command goes on from there." in stderr
     assert b"Traceback" not in stderr
     (tmp_path / "hurry").touch()
     again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=env)

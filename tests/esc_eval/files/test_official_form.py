@@ -36,3 +36,17 @@ def test_other_ratings_have_no_official_form_and_nothing_is_written(tmp_path, gi
     with pytest.raises(EscEvalError, match=rf"under rubric {given.get('rubric', 'esc-eval/1')} have no official form"):
         export_official(tmp_path / "run", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_supporters_and_raters_whose_names_make_one_file_get_their_own(tmp_path):
+    names = ("org/model", "org_model", "ORG/model", "../x", "..")
+    turns = (Turn(role="seeker", text="Not well."), Turn(role="supporter", text="I hear you."))
+    rows = [
+        Dialogue(id=f"{n}:1", language="en", turns=turns, card_id="1", supporter=n, seeker="s", protocol="p/1")
+        for n in names
+    ]
+    write_jsonl(tmp_path / "run" / "dialogues.jsonl", rows)
+    paths = export_official(tmp_path / "run", tmp_path / "out")
+    assert len({str(path).casefold() for path in paths}) == len(names)
+    assert {path.parent for path in paths} == {tmp_path / "out" / "result"}
+    assert all(path.is_file() for path in paths)

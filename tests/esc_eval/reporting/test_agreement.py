@@ -322,9 +322,8 @@ def test_broken_files_are_named(tmp_path: Path) -> None:
 def test_half_points_are_no_levels(tmp_path: Path) -> None:
     rows = table_rows(np.array([[1, 2], [3, 4.0]]))
     rows[0]["score"] = 1.5
-    table = read_table([write_table(tmp_path / "r.csv", rows)])
-    with pytest.raises(EscEvalError, match="not averages"):
-        agreement_report(table, BOOT)
+    with pytest.raises(EscEvalError, match=r"r\.csv, line 2: score '1\.5' is not a level.*not averages"):
+        read_table([write_table(tmp_path / "r.csv", rows)])
 
 
 def test_bad_input_ends_with_code_2_and_a_sentence(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esc_eval.errors import EscEvalError
-from esc_eval.scoring.parsers import get_parser, parse_anchored, parse_official
+from esc_eval.scoring.parsers import find_anchored, get_parser, parse_anchored, parse_official
 
 LEVELS = (0, 1, 2, 3, 4)
 
@@ -148,3 +148,45 @@ def test_two_different_levels_are_never_resolved(levels):
 def test_an_unknown_parser_lists_the_known():
     with pytest.raises(EscEvalError, match="anchored, official"):
         get_parser("lucky")
+
+
+NAMES = {0: "0０零", 1: "1１一", 2: "2２二两", 3: "3３三", 4: "4４四"}
+
+
+@pytest.mark.parametrize(("answer", "level"), [(answer, level) for level in READ for answer in READ[level]])
+def test_the_place_of_a_level_holds_the_level(answer, level):
+    found, (start, end) = find_anchored(answer, LEVELS)
+    assert (found, answer[start:end] in NAMES[level]) == (level, True)
+
+
+@given(
+    st.sampled_from(LEVELS),
+    st.text(st.sampled_from("the ﬁne ﹙ e\u0301 한글 ㈱ \t\n*_`{<>《，。ｶﾞ…"), max_size=12),
+    st.sampled_from(["Score: {}", "Score: {} / 4", "The empathy score is {}.", "得{}分。", '{{"score": {}}}']),
+    st.text(st.sampled_from("the ﬁne e\u0301 \t\n*_`…ｶﾞ"), max_size=8),
+)
+def test_the_place_is_told_in_characters_of_the_answer_itself(level, before, score, after):
+    for name in NAMES[level]:
+        answer = f"{before}\n{score.format(name)}\n{after}"
+        if found := find_anchored(answer, LEVELS):
+            assert found[0] == level
+            assert answer[slice(*found[1])] == name
+
+
+@pytest.mark.parametrize(
+    ("answer", "place"),
+    [
+        ("All 3 replies are fluent. Score: 3", 33),
+        ("Score: 3. So I give it a 3.", 25),
+        ("2 of the 5 replies are warm. Score: 3", 36),
+        ("Score (0-4): 3", 13),
+        ("评分（0到4分）：3分", 9),
+    ],
+)
+def test_of_several_places_it_is_the_last_that_is_a_score(answer, place):
+    assert find_anchored(answer, LEVELS) == (3, (place, place + 1))
+
+
+@pytest.mark.parametrize("answer", ["Score (0-3): 3", "Score (1-5): 3", "2 of 5 replies. Score: 3"])
+def test_another_scale_and_unclear_counts_are_refused(answer):
+    assert find_anchored(answer, LEVELS) is None

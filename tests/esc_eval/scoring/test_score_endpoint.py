@@ -1,13 +1,8 @@
-"""Judges behind a server: log probabilities where it gives them, the answer's text where it does not."""
-
-import json
-import math
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+"""Judges behind a server: the best way that it heeds, the level where the answer states it, and text at last."""
 
 import pytest
+from judge_server import SAID, Judge, JudgeServer, completion, level_at, mixed, refusal, say, tokens_of
 
-from esc_eval.chat.endpoint.logprobs import choice_from
 from esc_eval.chat.endpoint.model import EndpointModel
 from esc_eval.errors import EscEvalError
 from esc_eval.prompts.rubric import load_rubric
@@ -15,126 +10,300 @@ from esc_eval.schema import Dialogue, Turn
 from esc_eval.scoring.score import Scoring, score_dialogues
 from esc_eval.simulation.run import Run
 
-OPTIONS = list("01234")
-
-
-def answer(text, tokens=None, finish="stop"):
-    """One of ``choices``: tokens is a list of (token, {candidate: probability})."""
-    content = [
-        {
-            "token": token,
-            "logprob": math.log(top.get(token, 0.5)),
-            "top_logprobs": [{"token": t, "logprob": math.log(p)} for t, p in top.items()],
-        }
-        for token, top in tokens or []
-    ]
-    return {"message": {"content": text}, "finish_reason": finish, "logprobs": {"content": content} if tokens else None}
-
-
-def test_probabilities_are_read_at_the_first_token_that_is_a_level():
-    tokens = [("Score", {"Score": 0.9}), (":", {":": 1.0}), (" 3", {" 3": 0.5, "3": 0.1, " 2": 0.2, " good": 0.1})]
-    choice = choice_from(answer("Score: 3", tokens), OPTIONS)
-    assert choice.mass == pytest.approx(0.8)
-    assert choice.probabilities == pytest.approx((0, 0, 0.25, 0.75, 0))
-    assert (choice.top, choice.text) == (" 3", "Score: 3")
-
-
-@pytest.mark.parametrize(
-    "given",
-    [
-        answer("3"),
-        answer("good", [("good", {"good": 0.9, "3": 0.1})]),
-        answer("<think>3?</think>2", [("<think>", {"<think>": 1.0}), ("3", {"3": 1.0})]),
-        answer("3", [("3", {})]),
-        {"message": {"content": None}, "finish_reason": "length"},
-    ],
-)
-def test_without_log_probabilities_of_a_level_the_text_is_kept(given):
-    choice = choice_from(given, OPTIONS)
-    assert choice.probabilities is None
-    assert choice.text == (given["message"]["content"] or "")
-
-
-@pytest.fixture
-def server():
-    """A chat-completions server; ``plan`` is called with each request's body and returns (status, payload)."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            self.server.bodies.append(body)
-            status, payload = self.server.plan(body)
-            data = json.dumps(payload).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, *args):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.bodies = []
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+RUBRIC = load_rubric()
+DISTRIBUTION = pytest.approx([0.02 / 0.98] * 3 + [0.9 / 0.98] + [0.02 / 0.98])
 
 
 def judge(server):
-    return EndpointModel("judge", f"http://127.0.0.1:{server.server_port}/v1", concurrency=4, longest_wait=0.01)
+    return EndpointModel("judge", server.url, concurrency=4, longest_wait=0.01)
 
 
 def dialogue(number):
     return Dialogue(id=f"d{number}", language="en", turns=(Turn(role="supporter", text=f"Hello {number}"),))
 
 
-def test_a_server_with_log_probabilities_gives_a_distribution(server, tmp_path):
-    server.plan = lambda body: (200, {"choices": [answer("2", [("2", {"2": 0.6, "3": 0.2})])]})
-    with Run(tmp_path) as run:
-        ratings = score_dialogues([dialogue(0), dialogue(1)], Scoring(judge(server), load_rubric()), run)
-    assert len(ratings) == 14
-    assert all(r.probabilities == pytest.approx((0, 0, 0.75, 0.25, 0)) for r in ratings)
-    assert {(r.score, r.raw, r.parser) for r in ratings} == {(2, "2", "logits")}
-    assert ratings[0].expected == pytest.approx(2.25)
-    assert all(b["logprobs"] is True and b["top_logprobs"] == 20 and b["temperature"] == 0 for b in server.bodies)
+def rate(answer, folder, dialogues=1, rubric=RUBRIC, **options):
+    """Ratings of a server's judge, the scoring, and the requests that were sent."""
+    with JudgeServer(answer) as server, Run(folder) as run:
+        scoring = Scoring(judge(server), rubric, **options)
+        ratings = score_dialogues([dialogue(number) for number in range(dialogues)], scoring, run)
+    return ratings, scoring, server.bodies
 
 
-def test_the_parser_belongs_to_a_scoring_that_may_have_to_read_text(server, tmp_path):
-    server.plan = lambda body: (200, {"choices": [answer("3")]})
-    by_default, other = (Scoring(judge(server), load_rubric(), parser=name) for name in ("anchored", "official"))
-    with Run(tmp_path) as run:
+@pytest.mark.parametrize("field", ["continue_final_message", "prefix", "assistant"])
+def test_a_server_that_goes_on_from_the_lead_gives_the_next_token_whatever_follows(field, tmp_path):
+    refuses = ("continue_final_message", "prefix") if field == "assistant" else ()
+    ratings, scoring, bodies = rate(Judge(field, "logprobs", refuses=refuses), tmp_path, dialogues=2)
+    assert scoring.settled.fact == {"way": "prefix", "field": field, "proven": True}
+    assert {(r.score, r.way, r.raw) for r in ratings} == {(3, "prefix", "3")}
+    assert all(r.probabilities == DISTRIBUTION for r in ratings)
+    asked = bodies[-14:]
+    assert {body["messages"][-1]["content"] for body in asked} == {"Score: "}
+    assert all(body["max_tokens"] <= 4 and body["temperature"] == 0 and "seed" not in body for body in asked)
+    assert scoring.identity["by"] == "prefix"
+
+
+@pytest.mark.parametrize("field", ["structured_outputs", "guided_choice", "regex"])
+def test_a_server_that_holds_answers_to_the_levels_leaves_none_unscored(field, tmp_path):
+    ratings, scoring, _ = rate(Judge(field, "logprobs"), tmp_path)
+    assert scoring.settled.fact == {"way": "choice", "field": field, "proven": True}
+    assert {(r.score, r.way, r.raw) for r in ratings} == {(3, "choice", "3")}
+    assert all(r.probabilities == DISTRIBUTION for r in ratings)
+
+
+def test_a_server_that_knows_json_schemas_is_read_at_the_value(tmp_path):
+    ratings, scoring, bodies = rate(Judge("response_format", "logprobs"), tmp_path)
+    assert scoring.settled.fact == {"way": "schema", "field": "response_format", "proven": True}
+    assert {(r.score, r.way, r.raw) for r in ratings} == {(3, "schema", '{"score": 3}')}
+    assert all(r.served.seconds is not None for r in ratings)
+    assert all(r.probabilities == DISTRIBUTION for r in ratings)
+    assert bodies[-1]["response_format"]["json_schema"]["schema"]["properties"]["score"]["enum"] == [0, 1, 2, 3, 4]
+
+
+def test_a_server_that_refuses_what_it_does_not_know_is_asked_in_the_next_way(tmp_path):
+    refuses = ("continue_final_message", "prefix", "structured_outputs", "guided_choice", "regex", "logprobs", "seed")
+    ratings, scoring, bodies = rate(Judge("response_format", refuses=refuses), tmp_path)
+    assert scoring.settled.way == "schema"
+    assert {(r.score, r.way, r.probabilities) for r in ratings} == {(3, "schema", None)}
+    assert not {"seed", "logprobs"} & {key for body in bodies[-7:] for key in body}
+
+
+def test_log_probabilities_of_a_free_answer_are_better_than_a_held_answer_without(tmp_path):
+    def answer(body):
+        return say("list marker", body) if "response_format" not in body else Judge("response_format")(body)
+
+    ratings, scoring, _ = rate(answer, tmp_path)
+    assert scoring.settled.way == "logprobs"
+    assert ratings[0].expected == pytest.approx(2.9, abs=0.01)
+
+
+@pytest.mark.parametrize("free", ["3", "Score: 3", "1. The empathy score is 3."])
+def test_a_server_that_heeds_nothing_is_not_believed_because_its_answer_looks_right(free, tmp_path):
+    ratings, scoring, _ = rate(Judge("logprobs", free=free), tmp_path)
+    assert scoring.settled.way == "logprobs"
+    assert {r.score for r in ratings} == {3}
+
+
+def test_a_new_answer_after_the_lead_is_no_continuation(tmp_path):
+    """Its first token is no level of the answer that was begun: "1." is the marker of a list."""
+
+    def answer(body):
+        return say("list marker", body)
+
+    ratings, _, _ = rate(answer, tmp_path)
+    assert {(r.score, r.way) for r in ratings} == {(3, "logprobs")}
+
+
+def test_a_server_that_cannot_finish_a_word_is_presumed_to_go_on_and_read_only_where_it_did(tmp_path):
+    def answer(body):
+        if "continue_final_message" not in body or "capital" in body["messages"][0]["content"]:
+            return completion("I would rather talk about it.", tokens_of("I", " would"))
+        if "Hello 1" in body["messages"][1]["content"]:
+            return say("list marker", body)
+        return completion("3", tokens_of(("3", level_at(3))))
+
+    ratings, scoring, _ = rate(answer, tmp_path, dialogues=2)
+    assert (scoring.settled.way, scoring.settled.proven) == ("prefix", False)
+    assert [(r.score, r.way) for r in ratings] == [(3, "prefix")] * 7 + [(3, "logprobs")] * 7
+
+
+def test_the_space_before_a_level_is_left_to_a_tokenizer_that_joins_them(tmp_path):
+    def answer(body):
+        begun = body["messages"][-1]["content"]
+        if begun == "Score:":
+            return completion(" 3", tokens_of((" 3", {f" {level}": p for level, p in level_at(3).items()})))
+        if begun == "Score: ":
+            return completion("3", tokens_of(("3", {"3": 0.4, "4": 0.3, "\n": 0.3})))
+        return Judge("continue_final_message", "logprobs")(body)
+
+    ratings, scoring, _ = rate(answer, tmp_path)
+    assert scoring.settled.spaced is True
+    assert all(r.probabilities == DISTRIBUTION for r in ratings)
+
+
+def test_a_template_that_cuts_the_last_space_of_the_lead_is_read_after_it(tmp_path):
+    def answer(body):
+        if body["messages"][-1]["content"].startswith("Score:"):
+            return completion(" 3", tokens_of((" ", {" ": 0.97}), ("3", level_at(3))))
+        return Judge("continue_final_message", "logprobs")(body)
+
+    ratings, _, _ = rate(answer, tmp_path)
+    assert {(r.score, r.way) for r in ratings} == {(3, "prefix")}
+    assert all(r.probabilities == DISTRIBUTION for r in ratings)
+
+
+def test_what_a_weak_judge_says_after_its_level_does_not_change_it(tmp_path):
+    def answer(body):
+        if body["messages"][-1]["content"] == "Score: ":
+            return completion("100%", tokens_of(("1", level_at(3)), ("0", {"0": 0.9}), ("0", {"0": 0.9}), "%"))
+        return Judge("continue_final_message", "logprobs")(body)
+
+    ratings, _, _ = rate(answer, tmp_path)
+    assert {(r.score, r.way) for r in ratings} == {(3, "prefix")}
+
+
+def test_thoughts_are_no_answer(tmp_path):
+    ratings, _, _ = rate(
+        lambda body: completion(
+            "<think>0 or 1?</think>2", tokens_of("<think>", ("0", level_at(0)), "</think>", ("2", level_at(2)))
+        ),
+        tmp_path,
+    )
+    assert {(r.score, r.way) for r in ratings} == {(2, "logprobs")}
+    assert ratings[0].probabilities[2] == pytest.approx(0.9 / 0.98)
+
+
+def test_an_answer_without_a_level_is_asked_for_again(tmp_path):
+    """Empty, broken and wordy answers, each once for every conversation."""
+    seen = {}
+
+    def answer(body):
+        text = body["messages"][1]["content"]
+        seen[text] = seen.get(text, 0) + 1
+        if "Hello" in text and seen[text] < 3:
+            return completion(["", '{"score": ', "Well."][len(text) % 3])
+        return completion("Score: 2")
+
+    ratings, _, _ = rate(answer, tmp_path)
+    assert {(r.score, r.raw) for r in ratings} == {(2, "Score: 2")}
+
+
+def test_a_held_answer_that_broke_off_falls_to_a_free_one(tmp_path):
+    def answer(body):
+        if "Hello" in body["messages"][1]["content"] and "response_format" in body:
+            return completion('{"score": ', finish="length")
+        return Judge("response_format", free="Score: 2")(body)
+
+    ratings, scoring, _ = rate(answer, tmp_path)
+    assert scoring.settled.way == "schema"
+    assert {(r.score, r.way) for r in ratings} == {(2, "text")}
+
+
+@pytest.mark.parametrize("answer", ["4/10", "10", "good", "", "3 or 4"])
+def test_what_never_states_a_level_is_unscored_with_the_last_answer(answer, tmp_path):
+    ratings, _, bodies = rate(lambda body: completion(answer, tokens_of(("4", level_at(4)), "/", "10")), tmp_path)
+    assert {(r.score, r.raw, r.probabilities) for r in ratings} == {(None, answer, None)}
+    assert all(r.problem for r in ratings)
+    assert sum("Hello" in body["messages"][1]["content"] for body in bodies) == 3 * 7
+
+
+def test_a_function_as_a_judge_is_asked_again_too():
+    from esc_eval import score
+
+    said = iter(["", "hm", *["Score: 1"] * 20])
+    results = score([dialogue(0)], lambda messages: next(said))
+    assert {r.score for r in results.ratings} == {1}
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_quirks_mixed_in_leave_the_ratings_right(share, tmp_path):
+    others = [lambda body, name=name: say(name, body) for name in SAID]
+    others += [lambda body: completion(""), lambda body: refusal("logprobs"), lambda body: completion("3")]
+    for seed, first in enumerate(
+        [Judge("continue_final_message", "logprobs"), Judge("response_format", free="Score: 3")]
+    ):
+        ratings, _, _ = rate(mixed(first, others, share, seed), tmp_path / str(seed), dialogues=4)
+        assert [r.score for r in ratings] == [3] * 28
+        assert all(r.expected == pytest.approx(2.9, abs=0.03) for r in ratings if r.expected is not None)
+
+
+def test_the_way_is_found_once_for_a_scoring_and_taken_again(tmp_path):
+    with JudgeServer(Judge("continue_final_message", "logprobs")) as server, Run(tmp_path) as run:
+        score_dialogues([dialogue(0)], Scoring(judge(server), RUBRIC), run)
+        before = len(server.bodies)
+        server.answer = Judge("structured_outputs", "continue_final_message", "logprobs")
+        score_dialogues([dialogue(0), dialogue(1)], Scoring(judge(server), RUBRIC), run)
+        assert len(server.bodies) == before + 7
+        assert run.card["scoring/judge"]["identity"]["asked"]["way"] == "prefix"
+        with pytest.raises(EscEvalError, match=r"by: .*prefix.* -> .*choice"):
+            score_dialogues([dialogue(0), dialogue(2)], Scoring(judge(server), RUBRIC, by="choice"), run)
+
+
+def test_ratings_of_a_version_that_read_another_token_are_not_mixed_with_ours(tmp_path):
+    with JudgeServer(Judge("continue_final_message", "logprobs")) as server, Run(tmp_path) as run:
+        scoring = Scoring(judge(server), RUBRIC)
+        score_dialogues([dialogue(0)], scoring, run)
+        old = {**run.card["scoring/judge"]["identity"], "by": "logits, else text, anchored parser"}
+        del old["asked"], old["parser"]
+        run.record("scoring/judge", old)
+        with pytest.raises(EscEvalError, match=r"by: .*logits, else text.* -> .*prefix"):
+            score_dialogues([dialogue(0), dialogue(1)], Scoring(judge(server), RUBRIC), run)
+
+
+@pytest.mark.parametrize("by", ["prefix", "choice", "schema", "logits", "logprobs"])
+def test_a_way_that_the_server_has_not_is_refused_before_anything_is_rated(by, tmp_path):
+    with pytest.raises(EscEvalError, match="doctor --server"):
+        rate(Judge(free="Score: 3"), tmp_path, by=by)
+
+
+def test_one_way_alone_can_be_asked_for(tmp_path):
+    all_of_them = Judge("continue_final_message", "structured_outputs", "response_format", "logprobs", free="Score: 1")
+    for by in ("prefix", "choice", "schema"):
+        ratings, _, _ = rate(all_of_them, tmp_path / by, by=by)
+        assert {(r.score, r.way) for r in ratings} == {(3, by)}
+    ratings, _, bodies = rate(all_of_them, tmp_path / "text", by="text")
+    assert {(r.score, r.way, r.parser) for r in ratings} == {(1, "text", "anchored")}
+    assert len(bodies) == 7
+    assert not any("logprobs" in body for body in bodies)
+
+
+def test_ways_of_servers_are_not_those_of_a_function():
+    from esc_eval.chat.backends.python import as_model
+
+    with pytest.raises(EscEvalError, match="behind no server"):
+        Scoring(as_model(lambda messages: "3", "f", None), RUBRIC, by="prefix")
+
+
+def test_the_parser_belongs_to_a_scoring_that_may_have_to_read_text(tmp_path):
+    with JudgeServer(lambda body: completion("3")) as server, Run(tmp_path) as run:
+        by_default, other = (Scoring(judge(server), RUBRIC, parser=name) for name in ("anchored", "official"))
         score_dialogues([dialogue(0)], by_default, run)
-        with pytest.raises(EscEvalError, match=r"by: .*else text, anchored parser.* -> .*else text, official parser"):
+        with pytest.raises(EscEvalError, match=r"by: .*anchored parser.* -> .*official parser"):
             score_dialogues([dialogue(0)], other, run)
 
 
-def test_a_cap_on_answers_reaches_the_server_and_a_cut_answer_says_so(server, tmp_path):
-    def plan(body):
-        return 200, {"choices": [answer("<think>I wonder", finish="length")]}
-
-    server.plan = plan
-    with Run(tmp_path) as run:
-        ratings = score_dialogues([dialogue(0)], Scoring(judge(server), load_rubric(), answer_tokens=900), run)
-    assert {body["max_tokens"] for body in server.bodies} == {900}
-    assert {(r.score, r.raw) for r in ratings} == {(None, "<think>I wonder")}
+def test_a_cap_on_answers_reaches_the_server_and_a_cut_answer_says_so(tmp_path):
+    ratings, _, bodies = rate(lambda body: completion("I wonder", finish="length"), tmp_path, answer_tokens=900)
+    assert {body["max_tokens"] for body in bodies[-7:]} == {900}
+    assert {(r.score, r.raw) for r in ratings} == {(None, "I wonder")}
     assert "cut at 900 tokens" in ratings[0].problem
 
 
-def test_an_answer_that_names_no_single_level_stays_unscored_whatever_its_first_digit(server, tmp_path):
-    server.plan = lambda body: (200, {"choices": [answer("4/10", [("4", {"4": 0.9}), ("/", {}), ("10", {})])]})
-    with Run(tmp_path) as run:
-        ratings = score_dialogues([dialogue(0)], Scoring(judge(server), load_rubric()), run)
-    assert {(r.score, r.raw, r.probabilities) for r in ratings} == {(None, "4/10", None)}
+def test_a_server_that_knows_no_log_probabilities_is_read_by_text(tmp_path):
+    ratings, scoring, _ = rate(Judge(refuses=("logprobs", "top_logprobs"), free="Score: 3"), tmp_path)
+    assert {(r.score, r.raw, r.parser, r.way) for r in ratings} == {(3, "Score: 3", "anchored", "text")}
+    assert scoring.identity["by"] == "text, anchored parser"
 
 
-def test_a_server_that_knows_no_log_probabilities_is_read_by_text(server, tmp_path):
-    def plan(body):
-        if "logprobs" in body or "top_logprobs" in body:
-            return 400, {"error": "unsupported parameters: logprobs, top_logprobs"}
-        return 200, {"choices": [answer("Score: 3")]}
+def test_probabilities_now_and_then_count_where_they_are(tmp_path):
+    """`--statistic expected` is the mean of those that have one, and says of how many."""
+    from esc_eval.reporting import as_text, summarise_ratings
 
-    server.plan = plan
-    with Run(tmp_path) as run:
-        ratings = score_dialogues([dialogue(0)], Scoring(judge(server), load_rubric()), run)
-    assert {(r.score, r.raw, r.parser) for r in ratings} == {(3, "Score: 3", "anchored")}
+    def answer(body):
+        if "Hello 1" in body["messages"][1]["content"]:
+            return completion("I say: score 1")
+        given = tokens_of(("3", level_at(3))) if "Hello" in body["messages"][1]["content"] else None
+        return completion("3", given)
+
+    ratings, _, _ = rate(answer, tmp_path, dialogues=3)
+    assert [r.expected is None for r in ratings] == [False] * 7 + [True] * 7 + [False] * 7
+    [board] = summarise_ratings([dialogue(n) for n in range(3)], ratings, RUBRIC, statistic="expected").tables
+    [row] = board.rows
+    cell = row.cells["empathy"]
+    assert (cell.n("expected"), cell.n("level"), row.scored) == (2, 3, 2)
+    assert cell.of("expected").value == pytest.approx(25 * ratings[0].expected)
+    text = " ".join(
+        as_text(summarise_ratings([dialogue(n) for n in range(3)], ratings, RUBRIC, statistic="expected")).split()
+    )
+    assert "7 of 21 scored ratings have no expected level" in text
+    assert "14 by logprobs, 7 by text" in text
+
+
+def test_a_report_says_where_a_judge_wanted_to_say_something_else(tmp_path):
+    from esc_eval.reporting import as_text, summarise_ratings
+
+    tokens = tokens_of(("3", {"3": 0.3, "2": 0.1, "good": 0.6}))
+    ratings, _, _ = rate(lambda body: completion("3", tokens), tmp_path)
+    assert [r.mass for r in ratings] == pytest.approx([0.4] * 7)
+    text = " ".join(as_text(summarise_ratings([dialogue(0)], ratings, RUBRIC)).split())
+    assert "In 7 of 7 scored ratings judge gave all levels together less than 50%" in text

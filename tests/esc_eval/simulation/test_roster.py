@@ -8,13 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from esc_eval.api.play import choose_players, open_models
+from esc_eval.api.settings import make_settings
 from esc_eval.chat import label_of, open_model
 from esc_eval.cli.app import app
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import load_cards, read_cards, read_dialogues
 from esc_eval.prompts.protocol import Generation, load_protocol
 from esc_eval.schema import RoleCard
-from esc_eval.simulation.budget import Budget, Metered, within_budget
+from esc_eval.simulation.budget import Budget, Metered, make_budget, within_budget
 from esc_eval.simulation.cost import Price, as_json, as_text, estimate_cost, estimate_load, sum_rows
 from esc_eval.simulation.plan import Plan
 from esc_eval.simulation.roster import load_roster
@@ -82,6 +84,33 @@ def test_how_models_are_reached_is_said():
     assert all(label_of(spec) == name for name, spec in specs.items())
 
 
+def test_the_current_roster_says_where_each_of_its_facts_is_from():
+    roster = load_roster("current")
+    assert 10 <= len(roster.models) <= 16
+    assert len({entry.name for entry in roster.models}) == len(roster.models)
+    for entry in roster.models:
+        assert entry.source
+        assert not entry.checked, "nothing was run"
+        assert entry.cost == Price(), "no price was looked up"
+        assert label_of(entry.spec(served=True)) == entry.name
+
+
+def test_a_models_own_server_key_and_fields_go_with_it_alone(tmp_path, monkeypatch):
+    entries = [
+        {"name": "A", "base_url": "http://127.0.0.1:9/v1", "api_key_env": "A_KEY", "extra_body": {"effort": "low"}},
+        {"name": "B"},
+    ]
+    common = {"group": "open", "languages": ["en"], "reach": "server", "id": "me/mine"}
+    file = tmp_path / "mine.yaml"
+    file.write_text(yaml.safe_dump({"name": "mine", "source": "me", "models": [common | e for e in entries]}))
+    monkeypatch.setenv("A_KEY", "a-key-of-some-length")
+    known = make_settings("simulate", roster=str(file), base_url="http://127.0.0.1:8/v1", extra_body={"x": 1})
+    open_one = open_models(known)
+    a, b = (open_one(spec) for spec in choose_players(known).specs(served=True))
+    assert a.identity == {**a.identity, "server": "127.0.0.1:9/v1", "extra_body": {"effort": "low", "x": 1}}
+    assert b.identity == {**b.identity, "server": "127.0.0.1:8/v1", "extra_body": {"x": 1}}
+
+
 @given(rounds=st.integers(1, 12), cap=st.integers(1, 600), count=st.integers(1, 5))
 def test_estimates_add_up_over_cards_and_grow_with_rounds(rounds, cap, count):
     side = Generation(max_new_tokens=cap)
@@ -136,22 +165,24 @@ def make_plan(script, cards=6):
 def test_a_run_stops_at_its_cost_keeps_what_is_paid_and_goes_on(script, tmp_path):
     prices = {"m": Price(0, 1e6)}  # a dollar a token; replies have two
     with Run(tmp_path / "run") as run:
-        plan, budget = within_budget(make_plan(script), run, prices, 7)
+        budget = make_budget(7, prices)
+        plan = within_budget(make_plan(script), run, prices, budget)
         with pytest.raises(EscEvalError, match=r"stopped at --max-cost: \$\d+\.00 of \$7.00 spent"):
             play_plan(plan, run)
         paid = budget.spent
         assert 7 < paid < 24
     with Run(tmp_path / "run") as run:
-        plan, budget = within_budget(make_plan(script), run, prices, None)
+        budget = make_budget(None, prices)
+        plan = within_budget(make_plan(script), run, prices, budget)
         assert budget.spent == paid
         play_plan(plan, run)
         assert budget.spent == 6 * 2 * 2
     assert len(read_dialogues(tmp_path / "run")) == 6
 
 
-def test_a_limit_without_prices_is_refused(script, tmp_path):
-    with Run(tmp_path / "run") as run, pytest.raises(EscEvalError, match="--max-cost needs prices"):
-        within_budget(make_plan(script), run, {}, 1.0)
+def test_a_limit_without_prices_is_refused():
+    with pytest.raises(EscEvalError, match="--max-cost needs prices"):
+        make_budget(1.0, {})
 
 
 def test_tokens_that_a_server_does_not_count_are_not_free(script):
@@ -166,7 +197,7 @@ def test_models_of_a_roster_play_the_cards_of_their_languages(script, tmp_path):
     cards = load_cards()
     plan = Plan(plan.protocol, cards, plan.seeker, plan.supporters, speaks={"m": ("zh",)})
     with Run(tmp_path / "run") as run:
-        count = play_plan(plan, run)
+        count = play_plan(plan, run).finished
     assert count == sum(card.language == "zh" for card in cards)
 
 

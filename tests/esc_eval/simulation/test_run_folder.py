@@ -1,116 +1,137 @@
-"""What a run folder keeps beside its dialogues and ratings, and that it grows with them."""
+"""A run folder is one run's: what belongs to something else is refused with the way out, and no two dialogues share an
+id."""
 
 import json
+import shutil
+import sqlite3
 
 import pytest
-import yaml
 
+from esc_eval import score, simulate
 from esc_eval.chat import open_model
-from esc_eval.environment import command_line
 from esc_eval.errors import EscEvalError
-from esc_eval.files.records import load_cards, read_cards, read_dialogues, read_ratings
-from esc_eval.files.run_folder import read_run_cards, rubric_file
-from esc_eval.prompts.kept import kept_rubric
-from esc_eval.prompts.protocol import Protocol, load_protocol
-from esc_eval.prompts.rubric import load_rubric
-from esc_eval.scoring.rating_checks import rubric_of
-from esc_eval.scoring.score import Scoring, score_dialogues
+from esc_eval.files.records import load_cards, read_dialogues, read_ratings
+from esc_eval.prompts.protocol import load_protocol
+from esc_eval.schema import RoleCard
+from esc_eval.simulation.identity import keep_ids
 from esc_eval.simulation.plan import Plan
-from esc_eval.simulation.run import Run
+from esc_eval.simulation.run import CARD, LEDGER, Run
 from esc_eval.simulation.simulate import play_plan
-
-ENGLISH, CHINESE = load_cards(language="en", limit=2), load_cards(language="zh", limit=2)
 
 
 @pytest.fixture
-def make(script, tmp_path):
-    """Play cards under a protocol into the run folder, and rate them if there is a rubric."""
+def play(script):
+    """Plays scripted models into a folder; returns the dialogues."""
 
-    def play(cards=ENGLISH, protocol=None, rubric=None):
-        model = open_model(script(["3"], "m"))
-        protocol = (protocol or load_protocol()).model_copy(update={"rounds": 1})
-        with Run(tmp_path / "run") as run:
-            play_plan(Plan(protocol, cards, model, [model]), run)
-            if rubric:
-                score_dialogues(read_dialogues(run.folder), Scoring(model, rubric), run)
-        return tmp_path / "run"
+    def make(folder, cards=None, supporters=("p",), seed=0):
+        models = [open_model(script(["I hear you."], f"p{number}")) for number in range(len(supporters))]
+        for model, name in zip(models, supporters, strict=True):
+            model.name = name
+        protocol = load_protocol().model_copy(update={"rounds": 2})
+        seeker = open_model(script(["Not well."], "s"))
+        with Run(folder) as run:
+            play_plan(Plan(protocol, cards or load_cards(limit=2), seeker, models, seed), run)
+        return read_dialogues(folder)
 
-    return play
-
-
-def test_the_texts_of_the_cards_are_there_and_grow_with_the_run(make):
-    assert read_cards(make() / "cards.jsonl") == ENGLISH
-    assert read_cards(make([*CHINESE, ENGLISH[0]]) / "cards.jsonl") == [*ENGLISH, *CHINESE]
+    return make
 
 
-def test_a_card_s_source_is_that_of_its_first_appearance(make):
-    make()
-    again = [card.model_copy(update={"source": "elsewhere"}) for card in ENGLISH]
-    assert read_cards(make(again) / "cards.jsonl") == ENGLISH
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "run").mkdir()
+    return tmp_path / "run"
 
 
-def test_the_prompts_are_there_as_they_were_sent(make):
-    content = yaml.safe_load((make() / "protocol.yaml").read_text())
-    assert Protocol.model_validate(content) == load_protocol().model_copy(update={"rounds": 1})
+def cards(*ids):
+    return [RoleCard(id=one, language="en", text="Age: 30", source="made up") for one in ids]
 
 
-def test_a_wording_in_one_more_language_joins_those_that_are_there(make):
-    def only(worded, language):
-        return worded.model_copy(update={"texts": {language: worded.texts[language]}, "languages": ()})
-
-    make(ENGLISH, only(load_protocol(), "en"), only(load_rubric(), "en"))
-    folder = make(CHINESE, only(load_protocol(), "zh"), load_rubric())
-    assert set(yaml.safe_load((folder / "protocol.yaml").read_text())["texts"]) == {"en", "zh"}
-    assert kept_rubric(folder, "esc-eval/1") == load_rubric()
-    languages = json.loads((folder / "run.json").read_text())["simulation"]["identity"]["protocol"]["languages"]
-    assert set(languages) == {"en", "zh"}
+@pytest.mark.parametrize("name", ["notes.txt", "thesis.docx", "ratings.csv"])
+def test_a_folder_that_holds_files_of_others_is_left_alone(script, folder, name):
+    (folder / name).write_text("mine")
+    with pytest.raises(EscEvalError, match=rf"are not of a run, e\.g\. {name}; choose an empty or new"):
+        simulate(script(["I hear you."], "p"), seeker=script(["Not well."], "s"), limit=1, rounds=1, out=folder)
+    assert [path.name for path in folder.iterdir()] == [name]
 
 
-def test_a_rubric_of_one_s_own_is_found_in_the_folder_without_its_file(make):
-    own = load_rubric().model_copy(update={"name": "mine", "version": "2.1", "levels": (1, 2, 3, 4, 5)})
-    folder = make(rubric=own)
-    assert kept_rubric(folder, "mine/2.1") == own
-    assert rubric_of(read_ratings(folder), folder=folder) == own
-    with pytest.raises(EscEvalError, match="no shipped rubric"):
-        rubric_of(read_ratings(folder))
+def test_an_empty_folder_or_one_with_hidden_files_is_taken(script, folder):
+    (folder / ".keep").write_text("")
+    found = simulate(script(["I hear you."], "p"), seeker=script(["Not well."], "s"), limit=1, rounds=1, out=folder)
+    assert len(found.dialogues) == 1
 
 
-def test_the_official_wording_is_there_by_its_hash_alone(make):
-    official = load_protocol().model_copy(update={"name": "official", "version": "9ad46e7"})
-    folder = make(protocol=official)
-    assert not (folder / "protocol.yaml").exists()
-    assert json.loads((folder / "run.json").read_text())["simulation"]["identity"]["protocol"]["id"] == official.id
-    prompt = official.texts["en"].seeker.splitlines()[0]
-    assert all(prompt.encode() not in path.read_bytes() for path in folder.iterdir())
+def test_a_ledger_without_its_run_card_is_refused_with_the_way_out(play, folder):
+    play(folder)
+    card = (folder / CARD).rename(folder / "aside.json")
+    with pytest.raises(EscEvalError, match=r"ledger.*2 dialogues.*run\.json.*missing.*Put it back, or choose another"):
+        play(folder)
+    card.rename(folder / CARD)
+    assert len(play(folder)) == 2
 
 
-def test_each_call_leaves_its_command_line_and_settings(make, monkeypatch):
-    folder = make()
-    monkeypatch.setattr("sys.argv", ["/usr/bin/esc-eval", "score", "--base-url", "https://me:secret@host/v1"])
+def test_a_ledger_with_a_gap_is_refused_with_the_way_out(play, folder):
+    play(folder)
+    with sqlite3.connect(folder / LEDGER) as database:
+        database.execute("delete from records where position = 2 and owner like 'p:%01'")
+    database.close()
+    with pytest.raises(EscEvalError, match=r"'p:sample-en-01' are missing before others.*Put back a whole copy"):
+        play(folder)
+
+
+@pytest.mark.parametrize(
+    ("other", "what"), [({"seed": 1}, "seed: 1 -> 0"), ({"supporters": ("q",)}, "only in the led")]
+)
+def test_a_ledger_of_another_experiment_is_refused_with_the_way_out(play, folder, other, what):
+    play(folder / "one")
+    play(folder / "other", **other)
+    shutil.copy(folder / "other" / CARD, folder / "one" / CARD)
+    with pytest.raises(EscEvalError, match=rf"are of two experiments:\n.*{what}[^$]*Put back the two of one run"):
+        play(folder / "one", **other)
+
+
+def test_ratings_in_a_ledger_of_which_the_run_card_says_nothing_are_refused(play, folder, script):
+    judge = f"j={script(['3'], 'j')}"
+    play(folder / "run")
+    score(folder / "run", scorer=judge, out=folder / "run")
+    assert len(read_ratings(folder / "run")) == 14
+    content = json.loads((folder / "run" / CARD).read_text())
+    (folder / "run" / CARD).write_text(json.dumps({k: v for k, v in content.items() if not k.startswith("scoring/")}))
+    (folder / "run" / "ratings.jsonl").unlink()
+    with pytest.raises(EscEvalError, match=r"its ledger holds j's ratings of 2 dialogues.*Put it back, or choose"):
+        score(folder / "run", scorer=judge, out=folder / "run")
+
+
+def test_no_two_dialogues_share_an_id(play, folder):
+    found = play(folder, cards("1", "7b:1", "7b%3A1", "b:1"), ("qwen2", "qwen2:7b", "qwen2:7"))
+    assert len({dialogue.id for dialogue in found}) == len(found) == 12
+    assert {(d.supporter, d.card_id) for d in found} == {(d.supporter, d.card_id) for d in found}
+    assert {d.id for d in found if d.card_id == "1"} == {"qwen2:1", "qwen2:7b:1", "qwen2:7:1"}
+
+
+def rename_in_ledger(folder, old, new):
+    """Make a ledger of one in which a dialogue has the id that it had in earlier versions."""
+    with sqlite3.connect(folder / LEDGER) as database:
+        database.execute("update records set owner = ? where owner = ?", (new, old))
+        database.execute("update members set id = ? where id = ? and kind = 'dialogue'", (new, old))
+    database.close()
+
+
+def test_dialogues_keep_the_ids_that_a_ledger_has(play, folder):
+    played = cards("7b:1", "2")
+    before = play(folder, played, ("qwen2",))
+    rename_in_ledger(folder, "qwen2:7b%3A1", "qwen2:7b:1")
+    after = play(folder, [*played, *cards("3:3")], ("qwen2",))
+    assert [d.id for d in after] == ["qwen2:7b:1", "qwen2:2", "qwen2:3%3A3"]
+    assert [d.turns for d in after[:2]] == [d.turns for d in before]
+    with pytest.raises(EscEvalError, match="two dialogues would be 'qwen2:7b:1'"):
+        play(folder, [*played, *cards("1")], ("qwen2", "qwen2:7b"))
+
+
+def test_a_plan_learns_the_ids_of_a_run(play, folder, script):
+    play(folder, cards("a:b"), ("p",))
+    rename_in_ledger(folder, "p:a%3Ab", "p:a:b")
+    model = open_model(f"p={script(['x'], 'p')}")
+    plan = Plan(load_protocol(), cards("a:b"), model, [model])
     with Run(folder) as run:
-        run.describe(settings={"rounds": 1})
-        run.record("scoring/x", {})
-        run.describe(more=[2])
-    calls = json.loads((folder / "run.json").read_text())["calls"]
-    assert len(calls) == 2
-    assert calls[1]["command"] == ["esc-eval", "score", "--base-url", "https://host/v1"]
-    assert (calls[1]["settings"], calls[1]["more"]) == ({"rounds": 1}, [2])
-    assert "secret" not in (folder / "run.json").read_text()
-
-
-def test_of_another_program_no_argument_is_kept():
-    assert command_line(["train.py", "--token", "secret"]) is None
-    assert command_line(["/x/esc_eval/__main__.py", "report"]) == ["python", "-m", "esc_eval", "report"]
-
-
-def test_cards_of_several_runs_are_put_together_unless_their_texts_differ(make, tmp_path):
-    first = make().rename(tmp_path / "first")
-    second = make([*ENGLISH[1:], *CHINESE]).rename(tmp_path / "second")
-    assert read_run_cards([first, second, tmp_path]) == [*ENGLISH, *CHINESE]
-    (second / "cards.jsonl").write_text((second / "cards.jsonl").read_text().replace("Age: ", "Age: 1"))
-    with pytest.raises(EscEvalError, match="'sample-en-02' has another text than in a run before it"):
-        read_run_cards([first, second])
-
-
-def test_a_rubric_s_file_has_a_name_that_any_disk_takes(tmp_path):
-    assert rubric_file(tmp_path, "my rubric/1.0:x").relative_to(tmp_path).as_posix() == "rubrics/my-rubric-1-0-x.yaml"
+        keep_ids(plan, run)
+    assert [play.id for play in plan.plays()] == ["p:a:b"]

@@ -20,7 +20,7 @@ from esc_eval.errors import EscEvalError
 from esc_eval.files.records import load_cards, read_dialogues
 from esc_eval.prompts.protocol import load_protocol
 from esc_eval.schema import Turn
-from esc_eval.simulation.plan import Plan, turn_seed
+from esc_eval.simulation.plan import Plan, find_failure, turn_seed
 from esc_eval.simulation.run import Run, list_differences
 from esc_eval.simulation.simulate import play_plan
 
@@ -101,19 +101,41 @@ def test_a_conversation_too_long_for_a_model_ends_that_dialogue_only(plan, tmp_p
 
 
 class Broken(Deaf):
-    """A supporter whose arithmetic fails in its second round."""
+    """A supporter whose arithmetic fails once, in its second round."""
+
+    def __init__(self):
+        self.fails = True
 
     def reply(self, conversations, settings, seeds):
         for index, conversation in enumerate(conversations):
-            broken = index == 0 and len(conversation) > 2
+            broken, self.fails = self.fails and len(conversation) > 2, self.fails and len(conversation) <= 2
             yield index, Reply("", "stop", problem="not finite") if broken else Reply("ok", "stop")
 
 
-def test_a_model_that_computes_nonsense_stops_the_run_and_what_was_said_is_kept(plan, tmp_path):
+def test_a_reply_that_is_none_ends_its_dialogue_with_the_reason_and_no_other(plan, tmp_path):
     one, said = plan(), []
-    with pytest.raises(EscEvalError, match="deaf: not finite; its weights are damaged"):
-        play(Plan(one.protocol, one.cards, one.seeker, [Broken()]), tmp_path / "r", said.append)
-    assert [turn.text for turn in said if turn.role == "supporter"] == ["ok"] * 5
+    dialogues = play(Plan(one.protocol, one.cards, one.seeker, [Broken()]), tmp_path / "r", said.append)
+    assert [(d.problem, len(d.turns)) for d in dialogues] == [("supporter: not finite", 4), (None, 11), (None, 11)]
+    again = play(Plan(one.protocol, one.cards, one.seeker, [Broken()]), tmp_path / "r", said.append)
+    assert again == dialogues, "it stands in the ledger"
+    assert len(said) == 3 + 10 + 10
+
+
+@pytest.mark.parametrize(
+    ("reply", "problem"),
+    [
+        (Reply("", "content_filter"), "the content filter let nothing of the reply through"),
+        (Reply("<think>hm", "length"), "the reply was all reasoning, nothing was said"),
+        (Reply("", "length", reasoning="hm"), "the reply was all reasoning, nothing was said"),
+        (Reply("", "stop", problem="refused"), "refused"),
+        (Reply("Well", "content_filter"), None),
+        (Reply("", "stop"), None),
+        (Reply("", "context"), None),
+    ],
+)
+def test_what_is_no_reply(reply, problem):
+    found = find_failure("seeker", reply)
+    assert (found and found.problem) == problem
 
 
 def test_a_finished_run_asks_no_model_again(plan, tmp_path):
@@ -194,8 +216,14 @@ def test_a_server_that_dies_leaves_what_was_finished_and_the_run_goes_on(plan, t
     with FaultyServer() as server:
         resumed = play(with_server(server.url), tmp_path / "r", seen.append)
     with FaultyServer() as server:
-        assert resumed == play(with_server(server.url), tmp_path / "uninterrupted")
+        uninterrupted = play(with_server(server.url), tmp_path / "uninterrupted")
+    assert [said(d) for d in resumed] == [said(d) for d in uninterrupted]
     assert len(seen) == 60
+
+
+def said(dialogue):
+    """The turns of a dialogue, without how long each took."""
+    return [turn.model_copy(update={"served": None}) for turn in dialogue.turns]
 
 
 def test_endpoints_play_dialogues_side_by_side_to_the_same_end(plan, tmp_path):

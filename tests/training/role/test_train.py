@@ -71,11 +71,11 @@ def test_an_answer_that_does_not_fit_is_counted_and_never_cut(encoder, said, lon
 
 
 def test_a_template_that_rewrites_what_went_before_gets_a_row_for_each_answer(tmp_path):
-    forgetful = (
-        "{% for m in messages %}{% if loop.last or m['role'] != 'assistant' %}<|im_start|>{{ m['role'] }}\n"
-        "{{ m['content'] }}<|im_end|>\n{% endif %}{% endfor %}<|im_start|>assistant\n"
+    rewriting = (
+        "{% for m in messages %}<|im_start|>{{ m['role'] }}{% if m['role'] == 'assistant' and not loop.last %} before"
+        "{% endif %}\n{{ m['content'] }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n"
     )
-    tokenizer = AutoTokenizer.from_pretrained(build_toy(tmp_path, template=forgetful))
+    tokenizer = AutoTokenizer.from_pretrained(build_toy(tmp_path, template=rewriting))
     made = rows.make_rows(Encoder(tokenizer, "toy"), chat(["a", "b", "c", "d"]), 500, "dialogue", "a", "test")
     assert len(made.rows) == 2
 

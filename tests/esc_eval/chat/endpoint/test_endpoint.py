@@ -3,8 +3,9 @@ import copy
 import pytest
 from faulty_server import FaultyServer
 
-from esc_eval.chat import open_model
+from esc_eval.chat import Options, open_model
 from esc_eval.chat.endpoint.model import EndpointModel
+from esc_eval.chat.endpoint.standing import MOST_IN_A_ROW
 from esc_eval.errors import EscEvalError
 from esc_eval.prompts.protocol import Generation
 
@@ -53,7 +54,7 @@ def test_what_a_strict_server_does_not_know_is_left_out():
     with FaultyServer(lambda number: "refuse top_k") as server:
         endpoint = model(server)
         assert ask(endpoint, settings=sampled) == EXPECTED
-        assert endpoint.dropped == {"top_k"}
+        assert endpoint.adapted == {"top_k": "left out"}
         assert "top_k" not in server.requests[-1]
 
 
@@ -65,18 +66,25 @@ def test_a_lasting_fault_ends_with_what_the_server_said_and_keeps_what_was_finis
         assert len(got) == 5
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404])
-def test_a_refusal_is_not_tried_again(status):
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_refusal_that_concerns_all_is_not_tried_again(status):
     with FaultyServer(lambda number: status) as server:
         with pytest.raises(EscEvalError, match=f"answered {status}"):
             ask(model(server, concurrency=1))
         assert len(server.requests) <= 2
 
 
+def test_a_refusal_of_every_conversation_ends_the_run_after_a_few():
+    with FaultyServer(lambda number: 400) as server:
+        with pytest.raises(EscEvalError, match="answered 400"):
+            ask(model(server, concurrency=1))
+        assert MOST_IN_A_ROW <= len(server.requests) <= MOST_IN_A_ROW + 1
+
+
 def test_the_key_is_sent_and_never_shown(monkeypatch):
-    monkeypatch.setenv("OPENAI_API_KEY", "very-secret")
+    monkeypatch.setenv("MY_LAB_KEY", "very-secret")
     with FaultyServer(lambda number: 401) as server:
-        endpoint = open_model(f"openai:toy@{server.url}")
+        endpoint = open_model(f"openai:toy@{server.url}", Options(api_key_env="MY_LAB_KEY"))
         with pytest.raises(EscEvalError) as caught:
             ask(endpoint)
         assert server.headers[0]["authorization"] == "Bearer very-secret"

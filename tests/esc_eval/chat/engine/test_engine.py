@@ -8,6 +8,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, DynamicCache
 
 from esc_eval.chat import Options, open_model
+from esc_eval.chat.engine.generation import AHEAD
 from esc_eval.chat.engine.hf import HFModel
 from esc_eval.chat.engine.packed import PackedLinear
 from esc_eval.chat.engine.padded import PaddedRows
@@ -22,6 +23,7 @@ from esc_eval.simulation.simulate import play_plan
 from training.common.toy import build_toy
 
 GREEDY = Generation(max_new_tokens=10)
+SAMPLED = Generation(max_new_tokens=10, temperature=0.9, top_p=0.9, repetition_penalty=1.1)
 CONVERSATIONS = [
     [{"role": "system", "content": "be kind"}, {"role": "user", "content": "hello " * n}] for n in (2, 11, 5, 1, 7, 3)
 ]
@@ -91,6 +93,29 @@ def test_waiting_rows_begin_as_soon_as_others_end(folder, monkeypatch):
     monkeypatch.setattr(Rows, "extend", extend)
     said(model)
     assert widths == [3] * 20
+
+
+@pytest.mark.parametrize("ahead", [1, 2, 5])
+@pytest.mark.parametrize("width", [2, 64])
+@pytest.mark.parametrize("chosen", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
+def test_tokens_that_are_read_late_are_the_same_and_so_is_the_next_round(folder, monkeypatch, ahead, width, chosen):
+    def two_rounds():
+        model = HFModel(str(folder))
+        model.width, model.context = width, 4096
+        first = said(model, chosen=chosen)
+        model.stops |= {model.encode(CONVERSATIONS[0])[0], *range(10, 60)}  # replies of many lengths
+        short = said(model, chosen=chosen)
+        more = [
+            [*c, {"role": "assistant", "content": text}, {"role": "user", "content": "and then?"}]
+            for c, text in zip(CONVERSATIONS, short, strict=True)
+        ]
+        again = [r for _, r in sorted(model.reply(more, chosen, range(len(more))))]
+        return first, short, again, sorted(model.kept[0].ids)
+
+    expected = two_rounds()
+    monkeypatch.setitem(AHEAD, "cpu", ahead)
+    assert two_rounds() == expected
+    assert len({len(text) for text in expected[1]}) > 1, "some replies end before others"
 
 
 def test_models_that_do_not_keep_every_position_say_the_same(folder):

@@ -14,6 +14,7 @@ from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopKLogit
 from transformers.generation.logits_process import RepetitionPenaltyLogitsProcessor
 
 from esc_eval.chat import open_model
+from esc_eval.chat.engine.generation import AHEAD
 from esc_eval.chat.engine.rows import BRANCH_TOKENS, Rows
 from esc_eval.chat.engine.sampling import draw_uniforms, next_tokens, penalise_seen
 from esc_eval.errors import EscEvalError
@@ -243,6 +244,26 @@ def test_choices_are_the_probabilities_of_a_full_pass(toy):
         picked = p[[toy.tokenizer.convert_tokens_to_ids(x) for x in "012"]]
         assert choice.mass == pytest.approx(float(picked.sum()), rel=1e-4)
         assert choice.probabilities == pytest.approx((picked / picked.sum()).tolist(), rel=1e-4)
+
+
+def test_how_answers_are_tokenised_is_looked_up_once_for_many_groups(toy, monkeypatch):
+    asked = []
+    plain = toy.answers
+    monkeypatch.setattr(toy, "answers", lambda *a: asked.append(a) or plain(*a))
+    groups = [[say("s", f"dialogue {n} " + end) for end in ("one?", "two?")] for n in range(4)]
+    together = dict(toy.choose(groups, "Score: ", ["0", "1"]))
+    assert len(asked) == 1
+    for index, group in enumerate(groups):
+        [(_, alone)] = toy.choose([group], "Score: ", ["0", "1"])
+        assert together[index] == alone
+
+
+def test_choices_that_are_read_late_are_the_same(toy, monkeypatch):
+    groups = [[say("s", "a dialogue " * n + end) for end in ("one?", "two?")] for n in (3, 900, 1, 2)]
+    expected = sorted(toy.choose(groups, "Score: ", ["0", "1"]), key=lambda found: found[0])
+    monkeypatch.setitem(AHEAD, "cpu", 2)
+    assert sorted(toy.choose(groups, "Score: ", ["0", "1"]), key=lambda found: found[0]) == expected
+    assert expected[1][1][0].problem
 
 
 def test_an_answer_of_several_tokens_is_refused(toy):

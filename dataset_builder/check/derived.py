@@ -1,0 +1,356 @@
+"""What rows must say because of other rows, of their text, and of what the curators decided: derived anew, compared."""
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from typing import Any
+
+from dataset_builder import decisions
+from dataset_builder.check.problem import Problem
+from dataset_builder.check.rows import ENDS, Build
+from dataset_builder.describe.manifest import origin_file
+from dataset_builder.rows import role_cards
+from dataset_builder.rows.card_text import CardText, parse_card
+from dataset_builder.rows.dialogues import plain_name
+from dataset_builder.rows.personal_data import KINDS, Masker
+from dataset_builder.sources import SAMPLE_KEY
+from esc_eval.files.official_dimensions import is_official_wording
+from esc_eval.files.run_folder import CARDS, DIALOGUES
+from esc_eval.languages import get_language, guess_language
+from esc_eval.schema import find_duplicates
+
+Row = Mapping[str, Any]
+Tables = Mapping[str, list[dict[str, Any]]]
+OFFICIAL, SAMPLE = "official/", "sample#"
+FIELDS = ("age", "gender", "occupation", "problem", "layout")
+ALIKE = 100
+"""Characters from which two dialogues on different cards may not have the same words, the opening left out."""
+_MARK = re.compile("|".join(rf"\[{kind.upper()}\]" for kind in KINDS))
+
+
+@dataclass(frozen=True)
+class Context:
+    """The rows of a build by id, and what its manifest says of its inputs; None where it cannot be read."""
+
+    build: Build
+    cards: Mapping[str, Row]
+    talks: Mapping[str, Row]
+    inputs: Mapping[str, Any] | None
+
+    @property
+    def licence(self) -> str | None:
+        """Of the user's own dialogues and ratings; None where nobody says."""
+        return None if self.inputs is None else self.inputs["license"]
+
+
+def check_derived(tables: Tables, build: Build, inputs: Mapping[str, Any] | None) -> Iterator[Problem]:
+    """Every rule that needs more than the row itself."""
+    context = Context(
+        build,
+        {row["id"]: row for row in tables["role_cards"]},
+        {row["id"]: row for row in tables["dialogues"]},
+        inputs,
+    )
+    rules: dict[str, dict[str, Callable[[Row, Context], Iterator[str]]]] = {
+        "role_cards": {"terms": _card_terms, "card text": _card_text, "decisions": _decided, "language": _card_language,
+                       "sample": _shipped, "contamination": _contaminated},
+        "dialogues": {"terms": _talk_terms, "orphan": _card_of_talk, "language": _talk_language, "id": _talk_id},
+        "annotations": {"orphan": _talk_of_rating, "terms": _rating_terms, "origin": _rating_origin},
+    }  # fmt: skip
+    for table, tests in rules.items():
+        for row in tables[table]:
+            for rule, test in tests.items():
+                for what in test(row, context):
+                    yield Problem(rule, f"{table} {row['id']!r}", what)
+    yield from _near_duplicates(tables["role_cards"], context)
+    yield from _same_texts(tables)
+    yield from _one_value(tables)
+    yield from _cut_short(tables["dialogues"])
+    yield from _origins(tables, inputs)
+
+
+def _card_terms(row: Row, _context: Context) -> Iterator[str]:
+    key = "official" if row["origin"].startswith(OFFICIAL) else row["source"]
+    terms = decisions.read_terms()["sample" if key == SAMPLE_KEY else key]
+    yield from _terms(row, terms.licence, terms.rehostable)
+
+
+def _terms(row: Row, licence: str | None, rehostable: bool) -> Iterator[str]:
+    if licence is not None and row["license"] != licence:
+        yield f"license is {row['license']!r}, the decisions and inputs say {licence!r}"
+    if row["rehostable"] != rehostable:
+        yield f"rehostable is {row['rehostable']}, the decisions say {rehostable}"
+
+
+def _talk_terms(row: Row, context: Context) -> Iterator[str]:
+    card = context.cards.get(row["card_id"] or "")
+    if (key := run_terms(row)) is None:
+        yield from _terms(row, context.licence, bool(card and card["rehostable"]))
+    else:
+        terms = decisions.read_terms()[key]
+        yield from _terms(row, terms.licence, terms.rehostable)
+
+
+def run_terms(row: Row) -> str | None:
+    """Key of the terms of a dialogue by where it was read from; None for a run of our own."""
+    run = row["id"].partition("/")[0]
+    if row["origin"].startswith(f"{run}/{DIALOGUES}#"):
+        return None
+    return "official" if run == "official" else "third_party"
+
+
+def _rating_terms(row: Row, context: Context) -> Iterator[str]:
+    if is_official_wording(row["rubric"]):
+        yield from _terms(row, decisions.read_terms()["official"].licence, False)
+    elif talk := context.talks.get(row["dialogue_id"]):
+        yield from _terms(row, context.licence, talk["rehostable"])
+
+
+def _card_text(row: Row, context: Context) -> Iterator[str]:
+    if context.build.hides(row) or not row["text"]:
+        return
+    fields = parse_card(row["text"], row["language"]) or CardText(None, None, None, None, "")
+    for name in FIELDS:
+        if row[name] != (getattr(fields, name) or None):
+            yield f"{name} is not what the text says"
+    corrected = any(change.card_id == row["id"] for change in decisions.read_corrections())
+    text_hash = sha256(row["text"].encode("utf-8", "surrogatepass")).hexdigest()
+    if not corrected and not _MARK.search(row["text"]) and row["text_sha256"] != text_hash:
+        yield "text_sha256 is not that of the text"
+
+
+def _decided(row: Row, context: Context) -> Iterator[str]:
+    if row["id"] in decisions.read_exclusions():
+        yield "was left out by decisions/exclusions.csv"
+    for change in decisions.read_corrections():
+        if change.card_id == row["id"] and row[change.field] != change.value and not context.build.hides(row):
+            yield f"{change.field} is not what decisions/corrections.csv says"
+    leaf = decisions.confirmed_tiers().get(row["id"])
+    tiers = context.inputs["tiers"] if context.inputs else None
+    given = context.inputs is None or (tiers is not None and row["id"] in tiers["cards"])
+    path = (row["subcategory"], row["problem_type"], row["tier_status"])
+    if leaf and path != (leaf.tier2, leaf.tier3, "confirmed") and not (given and path[2] == "confirmed"):
+        yield f"decisions/tiers.csv says that its leaf is {leaf.tier3}, confirmed"
+    if not leaf and not given and row["problem_type"]:
+        yield "has a leaf, but no file of tiers gives it one and none is decided"
+    if row["synthetic"] and row["source"] != SAMPLE_KEY:
+        yield f"is said to be invented, its source is {row['source']}"
+    if row["origin"].startswith(OFFICIAL) and (row["quality"] != "high" or row["source"] == SAMPLE_KEY):
+        yield "is no row of the official card files: their cards are of quality high, from one of the sources"
+
+
+def _shipped(row: Row, _context: Context) -> Iterator[str]:
+    shipped = _shipped_rows().get(row["id"])
+    from_sample = row["origin"].startswith(SAMPLE)
+    if shipped is None or (not from_sample and row["text_sha256"] != shipped["text_sha256"]):
+        if from_sample:
+            yield "the shipped sample has no such card"
+        return
+    skipped: tuple[str, ...] = () if from_sample else ("origin",)  # a run brings along the cards that it played
+    skipped += ("near_duplicates", "contaminated_by", "subcategory", "problem_type", "tier_status", "tier_confidence")
+    for name, value in shipped.items():
+        if name not in skipped and row[name] != value:
+            yield f"{name} is not that of the shipped sample"
+
+
+@cache
+def _shipped_rows() -> dict[str, Row]:
+    return {row["id"]: row for row in role_cards.apply_decisions(role_cards.sample_rows(Masker()))}
+
+
+def _contaminated(row: Row, context: Context) -> Iterator[str]:
+    by_source = set(decisions.trained_on().get(row["source"], ()))
+    read = () if context.inputs is None else context.inputs["sources"]
+    by_words = {training for key in read for training in decisions.trained_on().get(key, ())}
+    said = row["contaminated_by"]
+    if list(said) != sorted(set(said)):
+        yield "contaminated_by is not sorted, or names a set twice"
+    if missing := by_source - set(said):
+        yield f"contaminated_by lacks {', '.join(sorted(missing))}, which its source touches"
+    if unknown := set(said) - by_source - by_words:
+        yield f"contaminated_by names {', '.join(sorted(unknown))}: neither its source nor a source that was read"
+
+
+def _card_language(row: Row, _context: Context) -> Iterator[str]:
+    if row["text"] or row["problem"]:
+        yield from _spoken(row["problem"] or row["text"], row["language"])
+
+
+def _talk_language(row: Row, context: Context) -> Iterator[str]:
+    yield from _spoken("".join(t["text"] or "" for t in row["turns"] if t["role"] == "seeker"), row["language"])
+    card = context.cards.get(row["card_id"] or "")
+    if card and card["language"] != row["language"]:
+        yield f"is in {row['language']}, its card in {card['language']}"
+
+
+def _spoken(text: str, language: str) -> Iterator[str]:
+    """Whether a text is in the script of its language."""
+    if not text.strip():
+        return
+    guessed = guess_language(text)
+    if guessed != language and (get_language(language).script or get_language(guessed).script):
+        yield f"is said to be in {language}, its text is not in that script"
+
+
+def _card_of_talk(row: Row, context: Context) -> Iterator[str]:
+    if row["card_id"] is None:
+        return
+    if (card := context.cards.get(row["card_id"])) is None:
+        yield f"no card {row['card_id']!r}"
+    elif card["category"] is not None and row["category"] != card["category"]:
+        yield f"category is {row['category']}, its card's {card['category']}"
+
+
+def _talk_id(row: Row, context: Context) -> Iterator[str]:
+    run, _, own = row["id"].partition("/")
+    name = own.partition(":")[0]
+    if not row["origin"].startswith(f"{run}/"):
+        yield f"its id names run {run!r}, its origin another"
+    if run_terms(row) is not None:
+        file, _, place = row["origin"].partition("#")
+        stem = plain_name(file.rpartition("/")[2].removesuffix(".json"))
+        if (stem, place) != (own[: -len(place) - 1], own[-len(place) :]) or not own.startswith(row["supporter"] or ""):
+            yield "its id is not made of file, key and supporter that its row names"
+        return
+    tail = own.rpartition(":")[2]
+    if tail != row["card_id"] and tail in context.cards:
+        yield f"its id names card {tail!r}, its card_id is {row['card_id']!r}"
+    if tail == row["card_id"] and own.removesuffix(f":{tail}") != row["supporter"]:
+        yield f"its id names supporter {name!r}, its column {row['supporter']!r}"
+
+
+def _talk_of_rating(row: Row, context: Context) -> Iterator[str]:
+    if row["dialogue_id"] not in context.talks:
+        yield f"no dialogue {row['dialogue_id']!r}"
+
+
+def _rating_origin(row: Row, _context: Context) -> Iterator[str]:
+    run, gap, _ = row["origin"].partition("/")
+    if gap and not row["dialogue_id"].startswith(f"{run}/"):
+        yield f"was read from run {run!r}, its dialogue is of another"
+
+
+def _near_duplicates(cards: list[dict[str, Any]], context: Context) -> Iterator[Problem]:
+    seen = [row for row in cards if row["text"]]
+    shown = {row["id"] for row in seen}
+    found = role_cards.find_near_duplicates(seen)
+    for row in cards:
+        where, said = f"role_cards {row['id']!r}", row["near_duplicates"]
+        if list(said) != sorted(set(said)) or row["id"] in said:
+            yield Problem("symmetry", where, "near_duplicates is not sorted, names a card twice, or the card itself")
+        for other in said:
+            if other not in context.cards:
+                yield Problem("orphan", where, f"near_duplicates names {other!r}, no such card")
+            elif row["id"] not in context.cards[other]["near_duplicates"]:
+                yield Problem("symmetry", where, f"{other!r} does not name it as near-duplicate")
+        if row["id"] in shown and sorted(set(said) & shown) != found.get(row["id"], []):
+            yield Problem("overlap", where, "near_duplicates is not what the texts give; build again")
+
+
+def _same_texts(tables: Tables) -> Iterator[Problem]:
+    """One text under two ids."""
+    by_hash: dict[str, str] = {}
+    for row in tables["role_cards"]:
+        if (first := by_hash.setdefault(row["text_sha256"], row["id"])) != row["id"]:
+            what = f"has the text of {first!r}; leave one out (decisions/exclusions.csv)"
+            yield Problem("duplicate text", f"role_cards {row['id']!r}", what)
+    by_words: dict[Any, Row] = {}
+    for row in tables["dialogues"]:
+        words = "\n".join(turn["text"] or "" for turn in row["turns"] if turn["finish_reason"] != "scripted")
+        if not words.strip():
+            continue
+        before = by_words.setdefault(words, row)
+        if before is not row and (len(words) >= ALIKE or before["card_id"] == row["card_id"]):
+            what = f"has the words of {before['id']!r}; leave one out"
+            yield Problem("duplicate text", f"dialogues {row['id']!r}", what)
+    for table in ("role_cards", "dialogues"):
+        every = (row["origin"] for row in tables[table])
+        once = (OFFICIAL, SAMPLE) if table == "role_cards" else ""  # two files of cards may have one name
+        for twice in find_duplicates(origin for origin in every if origin.startswith(once)):
+            yield Problem("origin", table, f"two rows were read from {twice!r}")
+
+
+ONE_VALUE: tuple[tuple[str, str, Callable[[Row], Any], Callable[[Row], Any]], ...] = (
+    ("annotations", "rater_kind", lambda r: r["rater"], lambda r: r["rater_kind"]),
+    ("dialogues", "seed", lambda r: _run(r), lambda r: r["seed"]),
+    ("dialogues", "seeker_revision", lambda r: (_run(r), r["seeker"]), lambda r: r["seeker_revision"]),
+    ("dialogues", "protocol", lambda r: _run(r), lambda r: r["protocol"]),
+    ("dialogues", "supporter_revision", lambda r: (_run(r), r["supporter"]), lambda r: r["supporter_revision"]),
+    ("dialogues", "seeker", lambda r: own_run(r), lambda r: r["seeker"]),
+    ("dialogues", "role of the first turn", lambda r: own_run(r), lambda r: r["turns"][0]["role"] if r["turns"] else 0),
+)
+"""Table, what is said, of what, and where: it is one value for each; a key of None is not asked."""
+
+
+def _run(row: Row) -> str:
+    run: str = row["id"].partition("/")[0]
+    return run
+
+
+def own_run(row: Row) -> str | None:
+    """The run of a dialogue of ours; None for files in the official format, of which some lack the opening."""
+    return _run(row) if run_terms(row) is None else None
+
+
+def _one_value(tables: Tables) -> Iterator[Problem]:
+    for table, name, key_of, value_of in ONE_VALUE:
+        values: dict[Any, dict[Any, str]] = defaultdict(dict)
+        for row in tables[table]:
+            if (key := key_of(row)) is not None:
+                values[key].setdefault(value_of(row), row["id"])
+        for key, found in values.items():
+            if len(found) > 1:
+                one, other, *_ = found.items()
+                what = f"{name} of {key} is {one[0]} in {one[1]!r} and {other[0]} in {other[1]!r}"
+                yield Problem("one value", table, what)
+
+
+def _cut_short(talks: list[dict[str, Any]]) -> Iterator[Problem]:
+    """All dialogues of a run have its protocol's rounds, unless they say why not."""
+    simulated = [row for row in talks if row["seed"] is not None and own_run(row)]
+    rounds: dict[str, int] = defaultdict(int)
+    for row in simulated:
+        rounds[_run(row)] = max(rounds[_run(row)], row["rounds"])
+    for row in simulated:
+        reason = row["problem"] or (row["turns"] and row["turns"][-1]["finish_reason"] in ENDS)
+        if row["rounds"] < rounds[_run(row)] and not reason:
+            what = f"has {row['rounds']} rounds, others of its run {rounds[_run(row)]}, and does not say why"
+            yield Problem("turns", f"dialogues {row['id']!r}", what)
+
+
+def _origins(tables: Tables, inputs: Mapping[str, Any] | None) -> Iterator[Problem]:
+    """Rows are read from files that the manifest names, as many as it says."""
+    if inputs is None:
+        return
+    runs = {run["name"] for run in inputs["runs"]}
+    cards = {"sample", *inputs["cards"], *(f"{OFFICIAL}{name}" for name in inputs["official"])}
+    cards |= {CARDS} if runs else set()
+    for table, where in (("role_cards", cards), ("dialogues", runs), ("annotations", {*runs, *inputs["annotations"]})):
+        for row in tables[table]:
+            file = origin_file(row["origin"])
+            known = file if table == "role_cards" else file.partition("/")[0]
+            if known not in where and not inputs["sample"]:
+                yield Problem("origin", f"{table} {row['id']!r}", f"was read from {known!r}, which the inputs lack")
+            elif table == "dialogues" and "official/" + file.partition("/")[2] not in cards and known == "official":
+                yield Problem("origin", f"{table} {row['id']!r}", "was read from an official file that the inputs lack")
+    for run in inputs["runs"]:
+        for table, name in (("dialogues", "dialogues"), ("annotations", "ratings")):
+            there = sum(row["origin"].startswith(f"{run['name']}/") for row in tables[table])
+            if there != run[name]:
+                what = f"inputs say that {run[name]} {name} of run {run['name']!r} were read, there are {there}"
+                yield Problem("counts", table, what)
+        terms = {run_terms(row) for row in tables["dialogues"] if _run(row) == run["name"]}
+        if terms - {run["terms"]}:
+            yield Problem("terms", f"run {run['name']!r}", f"terms are {run['terms']}, its rows' origins say otherwise")
+
+
+def duplicate_ids(table: str, rows: Iterable[Row]) -> Iterator[Problem]:
+    """Ids that occur twice, and rows that are not in the order of their ids."""
+    ids = [str(row["id"]) for row in rows]
+    for duplicate in find_duplicates(ids):
+        yield Problem("duplicate id", table, repr(duplicate))
+    if ids != sorted(ids):
+        yield Problem("order", table, "rows are not in the order of their ids; build again")

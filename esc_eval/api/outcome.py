@@ -1,0 +1,88 @@
+"""What became of a call: which dialogues ended early and why, which models failed, which ratings are missing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from esc_eval.chat.base import NOT_FINITE
+from esc_eval.errors import EscEvalError, Incomplete
+from esc_eval.reporting.making import group_reasons
+from esc_eval.schema import Rating
+
+AGAIN = "--retry-failed (retry_failed=True) asks again"
+
+
+@dataclass
+class Outcome:
+    """Of one call.
+
+    Attributes:
+        dialogues: How many were asked for.
+        problems: Why dialogues of these ended early, by id.
+        failed: Supporters that could not be asked any more, by name.
+        ratings: What each rater gave, by its name.
+    """
+
+    dialogues: int = 0
+    problems: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, EscEvalError] = field(default_factory=dict)
+    ratings: dict[str, Sequence[Rating]] = field(default_factory=dict)
+
+    @property
+    def failures(self) -> list[str]:
+        """What did not work at all, a sentence each."""
+        return [*self.of_models(), *self._of_dialogues(all_alone=True), *self._of_raters(nothing=True)]
+
+    @property
+    def gaps(self) -> list[str]:
+        """What is missing, a sentence each, beside what did not work at all."""
+        return [*self._of_dialogues(all_alone=False), *self._of_raters(nothing=False)]
+
+    @property
+    def gaps_of_ratings(self) -> list[str]:
+        """What is missing of ratings, where a rater scored something."""
+        return self._of_raters(nothing=False)
+
+    def raise_for(self, results: Any, strict: bool) -> None:
+        """Raise where something did not work at all, or with ``strict`` where anything is missing.
+
+        Raises:
+            Incomplete: It did not; exit code 2 where the same call may go on with a model, else 1.
+        """
+        if said := [*self.failures, *(self.gaps if strict else [])]:
+            raise Incomplete(said, results, 2 if self.failed else 1)
+
+    def of_models(self) -> list[str]:
+        """Which supporters could not be asked, a sentence each."""
+        return [
+            f"{name} could not be asked any more; the others were played. {error}"
+            for name, error in self.failed.items()
+        ]
+
+    def _of_dialogues(self, all_alone: bool) -> list[str]:
+        if not self.problems or (len(self.problems) == self.dialogues) != all_alone:
+            return []
+        hint = ""
+        if any(NOT_FINITE in problem for problem in self.problems.values()):
+            hint = " Logits that are not finite: weights that are damaged, or too large for the dtype (--dtype)."
+        count = "every dialogue" if all_alone else f"{len(self.problems)} of {self.dialogues} dialogues"
+        return [
+            f"{count} ended early: {group_reasons(self.problems.values())}.{hint} They count as unanswered; {AGAIN}."
+        ]
+
+    def _of_raters(self, nothing: bool) -> list[str]:
+        sentences = []
+        for rater, ratings in self.ratings.items():
+            own = [rating for rating in ratings if rating.dialogue_id not in self.problems]
+            missing = [rating.problem or "" for rating in own if rating.score is None]
+            if not missing or (len(missing) == len(own)) != nothing:
+                continue
+            if nothing:
+                sentences.append(
+                    f"{rater} scored nothing: {len(own)} of {len(own)} ratings are unscored: {group_reasons(missing)}."
+                )
+            else:
+                sentences.append(
+                    f"{len(missing)} of {len(own)} ratings by {rater} are unscored: {group_reasons(missing)}."
+                )
+        return sentences

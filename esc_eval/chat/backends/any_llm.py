@@ -1,0 +1,51 @@
+"""``any-llm``: a vendor's model, asked in the vendor's own API by the library of that name."""
+
+from esc_eval.chat.base import ChatModel
+from esc_eval.chat.endpoint.addresses import read_address, split_name
+from esc_eval.chat.endpoint.keys import choose_key
+from esc_eval.chat.registry import Options, backend
+from esc_eval.errors import EscEvalError
+
+
+def label_of_model(what: str) -> str:
+    """The label of a model: the last part of the vendor's name for it."""
+    return split_name(what)[0].rpartition("/")[2]
+
+
+@backend(
+    "any-llm",
+    form="any-llm:VENDOR/MODEL[@URL]",
+    help="a vendor's own API: anthropic, gemini, mistral, bedrock, azureopenai and others",
+    remote=True,
+    concurrent=True,
+    priced=True,
+    extra="vendors",
+    label=label_of_model,
+)
+def open_any_llm(what: str, name: str | None, options: Options) -> ChatModel:
+    """Open it with the key in the vendor's own variable, or in the one that was named."""
+    rest, url = split_name(what)
+    provider, slash, model = rest.partition("/")
+    if not (provider and slash and model):
+        raise EscEvalError(f"any-llm:{what}: write any-llm:VENDOR/MODEL, such as any-llm:mistral/mistral-small-latest")
+    label = name or label_of_model(what)
+    key = choose_key(label, options.api_key_env, [read_address(url or f"https://{provider}")], False)
+    try:
+        from esc_eval.chat.vendor import VendorModel
+
+        return VendorModel(
+            provider,
+            model,
+            url,
+            key=key,
+            key_over_plain_http=options.key_over_plain_http,
+            name=label,
+            concurrency=options.concurrency or 16,
+            timeout=options.timeout,
+            attempts=options.attempts,
+            extra_body=options.extra_body,
+            reasoning_tokens=options.reasoning_tokens,
+        )
+    except ImportError as error:
+        wanted = "esc-eval[vendors]" if error.name == "any_llm" else f"any-llm-sdk[{provider}]"
+        raise EscEvalError(f'any-llm:{what}: {error.name or error} is missing: pip install "{wanted}"') from error

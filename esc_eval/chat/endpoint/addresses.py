@@ -1,0 +1,106 @@
+"""Base URLs of servers: where requests go, what of it may be shown, and how one is written into a model's name."""
+
+import re
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+
+from esc_eval.environment import hide_password
+from esc_eval.errors import EscEvalError
+
+DEFAULT_URL = "https://api.openai.com/v1"
+CHAT = "/chat/completions"
+_WITH_ADDRESS = re.compile(r"(?P<model>.*?)@(?P<url>https?://.+)", re.DOTALL | re.IGNORECASE)
+_LIKE_ADDRESS = re.compile(
+    r"@(?P<host>(?:[^@\s]*@)?(?:\[[0-9a-f:.]+\]|[\w.\-]+)(?::\d+(?=/|$)[^@]*|(?:/[^@]*)?/v\d+\w*/?[^@]*))$", re.I
+)
+_OTHER_SCHEME = re.compile(r"@(?P<url>[a-z][a-z0-9+.\-]*://.*)", re.DOTALL | re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Address:
+    """A base URL, checked.
+
+    Attributes:
+        url: Up to and including ``/v1``, as it is used: with user and password where they were given.
+        shown: Host, port and path alone, as records and messages name it.
+        host: In small letters.
+        secure: Whether what is sent can be read by nobody on the way: https, or this machine.
+        loopback: Whether it is this machine.
+        password: The one in the URL; None = none.
+    """
+
+    url: str = field(repr=False)
+    shown: str
+    host: str
+    secure: bool
+    loopback: bool
+    password: str | None = field(default=None, repr=False)
+
+    def to(self, path: str) -> str:
+        """The URL of something on the server; a query of the base URL (``?api-version=``) goes along."""
+        parts = urlsplit(self.url)
+        return urlunsplit(parts._replace(path=parts.path + path))
+
+
+def read_address(url: str) -> Address:
+    """Check a base URL.
+
+    Raises:
+        EscEvalError: It is none.
+    """
+    given = url.strip()
+    try:
+        parts = urlsplit(given)
+        port = parts.port
+    except ValueError as error:
+        raise EscEvalError(f"{hide_password(given)!r} is no base URL: {error}") from error
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise EscEvalError(f"{hide_password(given)!r} is no base URL; give one such as http://localhost:8000/v1")
+    path = parts.path.rstrip("/").removesuffix(CHAT).rstrip("/")
+    host = parts.hostname.rstrip(".")
+    here = _is_loopback(host)
+    return Address(
+        url=urlunsplit(parts._replace(path=path, fragment="")),
+        shown=parts.hostname + (f":{port}" if port else "") + path,
+        host=host,
+        secure=parts.scheme == "https" or here,
+        loopback=here,
+        password=unquote(parts.password) if parts.password else None,
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def split_name(what: str) -> tuple[str, str | None]:
+    """The server's name for a model and its base URL, from ``MODEL[@URL]``; None where no URL is given.
+
+    An ``@`` may be part of a model's name (``org/model@revision``).
+
+    Raises:
+        EscEvalError: An address without ``http://`` stands behind the ``@``, or one of another kind.
+    """
+    if match := _WITH_ADDRESS.fullmatch(what):
+        return match["model"], match["url"]
+    if match := _OTHER_SCHEME.search(what):
+        raise EscEvalError(f"{hide_password(match['url'])!r} is no base URL; give one such as http://localhost:8000/v1")
+    if match := _LIKE_ADDRESS.search(what):
+        model, host = what[: match.start()], match["host"].rpartition("@")[2]
+        raise EscEvalError(
+            f"openai:{model}@{host}: the address has no scheme; write openai:{model}@http://{host}, or https://"
+        )
+    return what, None
+
+
+def target_of(location: str) -> str:
+    """The host that a redirect points to."""
+    try:
+        parts: SplitResult = urlsplit(location)
+        return parts.hostname or "another path"
+    except ValueError:
+        return "nowhere"

@@ -1,0 +1,167 @@
+"""Keys: to which servers one is sent, and that nothing shows it."""
+
+import base64
+import html
+import json
+import os
+import re
+import string
+from collections.abc import Iterable, Mapping, Sequence
+from urllib.parse import quote, quote_plus
+
+from esc_eval.chat.endpoint.addresses import Address
+from esc_eval.errors import EscEvalError
+
+OPENAI = "OPENAI_API_KEY"
+OPENAI_HOST = "api.openai.com"
+SHOWN = "***"
+PART = 8
+"""Characters of a key that are hidden wherever they stand; one that is shorter is hidden whole."""
+LEAST = 4
+"""Characters of something worth hiding; every text is full of shorter ones."""
+WHOLE = 16
+"""Characters of a key that no text contains by chance, so that it is taken out of models' answers too."""
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SMALL = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+
+
+class Secrets:
+    """Strings that must be seen nowhere: a key, the password of a URL.
+
+    Args:
+        secrets: Empty ones count for nothing.
+    """
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        self._whole = [secret for secret in dict.fromkeys(secrets) if len(secret) >= WHOLE]
+        pieces: set[str] = set()
+        for secret in secrets:
+            for form, width in _forms_of(secret):
+                small = form.translate(_SMALL)
+                width = min(width, len(small))
+                if width >= LEAST:
+                    pieces |= {small[start : start + width] for start in range(len(small) - width + 1)}
+        self._pieces = pieces
+
+    def __repr__(self) -> str:
+        return f"Secrets({SHOWN})"
+
+    def mask(self, text: str) -> str:
+        """A text in which no secret, none of its parts and none of its encodings can be read."""
+        small = text.translate(_SMALL)
+        hidden = bytearray(len(text))
+        for piece in self._pieces:
+            at = small.find(piece)
+            while at >= 0:
+                hidden[at : at + len(piece)] = b"\1" * len(piece)
+                at = small.find(piece, at + 1)
+        if not any(hidden):
+            return text
+        shown: list[str] = []
+        for position, character in enumerate(text):
+            if not hidden[position]:
+                shown.append(character)
+            elif not position or not hidden[position - 1]:
+                shown.append(SHOWN)
+        return "".join(shown)
+
+    def mask_whole(self, text: str) -> str:
+        """A text without whole secrets, which is left alone otherwise: what a model said is its own."""
+        for secret in self._whole:
+            text = text.replace(secret, SHOWN)
+        return text
+
+
+def _forms_of(secret: str) -> Iterable[tuple[str, int]]:
+    """How a secret can be written, and how many characters of it say as much as ``PART`` of its own."""
+    raw = secret.encode()
+    for form in {secret, json.dumps(secret)[1:-1], secret.replace("/", "\\/"), quote(secret, ""), quote_plus(secret)}:
+        yield form, PART
+    yield html.escape(secret), PART
+    yield raw.hex(), 2 * PART
+    yield "".join(f"%{byte:02x}" for byte in raw), 3 * PART
+    yield "".join(f"\\u{ord(character):04x}" for character in secret), 6 * PART
+    for before in range(3):  # where in another text its bytes begin decides how base64 writes them
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            written = encode(b"\0" * before + raw).decode().rstrip("=")
+            end = len(written) - ((before + len(raw)) % 3 > 0)
+            yield written[(0, 2, 3)[before] : end], PART * 4 // 3
+
+
+def clean_key(value: str, where: str) -> str:
+    """A key without the spaces and line ends around it.
+
+    Raises:
+        EscEvalError: It cannot be sent as it is; the message shows nothing of it.
+    """
+    key = value.strip()
+    if not all("!" <= character <= "~" for character in key):
+        raise EscEvalError(
+            f"the key in {where} holds a space, a line end or a character that no key has; copy it again"
+        )
+    return key
+
+
+def read_key(variable: str) -> str:
+    """The key in a variable of the environment.
+
+    Raises:
+        EscEvalError: There is no such variable, it is empty, or holds no key.
+    """
+    if not _NAME.fullmatch(variable):
+        raise EscEvalError(
+            "--api-key-env takes the name of an environment variable, such as MY_LAB_KEY, and not a key itself"
+        )
+    if not os.environ.get(variable, "").strip():
+        raise EscEvalError(f"--api-key-env {variable}: there is no such environment variable; export {variable}=...")
+    return clean_key(os.environ[variable], variable)
+
+
+def split_named(named: Iterable[str]) -> dict[str | None, str]:
+    """Variables by the label of the model whose key they hold, from ``[LABEL=]NAME``; None = of all others."""
+    found: dict[str | None, str] = {}
+    for text in named:
+        label, equals, variable = text.rpartition("=")
+        found[label if equals else None] = variable
+    return found
+
+
+def choose_key(label: str, named: Sequence[str], addresses: Sequence[Address], from_environment: bool) -> str:
+    """The key that is sent to a model's servers; "" = none.
+
+    ``OPENAI_API_KEY`` belongs to api.openai.com, and to the server that OPENAI_BASE_URL names; to every other server
+    goes only what the user names for it.
+
+    Args:
+        label: The model's.
+        named: ``[LABEL=]NAME``: variables that hold keys.
+        addresses: Where it would go.
+        from_environment: Whether OPENAI_BASE_URL gave the address.
+
+    Raises:
+        EscEvalError: A variable that is named holds no key.
+    """
+    variables: Mapping[str | None, str] = split_named(named)
+    if variable := variables.get(label) or variables.get(None):
+        return read_key(variable)
+    own = all(address.host == OPENAI_HOST or from_environment for address in addresses)
+    if own and all(address.secure for address in addresses):
+        return clean_key(os.environ.get(OPENAI, ""), OPENAI)
+    return ""
+
+
+def check_way(key: str, addresses: Iterable[Address], plain_http: bool) -> None:
+    """Refuse to send a key, or the password in a URL, where others can read it.
+
+    Args:
+        plain_http: Whether the user allows it.
+
+    Raises:
+        EscEvalError: It would be.
+    """
+    for address in addresses:
+        if (key or address.password) and not address.secure and not plain_http:
+            raise EscEvalError(
+                f"{address.shown}: a key would go there over plain http, where others can read it. Use https://, or "
+                "allow it with --key-over-plain-http"
+            )

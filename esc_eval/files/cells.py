@@ -1,0 +1,66 @@
+"""Cells of tables as numbers, in one way: ``3``, ``3.0`` and ``３`` are 3, a blank is none, 2.67 is no level."""
+
+import math
+import re
+import unicodedata
+from decimal import Decimal
+from numbers import Real
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
+
+
+def is_blank(cell: object) -> bool:
+    """Whether a cell holds nothing: None, NaN, or text without anything but white space."""
+    return (
+        cell is None or (isinstance(cell, str) and not cell.strip()) or (isinstance(cell, float) and math.isnan(cell))
+    )
+
+
+def read_number(cell: object) -> float | None:
+    """A cell as a finite number; None where it is blank.
+
+    Raises:
+        ValueError: Something else.
+
+    >>> read_number(" 3.50 "), read_number("３"), read_number("")
+    (3.5, 3.0, None)
+    """
+    if is_blank(cell):
+        return None
+    number = math.nan
+    if isinstance(cell, str):
+        text = unicodedata.normalize("NFKC", cell).strip()
+        number = float(text) if len(text) < 400 and _NUMBER.fullmatch(text) else math.nan
+    elif type(cell) is not bool and isinstance(cell, Real | Decimal):
+        try:
+            number = float(cell)
+        except (OverflowError, ValueError):
+            number = math.inf
+    if not math.isfinite(number):
+        raise ValueError(f"{_shown(cell)} is not a finite number")
+    return number
+
+
+def read_level(cell: object) -> int | None:
+    """A cell as a level, a whole number; None where it is blank.
+
+    Raises:
+        ValueError: Something else, averages included.
+
+    >>> read_level("3.0"), read_level(2), read_level(None)
+    (3, 2, None)
+    """
+    try:
+        number = read_number(cell)
+    except ValueError as error:
+        raise ValueError(f"{_shown(cell)} is not a number; leave it blank where there is none") from error
+    if number is None:
+        return None
+    if number != int(number) or abs(number) > 1 << 53:
+        raise ValueError(f"{_shown(cell)} is not a level: ratings are single raters' whole levels, not averages")
+    return int(number)
+
+
+def _shown(cell: object) -> str:
+    text = repr(cell)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,179 @@
+"""CSV with a header, as spreadsheets of any country write it; a row that does not fit its header is never shifted."""
+
+import csv
+import re
+from collections.abc import Collection, Iterator
+from io import StringIO
+from pathlib import Path
+from typing import NamedTuple, TextIO
+
+from esc_eval.errors import BadRecord
+from esc_eval.reading.plain import read_text
+
+SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+LONGEST = 1 << 24
+"""Characters of a cell."""
+_SAID = re.compile(r"\ufeff?sep=(.)\s*$", re.IGNORECASE)
+Row = tuple[int, dict[str, str]]
+
+
+class Unfit(str):
+    """Takes the place of a row's cells where they could not be read; its text is the reason."""
+
+    __slots__ = ()
+
+
+class CsvRows(NamedTuple):
+    """Rows of a CSV file.
+
+    Attributes:
+        columns: Names in the header, without white space around them.
+        rows: The line on which each begins, and its cells by column.
+    """
+
+    columns: tuple[str, ...]
+    rows: list[Row]
+
+
+def read_csv(path: Path, needed: Collection[str] = ()) -> CsvRows:
+    """The rows of a CSV file with a header, all of them right.
+
+    Cells are separated by what the header is: comma, semicolon, tab or bar. Rows without anything, and last columns
+    without a name and without a cell, are passed over: spreadsheets write them.
+
+    Args:
+        path: The file.
+        needed: Columns that it must have.
+
+    Raises:
+        EscEvalError: As ``read_text``; or a header or the first row that is not right, with the line.
+    """
+    columns, entries = parse_csv(StringIO(read_text(path), newline=""), path, needed)
+    rows: list[Row] = []
+    for line, cells in entries:
+        if isinstance(cells, Unfit):
+            raise BadRecord(path, f"line {line}", cells)
+        if any(cell.strip() for cell in cells.values()):
+            rows.append((line, cells))
+    return CsvRows(columns, rows)
+
+
+def parse_csv(
+    text: TextIO, path: Path, needed: Collection[str] = ()
+) -> tuple[tuple[str, ...], Iterator[tuple[int, dict[str, str] | Unfit]]]:
+    """The columns of CSV text, and its rows as they come, unfit ones with the reason.
+
+    Args:
+        text: Opened with ``newline=""``.
+        path: What messages call it.
+        needed: Columns that it must have.
+
+    Raises:
+        BadRecord: The header is not right.
+    """
+    csv.field_size_limit(LONGEST)
+    lines = _Lines(text)
+    separator = lines.find_separator()
+    reader = csv.reader(lines, strict=True, delimiter=separator)
+    header: list[str] = []
+    try:
+        while not header and (row := next(reader, None)) is not None:
+            header = [name.strip() for name in row]
+            while header and not header[-1]:
+                header.pop()
+    except csv.Error as error:
+        raise BadRecord(path, "line 1", f"broken CSV: {error}") from error
+    where = f"line {max(lines.number, 1)}"
+    if not header:
+        raise BadRecord(path, where, "no header: the first line names the columns")
+    if "" in header:
+        raise BadRecord(path, where, f"column {header.index('') + 1} has no name")
+    if twice := next((name for name in header if header.count(name) > 1), None):
+        raise BadRecord(path, where, f"two columns are called {twice!r}; keep one or rename it")
+    if missing := sorted(set(needed) - set(header)):
+        raise BadRecord(
+            path, where, f"no column {', '.join(missing)} in the header, only {_describe(header, separator)}"
+        )
+    return tuple(header), _read_rows(lines, reader, header, separator)
+
+
+class _Lines:
+    """Lines of a text, one at a time, with their number and whether the last one was ended."""
+
+    def __init__(self, text: TextIO) -> None:
+        self.text, self.number, self.ended, self.ahead = text, 0, True, [text.readline()]
+
+    def find_separator(self) -> str:
+        """What stands between the names of the header, or what a line ``sep=;`` before it says; else the comma."""
+        head = self.ahead[0]
+        if said := _SAID.match(head):
+            self.number, self.ahead = 1, [self.text.readline()]
+            return said[1]
+        bare = re.sub(r'"[^"]*"', "", head)
+        return max(SEPARATORS, key=bare.count)
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self.ahead.pop() if self.ahead else self.text.readline()
+        if not line:
+            raise StopIteration
+        self.number += 1
+        self.ended = line[-1] in "\r\n"
+        return line.removeprefix("\ufeff") if self.number == 1 else line
+
+
+def _describe(header: list[str], separator: str) -> str:
+    shown = ", ".join(header[:12]) + (", ..." if len(header) > 12 else "")
+    return f"{shown} (separated by {SEPARATORS.get(separator, repr(separator))})"
+
+
+def _read_rows(
+    lines: _Lines, reader: "Iterator[list[str]]", header: list[str], separator: str
+) -> Iterator[tuple[int, dict[str, str] | Unfit]]:
+    waiting: tuple[int, dict[str, str] | Unfit] | None = None  # until it is known whether it is the last
+    while True:
+        line = lines.number + 1
+        found: dict[str, str] | Unfit
+        try:
+            row = next(reader)
+        except StopIteration:
+            break
+        except csv.Error as error:
+            found = Unfit(f"broken CSV: {_explain(str(error), line, lines.number)}")
+        else:
+            while len(row) > len(header) and not row[-1].strip():
+                row.pop()
+            if not row:
+                continue
+            if not any(cell.strip() for cell in row):
+                row = [""] * len(header)
+            found = _name_cells(row, header, separator, lines.number)
+        if waiting:
+            yield waiting
+        waiting = line, found
+    if waiting:
+        line, found = waiting
+        if isinstance(found, Unfit) and not lines.ended:
+            found = Unfit(f"{found}. It is the last line: is the file cut off?")
+        yield line, found
+
+
+def _explain(what: str, line: int, end: int) -> str:
+    if "unexpected end" in what:
+        return "a quotation mark opens here and never closes"
+    if "expected after" in what and end > line:
+        return f"a quotation mark opens here and closes in the middle of line {end}"
+    return what
+
+
+def _name_cells(row: list[str], header: list[str], separator: str, end: int) -> dict[str, str] | Unfit:
+    if len(row) != len(header):
+        return Unfit(f"{len(row)} fields, the header has {len(header)}: {_describe(header, separator)}")
+    if len(header) > 2 and any("\n" in cell for cell in row):
+        for cell in row:
+            after = cell.split("\n")[1:]
+            if after and all(line.count(separator) == len(header) - 1 for line in after):
+                return Unfit(f"a quotation mark opens here and closes in line {end}, and rows stand between the two")
+    return dict(zip(header, row, strict=True))

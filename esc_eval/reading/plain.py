@@ -1,0 +1,139 @@
+"""Bytes and text of regular files: what is none, what is too large, and what is in another encoding is said by name."""
+
+import codecs
+import os
+import re
+import stat
+from pathlib import Path
+
+from esc_eval.errors import BadRecord, EscEvalError
+
+LARGEST = 2 << 30
+"""Bytes of a file that is read whole."""
+MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark begins it
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_LEGACY = (("gb18030", "GBK (GB18030)"), ("big5", "Big5"))
+_SAMPLE = 1 << 16
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a path is a folder; False, not an error, where its name is impossible."""
+    return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises for names that are too long
+
+
+def is_file(path: Path) -> bool:
+    """Whether a path is a regular file; False, not an error, where its name is impossible."""
+    return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises for names that are too long
+
+
+def suffix_of(path: Path) -> str:
+    """The ending of a file's name in lower case: ``.CSV`` is ``.csv``."""
+    return path.suffix.lower()
+
+
+def check_file(path: Path, largest: int = LARGEST) -> None:
+    """Refuse what cannot be read to an end, before it is opened: a folder, a pipe, a device, a file without limits.
+
+    Raises:
+        EscEvalError: It is missing, not a regular file, too large, or its name is impossible.
+    """
+    try:
+        found = path.stat()
+    except FileNotFoundError as error:
+        raise EscEvalError(f"{path}: no such file") from error
+    except OSError as error:
+        raise EscEvalError(f"{_short(path)}: cannot be read: {error.strerror}") from error
+    except ValueError as error:  # a NUL in the name
+        raise EscEvalError(f"{str(path)!r}: no name of a file: {error}") from error
+    if stat.S_ISDIR(found.st_mode):
+        raise EscEvalError(f"{path}: is a folder; give the path of a file")
+    if not stat.S_ISREG(found.st_mode):
+        raise EscEvalError(f"{path}: is no regular file but a pipe, a socket or a device; save its content as a file")
+    if found.st_size > largest:
+        raise EscEvalError(f"{path}: {found.st_size:,} bytes, more than the {largest:,} that are read; split the file")
+
+
+def _short(path: Path) -> str:
+    text = str(path)
+    return text if len(text) <= 300 else f"{text[:100]}...{text[-100:]}"
+
+
+def read_bytes(path: Path, largest: int = LARGEST) -> bytes:
+    """A regular file's bytes.
+
+    Raises:
+        EscEvalError: As ``check_file``, or it cannot be read.
+    """
+    check_file(path, largest)
+    try:
+        with path.open("rb") as file:
+            return file.read(largest + 1)[: largest + 1]
+    except OSError as error:
+        raise EscEvalError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def read_text(path: Path, largest: int = LARGEST) -> str:
+    """A file's text: UTF-8, or UTF-16 or UTF-32 where it begins with their mark; the mark is taken off.
+
+    Raises:
+        EscEvalError: As ``read_bytes``; another encoding, named as far as it can be told; or a NUL character.
+    """
+    return decode(read_bytes(path, largest), path)
+
+
+def decode(data: bytes, path: Path) -> str:
+    """The text of a file's bytes; see ``read_text``.
+
+    Raises:
+        BadRecord: It is in another encoding, or has a NUL character.
+    """
+    encoding = next((name for mark, name in MARKS if data.startswith(mark)), "utf-8")
+    try:
+        text = data.decode("utf-8-sig" if encoding == "utf-8" else encoding)
+    except UnicodeDecodeError as error:
+        what = guess_encoding(data) if encoding == "utf-8" else f"broken {encoding.upper()}"
+        line = data.count(b"\n", 0, error.start) + 1
+        raise BadRecord(path, f"line {line}", f"not UTF-8 text but {what}; save the file as UTF-8") from error
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        if encoding == "utf-8" and (wide := guess_wide(data)):
+            raise BadRecord(path, f"line {line}", f"not UTF-8 text but {wide}; save the file as UTF-8")
+        raise BadRecord(path, f"line {line}", "a NUL character: no text, or a damaged file; make or copy it again")
+    return text
+
+
+def guess_encoding(data: bytes) -> str:
+    """What bytes that are not UTF-8 may be, in words."""
+    if wide := guess_wide(data):
+        return wide
+    head = data[:_SAMPLE]
+    runs = re.findall(rb"[\x80-\xff]+", head)
+    paired = sum(len(run) for run in runs if len(run) > 1)  # accents stand alone, Chinese characters are two bytes
+    for encoding, name in _LEGACY if 2 * paired > sum(map(len, runs)) else ():
+        try:
+            text = head.decode(encoding, "strict" if len(data) <= _SAMPLE else "ignore")
+        except UnicodeDecodeError:
+            continue
+        foreign = [character for character in text if character > "\x7f"]
+        if foreign and sum(map(_is_chinese, foreign)) >= 0.9 * len(foreign):
+            return name
+    high = sum(byte > 0x7F for byte in head)
+    return "Latin-1 or Windows-1252, by its look" if 3 * high < len(head) else "some other encoding, or no text"
+
+
+def _is_chinese(character: str) -> bool:
+    return "\u3000" <= character <= "\u303f" or "\u4e00" <= character <= "\u9fff" or "\uff00" <= character <= "\uffef"
+
+
+def guess_wide(data: bytes) -> str | None:
+    """UTF-16 or UTF-32 without its mark, which ASCII text shows by its NULs; None where it does not look so."""
+    head = data[:_SAMPLE]
+    share = head.count(0) / max(len(head), 1)
+    if share < 0.3:
+        return None
+    return f"{'UTF-32' if share > 0.6 else 'UTF-16'} without a byte-order mark, by its look"

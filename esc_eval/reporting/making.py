@@ -1,0 +1,135 @@
+"""What is worth knowing of how dialogues and ratings were made: what was not sent as asked, and what to be wary of."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from esc_eval.schema import Dialogue, Rating, Turn
+
+HOW_OPENED = frozenset({"server", "dtype", "extra_body", "reasoning_tokens"})
+"""What an identity says beside the model itself: the same weights elsewhere are the same model."""
+MOST_REASONS = 5
+LONGEST_REASON = 200
+
+
+def group_reasons(reasons: Iterable[str] | Mapping[str, int]) -> str:
+    """Reasons with how often each occurs, most frequent first.
+
+    >>> group_reasons(["too long", "refused", "too long"])
+    '2 x too long; 1 x refused'
+    """
+    counts = Counter(reasons).most_common()
+    shown = [f"{n} x {why[:LONGEST_REASON]}{'…' * (len(why) > LONGEST_REASON)}" for why, n in counts[:MOST_REASONS]]
+    more = len(counts) - MOST_REASONS
+    return "; ".join([*shown, *([f"and {more} other reasons"] if more > 0 else [])])
+
+
+def _speaker(dialogue: Dialogue, turn: Turn) -> str:
+    return f"supporter {dialogue.supporter or 'unknown'}" if turn.role == "supporter" else "seeker"
+
+
+def describe_adapted(dialogues: Iterable[Dialogue], judged: Iterable[Mapping[str, str] | None] = ()) -> str | None:
+    """What servers were not sent as it was asked for, as a signature names it; None where all was.
+
+    Args:
+        dialogues: Whose turns say it of seeker and supporters.
+        judged: What ratings say of it, each.
+
+    >>> from esc_eval.schema import Served
+    >>> turn = Turn(role="supporter", text="Yes.", served=Served(adapted={"seed": "left out"}))
+    >>> describe_adapted([Dialogue(id="d", language="en", turns=(turn,), supporter="m")])
+    'supporter m (seed left out)'
+    """
+    found: dict[str, dict[str, None]] = {}
+    for dialogue in dialogues:
+        for turn in dialogue.turns:
+            for name, done in ((turn.served and turn.served.adapted) or {}).items():
+                found.setdefault(_speaker(dialogue, turn), {})[f"{name} {done}"] = None
+    for adapted in judged:
+        for name, done in (adapted or {}).items():
+            found.setdefault("judge", {})[f"{name} {done}"] = None
+    return "; ".join(f"{who} ({', '.join(sorted(what))})" for who, what in sorted(found.items())) or None
+
+
+def warn_of_changed_servers(dialogues: Iterable[Dialogue], ratings: Iterable[Rating] = ()) -> list[str]:
+    """A sentence for each side that more than one model, by the server's own name or fingerprint, has answered for."""
+    names: dict[str, dict[str, None]] = {}
+    prints: dict[str, dict[str, None]] = {}
+    answers = [(_speaker(dialogue, turn), turn.served) for dialogue in dialogues for turn in dialogue.turns]
+    answers += [(f"judge {rating.rater}", rating.served) for rating in ratings]
+    for who, served in answers:
+        for found, value in ((names, served and served.model), (prints, served and served.fingerprint)):
+            if value:
+                found.setdefault(who, {})[value] = None
+    return [
+        f"{who} was served by {len(values)} {what}: {', '.join(values)}. Its numbers are of a mixture."
+        for found, what in ((names, "models"), (prints, "configurations (fingerprints)"))
+        for who, values in found.items()
+        if len(values) > 1
+    ]
+
+
+def same_model(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    """Whether two identities are of one model, wherever it runs."""
+    one, other = ({k: v for k, v in identity.items() if k not in HOW_OPENED} for identity in (first, second))
+    return one == other and "model" in one
+
+
+def warn_of_one_model(
+    seeker: Mapping[str, Any], supporters: Mapping[str, Mapping[str, Any]], judges: Mapping[str, Mapping[str, Any]]
+) -> list[str]:
+    """A sentence for each model that has more than one role.
+
+    Args:
+        seeker: Its identity.
+        supporters, judges: Identities by name.
+    """
+    roles = [("seeker", seeker)]
+    roles += [(f"supporter {name}", identity) for name, identity in supporters.items()]
+    roles += [(f"judge {name}", identity) for name, identity in judges.items()]
+    groups: list[list[tuple[str, Mapping[str, Any]]]] = []
+    for role in roles:
+        known = next((group for group in groups if same_model(group[0][1], role[1])), None)
+        if known is None:
+            groups.append([role])
+        else:
+            known.append(role)
+    sentences = []
+    for group in groups:
+        kinds = {name.partition(" ")[0] for name, _ in group}
+        if len(kinds) < 2:
+            continue
+        why = "it rates its own words" if {"supporter", "judge"} <= kinds else "it talks with itself"
+        if kinds == {"seeker", "judge"}:
+            why = "it rates answers to its own words"
+        sentences.append(f"{group[0][1]['model']} is {' and '.join(name for name, _ in group)}: {why}.")
+    return sentences
+
+
+def warn_of_roles(run: Mapping[str, Any], rater: str | None = None) -> list[str]:
+    """The same from a run's ``run.json``.
+
+    Args:
+        run: Its content.
+        rater: Whose ratings are shown; None = nobody's.
+    """
+    simulation = run.get("simulation", {}).get("identity")
+    if simulation is None:
+        return []
+    scoring = run.get(f"scoring/{rater}", {}).get("identity", {}).get("scorer")
+    return warn_of_one_model(
+        simulation["seeker"], simulation["supporters"], {rater: scoring} if rater and scoring else {}
+    )
+
+
+def describe_spending(run: Mapping[str, Any], steps: Sequence[str]) -> list[str]:
+    """What the tokens of some steps of a run have cost, as their last call counted it; nothing where no model has a
+    price and none costs money.
+    """
+    found = [run.get(step, {}).get("served", []) for step in steps]
+    costs = [calls[-1]["cost"] for calls in found if calls and calls[-1].get("cost")]
+    dollars = [cost["dollars"] for cost in costs if cost["dollars"] is not None]
+    unknown = dict.fromkeys(name for cost in costs for name in cost["no_price"])
+    said = [f"${sum(dollars):.2f}"] if dollars else []
+    said += [f"no price of {', '.join(unknown)}"] if unknown else []
+    return [f"Cost of the tokens: {', '.join(said)}."] if said else []

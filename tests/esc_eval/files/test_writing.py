@@ -1,0 +1,215 @@
+"""Files and folders appear whole or not at all, and nothing else in the project writes any."""
+
+import ast
+import multiprocessing
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from esc_eval.errors import EscEvalError
+from esc_eval.files import writing
+from esc_eval.files.writing import fill_folder, open_whole, replace_folder, write_json, write_whole
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_takes_its_place_only_when_it_is_whole(tmp_path):
+    path = tmp_path / "new" / "a.txt"
+    write_whole(path, ["one\n"])
+
+    def chunks():
+        yield "half of a file" * 10_000
+        assert path.read_text() == "one\n"
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write_whole(path, chunks())
+    assert path.read_text() == "one\n"
+    assert names(path.parent) == ["a.txt"]
+
+
+@pytest.fixture
+def umask():
+    """Sets the umask for one test."""
+    before = os.umask(0o027)
+    yield lambda mask: os.umask(mask)
+    os.umask(before)
+
+
+@pytest.mark.parametrize(
+    ("mask", "file", "folder"), [(0o022, 0o644, 0o755), (0o077, 0o600, 0o700), (0o002, 0o664, 0o775)]
+)
+def test_permissions_are_those_that_the_umask_gives(tmp_path, umask, mask, file, folder):
+    umask(mask)
+    write_json(tmp_path / "a.json", 1, durable=True)
+    with replace_folder(tmp_path / "b") as fresh:
+        (fresh / "x").write_text("")
+        (fresh / "x").chmod(0o600)  # as some libraries do
+    with fill_folder(tmp_path / "b") as fresh:
+        (fresh / "y").write_text("")
+        (fresh / "y").chmod(0o600)
+    found = {p.name: stat.S_IMODE(p.stat().st_mode) for p in (*tmp_path.iterdir(), *(tmp_path / "b").iterdir())}
+    assert found == {"a.json": file, "b": folder, "x": file, "y": file}
+
+
+def test_the_permissions_of_a_file_that_is_replaced_stay(tmp_path):
+    path = tmp_path / "private.json"
+    path.write_text("{}")
+    path.chmod(0o600)
+    write_json(path, [1])
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_link_is_followed_and_a_pipe_is_written_to(tmp_path):
+    (tmp_path / "real.txt").write_text("old")
+    (tmp_path / "link.txt").symlink_to("real.txt")
+    write_whole(tmp_path / "link.txt", ["new"])
+    assert (tmp_path / "real.txt").read_text() == "new"
+    assert (tmp_path / "link.txt").is_symlink()
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    write_whole(tmp_path / "pipe", ["said"])
+    assert os.read(reader, 10) == b"said"
+    os.close(reader)
+    assert names(tmp_path) == ["link.txt", "pipe", "real.txt"]
+
+
+def test_a_device_is_not_replaced():
+    write_whole(Path("/dev/null"), ["gone"])
+    assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
+
+
+def test_a_name_that_is_too_long_is_named_and_nothing_is_left(tmp_path):
+    path = tmp_path / ("n" * 300)
+    with pytest.raises(OSError, match=r"n{300}"):
+        write_whole(path, ["x"])
+    assert names(tmp_path) == []
+
+
+def test_folders_and_files_are_not_taken_for_each_other(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(EscEvalError, match="is a folder"):
+        write_whole(tmp_path, ["x"])
+    with pytest.raises(EscEvalError, match="is a file"), replace_folder(tmp_path / "file"):
+        pass
+    with pytest.raises(EscEvalError, match="is a file and not a folder"):
+        write_whole(tmp_path / "file" / "x", ["x"])
+
+
+def _write_slowly(path: Path, begun, go) -> None:
+    with open_whole(path) as file, replace_folder(path.with_suffix("")) as folder:
+        file.write("first")
+        (folder / "x").write_text("first")
+        begun.set()
+        go.wait(60)
+
+
+def test_what_a_killed_process_left_is_deleted_and_what_is_being_written_stays(tmp_path):
+    spawn = multiprocessing.get_context("spawn")
+    begun, go = spawn.Event(), spawn.Event()
+    process = spawn.Process(target=_write_slowly, args=(tmp_path / "a.txt", begun, go))
+    process.start()
+    assert begun.wait(120)
+    (tmp_path / f"{writing.PREFIX}dead").write_text("half")
+    (tmp_path / f"{writing.PREFIX}dead-folder").mkdir()
+    (tmp_path / ".esc-evaluation").write_text("a person's own")
+    write_whole(tmp_path / "b.txt", ["second"])
+    there = names(tmp_path)
+    assert len([name for name in there if name.startswith(writing.PREFIX)]) == 2, "the living process writes two"
+    assert f"{writing.PREFIX}dead" not in there
+    assert f"{writing.PREFIX}dead-folder" not in there
+    go.set()
+    process.join(60)
+    assert process.exitcode == 0
+    assert names(tmp_path) == [".esc-evaluation", "a", "a.txt", "b.txt"]
+    assert (tmp_path / "a" / "x").read_text() == (tmp_path / "a.txt").read_text() == "first"
+
+
+def test_an_earlier_folder_stays_until_the_new_one_is_whole(tmp_path):
+    out = tmp_path / "out"
+    for text in ("one", "two"):
+        with replace_folder(out) as fresh:
+            (fresh / "x").write_text(text)
+            assert out.exists() == (text == "two")
+    with pytest.raises(ZeroDivisionError), replace_folder(out):
+        raise ZeroDivisionError
+    assert (out / "x").read_text() == "two"
+    assert names(tmp_path) == ["out"]
+
+
+def test_a_folder_that_was_renamed_aside_by_a_killed_process_is_put_back(tmp_path):
+    aside = tmp_path / f"{writing.BEFORE}out"
+    aside.mkdir()
+    (aside / "x").write_text("one")
+    with pytest.raises(ZeroDivisionError), replace_folder(tmp_path / "out"):
+        raise ZeroDivisionError
+    assert (tmp_path / "out" / "x").read_text() == "one"
+    assert names(tmp_path) == ["out"]
+
+
+WRITES = {
+    *("write_text", "write_bytes", "to_parquet", "to_csv", "to_excel", "to_json", "to_feather", "savefig", "savetxt"),
+    *("save_file", "save_pretrained", "write_table", "ParquetWriter", "NamedTemporaryFile", "TemporaryDirectory"),
+    *("mkdtemp", "mkstemp", "copyfile", "copytree", "copy", "copy2", "move", "dump", "touch", "tofile", "save_model"),
+}
+ELSEWHERE = {
+    # into a folder that replace_folder or fill_folder gave, which takes its place when it is whole
+    "dataset_builder/rows/parquet.py": {"ParquetWriter", "write_table"},
+    "dataset_builder/build.py": {"write_table"},  # its own
+    "esc_eval/api/results.py": {"copytree", "to_json"},
+    "esc_eval/checkpoints/adapters.py": {"save_file"},
+    "esc_eval/checkpoints/embedded.py": {"save_pretrained"},
+    "esc_eval/checkpoints/internlm2.py": {"save_pretrained"},
+    "esc_eval/checkpoints/shards.py": {"save_file"},
+    "esc_eval/checkpoints/tokenizer.py": {"save_pretrained"},
+    "release/prepare.py": {"copyfile"},
+    "training/common/sft.py": {"save_pretrained"},
+    "training/common/toy.py": {"save_pretrained"},
+    "training/rank/reading.py": {"save_file"},
+    "training/rank/text_scorer.py": {"save_file"},
+    # into memory
+    "esc_eval/reporting/pictures.py": {"savefig"},
+    "esc_eval/prompts/wording.py": {"dump"},
+    # a folder of the system's for as long as the process lives
+    "esc_eval/api/door.py": {"mkdtemp"},
+}
+METHODS_OF_OTHERS = {"copy", "dump", "to_json", "move"}
+"""Also what dictionaries, arrays and records of ours are asked for; as functions of a library they write files."""
+LIBRARIES = {"shutil", "json", "pickle", "yaml", "np", "os"}
+
+
+def _calls_that_write(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.Call):
+            continue
+        called = node.func
+        name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+        owner = called.value.id if isinstance(called, ast.Attribute) and isinstance(called.value, ast.Name) else ""
+        if name in WRITES and (name not in METHODS_OF_OTHERS or owner in LIBRARIES):
+            found.add(name)
+        constants = [a.value for a in (*node.args, *(k.value for k in node.keywords)) if isinstance(a, ast.Constant)]
+        modes = [c for c in constants if isinstance(c, str) and set(c) <= set("rwaxbt+U")]
+        if name in ("open", "fdopen") and any(set(mode) & set("wax+") for mode in modes):
+            found.add("open")
+    return found
+
+
+def test_nothing_else_writes_files():
+    packages = ("esc_eval", "dataset_builder", "analysis", "training", "release", "model_cards")
+    found = {}
+    for package in packages:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            if path == Path(writing.__file__).resolve():
+                continue
+            name = path.relative_to(ROOT).as_posix()
+            if more := _calls_that_write(path) - ELSEWHERE.get(name, set()):
+                found[name] = more
+    found.pop("esc_eval/cli/console.py")  # opens the null device
+    assert found == {}
