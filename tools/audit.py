@@ -49,8 +49,8 @@ def audit(pyproject: str, constraints: str, advisories: str) -> list[str]:
         first, fixed = Version(row["from"]), Version(row["fixed"])
         for name, version, where in asked:
             if name == canonicalize_name(row["package"]) and (version is None or first <= version < fixed):
-                there = f"{where} {name} {version or 'in any version'}"
-                found.append(f"{there}: {row['advisory']} ({row['about']}), fixed in {fixed}")
+                fault = f"{row['advisory']} ({row['about']}), fixed in {fixed}"
+                found.append(f"{where} {name} {version or 'in any version'}: {fault}")
     return found
 
 
@@ -60,8 +60,7 @@ def main(path: Path = ADVISORIES) -> int:
     found = audit(*texts)
     for line in found:
         print(line)
-    advisories = len(texts[2].splitlines()) - 1
-    print(f"{len(found)} known faults in what may be installed; {advisories} advisories held against it")
+    print(f"{len(found)} known faults in what may be installed, of {len(texts[2].splitlines()) - 1} advisories")
     return int(bool(found))
 
 

@@ -116,7 +116,8 @@ def _is_plausible(text: str, region: str, number: PhoneNumberMatch) -> bool:
     """Whether digits that could be a number of a region are one, by how and where they are written."""
     if number.raw_string[0] == "+":
         return True
-    told, bare = _follows(text, number.start, _PHONE_CUE), number.raw_string.isdigit()
+    told = _PHONE_CUE.search(text, max(0, number.start - 32), number.end + 24) is not None
+    bare = number.raw_string.isdigit()
     if (bare and _follows(text, number.start, _COUNTED)) or _DOTTED.fullmatch(number.raw_string):
         return False
     match region:
