@@ -172,7 +172,7 @@ def test_a_release_whose_checksums_were_made_to_fit_is_found_out_by_its_content(
     assert "dataset: LICENSE.md: line" in change("dataset/LICENSE.md", "| no |", "| yes |")
     assert "metric/esc_accuracy.py: is not what this checkout has" in change("metric/esc_accuracy.py", "def ", "def x")
     assert "its rows are not those of" in change("release.json", '"role_cards": 24', '"role_cards": 25')
-    assert "CITATION.cff: is not what" in change("CITATION.cff", "title", "titel")
+    assert "CITATION.cff: is not what" in change("CITATION.cff", "title", "name")
 
 
 def test_rows_that_differ_from_the_last_release_must_be_meant(parts, tmp_path):
