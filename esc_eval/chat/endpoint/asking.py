@@ -15,6 +15,7 @@ from esc_eval.chat.base import Reply
 from esc_eval.chat.endpoint.adapting import CAP, NEW_CAP, Body, Capabilities, room_left
 from esc_eval.chat.endpoint.addresses import Address
 from esc_eval.chat.endpoint.bodies import Unreadable, read_json
+from esc_eval.chat.endpoint.choices import Answer
 from esc_eval.chat.endpoint.keys import Secrets
 from esc_eval.chat.endpoint.pool import Pool, Server
 from esc_eval.chat.endpoint.record import Record
@@ -218,8 +219,7 @@ class Asker:
         """What a response holds, and what it refuses; an error may stand in a body of status 200."""
         if not 200 <= response.status < 300:
             return {}, self._hide(read_refusal(response.status, response.body))
-        text = response.body.decode("utf-8")
-        content = read_json(self._secrets.mask_whole(text).encode())
+        content = self._secrets.mask_answers(read_json(response.body))
         if not isinstance(content, dict):
             raise Malformed(f"the body is a {type(content).__name__}")
         if content.get("error") and not content.get("choices"):
@@ -308,8 +308,15 @@ class Asker:
             adapted={**done, **request.changes} or None,
         )
         if isinstance(result, Reply):
-            return cast(T, _add_spent(replace(result, served=served), request.spent))
-        return cast(T, replace(cast(Any, result), served=served)) if hasattr(result, "served") else result
+            return cast(T, replace(self._clean(_add_spent(result, request.spent)), served=served))
+        if isinstance(result, Answer):
+            return cast(T, replace(result, reply=self._clean(result.reply), served=served))
+        return result
+
+    def _clean(self, reply: Reply) -> Reply:
+        """A reply without secrets, which may have stood in several parts of the message."""
+        mask = self._secrets.mask_answer
+        return replace(reply, text=mask(reply.text), reasoning=reply.reasoning and mask(reply.reasoning))
 
     def _give_room(self, request: Request, cap: int | None) -> None:
         """Let a model that only thought think longer."""

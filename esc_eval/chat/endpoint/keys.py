@@ -7,6 +7,7 @@ import os
 import re
 import string
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 from esc_eval.chat.endpoint.addresses import Address
@@ -20,9 +21,16 @@ PART = 8
 LEAST = 4
 """Characters of something worth hiding; every text is full of shorter ones."""
 WHOLE = 16
-"""Characters of a key that no text contains by chance, so that it is taken out of models' answers too."""
+"""Characters of a key that no text contains by chance, whatever they are; see ``Secrets.mask_answer``."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SMALL = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+_MADE = re.compile(r"[a-z].*(\d|[A-Z])|[A-Z].*\d|\d.*[A-Za-z]", re.DOTALL)
+"""Letters and figures, or capitals within: no word is written so."""
+_SECRET_FIELD = re.compile(
+    r"^token$|(^|_)(api_?key|authori[sz]ation|pass(word|wd|phrase)|secret|bearer|credentials?"
+    r"|(access|auth|bearer|id|refresh|session|security|secret|private|subscription)_(token|key)|x_api_\w+)$"
+)
+_SECRET_VALUE = re.compile(r"(?i:bearer|basic) \S{8,}|(?<![A-Za-z0-9])sk-[\w\-/+=]{12,}")
 
 
 class Secrets:
@@ -33,52 +41,76 @@ class Secrets:
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        self._whole = [secret for secret in dict.fromkeys(secrets) if len(secret) >= WHOLE]
-        pieces: set[str] = set()
-        for secret in secrets:
+        self._pieces: dict[int, set[str]] = {}
+        self._telling: dict[int, set[str]] = {}
+        for secret in filter(None, dict.fromkeys(secrets)):
             for form, width in _forms_of(secret):
                 small = form.translate(_SMALL)
                 width = min(width, len(small))
                 if width >= LEAST:
-                    pieces |= {small[start : start + width] for start in range(len(small) - width + 1)}
-        self._pieces = pieces
+                    self._pieces.setdefault(width, set()).update(_windows(small, width))
+                if width >= PART:
+                    made = (piece for piece in _windows(form, width) if _MADE.search(piece))
+                    self._telling.setdefault(width, set()).update(made)
+                if len(form) >= WHOLE:
+                    whole = max(width, WHOLE)
+                    self._telling.setdefault(whole, set()).update(_windows(form, whole))
 
     def __repr__(self) -> str:
         return f"Secrets({SHOWN})"
 
     def mask(self, text: str) -> str:
         """A text in which no secret, none of its parts and none of its encodings can be read."""
-        small = text.translate(_SMALL)
-        hidden = bytearray(len(text))
-        for piece in self._pieces:
-            at = small.find(piece)
-            while at >= 0:
-                hidden[at : at + len(piece)] = b"\1" * len(piece)
-                at = small.find(piece, at + 1)
-        if not any(hidden):
-            return text
-        shown: list[str] = []
-        for position, character in enumerate(text):
-            if not hidden[position]:
-                shown.append(character)
-            elif not position or not hidden[position - 1]:
-                shown.append(SHOWN)
-        return "".join(shown)
+        return _blot(text, text.translate(_SMALL), self._pieces)
 
-    def mask_whole(self, text: str) -> str:
-        """A text without whole secrets, which is left alone otherwise: what a model said is its own."""
-        for secret in self._whole:
-            text = text.replace(secret, SHOWN)
+    def mask_answer(self, text: str) -> str:
+        """The same of what a model said, which is its own and else left alone.
+
+        Hidden are ``PART`` characters of a secret that no word is made of (letters and figures, capitals within), and
+        ``WHOLE`` of any kind; of no more than a word, such as a key ``dummy-key``, nothing is.
+        """
+        return _blot(text, text, self._telling)
+
+    def mask_answers(self, value: Any) -> Any:
+        """The same of all texts in a body that was read from JSON."""
+        if isinstance(value, str):
+            return self.mask_answer(value)
+        if isinstance(value, list):
+            return [self.mask_answers(item) for item in value]
+        return {name: self.mask_answers(item) for name, item in value.items()} if isinstance(value, dict) else value
+
+
+def _windows(text: str, width: int) -> Iterable[str]:
+    return (text[start : start + width] for start in range(len(text) - width + 1))
+
+
+def _blot(text: str, looked_at: str, pieces: Mapping[int, set[str]]) -> str:
+    """A text with ``SHOWN`` in place of each run of characters that pieces, by their length, cover."""
+    hidden = bytearray(len(text))
+    for width, known in pieces.items():
+        for at, piece in enumerate(_windows(looked_at, width)):
+            if piece in known:
+                hidden[at : at + width] = b"\1" * width
+    if not any(hidden):
         return text
+    shown: list[str] = []
+    for position, character in enumerate(text):
+        if not hidden[position]:
+            shown.append(character)
+        elif not position or not hidden[position - 1]:
+            shown.append(SHOWN)
+    return "".join(shown)
 
 
 def _forms_of(secret: str) -> Iterable[tuple[str, int]]:
     """How a secret can be written, and how many characters of it say as much as ``PART`` of its own."""
     raw = secret.encode()
-    for form in {secret, json.dumps(secret)[1:-1], secret.replace("/", "\\/"), quote(secret, ""), quote_plus(secret)}:
+    quoted = {quote(secret, ""), quote_plus(secret)}
+    small = {re.sub("%..", lambda match: match[0].lower(), form) for form in quoted}
+    for form in {secret, json.dumps(secret)[1:-1], secret.replace("/", "\\/"), html.escape(secret)} | quoted | small:
         yield form, PART
-    yield html.escape(secret), PART
     yield raw.hex(), 2 * PART
+    yield raw.hex().upper(), 2 * PART
     yield "".join(f"%{byte:02x}" for byte in raw), 3 * PART
     yield "".join(f"\\u{ord(character):04x}" for character in secret), 6 * PART
     for before in range(3):  # where in another text its bytes begin decides how base64 writes them
@@ -86,6 +118,32 @@ def _forms_of(secret: str) -> Iterable[tuple[str, int]]:
             written = encode(b"\0" * before + raw).decode().rstrip("=")
             end = len(written) - ((before + len(raw)) % 3 > 0)
             yield written[(0, 2, 3)[before] : end], PART * 4 // 3
+
+
+def check_extra_body(extra: Any, secrets: Secrets, name: str = "") -> None:
+    """Refuse a secret among the fields that a user adds to each request, which stand in every record.
+
+    Args:
+        extra: The fields, or what stands in one of them.
+        secrets: What may not stand there by whatever name.
+        name: The field's.
+
+    Raises:
+        EscEvalError: There is one; the message does not repeat it.
+    """
+    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|\W+", "_", name).lower()
+    told = isinstance(extra, str) and (_SECRET_VALUE.search(extra) or secrets.mask_answer(extra) != extra)
+    if told or (extra is not None and _SECRET_FIELD.search(snake)):
+        raise EscEvalError(
+            f"extra body: {secrets.mask(name)!r} looks like a secret, and what stands there is recorded. Put the key "
+            "into a variable of the environment and name it: --api-key-env NAME"
+        )
+    if isinstance(extra, Mapping):
+        for inner, value in extra.items():
+            check_extra_body(value, secrets, str(inner))
+    elif isinstance(extra, list | tuple):
+        for value in extra:
+            check_extra_body(value, secrets, name)
 
 
 def clean_key(value: str, where: str) -> str:

@@ -16,7 +16,7 @@ from esc_eval.chat.endpoint.adapting import CAP, OWN
 from esc_eval.chat.endpoint.addresses import DEFAULT_URL, read_address
 from esc_eval.chat.endpoint.asking import Asker, Request
 from esc_eval.chat.endpoint.choices import Choices, find_option
-from esc_eval.chat.endpoint.keys import Secrets, check_way, clean_key
+from esc_eval.chat.endpoint.keys import Secrets, check_extra_body, check_way, clean_key
 from esc_eval.chat.endpoint.record import Record
 from esc_eval.chat.endpoint.refusals import Refused
 from esc_eval.chat.endpoint.replies import Trouble, read_reply
@@ -87,6 +87,8 @@ class EndpointModel:
         check_way(key, addresses, key_over_plain_http)
         if own := set(extra_body or ()) & set(OWN):
             raise EscEvalError(f"extra body: {min(own)!r} is set by esc-eval alone; leave it out")
+        hidden = Secrets([key, *(address.password or "" for address in addresses), *secrets])
+        check_extra_body(extra_body, hidden)
         self.name = name or model.rpartition("/")[2]
         self.parallel = concurrency
         self.reasoning_tokens = reasoning_tokens
@@ -97,7 +99,6 @@ class EndpointModel:
             **({"reasoning_tokens": reasoning_tokens} if reasoning_tokens else {}),
         }
         self._loop = asyncio.new_event_loop()
-        hidden = Secrets([key, *(address.password or "" for address in addresses), *secrets])
         self._record = Record(f"{self.name} at {self.server}", hidden, _log.warning)
         self.usage, self.seen = self._record.usage, self._record.seen
         self._asker = Asker(

@@ -129,10 +129,58 @@ def test_no_form_of_a_key_is_shown(server, form):
     assert all(said[n : n + 12] not in shown for n in range(len(said) - 12))
 
 
-def test_a_server_that_speaks_the_key_does_not_bring_it_into_a_dialogue(server):
-    server.answer = lambda *_: completion("You are sk-Ab1-cD2-eF3-gH4-iJ5, are you not?")
-    model = EndpointModel("m", server.url, key="sk-Ab1-cD2-eF3-gH4-iJ5")
-    assert reply(model).text == "You are ***, are you not?"
+def escape(text):
+    return "".join(f"\\u{ord(character):04x}" for character in text)
+
+
+@pytest.mark.parametrize("write", [json.dumps, lambda body: json.dumps(body).replace("/", "\\/")], ids=["", "escaped"])
+def test_a_server_that_speaks_the_key_does_not_bring_it_into_a_dialogue(server, write):
+    model = EndpointModel("m", server.url, key=KEY)
+    for said in (text for form, text in FORMS.items() if form != "capitals"):
+        status, body = completion(f"You are {said}, are you not?", reasoning_content=f"{said} it is")
+        server.answer = lambda *_, status=status, body=body: (status, write(body).encode())
+        found = reply(model)
+        assert found.text.endswith(", are you not?")
+        assert all(said[n : n + 8] not in found.raw for n in range(len(said) - 8) if " " not in said[n : n + 8])
+
+
+def test_a_key_in_parts_or_in_escapes_is_read_in_no_answer(server):
+    status, body = completion("X")
+    server.answer = lambda *_: (status, json.dumps(body).replace("X", escape(f"You are {KEY}!")).encode())
+    model = EndpointModel("m", server.url, key=KEY)
+    assert reply(model).text == "You are ***!"
+    server.answer = lambda *_: completion([{"type": "text", "text": part} for part in (KEY[:5], KEY[5:11], KEY[11:])])
+    assert set(reply(model).text) == {"*"}
+
+
+def test_words_that_a_key_is_made_of_may_be_spoken(server):
+    server.answer = lambda *_: completion("No dummy-key is needed; Yesterday you said supportive things in 2024.")
+    for key in ("dummy-key", "sk-supportive-Yesterday-2024", "not-needed"):
+        assert (
+            reply(EndpointModel("m", server.url, key=key)).text
+            == server.answer()[1]["choices"][0]["message"]["content"]
+        )
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        *({name: "x"} for name in ("api_key", "Authorization", "x-api-key", "accessToken", "password", "token")),
+        {"extra_headers": {"Authorization": "x"}},
+        {"metadata": [{"note": "sk-Made0Up1For2Tests3"}]},
+        {"note": KEY},
+    ],
+)
+def test_a_secret_in_an_extra_body_is_refused_and_not_repeated(extra):
+    with pytest.raises(EscEvalError, match=r"looks like a secret.*--api-key-env") as caught:
+        EndpointModel("m", "http://127.0.0.1:9/v1", key=KEY, extra_body=extra)
+    assert KEY not in str(caught.value)
+    assert "sk-Made" not in str(caught.value)
+
+
+def test_fields_that_only_sound_like_a_secret_may_be_sent():
+    extra = {"max_tokens": 9, "stop_token_ids": [1], "prompt_cache_key": "a", "ignore_eos_token": True, "token": None}
+    assert EndpointModel("m", "http://127.0.0.1:9/v1", key=KEY, extra_body=extra).identity["extra_body"] == extra
 
 
 def test_texts_that_hold_no_key_stay_as_they_are():
