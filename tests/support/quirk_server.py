@@ -395,7 +395,7 @@ class QuirkServer:
                     chosen = luck.choice(mixed) if mixed and luck.random() < share else "echo"
                 if server.hang:
                     server.release.wait(60)
-                name = body["model"]
+                name = body.get("model")
                 if name == "mixture":
                     found = BROKEN[chosen]() if chosen in BROKEN else QUIRKS[chosen](body)
                     if found[:2] == completion():  # the quirk found nothing to refuse

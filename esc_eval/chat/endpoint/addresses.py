@@ -12,13 +12,17 @@ DEFAULT_URL = "https://api.openai.com/v1"
 CHAT = "/chat/completions"
 _WITH_ADDRESS = re.compile(r"(?P<model>.*?)@(?P<url>https?://.+)", re.DOTALL | re.IGNORECASE)
 _IP = r"\[[0-9a-f:.]+\]|\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f]*:[0-9a-f:]*:[0-9a-f:.]*"
-_DOTTED = r"(?!v?\d)[\w\-]+(?:\.[\w\-]+)*\.[a-z]{2,}"
+_VERSION = r"v?\d+(?:\.\d+)*[.\-+]?(?:a|b|rc|alpha|beta|dev|post|pre)\w*$"
+_DOTTED = rf"(?!{_VERSION})[\w\-]+(?:\.[\w\-]+)*\.[a-z]{{2,}}"
+_HOST = rf"(?:{_IP}|localhost|{_DOTTED})\.?"
 _LIKE_ADDRESS = re.compile(
-    rf"@(?P<host>(?:[^@\s/]*:[^@\s/]*@)?(?://\S*|(?:{_IP}|localhost|{_DOTTED})\.?(?:[:/?#]\S*)?|[\w.\-]+(?::\d+|/|\?)\S*))$",
+    rf"(?<=\S)@(?P<host>(?:[^@\s/]*:[^@\s/]*@)?"
+    rf"(?://\S*|{_HOST}(?:[:/?#]\S*)?|(?!refs/)[\w.\-]+(?::\d+(?!\w)|/|\?)\S*))$",
     re.IGNORECASE,
 )
-"""What stands behind the last @ of a name and is no revision: a host with dots, an IP, localhost, or a word with a port,
-a path or a query. A revision is a word, a hash or a version such as ``v1.0``."""
+"""What stands behind the last @ of a name and is no revision: a host with dots, an IP, localhost, or a word with a
+port, path or query. A revision is a word, a hash, a version such as ``v1.0`` or a ref such as ``refs/pr/1``.
+"""
 _OTHER_SCHEME = re.compile(r"@(?P<url>[a-z][a-z0-9+.\-]*://.*)", re.DOTALL | re.IGNORECASE)
 
 

@@ -140,7 +140,7 @@ def explain(model: Any, problem: str) -> str | None:
         key = getattr(model, "key_name", "") or backend.key or "its variable"
         return f"{what}\n  The server refuses the key: see {key}, or name its variable with --api-key-env NAME."
     if status in _NOTHING_THERE or (status and status < 500 and status not in _BUSY and _NAME.search(said)):
-        if not backend.priced:
+        if model.identity.get("generation") == "own":  # an application, which has no models
             return f"{what}\n  Nothing answers at this address: see that it is the one that takes conversations."
         there = list_models(model)
         listed = f" It has: {', '.join(there[:SHOWN])}{', ...' * (len(there) > SHOWN)}." if there else ""
