@@ -440,7 +440,7 @@ def needs_scorer(dialogues: Sequence[Dialogue], scoring: Scoring | DirectScoring
 
 def _silent(dialogue: Dialogue) -> bool:
     """Whether there is nothing that a scorer could be asked about."""
-    return bool(dialogue.problem) or not any(t.role == "supporter" and t.text.strip() for t in dialogue.turns)
+    return bool(dialogue.problem) or not dialogue.answered
 
 
 def _characters(dialogue: Dialogue) -> int:
