@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterable
 from hashlib import sha256
-from itertools import pairwise
+from itertools import dropwhile, pairwise
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -195,6 +195,19 @@ class Dialogue(Record):
     def rounds(self) -> int:
         """Number of seeker turns that the supporter answered."""
         return sum(a.role == "seeker" and b.role == "supporter" for a, b in pairwise(self.turns))
+
+    @property
+    def answered(self) -> bool:
+        """Whether the supporter says a word of its own to the seeker; an opening before the seeker's first is none."""
+        begun = dropwhile(lambda turn: turn.role != "seeker", self.turns)
+        own = (turn for turn in begun if turn.role == "supporter" and turn.finish_reason != "scripted")
+        return any(turn.text.strip() for turn in own)
+
+    @property
+    def too_long(self) -> str | None:
+        """Who could read no further, as a reason why it ended early; None = nobody."""
+        full = next((turn.role for turn in self.turns if turn.finish_reason == "context"), None)
+        return f"{full}: the dialogue is longer than the model can read" if full else None
 
 
 class Rating(Record):

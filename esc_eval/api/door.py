@@ -326,7 +326,11 @@ def _score(
         run.describe(settings=known.describe(RATING))
         keep_dialogues(given, run, sources)
         check_models(models_to_ask(given, scorings, run, known.retry_failed))
-        outcome = Outcome(len(given), {d.id: d.problem for d in given if d.problem})
+        outcome = Outcome(
+            len(given),
+            {d.id: d.problem for d in given if d.problem},
+            {d.id: d.too_long for d in given if d.too_long and not d.problem},
+        )
         for scoring in scorings:
             outcome.ratings[scoring.scorer.name] = run_scoring(
                 given, scoring, run, tell, prices, budget, retry=known.retry_failed

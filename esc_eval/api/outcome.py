@@ -19,12 +19,14 @@ class Outcome:
     Attributes:
         dialogues: How many were asked for.
         problems: Why dialogues of these ended early, by id.
+        too_long: Which others ended early because a model could read no further, and whose, by id.
         failed: Supporters that could not be asked any more, by name.
         ratings: What each rater gave, by its name.
     """
 
     dialogues: int = 0
     problems: dict[str, str] = field(default_factory=dict)
+    too_long: dict[str, str] = field(default_factory=dict)
     failed: dict[str, EscEvalError] = field(default_factory=dict)
     ratings: dict[str, Sequence[Rating]] = field(default_factory=dict)
 
@@ -36,7 +38,7 @@ class Outcome:
     @property
     def gaps(self) -> list[str]:
         """What is missing, a sentence each, beside what did not work at all."""
-        return [*self._of_dialogues(all_alone=False), *self._of_raters(nothing=False)]
+        return [*self._of_dialogues(all_alone=False), *self._of_long_dialogues(), *self._of_raters(nothing=False)]
 
     @property
     def gaps_of_ratings(self) -> list[str]:
@@ -68,6 +70,14 @@ class Outcome:
         count = "every dialogue" if all_alone else f"{len(self.problems)} of {self.dialogues} dialogues"
         return [
             f"{count} ended early: {group_reasons(self.problems.values())}.{hint} They count as unanswered; {AGAIN}."
+        ]
+
+    def _of_long_dialogues(self) -> list[str]:
+        if not self.too_long:
+            return []
+        return [
+            f"{len(self.too_long)} of {self.dialogues} dialogues ended early: {group_reasons(self.too_long.values())}. "
+            "What was said by then is rated where the supporter answered."
         ]
 
     def _of_raters(self, nothing: bool) -> list[str]:

@@ -211,7 +211,7 @@ def run_simulation(
         on_progress(Progress(message=f"{unfinished} dialogues that earlier calls began wait to be asked for again"))
     if prices:
         on_progress(Progress(message=f"the tokens of this run have cost ${budget.spent:.2f}"))
-    outcome = Outcome(asked, played.problems, played.failed)
+    outcome = Outcome(asked, played.problems, played.too_long, played.failed)
     for sentence in (*outcome.of_models(), *outcome.gaps):
         on_progress(Progress(message=sentence))
     return outcome

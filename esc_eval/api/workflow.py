@@ -126,11 +126,11 @@ def export_official(folder: Path, out: Path, on_progress: OnProgress = stay_quie
         for path, data in files.items():
             write_official(path, data)
             paths.append(path)
-    if ended := [dialogue.problem for dialogue in dialogues if dialogue.problem]:
+    if ended := [why for dialogue in dialogues if (why := dialogue.problem or dialogue.too_long)]:
         on_progress(
             Progress(
                 message=f"{len(ended)} of {len(dialogues)} dialogues ended early and are written as far as they go, "
-                f"with -1 for scores: {group_reasons(ended)}"
+                f"with -1 for scores that they have not: {group_reasons(ended)}"
             )
         )
     return paths

@@ -4,7 +4,7 @@ Its answers are handed on as chat completions, so ``EndpointModel`` does all els
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -103,6 +103,7 @@ class HttpModel(EndpointModel):
         key: Sent as ``Authorization: Bearer`` with each request; "" = none is.
         name: Label for tables.
         timeout: Seconds for one whole request.
+        ignored: Options that were given and are not for applications, which is said once.
         options: As of ``EndpointModel``.
 
     Raises:
@@ -112,14 +113,29 @@ class HttpModel(EndpointModel):
     choose = None  # type: ignore[assignment]  # an application gives words alone
 
     def __init__(
-        self, url: str, *, key: str = "", name: str | None = None, timeout: float = 120.0, **options: Any
+        self,
+        url: str,
+        *,
+        key: str = "",
+        name: str | None = None,
+        timeout: float = 120.0,
+        ignored: Sequence[str] = (),
+        **options: Any,
     ) -> None:
         client = ApplicationClient(url, key, timeout)
         super().__init__(url, url, key=key, name=name or name_of_url(url), timeout=timeout, client=client, **options)
         self.server += f"?{query}" if (query := urlsplit(url).query) else ""
+        self._ignored = [f"--{name.replace('_', '-')}" for name in ignored]
         self.identity = {"kind": "http", "model": self.server, "generation": "own"}
 
+    @property
+    def lists(self) -> list[str]:
+        """Nowhere: an application is one model."""
+        return []
+
     def _body(self, conversation: Conversation, settings: Generation, seed: int) -> dict[str, Any]:
+        if self._ignored:
+            self._record.note(f"{' and '.join(self._ignored)}: nothing of it is sent to an application, only to models")
         return {"messages": [dict(message) for message in conversation], "seed": seed % 2**31}
 
 

@@ -57,6 +57,9 @@ OURS = {"random_seed": "seed", "topk": "top_k", "topp": "top_p", "maxoutputtoken
 """Our name for a setting, by the vendor's in small letters, in what a vendor says."""
 PROBED = {"temperature": 0.5, "top_p": 0.5, "seed": 7, "logprobs": True, "top_logprobs": 20}
 SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AZURE_OPENAI_AD_TOKEN")
+UNREADABLE = "the server sent an answer that the library any-llm cannot read"
+FEW = 3
+"""Tries of such a request."""
 _UNKNOWN = re.compile(r"unexpected keyword argument '(\w+)'")
 
 
@@ -90,9 +93,9 @@ class VendorClient(Client):
             field = str(error.errors()[0]["loc"][0]) if error.errors()[0]["loc"] else ""
             if field in body:
                 return _refusal(400, explain_validation(error), param=field)
-            raise Passing(f"an answer that the library cannot read: {explain_validation(error)}") from error
+            raise Passing(f"{UNREADABLE}: {explain_validation(error)}", most=FEW) from error
         if not isinstance(completion, ChatCompletion):
-            raise Passing("no chat completion")
+            raise Passing(f"{UNREADABLE}: it is a stream", most=FEW)
         content = completion.model_dump(mode="json")
         if not self._names_the_model:
             del content["model"]
@@ -141,6 +144,8 @@ def _read_error(error: AnyLLMError) -> Response:
         status = STATUS.get(type(error))
     if status is None:
         connection = any(word in message.lower() for word in ("connect", "name resolution", "unreachable"))
+        if isinstance(error.original_exception, TypeError | ValueError | LookupError | AttributeError):
+            raise Passing(f"{UNREADABLE}, as something is missing or of another type ({message})", most=FEW) from error
         raise Passing(f"connection failed: {message}" if connection else message, unreachable=connection) from error
     said = getattr(error, "retry_after", None)
     unknown = _UNKNOWN.search(message)
@@ -205,7 +210,8 @@ class VendorModel(EndpointModel):
         # A vendor's key is for the vendor: elsewhere it goes only if it was named for that place.
         variables = re.split(r"/| or ", kind.ENV_API_KEY_NAME)
         own = {name: clean_key(os.environ[name], name) for name in variables if os.environ.get(name, "").strip()}
-        key = key or ("" if base_url else next(iter(own.values()), ""))
+        if not key and own and not base_url:
+            options["key_name"], key = next(iter(own.items()))
         secrets = [*own.values(), *(os.environ.get(name, "") for name in SECRETS)]
         # The tries are counted here, so the vendor's client makes one.
         tries: dict[str, Any] = {} if kind.MAX_RETRIES_SUPPORT == "unsupported" else {"max_retries": 0}

@@ -17,7 +17,7 @@ from esc_eval.reporting.signature import sign_board
 from esc_eval.reporting.summary import UNANSWERED_SHARE
 from esc_eval.reporting.tables import name_board
 from esc_eval.schema import Dialogue
-from esc_eval.scoring.score import ENDED_EARLY
+from esc_eval.scoring.score import ENDED_EARLY, SILENT
 from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.statistics.estimate import Estimate
 from esc_eval.statistics.mixed import estimate_contrast, group_contrasts, mixed_fit
@@ -215,7 +215,8 @@ def find_unranked(rows: pd.DataFrame) -> dict[str, str]:
     if "problem" not in rows:
         return {}
     each = rows.groupby("dialogue_id").agg(
-        model=("model", "first"), ended=("problem", lambda why: why.astype(str).str.startswith(ENDED_EARLY).any())
+        model=("model", "first"),
+        ended=("problem", lambda why: why.astype(str).str.startswith((ENDED_EARLY, SILENT)).any()),
     )
     found = {}
     for model, own in each.groupby("model", sort=False):

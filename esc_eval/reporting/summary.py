@@ -70,12 +70,13 @@ class Row(Part):
         cells: By dimension, in the rubric's order.
         average: Mean of the dimensions' means, those where lower is better turned round; None where one has no score.
         scored: Dialogues that have a value on at least one dimension, of ``dialogues``.
-        unanswered: Dialogues that ended early with a problem, of ``dialogues``; they are not rated.
+        unanswered: Dialogues that ended early with a problem, or in which the supporter says no word of its own, of
+            ``dialogues``; they are not rated.
         ranked: Whether it is ranked: not where more than ``UNANSWERED_SHARE`` of its dialogues are unanswered.
         problems: Why ratings have no score: how often, by reason.
         cut_replies: Supporter's replies that ended at the token cap, of ``replies``.
         empty_replies: Supporter's replies without a word.
-        unfinished: Dialogues that stopped early because a model could read no further.
+        unfinished: Dialogues that ended early: with a problem, or because a model could read no further.
         low_mass: Ratings whose scorer gave all levels together less than ``LOW_MASS`` of its probability.
         ways: Ratings by how their level was had, where they say.
     """
@@ -297,7 +298,7 @@ def _row(
             modal_share=counts[most] / total if total else None,
             counts=counts,
         )
-    unanswered = sum(dialogue.problem is not None for dialogue in dialogues)
+    unanswered = sum(dialogue.problem is not None or not dialogue.answered for dialogue in dialogues)
     turns = [turn for dialogue in dialogues for turn in dialogue.turns if turn.finish_reason != "scripted"]
     replies = [turn for turn in turns if turn.role == "supporter"]
     used = [turn.completion_tokens for turn in turns if turn.completion_tokens is not None]
@@ -315,7 +316,7 @@ def _row(
         cut_replies=sum(turn.finish_reason == "length" for turn in replies),
         cut_seeker_turns=sum(turn.role == "seeker" and turn.finish_reason == "length" for turn in turns),
         empty_replies=sum(not turn.text.strip() for turn in replies),
-        unfinished=sum(any(turn.finish_reason == "context" for turn in d.turns) for d in dialogues),
+        unfinished=sum(bool(d.problem or d.too_long) for d in dialogues),
         tokens=sum(used) if used else None,
         low_mass=sum(rating.mass is not None and rating.mass < LOW_MASS for rating in ratings),
         ways=dict(Counter(rating.way for rating in ratings if rating.way)),

@@ -67,7 +67,7 @@ def describe_dialogues(row: Row) -> str:
     return (
         f"{row.supporter}: {row.dialogues} dialogues{cards}; {row.cut_replies} of {row.replies} replies and "
         f"{row.cut_seeker_turns} seeker turns cut at the token cap; {row.empty_replies} empty replies; "
-        f"{row.unfinished} dialogues stopped early{tokens}."
+        f"{row.unfinished} dialogues ended early{tokens}."
     )
 
 

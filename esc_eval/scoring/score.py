@@ -267,8 +267,9 @@ class Scoring:
 
     def _from_reply(self, dialogue: Dialogue, key: str, reply: Reply) -> Rating:
         if reply.problem:
-            return Rating(**self._common(dialogue, key), problem=reply.problem, parser=self.parser_name)
-        choice = Choice(text=reply.text, finish_reason=reply.finish_reason, served=reply.served)
+            common = self._common(dialogue, key)
+            return Rating(**common, problem=reply.problem, parser=self.parser_name, served=reply.served)
+        choice = Choice(text=reply.raw, finish_reason=reply.finish_reason, served=reply.served)
         return self._from_text(dialogue, key, choice)
 
     def settle_leads(self, dialogues: Sequence[Dialogue]) -> None:
@@ -440,7 +441,7 @@ def needs_scorer(dialogues: Sequence[Dialogue], scoring: Scoring | DirectScoring
 
 def _silent(dialogue: Dialogue) -> bool:
     """Whether there is nothing that a scorer could be asked about."""
-    return bool(dialogue.problem) or not any(t.role == "supporter" and t.text.strip() for t in dialogue.turns)
+    return bool(dialogue.problem) or not dialogue.answered
 
 
 def _characters(dialogue: Dialogue) -> int:

@@ -27,11 +27,13 @@ class Played:
     Attributes:
         finished: Dialogues that are over in the run, those of earlier calls and those that ended early included.
         problems: Why dialogues of the plan ended early, by their ids.
+        too_long: Which others ended early because a model could read no further, and whose, by their ids.
         failed: Supporters that could not be asked any more, and why, by name; their other dialogues wait.
     """
 
     finished: int
     problems: dict[str, str] = field(default_factory=dict)
+    too_long: dict[str, str] = field(default_factory=dict)
     failed: dict[str, EscEvalError] = field(default_factory=dict)
 
 
@@ -97,9 +99,20 @@ def play_plan(
             pass
     if failed and len(failed) == len(plan.supporters):
         raise next(iter(failed.values()))
-    finished = _export(run)
-    found = {name: read_failure(run, name) for name in run.owners("problem").keys() & ids}
-    return Played(finished, {name: f"{one.role}: {one.problem}" for name, one in found.items()}, failed)
+    finished, problems, too_long = 0, {}, {}
+
+    def lines() -> Iterator[str]:
+        nonlocal finished
+        for dialogue in finished_dialogues(run):
+            finished += 1
+            if dialogue.id in ids and dialogue.problem:
+                problems[dialogue.id] = dialogue.problem
+            elif dialogue.id in ids and dialogue.too_long:
+                too_long[dialogue.id] = dialogue.too_long
+            yield dialogue.to_json()
+
+    run.export("dialogues.jsonl", lines())
+    return Played(finished, problems, too_long, failed)
 
 
 def unfinished_plays(plan: Plan, run: Run) -> Iterator[Play]:
@@ -189,17 +202,3 @@ def _ask(batch: list[Play], seeds: list[int]) -> Iterator[tuple[int, Reply]]:
 def _append(play: Play, turn: Turn, run: Run) -> None:
     run.add("turn", play.id, len(play.turns), turn.to_json())
     play.turns.append(turn)
-
-
-def _export(run: Run) -> int:
-    """Write the run's dialogues that are over, also those of earlier calls, and return how many they are."""
-    count = 0
-
-    def lines() -> Iterator[str]:
-        nonlocal count
-        for dialogue in finished_dialogues(run):
-            count += 1
-            yield dialogue.to_json()
-
-    run.export("dialogues.jsonl", lines())
-    return count

@@ -235,6 +235,17 @@ FILTERED = {
     "moonshot": openai_error("The request was rejected because it was considered high risk"),
     "nochoices": (200, {"choices": [], "prompt_filter_results": [{"content_filter_results": {"self_harm": {}}}]}),
     "filter-finish": completion("", "content_filter"),
+    "guardrail-400": (400, {"message": "The model returned the following errors: guardrail_intervened"}),
+    "base-resp": (200, {"choices": None, "base_resp": {"status_code": 1026, "status_msg": "input new_sensitive"}}),
+    "base-resp-code": (200, {"choices": None, "base_resp": {"status_code": 1027, "status_msg": "no"}}),
+    "sensitive-output": (200, completion("Well")[1] | {"input_sensitive": False, "output_sensitive": True}),
+    "null-choices": (200, {"choices": None, "promptFeedback": {"blockReason": "SAFETY"}}),
+    "refusal-finish": completion("", "refusal"),
+    "refusal-said": completion("I must not speak of that.", "refusal"),
+    **{
+        f"finish-{reason}": completion("Sorry, the model cannot answer this question.", reason)
+        for reason in ("guardrail_intervened", "SAFETY", "blocked", "prohibited_content", "sensitive", "content-filter")
+    },
     "refusal": completion(None, refusal="I cannot help with that."),
     "refusal-part": completion([{"type": "refusal", "refusal": "I cannot help with that."}]),
 }
@@ -306,6 +317,8 @@ REASONED = {
 QUIRKS |= {name: (lambda body, answer=answer: answer) for name, answer in REASONED.items()}
 QUIRKS["think-marks"] = lambda body: completion(f"<think>{THOUGHT}</think>\n\n{SAID}")
 QUIRKS["empty-length"] = lambda body: completion(None, "length", reasoning_content=THOUGHT)
+QUIRKS["only-thinks"] = lambda body: completion(None, reasoning_content=THOUGHT)
+QUIRKS["never-closes"] = lambda body: completion(f"<think>{THOUGHT}")
 QUIRKS["hidden-reasoning"] = lambda body: completion("", "length")
 QUIRKS["says-nothing"] = lambda body: completion("")
 
@@ -327,6 +340,8 @@ BROKEN = {
     "list": lambda: (200, b"[1]"),
     "number-content": lambda: completion(7),
     "error-200": lambda: (200, {"error": {"message": "Provider returned error", "code": 502}}),
+    "base-resp-busy": lambda: (200, {"choices": None, "base_resp": {"status_code": 1002, "status_msg": "rate limit"}}),
+    "web-page": lambda: (200, b"\n<!DOCTYPE html><html><body>Welcome</body></html>"),
     "finish-error": lambda: completion("I he", "error"),
     "timeout-408": lambda: (408, {"error": {"message": "Request timed out"}}),
     "too-early-425": lambda: (425, b"too early"),
@@ -380,7 +395,7 @@ class QuirkServer:
                     chosen = luck.choice(mixed) if mixed and luck.random() < share else "echo"
                 if server.hang:
                     server.release.wait(60)
-                name = body["model"]
+                name = body.get("model")
                 if name == "mixture":
                     found = BROKEN[chosen]() if chosen in BROKEN else QUIRKS[chosen](body)
                     if found[:2] == completion():  # the quirk found nothing to refuse

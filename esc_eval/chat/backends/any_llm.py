@@ -2,7 +2,7 @@
 
 from esc_eval.chat.base import ChatModel
 from esc_eval.chat.endpoint.addresses import read_address, split_name
-from esc_eval.chat.endpoint.keys import choose_key
+from esc_eval.chat.endpoint.keys import choose_key, find_variable
 from esc_eval.chat.registry import Options, backend
 from esc_eval.errors import EscEvalError
 
@@ -38,6 +38,7 @@ def open_any_llm(what: str, name: str | None, options: Options) -> ChatModel:
             model,
             url,
             key=key,
+            key_name=find_variable(label, options.api_key_env),
             key_over_plain_http=options.key_over_plain_http,
             name=label,
             concurrency=options.concurrency or 16,

@@ -2,7 +2,7 @@
 
 from esc_eval.chat.base import ChatModel
 from esc_eval.chat.endpoint.addresses import read_address
-from esc_eval.chat.endpoint.keys import choose_key
+from esc_eval.chat.endpoint.keys import choose_key, find_variable
 from esc_eval.chat.registry import Options, backend
 
 
@@ -35,9 +35,11 @@ def open_http(what: str, name: str | None, options: Options) -> ChatModel:
     return HttpModel(
         url,
         key=choose_key(label, options.api_key_env, [read_address(url)], False),
+        key_name=find_variable(label, options.api_key_env),
         key_over_plain_http=options.key_over_plain_http,
         name=label,
         concurrency=options.concurrency or 16,
         timeout=options.timeout,
         attempts=options.attempts,
+        ignored=[name for name in ("extra_body", "reasoning_tokens") if getattr(options, name)],
     )

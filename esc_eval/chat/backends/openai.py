@@ -4,7 +4,7 @@ import os
 
 from esc_eval.chat.base import ChatModel
 from esc_eval.chat.endpoint.addresses import DEFAULT_URL, read_address, split_name
-from esc_eval.chat.endpoint.keys import OPENAI, choose_key
+from esc_eval.chat.endpoint.keys import OPENAI, choose_key, find_variable
 from esc_eval.chat.registry import Options, backend
 
 
@@ -37,6 +37,7 @@ def open_openai(what: str, name: str | None, options: Options) -> ChatModel:
         model,
         urls,
         key=choose_key(label, options.api_key_env, [read_address(each) for each in urls], from_environment),
+        key_name=find_variable(label, options.api_key_env),
         key_over_plain_http=options.key_over_plain_http,
         name=label,
         concurrency=options.concurrency or 16,

@@ -11,9 +11,18 @@ from esc_eval.errors import EscEvalError
 DEFAULT_URL = "https://api.openai.com/v1"
 CHAT = "/chat/completions"
 _WITH_ADDRESS = re.compile(r"(?P<model>.*?)@(?P<url>https?://.+)", re.DOTALL | re.IGNORECASE)
+_IP = r"\[[0-9a-f:.]+\]|\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f]*:[0-9a-f:]*:[0-9a-f:.]*"
+_VERSION = r"v?\d+(?:\.\d+)*[.\-+]?(?:a|b|rc|alpha|beta|dev|post|pre)\w*$"
+_DOTTED = rf"(?!{_VERSION})[\w\-]+(?:\.[\w\-]+)*\.[a-z]{{2,}}"
+_HOST = rf"(?:{_IP}|localhost|{_DOTTED})\.?"
 _LIKE_ADDRESS = re.compile(
-    r"@(?P<host>(?:[^@\s]*@)?(?:\[[0-9a-f:.]+\]|[\w.\-]+)(?::\d+(?=/|$)[^@]*|(?:/[^@]*)?/v\d+\w*/?[^@]*))$", re.I
+    rf"(?<=\S)@(?P<host>(?:[^@\s/]*:[^@\s/]*@)?"
+    rf"(?://\S*|{_HOST}(?:[:/?#]\S*)?|(?!refs/)[\w.\-]+(?::\d+(?!\w)|/|\?)\S*))$",
+    re.IGNORECASE,
 )
+"""What stands behind the last @ of a name and is no revision: a host with dots, an IP, localhost, or a word with a
+port, path or query. A revision is a word, a hash, a version such as ``v1.0`` or a ref such as ``refs/pr/1``.
+"""
 _OTHER_SCHEME = re.compile(r"@(?P<url>[a-z][a-z0-9+.\-]*://.*)", re.DOTALL | re.IGNORECASE)
 
 
@@ -90,7 +99,7 @@ def split_name(what: str) -> tuple[str, str | None]:
     if match := _OTHER_SCHEME.search(what):
         raise EscEvalError(f"{hide_password(match['url'])!r} is no base URL; give one such as http://localhost:8000/v1")
     if match := _LIKE_ADDRESS.search(what):
-        model, host = what[: match.start()], match["host"].rpartition("@")[2]
+        model, host = what[: match.start()], match["host"].rpartition("@")[2].lstrip("/")
         raise EscEvalError(
             f"openai:{model}@{host}: the address has no scheme; write openai:{model}@http://{host}, or https://"
         )

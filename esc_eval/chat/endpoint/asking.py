@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from time import monotonic
-from typing import Any, TypeVar, cast
+from typing import Any, NoReturn, TypeVar, cast
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 from tenacity.wait import wait_random_exponential
 
 from esc_eval.chat.base import Reply
@@ -19,8 +19,17 @@ from esc_eval.chat.endpoint.choices import Answer
 from esc_eval.chat.endpoint.keys import Secrets
 from esc_eval.chat.endpoint.pool import Pool, Server
 from esc_eval.chat.endpoint.record import Record
-from esc_eval.chat.endpoint.refusals import Refusal, read_refusal, refusal_from
-from esc_eval.chat.endpoint.replies import Malformed, Trouble, find_trouble, is_all_reasoning, read_usage
+from esc_eval.chat.endpoint.refusals import Refusal, find_refusal, read_refusal
+from esc_eval.chat.endpoint.replies import (
+    Malformed,
+    Trouble,
+    find_trouble,
+    first_choice,
+    is_all_reasoning,
+    is_web_page,
+    read_finish,
+    read_usage,
+)
 from esc_eval.chat.endpoint.requests import Client, Passing, Response, retry_after
 from esc_eval.chat.endpoint.standing import Standing
 from esc_eval.chat.stopping import EVERYTHING, Stop
@@ -33,6 +42,7 @@ MORE_ROOM = 4
 """What a cap grows by where a reply was all reasoning."""
 MOST_ROOM = 16_384
 """Tokens up to which it grows."""
+WEB_PAGE = "the server sent a web page"
 T = TypeVar("T")
 
 
@@ -57,6 +67,7 @@ class Request:
         stop: What ends it from outside.
         cap: Tokens of the answer, where this conversation needs another cap than it asks for.
         fitted: Whether that is all that the conversation leaves.
+        only_thought: Whether the model has once thought, stopped by itself and said nothing.
         changes: What was done to its settings because of the conversation itself, by name.
         spent: Tokens of replies that were all reasoning.
         begun: Clock time of the first sending.
@@ -66,6 +77,7 @@ class Request:
     stop: Stop
     cap: int | None = None
     fitted: bool = False
+    only_thought: bool = False
     changes: dict[str, str] = field(default_factory=dict)
     spent: Counter[str] = field(default_factory=Counter)
     begun: float | None = None
@@ -164,13 +176,19 @@ class Asker:
             finally:
                 self._pool.give_back(server)
 
-        retrying = AsyncRetrying(
-            retry=retry_if_exception_type(Passing), stop=stop_after_attempt(self.attempts), wait=wait, reraise=True
-        )
+        tries = 0
+
+        def is_enough(state: RetryCallState) -> bool:
+            nonlocal tries
+            tries = state.attempt_number
+            error = state.outcome.exception() if state.outcome else None
+            return tries >= min(self.attempts, getattr(error, "most", None) or self.attempts)
+
+        retrying = AsyncRetrying(retry=retry_if_exception_type(Passing), stop=is_enough, wait=wait, reraise=True)
         try:
             return cast(T, await retrying(attempt))
         except Passing as error:
-            times = f"{self.attempts} tries" if self.attempts > 1 else "one try"
+            times = f"{tries} tries" if tries > 1 else "one try"
             why = f"gave up after {times}: {error}"
             if error.unreachable:
                 raise EscEvalError(f"{why}. Check the address.") from error
@@ -200,7 +218,7 @@ class Asker:
                 response = await self._client.post(address, sent, lambda: not (request.stop.asked or EVERYTHING.asked))
             except Passing as error:
                 raise Passing(
-                    self._record.show(str(error)), error.wait, error.pushed_back, error.unreachable
+                    self._record.show(str(error)), error.wait, error.pushed_back, error.unreachable, error.most
                 ) from error
             try:
                 content, refusal = self._take_apart(response)
@@ -219,14 +237,13 @@ class Asker:
         """What a response holds, and what it refuses; an error may stand in a body of status 200."""
         if not 200 <= response.status < 300:
             return {}, self._hide(read_refusal(response.status, response.body))
+        if is_web_page(response.body):
+            raise Malformed(WEB_PAGE)
         content = self._secrets.mask_answers(read_json(response.body))
         if not isinstance(content, dict):
             raise Malformed(f"the body is a {type(content).__name__}")
-        if content.get("error") and not content.get("choices"):
-            error = content["error"]
-            code = error.get("code") if isinstance(error, dict) else None
-            status = code if isinstance(code, int) and 400 <= code < 600 else 502
-            return {}, self._hide(refusal_from(status, error))
+        if not content.get("choices") and (refusal := find_refusal(content)):
+            return {}, self._hide(refusal)
         return content, None
 
     def _hide(self, refusal: Refusal) -> Refusal:
@@ -241,7 +258,9 @@ class Asker:
             Passing: The server may answer later.
             EscEvalError: No conversation can be answered.
         """
-        said = f"the server answered {refusal.status}: {refusal.message}"
+        inside = response.status if 200 <= response.status < 300 else None
+        answered = f"{inside} with error {refusal.status} inside" if inside else refusal.status
+        said = f"the server answered {answered}: {refusal.message}"
         if refusal.too_long:
             cap = next((sent[name] for name in (NEW_CAP, CAP) if isinstance(sent.get(name), int)), 0)
             if not request.fitted and (room := room_left(refusal, cap)):
@@ -286,7 +305,7 @@ class Asker:
 
         Raises:
             Ended: It is no answer.
-            _Again: The model only thought, and gets more room.
+            _Again: The model only thought, and gets more room, or another try where it had enough.
             Malformed: It is no completion.
         """
         usage = read_usage(content)
@@ -297,7 +316,12 @@ class Asker:
         if is_all_reasoning(content, cap):
             self._record.usage.update(usage)
             request.spent.update(usage)
-            self._give_room(request, cap)
+            if read_finish(first_choice(content)) == "length":
+                self._give_room(request, cap)
+            if not request.only_thought:
+                request.only_thought = True
+                raise _Again
+            raise Ended(Trouble("the reply was all reasoning; it stopped by itself"))
         result = read(content)
         self._record.usage.update(usage)
         self._record.keep_names(content, response.headers)
@@ -318,7 +342,7 @@ class Asker:
         mask = self._secrets.mask_answer
         return replace(reply, text=mask(reply.text), reasoning=reply.reasoning and mask(reply.reasoning))
 
-    def _give_room(self, request: Request, cap: int | None) -> None:
+    def _give_room(self, request: Request, cap: int | None) -> NoReturn:
         """Let a model that only thought think longer."""
         more = min((cap or 0) * MORE_ROOM, MOST_ROOM)
         if cap is None or more <= cap or request.fitted or (request.cap or 0) > cap:  # more than the server allows

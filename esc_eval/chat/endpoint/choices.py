@@ -343,7 +343,7 @@ def read_choice(answer: Answer, question: Question, settled: Settled) -> Choice:
     reply, spoken, way = answer.reply, answer.spoken, settled.way
     if reply.problem:
         return Choice(problem=reply.problem, finish_reason=reply.finish_reason, way=way, served=answer.served)
-    text = Choice(text=reply.text, finish_reason=reply.finish_reason, way="text", served=answer.served)
+    text = Choice(text=reply.raw, finish_reason=reply.finish_reason, way="text", served=answer.served)
     if way == "prefix" and not answer.thought and _goes_on(spoken, question, settled):
         if weighed := _first_weights(answer, question, settled):
             return _weighed(replace(text, text=None, way=way), *weighed, answer.tokens)

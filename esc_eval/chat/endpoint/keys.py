@@ -184,6 +184,12 @@ def split_named(named: Iterable[str]) -> dict[str | None, str]:
     return found
 
 
+def find_variable(label: str, named: Sequence[str]) -> str:
+    """The variable that a user names for a model, see ``choose_key``; "" = none."""
+    variables: Mapping[str | None, str] = split_named(named)
+    return variables.get(label) or variables.get(None) or ""
+
+
 def choose_key(label: str, named: Sequence[str], addresses: Sequence[Address], from_environment: bool) -> str:
     """The key that is sent to a model's servers; "" = none.
 
@@ -199,8 +205,7 @@ def choose_key(label: str, named: Sequence[str], addresses: Sequence[Address], f
     Raises:
         EscEvalError: A variable that is named holds no key.
     """
-    variables: Mapping[str | None, str] = split_named(named)
-    if variable := variables.get(label) or variables.get(None):
+    if variable := find_variable(label, named):
         return read_key(variable)
     own = all(address.host == OPENAI_HOST or from_environment for address in addresses)
     if own and all(address.secure for address in addresses):

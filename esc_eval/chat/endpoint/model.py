@@ -43,6 +43,7 @@ class EndpointModel:
         model: The server's name for the model.
         base_url: Up to and including ``/v1``, or several; None is OPENAI_BASE_URL or api.openai.com.
         key: Sent with each request; "" = none is. It is kept out of every record and message.
+        key_name: The variable that holds it, for messages.
         key_header: The header that carries it.
         key_over_plain_http: Whether a key may be sent where others can read it.
         name: Label for tables.
@@ -68,6 +69,7 @@ class EndpointModel:
         base_url: str | Sequence[str] | None = None,
         *,
         key: str = "",
+        key_name: str = "",
         key_header: str = "Authorization",
         key_over_plain_http: bool = False,
         name: str | None = None,
@@ -91,6 +93,7 @@ class EndpointModel:
         check_extra_body(extra_body, hidden)
         self.name = name or model.rpartition("/")[2]
         self.parallel = concurrency
+        self.key_name = key_name
         self.reasoning_tokens = reasoning_tokens
         self.server = ", ".join(address.shown for address in addresses)
         self.identity: dict[str, Any] = {

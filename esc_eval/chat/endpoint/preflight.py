@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 from esc_eval.chat.base import ChatModel
+from esc_eval.chat.endpoint.asking import WEB_PAGE
 from esc_eval.chat.registry import known_backends
 from esc_eval.chat.side_by_side import call_side_by_side
 from esc_eval.chat.stopping import Interrupted, Stop, current_stop, obey
@@ -24,10 +25,18 @@ LONGEST = 30.0
 """Seconds after which a server that has not answered is left to the run."""
 LONGEST_LIST = 5.0
 """Seconds that a server has to list its models."""
-_PASSING = re.compile(r"\b(408|409|425|429|5\d\d)\b|no answer within|not a chat completion", re.IGNORECASE)
+MOST_TRIES = 5
+"""Requests to a server whose answers cannot be read, before it is said that they cannot."""
+_STATUS = re.compile(r"the server answered (?:(?P<outer>\d{3}) with error )?(?P<status>\d{3})\b")
+"""In our own words, which stand before the server's: the status of HTTP, and that of an error inside a 200."""
+_BUSY = frozenset({408, 409, 425, 429, 503})
+_NO_ACCESS = frozenset({401, 403})
+_NOTHING_THERE = frozenset({404, 405, 410})
+_UNREADABLE = re.compile(
+    r"not a chat completion|no answer as docs/models\.md says|answer that the library .{0,20}cannot"
+)
 _UNREACHED = re.compile(r"connection failed|connect", re.IGNORECASE)
-_KEY = re.compile(r"\b(401|403)\b")
-_NAME = re.compile(r"\b404\b|does not exist|not found|unknown model|no such model", re.IGNORECASE)
+_NAME = re.compile(r"does not exist|not found|unknown model|no such model", re.IGNORECASE)
 
 
 def is_remote(model: object) -> bool:
@@ -64,18 +73,55 @@ def check_model(model: ChatModel) -> str | None:
     try:
         with outer.watch(stop.ask):
             obey(stop)
-            for _, reply in once.reply([GREETING], Generation(max_new_tokens=TOKENS), [0]):
-                return explain(model, reply.problem) if reply.problem else None
+            for _ in range(MOST_TRIES):
+                problem, concerns_all = _ask(once)
+                if problem is None or not is_useless(problem):
+                    break
     except Interrupted:
         if outer.asked:
             raise
-    except EscEvalError as error:
-        passing = _PASSING.search(str(error)) and not _KEY.search(str(error))
-        return explain(model, str(error)) or (None if passing else f"{model.name}: {error}")
+        return None
     finally:
         timer.cancel()
         obey(outer)
-    return None
+    if problem is None:
+        return None
+    passing = not concerns_all or is_passing(problem)
+    return explain(model, problem) or (None if passing else f"{model.name}: {problem}")
+
+
+def _ask(model: ChatModel) -> tuple[str | None, bool]:
+    """What keeps a model from answering one tiny question, and whether it said so of all questions."""
+    try:
+        for _, reply in model.reply([GREETING], Generation(max_new_tokens=TOKENS), [0]):
+            return (None if reply.finish_reason == "content_filter" else reply.problem), False
+    except Interrupted:
+        raise
+    except EscEvalError as error:
+        return str(error), True
+    return None, False
+
+
+def _statuses(problem: str) -> tuple[int | None, int | None]:
+    """The status of HTTP, and of an error within a body of status 200; None where a problem is of another kind."""
+    match = _STATUS.search(problem)
+    if match is None:
+        return None, None
+    return (int(match["outer"]), int(match["status"])) if match["outer"] else (int(match["status"]), None)
+
+
+def is_useless(problem: str) -> bool:
+    """Whether a server did answer, and with nothing that can be read."""
+    status, inner = _statuses(problem)
+    return inner not in (None, *_BUSY) if status else bool(_UNREADABLE.search(problem))
+
+
+def is_passing(problem: str) -> bool:
+    """Whether a run, which tries again, may fare better."""
+    status, inner = _statuses(problem)
+    if status is None:
+        return "no answer within" in problem or bool(_UNREADABLE.search(problem))
+    return (inner or status) in _BUSY or (inner or status) >= 500
 
 
 def explain(model: Any, problem: str) -> str | None:
@@ -85,18 +131,25 @@ def explain(model: Any, problem: str) -> str | None:
     said = " ".join(problem.partition("\nWhat was finished is kept")[0].split())
     where = getattr(model, "server", None) or model.identity.get("server", "its server")
     what = said if said.startswith(model.name) else f"{model.name} at {where}: {said}"
-    if _KEY.search(said):
+    backend = known_backends()[str(model.identity["kind"])]
+    outer, inner = _statuses(said)
+    status = inner or outer
+    if status in _NO_ACCESS:
         if "--api-key-env" in said:
             return what
-        key = known_backends()[str(model.identity["kind"])].key or "its variable"
+        key = getattr(model, "key_name", "") or backend.key or "its variable"
         return f"{what}\n  The server refuses the key: see {key}, or name its variable with --api-key-env NAME."
-    if _NAME.search(said):
+    if status in _NOTHING_THERE or (status and status < 500 and status not in _BUSY and _NAME.search(said)):
+        if model.identity.get("generation") == "own":  # an application, which has no models
+            return f"{what}\n  Nothing answers at this address: see that it is the one that takes conversations."
         there = list_models(model)
         listed = f" It has: {', '.join(there[:SHOWN])}{', ...' * (len(there) > SHOWN)}." if there else ""
         return f"{what}\n  The server has no such model, or nothing at this address.{listed}"
-    if _PASSING.search(said):
-        return None
-    if _UNREACHED.search(said):
+    if is_useless(said):
+        if WEB_PAGE in said:
+            return f"{what}\n  This is the address of a web page; a model's base URL ends in /v1 or as its manual says."
+        return f"{what}\n  The server answers, and with nothing that can be read, {MOST_TRIES} times of {MOST_TRIES}."
+    if status is None and "no answer within" not in said and _UNREACHED.search(said):
         return f"{what}\n  Is the server running there?"
     return None
 

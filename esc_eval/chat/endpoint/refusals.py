@@ -4,7 +4,6 @@ Servers say the same in many forms: OpenAI's ``error`` object, FastAPI's ``detai
 within a string, plain text. All of it is read for codes, for names of fields and for its words.
 """
 
-import ast
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -25,6 +24,8 @@ EVERYBODYS = frozenset({401, 402, 403, 404, 405, 407, 410, 421, 426, 431})
 """Statuses that any request would get: the address, the key, the account."""
 _NEVER_CONTENT = frozenset({401, 402, 404, 405, 407, 429})
 
+BASE_RESP = {1002: 429, 1004: 401, 1008: 402, 1026: 451, 1027: 451, 1039: 429, 2013: 400, 2049: 401, 2056: 429}
+"""The status of HTTP that a code of MiniMax's ``base_resp`` stands for; others are faults of the server."""
 _SAYS_FIELD = re.compile(r"^(param|parameter|field|property|argument)s?$")
 
 
@@ -42,7 +43,8 @@ _FILTERED = _any_of(
     r"content violates",
     r"flagged (as|by|for)",
     r"moderation",
-    r"sensitive_?content",
+    r"sensitive_?content|(new|input|output)_sensitive",
+    r"guardrail",
     r"sensitive (information|words?|content)",
     r"敏感内容|敏感词|不安全",
     r"considered high risk|risk control",
@@ -217,6 +219,19 @@ def read_refusal(status: int, body: bytes) -> Refusal:
     return refusal_from(status, content)
 
 
+def find_refusal(content: Mapping[str, Any]) -> Refusal | None:
+    """What a body of status 200 without an answer says of an error; None where it says nothing."""
+    base = content.get("base_resp")
+    code = base.get("status_code") if isinstance(base, Mapping) else None
+    if isinstance(base, Mapping) and isinstance(code, int) and code:
+        return refusal_from(BASE_RESP.get(code, 502), {"code": code, "message": base.get("status_msg")})
+    error = content.get("error")
+    if not error:
+        return None
+    code = error.get("code") if isinstance(error, Mapping) else None
+    return refusal_from(code if isinstance(code, int) and 400 <= code < 600 else 502, error)
+
+
 def refusal_from(status: int, content: object) -> Refusal:
     """The same of what was read from the body."""
     words: list[str] = []
@@ -285,7 +300,29 @@ def _unwrap(text: str) -> object | None:
         found: object = json.loads(stripped)
     except (ValueError, RecursionError):
         try:
-            found = ast.literal_eval(stripped)
-        except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
+            found = json.loads(_as_json(stripped))
+        except (ValueError, RecursionError):
             return None
     return found if isinstance(found, dict | list) else None
+
+
+_PYTHON = re.compile(
+    r"""(?P<text>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|\b(?P<word>None|True|False)\b|(?P<end>,?\s*[)\]}])|\("""
+)
+
+
+def _as_json(text: str) -> str:
+    """A list or dict as Python writes it, in JSON; of what is neither, something that may be no JSON.
+
+    >>> _as_json("[{'loc': ('body',), 'input': None}]")
+    '[{"loc": ["body"], "input": null}]'
+    """
+
+    def write(match: re.Match[str]) -> str:
+        if quoted := match["text"]:
+            return json.dumps(re.sub(r"\\([\\'\"])", r"\1", quoted[1:-1]), ensure_ascii=False)
+        if match["word"]:
+            return {"None": "null", "True": "true", "False": "false"}[match["word"]]
+        return (match["end"] or "[").lstrip(",").replace(")", "]")
+
+    return _PYTHON.sub(write, text)

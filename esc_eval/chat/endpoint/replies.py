@@ -1,5 +1,6 @@
 """Chat completions taken apart: what was spoken, what was thought, why it ended, what it took."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,18 +11,13 @@ from esc_eval.reasoning import strip_thinking
 from esc_eval.schema import FinishReason
 
 CUT = frozenset({"length", "max_tokens", "model_length", "max_output_tokens", "model_context_window_exceeded"})
-FILTERED = frozenset(
-    {
-        "content_filter",
-        "content_filtered",
-        "safety",
-        "sensitive",
-        "prohibited_content",
-        "blocklist",
-        "recitation",
-        "spii",
-    }
+FILTERED = re.compile(
+    r"filter|safety|sensitive|prohibited|block|recitation|spii|guardrail|moderat|flagged|toxic|polic(y|ies)|refus"
 )
+"""In a reason for which an answer ended, in small letters: it is none, or not the model's own words."""
+REFUSED = "refusal"
+SENSITIVE = ("input_sensitive", "output_sensitive")
+"""Fields of a completion (MiniMax) that are true where it was filtered."""
 FAILED = frozenset({"error", "network_error"})
 THOUGHTS = ("reasoning_content", "reasoning", "thinking", "reasoning_details")
 """Fields beside ``content`` in which servers put what a model thought."""
@@ -98,7 +94,7 @@ def read_finish(choice: Mapping[str, Any]) -> FinishReason:
     said = str(choice.get("finish_reason") or "stop").lower()
     if said in FAILED or choice.get("error"):
         raise Malformed(f"an answer that broke off: {_gather_text(choice.get('error')) or said}")
-    return "length" if said in CUT else "content_filter" if said in FILTERED else "stop"
+    return "length" if said in CUT else "content_filter" if FILTERED.search(said) else "stop"
 
 
 def _read_content(content: object) -> tuple[str, str, str]:
@@ -148,8 +144,15 @@ def first_choice(content: Mapping[str, Any]) -> Mapping[str, Any]:
     """
     choices = content.get("choices")
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], Mapping):
-        raise Malformed("no chat completion: it has no choices")
+        raise Malformed("it has no choices")
     return choices[0]
+
+
+def is_web_page(body: bytes) -> bool:
+    """Whether a body is HTML, which no model's server answers with."""
+    return bool(
+        re.match(rb"(\xef\xbb\xbf)?\s*(<!--.*?-->\s*)*<(!doctype html|html|head|body)\b", body[:2000], re.I | re.S)
+    )
 
 
 def read_usage(content: Mapping[str, Any]) -> dict[str, int]:
@@ -185,12 +188,16 @@ def find_trouble(content: Mapping[str, Any]) -> Trouble | None:
     Raises:
         Malformed: It is no completion.
     """
-    if content.get("choices") == [] and (why := _filter_results(content)):
+    if not content.get("choices") and (why := _filter_results(content)):
         return Trouble(f"the server's filter refused the conversation: {why}", "content_filter")
-    message = read_message(first_choice(content))
-    if message.finish == "content_filter":
+    choice = first_choice(content)
+    message = read_message(choice)
+    if message.finish == "content_filter" or any(content.get(name) is True for name in SENSITIVE):
         cut = ", after it had begun" if message.text.strip() else ""
-        return Trouble(f"the server's filter withheld the reply{cut}", "content_filter")
+        said = " ".join(str(choice.get("finish_reason")).split())[:40]
+        if REFUSED in said.lower():
+            return Trouble(f"the model refused (finish_reason {said}){cut}", "content_filter")
+        return Trouble(f"the server's filter withheld the reply (finish_reason {said}){cut}", "content_filter")
     if message.refusal and not message.text.strip():
         return Trouble(f"the model refused: {' '.join(message.refusal.split())[:300]}", "content_filter")
     return None

@@ -23,12 +23,19 @@ class Passing(Exception):
         wait: Seconds that the server asks to wait; None = it does not say.
         pushed_back: Whether it has too much to do.
         unreachable: Whether nobody listens there, so that no other conversation will fare better.
+        most: Tries that such a failure is worth; None = as many as there are.
     """
 
     def __init__(
-        self, what: str, wait: float | None = None, pushed_back: bool = False, unreachable: bool = False
+        self,
+        what: str,
+        wait: float | None = None,
+        pushed_back: bool = False,
+        unreachable: bool = False,
+        most: int | None = None,
     ) -> None:
         super().__init__(what)
+        self.most = most
         self.wait, self.pushed_back, self.unreachable = wait, pushed_back, unreachable
 
 

@@ -60,6 +60,33 @@ def test_a_refused_conversation_is_exported_counted_and_not_rated(tmp_path):
     assert "ended early" in (tmp_path / "report.html").read_text()
 
 
+@pytest.mark.parametrize("reply", [Reply("", "stop"), Reply("", "context")])
+def test_a_supporter_that_never_answers_is_not_rated_for_the_opening_of_the_protocol(reply):
+    with pytest.raises(Incomplete, match="judge scored nothing") as caught:
+        evaluate(FakeModel("m", lambda c: reply), scorer=(judge := FakeModel("judge", lambda c: "Score: 3")), **SHORT)
+    [row] = caught.value.results.summary.tables[0].rows
+    assert judge.asked == []
+    assert (row.scored, row.unanswered, row.ranked, row.average) == (0, 4, False, None)
+    assert set(row.problems) == {"nothing to rate: the supporter says no word"}
+
+
+def test_a_dialogue_that_grew_too_long_is_rated_and_said_to_have_ended_early(tmp_path):
+    def full(conversation):
+        return Reply("", "context") if len(conversation) > 3 and heard(conversation, "number 1") else "I hear you."
+
+    told = []
+    found = evaluate(FakeModel("m", full), scorer=JUDGE, out=tmp_path, progress=lambda p: told.append(str(p)), **SHORT)
+    [row] = found.summary.tables[0].rows
+    assert (row.scored, row.unanswered, row.unfinished, row.ranked) == (4, 0, 1, True)
+    why = "1 of 4 dialogues ended early: 1 x supporter: the dialogue is longer than the model can read"
+    assert any(why in line for line in told)
+    assert "; 1 dialogues ended early" in (tmp_path / "report.md").read_text()
+    with pytest.raises(Incomplete, match=why):
+        evaluate(FakeModel("m", full), out=tmp_path, scorer=JUDGE, strict=True, **SHORT)
+    with pytest.raises(Incomplete, match=why):
+        score(found.dialogues, scorer=JUDGE, strict=True)
+
+
 def test_the_others_rank_as_if_one_that_is_not_ranked_were_last():
     models = {"cut": filtered, "warm": lambda c: "Zinnia.", "cold": lambda c: "Quartz."}
     judge = FakeModel(

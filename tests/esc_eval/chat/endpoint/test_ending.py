@@ -5,6 +5,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from judge_server import level_at, tokens_of
 from quirk_server import BROKEN, FILTERED, LONG, PACKED, REASONED, SAID, THOUGHT, USAGE, QuirkServer, completion
 
 from esc_eval.chat.endpoint.bodies import LIMIT
@@ -12,6 +13,7 @@ from esc_eval.chat.endpoint.model import EndpointModel
 from esc_eval.errors import EscEvalError
 from esc_eval.prompts.protocol import Generation
 from esc_eval.prompts.rubric import load_rubric
+from esc_eval.reporting.making import describe_adapted
 from esc_eval.schema import Dialogue, Turn
 from esc_eval.scoring.parsers import TOO_LONG
 from esc_eval.scoring.score import Scoring, score_dialogues
@@ -41,11 +43,11 @@ def ask(model, *words, settings=GREEDY):
 
 @pytest.mark.parametrize("name", FILTERED)
 def test_refused_content_ends_that_conversation_alone(server, name):
-    answered = FILTERED[name] if name in ("nochoices", "filter-finish", "refusal", "refusal-part") else None
     first, bad, last = ask(open_quirk(server, name), "hello", "all is hopeless", "bye")
     assert (first.text, last.text) == ("echo hello", "echo bye")
     assert (bad.text, bad.finish_reason) == ("", "content_filter")
-    assert "refused" in bad.problem or "withheld" in bad.problem or answered is None
+    words = ("refused", "withheld") if FILTERED[name][0] == 200 else (f"the server answered {FILTERED[name][0]}",)
+    assert any(word in bad.problem for word in (*words, "the server answered 200 with error 451"))
     assert len(server.requests) == 3, "asked once"
 
 
@@ -187,6 +189,37 @@ def test_a_reply_that_is_all_reasoning_gets_more_room_and_then_is_none(server, n
     assert (caps[0], caps[-1]) == (64, 16_384)
     assert reply.problem == "the reply was all reasoning: 16384 tokens were not enough (see --reasoning-tokens)"
     assert "--reasoning-tokens" in model.seen["notes"][0]
+
+
+@pytest.mark.parametrize("name", ["only-thinks", "never-closes"])
+def test_a_model_that_thinks_and_then_stops_by_itself_is_asked_once_more_and_given_no_more_room(server, name):
+    [reply] = ask(open_quirk(server, name), "x")
+    assert (reply.text, reply.problem) == ("", "the reply was all reasoning; it stopped by itself")
+    assert [body["max_tokens"] for body in server.requests] == [64, 64]
+
+
+@pytest.mark.parametrize("by", ["logprobs", "text"])
+def test_what_a_judge_thought_and_what_served_it_stand_in_its_rating(server, tmp_path, by):
+    def answer(name, body):
+        if "top_p" in body:
+            return 400, {"error": {"message": "Unrecognized request argument supplied: top_p"}}
+        status, found = completion("Score: 3", reasoning_content="1 would be too low.")
+        if body.get("logprobs"):
+            found["choices"][0]["logprobs"] = tokens_of("Score", ":", (" 3", level_at(3)))
+        return status, found
+
+    server.answer = answer
+    turns = (Turn(role="seeker", text="My bike was stolen."), Turn(role="supporter", text="Oh."))
+    dialogue = Dialogue(id="d", language="en", turns=turns)
+    with Run(tmp_path / "r") as run:
+        ratings = score_dialogues([dialogue], Scoring(open_quirk(server, "well"), load_rubric(), by), run)
+    for rating in ratings:
+        assert (rating.score, rating.raw) == (3, "<think>\n1 would be too low.\n</think>\n\nScore: 3")
+        assert bool(rating.probabilities) == (by == "logprobs")
+        assert (rating.served.model, rating.served.fingerprint) == ("served-name", "fp_1")
+        assert rating.served.adapted == {"top_p": "left out"}
+        assert rating.served.seconds >= 0
+    assert describe_adapted([], [rating.served.adapted for rating in ratings]) == "judge (top_p left out)"
 
 
 def test_more_room_that_is_enough_is_said_and_paid_for(server):

@@ -211,7 +211,24 @@ def test_a_key_does_not_follow_a_redirect(server):
 
 @pytest.mark.parametrize(
     "spec",
-    ["m@localhost:8000/v1", "m@lab.example/v1", "org/m@10.0.0.1:80", "m@user:pw@lab.example:8000/v1", "m@[::1]:8/v1"],
+    [
+        *(
+            "m@localhost:8000/v1",
+            "m@lab.example/v1",
+            "org/m@10.0.0.1:80",
+            "m@user:pw@lab.example:8000/v1",
+            "m@[::1]:8/v1",
+        ),
+        *(
+            "m@localhost",
+            "m@10.0.0.5",
+            "m@myhost.lab.org",
+            "m@host.lab/api",
+            "m@//127.0.0.1:8742/v1",
+            "m@host:8000?x=1",
+        ),
+        *("m@v100.lab.org", "m@host/v1", "m@::1", "m@user:pw@localhost", "org/m@rev@localhost:8000", "m@LOCALHOST/"),
+    ],
 )
 def test_an_address_without_a_scheme_is_an_error_and_not_a_name(spec):
     with pytest.raises(EscEvalError, match=r"has no scheme; write openai:.*@http://") as caught:
@@ -219,7 +236,14 @@ def test_an_address_without_a_scheme_is_an_error_and_not_a_name(spec):
     assert "pw" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["org/model@rev", "claude@20240620", "@cf/meta/llama-3.1-8b", "ft:gpt-4@my-org", "m"])
+@pytest.mark.parametrize(
+    "name",
+    ["org/model@rev", "claude@20240620", "@cf/meta/llama-3.1-8b", "ft:gpt-4@my-org", "m"]
+    + [
+        f"org/m@{revision}"
+        for revision in ("v1.0", "1.5.2", "v2.0.rc1", "0a1b2c3d", "refs/pr/1", "2024-06-20", "q4_K_M")
+    ],
+)
 def test_names_of_models_may_hold_an_at_sign(name):
     assert split_name(name) == (name, None)
     assert split_name(f"{name}@HTTPS://lab.example/v1") == (name, "HTTPS://lab.example/v1")

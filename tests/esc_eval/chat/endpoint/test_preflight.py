@@ -8,10 +8,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from fake_models import FakeModel
 from faulty_server import FaultyServer
+from quirk_server import QuirkServer, completion
 
 from esc_eval import RoleCard, evaluate, score
 from esc_eval.chat import open_model
-from esc_eval.chat.endpoint.preflight import check_models
+from esc_eval.chat.endpoint.preflight import check_models, explain
 from esc_eval.chat.registry import Options
 from esc_eval.errors import EscEvalError
 
@@ -63,6 +64,70 @@ def test_a_server_that_is_busy_is_left_to_the_run(passing):
     with FaultyServer(lambda n: passing if n == 0 else None) as server:
         check_models([at(server.url)])
         assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("quirk", "why"),
+    [
+        ("web-page", "address of a web page"),
+        ("error-200", "with nothing that can be read, 5 times of 5"),
+        ("no-choices", "with nothing that can be read"),
+    ],
+)
+def test_a_server_that_answers_with_nothing_of_use_is_said_before_the_run(quirk, why):
+    with QuirkServer() as server, pytest.raises(EscEvalError, match=why):
+        check_models([at(server.url, quirk)])
+    assert len(server.requests) == 5
+
+
+@pytest.mark.parametrize("message", ["no error 512 here", "connect 401 to 404", "not a chat completion"])
+def test_what_a_server_says_is_not_taken_for_its_status(message):
+    with QuirkServer() as server:
+        server.answer = lambda *_: (418, {"error": {"message": message}})
+        check_models([at(server.url)])
+        assert explain(at(server.url), f"the server answered 500: {message}") is None
+        server.answer = lambda *_: (402, {"error": {"message": message}})
+        with pytest.raises(EscEvalError, match="the server answered 402"):
+            check_models([at(server.url)])
+
+
+def test_errors_inside_good_answers_may_say_that_a_server_is_busy_or_wants_another_key():
+    with QuirkServer() as server:
+        check_models([at(server.url, "base-resp-busy")])
+        assert len(server.requests) == 1
+        server.answer = lambda *_: (200, {"error": {"code": 401, "message": "who are you"}})
+        with pytest.raises(EscEvalError, match="--api-key-env"):
+            check_models([at(server.url)])
+
+
+def test_a_server_that_answers_now_and_then_is_left_to_the_run():
+    answers = iter([completion(None)[1] | {"choices": []}, {"error": {"message": "boom"}}, completion()[1]])
+    with QuirkServer() as server:
+        server.answer = lambda *_: (200, next(answers))
+        check_models([at(server.url)])
+    assert len(server.requests) == 3
+
+
+def test_the_variable_of_a_refused_key_is_named(monkeypatch):
+    monkeypatch.setenv("MYKEY", "made-up-key")
+    with FaultyServer(lambda n: 401) as server:
+        model = open_model(f"m=openai:m@{server.url}", Options(api_key_env="MYKEY"))
+        with pytest.raises(EscEvalError, match="see MYKEY, or"):
+            check_models([model])
+
+
+def test_an_application_has_no_models_and_takes_no_fields():
+    with QuirkServer() as server:
+        server.answer = lambda *_: (404, b"gone")
+        notes = []
+        url = server.url.replace("/v1", "/chat")
+        made = open_model(f"http:{url}", Options(extra_body={"a": 1}, reasoning_tokens=9))
+        made.on_note = notes.append
+        with pytest.raises(EscEvalError, match="Nothing answers at this address") as caught:
+            check_models([made])
+    assert "model" not in str(caught.value)
+    assert len(notes) == 1
+    assert "--extra-body and --reasoning-tokens: nothing of it is sent" in notes[0]
 
 
 def test_models_with_nothing_left_to_do_are_asked_nothing(tmp_path):
