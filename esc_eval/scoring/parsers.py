@@ -8,13 +8,14 @@ parity with published scores only.
 Both say where in the answer the level stands: its probability is read at that place, see ``chat.endpoint.logprobs``.
 """
 
+import json
 import re
 from collections.abc import Callable, Sequence
 
 from esc_eval.errors import EscEvalError
 from esc_eval.reasoning import strip_thinking
 from esc_eval.schema import Rating
-from esc_eval.scoring.traced_text import Span, normalise
+from esc_eval.scoring.traced_text import Span, TracedText, normalise
 
 NO_LEVEL = "the answer names no single level"
 TOO_LONG = "longer than the scorer can read"
@@ -40,7 +41,7 @@ _MARKUP = re.compile(r"[*_`\"“”{}\[\]\\$]|(?<!\w)'|'(?!\w)")
 _MARKER = re.compile(rf"^[ #>•-]*\(?\d+(?:[.)](?: (?!{_DIGIT})(?=\S)|(?=[^\W\d]))|、(?!{_DIGIT}))", re.M)
 _SCALE = re.compile(
     r"(?<=\d)\s*+分?\s*+[(,]?\s*+(?:/|out\s+of(?:\s+a)?(?:\s+(?:possible|maximum|total))?|(?:满分|总分|总?共)[为是:]?)"
-    r"\s*(?P<top>\d+(?:\.\d+)?) ?分?(?: ?\))?|满分[为是:]?\s*(?P<first>\d+(?:\.\d+)?) ?分?",
+    r"\s*(?P<top>\d+(?:\.\d+)?) ?分?(?: ?\))?|(?:满分[为是:]?\s*|\A\W*out of (?:a (?:possible |maximum )?)?(?=\d+,))(?P<first>\d+(?:\.\d+)?) ?分?",
     re.I,
 )
 _ATTACHED = re.compile(rf"(?<={_LETTER})-?\d+(?:\.\d+)*|(?<!\d)\d++(?:\.\d++)*+(?=-?{_LETTER}|\s*%)")
@@ -89,20 +90,71 @@ _STOPS = re.compile(_UNIT + _STOP, re.I)
 _ALLOWED = re.compile(rf"{_UNIT}(?:{_STOP}| {_words('for on in as because since overall based given')})", re.I)
 _LINE_ENDS = re.compile(rf"{_UNIT}[^\w\n]*(?:\n|$)", re.I)
 
+_OBJECT = re.compile(r"\{[^{}]*\}")
+_SCORE_KEY = re.compile(r"(?:(?:final|overall|my|the)[ _-]?)?(?:score|rating|level)|评分|得分|分数|等级", re.I)
+_VALUE = r"\s*:\s*\"?(?P<level>\d+)\"?\s*[,}]"
+_CONCLUSION = re.compile(
+    r"(?:^|[.!?。;\n]) ?(?:(?:so|thus|therefore|overall),? )?(?:(?:my|the|final|overall) ){0,2}"
+    r"(?:(?:score|rating) ?(?:is|:|=)|(?:评分|得分)[:是为]) ?(?P<level>\d+) ?(?:points?|分)?[.!。]?$",
+    re.I,
+)
+
+
+def _reduce_object(text: TracedText, levels: Sequence[int]) -> TracedText | None:
+    """An answer whose one JSON object gives a score, with only that score left of the object; None: it contradicts itself.
+
+    An object that holds other numbers, or no score, stays as it is.
+    """
+    scored: list[tuple[re.Match[str], str, list[str]]] = []
+    for found in _OBJECT.finditer(text.text):
+        try:
+            pairs = json.loads(found[0], object_pairs_hook=list)
+        except ValueError:
+            continue
+        keys = [key for key, _ in pairs if _SCORE_KEY.fullmatch(key)]
+        others = [value for key, value in pairs if not _SCORE_KEY.fullmatch(key)]
+        if len(keys) == 1 and all(isinstance(value, str | None) for value in others):
+            scored.append((found, keys[0], [value for value in others if value]))
+    if len(scored) != 1:
+        return text
+    [(found, key, others)] = scored
+    places = list(re.finditer(rf'"{re.escape(key)}"{_VALUE}', found[0]))
+    if len(places) != 1:
+        return text
+    start, end = (found.start() + at for at in places[0].span("level"))
+    if any(other and other[0] != int(text.text[start:end]) for other in (find_anchored(o, levels) for o in others)):
+        return None
+    lead, last = "\nscore: ", "\n"
+    return TracedText(
+        text.text[: found.start()] + lead + text.text[start:end] + last + text.text[found.end() :],
+        (
+            *text.spans[: found.start()],
+            *[text.span(found.start(), start)] * len(lead),
+            *text.spans[start:end],
+            text.span(end, found.end()),
+            *text.spans[found.end() :],
+        ),
+    )
+
 
 def find_anchored(answer: str, levels: Sequence[int]) -> tuple[int, Span] | None:
     """The one level that what is said aloud gives as its score, and the characters that name it; None if none.
 
     List markers, digits that touch letters or %, counts ("2 of the 5 replies") and the scale (3/4, (0-4), 满分4分) do
-    not count. All other numbers must be the same level, and one of them must stand where a score stands: first in
-    the answer, alone on a line, after a label, before 分, or after a word of scoring; the last that does is the place.
+    not count, nor do the words of a JSON object beside its score. All other numbers must be the same level, and one of
+    them must stand where a score stands: first in the answer, alone on a line, after a label, before 分, or after a word
+    of scoring; the last that does is the place. Where the answer ends with its score as a sentence ("My score is 3."),
+    other levels count only where a score stands; a number off the scale leaves it unscored.
     "3", "**3**", "3/4", "Score: 3 (out of 4)", "The empathy score is 3." and "我认为共情分数是3分。" are read; "10",
     "4/10", "3.5", "3 or 4" and "in turn 3" are not.
 
     >>> find_anchored("All 3 replies are fluent. Score: 3", range(5))
     (3, (33, 34))
     """
-    text = normalise(answer)
+    reduced = _reduce_object(normalise(answer), levels)
+    if reduced is None:
+        return None
+    text = reduced
     text = text.sub(_TAG, lambda tag: f"\n{tag['name']}: " if tag["name"] else "\n")
     text = text.sub(_MARKUP, " ")
     listed = _MARKER.search(text.text) is not None
@@ -113,10 +165,15 @@ def find_anchored(answer: str, levels: Sequence[int]) -> tuple[int, Span] | None
         return None
     text = text.sub(_SCALE, lambda scale: "分 " if scale["top"] else " ").sub(_COUNT, "x ").sub(_ATTACHED, "x").strip()
     found = list(_NUMBER.finditer(text.text))
-    numbers = {float(_HAN_VALUES.get(number[0], number[0])) for number in found}
-    if len(numbers) != 1 or _UNCLEAR.search(text.text):
+    if _UNCLEAR.search(text.text):
         return None
     stated = [number for number in found if _is_score(text.text, number, listed=listed)]
+    end = _CONCLUSION.search(text.text)
+    if end and stated and stated[-1].span() == end.span("level") and _values(found) <= set(levels):
+        found = stated
+    numbers = _values(found)
+    if len(numbers) != 1:
+        return None
     level = numbers.pop()
     return (int(level), text.span(*stated[-1].span())) if stated and level in levels else None
 
@@ -132,6 +189,10 @@ def parse_anchored(answer: str, levels: Sequence[int]) -> int | None:
 
 def _level(found: tuple[int, Span] | None) -> int | None:
     return found[0] if found else None
+
+
+def _values(numbers: Sequence[re.Match[str]]) -> set[float]:
+    return {float(_HAN_VALUES.get(number[0], number[0])) for number in numbers}
 
 
 def _is_score(text: str, number: re.Match[str], *, listed: bool) -> bool:

@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from esc_eval.errors import EscEvalError
+from esc_eval.reasoning import strip_thinking
 from esc_eval.scoring.parsers import find_anchored, get_parser, parse_anchored, parse_official
 
 LEVELS = (0, 1, 2, 3, 4)
@@ -155,6 +156,7 @@ NAMES = {0: "0０零", 1: "1１一", 2: "2２二两", 3: "3３三", 4: "4４四"
 
 @pytest.mark.parametrize(("answer", "level"), [(answer, level) for level in READ for answer in READ[level]])
 def test_the_place_of_a_level_holds_the_level(answer, level):
+    answer = strip_thinking(answer)
     found, (start, end) = find_anchored(answer, LEVELS)
     assert (found, answer[start:end] in NAMES[level]) == (level, True)
 
@@ -190,3 +192,33 @@ def test_of_several_places_it_is_the_last_that_is_a_score(answer, place):
 @pytest.mark.parametrize("answer", ["Score (0-3): 3", "Score (1-5): 3", "2 of 5 replies. Score: 3"])
 def test_another_scale_and_unclear_counts_are_refused(answer):
     assert find_anchored(answer, LEVELS) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "level"),
+    [
+        ('{"reason": "2 of 4 replies", "score": 3}', 3),
+        ('{"score": "3", "reason": "all 10 turns, 100%"}', 3),
+        ('Here it is:\n```json\n{"explanation": "In turn 2 it asks.", "rating": 1}\n```', 1),
+        ('{"理由": "第2轮没有回应", "评分": 3}', 3),
+        ('{"reason": "I rate it 2.", "score": 3}', None),
+        ('{"score": 2}\n{"score": 3}', None),
+        ('{"score": 2, "rating": 3}', None),
+        ('{"turn": 2, "score": 3}', None),
+        ('{"reason": "warm", "score": 3.5}', None),
+        ('{"reason": "warm", "score": 30}', None),
+        ('{"reason": "warm", "score": 3} Score: 2', None),
+        ("In turn 2 the supporter listens. My score is 3.", 3),
+        ("第2轮回应得体。评分：3", 3),
+        ("Score: 2. Wait, actually. Score: 3", None),
+        ("In turn 2 it listens. My score is 3 or so, I think", None),
+        ("Out of 4, I rate it 3.", 3),
+        ("Out of 10, I rate it 3.", None),
+        ("Out of 4, 3 are good.", None),
+    ],
+)
+def test_a_score_in_json_or_at_the_end_stands_for_itself_and_two_that_differ_for_none(answer, level):
+    found = find_anchored(answer, range(5))
+    assert (found and found[0]) == level
+    if found:
+        assert answer[slice(*found[1])] == str(level)

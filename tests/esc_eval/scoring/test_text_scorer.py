@@ -200,7 +200,7 @@ def test_another_rubric_is_refused_with_the_one_it_knows(folder):
 
 
 def test_it_takes_no_part_in_what_needs_words(folder):
-    with pytest.raises(EscEvalError, match="it takes neither --by text"):
+    with pytest.raises(EscEvalError, match="it takes no --by text"):
         make_scoring(str(folder), rubric="ieval", by="text")
     with pytest.raises(EscEvalError, match="cannot talk; give it as --scorer"):
         open_model(str(folder))
