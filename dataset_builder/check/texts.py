@@ -26,6 +26,8 @@ _MARKS = re.compile(
 _BLANK = re.compile(r"[\s\u200b-\u200f\u2060\ufeff\u00ad\u3164\u2800]*")
 _LATIN = re.compile("[a-z]")
 LONGEST_ID = 300
+OTHERS = "øæœłđßþðŁØÆŒĐÞÐ·—–，。、（）：《》"
+"""Letters that no accent makes, and marks of names of files in Chinese."""
 
 
 def is_blank(text: str) -> bool:
@@ -66,7 +68,8 @@ def find_id_faults(written: str) -> Iterator[str]:
         yield "has spaces at an end, or two in a row"
     if len(written) > LONGEST_ID:
         yield f"has {len(written)} characters, more than {LONGEST_ID}: it is no id"
-    if unicodedata.normalize("NFKC", written) != written:
+    letters = (character for character in written if character.isalnum())
+    if any(unicodedata.normalize("NFKC", letter) != letter for letter in letters):
         yield "holds a character that is another's double (NFKC changes it)"
     for character in written:
         if (not character.isascii() and not _is_plain(character)) or character in "\r\n\t" or ord(character) < 32:
@@ -81,4 +84,4 @@ def _is_plain(character: str) -> bool:
         return True
     if unicodedata.name(character, "").startswith(("CJK UNIFIED", "HIRAGANA", "KATAKANA", "HANGUL SYLLABLE")):
         return True
-    return bool(_LATIN.match(unicodedata.normalize("NFD", character).lower())) or character in "·—–，。、（）"
+    return bool(_LATIN.match(unicodedata.normalize("NFD", character).lower())) or character in OTHERS
