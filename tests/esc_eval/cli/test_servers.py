@@ -43,7 +43,7 @@ def wait_for(true, what):
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("times", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_ctrl_c_drops_what_waits_sends_nothing_more_and_says_what_is_kept(server, tmp_path, times):
     server.hang = True
     served = f"openai:well@{server.url}"
