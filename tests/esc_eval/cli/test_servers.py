@@ -96,11 +96,11 @@ def test_the_first_ctrl_c_stops_all_requests_before_it_raises_and_the_second_end
 
 def test_a_stop_in_python_drops_what_its_threads_would_ask_again(server, tmp_path):
     """Requests that wait to be tried again need no thread and no ledger: only a stop ends them."""
-    server.hang, served = True, f"openai:well@{server.url}"
+    server.hang, served = "all", f"openai:well@{server.url}"
     server.answer = lambda *_: (503, b"busy", {"retry-after": "0"})
 
     def interrupt():
-        wait_for(lambda: len(asked(server)) == 2, "both requests")
+        wait_for(lambda: len(server.requests) == 2, "both requests")
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
     threading.Thread(target=interrupt).start()
@@ -110,7 +110,7 @@ def test_a_stop_in_python_drops_what_its_threads_would_ask_again(server, tmp_pat
     server.release.set()
     other = EndpointModel("well", server.url, attempts=20, longest_wait=0.05)  # longer than a retry would have taken
     list(other.reply([[{"role": "user", "content": "after"}]], Generation(max_new_tokens=5), [0]))
-    assert [body for body in asked(server)[2:] if body["messages"][-1]["content"] != "after"] == []
+    assert [body for body in server.requests[2:] if body["messages"][-1]["content"] != "after"] == []
 
 
 def test_a_wrong_address_is_mended_in_the_same_folder_if_nothing_was_played(server, tmp_path):
