@@ -370,7 +370,7 @@ class QuirkServer:
         headers: Of them.
         paths: Of them.
         arrived: When each came (clock of time.time).
-        hang: Set before ``release`` to leave requests without an answer, save the tiny one before a run; "all" = that too.
+        hang: Set before ``release`` to leave requests without an answer, save the tiny one before a run; "all" = all.
     """
 
     def __init__(self, mixed=(), share=0.0):
