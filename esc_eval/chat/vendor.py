@@ -60,6 +60,7 @@ SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AZURE_OPENAI_AD_TOKEN"
 UNREADABLE = "the server sent an answer that the library any-llm cannot read"
 FEW = 3
 """Tries of such a request."""
+_FIELD = re.compile(r"^body\.(\S+)$", re.MULTILINE)
 _UNKNOWN = re.compile(r"unexpected keyword argument '(\w+)'")
 
 
@@ -144,8 +145,17 @@ def _read_error(error: AnyLLMError) -> Response:
         status = STATUS.get(type(error))
     if status is None:
         connection = any(word in message.lower() for word in ("connect", "name resolution", "unreachable"))
-        if isinstance(error.original_exception, TypeError | ValueError | LookupError | AttributeError):
-            raise Passing(f"{UNREADABLE}, as something is missing or of another type ({message})", most=FEW) from error
+        cause = error.original_exception
+        if (
+            isinstance(cause, TypeError | ValueError | LookupError | AttributeError)
+            or "Validation" in type(cause).__name__
+        ):
+            fields = (
+                ", ".join(_FIELD.findall(message)) or "a field that the vendor's own answers have, such as 'created',"
+            )
+            raise Passing(f"{UNREADABLE}: {fields} is missing or of another type", most=FEW) from error
+        if error.status_code is not None and error.status_code < 400:
+            raise Passing(f"{UNREADABLE}, of status {error.status_code}; is the address right?", most=FEW) from error
         raise Passing(f"connection failed: {message}" if connection else message, unreachable=connection) from error
     said = getattr(error, "retry_after", None)
     unknown = _UNKNOWN.search(message)

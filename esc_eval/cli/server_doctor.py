@@ -19,6 +19,8 @@ from esc_eval.schema import Way
 from esc_eval.scoring.score import SERVER_WAYS, Scoring
 
 SETTINGS = ("temperature", "top_p", "seed", "top_k", "system")
+TRIALS = 3
+"""Answers in which log probabilities are looked for; some servers give them now and then."""
 SHOWN = 8
 """Models that are named at most."""
 LISTING = 10.0
@@ -136,9 +138,11 @@ def _reasoning(reply: Reply) -> Finding:
 def _ways(served: EndpointModel) -> list[Finding]:
     """How a judge's level can be had, each way tried alone, then the one that a scoring would take."""
     findings = []
-    candidates = served.count_candidates(TRIAL)
+    counts = [served.count_candidates(TRIAL) for _ in range(TRIALS)]
+    candidates, given = max(counts), sum(map(bool, counts))
     detail = f"{candidates} candidates for each token" if candidates else "none given"
-    findings.append(Finding("log probabilities", "ok" if candidates else "note", detail))
+    detail += f", in {given} of {TRIALS} answers" if 0 < given < TRIALS else ""
+    findings.append(Finding("log probabilities", "ok" if given == TRIALS else "note", detail))
     for way in SERVER_WAYS:
         scoring = Scoring(served, load_rubric(), by=way)
         try:
@@ -151,8 +155,9 @@ def _ways(served: EndpointModel) -> list[Finding]:
     best = Scoring(served, load_rubric())
     best.settle_way(["en"])
     chosen = best.settled.way if best.settled else "text"
-    what = "level probabilities where the server gives them" if candidates else "levels read, no probabilities"
-    return [*findings, Finding("judge", "ok" if candidates else "note", f"is asked by {chosen}: {what}")]
+    weighed = candidates or chosen == "logprobs"
+    what = "level probabilities where the server gives them" if weighed else "levels read, no probabilities"
+    return [*findings, Finding("judge", "ok" if weighed else "note", f"is asked by {chosen}: {what}")]
 
 
 def _how(settled: Settled) -> str:

@@ -192,12 +192,13 @@ def find_trouble(content: Mapping[str, Any]) -> Trouble | None:
         return Trouble(f"the server's filter refused the conversation: {why}", "content_filter")
     choice = first_choice(content)
     message = read_message(choice)
-    if message.finish == "content_filter" or any(content.get(name) is True for name in SENSITIVE):
+    sensitive = next((name for name in SENSITIVE if content.get(name) is True), "")
+    if message.finish == "content_filter" or sensitive:
         cut = ", after it had begun" if message.text.strip() else ""
-        said = " ".join(str(choice.get("finish_reason")).split())[:40]
+        said = sensitive or f"finish_reason {' '.join(str(choice.get('finish_reason')).split())[:40]}"
         if REFUSED in said.lower():
-            return Trouble(f"the model refused (finish_reason {said}){cut}", "content_filter")
-        return Trouble(f"the server's filter withheld the reply (finish_reason {said}){cut}", "content_filter")
+            return Trouble(f"the model refused ({said}){cut}", "content_filter")
+        return Trouble(f"the server's filter withheld the reply ({said}){cut}", "content_filter")
     if message.refusal and not message.text.strip():
         return Trouble(f"the model refused: {' '.join(message.refusal.split())[:300]}", "content_filter")
     return None

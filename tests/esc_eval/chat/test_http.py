@@ -120,9 +120,7 @@ def test_the_address_is_the_identity_and_settings_are_the_applications_own(serve
     assert label_of("http:https://app.example/") == "app.example"
 
 
-@pytest.mark.parametrize(
-    "fault", [500, 503, 429, 408, b"<html>busy</html>", [1], {}, {"text": 3}, {"text": "x", "finish_reason": "tired"}]
-)
+@pytest.mark.parametrize("fault", [500, 429, b"<html>busy</html>", {"text": "x", "finish_reason": "tired"}])
 def test_a_passing_failure_is_tried_again(fault, serve):
     first = (fault, {"error": "later"}, {"retry-after": "0.01"}) if isinstance(fault, int) else (200, fault, {})
     application = serve(lambda body, number: first if number == 1 else {"text": "Now."})
@@ -130,7 +128,7 @@ def test_a_passing_failure_is_tried_again(fault, serve):
     assert (reply.text, len(application.requests)) == ("Now.", 2)
 
 
-@pytest.mark.parametrize("status", [400, 409, 422, 500])
+@pytest.mark.parametrize("status", [400, 500])
 def test_a_conversation_that_is_refused_ends_alone_with_what_was_said(status, serve):
     def answer(body, number):
         bad = body["messages"][-1]["content"] == "bad"
@@ -152,7 +150,7 @@ def test_an_application_that_is_full_or_withholds_says_so(serve):
     assert "withheld" in reply.problem
 
 
-@pytest.mark.parametrize("status", [401, 403, 404, 405])
+@pytest.mark.parametrize("status", [401, 404])
 def test_a_wrong_address_or_key_ends_the_run(status, serve):
     application = serve(lambda body, number: (status, {"error": f"no: {KEY}"}, {}))
     with pytest.raises(EscEvalError, match=r"Check the (key|address)") as caught:
@@ -207,7 +205,7 @@ def test_a_key_is_sent_to_this_machine_or_over_https_alone(serve):
     HttpModel("https://app.example/chat", key=KEY)
 
 
-@pytest.mark.parametrize("url", ["", "ftp://a/b", "http://", "localhost:80/chat"])
+@pytest.mark.parametrize("url", ["ftp://a/b", "localhost:80/chat"])
 def test_what_is_no_address_is_refused(url):
     with pytest.raises(EscEvalError, match=r"names no chat model|is no base URL"):
         open_model(f"http:{url}")

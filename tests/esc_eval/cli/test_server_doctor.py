@@ -1,10 +1,11 @@
 """What `esc-eval doctor --server` says of a server."""
 
+import itertools
 import json
 
 import pytest
 import typer
-from judge_server import Judge, JudgeServer, completion
+from judge_server import Judge, JudgeServer, completion, level_at, tokens_of
 
 from esc_eval.cli.commands.doctor import command
 from esc_eval.cli.server_doctor import examine_server
@@ -35,6 +36,22 @@ def test_what_a_server_refuses_and_what_it_cannot_do_is_said():
     assert findings["log probabilities"].detail == "none given"
     assert {findings[f"judge by {way}"].state for way in ("prefix", "choice", "schema", "logprobs")} == {"note"}
     assert "asked by text" in findings["judge"].detail
+
+
+def test_log_probabilities_that_come_now_and_then_are_called_so():
+    number = itertools.count()
+    given = tokens_of("Score", ":", (" 3", level_at(3)))
+
+    def answer(body):
+        return completion("Score: 3", given if body.get("logprobs") and next(number) % 3 == 1 else None)
+
+    with JudgeServer(answer) as server:
+        findings, _ = found(server)
+    assert (findings["log probabilities"].state, findings["log probabilities"].detail) == (
+        "note",
+        "5 candidates for each token, in 1 of 3 answers",
+    )
+    assert "level probabilities where the server gives them" in findings["judge"].detail
 
 
 def test_reasoning_in_a_field_is_seen():

@@ -43,7 +43,12 @@ def wait_for(true, what):
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("times", [1, 2])
+def asked(server):
+    """The requests of the run itself, after the tiny one to each model."""
+    return [body for body in server.requests if body["messages"][-1]["content"] != "Hello"]
+
+
+@pytest.mark.parametrize("times", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_ctrl_c_drops_what_waits_sends_nothing_more_and_says_what_is_kept(server, tmp_path, times):
     server.hang = True
     served = f"openai:well@{server.url}"
@@ -57,8 +62,7 @@ def test_ctrl_c_drops_what_waits_sends_nothing_more_and_says_what_is_kept(server
         text=True,
     )
     try:
-        wait_for(lambda: len(server.requests) >= 4, "a request")
-        asked = len(server.requests)
+        wait_for(lambda: len(asked(server)) >= 4, "a request")
         for _ in range(times):
             process.send_signal(signal.SIGINT)
         server.release.set()  # answers come now, and would be followed by the next requests
@@ -66,8 +70,8 @@ def test_ctrl_c_drops_what_waits_sends_nothing_more_and_says_what_is_kept(server
     finally:
         process.kill()
     assert process.returncode == 130
-    assert len(server.requests) == asked == 4
-    assert times == 2 or "kept" in said
+    assert len(asked(server)) == 4
+    assert times == 2 or "stopped. Kept in" in said
 
 
 HANDLER = """
@@ -92,7 +96,7 @@ def test_the_first_ctrl_c_stops_all_requests_before_it_raises_and_the_second_end
 
 def test_a_stop_in_python_drops_what_its_threads_would_ask_again(server, tmp_path):
     """Requests that wait to be tried again need no thread and no ledger: only a stop ends them."""
-    server.hang, served = True, f"openai:well@{server.url}"
+    server.hang, served = "all", f"openai:well@{server.url}"
     server.answer = lambda *_: (503, b"busy", {"retry-after": "0"})
 
     def interrupt():
@@ -131,8 +135,10 @@ def test_what_was_not_sent_is_not_recorded_as_sent(server, script, tmp_path, rol
     served = f"m=openai:unrecognized@{server.url}"
     notes = []
     players = {"seeker": served if role == "seeker" else fixed}
-    simulate(served if role == "supporter" else fixed, out=tmp_path, limit=1, progress=notes.append, **players, **SHORT)
-    turns = json.loads((tmp_path / "dialogues.jsonl").read_text())["turns"]
+    simulate(
+        served if role == "supporter" else fixed, out=tmp_path / "r", limit=1, progress=notes.append, **players, **SHORT
+    )
+    turns = json.loads((tmp_path / "r" / "dialogues.jsonl").read_text())["turns"]
     [turn] = [turn for turn in turns[1:] if turn["role"] == role]
     assert "seed" not in turn
     assert turn["served"]["adapted"]["seed"] == "left out"
@@ -145,7 +151,7 @@ def test_a_system_prompt_of_ones_own_is_sent_and_is_part_of_the_identity(server,
     prompt.write_text("Answer like a lighthouse keeper.\n", encoding="utf-8")
     run = {"seeker": seeker, "limit": 1, "out": tmp_path / "r", **SHORT}
     simulate(f"openai:well@{server.url}", system=prompt, **run)
-    assert server.requests[0]["messages"][0] == {"role": "system", "content": "Answer like a lighthouse keeper."}
+    assert asked(server)[0]["messages"][0] == {"role": "system", "content": "Answer like a lighthouse keeper."}
     with pytest.raises(EscEvalError, match="under another identity"):
         simulate(f"openai:well@{server.url}", **run)
     assert choose_protocol(make_settings("simulate")) == load_protocol()
