@@ -22,7 +22,7 @@ from esc_eval.reporting.making import warn_of_one_model
 from esc_eval.schema import Dialogue, RoleCard, Turn
 from esc_eval.scoring.cost import estimate_scoring, expected_dialogue
 from esc_eval.simulation import cost
-from esc_eval.simulation.budget import Budget, within_budget
+from esc_eval.simulation.budget import Budget, show_dollars, within_budget
 from esc_eval.simulation.cost import Price
 from esc_eval.simulation.identity import keep_ids
 from esc_eval.simulation.plan import Plan, Play
@@ -210,7 +210,7 @@ def run_simulation(
     if not played.failed and unfinished:
         on_progress(Progress(message=f"{unfinished} dialogues that earlier calls began wait to be asked for again"))
     if prices:
-        on_progress(Progress(message=f"the tokens of this run have cost ${budget.spent:.2f}"))
+        on_progress(Progress(message=f"the tokens of this run have cost {show_dollars(budget.spent)}"))
     outcome = Outcome(asked, played.problems, played.too_long, played.failed)
     for sentence in (*outcome.of_models(), *outcome.gaps):
         on_progress(Progress(message=sentence))

@@ -100,7 +100,8 @@ def leaderboard_report(
         adapted = describe_adapted(
             (d for d in dialogues if d.id in there), (s.get("adapted") for s in judged if isinstance(s, dict))
         )
-        sign = sign_board(run or {}, rater, under, "level", scale, boot, clusters, language, adapted)
+        ways = own["way"].dropna().value_counts().to_dict() if "way" in own else {}
+        sign = sign_board(run or {}, rater, under, "level", scale, boot, clusters, language, adapted, ways)
         title = name_board(None if language == ALL else language, rater, under if several else None)
         key = language if language not in boards else f"{language}, {rater}, {under}"
         data, views, said = _board(board, boot, flips, human, title, sign, unranked)
