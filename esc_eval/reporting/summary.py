@@ -188,7 +188,7 @@ def summarise_ratings(
         talks = [by_id[i] for i in by_id if i in rated]
         given = [rating for group in supporters.values() for rating in group]
         adapted = describe_adapted(talks, (r.served.adapted for r in given if r.served))
-        ways = Counter(rating.way for rating in given if rating.way)
+        ways = Counter(str(rating.way) for rating in given if rating.way)
         rows = _rows(supporters, by_id, own, known_cards, statistic, boot)
         made.append(
             Leaderboard(

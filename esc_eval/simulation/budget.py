@@ -55,8 +55,8 @@ class Budget:
         """
         if self.limit is not None and self.spent >= self.limit:
             raise SpentError(
-                f"stopped at --max-cost: {show_dollars(self.spent)} of {show_dollars(self.limit)} spent. What was finished is kept; "
-                "run the same command with a higher --max-cost to go on."
+                f"stopped at --max-cost: {show_dollars(self.spent)} of {show_dollars(self.limit)} spent. "
+                "What was finished is kept; run the same command with a higher --max-cost to go on."
             )
 
 
