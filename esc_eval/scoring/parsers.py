@@ -144,7 +144,8 @@ def find_anchored(answer: str, levels: Sequence[int]) -> tuple[int, Span] | None
     List markers, digits that touch letters or %, counts ("2 of the 5 replies") and the scale (3/4, (0-4), 满分4分) do
     not count, nor do the words of a JSON object beside its score. All other numbers must be the same level, and one of
     them must stand where a score stands: first in the answer, alone on a line, after a label, before 分, or after a
-    word of scoring; the last that does is the place. Where the answer ends with its score ("My score is 3."), other levels count only where a score stands; a number off the scale leaves it unscored.
+    word of scoring; the last that does is the place. Where the answer ends with its score ("My score is 3."), other
+    levels count only where a score stands; a number off the scale leaves it unscored.
     "3", "**3**", "3/4", "Score: 3 (out of 4)", "The empathy score is 3." and "我认为共情分数是3分。" are read; "10",
     "4/10", "3.5", "3 or 4" and "in turn 3" are not.
 
