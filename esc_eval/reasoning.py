@@ -8,11 +8,14 @@ import re
 from collections.abc import Iterable
 
 _TAG = (
-    r"(?:\w+[:_|])?(?:think(?:ing)?|thoughts?|reasoning|reflection|scratchpad|analysis)(?:_fast(?:er)?)?"
+    r"(?:\w+[:_|])?(?:think(?:ing)?|thoughts?|reasoning|reflection|scratchpad|analysis"
+    r"|(?:inner|internal)_monologue)(?:_fast(?:er)?)?"
     # <think>, <thinking>, <seed:think>, <longcat_think>, <ifm|think>, ...; any case
 )
 _PAIRS = (
     ("[THINK]", "[/THINK]"),  # Magistral
+    ("<｜begin▁of▁thinking｜>", "<｜end▁of▁thinking｜>"),  # bars of full width, as DeepSeek writes its tokens
+    ("‹｜begin▁of▁thinking｜›", "‹｜end▁of▁thinking｜›"),
     ("◁think▷", "◁/think▷"),  # Kimi
     ("<|START_THINKING|>", "<|END_THINKING|>"),  # Cohere
     ("<|begin_of_thought|>", "<|end_of_thought|>"),  # Sky-T1, OpenThinker
@@ -27,6 +30,8 @@ _LABELLED = {"<|channel>": _LABEL, "<unused94>": _LABEL}
 _PHRASES = (  # the first words of an answer, and those that end its thinking
     (r"Here(?:'s| is) my thought process:", r"Here(?:'s| is) my response:"),  # Granite 3.2
     (r"Here are my reasoning steps:", r"(?=\[BEGIN FINAL RESPONSE\])"),  # Apriel
+    (r"<details>\s*<summary>\s*(?:Thinking|Thoughts?|Thought process|Reasoning)\b[^<]*</summary>", r"</details>"),
+    (r"Thought:(?=.*^Final Answer:)", r"^Final Answer:"),  # ReAct; without its end it may be speech
 )
 _ANSWERS = (  # marks around the answer; tags count only after thinking, for they may be the answer's own
     ("<|START_RESPONSE|>", "<|END_RESPONSE|>"),
@@ -42,7 +47,7 @@ _FINAL = "<|end|><|start|>assistant<|channel|>final<|message|>"
 _MARK = re.compile(
     "|".join(
         [
-            f"<(?P<open>{_TAG})>|</(?P<close>{_TAG})>",
+            f"< ?(?P<open>{_TAG}) ?>|< ?/ ?(?P<close>{_TAG}) ?>",
             *(
                 f"(?P<open{n}>{re.escape(a)}{_LABELLED.get(a, '')})|(?P<close{n}>{re.escape(b)})"
                 for n, (a, b) in enumerate(_PAIRS)
@@ -50,6 +55,12 @@ _MARK = re.compile(
         ]
     ),
     re.IGNORECASE,
+)
+_TURN_BEGINS = re.compile(
+    r"\s*(?:<start_of_turn>model\b|<\|im_start\|>assistant\b|<\|start_header_id\|>assistant<\|end_header_id\|>|<\|assistant\|>)\s*"
+)
+_TURN_ENDS = re.compile(
+    r"(?:\s*(?:<end_of_turn>|<\|im_end\|>|<\|eot_id\|>|<\|eot\|>|<\|end_of_text\|>|<\|endoftext\|>|</s>))+\s*\Z"
 )
 _HEADER = re.compile(
     r"(?:<\|start\|>[^<]*)?(?:<\|channel\|>(?P<channel>\w*)[^<]*)?(?:<\|constrain\|>[^<]*)?<\|message\|>"
@@ -78,6 +89,7 @@ def split_thinking(raw: str) -> tuple[str, str]:
     >>> split_thinking("<think>plan</think>\\n\\nHello"), split_thinking("plan</think>Hello")
     (('Hello', 'plan'), ('Hello', 'plan'))
     """
+    raw = _strip_turn_marks(raw)
     spoken, thoughts = _split_channels(raw)
     spoken, more = _split_phrases(spoken)
     thoughts += more
@@ -86,6 +98,14 @@ def split_thinking(raw: str) -> tuple[str, str]:
         thoughts += more
     spoken = _unwrap(spoken, after_thinking=spoken != raw)
     return spoken, "\n\n".join(filter(None, map(str.strip, thoughts)))
+
+
+def _strip_turn_marks(raw: str) -> str:
+    """A reply without the marks that open and close a turn, where a server has left them at its edges."""
+    begun = _TURN_BEGINS.match(raw)
+    cut = raw[begun.end() :] if begun else raw
+    ended = _TURN_ENDS.search(cut)
+    return cut[: ended.start()] if ended else cut
 
 
 def strip_thinking(raw: str) -> str:
@@ -203,8 +223,8 @@ def _split_channels(raw: str) -> tuple[str, list[str]]:
 
 def _split_phrases(text: str) -> tuple[str, list[str]]:
     for start, end in _PHRASES:
-        if begun := re.match(rf"\s*{start}", text):
-            ended = re.compile(end).search(text, begun.end())
+        if begun := re.match(rf"\s*{start}", text, re.DOTALL | re.MULTILINE):
+            ended = re.compile(end, re.MULTILINE).search(text, begun.end())
             if ended is None:
                 return "", [text[begun.end() :]]
             return text[ended.end() :].lstrip(), [text[begun.end() : ended.start()]]

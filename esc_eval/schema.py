@@ -198,8 +198,11 @@ class Dialogue(Record):
 
     @property
     def answered(self) -> bool:
-        """Whether the supporter says a word of its own to the seeker; an opening before the seeker's first is none."""
-        begun = dropwhile(lambda turn: turn.role != "seeker", self.turns)
+        """Whether the supporter says a word of its own; an opening before the seeker's first is none.
+
+        Where no seeker speaks, every word counts that is not scripted.
+        """
+        begun = list(dropwhile(lambda turn: turn.role != "seeker", self.turns)) or self.turns
         own = (turn for turn in begun if turn.role == "supporter" and turn.finish_reason != "scripted")
         return any(turn.text.strip() for turn in own)
 

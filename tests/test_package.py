@@ -43,7 +43,7 @@ def test_nothing_trusts_remote_code_or_unpickles():
     for path in (ROOT / "esc_eval").rglob("*.py"):
         text = path.read_text(encoding="utf-8")
         for word in ("trust_remote_code=True", "pickle.load", "torch.load(", "yaml.load(", "eval(", "exec("):
-            assert word not in text.replace(".eval()", ""), (path, word)
+            assert word not in text.replace(".eval()", "").replace("ast.literal_eval(", ""), (path, word)
 
 
 def test_version_and_citation_agree():

@@ -11,8 +11,7 @@ from dataset_builder.rows.personal_data import Masker
 from dataset_builder.rows.rubrics import Scales, annotation_id
 from esc_eval.errors import EscEvalError
 from esc_eval.files.official_dimensions import is_official_wording
-from esc_eval.files.records import TABLES, read_ratings
-from esc_eval.reading import suffix_of
+from esc_eval.files.records import read_ratings
 from esc_eval.schema import Rating, find_duplicates
 
 Row = dict[str, Any]
@@ -38,11 +37,7 @@ def read_annotations(path: Path, scales: Scales | None = None) -> list[Rating]:
             raise EscEvalError(f"unknown dimension {dimension!r}; known: {', '.join(scale.dimensions)}")
         return key
 
-    ratings = read_ratings(path, spell)
-    if suffix_of(path) in TABLES:
-        for rating in ratings:
-            known.check(rating, str(path))
-    return ratings
+    return read_ratings(path, spell, known.check)
 
 
 def batch_rows(batch: Batch, dialogues: Mapping[str, Row], license: str, scales: Scales, masker: Masker) -> list[Row]:

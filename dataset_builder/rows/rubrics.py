@@ -93,14 +93,14 @@ class Scales:
                 self.used[rubric] = scale_of(rubric_of([named], folder=folder))
         return self.used[rubric]
 
-    def check(self, rating: Rating, where: str, folder: Path | None = None) -> None:
+    def check(self, rating: Rating, where: str = "", folder: Path | None = None) -> None:
         """Refuse a rating that its rubric has no place for.
 
         Raises:
             EscEvalError: Its rubric is not known, or has no such dimension, level or number of levels.
         """
         scale = self.find(rating.rubric, folder)
-        what = f"{where}: rating of dialogue {rating.dialogue_id!r} by {rating.rater!r}"
+        what = f"{where}{': ' if where else ''}rating of dialogue {rating.dialogue_id!r} by {rating.rater!r}"
         if rating.dimension not in scale.dimensions:
             raise EscEvalError(
                 f"{what}: {scale.id} has no dimension {rating.dimension!r}, only {', '.join(scale.dimensions)}"

@@ -22,13 +22,13 @@ from esc_eval.reporting.making import warn_of_one_model
 from esc_eval.schema import Dialogue, RoleCard, Turn
 from esc_eval.scoring.cost import estimate_scoring, expected_dialogue
 from esc_eval.simulation import cost
-from esc_eval.simulation.budget import Budget, within_budget
+from esc_eval.simulation.budget import Budget, show_dollars, within_budget
 from esc_eval.simulation.cost import Price
 from esc_eval.simulation.identity import keep_ids
 from esc_eval.simulation.plan import Plan, Play
 from esc_eval.simulation.roster import load_roster
 from esc_eval.simulation.run import Run
-from esc_eval.simulation.simulate import play_plan, unfinished_plays
+from esc_eval.simulation.simulate import is_ended, play_plan, unfinished_plays
 from esc_eval.simulation.supporters import Supporters, choose_prices, choose_supporters, is_priced, name_of
 
 Open = Callable[[str | ChatModel], ChatModel]
@@ -198,11 +198,14 @@ def run_simulation(
             check_models([plan.seeker, *(m for m in plan.supporters if m.name in waiting), *also_asked()])
         elif more := also_asked():
             check_models(more)
-        counter.append(_count_turns(plan, run, on_progress))
+        counter.append(_count_turns(plan, run, retry, on_progress))
+
+    def on_early_end(left: int) -> None:
+        counter[0].advance(items=left)
 
     with keep_served(run, "simulation", models, budget, prices), tell_what_is_kept(plan, run):
         paid = within_budget(plan, run, prices, budget)
-        played = play_plan(paid, run, on_turn, retry=retry, before=begin)
+        played = play_plan(paid, run, on_turn, on_early_end, retry=retry, before=begin)
     asked = sum(1 for _ in plan.plays())
     if more := played.finished - (asked - _count_waiting(plan, run)):
         on_progress(Progress(message=f"the run also holds {more} dialogues that earlier calls asked for"))
@@ -210,7 +213,7 @@ def run_simulation(
     if not played.failed and unfinished:
         on_progress(Progress(message=f"{unfinished} dialogues that earlier calls began wait to be asked for again"))
     if prices:
-        on_progress(Progress(message=f"the tokens of this run have cost ${budget.spent:.2f}"))
+        on_progress(Progress(message=f"the tokens of this run have cost {show_dollars(budget.spent)}"))
     outcome = Outcome(asked, played.problems, played.too_long, played.failed)
     for sentence in (*outcome.of_models(), *outcome.gaps):
         on_progress(Progress(message=sentence))
@@ -229,15 +232,21 @@ def _count_waiting(plan: Plan, run: Run) -> int:
     return sum(1 for _ in unfinished_plays(plan, run))
 
 
-def _count_turns(plan: Plan, run: Run, on_progress: OnProgress) -> Counter:
+def _count_turns(plan: Plan, run: Run, retry: bool, on_progress: OnProgress) -> Counter:
     """The counter of a plan's turns, which says where it goes on."""
     spoken = run.owners("turn")
     counts = [spoken.get(play.id, 0) for play in plan.plays()]
     total = len(counts) * plan.last_position
+    failed = run.owners("problem")
+    spared = sum(
+        plan.last_position + 1 - max(spoken.get(play.id, 0), 1)
+        for play in plan.plays()
+        if spoken.get(play.id, 0) <= plan.last_position and not (retry and play.id in failed) and is_ended(run, play)
+    )
     done = sum(min(max(count - 1, 0), plan.last_position) for count in counts)
     if done:
         on_progress(Progress(message=f"going on after {done} of {total} turns"))
-    return Counter(on_progress, "turns", total, done)
+    return Counter(on_progress, "turns", total, done + spared)
 
 
 @contextmanager

@@ -54,9 +54,9 @@ class Counter:
         self._tell, self._now, self._lock = on_progress, Progress(what, done, total), Lock()
         self._tell(self._now)
 
-    def advance(self, tokens: int = 0) -> None:
-        """Count one more item, written with so many tokens."""
+    def advance(self, tokens: int = 0, items: int = 1) -> None:
+        """Count one more item, or several, written with so many tokens."""
         with self._lock:
             now = self._now
-            self._now = Progress(now.what, now.done + 1, now.total, now.tokens + tokens)
+            self._now = Progress(now.what, now.done + items, now.total, now.tokens + tokens)
             self._tell(self._now)

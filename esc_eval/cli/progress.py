@@ -37,9 +37,13 @@ def show_progress(console: Console = talk) -> Iterator[OnProgress]:
             bars.start()
             tasks[now.what] = bars.add_task(put_on_one_line(now.what), total=now.total, completed=now.done, rate="")
         task = tasks[now.what]
-        seconds = bars.tasks[task].elapsed or 0
+        seconds = next(one.elapsed for one in bars.tasks if one.id == task) or 0
         rate = f"{now.tokens / seconds:.0f} tokens/s" if now.tokens and seconds else ""
         bars.update(task, completed=now.done, rate=rate)
+        if bars.finished:  # drawn for the last time, above what is said from now on
+            bars.stop()
+            for name in list(tasks):
+                bars.remove_task(tasks.pop(name))
 
     try:
         yield draw

@@ -18,6 +18,12 @@ OF_DIALOGUES = ("card", "card_id", "model", "supporter", "language", "category",
 """What a table may say of the rated dialogues, which the dialogues themselves say too."""
 Spell = Callable[[str, str], str]
 """Key of a dimension from the rubric (name and version) and a spelling of it."""
+Check = Callable[[Rating], None]
+"""Raises EscEvalError for a rating that has no place."""
+
+
+def accept(_: Rating) -> None:
+    """Take any rating."""
 
 
 def spell_official(rubric: str, dimension: str) -> str:
@@ -35,7 +41,7 @@ def spell_official(rubric: str, dimension: str) -> str:
     return dimension
 
 
-def read_rating_csv(path: Path, spell: Spell = spell_official) -> list[Rating]:
+def read_rating_csv(path: Path, spell: Spell = spell_official, check: Check = accept) -> list[Rating]:
     """The ratings of a CSV file with the columns ``NEEDED``, and of ``OPTIONAL`` and ``OF_DIALOGUES`` those it has.
 
     A rating without rater_kind is a person's, one without rubric is under ours. A blank score is unscored.
@@ -43,18 +49,19 @@ def read_rating_csv(path: Path, spell: Spell = spell_official) -> list[Rating]:
     Args:
         path: The file.
         spell: How spellings of dimensions are understood.
+        check: Called with each rating.
 
     Raises:
-        EscEvalError: As ``read_csv``; an unknown column; or a row that is no rating, with its line.
+        EscEvalError: As ``read_csv``; an unknown column; or a row that is no rating or fails the check, with its line.
     """
     columns, rows = read_csv(path, NEEDED)
     known = (*NEEDED, *OPTIONAL, *OF_DIALOGUES)
     if unknown := [column for column in columns if column not in known]:
         raise BadRecord(path, "line 1", f"unknown column {unknown[0]!r}; known: {', '.join(sorted(known))}")
-    return [rating_of(cells, path, f"line {line}", spell) for line, cells in rows]
+    return [rating_of(cells, path, f"line {line}", spell, check) for line, cells in rows]
 
 
-def read_rating_parquet(path: Path, spell: Spell = spell_official) -> list[Rating]:
+def read_rating_parquet(path: Path, spell: Spell = spell_official, check: Check = accept) -> list[Rating]:
     """The ratings of a Parquet file, as the dataset builder writes them; columns of other things are passed over.
 
     Raises:
@@ -69,14 +76,16 @@ def read_rating_parquet(path: Path, spell: Spell = spell_official) -> list[Ratin
         raise EscEvalError(f"{path}: no column {', '.join(missing)}; ratings have {', '.join(NEEDED)}")
     kept = [column for column in (*NEEDED, *OPTIONAL) if column in frame]
     rows = frame[kept].to_dict("records")
-    return [rating_of({str(k): v for k, v in row.items()}, path, f"row {n}", spell) for n, row in enumerate(rows)]
+    return [
+        rating_of({str(k): v for k, v in row.items()}, path, f"row {n}", spell, check) for n, row in enumerate(rows)
+    ]
 
 
-def rating_of(cells: Mapping[str, Any], path: Path, where: str, spell: Spell) -> Rating:
+def rating_of(cells: Mapping[str, Any], path: Path, where: str, spell: Spell, check: Check = accept) -> Rating:
     """The rating in the cells of a row.
 
     Raises:
-        BadRecord: They hold none.
+        BadRecord: They hold none, or one that fails the check.
     """
     given = {
         key: cells[key].strip() if isinstance(cells[key], str) else cells[key]
@@ -91,7 +100,7 @@ def rating_of(cells: Mapping[str, Any], path: Path, where: str, spell: Spell) ->
         score, order = read_level(given.get("score")), read_level(given.get("order"))
         if score is None:
             text.setdefault("problem", "no score given")
-        return Rating.model_validate(
+        rating = Rating.model_validate(
             {
                 "rater_kind": "human",
                 **text,
@@ -101,6 +110,8 @@ def rating_of(cells: Mapping[str, Any], path: Path, where: str, spell: Spell) ->
                 "order": order,
             }
         )
+        check(rating)
+        return rating
     except ValidationError as error:
         raise BadRecord(path, where, explain_validation(error)) from error
     except ValueError as error:

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from esc_eval.errors import BadRecord, EscEvalError, explain_validation
 from esc_eval.files import official
-from esc_eval.files.rating_rows import Spell, read_rating_csv, read_rating_parquet, spell_official
+from esc_eval.files.rating_rows import Check, Spell, accept, read_rating_csv, read_rating_parquet, spell_official
 from esc_eval.files.writing import write_whole
 from esc_eval.languages import get_language
 from esc_eval.reading import check_file, is_file, is_folder, read_json, suffix_of, try_json_lines
@@ -159,20 +159,21 @@ def read_dialogues(path: str | Path) -> list[Dialogue]:
     return dialogues
 
 
-def read_ratings(path: str | Path, spell: Spell = spell_official) -> list[Rating]:
+def read_ratings(path: str | Path, spell: Spell = spell_official, check: Check = accept) -> list[Rating]:
     """Ratings of a run folder, a file in our format (.jsonl), the official one (.json), or a table (.csv, .tsv,
     .parquet; see ``rating_rows``).
 
     Args:
         path: Of the file or folder.
         spell: How a table's spellings of dimensions are understood.
+        check: Called with each rating of a table, whose sentences then name its line.
 
     Raises:
         EscEvalError: Missing, broken, empty or in no known format.
     """
     path = find_in_folder(path, "ratings.jsonl")
     if read := TABLES.get(suffix_of(path)):
-        if rows := read(path, spell):
+        if rows := read(path, spell, check):
             return rows
         raise EscEvalError(f"{path}: holds no ratings")
     return _read(path, Rating, dict, official.ratings_from_official, "ratings")

@@ -1,5 +1,6 @@
 """``leaderboard``: models side by side, with everything that the difference of two means needs."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from types import MappingProxyType
@@ -100,7 +101,8 @@ def leaderboard_report(
         adapted = describe_adapted(
             (d for d in dialogues if d.id in there), (s.get("adapted") for s in judged if isinstance(s, dict))
         )
-        sign = sign_board(run or {}, rater, under, "level", scale, boot, clusters, language, adapted)
+        ways = Counter(map(str, own["way"].dropna())) if "way" in own else {}
+        sign = sign_board(run or {}, rater, under, "level", scale, boot, clusters, language, adapted, ways)
         title = name_board(None if language == ALL else language, rater, under if several else None)
         key = language if language not in boards else f"{language}, {rater}, {under}"
         data, views, said = _board(board, boot, flips, human, title, sign, unranked)

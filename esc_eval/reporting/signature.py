@@ -72,6 +72,7 @@ def sign_board(
     clusters: str,
     language: str | None = None,
     adapted: str | None = None,
+    ways: Mapping[str, int] | None = None,
 ) -> str:
     """The signature of a leaderboard, whichever command prints it.
 
@@ -83,11 +84,12 @@ def sign_board(
         boot, clusters: What the intervals draw, and how often.
         language: Of the dialogues.
         adapted: What servers were not sent as it was asked for.
+        ways: The board's ratings by how their level was had, where they say.
     """
     simulation, scoring = run.get("simulation"), run.get(f"scoring/{rater}")
     parts = {
         **simulation_parts(simulation["identity"] if simulation else None, language),
-        **scoring_parts(scoring["identity"] if scoring else None, rater, rubric, language),
+        **scoring_parts(scoring["identity"] if scoring else None, rater, rubric, language, ways),
         "not as asked": adapted,
         "statistic": f"{statistic} {scale}",
         "interval": boot.describe(clusters),
@@ -96,14 +98,26 @@ def sign_board(
 
 
 def scoring_parts(
-    identity: Mapping[str, Any] | None, rater: str, rubric: str | None, language: str | None = None
+    identity: Mapping[str, Any] | None,
+    rater: str,
+    rubric: str | None,
+    language: str | None = None,
+    ways: Mapping[str, int] | None = None,
 ) -> dict[str, object]:
-    """Parts that tell how ratings were made, from the identity of a scoring; else the rater's own words."""
+    """Parts that tell how ratings were made, from the identity of a scoring; else the rater's own words.
+
+    Where levels were had otherwise than the scorer was asked, or in several ways, ``by`` is what they were, counted.
+    """
     if identity is None:
         return {"rubric": rubric, "rater": rater}
+    asked, _, rule = identity["by"].partition(", ")
+    by, parser = identity["by"], identity.get("parser")
+    if ways and set(ways) != {asked}:
+        by = ", ".join(f"{count} {way}" for way, count in sorted(ways.items(), key=lambda item: (-item[1], item[0])))
+        parser = parser or rule.removesuffix(" parser") or None
     return {
         "rubric": wording_tag(identity["rubric"], language),
         "scorer": model_tag(identity["scorer"]),
-        "by": identity["by"],
-        "parser": identity.get("parser"),
+        "by": by,
+        "parser": parser,
     }

@@ -188,6 +188,7 @@ def summarise_ratings(
         talks = [by_id[i] for i in by_id if i in rated]
         given = [rating for group in supporters.values() for rating in group]
         adapted = describe_adapted(talks, (r.served.adapted for r in given if r.served))
+        ways = Counter(str(rating.way) for rating in given if rating.way)
         rows = _rows(supporters, by_id, own, known_cards, statistic, boot)
         made.append(
             Leaderboard(
@@ -199,7 +200,9 @@ def summarise_ratings(
                 lower_is_better=tuple(d.key for d in own.dimensions if d.lower_is_better),
                 levels=own.levels,
                 clustered_by=clustered_by,
-                signature=sign_board(run, rater, rubric_id, statistic, scale, boot, clustered_by, language, adapted),
+                signature=sign_board(
+                    run, rater, rubric_id, statistic, scale, boot, clustered_by, language, adapted, ways
+                ),
                 warnings=(
                     *warn_of_roles(run, rater),
                     *warn_of_changed_servers(talks, given),

@@ -53,7 +53,9 @@ def details_tables(board: Leaderboard) -> list[Table]:
             share = None if cell.modal_share is None else f"{cell.modal_share:.0%}"
             level = "-" if cell.modal_level is None else cell.modal_level
             counts = "/".join(map(str, cell.counts))
-            mean, n = cell.of(board.statistic), cell.n(board.statistic)
+            mean, n, scored = cell.of(board.statistic), cell.n(board.statistic), sum(cell.counts)
+            if share and n != scored:
+                share += f" of {scored}"
             rows.append([name, mean, n, cell.unscored, level, share or "-", counts])
         rows.append(["Average", row.average, show_n(row), "", "", "", ""])
         tables.append(Table(row.supporter, header, rows, 1, "", _marked(board), "unscored"))

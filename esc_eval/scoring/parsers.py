@@ -41,7 +41,8 @@ _MARKUP = re.compile(r"[*_`\"“”{}\[\]\\$]|(?<!\w)'|'(?!\w)")
 _MARKER = re.compile(rf"^[ #>•-]*\(?\d+(?:[.)](?: (?!{_DIGIT})(?=\S)|(?=[^\W\d]))|、(?!{_DIGIT}))", re.M)
 _SCALE = re.compile(
     r"(?<=\d)\s*+分?\s*+[(,]?\s*+(?:/|out\s+of(?:\s+a)?(?:\s+(?:possible|maximum|total))?|(?:满分|总分|总?共)[为是:]?)"
-    r"\s*(?P<top>\d+(?:\.\d+)?) ?分?(?: ?\))?|(?:满分[为是:]?\s*|\A\W*out of (?:a (?:possible |maximum )?)?(?=\d+,))(?P<first>\d+(?:\.\d+)?) ?分?",
+    r"\s*(?P<top>\d+(?:\.\d+)?) ?分?(?: ?\))?|"
+    r"(?:满分[为是:]?\s*|\A\W*out of (?:a (?:possible |maximum )?)?(?=\d+,))(?P<first>\d+(?:\.\d+)?) ?分?",
     re.I,
 )
 _ATTACHED = re.compile(rf"(?<={_LETTER})-?\d+(?:\.\d+)*|(?<!\d)\d++(?:\.\d++)*+(?=-?{_LETTER}|\s*%)")
@@ -101,7 +102,7 @@ _CONCLUSION = re.compile(
 
 
 def _reduce_object(text: TracedText, levels: Sequence[int]) -> TracedText | None:
-    """An answer whose one JSON object gives a score, with only that score left of the object; None: it contradicts itself.
+    """An answer whose one JSON object gives a score, only that score left; None: it contradicts itself.
 
     An object that holds other numbers, or no score, stays as it is.
     """
@@ -142,9 +143,9 @@ def find_anchored(answer: str, levels: Sequence[int]) -> tuple[int, Span] | None
 
     List markers, digits that touch letters or %, counts ("2 of the 5 replies") and the scale (3/4, (0-4), 满分4分) do
     not count, nor do the words of a JSON object beside its score. All other numbers must be the same level, and one of
-    them must stand where a score stands: first in the answer, alone on a line, after a label, before 分, or after a word
-    of scoring; the last that does is the place. Where the answer ends with its score as a sentence ("My score is 3."),
-    other levels count only where a score stands; a number off the scale leaves it unscored.
+    them must stand where a score stands: first in the answer, alone on a line, after a label, before 分, or after a
+    word of scoring; the last that does is the place. Where the answer ends with its score ("My score is 3."), other
+    levels count only where a score stands; a number off the scale leaves it unscored.
     "3", "**3**", "3/4", "Score: 3 (out of 4)", "The empathy score is 3." and "我认为共情分数是3分。" are read; "10",
     "4/10", "3.5", "3 or 4" and "in turn 3" are not.
 

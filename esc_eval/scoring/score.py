@@ -322,7 +322,8 @@ class Scoring:
         parser = "logits"
         if self.calibration:
             p, parser = self.calibration.apply(dimension, p), f"logits, calibration {self.calibration.sha256[:8]}"
-        best = max(range(len(p)), key=p.__getitem__)
+        stated = self._level(choice.text or choice.top or "")
+        best = max(range(len(p)), key=lambda n: (p[n], self.rubric.levels[n] == stated))
         return Rating(
             **common,
             score=self.rubric.levels[best],

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from threading import Lock
 from typing import Any
 
@@ -16,6 +17,18 @@ from esc_eval.simulation.run import Run
 
 class SpentError(EscEvalError):
     """The limit on what a run may cost is reached."""
+
+
+def show_dollars(amount: float) -> str:
+    """An amount with as many digits as it needs to be told from nothing.
+
+    >>> show_dollars(8.7), show_dollars(0.001), show_dollars(0.0), show_dollars(0.125)
+    ('$8.70', '$0.001', '$0.00', '$0.125')
+    """
+    if amount >= 1 or not amount:
+        return f"${amount:.2f}"
+    shown = f"{Decimal(f'{amount:.3g}'):f}"
+    return f"${Decimal(shown):.2f}" if Decimal(shown) == round(Decimal(shown), 2) else f"${shown}"
 
 
 class Budget:
@@ -42,8 +55,8 @@ class Budget:
         """
         if self.limit is not None and self.spent >= self.limit:
             raise SpentError(
-                f"stopped at --max-cost: ${self.spent:.2f} of ${self.limit:.2f} spent. What was finished is kept; "
-                "run the same command with a higher --max-cost to go on."
+                f"stopped at --max-cost: {show_dollars(self.spent)} of {show_dollars(self.limit)} spent. "
+                "What was finished is kept; run the same command with a higher --max-cost to go on."
             )
 
 

@@ -41,13 +41,14 @@ class _SupporterFailed(Exception):
     """A supporter cannot be asked; the cause says why."""
 
 
-def _ignore(_: Turn) -> None: ...
+def _ignore(_: object) -> None: ...
 
 
 def play_plan(
     plan: Plan,
     run: Run,
     on_turn: Callable[[Turn], None] = _ignore,
+    on_early_end: Callable[[int], None] = _ignore,
     *,
     retry: bool = False,
     before: Callable[[], None] = lambda: None,
@@ -58,6 +59,7 @@ def play_plan(
         plan: What to play.
         run: Where; open.
         on_turn: Called after each new turn is durable, possibly from several threads.
+        on_early_end: Called where a dialogue ends early, with the number of its turns that will not be played.
         retry: Whether dialogues that ended early are played on, from the reply that was none.
         before: Called once the plan fits the run and before any model is asked.
 
@@ -84,7 +86,7 @@ def play_plan(
         if name in failed:
             return
         try:
-            _play(window, run, on_turn)
+            _play(window, run, on_turn, on_early_end)
         except _SupporterFailed as error:
             cause = error.__cause__
             if not isinstance(cause, EscEvalError) or len(plan.supporters) == 1:
@@ -157,7 +159,12 @@ def _windows(plays: Iterable[Play], size: int) -> Iterator[list[Play]]:
         yield window
 
 
-def _play(window: list[Play], run: Run, on_turn: Callable[[Turn], None]) -> None:
+def is_ended(run: Run, play: Play) -> bool:
+    """Whether a dialogue of which a run holds too few turns has ended early."""
+    return bool(run.count("problem", play.id)) or (run.count("turn", play.id) > 0 and read_play(run, play).over)
+
+
+def _play(window: list[Play], run: Run, on_turn: Callable[[Turn], None], on_early_end: Callable[[int], None]) -> None:
     """Play the dialogues of a window to their end, in lock step from the shortest on."""
     for play in window:
         read_play(run, play)
@@ -173,10 +180,17 @@ def _play(window: list[Play], run: Run, on_turn: Callable[[Turn], None]) -> None
             if failure := find_failure(side, reply):
                 run.add("problem", batch[index].id, 0, failure.to_json())
                 batch[index].failure = failure
+                on_early_end(_left(batch[index]))
                 continue
             turn = turn_from_reply(side, reply, seeds[index])
             _append(batch[index], turn, run)
             on_turn(turn)
+            if batch[index].over and (left := _left(batch[index])):
+                on_early_end(left)
+
+
+def _left(play: Play) -> int:
+    return play.plan.last_position + 1 - len(play.turns)
 
 
 def _ask(batch: list[Play], seeds: list[int]) -> Iterator[tuple[int, Reply]]:

@@ -164,8 +164,8 @@ def test_ratings_of_a_csv_join_the_runs_dialogues(tmp_path):
     ("line", "what"),
     [
         ("m:c1,warmth,r1,4", "line 2.*unknown dimension"),
-        ("m:c1,empathy,r1,5", "line 2.*a score is one of"),
-        ("m:c1,empathy,r1,3.5", "line 2.*a score is one of"),
+        ("m:c1,empathy,r1,5", r"scores\.csv, line 2: .*5 is none of the levels"),
+        ("m:c1,empathy,r1,3.5", r"scores\.csv, line 2: .*'3.5' is not a level"),
         ("m:c1,empathy,r1", "line 2.*3 fields"),
         ("nobody,empathy,r1,3", "nobody.*in no run"),
     ],

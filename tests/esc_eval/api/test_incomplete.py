@@ -87,6 +87,20 @@ def test_a_dialogue_that_grew_too_long_is_rated_and_said_to_have_ended_early(tmp
         score(found.dialogues, scorer=JUDGE, strict=True)
 
 
+def test_turns_that_will_not_be_played_count_as_done(tmp_path):
+    def hindered(conversation):
+        if heard(conversation, "number 2"):
+            return Reply("", "context")
+        return filtered(conversation)
+
+    for more in ({}, {}, {"retry_failed": True}):
+        told = []
+        simulate(FakeModel("m", hindered), out=tmp_path, progress=told.append, **SHORT, **more)
+        turns = [now for now in told if now.what == "turns"]
+        assert (turns[-1].done, turns[-1].total) == (16, 16)
+        assert [now.done for now in turns] == sorted(now.done for now in turns)
+
+
 def test_the_others_rank_as_if_one_that_is_not_ranked_were_last():
     models = {"cut": filtered, "warm": lambda c: "Zinnia.", "cold": lambda c: "Quartz."}
     judge = FakeModel(

@@ -76,6 +76,18 @@ def test_the_expected_level_can_be_reported_instead():
     assert "statistic:expected x 25" in table.signature
 
 
+def test_the_signature_counts_the_ways_in_which_levels_were_had_where_they_are_several():
+    dialogues, ratings = made_up(unscored=0)
+    mixed = [r.model_copy(update={"way": "text" if n % 3 else "logprobs"}) for n, r in enumerate(ratings)]
+    identity = {"rubric": RUBRIC.identity, "scorer": {"model": "judge"}, "by": "text, anchored parser"}
+    run = {"scoring/judge": {"identity": identity}}
+    [table] = summarise_ratings(dialogues, mixed, RUBRIC, run).tables
+    assert "|by:56 text, 28 logprobs|parser:anchored|" in table.signature
+    plain = [r.model_copy(update={"way": "text"}) for r in ratings]
+    [table] = summarise_ratings(dialogues, plain, RUBRIC, run).tables
+    assert "|by:text, anchored parser|" in table.signature
+
+
 def test_foreign_dialogues_are_clustered_by_dialogue_and_the_signature_says_so():
     dialogues, ratings = made_up()
     foreign = [d.model_copy(update={"card_id": None}) for d in dialogues]

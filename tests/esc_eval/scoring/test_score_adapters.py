@@ -25,7 +25,7 @@ def wording(tmp_path):
 
 
 def dialogue(number, language="en", text="Hello"):
-    turns = (Turn(role="supporter", text=f"{text} {number}"), Turn(role="seeker", text="I am tired"))
+    turns = (Turn(role="seeker", text="I am tired"), Turn(role="supporter", text=f"{text} {number}"))
     return Dialogue(id=f"{language}{number}", language=language, turns=turns)
 
 
