@@ -22,6 +22,8 @@ Row = dict[str, Any]
 Official = dict[Language, list[RoleCard]]
 SAMPLE_RUN = Path(__file__).parent / "sample"
 SAMPLE_LICENSE = "Apache-2.0"
+SHOWN = 5
+"""Files of others that a refusal names."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +72,31 @@ def build_dataset(inputs: Inputs, out: Path, progress: Callable[[str], None] = l
         The manifest.
 
     Raises:
-        EscEvalError: An input is missing or broken, or ``out`` holds something else than a build.
+        EscEvalError: An input is missing or broken, or ``out`` holds something else than a build wrote.
     """
-    if out.exists() and not (out.is_dir() and ((out / manifest.FILE).exists() or not any(out.iterdir()))):
-        raise EscEvalError(f"{out}: exists and is no build of this program; choose another folder for --out")
+    _refuse_foreign(out)
     with replace_folder(out) as folder:
         return _build(inputs, folder, progress)
+
+
+def _refuse_foreign(out: Path) -> None:
+    """Leave a folder alone that is no build of ours, or holds files that no build wrote.
+
+    Raises:
+        EscEvalError: It is such a folder; the message names the files.
+    """
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    written = manifest.built_files(out)
+    if written is None:
+        raise EscEvalError(f"{out}: exists and is no build of this program; choose another folder for --out")
+    there = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_symlink() or not path.is_dir()}
+    if foreign := sorted(there - written):
+        more = f" and {len(foreign) - SHOWN} more" if len(foreign) > SHOWN else ""
+        raise EscEvalError(
+            f"{out}: holds files that the build there did not write, and a new build would delete them: "
+            f"{', '.join(map(repr, foreign[:SHOWN]))}{more}. Move them away, or choose another folder for --out."
+        )
 
 
 def _build(inputs: Inputs, folder: Path, progress: Callable[[str], None]) -> dict[str, Any]:

@@ -171,9 +171,28 @@ def _explain(what: str, line: int, end: int) -> str:
 def _name_cells(row: list[str], header: list[str], separator: str, end: int) -> dict[str, str] | Unfit:
     if len(row) != len(header):
         return Unfit(f"{len(row)} fields, the header has {len(header)}: {_describe(header, separator)}")
-    if len(header) > 2 and any("\n" in cell for cell in row):
-        for cell in row:
-            after = cell.split("\n")[1:]
-            if after and all(line.count(separator) == len(header) - 1 for line in after):
-                return Unfit(f"a quotation mark opens here and closes in line {end}, and rows stand between the two")
+    if len(header) > 1 and any(_holds_row(cell, separator, len(header)) for cell in row):
+        return Unfit(f"a quotation mark opens here and closes in line {end}, and rows stand between the two")
     return dict(zip(header, row, strict=True))
+
+
+def _holds_row(cell: str, separator: str, width: int) -> bool:
+    """Whether a line inside a cell is a row of the table: as many fields as the header has.
+
+    Only whole lines are looked at, those after the first line break and before the last; where the cell has one break
+    alone, what follows it. Of two columns a line must lack spaces after its comma, which sentences have.
+    """
+    after = cell.split("\n")[1:]
+    for line in after[:-1] or after:
+        line = line.rstrip("\r")
+        told = width > 2 or not re.search(re.escape(separator) + r"\s|[.!?。！？]$", line)
+        if told and line.count(separator) >= width - 1 and len(_fields(line, separator)) == width:
+            return True
+    return False
+
+
+def _fields(line: str, separator: str) -> list[str]:
+    try:
+        return next(csv.reader([line], delimiter=separator), [])
+    except csv.Error:
+        return []
