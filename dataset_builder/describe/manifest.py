@@ -160,7 +160,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def built_files(folder: Path) -> set[str] | None:
-    """The files that a build wrote into its folder, by its manifest, of whatever version; None where it is no build's."""
+    """The files that a build of any version wrote into its folder, by its manifest; None where it is no build's."""
     try:
         content = read_manifest(folder)
     except EscEvalError:

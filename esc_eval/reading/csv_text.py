@@ -13,6 +13,7 @@ from esc_eval.reading.plain import read_text
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 LONGEST = 1 << 24
 """Characters of a cell."""
+_NUMBER = re.compile(r"\s*[+-]?\d+(?:[.,]\d+)?\s*")
 _SAID = re.compile(r"\ufeff?sep=(.)\s*$", re.IGNORECASE)
 Row = tuple[int, dict[str, str]]
 
@@ -171,28 +172,25 @@ def _explain(what: str, line: int, end: int) -> str:
 def _name_cells(row: list[str], header: list[str], separator: str, end: int) -> dict[str, str] | Unfit:
     if len(row) != len(header):
         return Unfit(f"{len(row)} fields, the header has {len(header)}: {_describe(header, separator)}")
-    if len(header) > 1 and any(_holds_row(cell, separator, len(header)) for cell in row):
+    if any("\n" in cell and _holds_rows(cell, column, len(header), separator) for column, cell in enumerate(row)):
         return Unfit(f"a quotation mark opens here and closes in line {end}, and rows stand between the two")
     return dict(zip(header, row, strict=True))
 
 
-def _holds_row(cell: str, separator: str, width: int) -> bool:
-    """Whether a line inside a cell is a row of the table: as many fields as the header has.
+def _holds_rows(cell: str, column: int, width: int, separator: str) -> bool:
+    """Whether a cell of several lines is the end of one row, whole rows, and the beginning of another.
 
-    Only whole lines are looked at, those after the first line break and before the last; where the cell has one break
-    alone, what follows it. Of two columns a line must lack spaces after its comma, which sentences have.
+    Of such a cell the first line has the separators that follow its column, the last those before it, and a line
+    between has all. Text may have as many by chance; it is told by the white space after them, and in a table of two
+    columns by not ending in numbers.
     """
-    after = cell.split("\n")[1:]
-    for line in after[:-1] or after:
-        line = line.rstrip("\r")
-        told = width > 2 or not re.search(re.escape(separator) + r"\s|[.!?。！？]$", line)
-        if told and line.count(separator) >= width - 1 and len(_fields(line, separator)) == width:
-            return True
-    return False
-
-
-def _fields(line: str, separator: str) -> list[str]:
-    try:
-        return next(csv.reader([line], delimiter=separator), [])
-    except csv.Error:
-        return []
+    first, *inner, last = cell.replace("\r", "").split("\n")
+    inner = [line for line in inner if line.strip()]
+    whole = [line for line in inner if line.count(separator) == width - 1]
+    if (first.count(separator), last.count(separator)) != (width - 1 - column, column) or (inner and not whole):
+        return False
+    if width == 2:
+        ends = [line.rpartition(separator)[2] for line in (first, *whole, last)]
+        return all(_NUMBER.fullmatch(end) for end in (ends if column else ends[:-1]))
+    spaced = any(re.search(rf"{re.escape(separator)}\s", line) for line in (first, *whole, last))
+    return width > 2 and (len(whole) > 1 or not spaced)
