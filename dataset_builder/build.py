@@ -12,6 +12,7 @@ from dataset_builder.rows import annotations, conversations, dialogues, parquet,
 from dataset_builder.rows.personal_data import Masker
 from dataset_builder.rows.rubrics import Scale, Scales, is_known
 from dataset_builder.rows.tables import TABLES, choose_labels
+from dataset_builder.sources import SOURCES
 from esc_eval.errors import EscEvalError
 from esc_eval.files.hashing import hash_file
 from esc_eval.files.records import SAMPLE
@@ -194,6 +195,18 @@ def _origin(name: str | Path, public: bool) -> str:
     return f"{hash_file(path)[:12]}{path.suffix}" if public else path.name
 
 
+def _source(key: str, tally: conversations.Tally, public: bool) -> dict[str, Any]:
+    """What the manifest says of a source; in a public build files that its owner does not publish are their hashes."""
+    said = tally.as_json()
+    if not public or tally.n_files > conversations.LISTED:
+        return said
+    files: dict[str, Any] = {}
+    for name, facts in said["files"].items():
+        shown = name if name in SOURCES[key].FILES else f"{facts['sha256'][:12]}{Path(name).suffix}"
+        files[f"{len(files)}-{shown}" if shown in files else shown] = facts
+    return {**said, "files": files}
+
+
 def _described(
     inputs: Inputs,
     tallies: dict[str, conversations.Tally],
@@ -209,7 +222,7 @@ def _described(
     return {
         "sample": inputs.sample,
         "official": official,
-        "sources": {key: tally.as_json() for key, tally in tallies.items()},
+        "sources": {key: _source(key, tally, inputs.public) for key, tally in tallies.items()},
         "runs": runs,
         "annotations": {_origin(path, inputs.public): hash_file(path) for path in inputs.annotations},
         "cards": {_origin(name, inputs.public): hash_file(Path(name)) for name in inputs.cards if name != SAMPLE},
