@@ -47,7 +47,7 @@ def read_rating_csv(path: Path, spell: Spell = spell_official) -> list[Rating]:
     Raises:
         EscEvalError: As ``read_csv``; an unknown column; or a row that is no rating, with its line.
     """
-    columns, rows = read_csv(path, NEEDED)
+    columns, rows = read_csv(path, NEEDED, told="score")
     known = (*NEEDED, *OPTIONAL, *OF_DIALOGUES)
     if unknown := [column for column in columns if column not in known]:
         raise BadRecord(path, "line 1", f"unknown column {unknown[0]!r}; known: {', '.join(sorted(known))}")

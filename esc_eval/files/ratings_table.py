@@ -124,7 +124,7 @@ def _rows_as_written(path: Path) -> pd.DataFrame:
         return pd.concat([_parquet_rows(file) for file in files], ignore_index=True)
     match suffix_of(path):
         case ".csv" | ".tsv":
-            columns, rows = read_csv(path)
+            columns, rows = read_csv(path, told="score")
             frame = pd.DataFrame([list(cells.values()) for _, cells in rows], columns=list(columns), dtype=str)
             return frame.assign(_where=[f"line {line}" for line, _ in rows])
         case ".parquet":

@@ -36,7 +36,7 @@ class CsvRows(NamedTuple):
     rows: list[Row]
 
 
-def read_csv(path: Path, needed: Collection[str] = ()) -> CsvRows:
+def read_csv(path: Path, needed: Collection[str] = (), told: str = "") -> CsvRows:
     """The rows of a CSV file with a header, all of them right.
 
     Cells are separated by what the header is: comma, semicolon, tab or bar. Rows without anything, and last columns
@@ -45,17 +45,22 @@ def read_csv(path: Path, needed: Collection[str] = ()) -> CsvRows:
     Args:
         path: The file.
         needed: Columns that it must have.
+        told: A column that tells, where it is blank in a last line without an end, that the file is cut off there.
 
     Raises:
         EscEvalError: As ``read_text``; or a header or the first row that is not right, with the line.
     """
-    columns, entries = parse_csv(StringIO(read_text(path), newline=""), path, needed)
+    text = read_text(path)
+    columns, entries = parse_csv(StringIO(text, newline=""), path, needed)
     rows: list[Row] = []
     for line, cells in entries:
         if isinstance(cells, Unfit):
             raise BadRecord(path, f"line {line}", cells)
         if any(cell.strip() for cell in cells.values()):
             rows.append((line, cells))
+    if rows and not rows[-1][1].get(told, told or "-").strip() and text[-1] not in "\r\n":
+        what = f"{told} is empty, and the last line has no end: is the file cut off? If it is whole, end the line"
+        raise BadRecord(path, f"line {rows[-1][0]}", what)
     return CsvRows(columns, rows)
 
 

@@ -9,7 +9,7 @@ text of what was rated.
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -35,6 +35,10 @@ create table if not exists members (
     primary key (kind, id)
 ) without rowid;
 """
+GAP = (
+    "select owner from records where kind = ? group by owner "
+    "having min(position) <> 0 or max(position) <> count(*) - 1 order by owner limit 1"
+)
 LEDGER, CARD = "ledger.sqlite3", "run.json"
 VERSION = 1
 """Of the ledger (``pragma user_version``); those of esc-eval 0.1, which had no members, say 0."""
@@ -83,6 +87,8 @@ class Run:
             self.folder.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
             raise EscEvalError(f"{folder}: is a file; a run needs a folder of its own") from error
+        except FileNotFoundError as error:
+            raise EscEvalError(f"{folder}: no folder can be made there; choose another --out") from error
         self._lock = FileLock(self.folder / ".lock")
         self._guard = Lock()
         self._call: dict[str, Any] = {}
@@ -318,12 +324,8 @@ class Run:
 
     def find_gap(self, kind: str) -> str | None:
         """An owner of whose records one is missing before another; None where there is none."""
-        query = (
-            "select owner from records where kind = ? group by owner "
-            "having min(position) <> 0 or max(position) <> count(*) - 1 order by owner limit 1"
-        )
         with self._reading() as database:
-            row = database.execute(query, (kind,)).fetchone()
+            row = database.execute(GAP, (kind,)).fetchone()
         return row[0] if row else None
 
     def export(self, name: str, lines: Iterable[str]) -> Path:
@@ -375,6 +377,23 @@ def read_card(folder: Path) -> dict[str, Any]:
     content = read_json_object(path)
     _check_parts(content, path)
     return content
+
+
+def find_faults(folder: Path) -> list[str]:
+    """What a run folder lacks that says how its dialogues were made, a sentence each; the ledger is only read."""
+    found = []
+    if not (folder / CARD).exists():
+        found.append(f"{folder}: no {CARD}, so nothing says which models and settings made what is there")
+    if not (folder / LEDGER).is_file():
+        return found
+    try:
+        with closing(sqlite3.connect(f"{(folder / LEDGER).resolve().as_uri()}?mode=ro", uri=True)) as database:
+            row = database.execute(GAP, ("turn",)).fetchone()
+    except sqlite3.DatabaseError as error:
+        return [*found, f"{folder / LEDGER}: cannot be read: {error}"]
+    if row:
+        found.append(f"{folder / LEDGER}: turns of dialogue {row[0]!r} are missing before others that are there")
+    return found
 
 
 def _check_parts(content: dict[str, Any], path: Path) -> None:

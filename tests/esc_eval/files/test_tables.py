@@ -183,3 +183,16 @@ def test_a_json_line_with_something_else_than_names_and_numbers_is_refused_with_
     path = write_table(tmp_path / "a.jsonl", ROW, {**ROW, "dialogue_id": "d1", **change})
     with pytest.raises(EscEvalError, match=rf"a\.jsonl, line 2: {what}"):
         read_table([path])
+
+
+@pytest.mark.parametrize("read", [lambda path: read_table([path]).frame, read_ratings])
+@pytest.mark.parametrize("last", ["d9,r1,empathy,", "d9,r1,empathy, "])
+def test_a_blank_score_in_a_last_line_without_its_end_is_a_cut(tmp_path, read, last):
+    path = tmp_path / "a.csv"
+    whole = "dialogue_id,rater,dimension,score\nd0,r0,empathy,3\n"
+    path.write_text(whole + last)
+    with pytest.raises(EscEvalError, match=r"a\.csv, line 3: score is empty, .*is the file cut off\?"):
+        read(path)
+    for sound in (whole + last + "\n", whole + "d9,r1,empathy,3"):
+        path.write_text(sound)
+        assert len(read(path)) == 2

@@ -6,9 +6,11 @@ import shutil
 import sqlite3
 
 import pytest
+from typer.testing import CliRunner
 
 from esc_eval import evaluate, score, simulate
 from esc_eval.chat import open_model
+from esc_eval.cli.app import app
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import load_cards, read_dialogues, read_ratings
 from esc_eval.prompts.protocol import load_protocol
@@ -123,6 +125,21 @@ def test_a_ledger_that_is_cut_or_no_database_is_refused_with_the_way_out(evaluat
         EscEvalError, match=r"ledger\.sqlite3: damaged: .*Put back a whole copy .*or choose another --out"
     ):
         evaluated()
+
+
+def test_a_report_says_what_a_run_folder_lacks(evaluated, folder):
+    evaluated()
+    told = CliRunner().invoke(app, ["report", str(folder)])
+    assert (told.exit_code, "note:" in told.stderr) == (0, False)
+    with sqlite3.connect(folder / LEDGER) as database:
+        database.execute("delete from records where position = 1 and kind = 'turn' and owner like '%01'")
+    database.close()
+    (folder / CARD).unlink()
+    told = CliRunner().invoke(app, ["report", str(folder)])
+    said = " ".join(told.stderr.split())
+    assert told.exit_code == 0
+    assert f"no {CARD}, so nothing says" in said
+    assert "'p:sample-en-01' are missing before others" in said
 
 
 @pytest.mark.parametrize(
