@@ -12,6 +12,7 @@ from dataset_builder.rows import annotations, conversations, dialogues, parquet,
 from dataset_builder.rows.personal_data import Masker
 from dataset_builder.rows.rubrics import Scale, Scales, is_known
 from dataset_builder.rows.tables import TABLES, choose_labels
+from dataset_builder.sources import SOURCES
 from esc_eval.errors import EscEvalError
 from esc_eval.files.hashing import hash_file
 from esc_eval.files.records import SAMPLE
@@ -22,6 +23,8 @@ Row = dict[str, Any]
 Official = dict[Language, list[RoleCard]]
 SAMPLE_RUN = Path(__file__).parent / "sample"
 SAMPLE_LICENSE = "Apache-2.0"
+SHOWN = 5
+"""Files of others that a refusal names."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +73,31 @@ def build_dataset(inputs: Inputs, out: Path, progress: Callable[[str], None] = l
         The manifest.
 
     Raises:
-        EscEvalError: An input is missing or broken, or ``out`` holds something else than a build.
+        EscEvalError: An input is missing or broken, or ``out`` holds something else than a build wrote.
     """
-    if out.exists() and not (out.is_dir() and ((out / manifest.FILE).exists() or not any(out.iterdir()))):
-        raise EscEvalError(f"{out}: exists and is no build of this program; choose another folder for --out")
+    _refuse_foreign(out)
     with replace_folder(out) as folder:
         return _build(inputs, folder, progress)
+
+
+def _refuse_foreign(out: Path) -> None:
+    """Leave a folder alone that is no build of ours, or holds files that no build wrote.
+
+    Raises:
+        EscEvalError: It is such a folder; the message names the files.
+    """
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    written = manifest.built_files(out)
+    if written is None:
+        raise EscEvalError(f"{out}: exists and is no build of this program; choose another folder for --out")
+    there = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_symlink() or not path.is_dir()}
+    if foreign := sorted(there - written):
+        more = f" and {len(foreign) - SHOWN} more" if len(foreign) > SHOWN else ""
+        raise EscEvalError(
+            f"{out}: holds files that the build there did not write, and a new build would delete them: "
+            f"{', '.join(map(repr, foreign[:SHOWN]))}{more}. Move them away, or choose another folder for --out."
+        )
 
 
 def _build(inputs: Inputs, folder: Path, progress: Callable[[str], None]) -> dict[str, Any]:
@@ -173,6 +195,18 @@ def _origin(name: str | Path, public: bool) -> str:
     return f"{hash_file(path)[:12]}{path.suffix}" if public else path.name
 
 
+def _source(key: str, tally: conversations.Tally, public: bool) -> dict[str, Any]:
+    """What the manifest says of a source; in a public build files that its owner does not publish are their hashes."""
+    said = tally.as_json()
+    if not public or tally.n_files > conversations.LISTED:
+        return said
+    files: dict[str, Any] = {}
+    for name, facts in said["files"].items():
+        shown = name if name in SOURCES[key].FILES else f"{facts['sha256'][:12]}{Path(name).suffix}"
+        files[f"{len(files)}-{shown}" if shown in files else shown] = facts
+    return {**said, "files": files}
+
+
 def _described(
     inputs: Inputs,
     tallies: dict[str, conversations.Tally],
@@ -188,7 +222,7 @@ def _described(
     return {
         "sample": inputs.sample,
         "official": official,
-        "sources": {key: tally.as_json() for key, tally in tallies.items()},
+        "sources": {key: _source(key, tally, inputs.public) for key, tally in tallies.items()},
         "runs": runs,
         "annotations": {_origin(path, inputs.public): hash_file(path) for path in inputs.annotations},
         "cards": {_origin(name, inputs.public): hash_file(Path(name)) for name in inputs.cards if name != SAMPLE},

@@ -11,6 +11,7 @@ from dataset_builder.rows.rubrics import Scale
 from dataset_builder.rows.tables import TABLES
 from esc_eval import __version__
 from esc_eval.citation import PAPER
+from esc_eval.errors import EscEvalError
 from esc_eval.files.hashing import hash_file
 from esc_eval.files.text import read_json_object
 from esc_eval.files.writing import write_json
@@ -21,6 +22,9 @@ SCHEMA = 2
 """2: README, licences, Croissant and what stays local are in ``files``, and ``inputs`` tells rows by origin."""
 LOCAL = "local"
 """Sub-folder of what must stay on the machine that built it: source conversations, rejects."""
+
+UNLISTED = {"README.md", "LICENSE.md", "croissant.json", f"{LOCAL}/conversations.parquet", f"{LOCAL}/rejects.jsonl"}
+"""Files of builds before ``SCHEMA`` 2, whose ``files`` leave them out."""
 
 Row = Mapping[str, Any]
 
@@ -153,3 +157,16 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         EscEvalError: Missing or broken.
     """
     return read_json_object(folder / FILE)
+
+
+def built_files(folder: Path) -> set[str] | None:
+    """The files that a build of any version wrote into its folder, by its manifest; None where it is no build's."""
+    try:
+        content = read_manifest(folder)
+    except EscEvalError:
+        return None
+    files, made_by = content.get("files"), (content.get("builder"), content.get("esc_eval"))
+    ours = all(isinstance(one, str) for one in made_by) and isinstance(content.get("rows"), dict)
+    if not ours or not isinstance(files, dict):
+        return None
+    return {FILE, *files, *(() if content.get("schema") == SCHEMA else UNLISTED)}

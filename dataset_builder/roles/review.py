@@ -13,9 +13,13 @@ from dataset_builder.sources.readers import read_rows
 from esc_eval.errors import BadRecord, EscEvalError, explain_validation
 from esc_eval.escaping import format_csv, read_cell
 from esc_eval.files.writing import write_whole
+from esc_eval.schema import digest
 
 SHOWN = ("id", "source", "language", "model_decision", "model_reason", "card")
 EDITED = ("decision", "quality", "category", "problem_type", "fixed_card", "reason", "reviewer")
+
+WRITTEN = "written"
+"""Column with a hash of the shown cells as they were written: another one tells that a person typed into them."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +31,14 @@ class Sheet:
         new: Rows that were appended.
         vanished: Ids of cards that are no longer to be reviewed; their rows stay as they are.
         changed: Ids of cards whose text is another one now than the one that a person decided on; so do theirs.
+        typed: Ids of cards in whose shown cells a person typed, without a decision; so do theirs.
     """
 
     rows: int
     new: int
     vanished: tuple[str, ...]
     changed: tuple[str, ...]
+    typed: tuple[str, ...] = ()
 
 
 def write_sheet(
@@ -48,21 +54,31 @@ def write_sheet(
     """
     fresh = {row["id"]: row for row in _rows(cards, verdicts, done)}
     there = _read_for_merging(path) if path.exists() else []
-    columns = list(dict.fromkeys([*SHOWN, *EDITED, *(column for row in there for column in row)]))
-    rows, vanished, changed = [], [], []
+    columns = list(dict.fromkeys([*SHOWN, *EDITED, *(column for row in there for column in row), WRITTEN]))
+    rows, vanished, changed, typed = [], [], [], []
     for row in there:
         known = fresh.get(row["id"])
         if known is None:
             vanished.append(row["id"])
         elif not any(row.get(column, "").strip() for column in EDITED):
-            row = {**row, **known}
+            if _hash_shown(row) in (row.get(WRITTEN), known[WRITTEN]):
+                row = {**row, **known}
+            elif row.get(WRITTEN):
+                typed.append(row["id"])
+            else:  # of an earlier version, which did not say what it had written
+                changed.append(row["id"])
         elif row.get("card") != known["card"]:
             changed.append(row["id"])
         rows.append(row)
     listed = {row["id"] for row in there}
     new = [row for name, row in fresh.items() if name not in listed]
     write_whole(path, [format_csv(columns, [*rows, *new])])
-    return Sheet(len(rows) + len(new), len(new), tuple(vanished), tuple(changed))
+    return Sheet(len(rows) + len(new), len(new), tuple(vanished), tuple(changed), tuple(typed))
+
+
+def _hash_shown(row: Mapping[str, str]) -> str:
+    """Of the cells that are not to be edited, whatever a spreadsheet makes of their line breaks."""
+    return digest(["\n".join(row.get(column, "").split()) for column in SHOWN])[:12]
 
 
 def _rows(
@@ -79,7 +95,8 @@ def _rows(
             if made
             else ("",) * len(EDITED)
         )
-        yield {key: value or "" for key, value in zip((*SHOWN, *EDITED), (*shown, *edited), strict=True)}
+        row = {key: value or "" for key, value in zip((*SHOWN, *EDITED), (*shown, *edited), strict=True)}
+        yield {**row, WRITTEN: _hash_shown(row)}
 
 
 def _read_for_merging(path: Path) -> list[dict[str, str]]:

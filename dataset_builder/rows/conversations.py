@@ -13,6 +13,7 @@ from dataset_builder.sources import SOURCES, parse_file, source_files
 from dataset_builder.sources.common import Reject, SourceConversation
 from esc_eval.files.hashing import hash_file
 from esc_eval.files.writing import open_whole
+from esc_eval.reading import is_file
 
 Row = dict[str, Any]
 LISTED = 50
@@ -68,7 +69,8 @@ def read_sources(
             for key, paths in source_files(folder).items():
                 tally = tallies.setdefault(key, Tally())
                 for path in paths:
-                    known, sha256 = SOURCES[key].FILES.get(path.name), hash_file(path)
+                    known = SOURCES[key].FILES.get(path.name)
+                    content = hash_file(path) if is_file(path) else sha256().hexdigest()  # of a pipe nothing is read
                     before = tally.records
                     for outcome in parse_file(key, path):
                         if isinstance(outcome, Reject):
@@ -78,7 +80,7 @@ def read_sources(
                         tally.conversations += 1
                         watcher.look(key, outcome.seeker_text(), outcome.language)
                         yield conversation_row(outcome, masker)
-                    tally.add_file(path.name, sha256, tally.records - before, bool(known and known.sha256 == sha256))
+                    tally.add_file(path.name, content, tally.records - before, bool(known and known.sha256 == content))
                 progress(f"{key}: {tally.conversations} conversations, {tally.rejects} rejects")
 
         parquet.write_rows(local / "conversations.parquet", parquet.CONVERSATIONS, rows())

@@ -24,6 +24,14 @@ _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 _DOMAINS = "com|org|net|cn|edu|gov|io|uk|de|fr|me|info|co"
 _MAYBE_LINK = re.compile(r"@|://|www\.|\.(?:com|org|net|cn|edu|gov|io|uk)\b", re.IGNORECASE)
 _SURE_LINK = re.compile(r"www\.|\S+\.(?:com|org|net|cn|edu|gov|io|uk)(?:[/?#:]|$)", re.IGNORECASE)
+_NO_LINK = re.compile(r"(?:asp|vb|ado|ml|entity|paint)\.net|socket\.io", re.IGNORECASE)
+"""Names of software that end as addresses do."""
+_BARE_LINK = re.compile(
+    r"(?<![\w@./-])(?:(?:hxxps?|h\*\*ps?)(?::|\[:\])//[^\s\x80-\U0010ffff]+|(?:t\.me|telegram\.me|wa\.me|m\.me|fb\.me|"
+    r"discord\.gg|youtu\.be|bit\.ly|goo\.gl|is\.gd|linktr\.ee|b23\.tv|xhslink\.com|ig\.me|lin\.ee)/[\w.+@~-]*[\w])",
+    re.IGNORECASE | re.ASCII,
+)
+"""Addresses that are defanged, and those of networks, whose endings are not those of most."""
 _COUNTED = re.compile(
     r"(?:#|\b(?:order|ticket|invoice|tracking|serial|case|ref\w*)\b|订单|单号|学号|工号|考证号|编号)[^\d\n]{0,12}$",
     re.IGNORECASE,
@@ -45,6 +53,8 @@ def _links(text: str) -> Iterator[tuple[bool, Span]]:
     plain = _NOT_ASCII.sub("\n", text)
     if _MAYBE_LINK.search(plain):
         for link in _linkify().match(plain) or []:
+            if not link.schema and _NO_LINK.fullmatch(link.raw):
+                continue
             if link.schema == "mailto:" or link.schema or _SURE_LINK.match(link.raw):
                 start = link.last_index - len(link.raw.lstrip(":"))
                 yield link.schema == "mailto:", (start, link.last_index)
@@ -53,6 +63,7 @@ def _links(text: str) -> Iterator[tuple[bool, Span]]:
 def find_urls(text: str) -> Iterator[Span]:
     """Addresses of pages."""
     yield from (span for is_mail, span in _links(text) if not is_mail)
+    yield from (found.span() for found in _BARE_LINK.finditer(text))
 
 
 _HOST = (
@@ -171,10 +182,15 @@ _ACCOUNT = re.compile(
 _PLAIN_ACCOUNT = re.compile(
     rf"{_PLATFORM}\s*(?:号码?|账号|帐号|id)?\s*:\s*(?P<name>[a-z][a-z0-9._-]{{4,28}}[a-z0-9])(?![a-z0-9 ])|"
     rf"{_PLATFORM}\s*(?:username|handle|id|account name)\s*(?:is|:)\s*(?P<named>[a-z][a-z0-9._-]{{4,28}}[a-z0-9])|"
-    r"(?:小红书|微博|抖音|快手|B站|知乎)(?:(?:账号|帐号|昵称|名字|名|ID|号)(?:是|叫|:)|叫)\s*"
+    r"(?:小红书|微博|抖音|快手|B站|知乎)(?:(?:账号|帐号|昵称|名字|名|ID|号)(?:是|叫|:)|叫做?(?!停|人|好|卖|板|嚣|车|外卖|苦|救|冤|价|屈|醒|座|法|来|去|了|他|她|你|它|大家|得|着|过|出|起|响))\s*"
     r"(?P<nick>(?!被|不|没|什么|谁|哪|个|我|空|新)[\u4e00-\u9fffA-Za-z0-9_-]{2,20})",
     re.IGNORECASE,
 )
+_HEART = re.compile(
+    r"(?:微|薇|威|(?<![a-z])[vV])\s*[❤♥❣💓💗💕💖💘💙💚💛💜🖤🤍🤎🧡🩷]\ufe0f?\s*(?:号|信|同号|id|是|:|\s)*(?P<name>[a-z0-9][a-z0-9_-]{3,28})",
+    re.IGNORECASE,
+)
+"""The messenger whose second character is written as a heart."""
 _MENTION = re.compile(
     r"(?<![\w@/.])@(?!\d{1,4}(?:am|pm|:|\b))[A-Za-z0-9_][A-Za-z0-9_.]*[A-Za-z0-9_]"
     r"|(?<![A-Za-z0-9/])/?u/[A-Za-z0-9_-]{3,20}\b"
@@ -187,6 +203,7 @@ def find_handles(text: str) -> Iterator[Span]:
     """Names of accounts: ``@name``, ``u/name``, and what follows the name of a messenger or network."""
     yield from (found.span() for found in _MENTION.finditer(text))
     yield from (found.span("name") for found in _ACCOUNT.finditer(text))
+    yield from (found.span("name") for found in _HEART.finditer(text))
     for found in _PLAIN_ACCOUNT.finditer(text):
         yield found.span(found.lastgroup or 0)
 
@@ -238,7 +255,7 @@ def find_passports(text: str) -> Iterator[Span]:
 
 
 _CARD = re.compile(
-    r"(?<![\w.-])(?:\d{4}([ -]?)\d{4}\1\d{4}\1\d{4}(?:\1\d{1,3})?|\d{4}([ -]?)\d{6}\2\d{4,5}|\d{13,19})(?![\w-])",
+    r"(?<![\w.-])(?:\d{4}([ .-]?)\d{4}\1\d{4}\1\d{4}(?:\1\d{1,3})?|\d{4}([ .-]?)\d{6}\2\d{4,5}|\d{13,19})(?![\w-])",
     re.ASCII,
 )
 _ISSUER = re.compile(r"4|5[1-5]|2(?:2[2-9]|[3-6]|7[01]|720)|3[47]|3(?:0[0-5]|[68])|35|6(?:011|4[4-9]|5)|6[0-9]")

@@ -12,8 +12,9 @@ from typing import cast, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-from dataset_builder.sources.common import Outcome, Source
+from dataset_builder.sources.common import Outcome, Reject, Source
 from esc_eval.errors import EscEvalError
+from esc_eval.reading import check_file, is_file
 
 HELPERS = {"common", "readers"}
 FIELDS = {field: TypeAdapter[object](kind) for field, kind in get_type_hints(Source, include_extras=True).items()}
@@ -86,11 +87,17 @@ def source_files(folder: Path) -> dict[str, list[Path]]:
 
 
 def parse_file(key: str, path: Path) -> Iterator[Outcome]:
-    """Every record of one file of a source.
+    """Every record of one file of a source; what is no regular file (a pipe, a folder, a broken link) is one reject.
 
     Raises:
         EscEvalError: The file cannot be opened.
     """
+    if not is_file(path):
+        try:
+            check_file(path)
+        except EscEvalError as error:
+            yield Reject(source=key, file=path.name, line=1, reason=str(error).removeprefix(f"{path}: "))
+            return
     try:
         yield from SOURCES[key].parse(path)
     except OSError as error:

@@ -184,9 +184,11 @@ def text_of(record: object, key: str) -> str:
     """A non-empty text field, without the white space around it.
 
     Raises:
-        Malformed: Missing, not text, or empty.
+        Malformed: The record is no object, or the field is missing, not text, or empty.
     """
-    value = record.get(key) if isinstance(record, dict) else None
+    if not isinstance(record, dict):
+        raise Malformed(f"expected an object, found {type(record).__name__}")
+    value = record.get(key)
     if not isinstance(value, str):
         raise Malformed(f"{key!r}: expected text, found {type(value).__name__}")
     if not value.strip():

@@ -3,6 +3,7 @@
 import math
 import re
 import unicodedata
+from datetime import date
 from decimal import Decimal
 from numbers import Real
 
@@ -14,6 +15,22 @@ def is_blank(cell: object) -> bool:
     return (
         cell is None or (isinstance(cell, str) and not cell.strip()) or (isinstance(cell, float) and math.isnan(cell))
     )
+
+
+def read_key(cell: object) -> str | None:
+    """A cell as the name of something, without the white space around it; None where it is blank.
+
+    Raises:
+        ValueError: An object, a list, or yes or no.
+
+    >>> read_key(" empathy "), read_key(7), read_key("")
+    ('empathy', '7', None)
+    """
+    if is_blank(cell):
+        return None
+    if isinstance(cell, bool) or not isinstance(cell, str | Real | Decimal | date):
+        raise ValueError(f"is {_shown(cell)}, expected a name")
+    return str(cell).strip()
 
 
 def read_number(cell: object) -> float | None:

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from esc_eval.errors import BadRecord, EscEvalError, explain_validation
-from esc_eval.files.cells import is_blank, read_level
+from esc_eval.files.cells import is_blank, read_key, read_level
 from esc_eval.files.official_dimensions import OUR_RUBRIC, is_official_wording, official_dimensions
 from esc_eval.reading import read_csv
 from esc_eval.schema import Rating
@@ -54,7 +54,7 @@ def read_rating_csv(path: Path, spell: Spell = spell_official, check: Check = ac
     Raises:
         EscEvalError: As ``read_csv``; an unknown column; or a row that is no rating or fails the check, with its line.
     """
-    columns, rows = read_csv(path, NEEDED)
+    columns, rows = read_csv(path, NEEDED, told="score")
     known = (*NEEDED, *OPTIONAL, *OF_DIALOGUES)
     if unknown := [column for column in columns if column not in known]:
         raise BadRecord(path, "line 1", f"unknown column {unknown[0]!r}; known: {', '.join(sorted(known))}")
@@ -87,14 +87,15 @@ def rating_of(cells: Mapping[str, Any], path: Path, where: str, spell: Spell, ch
     Raises:
         BadRecord: They hold none, or one that fails the check.
     """
-    given = {
-        key: cells[key].strip() if isinstance(cells[key], str) else cells[key]
-        for key in (*NEEDED, *OPTIONAL)
-        if key in cells and not is_blank(cells[key])
-    }
+    given = {key: cells[key] for key in (*NEEDED, *OPTIONAL) if key in cells and not is_blank(cells[key])}
     if missing := [key for key in NEEDED if key not in given and key != "score"]:
         raise BadRecord(path, where, f"{missing[0]} is empty")
-    text = {key: str(value) for key, value in given.items() if key not in ("score", "order")}
+    text: dict[str, str] = {}
+    for key in (key for key in given if key not in ("score", "order")):
+        try:
+            text[key] = read_key(given[key]) or ""
+        except ValueError as error:
+            raise BadRecord(path, where, f"{key} {error}") from error
     rubric = text.get("rubric") or f"{OUR_RUBRIC}/1"
     try:
         score, order = read_level(given.get("score")), read_level(given.get("order"))

@@ -1,6 +1,7 @@
 """The ratings table: one row a rater x dialogue x dimension, read from CSV, JSON Lines, Parquet or official scores."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from esc_eval.errors import BadRecord, EscEvalError
-from esc_eval.files.cells import read_level
+from esc_eval.files.cells import read_key, read_level
 from esc_eval.files.official import split_official_name
 from esc_eval.files.parquet import read_parquet
 from esc_eval.files.records import find_in_folder, read_dialogues, read_ratings, with_cards
@@ -21,6 +22,9 @@ from esc_eval.schema import Dialogue, Rating, escape_inside
 KEY = ("dialogue_id", "rater", "dimension")
 ALIASES = {"card_id": "card", "supporter": "model"}
 EXTRA = ("card", "model", "stage", "order", "time", "language", "category", "group", "source")
+NOT_NAMES = ("order", "time")
+NAMES = (*KEY, *ALIASES, "rater_kind", "rubric", *(column for column in EXTRA if column not in NOT_NAMES))
+"""Columns whose cells name something."""
 SCALE = (0, 4)
 FORMATS = (
     "CSV (.csv, .tsv), JSON Lines (.jsonl, or a run folder), Parquet (.parquet, or a folder), official scores (.json)"
@@ -102,13 +106,17 @@ class RatingsTable:
 
 
 def raw_rows(path: Path) -> pd.DataFrame:
-    """The raw rows with a column ``_where`` that names the place of each.
+    """The raw rows, names without white space around them, with a column ``_where`` that names the place of each.
 
     Raises:
         EscEvalError: Missing, of no known format, or broken; the message names the line.
     """
+    return _with_keys(_rows_as_written(path), path)
+
+
+def _rows_as_written(path: Path) -> pd.DataFrame:
     if any(is_file(path / name) for name in ("ratings.jsonl", "run.json")):
-        return raw_rows(find_in_folder(path, "ratings.jsonl"))
+        return _rows_as_written(find_in_folder(path, "ratings.jsonl"))
     if is_folder(path):
         files = sorted(f for pattern in ("*.parquet", "annotations/*.parquet") for f in path.glob(pattern))
         if not files:
@@ -116,7 +124,7 @@ def raw_rows(path: Path) -> pd.DataFrame:
         return pd.concat([_parquet_rows(file) for file in files], ignore_index=True)
     match suffix_of(path):
         case ".csv" | ".tsv":
-            columns, rows = read_csv(path)
+            columns, rows = read_csv(path, told="score")
             frame = pd.DataFrame([list(cells.values()) for _, cells in rows], columns=list(columns), dtype=str)
             return frame.assign(_where=[f"line {line}" for line, _ in rows])
         case ".parquet":
@@ -128,6 +136,10 @@ def raw_rows(path: Path) -> pd.DataFrame:
                     raise BadRecord(path, f"line {number}", f"not JSON: {wrong}")
                 if not isinstance(record, dict):
                     raise BadRecord(path, f"line {number}", "expected an object")
+                for key, cell in record.items():
+                    if isinstance(cell, float) and not math.isfinite(cell):
+                        what = f"{key} is {json.dumps(cell)}, which is no JSON; null is what there is nothing of"
+                        raise BadRecord(path, f"line {number}", what)
                 records.append({**escape_inside(record), "_where": f"line {number}"})
             return pd.DataFrame(records)
         case ".json":
@@ -144,6 +156,24 @@ def _with_aliases(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
         if alias in frame and name in frame:
             raise EscEvalError(f"{path}: the columns {alias} and {name} mean the same; keep one")
     return frame.rename(columns=ALIASES)
+
+
+def _with_keys(frame: pd.DataFrame, path: Path | str) -> pd.DataFrame:
+    """The frame with its names as text without white space around them, blank ones as None.
+
+    Raises:
+        BadRecord: One is no name.
+    """
+    frame = frame.copy()
+    for column in (c for c in NAMES if c in frame):
+        names = []
+        for cell, blank, where in zip(frame[column], frame[column].isna(), frame["_where"], strict=True):
+            try:
+                names.append(None if blank else read_key(cell))
+            except ValueError as error:
+                raise BadRecord(path, where, f"{column} {error}") from error
+        frame[column] = pd.Series(names, index=frame.index, dtype=object)
+    return frame
 
 
 def _parquet_rows(path: Path) -> pd.DataFrame:
@@ -209,7 +239,7 @@ def read_table(
         if missing:
             raise EscEvalError(f"{path}: no column {', '.join(missing)}; a ratings table has {', '.join(KEY)}, score")
         for column in KEY:
-            empty = frame[frame[column].isna() | (frame[column].astype(str).str.strip() == "")]
+            empty = frame[frame[column].isna()]
             if len(empty):
                 raise BadRecord(path, empty.iloc[0]["_where"], f"{column} is empty")
         if is_run_folder(path):
@@ -239,7 +269,7 @@ def tabulate_ratings(ratings: Sequence[Rating], dialogues: Sequence[Dialogue], s
     """
     lines = [rating.to_json() for rating in ratings]
     rows = [{**json.loads(line), "_where": f"rating {i}"} for i, line in enumerate(lines)]
-    frame = pd.DataFrame(rows).rename(columns=ALIASES).assign(_file="the ratings")
+    frame = _with_keys(pd.DataFrame(rows).rename(columns=ALIASES).assign(_file="the ratings"), "the ratings")
     frame["score"] = _scores(frame, "the ratings", *scale)
     content = sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
     whole = _join(_put_together([frame]), dialogues, "the dialogues")
@@ -249,7 +279,7 @@ def tabulate_ratings(ratings: Sequence[Rating], dialogues: Sequence[Dialogue], s
 def _put_together(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """The rows of all frames, names as text, none twice."""
     frame = pd.concat(frames, ignore_index=True)
-    for column in (*KEY, *(c for c in EXTRA if c in frame and c not in ("order", "time"))):
+    for column in (*KEY, *(c for c in EXTRA if c in frame and c not in NOT_NAMES)):
         filled = frame[column].notna() & (frame[column].astype(str) != "")
         frame[column] = frame[column].astype(str).where(filled, None)
     _refuse_duplicates(frame)
@@ -298,7 +328,13 @@ def _join(frame: pd.DataFrame, dialogues: Sequence[Dialogue], where: str) -> pd.
 def _of_dialogues(dialogues: Sequence[Dialogue]) -> pd.DataFrame:
     """Card, model, language and category of each dialogue, by its id."""
     rows = [
-        {"dialogue_id": d.id, "card": d.card_id, "model": d.supporter, "language": d.language, "category": d.category}
+        {
+            "dialogue_id": d.id.strip(),
+            "card": d.card_id,
+            "model": d.supporter,
+            "language": d.language,
+            "category": d.category,
+        }
         for d in dialogues
     ]
     return pd.DataFrame(rows).drop_duplicates("dialogue_id").set_index("dialogue_id")

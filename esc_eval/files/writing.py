@@ -39,10 +39,14 @@ def open_whole(path: Path, durable: bool = False) -> Iterator[TextIO]:
         durable: Wait until it is on the disk: for what a run depends on.
 
     Raises:
-        EscEvalError: The path is a folder, or lies in a file.
+        EscEvalError: The path is a folder, or lies in a file, or where nothing can be made (``/proc``).
     """
     if _is_stream(path):
-        with path.open("w", encoding="utf-8", newline="\n") as stream:
+        try:
+            stream = path.open("w", encoding="utf-8", newline="\n")
+        except OSError as error:
+            raise EscEvalError(f"{path}: cannot be written: {error.strerror}; choose another path") from error
+        with stream:
             yield stream
         return
     path = _place(path)
@@ -160,6 +164,8 @@ def _make_parents(folder: Path, path: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         raise EscEvalError(f"{path}: cannot be written, {error.filename} is a file and not a folder") from error
+    except FileNotFoundError as error:
+        raise EscEvalError(f"{path}: cannot be written, no folder can be made there; choose another path") from error
 
 
 def _temporary_name(parent: Path) -> Path:

@@ -13,6 +13,7 @@ from esc_eval.reading.plain import read_text
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 LONGEST = 1 << 24
 """Characters of a cell."""
+_NUMBER = re.compile(r"\s*[+-]?\d+(?:[.,]\d+)?\s*")
 _SAID = re.compile(r"\ufeff?sep=(.)\s*$", re.IGNORECASE)
 Row = tuple[int, dict[str, str]]
 
@@ -35,7 +36,7 @@ class CsvRows(NamedTuple):
     rows: list[Row]
 
 
-def read_csv(path: Path, needed: Collection[str] = ()) -> CsvRows:
+def read_csv(path: Path, needed: Collection[str] = (), told: str = "") -> CsvRows:
     """The rows of a CSV file with a header, all of them right.
 
     Cells are separated by what the header is: comma, semicolon, tab or bar. Rows without anything, and last columns
@@ -44,17 +45,22 @@ def read_csv(path: Path, needed: Collection[str] = ()) -> CsvRows:
     Args:
         path: The file.
         needed: Columns that it must have.
+        told: A column that tells, where it is blank in a last line without an end, that the file is cut off there.
 
     Raises:
         EscEvalError: As ``read_text``; or a header or the first row that is not right, with the line.
     """
-    columns, entries = parse_csv(StringIO(read_text(path), newline=""), path, needed)
+    text = read_text(path)
+    columns, entries = parse_csv(StringIO(text, newline=""), path, needed)
     rows: list[Row] = []
     for line, cells in entries:
         if isinstance(cells, Unfit):
             raise BadRecord(path, f"line {line}", cells)
         if any(cell.strip() for cell in cells.values()):
             rows.append((line, cells))
+    if rows and not rows[-1][1].get(told, told or "-").strip() and text[-1] not in "\r\n":
+        what = f"{told} is empty, and the last line has no end: is the file cut off? If it is whole, end the line"
+        raise BadRecord(path, f"line {rows[-1][0]}", what)
     return CsvRows(columns, rows)
 
 
@@ -171,9 +177,25 @@ def _explain(what: str, line: int, end: int) -> str:
 def _name_cells(row: list[str], header: list[str], separator: str, end: int) -> dict[str, str] | Unfit:
     if len(row) != len(header):
         return Unfit(f"{len(row)} fields, the header has {len(header)}: {_describe(header, separator)}")
-    if len(header) > 2 and any("\n" in cell for cell in row):
-        for cell in row:
-            after = cell.split("\n")[1:]
-            if after and all(line.count(separator) == len(header) - 1 for line in after):
-                return Unfit(f"a quotation mark opens here and closes in line {end}, and rows stand between the two")
+    if any("\n" in cell and _holds_rows(cell, column, len(header), separator) for column, cell in enumerate(row)):
+        return Unfit(f"a quotation mark opens here and closes in line {end}, and rows stand between the two")
     return dict(zip(header, row, strict=True))
+
+
+def _holds_rows(cell: str, column: int, width: int, separator: str) -> bool:
+    """Whether a cell of several lines is the end of one row, whole rows, and the beginning of another.
+
+    Of such a cell the first line has the separators that follow its column, the last those before it, and a line
+    between has all. Text may have as many by chance; it is told by the white space after them, and in a table of two
+    columns by not ending in numbers.
+    """
+    first, *inner, last = cell.replace("\r", "").split("\n")
+    inner = [line for line in inner if line.strip()]
+    whole = [line for line in inner if line.count(separator) == width - 1]
+    if (first.count(separator), last.count(separator)) != (width - 1 - column, column) or (inner and not whole):
+        return False
+    if width == 2:
+        ends = [line.rpartition(separator)[2] for line in (first, *whole, last)]
+        return all(_NUMBER.fullmatch(end) for end in (ends if column else ends[:-1]))
+    spaced = any(re.search(rf"{re.escape(separator)}\s", line) for line in (first, *whole, last))
+    return width > 2 and (len(whole) > 1 or not spaced)

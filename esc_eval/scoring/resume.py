@@ -89,8 +89,7 @@ def known_way(kind: str, run: Run) -> Mapping[str, Any] | None:
 def rated_dimensions(kind: str, run: Run) -> dict[str, frozenset[str]]:
     """The dimensions that each dialogue has ratings of, by its id."""
     done: dict[str, frozenset[str]] = {}
-    for line in run.all(kind):
-        rating = Rating.model_validate_json(line)
+    for _, rating in run.all(kind, Rating):
         done[rating.dialogue_id] = done.get(rating.dialogue_id, frozenset()) | {rating.dimension}
     return done
 
@@ -106,6 +105,8 @@ def admit_dialogues(
     rated = run.members(kind)
     if "esc_eval" in old and not rated:
         rated = _adopt(kind, dialogues, done, run)
+    if strange := sorted(done.keys() - rated.keys()):
+        raise run.damaged(f"ratings of {strange[0]!r} are there, and no dialogue that was rated is called so")
     texts = {dialogue.id: digest(dialogue) for dialogue in dialogues}
     if changed := [name for name, text in texts.items() if name in done and rated.get(name) != text]:
         raise EscEvalError(

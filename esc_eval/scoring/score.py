@@ -426,7 +426,7 @@ def score_dialogues(
         if meter:
             meter.keep()
         run.export_ratings()
-    return [Rating.model_validate_json(line) for d in dialogues for line in run.of(kind, d.id)]
+    return [rating for d in dialogues for rating in run.read(kind, d.id, Rating)]
 
 
 def needs_scorer(dialogues: Sequence[Dialogue], scoring: Scoring | DirectScoring, run: Run, retry: bool) -> bool:
@@ -452,7 +452,7 @@ def _characters(dialogue: Dialogue) -> int:
 
 def _unanswered(kind: str, dialogue: Dialogue, run: Run) -> list[str]:
     """Dimensions of a dialogue for which the scorer gave no answer at all, though it was asked."""
-    found = [Rating.model_validate_json(line) for line in run.of(kind, dialogue.id)]
+    found = run.read(kind, dialogue.id, Rating)
     return [r.dimension for r in found if r.score is None and not r.raw and r.problem not in (TOO_LONG, SILENT)]
 
 

@@ -115,12 +115,11 @@ def within_budget(plan: Plan, run: Run, prices: Mapping[str, Price], budget: Bud
         for model in plan.supporters
     }
     for play in plan.plays() if prices else ():
-        turns = [Turn.model_validate_json(line) for line in run.of("turn", play.id)]
+        turns = run.read("turn", play.id, Turn)
         for position, turn in enumerate(turns):
             if turn.finish_reason != "scripted":
                 budget.add(_paid(play, turns[:position], turn, len(turn.text), paid))
-        for line in (*run.of("problem", play.id), *run.of("retried", play.id)):
-            failure = Failure.model_validate_json(line)
+        for failure in (*run.read("problem", play.id, Failure), *run.read("retried", play.id, Failure)):
             budget.add(_paid(play, turns, failure, len(failure.raw or ""), paid))
 
     def metered(model: ChatModel) -> ChatModel:
@@ -162,8 +161,7 @@ class Meter:
         self._kind, self._run, self._usage = kind, run, getattr(model, "usage", None)
         self._known = self._counted()
         self._waiting = [0, 0]
-        for line in run.of("spent", kind):
-            earlier = Spent.model_validate_json(line)
+        for earlier in run.read("spent", kind, Spent):
             budget.add(price.of(earlier.prompt_tokens, earlier.completion_tokens))
 
     def _counted(self) -> tuple[int, int]:

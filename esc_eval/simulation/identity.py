@@ -9,7 +9,9 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from esc_eval.errors import EscEvalError
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from esc_eval.errors import EscEvalError, explain_validation
 from esc_eval.files.records import read_dialogues
 from esc_eval.files.run_folder import CARDS, DIALOGUES, PROTOCOL
 from esc_eval.files.writing import write_jsonl
@@ -26,6 +28,7 @@ SAID_APART = frozenset({"rounds", "seeker", "supporter"})
 OLD_LANGUAGES = ("en", "zh")
 """Of esc-eval 0.1, whose identities have one hash for a wording in all languages."""
 
+M = TypeVar("M", bound=BaseModel)
 V = TypeVar("V")
 
 
@@ -113,15 +116,71 @@ def members_of(plan: Plan, supporters: Mapping[str, Mapping[str, Any]] | None = 
     return Members({card.id: card for card in plan.cards}, conditions, dialogues)
 
 
+class _Row(BaseModel):
+    """A dialogue, as the ledger keeps it."""
+
+    model_config = ConfigDict(strict=True)
+    card: str
+    supporter: str
+    seeker: str
+    conditions: str
+
+
+class _Wording(BaseModel):
+    id: str
+    sha256: str
+    rounds: int
+
+
+class _Conditions(BaseModel):
+    """What every dialogue's conditions of play have."""
+
+    model_config = ConfigDict(strict=True)
+    language: str
+    protocol: _Wording
+    generation: dict[str, Any]
+    seeker: dict[str, Any]
+    supporter: dict[str, Any]
+    seed: int
+
+
 def read_members(run: Run) -> Members:
-    """What the ledger says that the run is a set of."""
-    cards = {name: RoleCard.model_validate(row) for name, row in run.members("card").items()}
-    return Members(cards, run.members("conditions"), run.members("dialogue"))
+    """What the ledger says that the run is a set of.
+
+    Raises:
+        EscEvalError: The ledger is damaged.
+    """
+    cards = _members(run, "card", RoleCard)
+    conditions, rows = run.members("conditions"), _rows(run)
+    _members(run, "conditions", _Conditions)
+    for name, row in rows.items():
+        for kind, known in (("card", cards), ("conditions", conditions)):
+            if row[kind] not in known:
+                raise run.damaged(f"the {kind} {row[kind]!r} of dialogue {name!r} is missing")
+    return Members(cards, conditions, rows)
+
+
+def _rows(run: Run) -> dict[str, dict[str, str]]:
+    return {name: row.model_dump() for name, row in _members(run, "dialogue", _Row).items()}
+
+
+def _members(run: Run, kind: str, shape: type[M]) -> dict[str, M]:
+    found = {}
+    for name, row in run.members(kind).items():
+        try:
+            found[name] = shape.model_validate(row)
+        except ValidationError as error:
+            raise run.damaged(f"{kind} {name!r} is none: {explain_validation(error)}") from error
+    return found
 
 
 def keep_ids(plan: Plan, run: Run) -> None:
-    """Let a plan call the dialogues that a run has already as the run calls them."""
-    for one_id, row in run.members("dialogue").items():
+    """Let a plan call the dialogues that a run has already as the run calls them.
+
+    Raises:
+        EscEvalError: The ledger is damaged.
+    """
+    for one_id, row in _rows(run).items():
         plan.ids[row["supporter"], row["card"]] = one_id
 
 
@@ -303,9 +362,9 @@ def finished_dialogues(run: Run) -> Iterator[Dialogue]:
     for name, row in sorted(
         members.dialogues.items(), key=lambda item: (position[item[1]["supporter"]], position[item[1]["card"]])
     ):
-        turns = tuple(Turn.model_validate_json(line) for line in run.of("turn", name))
+        turns = tuple(run.read("turn", name, Turn))
         protocol, card = members.conditions[row["conditions"]]["protocol"], members.cards[row["card"]]
-        failures = [Failure.model_validate_json(line) for line in run.of("problem", name)]
+        failures = run.read("problem", name, Failure)
         if not failures and (not turns or not is_over(turns, protocol["rounds"])):
             continue
         yield Dialogue(

@@ -9,20 +9,21 @@ text of what was rated.
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from filelock import FileLock, Timeout
+from pydantic import ValidationError
 
 from esc_eval.environment import describe_call, describe_environment
-from esc_eval.errors import BadRecord, EscEvalError
+from esc_eval.errors import BadRecord, EscEvalError, explain_validation
 from esc_eval.files.run_folder import DIALOGUES, RATINGS
 from esc_eval.files.text import read_json_object
 from esc_eval.files.writing import sweep, write_json, write_whole
-from esc_eval.schema import digest
+from esc_eval.schema import Rating, Record, digest
 
 SCHEMA = """
 create table if not exists records (
@@ -34,9 +35,14 @@ create table if not exists members (
     primary key (kind, id)
 ) without rowid;
 """
+GAP = (
+    "select owner from records where kind = ? group by owner "
+    "having min(position) <> 0 or max(position) <> count(*) - 1 order by owner limit 1"
+)
 LEDGER, CARD = "ledger.sqlite3", "run.json"
 VERSION = 1
 """Of the ledger (``pragma user_version``); those of esc-eval 0.1, which had no members, say 0."""
+R = TypeVar("R", bound=Record)
 SHOWN = 10
 """Differences that a refusal lists at most."""
 
@@ -81,6 +87,8 @@ class Run:
             self.folder.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
             raise EscEvalError(f"{folder}: is a file; a run needs a folder of its own") from error
+        except FileNotFoundError as error:
+            raise EscEvalError(f"{folder}: no folder can be made there; choose another --out") from error
         self._lock = FileLock(self.folder / ".lock")
         self._guard = Lock()
         self._call: dict[str, Any] = {}
@@ -103,11 +111,13 @@ class Run:
                 self._database.executescript(f"{SCHEMA} pragma user_version = {VERSION};")
         except sqlite3.DatabaseError as error:
             self._lock.release()
-            raise EscEvalError(f"{self.folder / 'ledger.sqlite3'}: {error}") from error
+            if isinstance(error, sqlite3.OperationalError):
+                raise EscEvalError(f"{self.folder / LEDGER}: {error}") from error
+            raise self.damaged(str(error)) from error
         if version > VERSION:
             self._close()
             raise EscEvalError(
-                f"{self.folder / 'ledger.sqlite3'}: written by a later version of esc-eval (form {version}, this "
+                f"{self.folder / LEDGER}: written by a later version of esc-eval (form {version}, this "
                 f"one knows {VERSION}). Upgrade, or choose another --out."
             )
         self._call, self._earlier = describe_call(), None
@@ -186,11 +196,41 @@ class Run:
             "Use the same settings to go on with it, or another --out to begin anew."
         )
 
-    def members(self, kind: str) -> dict[str, Any]:
-        """What the run is a set of: JSON by id, in the order in which they came."""
-        query = "select id, json from members where kind = ? order by number"
+    def damaged(self, what: str) -> EscEvalError:
+        """The refusal of a ledger that is not as it was written, with the way out."""
+        return EscEvalError(
+            f"{self.folder / LEDGER}: damaged: {what}. Put back a whole copy of the ledger, or choose another --out."
+        )
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """The database for one thread to read from.
+
+        Raises:
+            EscEvalError: It cannot be read: a part of the file or a table is lost.
+        """
         with self._guard:
-            return {name: json.loads(text) for name, text in self._database.execute(query, (kind,))}
+            try:
+                yield self._database
+            except sqlite3.DatabaseError as error:
+                raise self.damaged(str(error)) from error
+
+    def members(self, kind: str) -> dict[str, Any]:
+        """What the run is a set of: JSON by id, in the order in which they came.
+
+        Raises:
+            EscEvalError: The ledger is damaged.
+        """
+        query = "select id, json from members where kind = ? order by number"
+        with self._reading() as database:
+            rows = database.execute(query, (kind,)).fetchall()
+        found = {}
+        for name, text in rows:
+            try:
+                found[name] = json.loads(_as_text(text))
+            except (ValueError, RecursionError) as error:
+                raise self.damaged(f"{kind} {name!r} is no JSON") from error
+        return found
 
     def set_members(self, sets: Mapping[str, Mapping[str, Any]]) -> None:
         """Replace the members of some kinds, all at once.
@@ -226,9 +266,11 @@ class Run:
         with self._guard:
             try:
                 yield self._database
-            except sqlite3.OperationalError as error:
+            except sqlite3.DatabaseError as error:
                 if self._database.in_transaction:
                     self._database.execute("rollback")
+                if not isinstance(error, sqlite3.OperationalError) or "no such" in str(error):
+                    raise self.damaged(str(error)) from error
                 raise EscEvalError(
                     f"{self.folder}: the ledger cannot be written: {error}. What was finished is kept; free some space "
                     "and run the same command again to go on."
@@ -246,29 +288,44 @@ class Run:
     def of(self, kind: str, owner: str) -> list[str]:
         """The records of an owner in order of position."""
         query = "select json from records where kind = ? and owner = ? order by position"
-        with self._guard:
-            return [row[0] for row in self._database.execute(query, (kind, owner))]
+        with self._reading() as database:
+            return [row[0] for row in database.execute(query, (kind, owner))]
+
+    def read(self, kind: str, owner: str, record: type[R]) -> list[R]:
+        """The records of an owner in order of position, read.
+
+        Raises:
+            EscEvalError: The ledger is damaged: one is none.
+        """
+        return [self._read(kind, owner, record, line) for line in self.of(kind, owner)]
+
+    def _read(self, kind: str, owner: str, record: type[R], line: object) -> R:
+        try:
+            found = record.model_validate_json(_as_text(line))
+        except ValidationError as error:
+            raise self.damaged(f"a record of kind {kind} of {owner!r} is none: {explain_validation(error)}") from error
+        except ValueError as error:
+            raise self.damaged(f"a record of kind {kind} of {owner!r} is none: {error}") from error
+        if isinstance(found, Rating) and found.dialogue_id != owner:
+            raise self.damaged(f"a record of kind {kind} of {owner!r} is of {found.dialogue_id!r}")
+        return found
 
     def owners(self, kind: str) -> dict[str, int]:
         """How many records each owner has."""
         query = "select owner, count(*) from records where kind = ? group by owner"
-        with self._guard:
-            return dict(self._database.execute(query, (kind,)).fetchall())
+        with self._reading() as database:
+            return dict(database.execute(query, (kind,)).fetchall())
 
     def count(self, kind: str, owner: str) -> int:
         """How many records an owner has."""
         query = "select count(*) from records where kind = ? and owner = ?"
-        with self._guard:
-            return int(self._database.execute(query, (kind, owner)).fetchone()[0])
+        with self._reading() as database:
+            return int(database.execute(query, (kind, owner)).fetchone()[0])
 
     def find_gap(self, kind: str) -> str | None:
         """An owner of whose records one is missing before another; None where there is none."""
-        query = (
-            "select owner from records where kind = ? group by owner "
-            "having min(position) <> 0 or max(position) <> count(*) - 1 order by owner limit 1"
-        )
-        with self._guard:
-            row = self._database.execute(query, (kind,)).fetchone()
+        with self._reading() as database:
+            row = database.execute(GAP, (kind,)).fetchone()
         return row[0] if row else None
 
     def export(self, name: str, lines: Iterable[str]) -> Path:
@@ -281,21 +338,31 @@ class Run:
         """Write the ratings of all scorings into ``ratings.jsonl``; where there are none, there is no such file."""
         kinds = sorted(key for key in self.card if key.startswith("scoring/"))
         if any(self.owners(kind) for kind in kinds):
-            self.export(RATINGS, (line for kind in kinds for line in self.all(kind)))
+            self.export(RATINGS, (line for kind in kinds for line, _ in self.all(kind, Rating)))
         else:
             (self.folder / RATINGS).unlink(missing_ok=True)
 
-    def all(self, kind: str) -> Iterator[str]:
-        """Every record of a kind, by owner and position."""
-        query = "select json from records where kind = ? order by owner, position"
-        with self._guard:
-            rows = self._database.execute(query, (kind,))
+    def all(self, kind: str, record: type[R]) -> Iterator[tuple[str, R]]:
+        """Every record of a kind, by owner and position: as it is written, and read.
+
+        Raises:
+            EscEvalError: The ledger is damaged: one is none.
+        """
+        query = "select owner, json from records where kind = ? order by owner, position"
+        with self._reading() as database:
+            rows = database.execute(query, (kind,))
         while True:
-            with self._guard:
+            with self._reading():
                 row = rows.fetchone()
             if row is None:
                 return
-            yield row[0]
+            yield row[1], self._read(kind, row[0], record, row[1])
+
+
+def _as_text(cell: object) -> str:
+    if not isinstance(cell, str):
+        raise ValueError(f"expected text, found {type(cell).__name__}")
+    return cell
 
 
 def read_card(folder: Path) -> dict[str, Any]:
@@ -310,6 +377,23 @@ def read_card(folder: Path) -> dict[str, Any]:
     content = read_json_object(path)
     _check_parts(content, path)
     return content
+
+
+def find_faults(folder: Path) -> list[str]:
+    """What a run folder lacks that says how its dialogues were made, a sentence each; the ledger is only read."""
+    found = []
+    if not (folder / CARD).exists():
+        found.append(f"{folder}: no {CARD}, so nothing says which models and settings made what is there")
+    if not (folder / LEDGER).is_file():
+        return found
+    try:
+        with closing(sqlite3.connect(f"{(folder / LEDGER).resolve().as_uri()}?mode=ro", uri=True)) as database:
+            row = database.execute(GAP, ("turn",)).fetchone()
+    except sqlite3.DatabaseError as error:
+        return [*found, f"{folder / LEDGER}: cannot be read: {error}"]
+    if row:
+        found.append(f"{folder / LEDGER}: turns of dialogue {row[0]!r} are missing before others that are there")
+    return found
 
 
 def _check_parts(content: dict[str, Any], path: Path) -> None:

@@ -126,13 +126,13 @@ def unfinished_plays(plan: Plan, run: Run) -> Iterator[Play]:
 
 def read_play(run: Run, play: Play) -> Play:
     """A dialogue as far as a run holds it."""
-    play.turns = [Turn.model_validate_json(line) for line in run.of("turn", play.id)]
+    play.turns = run.read("turn", play.id, Turn)
     return play
 
 
 def read_failure(run: Run, dialogue: str) -> Failure:
     """Why a dialogue ended early."""
-    return Failure.model_validate_json(run.of("problem", dialogue)[0])
+    return run.read("problem", dialogue, Failure)[0]
 
 
 def _forget_failures(dialogues: Iterable[str], run: Run) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -295,6 +296,43 @@ def test_a_folder_that_is_no_build_is_never_replaced(tmp_path):
     with pytest.raises(EscEvalError, match="no build of this program"):
         build_dataset(Inputs(), tmp_path / "precious")
     assert (tmp_path / "precious" / "thesis.txt").exists()
+
+
+@pytest.mark.parametrize(
+    "text", ['{"name": "x"}', '{"files": {"thesis.txt": {}}}', "[]", "{", '{"files": 1, "builder": "2"}']
+)
+def test_a_manifest_of_something_else_makes_no_build(tmp_path, text):
+    out = tmp_path / "web"
+    out.mkdir()
+    (out / "manifest.json").write_text(text)
+    (out / "thesis.txt").write_text("mine")
+    with pytest.raises(EscEvalError, match="no build of this program"):
+        build_dataset(Inputs(), out)
+    assert sorted(path.name for path in out.iterdir()) == ["manifest.json", "thesis.txt"]
+
+
+def test_a_rebuild_names_what_others_put_into_the_build_and_leaves_it(sample, tmp_path):
+    out = tmp_path / "build"
+    shutil.copytree(sample, out)
+    (out / "my_notes.txt").write_text("mine")
+    (out / "local").mkdir(exist_ok=True)
+    (out / "local" / ".secret").symlink_to("nowhere")
+    with pytest.raises(EscEvalError, match=r"'local/.secret', 'my_notes.txt'.*Move them away"):
+        build_dataset(Inputs(), out)
+    assert (out / "my_notes.txt").read_text() == "mine"
+
+
+def test_a_build_of_an_earlier_version_is_replaced(sample, tmp_path):
+    out = tmp_path / "build"
+    shutil.copytree(sample, out)
+    content = manifest.read_manifest(out)
+    del content["schema"]
+    content["files"] = {name: facts for name, facts in content["files"].items() if name.endswith(".parquet")}
+    content["files"] |= {path.relative_to(out).as_posix(): {} for path in out.glob("splits/*")}
+    content["builder"] = "1"
+    manifest.write_manifest(out, content)
+    build_dataset(Inputs(), out)
+    assert manifest.read_manifest(out) == manifest.read_manifest(sample)
 
 
 def test_an_earlier_build_survives_a_build_that_fails(tmp_path):

@@ -106,6 +106,8 @@ def public(tmp_path_factory) -> tuple[Path, Canaries]:
     talk["dialog"] = [{"speaker": "usr", "text": words.word("source text", True)}, {"speaker": "sys", "text": "And?"}]
     broken = {"dialog": words.word("source that is refused", True)}
     (root / "sources/esconv/train.txt").write_text(f"{json.dumps(talk)}\n{json.dumps(broken)}\n")
+    for _ in range(2):  # of one content
+        (root / f"sources/esconv/{words.word('name of a file of a source', True)}.txt").write_text("{}\n")
     tiers = root / "tiers.csv"
     tiers.write_text(
         "card_id,problem_type,confidence,status,note\n"

@@ -18,7 +18,11 @@ def command(work: Work) -> None:
     space = Workspace(work)
     cards, verdicts = space.need(Extraction, "extract"), space.need(Filtering, "filter")
     sheet = write_sheet(work / SHEET, list(cards.values()), verdicts, space.read(Review))
-    for ids, what in ((sheet.vanished, "are not to be reviewed any more"), (sheet.changed, "read otherwise by now")):
+    for ids, what in (
+        (sheet.vanished, "are not to be reviewed any more"),
+        (sheet.changed, "read otherwise by now"),
+        (sheet.typed, "were changed outside the columns for it (decision, fixed_card, reason, ...)"),
+    ):
         if ids:
             print_progress(f"{len(ids)} cards of the sheet {what}, e.g. {ids[0]}; their rows were left as they are")
     print_progress(

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from esc_eval.cli.console import print_data
+from esc_eval.cli.console import print_data, print_progress
 from esc_eval.cli.options import LinkCards, RatedUnder, Statistic
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import find_in_folder
@@ -32,6 +32,7 @@ def command(
 ) -> None:
     """Print a leaderboard with intervals, and write summary.json, report.md and report.html."""
     from esc_eval.api import door
+    from esc_eval.simulation.run import find_faults
 
     if folder is None and not (dialogues and ratings):
         raise EscEvalError("give a run folder, or both --dialogues FILE and --ratings FILE")
@@ -44,6 +45,8 @@ def command(
         statistic=statistic,
         out=out or folder,
     )
+    for fault in find_faults(folder) if folder else ():
+        print_progress(f"note: {fault}")
     if folder and not results.ratings:
         find_in_folder(folder, "ratings.jsonl")
     print_data(results.render(format))

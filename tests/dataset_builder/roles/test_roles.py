@@ -490,6 +490,15 @@ def test_writing_the_sheet_again_keeps_what_people_wrote_and_appends_what_is_new
     assert [row["my notes"] for row in rows] == ["note 0", "note 1", ""]
 
 
+@pytest.mark.parametrize("column", ["card", "model_reason", "source"])
+def test_what_a_person_typed_into_a_shown_cell_stays_and_is_said(sheet_of, tmp_path, column):
+    sheet_of("a", "b")
+    edit(tmp_path / "review.csv", lambda n, row: row.update({column: f"mine\r\n{n}"} if n == 0 else {}))
+    for _ in range(2):
+        sheet, rows = sheet_of("a", "b", texts={"b": "Age: 98"})
+        assert (sheet.typed, rows[0][column], rows[1]["card"]) == (("a",), "mine\r\n0", "Age: 98")
+
+
 def test_rows_of_cards_that_are_gone_stay_and_are_said(sheet_of, tmp_path):
     sheet_of("a", "b")
     sheet, rows = sheet_of("b")

@@ -90,3 +90,35 @@ def test_characters_of_no_width_hide_nothing():
 def test_digits_of_other_scripts_are_masked_where_they_stand():
     text = "رقمي ٢٠٢-٥٥٥-٠١٤٣ ثم"
     assert Masker().mask(text) == "رقمي [PHONE] ثم"
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("join t.me/jo_smith now", "join [URL] now"),
+        ("加群discord.gg/AbC12吧", "加群[URL]吧"),
+        ("see hxxps://jo.example.org/x?y ok", "see [URL] ok"),
+        ("card 4111.1111.1111.1111.", "card [CARD]."),
+        ("加微❤xiaoyu吧", "加微❤[HANDLE]吧"),
+        ("我小红书叫小雨呀", "我小红书叫[HANDLE]"),
+    ],
+)
+def test_other_spellings_are_masked(text, masked):
+    assert Masker().mask(text) == masked
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "微博叫停了这个活动",
+        "小红书叫人焦虑",
+        "抖音叫卖",
+        "asp.net is hard",
+        "VB.NET.",
+        "4111.1111.1111.1112",
+        "me.me/x",
+        "微❤你",
+    ],
+)
+def test_what_only_looks_so_stays(text):
+    assert find_personal_data(text) == []

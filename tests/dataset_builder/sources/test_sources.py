@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 from copy import deepcopy
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -333,3 +334,22 @@ def test_the_real_survey_and_strategies_survive(shared):
     assert sum(r.by == "seeker" and r.name == "empathy" for one in found for r in one.ratings) == 974
     assert sum(t.role == "supporter" for one in found for t in one.turns) == 15481
     assert sum(t.strategy == "Question" for one in found for t in one.turns) == 3171
+
+
+@pytest.mark.parametrize("key", sorted(SOURCES))
+def test_a_pipe_among_the_files_of_a_source_is_a_reject_and_stops_nothing(tmp_path, key):
+    (tmp_path / key).mkdir()
+    for ending in ("json", "jsonl", "txt", "csv"):
+        os.mkfifo(tmp_path / key / f"pipe.{ending}")
+    for path in SOURCES[key].files(tmp_path / key):
+        [reject] = parse_file(key, path)
+        assert isinstance(reject, Reject)
+        assert reject.reason.startswith("is no regular file but a pipe")
+
+
+@pytest.mark.parametrize("record", ["1", "null", '"text"', "[]", "true"])
+def test_a_record_that_is_no_object_is_said_to_be_none(tmp_path, record):
+    path = tmp_path / "questions.jsonl"
+    path.write_text(f"{record}\n")
+    [reject] = parse_file("psyqa", path)
+    assert reject.reason.startswith("expected an object, found ")

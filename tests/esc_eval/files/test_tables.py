@@ -2,6 +2,7 @@
 
 import json
 
+import pandas as pd
 import pytest
 
 from dataset_builder.rows.annotations import read_annotations
@@ -140,3 +141,58 @@ def test_smile_reads_instructions_and_flags_talks_of_one_side(tmp_path):
     (tmp_path / "1.json").write_text(json.dumps(turns[:1]))
     [found] = parse_file("smile", tmp_path / "1.json")
     assert isinstance(found, Reject)
+
+
+ROW = {"dialogue_id": "d0", "rater": "r0", "dimension": "empathy", "score": 3}
+
+
+def write_table(path, *rows):
+    if path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    elif path.suffix == ".csv":
+        lines = [list(rows[0]), *(map(str, row.values()) for row in rows)]
+        path.write_text("".join(",".join(line) + "\n" for line in lines))
+    else:
+        pd.DataFrame(rows).to_parquet(path)
+    return path
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".csv", ".parquet"])
+def test_white_space_around_a_name_makes_no_other_name(tmp_path, ending):
+    spaced = {"dialogue_id": "d1 ", "rater": " r0", "dimension": "empathy\t", "score": 2}
+    table = read_table([write_table(tmp_path / f"a{ending}", ROW, spaced)])
+    assert (table.dimensions, table.raters, list(table.frame["dialogue_id"])) == (("empathy",), ("r0",), ["d0", "d1"])
+    with pytest.raises(EscEvalError, match="is rated twice"):
+        read_table([write_table(tmp_path / f"b{ending}", ROW, {**ROW, "dimension": "empathy "})])
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"score": float("nan")}, "score is NaN"),
+        ({"score": float("inf")}, "score is Infinity"),
+        ({"rater": {"a": 1}}, "rater is .*expected a name"),
+        ({"dialogue_id": ["d0"]}, "dialogue_id is .*expected a name"),
+        ({"dimension": True}, "dimension is True, expected a name"),
+        ({"card": [1]}, "card is .*expected a name"),
+        ({"stage": {}}, "stage is .*expected a name"),
+        ({"rater": " "}, "rater is empty"),
+    ],
+)
+def test_a_json_line_with_something_else_than_names_and_numbers_is_refused_with_its_line(tmp_path, change, what):
+    path = write_table(tmp_path / "a.jsonl", ROW, {**ROW, "dialogue_id": "d1", **change})
+    with pytest.raises(EscEvalError, match=rf"a\.jsonl, line 2: {what}"):
+        read_table([path])
+
+
+@pytest.mark.parametrize("read", [lambda path: read_table([path]).frame, read_ratings])
+@pytest.mark.parametrize("last", ["d9,r1,empathy,", "d9,r1,empathy, "])
+def test_a_blank_score_in_a_last_line_without_its_end_is_a_cut(tmp_path, read, last):
+    path = tmp_path / "a.csv"
+    whole = "dialogue_id,rater,dimension,score\nd0,r0,empathy,3\n"
+    path.write_text(whole + last)
+    with pytest.raises(EscEvalError, match=r"a\.csv, line 3: score is empty, .*is the file cut off\?"):
+        read(path)
+    for sound in (whole + last + "\n", whole + "d9,r1,empathy,3"):
+        path.write_text(sound)
+        assert len(read(path)) == 2

@@ -85,6 +85,14 @@ def test_a_device_is_not_replaced():
     assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
 
 
+@pytest.mark.parametrize("path", ["/proc/nope/x", "/proc/self/nope", "/dev/fd/9999"])
+def test_where_nothing_can_be_made_is_said(path):
+    with pytest.raises(EscEvalError, match=rf"{path}: cannot be written: .*; choose another path"):
+        write_whole(Path(path), ["x"])
+    with pytest.raises(EscEvalError, match="/proc/nope/x"), replace_folder(Path("/proc/nope/x")):
+        pass
+
+
 def test_a_name_that_is_too_long_is_named_and_nothing_is_left(tmp_path):
     path = tmp_path / ("n" * 300)
     with pytest.raises(OSError, match=r"n{300}"):
@@ -176,6 +184,9 @@ ELSEWHERE = {
     # into memory
     "esc_eval/reporting/pictures.py": {"savefig"},
     "esc_eval/prompts/wording.py": {"dump"},
+    # into a folder of the system's for as long as the block lasts
+    "dataset_builder/check/rendered.py": {"write_table", "TemporaryDirectory"},
+    "release/publish.py": {"TemporaryDirectory"},
     # a folder of the system's for as long as the process lives
     "esc_eval/api/door.py": {"mkdtemp"},
 }

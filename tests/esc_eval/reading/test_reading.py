@@ -161,6 +161,41 @@ def test_csv_whose_columns_would_shift_or_rows_vanish_is_refused_with_its_line(t
         read_csv(put(tmp_path, "a.csv", content))
 
 
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("column", range(4))
+@pytest.mark.parametrize("after", [1, 2, 3])
+def test_a_quotation_mark_that_closes_in_a_later_row_swallows_none(tmp_path, separator, end, column, after):
+    rows = [[f"d{i}", "r0", "empathy", str(i % 3)] for i in range(6)]
+    rows[1][column] = f'"{rows[1][column]}'
+    rows[1 + after][column] += '"'
+    text = end.join(separator.join(row) for row in [["dialogue_id", "rater", "dimension", "score"], *rows])
+    with pytest.raises(EscEvalError, match=rf"line 3: .*closes in line {3 + after}, and rows stand between"):
+        read_csv(put(tmp_path, "a.csv", text + end))
+
+
+@pytest.mark.parametrize("text", ['id,score\na,1\nb,"2\nc,3\nd,4"\n', 'id,score\n"a,1\nb,2\nc",3\n'])
+def test_so_it_is_in_a_table_of_two_columns(tmp_path, text):
+    with pytest.raises(EscEvalError, match="rows stand between"):
+        read_csv(put(tmp_path, "a.csv", text))
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "I lost my job, my home\nand my wife, last year, in May\nthen, I left",
+        "Age: 30, about\nProblem: rent, debts",
+        "我很难过,不知道怎么办,帮帮我\n谢谢\n再见",
+        "one\n\ntwo, three, four",
+    ],
+)
+@pytest.mark.parametrize("columns", ["id,card", "id,card,who", "id,who,card", "id,who,card,note"])
+def test_sentences_with_commas_are_no_rows(tmp_path, cell, columns):
+    values = [f'"{cell}"' if name == "card" else "x" for name in columns.split(",")]
+    [(_, cells)] = read_csv(put(tmp_path, "a.csv", f"{columns}\n{','.join(values)}\n")).rows
+    assert cells["card"] == cell
+
+
 def test_a_missing_column_names_the_separator_and_what_was_found(tmp_path):
     with pytest.raises(EscEvalError, match=r"no column score in the header, only id, Score \(separated by semicolon\)"):
         read_csv(put(tmp_path, "a.csv", "id;Score\n1;2\n"), ["score"])

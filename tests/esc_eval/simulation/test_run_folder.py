@@ -6,9 +6,11 @@ import shutil
 import sqlite3
 
 import pytest
+from typer.testing import CliRunner
 
-from esc_eval import score, simulate
+from esc_eval import evaluate, score, simulate
 from esc_eval.chat import open_model
+from esc_eval.cli.app import app
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import load_cards, read_dialogues, read_ratings
 from esc_eval.prompts.protocol import load_protocol
@@ -76,6 +78,68 @@ def test_a_ledger_with_a_gap_is_refused_with_the_way_out(play, folder):
     database.close()
     with pytest.raises(EscEvalError, match=r"'p:sample-en-01' are missing before others.*Put back a whole copy"):
         play(folder)
+
+
+DAMAGES = [
+    *(f"update {table} set json = {value}" for table in ("records", "members") for value in ("'nope['", "x'00ff'")),
+    *(f"update members set json = '{{}}' where kind = '{kind}'" for kind in ("card", "conditions", "dialogue")),
+    *(f"update records set json = '{{}}' where kind = '{kind}'" for kind in ("turn", "scoring/j")),
+    'update records set json = replace(json, \'"dialogue_id":"\', \'"dialogue_id":"other\')',
+    "delete from members where kind = 'card'",
+    "delete from members where kind = 'conditions'",
+    "drop table members",
+    "drop table records",
+    "alter table records rename column json to text",
+    "insert into records select kind, 'nobody', position, json from records where kind = 'turn' and owner like '%-01'",
+    "insert into records select kind, 'nobody', position, replace(json, 'p:sample-en-01', 'nobody') from records "
+    "where kind = 'scoring/j' and owner like '%-01'",
+]
+
+
+@pytest.fixture
+def evaluated(script, folder):
+    """Evaluates with scripted models in a folder, again and again."""
+    asked = [script(["I hear you."], "p"), script(["Not well."], "s"), f"j={script(['3'], 'j')}"]
+    return lambda: evaluate(f"p={asked[0]}", seeker=asked[1], scorer=asked[2], limit=2, rounds=1, out=folder)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_ledger_is_refused_with_its_path_and_the_way_out(evaluated, folder, damage):
+    evaluated()
+    with sqlite3.connect(folder / LEDGER) as database:
+        assert database.execute(damage).rowcount
+    database.close()
+    with pytest.raises(
+        EscEvalError, match=r"(ledger\.sqlite3: damaged|the ledger holds).*[Pp]ut .*or choose another --out"
+    ):
+        evaluated()
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: b"junk" * 2000, lambda data: data[: len(data) // 2], lambda data: data[:100]]
+)
+def test_a_ledger_that_is_cut_or_no_database_is_refused_with_the_way_out(evaluated, folder, damage):
+    evaluated()
+    (folder / LEDGER).write_bytes(damage((folder / LEDGER).read_bytes()))
+    with pytest.raises(
+        EscEvalError, match=r"ledger\.sqlite3: damaged: .*Put back a whole copy .*or choose another --out"
+    ):
+        evaluated()
+
+
+def test_a_report_says_what_a_run_folder_lacks(evaluated, folder):
+    evaluated()
+    told = CliRunner().invoke(app, ["report", str(folder)])
+    assert (told.exit_code, "note:" in told.stderr) == (0, False)
+    with sqlite3.connect(folder / LEDGER) as database:
+        database.execute("delete from records where position = 1 and kind = 'turn' and owner like '%01'")
+    database.close()
+    (folder / CARD).unlink()
+    told = CliRunner().invoke(app, ["report", str(folder)])
+    said = " ".join(told.stderr.split())
+    assert told.exit_code == 0
+    assert f"no {CARD}, so nothing says" in said
+    assert "'p:sample-en-01' are missing before others" in said
 
 
 @pytest.mark.parametrize(
