@@ -198,12 +198,13 @@ class Dialogue(Record):
 
     @property
     def answered(self) -> bool:
-        """Whether the supporter says a word of its own; an opening before the seeker's first is none.
+        """Whether the supporter says a word of its own; an opening is none where the seeker is replied to.
 
-        Where no seeker speaks, every word counts that is not scripted.
+        Where nothing replies to a seeker, every word of the supporter counts that is not scripted.
         """
-        begun = list(dropwhile(lambda turn: turn.role != "seeker", self.turns)) or self.turns
-        own = (turn for turn in begun if turn.role == "supporter" and turn.finish_reason != "scripted")
+        begun = dropwhile(lambda turn: turn.role != "seeker", self.turns)
+        replies = [turn for turn in begun if turn.role == "supporter"]
+        own = replies or [turn for turn in self.turns if turn.role == "supporter" and turn.finish_reason != "scripted"]
         return any(turn.text.strip() for turn in own)
 
     @property

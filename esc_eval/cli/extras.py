@@ -11,7 +11,9 @@ IMPORTED_AS = {
     "any_llm": "any-llm-sdk",
     "google.protobuf": "protobuf",
     "linkify_it": "linkify-it-py",
+    "pyap": "pyap2",
     "sklearn": "scikit-learn",
+    "stdnum": "python-stdnum",
     "yaml": "pyyaml",
 }
 """Module -> library, where the names differ by more than ``_`` and ``-``."""

@@ -143,17 +143,18 @@ def _ways(served: EndpointModel) -> list[Finding]:
     detail = f"{candidates} candidates for each token" if candidates else "none given"
     detail += f", in {given} of {TRIALS} answers" if 0 < given < TRIALS else ""
     findings.append(Finding("log probabilities", "ok" if given == TRIALS else "note", detail))
+    languages = list(load_rubric().texts)[:1]
     for way in SERVER_WAYS:
         scoring = Scoring(served, load_rubric(), by=way)
         try:
-            scoring.settle_way(["en"])
+            scoring.settle_way(languages)
         except EscEvalError:
             findings.append(Finding(f"judge by {way}", "note", f"no: not seen that it {MEANING[way]}"))
             continue
         if settled := scoring.settled:
             findings.append(Finding(f"judge by {way}", "ok", f"{MEANING[way]}{_how(settled)}"))
     best = Scoring(served, load_rubric())
-    best.settle_way(["en"])
+    best.settle_way(languages)
     chosen = best.settled.way if best.settled else "text"
     weighed = candidates or chosen == "logprobs"
     what = "level probabilities where the server gives them" if weighed else "levels read, no probabilities"

@@ -92,8 +92,8 @@ def parse_csv(
     where = f"line {max(lines.number, 1)}"
     if not header:
         raise BadRecord(path, where, "no header: the first line names the columns")
-    if "" in header:
-        raise BadRecord(path, where, f"column {header.index('') + 1} has no name")
+    if "" in header[1:]:  # the first of a table that pandas wrote has no name: the numbers of its rows
+        raise BadRecord(path, where, f"column {header.index('', 1) + 1} has no name")
     if twice := next((name for name in header if header.count(name) > 1), None):
         raise BadRecord(path, where, f"two columns are called {twice!r}; keep one or rename it")
     if missing := sorted(set(needed) - set(header)):
