@@ -139,6 +139,7 @@ def made_run(name: str):
     return dialogues, ratings, rubric
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [" ".join(HOSTILE[:14]), " ".join(HOSTILE[14:36]), " ".join(HOSTILE[36:])])
 def test_the_report_of_a_run_and_its_page_keep_their_shape(name):
     found, plain = (summarise_ratings(*made_run(n)) for n in (name, PLAIN))
@@ -233,6 +234,7 @@ def test_the_card_of_a_data_set_keeps_its_shape(manifest, template):
         assert unseen(found) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["role", "rank"])
 def test_the_card_of_a_checkpoint_keeps_its_shape(tmp_path, kind):
     def card_of(number: int, name: str, names: list[str]) -> str:

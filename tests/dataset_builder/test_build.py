@@ -352,6 +352,7 @@ def real(shared, tmp_path_factory) -> Path:
     return out
 
 
+@pytest.mark.slow
 @pytest.mark.shared_data
 def test_the_real_build_has_the_published_counts(real):
     content = manifest.read_manifest(real)
@@ -376,6 +377,7 @@ def test_the_real_build_has_the_published_counts(real):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.shared_data
 def test_the_real_build_is_sound_and_nothing_of_it_may_be_rehosted(real):
     assert check_build(real) == []
@@ -431,6 +433,7 @@ def test_minus_one_is_unscored(real):
     assert all(row["problem"] and row["dimension"] == "fluency" for row in unscored)
 
 
+@pytest.mark.slow
 @pytest.mark.shared_data
 def test_reddit_ids_are_nowhere_in_the_build(real, shared):
     ids = set()
@@ -447,6 +450,7 @@ def test_reddit_ids_are_nowhere_in_the_build(real, shared):
     assert [one_id for one_id in ids if one_id in everything] == []
 
 
+@pytest.mark.slow
 @pytest.mark.shared_data
 def test_a_second_real_build_is_identical(real, shared, tmp_path):
     run = shared / "third_party_runs" / "OnlyHero5_ESC_demo"

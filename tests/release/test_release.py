@@ -64,6 +64,7 @@ def run(*arguments):
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
+@pytest.mark.slow
 def test_publishing_is_a_dry_run_until_it_is_meant_and_then_tags_all_four(release, hub):
     assert run("check", release).exit_code == 0
     dry = run("publish", release, "--namespace", "me")

@@ -52,6 +52,7 @@ def trained(out: Path, work: Path, **settings) -> sft.Finished:
     return sft.train_adapter(recipe, base, sft.dataset_of(learnt), out)
 
 
+@pytest.mark.slow
 def test_a_run_killed_while_it_saved_goes_on_from_the_state_before(tmp_path):
     whole = trained(tmp_path / "role", tmp_path)
     first = weights(tmp_path / "role")
@@ -75,6 +76,7 @@ def test_weights_can_be_read_by_whoever_reads_the_rest(tmp_path):
     assert modes == {"adapter_config.json": modes["adapter_config.json"], "adapter_model.safetensors": 0o644}
 
 
+@pytest.mark.slow
 def test_a_merged_checkpoint_is_the_base_with_the_adapter_in_it(tmp_path):
     trained(tmp_path / "adapter", tmp_path)
     trained(tmp_path / "merged", tmp_path, **{"adapter.merge": True})

@@ -170,6 +170,7 @@ def test_real_conversations_of_every_layout_are_read() -> None:
     assert len(read_conversations(public("sources", "smile"), "zh")) == 300
 
 
+@pytest.mark.slow
 @pytest.mark.shared_data
 def test_halves_of_esconv_are_not_told_apart() -> None:
     conversations = read_conversations(public("sources", "esconv", "train.txt"), "en")[:240]

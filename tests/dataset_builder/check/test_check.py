@@ -193,6 +193,7 @@ def test_a_sound_build_has_no_problem(folder):
     assert check_build(folder) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("defect", DEFECTS)
 def test_a_planted_defect_is_found(folder, defect, monkeypatch):
     rule, plant = DEFECTS[defect]

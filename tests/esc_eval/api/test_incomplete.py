@@ -344,6 +344,7 @@ def test_a_run_is_judged_again_with_the_drift(tmp_path):
         rejudge(simulate(FakeModel("m", lambda c: "Yes."), **SHORT), JUDGE)
 
 
+@pytest.mark.slow
 def test_the_command_line_judges_again_and_ends_as_the_call_did(script, tmp_path):
     models = {name: script([text], name) for name, text in (("s", "I am sad."), ("m", "Oh."), ("j", "2"), ("k", "3"))}
     models["mute"] = script(["Well."], "mute")

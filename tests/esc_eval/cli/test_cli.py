@@ -79,6 +79,7 @@ def test_evaluate_leaves_a_whole_run_folder_and_prints_the_leaderboard(models, t
     assert again.stdout == done.stdout
 
 
+@pytest.mark.slow
 def test_stdout_is_data_and_stderr_is_talk(models, tmp_path):
     evaluate(models, tmp_path, "--limit", "2")
     printed = esc_eval("report", "run", "--format", "json", cwd=tmp_path, own_process=True)

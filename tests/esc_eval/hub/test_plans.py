@@ -120,6 +120,7 @@ PASSING = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "path", "what"), PASSING)
 def test_what_passes_with_time_is_tried_again_and_nothing_is_committed_twice(
     hub, folder, monkeypatch, method, path, what
@@ -152,6 +153,7 @@ LASTING = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "path", "what", "advice"), LASTING)
 def test_what_lasts_is_a_message_without_the_token_no_tag_and_can_be_taken_up_again(
     hub, folder, method, path, what, advice
@@ -171,6 +173,7 @@ def test_what_lasts_is_a_message_without_the_token_no_tag_and_can_be_taken_up_ag
         assert len(writes(hub)) == 1  # only the tag was missing
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("headers", "seconds"),
     [
@@ -259,6 +262,7 @@ def test_a_tag_that_someone_else_sets_meanwhile_is_left_where_it_is(hub, folder)
         publish(folder, progress=race)
 
 
+@pytest.mark.slow
 def test_of_several_repositories_none_is_tagged_before_all_files_are_there(hub, folder):
     one = publishing.plan_upload(folder, files_of(folder), "me/one", "model", "v1")
     two = publishing.plan_upload(folder, files_of(folder), "me/two", "dataset", "v1")
@@ -270,6 +274,7 @@ def test_of_several_repositories_none_is_tagged_before_all_files_are_there(hub, 
     assert [list(repo.tags) for repo in hub.repos.values()] == [["v1"], ["v1"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", [403, 500, "hang up"])
 def test_of_several_tags_none_stays_where_one_is_refused(hub, folder, what):
     both = [publishing.plan_upload(folder, files_of(folder), f"me/{name}", "model", "v1") for name in ("one", "two")]

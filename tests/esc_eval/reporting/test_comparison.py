@@ -204,6 +204,7 @@ def powered_study(rng: np.random.Generator, n: int, extra: int, quality: float) 
     return truth[:n], guess[:n], guess[n:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quality", [1.0, 0.0])
 @pytest.mark.parametrize("clustered", [False, True])
 def test_prediction_powered_intervals_cover(quality: float, clustered: bool) -> None:

@@ -104,6 +104,7 @@ def run_both(run, tmp_path, whole=False):
     return (report, board), signatures, (one.stdout, other.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_report_and_leaderboard_print_the_same(case, tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")

@@ -179,6 +179,7 @@ def test_a_held_answer_that_broke_off_falls_to_a_free_one(tmp_path):
     assert {(r.score, r.way) for r in ratings} == {(2, "text")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answer", ["4/10", "10", "good", "", "3 or 4"])
 def test_what_never_states_a_level_is_unscored_with_the_last_answer(answer, tmp_path):
     ratings, _, bodies = rate(lambda body: completion(answer, tokens_of(("4", level_at(4)), "/", "10")), tmp_path)
@@ -195,6 +196,7 @@ def test_a_function_as_a_judge_is_asked_again_too():
     assert {r.score for r in results.ratings} == {1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.1, 0.5])
 def test_quirks_mixed_in_leave_the_ratings_right(share, tmp_path):
     others = [lambda body, name=name: say(name, body) for name in SAID]
@@ -230,12 +232,14 @@ def test_ratings_of_a_version_that_read_another_token_are_not_mixed_with_ours(tm
             score_dialogues([dialogue(0), dialogue(1)], Scoring(judge(server), RUBRIC), run)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", ["prefix", "choice", "schema", "logits", "logprobs"])
 def test_a_way_that_the_server_has_not_is_refused_before_anything_is_rated(by, tmp_path):
     with pytest.raises(EscEvalError, match="doctor --server"):
         rate(Judge(free="Score: 3"), tmp_path, by=by)
 
 
+@pytest.mark.slow
 def test_one_way_alone_can_be_asked_for(tmp_path):
     all_of_them = Judge("continue_final_message", "structured_outputs", "response_format", "logprobs", free="Score: 1")
     for by in ("prefix", "choice", "schema"):

@@ -103,6 +103,7 @@ def evaluated(script, folder):
     return lambda: evaluate(f"p={asked[0]}", seeker=asked[1], scorer=asked[2], limit=2, rounds=1, out=folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_ledger_is_refused_with_its_path_and_the_way_out(evaluated, folder, damage):
     evaluated()

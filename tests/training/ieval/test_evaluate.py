@@ -75,6 +75,7 @@ def test_the_labels_of_a_held_out_bot_change_nothing_that_is_chosen_or_said_of_i
         assert (again[name][own] == levels[name][own]).all(), name
 
 
+@pytest.mark.slow
 def test_a_fold_is_tuned_on_its_own_validation_bot(evaluated, placed):
     for fold, bot in zip(evaluated[0]["folds"], BOTS, strict=True):
         assert fold["held_out"] == bot

@@ -142,6 +142,7 @@ def test_a_rubric_without_a_public_set_says_what_to_give(tmp_path):
         esconv_sets(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.shared_data
 def test_the_public_sets_have_their_published_sizes(shared):
     ranked = load_set("ieval", shared)

@@ -108,6 +108,7 @@ def test_padding_changes_no_loss(toy, ranked):
     assert float(together) == pytest.approx(float(alone), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_a_toy_learns_eight_rows_and_says_the_same_when_loaded_again(ranked, tmp_path):
     wide = {"adapter.r": 16, "adapter.alpha": 32, "adapter.targets": ["q_proj", "v_proj", "up_proj", "down_proj"]}
     slow = {"optimise.epochs": 30, "optimise.batch": 8, "optimise.accumulate": 1, "optimise.learning_rate": 0.03}
@@ -148,6 +149,7 @@ def each(ranked, tmp_path_factory):
     return out
 
 
+@pytest.mark.slow
 def test_a_folder_of_adapters_is_a_scorer_that_swaps_them(each, ranked):
     model = open_model(f"mine={each}")
     assert isinstance(model, AdapterModel)

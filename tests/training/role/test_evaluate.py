@@ -141,6 +141,7 @@ def test_putting_one_section_keeps_the_others(tmp_path):
     assert json.loads(path.read_text(encoding="utf-8")) == {"other": {"a": 1}, "another": {"b": 2}}
 
 
+@pytest.mark.slow
 @pytest.mark.shared_data
 def test_the_slip_detector_knows_real_seekers_from_real_supporters(shared):
     from analysis.studies.slips import FALSE_ALARMS, SlipDetector

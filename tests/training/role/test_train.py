@@ -270,6 +270,7 @@ def test_an_impossible_recipe_is_refused_with_the_key(change, message):
 EVERYWHERE = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
 
+@pytest.mark.slow
 def test_a_toy_learns_eight_answers_by_heart_and_says_them_again_when_reloaded(tmp_path):
     pairs = ["ant hill", "bee hive", "cow shed", "dog house", "eel pond", "fox hole", "gnu herd", "hen coop"]
     chats = [chat(pair.split()) for pair in pairs]

@@ -102,6 +102,7 @@ def test_a_conversation_that_the_supporter_begins_starts_with_the_system_prompt_
     assert join_neighbours(messages) == messages
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("concurrency", [2, 16])
 def test_requests_that_are_refused_side_by_side_are_all_sent_again(server, concurrency):
     model, notes = open_quirk(server, "cap-only", concurrency=concurrency)
@@ -166,6 +167,7 @@ def test_the_room_that_a_conversation_leaves_is_read_from_the_message(message, l
     assert room_left(refusal_from(400, {"message": message}), 512) == left
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.1, 0.5])
 def test_all_quirks_mixed_into_many_requests_side_by_side_give_the_right_replies(share):
     passing = [name for name in BROKEN if name != "bomb"]

@@ -67,6 +67,7 @@ def rate(server, name, tmp_path, **options):
         return score_dialogues(dialogues, Scoring(open_quirk(server, name, **options), load_rubric()), run)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "why"), [("azure-filter", "content management"), ("long-vllm", TOO_LONG)])
 @pytest.mark.parametrize("concurrency", [1, 16])
 def test_a_judge_leaves_one_dialogue_unscored_with_its_reason(server, tmp_path, name, why, concurrency):

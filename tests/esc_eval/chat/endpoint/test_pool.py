@@ -117,6 +117,7 @@ def test_one_bad_url_in_a_pool_is_refused():
         EndpointModel("m", ["http://localhost:1/v1", "nonsense"])
 
 
+@pytest.mark.slow
 def test_faults_and_a_server_killed_in_mid_run_end_in_exactly_the_right_dialogues(tmp_path):
     servers = [ServerProcess(0.01, faults=0.1) for _ in range(2)]
     cards, protocol = make_cards(24), load_protocol()
@@ -138,6 +139,7 @@ def test_faults_and_a_server_killed_in_mid_run_end_in_exactly_the_right_dialogue
     assert len(expected(cards[0], protocol)) == 11
 
 
+@pytest.mark.slow
 def test_what_a_run_keeps_in_memory_does_not_grow_with_its_cards(tmp_path):
     class Chosen:
         cards, rounds = 1500, 1

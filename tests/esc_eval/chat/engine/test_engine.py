@@ -95,6 +95,7 @@ def test_waiting_rows_begin_as_soon_as_others_end(folder, monkeypatch):
     assert widths == [3] * 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ahead", [1, 2, 5])
 @pytest.mark.parametrize("width", [2, 64])
 @pytest.mark.parametrize("chosen", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
