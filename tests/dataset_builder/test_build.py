@@ -384,6 +384,7 @@ def test_the_real_build_is_sound_and_nothing_of_it_may_be_rehosted(real):
     assert not any(row["rehostable"] for row in read_table(real, "role_cards").values())
 
 
+@pytest.mark.slow
 @pytest.mark.shared_data
 @pytest.mark.parametrize("streaming", [False, True])
 @pytest.mark.parametrize("table", TABLES)
@@ -395,6 +396,7 @@ def test_the_real_build_loads(real, table, streaming, tmp_path, monkeypatch):
     assert sum(1 for _ in data) == manifest.read_manifest(real)["rows"][table]
 
 
+@pytest.mark.slow
 @pytest.mark.shared_data
 def test_official_fields_rebuild_the_official_texts(real, shared):
     from dataset_builder.rows.card_text import CardText
@@ -417,6 +419,7 @@ def test_official_fields_rebuild_the_official_texts(real, shared):
     assert Counter(row["gender"] for row in rows.values()) == {None: 196 + 149, "female": 77 + 133, "male": 58 + 42}
 
 
+@pytest.mark.slow
 @pytest.mark.shared_data
 def test_official_dialogues_name_the_cards_that_were_played(real):
     talks = read_table(real, "dialogues")
@@ -425,6 +428,7 @@ def test_official_dialogues_name_the_cards_that_were_played(real):
     assert talks["OnlyHero5_ESC_demo/baseline_en:0"]["card_id"] is None
 
 
+@pytest.mark.slow
 @pytest.mark.shared_data
 def test_minus_one_is_unscored(real):
     rows = read_table(real, "annotations").values()
