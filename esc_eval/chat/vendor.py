@@ -209,10 +209,10 @@ class VendorModel(EndpointModel):
         timeout: float = 120.0,
         **options: Any,
     ) -> None:
-        self.library = f"any-llm-sdk {version('any-llm-sdk')}"
+        self.client_version = f"any-llm-sdk {version('any-llm-sdk')}"
         if provider not in (known := AnyLLM.get_supported_providers()):
             raise EscEvalError(
-                f"any-llm:{provider}/{model}: {self.library} knows no vendor {provider!r}. "
+                f"any-llm:{provider}/{model}: {self.client_version} knows no vendor {provider!r}. "
                 f"It knows: {', '.join(sorted(known))}"
             )
         kind = AnyLLM.get_provider_class(provider)

@@ -155,7 +155,7 @@ def test_a_key_in_parts_or_in_escapes_is_read_in_no_answer(server):
 
 def test_words_that_a_key_is_made_of_may_be_spoken(server):
     server.answer = lambda *_: completion("No dummy-key is needed; Yesterday you said supportive things in 2024.")
-    for key in ("dummy-key", "sk-supportive-Yesterday-2024", "not-needed"):
+    for key in ("dummy-key", "supportive-Yesterday-2024", "not-needed"):
         assert (
             reply(EndpointModel("m", server.url, key=key)).text
             == server.answer()[1]["choices"][0]["message"]["content"]
