@@ -1,15 +1,10 @@
 """``any-llm``: a vendor's model, asked in the vendor's own API by the library of that name."""
 
 from esc_eval.chat.base import ChatModel
-from esc_eval.chat.endpoint.addresses import read_address, split_name
+from esc_eval.chat.endpoint.addresses import label_of_model, read_address, split_name
 from esc_eval.chat.endpoint.keys import choose_key, find_variable
 from esc_eval.chat.registry import Options, backend
 from esc_eval.errors import EscEvalError
-
-
-def label_of_model(what: str) -> str:
-    """The label of a model: the last part of the vendor's name for it."""
-    return split_name(what)[0].rpartition("/")[2]
 
 
 @backend(

@@ -3,14 +3,9 @@
 import os
 
 from esc_eval.chat.base import ChatModel
-from esc_eval.chat.endpoint.addresses import DEFAULT_URL, read_address, split_name
+from esc_eval.chat.endpoint.addresses import DEFAULT_URL, label_of_model, read_address, split_name
 from esc_eval.chat.endpoint.keys import OPENAI, choose_key, find_variable
 from esc_eval.chat.registry import Options, backend
-
-
-def label_of_model(what: str) -> str:
-    """The label of a model: the last part of the server's name for it."""
-    return split_name(what)[0].rpartition("/")[2]
 
 
 @backend(

@@ -113,3 +113,8 @@ def target_of(location: str) -> str:
         return parts.hostname or "another path"
     except ValueError:
         return "nowhere"
+
+
+def label_of_model(what: str) -> str:
+    """The label of a model: the last part of the server's name for it."""
+    return split_name(what)[0].rpartition("/")[2]
