@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from faulty_server import FaultyServer
 
+from training.common.toy import CONTEXT, build_toy
+
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"(?P<note><!-- not run: .*? -->\n)?```(?P<kind>bash|python)\n(?P<code>.*?)```", re.DOTALL)
@@ -23,13 +25,14 @@ def test_make_has_the_two_commands():
 
 @pytest.mark.shared_data
 @pytest.mark.slow
-def test_the_papers_evaluation_runs_with_small_models_in_the_places_of_the_large(toy_folder, shared, tmp_path):
+def test_the_papers_evaluation_runs_with_small_models_in_the_places_of_the_large(shared, tmp_path):
     [code] = [m["code"] for m in BLOCK.finditer(README) if m["note"]]
     (tmp_path / "judge.json").write_text('["Score: 3"]')
+    seeker = build_toy(tmp_path / "seeker", context=CONTEXT)  # An official card has more bytes than 512.
     with FaultyServer() as server:
         stands_in = {
             r"openai:my-judge@http://localhost:\d+/v1": "scripted:judge.json",
-            r"hf:haidequanbu/ESC-Role@\w+": f"hf:{toy_folder}",
+            r"hf:haidequanbu/ESC-Role@\w+": f"hf:{seeker}",
             r"http://localhost:\d+/v1": server.url,
             r"ESC-Eval/data": str(shared / "esc_eval_official/data"),
         }
