@@ -349,7 +349,7 @@ class Scoring:
             raw=answer,
             problem=problem if score is None else None,
             parser=self.parser_name,
-            way=choice.way or "text",
+            way=None if finish == "context" else choice.way or "text",
             served=choice.served,
         )
 

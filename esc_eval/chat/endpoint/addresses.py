@@ -71,7 +71,9 @@ def read_address(url: str) -> Address:
     here = _is_loopback(host)
     return Address(
         url=urlunsplit(parts._replace(path=path, fragment="")),
-        shown=(f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname) + (f":{port}" if port else "") + path,
+        shown=(f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname)
+        + (f":{port}" if port else "")
+        + path,
         host=host,
         secure=parts.scheme == "https" or here,
         loopback=here,

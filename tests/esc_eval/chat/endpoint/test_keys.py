@@ -134,7 +134,14 @@ def test_no_form_of_a_key_is_shown(server, form):
 
 @pytest.mark.parametrize(
     "said",
-    [f"{KEY[:8]}****{KEY[-4:]}", f"{KEY[:3]}...{KEY[-4:]}", f"{KEY[:5]}…", f"********{KEY[-2:]}", f"{KEY[:4]}[redacted]", f"<masked>{KEY[-3:]}"],
+    [
+        f"{KEY[:8]}****{KEY[-4:]}",
+        f"{KEY[:3]}...{KEY[-4:]}",
+        f"{KEY[:5]}…",
+        f"********{KEY[-2:]}",
+        f"{KEY[:4]}[redacted]",
+        f"<masked>{KEY[-3:]}",
+    ],
 )
 def test_what_a_server_leaves_of_a_key_when_it_shortens_it_is_hidden_too(said):
     assert Secrets([KEY]).mask(f"Incorrect key: {said}. Look it up ... or ask") == (
@@ -251,7 +258,8 @@ def test_an_address_without_a_scheme_is_an_error_and_not_a_name(spec):
 
 
 @pytest.mark.parametrize(
-    "spec", ["m@", "@http://localhost:1/v1", " @http://localhost:1/v1", "http://localhost:1/v1", "m http://localhost:1/v1"]
+    "spec",
+    ["m@", "@http://localhost:1/v1", " @http://localhost:1/v1", "http://localhost:1/v1", "m http://localhost:1/v1"],
 )
 def test_a_name_that_is_none_is_sent_nowhere(spec):
     with pytest.raises(EscEvalError, match="write openai:MODEL or openai:MODEL@URL"):
