@@ -246,8 +246,8 @@ def scorer_report(
         }
     notes = [note for scorer, by in scorers.items() for note in scorer_notes(scorer, by)]
     notes += [
-        f"{scorer}: {count} ratings of dialogues that ended early, or in which the supporter says no word, are left out: "
-        "it was not asked."
+        f"{scorer}: {count} ratings of dialogues that ended early, or in which the supporter says no word, are left "
+        "out: it was not asked."
         for scorer, count in unasked.items()
     ]
     if labels is not None:

@@ -72,7 +72,7 @@ def test_an_account_without_money_is_said_before_the_run_though_its_status_says_
         error = {"message": "You exceeded your current quota.", "code": "insufficient_quota"}
         server.answer = lambda *_: (429, {"error": error})
         with pytest.raises(
-            EscEvalError, match="nothing was played or rated:\n- m at .*exceeded your current quota"
+            EscEvalError, match=r"nothing was played or rated:\n- m at .*exceeded your current quota"
         ) as caught:
             check_models([at(server.url)])
         assert "What was finished" not in str(caught.value)
