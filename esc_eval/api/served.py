@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+from esc_eval.chat.base import ESTIMATED
 from esc_eval.environment import installed_versions
 from esc_eval.simulation.budget import Budget
 from esc_eval.simulation.cost import Price
@@ -44,7 +45,7 @@ def keep_served(
             "models": {role: _describe(model, before[role]) for role, model in models.items()},
             "libraries": installed_versions(_libraries(models.values())),
         }
-        if cost := _cost(models.values(), budget, spent, prices or {}):
+        if cost := _cost(models.values(), budget, spent, prices or {}, counts_itself=step == "simulation"):
             facts["cost"] = cost
         run.add_served(step, facts)
 
@@ -71,12 +72,27 @@ def _libraries(models: Iterable[Any]) -> tuple[str, ...]:
 
 
 def _cost(
-    models: Iterable[Any], budget: Budget | None, spent: float, prices: Mapping[str, Price]
+    models: Iterable[Any], budget: Budget | None, spent: float, prices: Mapping[str, Price], *, counts_itself: bool
 ) -> dict[str, Any] | None:
-    """What a step has cost so far, earlier calls included, and whose price nobody knows; None where nothing costs."""
+    """What a step has cost so far, earlier calls included, whose price nobody knows, and whose tokens were estimated;
+    None where nothing costs.
+
+    Args:
+        counts_itself: Whether replies say their tokens, also of a model that keeps no counts.
+    """
     models = list(models)
     unknown = sorted({model.name for model in models if model.name not in prices and is_priced(model)})
     priced = any(model.name in prices for model in models)
     if not unknown and not priced:
         return None
-    return {"dollars": round(budget.spent - spent, 6) if budget and priced else None, "no_price": unknown}
+    guessed = sorted({m.name for m in models if m.name in prices and _is_estimated(m, counts_itself)})
+    return {
+        "dollars": round(budget.spent - spent, 6) if budget and priced else None,
+        "no_price": unknown,
+        **({"estimated": guessed} if guessed else {}),
+    }
+
+
+def _is_estimated(model: Any, counts_itself: bool) -> bool:
+    usage = getattr(model, "usage", None)
+    return not counts_itself if usage is None else any(name.startswith(ESTIMATED) for name in usage)

@@ -12,6 +12,8 @@ from esc_eval.schema import FinishReason, Served, Way
 
 Conversation = Sequence[Message]
 
+ESTIMATED = "estimated_"
+"""What the name of a count of tokens begins with that no server gave."""
 ANSWER_TOKENS = 64
 """Cap on a judge's answer in text, where nothing else is said."""
 NOT_FINITE = "the model's logits are not finite"

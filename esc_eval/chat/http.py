@@ -129,7 +129,7 @@ class HttpModel(EndpointModel):
         self.identity = {"kind": "http", "model": self.server, "generation": "own"}
 
     @property
-    def lists(self) -> list[str]:
+    def _lists(self) -> list[str]:
         """Nowhere: an application is one model."""
         return []
 

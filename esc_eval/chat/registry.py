@@ -77,6 +77,21 @@ class Options(FrozenYaml):
     dtype: str | None = None
 
     @property
+    def of_requests(self) -> dict[str, Any]:
+        """Those of a model behind a server, whatever it speaks, by name."""
+        names = ("key_over_plain_http", "timeout", "attempts")
+        return {"concurrency": self.concurrency or 16, **{name: getattr(self, name) for name in names}}
+
+    @property
+    def of_completions(self) -> dict[str, Any]:
+        """The same of one that gives chat completions."""
+        return {
+            **self.of_requests,
+            "extra_body": self.extra_body,
+            "reasoning_tokens": self.reasoning_tokens,
+        }
+
+    @property
     def in_process(self) -> dict[str, Any]:
         """Those of a model in this process, by name."""
         names = ("dtype", "device", "batch_size", "reasoning_tokens")

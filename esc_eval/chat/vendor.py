@@ -239,3 +239,7 @@ class VendorModel(EndpointModel):
         self.client = client
         self.identity = {name: value for name, value in self.identity.items() if name != "server" or where}
         self.identity |= {"kind": "any-llm", "provider": provider}
+
+    @property
+    def _lists(self) -> list[str]:
+        return []  # the library knows where vendors list theirs

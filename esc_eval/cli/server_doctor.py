@@ -7,7 +7,7 @@ import httpx
 
 from esc_eval.chat.base import Reply
 from esc_eval.chat.endpoint.addresses import Address, read_address
-from esc_eval.chat.endpoint.keys import choose_key
+from esc_eval.chat.endpoint.keys import check_way, choose_key
 from esc_eval.chat.endpoint.model import EndpointModel
 from esc_eval.chat.question import Settled
 from esc_eval.cli.doctor import Finding
@@ -56,10 +56,11 @@ def examine_server(
         What was found, and whether it answers.
 
     Raises:
-        EscEvalError: The URL is none, or the variable holds no key.
+        EscEvalError: The URL is none, the variable holds no key, or the key would go where others can read it.
     """
     address = read_address(url)
     key = choose_key(model or "", api_key_env, [address], from_environment=False)
+    check_way(key, [address], key_over_plain_http)
     listed = _list_models(address, key)
     findings = [listed[0]]
     chosen = model or (listed[1][0] if listed[1] else None)

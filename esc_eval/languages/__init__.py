@@ -5,6 +5,7 @@ else of the project is worded by language (see ``LanguageRow.read_data``). A fol
 name it, or a folder of such folders, in the environment variable ``ESC_EVAL_LANGUAGES`` or to ``add_folder``.
 """
 
+import math
 import os
 from collections.abc import Mapping
 from functools import cache
@@ -20,6 +21,7 @@ from esc_eval.reading import read_yaml
 __all__ = [
     "LanguageRow",
     "add_folder",
+    "estimate_tokens",
     "explain_unknown",
     "get_language",
     "guess_language",
@@ -97,6 +99,15 @@ def guess_language(text: str) -> str:
     rows = known_languages().values()
     written = (row.code for row in rows if row.script and 5 * len(row.script.findall(text)) > len(text))
     return next(written, next(row.code for row in rows if row.script is None))
+
+
+def estimate_tokens(text: str) -> int:
+    """About how many tokens a text has, by the language whose script it is in; for costs that nobody counts.
+
+    >>> estimate_tokens("I slept badly last night."), estimate_tokens("我昨晚睡得不好")
+    (6, 5)
+    """
+    return math.ceil(len(text) / get_language(guess_language(text)).characters_a_token)
 
 
 def _folders() -> tuple[Path, ...]:

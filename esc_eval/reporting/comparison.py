@@ -101,7 +101,7 @@ def leaderboard_report(
         adapted = describe_adapted(
             (d for d in dialogues if d.id in there), (s.get("adapted") for s in judged if isinstance(s, dict))
         )
-        ways = Counter(map(str, own["way"].dropna())) if "way" in own else {}
+        ways = Counter(map(str, own.loc[own["score"].notna(), "way"].dropna())) if "way" in own else {}
         sign = sign_board(run or {}, rater, under, "level", scale, boot, clusters, language, adapted, ways)
         title = name_board(None if language == ALL else language, rater, under if several else None)
         key = language if language not in boards else f"{language}, {rater}, {under}"

@@ -13,6 +13,7 @@ from esc_eval.files.ratings_table import RatingsTable
 from esc_eval.reporting.health_tables import labelled_tables, output_table, scorer_notes
 from esc_eval.reporting.render import Report, name_clusters, report_signature
 from esc_eval.schema import Dialogue
+from esc_eval.scoring.score import was_not_asked
 from esc_eval.statistics.bootstrap import Bootstrap, ClusterTables
 from esc_eval.statistics.calibration import BINS, confidence_bins
 from esc_eval.statistics.estimate import Estimate
@@ -207,6 +208,7 @@ def scorer_report(
     """
     scorers: dict[str, dict[str, Any]] = {}
     predictions = predictions.of_kind("model")
+    unasked: dict[str, int] = {}
     labels = None if labels is None else labels.final()
     lengths = {d.id: sum(len(t.text) for t in d.turns if t.role == "supporter") for d in dialogues} or None
     column = None
@@ -218,6 +220,12 @@ def scorer_report(
             raise EscEvalError(f"{len(gone)} labelled dialogues are not among the dialogues, e.g. {sorted(gone)[0]}")
     for scorer in predictions.raters:
         own = predictions.frame[predictions.frame["rater"] == scorer]
+        if "problem" in own and (silent := own["problem"].map(was_not_asked)).any():
+            own, unasked[scorer] = own[~silent], int(silent.sum())
+            if own.empty:
+                raise EscEvalError(
+                    f"{scorer} was asked about no dialogue: all ended early, or the supporter says no word"
+                )
         dims = [d for d in predictions.dimensions if d in set(own["dimension"])]
         parts = {d: own[own["dimension"] == d] for d in dims} | ({"pooled": own} if len(dims) > 1 else {})
         if labels is None:
@@ -237,6 +245,11 @@ def scorer_report(
             for d, found in matched.items()
         }
     notes = [note for scorer, by in scorers.items() for note in scorer_notes(scorer, by)]
+    notes += [
+        f"{scorer}: {count} ratings of dialogues that ended early, or in which the supporter says no word, are left "
+        "out: it was not asked."
+        for scorer, count in unasked.items()
+    ]
     if labels is not None:
         if lengths is None:
             notes.append("Length-only baseline: not computed, it needs the dialogues (--dialogues).")

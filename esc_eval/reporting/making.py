@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from esc_eval.schema import Dialogue, Rating, Turn
+from esc_eval.simulation.budget import show_dollars
 
 HOW_OPENED = frozenset({"server", "dtype", "extra_body", "reasoning_tokens"})
 """What an identity says beside the model itself: the same weights elsewhere are the same model."""
@@ -130,6 +131,8 @@ def describe_spending(run: Mapping[str, Any], steps: Sequence[str]) -> list[str]
     costs = [calls[-1]["cost"] for calls in found if calls and calls[-1].get("cost")]
     dollars = [cost["dollars"] for cost in costs if cost["dollars"] is not None]
     unknown = dict.fromkeys(name for cost in costs for name in cost["no_price"])
-    said = [f"${sum(dollars):.2f}"] if dollars else []
+    guessed = dict.fromkeys(name for cost in costs for name in cost.get("estimated", ()))
+    said = [show_dollars(sum(dollars))] if dollars else []
+    said += [f"estimated from the words of {', '.join(guessed)}, whose tokens nobody counts"] if guessed else []
     said += [f"no price of {', '.join(unknown)}"] if unknown else []
     return [f"Cost of the tokens: {', '.join(said)}."] if said else []

@@ -84,7 +84,7 @@ def sign_board(
         boot, clusters: What the intervals draw, and how often.
         language: Of the dialogues.
         adapted: What servers were not sent as it was asked for.
-        ways: The board's ratings by how their level was had, where they say.
+        ways: The board's scored ratings by how their level was had, where they say.
     """
     simulation, scoring = run.get("simulation"), run.get(f"scoring/{rater}")
     parts = {

@@ -78,7 +78,7 @@ class Row(Part):
         empty_replies: Supporter's replies without a word.
         unfinished: Dialogues that ended early: with a problem, or because a model could read no further.
         low_mass: Ratings whose scorer gave all levels together less than ``LOW_MASS`` of its probability.
-        ways: Ratings by how their level was had, where they say.
+        ways: Scored ratings by how their level was had, where they say.
     """
 
     supporter: str
@@ -188,7 +188,7 @@ def summarise_ratings(
         talks = [by_id[i] for i in by_id if i in rated]
         given = [rating for group in supporters.values() for rating in group]
         adapted = describe_adapted(talks, (r.served.adapted for r in given if r.served))
-        ways = Counter(str(rating.way) for rating in given if rating.way)
+        ways = Counter(str(rating.way) for rating in given if rating.way and rating.score is not None)
         rows = _rows(supporters, by_id, own, known_cards, statistic, boot)
         made.append(
             Leaderboard(
@@ -322,7 +322,7 @@ def _row(
         unfinished=sum(bool(d.problem or d.too_long) for d in dialogues),
         tokens=sum(used) if used else None,
         low_mass=sum(rating.mass is not None and rating.mass < LOW_MASS for rating in ratings),
-        ways=dict(Counter(rating.way for rating in ratings if rating.way)),
+        ways=dict(Counter(rating.way for rating in ratings if rating.way and rating.score is not None)),
     )
 
 

@@ -8,14 +8,14 @@ parity with published scores only.
 Both say where in the answer the level stands: its probability is read at that place, see ``chat.endpoint.logprobs``.
 """
 
-import json
 import re
 from collections.abc import Callable, Sequence
 
 from esc_eval.errors import EscEvalError
 from esc_eval.reasoning import strip_thinking
 from esc_eval.schema import Rating
-from esc_eval.scoring.traced_text import Span, TracedText, normalise
+from esc_eval.scoring.json_answers import reduce_object
+from esc_eval.scoring.traced_text import Span, normalise
 
 NO_LEVEL = "the answer names no single level"
 TOO_LONG = "longer than the scorer can read"
@@ -37,22 +37,33 @@ _LETTER = rf"[^\W\d_{_HAN}]"
 _POINTS = rf"分(?:(?![{_HAN}])|(?=[的吧了呢因满共总]))"  # not 分钟, 分之, 分析, 四分五裂
 
 _TAG = re.compile(r"<(?:/[a-z_ ]+|(?P<name>[a-z_ ]+))>", re.I)
-_MARKUP = re.compile(r"[*_`\"“”{}\[\]\\$]|(?<!\w)'|'(?!\w)")
+_MARKUP = re.compile(r"[*_`\"“”「」『』【】{}|\[\]\\$]|(?<!\w)'|'(?!\w)")
 _MARKER = re.compile(rf"^[ #>•-]*\(?\d+(?:[.)](?: (?!{_DIGIT})(?=\S)|(?=[^\W\d]))|、(?!{_DIGIT}))", re.M)
 _SCALE = re.compile(
     r"(?<=\d)\s*+分?\s*+[(,]?\s*+(?:/|out\s+of(?:\s+a)?(?:\s+(?:possible|maximum|total))?|(?:满分|总分|总?共)[为是:]?)"
     r"\s*(?P<top>\d+(?:\.\d+)?) ?分?(?: ?\))?|"
-    r"(?:满分[为是:]?\s*|\A\W*out of (?:a (?:possible |maximum )?)?(?=\d+,))(?P<first>\d+(?:\.\d+)?) ?分?",
+    r"(?:满分[为是:]?\s*|\(\s*(?:out of|max(?:imum)?:?)\s*(?=\d+(?:\.\d+)?\s*\))|"
+    r"\A\W*out of (?:a (?:possible |maximum )?)?(?=\d+,))(?P<first>\d+(?:\.\d+)?)(?: ?分)?(?: ?\))?|"
+    r"(?P<of>\d+)分制[下中里]?",
     re.I,
 )
 _ATTACHED = re.compile(rf"(?<={_LETTER})-?\d+(?:\.\d+)*|(?<!\d)\d++(?:\.\d++)*+(?=-?{_LETTER}|\s*%)")
 
 _NUMBER = re.compile(rf"(?<![\d.])-?\d+(?:\.\d+)?|(?<![{_HAN_DIGITS}十百几])[{_HAN_DIGITS}](?={_POINTS})")
+_FROM_TO = r"(?P<low{0}>\d+)\s*分?\s*(?:[-–—~至到]|to)\s*(?P<high{0}>\d+)"
 _SCALE_NAMED = re.compile(
-    r"\(\s*(?:on a scale |scale |range |from |of )*(?P<low>\d+)\s*(?:[-–—~至到]|to)\s*(?P<high>\d+)\s*分?\s*\)", re.I
+    r"[(\[]\s*(?:on a scale |scale |range |from |of )*" + _FROM_TO.format(1) + r"\s*分?\s*[)\]]"
+    r"|(?:\b(?:on|in|within|using) (?:an? |the |this |our )?)?\b(?:rating |scoring )?(?:scale|range)"
+    r"(?: (?:of|from|ranging from|between))?:? " + _FROM_TO.format(2) + r",?"
+    r"|(?:\b(?:on|in|within|using) )?(?:\b(?:an?|the|this|our) )?"
+    + _FROM_TO.format(3)
+    + r"[ -](?:point |rating )?(?:scale|range)\b,?"
+    r"|(?:[在按用]照?)?" + _FROM_TO.format(4) + r"\s*分?的?(?:评分|打分|量表|范围|标准|区间|分制)+[中内里上下]?",
+    re.I,
 )
 _COUNT = re.compile(
-    rf"\b\d+ (?:out )?of (?:(?:all|the|these|his|her|their|its) ){{1,2}}\d+ (?={_LETTER})"
+    rf"\bof (?:the|all|these|those) \d+ (?={_LETTER})"
+    rf"|\b\d+ (?:out )?of (?:(?:all|the|these|his|her|their|its) ){{1,2}}\d+ (?={_LETTER})"
     rf"|\b(?:all|both|these|those|every|first|last|other) \d+ (?={_LETTER})",
     re.I,
 )
@@ -70,8 +81,9 @@ _SCORING = re.compile(
     re.I,
 )
 _LEADS = re.compile(
-    rf"(?:{_words('is was be as of at an? it this to scores? scored rate rated rating level answer boxed')}"
-    r"|[:=–—-]|[是为给打评判得到数级分]) ?$",
+    rf"(?:\bi(?:['’](?:d|ll)| would| will)? (?:give|assign|award)\b"
+    rf"|{_words('is was be as of at an? it this to scores? scored rate rated rating level answer boxed')}"
+    r"|[:=→–—-]|[是为给打评判得到数级分]) ?$",
     re.I,
 )
 _OTHERWISE = re.compile(
@@ -83,59 +95,31 @@ _OTHERWISE = re.compile(
     + r"|n['’]t\b|[不没未低高超轮条次]|数量|建议|问题|至少|至多|接近|(?:[扣减差加少多降约]|[多少]于)[了掉去个得]?\s*$",
     re.I,
 )
-_LABEL = re.compile(r"(?:[^\W\d]{1,20}[ /-]*){1,3}[:=]\s*")
+_LABEL = re.compile(r"(?:[^\W\d]{1,20}[ /-]*){1,3}[:=→]\s*")
+_BULLET = re.compile(r"^[ #>•+-]+(?=[^\W\d])", re.M)
 
 _UNIT = rf" ?(?:points?\b|pts?\b|级(?![{_HAN}])|{_POINTS})?"
 _STOP = rf" ?(?:$|[\n.,;:!?()。、…]|[-–—](?!\w)|(?<=分)[{_HAN}]|(?<=分 )[{_HAN}])"
 _STOPS = re.compile(_UNIT + _STOP, re.I)
-_ALLOWED = re.compile(rf"{_UNIT}(?:{_STOP}| {_words('for on in as because since overall based given')})", re.I)
+_ALLOWED = re.compile(rf"{_UNIT}(?:{_STOP}| {_words('for to on in as because since overall based given')})", re.I)
 _LINE_ENDS = re.compile(rf"{_UNIT}[^\w\n]*(?:\n|$)", re.I)
 
-_OBJECT = re.compile(r"\{[^{}]*\}")
-_SCORE_KEY = re.compile(r"(?:(?:final|overall|my|the)[ _-]?)?(?:score|rating|level)|评分|得分|分数|等级", re.I)
-_VALUE = r"\s*:\s*\"?(?P<level>\d+)\"?\s*[,}]"
 _CONCLUSION = re.compile(
     r"(?:^|[.!?。;\n]) ?(?:(?:so|thus|therefore|overall),? )?(?:(?:my|the|final|overall) ){0,2}"
     r"(?:(?:score|rating) ?(?:is|:|=)|(?:评分|得分)[:是为]) ?(?P<level>\d+) ?(?:points?|分)?[.!。]?$",
     re.I,
 )
-
-
-def _reduce_object(text: TracedText, levels: Sequence[int]) -> TracedText | None:
-    """An answer whose one JSON object gives a score, only that score left; None: it contradicts itself.
-
-    An object that holds other numbers, or no score, stays as it is.
-    """
-    scored: list[tuple[re.Match[str], str, list[str]]] = []
-    for found in _OBJECT.finditer(text.text):
-        try:
-            pairs = json.loads(found[0], object_pairs_hook=list)
-        except ValueError:
-            continue
-        keys = [key for key, _ in pairs if _SCORE_KEY.fullmatch(key)]
-        others = [value for key, value in pairs if not _SCORE_KEY.fullmatch(key)]
-        if len(keys) == 1 and all(isinstance(value, str | None) for value in others):
-            scored.append((found, keys[0], [value for value in others if value]))
-    if len(scored) != 1:
-        return text
-    [(found, key, others)] = scored
-    places = list(re.finditer(rf'"{re.escape(key)}"{_VALUE}', found[0]))
-    if len(places) != 1:
-        return text
-    start, end = (found.start() + at for at in places[0].span("level"))
-    if any(other and other[0] != int(text.text[start:end]) for other in (find_anchored(o, levels) for o in others)):
-        return None
-    lead, last = "\nscore: ", "\n"
-    return TracedText(
-        text.text[: found.start()] + lead + text.text[start:end] + last + text.text[found.end() :],
-        (
-            *text.spans[: found.start()],
-            *[text.span(found.start(), start)] * len(lead),
-            *text.spans[start:end],
-            text.span(end, found.end()),
-            *text.spans[found.end() :],
-        ),
-    )
+_OPENING = re.compile(
+    r" ?(?P<label>(?:(?:my|the|final|overall) ){0,2}(?:[^\W\d]{1,20} ){0,2}[^\W\d]{0,6}"
+    r"(?:score|rating|level|评分|得分|分数) ?(?:is|[:=是为])? ?)?(?P<level>\d+) ?(?:points?|分)?"
+    r"(?:[^\w\n]*\n|(?(label)[.。;；] ?|\n))",
+    re.I,
+)
+_REVISED = re.compile(
+    _words("actually wait instead correction correct reconsider reconsidering rather hmm sorry revise revised mistake")
+    + "|second thought|should be|更正|其实|不对|改为|应为|抱歉",
+    re.I,
+)
 
 
 def find_anchored(answer: str, levels: Sequence[int]) -> tuple[int, Span] | None:
@@ -144,25 +128,26 @@ def find_anchored(answer: str, levels: Sequence[int]) -> tuple[int, Span] | None
     List markers, digits that touch letters or %, counts ("2 of the 5 replies") and the scale (3/4, (0-4), 满分4分) do
     not count, nor do the words of a JSON object beside its score. All other numbers must be the same level, and one of
     them must stand where a score stands: first in the answer, alone on a line, after a label, before 分, or after a
-    word of scoring; the last that does is the place. Where the answer ends with its score ("My score is 3."), other
-    levels count only where a score stands; a number off the scale leaves it unscored.
+    word of scoring; the last that does is the place. Where the answer begins or ends with its score, in a
+    line or sentence of its own ("My score is 3."), other levels count only where a score stands; a number off the
+    scale leaves it unscored.
     "3", "**3**", "3/4", "Score: 3 (out of 4)", "The empathy score is 3." and "我认为共情分数是3分。" are read; "10",
     "4/10", "3.5", "3 or 4" and "in turn 3" are not.
 
     >>> find_anchored("All 3 replies are fluent. Score: 3", range(5))
     (3, (33, 34))
     """
-    reduced = _reduce_object(normalise(answer), levels)
+    reduced = reduce_object(normalise(answer), levels, find_anchored)
     if reduced is None:
         return None
     text = reduced
     text = text.sub(_TAG, lambda tag: f"\n{tag['name']}: " if tag["name"] else "\n")
+    low, high = str(min(levels)), str(max(levels))
+    text = text.sub(_SCALE_NAMED, lambda scale: " " if [*filter(None, scale.groups())] == [low, high] else scale[0])
     text = text.sub(_MARKUP, " ")
     listed = _MARKER.search(text.text) is not None
-    text = text.sub(_MARKER, " ")
-    low, high = str(min(levels)), str(max(levels))
-    text = text.sub(_SCALE_NAMED, lambda scale: " " if scale.group("low", "high") == (low, high) else scale[0])
-    if any(float(scale["top"] or scale["first"]) != max(levels) for scale in _SCALE.finditer(text.text)):
+    text = text.sub(_MARKER, " ").sub(_BULLET, "")
+    if any(float(scale["top"] or scale["first"] or scale["of"]) != max(levels) for scale in _SCALE.finditer(text.text)):
         return None
     text = text.sub(_SCALE, lambda scale: "分 " if scale["top"] else " ").sub(_COUNT, "x ").sub(_ATTACHED, "x").strip()
     found = list(_NUMBER.finditer(text.text))
@@ -170,7 +155,11 @@ def find_anchored(answer: str, levels: Sequence[int]) -> tuple[int, Span] | None
         return None
     stated = [number for number in found if _is_score(text.text, number, listed=listed)]
     end = _CONCLUSION.search(text.text)
-    if end and stated and stated[-1].span() == end.span("level") and _values(found) <= set(levels):
+    said = bool(stated) and (
+        bool(end and stated[-1].span() == end.span("level"))
+        or (not listed and _begins_with_score(text.text, found, stated[0]))
+    )
+    if said and _values(found) <= set(levels):
         found = stated
     numbers = _values(found)
     if len(numbers) != 1:
@@ -194,6 +183,15 @@ def _level(found: tuple[int, Span] | None) -> int | None:
 
 def _values(numbers: Sequence[re.Match[str]]) -> set[float]:
     return {float(_HAN_VALUES.get(number[0], number[0])) for number in numbers}
+
+
+def _begins_with_score(text: str, numbers: Sequence[re.Match[str]], first: re.Match[str]) -> bool:
+    """Whether an answer begins with its score, in a line or sentence of its own, and nothing after it takes it back."""
+    begin = _OPENING.match(text)
+    if begin is None or begin.span("level") != first.span() or _REVISED.search(text, begin.end()):
+        return False
+    others = (number for number in numbers if number.start() >= begin.end() and number[0] != first[0])
+    return not any(_SCORING.search(re.split(r"[.!?;。\n]", text[: number.start()])[-1]) for number in others)
 
 
 def _is_score(text: str, number: re.Match[str], *, listed: bool) -> bool:

@@ -13,6 +13,7 @@ from esc_eval.chat.question import AskedModel, By, Question, Settled
 from esc_eval.checkpoints.judge_card import JudgeCard
 from esc_eval.errors import EscEvalError
 from esc_eval.files.run_folder import rubric_file
+from esc_eval.languages import estimate_tokens
 from esc_eval.prompts.kept import keep_wording
 from esc_eval.prompts.official_wording import OfficialWording
 from esc_eval.prompts.protocol import Generation
@@ -37,7 +38,7 @@ TRIAL = (Turn(role="seeker", text="I failed an exam today."), Turn(role="support
 """On which it is found out how a server can be asked; no filter refuses it, and it is the same for every run."""
 SILENT = "nothing to rate: the supporter says no word"
 ENDED_EARLY = "not rated, the dialogue ended early: "
-ASKED_CHARACTERS = 2_000
+ASKED_TOKENS = 500
 """Of what is asked about a dialogue on one dimension, about; for scorers whose tokens nobody counts."""
 
 
@@ -349,7 +350,7 @@ class Scoring:
             raw=answer,
             problem=problem if score is None else None,
             parser=self.parser_name,
-            way=choice.way or "text",
+            way=None if finish == "context" else choice.way or "text",
             served=choice.served,
         )
 
@@ -408,7 +409,7 @@ def score_dialogues(
     run.record(kind, {**identity, **({"leads": leads} if leads else {}), "dialogues": rated})
     keys = scoring.rubric.keys
     todo = [dialogue for dialogue in dialogues if len(done.get(dialogue.id, ())) < len(keys)]
-    asked = {dialogue.id: _characters(dialogue) for dialogue in todo if not _silent(dialogue)}
+    asked = {dialogue.id: _tokens(dialogue) for dialogue in todo if not _silent(dialogue)}
     try:
         if meter and asked:
             meter.budget.check()
@@ -419,7 +420,7 @@ def score_dialogues(
             if whole:
                 on_dialogue()
             if meter and rating.dialogue_id in asked:
-                meter.count(asked[rating.dialogue_id], len(rating.raw or ""))
+                meter.count(asked[rating.dialogue_id], estimate_tokens(rating.raw or ""))
             if meter and whole:
                 meter.keep()
     finally:
@@ -440,14 +441,19 @@ def needs_scorer(dialogues: Sequence[Dialogue], scoring: Scoring | DirectScoring
     )
 
 
+def was_not_asked(problem: object) -> bool:
+    """Whether a rating's problem says that there was nothing to ask its scorer about."""
+    return isinstance(problem, str) and (problem == SILENT or problem.startswith(ENDED_EARLY))
+
+
 def _silent(dialogue: Dialogue) -> bool:
     """Whether there is nothing that a scorer could be asked about."""
     return bool(dialogue.problem) or not dialogue.answered
 
 
-def _characters(dialogue: Dialogue) -> int:
-    """How long a dialogue is, with what is asked about it."""
-    return sum(len(turn.text) for turn in dialogue.turns) + ASKED_CHARACTERS
+def _tokens(dialogue: Dialogue) -> int:
+    """About how many tokens a dialogue has, with what is asked about it."""
+    return sum(estimate_tokens(turn.text) for turn in dialogue.turns) + ASKED_TOKENS
 
 
 def _unanswered(kind: str, dialogue: Dialogue, run: Run) -> list[str]:

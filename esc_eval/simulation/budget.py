@@ -6,13 +6,16 @@ from decimal import Decimal
 from threading import Lock
 from typing import Any
 
-from esc_eval.chat.base import ChatModel, Conversation, Reply
+from esc_eval.chat.base import ESTIMATED, ChatModel, Conversation, Reply
 from esc_eval.errors import EscEvalError
+from esc_eval.languages import estimate_tokens
 from esc_eval.prompts.protocol import Generation
 from esc_eval.schema import Record, Role, Turn
 from esc_eval.simulation.cost import Price
 from esc_eval.simulation.plan import Failure, Plan, Play
 from esc_eval.simulation.run import Run
+
+TOKENS = ("prompt_tokens", "completion_tokens")
 
 
 class SpentError(EscEvalError):
@@ -89,16 +92,20 @@ class Metered:
         """
         self.budget.check()
         for index, reply in self.model.reply(conversations, settings, seeds):
-            self.budget.add(_bill(self.price, conversations[index], reply, len(reply.text)))
+            self.budget.add(_bill(self.price, conversations[index], reply, reply.raw))
             yield index, reply
 
 
-def _bill(price: Price, conversation: Conversation, said: Reply | Turn | Failure, written: int) -> float:
-    """Dollars for an answer; what a server did not count is taken for a token a character, dearer than it can be."""
+def _bill(price: Price, conversation: Conversation, said: Reply | Turn | Failure, written: str) -> float:
+    """Dollars for an answer; tokens that a server did not count are estimated from what was said.
+
+    Args:
+        written: What the model wrote.
+    """
     prompt, completion = said.prompt_tokens, said.completion_tokens
     if prompt is None:
-        prompt = sum(len(message["content"]) for message in conversation)
-    return price.of(prompt, written if completion is None else completion)
+        prompt = sum(estimate_tokens(message["content"]) for message in conversation)
+    return price.of(prompt, estimate_tokens(written) if completion is None else completion)
 
 
 def within_budget(plan: Plan, run: Run, prices: Mapping[str, Price], budget: Budget) -> Plan:
@@ -118,9 +125,9 @@ def within_budget(plan: Plan, run: Run, prices: Mapping[str, Price], budget: Bud
         turns = run.read("turn", play.id, Turn)
         for position, turn in enumerate(turns):
             if turn.finish_reason != "scripted":
-                budget.add(_paid(play, turns[:position], turn, len(turn.text), paid))
+                budget.add(_paid(play, turns[:position], turn, turn.raw or turn.text, paid))
         for failure in (*run.read("problem", play.id, Failure), *run.read("retried", play.id, Failure)):
-            budget.add(_paid(play, turns, failure, len(failure.raw or ""), paid))
+            budget.add(_paid(play, turns, failure, failure.raw or "", paid))
 
     def metered(model: ChatModel) -> ChatModel:
         return Metered(model, prices[model.name], budget) if model.name in prices else model
@@ -129,7 +136,7 @@ def within_budget(plan: Plan, run: Run, prices: Mapping[str, Price], budget: Bud
 
 
 def _paid(
-    play: Play, before: list[Turn], said: Turn | Failure, written: int, paid: Mapping[str, Mapping[Role, Price | None]]
+    play: Play, before: list[Turn], said: Turn | Failure, written: str, paid: Mapping[str, Mapping[Role, Price | None]]
 ) -> float:
     price = paid[play.supporter.name][said.role]
     return _bill(price, play.plan.protocol.conversation(play.card, before, said.role), said, written) if price else 0.0
@@ -145,8 +152,8 @@ class Spent(Record):
 class Meter:
     """Counts what a scorer's answers cost, and keeps it in the ledger, dialogue by dialogue.
 
-    A scorer that counts its tokens (``usage``) is billed for these; another one for a token a character of what it was
-    asked and of what it said, dearer than it can be.
+    A scorer with counts (``usage``) is billed for these, be they its server's or estimates in their place; another one
+    for estimates of what it was asked and of what it said.
 
     Args:
         kind: ``scoring/RATER``.
@@ -166,13 +173,14 @@ class Meter:
 
     def _counted(self) -> tuple[int, int]:
         usage = self._usage or {}
-        return usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0)
+        prompt, completion = (usage.get(n, 0) + usage.get(f"{ESTIMATED}{n}", 0) for n in TOKENS)
+        return prompt, completion
 
     def count(self, asked: int, said: int) -> None:
         """Count an answer.
 
         Args:
-            asked, said: Its characters, for a scorer that counts no tokens.
+            asked, said: About how many tokens they are, for a scorer that counts none.
 
         Raises:
             SpentError: The budget is used up.

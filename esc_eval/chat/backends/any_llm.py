@@ -34,13 +34,8 @@ def open_any_llm(what: str, name: str | None, options: Options) -> ChatModel:
             url,
             key=key,
             key_name=find_variable(label, options.api_key_env),
-            key_over_plain_http=options.key_over_plain_http,
             name=label,
-            concurrency=options.concurrency or 16,
-            timeout=options.timeout,
-            attempts=options.attempts,
-            extra_body=options.extra_body,
-            reasoning_tokens=options.reasoning_tokens,
+            **options.of_completions,
         )
     except ImportError as error:
         wanted = "esc-eval[vendors]" if error.name == "any_llm" else f"any-llm-sdk[{provider}]"

@@ -36,10 +36,7 @@ def open_http(what: str, name: str | None, options: Options) -> ChatModel:
         url,
         key=choose_key(label, options.api_key_env, [read_address(url)], False),
         key_name=find_variable(label, options.api_key_env),
-        key_over_plain_http=options.key_over_plain_http,
         name=label,
-        concurrency=options.concurrency or 16,
-        timeout=options.timeout,
-        attempts=options.attempts,
+        **options.of_requests,
         ignored=[name for name in ("extra_body", "reasoning_tokens") if getattr(options, name)],
     )

@@ -33,11 +33,6 @@ def open_openai(what: str, name: str | None, options: Options) -> ChatModel:
         urls,
         key=choose_key(label, options.api_key_env, [read_address(each) for each in urls], from_environment),
         key_name=find_variable(label, options.api_key_env),
-        key_over_plain_http=options.key_over_plain_http,
         name=label,
-        concurrency=options.concurrency or 16,
-        timeout=options.timeout,
-        attempts=options.attempts,
-        extra_body=options.extra_body,
-        reasoning_tokens=options.reasoning_tokens,
+        **options.of_completions,
     )

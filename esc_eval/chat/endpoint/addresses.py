@@ -71,7 +71,9 @@ def read_address(url: str) -> Address:
     here = _is_loopback(host)
     return Address(
         url=urlunsplit(parts._replace(path=path, fragment="")),
-        shown=parts.hostname + (f":{port}" if port else "") + path,
+        shown=(f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname)
+        + (f":{port}" if port else "")
+        + path,
         host=host,
         secure=parts.scheme == "https" or here,
         loopback=here,
@@ -92,10 +94,10 @@ def split_name(what: str) -> tuple[str, str | None]:
     An ``@`` may be part of a model's name (``org/model@revision``).
 
     Raises:
-        EscEvalError: An address without ``http://`` stands behind the ``@``, or one of another kind.
+        EscEvalError: No model is named, or what stands behind it is no address; nothing is sent elsewhere for that.
     """
     if match := _WITH_ADDRESS.fullmatch(what):
-        return match["model"], match["url"]
+        return _check_name(match["model"], what), match["url"]
     if match := _OTHER_SCHEME.search(what):
         raise EscEvalError(f"{hide_password(match['url'])!r} is no base URL; give one such as http://localhost:8000/v1")
     if match := _LIKE_ADDRESS.search(what):
@@ -103,7 +105,17 @@ def split_name(what: str) -> tuple[str, str | None]:
         raise EscEvalError(
             f"openai:{model}@{host}: the address has no scheme; write openai:{model}@http://{host}, or https://"
         )
-    return what, None
+    return _check_name(what, what), None
+
+
+def _check_name(model: str, what: str) -> str:
+    """A server's name for a model, which is not empty, ends with no ``@`` and holds no address."""
+    if not model.strip() or model.endswith("@") or "://" in model:
+        raise EscEvalError(
+            f"openai:{hide_password(what)}: write openai:MODEL or openai:MODEL@URL, such as "
+            "openai:my-model@http://localhost:8000/v1"
+        )
+    return model.strip()
 
 
 def target_of(location: str) -> str:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any, NoReturn, TypeVar, cast
 
+import httpx
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 from tenacity.wait import wait_random_exponential
 
-from esc_eval.chat.base import Reply
+from esc_eval.chat.base import ESTIMATED, Reply
 from esc_eval.chat.endpoint.adapting import CAP, NEW_CAP, Body, Capabilities, room_left
 from esc_eval.chat.endpoint.addresses import Address
 from esc_eval.chat.endpoint.bodies import Unreadable, read_json
@@ -28,12 +29,14 @@ from esc_eval.chat.endpoint.replies import (
     is_all_reasoning,
     is_web_page,
     read_finish,
+    read_message,
     read_usage,
 )
 from esc_eval.chat.endpoint.requests import Client, Passing, Response, retry_after
 from esc_eval.chat.endpoint.standing import Standing
 from esc_eval.chat.stopping import EVERYTHING, Stop
 from esc_eval.errors import EscEvalError
+from esc_eval.languages import estimate_tokens
 from esc_eval.schema import Served
 
 MOST_ADAPTATIONS = 16
@@ -132,6 +135,13 @@ class Asker:
     def lists(self) -> list[str]:
         """Where its servers list their models."""
         return [address.to("/models") for address in self._addresses.values()]
+
+    def list_models(self, url: str, timeout: float) -> list[str]:
+        """What a server lists, asked with the key; nothing where it lists nothing."""
+        try:
+            return [str(entry["id"]) for entry in read_json(self._client.get(url, timeout))["data"]]
+        except (httpx.HTTPError, httpx.InvalidURL, Unreadable, KeyError, TypeError):
+            return []
 
     async def answer(
         self,
@@ -324,6 +334,7 @@ class Asker:
             raise Ended(Trouble("the reply was all reasoning; it stopped by itself"))
         result = read(content)
         self._record.usage.update(usage)
+        self._record.usage.update(_estimate(usage, sent, content))
         self._record.keep_names(content, response.headers)
         served = Served(
             model=self._record.name(content.get("model")),
@@ -358,6 +369,16 @@ class Asker:
 
 class _Again(Exception):
     """The request is worth sending once more."""
+
+
+def _estimate(usage: Mapping[str, int], sent: Body, content: Mapping[str, Any]) -> dict[str, int]:
+    """The tokens of a request and its answer that the server did not count, about, under names of their own."""
+    message = read_message(first_choice(content))
+    words = {
+        "prompt_tokens": "\n".join(each["content"] for each in sent["messages"]),
+        "completion_tokens": message.reasoning + message.text,
+    }
+    return {f"{ESTIMATED}{name}": estimate_tokens(text) for name, text in words.items() if name not in usage}
 
 
 def _all_reasoning(cap: int | None) -> Trouble:

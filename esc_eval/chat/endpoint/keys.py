@@ -26,6 +26,10 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SMALL = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _MADE = re.compile(r"[a-z].*(\d|[A-Z])|[A-Z].*\d|\d.*[A-Za-z]", re.DOTALL)
 """Letters and figures, or capitals within: no word is written so."""
+_CUT = re.compile(r"\*{2,}|\.{3,}|…+|•+|[xX]{4,}|[\[<](?:\.{3}|redacted|masked|hidden)[\]>]", re.IGNORECASE)
+"""What servers put in place of the middle of a key, or of all but its end."""
+SHORTENED_LEAST = 2
+"""Characters that have to be left of it."""
 _SECRET_FIELD = re.compile(
     r"^token$|(^|_)(api_?key|authori[sz]ation|pass(word|wd|phrase)|secret|bearer|credentials?"
     r"|(access|auth|bearer|id|refresh|session|security|secret|private|subscription)_(token|key)|x_api_\w+)$"
@@ -41,9 +45,11 @@ class Secrets:
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
+        secrets = list(dict.fromkeys(filter(None, secrets)))
+        self._whole = [secret for secret in secrets if len(secret) >= PART]
         self._pieces: dict[int, set[str]] = {}
         self._telling: dict[int, set[str]] = {}
-        for secret in filter(None, dict.fromkeys(secrets)):
+        for secret in secrets:
             for form, width in _forms_of(secret):
                 small = form.translate(_SMALL)
                 width = min(width, len(small))
@@ -61,7 +67,21 @@ class Secrets:
 
     def mask(self, text: str) -> str:
         """A text in which no secret, none of its parts and none of its encodings can be read."""
+        text = self._mask_shortened(text)
         return _blot(text, text.translate(_SMALL), self._pieces)
+
+    def _mask_shortened(self, text: str) -> str:
+        """A text without what a server leaves of a secret that it shortens: the beginning, the end, or both."""
+        for cut in reversed(list(_CUT.finditer(text))):
+            before, after = text[: cut.start()], text[cut.end() :]
+            for secret in self._whole:
+                sizes = range(len(secret), 0, -1)
+                start = next((n for n in sizes if before.endswith(secret[:n]) and _ends_word(before[:-n])), 0)
+                end = next((n for n in sizes if after.startswith(secret[-n:]) and _ends_word(after[n:][::-1])), 0)
+                if start + end >= SHORTENED_LEAST:
+                    text = before[: len(before) - start] + SHOWN + after[end:]
+                    break
+        return text
 
     def mask_answer(self, text: str) -> str:
         """The same of what a model said, which is its own and else left alone.
@@ -78,6 +98,11 @@ class Secrets:
         if isinstance(value, list):
             return [self.mask_answers(item) for item in value]
         return {name: self.mask_answers(item) for name, item in value.items()} if isinstance(value, dict) else value
+
+
+def _ends_word(text: str) -> bool:
+    """Whether nothing goes on after a text that is part of its last word."""
+    return not text[-1:].isalnum()
 
 
 def _windows(text: str, width: int) -> Iterable[str]:
@@ -109,6 +134,9 @@ def _forms_of(secret: str) -> Iterable[tuple[str, int]]:
     small = {re.sub("%..", lambda match: match[0].lower(), form) for form in quoted}
     for form in {secret, json.dumps(secret)[1:-1], secret.replace("/", "\\/"), html.escape(secret)} | quoted | small:
         yield form, PART
+    yield secret[::-1], PART
+    yield "".join(f"&#{ord(character)};" for character in secret), 5 * PART
+    yield "".join(f"&#x{ord(character):x};" for character in secret), 6 * PART
     yield raw.hex(), 2 * PART
     yield raw.hex().upper(), 2 * PART
     yield "".join(f"%{byte:02x}" for byte in raw), 3 * PART

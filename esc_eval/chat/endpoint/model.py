@@ -122,9 +122,17 @@ class EndpointModel:
         """Settings that are not sent as they are asked for, because the servers refuse them: what is done, by name."""
         return self._asker.adapted
 
+    def list_models(self, timeout: float) -> list[str]:
+        """The models that its servers list; none where they list none.
+
+        Args:
+            timeout: Seconds for each server.
+        """
+        names = (self._record.name(name) for url in self._lists for name in self._asker.list_models(url, timeout))
+        return list(dict.fromkeys(filter(None, names)))
+
     @property
-    def lists(self) -> list[str]:
-        """Where its servers list their models."""
+    def _lists(self) -> list[str]:
         return self._asker.lists
 
     def trying_once(self) -> "EndpointModel":

@@ -7,8 +7,6 @@ from functools import partial
 from threading import Timer
 from typing import Any
 
-import httpx
-
 from esc_eval.chat.base import ChatModel
 from esc_eval.chat.endpoint.asking import WEB_PAGE
 from esc_eval.chat.registry import known_backends
@@ -87,7 +85,7 @@ def check_model(model: ChatModel) -> str | None:
     if problem is None:
         return None
     passing = not concerns_all or is_passing(problem)
-    return explain(model, problem) or (None if passing else f"{model.name}: {problem}")
+    return explain(model, problem) or (None if passing else _say(model, problem))
 
 
 def _ask(model: ChatModel) -> tuple[str | None, bool]:
@@ -121,16 +119,22 @@ def is_passing(problem: str) -> bool:
     status, inner = _statuses(problem)
     if status is None:
         return "no answer within" in problem or bool(_UNREADABLE.search(problem))
-    return (inner or status) in _BUSY or (inner or status) >= 500
+    given_up = "gave up after" in problem.partition("the server answered")[0]  # and not refused for good, as of money
+    return given_up and ((inner or status) in _BUSY or (inner or status) >= 500)
+
+
+def _say(model: Any, problem: str) -> str:
+    """A failure in one line that begins with the model and its server."""
+    said = " ".join(problem.partition("\nWhat was finished is kept")[0].split())
+    where = getattr(model, "server", None) or model.identity.get("server", "its server")
+    return said if said.startswith(model.name) else f"{model.name} at {where}: {said}"
 
 
 def explain(model: Any, problem: str) -> str | None:
     """What to do about a failure that every conversation will meet; None for one that may pass, or be one
     conversation's.
     """
-    said = " ".join(problem.partition("\nWhat was finished is kept")[0].split())
-    where = getattr(model, "server", None) or model.identity.get("server", "its server")
-    what = said if said.startswith(model.name) else f"{model.name} at {where}: {said}"
+    said = what = _say(model, problem)
     backend = known_backends()[str(model.identity["kind"])]
     outer, inner = _statuses(said)
     status = inner or outer
@@ -142,7 +146,7 @@ def explain(model: Any, problem: str) -> str | None:
     if status in _NOTHING_THERE or (status and status < 500 and status not in _BUSY and _NAME.search(said)):
         if model.identity.get("generation") == "own":  # an application, which has no models
             return f"{what}\n  Nothing answers at this address: see that it is the one that takes conversations."
-        there = list_models(model)
+        there = model.list_models(LONGEST_LIST) if hasattr(model, "list_models") else []
         listed = f" It has: {', '.join(there[:SHOWN])}{', ...' * (len(there) > SHOWN)}." if there else ""
         return f"{what}\n  The server has no such model, or nothing at this address.{listed}"
     if is_useless(said):
@@ -152,15 +156,3 @@ def explain(model: Any, problem: str) -> str | None:
     if status is None and "no answer within" not in said and _UNREACHED.search(said):
         return f"{what}\n  Is the server running there?"
     return None
-
-
-def list_models(model: Any) -> list[str]:
-    """The models that a server lists to anybody; none where it lists none."""
-    names: dict[str, None] = {}
-    for url in getattr(model, "lists", ()):
-        try:
-            content = httpx.get(url, timeout=LONGEST_LIST, follow_redirects=False).json()
-            names |= dict.fromkeys(str(entry["id"]) for entry in content["data"])
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError):
-            continue
-    return list(names)

@@ -41,7 +41,7 @@ _FILTERED = _any_of(
     r"inappropriate content",
     r"content[ _](policy|exists risk|moderation)",
     r"content violates",
-    r"flagged (as|by|for)",
+    r"flagged (as|by|for)|(was|been|were|is|are) flagged",
     r"moderation",
     r"sensitive_?content|(new|input|output)_sensitive",
     r"guardrail",
@@ -241,7 +241,7 @@ def refusal_from(status: int, content: object) -> Refusal:
             fields[text] = None
         else:
             words.append(text)
-    text = " ".join(" ".join(words).split())[:READ]
+    text = " ".join(" ".join(dict.fromkeys(words)).split())[:READ]
     if re.match(r"<(!doctype|html|head)", text, re.IGNORECASE):
         text = " ".join(re.sub(r"<[^>]*>", " ", text).split())
     return Refusal(status, text[:SHOWN], text, tuple(fields))

@@ -98,6 +98,15 @@ class Client:
         finally:
             self._idle.append(client)
 
+    def get(self, url: str, timeout: float) -> bytes:
+        """The body of something on a server of the model's; redirects are not followed, so that no key goes along.
+
+        Raises:
+            httpx.HTTPError: It cannot be had.
+        """
+        trust = not self._own_machine
+        return httpx.get(url, headers=self._headers, timeout=timeout, verify=_trust(), trust_env=trust).content
+
     def _new_client(self) -> httpx.AsyncClient:
         # One client for each request under way: a client's pool looks through all its connections at every request,
         # which for 64 of them takes longer than the request itself. The last one used is used again first.

@@ -353,3 +353,19 @@ def test_command_prints_baselines_and_verdict(tmp_path: Path) -> None:
     found = json.loads(out.read_text())["scorers"]["judge"]["empathy"]
     assert np.sum(found["confusion"]) == N
     assert set(found["baselines"]) == {"majority", "constant", "marginal_random"}
+
+
+def test_dialogues_that_a_scorer_was_not_asked_about_are_not_counted_as_unscored_by_it(tmp_path):
+    problems = ["", "not rated, the dialogue ended early: refused", "the answer names no single level"]
+    rows = [
+        {"dialogue_id": f"d{n}", "dimension": "empathy", "rater": "judge", "rater_kind": "model"}
+        | {"score": "" if problem else 3, "problem": problem}
+        for n, problem in enumerate([*problems, "", "nothing to rate: the supporter says no word"])
+    ]
+    report = scorer_report(read_table([write_table(tmp_path / "p.csv", rows)]), None, BOOT)
+    found = report.data["scorers"]["judge"]["empathy"]
+    assert (found["predictions"], found["unscored"]) == (3, 1)
+    assert any("judge: 2 ratings" in note and "it was not asked" in note for note in report.notes)
+    early = [row for row in rows if row["problem"].startswith("no")]
+    with pytest.raises(EscEvalError, match="judge was asked about no dialogue"):
+        scorer_report(read_table([write_table(tmp_path / "e.csv", early)]), None, BOOT)

@@ -11,6 +11,7 @@ from esc_eval.escaping import show_controls
 from esc_eval.files.records import load_cards
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.reporting import Summary, as_html, as_latex, as_markdown, as_text, summarise_ratings
+from esc_eval.reporting.making import describe_spending
 from esc_eval.reporting.page import as_page
 from esc_eval.reporting.pictures import draw_levels, draw_means
 from esc_eval.schema import Dialogue, Rating, Turn
@@ -86,6 +87,23 @@ def test_the_signature_counts_the_ways_in_which_levels_were_had_where_they_are_s
     plain = [r.model_copy(update={"way": "text"}) for r in ratings]
     [table] = summarise_ratings(dialogues, plain, RUBRIC, run).tables
     assert "|by:text, anchored parser|" in table.signature
+
+
+def test_a_rating_without_a_level_has_no_way_of_having_had_it():
+    dialogues, ratings = made_up(unscored=0)
+    lost = {"score": None, "probabilities": None, "expected": None, "problem": "too long", "way": "text"}
+    mixed = [r.model_copy(update={"way": "logprobs"} if n else lost) for n, r in enumerate(ratings)]
+    run = {"scoring/judge": {"identity": {"rubric": RUBRIC.identity, "scorer": {"model": "judge"}, "by": "logprobs"}}}
+    [table] = summarise_ratings(dialogues, mixed, RUBRIC, run).tables
+    assert "|by:logprobs|" in table.signature
+    assert sum(sum(row.ways.values()) for row in table.rows) == len(ratings) - 1
+
+
+def test_what_tokens_cost_is_said_to_the_cent_that_matters_and_that_it_is_an_estimate():
+    cost = {"dollars": 0.00155, "no_price": [], "estimated": ["s"]}
+    run = {"simulation": {"served": [{"cost": cost}]}}
+    [said] = describe_spending(run, ["simulation"])
+    assert said == "Cost of the tokens: $0.00155, estimated from the words of s, whose tokens nobody counts."
 
 
 def test_foreign_dialogues_are_clustered_by_dialogue_and_the_signature_says_so():

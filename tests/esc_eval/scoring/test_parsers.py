@@ -53,7 +53,6 @@ REFUSED = [
         "3 or 4",
         "2-3",
         "between 0 and 4",
-        "on a scale 0-4: 3",
         "score 3, with 2 suggestions",
         "Score: 3 to 4",
         "3、4分",
@@ -204,7 +203,7 @@ def test_another_scale_and_unclear_counts_are_refused(answer):
         ('{"reason": "I rate it 2.", "score": 3}', None),
         ('{"score": 2}\n{"score": 3}', None),
         ('{"score": 2, "rating": 3}', None),
-        ('{"turn": 2, "score": 3}', None),
+        ('{"turn": 2, "score": 3}', 3),
         ('{"reason": "warm", "score": 3.5}', None),
         ('{"reason": "warm", "score": 30}', None),
         ('{"reason": "warm", "score": 3} Score: 2', None),
@@ -222,3 +221,56 @@ def test_a_score_in_json_or_at_the_end_stands_for_itself_and_two_that_differ_for
     assert (found and found[0]) == level
     if found:
         assert answer[slice(*found[1])] == str(level)
+
+
+@pytest.mark.parametrize(
+    ("answer", "level"),
+    [
+        ('{"Empathy": 3, "confidence": 0.9}', 3),
+        ('{"Empathy": {"score": 3, "reason": "In turn 2 it asks."}}', 3),
+        ('{"result": {"dimension": "Empathy", "rating": {"value": 3, "max": 4}}}', 3),
+        ('{"analysis": {"clarity": 2, "warmth": 4}, "score": 3}', 3),
+        ('{"scores": [{"empathy_score": "3/4"}], "scale": "0-4"}', 3),
+        ('{"共情得分": 3, "轮次": 5}', 3),
+        ('{"Empathy": 3, "Fluency": 2}', None),
+        ('{"Empathy": {"score": 3}, "Fluency": {"score": 2}}', None),
+        ('{"score": 3, "max_score": 10}', None),
+        ('{"score": 3, "scale": "1-5"}', None),
+        ('{"turns": 3}', None),
+        ('{"suggestions": 2, "max": 4}', None),
+        ('{"score": {"value": 3.5}, "turn": 3}', None),
+        ('{"score": true, "turn": 3}', None),
+    ],
+)
+def test_in_json_the_one_value_that_is_a_score_is_read_wherever_it_stands(answer, level):
+    found = find_anchored(answer, range(5))
+    assert (found and found[0]) == level
+    if found:
+        assert answer[slice(*found[1])] == str(level)
+
+
+@pytest.mark.parametrize(
+    ("answer", "level"),
+    [
+        *(("on a scale 0-4: 3", 3), ("On a scale of 0 to 4, I give 3.", 3), ("On a scale of 1 to 5, I give 3.", None)),
+        *(("I rate it 3 on the 0–4 scale.", 3), ("Score [0-4]: 3", 3), ("Score (out of 4): 3", 3)),
+        *(("Score (out of 10): 3", None), ("在0-4分的评分中，我给3分", 3), ("5分制下得3分", None), ("4分制下得3分", 3)),
+        *(("【3】", 3), ("评分：「3」", 3), ("- Empathy: 3", 3), ("Score → 3", 3), ("A level of 3 to its empathy.", 3)),
+        *(("a scale of 0 to 4", None), ("The range is 0-4, and 3 replies are warm.", None)),
+    ],
+)
+def test_the_scale_beside_a_score_has_to_be_the_rubrics(answer, level):
+    assert parse_anchored(answer, LEVELS) == level
+
+
+@pytest.mark.parametrize(
+    ("answer", "level"),
+    [
+        *(("Score: 3\nConfidence: 4", 3), ("3\n\n(Warm in turns 1 and 2.)", 3), ("得分：3。第2轮安慰了用户。", 3)),
+        *(("Score: 3\nReason: 10 replies are warm.", None), ("Score: 3\nOn second thought, 2.", None)),
+        *(("Score: 3. Wait, 2 fits.", None), ("Score: 3. It scores 2 at the end.", None), ("3. 4", None)),
+        *(("1\n2\n3", None), ("3 replies\n2", None)),
+    ],
+)
+def test_an_answer_that_begins_with_its_score_may_count_afterwards_and_not_take_it_back(answer, level):
+    assert parse_anchored(answer, LEVELS) == level

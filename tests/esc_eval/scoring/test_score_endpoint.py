@@ -3,11 +3,14 @@
 import pytest
 from judge_server import SAID, Judge, JudgeServer, completion, level_at, mixed, refusal, say, tokens_of
 
+from esc_eval.api.served import keep_served
 from esc_eval.chat.endpoint.model import EndpointModel
 from esc_eval.errors import EscEvalError
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.schema import Dialogue, Turn
 from esc_eval.scoring.score import Scoring, score_dialogues
+from esc_eval.simulation.budget import Budget, Meter
+from esc_eval.simulation.cost import Price
 from esc_eval.simulation.run import Run
 
 RUBRIC = load_rubric()
@@ -311,3 +314,21 @@ def test_a_report_says_where_a_judge_wanted_to_say_something_else(tmp_path):
     assert [r.mass for r in ratings] == pytest.approx([0.4] * 7)
     text = " ".join(as_text(summarise_ratings([dialogue(0)], ratings, RUBRIC)).split())
     assert "In 7 of 7 scored ratings judge gave all levels together less than 50%" in text
+
+
+def test_a_judge_whose_server_counts_no_tokens_is_paid_for_by_estimates(tmp_path):
+    def uncounted(body):
+        status, content = completion("Score: 3")
+        return status, {name: value for name, value in content.items() if name != "usage"}
+
+    budget = Budget(1e9)
+    with JudgeServer(uncounted) as server, Run(tmp_path) as run:
+        model = judge(server)
+        with keep_served(run, "scoring/judge", {"judge": model}, budget, {"judge": Price(1, 1)}):
+            meter = Meter("scoring/judge", model, Price(1, 1), budget, run)
+            score_dialogues([dialogue(0)], Scoring(model, RUBRIC, by="text"), run, meter=meter)
+        told = run.card["scoring/judge"]["served"][-1]["cost"]
+    words = sum(len(message["content"]) for body in server.bodies for message in body["messages"])
+    assert words / 5e6 < budget.spent < words / 3e6
+    assert told["estimated"] == ["judge"]
+    assert "prompt_tokens" not in model.usage

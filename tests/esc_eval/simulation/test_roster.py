@@ -188,8 +188,12 @@ def test_a_limit_without_prices_is_refused():
 def test_tokens_that_a_server_does_not_count_are_not_free(script):
     model = open_model(script(["four five"]))
     budget = Budget(None)
-    list(Metered(model, Price(1e6, 0), budget).reply([[{"role": "user", "content": "abcd"}]], Generation(), [0]))
-    assert budget.spent == 4
+    list(
+        Metered(model, Price(1e6, 0), budget).reply(
+            [[{"role": "user", "content": "I slept badly."}]], Generation(), [0]
+        )
+    )
+    assert budget.spent == 4  # 14 characters, 4.3 a token
 
 
 def test_models_of_a_roster_play_the_cards_of_their_languages(script, tmp_path):

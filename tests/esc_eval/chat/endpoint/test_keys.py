@@ -111,6 +111,9 @@ FORMS = {
     "base64": base64.b64encode(KEY.encode()).decode(),
     "base64 of a header": base64.b64encode(f"user:{KEY}".encode()).decode(),
     "hex": KEY.encode().hex(),
+    "backwards": KEY[::-1],
+    "entities": "".join(f"&#{ord(character)};" for character in KEY),
+    "hexadecimal entities": "".join(f"&#x{ord(character):x};" for character in KEY),
 }
 
 
@@ -127,6 +130,24 @@ def test_no_form_of_a_key_is_shown(server, form):
         reply(model)
     shown = f"{caught.value} {model!r} {model.identity} {model.seen}"
     assert all(said[n : n + 12] not in shown for n in range(len(said) - 12))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        f"{KEY[:8]}****{KEY[-4:]}",
+        f"{KEY[:3]}...{KEY[-4:]}",
+        f"{KEY[:5]}…",
+        f"********{KEY[-2:]}",
+        f"{KEY[:4]}[redacted]",
+        f"<masked>{KEY[-3:]}",
+    ],
+)
+def test_what_a_server_leaves_of_a_key_when_it_shortens_it_is_hidden_too(said):
+    assert Secrets([KEY]).mask(f"Incorrect key: {said}. Look it up ... or ask") == (
+        "Incorrect key: ***. Look it up ... or ask"
+    )
+    assert Secrets([KEY]).mask("wait...done, ab****yz and f(x)...") == "wait...done, ab****yz and f(x)..."
 
 
 def escape(text):
@@ -234,6 +255,19 @@ def test_an_address_without_a_scheme_is_an_error_and_not_a_name(spec):
     with pytest.raises(EscEvalError, match=r"has no scheme; write openai:.*@http://") as caught:
         open_model(f"openai:{spec}")
     assert "pw" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    ["m@", "@http://localhost:1/v1", " @http://localhost:1/v1", "http://localhost:1/v1", "m http://localhost:1/v1"],
+)
+def test_a_name_that_is_none_is_sent_nowhere(spec):
+    with pytest.raises(EscEvalError, match="write openai:MODEL or openai:MODEL@URL"):
+        open_model(f"openai:{spec}")
+
+
+def test_an_address_of_six_is_shown_so_that_its_port_can_be_told():
+    assert read_address("http://[::1]:8000/v1").shown == "[::1]:8000/v1"
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from quirk_server import QuirkServer, completion
 
 from esc_eval import RoleCard, evaluate, score
 from esc_eval.chat import open_model
+from esc_eval.chat.endpoint.model import EndpointModel
 from esc_eval.chat.endpoint.preflight import check_models, explain
 from esc_eval.chat.registry import Options
 from esc_eval.errors import EscEvalError
@@ -64,6 +65,17 @@ def test_a_server_that_is_busy_is_left_to_the_run(passing):
     with FaultyServer(lambda n: passing if n == 0 else None) as server:
         check_models([at(server.url)])
         assert len(server.requests) == 1
+
+
+def test_an_account_without_money_is_said_before_the_run_though_its_status_says_busy():
+    with QuirkServer() as server:
+        error = {"message": "You exceeded your current quota.", "code": "insufficient_quota"}
+        server.answer = lambda *_: (429, {"error": error})
+        with pytest.raises(
+            EscEvalError, match=r"nothing was played or rated:\n- m at .*exceeded your current quota"
+        ) as caught:
+            check_models([at(server.url)])
+        assert "What was finished" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -159,6 +171,8 @@ class Lists(BaseHTTPRequestHandler):
 
     def do_GET(self):
         assert self.path == "/v1/models"
+        if self.headers["Authorization"] not in (None, "Bearer sk-right-key-123"):
+            return self.answer(403, {})
         self.answer(200, {"data": [{"id": f"model-{n}"} for n in range(12)]})
 
 
@@ -168,6 +182,8 @@ def test_the_models_that_a_server_lists_are_named():
     try:
         with pytest.raises(EscEvalError, match=r"It has: model-0, .*model-9, \.\.\."):
             check_models([at(f"http://127.0.0.1:{server.server_address[1]}/v1")])
+        with pytest.raises(EscEvalError, match=r"It has: model-0, "):
+            check_models([EndpointModel("m", f"http://127.0.0.1:{server.server_port}/v1", key="sk-right-key-123")])
     finally:
         server.shutdown()
         server.server_close()
