@@ -54,10 +54,15 @@ def open_whole(path: Path, durable: bool = False) -> Iterator[TextIO]:
     sweep(path.parent)
     with _held(path) as temporary:
         with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            yield file
-            file.flush()  # a full disk is met here, and leaves nothing behind
-            if durable:
-                os.fsync(file.fileno())
+            try:
+                yield file
+                file.flush()  # a full disk is met here, and leaves nothing behind
+                if durable:
+                    os.fsync(file.fileno())
+            except OSError as error:
+                if error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    raise _named(error, path) from error
+                raise
         _take_place(temporary, path)
     if durable:
         _sync(path.parent)
@@ -224,7 +229,10 @@ def _held_folder(parent: Path) -> Iterator[Path]:
     """A new empty folder in a folder, locked; gone afterwards unless it was renamed."""
     while True:
         temporary = _temporary_name(parent)
-        temporary.mkdir()
+        try:
+            temporary.mkdir()
+        except OSError as error:
+            raise _named(error, parent) from error
         with _locked(temporary) as held:
             if not held:
                 continue

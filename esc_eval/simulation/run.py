@@ -197,7 +197,8 @@ class Run:
         except sqlite3.DatabaseError as error:
             self._lock.release()
             if isinstance(error, sqlite3.OperationalError):
-                raise EscEvalError(f"{self.folder / LEDGER}: {error}") from error
+                what = "is the disk full, or may this user not write there? Then run the command again"
+                raise EscEvalError(f"{self.folder / LEDGER}: {error}; {what}") from error
             raise self.damaged(str(error)) from error
         if version > VERSION:
             self._close()
