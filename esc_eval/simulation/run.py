@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from esc_eval.environment import describe_call, describe_environment
 from esc_eval.errors import BadRecord, EscEvalError, explain_validation
@@ -147,9 +147,6 @@ class _Scoring(_Step):
 
 
 class _Card(BaseModel):
-    """What is read of a run.json, beside its scorings; whatever else is in it stays."""
-
-    simulation: _Simulation = Field(default=None)  # may be missing, but is not null
     calls: list[dict[str, Any]] = []
 
 
@@ -452,7 +449,7 @@ def _as_text(cell: object) -> str:
 
 
 def read_card(folder: Path) -> dict[str, Any]:
-    """The content of a folder's run.json; empty where there is none.
+    """The content of a folder's run.json, its parts that are read checked; empty where there is none.
 
     Raises:
         BadRecord: It is broken.
@@ -462,6 +459,7 @@ def read_card(folder: Path) -> dict[str, Any]:
         return {}
     content = read_json_object(path)
     parts: list[tuple[str, Any, type[BaseModel]]] = [("the whole file", content, _Card)]
+    parts += [(step, part, _Simulation) for step, part in content.items() if step == "simulation"]
     parts += [(step, part, _Scoring) for step, part in content.items() if step.startswith("scoring/")]
     for where, part, kind in parts:
         try:

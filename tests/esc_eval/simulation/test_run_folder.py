@@ -217,9 +217,9 @@ def test_a_database_of_something_else_is_refused_and_stays_as_it_was(play, folde
     ("part", "what"),
     [
         ({"simulation": None}, "simulation: Input should be"),
-        ({"simulation": {}}, "simulation.identity: Field required"),
-        ({"simulation": {"identity": {"seed": 0}}}, "simulation.identity.protocol: Field required"),
-        ({"simulation": {"identity": simulation_identity(cards=[])}}, "simulation.identity.cards: Input should be"),
+        ({"simulation": {}}, "simulation: identity: Field required"),
+        ({"simulation": {"identity": {"seed": 0}}}, "simulation: identity.protocol: Field required"),
+        ({"simulation": {"identity": simulation_identity(cards=[])}}, "simulation: identity.cards: Input should be"),
         ({"simulation": {"identity": simulation_identity(generation={})}}, "generation.seeker: Field required"),
         ({"simulation": {"identity": simulation_identity(supporters={"p": 3})}}, "supporters.p: Input should be"),
         ({"calls": {}}, "calls: Input should be"),
