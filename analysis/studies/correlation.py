@@ -118,7 +118,7 @@ def _differences(joined: pd.DataFrame, cluster: str, permutations: int, seed: in
     rng = np.random.default_rng(seed)
     for dimension, rows in joined.groupby("dimension", sort=False):
         wide = rows.pivot(index="dialogue_id", columns="metric", values="metric_score")
-        human = rows.drop_duplicates("dialogue_id").set_index("dialogue_id")
+        human = rows.drop_duplicates("dialogue_id").set_index("dialogue_id", drop=False)  # it may be the cluster
         for a, b in combinations(wide.columns, 2):
             both = wide[[a, b]].dropna()
             x, z = both[a].to_numpy(), both[b].to_numpy()

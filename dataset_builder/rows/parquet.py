@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dataset_builder.rows.tables import SPLIT, TABLES, Labels, arrow_schema, encode_row
+from esc_eval.reading import check_file
 
 ROWS = 1000
 SETTINGS: dict[str, Any] = {
@@ -102,7 +103,13 @@ def write_rows(path: Path, schema: pa.Schema, rows: Iterable[Mapping[str, Any]])
 
 
 def read_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """Rows of a Parquet file, a batch in memory at a time."""
+    """Rows of a Parquet file, a batch in memory at a time.
+
+    Raises:
+        EscEvalError: It is there and no regular file.
+    """
+    if path.exists():
+        check_file(path, largest=1 << 62)
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(ROWS):
             yield from batch.to_pylist()

@@ -17,6 +17,7 @@ from dataset_builder.sources.common import (
     optional_text,
 )
 from dataset_builder.sources.readers import Broken, files_of, read_csv, read_outcomes
+from esc_eval.reading import is_file
 from esc_eval.schema import Language
 
 KEY = "mhp"
@@ -61,8 +62,8 @@ def parse(path: Path) -> Iterator[Outcome]:
 
 
 def read_topics(path: Path) -> dict[str, str]:
-    """Topic by subreddit; empty where there is no such file."""
-    if not path.exists():
+    """Topic by subreddit; empty where there is no such regular file."""
+    if not is_file(path):
         return {}
     rows = (row for _, row in read_csv(path, {"subreddit", "topic"}) if not isinstance(row, Broken))
     return {row["subreddit"].lower(): row["topic"] for row in rows}

@@ -19,7 +19,7 @@ from dataset_builder.sources.common import (
     text_of,
 )
 from dataset_builder.sources.readers import Broken, files_of, read_json_list, read_jsonl, read_outcomes
-from esc_eval.reading import suffix_of
+from esc_eval.reading import is_file, suffix_of
 from esc_eval.schema import Language
 
 KEY = "psych8k"
@@ -60,7 +60,7 @@ def parse(path: Path) -> Iterator[Outcome]:
     if suffix_of(path) == ".json":
         return read_outcomes(KEY, LANGUAGE, path, read_json_list(path), _pair)
     questions: dict[object, str] = {}
-    if path.name != QUESTIONS and (path.parent / QUESTIONS).exists():
+    if path.name != QUESTIONS and is_file(path.parent / QUESTIONS):
         questions = read_questions(path.parent / QUESTIONS)
     return read_outcomes(KEY, LANGUAGE, path, read_jsonl(path), lambda record: _bench(record, questions))
 

@@ -13,6 +13,7 @@ from esc_eval.files.run_folder import read_run_ratings, rubric_file
 from esc_eval.files.writing import PREFIX, replace_folder, write_jsonl, write_whole
 from esc_eval.prompts.kept import keep_wording
 from esc_eval.prompts.rubric import Rubric, load_rubric
+from esc_eval.reading import is_file, read_bytes
 from esc_eval.reporting import Summary, as_html, as_latex, as_markdown, as_text, summarise_ratings
 from esc_eval.reporting.page import as_page
 from esc_eval.reporting.render import Report, terminal_width
@@ -31,6 +32,14 @@ FORMATS: dict[Format, Callable[[Summary], str]] = {
     "markdown": as_markdown,
     "latex": as_latex,
 }
+REPORT_FILES = {
+    "summary.json": b'{\n  "tables": [',
+    "report.md": b"# ESC-Eval report\n",
+    "report.html": b"<title>ESC-Eval report</title>",
+}
+"""Files of a report, and what stands at the beginning of each."""
+HEAD = 1000
+"""Bytes that count as the beginning."""
 
 
 class Results:
@@ -221,11 +230,21 @@ class Results:
                 keep_wording(rubric, rubric_file(target, rubric.id))
 
     def write_report(self, folder: Path) -> None:
-        """Write summary.json, report.md and report.html into a folder; nothing where there are no ratings."""
-        if self.ratings:
-            write_whole(folder / "summary.json", [self.render("json")])
-            write_whole(folder / "report.md", [self.render("markdown")])
-            write_whole(folder / "report.html", [as_page(self.summary, self.dialogues, self.ratings, self.rubrics)])
+        """Write summary.json, report.md and report.html into a folder; nothing where there are no ratings.
+
+        Raises:
+            EscEvalError: A file of that name is there and is no report; nothing was written then.
+        """
+        if not self.ratings:
+            return
+        for name, mark in REPORT_FILES.items():
+            if is_file(folder / name) and mark not in read_bytes(folder / name)[:HEAD]:
+                raise EscEvalError(
+                    f"{folder / name}: is there and is no report of esc-eval; move it away, or choose another folder"
+                )
+        page = as_page(self.summary, self.dialogues, self.ratings, self.rubrics)
+        for name, text in zip(REPORT_FILES, (self.render("json"), self.render("markdown"), page), strict=True):
+            write_whole(folder / name, [text])
 
     def __repr__(self) -> str:
         where = f" in {self.folder}" if self.folder else ""

@@ -1,6 +1,6 @@
 """What the other verbs do with a run: read its answers again, fit, weigh, export."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from esc_eval.files.names import name_files
 from esc_eval.files.records import read_dialogues, read_ratings, write_official
 from esc_eval.files.run_folder import is_run_folder, read_run_ratings
 from esc_eval.files.writing import write_jsonl
+from esc_eval.reading import is_file, read_json
 from esc_eval.reporting.making import group_reasons
 from esc_eval.reporting.render import show_estimate
 from esc_eval.schema import Dialogue, Rating
@@ -95,17 +96,20 @@ def apply_ensemble(ratings: Sequence[Path], weights: Path) -> str:
 def export_official(folder: Path, out: Path, on_progress: OnProgress = stay_quiet) -> list[Path]:
     """Write a run as official result and score files, one a supporter, language and rater; return their paths.
 
+    A file that is there may only grow: by the dialogues that the run has played since it was written.
+
     Dialogues that ended early are written as far as they go, with -1 for scores: the format has no place for a reason.
 
     Raises:
-        EscEvalError: The run is broken, or its ratings have no official form; nothing was written then.
+        EscEvalError: The run is broken, its ratings have no official form, or a file is there that says something
+            else; nothing was written then.
     """
     dialogues = read_dialogues(folder)
     ratings = read_run_ratings(folder)
     official.check_official_form(ratings)
     for code in {dialogue.language for dialogue in dialogues}:
         official.official_names(code)
-    paths = []
+    files: dict[Path, Any] = {}
     stems = name_files(dialogue.supporter or "unknown" for dialogue in dialogues)
     rater_stems = name_files(rating.rater for rating in ratings)
 
@@ -117,15 +121,16 @@ def export_official(folder: Path, out: Path, on_progress: OnProgress = stay_quie
         name = f"{stems[supporter]}_{official.official_names(language).suffix}.json"
         content = official.dialogues_to_official(chosen)
         keys = dict(zip((dialogue.id for dialogue in chosen), content, strict=True))
-        files: dict[Path, Any] = {out / "result" / name: content}
+        files[out / "result" / name] = content
         raters = dict.fromkeys(rating.rater for rating in ratings if rating.dialogue_id in keys)
         for rater in raters:
             own = [r for r in ratings if r.rater == rater and r.dialogue_id in keys]
             score_folder = out / "score" if len(raters) == 1 else out / "score" / rater_stems[rater]
             files[score_folder / name] = official.ratings_to_official(own, keys)
-        for path, data in files.items():
-            write_official(path, data)
-            paths.append(path)
+    for path, data in files.items():
+        _refuse_other(path, data)
+    for path, data in files.items():
+        write_official(path, data)
     if ended := [why for dialogue in dialogues if (why := dialogue.problem or dialogue.too_long)]:
         on_progress(
             Progress(
@@ -133,4 +138,17 @@ def export_official(folder: Path, out: Path, on_progress: OnProgress = stay_quie
                 f"with -1 for scores that they have not: {group_reasons(ended)}"
             )
         )
-    return paths
+    return list(files)
+
+
+def _refuse_other(path: Path, content: Mapping[str, Any]) -> None:
+    """Leave an official file alone that holds anything else than what is about to be written.
+
+    Raises:
+        EscEvalError: It does.
+    """
+    if not is_file(path):
+        return
+    there = read_json(path)
+    if not isinstance(there, dict) or any(content.get(key) != value for key, value in there.items()):
+        raise EscEvalError(f"{path}: is there and holds something else; move it away, or choose another --out")

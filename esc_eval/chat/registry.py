@@ -20,6 +20,7 @@ from pydantic import BeforeValidator, Field
 from esc_eval.chat.base import ChatModel
 from esc_eval.errors import EscEvalError
 from esc_eval.files.frozen_yaml import FrozenYaml
+from esc_eval.reading.json_text import explain_json
 
 OURS = "esc_eval.chat.backends"
 GROUP = "esc_eval.backends"
@@ -34,15 +35,26 @@ def _several(value: object) -> object:
 
 def _read_object(value: object) -> object:
     """A JSON object, of its text or as it is."""
-    if not isinstance(value, str):
-        return value
-    try:
-        found = json.loads(value)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"no JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise ValueError(f'expected a JSON object such as {{"reasoning_effort": "low"}}, not {value!r}')
+    found = value
+    if isinstance(value, str):
+        found, wrong = explain_json(value)
+        if wrong:
+            raise ValueError(f"no JSON: {wrong[1]}")
+        if not isinstance(found, dict):
+            raise ValueError(f'expected a JSON object such as {{"reasoning_effort": "low"}}, not {value!r}')
+    if isinstance(found, dict) and not _is_finite(found):
+        raise ValueError("NaN and Infinity are no JSON")
     return found
+
+
+def _is_finite(found: object) -> bool:
+    try:
+        json.dumps(found, allow_nan=False)
+    except ValueError:
+        return False
+    except TypeError:
+        pass  # what is no JSON at all is said where it is sent
+    return True
 
 
 Texts = Annotated[tuple[str, ...], BeforeValidator(_several)]

@@ -40,7 +40,7 @@ Scale = Annotated[
     str | None,
     typer.Option(help="Lowest and highest level. Default: of a run folder's rubric, else 0-4.", metavar="LOW-HIGH"),
 ]
-Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
 
 
 @dataclass(frozen=True)

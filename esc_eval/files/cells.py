@@ -3,9 +3,13 @@
 import math
 import re
 import unicodedata
+from collections.abc import Collection, Iterable
 from datetime import date
 from decimal import Decimal
 from numbers import Real
+from pathlib import Path
+
+from esc_eval.errors import BadRecord
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 
@@ -76,6 +80,20 @@ def read_level(cell: object) -> int | None:
     if number != int(number) or abs(number) > 1 << 53:
         raise ValueError(f"{_shown(cell)} is not a level: ratings are single raters' whole levels, not averages")
     return int(number)
+
+
+def refuse_near_names(columns: Iterable[object], known: Collection[str], path: Path) -> None:
+    """Refuse columns that would be passed over for their capitals or white space alone: ``Score``, ``card ``.
+
+    Raises:
+        BadRecord: There is one.
+    """
+    there = list(columns)
+    for column in there:
+        meant = str(column).strip().casefold()
+        if column != meant and meant in known:
+            why = f"stands beside {meant!r}; keep one" if meant in there else f"is not read as {meant!r}; rename it"
+            raise BadRecord(path, "its columns", f"{column!r} {why}")
 
 
 def _shown(cell: object) -> str:

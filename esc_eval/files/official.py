@@ -166,11 +166,13 @@ def dialogues_from_official(content: Mapping[str, Any], path: Path) -> list[Dial
 
 
 def dialogues_to_official(dialogues: Iterable[Dialogue]) -> dict[str, list[str]]:
-    """The content of an official result file; dialogues without an official key are numbered from 0."""
-    return {
-        str(number) if dialogue.key is None else dialogue.key: [line_from_turn(turn) for turn in dialogue.turns]
-        for number, dialogue in enumerate(dialogues)
-    }
+    """The content of an official result file: by official keys, or numbered where not each has its own."""
+    chosen = list(dialogues)
+    keys = [dialogue.key for dialogue in chosen]
+    own = [key for key in keys if key is not None]
+    if len(set(own)) < len(keys):
+        own = [str(number) for number in range(len(keys))]
+    return {key: [line_from_turn(turn) for turn in each.turns] for key, each in zip(own, chosen, strict=True)}
 
 
 def ratings_from_official(content: Mapping[str, Any], path: Path, rater: str = SCORER) -> list[Rating]:

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from esc_eval.errors import BadRecord, EscEvalError, explain_validation
-from esc_eval.files.cells import is_blank, read_key, read_level
+from esc_eval.files.cells import is_blank, read_key, read_level, refuse_near_names
 from esc_eval.files.official_dimensions import OUR_RUBRIC, is_official_wording, official_dimensions
 from esc_eval.reading import read_csv
 from esc_eval.schema import Rating
@@ -72,6 +72,7 @@ def read_rating_parquet(path: Path, spell: Spell = spell_official, check: Check 
     except ModuleNotFoundError as error:
         raise EscEvalError(f'{path}: {error.name} is missing: pip install "esc-eval[statistics]"') from error
     frame = read_parquet(path)
+    refuse_near_names(frame.columns, (*NEEDED, *OPTIONAL), path)
     if missing := [column for column in NEEDED if column not in frame]:
         raise EscEvalError(f"{path}: no column {', '.join(missing)}; ratings have {', '.join(NEEDED)}")
     kept = [column for column in (*NEEDED, *OPTIONAL) if column in frame]

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from esc_eval.errors import BadRecord, EscEvalError
-from esc_eval.files.cells import read_key, read_level
+from esc_eval.files.cells import read_key, read_level, refuse_near_names
 from esc_eval.files.official import split_official_name
 from esc_eval.files.parquet import read_parquet
 from esc_eval.files.records import find_in_folder, read_dialogues, read_ratings, with_cards
@@ -109,9 +109,12 @@ def raw_rows(path: Path) -> pd.DataFrame:
     """The raw rows, names without white space around them, with a column ``_where`` that names the place of each.
 
     Raises:
-        EscEvalError: Missing, of no known format, or broken; the message names the line.
+        EscEvalError: Missing, of no known format, or broken; the message names the line. Or a column that only
+            capitals or white space keep from being read.
     """
-    return _with_keys(_rows_as_written(path), path)
+    frame = _rows_as_written(path)
+    refuse_near_names(frame.columns, (*NAMES, *NOT_NAMES, "score"), path)
+    return _with_keys(frame, path)
 
 
 def _rows_as_written(path: Path) -> pd.DataFrame:

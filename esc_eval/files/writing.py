@@ -6,10 +6,12 @@ it ends: whoever writes into the same folder next deletes those that nobody hold
 gives, or those of the file that is replaced.
 """
 
+import errno
 import json
 import os
 import shutil
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,6 +26,8 @@ if sys.platform != "win32":
 
 PREFIX = ".esc-eval-"
 """Of the names of what is temporary."""
+PATIENCE = 10.0
+"""Seconds that a pipe is waited for to be read."""
 BEFORE = f"{PREFIX}before-"
 """Of the name under which an earlier folder waits while a new one takes its place."""
 
@@ -32,31 +36,33 @@ BEFORE = f"{PREFIX}before-"
 def open_whole(path: Path, durable: bool = False) -> Iterator[TextIO]:
     """A text file (UTF-8, ``\\n``) to write to, which takes its place when the block ends without an error.
 
-    A link is followed; a device or a pipe (``/dev/stdout``) is written to as it is.
+    A link is followed; a device or a pipe (``/dev/stdout``) is written to as it is, once somebody reads it.
 
     Args:
         path: Its folder is made.
         durable: Wait until it is on the disk: for what a run depends on.
 
     Raises:
-        EscEvalError: The path is a folder, or lies in a file, or where nothing can be made (``/proc``).
+        EscEvalError: The path is a folder, a link that leads to itself, or a pipe that nobody reads, or lies in a file,
+            or where nothing can be made (``/proc``).
     """
     if _is_stream(path):
-        try:
-            stream = path.open("w", encoding="utf-8", newline="\n")
-        except OSError as error:
-            raise EscEvalError(f"{path}: cannot be written: {error.strerror}; choose another path") from error
-        with stream:
+        with _open_stream(path) as stream:
             yield stream
         return
     path = _place(path)
     sweep(path.parent)
     with _held(path) as temporary:
         with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            yield file
-            file.flush()  # a full disk is met here, and leaves nothing behind
-            if durable:
-                os.fsync(file.fileno())
+            try:
+                yield file
+                file.flush()  # a full disk is met here, and leaves nothing behind
+                if durable:
+                    os.fsync(file.fileno())
+            except OSError as error:
+                if error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    raise _named(error, path) from error
+                raise
         _take_place(temporary, path)
     if durable:
         _sync(path.parent)
@@ -144,7 +150,10 @@ def _place(path: Path, a_folder: bool = False) -> Path:
     Raises:
         EscEvalError: It is a folder where a file is meant, or the other way round, or lies in a file.
     """
-    path = path.resolve() if path.is_symlink() else path
+    try:
+        path = path.resolve() if path.is_symlink() else path
+    except (OSError, RuntimeError) as error:
+        raise EscEvalError(f"{path}: is a link that leads to itself; delete it, or choose another path") from error
     if path.is_dir() and not a_folder:
         raise EscEvalError(f"{path}: is a folder; give the path of a file")
     if a_folder and path.exists() and not path.is_dir():
@@ -157,6 +166,28 @@ def _is_stream(path: Path) -> bool:
     """Whether a path is no file that could be replaced: a device, a pipe, a stream of this process."""
     own = str(path).startswith(("/dev/fd/", "/dev/std", "/proc/"))  # may lead to a file that a shell has open
     return own or (path.exists() and not path.is_file() and not path.is_dir())
+
+
+def _open_stream(path: Path) -> TextIO:
+    """A device or a pipe, to write to.
+
+    Raises:
+        EscEvalError: It cannot be opened, or is a pipe that nobody has begun to read for ``PATIENCE`` seconds.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            handle = os.open(path, os.O_WRONLY | os.O_TRUNC | (os.O_NONBLOCK if path.is_fifo() else 0))
+            break
+        except OSError as error:
+            if error.errno != errno.ENXIO or not path.is_fifo():
+                raise EscEvalError(f"{path}: cannot be written: {error.strerror}; choose another path") from error
+            if time.monotonic() > deadline:
+                what = "is a pipe that nobody reads; start its reader first, or choose another path"
+                raise EscEvalError(f"{path}: {what}") from error
+            time.sleep(0.05)
+    os.set_blocking(handle, True)
+    return open(handle, "w", encoding="utf-8", newline="\n")  # noqa: PTH123 - a handle, not a path
 
 
 def _make_parents(folder: Path, path: Path) -> None:
@@ -198,7 +229,10 @@ def _held_folder(parent: Path) -> Iterator[Path]:
     """A new empty folder in a folder, locked; gone afterwards unless it was renamed."""
     while True:
         temporary = _temporary_name(parent)
-        temporary.mkdir()
+        try:
+            temporary.mkdir()
+        except OSError as error:
+            raise _named(error, parent) from error
         with _locked(temporary) as held:
             if not held:
                 continue

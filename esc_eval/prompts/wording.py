@@ -118,7 +118,7 @@ def read_parts(path: Path, kind: str) -> dict[str, Any]:
     """
     name, folder = path.stem, path.parent
     if not is_file(path):
-        if path.exists():
+        if path.exists() or path.is_symlink():
             check_file(path)
         known = sorted(file.stem for file in folder.glob("*.yaml") if file.name.count(".") == 1)
         raise EscEvalError(f"no {kind} called {name!r} in {folder}. There is: {', '.join(known) or 'none'}.")

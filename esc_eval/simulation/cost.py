@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
+from math import inf
 from operator import add
 
 from esc_eval.errors import EscEvalError
@@ -39,8 +40,8 @@ class Price:
             raise EscEvalError(
                 f"{text!r} is no price; give dollars a million prompt and completion tokens, such as 0.5,1.5"
             ) from error
-        if prompt < 0 or completion < 0:
-            raise EscEvalError(f"{text!r}: a price cannot be negative")
+        if not (0 <= prompt < inf and 0 <= completion < inf):
+            raise EscEvalError(f"{text!r}: a price is a finite number, and cannot be negative")
         return cls(prompt, completion)
 
 

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from filelock import FileLock, Timeout
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from esc_eval.environment import describe_call, describe_environment
 from esc_eval.errors import BadRecord, EscEvalError, explain_validation
@@ -39,6 +39,8 @@ GAP = (
     "select owner from records where kind = ? group by owner "
     "having min(position) <> 0 or max(position) <> count(*) - 1 order by owner limit 1"
 )
+TABLES = ("records", "members")
+OTHERS = "select name from sqlite_master where type = 'table' and name not like 'sqlite_%' order by name"
 LEDGER, CARD = "ledger.sqlite3", "run.json"
 VERSION = 1
 """Of the ledger (``pragma user_version``); those of esc-eval 0.1, which had no members, say 0."""
@@ -74,6 +76,80 @@ def refuse_foreign(folder: str | Path) -> None:
         )
 
 
+class _Wording(BaseModel):
+    id: str
+    sha256: str
+    languages: dict[str, str] = {}
+
+
+class _Protocol(_Wording):
+    rounds: int
+
+
+class _Cards(BaseModel):
+    n: int
+    sha256: str
+
+
+class _Model(BaseModel):
+    kind: str | None = None
+    model: str | None = None
+    revision: str | None = None
+    server: str | None = None
+
+
+class _Settings(BaseModel):
+    max_new_tokens: int | None
+    temperature: float | None
+
+
+class _Generation(BaseModel):
+    seeker: _Settings
+    supporter: _Settings
+
+
+class _Played(BaseModel):
+    protocol: _Protocol
+    cards: _Cards
+    generation: _Generation
+    seeker: _Model
+    supporters: dict[str, _Model]
+    seed: int
+
+
+class _Rated(BaseModel):
+    rubric: _Wording
+    scorer: _Model
+    by: str
+    parser: str | None = None
+
+
+class _Cost(BaseModel):
+    dollars: float | None
+    no_price: list[str]
+
+
+class _Served(BaseModel):
+    cost: _Cost | None = None
+
+
+class _Step(BaseModel):
+    environment: dict[str, Any] | None = None
+    served: list[_Served] = []
+
+
+class _Simulation(_Step):
+    identity: _Played
+
+
+class _Scoring(_Step):
+    identity: _Rated
+
+
+class _Card(BaseModel):
+    calls: list[dict[str, Any]] = []
+
+
 class Run:
     """A run folder, open for work. Use as a context manager.
 
@@ -104,6 +180,12 @@ class Run:
         sweep(self.folder)
         try:
             self._database = sqlite3.connect(self.folder / LEDGER, check_same_thread=False, isolation_level=None)
+            if strange := [name for (name,) in self._database.execute(OTHERS) if name not in TABLES]:
+                self._close()
+                raise EscEvalError(
+                    f"{self.folder / LEDGER}: is no ledger of esc-eval but a database with the table {strange[0]!r}; "
+                    "choose another --out"
+                )
             self._database.execute("pragma journal_mode = wal")
             self._database.execute("pragma synchronous = full")
             version = int(self._database.execute("pragma user_version").fetchone()[0])
@@ -112,7 +194,8 @@ class Run:
         except sqlite3.DatabaseError as error:
             self._lock.release()
             if isinstance(error, sqlite3.OperationalError):
-                raise EscEvalError(f"{self.folder / LEDGER}: {error}") from error
+                what = "is the disk full, or may this user not write there? Then run the command again"
+                raise EscEvalError(f"{self.folder / LEDGER}: {error}; {what}") from error
             raise self.damaged(str(error)) from error
         if version > VERSION:
             self._close()
@@ -366,7 +449,7 @@ def _as_text(cell: object) -> str:
 
 
 def read_card(folder: Path) -> dict[str, Any]:
-    """The content of a folder's run.json; empty where there is none.
+    """The content of a folder's run.json, its parts that are read checked; empty where there is none.
 
     Raises:
         BadRecord: It is broken.
@@ -375,7 +458,14 @@ def read_card(folder: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     content = read_json_object(path)
-    _check_parts(content, path)
+    parts: list[tuple[str, Any, type[BaseModel]]] = [("the whole file", content, _Card)]
+    parts += [(step, part, _Simulation) for step, part in content.items() if step == "simulation"]
+    parts += [(step, part, _Scoring) for step, part in content.items() if step.startswith("scoring/")]
+    for where, part, kind in parts:
+        try:
+            kind.model_validate(part)
+        except ValidationError as error:
+            raise BadRecord(path, where, explain_validation(error)) from error
     return content
 
 
@@ -394,18 +484,3 @@ def find_faults(folder: Path) -> list[str]:
     if row:
         found.append(f"{folder / LEDGER}: turns of dialogue {row[0]!r} are missing before others that are there")
     return found
-
-
-def _check_parts(content: dict[str, Any], path: Path) -> None:
-    """Refuse a run.json in which a part that is read is no object."""
-    simulation = content.get("simulation") or {}
-    identity = simulation.get("identity") or {} if isinstance(simulation, dict) else {}
-    supporters = identity.get("supporters") or {} if isinstance(identity, dict) else {}
-    parts = {"simulation": simulation, "simulation.identity": identity, "simulation.identity.supporters": supporters}
-    if isinstance(identity, dict):
-        parts["simulation.identity.seeker"] = identity.get("seeker") or {}
-    if isinstance(supporters, dict):
-        parts |= {f"simulation.identity.supporters.{name}": each for name, each in supporters.items()}
-    for name, part in parts.items():
-        if not isinstance(part, dict):
-            raise BadRecord(path, name, f"expected an object, found {type(part).__name__}")

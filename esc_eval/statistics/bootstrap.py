@@ -60,6 +60,8 @@ class Bootstrap:
     confidence: float = CONFIDENCE
 
     def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise EscEvalError(f"the seed is a whole number from 0, not {self.seed}")
         if self.draws < 100:
             raise EscEvalError(f"{self.draws} bootstrap draws are too few for an interval: use 100 or more")
         if not 0.5 <= self.confidence < 1:

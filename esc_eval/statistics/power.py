@@ -8,6 +8,7 @@ import pandas as pd
 from scipy import stats
 
 from esc_eval.errors import EscEvalError
+from esc_eval.schema import find_duplicates
 from esc_eval.statistics.estimate import Array
 
 TARGET = 0.8
@@ -132,10 +133,13 @@ def annotation_plan(
         Columns ``rater``, ``order`` (0 first), ``card``, ``model``, ``overlap``.
 
     Raises:
-        EscEvalError: Fewer raters than ratings a dialogue, or a share outside 0..1.
+        EscEvalError: Fewer raters than ratings a dialogue, a name that stands twice, or a share outside 0..1.
     """
     if not 1 <= per_dialogue <= len(raters):
         raise EscEvalError(f"{per_dialogue} ratings a dialogue need as many raters; there are {len(raters)}")
+    for kind, names in (("card", cards), ("model", models), ("rater", raters)):
+        if twice := find_duplicates(names):
+            raise EscEvalError(f"the {kind} {twice[0]!r} is named twice; name each once")
     if not 0 <= overlap <= 1:
         raise EscEvalError(f"the overlap is a share from 0 to 1, not {overlap}")
     shuffled = [cards[i] for i in rng.permutation(len(cards))]

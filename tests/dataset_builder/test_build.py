@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from made_identity import simulation_identity
 
 from dataset_builder.build import Inputs, build_dataset
 from dataset_builder.check.build import check_build
@@ -42,7 +43,7 @@ def write_run(folder: Path, name="run", ratings=(), card_id="c1") -> Path:
     run = folder / name
     run.mkdir(parents=True)
     (run / "dialogues.jsonl").write_text(talk.to_json() + "\n", encoding="utf-8")
-    identity = {"seed": 7, "seeker": {"revision": "abc"}, "supporters": {"m": {"revision": "def"}}}
+    identity = simulation_identity(seed=7, seeker={"revision": "abc"}, supporters={"m": {"revision": "def"}})
     (run / "run.json").write_text(json.dumps({"simulation": {"identity": identity}}))
     if ratings:
         (run / "ratings.jsonl").write_text("".join(r.to_json() + "\n" for r in ratings), encoding="utf-8")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from made_identity import simulation_identity
 
 from dataset_builder.build import Inputs, build_dataset
 from dataset_builder.check.build import check_build
@@ -78,7 +79,9 @@ def public(tmp_path_factory) -> tuple[Path, Canaries]:
     (run / "dialogues.jsonl").write_text("".join(talk.to_json() + "\n" for talk in talks), encoding="utf-8")
     rated = [*make_ratings(words, talks[0], True), *make_ratings(words, talks[1], False)]
     (run / "ratings.jsonl").write_text("".join(rating.to_json() + "\n" for rating in rated), encoding="utf-8")
-    (run / "run.json").write_text(json.dumps({"simulation": {"identity": {}}, "note": words.word("run.json", True)}))
+    (run / "run.json").write_text(
+        json.dumps({"simulation": {"identity": simulation_identity()}, "note": words.word("run.json", True)})
+    )
     cards = root / f"{words.word('name of a file of cards', True)}.jsonl"
     cards.write_text(closed.to_json() + "\n" + free.to_json() + "\n", encoding="utf-8")
     people = root / f"{words.word('name of a file of ratings', True)}.csv"

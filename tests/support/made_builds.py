@@ -4,6 +4,8 @@ import csv
 import json
 from pathlib import Path
 
+from made_identity import simulation_identity
+
 from dataset_builder.build import Inputs, build_dataset
 from esc_eval.files.official import MARKERS, dialogues_to_official
 from esc_eval.schema import Dialogue, Rating, RoleCard, Turn
@@ -171,7 +173,7 @@ def _write_run(folder: Path) -> None:
         lines = "".join(record.to_json() + "\n" for record in records)
         (folder / f"{name}.jsonl").write_text(lines, encoding="utf-8")
     revisions = {name: {"revision": digit * 40} for name, digit in (("warm", "a"), ("terse", "b"))}
-    identity = {"seed": SEED, "seeker": {"revision": "c" * 40}, "supporters": revisions}
+    identity = simulation_identity(seed=SEED, seeker={"revision": "c" * 40}, supporters=revisions)
     (folder / "run.json").write_text(json.dumps({"simulation": {"identity": identity}}))
 
 

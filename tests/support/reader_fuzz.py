@@ -22,6 +22,7 @@ from functools import cache
 from pathlib import Path
 
 import yaml
+from made_identity import simulation_identity
 
 from esc_eval.errors import EscEvalError
 
@@ -191,7 +192,7 @@ def readers() -> dict[str, Reader]:
     }
     labelled = {"labels": "0", "seed": 0}
     judge = {"rubric": "esc-eval/1", "rubric_sha256": "0", "dimensions": ["empathy"], "languages": ["en"]}
-    identity = {"seeker": {"revision": "x"}, "supporters": {"m0": {"revision": "y"}}, "seed": 0}
+    identity = simulation_identity(supporters={"m0": {"revision": "y"}})
     run_card = {"simulation": {"identity": identity}, "scorings": {}, "version": "0"}
     header = json.dumps({"weights": {"dtype": "F32", "shape": [1, 1], "data_offsets": [0, 4]}}).encode()
     tensors = len(header).to_bytes(8, "little") + header + b"\0\0\x80?"

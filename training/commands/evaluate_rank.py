@@ -33,7 +33,7 @@ def command(
         Path | None, typer.Option(help="A text scorer whose metrics.json gets the headline figures.")
     ] = None,
     draws: Annotated[int, typer.Option(help="Bootstrap draws.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Seed of the splits and the bootstrap.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the splits and the bootstrap.")] = 0,
 ) -> None:
     """Compare ways to a scorer on people's ratings: with a bot, a scenario or only rows held out."""
     from esc_eval.files.writing import write_jsonl

@@ -30,7 +30,7 @@ def command(
         Path | None, typer.Option(help="Put the figures into this JSON file, and the page .md beside it.")
     ] = None,
     draws: Annotated[int, typer.Option(help="Bootstrap draws.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda ...")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16, float16.")] = None,
 ) -> None:

@@ -52,8 +52,14 @@ def measure_similarity(cards: Sequence[RoleCard], conversations: Sequence[Source
     """
     said = [c.seeker_text() for c in conversations]
     vectorizer = TfidfVectorizer(
-        analyzer=partial(segment_words, language=conversations[0].language), sublinear_tf=True, max_df=0.5
-    ).fit(said)
+        analyzer=partial(segment_words, language=conversations[0].language),
+        sublinear_tf=True,
+        max_df=max(1, len(said) // 2),
+    )
+    try:
+        vectorizer.fit(said)
+    except ValueError:  # no word tells one conversation from another
+        return np.zeros((len(cards), len(said)))
     problems = [find_problem(card.text, card.language) for card in cards]
     near: Array = (vectorizer.transform(problems) @ vectorizer.transform(said).T).toarray()
     return near

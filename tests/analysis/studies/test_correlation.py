@@ -273,3 +273,16 @@ def test_metrics_that_need_references_are_impossible_without(tmp_path: Path) -> 
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 2
     assert "impossible" in result.stderr
+
+
+def test_metrics_are_told_apart_where_the_table_names_no_cards(tmp_path):
+    rng = np.random.default_rng(5)
+    rows = [f"d{n},r,empathy,{n % 5}\n" for n in range(12)]
+    (tmp_path / "r.csv").write_text("dialogue_id,rater,dimension,score\n" + "".join(rows))
+    cells = [f"d{n},{rng.random()},{rng.random()}\n" for n in range(12)]
+    (tmp_path / "m.csv").write_text("dialogue_id,a,b\n" + "".join(cells))
+    report = correlation_report(
+        read_table([tmp_path / "r.csv"]), read_scores([tmp_path / "m.csv"]), BOOT, permutations=100
+    )
+    [difference] = report.data["differences"]
+    assert (difference["first"], difference["second"], difference["n"]) == ("a", "b", 12)

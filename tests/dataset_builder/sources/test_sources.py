@@ -353,3 +353,14 @@ def test_a_record_that_is_no_object_is_said_to_be_none(tmp_path, record):
     path.write_text(f"{record}\n")
     [reject] = parse_file("psyqa", path)
     assert reject.reason.startswith("expected an object, found ")
+
+
+def test_a_pipe_in_place_of_what_is_looked_up_stops_nothing(tmp_path):
+    os.mkfifo(tmp_path / "question.jsonl")
+    os.mkfifo(tmp_path / "subreddit_topics.csv")
+    answer = {"question_id": 3, "model_id": "m", "choices": [{"index": 0, "turns": ["Breathe."]}]}
+    [orphan] = parse_file("psych8k", write_json(tmp_path / "answers.jsonl", [answer]))
+    assert "no question with this question_id" in orphan.reason
+    (tmp_path / "ids.csv").write_text("post_id,comment_id,author_type,subreddit\np,c,mhp,s\n")
+    [found] = parse_file("mhp", tmp_path / "ids.csv")
+    assert "topic" not in found.labels

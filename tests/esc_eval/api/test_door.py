@@ -357,3 +357,15 @@ def test_the_door_opens_without_heavy_libraries():
     assert {"evaluate", "simulate", "score", "report", "compare", "Results"} <= set(dir(__import__("esc_eval")))
     with pytest.raises(AttributeError, match="no attribute 'evalaute'"):
         importlib.import_module("esc_eval").evalaute  # noqa: B018
+
+
+@pytest.mark.parametrize("name", ["summary.json", "report.md", "report.html"])
+def test_a_report_replaces_reports_and_leaves_files_of_others_alone(results, tmp_path, name):
+    report(results, out=tmp_path)
+    report(results, out=tmp_path)
+    written = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    (tmp_path / name).write_text("# What we found in spring\n")
+    with pytest.raises(EscEvalError, match=rf"{name}: is there and is no report of esc-eval; move it away"):
+        report(results, out=tmp_path)
+    assert (tmp_path / name).read_text() == "# What we found in spring\n"
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()}.keys() == written.keys()

@@ -171,7 +171,15 @@ def test_a_temperature_of_the_judge_is_sent_read_as_text_and_part_of_the_identit
 
 @pytest.mark.parametrize(
     ("text", "why"),
-    [("{low}", "extra_body: no JSON"), ("[1]", "extra_body: expected a JSON object"), ("1", "JSON object")],
+    [
+        ("{low}", "extra_body: no JSON"),
+        ("[1]", "extra_body: expected a JSON object"),
+        ("1", "JSON object"),
+        ('{"a": 1, "a": 2}', '"a" stands twice'),
+        ('{"a": NaN}', "NaN and Infinity are no JSON"),
+        ('{"a": 1e400}', "NaN and Infinity are no JSON"),
+        ("[" * 5000, "nested deeper"),
+    ],
 )
 def test_an_extra_body_that_is_no_json_object_is_a_sentence(text, why):
     with pytest.raises(EscEvalError, match=why):

@@ -1,9 +1,12 @@
 """Ratings that the release's score files have no place for are refused in one sentence."""
 
+import json
+
 import pytest
 
 from esc_eval.api.workflow import export_official
 from esc_eval.errors import EscEvalError
+from esc_eval.files.records import read_dialogues
 from esc_eval.files.writing import write_jsonl
 from esc_eval.schema import Dialogue, Rating, Turn
 
@@ -50,3 +53,30 @@ def test_supporters_and_raters_whose_names_make_one_file_get_their_own(tmp_path)
     assert len({str(path).casefold() for path in paths}) == len(names)
     assert {path.parent for path in paths} == {tmp_path / "out" / "result"}
     assert all(path.is_file() for path in paths)
+
+
+def test_an_export_leaves_files_of_others_alone_and_grows_its_own(tmp_path):
+    first, *_ = export_official(run_folder(tmp_path / "run"), tmp_path / "out")
+    assert export_official(tmp_path / "run", tmp_path / "out")[0] == first
+    one = first.read_text()
+    turns = (Turn(role="seeker", text="Still low."), Turn(role="supporter", text="Still here."))
+    more = Dialogue(id="a:2", language="en", turns=turns, supporter="a")
+    write_jsonl(tmp_path / "run" / "dialogues.jsonl", [*read_dialogues(tmp_path / "run"), more])
+    export_official(tmp_path / "run", tmp_path / "out")
+    assert set(json.loads(first.read_text())) == {"0", "1"}
+    for theirs in ('{"0": ["ESC-Role：Hm."]}', "[1]", one.replace("low", "high")):
+        first.write_text(theirs)
+        with pytest.raises(EscEvalError, match=r"a_en\.json: is there and holds something else; move it away"):
+            export_official(tmp_path / "run", tmp_path / "out")
+        assert first.read_text() == theirs
+
+
+@pytest.mark.parametrize("keys", [("1", None), ("1", "1"), (None, None)])
+def test_no_dialogue_of_an_export_takes_the_place_of_another(tmp_path, keys):
+    turns = (Turn(role="seeker", text="I feel low."), Turn(role="supporter", text="I hear you."))
+    rows = [
+        Dialogue(id=f"d{n}", language="en", turns=turns, supporter="a", key=key) for n, key in enumerate(reversed(keys))
+    ]
+    write_jsonl(tmp_path / "run" / "dialogues.jsonl", rows)
+    [path] = export_official(tmp_path / "run", tmp_path / "out")
+    assert len(json.loads(path.read_text())) == 2

@@ -196,3 +196,23 @@ def test_a_blank_score_in_a_last_line_without_its_end_is_a_cut(tmp_path, read, l
     for sound in (whole + last + "\n", whole + "d9,r1,empathy,3"):
         path.write_text(sound)
         assert len(read(path)) == 2
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".csv", ".parquet"])
+@pytest.mark.parametrize(
+    ("more", "what"),
+    [
+        ({"Score": 1}, "'Score' stands beside 'score'; keep one"),
+        ({"RATER": "x"}, "'RATER' stands beside 'rater'"),
+        ({"Card": "c1"}, "'Card' is not read as 'card'; rename it"),
+    ],
+)
+def test_a_column_that_capitals_keep_from_being_read_is_refused(tmp_path, ending, more, what):
+    with pytest.raises(EscEvalError, match=rf"a\{ending}, its columns: {what}"):
+        read_table([write_table(tmp_path / f"a{ending}", {**ROW, **more})])
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".parquet"])  # of CSV the space is taken off, and two are one
+def test_a_column_that_white_space_keeps_from_being_read_is_refused(tmp_path, ending):
+    with pytest.raises(EscEvalError, match="'score ' stands beside 'score'"):
+        read_table([write_table(tmp_path / f"a{ending}", {**ROW, "score ": 1})])

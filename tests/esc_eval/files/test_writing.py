@@ -4,6 +4,7 @@ import ast
 import multiprocessing
 import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -224,3 +225,25 @@ def test_nothing_else_writes_files():
                 found[name] = more
     found.pop("esc_eval/cli/console.py")  # opens the null device
     assert found == {}
+
+
+def test_a_pipe_that_nobody_reads_is_refused_and_one_that_is_read_later_is_written_to(tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / "pipe")
+    monkeypatch.setattr(writing, "PATIENCE", 0.0)
+    with pytest.raises(EscEvalError, match="pipe: is a pipe that nobody reads; start its reader first"):
+        write_whole(tmp_path / "pipe", ["x"])
+    monkeypatch.setattr(writing, "PATIENCE", 60.0)
+    reader = threading.Timer(0.1, lambda: said.append((tmp_path / "pipe").read_text()))
+    said: list[str] = []
+    reader.start()
+    write_whole(tmp_path / "pipe", ["said" * 50_000])
+    reader.join(60)
+    assert said == ["said" * 50_000]
+
+
+def test_a_link_that_leads_to_itself_is_refused(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(EscEvalError, match="loop: is a link that leads to itself"):
+        write_whole(tmp_path / "loop", ["x"])
+    with pytest.raises(EscEvalError, match="loop: is a link that leads to itself"), replace_folder(tmp_path / "loop"):
+        pass

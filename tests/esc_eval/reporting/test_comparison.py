@@ -334,3 +334,15 @@ def test_plan_is_balanced_with_overlap_and_blocks_by_card() -> None:
         assert own["order"].tolist() == list(range(len(own)))
     with pytest.raises(EscEvalError, match="as many raters"):
         annotation_plan(["c"], ["a"], ["x"], 2, 0.5, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("names", ["cc a xy", "c aa x", "c a xx"])
+def test_a_plan_refuses_a_name_that_stands_twice(names):
+    cards, models, raters = map(list, names.split())
+    with pytest.raises(EscEvalError, match=r"the (card|model|rater) '.' is named twice"):
+        annotation_plan(cards, models, raters, len(raters), 0.5, np.random.default_rng(0))
+
+
+def test_a_seed_below_nought_is_refused():
+    with pytest.raises(EscEvalError, match="the seed is a whole number from 0, not -1"):
+        Bootstrap(seed=-1)

@@ -141,8 +141,9 @@ def test_prices_are_read_and_bad_ones_refused():
     for bad in ("1", "a,b", "1,2,3"):
         with pytest.raises(EscEvalError, match="is no price"):
             Price.parse(bad)
-    with pytest.raises(EscEvalError, match="negative"):
-        Price.parse("-1,2")
+    for bad in ("-1,2", "nan,1", "1,inf"):
+        with pytest.raises(EscEvalError, match="a price is a finite number, and cannot be negative"):
+            Price.parse(bad)
 
 
 def test_a_price_belongs_to_a_model_or_to_every_paid_one(script):

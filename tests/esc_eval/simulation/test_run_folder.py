@@ -4,8 +4,10 @@ id."""
 import json
 import shutil
 import sqlite3
+from contextlib import closing
 
 import pytest
+from made_identity import simulation_identity
 from typer.testing import CliRunner
 
 from esc_eval import evaluate, score, simulate
@@ -17,7 +19,7 @@ from esc_eval.prompts.protocol import load_protocol
 from esc_eval.schema import RoleCard
 from esc_eval.simulation.identity import keep_ids
 from esc_eval.simulation.plan import Plan
-from esc_eval.simulation.run import CARD, LEDGER, Run
+from esc_eval.simulation.run import CARD, LEDGER, Run, read_card
 from esc_eval.simulation.simulate import play_plan
 
 
@@ -200,3 +202,38 @@ def test_a_plan_learns_the_ids_of_a_run(play, folder, script):
     with Run(folder) as run:
         keep_ids(plan, run)
     assert [play.id for play in plan.plays()] == ["p:a:b"]
+
+
+def test_a_database_of_something_else_is_refused_and_stays_as_it_was(play, folder):
+    with closing(sqlite3.connect(folder / LEDGER)) as database:
+        database.execute("create table accounts (id integer primary key autoincrement, name text)")
+    before = (folder / LEDGER).read_bytes()
+    with pytest.raises(EscEvalError, match=r"is no ledger of esc-eval but a database with the table 'accounts'.*--out"):
+        play(folder)
+    assert (folder / LEDGER).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("part", "what"),
+    [
+        ({"simulation": None}, "simulation: Input should be"),
+        ({"simulation": {}}, "simulation: identity: Field required"),
+        ({"simulation": {"identity": {"seed": 0}}}, "simulation: identity.protocol: Field required"),
+        ({"simulation": {"identity": simulation_identity(cards=[])}}, "simulation: identity.cards: Input should be"),
+        ({"simulation": {"identity": simulation_identity(generation={})}}, "generation.seeker: Field required"),
+        ({"simulation": {"identity": simulation_identity(supporters={"p": 3})}}, "supporters.p: Input should be"),
+        ({"calls": {}}, "calls: Input should be"),
+        ({"scoring/j": {"identity": {"by": "text"}}}, "scoring/j: identity.rubric: Field required"),
+        ({"scoring/j": []}, "scoring/j: Input should be"),
+    ],
+)
+def test_a_run_card_of_another_form_is_refused_with_the_place(folder, part, what):
+    (folder / CARD).write_text(json.dumps(part))
+    with pytest.raises(EscEvalError, match=rf"{CARD}, .*{what}"):
+        read_card(folder)
+
+
+def test_a_run_card_may_hold_more_than_is_read_of_it(folder):
+    content = {"simulation": {"identity": simulation_identity(), "note": 1}, "notes": [1], "scoring": 3}
+    (folder / CARD).write_text(json.dumps(content))
+    assert read_card(folder) == content

@@ -4,12 +4,14 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made_sources import RECIPES, chat, conversation, smoke, write_sources
 from transformers import AutoTokenizer
 
+from dataset_builder.sources.common import SourceTurn
 from esc_eval.chat import open_model
 from esc_eval.chat.engine.encoder import Encoder
 from esc_eval.errors import BadRecord, EscEvalError
@@ -314,3 +316,12 @@ def test_how_surely_the_official_cards_are_found_is_as_the_documentation_says(sh
     text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
     assert "71 have no conversation at 0.2 or more" in text
     assert "for 38 of them leads the second by less than 10%" in text
+
+
+@pytest.mark.parametrize("texts", [["the boiler leaks"], ["...", "!?"], ["same words", "same words"]])
+def test_a_test_card_is_compared_with_few_or_wordless_conversations(texts):
+    cards = [RoleCard(id="c", language="en", text="Age: 30\nProblem: the boiler leaks", source="made up")]
+    said = [{"turns": (SourceTurn(role="seeker", text=text),), "situation": None} for text in texts]
+    near = hold_out.measure_similarity(cards, [conversation(n).model_copy(update=own) for n, own in enumerate(said)])
+    assert near.shape == (1, len(texts))
+    assert np.isfinite(near).all()
