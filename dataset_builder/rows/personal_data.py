@@ -27,6 +27,9 @@ _SIGNS |= dict.fromkeys((0x2010, 0x2011, 0x2012, 0x2013, 0x2014, 0x2212), 0x2D)
 _OTHER_DIGIT = re.compile(r"(?![0-9])\d")
 
 
+_MASK = re.compile("|".join(rf"\[{kind.upper()}\]" for kind in KINDS))
+
+
 @dataclass(frozen=True, order=True)
 class Finding:
     """Characters ``start`` (included) to ``end`` (excluded) of a text, and what kind of personal data they are."""
@@ -59,6 +62,15 @@ class Masker:
     def mask_optional(self, text: str | None) -> str | None:
         """As ``mask``; None stays None."""
         return None if text is None else self.mask(text)
+
+
+def has_masks(text: str) -> bool:
+    """Whether something was masked in a text.
+
+    >>> has_masks("write to [EMAIL]")
+    True
+    """
+    return _MASK.search(text) is not None
 
 
 def _read_as_ascii(text: str) -> tuple[str, list[int]]:
