@@ -16,16 +16,18 @@ _FLAG = re.compile("\U0001f3f4[\U000e0020-\U000e007e]{2,6}\U000e007f")
 _TAGS = re.compile("[\U000e0020-\U000e007f]")
 _JOINED = "\u0600-\u08ff\u0900-\u0dff\u1000-\u109f\u1780-\u18af\ua840-\ua87f\ufb50-\ufdff\ufe70-\ufefc"
 """Scripts whose letters change their form beside others (Arabic, those of India, Burmese, Khmer, Mongolian)."""
-_JOINER = re.compile(f"(?<![{_JOINED}])[\u200c\u200d]|[\u200c\u200d](?![{_JOINED}])")
+_JOINER = re.compile(f"(?<![{_JOINED}])[\u200c\u200d](?![{_JOINED}])")
 _SELECTOR = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 _HEAP = re.compile("[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff]{4}")
 _HAN = re.compile("[\u3400-\u9fff\uf900-\ufaff\U00020000-\U00034fff]")
-_TWINS = "АВЕКМНОРСТХЅІЈаеорсухіјѕԁһ" "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧο"
+_TWINS = "АВЕКМНОРСТХЅІЈаеорсухіјѕԁһΑΒΕΖΗΙΚΜΝΟΡΤΥΧο"
 """Cyrillic and Greek letters that look like Latin ones."""
 _MIXED = re.compile(rf"\b(?=\w*[A-Za-z])(?=\w*[{_TWINS}])[A-Za-z{_TWINS}]{{2,}}\b")
 
 _HALF = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])")
-_ESCAPED = re.compile(r"\\u[0-9a-fA-F]{4}|&(?:amp|lt|gt|quot|apos|nbsp|#\d{1,6}|#x[0-9a-fA-F]{1,5});|(?:%[0-9A-F]{2}){3}")
+_ESCAPED = re.compile(
+    r"\\u[0-9a-fA-F]{4}|&(?:amp|lt|gt|quot|apos|nbsp|#\d{1,6}|#x[0-9a-fA-F]{1,5});|(?:%[0-9A-F]{2}){3}"
+)
 """Characters as JSON, HTML and addresses of pages write them."""
 _BYTES = re.compile("[\xc2\xc3][\x80-\xbf]|[\xe2-\xef][\x80-\xbf]{2}|\xf0[\x9f\xa0-\xaa][\x80-\xbf]{2}")
 _LIKELY = re.compile(
@@ -49,7 +51,9 @@ def _byte_table(encoding: str) -> dict[int, int]:
 
 
 _READ_AS = {encoding: _byte_table(encoding) for encoding in ("latin-1", "cp1252", "mac_roman")}
-_MAYBE_MISREAD = re.compile("[\xc2\xc3\xe2-\xef\xf0\xac\u221a\u201a\u201e\u2030\xca\xc1\xcb\xc8\xcd\xce\xcf\xcc\xd3\xd4\uf8ff]")
+_MAYBE_MISREAD = re.compile(
+    "[\xc2\xc3\xe2-\xef\xf0\xac\u221a\u201a\u201e\u2030\xca\xc1\xcb\xc8\xcd\xce\xcf\xcc\xd3\xd4\uf8ff]"
+)
 """First bytes of UTF-8 as these encodings read them."""
 
 

@@ -349,6 +349,8 @@ ONE_VALUE: tuple[tuple[str, str, Callable[[Row], Any], Callable[[Row], Any]], ..
     ("dialogues", "protocol", lambda r: _run(r), lambda r: r["protocol"]),
     ("dialogues", "supporter_revision", lambda r: (_run(r), r["supporter"]), lambda r: r["supporter_revision"]),
     ("dialogues", "seeker", lambda r: own_run(r), lambda r: r["seeker"]),
+    ("dialogues", "a finish_reason", lambda r: _speaker(r, "supporter"), lambda r: _says_why(r, "supporter")),
+    ("dialogues", "a finish_reason", lambda r: _speaker(r, "seeker"), lambda r: _says_why(r, "seeker")),
     ("dialogues", "role of the first turn", lambda r: own_run(r), lambda r: r["turns"][0]["role"] if r["turns"] else 0),
 )
 """Table, what is said, of what, and where: it is one value for each; a key of None is not asked."""
@@ -379,7 +381,11 @@ def _one_place(tables: Tables) -> Iterator[Problem]:
     at: dict[Any, Row] = {}
     for row in tables["annotations"]:
         if row["order"] is not None:
-            key = tuple(row[name] for name in ("origin", "rater", "stage", "rubric", "dimension", "order"))
+            run, names = (
+                row["dialogue_id"].partition("/")[0],
+                ("origin", "rater", "stage", "rubric", "dimension", "order"),
+            )
+            key = (run, *(row[name] for name in names))
             before = at.setdefault(key, row)
             if before["dialogue_id"] != row["dialogue_id"]:
                 what = f"is number {row['order']} of {row['rater']!r}, as {before['id']!r} is"
@@ -389,6 +395,20 @@ def _one_place(tables: Tables) -> Iterator[Problem]:
 def own_run(row: Row) -> str | None:
     """The run of a dialogue of ours; None for files in the official format, of which some lack the opening."""
     return _run(row) if run_terms(row) is None else None
+
+
+def _reasons(row: Row, role: str) -> list[str | None]:
+    """Why each turn of a side ended, the protocol's opening left out."""
+    return [t["finish_reason"] for t in row["turns"] if t["role"] == role and t["finish_reason"] != "scripted"]
+
+
+def _speaker(row: Row, role: str) -> tuple[str, str, Any] | None:
+    """A side of a run of ours and who plays it; None where it says nothing."""
+    return (_run(row), role, row[role]) if own_run(row) and _reasons(row, role) else None
+
+
+def _says_why(row: Row, role: str) -> bool:
+    return any(_reasons(row, role))
 
 
 SPELT = (

@@ -316,7 +316,8 @@ def _answer(row: Row, build: Build) -> Iterator[str]:
             yield f"unscored, and yet {WORD_FOR_WORD} names level {stated}"
         elif stated is not None and row["way"] in (None, "logits") and shares and len(shares) == len(scale.levels):
             # One spelling of a level may be likelier than each of another's, and yet less likely than all of them.
-            if shares[scale.levels.index(stated)] < max(shares) / 4:
+            unlikely = shares[scale.levels.index(stated)] < max(shares) / 4
+            if unlikely:
                 yield f"{WORD_FOR_WORD} names level {stated}, of which the probabilities say little"
 
 

@@ -27,7 +27,9 @@ _NO_WORDS = re.compile(
 )
 _RECORD = {"role", "choices", "error", "finish_reason"}
 """Keys of what servers answer."""
-_UNFILLED = re.compile(r"\{\{ ?\w{1,20} ?\}\}|\{(?:name|user|char|card|age|gender|occupation|problem|dialogue|history)\}")
+_UNFILLED = re.compile(
+    r"\{\{ ?\w{1,20} ?\}\}|\{(?:name|user|char|card|age|gender|occupation|problem|dialogue|history)\}"
+)
 _BLANK = re.compile(r"[\s\u200b-\u200f\u2060\ufeff\u00ad\u3164\u2800]*")
 _LATIN = re.compile("[a-z]")
 LONGEST_ID = 300

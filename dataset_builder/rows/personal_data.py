@@ -18,7 +18,7 @@ KINDS = tuple(FINDERS)
 LIBRARIES = ("phonenumbers", "linkify-it-py", "python-stdnum", "pyap2")
 
 _MAYBE = re.compile(
-    r"[A-Za-z\d\uff21-\uff3a\uff41-\uff5a@\uff20]|[零〇一二三四五六七八九幺]{7}|[账帐]号|昵称|[博书音手站乎]叫"
+    r"[A-Za-z\d\uff21-\uff3a\uff41-\uff5a@\uff20]|[零〇一二三四五六七八九幺]{7}|[账帐]号|昵称|[博书音手站乎](?:叫|上?搜|上?关注)"
 )
 """Every finding has one of these; most Chinese utterances have none."""
 _WIDTHLESS = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")

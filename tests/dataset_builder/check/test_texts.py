@@ -2,7 +2,8 @@
 
 import pytest
 
-from dataset_builder.check.texts import find_bad_characters, find_id_faults, find_marks
+from dataset_builder.check.characters import find_bad_characters
+from dataset_builder.check.texts import find_id_faults, find_marks
 
 
 @pytest.mark.parametrize(

@@ -2,19 +2,16 @@
 
 import shutil
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from dataset_builder.rows.parquet import table_path
-from planted.copy import Copy, Defect, in_files, in_manifest, in_rows, in_split
-from planted.texts import TALK, annotator, more, raw, said, turns
+from planted.copy import Copy, Defect, in_files, in_manifest, in_row, in_rows, in_split
+from planted.files import swap, write
+from planted.texts import TALK, annotator, more, said, turns
 
 JUDGED = "mine/warm:own-0|empathy|judge"
-
-
-def score(**values: Any) -> Defect:
-    """A rating of the model with other values."""
-    return in_rows(lambda copy: copy.score(JUDGED).update(values))
 
 
 def person(change: Callable[[list[dict[str, Any]]], Any]) -> Defect:
@@ -25,14 +22,6 @@ def person(change: Callable[[list[dict[str, Any]]], Any]) -> Defect:
         change(sorted(rows, key=lambda row: (row["order"], row["time"])))
 
     return in_rows(alter)
-
-
-def card(card_id: str = "own-1", **values: Any) -> Defect:
-    return in_rows(lambda copy: copy.card(card_id).update(values))
-
-
-def talk(talk_id: str = TALK, **values: Any) -> Defect:
-    return in_rows(lambda copy: copy.talk(talk_id).update(values))
 
 
 def chinese(text: str, place: int = 1) -> Defect:
@@ -52,7 +41,7 @@ def echo(all_turns: list[dict[str, Any]]) -> None:
 
 def swap_origins(table: str, one: str, other: str) -> Defect:
     def change(copy: Copy) -> None:
-        a, b = (next(row for row in copy.tables[table] if row["id"] == which) for which in (one, other))
+        a, b = copy.row(table, one), copy.row(table, other)
         a["origin"], b["origin"] = b["origin"], a["origin"]
 
     return in_rows(change)
@@ -67,7 +56,6 @@ def move_origins(copy: Copy) -> None:
 
 def rewrite_text(card_id: str, old: str, new: str) -> Defect:
     """A card's text and the field that it came from; the hash made anew."""
-    from hashlib import sha256
 
     def change(copy: Copy) -> None:
         row = copy.card(card_id)
@@ -97,14 +85,6 @@ def add_rating(**values: Any) -> Defect:
     return in_rows(change)
 
 
-def beside(name: str, content: bytes = b"x") -> Defect:
-    def write(folder: Path) -> None:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
-
-    return in_files(write)
-
-
 def tiers(change: Callable[[list[str]], Any]) -> Defect:
     return in_manifest(lambda m: change(m["inputs"]["tiers"]["cards"]))
 
@@ -120,46 +100,31 @@ def swap_tables(folder: Path) -> None:
     other.write_bytes(content)
 
 
-def public_row(table: str, row_id: str, **values: Any) -> Defect:
-    return in_rows(
-        lambda copy: next(row for row in copy.tables[table] if row["id"] == row_id).update(values), public=True
-    )
-
-
-def letter(name: str, old: str, new: str) -> Defect:
-    def write(folder: Path) -> None:
-        content = (folder / name).read_text(encoding="utf-8")
-        assert old in content, (name, old)
-        (folder / name).write_text(content.replace(old, new, 1), encoding="utf-8")
-
-    return in_files(write)
-
-
 KINDS: dict[str, dict[str, Defect]] = {
     "unseen: origins": {
-        "a line that the file does not have": card("900", origin="official/data/card_high_en.json#7"),
-        "a line of another card": card("900", origin="official/data/card_high_en.json#1"),
+        "a line that the file does not have": in_row("role_cards", "900", origin="official/data/card_high_en.json#7"),
+        "a line of another card": in_row("role_cards", "900", origin="official/data/card_high_en.json#1"),
         "two cards with each other's lines": swap_origins("role_cards", "900", "902"),
         "two cards of a run with each other's lines": swap_origins("role_cards", "own-1", "own-3"),
         "every card one line further": in_rows(move_origins),
-        "a line with a leading nought": card("own-1", origin="cards.jsonl#01"),
-        "a line below 0": card("own-1", origin="cards.jsonl#-1"),
-        "a line in full-width digits": card("own-1", origin="cards.jsonl#１"),
-        "no line": card("own-1", origin="cards.jsonl"),
-        "a line that is a fraction": card("own-1", origin="cards.jsonl#1.5"),
-        "a place of an official dialogue that the file does not have": talk(
-            "official/llama3_en:0", origin="official/result/2026-01-01/llama3_en.json#9"
+        "a line with a leading nought": in_row("role_cards", "own-1", origin="cards.jsonl#01"),
+        "a line below 0": in_row("role_cards", "own-1", origin="cards.jsonl#-1"),
+        "a line in full-width digits": in_row("role_cards", "own-1", origin="cards.jsonl#１"),
+        "no line": in_row("role_cards", "own-1", origin="cards.jsonl"),
+        "a line that is a fraction": in_row("role_cards", "own-1", origin="cards.jsonl#1.5"),
+        "a place of an official dialogue that the file does not have": in_row(
+            "dialogues", "official/llama3_en:0", origin="official/result/2026-01-01/llama3_en.json#9"
         ),
         "two official dialogues with each other's places": swap_origins(
             "dialogues", "official/llama3_en:0", "official/llama3_en:1"
         ),
-        "another dialogue of the run": talk(origin="mine/dialogues.jsonl#warm:own-2"),
+        "another dialogue of the run": in_row("dialogues", TALK, origin="mine/dialogues.jsonl#warm:own-2"),
         "two dialogues of a run with each other's origins": swap_origins(
             "dialogues", "mine/warm:own-1", "mine/warm:own-3"
         ),
-        "an absolute path": talk(origin="/home/jo/mine/dialogues.jsonl#warm:own-1"),
-        "a path out of the run": talk(origin="mine/../mine/dialogues.jsonl#warm:own-1"),
-        "a rating with a line": score(origin="mine/ratings.jsonl#4"),
+        "an absolute path": in_row("dialogues", TALK, origin="/home/jo/mine/dialogues.jsonl#warm:own-1"),
+        "a path out of the run": in_row("dialogues", TALK, origin="mine/../mine/dialogues.jsonl#warm:own-1"),
+        "a rating with a line": in_row("annotations", JUDGED, origin="mine/ratings.jsonl#4"),
         "a rating of another official file": in_rows(
             lambda c: c.score("official/llama3_en:0|fluency|ESC-RANK").update(origin="official/score/llama3_zh.json")
         ),
@@ -233,9 +198,7 @@ KINDS: dict[str, dict[str, Defect]] = {
         "Client: in the beginning": said(lambda old: f"Client: {old}", place=2),
         "a bold role mark": more("\n**Assistant:** I see."),
         "System: on a line": more("\nSystem: You are kind."),
-        "来访者 in the beginning": turns(
-            lambda t: t[2].update(text=f"来访者：{t[2]['text']}"), talk="mine/warm:own-4"
-        ),
+        "来访者 in the beginning": turns(lambda t: t[2].update(text=f"来访者：{t[2]['text']}"), talk="mine/warm:own-4"),
         "咨询师 on a line": chinese("\n咨询师：我明白。"),
         "用户 on a line": chinese("\n用户：我不明白。"),
         "a reasoning mark in a card": rewrite_text("own-1", "He hears", "<reasoning>x</reasoning>He hears"),
@@ -257,10 +220,9 @@ KINDS: dict[str, dict[str, Defect]] = {
         "a reason for an end in an official dialogue": turns(
             lambda t: t[3].update(finish_reason="stop"), talk="official/llama3_en:0"
         ),
-        "a problem of a dialogue that came to its end": talk(problem="the server did not answer"),
-        "an empty problem": talk(problem=""),
+        "a problem of a dialogue that came to its end": in_row("dialogues", TALK, problem="the server did not answer"),
+        "an empty problem": in_row("dialogues", TALK, problem=""),
         "a seed in a scripted opening": turns(lambda t: t[0].update(seed=7)),
-        "no seed in the middle": turns(lambda t: t[3].update(seed=None)),
         "two turns with one seed": turns(lambda t: t[3].update(seed=t[5]["seed"])),
         "seeds in an official dialogue": turns(lambda t: t[3].update(seed=5), talk="official/llama3_en:0"),
         "an error of a server as a reply": said("Error code: 429 - {'error': {'message': 'Rate limit reached'}}"),
@@ -271,28 +233,23 @@ KINDS: dict[str, dict[str, Defect]] = {
         "a list of Python as a reply": said("['What did you feel?']"),
         "bytes of Python as a reply": said("b'What did you feel?'"),
         "JSON of a server as a reply": said('{"role": "assistant", "content": "What did you feel?"}'),
-        "dots only": said("..."),
         "a placeholder that was not filled": said("What did you feel, {name}?"),
         "a placeholder of a template": said("What did you feel, {{user}}?"),
         "the card as the seeker's words": in_rows(lambda c: c.talk()["turns"][2].update(text=c.card()["text"])),
         "an open end": turns(lambda t: t.pop()),
     },
     "unseen: ratings": {
-        "an answer that names another level": score(raw="1"),
-        "an answer in words that names another level": score(raw="Score: 0"),
-        "an answer of nothing": score(raw=""),
-        "mass 0": score(mass=0.0),
-        "a mass of almost nothing below 0": score(mass=-1e-12),
-        "no mass beside probabilities": score(mass=None),
-        "an expected score of the level itself": score(expected=4.0),
-        "probabilities that are all 0": score(probabilities=[0.0] * 5, expected=0.0),
-        "a way of answers beside probabilities": score(way="text"),
-        "no parser of a model's score": score(parser=None),
-        "another parser in one rating": score(parser="official"),
-        "a parser that nobody knows": score(parser="guess"),
+        "an answer that names another level": in_row("annotations", JUDGED, raw="1"),
+        "an answer in words that names another level": in_row("annotations", JUDGED, raw="Score: 0"),
+        "mass 0": in_row("annotations", JUDGED, mass=0.0),
+        "a mass of almost nothing below 0": in_row("annotations", JUDGED, mass=-1e-12),
+        "no mass beside probabilities": in_row("annotations", JUDGED, mass=None),
+        "an expected score of the level itself": in_row("annotations", JUDGED, expected=4.0),
+        "probabilities that are all 0": in_row("annotations", JUDGED, probabilities=[0.0] * 5, expected=0.0),
+        "a way of answers beside probabilities": in_row("annotations", JUDGED, way="text"),
+        "another parser in one rating": in_row("annotations", JUDGED, parser="official"),
         "a parser of a person": person(lambda rows: rows[0].update(parser="logits")),
         "a mass of a person": person(lambda rows: rows[0].update(mass=0.9)),
-        "an answer of a person": person(lambda rows: rows[0].update(raw="4")),
         "a way of a person": person(lambda rows: rows[0].update(way="logprobs")),
         "a time in the future": person(lambda rows: rows[-1].update(time="2099-01-02T10:00:09+00:00")),
         "a time long ago": person(lambda rows: rows[0].update(time="1970-01-01T00:00:00+00:00")),
@@ -301,11 +258,6 @@ KINDS: dict[str, dict[str, Defect]] = {
         "a time of another spelling": person(lambda rows: rows[0].update(time="01/02/2026 10:00")),
         "one place for two dialogues": person(lambda rows: [row.update(order=1) for row in rows]),
         "one place for a dialogue's rating and another's": person(lambda rows: rows[-1].update(order=1)),
-        "a place of 0 for one": person(lambda rows: rows[0].update(order=0)),
-        "a place far beyond": person(lambda rows: rows[0].update(order=100000)),
-        "times against the order": person(
-            lambda rows: [row.update(order=3 - row["order"]) for row in rows]
-        ),
         "a stage in capitals": stage("first", "First"),
         "a stage with a blank behind": stage("first", "first "),
         "a stage of a model": add_rating(stage="first"),
@@ -333,26 +285,31 @@ KINDS: dict[str, dict[str, Defect]] = {
         "a near-duplicate that is not there": in_rows(lambda c: c.card("900")["near_duplicates"].append("999")),
         "near-duplicates one way only": in_rows(lambda c: c.card("900")["near_duplicates"].remove("950")),
         "near-duplicates in another order": in_rows(lambda c: c.card("900")["near_duplicates"].reverse()),
-        "an empty occupation": card(occupation=""),
-        "an age of blanks": card(age=" "),
-        "an annotators' text in English": card("900", annotator_text=(
-            "Age: 20. She has a bakery whose lease ends in spring and has told nobody at home about it.")),
-        "an annotators' text of a card of ours": card("own-1", annotator_text="年龄：41\n性别：男\n问题：他夜里听见声音。"),
-        "no annotators' text of an official card": card("900", annotator_text=None),
-        "no quality of an official card": card("900", quality=None),
-        "a quality of a card of ours": card("own-1", quality="high"),
-        "a confidence above 1": card("more-3", tier_confidence=1.5),
-        "a confidence that is no number": card("more-3", tier_confidence=float("nan")),
-        "a confidence of a leaf that people confirmed": card("own-3", tier_confidence=0.4),
+        "an empty occupation": in_row("role_cards", "own-1", occupation=""),
+        "an age of blanks": in_row("role_cards", "own-1", age=" "),
+        "an annotators' text in English": in_row(
+            "role_cards",
+            "900",
+            annotator_text=(
+                "Age: 20. She has a bakery whose lease ends in spring and has told nobody at home about it."
+            ),
+        ),
+        "no annotators' text of an official card": in_row("role_cards", "900", annotator_text=None),
+        "no quality of an official card": in_row("role_cards", "900", quality=None),
+        "a confidence above 1": in_row("role_cards", "more-3", tier_confidence=1.5),
+        "a confidence that is no number": in_row("role_cards", "more-3", tier_confidence=float("nan")),
         "a card without a problem": rewrite_text(
             "own-1", "He hears his brother through the wall at night and has stopped inviting friends to the flat.", ""
         ),
-        "a layout without the problem": card(layout="Age: {age}\nGender: Male\nOccupation: Not mentioned"),
+        "a layout without the problem": in_row(
+            "role_cards", "own-1", layout="Age: {age}\nGender: Male\nOccupation: Not mentioned"
+        ),
     },
     "unseen: manifest": {
         "a leaf of a card that there is not": tiers(lambda ids: ids.append("own-77")),
-        "a leaf of every card": in_rows(lambda c: c.manifest["inputs"]["tiers"].update(
-            cards=[row["id"] for row in c.cards])),
+        "a leaf of every card": in_rows(
+            lambda c: c.manifest["inputs"]["tiers"].update(cards=[row["id"] for row in c.cards])
+        ),
         "a card twice among the leaves": tiers(lambda ids: ids.append(ids[0])),
         "a card among the leaves that has none": tiers(lambda ids: ids.append("own-1")),
         "ids among the leaves that are numbers": tiers(lambda ids: ids.append(4)),
@@ -376,16 +333,14 @@ KINDS: dict[str, dict[str, Defect]] = {
         "a hash in capitals": inputs(lambda i: i["tiers"].update(sha256=i["tiers"]["sha256"].upper())),
         "no hash of the leaves": inputs(lambda i: i["tiers"].pop("sha256")),
         "a sample that says no sample": inputs(lambda i: i.update(sample=None)),
-        "a list of runs that is a mapping": inputs(lambda i: i.update(runs={str(n): r for n, r in enumerate(i["runs"])})),
+        "a list of runs that is a mapping": inputs(
+            lambda i: i.update(runs={str(n): r for n, r in enumerate(i["runs"])})
+        ),
         "sources that are a list": inputs(lambda i: i.update(sources=list(i["sources"]))),
         "origins without dialogues": inputs(lambda i: i["origins"].pop("dialogues")),
         "a field more in a run": inputs(lambda i: i["runs"][0].update(by="jo")),
         "a field more in the sources": inputs(lambda i: i["sources"]["esconv"].update(note="checked by hand")),
         "a personal field in the inputs": inputs(lambda i: i.update(path="/home/jo/data")),
-        "a size of a file that is wrong": in_manifest(
-            lambda m: [entry.update(bytes=1) for entry in m["files"].values() if isinstance(entry, dict)][:0]
-            or m["files"].update({"ghost.txt": next(iter(m["files"].values()))})
-        ),
         "masks that are below 0": in_manifest(lambda m: m["personal_data"]["masked"].update(phone=-3)),
         "masks of a kind that there is not": in_manifest(lambda m: m["personal_data"]["masked"].update(name=3)),
         "masks as true": in_manifest(lambda m: m["personal_data"]["masked"].update(phone=True)),
@@ -402,49 +357,65 @@ KINDS: dict[str, dict[str, Defect]] = {
         ),
         "two tables with each other's names": in_files(swap_tables),
         "a table in capitals": in_files(lambda f: (f / "Dialogues").mkdir()),
-        "files of macOS": beside("._README.md"),
-        "a cache of Python": beside("__pycache__/x.pyc"),
-        "a note of a person": beside("local/note.txt"),
-        "a local file of conversations that is none": beside("local/conversations.parquet"),
-        "rejects that are no JSON": beside("local/rejects.jsonl", b"{\n"),
-        "rejects that name no file": beside("local/rejects.jsonl", b'{"source":"esconv"}\n'),
+        "files of macOS": write("._README.md"),
+        "a cache of Python": write("__pycache__/x.pyc"),
+        "a note of a person": write("local/note.txt"),
+        "a local file of conversations that is none": write("local/conversations.parquet"),
+        "rejects that are no JSON": write("local/rejects.jsonl", b"{\n"),
+        "rejects that name no file": write("local/rejects.jsonl", b'{"source":"esconv"}\n'),
         "rejects of another count": in_files(
             lambda f: (f / "local" / "rejects.jsonl").write_bytes((f / "local" / "rejects.jsonl").read_bytes() * 2)
         ),
-        "a lock that was left": beside(".lock"),
-        "a temporary file that was left": beside("dialogues/.test-00000-of-00001.parquet.tmp"),
+        "a lock that was left": write(".lock"),
+        "a temporary file that was left": write("dialogues/.test-00000-of-00001.parquet.tmp"),
         "an old README beside": in_files(lambda f: shutil.copy(f / "README.md", f / "README.md.bak")),
-        "another front matter": letter("README.md", "license_name: by-row", "license_name: cc0"),
-        "another path in the README": letter("README.md", "role_cards/test-00000", "role_cards/train-00000"),
-        "an address of a mirror in the README": letter("README.md", "arXiv 2406.14952", "arXiv 2406.14953"),
+        "another front matter": swap("README.md", "license_name: by-row", "license_name: cc0"),
+        "another path in the README": swap("README.md", "role_cards/test-00000", "role_cards/train-00000"),
+        "an address of a mirror in the README": swap("README.md", "arXiv 2406.14952", "arXiv 2406.14953"),
     },
     "unseen: a public build": {
-        "an age of a closed card": public_row("role_cards", "900", age="20"),
-        "an occupation of a closed card": public_row("role_cards", "900", occupation="Baker"),
-        "a reason of a closed dialogue": public_row("dialogues", "official/llama3_en:0", problem="It began with a letter"),
-        "a closed utterance as the supporter's name": public_row(
-            "dialogues", "official/llama3_en:0", supporter="It began with a letter number 23 that I put away."
+        "an age of a closed card": in_row("role_cards", "900", public=True, age="20"),
+        "an occupation of a closed card": in_row("role_cards", "900", public=True, occupation="Baker"),
+        "a reason of a closed dialogue": in_row(
+            "dialogues", "official/llama3_en:0", public=True, problem="It began with a letter"
         ),
-        "a closed utterance as a revision": public_row(
-            "dialogues", "official/llama3_en:0", supporter_revision="It began with a letter number 23 that I put away."
+        "a closed utterance as the supporter's name": in_row(
+            "dialogues",
+            "official/llama3_en:0",
+            public=True,
+            supporter="It began with a letter number 23 that I put away.",
         ),
-        "a parser with a text": public_row(
-            "annotations", "official/llama3_en:0|fluency|ESC-RANK", parser="It began with a letter number 23"
+        "a closed utterance as a revision": in_row(
+            "dialogues",
+            "official/llama3_en:0",
+            public=True,
+            supporter_revision="It began with a letter number 23 that I put away.",
         ),
-        "a stage with a text": public_row(
-            "annotations", "official/llama3_en:0|fluency|ESC-RANK", stage="It began with a letter number 23"
+        "a parser with a text": in_row(
+            "annotations",
+            "official/llama3_en:0|fluency|ESC-RANK",
+            public=True,
+            parser="It began with a letter number 23",
         ),
-        "a text of a closed card among the near-duplicates": public_row(
-            "role_cards", "900", near_duplicates=["950", "Her bakery loses its lease", "own-0"]
+        "a stage with a text": in_row(
+            "annotations",
+            "official/llama3_en:0|fluency|ESC-RANK",
+            public=True,
+            stage="It began with a letter number 23",
         ),
-        "an origin with a text": public_row(
-            "role_cards", "900", origin="official/data/card_high_en.json#0 Her bakery loses its lease"
+        "a text of a closed card among the near-duplicates": in_row(
+            "role_cards", "900", public=True, near_duplicates=["950", "Her bakery loses its lease", "own-0"]
         ),
-        "a licence with a text": public_row("role_cards", "900", license="none stated: Her bakery loses its lease"),
-        "another hash of a closed text": public_row("role_cards", "900", text_sha256="0" * 64),
-        "a hash of nothing": public_row("role_cards", "900", text_sha256=""),
+        "an origin with a text": in_row(
+            "role_cards", "900", public=True, origin="official/data/card_high_en.json#0 Her bakery loses its lease"
+        ),
+        "a licence with a text": in_row(
+            "role_cards", "900", public=True, license="none stated: Her bakery loses its lease"
+        ),
+        "another hash of a closed text": in_row("role_cards", "900", public=True, text_sha256="0" * 64),
+        "a hash of nothing": in_row("role_cards", "900", public=True, text_sha256=""),
         "the user's paths in the manifest": in_manifest(
             lambda m: m["inputs"]["runs"][1].update(name="/home/jo/mine"), public=True
         ),
     },
-}  # fmt: skip
+}
