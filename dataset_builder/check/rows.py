@@ -63,6 +63,8 @@ EARLIEST = 2000
 """Year. A clock that was never set says 1970."""
 OLDEST = 120
 """Years."""
+_OWN_MARK = re.compile(rf"\A(?:{'|'.join(TURN_ROLES)}): ")
+"""Whose turn it was that failed, as a run says it before the reason."""
 _YEARS = re.compile(r"-?[0-9]{1,9}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _REDDIT = re.compile(r"\bt[1-6]_[a-z0-9]{5,8}\b|reddit\.com/|\bredd\.it/")
@@ -118,7 +120,9 @@ def _reddit(row: Row, _build: Build) -> Iterator[str]:
 
 def _prose(table: str) -> Callable[[Row], Iterator[tuple[str, str]]]:
     def of(row: Row) -> Iterator[tuple[str, str]]:
-        yield from ((name, row[name]) for name in PROSE[table] if row[name])
+        for name in PROSE[table]:
+            if row[name]:
+                yield name, _OWN_MARK.sub("", row[name]) if name == "problem" else row[name]
         for number, turn in enumerate(row.get("turns") or ()):
             if turn["text"]:
                 yield f"turn {number}", turn["text"]

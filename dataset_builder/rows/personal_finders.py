@@ -196,8 +196,8 @@ _ACCOUNT = re.compile(
 _PLAIN_ACCOUNT = re.compile(
     rf"{_PLATFORM}\s*(?:号码?|账号|帐号|id)?\s*:\s*"
     r"(?P<name>[a-z][a-z0-9._-]{4,28}[a-z0-9](?:#[0-9]{4})?)(?![a-z0-9 ])|"
-    rf"{_PLATFORM}\s*(?:user\s?name|handle|id|account name|name|tag)\s*(?:is|:)\s*"
-    r"(?P<named>(?!not\b)[a-z][a-z0-9._-]{4,28}[a-z0-9])|"
+    rf"{_PLATFORM}\s*(?:user\s?name|handle|id|account name)\s*(?:is|:)\s*"
+    r"(?P<named>[a-z][a-z0-9._-]{4,28}[a-z0-9])|"
     rf"{_PLATFORM}\s*(?:user\s?name|handle|id|account|name|tag)\s*(?:is|:)?\s*"
     r"(?P<marked>[a-z][a-z0-9]{1,20}(?:[._](?-i:[a-z])[a-z0-9]{1,20}){1,3})(?=\s*(?:[,;!?)]|\.?\s*$|\.\s))|"
     rf"{_PLATFORM}\s*(?:user\s?name|handle|id|account|name|tag)?\s*(?:is|:)?\s*"
