@@ -70,8 +70,9 @@ def check_derived(tables: Tables, build: Build, inputs: Mapping[str, Any] | None
     yield from _near_duplicates(tables["role_cards"], context)
     yield from _same_texts(tables)
     yield from _one_value(tables)
-    for test in (*SPELT, _one_place):
-        yield from test(tables)
+    for names in SPELT:
+        yield from names(tables)
+    yield from _one_place(tables)
     yield from _cut_short(tables["dialogues"])
     yield from _origins(tables, inputs)
     if inputs is not None:
@@ -281,9 +282,9 @@ def _places(tables: Tables, inputs: Mapping[str, Any]) -> Iterator[Problem]:
         if not row["origin"].startswith(OFFICIAL) or get_language(row["language"]).official is None:
             continue
         place = row["origin"].partition("#")[2]
-        card_id = official.get(f"{OFFICIAL}{role_cards.official_file(row['language'])}#{place}")
-        if card_id != row["card_id"] and (card_id or row["card_id"] in official.values()):
-            what = f"is number {place}, the place of card {card_id!r}; its card_id is {row['card_id']!r}"
+        placed = official.get(f"{OFFICIAL}{role_cards.official_file(row['language'])}#{place}")
+        if placed != row["card_id"] and (placed or row["card_id"] in official.values()):
+            what = f"is number {place}, the place of card {placed!r}; its card_id is {row['card_id']!r}"
             yield Problem("origin", f"dialogues {row['id']!r}", what)
     for row in tables["annotations"]:
         if "#" in row["origin"]:

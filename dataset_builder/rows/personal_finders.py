@@ -128,7 +128,7 @@ _MOBILE_CN = re.compile(r"1[3-9]\d{9}")
 _SPELT = re.compile("[零〇一二三四五六七八九幺]{11}")
 _SPELT_DIGITS = str.maketrans("零〇一二三四五六七八九幺", "001234567891")
 _DIGITS = re.compile(r"(?:\d[^\d\n]{0,3}){6}\d")
-_EXTENSION = re.compile(r"(?:\s*(?:转|分机号?)\s*\d{1,6})?")
+_EXTENSION = re.compile(r"\s*(?:转|分机号?)\s*\d{1,6}")
 _PUBLIC = {
     PhoneNumberType.TOLL_FREE,
     PhoneNumberType.SHARED_COST,
@@ -177,7 +177,8 @@ def find_phones(text: str) -> Iterator[Span]:
             if charity or (kind in _PUBLIC and not _MOBILE_CN.fullmatch(raw)):
                 public.append(span)
             elif _is_plausible(text, region, number):
-                found.append((span[0], _EXTENSION.match(text, span[1]).end()))
+                extension = _EXTENSION.match(text, span[1])
+                found.append((span[0], extension.end() if extension else span[1]))
     yield from (span for span in found if not any(start < span[1] and span[0] < end for start, end in public))
 
 

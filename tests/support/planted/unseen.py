@@ -158,7 +158,7 @@ KINDS: dict[str, dict[str, Defect]] = {
         "a zero-width joiner in English": more("every\u200dthing"),
         "a zero-width non-joiner in English": more("every\u200cthing"),
         "a zero-width joiner in Chinese": chinese("好\u200d的"),
-        "a zero-width non-joiner in a card": rewrite_text("own-1", "brother", "bro\u200cther"),
+        "a zero-width non-joiner in a card": rewrite_text("own-1", "brother", "brot\u200cher"),
         "a word joiner": more("every\u2060thing"),
         "an invisible plus": more("every\u2064thing"),
         "a variation selector behind a letter": more("every\ufe0fthing"),
