@@ -22,7 +22,8 @@ KINDS: dict[str, dict[str, Defect]] = {
     **manifests.KINDS,
     **files.KINDS,
 }
-HELD_OUT: dict[str, dict[str, Defect]] = {**held_out.KINDS, **unseen.KINDS}
+HELD_OUT: dict[str, dict[str, Defect]] = held_out.KINDS
+UNSEEN: dict[str, dict[str, Defect]] = unseen.KINDS
 FOUND, MISSED, CRASHED = "found", "missed", "crashed"
 HANG = 30
 """Seconds after which the checker is taken to hang, which counts as a crash."""
