@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 _TAG = (
     r"(?:\w+[:_|])?(?:think(?:ing)?|thoughts?|reasoning|reflection|scratchpad|analysis"
-    r"|(?:inner|internal)_monologue)(?:_fast(?:er)?)?"
+    r"|(?:inner|internal)_monologue|思考(?:过程)?|推理(?:过程)?|反思)(?:_fast(?:er)?)?"
     # <think>, <thinking>, <seed:think>, <longcat_think>, <ifm|think>, ...; any case
 )
 _PAIRS = (
@@ -124,6 +124,16 @@ def find_marks(tokens: Iterable[str]) -> set[str]:
     answers = {mark for pair in _ANSWERS for mark in pair}
     found = {token for token in there if _MARK.fullmatch(token) or token in answers}
     return found | (there & set(_CHANNEL) if _CHANNEL[0] in there else set())
+
+
+def find_mark(text: str) -> int | None:
+    """Where the first mark of thinking stands in a text; None where it has none.
+
+    >>> find_mark("Hello"), find_mark("Hello [THINK]")
+    (None, 6)
+    """
+    found = _MARK.search(text)
+    return None if found is None else found.start()
 
 
 def find_open_thinking(prompt: str) -> str:

@@ -1,7 +1,8 @@
 """What rows must say because of other rows, of their text, and of what the curators decided: derived anew, compared."""
 
+import math
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -15,7 +16,7 @@ from dataset_builder.describe.manifest import origin_file
 from dataset_builder.rows import role_cards
 from dataset_builder.rows.card_text import CardText, parse_card
 from dataset_builder.rows.dialogues import plain_name
-from dataset_builder.rows.personal_data import KINDS, Masker
+from dataset_builder.rows.personal_data import Masker, has_masks
 from dataset_builder.sources import SAMPLE_KEY
 from esc_eval.files.official_dimensions import is_official_wording
 from esc_eval.files.run_folder import CARDS, DIALOGUES
@@ -25,10 +26,11 @@ from esc_eval.schema import find_duplicates
 Row = Mapping[str, Any]
 Tables = Mapping[str, list[dict[str, Any]]]
 OFFICIAL, SAMPLE = "official/", "sample#"
+_PLACE = re.compile("0|[1-9][0-9]{0,8}")
+_OFFICIAL_FILE = re.compile(r"(?:data|result|score)/.+\.json")
 FIELDS = ("age", "gender", "occupation", "problem", "layout")
 ALIKE = 100
 """Characters from which two dialogues on different cards may not have the same words, the opening left out."""
-_MARK = re.compile("|".join(rf"\[{kind.upper()}\]" for kind in KINDS))
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,14 @@ def check_derived(tables: Tables, build: Build, inputs: Mapping[str, Any] | None
     yield from _near_duplicates(tables["role_cards"], context)
     yield from _same_texts(tables)
     yield from _one_value(tables)
+    for names in SPELT:
+        yield from names(tables)
+    yield from _one_place(tables)
     yield from _cut_short(tables["dialogues"])
     yield from _origins(tables, inputs)
+    if inputs is not None:
+        yield from _places(tables, inputs)
+        yield from _tiers_given(context, inputs)
 
 
 def _card_terms(row: Row, _context: Context) -> Iterator[str]:
@@ -118,7 +126,7 @@ def _card_text(row: Row, context: Context) -> Iterator[str]:
             yield f"{name} is not what the text says"
     corrected = any(change.card_id == row["id"] for change in decisions.read_corrections())
     text_hash = sha256(row["text"].encode("utf-8", "surrogatepass")).hexdigest()
-    if not corrected and not _MARK.search(row["text"]) and row["text_sha256"] != text_hash:
+    if not corrected and not has_masks(row["text"]) and row["text_sha256"] != text_hash:
         yield "text_sha256 is not that of the text"
 
 
@@ -140,6 +148,18 @@ def _decided(row: Row, context: Context) -> Iterator[str]:
         yield f"is said to be invented, its source is {row['source']}"
     if row["origin"].startswith(OFFICIAL) and (row["quality"] != "high" or row["source"] == SAMPLE_KEY):
         yield "is no row of the official card files: their cards are of quality high, from one of the sources"
+
+
+def _tiers_given(context: Context, inputs: Mapping[str, Any]) -> Iterator[Problem]:
+    """The file of tiers speaks of cards of the build, each of which has a leaf since."""
+    told = inputs["tiers"]["cards"] if inputs["tiers"] else []
+    if list(told) != sorted(set(told)):
+        yield Problem("tiers", "inputs.tiers", "cards are not sorted, or one is named twice")
+    for card_id in told:
+        if card_id not in context.cards:
+            yield Problem("tiers", "inputs.tiers", f"gives card {card_id!r} a leaf, which is not in the build")
+        elif context.cards[card_id]["problem_type"] is None:
+            yield Problem("tiers", "inputs.tiers", f"gives card {card_id!r} a leaf, and it has none")
 
 
 def _shipped(row: Row, _context: Context) -> Iterator[str]:
@@ -198,6 +218,9 @@ def _spoken(text: str, language: str) -> Iterator[str]:
 def _card_of_talk(row: Row, context: Context) -> Iterator[str]:
     if row["card_id"] is None:
         return
+    told = (context.cards.get(row["card_id"]) or {}).get("text") or ""
+    if "\n" in told and any(told in (turn["text"] or "") for turn in row["turns"]):
+        yield "says its card, word for word: the seeker's prompt stands among its turns"
     if (card := context.cards.get(row["card_id"])) is None:
         yield f"no card {row['card_id']!r}"
     elif card["category"] is not None and row["category"] != card["category"]:
@@ -212,9 +235,14 @@ def _talk_id(row: Row, context: Context) -> Iterator[str]:
     if run_terms(row) is not None:
         file, _, place = row["origin"].partition("#")
         stem = plain_name(file.rpartition("/")[2].removesuffix(".json"))
+        if any(turn["seed"] is not None or turn["finish_reason"] is not None for turn in row["turns"]):
+            yield "its turns have seeds or a finish_reason, which files in the official format do not hold"
         if (stem, place) != (own[: -len(place) - 1], own[-len(place) :]) or not own.startswith(row["supporter"] or ""):
             yield "its id is not made of file, key and supporter that its row names"
         return
+    place = row["origin"].partition("#")[2]
+    if own != place and not own.endswith(f":{place}"):
+        yield f"its id names dialogue {own!r}, its origin {place!r}"
     tail = own.rpartition(":")[2]
     if tail != row["card_id"] and tail in context.cards:
         yield f"its id names card {tail!r}, its card_id is {row['card_id']!r}"
@@ -231,6 +259,48 @@ def _rating_origin(row: Row, _context: Context) -> Iterator[str]:
     run, gap, _ = row["origin"].partition("/")
     if gap and not row["dialogue_id"].startswith(f"{run}/"):
         yield f"was read from run {run!r}, its dialogue is of another"
+
+
+def _places(tables: Tables, inputs: Mapping[str, Any]) -> Iterator[Problem]:
+    """Where in its file a row stood: a number that the file can have, and the one by which dialogues name the card."""
+    last: dict[str, tuple[int, str]] = {}
+    for row in tables["role_cards"]:
+        file, _, place = row["origin"].partition("#")
+        if not _PLACE.fullmatch(place):
+            yield Problem("origin", f"role_cards {row['id']!r}", f"{place!r} is no place in {file!r}")
+        else:
+            last[file] = max(last.get(file, (0, "")), (int(place), row["id"]))
+    left_out, rows = len(decisions.read_exclusions()), Counter(origin_file(r["origin"]) for r in tables["role_cards"])
+    for file, (place, card_id) in last.items():
+        # Of a run's cards those are left out that the build has from elsewhere.
+        room = (len(tables["role_cards"]) if file == CARDS else rows[file]) + left_out
+        if place >= room:
+            what = f"stood at place {place} of {file!r}, of which {rows[file]} rows were read"
+            yield Problem("origin", f"role_cards {card_id!r}", what)
+    official = {row["origin"]: row["id"] for row in tables["role_cards"] if row["origin"].startswith(OFFICIAL)}
+    for row in tables["dialogues"]:
+        if not row["origin"].startswith(OFFICIAL) or get_language(row["language"]).official is None:
+            continue
+        place = row["origin"].partition("#")[2]
+        placed = official.get(f"{OFFICIAL}{role_cards.official_file(row['language'])}#{place}")
+        if placed != row["card_id"] and (placed or row["card_id"] in official.values()):
+            what = f"is number {place}, the place of card {placed!r}; its card_id is {row['card_id']!r}"
+            yield Problem("origin", f"dialogues {row['id']!r}", what)
+    for row in tables["annotations"]:
+        if "#" in row["origin"]:
+            yield Problem("origin", f"annotations {row['id']!r}", f"{row['origin']!r} is no file of ratings")
+    yield from _unused(tables, inputs)
+
+
+def _unused(tables: Tables, inputs: Mapping[str, Any]) -> Iterator[Problem]:
+    """Files that are said to have been read and of which no row is."""
+    for table, key in (("role_cards", "cards"), ("annotations", "annotations")):
+        read = {origin_file(row["origin"]) for row in tables[table]}
+        for name in inputs[key].keys() - read:
+            yield Problem("origin", f"inputs.{key}", f"names {name!r}, of which no row was read")
+    for name in inputs["official"]:
+        if not _OFFICIAL_FILE.fullmatch(name) or ".." in name:
+            yield Problem("origin", "inputs.official", f"{name!r} is no file of the official release")
 
 
 def _near_duplicates(cards: list[dict[str, Any]], context: Context) -> Iterator[Problem]:
@@ -280,6 +350,8 @@ ONE_VALUE: tuple[tuple[str, str, Callable[[Row], Any], Callable[[Row], Any]], ..
     ("dialogues", "protocol", lambda r: _run(r), lambda r: r["protocol"]),
     ("dialogues", "supporter_revision", lambda r: (_run(r), r["supporter"]), lambda r: r["supporter_revision"]),
     ("dialogues", "seeker", lambda r: own_run(r), lambda r: r["seeker"]),
+    ("dialogues", "a finish_reason", lambda r: _speaker(r, "supporter"), lambda r: _says_why(r, "supporter")),
+    ("dialogues", "a finish_reason", lambda r: _speaker(r, "seeker"), lambda r: _says_why(r, "seeker")),
     ("dialogues", "role of the first turn", lambda r: own_run(r), lambda r: r["turns"][0]["role"] if r["turns"] else 0),
 )
 """Table, what is said, of what, and where: it is one value for each; a key of None is not asked."""
@@ -290,9 +362,62 @@ def _run(row: Row) -> str:
     return run
 
 
+def _spelling(table: str, name: str, key_of: Callable[[Row], Any]) -> Callable[[Tables], Iterator[Problem]]:
+    """Names that differ only in case and blanks are one name, written twice."""
+
+    def rule(tables: Tables) -> Iterator[Problem]:
+        written: dict[Any, str] = {}
+        for row in tables[table]:
+            if row[name] is not None:
+                plain = " ".join(row[name].casefold().split())
+                before = written.setdefault((key_of(row), plain), row[name])
+                if before != row[name]:
+                    yield Problem("spelling", f"{table} {row['id']!r}", f"{name} {row[name]!r} is {before!r} elsewhere")
+
+    return rule
+
+
+def _one_place(tables: Tables) -> Iterator[Problem]:
+    """A rater is at one dialogue at a time: one place in their sequence, one dialogue."""
+    at: dict[Any, Row] = {}
+    for row in tables["annotations"]:
+        if row["order"] is not None:
+            run, names = (
+                row["dialogue_id"].partition("/")[0],
+                ("origin", "rater", "stage", "rubric", "dimension", "order"),
+            )
+            key = (run, *(row[name] for name in names))
+            before = at.setdefault(key, row)
+            if before["dialogue_id"] != row["dialogue_id"]:
+                what = f"is number {row['order']} of {row['rater']!r}, as {before['id']!r} is"
+                yield Problem("sequence", f"annotations {row['id']!r}", what)
+
+
 def own_run(row: Row) -> str | None:
     """The run of a dialogue of ours; None for files in the official format, of which some lack the opening."""
     return _run(row) if run_terms(row) is None else None
+
+
+def _reasons(row: Row, role: str) -> list[str | None]:
+    """Why each turn of a side ended, the protocol's opening left out."""
+    return [t["finish_reason"] for t in row["turns"] if t["role"] == role and t["finish_reason"] != "scripted"]
+
+
+def _speaker(row: Row, role: str) -> tuple[str, str, Any] | None:
+    """A side of a run of ours and who plays it; None where it says nothing."""
+    return (_run(row), role, row[role]) if own_run(row) and _reasons(row, role) else None
+
+
+def _says_why(row: Row, role: str) -> bool:
+    return any(_reasons(row, role))
+
+
+SPELT = (
+    _spelling("dialogues", "supporter", _run),
+    _spelling("dialogues", "seeker", _run),
+    _spelling("annotations", "rater", lambda row: row["origin"]),
+    _spelling("annotations", "stage", lambda row: row["origin"]),
+)
 
 
 def _one_value(tables: Tables) -> Iterator[Problem]:
@@ -312,10 +437,21 @@ def _cut_short(talks: list[dict[str, Any]]) -> Iterator[Problem]:
     """All dialogues of a run have its protocol's rounds, unless they say why not."""
     simulated = [row for row in talks if row["seed"] is not None and own_run(row)]
     rounds: dict[str, int] = defaultdict(int)
+    whole: dict[str, int] = {}
+    """Turns of a run's dialogues that came to their end."""
+
+    def ended(row: Row) -> bool:
+        return bool(row["turns"]) and row["turns"][-1]["finish_reason"] in ENDS
+
     for row in simulated:
         rounds[_run(row)] = max(rounds[_run(row)], row["rounds"])
+        if row["problem"] is None:
+            whole[_run(row)] = max(whole.get(_run(row), 0), len(row["turns"]))
     for row in simulated:
-        reason = row["problem"] or (row["turns"] and row["turns"][-1]["finish_reason"] in ENDS)
+        reason = row["problem"] or ended(row)
+        if row["problem"] is not None and len(row["turns"]) >= whole.get(_run(row), math.inf) and not ended(row):
+            what = f"came to its end as others of its run, and yet has a problem: {row['problem']!r}"
+            yield Problem("turns", f"dialogues {row['id']!r}", what)
         if row["rounds"] < rounds[_run(row)] and not reason:
             what = f"has {row['rounds']} rounds, others of its run {rounds[_run(row)]}, and does not say why"
             yield Problem("turns", f"dialogues {row['id']!r}", what)

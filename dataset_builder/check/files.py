@@ -25,6 +25,7 @@ CONVERSATIONS = f"{manifest.LOCAL}/conversations.parquet"
 UNREADABLE = (OSError, pa.ArrowException, ValueError, KeyError, OverflowError, MemoryError)
 """What pyarrow raises on bytes that are no Parquet, or no longer."""
 REJECTS = f"{manifest.LOCAL}/rejects.jsonl"
+REJECTED = {"source", "file", "line", "reason"}
 
 
 def is_plain_file(path: Path) -> bool:
@@ -152,9 +153,23 @@ def check_local(folder: Path, content: Mapping[str, Any]) -> Iterator[Problem]:
             if there != Counter({key: source["conversations"] for key, source in sources.items()}):
                 yield Problem("counts", CONVERSATIONS, "its conversations are not as many as the manifest says")
     if is_plain_file(folder / REJECTS):
-        with (folder / REJECTS).open("rb") as file:
-            if sum(1 for _ in file) != sum(source["rejects"] for source in sources.values()):
-                yield Problem("counts", REJECTS, "its lines are not as many as the manifest says")
+        yield from _rejects(folder / REJECTS, sources)
+
+
+def _rejects(path: Path, sources: Mapping[str, Any]) -> Iterator[Problem]:
+    """A line for each record that was not read: of which source and file, and why."""
+    there: Counter[str] = Counter()
+    try:
+        for number, line in enumerate(read_text(path).splitlines(), 1):
+            row = json.loads(line)
+            if not isinstance(row, dict) or row.keys() != REJECTED or row["source"] not in sources:
+                raise ValueError(f"line {number} is no record of {', '.join(sorted(REJECTED))}")
+            there[row["source"]] += 1
+    except (EscEvalError, ValueError, TypeError, RecursionError) as error:
+        yield Problem("unreadable", REJECTS, f"no JSON Lines of rejects: {str(error) or 'nested too deeply'}")
+        return
+    if there != Counter({key: source["rejects"] for key, source in sources.items() if source["rejects"]}):
+        yield Problem("counts", REJECTS, "its lines are not as many as the manifest says")
 
 
 def check_splits(folder: Path, tables: Tables, expected: Mapping[str, str] | None) -> Iterator[Problem]:

@@ -2,18 +2,22 @@
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
 from dataset_builder import decisions
+from dataset_builder.check.characters import find_bad_characters
 from dataset_builder.check.problem import Problem
-from dataset_builder.check.texts import find_bad_characters, find_id_faults, find_marks, is_blank
+from dataset_builder.check.texts import find_id_faults, find_marks, find_slips, is_blank
 from dataset_builder.rows.annotations import is_time
-from dataset_builder.rows.personal_data import find_personal_data
+from dataset_builder.rows.personal_data import find_personal_data, has_masks
 from dataset_builder.rows.rubrics import Scale, annotation_id, official_scale
 from dataset_builder.rows.tables import FINISH_REASONS, TABLES, TURN_ROLES, Labels, table_columns
+from esc_eval.reasoning import strip_thinking
+from esc_eval.scoring.parsers import PARSERS, TOO_LONG, parse_anchored
 from esc_eval.simulation.plan import turn_seed
 
 Row = Mapping[str, Any]
@@ -53,6 +57,15 @@ class Build:
 
 Rule = Callable[[Row, Build], Iterator[str]]
 
+REPEATS = 3
+"""Turns from which one text in all of them is no chance."""
+EARLIEST = 2000
+"""Year. A clock that was never set says 1970."""
+OLDEST = 120
+"""Years."""
+_OWN_MARK = re.compile(rf"\A(?:{'|'.join(TURN_ROLES)}): ")
+"""Whose turn it was that failed, as a run says it before the reason."""
+_YEARS = re.compile(r"-?[0-9]{1,9}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _REDDIT = re.compile(r"\bt[1-6]_[a-z0-9]{5,8}\b|reddit\.com/|\bredd\.it/")
 
@@ -107,7 +120,9 @@ def _reddit(row: Row, _build: Build) -> Iterator[str]:
 
 def _prose(table: str) -> Callable[[Row], Iterator[tuple[str, str]]]:
     def of(row: Row) -> Iterator[tuple[str, str]]:
-        yield from ((name, row[name]) for name in PROSE[table] if row[name])
+        for name in PROSE[table]:
+            if row[name]:
+                yield name, _OWN_MARK.sub("", row[name]) if name == "problem" else row[name]
         for number, turn in enumerate(row.get("turns") or ()):
             if turn["text"]:
                 yield f"turn {number}", turn["text"]
@@ -115,26 +130,24 @@ def _prose(table: str) -> Callable[[Row], Iterator[tuple[str, str]]]:
     return of
 
 
-def _characters(table: str) -> Rule:
+def _in_prose(table: str, find: Callable[[str], Iterator[str]]) -> Rule:
+    """What a finder says of any free text of a row."""
     texts = _prose(table)
 
     def rule(row: Row, _build: Build) -> Iterator[str]:
         for name, text in texts(row):
-            yield from (f"{name} {what}" for what in find_bad_characters(text))
-        if row.get(WORD_FOR_WORD):
-            yield from (f"{WORD_FOR_WORD} {what}" for what in find_bad_characters(row[WORD_FOR_WORD], True))
+            yield from (f"{name} {what}" for what in find(text))
 
     return rule
 
 
-def _marks(table: str) -> Rule:
-    texts = _prose(table)
-
-    def rule(row: Row, _build: Build) -> Iterator[str]:
-        for name, text in texts(row):
-            yield from (f"{name} {what}" for what in find_marks(text))
-
-    return rule
+def _slips(row: Row, _build: Build) -> Iterator[str]:
+    if row.get("problem") is not None and is_blank(row["problem"]):
+        yield "problem is empty; where there is none it is null"
+    for number, turn in enumerate(row.get("turns") or ()):
+        yield from (f"turn {number} {what}" for what in find_slips(turn["text"] or ""))
+        if turn["role"] == "supporter" and turn["text"] == "None":
+            yield f"turn {number} is None, which a program wrote"
 
 
 def _names(table: str) -> Rule:
@@ -155,6 +168,11 @@ def _card_text(row: Row, build: Build) -> Iterator[str]:
         yield "text_sha256 is no sha256"
     if not build.hides(row) and not (row["text"] or "").strip():
         yield "the card has no text"
+
+
+def _age(row: Row, _build: Build) -> Iterator[str]:
+    if (years := _YEARS.fullmatch(row["age"] or "")) and not 0 <= int(years[0]) <= OLDEST:
+        yield f"age is {row['age']}: no person is that old"
 
 
 def _tiers(row: Row, _build: Build) -> Iterator[str]:
@@ -187,6 +205,8 @@ def _turns(row: Row, build: Build) -> Iterator[str]:
         if number < last and turn["finish_reason"] == "context":
             yield f"turn {number} ended the dialogue (context), and others follow"
     people = "human" in (row["seeker"], row["supporter"])
+    if not people:
+        yield from _repeated(turns)
     if not people and (twice := [n for n, (a, b) in enumerate(pairwise(turns)) if a["role"] == b["role"]]):
         yield f"turns {twice[0]} and {twice[0] + 1} are both the {turns[twice[0]]['role']}'s: the order is broken"
     rounds = sum(a["role"] == "seeker" and b["role"] == "supporter" for a, b in pairwise(turns))
@@ -195,6 +215,32 @@ def _turns(row: Row, build: Build) -> Iterator[str]:
     if not rounds and row["problem"] is None:
         yield "nothing that the seeker said was answered, and no problem says why"
     yield from _seeds(row)
+    yield from _ends(turns)
+
+
+def _repeated(turns: Sequence[Row]) -> Iterator[str]:
+    """One utterance for all of a side's, or the other side's said again: no model talks, something is broken."""
+    said = {role: [_plain(turn["text"]) for turn in turns if turn["role"] == role] for role in TURN_ROLES}
+    for role, texts in said.items():
+        if len(texts) >= REPEATS and texts[0] and len(set(texts)) == 1:
+            yield f"every turn of the {role} says the same; play the dialogue again or leave it out"
+    echoes = [_plain(a["text"]) == _plain(b["text"]) != "" for a, b in pairwise(turns) if b["role"] == "supporter"]
+    if len(echoes) >= REPEATS and all(echoes):
+        yield "every turn of the supporter says again what the seeker said; play the dialogue again or leave it out"
+
+
+def _plain(text: str | None) -> str:
+    return " ".join((text or "").casefold().split())
+
+
+def _ends(turns: Sequence[Row]) -> Iterator[str]:
+    """A model's client says why it stopped of all of its turns, or of none."""
+    for role in TURN_ROLES:
+        own = [(n, turn["finish_reason"]) for n, turn in enumerate(turns) if turn["role"] == role]
+        own = [(n, reason) for n, reason in own if reason != "scripted"]
+        lacking = [n for n, reason in own if reason is None]
+        if lacking and len(lacking) < len(own):
+            yield f"turn {lacking[0]} has no finish_reason, other turns of the {role} have one"
 
 
 def _seeds(row: Row) -> Iterator[str]:
@@ -223,12 +269,12 @@ def _score(row: Row, build: Build) -> Iterator[str]:
         yield f"score {row['score']} is outside {levels[0]}..{levels[-1]}"
     if row["expected"] is not None and not levels[0] <= row["expected"] <= levels[-1]:
         yield f"expected {row['expected']} is outside {levels[0]}..{levels[-1]}"
-    if row["mass"] is not None and not 0 <= row["mass"] <= 1 + 1e-6:
-        yield f"mass {row['mass']} is outside 0..1"
+    if row["mass"] is not None and not 0 < row["mass"] <= 1 + 1e-6:
+        yield f"mass {row['mass']} is not above 0 and up to 1"
     if row["order"] is not None and row["order"] < 0:
         yield f"order {row['order']} is below 0"
     if row["rater_kind"] == "human":
-        for name in ("probabilities", "expected", "mass", "way"):
+        for name in ("probabilities", "expected", "mass", "way", "parser"):
             if row[name] is not None:
                 yield f"a person gives no {name}"
 
@@ -252,6 +298,33 @@ def _probabilities(row: Row, build: Build) -> Iterator[str]:
         yield f"score is {row['score']}, the most probable level {best[0]}"
 
 
+def _answer(row: Row, build: Build) -> Iterator[str]:
+    """What a model answered, word for word, against the level that was read from it."""
+    answer, parser, scale = row["raw"], row["parser"] or "", build.scale_of(row)
+    shares = row["probabilities"]
+    if shares is not None and (parser in PARSERS or row["way"] == "text"):
+        yield f"probabilities, and yet the level was read from text (parser {parser}, way {row['way']})"
+    if parser.startswith("logits") and row["way"] in (None, "logits") and shares is not None and row["mass"] is None:
+        yield "no mass beside probabilities that were read from logits"
+    if answer is None or scale is None:
+        return
+    yield from (f"{WORD_FOR_WORD} {what}" for what in find_bad_characters(answer, word_for_word=True))
+    if has_masks(answer):
+        return
+    if parser in PARSERS and row["problem"] != TOO_LONG:
+        if (read := PARSERS[parser](strip_thinking(answer), scale.levels)) != row["score"]:
+            yield f"score is {row['score']}, its parser ({parser}) reads {read} in {WORD_FOR_WORD}"
+    elif parser == "logits":
+        stated = parse_anchored(answer, scale.levels)
+        if stated is not None and row["score"] is None:
+            yield f"unscored, and yet {WORD_FOR_WORD} names level {stated}"
+        elif stated is not None and row["way"] in (None, "logits") and shares and len(shares) == len(scale.levels):
+            # One spelling of a level may be likelier than each of another's, and yet less likely than all of them.
+            unlikely = shares[scale.levels.index(stated)] < max(shares) / 4
+            if unlikely:
+                yield f"{WORD_FOR_WORD} names level {stated}, of which the probabilities say little"
+
+
 def _annotation_id(row: Row, _build: Build) -> Iterator[str]:
     parts = (row["dialogue_id"], row["dimension"], row["rater"], row["stage"], row["rubric"])
     if row["id"] != annotation_id(*parts):
@@ -259,8 +332,17 @@ def _annotation_id(row: Row, _build: Build) -> Iterator[str]:
 
 
 def _time(row: Row, _build: Build) -> Iterator[str]:
-    if row["time"] is not None and not is_time(row["time"]):
+    if row["time"] is None:
+        return
+    if not is_time(row["time"]):
         yield "time is not ISO 8601"
+        return
+    given = datetime.fromisoformat(row["time"])
+    given = given if given.tzinfo else given.replace(tzinfo=UTC)
+    if given.year < EARLIEST:
+        yield f"time {row['time']} is before {EARLIEST}: no rating is that old"
+    elif given > datetime.now(UTC) + timedelta(days=1):
+        yield f"time {row['time']} is to come"
 
 
 def _common(table: str) -> dict[str, Rule]:
@@ -268,17 +350,18 @@ def _common(table: str) -> dict[str, Rule]:
         "withheld": _withheld(table),
         "personal data": _personal,
         "reddit": _reddit,
-        "characters": _characters(table),
-        "marks": _marks(table),
+        "characters": _in_prose(table, find_bad_characters),
+        "marks": _in_prose(table, find_marks),
+        "slips": _slips,
         "name": _names(table),
     }
 
 
 RULES: dict[str, dict[str, Rule]] = {
-    "role_cards": _common("role_cards") | {"card text": _card_text, "tiers": _tiers},
+    "role_cards": _common("role_cards") | {"card text": _card_text, "age": _age, "tiers": _tiers},
     "dialogues": _common("dialogues") | {"turns": _turns},
     "annotations": _common("annotations")
-    | {"score": _score, "probabilities": _probabilities, "id": _annotation_id, "time": _time},
+    | {"score": _score, "probabilities": _probabilities, "answer": _answer, "id": _annotation_id, "time": _time},
 }
 
 

@@ -1,27 +1,34 @@
-"""Rules on texts and ids: characters that are none, marks of prompts and thoughts, ids that look like others."""
+"""Rules on texts and ids: marks of prompts and thoughts, what a program wrote for speech, ids that look like others."""
 
+import html
+import json
 import re
 import unicodedata
 from collections.abc import Iterator
 
 from esc_eval.languages import known_languages
+from esc_eval.reasoning import find_mark
 
-_NO_TEXT = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u2028\u2029\u202a-\u202e\u2060-\u2069\ud800-\udfff"
-    "\ue000-\uf8ff\ufdd0-\ufdef\ufeff\ufff9-\uffff]|[\U000f0000-\U0010ffff]"
-)
-"""Controls, zero-width spaces, turned writing, private and lone characters, and what stands for an unreadable one."""
-_HALF = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])")
-_MISREAD = re.compile("[\u00c2-\u00c3][\u0080-\u00bf]|\u00e2\u20ac|\u00ef\u00bf\u00bd|\u00f0\u0178")
-"""UTF-8 that was read as Latin-1 or Windows-1252."""
 _MARKS = re.compile(
-    r"</?\s*think(?:ing)?\s*>"
-    r"|<\|[^|<>\n]{1,40}\|>|<｜[^｜<>\n]{1,40}｜>"
+    r"<\|[^|<>\n]{1,40}\|>|<｜[^｜<>\n]{1,40}｜>"
+    r"|</?(?:tool_call|tool_response|tool_calls|function_call)s?>|<function=\w+>|\[/?TOOL_(?:CALLS|RESULTS)\]"
     r"|\[/?INST\]|<</?SYS>>|</?s>|<(?:bos|eos|pad|unk)>|<(?:start|end)_of_turn>"
     r"|^\s*\#{2,}\s*(?:human|user|assistant|instruction|response|system)\b"
     r"|^\s*[*_\[(]*(?:user|human|assistant|ai|ai[- _]?assistant|esc[- _]?role|system|seeker|supporter|help[- ]seeker|"
     r"client|counsell?or|therapist|用户|助手|求助者|支持者|来访者|咨询师|AI助手|系统)[*_\])]*\s*[:：]",
     re.IGNORECASE | re.MULTILINE,
+)
+_WIDE = str.maketrans("＜＞［］｜／", "<>[]|/")
+_NO_WORDS = re.compile(
+    r"null|nan|NaN|undefined|\[object Object\]|b(['\"]).*\1|\[(['\"]).*\2\]|Traceback \(most recent call last\).*"
+    r"|(?:[A-Za-z.]*Error(?: code)?|HTTP(?:/[\d.]+)?(?: error| status)?):? \(?[45]\d\d\b.*|Internal Server Error"
+    r"|(?:\w+\.)*\w+(?:Error|Exception): .*|<!DOCTYPE html.*",
+    re.DOTALL,
+)
+_RECORD = {"role", "choices", "error", "finish_reason"}
+"""Keys of what servers answer."""
+_UNFILLED = re.compile(
+    r"\{\{ ?\w{1,20} ?\}\}|\{(?:name|user|char|card|age|gender|occupation|problem|dialogue|history)\}"
 )
 _BLANK = re.compile(r"[\s\u200b-\u200f\u2060\ufeff\u00ad\u3164\u2800]*")
 _LATIN = re.compile("[a-z]")
@@ -35,28 +42,32 @@ def is_blank(text: str) -> bool:
     return _BLANK.fullmatch(text) is not None
 
 
-def find_bad_characters(text: str, word_for_word: bool = False) -> Iterator[str]:
-    """Characters that a text may not hold.
-
-    Args:
-        text: Of a row.
-        word_for_word: What a model emitted, token by token, where half a character may stand.
-    """
-    found = _NO_TEXT.search(text)
-    if found and not (word_for_word and found[0] == "\ufffd"):
-        yield f"holds the character U+{ord(found[0]):04X} at {found.start()}; replace it or leave the row out"
-    if word_for_word:
-        return
-    if _HALF.search(text):
-        yield "holds half of a character, escaped; replace it or leave the row out"
-    if _MISREAD.search(text):
-        yield "holds UTF-8 that was read in another encoding; read the file anew"
-
-
 def find_marks(text: str) -> Iterator[str]:
     """Marks of roles, of prompts and of thoughts; what stands there is not quoted, it is the row's text."""
-    if found := _MARKS.search(text):
-        yield f"holds a mark of a prompt, a role or a thought at {found.start()}; take it out or leave the row out"
+    for read in dict.fromkeys((text, html.unescape(text).translate(_WIDE))):
+        found = _MARKS.search(read)
+        place = found.start() if found else find_mark(read)
+        if place is not None:
+            yield f"holds a mark of a prompt, a role or a thought at {place}; take it out or leave the row out"
+            return
+
+
+def find_slips(text: str) -> Iterator[str]:
+    """What a program wrote in the place of words: an error, a value that is none, a record, an unfilled place."""
+    if _NO_WORDS.fullmatch(text.strip()) or _is_record(text.strip()):
+        yield "is no speech but what a program wrote; play the dialogue again or leave it out"
+    elif found := _UNFILLED.search(text):
+        yield f"holds {found[0]}, a place of a template that nobody filled"
+
+
+def _is_record(text: str) -> bool:
+    if not text.startswith("{"):
+        return False
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and not _RECORD.isdisjoint(content)
 
 
 def find_id_faults(written: str) -> Iterator[str]:

@@ -18,13 +18,16 @@ KINDS = tuple(FINDERS)
 LIBRARIES = ("phonenumbers", "linkify-it-py", "python-stdnum", "pyap2")
 
 _MAYBE = re.compile(
-    r"[A-Za-z\d\uff21-\uff3a\uff41-\uff5a@\uff20]|[零〇一二三四五六七八九幺]{7}|[账帐]号|昵称|[博书音手站乎]叫"
+    r"[A-Za-z\d\uff21-\uff3a\uff41-\uff5a@\uff20]|[零〇一二三四五六七八九幺]{7}|[账帐]号|昵称|[博书音手站乎](?:叫|上?搜|上?关注)"
 )
 """Every finding has one of these; most Chinese utterances have none."""
 _WIDTHLESS = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 _SIGNS = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: 0x20, 0xA0: 0x20, 0x202F: 0x20}
 _SIGNS |= dict.fromkeys((0x2010, 0x2011, 0x2012, 0x2013, 0x2014, 0x2212), 0x2D)
 _OTHER_DIGIT = re.compile(r"(?![0-9])\d")
+
+
+_MASK = re.compile("|".join(rf"\[{kind.upper()}\]" for kind in KINDS))
 
 
 @dataclass(frozen=True, order=True)
@@ -59,6 +62,15 @@ class Masker:
     def mask_optional(self, text: str | None) -> str | None:
         """As ``mask``; None stays None."""
         return None if text is None else self.mask(text)
+
+
+def has_masks(text: str) -> bool:
+    """Whether something was masked in a text.
+
+    >>> has_masks("write to [EMAIL]")
+    True
+    """
+    return _MASK.search(text) is not None
 
 
 def _read_as_ascii(text: str) -> tuple[str, list[int]]:

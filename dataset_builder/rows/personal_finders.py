@@ -68,10 +68,21 @@ def find_urls(text: str) -> Iterator[Span]:
 
 _HOST = (
     r"[a-z0-9-]{1,40}(?:(?:\s*[\[({<]\s*dot\s*[\])}>]\s*|\s+dot\s+|\s*点\s*|\.)[a-z0-9-]{1,40}){0,3}?"
-    r"(?:\s*[\[({<]\s*dot\s*[\])}>]\s*|\s+dot\s+|\s*点\s*|\.)(?:" + _DOMAINS + r")(?![a-z0-9])"
+    r"(?:\s*[\[({<]\s*dot\s*[\])}>]\s*|\s+dot\s+|\s*点\s*|\.)(?:" + _DOMAINS + r")(?![a-z0-9])(?!\s*[\[({<]\s*dot\b)"
 )
 _NAME = r"(?<![a-z0-9._+-])(?P<name>[a-z0-9][a-z0-9._+-]{0,40})"
-_BRACKETED = re.compile(_NAME + r"\s*(?:[\[({<]\s*at\s*[\])}>]|艾特|圈a|@)\s*" + _HOST, re.IGNORECASE)
+_BRACKETED = re.compile(
+    _NAME[:-1] + r"(?:\s*[\[({<]\s*(?:dot|underscore)\s*[\])}>]\s*[a-z0-9._+-]{1,40}){0,2})"
+    r"\s*(?:[\[({<]\s*(?:at|@)\s*[\])}>]|艾特|圈a|@)\s*" + _HOST,
+    re.IGNORECASE,
+)
+_QUOTED = re.compile(r"(?<![\w.+'-])[a-z0-9][a-z0-9._+-]*'[a-z0-9._+'-]*@[a-z0-9-]+(?:\.[a-z0-9-]+)+", re.IGNORECASE)
+"""Names with an apostrophe, which looks like the end of a quotation."""
+_REPLACED = re.compile(
+    rf"(?:e-?mail|邮箱)[^a-z0-9\n]{{0,8}}(?:is\s+|address\s+)?(?P<it>[a-z0-9][a-z0-9._+-]{{0,40}}[#*$&]{_HOST})",
+    re.IGNORECASE,
+)
+"""Another sign for @, beside a word that says what it is."""
 _SPOKEN = re.compile(
     _NAME[:-1] + r"(?:\s+(?:dot|underscore)\s+[a-z0-9]+){0,2})\s+(?P<at>at)\s+(?P<host>" + _HOST + ")", re.IGNORECASE
 )
@@ -91,6 +102,8 @@ def find_mail(text: str) -> Iterator[Span]:
     """E-mail addresses, also written out: ``jo (at) example dot org``."""
     yield from (span for is_mail, span in _links(text) if is_mail)
     yield from (found.span() for found in _BRACKETED.finditer(text))
+    yield from (found.span() for found in _QUOTED.finditer(text))
+    yield from (found.span("it") for found in _REPLACED.finditer(text))
     for found in _SPOKEN.finditer(text):
         told = _MAIL_CUE.search(text, max(0, found.start() - 40), found.end() + 24) or _PROVIDER.match(found["host"])
         if not _NO_NAME.fullmatch(found["name"]) and (told or found["at"] == "AT" or _SPECIAL.search(found["name"])):
@@ -115,6 +128,7 @@ _MOBILE_CN = re.compile(r"1[3-9]\d{9}")
 _SPELT = re.compile("[零〇一二三四五六七八九幺]{11}")
 _SPELT_DIGITS = str.maketrans("零〇一二三四五六七八九幺", "001234567891")
 _DIGITS = re.compile(r"(?:\d[^\d\n]{0,3}){6}\d")
+_EXTENSION = re.compile(r"\s*(?:转|分机号?)\s*\d{1,6}")
 _PUBLIC = {
     PhoneNumberType.TOLL_FREE,
     PhoneNumberType.SHARED_COST,
@@ -163,25 +177,34 @@ def find_phones(text: str) -> Iterator[Span]:
             if charity or (kind in _PUBLIC and not _MOBILE_CN.fullmatch(raw)):
                 public.append(span)
             elif _is_plausible(text, region, number):
-                found.append(span)
+                extension = _EXTENSION.match(text, span[1])
+                found.append((span[0], extension.end() if extension else span[1]))
     yield from (span for span in found if not any(start < span[1] and span[0] < end for start, end in public))
 
 
 _PLATFORM = (
     r"(?:扣扣|企鹅|微信|薇信|威信|微博|抖音|小红书|快手|B站|知乎|(?<![a-z0-9])(?:QQ|v信|wechat|weixin|vx|wx|telegram|tg|"
     r"whatsapp|instagram|insta|ins|ig|snapchat|discord|weibo|douyin|tiktok|xiaohongshu|xhs|rednote|bilibili|skype|line\s?id|"
-    r"twitter|facebook|fb|kik)(?![a-z]))"
+    r"twitter|twitch|youtube|steam|threads|signal|facebook|fb|kik)(?![a-z]))"
 )
 _ASKED = r"(?:加我?(?:的|个)?\s*(?:(?:vx?|wx|qq?)(?![a-z])|薇信?|威信?|微信?|扣扣?|企鹅))"
-_BETWEEN = r"(?:\s|号码|号|群|账号|帐号|昵称|username|handle|account|name|number|id|是|叫|is|:|=|at){0,6}"
+_BETWEEN = r"(?:\s|号码|号|群|账号|帐号|昵称|username|handle|account|name|number|tag|id|是|叫|is|:|=|at){0,6}"
 _ACCOUNT = re.compile(
     rf"(?:{_PLATFORM}|{_ASKED}){_BETWEEN}(?P<name>[0-9]{{5,12}}(?![0-9.块元步人次条])|"
-    r"@?(?=[a-z_.-]*[0-9_])[a-z][a-z0-9_.-]{3,28}[a-z0-9_])",
+    r"@?(?=[a-z_.-]*[0-9_])[a-z][a-z0-9_.-]{3,28}[a-z0-9_](?:#[0-9]{4})?)",
     re.IGNORECASE,
 )
 _PLAIN_ACCOUNT = re.compile(
-    rf"{_PLATFORM}\s*(?:号码?|账号|帐号|id)?\s*:\s*(?P<name>[a-z][a-z0-9._-]{{4,28}}[a-z0-9])(?![a-z0-9 ])|"
-    rf"{_PLATFORM}\s*(?:username|handle|id|account name)\s*(?:is|:)\s*(?P<named>[a-z][a-z0-9._-]{{4,28}}[a-z0-9])|"
+    rf"{_PLATFORM}\s*(?:号码?|账号|帐号|id)?\s*:\s*"
+    r"(?P<name>[a-z][a-z0-9._-]{4,28}[a-z0-9](?:#[0-9]{4})?)(?![a-z0-9 ])|"
+    rf"{_PLATFORM}\s*(?:user\s?name|handle|id|account name)\s*(?:is|:)\s*"
+    r"(?P<named>[a-z][a-z0-9._-]{4,28}[a-z0-9])|"
+    rf"{_PLATFORM}\s*(?:user\s?name|handle|id|account|name|tag)\s*(?:is|:)?\s*"
+    r"(?P<marked>[a-z][a-z0-9]{1,20}(?:[._](?-i:[a-z])[a-z0-9]{1,20}){1,3})(?=\s*(?:[,;!?)]|\.?\s*$|\.\s))|"
+    rf"{_PLATFORM}\s*(?:user\s?name|handle|id|account|name|tag)?\s*(?:is|:)?\s*"
+    r"(?P<formed>live:[a-z0-9._-]{3,30}|[a-z][a-z0-9._]{1,31}#[0-9]{4}(?![0-9])|[a-z][a-z0-9]{1,20}(?:[._][a-z0-9]{2,20}){2,3})|"
+    r"(?:小红书|微博|抖音|快手|B站|知乎)上?(?:搜索?|关注)(?:一下)?\s*:?\s*"
+    r"(?P<sought>[\u4e00-\u9fffA-Za-z0-9_-]{2,12}?)(?:就|能|可以|来){1,2}(?:是我|看到我?|找到我?|搜到我?|关注我|加我)|"
     r"(?:小红书|微博|抖音|快手|B站|知乎)(?:(?:账号|帐号|昵称|名字|名|ID|号)(?:是|叫|:)|叫做?(?!停|人|好|卖|板|嚣|车|外卖|苦|救|冤|价|屈|醒|座|法|来|去|了|他|她|你|它|大家|得|着|过|出|起|响))\s*"
     r"(?P<nick>(?!被|不|没|什么|谁|哪|个|我|空|新)[\u4e00-\u9fffA-Za-z0-9_-]{2,20})",
     re.IGNORECASE,
@@ -241,8 +264,8 @@ def find_ids(text: str) -> Iterator[Span]:
 
 
 _PASSPORT = re.compile(
-    r"(?:passport|reisepass|护照|通行证)(?:[^A-Za-z0-9\n]|number|num|no\b|nr\b|is\b|was\b){0,12}?"
-    r"(?P<it>[A-Za-z]{0,2}\d{6,9}[A-Za-z]?)(?![A-Za-z0-9])"
+    r"(?:passport|reisepass|护照|通行证|台胞证|回乡证)(?:[^A-Za-z0-9\n]|number|num|no\b|nr\b|is\b|was\b){0,12}?"
+    r"(?P<it>[A-Za-z]{0,2}\d{6,9}[A-Za-z]?|(?=(?:[A-Z]*\d){4})[CFGHJKLMNPRTVWXYZ0-9]{9,10})(?![A-Za-z0-9])"
     r"|(?<![A-Za-z0-9])(?P<before>[A-Za-z]{1,2}\d{7,8})"
     r"(?=[^A-Za-z0-9\n]{0,8}(?:is my |was my )?(?:passport|护照|通行证))",
     re.IGNORECASE,
@@ -336,13 +359,16 @@ _ADDRESS = re.compile(
     r"(?<![\w.,$/-])\d{1,5}[A-Za-z]? (?:[NSEW]\.? |North |South |East |West )?(?:[A-Z][a-z]+ ){1,3}"
     + _STREET
     + r"(?:\.?,? (?:Apt|Apartment|Unit|Suite|#)\.? ?\w{1,5})?"
+    r"(?:, [A-Z][a-z]{2,}(?: [A-Z][a-z]{2,})?(?:,? [A-Z]{2}(?: \d{5})?)?(?=[^\w\s]|\s*$))?"
 )
 _YEAR = re.compile(r"\b(?:in|since|by|of|until|till|from|after|before) $", re.IGNORECASE)
 _POST = re.compile(r"\d.{3,60}\b(?:[A-Z]{2},? \d{5}|[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2})\b")
 _PLACE = r"(?:(?![我你他她它的了在是到去从寄搬住址有着见走过说知道家和])[\u4e00-\u9fff])"
+_AT = r"(?:(?<=[在到住去从寄址往:])[有着见走过说知道家和])?"
+"""Such a character begins a name where the word before it says that a place follows."""
 _ADDRESS_CN = re.compile(
     rf"(?:{_PLACE}{{2,8}}?(?:省|自治区))?(?:{_PLACE}{{2,7}}?[市州])?(?:{_PLACE}{{1,6}}?[区县镇乡])?"
-    rf"(?:{_PLACE}{{1,8}}?(?:大道|大街|胡同|[路街巷])(?:[一二三四五六七八九]段)?\d{{1,5}}[号弄]院?|"
+    rf"(?:{_AT}{_PLACE}{{1,8}}?(?:大道|大街|胡同|[路街巷])(?:[一二三四五六七八九]段)?\d{{1,5}}[号弄](?!线)院?|"
     rf"{_PLACE}{{2,8}}?(?:小区|花园|新村|公寓|家园|[苑村])\d{{1,4}}(?:号楼|[栋幢座号]))"
     rf"(?:{_PLACE}{{2,8}}(?:小区|花园|公寓|广场|大厦))?"
     r"(?:[A-Z]?\d{1,5}(?:号楼|单元|[栋幢座弄号楼层室房]))*(?:\d{2,5}(?!\d))?"

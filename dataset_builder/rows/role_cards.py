@@ -182,7 +182,7 @@ def apply_tiers(rows: Sequence[Row], path: Path) -> list[str]:
             _apply_tier(by_id[name], line)
         except (EscEvalError, ValueError) as error:
             raise BadRecord(path, f"line {number}", str(error)) from error
-        told.add(line["card_id"])
+        told.add(name)
     return sorted(told)
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from dataset_builder.check.texts import find_bad_characters, find_id_faults, find_marks
+from dataset_builder.check.characters import find_bad_characters
+from dataset_builder.check.texts import find_id_faults, find_marks, find_slips
 
 
 @pytest.mark.parametrize(
@@ -35,6 +36,62 @@ def test_what_people_write_is_no_mark_and_no_bad_character(text):
     assert [*find_marks(text), *find_bad_characters(text)] == []
 
 
-def test_of_a_models_own_words_less_is_asked():
-    assert list(find_bad_characters("\ufffd", word_for_word=True)) == []
-    assert list(find_bad_characters("\x00", word_for_word=True))
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<reasoning>x</reasoning>Hi",
+        "[THINK]x[/THINK]Hi",
+        "◁think▷x◁/think▷Hi",
+        "<seed:think>x",
+        "＜think＞x",
+        "<思考>x",
+        "&lt;think&gt;x",
+        "<tool_call>{}</tool_call>",
+        "[TOOL_CALLS]",
+        "a\nTherapist: hm",
+        "< think >x",
+    ],
+)
+def test_marks_of_thoughts_roles_and_tools_are_told(text):
+    assert list(find_marks(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "null",
+        "nan",
+        "[object Object]",
+        "['I see.']",
+        "b'I see.'",
+        '{"role": "assistant", "content": "I see."}',
+        "Error code: 429 - {}",
+        "HTTP 503: Service Unavailable",
+        "openai.RateLimitError: slow down",
+        "Hello {name}!",
+        "Hello {{user}}",
+        "Traceback (most recent call last):\n  x",
+    ],
+)
+def test_what_a_program_wrote_for_speech_is_told(text):
+    assert list(find_slips(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "None of it.",
+        "Nan called me.",
+        "It is null and void.",
+        "...",
+        "[sighs]",
+        "{ I do not know }",
+        "Trial and error: my life",
+        "Error after error, 404 of them.",
+        '{"mood": "sad"}',
+        "My exam was a 503.",
+        "[Your Name], I hear you.",
+    ],
+)
+def test_what_people_say_is_no_slip(text):
+    assert list(find_slips(text)) == []

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.personal_data import compare, parse_sentence, read_sentences
+from benchmarks.personal_data import LABELLED, compare, parse_sentence, read_sentences
 from dataset_builder.rows.personal_data import KINDS, Finding, Masker, find_personal_data
 
 MASKED = [
@@ -71,6 +71,12 @@ def test_every_kind_is_labelled_often_enough_to_say_something():
 @pytest.mark.parametrize("sentence", read_sentences(), ids=lambda sentence: sentence.text[:40])
 def test_what_is_labelled_is_found_and_nothing_else(sentence):
     assert find_personal_data(sentence.text) == list(sentence.labels)
+
+
+def test_of_sentences_by_a_stranger_no_less_is_found_than_the_docs_say():
+    tally = compare(read_sentences(LABELLED.with_name("personal_data_unseen.txt")))
+    assert (tally.found.total(), tally.labelled.total()) == (132, 133)
+    assert tally.right.total() == tally.findings.total()
 
 
 def test_a_mark_may_hold_braces():

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from dataset_builder.check.build import check_build
-from planted import files, held_out, manifests, ratings, rows, splits, texts
+from planted import files, held_out, manifests, ratings, rows, splits, texts, unseen
 from planted.copy import Copy, Defect
 
 KINDS: dict[str, dict[str, Defect]] = {
@@ -23,6 +23,7 @@ KINDS: dict[str, dict[str, Defect]] = {
     **files.KINDS,
 }
 HELD_OUT: dict[str, dict[str, Defect]] = held_out.KINDS
+UNSEEN: dict[str, dict[str, Defect]] = unseen.KINDS
 FOUND, MISSED, CRASHED = "found", "missed", "crashed"
 HANG = 30
 """Seconds after which the checker is taken to hang, which counts as a crash."""

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from made_builds import make_builds
 
-from planted import HELD_OUT, KINDS, count, run_suite, table
+from planted import HELD_OUT, KINDS, UNSEEN, count, run_suite, table
 
 with tempfile.TemporaryDirectory() as place:
-    outcomes = run_suite(make_builds(Path(place)), KINDS | HELD_OUT)
+    outcomes = run_suite(make_builds(Path(place)), KINDS | HELD_OUT | UNSEEN)
 content = {
     "command": "PYTHONPATH=.:tests/support python -m planted FILE",
     "kinds": {kind: count(found.values()) for kind, found in outcomes.items()},

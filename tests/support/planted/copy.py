@@ -43,17 +43,21 @@ class Copy:
         }
         self.cards, self.talks, self.scores = self.tables.values()
 
+    def row(self, table: str, row_id: str) -> Row:
+        """A row of a table by its id."""
+        return next(row for row in self.tables[table] if row["id"] == row_id)
+
     def card(self, card_id: str = "own-1") -> Row:
         """A card by its id."""
-        return next(row for row in self.cards if row["id"] == card_id)
+        return self.row("role_cards", card_id)
 
     def talk(self, talk_id: str = "mine/warm:own-1") -> Row:
         """A dialogue by its id."""
-        return next(row for row in self.talks if row["id"] == talk_id)
+        return self.row("dialogues", talk_id)
 
     def score(self, score_id: str = "mine/warm:own-0|empathy|judge") -> Row:
         """A rating by its id."""
-        return next(row for row in self.scores if row["id"] == score_id)
+        return self.row("annotations", score_id)
 
     def write_tables(self, ordered: bool = True) -> None:
         """Write the rows with the builder's settings."""
@@ -150,6 +154,11 @@ def in_rows(change: Change, public: bool = False, ordered: bool = True) -> Defec
         copy.seal()
 
     return Defect(plant, public)
+
+
+def in_row(table: str, row_id: str, public: bool = False, **values: Any) -> Defect:
+    """A row of a table with other values."""
+    return in_rows(lambda copy: copy.row(table, row_id).update(values), public)
 
 
 def in_split(name: str, change: Callable[[dict[str, Any]], Any]) -> Defect:

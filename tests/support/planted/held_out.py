@@ -2,23 +2,15 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
 from dataset_builder.rows.parquet import table_path
 from planted.copy import Copy, Defect, in_files, in_manifest, in_rows, in_split, in_table
+from planted.files import swap
+from planted.manifests import put
 from planted.rows import double_card, leave_orphans, rename, rename_talk
 from planted.texts import more, said, turns
-
-
-def text(name: str, old: str, new: str) -> Defect:
-    def write(folder: Path) -> None:
-        content = (folder / name).read_text(encoding="utf-8")
-        assert old in content, (name, old)
-        (folder / name).write_text(content.replace(old, new, 1), encoding="utf-8")
-
-    return in_files(write)
 
 
 def free_run(copy: Copy) -> None:
@@ -99,10 +91,6 @@ def small_groups(copy: Copy) -> None:
     copy.describe()
 
 
-def public_copy_of_a_local_build(content: dict[str, Any]) -> None:
-    content["public"] = True
-
-
 KINDS: dict[str, dict[str, Defect]] = {
     "held out: licences and rows": {
         "a closed card is freed with all that was made of it": in_rows(free_run),
@@ -170,7 +158,7 @@ KINDS: dict[str, dict[str, Defect]] = {
         "a seed that is a fraction": in_split("card-disjoint", lambda s: s.update(seed=3.0)),
         "a leak of a facet that there is not": in_split("random-rows", lambda s: s["leaks"][0].update(facet="mood")),
         "ids that are null": in_split("card-disjoint", lambda s: s["splits"].update(train=[None])),
-        "a local build called public": in_manifest(public_copy_of_a_local_build),
+        "a local build called public": put("public", True),
         "rows that are true and false": in_manifest(lambda m: m["rows"].update(role_cards=True)),
         "rows that are below 0": in_manifest(lambda m: m["rows"].update(dialogues=-25)),
         "a files entry out of the folder": in_manifest(lambda m: m.update(citation=m["citation"] + " ")),
@@ -195,10 +183,10 @@ KINDS: dict[str, dict[str, Defect]] = {
         "words in a column's metadata": in_table("role_cards", with_column_metadata),
         "row groups of another size": Defect(small_groups),
         "a compressed copy": in_files(lambda f: (f / "role_cards.parquet.gz").write_bytes(b"\x1f\x8b")),
-        "another list of columns in the README": text(
+        "another list of columns in the README": swap(
             "README.md", "| `text_sha256` | string |", "| `text_md5` | string |"
         ),
-        "a note of the licences": text("LICENSE.md", "# Licences", "# Licences\n\nEverything is CC0."),
+        "a note of the licences": swap("LICENSE.md", "# Licences", "# Licences\n\nEverything is CC0."),
         "line ends of another system": in_files(
             lambda f: (f / "README.md").write_bytes((f / "README.md").read_bytes().replace(b"\n", b"\r\n"))
         ),
@@ -208,7 +196,7 @@ KINDS: dict[str, dict[str, Defect]] = {
         "Croissant of one line": in_files(
             lambda f: (f / "croissant.json").write_text(json.dumps(json.loads((f / "croissant.json").read_text())))
         ),
-        "a key twice in Croissant": text("croissant.json", '"name": "esc-eval"', '"name": "x", "name": "esc-eval"'),
+        "a key twice in Croissant": swap("croissant.json", '"name": "esc-eval"', '"name": "x", "name": "esc-eval"'),
         "splits is a file": in_files(
             lambda f: (
                 [p.unlink() for p in (f / "splits").iterdir()],

@@ -2,19 +2,10 @@
 
 from hashlib import sha256
 
-from planted.copy import Copy, in_rows
+from planted.copy import Copy, in_row, in_rows
 
 OFFICIAL = "900"
 """An official card, which may not be re-hosted."""
-
-
-def set_terms(table: str, row_id: str, **values):
-    """A row of a table under other terms."""
-
-    def change(copy: Copy) -> None:
-        next(row for row in copy.tables[table] if row["id"] == row_id).update(values)
-
-    return in_rows(change)
 
 
 def rename(copy: Copy, old: str, new: str) -> None:
@@ -92,34 +83,34 @@ def swap_talk_texts(copy: Copy) -> None:
 
 KINDS = {
     "licences and terms": {
-        "an official card may be re-hosted": set_terms("role_cards", OFFICIAL, rehostable=True),
-        "an official card under a free licence": set_terms("role_cards", OFFICIAL, license="CC-BY-4.0"),
-        "an official card free in both": set_terms("role_cards", OFFICIAL, license="Apache-2.0", rehostable=True),
-        "a card of a closed source may be re-hosted": set_terms("role_cards", "own-2", rehostable=True),
-        "a card of ESConv under another licence": set_terms("role_cards", "own-1", license="CC-BY-4.0"),
-        "a sample card under no known licence": set_terms("role_cards", "sample-en-01", license="WTFNMFPL-9"),
-        "an unknown licence of a dialogue": set_terms("dialogues", "mine/warm:own-1", license="Freeware"),
-        "a dialogue on a closed card may be re-hosted": set_terms("dialogues", "mine/warm:own-2", rehostable=True),
-        "an official dialogue may be re-hosted": set_terms("dialogues", "official/llama3_en:0", rehostable=True),
-        "an official dialogue under a free licence": set_terms(
+        "an official card may be re-hosted": in_row("role_cards", OFFICIAL, rehostable=True),
+        "an official card under a free licence": in_row("role_cards", OFFICIAL, license="CC-BY-4.0"),
+        "an official card free in both": in_row("role_cards", OFFICIAL, license="Apache-2.0", rehostable=True),
+        "a card of a closed source may be re-hosted": in_row("role_cards", "own-2", rehostable=True),
+        "a card of ESConv under another licence": in_row("role_cards", "own-1", license="CC-BY-4.0"),
+        "a sample card under no known licence": in_row("role_cards", "sample-en-01", license="WTFNMFPL-9"),
+        "an unknown licence of a dialogue": in_row("dialogues", "mine/warm:own-1", license="Freeware"),
+        "a dialogue on a closed card may be re-hosted": in_row("dialogues", "mine/warm:own-2", rehostable=True),
+        "an official dialogue may be re-hosted": in_row("dialogues", "official/llama3_en:0", rehostable=True),
+        "an official dialogue under a free licence": in_row(
             "dialogues", "official/llama3_en:0", license="CC-BY-4.0"
         ),
-        "another user's dialogue as ours": set_terms(
+        "another user's dialogue as ours": in_row(
             "dialogues", "others/tuned_en:0", license="CC-BY-4.0", rehostable=True
         ),
-        "a dialogue that may be re-hosted is withheld": set_terms("dialogues", "mine/warm:own-1", rehostable=False),
-        "a rating of a closed dialogue may be re-hosted": set_terms(
+        "a dialogue that may be re-hosted is withheld": in_row("dialogues", "mine/warm:own-1", rehostable=False),
+        "a rating of a closed dialogue may be re-hosted": in_row(
             "annotations", "mine/warm:own-2|empathy|judge", rehostable=True
         ),
-        "an official rating under a free licence": set_terms(
+        "an official rating under a free licence": in_row(
             "annotations", "official/llama3_en:0|fluency|ESC-RANK", license="CC-BY-4.0"
         ),
-        "an official rating may be re-hosted": set_terms(
+        "an official rating may be re-hosted": in_row(
             "annotations", "official/llama3_en:0|fluency|ESC-RANK", rehostable=True
         ),
         "every official row is freed": in_rows(open_official),
         "a free and a closed card change places": in_rows(lambda c: flip(c, "own-1", "own-2")),
-        "terms that no decision names": set_terms("role_cards", "more-3", license="by arrangement"),
+        "terms that no decision names": in_row("role_cards", "more-3", license="by arrangement"),
     },
     "ids and references": {
         "a card id with a Cyrillic letter": in_rows(lambda c: rename(c, "own-1", "оwn-1")),
