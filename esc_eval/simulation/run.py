@@ -379,6 +379,26 @@ def read_card(folder: Path) -> dict[str, Any]:
     return content
 
 
+PLAYED = "played"
+"""Step of a run.json that says how dialogues were made which were played in other runs."""
+
+
+def find_simulations(card: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The identities of the simulations that made a run's dialogues; several where they are from several runs.
+
+    Args:
+        card: Content of its run.json.
+    """
+    if own := card.get("simulation", {}).get("identity"):
+        return [own]
+    return list(card.get(PLAYED, {}).get("identity", {}).get("simulations", ()))
+
+
+def is_partly_foreign(card: Mapping[str, Any]) -> bool:
+    """Whether some of a run's dialogues, of which others were simulated, are from nobody knows where."""
+    return bool(card.get(PLAYED, {}).get("identity", {}).get("foreign"))
+
+
 def find_faults(folder: Path) -> list[str]:
     """What a run folder lacks that says how its dialogues were made, a sentence each; the ledger is only read."""
     found = []
@@ -406,6 +426,8 @@ def _check_parts(content: dict[str, Any], path: Path) -> None:
         parts["simulation.identity.seeker"] = identity.get("seeker") or {}
     if isinstance(supporters, dict):
         parts |= {f"simulation.identity.supporters.{name}": each for name, each in supporters.items()}
+    played = content.get(PLAYED) or {}
+    parts |= {PLAYED: played, f"{PLAYED}.identity": (played.get("identity") or {}) if isinstance(played, dict) else {}}
     for name, part in parts.items():
         if not isinstance(part, dict):
             raise BadRecord(path, name, f"expected an object, found {type(part).__name__}")
