@@ -53,10 +53,11 @@ def compare_groups(rows: list[LeaderboardRow]) -> list[GroupDifference]:
         values = {
             "average": {row.model: float(row.average) for row in own},
             **{key: {row.model: float(row.scores[key]) for row in own} for key in own[0].scores},
-            f"average without {LEFT_OUT}": {
-                row.model: float(np.mean([float(v) for k, v in row.scores.items() if k != LEFT_OUT])) for row in own
-            },
         }
+        if rest := [key for key in own[0].scores if key != LEFT_OUT]:
+            values[f"average without {LEFT_OUT}"] = {
+                row.model: float(np.mean([float(row.scores[key]) for key in rest])) for row in own
+            }
         domain = [row.model for row in own if row.group == DOMAIN]
         general = [row.model for row in own if row.group != DOMAIN]
         for what, of in values.items():

@@ -20,6 +20,7 @@ from esc_eval.files.official_dimensions import (
     is_official_wording,
     official_dimensions,
     official_levels,
+    release_order,
 )
 from esc_eval.languages import get_language, guess_language, known_languages
 from esc_eval.languages.row import FILE, OfficialNames
@@ -271,7 +272,7 @@ def ratings_to_official(ratings: Iterable[Rating], keys: Mapping[str, str] | Non
     for rating in ratings:
         key = rating.dialogue_id.rpartition(":")[2] if keys is None else keys[rating.dialogue_id]
         given.setdefault(key, {})[rating.dimension] = -1 if rating.score is None else rating.score
-    dimensions = official_dimensions()
+    dimensions = release_order()
     return {
         key: {d.official: scores[d.key] for d in dimensions if d.key in scores}
         for key, scores in given.items()

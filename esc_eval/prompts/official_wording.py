@@ -89,7 +89,7 @@ def _sources(folder: Path, name: str, allow_unknown: bool) -> tuple[ast.Module, 
 
 
 def _hash_lines(path: Path) -> str:
-    """Sha256 of a file with the release's ends of lines; git may write CRLF in a checkout, and Python reads both alike."""
+    """Sha256 of a file with the release's ends of lines: git may write CRLF in a checkout, which Python reads alike."""
     return sha256(read_bytes(path).replace(b"\r\n", b"\n")).hexdigest()
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from esc_eval.schema import Dialogue, Rating, Turn
 from esc_eval.simulation.run import find_simulations
 
-HOW_OPENED = frozenset({"server", "dtype", "extra_body", "reasoning_tokens"})
-"""What an identity says beside the model itself: the same weights elsewhere are the same model."""
+HOW_OPENED = frozenset({"server", "dtype", "extra_body", "reasoning_tokens", "own_settings"})
+"""What an identity says beside the model itself: the same weights, elsewhere or sampled otherwise, are the same."""
 MOST_REASONS = 5
 LONGEST_REASON = 200
 

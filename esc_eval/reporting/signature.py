@@ -48,7 +48,7 @@ def simulation_parts(identity: Mapping[str, Any] | None, language: str | None = 
     def both(setting: str) -> str:
         models = {"seeker": [identity["seeker"]], "supporter": identity["supporters"].values()}
         return "/".join(
-            "own" if all(model.get("generation") == "own" for model in talking) else f"{settings[setting]}"
+            "own" if all(model.get("generation") == "own" for model in talking) else f"{settings.get(setting, 'own')}"
             for talking, settings in ((models[side], identity["generation"][side]) for side in models)
         )
 

@@ -311,3 +311,12 @@ def test_a_report_says_where_a_judge_wanted_to_say_something_else(tmp_path):
     assert [r.mass for r in ratings] == pytest.approx([0.4] * 7)
     text = " ".join(as_text(summarise_ratings([dialogue(0)], ratings, RUBRIC)).split())
     assert "In 7 of 7 scored ratings judge gave all levels together less than 50%" in text
+
+
+@pytest.mark.parametrize(("parser", "level"), [("anchored", 3), ("official", 0)])
+def test_reasoning_that_came_apart_is_read_by_the_official_rule_alone(parser, level, tmp_path):
+    ratings, _, _ = rate(
+        lambda body: say("reasoning in the log probabilities", body), tmp_path, parser=parser, by="text"
+    )
+    assert {(r.score, r.way) for r in ratings} == {(level, "text")}
+    assert all(r.raw == "<think>\nLevels from 0 to 4.\n</think>\n\nScore: 3" for r in ratings)
