@@ -161,15 +161,15 @@ def _mean_over(values: Sequence[float]) -> float:
 
 def correlate_scales(
     scales: Mapping[str, _Scale], cluster: Mapping[str, Array], boot: Bootstrap
-) -> dict[str, Estimate]:
-    """The four figures of a metric, means over scales, from the same draws of clusters.
+) -> tuple[dict[str, Estimate], dict[str, Estimate]]:
+    """The four figures of a metric, means over scales, and its overall correlation on each scale, from the same draws.
 
     Args:
         scales: By scale.
         cluster: Codes of what is drawn, by scale.
         boot: Draws.
     """
-    labels = sorted({int(code) for codes in cluster.values() for code in codes})
+    labels = np.unique(np.concatenate(list(cluster.values())))
     rng = np.random.default_rng(boot.seed)
     members = {k: {c: np.flatnonzero(codes == c) for c in np.unique(codes)} for k, codes in cluster.items()}
     empty = np.empty(0, dtype=np.intp)
@@ -181,14 +181,15 @@ def correlate_scales(
             rows = None if chosen is None else np.concatenate([members[k].get(c, empty) for c in chosen])
             sample = scale if rows is None else scale.drawn(rows)
             overall.append(sample.overall)
-            bots.append(sample.within_bot)
+            bots.append(sample.within_bot if more_bots else overall[-1])
             groups = inside[k] if chosen is None else [c for c in chosen if c in inside[k]]
             pairs = [inside[k][c] for c in groups]
             mean, spread = spread_between(*zip(*pairs, strict=True)) if len(pairs) > 1 else (np.nan, np.nan)
             means.append(mean)
             spreads.append(spread**2)
-        return [_mean_over(overall), _mean_over(bots), _mean_over(means), float(np.sqrt(_mean_over(spreads)))]
+        return [_mean_over(overall), _mean_over(bots), _mean_over(means), float(np.sqrt(_mean_over(spreads))), *overall]
 
+    more_bots = any(len(np.unique(scale.bot)) > 1 for scale in scales.values())
     by_card = all(np.array_equal(cluster[k], scales[k].card) for k in scales)
     point = figures(None)
     draws = np.array([figures(rng.choice(labels, len(labels))) for _ in range(boot.draws)])
@@ -201,7 +202,11 @@ def correlate_scales(
             out[name] = Estimate(point[place], None, None, n, few, f"no interval: {few} scenarios")
         else:
             out[name] = boot.estimate(point[place], draws[:, place], n, len(labels), why[place])
-    return out
+    each = {
+        k: boot.estimate(point[place], draws[:, place], len(scale.x), len(members[k]), why[0])
+        for place, (k, scale) in enumerate(scales.items(), len(STATISTICS))
+    }
+    return out, each
 
 
 def _scales(
@@ -261,12 +266,9 @@ def metric_report(sets: Sequence[Rated], boot: Bootstrap) -> Report:
             if len(rows) < FEWEST:
                 continue
             scales, clusters = _scales(rows, rated.lower if own["only"].isna().all() else frozenset(), codes, by_card)
-            found[str(metric)] = correlate_scales(scales, clusters, boot)
-            by_scale[str(metric)] = {
-                k: correlate_scales({k: scales[k]}, {k: clusters[k]}, boot)["overall"] for k in scales
-            }
+            found[str(metric)], by_scale[str(metric)] = correlate_scales(scales, clusters, boot)
         if people := [_scales(part, frozenset(), codes, by_card) for part in _of_people(table)]:
-            each = [correlate_scales(scales, clusters, boot) for scales, clusters in people]
+            each = [correlate_scales(scales, clusters, Bootstrap(100))[0] for scales, clusters in people]
             found[PERSON] = {name: _mean_estimate([one[name] for one in each]) for name in STATISTICS}
         what = "last replies" if rated.unit == "reply" else "dialogues"
         shape = f"{len(codes['dialogue_id'])} {what}, {len(codes['model'])} bots, {len(codes['card'])} scenarios"
