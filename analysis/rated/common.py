@@ -1,6 +1,7 @@
 """What a set that people rated is: parts of one scale each; how a part becomes a folder that every command reads."""
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ from esc_eval.files.run_folder import DIALOGUES, RATINGS, rubric_file
 from esc_eval.files.writing import write_json, write_jsonl, write_whole
 from esc_eval.prompts.kept import keep_wording
 from esc_eval.prompts.rubric import Dimension, Rubric
-from esc_eval.schema import Dialogue, Rating
+from esc_eval.schema import Dialogue, Rating, escape_inside
 
 ABOUT, REFERENCES, METRICS = "about.json", "references.jsonl", "metrics.jsonl"
 Unit = Literal["dialogue", "reply"]
@@ -88,14 +89,18 @@ def expect(path: Path, where: str, holds: object, what: str) -> None:
         raise BadRecord(path, where, f"expected {what}")
 
 
+def is_number(value: Any) -> bool:
+    """Whether something is a finite number; true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
 def expect_level(path: Path, where: str, level: Any, levels: Sequence[int]) -> int:
     """A whole level of a scale; 3.0 is 3.
 
     Raises:
         BadRecord: Something else.
     """
-    whole = isinstance(level, int | float) and not isinstance(level, bool) and level == int(level)
-    if not whole or int(level) not in levels:
+    if not is_number(level) or level != int(level) or int(level) not in levels:
         raise BadRecord(path, where, f"is {level!r}, expected a whole number {levels[0]}..{levels[-1]}")
     return int(level)
 
@@ -117,7 +122,7 @@ def write_part(part: RatedPart, folder: Path, source: RatedSet, files: Mapping[s
     references = [{"dialogue_id": i, "reference": text} for i, text in part.references.items()]
     for name, rows in ((REFERENCES, references), (METRICS, part.metrics)):
         if rows:
-            write_whole(folder / name, (json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+            write_whole(folder / name, (json.dumps(escape_inside(row), ensure_ascii=False) + "\n" for row in rows))
         else:
             (folder / name).unlink(missing_ok=True)
     about = {

@@ -33,6 +33,7 @@ def read(path: Path) -> list[RatedPart]:
             isinstance(chat, dict)
             and isinstance(chat.get("turns"), list)
             and isinstance(chat.get("dialog_ratings"), list)
+            and all(isinstance(person, dict) for person in chat["dialog_ratings"])
         )
         expect(path, where, lists and chat["turns"], "turns and dialog_ratings")
         turns: list[Turn] = []

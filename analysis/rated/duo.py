@@ -45,7 +45,11 @@ def read(path: Path) -> list[RatedPart]:
         person = next((f"person {m['user_id']}" for m in item["dialogue"] if "user_id" in m), "the person in the chat")
         for key, level in item["subjective_evaluation"].items():
             own.append((dialogue.id, key, person, expect_level(path, f"{where}, {key}", level, LEVELS)))
-        for key, levels in item.get("objective_evaluation", {}).items():
+        looked_on = item.get("objective_evaluation", {})
+        expect(path, where, isinstance(looked_on, dict), "objective_evaluation by scale")
+        for key, levels in looked_on.items():
+            if key.endswith(SCORES):
+                expect(path, f"{where}, {key}", isinstance(levels, list), "a list of levels")
             for number, level in enumerate(levels if key.endswith(SCORES) else (), 1):
                 level = expect_level(path, f"{where}, {key}", level, LEVELS)
                 others.append((dialogue.id, key.removesuffix(SCORES), f"observer {number}", level))

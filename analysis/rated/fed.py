@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from analysis.rated.common import RatedPart, expect, expect_level, make_rubric
+from analysis.rated.common import RatedPart, expect, expect_level, is_number, make_rubric
 from esc_eval.reading import is_file, read_json
 from esc_eval.schema import Dialogue, Rating, Turn
 
@@ -34,6 +34,8 @@ def read(path: Path) -> list[RatedPart]:
         where = f"item {number}"
         fields = isinstance(item, dict) and isinstance(item.get("context"), str) and isinstance(item.get("system"), str)
         expect(path, where, fields and isinstance(item.get("annotations"), dict), "context, system and annotations")
+        lists = all(isinstance(found, list) for found in item["annotations"].values())
+        expect(path, where, lists and isinstance(item.get("response", ""), str), "lists of ratings by scale")
         kind = "fed-turn" if "response" in item else "fed-dialogue"
         lines = item["context"].strip().split("\n") + ([item["response"]] if kind == "fed-turn" else [])
         turns = tuple(_turns(lines, path, where))
@@ -116,7 +118,8 @@ def _model_scores(path: Path, scales: dict[str, str], own: list[Dialogue]) -> li
     for key, name in scales.items():
         if name not in found:
             continue
-        expect(path, name, len(found[name]) == len(own), f"{len(own)} scores, one for each rated item")
+        fit = isinstance(found[name], list) and len(found[name]) == len(own) and all(map(is_number, found[name]))
+        expect(path, name, fit, f"{len(own)} scores, one for each rated item")
         rows += [
             {"dialogue_id": dialogue.id, "metric": "fed", "dimension": key, "score": score}
             for dialogue, score in zip(own, found[name], strict=True)

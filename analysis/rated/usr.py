@@ -7,7 +7,7 @@ that no average passes for a level. Correlations are the same.
 from pathlib import Path
 from typing import Any
 
-from analysis.rated.common import RatedPart, expect, make_rubric
+from analysis.rated.common import RatedPart, expect, is_number, make_rubric
 from esc_eval.reading import read_json
 from esc_eval.schema import Dialogue, Rating, Turn
 
@@ -73,7 +73,7 @@ def read(path: Path) -> list[RatedPart]:
         for name, (levels, keys) in PARTS.items()
         for rubric in [make_rubric(name, range(RATERS * levels[0], RATERS * levels[-1] + 1), {k: k for k in keys})]
         for ratings in [_ratings(dialogues, items, keys, rubric.id, rubric.levels, path)]
-        for metrics in [_predictions(dialogues, items, keys)]
+        for metrics in [_predictions(dialogues, items, keys, path)]
     ]
 
 
@@ -84,19 +84,22 @@ def _ratings(
     for number, (dialogue, item) in enumerate(zip(dialogues, items, strict=True)):
         for key in keys:
             mean = item["scores"].get(key)
-            is_number = isinstance(mean, int | float) and not isinstance(mean, bool)
-            total = round(RATERS * mean) if is_number else -1
-            whole = is_number and abs(RATERS * mean - total) < 1e-6 and total in levels
+            total = round(RATERS * mean) if is_number(mean) else -1
+            whole = is_number(mean) and abs(RATERS * mean - total) < 1e-6 and total in levels
             expect(path, f"item {number}, {key}", whole, f"the mean of {RATERS} raters' whole levels")
             given = {"dialogue_id": dialogue.id, "dimension": key, "rubric": rubric, "score": total}
             ratings.append(Rating(rater=f"sum of {RATERS} raters", rater_kind="human", **given))
     return ratings
 
 
-def _predictions(dialogues: list[Dialogue], items: list[Any], keys: tuple[str, ...]) -> list[dict[str, Any]]:
-    return [
-        {"dialogue_id": dialogue.id, "metric": "unieval", "dimension": key, "score": item["predict_scores"][key]}
-        for dialogue, item in zip(dialogues, items, strict=True)
-        for key in keys
-        if key in item.get("predict_scores", {})
-    ]
+def _predictions(
+    dialogues: list[Dialogue], items: list[Any], keys: tuple[str, ...], path: Path
+) -> list[dict[str, Any]]:
+    rows = []
+    for number, (dialogue, item) in enumerate(zip(dialogues, items, strict=True)):
+        given = item.get("predict_scores", {})
+        expect(path, f"item {number}", isinstance(given, dict), "predict_scores by scale")
+        for key in (key for key in keys if key in given):
+            expect(path, f"item {number}, predict_scores, {key}", is_number(given[key]), "a number")
+            rows.append({"dialogue_id": dialogue.id, "metric": "unieval", "dimension": key, "score": given[key]})
+    return rows

@@ -71,7 +71,8 @@ def gather_scores(
     folder: Path, dialogues: Sequence[Dialogue], automatic: str | None, given: Sequence[Path], unit: Unit
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Scores of a folder's dialogues: computed ones, those in it, and those of given files that are about them."""
-    parts, notes = [], ()
+    parts: list[pd.DataFrame] = []
+    notes: tuple[str, ...] = ()
     if automatic:
         references = folder / "references.jsonl"
         text_of = last_reply if unit == "reply" else supporter_text
