@@ -1,7 +1,6 @@
 """What a set that people rated is: parts of one scale each; how a part becomes a folder that every command reads."""
 
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from esc_eval.prompts.kept import keep_wording
 from esc_eval.prompts.rubric import Dimension, Rubric
 from esc_eval.schema import Dialogue, Rating, escape_inside
 
+LARGEST = 1 << 53
 ABOUT, REFERENCES, METRICS = "about.json", "references.jsonl", "metrics.jsonl"
 Unit = Literal["dialogue", "reply"]
 
@@ -90,8 +90,8 @@ def expect(path: Path, where: str, holds: object, what: str) -> None:
 
 
 def is_number(value: Any) -> bool:
-    """Whether something is a finite number; true and false are none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether something is a finite number that a table can hold; true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and -LARGEST < value < LARGEST
 
 
 def expect_level(path: Path, where: str, level: Any, levels: Sequence[int]) -> int:

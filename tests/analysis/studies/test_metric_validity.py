@@ -213,7 +213,7 @@ def test_the_command_reads_converted_folders_and_scores_the_reply_that_was_rated
 def test_the_page_has_what_the_command_gives_on_the_public_talks(tmp_path):
     convert_set("lend-an-ear", public("ratings", "lend_an_ear"), tmp_path)
     folder, out = tmp_path / "lend-an-ear", tmp_path / "m.md"
-    arguments = ["metrics", str(folder), "--automatic", "length,distinct", "--markdown", str(out)]
+    arguments = ["metrics", str(folder), "--automatic", "length,distinct", "--draws", "200", "--markdown", str(out)]
     assert CliRunner().invoke(app, arguments).exit_code == 0
     page = (Path(__file__).parents[3] / "docs" / "metrics_and_people.md").read_text(encoding="utf-8")
     rows = [line for line in out.read_text().split("\n") if line.startswith(("| length |", "| gpt |", "| one person"))]
