@@ -197,15 +197,19 @@ class Dialogue(Record):
         return sum(a.role == "seeker" and b.role == "supporter" for a, b in pairwise(self.turns))
 
     @property
-    def answered(self) -> bool:
-        """Whether the supporter says a word of its own; an opening is none where the seeker is replied to.
+    def replies(self) -> tuple[Turn, ...]:
+        """What the supporter says of its own; an opening is none of it where the seeker is replied to.
 
-        Where nothing replies to a seeker, every word of the supporter counts that is not scripted.
+        Where nothing replies to a seeker, every turn of the supporter counts that is not scripted.
         """
         begun = dropwhile(lambda turn: turn.role != "seeker", self.turns)
-        replies = [turn for turn in begun if turn.role == "supporter"]
-        own = replies or [turn for turn in self.turns if turn.role == "supporter" and turn.finish_reason != "scripted"]
-        return any(turn.text.strip() for turn in own)
+        replies = tuple(turn for turn in begun if turn.role == "supporter")
+        return replies or tuple(t for t in self.turns if t.role == "supporter" and t.finish_reason != "scripted")
+
+    @property
+    def answered(self) -> bool:
+        """Whether the supporter says a word of its own."""
+        return any(turn.text.strip() for turn in self.replies)
 
     @property
     def too_long(self) -> str | None:

@@ -8,7 +8,10 @@ import typer
 from esc_eval.cli.ratings_options import RatingsFiles, RatingsOptions
 from esc_eval.errors import EscEvalError
 
-EXAMPLES = ("python -m analysis correlation ratings.csv --dialogues dialogues.jsonl --automatic length,distinct",)
+EXAMPLES = (
+    "python -m analysis correlation ratings.csv --dialogues dialogues.jsonl --automatic length,distinct",
+    "python -m analysis correlation people/ieval people/ieval-overall --automatic length,distinct --average model",
+)
 
 
 def command(
@@ -27,6 +30,12 @@ def command(
     references: Annotated[
         Path | None, typer.Option(help="References for metrics that need them: JSON Lines of dialogue_id, reference.")
     ] = None,
+    last_reply: Annotated[
+        bool,
+        typer.Option(
+            "--last-reply", help="Automatic metrics read the supporter's last reply: where replies were rated."
+        ),
+    ] = False,
     average: Annotated[
         Literal["none", "model", "card"],
         typer.Option(
@@ -41,17 +50,19 @@ def command(
     """Automatic metrics against human scores: Pearson, Spearman, Kendall, pairwise accuracy, tests of differences."""
     import pandas as pd
 
-    from analysis.studies.automatic import automatic_scores
+    from analysis.studies import automatic as automatic_metrics
     from analysis.studies.correlation import correlation_report
     from esc_eval.files.metric_scores import read_scores
 
-    table = options.read_table(ratings)
+    table = options.read_table(ratings, mixed=True)
     parts: list[pd.DataFrame] = []
     notes: list[str] = []
     if metrics:
         parts.append(read_scores(metrics))
     if automatic:
-        found, notes = automatic_scores(automatic, options.every_dialogue(ratings), references)
+        text_of = automatic_metrics.last_reply if last_reply else automatic_metrics.supporter_text
+        dialogues = options.every_dialogue(ratings)
+        found, notes = automatic_metrics.automatic_scores(automatic, dialogues, references, text_of)
         parts.append(found)
     if not parts:
         raise EscEvalError(

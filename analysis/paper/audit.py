@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import Any, Literal
 
 from analysis.paper.grim import best_constant_at_least, constant_bounds, fit_counts, fitting_sizes
+from analysis.paper.groups import compare_groups
 from analysis.paper.published_data import (
     LeaderboardRow,
     ScorerRow,
@@ -276,6 +277,13 @@ def audit_counts(cards: dict[str, Any]) -> list[Finding]:
         cards["total"],
     )
     check("high cards", f"{en['high']} + {zh['high']}", en["high"] + zh["high"], cards["high_total"])
+    middle = en["middle"] + zh["middle"]
+    check(
+        f"middle cards, {en['middle']} + {zh['middle']}, are all cards less the high ones",
+        f"{cards['total']} - {cards['high_total']}",
+        cards["total"] - cards["high_total"],
+        middle,
+    )
     models = cards["models"]
     dialogues = en["high"] * models["en"] + zh["high"] * models["zh"]
     check("dialogues", f"{en['high']} x {models['en']} + {zh['high']} x {models['zh']}", dialogues, cards["dialogues"])
@@ -316,6 +324,28 @@ def bound_constants(rows: list[LeaderboardRow]) -> list[dict[str, Any]]:
     return out
 
 
+def audit_claim(rows: list[LeaderboardRow]) -> list[Finding]:
+    """Whether models made for emotional support score above general ones, as the paper says, in its own table."""
+    findings = []
+    for each in compare_groups(rows):
+        if each.what != "average":
+            continue
+        low, high = each.difference.low or 0.0, each.difference.high or 0.0
+        name, (domain, general) = get_language(each.language).name, each.models
+        verdict = "above" if low > 0 else "below" if high < 0 else "not to be told from"
+        findings.append(
+            Finding(
+                "claims",
+                "agrees" if low > 0 else "differs",
+                f"{name}: the {domain} models made for emotional support are, on average, {verdict} the {general} "
+                "general ones",
+                f"{each.domain:.2f} - {each.general:.2f} = {each.difference.value:+.1f} [{low:.1f}, {high:.1f}], "
+                "Welch's 95% interval over models",
+            )
+        )
+    return findings
+
+
 def audit_tables() -> list[Finding]:
     """All findings, in the order of the tables."""
     rows, table, cards = published_leaderboard(), published_scorers(), read_expected("cards")
@@ -324,6 +354,7 @@ def audit_tables() -> list[Finding]:
         *audit_counts(cards),
         *row_averages(rows, dialogues),
         *whole_sums(rows, dialogues),
+        *audit_claim(rows),
         *column_items(table, dialogues, cards["models"]),
         *scorer_averages(table, items_behind(table)),
     ]

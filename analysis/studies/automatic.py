@@ -1,6 +1,6 @@
 """Automatic metrics of dialogues, by the ``evaluate`` modules in ``metrics/``."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,11 @@ def supporter_text(dialogue: Dialogue) -> str:
     return "\n".join(t.text for t in dialogue.turns if t.role == "supporter")
 
 
+def last_reply(dialogue: Dialogue) -> str:
+    """What the supporter said last: what was rated where single replies were."""
+    return next((t.text for t in reversed(dialogue.turns) if t.role == "supporter"), "")
+
+
 def read_references(path: Path) -> dict[str, str]:
     """Reference texts by dialogue id from JSON Lines of ``{"dialogue_id": ..., "reference": ...}``.
 
@@ -50,6 +55,7 @@ def automatic_scores(
     names: str,
     dialogues: Sequence[Dialogue],
     references: Path | None = None,
+    text_of: Callable[[Dialogue], str] = supporter_text,
 ) -> tuple[pd.DataFrame, list[str]]:
     """Scores of the supporter's text of each dialogue.
 
@@ -57,6 +63,7 @@ def automatic_scores(
         names: Metrics, comma-separated, or ``all``.
         dialogues: What to score.
         references: File of references; metrics that need one are impossible without.
+        text_of: What of a dialogue is scored.
 
     Returns:
         A table as ``scores.read_scores`` gives, and notes on what was not possible.
@@ -84,7 +91,7 @@ def automatic_scores(
         notes.append(f"Segmentation of {', '.join(others)}: what fits the pattern words of its row.")
     if impossible:
         notes.append(f"Impossible without references: {', '.join(impossible)}.")
-    texts = {d.id: supporter_text(d) for d in dialogues}
+    texts = {d.id: text_of(d) for d in dialogues}
     known_references = read_references(references) if references else {}
     parts = []
     for name in (n for n in wanted if n not in impossible):

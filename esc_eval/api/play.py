@@ -155,6 +155,7 @@ def make_plan(settings: Settings, open_one: Open) -> tuple[Plan, dict[str, Price
         supporters=[open_one(model) for model in players.specs(bool(settings.base_url))],
         seed=settings.seed,
         speaks=players.speaks,
+        own_settings=settings.own_settings,
     )
     return plan, players.prices
 

@@ -21,8 +21,7 @@ from esc_eval.scoring.rater import DialogueRater, DirectScoring
 from esc_eval.scoring.score import Scoring, needs_scorer, score_dialogues
 from esc_eval.simulation.budget import Budget, Meter
 from esc_eval.simulation.cost import Price
-from esc_eval.simulation.identity import STEP
-from esc_eval.simulation.run import Run
+from esc_eval.simulation.run import Run, find_simulations
 
 
 def make_scorings(settings: Settings, open_one: Open) -> list[Scoring | DirectScoring]:
@@ -115,12 +114,10 @@ def run_scoring(
     counts = run.owners(kind)
     done = sum(counts.get(dialogue.id) == size for dialogue in dialogues)
     counter = Counter(on_progress, f"dialogues rated by {name}", len(dialogues), done)
-    played = run.card.get(STEP, {}).get("identity", {})
-    for sentence in warn_of_one_model(
-        played.get("seeker", {}), played.get("supporters", {}), {name: scoring.scorer.identity}
-    ):
-        if f"judge {name}" in sentence:
-            on_progress(Progress(message=sentence))
+    for played in find_simulations(run.card):
+        for sentence in warn_of_one_model(played["seeker"], played["supporters"], {name: scoring.scorer.identity}):
+            if f"judge {name}" in sentence:
+                on_progress(Progress(message=sentence))
     with keep_served(run, kind, {"judge": scoring.scorer}, budget, prices):
         meter = Meter(kind, scoring.scorer, price, budget, run) if price else None
         try:

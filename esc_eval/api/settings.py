@@ -58,6 +58,7 @@ class Playing(Opening, Going, total=False):
 
     roster: str | Path | None
     max_new_tokens: int | None
+    own_settings: bool
     system: str | Path | None
     official_repo: str | Path | None
     allow_unknown: bool
@@ -117,6 +118,7 @@ class Settings(Options):
         cards: ``sample``, files of role cards, or the cards themselves.
         language, limit: Keep the cards of one language, and the first so many of these.
         rounds, max_new_tokens: Override the protocol's.
+        own_settings: Sample supporters as they were released to; else as the protocol says.
         seed: Of all sampling.
         protocol, rubric: A shipped one, or the path of a ``.yaml``.
         system: File with the supporters' system prompt, in place of the protocol's.
@@ -143,6 +145,7 @@ class Settings(Options):
     limit: Count | None = None
     rounds: Count | None = None
     max_new_tokens: Count | None = None
+    own_settings: bool = False
     system: Path | None = None
     seed: Annotated[int, Field(ge=0)] = 0
     protocol: Name = "esc-eval"

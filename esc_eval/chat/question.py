@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from esc_eval.chat.base import ANSWER_TOKENS, ChatModel, Choice, Conversation
+from esc_eval.reasoning import strip_thinking
 from esc_eval.schema import Record, Way
 
 By = Literal["auto", Way]
@@ -23,6 +24,7 @@ class Question:
         lead: First words of the answer, for a server that goes on from them.
         answer_tokens: Cap on an answer.
         temperature: Of answers that are read as text.
+        whole: Whether ``find`` is given all that the model wrote, its thinking included; else what is said aloud.
     """
 
     options: tuple[str, ...]
@@ -30,6 +32,11 @@ class Question:
     lead: str = ""
     answer_tokens: int = ANSWER_TOKENS
     temperature: float = 0.0
+    whole: bool = False
+
+    def shown(self, raw: str) -> str:
+        """Of what a model wrote, what ``find`` is given."""
+        return raw if self.whole else strip_thinking(raw)
 
 
 class Settled(Record):

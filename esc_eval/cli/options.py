@@ -77,6 +77,13 @@ class PlayingOptions:
     max_new_tokens: Annotated[
         int | None, typer.Option(min=1, help="Cap on every reply, in tokens; the protocol's own is 512.")
     ] = None
+    own_settings: Annotated[
+        bool,
+        typer.Option(
+            "--own-settings",
+            help="Sample supporters as their own generation_config says, in place of the protocol's settings.",
+        ),
+    ] = False
     system: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="System prompt of the supporters, in place of the protocol's own."),

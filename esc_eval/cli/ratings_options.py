@@ -84,10 +84,15 @@ class RatingsOptions(IntervalOptions):
     ] = None
 
     def read_table(
-        self, paths: Sequence[Path], cards: Sequence[Path] | None = None, beside: Sequence[Path] | None = None
+        self,
+        paths: Sequence[Path],
+        cards: Sequence[Path] | None = None,
+        beside: Sequence[Path] | None = None,
+        *,
+        mixed: bool = False,
     ) -> RatingsTable:
         """The ratings of files, with what the dialogues say of them, also those of run folders beside them."""
-        return load_ratings_table(paths, self.scale, self.dialogues, cards, beside)
+        return load_ratings_table(paths, self.scale, self.dialogues, cards, beside, mixed=mixed)
 
     def every_dialogue(self, *ratings: Sequence[Path] | None) -> list[Dialogue]:
         """The dialogues of --dialogues, and those of the run folders among files of ratings."""
@@ -119,11 +124,14 @@ def load_ratings_table(
     dialogues: Sequence[Path] | None = None,
     cards: Sequence[Path] | None = None,
     beside: Sequence[Path] | None = None,
+    *,
+    mixed: bool = False,
 ) -> RatingsTable:
-    """The ratings table of a command line."""
+    """The ratings table of a command line; see ``files.ratings_table.read_table``."""
     from esc_eval.files.ratings_table import read_table
 
-    return read_table(paths, parse_scale(scale) if scale else None, dialogues or (), cards or (), beside or ())
+    known = parse_scale(scale) if scale else None
+    return read_table(paths, known, dialogues or (), cards or (), beside or (), mixed=mixed)
 
 
 def every_dialogue(paths: Sequence[Path] | None) -> list[Dialogue]:

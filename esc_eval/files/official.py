@@ -1,7 +1,8 @@
 """The official release's file formats, read and written without loss (haidequanbu/ESC-Eval @ 9ad46e7).
 
 Cards are a JSON list of objects, dialogues a JSON object of lists of marked lines, scores a JSON object of objects.
-Reading accepts what other users' runs contain: ASCII colons, other capitals, no opening line, ``<think>`` blocks, -1.
+Reading accepts what other users' runs contain: ASCII colons, other capitals, no opening line, ``<think>`` blocks, -1;
+and the marker of the release's earlier ``evaluate.py``, which misspells "assistant". A marker is kept as it is spelt.
 """
 
 import re
@@ -19,6 +20,7 @@ from esc_eval.files.official_dimensions import (
     is_official_wording,
     official_dimensions,
     official_levels,
+    release_order,
 )
 from esc_eval.languages import get_language, guess_language, known_languages
 from esc_eval.languages.row import FILE, OfficialNames
@@ -36,7 +38,7 @@ CATEGORY_NAMES: dict[str, Category] = {
 MARKERS: dict[Role, str] = {"seeker": "ESC-Role：", "supporter": "AI assistant："}
 
 _CARD_FIELDS = {"base", "res", "source", "base_biaozhu", "language", "id"}
-_MARKER = re.compile(r"(?P<who>esc[- ]?role|ai[- ]?assistant)\s*[:：] ?", re.IGNORECASE)
+_MARKER = re.compile(r"(?P<who>esc[- ]?role|ai[- ]?assis?tant)\s*[:：] ?", re.IGNORECASE)
 
 
 def card_from_official(record: Mapping[str, Any]) -> RoleCard:
@@ -251,17 +253,23 @@ def check_official_form(ratings: Iterable[Rating]) -> None:
 def ratings_to_official(ratings: Iterable[Rating], keys: Mapping[str, str] | None = None) -> dict[str, dict[str, int]]:
     """The content of an official score file for the ratings of one rater; unscored becomes -1.
 
+    Whatever the order of the ratings, dialogues stand in that of the result file and dimensions in the release's.
+
     Args:
         ratings: Of an official form; see ``check_official_form``.
-        keys: The key of each dialogue id; None = what follows the last colon of the id.
+        keys: The key of each dialogue id, in the order of the result file; None = what follows the last colon of the
+            id, in the order of the ratings.
     """
-    official = {dimension.key: dimension.official for dimension in official_dimensions()}
-    content: dict[str, dict[str, int]] = {}
+    given: dict[str, dict[str, int]] = {} if keys is None else {key: {} for key in keys.values()}
     for rating in ratings:
         key = rating.dialogue_id.rpartition(":")[2] if keys is None else keys[rating.dialogue_id]
-        scores = content.setdefault(key, {})
-        scores[official[rating.dimension]] = -1 if rating.score is None else rating.score
-    return content
+        given.setdefault(key, {})[rating.dimension] = -1 if rating.score is None else rating.score
+    dimensions = release_order()
+    return {
+        key: {d.official: scores[d.key] for d in dimensions if d.key in scores}
+        for key, scores in given.items()
+        if scores
+    }
 
 
 def cards_from_official(content: Sequence[Any], path: Path) -> list[RoleCard]:

@@ -39,6 +39,13 @@ def official_dimensions() -> tuple[OfficialDimension, ...]:
     return tuple(OfficialDimension(**row) for row in _read_table()["dimensions"])
 
 
+@cache
+def release_order() -> tuple[OfficialDimension, ...]:
+    """The seven, in the order of the release's score files."""
+    by_key = {dimension.official: dimension for dimension in official_dimensions()}
+    return tuple(by_key[key] for key in _read_table()["release"])
+
+
 def official_levels() -> tuple[int, ...]:
     """Levels of the official scale, lowest first."""
     return tuple(_read_table()["levels"])

@@ -219,6 +219,8 @@ def read_table(
     dialogues: Sequence[Path] = (),
     cards: Sequence[Path] = (),
     beside: Sequence[Path] = (),
+    *,
+    mixed: bool = False,
 ) -> RatingsTable:
     """Read and check ratings.
 
@@ -229,6 +231,8 @@ def read_table(
         dialogues: Files of dialogues, from which card, model, language and category are taken by ``dialogue_id``.
         cards: Card files of official dialogues, which do not name their cards.
         beside: Paths whose run folders say the same of those of their dialogues that are rated here.
+        mixed: Whether run folders may be of several scales, for what reads each dimension alone and no scale; that of
+            the table then reaches from the lowest level to the highest.
 
     Raises:
         EscEvalError: A file that is missing or of an unknown format, a missing column, a score that is no number or
@@ -249,7 +253,7 @@ def read_table(
             frame = _join(frame, read_dialogues(path), str(path))
         frames.append(frame.assign(_file=str(path)))
         digest.update(_fingerprint(path).encode())
-    scale = scale or _own_scale(paths, frames) or SCALE
+    scale = scale or _own_scale(paths, frames, mixed) or SCALE
     for path, frame in zip(paths, frames, strict=True):
         frame["score"] = _scores(frame, path, *scale)
     frame = _put_together(frames)
@@ -294,13 +298,15 @@ def _make_table(frame: pd.DataFrame, scale: tuple[int, int], fingerprint: str) -
     return RatingsTable(frame.drop(columns=["_where", "_file"]), dimensions, *scale, fingerprint)
 
 
-def _own_scale(paths: Sequence[Path], frames: Sequence[pd.DataFrame]) -> tuple[int, int] | None:
+def _own_scale(paths: Sequence[Path], frames: Sequence[pd.DataFrame], mixed: bool) -> tuple[int, int] | None:
     """The scale of the rubrics of the run folders among the paths; None where none says."""
     found = {}
     for path, frame in zip(paths, frames, strict=True):
         named = list(frame["rubric"].dropna().unique()) if is_run_folder(path) and "rubric" in frame else ()
         if scale := read_scale(path, named):
             found[scale] = path
+    if mixed and found:
+        return min(low for low, _ in found), max(high for _, high in found)
     if len(found) > 1:
         said = ", ".join(f"{low} to {high} in {path}" for (low, high), path in found.items())
         raise EscEvalError(f"ratings of several scales do not belong into one table: {said}")

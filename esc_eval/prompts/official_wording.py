@@ -8,16 +8,17 @@ so a prompt comes out byte for byte as the published lines would build it, with 
 import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from esc_eval.errors import EscEvalError
-from esc_eval.files.hashing import hash_file
 from esc_eval.files.official import PROTOCOL, line_from_turn, official_names
 from esc_eval.files.official_dimensions import RUBRIC, find_official, official_dimensions
 from esc_eval.files.text import read_text
 from esc_eval.languages import known_languages
 from esc_eval.prompts.protocol import Generation, Message, Protocol, ProtocolText
+from esc_eval.reading import read_bytes
 from esc_eval.schema import Dialogue, Turn
 
 COMMIT = "9ad46e7b5e247e824dae4633910eaa82be668beb"
@@ -75,7 +76,7 @@ def _sources(folder: Path, name: str, allow_unknown: bool) -> tuple[ast.Module, 
     path = folder / name
     if not path.is_file():
         raise EscEvalError(f"{path}: no such file. Give a checkout of github.com/haidequanbu/ESC-Eval at {COMMIT[:7]}.")
-    found = hash_file(path)
+    found = _hash_lines(path)
     if found != SHA256[name] and not allow_unknown:
         raise EscEvalError(
             f"{path}: sha256 {found}, but {name} of commit {COMMIT[:7]} has {SHA256[name]}. The adapters were trained "
@@ -85,6 +86,11 @@ def _sources(folder: Path, name: str, allow_unknown: bool) -> tuple[ast.Module, 
         return ast.parse(read_text(path), filename=str(path)), found
     except SyntaxError as error:
         raise EscEvalError(f"{path}, line {error.lineno}: no Python: {error.msg}") from error
+
+
+def _hash_lines(path: Path) -> str:
+    """Sha256 of a file with the release's ends of lines: git may write CRLF in a checkout, which Python reads alike."""
+    return sha256(read_bytes(path).replace(b"\r\n", b"\n")).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ class CsvRows(NamedTuple):
     rows: list[Row]
 
 
-def read_csv(path: Path, needed: Collection[str] = (), told: str = "") -> CsvRows:
+def read_csv(path: Path, needed: Collection[str] = (), told: str = "", prose: Collection[str] = ()) -> CsvRows:
     """The rows of a CSV file with a header, all of them right.
 
     Cells are separated by what the header is: comma, semicolon, tab or bar. Rows without anything, and last columns
@@ -46,12 +46,13 @@ def read_csv(path: Path, needed: Collection[str] = (), told: str = "") -> CsvRow
         path: The file.
         needed: Columns that it must have.
         told: A column that tells, where it is blank in a last line without an end, that the file is cut off there.
+        prose: Columns whose cells may be texts of many lines, and are not taken for rows whose quotation mark is wrong.
 
     Raises:
         EscEvalError: As ``read_text``; or a header or the first row that is not right, with the line.
     """
     text = read_text(path)
-    columns, entries = parse_csv(StringIO(text, newline=""), path, needed)
+    columns, entries = parse_csv(StringIO(text, newline=""), path, needed, prose)
     rows: list[Row] = []
     for line, cells in entries:
         if isinstance(cells, Unfit):
@@ -65,7 +66,7 @@ def read_csv(path: Path, needed: Collection[str] = (), told: str = "") -> CsvRow
 
 
 def parse_csv(
-    text: TextIO, path: Path, needed: Collection[str] = ()
+    text: TextIO, path: Path, needed: Collection[str] = (), prose: Collection[str] = ()
 ) -> tuple[tuple[str, ...], Iterator[tuple[int, dict[str, str] | Unfit]]]:
     """The columns of CSV text, and its rows as they come, unfit ones with the reason.
 
@@ -73,6 +74,7 @@ def parse_csv(
         text: Opened with ``newline=""``.
         path: What messages call it.
         needed: Columns that it must have.
+        prose: As of ``read_csv``.
 
     Raises:
         BadRecord: The header is not right.
@@ -100,7 +102,7 @@ def parse_csv(
         raise BadRecord(
             path, where, f"no column {', '.join(missing)} in the header, only {_describe(header, separator)}"
         )
-    return tuple(header), _read_rows(lines, reader, header, separator)
+    return tuple(header), _read_rows(lines, reader, header, separator, prose)
 
 
 class _Lines:
@@ -136,7 +138,7 @@ def _describe(header: list[str], separator: str) -> str:
 
 
 def _read_rows(
-    lines: _Lines, reader: "Iterator[list[str]]", header: list[str], separator: str
+    lines: _Lines, reader: "Iterator[list[str]]", header: list[str], separator: str, prose: Collection[str]
 ) -> Iterator[tuple[int, dict[str, str] | Unfit]]:
     waiting: tuple[int, dict[str, str] | Unfit] | None = None  # until it is known whether it is the last
     while True:
@@ -155,7 +157,7 @@ def _read_rows(
                 continue
             if not any(cell.strip() for cell in row):
                 row = [""] * len(header)
-            found = _name_cells(row, header, separator, lines.number)
+            found = _name_cells(row, header, separator, lines.number, prose)
         if waiting:
             yield waiting
         waiting = line, found
@@ -174,10 +176,13 @@ def _explain(what: str, line: int, end: int) -> str:
     return what
 
 
-def _name_cells(row: list[str], header: list[str], separator: str, end: int) -> dict[str, str] | Unfit:
+def _name_cells(
+    row: list[str], header: list[str], separator: str, end: int, prose: Collection[str]
+) -> dict[str, str] | Unfit:
     if len(row) != len(header):
         return Unfit(f"{len(row)} fields, the header has {len(header)}: {_describe(header, separator)}")
-    if any("\n" in cell and _holds_rows(cell, column, len(header), separator) for column, cell in enumerate(row)):
+    several = ((column, cell) for column, cell in enumerate(row) if "\n" in cell and header[column] not in prose)
+    if any(_holds_rows(cell, column, len(header), separator) for column, cell in several):
         return Unfit(f"a quotation mark opens here and closes in line {end}, and rows stand between the two")
     return dict(zip(header, row, strict=True))
 

@@ -265,9 +265,11 @@ def _mixed(
         first, second = sorted(each["language"].unique())
         each[f"{second} against {first}"] = (each["language"] == second) * 1.0
         covariates.append(f"{second} against {first}")
+    ended = {d.id: [turn.finish_reason for turn in d.replies] for d in dialogues}
     cut = {
-        d.id: np.mean([t.finish_reason == "length" for t in d.turns if t.role == "supporter"] or [False])
-        for d in dialogues
+        name: np.mean([r == "length" for r in reasons]) if reasons else 0.0
+        for name, reasons in ended.items()
+        if None not in reasons
     }
     if cut and set(each.index) <= set(cut):
         each["truncated replies"] = each.index.map(cut)

@@ -6,9 +6,10 @@ from typing import Any
 
 from esc_eval.schema import Dialogue, Rating, Turn
 from esc_eval.simulation.budget import show_dollars
+from esc_eval.simulation.run import find_simulations
 
-HOW_OPENED = frozenset({"server", "dtype", "extra_body", "reasoning_tokens"})
-"""What an identity says beside the model itself: the same weights elsewhere are the same model."""
+HOW_OPENED = frozenset({"server", "dtype", "extra_body", "reasoning_tokens", "own_settings"})
+"""What an identity says beside the model itself: the same weights, elsewhere or sampled otherwise, are the same."""
 MOST_REASONS = 5
 LONGEST_REASON = 200
 
@@ -114,13 +115,10 @@ def warn_of_roles(run: Mapping[str, Any], rater: str | None = None) -> list[str]
         run: Its content.
         rater: Whose ratings are shown; None = nobody's.
     """
-    simulation = run.get("simulation", {}).get("identity")
-    if simulation is None:
-        return []
     scoring = run.get(f"scoring/{rater}", {}).get("identity", {}).get("scorer")
-    return warn_of_one_model(
-        simulation["seeker"], simulation["supporters"], {rater: scoring} if rater and scoring else {}
-    )
+    judges = {rater: scoring} if rater and scoring else {}
+    found = [warn_of_one_model(each["seeker"], each["supporters"], judges) for each in find_simulations(run)]
+    return list(dict.fromkeys(sentence for sentences in found for sentence in sentences))
 
 
 def describe_spending(run: Mapping[str, Any], steps: Sequence[str]) -> list[str]:

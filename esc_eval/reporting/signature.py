@@ -8,6 +8,7 @@ from typing import Any
 
 from esc_eval.escaping import escape_part
 from esc_eval.languages import known_languages
+from esc_eval.simulation.run import find_simulations, is_partly_foreign
 from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.version import __version__
 
@@ -47,7 +48,7 @@ def simulation_parts(identity: Mapping[str, Any] | None, language: str | None = 
     def both(setting: str) -> str:
         models = {"seeker": [identity["seeker"]], "supporter": identity["supporters"].values()}
         return "/".join(
-            "own" if all(model.get("generation") == "own" for model in talking) else f"{settings[setting]}"
+            "own" if all(model.get("generation") == "own" for model in talking) else f"{settings.get(setting, 'own')}"
             for talking, settings in ((models[side], identity["generation"][side]) for side in models)
         )
 
@@ -60,6 +61,21 @@ def simulation_parts(identity: Mapping[str, Any] | None, language: str | None = 
         "temperature": both("temperature"),
         "seed": identity["seed"],
     }
+
+
+def dialogue_parts(run: Mapping[str, Any], language: str | None = None) -> dict[str, object]:
+    """Parts that tell how the dialogues of a run folder were made, also where they were played in other runs.
+
+    Args:
+        run: Content of its run.json.
+        language: Of the dialogues.
+    """
+    found = [simulation_parts(identity, language) for identity in find_simulations(run)]
+    if not found:
+        return simulation_parts(None, language)
+    several = {key: dict.fromkeys(str(parts[key]) for parts in found) for key in found[0]}
+    parts: dict[str, object] = {key: " + ".join(values) for key, values in several.items()}
+    return {**parts, "dialogues": "some foreign"} if is_partly_foreign(run) else parts
 
 
 def sign_board(
@@ -86,9 +102,9 @@ def sign_board(
         adapted: What servers were not sent as it was asked for.
         ways: The board's scored ratings by how their level was had, where they say.
     """
-    simulation, scoring = run.get("simulation"), run.get(f"scoring/{rater}")
+    scoring = run.get(f"scoring/{rater}")
     parts = {
-        **simulation_parts(simulation["identity"] if simulation else None, language),
+        **dialogue_parts(run, language),
         **scoring_parts(scoring["identity"] if scoring else None, rater, rubric, language, ways),
         "not as asked": adapted,
         "statistic": f"{statistic} {scale}",

@@ -74,7 +74,10 @@ class Row(Part):
             ``dialogues``; they are not rated.
         ranked: Whether it is ranked: not where more than ``UNANSWERED_SHARE`` of its dialogues are unanswered.
         problems: Why ratings have no score: how often, by reason.
-        cut_replies: Supporter's replies that ended at the token cap, of ``replies``.
+        replies: Supporter's replies; an opening is none.
+        told_replies, told_seeker_turns: Of how many it is known why they ended; dialogues from elsewhere do not say it.
+        cut_replies: Supporter's replies that ended at the token cap, of ``told_replies``.
+        cut_seeker_turns: The seeker's, of ``told_seeker_turns``.
         empty_replies: Supporter's replies without a word.
         unfinished: Dialogues that ended early: with a problem, or because a model could read no further.
         low_mass: Ratings whose scorer gave all levels together less than ``LOW_MASS`` of its probability.
@@ -96,6 +99,8 @@ class Row(Part):
     empty_replies: int
     unfinished: int
     tokens: int | None
+    told_replies: int = 0
+    told_seeker_turns: int = 0
     low_mass: int = 0
     ways: dict[Way, int] = Field(default_factory=dict)
 
@@ -302,8 +307,9 @@ def _row(
             counts=counts,
         )
     unanswered = sum(dialogue.problem is not None or not dialogue.answered for dialogue in dialogues)
-    turns = [turn for dialogue in dialogues for turn in dialogue.turns if turn.finish_reason != "scripted"]
-    replies = [turn for turn in turns if turn.role == "supporter"]
+    replies = [turn for dialogue in dialogues for turn in dialogue.replies]
+    asked = [turn for dialogue in dialogues for turn in dialogue.turns if turn.role == "seeker"]
+    turns = [*replies, *asked]
     used = [turn.completion_tokens for turn in turns if turn.completion_tokens is not None]
     return Row(
         supporter=supporter,
@@ -317,10 +323,12 @@ def _row(
         cards=len({dialogue.card_id for dialogue in dialogues}) if by_card else None,
         replies=len(replies),
         cut_replies=sum(turn.finish_reason == "length" for turn in replies),
-        cut_seeker_turns=sum(turn.role == "seeker" and turn.finish_reason == "length" for turn in turns),
+        cut_seeker_turns=sum(turn.finish_reason == "length" for turn in asked),
         empty_replies=sum(not turn.text.strip() for turn in replies),
         unfinished=sum(bool(d.problem or d.too_long) for d in dialogues),
         tokens=sum(used) if used else None,
+        told_replies=sum(turn.finish_reason is not None for turn in replies),
+        told_seeker_turns=sum(turn.finish_reason is not None for turn in asked),
         low_mass=sum(rating.mass is not None and rating.mass < LOW_MASS for rating in ratings),
         ways=dict(Counter(rating.way for rating in ratings if rating.way and rating.score is not None)),
     )

@@ -67,10 +67,19 @@ def describe_dialogues(row: Row) -> str:
     cards = f" on {row.cards} cards" if row.cards is not None else ""
     tokens = f", {row.tokens} tokens generated" if row.tokens is not None else ""
     return (
-        f"{row.supporter}: {row.dialogues} dialogues{cards}; {row.cut_replies} of {row.replies} replies and "
-        f"{row.cut_seeker_turns} seeker turns cut at the token cap; {row.empty_replies} empty replies; "
+        f"{row.supporter}: {row.dialogues} dialogues{cards}; {_describe_cuts(row)}; {row.empty_replies} empty replies; "
         f"{row.unfinished} dialogues ended early{tokens}."
     )
+
+
+def _describe_cuts(row: Row) -> str:
+    """How many turns were cut, of those of which it is known how they ended."""
+    if not row.told_replies and not row.told_seeker_turns:
+        return f"{row.replies} replies, of none is it known whether it was cut"
+    unknown = row.replies - row.told_replies
+    seeker = f" and {row.cut_seeker_turns} seeker turns" if row.told_seeker_turns else ""
+    left = f" (of {unknown} more it is not known)" if unknown else ""
+    return f"{row.cut_replies} of {row.told_replies} replies{left}{seeker} cut at the token cap"
 
 
 def describe_gaps(row: Row) -> list[str]:

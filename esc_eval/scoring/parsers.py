@@ -3,7 +3,7 @@
 ``anchored`` is ours: a number counts only where the answer says that it is the score. A wrong number is worse than
 none, so what may be something else (a list marker, a count, a position in the conversation) is not taken for a score,
 and an answer with two different numbers is unscored. ``official`` is the rule of score.py in the official release, for
-parity with published scores only.
+parity with published scores only; it reads all that the scorer wrote, its thinking included.
 
 Both say where in the answer the level stands: its probability is read at that place, see ``chat.endpoint.logprobs``.
 """
@@ -225,14 +225,19 @@ def find_official(answer: str, levels: Sequence[int]) -> tuple[int, Span] | None
 def parse_official(answer: str, levels: Sequence[int]) -> int | None:
     """The lowest level whose digit occurs anywhere: "10" is 0, and so is "4/10". None where the release writes -1.
 
-    >>> parse_official("4/10", range(5)), parse_official("The empathy score is 3.", range(5))
-    (0, 3)
+    What a model thinks is no exception: the release's script knows no thinking.
+
+    >>> parse_official("4/10", range(5)), parse_official("<think>1 or 3?</think>The score is 3.", range(5))
+    (0, 1)
     """
     return _level(find_official(answer, levels))
 
 
 FINDERS: dict[str, Finder] = {"anchored": find_anchored, "official": find_official}
 PARSERS: dict[str, Parser] = {"anchored": parse_anchored, "official": parse_official}
+"""From an answer, word for word, to its level."""
+WHOLE = frozenset({"official"})
+"""Rules that read all of an answer; the others read what is said aloud."""
 
 
 def get_finder(name: str) -> Finder:
@@ -275,7 +280,7 @@ def reparse_ratings(ratings: Sequence[Rating], levels: Sequence[int], parser: st
             read.append(rating)
             continue
         count += 1
-        level = parse(strip_thinking(rating.raw), levels)
+        level = parse(rating.raw, levels)
         problem = rating.problem or NO_LEVEL if level is None else None
         read.append(rating.model_copy(update={"score": level, "problem": problem, "parser": parser}))
     return read, count

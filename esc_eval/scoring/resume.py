@@ -11,14 +11,14 @@ from esc_eval.files.writing import write_jsonl
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.schema import Dialogue, Rating, digest
 from esc_eval.simulation.identity import OLD_LANGUAGES, STEP, find_differences, old_identity, was_rated
-from esc_eval.simulation.run import Run, list_differences
+from esc_eval.simulation.run import PLAYED, Run, find_simulations, is_partly_foreign, list_differences, read_card
 
 
 def keep_dialogues(dialogues: Sequence[Dialogue], run: Run, sources: Iterable[Path] = ()) -> None:
     """Copy dialogues from elsewhere into a run folder, beside those that are there.
 
     Args:
-        sources: Where they are from: the cards of run folders come along.
+        sources: Where they are from: of run folders the cards come along, and what run.json says of the playing.
 
     Raises:
         EscEvalError: One is not the same there, or the run's dialogues are simulated and these are others; or a card
@@ -34,9 +34,23 @@ def keep_dialogues(dialogues: Sequence[Dialogue], run: Run, sources: Iterable[Pa
             "not the same there. Choose another --out."
         )
     if new := [dialogue for dialogue in dialogues if dialogue.id not in known]:
+        _keep_origins(run, sources, more=bool(known))
         run.export(own.name, (dialogue.to_json() for dialogue in [*known.values(), *new]))
     if cards := read_run_cards([run.folder, *sources]):
         write_jsonl(run.folder / CARDS, cards)
+
+
+def _keep_origins(run: Run, sources: Iterable[Path], *, more: bool) -> None:
+    """Say in run.json how dialogues that come from elsewhere were played, as the runs that they are from say it."""
+    folders = dict.fromkeys(path.parent if path.name == DIALOGUES else path for path in sources)
+    cards = [read_card(folder) if folder.is_dir() else {} for folder in folders]
+    found = [identity for card in cards for identity in find_simulations(card)]
+    known = find_simulations(run.card)
+    unknown = not all(map(find_simulations, cards)) or not cards or any(map(is_partly_foreign, cards))
+    if found or known:
+        every = {digest(identity): identity for identity in [*known, *found]}
+        foreign = unknown or is_partly_foreign(run.card) or (more and not known)
+        run.record(PLAYED, {"simulations": list(every.values()), "foreign": foreign})
 
 
 class Identified(Protocol):

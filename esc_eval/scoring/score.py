@@ -22,7 +22,7 @@ from esc_eval.prompts.wording import fill_template
 from esc_eval.reasoning import strip_thinking
 from esc_eval.schema import Dialogue, Rating, Turn, Way
 from esc_eval.scoring.calibration import Calibration
-from esc_eval.scoring.parsers import NO_LEVEL, TOO_LONG, find_lead, get_finder
+from esc_eval.scoring.parsers import NO_LEVEL, TOO_LONG, WHOLE, find_lead, get_finder, get_parser
 from esc_eval.scoring.rater import DirectScoring, rating_fields
 from esc_eval.scoring.resume import admit_dialogues, check_scoring, known_way, rated_dimensions, rated_identity
 from esc_eval.simulation.budget import Meter
@@ -122,7 +122,7 @@ class Scoring:
         in_text = by == "text" or temperature > 0 or (by == "auto" and self._in_words)
         self.chooser = None if self.asked or in_text else chooser
         self.by, self.settled = by, Settled(way="text") if in_text else None
-        self.parser_name, self.find = parser, get_finder(parser)
+        self.parser_name, self.find, self.parse = parser, get_finder(parser), get_parser(parser)
         self.answer = Generation(max_new_tokens=answer_tokens, temperature=temperature)
         self.calibration = calibration
         if calibration:
@@ -212,6 +212,7 @@ class Scoring:
             lead,
             self.answer.max_new_tokens,
             self.answer.temperature,
+            self.parser_name in WHOLE,
         )
 
     def _find_option(self, answer: str) -> tuple[str, tuple[int, int]] | None:
@@ -219,8 +220,7 @@ class Scoring:
         return (str(found[0]), found[1]) if found else None
 
     def _level(self, answer: str) -> int | None:
-        found = self.find(strip_thinking(answer), self.rubric.levels)
-        return found[0] if found else None
+        return self.parse(answer, self.rubric.levels)
 
     def recall_way(self, fact: Mapping[str, Any] | None) -> None:
         """Ask a scorer behind a server as it was asked before, if that is a way that may be taken now."""
@@ -267,7 +267,7 @@ class Scoring:
                 return
 
     def _from_reply(self, dialogue: Dialogue, key: str, reply: Reply) -> Rating:
-        if reply.problem:
+        if reply.problem and not (reply.reasoning and self.parser_name in WHOLE):
             common = self._common(dialogue, key)
             return Rating(**common, problem=reply.problem, parser=self.parser_name, served=reply.served)
         choice = Choice(text=reply.raw, finish_reason=reply.finish_reason, served=reply.served)

@@ -75,7 +75,10 @@ class Members:
 def play_conditions(
     protocol: Protocol, language: str, seeker: Mapping[str, Any], supporter: Mapping[str, Any], seed: int
 ) -> dict[str, Any]:
-    """All that decides a dialogue but its card."""
+    """All that decides a dialogue but its card; a supporter's own settings are in its identity."""
+    asked = protocol.supporter.model_dump()
+    if "own_settings" in supporter:
+        asked = {"max_new_tokens": protocol.supporter.max_new_tokens, "settings": "own"}
     return {
         "language": language,
         "protocol": {
@@ -83,7 +86,7 @@ def play_conditions(
             "sha256": protocol.language_sha256(language, SAID_APART),
             "rounds": protocol.rounds,
         },
-        "generation": {"seeker": protocol.seeker.model_dump(), "supporter": protocol.supporter.model_dump()},
+        "generation": {"seeker": protocol.seeker.model_dump(), "supporter": asked},
         "seeker": seeker,
         "supporter": supporter,
         "seed": seed,
@@ -98,7 +101,7 @@ def members_of(plan: Plan, supporters: Mapping[str, Mapping[str, Any]] | None = 
         supporters: Identities by name, where they are not the plan's own.
     """
     if supporters is None:
-        supporters = {model.name: model.identity for model in plan.supporters}
+        supporters = plan.supporter_identities
     conditions: dict[str, dict[str, Any]] = {}
     dialogues: dict[str, dict[str, str]] = {}
     for name, identity in supporters.items():

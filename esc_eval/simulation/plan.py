@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import Any
 
 from esc_eval.chat.base import ChatModel, Reply
 from esc_eval.errors import EscEvalError
-from esc_eval.prompts.protocol import Protocol
+from esc_eval.prompts.protocol import Generation, Protocol
 from esc_eval.reasoning import strip_thinking
 from esc_eval.schema import FinishReason, Record, Role, RoleCard, Served, Turn, find_duplicates
 
@@ -20,6 +21,7 @@ class Plan:
         seed: Of all sampling; each turn's own seed is drawn from it, the card and the turn's position, so that all
             supporters meet the same luck.
         speaks: Languages of a supporter, by name, where it is not to be played in all.
+        own_settings: Whether supporters sample as they were released to, save for the protocol's cap on a reply.
         ids: Of dialogues by supporter and card, where a run has them under an id from elsewhere.
     """
 
@@ -30,12 +32,37 @@ class Plan:
     seed: int = 0
     speaks: Mapping[str, Sequence[str]] = field(default_factory=dict)
     ids: dict[tuple[str, str], str] = field(default_factory=dict, compare=False)
+    own_settings: bool = False
 
     def __post_init__(self) -> None:
         if twice := find_duplicates(model.name for model in self.supporters):
             raise EscEvalError(f"two supporters are called {twice[0]!r}; give one a label: NAME={twice[0]}")
         for language in {card.language for card in self.cards}:
             self.protocol.text(language)
+        for model in self.supporters if self.own_settings else ():
+            if not isinstance(getattr(model, "settings", None), Generation):
+                raise EscEvalError(
+                    f"{model.name} names no settings of its own, as models in this process do. What a server's model "
+                    'samples with where it is not told: --extra-body \'{"temperature": null, "top_p": null}\''
+                )
+
+    def supporter_settings(self, supporter: ChatModel) -> Generation:
+        """How a supporter's replies are sampled."""
+        if not self.own_settings:
+            return self.protocol.supporter
+        own: Generation = supporter.settings  # type: ignore[attr-defined]
+        return own.model_copy(update={"max_new_tokens": self.protocol.supporter.max_new_tokens})
+
+    @property
+    def supporter_identities(self) -> dict[str, dict[str, Any]]:
+        """Identities by name, with the settings where they are a supporter's own."""
+        return {
+            model.name: {
+                **model.identity,
+                **({"own_settings": self.supporter_settings(model).model_dump()} if self.own_settings else {}),
+            }
+            for model in self.supporters
+        }
 
     @property
     def last_position(self) -> int:

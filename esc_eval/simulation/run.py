@@ -142,6 +142,14 @@ class _Simulation(_Step):
     identity: _Played
 
 
+class _Origins(BaseModel):
+    simulations: list[_Played] = []
+
+
+class _Elsewhere(_Step):
+    identity: _Origins
+
+
 class _Scoring(_Step):
     identity: _Rated
 
@@ -460,6 +468,7 @@ def read_card(folder: Path) -> dict[str, Any]:
     content = read_json_object(path)
     parts: list[tuple[str, Any, type[BaseModel]]] = [("the whole file", content, _Card)]
     parts += [(step, part, _Simulation) for step, part in content.items() if step == "simulation"]
+    parts += [(step, part, _Elsewhere) for step, part in content.items() if step == PLAYED]
     parts += [(step, part, _Scoring) for step, part in content.items() if step.startswith("scoring/")]
     for where, part, kind in parts:
         try:
@@ -467,6 +476,26 @@ def read_card(folder: Path) -> dict[str, Any]:
         except ValidationError as error:
             raise BadRecord(path, where, explain_validation(error)) from error
     return content
+
+
+PLAYED = "played"
+"""Step of a run.json that says how dialogues were made which were played in other runs."""
+
+
+def find_simulations(card: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The identities of the simulations that made a run's dialogues; several where they are from several runs.
+
+    Args:
+        card: Content of its run.json.
+    """
+    if own := card.get("simulation", {}).get("identity"):
+        return [own]
+    return list(card.get(PLAYED, {}).get("identity", {}).get("simulations", ()))
+
+
+def is_partly_foreign(card: Mapping[str, Any]) -> bool:
+    """Whether some of a run's dialogues, of which others were simulated, are from nobody knows where."""
+    return bool(card.get(PLAYED, {}).get("identity", {}).get("foreign"))
 
 
 def find_faults(folder: Path) -> list[str]:

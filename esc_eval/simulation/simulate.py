@@ -206,7 +206,7 @@ def _ask(batch: list[Play], seeds: list[int]) -> Iterator[tuple[int, Reply]]:
         yield from plan.seeker.reply(conversations, plan.protocol.seeker, seeds)
         return
     try:
-        yield from batch[0].supporter.reply(conversations, plan.protocol.supporter, seeds)
+        yield from batch[0].supporter.reply(conversations, plan.supporter_settings(batch[0].supporter), seeds)
     except (Interrupted, SpentError):
         raise
     except EscEvalError as error:

@@ -97,6 +97,9 @@ def count_items(data: bytes) -> int | None:
 
 @cache
 def readers() -> dict[str, Reader]:
+    import made_rated
+
+    from analysis.rated import convert_set
     from analysis.studies.automatic import read_references
     from analysis.studies.ieval import BOTS, OVERALL, SCALES, SIDES, read_ieval
     from analysis.studies.manifests import read_split
@@ -282,6 +285,12 @@ def readers() -> dict[str, Reader]:
     def source(key: str, name: str) -> Callable[[Path], int]:
         return lambda folder: len(list(parse_file(key, folder / name)))
 
+    def rated(name: str) -> Callable[[Path], None]:
+        def read(path: Path) -> None:
+            convert_set(name, path, path.parent / "out")
+
+        return read
+
     def sheet(folder: Path) -> int:
         made = Extraction(
             id="a", source="esconv", language="en", input_sha256="0", model="m", answer="k", text="Age: 30"
@@ -339,6 +348,10 @@ def readers() -> dict[str, Reader]:
         "real conversations": of(
             "real.json", sources["esconv"]["ESConv.json"], lambda path: len(read_conversations(path, "en")) and None
         ),
+        "FED": of("fed.json", as_json(made_rated.FED), rated("fed")),
+        "USR": of("usr.json", as_json(made_rated.USR), rated("usr")),
+        "ConTurE": of("data.json", as_json(made_rated.CONTURE), rated("conture")),
+        "DUO": of("ed_en.jsonl", as_lines(made_rated.DUO), rated("duo")),
         "iEval": of("ieval.json", as_json(tasks), lambda path: len(read_ieval(path).dialogues) and None),
         "review sheet": of(
             "review.csv",

@@ -298,7 +298,7 @@ def _lead(question: Question, settled: Settled) -> str:
 
 
 def _is_stated(choice: Choice, question: Question) -> bool:
-    return choice.probabilities is not None or question.find(strip_thinking(choice.text or "")) is not None
+    return choice.probabilities is not None or question.find(question.shown(choice.text or "")) is not None
 
 
 def _held_span(way: Way, text: str, options: Sequence[str]) -> tuple[str, tuple[int, int]] | None:
@@ -341,7 +341,7 @@ def _first_weights(answer: Answer, question: Question, settled: Settled) -> tupl
 def read_choice(answer: Answer, question: Question, settled: Settled) -> Choice:
     """A choice from a server's answer, by the way in which it was asked for, or in fact came."""
     reply, spoken, way = answer.reply, answer.spoken, settled.way
-    if reply.problem:
+    if reply.problem and not (reply.reasoning and question.whole):
         return Choice(problem=reply.problem, finish_reason=reply.finish_reason, way=way, served=answer.served)
     text = Choice(text=reply.raw, finish_reason=reply.finish_reason, way="text", served=answer.served)
     if way == "prefix" and not answer.thought and _goes_on(spoken, question, settled):
@@ -350,12 +350,13 @@ def read_choice(answer: Answer, question: Question, settled: Settled) -> Choice:
         if spoken.strip() in question.options:
             return replace(text, way=way)
     held = _held_span(way, spoken, question.options) if way in ("choice", "schema") else None
-    found = held or question.find(spoken)
+    shown = spoken if held else question.shown(reply.raw)
+    found = held or question.find(shown)
     if found is None:
         return text
     option, span = found
     tokens = [] if settled == Settled(way="text") else answer.tokens
-    if weighed := weigh_options(tokens, spoken, span, option, question.options):
+    if weighed := weigh_options(tokens, shown, span, option, question.options):
         return _weighed(replace(text, way=way if held else "logprobs"), *weighed, tokens)
     return replace(text, way=way) if held else text
 

@@ -66,6 +66,28 @@ def hash_weights(folder: Path) -> str:
     return digest(entries)
 
 
+def own_settings(config: Any) -> Generation:
+    """The sampling settings in a model's generation_config.json, as transformers' ``generate`` would apply them.
+
+    Args:
+        config: Of the model, as transformers has it; what it does not say has the library's default.
+    """
+
+    def said(name: str, default: Any) -> Any:
+        value = getattr(config, name, None)
+        return default if value is None else value
+
+    penalty = said("repetition_penalty", 1.0)
+    if not said("do_sample", False):
+        return Generation(repetition_penalty=penalty)
+    return Generation(
+        temperature=said("temperature", 1.0),
+        top_p=said("top_p", 1.0),
+        top_k=said("top_k", 50),
+        repetition_penalty=penalty,
+    )
+
+
 class HFModel:
     """A transformers model and its tokenizer.
 
@@ -83,6 +105,7 @@ class HFModel:
 
     Attributes:
         judge_card: What a trained judge says that it learnt; None = nothing says so.
+        settings: The sampling settings that it was released with.
 
     Raises:
         EscEvalError: No such model, no chat template, pickled weights only, or code of its own needed.
@@ -112,6 +135,7 @@ class HFModel:
         base = None if weights else base_of(repo, revision)
         self.weights = weights or load_weights(*(base or (repo, revision)), kind, self.device)
         self.model = self.weights.model
+        self.settings = own_settings(self.model.generation_config)
         self.adapter = self.weights.add(repo, revision) if base else None
         self.tokenizer = load_tokenizer(repo, revision)
         self.judge_card = read_judge_card(repo, revision) if local or base else None

@@ -10,11 +10,13 @@ import pytest
 from analysis_support import public, write_table
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from typer.testing import CliRunner
 
 from analysis.__main__ import app
-from analysis.paper.audit import audit_counts, audit_tables, items_behind, row_averages, whole_sums
+from analysis.paper.audit import audit_claim, audit_counts, audit_tables, items_behind, row_averages, whole_sums
 from analysis.paper.grim import best_constant_at_least, constant_bounds, fit_counts, fitting_sizes
+from analysis.paper.groups import GroupDifference, compare_groups, welch_difference
 from analysis.paper.published import published_report
 from analysis.paper.published_data import LeaderboardRow, published_leaderboard, published_scorers, read_expected
 from analysis.paper.tables import cards_table
@@ -151,8 +153,7 @@ def test_no_distribution_escapes_the_bounds(seed: int, models: int, within: int)
 
 
 def test_the_page_is_what_the_command_writes() -> None:
-    written, _, _ = published_report().to_markdown().rpartition("`esc-eval:")
-    assert written in PAGE.read_text(encoding="utf-8")
+    assert PAGE.read_text(encoding="utf-8").endswith(published_report().to_markdown())
 
 
 def test_command_writes_findings(tmp_path: Path) -> None:
@@ -214,3 +215,60 @@ def test_a_table_without_figures_is_refused() -> None:
     result = CliRunner().invoke(app, ["table", "3"])
     assert result.exit_code == 2
     assert "leaderboard" in result.stderr
+
+
+def test_middle_cards_are_fewer_than_the_two_languages_say() -> None:
+    # 1455 + 769 = 2224 are printed, 2801 - 655 = 2146 are left beside the high ones
+    assert found("differs", "middle cards, 1455 + 769, are all cards less the high ones")
+
+
+def differences() -> dict[tuple[str, str], GroupDifference]:
+    return {(g.language, g.what): g for g in compare_groups(published_leaderboard())}
+
+
+def test_the_first_claim_holds_in_chinese_and_not_in_english_and_humanoid_carries_it() -> None:
+    groups = differences()
+    assert found(
+        "differs", "English: the 6 models made for emotional support are, on average, not to be told from the 8"
+    )
+    assert found("agrees", "Chinese: the 5 models made for emotional support are, on average, above the 7")
+    expected = {
+        ("en", "average"): (-2.0, -6.7, 2.6),
+        ("zh", "average"): (8.4, 4.4, 12.4),
+        ("en", "humanoid"): (27.1, 21.7, 32.5),
+        ("zh", "humanoid"): (37.5, 33.8, 41.1),
+        ("en", "empathy"): (-2.8, -4.8, -0.8),
+        ("zh", "empathy"): (3.6, 0.4, 6.9),
+        ("en", "average without humanoid"): (-6.9, -12.0, -1.8),
+        ("zh", "average without humanoid"): (3.5, -1.0, 8.0),
+    }
+    for key, values in expected.items():
+        found_here = groups[key].difference
+        assert (found_here.value, found_here.low, found_here.high) == pytest.approx(values, abs=0.06)
+
+
+def test_welch_by_its_own_formula() -> None:
+    first, second = [1.0, 2.0, 4.0, 9.0], [3.0, 3.5, 5.0]
+    a, b = np.var(first, ddof=1) / 4, np.var(second, ddof=1) / 3
+    half = stats.t.ppf(0.975, (a + b) ** 2 / (a**2 / 3 + b**2 / 2)) * np.sqrt(a + b)
+    found_here = welch_difference(first, second)
+    middle = np.mean(first) - np.mean(second)
+    assert (found_here.low, found_here.value, found_here.high) == pytest.approx((middle - half, middle, middle + half))
+
+
+def test_a_claim_that_the_table_carries_agrees() -> None:
+    rows = [
+        LeaderboardRow("en", group, f"{group}{n}", {"humanoid": Decimal(v)}, Decimal(v))
+        for group, values in (("domain", (80, 81, 82)), ("open", (60, 61, 62)))
+        for n, v in enumerate(values)
+    ]
+    [finding] = audit_claim(rows)
+    assert finding.kind == "agrees"
+    [turned] = audit_claim(
+        [
+            LeaderboardRow(r.language, {"domain": "open"}.get(r.group, "domain"), r.model, r.scores, r.average)
+            for r in rows
+        ]
+    )
+    assert turned.kind == "differs"
+    assert "below" in turned.what

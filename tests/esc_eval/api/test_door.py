@@ -70,6 +70,44 @@ def test_functions_are_evaluated(results):
     assert [(row.supporter, row.average.value) for row in table.rows] == [("warm", 75), ("cold", 25)]
 
 
+def parts_of(results):
+    [table] = results.summary.tables
+    return dict(part.split(":", 1) for part in table.signature.split("|"))
+
+
+def test_a_scoring_in_another_folder_keeps_the_protocol_in_its_signature(tmp_path):
+    made = evaluate(warm, scorer=judge, out=tmp_path / "run", **SHORT)
+    known = parts_of(made)
+    assert {"protocol", "rounds", "cards", "seeker", "tokens", "temperature", "seed"} <= known.keys()
+    again = {
+        "folder": score(tmp_path / "run", scorer=judge, out=tmp_path / "a"),
+        "file": score(tmp_path / "run" / "dialogues.jsonl", scorer=judge, out=tmp_path / "b"),
+        "results": score(made, scorer=judge, out=tmp_path / "c"),
+        "the other folder": score(tmp_path / "a", scorer=judge, out=tmp_path / "d"),
+        "again": score(tmp_path / "run", scorer=judge, out=tmp_path / "a"),
+        "reported": report(tmp_path / "d"),
+    }
+    for name, results in again.items():
+        assert parts_of(results) == known, name
+
+
+def test_dialogues_of_several_runs_say_what_differs_and_those_from_nowhere_are_foreign(tmp_path, script):
+    first = simulate(warm, out=tmp_path / "one", **SHORT)
+    simulate({"cold": cold}, out=tmp_path / "two", **SHORT | {"rounds": 1, "seed": 7})
+    both = parts_of(score([tmp_path / "one", tmp_path / "two"], scorer=judge, out=tmp_path / "both"))
+    assert (both["rounds"], both["seed"]) == ("2 + 1", "0 + 7")
+    assert "dialogues" not in both
+    lines = [d.model_copy(update={"id": f"x:{n}"}).to_json() for n, d in enumerate(first.dialogues)]
+    (tmp_path / "file.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    mixed = parts_of(score([tmp_path / "one", tmp_path / "file.jsonl"], scorer=judge, out=tmp_path / "mixed"))
+    assert (mixed["rounds"], mixed["dialogues"]) == ("2", "some foreign")
+    alone = parts_of(score(tmp_path / "file.jsonl", scorer=judge, out=tmp_path / "alone"))
+    assert alone["dialogues"] == "foreign"
+    assert "protocol" not in alone
+    later = parts_of(score([tmp_path / "one"], scorer=judge, out=tmp_path / "alone"))
+    assert later["dialogues"] == "some foreign"
+
+
 def test_names_objects_methods_and_labels_are_supporters(script):
     class Bot:
         def answer(self, messages):

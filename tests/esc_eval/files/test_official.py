@@ -36,6 +36,20 @@ def test_markers_think_blocks_and_names_are_understood(tmp_path):
     assert (dialogue.id, dialogue.supporter, dialogue.language) == ("toy_en:0", "toy", "en")
 
 
+@pytest.mark.parametrize("marker", ["AI assitant：", "AI assitant: ", "ai Assitant：", "AI-assitant："])
+def test_the_marker_of_the_earlier_script_is_the_supporters_and_is_kept_as_it_is(tmp_path, marker):
+    lines = [f"{marker}Hello", "ESC-Role：My plants died.", f"{marker}I am sorry."]
+    [dialogue] = read(tmp_path, {"0": lines})
+    assert [(t.role, t.text) for t in dialogue.turns][::2] == [("supporter", "Hello"), ("supporter", "I am sorry.")]
+    assert official.dialogues_to_official([dialogue]) == {"0": lines}
+
+
+@pytest.mark.parametrize("marker", ["AI asistant：", "AI assitants：", "AI：", "assitant："])
+def test_other_spellings_are_no_markers(tmp_path, marker):
+    with pytest.raises(BadRecord, match=r"line 0.*begins with neither"):
+        read(tmp_path, {"0": [f"{marker}Hello"]})
+
+
 def test_without_a_name_the_seekers_words_tell_the_language(tmp_path):
     chinese = {"0": ["AI assistant：Hello", "ESC-Role：我今天很难过，不知道该怎么办。"]}
     assert read(tmp_path, chinese, "run.json")[0].language == "zh"

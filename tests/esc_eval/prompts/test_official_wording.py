@@ -169,6 +169,28 @@ def test_the_pinned_file_carries_the_plain_version(repo, monkeypatch):
     assert load_wording(repo).id == "official/9ad46e7"
 
 
+def test_a_checkout_with_crlf_is_the_same_wording_and_protocol(repo, tmp_path, monkeypatch):
+    for name in ("score.py", "evaluate.py"):
+        content = (repo / name).read_bytes()
+        monkeypatch.setitem(official_wording.SHA256, name, sha256(content).hexdigest())
+        (tmp_path / name).write_bytes(content.replace(b"\n", b"\r\n"))
+    windows, here = load_wording(tmp_path), load_wording(repo)
+    assert (windows.id, windows.sha256) == (here.id, here.sha256) == ("official/9ad46e7", here.sha256)
+    lines = ["AI assistant：Hello", "ESC-Role：I am tired."]
+    assert [windows.prompt(dialogue(lines), key) for key in windows.keys] == [
+        here.prompt(dialogue(lines), key) for key in here.keys
+    ]
+    assert load_protocol(tmp_path) == load_protocol(repo)
+
+
+def test_a_changed_file_is_refused_with_crlf_too(repo, tmp_path, monkeypatch):
+    content = (repo / "score.py").read_bytes()
+    monkeypatch.setitem(official_wording.SHA256, "score.py", sha256(content).hexdigest())
+    (tmp_path / "score.py").write_bytes(content.replace(b"\n", b"\r\n").replace(b"warmth", b"warmht"))
+    with pytest.raises(EscEvalError, match="--allow-unknown"):
+        load_wording(tmp_path)
+
+
 def test_a_folder_without_the_file_is_an_error_that_says_what_is_wanted(tmp_path):
     with pytest.raises(EscEvalError, match="checkout of"):
         load_wording(tmp_path)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from esc_eval.escaping import show_controls
-from esc_eval.files.records import load_cards
+from esc_eval.files.records import load_cards, read_dialogues, read_ratings
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.reporting import Summary, as_html, as_latex, as_markdown, as_text, summarise_ratings
 from esc_eval.reporting.making import describe_spending
@@ -113,6 +113,49 @@ def test_foreign_dialogues_are_clustered_by_dialogue_and_the_signature_says_so()
     assert table.clustered_by == "dialogue"
     assert "bootstrap by dialogue" in table.signature
     assert table.rows[0].cards is None
+
+
+def of_a_file(endings, opening="scripted"):
+    """Three dialogues whose replies ended as given, one after the other; None = the file does not say."""
+    turns = [Turn(role="supporter", text="Hello, tell me.", finish_reason=opening)]
+    for ending in endings:
+        turns += [Turn(role="seeker", text="I am low."), Turn(role="supporter", text="Oh.", finish_reason=ending)]
+    dialogues = [
+        Dialogue(id=f"m:{n}", language="en", supporter="m", card_id=str(n), turns=tuple(turns)) for n in range(3)
+    ]
+    ratings = [
+        Rating(dialogue_id=d.id, dimension=key, rater="judge", rater_kind="model", rubric="esc-eval/1", score=3)
+        for d in dialogues
+        for key in RUBRIC.keys
+    ]
+    return summarise_ratings(dialogues, ratings, RUBRIC)
+
+
+@pytest.mark.parametrize("opening", ["scripted", None])
+@pytest.mark.parametrize(
+    ("endings", "sentence"),
+    [
+        ([None] * 5, "15 replies, of none is it known whether it was cut; 0 empty replies"),
+        (["length", "stop"], "3 of 6 replies cut at the token cap; 0 empty"),
+        (["length", None, "stop"], "3 of 6 replies (of 3 more it is not known) cut at the token cap"),
+    ],
+)
+def test_how_replies_ended_is_claimed_only_where_it_is_known_and_an_opening_is_no_reply(endings, sentence, opening):
+    summary = of_a_file(endings, opening)
+    for form in (as_text, as_markdown, as_latex):
+        assert sentence in " ".join(form(summary).replace("\\", "").split()), form
+    [row] = summary.tables[0].rows
+    assert (row.replies, row.told_replies) == (3 * len(endings), 3 * sum(e is not None for e in endings))
+
+
+@pytest.mark.shared_data
+def test_the_report_of_released_dialogues_claims_no_cut_of_eighteen(shared):
+    official = shared / "esc_eval_official"
+    dialogues = read_dialogues(official / "result" / "2024-06-24" / "llama3_en.json")
+    ratings = read_ratings(official / "score" / "llama3_en.json")
+    text = " ".join(as_text(summarise_ratings(dialogues, ratings, RUBRIC)).split())
+    assert "15 replies, of none is it known whether it was cut" in text
+    assert "of 18" not in text
 
 
 def test_raters_and_languages_never_share_a_table():

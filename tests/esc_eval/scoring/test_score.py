@@ -5,6 +5,7 @@ from esc_eval.errors import EscEvalError
 from esc_eval.files.records import read_dialogues, read_ratings
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.schema import Dialogue, Turn
+from esc_eval.scoring.parsers import reparse_ratings
 from esc_eval.scoring.score import Scoring, judge_prompts, score_dialogues
 from esc_eval.simulation.run import Run, read_card
 
@@ -66,6 +67,30 @@ def test_text_is_parsed_and_kept_and_what_names_no_level_is_unscored(script, tmp
 def test_the_official_parser_is_there_under_its_own_name(script, tmp_path):
     scoring = Scoring(open_model(script(["4/10"], "judge")), load_rubric(), parser="official")
     assert {(r.score, r.parser) for r in rate(scoring, [dialogue()], tmp_path / "r")} == {(0, "official")}
+
+
+@pytest.mark.parametrize(
+    ("answer", "anchored", "official"),
+    [
+        ("<think>A 1 or a 3?</think>\n\nScore: 3", 3, 1),
+        ("<think>0 to 4, so</think>The score is 2.", 2, 0),
+        ("the user's 2 dogs</think>Score: 4", 4, 2),
+        ("<think>none</think>Score: 4", 4, 4),
+        ("<think>all of it, 3 or so", None, 3),  # cut off while it thinks: the release reads that too
+    ],
+)
+def test_the_official_rule_reads_all_that_the_judge_wrote_and_ours_what_it_says(
+    script, tmp_path, answer, anchored, official
+):
+    found = {}
+    for parser in ("anchored", "official"):
+        scoring = Scoring(open_model(script([answer], "judge")), load_rubric(), parser=parser)
+        ratings = rate(scoring, [dialogue()], tmp_path / parser)
+        [found[parser]] = {r.score for r in ratings}
+        other = "official" if parser == "anchored" else "anchored"
+        again, _ = reparse_ratings([r for r in ratings if r.raw], load_rubric().levels, other)
+        assert {r.score for r in again} <= {anchored if other == "anchored" else official}
+    assert found == {"anchored": anchored, "official": official}
 
 
 def test_logits_of_a_model_without_them_are_refused(script):

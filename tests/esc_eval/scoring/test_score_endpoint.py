@@ -332,3 +332,12 @@ def test_a_judge_whose_server_counts_no_tokens_is_paid_for_by_estimates(tmp_path
     assert words / 5e6 < budget.spent < words / 3e6
     assert told["estimated"] == ["judge"]
     assert "prompt_tokens" not in model.usage
+
+
+@pytest.mark.parametrize(("parser", "level"), [("anchored", 3), ("official", 0)])
+def test_reasoning_that_came_apart_is_read_by_the_official_rule_alone(parser, level, tmp_path):
+    ratings, _, _ = rate(
+        lambda body: say("reasoning in the log probabilities", body), tmp_path, parser=parser, by="text"
+    )
+    assert {(r.score, r.way) for r in ratings} == {(level, "text")}
+    assert all(r.raw == "<think>\nLevels from 0 to 4.\n</think>\n\nScore: 3" for r in ratings)

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from esc_eval.chat import open_model
+from esc_eval.chat import Reply, open_model
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import load_cards, read_dialogues
-from esc_eval.prompts.protocol import load_protocol
+from esc_eval.prompts.protocol import Generation, load_protocol
+from esc_eval.reporting.signature import simulation_parts
 from esc_eval.simulation.plan import Plan
 from esc_eval.simulation.run import Run
 from esc_eval.simulation.simulate import play_plan
@@ -172,3 +173,48 @@ def test_a_ledger_of_a_later_version_is_left_alone(plan, tmp_path):
         database.execute("pragma user_version = 99")
     with pytest.raises(EscEvalError, match="written by a later version of esc-eval"):
         play(plan(), tmp_path)
+
+
+class Released:
+    """A model that says how it was released to be sampled, and keeps how it was asked."""
+
+    parallel, concurrent = 4, False
+
+    def __init__(self, name, **settings):
+        self.name, self.identity, self.asked = name, {"kind": "made up", "model": name}, []
+        self.settings = Generation(max_new_tokens=9, **settings)
+
+    def reply(self, conversations, settings, seeds):
+        self.asked.append(settings)
+        yield from ((n, Reply(f"{self.name}!", "stop")) for n, _ in enumerate(conversations))
+
+
+def own(plan, **temperatures):
+    models = [Released(name, temperature=t, top_k=5) for name, t in temperatures.items()]
+    return replace(plan(), supporters=models, own_settings=True), models
+
+
+def test_supporters_may_sample_as_they_were_released_to_within_the_protocols_cap(plan, tmp_path):
+    asked, models = own(plan, hot=1.5, cool=0.2)
+    play(asked, tmp_path)
+    cap = asked.protocol.supporter.max_new_tokens
+    for model, temperature in zip(models, (1.5, 0.2), strict=True):
+        assert set(model.asked) == {Generation(max_new_tokens=cap, temperature=temperature, top_k=5)}
+    identity = json.loads((tmp_path / "run.json").read_text())["simulation"]["identity"]
+    assert identity["generation"]["supporter"] == {"max_new_tokens": cap, "settings": "own"}
+    assert identity["supporters"]["hot"]["own_settings"]["temperature"] == 1.5
+    parts = simulation_parts(identity, "en")
+    assert (parts["temperature"].partition("/")[2], parts["tokens"].partition("/")[2]) == ("own", str(cap))
+
+
+def test_own_settings_are_another_run_than_the_protocols_and_resume_as_themselves(plan, tmp_path):
+    first, _ = play(own(plan, p=0.5)[0], tmp_path)
+    assert play(own(plan, p=0.5)[0], tmp_path) == (first, 0)
+    for other in (replace(own(plan, p=0.5)[0], own_settings=False), own(plan, p=0.6)[0]):
+        with pytest.raises(EscEvalError, match=r"settings|temperature"):
+            play(other, tmp_path)
+
+
+def test_a_supporter_without_settings_of_its_own_is_refused_with_what_a_server_can_be_told(plan):
+    with pytest.raises(EscEvalError, match=r"p names no settings of its own.*--extra-body"):
+        replace(plan(), own_settings=True)

@@ -10,11 +10,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
-from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
+from transformers import (
+    GenerationConfig,
+    LogitsProcessorList,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
 from transformers.generation.logits_process import RepetitionPenaltyLogitsProcessor
 
 from esc_eval.chat import open_model
 from esc_eval.chat.engine.generation import AHEAD
+from esc_eval.chat.engine.hf import own_settings
 from esc_eval.chat.engine.rows import BRANCH_TOKENS, Rows
 from esc_eval.chat.engine.sampling import draw_uniforms, next_tokens, penalise_seen
 from esc_eval.errors import EscEvalError
@@ -329,3 +336,19 @@ def test_no_kind_of_model_is_guessed():
     for spec in ("gpt-4", "hf:", "embedded:x", "openai", ""):
         with pytest.raises(EscEvalError, match="names no chat model"):
             open_model(spec)
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({}, Generation()),
+        ({"do_sample": False, "temperature": 0.7}, Generation()),  # as transformers' generate: greedy
+        ({"do_sample": True}, Generation(temperature=1.0, top_k=50)),
+        (
+            {"do_sample": True, "temperature": 0.7, "top_p": 0.8, "top_k": 20, "repetition_penalty": 1.05},
+            Generation(temperature=0.7, top_p=0.8, top_k=20, repetition_penalty=1.05),
+        ),
+    ],
+)
+def test_own_settings_are_those_that_transformers_would_apply(config, expected):
+    assert own_settings(GenerationConfig(**config)) == expected

@@ -1,0 +1,210 @@
+"""Public sets of rated dialogues become folders that every command reads; what is not the set is refused."""
+
+import json
+from collections import Counter
+from copy import deepcopy
+
+import pytest
+from analysis_support import public
+from made_rated import USR, lay, lay_lend_an_ear
+from typer.testing import CliRunner
+
+from analysis.__main__ import app
+from analysis.rated import SETS, convert_set, load_set
+from analysis.rated.lend_an_ear import EXPERTS, MODELS
+from analysis.studies.correlation import correlation_report
+from esc_eval.errors import EscEvalError
+from esc_eval.files.metric_scores import read_scores
+from esc_eval.files.ratings_table import read_table
+from esc_eval.files.records import read_dialogues, read_ratings
+from esc_eval.statistics.bootstrap import Bootstrap
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_every_set_declares_itself_and_its_folders_are_read_by_every_command(name, tmp_path):
+    known = load_set(name)
+    assert all((known.NAME, known.AUTHORS, known.LICENSE, known.GIVE))
+    assert "https://" in known.LINK
+    folders = convert_set(name, lay(name, tmp_path), tmp_path / "out")
+    assert folders
+    for folder in folders:
+        dialogues, ratings = read_dialogues(folder), read_ratings(folder)
+        table = read_table([folder])
+        about = json.loads((folder / "about.json").read_text())
+        assert (about["set"], about["link"], about["license"]) == (known.NAME, known.LINK, known.LICENSE)
+        assert all(len(sha256) == 64 for sha256 in about["files"].values())
+        assert len(table.frame) == len(ratings)
+        assert all(d.card_id and d.supporter for d in dialogues)
+        assert {r.dialogue_id for r in ratings} <= {d.id for d in dialogues}
+        assert table.low < table.high
+        if about["unit"] == "reply":
+            assert all(d.turns[-1].role == "supporter" for d in dialogues)
+
+
+def converted(name, tmp_path, part):
+    convert_set(name, lay(name, tmp_path), tmp_path / "out")
+    return tmp_path / "out" / part
+
+
+def scores(folder):
+    return {(r.dialogue_id, r.dimension, r.rater): r.score for r in read_ratings(folder)}
+
+
+def test_ieval_has_its_nine_scales_and_the_overall_mark_in_two_folders_of_one_command(tmp_path):
+    folders = convert_set("ieval", lay("ieval", tmp_path), tmp_path / "out")
+    assert [(f.name, len(read_ratings(f)), read_table([f]).high) for f in folders] == [
+        ("ieval", 16 * 9, 5),
+        ("ieval-overall", 16, 3),
+    ]
+    with pytest.raises(EscEvalError, match="several scales"):
+        read_table(folders)
+    both = read_table(folders, mixed=True)
+    assert (both.low, both.high, len(both.dimensions)) == (1, 5, 10)
+
+
+def test_fed_links_replies_to_their_chat_and_leaves_not_applicable_unscored(tmp_path):
+    turn = converted("fed", tmp_path, "fed-turn")
+    [reply] = read_dialogues(turn)
+    assert (reply.card_id, reply.supporter, reply.turns[-1].text) == ("fed-dialogue/0", "Robot", "Call the police.")
+    assert list(scores(turn).values()) == [2, 1, None, 0, 1]
+    assert {r.problem for r in read_ratings(turn) if r.score is None} == {"not applicable"}
+    ranges = {f.name: (read_table([f]).low, read_table([f]).high) for f in (tmp_path / "out").iterdir()}
+    assert ranges == {
+        "fed-turn": (0, 2), "fed-turn-binary": (0, 1), "fed-turn-overall": (0, 4),
+        "fed-dialogue": (0, 2), "fed-dialogue-binary": (0, 1), "fed-dialogue-overall": (0, 4),
+    }  # fmt: skip
+
+
+def test_model_scores_beside_fed_are_metrics_of_their_scale(tmp_path):
+    lay("fed", tmp_path)
+    content = json.dumps({"Interesting": [-0.25], "Nobody": [1.0]})
+    (tmp_path / "turn_level_model_score_list.json").write_text(content)
+    table = read_scores([converted("fed", tmp_path, "fed-turn") / "metrics.jsonl"])
+    assert table.to_dict("records") == [
+        {"dialogue_id": "fed-turn/0", "metric": "fed", "dimension": "interesting", "score": -0.25}
+    ]
+    (tmp_path / "turn_level_model_score_list.json").write_text(json.dumps({"Interesting": [1, 2]}))
+    with pytest.raises(EscEvalError, match="expected 1 scores"):
+        convert_set("fed", tmp_path / "fed.json", tmp_path / "again")
+
+
+def test_means_of_three_raters_become_their_sums_and_the_corpus_answer_a_reference(tmp_path):
+    folder = converted("usr", tmp_path, "usr")
+    assert list(scores(folder).values()) == [7, 9, 5] * 2
+    assert (read_table([folder]).low, read_table([folder]).high) == (3, 9)
+    references = [json.loads(line) for line in (folder / "references.jsonl").read_text().splitlines()]
+    assert references == [{"dialogue_id": "usr/0-Greedy", "reference": "So do I ."}]
+    greedy = next(d for d in read_dialogues(folder) if d.supporter == "Greedy")
+    assert [t.role for t in greedy.turns] == ["seeker", "supporter", "seeker", "supporter"]
+
+
+@pytest.mark.parametrize("mean", [2.5, 9.0, "3", None, True])
+def test_a_mean_that_no_three_raters_have_is_refused(tmp_path, mean):
+    bad = deepcopy(USR)
+    bad[1]["scores"]["coherence"] = mean
+    (tmp_path / "usr.json").write_text(json.dumps(bad))
+    with pytest.raises(EscEvalError, match=r"item 1, coherence: expected the mean of 3"):
+        convert_set("usr", tmp_path / "usr.json", tmp_path / "out")
+
+
+def test_conture_rates_every_reply_after_the_words_before_it(tmp_path):
+    folder = converted("conture", tmp_path, "conture-turn")
+    first, second = read_dialogues(folder)
+    assert [t.text for t in second.turns] == ["hi", "Hello!", "I lost my keys", "Where?"]
+    assert first.card_id == second.card_id == "conture/5"
+    assert list(scores(folder).values()) == [1, 2]
+    assert list(scores(tmp_path / "out" / "conture").values()) == [None, 3]
+
+
+def test_duo_keeps_the_chatter_apart_from_those_who_look_on(tmp_path):
+    own = converted("duo", tmp_path, "duo-ed-en")
+    assert scores(own)["duo-ed-en/0007", "preference", "person 0042"] == 5
+    others = scores(tmp_path / "out" / "duo-ed-en-observers")
+    assert list(others.values()) == [3, 4, 4]
+    assert {d.supporter for d in read_dialogues(own)} == {"m-1 neutral", "m-2 neutral"}
+
+
+@pytest.mark.parametrize(("name", "complaint"), [("ed_ja.jsonl", "no language 'ja'"), ("ed.jsonl", "says no language")])
+def test_duo_in_a_language_that_nobody_knows_is_refused(tmp_path, name, complaint):
+    lay("duo", tmp_path).rename(tmp_path / name)
+    with pytest.raises(EscEvalError, match=complaint):
+        convert_set("duo", tmp_path / name, tmp_path / "out")
+
+
+def test_lend_an_ear_has_three_experts_its_scenarios_and_models_as_metrics(tmp_path):
+    folder = converted("lend-an-ear", tmp_path, "lend-an-ear")
+    first, second = read_dialogues(folder)
+    assert [t.text for t in first.turns] == ["I lost my job, and\nthe flat.", "That is hard.", "Yes, it is, truly."]
+    assert (first.supporter, first.card_id) == ("person", second.card_id)
+    assert Counter(r.rater for r in read_ratings(folder)) == dict.fromkeys(EXPERTS, 2 * 6)
+    assert set(read_scores([folder / "metrics.jsonl"])["metric"]) == set(MODELS)
+    empathetic = read_dialogues(tmp_path / "out" / "lend-an-ear-empatheticdialogues")
+    assert "job, and" in empathetic[0].turns[0].text
+
+
+def test_a_level_of_lend_an_ear_off_its_scale_is_refused_with_file_and_line(tmp_path):
+    lay_lend_an_ear(tmp_path / "lend", lambda who, key, scale: 9 if (who, key) == ("expert2", "t2") else 2)
+    with pytest.raises(EscEvalError, match=r"expert2_ratings.csv, line 3, validating_emotions: is 9"):
+        convert_set("lend-an-ear", tmp_path / "lend", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", [name for name in SETS if name != "lend-an-ear"])
+@pytest.mark.parametrize("content", ["[]", "{}", '[{"a": 1}]', "[3]", '{"a": 1}\n', ""])
+def test_what_is_not_the_set_is_refused_and_nothing_is_written(name, content, tmp_path):
+    path = tmp_path / lay(name, tmp_path).name
+    path.write_text(content)
+    with pytest.raises(EscEvalError, match=path.name):
+        convert_set(name, path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_names_its_folders_and_whose_the_set_is(tmp_path):
+    arguments = ["convert", "conture", str(lay("conture", tmp_path)), "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0
+    assert "https://github.com/alexa/conture. Licence: CC BY 4.0." in done.stderr
+    assert [line.rpartition("/")[2] for line in done.stdout.split()] == [
+        "conture-turn", "conture", "conture-binary", "conture-overall",
+    ]  # fmt: skip
+    assert CliRunner().invoke(app, ["convert", "other", "x", "--out", "y"]).exit_code == 2
+
+
+PUBLIC = {
+    "ieval": ("ieval", "ieval_data.json", {"ieval": (1920, 17280), "ieval-overall": (1920, 1920)}),
+    "fed": ("fed", "fed_data.json", {"fed-turn": (375, 13125), "fed-dialogue-overall": (125, 625)}),
+    "usr": ("usr_topicalchat", "topical_chat_unieval_result.json", {"usr": (360, 1080), "usr-overall": (360, 360)}),
+    "conture": ("conture", "data.json", {"conture-turn": (1066, 1066), "conture": (119, 3132)}),
+    "duo": ("duo", "ed_en.jsonl", {"duo-ed-en": (157, 628), "duo-ed-en-observers": (50, 600)}),
+    "lend-an-ear": ("lend_an_ear", "", {"lend-an-ear": (50, 900), "lend-an-ear-epitome": (50, 450)}),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.shared_data
+@pytest.mark.parametrize("name", PUBLIC)
+def test_the_public_sets_are_read_whole(name, tmp_path):
+    folder, file, counts = PUBLIC[name]
+    convert_set(name, public("ratings", folder, file) if file else public("ratings", folder), tmp_path)
+    for part, (dialogues, ratings) in counts.items():
+        assert (len(read_dialogues(tmp_path / part)), len(read_ratings(tmp_path / part))) == (dialogues, ratings)
+
+
+@pytest.mark.slow
+@pytest.mark.shared_data
+def test_converted_sets_give_the_published_correlations(tmp_path):
+    convert_set("usr", public("ratings", "usr_topicalchat", "topical_chat_unieval_result.json"), tmp_path)
+    convert_set("fed", public("ratings", "fed", "fed_data.json"), tmp_path)
+
+    def found(part, rule="mean"):
+        scores = read_scores([tmp_path / part / "metrics.jsonl"])
+        return correlation_report(
+            read_table([tmp_path / part]), scores, Bootstrap(100), rule=rule, permutations=9
+        ).data["sample"]
+
+    usr = found("usr")
+    assert usr["naturalness"]["unieval"]["pearson"].value == pytest.approx(0.443666, abs=5e-6)
+    assert usr["engagingness"]["unieval"]["spearman"].value == pytest.approx(0.604739, abs=5e-6)
+    fed = found("fed-turn", "drop_furthest")
+    assert fed["interesting"]["fed"]["pearson"].value == pytest.approx(0.279838, abs=5e-6)
+    assert fed["interesting"]["fed"]["spearman"].value == pytest.approx(0.312649, abs=5e-6)

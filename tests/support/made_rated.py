@@ -1,0 +1,139 @@
+"""Made-up copies of public sets that people rated, in their authors' layouts and in words of our own."""
+
+import csv
+import json
+
+from analysis.rated.lend_an_ear import EXPERTS, MODELS, STUDIES
+from analysis.studies.ieval import BOTS, OVERALL, SCALES, SIDES
+
+LOG = "- My cat ran off.\n- Oh no. Since when?\n- Since Monday.\n- I hope she is back soon."
+IEVAL = [
+    {
+        "part": part,
+        **{
+            side: {bot: {"chat_log": LOG, **dict.fromkeys(SCALES, 4), **dict.fromkeys(OVERALL, 2)} for bot in BOTS}
+            for side in SIDES
+        },
+    }
+    for part in (1, 2)
+]
+FED = [
+    {
+        "context": "User: My bike is gone\nSystem: Stolen?\nUser: I think so",
+        "response": "System: Call the police.",
+        "system": "Robot",
+        "annotations": {
+            "Interesting": [2, 1, "N/A (no idea)", 0, 1],
+            "Understandable": [1, 1, 0, 1, 1],
+            "Overall": [4, 3, 2, 1, 0],
+        },
+    },
+    {
+        "context": "User: My bike is gone\nSystem: Stolen?\nUser: I think so\nSystem: Call the police.\nUser: Done",
+        "system": "Robot",
+        "annotations": {
+            "Error recovery": ["N/A (none)"] * 4 + [2],
+            "Consistent": [1, 0, 1, 1, 1],
+            "Overall": [3, 3, 2, 1, 0],
+        },
+    },
+]
+USR = [
+    {
+        "source": "I run a lot .\nDo you ?\nEvery day .\n",
+        "system_id": name,
+        "system_output": f"{answer}\n",
+        "context": "A fact.",
+        "scores": {
+            "understandability": 2 / 3,
+            "groundedness": 0.0,
+            "naturalness": 7 / 3,
+            "coherence": 3.0,
+            "engagingness": 5 / 3,
+            "overall": 4.3333333333,
+        },
+        "predict_scores": {"naturalness": 0.91},
+    }
+    for name, answer in (("Original Ground Truth", "So do I ."), ("Greedy", "I like dogs ."))
+]
+CONTURE = [
+    {
+        "dialog_id": 5,
+        "turns": [
+            {"user": "hi", "chatbot": "Hello!", "overall impression": 1},
+            {"user": "I lost my keys", "chatbot": "Where?", "overall impression": 2},
+        ],
+        "dialog_ratings": [
+            {"consistent": 1, "error recovery": "N/A", "human (overall)": 4},
+            {"consistent": 0, "error recovery": 3, "human (overall)": 5},
+        ],
+    }
+]
+DUO = [
+    {
+        "dialogue_id": "0007",
+        "model": "m-1",
+        "prompt": "neutral",
+        "emotion": "Proud",
+        "subjective_evaluation": {"preference": 5.0, "empathy": 3.0},
+        "objective_evaluation": {"preference": 3.67, "preference_scores": [3.0, 4.0, 4.0]},
+        "dialogue": [
+            {"speaker": "Human", "user_id": "0042", "message": "I won the race!"},
+            {"speaker": "Bot", "message": "Well done."},
+        ],
+    },
+    {
+        "dialogue_id": "0008",
+        "model": "m-2",
+        "prompt": "neutral",
+        "emotion": "Proud",
+        "subjective_evaluation": {"preference": 1.0, "empathy": 2.0},
+        "dialogue": [
+            {"speaker": "Human", "user_id": "0043", "message": "Me too"},
+            {"speaker": "Bot", "message": "Hm."},
+        ],
+    },
+]
+TALKS = [
+    ("t1", "Seeker: I lost my job, and\nthe flat.\n\nSupporter: That is hard.\n\nSeeker: Yes, it is, truly."),
+    ("t2", "Seeker: I lost my job, and\nthe flat.\n\nSupporter: Cheer up."),
+]
+
+
+def write_rows(path, columns, rows):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([columns, *rows])
+
+
+def lay_lend_an_ear(folder, level=lambda expert, key, scale: 2):
+    columns = {
+        "sample_lend_an_ear_conversations.csv": ("conversation_id", "full_conversation", "response_length"),
+        "sample_empatheticdialogues.csv": ("conv_id", "context", "prompt", "full_conversation"),
+        "sample_epitome.csv": ("sp_id", "seeker_post", "response_post"),
+    }
+    rows = {
+        "sample_lend_an_ear_conversations.csv": [(*talk, "1, 2\n3, 4") for talk in TALKS],
+        "sample_empatheticdialogues.csv": [
+            (key, "sad", "My dog_comma_ died", text.replace(",", "_comma_")) for key, text in TALKS for _ in range(2)
+        ],
+        "sample_epitome.csv": [(key, "I am low.\n\nSo, so low.", "I hear you.") for key, _ in TALKS],
+    }
+    for name, header in columns.items():
+        write_rows(folder / "original_data" / name, header, rows[name])
+    for study in STUDIES:
+        for who in (*EXPERTS, *MODELS):
+            marks = [(key, *(level(who, key, scale) for scale in study.scales)) for key, _ in TALKS]
+            write_rows(folder / "annotations" / study.folder / f"{who}_ratings.csv", (study.id, *study.scales), marks)
+    return folder
+
+
+def lay(name, folder):
+    """A made-up copy of a set, where its reader looks for it."""
+    if name == "lend-an-ear":
+        return lay_lend_an_ear(folder / "lend")
+    content = {"ieval": IEVAL, "fed": FED, "usr": USR, "conture": CONTURE, "duo": DUO}[name]
+    path = folder / {"duo": "ed_en.jsonl"}.get(name, f"{name}.json")
+    text = "\n".join(map(json.dumps, content)) + "\n" if name == "duo" else json.dumps(content)
+    path.write_text(text, encoding="utf-8")
+    return path
