@@ -15,7 +15,8 @@ from dataset_builder.rows.overlap import NEAR, cut_pieces, cut_shingles
 from dataset_builder.rows.role_cards import ANNOTATORS
 from esc_eval.languages import get_language
 from esc_eval.reporting.render import Cell, Report, Table
-from esc_eval.schema import Language, RoleCard
+from esc_eval.reporting.signature import join_signature
+from esc_eval.schema import Language, RoleCard, digest
 
 Matrix: TypeAlias = npt.NDArray[np.float32]
 Sets = Mapping[str, Sequence[RoleCard]]
@@ -106,10 +107,11 @@ def likeness_table(name: str, sets: Sets, vectors: bool) -> Table:
             for other, texts in {name: own, **others}.items():
                 part = values[:, start : start + len(texts)].copy()
                 if other == name:
-                    part[np.tril_indices(len(own))] = -1  # each pair once, and no card with itself
+                    part[np.tril_indices(len(own))] = -2  # each pair once, and no card with itself
                 start += len(texts)
                 if part.size:
-                    rows.append([language, other, measure, int((part >= 0).sum()), *_highest(part, own, texts, measure)])
+                    pairs = part.size if other != name else len(own) * (len(own) - 1) // 2
+                    rows.append([language, other, measure, pairs, *_highest(part, own, texts, measure)])
     columns = ["language", "compared with", "measure", "pairs", "highest", "pair", "near-duplicates"]
     note = f"near-duplicates: pairs that share at least {NEAR} of their shingles, as a build marks them"
     return Table(f"How near the cards of {name} are", columns, rows, 3, note)
@@ -203,4 +205,6 @@ def compare_sets(name: str, sets: Sets, vectors: bool = False) -> Report:
         table: [dict(zip(each.columns, row, strict=True)) for row in each.rows]
         for table, each in (("likeness", near), ("distribution", fields))
     }
-    return Report("compare-cards", data, [near, fields])
+    made_of = {"data": digest({key: list(cards) for key, cards in sets.items()})[:16]}
+    signature = join_signature({"dataset_builder": "compare", **made_of, "vectors": vectors})
+    return Report("compare", data, [near, fields], signature=signature)
