@@ -271,7 +271,8 @@ def _same_texts(tables: Tables) -> Iterator[Problem]:
             yield Problem("duplicate text", f"dialogues {row['id']!r}", what)
     for table in ("role_cards", "dialogues"):
         every = (row["origin"] for row in tables[table])
-        once = (OFFICIAL, *(f"{name}#" for name in SHIPPED)) if table == "role_cards" else ""  # two files of cards may have one name
+        shipped = (f"{name}#" for name in SHIPPED)
+        once = (OFFICIAL, *shipped) if table == "role_cards" else ""  # two files of cards may have one name
         for twice in find_duplicates(origin for origin in every if origin.startswith(once)):
             yield Problem("origin", table, f"two rows were read from {twice!r}")
 

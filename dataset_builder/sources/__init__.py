@@ -40,10 +40,7 @@ class Own:
 
 
 SAMPLE_KEY, OPEN_KEY = "esc-eval", "esc-eval-open"
-OWN = {
-    own.key: own
-    for own in (Own(SAMPLE_KEY, "esc-eval sample", 7, SAMPLE), Own(OPEN_KEY, "esc-eval open", 8, OPEN))
-}
+OWN = {own.key: own for own in (Own(SAMPLE_KEY, "esc-eval sample", 7, SAMPLE), Own(OPEN_KEY, "esc-eval open", 8, OPEN))}
 
 
 def load_source(name: str) -> Source:

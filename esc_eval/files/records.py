@@ -138,7 +138,10 @@ def load_cards(
     """
     cards: list[RoleCard] = []
     for name in names:
-        cards += [name] if isinstance(name, RoleCard) else read_cards(shipped_cards(str(name)) if name in SHIPPED else name)
+        if isinstance(name, RoleCard):
+            cards.append(name)
+        else:
+            cards += read_cards(shipped_cards(str(name)) if name in SHIPPED else name)
     where = dict.fromkeys("role cards" if isinstance(name, RoleCard) else str(name) for name in names)
     check_unique((card.id for card in cards), "card", ", ".join(where))
     if language is not None:

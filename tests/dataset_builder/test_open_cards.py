@@ -42,7 +42,8 @@ def decided() -> dict[str, dict[str, str]]:
 
 def problem(card: RoleCard) -> str:
     fields = parse_card(card.text, card.language)
-    assert fields and fields.problem
+    assert fields
+    assert fields.problem
     return fields.problem
 
 
