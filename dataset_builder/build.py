@@ -15,7 +15,7 @@ from dataset_builder.rows.tables import TABLES, choose_labels
 from dataset_builder.sources import SOURCES
 from esc_eval.errors import EscEvalError
 from esc_eval.files.hashing import hash_file
-from esc_eval.files.records import SAMPLE
+from esc_eval.files.records import SAMPLE, SHIPPED
 from esc_eval.files.writing import replace_folder, write_json
 from esc_eval.schema import Language, RoleCard, find_duplicates
 
@@ -36,7 +36,7 @@ class Inputs:
         sources: A folder with one sub-folder for each source that is held.
         runs: Run folders of ours, or folders of files in the official format.
         annotations: Files of ratings.
-        cards: Files of further role cards, as ``roles export`` writes them, or "sample".
+        cards: Files of further role cards, as ``roles export`` writes them, or "sample" or "open".
         tiers: CSV of proposed or confirmed leaves of the taxonomy.
         license: Of the user's own dialogues and annotations: an SPDX expression, or LicenseRef- and a name.
         public: Leave text out that may not be re-hosted.
@@ -142,7 +142,7 @@ def _cards(inputs: Inputs, official: Official, masker: Masker) -> tuple[list[Row
         rows += role_cards.file_rows(name, masker, _origin(name, inputs.public))
     rows += role_cards.run_rows(inputs.runs, rows, masker)
     if not rows:
-        rows = role_cards.sample_rows(masker)
+        rows = role_cards.shipped_rows(SAMPLE, masker)
     rows = role_cards.apply_decisions(rows)
     told = role_cards.apply_tiers(rows, inputs.tiers) if inputs.tiers else []
     return rows, told
@@ -189,8 +189,8 @@ def _origin(name: str | Path, public: bool) -> str:
 
     The hash names the file for whoever holds it.
     """
-    if name == SAMPLE:
-        return SAMPLE
+    if name in SHIPPED:
+        return str(name)
     path = Path(name)
     return f"{hash_file(path)[:12]}{path.suffix}" if public else path.name
 
@@ -225,7 +225,7 @@ def _described(
         "sources": {key: _source(key, tally, inputs.public) for key, tally in tallies.items()},
         "runs": runs,
         "annotations": {_origin(path, inputs.public): hash_file(path) for path in inputs.annotations},
-        "cards": {_origin(name, inputs.public): hash_file(Path(name)) for name in inputs.cards if name != SAMPLE},
+        "cards": {_origin(name, inputs.public): hash_file(Path(name)) for name in inputs.cards if name not in SHIPPED},
         "tiers": {"sha256": hash_file(inputs.tiers), "cards": told} if inputs.tiers else None,
         "license": SAMPLE_LICENSE if inputs.sample else inputs.license,
         "rubrics": {key: scale.sha256 for key, scale in sorted(rubrics.items()) if not is_known(key)},

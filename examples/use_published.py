@@ -6,7 +6,7 @@ usage: python examples/use_published.py NAMESPACE TAG
 import sys
 
 import evaluate
-from datasets import load_dataset
+from datasets import get_dataset_config_names, load_dataset
 
 from esc_eval.chat import open_model
 from esc_eval.prompts.protocol import Generation
@@ -15,8 +15,8 @@ from esc_eval.scoring import text_scorer
 
 namespace, tag = sys.argv[1:]
 
-# The three configs of the data set.
-for config in ("role_cards", "dialogues", "annotations"):
+# The configs of the data set: those of its three tables that have rows.
+for config in get_dataset_config_names(f"{namespace}/esc-eval", revision=tag):
     table = load_dataset(f"{namespace}/esc-eval", config, split="test", revision=tag)
     print(config, len(table))
 

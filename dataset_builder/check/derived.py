@@ -17,15 +17,16 @@ from dataset_builder.rows import role_cards
 from dataset_builder.rows.card_text import CardText, parse_card
 from dataset_builder.rows.dialogues import plain_name
 from dataset_builder.rows.personal_data import Masker, has_masks
-from dataset_builder.sources import SAMPLE_KEY
+from dataset_builder.sources import OWN
 from esc_eval.files.official_dimensions import is_official_wording
+from esc_eval.files.records import SHIPPED
 from esc_eval.files.run_folder import CARDS, DIALOGUES
 from esc_eval.languages import get_language, guess_language
 from esc_eval.schema import find_duplicates
 
 Row = Mapping[str, Any]
 Tables = Mapping[str, list[dict[str, Any]]]
-OFFICIAL, SAMPLE = "official/", "sample#"
+OFFICIAL = "official/"
 _PLACE = re.compile("0|[1-9][0-9]{0,8}")
 _OFFICIAL_FILE = re.compile(r"(?:data|result|score)/.+\.json")
 FIELDS = ("age", "gender", "occupation", "problem", "layout")
@@ -81,8 +82,8 @@ def check_derived(tables: Tables, build: Build, inputs: Mapping[str, Any] | None
 
 
 def _card_terms(row: Row, _context: Context) -> Iterator[str]:
-    key = "official" if row["origin"].startswith(OFFICIAL) else row["source"]
-    terms = decisions.read_terms()["sample" if key == SAMPLE_KEY else key]
+    from_official = row["origin"].startswith(OFFICIAL)
+    terms = decisions.read_terms()["official"] if from_official else decisions.card_terms(row["source"])
     yield from _terms(row, terms.licence, terms.rehostable)
 
 
@@ -144,9 +145,9 @@ def _decided(row: Row, context: Context) -> Iterator[str]:
         yield f"decisions/tiers.csv says that its leaf is {leaf.tier3}, confirmed"
     if not leaf and not given and row["problem_type"]:
         yield "has a leaf, but no file of tiers gives it one and none is decided"
-    if row["synthetic"] and row["source"] != SAMPLE_KEY:
+    if row["synthetic"] and row["source"] not in OWN:
         yield f"is said to be invented, its source is {row['source']}"
-    if row["origin"].startswith(OFFICIAL) and (row["quality"] != "high" or row["source"] == SAMPLE_KEY):
+    if row["origin"].startswith(OFFICIAL) and (row["quality"] != "high" or row["source"] in OWN):
         yield "is no row of the official card files: their cards are of quality high, from one of the sources"
 
 
@@ -164,21 +165,23 @@ def _tiers_given(context: Context, inputs: Mapping[str, Any]) -> Iterator[Proble
 
 def _shipped(row: Row, _context: Context) -> Iterator[str]:
     shipped = _shipped_rows().get(row["id"])
-    from_sample = row["origin"].startswith(SAMPLE)
-    if shipped is None or (not from_sample and row["text_sha256"] != shipped["text_sha256"]):
-        if from_sample:
-            yield "the shipped sample has no such card"
+    name, place, _ = row["origin"].partition("#")
+    from_set = bool(place) and name in SHIPPED
+    if shipped is None or (not from_set and row["text_sha256"] != shipped["text_sha256"]):
+        if from_set:
+            yield f"the shipped set {name} has no such card"
         return
-    skipped: tuple[str, ...] = () if from_sample else ("origin",)  # a run brings along the cards that it played
+    skipped: tuple[str, ...] = () if from_set else ("origin",)  # a run brings along the cards that it played
     skipped += ("near_duplicates", "contaminated_by", "subcategory", "problem_type", "tier_status", "tier_confidence")
-    for name, value in shipped.items():
-        if name not in skipped and row[name] != value:
-            yield f"{name} is not that of the shipped sample"
+    for column, value in shipped.items():
+        if column not in skipped and row[column] != value:
+            yield f"{column} is not that of the shipped card"
 
 
 @cache
 def _shipped_rows() -> dict[str, Row]:
-    return {row["id"]: row for row in role_cards.apply_decisions(role_cards.sample_rows(Masker()))}
+    rows = [row for name in SHIPPED for row in role_cards.shipped_rows(name, Masker())]
+    return {row["id"]: row for row in role_cards.apply_decisions(rows)}
 
 
 def _contaminated(row: Row, context: Context) -> Iterator[str]:
@@ -338,7 +341,8 @@ def _same_texts(tables: Tables) -> Iterator[Problem]:
             yield Problem("duplicate text", f"dialogues {row['id']!r}", what)
     for table in ("role_cards", "dialogues"):
         every = (row["origin"] for row in tables[table])
-        once = (OFFICIAL, SAMPLE) if table == "role_cards" else ""  # two files of cards may have one name
+        shipped = (f"{name}#" for name in SHIPPED)
+        once = (OFFICIAL, *shipped) if table == "role_cards" else ""  # two files of cards may have one name
         for twice in find_duplicates(origin for origin in every if origin.startswith(once)):
             yield Problem("origin", table, f"two rows were read from {twice!r}")
 
@@ -462,7 +466,7 @@ def _origins(tables: Tables, inputs: Mapping[str, Any] | None) -> Iterator[Probl
     if inputs is None:
         return
     runs = {run["name"] for run in inputs["runs"]}
-    cards = {"sample", *inputs["cards"], *(f"{OFFICIAL}{name}" for name in inputs["official"])}
+    cards = {*SHIPPED, *inputs["cards"], *(f"{OFFICIAL}{name}" for name in inputs["official"])}
     cards |= {CARDS} if runs else set()
     for table, where in (("role_cards", cards), ("dialogues", runs), ("annotations", {*runs, *inputs["annotations"]})):
         for row in tables[table]:

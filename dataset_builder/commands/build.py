@@ -10,6 +10,7 @@ from esc_eval.cli.console import print_data, print_progress
 
 EXAMPLES = (
     "python -m dataset_builder build --out build/sample",
+    "python -m dataset_builder build --cards open --public --out build/open",
     "python -m dataset_builder build --official ../ESC-Eval --sources sources --out build/full",
     "python -m dataset_builder build --runs runs/mine --annotations scores.csv --public --out build/public",
 )
@@ -26,7 +27,7 @@ def command(
         list[Path] | None, typer.Option(help="Ratings (.csv, .jsonl, .json); may be repeated.")
     ] = None,
     cards: Annotated[
-        list[str] | None, typer.Option(help="Further role cards (.jsonl), or sample; may be repeated.")
+        list[str] | None, typer.Option(help="Further role cards (.jsonl), or sample or open; may be repeated.")
     ] = None,
     tiers: Annotated[Path | None, typer.Option(help="CSV of card_id, problem_type, confidence, status.")] = None,
     license: Annotated[str, typer.Option(help="Licence of your own dialogues and annotations.")] = "CC-BY-4.0",

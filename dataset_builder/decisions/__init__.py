@@ -10,7 +10,7 @@ from pathlib import Path
 
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 
-from dataset_builder.sources import SAMPLE_KEY, SAMPLE_NAME, SOURCES
+from dataset_builder.sources import OWN, SOURCES
 from dataset_builder.sources.common import Terms
 from dataset_builder.sources.readers import read_rows
 from esc_eval.errors import EscEvalError
@@ -107,7 +107,7 @@ def find_leaf(key: str) -> Leaf:
 def source_names() -> dict[str, str]:
     """Key of a source by any spelling that a card file uses."""
     names = {name: key for key, source in SOURCES.items() for name in (key, *source.NAMES)}
-    return names | dict.fromkeys((SAMPLE_KEY, SAMPLE_NAME), SAMPLE_KEY)
+    return names | {name: own.key for own in OWN.values() for name in (own.key, own.name)}
 
 
 @cache
@@ -118,6 +118,11 @@ def read_terms() -> dict[str, Terms]:
         for row in read_decisions("licences.csv")
     }
     return written | {key: source.TERMS for key, source in SOURCES.items()}
+
+
+def card_terms(source: str) -> Terms:
+    """Terms of a card that comes from a source, by the source's key."""
+    return read_terms()[OWN[source].cards if source in OWN else source]
 
 
 def check_licence(written: str) -> None:
@@ -154,7 +159,7 @@ def trained_on() -> dict[str, tuple[str, ...]]:
 
 
 def confirmed_tiers() -> dict[str, Leaf]:
-    """Leaves that people confirmed, by card.
+    """Leaves that people confirmed or that a card was written for, by card.
 
     Raises:
         EscEvalError: A leaf that the taxonomy does not have.

@@ -1,5 +1,6 @@
 """The dataset card: a Jinja template filled from the manifest, with the YAML that ``load_dataset`` reads."""
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from dataset_builder import decisions
 from dataset_builder.rows import splits
 from dataset_builder.rows.parquet import table_path
 from dataset_builder.rows.tables import SPLIT, TABLES, read_labels, table_columns
-from dataset_builder.sources import SOURCES
+from dataset_builder.sources import OPEN_KEY, OWN, SOURCES
 from esc_eval.citation import PACKAGE
 from esc_eval.files.templates import make_environment
 from esc_eval.files.writing import write_whole
@@ -19,6 +20,8 @@ from esc_eval.languages import get_language
 FILE = "README.md"
 LICENSE = "LICENSE.md"
 LICENSE_TEMPLATE = "license.md.jinja"
+HUB_LICENCES = ("Apache-2.0", "CC-BY-4.0", "CC-BY-NC-4.0", "CC0-1.0")
+"""Those that the Hub has a name for, the same in lower case."""
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"))
 
 
@@ -31,9 +34,7 @@ def front_matter(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "pretty_name": "ESC-Eval: role cards, dialogues, annotations",
         "language": languages,
-        "license": "other",
-        "license_name": "by-row",
-        "license_link": LICENSE,
+        **_licence(manifest["licences"]),
         "task_categories": ["text-generation", "text-classification"],
         "tags": ["emotional-support", "role-play", "evaluation", *rated],
         "size_categories": [next((name for most, name in SIZES if rows < most), "100K<n<1M")],
@@ -43,9 +44,20 @@ def front_matter(manifest: Mapping[str, Any]) -> dict[str, Any]:
                 "data_files": [{"split": SPLIT, "path": table_path(Path(), table).as_posix()}],
                 **({"default": True} if table == "role_cards" else {}),
             }
-            for table in TABLES
+            for table in loadable_tables(manifest)
         ],
     }
+
+
+def _licence(licences: Mapping[str, Any]) -> dict[str, str]:
+    if len(licences) == 1 and (only := next(iter(licences))) in HUB_LICENCES:
+        return {"license": only.lower()}
+    return {"license": "other", "license_name": "by-row", "license_link": LICENSE}
+
+
+def loadable_tables(manifest: Mapping[str, Any]) -> list[str]:
+    """Tables that have rows: ``load_dataset`` refuses an empty one, so it is no config."""
+    return [table for table in TABLES if manifest["rows"][table]]
 
 
 def render_card(manifest: Mapping[str, Any], template: str = "dataset_card.md.jinja") -> str:
@@ -61,13 +73,24 @@ def render_card(manifest: Mapping[str, Any], template: str = "dataset_card.md.ji
             schemes=splits.SCHEMES,
             languages=[get_language(code).name for code in read_labels(manifest).languages],
             sources=SOURCES,
+            own=OWN,
             terms=decisions.read_terms(),
             taxonomy=decisions.read_taxonomy(),
             taxonomy_sources=decisions.read_decisions("taxonomy_sources.csv"),
             split=SPLIT,
+            loadable=loadable_tables(manifest),
+            open=describe_open_cards() if OPEN_KEY in manifest["counts"]["role_cards"]["source"] else None,
             package=PACKAGE,
         )
     )
+
+
+def describe_open_cards() -> dict[str, Any]:
+    """What the curators decided of the open cards, counted."""
+    rows = decisions.read_decisions("open_cards.csv")
+    counts = {column: Counter(row[column] for row in rows) for column in ("severity", "risk")}
+    changed = sum(bool(row["changed_after_review"]) for row in rows)
+    return {"cards": len(rows), "changed": changed, **{key: dict(sorted(each.items())) for key, each in counts.items()}}
 
 
 def write_card(folder: Path, manifest: Mapping[str, Any]) -> None:

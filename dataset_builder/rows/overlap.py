@@ -21,10 +21,15 @@ FEWEST = 4
 
 def cut_shingles(text: str, language: Language) -> frozenset[str]:
     """The overlapping pieces of a text: four words of English, five characters of Chinese, without punctuation."""
+    return cut_pieces(text, language, get_language(language).overlap.size)
+
+
+def cut_pieces(text: str, language: Language, size: int) -> frozenset[str]:
+    """As ``cut_shingles``, with so many words or characters in each."""
     cut = get_language(language).overlap
     pieces = cut.pattern.findall(unicodedata.normalize("NFKC", text).lower())
     between = " " if cut.unit == "word" else ""
-    return frozenset(between.join(pieces[i : i + cut.size]) for i in range(len(pieces) - cut.size + 1))
+    return frozenset(between.join(pieces[i : i + size]) for i in range(len(pieces) - size + 1))
 
 
 def near_duplicates(texts: Iterable[tuple[str, str, Language]], threshold: float = NEAR) -> dict[str, list[str]]:

@@ -1,4 +1,4 @@
-"""Rows of the ``role_cards`` table: official cards, the sample, and cards that came out of the pipeline."""
+"""Rows of the ``role_cards`` table: official cards, the shipped ones, and cards that came out of the pipeline."""
 
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
@@ -10,12 +10,11 @@ from dataset_builder.rows import card_text
 from dataset_builder.rows.card_text import parse_card
 from dataset_builder.rows.overlap import Containment, near_duplicates
 from dataset_builder.rows.personal_data import Masker
-from dataset_builder.sources import SAMPLE_KEY
 from dataset_builder.sources.readers import read_rows
 from esc_eval.errors import BadRecord, EscEvalError
 from esc_eval.escaping import read_cell
 from esc_eval.files.official import official_names
-from esc_eval.files.records import SAMPLE, load_cards, read_cards
+from esc_eval.files.records import SHIPPED, load_cards, read_cards
 from esc_eval.files.run_folder import CARDS, read_run_cards
 from esc_eval.languages import known_languages
 from esc_eval.schema import Language, RoleCard, find_duplicates
@@ -49,24 +48,24 @@ def official_rows(cards: dict[Language, list[RoleCard]], masker: Masker) -> list
     ]
 
 
-def sample_rows(masker: Masker) -> list[Row]:
-    """A row for each card shipped with esc-eval."""
-    return [card_row(card, f"sample#{n}", masker, "sample") for n, card in enumerate(load_cards())]
+def shipped_rows(name: str, masker: Masker) -> list[Row]:
+    """A row for each card of a set that is shipped with esc-eval."""
+    return [card_row(card, f"{name}#{n}", masker) for n, card in enumerate(load_cards([name]))]
 
 
 def file_rows(name: str | Path, masker: Masker, origin: str) -> list[Row]:
-    """A row for each card of a file, e.g. what ``roles export`` wrote, or of the shipped ``sample``.
+    """A row for each card of a file, e.g. what ``roles export`` wrote, or of a shipped set.
 
     Args:
-        name: The file, or "sample".
+        name: The file, or "sample" or "open".
         masker: Of personal data.
         origin: What the rows call the file.
 
     Raises:
         EscEvalError: The file is missing, broken, or names an unknown source.
     """
-    if name == SAMPLE:
-        return sample_rows(masker)
+    if name in SHIPPED:
+        return shipped_rows(str(name), masker)
     return [card_row(card, f"{origin}#{n}", masker) for n, card in enumerate(read_cards(name))]
 
 
@@ -94,7 +93,7 @@ def card_row(card: RoleCard, origin: str, masker: Masker, terms: str | None = No
     """The row of a card.
 
     Args:
-        terms: Key of ``decisions.read_terms``; None = that of the card's source.
+        terms: Key of ``decisions.read_terms``; None = those of the card's source.
 
     Raises:
         EscEvalError: The card's source is neither one of ``dataset_builder.sources`` nor ours.
@@ -105,7 +104,7 @@ def card_row(card: RoleCard, origin: str, masker: Masker, terms: str | None = No
             f"card {card.id} ({origin}): unknown source {card.source!r}. Known: {', '.join(decisions.source_names())}. "
             "Add the name to NAMES of a module in dataset_builder/sources, or a module there."
         )
-    own = decisions.read_terms()[terms or ("sample" if source == SAMPLE_KEY else source)]
+    own = decisions.read_terms()[terms] if terms else decisions.card_terms(source)
     text = masker.mask(card.text)
     fields = parse_card(text, card.language)
     return {

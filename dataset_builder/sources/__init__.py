@@ -4,6 +4,7 @@ A module in this folder is a source; it is found by walking the folder, and decl
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib import import_module
 from itertools import count
 from pathlib import Path
@@ -14,12 +15,32 @@ from pydantic import TypeAdapter, ValidationError
 
 from dataset_builder.sources.common import Outcome, Reject, Source
 from esc_eval.errors import EscEvalError
+from esc_eval.files.records import OPEN, SAMPLE
 from esc_eval.reading import check_file, is_file
 
 HELPERS = {"common", "readers"}
 FIELDS = {field: TypeAdapter[object](kind) for field, kind in get_type_hints(Source, include_extras=True).items()}
-SAMPLE_KEY, SAMPLE_NAME, SAMPLE_NUMBER = "esc-eval", "esc-eval sample", 7
-"""Source of our own sample cards, which has no module: its key, its name in card files, its number."""
+
+
+@dataclass(frozen=True)
+class Own:
+    """A set of cards that was written for this project; it has no module.
+
+    Attributes:
+        key: Of the source.
+        name: What card files call it.
+        number: In the column ``source``.
+        cards: Name of the shipped set, which ``decisions/licences.csv`` has the terms of.
+    """
+
+    key: str
+    name: str
+    number: int
+    cards: str
+
+
+SAMPLE_KEY, OPEN_KEY = "esc-eval", "esc-eval-open"
+OWN = {own.key: own for own in (Own(SAMPLE_KEY, "esc-eval sample", 7, SAMPLE), Own(OPEN_KEY, "esc-eval open", 8, OPEN))}
 
 
 def load_source(name: str) -> Source:
@@ -55,8 +76,9 @@ def load_sources() -> dict[str, Source]:
     """
     found = [load_source(module.name) for module in iter_modules(__path__) if module.name not in HELPERS]
     found.sort(key=lambda source: (source.NUMBER, source.KEY))
-    owners = dict.fromkeys((SAMPLE_KEY, SAMPLE_NAME), "the sample")
-    free = (number for number in count() if number != SAMPLE_NUMBER)
+    owners = {name: f"the {own.cards} cards" for own in OWN.values() for name in (own.key, own.name)}
+    taken = {own.number for own in OWN.values()}
+    free = (number for number in count() if number not in taken)
     for source, number in zip(found, free, strict=False):
         where = f"source dataset_builder/sources/{source.KEY}.py"
         if number != source.NUMBER:
@@ -68,7 +90,7 @@ def load_sources() -> dict[str, Source]:
 
 
 SOURCES = load_sources()
-LABELS = (*list(SOURCES)[:SAMPLE_NUMBER], SAMPLE_KEY, *list(SOURCES)[SAMPLE_NUMBER:])
+LABELS = tuple(sorted((*SOURCES, *OWN), key=lambda key: OWN[key].number if key in OWN else SOURCES[key].NUMBER))
 """Names of the classes of the column ``source``; a published number keeps its meaning."""
 
 

@@ -83,7 +83,7 @@ def evaluate(
     Args:
         supporters: Models under test: one, a list, or a dict of labels to models. A model is a name as on the command
             line (``openai:MODEL``), a chat model object, or a function ``f(messages) -> str``, plain or async.
-        cards: ``sample``, files, or a list of role cards.
+        cards: ``sample``, ``open``, files, or a list of role cards.
         language, limit: Keep the cards of one language, and the first so many of these.
         rounds: Of seeker and supporter; None = the protocol's.
         seeker: Who plays the cards; any model.

@@ -63,8 +63,8 @@ class PlayingOptions:
     cards: Annotated[
         list[str],
         typer.Option(
-            metavar="sample|FILE",
-            help="Role cards: the shipped sample, our .jsonl, or the official .json; repeatable.",
+            metavar="sample|open|FILE",
+            help="Role cards: the shipped 24 (sample) or 148 (open), our .jsonl, or the official .json; repeatable.",
         ),
     ] = field(default_factory=lambda: ["sample"])
     language: Annotated[

@@ -23,7 +23,9 @@ from esc_eval.schema import Dialogue, Rating, Record, RoleCard, find_duplicates
 
 R = TypeVar("R", bound=Record)
 
-SAMPLE = "sample"
+SAMPLE, OPEN = "sample", "open"
+SHIPPED = (SAMPLE, OPEN)
+"""Names of the sets of role cards in the package: 24 to try things with, 148 to evaluate on."""
 TO_HAVE = {
     "cards.jsonl": "Give the file of its cards",
     "dialogues.jsonl": "A run that was stopped goes on when its command is run again",
@@ -116,23 +118,30 @@ def read_cards(path: str | Path) -> list[RoleCard]:
     return cards
 
 
+def shipped_cards(name: str) -> Path:
+    """The file of a shipped set of role cards."""
+    return Path(str(files("esc_eval").joinpath(f"files/cards/{name}.jsonl")))
+
+
 def load_cards(
     names: Sequence[str | Path | RoleCard] = (SAMPLE,), language: str | None = None, limit: int | None = None
 ) -> list[RoleCard]:
-    """Role cards from the shipped sample (``"sample"``) and files, in order.
+    """Role cards from the shipped sets (``"sample"``, ``"open"``) and files, in order.
 
     Args:
-        names: ``"sample"``, paths, or cards themselves.
+        names: ``"sample"``, ``"open"``, paths, or cards themselves.
         language: Keep this language only.
         limit: Keep the first so many (after the choice of language).
 
     Raises:
         EscEvalError: As ``read_cards``; an unknown language; no card left; or the same id in two files.
     """
-    sample = Path(str(files("esc_eval").joinpath("files/cards/sample.jsonl")))
     cards: list[RoleCard] = []
     for name in names:
-        cards += [name] if isinstance(name, RoleCard) else read_cards(sample if name == SAMPLE else name)
+        if isinstance(name, RoleCard):
+            cards.append(name)
+        else:
+            cards += read_cards(shipped_cards(str(name)) if name in SHIPPED else name)
     where = dict.fromkeys("role cards" if isinstance(name, RoleCard) else str(name) for name in names)
     check_unique((card.id for card in cards), "card", ", ".join(where))
     if language is not None:

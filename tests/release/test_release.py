@@ -12,7 +12,7 @@ from hub_server import HubServer
 from typer.testing import CliRunner
 
 from dataset_builder.build import Inputs, build_dataset
-from dataset_builder.diff import diff_builds
+from dataset_builder.diff import diff_builds, read_table
 from esc_eval import __version__
 from esc_eval.errors import EscEvalError
 from model_cards import official
@@ -58,6 +58,14 @@ def test_it_holds_everything_with_checksums_that_sha256sum_reads(release):
     assert all({"CITATION.cff", "SHA256SUMS"} <= set(files) for files in record.parts.values())
     assert "LICENSE" in record.parts["metric"]
     assert release_problems(release) == []
+
+
+def test_the_open_cards_are_released_with_their_text(parts, tmp_path):
+    build_dataset(Inputs(cards=["open"], public=True), tmp_path / "data")
+    record = prepare_release(tmp_path / "data", parts / "role", parts / "rank", tmp_path / "release", draft=True)
+    assert record.rows == {"role_cards": 148, "dialogues": 0, "annotations": 0}
+    assert all(row["text"] for row in read_table(tmp_path / "release/dataset", "role_cards").values())
+    assert release_problems(tmp_path / "release") == []
 
 
 def run(*arguments):

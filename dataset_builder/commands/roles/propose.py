@@ -13,7 +13,7 @@ EXAMPLES = ("python -m dataset_builder roles propose --cards card_high_en.json -
 
 
 def command(
-    cards: Annotated[list[str], typer.Option(help="sample, or a file of cards, official or ours; may be repeated.")],
+    cards: Annotated[list[str], typer.Option(help="sample, open, or a file of cards, official or ours; repeatable.")],
     work: Work,
     out: Annotated[Path, typer.Option(help="File to write: leaves (.csv) for `build --tiers`.")],
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many cards.")] = None,

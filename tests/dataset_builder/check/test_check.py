@@ -180,7 +180,7 @@ DEFECTS: dict[str, tuple[str, Callable[[Path], None]]] = {
     "licences that are missing": ("missing", lambda f: (f / "LICENSE.md").unlink()),
     "a card without a config": ("card", readme(lambda t: t.replace("config_name: dialogues", "config_name: talks"))),
     "a card with broken YAML": ("card", readme(lambda t: t.replace("configs:", "configs: [", 1))),
-    "a card without a licence": ("card", readme(lambda t: t.replace("license: other\n", "", 1))),
+    "a card without a licence": ("card", readme(lambda t: t.replace("license: apache-2.0\n", "", 1))),
     "a config without its file": ("card", readme(lambda t: t.replace("path: dialogues/test", "path: none/test", 1))),
     "Croissant that is broken": (
         "croissant",

@@ -11,7 +11,7 @@ import pytest
 
 from dataset_builder import decisions, sources
 from dataset_builder.rows.tables import TABLES
-from dataset_builder.sources import LABELS, SAMPLE_KEY, SAMPLE_NUMBER, SOURCES, load_source, load_sources
+from dataset_builder.sources import LABELS, OWN, SOURCES, load_source, load_sources
 from dataset_builder.sources.common import Source
 from esc_eval.errors import EscEvalError
 
@@ -24,7 +24,7 @@ from dataset_builder.sources.common import SourceTurn, Terms, text_of
 from dataset_builder.sources.readers import read_jsonl, read_outcomes
 
 KEY = "forum"
-NUMBER = 8
+NUMBER = 9
 TITLE = "Forum"
 ABOUT = "posts of a forum with one answer each"
 BIBTEX = "@misc{forum, title = {Forum}}"
@@ -66,16 +66,17 @@ def test_every_source_has_the_one_shape(key):
     assert LABELS.index(key) == source.NUMBER
 
 
-def test_published_numbers_of_the_paper_s_sources_and_the_sample_stay():
+def test_published_numbers_of_the_paper_s_sources_and_our_own_cards_stay():
     assert tuple(SOURCES)[:7] == PAPER
-    assert LABELS[:8] == (*PAPER, "esc-eval")
-    assert LABELS[SAMPLE_NUMBER] == SAMPLE_KEY
+    assert LABELS[:9] == (*PAPER, "esc-eval", "esc-eval-open")
+    assert all(LABELS[own.number] == own.key for own in OWN.values())
     [column] = [column for column in TABLES["role_cards"] if column.name == "source"]
     assert column.labels == LABELS
 
 
 def test_no_decisions_file_repeats_what_a_source_declares():
-    assert {row["origin"] for row in decisions.read_decisions("licences.csv")} == {"official", "third_party", "sample"}
+    own = {"official", "third_party", "sample", "open"}
+    assert {row["origin"] for row in decisions.read_decisions("licences.csv")} == own
 
 
 @pytest.fixture
@@ -119,10 +120,10 @@ def test_a_field_that_is_not_declared_is_named_with_its_module(place, field):
         ("FILES = {}", "FILES = []", r"forum\.py: FILES: "),
         ("def parse(", "def read(", r"forum\.py has no function parse\(\)"),
         ('KEY = "forum"', 'KEY = "other"', r"forum\.py: KEY is 'other'; it must be the module's name"),
-        ("NUMBER = 8", "NUMBER = 7", r"forum\.py: NUMBER is 7; the next one that is free is 8"),
-        ("NUMBER = 8", "NUMBER = 9", r"forum\.py: NUMBER is 9; the next one that is free is 8"),
+        ("NUMBER = 9", "NUMBER = 8", r"forum\.py: NUMBER is 8; the next one that is free is 9"),
+        ("NUMBER = 9", "NUMBER = 10", r"forum\.py: NUMBER is 10; the next one that is free is 9"),
         ('{"my forum"', '{"ESconv"', r"forum\.py: the name 'ESconv' is that of esconv"),
-        ('{"my forum"', '{"esc-eval"', r"forum\.py: the name 'esc-eval' is that of the sample"),
+        ('{"my forum"', '{"esc-eval"', r"forum\.py: the name 'esc-eval' is that of the sample cards"),
         ("from dataset_builder.sources.readers", "from nowhere", r"forum\.py cannot be loaded: ModuleNotFoundError"),
     ],
 )
@@ -170,7 +171,7 @@ def test_an_eighth_source_is_one_file(checkout, tmp_path):
     assert "forum: 1 conversations, 1 rejects" in built.stderr
     table = pq.read_table(next((tmp_path / "out/role_cards").glob("*.parquet")))
     [row] = table.to_pylist()
-    assert (row["source"], row["license"], row["rehostable"]) == (8, "CC0-1.0", True)
+    assert (row["source"], row["license"], row["rehostable"]) == (9, "CC0-1.0", True)
     assert row["text"] == card["text"]
     card_text, terms = ((tmp_path / "out" / name).read_text(encoding="utf-8") for name in ("README.md", "LICENSE.md"))
     assert "forum (posts of a forum with one answer each)" in card_text
