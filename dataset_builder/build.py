@@ -75,12 +75,12 @@ def build_dataset(inputs: Inputs, out: Path, progress: Callable[[str], None] = l
     Raises:
         EscEvalError: An input is missing or broken, or ``out`` holds something else than a build wrote.
     """
-    _refuse_foreign(out)
+    refuse_foreign(out)
     with replace_folder(out) as folder:
         return _build(inputs, folder, progress)
 
 
-def _refuse_foreign(out: Path) -> None:
+def refuse_foreign(out: Path) -> None:
     """Leave a folder alone that is no build of ours, or holds files that no build wrote.
 
     Raises:
@@ -104,7 +104,7 @@ def _build(inputs: Inputs, folder: Path, progress: Callable[[str], None]) -> dic
     masker, in_sources = Masker(), Masker()
     decisions.check_licence(inputs.license)
     official = role_cards.read_official(inputs.official) if inputs.official else {}
-    rows, told = _cards(inputs, official, masker)
+    rows, told = read_card_rows(inputs, official, masker)
     progress(f"{len(rows)} role cards")
     watcher = role_cards.watch_containment(rows)
     tallies = (
@@ -115,7 +115,7 @@ def _build(inputs: Inputs, folder: Path, progress: Callable[[str], None]) -> dic
     role_cards.flag_overlaps(rows, watcher)
     cards = {row["id"]: row for row in rows}
     scales = Scales(inputs.rubrics)
-    talks, scores, runs = _runs(inputs, official, cards, scales, masker, progress)
+    talks, scores, runs = read_run_rows(inputs, official, cards, scales, masker, progress)
 
     tables = {"role_cards": rows, "dialogues": talks, "annotations": scores}
     labels = choose_labels({row["language"] for row in (*rows, *talks)}, scales.used.values())
@@ -135,7 +135,7 @@ def _build(inputs: Inputs, folder: Path, progress: Callable[[str], None]) -> dic
     return content
 
 
-def _cards(inputs: Inputs, official: Official, masker: Masker) -> tuple[list[Row], list[str]]:
+def read_card_rows(inputs: Inputs, official: Official, masker: Masker) -> tuple[list[Row], list[str]]:
     """Rows of cards, and the ids of those that the file of tiers speaks of."""
     rows = role_cards.official_rows(official, masker)
     for name in inputs.cards:
@@ -148,7 +148,7 @@ def _cards(inputs: Inputs, official: Official, masker: Masker) -> tuple[list[Row
     return rows, told
 
 
-def _runs(
+def read_run_rows(
     inputs: Inputs,
     official: Official,
     cards: dict[str, Row],
@@ -156,6 +156,11 @@ def _runs(
     masker: Masker,
     progress: Callable[[str], None],
 ) -> tuple[list[Row], list[Row], list[Row]]:
+    """Rows of dialogues and of ratings, and what the manifest says of each run.
+
+    Raises:
+        EscEvalError: A file is missing or broken, or two are called the same.
+    """
     batches = [dialogues.official_batch(inputs.official)] if inputs.official else []
     batches += [dialogues.run_batch(path) for path in inputs.runs]
     files, licence = list(inputs.annotations), inputs.license

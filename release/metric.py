@@ -14,9 +14,12 @@ from esc_eval.citation import PACKAGE, PAPER
 from esc_eval.errors import EscEvalError
 from esc_eval.files.writing import write_whole
 from esc_eval.statistics import coefficients, health
+from model_cards.checkpoint import Published
 from model_cards.render import get_template
 
 NAME = "esc_accuracy"
+LOCAL = Published(repo=f"./{NAME}.py", revision=None)
+"""How the folder's own card names the metric."""
 HELPERS = ("agreement_weights", "ratio", "table_spearman", "weighted_kappa")
 IMPORTS = "from esc_eval.statistics.health import confusion_statistics\n"
 
@@ -43,6 +46,13 @@ def make_metric_script() -> str:
     return f"{docstring}\n\n{imports}\n\n{functions}\n\nclass {body}"
 
 
+def render_metric_card(place: Published = LOCAL) -> str:
+    """The card of the metric's folder, or of its Space."""
+    return get_template("metric.md.jinja").render(
+        name=NAME, about=esc_accuracy.__doc__, version=__version__, citation=f"{PAPER}\n\n{PACKAGE}", place=place
+    )
+
+
 def write_metric(folder: Path) -> None:
     """Write the metric's folder.
 
@@ -52,9 +62,7 @@ def write_metric(folder: Path) -> None:
     content = {
         f"{NAME}.py": make_metric_script(),
         "coefficients.py": inspect.getsource(coefficients),
-        "README.md": get_template("metric.md.jinja").render(
-            name=NAME, about=esc_accuracy.__doc__, version=__version__, citation=f"{PAPER}\n\n{PACKAGE}"
-        ),
+        "README.md": render_metric_card(),
     }
     for name, text in content.items():
         write_whole(folder / name, [text])

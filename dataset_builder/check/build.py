@@ -88,7 +88,9 @@ def _check_made(
     scales = used_scales(content, tables["annotations"])
     expected = manifest.describe_build(folder, tables, inputs, scales, masked, made, content["public"])
     problems = list(check_stated(content, expected))
-    said = expected | {key: content[key] for key in ("personal_data", "esc_eval", "inputs")}
+    said = expected | {
+        key: content[key] for key in ("personal_data", "esc_eval", "inputs", "published") if key in content
+    }
     problems += check_rendered(folder, said)
     problems += check_bytes(folder, tables, build.labels)
     return problems

@@ -73,7 +73,8 @@ class _PersonalData(_Part):
 
 class _Licence(_Part):
     license: str
-    rows: Counts
+    rows: Annotated[Counts, ByTable]
+    not_rehostable: Annotated[Counts, ByTable]
 
 
 class _Rubric(_Part):
@@ -140,6 +141,11 @@ class _NoSplit(_Part):
     reason: str
 
 
+class _Published(_Part):
+    repo: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
+    revision: str | None
+
+
 class _Manifest(_Part):
     schema_number: Annotated[Literal[2], Field(alias="schema")]
     builder: Literal["2"]
@@ -156,6 +162,7 @@ class _Manifest(_Part):
     splits: Annotated[dict[str, _Split | _NoSplit], _check_keys(SCHEMES)]
     citation: str
     files: dict[str, _File]
+    published: _Published | None = None
 
 
 def read_checked(folder: Path) -> tuple[dict[str, Any] | None, list[Problem]]:

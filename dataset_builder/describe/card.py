@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from dataset_builder import decisions
+from dataset_builder.describe.manifest import describe_withheld
 from dataset_builder.rows import splits
 from dataset_builder.rows.parquet import table_path
 from dataset_builder.rows.tables import SPLIT, TABLES, read_labels, table_columns
@@ -66,6 +67,8 @@ def render_card(manifest: Mapping[str, Any], template: str = "dataset_card.md.ji
             taxonomy_sources=decisions.read_decisions("taxonomy_sources.csv"),
             split=SPLIT,
             package=PACKAGE,
+            withheld=describe_withheld(manifest),
+            place=manifest.get("published"),
         )
     )
 
