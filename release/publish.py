@@ -107,5 +107,5 @@ def _render_published(part: prepared.Part, folder: Path, repo: str, tag: str) ->
     if part == "dataset":
         return render_published(folder, repo, tag)
     if part == "metric":
-        return {"README.md": metric.render_metric_card(Published(repo=repo, revision=tag))}
+        return metric.render_metric_pages(Published(repo=repo, revision=tag))
     return checkpoints.render_published(folder, repo, tag)

@@ -2,7 +2,9 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
+import evaluate
 import numpy as np
 import pytest
 from analysis_support import write_table
@@ -209,6 +211,33 @@ def test_esc_accuracy_is_acc_and_acc_soft_with_the_majority_beside_it() -> None:
     assert (found["accuracy"], found["accuracy_soft"], found["majority_accuracy"]) == (0.25, 0.5, 0.75)
     with pytest.raises(ValueError, match="outside the scale"):
         load_metric("esc_accuracy").compute(predictions=[9], references=[3])
+
+
+@pytest.mark.parametrize(
+    ("predictions", "references", "reason"),
+    [
+        ([2.67, 3], [3, 3], "2.67 is no level: levels are whole numbers"),
+        ([3, 3], [3, 2.5], "2.5 is no level"),
+        ([float("nan")], [3], "nan is no level"),
+        ([None, 3], [3, 3], "predictions holds None"),
+        ([3], [None], "references holds None"),
+        ([], [], "no levels are given"),
+        (None, None, "no levels are given"),
+        ([3], [3, 3], "Mismatch"),
+    ],
+)
+def test_esc_accuracy_says_what_is_no_level(predictions: Any, references: Any, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        load_metric("esc_accuracy").compute(predictions=predictions, references=references)
+
+
+def test_esc_accuracy_knows_the_scale_that_it_was_loaded_with() -> None:
+    folder = str(METRICS / "esc_accuracy")
+    assert evaluate.load(folder, low=1, high=5).compute(predictions=[5], references=[4])["accuracy_soft"] == 1
+    with pytest.raises(ValueError, match=r"0\.\.1 are outside the scale 1\.\.5"):
+        evaluate.load(folder, low=1, high=5).compute(predictions=[0], references=[1])
+    with pytest.raises(ValueError, match="fewer than two levels"):
+        evaluate.load(folder, low=3, high=3)
 
 
 def test_every_metric_folder_is_known() -> None:
