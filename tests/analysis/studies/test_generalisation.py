@@ -216,7 +216,7 @@ def test_esc_accuracy_is_acc_and_acc_soft_with_the_majority_beside_it() -> None:
 @pytest.mark.parametrize(
     ("predictions", "references", "reason"),
     [
-        ([2.67, 3], [3, 3], "2.67 is no level: levels are whole numbers"),
+        ([2.67, 3], [3, 3], "2.67 is no level, which are whole numbers"),
         ([3, 3], [3, 2.5], "2.5 is no level"),
         ([float("nan")], [3], "nan is no level"),
         ([None, 3], [3, 3], "predictions holds None"),

@@ -55,7 +55,7 @@ class EscAccuracy(evaluate.Metric):
         wrong = scores[~(np.isfinite(scores) & (scores == np.round(scores)))]
         if wrong.size:
             raise ValueError(
-                f"{wrong[0]:g} is no level: levels are whole numbers. For mean scores take a correlation or a mean error"
+                f"{wrong[0]:g} is no level, which are whole numbers; for means take a correlation or a mean error"
             )
         if scores.min() < low or scores.max() > high:
             raise ValueError(f"levels {scores.min():g}..{scores.max():g} are outside the scale {low}..{high}")
