@@ -12,7 +12,7 @@ from esc_eval.files.text import read_json_object
 from esc_eval.schema import digest
 
 PARTS = ("train", "validation", "test")
-FACETS = ("dialogue_id", "card", "model", "group", "source", "category", "language")
+FACETS = ("dialogue_id", "card", "model", "group", "source", "category", "language", "rater")
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,9 @@ class _Leak(_Part):
 class _Split(_Part):
     seed: int
     sha256: Sha256
+    raters: Literal["human", "model", "all"]
     sizes: Counts
+    left_out: Count
     leaks: list[_Leak]
 
 
