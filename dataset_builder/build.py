@@ -11,7 +11,7 @@ from dataset_builder.describe import card, croissant, manifest
 from dataset_builder.rows import annotations, conversations, dialogues, parquet, role_cards, splits
 from dataset_builder.rows.personal_data import Masker
 from dataset_builder.rows.rubrics import Scale, Scales, is_known
-from dataset_builder.rows.tables import TABLES, choose_labels
+from dataset_builder.rows.tables import TABLES, Labels, choose_labels
 from dataset_builder.sources import SOURCES
 from esc_eval.errors import EscEvalError
 from esc_eval.files.hashing import hash_file
@@ -121,7 +121,7 @@ def _build(inputs: Inputs, folder: Path, progress: Callable[[str], None]) -> dic
     labels = choose_labels({row["language"] for row in (*rows, *talks)}, scales.used.values())
     for table in TABLES:
         parquet.write_table(folder, table, tables[table], inputs.public, labels)
-    made = write_splits(folder, tables, inputs.seed)
+    made = write_splits(folder, tables, inputs.seed, inputs.public, labels)
     if inputs.public:
         shutil.rmtree(folder / manifest.LOCAL, ignore_errors=True)
     described = _described(inputs, tallies, runs, tables, scales.used, told)
@@ -239,11 +239,13 @@ def _described(
     }
 
 
-def write_splits(folder: Path, tables: dict[str, list[Row]], seed: int) -> dict[str, Any]:
-    """Write a manifest for each scheme; returns what the build's manifest says of each."""
+def write_splits(folder: Path, tables: dict[str, list[Row]], seed: int, public: bool, labels: Labels) -> dict[str, Any]:
+    """Write a manifest and the rows of its parts for each scheme; returns what the build's manifest says of each."""
     (folder / "splits").mkdir()
     made = splits.make_splits(tables, seed)
     for name, split in made.items():
         if "reason" not in split:
             write_json(folder / "splits" / f"{name}.json", split)
+            table = splits.table_of(name)
+            parquet.write_parts(folder, name, table, split["splits"], tables[table], public, labels)
     return splits.describe_splits(made)

@@ -62,7 +62,7 @@ def fill_build(
     with replace_folder(out) as folder:
         for table, rows in tables.items():
             parquet.write_table(folder, table, rows, False, labels)
-        made = write_splits(folder, tables, content["inputs"]["seed"])
+        made = write_splits(folder, tables, content["inputs"]["seed"], False, labels)
         masked = {"rows": manifest.count_marks(tables), "sources": content["personal_data"]["masked_in_sources"]}
         filled = manifest.describe_build(folder, tables, content["inputs"], scales, masked, made, False)
         card.write_card(folder, filled)

@@ -38,7 +38,9 @@ def is_plain_file(path: Path) -> bool:
 def expected_files(content: Mapping[str, Any]) -> set[str]:
     """The files that a build with this manifest has beside it."""
     names = {table_path(Path(), table).as_posix() for table in TABLES} | {card.FILE, card.LICENSE}
-    names |= {f"splits/{name}.json" for name, made in content["splits"].items() if "reason" not in made}
+    for name in (name for name, made in content["splits"].items() if "reason" not in made):
+        names.add(f"splits/{name}.json")
+        names |= {parquet.split_path(Path(), name, part).as_posix() for part in splits.NAMES}
     if croissant.has_mlcroissant() or croissant.FILE in content["files"]:
         names.add(croissant.FILE)
     if content["inputs"]["sources"] and not content["public"]:
@@ -166,7 +168,7 @@ def check_splits(folder: Path, tables: Tables, expected: Mapping[str, str] | Non
         expected: Text of each manifest by scheme, as the builder makes it of these rows; None where not every row is
             known.
     """
-    for path in sorted((folder / "splits").glob("*")):
+    for path in sorted((folder / "splits").glob("*.json")):
         name = f"splits/{path.name}"
         if not is_plain_file(path):
             continue  # check_folder has said so
@@ -205,7 +207,7 @@ class _Split:
         """
         if not isinstance(content, dict):
             raise ValueError("no JSON object")
-        fields = {"scheme", "seed", "sha256", "splits", "raters", "leaks", "sizes", "left_out", "balance"}
+        fields = {"scheme", "seed", "sha256", "splits", "raters", "leaks", "sizes", "left_out", "balance", "warnings"}
         if content.keys() != fields:
             raise ValueError(f"its fields should be {', '.join(sorted(fields))}")
         scheme, parts = content["scheme"], content["splits"]

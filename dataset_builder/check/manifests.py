@@ -137,6 +137,7 @@ class _Split(_Part):
     sizes: Counts
     left_out: Count
     leaks: list[_Leak]
+    warnings: list[str]
 
 
 class _NoSplit(_Part):

@@ -33,7 +33,7 @@ def command(
 ) -> None:
     """Make one split manifest of a build; prints sizes, balance and leaks."""
     from dataset_builder.diff import read_table
-    from dataset_builder.rows.splits import split_tables
+    from dataset_builder.rows.splits import SCHEMES, find_similar, find_spellings, split_tables
 
     names = ("role_cards", "dialogues", "annotations")
     tables = {name: list(read_table(folder, name).values()) for name in names}
@@ -42,6 +42,16 @@ def command(
         print_progress(f"{part}: {n} rows, {split['balance'][part]}")
     whose = {"human": "people's", "model": "models'", "all": "people's and models'"}[split["raters"]]
     print_progress(f"of {whose} ratings; {split['left_out']} rows are in no part")
+    for warning in split["warnings"]:
+        print_progress(f"warning: {warning}")
+    for facet, table in (("supporter", "dialogues"), ("rater", "annotations")):
+        if facet not in SCHEMES[scheme].facets:
+            continue
+        values = {row[facet] for row in tables[table] if row[facet]}
+        out = {spelling for value in held_out or () for spelling in find_spellings(value, values)} & values
+        for value in sorted(out):
+            if near := sorted(set(find_similar(value, values)) - out):
+                print_progress(f"{value} is held out; not held out, and alike by name: {', '.join(near)}")
     for leak in split["leaks"]:
         print_progress(f"leaks: {leak['shared']} of {leak['of']} values of {leak['facet']} in test are also in train")
     print_data(json.dumps(split, ensure_ascii=False, indent=2))

@@ -9,7 +9,7 @@ import yaml
 from dataset_builder import decisions
 from dataset_builder.describe.manifest import describe_withheld
 from dataset_builder.rows import splits
-from dataset_builder.rows.parquet import table_path
+from dataset_builder.rows.parquet import split_path, table_path
 from dataset_builder.rows.tables import SPLIT, TABLES, read_labels, table_columns
 from dataset_builder.sources import SOURCES
 from esc_eval.citation import PACKAGE
@@ -45,6 +45,16 @@ def front_matter(manifest: Mapping[str, Any]) -> dict[str, Any]:
                 **({"default": True} if table == "role_cards" else {}),
             }
             for table in TABLES
+        ]
+        + [
+            {
+                "config_name": scheme,
+                "data_files": [
+                    {"split": part, "path": split_path(Path(), scheme, part).as_posix()} for part in splits.NAMES
+                ],
+            }
+            for scheme, made in manifest["splits"].items()
+            if "reason" not in made
         ],
     }
 

@@ -5,7 +5,7 @@ version changes. Every manifest says what leaks from train to test.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Literal
@@ -26,13 +26,15 @@ class Item:
     """A row to be placed, with everything that could leak.
 
     Attributes:
-        id: "dialogue_id" or "dialogue_id|dimension|rater".
+        id: Of a dialogue's row or of an annotation's, as the tables hold it.
         facets: Value of each facet by name, several where a row has several (the raters of a dialogue); None where it
             is not known.
+        placed_by: What is placed; the stages of one rating share it, so that they stay together. Empty: the id.
     """
 
     id: str
     facets: Mapping[str, str | tuple[str, ...] | None]
+    placed_by: str = ""
 
     def values(self, facet: str) -> tuple[str, ...]:
         """The values of a facet; none where it is not known."""
@@ -69,7 +71,9 @@ SCHEMES: dict[str, Scheme] = {
     "cross-language": Scheme("dialogue", ("language",), "train on {first}, test on {rest}", all_but_first=True),
     "rater-disjoint": Scheme("annotation", ("rater",), "raters of the test rated nothing of train"),
     "bot-and-rater-disjoint": Scheme(
-        "annotation", ("supporter", "rater"), "neither supporters nor raters of the test are in train; mixed rows are out"
+        "annotation",
+        ("supporter", "rater"),
+        "neither supporters nor raters of the test are in train; mixed rows are out",
     ),
 }
 FACETS = ("card", "supporter", "model group", "source", "category", "language", "rater", "dialogue")
@@ -119,13 +123,11 @@ def items_of(unit: str, dialogues: Iterable[Row], annotations: Iterable[Row], ca
         }
     if unit == "dialogue":
         return [Item(item_id, found) for item_id, found in facets.items()]
-    return [
-        Item(
-            f"{row['dialogue_id']}|{row['dimension']}|{row['rater']}",
-            {**facets[row["dialogue_id"]], "rater": row["rater"]},
-        )
-        for row in annotations
-    ]
+    rated = []
+    for row in annotations:
+        key = f"{row['dialogue_id']}|{row['dimension']}|{row['rater']}"
+        rated.append(Item(row.get("id", key), {**facets[row["dialogue_id"]], "rater": row["rater"]}, key))
+    return rated
 
 
 def _families(cards: Mapping[str, Row]) -> dict[str | None, str]:
@@ -152,7 +154,7 @@ def make_split(
 
     Args:
         name: One of ``SCHEMES``.
-        items: Rows to place, in any order; an id that occurs twice (two stages of one rater) is placed once.
+        items: Rows to place, in any order.
         seed: Draws another order; 0 is a seed like any other.
         held_out: Values of the scheme's facets that are the test, instead of drawn ones; of a facet of which none is
             given they are drawn.
@@ -160,7 +162,7 @@ def make_split(
 
     Returns:
         scheme, seed, sha256 (of scheme, seed and splits), splits (sorted ids), raters, leaks, sizes, left_out (rows in
-        no part), balance.
+        no part), balance, warnings (where the parts are far from what the scheme asks for).
 
     Raises:
         EscEvalError: Unknown scheme or value, or too few groups to split.
@@ -187,7 +189,28 @@ def make_split(
         "sizes": {part: len(ids) for part, ids in splits.items()},
         "left_out": len(unique) - len(part_of),
         "balance": count_balance(unique, splits),
+        "warnings": find_odd_parts(scheme, splits),
     }
+
+
+FAR = 0.1
+"""Difference of a part's share from what was asked for that is said."""
+FEW = 10
+"""Rows of a test below which that is said."""
+
+
+def find_odd_parts(scheme: Scheme, splits: Mapping[str, Sequence[str]]) -> list[str]:
+    """Where a split's parts are far from the paper's proportions, or its test is small, in sentences."""
+    placed, total = sum(map(len, splits.values())), sum(PARTS.values())
+    shares = {part: len(ids) / placed for part, ids in splits.items()}
+    far = [part for part in NAMES if abs(shares[part] - PARTS[part] / total) > FAR]
+    found = []
+    if far and not scheme.all_but_first:
+        said = ", ".join(f"{part} {shares[part]:.0%} (asked: {PARTS[part] / total:.0%})" for part in far)
+        found.append(f"the parts are not the size that was asked for: {said}")
+    if len(splits["test"]) < FEW:
+        found.append(f"the test has {len(splits['test'])} rows: too few to compare anything")
+    return found
 
 
 def find_scheme(name: str) -> Scheme:
@@ -199,6 +222,11 @@ def find_scheme(name: str) -> Scheme:
     if name not in SCHEMES:
         raise EscEvalError(f"no split scheme {name!r}. There is: {', '.join(SCHEMES)}.")
     return SCHEMES[name]
+
+
+def table_of(name: str) -> str:
+    """The table whose rows a scheme splits."""
+    return "annotations" if find_scheme(name).unit == "annotation" else "dialogues"
 
 
 def split_tables(
@@ -245,7 +273,7 @@ def make_splits(tables: Mapping[str, Sequence[Row]], seed: int) -> dict[str, dic
 
 def describe_splits(made: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """What the manifest of a build says of its splits."""
-    told = ("reason", "seed", "sha256", "raters", "sizes", "left_out", "leaks")
+    told = ("reason", "seed", "sha256", "raters", "sizes", "left_out", "leaks", "warnings")
     return {name: {key: split[key] for key in told if key in split} for name, split in made.items()}
 
 
@@ -259,16 +287,17 @@ def _rank(name: str, seed: int) -> Callable[[str], str]:
 
 
 def _random_rows(items: Iterable[Item], name: str, seed: int) -> dict[str, str]:
-    ids = sorted((item.id for item in items), key=_rank(name, seed))
+    placed = {item.id: item.placed_by or item.id for item in items}
+    ids = sorted(set(placed.values()), key=_rank(name, seed))
     if len(ids) < len(NAMES):
         raise EscEvalError(f"{name}: {len(ids)} rows cannot be split in three")
     total = sum(PARTS.values())
     test = max(1, len(ids) * PARTS["test"] // total)
     validation = max(1, len(ids) * PARTS["validation"] // total)
-    return {
-        item_id: "test" if n < test else "validation" if n < test + validation else "train"
-        for n, item_id in enumerate(ids)
+    part_of = {
+        key: "test" if n < test else "validation" if n < test + validation else "train" for n, key in enumerate(ids)
     }
+    return {item_id: part_of[key] for item_id, key in placed.items()}
 
 
 def _by_facets(
@@ -276,9 +305,14 @@ def _by_facets(
 ) -> dict[str, str]:
     """Parts by the first facet; with a second, of the test only its held-out values, of the rest only the others."""
     groups = [_group(items, name, facet) for facet in facets]
+    held_out = [
+        spelling for value in held_out for spelling in find_spellings(value, {v for own in groups for v in own})
+    ]
     if unknown := sorted(set(held_out).difference(*groups)):
-        there = ", ".join(sorted(set[str]().union(*groups)))
-        raise EscEvalError(f"{name}: no row with {' or '.join(facets)} {unknown[0]!r}; there is: {there}")
+        every = sorted(set[str]().union(*groups))
+        near = find_similar(unknown[0], every)
+        there = f"did you mean {' or '.join(map(repr, near))}? There is" if near else "there is"
+        raise EscEvalError(f"{name}: no row with {' or '.join(facets)} {unknown[0]!r}; {there}: {', '.join(every)}")
     tests = [
         _held_out(own, name, facet, seed, [value for value in held_out if value in own])
         for facet, own in zip(facets, groups, strict=True)
@@ -290,6 +324,32 @@ def _by_facets(
     if missing := {"train", "test"} - set(part_of.values()):
         raise EscEvalError(f"{name}: nothing is left in {' and '.join(sorted(missing))}: hold other values out")
     return part_of
+
+
+def _plain(value: str) -> str:
+    """A name without capitals, owner, revision, dots, hyphens and spaces."""
+    name = value.split("@")[0].rsplit("/", 1)[-1].casefold()
+    return "".join(one for one in name if one.isalnum()) or value
+
+
+def find_spellings(value: str, there: Collection[str]) -> list[str]:
+    """The values that are this one: itself, or all that differ in capitals, owner, dots, hyphens and spaces alone."""
+    if value in there:
+        return sorted({value, *(other for other in there if _plain(other) == _plain(value))})
+    return sorted(other for other in there if _plain(other) == _plain(value)) or [value]
+
+
+def find_similar(value: str, there: Collection[str]) -> list[str]:
+    """Other values that look like one of the same family, such as another size or version of a model."""
+    own = _plain(value)
+    stem = own.rstrip("0123456789b").rstrip("0123456789") or own
+    return sorted(
+        other
+        for other in there
+        if _plain(other) != own
+        and min(len(own), len(_plain(other)), len(stem)) > 2
+        and (own in _plain(other) or _plain(other) in own or _plain(other).startswith(stem))
+    )
 
 
 def _group(items: Sequence[Item], name: str, facet: str) -> dict[str, list[Item]]:
@@ -313,21 +373,23 @@ def _held_out(
     return list(chosen) or _until(order, groups, sum(map(len, groups.values())) * share)
 
 
-def _with_validation(
-    groups: Mapping[str, Sequence[Item]], test: Sequence[str], name: str, seed: int
-) -> dict[str, str]:
+def _with_validation(groups: Mapping[str, Sequence[Item]], test: Sequence[str], name: str, seed: int) -> dict[str, str]:
     """The part of every row, once the values of the test are known."""
     part_of = {item.id: "test" for value in test for item in groups[value]}
     rest = [value for value in sorted(groups, key=_rank(name, seed)) if value not in set(test)]
     share = sum(map(len, groups.values())) * PARTS["validation"] / sum(PARTS.values())
-    if len(rest) >= 3:
-        validation = _until(rest, groups, share)
+    validation = _until(rest, groups, share) if len(rest) >= 3 else []
+    if 0 < sum(len(groups[value]) for value in validation) <= MOST * share:
         chosen = {item.id for value in validation for item in groups[value]}
     else:
         chosen = _validation_cards([item for value in rest for item in groups[value]], name, seed, share)
     return part_of | {
         item.id: "validation" if item.id in chosen else "train" for value in rest for item in groups[value]
     }
+
+
+MOST = 2
+"""Times its share that validation may have before it takes cards instead of values."""
 
 
 def _until(order: Sequence[str], groups: Mapping[str, Sequence[Item]], rows: float) -> list[str]:
@@ -343,7 +405,7 @@ def _until(order: Sequence[str], groups: Mapping[str, Sequence[Item]], rows: flo
 
 
 def _validation_cards(items: Sequence[Item], name: str, seed: int, rows: float) -> set[str]:
-    """With too few values left for one of its own, validation takes whole cards of the training side."""
+    """Where values of its own are too few or far too large, validation takes whole cards of the training side."""
     cards: dict[str, list[Item]] = defaultdict(list)
     for item in items:
         cards[next(iter(item.values("card")), item.id)].append(item)
