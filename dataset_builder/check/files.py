@@ -38,9 +38,11 @@ def is_plain_file(path: Path) -> bool:
 def expected_files(content: Mapping[str, Any]) -> set[str]:
     """The files that a build with this manifest has beside it."""
     names = {table_path(Path(), table).as_posix() for table in TABLES} | {card.FILE, card.LICENSE}
-    for name in (name for name, made in content["splits"].items() if "reason" not in made):
-        names.add(f"splits/{name}.json")
-        names |= {parquet.split_path(Path(), name, part).as_posix() for part in splits.NAMES}
+    for name, made in content["splits"].items():
+        if "reason" not in made:
+            names.add(f"splits/{name}.json")
+            filled = (part for part in splits.NAMES if made["sizes"].get(part))
+            names |= {parquet.split_path(Path(), name, part).as_posix() for part in filled}
     if croissant.has_mlcroissant() or croissant.FILE in content["files"]:
         names.add(croissant.FILE)
     if content["inputs"]["sources"] and not content["public"]:

@@ -50,7 +50,9 @@ def front_matter(manifest: Mapping[str, Any]) -> dict[str, Any]:
             {
                 "config_name": scheme,
                 "data_files": [
-                    {"split": part, "path": split_path(Path(), scheme, part).as_posix()} for part in splits.NAMES
+                    {"split": part, "path": split_path(Path(), scheme, part).as_posix()}
+                    for part in splits.NAMES
+                    if made["sizes"][part]
                 ],
             }
             for scheme, made in manifest["splits"].items()

@@ -100,7 +100,8 @@ def write_parts(
     public: bool,
     labels: Labels,
 ) -> list[Path]:
-    """Write the rows of each part of a split, so that ``load_dataset`` opens the scheme by its name.
+    """Write the rows of each part of a split, so that ``load_dataset`` opens the scheme by its name; a part without
+    rows has no file, for ``datasets`` opens none.
 
     Args:
         split: Ids of rows by part.
@@ -110,6 +111,7 @@ def write_parts(
     return [
         _write(split_path(folder, scheme, part), table, [by_id[name] for name in ids if name in by_id], public, labels)
         for part, ids in split.items()
+        if ids
     ]
 
 

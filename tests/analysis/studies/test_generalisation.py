@@ -1,5 +1,6 @@
 """Split manifests, drops from random rows, contamination; and the automatic metrics as ``evaluate`` modules."""
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ from typer.testing import CliRunner
 from analysis.__main__ import app
 from analysis.studies.automatic import IN_WORDS, METRICS, WITH_REFERENCE, automatic_scores, load_metric, supporter_text
 from analysis.studies.generalisation import REFERENCE, estimate_drop, generalisation_report
+from analysis.studies.ids import match_ids
 from analysis.studies.manifests import find_contamination, read_split
 from analysis.studies.metrics.segment import segment_words
+from dataset_builder.build import Inputs, build_dataset
 from esc_eval import languages
 from esc_eval.checkpoints.embedded import weights_file
 from esc_eval.errors import EscEvalError
@@ -139,6 +142,65 @@ def test_ids_that_match_nothing_are_refused(tmp_path: Path) -> None:
     strange = read_split(manifest(tmp_path, "card-disjoint", ["nobody"], ["noone"]))
     with pytest.raises(EscEvalError, match="none of its test ids"):
         generalisation_report(table, [strange], {}, BOOT, dialogues=dialogues())
+
+
+SAMPLE = Path(__file__).resolve().parents[3] / "dataset_builder/sample"
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("ids") / "build"
+    build_dataset(Inputs(), out)
+    return out
+
+
+@pytest.mark.parametrize("scheme", ["random-rows", "model-disjoint"])
+@pytest.mark.parametrize("ratings", ["", "annotations/test-00000-of-00001.parquet", "run"])
+def test_a_build_its_parquet_and_a_run_are_one_set_of_dialogues(
+    build: Path, tmp_path: Path, ratings: str, scheme: str
+) -> None:
+    rows = [dict(row) for row in csv.DictReader((SAMPLE / "annotations.csv").open(encoding="utf-8"))]
+    labels = SAMPLE / "annotations.csv" if ratings == "run" else build / ratings
+    predictions = tmp_path / "predictions.jsonl"
+    raters = {row["dialogue_id"] + row["dimension"]: row for row in rows}
+    predictions.write_text(
+        "".join(
+            json.dumps({key: row[key] for key in ("dialogue_id", "dimension")} | {"rater": "m", "score": row["score"]})
+            + "\n"
+            for row in raters.values()
+        )
+    )
+    command = ["generalisation", str(labels), "--manifest", str(build / f"splits/{scheme}.json")]
+    out = tmp_path / "out.json"
+    result = CliRunner().invoke(
+        app, [*command, "--predictions", str(predictions), "--draws", "100", "--json", str(out)]
+    )
+    assert result.exit_code == 0, result.stderr
+    assert max(all_numbers(json.loads(out.read_text()), "n")) > 0
+
+
+def all_numbers(content: Any, key: str) -> list[int]:
+    """Every number under a key of a JSON value."""
+    if isinstance(content, dict):
+        own = [content[key]] if isinstance(content.get(key), int) else []
+        return own + [n for value in content.values() for n in all_numbers(value, key)]
+    return [n for value in content for n in all_numbers(value, key)] if isinstance(content, list) else []
+
+
+def test_predictions_for_other_dialogues_are_an_error_with_both_kinds_of_id(build: Path, tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("dialogue_id,dimension,rater,score\nelse:1,empathy,m,3\n")
+    command = ["generalisation", str(build), "--manifest", str(build / "splits/random-rows.json")]
+    result = CliRunner().invoke(app, [*command, "--predictions", str(tmp_path / "p.csv")])
+    assert result.exit_code == 2
+    assert "no dialogue of the predictions for all schemes is in the ratings" in result.stderr
+    assert "'else:1'" in result.stderr
+    assert "'sample/written-a:sample-en-05'" in result.stderr
+
+
+def test_an_id_without_its_run_must_be_of_one_run() -> None:
+    assert match_ids(["a", "r/b", "x"], ["r/a", "b"]) == {"a": "r/a", "r/b": "b"}
+    with pytest.raises(EscEvalError, match="'a' is one of 2 runs: name the run, as"):
+        match_ids(["a"], ["r/a", "s/a"])
 
 
 def test_interval_of_a_drop_covers() -> None:
