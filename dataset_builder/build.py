@@ -11,7 +11,7 @@ from dataset_builder.describe import card, croissant, manifest
 from dataset_builder.rows import annotations, conversations, dialogues, parquet, role_cards, splits
 from dataset_builder.rows.personal_data import Masker
 from dataset_builder.rows.rubrics import Scale, Scales, is_known
-from dataset_builder.rows.tables import TABLES, choose_labels
+from dataset_builder.rows.tables import TABLES, Labels, choose_labels
 from dataset_builder.sources import SOURCES
 from esc_eval.errors import EscEvalError
 from esc_eval.files.hashing import hash_file
@@ -75,12 +75,12 @@ def build_dataset(inputs: Inputs, out: Path, progress: Callable[[str], None] = l
     Raises:
         EscEvalError: An input is missing or broken, or ``out`` holds something else than a build wrote.
     """
-    _refuse_foreign(out)
+    refuse_foreign(out)
     with replace_folder(out) as folder:
         return _build(inputs, folder, progress)
 
 
-def _refuse_foreign(out: Path) -> None:
+def refuse_foreign(out: Path) -> None:
     """Leave a folder alone that is no build of ours, or holds files that no build wrote.
 
     Raises:
@@ -104,7 +104,7 @@ def _build(inputs: Inputs, folder: Path, progress: Callable[[str], None]) -> dic
     masker, in_sources = Masker(), Masker()
     decisions.check_licence(inputs.license)
     official = role_cards.read_official(inputs.official) if inputs.official else {}
-    rows, told = _cards(inputs, official, masker)
+    rows, told = read_card_rows(inputs, official, masker)
     progress(f"{len(rows)} role cards")
     watcher = role_cards.watch_containment(rows)
     tallies = (
@@ -115,13 +115,13 @@ def _build(inputs: Inputs, folder: Path, progress: Callable[[str], None]) -> dic
     role_cards.flag_overlaps(rows, watcher)
     cards = {row["id"]: row for row in rows}
     scales = Scales(inputs.rubrics)
-    talks, scores, runs = _runs(inputs, official, cards, scales, masker, progress)
+    talks, scores, runs = read_run_rows(inputs, official, cards, scales, masker, progress)
 
     tables = {"role_cards": rows, "dialogues": talks, "annotations": scores}
     labels = choose_labels({row["language"] for row in (*rows, *talks)}, scales.used.values())
     for table in TABLES:
         parquet.write_table(folder, table, tables[table], inputs.public, labels)
-    made = write_splits(folder, tables, inputs.seed)
+    made = write_splits(folder, tables, inputs.seed, inputs.public, labels)
     if inputs.public:
         shutil.rmtree(folder / manifest.LOCAL, ignore_errors=True)
     described = _described(inputs, tallies, runs, tables, scales.used, told)
@@ -135,7 +135,7 @@ def _build(inputs: Inputs, folder: Path, progress: Callable[[str], None]) -> dic
     return content
 
 
-def _cards(inputs: Inputs, official: Official, masker: Masker) -> tuple[list[Row], list[str]]:
+def read_card_rows(inputs: Inputs, official: Official, masker: Masker) -> tuple[list[Row], list[str]]:
     """Rows of cards, and the ids of those that the file of tiers speaks of."""
     rows = role_cards.official_rows(official, masker)
     for name in inputs.cards:
@@ -148,7 +148,7 @@ def _cards(inputs: Inputs, official: Official, masker: Masker) -> tuple[list[Row
     return rows, told
 
 
-def _runs(
+def read_run_rows(
     inputs: Inputs,
     official: Official,
     cards: dict[str, Row],
@@ -156,6 +156,11 @@ def _runs(
     masker: Masker,
     progress: Callable[[str], None],
 ) -> tuple[list[Row], list[Row], list[Row]]:
+    """Rows of dialogues and of ratings, and what the manifest says of each run.
+
+    Raises:
+        EscEvalError: A file is missing or broken, or two are called the same.
+    """
     batches = [dialogues.official_batch(inputs.official)] if inputs.official else []
     batches += [dialogues.run_batch(path) for path in inputs.runs]
     files, licence = list(inputs.annotations), inputs.license
@@ -234,11 +239,13 @@ def _described(
     }
 
 
-def write_splits(folder: Path, tables: dict[str, list[Row]], seed: int) -> dict[str, Any]:
-    """Write a manifest for each scheme; returns what the build's manifest says of each."""
+def write_splits(folder: Path, tables: dict[str, list[Row]], seed: int, public: bool, labels: Labels) -> dict[str, Any]:
+    """Write a manifest and the rows of its parts for each scheme; returns what the build's manifest says of each."""
     (folder / "splits").mkdir()
     made = splits.make_splits(tables, seed)
     for name, split in made.items():
         if "reason" not in split:
             write_json(folder / "splits" / f"{name}.json", split)
+            table = splits.table_of(name)
+            parquet.write_parts(folder, name, table, split["splits"], tables[table], public, labels)
     return splits.describe_splits(made)

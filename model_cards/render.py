@@ -8,10 +8,14 @@ from jinja2 import Template
 from markupsafe import Markup
 
 from esc_eval.citation import PACKAGE, PAPER
+from esc_eval.escaping import put_on_one_line
 from esc_eval.files.templates import make_environment
 from esc_eval.files.writing import write_whole
+from esc_eval.languages import get_language
+from esc_eval.prompts.protocol import list_protocols, load_protocol
+from esc_eval.scoring.rating_checks import find_shipped_rubric
 from model_cards import licences
-from model_cards.checkpoint import CARD, Checkpoint, Kind, Metric, read_checkpoint
+from model_cards.checkpoint import CARD, Checkpoint, Kind, Metric, Published, read_checkpoint
 
 TASKS: dict[Kind, tuple[str, str]] = {
     "role": ("text-generation", "Role play"),
@@ -22,7 +26,8 @@ TASKS: dict[Kind, tuple[str, str]] = {
 def get_template(name: str) -> Template:
     """A template of a card, with what all cards use."""
     made = make_environment("model_cards", "templates")
-    made.filters["interval"] = render_interval
+    made.filters |= {"interval": render_interval, "spec": name_model, "arguments": load_arguments}
+    made.filters |= {"rubric": name_rubric, "python": quote_python}
     made.globals |= {"paper": PAPER, "package": PACKAGE}
     return made.get_template(name)
 
@@ -33,6 +38,29 @@ def render_interval(metric: Metric) -> Markup:
         return Markup("not computed")
     ends = f" [{metric.low:.4g}, {metric.high:.4g}]" if metric.low is not None and metric.high is not None else ""
     return Markup(f"{metric.value:.4g}{ends}")  # noqa: S704 - numbers
+
+
+def name_model(place: Published) -> Markup:
+    """A checkpoint as the command line names it after ``hf:``."""
+    return Markup(place.repo + (f"@{place.revision}" if place.revision else ""))  # noqa: S704 - checked ids
+
+
+def load_arguments(place: Published) -> Markup:
+    """A repository as the arguments of a ``from_pretrained`` or ``load``."""
+    revision = f', revision="{place.revision}"' if place.revision else ""
+    return Markup(f'"{place.repo}"{revision}')  # noqa: S704 - checked ids
+
+
+def name_rubric(rubric: str) -> str:
+    """A rubric as the option names it: a shipped one by name, another by the file that its user has."""
+    name = rubric.partition("/")[0]
+    return name if find_shipped_rubric(rubric) else f"{name}.yaml"
+
+
+def quote_python(text: str) -> Markup:
+    """Text between the quotes of a Python string of several lines."""
+    lines = "\n".join(map(put_on_one_line, text.split("\n")))
+    return Markup(lines.replace("\\", "\\\\").replace('"', '\\"'))  # noqa: S704 - code, in a fence
 
 
 def make_slug(name: str) -> str:
@@ -93,13 +121,30 @@ def checkpoint_card(folder: Path) -> str:
     Raises:
         EscEvalError: The folder's records are missing or do not fit.
     """
-    checkpoint = read_checkpoint(Path(folder))
+    return render_card(read_checkpoint(Path(folder)))
+
+
+def render_card(checkpoint: Checkpoint) -> str:
+    """The card of a checkpoint: YAML block and Markdown. Its lines name the Hub once it is published, else "."."""
     return get_template(f"{checkpoint.training.kind}.md.jinja").render(
         front_matter=make_metadata(checkpoint).to_yaml(line_break="\n"),
         c=checkpoint,
         t=checkpoint.training,
         restrictive=licence_terms(checkpoint),
+        place=checkpoint.published or Published(repo=".", revision=None),
+        wordings=find_wordings(checkpoint),
     )
+
+
+def find_wordings(checkpoint: Checkpoint) -> list[tuple[str, str, str]]:
+    """Name of the language, system message and opening by which a seeker was trained, where its protocol is shipped."""
+    shipped = {protocol.id: protocol for protocol in map(load_protocol, list_protocols())}
+    protocol = shipped.get(checkpoint.training.protocol or "")
+    if protocol is None:
+        return []
+    languages = [code for code in checkpoint.training.languages if code in protocol.texts] or list(protocol.texts)
+    texts = {code: protocol.texts[code] for code in languages}
+    return [(get_language(code).name, text.seeker, text.opening) for code, text in texts.items()]
 
 
 def write_card(folder: Path) -> None:

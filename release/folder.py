@@ -1,6 +1,9 @@
 """A prepared release on disk: what it holds, and whether it still does."""
 
+from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -59,8 +62,19 @@ def write_release(folder: Path, release: Release) -> None:
 
 def write_sums(folder: Path) -> None:
     """Write ``SHA256SUMS`` over all that a folder holds; ``sha256sum -c`` reads it."""
-    names = [name for name in files_of(folder) if name != SUMS]
-    write_whole(folder / SUMS, [f"{hash_file(folder / name)}  {name}\n" for name in names])
+    write_whole(folder / SUMS, [render_sums(folder)])
+
+
+def render_sums(folder: Path, instead: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Text of ``SHA256SUMS``.
+
+    Args:
+        instead: Text of files that are published otherwise than they lie there, by path.
+    """
+    data = {name: text.encode("utf-8", "surrogatepass") for name, text in instead.items()}
+    names = sorted({*files_of(folder), *data} - {SUMS})
+    sums = {name: sha256(data[name]).hexdigest() if name in data else hash_file(folder / name) for name in names}
+    return "".join(f"{sums[name]}  {name}\n" for name in names)
 
 
 def files_of(folder: Path) -> list[str]:

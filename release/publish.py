@@ -7,11 +7,14 @@ from typing import Any
 from dataset_builder import push as dataset
 from dataset_builder.check.manifests import read_checked
 from dataset_builder.describe import manifest
+from dataset_builder.describe.published import render_published
 from esc_eval import __version__
 from esc_eval.errors import EscEvalError
 from esc_eval.files.hashing import hash_file
 from esc_eval.hub import plans as hub
 from model_cards import check
+from model_cards import push as checkpoints
+from model_cards.checkpoint import Published
 from release import folder as prepared
 from release import metric, version
 from release.prepare import BESIDE as COPIED
@@ -92,5 +95,17 @@ def plan_uploads(folder: Path, namespace: str, api: Any = None) -> list[hub.Plan
     found_plans = []
     for part, files in release.parts.items():
         name, repo_type = prepared.REPOS[part]
-        found_plans.append(hub.plan_upload(folder / part, files, f"{namespace}/{name}", repo_type, release.tag, api))
+        repo = f"{namespace}/{name}"
+        texts = _render_published(part, folder / part, repo, release.tag)
+        texts[prepared.SUMS] = prepared.render_sums(folder / part, texts)
+        found_plans.append(hub.plan_upload(folder / part, files, repo, repo_type, release.tag, api, texts))
     return found_plans
+
+
+def _render_published(part: prepared.Part, folder: Path, repo: str, tag: str) -> dict[str, str]:
+    """The files of a part that name its place on the Hub."""
+    if part == "dataset":
+        return render_published(folder, repo, tag)
+    if part == "metric":
+        return metric.render_metric_pages(Published(repo=repo, revision=tag))
+    return checkpoints.render_published(folder, repo, tag)

@@ -217,7 +217,7 @@ def with_names(manifest, names):
     content["counts"]["dialogues"]["supporter"] = dict.fromkeys(names, 4)
     content["counts"]["annotations"]["dimension"] = dict.fromkeys(names, 56)
     content["inputs"]["runs"] = [{"name": name, "dialogues": 4, "ratings": 56} for name in names]
-    content["licences"] = {name: {"license": name, "rows": {"dialogues": 4}} for name in names}
+    content["licences"] = {name: {"license": name, "rows": {"dialogues": 4}, "not_rehostable": {}} for name in names}
     for scheme, name in zip(content["splits"], names, strict=False):
         content["splits"][scheme] = {"reason": name}
     content["overlap"]["contaminated_by"] = dict.fromkeys(names, 1)

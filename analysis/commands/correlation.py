@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from esc_eval.cli.ratings_options import RatingsFiles, RatingsOptions
+from esc_eval.cli.ratings_options import CardFiles, RatingsFiles, RatingsOptions
 from esc_eval.errors import EscEvalError
 
 EXAMPLES = (
@@ -44,6 +44,7 @@ def command(
     ] = "none",
     raters: Annotated[str, typer.Option(help="How raters are put together: mean, median, drop_furthest.")] = "mean",
     permutations: Annotated[int, typer.Option(help="Permutations of the test of differences.")] = 9999,
+    cards: CardFiles = None,
     *,
     options: RatingsOptions,
 ) -> None:
@@ -54,7 +55,9 @@ def command(
     from analysis.studies.correlation import correlation_report
     from esc_eval.files.metric_scores import read_scores
 
-    table = options.read_table(ratings, mixed=True)
+    if cards and not options.dialogues:
+        raise EscEvalError("--cards finds the cards of rated dialogues: give --dialogues too")
+    table = options.read_table(ratings, cards, mixed=True)
     parts: list[pd.DataFrame] = []
     notes: list[str] = []
     if metrics:

@@ -33,6 +33,7 @@ def command(
 ) -> None:
     """A scorer under each split scheme: scores, the drop from random rows, baselines, contamination."""
     from analysis.studies.generalisation import ANY, generalisation_report
+    from analysis.studies.ids import align_dialogues, match_ids
     from analysis.studies.manifests import read_split
 
     guesses = {}
@@ -47,13 +48,21 @@ def command(
     schemes = {m.scheme for m in manifests} | {ANY}
     if unknown := set(guesses) - schemes:
         raise EscEvalError(f"predictions for {', '.join(sorted(unknown))}, but no manifest of that scheme")
+    placed = {one.partition("|")[0] for m in manifests for ids in m.ids.values() for one in ids}
+    table = align_dialogues(options.read_table(ratings), placed, "the ratings", "the manifests")
+    rated = set(table.frame["dialogue_id"])
+    dialogues = options.every_dialogue(ratings)
+    names = match_ids([dialogue.id for dialogue in dialogues], rated)
     report = generalisation_report(
-        options.read_table(ratings),
+        table,
         manifests,
-        guesses,
+        {
+            scheme: align_dialogues(guess, rated, f"the predictions for {scheme or 'all schemes'}", "the ratings")
+            for scheme, guess in guesses.items()
+        },
         options.bootstrap,
-        dialogues=options.every_dialogue(ratings),
-        trained_on=seen,
+        dialogues=[d.model_copy(update={"id": names[d.id]}) for d in dialogues if d.id in names],
+        trained_on=frozenset(match_ids(seen, rated).values()),
         cluster=options.cluster,
     )
     options.show(report)

@@ -24,6 +24,12 @@ def command(
     ] = None,
     cards: RoleCardFiles = None,
     rounds: Annotated[int, typer.Option(min=2, help="Parts that each dialogue is cut into.")] = 5,
+    turns: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Compare after so many turns of the seeker. Default: the median of the simulated dialogues."
+        ),
+    ] = None,
     *,
     options: IntervalOptions,
 ) -> None:
@@ -39,5 +45,5 @@ def command(
         people += read_conversations(Path(path), language)
     own = read_run_cards(simulated)
     known_cards = {card.id: card for card in [*own, *(card for path in cards or () for card in read_cards(path))]}
-    report = realism_report(every_dialogue(simulated), people, options.bootstrap, cards=known_cards, rounds=rounds)
-    options.show(report)
+    talks = every_dialogue(simulated)
+    options.show(realism_report(talks, people, options.bootstrap, cards=known_cards, rounds=rounds, turns=turns))

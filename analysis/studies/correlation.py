@@ -69,7 +69,7 @@ def correlation_report(
     """
     table = table.final()
     column = table.clusters(cluster)
-    human = human_scores(table.scored(), rule)
+    human = _with_cluster(human_scores(table.scored(), rule), table.scored(), column)
     if average != "none" and average not in human:
         raise EscEvalError(f"--average {average}: the ratings have no column {average!r}")
     joined = human.merge(scores.rename(columns={"score": "metric_score", "dimension": "only"}), on="dialogue_id")
@@ -111,6 +111,23 @@ def correlation_report(
     report.notes = _notes(table, joined, human, system, sample, average)
     report.tables = _tables(sample, system, differences)
     return report
+
+
+def _with_cluster(human: pd.DataFrame, rows: pd.DataFrame, column: str) -> pd.DataFrame:
+    """People's scores with the column to cluster by.
+
+    Raises:
+        EscEvalError: A dialogue has several values of it: it is drawn whole, or not at all.
+    """
+    values = rows.groupby("dialogue_id")[column] if column != "dialogue_id" else None
+    if values is None:
+        return human
+    if several := int((values.nunique() > 1).sum()):
+        raise EscEvalError(
+            f"cannot cluster by {column!r}: {several} dialogues have more than one value of it, and a dialogue is drawn "
+            "whole. Cluster by card, or by another column that is one and the same for all ratings of a dialogue."
+        )
+    return human.assign(**{column: human["dialogue_id"].map(values.first())})
 
 
 def _differences(joined: pd.DataFrame, cluster: str, permutations: int, seed: int) -> list[dict[str, Any]]:
@@ -167,7 +184,12 @@ def _notes(
         f"Sample level: {level}. {joined['dialogue_id'].nunique()} dialogues with both kinds of score"
         + (f"; {unmatched} with a human score only." if unmatched else ".")
     ]
-    if not system:
+    if system:
+        notes.append(
+            "System level: the value is of the means as measured; the interval is of these models' means without the "
+            "noise of few cards, which draws the value towards 0."
+        )
+    else:
         notes.append("System level: not computed, it needs a column 'model' with three models or more.")
     notes.append(
         "Differences: Williams' test takes dialogues as independent; the permutation test swaps whole clusters. "

@@ -19,13 +19,15 @@ from esc_eval.statistics.health import STATISTICS
 RANDOM = "random-rows"
 ANY = ""
 REFERENCE = "reference (tf-idf)"
-EXPECTED_SHARED = {
-    "card-disjoint": "card",
-    "model-disjoint": "model",
-    "model-group-disjoint": "group",
-    "source-disjoint": "source",
-    "category-disjoint": "category",
-    "cross-language": "language",
+PROMISED_APART = {
+    "card-disjoint": ("card",),
+    "model-disjoint": ("model",),
+    "model-group-disjoint": ("group",),
+    "source-disjoint": ("source",),
+    "category-disjoint": ("category",),
+    "cross-language": ("language",),
+    "rater-disjoint": ("rater",),
+    "bot-and-rater-disjoint": ("model", "rater"),
 }
 
 
@@ -137,9 +139,9 @@ def _flags(
         for facet, found in shared.items()
         if found["values"]
     ]
-    facet = EXPECTED_SHARED.get(manifest.scheme)
-    if facet and shared.get(facet, {}).get("values"):
-        said.append(f"{manifest.scheme}: CONTAMINATED: this scheme promises that no {facet} is on both sides.")
+    for facet in PROMISED_APART.get(manifest.scheme, ()):
+        if shared.get(facet, {}).get("values"):
+            said.append(f"{manifest.scheme}: CONTAMINATED: this scheme promises that no {facet} is on both sides.")
     if seen := test & trained_on:
         said.append(f"{manifest.scheme}: CONTAMINATED: {len(seen)} of {len(test)} test dialogues were trained on.")
     return said
@@ -154,41 +156,66 @@ def _add_drops(schemes: dict[str, Any]) -> None:
             for dimension, health in by.items():
                 reference = base.get(name, {}).get(dimension, {})
                 if "accuracy" in health and "accuracy" in reference:
-                    health["drop_from_random_rows"] = {k: estimate_drop(reference[k], health[k]) for k in STATISTICS}
+                    shared = [k for k in (*STATISTICS, "kappa_within", "kappa_gain") if k in health and k in reference]
+                    health["drop_from_random_rows"] = {k: estimate_drop(reference[k], health[k]) for k in shared}
 
 
 def _tables(schemes: dict[str, Any]) -> list[Table]:
     names = list(dict.fromkeys(n for found in schemes.values() for n in found["scorers"]))
-    shown = ("accuracy", "accuracy_soft", "quadratic_kappa", "macro_f1")
+    columns = ["ACC", "majority ACC", STATISTICS["accuracy_soft"], "kappa", "majority kappa", STATISTICS["macro_f1"]]
+    drops = ["drop of ACC", "drop of kappa"]
+    note = f"drop: {RANDOM} less this split (MOVER interval)"
     tables = []
     for name in names:
-        rows = []
+        rows, each, said = [], [], []
         for scheme, found in schemes.items():
-            health = found["scorers"].get(name, {}).get("pooled", {})
-            if "accuracy" not in health:
-                rows.append([scheme, 0, *([None] * (len(shown) + 3))])
+            by = found["scorers"].get(name, {})
+            several = len(by) > 2  # dimensions beside "pooled"
+            for dimension, health in by.items():
+                if "accuracy" not in health:
+                    said.append([scheme, dimension, health["undefined"]])
+                    continue
+                said.append([scheme, dimension, health["verdict"]])
+                if dimension != "pooled":
+                    each.append([f"{scheme}, {dimension}", *_row(health, "quadratic_kappa")])
+            pooled = by.get("pooled", {})
+            if "accuracy" not in pooled:
+                rows.append([scheme, 0, *([None] * (len(columns) + len(drops) + 1))])
                 continue
-            drops = health.get("drop_from_random_rows", {})
-            rows.append(
-                [
-                    scheme,
-                    health["accuracy"].n,
-                    *(health[k] for k in shown),
-                    health["baselines"]["majority"]["accuracy"],
-                    drops.get("accuracy"),
-                    drops.get("quadratic_kappa"),
-                ]
-            )
-        tables.append(
+            key = "kappa_within" if several and "kappa_within" in pooled else "quadratic_kappa"
+            n, *figures = _row(pooled, key)
+            rows.append([scheme, n, *figures[:3], pooled[key], pooled["quadratic_kappa"], *figures[4:]])
+        tables += [
             Table(
                 f"{name} under each split, all dimensions",
-                ["split", "n", *(STATISTICS[k] for k in shown), "majority ACC", "drop of ACC", "drop of kappa"],
+                ["split", "n", *columns[:3], "kappa, mean of dimensions", "kappa, pooled", *columns[4:], *drops],
                 rows,
                 3,
-                f"drop: {RANDOM} less this split (MOVER interval)",
-            )
-        )
+                f"{note}, of kappa that of the mean over dimensions. A pooled kappa is also won by knowing which dimension "
+                "is rated higher: read it beside the majority's, which knows that and no more",
+            ),
+            Table(f"{name} by dimension", ["split, dimension", "n", *columns, *drops], each, 3, note),
+            Table(f"Can {name} be told from a constant?", ["split", "dimension", f"{name} ..."], said),
+        ]
     facets = list(dict.fromkeys(f for found in schemes.values() for f in found["shared"]))
     rows = [[s, *(found["shared"].get(f, {}).get("share") for f in facets)] for s, found in schemes.items()]
     tables.append(Table("Share of test rows whose ... occurs in train", ["split", *facets], rows, 2))
     return tables
+
+
+def _row(health: dict[str, Any], kappa: str) -> list[Any]:
+    """n, figures beside the majority's, and drops."""
+    majority, drops = health["baselines"]["majority"], health.get("drop_from_random_rows", {})
+    # One level for each dimension has kappa 0 within it, also where the labels are that level throughout.
+    base = majority["quadratic_kappa"]
+    return [
+        health["accuracy"].n,
+        health["accuracy"],
+        majority["accuracy"],
+        health["accuracy_soft"],
+        health[kappa],
+        base if base.value is not None else None,
+        health["macro_f1"],
+        drops.get("accuracy"),
+        drops.get(kappa),
+    ]

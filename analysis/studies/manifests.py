@@ -12,7 +12,7 @@ from esc_eval.files.text import read_json_object
 from esc_eval.schema import digest
 
 PARTS = ("train", "validation", "test")
-FACETS = ("dialogue_id", "card", "model", "group", "source", "category", "language")
+FACETS = ("dialogue_id", "card", "model", "group", "source", "category", "language", "rater")
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class Manifest:
 
     Attributes:
         scheme, seed, sha256: As the file says.
-        ids: Part -> row ids: ``dialogue_id``, or ``dialogue_id|dimension|rater``.
+        ids: Part -> row ids: of dialogues, or of ratings as a build's ``annotations`` has them
+            (``dialogue_id|dimension|rater``, then stage and rubric where they are told apart).
         leaks: What the file itself says leaks.
     """
 
@@ -34,8 +35,14 @@ class Manifest:
     def rows(self, frame: pd.DataFrame, part: str) -> pd.DataFrame:
         """Rows of a ratings table that belong to a part."""
         wanted = self.ids[part]
-        full = frame["dialogue_id"] + "|" + frame["dimension"] + "|" + frame["rater"]
-        return frame[frame["dialogue_id"].isin(wanted) | full.isin(wanted)]
+        chosen = frame["dialogue_id"].isin(wanted)
+        names = [frame["dialogue_id"] + "|" + frame["dimension"] + "|" + frame["rater"]]
+        for column in ("stage", "rubric"):
+            if column in frame:
+                names += [name + "|" + frame[column].astype("string") for name in names]
+        for name in names:
+            chosen |= name.isin(wanted).fillna(False)
+        return frame[chosen]
 
 
 def read_split(path: Path) -> Manifest:

@@ -1,15 +1,20 @@
 """``realism``: is the simulated seeker like a person?"""
 
 from collections.abc import Mapping, Sequence
+from statistics import median_low
 from typing import Any
 
 from analysis.studies.seekers import (
     NO_LEXICON,
+    NO_VADER,
     card_match,
+    courtesy_by_round,
+    cut_turns,
     emotion_by_round,
     measure_sizes,
     read_lexicon,
     turns_of,
+    valence_by_round,
     vocabulary_distance,
 )
 from analysis.studies.two_sample import two_sample_test
@@ -21,6 +26,12 @@ from esc_eval.statistics.estimate import Estimate
 
 ROUNDS = 5
 REAL = "real seekers"
+WHOLE = f"{REAL}, whole conversations"
+COURSES = {
+    "emotion": "Emotion: words of distress less words of relief in 100 tokens, thanks and goodbyes aside",
+    "courtesy": "Thanks and goodbyes in 100 tokens",
+    "valence": "Valence of sentences by VADER, -1 to 1 (Hutto & Gilbert 2014)",
+}
 
 
 def realism_report(
@@ -30,8 +41,13 @@ def realism_report(
     *,
     cards: Mapping[str, RoleCard] | None = None,
     rounds: int = ROUNDS,
+    turns: int | None = None,
 ) -> Report:
-    """Compare simulated with real seekers, by language and by seeker model.
+    """Compare simulated with real seekers, by language and by seeker model, at equal length.
+
+    What changes over a conversation changes with its length: real conversations go on to thanks and goodbyes that a
+    simulated one of five rounds never reaches. So all are cut after the same number of the seeker's turns; whole
+    conversations stand beside them.
 
     Args:
         simulated: Dialogues with a simulated seeker.
@@ -39,19 +55,30 @@ def realism_report(
         boot: Draws of dialogues.
         cards: The role cards by id, for consistency with the card.
         rounds: Parts that each dialogue is cut into for the course of emotion.
+        turns: The seeker's turns after which all dialogues end; None = the median of the simulated ones, by language.
     """
     if not simulated:
         raise EscEvalError("no simulated dialogues")
     languages: dict[str, Any] = {}
+    lengths: dict[str, int] = {}
     notes: list[str] = []
     for language in sorted({d.language for d in simulated}):
         if read_lexicon(language) is None:
             notes.append(f"{language}: {NO_LEXICON}.")
-        people = [d for d in real if d.language == language and turns_of(d)]
+        whole = [d for d in real if d.language == language and turns_of(d)]
+        played = [d for d in simulated if d.language == language]
+        length = turns or max(1, median_low(len(turns_of(d)) for d in played))
+        lengths[language] = length
+        people = [cut_turns(d, length) for d in whole]
         groups: dict[str, list[Dialogue]] = {}
-        for d in simulated:
-            if d.language == language:
-                groups.setdefault(d.seeker or "unknown", []).append(d)
+        for d in played:
+            groups.setdefault(d.seeker or "unknown", []).append(cut_turns(d, length))
+        if people:
+            short = sum(len(turns_of(d)) < length for d in people), sum(len(turns_of(d)) < length for d in played)
+            notes.append(
+                f"{language}: every dialogue is cut after {length} turns of the seeker. Fewer have {short[0]} of "
+                f"{len(people)} real and {short[1]} of {len(played)} simulated ones."
+            )
         found: dict[str, Any] = {}
         for seeker, all_of in groups.items():
             own = [d for d in all_of if any(t.strip() for t in turns_of(d))]
@@ -63,11 +90,9 @@ def realism_report(
                 )
             found[seeker] = seeker_figures(own, people, boot, cards or {}, rounds)
         if people:
-            found[REAL] = {
-                "dialogues": len(people),
-                "emotion": emotion_by_round(people, rounds, boot),
-                **measure_sizes(people, boot),
-            }
+            found[REAL] = _described(people, rounds, boot)
+            if people != whole:
+                found[WHOLE] = _described(whole, rounds, boot)
         else:
             notes.append(f"{language}: no real conversations given, so nothing is compared.")
         languages[language] = found
@@ -76,14 +101,34 @@ def realism_report(
             notes += undefined_notes({f"{name}, {seeker}": {k: v for k, v in entry.items() if isinstance(v, Estimate)}})
             if "classifier" in entry and entry["classifier"]["auc"].value is not None:
                 notes.append(f"{name}, {seeker}: {_verdict(entry)}.")
+    if any(e["valence"]["drift"].undefined == NO_VADER for found in languages.values() for e in found.values()):
+        notes.append(f"No second measure of emotion beside the count of words: {NO_VADER}.")
     notes.append(
         "Emotion is a count of words from a small list made for this project, not a validated "
         "instrument; compare "
-        "only with the real seekers beside it."
+        "only with the real seekers beside it. VADER is validated on English sentences of social media, not on "
+        "conversations of support, and takes thanks as positive."
     )
     made_of = digest({"simulated": list(simulated), "real": [d.id for d in real]})
-    sign = report_signature("realism", made_of, boot, rounds=rounds, real=len(real), simulated=len(simulated))
-    return Report("realism", {"languages": languages}, _tables(languages, rounds), notes, sign)
+    sign = report_signature(
+        "realism", made_of, boot, rounds=rounds, turns=_lengths(lengths), real=len(real), simulated=len(simulated)
+    )
+    return Report("realism", {"languages": languages, "turns": lengths}, _tables(languages, rounds), notes, sign)
+
+
+def _lengths(lengths: Mapping[str, int]) -> str:
+    return ",".join(f"{language}={n}" for language, n in lengths.items())
+
+
+def _described(group: Sequence[Dialogue], rounds: int, boot: Bootstrap) -> dict[str, Any]:
+    """What a group of seekers of one language is like, with nothing to compare with."""
+    return {
+        "dialogues": len(group),
+        "emotion": emotion_by_round(group, rounds, boot),
+        "courtesy": courtesy_by_round(group, rounds, boot),
+        "valence": valence_by_round(group, rounds, boot),
+        **measure_sizes(group, boot),
+    }
 
 
 def seeker_figures(
@@ -95,12 +140,7 @@ def seeker_figures(
         own: Dialogues of one language, in which the seeker speaks.
         people: With real seekers, of the same language; may be empty.
     """
-    entry: dict[str, Any] = {
-        "dialogues": len(own),
-        "emotion": emotion_by_round(own, rounds, boot),
-        **measure_sizes(own, boot),
-        "card_match": card_match(own, cards, boot),
-    }
+    entry = _described(own, rounds, boot) | {"card_match": card_match(own, cards, boot)}
     if people:
         said, heard = (["\n".join(turns_of(d)) for d in group] for group in (own, people))
         shape, words = two_sample_test(said, heard, boot, length_only=True), two_sample_test(said, heard, boot)
@@ -117,11 +157,14 @@ def _verdict(entry: Mapping[str, Any]) -> str:
 
 
 def _tables(languages: Mapping[str, Mapping[str, Any]], rounds: int) -> list[Table]:
-    emotion, shape, tests = [], [], []
+    courses: dict[str, list[list[Any]]] = {name: [] for name in COURSES}
+    shape, tests = [], []
     for language, found in languages.items():
         for seeker, e in found.items():
             label = f"{language} {seeker}"
-            emotion.append([label, e["dialogues"], *e["emotion"]["rounds"], e["emotion"]["drift"]])
+            for name, rows in courses.items():
+                if name == "emotion" or e[name]["drift"].value is not None:
+                    rows.append([label, e["dialogues"], *e[name]["rounds"], e[name]["drift"]])
             shape.append(
                 [label, e["dialogues"], e["tokens_a_turn"], e["turns"], e["share_of_questions"], e.get("card_match")]
             )
@@ -139,13 +182,12 @@ def _tables(languages: Mapping[str, Mapping[str, Any]], rounds: int) -> list[Tab
                     ]
                 )
     parts = [f"part {i + 1}" for i in range(rounds)]
+    note = "drift: last part of the dialogue less the first"
     tables = [
-        Table(
-            "Emotion: words of distress less words of relief in 100 tokens",
-            ["seeker", "n", *parts, "drift"],
-            emotion,
-            2,
-            "drift: last part of the dialogue less the first",
+        *(
+            Table(title, ["seeker", "n", *parts, "drift"], courses[name], 2, note)
+            for name, title in COURSES.items()
+            if courses[name]
         ),
         Table(
             "Shape of the seeker's turns",

@@ -3,8 +3,10 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -20,15 +22,45 @@ from esc_eval.statistics.estimate import Array, Estimate
 
 LEXICON = Path(__file__).parent / "lexicons" / "emotion.yaml"
 NO_LEXICON = "no words of distress and relief are known; lexicon.yaml in the language's folder may list them"
+NO_VADER = "VADER is not installed: pip install vaderSentiment"
+NO_VALENCE = "VADER knows English only, and no validated measure of another language is to be had here"
+VADER_LANGUAGE = "en"
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 _LABEL = re.compile(r"^\s*[^:：\n]{1,14}[:：]\s*", re.MULTILINE)
 
 
+@dataclass(frozen=True)
+class Lexicon:
+    """What is counted in a language.
+
+    Attributes:
+        distress, relief: Words.
+        courtesy: Thanks and goodbyes, which are neither.
+    """
+
+    distress: frozenset[str]
+    relief: frozenset[str]
+    courtesy: re.Pattern[str]
+
+
 @cache
-def read_lexicon(language: str) -> dict[str, frozenset[str]] | None:
-    """Words of ``distress`` and ``relief`` of a language, from our list or its folder's lexicon.yaml; None without."""
-    content = read_yaml(LEXICON)
-    words = content.get(language) or get_language(language).read_data("lexicon.yaml")
-    return words and {kind: frozenset(words[kind]) for kind in ("distress", "relief")}
+def read_lexicon(language: str) -> Lexicon | None:
+    """The words of a language, from our list or its folder's lexicon.yaml (where courtesy may be left out); or None."""
+    words = read_yaml(LEXICON).get(language) or get_language(language).read_data("lexicon.yaml")
+    if not words:
+        return None
+    courtesy = "|".join(f"(?:{pattern})" for pattern in words.get("courtesy", ())) or r"(?!)"
+    return Lexicon(frozenset(words["distress"]), frozenset(words["relief"]), re.compile(courtesy, re.IGNORECASE))
+
+
+@cache
+def _vader() -> Any:
+    """VADER's analyzer (Hutto & Gilbert 2014, MIT); None where the package is not installed."""
+    try:
+        from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
+    except ImportError:
+        return None
+    return SentimentIntensityAnalyzer()
 
 
 def turns_of(dialogue: Dialogue) -> list[str]:
@@ -37,18 +69,32 @@ def turns_of(dialogue: Dialogue) -> list[str]:
 
 
 def count_distress(text: str, language: str) -> tuple[int, int]:
-    """Words of distress less words of relief, and number of tokens.
+    """Words of distress less words of relief, thanks and goodbyes aside, and number of tokens.
 
-    >>> count_distress("I feel so lonely and sad, thanks", "en")
-    (1, 7)
+    >>> count_distress("I feel so lonely and sad. Thanks, have a nice day", "en")
+    (2, 11)
     """
-    words = read_lexicon(language) or {"distress": frozenset(), "relief": frozenset()}
-    tokens = segment_words(text, language)
+    tokens = len(segment_words(text, language))
+    words = read_lexicon(language)
+    if words is None:
+        return 0, tokens
+    rest = words.courtesy.sub(" ", text)
     if get_language(language).unit == "character":
-        count = {kind: sum(text.count(word) for word in entries) for kind, entries in words.items()}
+        found = [sum(rest.count(word) for word in entries) for entries in (words.distress, words.relief)]
     else:
-        count = {kind: sum(token in entries for token in tokens) for kind, entries in words.items()}
-    return count["distress"] - count["relief"], len(tokens)
+        said = segment_words(rest, language)
+        found = [sum(token in entries for token in said) for entries in (words.distress, words.relief)]
+    return found[0] - found[1], tokens
+
+
+def count_courtesies(text: str, language: str) -> tuple[int, int]:
+    """Thanks and goodbyes, and number of tokens.
+
+    >>> count_courtesies("Thank you so much, goodbye!", "en")
+    (2, 5)
+    """
+    words = read_lexicon(language)
+    return sum(1 for _ in words.courtesy.finditer(text)) if words else 0, len(segment_words(text, language))
 
 
 def by_round(
@@ -90,17 +136,54 @@ def by_round(
 
 
 def emotion_by_round(dialogues: Sequence[Dialogue], rounds: int, boot: Bootstrap) -> dict[str, object]:
-    """Net words of distress in 100 tokens, as ``by_round``; dialogues are of one language."""
+    """Net words of distress in 100 tokens, thanks and goodbyes aside, as ``by_round``; dialogues are of one language."""
+    return _by_lexicon(dialogues, rounds, boot, count_distress)
+
+
+def courtesy_by_round(dialogues: Sequence[Dialogue], rounds: int, boot: Bootstrap) -> dict[str, object]:
+    """Thanks and goodbyes in 100 tokens, as ``by_round``; dialogues are of one language."""
+    return _by_lexicon(dialogues, rounds, boot, count_courtesies)
+
+
+def _by_lexicon(
+    dialogues: Sequence[Dialogue], rounds: int, boot: Bootstrap, count: Callable[[str, str], tuple[int, int]]
+) -> dict[str, object]:
     language = dialogues[0].language if dialogues else None
     if language is not None and read_lexicon(language) is None:
-        unknown = Estimate(None, n=len(dialogues), undefined=NO_LEXICON)
-        return {"rounds": [unknown] * rounds, "drift": unknown}
+        return _undefined(len(dialogues), rounds, NO_LEXICON)
 
-    def count(text: str, language: str) -> tuple[float, float]:
-        net, tokens = count_distress(text, language)
-        return 100 * net, tokens
+    def percent(text: str, language: str) -> tuple[float, float]:
+        found, tokens = count(text, language)
+        return 100 * found, tokens
 
-    return by_round(dialogues, rounds, boot, count)
+    return by_round(dialogues, rounds, boot, percent)
+
+
+def valence_by_round(dialogues: Sequence[Dialogue], rounds: int, boot: Bootstrap) -> dict[str, object]:
+    """VADER's compound valence (-1 to 1) of the seekers' sentences, as ``by_round``; English only."""
+    if any(d.language != VADER_LANGUAGE for d in dialogues):
+        return _undefined(len(dialogues), rounds, NO_VALENCE)
+    if _vader() is None:
+        return _undefined(len(dialogues), rounds, NO_VADER)
+
+    def valence(text: str, _: str) -> tuple[float, float]:
+        sentences = [part for part in _SENTENCE.split(text) if part.strip()]
+        return sum(_vader().polarity_scores(part)["compound"] for part in sentences), len(sentences)
+
+    return by_round(dialogues, rounds, boot, valence)
+
+
+def _undefined(n: int, rounds: int, why: str) -> dict[str, object]:
+    unknown = Estimate(None, n=n, undefined=why)
+    return {"rounds": [unknown] * rounds, "drift": unknown}
+
+
+def cut_turns(dialogue: Dialogue, turns: int) -> Dialogue:
+    """The dialogue up to the seeker's so many turns; one with fewer as it is."""
+    seekers = [n for n, turn in enumerate(dialogue.turns) if turn.role == "seeker"]
+    if len(seekers) <= turns:
+        return dialogue
+    return dialogue.model_copy(update={"turns": dialogue.turns[: seekers[turns - 1] + 1]})
 
 
 def sizes_by_round(dialogues: Sequence[Dialogue], rounds: int, boot: Bootstrap) -> dict[str, dict[str, object]]:

@@ -57,7 +57,7 @@ def check_build(
     if content is not None:
         problems += check_local(folder, content)
     if content is not None and remade is not None:
-        problems += _check_made(folder, content, tables, remade[1], build)
+        problems += _check_made(folder, content, tables, remade, build)
     return problems
 
 
@@ -80,15 +80,22 @@ def _read_table(folder: Path, table: str, build: Build) -> tuple[list[Row], list
 
 
 def _check_made(
-    folder: Path, content: dict[str, Any], tables: dict[str, list[Row]], made: dict[str, Any], build: Build
+    folder: Path,
+    content: dict[str, Any],
+    tables: dict[str, list[Row]],
+    remade: tuple[dict[str, str], dict[str, Any]],
+    build: Build,
 ) -> list[Problem]:
     """The manifest and what is rendered from it, against what the builder makes of the rows."""
+    texts, made = remade
     inputs = content["inputs"] | {"origins": manifest.count_origins(tables)}
     masked = {"rows": manifest.count_marks(tables), "sources": content["personal_data"]["masked_in_sources"]}
     scales = used_scales(content, tables["annotations"])
     expected = manifest.describe_build(folder, tables, inputs, scales, masked, made, content["public"])
     problems = list(check_stated(content, expected))
-    said = expected | {key: content[key] for key in ("personal_data", "esc_eval", "inputs")}
+    said = expected | {
+        key: content[key] for key in ("personal_data", "esc_eval", "inputs", "published") if key in content
+    }
     problems += check_rendered(folder, said)
-    problems += check_bytes(folder, tables, build.labels)
+    problems += check_bytes(folder, tables, build.labels, texts)
     return problems

@@ -39,7 +39,11 @@ def is_plain_file(path: Path) -> bool:
 def expected_files(content: Mapping[str, Any]) -> set[str]:
     """The files that a build with this manifest has beside it."""
     names = {table_path(Path(), table).as_posix() for table in TABLES} | {card.FILE, card.LICENSE}
-    names |= {f"splits/{name}.json" for name, made in content["splits"].items() if "reason" not in made}
+    for name, made in content["splits"].items():
+        if "reason" not in made:
+            names.add(f"splits/{name}.json")
+            filled = (part for part in splits.NAMES if made["sizes"].get(part))
+            names |= {parquet.split_path(Path(), name, part).as_posix() for part in filled}
     if croissant.has_mlcroissant() or croissant.FILE in content["files"]:
         names.add(croissant.FILE)
     if content["inputs"]["sources"] and not content["public"]:
@@ -181,10 +185,7 @@ def check_splits(folder: Path, tables: Tables, expected: Mapping[str, str] | Non
         expected: Text of each manifest by scheme, as the builder makes it of these rows; None where not every row is
             known.
     """
-    cards = {row["id"]: row for row in tables["role_cards"]}
-    talks = {row["id"] for row in tables["dialogues"]}
-    rated = [row for row in tables["annotations"] if row["dialogue_id"] in talks]
-    for path in sorted((folder / "splits").glob("*")):
+    for path in sorted((folder / "splits").glob("*.json")):
         name = f"splits/{path.name}"
         if not is_plain_file(path):
             continue  # check_folder has said so
@@ -200,10 +201,10 @@ def check_splits(folder: Path, tables: Tables, expected: Mapping[str, str] | Non
         if split.sizes != {part: len(ids) for part, ids in split.parts.items()}:
             yield Problem("split", name, "its sizes are not those of its lists")
         scheme = splits.SCHEMES[split.scheme]
-        items = {item.id: item for item in splits.items_of(scheme.unit, tables["dialogues"], rated, cards)}
+        items = {item.id: item for item in splits.items_of_tables(scheme.unit, tables)[0]}
         if expected is None:
             continue
-        yield from _parts(name, split, items, scheme.facet)
+        yield from _parts(name, split, items, scheme.facets)
         if expected.get(split.scheme, "").encode() != path.read_bytes():
             yield Problem("split", name, "is not the split that the builder makes of these rows; build again")
 
@@ -223,7 +224,7 @@ class _Split:
         """
         if not isinstance(content, dict):
             raise ValueError("no JSON object")
-        fields = {"scheme", "seed", "sha256", "splits", "leaks", "sizes", "balance"}
+        fields = {"scheme", "seed", "sha256", "splits", "raters", "leaks", "sizes", "left_out", "balance", "warnings"}
         if content.keys() != fields:
             raise ValueError(f"its fields should be {', '.join(sorted(fields))}")
         scheme, parts = content["scheme"], content["splits"]
@@ -242,7 +243,7 @@ class _Split:
         return cls(scheme, content["seed"], content["sha256"], sizes, parts)
 
 
-def _parts(name: str, split: _Split, items: Mapping[str, splits.Item], facet: str | None) -> Iterator[Problem]:
+def _parts(name: str, split: _Split, items: Mapping[str, splits.Item], facets: tuple[str, ...]) -> Iterator[Problem]:
     parts = split.parts
     for part, ids in parts.items():
         if len(set(ids)) != len(ids):
@@ -255,7 +256,7 @@ def _parts(name: str, split: _Split, items: Mapping[str, splits.Item], facet: st
         if both := set(parts[one]) & set(parts[other]):
             yield Problem("split leak", name, f"{len(both)} rows are in {one} and {other}")
         # Validation may share values with train where too few are left for one of its own; the remade split tells.
-        if facet and (one, other) != ("train", "validation"):
-            sides = [{items[i].facets[facet] for i in parts[part] if i in items} - {None} for part in (one, other)]
+        for facet in facets if other == "test" else ():
+            sides = [{v for i in parts[part] if i in items for v in items[i].values(facet)} for part in (one, other)]
             if shared := sides[0] & sides[1]:
                 yield Problem("split leak", name, f"{len(shared)} values of {facet} are in {one} and {other}")

@@ -73,7 +73,8 @@ class _PersonalData(_Part):
 
 class _Licence(_Part):
     license: str
-    rows: Counts
+    rows: Annotated[Counts, ByTable]
+    not_rehostable: Annotated[Counts, ByTable]
 
 
 class _Rubric(_Part):
@@ -132,12 +133,20 @@ class _Leak(_Part):
 class _Split(_Part):
     seed: int
     sha256: Sha256
+    raters: Literal["human", "model", "all"]
     sizes: Counts
+    left_out: Count
     leaks: list[_Leak]
+    warnings: list[str]
 
 
 class _NoSplit(_Part):
     reason: str
+
+
+class _Published(_Part):
+    repo: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
+    revision: str | None
 
 
 class _Manifest(_Part):
@@ -156,6 +165,7 @@ class _Manifest(_Part):
     splits: Annotated[dict[str, _Split | _NoSplit], _check_keys(SCHEMES)]
     citation: str
     files: dict[str, _File]
+    published: _Published | None = None
 
 
 def read_checked(folder: Path) -> tuple[dict[str, Any] | None, list[Problem]]:

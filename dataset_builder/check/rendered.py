@@ -13,7 +13,6 @@ from dataset_builder.check.manifests import REBUILD
 from dataset_builder.check.problem import Problem
 from dataset_builder.describe import card, croissant
 from dataset_builder.rows import parquet, splits
-from dataset_builder.rows.parquet import table_path
 from dataset_builder.rows.tables import TABLES, Labels
 from esc_eval.files.hashing import hash_file
 
@@ -55,15 +54,21 @@ def _first_difference(found: str, wanted: str) -> int:
     return next((n for n, (a, b) in enumerate(pairs, 1) if a != b), 1 + min(found.count("\n"), wanted.count("\n")))
 
 
-def check_bytes(folder: Path, tables: Tables, labels: Labels) -> Iterator[Problem]:
+def check_bytes(folder: Path, tables: Tables, labels: Labels, made_splits: Mapping[str, str]) -> Iterator[Problem]:
     """Whether the Parquet files are, byte for byte, what this builder writes of their rows.
 
     Where another version of pyarrow wrote them their bytes tell nothing, and are not compared.
     """
     with tempfile.TemporaryDirectory() as place:
-        for table in TABLES:
-            there = table_path(folder, table)
-            made = parquet.write_table(Path(place), table, tables[table], False, labels)
+        made_files = [parquet.write_table(Path(place), table, tables[table], False, labels) for table in TABLES]
+        for name, split in made_splits.items():
+            table = splits.table_of(name)
+            parts = json.loads(split)["splits"]
+            made_files += parquet.write_parts(Path(place), name, table, parts, tables[table], False, labels)
+        for made in made_files:
+            there = folder / made.relative_to(place)
+            if not is_plain_file(there):
+                continue  # check_folder has said so
             same_writer = pq.read_metadata(there).created_by == pq.read_metadata(made).created_by
             if same_writer and hash_file(there) != hash_file(made):
                 name = there.relative_to(folder).as_posix()

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from esc_eval.cli.console import carry_out
+from esc_eval.cli.console import carry_out, print_progress
 
 EXAMPLES = (
     "python -m dataset_builder push build/public --repo me/esc-eval --tag v1",
@@ -21,6 +21,10 @@ def command(
     private: Annotated[bool, typer.Option("--private", help="Create the repo as private.")] = False,
 ) -> None:
     """Publish a public build on the Hugging Face Hub (a dry run without --push)."""
+    from dataset_builder.describe.manifest import describe_withheld, read_manifest
     from dataset_builder.push import plan_push
 
-    carry_out([plan_push(folder, repo, tag)], really, private)
+    plan = plan_push(folder, repo, tag)
+    if withheld := describe_withheld(read_manifest(folder)):
+        print_progress(withheld)
+    carry_out([plan], really, private)

@@ -8,8 +8,9 @@ from typing import Any
 import yaml
 
 from dataset_builder import decisions
+from dataset_builder.describe.manifest import describe_withheld
 from dataset_builder.rows import splits
-from dataset_builder.rows.parquet import table_path
+from dataset_builder.rows.parquet import split_path, table_path
 from dataset_builder.rows.tables import SPLIT, TABLES, read_labels, table_columns
 from dataset_builder.sources import OPEN_KEY, OWN, SOURCES
 from esc_eval.citation import PACKAGE
@@ -45,6 +46,18 @@ def front_matter(manifest: Mapping[str, Any]) -> dict[str, Any]:
                 **({"default": True} if table == "role_cards" else {}),
             }
             for table in loadable_tables(manifest)
+        ]
+        + [
+            {
+                "config_name": scheme,
+                "data_files": [
+                    {"split": part, "path": split_path(Path(), scheme, part).as_posix()}
+                    for part in splits.NAMES
+                    if made["sizes"][part]
+                ],
+            }
+            for scheme, made in manifest["splits"].items()
+            if "reason" not in made
         ],
     }
 
@@ -81,6 +94,8 @@ def render_card(manifest: Mapping[str, Any], template: str = "dataset_card.md.ji
             loadable=loadable_tables(manifest),
             open=describe_open_cards() if OPEN_KEY in manifest["counts"]["role_cards"]["source"] else None,
             package=PACKAGE,
+            withheld=describe_withheld(manifest),
+            place=manifest.get("published"),
         )
     )
 

@@ -11,7 +11,7 @@ from esc_eval.errors import EscEvalError
 from esc_eval.files.writing import write_whole
 
 FILE = "croissant.json"
-PARQUET = "application/vnd.apache.parquet"
+PARQUET = "application/x-parquet"
 TYPES = {
     "string": "TEXT",
     "class": "INTEGER",
@@ -22,6 +22,13 @@ TYPES = {
     "floats": "FLOAT",
 }
 """Name in ``mlcroissant.DataType`` of each kind of column."""
+
+
+TURN = {"role": "INTEGER", "text": "TEXT"}
+"""What Croissant tells of an utterance; mlcroissant reads no nulls in numbers of a list."""
+HUB = "https://huggingface.co/datasets"
+SPDX = ("Apache-2.0", "CC-BY-4.0", "CC-BY-SA-4.0", "CC-BY-NC-4.0", "CC0-1.0", "MIT")
+"""Licences of rows that have a page of SPDX."""
 
 
 def has_mlcroissant() -> bool:
@@ -66,15 +73,15 @@ def render_croissant(manifest: Mapping[str, Any]) -> str:
                 id=f"{table}_rows",
                 name=f"{table}_rows",
                 key=[f"{table}_rows/id"],
-                fields=[_field(mlc, table, c) for c in columns if c.kind != "turns"],
+                fields=[_field(mlc, table, c) for c in columns],
             )
         )
     try:
         metadata = mlc.Metadata(
             name="esc-eval",
             description="Role cards, dialogues and annotations for the evaluation of emotional support conversations.",
-            url="https://arxiv.org/abs/2406.14952",
-            license=[manifest["licences"][key]["license"] for key in sorted(manifest["licences"])] or None,
+            url=_page(manifest),
+            license=_licences(manifest),
             version=f"{manifest['builder']}.0.0",
             cite_as=manifest["citation"],
             distribution=objects,
@@ -86,13 +93,41 @@ def render_croissant(manifest: Mapping[str, Any]) -> str:
     return json.dumps(content, ensure_ascii=False, indent=2, sort_keys=True, default=str) + "\n"
 
 
+def _page(manifest: Mapping[str, Any]) -> str:
+    """Where the data set is found: its repository once it is published, the paper before."""
+    there = manifest.get("published")
+    return f"{HUB}/{there['repo']}" if there else "https://arxiv.org/abs/2406.14952"
+
+
+def _licences(manifest: Mapping[str, Any]) -> list[str]:
+    """The file that tells each row's terms, then the licences that rows state."""
+    there = manifest.get("published")
+    file = f"{_page(manifest)}/blob/{there['revision'] or 'main'}/LICENSE.md" if there else "LICENSE.md"
+    return [file, *(f"https://spdx.org/licenses/{name}.html" for name in sorted(manifest["licences"]) if name in SPDX)]
+
+
 def _field(mlc: Any, table: str, column: Column) -> Any:
     labels = f" Classes: {', '.join(f'{n} {label}' for n, label in enumerate(column.labels))}." if column.labels else ""
+    named = {"name": column.name, "description": f"{column.about}{labels}" or column.name}
+    if column.kind == "turns":
+        parts = [
+            mlc.Field(
+                id=f"{table}_rows/{column.name}/{name}",
+                name=name,
+                data_types=getattr(mlc.DataType, kind),
+                source=mlc.Source(
+                    file_object=table,
+                    extract=mlc.Extract(column=column.name),
+                    transforms=[mlc.Transform(json_path=f"$[*].{name}")],
+                ),
+            )
+            for name, kind in TURN.items()
+        ]
+        return mlc.Field(id=f"{table}_rows/{column.name}", repeated=True, sub_fields=parts, **named)
     return mlc.Field(
         id=f"{table}_rows/{column.name}",
-        name=column.name,
-        description=f"{column.about}{labels}" or column.name,
         data_types=getattr(mlc.DataType, TYPES[column.kind]),
         repeated=column.kind in ("strings", "floats"),
         source=mlc.Source(file_object=table, extract=mlc.Extract(column=column.name)),
+        **named,
     )

@@ -93,13 +93,28 @@ def describe_build(
 
 
 def count_licences(tables: Mapping[str, Sequence[Row]]) -> dict[str, dict[str, Any]]:
-    """Rows of each table under each licence."""
+    """Rows of each table under each licence, and how many of them may not be re-hosted with their text."""
     found: dict[str, dict[str, Any]] = {}
     for table in TABLES:
         for row in tables[table]:
-            entry = found.setdefault(row["license"], {"license": row["license"], "rows": {}})
+            entry = found.setdefault(row["license"], {"license": row["license"], "rows": {}, "not_rehostable": {}})
             entry["rows"][table] = entry["rows"].get(table, 0) + 1
+            if not row["rehostable"]:
+                entry["not_rehostable"][table] = entry["not_rehostable"].get(table, 0) + 1
     return dict(sorted(found.items()))
+
+
+def describe_withheld(content: Mapping[str, Any]) -> str:
+    """How many rows have no text in a public build, by table and licence, in a sentence; empty = all have it."""
+    if not content["public"]:
+        return ""
+    parts = []
+    for table, rows in content["rows"].items():
+        by = {key: entry["not_rehostable"].get(table, 0) for key, entry in content["licences"].items()}
+        if held := sum(by.values()):
+            why = ", ".join(f"{key}: {n}" for key, n in by.items() if n)
+            parts.append(f"{held} of {rows} {table} (licence {why})")
+    return f"Without text, since it may not be re-hosted: {'; '.join(parts)}." if parts else ""
 
 
 def all_kinds(counts: Mapping[str, int]) -> dict[str, int]:

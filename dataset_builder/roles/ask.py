@@ -6,7 +6,7 @@ or input asks anew, and everything else comes from the run folder's ledger.
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -90,3 +90,60 @@ def ask_all(
     for key, question in zip(keys, questions, strict=True):
         content = json.loads(known[key][0])
         yield question, Answer(key, content["text"], content["finish_reason"], key not in fresh)
+
+
+AGAIN = 0.7
+"""Temperature at which a question is asked again whose answer could not be used: greedy, it would be the same."""
+
+
+def ask_again(
+    run: Run,
+    stage: str,
+    model: ChatModel,
+    questions: Sequence[Question],
+    is_usable: Callable[[int, Answer], bool],
+    settings: Generation = GREEDY,
+    on_answer: Callable[[], None] = lambda: None,
+) -> list[Answer]:
+    """An answer to each question: the first usable one that the run holds, else one new attempt.
+
+    So the same command asks again what came to nothing, and only that. An attempt has a seed of its own; from the
+    second on it is sampled.
+
+    Args:
+        is_usable: Whether the answer to the question of a number can be used.
+
+    Raises:
+        EscEvalError: The model failed; all answers given by then are kept.
+    """
+    found: dict[int, Answer] = {}
+    waiting: dict[int, list[tuple[int, Question]]] = {}
+    for number, question in enumerate(questions):
+        attempt = 0
+        while True:
+            asked, how = _attempt(question, settings, attempt)
+            rows = run.of(KIND, key := key_of(stage, asked, model.identity, how))
+            if not rows:
+                waiting.setdefault(attempt, []).append((number, asked))
+                break
+            content = json.loads(rows[0])
+            answer = Answer(key, content["text"], content["finish_reason"], True)
+            if is_usable(number, answer):
+                found[number] = answer
+                on_answer()
+                break
+            attempt += 1
+    for attempt, asked_now in waiting.items():
+        _, how = _attempt(asked_now[0][1], settings, attempt)
+        answers = ask_all(run, stage, model, [question for _, question in asked_now], how, on_answer)
+        for (number, _), (_, answer) in zip(asked_now, answers, strict=True):
+            found[number] = answer
+    return [found[number] for number in range(len(questions))]
+
+
+def _attempt(question: Question, settings: Generation, attempt: int) -> tuple[Question, Generation]:
+    """A question as it is asked the first, second, ... time."""
+    if not attempt:
+        return question, settings
+    sampled = settings.model_copy(update={"temperature": max(settings.temperature, AGAIN)})
+    return replace(question, seed=int(digest([question.seed, question.id, "attempt", attempt])[:8], 16)), sampled

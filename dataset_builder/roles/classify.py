@@ -1,7 +1,8 @@
 """Stage 4: a model proposes a leaf of the taxonomy, with its confidence; people confirm.
 
-A model whose probabilities can be read gives them over the leaves' letters. Any other is asked several times, and its
-confidence is the share of readable answers that agree; ties and unreadable answers are no proposal.
+A model whose probabilities can be read gives them over the leaves' letters. Any other, and a server that gives none, is
+asked several times, and its confidence is the share of the answers that agree; ties and unreadable answers are no
+proposal, and the same command asks anew where there is none.
 """
 
 import json
@@ -16,6 +17,7 @@ from dataset_builder.roles.ask import Question, ask_all
 from dataset_builder.roles.records import Classification
 from esc_eval.chat import ChatModel
 from esc_eval.chat.base import ChoiceModel
+from esc_eval.errors import EscEvalError
 from esc_eval.languages import get_language
 from esc_eval.prompts.protocol import Generation, Message
 from esc_eval.schema import Category, Language, digest
@@ -86,6 +88,20 @@ def classify_cards(
     return classified
 
 
+def refuse_nothing(found: Sequence[Classification]) -> None:
+    """End where a model proposed a leaf for none of the cards.
+
+    Raises:
+        EscEvalError: It did so, with its most frequent reason.
+    """
+    if found and all(one.problem_type is None for one in found):
+        [(reason, count)] = Counter(one.failure for one in found).most_common(1)
+        raise EscEvalError(
+            f"none of {len(found)} cards has a proposal, {count} of them: {reason}. Name a model that can choose "
+            "(--model), or run the same command again, which asks again"
+        )
+
+
 def _tier1() -> tuple[Leaf, ...]:
     """One stand-in leaf for each tier 1: its name and the names below it are what the model chooses between."""
     stand_ins = {}
@@ -108,19 +124,31 @@ def _choose(
     votes: int,
     on_case: Callable[[], None],
 ) -> list[Proposal]:
+    found: dict[int, Proposal] = {}
     if isinstance(model, ChoiceModel):
-        return [_by_probability(run, model, case, leaves, on_case) for case, leaves in cases]
-    questions = [
-        Question(f"{case.id}", _messages(case, leaves), int(digest([seed, case.id, vote])[:8], 16))
-        for case, leaves in cases
-        for vote in range(votes)
-    ]
-    answers = [answer.text for _, answer in ask_all(run, "classify", model, questions, SAMPLED)]
-    proposals = []
-    for number, (_, leaves) in enumerate(cases):
-        proposals.append(_count(answers[number * votes : (number + 1) * votes], leaves))
-        on_case()
-    return proposals
+        for number, (case, leaves) in enumerate(cases):
+            if proposal := _by_probability(run, model, case, leaves):
+                found[number] = proposal
+                on_case()
+    waiting, first = [number for number in range(len(cases)) if number not in found], 0
+    while waiting:
+        questions = [
+            Question(case.id, _messages(case, leaves), int(digest([seed, case.id, vote])[:8], 16))
+            for case, leaves in (cases[number] for number in waiting)
+            for vote in range(first, first + votes)
+        ]
+        answers = [answer for _, answer in ask_all(run, "classify", model, questions, SAMPLED)]
+        undecided = []
+        for place, number in enumerate(waiting):
+            own = answers[place * votes : (place + 1) * votes]
+            proposal = _count([answer.text for answer in own], cases[number][1])
+            if proposal[0] is None and all(answer.cached for answer in own):
+                undecided.append(number)  # These votes came to nothing before: as many new ones follow.
+                continue
+            found[number] = proposal
+            on_case()
+        waiting, first = undecided, first + votes
+    return [found[number] for number in range(len(cases))]
 
 
 def _messages(case: Case, leaves: tuple[Leaf, ...]) -> list[Message]:
@@ -144,19 +172,20 @@ def _count(answers: Sequence[str], leaves: tuple[Leaf, ...]) -> Proposal:
     return leaves[letters.index(ranked[0][0])], ranked[0][1] / len(answers), None
 
 
-def _by_probability(
-    run: Run, model: ChoiceModel, case: Case, leaves: tuple[Leaf, ...], on_case: Callable[[], None]
-) -> Proposal:
+def _by_probability(run: Run, model: ChoiceModel, case: Case, leaves: tuple[Leaf, ...]) -> Proposal | None:
+    """The most probable leaf; None where the model gives no probabilities, now or when it was asked before."""
     letters = prompts.LETTERS[: len(leaves)]
     messages, lead = _messages(case, leaves), prompts.choice_lead(case.language)
     key = digest({"stage": "choose", "messages": messages, "lead": lead, "letters": letters, "model": model.identity})
-    if not run.of("choice", key):
+    if not (rows := run.of("choice", key)):
         options = [f" {one}" if get_language(case.language).unit == "word" else one for one in letters]
         ((_, (choice,)),) = list(model.choose([[messages]], lead, options))
-        run.add("choice", key, 0, json.dumps({"p": choice.probabilities, "problem": choice.problem}))
-    content = json.loads(run.of("choice", key)[0])
-    on_case()
-    if content["p"] is None:
-        return None, None, content["problem"] or "no probabilities"
-    best = max(range(len(leaves)), key=content["p"].__getitem__)
-    return leaves[best], content["p"][best], None
+        if choice.probabilities is None:
+            return None
+        rows = [json.dumps({"p": choice.probabilities, "problem": choice.problem})]
+        run.add("choice", key, 0, rows[0])
+    probabilities = json.loads(rows[0])["p"]
+    if probabilities is None:  # as ledgers of earlier versions hold it
+        return None
+    best = max(range(len(leaves)), key=probabilities.__getitem__)
+    return leaves[best], probabilities[best], None

@@ -1,12 +1,14 @@
 """Stages 1 and 2: a model writes a card for each conversation, and judges which cards can be played."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
 
 from dataset_builder.roles import prompts
 from dataset_builder.roles.answers import Failure, read_extraction, read_verdict
-from dataset_builder.roles.ask import Question, ask_all
+from dataset_builder.roles.ask import Answer, Question, ask_again
 from dataset_builder.roles.records import Extraction, Filtering
+from dataset_builder.rows import card_text
 from dataset_builder.rows.card_text import card_words
 from dataset_builder.rows.overlap import cut_shingles
 from dataset_builder.rows.personal_data import Masker
@@ -50,38 +52,55 @@ def extract_cards(
     masker = Masker()
     inputs = {c.id: masker.mask(c.seeker_text())[:longest] for c in conversations}
     questions = [Question(c.id, prompts.fill_messages("extract", c.language, text=inputs[c.id])) for c in conversations]
-    extracted = []
-    for conversation, (_, answer) in zip(
-        conversations, ask_all(run, "extract", model, questions, on_answer=on_answer), strict=True
-    ):
-        seen = inputs[conversation.id]
-        text, failure, copied = None, None, None
-        try:
-            if answer.finish_reason == "context":
-                raise Failure("longer than the model can read")
-            card = masker.mask(read_extraction(answer.text).text(conversation.language))
-            copied = share_copied(card, seen, conversation.language)
-            if copied > COPIED:
-                raise Failure("quotes the source")
-            if share_copied(card, prompts.example_card(conversation.language), conversation.language) > COPIED:
-                raise Failure("repeats the example of the prompt")
-            text = card
-        except Failure as error:
-            failure = str(error)
-        extracted.append(
-            Extraction(
-                id=conversation.id,
-                source=conversation.source,
-                language=conversation.language,
-                input_sha256=sha256(seen.encode()).hexdigest(),
-                model=model.name,
-                answer=answer.key,
-                text=text,
-                failure=failure,
-                copied=copied,
-            )
-        )
-    return extracted
+
+    def read(number: int, answer: Answer) -> Extraction:
+        return _read_card(conversations[number], inputs[conversations[number].id], answer, model.name, masker)
+
+    answers = ask_again(run, "extract", model, questions, lambda n, a: read(n, a).text is not None, on_answer=on_answer)
+    return [read(number, answer) for number, answer in enumerate(answers)]
+
+
+def _read_card(conversation: SourceConversation, seen: str, answer: Answer, model: str, masker: Masker) -> Extraction:
+    """The card in an answer, or why there is none."""
+    language = conversation.language
+    text, failure, copied = None, None, None
+    try:
+        if answer.finish_reason == "context":
+            raise Failure("longer than the model can read")
+        card = masker.mask(read_extraction(answer.text).text(language))
+        copied = share_copied(card, seen, language)
+        if copied > COPIED:
+            raise Failure("quotes the source")
+        if share_copied(card, prompts.example_card(language), language) > COPIED:
+            raise Failure("repeats the example of the prompt")
+        if not share_script(card_text.find_problem(card, language), seen):
+            raise Failure("is written in another language than the conversation")
+        text = card
+    except Failure as error:
+        failure = str(error)
+    return Extraction(
+        id=conversation.id,
+        source=conversation.source,
+        language=language,
+        input_sha256=sha256(seen.encode()).hexdigest(),
+        model=model,
+        answer=answer.key,
+        text=text,
+        failure=failure,
+        copied=copied,
+    )
+
+
+HAN, LETTER = re.compile(r"[\u3400-\u9fff]"), re.compile(r"[^\W\d_]")
+
+
+def share_script(card: str, source: str) -> bool:
+    """Whether a card is written in the script of its conversation: both mostly in Chinese characters, or neither.
+
+    Two languages of one script are not told apart.
+    """
+    found = [(len(HAN.findall(text)), len(LETTER.findall(text))) for text in (card, source)]
+    return not all(letters for _, letters in found) or len({han > letters / 2 for han, letters in found}) == 1
 
 
 def share_copied(card: str, source: str, language: Language) -> float:
@@ -103,14 +122,18 @@ def filter_cards(
     questions = [
         Question(card.id, prompts.fill_messages("filter", card.language, card=card.text or "")) for card in written
     ]
-    verdicts = []
-    for question, answer in ask_all(run, "filter", model, questions, on_answer=on_answer):
+
+    def read(answer: Answer) -> dict[str, str]:
         try:
             found = read_verdict(answer.text)
-            decided = {"decision": found.decision, "reason": found.reason}
+            return {"decision": found.decision, "reason": found.reason}
         except Failure as error:
-            decided = {"decision": "undecided", "reason": str(error)}
-        verdicts.append(
-            Filtering.model_validate({"id": question.id, "model": model.name, "answer": answer.key} | decided)
-        )
-    return verdicts
+            return {"decision": "undecided", "reason": str(error)}
+
+    answers = ask_again(
+        run, "filter", model, questions, lambda _, a: read(a)["decision"] != "undecided", on_answer=on_answer
+    )
+    return [
+        Filtering.model_validate({"id": question.id, "model": model.name, "answer": answer.key} | read(answer))
+        for question, answer in zip(questions, answers, strict=True)
+    ]

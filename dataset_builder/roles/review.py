@@ -1,21 +1,28 @@
-"""Stage 3: a CSV that a person edits. Empty decision = not reviewed yet; nothing else is guessed."""
+"""Stage 3: a sheet that a person edits. Empty decision = not reviewed yet; nothing else is guessed."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import get_args
 
+import numpy as np
 from pydantic import ValidationError
 
 from dataset_builder import decisions
-from dataset_builder.roles.records import Extraction, Filtering, Review
+from dataset_builder.roles.records import Classification, Extraction, Filtering, Review
+from dataset_builder.roles.sheets import read_cells, write_cells
 from dataset_builder.rows import card_text
-from dataset_builder.sources.readers import read_rows
+from dataset_builder.rows.personal_data import Masker
 from esc_eval.errors import BadRecord, EscEvalError, explain_validation
-from esc_eval.escaping import format_csv, read_cell
-from esc_eval.files.writing import write_whole
-from esc_eval.schema import digest
+from esc_eval.schema import Category, Quality, digest
+from esc_eval.statistics.coefficients import agreement_weights, weighted_kappa
 
 SHOWN = ("id", "source", "language", "model_decision", "model_reason", "card")
+PROPOSED = "proposed_problem_type"
+"""Column with the classifier's leaf and its confidence, of which no person's words are."""
+CONFIRM = "confirm"
+"""What a person writes as the problem type to confirm the proposed one."""
 EDITED = ("decision", "quality", "category", "problem_type", "fixed_card", "reason", "reviewer")
 
 WRITTEN = "written"
@@ -42,19 +49,27 @@ class Sheet:
 
 
 def write_sheet(
-    path: Path, cards: Sequence[Extraction], verdicts: Mapping[str, Filtering], done: Mapping[str, Review]
+    path: Path,
+    cards: Sequence[Extraction],
+    verdicts: Mapping[str, Filtering],
+    done: Mapping[str, Review],
+    proposed: Mapping[str, Classification] = MappingProxyType({}),
 ) -> Sheet:
     """Write the sheet of all cards that the model did not drop, with decisions made so far.
 
     Where there is one already, rows that a person filled in stay as they are, and so do their own columns; rows that
     nobody touched are brought up to date, and new ones are appended.
 
+    Args:
+        path: .csv or .xlsx.
+        proposed: Leaves that a classifier proposes, to be confirmed.
+
     Raises:
         EscEvalError: The sheet that is there cannot be read, so what people wrote in it would be lost.
     """
     fresh = {row["id"]: row for row in _rows(cards, verdicts, done)}
     there = _read_for_merging(path) if path.exists() else []
-    columns = list(dict.fromkeys([*SHOWN, *EDITED, *(column for row in there for column in row), WRITTEN]))
+    columns = list(dict.fromkeys([*SHOWN, PROPOSED, *EDITED, *(column for row in there for column in row), WRITTEN]))
     rows, vanished, changed, typed = [], [], [], []
     for row in there:
         known = fresh.get(row["id"])
@@ -69,11 +84,22 @@ def write_sheet(
                 changed.append(row["id"])
         elif row.get("card") != known["card"]:
             changed.append(row["id"])
-        rows.append(row)
+        rows.append({**row, PROPOSED: _describe_proposal(proposed.get(row["id"]))})
     listed = {row["id"] for row in there}
-    new = [row for name, row in fresh.items() if name not in listed]
-    write_whole(path, [format_csv(columns, [*rows, *new])])
+    new = [
+        {**row, PROPOSED: _describe_proposal(proposed.get(name))} for name, row in fresh.items() if name not in listed
+    ]
+    write_cells(path, columns, [*rows, *new], CHOICES)
     return Sheet(len(rows) + len(new), len(new), tuple(vanished), tuple(changed), tuple(typed))
+
+
+CHOICES = {"decision": ("keep", "drop", "fix"), "quality": get_args(Quality), "category": get_args(Category)}
+
+
+def _describe_proposal(found: Classification | None) -> str:
+    if found is None or found.problem_type is None:
+        return ""
+    return found.problem_type + (f" ({found.confidence:.2f})" if found.confidence is not None else "")
 
 
 def _hash_shown(row: Mapping[str, str]) -> str:
@@ -101,42 +127,97 @@ def _rows(
 
 def _read_for_merging(path: Path) -> list[dict[str, str]]:
     try:
-        return [
-            {column: read_cell(value) for column, value in row.items()} for _, row in read_rows(path, {"id", *EDITED})
-        ]
+        return [row for _, row in read_cells(path, {"id", *EDITED})]
     except EscEvalError as error:
         raise EscEvalError(
             f"{error} The sheet may hold what people decided, so it is not written over: put it right, or move it away."
         ) from error
 
 
-def read_sheet(path: Path, cards: Mapping[str, Extraction]) -> tuple[list[Review], int]:
-    """Decisions of an edited sheet, and how many rows have none yet.
+def read_sheet(
+    path: Path, cards: Mapping[str, Extraction], proposed: Mapping[str, Classification] = MappingProxyType({})
+) -> tuple[list[Review], int]:
+    """Decisions of an edited sheet, and how many rows have none yet. Rows are counted as a spreadsheet program does.
+
+    Capitals do not matter. A card that a person wrote is masked as those of models are.
 
     Raises:
         BadRecord: A row that cannot be used: unknown card, decision, quality, category or leaf; a card that is kept
-            without a quality; a fix without a card.
+            without a quality; a fix without a card; a leaf to confirm that nobody proposed.
     """
     found: dict[str, Review] = {}
     open_rows = 0
-    for line, row in read_rows(path, {"id", "decision"}):
-        where = f"line {line}"
-        values = {key: read_cell(row.get(key) or "").strip() for key in EDITED}
+    masker = Masker()
+    for number, row in read_cells(path, {"id", "decision"}):
+        where = f"row {number}"
+        values = {key: (row.get(key) or "").strip() for key in EDITED}
         if not values["decision"]:
             open_rows += 1
             continue
-        name = read_cell(row["id"])
+        name = row["id"]
         card = cards.get(name)
         if card is None:
             raise BadRecord(path, where, f"no card {name!r} was extracted here")
         if name in found:
             raise BadRecord(path, where, f"card {name!r} is decided twice")
-        found[name] = _review(path, where, card, values)
+        if values["problem_type"].lower() == CONFIRM:
+            leaf = proposed[name].problem_type if name in proposed else None
+            if leaf is None:
+                raise BadRecord(path, where, f"nothing is proposed for card {name!r} that could be confirmed")
+            values["problem_type"] = leaf
+        found[name] = _review(path, where, card, values | {"fixed_card": masker.mask(values["fixed_card"])})
     return list(found.values()), open_rows
 
 
+@dataclass(frozen=True)
+class Accord:
+    """How far two people decided the same on the cards that both decided on.
+
+    Attributes:
+        n: Cards that both decided on.
+        same: Of these, with the same decision (a fix keeps a card too) and quality.
+        decision, quality: Cohen's kappa of keep against drop, and of the quality where both keep; quality quadratic
+            or not is the same with two grades. None where one of them gave one level alone, or there is no card.
+        n_quality: Cards that both keep.
+        apart: Ids on which they differ.
+    """
+
+    n: int
+    same: int
+    decision: float | None
+    quality: float | None
+    n_quality: int
+    apart: tuple[str, ...]
+
+
+def compare_reviews(first: Sequence[Review], second: Sequence[Review]) -> Accord:
+    """Agreement of two people's decisions."""
+    others = {review.id: review for review in second}
+    pairs = [(review, others[review.id]) for review in first if review.id in others]
+    kept = [(a, b) for a, b in pairs if "drop" not in (a.decision, b.decision)]
+    apart = tuple(a.id for a, b in pairs if (a.decision == "drop", a.quality) != (b.decision == "drop", b.quality))
+    return Accord(
+        n=len(pairs),
+        same=len(pairs) - len(apart),
+        decision=_kappa([(a.decision == "drop", b.decision == "drop") for a, b in pairs]),
+        quality=_kappa([(a.quality == "high", b.quality == "high") for a, b in kept]),
+        n_quality=len(kept),
+        apart=apart,
+    )
+
+
+def _kappa(pairs: Sequence[tuple[bool, bool]]) -> float | None:
+    table = np.zeros((2, 2))
+    for a, b in pairs:
+        table[int(a), int(b)] += 1
+    kappa = float(weighted_kappa(table, agreement_weights(np.arange(2.0)))) if pairs else np.nan
+    return kappa if np.isfinite(kappa) else None
+
+
 def _review(path: Path, where: str, card: Extraction, values: Mapping[str, str]) -> Review:
-    optional = {key: values[key] for key in ("quality", "category", "problem_type") if values[key]}
+    optional = {
+        key: values[key].lower().replace(" ", "_") for key in ("quality", "category", "problem_type") if values[key]
+    }
     try:
         review = Review.model_validate(
             {

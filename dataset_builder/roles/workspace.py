@@ -23,7 +23,8 @@ FILES: dict[type, str] = {
     Review: "review.jsonl",
     Classification: "classify.jsonl",
 }
-SHEET = "review.csv"
+SHEET = "review"
+"""Name of the sheet, without its ending."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,13 @@ class Workspace:
     folder: Path
 
     def read(self, record: type[Stage]) -> dict[str, Stage]:
-        """What a stage decided, by id; empty before it ran."""
+        """What a stage decided, by id; empty before it ran.
+
+        Raises:
+            EscEvalError: The folder does not exist, or its file is damaged.
+        """
+        if not self.folder.is_dir():
+            raise EscEvalError(f"{self.folder}: no such folder; `roles extract --work` begins one")
         path = self.folder / FILES[record]
         return {row.id: row for row in read_jsonl(path, record)} if path.exists() else {}
 
@@ -68,12 +75,19 @@ class Workspace:
         ]
 
     def cases(self) -> list[Case]:
-        """Cards that wait for a classifier: kept, and without a leaf from the reviewer."""
-        return [
+        """Cards that wait for a classifier: kept without a leaf from the reviewer, or not reviewed and not dropped."""
+        reviewed, verdicts = self.read(Review), self.read(Filtering)
+        waiting = [
+            Case(card.id, card.language, card.text, None)
+            for card in self.read(Extraction).values()
+            if card.text and card.id not in reviewed and card.id in verdicts and verdicts[card.id].decision != "drop"
+        ]
+        kept = [
             Case(card.id, card.language, text, review.category)
             for card, review, text in self.kept()
             if review.problem_type is None
         ]
+        return [*kept, *waiting]
 
     def cards(self) -> list[RoleCard]:
         """Cards that a human kept, as ``build --cards`` reads them."""

@@ -84,7 +84,39 @@ def withhold_text(table: str, row: Mapping[str, Any]) -> dict[str, Any]:
 
 def write_table(folder: Path, table: str, rows: Sequence[Mapping[str, Any]], public: bool, labels: Labels) -> Path:
     """Write a table's rows, sorted by id."""
-    path = table_path(folder, table)
+    return _write(table_path(folder, table), table, rows, public, labels)
+
+
+def split_path(folder: Path, scheme: str, part: str) -> Path:
+    """Where the rows of a part of a split lie in a build folder."""
+    return folder / "splits" / scheme / f"{part}.parquet"
+
+
+def write_parts(
+    folder: Path,
+    scheme: str,
+    table: str,
+    split: Mapping[str, Sequence[str]],
+    rows: Sequence[Mapping[str, Any]],
+    public: bool,
+    labels: Labels,
+) -> list[Path]:
+    """Write the rows of each part of a split, so that ``load_dataset`` opens the scheme by its name; a part without
+    rows has no file, for ``datasets`` opens none.
+
+    Args:
+        split: Ids of rows by part.
+        rows: Of the table that the scheme splits.
+    """
+    by_id = {row["id"]: row for row in rows}
+    return [
+        _write(split_path(folder, scheme, part), table, [by_id[name] for name in ids if name in by_id], public, labels)
+        for part, ids in split.items()
+        if ids
+    ]
+
+
+def _write(path: Path, table: str, rows: Sequence[Mapping[str, Any]], public: bool, labels: Labels) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     ordered = sorted(rows, key=lambda row: row["id"])
     shown = (withhold_text(table, row) for row in ordered) if public else iter(ordered)

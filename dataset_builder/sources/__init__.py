@@ -3,7 +3,7 @@
 A module in this folder is a source; it is found by walking the folder, and declares everything about the source itself.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from itertools import count
@@ -106,6 +106,12 @@ def source_files(folder: Path) -> dict[str, list[Path]]:
     if not any(found.values()):
         raise EscEvalError(f"{folder}: holds no file of a known source. Expected sub-folders: {', '.join(SOURCES)}.")
     return {key: files for key, files in found.items() if files}
+
+
+def released_first(key: str, paths: Iterable[Path]) -> list[Path]:
+    """Files of a source in the order in which a part of them is taken: released ones, then excerpts, then others."""
+    known = {path: SOURCES[key].FILES.get(path.name) for path in paths}
+    return sorted(known, key=lambda path: ((one := known[path]) is not None and one.apart, bool(one and one.sample)))
 
 
 def parse_file(key: str, path: Path) -> Iterator[Outcome]:

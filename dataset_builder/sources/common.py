@@ -19,12 +19,14 @@ class KnownFile:
         size: Bytes.
         records: Records it holds, conversations and rejects together.
         sample: True where it is an excerpt of what the owner publishes.
+        apart: True where its owner keeps its conversations apart from the released ones.
     """
 
     sha256: str
     size: int
     records: int
     sample: bool = False
+    apart: bool = False
 
 
 @dataclass(frozen=True)

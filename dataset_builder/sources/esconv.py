@@ -43,7 +43,9 @@ TERMS = Terms(
 FILES = {
     "train.txt": KnownFile("e545e49c49b5d47636f15702d9acd1f1d0b25a18e8a2d7528ca53a5d341242f8", 4037147, 910),
     "valid.txt": KnownFile("d3650e8e75e76b7eb63c1ef6e29b175eb5a3f8a78c3f654cab6c5d0d3f2ea6c8", 865254, 195),
-    "FailedESConv.json": KnownFile("d21bad5409d88ecbca18abfee26a8c188d09c34b03962cb53a4c30d8de95b279", 911614, 196),
+    "FailedESConv.json": KnownFile(
+        "d21bad5409d88ecbca18abfee26a8c188d09c34b03962cb53a4c30d8de95b279", 911614, 196, apart=True
+    ),
     "original_schema_sample.json": KnownFile(
         "534b0e38cf5764ef9487e9a467a6ff181b32e724a28107cd638df8e5900e634a", 275146, 45, sample=True
     ),

@@ -74,9 +74,14 @@ def write_whole(path: Path, chunks: Iterable[str], durable: bool = False) -> Non
         file.writelines(chunks)
 
 
+def json_text(content: Any) -> str:
+    """JSON that people read and that compares: two spaces, characters as they are."""
+    return json.dumps(content, ensure_ascii=False, indent=2) + "\n"
+
+
 def write_json(path: Path, content: Any, durable: bool = False) -> None:
-    """Write JSON that people read and that compares: two spaces, characters as they are."""
-    write_whole(path, [json.dumps(content, ensure_ascii=False, indent=2) + "\n"], durable)
+    """Write JSON that people read and that compares."""
+    write_whole(path, [json_text(content)], durable)
 
 
 def write_jsonl(path: Path, records: Iterable[Record], durable: bool = False) -> None:

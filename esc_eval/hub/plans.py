@@ -8,7 +8,7 @@ is refused, those that were set by the same command are taken back.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from hashlib import file_digest, sha1
+from hashlib import file_digest, sha1, sha256
 from pathlib import Path
 from typing import Any, Literal
 
@@ -48,6 +48,12 @@ class File:
         return self.blob is not None and self.blob == other.blob
 
     @classmethod
+    def of_bytes(cls, data: bytes) -> "File":
+        """A content in memory."""
+        blob = sha1(f"blob {len(data)}\0".encode() + data, usedforsecurity=False)
+        return cls(len(data), blob.hexdigest(), sha256(data).hexdigest())
+
+    @classmethod
     def of(cls, path: Path) -> "File":
         """A file on disk, read in blocks."""
         size = path.stat().st_size
@@ -65,6 +71,7 @@ class Plan:
         there: What it holds now.
         head: Commit of ``main`` now; None = the repository is to be created.
         published: Commit of the tag, where it is already set on these very files.
+        instead: Content of files that are sent otherwise than they lie in the folder, by path.
     """
 
     folder: Path
@@ -75,6 +82,7 @@ class Plan:
     there: Mapping[str, File] = field(default_factory=dict)
     head: str | None = None
     published: str | None = None
+    instead: Mapping[str, bytes] = field(default_factory=dict)
 
     def states(self) -> dict[str, State]:
         """What happens to each file, by path."""
@@ -129,7 +137,13 @@ def refuse_problems(folder: Path, problems: Sequence[object], see: str) -> None:
 
 
 def plan_upload(
-    folder: Path, files: Iterable[str], repo: str, repo_type: RepoType, tag: str | None = None, api: Any = None
+    folder: Path,
+    files: Iterable[str],
+    repo: str,
+    repo_type: RepoType,
+    tag: str | None = None,
+    api: Any = None,
+    instead: Mapping[str, str] | None = None,
 ) -> Plan:
     """Compare a folder with what the Hub has; changes nothing.
 
@@ -137,6 +151,7 @@ def plan_upload(
         files: Paths in the folder, with forward slashes; they become the whole content of the repository.
         tag: To set afterwards; None = none.
         api: A ``huggingface_hub.HfApi``; None = one for this machine.
+        instead: Text of files that are sent otherwise than they lie in the folder, or do not lie there, by path.
 
     Raises:
         EscEvalError: Impossible id, the tag is set on other files, or the Hub cannot be asked.
@@ -150,7 +165,12 @@ def plan_upload(
     except HFValidationError as error:
         raise EscEvalError(f"{repo!r} is no repository id: {error}") from error
     hub = api or HfApi()
-    ours = {path: File.of(folder / path) for path in sorted(files)}
+    texts = {path: text.encode("utf-8", "surrogatepass") for path, text in (instead or {}).items()}
+    ours = {
+        path: File.of_bytes(texts[path]) if path in texts else File.of(folder / path)
+        for path in sorted({*files, *texts})
+    }
+    begun = Plan(folder, repo, repo_type, tag, ours, instead=texts)
     if not ours:
         raise EscEvalError(f"{folder}: holds nothing to publish")
     try:
@@ -158,7 +178,7 @@ def plan_upload(
         there = list_tree(hub, repo, repo_type, heads["main"]) if "main" in heads else {}
         at_tag = list_tree(hub, repo, repo_type, tags[tag]) if tag in tags else None
     except RepositoryNotFoundError:
-        return Plan(folder, repo, repo_type, tag, ours)
+        return begun
     except refusal_types() as error:
         raise explain_refusal(repo, "looking at what is there", error, token_of(hub)) from error
     if tag is not None and at_tag is not None:
@@ -167,8 +187,8 @@ def plan_upload(
                 f"{repo}: tag {tag} is set already, at {tags[tag][:12]}, on other files. A published tag is never "
                 "moved: choose another."
             )
-        return Plan(folder, repo, repo_type, tag, ours, at_tag, heads.get("main"), tags[tag])
-    return Plan(folder, repo, repo_type, tag, ours, there, heads.get("main"))
+        return replace(begun, there=at_tag, head=heads.get("main"), published=tags[tag])
+    return replace(begun, there=there, head=heads.get("main"))
 
 
 def publish_plans(
@@ -300,7 +320,7 @@ def _commit(what: Plan, head: str | None, hub: Any, patience: Patience, progress
     if not what.paths and not what.removed and head is not None:
         return head
     operations = [
-        *(CommitOperationAdd(path, what.folder / path) for path in what.paths),
+        *(CommitOperationAdd(path, what.instead.get(path, what.folder / path)) for path in what.paths),
         *(CommitOperationDelete(path) for path in what.removed),
     ]
 

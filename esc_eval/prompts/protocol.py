@@ -84,6 +84,11 @@ def load_protocol(name: str | Path = "esc-eval") -> Protocol:
     return _load(locate_data_file(name, PROMPTS / "protocols"), known_folders())
 
 
+def list_protocols() -> list[str]:
+    """Names of the shipped protocols."""
+    return sorted(path.stem for path in (PROMPTS / "protocols").glob("*.yaml") if "." not in path.stem)
+
+
 @cache
 def _load(path: Path, _known: tuple[Path, ...]) -> Protocol:
     try:

@@ -73,8 +73,8 @@ def dimension_health(
     if rows.empty:
         out["undefined"] = "no dialogue has both a score and a label"
         return out
-    label = (rows["score_label"].to_numpy() - table.low).astype(np.intp)
-    predicted = (rows["score"].to_numpy() - table.low).astype(np.intp)
+    label = _level_indices(rows, "score_label", "label", table)
+    predicted = _level_indices(rows, "score", "prediction", table)
     code, names = pd.factorize(rows[cluster])
     dimension, names_of = pd.factorize(rows["dimension"])
     counts = np.zeros((len(names_of), q))
@@ -93,6 +93,9 @@ def dimension_health(
     blocks: dict[str, tuple[Any, tuple[int, ...]]] = {
         name: (_cells(code, k, label * q + guess, q * q), (q, q)) for name, guess in guesses.items()
     }
+    if len(names_of) > 1:
+        width = counts.size * q
+        blocks["by_dimension"] = (_cells(code, k, (dimension * q + label) * q + predicted, width), (*counts.shape, q))
     blocks["labels"] = (_cells(code, k, dimension * q + label, counts.size), counts.shape)
     sure = rows["probabilities"].map(_is_distribution).to_numpy(dtype=bool) if "probabilities" in rows else np.array([])
     if sure.any():
@@ -112,6 +115,7 @@ def dimension_health(
         **{k: measure(k, int(sure.sum())) for k in calibrated},
         "gain_over_majority": measure("gain"),
         "kappa_gain": measure("kappa_gain"),
+        **({"kappa_within": measure("kappa_within")} if len(names_of) > 1 else {}),
     }
     out["baselines"] = {b: {k: measure(f"{b}.{k}") for k in STATISTICS} for b in BASELINES if f"{b}.accuracy" in one}
     if len(names_of) == 1:
@@ -122,6 +126,24 @@ def dimension_health(
     seen = int(rows.groupby("dimension")["dialogue_id"].nunique().max())
     out["verdict"] = give_verdict(out["kappa_gain"], out["gain_over_majority"], constant, seen)
     return out
+
+
+def _level_indices(rows: pd.DataFrame, column: str, what: str, table: RatingsTable) -> np.ndarray:
+    """Scores as indices of levels.
+
+    Raises:
+        EscEvalError: A score lies between levels: it is neither cut nor rounded in silence.
+    """
+    scores = rows[column].to_numpy(dtype=float)
+    if not (whole := np.isin(scores, table.levels)).all():
+        row = rows.iloc[int(np.flatnonzero(~whole)[0])]
+        raise EscEvalError(
+            f"dialogue {row['dialogue_id']}, {row['dimension']}: {what} {row[column]:g} is no level of the scale "
+            f"{table.low}-{table.high} ({(~whole).sum()} such), and ACC, kappa and F1 compare levels. Give the levels "
+            "themselves (each rater's own score, not their mean), round them, or take `python -m analysis correlation`, "
+            "which reads fractions."
+        )
+    return (scores - table.low).astype(np.intp)
 
 
 def _each(codes: np.ndarray) -> list[np.ndarray]:
@@ -154,6 +176,7 @@ def _probability_blocks(
 def output_health(predictions: pd.DataFrame, table: RatingsTable) -> dict[str, Any]:
     """What can be said of a scorer's output without labels."""
     scores = predictions["score"].dropna()
+    _level_indices(predictions[predictions["score"].notna()], "score", "prediction", table)
     counts = np.array([(scores == level).sum() for level in table.levels], dtype=float)
     out: dict[str, Any] = {
         "predictions": len(predictions),

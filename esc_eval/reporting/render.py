@@ -340,4 +340,7 @@ def undefined_notes(measures: Mapping[str, Mapping[str, Estimate]]) -> list[str]
         for name, measure in named.items():
             if measure.undefined:
                 reasons.setdefault((row, measure.undefined), []).append(name)
-    return [f"{row}: {', '.join(names)}: {why}." for (row, why), names in reasons.items()]
+    alike: dict[tuple[str, str], list[str]] = {}
+    for (row, why), names in reasons.items():
+        alike.setdefault((", ".join(names), why), []).append(row)
+    return [f"{'; '.join(rows)}: {names}: {why}." for (names, why), rows in alike.items()]

@@ -26,6 +26,7 @@ ONE_DIALOGUE = "cannot be judged: one dialogue shows nothing"
 WHY = {
     "quadratic_kappa": "labels and predictions are one and the same level throughout",
     "spearman": "labels or predictions are constant",
+    "kappa_within": "labels and predictions are one and the same level throughout every dimension",
     "kappa_gain": "labels and predictions are one and the same level throughout",
     "macro_f1": "nothing to compare",
 }
@@ -112,7 +113,9 @@ def health_statistic(levels: Array) -> Callable[[Totals], dict[str, Array]]:
     """The statistic that one bootstrap evaluates: scorer, baselines, and paired differences from the majority.
 
     Blocks of the totals: ``scorer``, ``majority``, ``constant`` and, where there are lengths, ``length_only``:
-    confusion tables (q, q); ``labels`` (dimensions, q); where there are probabilities, ``bins`` and ``uncertainty``.
+    confusion tables (q, q); ``labels`` (dimensions, q); with several dimensions ``by_dimension``, the scorer's tables
+    (dimensions, q, q), for the mean of the kappas within a dimension: a pooled kappa is also won by knowing that one
+    dimension is rated higher than another, which a constant for each dimension knows too; where there are probabilities, ``bins`` and ``uncertainty``.
     """
 
     def statistic(t: Totals) -> dict[str, Array]:
@@ -124,6 +127,10 @@ def health_statistic(levels: Array) -> Callable[[Totals], dict[str, Array]]:
         out["entropy"] = entropy(predicted)
         out["gain"] = out["scorer.accuracy"] - out["majority.accuracy"]
         out["kappa_gain"] = out["scorer.quadratic_kappa"] - np.nan_to_num(out["majority.quadratic_kappa"])
+        if "by_dimension" in t:
+            each = co.weighted_kappa(t["by_dimension"], co.agreement_weights(levels))
+            known = np.isfinite(each)
+            out["kappa_within"] = co.ratio(np.where(known, each, 0.0).sum(-1), known.sum(-1))
         if "bins" in t:
             out["calibration_error"] = binned_error(t["bins"])
             out["uncertainty"] = co.ratio(t["uncertainty"], t["bins"][..., 0].sum(-1))

@@ -25,10 +25,13 @@ def command(
     ] = False,
 ) -> None:
     """Check everything and put the release together; refuses with every reason."""
+    from dataset_builder.describe.manifest import describe_withheld, read_manifest
     from release.prepare import prepare_release as make
 
     release = make(dataset, role, rank, out, previous, rows_may_differ, draft, print_progress)
     for note in release.notes:
         print_progress(f"note: {note}")
+    if withheld := describe_withheld(read_manifest(out / "dataset")):
+        print_progress(withheld)
     print_progress(f"written to {out}; next: python -m release publish {out} --namespace ORG")
     print_data(json.dumps({"out": str(out), "tag": release.tag, "rows": release.rows}))

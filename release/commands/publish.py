@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from esc_eval.cli.console import carry_out
+from esc_eval.cli.console import carry_out, print_progress
 
 EXAMPLES = (
     "python -m release publish release/1 --namespace me",
@@ -20,6 +20,10 @@ def command(
     private: Annotated[bool, typer.Option("--private", help="Create repositories as private.")] = False,
 ) -> None:
     """Publish a prepared release on the Hugging Face Hub (a dry run without --yes)."""
+    from dataset_builder.describe.manifest import describe_withheld, read_manifest
     from release.publish import plan_uploads
 
-    carry_out(plan_uploads(folder, namespace), really, private, "--yes")
+    plans = plan_uploads(folder, namespace)
+    if withheld := describe_withheld(read_manifest(folder / "dataset")):
+        print_progress(withheld)
+    carry_out(plans, really, private, "--yes")

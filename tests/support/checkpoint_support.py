@@ -23,8 +23,8 @@ def training_record(kind="role", **changes):
             "tokens": 812,
             "held_out": "one card in five",
         },
-        "rubric": "esc-eval.en@1",
-        "protocol": "esc-eval.en@1",
+        "rubric": "esc-eval/1",
+        "protocol": "esc-eval/1",
         "languages": ["en"],
         "seed": 7,
         "steps": 3,
@@ -68,7 +68,7 @@ def make_parts(work: Path, toy: Path) -> Path:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from dataset_builder.build import Inputs, build_dataset
-    from training.common.toy import build_toy
+    from training.common.toy import CONTEXT, build_toy
 
     build_dataset(Inputs(public=True), work / "data")
     model = get_peft_model(AutoModelForCausalLM.from_pretrained(toy), LoraConfig(r=2, target_modules=["q_proj"]))
@@ -79,7 +79,7 @@ def make_parts(work: Path, toy: Path) -> Path:
     config.write_text(json.dumps(json.loads(config.read_text()) | named))
     (work / "role" / "README.md").unlink(missing_ok=True)
     make_checkpoint(work / "role", "role")
-    build_toy(work / "rank", seed=1)
+    build_toy(work / "rank", seed=1, context=CONTEXT)
     make_checkpoint(work / "rank", "rank")
     return work
 

@@ -51,6 +51,8 @@ SHOWN = (
     "dialogues",
     "revealed",
     "emotion",
+    "courtesy",
+    "valence",
     "by_round",
     "classifier",
 )

@@ -17,15 +17,18 @@ def command(
     *,
     options: ModelOptions,
 ) -> None:
-    """Stage 4: a model proposes a leaf of the taxonomy for each kept card without one."""
+    """Stage 4: a model proposes a leaf of the taxonomy for each card without one that was not dropped.
+
+    It may run before the review: the sheet then shows what it proposes.
+    """
     from dataset_builder.roles.classify import classify_cards as run_classify
-    from dataset_builder.roles.classify import missing_taxonomies
-    from dataset_builder.roles.records import Classification, Review
+    from dataset_builder.roles.classify import missing_taxonomies, refuse_nothing
+    from dataset_builder.roles.records import Classification, Filtering
     from dataset_builder.roles.workspace import Workspace
     from esc_eval.simulation.run import Run
 
     space = Workspace(work)
-    space.need(Review, "review")
+    space.need(Filtering, "filter")
     cases = space.cases()
     for note in missing_taxonomies(cases):
         print_progress(note)
@@ -33,3 +36,4 @@ def command(
         chosen = run_classify(run, options.open(), cases, seed, on_case=advance)
     space.merge(Classification, chosen)
     print_progress(f"{sum(c.problem_type is not None for c in chosen)} of {len(chosen)} cards have a proposal")
+    refuse_nothing(chosen)

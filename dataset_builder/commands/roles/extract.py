@@ -17,6 +17,9 @@ def command(
     sources: Annotated[Path, typer.Option(help="Folder with a sub-folder for each source.")],
     work: Work,
     only: Annotated[list[str] | None, typer.Option(help="Only this source; may be repeated.")] = None,
+    files: Annotated[
+        list[str] | None, typer.Option(help="Only files of this name within their source, e.g. ESConv.json.")
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most so many conversations of each source.")] = None,
     longest: Annotated[int, typer.Option(min=100, help="Characters of the seeker's side to show.")] = 3000,
     *,
@@ -27,7 +30,7 @@ def command(
     from dataset_builder.roles.extract import unique_cards
     from dataset_builder.roles.records import Extraction
     from dataset_builder.roles.workspace import Workspace
-    from dataset_builder.sources import SOURCES, parse_file, source_files
+    from dataset_builder.sources import SOURCES, parse_file, released_first, source_files
     from dataset_builder.sources.common import SourceConversation
     from esc_eval.simulation.run import Run, refuse_foreign
 
@@ -37,12 +40,15 @@ def command(
     for key, paths in source_files(sources).items():
         if only and key not in only:
             continue
-        outcomes = (o for path in paths for o in parse_file(key, path))
+        paths = [path for path in paths if not files or path.name in files]
+        outcomes = (o for path in released_first(key, paths) for o in parse_file(key, path))
         found = unique_cards(o for o in outcomes if isinstance(o, SourceConversation))
         chosen += found[:limit]
         print_progress(
             f"{key}: {len(found)} different conversations in which the seeker speaks, {len(found[:limit])} taken"
         )
+    if not chosen:
+        raise EscEvalError(f"{sources}: holds no conversation of what --only and --files ask for")
     refuse_foreign(work)
     with Run(work) as run, count_items("extract", len(chosen)) as advance:
         cards = run_extract(run, options.open(), chosen, longest, advance)

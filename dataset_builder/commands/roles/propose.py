@@ -23,7 +23,7 @@ def command(
 ) -> None:
     """Propose tiers 2 and 3 for cards that exist already; their tier 1 stays as it is."""
     from dataset_builder.roles.classify import classify_cards as run_classify
-    from dataset_builder.roles.classify import missing_taxonomies
+    from dataset_builder.roles.classify import missing_taxonomies, refuse_nothing
     from dataset_builder.roles.workspace import cases_of, write_tiers
     from esc_eval.files.records import load_cards
     from esc_eval.simulation.run import Run, refuse_foreign
@@ -34,4 +34,5 @@ def command(
     refuse_foreign(work)
     with Run(work) as run, count_items("propose", len(cases)) as advance:
         chosen = run_classify(run, options.open(), cases, seed, on_case=advance)
+    refuse_nothing(chosen)
     print_progress(f"{write_tiers(out, chosen)} of {len(cases)} cards have a proposal in {out}")

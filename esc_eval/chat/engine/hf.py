@@ -38,7 +38,7 @@ BOUNDARY = 8  # last tokens of a prompt that decide how the first word of an ans
 KEPT = 2  # sets of rows: the two sides of one window of dialogues
 ROOM = 1024  # tokens at least that a reply is given which was all reasoning when its room was spent
 FULL_HASH_BYTES = 2_000_000_000
-RECORDS = {"training.json", "metrics.json", "overlaps.json", "begun.json"}
+RECORDS = {"training.json", "metrics.json", "overlaps.json", "begun.json", "published.json"}
 """What training tells of a checkpoint; it may be measured anew, and the model says the same."""
 
 

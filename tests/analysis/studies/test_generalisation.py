@@ -1,8 +1,11 @@
 """Split manifests, drops from random rows, contamination; and the automatic metrics as ``evaluate`` modules."""
 
+import csv
 import json
 from pathlib import Path
+from typing import Any
 
+import evaluate
 import numpy as np
 import pytest
 from analysis_support import write_table
@@ -13,8 +16,10 @@ from typer.testing import CliRunner
 from analysis.__main__ import app
 from analysis.studies.automatic import IN_WORDS, METRICS, WITH_REFERENCE, automatic_scores, load_metric, supporter_text
 from analysis.studies.generalisation import REFERENCE, estimate_drop, generalisation_report
+from analysis.studies.ids import match_ids
 from analysis.studies.manifests import find_contamination, read_split
 from analysis.studies.metrics.segment import segment_words
+from dataset_builder.build import Inputs, build_dataset
 from esc_eval import languages
 from esc_eval.checkpoints.embedded import weights_file
 from esc_eval.errors import EscEvalError
@@ -139,6 +144,65 @@ def test_ids_that_match_nothing_are_refused(tmp_path: Path) -> None:
         generalisation_report(table, [strange], {}, BOOT, dialogues=dialogues())
 
 
+SAMPLE = Path(__file__).resolve().parents[3] / "dataset_builder/sample"
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("ids") / "build"
+    build_dataset(Inputs(), out)
+    return out
+
+
+@pytest.mark.parametrize("scheme", ["random-rows", "model-disjoint"])
+@pytest.mark.parametrize("ratings", ["", "annotations/test-00000-of-00001.parquet", "run"])
+def test_a_build_its_parquet_and_a_run_are_one_set_of_dialogues(
+    build: Path, tmp_path: Path, ratings: str, scheme: str
+) -> None:
+    rows = [dict(row) for row in csv.DictReader((SAMPLE / "annotations.csv").open(encoding="utf-8"))]
+    labels = SAMPLE / "annotations.csv" if ratings == "run" else build / ratings
+    predictions = tmp_path / "predictions.jsonl"
+    raters = {row["dialogue_id"] + row["dimension"]: row for row in rows}
+    predictions.write_text(
+        "".join(
+            json.dumps({key: row[key] for key in ("dialogue_id", "dimension")} | {"rater": "m", "score": row["score"]})
+            + "\n"
+            for row in raters.values()
+        )
+    )
+    command = ["generalisation", str(labels), "--manifest", str(build / f"splits/{scheme}.json")]
+    out = tmp_path / "out.json"
+    result = CliRunner().invoke(
+        app, [*command, "--predictions", str(predictions), "--draws", "100", "--json", str(out)]
+    )
+    assert result.exit_code == 0, result.stderr
+    assert max(all_numbers(json.loads(out.read_text()), "n")) > 0
+
+
+def all_numbers(content: Any, key: str) -> list[int]:
+    """Every number under a key of a JSON value."""
+    if isinstance(content, dict):
+        own = [content[key]] if isinstance(content.get(key), int) else []
+        return own + [n for value in content.values() for n in all_numbers(value, key)]
+    return [n for value in content for n in all_numbers(value, key)] if isinstance(content, list) else []
+
+
+def test_predictions_for_other_dialogues_are_an_error_with_both_kinds_of_id(build: Path, tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("dialogue_id,dimension,rater,score\nelse:1,empathy,m,3\n")
+    command = ["generalisation", str(build), "--manifest", str(build / "splits/random-rows.json")]
+    result = CliRunner().invoke(app, [*command, "--predictions", str(tmp_path / "p.csv")])
+    assert result.exit_code == 2
+    assert "no dialogue of the predictions for all schemes is in the ratings" in result.stderr
+    assert "'else:1'" in result.stderr
+    assert "'sample/written-a:sample-en-05'" in result.stderr
+
+
+def test_an_id_without_its_run_must_be_of_one_run() -> None:
+    assert match_ids(["a", "r/b", "x"], ["r/a", "b"]) == {"a": "r/a", "r/b": "b"}
+    with pytest.raises(EscEvalError, match="'a' is one of 2 runs: name the run, as"):
+        match_ids(["a"], ["r/a", "s/a"])
+
+
 def test_interval_of_a_drop_covers() -> None:
     rng = np.random.default_rng(0)
     hits = 0
@@ -209,6 +273,33 @@ def test_esc_accuracy_is_acc_and_acc_soft_with_the_majority_beside_it() -> None:
     assert (found["accuracy"], found["accuracy_soft"], found["majority_accuracy"]) == (0.25, 0.5, 0.75)
     with pytest.raises(ValueError, match="outside the scale"):
         load_metric("esc_accuracy").compute(predictions=[9], references=[3])
+
+
+@pytest.mark.parametrize(
+    ("predictions", "references", "reason"),
+    [
+        ([2.67, 3], [3, 3], "2.67 is no level, which are whole numbers"),
+        ([3, 3], [3, 2.5], "2.5 is no level"),
+        ([float("nan")], [3], "nan is no level"),
+        ([None, 3], [3, 3], "predictions holds None"),
+        ([3], [None], "references holds None"),
+        ([], [], "no levels are given"),
+        (None, None, "no levels are given"),
+        ([3], [3, 3], "Mismatch"),
+    ],
+)
+def test_esc_accuracy_says_what_is_no_level(predictions: Any, references: Any, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        load_metric("esc_accuracy").compute(predictions=predictions, references=references)
+
+
+def test_esc_accuracy_knows_the_scale_that_it_was_loaded_with() -> None:
+    folder = str(METRICS / "esc_accuracy")
+    assert evaluate.load(folder, low=1, high=5).compute(predictions=[5], references=[4])["accuracy_soft"] == 1
+    with pytest.raises(ValueError, match=r"0\.\.1 are outside the scale 1\.\.5"):
+        evaluate.load(folder, low=1, high=5).compute(predictions=[0], references=[1])
+    with pytest.raises(ValueError, match="fewer than two levels"):
+        evaluate.load(folder, low=3, high=3)
 
 
 def test_every_metric_folder_is_known() -> None:

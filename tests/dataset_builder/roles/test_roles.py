@@ -19,8 +19,8 @@ from dataset_builder.roles.answers import Failure, read_extraction, read_letter,
 from dataset_builder.roles.ask import Question, ask_all
 from dataset_builder.roles.classify import Case, classify_cards, leaves_for
 from dataset_builder.roles.extract import extract_cards, share_copied, unique_cards
-from dataset_builder.roles.records import Extraction, Filtering, Review
-from dataset_builder.roles.review import read_sheet, write_sheet
+from dataset_builder.roles.records import Classification, Extraction, Filtering, Review
+from dataset_builder.roles.review import compare_reviews, read_sheet, write_sheet
 from dataset_builder.roles.workspace import Workspace, read_workspace_table
 from dataset_builder.sources.common import SourceConversation, SourceTurn
 from esc_eval.chat import Choice, Reply
@@ -217,6 +217,60 @@ def test_unreadable_votes_are_no_proposal(tmp_path):
     assert found.failure == "none of 5 answers names one letter"
 
 
+class Mute(Speaker):
+    """A server that could give probabilities and gives none."""
+
+    def choose(self, groups, lead, options):
+        for index, group in enumerate(groups):
+            yield index, [Choice(None, 0.0, "B", problem="no log probabilities")] * len(group)
+
+
+def test_a_server_without_probabilities_is_asked_for_votes(tmp_path):
+    model = Mute(lambda text, seed: "B")
+    with Run(tmp_path) as run:
+        [found] = classify_cards(run, model, [Case("c", "en", "He is tired.", "work_and_study")])
+    assert (found.problem_type, found.confidence) == (leaves_for("work_and_study")[1].tier3, 1.0)
+
+
+def test_what_came_to_nothing_is_asked_again_and_what_did_not_is_not(tmp_path):
+    cases = [Case(name, "en", f"{name} is tired.", "work_and_study") for name in ("Quimby", "Ruth")]
+    first = Speaker(lambda text, seed: "A" if "Quimby" in text else "hm")
+    second = Speaker(lambda text, seed: "C")
+    with Run(tmp_path) as run:
+        assert [c.problem_type is None for c in classify_cards(run, first, cases)] == [False, True]
+        found = classify_cards(run, second, cases)
+        assert [c.problem_type for c in found] == [leaves_for("work_and_study")[n].tier3 for n in (0, 2)]
+        assert len(second.asked) == 5
+        assert set(second.asked).isdisjoint(first.asked)
+        silent = Speaker(lambda text, seed: "A")
+        assert classify_cards(run, silent, cases) == found
+        assert silent.asked == []
+
+
+def test_a_command_that_proposes_nothing_is_an_error_with_the_reason(tmp_path):
+    options = ("--cards", "sample", "--limit", "2", "--work", str(tmp_path / "w"), "--out", str(tmp_path / "t.csv"))
+    model = scripted(tmp_path / "m.json", "hm")
+    result = CliRunner().invoke(app, ["roles", "propose", *options, "--model", model])
+    assert result.exit_code == 2
+    assert "none of 2 cards has a proposal" in result.stderr
+    assert not (tmp_path / "t.csv").exists()
+
+
+def test_a_card_that_failed_is_written_again_and_one_in_another_language_fails(tmp_path):
+    talks = [talk(0, "渡轮又没等我就开走了。", language="zh", source="smile"), talk(1)]
+    answers = iter([json.dumps(CARD)] * 2)
+    with Run(tmp_path) as run:
+        made = extract_cards(run, Speaker(lambda text, seed: next(answers)), talks)
+        assert [card.failure for card in made] == ["is written in another language than the conversation", None]
+        again = Speaker(lambda text, seed: json.dumps(CARD | {"problem": "他弄丢了渡轮执照，一直瞒着家里人。"}))
+        made = extract_cards(run, again, talks)
+        assert [card.failure for card in made] == [None, None]
+        assert len(again.asked) == 1
+        assert [card.text for card in extract_cards(run, Speaker(lambda text, seed: ""), talks)] == [
+            card.text for card in made
+        ]
+
+
 # --- taxonomy and prompts
 
 
@@ -295,11 +349,109 @@ def test_a_row_without_a_decision_stays_open(tmp_path):
     ],
 )
 def test_a_mistake_in_the_sheet_is_named_with_its_line(tmp_path, values, what):
-    with pytest.raises(EscEvalError, match=rf"line 2.*{what}"):
+    with pytest.raises(EscEvalError, match=rf"row 2.*{what}"):
         read_sheet(sheet_with(tmp_path, **values), KNOWN)
 
 
+@pytest.mark.parametrize("quality", ["Middle", "HIGH", "high"])
+def test_capitals_do_not_matter(tmp_path, quality):
+    [review], _ = read_sheet(sheet_with(tmp_path, quality=quality, decision="Keep", category="Work and Study"), KNOWN)
+    assert (review.quality, review.category, review.decision) == (quality.lower(), "work_and_study", "keep")
+
+
+def test_a_card_that_a_person_wrote_is_masked(tmp_path):
+    card = "Age: 1\nGender: Male\nOccupation: Cook\nProblem: Write to him at jo@example.com."
+    [review], _ = read_sheet(sheet_with(tmp_path, decision="fix", fixed_card=card), KNOWN)
+    assert review.text.endswith("[EMAIL].")
+
+
+def test_a_proposed_leaf_is_shown_and_confirmed_by_a_word(sheet_of, tmp_path):
+    proposed = {"a": Classification(id="a", problem_type="bereavement", confidence=0.8)}
+    _, [row] = sheet_of("a", proposed=proposed)
+    assert row["proposed_problem_type"] == "bereavement (0.80)"
+    edit(tmp_path / "review.csv", lambda n, row: row.update(decision="keep", quality="high", problem_type="Confirm"))
+    cards = {"a": KNOWN["esconv/x.json#0"].model_copy(update={"id": "a"})}
+    [review], _ = read_sheet(tmp_path / "review.csv", cards, proposed)
+    assert (review.problem_type, review.category) == ("bereavement", "family_and_life")
+    with pytest.raises(EscEvalError, match="row 2: nothing is proposed for card 'a'"):
+        read_sheet(tmp_path / "review.csv", cards)
+
+
+def test_two_peoples_decisions_are_compared(tmp_path):
+    def reviews(decisions):
+        return [Review(id=str(n), decision=d, quality=None if d == "drop" else "high") for n, d in enumerate(decisions)]
+
+    found = compare_reviews(reviews(["keep"] * 6 + ["drop"] * 4), reviews(["keep"] * 4 + ["drop"] * 2 + ["drop"] * 4))
+    assert (found.n, found.same, found.apart, found.n_quality) == (10, 8, ("4", "5"), 4)
+    assert found.decision == pytest.approx(0.6154, abs=1e-4)
+    assert found.quality is None, "both gave one grade alone"
+
+
 # --- the whole pipeline, as a user runs it
+
+
+def test_two_people_review_in_xlsx_and_what_they_differ_on_stays_open(tmp_path):
+    from openpyxl import load_workbook
+
+    work = str(tmp_path / "work")
+    writer = scripted(tmp_path / "writer.json", json.dumps(CARD | {"problem": "=1+1 is what he says of the ferry."}))
+    options = ("--sources", str(sources(tmp_path, 3)), "--only", "esconv", "--work", work)
+    run_cli("roles", "extract", *options, "--model", writer)
+    run_cli("roles", "filter", "--work", work, "--model", scripted(tmp_path / "j.json", '{"decision": "keep"}'))
+    paths = []
+    for name, decided in (("jo", ("keep", "drop", "")), ("kim", ("keep", "keep", "keep"))):
+        path = run_cli("roles", "sheet", "--work", work, "--xlsx", "--reviewer", name).stdout.strip()
+        book = load_workbook(path)
+        sheet = book.active
+        columns = {cell.value: cell.column for cell in sheet[1]}
+        assert sheet.cell(2, columns["card"]).data_type == "s"
+        for row, decision in enumerate(decided, 2):
+            sheet.cell(row, columns["decision"]).value = decision or None
+            sheet.cell(row, columns["quality"]).value = "high" if decision == "keep" else None
+        book.save(path)
+        assert run_cli("roles", "sheet", "--work", work, "--xlsx", "--reviewer", name).stdout.strip() == path
+        paths.append(path)
+    done = run_cli("roles", "review", *paths, "--work", work)
+    assert "both decided on 2 cards, the same on 1; keep or drop kappa 0.00 (n 2)" in done.stderr
+    assert done.stdout.split() == ["esconv/train.txt#1"]
+    assert sorted(Workspace(Path(work)).read(Review)) == ["esconv/train.txt#0", "esconv/train.txt#2"]
+
+
+def test_a_formula_in_a_sheet_is_named_with_its_row(tmp_path):
+    from openpyxl import Workbook
+
+    book = Workbook()
+    book.active.append(["id", "decision", "quality"])
+    book.active.append(["esconv/x.json#0", "=A1", "high"])
+    book.save(tmp_path / "sheet.xlsx")
+    with pytest.raises(EscEvalError, match="row 2: '=A1' is a formula"):
+        read_sheet(tmp_path / "sheet.xlsx", KNOWN)
+    (tmp_path / "sheet.xlsx").write_bytes(b"no zip")
+    with pytest.raises(EscEvalError, match="cannot be read as XLSX"):
+        read_sheet(tmp_path / "sheet.xlsx", KNOWN)
+
+
+def test_a_folder_that_is_not_there_is_an_error(tmp_path):
+    for verb in ("filter", "sheet", "table", "classify"):
+        result = CliRunner().invoke(app, ["roles", verb, "--work", str(tmp_path / "none")])
+        assert result.exit_code == 2
+        assert "no such folder" in result.stderr
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(("files", "first"), [((), "released"), (("FailedESConv.json",), "failed")])
+def test_released_conversations_come_first_and_files_can_be_named(tmp_path, files, first):
+    folder = tmp_path / "sources/esconv"
+    folder.mkdir(parents=True)
+    for name, said in (("ESConv.json", "released"), ("FailedESConv.json", "failed")):
+        talks = [{"dialog": [{"speaker": "seeker", "content": f"A {said} word."}]}]
+        (folder / name).write_text(json.dumps(talks))
+    model = scripted(tmp_path / "m.json", json.dumps(CARD))
+    options = ("--sources", str(tmp_path / "sources"), "--limit", "1", "--work", str(tmp_path / "w"), "--model", model)
+    run_cli("roles", "extract", *options, *(f"--files={name}" for name in files))
+    assert [first in name.lower() or first == "released" for name in Workspace(tmp_path / "w").read(Extraction)] == [
+        True
+    ]
 
 
 def run_cli(*arguments: str):
@@ -338,8 +490,10 @@ def scripted(path: Path, *replies: str) -> str:
 
 def test_the_pipeline_runs_from_conversations_to_a_build(tmp_path):
     work = str(tmp_path / "work")
-    writer = scripted(tmp_path / "writer.json", json.dumps(CARD))
-    run_cli("roles", "extract", "--sources", str(sources(tmp_path, 12)), "--work", work, "--model", writer)
+    folder = str(sources(tmp_path, 12))
+    for source, problem in (("esconv", CARD["problem"]), ("smile", "他弄丢了渡轮执照，一直瞒着家里人。")):
+        writer = scripted(tmp_path / f"{source}.json", json.dumps(CARD | {"problem": problem}))
+        run_cli("roles", "extract", "--sources", folder, "--only", source, "--work", work, "--model", writer)
     judge = scripted(tmp_path / "judge.json", '{"decision": "keep", "reason": "one trouble"}')
     run_cli("roles", "filter", "--work", work, "--model", judge)
     sheet = Path(run_cli("roles", "sheet", "--work", work).stdout.strip())
@@ -463,11 +617,11 @@ def listed(path: Path) -> list[dict[str, str]]:
 def sheet_of(tmp_path):
     """Writes the sheet of cards by id; returns what was said of it and its rows."""
 
-    def make(*ids: str, texts=None, done=()):
+    def make(*ids: str, texts=None, done=(), proposed=None):
         base = KNOWN["esconv/x.json#0"]
         cards = [base.model_copy(update={"id": i, "text": (texts or {}).get(i, f"Age: {i}")}) for i in ids]
         verdicts = {i: Filtering(id=i, model="m", answer="k", decision="keep") for i in ids}
-        sheet = write_sheet(tmp_path / "review.csv", cards, verdicts, {review.id: review for review in done})
+        sheet = write_sheet(tmp_path / "review.csv", cards, verdicts, {r.id: r for r in done}, proposed or {})
         return sheet, listed(tmp_path / "review.csv")
 
     return make

@@ -33,7 +33,10 @@ def tables():
         }
         for model, card in product(MODELS, CARDS)
     ]
-    scores = [{"dialogue_id": t["id"], "dimension": d, "rater": "r1"} for t, d in product(talks, DIMENSIONS)]
+    scores = [
+        {"dialogue_id": t["id"], "dimension": d, "rater": f"r{(n * 7) % 10}"}
+        for n, (t, d) in enumerate(product(talks, DIMENSIONS))
+    ]
     return talks, scores
 
 
@@ -46,16 +49,19 @@ def items(name):
 def test_every_row_is_placed_once_and_the_hash_is_of_the_ids(name, seed):
     split = make_split(name, items(name), seed)
     ids = [one_id for part in splits.NAMES for one_id in split["splits"][part]]
-    assert sorted(ids) == sorted(item.id for item in items(name))
+    assert len(set(ids)) == len(ids)
+    assert set(ids) <= {item.id for item in items(name)}
+    assert len(ids) + split["left_out"] == len(items(name))
+    assert split["left_out"] == 0 or name == "bot-and-rater-disjoint"
     assert all(split["sizes"][part] == len(split["splits"][part]) > 0 for part in splits.NAMES)
     assert split["sha256"] == manifest_sha256(name, seed, split["splits"])
     assert json.loads(json.dumps(split)) == split
 
 
-@pytest.mark.parametrize("name", [name for name, scheme in SCHEMES.items() if scheme.facet])
+@pytest.mark.parametrize("name", [name for name, scheme in SCHEMES.items() if scheme.facets])
 def test_what_a_scheme_keeps_apart_does_not_leak(name):
     split = make_split(name, items(name))
-    assert SCHEMES[name].facet not in {leak["facet"] for leak in split["leaks"]}
+    assert not set(SCHEMES[name].facets) & {leak["facet"] for leak in split["leaks"]}
 
 
 def test_random_rows_are_7_1_2_and_everything_leaks():
@@ -134,3 +140,65 @@ def test_a_dialogue_without_a_card_is_a_card_of_its_own():
     [item] = items_of("dialogue", [talk], [], {})
     assert item.facets["card"] == "x"
     assert item.facets["model group"] is None
+
+
+def rated_twice():
+    """Six bots, ten people, everybody rated every bot; a model rated everything too."""
+    talks, _ = tables()
+    people = [
+        {"dialogue_id": t["id"], "dimension": "empathy", "rater": f"p{n % 10}", "rater_kind": "human"}
+        for n, t in enumerate(talks)
+    ]
+    model = [{**row, "rater": "ESC-RANK", "rater_kind": "model"} for row in people]
+    cards = [{"id": key, **card} for key, card in CARDS.items()]
+    return {"role_cards": cards, "dialogues": talks, "annotations": people + model}
+
+
+def raters_of(ids):
+    return {one_id.rpartition("|")[2] for one_id in ids}
+
+
+def bots_of(ids):
+    return {one_id.split("/")[1].split(":")[0] for one_id in ids}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_neither_bots_nor_people_of_the_test_are_anywhere_else(seed):
+    split = splits.split_tables("bot-and-rater-disjoint", rated_twice(), seed)
+    test, rest = split["splits"]["test"], split["splits"]["train"] + split["splits"]["validation"]
+    assert not raters_of(test) & raters_of(rest)
+    assert not bots_of(test) & bots_of(rest)
+    assert split["left_out"] == 144 - len(test) - len(rest) > 0
+    alone = splits.split_tables("rater-disjoint", rated_twice(), seed)
+    assert not raters_of(alone["splits"]["test"]) & raters_of(alone["splits"]["train"])
+    assert alone["left_out"] == 0
+
+
+def test_bots_and_people_to_hold_out_may_be_chosen_each_or_both():
+    one = splits.split_tables("bot-and-rater-disjoint", rated_twice(), held_out=["GPT-4", "p3"])
+    assert (bots_of(one["splits"]["test"]), raters_of(one["splits"]["test"])) == ({"GPT-4"}, {"p3"})
+    other = splits.split_tables("bot-and-rater-disjoint", rated_twice(), held_out=["p3"])
+    assert raters_of(other["splits"]["test"]) == {"p3"}
+    with pytest.raises(EscEvalError, match="no row with supporter or rater 'p99'"):
+        splits.split_tables("bot-and-rater-disjoint", rated_twice(), held_out=["p99"])
+
+
+def test_ratings_of_people_and_of_models_share_a_scheme_only_where_asked():
+    for name in SCHEMES:
+        split = splits.split_tables(name, rated_twice())
+        assert split["raters"] == "human"
+        assert "ESC-RANK" not in raters_of(split["splits"]["train"] + split["splits"]["test"])
+    mixed = splits.split_tables("random-rows", rated_twice(), raters="all")
+    assert {"ESC-RANK", "p3"} <= raters_of(mixed["splits"]["train"])
+    only = rated_twice()
+    only["annotations"] = only["annotations"][144:]
+    assert splits.split_tables("random-rows", only)["raters"] == "model"
+    with pytest.raises(EscEvalError, match="at least two values of rater"):
+        splits.split_tables("rater-disjoint", only)
+
+
+def test_a_manifest_by_cards_says_which_raters_it_shares():
+    split = splits.split_tables("card-disjoint", rated_twice())
+    [rater] = [leak for leak in split["leaks"] if leak["facet"] == "rater"]
+    test = {row["rater"] for row in rated_twice()["annotations"][:144] if row["dialogue_id"] in split["splits"]["test"]}
+    assert rater == {"facet": "rater", "shared": len(test), "of": len(test), "rows": split["sizes"]["test"]}

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,10 +95,8 @@ class Copy:
     def _count(self, remake_splits: bool) -> None:
         old, made = self.manifest, self.manifest["splits"]
         if remake_splits:
-            for path in (self.folder / "splits").iterdir():
-                path.unlink()
-            (self.folder / "splits").rmdir()
-            made = builder.write_splits(self.folder, self.tables, old["inputs"]["seed"])
+            shutil.rmtree(self.folder / "splits")
+            made = builder.write_splits(self.folder, self.tables, old["inputs"]["seed"], False, read_labels(old))
         personal = old["personal_data"]
         masked = {"rows": personal["masked"], "sources": personal["masked_in_sources"]}
         scales = read_scales(old)

@@ -1,0 +1,113 @@
+"""Sheets that people edit in a spreadsheet program: CSV, or XLSX with lists to choose from, by the file's name."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dataset_builder.sources.readers import read_rows
+from esc_eval.errors import BadRecord, EscEvalError
+from esc_eval.escaping import format_csv, read_cell
+from esc_eval.files.writing import fill_folder, write_whole
+from esc_eval.reading import check_file, suffix_of
+
+if TYPE_CHECKING:
+    from openpyxl.worksheet.worksheet import Worksheet
+
+XLSX = ".xlsx"
+LAST_ROW = 1_048_576
+"""Of a sheet."""
+WIDTHS = {"card": 60, "fixed_card": 60, "model_reason": 30, "reason": 30}
+BAD = (OSError, KeyError, ValueError, TypeError, AttributeError)
+
+
+def write_cells(
+    path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, str]], choices: Mapping[str, Sequence[str]]
+) -> None:
+    """Write a sheet; it appears whole. No cell is a formula.
+
+    Args:
+        choices: What may stand in a column; a spreadsheet program offers it in XLSX.
+    """
+    if suffix_of(path) != XLSX:
+        write_whole(path, [format_csv(columns, rows)])
+        return
+    from openpyxl import Workbook
+    from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
+    from openpyxl.styles import Alignment, Font
+
+    book = Workbook()
+    sheet = book.active
+    for number, row in enumerate([dict(zip(columns, columns, strict=True)), *rows], 1):
+        for place, column in enumerate(columns, 1):
+            cell = sheet.cell(number, place)
+            cell.value, cell.data_type = ILLEGAL_CHARACTERS_RE.sub("\ufffd", row.get(column, "")), "s"
+            cell.number_format = "@"
+            cell.alignment, cell.font = Alignment(wrap_text=True, vertical="top"), Font(bold=number == 1)
+    for place, column in enumerate(columns, 1):
+        sheet.column_dimensions[sheet.cell(1, place).column_letter].width = WIDTHS.get(column, 16)
+    sheet.freeze_panes = "A2"
+    _offer_choices(sheet, columns, choices)
+    with fill_folder(path.parent) as folder:
+        book.save(folder / path.name)
+
+
+def _offer_choices(sheet: "Worksheet", columns: Sequence[str], choices: Mapping[str, Sequence[str]]) -> None:
+    from openpyxl.worksheet.datavalidation import DataValidation
+
+    for column, values in choices.items():
+        letter = sheet.cell(1, columns.index(column) + 1).column_letter
+        offered = DataValidation(type="list", formula1=f'"{",".join(values)}"', allow_blank=True)
+        offered.showErrorMessage = False  # It offers; what is wrong is said when the sheet is read.
+        offered.add(f"{letter}2:{letter}{LAST_ROW}")
+        sheet.add_data_validation(offered)
+
+
+def read_cells(path: Path, columns: set[str]) -> list[tuple[int, dict[str, str]]]:
+    """Every row of a sheet below its header, with the number that a spreadsheet program shows beside it.
+
+    Args:
+        columns: Columns that must be there.
+
+    Raises:
+        EscEvalError: The file cannot be read or lacks a column, or a cell is a formula.
+    """
+    if suffix_of(path) != XLSX:
+        rows = read_rows(path, columns)
+        return [(n, {key: read_cell(value) for key, value in row.items()}) for n, (_, row) in enumerate(rows, 2)]
+    from zipfile import BadZipFile
+
+    from openpyxl import load_workbook
+    from openpyxl.utils.exceptions import InvalidFileException
+
+    check_file(path)
+    try:
+        book = load_workbook(path, read_only=True)
+        table = [[_text(cell) for cell in row] for row in book.active.iter_rows()]
+        book.close()
+    except (*BAD, BadZipFile, InvalidFileException) as error:
+        raise EscEvalError(f"{path}: cannot be read as XLSX: {error or type(error).__name__}") from error
+    header = table[0] if table else []
+    if missing := sorted(columns - set(header)):
+        raise BadRecord(path, "row 1", f"no column {missing[0]!r}; there is: {', '.join(map(repr, header))}")
+    if twice := sorted({name for name in header if name and header.count(name) > 1}):
+        raise BadRecord(path, "row 1", f"two columns are called {twice[0]!r}")
+    found = []
+    for number, cells in enumerate(table[1:], 2):
+        if formula := next((cell for cell in cells if isinstance(cell, _Formula)), None):
+            raise BadRecord(path, f"row {number}", f"{formula!r} is a formula: put its value there")
+        if any(cells):
+            found.append((number, {name: cell for name, cell in zip(header, cells, strict=False) if name}))
+    return found
+
+
+class _Formula(str):
+    """A cell that a program would compute."""
+
+
+def _text(cell: Any) -> str:
+    if cell.value is None:
+        return ""
+    if cell.data_type == "f":
+        return _Formula(cell.value)
+    value = cell.value
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
