@@ -1,7 +1,7 @@
 """``leaderboard``: models side by side, with everything that the difference of two means needs."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from types import MappingProxyType
 from typing import Any
@@ -15,7 +15,8 @@ from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting.making import describe_adapted, warn_of_roles
 from esc_eval.reporting.render import Cell, Report, Table, name_clusters, report_signature, shown_p, undefined_notes
 from esc_eval.reporting.signature import sign_board
-from esc_eval.reporting.summary import UNANSWERED_SHARE
+from esc_eval.reporting.summary import UNANSWERED_SHARE, name_raters
+from esc_eval.reporting.standing import standing_json, standing_table
 from esc_eval.reporting.tables import name_board
 from esc_eval.schema import Dialogue
 from esc_eval.scoring.score import ENDED_EARLY, SILENT
@@ -23,13 +24,7 @@ from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.statistics.estimate import Estimate
 from esc_eval.statistics.mixed import estimate_contrast, group_contrasts, mixed_fit
 from esc_eval.statistics.prediction_powered import ppi_mean
-from esc_eval.statistics.ranking import (
-    Board,
-    estimate_means,
-    group_indistinguishable,
-    paired_differences,
-    rank_intervals,
-)
+from esc_eval.statistics.ranking import AVERAGE, FLIPS, Board, Standing, rank_models
 from esc_eval.statistics.scale import describe_scale, points_per_level
 from esc_eval.statistics.scores import human_scores
 
@@ -45,14 +40,15 @@ def leaderboard_report(
     groups: Mapping[str, str] | None = None,
     human: str = "human",
     cluster: str | None = None,
-    flips: int = 9999,
+    flips: int = FLIPS,
     rubrics: Mapping[Any, Rubric] = MappingProxyType({}),
     run: Mapping[str, Any] | None = None,
+    adjust_raters: bool = False,
 ) -> Report:
     """Means, ranks, paired differences, groups, and prediction-powered means, one board a language.
 
-    The means are those of ``esc-eval report`` on the same ratings. Where several people rated, theirs are averaged;
-    several models are never: each has a board.
+    Means and ranks are those of ``esc-eval report`` on the same ratings. Where several people rated, theirs are
+    averaged; several models are never: each has a board.
 
     Args:
         table: Ratings with a ``model`` for each dialogue.
@@ -65,8 +61,9 @@ def leaderboard_report(
         flips: Sign flips of the permutation test.
         rubrics: By what ratings carry, None = nothing: order of dimensions, and those of which a low level is good.
         run: Content of the run's run.json, for the signatures.
+        adjust_raters: Whether the severity of people is taken out of the order, ranks and differences.
     """
-    table = table.final()
+    whole, table = table, table.final()
     if not table.has("model"):
         raise EscEvalError("a leaderboard needs a column 'model' in every row (or --dialogues, which name it)")
     column = table.clusters(cluster)
@@ -82,18 +79,20 @@ def leaderboard_report(
     scale = describe_scale([low, high])
     notes = [
         f"Scores in points: level {scale} (0..100). Intervals draw whole {name_clusters(column)}; differences are on "
-        f"shared {name_clusters(column)}; p-values: sign-flip permutation, Holm-adjusted within each column."
+        f"equal {name_clusters(column)}; p-values: sign-flip permutation, Holm-adjusted within each column."
     ]
     if column == "dialogue_id":
         notes.append("No column 'card': models cannot be compared on the same cards, so differences are undefined.")
-    for (language, rater, under), own in _split_boards(table):
+    for (language, rater, under), own in _split_boards(whole, table):
         by = cluster or ("card" if "card" in own and own["card"].notna().all() else "dialogue_id")
         here = [d for d in table.dimensions if d in set(own["dimension"])]
         rubric = rubrics.get(under)
         known = rubric if rubric and set(here) <= set(rubric.keys) else None
         turned = [d.key for d in known.dimensions if d.lower_is_better] if known else []
-        scored = human_scores(own[own["score"].notna()])
-        board = Board.from_rows(scored, own, by, known.keys if known else here, (low, high), turned)
+        columns = zip(
+            own["dialogue_id"], own["model"], own[by].astype(str), own["dimension"], own["rater"], own["score"], strict=True
+        )
+        board = Board.build(list(columns), known.keys if known else here, (low, high), turned)
         clusters = "dialogue" if by == "dialogue_id" else by
         unranked = find_unranked(own)
         there = set(own["dialogue_id"])
@@ -105,7 +104,10 @@ def leaderboard_report(
         sign = sign_board(run or {}, rater, under, "level", scale, boot, clusters, language, adapted, ways)
         title = name_board(None if language == ALL else language, rater, under if several else None)
         key = language if language not in boards else f"{language}, {rater}, {under}"
-        data, views, said = _board(board, boot, flips, human, title, sign, unranked)
+        names = {d.key: d.paper for d in known.dimensions} if known else {}
+        names = {key: names.get(key, key) for key in board.dimensions}
+        standing = rank_models(board, boot, flips, unranked, adjust_raters)
+        data, views, said = _board(standing, names, board.turned, human, title, sign)
         boards[key] = data
         tables += views
         notes += said
@@ -125,6 +127,7 @@ def leaderboard_report(
         boot,
         cluster=column,
         flips=flips,
+        raters="adjusted" if adjust_raters else None,
         points=f"{points:g}",
         predictions=predictions.sha256[:16] if predictions else None,
     )
@@ -141,71 +144,61 @@ def _groups_of(rows: pd.DataFrame) -> dict[str, str]:
     return {str(model): groups[0] for model, groups in known.items()}
 
 
-def _split_boards(table: RatingsTable) -> list[tuple[tuple[str, str, str | None], pd.DataFrame]]:
-    """The rows of each board, by language, rater and rubric: every model that rates alone, people together."""
-    frame = table.frame
-    keys = pd.DataFrame(index=frame.index)
-    keys["language"] = frame["language"] if table.has("language") else ALL
-    judges = "rater_kind" in frame and bool((frame["rater_kind"] == "model").all())
-    names = table.raters
-    keys["rater"] = frame["rater"] if judges else names[0] if len(names) == 1 else f"{len(names)} raters, averaged"
-    keys["rubric"] = frame["rubric"].fillna("") if "rubric" in frame else ""
-    boards = frame.groupby([keys[column] for column in keys], sort=True)
-    return [((str(language), str(rater), str(rubric) or None), own) for (language, rater, rubric), own in boards]
+def _split_boards(
+    whole: RatingsTable, table: RatingsTable
+) -> list[tuple[tuple[str, str, str | None], pd.DataFrame]]:
+    """The rows of each board, by language, rater and rubric: every model that rates alone, people together.
+
+    Args:
+        whole: All rows.
+        table: Those of people, as they stand in the end, where there are any; else the same.
+    """
+    people = table.frame
+    models = people.iloc[:0]
+    if "rater_kind" in people:
+        by_model = whole.frame["rater_kind"] == "model"
+        models, people = whole.frame[by_model], people[people["rater_kind"] != "model"]
+    boards: list[tuple[tuple[str, str, str | None], pd.DataFrame]] = []
+    for frame in (people, models):
+        keys = pd.DataFrame(index=frame.index)
+        keys["language"] = frame["language"] if table.has("language") else ALL
+        keys["rubric"] = frame["rubric"].fillna("") if "rubric" in frame else ""
+        keys["rater"] = frame["rater"] if frame is models else ""
+        for (language, rubric, rater), own in frame.groupby([keys[column] for column in keys], sort=False):
+            boards.append(((str(language), str(rater) or name_raters(set(own["rater"])), str(rubric) or None), own))
+    return sorted(boards, key=lambda found: (found[0][0], found[0][1], found[0][2] or ""))
 
 
 def _board(
-    board: Board, boot: Bootstrap, flips: int, human: str, title: str, signature: str, unranked: Collection[str] = ()
+    standing: Standing, names: Mapping[str, str], turned: Sequence[str], human: str, title: str, signature: str
 ) -> tuple[dict[str, Any], list[Table], list[str]]:
-    scores, column, value, drawn = estimate_means(board, boot)
-    out = np.array([model in unranked for model in board.models])
-    value, drawn = np.where(out, -np.inf, value), np.where(out, -np.inf, drawn)
-    found = rank_intervals(value, drawn, boot, len(board.cards))
-    ranks = [None if model in unranked else rank for model, rank in zip(board.models, found, strict=True)]
-    order = [board.models[i] for i in np.argsort(-value, kind="stable")]
-    differences = paired_differences(board, boot, flips)
-    runs = group_indistinguishable([m for m in order if m not in unranked], differences[column])
-    data: dict[str, Any] = {
-        "models": {
-            m: {"scores": scores[m], "rank": dict(zip(("value", "low", "high"), r, strict=True)) if r else None}
-            for m, r in zip(board.models, ranks, strict=True)
-        },
-        "order": order,
-        "ranked_by": column,
-        "signature": signature,
-        "differences": differences,
-        "cannot_be_told_apart": runs,
-    }
-    by_model = dict(zip(board.models, ranks, strict=True))
-    rows: list[list[Cell]] = []
-    for m in order:
-        means = (scores[m][c] for c in board.columns)
-        rank = by_model[m]
-        rows.append(
-            [m, _rank(*rank) if rank else "not ranked", *(mean if mean.value is not None else None for mean in means)]
-        )
-    head, marked = ["model", "rank", *board.columns], board.turned
-    tables = [Table(title, head, rows, 1, f"ranked by {column}", marked, "unscored", signature)]
-    shown: list[list[Cell]] = [
+    column, differences = standing.ranked_by, standing.differences
+    shown = {**names, AVERAGE: "Average"}
+    data: dict[str, Any] = {**standing_json(standing), "signature": signature}
+    tables = [standing_table(standing, names, title=title, turned=turned, signature=signature)]
+    pairs: list[list[Cell]] = [
         [f"{r['first']} - {r['second']}", r["difference"].n, r["difference"], shown_p(r["p_holm"])]
         for r in differences[column]
     ]
-    tables.append(Table(f"Differences of {column}. {title}", ["models", "cards", "difference", "p (Holm)"], shown))
-    notes = [f"{title}: cannot be told apart by {column}: {', '.join(run)}." for run in runs if len(run) > 1]
-    if human in board.models:
-        gaps = {}
-        for name, pairs in differences.items():
-            gaps[name] = {
+    head = ["models", "cards", "difference", "p (Holm)"]
+    tables.append(Table(f"Differences of {shown[column]}. {title}", head, pairs))
+    notes = []
+    if human in standing.means:
+        gaps = {
+            name: {
                 _other(r, human): r["difference"].scaled(1 if r["first"] != human else -1)
-                for r in pairs
+                for r in rows
                 if human in (r["first"], r["second"])
             }
+            for name, rows in differences.items()
+        }
         data["gap_to_human"] = gaps
-        view = [[m, *(gaps[c][m] for c in board.columns)] for m in order if m != human]
-        tables.append(Table(f"Model minus human supporter. {title}", ["model", *board.columns], view, 2, "", marked))
+        view = [[m, *(gaps[c].get(m) for c in gaps)] for m in standing.order if m != human]
+        head, marked = ["model", *(shown[c] for c in gaps)], [shown[d] for d in turned]
+        tables.append(Table(f"Model minus human supporter. {title}", head, view, 2, "", marked))
     else:
         notes.append(f"{title}: no gap to a human supporter, as no row is of model {human!r}.")
-    return data, tables, notes + undefined_notes(scores)
+    return data, tables, notes + undefined_notes(standing.means)
 
 
 def find_unranked(rows: pd.DataFrame) -> dict[str, str]:
@@ -229,10 +222,6 @@ def find_unranked(rows: pd.DataFrame) -> dict[str, str]:
                 f"{UNANSWERED_SHARE:.0%}."
             )
     return found
-
-
-def _rank(value: int, low: int | None, high: int | None) -> str:
-    return f"{value}" if low is None else f"{value} [{low}, {high}]"
 
 
 def _other(row: Mapping[str, Any], human: str) -> str:

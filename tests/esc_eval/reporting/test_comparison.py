@@ -22,7 +22,7 @@ from esc_eval.statistics.estimate import Estimate
 from esc_eval.statistics.mixed import estimate_contrast, mixed_fit
 from esc_eval.statistics.power import annotation_plan, cards_needed, estimate_components, simulate_power
 from esc_eval.statistics.prediction_powered import ppi_mean
-from esc_eval.statistics.ranking import group_indistinguishable, rank_intervals
+from esc_eval.statistics.ranking import group_indistinguishable
 
 BOOT = Bootstrap(draws=300)
 GROUPS = {"a": "closed", "b": "closed", "c": "domain", "human": "people"}
@@ -91,11 +91,6 @@ def test_a_board_is_of_people_and_of_their_last_word(tmp_path: Path) -> None:
         rows.append({**base, "rater": "judge", "rater_kind": "model", "stage": "", "score": 4})
     report = leaderboard_report(read_table([write_table(tmp_path / "r.csv", rows)]), BOOT, flips=99)
     assert report.data["boards"]["all"]["models"]["m"]["scores"]["overall"].value == pytest.approx(1.5 * 25)
-
-
-def test_ties_share_a_rank() -> None:
-    draws = np.tile([3.0, 3.0, 1.0], (200, 1))
-    assert rank_intervals(np.array([3.0, 3.0, 1.0]), draws, BOOT, 9) == [(1, 1, 1), (1, 1, 1), (3, 3, 3)]
 
 
 def test_cannot_be_told_apart_is_not_transitive() -> None:

@@ -1,0 +1,123 @@
+"""Means of models on equal terms: the same cards for all, and raters of the same severity where that is asked for.
+
+Least squares in score = model + card, or model + card + rater (the additive model of many-facet measurement), in each
+dimension. Cards, and raters where they are in it, are fixed effects: a model that was not scored on the hard cards, or
+was rated by the mild raters, gains nothing by it. Where every model is scored on every card as often, these are the
+plain means, and differences are the mean differences on the cards.
+"""
+
+from dataclasses import dataclass
+from functools import reduce
+
+import numpy as np
+import numpy.typing as npt
+
+from esc_eval.statistics.estimate import Array
+
+Codes = npt.NDArray[np.intp]
+NEGLIGIBLE = 1e-9
+
+
+@dataclass(frozen=True)
+class Adjusted:
+    """Means on equal terms, as sums over clusters.
+
+    Attributes:
+        value: Shape (models,): the mean of each, had all been scored on the same cards (by the same raters); NaN where
+            a model has no score.
+        influence: Shape (clusters, models): what each cluster adds to the error of a mean, to first order; sums to 0.
+        leverage: Shape (clusters, models, models): each cluster's share in the variance that the design gives to the
+            models' effects; a pair's share is ``[i, i] + [j, j] - 2 [i, j]``.
+        linked: Shape (models, models): whether the difference of two models is determined. Means of models that are
+            not linked are not on equal terms.
+    """
+
+    value: Array
+    influence: Array
+    leverage: Array
+    linked: npt.NDArray[np.bool_]
+
+    def pair(self, first: Codes, second: Codes) -> tuple[Array, Array, Array]:
+        """Differences of models.
+
+        Returns:
+            Shape (pairs,), the differences; (clusters, pairs), the influence of each cluster; (clusters, pairs), what
+            each cluster would add to a difference if the difference were zero in truth: their sum is the difference,
+            and where both models are equally good, each is as likely to be positive as negative.
+        """
+        gap = self.value[first] - self.value[second]
+        influence = self.influence[:, first] - self.influence[:, second]
+        share = (
+            self.leverage[:, first, first]
+            + self.leverage[:, second, second]
+            - self.leverage[:, first, second]
+            - self.leverage[:, second, first]
+        )
+        total = share.sum(0)
+        share = share / np.where(total > 0, total, 1.0)
+        return gap, influence, influence + share * np.nan_to_num(gap)
+
+    def turned(self, full: float) -> "Adjusted":
+        """The same of ``full`` less the scores."""
+        return Adjusted(full - self.value, -self.influence, self.leverage, self.linked)
+
+
+def average_adjusted(parts: list[Adjusted]) -> Adjusted:
+    """The mean of several dimensions' means; NaN where one has none."""
+    n = len(parts)
+    return Adjusted(
+        sum((p.value for p in parts), np.zeros_like(parts[0].value)) / n,
+        sum((p.influence for p in parts), np.zeros_like(parts[0].influence)) / n,
+        sum((p.leverage for p in parts), np.zeros_like(parts[0].leverage)) / n**2,
+        reduce(np.logical_and, (p.linked for p in parts)),
+    )
+
+
+def adjust_means(
+    score: Array, model: Codes, cluster: Codes, shape: tuple[int, int], weight: Array, rater: Codes | None = None
+) -> Adjusted:
+    """Least squares means of models with the cards, and the raters, taken out.
+
+    Args:
+        score: Shape (n,), finite.
+        model, cluster: Shape (n,), codes. Where no cluster holds two models, cards are not taken out: there is nothing
+            to compare within one.
+        shape: How many models and clusters there are.
+        weight: Shape (n,), positive: of each score.
+        rater: Shape (n,), codes; None = raters are not taken out.
+    """
+    models, clusters = shape
+    columns = [model] if rater is None else [model, models + rater]
+    p = models + (0 if rater is None else int(rater.max(initial=-1)) + 1)
+    gram, count, total = np.zeros((clusters, p, p)), np.zeros((clusters, p)), np.zeros((clusters, p))
+    for one in columns:
+        np.add.at(count, (cluster, one), weight)
+        np.add.at(total, (cluster, one), weight * score)
+        for other in columns:
+            np.add.at(gram, (cluster, one, other), weight)
+    size, own = count[:, :models].sum(1), count[:, :models]
+    right = total.copy()
+    if ((own > 0).sum(1) > 1).any():
+        safe = np.where(size > 0, size, 1.0)
+        gram -= count[:, :, None] * count[:, None, :] / safe[:, None, None]
+        right -= count * (total[:, :models].sum(1) / safe)[:, None]
+    normal = gram.sum(0)
+    inverse = np.linalg.pinv(normal, rcond=NEGLIGIBLE, hermitian=True)
+    effects = inverse @ right.sum(0)
+    free = (np.eye(p) - inverse @ normal)[:models, :models]
+    spread = np.diag(free)[:, None] + np.diag(free)[None, :] - free - free.T
+    scored = own.sum(0) > 0
+    linked = (spread < 1e-6) & scored[:, None] & scored[None, :]
+    inner = (right - gram @ effects) @ inverse  # symmetric
+    leverage = np.einsum("ab,cbd,de->cae", inverse[:models], gram, inverse[:, :models], optimize=True)
+    # the level of linked models together: every card that they have counts once, its scores less the models' effects
+    theta, reach = effects[:models], linked.astype(float)
+    there = (own > 0) @ reach
+    per_model = 1 / np.where(there > 0, there, 1.0)
+    rest, mass = ((total[:, :models] - own * theta) @ reach) * per_model, (own @ reach) * per_model
+    over = np.where(scored, mass.sum(0), 1.0)
+    level = rest.sum(0) / over
+    place = (own.T @ per_model) * reach / over  # of each model in the level of another
+    value = np.where(scored, theta + level, np.nan)
+    influence = inner[:, :models] - inner[:, :models] @ place + (rest - mass * level) / over
+    return Adjusted(value, np.where(scored, influence, 0.0), leverage, linked)
