@@ -1,7 +1,7 @@
 """``leaderboard``: models side by side, with everything that the difference of two means needs."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from types import MappingProxyType
 from typing import Any
@@ -29,6 +29,7 @@ from esc_eval.statistics.scale import describe_scale, points_per_level
 from esc_eval.statistics.scores import human_scores
 
 ALL = "all"
+SEVERAL = "not fitted, as several scorers, or under several rubrics, rated the same dialogues"
 
 
 def leaderboard_report(
@@ -64,17 +65,18 @@ def leaderboard_report(
         adjust_raters: Whether the severity of people is taken out of the order, ranks and differences.
     """
     whole, table = table, table.final()
-    if not table.has("model"):
+    if not whole.has("model"):
         raise EscEvalError("a leaderboard needs a column 'model' in every row (or --dialogues, which name it)")
     column = table.clusters(cluster)
     low, high = table.low, table.high
     points = points_per_level(low, high)
     rows = human_scores(table.scored())
-    if rows.empty:
+    if whole.scored().empty:
         raise EscEvalError("no row of the table has a score")
     rows = rows.assign(score=rows["score"] - low)
     boards: dict[str, Any] = {}
-    several = "rubric" in table.frame and table.frame["rubric"].nunique() > 1
+    turned_here: set[str] = set()
+    several = "rubric" in whole.frame and whole.frame["rubric"].nunique() > 1
     tables: list[Table] = []
     scale = describe_scale([low, high])
     notes = [
@@ -108,12 +110,18 @@ def leaderboard_report(
         names = {key: names.get(key, key) for key in board.dimensions}
         standing = rank_models(board, boot, flips, unranked, adjust_raters)
         data, views, said = _board(standing, names, board.turned, human, title, sign)
-        boards[key] = data
+        boards[key] = {"language": language, "rater": rater, **data}
+        turned_here |= set(board.turned)
         tables += views
         notes += said
         notes += [f"{title}: {sentence}" for sentence in (*unranked.values(), *warn_of_roles(run or {}, rater))]
     groups = groups or _groups_of(rows)
-    extra, views, said = _mixed(rows, groups, dialogues, points, boot, column)
+    judges = "rater_kind" in table.frame and bool((table.frame["rater_kind"] == "model").all())
+    by_language = table.frame.groupby("language" if table.has("language") else lambda _: ALL)["rater"]
+    mixed_up = several or (judges and by_language.nunique().max() > 1)
+    averages, unfit = (rows.iloc[:0], SEVERAL) if mixed_up else _complete_averages(rows, turned_here, high - low)
+    extra, views, said = _mixed(averages, groups, dialogues, points, boot, column) if len(averages) else ({}, [], [])
+    notes += [f"Mixed model: {unfit}."] if unfit else []
     tables += views
     notes += said
     powered: dict[str, Any] = {}
@@ -132,6 +140,19 @@ def leaderboard_report(
         predictions=predictions.sha256[:16] if predictions else None,
     )
     return Report("leaderboard", data, tables, notes, sign)
+
+
+def _complete_averages(rows: pd.DataFrame, turned: Collection[str], top: int) -> tuple[pd.DataFrame, str]:
+    """The rows of dialogues that have a score in every dimension, high where it is good; and what was left out."""
+    complete = rows.groupby("dialogue_id")["dimension"].transform("nunique") == rows["dimension"].nunique()
+    out = rows[complete]
+    out = out.assign(score=out["score"].where(~out["dimension"].isin(turned), top - out["score"]))
+    kept, n = out["dialogue_id"].nunique(), rows["dialogue_id"].nunique()
+    if kept == n:
+        return out, ""
+    if not kept:
+        return out, "not fitted, as no dialogue has a score in every dimension"
+    return out, f"of the {kept} of {n} dialogues that have a score in every dimension, so its means are no Averages"
 
 
 def _groups_of(rows: pd.DataFrame) -> dict[str, str]:

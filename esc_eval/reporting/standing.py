@@ -71,26 +71,27 @@ def describe_standing(standing: Standing, names: Mapping[str, str]) -> list[str]
     ranked = [model for model in standing.order if standing.ranks[model]]
     said = [f"Ordered by {ranker}{_why_no_average(standing, names)}."]
     tested = any(rank and rank.low is not None for rank in standing.ranks.values())
-    if len(ranked) > 1:
-        said[0] += (
-            f" A rank lies between 1 + the models that are significantly better and {len(ranked)} less those that are "
-            "worse (paired differences on equal cards, sign-flip permutation, Holm)."
-            if tested
-            else " No two models have been compared, so ranks have no interval."
+    if len(ranked) > 1 and tested:
+        said.append(
+            f"A rank lies between 1 + the models that are significantly better and {len(ranked)} less those that are "
+            f"worse: paired differences on equal cards, sign-flip permutation, Holm; {standing.confidence:.0%} for all "
+            "ranks together."
         )
+    elif len(ranked) > 1:
+        said.append("No two models could be compared on the same cards: ranks have no interval.")
     runs = [", ".join(run) for run in standing.groups if len(run) > 1] if tested else []
     said += [f"Cannot be told apart by {ranker}: {'; '.join(runs)}."] if runs else []
     if standing.equal:
         taken = "model, card and rater" if standing.by_rater else "model and card"
         said.append(
-            f"Not all were scored on the same cards{' by the same raters' if standing.by_rater else ''} as often: order, "
-            f"ranks and differences are on {_equal_terms(standing)} (least squares with {taken}); the other means are "
-            "of all that each has a score for."
+            f"Models were not scored on the same cards{' by the same raters' if standing.by_rater else ''}: order, ranks "
+            f"and differences are on {_equal_terms(standing)} (least squares: {taken}), the other means are of all that "
+            "each has."
         )
     if any(standing.bounds.values()):
         what = _name_pairs(standing.may_change, " or ")
         said.append(
-            f"Could be: were all that is missing (unscored, or on cards that others have) the lowest or the highest "
+            "Could be: if all that is missing (unscored, or on cards that others have) were the lowest or the highest "
             f"level. That could {f'change the order: {what}' if what else 'not change the order'}."
         )
     if standing.confounded:

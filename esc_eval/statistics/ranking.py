@@ -194,6 +194,7 @@ class Standing:
         equal: Ranked model -> its mean in ``ranked_by`` on equal cards (and raters), which orders; empty where all were
             scored on the same cards as often, so that it is the plain mean.
         by_rater: Whether raters were taken out too.
+        confidence: Of ranks, all together, and of intervals.
         differences: Column -> ``first``, ``second``, ``difference`` on equal cards, ``p`` (two-sided), ``p_holm``.
         groups: Maximal runs of ranked models of which no two differ significantly, in order.
         sizes: Model -> how much there is of it.
@@ -210,6 +211,7 @@ class Standing:
     ranks: dict[str, Rank | None]
     equal: dict[str, Estimate]
     by_rater: bool
+    confidence: float
     differences: dict[str, list[dict[str, Any]]]
     groups: list[list[str]]
     sizes: dict[str, Size]
@@ -285,6 +287,7 @@ def rank_models(
         ranks=_rank(board, good, ranked, differences[column], alpha),
         equal=_equal_means(board, adjusted[column], ranked, boot) if unequal else {},
         by_rater=by_rater,
+        confidence=boot.confidence,
         differences=differences,
         groups=group_indistinguishable(names, differences[column], alpha),
         sizes=board.sizes,
