@@ -92,7 +92,13 @@ def leaderboard_report(
         known = rubric if rubric and set(here) <= set(rubric.keys) else None
         turned = [d.key for d in known.dimensions if d.lower_is_better] if known else []
         columns = zip(
-            own["dialogue_id"], own["model"], own[by].astype(str), own["dimension"], own["rater"], own["score"], strict=True
+            own["dialogue_id"],
+            own["model"],
+            own[by].astype(str),
+            own["dimension"],
+            own["rater"],
+            own["score"],
+            strict=True,
         )
         board = Board.build(list(columns), known.keys if known else here, (low, high), turned)
         clusters = "dialogue" if by == "dialogue_id" else by
@@ -165,9 +171,7 @@ def _groups_of(rows: pd.DataFrame) -> dict[str, str]:
     return {str(model): groups[0] for model, groups in known.items()}
 
 
-def _split_boards(
-    whole: RatingsTable, table: RatingsTable
-) -> list[tuple[tuple[str, str, str | None], pd.DataFrame]]:
+def _split_boards(whole: RatingsTable, table: RatingsTable) -> list[tuple[tuple[str, str, str | None], pd.DataFrame]]:
     """The rows of each board, by language, rater and rubric: every model that rates alone, people together.
 
     Args:
@@ -196,6 +200,7 @@ def _board(
     column, differences = standing.ranked_by, standing.differences
     shown = {**names, AVERAGE: "Average"}
     data: dict[str, Any] = {**standing_json(standing), "signature": signature}
+    data["models"] = {model: {"scores": standing.means[model], **found} for model, found in data["models"].items()}
     tables = [standing_table(standing, names, title=title, turned=turned, signature=signature)]
     pairs: list[list[Cell]] = [
         [f"{r['first']} - {r['second']}", r["difference"].n, r["difference"], shown_p(r["p_holm"])]

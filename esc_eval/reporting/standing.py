@@ -130,11 +130,10 @@ def _name_pairs(pairs: Sequence[tuple[str, str]], between: str) -> str:
 
 
 def standing_json(standing: Standing) -> dict[str, Any]:
-    """Everything of it as JSON has it; ``Estimate`` inside."""
+    """Everything of it but the means as JSON has it; ``Estimate`` inside."""
     return {
         "models": {
             model: {
-                "scores": standing.means[model],
                 "rank": rank and {"value": rank.value, "low": rank.low, "high": rank.high},
                 "on_equal_terms": standing.equal.get(model),
                 "dialogues": standing.sizes[model].dialogues,

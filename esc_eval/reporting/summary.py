@@ -266,14 +266,14 @@ def _make_board(
         for name, own in supporters.items()
     }
     unranked = {name for name, n in unanswered.items() if n > UNANSWERED_SHARE * len(supporters[name])}
-    chosen = levels if statistic == "level" else expected
-    standing = rank_models(chosen, boot, unranked=unranked, every_column=False)
     means, expectations = estimate_means(levels, boot), estimate_means(expected, boot)
+    shown, chosen = (levels, means) if statistic == "level" else (expected, expectations)
+    standing = rank_models(shown, boot, unranked=unranked, every_column=False, means=chosen)
     rows = []
     for name in standing.order:
         ids = {dialogue.id for dialogue in supporters[name]}
         own = [rating for rating in ratings if rating.dialogue_id in ids]
-        average = (means if statistic == "level" else expectations)[name][AVERAGE]
+        average = chosen[name][AVERAGE]
         cells = {
             key: _cell(
                 rubric.levels,

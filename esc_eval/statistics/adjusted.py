@@ -37,13 +37,15 @@ class Adjusted:
     leverage: Array
     linked: npt.NDArray[np.bool_]
 
-    def pair(self, first: Codes, second: Codes) -> tuple[Array, Array, Array]:
+    def pair(self, first: Codes, second: Codes) -> tuple[Array, Array, Array, Array]:
         """Differences of models.
 
         Returns:
-            Shape (pairs,), the differences; (clusters, pairs), the influence of each cluster; (clusters, pairs), what
-            each cluster would add to a difference if the difference were zero in truth: their sum is the difference,
-            and where both models are equally good, each is as likely to be positive as negative.
+            Shape (pairs,), the differences; (clusters, pairs), the influence of each cluster, larger where it bears so
+            much of the estimate that it hides its own error; (clusters, pairs), what each cluster would add to a
+            difference if the difference were zero in truth: their sum is the difference, and where both models are
+            equally good, each is as likely to be positive as negative; (pairs,), to how many clusters of equal share
+            they come: all that the two models share where nothing is missing.
         """
         gap = self.value[first] - self.value[second]
         influence = self.influence[:, first] - self.influence[:, second]
@@ -55,7 +57,10 @@ class Adjusted:
         )
         total = share.sum(0)
         share = share / np.where(total > 0, total, 1.0)
-        return gap, influence, influence + share * np.nan_to_num(gap)
+        squares = (share**2).sum(0)
+        clusters = np.where(squares > 0, 1 / np.where(squares > 0, squares, 1.0), 0.0)
+        left_out = influence * (1 - squares) / np.maximum(1 - share, NEGLIGIBLE)
+        return gap, left_out, influence + share * np.nan_to_num(gap), clusters
 
     def turned(self, full: float) -> "Adjusted":
         """The same of ``full`` less the scores."""

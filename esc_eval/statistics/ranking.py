@@ -27,8 +27,9 @@ FLIPS = 9999
 SHARED_RATERS = 0.5
 """Two models of whose ratings less than this share is by the same raters are said to have different raters."""
 NO_SHARED_RATER = "no rater rated both models, so their difference cannot be told from that of the raters"
-EQUAL = 1e-9
-"""Points up to which two means are the same."""
+DECIMALS = 9
+EQUAL = 10.0**-DECIMALS
+"""Points up to which two means are the same: what least squares gives is rounded to that."""
 
 
 @dataclass(frozen=True)
@@ -247,6 +248,7 @@ def rank_models(
     unranked: Collection[str] = (),
     by_rater: bool = False,
     every_column: bool = True,
+    means: dict[str, dict[str, Estimate]] | None = None,
 ) -> Standing:
     """Means, ranks with their intervals, paired differences, and what missing ratings and other raters do to them.
 
@@ -257,13 +259,16 @@ def rank_models(
         unranked: Models that are listed and not ranked; they are compared with none.
         by_rater: Whether raters' severity is taken out of means on equal terms, differences and ranks.
         every_column: Whether models are compared in each column, or in the one that ranks alone.
+        means: What ``estimate_means`` gave, where it has been asked.
     """
     by_rater = by_rater and len(board.raters) > 1
-    means = estimate_means(board, boot)
+    means = means or estimate_means(board, boot)
     able = np.array([m not in unranked and any(e.value is not None for e in means[m].values()) for m in board.models])
     column = _choose_column(board, means, able)
     adjusted = board.adjust(able, by_rater)
-    pairs = np.array([p for p in combinations(range(len(able)), 2) if able[list(p)].all()], dtype=np.intp).reshape(-1, 2)
+    pairs = np.array([p for p in combinations(range(len(able)), 2) if able[list(p)].all()], dtype=np.intp).reshape(
+        -1, 2
+    )
     confounded, other = _other_raters(board, adjusted, pairs, by_rater)
     differences = {
         name: _compare(board, name, adjusted.get(name), pairs, confounded, boot, flips)
@@ -272,7 +277,7 @@ def rank_models(
     own = np.array([np.nan if (v := means[m][column].value) is None else v for m in board.models])
     level = np.where(np.isfinite(own) & able, adjusted[column].value, np.nan) if column in adjusted else own * np.nan
     sign = -1.0 if column in board.turned else 1.0
-    good = np.where(np.isfinite(level), np.round(sign * level, 9), -np.inf)  # equal but for rounding is equal
+    good = np.where(np.isfinite(level), np.round(sign * level, DECIMALS), -np.inf)  # equal but for rounding is equal
     order = sorted(range(len(good)), key=lambda i: (-good[i], not able[i], i))
     ranked = [i for i in order if np.isfinite(good[i])]
     names = [board.models[i] for i in ranked]
@@ -349,29 +354,33 @@ def _compare(
     first, second = pairs.T
     shared = board.shared_cards(column)[first, second]
     if adjusted is None or not len(pairs):
-        gap, influence, null = np.full(len(pairs), np.nan), *np.zeros((2, len(board.cards), len(pairs)))
+        gap, clusters = np.full(len(pairs), np.nan), np.zeros(len(pairs))
+        influence, null = np.zeros((2, len(board.cards), len(pairs)))
     else:
-        gap, influence, null = adjusted.pair(first, second)
+        gap, influence, null, clusters = adjusted.pair(first, second)
     linked = np.zeros(len(pairs), dtype=bool) if adjusted is None else adjusted.linked[first, second]
     alone = np.array([pair in confounded for pair in map(tuple, pairs.tolist())], dtype=bool)
     tested = linked & (shared > 0) & ~alone & np.isfinite(gap)
     rng = np.random.default_rng([boot.seed, board.columns.index(column)])
-    p_values = _sign_flip(np.where(tested, null, 0.0), max(flips, round(1.25 * len(pairs) / (1 - boot.confidence))), rng)
+    null = np.where(tested, np.round(null, 12), 0.0)  # what is zero but for rounding has no sign
+    p_values = _sign_flip(null, max(flips, round(1.25 * len(pairs) / (1 - boot.confidence))), rng)
     adjusted_p = adjust_holm(np.where(tested, p_values, np.nan))
     tables = ClusterTables.build({"d": (np.where(tested, influence, 0.0), (len(pairs),))})
-    drawn = tables.draw(lambda t: t, boot)[1]["d"] if tested.any() else np.zeros((0, len(pairs)))
+    drawn = np.zeros((0, len(pairs)))
+    if tested.any():
+        drawn = np.round(gap + tables.draw(lambda t: t, boot)[1]["d"] - influence.sum(0), DECIMALS)
     rows = []
     for j, (a, b) in enumerate(pairs.tolist()):
         why = "a dimension has no score" if column == AVERAGE else "no score"
         if np.isfinite(gap[j]):
             why = NO_SHARED_RATER if alone[j] else "the two models share no card"
         n = int(shared[j])
-        value = float(gap[j]) if tested[j] else float("nan")
+        value = round(float(gap[j]), DECIMALS) if tested[j] else float("nan")
         rows.append(
             {
                 "first": board.models[a],
                 "second": board.models[b],
-                "difference": boot.estimate(value, gap[j] + drawn[:, j], n, n, why),
+                "difference": boot.estimate(value, drawn[:, j], n, min(n, round(float(clusters[j]))), why),
                 "p": float(p_values[j]) if tested[j] else None,
                 "p_holm": float(adjusted_p[j]) if tested[j] else None,
             }
@@ -397,8 +406,8 @@ def _equal_means(board: Board, adjusted: Adjusted, ranked: Sequence[int], boot: 
     scored, card = np.isfinite(board.scores).any(1), board.card
     return {
         board.models[i]: boot.estimate(
-            float(adjusted.value[i]),
-            adjusted.value[i] + drawn[:, i],
+            round(float(adjusted.value[i]), DECIMALS),
+            np.round(adjusted.value[i] + drawn[:, i], DECIMALS),
             int((own := scored & (board.model == i)).sum()),
             len(np.unique(card[own])),
             "no score",

@@ -196,14 +196,22 @@ def random_tables(seed):
                 turns = (Turn(role="seeker", text="Hm."), Turn(role="supporter", text="I see."))
                 known = None if seed == 7 else f"{language}{card}"
                 dialogues.append(Dialogue(id=id_, language=language, turns=turns, supporter=model, card_id=known))
-                own = [p for p in people if rng.random() < 0.6] if seed % 3 else people[models.index(model) % len(people) :]
+                own = (
+                    [p for p in people if rng.random() < 0.6]
+                    if seed % 3
+                    else people[models.index(model) % len(people) :]
+                )
                 for rater in ("judge", *own):
                     if rng.random() < 0.1:
                         continue
                     for key in OURS.keys:
-                        level = int(np.clip(round(2 + 0.3 * models.index(model) - card % 3 / 2 + rng.normal(0, 0.8)), 0, 4))
+                        level = int(
+                            np.clip(round(2 + 0.3 * models.index(model) - card % 3 / 2 + rng.normal(0, 0.8)), 0, 4)
+                        )
                         level = 3 if key == flat[0] else (4 if level > 1 else 3) if key == flat[1] else level
-                        unscored = rng.random() < (0.3 if card % 3 == 2 else 0.05) or (key == never and model == "model1")
+                        unscored = rng.random() < (0.3 if card % 3 == 2 else 0.05) or (
+                            key == never and model == "model1"
+                        )
                         ratings.append(
                             Rating(
                                 dialogue_id=id_, dimension=key, rater=rater, rubric=OURS.id,
@@ -222,11 +230,13 @@ SHARED = (
 
 def numbers_of(board):
     """What a board says, whichever way it was asked for."""
+    for model in board["models"].values():
+        model["scores"] = {k: v if v and v["value"] is not None else None for k, v in model["scores"].items()}
     found = {name: board[name] for name in SHARED}
     return json.dumps({**found, "differences": board["differences"][board["ranked_by"]]}, sort_keys=True)
 
 
-@pytest.mark.parametrize("seed", [0, 3, *(pytest.param(n, marks=pytest.mark.slow) for n in range(20) if n not in (0, 3))])
+@pytest.mark.parametrize("seed", [3, *(pytest.param(n, marks=pytest.mark.slow) for n in range(20) if n != 3)])
 def test_report_page_analysis_and_python_give_the_same_numbers(seed, tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
     for draw in ("draw_means", "draw_levels"):
@@ -237,7 +247,13 @@ def test_report_page_analysis_and_python_give_the_same_numbers(seed, tmp_path, m
     compared = CliRunner().invoke(analysis, ["leaderboard", str(run), *files])
     assert (told.exit_code, compared.exit_code) == (0, 0), told.output + compared.output
     tables = json.loads((run / "summary.json").read_text())["tables"]
-    report = {(t["language"], t["rater"]): numbers_of({**t["standing"], "signature": t["signature"]}) for t in tables}
+    report = {}
+    for table in tables:
+        board = {**table["standing"], "signature": table["signature"]}
+        for row in table["rows"]:
+            means = {key: cell["mean"] for key, cell in row["cells"].items()} | {"average": row["average"]}
+            board["models"][row["supporter"]]["scores"] = means
+        report[table["language"], table["rater"]] = numbers_of(board)
     ways = [json.loads((tmp_path / "json").read_text())["boards"], to_plain_json(compare(run).data["boards"])]
     for boards in ways:
         found = {(board["language"], board["rater"]): numbers_of(board) for board in boards.values()}
