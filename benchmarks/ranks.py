@@ -94,9 +94,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     found = {name: measure(name, options.simulations) for name in SITUATIONS}
-    print(
-        "| six models | all intervals hold | places | bootstrap: all hold | places |\n| --- | ---: | ---: | ---: | ---: |"
-    )
+    print("| six models | all intervals hold | places | bootstrap: all hold | places |")
+    print("| --- | ---: | ---: | ---: | ---: |")
     for name, row in found.items():
         values = (row["holm coverage"], row["holm places"], row["bootstrap coverage"], row["bootstrap places"])
         print(f"| {name} | {values[0]:.3f} | {values[1]:.1f} | {values[2]:.3f} | {values[3]:.1f} |", flush=True)

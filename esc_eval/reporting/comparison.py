@@ -15,8 +15,8 @@ from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting.making import describe_adapted, warn_of_roles
 from esc_eval.reporting.render import Cell, Report, Table, name_clusters, report_signature, shown_p, undefined_notes
 from esc_eval.reporting.signature import sign_board
-from esc_eval.reporting.summary import UNANSWERED_SHARE, name_raters
 from esc_eval.reporting.standing import standing_json, standing_table
+from esc_eval.reporting.summary import UNANSWERED_SHARE, name_raters
 from esc_eval.reporting.tables import name_board
 from esc_eval.schema import Dialogue
 from esc_eval.scoring.score import ENDED_EARLY, SILENT
@@ -74,6 +74,7 @@ def leaderboard_report(
     if whole.scored().empty:
         raise EscEvalError("no row of the table has a score")
     rows = rows.assign(score=rows["score"] - low)
+    by_id = {dialogue.id.strip(): dialogue for dialogue in dialogues}
     boards: dict[str, Any] = {}
     turned_here: set[str] = set()
     several = "rubric" in whole.frame and whole.frame["rubric"].nunique() > 1
@@ -102,7 +103,7 @@ def leaderboard_report(
         )
         board = Board.build(list(columns), known.keys if known else here, (low, high), turned)
         clusters = "dialogue" if by == "dialogue_id" else by
-        unranked = find_unranked(own)
+        unranked = find_unranked(own, by_id)
         there = set(own["dialogue_id"])
         judged = own.get("served", ())
         adapted = describe_adapted(
@@ -227,20 +228,22 @@ def _board(
     return data, tables, notes + undefined_notes(standing.means)
 
 
-def find_unranked(rows: pd.DataFrame) -> dict[str, str]:
+def find_unranked(rows: pd.DataFrame, dialogues: Mapping[str, Dialogue]) -> dict[str, str]:
     """Models of whose dialogues too many are unanswered to rank them, and the sentence that says so, by name.
 
     Args:
         rows: Ratings of one rater, those without a score too, with ``model`` and, where they have one, ``problem``.
+        dialogues: Those that are at hand, by id; of others the ratings say that they are unanswered.
     """
-    if "problem" not in rows:
-        return {}
-    each = rows.groupby("dialogue_id").agg(
-        model=("model", "first"),
-        ended=("problem", lambda why: why.astype(str).str.startswith((ENDED_EARLY, SILENT)).any()),
-    )
+    each = pd.DataFrame({"dialogue_id": rows["dialogue_id"], "model": rows["model"]})
+    why = rows["problem"].astype(str) if "problem" in rows else pd.Series("", rows.index)
+    each["ended"] = why.str.startswith((ENDED_EARLY, SILENT))
+    known = rows["dialogue_id"].isin(dialogues)
+    each.loc[known, "ended"] = [
+        dialogues[i].problem is not None or not dialogues[i].answered for i in rows["dialogue_id"][known]
+    ]
     found = {}
-    for model, own in each.groupby("model", sort=False):
+    for model, own in each.groupby("dialogue_id").agg({"model": "first", "ended": "any"}).groupby("model"):
         unanswered = int(own["ended"].sum())
         if unanswered > UNANSWERED_SHARE * len(own):
             found[str(model)] = (

@@ -5,7 +5,7 @@ from typing import Any
 
 from esc_eval.reporting.render import Cell, Table
 from esc_eval.statistics.estimate import Estimate
-from esc_eval.statistics.ranking import AVERAGE, SHARED_RATERS, Rank, Standing
+from esc_eval.statistics.ranking import AVERAGE, NO_SHARED_CARD, SHARED_RATERS, Rank, Standing
 
 SHOWN = 5
 """Pairs of models that a sentence names."""
@@ -82,17 +82,24 @@ def describe_standing(standing: Standing, names: Mapping[str, str]) -> list[str]
     runs = [", ".join(run) for run in standing.groups if len(run) > 1] if tested else []
     said += [f"Cannot be told apart by {ranker}: {'; '.join(runs)}."] if runs else []
     if standing.equal:
-        taken = "model, card and rater" if standing.by_rater else "model and card"
+        alike, taken = ("by the same raters", "card and rater") if standing.by_rater else ("", "and card")
         said.append(
-            f"Models were not scored on the same cards{' by the same raters' if standing.by_rater else ''}: order, ranks "
-            f"and differences are on {_equal_terms(standing)} (least squares: {taken}), the other means are of all that "
-            "each has."
+            f"Models were not scored on the same cards{f' {alike}' if alike else ''}: order, ranks and differences are "
+            f"on {_equal_terms(standing)} (least squares: model{',' if alike else ''} {taken}), the other means are of "
+            "all that each has."
         )
     if any(standing.bounds.values()):
         what = _name_pairs(standing.may_change, " or ")
         said.append(
             "Could be: if all that is missing (unscored, or on cards that others have) were the lowest or the highest "
             f"level. That could {f'change the order: {what}' if what else 'not change the order'}."
+        )
+    rows = standing.differences[standing.ranked_by]
+    strangers = [(r["first"], r["second"]) for r in rows if (r["difference"].undefined or "") == NO_SHARED_CARD]
+    if strangers and tested:
+        said.append(
+            f"Not compared, as they share no card: {_name_pairs(strangers, ' and ')}. Their order is not from the same "
+            "cards."
         )
     if standing.confounded:
         by = "no chain of shared raters joins them" if standing.by_rater else "no rater rated both"

@@ -14,10 +14,10 @@ from esc_eval.reporting.making import (
     warn_of_changed_servers,
     warn_of_roles,
 )
-from esc_eval.reporting.signature import sign_board
-from esc_eval.schema import Dialogue, Language, Rating, Way, order_stages
 from esc_eval.reporting.render import to_plain_json
+from esc_eval.reporting.signature import sign_board
 from esc_eval.reporting.standing import standing_json
+from esc_eval.schema import Dialogue, Language, Rating, Way, order_stages
 from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.statistics.estimate import Estimate, StoredEstimate
 from esc_eval.statistics.ranking import AVERAGE, Board, Standing, estimate_means, rank_models

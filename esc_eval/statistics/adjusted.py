@@ -27,7 +27,7 @@ class Adjusted:
             a model has no score.
         influence: Shape (clusters, models): what each cluster adds to the error of a mean, to first order; sums to 0.
         leverage: Shape (clusters, models, models): each cluster's share in the variance that the design gives to the
-            models' effects; a pair's share is ``[i, i] + [j, j] - 2 [i, j]``.
+            models' effects; a pair's share is ``[i, i] + [j, j] - 2 [i, j]``. Of no cluster where none holds two models.
         linked: Shape (models, models): whether the difference of two models is determined. Means of models that are
             not linked are not on equal terms.
     """
@@ -55,6 +55,8 @@ class Adjusted:
             - self.leverage[:, first, second]
             - self.leverage[:, second, first]
         )
+        if not len(share):
+            share = np.zeros_like(influence)
         total = share.sum(0)
         share = share / np.where(total > 0, total, 1.0)
         squares = (share**2).sum(0)
@@ -79,50 +81,69 @@ def average_adjusted(parts: list[Adjusted]) -> Adjusted:
 
 
 def adjust_means(
-    score: Array, model: Codes, cluster: Codes, shape: tuple[int, int], weight: Array, rater: Codes | None = None
+    score: Array,
+    model: Codes,
+    cluster: Codes,
+    shape: tuple[int, int],
+    weight: Array,
+    rater: Codes | None = None,
+    paired: bool = True,
 ) -> Adjusted:
     """Least squares means of models with the cards, and the raters, taken out.
 
     Args:
         score: Shape (n,), finite.
-        model, cluster: Shape (n,), codes. Where no cluster holds two models, cards are not taken out: there is nothing
-            to compare within one.
+        model, cluster: Shape (n,), codes.
         shape: How many models and clusters there are.
         weight: Shape (n,), positive: of each score.
         rater: Shape (n,), codes; None = raters are not taken out.
+        paired: Whether clusters are taken out; not where none holds two models, so that nothing can be compared.
     """
     models, clusters = shape
     columns = [model] if rater is None else [model, models + rater]
     p = models + (0 if rater is None else int(rater.max(initial=-1)) + 1)
-    gram, count, total = np.zeros((clusters, p, p)), np.zeros((clusters, p)), np.zeros((clusters, p))
+    size, gram = np.bincount(cluster, weight, clusters), np.zeros((p, p))
+    count, total = np.zeros((clusters, p)), np.zeros((clusters, p))
     for one in columns:
         np.add.at(count, (cluster, one), weight)
         np.add.at(total, (cluster, one), weight * score)
         for other in columns:
-            np.add.at(gram, (cluster, one, other), weight)
-    size, own = count[:, :models].sum(1), count[:, :models]
-    right = total.copy()
-    if ((own > 0).sum(1) > 1).any():
-        safe = np.where(size > 0, size, 1.0)
-        gram -= count[:, :, None] * count[:, None, :] / safe[:, None, None]
-        right -= count * (total[:, :models].sum(1) / safe)[:, None]
-    normal = gram.sum(0)
-    inverse = np.linalg.pinv(normal, rcond=NEGLIGIBLE, hermitian=True)
-    effects = inverse @ right.sum(0)
-    free = (np.eye(p) - inverse @ normal)[:models, :models]
-    spread = np.diag(free)[:, None] + np.diag(free)[None, :] - free - free.T
+            np.add.at(gram, (one, other), weight)
+
+    def centre(values: Array) -> Array:
+        """Values of rows, shape (n, columns), less the mean of their cluster."""
+        if not paired:
+            return values
+        sums = np.zeros((clusters, values.shape[1]))
+        np.add.at(sums, cluster, weight[:, None] * values)
+        return np.asarray(values - (sums / np.where(size > 0, size, 1.0)[:, None])[cluster])
+
+    if paired:
+        gram -= count.T @ (count / np.where(size > 0, size, 1.0)[:, None])
+    inverse = np.linalg.pinv(gram, rcond=NEGLIGIBLE, hermitian=True)
+    centred = centre(score[:, None])[:, 0]
+    effects = inverse @ sum((np.bincount(one, weight * centred, p) for one in columns), np.zeros(p))
+    rest = centre((score - sum((effects[one] for one in columns), np.zeros(len(score))))[:, None])[:, 0]
+    inner, own = np.zeros((clusters, models)), count[:, :models]
+    for one in columns:
+        np.add.at(inner, cluster, (weight * rest)[:, None] * inverse[one, :models])
     scored = own.sum(0) > 0
+    free = (np.eye(p) - inverse @ gram)[:models, :models]
+    spread = np.diag(free)[:, None] + np.diag(free)[None, :] - free - free.T
     linked = (spread < 1e-6) & scored[:, None] & scored[None, :]
-    inner = (right - gram @ effects) @ inverse  # symmetric
-    leverage = np.einsum("ab,cbd,de->cae", inverse[:models], gram, inverse[:, :models], optimize=True)
+    leverage = np.zeros((clusters if paired else 0, models, models))
+    if paired:
+        bearing = centre(sum((inverse[one, :models] for one in columns), np.zeros((len(score), models))))
+        for i in range(models):
+            np.add.at(leverage[:, i], cluster, (weight * bearing[:, i])[:, None] * bearing)
     # the level of linked models together: every card that they have counts once, its scores less the models' effects
     theta, reach = effects[:models], linked.astype(float)
     there = (own > 0) @ reach
     per_model = 1 / np.where(there > 0, there, 1.0)
-    rest, mass = ((total[:, :models] - own * theta) @ reach) * per_model, (own @ reach) * per_model
+    excess, mass = ((total[:, :models] - own * theta) @ reach) * per_model, (own @ reach) * per_model
     over = np.where(scored, mass.sum(0), 1.0)
-    level = rest.sum(0) / over
+    level = excess.sum(0) / over
     place = (own.T @ per_model) * reach / over  # of each model in the level of another
     value = np.where(scored, theta + level, np.nan)
-    influence = inner[:, :models] - inner[:, :models] @ place + (rest - mass * level) / over
+    influence = inner[:, :models] - inner[:, :models] @ place + (excess - mass * level) / over
     return Adjusted(value, np.where(scored, influence, 0.0), leverage, linked)

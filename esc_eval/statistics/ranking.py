@@ -1,4 +1,4 @@
-"""Models side by side: means, ranks, paired differences, who cannot be told from whom, and what the missing could change.
+"""Models side by side: means, ranks, paired differences, who cannot be told apart, and what the missing could change.
 
 Everything about order comes from one comparison: of every two models on equal cards (``adjusted``), by a sign-flip
 permutation test with Holm's adjustment. A model's rank lies between 1 + the models that are significantly better and
@@ -26,6 +26,7 @@ FLIPS = 9999
 """Sign flips of a permutation test; more where so many pairs need smaller p-values."""
 SHARED_RATERS = 0.5
 """Two models of whose ratings less than this share is by the same raters are said to have different raters."""
+NO_SHARED_CARD = "the two models share no card"
 NO_SHARED_RATER = "no rater rated both models, so their difference cannot be told from that of the raters"
 DECIMALS = 9
 EQUAL = 10.0**-DECIMALS
@@ -88,7 +89,7 @@ class Board:
         index = {dialogue: i for i, (_, _, dialogue) in enumerate(dialogues)}
         scored = [rating for rating in ratings if np.isfinite(rating[5])]
         row, column, rater = (
-            np.array([places[rating[at]] for rating in scored], dtype=np.intp)
+            np.array([places[str(rating[at])] for rating in scored], dtype=np.intp)
             for at, places in ((0, index), (3, {d: i for i, d in enumerate(present)}), (4, _places(raters)))
         )
         points = to_points(np.array([rating[5] for rating in scored], dtype=float), *scale)
@@ -138,11 +139,12 @@ class Board:
         row, _, rater, _ = self.given
         counts = np.zeros((len(self.models), len(self.raters)))
         np.add.at(counts, (self.model[row], rater), 1)
-        return counts / np.maximum(counts.sum(1, keepdims=True), 1)
+        return np.asarray(counts / np.maximum(counts.sum(1, keepdims=True), 1))
 
     def adjust(self, models: npt.NDArray[np.bool_], by_rater: bool = False) -> dict[str, Adjusted]:
         """Means on equal cards of some models in each column, and of equal raters where asked for."""
         card, shape = self.card, (len(self.models), len(self.cards))
+        paired = len(set(zip(card.tolist(), self.model.tolist(), strict=True))) > len(self.cards)
         row, column, rater, points = self.given
         own = models[self.model]
         found = {}
@@ -151,10 +153,12 @@ class Board:
                 here = (column == i) & own[row]
                 at = row[here]
                 weight = 1 / np.bincount(at, minlength=len(own))[at]  # every dialogue counts once
-                found[name] = adjust_means(points[here], self.model[at], card[at], shape, weight, rater[here])
+                found[name] = adjust_means(points[here], self.model[at], card[at], shape, weight, rater[here], paired)
             else:
                 at = np.flatnonzero(np.isfinite(self.scores[:, i]) & own)
-                found[name] = adjust_means(self.scores[at, i], self.model[at], card[at], shape, np.ones(len(at)))
+                found[name] = adjust_means(
+                    self.scores[at, i], self.model[at], card[at], shape, np.ones(len(at)), None, paired
+                )
         if AVERAGE in self.columns and found and not self.absent:
             found[AVERAGE] = average_adjusted(
                 [part.turned(float(FULL)) if name in self.turned else part for name, part in found.items()]
@@ -266,9 +270,7 @@ def rank_models(
     able = np.array([m not in unranked and any(e.value is not None for e in means[m].values()) for m in board.models])
     column = _choose_column(board, means, able)
     adjusted = board.adjust(able, by_rater)
-    pairs = np.array([p for p in combinations(range(len(able)), 2) if able[list(p)].all()], dtype=np.intp).reshape(
-        -1, 2
-    )
+    pairs = np.array(list(combinations(np.flatnonzero(able), 2)), dtype=np.intp).reshape(-1, 2)
     confounded, other = _other_raters(board, adjusted, pairs, by_rater)
     differences = {
         name: _compare(board, name, adjusted.get(name), pairs, confounded, boot, flips)
@@ -373,7 +375,7 @@ def _compare(
     for j, (a, b) in enumerate(pairs.tolist()):
         why = "a dimension has no score" if column == AVERAGE else "no score"
         if np.isfinite(gap[j]):
-            why = NO_SHARED_RATER if alone[j] else "the two models share no card"
+            why = NO_SHARED_RATER if alone[j] else NO_SHARED_CARD
         n = int(shared[j])
         value = round(float(gap[j]), DECIMALS) if tested[j] else float("nan")
         rows.append(

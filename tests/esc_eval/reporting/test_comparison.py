@@ -332,7 +332,7 @@ def test_plan_is_balanced_with_overlap_and_blocks_by_card() -> None:
 
 
 def made_csv(path: Path, raters, levels, unscored=lambda *_: False) -> Path:
-    """Twelve easy and eight hard cards; ``raters(model, card)`` and ``levels(model, ease)`` say by whom and how good."""
+    """Twelve easy and eight hard cards; ``raters(model, card)`` and ``levels(...)`` say by whom and how good."""
     rows = [
         {"dialogue_id": f"{model}{card}", "rater": rater, "dimension": dimension, "card": f"c{card}", "model": model,
          "score": "" if unscored(model, card) else levels(model, card, rater)}

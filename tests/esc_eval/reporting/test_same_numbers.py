@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from lxml import html
 from typer.testing import CliRunner
 
 from analysis.__main__ import app as analysis
@@ -223,8 +222,8 @@ def random_tables(seed):
 
 
 SHARED = (
-    "models", "order", "ranked_by", "equal_terms", "cannot_be_told_apart", "order_may_change", "not_compared_for_raters",
-    "other_raters", "signature",
+    "models", "order", "ranked_by", "equal_terms", "cannot_be_told_apart", "order_may_change",
+    "not_compared_for_raters", "other_raters", "signature",
 )  # fmt: skip
 
 
