@@ -235,13 +235,12 @@ def find_unranked(rows: pd.DataFrame, dialogues: Mapping[str, Dialogue]) -> dict
         rows: Ratings of one rater, those without a score too, with ``model`` and, where they have one, ``problem``.
         dialogues: Those that are at hand, by id; of others the ratings say that they are unanswered.
     """
-    each = pd.DataFrame({"dialogue_id": rows["dialogue_id"], "model": rows["model"]})
-    why = rows["problem"].astype(str) if "problem" in rows else pd.Series("", rows.index)
-    each["ended"] = why.str.startswith((ENDED_EARLY, SILENT))
-    known = rows["dialogue_id"].isin(dialogues)
-    each.loc[known, "ended"] = [
-        dialogues[i].problem is not None or not dialogues[i].answered for i in rows["dialogue_id"][known]
-    ]
+    ended = []
+    for row in rows.itertuples():
+        talk = dialogues.get(row.dialogue_id)
+        said = str(getattr(row, "problem", "")).startswith((ENDED_EARLY, SILENT))
+        ended.append(said if talk is None else talk.problem is not None or not talk.answered)
+    each = rows[["dialogue_id", "model"]].assign(ended=ended)
     found = {}
     for model, own in each.groupby("dialogue_id").agg({"model": "first", "ended": "any"}).groupby("model"):
         unanswered = int(own["ended"].sum())

@@ -27,7 +27,8 @@ class Adjusted:
             a model has no score.
         influence: Shape (clusters, models): what each cluster adds to the error of a mean, to first order; sums to 0.
         leverage: Shape (clusters, models, models): each cluster's share in the variance that the design gives to the
-            models' effects; a pair's share is ``[i, i] + [j, j] - 2 [i, j]``. Of no cluster where none holds two models.
+            models' effects; a pair's share is ``[i, i] + [j, j] - 2 [i, j]``. None
+            where no cluster holds two models.
         linked: Shape (models, models): whether the difference of two models is determined. Means of models that are
             not linked are not on equal terms.
     """

@@ -17,7 +17,6 @@ import numpy.typing as npt
 
 from esc_eval.statistics.adjusted import Adjusted, Codes, adjust_means, average_adjusted
 from esc_eval.statistics.bootstrap import Bootstrap, ClusterTables, estimate_group_means
-from esc_eval.statistics.correlations import adjust_holm
 from esc_eval.statistics.estimate import Array, Estimate
 from esc_eval.statistics.scale import FULL, to_points
 
@@ -200,7 +199,8 @@ class Standing:
             scored on the same cards as often, so that it is the plain mean.
         by_rater: Whether raters were taken out too.
         confidence: Of ranks, all together, and of intervals.
-        differences: Column -> ``first``, ``second``, ``difference`` on equal cards, ``p`` (two-sided), ``p_holm``.
+        differences: Column -> ``first``, ``second``, ``difference`` on equal cards, ``p`` (two-sided), ``p_holm``;
+            ``first`` stands before ``second``.
         groups: Maximal runs of ranked models of which no two differ significantly, in order.
         sizes: Model -> how much there is of it.
         missing: Model -> what it has no score for: dimensions of its dialogues, and of cards that others have.
@@ -270,17 +270,17 @@ def rank_models(
     able = np.array([m not in unranked and any(e.value is not None for e in means[m].values()) for m in board.models])
     column = _choose_column(board, means, able)
     adjusted = board.adjust(able, by_rater)
-    pairs = np.array(list(combinations(np.flatnonzero(able), 2)), dtype=np.intp).reshape(-1, 2)
-    confounded, other = _other_raters(board, adjusted, pairs, by_rater)
-    differences = {
-        name: _compare(board, name, adjusted.get(name), pairs, confounded, boot, flips)
-        for name in (board.columns if every_column else (column,))
-    }
     own = np.array([np.nan if (v := means[m][column].value) is None else v for m in board.models])
     level = np.where(np.isfinite(own) & able, adjusted[column].value, np.nan) if column in adjusted else own * np.nan
     sign = -1.0 if column in board.turned else 1.0
     good = np.where(np.isfinite(level), np.round(sign * level, DECIMALS), -np.inf)  # equal but for rounding is equal
     order = sorted(range(len(good)), key=lambda i: (-good[i], not able[i], i))
+    pairs = np.array(list(combinations([i for i in order if able[i]], 2)), dtype=np.intp).reshape(-1, 2)
+    confounded, other = _other_raters(board, adjusted, pairs, by_rater)
+    differences = {
+        name: _compare(board, name, adjusted.get(name), pairs, confounded, boot, flips)
+        for name in (board.columns if every_column else (column,))
+    }
     ranked = [i for i in order if np.isfinite(good[i])]
     names = [board.models[i] for i in ranked]
     alpha = 1 - boot.confidence
@@ -353,6 +353,8 @@ def _compare(
     flips: int,
 ) -> list[dict[str, Any]]:
     """Differences of every two models on equal cards, with p-values; those that cannot be estimated say why."""
+    from esc_eval.statistics.correlations import adjust_holm  # scipy
+
     first, second = pairs.T
     shared = board.shared_cards(column)[first, second]
     if adjusted is None or not len(pairs):

@@ -74,9 +74,10 @@ def test_paired_differences_use_shared_cards_and_agree_with_the_t_test(tmp_path:
     report = leaderboard_report(read_table([path]), BOOT, flips=9999)
     (row,) = report.data["boards"]["all"]["differences"]["average"]
     wide = frame.pivot_table(index="card", columns="model", values="score").dropna() * 25
-    test = stats.ttest_rel(wide["a"], wide["b"])
+    first, second = wide[row["first"]], wide[row["second"]]
+    test = stats.ttest_rel(first, second)
     assert row["difference"].n == 50
-    assert row["difference"].value == pytest.approx((wide["a"] - wide["b"]).mean())
+    assert row["difference"].value == pytest.approx((first - second).mean())
     assert row["p"] == pytest.approx(test.pvalue, abs=0.01)
     low, high = test.confidence_interval()
     assert (row["difference"].low, row["difference"].high) == pytest.approx((low, high), abs=0.8)
@@ -356,8 +357,8 @@ def test_means_leaderboard_and_paired_test_agree_where_a_model_is_unscored_on_th
     assert max(means, key=means.__getitem__) == "alpha", "before: first, by what it was scored on"
     assert board["order"] == ["beta", "gamma", "alpha"]
     by_pair = {(r["first"], r["second"]): r for r in board["differences"]["average"]}
-    assert by_pair["alpha", "beta"]["difference"].value == pytest.approx(-25)
-    assert by_pair["alpha", "beta"]["p_holm"] < 0.05
+    assert by_pair["beta", "alpha"]["difference"].value == pytest.approx(25)
+    assert by_pair["beta", "alpha"]["p_holm"] < 0.05
     assert board["models"]["alpha"]["rank"] == {"value": 3, "low": 3, "high": 3}
     assert board["models"]["alpha"]["on_equal_terms"].value == pytest.approx(means["beta"] - 25)
     assert [board["models"]["alpha"][what] for what in ("scored", "dialogues", "unscored")] == [12, 20, 16]
@@ -384,7 +385,7 @@ def test_models_rated_by_other_people_are_not_compared_and_severity_is_taken_out
     board = report.data["boards"]["all"]
     assert board["order"][0] != "gamma", "the mild rater's models stand before the harsh one's"
     assert board["not_compared_for_raters"] == [("alpha", "gamma")]
-    [row] = [r for r in board["differences"]["overall"] if r["first"] == "alpha" and r["second"] == "gamma"]
+    [row] = [r for r in board["differences"]["overall"] if {r["first"], r["second"]} == {"alpha", "gamma"}]
     assert row["p"] is None
     assert "no rater rated both" in row["difference"].undefined
     forms = (report.to_text(), report.to_markdown(), report.to_latex(), report.to_html())
@@ -396,8 +397,8 @@ def test_models_rated_by_other_people_are_not_compared_and_severity_is_taken_out
     assert adjusted["equal_terms"] == "equal cards and raters"
     assert adjusted["not_compared_for_raters"] == []
     assert adjusted["order"] == ["gamma", "beta", "alpha"]
-    [row] = [r for r in adjusted["differences"]["overall"] if (r["first"], r["second"]) == ("alpha", "gamma")]
-    assert row["difference"]["value"] == pytest.approx(-25, abs=1e-6)
+    [row] = [r for r in adjusted["differences"]["overall"] if (r["first"], r["second"]) == ("gamma", "alpha")]
+    assert row["difference"]["value"] == pytest.approx(25, abs=1e-6)
     assert "esc-eval" in done.stdout
     assert "raters:adjusted" in done.stdout
 

@@ -308,11 +308,11 @@ def test_people_are_averaged_in_a_table_of_their_own_and_disjoint_raters_are_sai
     assert summary.tables[0].rows[0].average == summary.tables[1].rows[0].average
     assert summary.tables[0].standing.confounded == []
     summary, forms = forms_of(dialogues, by_people(ratings, lambda s: ("ann",) if s == "warm" else ("bo",)))
-    assert summary.tables[0].standing.confounded == [("cold", "warm")]
+    assert summary.tables[0].standing.confounded == [("warm", "cold")]
     for form in forms:
-        assert "Not compared, as no rater rated both: cold and warm." in form
+        assert "Not compared, as no rater rated both: warm and cold." in form
     stored = json.loads(summary.model_dump_json())["tables"][0]["standing"]
-    assert stored["not_compared_for_raters"] == [["cold", "warm"]]
+    assert stored["not_compared_for_raters"] == [["warm", "cold"]]
     assert stored["differences"]["average"][0]["p"] is None
 
 

@@ -92,7 +92,7 @@ def test_a_model_gains_nothing_by_being_unscored_on_the_hard_cards():
     assert own["m0"] > own["m1"], "the mean of what was scored would put it first"
     assert standing.order == ("m1", "m0")
     [row] = standing.differences[AVERAGE]
-    assert (row["first"], row["difference"].value, row["difference"].n) == ("m0", pytest.approx(-25), 12)
+    assert (row["first"], row["difference"].value, row["difference"].n) == ("m1", pytest.approx(25), 12)
     assert row["p_holm"] < 0.05
     assert [standing.ranks[m].low for m in standing.order] == [1, 2]
     assert standing.equal["m1"].value == pytest.approx(own["m1"])
@@ -161,8 +161,9 @@ def test_models_with_the_same_scores_are_not_told_apart_by_rounding():
     levels = random_levels(8, models=3, missing=0)
     levels[1] = levels[0]
     levels[2, ::3] = np.nan
-    rows = {(r["first"], r["second"]): r for r in rank_models(made_board(levels), BOOT).differences[AVERAGE]}
-    assert (rows["m0", "m1"]["p"], rows["m0", "m1"]["difference"].value) == (1, 0)
+    rows = {frozenset((r["first"], r["second"])): r for r in rank_models(made_board(levels), BOOT).differences[AVERAGE]}
+    row = rows[frozenset(("m0", "m1"))]
+    assert (row["p"], row["difference"].value) == (1, 0)
 
 
 def test_the_same_ratings_in_another_order_give_the_same_numbers():
@@ -258,7 +259,7 @@ def test_models_that_no_rater_has_in_common_are_not_compared_and_it_is_said():
     for by_rater in (False, True):
         standing = rank_models(board, BOOT, by_rater=by_rater)
         assert sorted(map(sorted, standing.confounded)) == [["m0", "m2"], ["m0", "m3"], ["m1", "m2"], ["m1", "m3"]]
-        by_pair = {(r["first"], r["second"]): r for r in standing.differences["overall"]}
+        by_pair = {tuple(sorted((r["first"], r["second"]))): r for r in standing.differences["overall"]}
         assert by_pair["m0", "m2"]["difference"].undefined.startswith("no rater rated both models")
         assert by_pair["m0", "m2"]["p_holm"] is None
         assert by_pair["m0", "m1"]["p_holm"] is not None
@@ -269,12 +270,12 @@ def test_a_chain_of_shared_raters_links_models_that_share_none():
         return {0: ("p",), 1: ("p", "q"), 2: ("q",), 3: ("q",)}[model]
 
     board, quality = rated_by(chain, {"p": 0, "q": 12})
-    assert ("m0", "m2") in rank_models(board, BOOT).confounded
+    assert {"m0", "m2"} in map(set, rank_models(board, BOOT).confounded)
     adjusted = rank_models(board, BOOT, by_rater=True)
     assert adjusted.confounded == []
     assert adjusted.order == ("m3", "m2", "m1", "m0")
-    [row] = [r for r in adjusted.differences["overall"] if (r["first"], r["second"]) == ("m0", "m3")]
-    assert row["difference"].value == pytest.approx(quality[0] - quality[3], abs=3)
+    [row] = [r for r in adjusted.differences["overall"] if (r["first"], r["second"]) == ("m3", "m0")]
+    assert row["difference"].value == pytest.approx(quality[3] - quality[0], abs=3)
 
 
 @pytest.mark.parametrize("by_rater", [False, True])
