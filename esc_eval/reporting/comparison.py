@@ -236,10 +236,11 @@ def find_unranked(rows: pd.DataFrame, dialogues: Mapping[str, Dialogue]) -> dict
         dialogues: Those that are at hand, by id; of others the ratings say that they are unanswered.
     """
     ended = []
-    for row in rows.itertuples():
-        talk = dialogues.get(row.dialogue_id)
-        said = str(getattr(row, "problem", "")).startswith((ENDED_EARLY, SILENT))
-        ended.append(said if talk is None else talk.problem is not None or not talk.answered)
+    why = rows["problem"].astype(str) if "problem" in rows else [""] * len(rows)
+    for name, said in zip(rows["dialogue_id"].astype(str), why, strict=True):
+        talk = dialogues.get(name)
+        unsaid = str(said).startswith((ENDED_EARLY, SILENT))
+        ended.append(unsaid if talk is None else talk.problem is not None or not talk.answered)
     each = rows[["dialogue_id", "model"]].assign(ended=ended)
     found = {}
     for model, own in each.groupby("dialogue_id").agg({"model": "first", "ended": "any"}).groupby("model"):

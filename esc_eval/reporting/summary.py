@@ -214,7 +214,7 @@ def _last_word(ratings: Sequence[Rating]) -> list[Rating]:
     stages = order_stages(rating.stage for rating in ratings if rating.stage is not None)
     if len(stages) < 2:
         return list(ratings)
-    place = {None: -1, **{stage: i for i, stage in enumerate(stages)}}
+    place: dict[str | None, int] = {None: -1, **{stage: i for i, stage in enumerate(stages)}}
     last: dict[tuple[str, str], int] = {}
     position = [place[rating.stage] if rating.score is not None else -2 for rating in ratings]
     for rating, at in zip(ratings, position, strict=True):

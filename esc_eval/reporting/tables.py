@@ -45,9 +45,9 @@ def details_tables(board: Leaderboard) -> list[Table]:
             if share and n != scored:
                 share += f" of {scored}"
             rows.append([name, mean, n, cell.unscored, level, share or "-", counts])
-        n = row.scored if row.scored == row.dialogues else f"{row.scored} of {row.dialogues}"
+        some = row.scored if row.scored == row.dialogues else f"{row.scored} of {row.dialogues}"
         unscored = sum(cell.unscored for cell in row.cells.values())
-        rows.append(["Average", "-" if row.average is None else row.average, n, unscored, "", "", ""])
+        rows.append(["Average", "-" if row.average is None else row.average, some, unscored, "", "", ""])
         marked = [board.names[key] for key in board.lower_is_better]
         tables.append(Table(row.supporter, header, rows, 1, "", marked, "unscored"))
     return [*tables[:-1], replace(tables[-1], note=note)]

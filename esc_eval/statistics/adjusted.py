@@ -38,32 +38,33 @@ class Adjusted:
     leverage: Array
     linked: npt.NDArray[np.bool_]
 
-    def pair(self, first: Codes, second: Codes) -> tuple[Array, Array, Array, Array]:
+    def pair(self, first: Codes, second: Codes) -> tuple[Array, Array, Array]:
         """Differences of models.
 
         Returns:
-            Shape (pairs,), the differences; (clusters, pairs), the influence of each cluster, larger where it bears so
-            much of the estimate that it hides its own error; (clusters, pairs), what each cluster would add to a
-            difference if the difference were zero in truth: their sum is the difference, and where both models are
-            equally good, each is as likely to be positive as negative; (pairs,), to how many clusters of equal share
-            they come: all that the two models share where nothing is missing.
+            Shape (pairs,), the differences. Shape (clusters, pairs), what each cluster says of them: the mean
+            difference in it where all models are scored in every cluster as often, else the jackknife's pseudo-value;
+            their mean is the difference, and NaN stands where a cluster says nothing. Shape (clusters, pairs), what
+            each would add to a difference that is zero in truth, as likely above as below 0: their sum is the
+            difference.
         """
         gap = self.value[first] - self.value[second]
         influence = self.influence[:, first] - self.influence[:, second]
+        if not len(self.leverage):
+            return gap, np.full_like(influence, np.nan), np.zeros_like(influence)
         share = (
             self.leverage[:, first, first]
             + self.leverage[:, second, second]
             - self.leverage[:, first, second]
             - self.leverage[:, second, first]
         )
-        if not len(share):
-            share = np.zeros_like(influence)
         total = share.sum(0)
-        share = share / np.where(total > 0, total, 1.0)
-        squares = (share**2).sum(0)
-        clusters = np.where(squares > 0, 1 / np.where(squares > 0, squares, 1.0), 0.0)
-        left_out = influence * (1 - squares) / np.maximum(1 - share, NEGLIGIBLE)
-        return gap, left_out, influence + share * np.nan_to_num(gap), clusters
+        share = share / np.where(total > NEGLIGIBLE, total, 1.0)
+        bears = (share > NEGLIGIBLE) & (total > NEGLIGIBLE)
+        many = np.maximum(bears.sum(0), 1)
+        left_out = np.where(bears, influence * (1 - 1 / many) / np.maximum(1 - share, NEGLIGIBLE), 0.0)
+        values = np.where(bears, gap + many * left_out - left_out.sum(0), np.nan)
+        return gap, values, influence + share * np.nan_to_num(gap)
 
     def turned(self, full: float) -> "Adjusted":
         """The same of ``full`` less the scores."""
@@ -123,7 +124,10 @@ def adjust_means(
         gram -= count.T @ (count / np.where(size > 0, size, 1.0)[:, None])
     inverse = np.linalg.pinv(gram, rcond=NEGLIGIBLE, hermitian=True)
     centred = centre(score[:, None])[:, 0]
-    effects = inverse @ sum((np.bincount(one, weight * centred, p) for one in columns), np.zeros(p))
+    right = np.zeros(p)
+    for one in columns:
+        right += np.bincount(one, weight * centred, p)
+    effects = inverse @ right
     rest = centre((score - sum((effects[one] for one in columns), np.zeros(len(score))))[:, None])[:, 0]
     inner, own = np.zeros((clusters, models)), count[:, :models]
     for one in columns:

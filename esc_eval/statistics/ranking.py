@@ -8,7 +8,7 @@ Review of Economic Studies 91(1), with Holm's steps).
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from esc_eval.statistics.adjusted import Adjusted, Codes, adjust_means, average_adjusted
 from esc_eval.statistics.bootstrap import Bootstrap, ClusterTables, estimate_group_means
+from esc_eval.statistics.coefficients import ratio
 from esc_eval.statistics.estimate import Array, Estimate
 from esc_eval.statistics.scale import FULL, to_points
 
@@ -357,39 +358,50 @@ def _compare(
 
     first, second = pairs.T
     shared = board.shared_cards(column)[first, second]
-    if adjusted is None or not len(pairs):
-        gap, clusters = np.full(len(pairs), np.nan), np.zeros(len(pairs))
-        influence, null = np.zeros((2, len(board.cards), len(pairs)))
-    else:
-        gap, influence, null, clusters = adjusted.pair(first, second)
-    linked = np.zeros(len(pairs), dtype=bool) if adjusted is None else adjusted.linked[first, second]
-    alone = np.array([pair in confounded for pair in map(tuple, pairs.tolist())], dtype=bool)
-    tested = linked & (shared > 0) & ~alone & np.isfinite(gap)
-    rng = np.random.default_rng([boot.seed, board.columns.index(column)])
+    gap, values, null = np.full(len(pairs), np.nan), *np.full((2, len(board.cards), len(pairs)), np.nan)
+    tested = np.zeros(len(pairs), dtype=bool)
+    if adjusted is not None and len(pairs):
+        gap, values, null = adjusted.pair(first, second)
+        alone = np.array([pair in confounded for pair in map(tuple, pairs.tolist())])
+        tested = adjusted.linked[first, second] & (shared > 0) & ~alone & np.isfinite(gap)
     null = np.where(tested, np.round(null, 12), 0.0)  # what is zero but for rounding has no sign
+    rng = np.random.default_rng([boot.seed, board.columns.index(column)])
     p_values = _sign_flip(null, max(flips, round(1.25 * len(pairs) / (1 - boot.confidence))), rng)
     adjusted_p = adjust_holm(np.where(tested, p_values, np.nan))
-    tables = ClusterTables.build({"d": (np.where(tested, influence, 0.0), (len(pairs),))})
-    drawn = np.zeros((0, len(pairs)))
-    if tested.any():
-        drawn = np.round(gap + tables.draw(lambda t: t, boot)[1]["d"] - influence.sum(0), DECIMALS)
+    found = _estimate_gaps(np.where(tested, np.round(values, DECIMALS), np.nan), boot)
     rows = []
     for j, (a, b) in enumerate(pairs.tolist()):
-        why = "a dimension has no score" if column == AVERAGE else "no score"
-        if np.isfinite(gap[j]):
-            why = NO_SHARED_RATER if alone[j] else NO_SHARED_CARD
-        n = int(shared[j])
-        value = round(float(gap[j]), DECIMALS) if tested[j] else float("nan")
+        difference = replace(found[j], n=int(shared[j]))
+        if not tested[j]:
+            why = "a dimension has no score" if column == AVERAGE else "no score"
+            if np.isfinite(gap[j]):
+                why = NO_SHARED_RATER if (a, b) in confounded else NO_SHARED_CARD
+            difference = Estimate(None, n=int(shared[j]), clusters=int(shared[j]), undefined=why)
         rows.append(
             {
                 "first": board.models[a],
                 "second": board.models[b],
-                "difference": boot.estimate(value, drawn[:, j], n, min(n, round(float(clusters[j]))), why),
+                "difference": difference,
                 "p": float(p_values[j]) if tested[j] else None,
                 "p_holm": float(adjusted_p[j]) if tested[j] else None,
             }
         )
     return rows
+
+
+def _estimate_gaps(gaps: Array, boot: Bootstrap) -> list[Estimate]:
+    """Means of what clusters say of differences, shape (clusters, pairs), with their intervals."""
+    there = np.isfinite(gaps)
+    width = (gaps.shape[1],)
+    tables = ClusterTables.build({"sum": (np.nan_to_num(gaps), width), "n": (there * 1.0, width)})
+    one, many = tables.draw(lambda t: {"d": ratio(t["sum"], t["n"])}, boot) if there.any() else ({}, {})
+    n = there.sum(0)
+    return [
+        boot.estimate(round(float(one["d"][j]), DECIMALS), many["d"][:, j], int(n[j]), int(n[j]), "")
+        if n[j]
+        else Estimate(None)
+        for j in range(len(n))
+    ]
 
 
 def _sign_flip(parts: Array, flips: int, rng: np.random.Generator) -> Array:
