@@ -138,7 +138,10 @@ def adjust_means(
     linked = (spread < 1e-6) & scored[:, None] & scored[None, :]
     leverage = np.zeros((clusters if paired else 0, models, models))
     if paired:
-        bearing = centre(sum((inverse[one, :models] for one in columns), np.zeros((len(score), models))))
+        bearing = np.zeros((len(score), models))
+        for one in columns:
+            bearing += inverse[one, :models]
+        bearing = centre(bearing)
         for i in range(models):
             np.add.at(leverage[:, i], cluster, (weight * bearing[:, i])[:, None] * bearing)
     # the level of linked models together: every card that they have counts once, its scores less the models' effects
