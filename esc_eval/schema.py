@@ -268,6 +268,16 @@ class Rating(Record):
         return self
 
 
+def order_stages(found: Iterable[str]) -> tuple[str, ...]:
+    """Stages of rating as they follow: "first", then "review" and others in order of appearance.
+
+    >>> order_stages(["review", "talk", "first", "talk"])
+    ('first', 'review', 'talk')
+    """
+    usual = ("first", "review")
+    return tuple(sorted(dict.fromkeys(found), key=lambda stage: usual.index(stage) if stage in usual else 1))
+
+
 def digest(value: object) -> str:
     """Sha256 of a value's canonical JSON (sorted keys, no spaces, UTF-8); records count by their set fields."""
 

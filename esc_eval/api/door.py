@@ -382,6 +382,7 @@ def compare(
     rubric: str | Path | None = None,
     draws: int = DRAWS,
     seed: int = 0,
+    adjust_raters: bool = False,
 ) -> Report:
     """Supporters of one run or of several side by side, on the cards that they share.
 
@@ -390,6 +391,7 @@ def compare(
         rater: Whose ratings, where there are several raters.
         rubric: Of the ratings; None = the one that they name.
         draws, seed: Of the bootstrap.
+        adjust_raters: Whether people's severity is taken out of order, ranks and differences.
 
     Raises:
         EscEvalError: No run, ratings under several scales, or the same dialogue twice.
@@ -401,7 +403,9 @@ def compare(
     dialogues = [dialogue for results in found for dialogue in results.dialogues]
     check_unique((dialogue.id for dialogue in dialogues), "dialogue", "the runs")
     ratings = [rating for results in found for rating in results.ratings]
-    return Results(dialogues, ratings, rubric=rubric or found[0].given_rubric).compare(rater, draws, seed)
+    return Results(dialogues, ratings, rubric=rubric or found[0].given_rubric).compare(
+        rater, draws, seed, adjust_raters
+    )
 
 
 def _several(given: Any) -> Sequence[Any]:

@@ -164,13 +164,16 @@ class Results:
             return rows
         return pd.DataFrame(rows)
 
-    def compare(self, rater: str | None = None, draws: int = DRAWS, seed: int = 0) -> Report:
+    def compare(
+        self, rater: str | None = None, draws: int = DRAWS, seed: int = 0, adjust_raters: bool = False
+    ) -> Report:
         """Supporters side by side: means, ranks, and paired differences on the cards that they share, as
         ``esc-eval compare`` shows them.
 
         Args:
             rater: Whose ratings alone; None = everybody's, one board a model that rates, people together.
             draws, seed: Of the bootstrap.
+            adjust_raters: Whether people's severity is taken out of order, ranks and differences.
 
         Raises:
             EscEvalError: No ratings, none by this rater, or ratings of several scales.
@@ -193,6 +196,7 @@ class Results:
             dialogues=self.dialogues,
             rubrics=self.rubrics,
             run=self._run,
+            adjust_raters=adjust_raters,
         )
 
     def render(self, format: Format = "text") -> str:
@@ -270,13 +274,18 @@ def _carried(ratings: Sequence[Rating]) -> set[str]:
 def _wide(board: Leaderboard, row: Row) -> Iterator[dict[str, Any]]:
     means = {key: row.cells[key].of(board.statistic) for key in board.names}
     average = row.average or Estimate(None)
+    rank = board.standing.ranks[row.supporter]
     yield {
         **_whose(board, row),
+        "rank": rank and rank.value,
+        "rank_low": rank and rank.low,
+        "rank_high": rank and rank.high,
         **{key: mean.value if mean else None for key, mean in means.items()},
         "average": average.value,
         "low": average.low,
         "high": average.high,
         "dialogues": row.dialogues,
+        "n": row.scored,
         "unscored": sum(cell.unscored for cell in row.cells.values()),
     }
 

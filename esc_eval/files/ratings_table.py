@@ -17,7 +17,7 @@ from esc_eval.files.parquet import read_parquet
 from esc_eval.files.records import find_in_folder, read_dialogues, read_ratings, with_cards
 from esc_eval.files.run_folder import is_run_folder, read_scale
 from esc_eval.reading import check_file, is_file, is_folder, read_bytes, read_csv, suffix_of, try_json_lines
-from esc_eval.schema import Dialogue, Rating, escape_inside
+from esc_eval.schema import Dialogue, Rating, escape_inside, order_stages
 
 KEY = ("dialogue_id", "rater", "dimension")
 ALIASES = {"card_id": "card", "supporter": "model"}
@@ -87,18 +87,21 @@ class RatingsTable:
         """Stages of rating, "first" before "review", others in order of appearance."""
         if "stage" not in self.frame:
             return ()
-        found = tuple(dict.fromkeys(self.frame["stage"].dropna()))
-        return tuple(sorted(found, key=lambda s: ("first", "review").index(s) if s in ("first", "review") else 1))
+        return order_stages(self.frame["stage"].dropna())
 
     def final(self) -> "RatingsTable":
-        """People's last word: rows by people, and of each dialogue and dimension those of its latest scored stage."""
+        """People's last word: rows by people, and of each dialogue and dimension those of its latest scored stage.
+
+        Where none is scored, its rows stay, without a score.
+        """
         people = self.of_kind("human")
         if len(people.stages) < 2:
             return people
-        scored = people.scored()
-        position = scored["stage"].map({name: i for i, name in enumerate(people.stages)}).fillna(-1)
-        latest = position.groupby([scored["dialogue_id"], scored["dimension"]]).transform("max")
-        return people.replaced(scored[position == latest])
+        frame = people.frame
+        scored = frame["score"].notna()
+        position = frame["stage"].map({name: i for i, name in enumerate(people.stages)}).fillna(-1).where(scored, -2)
+        latest = position.groupby([frame["dialogue_id"], frame["dimension"]]).transform("max")
+        return people.replaced(frame[position == latest])
 
     def replaced(self, frame: pd.DataFrame) -> "RatingsTable":
         """The same table with other rows."""

@@ -15,7 +15,8 @@ from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting.making import describe_adapted, warn_of_roles
 from esc_eval.reporting.render import Cell, Report, Table, name_clusters, report_signature, shown_p, undefined_notes
 from esc_eval.reporting.signature import sign_board
-from esc_eval.reporting.summary import UNANSWERED_SHARE
+from esc_eval.reporting.standing import standing_json, standing_table
+from esc_eval.reporting.summary import UNANSWERED_SHARE, name_raters
 from esc_eval.reporting.tables import name_board
 from esc_eval.schema import Dialogue
 from esc_eval.scoring.score import ENDED_EARLY, SILENT
@@ -23,17 +24,12 @@ from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.statistics.estimate import Estimate
 from esc_eval.statistics.mixed import estimate_contrast, group_contrasts, mixed_fit
 from esc_eval.statistics.prediction_powered import ppi_mean
-from esc_eval.statistics.ranking import (
-    Board,
-    estimate_means,
-    group_indistinguishable,
-    paired_differences,
-    rank_intervals,
-)
+from esc_eval.statistics.ranking import AVERAGE, FLIPS, Board, Standing, rank_models
 from esc_eval.statistics.scale import describe_scale, points_per_level
 from esc_eval.statistics.scores import human_scores
 
 ALL = "all"
+SEVERAL = "not fitted, as several scorers, or under several rubrics, rated the same dialogues"
 
 
 def leaderboard_report(
@@ -45,14 +41,15 @@ def leaderboard_report(
     groups: Mapping[str, str] | None = None,
     human: str = "human",
     cluster: str | None = None,
-    flips: int = 9999,
+    flips: int = FLIPS,
     rubrics: Mapping[Any, Rubric] = MappingProxyType({}),
     run: Mapping[str, Any] | None = None,
+    adjust_raters: bool = False,
 ) -> Report:
     """Means, ranks, paired differences, groups, and prediction-powered means, one board a language.
 
-    The means are those of ``esc-eval report`` on the same ratings. Where several people rated, theirs are averaged;
-    several models are never: each has a board.
+    Means and ranks are those of ``esc-eval report`` on the same ratings. Where several people rated, theirs are
+    averaged; several models are never: each has a board.
 
     Args:
         table: Ratings with a ``model`` for each dialogue.
@@ -65,37 +62,48 @@ def leaderboard_report(
         flips: Sign flips of the permutation test.
         rubrics: By what ratings carry, None = nothing: order of dimensions, and those of which a low level is good.
         run: Content of the run's run.json, for the signatures.
+        adjust_raters: Whether the severity of people is taken out of the order, ranks and differences.
     """
-    table = table.final()
-    if not table.has("model"):
+    whole, table = table, table.final()
+    if not whole.has("model"):
         raise EscEvalError("a leaderboard needs a column 'model' in every row (or --dialogues, which name it)")
     column = table.clusters(cluster)
     low, high = table.low, table.high
     points = points_per_level(low, high)
     rows = human_scores(table.scored())
-    if rows.empty:
+    if whole.scored().empty:
         raise EscEvalError("no row of the table has a score")
     rows = rows.assign(score=rows["score"] - low)
+    by_id = {dialogue.id.strip(): dialogue for dialogue in dialogues}
     boards: dict[str, Any] = {}
-    several = "rubric" in table.frame and table.frame["rubric"].nunique() > 1
+    turned_here: set[str] = set()
+    several = "rubric" in whole.frame and whole.frame["rubric"].nunique() > 1
     tables: list[Table] = []
     scale = describe_scale([low, high])
     notes = [
         f"Scores in points: level {scale} (0..100). Intervals draw whole {name_clusters(column)}; differences are on "
-        f"shared {name_clusters(column)}; p-values: sign-flip permutation, Holm-adjusted within each column."
+        f"equal {name_clusters(column)}; p-values: sign-flip permutation, Holm-adjusted within each column."
     ]
     if column == "dialogue_id":
         notes.append("No column 'card': models cannot be compared on the same cards, so differences are undefined.")
-    for (language, rater, under), own in _split_boards(table):
+    for (language, rater, under), own in _split_boards(whole, table):
         by = cluster or ("card" if "card" in own and own["card"].notna().all() else "dialogue_id")
         here = [d for d in table.dimensions if d in set(own["dimension"])]
         rubric = rubrics.get(under)
         known = rubric if rubric and set(here) <= set(rubric.keys) else None
         turned = [d.key for d in known.dimensions if d.lower_is_better] if known else []
-        scored = human_scores(own[own["score"].notna()])
-        board = Board.from_rows(scored, own, by, known.keys if known else here, (low, high), turned)
+        columns = zip(
+            own["dialogue_id"],
+            own["model"],
+            own[by].astype(str),
+            own["dimension"],
+            own["rater"],
+            own["score"],
+            strict=True,
+        )
+        board = Board.build(list(columns), known.keys if known else here, (low, high), turned)
         clusters = "dialogue" if by == "dialogue_id" else by
-        unranked = find_unranked(own)
+        unranked = find_unranked(own, by_id)
         there = set(own["dialogue_id"])
         judged = own.get("served", ())
         adapted = describe_adapted(
@@ -105,13 +113,22 @@ def leaderboard_report(
         sign = sign_board(run or {}, rater, under, "level", scale, boot, clusters, language, adapted, ways)
         title = name_board(None if language == ALL else language, rater, under if several else None)
         key = language if language not in boards else f"{language}, {rater}, {under}"
-        data, views, said = _board(board, boot, flips, human, title, sign, unranked)
-        boards[key] = data
+        names = {d.key: d.paper for d in known.dimensions} if known else {}
+        names = {key: names.get(key, key) for key in board.dimensions}
+        standing = rank_models(board, boot, flips, unranked, adjust_raters)
+        data, views, said = _board(standing, names, board.turned, human, title, sign)
+        boards[key] = {"language": language, "rater": rater, **data}
+        turned_here |= set(board.turned)
         tables += views
         notes += said
         notes += [f"{title}: {sentence}" for sentence in (*unranked.values(), *warn_of_roles(run or {}, rater))]
     groups = groups or _groups_of(rows)
-    extra, views, said = _mixed(rows, groups, dialogues, points, boot, column)
+    judges = "rater_kind" in table.frame and bool((table.frame["rater_kind"] == "model").all())
+    by_language = table.frame.groupby("language" if table.has("language") else lambda _: ALL)["rater"]
+    mixed_up = several or (judges and by_language.nunique().max() > 1)
+    averages, unfit = (rows.iloc[:0], SEVERAL) if mixed_up else _complete_averages(rows, turned_here, high - low)
+    extra, views, said = _mixed(averages, groups, dialogues, points, boot, column) if len(averages) else ({}, [], [])
+    notes += [f"Mixed model: {unfit}."] if unfit else []
     tables += views
     notes += said
     powered: dict[str, Any] = {}
@@ -125,10 +142,24 @@ def leaderboard_report(
         boot,
         cluster=column,
         flips=flips,
+        raters="adjusted" if adjust_raters else None,
         points=f"{points:g}",
         predictions=predictions.sha256[:16] if predictions else None,
     )
     return Report("leaderboard", data, tables, notes, sign)
+
+
+def _complete_averages(rows: pd.DataFrame, turned: Collection[str], top: int) -> tuple[pd.DataFrame, str]:
+    """The rows of dialogues that have a score in every dimension, high where it is good; and what was left out."""
+    complete = rows.groupby("dialogue_id")["dimension"].transform("nunique") == rows["dimension"].nunique()
+    out = rows[complete]
+    out = out.assign(score=out["score"].where(~out["dimension"].isin(turned), top - out["score"]))
+    kept, n = out["dialogue_id"].nunique(), rows["dialogue_id"].nunique()
+    if kept == n:
+        return out, ""
+    if not kept:
+        return out, "not fitted, as no dialogue has a score in every dimension"
+    return out, f"of the {kept} of {n} dialogues that have a score in every dimension, so its means are no Averages"
 
 
 def _groups_of(rows: pd.DataFrame) -> dict[str, str]:
@@ -141,87 +172,78 @@ def _groups_of(rows: pd.DataFrame) -> dict[str, str]:
     return {str(model): groups[0] for model, groups in known.items()}
 
 
-def _split_boards(table: RatingsTable) -> list[tuple[tuple[str, str, str | None], pd.DataFrame]]:
-    """The rows of each board, by language, rater and rubric: every model that rates alone, people together."""
-    frame = table.frame
-    keys = pd.DataFrame(index=frame.index)
-    keys["language"] = frame["language"] if table.has("language") else ALL
-    judges = "rater_kind" in frame and bool((frame["rater_kind"] == "model").all())
-    names = table.raters
-    keys["rater"] = frame["rater"] if judges else names[0] if len(names) == 1 else f"{len(names)} raters, averaged"
-    keys["rubric"] = frame["rubric"].fillna("") if "rubric" in frame else ""
-    boards = frame.groupby([keys[column] for column in keys], sort=True)
-    return [((str(language), str(rater), str(rubric) or None), own) for (language, rater, rubric), own in boards]
+def _split_boards(whole: RatingsTable, table: RatingsTable) -> list[tuple[tuple[str, str, str | None], pd.DataFrame]]:
+    """The rows of each board, by language, rater and rubric: every model that rates alone, people together.
+
+    Args:
+        whole: All rows.
+        table: Those of people, as they stand in the end, where there are any; else the same.
+    """
+    people = table.frame
+    models = people.iloc[:0]
+    if "rater_kind" in people:
+        by_model = whole.frame["rater_kind"] == "model"
+        models, people = whole.frame[by_model], people[people["rater_kind"] != "model"]
+    boards: list[tuple[tuple[str, str, str | None], pd.DataFrame]] = []
+    for frame in (people, models):
+        keys = pd.DataFrame(index=frame.index)
+        keys["language"] = frame["language"] if table.has("language") else ALL
+        keys["rubric"] = frame["rubric"].fillna("") if "rubric" in frame else ""
+        keys["rater"] = frame["rater"] if frame is models else ""
+        for (language, rubric, rater), own in frame.groupby([keys[column] for column in keys], sort=False):
+            boards.append(((str(language), str(rater) or name_raters(set(own["rater"])), str(rubric) or None), own))
+    return sorted(boards, key=lambda found: (found[0][0], found[0][1], found[0][2] or ""))
 
 
 def _board(
-    board: Board, boot: Bootstrap, flips: int, human: str, title: str, signature: str, unranked: Collection[str] = ()
+    standing: Standing, names: Mapping[str, str], turned: Sequence[str], human: str, title: str, signature: str
 ) -> tuple[dict[str, Any], list[Table], list[str]]:
-    scores, column, value, drawn = estimate_means(board, boot)
-    out = np.array([model in unranked for model in board.models])
-    value, drawn = np.where(out, -np.inf, value), np.where(out, -np.inf, drawn)
-    found = rank_intervals(value, drawn, boot, len(board.cards))
-    ranks = [None if model in unranked else rank for model, rank in zip(board.models, found, strict=True)]
-    order = [board.models[i] for i in np.argsort(-value, kind="stable")]
-    differences = paired_differences(board, boot, flips)
-    runs = group_indistinguishable([m for m in order if m not in unranked], differences[column])
-    data: dict[str, Any] = {
-        "models": {
-            m: {"scores": scores[m], "rank": dict(zip(("value", "low", "high"), r, strict=True)) if r else None}
-            for m, r in zip(board.models, ranks, strict=True)
-        },
-        "order": order,
-        "ranked_by": column,
-        "signature": signature,
-        "differences": differences,
-        "cannot_be_told_apart": runs,
-    }
-    by_model = dict(zip(board.models, ranks, strict=True))
-    rows: list[list[Cell]] = []
-    for m in order:
-        means = (scores[m][c] for c in board.columns)
-        rank = by_model[m]
-        rows.append(
-            [m, _rank(*rank) if rank else "not ranked", *(mean if mean.value is not None else None for mean in means)]
-        )
-    head, marked = ["model", "rank", *board.columns], board.turned
-    tables = [Table(title, head, rows, 1, f"ranked by {column}", marked, "unscored", signature)]
-    shown: list[list[Cell]] = [
+    column, differences = standing.ranked_by, standing.differences
+    shown = {**names, AVERAGE: "Average"}
+    data: dict[str, Any] = {**standing_json(standing), "signature": signature}
+    data["models"] = {model: {"scores": standing.means[model], **found} for model, found in data["models"].items()}
+    tables = [standing_table(standing, names, title=title, turned=turned, signature=signature)]
+    pairs: list[list[Cell]] = [
         [f"{r['first']} - {r['second']}", r["difference"].n, r["difference"], shown_p(r["p_holm"])]
         for r in differences[column]
     ]
-    tables.append(Table(f"Differences of {column}. {title}", ["models", "cards", "difference", "p (Holm)"], shown))
-    notes = [f"{title}: cannot be told apart by {column}: {', '.join(run)}." for run in runs if len(run) > 1]
-    if human in board.models:
-        gaps = {}
-        for name, pairs in differences.items():
-            gaps[name] = {
+    head = ["models", "cards", "difference", "p (Holm)"]
+    tables.append(Table(f"Differences of {shown[column]}. {title}", head, pairs))
+    notes = []
+    if human in standing.means:
+        gaps = {
+            name: {
                 _other(r, human): r["difference"].scaled(1 if r["first"] != human else -1)
-                for r in pairs
+                for r in rows
                 if human in (r["first"], r["second"])
             }
+            for name, rows in differences.items()
+        }
         data["gap_to_human"] = gaps
-        view = [[m, *(gaps[c][m] for c in board.columns)] for m in order if m != human]
-        tables.append(Table(f"Model minus human supporter. {title}", ["model", *board.columns], view, 2, "", marked))
+        view = [[m, *(gaps[c].get(m) for c in gaps)] for m in standing.order if m != human]
+        head, marked = ["model", *(shown[c] for c in gaps)], [shown[d] for d in turned]
+        tables.append(Table(f"Model minus human supporter. {title}", head, view, 2, "", marked))
     else:
         notes.append(f"{title}: no gap to a human supporter, as no row is of model {human!r}.")
-    return data, tables, notes + undefined_notes(scores)
+    return data, tables, notes + undefined_notes(standing.means)
 
 
-def find_unranked(rows: pd.DataFrame) -> dict[str, str]:
+def find_unranked(rows: pd.DataFrame, dialogues: Mapping[str, Dialogue]) -> dict[str, str]:
     """Models of whose dialogues too many are unanswered to rank them, and the sentence that says so, by name.
 
     Args:
         rows: Ratings of one rater, those without a score too, with ``model`` and, where they have one, ``problem``.
+        dialogues: Those that are at hand, by id; of others the ratings say that they are unanswered.
     """
-    if "problem" not in rows:
-        return {}
-    each = rows.groupby("dialogue_id").agg(
-        model=("model", "first"),
-        ended=("problem", lambda why: why.astype(str).str.startswith((ENDED_EARLY, SILENT)).any()),
-    )
+    ended = []
+    why = rows["problem"].astype(str) if "problem" in rows else [""] * len(rows)
+    for name, said in zip(rows["dialogue_id"].astype(str), why, strict=True):
+        talk = dialogues.get(name)
+        unsaid = str(said).startswith((ENDED_EARLY, SILENT))
+        ended.append(unsaid if talk is None else talk.problem is not None or not talk.answered)
+    each = rows[["dialogue_id", "model"]].assign(ended=ended)
     found = {}
-    for model, own in each.groupby("model", sort=False):
+    for model, own in each.groupby("dialogue_id").agg({"model": "first", "ended": "any"}).groupby("model"):
         unanswered = int(own["ended"].sum())
         if unanswered > UNANSWERED_SHARE * len(own):
             found[str(model)] = (
@@ -229,10 +251,6 @@ def find_unranked(rows: pd.DataFrame) -> dict[str, str]:
                 f"{UNANSWERED_SHARE:.0%}."
             )
     return found
-
-
-def _rank(value: int, low: int | None, high: int | None) -> str:
-    return f"{value}" if low is None else f"{value} [{low}, {high}]"
 
 
 def _other(row: Mapping[str, Any], human: str) -> str:

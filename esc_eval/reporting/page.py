@@ -49,9 +49,9 @@ def as_page(
         version=__version__,
         parts=[
             {
-                "report": tables.board_report(board, tables.means_table(board)),
+                "report": tables.board_report(board, tables.board_table(board)),
                 # our own HTML, escaped cell by cell, and SVG made by matplotlib, which escapes the names in it
-                "leaderboard": Markup(table_html(tables.means_table(board))),  # noqa: S704
+                "leaderboard": Markup(table_html(tables.board_table(board))),  # noqa: S704
                 "details": Markup("".join(map(table_html, tables.details_tables(board)))),  # noqa: S704
                 "means": Markup(pictures.draw_means(board) if board.has_scores else ""),  # noqa: S704
                 "levels": Markup(pictures.draw_levels(board) if board.has_scores else ""),  # noqa: S704

@@ -188,7 +188,7 @@ class Report:
         """Tables as LaTeX (booktabs); notes and signature as comments."""
         parts = []
         for table in self.tables:
-            heading = f"{self.title}: {self.lead}" if self.title else ""
+            heading = f"{self.title}: {self.lead}." if self.title else ""
             caption = " ".join(x for x in (heading or f"{table.title}.", table.note) if x)
             head, *rows = (
                 " & ".join(_stack(escape_latex(text), small) for text, small in line) + r" \\"

@@ -1,11 +1,11 @@
 """The one object that every form of the report is made from."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting.making import (
@@ -14,12 +14,19 @@ from esc_eval.reporting.making import (
     warn_of_changed_servers,
     warn_of_roles,
 )
+from esc_eval.reporting.render import to_plain_json
 from esc_eval.reporting.signature import sign_board
-from esc_eval.schema import Dialogue, Language, Rating, Way
-from esc_eval.statistics.bootstrap import Bootstrap, GroupMeans, estimate_group_means
-from esc_eval.statistics.estimate import Array, Estimate, StoredEstimate
-from esc_eval.statistics.scale import FULL, describe_scale, to_points
+from esc_eval.reporting.standing import standing_json
+from esc_eval.schema import Dialogue, Language, Rating, Way, order_stages
+from esc_eval.statistics.bootstrap import Bootstrap
+from esc_eval.statistics.estimate import Estimate, StoredEstimate
+from esc_eval.statistics.ranking import AVERAGE, Board, Standing, estimate_means, rank_models
+from esc_eval.statistics.scale import describe_scale
 
+StoredStanding = Annotated[
+    Standing, PlainSerializer(lambda standing: to_plain_json(standing_json(standing)), return_type=dict)
+]
+"""A standing that a file holds as an object."""
 Statistic = Literal["level", "expected"]
 UNANSWERED_SHARE = 0.1
 """A supporter of whose dialogues more than this share is unanswered is listed and not ranked."""
@@ -40,7 +47,7 @@ class Cell(Part):
         mean: Mean level, from 0 (the lowest) to 100 (the highest level); None where nothing was scored.
         expected: Mean expected level on the same scale, of scorers that give probabilities.
         weighed: Ratings with an expected level, which ``expected`` is the mean of.
-        unscored: Ratings without a score.
+        unscored: Dialogues without a score.
         modal_level: The level given most often; the lowest of several.
         modal_share: Its share of the scored ratings, 0..1. Near 1 the scorer does not tell dialogues apart.
         counts: Ratings at each level, lowest first.
@@ -59,8 +66,9 @@ class Cell(Part):
         return self.mean if statistic == "level" else self.expected
 
     def n(self, statistic: Statistic) -> int:
-        """How many ratings that mean is of."""
-        return sum(self.counts) if statistic == "level" else self.weighed
+        """How many dialogues that mean is of."""
+        mean = self.of(statistic)
+        return mean.n if mean else 0
 
 
 class Row(Part):
@@ -110,10 +118,12 @@ class Leaderboard(Part):
 
     Attributes:
         rubric: Name and version, where the report has tables under several.
-        names: The paper's name of each dimension by key.
+        names: The paper's name of each dimension by key, of those that the rater was to rate.
         lower_is_better: Keys of the dimensions of which a low level is good; turned round in the average.
         clustered_by: What the intervals draw: cards, or single dialogues where cards are unknown.
         warnings: Sentences on how its numbers were made.
+        rows: As they stand, best first; those that are not ranked last.
+        standing: Order, ranks, paired differences, and what is missing.
     """
 
     language: Language
@@ -127,6 +137,7 @@ class Leaderboard(Part):
     signature: str
     warnings: tuple[str, ...] = ()
     rows: tuple[Row, ...]
+    standing: StoredStanding
 
     @property
     def has_scores(self) -> bool:
@@ -154,7 +165,9 @@ def summarise_ratings(
     statistic: Statistic = "level",
     seed: int = 0,
 ) -> Summary:
-    """Tables of means with intervals: one a language, rater and rubric, one row a supporter.
+    """Tables of means with intervals and ranks: one a language, rater and rubric, one row a supporter.
+
+    Where several people rated, there is also a table of all of them, averaged.
 
     Args:
         dialogues: What was rated.
@@ -171,142 +184,171 @@ def summarise_ratings(
     """
     run = run or {}
     by_id = {dialogue.id: dialogue for dialogue in dialogues}
-    tables: dict[tuple[Language, str, str], dict[str, list[Rating]]] = defaultdict(lambda: defaultdict(list))
+    given: dict[tuple[Language, str, str], list[Rating]] = defaultdict(list)
+    people: dict[tuple[Language, str], list[Rating]] = defaultdict(list)
     for rating in ratings:
         if rating.dialogue_id not in by_id:
             raise ValueError(f"a rating of dialogue {rating.dialogue_id!r}, which is not among the dialogues")
         own = choose_rubric(rubric, rating.rubric)
         if rating.dimension not in own.keys:
             raise ValueError(f"a rating of {rating.dimension!r}, which is no dimension of rubric {own.id}")
-        dialogue = by_id[rating.dialogue_id]
-        tables[dialogue.language, rating.rater, rating.rubric][dialogue.supporter or "unknown"].append(rating)
-
-    several = len({rubric_id for _, _, rubric_id in tables}) > 1
+        language = by_id[rating.dialogue_id].language
+        given[language, rating.rater, rating.rubric].append(rating)
+        if rating.rater_kind == "human":
+            people[language, rating.rubric].append(rating)
+    for (language, rubric_id), group in people.items():
+        if len(raters := {rating.rater for rating in group}) > 1:
+            given[language, name_raters(raters), rubric_id] = group
+    several = len({rubric_id for _, _, rubric_id in given}) > 1
     boot = Bootstrap(seed=seed)
-    made = []
-    for (language, rater, rubric_id), supporters in sorted(tables.items()):
-        own = choose_rubric(rubric, rubric_id)
-        rated = {rating.dialogue_id for group in supporters.values() for rating in group}
-        known_cards = all(by_id[i].card_id is not None for i in rated)
-        clustered_by: Literal["card", "dialogue"] = "card" if known_cards else "dialogue"
-        scale = describe_scale(own.levels)
-        talks = [by_id[i] for i in by_id if i in rated]
-        given = [rating for group in supporters.values() for rating in group]
-        adapted = describe_adapted(talks, (r.served.adapted for r in given if r.served))
-        ways = Counter(str(rating.way) for rating in given if rating.way and rating.score is not None)
-        rows = _rows(supporters, by_id, own, known_cards, statistic, boot)
-        made.append(
-            Leaderboard(
-                language=language,
-                rater=rater,
-                rubric=rubric_id if several else None,
-                statistic=statistic,
-                names={d.key: d.paper for d in own.dimensions},
-                lower_is_better=tuple(d.key for d in own.dimensions if d.lower_is_better),
-                levels=own.levels,
-                clustered_by=clustered_by,
-                signature=sign_board(
-                    run, rater, rubric_id, statistic, scale, boot, clustered_by, language, adapted, ways
-                ),
-                warnings=(
-                    *warn_of_roles(run, rater),
-                    *warn_of_changed_servers(talks, given),
-                    *describe_spending(run, ["simulation", f"scoring/{rater}"]),
-                ),
-                rows=tuple(sorted(rows, key=_place)),
-            )
+    boards = []
+    for (language, rater, rubric_id), group in sorted(given.items()):
+        boards.append(
+            _make_board(by_id, group, choose_rubric(rubric, rubric_id), language, rater, several, run, statistic, boot)
         )
-    return Summary(tables=tuple(made))
+    return Summary(tables=tuple(boards))
 
 
-def _place(row: Row) -> tuple[bool, float]:
-    """Where a row stands: those that are not ranked last, best average first."""
-    return not row.ranked, -row.average.value if row.average and row.average.value is not None else 1
+def name_raters(raters: Collection[str]) -> str:
+    """Whose ratings a table shows, where those of several people are averaged."""
+    return next(iter(raters)) if len(raters) == 1 else f"{len(raters)} raters, averaged"
 
 
-def _rows(
-    supporters: Mapping[str, list[Rating]],
+def _last_word(ratings: Sequence[Rating]) -> list[Rating]:
+    """Of each dialogue and dimension, people's ratings of the latest stage in which it was scored."""
+    stages = order_stages(rating.stage for rating in ratings if rating.stage is not None)
+    if len(stages) < 2:
+        return list(ratings)
+    place: dict[str | None, int] = {None: -1, **{stage: i for i, stage in enumerate(stages)}}
+    last: dict[tuple[str, str], int] = {}
+    position = [place[rating.stage] if rating.score is not None else -2 for rating in ratings]
+    for rating, at in zip(ratings, position, strict=True):
+        key = rating.dialogue_id, rating.dimension
+        last[key] = max(last.get(key, -2), at)
+    return [r for r, at in zip(ratings, position, strict=True) if at == last[r.dialogue_id, r.dimension]]
+
+
+def _make_board(
     by_id: Mapping[str, Dialogue],
+    given: Sequence[Rating],
     rubric: Rubric,
-    by_card: bool,
+    language: Language,
+    rater: str,
+    several: bool,
+    run: Mapping[str, Any],
     statistic: Statistic,
     boot: Bootstrap,
-) -> list[Row]:
-    """All supporters' lines, from the same draws of cards."""
-    low, high = min(rubric.levels), max(rubric.levels)
-    column = {key: j for j, key in enumerate(rubric.keys)}
-    place: dict[str, int] = {}
-    for group in supporters.values():
-        _refuse_repeated(group)
-        for rating in group:
-            place.setdefault(rating.dialogue_id, len(place))
-    levels = np.full((len(place), len(column)), np.nan)
-    expected = np.full_like(levels, np.nan)
-    for group in supporters.values():
-        for rating in group:
-            cell = place[rating.dialogue_id], column[rating.dimension]
-            levels[cell] = np.nan if rating.score is None else rating.score
-            expected[cell] = np.nan if rating.expected is None else rating.expected
-    dialogues = [by_id[i] for i in place]
-    codes = {name: code for code, name in enumerate(supporters)}
-    clusters = [dialogue.card_id if by_card else dialogue.id for dialogue in dialogues]
-    groups = [codes[dialogue.supporter or "unknown"] for dialogue in dialogues]
-    turned = {j: float(FULL) for j, dimension in enumerate(rubric.dimensions) if dimension.lower_is_better}
+) -> Leaderboard:
+    """The table of one language, rater (or people together) and rubric."""
+    carried = given[0].rubric
+    ratings = _last_word(given) if given[0].rater_kind == "human" else list(given)
+    _refuse_repeated(ratings)
+    rated = {rating.dialogue_id for rating in ratings}
+    talks = [dialogue for dialogue in by_id.values() if dialogue.id in rated]
+    by_card = all(dialogue.card_id is not None for dialogue in talks)
+    clustered_by: Literal["card", "dialogue"] = "card" if by_card else "dialogue"
+    scale = describe_scale(rubric.levels)
+    turned = tuple(d.key for d in rubric.dimensions if d.lower_is_better)
 
-    def estimate(matrix: Array) -> GroupMeans:
-        return estimate_group_means(to_points(matrix, low, high), clusters, groups, boot, turned)
-
-    means, expectations = estimate(levels), estimate(expected)
-    chosen = means if statistic == "level" else expectations
-    return [
-        _row(
-            name,
-            [dialogue for dialogue, code in zip(dialogues, groups, strict=True) if code == g],
-            group,
-            rubric,
-            by_card,
-            (means.each[g], expectations.each[g]),
-            chosen.average[g],
-        )
-        for g, (name, group) in enumerate(supporters.items())
-    ]
-
-
-def _refuse_repeated(ratings: list[Rating]) -> None:
-    counts = Counter((rating.dialogue_id, rating.dimension) for rating in ratings)
-    for (dialogue_id, dimension), count in counts.items():
-        if count > 1:
-            raise ValueError(
-                f"rater {ratings[0].rater!r} rated {dimension!r} of dialogue {dialogue_id!r} more than once"
+    def board(levels: Iterable[float | None]) -> Board:
+        rows = [
+            (
+                rating.dialogue_id,
+                by_id[rating.dialogue_id].supporter or "unknown",
+                str(by_id[rating.dialogue_id].card_id) if by_card else rating.dialogue_id,
+                rating.dimension,
+                rating.rater,
+                np.nan if level is None else float(level),
             )
+            for rating, level in zip(ratings, levels, strict=True)
+        ]
+        return Board.build(rows, rubric.keys, (min(rubric.levels), max(rubric.levels)), turned)
+
+    levels, expected = (board(getattr(rating, what) for rating in ratings) for what in ("score", "expected"))
+    supporters = {name: [d for d in talks if (d.supporter or "unknown") == name] for name in levels.models}
+    unanswered = {
+        name: sum(dialogue.problem is not None or not dialogue.answered for dialogue in own)
+        for name, own in supporters.items()
+    }
+    unranked = {name for name, n in unanswered.items() if n > UNANSWERED_SHARE * len(supporters[name])}
+    means, expectations = estimate_means(levels, boot), estimate_means(expected, boot)
+    shown, chosen = (levels, means) if statistic == "level" else (expected, expectations)
+    standing = rank_models(shown, boot, unranked=unranked, every_column=False, means=chosen)
+    rows = []
+    for name in standing.order:
+        ids = {dialogue.id for dialogue in supporters[name]}
+        own = [rating for rating in ratings if rating.dialogue_id in ids]
+        average = chosen[name][AVERAGE]
+        cells = {
+            key: _cell(
+                rubric.levels,
+                [rating for rating in own if rating.dimension == key],
+                means[name][key],
+                expectations[name][key],
+                levels.sizes[name].dialogues,
+            )
+            for key in levels.dimensions
+        }
+        rows.append(
+            _row(name, cells, average, supporters[name], own, by_card, standing, unanswered[name], name in unranked)
+        )
+    adapted = describe_adapted(talks, (r.served.adapted for r in ratings if r.served))
+    ways = Counter(str(rating.way) for rating in ratings if rating.way and rating.score is not None)
+    return Leaderboard(
+        language=language,
+        rater=rater,
+        rubric=carried if several else None,
+        statistic=statistic,
+        names={d.key: d.paper for d in rubric.dimensions if d.key in levels.dimensions},
+        lower_is_better=levels.turned,
+        levels=rubric.levels,
+        clustered_by=clustered_by,
+        signature=sign_board(run, rater, carried, statistic, scale, boot, clustered_by, language, adapted, ways),
+        warnings=(
+            *warn_of_roles(run, rater),
+            *warn_of_changed_servers(talks, ratings),
+            *describe_spending(run, ["simulation", f"scoring/{rater}"]),
+        ),
+        rows=tuple(rows),
+        standing=standing,
+    )
+
+
+def _refuse_repeated(ratings: Sequence[Rating]) -> None:
+    counts = Counter((rating.rater, rating.dialogue_id, rating.dimension) for rating in ratings)
+    for (rater, dialogue_id, dimension), count in counts.items():
+        if count > 1:
+            raise ValueError(f"rater {rater!r} rated {dimension!r} of dialogue {dialogue_id!r} more than once")
+
+
+def _cell(levels: Sequence[int], ratings: Sequence[Rating], mean: Estimate, expected: Estimate, dialogues: int) -> Cell:
+    """A dimension of a supporter."""
+    given = Counter(rating.score for rating in ratings)
+    counts = tuple(given[level] for level in levels)
+    most = max(range(len(counts)), key=counts.__getitem__)
+    total = sum(counts)
+    return Cell(
+        mean=_defined(mean),
+        expected=_defined(expected),
+        weighed=sum(rating.expected is not None for rating in ratings),
+        unscored=dialogues - mean.n,
+        modal_level=levels[most] if total else None,
+        modal_share=counts[most] / total if total else None,
+        counts=counts,
+    )
 
 
 def _row(
     supporter: str,
-    dialogues: list[Dialogue],
-    ratings: list[Rating],
-    rubric: Rubric,
-    by_card: bool,
-    means: tuple[list[Estimate], list[Estimate]],
+    cells: dict[str, Cell],
     average: Estimate,
+    dialogues: Sequence[Dialogue],
+    ratings: Sequence[Rating],
+    by_card: bool,
+    standing: Standing,
+    unanswered: int,
+    unranked: bool,
 ) -> Row:
-    unscored = Counter(rating.dimension for rating in ratings if rating.score is None)
-    given = Counter((rating.dimension, rating.score) for rating in ratings)
-    cells = {}
-    for key, mean, expected in zip(rubric.keys, *means, strict=True):
-        counts = tuple(given[key, level] for level in rubric.levels)
-        most = max(range(len(counts)), key=counts.__getitem__)
-        total = sum(counts)
-        cells[key] = Cell(
-            mean=_defined(mean),
-            expected=_defined(expected),
-            weighed=sum(rating.dimension == key and rating.expected is not None for rating in ratings),
-            unscored=unscored[key],
-            modal_level=rubric.levels[most] if total else None,
-            modal_share=counts[most] / total if total else None,
-            counts=counts,
-        )
-    unanswered = sum(dialogue.problem is not None or not dialogue.answered for dialogue in dialogues)
     replies = [turn for dialogue in dialogues for turn in dialogue.replies]
     asked = [turn for dialogue in dialogues for turn in dialogue.turns if turn.role == "seeker"]
     turns = [*replies, *asked]
@@ -315,10 +357,10 @@ def _row(
         supporter=supporter,
         cells=cells,
         average=_defined(average),
-        dialogues=len(dialogues),
-        scored=average.n,
+        dialogues=standing.sizes[supporter].dialogues,
+        scored=standing.sizes[supporter].scored,
         unanswered=unanswered,
-        ranked=unanswered <= UNANSWERED_SHARE * len(dialogues),
+        ranked=not unranked,
         problems=dict(Counter(rating.problem for rating in ratings if rating.problem).most_common()),
         cards=len({dialogue.card_id for dialogue in dialogues}) if by_card else None,
         replies=len(replies),

@@ -6,6 +6,7 @@ from dataclasses import replace
 from esc_eval.languages import known_languages
 from esc_eval.reporting.making import group_reasons
 from esc_eval.reporting.render import Cell, Report, Table
+from esc_eval.reporting.standing import standing_table
 from esc_eval.reporting.summary import LOW_MASS, UNANSWERED_SHARE, Leaderboard, Row, Summary
 from esc_eval.statistics.scale import describe_scale
 
@@ -23,22 +24,9 @@ def describe_statistic(board: Leaderboard) -> str:
     return f"{what} {describe_scale(board.levels)} (0..100), 95% intervals by {board.clustered_by}"
 
 
-def means_table(board: Leaderboard) -> Table:
-    """One line a supporter: each dimension, the average, and how many dialogues have a value."""
-    rows: list[list[Cell]] = [
-        [row.supporter, *(row.cells[key].of(board.statistic) for key in board.names), row.average, show_n(row)]
-        for row in board.rows
-    ]
-    return Table("", ["Supporter", *board.names.values(), "Average", "n"], rows, 1, "", _marked(board), "unscored")
-
-
-def show_n(row: Row) -> Cell:
-    """How many dialogues have a value, and of how many where not all have."""
-    return row.scored if row.scored == row.dialogues else f"{row.scored} of {row.dialogues}"
-
-
-def _marked(board: Leaderboard) -> list[str]:
-    return [board.names[key] for key in board.lower_is_better]
+def board_table(board: Leaderboard, dimensions: bool = True) -> Table:
+    """The leaderboard, one line a supporter: with each dimension, or only with what orders."""
+    return standing_table(board.standing, board.names, dimensions=dimensions, turned=board.lower_is_better)
 
 
 def details_tables(board: Leaderboard) -> list[Table]:
@@ -57,8 +45,11 @@ def details_tables(board: Leaderboard) -> list[Table]:
             if share and n != scored:
                 share += f" of {scored}"
             rows.append([name, mean, n, cell.unscored, level, share or "-", counts])
-        rows.append(["Average", row.average, show_n(row), "", "", "", ""])
-        tables.append(Table(row.supporter, header, rows, 1, "", _marked(board), "unscored"))
+        some = row.scored if row.scored == row.dialogues else f"{row.scored} of {row.dialogues}"
+        unscored = sum(cell.unscored for cell in row.cells.values())
+        rows.append(["Average", "-" if row.average is None else row.average, some, unscored, "", "", ""])
+        marked = [board.names[key] for key in board.lower_is_better]
+        tables.append(Table(row.supporter, header, rows, 1, "", marked, "unscored"))
     return [*tables[:-1], replace(tables[-1], note=note)]
 
 
@@ -91,8 +82,8 @@ def describe_gaps(row: Row) -> list[str]:
             f"unanswered, more than {UNANSWERED_SHARE:.0%}."
         )
     if row.problems:
-        ratings = row.dialogues * len(row.cells)
         missing = sum(row.problems.values())
+        ratings = missing + sum(sum(cell.counts) for cell in row.cells.values())
         sentences.append(f"{row.supporter}: {missing} of {ratings} ratings unscored: {group_reasons(row.problems)}.")
     return sentences
 
@@ -135,23 +126,26 @@ def board_report(board: Leaderboard, *tables: Table) -> Report:
 
 
 def as_text(summary: Summary, width: int = 80) -> str:
-    """For a terminal of this width: one line a supporter and dimension."""
-    return "\n".join(board_report(board, *details_tables(board)).to_text(width) for board in summary.tables)
+    """For a terminal of this width: one line a supporter, then one line a supporter and dimension."""
+    return "\n".join(
+        board_report(board, board_table(board, dimensions=False), *details_tables(board)).to_text(width)
+        for board in summary.tables
+    )
 
 
 def as_markdown(summary: Summary) -> str:
     """As GitHub renders it."""
     head = "# ESC-Eval report\n\n95% intervals. A measure of language models, not a clinical one.\n\n"
     return head + "\n".join(
-        board_report(board, means_table(board), *details_tables(board)).to_markdown() for board in summary.tables
+        board_report(board, board_table(board), *details_tables(board)).to_markdown() for board in summary.tables
     )
 
 
 def as_latex(summary: Summary) -> str:
     """Leaderboards as LaTeX tables (booktabs)."""
-    return "\n".join(board_report(board, means_table(board)).to_latex() for board in summary.tables)
+    return "\n".join(board_report(board, board_table(board)).to_latex() for board in summary.tables)
 
 
 def as_html(summary: Summary) -> str:
     """Leaderboards as a fragment of HTML, e.g. for a notebook."""
-    return "".join(board_report(board, means_table(board)).to_html() for board in summary.tables)
+    return "".join(board_report(board, board_table(board)).to_html() for board in summary.tables)

@@ -1,21 +1,45 @@
-"""Model means on the same cards: intervals, ranks, paired differences, and who cannot be told from whom."""
+"""Models side by side: means, ranks, paired differences, who cannot be told apart, and what the missing could change.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+Everything about order comes from one comparison: of every two models on equal cards (``adjusted``), by a sign-flip
+permutation test with Holm's adjustment. A model's rank lies between 1 + the models that are significantly better and
+the number of models less those that are significantly worse, for all models together with the confidence asked for:
+where no difference has the wrong sign, every rank lies in its interval (as in Mogstad, Romano, Shaikh & Wilhelm 2024,
+Review of Economic Studies 91(1), with Holm's steps).
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
+from esc_eval.statistics.adjusted import Adjusted, Codes, adjust_means, average_adjusted
 from esc_eval.statistics.bootstrap import Bootstrap, ClusterTables, estimate_group_means
 from esc_eval.statistics.coefficients import ratio
-from esc_eval.statistics.correlations import adjust_holm
 from esc_eval.statistics.estimate import Array, Estimate
 from esc_eval.statistics.scale import FULL, to_points
 
 AVERAGE = "average"
+FLIPS = 9999
+"""Sign flips of a permutation test; more where so many pairs need smaller p-values."""
+SHARED_RATERS = 0.5
+"""Two models of whose ratings less than this share is by the same raters are said to have different raters."""
+NO_SHARED_CARD = "the two models share no card"
+NO_SHARED_RATER = "no rater rated both models, so their difference cannot be told from that of the raters"
+DECIMALS = 9
+EQUAL = 10.0**-DECIMALS
+"""Points up to which two means are the same: what least squares gives is rounded to that."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much there is of a model: its dialogues, those with any score, and dimensions of dialogues without one."""
+
+    dialogues: int
+    scored: int
+    unscored: int
 
 
 @dataclass(frozen=True)
@@ -23,175 +47,433 @@ class Board:
     """Dialogues of models, scored in points on several dimensions.
 
     Attributes:
-        models, dimensions: Names; models in order of first appearance.
+        models, dimensions, raters: Names; models and raters sorted, dimensions those that somebody was to rate.
         scores: Shape (dialogues, dimensions): points, averaged over raters; NaN where there is none.
         model: Shape (dialogues,), index into ``models``; the dialogues of a model stand together.
         cluster: Of each dialogue: its card, or itself.
+        given: Dialogue, dimension and rater (indices) and points of each single score.
         turned: Dimensions of which a low score is good: they enter the average turned round.
-        whole: Whether the dimensions are all that the rubric has, so that their average may be shown.
+        absent: Dimensions of the rubric that nobody was to rate: without them there is no average.
     """
 
     models: tuple[str, ...]
     dimensions: tuple[str, ...]
+    raters: tuple[str, ...]
     scores: Array
-    model: npt.NDArray[np.intp]
+    model: Codes
     cluster: tuple[str, ...]
+    given: tuple[Codes, Codes, Codes, Array]
     turned: tuple[str, ...] = ()
-    whole: bool = True
+    absent: tuple[str, ...] = ()
 
     @classmethod
-    def from_rows(
+    def build(
         cls,
-        human: pd.DataFrame,
-        rated: pd.DataFrame,
-        cluster: str,
+        ratings: Sequence[tuple[str, str, str, str, str, float]],
         dimensions: Sequence[str],
         scale: tuple[int, int],
         turned: Sequence[str] = (),
     ) -> "Board":
-        """From scores and the rows that they come from.
+        """From ratings in any order.
 
         Args:
-            human: One row a dialogue and dimension (``scores.human_scores``).
-            rated: All rows of these dialogues, those without a score too; in the order of the file.
-            cluster: Column to cluster by.
-            dimensions: All there may be, in order; those without a row are left out.
+            ratings: Dialogue, its model and its cluster, dimension, rater, level (NaN = no score).
+            dimensions: All that the rubric has, in order.
             scale: Lowest and highest level.
             turned: Dimensions of which a low level is good.
         """
-        present = tuple(d for d in dimensions if d in set(rated["dimension"]))
-        each = rated.drop_duplicates("dialogue_id")
-        models = tuple(dict.fromkeys(each["model"]))
-        code = each["model"].map({name: i for i, name in enumerate(models)}).to_numpy(dtype=np.intp)
-        order = np.argsort(code, kind="stable")
-        wide = human.pivot(index="dialogue_id", columns="dimension", values="score")
-        scores = wide.reindex(index=each["dialogue_id"].to_numpy()[order], columns=list(present)).to_numpy(dtype=float)
+        dialogues = sorted({(model, cluster, dialogue) for dialogue, model, cluster, *_ in ratings})
+        there = {rating[3] for rating in ratings}
+        present = tuple(d for d in dimensions if d in there)
+        models, raters = sorted({model for model, _, _ in dialogues}), sorted({rating[4] for rating in ratings})
+        index = {dialogue: i for i, (_, _, dialogue) in enumerate(dialogues)}
+        scored = [rating for rating in ratings if np.isfinite(rating[5])]
+        row, column, rater = (
+            np.array([places[str(rating[at])] for rating in scored], dtype=np.intp)
+            for at, places in ((0, index), (3, {d: i for i, d in enumerate(present)}), (4, _places(raters)))
+        )
+        points = to_points(np.array([rating[5] for rating in scored], dtype=float), *scale)
+        total, count = np.zeros((2, len(dialogues), len(present)))
+        np.add.at(total, (row, column), points)
+        np.add.at(count, (row, column), 1)
         return cls(
-            models,
+            tuple(models),
             present,
-            to_points(scores, *scale),
-            code[order],
-            tuple(each[cluster].astype(str).to_numpy()[order]),
-            tuple(d for d in turned if d in present),
-            len(present) == len(dimensions),
+            tuple(raters),
+            np.where(count > 0, total / np.maximum(count, 1), np.nan),
+            np.array([_places(models)[model] for model, _, _ in dialogues], dtype=np.intp),
+            tuple(cluster for _, cluster, _ in dialogues),
+            (row, column, rater, points),
+            tuple(d for d in turned if d in there),
+            tuple(d for d in dimensions if d not in there),
         )
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Dimensions, then the average where there are several and none is missing."""
-        return (*self.dimensions, AVERAGE) if len(self.dimensions) > 1 and self.whole else self.dimensions
+        """Dimensions, then the average where the rubric has several."""
+        return (*self.dimensions, AVERAGE) if len(self.dimensions) + len(self.absent) > 1 else self.dimensions
 
     @property
     def cards(self) -> tuple[str, ...]:
-        """Names of the clusters."""
+        """Names of the clusters, in order of first appearance."""
         return tuple(dict.fromkeys(self.cluster))
 
-    def card_cells(self) -> Array:
-        """Mean score of each card, column and model, shape (cards, columns, models).
+    @property
+    def card(self) -> Codes:
+        """Of each dialogue, the index of its cluster in ``cards``."""
+        index = _places(self.cards)
+        return np.array([index[c] for c in self.cluster], dtype=np.intp)
 
-        The average of a card is over dimensions, where none is missing.
-        """
-        index = {name: i for i, name in enumerate(self.cards)}
-        place = np.array([index[c] for c in self.cluster], dtype=np.intp) * len(self.models) + self.model
-        sums, counts = np.zeros((2, len(index) * len(self.models), len(self.dimensions)))
-        np.add.at(sums, place, np.nan_to_num(self.scores))
-        np.add.at(counts, place, np.isfinite(self.scores))
-        cells = ratio(sums, counts).reshape(len(index), len(self.models), -1).transpose(0, 2, 1)
-        if AVERAGE not in self.columns:
-            return cells
-        sign = np.array([-1.0 if d in self.turned else 1.0 for d in self.dimensions])[:, None]
-        turned = np.where(sign < 0, FULL, 0.0) + sign * cells
-        return np.concatenate([cells, turned.mean(axis=1, keepdims=True)], axis=1)
+    @property
+    def sizes(self) -> dict[str, Size]:
+        """How much there is of each model."""
+        found = {}
+        for i, name in enumerate(self.models):
+            there = np.isfinite(self.scores[self.model == i])
+            found[name] = Size(len(there), int(there.any(1).sum()), int((~there).sum()))
+        return found
+
+    @property
+    def rater_shares(self) -> Array:
+        """Shape (models, raters): the share of each rater in a model's scores; zeros where it has none."""
+        row, _, rater, _ = self.given
+        counts = np.zeros((len(self.models), len(self.raters)))
+        np.add.at(counts, (self.model[row], rater), 1)
+        return np.asarray(counts / np.maximum(counts.sum(1, keepdims=True), 1))
+
+    def adjust(self, models: npt.NDArray[np.bool_], by_rater: bool = False) -> dict[str, Adjusted]:
+        """Means on equal cards of some models in each column, and of equal raters where asked for."""
+        card, shape = self.card, (len(self.models), len(self.cards))
+        paired = len(set(zip(card.tolist(), self.model.tolist(), strict=True))) > len(self.cards)
+        row, column, rater, points = self.given
+        own = models[self.model]
+        found = {}
+        for i, name in enumerate(self.dimensions):
+            if by_rater:
+                here = (column == i) & own[row]
+                at = row[here]
+                weight = 1 / np.bincount(at, minlength=len(own))[at]  # every dialogue counts once
+                found[name] = adjust_means(points[here], self.model[at], card[at], shape, weight, rater[here], paired)
+            else:
+                at = np.flatnonzero(np.isfinite(self.scores[:, i]) & own)
+                found[name] = adjust_means(
+                    self.scores[at, i], self.model[at], card[at], shape, np.ones(len(at)), None, paired
+                )
+        if AVERAGE in self.columns and found and not self.absent:
+            found[AVERAGE] = average_adjusted(
+                [part.turned(float(FULL)) if name in self.turned else part for name, part in found.items()]
+            )
+        return found
+
+    def shared_cards(self, column: str) -> Codes:
+        """Shape (models, models): cards on which both have a score; for the average, in the dimension with fewest."""
+        there = np.zeros((len(self.cards), len(self.models), len(self.dimensions)))
+        np.maximum.at(there, (self.card, self.model), np.isfinite(self.scores) * 1.0)
+        chosen = there if column == AVERAGE else there[:, :, [self.dimensions.index(column)]]
+        return np.asarray(np.einsum("cid,cjd->dij", chosen, chosen).min(0), dtype=np.intp)
 
 
-def estimate_means(board: Board, boot: Bootstrap) -> tuple[dict[str, dict[str, Estimate]], str, Array, Array]:
-    """Mean of each model in each column, and by what models are ranked.
+def _places(names: Sequence[str]) -> dict[str, int]:
+    return {name: i for i, name in enumerate(names)}
+
+
+@dataclass(frozen=True)
+class Rank:
+    """A place, 1 = best, and between which places it lies; no ends where the model was compared with none."""
+
+    value: int
+    low: int | None = None
+    high: int | None = None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How the models of a board stand.
+
+    Attributes:
+        means: Model -> column -> its mean, of all that it has a score for.
+        ranked_by: The column that orders: the average where every model that is ranked has one, else the last of the
+            dimensions in which most have a mean.
+        order: Models as they stand; those without a rank last.
+        ranks: Model -> rank; None where it is not ranked.
+        equal: Ranked model -> its mean in ``ranked_by`` on equal cards (and raters), which orders; empty where all were
+            scored on the same cards as often, so that it is the plain mean.
+        by_rater: Whether raters were taken out too.
+        confidence: Of ranks, all together, and of intervals.
+        differences: Column -> ``first``, ``second``, ``difference`` on equal cards, ``p`` (two-sided), ``p_holm``;
+            ``first`` stands before ``second``.
+        groups: Maximal runs of ranked models of which no two differ significantly, in order.
+        sizes: Model -> how much there is of it.
+        missing: Model -> what it has no score for: dimensions of its dialogues, and of cards that others have.
+        bounds: Model -> its mean in ``ranked_by``, were everything missing the worst, and the best level.
+        may_change: Pairs of ranked models whose order what is missing could turn round.
+        confounded: Pairs of models whose difference cannot be told from that of their raters: it is not estimated.
+        other_raters: Pairs that share less than ``SHARED_RATERS`` of their raters.
+    """
+
+    means: dict[str, dict[str, Estimate]]
+    ranked_by: str
+    order: tuple[str, ...]
+    ranks: dict[str, Rank | None]
+    equal: dict[str, Estimate]
+    by_rater: bool
+    confidence: float
+    differences: dict[str, list[dict[str, Any]]]
+    groups: list[list[str]]
+    sizes: dict[str, Size]
+    missing: dict[str, int]
+    bounds: dict[str, tuple[float, float] | None]
+    may_change: list[tuple[str, str]]
+    confounded: list[tuple[str, str]]
+    other_raters: list[tuple[str, str]]
+
+
+def estimate_means(board: Board, boot: Bootstrap) -> dict[str, dict[str, Estimate]]:
+    """The mean of each model in each column; the average is the mean of the dimensions' means.
 
     Returns:
-        model -> column -> mean; the column that ranks: the last in which a model has a mean; shape (models,) and
-        (draws, models): its means and their draws, turned round where a low score is good, minus infinity where there
-        is none.
+        Model -> column, the average always among them -> mean.
     """
     turned = {i: float(FULL) for i, d in enumerate(board.dimensions) if d in board.turned}
-    means = estimate_group_means(board.scores, board.cluster, board.model.tolist(), boot, turned)
-    out = {
-        model: dict(zip((*board.dimensions, AVERAGE), [*means.each[i], means.average[i]], strict=True))
-        for i, model in enumerate(board.models)
-    }
-    known = [c for c in board.columns if any(out[m][c].value is not None for m in board.models)]
-    column = known[-1] if known else board.columns[-1]
-    values = [out[m][column].value for m in board.models]
-    value = np.array([-np.inf if v is None else FULL - v if column in board.turned else v for v in values])
-    drawn = means.draws[..., (*board.dimensions, AVERAGE).index(column)]
-    scores = {m: {c: out[m][c] for c in board.columns} for m in board.models}
-    return scores, column, value, np.nan_to_num(drawn, nan=-np.inf)
-
-
-def rank_intervals(value: Array, draws: Array, boot: Bootstrap, cards: int) -> list[tuple[int, int | None, int | None]]:
-    """Rank (1 = best) of each model with the interval of its rank over draws; no interval from a single card."""
-
-    def ranks(v: Array) -> Array:
-        rank: Array = 1 + (v[..., None, :] > v[..., :, None]).sum(-1)
-        return rank
-
-    if cards < 2:
-        return [(int(r), None, None) for r in ranks(value)]
-    tail = (1 - boot.confidence) / 2
-    drawn = ranks(draws)
-    low, high = np.quantile(drawn, [tail, 1 - tail], axis=0, method="closest_observation")
-    return [(int(r), int(a), int(b)) for r, a, b in zip(ranks(value), low, high, strict=True)]
-
-
-def paired_differences(board: Board, boot: Bootstrap, flips: int = 9999) -> dict[str, list[dict[str, Any]]]:
-    """Differences of every two models on the cards that both played, by column.
-
-    p-values are two-sided, from a sign-flip permutation test over cards, Holm-adjusted within the column.
-
-    Returns:
-        column -> list of ``first``, ``second``, ``difference`` (Estimate), ``p``, ``p_holm``.
-    """
-    cells = board.card_cells()
-    pairs = list(combinations(range(len(board.models)), 2))
-    first, second = (np.array([p[i] for p in pairs], dtype=int) for i in (0, 1))
+    found = estimate_group_means(board.scores, board.cluster, board.model.tolist(), boot, turned)
     out = {}
-    for i, column in enumerate(board.columns):
-        gap = cells[:, i, first] - cells[:, i, second]
-        there = np.isfinite(gap)
-        filled = np.where(there, gap, 0.0)
-        p_values = _sign_flip(filled, flips, np.random.default_rng([boot.seed, i]))
-        adjusted = adjust_holm(np.where(there.any(0), p_values, np.nan))
-        width = (len(pairs),)
-        _, many = ClusterTables.build({"sum": (filled, width), "n": (there.astype(float), width)}).draw(
-            lambda t: {"d": ratio(t["sum"], t["n"])}, boot
-        )
-        rows = []
-        for j, (a, b) in enumerate(pairs):
-            n = int(there[:, j].sum())
-            value = float(gap[there[:, j], j].mean()) if n else float("nan")
-            rows.append(
-                {
-                    "first": board.models[a],
-                    "second": board.models[b],
-                    "difference": boot.estimate(value, many["d"][:, j], n, n, "the two models share no card"),
-                    "p": float(p_values[j]) if n else None,
-                    "p_holm": float(adjusted[j]) if n else None,
-                }
-            )
-        out[column] = rows
+    for i, model in enumerate(board.models):
+        average = found.average[i]
+        if board.absent:
+            why = f"nobody rated {', '.join(board.absent)}"
+            average = Estimate(None, n=average.n, clusters=average.clusters, undefined=why)
+        out[model] = dict(zip((*board.dimensions, AVERAGE), [*found.each[i], average], strict=True))
     return out
 
 
-def _sign_flip(gap: Array, flips: int, rng: np.random.Generator) -> Array:
-    observed = np.abs(gap.sum(0)) * (1 - 1e-12)
-    extreme = np.zeros(gap.shape[1])
-    step = max(1, 4_000_000 // max(len(gap), 1))
+def rank_models(
+    board: Board,
+    boot: Bootstrap,
+    flips: int = FLIPS,
+    unranked: Collection[str] = (),
+    by_rater: bool = False,
+    every_column: bool = True,
+    means: dict[str, dict[str, Estimate]] | None = None,
+) -> Standing:
+    """Means, ranks with their intervals, paired differences, and what missing ratings and other raters do to them.
+
+    Args:
+        board: Scores of models.
+        boot: Draws and confidence.
+        flips: Sign flips of the permutation tests, at least.
+        unranked: Models that are listed and not ranked; they are compared with none.
+        by_rater: Whether raters' severity is taken out of means on equal terms, differences and ranks.
+        every_column: Whether models are compared in each column, or in the one that ranks alone.
+        means: What ``estimate_means`` gave, where it has been asked.
+    """
+    by_rater = by_rater and len(board.raters) > 1
+    means = means or estimate_means(board, boot)
+    able = np.array([m not in unranked and any(e.value is not None for e in means[m].values()) for m in board.models])
+    column = _choose_column(board, means, able)
+    adjusted = board.adjust(able, by_rater)
+    own = np.array([np.nan if (v := means[m][column].value) is None else v for m in board.models])
+    level = np.where(np.isfinite(own) & able, adjusted[column].value, np.nan) if column in adjusted else own * np.nan
+    sign = -1.0 if column in board.turned else 1.0
+    good = np.where(np.isfinite(level), np.round(sign * level, DECIMALS), -np.inf)  # equal but for rounding is equal
+    order = sorted(range(len(good)), key=lambda i: (-good[i], not able[i], i))
+    pairs = np.array(list(combinations([i for i in order if able[i]], 2)), dtype=np.intp).reshape(-1, 2)
+    confounded, other = _other_raters(board, adjusted, pairs, by_rater)
+    differences = {
+        name: _compare(board, name, adjusted.get(name), pairs, confounded, boot, flips)
+        for name in (board.columns if every_column else (column,))
+    }
+    ranked = [i for i in order if np.isfinite(good[i])]
+    names = [board.models[i] for i in ranked]
+    alpha = 1 - boot.confidence
+    unequal = bool((np.abs(level - own)[ranked] > EQUAL).any())
+    missing, low, high = _bounds(board, column)
+    worst, best = (low, high) if sign > 0 else (-high, -low)
+    return Standing(
+        means={m: {c: means[m][c] for c in board.columns} for m in board.models},
+        ranked_by=column,
+        order=tuple(board.models[i] for i in order),
+        ranks=_rank(board, good, ranked, differences[column], alpha),
+        equal=_equal_means(board, adjusted[column], ranked, boot) if unequal else {},
+        by_rater=by_rater,
+        confidence=boot.confidence,
+        differences=differences,
+        groups=group_indistinguishable(names, differences[column], alpha),
+        sizes=board.sizes,
+        missing=dict(zip(board.models, missing.tolist(), strict=True)),
+        bounds={
+            m: (float(low[i]), float(high[i])) if missing[i] and np.isfinite(low[i]) else None
+            for i, m in enumerate(board.models)
+        },
+        may_change=[
+            (board.models[i], board.models[j])
+            for i, j in combinations(ranked, 2)
+            if max((high - low)[[i, j]]) > EQUAL and worst[i] < best[j] - EQUAL
+        ],
+        confounded=[(board.models[i], board.models[j]) for i, j in confounded],
+        other_raters=[(board.models[i], board.models[j]) for i, j in other],
+    )
+
+
+def _choose_column(board: Board, means: dict[str, dict[str, Estimate]], able: npt.NDArray[np.bool_]) -> str:
+    """The average where all have one, else the last dimension in which most have a mean."""
+    models = [m for m, there in zip(board.models, able, strict=True) if there]
+    counts = {c: sum(means[m][c].value is not None for m in models) for c in board.columns}
+    if AVERAGE in counts and counts.pop(AVERAGE) == len(models):
+        return AVERAGE
+    return max(reversed(counts), key=counts.__getitem__)
+
+
+def _other_raters(
+    board: Board, adjusted: dict[str, Adjusted], pairs: Codes, by_rater: bool
+) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """Pairs of models that cannot be told from their raters, and further pairs of which most raters differ."""
+    if len(board.raters) < 2:
+        return [], []
+    shares = board.rater_shares
+    shared = {(i, j): float(np.minimum(shares[i], shares[j]).sum()) for i, j in pairs.tolist()}
+    if not by_rater:
+        alone = [pair for pair, share in shared.items() if share < EQUAL]
+        return alone, [pair for pair, share in shared.items() if EQUAL <= share < SHARED_RATERS]
+    models = np.ones(len(board.models), dtype=bool)
+    plain = board.adjust(models)
+    alone = [
+        (i, j)
+        for i, j in pairs.tolist()
+        if any(part.linked[i, j] and not adjusted[name].linked[i, j] for name, part in plain.items())
+    ]
+    return alone, []
+
+
+def _compare(
+    board: Board,
+    column: str,
+    adjusted: Adjusted | None,
+    pairs: Codes,
+    confounded: Collection[tuple[int, int]],
+    boot: Bootstrap,
+    flips: int,
+) -> list[dict[str, Any]]:
+    """Differences of every two models on equal cards, with p-values; those that cannot be estimated say why."""
+    from esc_eval.statistics.correlations import adjust_holm  # scipy
+
+    first, second = pairs.T
+    shared = board.shared_cards(column)[first, second]
+    gap, values, null = np.full(len(pairs), np.nan), *np.full((2, len(board.cards), len(pairs)), np.nan)
+    tested = np.zeros(len(pairs), dtype=bool)
+    if adjusted is not None and len(pairs):
+        gap, values, null = adjusted.pair(first, second)
+        alone = np.array([pair in confounded for pair in map(tuple, pairs.tolist())])
+        tested = adjusted.linked[first, second] & (shared > 0) & ~alone & np.isfinite(gap)
+    null = np.where(tested, np.round(null, 12), 0.0)  # what is zero but for rounding has no sign
+    rng = np.random.default_rng([boot.seed, board.columns.index(column)])
+    p_values = _sign_flip(null, max(flips, round(1.25 * len(pairs) / (1 - boot.confidence))), rng)
+    adjusted_p = adjust_holm(np.where(tested, p_values, np.nan))
+    found = _estimate_gaps(np.where(tested, np.round(values, DECIMALS), np.nan), boot)
+    rows = []
+    for j, (a, b) in enumerate(pairs.tolist()):
+        difference = replace(found[j], n=int(shared[j]))
+        if not tested[j]:
+            why = "a dimension has no score" if column == AVERAGE else "no score"
+            if np.isfinite(gap[j]):
+                why = NO_SHARED_RATER if (a, b) in confounded else NO_SHARED_CARD
+            difference = Estimate(None, n=int(shared[j]), clusters=int(shared[j]), undefined=why)
+        rows.append(
+            {
+                "first": board.models[a],
+                "second": board.models[b],
+                "difference": difference,
+                "p": float(p_values[j]) if tested[j] else None,
+                "p_holm": float(adjusted_p[j]) if tested[j] else None,
+            }
+        )
+    return rows
+
+
+def _estimate_gaps(gaps: Array, boot: Bootstrap) -> list[Estimate]:
+    """Means of what clusters say of differences, shape (clusters, pairs), with their intervals."""
+    there = np.isfinite(gaps)
+    width = (gaps.shape[1],)
+    tables = ClusterTables.build({"sum": (np.nan_to_num(gaps), width), "n": (there * 1.0, width)})
+    one, many = tables.draw(lambda t: {"d": ratio(t["sum"], t["n"])}, boot) if there.any() else ({}, {})
+    n = there.sum(0)
+    return [
+        boot.estimate(round(float(one["d"][j]), DECIMALS), many["d"][:, j], int(n[j]), int(n[j]), "")
+        if n[j]
+        else Estimate(None)
+        for j in range(len(n))
+    ]
+
+
+def _sign_flip(parts: Array, flips: int, rng: np.random.Generator) -> Array:
+    """Two-sided p-values of sums of parts, shape (clusters, pairs): how often flipped signs give one as far from 0."""
+    observed = np.abs(parts.sum(0)) - EQUAL * np.abs(parts).sum(0)
+    extreme = np.zeros(parts.shape[1])
+    step = max(1, 4_000_000 // max(*parts.shape, 1))
     for start in range(0, flips, step):
-        signs = rng.integers(0, 2, (min(step, flips - start), len(gap))) * 2.0 - 1
-        extreme += (np.abs(signs @ gap) >= observed).sum(0)
+        signs = rng.integers(0, 2, (min(step, flips - start), len(parts))) * 2.0 - 1
+        extreme += (np.abs(signs @ parts) >= observed).sum(0)
     return (1 + extreme) / (1 + flips)
 
 
-def group_indistinguishable(order: list[str], rows: list[dict[str, Any]], alpha: float = 0.05) -> list[list[str]]:
+def _equal_means(board: Board, adjusted: Adjusted, ranked: Sequence[int], boot: Bootstrap) -> dict[str, Estimate]:
+    """Means on equal terms with their intervals."""
+    tables = ClusterTables.build({"m": (adjusted.influence, (len(board.models),))})
+    drawn = tables.draw(lambda t: t, boot)[1]["m"]
+    scored, card = np.isfinite(board.scores).any(1), board.card
+    return {
+        board.models[i]: boot.estimate(
+            round(float(adjusted.value[i]), DECIMALS),
+            np.round(adjusted.value[i] + drawn[:, i], DECIMALS),
+            int((own := scored & (board.model == i)).sum()),
+            len(np.unique(card[own])),
+            "no score",
+        )
+        for i in ranked
+    }
+
+
+def _rank(
+    board: Board, good: Array, ranked: Sequence[int], rows: Sequence[dict[str, Any]], alpha: float
+) -> dict[str, Rank | None]:
+    """Rank of each model and between which places it lies, from the tests of pairs."""
+    ranks: dict[str, Rank | None] = dict.fromkeys(board.models)
+    for i in ranked:
+        name, value = board.models[i], 1 + int((good[ranked] > good[i]).sum())
+        tests = [row for row in rows if name in (row["first"], row["second"]) and row["p_holm"] is not None]
+        apart = [row for row in tests if row["p_holm"] < alpha]
+        other = [board.models.index(row["second"] if row["first"] == name else row["first"]) for row in apart]
+        better = int((good[other] > good[i]).sum())
+        worse = len(other) - better
+        ranks[name] = Rank(value, 1 + better, len(ranked) - worse) if tests else Rank(value)
+    return ranks
+
+
+def _bounds(board: Board, column: str) -> tuple[npt.NDArray[np.intp], Array, Array]:
+    """What is missing of each model, and its mean in a column, were all of that on the lowest and the highest level.
+
+    Missing are a dialogue's dimensions without a score, and every dimension of the cards that another model has.
+    """
+    models = len(board.models)
+    rows = np.bincount(board.model, minlength=models)
+    played = np.zeros((len(board.cards), models), dtype=bool)
+    played[board.card, board.model] = True
+    absent = (~played).sum(0) if (played.sum(1) > 1).any() else np.zeros(models, dtype=np.intp)
+    scored, total = np.zeros((2, models, len(board.dimensions)))
+    np.add.at(scored, board.model, np.isfinite(board.scores))
+    np.add.at(total, board.model, np.nan_to_num(board.scores))
+    wanting = (rows + absent)[:, None] - scored
+    low, high = ((total + wanting * end) / (rows + absent)[:, None] for end in (0.0, FULL))
+    if column != AVERAGE:
+        at = board.dimensions.index(column)
+        return wanting.sum(1).astype(np.intp), low[:, at], high[:, at]
+    turned = np.array([d in board.turned for d in board.dimensions])
+    ends = np.where(turned, FULL - high, low), np.where(turned, FULL - low, high)
+    return wanting.sum(1).astype(np.intp), ends[0].mean(1), ends[1].mean(1)
+
+
+def group_indistinguishable(
+    order: Sequence[str], rows: Sequence[dict[str, Any]], alpha: float = 0.05
+) -> list[list[str]]:
     """Maximal runs of models, best first, of which no two differ significantly.
 
     A model may be in several runs: "cannot be told apart" is not transitive.

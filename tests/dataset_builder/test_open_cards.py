@@ -201,10 +201,11 @@ def test_the_card_s_own_lines_load_it(build, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path))
     card = (build / "README.md").read_text(encoding="utf-8")
     assert "license: cc-by-4.0" in card
-    [lines] = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    lines, *_ = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
     assert "dialogues" not in lines
     found: dict = {}
-    exec(lines.replace("PATH_OR_REPO", str(build)), found)
+    monkeypatch.chdir(build)
+    exec(lines, found)
     assert len(found["cards"]) == 148
     assert all(found["cards"]["text"])
 

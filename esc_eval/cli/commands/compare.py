@@ -24,6 +24,12 @@ def command(
         typer.Option(metavar="NAME|FILE", help="Of the ratings: a shipped rubric, or your own .yaml. Default: theirs."),
     ] = None,
     human: Annotated[str, typer.Option(help="Name of the human supporter among the models.")] = "human",
+    adjust_raters: Annotated[
+        bool,
+        typer.Option(
+            "--adjust-raters", help="Take people's severity out of order, ranks and differences: model + card + rater."
+        ),
+    ] = False,
     *,
     options: RatingsOptions,
 ) -> None:
@@ -42,6 +48,7 @@ def command(
         human=human,
         cluster=options.cluster,
         rubrics=find_rubrics(table, ratings, rubric),
+        adjust_raters=adjust_raters,
         run=read_card(ratings[0]) if len(ratings) == 1 and ratings[0].is_dir() else None,
     )
     options.show(report)

@@ -22,7 +22,7 @@ from esc_eval.statistics.estimate import Estimate
 from esc_eval.statistics.mixed import estimate_contrast, mixed_fit
 from esc_eval.statistics.power import annotation_plan, cards_needed, estimate_components, simulate_power
 from esc_eval.statistics.prediction_powered import ppi_mean
-from esc_eval.statistics.ranking import group_indistinguishable, rank_intervals
+from esc_eval.statistics.ranking import group_indistinguishable
 
 BOOT = Bootstrap(draws=300)
 GROUPS = {"a": "closed", "b": "closed", "c": "domain", "human": "people"}
@@ -74,9 +74,10 @@ def test_paired_differences_use_shared_cards_and_agree_with_the_t_test(tmp_path:
     report = leaderboard_report(read_table([path]), BOOT, flips=9999)
     (row,) = report.data["boards"]["all"]["differences"]["average"]
     wide = frame.pivot_table(index="card", columns="model", values="score").dropna() * 25
-    test = stats.ttest_rel(wide["a"], wide["b"])
+    first, second = wide[row["first"]], wide[row["second"]]
+    test = stats.ttest_rel(first, second)
     assert row["difference"].n == 50
-    assert row["difference"].value == pytest.approx((wide["a"] - wide["b"]).mean())
+    assert row["difference"].value == pytest.approx((first - second).mean())
     assert row["p"] == pytest.approx(test.pvalue, abs=0.01)
     low, high = test.confidence_interval()
     assert (row["difference"].low, row["difference"].high) == pytest.approx((low, high), abs=0.8)
@@ -91,11 +92,6 @@ def test_a_board_is_of_people_and_of_their_last_word(tmp_path: Path) -> None:
         rows.append({**base, "rater": "judge", "rater_kind": "model", "stage": "", "score": 4})
     report = leaderboard_report(read_table([write_table(tmp_path / "r.csv", rows)]), BOOT, flips=99)
     assert report.data["boards"]["all"]["models"]["m"]["scores"]["overall"].value == pytest.approx(1.5 * 25)
-
-
-def test_ties_share_a_rank() -> None:
-    draws = np.tile([3.0, 3.0, 1.0], (200, 1))
-    assert rank_intervals(np.array([3.0, 3.0, 1.0]), draws, BOOT, 9) == [(1, 1, 1), (1, 1, 1), (3, 3, 3)]
 
 
 def test_cannot_be_told_apart_is_not_transitive() -> None:
@@ -346,3 +342,95 @@ def test_a_plan_refuses_a_name_that_stands_twice(names):
 def test_a_seed_below_nought_is_refused():
     with pytest.raises(EscEvalError, match="the seed is a whole number from 0, not -1"):
         Bootstrap(seed=-1)
+
+
+def made_csv(path: Path, raters, levels, unscored=lambda *_: False) -> Path:
+    """Twelve easy and eight hard cards; ``raters(model, card)`` and ``levels(...)`` say by whom and how good."""
+    rows = [
+        {"dialogue_id": f"{model}{card}", "rater": rater, "dimension": dimension, "card": f"c{card}", "model": model,
+         "score": "" if unscored(model, card) else levels(model, card, rater)}
+        for model in ("alpha", "beta", "gamma") for card in range(20) for dimension in ("empathy", "overall")
+        for rater in raters(model, card)
+    ]  # fmt: skip
+    return write_table(path, rows)
+
+
+def test_means_leaderboard_and_paired_test_agree_where_a_model_is_unscored_on_the_hard_cards(tmp_path: Path) -> None:
+    better = {"alpha": 0, "beta": 1, "gamma": 1}
+    path = made_csv(
+        tmp_path / "r.csv",
+        lambda *_: ("r",),
+        lambda model, card, _: max(0, (3 if card < 12 else 0) + better[model] - card % 2),
+        lambda model, card: model == "alpha" and card >= 12,
+    )
+    report = leaderboard_report(read_table([path]), BOOT)
+    board = report.data["boards"]["all"]
+    means = {m: found["scores"]["average"].value for m, found in board["models"].items()}
+    assert max(means, key=means.__getitem__) == "alpha", "before: first, by what it was scored on"
+    assert board["order"] == ["beta", "gamma", "alpha"]
+    by_pair = {(r["first"], r["second"]): r for r in board["differences"]["average"]}
+    assert by_pair["beta", "alpha"]["difference"].value == pytest.approx(25)
+    assert by_pair["beta", "alpha"]["p_holm"] < 0.05
+    assert board["models"]["alpha"]["rank"] == {"value": 3, "low": 3, "high": 3}
+    assert board["models"]["alpha"]["on_equal_terms"].value == pytest.approx(means["beta"] - 25)
+    assert [board["models"]["alpha"][what] for what in ("scored", "dialogues", "unscored")] == [12, 20, 16]
+    assert ("beta", "alpha") in board["order_may_change"]
+    assert board["cannot_be_told_apart"] == [["beta", "gamma"], ["alpha"]]
+    for form in (report.to_text(), report.to_markdown(), report.to_latex(), report.to_html()):
+        words = " ".join(form.split())
+        assert "Models were not scored on the same cards: order, ranks and differences are on equal cards" in words
+        assert "Cannot be told apart by the Average: beta, gamma." in words
+        assert "change the order: beta or alpha; gamma or alpha" in words
+        assert "12 of 20" in words
+    json.loads(report.to_json())
+
+
+def test_models_rated_by_other_people_are_not_compared_and_severity_is_taken_out_on_request(tmp_path: Path) -> None:
+    own = {"alpha": ("mild",), "beta": ("mild", "harsh"), "gamma": ("harsh",)}
+    path = made_csv(
+        tmp_path / "r.csv",
+        lambda model, card: own[model],
+        lambda model, card, rater: (1 if card < 12 else 0) + {"alpha": 0, "beta": 1, "gamma": 1}[model]
+        + 2 * (rater == "mild") - (card % 4 == 0 and model == "beta" and card < 12),
+    )  # fmt: skip
+    report = leaderboard_report(read_table([path]), BOOT)
+    board = report.data["boards"]["all"]
+    assert board["order"][0] != "gamma", "the mild rater's models stand before the harsh one's"
+    assert board["not_compared_for_raters"] == [("alpha", "gamma")]
+    [row] = [r for r in board["differences"]["overall"] if {r["first"], r["second"]} == {"alpha", "gamma"}]
+    assert row["p"] is None
+    assert "no rater rated both" in row["difference"].undefined
+    forms = (report.to_text(), report.to_markdown(), report.to_latex(), report.to_html())
+    assert all("Not compared, as no rater rated both: alpha and gamma." in " ".join(form.split()) for form in forms)
+    out = tmp_path / "o.json"
+    done = CliRunner().invoke(app, ["leaderboard", str(path), "--adjust-raters", "--json", str(out)])
+    assert done.exit_code == 0, done.output
+    adjusted = json.loads(out.read_text())["boards"]["all"]
+    assert adjusted["equal_terms"] == "equal cards and raters"
+    assert adjusted["not_compared_for_raters"] == []
+    assert adjusted["order"] == ["gamma", "beta", "alpha"]
+    [row] = [r for r in adjusted["differences"]["overall"] if (r["first"], r["second"]) == ("gamma", "alpha")]
+    assert row["difference"]["value"] == pytest.approx(25, abs=1e-6)
+    assert "esc-eval" in done.stdout
+    assert "raters:adjusted" in done.stdout
+
+
+def test_the_mixed_model_says_that_its_means_are_of_complete_dialogues(tmp_path: Path) -> None:
+    frame = pd.read_csv(study(tmp_path))
+    frame["score"] = frame["score"].astype(object)
+    frame.loc[(frame["card"] < 10) & (frame["dimension"] == "empathy") & (frame["model"] == "a"), "score"] = ""
+    frame.to_csv(tmp_path / "gaps.csv", index=False)
+    report = leaderboard_report(read_table([tmp_path / "gaps.csv"]), BOOT, flips=99)
+    assert report.data["mixed_model"]["n"] == 230
+    assert any("230 of 240 dialogues that have a score in every dimension" in note for note in report.notes)
+
+
+def test_a_judge_and_people_have_boards_of_their_own(tmp_path: Path) -> None:
+    rows = [
+        {"dialogue_id": f"{model}{card}", "rater": rater, "rater_kind": kind, "dimension": "overall", "card": card,
+         "model": model, "score": (card + (model == "a") + (rater == "judge")) % 5}
+        for card in range(6) for model in "ab"
+        for rater, kind in (("p", "human"), ("q", "human"), ("judge", "model"), ("other", "model"))
+    ]  # fmt: skip
+    report = leaderboard_report(read_table([write_table(tmp_path / "r.csv", rows)]), BOOT, flips=99)
+    assert [b["rater"] for b in report.data["boards"].values()] == ["2 raters, averaged", "judge", "other"]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import warnings
 from pathlib import Path
 
@@ -327,3 +328,100 @@ def test_every_form_marks_where_lower_is_better_and_explains_no_spread():
         assert "it is no certainty" in form
     [plain] = summarise_ratings(dialogues, ratings, RUBRIC).tables
     assert "it is no certainty" not in as_text(Summary(tables=(plain,)))
+
+
+def test_the_terminal_shows_the_leaderboard_first_one_row_a_supporter():
+    text = as_text(summarise_ratings(*made_up(), RUBRIC))
+    lines = text.splitlines()
+    head = next(i for i, line in enumerate(lines) if line.startswith("Supporter"))
+    assert lines[head].split()[:3] == ["Supporter", "rank", "Average"]
+    assert [line.split()[0] for line in lines[head + 2 : head + 4]] == ["warm", "cold"]
+    assert text.index("warm        1 [1, 1]") < text.index("Dimension")
+    alike, ratings = made_up(unscored=0)
+    same = [r.model_copy(update={"score": 2}) for r in ratings]
+    assert "Cannot be told apart by the Average: cold, warm." in " ".join(
+        as_text(summarise_ratings(alike, same, RUBRIC)).split()
+    )
+
+
+def forms_of(dialogues, ratings):
+    """The report of ratings in every form, words one space apart."""
+    summary = summarise_ratings(dialogues, ratings, RUBRIC)
+    page = as_page(summary, dialogues, ratings, RUBRIC)
+    forms = (as_text(summary), as_markdown(summary), as_latex(summary), as_html(summary), page)
+    return summary, [" ".join(form.split()) for form in forms]
+
+
+def by_people(ratings, who):
+    """The same ratings as given by people: ``who(supporter)`` names them."""
+    return [
+        r.model_copy(update={"rater": name, "rater_kind": "human", "probabilities": None, "expected": None})
+        for r in ratings
+        for name in who(r.dialogue_id.partition(":")[0])
+    ]
+
+
+def test_people_are_averaged_in_a_table_of_their_own_and_disjoint_raters_are_said_in_every_form():
+    dialogues, ratings = made_up(unscored=0)
+    together = by_people(ratings, lambda supporter: ("ann", "bo"))
+    summary, _ = forms_of(dialogues, together)
+    assert [t.rater for t in summary.tables] == ["2 raters, averaged", "ann", "bo"]
+    assert summary.tables[0].rows[0].average == summary.tables[1].rows[0].average
+    assert summary.tables[0].standing.confounded == []
+    summary, forms = forms_of(dialogues, by_people(ratings, lambda s: ("ann",) if s == "warm" else ("bo",)))
+    assert summary.tables[0].standing.confounded == [("warm", "cold")]
+    for form in forms:
+        assert "Not compared, as no rater rated both: warm and cold." in form
+    stored = json.loads(summary.model_dump_json())["tables"][0]["standing"]
+    assert stored["not_compared_for_raters"] == [["warm", "cold"]]
+    assert stored["differences"]["average"][0]["p"] is None
+
+
+def test_of_people_who_rated_twice_the_last_scored_word_counts():
+    dialogues, ratings = made_up(unscored=0)
+    first = [r.model_copy(update={"stage": "first"}) for r in by_people(ratings, lambda s: ("ann",))]
+    review = [r.model_copy(update={"stage": "review", "score": 4}) for r in first[:7]]
+    silent = [r.model_copy(update={"stage": "review", "score": None, "problem": "left blank"}) for r in first[7:14]]
+    summary, _ = forms_of(dialogues, [*first, *review, *silent])
+    [warm] = [row for row in summary.tables[0].rows if row.supporter == "warm"]
+    assert warm.cells["fluency"].counts == (0, 1, 2, 2, 1)
+    assert all(cell.unscored == 0 for cell in warm.cells.values())
+
+
+def test_without_an_average_a_dash_stands_for_it_and_the_dimension_that_orders_is_named():
+    dialogues, ratings = made_up(unscored=0)
+    blank = [
+        r.model_copy(update={"score": None, "problem": "none", "expected": None, "probabilities": None})
+        if r.dimension == "empathy" and r.dialogue_id.startswith("warm")
+        else r
+        for r in ratings
+    ]
+    summary, forms = forms_of(dialogues, blank)
+    [table] = summary.tables
+    assert [row.average is None for row in table.rows] == [True, False]
+    assert table.standing.ranked_by == RUBRIC.keys[-1]
+    why = "Ordered by Overall, as not every model has an Average, which needs a score in every dimension: not warm."
+    assert all(why in form for form in forms)
+    assert "| warm | 1 " in forms[1]
+    assert re.search(r"\| warm \| 1 [^|]*\| &#45; \|", forms[1])
+    without = [r for r in ratings if r.dimension != "empathy"]
+    summary, forms = forms_of(dialogues, without)
+    assert "Empathy" not in summary.tables[0].names.values()
+    assert all("Ordered by Overall, as there is no Average: nobody rated empathy." in form for form in forms)
+
+
+def test_what_is_missing_is_bounded_and_said_where_it_could_change_the_order():
+    dialogues, ratings = made_up(unscored=1)
+    summary, forms = forms_of(dialogues, ratings)
+    assert all("That could not change the order." in form for form in forms)
+    gone = [
+        r.model_copy(update={"score": None, "problem": "no level", "expected": None, "probabilities": None})
+        if r.dialogue_id.startswith("warm") and n % 2
+        else r
+        for n, r in enumerate(ratings)
+    ]
+    summary, forms = forms_of(dialogues, gone)
+    assert summary.tables[0].standing.may_change == [("warm", "cold")]
+    for form in forms:
+        assert "That could change the order: warm or cold." in form
+        assert "could be" in form

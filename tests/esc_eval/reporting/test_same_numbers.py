@@ -8,11 +8,15 @@ import pytest
 from typer.testing import CliRunner
 
 from analysis.__main__ import app as analysis
+from esc_eval import Results, compare
 from esc_eval.cli.app import app as esc_eval
 from esc_eval.files.run_folder import rubric_file
 from esc_eval.files.writing import write_jsonl
 from esc_eval.prompts.kept import keep_wording
 from esc_eval.prompts.rubric import Rubric, load_rubric
+from esc_eval.reporting import pictures
+from esc_eval.reporting.render import table_html, to_plain_json
+from esc_eval.reporting.tables import board_report, board_table
 from esc_eval.schema import Dialogue, Rating, Turn
 
 Keep = Callable[[str, int, str], bool]
@@ -172,3 +176,107 @@ def test_a_run_of_the_command_line_has_one_signature(tmp_path):
     assert report == board
     assert signed == signed_too
     assert all("seeker:" in signature for signature in signed)
+
+
+def random_tables(seed):
+    """Three to five models in one or two languages, rated by a judge and by people: with gaps, unequal raters, columns
+    of one level, ties and dialogues that nobody rated.
+    """
+    rng = np.random.default_rng(seed)
+    dialogues, ratings = [], []
+    people = ["ann", "bo", "cy"][: rng.integers(1, 4)]
+    models = [f"model{i}" for i in range(rng.integers(3, 6))]
+    flat = rng.choice(OURS.keys, 2, replace=False)  # a column of one level; one of ties
+    never = rng.choice(OURS.keys) if seed % 4 == 3 else None  # without a score for one model
+    for language in ("en", "zh")[: 1 + seed % 2]:
+        for model in models:
+            for card in range(int(rng.integers(6, 12)) if seed % 5 == 4 else 8):
+                id_ = f"{language}-{model}-{card}"
+                turns = (Turn(role="seeker", text="Hm."), Turn(role="supporter", text="I see."))
+                known = None if seed == 7 else f"{language}{card}"
+                dialogues.append(Dialogue(id=id_, language=language, turns=turns, supporter=model, card_id=known))
+                own = (
+                    [p for p in people if rng.random() < 0.6]
+                    if seed % 3
+                    else people[models.index(model) % len(people) :]
+                )
+                for rater in ("judge", *own):
+                    if rng.random() < 0.1:
+                        continue
+                    for key in OURS.keys:
+                        level = int(
+                            np.clip(round(2 + 0.3 * models.index(model) - card % 3 / 2 + rng.normal(0, 0.8)), 0, 4)
+                        )
+                        level = 3 if key == flat[0] else (4 if level > 1 else 3) if key == flat[1] else level
+                        unscored = rng.random() < (0.3 if card % 3 == 2 else 0.05) or (
+                            key == never and model == "model1"
+                        )
+                        ratings.append(
+                            Rating(
+                                dialogue_id=id_, dimension=key, rater=rater, rubric=OURS.id,
+                                rater_kind="model" if rater == "judge" else "human",
+                                score=None if unscored else level, problem="no level" if unscored else None,
+                            )
+                        )  # fmt: skip
+    return dialogues, [ratings[i] for i in rng.permutation(len(ratings))]
+
+
+SHARED = (
+    "models", "order", "ranked_by", "equal_terms", "cannot_be_told_apart", "order_may_change",
+    "not_compared_for_raters", "other_raters", "signature",
+)  # fmt: skip
+
+
+def numbers_of(board):
+    """What a board says, whichever way it was asked for."""
+    for model in board["models"].values():
+        model["scores"] = {k: v if v and v["value"] is not None else None for k, v in model["scores"].items()}
+    found = {name: board[name] for name in SHARED}
+    return json.dumps({**found, "differences": board["differences"][board["ranked_by"]]}, sort_keys=True)
+
+
+@pytest.mark.parametrize("seed", [3, *(pytest.param(n, marks=pytest.mark.slow) for n in range(20) if n != 3)])
+def test_report_page_analysis_and_python_give_the_same_numbers(seed, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    for draw in ("draw_means", "draw_levels"):
+        monkeypatch.setattr(pictures, draw, lambda board: "")
+    run = write_run(tmp_path / "run", *random_tables(seed))
+    told = CliRunner().invoke(esc_eval, ["report", str(run)])
+    files = [f"--{name}={tmp_path / name}" for name in ("json", "markdown", "latex")]
+    compared = CliRunner().invoke(analysis, ["leaderboard", str(run), *files])
+    assert (told.exit_code, compared.exit_code) == (0, 0), told.output + compared.output
+    tables = json.loads((run / "summary.json").read_text())["tables"]
+    report = {}
+    for table in tables:
+        board = {**table["standing"], "signature": table["signature"]}
+        for row in table["rows"]:
+            means = {key: cell["mean"] for key, cell in row["cells"].items()} | {"average": row["average"]}
+            board["models"][row["supporter"]]["scores"] = means
+        report[table["language"], table["rater"]] = numbers_of(board)
+    ways = [json.loads((tmp_path / "json").read_text())["boards"], to_plain_json(compare(run).data["boards"])]
+    for boards in ways:
+        found = {(board["language"], board["rater"]): numbers_of(board) for board in boards.values()}
+        assert {key[1] for key in found} >= {"judge"}
+        for key, numbers in found.items():
+            assert numbers == report[key], key
+    page, markdown = (run / "report.html").read_text(), (run / "report.md").read_text()
+    results = Results.load(run)
+    frame = results.table().set_index(["language", "rater", "supporter"])
+    for board in results.summary.tables:
+        key = board.language, board.rater
+        form = board_report(board, board_table(board))
+        lines = [line for line in form.to_markdown().splitlines() if line.startswith("| model")]
+        assert len(lines) == len(board.rows)
+        assert table_html(board_table(board)) in page
+        assert set(lines) <= set(markdown.splitlines())
+        if key in found:
+            assert set(lines) <= set((tmp_path / "markdown").read_text().splitlines())
+            of_latex = {line for line in form.to_latex().splitlines() if line.startswith("model")}
+            assert of_latex <= set((tmp_path / "latex").read_text().splitlines())
+        for line, row in zip(lines, board.rows, strict=True):
+            rank, size = board.standing.ranks[row.supporter], board.standing.sizes[row.supporter]
+            n = f"{size.scored}" if size.scored == size.dialogues else f"{size.scored} of {size.dialogues}"
+            assert f" {n} | {size.unscored} |" in line, "n and unscored stand in every row"
+            own = frame.loc[(*key, row.supporter)]
+            assert (own["rank"], own["n"], own["unscored"]) == (rank.value, size.scored, size.unscored)
+            assert own["average"] == (row.average.value if row.average else pytest.approx(np.nan, nan_ok=True))
