@@ -449,7 +449,7 @@ def _cut_short(talks: list[dict[str, Any]]) -> Iterator[Problem]:
 
     for row in simulated:
         rounds[_run(row)] = max(rounds[_run(row)], row["rounds"])
-        if row["problem"] is None:
+        if row["problem"] is None and row["rehostable"]:  # else a public build may have withheld it
             whole[_run(row)] = max(whole.get(_run(row), 0), len(row["turns"]))
     for row in simulated:
         reason = row["problem"] or ended(row)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from made_builds import SEED, make_card, make_talk
+from made_identity import simulation_identity
 
 from dataset_builder.build import Inputs, build_dataset
 from dataset_builder.check.build import check_build
@@ -115,7 +116,7 @@ def test_a_run_with_all_that_may_happen_is_sound(tmp_path, public, monkeypatch):
     for name, records in (("cards", cards), ("dialogues", DIALOGUES), ("ratings", RATINGS)):
         lines = "".join(record.to_json() + "\n" for record in records)
         (run / f"{name}.jsonl").write_text(lines, encoding="utf-8")
-    (run / "run.json").write_text(json.dumps({"simulation": {"identity": {"seed": SEED, "supporters": {}}}}))
+    (run / "run.json").write_text(json.dumps({"simulation": {"identity": simulation_identity() | {"seed": SEED}}}))
     (tmp_path / "people.csv").write_text(PEOPLE, encoding="utf-8")
     out = tmp_path / "build"
     build_dataset(Inputs(runs=(run,), annotations=(tmp_path / "people.csv",), public=public), out)
