@@ -1,6 +1,7 @@
 """The verbs: exit codes, messages, diff and push."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from dataset_builder.__main__ import app
 from dataset_builder.build import Inputs, build_dataset
 from dataset_builder.describe import manifest
 from dataset_builder.push import plan_push
+from dataset_builder.rows.parquet import read_rows
 from esc_eval.errors import EscEvalError
 
 pytestmark = pytest.mark.filterwarnings("ignore:ConjunctiveGraph:DeprecationWarning")
@@ -145,3 +147,9 @@ def test_every_help_has_an_example(verb):
     result = run(verb, "--help")
     assert result.exit_code == 0
     assert f"python -m dataset_builder {verb}" in result.stdout
+
+
+def test_a_pipe_in_place_of_a_table_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe.parquet")
+    with pytest.raises(EscEvalError, match=r"pipe\.parquet: is no regular file but a pipe"):
+        list(read_rows(tmp_path / "pipe.parquet"))

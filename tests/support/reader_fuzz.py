@@ -27,8 +27,8 @@ from made_identity import simulation_identity
 from esc_eval.errors import EscEvalError
 
 Files = dict[str, bytes]
-HANG = 30
-"""Seconds after which a reader counts as stuck."""
+HANG = 300
+"""Seconds after which a reader counts as stuck; a busy machine may leave one without the processor for long."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Files and folders appear whole or not at all, and nothing else in the project writes any."""
 
 import ast
+import errno
 import multiprocessing
 import os
 import stat
@@ -247,3 +248,10 @@ def test_a_link_that_leads_to_itself_is_refused(tmp_path):
         write_whole(tmp_path / "loop", ["x"])
     with pytest.raises(EscEvalError, match="loop: is a link that leads to itself"), replace_folder(tmp_path / "loop"):
         pass
+
+
+def test_a_full_disk_is_told_with_the_name_of_the_file(tmp_path):
+    with pytest.raises(OSError, match=r"No space left.*a\.txt") as caught, open_whole(tmp_path / "a.txt"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert caught.value.filename == str(tmp_path / "a.txt")
+    assert names(tmp_path) == []

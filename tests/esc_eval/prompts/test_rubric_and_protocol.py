@@ -111,3 +111,10 @@ def test_each_side_sees_the_dialogue_as_its_own(language):
     assert [m["role"] for m in supporter] == ["system", "user", "assistant", "user"]
     assert card.text not in "".join(m["content"] for m in supporter)
     assert [m["content"] for m in supporter[1:]] == ["S1", "P1", "S2"]
+
+
+@pytest.mark.parametrize("target", ["nowhere.yaml", "mine.yaml"])
+def test_a_link_to_nothing_or_to_itself_is_not_called_unknown(tmp_path, target):
+    (tmp_path / "mine.yaml").symlink_to(target)
+    with pytest.raises(EscEvalError, match=r"mine\.yaml: (no such file|cannot be read: Too many levels)"):
+        load_rubric(tmp_path / "mine.yaml")
