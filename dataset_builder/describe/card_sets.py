@@ -118,7 +118,7 @@ def likeness_table(name: str, sets: Sets, vectors: bool) -> Table:
 
 
 def _highest(part: Matrix, own: Sequence[Text], texts: Sequence[Text], measure: str) -> list[Cell]:
-    row, column = np.unravel_index(int(part.argmax()), part.shape)
+    row, column = divmod(int(part.argmax()), part.shape[1])
     near: Cell = int((part >= NEAR).sum()) if measure == "shingles" else ""
     return [float(part[row, column]), f"{own[row].card_id} / {texts[column].card_id}", near]
 
@@ -142,7 +142,7 @@ def describe_card(card: RoleCard) -> dict[str, str]:
     decided = _decided().get(card.id, {})
     return {
         "category": card.category or "none",
-        "age": age_group(fields and fields.age),
+        "age": age_group(fields.age if fields else None),
         "gender": (fields and fields.gender) or NOT_MENTIONED,
         "occupation": "mentioned" if fields and fields.occupation else NOT_MENTIONED,
         "severity": decided.get("severity", "not graded"),
