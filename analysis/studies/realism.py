@@ -110,7 +110,9 @@ def realism_report(
         "conversations of support, and takes thanks as positive."
     )
     made_of = digest({"simulated": list(simulated), "real": [d.id for d in real]})
-    sign = report_signature("realism", made_of, boot, rounds=rounds, turns=_lengths(lengths), real=len(real), simulated=len(simulated))
+    sign = report_signature(
+        "realism", made_of, boot, rounds=rounds, turns=_lengths(lengths), real=len(real), simulated=len(simulated)
+    )
     return Report("realism", {"languages": languages, "turns": lengths}, _tables(languages, rounds), notes, sign)
 
 

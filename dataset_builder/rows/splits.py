@@ -69,7 +69,9 @@ SCHEMES: dict[str, Scheme] = {
     "cross-language": Scheme("dialogue", ("language",), "train on {first}, test on {rest}", all_but_first=True),
     "rater-disjoint": Scheme("annotation", ("rater",), "raters of the test rated nothing of train"),
     "bot-and-rater-disjoint": Scheme(
-        "annotation", ("supporter", "rater"), "neither supporters nor raters of the test are in train; mixed rows are out"
+        "annotation",
+        ("supporter", "rater"),
+        "neither supporters nor raters of the test are in train; mixed rows are out",
     ),
 }
 FACETS = ("card", "supporter", "model group", "source", "category", "language", "rater", "dialogue")
@@ -313,9 +315,7 @@ def _held_out(
     return list(chosen) or _until(order, groups, sum(map(len, groups.values())) * share)
 
 
-def _with_validation(
-    groups: Mapping[str, Sequence[Item]], test: Sequence[str], name: str, seed: int
-) -> dict[str, str]:
+def _with_validation(groups: Mapping[str, Sequence[Item]], test: Sequence[str], name: str, seed: int) -> dict[str, str]:
     """The part of every row, once the values of the test are known."""
     part_of = {item.id: "test" for value in test for item in groups[value]}
     rest = [value for value in sorted(groups, key=_rank(name, seed)) if value not in set(test)]
