@@ -28,8 +28,8 @@ Levels = npt.NDArray[np.intp]
 
 HEADLINE_SET, HEADLINE_SPLIT, BOTS_SPLIT = "ieval", "bot_and_people_held_out", "bot_held_out"
 HEADLINE = (
-    "mean over iEval's nine scales of the figure of each scale, over all chats, each rated by a scorer that saw none of "
-    "what the split holds out, neither when it was fitted nor when its method and settings were chosen; intervals draw "
+    "mean over iEval's nine scales of the figure of each scale, over all chats, each rated by a scorer that saw "
+    "none of what the split holds out, neither when it was fitted nor when its method and settings were chosen; intervals draw "
     "whole people"
 )
 LIMITS = (
@@ -37,12 +37,12 @@ LIMITS = (
     "A fold's method, strength, effect and rule are chosen on the one bot that is its validation part, a noisy choice. "
     "Which features and effects there are to choose from was settled with figures of these same bots in view, so the "
     "best of them may look a little too good. "
-    "Length's kappa over all chats comes from the order of the four bots; within one bot's chats it is near 0. With only "
-    "a bot held out, a scorer has met the people of its test: who rates mildly, and what they chat about."
+    "Length's kappa over all chats comes from the order of the four bots; within one bot's chats it is near 0. With "
+    "only a bot held out, a scorer has met the people of its test: who rates mildly, and what they chat about."
 )
 LENGTH_AS_SHIPPED, OWN_MEAN = "length only, shipped setting", "rater's own mean"
 RULES_OF: dict[str, tuple[Rule, ...]] = {HEADLINE_SPLIT: ("spread",)}
-"""Rules to choose from in splits of many folds, where all would cost too much: the one that the best choose elsewhere."""
+"""Rules to choose from in splits of many folds, where all would cost too much: what the best choose elsewhere."""
 PARTS = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
 SHIPPABLE = (
     "tf-idf",

@@ -95,8 +95,8 @@ def _verdict(section: Section) -> str:
     if shipped:
         settings = f"alpha {shipped['alpha']:g}, bot effect {shipped['bot_effect']:g}, rule {shipped['rule']}"
         parts.append(
-            f"Shipped, fitted to all chats: **{shipped['method']}** ({settings}), one choice by the mean kappa over the "
-            "validation parts with a bot held out."
+            f"Shipped, fitted to all chats: **{shipped['method']}** ({settings}), one choice by the mean kappa over "
+            "the validation parts with a bot held out."
         )
     return " ".join(parts)
 

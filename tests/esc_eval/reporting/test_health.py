@@ -353,3 +353,18 @@ def test_command_prints_baselines_and_verdict(tmp_path: Path) -> None:
     found = json.loads(out.read_text())["scorers"]["judge"]["empathy"]
     assert np.sum(found["confusion"]) == N
     assert set(found["baselines"]) == {"majority", "constant", "marginal_random"}
+
+
+@pytest.mark.parametrize("side", ["labels", "predictions", "output"])
+def test_fractions_are_refused_and_never_cut_to_a_level(tmp_path: Path, side: str) -> None:
+    """Means of 2.67 beside predictions of 3 gave ACC 0.00 and a mean error of 1.00."""
+    rows = [{"dialogue_id": f"d{i}", "dimension": "empathy", "rater": "r", "score": 3 - (i == 9)} for i in range(10)]
+    whole = read_table([write_table(tmp_path / "whole.csv", rows)])
+    mean = whole.replaced(whole.frame.assign(score=whole.frame["score"] - 0.33))
+    sides = {"labels": (whole, mean), "predictions": (mean, whole), "output": (mean, None)}[side]
+    with pytest.raises(EscEvalError, match=r"dialogue d0, empathy: .* 2\.67 is no level of the scale 0-4 \(10 such\)"):
+        scorer_report(*sides, BOOT)
+    path = write_table(tmp_path / "mean.csv", [{**row, "score": 2.67} for row in rows])
+    result = CliRunner().invoke(app, ["scorer", str(tmp_path / "whole.csv"), "--labels", str(path)])
+    assert result.exit_code == 2
+    assert "2.67" in result.output
