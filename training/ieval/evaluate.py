@@ -29,8 +29,8 @@ Levels = npt.NDArray[np.intp]
 HEADLINE_SET, HEADLINE_SPLIT, BOTS_SPLIT = "ieval", "bot_and_people_held_out", "bot_held_out"
 HEADLINE = (
     "mean over iEval's nine scales of the figure of each scale, over all chats, each rated by a scorer that saw "
-    "none of what the split holds out, neither when it was fitted nor when its method and settings were chosen; intervals draw "
-    "whole people"
+    "none of what the split holds out, neither when it was fitted nor when its method and settings were chosen; "
+    "intervals draw whole people"
 )
 LIMITS = (
     "Four bots are held out, and intervals draw people, not bots: of a fifth bot they say less than of these four. "
