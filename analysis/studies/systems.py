@@ -72,7 +72,7 @@ def _true_means(cells: pd.DataFrame, means: Array, boot: Bootstrap) -> Array | N
         means: Measured means, shape (models, 2), in the order of ``cells``' models.
     """
     values = cells.to_numpy(dtype=float)
-    model = pd.factorize(cells.index.get_level_values("model"))[0]
+    model = pd.factorize(cells.index.get_level_values(1))[0]
     card = pd.factorize(cells.index.get_level_values(0))[0]
     models, cards = len(means), int(card.max()) + 1
     counts = np.bincount(model, minlength=models)

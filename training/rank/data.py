@@ -282,8 +282,9 @@ def place_items(
         EscEvalError: The scheme cannot split this set.
     """
     rows = split_items(ranked, splits.SCHEMES[scheme].unit)
-    tests = [({one: [one]} if isinstance(one, str) else one or {None: None}) for one in held_out]
-    named = [(title, values) for test in tests for title, values in test.items()]
+    named: list[tuple[str | None, Sequence[str] | None]] = []
+    for one in held_out:
+        named += one.items() if isinstance(one, Mapping) else [(one, None if one is None else [one])]
     manifests = tuple(splits.make_split(scheme, rows, seed, values) for _, values in named)
     folds = tuple(_parts_of(ranked, manifest) for manifest in manifests)
     return Placed(name, manifests, folds, tuple(title for title, _ in named))

@@ -359,6 +359,13 @@ def test_three_models_have_a_system_correlation_and_no_interval() -> None:
     assert "4 models or more" in found.undefined
 
 
+def test_clusters_that_are_the_models_leave_no_system_interval() -> None:
+    rows, _ = systems(np.random.default_rng(0), 6, 10, 1.0)
+    found = system_correlations(rows, "model", BOOT)["pearson"]
+    assert (found.low, found.clusters) == (None, 6)
+    assert found.value == system_correlations(rows, "card", BOOT)["pearson"].value
+
+
 def test_models_of_equal_means_have_no_system_correlation() -> None:
     rows = pd.DataFrame({"card": [0, 1] * 4, "model": np.repeat(range(4), 2), "metric_score": 1.0, "score": [0, 1] * 4})
     found = system_correlations(rows, "card", BOOT)
