@@ -41,6 +41,10 @@ LIMITS = (
     "only a bot held out, a scorer has met the people of its test: who rates mildly, and what they chat about."
 )
 LENGTH_AS_SHIPPED, OWN_MEAN = "length only, shipped setting", "rater's own mean"
+UNTUNED = {
+    LENGTH_AS_SHIPPED: "length only",
+    "length and distinct bigrams, shipped setting": "length and distinct bigrams",
+}
 RULES_OF: dict[str, tuple[Rule, ...]] = {HEADLINE_SPLIT: ("spread",)}
 """Rules to choose from in splits of many folds, where all would cost too much: what the best choose elsewhere."""
 PARTS = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
@@ -162,6 +166,15 @@ def _baselines(ranked: RankSet, placed: Placed, folds: Folds) -> dict[str, Level
     return found
 
 
+def compare_untuned(ranked: RankSet, placed: Placed, settings: Settings, work: Path) -> dict[str, Any]:
+    """What needs no tuning, on one split: length and distinct bigrams at the shipped setting, and who rates."""
+    folds = Folds(ranked, placed, rm.Grams(ranked), work)
+    levels = {"majority": majority_levels(ranked.levels, placed.folds, TEST)}
+    for name, method in UNTUNED.items():
+        levels[name] = folds.test([(method, rm.SHIPPED)] * len(placed.folds))
+    return collect_figures(ranked, levels | _baselines(ranked, placed, folds), settings) | {"split": placed.name}
+
+
 def measure_likeness(judges: Sequence[Judge]) -> list[list[Judge]]:
     """Judges that rated the same rows, together."""
     found: dict[bytes, list[Judge]] = {}
@@ -256,11 +269,15 @@ def evaluate_rank(
             "levels": list(ranked.rubric.levels),
             "splits": {},
         }
-        for placed in SETS[rubric][2](ranked, settings.seed):
+        every = {placed.name: placed for placed in SETS[rubric][2](ranked, settings.seed)}
+        for placed in every.values():
             if splits and placed.name not in splits:
                 continue
             entry["splits"][placed.name] = evaluate_split(ranked, placed, settings, extra, work, progress, judges)[0]
             entry["splits"][placed.name]["command"] = command
+            if placed.name == HEADLINE_SPLIT:
+                beside = compare_untuned(ranked, every[BOTS_SPLIT], settings, work)
+                entry["splits"][placed.name]["untuned"] = beside
         if entry["splits"]:
             tables[rubric] = entry
     if not tables:

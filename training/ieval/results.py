@@ -91,6 +91,14 @@ def _verdict(section: Section) -> str:
                 if base in methods
             ]
             parts.append(f"Beside it: {'; '.join(beside)}.")
+    untuned = splits.get(HEADLINE_SPLIT, {}).get("untuned")
+    if untuned:
+        said = [
+            f"{name} {render_cell(own['quadratic_kappa'])}{_inside(own)}"
+            for name, own in untuned["methods"].items()
+            if name != "majority"
+        ]
+        parts.append(f"What needs no tuning, with {SPLITS[untuned['split']]}: {'; '.join(said)}.")
     shipped = section["shipped"]
     if shipped:
         settings = f"alpha {shipped['alpha']:g}, bot effect {shipped['bot_effect']:g}, rule {shipped['rule']}"
@@ -138,6 +146,9 @@ def _split(split: str, found: Mapping[str, Any]) -> list[str]:
         *_against(found),
         _table(found),
     ]
+    if "untuned" in found:
+        beside = found["untuned"]
+        parts += [f"Of all chats, with only {SPLITS[beside['split']]}, what needs no tuning:", _table(beside)]
     for part in found.get("parts", ()):
         rated = f"{part['ratings']} ratings of {part['dialogues']} dialogues of {', '.join(part['bots'])}"
         parts += [f"Of a part, {rated}, there are ratings by {', '.join(part['judges'])}.", *_against(part)]

@@ -22,7 +22,9 @@ from training.ieval.evaluate import (
     HEADLINE_SPLIT,
     LENGTH_AS_SHIPPED,
     OWN_MEAN,
+    UNTUNED,
     Settings,
+    compare_untuned,
     evaluate_rank,
     evaluate_split,
     make_section,
@@ -270,7 +272,9 @@ def held_out_both(tmp_path_factory):
     return ranked, placed, evaluate_split(ranked, placed, quick, {}, tmp_path_factory.mktemp("both"))
 
 
-def test_with_bots_and_people_held_out_simple_baselines_stand_beside_the_scorer(held_out_both, evaluated):
+def test_with_bots_and_people_held_out_simple_baselines_stand_beside_the_scorer(
+    held_out_both, evaluated, ranked, placed, tmp_path
+):
     *_, (found, levels) = held_out_both
     assert {LENGTH_AS_SHIPPED, "length and distinct bigrams"} <= set(levels)
     assert OWN_MEAN not in levels  # whom nobody has met has no mean of their own
@@ -286,7 +290,11 @@ def test_with_bots_and_people_held_out_simple_baselines_stand_beside_the_scorer(
     merged = merge_sections(old, sections(found | {"command": "the other command"}, HEADLINE_SPLIT))
     assert list(merged["tables"]["ieval"]["splits"]) == [HEADLINE_SPLIT, "bot_held_out"]
     assert (merged["command"], merged["shipped"]) == (old["command"], old["shipped"])
+    untuned = to_plain_json(compare_untuned(ranked, placed, QUICK, tmp_path))
+    assert set(untuned["methods"]) == {"majority", *UNTUNED, OWN_MEAN}
+    merged["tables"]["ieval"]["splits"][HEADLINE_SPLIT]["untuned"] = untuned
     page = results_rank.rank_page(merged)
+    assert "What needs no tuning, with a bot held out: length only, shipped setting " in page
     first, second = page.index("With a bot and people held out"), page.index("With a bot held out the quadratic kappa")
     assert first < second < page.index("| scorer |")
     assert "Beside it: length only " in page[first:second]
