@@ -47,6 +47,8 @@ UNTUNED = {
 }
 RULES_OF: dict[str, tuple[Rule, ...]] = {HEADLINE_SPLIT: ("spread",)}
 """Rules to choose from in splits of many folds, where all would cost too much: what the best choose elsewhere."""
+MANY = 4
+"""Folds up to which a fit is also made in which rare levels weigh more: it costs as much as all dimensions' together."""
 PARTS = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
 SHIPPABLE = (
     "tf-idf",
@@ -125,7 +127,8 @@ def evaluate_split(
     front = [max(shippable, key=lambda n: max(folds.tune(n)[k].values())) for k in range(len(placed.folds))]
     ways = [(name, rm.choose_best(folds.tune(name)[number])) for number, name in enumerate(front)]
     levels[CHOSEN] = folds.test(ways)
-    levels[f"{CHOSEN}, rare levels weighed"] = folds.test([(n, replace(c, balanced=True)) for n, c in ways])
+    if len(placed.folds) <= MANY:
+        levels[f"{CHOSEN}, rare levels weighed"] = folds.test([(n, replace(c, balanced=True)) for n, c in ways])
     over_all = {name: pool_folds(folds.tune(name)) for name in shippable}
     shipped = max(shippable, key=lambda n: max(over_all[n].values()))
     whole = [judge for judge in judges if judge.covers(placed.folds)]
