@@ -48,7 +48,7 @@ UNTUNED = {
 RULES_OF: dict[str, tuple[Rule, ...]] = {HEADLINE_SPLIT: ("spread",)}
 """Rules to choose from in splits of many folds, where all would cost too much: what the best choose elsewhere."""
 MANY = 4
-"""Folds up to which a fit is also made in which rare levels weigh more: it costs as much as all dimensions' together."""
+"""Folds up to which a fit is made in which rare levels weigh more, too: each dimension then costs as much as all."""
 PARTS = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
 SHIPPABLE = (
     "tf-idf",
