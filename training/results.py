@@ -85,10 +85,15 @@ How much of the card is told by round, as a share of its rarer words:
 
 {render_table(["round", *rounds], [[g, *map(cell, told[g])] for g in groups if told.get(g)])}
 
-Drift over rounds; each dialogue's seeker turns are put into {setting["rounds"]} equal parts:
+Drift over rounds; each dialogue's seeker turns are put into {setting["rounds"]} equal parts{_old_lexicon(section)}:
 
 {render_table(["part", *rounds, "last less first"], _drift(section, groups))}
 """
+
+
+def _old_lexicon(section: Section) -> str:
+    """What figures of an earlier version mean."""
+    return "" if "courtesy" in section else " (measured when thanks and goodbyes still counted as relief)"
 
 
 def _drift(section: Section, groups: Sequence[str]) -> list[list[str]]:
@@ -98,6 +103,9 @@ def _drift(section: Section, groups: Sequence[str]) -> list[list[str]]:
         "turns with a question": lambda g: section["by_round"][g]["share_of_questions"],
         "words of distress less relief, in 100": lambda g: section["emotion"][g],
     }
+    for key, what in (("courtesy", "thanks and goodbyes, in 100 words"), ("valence", "valence of sentences (VADER)")):
+        if all(section.get(key, {}).get(g, {}).get("drift", {}).get("value") is not None for g in groups):
+            courses[what] = partial(lambda key, g: section[key][g], key)
     return [
         [f"{what}: {g}", *map(render_cell, course(g)["rounds"]), render_cell(course(g)["drift"])]
         for what, course in courses.items()

@@ -124,8 +124,8 @@ def _with_cluster(human: pd.DataFrame, rows: pd.DataFrame, column: str) -> pd.Da
         return human
     if several := int((values.nunique() > 1).sum()):
         raise EscEvalError(
-            f"cannot cluster by {column!r}: {several} dialogues have more than one value of it, and a dialogue is drawn "
-            "whole. Cluster by card, or by another column that is one and the same for all ratings of a dialogue."
+            f"cannot cluster by {column!r}: {several} dialogues have several values of it, and are drawn whole. "
+            "Cluster by card, or by another column that is one and the same for all ratings of a dialogue."
         )
     return human.assign(**{column: human["dialogue_id"].map(values.first())})
 

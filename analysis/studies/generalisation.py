@@ -191,8 +191,8 @@ def _tables(schemes: dict[str, Any]) -> list[Table]:
                 ["split", "n", *columns[:3], "kappa, mean of dimensions", "kappa, pooled", *columns[4:], *drops],
                 rows,
                 3,
-                f"{note}, of kappa that of the mean over dimensions. A pooled kappa is also won by knowing which dimension "
-                "is rated higher: read it beside the majority's, which knows that and no more",
+                f"{note}, of kappa that of the mean over dimensions. A pooled kappa is also won by knowing which "
+                "dimension is rated higher: read it beside the majority's, which knows that and no more",
             ),
             Table(f"{name} by dimension", ["split, dimension", "n", *columns, *drops], each, 3, note),
             Table(f"Can {name} be told from a constant?", ["split", "dimension", f"{name} ..."], said),

@@ -136,7 +136,7 @@ def by_round(
 
 
 def emotion_by_round(dialogues: Sequence[Dialogue], rounds: int, boot: Bootstrap) -> dict[str, object]:
-    """Net words of distress in 100 tokens, thanks and goodbyes aside, as ``by_round``; dialogues are of one language."""
+    """Net words of distress in 100 tokens, thanks aside, as ``by_round``; dialogues are of one language."""
     return _by_lexicon(dialogues, rounds, boot, count_distress)
 
 

@@ -1,8 +1,8 @@
 """Correlation between systems: means of the metric against means of the human score, and how sure it can be.
 
-Means over few cards are noisy, and noise draws a correlation towards 0: drawing cards anew adds the same noise again, so
-that its percentile interval lies too low. The interval here takes the noise out: models' true means are drawn from their
-posterior in a normal model of means (between models, and of cells within cards), and correlated.
+Means over few cards are noisy, and noise draws a correlation towards 0: drawing cards anew adds the same noise again,
+so that its percentile interval lies too low. The interval here takes the noise out: models' true means are drawn from
+their posterior in a normal model of means (between models, and of cells within cards), and correlated.
 """
 
 import numpy as np
@@ -72,7 +72,7 @@ def _true_means(cells: pd.DataFrame, means: Array, boot: Bootstrap) -> Array | N
         means: Measured means, shape (models, 2), in the order of ``cells``' models.
     """
     values = cells.to_numpy(dtype=float)
-    model = pd.factorize(cells.index.get_level_values("model"))[0]
+    model = pd.factorize(cells.index.get_level_values(1))[0]
     card = pd.factorize(cells.index.get_level_values(0))[0]
     models, cards = len(means), int(card.max()) + 1
     counts = np.bincount(model, minlength=models)

@@ -1,8 +1,8 @@
 """Classifier two-sample test (Lopez-Paz & Oquab 2017): can a classifier tell simulated from real seekers?
 
 The classifier is a ridge regression on tf-idf of character strings, so that its out-of-fold scores are linear in the
-labels: thousands of permutations cost one matrix product. They give an exact p-value, and how much more a cross-validated
-figure varies than the same figure of independent scores, by which the intervals are widened.
+labels: a thousand permutations cost one matrix product. They give an exact p-value, and how much more a figure that is
+cross-validated varies than the same figure of independent scores, by which the intervals are widened.
 """
 
 from dataclasses import dataclass

@@ -140,8 +140,7 @@ def _level_indices(rows: pd.DataFrame, column: str, what: str, table: RatingsTab
         raise EscEvalError(
             f"dialogue {row['dialogue_id']}, {row['dimension']}: {what} {row[column]:g} is no level of the scale "
             f"{table.low}-{table.high} ({(~whole).sum()} such), and ACC, kappa and F1 compare levels. Give the levels "
-            "themselves (each rater's own score, not their mean), round them, or take `python -m analysis correlation`, "
-            "which reads fractions."
+            "themselves (each rater's own score, not their mean), or round them: nothing is rounded in silence."
         )
     return (scores - table.low).astype(np.intp)
 

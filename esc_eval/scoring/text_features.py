@@ -43,6 +43,27 @@ SURFACE = (
 """Names of the surface figures, in their order."""
 
 
+ENDINGS = (
+    "log characters of the supporter's last turn",
+    "the supporter's last turn asks",
+    "it exclaims",
+    "its likeness to the supporter's turn before",
+    "it was said before",
+    "its words taken up from the seeker's last turn",
+    "its words that are I",
+    "its words that are you",
+    "log characters of the seeker's last turn",
+    "the seeker's last turn asks",
+    "it exclaims",
+    "its likeness to the seeker's turn before",
+    "its words taken up from the supporter's turn before it",
+    "its words that are I",
+    "its words that are you",
+    "log ratio of it and the seeker's first turn",
+)
+"""Names of the figures of the last turns, in their order."""
+
+
 def utterances_of(dialogue: Dialogue, role: Role) -> list[str]:
     """A side's utterances; the seeker's first is left out where there are others, as it only states the matter."""
     texts = [turn.text for turn in dialogue.turns if turn.role == role]
@@ -76,6 +97,49 @@ def surface_figures(dialogue: Dialogue) -> list[float]:
         _mean([w == "i" for w in words]),
         _mean([w == "you" for w in words]),
     ]
+
+
+def ending_figures(dialogue: Dialogue) -> list[float]:
+    """The figures of ``ENDINGS``; 0 where there is nothing to count."""
+    supporter, seeker = ([t.text for t in dialogue.turns if t.role == role] for role in ("supporter", "seeker"))
+    own, other = [_tokens(t) for t in supporter] or [[]], [_tokens(t) for t in seeker] or [[]]
+    last, answered = own[-1], other[-1]
+    before = own[-2] if len(own) > 1 else []
+    first = len(seeker[0]) if seeker else 0
+    return [
+        math.log1p(len(supporter[-1]) if supporter else 0),
+        "?" in last,
+        "!" in last,
+        _overlap(set(last), set(before)),
+        last in own[:-1],
+        _shared(last, answered),
+        *_persons(last),
+        math.log1p(len(seeker[-1]) if seeker else 0),
+        "?" in answered,
+        "!" in answered,
+        _overlap(set(answered), set(other[-2] if len(other) > 1 else [])),
+        _shared(answered, before),
+        *_persons(answered),
+        math.log((1 + len(seeker[-1])) / (1 + first)) if seeker else 0.0,
+    ]
+
+
+def distinct_bigrams(dialogue: Dialogue) -> float:
+    """Different pairs of successive words of the supporter, as a share of all; 0 where there is none."""
+    words = _tokens("\n".join(utterances_of(dialogue, "supporter")))
+    pairs = list(pairwise(words))
+    return len(set(pairs)) / len(pairs) if pairs else 0.0
+
+
+def _shared(words: Sequence[str], others: Sequence[str]) -> float:
+    """Share of the different words that the others hold too."""
+    own = {w for w in words if w.isalnum()}
+    return len(own & set(others)) / max(len(own), 1)
+
+
+def _persons(tokens: Sequence[str]) -> tuple[float, float]:
+    words = [w for w in tokens if w.isalnum()]
+    return _mean([w == "i" for w in words]), _mean([w == "you" for w in words])
 
 
 def _tokens(text: str) -> list[str]:

@@ -21,7 +21,7 @@ from esc_eval.reading import check_file, is_file
 from esc_eval.schema import Dialogue, Language, digest
 from esc_eval.scoring.levels import Rule, decide_levels, level_probabilities
 from esc_eval.scoring.rater import Verdict
-from esc_eval.scoring.text_features import Terms, surface_figures, utterances_of
+from esc_eval.scoring.text_features import Terms, distinct_bigrams, ending_figures, surface_figures, utterances_of
 
 if TYPE_CHECKING:
     from esc_eval.scoring.sentences import Sentences
@@ -102,6 +102,28 @@ class LengthBlock(Figures):
         return np.array([[np.log1p(sum(map(len, utterances_of(dialogue, "supporter"))))] for dialogue in dialogues])
 
 
+class EndingsBlock(Figures):
+    """The figures of ``text_features.ENDINGS``: how the dialogue ends."""
+
+    kind: Literal["endings"] = "endings"
+
+    @staticmethod
+    def raw(dialogues: Sequence[Dialogue]) -> Array:
+        """Shape (dialogues, 16)."""
+        return np.array([ending_figures(dialogue) for dialogue in dialogues], dtype=float)
+
+
+class DistinctBlock(Figures):
+    """How many of the supporter's pairs of words are different ones: a baseline beside length."""
+
+    kind: Literal["distinct"] = "distinct"
+
+    @staticmethod
+    def raw(dialogues: Sequence[Dialogue]) -> Array:
+        """Shape (dialogues, 1)."""
+        return np.array([[distinct_bigrams(dialogue)] for dialogue in dialogues])
+
+
 class LikenessBlock(Figures):
     """How alike the turns' sentence vectors are (``LIKENESS``)."""
 
@@ -127,7 +149,10 @@ class SentencesBlock(FrozenYaml):
         )
 
 
-Block = Annotated[TermsBlock | SurfaceBlock | LengthBlock | LikenessBlock | SentencesBlock, Field(discriminator="kind")]
+Block = Annotated[
+    TermsBlock | SurfaceBlock | EndingsBlock | LengthBlock | DistinctBlock | LikenessBlock | SentencesBlock,
+    Field(discriminator="kind"),
+]
 
 
 def _encoder() -> "Sentences":

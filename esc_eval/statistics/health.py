@@ -115,7 +115,8 @@ def health_statistic(levels: Array) -> Callable[[Totals], dict[str, Array]]:
     Blocks of the totals: ``scorer``, ``majority``, ``constant`` and, where there are lengths, ``length_only``:
     confusion tables (q, q); ``labels`` (dimensions, q); with several dimensions ``by_dimension``, the scorer's tables
     (dimensions, q, q), for the mean of the kappas within a dimension: a pooled kappa is also won by knowing that one
-    dimension is rated higher than another, which a constant for each dimension knows too; where there are probabilities, ``bins`` and ``uncertainty``.
+    dimension is rated higher than another, which a constant for each dimension knows too; where there are
+    probabilities, ``bins`` and ``uncertainty``.
     """
 
     def statistic(t: Totals) -> dict[str, Array]:

@@ -1,11 +1,13 @@
 """``evaluate-rank``: ways to a scorer compared."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from esc_eval.cli.console import print_data, print_progress
+from esc_eval.errors import EscEvalError
 
 EXAMPLES = ("python -m training evaluate-rank --data data --out runs/rank --results docs/results.json",)
 
@@ -21,6 +23,10 @@ def command(
     ] = None,
     frozen: Annotated[bool, typer.Option(help="Read iEval with the frozen embedded model too (an hour).")] = False,
     rubric: Annotated[list[str] | None, typer.Option(help="Only these rated sets.")] = None,
+    split: Annotated[
+        list[str] | None, typer.Option(help="Only these splits; --results keeps its others. Repeatable.")
+    ] = None,
+    method: Annotated[list[str] | None, typer.Option(help="Only these ways to a scorer. Repeatable.")] = None,
     chats: Annotated[
         Path | None, typer.Option(help="Write iEval's chats for judges to rate into this file, and do nothing else.")
     ] = None,
@@ -36,23 +42,39 @@ def command(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the splits and the bootstrap.")] = 0,
 ) -> None:
     """Compare ways to a scorer on people's ratings: with a bot, a scenario or only rows held out."""
+    from esc_eval.files.text import read_json_object
     from esc_eval.files.writing import write_jsonl
     from training import results as pages
     from training.ieval import evaluate as evaluation
     from training.ieval.metrics import write_metrics
     from training.ieval.results import rank_page
     from training.rank.data import SETS, load_set
+    from training.rank.methods import METHODS
 
-    settings = evaluation.Settings(seed, draws)
+    settings = evaluation.Settings(seed, draws, tuple(method or METHODS))
+    if unknown := [name for name in settings.methods if name not in METHODS]:
+        raise EscEvalError(f"no way to a scorer {unknown[0]!r}; there is: {', '.join(METHODS)}")
     if chats:
         write_jsonl(chats, evaluation.to_judge(load_set(evaluation.HEADLINE_SET, data), held_out, count, seed))
         return
     command = f"python -m training evaluate-rank --data DATA --out DIR --draws {draws} --seed {seed}"
     command += " --frozen" if frozen else ""
     command += " --ratings FILE" * len(ratings or ())
+    for option, values in (("rubric", rubric), ("split", split), ("method", method)):
+        command += "".join(f" --{option} {shlex.quote(value)}" for value in values or ())
     found = evaluation.evaluate_rank(
-        data, settings, command, out, frozen, tuple(ratings or ()), tuple(rubric or SETS), print_progress
+        data,
+        settings,
+        command,
+        out,
+        frozen,
+        tuple(ratings or ()),
+        tuple(rubric or SETS),
+        tuple(split or ()),
+        print_progress,
     )
+    if split and results and results.exists() and "esc_rank" in (known := read_json_object(results)):
+        found = evaluation.merge_sections(known["esc_rank"], found)
     print_data(rank_page(found))
     if results:
         pages.put_section(results, "esc_rank", found)

@@ -16,6 +16,8 @@ Levels = npt.NDArray[np.intp]
 
 FIGURES = tuple(name for name in STATISTICS if name != "mean_error")
 BASELINES = ("majority", "length only")
+BESIDE = ("length only, shipped setting", "length and distinct bigrams", "rater's own mean")
+"""Further baselines, of which quadratic kappa is compared."""
 CHOSEN = "chosen on validation"
 """Name of the scorer whose method and settings each fold's own validation part chose."""
 
@@ -45,7 +47,7 @@ def compare_scorers(
     Returns:
         ``ratings`` (n), ``dialogues``, ``people``, and by method: each figure, ``within`` (quadratic kappa),
         ``by_dimension`` (quadratic kappa), and ``minus majority``, ``minus length only`` (paired differences of each),
-        ``minus chosen on validation`` (of quadratic kappa).
+        ``minus`` each of ``BESIDE`` and ``minus chosen on validation`` (of quadratic kappa).
     """
     shared = labels >= 0
     for own in methods.values():
@@ -74,9 +76,11 @@ def compare_scorers(
             if g > 1:
                 out[f"{name}|within"] = confusion_statistics(totals[name], scale)["quadratic_kappa"].mean((-1, -2))
         for name in methods:
-            for base in (*BASELINES, CHOSEN):
+            for base in (*BASELINES, *BESIDE, CHOSEN):
                 if base in methods and base != name:
-                    for figure in ["quadratic_kappa"] if base == CHOSEN else [*FIGURES, *(["within"] if g > 1 else [])]:
+                    for figure in (
+                        ["quadratic_kappa"] if base not in BASELINES else [*FIGURES, *(["within"] if g > 1 else [])]
+                    ):
                         out[f"{name}|minus {base}|{figure}"] = out[f"{name}|{figure}"] - out[f"{base}|{figure}"]
         return out
 
@@ -94,7 +98,7 @@ def compare_scorers(
             found[name]["within"] = measure(f"{name}|within")
         if d > 1:
             found[name]["by_dimension"] = {dimension: measure(f"{name}|by {dimension}") for dimension in dimensions}
-        for base in (*BASELINES, CHOSEN):
+        for base in (*BASELINES, *BESIDE, CHOSEN):
             keys = [figure for figure in (*FIGURES, "within") if f"{name}|minus {base}|{figure}" in one]
             if keys:
                 found[name][f"minus {base}"] = {figure: measure(f"{name}|minus {base}|{figure}") for figure in keys}

@@ -15,6 +15,7 @@ from esc_eval.files.records import read_ratings
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.reporting.render import to_plain_json
 from esc_eval.schema import Dialogue
+from esc_eval.scoring.levels import RULES, Rule
 from esc_eval.statistics.bootstrap import Bootstrap
 from training.ieval.compare import BASELINES, CHOSEN, compare_scorers, majority_levels
 from training.ieval.folds import Folds, Kappas, pool_folds
@@ -25,20 +26,38 @@ from training.rank.data import SETS, TEST, TRAIN, VALIDATION, Placed, RankSet, l
 Array = npt.NDArray[np.float64]
 Levels = npt.NDArray[np.intp]
 
-HEADLINE_SET, HEADLINE_SPLIT = "ieval", "bot_held_out"
+HEADLINE_SET, HEADLINE_SPLIT, BOTS_SPLIT = "ieval", "bot_and_people_held_out", "bot_held_out"
 HEADLINE = (
-    "mean over iEval's nine scales of the figure of each scale, over all chats, each rated by a scorer that saw none "
-    "of its bot, neither when it was fitted nor when its method and settings were chosen; intervals draw whole people"
+    "mean over iEval's nine scales of the figure of each scale, over all chats, each rated by a scorer that saw "
+    "none of what the split holds out, neither when it was fitted nor when its method and settings were chosen; "
+    "intervals draw whole people"
 )
 LIMITS = (
     "Four bots are held out, and intervals draw people, not bots: of a fifth bot they say less than of these four. "
     "A fold's method, strength, effect and rule are chosen on the one bot that is its validation part, a noisy choice. "
     "Which features and effects there are to choose from was settled with figures of these same bots in view, so the "
     "best of them may look a little too good. "
-    "Length's kappa over all chats comes from the order of the four bots; within one bot's chats it is near 0."
+    "Length's kappa over all chats comes from the order of the four bots; within one bot's chats it is near 0. With "
+    "only a bot held out, a scorer has met the people of its test: who rates mildly, and what they chat about."
 )
+LENGTH_AS_SHIPPED, OWN_MEAN = "length only, shipped setting", "rater's own mean"
+UNTUNED = {
+    LENGTH_AS_SHIPPED: "length only",
+    "length and distinct bigrams, shipped setting": "length and distinct bigrams",
+}
+RULES_OF: dict[str, tuple[Rule, ...]] = {HEADLINE_SPLIT: ("spread",)}
+"""Rules to choose from in splits of many folds, where all would cost too much: what the best choose elsewhere."""
+MANY = 4
+"""Folds up to which a fit is made in which rare levels weigh more, too: each dimension then costs as much as all."""
 PARTS = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
-SHIPPABLE = ("tf-idf", "tf-idf and figures", "sentence vectors", "sentence vectors and figures", "all of these")
+SHIPPABLE = (
+    "tf-idf",
+    "tf-idf and figures",
+    "sentence vectors",
+    "sentence vectors and figures",
+    "sentence vectors, figures and last turns",
+    "all of these",
+)
 
 
 @dataclass(frozen=True)
@@ -97,24 +116,26 @@ def evaluate_split(
     Returns:
         The entry for results.json, and each method's test levels, shape (dialogues, dimensions).
     """
-    folds = Folds(ranked, placed, rm.Grams(ranked, extra), work)
+    folds = Folds(ranked, placed, rm.Grams(ranked, extra), work, RULES_OF.get(placed.name, RULES))
     names = [n for n in settings.methods if "reading" not in rm.METHODS[n] or "reading" in extra]
     levels = {"majority": majority_levels(ranked.levels, placed.folds, TEST)}
     for name in names:
         levels[name] = folds.test([(name, rm.choose_best(kappas)) for kappas in folds.tune(name)])
         progress(f"{ranked.rubric.name}, {placed.name}: {name}: test kappa {rm.mean_kappa(ranked, levels[name]):.3f}")
+    levels |= _baselines(ranked, placed, folds)
     shippable = [name for name in names if name in SHIPPABLE]
     front = [max(shippable, key=lambda n: max(folds.tune(n)[k].values())) for k in range(len(placed.folds))]
     ways = [(name, rm.choose_best(folds.tune(name)[number])) for number, name in enumerate(front)]
     levels[CHOSEN] = folds.test(ways)
-    levels[f"{CHOSEN}, rare levels weighed"] = folds.test([(n, replace(c, balanced=True)) for n, c in ways])
+    if len(placed.folds) <= MANY:
+        levels[f"{CHOSEN}, rare levels weighed"] = folds.test([(n, replace(c, balanced=True)) for n, c in ways])
     over_all = {name: pool_folds(folds.tune(name)) for name in shippable}
     shipped = max(shippable, key=lambda n: max(over_all[n].values()))
     whole = [judge for judge in judges if judge.covers(placed.folds)]
     for judge in whole:
         levels |= judge.rows(ranked, placed.folds)
     entry = collect_figures(ranked, levels, settings)
-    if placed.name == HEADLINE_SPLIT:
+    if placed.name == BOTS_SPLIT:
         some = [judge for judge in judges if judge not in whole]
         entry["parts"] = [_part(ranked, placed, levels, own, settings) for own in measure_likeness(some)]
     entry |= {
@@ -137,6 +158,24 @@ def evaluate_split(
         "leaks": placed.leaks(),
     }
     return entry, levels
+
+
+def _baselines(ranked: RankSet, placed: Placed, folds: Folds) -> dict[str, Levels]:
+    """What a scorer must beat that needs no tuning: length at the shipped setting, and who rates."""
+    found = {LENGTH_AS_SHIPPED: folds.test([("length only", rm.SHIPPED)] * len(placed.folds))}
+    own = [rm.own_mean_levels(ranked, fold) for fold in placed.folds]
+    if all(levels is not None for levels in own):
+        found[OWN_MEAN] = np.max([levels for levels in own if levels is not None], axis=0)
+    return found
+
+
+def compare_untuned(ranked: RankSet, placed: Placed, settings: Settings, work: Path) -> dict[str, Any]:
+    """What needs no tuning, on one split: length and distinct bigrams at the shipped setting, and who rates."""
+    folds = Folds(ranked, placed, rm.Grams(ranked), work)
+    levels = {"majority": majority_levels(ranked.levels, placed.folds, TEST)}
+    for name, method in UNTUNED.items():
+        levels[name] = folds.test([(method, rm.SHIPPED)] * len(placed.folds))
+    return collect_figures(ranked, levels | _baselines(ranked, placed, folds), settings) | {"split": placed.name}
 
 
 def measure_likeness(judges: Sequence[Judge]) -> list[list[Judge]]:
@@ -181,7 +220,7 @@ def to_judge(ranked: RankSet, bot: str | None = None, count: int | None = None, 
     """
     chosen = list(range(len(ranked.dialogues)))
     if bot:
-        [fold] = place_items(ranked, HEADLINE_SPLIT, "model-disjoint", seed, [bot]).folds
+        [fold] = place_items(ranked, BOTS_SPLIT, "model-disjoint", seed, [bot]).folds
         chosen = rm.rows_of(fold, (TEST,)).tolist()
     if count is not None:
         chosen.sort(key=lambda i: sha256(f"part\n{ranked.dialogues[i].id}".encode()).hexdigest())
@@ -196,6 +235,7 @@ def evaluate_rank(
     frozen: bool = False,
     ratings: Sequence[Path] = (),
     rubrics: Sequence[str] = tuple(SETS),
+    splits: Sequence[str] = (),
     progress: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """The section ``esc_rank`` of results.json.
@@ -210,6 +250,7 @@ def evaluate_rank(
     Raises:
         EscEvalError: Data are missing, or a file of ratings has none of any set.
         rubrics: Keys of ``rank_data.SETS``.
+        splits: Names of the splits to evaluate; none = all.
     """
     known = {load_rubric(rubric).id for rubric in rubrics}
     for path in ratings:
@@ -231,9 +272,19 @@ def evaluate_rank(
             "levels": list(ranked.rubric.levels),
             "splits": {},
         }
-        for placed in SETS[rubric][2](ranked, settings.seed):
+        every = {placed.name: placed for placed in SETS[rubric][2](ranked, settings.seed)}
+        for placed in every.values():
+            if splits and placed.name not in splits:
+                continue
             entry["splits"][placed.name] = evaluate_split(ranked, placed, settings, extra, work, progress, judges)[0]
-        tables[rubric] = entry
+            entry["splits"][placed.name]["command"] = command
+            if placed.name == HEADLINE_SPLIT:
+                beside = compare_untuned(ranked, every[BOTS_SPLIT], settings, work)
+                entry["splits"][placed.name]["untuned"] = beside
+        if entry["splits"]:
+            tables[rubric] = entry
+    if not tables:
+        raise EscEvalError(f"no set has a split {' or '.join(splits)}")
     section: dict[str, Any] = round_figures(to_plain_json(make_section(tables, settings, command)))
     return section
 
@@ -257,7 +308,7 @@ def make_section(tables: Mapping[str, Any], settings: Settings, command: str) ->
         "seed": settings.seed,
         "draws": settings.draws,
         "version": __version__,
-        "shipped": tables[HEADLINE_SET]["splits"][HEADLINE_SPLIT]["shipped"] if HEADLINE_SET in tables else None,
+        "shipped": tables.get(HEADLINE_SET, {}).get("splits", {}).get(BOTS_SPLIT, {}).get("shipped"),
     }
     for rubric, entry in tables.items():
         for split, found in entry["splits"].items():
@@ -267,3 +318,17 @@ def make_section(tables: Mapping[str, Any], settings: Settings, command: str) ->
             out[f"{rubric.replace('-', '_')}_{split}"] = scores
     out["tables"] = dict(tables)
     return out
+
+
+def merge_sections(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """An earlier section with the splits of a new one in place of its own; each split names its command."""
+    tables = {rubric: dict(entry) for rubric, entry in old["tables"].items()}
+    for rubric, entry in new["tables"].items():
+        before = tables.get(rubric, {}).get("splits", {})
+        if rubric in tables and tables[rubric]["sha256"] != entry["sha256"]:
+            raise EscEvalError(f"{rubric}: the results there are of other data; evaluate all splits again")
+        both = {**before, **entry["splits"]}
+        order = sorted(both, key=lambda split: split != HEADLINE_SPLIT)
+        tables[rubric] = {**entry, "splits": {split: both[split] for split in order}}
+    own = {key: value for key, value in new.items() if key not in ("command", "version", "shipped", "seed", "draws")}
+    return {**old, **own, "shipped": new["shipped"] or old["shipped"], "tables": tables}

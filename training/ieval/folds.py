@@ -18,7 +18,7 @@ from esc_eval import __version__
 from esc_eval.files.text import read_json
 from esc_eval.files.writing import write_whole
 from esc_eval.schema import digest
-from esc_eval.scoring.levels import RULES
+from esc_eval.scoring.levels import RULES, Rule
 from training.rank import methods as rm
 from training.rank.data import NOWHERE, TRAIN, Placed, RankSet
 
@@ -32,12 +32,14 @@ class Folds:
 
     Args:
         work: Folder of results by data, fold, method and setting; a stopped evaluation goes on from there.
+        rules: Ways to name a level that there are to choose from.
     """
 
     ranked: RankSet
     placed: Placed
     grams: rm.Grams
     work: Path
+    rules: tuple[Rule, ...] = RULES
     tried: dict[str, list[Kappas]] = field(default_factory=dict)
 
     def tune(self, name: str) -> list[Kappas]:
@@ -64,10 +66,13 @@ class Folds:
 
         def work() -> list[Any]:
             gram = self.grams.of(blocks, rm.rows_of(fold, (TRAIN,)))
-            return [[asdict(choice), kappa] for choice, kappa in rm.tune_method(self.ranked, gram, fold).items()]
+            return [[asdict(choice), kappa] for choice, kappa in self._tune(gram, fold).items()]
 
-        found = self._kept(number, blocks, [rm.ALPHAS, rm.BOT_EFFECTS, RULES], work)
+        found = self._kept(number, blocks, [rm.ALPHAS, rm.BOT_EFFECTS, self.rules], work)
         return {rm.Choice(**choice): kappa for choice, kappa in found}
+
+    def _tune(self, gram: npt.NDArray[np.float64], fold: Levels) -> Kappas:
+        return rm.tune_method(self.ranked, gram, fold, self.rules)
 
     def _tested(self, number: int, blocks: Sequence[str], choice: rm.Choice) -> Levels:
         fold = self.placed.folds[number]

@@ -1,9 +1,10 @@
 """The ESC-RANK part of ``docs/results.md``."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from training.ieval.compare import BASELINES, CHOSEN
+from training.ieval.compare import BASELINES, BESIDE, CHOSEN
 
 Section = Mapping[str, Any]
 
@@ -14,7 +15,9 @@ FIGURES = {
     "macro_f1": "macro-F1",
     "spearman": "Spearman",
 }
+HEADLINE_SPLIT = "bot_and_people_held_out"
 SPLITS = {
+    HEADLINE_SPLIT: "a bot and people held out",
     "bot_held_out": "a bot held out",
     "scenario_held_out": "scenarios and people held out",
     "random_rows": "random rows",
@@ -23,6 +26,8 @@ SPLITS = {
 
 
 SIGNED = "+.2f"
+LISTED = 6
+"""Folds whose choices are told one by one."""
 
 
 def render_cell(measure: Mapping[str, Any] | None, form: str = ".2f") -> str:
@@ -50,7 +55,7 @@ def rank_page(section: Section) -> str:
         f"*{CHOSEN}* chooses the method there too, among scorers that need no language model when they score. Majority "
         "is one constant a scale; it knows the labels' distribution.",
     ]
-    if section["shipped"]:
+    if section["shipped"] or HEADLINE_SPLIT in _headlines(section):
         parts += [_verdict(section), f"{section['limits']} {_defeats(section)}".strip()]
     for rubric, entry in section["tables"].items():
         parts.append(
@@ -61,20 +66,60 @@ def rank_page(section: Section) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def _headlines(section: Section) -> Mapping[str, Any]:
+    """The splits of the set with the most people."""
+    splits: Mapping[str, Any] = section["tables"].get("ieval", {}).get("splits", {})
+    return splits
+
+
 def _verdict(section: Section) -> str:
-    own, shipped = section["ieval_bot_held_out"], section["shipped"]
-    said = []
-    for base in BASELINES:
-        gain = own[f"beats_{base.replace(' ', '_')}"]["quadratic_kappa"]
-        won = gain["low"] is not None and gain["low"] > 0
-        said.append(f"{'beats' if won else 'does not beat'} {base} by {render_cell(gain, form='+.2f')}")
-    kappa = render_cell(own["quadratic_kappa"])
-    settings = f"alpha {shipped['alpha']:g}, bot effect {shipped['bot_effect']:g}, rule {shipped['rule']}"
-    return (
-        f"With a bot held out the quadratic kappa of what the validation parts choose is {kappa}; it "
-        f"{' and '.join(said)}. Shipped, fitted to all chats: **{shipped['method']}** ({settings}), one choice by the "
-        "mean kappa over the validation parts."
-    )
+    """What holds: of a bot and people that the scorer has not met, then of a bot alone."""
+    splits, parts = _headlines(section), []
+    for split in (HEADLINE_SPLIT, "bot_held_out"):
+        if split in splits:
+            methods = splits[split]["methods"]
+            own = methods[CHOSEN]
+            said = [_gain(own, base) for base in (*BASELINES, *BESIDE) if f"minus {base}" in own]
+            kappa = render_cell(own["quadratic_kappa"])
+            parts.append(
+                f"With {SPLITS[split]} the quadratic kappa of what the validation parts choose is {kappa}"
+                f"{_inside(own)}; it {', '.join(said[:-1])} and {said[-1]}."
+            )
+            beside = [
+                f"{base} {render_cell(methods[base]['quadratic_kappa'])}{_inside(methods[base])}"
+                for base in ("length only", *BESIDE)
+                if base in methods
+            ]
+            parts.append(f"Beside it: {'; '.join(beside)}.")
+    untuned = splits.get(HEADLINE_SPLIT, {}).get("untuned")
+    if untuned:
+        said = [
+            f"{name} {render_cell(own['quadratic_kappa'])}{_inside(own)}"
+            for name, own in untuned["methods"].items()
+            if name != "majority"
+        ]
+        parts.append(f"What needs no tuning, with {SPLITS[untuned['split']]}: {'; '.join(said)}.")
+    shipped = section["shipped"]
+    if shipped:
+        settings = f"alpha {shipped['alpha']:g}, bot effect {shipped['bot_effect']:g}, rule {shipped['rule']}"
+        parts.append(
+            f"Shipped, fitted to all chats: **{shipped['method']}** ({settings}), one choice by the mean kappa over "
+            "the validation parts with a bot held out."
+        )
+    return " ".join(parts)
+
+
+def _gain(own: Section, base: str) -> str:
+    gain = own[f"minus {base}"]["quadratic_kappa"]
+    if gain["low"] is None or gain["low"] <= 0 <= gain["high"]:
+        how = "is not told from"
+    else:
+        how = "beats" if gain["low"] > 0 else "is worse than"
+    return f"{how} {base} ({render_cell(gain, SIGNED)})"
+
+
+def _inside(own: Section) -> str:
+    return f", inside one bot's chats {render_cell(own['within'])}" if "within" in own else ""
 
 
 def _defeats(section: Section) -> str:
@@ -95,11 +140,15 @@ def _split(split: str, found: Mapping[str, Any]) -> list[str]:
     train, validation = (_sizes([fold[part] for fold in found["folds"]]) for part in ("train", "validation"))
     parts = [
         f"#### {SPLITS[split]}",
+        *([f"`{found['command']}`"] if "command" in found else []),
         f"{found['ratings']} ratings of {found['dialogues']} dialogues by {found['people']} people, predicted after "
         f"training on {train} and, once tuned, {validation} more. Also seen in training: {leaks}. {_choices(found)}",
         *_against(found),
         _table(found),
     ]
+    if "untuned" in found:
+        beside = found["untuned"]
+        parts += [f"Of all chats, with only {SPLITS[beside['split']]}, what needs no tuning:", _table(beside)]
     for part in found.get("parts", ()):
         rated = f"{part['ratings']} ratings of {part['dialogues']} dialogues of {', '.join(part['bots'])}"
         parts += [f"Of a part, {rated}, there are ratings by {', '.join(part['judges'])}.", *_against(part)]
@@ -108,8 +157,11 @@ def _split(split: str, found: Mapping[str, Any]) -> list[str]:
 
 
 def _choices(found: Mapping[str, Any]) -> str:
-    """What each fold's validation part chose, in words."""
+    """What each fold's validation part chose, in words; of many folds how often."""
     said = []
+    if len(found["folds"]) > LISTED:
+        counts = Counter(fold["chosen"] for fold in found["folds"])
+        return f"Chosen: {'; '.join(f'{name} in {n} of {counts.total()} folds' for name, n in counts.most_common())}."
     for fold in found["folds"]:
         where = f"{fold['held_out']} held out, validated on {', '.join(fold['validation_bots'])}: "
         said.append((where if fold["held_out"] else "") + fold["chosen"])

@@ -26,6 +26,8 @@ from model_cards.checkpoint import Source
 Array = npt.NDArray[np.float64]
 
 TRAIN, VALIDATION, TEST, NOWHERE = 0, 1, 2, -1
+PEOPLE = 5
+"""Parts that iEval's people are cut into, each held out with each bot in turn."""
 ESCONV_FILES = ("train.txt", "valid.txt")
 ESCONV_SURVEY, ESCONV_CHANGE = "esconv-survey", "esconv-change"
 
@@ -216,7 +218,7 @@ class Placed:
         manifests: As ``dataset_builder.rows.splits`` made them.
         folds: For each manifest the part of every dialogue x dimension, shape (dialogues, dimensions): 0 train,
             1 validation, 2 test, -1 nowhere.
-        held_out: Of each fold: what is the test by name; None = drawn by the scheme.
+        held_out: Of each fold: what is the test, in words; None = drawn by the scheme.
     """
 
     name: str
@@ -252,11 +254,19 @@ def split_items(ranked: RankSet, unit: str) -> list[splits.Item]:
         for key, mark in zip(ranked.rubric.keys, marks, strict=True)
         if not np.isnan(mark).any()
     ]
-    return splits.items_of(unit, talks, rows, ranked.cards)
+    people = dict(zip((d.id for d in ranked.dialogues), ranked.people, strict=True))
+    found = splits.items_of(unit, talks, rows, ranked.cards)
+    return [
+        replace(item, facets={**item.facets, "rater": people[next(iter(item.values("dialogue")))]}) for item in found
+    ]
 
 
 def place_items(
-    ranked: RankSet, name: str, scheme: str, seed: int = 0, held_out: Sequence[str | None] = (None,)
+    ranked: RankSet,
+    name: str,
+    scheme: str,
+    seed: int = 0,
+    held_out: Sequence[str | Mapping[str, Sequence[str]] | None] = (None,),
 ) -> Placed:
     """A split by a scheme of ``dataset_builder.rows.splits``.
 
@@ -265,15 +275,19 @@ def place_items(
         name: What the split is called here.
         scheme: Key of ``splits.SCHEMES``.
         seed: Of the scheme.
-        held_out: One fold for each: the value of the scheme's facet that is the test; None = drawn by the scheme.
+        held_out: One fold for each: the value of the scheme's facet that is the test, or several under a name for them;
+            None = drawn by the scheme.
 
     Raises:
         EscEvalError: The scheme cannot split this set.
     """
     rows = split_items(ranked, splits.SCHEMES[scheme].unit)
-    manifests = tuple(splits.make_split(scheme, rows, seed, value and [value]) for value in held_out)
+    named: list[tuple[str | None, Sequence[str] | None]] = []
+    for one in held_out:
+        named += one.items() if isinstance(one, Mapping) else [(one, None if one is None else [one])]
+    manifests = tuple(splits.make_split(scheme, rows, seed, values) for _, values in named)
     folds = tuple(_parts_of(ranked, manifest) for manifest in manifests)
-    return Placed(name, manifests, folds, tuple(held_out))
+    return Placed(name, manifests, folds, tuple(title for title, _ in named))
 
 
 def _parts_of(ranked: RankSet, manifest: Mapping[str, Any]) -> npt.NDArray[np.intp]:
@@ -289,9 +303,12 @@ def _parts_of(ranked: RankSet, manifest: Mapping[str, Any]) -> npt.NDArray[np.in
 
 
 def ieval_splits(ranked: RankSet, seed: int = 0) -> list[Placed]:
-    """Each bot held out in turn, scenarios (and people) held out, random rows."""
+    """Each bot held out in turn, with a fifth of the people and alone; scenarios (and people) held out; random rows."""
     bots = [f"{ieval.NAME} {bot}" for bot in BOTS]
+    people = sorted(set(ranked.people), key=lambda one: sha256(f"people\n{seed}\n{one}".encode()).hexdigest())
+    both = [{f"{bot}, people {k + 1} of {PEOPLE}": [bot, *people[k::PEOPLE]]} for bot in bots for k in range(PEOPLE)]
     return [
+        place_items(ranked, "bot_and_people_held_out", "bot-and-rater-disjoint", seed, both),
         place_items(ranked, "bot_held_out", "model-disjoint", seed, bots),
         place_items(ranked, "scenario_held_out", "card-disjoint", seed),
         place_items(ranked, "random_rows", "random-rows", seed),

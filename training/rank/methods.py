@@ -7,7 +7,7 @@ its own validation part.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from itertools import product
 from typing import Any
 
@@ -19,7 +19,16 @@ from esc_eval.errors import EscEvalError
 from esc_eval.schema import Dialogue, Role
 from esc_eval.scoring.levels import RULES, Rule, decide_levels, level_probabilities
 from esc_eval.scoring.text_features import Terms, Unit, utterances_of
-from esc_eval.scoring.text_scorer import LengthBlock, LikenessBlock, SentencesBlock, SurfaceBlock, TermsBlock
+from esc_eval.scoring.text_scorer import (
+    DistinctBlock,
+    EndingsBlock,
+    Figures,
+    LengthBlock,
+    LikenessBlock,
+    SentencesBlock,
+    SurfaceBlock,
+    TermsBlock,
+)
 from esc_eval.statistics.health import confusion_statistics
 from training.rank import ordinal
 from training.rank.data import NOWHERE, TEST, TRAIN, VALIDATION, RankSet, balance_rows
@@ -37,15 +46,21 @@ TERMS: tuple[tuple[Role, Unit, int, int], ...] = (
 )
 METHODS: dict[str, tuple[str, ...]] = {
     "length only": ("length",),
+    "length and distinct bigrams": ("length", "distinct"),
     "tf-idf": ("terms",),
     "tf-idf and figures": ("terms", "surface"),
     "sentence vectors": ("sentences",),
     "sentence vectors and figures": ("sentences", "likeness", "surface"),
+    "sentence vectors, figures and last turns": ("sentences", "likeness", "surface", "endings"),
     "all of these": ("terms", "sentences", "likeness", "surface"),
     "frozen language model": ("reading",),
     "frozen language model and figures": ("reading", "surface"),
 }
 """What each method reads."""
+UNFITTED = ("sentences",)
+"""Blocks that take nothing from the dialogues that they are fitted to."""
+HELD = 16
+"""Matrices of inner products kept at once (29 MB each for iEval)."""
 ALPHAS = (1.0, 3.0, 10.0, 30.0)
 BOT_EFFECTS = (0.0, 10.0)
 
@@ -86,6 +101,16 @@ class Trained:
         return np.stack(named, axis=1), np.stack([p for _, p, _ in found], axis=1)
 
 
+FIGURES: dict[str, type[Figures]] = {
+    "length": LengthBlock,
+    "distinct": DistinctBlock,
+    "surface": SurfaceBlock,
+    "endings": EndingsBlock,
+    "likeness": LikenessBlock,
+}
+"""Blocks of counted figures."""
+
+
 def make_blocks(names: Sequence[str], dialogues: Sequence[Dialogue]) -> list[Any]:
     """The blocks of a text scorer, fitted to dialogues (without their labels)."""
     made: list[Any] = []
@@ -93,8 +118,7 @@ def make_blocks(names: Sequence[str], dialogues: Sequence[Dialogue]) -> list[Any
         if name == "terms":
             made += [TermsBlock(terms=_terms(dialogues, *one)) for one in TERMS]
         else:
-            kinds = {"length": LengthBlock, "surface": SurfaceBlock, "likeness": LikenessBlock}
-            made.append(SentencesBlock() if name == "sentences" else kinds[name].fitted(dialogues))
+            made.append(SentencesBlock() if name == "sentences" else FIGURES[name].fitted(dialogues))
     return made
 
 
@@ -129,7 +153,8 @@ class Grams:
 
     def __init__(self, ranked: RankSet, extra: Mapping[str, Array] | None = None) -> None:
         self.ranked, self.extra = ranked, dict(extra or {})
-        self._block = cache(self._block_products)
+        self._block = lru_cache(HELD)(self._block_products)
+        self._raw = cache(lambda name: FIGURES[name].raw(ranked.dialogues))
 
     def of(self, names: Sequence[str], fitted: npt.NDArray[np.intp]) -> Array:
         """Inner products of all dialogues, shape (dialogues, dialogues).
@@ -138,13 +163,15 @@ class Grams:
             names: Blocks.
             fitted: Indices of the dialogues that vocabularies and scales are taken from.
         """
-        total: Array = np.sum([self._block(name, tuple(fitted.tolist())) for name in names], axis=0)
+        total: Array = np.sum(
+            [self._block(name, () if name in UNFITTED else tuple(fitted.tolist())) for name in names], axis=0
+        )
         return total
 
     def _block_products(self, name: str, fitted: tuple[int, ...]) -> Array:
         every: list[Array]
-        if name in self.extra:
-            raw = self.extra[name]
+        if name in self.extra or name in FIGURES:
+            raw = self.extra[name] if name in self.extra else self._raw(name)
             own = raw[list(fitted)]
             columns = (raw - own.mean(0)) / np.where(own.std(0) > 0, own.std(0), 1.0) / np.sqrt(raw.shape[1])
             every = [columns]
@@ -236,7 +263,7 @@ def mean_kappa(ranked: RankSet, levels: Levels) -> float:
     return float(np.nanmean(found))
 
 
-def tune_method(ranked: RankSet, gram: Array, fold: Levels) -> dict[Choice, float]:
+def tune_method(ranked: RankSet, gram: Array, fold: Levels, rules: Sequence[Rule] = RULES) -> dict[Choice, float]:
     """Mean kappa of every choice on a fold's own validation part, by fits on its train part.
 
     Labels of the fold's test part are not read.
@@ -244,13 +271,42 @@ def tune_method(ranked: RankSet, gram: Array, fold: Levels) -> dict[Choice, floa
     Args:
         gram: Inner products, fitted to the fold's train part.
         fold: Parts.
+        rules: Ways to name a level that there are to choose from.
     """
     found: dict[Choice, float] = {}
     bots = len({dialogue.supporter for dialogue in ranked.dialogues}) > 1
     for alpha, effect in product(ALPHAS, BOT_EFFECTS if bots else BOT_EFFECTS[:1]):
-        every = predict_levels(ranked, gram, fold, Choice(alpha, effect), (TRAIN,), VALIDATION, RULES)
+        every = predict_levels(ranked, gram, fold, Choice(alpha, effect), (TRAIN,), VALIDATION, rules)
         found |= {Choice(alpha, effect, rule): mean_kappa(ranked, levels) for rule, levels in every.items()}
     return found
+
+
+SHIPPED = Choice(alpha=3.0, bot_effect=10.0, rule="spread")
+"""The settings of the shipped scorer (``recipes/esc_rank/text.yaml``)."""
+
+
+def own_mean_levels(ranked: RankSet, fold: Levels) -> Levels | None:
+    """Test levels by nothing but who rates: the mean of the person's other ratings on the dimension.
+
+    Returns:
+        Shape (dialogues, dimensions), -1 elsewhere; None where somebody in the test rated nothing else.
+    """
+    people = np.unique(np.array(ranked.people, dtype=object).astype(str), return_inverse=True)[1]
+    out = np.full(fold.shape, NOWHERE)
+    for column, (part, label) in enumerate(zip(fold.T, ranked.levels.T, strict=True)):
+        learn, test = np.isin(part, (TRAIN, VALIDATION)), part == TEST
+        total, count = (np.bincount(people[learn], w, people.max() + 1) for w in (label[learn], None))
+        if (count[people[test]] == 0).any():
+            return None
+        others = np.where(count > 1, count - 1, np.nan)[people[learn]]
+        unseen = (total[people[learn]] - label[learn]) / others
+        known = np.isfinite(unseen)
+        if not known.any():
+            return None
+        cuts = ordinal.spread_cuts(unseen[known], label[learn][known], ranked.labels.shape[2])
+        mean = total[people[test]] / count[people[test]]
+        out[test, column] = np.searchsorted(cuts, mean, side="right")
+    return out
 
 
 def choose_best(kappas: Mapping[Choice, float]) -> Choice:

@@ -111,6 +111,60 @@ def test_predictions_for_each_scheme_from_files(tmp_path: Path) -> None:
     assert schemes["model-disjoint"]["scorers"]["judge"]["empathy"]["verdict"].startswith("is a constant")
 
 
+def noise(tmp_path: Path) -> tuple[Path, Path, Path, Path]:
+    """Seven dimensions of different means; labels and predictions are noise around these, and know nothing else."""
+    rng = np.random.default_rng(0)
+    means = (0, 0, 1, 2, 3, 4, 4)
+
+    def rows(rater: str) -> list[dict[str, object]]:
+        return [
+            {"dialogue_id": f"d{i}", "rater": rater, "dimension": f"dim{j}", "card": f"c{i}",
+             "score": int(np.clip(round(mean + rng.normal(0, 0.9)), 0, 4))}
+            for i in range(120)
+            for j, mean in enumerate(means)
+        ]  # fmt: skip
+
+    ids = [f"d{i}" for i in range(120)]
+    labels, guesses = write_table(tmp_path / "l.csv", rows("h")), write_table(tmp_path / "p.csv", rows("judge"))
+    first = manifest(tmp_path, "random-rows", ids[:40], ids[40:80])
+    return labels, guesses, first, manifest(tmp_path, "card-disjoint", ids[80:], ids[40:80])
+
+
+def test_knowing_which_dimension_is_rated_higher_is_no_agreement(tmp_path: Path) -> None:
+    """The pooled kappa of noise around each dimension's mean is above .7, and was printed alone."""
+    labels, guesses, *splits_of = noise(tmp_path)
+    table, manifests = read_table([labels]), [read_split(path) for path in splits_of]
+    report = generalisation_report(table, manifests, {"": read_table([guesses])}, BOOT)
+    pooled = report.data["schemes"]["card-disjoint"]["scorers"]["judge"]["pooled"]
+    assert pooled["quadratic_kappa"].value > 0.7
+    assert pooled["baselines"]["majority"]["quadratic_kappa"].value > pooled["quadratic_kappa"].value
+    assert pooled["kappa_within"].low < 0 < pooled["kappa_within"].high
+    each = [
+        report.data["schemes"]["card-disjoint"]["scorers"]["judge"][f"dim{j}"]["quadratic_kappa"].value
+        for j in range(7)
+    ]
+    assert pooled["kappa_within"].value == pytest.approx(np.mean(each))
+    drop = pooled["drop_from_random_rows"]["kappa_within"]
+    assert drop.low < 0 < drop.high
+    whole, by_dimension, verdicts = report.tables[:3]
+    assert list(whole.columns).index("kappa, mean of dimensions") < list(whole.columns).index("majority kappa")
+    assert len(by_dimension.rows) == 14
+    assert len(verdicts.rows) == 16
+    for text in (report.to_text(), report.to_markdown(), report.to_latex(), report.to_html()):
+        assert "than a constant" in text or "from a constant" in text
+        assert "majority kappa" in text
+
+
+def test_raters_on_both_sides_are_reported_and_promised_apart(tmp_path: Path) -> None:
+    table = read_table([study(tmp_path)])
+    names = [f"{m}{c}" for c in range(CARDS) for m in MODELS]
+    both = read_split(manifest(tmp_path, "bot-and-rater-disjoint", names[:40], names[40:]))
+    assert find_contamination(both, table)["rater"]["share"] == 1
+    report = generalisation_report(table, [both], {}, BOOT, dialogues=dialogues())
+    for facet in ("model", "rater"):
+        assert any(f"CONTAMINATED: this scheme promises that no {facet}" in note for note in report.notes)
+
+
 def test_contamination_is_flagged(tmp_path: Path) -> None:
     table = read_table([study(tmp_path)])
     random, by_model = (read_split(p) for p in splits(tmp_path))

@@ -9,17 +9,21 @@ from analysis_support import public
 from typer.testing import CliRunner
 
 from analysis.__main__ import app
+from analysis.studies import seekers
 from analysis.studies.real import read_conversations
-from analysis.studies.realism import REAL, realism_report
+from analysis.studies.realism import REAL, WHOLE, realism_report
 from analysis.studies.seekers import (
     card_match,
+    count_courtesies,
     count_distress,
+    cut_turns,
     emotion_by_round,
     jensen_shannon,
     measure_sizes,
     read_lexicon,
     sizes_by_round,
     turns_of,
+    valence_by_round,
 )
 from analysis.studies.two_sample import two_sample_test
 from esc_eval.errors import EscEvalError
@@ -64,21 +68,41 @@ def course(*texts: str, language: str = "en") -> Dialogue:
 
 def test_distress_counts_both_languages() -> None:
     assert count_distress("I am so sad and hopeless", "en") == (2, 6)
-    assert count_distress("Thanks, I feel better", "en") == (-2, 4)
+    assert count_distress("Thanks, I feel better", "en") == (-1, 4)
     assert count_distress("我很焦虑，也很孤独", "zh")[0] == 2
-    assert count_distress("谢谢你，我轻松了", "zh")[0] == -2
+    assert count_distress("谢谢你，我轻松了", "zh")[0] == -1
 
 
 def test_the_lists_are_disjoint() -> None:
     for language in ("en", "zh"):
         words = read_lexicon(language)
-        assert not words["distress"] & words["relief"]
+        assert not words.distress & words.relief
+        assert not any(words.courtesy.fullmatch(word) for word in words.distress | words.relief)
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "courtesies", "net"),
+    [
+        ("Thank you so much! Have a wonderful evening, bye bye", "en", 3, 0),
+        ("You have been very helpful, thanks, good luck", "en", 2, -1),
+        ("You're welcome. It was nice talking to you, take care", "en", 3, 0),
+        ("I have a hard day and a bad time, good grief", "en", 0, 1),
+        ("I had a good night and a great morning", "en", 0, -2),
+        ("THANK YOU, I feel hopeful", "en", 1, -1),
+        ("非常感谢！祝您生活幸福，晚安", "zh", 3, 0),
+        ("很高兴和你聊，我轻松多了", "zh", 1, -1),
+        ("我不高兴，很难过", "zh", 0, 0),
+    ],
+)
+def test_who_says_thanks_or_goodbye_need_not_feel_better(text, language, courtesies, net) -> None:
+    assert count_courtesies(text, language)[0] == courtesies
+    assert count_distress(text, language)[0] == net
 
 
 def test_emotion_falls_where_it_falls() -> None:
-    falling = [course("sad sad sad day", "a sad day today", "good day, thank you")] * 30
+    falling = [course("sad sad sad day", "a sad day today", "a good day, thank you")] * 30
     steady = [course("a sad day today", "a sad day today", "a sad day today")] * 30
-    assert emotion_by_round(falling, 3, BOOT)["drift"].value < -100
+    assert emotion_by_round(falling, 3, BOOT)["drift"].value < -90
     assert emotion_by_round(steady, 3, BOOT)["drift"].value == 0
     assert [m.value for m in emotion_by_round(steady, 3, BOOT)["rounds"]] == pytest.approx([25, 25, 25])
 
@@ -112,14 +136,92 @@ def test_card_match_knows_seekers_who_speak_of_their_own_card() -> None:
     assert "fewer than two" in card_match(true[:1], cards, BOOT).undefined
 
 
-@pytest.mark.slow
-def test_two_samples_of_one_kind_are_not_told_apart() -> None:
+def halves(texts: list[str], n: int, runs: int) -> tuple[float, float, float]:
+    """How often the intervals of two random halves hold chance, and how often p is below .05."""
     rng = np.random.default_rng(0)
-    p_values = []
-    for seed in range(6):
-        texts = ["\n".join(turns_of(talk(rng, i, rounds=2))) for i in range(40)]
-        p_values.append(two_sample_test(texts[:20], texts[20:], Bootstrap(draws=100, seed=seed)).p)
-    assert sum(p < 0.05 for p in p_values) <= 1
+    found = []
+    for seed in range(runs):
+        chosen = [texts[i] for i in rng.permutation(len(texts))[: 2 * n]]
+        test = two_sample_test(chosen[:n], chosen[n:], Bootstrap(draws=100, seed=seed))
+        found.append(
+            [test.auc.low <= 0.5 <= test.auc.high, test.accuracy.low <= 0.5 <= test.accuracy.high, test.p < 0.05]
+        )
+    return tuple(np.mean(found, axis=0))
+
+
+@pytest.mark.slow
+def test_intervals_of_two_samples_of_one_kind_hold_chance() -> None:
+    """Out-of-fold scores depend on each other: as if they were independent the interval of the area held .87."""
+    rng = np.random.default_rng(0)
+    auc, accuracy, p = halves(["\n".join(turns_of(talk(rng, i, rounds=2))) for i in range(300)], 20, 120)
+    assert auc >= 0.92
+    assert accuracy >= 0.90
+    assert p <= 0.10
+
+
+@pytest.mark.slow
+@pytest.mark.shared_data
+def test_intervals_of_two_halves_of_real_seekers_hold_chance() -> None:
+    conversations = read_conversations(public("sources", "esconv", "train.txt"), "en")
+    auc, accuracy, p = halves(["\n".join(turns_of(d)) for d in conversations], 20, 100)
+    assert auc >= 0.92
+    assert accuracy >= 0.90
+    assert p <= 0.12
+
+
+def test_permutations_within_folds_keep_a_perfect_classifier_at_the_smallest_p() -> None:
+    found = two_sample_test(["alpha beta"] * 12, ["gamma delta"] * 12, BOOT)
+    assert (found.auc.value, found.accuracy.value) == (1, 1)
+    assert 0.7 < found.auc.low < 1 == found.auc.high
+    assert found.p == pytest.approx(1 / 1001)
+
+
+def test_seekers_are_compared_at_equal_length_and_whole_conversations_stand_beside() -> None:
+    """Both begin sad and end well, people ten turns later: compared whole, the seeker seemed not to recover."""
+    mood = ["a sad day"] * 4 + ["a calm day"]
+    simulated = [course(*mood).model_copy(update={"id": f"s{i}", "seeker": "bot"}) for i in range(12)]
+    people = [
+        course(*mood, *["we are glad and happy and calm"] * 10).model_copy(update={"id": f"r{i}"}) for i in range(12)
+    ]
+    report = realism_report(simulated, people, BOOT)
+    found = report.data["languages"]["en"]
+    assert report.data["turns"] == {"en": 5}
+    assert found["bot"]["emotion"]["drift"].value == found[REAL]["emotion"]["drift"].value == pytest.approx(-200 / 3)
+    assert found[WHOLE]["emotion"]["drift"].value < -70
+    assert (found[REAL]["turns"].value, found[WHOLE]["turns"].value) == (5, 15)
+    assert "turns:en=5" in report.signature
+    assert any("cut after 5 turns of the seeker. Fewer have 0 of 12 real" in note for note in report.notes)
+    [short] = {
+        realism_report(simulated, people, BOOT, turns=2).data["languages"]["en"][k]["turns"].value
+        for k in ("bot", REAL)
+    }
+    assert short == 2
+
+
+def test_a_dialogue_is_cut_after_the_seekers_turn() -> None:
+    cut = cut_turns(course("a", "b", "c"), 2)
+    assert [t.text for t in cut.turns] == ["a", "Go on.", "b"]
+    assert cut_turns(course("a"), 2) == course("a")
+
+
+def test_a_second_measure_stands_beside_the_word_list_where_it_is_installed() -> None:
+    pytest.importorskip("vaderSentiment", reason="pip install vaderSentiment")
+    rising = [course("This is horrible. I hate it.", "It is a day.", "This is wonderful, I love it!")] * 12
+    found = valence_by_round(rising, 3, BOOT)
+    first, middle, last = (m.value for m in found["rounds"])
+    assert first < -0.3 < middle < 0.3 < last
+    assert found["drift"].value == pytest.approx(last - first)
+
+
+def test_without_the_second_measure_the_report_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seekers, "_vader", lambda: None)
+    talks = [course("a sad day", "a good day")] * 12
+    assert "pip install vaderSentiment" in valence_by_round(talks, 2, BOOT)["drift"].undefined
+    report = realism_report(talks, [], BOOT)
+    assert any(note.startswith("No second measure of emotion") for note in report.notes)
+    assert "VADER, -1 to 1" not in report.to_text()
+    chinese = [course("我很难过", language="zh")] * 3
+    assert "English only" in valence_by_round(chinese, 1, BOOT)["drift"].undefined
 
 
 def test_a_planted_difference_is_found_and_the_report_says_so() -> None:

@@ -369,3 +369,18 @@ def test_dialogues_that_a_scorer_was_not_asked_about_are_not_counted_as_unscored
     early = [row for row in rows if row["problem"].startswith("no")]
     with pytest.raises(EscEvalError, match="judge was asked about no dialogue"):
         scorer_report(read_table([write_table(tmp_path / "e.csv", early)]), None, BOOT)
+
+
+@pytest.mark.parametrize("side", ["labels", "predictions", "output"])
+def test_fractions_are_refused_and_never_cut_to_a_level(tmp_path: Path, side: str) -> None:
+    """Means of 2.67 beside predictions of 3 gave ACC 0.00 and a mean error of 1.00."""
+    rows = [{"dialogue_id": f"d{i}", "dimension": "empathy", "rater": "r", "score": 3 - (i == 9)} for i in range(10)]
+    whole = read_table([write_table(tmp_path / "whole.csv", rows)])
+    mean = whole.replaced(whole.frame.assign(score=whole.frame["score"] - 0.33))
+    sides = {"labels": (whole, mean), "predictions": (mean, whole), "output": (mean, None)}[side]
+    with pytest.raises(EscEvalError, match=r"dialogue d0, empathy: .* 2\.67 is no level of the scale 0-4 \(10 such\)"):
+        scorer_report(*sides, BOOT)
+    path = write_table(tmp_path / "mean.csv", [{**row, "score": 2.67} for row in rows])
+    result = CliRunner().invoke(app, ["scorer", str(tmp_path / "whole.csv"), "--labels", str(path)])
+    assert result.exit_code == 2
+    assert "2.67" in result.output

@@ -1,6 +1,7 @@
 """The text scorer: features as scikit-learn has them, levels from scores, a folder that opens by its path."""
 
 import json
+import math
 import sys
 from importlib.util import find_spec
 
@@ -26,7 +27,14 @@ from esc_eval.scoring import sentences, text_scorer
 from esc_eval.scoring.levels import decide_levels, level_probabilities
 from esc_eval.scoring.rater import DirectScoring
 from esc_eval.scoring.score import score_dialogues
-from esc_eval.scoring.text_features import SURFACE, Terms, surface_figures
+from esc_eval.scoring.text_features import (
+    ENDINGS,
+    SURFACE,
+    Terms,
+    distinct_bigrams,
+    ending_figures,
+    surface_figures,
+)
 from esc_eval.scoring.text_scorer import FILE, WEIGHTS, TextScorer
 from esc_eval.simulation.run import Run
 from model_cards.checkpoint import read_checkpoint
@@ -67,6 +75,24 @@ def test_terms_are_weighed_as_scikit_learn_does(unit, analyzer, sizes, texts):
     assert ours.matrix([dialogue("", text) for text in texts]) == pytest.approx(expected)
 
 
+def test_figures_of_the_last_turns_can_be_counted_by_hand():
+    talk = dialogue("My cat.", "Oh no, a cat?", "Yes, she and I cry!", "Oh no, you cry too?")
+    found = ending_figures(talk)
+    assert len(found) == len(ENDINGS) == len(SURFACE)
+    assert found[0] == pytest.approx(math.log1p(19))
+    assert found[1:3] == [True, False]
+    assert found[3] == pytest.approx(3 / 8)  # oh, no and ? of oh, no, a, cat, you, cry, too and ?
+    assert found[4] is False
+    assert found[5:8] == [pytest.approx(1 / 5), 0, pytest.approx(1 / 5)]
+    assert found[8] == pytest.approx(math.log1p(19))
+    assert found[9:11] == [False, True]
+    assert found[11:15] == [0, 0, pytest.approx(1 / 5), 0]
+    assert found[15] == pytest.approx(math.log(20 / 8))
+    assert ending_figures(dialogue("a", "b c", "d", "b c"))[4] is True
+    assert distinct_bigrams(dialogue("x", "a b a b", "y", "a")) == pytest.approx(2 / 4)
+    assert distinct_bigrams(dialogue("x", "a")) == 0
+
+
 def test_surface_figures_can_be_counted_by_hand():
     found = dict(
         zip(SURFACE, surface_figures(dialogue("My cat.", "Oh no, a cat?", "Yes!", "Oh no, a cat?")), strict=True)
@@ -83,6 +109,7 @@ def test_surface_figures_can_be_counted_by_hand():
 @given(st.lists(words, max_size=7))
 def test_any_dialogue_has_finite_figures(texts):
     assert np.isfinite(surface_figures(dialogue(*texts))).all()
+    assert np.isfinite(np.array(ending_figures(dialogue(*texts)), dtype=float)).all()
 
 
 @settings(max_examples=50, deadline=None)
@@ -240,7 +267,7 @@ def test_broken_folders_are_refused(folder, tmp_path):
 def test_a_dry_run_refuses_a_method_that_no_scorer_reads(ranked, method):
     assert "reads terms, surface; minutes" in text_rank.estimate_text_cost(RECIPE, ranked)
     other = RECIPE.model_copy(update={"data": RECIPE.data.model_copy(update={"method": method})})
-    with pytest.raises(EscEvalError, match=r"data\.method: no text scorer reads .*; there is: length only, tf-idf,"):
+    with pytest.raises(EscEvalError, match=r"data\.method: no text scorer reads .*; there is: length only, .*tf-idf,"):
         text_rank.estimate_text_cost(other, ranked)
 
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,13 +18,27 @@ from esc_eval.statistics.bootstrap import Bootstrap
 from model_cards.checkpoint import read_checkpoint
 from training.ieval import results as results_rank
 from training.ieval.compare import CHOSEN, compare_scorers, majority_levels
-from training.ieval.evaluate import Settings, evaluate_rank, evaluate_split, make_section, measure_likeness, to_judge
+from training.ieval.evaluate import (
+    HEADLINE_SPLIT,
+    LENGTH_AS_SHIPPED,
+    OWN_MEAN,
+    UNTUNED,
+    Settings,
+    compare_untuned,
+    evaluate_rank,
+    evaluate_split,
+    make_section,
+    measure_likeness,
+    merge_sections,
+    to_judge,
+)
 from training.ieval.folds import Folds, pool_folds
 from training.ieval.judges import read_judges
 from training.ieval.metrics import write_metrics
 from training.rank import methods as rank_methods
 from training.rank.data import TEST, place_items
-from training.rank.methods import Choice, Grams, mean_kappa
+from training.rank.methods import SHIPPED, Choice, Grams, mean_kappa, own_mean_levels
+from training.rank.recipe import load_any
 
 QUICK = Settings(draws=100, methods=("length only", "tf-idf", "tf-idf and figures"))
 
@@ -130,7 +145,14 @@ def test_an_evaluation_is_reported_with_its_baselines_and_goes_on_from_its_folde
     again, _ = evaluate_split(ranked, placed, QUICK, {}, work)
     assert again == found
     assert {path: path.stat().st_mtime_ns for path in work.iterdir()} == files
-    assert set(levels) == {"majority", *QUICK.methods, CHOSEN, f"{CHOSEN}, rare levels weighed"}
+    assert set(levels) == {
+        "majority",
+        *QUICK.methods,
+        LENGTH_AS_SHIPPED,
+        OWN_MEAN,
+        CHOSEN,
+        f"{CHOSEN}, rare levels weighed",
+    }
     part = sections(found)
     top = part["ieval_bot_held_out"]
     assert set(top["quadratic_kappa"]) >= {"value", "low", "high", "n"}
@@ -140,8 +162,9 @@ def test_an_evaluation_is_reported_with_its_baselines_and_goes_on_from_its_folde
     assert "bot C held out, validated on bot" in page
 
 
-def sections(found):
-    entry = {"source": "iEval", "dialogues": 96, "about": "x", "license": "none", "splits": {"bot_held_out": found}}
+def sections(found, split="bot_held_out"):
+    entry = {"source": "iEval", "dialogues": 96, "about": "x", "license": "none", "splits": {split: found}}
+    entry["sha256"] = "0"
     return to_plain_json(make_section({"ieval": entry}, QUICK, "python -m training evaluate-rank"))
 
 
@@ -236,3 +259,75 @@ def test_metrics_name_what_they_were_measured_on_and_stand_beside_their_baseline
     card = (tmp_path / "README.md").read_text()
     assert "split: a bot held out" in card
     assert "baseline: majority" in card
+
+
+@pytest.fixture(scope="module")
+def held_out_both(tmp_path_factory):
+    """Two bots, each with half of the people."""
+    ranked = rated_set(24)
+    tests = {f"{bot}, people {k}": [bot, *(f"p{n}" for n in range(k, 24, 2))] for bot in BOTS[:2] for k in range(2)}
+    placed = place_items(ranked, HEADLINE_SPLIT, "bot-and-rater-disjoint", 0, [tests])
+    methods = ("length only", "length and distinct bigrams", "tf-idf and figures")
+    quick = Settings(draws=100, methods=methods)
+    return ranked, placed, evaluate_split(ranked, placed, quick, {}, tmp_path_factory.mktemp("both"))
+
+
+def test_with_bots_and_people_held_out_simple_baselines_stand_beside_the_scorer(
+    held_out_both, evaluated, ranked, placed, tmp_path
+):
+    *_, (found, levels) = held_out_both
+    assert {LENGTH_AS_SHIPPED, "length and distinct bigrams"} <= set(levels)
+    assert OWN_MEAN not in levels  # whom nobody has met has no mean of their own
+    assert {fold["tuned"]["tf-idf and figures"]["rule"] for fold in found["folds"]} == {"spread"}
+    gains = [key for key in found["methods"][CHOSEN] if key.startswith("minus ")]
+    assert gains == [
+        "minus majority",
+        "minus length only",
+        f"minus {LENGTH_AS_SHIPPED}",
+        "minus length and distinct bigrams",
+    ]
+    old = sections(evaluated[0])
+    merged = merge_sections(old, sections(found | {"command": "the other command"}, HEADLINE_SPLIT))
+    assert list(merged["tables"]["ieval"]["splits"]) == [HEADLINE_SPLIT, "bot_held_out"]
+    assert (merged["command"], merged["shipped"]) == (old["command"], old["shipped"])
+    untuned = to_plain_json(compare_untuned(ranked, placed, QUICK, tmp_path))
+    assert set(untuned["methods"]) == {"majority", *UNTUNED, OWN_MEAN}
+    merged["tables"]["ieval"]["splits"][HEADLINE_SPLIT]["untuned"] = untuned
+    page = results_rank.rank_page(merged)
+    assert "What needs no tuning, with a bot held out: length only, shipped setting " in page
+    first, second = page.index("With a bot and people held out"), page.index("With a bot held out the quadratic kappa")
+    assert first < second < page.index("| scorer |")
+    assert "Beside it: length only " in page[first:second]
+    assert f"{OWN_MEAN} " in page[second:]
+    assert "`the other command`" in page
+    changed = sections(found, HEADLINE_SPLIT)
+    changed["tables"]["ieval"]["sha256"] = "1"
+    with pytest.raises(EscEvalError, match="of other data"):
+        merge_sections(old, changed)
+
+
+def test_the_labels_of_held_out_people_change_nothing_that_is_said_of_them(held_out_both, tmp_path):
+    ranked, placed, (_, levels) = held_out_both
+    own = (placed.folds[0] == TEST).all(1)
+    labels = ranked.labels.copy()
+    people = np.isin(np.array(ranked.people), [ranked.people[i] for i in np.flatnonzero(own)])
+    labels[people] = labels[people][:, :, ::-1]  # on other bots too: they are in no part of this fold
+    quick = Settings(draws=100, methods=("length only", "length and distinct bigrams", "tf-idf and figures"))
+    _, again = evaluate_split(replace(ranked, labels=labels), placed, quick, {}, tmp_path)
+    for name in levels.keys() - {"majority"}:
+        assert (again[name][own] == levels[name][own]).all(), name
+
+
+def test_who_rates_mildly_is_known_from_their_other_ratings(ranked, placed):
+    mild = np.array([int(one[1:]) % 2 for one in ranked.people])
+    labels = np.zeros_like(ranked.labels)
+    labels[np.arange(len(mild)), :, 4 * mild] = 1
+    found = own_mean_levels(replace(ranked, labels=labels), placed.folds[0])
+    own = (placed.folds[0] == TEST).all(1)
+    assert (found[own] == (4 * mild[own])[:, None]).all()
+    assert (found[~own] == -1).all()
+
+
+def test_length_is_measured_at_the_setting_that_ships():
+    recipe = load_any(Path("training/recipes/esc_rank/text.yaml"))
+    assert Choice(recipe.alpha, recipe.bot_effect, recipe.rule, recipe.balanced) == SHIPPED

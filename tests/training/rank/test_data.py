@@ -123,6 +123,20 @@ def test_rare_levels_weigh_more_up_to_a_cap():
     assert balance_rows(levels, 5, cap=1.0) == pytest.approx(np.ones(100))
 
 
+def test_a_bot_and_people_are_held_out_together():
+    ranked = rated_set()
+    tests = {f"{bot}, part {k}": [bot, *(f"p{n}" for n in range(k, 12, 3))] for bot in BOTS for k in range(3)}
+    placed = place_items(ranked, "x", "bot-and-rater-disjoint", 0, [tests])
+    assert placed.held_out == tuple(tests)
+    bots, people = np.array([d.supporter for d in ranked.dialogues]), np.array(ranked.people)
+    for fold, (bot, *out) in zip(placed.folds, tests.values(), strict=True):
+        test, learnt = (fold == TEST).all(1), np.isin(fold, (TRAIN, VALIDATION)).all(1)
+        assert (test == ((bots == bot) & np.isin(people, out))).all()
+        assert (learnt == ((bots != bot) & ~np.isin(people, out))).all()
+        assert not set(bots[(fold == TRAIN).all(1)]) & set(bots[(fold == VALIDATION).all(1)])
+    assert (np.sum([fold == TEST for fold in placed.folds], axis=0) == 1).all()
+
+
 def test_ones_own_ratings_are_a_set_too(tmp_path):
     talks, marks = tmp_path / "d.jsonl", tmp_path / "r.jsonl"
     talks.write_text("".join(talk(i).to_json() + "\n" for i in "de"))
@@ -150,5 +164,7 @@ def test_the_public_sets_have_their_published_sizes(shared):
     assert len(set(ranked.people)) == 240
     assert load_set("esconv-survey", shared).labels.shape == (974, 2, 5)
     assert load_set("esconv-change", shared).labels.shape == (974, 1, 4)
-    bots = SETS["ieval"][2](ranked)[0]
+    both, bots = SETS["ieval"][2](ranked)[:2]
     assert [int((fold == TEST).any(1).sum()) for fold in bots.folds] == [480] * 4
+    assert [int((fold == TEST).any(1).sum()) for fold in both.folds] == [96] * 20
+    assert not {"supporter", "rater", "card", "dialogue"} & {leak.partition(":")[0] for leak in both.leaks()}
