@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from esc_eval.statistics.bootstrap import Bootstrap, ClusterTables, estimate_group_means
+from esc_eval.statistics.bootstrap import Bootstrap, estimate_gaps, estimate_group_means
 from esc_eval.statistics.coefficients import ratio
 from esc_eval.statistics.correlations import adjust_holm
 from esc_eval.statistics.estimate import Array, Estimate
@@ -160,19 +160,15 @@ def paired_differences(board: Board, boot: Bootstrap, flips: int = 9999) -> dict
         filled = np.where(there, gap, 0.0)
         p_values = _sign_flip(filled, flips, np.random.default_rng([boot.seed, i]))
         adjusted = adjust_holm(np.where(there.any(0), p_values, np.nan))
-        width = (len(pairs),)
-        _, many = ClusterTables.build({"sum": (filled, width), "n": (there.astype(float), width)}).draw(
-            lambda t: {"d": ratio(t["sum"], t["n"])}, boot
-        )
+        found = estimate_gaps(gap, board.cards, boot, float(FULL), "the two models share no card")
         rows = []
         for j, (a, b) in enumerate(pairs):
             n = int(there[:, j].sum())
-            value = float(gap[there[:, j], j].mean()) if n else float("nan")
             rows.append(
                 {
                     "first": board.models[a],
                     "second": board.models[b],
-                    "difference": boot.estimate(value, many["d"][:, j], n, n, "the two models share no card"),
+                    "difference": found[j],
                     "p": float(p_values[j]) if n else None,
                     "p_holm": float(adjusted[j]) if n else None,
                 }
