@@ -182,7 +182,6 @@ class ClusterTables:
             parts.append(statistic(self.split(drawn)))
         return point, {name: np.concatenate([part[name] for part in parts]) for name in point}
 
-
     def draw_bounded(
         self, statistic: Callable[[Totals], Mapping[str, Array]], boot: Bootstrap, extremes: Sequence[Array]
     ) -> tuple[Mapping[str, Array], dict[str, Array], dict[str, Array]]:
@@ -332,13 +331,23 @@ def estimate_group_means(
     return GroupMeans(each, average, np.concatenate([middle["mean"], middle["average"][..., None]], axis=-1))
 
 
+def _off_mode(values: Array) -> Array:
+    """Of each column, how many of its values are not the most frequent one; NaN is none."""
+    off = np.zeros(values.shape[1])
+    for j, column in enumerate(values.T):
+        _, counts = np.unique(column[np.isfinite(column)], return_counts=True)
+        off[j] = counts.sum() - counts.max(initial=0)
+    return off
+
+
 def estimate_gaps(
     gaps: npt.ArrayLike, clusters: Sequence[object], boot: Bootstrap, limit: float = float(FULL), why: str = "no score"
 ) -> list[Estimate]:
     """Means of differences, of each column.
 
-    The card that nobody saw has a difference half way between the largest that was seen and the largest that there can
-    be, in either direction: the largest that there can be where all are zero.
+    The card that nobody saw has the largest difference that was seen, in either direction, and a part of the way from
+    there to the largest that there can be: 1 / (k + 1), which is the chance that the next card to differ from the most
+    frequent difference is further away than the k that were seen.
 
     Args:
         gaps: Shape (n, columns); NaN is missing and left out of its column.
@@ -347,14 +356,17 @@ def estimate_gaps(
         limit: Largest difference that there can be.
         why: Why a column has no value, where it has none.
     """
+    if np.shape(gaps)[1:] == (0,):
+        return []
     array = _checked_table(gaps, clusters)
     code, cards = _cluster_codes(clusters)
     columns = array.shape[1]
     sums, counts = np.zeros((cards, columns)), np.zeros((cards, columns))
     np.add.at(sums, code, np.nan_to_num(array))
     np.add.at(counts, code, ~np.isnan(array))
-    largest = np.abs(np.nan_to_num(ratio(sums, counts))).max(0)
-    end = np.where(largest > 0, (largest + limit) / 2, limit)
+    each = np.round(ratio(sums, counts), 9)
+    largest = np.abs(np.nan_to_num(each)).max(0)
+    end = largest + (limit - largest) / (1 + _off_mode(each))
     tables = ClusterTables.build({"sum": (sums, (columns,)), "n": (counts, (columns,))})
     size = _size_of_unseen(counts)
     extremes = [np.concatenate([size * side * end, size]) for side in (-1, 1)]
