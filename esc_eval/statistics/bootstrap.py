@@ -224,8 +224,8 @@ class GroupMeans:
     Attributes:
         each: By group, then by column.
         average: By group: the mean of its columns' means; its ``n`` are rows with a value in at least one column.
-        draws: Shape (draws, groups, columns + 1): the middle of the lower and the upper draws, columns turned round where
-            they are, and their average; NaN where there is none.
+        draws: Shape (draws, groups, columns + 1): the middle of lower and upper draws, columns turned round where they
+            are, and their average; NaN where there is none.
     """
 
     each: list[list[Estimate]]
