@@ -282,6 +282,8 @@ def _mixed(
             if not covariates:
                 return {}, [], [f"Mixed model: not fitted: {error}."]
             covariates, said = [], [f"Mixed model: fitted without covariates. {error}."]
+    if fit.note:
+        said.append(f"Mixed model: {fit.note}.")
     n = len(each)
     data: dict[str, Any] = {
         "n": n,

@@ -113,8 +113,8 @@ def power_report(
     }
     notes = [
         f"Variances in points squared: model x card {parts.interaction:.1f}, single rating "
-        f"{parts.error:.1f}, severity of raters {parts.severity:.1f} ({parts.raters} raters); least squares, each beyond "
-        "all others.",
+        f"{parts.error:.1f}, severity of raters {parts.severity:.1f} ({parts.raters} raters); least squares, each "
+        "beyond all others.",
         "Both dialogues of a card go to the same raters, so severity cancels."
         if same_raters
         else "The two dialogues of a card go to different raters, so severity counts as error.",
@@ -149,8 +149,8 @@ def plan_report(
     data["shared"] = shared
     if shared < FEW_SHARED:
         notes.append(
-            f"Raters who meet share {shared:.1f} dialogues on average, fewer than {FEW_SHARED}: agreement can be told of "
-            "all raters together and not of single pairs. More overlap, or fewer raters, would change that."
+            f"Raters who meet share {shared:.1f} dialogues on average, fewer than {FEW_SHARED}: agreement can be told "
+            "of all raters together and not of single pairs. More overlap, or fewer raters, would change that."
             if met
             else "No dialogue goes to two raters: agreement cannot be told."
         )

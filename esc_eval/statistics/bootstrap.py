@@ -35,6 +35,7 @@ CHUNK = 4_000_000
 """Numbers held at once by one block of bootstrap draws."""
 UNSEEN = 0.5
 """Weight of the card that nobody saw, in cards (docs/statistics.md says why)."""
+DECIMALS = 10
 UNDEFINED_SHARE = 0.05
 """An interval is withheld where more than this share of the draws has no value."""
 DENSE_SHARE = 0.2
@@ -114,6 +115,7 @@ class Bootstrap:
             why = f"no interval: undefined in {missing:.0%} of the bootstrap draws"
             return Estimate(value, None, None, n, clusters, why)
         low, high = float(np.nanquantile(lows, tail)), float(np.nanquantile(highs, 1 - tail))
+        low, high = float(np.round(low, DECIMALS)), float(np.round(high, DECIMALS))  # 100, and not 100.00000000000001
         return Estimate(value, min(low, value), max(high, value), n, clusters)
 
     def describe(self, clusters: str) -> str:

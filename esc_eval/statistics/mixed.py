@@ -32,6 +32,7 @@ class MixedFit:
         slopes: Derivatives of ``covariance`` by the variances of cards and of the rest; empty for least squares.
         spread: Shape (2, 2): covariance of the two variances.
         freedom: Residual degrees of freedom of least squares.
+        note: Why it is least squares, where it is.
     """
 
     effects: pd.Series
@@ -41,6 +42,7 @@ class MixedFit:
     slopes: tuple[np.ndarray, ...]
     spread: np.ndarray
     freedom: float
+    note: str | None = None
 
     def degrees(self, weight: np.ndarray) -> float:
         """Satterthwaite's degrees of freedom of a weighted sum of effects (Giesbrecht & Burns 1985)."""
@@ -74,13 +76,14 @@ def mixed_fit(rows: pd.DataFrame, covariates: list[str]) -> MixedFit:
     score = rows["score"].to_numpy(dtype=float)
     plain = OLS(score, design.to_numpy()).fit()
     freedom = float(len(rows) - k)
-    fit = None if np.isclose(plain.ssr, 0) else _fit_mixed(score, design, rows["card"])
+    fit, note = None, "the models explain all there is"
+    if not np.isclose(plain.ssr, 0):
+        fit, note = _fit_mixed(score, design, rows["card"])
     card = 0.0 if fit is None else float(fit.cov_re[0, 0])
     if fit is None or card <= BOUND * float(fit.scale):
-        covariance = pd.DataFrame(plain.cov_params(), names, names)
-        return MixedFit(
-            pd.Series(plain.params, names), covariance, 0.0, float(plain.scale), (), np.zeros((2, 2)), freedom
-        )
+        effects, covariance = pd.Series(plain.params, names), pd.DataFrame(plain.cov_params(), names, names)
+        note = f"least squares without cards, as {note or 'cards do not differ beyond chance'}"
+        return MixedFit(effects, covariance, 0.0, float(plain.scale), (), np.zeros((2, 2)), freedom, note)
     residual = float(fit.scale)
     covariance, slopes, spread = _precision(design.to_numpy(), rows["card"], card, residual)
     effects = pd.Series(np.asarray(fit.fe_params), names)
@@ -119,15 +122,19 @@ def _precision(
     return inverse, tuple(inverse @ f @ inverse for f in first), np.linalg.pinv(information, hermitian=True)
 
 
-def _fit_mixed(score: np.ndarray, design: pd.DataFrame, cards: pd.Series) -> Any:
-    """The mixed model; None where it does not converge."""
+def _fit_mixed(score: np.ndarray, design: pd.DataFrame, cards: pd.Series) -> tuple[Any, str | None]:
+    """The mixed model; None, and why, where it does not converge."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # steps on the way, where cards or scores hardly differ
         warnings.simplefilter("error", ConvergenceWarning)
         try:
-            return MixedLM(score, design.to_numpy(), cards.to_numpy()).fit(reml=True)
-        except (ConvergenceWarning, np.linalg.LinAlgError):
-            return None
+            return MixedLM(score, design.to_numpy(), cards.to_numpy()).fit(reml=True), None
+        except ConvergenceWarning as found:
+            said = str(found)
+            bound = "boundary" in said or "singular" in said
+            return None, "cards do not differ beyond chance" if bound else f"the fit does not converge ({said})"
+        except np.linalg.LinAlgError:
+            return None, "cards do not differ beyond chance"
 
 
 def estimate_contrast(fit: MixedFit, weights: Mapping[str, float], n: int, confidence: float) -> Estimate:
