@@ -323,7 +323,7 @@ def estimate_group_means(
 
     each = [
         [
-            estimate("mean", (g, j), n[g, j], own_cards[g, j], "no score").scaled(sign[j], offset[j])
+            estimate("mean", (g, j), n[g, j], own_cards[g, j], "no score").scaled(float(sign[j]), float(offset[j]))
             for j in range(columns)
         ]
         for g in range(many_groups)
