@@ -55,8 +55,8 @@ def draw_scores(
 
 def holds(found: list[Estimate], truth: float) -> float:
     """Share of intervals with the true value inside; one that is withheld is none."""
-    known = [e for e in found if e.low is not None and e.high is not None]
-    return float(np.mean([e.low - 1e-9 <= truth <= e.high + 1e-9 for e in known])) if known else float("nan")
+    inside = [e.low - 1e-9 <= truth <= e.high + 1e-9 for e in found if e.low is not None and e.high is not None]
+    return float(np.mean(inside)) if inside else float("nan")
 
 
 def width(found: list[Estimate]) -> float:

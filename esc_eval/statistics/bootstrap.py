@@ -100,9 +100,7 @@ class Bootstrap:
         low, high, problem = self.interval(draws, clusters)
         return Estimate(float(value), low, high, n, clusters, problem)
 
-    def between(
-        self, value: float, lows: npt.ArrayLike, highs: npt.ArrayLike, n: int, clusters: int, why: str
-    ) -> Estimate:
+    def between(self, value: float, lows: Array, highs: Array, n: int, clusters: int, why: str) -> Estimate:
         """An ``Estimate`` from a value (NaN = undefined, for the reason ``why``) and what ``draw_bounded`` gives."""
         if not np.isfinite(value):
             return Estimate(None, n=n, clusters=clusters, undefined=why)
@@ -254,7 +252,8 @@ def _checked_table(table: npt.ArrayLike, clusters: Sequence[object]) -> Array:
 
 def _size_of_unseen(counts: Array) -> Array:
     """Values that the card that nobody saw has: as many as those seen have on average, over the first axis."""
-    return counts.sum(0) / np.maximum((counts > 0).sum(0), 1)
+    size: Array = counts.sum(0) / np.maximum((counts > 0).sum(0), 1)
+    return size
 
 
 def estimate_group_means(
@@ -318,8 +317,8 @@ def estimate_group_means(
     members, reach = rows.sum(0), (rows > 0).sum(0)
 
     def estimate(name: str, at: tuple[int, ...], size: float, clusters: int, why: str) -> Estimate:
-        ends = (lows[name][:, *at], highs[name][:, *at])
-        return boot.between(float(one[name][at]), *ends, int(size), int(clusters), why)
+        ends = [np.moveaxis(drawn[name], 0, -1)[at] for drawn in (lows, highs)]
+        return boot.between(float(one[name][at]), ends[0], ends[1], int(size), int(clusters), why)
 
     each = [
         [

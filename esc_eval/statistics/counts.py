@@ -146,7 +146,8 @@ MASS = {"coincidence": "coincidence", "pairs": "pairs", "shared": "shared", "pre
 def average_of_those_there(rows: "sparse.csr_array | Array") -> Array:
     """Mean of each column over the clusters that have something in it."""
     table = sparse.csr_array(rows)
-    return np.asarray(table.sum(axis=0)).ravel() / np.maximum((table != 0).sum(axis=0), 1).ravel()
+    mean: Array = np.asarray(table.sum(axis=0)).ravel() / np.maximum((table != 0).sum(axis=0), 1).ravel()
+    return mean
 
 
 def unseen_unit_rows(ratings: Ratings, tables: ClusterTables) -> list[Array]:

@@ -76,7 +76,8 @@ def mixed_fit(rows: pd.DataFrame, covariates: list[str]) -> MixedFit:
     score = rows["score"].to_numpy(dtype=float)
     plain = OLS(score, design.to_numpy()).fit()
     freedom = float(len(rows) - k)
-    fit, note = None, "the models explain all there is"
+    fit: Any = None
+    note: str | None = "the models explain all there is"
     if not np.isclose(plain.ssr, 0):
         fit, note = _fit_mixed(score, design, rows["card"])
     card = 0.0 if fit is None else float(fit.cov_re[0, 0])
@@ -85,9 +86,9 @@ def mixed_fit(rows: pd.DataFrame, covariates: list[str]) -> MixedFit:
         note = f"least squares without cards, as {note or 'cards do not differ beyond chance'}"
         return MixedFit(effects, covariance, 0.0, float(plain.scale), (), np.zeros((2, 2)), freedom, note)
     residual = float(fit.scale)
-    covariance, slopes, spread = _precision(design.to_numpy(), rows["card"], card, residual)
+    matrix, slopes, spread = _precision(design.to_numpy(), rows["card"], card, residual)
     effects = pd.Series(np.asarray(fit.fe_params), names)
-    return MixedFit(effects, pd.DataFrame(covariance, names, names), card, residual, slopes, spread, freedom)
+    return MixedFit(effects, pd.DataFrame(matrix, names, names), card, residual, slopes, spread, freedom)
 
 
 def _precision(
@@ -107,7 +108,8 @@ def _precision(
 
     def between(within: np.ndarray, means: np.ndarray) -> np.ndarray:
         """X' f(V) X, from the values of f within cards and for their means."""
-        return within[0] * design.T @ design + (sums.T * ((means - within[0]) / sizes)) @ sums
+        form: np.ndarray = within[0] * design.T @ design + (sums.T * ((means - within[0]) / sizes)) @ sums
+        return form
 
     inverse = np.linalg.inv(between(np.array([1 / residual]), 1 / values))
     first = [between(w / residual**2, m / values**2) for w, m in parts]

@@ -51,7 +51,7 @@ def estimate_components(rows: pd.DataFrame) -> Components:
     if (rows.drop_duplicates(["card", "model"])["card"].value_counts() >= 2).sum() < 2:
         raise EscEvalError("power needs two models or more that played two or more of the same cards")
     codes = {name: pd.factorize(rows[name])[0].astype(np.intp) for name in ("card", "model", "dialogue_id", "rater")}
-    cell = rows.groupby(["card", "model"]).ngroup().to_numpy(dtype=np.intp)
+    cell: Codes = rows.groupby(["card", "model"]).ngroup().to_numpy().astype(np.intp)
     dialogue, rater, score = codes["dialogue_id"], codes["rater"], rows["score"].to_numpy(dtype=float)
     table = mean_squares(score, dialogue, rater)
     if table is None:

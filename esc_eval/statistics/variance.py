@@ -57,7 +57,7 @@ class LeastSquares:
     @property
     def rank(self) -> int:
         """Number of effects that were fitted."""
-        return len(np.unique(self.absorbed)) + self.basis.shape[1]
+        return len(np.unique(self.absorbed)) + int(self.basis.shape[1])
 
     def weight_of(self, factor: Codes) -> float:
         """How often the variance of a random factor stands in the expectation of ``squares``."""
