@@ -92,6 +92,7 @@ def correlation_report(
         if accuracy is not None:
             found |= {
                 "pairwise_accuracy": accuracy.accuracy,
+                "pairwise_accuracy_per_item": accuracy.per_item,
                 "tie_threshold": accuracy.epsilon,
                 "pairwise_uncalibrated": accuracy.uncalibrated,
                 "human_ties": accuracy.human_ties,
@@ -225,9 +226,10 @@ def _tables(sample: dict[str, Any], system: dict[str, Any], differences: list[di
     tables = [
         Table(
             "Sample level",
-            [*head, "pairwise accuracy", "constant metric"],
+            [*head, "pairwise accuracy (micro)", "constant metric"],
             rows,
-            note="pairwise accuracy: with calibrated ties; constant metric: what a metric of ties only would reach",
+            note="pairwise accuracy: over all pairs alike, with calibrated ties; "
+            "constant metric: what a metric of ties only would reach",
         )
     ]
     if system:

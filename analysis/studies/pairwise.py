@@ -5,10 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import sparse
 
-from esc_eval.statistics.bootstrap import Bootstrap, ClusterTables
-from esc_eval.statistics.coefficients import ratio
+from esc_eval.statistics.bootstrap import Bootstrap, estimate_group_means
 from esc_eval.statistics.estimate import Array, Estimate
 
 MAX_PAIRS = 4_000_000
@@ -19,7 +17,9 @@ class PairwiseAccuracy:
     """Share of pairs of dialogues that a metric orders (or ties) as people do.
 
     Attributes:
-        accuracy: With ties of the metric up to ``epsilon``.
+        accuracy: With ties of the metric up to ``epsilon``; micro: over all pairs alike, so that a card with many
+            dialogues counts more.
+        per_item: Mean of the cards' shares, every card alike ("group by item"); undefined without cards.
         epsilon: Difference of the metric up to which two dialogues count as tied: the one of the best accuracy.
         uncalibrated: Accuracy with ``epsilon`` = 0.
         human_ties: Share of pairs tied for people: the accuracy of a constant metric.
@@ -27,6 +27,7 @@ class PairwiseAccuracy:
     """
 
     accuracy: Estimate
+    per_item: Estimate
     epsilon: float
     uncalibrated: float
     human_ties: float
@@ -83,13 +84,14 @@ def pairwise_accuracy(
     ties = float((human == 0).mean())
     if group is None:
         measure = Estimate(accuracy, n=len(i), undefined="no interval: pairs across cards share dialogues")
-        return PairwiseAccuracy(measure, epsilon, strict, ties, len(i))
+        items = Estimate(None, n=len(i), undefined="no cards, so no items to average over")
+        return PairwiseAccuracy(measure, items, epsilon, strict, ties, len(i))
     code, names = pd.factorize(np.asarray(group)[i])
-    sums = sparse.csr_array(np.stack([np.bincount(code, correct), np.bincount(code)], 1).astype(float))
-    tables = ClusterTables.build({"sums": (sums, (2,))})
-    _, many = tables.draw(lambda t: {"accuracy": ratio(t["sums"][..., 0], t["sums"][..., 1])}, boot)
-    measure = boot.estimate(accuracy, many["accuracy"], len(i), len(names), "no pairs")
-    return PairwiseAccuracy(measure, epsilon, strict, ties, len(i))
+    size = np.bincount(code)
+    share = np.bincount(code, correct) / size
+    measure = estimate_group_means(correct[:, None], code.tolist(), [0] * len(i), boot, scale=(0, 1)).each[0][0]
+    items = estimate_group_means(share[:, None], range(len(names)), [0] * len(names), boot, scale=(0, 1)).each[0][0]
+    return PairwiseAccuracy(measure, items, epsilon, strict, ties, len(i))
 
 
 def _pairs(n: int, group: npt.ArrayLike | None, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

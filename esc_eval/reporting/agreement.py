@@ -9,7 +9,7 @@ import pandas as pd
 from esc_eval.errors import EscEvalError
 from esc_eval.files.ratings_table import RatingsTable
 from esc_eval.reporting.render import Cell, Report, Table, name_clusters, report_signature, undefined_notes
-from esc_eval.statistics.agreement import COEFFICIENTS, KappaWeights, estimate_agreement
+from esc_eval.statistics.agreement import COEFFICIENTS, FEW_SHARED, KappaWeights, estimate_agreement
 from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.statistics.counts import Ratings
 from esc_eval.statistics.estimate import Array, Estimate
@@ -87,12 +87,13 @@ def agreement_report(
     """
     chosen, stages, stage = choose_stage(table, stage)
     column = chosen.clusters(cluster)
-    dimensions, pairs, ks = {}, {}, {}
+    dimensions, pairs, ks, shared = {}, {}, {}, {}
     for name in (*table.dimensions, POOLED) if len(table.dimensions) > 1 else table.dimensions:
         progress(name)
         rows = chosen.scored(None if name == POOLED else name)
         found = estimate_agreement(Ratings.from_table(chosen, rows, column), boot, weights)
         dimensions[name], ks[name] = found.measures, found.average_of
+        shared[name] = found.shared
         pairs[name] = {f"{a} - {b}": m for (a, b), m in found.pairs.items()}
     progress("raters")
     rows = chosen.scored()
@@ -107,7 +108,9 @@ def agreement_report(
             d: vars(stage_change(table, d, (stages[0], later), table.clusters(cluster), boot)) for d in table.dimensions
         }
     data = {
-        "dimensions": {n: {**m, "average_of": ks[n], "pairs": pairs[n]} for n, m in dimensions.items()},
+        "dimensions": {
+            n: {**m, "average_of": ks[n], "shared": shared[n], "pairs": pairs[n]} for n, m in dimensions.items()
+        },
         "raters": people.raters,
         "disputed": items,
         "stages": changes,
@@ -131,6 +134,7 @@ def agreement_report(
     report.notes = [
         *_scope(table, chosen, column, stage, boot),
         *([f"{without} rows without a stage are left out."] if without else []),
+        *_few_shared(shared, pairs),
         *undefined_notes(dimensions),
         *people.notes,
         *undefined_notes(people.raters),
@@ -145,12 +149,23 @@ def _scope(table: RatingsTable, chosen: RatingsTable, cluster: str, stage: str |
     notes = [
         f"{rows['dialogue_id'].nunique()} dialogues, {len(chosen.raters)} raters, {len(rows) - missing} ratings "
         f"({missing} missing); scale {table.low} to {table.high}.",
-        f"Intervals: {boot.confidence:.0%}, bootstrap of {boot.draws} draws of whole "
-        f"{name_clusters(cluster)}, seed {boot.seed}.",
+        f"Intervals: {boot.confidence:.0%}, Dirichlet bootstrap of {boot.draws} draws of whole "
+        f"{name_clusters(cluster)}, seed {boot.seed}; of ICC for raters drawn anew (F), of all else for these raters.",
     ]
     if stage is not None:
         notes.append(f"Stage {stage!r} only: a review that saw the first score is not an independent rating.")
     return notes
+
+
+def _few_shared(shared: dict[str, float | None], pairs: dict[str, dict[str, Estimate]]) -> list[str]:
+    few = {name: n for name, n in shared.items() if n is not None and n < FEW_SHARED and len(pairs[name]) > 1}
+    if not few:
+        return []
+    said = ", ".join(f"{name} {n:.1f}" for name, n in few.items())
+    return [
+        f"Pairs of raters share fewer than {FEW_SHARED} dialogues on average ({said}): kappa sums over all pairs and "
+        "is good for the design as a whole; kappas of single pairs and Spearman, a mean over pairs, are not."
+    ]
 
 
 def _tables(data: dict[str, Any], dimensions: dict[str, dict[str, Estimate]]) -> list[Table]:

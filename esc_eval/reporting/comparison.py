@@ -296,20 +296,20 @@ def _mixed(
     said: list[str] = []
     while True:
         try:
-            effects, covariance, card, residual = mixed_fit(each, covariates)
+            fit = mixed_fit(each, covariates)
             break
         except EscEvalError as error:
             if not covariates:
                 return {}, [], [f"Mixed model: not fitted: {error}."]
             covariates, said = [], [f"Mixed model: fitted without covariates. {error}."]
+    if fit.note:
+        said.append(f"Mixed model: {fit.note}.")
     n = len(each)
     data: dict[str, Any] = {
         "n": n,
-        "card_variance": card,
-        "residual_variance": residual,
-        "covariates": {
-            c: estimate_contrast(effects, covariance, {f"covariate:{c}": 1.0}, n, boot.confidence) for c in covariates
-        },
+        "card_variance": fit.card,
+        "residual_variance": fit.residual,
+        "covariates": {c: estimate_contrast(fit, {f"covariate:{c}": 1.0}, n, boot.confidence) for c in covariates},
     }
     tables = []
     if covariates:
@@ -328,7 +328,7 @@ def _mixed(
             "or two languages."
         )
     if len(set(groups.values())) > 1:
-        averages, contrasts = group_contrasts(effects, covariance, groups, n, boot.confidence)
+        averages, contrasts = group_contrasts(fit, groups, n, boot.confidence)
         data |= {"groups": averages, "group_differences": contrasts}
         tables.append(Table("Groups of models (mixed model)", ["group", "average"], list(averages.items()), 2))
         tables.append(

@@ -12,7 +12,7 @@ from esc_eval.reporting.signature import join_signature, model_tag
 from esc_eval.reporting.tables import name_board
 from esc_eval.schema import Dialogue, Rating
 from esc_eval.statistics.agreement import estimate_agreement
-from esc_eval.statistics.bootstrap import Bootstrap, estimate_group_means
+from esc_eval.statistics.bootstrap import Bootstrap, estimate_gaps, estimate_group_means
 from esc_eval.statistics.counts import Ratings
 from esc_eval.statistics.estimate import Array, Estimate
 from esc_eval.statistics.scale import FULL, describe_scale, to_points
@@ -143,13 +143,13 @@ class _Paired:
 def _compare(board: _Paired, boot: Bootstrap, names: tuple[str, str], title: str) -> tuple[dict[str, Any], list[Table]]:
     old, new = board.points
     width = old.shape[1]
-    means = estimate_group_means(
-        np.concatenate([old, new, new - old], axis=1), board.clusters, [0] * len(board.rows), boot
-    ).each[0]
+    both = np.concatenate([old, new], axis=1)
+    means = estimate_group_means(both, board.clusters, [0] * len(board.rows), boot).each[0]
+    differences = estimate_gaps(new - old, board.clusters, boot)
     found: dict[str, Any] = {}
     rows: list[list[Cell]] = []
     for j, key in enumerate([*board.keys, AVERAGE]):
-        difference = means[2 * width + j]
+        difference = differences[j]
         kappa = estimate_agreement(board.ratings(j), boot).measures["quadratic_kappa"] if key != AVERAGE else None
         found[key] = {"old": means[j], "new": means[width + j], "difference": difference, "kappa": kappa}
         label = AVERAGE if kappa is None else next(d.paper for d in board.rubric.dimensions if d.key == key)

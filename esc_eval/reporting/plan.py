@@ -1,5 +1,7 @@
 """``power`` and ``plan``: how large a study must be, and who rates what in it."""
 
+from collections import Counter
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from esc_eval.escaping import format_csv
 from esc_eval.files.ratings_table import RatingsTable
 from esc_eval.files.writing import write_whole
 from esc_eval.reporting.render import Cell, Report, Table, report_signature
+from esc_eval.statistics.agreement import FEW_SHARED
 from esc_eval.statistics.estimate import Estimate
 from esc_eval.statistics.power import TARGET, annotation_plan, cards_needed, estimate_components, simulate_power
 from esc_eval.statistics.scale import to_points
@@ -110,8 +113,8 @@ def power_report(
     }
     notes = [
         f"Variances in points squared: model x card {parts.interaction:.1f}, single rating "
-        f"{parts.error:.1f}, severity of "
-        f"raters {parts.severity:.1f} ({parts.raters} raters).",
+        f"{parts.error:.1f}, severity of raters {parts.severity:.1f} ({parts.raters} raters); least squares, each "
+        "beyond all others.",
         "Both dialogues of a card go to the same raters, so severity cancels."
         if same_raters
         else "The two dialogues of a card go to different raters, so severity counts as error.",
@@ -138,6 +141,19 @@ def plan_report(
         f"of the cards "
         f"go to {per_dialogue} raters, the rest to one."
     ]
+    together = (
+        plan[plan["overlap"]].groupby(["card", "model"])["rater"].apply(lambda r: list(combinations(sorted(r), 2)))
+    )
+    met = Counter(pair for found in together for pair in found)
+    shared = float(np.mean(list(met.values()))) if met else 0.0
+    data["shared"] = shared
+    if shared < FEW_SHARED:
+        notes.append(
+            f"Raters who meet share {shared:.1f} dialogues on average, fewer than {FEW_SHARED}: agreement can be told "
+            "of all raters together and not of single pairs. More overlap, or fewer raters, would change that."
+            if met
+            else "No dialogue goes to two raters: agreement cannot be told."
+        )
     sign = report_signature(
         "plan",
         "none",

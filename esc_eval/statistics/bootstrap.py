@@ -1,8 +1,16 @@
 """Clustered bootstrap: the interval beside every number that is printed.
 
-Dialogues on the same role card are not independent, so whole cards are drawn, not dialogues. Percentile intervals
-are too narrow with few clusters; they are widened as in Hesterberg (2015, The American Statistician 69(4), section
-3.3, "expanded percentile"), which makes them match Student's t for a mean.
+Dialogues on the same role card are not independent, so whole cards are drawn, not dialogues. Two kinds of interval:
+
+What has bounds (means on a scale of levels, shares, agreement) is drawn with Dirichlet weights on the cards (Rubin
+1981) and half a card more that nobody saw, at one end of what is possible for the lower limit and at the other for the
+upper. Without clusters and for shares, one such card would give Clopper and Pearson's exact limits (for means: Gaffke
+2005; Learned-Miller & Thomas 2020); half a card gives about their mid-p limits. So 20 cards that are all on the top
+level do not claim that every card in the world is.
+
+What has no bounds (correlations' differences, severity, changes) has percentile intervals of whole cards drawn with
+replacement. They are too narrow with few clusters and are widened as in Hesterberg (2015, The American Statistician
+69(4), section 3.3, "expanded percentile"), which makes them match Student's t for a mean.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +24,7 @@ from esc_eval.errors import EscEvalError
 from esc_eval.statistics import CONFIDENCE, DRAWS
 from esc_eval.statistics.coefficients import ratio
 from esc_eval.statistics.estimate import Array, Estimate
+from esc_eval.statistics.scale import FULL
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -24,6 +33,9 @@ Totals = Mapping[str, Array]
 
 CHUNK = 4_000_000
 """Numbers held at once by one block of bootstrap draws."""
+UNSEEN = 0.5
+"""Weight of the card that nobody saw, in cards (docs/statistics.md says why)."""
+DECIMALS = 10
 UNDEFINED_SHARE = 0.05
 """An interval is withheld where more than this share of the draws has no value."""
 DENSE_SHARE = 0.2
@@ -45,9 +57,14 @@ def percentile_levels(clusters: int, confidence: float) -> tuple[float, float]:
     return low, 1 - low
 
 
+def draw_dirichlet(clusters: int, draws: int, rng: np.random.Generator) -> Array:
+    """Exponential weights: divided by their sum, they are flat Dirichlet. Shape (draws, clusters)."""
+    return rng.standard_exponential((draws, clusters))
+
+
 @dataclass(frozen=True)
 class Bootstrap:
-    """How intervals are made: whole clusters drawn, percentiles expanded for few clusters.
+    """How intervals are made, of whole clusters drawn.
 
     Attributes:
         draws: Bootstrap draws.
@@ -85,9 +102,25 @@ class Bootstrap:
         low, high, problem = self.interval(draws, clusters)
         return Estimate(float(value), low, high, n, clusters, problem)
 
+    def between(self, value: float, lows: Array, highs: Array, n: int, clusters: int, why: str) -> Estimate:
+        """An ``Estimate`` from a value (NaN = undefined, for the reason ``why``) and what ``draw_bounded`` gives."""
+        if not np.isfinite(value):
+            return Estimate(None, n=n, clusters=clusters, undefined=why)
+        value = float(value)
+        if clusters < 2:
+            return Estimate(value, None, None, n, clusters, ONE_CLUSTER)
+        tail = (1 - self.confidence) / 2
+        missing = float(np.isnan(lows).mean())
+        if missing > UNDEFINED_SHARE:
+            why = f"no interval: undefined in {missing:.0%} of the bootstrap draws"
+            return Estimate(value, None, None, n, clusters, why)
+        low, high = float(np.nanquantile(lows, tail)), float(np.nanquantile(highs, 1 - tail))
+        low, high = float(np.round(low, DECIMALS)), float(np.round(high, DECIMALS))  # 100, and not 100.00000000000001
+        return Estimate(value, min(low, value), max(high, value), n, clusters)
+
     def describe(self, clusters: str) -> str:
-        """In words, for a signature: ``95% bootstrap by card, 2000 draws, seed 0``."""
-        return f"{self.confidence:.0%} bootstrap by {clusters}, {self.draws} draws, seed {self.seed}"
+        """In words, for a signature: ``95% Dirichlet bootstrap by card, 2000 draws, seed 0``."""
+        return f"{self.confidence:.0%} Dirichlet bootstrap by {clusters}, {self.draws} draws, seed {self.seed}"
 
 
 @dataclass(frozen=True)
@@ -151,6 +184,40 @@ class ClusterTables:
             parts.append(statistic(self.split(drawn)))
         return point, {name: np.concatenate([part[name] for part in parts]) for name in point}
 
+    def draw_bounded(
+        self, statistic: Callable[[Totals], Mapping[str, Array]], boot: Bootstrap, extremes: Sequence[Array]
+    ) -> tuple[Mapping[str, Array], dict[str, Array], dict[str, Array]]:
+        """A statistic of the sample, and its lowest and highest value where half a cluster more lies at an extreme.
+
+        Args:
+            statistic: Totals with any batch shape -> named values of that shape.
+            boot: Number of draws and seed.
+            extremes: Rows of shape (columns,): clusters as different from those seen as there can be.
+
+        Returns:
+            Values of the sample; lowest and highest draws over the extremes, shape (draws, ...) each.
+        """
+        clusters, width = self.rows.shape
+        rng = np.random.default_rng(boot.seed)
+        unseen = np.random.default_rng([boot.seed, 1]).standard_gamma(UNSEEN, boot.draws)
+        step = max(1, CHUNK // max(clusters, width))
+        dense = self.rows.nnz > DENSE_SHARE * clusters * width
+        full = self.rows.toarray() if dense else np.zeros((0, 0))
+        transposed = self.rows.T.tocsr()
+        lows: list[dict[str, Array]] = []
+        highs: list[dict[str, Array]] = []
+        for start in range(0, boot.draws, step):
+            weights = draw_dirichlet(clusters, min(step, boot.draws - start), rng)
+            extra = unseen[start : start + step]
+            total = (weights.sum(1) + extra) / clusters
+            weights /= total[:, None]
+            drawn = weights @ full if dense else np.ascontiguousarray((transposed @ weights.T).T)
+            each = [statistic(self.split(drawn + (extra / total)[:, None] * extreme)) for extreme in extremes]
+            lows.append({name: np.fmin.reduce([one[name] for one in each]) for name in each[0]})
+            highs.append({name: np.fmax.reduce([one[name] for one in each]) for name in each[0]})
+        low, high = ({name: np.concatenate([p[name] for p in parts]) for name in parts[0]} for parts in (lows, highs))
+        return statistic(self.totals()), low, high
+
 
 @dataclass(frozen=True)
 class GroupMeans:
@@ -159,13 +226,36 @@ class GroupMeans:
     Attributes:
         each: By group, then by column.
         average: By group: the mean of its columns' means; its ``n`` are rows with a value in at least one column.
-        draws: Shape (draws, groups, columns + 1): the columns of the bootstrap samples, turned round where they are,
-            and their average; NaN where there is none.
+        draws: Shape (draws, groups, columns + 1): the middle of lower and upper draws, columns turned round where they
+            are, and their average; NaN where there is none.
     """
 
     each: list[list[Estimate]]
     average: list[Estimate]
     draws: Array
+
+
+def _cluster_codes(clusters: Sequence[object]) -> tuple[npt.NDArray[np.intp], int]:
+    index: dict[object, int] = {}
+    code = np.array([index.setdefault(c, len(index)) for c in clusters], dtype=np.intp)
+    return code, len(index)
+
+
+def _checked_table(table: npt.ArrayLike, clusters: Sequence[object]) -> Array:
+    array = np.asarray(table, dtype=np.float64)
+    if array.ndim != 2 or not array.size:
+        raise ValueError("expected a table of at least one row and one column")
+    if np.isinf(array).any():
+        raise ValueError("values must be finite, or NaN where missing")
+    if len(clusters) != len(array):
+        raise ValueError(f"{len(array)} rows but {len(clusters)} cluster labels")
+    return array
+
+
+def _size_of_unseen(counts: Array) -> Array:
+    """Values that the card that nobody saw has: as many as those seen have on average, over the first axis."""
+    size: Array = counts.sum(0) / np.maximum((counts > 0).sum(0), 1)
+    return size
 
 
 def estimate_group_means(
@@ -174,6 +264,7 @@ def estimate_group_means(
     groups: Sequence[int],
     boot: Bootstrap,
     turned: Mapping[int, float] | None = None,
+    scale: tuple[float, float] = (0.0, float(FULL)),
 ) -> GroupMeans:
     """Means of every column within each group of rows, and the mean of these means.
 
@@ -184,57 +275,110 @@ def estimate_group_means(
             drawn each from its own.
         boot: Draws, seed, confidence.
         turned: Columns that enter the average as this number less their mean, because lower is better there.
+        scale: Lowest and highest value that there can be; intervals keep to it.
 
     Raises:
-        ValueError: The table is not two-dimensional, holds infinities, or the labels do not fit.
+        ValueError: The table is not two-dimensional, holds infinities or values off the scale, or the labels do not
+            fit.
     """
-    array, group = np.asarray(table, dtype=np.float64), np.asarray(groups, dtype=np.intp)
-    if array.ndim != 2 or not array.size:
-        raise ValueError("expected a table of at least one row and one column")
-    if np.isinf(array).any():
-        raise ValueError("values must be finite, or NaN where missing")
-    if len(clusters) != len(array) or len(group) != len(array):
-        raise ValueError(f"{len(array)} rows but {len(clusters)} cluster labels and {len(group)} groups")
-    index: dict[object, int] = {}
-    code = np.array([index.setdefault(c, len(index)) for c in clusters], dtype=np.intp)
+    array, group = _checked_table(table, clusters), np.asarray(groups, dtype=np.intp)
+    if len(group) != len(array):
+        raise ValueError(f"{len(array)} rows but {len(group)} groups")
+    slack = 1e-9 * (scale[1] - scale[0])
+    if (array < scale[0] - slack).any() or (array > scale[1] + slack).any():
+        raise ValueError(f"values must lie on the scale, from {scale[0]:g} to {scale[1]:g}")
+    code, cards = _cluster_codes(clusters)
     many_groups, columns = int(group.max()) + 1, array.shape[1]
-    if many_groups > 1 and len(set(zip(code.tolist(), group.tolist(), strict=True))) == len(index):  # none is shared
+    if many_groups > 1 and len(set(zip(code.tolist(), group.tolist(), strict=True))) == cards:  # none is shared
         own = [np.flatnonzero(group == g) for g in range(many_groups)]
-        alone = [estimate_group_means(array[i], code[i].tolist(), [0] * len(i), boot, turned) for i in own]
+        alone = [estimate_group_means(array[i], code[i].tolist(), [0] * len(i), boot, turned, scale) for i in own]
         draws = np.concatenate([means.draws for means in alone], axis=1)
         return GroupMeans([means.each[0] for means in alone], [means.average[0] for means in alone], draws)
-    place = code * many_groups + group
-    sums, counts = np.zeros((len(index) * many_groups, columns)), np.zeros((len(index) * many_groups, columns))
-    np.add.at(sums, place, np.nan_to_num(array))
-    np.add.at(counts, place, ~np.isnan(array))
-    rows = np.bincount(place[~np.isnan(array).all(axis=1)], minlength=len(sums)).reshape(len(index), many_groups)
     sign, offset = np.ones(columns), np.zeros(columns)
     for column, full in (turned or {}).items():
         sign[column], offset[column] = -1, full
+    place = code * many_groups + group
+    sums, counts = np.zeros((cards * many_groups, columns)), np.zeros((cards * many_groups, columns))
+    np.add.at(sums, place, np.nan_to_num(offset + sign * array))
+    np.add.at(counts, place, ~np.isnan(array))
+    rows = np.bincount(place[~np.isnan(array).all(axis=1)], minlength=len(sums)).reshape(cards, many_groups)
 
     def statistic(t: Totals) -> dict[str, Array]:
         mean = ratio(t["sum"], t["n"])
-        upwards = offset + sign * mean
-        average = upwards.mean(-1)
-        return {"mean": mean, "average": average, "all": np.concatenate([upwards, average[..., None]], axis=-1)}
+        return {"mean": mean, "average": mean.mean(-1)}
 
     shape = (many_groups, columns)
-    flat = (len(index), many_groups * columns)
+    flat = (cards, many_groups * columns)
     tables = ClusterTables.build({"sum": (sums.reshape(flat), shape), "n": (counts.reshape(flat), shape)})
-    one, many = tables.draw(statistic, boot)
-    by_cluster = counts.reshape(len(index), *shape)
-    n, own = by_cluster.sum(0), (by_cluster > 0).sum(0)
+    by_cluster = counts.reshape(cards, *shape)
+    size = _size_of_unseen(by_cluster)
+    ends = np.sort(offset + sign * np.array(scale)[:, None], axis=0)
+    extremes = [np.concatenate([(size * end).ravel(), size.ravel()]) for end in ends]
+    one, lows, highs = tables.draw_bounded(statistic, boot, extremes)
+    n, own_cards = by_cluster.sum(0), (by_cluster > 0).sum(0)
     members, reach = rows.sum(0), (rows > 0).sum(0)
 
     def estimate(name: str, at: tuple[int, ...], size: float, clusters: int, why: str) -> Estimate:
-        draws = np.moveaxis(many[name], 0, -1)[at]
-        return boot.estimate(float(one[name][at]), draws, int(size), int(clusters), why)
+        ends = [np.moveaxis(drawn[name], 0, -1)[at] for drawn in (lows, highs)]
+        return boot.between(float(one[name][at]), ends[0], ends[1], int(size), int(clusters), why)
 
     each = [
-        [estimate("mean", (g, j), n[g, j], own[g, j], "no score") for j in range(columns)] for g in range(many_groups)
+        [
+            estimate("mean", (g, j), n[g, j], own_cards[g, j], "no score").scaled(float(sign[j]), float(offset[j]))
+            for j in range(columns)
+        ]
+        for g in range(many_groups)
     ]
     average = [estimate("average", (g,), members[g], reach[g], "a column has no score") for g in range(many_groups)]
-    return GroupMeans(each, average, many["all"])
+    middle = {name: (lows[name] + highs[name]) / 2 for name in lows}
+    return GroupMeans(each, average, np.concatenate([middle["mean"], middle["average"][..., None]], axis=-1))
+
+
+def _off_mode(values: Array) -> Array:
+    """Of each column, how many of its values are not the most frequent one; NaN is none."""
+    off = np.zeros(values.shape[1])
+    for j, column in enumerate(values.T):
+        _, counts = np.unique(column[np.isfinite(column)], return_counts=True)
+        off[j] = counts.sum() - counts.max(initial=0)
+    return off
+
+
+def estimate_gaps(
+    gaps: npt.ArrayLike, clusters: Sequence[object], boot: Bootstrap, limit: float = float(FULL), why: str = "no score"
+) -> list[Estimate]:
+    """Means of differences, of each column.
+
+    The card that nobody saw has the largest difference that was seen, in either direction, and a part of the way from
+    there to the largest that there can be: 1 / (k + 1), which is the chance that the next card to differ from the most
+    frequent difference is further away than the k that were seen.
+
+    Args:
+        gaps: Shape (n, columns); NaN is missing and left out of its column.
+        clusters: Length n, the cluster of each row.
+        boot: Draws, seed, confidence.
+        limit: Largest difference that there can be.
+        why: Why a column has no value, where it has none.
+    """
+    if np.shape(gaps)[1:] == (0,):
+        return []
+    array = _checked_table(gaps, clusters)
+    code, cards = _cluster_codes(clusters)
+    columns = array.shape[1]
+    sums, counts = np.zeros((cards, columns)), np.zeros((cards, columns))
+    np.add.at(sums, code, np.nan_to_num(array))
+    np.add.at(counts, code, ~np.isnan(array))
+    each = np.round(ratio(sums, counts), 9)
+    largest = np.abs(np.nan_to_num(each)).max(0)
+    end = largest + (limit - largest) / (1 + _off_mode(each))
+    tables = ClusterTables.build({"sum": (sums, (columns,)), "n": (counts, (columns,))})
+    size = _size_of_unseen(counts)
+    extremes = [np.concatenate([size * side * end, size]) for side in (-1, 1)]
+    one, lows, highs = tables.draw_bounded(lambda t: {"mean": ratio(t["sum"], t["n"])}, boot, extremes)
+    n, own = counts.sum(0), (counts > 0).sum(0)
+    return [
+        boot.between(float(one["mean"][j]), lows["mean"][:, j], highs["mean"][:, j], int(n[j]), int(own[j]), why)
+        for j in range(columns)
+    ]
 
 
 def bootstrap_mean(
@@ -244,6 +388,7 @@ def bootstrap_mean(
     confidence: float = CONFIDENCE,
     draws: int = DRAWS,
     seed: int = 0,
+    scale: tuple[float, float] | None = None,
 ) -> Estimate:
     """Mean of values with an interval that draws whole clusters.
 
@@ -253,13 +398,17 @@ def bootstrap_mean(
         confidence: Coverage of the interval, from 0.5 to 1.
         draws: Bootstrap draws.
         seed: Seed of the draws.
+        scale: Lowest and highest value that there can be; None where values have no bounds.
 
     Raises:
-        ValueError: No values, a value that is not finite, or lengths that differ.
+        ValueError: No values, a value that is not finite or off the scale, or lengths that differ.
 
     >>> e = bootstrap_mean([1, 2, 3, 4], seed=0)
     >>> e.value, e.n, e.low < 2.5 < e.high
     (2.5, 4, True)
+    >>> e = bootstrap_mean([4] * 20, scale=(0, 4))
+    >>> e.value, e.low < 3.8, e.high
+    (4.0, True, 4.0)
     """
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1 or not array.size:
@@ -267,4 +416,12 @@ def bootstrap_mean(
     if not np.isfinite(array).all():
         raise ValueError("values must be finite: take unscored items out and count them")
     labels = range(len(array)) if clusters is None else clusters
-    return estimate_group_means(array[:, None], labels, [0] * len(array), Bootstrap(draws, seed, confidence)).each[0][0]
+    boot = Bootstrap(draws, seed, confidence)
+    table = _checked_table(array[:, None], labels)
+    if scale is not None:
+        return estimate_group_means(table, labels, [0] * len(array), boot, scale=scale).each[0][0]
+    code, cards = _cluster_codes(labels)
+    sums, counts = np.bincount(code, array, cards)[:, None], np.bincount(code, minlength=cards)[:, None]
+    tables = ClusterTables.build({"sum": (sums, ()), "n": (counts.astype(float), ())})
+    one, many = tables.draw(lambda t: {"mean": ratio(t["sum"], t["n"])}, boot)
+    return boot.estimate(float(one["mean"]), many["mean"], len(array), cards, "no value")

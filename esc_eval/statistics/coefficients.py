@@ -110,6 +110,39 @@ def weighted_kappa(confusion: npt.ArrayLike, weights: npt.ArrayLike) -> Array:
     return 1 - ratio(observed, expected)
 
 
+def pooled_kappa(
+    observed: npt.ArrayLike,
+    marginals: npt.ArrayLike,
+    sizes: npt.ArrayLike,
+    raters: npt.NDArray[np.intp],
+    weights: Array,
+) -> Array:
+    """Kappa of many raters as a ratio of sums over their pairs (Conger 1980; of two raters, Cohen's).
+
+    The chance of each pair is that of its raters' own distributions over all that they rated with others, so that pairs
+    with few units add no bias of their own.
+
+    Args:
+        observed: Shape (..., q, q), pairs of ratings of the same unit, of all pairs of raters together.
+        marginals: Shape (..., r, q), how often each rater gives each level, over units that another rater rated too.
+        sizes: Shape (..., p), units of each pair of raters.
+        raters: Shape (p, 2), the raters of each pair.
+        weights: Shape (q, q), agreement weights.
+
+    Returns:
+        Shape (...); NaN where chance alone would give full agreement.
+    """
+    o, n = np.asarray(observed, dtype=float), np.asarray(sizes, dtype=float)
+    counts = np.asarray(marginals, dtype=float)
+    share = counts / np.maximum(counts.sum(-1, keepdims=True), 1e-300)
+    lost = share @ (1 - weights)
+    chance = np.zeros(n.shape)
+    for level in range(len(weights)):  # never the product of all levels and pairs at once
+        chance += lost[..., raters[:, 0], level] * share[..., raters[:, 1], level]
+    total = ratio((o * (1 - weights)).sum((-1, -2)), o.sum((-1, -2))) * n.sum(-1)
+    return 1 - ratio(total, (n * chance).sum(-1))
+
+
 def fleiss_kappa(agreement: npt.ArrayLike, prevalence: npt.ArrayLike) -> Array:
     """Fleiss' (1971) kappa, extended to unequal numbers of ratings as in Gwet (2014, chapter 5).
 

@@ -13,7 +13,7 @@ from esc_eval.statistics.estimate import Array
 
 Codes = npt.NDArray[np.intp]
 MAX_PAIRS = 400
-"""Pairs of raters beyond which pairwise coefficients are not computed."""
+"""Pairs of raters beyond which no pair is shown alone, and Spearman, the mean over pairs, is not computed."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,47 @@ def unit_tables(ratings: Ratings) -> ClusterTables:
     return ClusterTables.build({**parts, **by_rater})
 
 
+def unseen_units(ratings: Ratings) -> list[tuple[int, int]]:
+    """Level indices of two ratings of a unit that nobody saw: the worst and the best that could be for a coefficient.
+
+    Opposite ends of the scale; agreement on the most frequent level, and agreement on the level furthest from it, which
+    is rare and so counts most where chance is corrected for.
+    """
+    last = len(ratings.levels) - 1
+    mode = int(np.bincount(ratings.level, minlength=last + 1).argmax())
+    far = 0 if 2 * mode >= last else last
+    return [(0, last), (mode, mode), (far, far)]
+
+
+MASS = {"coincidence": "coincidence", "pairs": "pairs", "shared": "shared", "prevalence": "prevalence"} | {
+    **dict.fromkeys(("paired", "rated", "m2"), ""),
+    **dict.fromkeys(("between", "squares", "rater_sum", "rater_n"), "rater_n"),
+}
+
+
+def average_of_those_there(rows: "sparse.csr_array | Array") -> Array:
+    """Mean of each column over the clusters that have something in it."""
+    table = sparse.csr_array(rows)
+    mean: Array = np.asarray(table.sum(axis=0)).ravel() / np.maximum((table != 0).sum(axis=0), 1).ravel()
+    return mean
+
+
+def unseen_unit_rows(ratings: Ratings, tables: ClusterTables) -> list[Array]:
+    """Rows for ``ClusterTables.draw_bounded`` of ``unit_tables``: an average cluster of each of ``unseen_units``."""
+    blocks = {}
+    for name, (start, shape) in tables.blocks.items():
+        blocks[name] = tables.rows[:, start : start + int(np.prod(shape, dtype=int))].sum(axis=1)[:, None]
+    size = {name: float(average_of_those_there(blocks[MASS[name] or name])[0]) for name in blocks}
+    found = []
+    for levels in unseen_units(ratings):
+        pair = np.arange(2)
+        one = Ratings(0 * pair, pair, np.array(levels), np.zeros(1, dtype=np.intp), ratings.levels, ratings.raters)
+        row = unit_tables(one).totals()
+        parts = [value * size[name] / float(row[MASS[name] or name].sum()) for name, value in row.items()]
+        found.append(np.concatenate([np.ravel(part) for part in parts]))
+    return found
+
+
 @dataclass(frozen=True)
 class Pairs:
     """Ratings of the same unit by two raters.
@@ -168,3 +209,50 @@ def pair_tables(ratings: Ratings, pairs: Pairs) -> ClusterTables:
         (np.ones(len(columns)), (ratings.cluster[pairs.unit], columns)), shape=(clusters, width)
     ).tocsr()
     return ClusterTables.build({"confusion": (rows, (len(pairs.raters), q, q))})
+
+
+def kappa_tables(ratings: Ratings, pairs: Pairs) -> tuple[ClusterTables, list[Array]]:
+    """Tables behind ``coefficients.pooled_kappa``, and the rows of an average cluster of each of ``unseen_units``.
+
+    Blocks: ``observed`` (q, q), ``marginals`` (r, q), ``sizes`` (p,).
+    """
+    q, r, p = len(ratings.levels), len(ratings.raters), len(pairs.raters)
+    clusters = int(ratings.cluster.max()) + 1
+    several = np.bincount(ratings.unit, minlength=len(ratings.cluster))[ratings.unit] >= 2
+    of_rating, of_pair = ratings.cluster[ratings.unit[several]], ratings.cluster[pairs.unit]
+
+    def table(rows: Codes, columns: Codes, width: int) -> sparse.csr_array:
+        return sparse.coo_array((np.ones(len(rows)), (rows, columns)), shape=(clusters, width)).tocsr()
+
+    tables = ClusterTables.build(
+        {
+            "observed": (table(of_pair, pairs.first * q + pairs.second, q * q), (q, q)),
+            "marginals": (table(of_rating, ratings.rater[several] * q + ratings.level[several], r * q), (r, q)),
+            "sizes": (table(of_pair, pairs.pair, p), (p,)),
+        }
+    )
+    totals, there = tables.totals(), max(1, len(np.unique(of_pair)))
+    extremes = []
+    for first, second in unseen_units(ratings):
+        observed, marginals = np.zeros((q, q)), np.zeros((r, q))
+        observed[first, second] = totals["sizes"].sum()
+        for level in (first, second):
+            marginals[:, level] += totals["marginals"].sum(-1) / 2
+        parts = (observed.ravel(), marginals.ravel(), totals["sizes"])
+        extremes.append(np.concatenate(parts) / there)
+    return tables, extremes
+
+
+def unseen_pair_rows(ratings: Ratings, tables: ClusterTables) -> list[Array]:
+    """Rows for ``ClusterTables.draw_bounded`` of ``pair_tables``: an average cluster of each of ``unseen_units``."""
+    start, shape = tables.blocks["confusion"]
+    pair = np.arange(int(np.prod(shape))) // (shape[1] * shape[2])
+    gather = sparse.csr_array((np.ones(len(pair)), (start + np.arange(len(pair)), pair)))
+    sizes = average_of_those_there(tables.rows @ gather)
+    found = []
+    for first, second in unseen_units(ratings):
+        row = np.zeros(shape)
+        row[:, first, second] += sizes / 2
+        row[:, second, first] += sizes / 2
+        found.append(row.ravel())
+    return found

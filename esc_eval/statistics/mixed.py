@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
@@ -16,18 +17,51 @@ from esc_eval.errors import EscEvalError
 from esc_eval.statistics.correlations import adjust_holm
 from esc_eval.statistics.estimate import Estimate
 
+BOUND = 1e-8
+"""Share of the residual variance below which the cards' variance is zero."""
 
-def mixed_fit(rows: pd.DataFrame, covariates: list[str]) -> tuple[pd.Series, pd.DataFrame, float, float]:
+
+@dataclass(frozen=True)
+class MixedFit:
+    """A fitted model score ~ model + covariates + (1 | card).
+
+    Attributes:
+        effects: Fixed effects: a mean for each model, a slope for each covariate.
+        covariance: Of the effects.
+        card, residual: Variance of cards, 0 at its bound, and of the rest.
+        slopes: Derivatives of ``covariance`` by the variances of cards and of the rest; empty for least squares.
+        spread: Shape (2, 2): covariance of the two variances.
+        freedom: Residual degrees of freedom of least squares.
+        note: Why it is least squares, where it is.
+    """
+
+    effects: pd.Series
+    covariance: pd.DataFrame
+    card: float
+    residual: float
+    slopes: tuple[np.ndarray, ...]
+    spread: np.ndarray
+    freedom: float
+    note: str | None = None
+
+    def degrees(self, weight: np.ndarray) -> float:
+        """Satterthwaite's degrees of freedom of a weighted sum of effects (Giesbrecht & Burns 1985)."""
+        if not self.slopes:
+            return self.freedom
+        variance = float(weight @ self.covariance.to_numpy() @ weight)
+        gradient = np.array([weight @ slope @ weight for slope in self.slopes])
+        bottom = float(gradient @ self.spread @ gradient)
+        return max(1.0, 2 * variance**2 / bottom) if bottom > 0 else self.freedom
+
+
+def mixed_fit(rows: pd.DataFrame, covariates: list[str]) -> MixedFit:
     """Fit score ~ model + covariates + (1 | card) by REML.
+
+    Where the cards' variance is at its bound of zero, or the effects leave nothing unexplained, ordinary least squares.
 
     Args:
         rows: One a dialogue: ``score``, ``model``, ``card`` and the covariates (numbers).
         covariates: Names of further columns, centred here.
-
-    Returns:
-        Fixed effects (a mean for each model, a slope for each covariate), their covariance, the cards' variance and the
-        residual variance. Where the cards' variance is at its bound of zero, or the effects leave nothing unexplained,
-        ordinary least squares.
     """
     models = pd.get_dummies(rows["model"], dtype=float)
     design = models.copy()
@@ -41,39 +75,84 @@ def mixed_fit(rows: pd.DataFrame, covariates: list[str]) -> tuple[pd.Series, pd.
         raise EscEvalError(f"{', '.join(covariates)}: cannot be told from the models (one value for each model)")
     score = rows["score"].to_numpy(dtype=float)
     plain = OLS(score, design.to_numpy()).fit()
-    fit = None if np.isclose(plain.ssr, 0) else _fit_mixed(score, design, rows["card"])
-    if fit is None:
-        return pd.Series(plain.params, names), pd.DataFrame(plain.cov_params(), names, names), 0.0, float(plain.scale)
-    covariance = pd.DataFrame(np.asarray(fit.cov_params())[:k, :k], names, names)
-    return pd.Series(np.asarray(fit.fe_params), names), covariance, float(fit.cov_re[0, 0]), float(fit.scale)
+    freedom = float(len(rows) - k)
+    fit: Any = None
+    note: str | None = "the models explain all there is"
+    if not np.isclose(plain.ssr, 0):
+        fit, note = _fit_mixed(score, design, rows["card"])
+    card = 0.0 if fit is None else float(fit.cov_re[0, 0])
+    if fit is None or card <= BOUND * float(fit.scale):
+        effects, covariance = pd.Series(plain.params, names), pd.DataFrame(plain.cov_params(), names, names)
+        note = f"least squares without cards, as {note or 'cards do not differ beyond chance'}"
+        return MixedFit(effects, covariance, 0.0, float(plain.scale), (), np.zeros((2, 2)), freedom, note)
+    residual = float(fit.scale)
+    matrix, slopes, spread = _precision(design.to_numpy(), rows["card"], card, residual)
+    effects = pd.Series(np.asarray(fit.fe_params), names)
+    return MixedFit(effects, pd.DataFrame(matrix, names, names), card, residual, slopes, spread, freedom)
 
 
-def _fit_mixed(score: np.ndarray, design: pd.DataFrame, cards: pd.Series) -> Any:
-    """The mixed model; None where it does not converge."""
+def _precision(
+    design: np.ndarray, cards: pd.Series, card: float, residual: float
+) -> tuple[np.ndarray, tuple[np.ndarray, ...], np.ndarray]:
+    """Covariance of the effects, its derivatives by the two variances, and the covariance of these by REML.
+
+    The covariance V of the scores has the eigenvalues ``residual`` within cards and ``residual + n card`` for the mean
+    of a card of n dialogues, so that every function of V is known without an n x n matrix.
+    """
+    code, _ = pd.factorize(cards)
+    sizes = np.bincount(code).astype(float)
+    sums = np.zeros((len(sizes), design.shape[1]))
+    np.add.at(sums, code, design)
+    values = residual + sizes * card  # of V, for the mean of each card
+    parts = ((np.zeros(1), sizes), (np.ones(1), np.ones(len(sizes))))  # of dV by card and by residual: within, means
+
+    def between(within: np.ndarray, means: np.ndarray) -> np.ndarray:
+        """X' f(V) X, from the values of f within cards and for their means."""
+        form: np.ndarray = within[0] * design.T @ design + (sums.T * ((means - within[0]) / sizes)) @ sums
+        return form
+
+    inverse = np.linalg.inv(between(np.array([1 / residual]), 1 / values))
+    first = [between(w / residual**2, m / values**2) for w, m in parts]
+    information = np.zeros((2, 2))
+    for i, (wi, mi) in enumerate(parts):
+        for j, (wj, mj) in enumerate(parts):
+            trace = (len(design) - len(sizes)) * float((wi * wj)[0]) / residual**2 + (mi * mj / values**2).sum()
+            second = between(wi * wj / residual**3, mi * mj / values**3)
+            information[i, j] = (
+                trace - 2 * np.trace(inverse @ second) + np.trace(inverse @ first[i] @ inverse @ first[j])
+            ) / 2
+    return inverse, tuple(inverse @ f @ inverse for f in first), np.linalg.pinv(information, hermitian=True)
+
+
+def _fit_mixed(score: np.ndarray, design: pd.DataFrame, cards: pd.Series) -> tuple[Any, str | None]:
+    """The mixed model; None, and why, where it does not converge."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # steps on the way, where cards or scores hardly differ
         warnings.simplefilter("error", ConvergenceWarning)
         try:
-            return MixedLM(score, design.to_numpy(), cards.to_numpy()).fit(reml=True)
-        except (ConvergenceWarning, np.linalg.LinAlgError):
-            return None
+            return MixedLM(score, design.to_numpy(), cards.to_numpy()).fit(reml=True), None
+        except ConvergenceWarning as found:
+            said = str(found)
+            bound = "boundary" in said or "singular" in said
+            return None, "cards do not differ beyond chance" if bound else f"the fit does not converge ({said})"
+        except np.linalg.LinAlgError:
+            return None, "cards do not differ beyond chance"
 
 
-def estimate_contrast(
-    effects: pd.Series, covariance: pd.DataFrame, weights: Mapping[str, float], n: int, confidence: float
-) -> Estimate:
-    """A weighted sum of fixed effects with its Wald interval."""
-    w = pd.Series(0.0, effects.index)
+def estimate_contrast(fit: MixedFit, weights: Mapping[str, float], n: int, confidence: float) -> Estimate:
+    """A weighted sum of fixed effects with Student's t on Satterthwaite's degrees of freedom."""
+    w = pd.Series(0.0, fit.effects.index)
     for name, value in weights.items():
         w[name] = value
-    weight, spread = w.to_numpy(), covariance.to_numpy()
-    value = float(weight @ effects.to_numpy())
-    half = float(stats.norm.ppf((1 + confidence) / 2) * np.sqrt(weight @ spread @ weight))
+    weight = w.to_numpy()
+    value = float(weight @ fit.effects.to_numpy())
+    error = np.sqrt(weight @ fit.covariance.to_numpy() @ weight)
+    half = float(stats.t.ppf((1 + confidence) / 2, fit.degrees(weight)) * error)
     return Estimate(value, value - half, value + half, n)
 
 
 def group_contrasts(
-    effects: pd.Series, covariance: pd.DataFrame, groups: Mapping[str, str], n: int, confidence: float
+    fit: MixedFit, groups: Mapping[str, str], n: int, confidence: float
 ) -> tuple[dict[str, Estimate], list[dict[str, Any]]]:
     """Means of groups of models and their differences.
 
@@ -84,16 +163,15 @@ def group_contrasts(
         group -> mean; rows of ``first``, ``second``, ``difference``, ``difference_of_kinds``, ``p``, ``p_holm``.
     """
     members: dict[str, list[str]] = {}
+    effects = fit.effects
     for model in effects.index:
         if model in groups:
             members.setdefault(groups[model], []).append(model)
     weights = {g: {m: 1 / len(ms) for m in ms} for g, ms in members.items()}
-    averages = {g: estimate_contrast(effects, covariance, w, n, confidence) for g, w in weights.items()}
+    averages = {g: estimate_contrast(fit, w, n, confidence) for g, w in weights.items()}
     rows: list[dict[str, Any]] = []
     for a, b in combinations(members, 2):
-        gap = estimate_contrast(
-            effects, covariance, {**weights[a], **{m: -v for m, v in weights[b].items()}}, n, confidence
-        )
+        gap = estimate_contrast(fit, {**weights[a], **{m: -v for m, v in weights[b].items()}}, n, confidence)
         x, y = effects[members[a]].to_numpy(), effects[members[b]].to_numpy()
         if min(len(x), len(y)) < 2:
             kinds = Estimate(gap.value, n=len(x) + len(y), undefined="a group of one model says nothing about its kind")

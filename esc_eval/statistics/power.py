@@ -10,6 +10,7 @@ from scipy import stats
 from esc_eval.errors import EscEvalError
 from esc_eval.schema import find_duplicates
 from esc_eval.statistics.estimate import Array
+from esc_eval.statistics.variance import Codes, LeastSquares, MeanSquares, mean_squares
 
 TARGET = 0.8
 MOST_CARDS = 1_000_000
@@ -21,8 +22,8 @@ class Components:
 
     Attributes:
         interaction: Variance of a model's score over cards beyond the card's own difficulty.
-        severity: Variance of raters' means.
-        residuals: Shape (n,): single raters' residuals, centred, rater means taken out.
+        severity: Variance of raters' severity: what they give beyond others on the same dialogues.
+        residuals: Shape (n,): single raters' residuals, centred, rater means taken out, of the variance of error.
         raters: Raters in the table.
     """
 
@@ -38,7 +39,9 @@ class Components:
 
 
 def estimate_components(rows: pd.DataFrame) -> Components:
-    """Estimate variance components from single ratings.
+    """Estimate variance components from single ratings by least squares, each beyond all others.
+
+    Models and cards, dialogues and raters may be crossed with gaps, as in what ``annotation_plan`` writes.
 
     Args:
         rows: Columns ``card``, ``model``, ``dialogue_id``, ``rater``, ``score`` (points, one value a rater x dialogue).
@@ -46,30 +49,45 @@ def estimate_components(rows: pd.DataFrame) -> Components:
     Raises:
         EscEvalError: One model only, no card played by two models, no dialogue with two raters, or nothing varies.
     """
-    cell = rows.groupby(["card", "model"])["score"].agg(["mean", "size"]).reset_index()
-    wide = cell.pivot(index="card", columns="model", values="mean")
-    if (wide.notna().sum(axis=1) >= 2).sum() < 2:
+    if (rows.drop_duplicates(["card", "model"])["card"].value_counts() >= 2).sum() < 2:
         raise EscEvalError("power needs two models or more that played two or more of the same cards")
-    within = rows["score"] - rows.groupby("dialogue_id")["score"].transform("mean")
-    sizes = rows.groupby("dialogue_id")["score"].transform("size")
-    repeated = rows[sizes >= 2].assign(
-        residual=within[sizes >= 2] * np.sqrt(sizes[sizes >= 2] / (sizes[sizes >= 2] - 1))
-    )
-    if repeated.empty:
+    codes = {name: pd.factorize(rows[name])[0].astype(np.intp) for name in ("card", "model", "dialogue_id", "rater")}
+    cell: Codes = rows.groupby(["card", "model"]).ngroup().to_numpy().astype(np.intp)
+    dialogue, rater, score = codes["dialogue_id"], codes["rater"], rows["score"].to_numpy(dtype=float)
+    table = mean_squares(score, dialogue, rater)
+    if table is None:
         raise EscEvalError("power needs dialogues with two raters or more: nothing else tells how much raters err")
-    effect = repeated.groupby("rater")["residual"].mean()
-    residuals = (repeated["residual"] - repeated["rater"].map(effect)).to_numpy()
-    residuals = residuals - residuals.mean()
-    gap = wide.sub(wide.mean(axis=0), axis=1)
-    gap = gap.sub(gap.mean(axis=1), axis=0)
-    n_cells, n_cards, n_models = int(gap.notna().sum().sum()), len(wide), wide.shape[1]
-    free = max(n_cells - n_cards - n_models + 1, 1)
-    observed = float(np.nansum(gap.to_numpy() ** 2)) / free
-    error = float(residuals.var())
-    interaction = max(0.0, observed - error * float((1 / cell["size"]).mean()))
-    if np.isclose(interaction + error, 0):
+    interaction = _interaction(score, codes, cell, table)
+    if np.isclose(interaction + table.error, 0):
         raise EscEvalError("power needs scores that vary: here raters agree wholly and no card suits one model better")
-    return Components(interaction, float(effect.var(ddof=1)) if len(effect) > 1 else 0.0, residuals, len(effect))
+    residuals = table.residuals[np.bincount(dialogue)[dialogue] >= 2]
+    residuals = residuals - residuals.mean()
+    spread = float(residuals.std())
+    residuals = residuals * (np.sqrt(table.error) / spread if spread > 0 else 0.0)
+    severity = float(np.nan_to_num(table.rater_variance))
+    return Components(interaction, severity, residuals, len(np.unique(rater)))
+
+
+def _interaction(score: Array, codes: dict[str, Codes], cell: Codes, table: MeanSquares) -> float:
+    """Variance of dialogues beyond what card and model explain, at least 0.
+
+    Where a model plays a card several times, the variances of model x card and of such repetitions together: that is
+    what one dialogue of the model on the card has.
+    """
+    dialogue, rater = codes["dialogue_id"], codes["rater"]
+    full = len(score) - table.df_error
+    squares = table.error * table.df_error
+    additive = LeastSquares.fit(score, codes["card"], [codes["model"], rater])
+    repeated = 0.0
+    if len(np.unique(cell)) < len(np.unique(dialogue)):
+        cells = LeastSquares.fit(score, cell, [rater])
+        gained = cells.squares - squares - table.error * (full - cells.rank)
+        repeated = max(0.0, gained / cells.weight_of(dialogue))
+    gained = additive.squares - squares - table.error * (full - additive.rank)
+    weight = additive.weight_of(cell)
+    if weight < 1e-6:
+        raise EscEvalError("power needs models whose raters overlap: here they cannot be told from the raters")
+    return repeated + max(0.0, (gained - repeated * additive.weight_of(dialogue)) / weight)
 
 
 def simulate_power(

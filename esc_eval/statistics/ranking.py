@@ -7,7 +7,7 @@ where no difference has the wrong sign, every rank lies in its interval (as in M
 Review of Economic Studies 91(1), with Holm's steps).
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
@@ -16,8 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from esc_eval.statistics.adjusted import Adjusted, Codes, adjust_means, average_adjusted
-from esc_eval.statistics.bootstrap import Bootstrap, ClusterTables, estimate_group_means
-from esc_eval.statistics.coefficients import ratio
+from esc_eval.statistics.bootstrap import Bootstrap, ClusterTables, estimate_gaps, estimate_group_means
 from esc_eval.statistics.estimate import Array, Estimate
 from esc_eval.statistics.scale import FULL, to_points
 
@@ -293,7 +292,7 @@ def rank_models(
         ranked_by=column,
         order=tuple(board.models[i] for i in order),
         ranks=_rank(board, good, ranked, differences[column], alpha),
-        equal=_equal_means(board, adjusted[column], ranked, boot) if unequal else {},
+        equal=_equal_means(board, adjusted[column], ranked, boot, means, column) if unequal else {},
         by_rater=by_rater,
         confidence=boot.confidence,
         differences=differences,
@@ -368,7 +367,11 @@ def _compare(
     rng = np.random.default_rng([boot.seed, board.columns.index(column)])
     p_values = _sign_flip(null, max(flips, round(1.25 * len(pairs) / (1 - boot.confidence))), rng)
     adjusted_p = adjust_holm(np.where(tested, p_values, np.nan))
-    found = _estimate_gaps(np.where(tested, np.round(values, DECIMALS), np.nan), boot)
+    gaps = np.where(tested, np.round(values, DECIMALS), np.nan)
+    found = [
+        replace(one, value=one.value and round(one.value, DECIMALS))
+        for one in estimate_gaps(gaps, range(len(gaps)), boot, float(FULL))
+    ]
     rows = []
     for j, (a, b) in enumerate(pairs.tolist()):
         difference = replace(found[j], n=int(shared[j]))
@@ -389,21 +392,6 @@ def _compare(
     return rows
 
 
-def _estimate_gaps(gaps: Array, boot: Bootstrap) -> list[Estimate]:
-    """Means of what clusters say of differences, shape (clusters, pairs), with their intervals."""
-    there = np.isfinite(gaps)
-    width = (gaps.shape[1],)
-    tables = ClusterTables.build({"sum": (np.nan_to_num(gaps), width), "n": (there * 1.0, width)})
-    one, many = tables.draw(lambda t: {"d": ratio(t["sum"], t["n"])}, boot) if there.any() else ({}, {})
-    n = there.sum(0)
-    return [
-        boot.estimate(round(float(one["d"][j]), DECIMALS), many["d"][:, j], int(n[j]), int(n[j]), "")
-        if n[j]
-        else Estimate(None)
-        for j in range(len(n))
-    ]
-
-
 def _sign_flip(parts: Array, flips: int, rng: np.random.Generator) -> Array:
     """Two-sided p-values of sums of parts, shape (clusters, pairs): how often flipped signs give one as far from 0."""
     observed = np.abs(parts.sum(0)) - EQUAL * np.abs(parts).sum(0)
@@ -415,21 +403,34 @@ def _sign_flip(parts: Array, flips: int, rng: np.random.Generator) -> Array:
     return (1 + extreme) / (1 + flips)
 
 
-def _equal_means(board: Board, adjusted: Adjusted, ranked: Sequence[int], boot: Bootstrap) -> dict[str, Estimate]:
-    """Means on equal terms with their intervals."""
+def _equal_means(
+    board: Board,
+    adjusted: Adjusted,
+    ranked: Sequence[int],
+    boot: Bootstrap,
+    means: Mapping[str, Mapping[str, Estimate]],
+    column: str,
+) -> dict[str, Estimate]:
+    """Means on equal terms with their intervals, of which no end is nearer than that of the plain mean.
+
+    The influence of cards knows nothing of a card that nobody saw, which the plain mean's interval does.
+    """
     tables = ClusterTables.build({"m": (adjusted.influence, (len(board.models),))})
     drawn = tables.draw(lambda t: t, boot)[1]["m"]
     scored, card = np.isfinite(board.scores).any(1), board.card
-    return {
-        board.models[i]: boot.estimate(
-            round(float(adjusted.value[i]), DECIMALS),
-            np.round(adjusted.value[i] + drawn[:, i], DECIMALS),
-            int((own := scored & (board.model == i)).sum()),
-            len(np.unique(card[own])),
-            "no score",
-        )
-        for i in ranked
-    }
+    found = {}
+    for i in ranked:
+        value = round(float(adjusted.value[i]), DECIMALS)
+        own = scored & (board.model == i)
+        draws = np.round(adjusted.value[i] + drawn[:, i], DECIMALS)
+        one = boot.estimate(value, draws, int(own.sum()), len(np.unique(card[own])), "no score")
+        plain = means[board.models[i]][column]
+        if None not in (one.low, one.high, plain.value, plain.low, plain.high):
+            low = max(0.0, min(one.low, value - (plain.value - plain.low)))
+            high = min(float(FULL), max(one.high, value + (plain.high - plain.value)))
+            one = replace(one, low=min(low, one.low), high=max(high, one.high))
+        found[board.models[i]] = one
+    return found
 
 
 def _rank(

@@ -4,7 +4,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from esc_eval.statistics.bootstrap import Bootstrap, bootstrap_mean, estimate_group_means, percentile_levels
+from esc_eval.statistics.bootstrap import (
+    Bootstrap,
+    bootstrap_mean,
+    estimate_gaps,
+    estimate_group_means,
+    percentile_levels,
+)
 
 
 def test_it_agrees_with_scipys_bootstrap_without_clusters():
@@ -104,3 +110,79 @@ def test_one_cluster_has_no_interval():
 def test_what_has_no_mean_is_refused(data, clusters, complaint):
     with pytest.raises(ValueError, match=complaint):
         bootstrap_mean(data, clusters)
+
+
+def saturated(rng: np.random.Generator, cards: int, share: float, tables: int) -> np.ndarray:
+    """Points on five levels, ``share`` of them on the top one, the rest evenly on the others: (cards, tables)."""
+    return rng.choice(np.arange(5) * 25.0, (cards, tables), p=[(1 - share) / 4] * 4 + [share])
+
+
+def coverage(found: list, truth: float) -> float:
+    return float(np.mean([e.low <= truth <= e.high for e in found]))
+
+
+@pytest.mark.parametrize(("cards", "before"), [(5, 0.14), (20, 0.46)])
+def test_a_mean_covers_where_nearly_all_scores_are_on_one_level(cards: int, before: float) -> None:
+    truth = 97 + 3 * 37.5 / 100
+    table = saturated(np.random.default_rng(0), cards, 0.97, 400)
+    found = estimate_group_means(table, range(cards), [0] * cards, Bootstrap(draws=1000)).each[0]
+    assert coverage(found, truth) >= 0.93
+    percentiles = [bootstrap_mean(column, draws=200) for column in table.T]
+    assert coverage(percentiles, truth) == pytest.approx(before, abs=0.08), "the figure of before"
+    assert all(0 <= e.low <= e.value <= e.high <= 100 for e in found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scale", [(0, 4), (0, 2), (1, 5), (0, 100)])
+@pytest.mark.parametrize("cards", [5, 10, 20, 50, 100])
+def test_a_mean_covers_on_every_scale(scale: tuple[int, int], cards: int) -> None:
+    rng = np.random.default_rng(cards)
+    levels = np.arange(scale[0], scale[1] + 1)
+    for share in (0.5, 0.8, 0.9, 0.97, 1.0):
+        for mode in (len(levels) - 1, len(levels) // 2):
+            p = np.full(len(levels), (1 - share) / (len(levels) - 1))
+            p[mode] = share
+            several = rng.choice(levels, (cards, 3, 500), p=p).astype(float)
+            several[rng.random(several.shape) < 0.3] = np.nan  # three ratings a card, a third of them missing
+            codes = np.repeat(np.arange(cards), 3)
+            for table, clusters in ((several[:, 0], range(cards)), (several.reshape(-1, 500), codes.tolist())):
+                known = np.where(np.isnan(table), rng.choice(levels, table.shape, p=p), table)
+                boot = Bootstrap(draws=1000)
+                found = estimate_group_means(known, clusters, [0] * len(known), boot, scale=scale).each[0]
+                assert coverage(found, float(p @ levels)) >= 0.92, (share, mode)
+
+
+@pytest.mark.parametrize(("hits", "n"), [(0, 5), (3, 9), (20, 20), (57, 60)])
+def test_of_shares_the_limits_are_beta_quantiles_with_half_an_unseen_case(hits: int, n: int) -> None:
+    found = bootstrap_mean([1.0] * hits + [0.0] * (n - hits), scale=(0, 1), draws=40_000)
+    low = stats.beta.ppf(0.025, hits, n - hits + 0.5) if hits else 0.0
+    high = stats.beta.ppf(0.975, hits + 0.5, n - hits) if hits < n else 1.0
+    assert (found.low, found.high) == pytest.approx((low, high), abs=0.008)
+
+
+def test_where_scores_vary_the_interval_is_about_as_wide_as_students_t() -> None:
+    table = np.random.default_rng(0).choice(np.arange(5) * 25.0, (20, 300), p=[0.1, 0.2, 0.4, 0.2, 0.1])
+    found = estimate_group_means(table, range(20), [0] * 20, Bootstrap(draws=500)).each[0]
+    t = 2 * stats.t.ppf(0.975, 19) * table.std(0, ddof=1).mean() / np.sqrt(20)
+    assert 0.9 < np.mean([e.high - e.low for e in found]) / t < 1.15
+    gaps = np.random.default_rng(1).normal(0, 12, (20, 300))
+    found = estimate_gaps(gaps, range(20), Bootstrap(draws=500))
+    t = 2 * stats.t.ppf(0.975, 19) * gaps.std(0, ddof=1).mean() / np.sqrt(20)
+    assert 0.9 < np.mean([e.high - e.low for e in found]) / t < 1.2
+    assert coverage(found, 0.0) >= 0.93
+
+
+@pytest.mark.parametrize("cards", [5, 20])
+def test_a_difference_covers_where_nearly_all_are_zero(cards: int) -> None:
+    rng = np.random.default_rng(0)
+    gaps = saturated(rng, cards, 0.97, 400) - saturated(rng, cards, 0.9, 400)
+    found = estimate_gaps(gaps, range(cards), Bootstrap(draws=1000))
+    assert coverage(found, (0.97 - 0.9) * 62.5) >= 0.93
+    assert coverage([bootstrap_mean(column, draws=200) for column in gaps.T], 0.07 * 62.5) < 0.9, "as before"
+    nothing = estimate_gaps(np.zeros((cards, 1)), range(cards), Bootstrap(draws=1000))[0]
+    assert nothing.low < 0 < nothing.high
+
+
+def test_values_off_the_scale_are_refused():
+    with pytest.raises(ValueError, match="from 0 to 4"):
+        bootstrap_mean([1, 5], scale=(0, 4))

@@ -155,16 +155,19 @@ def test_alpha_agrees_with_the_krippendorff_library(parameters: tuple[int, int, 
 
 @settings(max_examples=60, deadline=None)
 @given(tables)
-def test_pairwise_coefficients_agree_with_sklearn_and_scipy(parameters: tuple[int, int, int, float, int]) -> None:
+def test_kappa_of_two_raters_and_the_mean_spearman_agree_with_sklearn_and_scipy(
+    parameters: tuple[int, int, int, float, int],
+) -> None:
     matrix = random_table(parameters)
-    found = {"quadratic_kappa": [], "kappa": [], "spearman": []}
+    two = matrix.shape[1] == 2
+    found = {**({"quadratic_kappa": [], "kappa": []} if two else {}), "spearman": []}
     for i, j in itertools.combinations(range(matrix.shape[1]), 2):
         both = ~np.isnan(matrix[:, i]) & ~np.isnan(matrix[:, j])
         a, b = matrix[both, i].astype(int), matrix[both, j].astype(int)
         if not len(a):
             continue
         if len(set(a) | set(b)) > 1:
-            for name, weights in (("quadratic_kappa", "quadratic"), ("kappa", None)):
+            for name, weights in (("quadratic_kappa", "quadratic"), ("kappa", None)) if two else ():
                 value = cohen_kappa_score(a, b, weights=weights, labels=list(range(6)))
                 found[name].append((value, len(a)))
         if len(set(a)) > 1 and len(set(b)) > 1:
@@ -175,6 +178,32 @@ def test_pairwise_coefficients_agree_with_sklearn_and_scipy(parameters: tuple[in
             assert ours[name] == pytest.approx(np.average([v for v, _ in pairs], weights=[n for _, n in pairs]))
         else:
             assert ours[name] is None
+
+
+@settings(max_examples=60, deadline=None)
+@given(tables)
+def test_kappa_of_many_raters_is_a_ratio_of_sums_over_their_pairs(parameters: tuple[int, int, int, float, int]) -> None:
+    matrix = random_table(parameters)
+    shared = matrix[(~np.isnan(matrix)).sum(1) >= 2]
+    share = [[np.mean(own == level) for level in range(6)] if (own := c[~np.isnan(c)]).size else None for c in shared.T]
+    ours = values(matrix, range(6))
+    for name, lost in (("quadratic_kappa", lambda x, y: (x - y) ** 2), ("kappa", lambda x, y: x != y)):
+        seen = chance = 0.0
+        for i, j in itertools.combinations(range(matrix.shape[1]), 2):
+            both = shared[~np.isnan(shared[:, [i, j]]).any(1)][:, [i, j]]
+            seen += sum(lost(x, y) for x, y in both)
+            if len(both):
+                cells = itertools.product(range(6), repeat=2)
+                chance += len(both) * sum(share[i][x] * share[j][y] * lost(x, y) for x, y in cells)
+        assert ours[name] == (pytest.approx(1 - seen / chance, abs=1e-9) if chance > 1e-9 else None)
+
+
+def test_kappa_of_three_raters_is_congers() -> None:
+    # made up; irrCAC 0.4.4 (Python), CAC(...).conger()
+    rows = "444 433 344 221 000 112 333 044 444 201 311 222 143 434 001 330 111 421 433 344"
+    found = values(np.array([[float(x) for x in row] for row in rows.split()]), range(5))
+    assert found["quadratic_kappa"] == pytest.approx(0.55737705, abs=5e-8)
+    assert found["kappa"] == pytest.approx(0.34042553, abs=5e-8)
 
 
 @settings(max_examples=60, deadline=None)
