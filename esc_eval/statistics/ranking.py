@@ -425,10 +425,10 @@ def _equal_means(
         draws = np.round(adjusted.value[i] + drawn[:, i], DECIMALS)
         one = boot.estimate(value, draws, int(own.sum()), len(np.unique(card[own])), "no score")
         plain = means[board.models[i]][column]
-        if None not in (one.low, one.high, plain.value, plain.low, plain.high):
-            low = max(0.0, min(one.low, value - (plain.value - plain.low)))
-            high = min(float(FULL), max(one.high, value + (plain.high - plain.value)))
-            one = replace(one, low=min(low, one.low), high=max(high, one.high))
+        low, high, middle, below, above = one.low, one.high, plain.value, plain.low, plain.high
+        if low is not None and high is not None and middle is not None and below is not None and above is not None:
+            low = min(low, max(0.0, value - (middle - below)))
+            one = replace(one, low=low, high=max(high, min(float(FULL), value + (above - middle))))
         found[board.models[i]] = one
     return found
 
