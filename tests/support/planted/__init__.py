@@ -25,7 +25,7 @@ KINDS: dict[str, dict[str, Defect]] = {
 HELD_OUT: dict[str, dict[str, Defect]] = held_out.KINDS
 UNSEEN: dict[str, dict[str, Defect]] = unseen.KINDS
 FOUND, MISSED, CRASHED = "found", "missed", "crashed"
-HANG = 30
+HANG = 120
 """Seconds after which the checker is taken to hang, which counts as a crash."""
 
 
