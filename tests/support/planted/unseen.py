@@ -148,7 +148,7 @@ KINDS: dict[str, dict[str, Defect]] = {
             lambda t: [turn.update(text="????????") for turn in t], talk="mine/warm:own-4"
         ),
         "percent escapes": more("I%20do%20not%20know%E2%80%99"),
-        "mojibake in a card": rewrite_text("own-1", "brother", "broÃ¤ther"),
+        "mojibake in a card": rewrite_text("own-1", "brother", "brothÃ¤er"),
         "mojibake in an annotators' text": annotator("å¹´é¾„ï¼š20"),
     },
     "unseen: characters that are not seen": {
