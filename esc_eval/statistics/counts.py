@@ -130,8 +130,8 @@ def unseen_units(ratings: Ratings) -> list[tuple[int, int]]:
 
     A disagreement as large as any that were seen, and by two levels at least, as one is none for a share "within one";
     agreement on the most frequent level; and agreement as far out as any, which is rare and so counts most where chance
-    is corrected for. As in ``bootstrap.estimate_gaps`` each lies 1 / (k + 1) of the way from what was seen to the end of
-    the scale, k being the units that are not like most.
+    is corrected for. As in ``bootstrap.estimate_gaps`` each lies 1 / (k + 1) of the way from what was seen to the end
+    of the scale, k being the units that are not like most.
     """
     last = len(ratings.levels) - 1
     lowest, highest = np.full(len(ratings.cluster), last), np.zeros(len(ratings.cluster), dtype=np.intp)
