@@ -164,7 +164,7 @@ def report(simulations: int) -> str:
     """All tables."""
 
     def shown(share: float) -> str:
-        return "-" if np.isnan(share) else f"{share:.2f}".replace("0.", ".", 1) if share < 1 else "1"
+        return "-" if np.isnan(share) else f"{share:.2f}".replace("0.", ".", 1) if share < 0.995 else "1"
 
     by_saturation = [
         [str(n)]

