@@ -100,7 +100,7 @@ class _Model(BaseModel):
 
 class _Settings(BaseModel):
     max_new_tokens: int | None
-    temperature: float | None
+    temperature: float | None = None  # not said where a model samples by its own settings
 
 
 class _Generation(BaseModel):

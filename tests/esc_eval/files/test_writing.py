@@ -172,6 +172,7 @@ ELSEWHERE = {
     # into a folder that replace_folder or fill_folder gave, which takes its place when it is whole
     "dataset_builder/rows/parquet.py": {"ParquetWriter", "write_table"},
     "dataset_builder/build.py": {"write_table"},  # its own
+    "dataset_builder/fill.py": {"write_table"},  # into its folder, which appears whole
     "esc_eval/api/results.py": {"copytree", "to_json"},
     "esc_eval/checkpoints/adapters.py": {"save_file"},
     "esc_eval/checkpoints/embedded.py": {"save_pretrained"},
