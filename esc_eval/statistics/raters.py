@@ -13,7 +13,7 @@ from scipy.sparse.csgraph import connected_components
 
 from esc_eval.statistics import coefficients as co
 from esc_eval.statistics.bootstrap import Bootstrap, ClusterTables, Totals
-from esc_eval.statistics.counts import Pairs, Ratings, pair_tables, rating_pairs, unit_tables
+from esc_eval.statistics.counts import Pairs, Ratings, pair_tables, rating_pairs, unit_tables, unseen_unit_rows
 from esc_eval.statistics.estimate import Array, Estimate
 
 MAX_RATERS = 100
@@ -210,12 +210,12 @@ def _add_alpha_without(ratings: Ratings, boot: Bootstrap, out: dict[str, dict[st
         rest = ratings.without(code)
         m = np.bincount(rest.unit, minlength=len(rest.cluster))
         n = int((m >= 2).sum())
-        clusters = int(ratings.cluster.max()) + 1
+        clusters = len(np.unique(rest.cluster[m >= 2]))
         if not n:
             why = "without this rater no dialogue has two ratings"
             out[name]["alpha_without"] = Estimate(None, n=0, clusters=clusters, undefined=why)
             continue
-        one, many = unit_tables(rest).draw(alpha, boot)
-        out[name]["alpha_without"] = boot.estimate(
-            float(one["alpha"]), many["alpha"], n, clusters, "without this rater all ratings are on one level"
-        )
+        tables = unit_tables(rest)
+        one, lows, highs = tables.draw_bounded(alpha, boot, unseen_unit_rows(rest, tables))
+        why = "without this rater all ratings are on one level"
+        out[name]["alpha_without"] = boot.between(float(one["alpha"]), lows["alpha"], highs["alpha"], n, clusters, why)
