@@ -15,9 +15,12 @@ SHOWN = ("bot_and_people_held_out", "bot_held_out", "scenario_held_out")
 BASELINES_OF = (
     ("quadratic_kappa", "length only"),
     ("quadratic_kappa", "length and distinct bigrams"),
+    ("within", "length only"),
     ("accuracy", "majority"),
     ("accuracy_soft", "majority"),
 )
+NAMES = {"within": "quadratic_kappa_within_bot"}
+"""What a figure is called on a card, where that is more than its key."""
 ALONE = ("macro_f1", "spearman")
 WAY = "method and settings chosen on each fold's own validation part; mean over the nine scales"
 
@@ -34,13 +37,13 @@ def write_metrics(folder: Path, found: Mapping[str, Any]) -> None:
         if split in splits:
             methods, own = splits[split]["methods"], splits[split]["methods"][CHOSEN]
             for figure, base in BASELINES_OF:
-                if base not in methods:
+                if base not in methods or figure not in own:
                     continue
-                named = base.replace(" ", "_")
+                named, name = base.replace(" ", "_"), NAMES.get(figure, figure)
                 rows = {
-                    figure: (own[figure], WAY),
-                    f"{figure}_of_{named}": (methods[base][figure], f"baseline: {base}"),
-                    f"{figure}_gain_over_{named}": (own[f"minus {base}"][figure], f"the one less the other; {WAY}"),
+                    name: (own[figure], WAY),
+                    f"{name}_of_{named}": (methods[base][figure], f"baseline: {base}"),
+                    f"{name}_gain_over_{named}": (own[f"minus {base}"][figure], f"the one less the other; {WAY}"),
                 }
                 metrics |= {f"{HEADLINE_SET}_{split}.{name}": (name, split, *row) for name, row in rows.items()}
             for figure in ALONE:

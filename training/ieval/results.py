@@ -85,6 +85,9 @@ def _verdict(section: Section) -> str:
                 f"With {SPLITS[split]} the quadratic kappa of what the validation parts choose is {kappa}"
                 f"{_inside(own)}; it {', '.join(said[:-1])} and {said[-1]}."
             )
+            within = own["minus length only"].get("within")
+            if within and within["low"] is not None and within["low"] > 0:
+                parts.append(f"What it adds is inside one bot's chats: {render_cell(within, SIGNED)} over length only.")
             beside = [
                 f"{base} {render_cell(methods[base]['quadratic_kappa'])}{_inside(methods[base])}"
                 for base in ("length only", *BESIDE)

@@ -287,8 +287,19 @@ def test_the_shipped_scorer_is_small_and_of_todays_rubric():
     assert text_scorer.shipped_for(load_rubric("ieval")) == SHIPPED.name
     assert text_scorer.shipped_for(load_rubric()) is None
     assert text_scorer.shipped_for(load_rubric("ieval").model_copy(update={"levels": (0, 1, 2, 3, 4)})) is None
+
+
+def test_the_card_of_the_shipped_scorer_claims_what_its_figures_hold():
+    """Of new bots and new people it is no better than length; inside a bot's chats it is."""
     metrics = read_checkpoint(SHIPPED).metrics
-    assert metrics["ieval_bot_held_out.quadratic_kappa_gain_over_length_only"].low > 0
+    both = "ieval_bot_and_people_held_out.quadratic_kappa"
+    for base in ("length_only", "length_and_distinct_bigrams"):
+        gain = metrics[f"{both}_gain_over_{base}"]
+        assert gain.low < 0 < gain.high
+    assert metrics[f"{both}_within_bot_gain_over_length_only"].low > 0
+    card = (SHIPPED / "README.md").read_text(encoding="utf-8")
+    assert card.index("split: a bot and people held out") < card.index("split: a bot held out")
+    assert "--split bot_and_people_held_out" in card
 
 
 @needs_sentences
