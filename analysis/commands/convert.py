@@ -7,10 +7,7 @@ import typer
 
 from esc_eval.cli.console import print_data, print_progress
 
-EXAMPLES = (
-    "python -m analysis convert ieval ieval_data.json --out people",
-    "python -m analysis correlation people/ieval --automatic length,distinct",
-)
+EXAMPLES = ("python -m analysis convert ieval ieval_data.json --out people",)
 
 
 def command(
