@@ -388,7 +388,7 @@ def _with_validation(groups: Mapping[str, Sequence[Item]], test: Sequence[str], 
     }
 
 
-MOST = 2
+MOST = 3
 """Times its share that validation may have before it takes cards instead of values."""
 
 

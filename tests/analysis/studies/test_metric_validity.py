@@ -117,7 +117,7 @@ def test_the_spread_is_that_between_scenarios_without_the_chance_of_few_dialogue
         x = rng.normal(size=size)
         found.append(np.corrcoef(x, r * x + np.sqrt(1 - r**2) * rng.normal(size=size))[0, 1])
     _, spread = spread_between(found, [size] * 600)
-    assert spread == pytest.approx(np.std(rho), abs=0.13 if size == 8 else 0.05)
+    assert spread == pytest.approx(np.std(rho), abs=0.13 if size == 8 else 0.07)
     assert np.std(found) > spread + 0.02  # what was taken off
 
 
