@@ -54,6 +54,7 @@ class Source(Part):
     Attributes:
         conversations, rows: How many were read, and how many training rows came of them.
         about: What it is, in a line.
+        bibtex: How to cite it, with a link; empty where training does not know.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Source(Part):
     conversations: int | None = None
     rows: int | None = None
     about: str = ""
+    bibtex: str = ""
 
 
 class TrainingData(Part):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from analysis.paper.published_data import published_leaderboard, published_scorers, read_expected
+from dataset_builder.decisions import source_names
 from esc_eval.errors import EscEvalError
 from esc_eval.files.ratings_table import RatingsTable
 from esc_eval.languages import get_language
@@ -40,19 +41,24 @@ def _row(label: str, published: Any, ours: Any) -> list[Any]:
 
 
 def cards_table(cards: Sequence[RoleCard]) -> Report:
-    """Counts of high-quality cards by language and source."""
-    figures = read_expected("cards")
-    found = Counter((c.language, c.source) for c in cards if c.quality in (None, "high"))
+    """Counts of cards by language, source and quality; a source is known by every name that card files give it."""
+    figures, names = read_expected("cards"), source_names()
+    found = Counter((c.language, names.get(str(c.source), c.source)) for c in cards if c.quality in (None, "high"))
+    middle = Counter(c.language for c in cards if c.quality == "middle")
     rows = []
     for language, by_source in figures["official_files"].items():
         for source, published in by_source.items():
             rows.append(
-                _row(f"{get_language(language).name} {source}", published, found[language, source] if cards else None)
+                _row(
+                    f"{get_language(language).name} {source}",
+                    published,
+                    found[language, names.get(source, source)] if cards else None,
+                )
             )
         total = sum(n for (lang, _), n in found.items() if lang == language) if cards else None
         rows.append(_row(f"{get_language(language).name} high", figures["languages"][language]["high"], total))
         rows += [
-            _row(f"{get_language(language).name} {step}", n, None)
+            _row(f"{get_language(language).name} {step}", n, middle[language] or None if step == "middle" else None)
             for step, n in figures["languages"][language].items()
             if step != "high"
         ]

@@ -15,6 +15,12 @@ from esc_eval.files.text import read_json
 from esc_eval.schema import Dialogue, Rating, Role, Turn
 
 NAME = "iEval"
+BIBTEX = """@inproceedings{svikhnushina-etal-2022-ieval,
+  title = {{iEval}: Interactive Evaluation Framework for Open-Domain Empathetic Chatbots},
+  author = {Svikhnushina, Ekaterina and Filippova, Anastasiia and Pu, Pearl},
+  booktitle = {Proceedings of SIGDIAL 2022}, year = {2022},
+  url = {https://aclanthology.org/2022.sigdial-1.41}
+}"""
 LICENSE = "CC BY 4.0"
 RUBRIC, OVERALL_RUBRIC = "ieval", "ieval-overall"
 BOTS = ("Pink", "Purple", "Yellow", "Green")

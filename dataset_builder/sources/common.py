@@ -154,7 +154,7 @@ class Source(Protocol):
         NUMBER: Its number in the column ``source`` of published tables: the next free one, and never changed.
         TITLE: As its paper writes it.
         ABOUT: What it is, for the dataset card.
-        BIBTEX: How to cite it.
+        BIBTEX: How to cite it: with authors and a link.
         LICENSE: Of what its owner publishes.
         LANGUAGE: Of its texts.
         NAMES: Spellings of it in card files beside its key, each with where it occurs or why it is taken for this.

@@ -27,7 +27,8 @@ ABOUT = "English Reddit posts with one reply each, rated for three mechanisms of
 BIBTEX = """@inproceedings{sharma2020empathy,
   title = {A Computational Approach to Understanding Empathy Expressed in Text-Based Mental Health Support},
   author = {Sharma, Ashish and Miner, Adam S and Atkins, David C and Althoff, Tim},
-  booktitle = {Proceedings of EMNLP 2020}, year = {2020}
+  booktitle = {Proceedings of EMNLP 2020}, year = {2020},
+  url = {https://aclanthology.org/2020.emnlp-main.425}
 }"""
 LICENSE = "academic use with attribution"
 LANGUAGE: Language = "en"

@@ -32,7 +32,8 @@ BIBTEX = """@inproceedings{liu-etal-2021-towards,
   title = {Towards Emotional Support Dialog Systems},
   author = {Liu, Siyang and Zheng, Chujie and Demasi, Orianna and Sabour, Sahand and Li, Yu and Yu, Zhou and
             Jiang, Yong and Huang, Minlie},
-  booktitle = {Proceedings of ACL-IJCNLP 2021}, year = {2021}, pages = {3469--3483}
+  booktitle = {Proceedings of ACL-IJCNLP 2021}, year = {2021}, pages = {3469--3483},
+  url = {https://aclanthology.org/2021.acl-long.269}
 }"""
 LICENSE = "CC-BY-NC-4.0"
 LANGUAGE: Language = "en"

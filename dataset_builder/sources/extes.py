@@ -30,7 +30,8 @@ ABOUT = "11,177 English conversations written by ChatGPT for 36 scenes, with the
 BIBTEX = """@article{zheng2023building,
   title = {Building Emotional Support Chatbots in the Era of {LLMs}},
   author = {Zheng, Zhonghua and Liao, Lizi and Deng, Yang and Nie, Liqiang},
-  journal = {arXiv preprint arXiv:2308.11584}, year = {2023}
+  journal = {arXiv preprint arXiv:2308.11584}, year = {2023},
+  url = {https://arxiv.org/abs/2308.11584}
 }"""
 LICENSE = "none stated"
 LANGUAGE: Language = "en"

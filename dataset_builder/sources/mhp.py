@@ -28,7 +28,8 @@ BIBTEX = """@inproceedings{lahnala-etal-2021-exploring,
   title = {Exploring Self-Identified Counseling Expertise in Online Support Forums},
   author = {Lahnala, Allison and Zhao, Yuntian and Welch, Charles and Kummerfeld, Jonathan K. and An, Lawrence C. and
             Resnicow, Kenneth and Mihalcea, Rada and P{\\'e}rez-Rosas, Ver{\\'o}nica},
-  booktitle = {Findings of ACL-IJCNLP 2021}, year = {2021}
+  booktitle = {Findings of ACL-IJCNLP 2021}, year = {2021},
+  url = {https://aclanthology.org/2021.findings-acl.392}
 }"""
 LICENSE = "MIT (the list of ids; the texts are Reddit's users')"
 LANGUAGE: Language = "en"

@@ -29,7 +29,8 @@ ABOUT = "English counselling turns: 8,187 pairs (gated), and the 229 public ques
 BIBTEX = """@article{liu2023chatcounselor,
   title = {{ChatCounselor}: A Large Language Models for Mental Health Support},
   author = {Liu, June M. and Li, Donghao and Cao, He and Ren, Tianhe and Liao, Zeyi and Wu, Jiamin},
-  journal = {arXiv preprint arXiv:2309.15461}, year = {2023}
+  journal = {arXiv preprint arXiv:2309.15461}, year = {2023},
+  url = {https://arxiv.org/abs/2309.15461}
 }"""
 LICENSE = "Apache-2.0 (benchmark); the gated set has its own terms"
 LANGUAGE: Language = "en"

@@ -26,7 +26,8 @@ ABOUT = "22K Chinese questions with 56K long answers; a public sample of 100 que
 BIBTEX = """@inproceedings{sun-etal-2021-psyqa,
   title = {{PsyQA}: A {C}hinese Dataset for Generating Long Counseling Text for Mental Health Support},
   author = {Sun, Hao and Lin, Zhenru and Zheng, Chujie and Liu, Siyang and Huang, Minlie},
-  booktitle = {Findings of ACL-IJCNLP 2021}, year = {2021}, pages = {1489--1503}
+  booktitle = {Findings of ACL-IJCNLP 2021}, year = {2021}, pages = {1489--1503},
+  url = {https://aclanthology.org/2021.findings-acl.130}
 }"""
 LICENSE = "none stated; the full set needs a signed agreement"
 LANGUAGE: Language = "zh"

@@ -24,7 +24,8 @@ ABOUT = "55,165 Chinese conversations of a client and a counsellor, rewritten fr
 BIBTEX = """@inproceedings{qiu-etal-2024-smile,
   title = {{SMILE}: Single-turn to Multi-turn Inclusive Language Expansion via {ChatGPT} for Mental Health Support},
   author = {Qiu, Huachuan and He, Hongliang and Zhang, Shuai and Li, Anqi and Lan, Zhenzhong},
-  booktitle = {Findings of EMNLP 2024}, year = {2024}
+  booktitle = {Findings of EMNLP 2024}, year = {2024},
+  url = {https://aclanthology.org/2024.findings-emnlp.34}
 }"""
 LICENSE = "CC0-1.0"
 LANGUAGE: Language = "zh"

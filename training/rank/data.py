@@ -37,7 +37,7 @@ class RankSet:
     """Rated dialogues under one rubric.
 
     Attributes:
-        source, license, about: Where they come from.
+        source, license, about, bibtex: Where they come from.
         labels: Shape (dialogues, dimensions, levels), shares of raters; NaN where nobody rated.
         people: Who rated each dialogue; intervals draw whole people. The dialogue's id where it is not known.
         cards: Rows for ``splits.items_of``: the two scenarios that one person played count as near-duplicates, so that
@@ -54,6 +54,7 @@ class RankSet:
     people: tuple[str, ...]
     cards: Mapping[str, Mapping[str, Any]]
     rater: str = "person"
+    bibtex: str = ""
 
     @property
     def levels(self) -> npt.NDArray[np.intp]:
@@ -75,7 +76,14 @@ class RankSet:
 
     def used(self, conversations: int, rows: int) -> Source:
         """How much of it was learnt from, for a checkpoint's record."""
-        return Source(name=self.source, license=self.license, conversations=conversations, rows=rows, about=self.about)
+        return Source(
+            name=self.source,
+            license=self.license,
+            conversations=conversations,
+            rows=rows,
+            about=self.about,
+            bibtex=self.bibtex,
+        )
 
 
 def label_distributions(
@@ -116,7 +124,7 @@ def ieval_sets(path: Path) -> dict[str, RankSet]:
     cards = {card: {"source": "ieval", "near_duplicates": [other]} for card, other in twin.items()}
     about = "chats of people with four chatbots about a positive and a negative scenario, rated by the same person"
     return {
-        name: _set(ieval.NAME, ieval.LICENSE, about, load_rubric(name), rated, cards)
+        name: replace(_set(ieval.NAME, ieval.LICENSE, about, load_rubric(name), rated, cards), bibtex=ieval.BIBTEX)
         for name in (ieval.RUBRIC, ieval.OVERALL_RUBRIC)
     }
 
@@ -154,7 +162,7 @@ def esconv_sets(folder: Path) -> dict[str, RankSet]:
     rated = Rated(tuple(dialogues), tuple(ratings), {})
     about = "support conversations of crowd workers, rated by the seeker after the conversation"
     return {
-        name: _set(esconv.TITLE, esconv.LICENSE, about, load_rubric(name), rated, {})
+        name: replace(_set(esconv.TITLE, esconv.LICENSE, about, load_rubric(name), rated, {}), bibtex=esconv.BIBTEX)
         for name in (ESCONV_SURVEY, ESCONV_CHANGE)
     }
 

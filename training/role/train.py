@@ -158,6 +158,7 @@ def use_of(material: Material, made: Made, role_play_license: str | None = None)
                 conversations=count,
                 rows=rows[name],
                 about=_about(name, material.train),
+                bibtex=SOURCES[name].BIBTEX if name in SOURCES else "",
             )
             for name, count in conversations.items()
         ),

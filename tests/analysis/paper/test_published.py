@@ -22,6 +22,7 @@ from analysis.paper.published_data import LeaderboardRow, published_leaderboard,
 from analysis.paper.tables import cards_table
 from esc_eval.files.records import read_cards
 from esc_eval.prompts.rubric import load_rubric
+from esc_eval.schema import RoleCard
 
 LEVELS = (0, 1, 2, 3, 4)
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "published_tables.md"
@@ -183,6 +184,20 @@ def test_table_of_cards_counts_the_released_files() -> None:
     assert rows["English ESconv"]["difference"] == 0
     assert rows["Chinese high"]["ours"] == 324
     assert rows["English middle"]["ours"] is None
+
+
+def test_table_of_cards_counts_what_the_pipeline_exports() -> None:
+    """Its cards name a source by our key, the release's by names of its own."""
+    made = [
+        RoleCard(id=f"{source}{n}", language=language, text="A.", source=source, quality=quality)
+        for n, (language, source, quality) in enumerate(
+            [("en", "esconv", "high"), ("en", "ESconv", "high"), ("en", "mhp", "middle"), ("zh", "psyqa", "high")]
+        )
+    ]
+    rows = {r["row"]: r for r in cards_table(made).data["rows"]}
+    ours = {name: row["ours"] for name, row in rows.items()}
+    assert (ours["English ESconv"], ours["English MHP"], ours["English middle"]) == (2, 0, 1)
+    assert (ours["Chinese PsyQA"], ours["Chinese middle"]) == (1, None)
 
 
 def test_table_4_sets_ours_beside_the_published_figures(tmp_path: Path) -> None:

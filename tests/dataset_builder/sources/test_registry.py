@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -188,3 +189,8 @@ def test_a_bad_source_ends_the_command_with_its_sentence(checkout):
         assert done.returncode == 2
         assert "sources/forum.py does not declare BIBTEX" in done.stderr
         assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("key", SOURCES)
+def test_every_source_is_cited_with_authors_and_a_link(key):
+    assert re.search(r"author = \{.*url = \{https://", SOURCES[key].BIBTEX, re.DOTALL)

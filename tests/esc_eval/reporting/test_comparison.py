@@ -312,6 +312,18 @@ def test_scores_that_do_not_vary_say_so_and_a_tiny_difference_needs_many_cards()
         cards_needed(parts, 1e-4, 1)
 
 
+def test_power_is_that_of_a_difference_in_points_whatever_the_scale(tmp_path: Path) -> None:
+    """Points are 0 to 100 of the scale: on 0-2 a level is worth fifty of them, on 0-4 twenty-five."""
+    frame = pd.read_csv(study(tmp_path))
+    frame["score"] = frame["score"].clip(1, 3) - 1
+    narrow, wide = tmp_path / "narrow.csv", tmp_path / "wide.csv"
+    frame.to_csv(narrow, index=False)
+    frame.assign(score=frame["score"] * 2).to_csv(wide, index=False)
+    tables = read_table([narrow], (0, 2)), read_table([wide], (0, 4))
+    reports = [power_report(table, [6.0], [20], [2], simulations=200).data for table in tables]
+    assert reports[0]["power"] == reports[1]["power"]
+
+
 def test_power_report_grows_with_cards_and_difference(tmp_path: Path) -> None:
     report = power_report(read_table([study(tmp_path)]), [2.0, 6.0], [20, 80], [1, 2], simulations=500)
     power = {(g["difference"], g["raters"], g["cards"]): g["power"].value for g in report.data["power"]}
