@@ -466,6 +466,7 @@ def test_a_second_real_build_is_identical(real, shared, tmp_path):
     assert [str(f) for f in files if (real / f).read_bytes() != (again / f).read_bytes()] == []
 
 
+@pytest.mark.slow
 def test_a_run_of_esc_eval_becomes_rows_with_its_models_and_ratings(tmp_path, script):
     from typer.testing import CliRunner
 

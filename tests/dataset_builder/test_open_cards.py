@@ -146,6 +146,7 @@ def test_a_twin_would_be_found():
     assert highest(alone, "rare words", "open") > ALIKE["rare words"]
 
 
+@pytest.mark.slow
 def test_none_is_near_an_official_card_and_the_page_shows_what_the_command_prints(shared, tmp_path):
     official = [card for group in read_official(shared / "esc_eval_official").values() for card in group]
     report = compare_sets("open", {"open": list(cards().values()), "official": official})

@@ -60,6 +60,7 @@ def test_it_holds_everything_with_checksums_that_sha256sum_reads(release):
     assert release_problems(release) == []
 
 
+@pytest.mark.slow
 def test_the_open_cards_are_released_with_their_text(parts, tmp_path):
     build_dataset(Inputs(cards=["open"], public=True), tmp_path / "data")
     record = prepare_release(tmp_path / "data", parts / "role", parts / "rank", tmp_path / "release", draft=True)
@@ -167,6 +168,7 @@ def test_broken_checksums_and_cards_are_problems_and_no_tracebacks(release, tmp_
     assert any("SHA256SUMS, line 1: expected a sha256" in problem for problem in release_problems(copy))
 
 
+@pytest.mark.slow
 def test_a_release_whose_checksums_were_made_to_fit_is_found_out_by_its_content(release, tmp_path):
     def change(name, old, new):
         copy = Path(shutil.copytree(release, tmp_path / name.replace("/", "-")))
@@ -184,6 +186,7 @@ def test_a_release_whose_checksums_were_made_to_fit_is_found_out_by_its_content(
     assert "CITATION.cff: is not what" in change("CITATION.cff", "title", "name")
 
 
+@pytest.mark.slow
 def test_rows_that_differ_from_the_last_release_must_be_meant(parts, tmp_path):
     one_card = tmp_path / "one.jsonl"
     sample = (ROOT / "esc_eval/files/cards/sample.jsonl").read_text(encoding="utf-8").splitlines()

@@ -347,6 +347,7 @@ def test_esc_accuracy_says_what_is_no_level(predictions: Any, references: Any, r
         load_metric("esc_accuracy").compute(predictions=predictions, references=references)
 
 
+@pytest.mark.slow
 def test_esc_accuracy_knows_the_scale_that_it_was_loaded_with() -> None:
     folder = str(METRICS / "esc_accuracy")
     assert evaluate.load(folder, low=1, high=5).compute(predictions=[5], references=[4])["accuracy_soft"] == 1

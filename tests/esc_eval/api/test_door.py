@@ -75,6 +75,7 @@ def parts_of(results):
     return dict(part.split(":", 1) for part in table.signature.split("|"))
 
 
+@pytest.mark.slow
 def test_a_scoring_in_another_folder_keeps_the_protocol_in_its_signature(tmp_path):
     made = evaluate(warm, scorer=judge, out=tmp_path / "run", **SHORT)
     known = parts_of(made)
@@ -91,6 +92,7 @@ def test_a_scoring_in_another_folder_keeps_the_protocol_in_its_signature(tmp_pat
         assert parts_of(results) == known, name
 
 
+@pytest.mark.slow
 def test_dialogues_of_several_runs_say_what_differs_and_those_from_nowhere_are_foreign(tmp_path, script):
     first = simulate(warm, out=tmp_path / "one", **SHORT)
     simulate({"cold": cold}, out=tmp_path / "two", **SHORT | {"rounds": 1, "seed": 7})
@@ -164,6 +166,7 @@ def test_score_takes_results_folders_files_and_dialogues(results, tmp_path):
     assert tuple(read_ratings(tmp_path / "run")) == expected
 
 
+@pytest.mark.slow
 def test_cards_come_along_when_a_run_is_rated_in_another_folder(results, tmp_path):
     results.save(tmp_path / "run")
     score(tmp_path / "run", scorer=judge, out=tmp_path / "rated")

@@ -155,6 +155,7 @@ def test_where_every_dialogue_ends_early_the_call_fails(who):
     assert (row.scored, row.dialogues, row.average) == (0, 4, None)
 
 
+@pytest.mark.slow
 def test_a_supporter_whose_server_is_gone_does_not_stop_the_others(tmp_path):
     gone = [True]
     dead = FakeModel(
@@ -320,6 +321,7 @@ def test_one_model_in_several_roles_is_said(tmp_path):
     assert " is seeker and " not in apart.render()
 
 
+@pytest.mark.slow
 def test_a_run_is_judged_again_with_the_drift(tmp_path):
     models = {"warm": lambda c: "Zinnia.", "cold": lambda c: "Quartz."}
     judge = FakeModel("old", lambda c: "Score: 3" if heard(c, "Zinnia") else "Score: 1")

@@ -162,6 +162,7 @@ def test_what_is_opened_must_be_a_chat_model(monkeypatch):
         open_model("half:x", Options())
 
 
+@pytest.mark.slow
 def test_a_backend_of_another_package_plays(packages, script, tmp_path):
     seeker = script(["I feel low.", "It is my job."], "seeker")
     command = ("simulate", "--supporter", "parrot:Polly", "--seeker", seeker, "--limit", 1, "--rounds", 1)
@@ -175,6 +176,7 @@ def test_a_backend_of_another_package_plays(packages, script, tmp_path):
     assert "openai:MODEL[@URL]" in done.stdout
 
 
+@pytest.mark.slow
 def test_doctor_names_bad_backends_of_others_and_goes_on(packages, tmp_path):
     bare = "import sys; sys.modules['torch'] = None; from esc_eval.cli.app import app; app(['doctor', '--json'])"
     done = run(["-c", bare], cwd=tmp_path, path=[packages])

@@ -104,6 +104,7 @@ def test_dialogues_from_elsewhere_do_not_join_simulated_ones(run, dialogues, scr
     assert run("score", "--dialogues", folder, "--scorer", model)[0] == 0
 
 
+@pytest.mark.slow
 def test_an_evaluation_grows_and_its_folder_moves_with_a_rubric_of_one_s_own(run, script, tmp_path):
     rubric = tmp_path / "mine.yaml"
     rubric.write_text(load_rubric().model_copy(update={"name": "mine", "version": "3"}).to_yaml())
@@ -123,6 +124,7 @@ def test_an_evaluation_grows_and_its_folder_moves_with_a_rubric_of_one_s_own(run
     assert (code, len(read_dialogues(tmp_path / "c"))) == (0, 2), err
 
 
+@pytest.mark.slow
 def test_ratings_under_another_rubric_get_a_table_of_their_own(run, dialogues, script, tmp_path):
     folder, one = tmp_path / "run", script(["3"], "one")
     run("score", "--dialogues", dialogues, "--out", folder, "--scorer", one)

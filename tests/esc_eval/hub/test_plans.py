@@ -289,6 +289,7 @@ def test_of_several_tags_none_stays_where_one_is_refused(hub, folder, what):
     assert [list(repo.tags) for repo in hub.repos.values()] == [["v1"], ["v1"]]
 
 
+@pytest.mark.slow
 def test_a_tag_that_cannot_be_taken_back_is_named(hub, folder):
     both = [publishing.plan_upload(folder, files_of(folder), f"me/{name}", "model", "v1") for name in ("one", "two")]
     hub.fail("POST", "/me/two/tag/", 403)

@@ -63,6 +63,7 @@ def test_clusters_make_intervals_wider_where_dialogues_of_a_card_are_alike(tmp_p
     assert by_card.high - by_card.low > 1.5 * (by_dialogue.high - by_dialogue.low)
 
 
+@pytest.mark.slow
 def test_synthetic_raters_are_recovered() -> None:
     rng = np.random.default_rng(3)
     severity = np.array([-0.45, -0.15, 0.0, 0.2, 0.4])

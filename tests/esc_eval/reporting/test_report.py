@@ -363,6 +363,7 @@ def by_people(ratings, who):
     ]
 
 
+@pytest.mark.slow
 def test_people_are_averaged_in_a_table_of_their_own_and_disjoint_raters_are_said_in_every_form():
     dialogues, ratings = made_up(unscored=0)
     together = by_people(ratings, lambda supporter: ("ann", "bo"))

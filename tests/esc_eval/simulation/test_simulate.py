@@ -200,6 +200,7 @@ def test_a_full_disk_keeps_what_was_finished(plan, tmp_path):
     assert len(play(plan(cards=24), tmp_path / "r")) == 24
 
 
+@pytest.mark.slow
 def test_a_server_that_dies_leaves_what_was_finished_and_the_run_goes_on(plan, tmp_path):
     one, seen = plan(cards=6), []
 
@@ -281,6 +282,7 @@ def killed_then_resumed(folder, specs, kill_after_turns):
     return final
 
 
+@pytest.mark.slow
 def test_kill_9_while_a_run_grows_changes_neither_what_was_there_nor_what_comes(script, tmp_path):
     models = [script(SEEKER, "s", 0.004), script(SUPPORTER, "p", 0.004)]
     for folder, cards in (("whole", "6"), ("grows", "3")):
@@ -292,6 +294,7 @@ def test_kill_9_while_a_run_grows_changes_neither_what_was_there_nor_what_comes(
     assert final == (tmp_path / "whole" / "dialogues.jsonl").read_bytes()
 
 
+@pytest.mark.slow
 def test_kill_9_at_three_random_moments_loses_nothing_and_changes_nothing(script, tmp_path):
     specs = [script(SEEKER, "s", 0.004), script(SUPPORTER, "p", 0.004), "16", "6"]
     subprocess.run(

@@ -39,6 +39,7 @@ def mean_of_kappas(ratings: Ratings) -> float:
     return float(pair_mean(co.weighted_kappa(table, co.agreement_weights(ratings.levels)), table.sum((-1, -2))))
 
 
+@pytest.mark.slow
 def test_kappa_is_unbiased_in_the_design_that_plan_writes() -> None:
     rng = np.random.default_rng(0)
     truth = estimate_agreement(everybody(rng, 3000), Bootstrap(draws=100)).measures["quadratic_kappa"].value
@@ -73,6 +74,7 @@ def saturated(rng: np.random.Generator, units: int, share: float) -> Ratings:
     return Ratings.from_matrix(scores, range(5))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("units", [5, 20])
 def test_agreement_covers_where_nearly_all_ratings_are_on_one_level(units: int) -> None:
     rng = np.random.default_rng(units)

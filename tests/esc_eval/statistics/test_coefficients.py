@@ -153,6 +153,7 @@ def test_alpha_agrees_with_the_krippendorff_library(parameters: tuple[int, int, 
         assert ours == pytest.approx(krippendorff.alpha(matrix.T, level_of_measurement=metric), abs=1e-9)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(tables)
 def test_kappa_of_two_raters_and_the_mean_spearman_agree_with_sklearn_and_scipy(
@@ -180,6 +181,7 @@ def test_kappa_of_two_raters_and_the_mean_spearman_agree_with_sklearn_and_scipy(
             assert ours[name] is None
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(tables)
 def test_kappa_of_many_raters_is_a_ratio_of_sums_over_their_pairs(parameters: tuple[int, int, int, float, int]) -> None:
@@ -206,6 +208,7 @@ def test_kappa_of_three_raters_is_congers() -> None:
     assert found["kappa"] == pytest.approx(0.34042553, abs=5e-8)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(tables)
 def test_fleiss_kappa_agrees_with_statsmodels_on_complete_tables(parameters: tuple[int, int, int, float, int]) -> None:
@@ -215,6 +218,7 @@ def test_fleiss_kappa_agrees_with_statsmodels_on_complete_tables(parameters: tup
     assert values(matrix, range(6))["fleiss_kappa"] == pytest.approx(statsmodels_fleiss(counts))
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(tables)
 def test_shares_ac2_and_fleiss_agree_with_plain_loops(parameters: tuple[int, int, int, float, int]) -> None:

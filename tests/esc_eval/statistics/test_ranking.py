@@ -305,6 +305,7 @@ def test_adjusted_means_are_those_of_least_squares_with_cards_and_raters_as_fact
     assert np.nanmean(values, axis=0) == pytest.approx(gap)
 
 
+@pytest.mark.slow
 def test_intervals_of_ranks_hold_for_all_models_together():
     # before: the central 95% of bootstrap ranks; python -m benchmarks.ranks has more situations and simulations
     found = measure("close, 10 cards", 80)
