@@ -266,6 +266,7 @@ def test_a_loss_that_is_no_number_ends_the_run_without_a_checkpoint(tmp_path):
     assert all(math.isfinite(value) for line in log.splitlines() for value in json.loads(line).values())
 
 
+@pytest.mark.slow
 def test_a_weight_that_breaks_in_the_last_step_is_seen(tmp_path, monkeypatch):
     class Breaks(sft.SFTTrainer):
         def train(self, **more):

@@ -194,6 +194,7 @@ def test_a_stopped_call_goes_on_with_the_same_out(tmp_path):
     assert {"summary.json", "report.md", "report.html"} <= {path.name for path in (tmp_path / "run").iterdir()}
 
 
+@pytest.mark.slow
 def test_a_temporary_run_folder_lives_as_long_as_its_results_or_the_failure(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     found = simulate(warm, limit=1, **SHORT)

@@ -127,6 +127,7 @@ def test_a_closed_stdout_is_no_fault(trial):
     assert (done.returncode, done.stderr.decode()) == (0, f"{WORDS}\n")
 
 
+@pytest.mark.slow
 def test_a_missing_library_names_what_brings_it_and_a_missing_module_of_ours_is_a_fault(tmp_path):
     code = "import sys; sys.modules[sys.argv[1]] = None; sys.path.insert(0, '.'); sys.argv[1:2] = []; "
     code += "from {0}.__main__ import app; app()"

@@ -327,6 +327,7 @@ def test_half_points_are_no_levels(tmp_path: Path) -> None:
         read_table([write_table(tmp_path / "r.csv", rows)])
 
 
+@pytest.mark.slow
 def test_bad_input_ends_with_code_2_and_a_sentence(tmp_path: Path) -> None:
     import subprocess
     import sys

@@ -306,6 +306,7 @@ def test_official_cards_from_esconv_lie_near_a_conversation_and_others_do_not(sh
     assert (own >= hold_out.NEAR).mean() > 0.6
 
 
+@pytest.mark.slow
 @pytest.mark.shared_data
 def test_how_surely_the_official_cards_are_found_is_as_the_documentation_says(shared):
     from dataset_builder.sources import parse_file

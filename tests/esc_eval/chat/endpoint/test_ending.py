@@ -84,6 +84,7 @@ def test_a_judge_leaves_one_dialogue_unscored_with_its_reason(server, tmp_path, 
     assert all(why in r.problem for r in ratings if r.dialogue_id == "d2")
 
 
+@pytest.mark.slow
 def test_seven_failures_of_one_dialogue_are_one_conversation(server, tmp_path):
     server.answer = lambda name, body: (
         (400, {"error": "some fault"}) if "hopeless" in str(body["messages"]) else completion("Score: 3")
