@@ -63,8 +63,10 @@ def published(release):
 
 
 def read_code(folder: Path) -> list[tuple[str, str]]:
-    """Kind and text of each block of a card that is code."""
-    return CODE.findall((folder / "README.md").read_text(encoding="utf-8"))
+    """Kind and text of each block of a card that is code; Python goes on from one block to the next."""
+    blocks = CODE.findall((folder / "README.md").read_text(encoding="utf-8"))
+    python = "\n".join(code for kind, code in blocks if kind == "python")
+    return [*((kind, code) for kind, code in blocks if kind == "bash"), *([("python", python)] if python else [])]
 
 
 def run(kind: str, code: str, cwd: Path, environment: dict[str, str]) -> str:
