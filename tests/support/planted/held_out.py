@@ -1,6 +1,7 @@
 """A second batch of the same kinds, written when ``check`` was done and before it was tried on them."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pyarrow as pa
@@ -199,8 +200,7 @@ KINDS: dict[str, dict[str, Defect]] = {
         "a key twice in Croissant": swap("croissant.json", '"name": "esc-eval"', '"name": "x", "name": "esc-eval"'),
         "splits is a file": in_files(
             lambda f: (
-                [p.unlink() for p in (f / "splits").iterdir()],
-                (f / "splits").rmdir(),
+                shutil.rmtree(f / "splits"),
                 (f / "splits").write_text("x"),
             )
         ),
