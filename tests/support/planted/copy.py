@@ -10,9 +10,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from dataset_builder import build as builder
 from dataset_builder.describe import card, croissant, manifest
-from dataset_builder.rows import parquet
+from dataset_builder.rows import parquet, splits
 from dataset_builder.rows.rubrics import read_scales
 from dataset_builder.rows.splits import manifest_sha256
 from dataset_builder.rows.tables import (
@@ -24,6 +23,7 @@ from dataset_builder.rows.tables import (
     read_labels,
     table_columns,
 )
+from esc_eval.files.writing import write_json
 
 Row = dict[str, Any]
 
@@ -96,13 +96,30 @@ class Copy:
         old, made = self.manifest, self.manifest["splits"]
         if remake_splits:
             shutil.rmtree(self.folder / "splits")
-            made = builder.write_splits(self.folder, self.tables, old["inputs"]["seed"], False, read_labels(old))
+            made = self._write_splits(old["inputs"]["seed"])
         personal = old["personal_data"]
         masked = {"rows": personal["masked"], "sources": personal["masked_in_sources"]}
         scales = read_scales(old)
         self.manifest = manifest.describe_build(
             self.folder, self.tables, old["inputs"], scales, masked, made, old["public"]
         )
+
+    def _write_splits(self, seed: int) -> dict[str, Any]:
+        """Manifests and parts as the builder writes them, also of rows that it cannot encode."""
+        made = splits.make_splits(self.tables, seed)
+        for name, split in made.items():
+            if "reason" in split:
+                continue
+            write_json(self.folder / "splits" / f"{name}.json", split)
+            table = splits.table_of(name)
+            by_id, schema = {row["id"]: row for row in self.tables[table]}, arrow_schema(table, self.labels)
+            for part, ids in split["splits"].items():
+                path = parquet.split_path(self.folder, name, part)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                if ids:
+                    rows = sorted((by_id[one] for one in ids if one in by_id), key=lambda row: str(row["id"]))
+                    parquet.write_rows(path, schema, (self._encode(table, row) for row in rows))
+        return splits.describe_splits(made)
 
     def describe(self) -> None:
         """Render what describes the folder from the manifest, as far as it can be, and write the manifest."""
@@ -128,7 +145,9 @@ class Copy:
         with contextlib.suppress(KeyError, TypeError, AttributeError):
             content["sha256"] = manifest_sha256(content["scheme"], content["seed"], content["splits"])
             content["sizes"] = {part: len(ids) for part, ids in content["splits"].items()}
-            self.manifest["splits"][name] = {key: content[key] for key in ("seed", "sha256", "sizes", "leaks")}
+            self.manifest["splits"][name] = {
+                key: content[key] for key in ("seed", "sha256", "raters", "sizes", "left_out", "leaks", "warnings")
+            }
         path = self.folder / "splits" / f"{name}.json"
         path.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
