@@ -1,7 +1,7 @@
 """One build: inputs to rows, rows to a folder that ``load_dataset`` opens."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -119,14 +119,34 @@ def _build(inputs: Inputs, folder: Path, progress: Callable[[str], None]) -> dic
 
     tables = {"role_cards": rows, "dialogues": talks, "annotations": scores}
     labels = choose_labels({row["language"] for row in (*rows, *talks)}, scales.used.values())
-    for table in TABLES:
-        parquet.write_table(folder, table, tables[table], inputs.public, labels)
-    made = write_splits(folder, tables, inputs.seed, inputs.public, labels)
     if inputs.public:
         shutil.rmtree(folder / manifest.LOCAL, ignore_errors=True)
     described = _described(inputs, tallies, runs, tables, scales.used, told)
-    masked = {"rows": manifest.count_marks(tables), "sources": manifest.all_kinds(in_sources.counts)}
-    content = manifest.describe_build(folder, tables, described, scales.used, masked, made, inputs.public)
+    masked = manifest.all_kinds(in_sources.counts)
+    return write_build(folder, tables, labels, scales.used, described, masked, inputs.public)
+
+
+def write_build(
+    folder: Path,
+    tables: dict[str, list[Row]],
+    labels: Labels,
+    scales: Mapping[str, Scale],
+    described: Mapping[str, Any],
+    masked_in_sources: Mapping[str, int],
+    public: bool,
+) -> dict[str, Any]:
+    """Write tables, splits, card, Croissant and manifest into an empty folder, and return the manifest.
+
+    Args:
+        described: ``inputs`` of the manifest.
+        masked_in_sources: Personal data that was masked in source conversations, by kind.
+        public: Whether text that may not be re-hosted is left out.
+    """
+    for table in TABLES:
+        parquet.write_table(folder, table, tables[table], public, labels)
+    made = write_splits(folder, tables, described["seed"], public, labels)
+    masked = {"rows": manifest.count_marks(tables), "sources": masked_in_sources}
+    content = manifest.describe_build(folder, tables, described, scales, masked, made, public)
     card.write_card(folder, content)
     if croissant.has_mlcroissant():
         croissant.write_croissant(folder, content)

@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dataset_builder.build import Inputs, Row, read_card_rows, read_run_rows, refuse_foreign, write_splits
+from dataset_builder.build import Inputs, Row, read_card_rows, read_run_rows, refuse_foreign, write_build
 from dataset_builder.check.build import check_build
-from dataset_builder.describe import card, croissant, manifest
+from dataset_builder.describe import manifest
 from dataset_builder.diff import read_table
-from dataset_builder.rows import parquet
 from dataset_builder.rows.personal_data import Masker
+from dataset_builder.rows.role_cards import read_official
 from dataset_builder.rows.rubrics import Scales, read_scales
 from dataset_builder.rows.tables import TABLES, read_labels
 from esc_eval.errors import EscEvalError
@@ -58,19 +58,11 @@ def fill_build(
     inputs = Inputs(official=official, runs=runs, license=content["inputs"]["license"])
     tables = {table: list(read_table(public, table).values()) for table in TABLES}
     _fill_tables(tables, _read_sources(inputs, progress) if official or runs else {})
-    labels, scales = read_labels(content), read_scales(content)
+    masked = content["personal_data"]["masked_in_sources"]
     with replace_folder(out) as folder:
-        for table, rows in tables.items():
-            parquet.write_table(folder, table, rows, False, labels)
-        made = write_splits(folder, tables, content["inputs"]["seed"], False, labels)
-        masked = {"rows": manifest.count_marks(tables), "sources": content["personal_data"]["masked_in_sources"]}
-        filled = manifest.describe_build(folder, tables, content["inputs"], scales, masked, made, False)
-        card.write_card(folder, filled)
-        if croissant.has_mlcroissant():
-            croissant.write_croissant(folder, filled)
-        filled["files"] = manifest.file_hashes(folder)
-        manifest.write_manifest(folder, filled)
-    return filled
+        return write_build(
+            folder, tables, read_labels(content), read_scales(content), content["inputs"], masked, public=False
+        )
 
 
 def _refuse_other_files(stated: Mapping[str, str], official: Path | None) -> None:
@@ -92,8 +84,6 @@ def _refuse_other_files(stated: Mapping[str, str], official: Path | None) -> Non
 
 def _read_sources(inputs: Inputs, progress: Callable[[str], None]) -> dict[str, dict[str, Row]]:
     """Rows with their text, by table and id."""
-    from dataset_builder.rows.role_cards import read_official
-
     masker, official = Masker(), read_official(inputs.official) if inputs.official else {}
     cards, _ = read_card_rows(inputs, official, masker)
     by_id = {row["id"]: row for row in cards}
