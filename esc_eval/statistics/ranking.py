@@ -85,7 +85,7 @@ class Board:
         there = {rating[3] for rating in ratings}
         present = tuple(d for d in dimensions if d in there)
         models, raters = sorted({model for model, _, _ in dialogues}), sorted({rating[4] for rating in ratings})
-        index = {dialogue: i for i, (_, _, dialogue) in enumerate(dialogues)}
+        index, at_model = {dialogue: i for i, (_, _, dialogue) in enumerate(dialogues)}, _places(models)
         scored = [rating for rating in ratings if np.isfinite(rating[5])]
         row, column, rater = (
             np.array([places[str(rating[at])] for rating in scored], dtype=np.intp)
@@ -100,7 +100,7 @@ class Board:
             present,
             tuple(raters),
             np.where(count > 0, total / np.maximum(count, 1), np.nan),
-            np.array([_places(models)[model] for model, _, _ in dialogues], dtype=np.intp),
+            np.array([at_model[model] for model, _, _ in dialogues], dtype=np.intp),
             tuple(cluster for _, cluster, _ in dialogues),
             (row, column, rater, points),
             tuple(d for d in turned if d in there),
