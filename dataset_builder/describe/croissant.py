@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dataset_builder.describe.card import LICENSE
 from dataset_builder.rows.parquet import table_path
 from dataset_builder.rows.tables import TABLES, Column, read_labels, table_columns
 from esc_eval.errors import EscEvalError
@@ -102,7 +103,7 @@ def _page(manifest: Mapping[str, Any]) -> str:
 def _licences(manifest: Mapping[str, Any]) -> list[str]:
     """The file that tells each row's terms, then the licences that rows state."""
     there = manifest.get("published")
-    file = f"{_page(manifest)}/blob/{there['revision'] or 'main'}/LICENSE.md" if there else "LICENSE.md"
+    file = f"{_page(manifest)}/blob/{there['revision'] or 'main'}/{LICENSE}" if there else LICENSE
     return [file, *(f"https://spdx.org/licenses/{name}.html" for name in sorted(manifest["licences"]) if name in SPDX)]
 
 

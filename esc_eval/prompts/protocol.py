@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError
 from esc_eval.errors import EscEvalError, explain_validation
 from esc_eval.files.frozen_yaml import FrozenYaml
 from esc_eval.languages import known_folders
-from esc_eval.prompts.wording import PROMPTS, Worded, fill_template, locate_data_file, read_parts
+from esc_eval.prompts.wording import PROMPTS, Worded, fill_template, list_names, locate_data_file, read_parts
 from esc_eval.schema import Role, RoleCard, Turn
 
 Message = dict[Literal["role", "content"], str]
@@ -86,7 +86,7 @@ def load_protocol(name: str | Path = "esc-eval") -> Protocol:
 
 def list_protocols() -> list[str]:
     """Names of the shipped protocols."""
-    return sorted(path.stem for path in (PROMPTS / "protocols").glob("*.yaml") if "." not in path.stem)
+    return list_names(PROMPTS / "protocols")
 
 
 @cache

@@ -120,7 +120,7 @@ def read_parts(path: Path, kind: str) -> dict[str, Any]:
     if not is_file(path):
         if path.exists() or path.is_symlink():
             check_file(path)
-        known = sorted(file.stem for file in folder.glob("*.yaml") if file.name.count(".") == 1)
+        known = list_names(folder)
         raise EscEvalError(f"no {kind} called {name!r} in {folder}. There is: {', '.join(known) or 'none'}.")
     content = read_yaml(path)
     texts = content.pop("texts", None) or {}
@@ -143,6 +143,11 @@ def read_parts(path: Path, kind: str) -> dict[str, Any]:
     if missing := [code for code in named if code not in texts]:
         raise EscEvalError(f"{path}: languages names {missing[0]!r}, but there is no wording in it")
     return {**content, "texts": texts} if texts else content
+
+
+def list_names(folder: Path) -> list[str]:
+    """Names of the data files of a folder, without the wordings in languages that lie beside them."""
+    return sorted(file.stem for file in folder.glob("*.yaml") if file.name.count(".") == 1)
 
 
 def locate_data_file(name: str | Path, folder: Path) -> Path:

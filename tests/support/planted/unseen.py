@@ -122,7 +122,7 @@ KINDS: dict[str, dict[str, Defect]] = {
         "two dialogues of a run with each other's origins": swap_origins(
             "dialogues", "mine/warm:own-1", "mine/warm:own-3"
         ),
-        "an absolute path": in_row("dialogues", TALK, origin="/home/jo/mine/dialogues.jsonl#warm:own-1"),
+        "an absolute path": in_row("dialogues", TALK, origin="/srv/jo/mine/dialogues.jsonl#warm:own-1"),
         "a path out of the run": in_row("dialogues", TALK, origin="mine/../mine/dialogues.jsonl#warm:own-1"),
         "a rating with a line": in_row("annotations", JUDGED, origin="mine/ratings.jsonl#4"),
         "a rating of another official file": in_rows(
@@ -340,7 +340,7 @@ KINDS: dict[str, dict[str, Defect]] = {
         "origins without dialogues": inputs(lambda i: i["origins"].pop("dialogues")),
         "a field more in a run": inputs(lambda i: i["runs"][0].update(by="jo")),
         "a field more in the sources": inputs(lambda i: i["sources"]["esconv"].update(note="checked by hand")),
-        "a personal field in the inputs": inputs(lambda i: i.update(path="/home/jo/data")),
+        "a personal field in the inputs": inputs(lambda i: i.update(path="/srv/jo/data")),
         "masks that are below 0": in_manifest(lambda m: m["personal_data"]["masked"].update(phone=-3)),
         "masks of a kind that there is not": in_manifest(lambda m: m["personal_data"]["masked"].update(name=3)),
         "masks as true": in_manifest(lambda m: m["personal_data"]["masked"].update(phone=True)),
@@ -415,7 +415,7 @@ KINDS: dict[str, dict[str, Defect]] = {
         "another hash of a closed text": in_row("role_cards", "900", public=True, text_sha256="0" * 64),
         "a hash of nothing": in_row("role_cards", "900", public=True, text_sha256=""),
         "the user's paths in the manifest": in_manifest(
-            lambda m: m["inputs"]["runs"][1].update(name="/home/jo/mine"), public=True
+            lambda m: m["inputs"]["runs"][1].update(name="/srv/jo/mine"), public=True
         ),
     },
 }
