@@ -2,14 +2,15 @@
 
 Means over few cards are noisy, and noise draws a correlation towards 0: drawing cards anew adds the same noise again,
 so that its percentile interval lies too low. The interval here takes the noise out: models' true means are drawn from
-their posterior in a normal model of means (between models, and of cells within cards), and correlated.
+their posterior in a normal model of means (between models, and of cells within cards), and correlated. The ends are
+percentiles expanded for a number of models (Hesterberg 2015), as few models tell little of the posterior's own spread.
 """
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from esc_eval.statistics.bootstrap import Bootstrap
+from esc_eval.statistics.bootstrap import Bootstrap, percentile_levels
 from esc_eval.statistics.correlations import CONSTANT, weighted_pearson
 from esc_eval.statistics.estimate import Array, Estimate
 
@@ -50,7 +51,6 @@ def system_correlations(rows: pd.DataFrame, cluster: str, boot: Bootstrap) -> di
     models, clusters = len(means), rows[cluster].nunique()
     drawn = _true_means(cells, means, boot)
     many = _correlations(drawn[..., 0], drawn[..., 1]) if drawn is not None else {}
-    tail = (1 - boot.confidence) / 2
     found = {}
     for name, value in one.items():
         if not np.isfinite(value[0]):
@@ -58,7 +58,7 @@ def system_correlations(rows: pd.DataFrame, cluster: str, boot: Bootstrap) -> di
         elif drawn is None:
             found[name] = Estimate(float(value[0]), None, None, models, clusters, TOO_FEW)
         else:
-            low, high = np.nanquantile(many[name], [tail, 1 - tail])
+            low, high = np.nanquantile(many[name], percentile_levels(models, boot.confidence))
             low, high = min(float(low), float(value[0])), max(float(high), float(value[0]))
             found[name] = Estimate(float(value[0]), low, high, models, clusters)
     return found

@@ -38,7 +38,7 @@ class Adjusted:
     leverage: Array
     linked: npt.NDArray[np.bool_]
 
-    def pair(self, first: Codes, second: Codes) -> tuple[Array, Array, Array]:
+    def pair(self, first: Codes, second: Codes) -> tuple[Array, Array, Array, Array]:
         """Differences of models.
 
         Returns:
@@ -46,29 +46,66 @@ class Adjusted:
             difference in it where all models are scored in every cluster as often, else the jackknife's pseudo-value;
             their mean is the difference, and NaN stands where a cluster says nothing. Shape (clusters, pairs), what
             each would add to a difference that is zero in truth, as likely above as below 0: their sum is the
-            difference.
+            difference. Shape (clusters, pairs), each cluster's share in a difference's variance, for ``widening``.
         """
         gap = self.value[first] - self.value[second]
         influence = self.influence[:, first] - self.influence[:, second]
         if not len(self.leverage):
-            return gap, np.full_like(influence, np.nan), np.zeros_like(influence)
+            return gap, np.full_like(influence, np.nan), np.zeros_like(influence), np.zeros_like(influence)
         share = (
             self.leverage[:, first, first]
             + self.leverage[:, second, second]
             - self.leverage[:, first, second]
             - self.leverage[:, second, first]
         )
-        total = share.sum(0)
-        share = share / np.where(total > NEGLIGIBLE, total, 1.0)
-        bears = (share > NEGLIGIBLE) & (total > NEGLIGIBLE)
+        share, bears = _shares(share)
         many = np.maximum(bears.sum(0), 1)
         left_out = np.where(bears, influence * (1 - 1 / many) / np.maximum(1 - share, NEGLIGIBLE), 0.0)
         values = np.where(bears, gap + many * left_out - left_out.sum(0), np.nan)
-        return gap, values, influence + share * np.nan_to_num(gap)
+        return gap, values, influence + share * np.nan_to_num(gap), share
+
+    def means(self) -> tuple[Array, Array]:
+        """Of the models' means, shape (clusters, models) each: what a cluster adds to the error, grown by what it pulled
+        the fit to itself (infinite where the fit hangs on it alone); and its share in the variance, for ``widening``.
+        """
+        if not len(self.leverage):
+            return self.influence, np.zeros_like(self.influence)
+        share, _ = _shares(np.einsum("kii->ki", self.leverage))
+        many = np.maximum((self.influence != 0).sum(0), 1)
+        rest = np.maximum(1 - share, NEGLIGIBLE)
+        grown = self.influence * np.maximum((1 - 1 / many) / rest, 1.0)
+        return np.where(rest > NEGLIGIBLE, grown, np.inf), share
 
     def turned(self, full: float) -> "Adjusted":
         """The same of ``full`` less the scores."""
         return Adjusted(full - self.value, -self.influence, self.leverage, self.linked)
+
+
+def _shares(parts: Array) -> tuple[Array, npt.NDArray[np.bool_]]:
+    """Parts of clusters (rows) in a variance as shares of it, and which of them bear on it."""
+    total = parts.sum(0)
+    share = parts / np.where(total > NEGLIGIBLE, total, 1.0)
+    return share, (share > NEGLIGIBLE) & (total > NEGLIGIBLE)
+
+
+def widening(share: Array, clusters: Array, confidence: float) -> Array:
+    """How many times as wide an interval is to be where a few clusters carry most of what is compared; 1 where all do.
+
+    Where two cards of thirty join the raters, a value is as good as those two, and an interval of thirty equal cards
+    too narrow. So it grows by Student's t with the effective number of clusters (for cluster-robust variances Carter,
+    Schnepel & Steigerwald 2017) against that with the number of clusters less one.
+
+    Args:
+        share: Shape (clusters, values), shares of the clusters in the variance that the design gives to a value.
+        clusters: Shape (values,), clusters that the interval is made of.
+        confidence: Of the interval.
+    """
+    from scipy.special import stdtrit
+
+    squares = (share**2).sum(0)
+    effective = np.where(squares > 0, 1 / np.where(squares > 0, squares, 1.0), clusters)
+    level = (1 + confidence) / 2
+    return np.maximum(stdtrit(effective, level) / stdtrit(np.maximum(clusters - 1, 1), level), 1.0)
 
 
 def average_adjusted(parts: list[Adjusted]) -> Adjusted:

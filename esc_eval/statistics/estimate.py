@@ -1,6 +1,6 @@
 """A printed number: value, interval, n, and, where it has no value, the sentence that says why."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated
 
 import numpy as np
@@ -41,6 +41,13 @@ class Estimate:
 
         low, high = (self.low, self.high) if factor >= 0 else (self.high, self.low)
         return Estimate(move(self.value), move(low), move(high), self.n, self.clusters, self.undefined)
+
+    def widened(self, factor: float, lowest: float, highest: float) -> "Estimate":
+        """The same value with ends so many times as far from it, within the lowest and highest that there can be."""
+        if self.value is None or self.low is None or self.high is None or factor <= 1:
+            return self
+        low, high = (self.value + factor * (end - self.value) for end in (self.low, self.high))
+        return replace(self, low=min(self.low, max(lowest, low)), high=max(self.high, min(highest, high)))
 
 
 def _read_triple(stored: object) -> object:

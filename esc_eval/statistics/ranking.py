@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from esc_eval.statistics.adjusted import Adjusted, Codes, adjust_means, average_adjusted
+from esc_eval.statistics.adjusted import Adjusted, Codes, adjust_means, average_adjusted, widening
 from esc_eval.statistics.bootstrap import Bootstrap, ClusterTables, estimate_gaps, estimate_group_means
 from esc_eval.statistics.estimate import Array, Estimate
 from esc_eval.statistics.scale import FULL, to_points
@@ -27,6 +27,7 @@ SHARED_RATERS = 0.5
 """Two models of whose ratings less than this share is by the same raters are said to have different raters."""
 NO_SHARED_CARD = "the two models share no card"
 NO_SHARED_RATER = "no rater rated both models, so their difference cannot be told from that of the raters"
+ONE_LINK = "no interval: one card alone ties the model to the others, so nothing says how much cards differ"
 DECIMALS = 9
 EQUAL = 10.0**-DECIMALS
 """Points up to which two means are the same: what least squares gives is rounded to that."""
@@ -358,9 +359,10 @@ def _compare(
     first, second = pairs.T
     shared = board.shared_cards(column)[first, second]
     gap, values, null = np.full(len(pairs), np.nan), *np.full((2, len(board.cards), len(pairs)), np.nan)
-    tested = np.zeros(len(pairs), dtype=bool)
+    tested, wider = np.zeros(len(pairs), dtype=bool), np.ones(len(pairs))
     if adjusted is not None and len(pairs):
-        gap, values, null = adjusted.pair(first, second)
+        gap, values, null, share = adjusted.pair(first, second)
+        wider = widening(share, np.isfinite(values).sum(0), boot.confidence)
         alone = np.array([pair in confounded for pair in map(tuple, pairs.tolist())])
         tested = adjusted.linked[first, second] & (shared > 0) & ~alone & np.isfinite(gap)
     null = np.where(tested, np.round(null, 12), 0.0)  # what is zero but for rounding has no sign
@@ -369,8 +371,8 @@ def _compare(
     adjusted_p = adjust_holm(np.where(tested, p_values, np.nan))
     gaps = np.where(tested, np.round(values, DECIMALS), np.nan)
     found = [
-        replace(one, value=one.value and round(one.value, DECIMALS))
-        for one in estimate_gaps(gaps, range(len(gaps)), boot, float(FULL))
+        replace(one, value=one.value and round(one.value, DECIMALS)).widened(float(factor), -FULL, FULL)
+        for one, factor in zip(estimate_gaps(gaps, range(len(gaps)), boot, float(FULL)), wider, strict=True)
     ]
     rows = []
     for j, (a, b) in enumerate(pairs.tolist()):
@@ -415,15 +417,22 @@ def _equal_means(
 
     The influence of cards knows nothing of a card that nobody saw, which the plain mean's interval does.
     """
-    tables = ClusterTables.build({"m": (adjusted.influence, (len(board.models),))})
+    influence, share = adjusted.means()
+    hangs = ~np.isfinite(influence).all(0)
+    tables = ClusterTables.build({"m": (np.where(hangs, 0.0, influence), (len(board.models),))})
     drawn = tables.draw(lambda t: t, boot)[1]["m"]
+    wider = widening(share, (influence != 0).sum(0), boot.confidence)
     scored, card = np.isfinite(board.scores).any(1), board.card
     found = {}
     for i in ranked:
         value = round(float(adjusted.value[i]), DECIMALS)
         own = scored & (board.model == i)
         draws = np.round(adjusted.value[i] + drawn[:, i], DECIMALS)
-        one = boot.estimate(value, draws, int(own.sum()), len(np.unique(card[own])), "no score")
+        size, cards = int(own.sum()), len(np.unique(card[own]))
+        if hangs[i]:
+            found[board.models[i]] = Estimate(value, None, None, size, cards, ONE_LINK)
+            continue
+        one = boot.estimate(value, draws, size, cards, "no score").widened(float(wider[i]), 0.0, FULL)
         plain = means[board.models[i]][column]
         low, high, middle, below, above = one.low, one.high, plain.value, plain.low, plain.high
         if low is not None and high is not None and middle is not None and below is not None and above is not None:

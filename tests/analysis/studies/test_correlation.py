@@ -349,7 +349,7 @@ def test_system_intervals_cover_what_the_models_are_worth(complete: bool) -> Non
         found = system_correlations(rows, "card", Bootstrap(draws=400))["pearson"]
         hits.append(found.low <= true <= found.high)
         assert found.low <= found.value <= found.high
-    assert np.mean(hits) >= 0.85
+    assert np.mean(hits) >= 0.9
 
 
 @pytest.mark.slow
@@ -361,7 +361,7 @@ def test_system_intervals_cover_at_many_sizes(models: int, cards: int, noise: fl
         rows, true = systems(rng, models, cards, noise)
         found = system_correlations(rows, "card", Bootstrap(draws=400))["pearson"]
         hits.append(found.low <= true <= found.high)
-    assert np.mean(hits) >= 0.91
+    assert np.mean(hits) >= 0.93, "before: .87 with five models"
 
 
 def test_three_models_have_a_system_correlation_and_no_interval() -> None:

@@ -76,7 +76,7 @@ def test_where_all_are_scored_on_the_same_cards_the_plain_means_order_and_differ
         assert row["difference"].value == pytest.approx(gap.mean())
         assert (row["difference"].n, row["difference"].clusters) == (14, 14)
     board = made_board(levels)
-    _, values, _ = board.adjust(np.ones(4, dtype=bool))[AVERAGE].pair(np.array([0]), np.array([1]))
+    _, values, *_ = board.adjust(np.ones(4, dtype=bool))[AVERAGE].pair(np.array([0]), np.array([1]))
     assert values[:, 0] == pytest.approx(points[0] - points[1]), "each card says the difference on it"
 
 
@@ -300,7 +300,7 @@ def test_adjusted_means_are_those_of_least_squares_with_cards_and_raters_as_fact
         value = adjust_means(*columns[:3], (4, 15), moved, columns[3] if by_rater else None).value
         assert (value - found.value) / step == pytest.approx(found.influence[cluster], abs=1e-4)
     first, second = np.array(list(combinations(range(4), 2))).T
-    gap, values, null = found.pair(first, second)
+    gap, values, null, _ = found.pair(first, second)
     assert null.sum(0) == pytest.approx(gap)
     assert np.nanmean(values, axis=0) == pytest.approx(gap)
 
