@@ -1,6 +1,7 @@
 """``rejudge``: what another judge changes in the scores of the same dialogues."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,15 +10,18 @@ from esc_eval.errors import EscEvalError
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting.render import Cell, Report, Table
 from esc_eval.reporting.signature import join_signature, model_tag
+from esc_eval.reporting.standing import describe_standing, show_rank
+from esc_eval.reporting.summary import leave_unranked, name_clusters_of
 from esc_eval.reporting.tables import name_board
 from esc_eval.schema import Dialogue, Rating
 from esc_eval.statistics.agreement import estimate_agreement
-from esc_eval.statistics.bootstrap import Bootstrap, estimate_gaps, estimate_group_means
+from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.statistics.counts import Ratings
-from esc_eval.statistics.estimate import Array, Estimate
-from esc_eval.statistics.scale import FULL, describe_scale, to_points
+from esc_eval.statistics.estimate import Array
+from esc_eval.statistics.ranking import AVERAGE, Board, rank_models
+from esc_eval.statistics.scale import describe_scale
 
-AVERAGE = "average"
+SIDES = ("old", "new")
 
 
 def drift_report(
@@ -83,9 +87,10 @@ class _Paired:
     """Two raters' scores of the same dialogues of one language.
 
     Attributes:
-        rows: Dialogues that both scored on at least one dimension.
+        rows: Dialogues that both were asked about.
         levels: By rater: shape (rows, dimensions), NaN where one of the two has no score.
         missing: Ratings that only one of the two scored.
+        unranked: Supporters of whose dialogues too many are unanswered.
     """
 
     def __init__(
@@ -100,34 +105,54 @@ class _Paired:
         place = {dialogue.id: i for i, dialogue in enumerate(dialogues)}
         column = {key: j for j, key in enumerate(keys)}
         levels = np.full((2, len(dialogues), len(keys)), np.nan)
+        asked: tuple[set[str], set[str]] = set(), set()
         for side, ratings in enumerate((old, new)):
             for rating in ratings:
-                if rating.dialogue_id in place and rating.dimension in column and rating.score is not None:
-                    levels[side, place[rating.dialogue_id], column[rating.dimension]] = rating.score
+                if rating.dialogue_id in place and rating.dimension in column:
+                    asked[side].add(rating.dialogue_id)
+                    level = np.nan if rating.score is None else rating.score
+                    levels[side, place[rating.dialogue_id], column[rating.dimension]] = level
         scored = ~np.isnan(levels)
         both = scored.all(axis=0)
         self.missing = int((scored.any(axis=0) & ~both).sum())
         levels[:, ~both] = np.nan
-        kept = np.flatnonzero(both.any(axis=1))
-        self.rows = [dialogues[int(i)] for i in kept]
-        self.levels: Array = levels[:, kept]
-        self.clusters = [dialogue.card_id or dialogue.id for dialogue in self.rows]
-        self.supporters = [dialogue.supporter or "unknown" for dialogue in self.rows]
+        self.rows = [dialogue for dialogue in dialogues if dialogue.id in asked[0] & asked[1]] if both.any() else []
+        self.levels: Array = levels[:, [place[dialogue.id] for dialogue in self.rows]]
+        self.clusters = name_clusters_of(self.rows)
+        self.unranked = leave_unranked(self.rows)
 
-    @property
-    def turned(self) -> dict[int, float]:
-        """Dimensions of which a low level is good, for averages."""
-        lower = {d.key for d in self.rubric.dimensions if d.lower_is_better}
-        return {j: float(FULL) for j, key in enumerate(self.keys) if key in lower}
+    def board(self, rows: list[tuple[str, str, str, int, int]]) -> Board:
+        """Levels side by side.
 
-    @property
-    def points(self) -> Array:
-        """The levels in points, with each dialogue's average where no dimension is missing: (2, rows, columns)."""
-        points = to_points(self.levels, min(self.rubric.levels), max(self.rubric.levels))
-        upwards = points.copy()
-        for j, full in self.turned.items():
-            upwards[..., j] = full - upwards[..., j]
-        return np.concatenate([points, upwards.mean(axis=-1, keepdims=True)], axis=-1)
+        Args:
+            rows: Name of the dialogue, its model and its cluster, its place in ``rows``, and whose levels count.
+        """
+        given = [
+            (dialogue, model, cluster, key, "", float(self.levels[side, i, j]))
+            for dialogue, model, cluster, i, side in rows
+            for j, key in enumerate(self.keys)
+        ]
+        lower = [d.key for d in self.rubric.dimensions if d.lower_is_better]
+        return Board.build(given, self.rubric.keys, (min(self.rubric.levels), max(self.rubric.levels)), lower)
+
+    def of_judges(self) -> Board:
+        """The two raters as two models, which meet on every dialogue."""
+        return self.board(
+            [
+                (f"{side}{dialogue.id}", SIDES[side], self.clusters[i], i, side)
+                for side in (0, 1)
+                for i, dialogue in enumerate(self.rows)
+            ]
+        )
+
+    def of_supporters(self, side: int) -> Board:
+        """The supporters, by one rater's levels."""
+        return self.board(
+            [
+                (dialogue.id, dialogue.supporter or "unknown", self.clusters[i], i, side)
+                for i, dialogue in enumerate(self.rows)
+            ]
+        )
 
     def ratings(self, key: int) -> Ratings:
         """Both raters' levels on one dimension."""
@@ -137,57 +162,55 @@ class _Paired:
         scale = np.array(sorted(self.rubric.levels), dtype=float)
         values = self.levels[pairs[:, 0], pairs[:, 1], key]
         level = np.searchsorted(scale, values).astype(np.intp)
-        return Ratings(pairs[:, 1], pairs[:, 0], level, cluster, scale, ("old", "new"))
+        return Ratings(pairs[:, 1], pairs[:, 0], level, cluster, scale, SIDES)
 
 
 def _compare(board: _Paired, boot: Bootstrap, names: tuple[str, str], title: str) -> tuple[dict[str, Any], list[Table]]:
-    old, new = board.points
-    width = old.shape[1]
-    both = np.concatenate([old, new], axis=1)
-    means = estimate_group_means(both, board.clusters, [0] * len(board.rows), boot).each[0]
-    differences = estimate_gaps(new - old, board.clusters, boot)
+    judges = board.of_judges()
+    standing = rank_models(judges, boot, flips=1)
     found: dict[str, Any] = {}
     rows: list[list[Cell]] = []
-    for j, key in enumerate([*board.keys, AVERAGE]):
-        difference = differences[j]
-        kappa = estimate_agreement(board.ratings(j), boot).measures["quadratic_kappa"] if key != AVERAGE else None
-        found[key] = {"old": means[j], "new": means[width + j], "difference": difference, "kappa": kappa}
-        label = AVERAGE if kappa is None else next(d.paper for d in board.rubric.dimensions if d.key == key)
-        rows.append([label, *(_bare(means[k * width + j]) for k in (0, 1)), difference, kappa, difference.n])
+    for key in judges.columns:
+        old, new = (standing.means[side][key] for side in SIDES)
+        [row] = standing.differences[key]
+        difference = row["difference"].scaled(1.0 if row["first"] == SIDES[1] else -1.0)
+        difference = replace(difference, n=new.n, clusters=new.clusters)
+        kappa = None
+        if key != AVERAGE:
+            kappa = estimate_agreement(board.ratings(board.keys.index(key)), boot).measures["quadratic_kappa"]
+        found[key] = {"old": old, "new": new, "difference": difference, "kappa": kappa}
+        label = "Average" if kappa is None else next(d.paper for d in board.rubric.dimensions if d.key == key)
+        rows.append([label, old.value, new.value, difference, kappa, difference.n])
     marked = [d.paper for d in board.rubric.dimensions if d.lower_is_better and d.key in board.keys]
     head = ["Dimension", f"old: {names[0]}", f"new: {names[1]}", "new - old", "kappa", "n"]
-    ranks, view = _ranks(board, boot, title)
+    note = f"No Average: nobody rated {', '.join(judges.absent)}." if judges.absent else ""
+    ranks, view = _ranks(board, boot, names, title)
     data = {"dimensions": found, "supporters": ranks}
-    return data, [Table(title, head, rows, 2, "", marked), *view]
+    return data, [Table(title, head, rows, 2, note, marked), *view]
 
 
-def _bare(estimate: Estimate) -> float | None:
-    return estimate.value
-
-
-def _ranks(board: _Paired, boot: Bootstrap, title: str) -> tuple[dict[str, Any], list[Table]]:
-    """How supporters stand by each rater's average, where there are several."""
-    names = list(dict.fromkeys(board.supporters))
-    if len(names) < 2:
+def _ranks(
+    board: _Paired, boot: Bootstrap, names: tuple[str, str], title: str
+) -> tuple[dict[str, Any], list[Table]]:
+    """How supporters stand by each rater, where there are several, as a leaderboard of that rater has it."""
+    if len({dialogue.supporter for dialogue in board.rows}) < 2:
         return {}, []
-    codes = [names.index(name) for name in board.supporters]
-    averages = [
-        estimate_group_means(side[:, :-1], board.clusters, codes, boot, board.turned).average for side in board.points
+    sides = [
+        rank_models(board.of_supporters(side), boot, unranked=board.unranked, every_column=False) for side in (0, 1)
     ]
-    ranks = [_rank([a.value for a in side]) for side in averages]
-    order = sorted(range(len(names)), key=lambda i: (ranks[0][i] is None, ranks[0][i] or 0))
+    column, papers = sides[0].ranked_by, {d.key: d.paper for d in board.rubric.dimensions if d.key in board.keys}
+    shown = {**papers, AVERAGE: "Average"}[column]
     rows: list[list[Cell]] = []
     found: dict[str, Any] = {}
-    for i in order:
-        first, second = ranks[0][i], ranks[1][i]
-        change = None if first is None or second is None else first - second
-        shown = "-" if change is None else "same" if change == 0 else f"{change:+d}"
-        rows.append([names[i], first, averages[0][i], second, averages[1][i], shown, averages[0][i].n])
-        found[names[i]] = {"old": averages[0][i], "new": averages[1][i], "rank": [first, second]}
-    head = ["Supporter", "rank, old", "average, old", "rank, new", "average, new", "change", "n"]
-    return found, [Table(f"Ranks by the average. {title}", head, rows, 1, "change: places won (+) or lost (-)")]
-
-
-def _rank(values: Sequence[float | None]) -> list[int | None]:
-    """1 = highest; equal values share a rank; None where there is none."""
-    return [None if v is None else 1 + sum(w is not None and w > v for w in values) for v in values]
+    for name in sides[0].order:
+        old, new = (side.means[name][column] for side in sides)
+        ranks = [side.ranks[name] for side in sides]
+        change = ranks[0].value - ranks[1].value if ranks[0] and ranks[1] else None
+        moved = "-" if change is None else "same" if change == 0 else f"{change:+d}"
+        rows.append([name, show_rank(ranks[0]), old, show_rank(ranks[1]), new, moved, old.n])
+        found[name] = {"old": old, "new": new, "rank": ranks}
+    head = ["Supporter", "rank, old", f"{shown}, old", "rank, new", f"{shown}, new", "change", "n"]
+    note = "change: places won (+) or lost (-). " + " ".join(
+        f"By {name}: {' '.join(describe_standing(side, papers))}" for name, side in zip(names, sides, strict=True)
+    )
+    return found, [Table(f"Ranks by {shown}. {title}", head, rows, 1, note)]

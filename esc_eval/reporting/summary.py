@@ -214,6 +214,24 @@ def name_raters(raters: Collection[str]) -> str:
     return next(iter(raters)) if len(raters) == 1 else f"{len(raters)} raters, averaged"
 
 
+def name_clusters_of(dialogues: Sequence[Dialogue]) -> list[str]:
+    """What intervals draw, of each dialogue: its card where all have one, else itself."""
+    by_card = all(dialogue.card_id is not None for dialogue in dialogues)
+    return [str(dialogue.card_id) if by_card else dialogue.id for dialogue in dialogues]
+
+
+def count_unanswered(dialogues: Iterable[Dialogue]) -> Counter[str]:
+    """Dialogues of each supporter that ended early with a problem, or in which it says no word of its own."""
+    silent = (d for d in dialogues if d.problem is not None or not d.answered)
+    return Counter(dialogue.supporter or "unknown" for dialogue in silent)
+
+
+def leave_unranked(dialogues: Sequence[Dialogue]) -> set[str]:
+    """Supporters of whose dialogues more than ``UNANSWERED_SHARE`` are unanswered: they are listed and not ranked."""
+    played = Counter(dialogue.supporter or "unknown" for dialogue in dialogues)
+    return {name for name, n in count_unanswered(dialogues).items() if n > UNANSWERED_SHARE * played[name]}
+
+
 def _last_word(ratings: Sequence[Rating]) -> list[Rating]:
     """Of each dialogue and dimension, people's ratings of the latest stage in which it was scored."""
     stages = order_stages(rating.stage for rating in ratings if rating.stage is not None)
@@ -245,6 +263,7 @@ def _make_board(
     _refuse_repeated(ratings)
     rated = {rating.dialogue_id for rating in ratings}
     talks = [dialogue for dialogue in by_id.values() if dialogue.id in rated]
+    clusters = dict(zip((dialogue.id for dialogue in talks), name_clusters_of(talks), strict=True))
     by_card = all(dialogue.card_id is not None for dialogue in talks)
     clustered_by: Literal["card", "dialogue"] = "card" if by_card else "dialogue"
     scale = describe_scale(rubric.levels)
@@ -255,7 +274,7 @@ def _make_board(
             (
                 rating.dialogue_id,
                 by_id[rating.dialogue_id].supporter or "unknown",
-                str(by_id[rating.dialogue_id].card_id) if by_card else rating.dialogue_id,
+                clusters[rating.dialogue_id],
                 rating.dimension,
                 rating.rater,
                 np.nan if level is None else float(level),
@@ -266,11 +285,8 @@ def _make_board(
 
     levels, expected = (board(getattr(rating, what) for rating in ratings) for what in ("score", "expected"))
     supporters = {name: [d for d in talks if (d.supporter or "unknown") == name] for name in levels.models}
-    unanswered = {
-        name: sum(dialogue.problem is not None or not dialogue.answered for dialogue in own)
-        for name, own in supporters.items()
-    }
-    unranked = {name for name, n in unanswered.items() if n > UNANSWERED_SHARE * len(supporters[name])}
+    unanswered = count_unanswered(talks)
+    unranked = leave_unranked(talks)
     means, expectations = estimate_means(levels, boot), estimate_means(expected, boot)
     shown, chosen = (levels, means) if statistic == "level" else (expected, expectations)
     standing = rank_models(shown, boot, unranked=unranked, every_column=False, means=chosen)

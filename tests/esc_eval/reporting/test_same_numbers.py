@@ -15,9 +15,11 @@ from esc_eval.files.writing import write_jsonl
 from esc_eval.prompts.kept import keep_wording
 from esc_eval.prompts.rubric import Rubric, load_rubric
 from esc_eval.reporting import pictures
+from esc_eval.reporting.drift import drift_report
 from esc_eval.reporting.render import table_html, to_plain_json
 from esc_eval.reporting.tables import board_report, board_table
 from esc_eval.schema import Dialogue, Rating, Turn
+from esc_eval.statistics.bootstrap import Bootstrap
 
 Keep = Callable[[str, int, str], bool]
 
@@ -280,3 +282,19 @@ def test_report_page_analysis_and_python_give_the_same_numbers(seed, tmp_path, m
             own = frame.loc[(*key, row.supporter)]
             assert (own["rank"], own["n"], own["unscored"]) == (rank.value, size.scored, size.unscored)
             assert own["average"] == (row.average.value if row.average else pytest.approx(np.nan, nan_ok=True))
+    assert_rejudged_alike(results)
+
+
+def assert_rejudged_alike(results):
+    """A second judge that gives what the first gave has its means and ranks, and both are those of the leaderboard."""
+    old = [rating for rating in results.ratings if rating.rater == "judge"]
+    new = [rating.model_copy(update={"rater": "again"}) for rating in old]
+    drift = drift_report(results.dialogues, old, new, OURS, Bootstrap())
+    for board in (b for b in results.summary.tables if b.rater == "judge"):
+        found = drift.data["languages"][board.language]
+        for name, row in found["supporters"].items():
+            assert row["old"] == row["new"] == board.standing.means[name][board.standing.ranked_by]
+            assert row["rank"] == [board.standing.ranks[name]] * 2
+        for key, row in found["dimensions"].items():
+            assert row["old"] == row["new"], key
+            assert row["difference"].value in (0, None)
