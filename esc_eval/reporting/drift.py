@@ -189,9 +189,7 @@ def _compare(board: _Paired, boot: Bootstrap, names: tuple[str, str], title: str
     return data, [Table(title, head, rows, 2, note, marked), *view]
 
 
-def _ranks(
-    board: _Paired, boot: Bootstrap, names: tuple[str, str], title: str
-) -> tuple[dict[str, Any], list[Table]]:
+def _ranks(board: _Paired, boot: Bootstrap, names: tuple[str, str], title: str) -> tuple[dict[str, Any], list[Table]]:
     """How supporters stand by each rater, where there are several, as a leaderboard of that rater has it."""
     if len({dialogue.supporter for dialogue in board.rows}) < 2:
         return {}, []
@@ -208,9 +206,13 @@ def _ranks(
         change = ranks[0].value - ranks[1].value if ranks[0] and ranks[1] else None
         moved = "-" if change is None else "same" if change == 0 else f"{change:+d}"
         rows.append([name, show_rank(ranks[0]), old, show_rank(ranks[1]), new, moved, old.n])
-        found[name] = {"old": old, "new": new, "rank": ranks}
+        found[name] = {"old": old, "new": new, "rank": [rank and vars(rank) for rank in ranks]}
     head = ["Supporter", "rank, old", f"{shown}, old", "rank, new", f"{shown}, new", "change", "n"]
-    note = "change: places won (+) or lost (-). " + " ".join(
-        f"By {name}: {' '.join(describe_standing(side, papers))}" for name, side in zip(names, sides, strict=True)
-    )
+    first, second = (describe_standing(side, papers) for side in sides)
+    said = [
+        f"By {name}: {' '.join(sentences)}"
+        for name, sentences in zip(names, (first, [s for s in second if s not in first]), strict=True)
+        if sentences
+    ]
+    note = " ".join(["change: places won (+) or lost (-).", *said])
     return found, [Table(f"Ranks by {shown}. {title}", head, rows, 1, note)]

@@ -1,7 +1,7 @@
 """``scorer``: the health of a scorer against labels, or of its output alone."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,11 +16,16 @@ from esc_eval.schema import Dialogue
 from esc_eval.scoring.score import was_not_asked
 from esc_eval.statistics.bootstrap import Bootstrap, ClusterTables
 from esc_eval.statistics.calibration import BINS, confidence_bins
-from esc_eval.statistics.estimate import Estimate
+from esc_eval.statistics.counts import Ratings, unseen_units
+from esc_eval.statistics.estimate import Array, Estimate
 from esc_eval.statistics.health import ONE_DIALOGUE, STATISTICS, WHY, give_verdict, health_statistic, length_baseline
 from esc_eval.statistics.health import entropy as level_entropy
 
 BASELINES = ("majority", "constant", "length_only", "marginal_random")
+UNBOUNDED = ("calibration_error", "uncertainty")
+"""What probabilities give: percentiles of the cards drawn, as no unseen card has a known extreme."""
+FEWEST = 3
+RARE = f"no interval: macro-F1 is over the levels that occur, and on fewer than {FEWEST} cards there is level {{}}"
 
 
 @dataclass(frozen=True)
@@ -101,14 +106,23 @@ def dimension_health(
     if sure.any():
         blocks |= _probability_blocks(rows[sure], label[sure], code[sure], k, table)
     tables = ClusterTables.build(blocks)
-    one, many = tables.draw(health_statistic(table.levels), boot)
+    statistic = health_statistic(table.levels)
+    unseen = _unseen_rows(tables, label, predicted, table.levels, counts, majority, soft)
+    one, lows, highs = tables.draw_bounded(statistic, boot, unseen)
+    drawn = tables.draw(statistic, boot)[1] if sure.any() else {}
+    rare = [f"{level:g}" for i, level in enumerate(table.levels) if _cards_with(i, code, label, predicted) < FEWEST]
 
     def measure(name: str, n: int = len(rows)) -> Estimate:
         why = WHY.get(name.rpartition(".")[2], "nothing to compare")
-        return boot.estimate(float(one[name]), many[name], n, k, why)
+        if name in UNBOUNDED:
+            return boot.estimate(float(one[name]), drawn[name], n, k, why)
+        found = boot.between(float(one[name]), lows[name], highs[name], n, k, why)
+        if name.endswith("macro_f1") and rare and found.low is not None:
+            return replace(found, low=None, high=None, undefined=RARE.format(", ".join(rare)))
+        return found
 
     figures = {k: measure(f"scorer.{k}") for k in STATISTICS}
-    calibrated = ("calibration_error", "uncertainty") if sure.any() else ()
+    calibrated = UNBOUNDED if sure.any() else ()
     out |= {
         **figures,
         **{k: measure(k) for k in ("modal_share", "entropy")},
@@ -126,6 +140,55 @@ def dimension_health(
     seen = int(rows.groupby("dimension")["dialogue_id"].nunique().max())
     out["verdict"] = give_verdict(out["kappa_gain"], out["gain_over_majority"], constant, seen)
     return out
+
+
+def _cards_with(level: int, code: np.ndarray, label: np.ndarray, predicted: np.ndarray) -> int:
+    """On how many cards a level is a label or a prediction."""
+    return len(np.unique(code[(label == level) | (predicted == level)]))
+
+
+def _unseen_rows(
+    tables: ClusterTables,
+    label: np.ndarray,
+    predicted: np.ndarray,
+    levels: Array,
+    counts: Array,
+    majority: np.ndarray,
+    soft: np.ndarray,
+) -> list[Array]:
+    """Rows for ``ClusterTables.draw_bounded``: an average card on which all is as well, or as ill, as can be.
+
+    Labels and predictions are those of ``unseen_units``, either way round, and a miss where the majority level is
+    right; dimensions have their shares, and the baseline of length the scorer's own prediction.
+
+    Args:
+        tables: Blocks as ``health_statistic`` takes them.
+        label, predicted: Shape (n,), level indices.
+        levels: Shape (q,).
+        counts: Shape (dimensions, q), labels.
+        majority, soft: Shape (dimensions,), the two constants.
+    """
+    n, q = len(label), len(levels)
+    unit = np.arange(n)
+    both = np.concatenate([label, predicted])
+    pair = Ratings(np.tile(unit, 2), np.repeat([0, 1], n), both, unit, levels, ("label", "prediction"))
+    disagree, usual, far = unseen_units(pair)
+    gap, most = disagree[1] - disagree[0], int(counts.sum(0).argmax())
+    miss = most, max(0, most - gap) if 2 * most >= q - 1 else min(q - 1, most + gap)
+    shares = counts.sum(1) / n
+    found = []
+    for truth, guess in dict.fromkeys([disagree, disagree[::-1], usual, far, miss, miss[::-1]]):
+        parts = {name: np.zeros(shape) for name, (_, shape) in tables.blocks.items()}
+        for name in ("scorer", "length_only"):
+            if name in parts:
+                parts[name][truth, guess] = 1
+        for name, constants in (("majority", majority), ("constant", soft)):
+            np.add.at(parts[name][truth], constants, shares)
+        parts["labels"][:, truth] = shares
+        if "by_dimension" in parts:
+            parts["by_dimension"][:, truth, guess] = shares
+        found.append(np.concatenate([part.ravel() for part in parts.values()]) * n / tables.rows.shape[0])
+    return found
 
 
 def _level_indices(rows: pd.DataFrame, column: str, what: str, table: RatingsTable) -> np.ndarray:

@@ -65,8 +65,8 @@ class Adjusted:
         return gap, values, influence + share * np.nan_to_num(gap), share
 
     def means(self) -> tuple[Array, Array]:
-        """Of the models' means, shape (clusters, models) each: what a cluster adds to the error, grown by what it pulled
-        the fit to itself (infinite where the fit hangs on it alone); and its share in the variance, for ``widening``.
+        """Of the models' means, shape (clusters, models) each: what a cluster adds to the error, grown by what it
+        pulled the fit to itself (infinite where the fit hangs on it alone); its share in the variance (``widening``).
         """
         if not len(self.leverage):
             return self.influence, np.zeros_like(self.influence)

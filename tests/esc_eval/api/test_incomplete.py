@@ -334,7 +334,7 @@ def test_a_run_is_judged_again_with_the_drift(tmp_path):
     assert (empathy["difference"].n, empathy["difference"].clusters) == (8, 4)
     assert empathy["kappa"].value == pytest.approx(1 - 2.5 / 1.5)
     assert found["dimensions"]["average"]["difference"].value == -12.5
-    ranks = {name: [rank.value for rank in row["rank"]] for name, row in found["supporters"].items()}
+    ranks = {name: [rank["value"] for rank in row["rank"]] for name, row in found["supporters"].items()}
     assert ranks == {"warm": [1, 2], "cold": [2, 1]}
     assert "-1" in report.to_text()
     assert {r.rater for r in read_ratings(tmp_path / "run")} == {"old", "new"}

@@ -294,7 +294,7 @@ def assert_rejudged_alike(results):
         found = drift.data["languages"][board.language]
         for name, row in found["supporters"].items():
             assert row["old"] == row["new"] == board.standing.means[name][board.standing.ranked_by]
-            assert row["rank"] == [board.standing.ranks[name]] * 2
+            assert row["rank"] == [vars(board.standing.ranks[name])] * 2
         for key, row in found["dimensions"].items():
             assert row["old"] == row["new"], key
             assert row["difference"].value in (0, None)
