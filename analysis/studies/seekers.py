@@ -16,7 +16,7 @@ from analysis.studies.metrics.segment import segment_words
 from esc_eval.languages import get_language
 from esc_eval.reading import read_yaml
 from esc_eval.schema import Dialogue, RoleCard
-from esc_eval.statistics.bootstrap import Bootstrap, ClusterTables, Totals
+from esc_eval.statistics.bootstrap import Bootstrap, ClusterTables, Totals, estimate_share
 from esc_eval.statistics.coefficients import ratio
 from esc_eval.statistics.estimate import Array, Estimate
 
@@ -205,7 +205,7 @@ def measure_sizes(dialogues: Sequence[Dialogue], boot: Bootstrap) -> dict[str, E
     """Tokens in a seeker's turn (mean), turns in a dialogue, and share of turns with a question mark."""
     counts = np.array(
         [
-            [len(turns), sum(len(segment_words(t, d.language)) for t in turns), sum(map(ask_share, turns)), 1]
+            [len(turns), sum(len(segment_words(t, d.language)) for t in turns), 1, sum(map(ask_share, turns))]
             for d in dialogues
             if (turns := turns_of(d)) is not None
         ],
@@ -213,16 +213,13 @@ def measure_sizes(dialogues: Sequence[Dialogue], boot: Bootstrap) -> dict[str, E
     )
 
     def statistic(t: Totals) -> dict[str, Array]:
-        turns, tokens, questions, each = np.moveaxis(t["counts"], -1, 0)
-        return {
-            "tokens_a_turn": ratio(tokens, turns),
-            "turns": ratio(turns, each),
-            "share_of_questions": ratio(questions, turns),
-        }
+        turns, tokens, each = np.moveaxis(t["counts"], -1, 0)
+        return {"tokens_a_turn": ratio(tokens, turns), "turns": ratio(turns, each)}
 
-    one, many = ClusterTables.build({"counts": (counts, (4,))}).draw(statistic, boot)
-    n = len(dialogues)
-    return {k: boot.estimate(float(v), many[k], n, n, "the seekers say nothing") for k, v in one.items()}
+    one, many = ClusterTables.build({"counts": (counts[:, :3], (3,))}).draw(statistic, boot)
+    n, why = len(dialogues), "the seekers say nothing"
+    sizes = {k: boot.estimate(float(v), many[k], n, n, why) for k, v in one.items()}
+    return {**sizes, "share_of_questions": estimate_share(counts[:, 3], counts[:, 0], boot, n, why)}
 
 
 def vocabulary_distance(first: Sequence[Dialogue], second: Sequence[Dialogue], boot: Bootstrap) -> dict[str, Estimate]:
@@ -331,13 +328,7 @@ def share_revealed(
 
 def _share(counts: Array, boot: Bootstrap, why: str) -> Estimate:
     """A ratio of totals, rows (numerator, denominator) drawn whole."""
-    n = len(counts)
-    if not n or not counts[:, 1].sum():
-        return Estimate(None, n=n, undefined=why)
-    one, many = ClusterTables.build({"c": (counts, (2,))}).draw(
-        lambda t: {"share": ratio(t["c"][..., 0], t["c"][..., 1])}, boot
-    )
-    return boot.estimate(float(one["share"]), many["share"], n, n, why)
+    return estimate_share(*counts.T, boot, len(counts), why)
 
 
 def card_match(dialogues: Sequence[Dialogue], cards: Mapping[str, RoleCard], boot: Bootstrap) -> Estimate:
@@ -361,8 +352,4 @@ def card_match(dialogues: Sequence[Dialogue], cards: Mapping[str, RoleCard], boo
     others[np.arange(len(known)), own] = False
     wins = ((mine > similarity) + 0.5 * (mine == similarity)) * others
     share = wins.sum(1) / others.sum(1)
-    rows = np.stack([np.bincount(own, share), np.bincount(own)], 1)
-    _, many = ClusterTables.build({"s": (rows, (2,))}).draw(
-        lambda t: {"v": ratio(t["s"][..., 0], t["s"][..., 1])}, boot
-    )
-    return boot.estimate(float(share.mean()), many["v"], len(known), len(ids), "no words")
+    return estimate_share(np.bincount(own, share), np.bincount(own), boot, len(known), "no words")

@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from analysis.studies.seekers import turns_of
 from esc_eval.errors import EscEvalError
 from esc_eval.schema import Dialogue, Role
-from esc_eval.statistics.bootstrap import Bootstrap, ClusterTables
+from esc_eval.statistics.bootstrap import Bootstrap, ClusterTables, estimate_share
 from esc_eval.statistics.coefficients import ratio
 from esc_eval.statistics.estimate import Estimate
 
@@ -78,14 +78,8 @@ class SlipDetector:
 
     def rate(self, dialogues: Sequence[Dialogue], boot: Bootstrap, side: Role = "seeker") -> Estimate:
         """Share of one side's turns that read as a supporter's; dialogues are drawn whole."""
-        return _rates(self.counts(dialogues, side), boot)
-
-
-def _rates(counts: np.ndarray, boot: Bootstrap) -> Estimate:
-    one, many = ClusterTables.build({"c": (counts, (2,))}).draw(
-        lambda t: {"rate": ratio(t["c"][..., 0], t["c"][..., 1])}, boot
-    )
-    return boot.estimate(float(one["rate"]), many["rate"], int(counts[:, 1].sum()), len(counts), "nobody says a word")
+        slips, turns = self.counts(dialogues, side).T
+        return estimate_share(slips, turns, boot, int(turns.sum()), "nobody says a word")
 
 
 def slip_ratio(first: np.ndarray, second: np.ndarray, boot: Bootstrap) -> Estimate:

@@ -16,7 +16,7 @@ from esc_eval.schema import Dialogue
 from esc_eval.scoring.score import was_not_asked
 from esc_eval.statistics.bootstrap import Bootstrap, ClusterTables
 from esc_eval.statistics.calibration import BINS, confidence_bins
-from esc_eval.statistics.counts import Ratings, unseen_units
+from esc_eval.statistics.counts import unseen_pairs
 from esc_eval.statistics.estimate import Array, Estimate
 from esc_eval.statistics.health import ONE_DIALOGUE, STATISTICS, WHY, give_verdict, health_statistic, length_baseline
 from esc_eval.statistics.health import entropy as level_entropy
@@ -158,8 +158,8 @@ def _unseen_rows(
 ) -> list[Array]:
     """Rows for ``ClusterTables.draw_bounded``: an average card on which all is as well, or as ill, as can be.
 
-    Labels and predictions are those of ``unseen_units``, either way round, and a miss where the majority level is
-    right; dimensions have their shares, and the baseline of length the scorer's own prediction.
+    Labels and predictions are those of ``unseen_pairs``, and a miss where the majority level is right; dimensions have
+    their shares, and the baseline of length the scorer's own prediction.
 
     Args:
         tables: Blocks as ``health_statistic`` takes them.
@@ -169,15 +169,12 @@ def _unseen_rows(
         majority, soft: Shape (dimensions,), the two constants.
     """
     n, q = len(label), len(levels)
-    unit = np.arange(n)
-    both = np.concatenate([label, predicted])
-    pair = Ratings(np.tile(unit, 2), np.repeat([0, 1], n), both, unit, levels, ("label", "prediction"))
-    disagree, usual, far = unseen_units(pair)
-    gap, most = disagree[1] - disagree[0], int(counts.sum(0).argmax())
+    pairs = unseen_pairs(label, predicted, levels)
+    gap, most = abs(pairs[0][1] - pairs[0][0]), int(counts.sum(0).argmax())
     miss = most, max(0, most - gap) if 2 * most >= q - 1 else min(q - 1, most + gap)
     shares = counts.sum(1) / n
     found = []
-    for truth, guess in dict.fromkeys([disagree, disagree[::-1], usual, far, miss, miss[::-1]]):
+    for truth, guess in dict.fromkeys([*pairs, miss, miss[::-1]]):
         parts = {name: np.zeros(shape) for name, (_, shape) in tables.blocks.items()}
         for name in ("scorer", "length_only"):
             if name in parts:

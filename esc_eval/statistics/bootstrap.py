@@ -381,6 +381,26 @@ def estimate_gaps(
     ]
 
 
+def estimate_share(parts: npt.ArrayLike, wholes: npt.ArrayLike, boot: Bootstrap, n: int, why: str) -> Estimate:
+    """The sum of parts by the sum of wholes, with an interval between 0 and 1.
+
+    Args:
+        parts, wholes: Shape (clusters,): of each cluster, how many of how many; clusters without any are left out.
+        boot: Draws, seed, confidence.
+        n: What the estimate says that it is of.
+        why: Why there is no value, where there is none.
+    """
+    rows = np.stack([np.asarray(parts, dtype=float), np.asarray(wholes, dtype=float)], 1)
+    rows = rows[rows[:, 1] > 0]
+    if not len(rows):
+        return Estimate(None, n=n, undefined=why)
+    size = rows[:, 1].mean()
+    extremes = [np.array([0.0, size]), np.array([size, size])]
+    tables = ClusterTables.build({"c": (rows, (2,))})
+    one, lows, highs = tables.draw_bounded(lambda t: {"s": ratio(t["c"][..., 0], t["c"][..., 1])}, boot, extremes)
+    return boot.between(float(one["s"]), lows["s"], highs["s"], n, len(rows), why)
+
+
 def bootstrap_mean(
     values: Sequence[float],
     clusters: Sequence[object] | None = None,

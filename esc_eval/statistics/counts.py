@@ -155,6 +155,20 @@ def unseen_units(ratings: Ratings) -> list[tuple[int, int]]:
     return [(first, first + gap), (mode, mode), (far, far)]
 
 
+def unseen_pairs(first: Codes, second: Codes, levels: Array) -> list[tuple[int, int]]:
+    """``unseen_units`` of pairs of level indices that are not alike (label and prediction, before and after).
+
+    Args:
+        first, second: Shape (n,).
+        levels: Shape (q,).
+    """
+    n = len(first)
+    unit, both = np.arange(n), np.concatenate([first, second])
+    pairs = Ratings(np.tile(unit, 2), np.repeat([0, 1], n), both, unit, levels, ("first", "second"))
+    disagree, usual, far = unseen_units(pairs)
+    return list(dict.fromkeys([disagree, disagree[::-1], usual, far]))
+
+
 MASS = {"coincidence": "coincidence", "pairs": "pairs", "shared": "shared", "prevalence": "prevalence"} | {
     **dict.fromkeys(("paired", "rated", "m2"), ""),
     **dict.fromkeys(("between", "squares", "rater_sum", "rater_n"), "rater_n"),

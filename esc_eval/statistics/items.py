@@ -9,6 +9,7 @@ from scipy import sparse
 from esc_eval.files.ratings_table import RatingsTable
 from esc_eval.statistics import coefficients as co
 from esc_eval.statistics.bootstrap import Bootstrap, ClusterTables, Totals
+from esc_eval.statistics.counts import unseen_pairs
 from esc_eval.statistics.estimate import Array, Estimate
 
 
@@ -83,6 +84,12 @@ def stage_change(
             "quadratic_kappa": co.weighted_kappa(c, weights),
         }
 
-    one, many = ClusterTables.build({"confusion": (rows_, (q, q))}).draw(statistic, boot)
+    extremes = []
+    for pair in unseen_pairs(first, second, table.levels):
+        cell = np.zeros((q, q))
+        cell[pair] = len(both) / len(names)
+        extremes.append(cell.ravel())
+    one, lows, highs = ClusterTables.build({"confusion": (rows_, (q, q))}).draw_bounded(statistic, boot, extremes)
     why = "both stages give one and the same score throughout"
-    return StageChange(**{k: boot.estimate(float(v), many[k], len(both), len(names), why) for k, v in one.items()})
+    n = len(both), len(names)
+    return StageChange(**{k: boot.between(float(v), lows[k], highs[k], *n, why) for k, v in one.items()})

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from analysis.__main__ import app
 from analysis.studies.ieval import read_ieval
+from benchmarks.coverage import coverage_of_health, judge_health
 from esc_eval.errors import EscEvalError
 from esc_eval.files.ratings_table import RatingsTable, read_table
 from esc_eval.files.records import read_dialogues
@@ -112,6 +113,24 @@ def test_a_useful_scorer_is_told_from_a_constant(tmp_path: Path) -> None:
 )
 def test_scorers_that_only_look_good_are_named(tmp_path: Path, predict: object, words: str) -> None:
     assert words in health(tmp_path, predict)["verdict"]
+
+
+def test_a_judge_that_was_always_right_on_few_cards_is_not_certain_to_be(tmp_path: Path) -> None:
+    label = np.full(40, 3)
+    found = judge_health(np.repeat(np.arange(20), 2), label, label, BOOT)
+    for name in ("accuracy", "accuracy_soft"):
+        assert (found[name].value, found[name].high) == (1, 1)
+        assert 0.8 < found[name].low < 0.95, "before: [1, 1]"
+    assert found["mean_error"].low < 0 < found["mean_error"].high
+    assert found["macro_f1"].low is None
+    assert "fewer than 3 cards there is level 0, 1, 2, 4" in found["macro_f1"].undefined
+
+
+@pytest.mark.slow
+def test_figures_of_a_judge_cover_where_labels_are_on_one_level() -> None:
+    found = coverage_of_health(20, 0.93, 0.97, 60)
+    for name in ("accuracy", "accuracy_soft", "quadratic_kappa", "gain_over_majority", "kappa_gain"):
+        assert found[name] >= 0.93, f"{name}; before: .60, .15, .73, .87, .73"
 
 
 def test_unscored_and_missing_predictions_are_counted(tmp_path: Path) -> None:
