@@ -22,6 +22,12 @@ def command(
         list[Path] | None,
         typer.Option("--metrics", help="Metric scores, as of `correlation`; of dialogues in any of the folders."),
     ] = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write computed scores to this file (JSON Lines) as they come, and read those that it holds."
+        ),
+    ] = None,
     *,
     options: IntervalOptions,
 ) -> None:
@@ -33,7 +39,7 @@ def command(
     sets = []
     for folder in folders:
         table, unit = load_ratings_table([folder], None), find_unit(folder)
-        scores, notes = gather_scores(folder, read_dialogues(folder), automatic, metrics or (), unit)
+        scores, notes = gather_scores(folder, read_dialogues(folder), automatic, metrics or (), unit, keep)
         lower = lower_scales(find_rubrics(table, [folder]))
         sets.append(Rated(folder.name, table, lower, scores, unit, notes))
     options.show(metric_report(sets, options.bootstrap))

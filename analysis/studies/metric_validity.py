@@ -68,15 +68,26 @@ def find_unit(folder: Path) -> Unit:
 
 
 def gather_scores(
-    folder: Path, dialogues: Sequence[Dialogue], automatic: str | None, given: Sequence[Path], unit: Unit
+    folder: Path,
+    dialogues: Sequence[Dialogue],
+    automatic: str | None,
+    given: Sequence[Path],
+    unit: Unit,
+    keep: Path | None = None,
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Scores of a folder's dialogues: computed ones, those in it, and those of given files that are about them."""
+    """Scores of a folder's dialogues: computed ones, those in it, and those of given files that are about them.
+
+    Args:
+        keep: As of ``automatic_scores``.
+    """
     parts: list[pd.DataFrame] = []
     notes: tuple[str, ...] = ()
     if automatic:
         references = folder / "references.jsonl"
         text_of = last_reply if unit == "reply" else supporter_text
-        found, said = automatic_scores(automatic, dialogues, references if references.is_file() else None, text_of)
+        found, said = automatic_scores(
+            automatic, dialogues, references if references.is_file() else None, text_of, keep
+        )
         parts, notes = [found], tuple(said)
     files = [*([folder / METRICS] if (folder / METRICS).is_file() else []), *given]
     if files:

@@ -1,8 +1,9 @@
 """Stages 1 and 2: a model writes a card for each conversation, and judges which cards can be played."""
 
-import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from hashlib import sha256
+from typing import Any
 
 from dataset_builder.roles import prompts
 from dataset_builder.roles.answers import Failure, read_extraction, read_verdict
@@ -14,11 +15,14 @@ from dataset_builder.rows.overlap import cut_shingles
 from dataset_builder.rows.personal_data import Masker
 from dataset_builder.sources.common import SourceConversation
 from esc_eval.chat import ChatModel
+from esc_eval.languages import get_language, guess_language
 from esc_eval.schema import Language
 from esc_eval.simulation.run import Run
 
 LONGEST = 3000
 """Characters of the seeker's side that a model is shown; the beginning holds the problem."""
+SURE = 0.9
+"""Probability at which a language counts as identified."""
 COPIED = 0.5
 """A card with more than this share of its shingles from the source, or from the prompt's example, is refused."""
 
@@ -73,7 +77,7 @@ def _read_card(conversation: SourceConversation, seen: str, answer: Answer, mode
             raise Failure("quotes the source")
         if share_copied(card, prompts.example_card(language), language) > COPIED:
             raise Failure("repeats the example of the prompt")
-        if not share_script(card_text.find_problem(card, language), seen):
+        if in_another_language(card_text.find_problem(card, language), language, seen):
             raise Failure("is written in another language than the conversation")
         text = card
     except Failure as error:
@@ -91,16 +95,33 @@ def _read_card(conversation: SourceConversation, seen: str, answer: Answer, mode
     )
 
 
-HAN, LETTER = re.compile(r"[\u3400-\u9fff]"), re.compile(r"[^\W\d_]")
+@cache
+def _identifier() -> Any:
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
-def share_script(card: str, source: str) -> bool:
-    """Whether a card is written in the script of its conversation: both mostly in Chinese characters, or neither.
+def in_another_language(card: str, language: Language, source: str) -> bool:
+    """Whether a card is written in another language than its conversation.
 
-    Two languages of one script are not told apart.
+    It is where py3langid is sure of a language, and that is not the conversation's; or not what the source is taken
+    for, where py3langid does not know the conversation's. Of words too few to be sure, the script decides.
+
+    Args:
+        language: Of the conversation.
+        source: What its seeker wrote.
     """
-    found = [(len(HAN.findall(text)), len(LETTER.findall(text))) for text in (card, source)]
-    return not all(letters for _, letters in found) or len({han > letters / 2 for han, letters in found}) == 1
+    identifier = _identifier()
+    found, likely = identifier.classify(card)
+    if likely < SURE:
+        scripts = {get_language(code).script for code in (guess_language(card), language)}
+        return len(scripts) > 1
+    code = language.partition("-")[0]
+    if code in identifier.labels:
+        return bool(found != code)
+    of_source, likely = identifier.classify(source)
+    return bool(found != of_source) and likely >= SURE
 
 
 def share_copied(card: str, source: str, language: Language) -> float:

@@ -203,6 +203,13 @@ def with_cards(dialogues: Sequence[Dialogue], files: Sequence[Path]) -> list[Dia
     by_language: dict[str, list[RoleCard]] = defaultdict(list)
     for card in (card for path in files for card in read_cards(path)):
         by_language[card.language].append(card)
+    for one in dialogues:
+        if one.card_id is None and one.language not in by_language:
+            given = ", ".join(map(str, files))
+            raise EscEvalError(
+                f"dialogue {one.id} is in {one.language}, and no card of {one.language} is given ({given}); give its "
+                "card file too"
+            )
     return [linked for one in dialogues for linked in official.link_cards([one], by_language[one.language])]
 
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -306,6 +307,39 @@ def test_command_on_the_official_dialogues(tmp_path: Path) -> None:
     found = json.loads(out.read_text())["languages"]["zh"]
     assert found["ESC-Role"]["dialogues"] == 3
     assert found[REAL]["dialogues"] == 300
+
+
+@pytest.mark.shared_data
+def test_official_dialogues_are_linked_to_their_cards_and_an_unused_language_is_in_no_signature(tmp_path: Path) -> None:
+    """The release names no card: a dialogue's key is the place of its card in the card file of its language."""
+    out = tmp_path / "o.json"
+    cards = {code: public("esc_eval_official", "data", f"card_high_{code}.json") for code in ("en", "zh")}
+    both = [f"--cards={path}" for path in cards.values()]
+
+    def realism(*options: str) -> Any:
+        files = [str(public("esc_eval_official", "result", "2024-06-24", f"llama3_{code}.json")) for code in codes]
+        result = CliRunner().invoke(app, ["realism", *files, "--draws", "100", "--json", str(out), *options])
+        assert result.exit_code == 0, result.output
+        return json.loads(out.read_text())
+
+    codes = ["zh"]
+    assert realism()["languages"]["zh"]["ESC-Role"]["card_match"]["n"] == 0
+    linked = realism(*both)
+    assert linked["languages"]["zh"]["ESC-Role"]["card_match"]["n"] == 3
+    assert linked["languages"]["zh"]["ESC-Role"]["card_match"]["value"] > 0.5
+    assert list(linked["languages"]) == ["zh"]
+    assert "turns:zh=" in linked["signature"]
+    assert "en=" not in linked["signature"]
+    assert linked == realism(both[1])
+    result = CliRunner().invoke(
+        app, ["realism", str(public("esc_eval_official", "result", "2024-06-24", "llama3_en.json")), both[1]]
+    )
+    assert result.exit_code == 2
+    assert "is in en, and no card of en is given" in result.stderr
+    codes = ["en", "zh"]
+    found = realism(*both)
+    assert all(found["languages"][code]["ESC-Role"]["card_match"]["n"] == 3 for code in codes)
+    assert "turns:en=5,zh=5" in found["signature"]
 
 
 def test_a_turn_without_a_known_speaker_is_named(tmp_path: Path) -> None:

@@ -18,11 +18,12 @@ from dataset_builder.roles import prompts
 from dataset_builder.roles.answers import Failure, read_extraction, read_letter, read_verdict
 from dataset_builder.roles.ask import Question, ask_all
 from dataset_builder.roles.classify import Case, classify_cards, leaves_for
-from dataset_builder.roles.extract import extract_cards, share_copied, unique_cards
+from dataset_builder.roles.extract import extract_cards, in_another_language, share_copied, unique_cards
 from dataset_builder.roles.records import Classification, Extraction, Filtering, Review
 from dataset_builder.roles.review import compare_reviews, read_sheet, write_sheet
 from dataset_builder.roles.workspace import Workspace, read_workspace_table
 from dataset_builder.sources.common import SourceConversation, SourceTurn
+from esc_eval import languages
 from esc_eval.chat import Choice, Reply
 from esc_eval.errors import EscEvalError
 from esc_eval.simulation.run import Run
@@ -269,6 +270,39 @@ def test_a_card_that_failed_is_written_again_and_one_in_another_language_fails(t
         assert [card.text for card in extract_cards(run, Speaker(lambda text, seed: ""), talks)] == [
             card.text for card in made
         ]
+
+
+GERMAN = "Sie hat ihre Stelle auf der Fähre verloren und es zu Hause noch niemandem gesagt."
+FRENCH = "Elle a perdu son poste sur le bac et ne l'a encore dit à personne chez elle."
+FERRY = "Seit die Fähre ohne mich fährt, sitze ich jeden Morgen am Hafen und rede mit niemandem."
+ENGLISH = "She has lost her post on the ferry and has told nobody at home yet."
+
+
+@pytest.mark.parametrize(
+    ("card", "language", "other"),
+    [
+        (ENGLISH, "en", False), (GERMAN, "en", True), (FRENCH, "en", True), ("她丢了渡轮上的工作。", "en", True),
+        (ENGLISH, "zh", True), (GERMAN, "zh", True), ("她丢了渡轮上的工作。", "zh", False), ("失眠", "zh", False),
+        ("失眠", "en", True), ("Lost job", "en", False), ("Lost job", "zh", True),
+        ("彼女は渡し船の仕事をなくしたことを家の誰にも話していない。", "zh", True),
+    ],
+)  # fmt: skip
+def test_a_card_is_in_the_language_of_its_conversation_or_fails(card, language, other):
+    assert in_another_language(card, language, "") is other
+
+
+@pytest.mark.parametrize(
+    ("card", "code", "other"),
+    [(GERMAN, "de", False), (ENGLISH, "de", True), (GERMAN, "xx", False), (ENGLISH, "xx", True)],
+)
+def test_the_language_of_an_added_row_is_identified_or_compared_with_the_source(
+    card, code, other, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(languages, "_added", [])
+    (tmp_path / code).mkdir()
+    (tmp_path / code / "language.yaml").write_text(f"code: {code}\nname: One\n")
+    languages.add_folder(tmp_path)
+    assert in_another_language(card, code, FERRY) is other
 
 
 # --- taxonomy and prompts
