@@ -8,7 +8,7 @@ a low level is good are turned round, save for scores that are of a scale themse
 - *within a bot*: the same inside the dialogues of one bot, mean over bots;
 - *within a scenario*: Pearson correlation of ranks inside one scenario (role card, context, topic), mean over
   scenarios, and the standard deviation of that correlation between scenarios beyond what so few dialogues give by
-  chance (Hunter and Schmidt's variance: that of the correlations less (1 - r^2)^2 / (n - 1)).
+  chance (``variance_between``).
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import brentq
+from scipy.special import gammaln, hyp2f1
 from scipy.stats import rankdata
 
 from analysis.rated.common import ABOUT, METRICS, Unit
@@ -38,6 +40,8 @@ PERSON = "one person"
 FEWEST = 10
 """Dialogues of a bot, and scenarios that intervals draw; with fewer scenarios they draw dialogues."""
 FEWEST_IN_SCENARIO = 3
+END, STEP = 0.98, 0.01
+"""Largest correlation that a spread is sought around, and the step of its derivatives."""
 STATISTICS = ("overall", "within_bot", "within_scenario", "spread")
 HEAD = ("overall", "within a bot", "within a scenario", "spread between scenarios")
 
@@ -155,16 +159,40 @@ def scenario_correlations(x: Array, y: Array, card: Array) -> dict[int, tuple[fl
     return found
 
 
-def spread_between(correlations: Sequence[float], sizes: Sequence[int]) -> tuple[float, float]:
-    """Mean correlation weighted by size, and its standard deviation beyond chance (Hunter and Schmidt 2004).
+def _moments(rho: float, sizes: Array, weights: Array) -> Array:
+    """Expected sample correlation and its square, of normal pairs (Hotelling 1953; Ghosh 1966): mean over sizes."""
+    n = sizes
+    first = 2 / (n - 1) * np.exp(2 * (gammaln(n / 2) - gammaln((n - 1) / 2))) * rho
+    first = first * hyp2f1(0.5, 0.5, (n + 1) / 2, rho**2)
+    second = 1 - (n - 2) / (n - 1) * (1 - rho**2) * hyp2f1(1, 1, (n + 1) / 2, rho**2)
+    return np.array([first @ weights, second @ weights])
 
-    >>> spread_between([0.5, 0.5], [10, 10])
-    (0.5, 0.0)
+
+def variance_between(correlations: Sequence[float], sizes: Sequence[int]) -> float:
+    """Variance of the true correlation between groups: what their sample correlations vary by beyond chance.
+
+    Chance is exact for normal pairs: the common (1 - r^2)^2 / (n - 1) is too little in groups of four, and finds a
+    spread where there is none. Correlations that differ about a mean are taken to second order.
+
+    Args:
+        correlations: Of each group.
+        sizes: Pairs in each group, which weigh it.
+
+    Returns:
+        The variance; below 0 where correlations vary less than chance has it.
     """
     r, n = np.asarray(correlations, dtype=float), np.asarray(sizes, dtype=float)
-    mean = float(np.average(r, weights=n))
-    chance = (1 - mean**2) ** 2 / (np.average(n) - 1)
-    return mean, float(np.sqrt(max(0.0, float(np.average((r - mean) ** 2, weights=n)) - chance)))
+    each, place = np.unique(n, return_inverse=True)
+    weights = np.bincount(place, n) / n.sum()
+    mean, square = np.average(r, weights=n), np.average(r**2, weights=n)
+
+    def off(rho: float) -> float:
+        return float(_moments(rho, each, weights)[0] - mean)
+
+    rho = float(brentq(off, -END, END)) if off(-END) < 0 < off(END) else float(np.sign(mean)) * END
+    below, here, above = (_moments(rho + step, each, weights) for step in (-STEP, 0.0, STEP))
+    slope, bend = (above - below) / (2 * STEP), (above - 2 * here + below) / STEP**2
+    return float((square - here[1]) / ((bend[1] - bend[0] * slope[1] / slope[0]) / 2))
 
 
 def _mean_over(values: Sequence[float]) -> float:
@@ -196,10 +224,12 @@ def correlate_scales(
             bots.append(sample.within_bot if more_bots else overall[-1])
             groups = inside[k] if chosen is None else [c for c in chosen if c in inside[k]]
             pairs = [inside[k][c] for c in groups]
-            mean, spread = spread_between(*zip(*pairs, strict=True)) if len(pairs) > 1 else (np.nan, np.nan)
-            means.append(mean)
-            spreads.append(spread**2)
-        return [_mean_over(overall), _mean_over(bots), _mean_over(means), float(np.sqrt(_mean_over(spreads))), *overall]
+            enough = len(pairs) > 1
+            r, size = zip(*pairs, strict=True) if enough else ((), ())
+            means.append(float(np.average(r, weights=size)) if enough else np.nan)
+            spreads.append(variance_between(r, size) if enough else np.nan)
+        spread = float(np.sqrt(np.maximum(0.0, _mean_over(spreads))))
+        return [_mean_over(overall), _mean_over(bots), _mean_over(means), spread, *overall]
 
     more_bots = any(len(np.unique(scale.bot)) > 1 for scale in scales.values())
     by_card = all(np.array_equal(cluster[k], scales[k].card) for k in scales)
