@@ -16,7 +16,9 @@ from esc_eval.files.run_folder import rubric_file
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.scoring.rating_checks import rubric_of, rubrics_of
 
-EXAMPLES = ("python -m analysis probes ESC-Eval/result/2024-06-24/llama3_en.json --scorer embedded --out probes/llama3",)
+EXAMPLES = (
+    "python -m analysis probes ESC-Eval/result/2024-06-24/llama3_en.json --scorer embedded --out probes/llama3",
+)
 
 
 def command(
