@@ -104,8 +104,11 @@ def describe_open_cards() -> dict[str, Any]:
     """What the curators decided of the open cards, counted."""
     rows = decisions.read_decisions("open_cards.csv")
     counts = {column: Counter(row[column] for row in rows) for column in ("severity", "risk")}
-    changed = sum(bool(row["changed_after_review"]) for row in rows)
-    return {"cards": len(rows), "changed": changed, **{key: dict(sorted(each.items())) for key, each in counts.items()}}
+    changed, by_second = (
+        sum(bool(row[column]) for row in rows) for column in ("changed_after_review", "changed_by_second_reader")
+    )
+    readings = {"changed": changed, "changed_by_second": by_second}
+    return {"cards": len(rows), **readings, **{key: dict(sorted(each.items())) for key, each in counts.items()}}
 
 
 def write_card(folder: Path, manifest: Mapping[str, Any]) -> None:

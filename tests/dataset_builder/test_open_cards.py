@@ -168,6 +168,9 @@ def test_the_page_says_what_the_tests_hold():
         assert f"{low} to {high}" in page
     changed = sum(bool(row["changed_after_review"]) for row in decided().values())
     assert f"{changed} of the 148 cards were changed" in page
+    second = [row for row in decided().values() if row["changed_by_second_reader"]]
+    anew = sum(not row["changed_after_review"] for row in second)
+    assert f"{len(second)} were changed, {anew} of which the first reading had left" in page
 
 
 def test_cards_open_is_taken_wherever_cards_are(tmp_path):

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from analysis.__main__ import app
+from analysis.studies import automatic
 from analysis.studies.automatic import IN_WORDS, METRICS, WITH_REFERENCE, automatic_scores, load_metric, supporter_text
 from analysis.studies.generalisation import REFERENCE, estimate_drop, generalisation_report
 from analysis.studies.ids import match_ids
@@ -23,6 +24,7 @@ from dataset_builder.build import Inputs, build_dataset
 from esc_eval import languages
 from esc_eval.checkpoints.embedded import weights_file
 from esc_eval.errors import EscEvalError
+from esc_eval.files.metric_scores import read_scores
 from esc_eval.files.ratings_table import read_table
 from esc_eval.schema import Dialogue, Turn, digest
 from esc_eval.statistics.bootstrap import Bootstrap
@@ -372,6 +374,35 @@ def test_references_are_used_where_they_are(tmp_path: Path) -> None:
     assert any("have no reference" in note for note in notes)
     _, notes = automatic_scores("length", dialogues()[:2])
     assert notes == ["Segmentation: " + notes[0].removeprefix("Segmentation: ")]
+
+
+def test_scores_that_were_kept_are_not_computed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that was stopped goes on after the last portion that it finished, to the same scores."""
+    said = dialogues()[:5]
+    whole, _ = automatic_scores("length", said)
+    kept, computed = tmp_path / "kept.jsonl", list[str]()
+    load, stops = automatic.load_metric, iter([None, KeyboardInterrupt()])
+
+    class Stopped:
+        def compute(self, **given: Any) -> Any:
+            if stop := next(stops, None):
+                raise stop
+            computed.extend(given["predictions"])
+            return load("length").compute(**given)
+
+    monkeypatch.setattr(automatic, "PORTION", 2)
+    monkeypatch.setattr(automatic, "load_metric", lambda name: Stopped())
+    with pytest.raises(KeyboardInterrupt):
+        automatic_scores("length", said, keep=kept)
+    for _ in range(2):
+        assert automatic_scores("length", said, keep=kept)[0].equals(whole)
+        assert computed == [supporter_text(d) for d in said]
+    assert list(read_scores([kept])["score"]) == list(whole["score"])
+    other = said[0].model_copy(update={"turns": dialogues()[7].turns})
+    assert list(automatic_scores("length", [other], keep=kept)[0]["score"]) == [5]
+    kept.write_text('{"metric": "length"}\n')
+    with pytest.raises(EscEvalError, match="line 1: expected metric, text_sha256 and score"):
+        automatic_scores("length", said, keep=kept)
 
 
 def test_words_are_cut_as_the_row_of_the_language_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
