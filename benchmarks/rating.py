@@ -91,7 +91,12 @@ class Rater:
             n = 0
             while time.monotonic() < until:
                 item, key = items[n // len(KEYS) % len(items)], KEYS[n % len(KEYS)]
-                click = {"id": f"{self.name}-{n:08d}", "kind": "level", "dimension": key, "value": self.random.randrange(5)}
+                click = {
+                    "id": f"{self.name}-{n:08d}",
+                    "kind": "level",
+                    "dimension": key,
+                    "value": self.random.randrange(5),
+                }
                 body = {"item": item, "base": versions[item], "clicks": [{**click, "seconds": 1.0, "age": 0.0}]}
                 begun, tries = time.monotonic(), len(self.late)
                 answer = await self._ask(client, "POST", f"{home}save", json=body)
@@ -148,11 +153,17 @@ async def run(raters: int, seconds: float, kills: int, pace: float, folder: Path
     )
     if await exported.wait():
         raise SystemExit("the export failed")
-    return {**compare(out, people), "raters": raters, "seconds": seconds, "kills": kills, "pace": pace}
+    return {
+        **compare(out, people, [wait for person in people for wait in person.waits]),
+        "raters": raters,
+        "seconds": seconds,
+        "kills": kills,
+        "pace": pace,
+    }
 
 
-def compare(out: Path, people: list[Rater]) -> dict[str, Any]:
-    """What is lost, doubled or strange in the export, and how long clicks took."""
+def compare(out: Path, people: list[Rater], waits: list[float]) -> dict[str, Any]:
+    """What is lost, doubled or strange in the export, and how long clicks took (seconds)."""
     with (out / "history.csv").open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     counts = Counter(row["click_id"] for row in rows)
@@ -161,7 +172,6 @@ def compare(out: Path, people: list[Rater]) -> dict[str, Any]:
     kept = {name: [row["click_id"] for row in rows if row["rater"] == name] for name in sent}
     last = {(row["rater"], row["dialogue_id"], row["dimension"]): int(row["value"]) for row in rows}
     ratings = {(r.rater, r.dialogue_id, r.dimension): r.score for r in read_ratings(out / "ratings.jsonl")}
-    waits = [wait for person in people for wait in person.waits]
     values = {click: value for person in people for click, _, value in person.acknowledged}
     return {
         "acknowledged": len(acknowledged),

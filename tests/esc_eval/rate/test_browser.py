@@ -1,4 +1,4 @@
-"""Raters in Debian's Chromium: by keyboard, killed in between, reviewed, and exported as they clicked; axe everywhere."""
+"""Raters in Debian's Chromium: by keyboard, killed in between, reviewed, exported as they clicked; axe everywhere."""
 
 import json
 from collections import defaultdict
