@@ -133,6 +133,20 @@ def split_rounds(dialogue: Dialogue) -> list[dict[Role, Turn]]:
     return rounds
 
 
+def place_turns(dialogue: Dialogue) -> list[tuple[Turn, int]]:
+    """Every turn and its round; 0 for what is said before the seeker speaks.
+
+    >>> turns = [Turn(role=role, text=role) for role in ("supporter", "seeker", "supporter", "seeker")]
+    >>> [place for _, place in place_turns(Dialogue(id="d", language="en", turns=turns))]
+    [0, 1, 1, 2]
+    """
+    place, found = 0, []
+    for turn in dialogue.turns:
+        place += turn.role == "seeker"
+        found.append((turn, place))
+    return found
+
+
 def estimate_rounds(dialogues: Sequence[Dialogue], boot: Bootstrap | None = None) -> list[Rounds]:
     """Every figure by round for each language; those that nothing is known of are left out.
 
