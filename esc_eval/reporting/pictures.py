@@ -7,10 +7,11 @@ so that nothing is said by colour alone. Levels go from dark to light, as printe
 import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO, StringIO
+from pathlib import Path
 from typing import Any
 
 from esc_eval.escaping import escape_html, put_on_one_line
@@ -105,10 +106,27 @@ def _style(settings: dict[str, Any]) -> Iterator[None]:
 
 
 def _find_fonts() -> list[str]:
+    """The first of ``FONTS`` that is there, also where it came after matplotlib had made its list of fonts."""
+    from matplotlib import font_manager
+
+    manager = font_manager.fontManager
+    if not (found := _known_fonts()):
+        stems = {re.sub("[^a-z]", "", name.lower()).removesuffix("sc").removesuffix("jp") for name in FONTS}
+        for path in sorted(font_manager.findSystemFonts()):
+            file = re.sub("[^a-z]", "", Path(path).stem.lower())
+            if any(file.startswith(stem) for stem in stems) and "bold" not in file:
+                with suppress(RuntimeError, OSError):  # a file that is no font that it can read
+                    manager.addfont(path)
+                if found := _known_fonts():
+                    break
+    return found[:1]
+
+
+def _known_fonts() -> list[str]:
     from matplotlib import font_manager
 
     there = {font.name for font in font_manager.fontManager.ttflist}
-    return [name for name in FONTS if name in there][:1]
+    return [name for name in FONTS if name in there]
 
 
 def _figure(width: float, height: float, grid: tuple[int, int] = (1, 1)) -> tuple[Any, list[Any]]:
@@ -228,8 +246,11 @@ def draw_order(board: Leaderboard) -> Any:
     axes.set_ylim(len(order) - 0.4, -0.6)
     _percent_axis(axes, f"{_ranker(board)}: {_mean_axis(board)}")
     beside = axes.get_yaxis_transform()
-    for column, group in enumerate(groups):
+    ends: list[int] = []  # of the last line in each column
+    for group in groups:
         places = [order.index(name) for name in group]
+        column = next((i for i, end in enumerate(ends) if end < min(places)), len(ends))
+        ends[column : column + 1] = [max(places)]
         x = 1.03 + 0.025 * column
         axes.plot([x, x], [min(places) - 0.3, max(places) + 0.3], transform=beside, clip_on=False, linewidth=2.5,
                   color="#4d4d4d", solid_capstyle="butt")  # fmt: skip
