@@ -384,7 +384,7 @@ def draw_rounds(rounds: Rounds) -> Any:
     figure, [axes] = _figure(WIDE, 3.6)
     look = {name: i for i, name in enumerate(sorted(rounds.by_supporter))}
     names = list(rounds.by_supporter)
-    highest = 1.0
+    lowest, highest = 0.0, 1.0
     for name, label in zip(names, _shorten(names), strict=True):
         means = [(at, mean) for at, mean in enumerate(rounds.by_supporter[name], 1) if mean.value is not None]
         number = look[name]
@@ -394,10 +394,13 @@ def draw_rounds(rounds: Rounds) -> Any:
         for x, (_, mean) in zip(at, means, strict=True):
             if mean.low is not None:
                 axes.plot([x, x], [mean.low, mean.high], color=COLOURS[number % len(COLOURS)], linewidth=1.6)
-            highest = max(highest, float(mean.high or mean.value or 0))
+            ends = [float(end) for end in (mean.low, mean.value, mean.high) if end is not None]
+            lowest, highest = min(lowest, *ends), max(highest, *ends)
     axes.set_xticks(range(1, rounds.longest + 1))
     axes.set_xlim(0.7, rounds.longest + 0.3)
-    axes.set_ylim(0, 1.05 * highest)
+    axes.set_ylim(lowest - 0.05 * (highest - lowest) * (lowest < 0), highest + 0.05 * (highest - lowest))
+    if lowest < 0:
+        axes.axhline(0, color="black", linewidth=0.8)
     axes.set_xlabel("round")
     axes.set_ylabel(rounds.unit)
     axes.grid(axis="y", alpha=0.25)
@@ -437,6 +440,6 @@ def board_pictures(board: Leaderboard) -> list[Picture]:
 def rounds_pictures(rounds: Sequence[Rounds], signature: str) -> list[Picture]:
     """A picture for each figure by round."""
     return [
-        Picture(f"rounds-{each.name}", each.title, describe_rounds(each), lambda each=each: draw_rounds(each), signature)  # type: ignore[misc]
+        Picture(each.name, each.title, describe_rounds(each), lambda each=each: draw_rounds(each), signature)  # type: ignore[misc]
         for each in rounds
     ]

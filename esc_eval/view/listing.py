@@ -35,7 +35,8 @@ class Asked:
 
     Attributes:
         find: Words that must all be in what ``where`` names.
-        model, language, category, rater: As the collection has them.
+        model, spoken, category, rater: As the collection has them; ``spoken`` is the language of a dialogue, where
+            ``language`` is that of the page.
         group: Number of a group, from 1.
         dimension, level: Whom some rater gave this level, or, with ``unscored``, no level; without a dimension in any.
         state: ``ended`` for dialogues that ended early, ``whole`` for the others.
@@ -47,7 +48,7 @@ class Asked:
     find: str = ""
     where: Where = "said"
     model: str = ""
-    language: str = ""
+    spoken: str = ""
     category: str = ""
     rater: str = ""
     group: str = ""
@@ -88,7 +89,7 @@ class Asked:
     @property
     def is_narrow(self) -> bool:
         """Whether anything is left out."""
-        return bool(self.words or self.model or self.language or self.category or self.group or self.level or self.state
+        return bool(self.words or self.model or self.spoken or self.category or self.group or self.level or self.state
                     or self.rater)  # fmt: skip
 
 
@@ -155,7 +156,7 @@ class Listing:
         asked, dialogue = self.asked, entry.dialogue
         if asked.model and entry.supporter != asked.model:
             return False
-        if asked.language and dialogue.language != asked.language:
+        if asked.spoken and dialogue.language != asked.spoken:
             return False
         if asked.category and (entry.category or "unknown") != asked.category:
             return False

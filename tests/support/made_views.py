@@ -4,13 +4,14 @@ import json
 from pathlib import Path
 
 from esc_eval.files.records import load_cards
+from esc_eval.files.run_folder import rubric_file
 from esc_eval.files.writing import write_jsonl
 from esc_eval.prompts.kept import keep_wording
-from esc_eval.files.run_folder import rubric_file
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.schema import Dialogue, Rating, Turn
 
 RUBRIC = load_rubric()
+EVIL = '<script>alert(1)</script> "><img src=x onerror=alert(1)> {{ 7 * 7 }} \u202e\x07 ' + "long " * 4000 + "😢 مرحبا"
 SAID = {
     "en": (
         ["It has been a hard week and I hardly sleep.", "I keep thinking that it is my fault.", "Maybe I should tell someone."],
