@@ -13,6 +13,7 @@ ORDER = (
     "health",
     "power",
     "plan",
+    "rate",
     "export",
     "calibrate",
     "ensemble",
