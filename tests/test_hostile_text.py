@@ -21,6 +21,7 @@ from esc_eval.cli.progress import show_progress
 from esc_eval.errors import EscEvalError
 from esc_eval.escaping import escape_terminal, format_csv, put_on_one_line, read_cell
 from esc_eval.files.names import name_files
+from esc_eval.files.rating_plan import read_plan
 from esc_eval.files.records import load_cards
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.reporting import as_html, as_latex, as_markdown, as_text, summarise_ratings
@@ -172,11 +173,18 @@ def test_no_cell_of_a_sheet_is_a_formula_and_every_cell_comes_back(tmp_path):
     for cell in (cell for row in rows for cell in row):
         assert not cell.startswith(tuple("=+@\t\r\n\uff1d")), cell
         assert cell in ("---", "-") or not cell.startswith("-") or re.fullmatch(r"-[\d.]+", cell), cell
-    plan_report(["c1"], HOSTILE, ["=r"], per_dialogue=1, overlap=0.0, seed=0, out=tmp_path / "plan.csv")
+
+
+def test_a_plan_for_spreadsheets_reads_back_and_names_no_model(tmp_path):
+    said = (Turn(role="seeker", text="a"), Turn(role="supporter", text="b"))
+    talks = [Dialogue(id=f"{m}:1", language="en", turns=said, supporter=m, card_id="1") for m in HOSTILE]
+    plan_report(talks, ["=r"], per_dialogue=1, overlap=0.0, seed=0, out=tmp_path / "plan.csv")
     with (tmp_path / "plan.csv").open(encoding="utf-8-sig", newline="") as file:
         plan = list(csv.DictReader(file))
     assert {row["rater"] for row in plan} == {"'=r"}
-    assert {read_cell(row["model"]) for row in plan} == set(HOSTILE)
+    assert all(re.fullmatch("dialogue-[0-9a-f]{12}", row["dialogue_id"]) for row in plan)
+    rows = read_plan(tmp_path / "plan.csv", talks)
+    assert sorted(rows["=r"]) == sorted(talk.id for talk in talks)
 
 
 @pytest.mark.parametrize("name", HOSTILE)

@@ -4,4 +4,4 @@ from esc_eval.cli.commands.plan import command
 
 __all__ = ["EXAMPLES", "command"]
 
-EXAMPLES = ("python -m analysis plan --cards cards.jsonl --model a --model b --rater r1 --rater r2 --out plan.csv",)
+EXAMPLES = ("python -m analysis plan runs/mine --rater anna --rater ben --out plan.csv",)

@@ -1,6 +1,7 @@
 """``power`` and ``plan``: how large a study must be, and who rates what in it."""
 
 from collections import Counter
+from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from esc_eval.errors import EscEvalError
-from esc_eval.escaping import format_csv
+from esc_eval.files.rating_plan import blind_ids, write_plan
 from esc_eval.files.ratings_table import RatingsTable
-from esc_eval.files.writing import write_whole
 from esc_eval.reporting.render import Cell, Report, Table, report_signature
+from esc_eval.schema import Dialogue, digest
 from esc_eval.statistics.agreement import FEW_SHARED
 from esc_eval.statistics.estimate import Estimate
 from esc_eval.statistics.power import TARGET, annotation_plan, cards_needed, estimate_components, simulate_power
@@ -126,24 +127,54 @@ def power_report(
 
 
 def plan_report(
-    cards: list[str], models: list[str], raters: list[str], *, per_dialogue: int, overlap: float, seed: int, out: Path
+    dialogues: Sequence[Dialogue],
+    raters: Sequence[str],
+    *,
+    per_dialogue: int,
+    overlap: float,
+    seed: int,
+    out: Path,
+    pilot: RatingsTable | None = None,
+    difference: float = 2.5,
 ) -> Report:
-    """Write an annotation plan as CSV and sum it up."""
-    plan = annotation_plan(cards, models, raters, per_dialogue, overlap, np.random.default_rng(seed))
-    write_whole(
-        out, [format_csv(list(plan.columns), [{str(k): v for k, v in row.items()} for row in plan.to_dict("records")])]
-    )
+    """Write an annotation plan as CSV and sum it up.
+
+    Args:
+        dialogues: What is to be rated; those that ended without an answer are left out, and counted.
+        raters: Names.
+        per_dialogue, overlap: Ratings of each shared dialogue, and the share of the cards that is shared.
+        seed: Seed.
+        out: The file.
+        pilot: Ratings of a pilot study, from which it is told whether the plan is large enough.
+        difference: Of two models, in points, that the plan should tell.
+
+    Raises:
+        EscEvalError: No dialogue can be rated, or as ``annotation_plan`` and ``single_scores`` do; nothing was written.
+    """
+    rated = [dialogue for dialogue in dialogues if dialogue.answered and not dialogue.problem]
+    if not rated:
+        raise EscEvalError("none of the dialogues has an answer, so there is nothing to rate")
+    frame = pd.DataFrame({"card": d.card_id or f"dialogue {d.id}", "dialogue_id": d.id} for d in rated)
+    cards = frame["card"].nunique()
+    plan = annotation_plan(frame, raters, per_dialogue, overlap, np.random.default_rng(seed))
+    enough = [] if pilot is None else _describe_power(pilot, difference, cards, len(plan) / len(rated))
+    shown = blind_ids(dialogues)
+    write_plan(out, plan.assign(dialogue_id=plan["dialogue_id"].map(shown)).to_dict("records"))
     load = plan.groupby("rater").agg(dialogues=("card", "size"), shared=("overlap", "sum"))
     rows: list[list[Cell]] = [[str(r), int(v["dialogues"]), int(v["shared"])] for r, v in load.iterrows()]
     data = {"raters": {r: {"dialogues": d, "shared": s} for r, d, s in rows}, "rows": len(plan), "file": str(out)}
     notes = [
-        f"{len(plan)} assignments of {len(cards)} cards x {len(models)} models in {out}; {overlap:.0%} "
-        f"of the cards "
-        f"go to {per_dialogue} raters, the rest to one."
+        f"{len(plan)} assignments of {len(rated)} dialogues on {cards} cards in {out}; {overlap:.0%} of the cards go "
+        f"to {per_dialogue} raters, the rest to one."
     ]
-    together = (
-        plan[plan["overlap"]].groupby(["card", "model"])["rater"].apply(lambda r: list(combinations(sorted(r), 2)))
-    )
+    if left := len(dialogues) - len(rated):
+        notes.append(f"{left} dialogues ended without an answer and are not in it.")
+    if len({dialogue.supporter for dialogue in rated}) > 1 and cards == len(rated):
+        notes.append(
+            "No two dialogues are on one card: raters' severity does not cancel between models. Official dialogues are "
+            "linked to their cards by --cards."
+        )
+    together = plan[plan["overlap"]].groupby("dialogue_id")["rater"].apply(lambda r: list(combinations(sorted(r), 2)))
     met = Counter(pair for found in together for pair in found)
     shared = float(np.mean(list(met.values()))) if met else 0.0
     data["shared"] = shared
@@ -154,14 +185,32 @@ def plan_report(
             if met
             else "No dialogue goes to two raters: agreement cannot be told."
         )
+    notes += enough or ["How many cards and ratings a difference needs: esc-eval power, or --pilot RATINGS here."]
     sign = report_signature(
         "plan",
-        "none",
-        cards=len(cards),
-        models=len(models),
+        digest([dialogue.id for dialogue in rated]),
+        cards=cards,
+        dialogues=len(rated),
         raters=len(raters),
         per_dialogue=per_dialogue,
         overlap=overlap,
         seed=seed,
     )
     return Report("plan", data, [Table("Annotation plan", ["rater", "dialogues", "of them shared"], rows)], notes, sign)
+
+
+def _describe_power(pilot: RatingsTable, difference: float, cards: int, ratings: float) -> list[str]:
+    """Whether a plan is large enough for a difference.
+
+    Args:
+        pilot: Ratings of a pilot study.
+        difference: In points.
+        cards: Of the plan.
+        ratings: Of a dialogue, on average.
+    """
+    needed = cards_needed(estimate_components(single_scores(pilot, None)), difference, max(1, int(ratings)))
+    verdict = "it has enough" if cards >= needed else "it has too few"
+    return [
+        f"By the pilot, {TARGET:.0%} power to tell two models {difference:g} points apart takes {needed} cards at "
+        f"{max(1, int(ratings))} ratings a dialogue; the plan has {cards}: {verdict} (esc-eval power)."
+    ]

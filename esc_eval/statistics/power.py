@@ -1,6 +1,7 @@
 """How many cards and raters it takes to tell two models apart: components from a table, power by simulation."""
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -139,29 +140,43 @@ def cards_needed(parts: Components, difference: float, raters: int, *, same_rate
 
 
 def annotation_plan(
-    cards: list[str], models: list[str], raters: list[str], per_dialogue: int, overlap: float, rng: np.random.Generator
+    dialogues: pd.DataFrame, raters: Sequence[str], per_dialogue: int, overlap: float, rng: np.random.Generator
 ) -> pd.DataFrame:
     """Who rates what, in which order.
 
-    All models of a card go to the same raters, so that severity cancels in every comparison; a share of the cards goes
-    to ``per_dialogue`` raters for agreement, the rest to one; every rater has an own random order, so that drift can be
-    told from the dialogues; loads differ by one card at most in each kind.
+    All dialogues of a card go to the same raters, so that severity cancels in every comparison; a share of the cards
+    goes to ``per_dialogue`` raters for agreement, the rest to one; every rater has an own random order, so that drift
+    can be told from the dialogues; loads differ by one card at most in each kind.
+
+    Args:
+        dialogues: One row a dialogue, with the column ``card``.
+        raters: Their names.
+        per_dialogue: Raters of a shared card.
+        overlap: Share of the cards that are shared.
+        rng: Source of randomness.
 
     Returns:
-        Columns ``rater``, ``order`` (0 first), ``card``, ``model``, ``overlap``.
+        Columns ``rater``, ``order`` (0 first), those of ``dialogues``, ``overlap``.
 
     Raises:
-        EscEvalError: Fewer raters than ratings a dialogue, a name that stands twice, or a share outside 0..1.
+        EscEvalError: Fewer raters than ratings a dialogue, or than cards; a rater who is named twice; a share outside
+            0..1, or one that makes no card shared.
     """
+    cards = list(dict.fromkeys(dialogues["card"]))
     if not 1 <= per_dialogue <= len(raters):
         raise EscEvalError(f"{per_dialogue} ratings a dialogue need as many raters; there are {len(raters)}")
-    for kind, names in (("card", cards), ("model", models), ("rater", raters)):
-        if twice := find_duplicates(names):
-            raise EscEvalError(f"the {kind} {twice[0]!r} is named twice; name each once")
+    if twice := find_duplicates(raters):
+        raise EscEvalError(f"the rater {twice[0]!r} is named twice; name each once")
     if not 0 <= overlap <= 1:
         raise EscEvalError(f"the overlap is a share from 0 to 1, not {overlap}")
-    shuffled = [cards[i] for i in rng.permutation(len(cards))]
     shared = round(overlap * len(cards))
+    if overlap and per_dialogue > 1 and not shared:
+        raise EscEvalError(
+            f"{overlap:.0%} of {len(cards)} cards is not one; give a larger --overlap, or more dialogues"
+        )
+    if len(raters) > len(cards) + shared * (per_dialogue - 1):
+        raise EscEvalError(f"{len(raters)} raters for {len(cards)} cards: some would have nothing to rate; name fewer")
+    shuffled = [cards[i] for i in rng.permutation(len(cards))]
     load = dict.fromkeys(raters, 0)
     met = {(a, b): 0 for a in raters for b in raters}
     tasks = []
@@ -176,8 +191,8 @@ def annotation_plan(
             load[rater] += 1
             for other in chosen:
                 met[rater, other] += rater != other
-            tasks += [{"rater": rater, "card": card, "model": m, "overlap": position < shared} for m in models]
-    plan = pd.DataFrame(tasks)
+            tasks.append({"rater": rater, "card": card, "overlap": position < shared})
+    plan = pd.DataFrame(tasks).merge(dialogues, on="card")[["rater", *dialogues.columns, "overlap"]]
     plan["key"] = rng.random(len(plan))
     plan = plan.sort_values(["rater", "key"]).drop(columns="key").reset_index(drop=True)
     plan.insert(1, "order", plan.groupby("rater").cumcount())

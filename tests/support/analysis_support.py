@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 DATA = Path(os.environ.get("ESC_EVAL_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
@@ -16,6 +17,11 @@ def public(*parts: str) -> Path:
     if not path.exists():
         pytest.skip(f"{path} is not there: set ESC_EVAL_TEST_DATA to a folder of the public data")
     return path
+
+
+def crossed(cards: list[str], models: list[str]) -> pd.DataFrame:
+    """Dialogues to plan for: every model on every card."""
+    return pd.DataFrame([{"card": card, "model": model} for card in cards for model in models])
 
 
 def rate(

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 from analysis.__main__ import app as analysis
 from analysis.studies import alpha_check
 from esc_eval.cli.app import app as esc_eval
-from esc_eval.files.records import load_cards
 from esc_eval.files.writing import write_jsonl
+from esc_eval.schema import Dialogue, Turn
 
 
 @pytest.fixture
@@ -27,16 +27,18 @@ def tables(tmp_path):
                 level = int(rng.integers(1, 4))
                 people += [{**where, "rater": r, "score": level + int(rng.integers(0, 2))} for r in ("p", "q")]
                 judge.append({**where, "rater": "judge", "score": level})
-    write_jsonl(tmp_path / "cards.jsonl", load_cards(language="en", limit=5))
+    said = (Turn(role="seeker", text="a"), Turn(role="supporter", text="b"))
+    talks = [Dialogue(id=f"{m}{c}", language="en", turns=said, supporter=m, card_id=f"{c}") for m in "ab" for c in "12"]
+    write_jsonl(tmp_path / "talks.jsonl", talks)
     return {
         "people": str(write_table(tmp_path / "people.csv", people)),
         "judge": str(write_table(tmp_path / "judge.csv", judge)),
-        "cards": str(tmp_path / "cards.jsonl"),
+        "talks": str(tmp_path / "talks.jsonl"),
         "out": str(tmp_path / "plan.csv"),
     }
 
 
-PLAN = "--cards {cards} --model a --model b --rater p --rater q --out {out}"
+PLAN = "{talks} --rater p --rater q --overlap 0.5 --pilot {people} --out {out}"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from analysis_support import write_table
+from analysis_support import crossed, write_table
 from scipy import stats
 from typer.testing import CliRunner
 
@@ -332,7 +332,9 @@ def test_power_report_grows_with_cards_and_difference(tmp_path: Path) -> None:
 
 
 def test_plan_is_balanced_with_overlap_and_blocks_by_card() -> None:
-    plan = annotation_plan([f"c{i}" for i in range(40)], ["a", "b"], ["x", "y", "z"], 2, 0.25, np.random.default_rng(0))
+    plan = annotation_plan(
+        crossed([f"c{i}" for i in range(40)], ["a", "b"]), ["x", "y", "z"], 2, 0.25, np.random.default_rng(0)
+    )
     raters = plan.groupby("card")["rater"].nunique()
     assert (raters == 2).sum() == 10
     assert (raters == 1).sum() == 30
@@ -341,14 +343,21 @@ def test_plan_is_balanced_with_overlap_and_blocks_by_card() -> None:
     for _, own in plan.groupby("rater"):
         assert own["order"].tolist() == list(range(len(own)))
     with pytest.raises(EscEvalError, match="as many raters"):
-        annotation_plan(["c"], ["a"], ["x"], 2, 0.5, np.random.default_rng(0))
+        annotation_plan(crossed(["c"], ["a"]), ["x"], 2, 0.5, np.random.default_rng(0))
 
 
-@pytest.mark.parametrize("names", ["cc a xy", "c aa x", "c a xx"])
-def test_a_plan_refuses_a_name_that_stands_twice(names):
-    cards, models, raters = map(list, names.split())
-    with pytest.raises(EscEvalError, match=r"the (card|model|rater) '.' is named twice"):
-        annotation_plan(cards, models, raters, len(raters), 0.5, np.random.default_rng(0))
+@pytest.mark.parametrize(
+    ("cards", "raters", "overlap", "why"),
+    [
+        ("cd", "xx", 0.5, "the rater 'x' is named twice"),
+        ("cd", "xy", 1.5, "a share from 0 to 1"),
+        ("cd", "xy", 0.1, "10% of 2 cards is not one"),
+        ("c", "xyz", 1.0, "3 raters for 1 cards: some would have nothing to rate"),
+    ],
+)
+def test_a_plan_refuses_what_cannot_work(cards, raters, overlap, why):
+    with pytest.raises(EscEvalError, match=why):
+        annotation_plan(crossed(list(cards), ["a"]), list(raters), 2, overlap, np.random.default_rng(0))
 
 
 def test_a_seed_below_nought_is_refused():

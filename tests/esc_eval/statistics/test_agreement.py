@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from analysis_support import crossed
 
 from esc_eval.statistics import coefficients as co
 from esc_eval.statistics.agreement import FEW_SHARED, Agreement, estimate_agreement, pair_mean
@@ -24,7 +25,7 @@ def rate(rng: np.random.Generator, unit: np.ndarray, rater: np.ndarray, card: np
 def planned(rng: np.random.Generator) -> Ratings:
     cards, models = 40, 3
     names = [[f"{i:02}" for i in range(n)] for n in (cards, models, RATERS)]
-    plan = annotation_plan(*names, 2, 0.4, rng)
+    plan = annotation_plan(crossed(*names[:2]), names[2], 2, 0.4, rng)
     unit = plan["card"].astype(int) * models + plan["model"].astype(int)
     return rate(rng, unit.to_numpy(), plan["rater"].astype(int).to_numpy(), np.arange(cards * models) // models)
 

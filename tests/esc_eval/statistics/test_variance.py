@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from analysis_support import crossed
 from statsmodels.regression.linear_model import OLS
 from statsmodels.regression.mixed_linear_model import MixedLM
 
@@ -54,7 +55,9 @@ def study(
 ) -> pd.DataFrame:
     """A planned study: model x card 36, severity as given, single rating 64; 25 more between repetitions."""
     names = [[f"{kind}{i}" for i in range(n)] for kind, n in (("c", cards), ("m", models), ("r", raters))]
-    plan = pd.concat([annotation_plan(*names, each, overlap, rng).assign(again=k) for k in range(repeated)])
+    plan = pd.concat(
+        [annotation_plan(crossed(*names[:2]), names[2], each, overlap, rng).assign(again=k) for k in range(repeated)]
+    )
     cell = plan["card"] + plan["model"]
     plan["dialogue_id"] = cell + plan["again"].astype(str)
     score = np.zeros(len(plan))
