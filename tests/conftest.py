@@ -109,6 +109,27 @@ def xet_hub(hub, monkeypatch):
 
 
 @pytest.fixture(scope="session")
+def chromium():
+    """A browser; see ``browser`` for how to look at a page with it."""
+    from browser import open_chromium
+
+    with open_chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(chromium):
+    """A page of a browser that knows nothing yet; whatever its console says against us fails the test."""
+    context = chromium.new_context(locale="en-GB")
+    made = context.new_page()
+    complaints: list[str] = []
+    made.on("pageerror", lambda error: complaints.append(str(error)))
+    yield made
+    context.close()
+    assert not complaints, complaints
+
+
+@pytest.fixture(scope="session")
 def sentencepiece_model():
     """A small byte-fallback BPE model whose last pieces are reserved, as InternLM2's are."""
     from packed_internlm2 import train_tokenizer

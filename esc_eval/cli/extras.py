@@ -13,6 +13,7 @@ IMPORTED_AS = {
     "linkify_it": "linkify-it-py",
     "pyap": "pyap2",
     "sklearn": "scikit-learn",
+    "python_multipart": "python-multipart",
     "stdnum": "python-stdnum",
     "yaml": "pyyaml",
 }

@@ -1,0 +1,12 @@
+"""What all pages share: an application that refuses what it should, templates, wording by language, and a server.
+
+The pages are rendered on the server by Jinja2 under Starlette, with a little script of our own beside them: a rater's
+phone needs no build of ours and no asset from elsewhere, a page works as soon as its HTML is there, and the same
+templates make files that can be mailed.
+"""
+
+from esc_eval.web.guard import Access, is_loopback
+from esc_eval.web.pages import Pages, make_app
+from esc_eval.web.words import Words, interface_languages, load_words
+
+__all__ = ["Access", "Pages", "Words", "interface_languages", "is_loopback", "load_words", "make_app"]

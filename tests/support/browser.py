@@ -1,0 +1,140 @@
+"""Pages as people meet them: an application served on loopback, Debian's Chromium, and axe on what it shows."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "/usr/bin/chromium")
+FLAGS = (
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+PATIENCE = 60
+"""Seconds that a server has to come up."""
+
+
+@contextmanager
+def open_chromium():
+    """Chromium under playwright; the test is skipped where there is none, and fails where data are required."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ModuleNotFoundError:
+        _skip("playwright is not installed: pip install --group test")
+    if not Path(CHROMIUM).exists():
+        _skip(f"there is no browser at {CHROMIUM}: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, "--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+def _skip(reason: str) -> None:
+    if os.environ.get("ESC_EVAL_REQUIRE_DATA"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@contextmanager
+def serve_in_thread(app) -> Iterator[str]:
+    """Serve an application on a free port of loopback; yields its address."""
+    import uvicorn
+
+    from esc_eval.web.serving import listen
+
+    listening = listen("127.0.0.1", 0)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(PATIENCE)
+
+
+class Served:
+    """A verb of ``esc-eval`` that serves pages, in a process of its own.
+
+    Attributes:
+        lines: What it has printed so far.
+    """
+
+    def __init__(self, *arguments: object, cwd: Path | None = None) -> None:
+        self.lines: list[str] = []
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "esc_eval", *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            cwd=cwd,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", "BROWSER": "true", "COLUMNS": "200"},
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip("\n"))
+
+    def wait_for(self, part: str) -> str:
+        """The first line that holds some text, once it is printed."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            if found := next((line for line in list(self.lines) if part in line), None):
+                return found
+            if self.process.poll() is not None and not self._reader.is_alive():
+                break
+            time.sleep(0.02)
+        raise AssertionError(f"no line with {part!r}; it printed:\n" + "\n".join(self.lines))
+
+    def kill(self) -> None:
+        """As kill -9."""
+        self.process.kill()
+        self.process.wait(PATIENCE)
+
+    def interrupt(self) -> int:
+        """As Ctrl-C; the exit code."""
+        self.process.send_signal(signal.SIGINT)
+        code = self.process.wait(PATIENCE)
+        self._reader.join(PATIENCE)
+        return code
+
+    def __enter__(self) -> "Served":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.kill()
+
+
+def assert_accessible(page, sizes=(DESKTOP, PHONE)) -> None:
+    """Axe finds nothing serious or critical under WCAG 2.2 AA, at each size, and nothing sticks out to the side."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+    for size in sizes:
+        page.set_viewport_size(size)
+        found = Axe().run(page, options={"runOnly": tags, "resultTypes": ["violations"]}).response["violations"]
+        grave = [
+            f"{one['id']} ({one['impact']}): {one['help']}: {[node['html'][:200] for node in one['nodes'][:3]]}"
+            for one in found
+            if one["impact"] in ("serious", "critical")
+        ]
+        assert not grave, f"{page.url} at {size['width']} px:\n" + "\n".join(grave)
+        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wide <= 1, f"{page.url} at {size['width']} px is {wide} px wider than the window"
