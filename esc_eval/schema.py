@@ -237,6 +237,8 @@ class Rating(Record):
         served: Of a model behind a server: what answered, and what it was really asked.
         stage, order, time: Which pass of rating this was (e.g. first / review), its place in the rater's sequence,
             when it was given (ISO 8601).
+        seconds: That a person was active with it.
+        note: What a person wrote beside the dialogue.
     """
 
     dialogue_id: str
@@ -256,6 +258,8 @@ class Rating(Record):
     stage: str | None = None
     order: Whole | None = None
     time: str | None = None
+    seconds: FiniteFloat | None = Field(default=None, ge=0)
+    note: str | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -265,6 +269,45 @@ class Rating(Record):
             raise ValueError("a rating with a score cannot have a problem")
         if self.probabilities is not None and abs(sum(self.probabilities) - 1) > 1e-4:
             raise ValueError(f"probabilities sum to {sum(self.probabilities):.6f}, not 1")
+        return self
+
+
+class Preference(Record):
+    """One person's verdict on which of two dialogues of one card has the better supporter, and by how much.
+
+    Attributes:
+        card_id: The role card that both play; None where the dialogues do not say.
+        dialogue_a, dialogue_b: The two, in the order of the file that they are from.
+        dimension: Key of the dimension in the rubric, or ``preference`` for the whole.
+        rater: Name of the person (a pseudonym).
+        preference: Steps by which the supporter of ``dialogue_a`` is better; negative: that of ``dialogue_b``; 0: both
+            are as good. None where the person could not say; see ``problem``.
+        steps: The farthest that a preference can be from 0: 2 on a scale of five points, 3 on one of seven.
+        left: Which of the two the person saw on the left, or first.
+        problem: Why there is no preference.
+        order, time, seconds, note: As of a ``Rating``.
+    """
+
+    card_id: str | None = None
+    dialogue_a: str
+    dialogue_b: str
+    dimension: str
+    rater: str
+    preference: Whole | None = None
+    steps: int = Field(ge=1)
+    left: Literal["a", "b"]
+    problem: str | None = None
+    order: Whole | None = None
+    time: str | None = None
+    seconds: FiniteFloat | None = Field(default=None, ge=0)
+    note: str | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.preference is None) != bool(self.problem):
+            raise ValueError("a preference is there, or there is a problem that says why not, and never both")
+        if self.preference is not None and abs(self.preference) > self.steps:
+            raise ValueError(f"a preference is {self.steps} steps at most, found {self.preference}")
         return self
 
 

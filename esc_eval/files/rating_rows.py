@@ -13,7 +13,7 @@ from esc_eval.reading import read_csv
 from esc_eval.schema import Rating
 
 NEEDED = ("dialogue_id", "rater", "dimension", "score")
-OPTIONAL = ("rater_kind", "rubric", "stage", "order", "time", "problem", "raw")
+OPTIONAL = ("rater_kind", "rubric", "stage", "order", "time", "seconds", "problem", "note", "raw")
 OF_DIALOGUES = ("card", "card_id", "model", "supporter", "language", "category", "group", "source")
 """What a table may say of the rated dialogues, which the dialogues themselves say too."""
 Spell = Callable[[str, str], str]
@@ -92,7 +92,7 @@ def rating_of(cells: Mapping[str, Any], path: Path, where: str, spell: Spell, ch
     if missing := [key for key in NEEDED if key not in given and key != "score"]:
         raise BadRecord(path, where, f"{missing[0]} is empty")
     text: dict[str, str] = {}
-    for key in (key for key in given if key not in ("score", "order")):
+    for key in (key for key in given if key not in ("score", "order", "seconds")):
         try:
             text[key] = read_key(given[key]) or ""
         except ValueError as error:
@@ -110,6 +110,7 @@ def rating_of(cells: Mapping[str, Any], path: Path, where: str, spell: Spell, ch
                 "dimension": spell(rubric, text["dimension"]),
                 "score": score,
                 "order": order,
+                "seconds": given.get("seconds"),
             }
         )
         check(rating)
