@@ -12,7 +12,6 @@ from analysis.studies.seekers import (
     cut_turns,
     emotion_by_round,
     measure_sizes,
-    read_lexicon,
     turns_of,
     valence_by_round,
     vocabulary_distance,
@@ -21,6 +20,7 @@ from analysis.studies.two_sample import two_sample_test
 from esc_eval.errors import EscEvalError
 from esc_eval.reporting.render import Report, Table, report_signature, undefined_notes
 from esc_eval.schema import Dialogue, RoleCard, digest
+from esc_eval.scoring.lexicon import read_lexicon
 from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.statistics.estimate import Estimate
 

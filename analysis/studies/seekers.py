@@ -3,9 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache, partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,43 +12,18 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from analysis.studies.metrics.segment import segment_words
 from esc_eval.languages import get_language
-from esc_eval.reading import read_yaml
 from esc_eval.schema import Dialogue, RoleCard
+from esc_eval.scoring.lexicon import count_courtesies, count_distress, read_lexicon
 from esc_eval.statistics.bootstrap import Bootstrap, ClusterTables, Totals
 from esc_eval.statistics.coefficients import ratio
 from esc_eval.statistics.estimate import Array, Estimate
 
-LEXICON = Path(__file__).parent / "lexicons" / "emotion.yaml"
 NO_LEXICON = "no words of distress and relief are known; lexicon.yaml in the language's folder may list them"
 NO_VADER = "VADER is not installed: pip install vaderSentiment"
 NO_VALENCE = "VADER knows English only, and no validated measure of another language is to be had here"
 VADER_LANGUAGE = "en"
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 _LABEL = re.compile(r"^\s*[^:：\n]{1,14}[:：]\s*", re.MULTILINE)
-
-
-@dataclass(frozen=True)
-class Lexicon:
-    """What is counted in a language.
-
-    Attributes:
-        distress, relief: Words.
-        courtesy: Thanks and goodbyes, which are neither.
-    """
-
-    distress: frozenset[str]
-    relief: frozenset[str]
-    courtesy: re.Pattern[str]
-
-
-@cache
-def read_lexicon(language: str) -> Lexicon | None:
-    """The words of a language, from our list or its folder's lexicon.yaml (where courtesy may be left out); or None."""
-    words = read_yaml(LEXICON).get(language) or get_language(language).read_data("lexicon.yaml")
-    if not words:
-        return None
-    courtesy = "|".join(f"(?:{pattern})" for pattern in words.get("courtesy", ())) or r"(?!)"
-    return Lexicon(frozenset(words["distress"]), frozenset(words["relief"]), re.compile(courtesy, re.IGNORECASE))
 
 
 @cache
@@ -66,35 +39,6 @@ def _vader() -> Any:
 def turns_of(dialogue: Dialogue) -> list[str]:
     """The seeker's turns."""
     return [turn.text for turn in dialogue.turns if turn.role == "seeker"]
-
-
-def count_distress(text: str, language: str) -> tuple[int, int]:
-    """Words of distress less words of relief, thanks and goodbyes aside, and number of tokens.
-
-    >>> count_distress("I feel so lonely and sad. Thanks, have a nice day", "en")
-    (2, 11)
-    """
-    tokens = len(segment_words(text, language))
-    words = read_lexicon(language)
-    if words is None:
-        return 0, tokens
-    rest = words.courtesy.sub(" ", text)
-    if get_language(language).unit == "character":
-        found = [sum(rest.count(word) for word in entries) for entries in (words.distress, words.relief)]
-    else:
-        said = segment_words(rest, language)
-        found = [sum(token in entries for token in said) for entries in (words.distress, words.relief)]
-    return found[0] - found[1], tokens
-
-
-def count_courtesies(text: str, language: str) -> tuple[int, int]:
-    """Thanks and goodbyes, and number of tokens.
-
-    >>> count_courtesies("Thank you so much, goodbye!", "en")
-    (2, 5)
-    """
-    words = read_lexicon(language)
-    return sum(1 for _ in words.courtesy.finditer(text)) if words else 0, len(segment_words(text, language))
 
 
 def by_round(

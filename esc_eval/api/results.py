@@ -12,14 +12,14 @@ from esc_eval.files.records import read_dialogues
 from esc_eval.files.run_folder import read_run_ratings, rubric_file
 from esc_eval.files.writing import PREFIX, replace_folder, write_jsonl, write_whole
 from esc_eval.prompts.kept import keep_wording
-from esc_eval.prompts.rubric import Rubric, load_rubric
+from esc_eval.prompts.rubric import Rubric
 from esc_eval.reading import is_file, read_bytes
 from esc_eval.reporting import Summary, as_html, as_latex, as_markdown, as_text, summarise_ratings
 from esc_eval.reporting.page import as_page
 from esc_eval.reporting.render import Report, terminal_width
 from esc_eval.reporting.summary import Leaderboard, Row, Statistic
 from esc_eval.schema import Dialogue, Rating
-from esc_eval.scoring.rating_checks import rubrics_of
+from esc_eval.scoring.rating_checks import find_rubrics
 from esc_eval.simulation.run import read_card
 from esc_eval.statistics import DRAWS
 from esc_eval.statistics.bootstrap import Bootstrap
@@ -117,10 +117,7 @@ class Results:
         Raises:
             EscEvalError: The ratings name one that is neither given nor shipped nor kept in the run folder.
         """
-        carried = _carried(self.ratings)
-        if self.given_rubric is not None and len(carried) < 2:
-            return dict.fromkeys(carried, load_rubric(self.given_rubric))
-        return rubrics_of(self.ratings, self.given_rubric, self.folder)
+        return find_rubrics(self.ratings, self.given_rubric, self.folder)
 
     @property
     def rubric(self) -> Rubric:

@@ -15,7 +15,7 @@ from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting.making import describe_adapted, warn_of_roles
 from esc_eval.reporting.render import Cell, Report, Table, name_clusters, report_signature, shown_p, undefined_notes
 from esc_eval.reporting.signature import sign_board
-from esc_eval.reporting.standing import standing_json, standing_table
+from esc_eval.reporting.standing import differences_table, standing_json, standing_table
 from esc_eval.reporting.summary import UNANSWERED_SHARE, name_raters
 from esc_eval.reporting.tables import name_board
 from esc_eval.schema import Dialogue
@@ -198,17 +198,12 @@ def _split_boards(whole: RatingsTable, table: RatingsTable) -> list[tuple[tuple[
 def _board(
     standing: Standing, names: Mapping[str, str], turned: Sequence[str], human: str, title: str, signature: str
 ) -> tuple[dict[str, Any], list[Table], list[str]]:
-    column, differences = standing.ranked_by, standing.differences
+    differences = standing.differences
     shown = {**names, AVERAGE: "Average"}
     data: dict[str, Any] = {**standing_json(standing), "signature": signature}
     data["models"] = {model: {"scores": standing.means[model], **found} for model, found in data["models"].items()}
     tables = [standing_table(standing, names, title=title, turned=turned, signature=signature)]
-    pairs: list[list[Cell]] = [
-        [f"{r['first']} - {r['second']}", r["difference"].n, r["difference"], shown_p(r["p_holm"])]
-        for r in differences[column]
-    ]
-    head = ["models", "cards", "difference", "p (Holm)"]
-    tables.append(Table(f"Differences of {shown[column]}. {title}", head, pairs))
+    tables.append(differences_table(standing, names, title))
     notes = []
     if human in standing.means:
         gaps = {

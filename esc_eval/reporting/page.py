@@ -1,21 +1,45 @@
 """One self-contained HTML page: leaderboard, pictures, and the dialogues to read turn by turn with their ratings."""
 
+from base64 import b64encode
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
+from importlib.resources import files
 
+from jinja2 import Environment
 from markupsafe import Markup
 
 from esc_eval.escaping import show_controls
 from esc_eval.files.templates import make_environment
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting import pictures, tables
+from esc_eval.reporting.find import mark
 from esc_eval.reporting.render import table_html
+from esc_eval.reporting.rounds import place_turns
+from esc_eval.reporting.standing import differences_table
 from esc_eval.reporting.summary import Summary, choose_rubric
+from esc_eval.reporting.wording import name_dimension, word_level
 from esc_eval.schema import Dialogue, Rating
 from esc_eval.statistics.scale import describe_scale
 from esc_eval.version import __version__
+from esc_eval.web.words import load_words
 
 SHOWN = 200
+MOST_CHARACTERS = 4_000_000
+"""Of what is said on a page, so that a mail takes it; one dialogue is always shown."""
+STYLES = ("web/static/base.css", "reporting/static/parts.css")
+SCRIPTS = ("web/static/theme.js", "reporting/static/report.js")
+
+
+def add_filters(environment: Environment) -> None:
+    """Give an environment of templates what ``parts.html.jinja`` calls."""
+    environment.filters |= {
+        "visible": show_controls,
+        "marked": mark,
+        "places": place_turns,
+        "dimension": lambda key, rubric, language: name_dimension(rubric, key, language),
+        "level_words": lambda key, rubric, level, language: word_level(rubric, key, level, language),
+    }
 
 
 def as_page(
@@ -29,12 +53,13 @@ def as_page(
 
     Args:
         summary: Its tables.
-        dialogues: To read; the first ``shown`` are on the page, and it says how many are not.
+        dialogues: To read; at most ``shown`` are on the page, all supporters of a card together, and it says how many
+            are not.
         ratings: Shown beside each dialogue.
         rubric: Names and levels; or several, by the name and version that ratings carry.
     """
-    environment = make_environment("esc_eval", "reporting", html=True)
-    environment.filters["visible"] = show_controls
+    environment = make_environment("esc_eval", "reporting/templates", html=True)
+    add_filters(environment)
     ratings = list(ratings)
     carried = dict.fromkeys(rating.rubric for rating in ratings)
     rubrics = {one_id: choose_rubric(rubric, one_id) for one_id in carried} or (
@@ -43,28 +68,55 @@ def as_page(
     by_dialogue: dict[str, list[Rating]] = defaultdict(list)
     for rating in ratings:
         by_dialogue[rating.dialogue_id].append(rating)
-    return environment.get_template(
-        "page.html.jinja"
-    ).render(
+    script = '"use strict";\n' + "\n".join(map(_read, SCRIPTS))
+    chosen = choose_dialogues(dialogues, shown)
+    return environment.get_template("report.html.jinja").render(
         version=__version__,
-        parts=[
+        language="en",
+        w=load_words("en", "reporting"),
+        style="\n".join(map(_read, STYLES)),
+        script=script,
+        script_hash=f"sha256-{b64encode(sha256(script.encode()).digest()).decode()}",
+        parts_of_it=[
             {
                 "report": tables.board_report(board, tables.board_table(board)),
-                # our own HTML, escaped cell by cell, and SVG made by matplotlib, which escapes the names in it
+                # our own HTML, escaped cell by cell
                 "leaderboard": Markup(table_html(tables.board_table(board))),  # noqa: S704
-                "details": Markup("".join(map(table_html, tables.details_tables(board)))),  # noqa: S704
-                "means": Markup(pictures.draw_means(board) if board.has_scores else ""),  # noqa: S704
-                "levels": Markup(pictures.draw_levels(board) if board.has_scores else ""),  # noqa: S704
+                "details": Markup("".join(map(table_html, _details(board)))),  # noqa: S704
+                "pictures": pictures.board_pictures(board),
             }
             for board in summary.tables
         ],
-        dialogues=dialogues[:shown],
+        dialogues=chosen,
         total=len(dialogues),
         ratings=by_dialogue,
-        names={one_id: {d.key: d.paper for d in one.dimensions} for one_id, one in rubrics.items()},
-        levels={one_id: one.levels for one_id, one in rubrics.items()},
+        rubrics=rubrics,
         many=len({key for one in rubrics.values() for key in one.keys}),
         ends=" or ".join(dict.fromkeys(f"{one.levels[0]} to {one.levels[-1]}" for one in rubrics.values())),
         scale=" or ".join(dict.fromkeys(describe_scale(one.levels) for one in rubrics.values())),
-        supporters=sorted({d.supporter or "unknown" for d in dialogues[:shown]}),
+        supporters=sorted({d.supporter or "unknown" for d in chosen}),
     )
+
+
+def _details(board: tables.Leaderboard) -> list[tables.Table]:
+    found = tables.details_tables(board)
+    return [*found, differences_table(board.standing, board.names)] if len(board.rows) > 1 else found
+
+
+def _read(name: str) -> str:
+    return files("esc_eval").joinpath(name).read_text(encoding="utf-8")
+
+
+def choose_dialogues(dialogues: Sequence[Dialogue], shown: int) -> list[Dialogue]:
+    """As many dialogues as a page takes, card by card, so that supporters can be compared on it; in their order."""
+    by_card: dict[str, list[int]] = defaultdict(list)
+    for place, dialogue in enumerate(dialogues):
+        by_card[dialogue.card_id or f"\0{place}"].append(place)
+    chosen: list[int] = []
+    room = MOST_CHARACTERS
+    for place in (place for places in by_card.values() for place in places):
+        room -= sum(len(turn.text) + len(turn.raw or "") for turn in dialogues[place].turns)
+        if len(chosen) >= shown or (chosen and room < 0):
+            break
+        chosen.append(place)
+    return [dialogues[place] for place in sorted(chosen)]

@@ -236,19 +236,23 @@ def show_estimate(estimate: Estimate | None, digits: int = 3) -> str:
 
 
 def table_html(table: Table) -> str:
-    """A table in a box that scrolls sideways, with its title and note."""
-    lines = []
-    for tag, line in zip(["th", *["td"] * len(table.rows)], table.split_cells(), strict=True):
-        cells = (
-            f"<{tag}>{escape_html(text)}{f'<small>{escape_html(small)}</small>' if small else ''}</{tag}>"
-            for text, small in line
-        )
-        lines.append(f"<tr>{''.join(cells)}</tr>")
+    """A table in a box that scrolls sideways, also by keys, with its title and note."""
+    head, *rows = [
+        [f"{escape_html(text)}{f'<small>{escape_html(small)}</small>' if small else ''}" for text, small in line]
+        for line in table.split_cells()
+    ]
+    names = "".join(f'<th scope="col">{cell}</th>' for cell in head)
+    lines = [f"<thead><tr>{names}</tr></thead>", "<tbody>"]
+    for first, *others in rows:
+        cells = "".join(f"<td>{cell}</td>" for cell in others)
+        lines.append(f'<tr><th scope="row">{first}</th>{cells}</tr>')
     title = f"<h3>{escape_html(table.title)}</h3>\n" if table.title else ""
     note = f"\n<p>{escape_html(table.note)}</p>" if table.note else ""
     note += f"\n{signature_html(table.signature)}" if table.signature else ""
-    inside = "\n".join(lines)
-    return f'{title}<div class="scroll"><table>\n{inside}\n</table></div>{note}'
+    inside = "\n".join([*lines, "</tbody>"])
+    label = escape_html(table.title or ", ".join(table.columns))
+    box = f'<div class="scroll" role="group" tabindex="0" aria-label="{label}">'
+    return f"{title}{box}<table>\n{inside}\n</table></div>{note}"
 
 
 def signature_html(signature: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from esc_eval.reporting.render import Cell, Table
+from esc_eval.reporting.render import Cell, Table, shown_p
 from esc_eval.statistics.estimate import Estimate
 from esc_eval.statistics.ranking import AVERAGE, NO_SHARED_CARD, SHARED_RATERS, Rank, Standing
 
@@ -55,6 +55,23 @@ def standing_table(
         rows.append([*row, *(mean if (mean := means[key]).value is not None else None for key in columns)])
     note = " ".join(describe_standing(standing, names))
     return Table(title, head, rows, 1, note, [shown[key] for key in turned], "unscored", signature)
+
+
+def differences_table(standing: Standing, names: Mapping[str, str], title: str = "") -> Table:
+    """The paired differences of what ranks, on equal cards: one line a pair of models.
+
+    Args:
+        standing: The numbers.
+        names: How each dimension is shown.
+        title: Of the board.
+    """
+    rows: list[list[Cell]] = [
+        [f"{r['first']} - {r['second']}", r["difference"].n, r["difference"], shown_p(r["p_holm"])]
+        for r in standing.differences[standing.ranked_by]
+    ]
+    ranker = {**names, AVERAGE: "Average"}[standing.ranked_by]
+    shown = f"Differences of {ranker}. {title}" if title else f"Differences of {ranker}"
+    return Table(shown, ["models", "cards", "difference", "p (Holm)"], rows)
 
 
 def _average(mean: Estimate) -> Cell:

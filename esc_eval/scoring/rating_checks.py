@@ -66,6 +66,18 @@ def rubrics_of(
     return {carried: rubric_of(group, named.get(carried), folder) for carried, group in groups.items()}
 
 
+def find_rubrics(
+    ratings: Sequence[Rating], name: str | Path | None = None, folder: Path | None = None
+) -> dict[str, Rubric]:
+    """The rubrics that ratings are shown by, by the name and version that they carry: the one that is named where they
+    are under one, whatever they carry; else as ``rubrics_of``.
+    """
+    carried = {rating.rubric for rating in ratings}
+    if name is not None and len(carried) < 2:
+        return dict.fromkeys(carried, load_rubric(name))
+    return rubrics_of(ratings, name, folder)
+
+
 def find_shipped_rubric(carried: str) -> Rubric | None:
     """The shipped rubric of the name and version that ratings carry; None where there is none."""
     stem = _shipped_name(carried)

@@ -5,8 +5,20 @@ phone needs no build of ours and no asset from elsewhere, a page works as soon a
 templates make files that can be mailed.
 """
 
-from esc_eval.web.guard import Access, is_loopback
-from esc_eval.web.pages import Pages, make_app
-from esc_eval.web.words import Words, interface_languages, load_words
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from esc_eval.web.guard import Access, is_loopback
+    from esc_eval.web.pages import Pages, make_app
+    from esc_eval.web.words import Words, interface_languages, load_words
 
 __all__ = ["Access", "Pages", "Words", "interface_languages", "is_loopback", "load_words", "make_app"]
+_PLACES = {"Access": "guard", "is_loopback": "guard", "Pages": "pages", "make_app": "pages"}
+
+
+def __getattr__(name: str) -> Any:
+    """Load when asked: wording is part of files that are made without a server, and without Starlette."""
+    if name not in __all__:
+        raise AttributeError(name)
+    return getattr(import_module(f"esc_eval.web.{_PLACES.get(name, 'words')}"), name)

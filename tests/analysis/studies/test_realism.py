@@ -14,13 +14,10 @@ from analysis.studies.real import read_conversations
 from analysis.studies.realism import REAL, WHOLE, realism_report
 from analysis.studies.seekers import (
     card_match,
-    count_courtesies,
-    count_distress,
     cut_turns,
     emotion_by_round,
     jensen_shannon,
     measure_sizes,
-    read_lexicon,
     sizes_by_round,
     turns_of,
     valence_by_round,
@@ -28,6 +25,7 @@ from analysis.studies.seekers import (
 from analysis.studies.two_sample import two_sample_test
 from esc_eval.errors import EscEvalError
 from esc_eval.schema import Dialogue, RoleCard, Turn
+from esc_eval.scoring.lexicon import count_courtesies, count_distress, read_lexicon
 from esc_eval.statistics.bootstrap import Bootstrap
 
 BOOT = Bootstrap(draws=200)

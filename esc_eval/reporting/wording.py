@@ -1,0 +1,42 @@
+"""Names of dimensions, levels and columns in the language of whoever reads."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from esc_eval.escaping import escape_html
+from esc_eval.prompts.rubric import Rubric
+from esc_eval.reporting.render import Table, table_html
+
+ENGLISH = "en"
+Translate = Callable[[str], str]
+
+
+def name_dimension(rubric: Rubric | None, key: str, language: str = ENGLISH) -> str:
+    """The name of a dimension: in English that of the tables, else as the rubric words it where it does."""
+    if rubric is None:
+        return key
+    if language != ENGLISH and (text := rubric.texts.get(language)) and key in text.dimensions:
+        return text.dimensions[key].name
+    return next((d.paper for d in rubric.dimensions if d.key == key), key)
+
+
+def word_level(rubric: Rubric | None, key: str, level: int | None, language: str = ENGLISH) -> str:
+    """What a level means, in this language or in English; empty where the rubric does not say it."""
+    if rubric is None or level not in rubric.levels:
+        return ""
+    text = rubric.texts.get(language) or rubric.texts.get(ENGLISH)
+    if text is None or key not in text.dimensions:
+        return ""
+    return text.dimensions[key].levels[rubric.levels.index(level)]
+
+
+def table_in(table: Table, language: str, translate: Translate) -> str:
+    """A table as HTML with its columns in a language; its note, a sentence of the report, stays English and says so."""
+    if language == ENGLISH:
+        return table_html(table)
+    columns = [translate(column) for column in table.columns]
+    marked = [translate(name) for name in table.lower_is_better]
+    first = [[translate(row[0]) if isinstance(row[0], str) else row[0], *row[1:]] for row in table.rows]
+    shown = replace(table, columns=columns, lower_is_better=marked, rows=first, note="", title=translate(table.title))
+    note = f'\n<p lang="en">{escape_html(table.note)}</p>' if table.note else ""
+    return table_html(shown) + note

@@ -1,0 +1,400 @@
+"""What is looked at: run folders, joined where their dialogues were made alike, kept apart where they were not."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from esc_eval.errors import EscEvalError
+from esc_eval.files.records import read_dialogues
+from esc_eval.files.run_folder import read_run_cards, read_run_ratings
+from esc_eval.prompts.rubric import Rubric
+from esc_eval.reporting.making import HOW_OPENED
+from esc_eval.reporting.pictures import Picture, board_pictures, rounds_pictures
+from esc_eval.reporting.rounds import Rounds, estimate_rounds
+from esc_eval.reporting.signature import dialogue_parts, join_signature
+from esc_eval.reporting.summary import Leaderboard, Statistic, Summary, summarise_ratings
+from esc_eval.schema import Dialogue, Rating, RoleCard, digest
+from esc_eval.scoring.rating_checks import find_rubrics
+from esc_eval.simulation.run import PLAYED, find_faults, find_simulations, is_partly_foreign, list_differences, read_card
+from esc_eval.reporting.find import fold
+
+HUMAN = "human"
+"""Name of the supporter where people talked with people: such dialogues stand beside those of any protocol."""
+KEY = 16
+"""Characters of a dialogue's address."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A run folder, or dialogues and ratings from elsewhere.
+
+    Attributes:
+        name: What it is called on the pages.
+        cards: Role cards by id.
+        rubrics: By the name and version that ratings carry.
+        run: Content of its run.json; empty where there is none.
+    """
+
+    name: str
+    dialogues: tuple[Dialogue, ...]
+    ratings: tuple[Rating, ...] = ()
+    cards: Mapping[str, RoleCard] = field(default_factory=dict)
+    rubrics: Mapping[str, Rubric] = field(default_factory=dict)
+    run: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, folder: Path, rubric: str | None = None) -> "Source":
+        """A run folder.
+
+        Raises:
+            EscEvalError: There is none, or a file of it is broken or under a rubric that is not known.
+        """
+        if not folder.is_dir():
+            raise EscEvalError(f"{folder}: no such run folder")
+        ratings = read_run_ratings(folder)
+        return cls(
+            str(folder),
+            tuple(read_dialogues(folder)),
+            tuple(ratings),
+            {card.id: card for card in read_run_cards([folder])},
+            find_rubrics(ratings, rubric, folder) if ratings else {},
+            read_card(folder),
+        )
+
+    @property
+    def is_human(self) -> bool:
+        """Whether all its supporters are people."""
+        return all(dialogue.supporter == HUMAN for dialogue in self.dialogues)
+
+    @property
+    def making(self) -> list[Mapping[str, Any]]:
+        """Protocols and seekers that its dialogues were played with; empty for dialogues from elsewhere."""
+        found = []
+        for simulation in find_simulations(self.run):
+            seeker = {key: value for key, value in simulation["seeker"].items() if key not in HOW_OPENED}
+            protocol = {key: value for key, value in simulation["protocol"].items() if key != "languages"}
+            found.append({"protocol": protocol, "seeker": seeker})
+        return list({digest(each): each for each in found}.values())
+
+
+@dataclass(frozen=True)
+class Group:
+    """Sources whose dialogues may share a leaderboard.
+
+    Attributes:
+        sources: In the order in which they were named.
+        reasons: Why they stand apart from the groups before, a sentence each.
+    """
+
+    sources: tuple[Source, ...]
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Names of its sources."""
+        return " + ".join(source.name for source in self.sources)
+
+    @cached_property
+    def dialogues(self) -> dict[str, Dialogue]:
+        """Each once, by id."""
+        return {dialogue.id: dialogue for source in self.sources for dialogue in source.dialogues}
+
+    @cached_property
+    def ratings(self) -> list[Rating]:
+        """Each once."""
+        if len(self.sources) == 1:
+            return list(self.sources[0].ratings)
+        found: list[Rating] = []
+        for source in self.sources:
+            known = {_place(rating) for rating in found}
+            found += [rating for rating in source.ratings if _place(rating) not in known]
+        return found
+
+    @cached_property
+    def cards(self) -> dict[str, RoleCard]:
+        """By id."""
+        return {name: card for source in self.sources for name, card in source.cards.items()}
+
+    @cached_property
+    def rubrics(self) -> dict[str, Rubric]:
+        """By the name and version that ratings carry."""
+        return {name: rubric for source in self.sources for name, rubric in source.rubrics.items()}
+
+    @cached_property
+    def run(self) -> Mapping[str, Any]:
+        """What a run.json of all of them would say."""
+        if len(self.sources) == 1:
+            return self.sources[0].run
+        runs = [source.run for source in self.sources]
+        simulations = [identity for run in runs for identity in find_simulations(run)]
+        foreign = any(is_partly_foreign(run) or not find_simulations(run) for run in runs)
+        scorings = {step: part for run in runs for step, part in run.items() if step.startswith("scoring/")}
+        every = list({digest(identity): identity for identity in simulations}.values())
+        return {**scorings, PLAYED: {"identity": {"simulations": every, "foreign": foreign}}} if every else scorings
+
+    def explain_apart(self, other: Source) -> str | None:
+        """Why a source cannot join, in a sentence; None where it can."""
+        first = self.sources[0]
+        if not self.is_human and not other.is_human and (why := _compare_makings(self, other)):
+            return f"{other.name} stands apart from {self.name}, as its dialogues were made otherwise: {why}."
+        for dialogue in other.dialogues:
+            if self.dialogues.get(dialogue.id, dialogue) != dialogue:
+                return f"{other.name} stands apart from {self.name}, as dialogue {dialogue.id!r} says other words there."
+        for name, card in other.cards.items():
+            if self.cards.get(name, card).text != card.text:
+                return f"{other.name} stands apart from {self.name}, as card {name!r} has another text there."
+        for name, rubric in other.rubrics.items():
+            if self.rubrics.get(name, rubric).sha256 != rubric.sha256:
+                return f"{other.name} stands apart from {self.name}, as its rubric {name} is worded otherwise."
+        for step, part in other.run.items():
+            if step.startswith("scoring/") and step in self.run:
+                if differences := list_differences(self.run[step]["identity"], part["identity"]):
+                    rater = step.removeprefix("scoring/")
+                    return f"{other.name} stands apart from {first.name}, as {rater} rates otherwise: {differences[0]}."
+        known = {_place(rating): rating for rating in self.ratings}
+        for rating in other.ratings:
+            if known.get(_place(rating), rating) != rating:
+                return (
+                    f"{other.name} stands apart from {self.name}, as {rating.rater} rated {rating.dimension} of dialogue "
+                    f"{rating.dialogue_id!r} otherwise there."
+                )
+        return None
+
+    @property
+    def is_human(self) -> bool:
+        """Whether all its supporters are people."""
+        return all(source.is_human for source in self.sources)
+
+
+def _place(rating: Rating) -> tuple[str | None, ...]:
+    return rating.dialogue_id, rating.dimension, rating.rater, rating.rubric, rating.stage
+
+
+def _compare_makings(group: Group, other: Source) -> str | None:
+    known = [each for source in group.sources if not source.is_human for each in source.making]
+    for each in other.making:
+        if each in known:
+            continue
+        if not known:
+            return "nothing says how those were made"
+        return "; ".join(list_differences(known[0], each)[:3])
+    return "nothing says how they were made" if known and not other.making else None
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """A dialogue with what belongs to it.
+
+    Attributes:
+        key: Its address: the same whenever and wherever it is looked at.
+        number: Its place among all.
+        group: The group it is of.
+        ratings: In the order of the file.
+    """
+
+    key: str
+    number: int
+    group: Group
+    dialogue: Dialogue
+    card: RoleCard | None
+    ratings: tuple[Rating, ...]
+
+    @property
+    def supporter(self) -> str:
+        """The model's name."""
+        return self.dialogue.supporter or "unknown"
+
+    @property
+    def name(self) -> str:
+        """What a list calls it: its card, else its own id."""
+        return self.dialogue.card_id or self.dialogue.id
+
+    @property
+    def category(self) -> str | None:
+        """Of the problem, where the dialogue or its card says it."""
+        return self.dialogue.category or (self.card.category if self.card else None)
+
+    @cached_property
+    def said(self) -> dict[str, str]:
+        """What each side said and what stands in the role card, folded for finding."""
+        sides: dict[str, str] = {
+            role: fold("\n\n".join(turn.text for turn in self.dialogue.turns if turn.role == role))
+            for role in ("seeker", "supporter")
+        }
+        return {**sides, "card": fold(self.card.text) if self.card else ""}
+
+    def levels(self, rubric: str, dimension: str, rater: str | None = None) -> list[int | None]:
+        """The levels that raters gave it, None for unscored.
+
+        Args:
+            rubric: Name and version.
+            dimension: Of the rubric.
+            rater: One of them; None = all.
+        """
+        return [
+            rating.score
+            for rating in self.ratings
+            if (rating.rubric, rating.dimension) == (rubric, dimension) and rater in (None, rating.rater)
+        ]
+
+
+@dataclass(frozen=True)
+class Board:
+    """A leaderboard and where it belongs.
+
+    Attributes:
+        key: Its address.
+    """
+
+    key: str
+    group: Group
+    table: Leaderboard
+
+    @cached_property
+    def pictures(self) -> list[Picture]:
+        """Drawn when they are asked for."""
+        return board_pictures(self.table)
+
+
+class Collection:
+    """All that the pages show.
+
+    Args:
+        groups: At least one.
+        statistic: Whether tables show mean levels or mean expected levels.
+        notes: Sentences on what was read.
+    """
+
+    def __init__(self, groups: Sequence[Group], statistic: Statistic = "level", notes: Iterable[str] = ()) -> None:
+        self.groups, self.statistic, self.notes = tuple(groups), statistic, tuple(notes)
+        self.entries = self._make_entries()
+        self.by_key = {entry.key: entry for entry in self.entries}
+        self.by_card: dict[str, list[Entry]] = defaultdict(list)
+        for entry in self.entries:
+            if entry.dialogue.card_id is not None:
+                self.by_card[entry.dialogue.card_id].append(entry)
+
+    @classmethod
+    def open(cls, folders: Sequence[Path], rubric: str | None = None, statistic: Statistic = "level") -> "Collection":
+        """Run folders, joined where they may be.
+
+        Raises:
+            EscEvalError: One cannot be read, is named twice, or ratings and dialogues do not fit.
+        """
+        resolved = [folder.resolve() for folder in folders]
+        if twice := [str(folder) for folder, times in Counter(resolved).items() if times > 1]:
+            raise EscEvalError(f"{twice[0]}: named twice")
+        sources = [Source.read(folder, rubric) for folder in folders]
+        return cls(join_sources(sources), statistic, [fault for folder in folders for fault in find_faults(folder)])
+
+    def _make_entries(self) -> list[Entry]:
+        same: dict[str, Dialogue] = {}
+        several = {
+            id_ for group in self.groups for id_, talk in group.dialogues.items() if same.setdefault(id_, talk) != talk
+        }
+        entries: dict[str, Entry] = {}
+        for group in self.groups:
+            ratings: dict[str, list[Rating]] = defaultdict(list)
+            for rating in group.ratings:
+                ratings[rating.dialogue_id].append(rating)
+            for dialogue in group.dialogues.values():
+                # of an id that is several dialogues' the words decide too
+                named = [dialogue.id, dialogue] if dialogue.id in several else [dialogue.id]
+                key = digest(named)[:KEY]
+                card = group.cards.get(dialogue.card_id or "")
+                own = tuple(ratings[dialogue.id])
+                if (known := entries.get(key)) is not None:  # the same, in groups that stand apart for their ratings
+                    more = [rating for rating in own if rating not in known.ratings]
+                    both = (*known.ratings, *more)
+                    entries[key] = Entry(key, known.number, known.group, dialogue, known.card or card, both)
+                else:
+                    entries[key] = Entry(key, len(entries), group, dialogue, card, own)
+        return list(entries.values())
+
+    @cached_property
+    def boards(self) -> list[Board]:
+        """The leaderboards of each group, as ``report`` has them.
+
+        Raises:
+            EscEvalError: Ratings and dialogues do not fit.
+        """
+        found = []
+        for group in self.groups:
+            for table in self._summarise(group).tables:
+                rubric = table.rubric or next(iter(group.rubrics))
+                key = digest([group.name, table.language, table.rater, rubric])[:KEY]
+                found.append(Board(key, group, table))
+        return found
+
+    def _summarise(self, group: Group) -> Summary:
+        if not group.ratings:
+            return Summary(tables=())
+        try:
+            return summarise_ratings(
+                list(group.dialogues.values()), group.ratings, group.rubrics, group.run, statistic=self.statistic
+            )
+        except ValueError as error:
+            raise EscEvalError(f"{group.name}: ratings and dialogues do not fit: {error}") from error
+
+    @cached_property
+    def rounds(self) -> list[tuple[Group, list[Rounds], list[Picture]]]:
+        """Figures by round of each group, with their pictures."""
+        found = []
+        for number, group in enumerate(self.groups):
+            rounds = estimate_rounds(list(group.dialogues.values()))
+            signature = join_signature(dialogue_parts(group.run))
+            pictures = rounds_pictures(rounds, signature)
+            found.append((group, rounds, pictures if number == 0 else [_renamed(p, number) for p in pictures]))
+        return found
+
+    @cached_property
+    def pictures(self) -> dict[str, Picture]:
+        """Every picture by its address."""
+        found = {f"{board.key}-{picture.name}": picture for board in self.boards for picture in board.pictures}
+        return found | {picture.name: picture for _, _, pictures in self.rounds for picture in pictures}
+
+    @cached_property
+    def rubrics(self) -> dict[str, Rubric]:
+        """By the name and version that ratings carry."""
+        return {name: rubric for group in self.groups for name, rubric in group.rubrics.items()}
+
+    @cached_property
+    def raters(self) -> list[str]:
+        """Whoever rated, by name."""
+        return sorted({rating.rater for entry in self.entries for rating in entry.ratings})
+
+    def choices(self) -> dict[str, list[str]]:
+        """What lists can be filtered by, and the values that occur."""
+        entries = self.entries
+        return {
+            "model": sorted({entry.supporter for entry in entries}),
+            "language": sorted({entry.dialogue.language for entry in entries}),
+            "category": sorted({entry.category for entry in entries if entry.category}),
+            "rater": self.raters,
+        }
+
+
+def _renamed(picture: Picture, number: int) -> Picture:
+    return Picture(f"{picture.name}-{number + 1}", picture.title, picture.words, picture.draw, picture.signature)
+
+
+def join_sources(sources: Sequence[Source]) -> list[Group]:
+    """Sources in groups that may share a leaderboard; each joins the first that takes it."""
+    groups: list[Group] = []
+    for source in sorted(sources, key=lambda source: source.is_human):
+        reasons = []
+        joined = False
+        for i, group in enumerate(groups):
+            if why := group.explain_apart(source):
+                reasons.append(why)
+            else:
+                groups[i] = Group((*group.sources, source), group.reasons)
+                joined = True
+                if not source.is_human:  # people's dialogues stand in every group, a model's in one
+                    break
+        if not joined:
+            groups.append(Group((source,), tuple(reasons)))
+    return groups
