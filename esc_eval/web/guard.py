@@ -22,7 +22,7 @@ HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",  # a link may hold a token
+    "Referrer-Policy": "same-origin",  # a link may hold a token; "no-referrer" would hide forms' Origin too
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
@@ -176,8 +176,8 @@ def _is_netloc(host: str) -> bool:
 
 def _is_same_site(headers: Headers, host: str, access: Access) -> bool:
     """Whether a request comes from a page of ours, as browsers tell; what is no browser tells nothing."""
-    if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-        return False
+    if site := headers.get("sec-fetch-site"):  # no page can set it
+        return site in ("same-origin", "none")
     origin = headers.get("origin")
     if origin is None:
         return True

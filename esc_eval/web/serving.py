@@ -16,8 +16,8 @@ from esc_eval.web.guard import is_loopback
 GRACE = 3
 """Seconds that open requests have to end."""
 TLS = (
-    "Others on the network can read what is sent over plain HTTP: put a reverse proxy with TLS (caddy, nginx) before it, "
-    "or give --ssl-certfile and --ssl-keyfile."
+    "Others on the network can read what is sent over plain HTTP: put a reverse proxy with TLS (caddy, nginx) before "
+    "it, or give --ssl-certfile and --ssl-keyfile."
 )
 
 

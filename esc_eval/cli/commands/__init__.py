@@ -11,6 +11,7 @@ ORDER = (
     "health",
     "power",
     "plan",
+    "rate",
     "export",
     "calibrate",
     "ensemble",

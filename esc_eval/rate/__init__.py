@@ -1,0 +1,1 @@
+"""The page on which people rate dialogues: a team, blind, for days, without losing a click."""
