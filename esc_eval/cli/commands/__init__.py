@@ -12,6 +12,8 @@ ORDER = (
     "power",
     "plan",
     "rate",
+    "sheet",
+    "collect",
     "export",
     "calibrate",
     "ensemble",
