@@ -1,7 +1,7 @@
 """What a coordinator wants to know while people rate: how far each is, how fast, how alike, and where they differ."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
@@ -14,6 +14,8 @@ FEWEST = 3
 DRAWS = 400
 """Of the intervals on the page; `esc-eval agreement` draws more."""
 SHOWN = 10
+MEASURES = ("krippendorff_alpha_ordinal", "quadratic_kappa", "exact", "within_one")
+TRAITS = ("severity", "drift")
 
 
 @dataclass(frozen=True)
@@ -102,13 +104,17 @@ class Agreement:
     """How alike raters rate so far.
 
     Attributes:
-        tables: As `esc-eval agreement` shows them.
+        main: Dimension by dimension, ``MEASURES`` as text and interval.
+        raters: By name, ``TRAITS`` as text and interval.
+        more: The tables of `esc-eval agreement`.
         notes: Sentences beside them.
         disputed: Dialogue, dimension, and the score of each rater, the widest apart first.
         problem: Why nothing can be told yet; None = it can.
     """
 
-    tables: Sequence[Any] = ()
+    main: Sequence[tuple[str, int, Sequence[tuple[str, str]]]] = ()
+    raters: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
+    more: Sequence[Any] = ()
     notes: Sequence[str] = ()
     disputed: Sequence[dict[str, Any]] = field(default_factory=list)
     problem: str | None = None
@@ -126,6 +132,7 @@ def agree(store: Store, low: int, high: int) -> Agreement:
 
         from esc_eval.files.ratings_table import RatingsTable
         from esc_eval.reporting.agreement import agreement_report
+        from esc_eval.reporting.render import Table
         from esc_eval.statistics.bootstrap import Bootstrap
     except ModuleNotFoundError as error:
         return Agreement(problem=f'{error.name} is missing: pip install "esc-eval[statistics]"')
@@ -143,8 +150,18 @@ def agree(store: Store, low: int, high: int) -> Agreement:
     table = RatingsTable(frame, tuple(dict.fromkeys(frame["dimension"])), low, high, "")
     stage = "first" if (frame["stage"] == "first").any() else None
     report = agreement_report(table, Bootstrap(DRAWS, 0), stage=stage, top=SHOWN)
-    shown = [table for table in report.tables if not table.title.startswith("Most disputed")]
-    return Agreement(shown, report.notes, report.data["disputed"])
+    shown = Table("", (), (), 2)
+
+    def say(estimates: Mapping[str, Any], names: Sequence[str]) -> list[tuple[str, str]]:
+        return [(shown.show_number(estimates.get(one)), shown.show_interval(estimates.get(one))) for one in names]
+
+    return Agreement(
+        [(key, found[MEASURES[0]].n, say(found, MEASURES)) for key, found in report.data["dimensions"].items()],
+        {name: say(found, TRAITS) for name, found in report.data["raters"].items()},
+        [table for table in report.tables if not table.title.startswith("Most disputed")],
+        report.notes,
+        report.data["disputed"],
+    )
 
 
 def _rows(store: Store) -> list[dict[str, Any]]:

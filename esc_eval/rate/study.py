@@ -179,7 +179,7 @@ def prepare(
     for name in (*assigned, *reviewers):
         _check_name(name)
     there = {rater.name: rater for rater in store.raters()}
-    if twice := find_duplicates((*assigned, *reviewers)):
+    if twice := find_duplicates((*(assigned if plan else raters), *reviewers)):
         raise EscEvalError(f"the name {twice[0]!r} is given twice; who rates and reviews has a name for each")
     stages: dict[str, Stage] = {**dict.fromkeys(assigned, "first"), **dict.fromkeys(reviewers, "review")}
     for name, stage in stages.items():
@@ -276,7 +276,8 @@ def _make_items(study: Study, rater: str, units: Sequence[tuple[str, ...]], begi
     order: list[tuple[str, Any]] = [("pair" if study.design.pairwise else "dialogue", unit) for unit in shuffled]
     if not study.design.pairwise:
         again = round(study.design.repeat * len(units))
-        for i in sorted(rng.choice(len(units), size=again, replace=False).tolist()):
+        early = max(again, (len(units) + 1) // 2)
+        for i in sorted(rng.choice(early, size=again, replace=False).tolist()):
             # half of all lies between, or what there is: nobody should just remember
             first = min(i + 1 + len(units) // 2, len(order))
             order.insert(int(rng.integers(first, len(order) + 1)), ("repeat", shuffled[i]))
