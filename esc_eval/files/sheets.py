@@ -58,7 +58,8 @@ def _fill(sheet: "Worksheet", columns: Sequence[str], rows: Rows, widths: Mappin
     for number, row in enumerate([dict(zip(columns, columns, strict=True)), *rows], 1):
         for place, column in enumerate(columns, 1):
             cell = sheet.cell(number, place)
-            cell.value, cell.data_type = ILLEGAL_CHARACTERS_RE.sub("\ufffd", row.get(column, "")), "s"
+            if text := ILLEGAL_CHARACTERS_RE.sub("\ufffd", row.get(column, "")):
+                cell.value, cell.data_type = text, "s"
             cell.number_format = "@"
             cell.alignment, cell.font = Alignment(wrap_text=True, vertical="top"), Font(bold=number == 1)
     for place, column in enumerate(columns, 1):

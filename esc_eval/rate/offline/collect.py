@@ -109,7 +109,7 @@ def read_answers(path: Path, keys: Sequence[str]) -> Answers:
         return label_studio.read_export(content, path, keys)
     if argilla.is_export(content):
         return argilla.read_records(argilla.records_of(content), path, keys)
-    if isinstance(content, list) and all(isinstance(row, dict) and set(NEEDED[:3]) <= row.keys() for row in content):
+    if isinstance(content, list) and content and all(isinstance(row, dict) and set(NEEDED[:3]) <= row.keys() for row in content):
         return _read_ratings([(f"line {n}", row) for n, row in enumerate(content, 1)], path)
     raise EscEvalError(f"{path}: holds no answers that are known. Known: {KNOWN}")
 
