@@ -7,10 +7,11 @@ so that nothing is said by colour alone. Levels go from dark to light, as printe
 import re
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO, StringIO
+from pathlib import Path
 from typing import Any
 
 from esc_eval.escaping import escape_html, put_on_one_line
@@ -105,10 +106,27 @@ def _style(settings: dict[str, Any]) -> Iterator[None]:
 
 
 def _find_fonts() -> list[str]:
+    """The first of ``FONTS`` that is there, also where it came after matplotlib had made its list of fonts."""
+    from matplotlib import font_manager
+
+    manager = font_manager.fontManager
+    if not (found := _known_fonts()):
+        stems = {re.sub("[^a-z]", "", name.lower()).removesuffix("sc").removesuffix("jp") for name in FONTS}
+        for path in sorted(font_manager.findSystemFonts()):
+            file = re.sub("[^a-z]", "", Path(path).stem.lower())
+            if any(file.startswith(stem) for stem in stems) and "bold" not in file:
+                with suppress(RuntimeError, OSError):  # a file that is no font that it can read
+                    manager.addfont(path)
+                if found := _known_fonts():
+                    break
+    return found[:1]
+
+
+def _known_fonts() -> list[str]:
     from matplotlib import font_manager
 
     there = {font.name for font in font_manager.fontManager.ttflist}
-    return [name for name in FONTS if name in there][:1]
+    return [name for name in FONTS if name in there]
 
 
 def _figure(width: float, height: float, grid: tuple[int, int] = (1, 1)) -> tuple[Any, list[Any]]:
@@ -228,8 +246,11 @@ def draw_order(board: Leaderboard) -> Any:
     axes.set_ylim(len(order) - 0.4, -0.6)
     _percent_axis(axes, f"{_ranker(board)}: {_mean_axis(board)}")
     beside = axes.get_yaxis_transform()
-    for column, group in enumerate(groups):
+    ends: list[int] = []  # of the last line in each column
+    for group in groups:
         places = [order.index(name) for name in group]
+        column = next((i for i, end in enumerate(ends) if end < min(places)), len(ends))
+        ends[column : column + 1] = [max(places)]
         x = 1.03 + 0.025 * column
         axes.plot([x, x], [min(places) - 0.3, max(places) + 0.3], transform=beside, clip_on=False, linewidth=2.5,
                   color="#4d4d4d", solid_capstyle="butt")  # fmt: skip
@@ -363,7 +384,7 @@ def draw_rounds(rounds: Rounds) -> Any:
     figure, [axes] = _figure(WIDE, 3.6)
     look = {name: i for i, name in enumerate(sorted(rounds.by_supporter))}
     names = list(rounds.by_supporter)
-    highest = 1.0
+    lowest, highest = 0.0, 1.0
     for name, label in zip(names, _shorten(names), strict=True):
         means = [(at, mean) for at, mean in enumerate(rounds.by_supporter[name], 1) if mean.value is not None]
         number = look[name]
@@ -373,10 +394,13 @@ def draw_rounds(rounds: Rounds) -> Any:
         for x, (_, mean) in zip(at, means, strict=True):
             if mean.low is not None:
                 axes.plot([x, x], [mean.low, mean.high], color=COLOURS[number % len(COLOURS)], linewidth=1.6)
-            highest = max(highest, float(mean.high or mean.value or 0))
+            ends = [float(end) for end in (mean.low, mean.value, mean.high) if end is not None]
+            lowest, highest = min(lowest, *ends), max(highest, *ends)
     axes.set_xticks(range(1, rounds.longest + 1))
     axes.set_xlim(0.7, rounds.longest + 0.3)
-    axes.set_ylim(0, 1.05 * highest)
+    axes.set_ylim(lowest - 0.05 * (highest - lowest) * (lowest < 0), highest + 0.05 * (highest - lowest))
+    if lowest < 0:
+        axes.axhline(0, color="black", linewidth=0.8)
     axes.set_xlabel("round")
     axes.set_ylabel(rounds.unit)
     axes.grid(axis="y", alpha=0.25)
@@ -416,6 +440,6 @@ def board_pictures(board: Leaderboard) -> list[Picture]:
 def rounds_pictures(rounds: Sequence[Rounds], signature: str) -> list[Picture]:
     """A picture for each figure by round."""
     return [
-        Picture(f"rounds-{each.name}", each.title, describe_rounds(each), lambda each=each: draw_rounds(each), signature)  # type: ignore[misc]
+        Picture(each.name, each.title, describe_rounds(each), lambda each=each: draw_rounds(each), signature)  # type: ignore[misc]
         for each in rounds
     ]

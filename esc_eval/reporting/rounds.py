@@ -89,7 +89,7 @@ class Rounds:
     @property
     def name(self) -> str:
         """Part of file names."""
-        return f"{self.language}-{self.figure.name}"
+        return f"{self.language}-rounds-{self.figure.name}"
 
     @property
     def title(self) -> str:

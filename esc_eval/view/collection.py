@@ -371,7 +371,7 @@ class Collection:
         entries = self.entries
         return {
             "model": sorted({entry.supporter for entry in entries}),
-            "language": sorted({entry.dialogue.language for entry in entries}),
+            "spoken": sorted({entry.dialogue.language for entry in entries}),
             "category": sorted({entry.category for entry in entries if entry.category}),
             "rater": self.raters,
         }

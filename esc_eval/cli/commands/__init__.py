@@ -6,6 +6,8 @@ ORDER = (
     "score",
     "rejudge",
     "report",
+    "view",
+    "figures",
     "compare",
     "agreement",
     "health",

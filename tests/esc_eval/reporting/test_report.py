@@ -14,7 +14,7 @@ from esc_eval.prompts.rubric import load_rubric
 from esc_eval.reporting import as_html, as_latex, as_markdown, as_text, summarise_ratings
 from esc_eval.reporting.making import describe_spending
 from esc_eval.reporting.page import as_page
-from esc_eval.reporting.pictures import draw_levels, draw_means
+from esc_eval.reporting.pictures import board_pictures
 from esc_eval.schema import Dialogue, Rating, Turn
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -308,10 +308,11 @@ def test_pictures_mark_where_lower_is_better_and_show_shares_by_supporter():
     dialogues, ratings = made_up(unscored=0)
     turned = turn_fluency_round()
     [board] = summarise_ratings(dialogues, ratings, turned).tables
-    for picture in (draw_means(board), draw_levels(board)):
+    drawn = {picture.name: picture.svg for picture in board_pictures(board)}
+    for picture in (drawn["means"], drawn["levels"]):
         assert "(lower is better)" in picture
     [plain] = summarise_ratings(dialogues, ratings, RUBRIC).tables
-    shares = draw_levels(plain)
+    shares = {picture.name: picture for picture in board_pictures(plain)}["levels"].svg
     assert "(lower is better)" not in shares
     assert all(name in shares for name in ("warm", "cold"))
 

@@ -238,8 +238,7 @@ def numbers_of(board):
 @pytest.mark.parametrize("seed", [3, *(pytest.param(n, marks=pytest.mark.slow) for n in range(20) if n != 3)])
 def test_report_page_analysis_and_python_give_the_same_numbers(seed, tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
-    for draw in ("draw_means", "draw_levels"):
-        monkeypatch.setattr(pictures, draw, lambda board: "")
+    monkeypatch.setattr(pictures, "board_pictures", lambda board: [])
     run = write_run(tmp_path / "run", *random_tables(seed))
     told = CliRunner().invoke(esc_eval, ["report", str(run)])
     files = [f"--{name}={tmp_path / name}" for name in ("json", "markdown", "latex")]
