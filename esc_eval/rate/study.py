@@ -165,7 +165,8 @@ def prepare(
         if "mode" in before and before[key] != study.settings[key]:
             was, now = before[key], study.settings[key]
             raise EscEvalError(
-                f"{store.path}: was begun with {option} {_say(was)}, not {_say(now)}. Give the same, or another --out."
+                f"{store.path}: begun with another {option}: {_say(was)}, now {_say(now)}. "
+                "Give the same, or another --out."
             )
     for one, row in known.items():
         if one not in content:

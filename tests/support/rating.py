@@ -6,12 +6,12 @@ from typing import Any
 
 from starlette.testclient import TestClient
 
+from esc_eval.files.writing import write_jsonl
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.rate.app import Show, make_rating_app
 from esc_eval.rate.store import Store
 from esc_eval.rate.study import Design, Study, load_study, prepare
 from esc_eval.schema import Dialogue, RoleCard, Turn
-from esc_eval.files.writing import write_jsonl
 
 HOSTILE = {
     "script": "<script>window.hacked = true</script><img src=x onerror='window.hacked=true'>\"'`{{ 7*7 }}",

@@ -108,6 +108,7 @@ def command(
 def _serve(
     out: Path, dialogues: list[Path], cards: list[Path], design: DesignOptions, team: TeamOptions, pages: PageOptions
 ) -> None:
+    from esc_eval.languages import get_language
     from esc_eval.prompts.rubric import load_rubric
     from esc_eval.rate.app import Show, describe_links, make_rating_app
     from esc_eval.rate.store import Store
@@ -130,6 +131,9 @@ def _serve(
     study = load_study(dialogues, cards, load_rubric(design.rubric), chosen)
     if study.left_out:
         print_progress(f"{study.left_out} dialogues ended early or hold no answer, and are not rated.")
+    if pages.interface is not None:
+        get_language(pages.interface)
+    certificate = pages.certificate
     listening = listen(pages.host, PORT if pages.port is None else pages.port)
     try:
         store = Store(out, make=True)
@@ -142,7 +146,6 @@ def _serve(
             Access(names=tuple(pages.name or ())),
             pages.interface,
         )
-        certificate = pages.certificate
     except EscEvalError:
         listening.close()
         raise

@@ -151,8 +151,9 @@ const askQuestions = (root, words, hooks) => {
     else if (key === "n") { event.preventDefault(); note.focus(); }
     else if (key === "b" && hooks.back()) { event.preventDefault(); hooks.leave("back"); }
     else if (key === "c") {
-      const first = box.querySelector("[data-first]");
-      if (first) { event.preventDefault(); confirmFirst(box, first); }
+      const firsts = [...box.querySelectorAll("[data-first]")];
+      const same = firsts.every((one) => one.dataset.value === firsts[0].dataset.value && one.dataset.reason === firsts[0].dataset.reason);
+      if (firsts.length && same) { event.preventDefault(); confirmFirst(box, firsts[0]); }
     }
   });
 

@@ -1,4 +1,4 @@
-"""Who gets what in which order: random and recorded, the same again, by a plan, with repeats, checks, pairs, reviews."""
+"""Who gets what in which order: random and recorded, by a plan, with repeats, checks, pairs and reviews."""
 
 from itertools import pairwise
 
@@ -91,11 +91,11 @@ def test_the_same_command_goes_on_and_new_dialogues_and_raters_come_last(tmp_pat
 
 def test_what_raters_see_cannot_change_under_way(tmp_path):
     team = make_team(tmp_path)
-    with pytest.raises(EscEvalError, match="was begun with --seed 0, not 1"):
+    with pytest.raises(EscEvalError, match="begun with another --seed: 0, now 1"):
         go_on(team, tmp_path, seed=1)
-    with pytest.raises(EscEvalError, match="was begun with --pairwise ratings, not pairs"):
+    with pytest.raises(EscEvalError, match="begun with another --pairwise: ratings, now pairs"):
         go_on(team, tmp_path, pairwise=True)
-    with pytest.raises(EscEvalError, match="begun with --dimensions .*not empathy"):
+    with pytest.raises(EscEvalError, match=r"begun with another --dimensions: fluency,.*, now empathy"):
         go_on(team, tmp_path, dimensions=("empathy",))
     with pytest.raises(EscEvalError, match="'qwen:c2' is rated there and is not in the files"):
         go_on(team, tmp_path, made_talks()[:-1])
