@@ -14,15 +14,15 @@ from esc_eval.files.templates import make_environment
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting import pictures, tables
 from esc_eval.reporting.find import mark
-from esc_eval.reporting.render import table_html
+from esc_eval.reporting.render import Table, table_html
 from esc_eval.reporting.rounds import place_turns
 from esc_eval.reporting.standing import differences_table
-from esc_eval.reporting.summary import Summary, choose_rubric
+from esc_eval.reporting.summary import Leaderboard, Summary, choose_rubric
 from esc_eval.reporting.wording import name_dimension, word_level
 from esc_eval.schema import Dialogue, Rating
 from esc_eval.statistics.scale import describe_scale
 from esc_eval.version import __version__
-from esc_eval.web.words import load_words
+from esc_eval.web.words import DEFAULT, load_words
 
 SHOWN = 200
 MOST_CHARACTERS = 4_000_000
@@ -72,8 +72,8 @@ def as_page(
     chosen = choose_dialogues(dialogues, shown)
     return environment.get_template("report.html.jinja").render(
         version=__version__,
-        language="en",
-        w=load_words("en", "reporting"),
+        language=DEFAULT,
+        w=load_words(DEFAULT, "reporting"),
         style="\n".join(map(_read, STYLES)),
         script=script,
         script_hash=f"sha256-{b64encode(sha256(script.encode()).digest()).decode()}",
@@ -98,7 +98,7 @@ def as_page(
     )
 
 
-def _details(board: tables.Leaderboard) -> list[tables.Table]:
+def _details(board: Leaderboard) -> list[Table]:
     found = tables.details_tables(board)
     return [*found, differences_table(board.standing, board.names)] if len(board.rows) > 1 else found
 

@@ -137,8 +137,8 @@ def test_dialogues_are_sorted_by_level_those_without_last_whichever_way(collecti
     up = [levels[0] for levels in levels_in(collection, sort="fluency")]
     down = [levels[0] for levels in levels_in(collection, sort="fluency", down=True)]
     scored = [level for level in up if level is not None]
-    assert up == sorted(scored) + [None, None]
-    assert down == sorted(scored, reverse=True) + [None, None]
+    assert up == [*sorted(scored), None, None]
+    assert down == [*sorted(scored, reverse=True), None, None]
 
 
 def test_the_mean_is_that_of_the_leaderboard(collection):
@@ -186,9 +186,7 @@ def test_the_address_of_a_dialogue_stays_the_same(run, collection, tmp_path):
 
 def test_before_and_behind_are_those_of_the_list_that_it_was_found_in(collection, site):
     listing = Listing(collection, Asked(find="blame", sort="empathy", down=True))
-    page = lxml_html.fromstring(
-        site.get(f"/dialogues/{listing.found[1].key}?find=blame&sort=empathy&down=1").text
-    )
+    page = lxml_html.fromstring(site.get(f"/dialogues/{listing.found[1].key}?find=blame&sort=empathy&down=1").text)
     before, behind = (page.xpath(f"//a[@rel='{rel}']/@href")[0] for rel in ("prev", "next"))
     assert before == f"/dialogues/{listing.found[0].key}?find=blame&sort=empathy&down=1"
     assert behind.startswith(f"/dialogues/{listing.found[2].key}?")
@@ -207,9 +205,8 @@ def test_two_supporters_on_a_card_stand_round_by_round(collection, site):
     assert cells[0][0] == "Fluency"
     assert cells[0][-1] == "+1"
     following = page.xpath("//a[@rel='next']/@href")[0]
-    assert following == (
-        f"/side-by-side?first={key_of(collection, 'warm:sample-zh-03')}&second={key_of(collection, 'cold:sample-zh-03')}"
-    )
+    first, second = key_of(collection, "warm:sample-zh-03"), key_of(collection, "cold:sample-zh-03")
+    assert following == f"/side-by-side?first={first}&second={second}"
 
 
 def test_dialogues_of_two_cards_are_not_set_side_by_side(collection, site):
@@ -245,8 +242,9 @@ def test_pictures_come_as_svg_and_pdf_and_are_described(collection, site):
 @pytest.mark.parametrize(
     "path",
     [
-        "/dialogues/nope", "/dialogues/..%2f..%2fcards.jsonl", "/dialogues/%2e%2e/run.json", "/boards/x", "/boards/../x",
-        "/pictures/x.svg", "/pictures/..%2f..%2frun.json", "/side-by-side?first=../cards", "/run.json", "/cards.jsonl",
+        "/dialogues/nope", "/dialogues/..%2f..%2fcards.jsonl", "/dialogues/%2e%2e/run.json", "/boards/x",
+        "/boards/../x", "/pictures/x.svg", "/pictures/..%2f..%2frun.json", "/side-by-side?first=../cards",
+        "/run.json", "/cards.jsonl",
     ],
 )  # fmt: skip
 def test_no_address_leads_to_a_file(site, path):
