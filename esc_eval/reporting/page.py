@@ -24,6 +24,7 @@ def as_page(
     ratings: Iterable[Rating],
     rubric: Rubric | Mapping[str, Rubric],
     shown: int = SHOWN,
+    powered: str = "",
 ) -> str:
     """The page as HTML text. Whatever a model said is escaped.
 
@@ -32,6 +33,7 @@ def as_page(
         dialogues: To read; the first ``shown`` are on the page, and it says how many are not.
         ratings: Shown beside each dialogue.
         rubric: Names and levels; or several, by the name and version that ratings carry.
+        powered: HTML of what few ratings by people say together with a scorer's.
     """
     environment = make_environment("esc_eval", "reporting", html=True)
     environment.filters["visible"] = show_controls
@@ -58,6 +60,7 @@ def as_page(
             }
             for board in summary.tables
         ],
+        powered=Markup(powered),  # noqa: S704  our own HTML, escaped cell by cell
         dialogues=dialogues[:shown],
         total=len(dialogues),
         ratings=by_dialogue,
