@@ -10,6 +10,7 @@ of the cards for the rated one, and the predictor is the number of words that th
 
 import argparse
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy as np
 from esc_eval.files.ratings_table import read_table
 from esc_eval.files.records import read_dialogues
 from esc_eval.statistics.prediction_powered import PredictionPowered, ppi_mean
+from esc_eval.statistics.scores import human_scores
 
 LEVELS = np.arange(5.0)
 SHAPES = {
@@ -50,20 +52,33 @@ def simulate(shape: tuple[float, ...], n: int, each: int, rng: np.random.Generat
     return [ppi_mean(*seen, bounds=bounds, **clusters) for bounds in (None, (0.0, 4.0))]
 
 
-def of_people(folder: Path, n: int, rng: np.random.Generator) -> Iterator[tuple[str, float, list[PredictionPowered]]]:
-    """Dimension, the mean of all people's scores, and both intervals from ``n`` of the cards."""
-    table = read_table([folder], None, (), (), ())
+@dataclass(frozen=True)
+class People:
+    """What people gave one model on one dimension, shapes (n,): their scores, a prediction, the card."""
+
+    name: str
+    score: np.ndarray
+    guess: np.ndarray
+    card: np.ndarray
+    ends: tuple[float, float]
+
+    def study(self, n: int, rng: np.random.Generator) -> list[PredictionPowered]:
+        """Both intervals from ``n`` of the cards, at most half."""
+        cards = np.unique(self.card)
+        rated = np.isin(self.card, rng.choice(cards, min(n, len(cards) // 2), replace=False))
+        given = (self.score[rated], self.guess[rated], self.guess[~rated])
+        clusters = {"cluster_labelled": self.card[rated], "cluster_unlabelled": self.card[~rated]}
+        return [ppi_mean(*given, bounds=bounds, **clusters) for bounds in (None, self.ends)]
+
+
+def read_people(folder: Path) -> Iterator[People]:
+    """The models and dimensions of a folder."""
+    table = read_table([folder])
     words = {d.id: float(sum(len(turn.text.split()) for turn in d.replies)) for d in read_dialogues(folder)}
-    for dimension in table.dimensions:
-        rows = table.scored(dimension).groupby("dialogue_id").agg(score=("score", "mean"), card=("card", "first"))
-        cards = rows["card"].unique()
-        rated = rows["card"].isin(rng.choice(cards, min(n, len(cards) // 2), replace=False)).to_numpy()
-        guess = np.log1p(rows.index.map(words).to_numpy(dtype=float))
+    for (model, dimension), rows in human_scores(table.scored()).groupby(["model", "dimension"], sort=False):
+        guess = np.log1p(rows["dialogue_id"].map(words).to_numpy(dtype=float))
         score, card = rows["score"].to_numpy(dtype=float), rows["card"].to_numpy(dtype=str)
-        given = (score[rated], guess[rated], guess[~rated])
-        clusters = {"cluster_labelled": card[rated], "cluster_unlabelled": card[~rated]}
-        ends = (float(table.low), float(table.high))
-        yield dimension, float(score.mean()), [ppi_mean(*given, bounds=b, **clusters) for b in (None, ends)]
+        yield People(f"{model}, {dimension}", score, guess, card, (float(table.low), float(table.high)))
 
 
 def show(name: str, n: int, hits: np.ndarray, widths: np.ndarray) -> None:
@@ -89,16 +104,17 @@ def main() -> None:
                 hits = np.mean([[r.low <= truth <= r.high for r in pair] for pair in found], axis=0)
                 show(f"{name}, {each} a card", n, hits, np.mean([[r.high - r.low for r in p] for p in found], axis=0))
     for folder in options.people or ():
+        every = list(read_people(folder))
         for n in SIZES[1:]:
-            held: dict[str, list[list[float]]] = {}
-            for _ in range(options.runs):
-                for dimension, truth, pair in of_people(folder, n, rng):
-                    held.setdefault(dimension, []).append(
-                        [*(float(r.low <= truth <= r.high) for r in pair), *(r.high - r.low for r in pair)]
-                    )
-            for dimension, rows in held.items():
-                mean = np.mean(rows, axis=0)
-                show(f"{folder.name}, {dimension}", n, mean[:2], mean[2:])
+            held = []
+            for people in every:
+                found = [people.study(n, rng) for _ in range(options.runs)]
+                truth = people.score.mean()
+                inside = np.mean([[r.low <= truth <= r.high for r in pair] for pair in found], axis=0)
+                held.append((inside, np.mean([[r.high - r.low for r in pair] for pair in found], axis=0)))
+            hits, widths = (np.array(part) for part in zip(*held, strict=True))
+            show(f"{folder.name}, mean of {len(every)} models x dimensions", n, hits.mean(0), widths.mean(0))
+            show(f"{folder.name}, lowest of them", n, hits.min(0), widths.mean(0))
 
 
 if __name__ == "__main__":

@@ -165,9 +165,7 @@ def powered_report(
     scorer = predictions.of_kind("model").raters[0]
     lead = f"{given} ratings by people, and those of {scorer} for more dialogues; by {table.columns[0]} and dimension"
     if cells:
-        worth = (
-            f"are worth {saved:.0f} ratings by people on top of" if saved >= 1 else "save no rating by people beside"
-        )
+        worth = f"are worth {saved:.0f} on top of" if saved >= 1 else "save no rating by people beside"
         notes = [f"The predictions of {scorer} {worth} {given}.", *notes]
     sign = report_signature(
         "powered",

@@ -68,8 +68,8 @@ def test_a_report_beside_people_shows_human_means_and_what_was_saved(files: Call
     assert cell["width"] < cell["classical_width"]
     assert cell["saved"] > 5
     assert told["tables"]
-    for format in ("text", "markdown", "latex"):
-        assert "ratings saved" in found.render(format)
+    for form in ("text", "markdown", "latex"):
+        assert "ratings saved" in found.render(form)
     assert "worth" in found.render("text")
 
 
