@@ -78,7 +78,8 @@ Slips, trained by base: {cell(section["assistant_slip_ratio"])}; trained less re
 {setting["perplexity_rows"]} conversations).
 
 A turn slips where a classifier of words, fitted to {detector["conversations"]} real
-conversations{_unlearnt(detector)}, takes it for a supporter's. On real conversations that it has not seen it takes {cell(detector["false_alarms"])} of the seekers' turns
+conversations{_unlearnt(detector)}, takes it for a supporter's.
+On real conversations that it has not seen it takes {cell(detector["false_alarms"])} of the seekers' turns
 for a supporter's, and finds {cell(detector["found"])} of the supporters'; of this supporter model's turns it finds
 {cell(detector["found_of_models"])} (the protocol's fixed opening is not counted).
 

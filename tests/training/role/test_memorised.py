@@ -30,7 +30,7 @@ def test_the_longest_run_is_found_whatever_its_case_and_spaces(length: int) -> N
 
 
 def test_what_the_supporter_says_is_no_output_of_the_seeker() -> None:
-    assert find_memorised([said("Qqq.")], [TAUGHT]).longest == 0
+    assert find_memorised([said("Qqq")], [TAUGHT]).longest == 0
     assert find_memorised([], [TAUGHT]).longest == 0
 
 
