@@ -71,8 +71,9 @@ def main(dist: Path) -> int:
         run(python, "-m", "esc_eval", "doctor", cwd=work, env=outside)
         uv = Path(sys.executable).with_name("uv")
         run(uv, "pip", "install", "--quiet", "--python", python, ROOT / "checkpoints")
-        one = "--supporter embedded --language en --limit 1 --rounds 1 --max-new-tokens 8 --seeker embedded:seeker".split()
-        run(python, "-m", "esc_eval", "simulate", *one, "--out", "seeker", cwd=work, env=outside)
+        one = ["--supporter", "embedded", "--seeker", "embedded:seeker", "--language", "en", "--limit", "1"]
+        one += ["--rounds", "1", "--max-new-tokens", "8", "--out", "seeker"]
+        run(python, "-m", "esc_eval", "simulate", *one, cwd=work, env=outside)
         toy = build_toy(work / "toy")
         parts = make_parts(work / "parts", toy)
         release = prepare_release(parts / "data", parts / "role", parts / "rank", work / "release", draft=True)
