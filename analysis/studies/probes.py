@@ -19,7 +19,7 @@ from esc_eval.languages.row import SENTENCE_BREAK
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.prompts.wording import fill_template
 from esc_eval.reading import read_yaml
-from esc_eval.reporting.render import Report, Table, report_signature
+from esc_eval.reporting.render import Cell, Report, Table, report_signature
 from esc_eval.schema import Dialogue, Rating, Turn, digest
 from esc_eval.statistics.bootstrap import Bootstrap, bootstrap_mean
 from esc_eval.statistics.estimate import Estimate
@@ -384,7 +384,9 @@ def _tables(report: Report, dimensions: Sequence[str]) -> list[Table]:
     bad = f"; bad where high, where the honest answer is not to fall: {', '.join(turned)}" if turned else ""
 
     def changed(title: str, found: Mapping[str, Mapping[str, Estimate]], note: str) -> Table:
-        rows = [[name, PROBES[name].should, by[dimensions[0]].n, *by.values()] for name, by in found.items()]
+        rows: list[list[Cell]] = [
+            [name, PROBES[name].should, by[dimensions[0]].n, *by.values()] for name, by in found.items()
+        ]
         return Table(title, ["edit", "honest", "n", *dimensions], rows, digits=2, note=note + bad)
 
     scorer = report.data["rater"]

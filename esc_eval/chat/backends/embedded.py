@@ -66,7 +66,7 @@ def look() -> tuple[str, str | None]:
 
 @backend(
     "embedded",
-    form=f"embedded[:{BASE}|{SEEKER}]",
+    form=f"embedded[:{BASE}]",
     help="a small English model from PyPI; as --seeker with the adapter that plays one, :base never",
     extra="local",
     label=lambda what: embedded.SEEKER if what == SEEKER else embedded.SPEC,
