@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hub_server import TOKEN
 
 from esc_eval import simulate
 from esc_eval.api.play import choose_seeker
@@ -125,6 +126,30 @@ def test_the_distribution_installs_it_for_a_wheel_outside_the_checkout(tmp_path)
     from esc_eval.chat.engine.hf import hash_weights
 
     assert done.stdout.strip() == hash_weights(SHIPPED)
+
+
+@HERE
+@pytest.mark.slow
+def test_it_goes_through_a_hub_and_comes_back_equal(hub, monkeypatch, tmp_path, embedded):
+    from huggingface_hub import HfApi, snapshot_download
+
+    from esc_eval.chat.engine.hf import hash_weights
+    from esc_eval.hub.plans import publish_plans
+    from model_cards.push import plan_push
+
+    publish_plans([plan_push(SHIPPED, "me/esc-role-small", "v1")], api=HfApi(endpoint=hub.url, token=TOKEN))
+    there = Path(
+        snapshot_download(
+            "me/esc-role-small", revision="v1", endpoint=hub.url, token=TOKEN, local_dir=tmp_path / "there"
+        )
+    )
+    for name in ("adapter_model.safetensors", "adapter_config.json", "training.json", "recipe.yaml", "seeker.json"):
+        assert (there / name).read_bytes() == (SHIPPED / name).read_bytes()
+    assert hash_weights(there) == hash_weights(SHIPPED)
+    talk = [[{"role": "system", "content": "You are Kim, who lost her job."}, {"role": "user", "content": "Hello."}]]
+    models = [open_model(f"seeker={folder}") for folder in (SHIPPED, there)]
+    one, other = (next(iter(m.reply(talk, Generation(max_new_tokens=12), [3])))[1].text for m in models)
+    assert one == other
 
 
 @HERE
