@@ -10,7 +10,7 @@ from zipfile import ZipFile
 
 ROOT = Path(__file__).resolve().parent.parent
 NEEDED_IN_SOURCE = ("pyproject.toml", "CITATION.cff", "LICENSE.data.md", "tests/conftest.py", "requirements-ci.txt")
-UNWANTED = (".venv/", "runs/", "build/", "__pycache__", ".pyc", "shared/")
+UNWANTED = (".venv/", "runs/", "build/", "__pycache__", ".pyc", "shared/", "checkpoints/")
 
 
 def main(folder: str) -> int:

@@ -69,6 +69,11 @@ def main(dist: Path) -> int:
         for code in readme_blocks():
             run(python, "-c", code, cwd=work, env=outside)
         run(python, "-m", "esc_eval", "doctor", cwd=work, env=outside)
+        uv = Path(sys.executable).with_name("uv")
+        run(uv, "pip", "install", "--quiet", "--python", python, ROOT / "checkpoints")
+        one = ["--supporter", "embedded", "--seeker", "embedded:seeker", "--language", "en", "--limit", "1"]
+        one += ["--rounds", "1", "--max-new-tokens", "8", "--out", "seeker"]
+        run(python, "-m", "esc_eval", "simulate", *one, cwd=work, env=outside)
         toy = build_toy(work / "toy")
         parts = make_parts(work / "parts", toy)
         release = prepare_release(parts / "data", parts / "role", parts / "rank", work / "release", draft=True)

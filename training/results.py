@@ -72,12 +72,14 @@ Trained on {taught} conversations, {learnt["tokens"]} tokens, {learnt["steps"]} 
 
 {render_table(["", *groups], rows)}
 
-Slips, trained by base: {cell(section["assistant_slip_ratio"])}. Perplexity, base by trained:
+Slips, trained by base: {cell(section["assistant_slip_ratio"])}; trained less real:
+{cell(section.get("assistant_slips_above_real"))}. Perplexity, base by trained:
 {cell(section["perplexity"]["base_by_trained"])} (n = {section["perplexity"]["base"]["n"]} tokens of
 {setting["perplexity_rows"]} conversations).
 
-A turn slips where a classifier of words, fitted to {detector["conversations"]} real conversations, takes it for a
-supporter's. On real conversations that it has not seen it takes {cell(detector["false_alarms"])} of the seekers' turns
+A turn slips where a classifier of words, fitted to {detector["conversations"]} real
+conversations{_unlearnt(detector)}, takes it for a supporter's.
+On real conversations that it has not seen it takes {cell(detector["false_alarms"])} of the seekers' turns
 for a supporter's, and finds {cell(detector["found"])} of the supporters'; of this supporter model's turns it finds
 {cell(detector["found_of_models"])} (the protocol's fixed opening is not counted).
 
@@ -87,8 +89,15 @@ How much of the card is told by round, as a share of its rarer words:
 
 Drift over rounds; each dialogue's seeker turns are put into {setting["rounds"]} equal parts{_old_lexicon(section)}:
 
-{render_table(["part", *rounds, "last less first"], _drift(section, groups))}
+{render_table(["part", *rounds, "last less first", "slope"], _drift(section, groups))}
+
+Slope: of each dialogue from part to part (least squares), then the mean of dialogues.
 """
+
+
+def _unlearnt(detector: Section) -> str:
+    """Whether those that the checkpoint learnt from are among a classifier's conversations."""
+    return " that the checkpoint did not learn from" if detector.get("without_learnt") else ""
 
 
 def _old_lexicon(section: Section) -> str:
@@ -107,7 +116,12 @@ def _drift(section: Section, groups: Sequence[str]) -> list[list[str]]:
         if all(section.get(key, {}).get(g, {}).get("drift", {}).get("value") is not None for g in groups):
             courses[what] = partial(lambda key, g: section[key][g], key)
     return [
-        [f"{what}: {g}", *map(render_cell, course(g)["rounds"]), render_cell(course(g)["drift"])]
+        [
+            f"{what}: {g}",
+            *map(render_cell, course(g)["rounds"]),
+            render_cell(course(g)["drift"]),
+            render_cell(course(g).get("slope")),
+        ]
         for what, course in courses.items()
         for g in groups
     ]

@@ -28,6 +28,10 @@ def command(
         str | None, typer.Option(metavar="MODEL", help="Score them now, as esc-eval names models; else read DIR.")
     ] = None,
     edits: Annotated[str, typer.Option(help=f"Comma-separated, of: {', '.join(PROBES)}.")] = ",".join(PROBES),
+    matched: Annotated[
+        bool,
+        typer.Option(help="Rate edits that add words beside empty padding of the same length, too."),
+    ] = True,
     limit: Annotated[int | None, typer.Option(min=1, help="The first N dialogues of each file.")] = None,
     cards: CardFiles = None,
     rater: Annotated[str | None, typer.Option(help="Whose ratings, where DIR has several raters.")] = None,
@@ -54,7 +58,7 @@ def command(
 
     named = rubric or _find_rubric([out, *dialogues])
     originals = [dialogue for path in dialogues for dialogue in read_dialogues(path)[:limit]]
-    every = probe_set(originals, [name.strip() for name in edits.split(",")], max(load_rubric(named).levels))
+    every = probe_set(originals, [name.strip() for name in edits.split(",")], max(load_rubric(named).levels), matched)
     refuse_foreign(out)
     with Run(out) as run, show_progress() as progress:
         keep_dialogues(every, run)

@@ -164,7 +164,7 @@ def _tables(languages: Mapping[str, Mapping[str, Any]], rounds: int) -> list[Tab
             label = f"{language} {seeker}"
             for name, rows in courses.items():
                 if name == "emotion" or e[name]["drift"].value is not None:
-                    rows.append([label, e["dialogues"], *e[name]["rounds"], e[name]["drift"]])
+                    rows.append([label, e["dialogues"], *e[name]["rounds"], e[name]["drift"], e[name]["slope"]])
             shape.append(
                 [label, e["dialogues"], e["tokens_a_turn"], e["turns"], e["share_of_questions"], e.get("card_match")]
             )
@@ -182,10 +182,10 @@ def _tables(languages: Mapping[str, Mapping[str, Any]], rounds: int) -> list[Tab
                     ]
                 )
     parts = [f"part {i + 1}" for i in range(rounds)]
-    note = "drift: last part of the dialogue less the first"
+    note = "drift: last part of the dialogue less the first; slope: of each dialogue from part to part, then the mean"
     tables = [
         *(
-            Table(title, ["seeker", "n", *parts, "drift"], courses[name], 2, note)
+            Table(title, ["seeker", "n", *parts, "drift", "slope"], courses[name], 2, note)
             for name, title in COURSES.items()
             if courses[name]
         ),

@@ -13,7 +13,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from analysis.studies.metrics.segment import segment_words
 from esc_eval.schema import Dialogue, RoleCard
 from esc_eval.scoring.lexicon import count_courtesies, count_distress, read_lexicon
-from esc_eval.statistics.bootstrap import Bootstrap, ClusterTables, Totals, estimate_share
+from esc_eval.statistics.bootstrap import Bootstrap, ClusterTables, Totals, bootstrap_mean, estimate_share
 from esc_eval.statistics.coefficients import ratio
 from esc_eval.statistics.estimate import Array, Estimate
 
@@ -54,7 +54,8 @@ def by_round(
         count: Of a turn's text and language: what is counted, and of how many.
 
     Returns:
-        ``rounds``: a Estimate each; ``drift``: last part less first.
+        ``rounds``: a Estimate each; ``drift``: last part less first; ``slope``: mean over dialogues of the dialogue's
+        own change from part to part (least squares), of those that speak in two parts or more.
     """
     found, size = np.zeros((len(dialogues), rounds)), np.zeros((len(dialogues), rounds))
     for i, dialogue in enumerate(dialogues):
@@ -75,7 +76,23 @@ def by_round(
         boot.estimate(float(one["rate"][j]), many["rate"][:, j], n, n, "nobody spoke in this part")
         for j in range(rounds)
     ]
-    return {"rounds": parts, "drift": boot.estimate(float(one["drift"]), many["drift"], n, n, "no words")}
+    return {
+        "rounds": parts,
+        "drift": boot.estimate(float(one["drift"]), many["drift"], n, n, "no words"),
+        "slope": _slope(found, size, boot),
+    }
+
+
+def _slope(found: Array, size: Array, boot: Bootstrap) -> Estimate:
+    """Mean slope of dialogues; shapes (dialogues, parts)."""
+    slopes = []
+    for some, all_of in zip(found, size, strict=True):
+        parts = np.flatnonzero(all_of)
+        if len(parts) > 1:
+            slopes.append(float(np.polyfit(parts, some[parts] / all_of[parts], 1)[0]))
+    if not slopes:
+        return Estimate(None, undefined="no dialogue speaks in two parts")
+    return bootstrap_mean(slopes, confidence=boot.confidence, draws=boot.draws, seed=boot.seed)
 
 
 def emotion_by_round(dialogues: Sequence[Dialogue], rounds: int, boot: Bootstrap) -> dict[str, object]:
@@ -118,7 +135,7 @@ def valence_by_round(dialogues: Sequence[Dialogue], rounds: int, boot: Bootstrap
 
 def _undefined(n: int, rounds: int, why: str) -> dict[str, object]:
     unknown = Estimate(None, n=n, undefined=why)
-    return {"rounds": [unknown] * rounds, "drift": unknown}
+    return {"rounds": [unknown] * rounds, "drift": unknown, "slope": unknown}
 
 
 def cut_turns(dialogue: Dialogue, turns: int) -> Dialogue:

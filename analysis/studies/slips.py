@@ -82,6 +82,21 @@ class SlipDetector:
         return estimate_share(slips, turns, boot, int(turns.sum()), "nobody says a word")
 
 
+def slips_above(first: np.ndarray, second: np.ndarray, boot: Bootstrap) -> Estimate:
+    """Slip rate of the first seekers less that of the second, who are others; each group's dialogues are drawn whole.
+
+    Args:
+        first, second: As ``SlipDetector.counts`` gives them, shapes (n, 2) and (m, 2).
+    """
+    counts = np.zeros((len(first) + len(second), 2, 2))
+    counts[: len(first), 0], counts[len(first) :, 1] = first, second
+    one, many = ClusterTables.build({"c": (counts.reshape(len(counts), 4), (4,))}).draw(
+        lambda t: {"d": ratio(t["c"][..., 0], t["c"][..., 1]) - ratio(t["c"][..., 2], t["c"][..., 3])}, boot
+    )
+    n = len(counts)
+    return boot.estimate(float(one["d"]), many["d"], n, n, "one of the two says no word")
+
+
 def slip_ratio(first: np.ndarray, second: np.ndarray, boot: Bootstrap) -> Estimate:
     """Slip rate of the first seekers by that of the second, dialogues paired by row (the same card).
 

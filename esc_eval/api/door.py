@@ -346,6 +346,7 @@ def report(
     cards: str | Path | None = None,
     rubric: str | Path | None = None,
     statistic: Statistic = "level",
+    human: str | Path | Sequence[str | Path] = (),
     out: str | Path | None = None,
 ) -> Results:
     """Dialogues and ratings that are there, with every view of them; no model is asked.
@@ -356,6 +357,7 @@ def report(
         cards: File of the cards that official dialogues were played on, in their order.
         rubric: Of the ratings; None = the one that they name.
         statistic: What tables show: mean ``level``, or mean ``expected`` level.
+        human: Files of ratings by people of some of the dialogues: adds human means of all of them, with intervals.
         out: A folder for summary.json, report.md and report.html; None = they are not written.
 
     Raises:
@@ -364,12 +366,13 @@ def report(
     if (run is None) != (dialogues is not None and ratings is not None) or (run is not None and (dialogues or ratings)):
         raise EscEvalError("give a run folder, or both dialogues and ratings")
     if isinstance(run, Results):
-        found = run.shown(rubric, statistic)
+        found = run
     elif run is not None:
-        found = Results.load(run, rubric=rubric, statistic=statistic)
+        found = Results.load(run)
     else:
         talks, _ = _read_dialogues(dialogues, cards)
-        found = Results(talks, _read_ratings(ratings), rubric=rubric, statistic=statistic)
+        found = Results(talks, _read_ratings(ratings))
+    found = found.shown(rubric, statistic, [Path(path) for path in _several(human)])
     if out is not None:
         found.write_report(Path(out))
     return found

@@ -1,6 +1,6 @@
 """Dialogues from settings: what is played, what it will take, and playing it."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 
@@ -9,9 +9,11 @@ from esc_eval.api.progress import Counter, OnProgress, Progress, pass_on_notes, 
 from esc_eval.api.served import keep_served
 from esc_eval.api.settings import Settings
 from esc_eval.chat import ChatModel, open_model
+from esc_eval.chat.backends.embedded import SEEKER
 from esc_eval.chat.endpoint.keys import split_named
 from esc_eval.chat.endpoint.preflight import check_models
 from esc_eval.chat.registry import match_spec
+from esc_eval.checkpoints import embedded
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import load_cards
 from esc_eval.files.text import read_text
@@ -147,17 +149,45 @@ def estimate_judges(settings: Settings, dialogues: Sequence[Dialogue]) -> list[c
 
 def make_plan(settings: Settings, open_one: Open) -> tuple[Plan, dict[str, Price]]:
     """The plan of a simulation, and the prices of its models by name."""
-    players = choose_players(settings)
+    players, cards = choose_players(settings), choose_cards(settings)
+    seeker, notes = choose_seeker(players.seeker, {card.language for card in cards})
     plan = Plan(
         protocol=choose_protocol(settings),
-        cards=choose_cards(settings),
-        seeker=open_one(players.seeker),
+        cards=cards,
+        seeker=open_one(seeker),
         supporters=[open_one(model) for model in players.specs(bool(settings.base_url))],
         seed=settings.seed,
         speaks=players.speaks,
         own_settings=settings.own_settings,
+        notes=notes,
     )
     return plan, players.prices
+
+
+def choose_seeker(named: str | ChatModel, languages: Collection[str]) -> tuple[str | ChatModel, list[str]]:
+    """Who plays the cards, and what to know of it: ``embedded`` is the trained seeker where it knows a language.
+
+    Args:
+        named: As the user said.
+        languages: Of the cards.
+    """
+    spec = match_spec(named) if isinstance(named, str) else None
+    if spec is None or spec.backend.name != embedded.SPEC or spec.what:
+        return named, []
+    known, other = set(embedded.SEEKER_LANGUAGES) & set(languages), set(languages) - set(embedded.SEEKER_LANGUAGES)
+    trained = embedded.find_seeker() is not None
+    notes = []
+    if known and not trained:
+        notes.append(
+            "the embedded seeker is untrained: it talks like an assistant in about half of its turns. The trained one "
+            f"({embedded.SEEKER_LICENSE}): {embedded.GET_SEEKER}"
+        )
+    if other:
+        notes.append(
+            f"cards in {', '.join(sorted(other))} are played by the embedded model untrained: the trained seeker knows "
+            f"{', '.join(embedded.SEEKER_LANGUAGES)} alone"
+        )
+    return (f"{named}:{SEEKER}" if known and trained else named), notes
 
 
 def run_simulation(
@@ -187,7 +217,8 @@ def run_simulation(
     models |= {f"supporter {model.name}": model for model in plan.supporters}
     for model in models.values():
         pass_on_notes(model, on_progress)
-    for sentence in warn_of_one_model(plan.seeker.identity, {m.name: m.identity for m in plan.supporters}, {}):
+    same = warn_of_one_model(plan.seeker.identity, {m.name: m.identity for m in plan.supporters}, {})
+    for sentence in (*plan.notes, *same):
         on_progress(Progress(message=sentence))
     counter: list[Counter] = []
 

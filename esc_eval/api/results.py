@@ -1,5 +1,6 @@
 """What a call gives back: dialogues, ratings, and every view of them."""
 
+import json
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -9,7 +10,7 @@ from typing import Any, Literal, Self, get_args
 from esc_eval.errors import EscEvalError
 from esc_eval.escaping import escape_html
 from esc_eval.files.records import read_dialogues
-from esc_eval.files.run_folder import read_run_ratings, rubric_file
+from esc_eval.files.run_folder import is_run_folder, read_run_ratings, rubric_file
 from esc_eval.files.writing import PREFIX, replace_folder, write_jsonl, write_whole
 from esc_eval.prompts.kept import keep_wording
 from esc_eval.prompts.rubric import Rubric
@@ -51,6 +52,7 @@ class Results:
         run: Content of the run's ``run.json``, for signatures.
         statistic: What tables show: mean ``level``, or mean ``expected`` level.
         folder: The run folder that they are from.
+        human: Files of a few ratings by people, beside which the scorers' are shown as prediction-powered means.
         keep: What must live as long as these results: the owner of a temporary folder.
     """
 
@@ -63,11 +65,12 @@ class Results:
         run: Mapping[str, Any] | None = None,
         statistic: Statistic = "level",
         folder: Path | None = None,
+        human: Sequence[Path] = (),
         keep: object = None,
     ) -> None:
         _check_choice("statistic", statistic, get_args(Statistic))
         self.dialogues, self.ratings = tuple(dialogues), tuple(ratings)
-        self.folder, self.statistic = folder, statistic
+        self.folder, self.statistic, self.human = folder, statistic, tuple(human)
         self.given_rubric, self._run, self._keep = rubric, dict(run or {}), keep
 
     @classmethod
@@ -98,8 +101,10 @@ class Results:
             keep=keep,
         )
 
-    def shown(self, rubric: str | Path | None = None, statistic: Statistic = "level") -> "Results":
-        """The same, shown by another rubric or statistic."""
+    def shown(
+        self, rubric: str | Path | None = None, statistic: Statistic = "level", human: Sequence[Path] = ()
+    ) -> "Results":
+        """The same, shown by another rubric or statistic, or beside ratings by people."""
         return Results(
             self.dialogues,
             self.ratings,
@@ -107,6 +112,7 @@ class Results:
             run=self._run,
             statistic=statistic,
             folder=self.folder,
+            human=human or self.human,
             keep=self,
         )
 
@@ -196,10 +202,45 @@ class Results:
             adjust_raters=adjust_raters,
         )
 
+    @cached_property
+    def powered(self) -> dict[str, Report]:
+        """What the few ratings by people and each scorer's many say together, by scorer; none without the former.
+
+        Raises:
+            EscEvalError: No scorer's ratings, or none of a dialogue that people rated.
+        """
+        if not self.human:
+            return {}
+        try:
+            from esc_eval.files.ratings_table import read_table, tabulate_ratings
+            from esc_eval.reporting.powered import powered_report
+        except ModuleNotFoundError as error:
+            raise EscEvalError(f'{error.name} is missing: pip install "esc-eval[statistics]"') from error
+        judged = [rating for rating in self.ratings if rating.rater_kind == "model"]
+        if not judged:
+            raise EscEvalError("the ratings by people need those of a scorer beside them: rate with esc-eval score")
+        found = {}
+        for scorer in dict.fromkeys(rating.rater for rating in judged):
+            own = [rating for rating in judged if rating.rater == scorer]
+            levels = self.rubrics[own[0].rubric].levels
+            scale = (min(levels), max(levels))
+            people = read_table(self.human, None if any(map(is_run_folder, self.human)) else scale)
+            guesses = tabulate_ratings(own, self.dialogues, scale)
+            found[scorer] = powered_report(people.beside(self.dialogues), guesses, Bootstrap())
+        return found
+
     def render(self, format: Format = "text") -> str:
         """The report as text for a terminal, JSON, Markdown or LaTeX."""
         _check_choice("format", format, FORMATS)
-        return FORMATS[format](self.summary)
+        whole = FORMATS[format](self.summary)
+        if not self.powered:
+            return whole
+        if format == "json":
+            powered = {name: json.loads(report.to_json()) for name, report in self.powered.items()}
+            content = {**json.loads(whole), "prediction_powered": powered}
+            return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        how = {"text": "to_text", "markdown": "to_markdown", "latex": "to_latex"}[format]
+        return "\n".join([whole, *(getattr(report, how)() for report in self.powered.values())])
 
     def save(self, folder: str | Path) -> Path:
         """Keep the run folder whole in another place, with the report's files; ``esc-eval report`` reads it again.
@@ -243,7 +284,8 @@ class Results:
                 raise EscEvalError(
                     f"{folder / name}: is there and is no report of esc-eval; move it away, or choose another folder"
                 )
-        page = as_page(self.summary, self.dialogues, self.ratings, self.rubrics)
+        powered = "".join(report.to_html() for report in self.powered.values())
+        page = as_page(self.summary, self.dialogues, self.ratings, self.rubrics, powered=powered)
         for name, text in zip(REPORT_FILES, (self.render("json"), self.render("markdown"), page), strict=True):
             write_whole(folder / name, [text])
 

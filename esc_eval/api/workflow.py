@@ -45,18 +45,33 @@ def run_reparse(folder: Path, rubric: str | None, parser: str, on_progress: OnPr
 
 
 def run_calibration(ratings: Sequence[Path], labels: Sequence[Path], out: Path, rubric: str | None, seed: int) -> str:
-    """Fit temperatures, save them, and return a table of what they change."""
+    """Fit maps and temperatures, save them, and return tables of what they change."""
+    runs = [path for path in ratings if is_run_folder(path)]
+    cards = {d.id: d.card_id for run in runs for d in read_dialogues(run) if d.card_id}
     given = load_ratings(ratings)
-    levels = rubric_of(given, rubric, next(filter(is_run_folder, ratings), None)).levels
-    fitted = calibration.fit_calibration(given, load_ratings(labels), levels, seed)
+    levels = rubric_of(given, rubric, next(iter(runs), None)).levels
+    fitted = calibration.fit_calibration(given, load_ratings(labels), levels, seed, cards)
     fitted.save(out)
-    lines = ["dimension\tn\ttemperature\tlog loss\tcalibrated\theld-out gain [95%]\tcalibration error\tcalibrated"]
+    lines = ["dimension\tn\tcards\tshape\terror\tcalibrated\tmean alone\tgain [95%]\tgain over the mean [95%]"]
+    for name, m in (fitted.maps or {}).items():
+        errors = "\t".join(f"{error:.3f}" for error in m.error)
+        gains = f"{show_estimate(m.gain)}\t{show_estimate(m.gain_over_mean)}"
+        lines.append(f"{_cell(name)}\t{m.n}\t{m.clusters}\t{m.shape}\t{errors}\t{gains}")
+    if not fitted.dimensions:
+        return "\n".join(lines) + "\n"
+    lines += ["", "dimension\tn\ttemperature\tlog loss\tcalibrated\theld-out gain [95%]\tcalibration error\tcalibrated"]
     for name, d in fitted.dimensions.items():
         lines.append(
             f"{_cell(name)}\t{d.n}\t{d.temperature:.3f}\t{d.log_loss[0]:.3f}\t{d.log_loss[1]:.3f}\t{show_estimate(d.held_out_gain)}"
             f"\t{d.calibration_error[0]:.3f}\t{d.calibration_error[1]:.3f}"
         )
     return "\n".join(lines) + "\n"
+
+
+def apply_calibration(ratings: Sequence[Path], fit: Path) -> str:
+    """Ratings bent to people's by a fit, as JSON Lines."""
+    fitted = calibration.Calibration.load(fit)
+    return "".join(rating.to_json() + "\n" for rating in fitted.bend(load_ratings(ratings)))
 
 
 def run_ensemble(

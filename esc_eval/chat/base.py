@@ -147,6 +147,35 @@ class AdapterModel(ChatModel, Protocol):
         ...
 
 
+@runtime_checkable
+class LanguageModel(ChatModel, Protocol):
+    """A chat model that is another one in each language."""
+
+    def reply_in(
+        self, language: str, conversations: Sequence[Conversation], settings: Generation, seeds: Sequence[int]
+    ) -> Iterator[tuple[int, Reply]]:
+        """As ``reply``, of conversations in one language."""
+        ...
+
+
+def reply_by_language(
+    model: ChatModel,
+    languages: Sequence[str],
+    conversations: Sequence[Conversation],
+    settings: Generation,
+    seeds: Sequence[int],
+) -> Iterator[tuple[int, Reply]]:
+    """Replies of a model to conversations, each in its language; models that tell none apart are asked at once."""
+    if not isinstance(model, LanguageModel):
+        yield from model.reply(conversations, settings, seeds)
+        return
+    for language in dict.fromkeys(languages):
+        own = [number for number, spoken in enumerate(languages) if spoken == language]
+        asked = [conversations[number] for number in own], settings, [seeds[number] for number in own]
+        for number, reply in model.reply_in(language, *asked):
+            yield own[number], reply
+
+
 N = TypeVar("N")
 
 

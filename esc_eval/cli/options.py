@@ -42,10 +42,6 @@ LinkCards = Annotated[
 RatingFiles = Annotated[
     list[Path], typer.Option("--ratings", metavar="DIR|FILE", help="A run folder or rating file; repeatable.")
 ]
-LabelFiles = Annotated[
-    list[Path], typer.Option("--labels", metavar="FILE", help="Human ratings of the same dialogues; repeatable.")
-]
-FitFile = Annotated[Path, typer.Option("--out", metavar="FILE", help="Where the fit goes, as JSON.")]
 
 
 @dataclass(frozen=True)

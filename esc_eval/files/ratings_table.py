@@ -103,6 +103,10 @@ class RatingsTable:
         latest = position.groupby([frame["dialogue_id"], frame["dimension"]]).transform("max")
         return people.replaced(frame[position == latest])
 
+    def beside(self, dialogues: "Sequence[Dialogue]") -> "RatingsTable":
+        """The same rows, with card, model, language and category of those of the dialogues that are rated here."""
+        return self.replaced(_with_columns(self.frame.copy(), _of_dialogues(dialogues)))
+
     def replaced(self, frame: pd.DataFrame) -> "RatingsTable":
         """The same table with other rows."""
         return RatingsTable(frame, self.dimensions, self.low, self.high, self.sha256)

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
 from types import MappingProxyType
 from typing import Any
 
@@ -13,6 +12,7 @@ from esc_eval.errors import EscEvalError
 from esc_eval.files.ratings_table import RatingsTable
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting.making import describe_adapted, warn_of_roles
+from esc_eval.reporting.powered import powered_means
 from esc_eval.reporting.render import Cell, Report, Table, name_clusters, report_signature, shown_p, undefined_notes
 from esc_eval.reporting.signature import sign_board
 from esc_eval.reporting.standing import differences_table, standing_json, standing_table
@@ -21,9 +21,7 @@ from esc_eval.reporting.tables import name_board
 from esc_eval.schema import Dialogue
 from esc_eval.scoring.score import ENDED_EARLY, SILENT
 from esc_eval.statistics.bootstrap import Bootstrap
-from esc_eval.statistics.estimate import Estimate
 from esc_eval.statistics.mixed import estimate_contrast, group_contrasts, mixed_fit
-from esc_eval.statistics.prediction_powered import ppi_mean
 from esc_eval.statistics.ranking import AVERAGE, FLIPS, Board, Standing, rank_models
 from esc_eval.statistics.scale import describe_scale, points_per_level
 from esc_eval.statistics.scores import human_scores
@@ -133,8 +131,9 @@ def leaderboard_report(
     notes += said
     powered: dict[str, Any] = {}
     if predictions is not None:
-        powered, view = _powered(rows, predictions, points, boot, column)
+        powered, view, said = powered_means(whole, predictions, boot, cluster)
         tables.append(view)
+        notes += said
     data = {"boards": boards, "mixed_model": extra, "prediction_powered": powered, "points_per_level": points}
     sign = report_signature(
         "leaderboard",
@@ -341,72 +340,3 @@ def _mixed(
     else:
         said.append("Groups of models: not compared, it needs a column 'group' or --groups with two groups.")
     return data, tables, said
-
-
-def _powered(
-    rows: pd.DataFrame, predictions: RatingsTable, points: float, boot: Bootstrap, cluster: str
-) -> tuple[dict[str, Any], Table]:
-    predictions = predictions.of_kind("model")
-    if len(predictions.raters) != 1:
-        raise EscEvalError(
-            f"predictions by {len(predictions.raters)} scorers ({', '.join(predictions.raters)}): "
-            "prediction-powered intervals need one"
-        )
-    guess = predictions.scored().copy()
-    if "model" not in guess or guess["model"].isna().any():
-        raise EscEvalError("predictions need a column 'model' in every row (or --dialogues, which name it)")
-    if "expected" in guess:
-        guess["score"] = guess["expected"].astype(float).fillna(guess["score"])
-    guess["score"] -= predictions.low
-    by_card = cluster in guess
-    out: dict[str, Any] = {}
-    view: list[list[Cell]] = []
-    both = rows.merge(
-        guess[["dialogue_id", "dimension", "score"]], on=["dialogue_id", "dimension"], suffixes=("", "_predicted")
-    )
-    for key, labelled in both.groupby(["model", "dimension"], sort=False):
-        model, dimension = map(str, key)
-        rest = guess[
-            (guess["model"] == model)
-            & (guess["dimension"] == dimension)
-            & ~guess["dialogue_id"].isin(labelled["dialogue_id"])
-        ]
-        try:
-            found = ppi_mean(
-                labelled["score"] * points,
-                labelled["score_predicted"] * points,
-                rest["score"] * points,
-                cluster_labelled=labelled[cluster] if by_card else None,
-                cluster_unlabelled=rest[cluster] if by_card else None,
-                confidence=boot.confidence,
-            )
-        except ValueError as error:
-            why = Estimate(None, n=len(labelled), undefined=str(error))
-            out.setdefault(model, {})[dimension] = why
-            shown: list[Cell] = [why, None, None, None]
-        else:
-            saved = found.saved if np.isfinite(found.saved) else None
-            out.setdefault(model, {})[dimension] = {**asdict(found), "saved": saved}
-            mean = Estimate(found.value, found.low, found.high, found.labelled)
-            shown = [mean, found.classical_width, found.power, saved]
-        view.append([model, dimension, len(labelled), len(rest), *shown])
-    if not view:
-        raise EscEvalError("no dialogue has both a human rating and a prediction: do the dialogue_ids match?")
-    return out, Table(
-        "Prediction-powered human means",
-        [
-            "model",
-            "dimension",
-            "rated by people",
-            "predicted only",
-            "mean",
-            "width without predictions",
-            "power",
-            "ratings saved",
-        ],
-        view,
-        2,
-        "power: 0 = the predictions are no help, 1 = taken at their word; ratings saved: people's ratings "
-        "that the same "
-        "width would need on top without predictions",
-    )

@@ -48,6 +48,7 @@ def as_page(
     ratings: Iterable[Rating],
     rubric: Rubric | Mapping[str, Rubric],
     shown: int = SHOWN,
+    powered: str = "",
 ) -> str:
     """The page as HTML text. Whatever a model said is escaped.
 
@@ -57,6 +58,7 @@ def as_page(
             are not.
         ratings: Shown beside each dialogue.
         rubric: Names and levels; or several, by the name and version that ratings carry.
+        powered: HTML of what few ratings by people say together with a scorer's.
     """
     environment = make_environment("esc_eval", "reporting/templates", html=True)
     add_filters(environment)
@@ -87,6 +89,7 @@ def as_page(
             }
             for board in summary.tables
         ],
+        powered=Markup(powered),  # noqa: S704  our own HTML, escaped cell by cell
         dialogues=chosen,
         total=len(dialogues),
         ratings=by_dialogue,

@@ -47,9 +47,12 @@ def simulation_parts(identity: Mapping[str, Any] | None, language: str | None = 
 
     def both(setting: str) -> str:
         models = {"seeker": [identity["seeker"]], "supporter": identity["supporters"].values()}
+        played = {"seeker": identity["seeker"].get("plays") or {}}
         return "/".join(
             "own" if all(model.get("generation") == "own" for model in talking) else f"{settings.get(setting, 'own')}"
-            for talking, settings in ((models[side], identity["generation"][side]) for side in models)
+            for talking, settings in (
+                (models[side], {**identity["generation"][side], **played.get(side, {})}) for side in models
+            )
         )
 
     return {

@@ -1,9 +1,11 @@
-"""Level probabilities made honest: one temperature a dimension, fitted on labelled data (Guo et al. 2017, 1706.04599).
+"""A scorer fitted to people: one temperature a dimension for how sure it is, one rising map for what it gives.
 
-Dividing log probabilities by a temperature changes how sure a scorer is, never which level it finds most probable.
+Dividing log probabilities by a temperature (Guo et al. 2017, 1706.04599) changes how sure a scorer is, never which
+level it finds most probable. The map (``scoring.monotone``) bends what it gives, with or without probabilities, to
+people's.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +14,7 @@ from pydantic import Field
 from esc_eval.errors import EscEvalError
 from esc_eval.files.frozen_yaml import FittedFile, FrozenYaml
 from esc_eval.schema import Rating, digest
+from esc_eval.scoring.monotone import Bent, fit_monotone
 from esc_eval.scoring.rating_checks import check_levels
 from esc_eval.statistics.bootstrap import bootstrap_mean
 from esc_eval.statistics.calibration import FLOOR, calibration_error, log_loss
@@ -68,10 +71,12 @@ class Fitted(FrozenYaml):
 
 
 class Calibration(FittedFile):
-    """Temperatures by dimension, and where they come from.
+    """Temperatures and maps by dimension, and where they come from.
 
     Attributes:
-        rater, rubric: Whose probabilities and by which wording; they fit no others.
+        rater, rubric: Whose ratings and by which wording; they fit no others.
+        dimensions: Temperatures, of a scorer with probabilities.
+        maps: From what the scorer gives to what people would; None in files of esc-eval 0.1.
         labels: Sha256 of the labels.
         seed: Of the folds.
     """
@@ -80,6 +85,7 @@ class Calibration(FittedFile):
     rubric: str
     levels: tuple[int, ...]
     dimensions: dict[str, Fitted]
+    maps: dict[str, Bent] | None = None
     labels: str
     seed: int
     esc_eval: str = __version__
@@ -90,6 +96,30 @@ class Calibration(FittedFile):
         return (
             tuple(temper_probabilities(probabilities, fitted.temperature).tolist()) if fitted else tuple(probabilities)
         )
+
+    def bend(self, ratings: Sequence[Rating]) -> list[Rating]:
+        """The ratings as people would give them: ``expected`` by the map, the level nearest to it, no probabilities.
+
+        Those of a dimension that was not fitted are left out; what is unscored stays so.
+
+        Raises:
+            EscEvalError: Ratings of another rater or under another rubric, or no map.
+        """
+        if not self.maps:
+            raise EscEvalError(
+                "this file holds temperatures alone; fit it anew: esc-eval calibrate --labels FILE --out FILE"
+            )
+        bent, mark = [], f"calibration {self.sha256[:8]}"
+        for rating in ratings:
+            self.check(rating.rater, rating.rubric, self.levels)
+            if rating.dimension not in self.maps:
+                continue
+            given = _given(rating)
+            value = None if given is None else self.maps[rating.dimension].apply(given)
+            nearest = None if value is None else min(self.levels, key=lambda level: abs(level - value))
+            update = {"score": nearest, "expected": value, "probabilities": None, "mass": None}
+            bent.append(rating.model_copy(update={**update, "rater": f"{rating.rater}-calibrated", "parser": mark}))
+        return bent
 
     def check(self, rater: str, rubric: str, levels: Sequence[int]) -> None:
         """Refuse probabilities of another rater, rubric or levels.
@@ -108,6 +138,15 @@ class Calibration(FittedFile):
             )
 
 
+def _means(labels: Iterable[Rating]) -> dict[tuple[str, str], float]:
+    """Mean of people's levels by dialogue and dimension."""
+    human: dict[tuple[str, str], list[int]] = {}
+    for label in labels:
+        if label.score is not None:
+            human.setdefault((label.dialogue_id, label.dimension), []).append(label.score)
+    return {key: sum(given) / len(given) for key, given in human.items()}
+
+
 def pair_with_labels(
     ratings: Iterable[Rating], labels: Iterable[Rating], levels: Sequence[int]
 ) -> dict[str, list[tuple[Rating, int]]]:
@@ -118,14 +157,11 @@ def pair_with_labels(
     Raises:
         EscEvalError: No rating has a label.
     """
-    human: dict[tuple[str, str], list[int]] = {}
-    for label in labels:
-        if label.score is not None:
-            human.setdefault((label.dialogue_id, label.dimension), []).append(label.score)
+    people = _means(labels)
     pairs: dict[str, list[tuple[Rating, int]]] = {}
     for rating in ratings:
-        if given := human.get((rating.dialogue_id, rating.dimension)):
-            mean = sum(given) / len(given)
+        mean = people.get((rating.dialogue_id, rating.dimension))
+        if mean is not None:
             nearest = min(levels, key=lambda level: (abs(level - mean), level))
             pairs.setdefault(rating.dimension, []).append((rating, nearest))
     if not pairs:
@@ -133,42 +169,65 @@ def pair_with_labels(
     return pairs
 
 
+def _given(rating: Rating) -> float | None:
+    """What a rating says: its expected level, else its level; None where it is unscored."""
+    if rating.score is None:
+        return None
+    return float(rating.score) if rating.expected is None else rating.expected
+
+
 def fit_calibration(
-    ratings: Sequence[Rating], labels: Sequence[Rating], levels: Sequence[int], seed: int = 0
+    ratings: Sequence[Rating],
+    labels: Sequence[Rating],
+    levels: Sequence[int],
+    seed: int = 0,
+    cards: Mapping[str, str] | None = None,
 ) -> Calibration:
-    """Fit one temperature a dimension.
+    """Fit a map a dimension, and a temperature where there are probabilities.
 
     Args:
-        ratings: Of one rater with one rubric, with uncalibrated probabilities.
+        ratings: Of one rater with one rubric, with uncalibrated probabilities or none.
         labels: Human ratings of the same dialogues.
         levels: Of the rubric, lowest first.
         seed: Of the folds of the held-out check.
+        cards: Card of each dialogue by its id; those without are cards of their own.
 
     Raises:
-        EscEvalError: Several raters, calibrated probabilities, none at all, a rating or label of other levels, or fewer
-            than 10 labels of every dimension.
+        EscEvalError: Several raters, calibrated ratings, a rating or label of other levels, or fewer than 10 labels of
+            every dimension.
     """
     raters = {(rating.rater, rating.rubric) for rating in ratings}
     if len(raters) != 1:
         raise EscEvalError(f"a calibration is for one rater and rubric, found {sorted(raters)}")
     if any("calibration" in (rating.parser or "") for rating in ratings):
-        raise EscEvalError("these probabilities are calibrated already; fit on those scored without --calibration")
+        raise EscEvalError("these ratings are calibrated already; fit on those scored without --calibration")
     check_levels([*ratings, *labels], levels)
-    dimensions = {}
+    dimensions, maps = {}, {}
+    people = _means(labels)
     for dimension, pairs in pair_with_labels(ratings, labels, levels).items():
+        scored = [(value, r.dialogue_id) for r, _ in pairs if (value := _given(r)) is not None]
+        if len(scored) >= LEAST:
+            ids = [dialogue_id for _, dialogue_id in scored]
+            maps[dimension] = fit_monotone(
+                [value for value, _ in scored],
+                [people[dialogue_id, dimension] for dialogue_id in ids],
+                [(cards or {}).get(dialogue_id, dialogue_id) for dialogue_id in ids],
+                seed,
+            )
         usable = [(r.probabilities, levels.index(label)) for r, label in pairs if r.probabilities is not None]
         if len(usable) >= LEAST:
             p = np.array([q for q, _ in usable], dtype=np.float64)
             y = np.array([label for _, label in usable], dtype=np.intp)
             dimensions[dimension] = _fitted(p, y, np.random.default_rng(seed))
-    if not dimensions:
-        raise EscEvalError(f"no dimension has {LEAST} dialogues with both level probabilities and a label")
+    if not maps:
+        raise EscEvalError(f"no dimension has {LEAST} dialogues with both a score and a label")
     [(rater, rubric)] = raters
     return Calibration(
         rater=rater,
         rubric=rubric,
         levels=tuple(levels),
         dimensions=dimensions,
+        maps=maps,
         labels=digest([label for label in labels if label.score is not None]),
         seed=seed,
     )

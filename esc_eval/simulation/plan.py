@@ -22,6 +22,7 @@ class Plan:
             supporters meet the same luck.
         speaks: Languages of a supporter, by name, where it is not to be played in all.
         own_settings: Whether supporters sample as they were released to, save for the protocol's cap on a reply.
+        notes: What to know of the models, a sentence each.
         ids: Of dialogues by supporter and card, where a run has them under an id from elsewhere.
     """
 
@@ -33,6 +34,7 @@ class Plan:
     speaks: Mapping[str, Sequence[str]] = field(default_factory=dict)
     ids: dict[tuple[str, str], str] = field(default_factory=dict, compare=False)
     own_settings: bool = False
+    notes: Sequence[str] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         if twice := find_duplicates(model.name for model in self.supporters):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
-from esc_eval.chat.base import Reply
+from esc_eval.chat.base import Reply, reply_by_language
 from esc_eval.chat.side_by_side import call_side_by_side
 from esc_eval.chat.stopping import Interrupted, current_stop
 from esc_eval.errors import EscEvalError
@@ -203,7 +203,8 @@ def _ask(batch: list[Play], seeds: list[int]) -> Iterator[tuple[int, Reply]]:
     plan, side = batch[0].plan, batch[0].side
     conversations = [plan.protocol.conversation(play.card, play.turns, side) for play in batch]
     if side == "seeker":
-        yield from plan.seeker.reply(conversations, plan.protocol.seeker, seeds)
+        languages = [play.card.language for play in batch]
+        yield from reply_by_language(plan.seeker, languages, conversations, plan.protocol.seeker, seeds)
         return
     try:
         yield from batch[0].supporter.reply(conversations, plan.supporter_settings(batch[0].supporter), seeds)

@@ -10,6 +10,7 @@ from esc_eval.checkpoints import embedded
 from esc_eval.errors import EscEvalError
 from esc_eval.files.frozen_yaml import FrozenYaml
 from esc_eval.files.writing import write_whole
+from esc_eval.prompts.protocol import Generation
 from esc_eval.reading import is_folder, read_yaml
 from esc_eval.schema import digest
 
@@ -165,10 +166,15 @@ class RoleData(FrozenYaml):
 
 
 class RoleRecipe(Recipe):
-    """One ESC-Role."""
+    """One ESC-Role.
+
+    Attributes:
+        plays: How it is sampled when it plays, in place of the protocol's settings; the cap on a reply stays that.
+    """
 
     kind: Literal["role"]
     data: RoleData
+    plays: Generation | None = None
 
 
 R = TypeVar("R", bound=Named)

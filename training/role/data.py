@@ -136,9 +136,9 @@ def collect_material(
         EscEvalError: A file is missing, or there is nothing to learn from.
     """
     material = Material(cards_checked=len(test_cards))
-    held = {c.id: c for part in data.validation for c in _read(part, sources, material)}
+    held = {c.id: c for part in data.validation for c in read_part(part, sources, material)}
     for part in data.train:
-        candidates = [c for c in _read(part, sources, material) if c.id not in held]
+        candidates = [c for c in read_part(part, sources, material) if c.id not in held]
         material.overlaps |= hold_out.card_overlaps(test_cards, candidates)
         material.repeats |= hold_out.find_repeats(candidates, [*held.values()])
         material.traced |= hold_out.trace_cards(test_cards, candidates)
@@ -176,7 +176,12 @@ def _examples(
     return found
 
 
-def _read(part: Part, sources: Path, material: Material) -> list[SourceConversation]:
+def read_part(part: Part, sources: Path, material: Material) -> list[SourceConversation]:
+    """All whole conversations of a part's files; what is malformed and the files' hashes go into ``material``.
+
+    Raises:
+        EscEvalError: No such source, folder or file.
+    """
     if part.source not in SOURCES:
         raise EscEvalError(f"no source {part.source!r}. There is: {', '.join(SOURCES)}.")
     folder = sources / part.source

@@ -10,7 +10,7 @@ import torch
 
 from analysis.studies.realism import seeker_figures
 from analysis.studies.seekers import distinct_words, measure_repetition, share_revealed, sizes_by_round, turns_of
-from analysis.studies.slips import SlipDetector, slip_ratio
+from analysis.studies.slips import SlipDetector, slip_ratio, slips_above
 from dataset_builder.sources import SOURCES
 from esc_eval.api.play import run_simulation
 from esc_eval.api.progress import OnProgress, Progress
@@ -20,6 +20,7 @@ from esc_eval.chat.engine.encoder import Encoder
 from esc_eval.chat.engine.hf import HFModel, hash_weights
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import read_dialogues
+from esc_eval.files.text import read_json_object
 from esc_eval.files.writing import write_json
 from esc_eval.prompts.protocol import Protocol, load_protocol
 from esc_eval.reporting.render import to_plain_json
@@ -36,6 +37,7 @@ from training.common.config import Part, RoleData, RoleRecipe
 from training.common.rows import IGNORED, Row
 from training.role import data as role_data
 from training.role.data import Example
+from training.role.train import LEARNT, OVERLAPS
 
 BASE, TRAINED, REAL = "base", "trained", "real"
 SHOWN = (
@@ -193,7 +195,9 @@ def evaluate_role(
     held = _examples(recipe.data, recipe.data.validation, protocol, sources, given)
     ordered = role_data.in_hash_order(held, setting.seed)
     known = _examples(recipe.data, recipe.data.train, protocol, sources, given)
-    detector = SlipDetector.fit([dialogue_of(e, protocol.rounds) for e in known], setting.seed)
+    own = read_learnt(folder)
+    others = [e for e in known if e.id not in own]
+    detector = SlipDetector.fit([dialogue_of(e, protocol.rounds) for e in others], setting.seed)
     people = [dialogue_of(e, protocol.rounds) for e in held]
 
     on_progress(Progress(message=f"perplexity of {min(setting.conversations, len(ordered))} real conversations"))
@@ -217,7 +221,9 @@ def evaluate_role(
         compared = people if name != REAL else []
         found[name] = collect_figures(group, compared, detector, every, protocol.rounds, boot)
     found["slip_ratio"] = slip_ratio(detector.counts(groups[TRAINED]), detector.counts(groups[BASE]), boot)
+    found["slips_above"] = slips_above(detector.counts(groups[TRAINED]), detector.counts(people), boot)
     found["slip_detector"] = {
+        "without_learnt": bool(own),
         "conversations": detector.conversations,
         "false_alarms": detector.rate(people, boot),
         "found": detector.rate(without_opening(people, protocol), boot, "supporter"),
@@ -255,6 +261,12 @@ def trained_on(folder: Path) -> dict[str, Any]:
     }
 
 
+def read_learnt(folder: Path) -> frozenset[str]:
+    """Ids of the conversations that a checkpoint learnt from, where it keeps them; else none."""
+    path = folder / OVERLAPS
+    return frozenset(read_json_object(path).get(LEARNT, ())) if path.is_file() else frozenset()
+
+
 def make_section(found: dict[str, Any], command: str) -> dict[str, Any]:
     """The figures as docs/results.json holds them, with the command that made them."""
     names = {"slip_rate": "assistant_slip_rate"}
@@ -263,6 +275,7 @@ def make_section(found: dict[str, Any], command: str) -> dict[str, Any]:
     for key in SHOWN:
         out[names.get(key, key)] = {name: found[name][key] for name in groups if key in found[name]}
     out["assistant_slip_ratio"] = found["slip_ratio"]
+    out["assistant_slips_above_real"] = found["slips_above"]
     out["perplexity"] = found["perplexity"]
     out["slip_detector"] = found["slip_detector"]
     section: dict[str, Any] = to_plain_json(out)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dataset_builder.sources import SOURCES
 from esc_eval.chat.engine.encoder import Encoder
+from esc_eval.chat.engine.weights import PLAYING
 from esc_eval.errors import EscEvalError
 from esc_eval.files.writing import write_json
 from esc_eval.prompts.protocol import Protocol, load_protocol
@@ -21,6 +22,8 @@ from training.role import hold_out
 from training.role.data import Example, Material
 
 OVERLAPS = "overlaps.json"
+LEARNT = "learnt"
+"""Key in it: ids of the conversations that were learnt from."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,8 @@ def train_role(
     finished = sft.train_adapter(recipe, opened, sft.dataset_of(made.rows), out, report_to=report_to)
     if state.is_main_process:
         base = checkpoint.describe_base(recipe.base)
+        if recipe.plays:
+            write_json(out / PLAYING, recipe.plays.model_dump(exclude={"max_new_tokens"}))
         checkpoint.finish_checkpoint(
             out, "role", recipe, data, finished, base=base, seed=recipe.seed, protocol=protocol.id
         )
@@ -139,8 +144,11 @@ def describe_removed(material: Material) -> str:
 
 
 def write_overlaps(path: Path, material: Material) -> None:
-    """The conversations that were removed, with the test cards or validation conversations that led to it."""
-    content = {"test_cards": material.overlaps, "validation": material.repeats}
+    """The conversations that were removed, with the test cards or validation conversations that led to it; and those
+    that were learnt from.
+    """
+    learnt = [example.id for example in material.train]
+    content = {"test_cards": material.overlaps, "validation": material.repeats, LEARNT: learnt}
     write_json(path, content)
 
 

@@ -24,6 +24,7 @@ from esc_eval.chat.engine.weights import (
     load_weights,
     read_context,
     read_judge_card,
+    read_playing,
 )
 from esc_eval.errors import EscEvalError
 from esc_eval.files.hashing import hash_file
@@ -106,6 +107,7 @@ class HFModel:
     Attributes:
         judge_card: What a trained judge says that it learnt; None = nothing says so.
         settings: The sampling settings that it was released with.
+        plays: Those that a trained seeker is to be played with, in place of what it is asked for; None = none are said.
 
     Raises:
         EscEvalError: No such model, no chat template, pickled weights only, or code of its own needed.
@@ -139,6 +141,7 @@ class HFModel:
         self.adapter = self.weights.add(repo, revision) if base else None
         self.tokenizer = load_tokenizer(repo, revision)
         self.judge_card = read_judge_card(repo, revision) if local or base else None
+        self.plays = read_playing(repo, revision) if base else None
         self.name = name or (folder.name if local else repo.rpartition("/")[2])
         self.context = read_context(self.model.config, self.tokenizer)
         self.reasoning_tokens = reasoning_tokens
@@ -163,6 +166,7 @@ class HFModel:
             "dtype": kind,
             "chat_template": digest(self.tokenizer.chat_template),
             "system_role": "native" if self.encoder.system_role else "merged into the first user message",
+            **({"plays": self.plays.model_dump(exclude={"max_new_tokens"})} if self.plays else {}),
             **self._peculiarities(self.stops - ends),
         }
 
@@ -197,6 +201,8 @@ class HFModel:
         self, conversations: Sequence[Conversation], settings: Generation, seeds: Sequence[int]
     ) -> Iterator[tuple[int, Reply]]:
         """Yield replies batch by batch; see ``ChatModel.reply``."""
+        if self.plays:
+            settings = self.plays.model_copy(update={"max_new_tokens": settings.max_new_tokens})
         prompts = [self.encode(c) for c in conversations]
         room = settings.max_new_tokens + self.reasoning_tokens
         left = []

@@ -9,6 +9,7 @@ from weakref import WeakValueDictionary
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import cached_file, extract_commit_hash, find_adapter_config_file
@@ -20,8 +21,9 @@ from esc_eval.checkpoints import embedded
 from esc_eval.checkpoints.hub import BASE
 from esc_eval.checkpoints.judge_card import FILE, JudgeCard
 from esc_eval.environment import measure_free_memory
-from esc_eval.errors import EscEvalError
+from esc_eval.errors import EscEvalError, explain_validation
 from esc_eval.files.text import read_json_object
+from esc_eval.prompts.protocol import Generation
 
 DTYPES = ("float32", "bfloat16", "float16", "int8")
 UNLOADABLE = (OSError, ValueError, KeyError, RuntimeError, SafetensorError, StrictDataclassError)
@@ -31,6 +33,8 @@ PROBLEM = 1000  # characters of a problem that are shown
 ENDLESS = 1 << 30  # tokens
 LENGTHS = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length", "seq_length", "n_ctx")
 """Where configurations say how many tokens a model can read."""
+PLAYING = "seeker.json"
+"""File of a trained seeker that says how it is sampled when it plays."""
 
 
 def available_memory(device: torch.device) -> int:
@@ -194,6 +198,24 @@ def read_judge_card(repo: str, revision: str | None) -> JudgeCard | None:
     except (OSError, ValueError):
         return None
     return JudgeCard.load(Path(file)) if file else None
+
+
+def read_playing(repo: str, revision: str | None) -> Generation | None:
+    """How a trained seeker is to be sampled, as its folder or Hub repository says; None = nothing says so.
+
+    Raises:
+        EscEvalError: Its file is broken.
+    """
+    try:
+        file = cached_file(repo, PLAYING, revision=revision)
+    except (OSError, ValueError):
+        return None
+    if not file:
+        return None
+    try:
+        return Generation.model_validate(read_json_object(Path(file)))
+    except ValidationError as error:
+        raise EscEvalError(f"{file}: {explain_validation(error)}") from error
 
 
 def commit_of(repo: str, revision: str | None) -> str | None:

@@ -1,13 +1,39 @@
-"""``calibrate``: fit temperatures to people's ratings."""
+"""``calibrate``: fit a judge to people's ratings."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from esc_eval.cli.console import print_data
-from esc_eval.cli.options import FitFile, LabelFiles, RatedUnder, RatingFiles, Seed
+from esc_eval.cli.options import RatedUnder, RatingFiles, Seed
+from esc_eval.errors import EscEvalError
 
-EXAMPLES = ("esc-eval calibrate --ratings runs/a --labels people.jsonl --out temperature.json",)
+EXAMPLES = (
+    "esc-eval calibrate --ratings runs/a --labels people.jsonl --out fit.json",
+    "esc-eval calibrate --ratings runs/b --apply fit.json > calibrated.jsonl",
+)
 
 
-def command(ratings: RatingFiles, labels: LabelFiles, out: FitFile, rubric: RatedUnder = None, seed: Seed = 0) -> None:
-    """Fit a temperature a dimension to level probabilities; prints what it changes, for score --calibration."""
+def command(
+    ratings: RatingFiles,
+    labels: Annotated[
+        list[Path] | None, typer.Option("--labels", metavar="FILE", help="A few human ratings of the same dialogues.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Where the fit goes, as JSON.")] = None,
+    apply: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Apply the maps of this fit and print one rating a line, as JSON."),
+    ] = None,
+    rubric: RatedUnder = None,
+    seed: Seed = 0,
+) -> None:
+    """Fit any judge to a few human ratings: a rising map a dimension, and a temperature for score --calibration."""
     from esc_eval.api import workflow
 
-    print_data(workflow.run_calibration(ratings, labels, out, rubric, seed))
+    if (apply is None) == (labels is None or out is None):
+        raise EscEvalError("give --labels and --out to fit a judge to people, or --apply to use such a fit")
+    if apply is not None:
+        print_data(workflow.apply_calibration(ratings, apply))
+    elif labels and out:
+        print_data(workflow.run_calibration(ratings, labels, out, rubric, seed))

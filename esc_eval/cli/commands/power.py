@@ -1,5 +1,6 @@
 """``power``: how many cards and raters a difference needs."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,7 +15,10 @@ from esc_eval.cli.ratings_options import (
     parse_numbers,
 )
 
-EXAMPLES = ("esc-eval power pilot.csv --difference 2.5 --cards 100,200 --raters 1,2",)
+EXAMPLES = (
+    "esc-eval power pilot.csv --difference 2.5 --cards 100,200 --raters 1,2",
+    "esc-eval power people.jsonl --predictions runs/first --difference 5",
+)
 
 
 def command(
@@ -27,15 +31,34 @@ def command(
         bool, typer.Option("--separate-raters", help="The two dialogues of a card go to different raters.")
     ] = False,
     simulations: Annotated[int, typer.Option(min=100, help="Simulated studies for each size.")] = 2000,
+    predictions: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A scorer's ratings of these and more dialogues: says how many more ratings by people tell each pair "
+            "of models apart, with its help and without. Repeatable."
+        ),
+    ] = None,
     dialogues: DialogueFiles = None,
     scale: Scale = None,
     seed: Seed = 0,
     *,
     options: ReportOptions,
 ) -> None:
-    """How many cards and raters tell two models d points apart, by simulation from a ratings table."""
+    """How many cards and raters, or how many more ratings beside a scorer's, tell two models d points apart."""
     from esc_eval.reporting.plan import power_report
 
+    if predictions:
+        from esc_eval.reporting.powered import labels_report
+
+        options.show(
+            labels_report(
+                load_ratings_table(ratings, scale, dialogues, beside=predictions),
+                load_ratings_table(predictions, scale, dialogues),
+                parse_numbers("--difference", difference, float),
+                dimension=dimension,
+            )
+        )
+        return
     report = power_report(
         load_ratings_table(ratings, scale, dialogues),
         parse_numbers("--difference", difference, float),

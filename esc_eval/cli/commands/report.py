@@ -10,7 +10,10 @@ from esc_eval.cli.options import LinkCards, RatedUnder, Statistic
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import find_in_folder
 
-EXAMPLES = ("esc-eval report runs/first --format latex > table.tex",)
+EXAMPLES = (
+    "esc-eval report runs/first --format latex > table.tex",
+    "esc-eval report runs/first --human people.csv",
+)
 
 
 def command(
@@ -28,6 +31,14 @@ def command(
     ] = None,
     rubric: RatedUnder = None,
     statistic: Statistic = "level",
+    human: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="RATINGS",
+            help="Ratings by people of some of the dialogues, drawn at random: with the scorer's of all they give "
+            "human means with intervals (prediction-powered). Repeatable.",
+        ),
+    ] = None,
     format: Annotated[Literal["text", "json", "markdown", "latex"], typer.Option(help="What to print.")] = "text",
 ) -> None:
     """Print a leaderboard with intervals, and write summary.json, report.md and report.html."""
@@ -43,6 +54,7 @@ def command(
         cards=cards,
         rubric=rubric,
         statistic=statistic,
+        human=human or (),
         out=out or folder,
     )
     for fault in find_faults(folder) if folder else ():

@@ -11,7 +11,16 @@ pytest.importorskip("pandas")
 from typer.testing import CliRunner
 
 from analysis.__main__ import app
-from analysis.studies.probes import PROBES, edit_dialogue, probe_report, probe_set, read_probe_wording, split_sentences
+from analysis.studies.probes import (
+    MATCHED,
+    PROBES,
+    edit_dialogue,
+    pad_dialogue,
+    probe_report,
+    probe_set,
+    read_probe_wording,
+    split_sentences,
+)
 from esc_eval import evaluate, score
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import read_ratings
@@ -100,6 +109,53 @@ def test_flattery_is_one_more_line_of_the_seeker():
     assert after.turns[-1].role == "seeker"
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("name", MATCHED)
+def test_the_pair_of_an_edit_has_its_length_and_empty_words_alone(name, language):
+    before, edited = make(language=language), edit_dialogue(make(language=language), name)
+    padded = pad_dialogue(before, edited)
+    assert padded.id == f"d0#{name}#padded"
+    assert texts(padded, "seeker") == texts(before, "seeker")
+    empty = set("".join(read_probe_wording(language)["padding"]).replace(" ", ""))
+    for old, long, pair in zip(*(texts(d, "supporter") for d in (before, edited, padded)), strict=True):
+        added = pair.removeprefix(old)
+        assert pair.startswith(old)
+        assert set(added.replace(" ", "")) <= empty
+        size = lambda text: len("".join(text.split()) if language == "zh" else text.split())  # noqa: E731
+        assert size(pair) == size(long)
+
+
+@pytest.mark.parametrize("name", ["apology", "hedging", "authority", "certification"])
+def test_an_edit_that_a_language_has_no_words_for_is_none(name, monkeypatch):
+    bare = {k: v for k, v in read_probe_wording("en").items() if k != name}
+    monkeypatch.setattr("analysis.studies.probes.read_probe_wording", lambda language: bare)
+    assert edit_dialogue(make(), name) is None
+
+
+def test_a_taste_for_length_is_told_from_one_for_the_words_and_flips_are_counted():
+    originals = [make(n, card=f"c{n}") for n in range(12)]
+
+    def longer(d):
+        words = sum(len(text.split()) for text in texts(d, "supporter"))
+        return min(4, words // 30 + 2 * d.id.endswith("#authority"))
+
+    ratings = [
+        Rating(dialogue_id=d.id, dimension=key, rater="judge", rater_kind="model", rubric="r/1", score=longer(d))
+        for d in probe_set(originals, ["authority", "apology"])
+        for key in KEYS
+    ]
+    report = probe_report(ratings, originals, RUBRIC, Bootstrap(100))
+    change, beside = (report.data[name] for name in ("change", "beside_padding"))
+    assert change["apology"]["empathy"].value > 0
+    assert beside["apology"]["empathy"].value == 0
+    assert beside["authority"]["empathy"].value > 0
+    flips = report.data["flips"]["authority"]
+    assert (flips["changed"].value, flips["rose"].value, flips["fell"].value) == (1, 1, 0)
+    assert flips["rose"].low > 0.7
+    assert flips["rose"].clusters == 12
+    assert any(note.startswith("authority beside padding of the same length: an honest") for note in report.notes)
+
+
 def test_unknown_edits_and_marked_ids_are_refused():
     with pytest.raises(EscEvalError, match="no probe called 'nope'"):
         probe_set([make()], ["nope"])
@@ -111,7 +167,7 @@ def rate(dialogue, bias, rng, rater="judge"):
     """A scorer that likes long supporters and obeys injections, by so much."""
     for key in KEYS:
         base = 2 + 0.01 * rng.standard_normal()
-        value = base + (bias if "#injection" in dialogue.id and key == "overall" else 0)
+        value = base + (bias if dialogue.id.endswith("#injection") and key == "overall" else 0)
         yield Rating(
             dialogue_id=dialogue.id, dimension=key, rater=rater, rater_kind="model", rubric="r/1",
             score=round(value), expected=value,
@@ -176,7 +232,7 @@ def moved_on_ieval(change):
     ratings = [
         Rating(
             dialogue_id=d.id, dimension=key, rater="judge", rater_kind="model", rubric="r/1",
-            score=3 + (change if "#injection" in d.id else 0),
+            score=3 + (change if d.id.endswith("#injection") else 0),
         )
         for d in probe_set(originals, ["injection", "verbosity"])
         for key in IEVAL.keys
@@ -226,7 +282,7 @@ def test_the_command_scores_writes_and_prints(tmp_path, script):
     first = CliRunner().invoke(app, arguments)
     assert first.exit_code == 0
     assert not (tmp_path / "p.json").exists()
-    assert sum(1 for _ in (tmp_path / "out" / "dialogues.jsonl").open()) == 3 * 9  # english does not apply
+    assert sum(1 for _ in (tmp_path / "out" / "dialogues.jsonl").open()) == 3 * (1 + 12 + 7)  # english does not apply
     second = CliRunner().invoke(app, [*arguments, "--scorer", script(["Score: 3"]), "--draws", "100"])
     assert second.exit_code == 0, second.output
     content = json.loads((tmp_path / "p.json").read_text())

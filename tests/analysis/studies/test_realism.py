@@ -23,6 +23,7 @@ from analysis.studies.seekers import (
     turns_of,
     valence_by_round,
 )
+from analysis.studies.slips import slips_above
 from analysis.studies.two_sample import two_sample_test
 from esc_eval.errors import EscEvalError
 from esc_eval.schema import Dialogue, RoleCard, Turn
@@ -104,6 +105,23 @@ def test_emotion_falls_where_it_falls() -> None:
     assert emotion_by_round(falling, 3, BOOT)["drift"].value < -90
     assert emotion_by_round(steady, 3, BOOT)["drift"].value == 0
     assert [m.value for m in emotion_by_round(steady, 3, BOOT)["rounds"]] == pytest.approx([25, 25, 25])
+
+
+def test_a_slope_is_of_each_dialogue_and_not_of_their_words_together() -> None:
+    talks = [course("one two three", "one two", "one"), course("one", "one"), course("only one")]
+    found = sizes_by_round(talks, 3, BOOT)["tokens_a_turn"]["slope"]
+    # -1 a part; two turns fall into the first and the second of three parts, 0; one turn has none
+    assert found.value == pytest.approx(-0.5)
+    assert found.n == 2
+    undefined = sizes_by_round([course("only one")], 3, BOOT)["tokens_a_turn"]["slope"]
+    assert "two parts" in undefined.undefined
+
+
+def test_slips_above_those_of_others_are_a_difference_of_two_groups() -> None:
+    first, second = np.array([[2.0, 4], [0, 4], [2, 2]] * 9), np.array([[0.0, 5], [1, 5]] * 9)
+    found = slips_above(first, second, BOOT)
+    assert found.value == pytest.approx(4 / 10 - 1 / 10)
+    assert found.low < found.value < found.high
 
 
 def test_sizes_by_hand() -> None:

@@ -165,3 +165,10 @@ def test_the_results_page_is_the_one_of_the_results_file():
     base, trained = role["assistant_slip_rate"]["base"], role["assistant_slip_rate"]["trained"]
     assert trained["value"] <= base["value"] / 3
     assert role["perplexity"]["trained"]["value"] < role["perplexity"]["base"]["value"]
+
+
+def test_a_slip_classifier_is_not_fitted_to_what_the_checkpoint_learnt_from(finished):
+    learnt = evaluate_role.read_learnt(finished / "role")
+    told = json.loads((finished / "role" / "training.json").read_text(encoding="utf-8"))
+    assert len(learnt) == told["data"]["sources"][0]["conversations"] == 8
+    assert all(one_id.startswith("esconv/train.txt#") for one_id in learnt)

@@ -1,0 +1,127 @@
+"""A few human ratings beside a scorer's: in the report of a run, from the command line and from Python."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from esc_eval import report
+from esc_eval.cli.app import app
+from esc_eval.errors import EscEvalError
+from esc_eval.files.writing import write_jsonl
+from esc_eval.prompts.rubric import load_rubric
+from esc_eval.schema import Dialogue, Rating, Turn
+
+RUBRIC = load_rubric("esc-eval").id
+MODELS = {"plain": 1.5, "warm": 2.6}
+
+
+def rating(dialogue: str, dimension: str, rater: str, score: int | None, kind: str = "model") -> Rating:
+    return Rating(
+        dialogue_id=dialogue,
+        dimension=dimension,
+        rater=rater,
+        rater_kind=kind,  # type: ignore[arg-type]
+        rubric=RUBRIC,
+        score=score,
+    )
+
+
+def level(value: float) -> int:
+    return int(np.clip(round(value), 0, 4))
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Callable[..., tuple[Path, Path, Path]]:
+    """Dialogues of two models on 80 cards, a judge's ratings of all, and people's of the first few cards."""
+
+    def make(rated: int = 24, people: Callable[[float], int] = level) -> tuple[Path, Path, Path]:
+        rng = np.random.default_rng(0)
+        dialogues, judged, human = [], [], []
+        for name, quality in MODELS.items():
+            for card in range(80):
+                talk = f"{name}:{card}"
+                turns = (Turn(role="seeker", text="I cannot sleep."), Turn(role="supporter", text="Since when?"))
+                dialogues.append(Dialogue(id=talk, language="en", turns=turns, supporter=name, card_id=f"c{card}"))
+                worth = quality + rng.normal(0, 1)
+                judged.append(rating(talk, "empathy", "judge", level(worth + rng.normal(0, 0.4))))
+                if card < rated:
+                    human.append(rating(talk, "empathy", "ann", people(worth), "human"))
+                    human.append(rating(talk, "overall", "ann", people(worth), "human"))
+        paths = tuple(tmp_path / f"{what}.jsonl" for what in ("dialogues", "judged", "human"))
+        for path, records in zip(paths, (dialogues, judged, human), strict=True):
+            write_jsonl(path, records)
+        return paths  # type: ignore[return-value]
+
+    return make
+
+
+def test_a_report_beside_people_shows_human_means_and_what_was_saved(files: Callable[..., tuple[Path, ...]]) -> None:
+    dialogues, judged, human = files()
+    found = report(dialogues=dialogues, ratings=judged, human=human)
+    told = json.loads(found.render("json"))
+    cell = told["prediction_powered"]["judge"]["models"]["warm"]["empathy"]
+    assert (cell["labelled"], cell["unlabelled"]) == (24, 56)
+    assert cell["width"] < cell["classical_width"]
+    assert cell["saved"] > 5
+    assert told["tables"]
+    for form in ("text", "markdown", "latex"):
+        assert "ratings saved" in found.render(form)
+    assert "worth" in found.render("text")
+
+
+def test_a_dimension_that_the_scorer_does_not_rate_is_predicted_by_those_it_does(
+    files: Callable[..., tuple[Path, ...]],
+) -> None:
+    dialogues, judged, human = files()
+    said = report(dialogues=dialogues, ratings=judged, human=human).powered["judge"]
+    assert said.data["models"]["warm"]["overall"] == said.data["models"]["warm"]["empathy"]
+    assert any(note.startswith("overall: judge does not rate it") for note in said.notes)
+
+
+def test_saturated_scores_are_said_and_their_interval_is_no_point(files: Callable[..., tuple[Path, ...]]) -> None:
+    dialogues, judged, human = files(people=lambda _: 4)
+    said = report(dialogues=dialogues, ratings=judged, human=human).powered["judge"]
+    cell = said.data["models"]["warm"]["empathy"]
+    assert cell["high"] == 100
+    assert cell["low"] < 97
+    assert any("same end of the scale" in note and "warm, empathy (100% of 24)" in note for note in said.notes)
+
+
+def test_the_command_line_prints_them_and_they_stand_on_the_page(
+    files: Callable[..., tuple[Path, ...]], tmp_path: Path
+) -> None:
+    dialogues, judged, human = files()
+    given = ["report", "--dialogues", str(dialogues), "--ratings", str(judged), "--human", str(human)]
+    result = CliRunner().invoke(app, [*given, "--out", str(tmp_path / "out")])
+    assert result.exit_code == 0, result.output
+    assert "Prediction-powered human means" in result.output
+    assert "Prediction-powered human means" in (tmp_path / "out" / "report.html").read_text()
+    assert "prediction_powered" in json.loads((tmp_path / "out" / "summary.json").read_text())
+
+
+def test_people_without_a_scorer_beside_them_are_refused(files: Callable[..., tuple[Path, ...]]) -> None:
+    dialogues, _, human = files()
+    with pytest.raises(EscEvalError, match="those of a scorer"):
+        report(dialogues=dialogues, ratings=human, human=human).render()
+
+
+def test_power_says_how_many_more_ratings_tell_two_models_apart(
+    files: Callable[..., tuple[Path, ...]], tmp_path: Path
+) -> None:
+    dialogues, judged, human = files()
+    given = ["power", str(human), "--predictions", str(judged), "--dialogues", str(dialogues), "--difference", "8,50"]
+    out = tmp_path / "power.json"
+    result = CliRunner().invoke(app, [*given, "--dimension", "empathy", "--json", str(out)])
+    assert result.exit_code == 0, result.output
+    small, large = json.loads(out.read_text())["pairs"]
+    assert (small["first"], small["second"], small["rated"]) == ("plain", "warm", 48)
+    assert small["with_predictions"] is None or small["with_predictions"] > small["rated"]
+    assert large["with_predictions"] <= large["without"] <= large["rated"]
+    assert "more, with predictions" in " ".join(result.output.split())
+    refused = CliRunner().invoke(app, [*given, "--dimension", "warmth"])
+    assert refused.exit_code == 2
+    assert "no dimension 'warmth'" in refused.output

@@ -1,0 +1,55 @@
+"""Output of a trained seeker is held against the text that it was trained on."""
+
+from pathlib import Path
+
+import pytest
+from made_sources import smoke, write_sources
+from typer.testing import CliRunner
+
+from esc_eval.files.writing import write_jsonl
+from esc_eval.schema import Dialogue, Turn
+from training.__main__ import app
+from training.role.memorised import LIMIT, find_memorised
+
+TAUGHT = "My flat is too loud at night and nobody in the house wants to hear about it, not even the landlord."
+
+
+def said(*texts: str) -> Dialogue:
+    turns = [turn for text in texts for turn in (Turn(role="supporter", text=TAUGHT), Turn(role="seeker", text=text))]
+    return Dialogue(id="d", language="en", turns=tuple(turns))
+
+
+@pytest.mark.parametrize("length", [20, LIMIT - 1, LIMIT, 80])
+def test_the_longest_run_is_found_whatever_its_case_and_spaces(length: int) -> None:
+    run = TAUGHT[:length].strip()
+    output = "Well, " + run.upper().replace(" ", "\n ") + "... 123"
+    found = find_memorised([said("Nothing of that.", output)], [TAUGHT])
+    assert found.longest in (len(run), len(run) + 1)
+    assert found.turns == (len(run) >= LIMIT)
+    assert (found.of_turns, found.dialogues, found.texts) == (2, 1, len(TAUGHT))
+
+
+def test_what_the_supporter_says_is_no_output_of_the_seeker() -> None:
+    assert find_memorised([said("Qqq")], [TAUGHT]).longest == 0
+    assert find_memorised([], [TAUGHT]).longest == 0
+
+
+def test_the_command_reads_the_texts_that_the_recipe_names(tmp_path: Path) -> None:
+    sources = write_sources(tmp_path / "sources", 16)
+    smoke().save(tmp_path / "recipe.yaml")
+    taught = " ".join(["and again"] * 10)
+    line = (sources / "esconv" / "train.txt").read_text().splitlines()[0]
+    for name, text, code in (("new", "It is new.", 0), ("old", None, 1)):
+        import json
+
+        own = text or " ".join([json.loads(line)["dialog"][1]["text"], taught])
+        write_jsonl(tmp_path / f"{name}.jsonl", [said(own)])
+        with (sources / "esconv" / "train.txt").open("a") as file:
+            if text is None:
+                told = json.loads(line)
+                told["dialog"][1]["text"] = own
+                file.write(json.dumps(told) + "\n")
+        given = [str(tmp_path / f"{name}.jsonl"), "--seeker", str(tmp_path), "--sources", str(sources)]
+        result = CliRunner().invoke(app, ["memorised", *given])
+        assert result.exit_code == code, result.output
+        assert "1 dialogues, 1 turns" in result.output

@@ -1,0 +1,30 @@
+"""``memorised``: whether a trained seeker says what it was trained on."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from esc_eval.cli.console import print_data
+from esc_eval.files.records import read_dialogues
+
+EXAMPLES = ("python -m training memorised runs/cards --seeker checkpoints/esc-role-small --sources sources",)
+
+
+def command(
+    dialogues: Annotated[list[Path], typer.Argument(help="Run folders or files with dialogues of the seeker.")],
+    seeker: Annotated[Path, typer.Option(help="The checkpoint that played it; its recipe names what it learnt from.")],
+    sources: Annotated[Path, typer.Option(help="Folder with a sub-folder for each source, e.g. sources/esconv.")],
+    role_play: Annotated[list[Path] | None, typer.Option(help="Its files of general role play, if any.")] = None,
+) -> None:
+    """Look for runs of 60 characters of the training text in what a seeker says; exit code 1 where there are any."""
+    from training.role import memorised
+
+    talks = [talk for path in dialogues for talk in read_dialogues(path)]
+    found = memorised.find_memorised(talks, memorised.read_training_text(seeker, sources, role_play or ()))
+    print_data(
+        f"{found.dialogues} dialogues, {found.of_turns} turns of the seeker, beside {found.texts} characters of "
+        f"training text: the longest run in both has {found.longest} characters; {found.turns} turns hold a run of "
+        f"{memorised.LIMIT} or more."
+    )
+    raise typer.Exit(int(bool(found.turns)))

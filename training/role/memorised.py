@@ -1,0 +1,98 @@
+"""Whether a trained seeker says what it was trained on: the longest run of characters of its output in those texts."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from esc_eval.errors import EscEvalError
+from esc_eval.schema import Dialogue
+from model_cards import checkpoint as records
+from training.common import config
+from training.common.config import RoleRecipe
+from training.role import data as role_data
+
+LIMIT = 60
+"""Characters from which a run counts as memorised."""
+
+
+@dataclass(frozen=True)
+class Memorised:
+    """What of a seeker's output stands in its training text.
+
+    Attributes:
+        longest: Characters of the longest run.
+        turns: Turns with a run of ``LIMIT`` characters or more.
+        of_turns, dialogues: Turns and dialogues that were looked at.
+        texts: Characters of training text.
+    """
+
+    longest: int
+    turns: int
+    of_turns: int
+    dialogues: int
+    texts: int
+
+
+def normalise(text: str) -> str:
+    """Small letters and single spaces, so that neither hides a run.
+
+    >>> normalise("I  FEEL\\nlow ")
+    'i feel low'
+    """
+    return " ".join(text.casefold().split())
+
+
+def windows(texts: Sequence[str], size: int) -> Iterator[str]:
+    """Every run of ``size`` characters."""
+    for text in texts:
+        for start in range(len(text) - size + 1):
+            yield text[start : start + size]
+
+
+def find_memorised(dialogues: Sequence[Dialogue], texts: Sequence[str]) -> Memorised:
+    """Compare the seekers' turns with texts.
+
+    Args:
+        dialogues: With the seeker that was trained.
+        texts: What it was trained on, as it was written.
+    """
+    known = [normalise(text) for text in texts]
+    said = [normalise(t.text) for d in dialogues for t in d.turns if t.role == "seeker" and t.text.strip()]
+
+    def shared(size: int) -> set[str]:
+        own = set(windows(said, size))
+        return own.intersection(windows(known, size)) if own else set()
+
+    low, high = 0, max(map(len, said), default=0)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if shared(middle) else (low, middle - 1)
+    runs = shared(LIMIT) if low >= LIMIT else set()
+    turns = sum(any(window in runs for window in windows([turn], LIMIT)) for turn in said) if runs else 0
+    return Memorised(low, turns, len(said), len(dialogues), sum(map(len, known)))
+
+
+def read_training_text(folder: Path, sources: Path, role_play: Sequence[Path] = ()) -> list[str]:
+    """All turns and situations of the files that a checkpoint's recipe trains on, also of what it left out.
+
+    Args:
+        folder: The checkpoint.
+        sources: A sub-folder for each source.
+        role_play: Its files of general role play.
+
+    Raises:
+        EscEvalError: No checkpoint, or a file is missing.
+    """
+    recipe = config.load_recipe(folder / records.RECIPE, RoleRecipe)
+    material = role_data.Material()
+    texts = []
+    for part in recipe.data.train:
+        for conversation in role_data.read_part(part, sources, material):
+            texts += [turn.text for turn in conversation.turns]
+            texts += [conversation.situation] if conversation.situation else []
+    texts += [
+        m["content"] for path in role_play for example in role_data.read_role_play(path) for m in example.messages
+    ]
+    if not texts:
+        raise EscEvalError(f"{sources}: holds no text of the recipe in {folder}")
+    return texts
