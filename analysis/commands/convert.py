@@ -11,7 +11,7 @@ EXAMPLES = ("python -m analysis convert ieval ieval_data.json --out people",)
 
 
 def command(
-    name: Annotated[str, typer.Argument(metavar="SET", help="ieval, fed, usr, conture, duo or lend-an-ear.")],
+    name: Annotated[str, typer.Argument(metavar="SET", help="ieval, fed, usr, conture, duo, lend-an-ear or vera-mh.")],
     path: Annotated[Path, typer.Argument(help="Your copy of its file, or folder.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the folders go, one a scale.")],
 ) -> None:
