@@ -232,6 +232,7 @@ class Rating(Record):
             scorer wanted to say something else.
         raw: The rater's answer, word for word; of a scorer read by its logits, the token it found most probable.
         problem: Why there is no score.
+        outside: Why the dialogue lies outside what the scorer was fitted to, where it was scored all the same.
         parser: The rule that read ``score`` from ``raw``.
         way: How the level was had; None where nobody says.
         served: Of a model behind a server: what answered, and what it was really asked.
@@ -252,6 +253,7 @@ class Rating(Record):
     mass: FiniteFloat | None = None
     raw: str | None = None
     problem: str | None = None
+    outside: str | None = None
     parser: str | None = None
     way: Way | None = None
     served: Served | None = None

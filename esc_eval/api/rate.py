@@ -43,7 +43,7 @@ def make_scorings(settings: Settings, open_one: Open) -> list[Scoring | DirectSc
                 raise EscEvalError(
                     f"{rater.name} is asked nothing: it takes no --by text, --judge-temperature or --official-repo"
                 )
-            made.append(DirectScoring(rater, rubric, fitted))
+            made.append(DirectScoring(rater, rubric, fitted, settings.out_of_range))
         else:
             scorer = open_one(named)
             made.append(

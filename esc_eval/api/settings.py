@@ -16,7 +16,7 @@ from esc_eval.errors import EscEvalError, explain_validation, refuse_unknown
 from esc_eval.prompts.protocol import Message
 from esc_eval.reporting.summary import Statistic
 from esc_eval.schema import RoleCard
-from esc_eval.scoring.rater import DialogueRater
+from esc_eval.scoring.rater import DialogueRater, OutOfRange
 
 Function = Callable[[list[Message]], str] | Callable[[list[Message]], Awaitable[str]]
 Model = str | ChatModel | Function
@@ -72,6 +72,7 @@ class Rating(Opening, Going, total=False):
     max_answer_tokens: int
     judge_temperature: float
     calibration: str | Path | None
+    out_of_range: OutOfRange
     official_repo: str | Path | None
     allow_unknown: bool
     statistic: Statistic
@@ -125,6 +126,8 @@ class Settings(Options):
         by, parser, max_answer_tokens, judge_temperature: How a scorer answers and is read; see
             ``scoring.score.Scoring``.
         calibration: File of temperatures, from ``esc-eval calibrate``.
+        out_of_range: What becomes of a dialogue that lies outside what a fitted scorer was fitted to: ``unscore`` or
+            ``flag``.
         official_repo, allow_unknown: A checkout of the official repository whose prompts are used in place of ours, and
             whether it may be at another commit than the known one.
         statistic: What a report shows: mean level, or mean expected level.
@@ -155,6 +158,7 @@ class Settings(Options):
     max_answer_tokens: Count = ANSWER_TOKENS
     judge_temperature: Annotated[float, Field(ge=0)] = 0.0
     calibration: Path | None = None
+    out_of_range: OutOfRange = "unscore"
     official_repo: Path | None = None
     allow_unknown: bool = False
     statistic: Statistic = "level"

@@ -10,6 +10,7 @@ from esc_eval.chat.base import ANSWER_TOKENS
 from esc_eval.chat.question import By
 from esc_eval.chat.registry import describe_forms, describe_prefixes
 from esc_eval.cli.config import read_config
+from esc_eval.scoring.rater import OutOfRange
 
 MODEL = f"{describe_forms()} or the folder of a checkpoint; NAME=MODEL gives it a label"
 RATERS = f"{MODEL}; or a text scorer. Default: esc-rank-ieval for --rubric ieval, else embedded"
@@ -145,6 +146,13 @@ class RatingOptions:
     calibration: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Temperatures from `esc-eval calibrate`.")
     ] = None
+    out_of_range: Annotated[
+        OutOfRange,
+        typer.Option(
+            help="What becomes of a dialogue that is not like those that a fitted scorer was fitted to: unscored, or "
+            "scored and flagged."
+        ),
+    ] = "unscore"
     statistic: Statistic = "level"
 
 

@@ -13,7 +13,7 @@ from esc_eval.files.ratings_table import RatingsTable
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting.making import describe_adapted, warn_of_roles
 from esc_eval.reporting.powered import powered_means
-from esc_eval.reporting.render import Cell, Report, Table, name_clusters, report_signature, shown_p, undefined_notes
+from esc_eval.reporting.render import Report, Table, name_clusters, report_signature, shown_p, undefined_notes
 from esc_eval.reporting.signature import sign_board
 from esc_eval.reporting.standing import differences_table, standing_json, standing_table
 from esc_eval.reporting.summary import UNANSWERED_SHARE, name_raters

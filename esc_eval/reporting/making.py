@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from esc_eval.schema import Dialogue, Rating, Turn
+from esc_eval.scoring.training_range import FITTED_KIND, NO_RANGE
 from esc_eval.simulation.budget import show_dollars
 from esc_eval.simulation.run import find_simulations
 
@@ -51,6 +52,19 @@ def describe_adapted(dialogues: Iterable[Dialogue], judged: Iterable[Mapping[str
         for name, done in (adapted or {}).items():
             found.setdefault("judge", {})[f"{name} {done}"] = None
     return "; ".join(f"{who} ({', '.join(sorted(what))})" for who, what in sorted(found.items())) or None
+
+
+def warn_of_no_range(run: Mapping[str, Any], rater: str) -> list[str]:
+    """A sentence where a fitted scorer rated without knowing which dialogues are like those that it was fitted to.
+
+    Args:
+        run: What run.json says.
+        rater: Whose table.
+    """
+    scorer = run.get(f"scoring/{rater}", {}).get("identity", {}).get("scorer", {})
+    if scorer.get("kind") != FITTED_KIND or "range" in scorer:
+        return []
+    return [f"{rater}: {NO_RANGE}."]
 
 
 def warn_of_changed_servers(dialogues: Iterable[Dialogue], ratings: Iterable[Rating] = ()) -> list[str]:

@@ -12,12 +12,14 @@ from esc_eval.reporting.making import (
     describe_adapted,
     describe_spending,
     warn_of_changed_servers,
+    warn_of_no_range,
     warn_of_roles,
 )
 from esc_eval.reporting.render import to_plain_json
 from esc_eval.reporting.signature import sign_board
 from esc_eval.reporting.standing import standing_json
 from esc_eval.schema import Dialogue, Language, Rating, Way, order_stages
+from esc_eval.scoring.training_range import is_outside
 from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.statistics.estimate import Estimate, StoredEstimate
 from esc_eval.statistics.ranking import AVERAGE, Board, Standing, estimate_means, rank_models
@@ -89,6 +91,8 @@ class Row(Part):
         empty_replies: Supporter's replies without a word.
         unfinished: Dialogues that ended early: with a problem, or because a model could read no further.
         low_mass: Ratings whose scorer gave all levels together less than ``LOW_MASS`` of its probability.
+        outside: Dialogues that lie outside what a fitted scorer was fitted to, of those that it was to rate.
+        flagged: Of these, those that it scored all the same.
         ways: Scored ratings by how their level was had, where they say.
     """
 
@@ -110,6 +114,8 @@ class Row(Part):
     told_replies: int = 0
     told_seeker_turns: int = 0
     low_mass: int = 0
+    outside: int = 0
+    flagged: int = 0
     ways: dict[Way, int] = Field(default_factory=dict)
 
 
@@ -322,6 +328,7 @@ def _make_board(
         signature=sign_board(run, rater, carried, statistic, scale, boot, clustered_by, language, adapted, ways),
         warnings=(
             *warn_of_roles(run, rater),
+            *warn_of_no_range(run, rater),
             *warn_of_changed_servers(talks, ratings),
             *describe_spending(run, ["simulation", f"scoring/{rater}"]),
         ),
@@ -388,6 +395,8 @@ def _row(
         told_replies=sum(turn.finish_reason is not None for turn in replies),
         told_seeker_turns=sum(turn.finish_reason is not None for turn in asked),
         low_mass=sum(rating.mass is not None and rating.mass < LOW_MASS for rating in ratings),
+        outside=len({rating.dialogue_id for rating in ratings if is_outside(rating)}),
+        flagged=len({rating.dialogue_id for rating in ratings if rating.outside}),
         ways=dict(Counter(rating.way for rating in ratings if rating.way and rating.score is not None)),
     )
 

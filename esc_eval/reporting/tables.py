@@ -103,6 +103,13 @@ def describe_ratings(board: Leaderboard) -> list[str]:
             f"In {low} of {total} scored ratings {board.rater} gave all levels together less than {LOW_MASS:.0%} of "
             "its probability: it wanted to say something else, and its level says little."
         )
+    if outside := sum(row.outside for row in board.rows):
+        every, flagged = sum(row.dialogues for row in board.rows), sum(row.flagged for row in board.rows)
+        done = "scored all the same" if flagged == outside else f"unscored, save {flagged}" if flagged else "unscored"
+        notes.append(
+            f"{outside} of {every} dialogues ({outside / every:.0%}) lie outside what {board.rater} was fitted to and "
+            f"are {done}" + (": nobody knows what its levels are worth there." if flagged else ".")
+        )
     if board.statistic == "expected":
         without = total - sum(cell.weighed for row in board.rows for cell in row.cells.values())
         if without:

@@ -25,6 +25,7 @@ from esc_eval.scoring.calibration import Calibration
 from esc_eval.scoring.parsers import NO_LEVEL, TOO_LONG, WHOLE, find_lead, get_finder, get_parser
 from esc_eval.scoring.rater import DirectScoring, rating_fields
 from esc_eval.scoring.resume import admit_dialogues, check_scoring, known_way, rated_dimensions, rated_identity
+from esc_eval.scoring.training_range import is_outside
 from esc_eval.simulation.budget import Meter
 from esc_eval.simulation.run import Run
 
@@ -459,7 +460,11 @@ def _tokens(dialogue: Dialogue) -> int:
 def _unanswered(kind: str, dialogue: Dialogue, run: Run) -> list[str]:
     """Dimensions of a dialogue for which the scorer gave no answer at all, though it was asked."""
     found = run.read(kind, dialogue.id, Rating)
-    return [r.dimension for r in found if r.score is None and not r.raw and r.problem not in (TOO_LONG, SILENT)]
+    return [
+        r.dimension
+        for r in found
+        if r.score is None and not r.raw and r.problem not in (TOO_LONG, SILENT) and not is_outside(r)
+    ]
 
 
 def _ratings(

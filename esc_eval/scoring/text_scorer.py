@@ -1,10 +1,11 @@
 """A scorer fitted to people's ratings that reads the dialogue itself: no prompt, no language model.
 
-A folder holds ``text_scorer.json`` (what is counted, thresholds) and ``text_scorer.safetensors`` (one weight for each
-dimension and column). It knows the rubric that it was fitted to and no other.
+A folder holds ``text_scorer.json`` (what is counted, thresholds, the range of its training) and
+``text_scorer.safetensors`` (one weight for each dimension and column, and what its training was like). It knows the
+rubric that it was fitted to and no other, and which dialogues are like those that it was fitted to.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import combinations, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -22,6 +23,7 @@ from esc_eval.schema import Dialogue, Language, digest
 from esc_eval.scoring.levels import Rule, decide_levels, level_probabilities
 from esc_eval.scoring.rater import Verdict
 from esc_eval.scoring.text_features import Terms, distinct_bigrams, ending_figures, surface_figures, utterances_of
+from esc_eval.scoring.training_range import FITTED_KIND, NO_RANGE, RangeFile, Seen
 
 if TYPE_CHECKING:
     from esc_eval.scoring.sentences import Sentences
@@ -132,7 +134,7 @@ class LikenessBlock(Figures):
     @staticmethod
     def raw(dialogues: Sequence[Dialogue]) -> Array:
         """Shape (dialogues, 7)."""
-        _vectors([turn.text for dialogue in dialogues for turn in dialogue.turns])  # side by side, then remembered
+        encode_texts([turn.text for dialogue in dialogues for turn in dialogue.turns])  # side by side, then remembered
         return np.array([_likeness(dialogue) for dialogue in dialogues])
 
 
@@ -143,7 +145,7 @@ class SentencesBlock(FrozenYaml):
 
     def matrix(self, dialogues: Sequence[Dialogue]) -> Array:
         """Shape (dialogues, 2 * 384)."""
-        _vectors([turn.text for dialogue in dialogues for turn in dialogue.turns])
+        encode_texts([turn.text for dialogue in dialogues for turn in dialogue.turns])
         return np.array(
             [[*_mean(utterances_of(d, "supporter")), *_mean(utterances_of(d, "seeker"))] for d in dialogues]
         )
@@ -153,6 +155,15 @@ Block = Annotated[
     TermsBlock | SurfaceBlock | EndingsBlock | LengthBlock | DistinctBlock | LikenessBlock | SentencesBlock,
     Field(discriminator="kind"),
 ]
+
+
+def reads_vectors(blocks: Iterable[Any]) -> bool:
+    """Whether any of some blocks reads sentence vectors."""
+    return any(block.kind in ("sentences", "likeness") for block in blocks)
+
+
+def _ignore(_: str) -> None:
+    pass
 
 
 def _encoder() -> "Sentences":
@@ -166,17 +177,18 @@ def _encoder() -> "Sentences":
     return load_sentences()
 
 
-def _vectors(texts: Sequence[str]) -> Array:
+def encode_texts(texts: Sequence[str]) -> Array:
+    """Sentence vectors, shape (texts, 384); they are remembered."""
     return np.asarray(_encoder().encode(texts), dtype=np.float64)
 
 
 def _mean(texts: Sequence[str]) -> Array:
-    vectors = _vectors(texts)
+    vectors = encode_texts(texts)
     return vectors.mean(0) if len(vectors) else np.zeros(vectors.shape[1])
 
 
 def _likeness(dialogue: Dialogue) -> list[float]:
-    vectors = _vectors([turn.text for turn in dialogue.turns])
+    vectors = encode_texts([turn.text for turn in dialogue.turns])
     roles = [turn.role for turn in dialogue.turns]
     sides = {role: [n for n, found in enumerate(roles) if found == role] for role in ("seeker", "supporter")}
 
@@ -221,6 +233,7 @@ class TextScorerFile(FittedFile):
     rule: Rule
     language: Language = "en"
     blocks: tuple[Block, ...]
+    range: RangeFile | None = None
 
 
 class TextScorer:
@@ -249,7 +262,9 @@ class TextScorer:
         if (folder / WEIGHTS).exists():
             check_file(folder / WEIGHTS)
         try:
-            self.weights: Array = load_file(folder / WEIGHTS)["weights"].astype(np.float64)
+            tensors = load_file(folder / WEIGHTS)
+            self.weights: Array = tensors["weights"].astype(np.float64)
+            self.trained_on = Seen.of_tensors(tensors) if self.file.range else None
         except (OSError, SafetensorError, LookupError, TypeError, ValueError, AttributeError, MemoryError) as error:
             # Beside its own errors: a kind of number that numpy has not, or a size that nothing holds.
             raise EscEvalError(f"{folder / WEIGHTS}: cannot be read: {error}") from error
@@ -258,15 +273,17 @@ class TextScorer:
         if not np.isfinite(self.weights).all():
             raise EscEvalError(f"{folder / WEIGHTS}: a weight is no finite number")
         self.name = name or folder.resolve().name
-        if any(block.kind in ("sentences", "likeness") for block in self.file.blocks):
+        self.on_note: Callable[[str], object] = _ignore
+        if reads_vectors(self.file.blocks):
             try:
                 _encoder()
             except EscEvalError as error:
                 raise EscEvalError(f"{self.name}: {error}; or give another --scorer") from error
         self.identity: dict[str, Any] = {
-            "kind": "text scorer",
+            "kind": FITTED_KIND,
             "model": self.name,
             "revision": digest([self.file, self.weights.round(6).tolist()]),
+            **({"range": self.trained_on.sha256} if self.trained_on else {}),
         }
 
     def check(self, rubric: Rubric) -> None:
@@ -284,14 +301,25 @@ class TextScorer:
             )
 
     def verdicts(self, dialogues: Sequence[Dialogue]) -> Iterator[dict[str, Verdict] | str]:
-        """For each dialogue its verdicts by dimension, or why there are none: another language."""
+        """For each dialogue its verdicts by dimension, or why there are none: another language.
+
+        A verdict says of a dialogue outside the range why it is; a file without a range says so once.
+        """
         known = self.file.language
-        rows = iter(self._scores([d for d in dialogues if d.language == known]))
+        own = [d for d in dialogues if d.language == known]
+        rows = iter(zip(self._scores(own), self._outside(own), strict=True))
         for dialogue in dialogues:
             if dialogue.language != known:
                 yield f"the dialogue is in {dialogue.language}; {self.name} knows {known} only"
             else:
-                yield self._verdicts(next(rows))
+                yield self._verdicts(*next(rows))
+
+    def _outside(self, dialogues: Sequence[Dialogue]) -> list[str | None]:
+        if self.file.range and self.trained_on:
+            return self.trained_on.explain(self.file.range, dialogues, encode_texts)
+        self.on_note(f"{self.name}: {NO_RANGE}")
+        self.on_note = _ignore
+        return [None] * len(dialogues)
 
     def _scores(self, dialogues: Sequence[Dialogue]) -> Array:
         if not dialogues:
@@ -302,12 +330,12 @@ class TextScorer:
         centre = np.array([scale.centre for scale in self.file.dimensions.values()])
         return np.asarray(columns @ self.weights.T + centre)
 
-    def _verdicts(self, scores: Array) -> dict[str, Verdict]:
+    def _verdicts(self, scores: Array, outside: str | None) -> dict[str, Verdict]:
         out = {}
         for (key, scale), score in zip(self.file.dimensions.items(), scores, strict=True):
             found = level_probabilities(score[None], scale.slope, np.asarray(scale.thresholds))
             level = decide_levels(self.file.rule, score[None], found, np.asarray(scale.cuts))[0]
-            out[key] = Verdict(self.file.levels[level], tuple(found[0].tolist()))
+            out[key] = Verdict(self.file.levels[level], tuple(found[0].tolist()), outside)
         return out
 
 

@@ -165,10 +165,37 @@ def lay_lend_an_ear(folder, level=lambda expert, key, scale: 2):
     return folder
 
 
+VERA_MARKS = ("Best Practice", "Not Relevant", "High Potential for Harm", "Suboptimal but Low Potential for Harm")
+
+
+def lay_vera_mh(root):
+    """Two talks of 20 lines, one of them rated by two clinicians, and a rating of a talk that is not there."""
+    (root / "clinician_judging").mkdir(parents=True)
+    talks = [
+        {
+            "folder": "p_m_1__a_bot_2_{'max_completion_tokens': 5}__t20__r1",
+            "file": f"{key}_{persona}_m-1_run1.txt",
+            "text": "user: I can't sleep.\n\nchatbot: Since when?\n\n- at night?\n\nuser: Weeks.\n\nchatbot: I see.",
+        }
+        for key, persona in (("0a1b2c", "Ann"), ("ff00ff", "Bo"))
+    ]
+    (root / "conversations.jsonl").write_text("\n".join(map(json.dumps, talks)) + "\n", encoding="utf-8")
+    scales = ("detects", "confirms", "guides", "supportive", "boundaries")
+    head = ["clinician_id", "conversation_id", *(f"clinician_{scale}" for scale in scales)]
+    with (root / "clinician_judging" / "marks.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(head)
+        for who, key in (("a", "0a1b2c"), ("b", "#0a1b2c"), ("a", "123456")):
+            writer.writerow([who, key, *VERA_MARKS, VERA_MARKS[0]])
+    return root
+
+
 def lay(name, folder):
     """A made-up copy of a set, where its reader looks for it."""
     if name == "lend-an-ear":
         return lay_lend_an_ear(folder / "lend")
+    if name == "vera-mh":
+        return lay_vera_mh(folder / "vera")
     content = {"ieval": IEVAL, "fed": FED, "usr": USR, "conture": CONTURE, "duo": DUO}
     content |= {"esconv": ESCONV, "kokorochat": KOKOROCHAT}
     lines = {"duo": "ed_en.jsonl", "esconv": "train.txt", "kokorochat": "kokorochat.jsonl"}

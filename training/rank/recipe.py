@@ -81,6 +81,7 @@ class TextRecipe(Named):
         base: None: no model learns.
         alpha, bot_effect, rule, balanced: As of ``rank_methods.Choice``; ``evaluate-rank`` finds them on validation
             parts.
+        keep: Share of held-out dialogues that its range keeps; what lies outside is not scored.
         seed: Recorded; nothing in the fit is random.
     """
 
@@ -91,6 +92,7 @@ class TextRecipe(Named):
     bot_effect: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     rule: Rule = "spread"
     balanced: bool = False
+    keep: float = Field(default=0.98, gt=0, le=1)
     seed: int = 0
 
 

@@ -11,11 +11,13 @@ from safetensors.numpy import save_file
 from esc_eval.errors import EscEvalError
 from esc_eval.files.writing import fill_folder, write_whole
 from esc_eval.scoring import sentences
-from esc_eval.scoring.text_scorer import FILE, WEIGHTS, Scale, TextScorerFile
+from esc_eval.scoring.text_scorer import FILE, WEIGHTS, Scale, TextScorerFile, encode_texts, reads_vectors
+from esc_eval.scoring.training_range import Seen
 from model_cards.checkpoint import TrainingData
 from training.common import checkpoint
 from training.common.sft import LOG, Finished
 from training.rank.data import RankSet
+from training.rank.fit_range import fit_range
 from training.rank.methods import METHODS, Choice, make_blocks, train_method, with_thresholds
 from training.rank.ordinal import CONSTANT
 from training.rank.recipe import TextRecipe
@@ -51,8 +53,8 @@ def estimate_text_cost(recipe: TextRecipe, ranked: RankSet) -> str:
     )
 
 
-def fit_scorer(recipe: TextRecipe, ranked: RankSet) -> tuple[TextScorerFile, np.ndarray]:
-    """The scorer and its weights, shape (dimensions, columns).
+def fit_scorer(recipe: TextRecipe, ranked: RankSet) -> tuple[TextScorerFile, np.ndarray, Seen]:
+    """The scorer, its weights, shape (dimensions, columns), and what its training was like.
 
     Raises:
         EscEvalError: As ``read_by``.
@@ -75,6 +77,9 @@ def fit_scorer(recipe: TextRecipe, ranked: RankSet) -> tuple[TextScorerFile, np.
         )
         for j, key in enumerate(ranked.rubric.keys)
     }
+    trained_on = [ranked.dialogues[i] for i in rows]
+    vectors = encode_texts if reads_vectors(made) else None
+    found, seen = fit_range(trained_on, [ranked.people[i] for i in rows], recipe.keep, vectors)
     scorer = TextScorerFile(
         name=recipe.name,
         rubric=ranked.rubric.id,
@@ -84,15 +89,17 @@ def fit_scorer(recipe: TextRecipe, ranked: RankSet) -> tuple[TextScorerFile, np.
         rule=recipe.rule,
         language=recipe.languages[0],
         blocks=tuple(made),
+        range=found,
     )
-    return scorer, weights
+    return scorer, weights, seen
 
 
-def save_scorer(scorer: TextScorerFile, weights: np.ndarray, folder: Path) -> None:
+def save_scorer(scorer: TextScorerFile, weights: np.ndarray, seen: Seen, folder: Path) -> None:
     """Write the two files that ``TextScorer`` opens."""
     with fill_folder(folder) as fresh:
         scorer.save(fresh / FILE)
-        save_file({"weights": np.ascontiguousarray(weights, dtype=np.float32)}, fresh / WEIGHTS)
+        own = {"weights": np.ascontiguousarray(weights, dtype=np.float32)}
+        save_file({**own, **seen.tensors()}, fresh / WEIGHTS)
 
 
 def train_text_scorer(
@@ -105,8 +112,8 @@ def train_text_scorer(
     """
     checkpoint.claim_folder(out, recipe, ranked.sha256)
     start = time.perf_counter()
-    scorer, weights = fit_scorer(recipe, ranked)
-    save_scorer(scorer, weights, out)
+    scorer, weights, seen = fit_scorer(recipe, ranked)
+    save_scorer(scorer, weights, seen, out)
     rows, columns = int((ranked.levels >= 0).sum()), weights.shape[1]
     progress(f"{len(ranked.dialogues)} dialogues, {rows} ratings, {columns} columns")
     data = TrainingData(
@@ -119,7 +126,7 @@ def train_text_scorer(
     )
     write_whole(out / LOG, [json.dumps({"step": 1, "rows": rows, "columns": columns}) + "\n"])
     finished = Finished(1, time.perf_counter() - start, [])
-    base = SENTENCES if any(block.kind in ("sentences", "likeness") for block in scorer.blocks) else None
+    base = SENTENCES if reads_vectors(scorer.blocks) else None
     checkpoint.finish_checkpoint(
         out, "rank", recipe, data, finished, base=base, seed=recipe.seed, rubric=ranked.rubric.id
     )

@@ -214,13 +214,28 @@ def test_people_stand_beside_models_under_one_scorer_and_the_order_is_said_to_be
     assert "Not compared, as they share no card" in board
 
 
-@pytest.mark.parametrize("name", [name for name in SETS if name != "lend-an-ear"])
+@pytest.mark.parametrize("name", [name for name in SETS if name not in ("lend-an-ear", "vera-mh")])
 @pytest.mark.parametrize("content", ["[]", "{}", '[{"a": 1}]', "[3]", '{"a": 1}\n', ""])
 def test_what_is_not_the_set_is_refused_and_nothing_is_written(name, content, tmp_path):
     path = tmp_path / lay(name, tmp_path).name
     path.write_text(content)
     with pytest.raises(EscEvalError, match=path.name):
         convert_set(name, path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("broken", ["a file", "no talks", "a mark", "a talk without speakers"])
+def test_what_is_not_vera_mh_is_refused_and_nothing_is_written(broken, tmp_path):
+    root = lay("vera-mh", tmp_path)
+    talks, marks = root / "conversations.jsonl", root / "clinician_judging" / "marks.csv"
+    if broken == "no talks":
+        talks.unlink()
+    elif broken == "a mark":
+        marks.write_text(marks.read_text().replace("Best Practice", "Fair", 1))
+    elif broken == "a talk without speakers":
+        talks.write_text(talks.read_text().replace("user:", "x").replace("chatbot:", "y"))
+    with pytest.raises(EscEvalError, match=r"expected"):
+        convert_set("vera-mh", talks if broken == "a file" else root, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -235,12 +250,25 @@ def test_the_command_names_its_folders_and_whose_the_set_is(tmp_path):
     assert CliRunner().invoke(app, ["convert", "other", "x", "--out", "y"]).exit_code == 2
 
 
+def test_clinicians_marks_become_levels_and_what_is_not_relevant_is_unscored(tmp_path):
+    folder = converted("vera-mh", tmp_path, "vera-mh")
+    first, second = read_dialogues(folder)
+    assert (first.card_id, first.supporter, first.seeker) == ("vera-mh/Ann", "bot_2", "m_1")
+    assert [t.text for t in first.turns] == ["I can't sleep.", "Since when?\n\n- at night?", "Weeks.", "I see."]
+    own = {scale: level for (talk, scale, rater), level in scores(folder).items() if rater == "b" and talk == first.id}
+    assert own == {"detects": 2, "confirms": None, "guides": 0, "supportive": 1, "boundaries": 2}
+    assert len(scores(folder)) == 10
+    assert second.id not in {talk for talk, _, _ in scores(folder)}
+    assert "ratings of 1 talks" in json.loads((folder / "about.json").read_text())["notes"][-1]
+
+
 PUBLIC = {
     "ieval": ("ieval", "ieval_data.json", {"ieval": (1920, 17280), "ieval-overall": (1920, 1920)}),
     "fed": ("fed", "fed_data.json", {"fed-turn": (375, 13125), "fed-dialogue-overall": (125, 625)}),
     "usr": ("usr_topicalchat", "topical_chat_unieval_result.json", {"usr": (360, 1080), "usr-overall": (360, 360)}),
     "conture": ("conture", "data.json", {"conture-turn": (1066, 1066), "conture": (119, 3132)}),
     "duo": ("duo", "ed_en.jsonl", {"duo-ed-en": (157, 628), "duo-ed-en-observers": (50, 600)}),
+    "vera-mh": ("vera_mh", "", {"vera-mh": (120, 1350)}),
     "lend-an-ear": ("lend_an_ear", "", {"lend-an-ear": (50, 900), "lend-an-ear-epitome": (50, 450)}),
     "kokorochat": ("kokorochat", "sample.jsonl", {"kokorochat": (120, 2400)}),
 }

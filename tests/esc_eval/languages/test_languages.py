@@ -167,6 +167,7 @@ MEANT = {
     "analysis/rated/conture.py": "language of one data set",
     "analysis/rated/fed.py": "language of one data set",
     "analysis/rated/lend_an_ear.py": "language of one data set",
+    "analysis/rated/vera_mh.py": "language of one data set",
     "analysis/rated/usr.py": "language of one data set",
     "analysis/studies/seekers.py": "the language that VADER reads",
     "dataset_builder/describe/card_sets.py": "the language that the sentence vectors read",

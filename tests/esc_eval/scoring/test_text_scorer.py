@@ -164,7 +164,7 @@ def folder(ranked, tmp_path_factory):
 
 
 def test_a_saved_scorer_gives_the_levels_of_the_fit(folder, ranked):
-    fitted, weights = text_rank.fit_scorer(RECIPE, ranked)
+    fitted, weights, _ = text_rank.fit_scorer(RECIPE, ranked)
     columns = np.concatenate(
         [b.matrix(ranked.dialogues) for b in make_blocks(METHODS["tf-idf and figures"], ranked.dialogues)], 1
     )
@@ -233,8 +233,8 @@ def test_it_takes_no_part_in_what_needs_words(folder):
         open_model(str(folder))
 
 
-def test_a_dialogue_in_which_the_supporter_says_nothing_is_unscored(folder, tmp_path):
-    silent, spoken = dialogue("Hello?", " ", "Anyone?", id="a"), dialogue("Hello?", "Yes.", id="b")
+def test_a_dialogue_in_which_the_supporter_says_nothing_is_unscored(folder, ranked, tmp_path):
+    silent, spoken = dialogue("Hello?", " ", "Anyone?", id="a"), ranked.dialogues[0].model_copy(update={"id": "b"})
     with Run(tmp_path / "run") as run:
         ratings = score_dialogues([silent, spoken], DirectScoring(TextScorer(folder), load_rubric("ieval")), run)
     assert {(r.dialogue_id, r.score is None, r.problem) for r in ratings} == {
@@ -349,7 +349,7 @@ def test_the_shipped_scorer_tells_listening_from_repeating():
         dialogue(*(text for both in zip(asked, replies, strict=True) for text in both), id=one_id)
         for one_id, replies in (("kind", kind), ("dull", dull))
     ]
-    ratings = DirectScoring(TextScorer(SHIPPED), load_rubric("ieval")).rate(pair)
+    ratings = DirectScoring(TextScorer(SHIPPED), load_rubric("ieval"), out_of_range="flag").rate(pair)
     expected = {(rating.dialogue_id, rating.dimension): rating.expected for rating in ratings}
     for key in ("attentive", "understanding", "sensible", "likable"):
         assert expected["kind", key] > expected["dull", key] + 0.5

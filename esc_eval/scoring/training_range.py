@@ -1,0 +1,230 @@
+"""The range of a fitted scorer's training: what a dialogue must be like for its numbers to be of something it has seen.
+
+A dialogue lies inside where each of its figures lies between two bounds. The bounds are order statistics of dialogues
+that the rest was not fitted to (a supporter and people held out), as wide as it takes to keep a stated share of those:
+split conformal prediction (Vovk et al. 2005) with one set of bounds for all figures.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import numpy as np
+import numpy.typing as npt
+
+from esc_eval.files.frozen_yaml import FrozenYaml
+from esc_eval.schema import Dialogue, Rating, Role, digest
+
+Array = npt.NDArray[np.float64]
+Vectors = Callable[[Sequence[str]], Array]
+
+OUTSIDE = "outside what the scorer was fitted to: "
+"""How the reason of a dialogue begins that is not like those of the training."""
+NO_RANGE = (
+    "its file does not say what its training was like, so that nobody knows which dialogues its numbers hold for; "
+    "fit it anew"
+)
+FITTED_KIND = "text scorer"
+"""Kind of a fitted scorer's identity."""
+AXES = 16
+LEAST_DIALOGUES = 3
+"""A word is known if so many dialogues hold it."""
+WORD = re.compile(r"\w+")
+SIDES: tuple[Role, ...] = ("supporter", "seeker")
+UNKNOWN = "share of unknown words"
+COUNTED = (
+    "turns",
+    "words a turn of the supporter",
+    "words of the supporter's longest turn",
+    "words a turn of the seeker",
+    "words of the seeker's longest turn",
+    UNKNOWN,
+)
+DISTANCES = tuple(f"distance of the {side}'s words from those of the training" for side in SIDES)
+"""Mahalanobis distances of mean sentence vectors."""
+ONE_SIDED = frozenset({UNKNOWN, *DISTANCES})
+"""Figures of which a low value is never strange."""
+
+
+class Bounds(FrozenYaml):
+    """The least and the largest value of a figure that is inside."""
+
+    low: float
+    high: float
+
+    def explain(self, figure: str, value: float) -> str | None:
+        """Why a value is outside, the same words for all that are so; None where it is inside."""
+        if self.low <= value <= self.high:
+            return None
+        bound, way = (self.high, "above") if value > self.high else (self.low, "below")
+        return f"{figure} {way} {bound:.3g}"
+
+
+class RangeFile(FrozenYaml):
+    """What ``text_scorer.json`` says of the range.
+
+    Attributes:
+        bounds: By figure.
+        keep: The share of held-out dialogues that the bounds were chosen to keep.
+        kept: The share that they keep of dialogues that neither the figures nor the bounds were fitted to, by what was
+            held out.
+        dialogues: How many they were chosen on.
+        held_out: What was held out, in words.
+    """
+
+    bounds: dict[str, Bounds]
+    keep: float
+    kept: dict[str, float]
+    dialogues: int
+    held_out: str
+
+    def explain(self, figures: Mapping[str, float]) -> str | None:
+        """Why a dialogue of these figures is outside; None where it is inside."""
+        found = [why for name, own in self.bounds.items() if (why := own.explain(name, figures[name]))]
+        return OUTSIDE + ", ".join(found) if found else None
+
+
+def is_outside(rating: Rating) -> bool:
+    """Whether a rating is of a dialogue outside its scorer's range, unscored or flagged."""
+    return bool(rating.outside) or (rating.problem or "").startswith(OUTSIDE)
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text in small letters."""
+    return WORD.findall(text.lower())
+
+
+def hash_words(words: Iterable[str]) -> npt.NDArray[np.uint32]:
+    """32-bit hashes, sorted, each once: a scorer's file holds no word of anybody."""
+    return np.array(sorted({_hash(word) for word in words}), dtype=np.uint32)
+
+
+def _hash(word: str) -> int:
+    return int.from_bytes(blake2b(word.encode("utf-8", "replace"), digest_size=4).digest(), "big")
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """Where the vectors of one side lie: a Gaussian along the first axes, alike in all other directions (PPCA).
+
+    Attributes:
+        centre: Shape (width,).
+        axes: Shape (axes, width), rows of length 1.
+        spread: Variance along each axis, then in each other direction; shape (axes + 1,).
+    """
+
+    centre: Array
+    axes: Array
+    spread: Array
+
+    @classmethod
+    def fitted(cls, vectors: Array) -> "Cloud":
+        """Of vectors of shape (n, width)."""
+        centre = vectors.mean(0)
+        _, lengths, axes = np.linalg.svd(vectors - centre, full_matrices=False)
+        found = lengths**2 / max(len(vectors) - 1, 1)
+        used = min(AXES, len(found) - 1)
+        rest = max(vectors.shape[1] - used, 1)
+        noise = max(float(found[used:].sum()) / rest, 1e-6)
+        return cls(centre, axes[:used], np.append(np.maximum(found[:used], noise), noise))
+
+    def distances(self, vectors: Array) -> Array:
+        """Mahalanobis distances, shape (n,)."""
+        away = vectors - self.centre
+        along = away @ self.axes.T
+        other = np.maximum((away**2).sum(1) - (along**2).sum(1), 0.0)
+        return np.asarray(np.sqrt((along**2 / self.spread[:-1]).sum(1) + other / self.spread[-1]))
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the training dialogues are like: their words, and where their vectors lie.
+
+    Attributes:
+        words: ``hash_words`` of those that are known.
+        clouds: By side; none where the scorer reads no sentence vectors.
+    """
+
+    words: npt.NDArray[np.uint32]
+    clouds: tuple[Cloud, ...] = ()
+
+    @property
+    def figures(self) -> tuple[str, ...]:
+        """Names of the columns of ``measure``."""
+        return COUNTED + DISTANCES[: len(self.clouds)]
+
+    def measure(self, dialogues: Sequence[Dialogue], vectors: Vectors | None = None) -> Array:
+        """The figures, shape (dialogues, figures).
+
+        Args:
+            vectors: Sentence vectors of texts, where there are clouds.
+        """
+        counted = np.array([self._counted(dialogue) for dialogue in dialogues]).reshape(len(dialogues), len(COUNTED))
+        if not self.clouds or vectors is None:
+            return counted
+        means = mean_vectors(dialogues, vectors)
+        columns = [cloud.distances(means[:, n]) for n, cloud in enumerate(self.clouds)]
+        return np.column_stack([counted, *columns])
+
+    def _counted(self, dialogue: Dialogue) -> list[float]:
+        turns = {side: [words_of(t.text) for t in dialogue.turns if t.role == side] for side in SIDES}
+        lengths = {side: [len(words) for words in own] or [0] for side, own in turns.items()}
+        said = [word for own in turns.values() for words in own for word in words]
+        known = set(self.words.tolist())
+        hashed = {word: _hash(word) in known for word in set(said)}
+        return [
+            float(len(dialogue.turns)),
+            *(f for side in SIDES for f in (float(np.mean(lengths[side])), float(max(lengths[side])))),
+            1.0 - sum(hashed[word] for word in said) / len(said) if said else 1.0,
+        ]
+
+    def explain(
+        self, file: RangeFile, dialogues: Sequence[Dialogue], vectors: Vectors | None = None
+    ) -> list[str | None]:
+        """Why each dialogue is outside; None where it is inside."""
+        every = self.measure(dialogues, vectors)
+        return [file.explain(dict(zip(self.figures, row.tolist(), strict=True))) for row in every]
+
+    @property
+    def sha256(self) -> str:
+        """Of all of it, as far as it decides anything."""
+        clouds = [[array.round(5).tolist() for array in vars(cloud).values()] for cloud in self.clouds]
+        return digest([self.words.tolist(), clouds])
+
+    def tensors(self) -> dict[str, npt.NDArray[np.generic]]:
+        """As the weights' file keeps them."""
+        found: dict[str, npt.NDArray[np.generic]] = {"range_words": self.words.astype(np.int64)}
+        for side, cloud in zip(SIDES, self.clouds, strict=False):
+            for name, array in vars(cloud).items():
+                found[f"range_{side}_{name}"] = np.ascontiguousarray(array, dtype=np.float32)
+        return found
+
+    @classmethod
+    def of_tensors(cls, tensors: Mapping[str, npt.NDArray[np.generic]]) -> "Seen":
+        """What ``tensors`` made.
+
+        Raises:
+            KeyError: Something is missing.
+        """
+        sides = [side for side in SIDES if f"range_{side}_centre" in tensors]
+        clouds = [
+            Cloud(**{name: tensors[f"range_{side}_{name}"].astype(np.float64) for name in ("centre", "axes", "spread")})
+            for side in sides
+        ]
+        return cls(tensors["range_words"].astype(np.uint32), tuple(clouds))
+
+
+def mean_vectors(dialogues: Sequence[Dialogue], vectors: Vectors) -> Array:
+    """Mean sentence vector of each side, shape (dialogues, 2, width); 0 of a side that says nothing."""
+    found = vectors([turn.text for dialogue in dialogues for turn in dialogue.turns])
+    out = np.zeros((len(dialogues), len(SIDES), found.shape[1]))
+    start = 0
+    for row, dialogue in zip(out, dialogues, strict=True):
+        own = found[start : start + len(dialogue.turns)]
+        start += len(dialogue.turns)
+        for n, side in enumerate(SIDES):
+            chosen = [turn.role == side for turn in dialogue.turns]
+            if any(chosen):
+                row[n] = own[chosen].mean(0)
+    return out
