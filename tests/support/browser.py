@@ -29,7 +29,7 @@ PATIENCE = 60
 
 @contextmanager
 def open_chromium():
-    """Chromium under playwright; the test is skipped where there is none, and fails where data are required."""
+    """Chromium under playwright; the test is skipped where there is none, and fails where ESC_EVAL_REQUIRE_BROWSER is set."""
     try:
         from playwright.sync_api import sync_playwright
     except ModuleNotFoundError:
@@ -43,7 +43,7 @@ def open_chromium():
 
 
 def _skip(reason: str) -> None:
-    if os.environ.get("ESC_EVAL_REQUIRE_DATA"):
+    if os.environ.get("ESC_EVAL_REQUIRE_BROWSER"):
         pytest.fail(reason)
     pytest.skip(reason)
 
