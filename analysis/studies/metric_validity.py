@@ -12,7 +12,7 @@ a low level is good are turned round, save for scores that are of a scale themse
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ PERSON = "one person"
 FEWEST = 10
 """Dialogues of a bot, and scenarios that intervals draw; with fewer scenarios they draw dialogues."""
 FEWEST_IN_SCENARIO = 3
+LESS_THAN_CHANCE = "no interval: the correlations vary less than chance has it"
 END, STEP = 0.98, 0.01
 """Largest correlation that a spread is sought around, and the step of its derivatives."""
 STATISTICS = ("overall", "within_bot", "within_scenario", "spread")
@@ -244,6 +245,8 @@ def correlate_scales(
             out[name] = Estimate(point[place], None, None, n, few, f"no interval: {few} scenarios")
         else:
             out[name] = boot.estimate(point[place], draws[:, place], n, len(labels), why[place])
+    if out["spread"].high == 0:
+        out["spread"] = replace(out["spread"], low=None, high=None, undefined=LESS_THAN_CHANCE)
     each = {
         k: boot.estimate(point[place], draws[:, place], len(scale.x), len(members[k]), why[0])
         for place, (k, scale) in enumerate(scales.items(), len(STATISTICS))

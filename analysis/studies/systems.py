@@ -3,7 +3,7 @@
 Means over few cards are noisy, and noise draws a correlation towards 0: drawing cards anew adds the same noise again,
 so that its percentile interval lies too low. The interval here takes the noise out: models' true means are drawn from
 their posterior in a normal model of means (between models, and of cells within cards), and correlated. The ends are
-percentiles expanded for a number of models (Hesterberg 2015), as few models tell little of the posterior's own spread.
+percentiles expanded (Hesterberg 2015) for two means a model, as few models tell little of the posterior's own spread.
 """
 
 import numpy as np
@@ -58,7 +58,7 @@ def system_correlations(rows: pd.DataFrame, cluster: str, boot: Bootstrap) -> di
         elif drawn is None:
             found[name] = Estimate(float(value[0]), None, None, models, clusters, TOO_FEW)
         else:
-            low, high = np.nanquantile(many[name], percentile_levels(models, boot.confidence))
+            low, high = np.nanquantile(many[name], percentile_levels(2 * models, boot.confidence))
             low, high = min(float(low), float(value[0])), max(float(high), float(value[0]))
             found[name] = Estimate(float(value[0]), low, high, models, clusters)
     return found

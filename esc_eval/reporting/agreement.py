@@ -163,8 +163,9 @@ def _few_shared(shared: dict[str, float | None], pairs: dict[str, dict[str, Esti
         return []
     said = ", ".join(f"{name} {n:.1f}" for name, n in few.items())
     return [
-        f"Pairs of raters share fewer than {FEW_SHARED} dialogues on average ({said}): kappa sums over all pairs and "
-        "is good for the design as a whole; kappas of single pairs and Spearman, a mean over pairs, are not."
+        f"Pairs of raters share fewer than {FEW_SHARED} dialogues on average ({said}): kappa sums over all pairs, "
+        "lies somewhat low, and its interval holds for the design as a whole; kappas of single pairs and Spearman, a "
+        "mean over pairs, do not."
     ]
 
 

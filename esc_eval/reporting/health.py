@@ -24,7 +24,7 @@ from esc_eval.statistics.health import entropy as level_entropy
 BASELINES = ("majority", "constant", "length_only", "marginal_random")
 UNBOUNDED = ("calibration_error", "uncertainty")
 """What probabilities give: percentiles of the cards drawn, as no unseen card has a known extreme."""
-FEWEST = 3
+FEWEST = 10
 RARE = f"no interval: macro-F1 is over the levels that occur, and on fewer than {FEWEST} cards there is level {{}}"
 
 

@@ -105,7 +105,8 @@ def widening(share: Array, clusters: Array, confidence: float) -> Array:
     squares = (share**2).sum(0)
     effective = np.where(squares > 0, 1 / np.where(squares > 0, squares, 1.0), clusters)
     level = (1 + confidence) / 2
-    return np.maximum(stdtrit(effective, level) / stdtrit(np.maximum(clusters - 1, 1), level), 1.0)
+    wider: Array = np.maximum(stdtrit(effective, level) / stdtrit(np.maximum(clusters - 1, 1), level), 1.0)
+    return wider
 
 
 def average_adjusted(parts: list[Adjusted]) -> Adjusted:

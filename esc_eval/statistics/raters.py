@@ -1,10 +1,11 @@
 """Rater diagnostics: who is severe, who is noisy, who drifts, and what agreement is without each.
 
-Severity and drift are least squares in score = unit + rater + drift x progress, with the units taken out, so that
-raters who saw harder dialogues are not called severe. Noise is Grubbs' (1948) estimator: the variance of the
-difference of two raters is the sum of their error variances.
+Severity is least squares in score = unit + rater, with the units taken out, so that raters who saw harder dialogues
+are not called severe; drift in score = unit + rater + drift x progress. Noise is Grubbs' (1948) estimator: the variance
+of the difference of two raters is the sum of their error variances.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from esc_eval.statistics import coefficients as co
+from esc_eval.statistics.agreement import FEW_SHARED
 from esc_eval.statistics.bootstrap import Bootstrap, ClusterTables, Totals
 from esc_eval.statistics.counts import Pairs, Ratings, pair_tables, rating_pairs, unit_tables, unseen_unit_rows
 from esc_eval.statistics.estimate import Array, Estimate
@@ -91,10 +93,22 @@ def _spread(t: Totals) -> dict[str, Array]:
     return {"spread": np.sqrt(np.maximum(co.ratio(squares, t["s0"] - 1), 0))}
 
 
-def solve_effects(totals: Totals) -> dict[str, Array]:
-    """Minimum-norm solution of the normal equations: effects that sum to zero over connected raters."""
-    inverse = np.linalg.pinv(totals["normal"], rcond=1e-9, hermitian=True)
-    return {"effects": (inverse @ totals["right"][..., None])[..., 0]}
+def solve_effects(whole: Array) -> Callable[[Totals], dict[str, Array]]:
+    """Minimum-norm solution of normal equations: effects that sum to zero over connected raters.
+
+    An effect is NaN in a draw that no longer tells it, as it tells other effects apart than the sample does.
+
+    Args:
+        whole: Shape (p, p), the normal equations of the sample.
+    """
+    told = np.linalg.pinv(whole, rcond=1e-9, hermitian=True) @ whole
+
+    def statistic(totals: Totals) -> dict[str, Array]:
+        inverse = np.linalg.pinv(totals["normal"], rcond=1e-9, hermitian=True)
+        lost = (np.abs(inverse @ totals["normal"] - told) > 1e-6).any(-1)
+        return {"effects": np.where(lost, np.nan, (inverse @ totals["right"][..., None])[..., 0])}
+
+    return statistic
 
 
 def noise_variances(confusion: Array, levels: Array, raters: list[tuple[int, int]], n: int) -> Array:
@@ -137,12 +151,20 @@ def rater_report(ratings: Ratings, boot: Bootstrap, progress: Array | None = Non
         return RaterReport({}, [f"Rater diagnostics: {n} raters; computed for up to {MAX_RATERS}."])
     clusters = int(ratings.cluster.max()) + 1
     counts = np.bincount(ratings.rater, minlength=n)
-    compared = np.zeros(n, dtype=int)
-    for index, (a, b) in enumerate(pairs.raters):
-        compared[[a, b]] += int((pairs.pair == index).sum())
-    tables = effect_tables(ratings, pairs, progress)
-    one, many = tables.draw(solve_effects, boot)
-    notes += _design_notes(tables.totals()["normal"], n, pairs.raters, names, progress is not None)
+    compared = [np.unique(pairs.unit[np.isin(pairs.pair, _pairs_of(code, pairs))]) for code in range(n)]
+    meeting = [len(np.unique(ratings.cluster[units])) for units in compared]
+
+    def effects(progress: Array | None) -> tuple[Array, Array, Array]:
+        tables = effect_tables(ratings, pairs, progress)
+        normal = tables.totals()["normal"]
+        one, many = tables.draw(solve_effects(normal), boot)
+        return normal, one["effects"], many["effects"]
+
+    normal, severity, severities = effects(None)
+    drift, drifts = severity[:0], severities[:, :0]
+    if progress is not None:
+        normal, drift, drifts = effects(progress)
+    notes += _design_notes(normal, n, pairs.raters, names, progress is not None)
 
     spread = pair_tables(ratings, pairs)
     levels = ratings.levels
@@ -153,13 +175,14 @@ def rater_report(ratings: Ratings, boot: Bootstrap, progress: Array | None = Non
     unscored = "this rater shares no dialogue with another"
     out: dict[str, dict[str, Estimate]] = {}
     for code, name in enumerate(names):
-        if not compared[code]:
+        shared = len(compared[code])
+        if not shared:
             out[name] = {"severity": Estimate(None, n=int(counts[code]), clusters=clusters, undefined=unscored)}
             continue
         size = int(counts[code])
         row = {
             "severity": boot.estimate(
-                -float(one["effects"][code]), -many["effects"][:, code], size, clusters, unscored
+                0.0 - round(float(severity[code]), 12), -severities[:, code], size, meeting[code], unscored
             ),
             "spread": boot.estimate(
                 float(width["spread"][code]), width_draws["spread"][:, code], size, clusters, "one rating only"
@@ -174,12 +197,16 @@ def rater_report(ratings: Ratings, boot: Bootstrap, progress: Array | None = Non
             ),
         }
         if progress is not None:
-            row["drift"] = boot.estimate(
-                float(one["effects"][n + code]), many["effects"][:, n + code], size, clusters, "no order of ratings"
-            )
+            why = f"it needs {FEW_SHARED} dialogues that others rated too, here {shared}"
+            told = float(drift[n + code]) if shared >= FEW_SHARED else float("nan")
+            row["drift"] = boot.estimate(told, drifts[:, n + code], size, meeting[code], why)
         out[name] = row
     _add_alpha_without(ratings, boot, out)
     return RaterReport(out, notes)
+
+
+def _pairs_of(code: int, pairs: Pairs) -> list[int]:
+    return [index for index, two in enumerate(pairs.raters) if code in two]
 
 
 def _design_notes(

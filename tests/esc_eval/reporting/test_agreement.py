@@ -106,6 +106,22 @@ def test_groups_of_raters_that_share_nothing_are_named() -> None:
     assert any("2 groups" in note and "0, 1 | 2, 3" in note for note in found.notes)
 
 
+def test_raters_who_shared_one_card_have_no_drift_and_no_interval() -> None:
+    """Two raters on a card of three dialogues: severity was 6 points and drift 42, on a scale of four."""
+    rng = np.random.default_rng(0)
+    unit = np.array([0, 1, 2, 0, 1, 2, *range(3, 33), *range(3, 33)])
+    rater = np.repeat([0, 1, 2, 3], [3, 3, 30, 30])
+    ratings = Ratings(unit, rater, rng.integers(0, 5, len(unit)), np.arange(33) // 3, np.arange(5.0), tuple("abcd"))
+    found = rater_report(ratings, BOOT, rng.permutation(len(unit)) / len(unit) - 0.5).raters
+    for name in "ab":
+        assert abs(found[name]["severity"].value) <= 4
+        assert (found[name]["severity"].low, found[name]["severity"].clusters) == (None, 1)
+        assert "10 dialogues that others rated too, here 3" in found[name]["drift"].undefined
+    for name in "cd":
+        assert found[name]["severity"].low < found[name]["severity"].high
+        assert found[name]["drift"].low < found[name]["drift"].high
+
+
 def test_drift_common_to_all_is_said_to_be_unknowable() -> None:
     rng = np.random.default_rng(0)
     scores = rate(rng, rng.normal(2, 1, 200), np.zeros(3), np.full(3, 0.5))
