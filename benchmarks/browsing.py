@@ -42,7 +42,11 @@ def serve_verb(*arguments: str | Path) -> Iterator[str]:
     """Run a verb of ``esc-eval`` that serves on loopback; yields the line that it prints with its address."""
     command = [sys.executable, "-m", "esc_eval", *map(str, arguments)]
     with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
     ) as process:
         assert process.stderr is not None
         said: list[str] = []

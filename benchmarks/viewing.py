@@ -133,8 +133,12 @@ def measure_pages(line: str, times: int) -> dict[str, Any]:
         address = page.locator("tbody a").first.get_attribute("href")
         found["dialogue opened"] = clock(lambda: page.goto(f"{site}{address}"), times)
         found["side by side opened"] = clock(lambda: page.goto(f"{site}/side-by-side"), times)
-        found["sorted by a dimension"] = clock(lambda: page.goto(f"{site}/dialogues?sort=empathy&down=1&page=14"), times)
-        found["rounds opened, first time"] = clock(lambda: page.goto(f"{site}/rounds", wait_until="domcontentloaded"), 1)
+        found["sorted by a dimension"] = clock(
+            lambda: page.goto(f"{site}/dialogues?sort=empathy&down=1&page=14"), times
+        )
+        found["rounds opened, first time"] = clock(
+            lambda: page.goto(f"{site}/rounds", wait_until="domcontentloaded"), 1
+        )
     return {**found, "hits": hits}
 
 

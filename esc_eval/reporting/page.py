@@ -22,7 +22,7 @@ from esc_eval.reporting.wording import name_dimension, word_level
 from esc_eval.schema import Dialogue, Rating
 from esc_eval.statistics.scale import describe_scale
 from esc_eval.version import __version__
-from esc_eval.web.words import load_words
+from esc_eval.web.words import DEFAULT, load_words
 
 SHOWN = 200
 MOST_CHARACTERS = 4_000_000
@@ -72,8 +72,8 @@ def as_page(
     chosen = choose_dialogues(dialogues, shown)
     return environment.get_template("report.html.jinja").render(
         version=__version__,
-        language="en",
-        w=load_words("en", "reporting"),
+        language=DEFAULT,
+        w=load_words(DEFAULT, "reporting"),
         style="\n".join(map(_read, STYLES)),
         script=script,
         script_hash=f"sha256-{b64encode(sha256(script.encode()).digest()).decode()}",

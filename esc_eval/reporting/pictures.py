@@ -242,7 +242,7 @@ def draw_order(board: Leaderboard) -> Any:
             own = {} if standing.ranks[name] else {"markerfacecolor": "white"}
             _point(axes, mean, place, look[name], **own)
     labels = zip(_shorten(order), order, strict=True)
-    axes.set_yticks(range(len(order)), [f"{label}   {show_rank(standing.ranks[name])}" for label, name in labels])
+    axes.set_yticks(range(len(order)), [f"{label} · {show_rank(standing.ranks[name])}" for label, name in labels])
     axes.set_ylim(len(order) - 0.4, -0.6)
     _percent_axis(axes, f"{_ranker(board)}: {_mean_axis(board)}")
     beside = axes.get_yaxis_transform()

@@ -6,8 +6,9 @@ from dataclasses import replace
 from esc_eval.escaping import escape_html
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting.render import Table, table_html
+from esc_eval.web.words import DEFAULT
 
-ENGLISH = "en"
+ENGLISH = DEFAULT
 Translate = Callable[[str], str]
 
 
@@ -38,5 +39,5 @@ def table_in(table: Table, language: str, translate: Translate) -> str:
     marked = [translate(name) for name in table.lower_is_better]
     first = [[translate(row[0]) if isinstance(row[0], str) else row[0], *row[1:]] for row in table.rows]
     shown = replace(table, columns=columns, lower_is_better=marked, rows=first, note="", title=translate(table.title))
-    note = f'\n<p lang="en">{escape_html(table.note)}</p>' if table.note else ""
+    note = f'\n<p lang="{ENGLISH}">{escape_html(table.note)}</p>' if table.note else ""
     return table_html(shown) + note

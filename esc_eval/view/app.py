@@ -19,7 +19,7 @@ from esc_eval.reporting.render import Table
 from esc_eval.reporting.rounds import place_turns
 from esc_eval.reporting.standing import differences_table
 from esc_eval.reporting.tables import board_report, board_table, details_tables
-from esc_eval.reporting.wording import name_dimension, table_in
+from esc_eval.reporting.wording import ENGLISH, name_dimension, table_in
 from esc_eval.schema import Category, Rating, Turn
 from esc_eval.view.collection import Board, Collection, Entry, Group
 from esc_eval.view.listing import SORTS, UNSCORED, WHERE, Asked, Listing
@@ -128,7 +128,7 @@ def _show_table(table: Table, words: Words, names: Mapping[str, str] | Sequence[
     Args:
         names: The name of each dimension in that language, by its name in tables.
     """
-    english = load_words("en", *ROOMS).starting("term_")
+    english = load_words(ENGLISH, *ROOMS).starting("term_")
     known = {text: words(f"term_{key}") for key, text in english.items()} | dict(names)
     return table_in(table, words.language, lambda text: known.get(text, text))
 

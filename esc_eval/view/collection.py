@@ -18,7 +18,14 @@ from esc_eval.reporting.signature import dialogue_parts, join_signature
 from esc_eval.reporting.summary import Leaderboard, Statistic, Summary, summarise_ratings
 from esc_eval.schema import Dialogue, Rating, RoleCard, digest
 from esc_eval.scoring.rating_checks import find_rubrics
-from esc_eval.simulation.run import PLAYED, find_faults, find_simulations, is_partly_foreign, list_differences, read_card
+from esc_eval.simulation.run import (
+    PLAYED,
+    find_faults,
+    find_simulations,
+    is_partly_foreign,
+    list_differences,
+    read_card,
+)
 from esc_eval.reporting.find import fold
 
 HUMAN = "human"
@@ -142,7 +149,9 @@ class Group:
             return f"{other.name} stands apart from {self.name}, as its dialogues were made otherwise: {why}."
         for dialogue in other.dialogues:
             if self.dialogues.get(dialogue.id, dialogue) != dialogue:
-                return f"{other.name} stands apart from {self.name}, as dialogue {dialogue.id!r} says other words there."
+                return (
+                    f"{other.name} stands apart from {self.name}, as dialogue {dialogue.id!r} says other words there."
+                )
         for name, card in other.cards.items():
             if self.cards.get(name, card).text != card.text:
                 return f"{other.name} stands apart from {self.name}, as card {name!r} has another text there."

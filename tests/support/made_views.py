@@ -14,8 +14,16 @@ RUBRIC = load_rubric()
 EVIL = '<script>alert(1)</script> "><img src=x onerror=alert(1)> {{ 7 * 7 }} \u202e\x07 ' + "long " * 4000 + "😢 مرحبا"
 SAID = {
     "en": (
-        ["It has been a hard week and I hardly sleep.", "I keep thinking that it is my fault.", "Maybe I should tell someone."],
-        ["That sounds heavy. What keeps you awake?", "You are not to blame for all of it.", "Who could you tell first?"],
+        [
+            "It has been a hard week and I hardly sleep.",
+            "I keep thinking that it is my fault.",
+            "Maybe I should tell someone.",
+        ],
+        [
+            "That sounds heavy. What keeps you awake?",
+            "You are not to blame for all of it.",
+            "Who could you tell first?",
+        ],
     ),
     "zh": (
         ["这一周很难熬，我几乎睡不着。", "我总觉得都是我的错。", "也许我该告诉别人。"],
@@ -46,7 +54,9 @@ def make_view_run(
     for place, supporter in enumerate(supporters):
         for number, card in enumerate(cards):
             seeker, own = SAID[card.language]
-            turns = [Turn(role="supporter", text="Hello." if card.language == "en" else "你好。", finish_reason="scripted")]
+            turns = [
+                Turn(role="supporter", text="Hello." if card.language == "en" else "你好。", finish_reason="scripted")
+            ]
             for i in range(rounds):
                 said = words if words is not None else f"{own[i % 3]} ({supporter})"
                 turns += [

@@ -15,7 +15,9 @@ EXAMPLES = (
 
 
 def command(
-    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Run folders; of one protocol they are joined.")],
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="DIR...", help="Run folders; of one protocol they are joined.")
+    ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the files go.")],
     format: Annotated[Literal["both", "svg", "pdf"], typer.Option(help="Which files.")] = "both",
     rubric: RatedUnder = None,

@@ -17,22 +17,25 @@ PORT = 8600
 
 
 def command(
-    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Run folders; of one protocol they are joined.")],
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="DIR...", help="Run folders; of one protocol they are joined.")
+    ],
     rubric: RatedUnder = None,
     statistic: Statistic = "level",
-    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Where to listen; the default is this machine alone.")] = (
-        "127.0.0.1"
-    ),
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Where to listen; the default is this machine alone.")
+    ] = ("127.0.0.1"),
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = PORT,
     name: Annotated[
-        list[str] | None, typer.Option("--name", metavar="NAME", help="A host name that the pages answer to; repeatable.")
+        list[str] | None,
+        typer.Option("--name", metavar="NAME", help="A host name that the pages answer to; repeatable."),
     ] = None,
     token: Annotated[
         str | None, typer.Option(help="What a link must hold; made up where others can reach the address.")
     ] = None,
-    interface: Annotated[str | None, typer.Option(metavar="LANG", help="Language of the pages; default: the browser's.")] = (
-        None
-    ),
+    interface: Annotated[
+        str | None, typer.Option(metavar="LANG", help="Language of the pages; default: the browser's.")
+    ] = (None),
     browser: Annotated[bool, typer.Option(help="Open the pages in a browser.")] = True,
     ssl_certfile: Annotated[Path | None, typer.Option(metavar="FILE", help="TLS certificate.")] = None,
     ssl_keyfile: Annotated[Path | None, typer.Option(metavar="FILE", help="Key of the certificate.")] = None,

@@ -36,7 +36,11 @@ def test_marking_changes_no_character(text, words):
 
 
 def test_marks_stand_where_the_words_do_as_they_are_written():
-    assert [piece for piece, hit in mark("It’s a Straße, ﬁne", ["it's", "strasse", "fine"]) if hit] == ["It’s", "Straße", "ﬁne"]
+    assert [piece for piece, hit in mark("It’s a Straße, ﬁne", ["it's", "strasse", "fine"]) if hit] == [
+        "It’s",
+        "Straße",
+        "ﬁne",
+    ]
     assert [piece for piece, hit in mark("aaaa", ["aa", "aaa"]) if hit] == ["aaaa"]
 
 

@@ -11,7 +11,9 @@ def talk(number, *texts, language="en", supporter="m"):
     for place, text in enumerate(texts):
         role = "seeker" if place % 2 == 0 else "supporter"
         turns.append(Turn(role=role, text=text, finish_reason="length" if text.endswith("...") else "stop"))
-    return Dialogue(id=f"{supporter}{number}", language=language, turns=turns, card_id=f"c{number}", supporter=supporter)
+    return Dialogue(
+        id=f"{supporter}{number}", language=language, turns=turns, card_id=f"c{number}", supporter=supporter
+    )
 
 
 def figures(dialogues):
@@ -41,7 +43,9 @@ def test_chinese_counts_characters_and_its_own_words_of_distress():
 
 
 def test_what_nobody_knows_is_left_out():
-    unknown = Dialogue(id="d", language="en", supporter="m", turns=[Turn(role="seeker", text="Hm"), Turn(role="supporter", text="Oh")])
+    unknown = Dialogue(
+        id="d", language="en", supporter="m", turns=[Turn(role="seeker", text="Hm"), Turn(role="supporter", text="Oh")]
+    )
     assert "en-cut" not in figures([unknown])
     silent = Dialogue(id="d", language="en", supporter="m", turns=[Turn(role="supporter", text="Oh")])
     assert estimate_rounds([silent]) == []

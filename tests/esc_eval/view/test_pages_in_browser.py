@@ -86,7 +86,9 @@ def test_on_a_phone_the_two_stand_below_each_other_and_each_is_named(page, site)
     assert left.bounding_box()["y"] < right.bounding_box()["y"]
     assert left.is_visible()
     page.set_viewport_size(DESKTOP)
-    assert abs(first.locator(".chat").nth(0).bounding_box()["y"] - first.locator(".chat").nth(1).bounding_box()["y"]) < 2
+    assert (
+        abs(first.locator(".chat").nth(0).bounding_box()["y"] - first.locator(".chat").nth(1).bounding_box()["y"]) < 2
+    )
 
 
 def test_pictures_are_drawn_and_the_theme_is_kept(page, site, collection):
@@ -108,7 +110,9 @@ def test_hostile_text_runs_nothing(chromium, tmp_path):
     page = context.new_page()
     alerts, blocked = [], []
     page.on("dialog", lambda dialog: (alerts.append(dialog.message), dialog.dismiss()))
-    page.on("console", lambda message: blocked.append(message.text) if "Content Security Policy" in message.text else None)
+    page.on(
+        "console", lambda message: blocked.append(message.text) if "Content Security Policy" in message.text else None
+    )
     with serve_in_thread(make_view(collection)) as address:
         for path in paths_of(collection)[:-1]:
             page.goto(address + path)

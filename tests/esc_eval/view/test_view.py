@@ -186,9 +186,7 @@ def test_the_address_of_a_dialogue_stays_the_same(run, collection, tmp_path):
 
 def test_before_and_behind_are_those_of_the_list_that_it_was_found_in(collection, site):
     listing = Listing(collection, Asked(find="blame", sort="empathy", down=True))
-    page = lxml_html.fromstring(
-        site.get(f"/dialogues/{listing.found[1].key}?find=blame&sort=empathy&down=1").text
-    )
+    page = lxml_html.fromstring(site.get(f"/dialogues/{listing.found[1].key}?find=blame&sort=empathy&down=1").text)
     before, behind = (page.xpath(f"//a[@rel='{rel}']/@href")[0] for rel in ("prev", "next"))
     assert before == f"/dialogues/{listing.found[0].key}?find=blame&sort=empathy&down=1"
     assert behind.startswith(f"/dialogues/{listing.found[2].key}?")
