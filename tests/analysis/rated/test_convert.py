@@ -188,7 +188,7 @@ def test_kokorochat_is_japanese_and_counsellors_are_people(tmp_path):
 
 def test_kokorochat_without_its_language_is_refused(tmp_path, monkeypatch):
     monkeypatch.delenv("ESC_EVAL_LANGUAGES")
-    with pytest.raises(EscEvalError, match="no language 'ja' is known.*--languages"):
+    with pytest.raises(EscEvalError, match=r"no language 'ja' is known.*--languages"):
         convert_set("kokorochat", lay("kokorochat", tmp_path), tmp_path / "out")
 
 
