@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from benchmarks import rating_scenes
 from benchmarks.browsing import open_chromium, serve_verb
 from esc_eval.files.records import load_cards
 from esc_eval.files.run_folder import rubric_file
@@ -165,12 +166,20 @@ def _board(page: Any, site: str) -> None:
     page.evaluate("async () => { for (const one of document.images) { one.loading = 'eager'; await one.decode(); } }")
 
 
-SITES: Mapping[str, Callable[[Path], Any]] = {"view": serve_view}
+SITES: Mapping[str, Callable[[Path], Any]] = {
+    "view": serve_view,
+    "rate": lambda place: rating_scenes.serve_rating(write_made_up_run(place / "rate-run"), place / "rate"),
+    "pairs": lambda place: rating_scenes.serve_pairs(write_made_up_run(place / "pairs-run"), place / "pairs"),
+    "desk": lambda place: rating_scenes.serve_coordinator(write_made_up_run(place / "desk-run"), place / "desk"),
+}
 SCENES = (
     Scene("leaderboard", "view", lambda page, site: page.goto(site)),
     Scene("pictures", "view", _board, whole=True),
     Scene("dialogues", "view", lambda page, site: page.goto(f"{site}/dialogues?find={FIND[_language_of(page)]}")),
     Scene("side-by-side", "view", _side_by_side, whole=True),
+    Scene("rating", "rate", rating_scenes.open_item),
+    Scene("rating-pairs", "pairs", rating_scenes.open_item),
+    Scene("rating-coordinator", "desk", lambda page, site: None, whole=True),
 )
 
 

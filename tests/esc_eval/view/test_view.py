@@ -2,6 +2,8 @@
 
 import html
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -389,3 +391,16 @@ def test_help_shows_how():
     for verb in ("view", "figures"):
         told = CliRunner().invoke(esc_eval, [verb, "--help"]).output
         assert f"esc-eval {verb} runs/first" in told
+
+
+@pytest.mark.slow
+def test_without_the_extra_reports_and_figures_are_made_and_the_pages_say_what_to_install(run, tmp_path):
+    block = "import sys; sys.modules['starlette'] = None; from esc_eval.cli.app import main; main()"
+    for arguments, code in (
+        (["report", run], 0),
+        (["figures", run, "--out", tmp_path, "--format", "svg"], 0),
+        (["view", run], 2),
+    ):
+        done = subprocess.run([sys.executable, "-c", block, *map(str, arguments)], capture_output=True, text=True)
+        assert done.returncode == code, done.stderr
+    assert "esc-eval[pages]" in done.stderr
