@@ -98,7 +98,8 @@ def write_made_up_run(folder: Path) -> Path:
                 turns += [Turn(role="seeker", text=mine, finish_reason="stop"),
                           Turn(role="supporter", text=reply, finish_reason="stop")]  # fmt: skip
             one = Dialogue(id=f"{supporter}:{card.id}", language=card.language, turns=turns, card_id=card.id,
-                           category=card.category, supporter=supporter, seeker="script", protocol=protocol.id)  # fmt: skip
+                           category=card.category, supporter=supporter, seeker="script",
+                           protocol=protocol.id)  # fmt: skip
             dialogues.append(one)
             for i, key in enumerate(rubric.keys):
                 level = min(4, max(0, LEVELS[supporter][i] + (number * (i + 2) + place) % 3 - 1))
@@ -178,7 +179,7 @@ SCENES = (
     Scene("side-by-side", "view", _side_by_side, whole=True),
     Scene("rating", "rate", rating_scenes.open_item),
     Scene("rating-pairs", "pairs", rating_scenes.open_item),
-    Scene("rating-coordinator", "desk", lambda page, site: None, whole=True),
+    Scene("rating-coordinator", "desk", lambda *_: None, whole=True),
 )
 
 

@@ -25,7 +25,31 @@ GOALS = {"opened": 2.0, "searched": 1.0}
 LENGTHS = {"en": (140, 1020), "zh": (63, 360)}
 """Characters of a turn of the seeker and of the supporter, the means of published dialogues."""
 WORDS = {
-    "en": "i you the a to feel it is not what when week work home sleep friend talk maybe hard help listen think tired".split(),
+    "en": [
+        "i",
+        "you",
+        "the",
+        "a",
+        "to",
+        "feel",
+        "it",
+        "is",
+        "not",
+        "what",
+        "when",
+        "week",
+        "work",
+        "home",
+        "sleep",
+        "friend",
+        "talk",
+        "maybe",
+        "hard",
+        "help",
+        "listen",
+        "think",
+        "tired",
+    ],
     "zh": list("我你他们的了是不在有这那什么时候工作家睡朋友说也许难帮听想累心里觉得"),
 }
 
@@ -44,7 +68,8 @@ def make_run(folder: Path, cards: int, models: int, rounds: int = 5) -> int:
     rng = random.Random(0)
     rubric = load_rubric()
     made = [
-        RoleCard(id=f"{language}-{i}", language=language, text=f"Age: {20 + i % 50}\nProblem: number {i}", source="made up",
+        RoleCard(id=f"{language}-{i}", language=language, source="made up",
+                 text=f"Age: {20 + i % 50}\nProblem: number {i}",
                  category=("family_and_life", "work_and_study", "society_and_others")[i % 3])
         for language, count in (("en", round(cards * ENGLISH / 655)), ("zh", cards - round(cards * ENGLISH / 655)))
         for i in range(count)

@@ -11,7 +11,6 @@ from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from analysis.studies.metrics.segment import segment_words
-from esc_eval.languages import get_language
 from esc_eval.schema import Dialogue, RoleCard
 from esc_eval.scoring.lexicon import count_courtesies, count_distress, read_lexicon
 from esc_eval.statistics.bootstrap import Bootstrap, ClusterTables, Totals

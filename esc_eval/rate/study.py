@@ -193,7 +193,9 @@ def prepare(
     store.keep(**study.settings)
     store.keep(coordinator=before.get("coordinator") or secrets.token_urlsafe(18))
     keep_wording(study.rubric, store.path.parent / RUBRIC)
-    store.keep_dialogues((one, sha, _about(study.dialogues[one])) for one, sha in content.items() if one not in known)
+    store.keep_dialogues(
+        (one, sha, describe_dialogue(study.dialogues[one])) for one, sha in content.items() if one not in known
+    )
     for name, units in works.items():
         items = store.items(name) if name in there else []
         had = {frozenset((item.dialogue, item.other)) for item in items}
@@ -228,7 +230,7 @@ def clean_name(text: str) -> str | None:
     return name
 
 
-def _about(dialogue: Dialogue) -> dict[str, str | None]:
+def describe_dialogue(dialogue: Dialogue) -> dict[str, str | None]:
     """What tables say of a dialogue beside its ratings."""
     return {
         "card": dialogue.card_id,

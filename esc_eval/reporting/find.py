@@ -71,7 +71,8 @@ def _spans(text: str, words: Sequence[str]) -> list[tuple[int, int]]:
     """Where words stand in a text, as it is written; overlapping finds are one."""
     if not words:
         return []
-    folded, places = [], []
+    folded: list[str] = []
+    places: list[int] = []
     for place, character in enumerate(text):
         for each in fold(character):
             if each == " " and folded and folded[-1] == " ":

@@ -14,10 +14,10 @@ from esc_eval.files.templates import make_environment
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting import pictures, tables
 from esc_eval.reporting.find import mark
-from esc_eval.reporting.render import table_html
+from esc_eval.reporting.render import Table, table_html
 from esc_eval.reporting.rounds import place_turns
 from esc_eval.reporting.standing import differences_table
-from esc_eval.reporting.summary import Summary, choose_rubric
+from esc_eval.reporting.summary import Leaderboard, Summary, choose_rubric
 from esc_eval.reporting.wording import name_dimension, word_level
 from esc_eval.schema import Dialogue, Rating
 from esc_eval.statistics.scale import describe_scale
@@ -98,7 +98,7 @@ def as_page(
     )
 
 
-def _details(board: tables.Leaderboard) -> list[tables.Table]:
+def _details(board: Leaderboard) -> list[Table]:
     found = tables.details_tables(board)
     return [*found, differences_table(board.standing, board.names)] if len(board.rows) > 1 else found
 

@@ -1,4 +1,4 @@
-"""Words of distress and relief, counted: how a seeker seems to feel, without a model and without a claim to validity."""
+"""Words of distress and relief, counted: how a seeker seems to feel, without a model or a claim to validity."""
 
 import re
 from dataclasses import dataclass

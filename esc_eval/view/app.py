@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
+from types import MappingProxyType
 from typing import Any
 
 from markupsafe import Markup
@@ -10,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from esc_eval.languages import known_languages
 from esc_eval.reporting.find import Piece, contains, excerpt, fold
@@ -59,19 +60,31 @@ class Viewer:
         raise HTTPException(404)
 
 
-def make_view(collection: Collection, access: Access | None = None, language: str | None = None) -> Starlette:
+def make_view(
+    collection: Collection,
+    access: Access | None = None,
+    language: str | None = None,
+    rooms: Sequence[str] = (),
+    routes: Sequence[BaseRoute] = (),
+    links: Sequence[tuple[str, str]] = (),
+) -> Starlette:
     """The application.
 
     Args:
         collection: What is looked at.
         access: Who may ask.
         language: Of the interface where nobody chose one; None = the browser's.
+        rooms: Further rooms whose pages it has.
+        routes: What these answer.
+        links: Their places in the navigation: key of the wording, and address.
     """
-    pages = Pages(*ROOMS, language=language)
+    pages = Pages(*ROOMS, *rooms, language=language)
     add_filters(pages.environment)
     pages.environment.filters |= {"pair": _pair, "numbered": _number, "shown_find": _show_find}
     viewer = Viewer(collection, pages, Lock())
+    pages.environment.globals["links"] = links
     routes = [
+        *routes,
         Route("/", show_boards),
         Route("/boards/{key}", show_board),
         Route("/dialogues", show_list),
@@ -93,7 +106,7 @@ def _render(request: Request, template: str, section: str, **context: Any) -> Re
         section=section,
         collection=viewer.collection,
         several=several,
-        show_table=lambda table, names=(): Markup(_show_table(table, words, names)),  # noqa: S704 - our own, escaped
+        show_table=lambda table, names=MappingProxyType({}): Markup(_show_table(table, words, names)),  # noqa: S704 - our own, escaped
         language_name=lambda code: _word(words, f"language_{code}", known_languages()[code].name),
         category_name=lambda code: _word(words, f"category_{code}", code),
         group_number=lambda group: viewer.collection.groups.index(group) + 1,
@@ -122,7 +135,7 @@ def _word(words: Words, key: str, otherwise: str) -> str:
     return words(key) if key in words.texts else otherwise
 
 
-def _show_table(table: Table, words: Words, names: Mapping[str, str] | Sequence[str] = ()) -> str:
+def _show_table(table: Table, words: Words, names: Mapping[str, str] = MappingProxyType({})) -> str:
     """A table with its columns in the page's language.
 
     Args:
@@ -218,10 +231,11 @@ def show_side_by_side(request: Request) -> Response:
         left = viewer.entry(first)
         on_card = collection.by_card.get(left.dialogue.card_id or "", [left])
         right = viewer.entry(second) if second else next((one for one in on_card if one is not left), None)
+    elif on_card := next(iter(pairs.values()), []):
+        left, right = on_card[0], on_card[1]
     else:
-        on_card = next(iter(pairs.values()), [])
-        left, right = (on_card[0], on_card[1]) if on_card else (None, None)
-    if left is None or right is None:
+        right = None
+    if right is None:
         return _render(request, "side.html.jinja", "side", left=None, right=None, why="no_pair")
     if left.dialogue.card_id is None or left.dialogue.card_id != right.dialogue.card_id:
         raise HTTPException(400)
@@ -251,16 +265,11 @@ def _same_models(
     """The same two supporters on the next card, in a direction, that both have played."""
     place = at + step
     while 0 <= place < len(cards):
-        entries = pairs[cards[place]]
-        found = [
-            next(
-                (e for e in entries if (e.supporter, e.group) == (one.supporter, one.group) and e not in taken),
-                None,
-            )
-            for one, taken in ((left, ()), (right, ()))
-        ]
-        first, second = found
-        if first is not None and second is not None and first is not second:
+        first, second = (
+            next((e for e in pairs[cards[place]] if (e.supporter, e.group) == (one.supporter, one.group)), None)
+            for one in (left, right)
+        )
+        if first and second and first is not second:
             return first, second
         place += step
     return None
@@ -296,7 +305,7 @@ def show_rounds(request: Request) -> Response:
 def send_picture(request: Request) -> Response:
     """A picture as SVG or PDF."""
     viewer: Viewer = request.app.state.viewer
-    picture = viewer.collection.pictures.get(request.path_params["name"])
+    picture = viewer.collection.find_picture(request.path_params["name"])
     if picture is None:
         raise HTTPException(404)
     with viewer.drawing:

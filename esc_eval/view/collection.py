@@ -11,6 +11,7 @@ from esc_eval.errors import EscEvalError
 from esc_eval.files.records import read_dialogues
 from esc_eval.files.run_folder import read_run_cards, read_run_ratings
 from esc_eval.prompts.rubric import Rubric
+from esc_eval.reporting.find import fold
 from esc_eval.reporting.making import HOW_OPENED
 from esc_eval.reporting.pictures import Picture, board_pictures, rounds_pictures
 from esc_eval.reporting.rounds import Rounds, estimate_rounds
@@ -26,7 +27,6 @@ from esc_eval.simulation.run import (
     list_differences,
     read_card,
 )
-from esc_eval.reporting.find import fold
 
 HUMAN = "human"
 """Name of the supporter where people talked with people: such dialogues stand beside those of any protocol."""
@@ -34,7 +34,7 @@ KEY = 16
 """Characters of a dialogue's address."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Source:
     """A run folder, or dialogues and ratings from elsewhere.
 
@@ -87,7 +87,7 @@ class Source:
         return list({digest(each): each for each in found}.values())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Group:
     """Sources whose dialogues may share a leaderboard.
 
@@ -144,7 +144,6 @@ class Group:
 
     def explain_apart(self, other: Source) -> str | None:
         """Why a source cannot join, in a sentence; None where it can."""
-        first = self.sources[0]
         if not self.is_human and not other.is_human and (why := _compare_makings(self, other)):
             return f"{other.name} stands apart from {self.name}, as its dialogues were made otherwise: {why}."
         for dialogue in other.dialogues:
@@ -158,18 +157,15 @@ class Group:
         for name, rubric in other.rubrics.items():
             if self.rubrics.get(name, rubric).sha256 != rubric.sha256:
                 return f"{other.name} stands apart from {self.name}, as its rubric {name} is worded otherwise."
-        for step, part in other.run.items():
-            if step.startswith("scoring/") and step in self.run:
-                if differences := list_differences(self.run[step]["identity"], part["identity"]):
-                    rater = step.removeprefix("scoring/")
-                    return f"{other.name} stands apart from {first.name}, as {rater} rates otherwise: {differences[0]}."
+        for step in sorted(step for step in other.run if step.startswith("scoring/") and step in self.run):
+            if differences := list_differences(self.run[step]["identity"], other.run[step]["identity"]):
+                rater = step.removeprefix("scoring/")
+                return f"{other.name} stands apart from {self.name}, as {rater} rates otherwise: {differences[0]}."
         known = {_place(rating): rating for rating in self.ratings}
         for rating in other.ratings:
             if known.get(_place(rating), rating) != rating:
-                return (
-                    f"{other.name} stands apart from {self.name}, as {rating.rater} rated {rating.dimension} of dialogue "
-                    f"{rating.dialogue_id!r} otherwise there."
-                )
+                what = f"{rating.dimension} of dialogue {rating.dialogue_id!r}"
+                return f"{other.name} stands apart from {self.name}, as {rating.rater} rated {what} otherwise there."
         return None
 
     @property
@@ -250,7 +246,7 @@ class Entry:
         ]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Board:
     """A leaderboard and where it belongs.
 
@@ -359,11 +355,14 @@ class Collection:
             found.append((group, rounds, pictures if number == 0 else [_renamed(p, number) for p in pictures]))
         return found
 
-    @cached_property
-    def pictures(self) -> dict[str, Picture]:
-        """Every picture by its address."""
-        found = {f"{board.key}-{picture.name}": picture for board in self.boards for picture in board.pictures}
-        return found | {picture.name: picture for _, _, pictures in self.rounds for picture in pictures}
+    def find_picture(self, name: str) -> Picture | None:
+        """A picture by its address: of a board, ``KEY-NAME``, else of the rounds."""
+        key, _, rest = name.partition("-")
+        for board in self.boards:
+            if board.key == key:
+                return next((picture for picture in board.pictures if picture.name == rest), None)
+        found = (picture for _, _, pictures in self.rounds for picture in pictures)
+        return next((picture for picture in found if picture.name == name), None)
 
     @cached_property
     def rubrics(self) -> dict[str, Rubric]:

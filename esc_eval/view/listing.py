@@ -67,7 +67,7 @@ class Asked:
         where = given.pop("where")
         down = given.pop("down") == "1"
         return cls(
-            **given,  # type: ignore[arg-type]
+            **given,
             where=where if where in get_args(Where) else "said",  # type: ignore[arg-type]
             down=down,
             page=max(1, int(page)) if page.isascii() and page.isdigit() and len(page) < 9 else 1,

@@ -43,7 +43,7 @@ def make_view_run(
     protocol="p",
     rounds=3,
 ) -> Path:
-    """A run folder: ``warm`` (the first) is a level above the others; one rating has no level, one dialogue ended early.
+    """A run folder: the first supporter is a level above the others; one rating has no level, one dialogue ended early.
 
     Args:
         words: What supporters say instead; also the raw answer of the judge.

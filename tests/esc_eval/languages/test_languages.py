@@ -146,9 +146,9 @@ def test_a_shipped_language_is_whole(code):
     assert load_protocol().text(code)
     assert load_protocol("resistant").text(code)
     from analysis.studies.probes import read_probe_wording
-    from esc_eval.scoring.lexicon import read_lexicon
     from dataset_builder.decisions import read_taxonomy
     from dataset_builder.roles.prompts import words_of
+    from esc_eval.scoring.lexicon import read_lexicon
 
     assert read_lexicon(code)
     assert read_probe_wording(code)

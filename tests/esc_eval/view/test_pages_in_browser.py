@@ -27,8 +27,8 @@ def site(collection):
 def paths_of(collection):
     first = collection.entries[1]
     return [
-        "/", f"/boards/{collection.boards[0].key}", "/dialogues", "/dialogues?find=blame&model=warm", "/dialogues?find=zzz",
-        f"/dialogues/{first.key}?find=blame", "/side-by-side", "/rounds", "/nowhere",
+        "/", f"/boards/{collection.boards[0].key}", "/dialogues", "/dialogues?find=blame&model=warm",
+        "/dialogues?find=zzz", f"/dialogues/{first.key}?find=blame", "/side-by-side", "/rounds", "/nowhere",
     ]  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 import html
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -137,8 +139,8 @@ def test_dialogues_are_sorted_by_level_those_without_last_whichever_way(collecti
     up = [levels[0] for levels in levels_in(collection, sort="fluency")]
     down = [levels[0] for levels in levels_in(collection, sort="fluency", down=True)]
     scored = [level for level in up if level is not None]
-    assert up == sorted(scored) + [None, None]
-    assert down == sorted(scored, reverse=True) + [None, None]
+    assert up == [*sorted(scored), None, None]
+    assert down == [*sorted(scored, reverse=True), None, None]
 
 
 def test_the_mean_is_that_of_the_leaderboard(collection):
@@ -205,9 +207,8 @@ def test_two_supporters_on_a_card_stand_round_by_round(collection, site):
     assert cells[0][0] == "Fluency"
     assert cells[0][-1] == "+1"
     following = page.xpath("//a[@rel='next']/@href")[0]
-    assert following == (
-        f"/side-by-side?first={key_of(collection, 'warm:sample-zh-03')}&second={key_of(collection, 'cold:sample-zh-03')}"
-    )
+    first, second = key_of(collection, "warm:sample-zh-03"), key_of(collection, "cold:sample-zh-03")
+    assert following == f"/side-by-side?first={first}&second={second}"
 
 
 def test_dialogues_of_two_cards_are_not_set_side_by_side(collection, site):
@@ -243,8 +244,9 @@ def test_pictures_come_as_svg_and_pdf_and_are_described(collection, site):
 @pytest.mark.parametrize(
     "path",
     [
-        "/dialogues/nope", "/dialogues/..%2f..%2fcards.jsonl", "/dialogues/%2e%2e/run.json", "/boards/x", "/boards/../x",
-        "/pictures/x.svg", "/pictures/..%2f..%2frun.json", "/side-by-side?first=../cards", "/run.json", "/cards.jsonl",
+        "/dialogues/nope", "/dialogues/..%2f..%2fcards.jsonl", "/dialogues/%2e%2e/run.json", "/boards/x",
+        "/boards/../x", "/pictures/x.svg", "/pictures/..%2f..%2frun.json", "/side-by-side?first=../cards",
+        "/run.json", "/cards.jsonl",
     ],
 )  # fmt: skip
 def test_no_address_leads_to_a_file(site, path):
@@ -389,3 +391,16 @@ def test_help_shows_how():
     for verb in ("view", "figures"):
         told = CliRunner().invoke(esc_eval, [verb, "--help"]).output
         assert f"esc-eval {verb} runs/first" in told
+
+
+@pytest.mark.slow
+def test_without_the_extra_reports_and_figures_are_made_and_the_pages_say_what_to_install(run, tmp_path):
+    block = "import sys; sys.modules['starlette'] = None; from esc_eval.cli.app import main; main()"
+    for arguments, code in (
+        (["report", run], 0),
+        (["figures", run, "--out", tmp_path, "--format", "svg"], 0),
+        (["view", run], 2),
+    ):
+        done = subprocess.run([sys.executable, "-c", block, *map(str, arguments)], capture_output=True, text=True)
+        assert done.returncode == code, done.stderr
+    assert "esc-eval[pages]" in done.stderr
