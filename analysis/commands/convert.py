@@ -7,11 +7,16 @@ import typer
 
 from esc_eval.cli.console import print_data, print_progress
 
-EXAMPLES = ("python -m analysis convert ieval ieval_data.json --out people",)
+EXAMPLES = (
+    "python -m analysis convert ieval ieval_data.json --out people",
+    "python -m analysis convert esconv ESConv.json --out people",
+)
 
 
 def command(
-    name: Annotated[str, typer.Argument(metavar="SET", help="ieval, fed, usr, conture, duo or lend-an-ear.")],
+    name: Annotated[
+        str, typer.Argument(metavar="SET", help="ieval, fed, usr, conture, duo, lend-an-ear, esconv or kokorochat.")
+    ],
     path: Annotated[Path, typer.Argument(help="Your copy of its file, or folder.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the folders go, one a scale.")],
 ) -> None:

@@ -37,7 +37,7 @@ class Talk(NamedTuple):
 
 
 class Study(NamedTuple):
-    """One of the studies: its folder of ratings, their scales, the column of ids, and its file of talks."""
+    """One of the studies: its folder of ratings, their scales, the column of ids, its file of talks, and who seeks."""
 
     folder: str
     levels: range
@@ -46,6 +46,7 @@ class Study(NamedTuple):
     id: str
     talks: str
     read: Callable[[Path], Iterator[Talk]]
+    seeker: str | None = "human"
 
 
 def read(path: Path) -> list[RatedPart]:
@@ -65,7 +66,8 @@ def _part(root: Path, study: Study) -> RatedPart:
             language="en",
             turns=talk.turns,
             card_id=f"{name}/{scenarios.setdefault(talk.scenario, len(scenarios))}",
-            supporter="person",
+            supporter="human",
+            seeker=study.seeker,
         )
         for talk in talks.values()
     )
@@ -163,6 +165,7 @@ STUDIES = (
         "conversation_id",
         "sample_lend_an_ear_conversations.csv",
         _talks,
+        None,  # a model
     ),
     Study(
         "empatheticdialogues",

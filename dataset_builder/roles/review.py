@@ -11,10 +11,10 @@ from pydantic import ValidationError
 
 from dataset_builder import decisions
 from dataset_builder.roles.records import Classification, Extraction, Filtering, Review
-from dataset_builder.roles.sheets import read_cells, write_cells
 from dataset_builder.rows import card_text
 from dataset_builder.rows.personal_data import Masker
 from esc_eval.errors import BadRecord, EscEvalError, explain_validation
+from esc_eval.files.sheets import read_cells, write_cells
 from esc_eval.schema import Category, Quality, digest
 from esc_eval.statistics.coefficients import agreement_weights, weighted_kappa
 
@@ -23,6 +23,7 @@ PROPOSED = "proposed_problem_type"
 """Column with the classifier's leaf and its confidence, of which no person's words are."""
 CONFIRM = "confirm"
 """What a person writes as the problem type to confirm the proposed one."""
+WIDTHS = {"card": 60, "fixed_card": 60, "model_reason": 30, "reason": 30}
 EDITED = ("decision", "quality", "category", "problem_type", "fixed_card", "reason", "reviewer")
 
 WRITTEN = "written"
@@ -89,7 +90,7 @@ def write_sheet(
     new = [
         {**row, PROPOSED: _describe_proposal(proposed.get(name))} for name, row in fresh.items() if name not in listed
     ]
-    write_cells(path, columns, [*rows, *new], CHOICES)
+    write_cells(path, columns, [*rows, *new], CHOICES, WIDTHS)
     return Sheet(len(rows) + len(new), len(new), tuple(vanished), tuple(changed), tuple(typed))
 
 

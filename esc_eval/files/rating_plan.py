@@ -17,6 +17,7 @@ from esc_eval.reading import read_csv
 from esc_eval.schema import Dialogue
 
 PLAN = ("rater", "order", "dialogue_id", "overlap")
+_HIDDEN = re.compile("dialogue-[0-9a-f]{12}")
 _WORD = re.compile(r"[^\W\d_]+")
 
 
@@ -36,6 +37,11 @@ def hide_id(one_id: str) -> str:
     'dialogue-1d8b65ee59e0'
     """
     return f"dialogue-{sha256(one_id.encode()).hexdigest()[:12]}"
+
+
+def is_hidden(seen: str) -> bool:
+    """Whether an id is one that ``hide_id`` made."""
+    return _HIDDEN.fullmatch(seen) is not None
 
 
 def blind_ids(dialogues: Sequence[Dialogue]) -> dict[str, str]:

@@ -2,9 +2,8 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.applications import Starlette
@@ -16,6 +15,7 @@ from starlette.routing import Route
 
 from esc_eval.prompts.rubric import RubricText
 from esc_eval.rate import export, overview
+from esc_eval.rate.questions import Level, Question, level_keys, list_keys
 from esc_eval.rate.store import Click, Conflict, Gone, Item, Rater, State, Store
 from esc_eval.rate.study import WHOLE, Study, clean_name, finished, first_scores, give_reviews
 from esc_eval.schema import Dialogue, Turn, escape_halves
@@ -28,8 +28,6 @@ LONGEST_TEXT = 20_000
 """Characters of a note or a reason."""
 LARGEST = 1 << 20
 """Bytes of a request: the clicks that wait while a connection is lost."""
-FEW_KEYS = 9
-"""Levels that single keys can choose."""
 MEDIA = {"csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl; charset=utf-8"}
 
 
@@ -66,34 +64,6 @@ class Show:
     break_after: int = 30
 
 
-@dataclass(frozen=True)
-class Level:
-    """One of the levels as a page shows it: its value, the key that chooses it (or none), and its words."""
-
-    value: int
-    key: str
-    words: str
-
-
-@dataclass(frozen=True)
-class Question:
-    """One dimension as a page shows it.
-
-    Attributes:
-        firsts: In a review, what was said first: a level (text of it) or a reason.
-        chosen: The level that holds now.
-        cannot: Why there is none.
-    """
-
-    key: str
-    name: str
-    question: str
-    levels: Sequence[Level]
-    chosen: int | None = None
-    cannot: str | None = None
-    firsts: Sequence[dict[str, Any]] = field(default_factory=tuple)
-
-
 def make_rating_app(
     store: Store, study: Study, show: Show, access: Access | None = None, language: str | None = None
 ) -> Starlette:
@@ -121,8 +91,7 @@ def make_rating_app(
         Route("/c/file/{name}", desk.download),
         Route("/c/dialogue/{place:int}", desk.read_dialogue),
     ]
-    access = access or Access()
-    return make_app(pages, routes, Access(access.names, None, LARGEST, access.a_second, access.at_once))
+    return make_app(pages, routes, replace(access or Access(), token=None, largest=LARGEST))
 
 
 class _Desk:
@@ -344,7 +313,7 @@ class _Desk:
 
     def _levels(self, words: Words, text: RubricText, key: str) -> list[Level]:
         levels = self.study.levels
-        keys = _level_keys(levels)
+        keys = level_keys(levels)
         if not self._is_pairs:
             said = text.dimensions[key].levels
             return [Level(level, keys[i], said[i]) for i, level in enumerate(levels)]
@@ -360,13 +329,7 @@ class _Desk:
         ]
 
     def _keys(self, words: Words, rater: Rater) -> list[tuple[str, str]]:
-        keys = [key for key in _level_keys(self.study.levels) if key]
-        rows = [(f"{keys[0]}-{keys[-1]}", words("key_levels"))] if keys else []
-        rows += [("← →", words("key_arrows")), ("Tab", words("key_tab")), ("Enter", words("key_enter"))]
-        rows += [("B", words("key_back")), ("X", words("key_cannot")), ("N", words("key_note"))]
-        if rater.stage == "review":
-            rows.append(("C", words("key_confirm")))
-        return [*rows, ("Esc", words("key_escape"))]
+        return list_keys(words, level_keys(self.study.levels), review=rater.stage == "review")
 
     # pages of the coordinator
 
@@ -438,13 +401,6 @@ class _Desk:
             given={(row.rater, row.stage, row.dimension): row for row in given},
             notes={(row.rater, row.stage): row.note for row in given if row.note},
         )
-
-
-def _level_keys(levels: Sequence[int]) -> list[str]:
-    """The key of each level: its own digit, else its place; none of more levels than there are keys."""
-    if all(0 <= level <= FEW_KEYS for level in levels):
-        return [str(level) for level in levels]
-    return [str(n) for n in range(1, len(levels) + 1)] if len(levels) <= FEW_KEYS else [""] * len(levels)
 
 
 def _say_reason(words: Words, reason: str | None) -> str:

@@ -187,16 +187,17 @@ def make_files(store: Store) -> dict[str, str]:
     else:
         given = ratings(store)
         files["ratings.jsonl"] = "".join(f"{one.to_json()}\n" for one, _ in given)
-        files["ratings.csv"] = _rating_table(given)
+        files["ratings.csv"] = format_ratings(given)
         if again := ratings(store, "repeat"):
-            files["repeats.csv"] = _rating_table(again)
+            files["repeats.csv"] = format_ratings(again)
         if asked := checks(store):
             files["checks.csv"] = format_csv(list(asked[0]), asked)
     files["history.csv"] = format_csv(HISTORY_COLUMNS, history(store))
     return files
 
 
-def _rating_table(given: Sequence[tuple[Rating, Mapping[str, Any]]]) -> str:
+def format_ratings(given: Sequence[tuple[Rating, Mapping[str, Any]]]) -> str:
+    """Ratings as CSV, each with what is known of its dialogue."""
     rows = [_cells({**dict(one), **about}, RATING_COLUMNS) for one, about in given]
     return format_csv(RATING_COLUMNS, rows)
 

@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from esc_eval.languages import known_languages
 from esc_eval.reporting.find import Piece, contains, excerpt, fold
@@ -60,19 +60,31 @@ class Viewer:
         raise HTTPException(404)
 
 
-def make_view(collection: Collection, access: Access | None = None, language: str | None = None) -> Starlette:
+def make_view(
+    collection: Collection,
+    access: Access | None = None,
+    language: str | None = None,
+    rooms: Sequence[str] = (),
+    routes: Sequence[BaseRoute] = (),
+    links: Sequence[tuple[str, str]] = (),
+) -> Starlette:
     """The application.
 
     Args:
         collection: What is looked at.
         access: Who may ask.
         language: Of the interface where nobody chose one; None = the browser's.
+        rooms: Further rooms whose pages it has.
+        routes: What these answer.
+        links: Their places in the navigation: key of the wording, and address.
     """
-    pages = Pages(*ROOMS, language=language)
+    pages = Pages(*ROOMS, *rooms, language=language)
     add_filters(pages.environment)
     pages.environment.filters |= {"pair": _pair, "numbered": _number, "shown_find": _show_find}
     viewer = Viewer(collection, pages, Lock())
+    pages.environment.globals["links"] = links
     routes = [
+        *routes,
         Route("/", show_boards),
         Route("/boards/{key}", show_board),
         Route("/dialogues", show_list),

@@ -3,7 +3,7 @@
 import ipaddress
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hmac import compare_digest
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -64,6 +64,7 @@ class Access:
         largest: Bytes of a request's body.
         a_second: Requests that one address may send a second in the long run.
         at_once: Requests that it may send at once.
+        framed_by: Sites whose pages may show these in a frame.
     """
 
     names: tuple[str, ...] = ()
@@ -71,6 +72,16 @@ class Access:
     largest: int = 64 * 1024
     a_second: float = 300
     at_once: int = 1500
+    framed_by: tuple[str, ...] = ()
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """What every answer carries."""
+        if not self.framed_by:
+            return HEADERS
+        policy = POLICY.replace("frame-ancestors 'none'", f"frame-ancestors {' '.join(self.framed_by)}")
+        kept = {name: value for name, value in HEADERS.items() if name != "X-Frame-Options"}
+        return {**kept, "Content-Security-Policy": policy}
 
     def answers_to(self, host: str) -> bool:
         """Whether a Host header names this server."""
@@ -116,7 +127,7 @@ class Guard:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
+                for name, value in self.access.headers.items():
                     headers.setdefault(name, value)
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)

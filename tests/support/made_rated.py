@@ -98,6 +98,43 @@ TALKS = [
     ("t1", "Seeker: I lost my job, and\nthe flat.\n\nSupporter: That is hard.\n\nSeeker: Yes, it is, truly."),
     ("t2", "Seeker: I lost my job, and\nthe flat.\n\nSupporter: Cheer up."),
 ]
+SURVEY = {"empathy": "4", "relevance": "5", "initial_emotion_intensity": "5", "final_emotion_intensity": "2"}
+ESCONV = [
+    {
+        "emotion_type": "fear",
+        "situation": "My cat ran off.",
+        "survey_score": {"seeker": survey, "supporter": {"relevance": "3"}},
+        "dialog": [
+            {"speaker": "sys", "text": "Hello.\n", "strategy": "Others"},
+            {"speaker": "usr", "text": "My cat ran off."},
+            {"speaker": "usr", "text": "On Monday."},
+            {"speaker": "sys", "text": "Where did you look?", "strategy": "Question"},
+        ],
+    }
+    for survey in (SURVEY, {"initial_emotion_intensity": "4"}, {**SURVEY, "final_emotion_intensity": "5"})
+]
+ITEMS = ("felt_heard", "felt_respected")
+KOKOROCHAT = [
+    {
+        "id": str(number),
+        "dialogue": [
+            {"role": "counselor", "time": "2026-01-01T10:00:00", "utterance": "こんにちは。"},
+            {"role": "client", "time": "2026-01-01T10:01:00", "utterance": "猫がいません。"},
+            {"role": "client", "time": "2026-01-01T10:02:00", "utterance": "月曜日からです。"},
+            {"role": "counselor", "time": "2026-01-01T10:03:00", "utterance": "ご心配ですね。"},
+        ],
+        "topic": {"main_en": "Pets"},
+        "review_by_client_en": {
+            "evaluation_id": 1,
+            "client_id": 7 + number,
+            "counselor_id": 9,
+            "score": 5,
+            **dict(zip(ITEMS, (number, 5), strict=True)),
+            "unwilling_to_continue": None,
+        },
+    }
+    for number in range(2)
+]
 
 
 def write_rows(path, columns, rows):
@@ -132,8 +169,10 @@ def lay(name, folder):
     """A made-up copy of a set, where its reader looks for it."""
     if name == "lend-an-ear":
         return lay_lend_an_ear(folder / "lend")
-    content = {"ieval": IEVAL, "fed": FED, "usr": USR, "conture": CONTURE, "duo": DUO}[name]
-    path = folder / {"duo": "ed_en.jsonl"}.get(name, f"{name}.json")
-    text = "\n".join(map(json.dumps, content)) + "\n" if name == "duo" else json.dumps(content)
+    content = {"ieval": IEVAL, "fed": FED, "usr": USR, "conture": CONTURE, "duo": DUO}
+    content |= {"esconv": ESCONV, "kokorochat": KOKOROCHAT}
+    lines = {"duo": "ed_en.jsonl", "esconv": "train.txt", "kokorochat": "kokorochat.jsonl"}
+    path = folder / lines.get(name, f"{name}.json")
+    text = "\n".join(map(json.dumps, content[name])) + "\n" if name in lines else json.dumps(content[name])
     path.write_text(text, encoding="utf-8")
     return path

@@ -12,15 +12,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from analysis.rated.esconv import CHANGE, SURVEY, survey_of, talk_of
 from analysis.studies import ieval
 from analysis.studies.ieval import BOTS, Rated, read_ieval
 from dataset_builder.rows import splits
 from dataset_builder.sources import esconv
-from dataset_builder.sources.common import Reject, SourceConversation
+from dataset_builder.sources.common import Reject
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import check_unique, read_dialogues, read_ratings
 from esc_eval.prompts.rubric import Rubric, load_rubric
-from esc_eval.schema import Dialogue, Rating, Turn, digest
+from esc_eval.schema import Dialogue, Rating, digest
 from model_cards.checkpoint import Source
 
 Array = npt.NDArray[np.float64]
@@ -29,7 +30,6 @@ TRAIN, VALIDATION, TEST, NOWHERE = 0, 1, 2, -1
 PEOPLE = 5
 """Parts that iEval's people are cut into, each held out with each bot in turn."""
 ESCONV_FILES = ("train.txt", "valid.txt")
-ESCONV_SURVEY, ESCONV_CHANGE = "esconv-survey", "esconv-change"
 
 
 @dataclass(frozen=True)
@@ -157,38 +157,14 @@ def esconv_sets(folder: Path) -> dict[str, RankSet]:
     for path in found:
         for outcome in esconv.parse(path):
             if not isinstance(outcome, Reject):
-                dialogues.append(_dialogue(outcome))
-                ratings += _survey(outcome)
+                dialogues.append(talk_of(outcome))
+                ratings += survey_of(outcome)
     rated = Rated(tuple(dialogues), tuple(ratings), {})
     about = "support conversations of crowd workers, rated by the seeker after the conversation"
     return {
         name: replace(_set(esconv.TITLE, esconv.LICENSE, about, load_rubric(name), rated, {}), bibtex=esconv.BIBTEX)
-        for name in (ESCONV_SURVEY, ESCONV_CHANGE)
+        for name in (SURVEY, CHANGE)
     }
-
-
-def _dialogue(conversation: SourceConversation) -> Dialogue:
-    turns = tuple(Turn(role=turn.role, text=turn.text) for turn in conversation.turns)
-    return Dialogue(id=conversation.id, language=conversation.language, turns=turns, supporter="human", seeker="human")
-
-
-def _survey(conversation: SourceConversation) -> list[Rating]:
-    given = {rating.name: rating.value for rating in conversation.ratings if rating.by == "seeker"}
-    found = {str(name): given[name] for name in ("empathy", "relevance") if name in given}
-    before, after = given.get("initial_emotion_intensity"), given.get("final_emotion_intensity")
-    if before is not None and after is not None:
-        found["relief"] = before - after
-    return [
-        Rating(
-            dialogue_id=conversation.id,
-            dimension=key,
-            rater=conversation.id,
-            rater_kind="human",
-            rubric=f"{ESCONV_CHANGE if key == 'relief' else ESCONV_SURVEY}/1",
-            score=level,
-        )
-        for key, level in found.items()
-    ]
 
 
 def own_set(rubric: str, dialogues: Sequence[Path], ratings: Sequence[Path]) -> RankSet:
@@ -331,8 +307,8 @@ def esconv_splits(ranked: RankSet, seed: int = 0) -> list[Placed]:
 SETS: dict[str, tuple[Callable[[Path], dict[str, RankSet]], str, Callable[..., list[Placed]]]] = {
     ieval.RUBRIC: (ieval_sets, "ratings/ieval/ieval_data.json", ieval_splits),
     ieval.OVERALL_RUBRIC: (ieval_sets, "ratings/ieval/ieval_data.json", ieval_splits),
-    ESCONV_SURVEY: (esconv_sets, "sources/esconv", esconv_splits),
-    ESCONV_CHANGE: (esconv_sets, "sources/esconv", esconv_splits),
+    SURVEY: (esconv_sets, "sources/esconv", esconv_splits),
+    CHANGE: (esconv_sets, "sources/esconv", esconv_splits),
 }
 """Rubric -> reader, where its data lies in a folder of public data, and its splits."""
 

@@ -14,6 +14,8 @@ ORDER = (
     "power",
     "plan",
     "rate",
+    "sheet",
+    "collect",
     "export",
     "calibrate",
     "ensemble",

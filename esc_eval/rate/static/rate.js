@@ -7,11 +7,7 @@
   const fill = (key, values = {}) => words[key].replace(/\{(\w+)\}/g, (all, name) => (name in values ? values[name] : all));
   const item = root.dataset.item;
   const prefix = `esc-eval-rate:${root.dataset.rater}:`;
-  const panel = root.querySelector("[data-panel]");
   const status = root.querySelector("[data-status]");
-  const dimensions = [...root.querySelectorAll("[data-dimension]")];
-  const note = root.querySelector("[data-note]");
-  const go = root.querySelector("[data-go]");
 
   // ---- storage that may be missing (private windows)
   const attempt = (work, otherwise) => { try { return work(); } catch { return otherwise; } };
@@ -45,7 +41,7 @@
   root.querySelector("[data-break-close]").addEventListener("click", () => {
     attempt(() => sessionStorage.setItem("esc-eval-active", "0"));
     breakNotice.hidden = true;
-    focusOn(current());
+    questions.resume();
   });
 
   // ---- what waits to be saved
@@ -124,7 +120,7 @@
   addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 
   function leave(place) {
-    saveNote();
+    questions.saveNote();
     if (!waiting.length || refused) return location.assign(place);
     leavingTo = place;
     if (status.dataset.state !== "unsaved") say("busy", words.leaving);
@@ -134,160 +130,16 @@
     link.addEventListener("click", (event) => { event.preventDefault(); leave(link.getAttribute("href")); });
   }
 
-  // ---- questions
-  const radios = (box) => [...box.querySelectorAll("input[type=radio]")];
-  const isAnswered = (box) => "cannot" in box.dataset || radios(box).some((radio) => radio.checked);
-  const firstOpen = () => dimensions.find((box) => !isAnswered(box));
-  const current = () => root.querySelector(".dimension.current") || dimensions[0];
-
-  function makeCurrent(box) {
-    for (const other of dimensions) other.classList.toggle("current", other === box);
-  }
-  function focusOn(box) {
-    makeCurrent(box);
-    const radio = radios(box).find((one) => one.checked) || radios(box)[0];
-    radio.focus({ preventScroll: true });
-    box.scrollIntoView({ block: "nearest" });
-  }
-  function goOn(box) {
-    const after = dimensions.slice(dimensions.indexOf(box) + 1).find((one) => !isAnswered(one)) || firstOpen();
-    if (after) focusOn(after);
-    else go.focus();
-  }
-  function choose(box, radio) {
-    radio.checked = true;
-    takeLevel(box, radio);
-    goOn(box);
-  }
-  function takeLevel(box, radio) {
-    delete box.dataset.cannot;
-    box.querySelector("[data-verdict]").hidden = true;
-    record("level", box.dataset.dimension, Number(radio.value), null);
-  }
-  function showCannot(box, words_) {
-    box.dataset.cannot = "";
-    for (const radio of radios(box)) radio.checked = false;
-    const verdict = box.querySelector("[data-verdict]");
-    verdict.textContent = verdict.dataset.text.replace("{reason}", words_);
-    verdict.hidden = false;
-  }
-  const wordsOf = (box, reason) => {
-    const option = [...box.querySelector("[data-reason]:is(select)").options].find((one) => one.value === reason);
-    return reason && option ? option.textContent : reason;
-  };
-  function takeCannot(box, reason) {
-    showCannot(box, wordsOf(box, reason));
-    record("cannot", box.dataset.dimension, null, reason);
-  }
-  function openWhy(box, open) {
-    const button = box.querySelector("[data-cannot-open]"), why = box.querySelector("[data-why]");
-    why.hidden = !open;
-    button.setAttribute("aria-expanded", String(open));
-    if (open) why.querySelector("select").focus();
-    else focusOn(box);
-  }
-
-  let byArrow = false;
-  addEventListener("keydown", (event) => { byArrow = event.key.startsWith("Arrow"); }, true);
-  addEventListener("pointerdown", () => { byArrow = false; }, true);
-
-  for (const box of dimensions) {
-    box.addEventListener("focusin", () => makeCurrent(box));
-    box.querySelector("legend").addEventListener("click", () => focusOn(box));
-    for (const radio of radios(box)) {
-      radio.addEventListener("change", () => {
-        takeLevel(box, radio);
-        if (!byArrow) goOn(box);
-      });
-    }
-    const select = box.querySelector("select"), other = box.querySelector("[data-other]"), typed = box.querySelector("[data-other-text]");
-    box.querySelector("[data-cannot-open]").addEventListener("click", () => openWhy(box, box.querySelector("[data-why]").hidden));
-    box.querySelector("[data-cannot-cancel]").addEventListener("click", () => openWhy(box, false));
-    select.addEventListener("change", () => { other.hidden = select.value !== ""; });
-    box.querySelector("[data-cannot-save]").addEventListener("click", () => {
-      const reason = select.value || typed.value.trim();
-      if (!reason) { typed.focus(); return; }
-      takeCannot(box, reason);
-      openWhy(box, false);
-      goOn(box);
-    });
-    for (const button of box.querySelectorAll("[data-confirm]")) {
-      button.addEventListener("click", () => confirmFirst(box, button.closest("[data-first]")));
-    }
-  }
-  function confirmFirst(box, first) {
-    if (first.dataset.value === "") { takeCannot(box, first.dataset.reason); goOn(box); return; }
-    choose(box, radios(box).find((radio) => radio.value === first.dataset.value));
-  }
-
-  // ---- note
-  let noted = note.value, noteTimer = null;
-  function saveNote() {
-    clearTimeout(noteTimer);
-    if (note.value === noted) return;
-    noted = note.value;
-    record("note", null, null, noted);
-  }
-  note.addEventListener("input", () => { clearTimeout(noteTimer); noteTimer = setTimeout(saveNote, 800); });
-  note.addEventListener("change", saveNote);
-
-  // ---- next
-  function next() {
-    const open = dimensions.filter((box) => !isAnswered(box));
-    if (open.length) {
-      if (status.dataset.state !== "unsaved") say("busy", fill("open", { n: open.length }));
-      focusOn(open[0]);
-      return;
-    }
-    leave(root.dataset.next);
-  }
-  go.addEventListener("click", next);
-  panel.addEventListener("submit", (event) => event.preventDefault());
-
-  // ---- keys
-  const keysOn = root.querySelector("[data-keys]");
-  keysOn.checked = attempt(() => localStorage.getItem("esc-eval-keys") !== "off", true);
-  keysOn.addEventListener("change", () => attempt(() => localStorage.setItem("esc-eval-keys", keysOn.checked ? "on" : "off")));
-  addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing) return;
-    const at = event.target;
-    const isText = at.matches("textarea, select, input:not([type=radio]):not([type=checkbox])");
-    if (event.key === "Escape") {
-      const why = at.closest ? at.closest("[data-why]") : null;
-      if (why) openWhy(why.closest("[data-dimension]"), false);
-      else if (isText) { saveNote(); focusOn(current()); }
-      return;
-    }
-    if (isText) {
-      if (event.key === "Enter" && at.matches("[data-other-text]")) { event.preventDefault(); at.closest("[data-why]").querySelector("[data-cannot-save]").click(); }
-      return;
-    }
-    if (event.key === "Enter" && !at.matches("button, a, summary")) { event.preventDefault(); next(); return; }
-    if (!keysOn.checked || event.repeat) return;
-    const box = current();
-    const radio = radios(box).find((one) => one.dataset.key === event.key);
-    const key = event.key.toLowerCase();
-    if (radio) { event.preventDefault(); choose(box, radio); }
-    else if (key === "x") { event.preventDefault(); openWhy(box, true); }
-    else if (key === "n") { event.preventDefault(); note.focus(); }
-    else if (key === "b" && root.dataset.back) { event.preventDefault(); leave(root.dataset.back); }
-    else if (key === "c") {
-      const firsts = [...box.querySelectorAll("[data-first]")];
-      const same = firsts.every((one) => one.dataset.value === firsts[0].dataset.value && one.dataset.reason === firsts[0].dataset.reason);
-      if (firsts.length && same) { event.preventDefault(); confirmFirst(box, firsts[0]); }
-    }
+  const questions = askQuestions(root, words, {
+    record,
+    leave: (where) => leave(where === "next" ? root.dataset.next : root.dataset.back),
+    back: () => root.dataset.back !== "",
+    tell: (sentence) => { if (status.dataset.state !== "unsaved") say("busy", sentence); },
   });
 
   // ---- begin: what an earlier window left unsent is shown and sent
   for (const click of waiting.filter((one) => one.item === item)) {
-    const box = dimensions.find((one) => one.dataset.dimension === click.dimension);
-    if (click.kind === "note") { note.value = click.text || ""; noted = note.value; }
-    else if (click.kind === "cannot") showCannot(box, wordsOf(box, click.text));
-    else {
-      delete box.dataset.cannot;
-      box.querySelector("[data-verdict]").hidden = true;
-      radios(box).find((radio) => Number(radio.value) === click.value).checked = true;
-    }
+    questions.show(click.kind, click.dimension, click.kind === "level" ? click.value : click.text);
   }
   const conflict = attempt(() => sessionStorage.getItem("esc-eval-conflict"), null);
   if (conflict) {
@@ -296,9 +148,7 @@
     notice.textContent = fill("conflict", { n: conflict });
     notice.hidden = false;
   }
-  if (matchMedia("(max-width: 63.99rem)").matches) root.querySelector(".rolecard-box").open = false;
-  makeCurrent(firstOpen() || dimensions[0]);
-  if (matchMedia("(min-width: 64rem)").matches) focusOn(current());
+  questions.begin();
   if (waiting.length) { say("busy", words.saving); send(); }
   root.dataset.ready = "";
 })();

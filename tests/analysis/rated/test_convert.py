@@ -1,8 +1,10 @@
 """Public sets of rated dialogues become folders that every command reads; what is not the set is refused."""
 
 import json
+import re
 from collections import Counter
 from copy import deepcopy
+from itertools import pairwise
 
 import pytest
 from analysis_support import public
@@ -13,11 +15,23 @@ from analysis.__main__ import app
 from analysis.rated import SETS, convert_set, load_set
 from analysis.rated.lend_an_ear import EXPERTS, MODELS
 from analysis.studies.correlation import correlation_report
+from esc_eval.cli.app import app as esc_eval
 from esc_eval.errors import EscEvalError
 from esc_eval.files.metric_scores import read_scores
 from esc_eval.files.ratings_table import read_table
 from esc_eval.files.records import read_dialogues, read_ratings
+from esc_eval.files.writing import write_jsonl
+from esc_eval.schema import Dialogue
 from esc_eval.statistics.bootstrap import Bootstrap
+
+
+@pytest.fixture(autouse=True)
+def japanese(tmp_path_factory, monkeypatch):
+    """A folder of the language that KokoroChat is in."""
+    folder = tmp_path_factory.mktemp("languages") / "ja"
+    folder.mkdir()
+    (folder / "language.yaml").write_text("code: ja\nname: Japanese\n")
+    monkeypatch.setenv("ESC_EVAL_LANGUAGES", str(folder))
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -124,7 +138,7 @@ def test_duo_keeps_the_chatter_apart_from_those_who_look_on(tmp_path):
     assert {d.supporter for d in read_dialogues(own)} == {"m-1 neutral", "m-2 neutral"}
 
 
-@pytest.mark.parametrize(("name", "complaint"), [("ed_ja.jsonl", "no language 'ja'"), ("ed.jsonl", "says no language")])
+@pytest.mark.parametrize(("name", "complaint"), [("ed_fr.jsonl", "no language 'fr'"), ("ed.jsonl", "says no language")])
 def test_duo_in_a_language_that_nobody_knows_is_refused(tmp_path, name, complaint):
     lay("duo", tmp_path).rename(tmp_path / name)
     with pytest.raises(EscEvalError, match=complaint):
@@ -135,7 +149,7 @@ def test_lend_an_ear_has_three_experts_its_scenarios_and_models_as_metrics(tmp_p
     folder = converted("lend-an-ear", tmp_path, "lend-an-ear")
     first, second = read_dialogues(folder)
     assert [t.text for t in first.turns] == ["I lost my job, and\nthe flat.", "That is hard.", "Yes, it is, truly."]
-    assert (first.supporter, first.card_id) == ("person", second.card_id)
+    assert (first.supporter, first.card_id) == ("human", second.card_id)
     assert Counter(r.rater for r in read_ratings(folder)) == dict.fromkeys(EXPERTS, 2 * 6)
     assert set(read_scores([folder / "metrics.jsonl"])["metric"]) == set(MODELS)
     empathetic = read_dialogues(tmp_path / "out" / "lend-an-ear-empatheticdialogues")
@@ -147,6 +161,57 @@ def test_a_level_of_lend_an_ear_off_its_scale_is_refused_with_file_and_line(tmp_
     with pytest.raises(EscEvalError, match=r"expert2_ratings.csv, line 3, validating_emotions: is 9"):
         convert_set("lend-an-ear", tmp_path / "lend", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_esconv_gives_talks_of_people_whose_survey_is_off_the_scale_only_with_a_reason(tmp_path):
+    folder = converted("esconv", tmp_path, "esconv-train")
+    first, *_ = read_dialogues(folder)
+    assert (first.supporter, first.seeker, first.language) == ("human", "human", "en")
+    assert [(t.role, t.text) for t in first.turns[:2]] == [
+        ("supporter", "Hello."),
+        ("seeker", "My cat ran off.\nOn Monday."),
+    ]
+    assert [(r.dimension, r.score) for r in read_ratings(folder)] == [("empathy", 4), ("relevance", 5)] * 2
+    relief = read_ratings(tmp_path / "out" / "esconv-train-change")
+    assert [(r.score, r.problem) for r in relief] == [(3, None), (None, "0 is off the scale of esconv-change/1")]
+
+
+def test_kokorochat_is_japanese_and_counsellors_are_people(tmp_path):
+    folder = converted("kokorochat", tmp_path, "kokorochat")
+    first, second = read_dialogues(folder)
+    assert (first.supporter, first.language, first.card_id != second.card_id) == ("human", "ja", True)
+    assert [t.role for t in first.turns] == ["supporter", "seeker", "supporter"]
+    assert scores(folder)["kokorochat/1", "felt_heard", "client 8"] == 1
+    assert (read_table([folder]).low, read_table([folder]).high) == (0, 5)
+    assert "no copies" in (folder / "about.json").read_text()
+
+
+def test_kokorochat_without_its_language_is_refused(tmp_path, monkeypatch):
+    monkeypatch.delenv("ESC_EVAL_LANGUAGES")
+    with pytest.raises(EscEvalError, match=r"no language 'ja' is known.*--languages"):
+        convert_set("kokorochat", lay("kokorochat", tmp_path), tmp_path / "out")
+
+
+@pytest.mark.slow
+def test_people_stand_beside_models_under_one_scorer_and_the_order_is_said_to_be_of_other_cards(tmp_path):
+    people = converted("esconv", tmp_path, "esconv-train")
+    said = read_dialogues(people)[0].turns
+    talks = [
+        Dialogue(id=f"{m}:{n}", language="en", turns=said, supporter=m, card_id=f"c{n}") for m in "ab" for n in range(6)
+    ]
+    write_jsonl(tmp_path / "models.jsonl", talks)
+    (tmp_path / "judge.json").write_text(json.dumps({"replies": ["3", "2", "4", "1", "3"]}))
+    dialogues = [tmp_path / "models.jsonl", people]
+    words = [word for path in dialogues for word in ("--dialogues", str(path))]
+    out = tmp_path / "beside"
+    command = ["score", *words, "--scorer", f"scripted:{tmp_path / 'judge.json'}", "--out", str(out)]
+    done = CliRunner().invoke(esc_eval, command)
+    assert done.exit_code == 0, done.output
+    done = CliRunner().invoke(esc_eval, ["report", *words, "--ratings", str(out)])
+    assert done.exit_code == 0, done.output
+    board = " ".join(done.output.split())
+    assert re.search(r"human \S+", board)
+    assert "Not compared, as they share no card" in board
 
 
 @pytest.mark.parametrize("name", [name for name in SETS if name != "lend-an-ear"])
@@ -177,6 +242,12 @@ PUBLIC = {
     "conture": ("conture", "data.json", {"conture-turn": (1066, 1066), "conture": (119, 3132)}),
     "duo": ("duo", "ed_en.jsonl", {"duo-ed-en": (157, 628), "duo-ed-en-observers": (50, 600)}),
     "lend-an-ear": ("lend_an_ear", "", {"lend-an-ear": (50, 900), "lend-an-ear-epitome": (50, 450)}),
+    "kokorochat": ("kokorochat", "sample.jsonl", {"kokorochat": (120, 2400)}),
+}
+ESCONV = {
+    "train.txt": {"esconv-train": (910, 1600), "esconv-train-change": (910, 800)},
+    "valid.txt": {"esconv-valid": (195, 348), "esconv-valid-change": (195, 174)},
+    "FailedESConv.json": {"esconv-failedesconv": (196, 284), "esconv-failedesconv-change": (196, 142)},
 }
 
 
@@ -188,6 +259,20 @@ def test_the_public_sets_are_read_whole(name, tmp_path):
     convert_set(name, public("ratings", folder, file) if file else public("ratings", folder), tmp_path)
     for part, (dialogues, ratings) in counts.items():
         assert (len(read_dialogues(tmp_path / part)), len(read_ratings(tmp_path / part))) == (dialogues, ratings)
+    if name in ("lend-an-ear", "kokorochat"):
+        assert {d.supporter for part in counts for d in read_dialogues(tmp_path / part)} == {"human"}
+
+
+@pytest.mark.slow
+@pytest.mark.shared_data
+@pytest.mark.parametrize("file", ESCONV)
+def test_every_conversation_of_esconv_is_a_talk_of_people(file, tmp_path):
+    convert_set("esconv", public("sources", "esconv", file), tmp_path)
+    for part, (dialogues, ratings) in ESCONV[file].items():
+        talks = read_dialogues(tmp_path / part)
+        assert (len(talks), len(read_ratings(tmp_path / part))) == (dialogues, ratings)
+        assert {(d.supporter, d.language) for d in talks} == {("human", "en")}
+        assert all(a.role != b.role for d in talks for a, b in pairwise(d.turns))
 
 
 @pytest.mark.slow

@@ -1,14 +1,13 @@
 """Sheets that people edit in a spreadsheet program: CSV, or XLSX with lists to choose from, by the file's name."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dataset_builder.sources.readers import read_rows
 from esc_eval.errors import BadRecord, EscEvalError
 from esc_eval.escaping import format_csv, read_cell
 from esc_eval.files.writing import fill_folder, write_whole
-from esc_eval.reading import check_file, suffix_of
+from esc_eval.reading import check_file, read_csv, suffix_of
 
 if TYPE_CHECKING:
     from openpyxl.worksheet.worksheet import Worksheet
@@ -16,39 +15,56 @@ if TYPE_CHECKING:
 XLSX = ".xlsx"
 LAST_ROW = 1_048_576
 """Of a sheet."""
-WIDTHS = {"card": 60, "fixed_card": 60, "model_reason": 30, "reason": 30}
+WIDTH = 16
+Rows = Iterable[Mapping[str, str]]
 BAD = (OSError, KeyError, ValueError, TypeError, AttributeError)
 
 
 def write_cells(
-    path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, str]], choices: Mapping[str, Sequence[str]]
+    path: Path,
+    columns: Sequence[str],
+    rows: Rows,
+    choices: Mapping[str, Sequence[str]],
+    widths: Mapping[str, int] | None = None,
+    beside: Mapping[str, tuple[Sequence[str], Rows]] | None = None,
 ) -> None:
     """Write a sheet; it appears whole. No cell is a formula.
 
     Args:
+        path: Where; its ending says the format.
+        columns, rows: What is in it.
         choices: What may stand in a column; a spreadsheet program offers it in XLSX.
+        widths: Of columns in XLSX, in characters.
+        beside: Further sheets of an XLSX file by name, to read: columns and rows of each.
     """
     if suffix_of(path) != XLSX:
         write_whole(path, [format_csv(columns, rows)])
         return
     from openpyxl import Workbook
+
+    book = Workbook()
+    _fill(book.active, columns, rows, widths or {})
+    _offer_choices(book.active, columns, choices)
+    for name, (own, read) in (beside or {}).items():
+        _fill(book.create_sheet(name), own, read, widths or {})
+    with fill_folder(path.parent) as folder:
+        book.save(folder / path.name)
+
+
+def _fill(sheet: "Worksheet", columns: Sequence[str], rows: Rows, widths: Mapping[str, int]) -> None:
     from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
     from openpyxl.styles import Alignment, Font
 
-    book = Workbook()
-    sheet = book.active
     for number, row in enumerate([dict(zip(columns, columns, strict=True)), *rows], 1):
         for place, column in enumerate(columns, 1):
             cell = sheet.cell(number, place)
-            cell.value, cell.data_type = ILLEGAL_CHARACTERS_RE.sub("\ufffd", row.get(column, "")), "s"
+            if text := ILLEGAL_CHARACTERS_RE.sub("\ufffd", row.get(column, "")):
+                cell.value, cell.data_type = text, "s"
             cell.number_format = "@"
             cell.alignment, cell.font = Alignment(wrap_text=True, vertical="top"), Font(bold=number == 1)
     for place, column in enumerate(columns, 1):
-        sheet.column_dimensions[sheet.cell(1, place).column_letter].width = WIDTHS.get(column, 16)
+        sheet.column_dimensions[sheet.cell(1, place).column_letter].width = widths.get(column, WIDTH)
     sheet.freeze_panes = "A2"
-    _offer_choices(sheet, columns, choices)
-    with fill_folder(path.parent) as folder:
-        book.save(folder / path.name)
 
 
 def _offer_choices(sheet: "Worksheet", columns: Sequence[str], choices: Mapping[str, Sequence[str]]) -> None:
@@ -62,17 +78,18 @@ def _offer_choices(sheet: "Worksheet", columns: Sequence[str], choices: Mapping[
         sheet.add_data_validation(offered)
 
 
-def read_cells(path: Path, columns: set[str]) -> list[tuple[int, dict[str, str]]]:
+def read_cells(path: Path, columns: set[str], prose: Collection[str] = ()) -> list[tuple[int, dict[str, str]]]:
     """Every row of a sheet below its header, with the number that a spreadsheet program shows beside it.
 
     Args:
         columns: Columns that must be there.
+        prose: Columns of a CSV whose cells may be texts of many lines.
 
     Raises:
         EscEvalError: The file cannot be read or lacks a column, or a cell is a formula.
     """
     if suffix_of(path) != XLSX:
-        rows = read_rows(path, columns)
+        rows = read_csv(path, columns, prose=prose).rows
         return [(n, {key: read_cell(value) for key, value in row.items()}) for n, (_, row) in enumerate(rows, 2)]
     from zipfile import BadZipFile
 

@@ -1,0 +1,1 @@
+"""Rating without a server: sheets that are sent out and come back, and tasks for Label Studio and Argilla."""
