@@ -75,7 +75,9 @@ def write_space(
         if not (path / manifest.FILE).is_file():
             raise EscEvalError(f"--dataset {path}: neither ORG/NAME@TAG nor a folder with {manifest.FILE}")
         if not manifest.read_manifest(path)["public"]:
-            raise EscEvalError(f"{path}: holds text that may not be re-hosted. Build a copy for publishing: build --public")
+            raise EscEvalError(
+                f"{path}: holds text that may not be re-hosted. Build a copy for publishing: build --public"
+            )
     if wheel is not None and ((found := WHEEL.fullmatch(wheel.name)) is None or found["version"] != __version__):
         raise EscEvalError(f"--wheel {wheel}: is no wheel of esc-eval {__version__}; make it: make wheel")
     if not datasets and not runs:
@@ -112,7 +114,9 @@ def write_space(
             write_whole(work / name, [text])
         if not fetched:
             read_collection(work, config)
-    return [] if wheel else [f"requirements.txt asks the index for esc-eval {__version__}; give --wheel until it is there"]
+    return (
+        [] if wheel else [f"requirements.txt asks the index for esc-eval {__version__}; give --wheel until it is there"]
+    )
 
 
 def take_run(folder: Path, space: Path) -> Path:

@@ -41,7 +41,7 @@ def read(path: Path) -> list[RatedPart]:
         "Several utterances of one side in a row are one turn.",
         "The supporter's own mark is left out; conversations without a survey have no rating.",
     )
-    parts = []
+    parts: list[RatedPart] = []
     for rubric, folder in ((load_rubric(SURVEY), name), (load_rubric(CHANGE), f"{name}-change")):
         ratings = [r for talk in talks for r in survey_of(talk) if r.rubric == rubric.id]
         marked = tuple(r if r.score in rubric.levels else _off_the_scale(r) for r in ratings)

@@ -36,8 +36,9 @@ def read(path: Path) -> list[RatedPart]:
     for line, record in read_json_lines(path):
         where = f"line {line}"
         said = isinstance(record, dict) and isinstance(record.get("dialogue"), list) and record["dialogue"]
-        review = record.get(REVIEW) if said else None
-        expect(path, where, isinstance(review, dict) and review and record.get("id"), f"id, dialogue and {REVIEW}")
+        is_reviewed = said and isinstance(record.get(REVIEW), dict) and record[REVIEW] and record.get("id")
+        expect(path, where, is_reviewed, f"id, dialogue and {REVIEW}")
+        review: dict[str, Any] = record[REVIEW]
         own = tuple(key for key in review if key not in (*NO_ITEMS, *WORDS))
         items = items or own
         expect(path, where, own == items, f"the {len(items)} items of the first conversation")

@@ -1,4 +1,4 @@
-"""Dialogues, ratings and role cards out of a data set that the dataset builder made, or out of its copy from the Hub."""
+"""Dialogues, ratings and role cards out of a build of the dataset builder, or its copy from the Hub."""
 
 import json
 from collections.abc import Mapping
@@ -34,7 +34,9 @@ def read_built(folder: Path) -> tuple[list[Dialogue], list[Rating], list[RoleCar
                 try:
                     found[name].append(record.model_validate(_fit(row, record)))
                 except ValidationError as error:
-                    raise BadRecord(path, f"row {number}", f"no {record.__name__}: {explain_validation(error)}") from error
+                    raise BadRecord(
+                        path, f"row {number}", f"no {record.__name__}: {explain_validation(error)}"
+                    ) from error
     return found["dialogues"], found["annotations"], found["role_cards"]
 
 

@@ -2,9 +2,8 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.applications import Starlette
@@ -92,8 +91,7 @@ def make_rating_app(
         Route("/c/file/{name}", desk.download),
         Route("/c/dialogue/{place:int}", desk.read_dialogue),
     ]
-    access = access or Access()
-    return make_app(pages, routes, Access(access.names, None, LARGEST, access.a_second, access.at_once))
+    return make_app(pages, routes, replace(access or Access(), token=None, largest=LARGEST))
 
 
 class _Desk:

@@ -159,7 +159,8 @@ def plan_report(
     plan = annotation_plan(frame, raters, per_dialogue, overlap, np.random.default_rng(seed))
     enough = [] if pilot is None else _describe_power(pilot, difference, cards, len(plan) / len(rated))
     shown = blind_ids(dialogues)
-    write_plan(out, plan.assign(dialogue_id=plan["dialogue_id"].map(shown)).to_dict("records"))
+    told = plan.assign(dialogue_id=plan["dialogue_id"].map(shown)).to_dict("records")
+    write_plan(out, [{str(key): value for key, value in row.items()} for row in told])
     load = plan.groupby("rater").agg(dialogues=("card", "size"), shared=("overlap", "sum"))
     rows: list[list[Cell]] = [[str(r), int(v["dialogues"]), int(v["shared"])] for r, v in load.iterrows()]
     data = {"raters": {r: {"dialogues": d, "shared": s} for r, d, s in rows}, "rows": len(plan), "file": str(out)}

@@ -136,7 +136,9 @@ class _Desk:
             raise HTTPException(429)
         async with request.form(max_files=MOST_FILES, max_fields=20, max_part_size=MOST_BYTES) as form:
             said = {key: escape_halves(str(form.get(key, "")))[:length].strip() for key, length in FIELDS.items()}
-            files = [(one.filename or "", await one.read()) for one in form.getlist("files") if isinstance(one, UploadFile)]
+            files = [
+                (one.filename or "", await one.read()) for one in form.getlist("files") if isinstance(one, UploadFile)
+            ]
             agreed = form.get("agreed") == "yes"
         try:
             if not agreed:

@@ -29,7 +29,9 @@ MOST_BYTES, MOST_UNPACKED, MOST_FILES = 20 << 20, 100 << 20, 200
 """Of what is sent, of what comes out of it, and how many files."""
 RUN, SUMMARY = "run.json", "summary.json"
 NEEDED = (RUN, CARDS, DIALOGUES, RATINGS)
-KEPT = re.compile(r"(run|summary)\.json|(cards|dialogues|ratings)\.jsonl|protocol(\.[a-z-]+)?\.yaml|rubrics/[\w-]+\.yaml")
+KEPT = re.compile(
+    r"(run|summary)\.json|(cards|dialogues|ratings)\.jsonl|protocol(\.[a-z-]+)?\.yaml|rubrics/[\w-]+\.yaml"
+)
 """Files of a run folder that are data; reports, databases and everything else are left out."""
 RECORD = "submission.json"
 CLOSE = 1e-6
@@ -188,7 +190,11 @@ def _check_record(source: Source, folder: Path) -> None:
             raise Refused(f"{DIALOGUES}: {rater} rated other dialogues or other words than are there")
         for carried, rubric in source.rubrics.items():
             asked = scoring["identity"].get("rubric", {})
-            if asked.get("id") == carried and rubric_file(folder, carried).exists() and asked["sha256"] != rubric.sha256:
+            if (
+                asked.get("id") == carried
+                and rubric_file(folder, carried).exists()
+                and asked["sha256"] != rubric.sha256
+            ):
                 raise Refused(f"the rubric {carried} that is sent is not the one that {rater} was asked by")
 
 
@@ -208,7 +214,7 @@ def _compare(ours: Summary, theirs: Any) -> None:
 
 def _means(summary: Mapping[str, Any]) -> dict[tuple[str, ...], Any]:
     """Mean of each dimension by language, rater, supporter and dimension."""
-    found = {}
+    found: dict[tuple[str, ...], Any] = {}
     try:
         for table in summary["tables"]:
             for row in table["rows"]:
@@ -216,7 +222,9 @@ def _means(summary: Mapping[str, Any]) -> dict[tuple[str, ...], Any]:
                     mean = cell["mean"]
                     found[table["language"], table["rater"], row["supporter"], key] = mean and mean["value"]
     except (KeyError, TypeError, AttributeError) as error:
-        raise Refused(f"{SUMMARY}: is no summary of esc-eval; leave it out, or make it anew: esc-eval report") from error
+        raise Refused(
+            f"{SUMMARY}: is no summary of esc-eval; leave it out, or make it anew: esc-eval report"
+        ) from error
     return found
 
 
@@ -232,7 +240,9 @@ def receive(sent: Iterable[tuple[str, bytes]], pending: Path, about: Mapping[str
         EscEvalError: It does not hold, or is there already.
     """
     files, left = unpack(sent)
-    whole = sha256("".join(f"{name} {sha256(files[name]).hexdigest()}\n" for name in sorted(files)).encode()).hexdigest()
+    whole = sha256(
+        "".join(f"{name} {sha256(files[name]).hexdigest()}\n" for name in sorted(files)).encode()
+    ).hexdigest()
     folder = pending / whole[:16]
     if (folder / RECORD).is_file():
         raise Refused("this run was handed in before, and waits")

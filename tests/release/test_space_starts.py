@@ -43,7 +43,9 @@ def served(wheel, tmp_path_factory):
     install = [sys.executable, "-m", "pip", "--python", str(python), "install", "--no-index", "-r", "requirements.txt"]
     done = subprocess.run(install, cwd=space, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    found = subprocess.run([python, "-c", "import esc_eval; print(esc_eval.__file__)"], capture_output=True, text=True, cwd=space)
+    found = subprocess.run(
+        [python, "-c", "import esc_eval; print(esc_eval.__file__)"], capture_output=True, text=True, cwd=space
+    )
     assert str(folder / "venv") in found.stdout, found
     port = str(40_000 + os.getpid() % 20_000)
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | {"PORT": port}

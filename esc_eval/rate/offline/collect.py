@@ -66,7 +66,9 @@ def collect(
     if not said:
         raise EscEvalError(f"{', '.join(map(str, paths))}: nobody has answered anything yet")
     if unused := sorted(names.keys() - {a.rater for a in said} - {r for one in read for r, _ in one.given}):
-        raise EscEvalError(f"no rater is called {unused[0]!r} in the files: {', '.join(sorted({a.rater for a in said}))}")
+        raise EscEvalError(
+            f"no rater is called {unused[0]!r} in the files: {', '.join(sorted({a.rater for a in said}))}"
+        )
     known = seen_ids(dialogue.id for dialogue in dialogues)
     rubrics: dict[str, Rubric] = {}
     ratings: dict[tuple[str, ...], tuple[Answer, Rating]] = {}
@@ -109,7 +111,11 @@ def read_answers(path: Path, keys: Sequence[str]) -> Answers:
         return label_studio.read_export(content, path, keys)
     if argilla.is_export(content):
         return argilla.read_records(argilla.records_of(content), path, keys)
-    if isinstance(content, list) and content and all(isinstance(row, dict) and set(NEEDED[:3]) <= row.keys() for row in content):
+    if (
+        isinstance(content, list)
+        and content
+        and all(isinstance(row, dict) and set(NEEDED[:3]) <= row.keys() for row in content)
+    ):
         return _read_ratings([(f"line {n}", row) for n, row in enumerate(content, 1)], path)
     raise EscEvalError(f"{path}: holds no answers that are known. Known: {KNOWN}")
 
@@ -198,7 +204,9 @@ def _refuse_second(answer: Answer, rating: Rating, first: Answer, before: Rating
     if (rating.score, rating.problem) == (before.score, before.problem):
         raise BadRecord(answer.path, answer.where, f"{what} stands in {place} too; leave one of the two out")
     here, there = (str(one.score) if one.problem is None else repr(one.problem) for one in (rating, before))
-    raise BadRecord(answer.path, answer.where, f"{what} is {here}, and {there} in {place}; leave out what does not hold")
+    raise BadRecord(
+        answer.path, answer.where, f"{what} is {here}, and {there} in {place}; leave out what does not hold"
+    )
 
 
 def _count(

@@ -36,7 +36,7 @@ def write_tasks(study: Study, entries: Mapping[str, Entry], language: str, out: 
         language: Of the words of the scale.
         out: Folder.
     """
-    worded, text = word_rubric(study.rubric, language)
+    _, text = word_rubric(study.rubric, language)
     names = {"seeker": text.seeker, "supporter": text.supporter}
     tasks = [
         {
@@ -111,8 +111,9 @@ def read_export(content: Sequence[Any], path: Path, keys: Sequence[str]) -> Answ
             place = f"{where}, annotation {one.get('id')}"
             found: dict[str, Any] = {}
             for result in one.get("result") or ():
-                value = result.get("value") if isinstance(result, dict) else None
-                _expect(path, place, isinstance(value, dict), "results with a value")
+                is_known = isinstance(result, dict) and isinstance(result.get("value"), dict)
+                _expect(path, place, is_known, "results with a value")
+                value: dict[str, Any] = result["value"]
                 found[str(result.get("from_name"))] = next((value[kind] for kind in KINDS if kind in value), None)
             rater = one.get("completed_by")
             flat = {

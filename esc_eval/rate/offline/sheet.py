@@ -15,6 +15,7 @@ from esc_eval.prompts.rubric import Rubric, RubricText
 from esc_eval.rate.study import Study, clean_name
 from esc_eval.schema import digest, find_duplicates
 from esc_eval.web.words import DEFAULT, interface_languages
+
 CUT = ("length", "context")
 
 

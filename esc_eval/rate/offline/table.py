@@ -144,5 +144,3 @@ def _order(cell: str, path: Path, where: str) -> int | None:
         return read_level(cell)
     except ValueError as error:
         raise BadRecord(path, where, f"order {error}") from error
-
-

@@ -150,7 +150,7 @@ def test_links_passwords_bombs_and_crowds_are_refused(monkeypatch):
         unpack([("run.zip", bytes(locked))])
     with pytest.raises(Refused, match="more than 200"):
         unpack(archive(*((f"{n}.txt", b"") for n in range(201))))
-    with pytest.raises(Refused, match="two files 'run.json'"), pytest.warns(UserWarning):
+    with pytest.raises(Refused, match=r"two files 'run\.json'"), pytest.warns(UserWarning, match="Duplicate name"):
         unpack(archive(("run.json", b"1"), ("run.json", b"2")))
     monkeypatch.setattr(submission, "MOST_UNPACKED", 1000)
     with pytest.raises(Refused, match="unpacks to more than"):
@@ -199,7 +199,10 @@ def test_a_space_that_cannot_be_is_refused(run, tmp_path):
     for words, why in (
         ({"datasets": []}, "name what the Space shows"),
         ({"datasets": [str(run)]}, "neither ORG/NAME@TAG nor a folder with manifest.json"),
-        ({"datasets": [], "runs": [run], "wheel": tmp_path / "esc_eval-0.0.1-py3-none-any.whl"}, "is no wheel of esc-eval"),
+        (
+            {"datasets": [], "runs": [run], "wheel": tmp_path / "esc_eval-0.0.1-py3-none-any.whl"},
+            "is no wheel of esc-eval",
+        ),
     ):
         with pytest.raises(EscEvalError, match=why):
             write_space(tmp_path / "out", **words)

@@ -2,6 +2,8 @@
 
 import html
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -372,12 +374,14 @@ def test_a_folder_that_is_no_run_or_named_twice_is_refused(run, tmp_path):
 
 @pytest.mark.slow
 def test_figures_are_written_signed_and_described(tmp_path):
-    run = make_view_run(tmp_path / "run", limit=2, languages=("en",))
+    run = make_view_run(tmp_path / "run", limit=2)
     told = CliRunner().invoke(esc_eval, ["figures", str(run), "--out", str(tmp_path / "out"), "--format", "svg"])
     assert told.exit_code == 0, told.output
-    board = ("means", "order", "differences", "levels")
+    board = ("means", "order", "levels")
     rounds = ("supporter-words", "questions", "cut", "seeker-words", "distress")
-    names = {*(f"en-judge-{name}.svg" for name in board), *(f"en-rounds-{name}.svg" for name in rounds), "figures.txt"}
+    stems = {f"{c}-judge-{name}" for c in ("en", "zh") for name in board} | {"zh-judge-differences"}
+    stems |= {f"{c}-rounds-{name}" for c in ("en", "zh") for name in rounds}
+    names = {*(f"{stem}.svg" for stem in stems), "figures.txt"}
     assert {path.name for path in (tmp_path / "out").iterdir()} == names
     assert {Path(line).name for line in told.stdout.splitlines()} == names
     assert "<metadata>esc-eval:" in (tmp_path / "out" / "en-judge-means.svg").read_text(encoding="utf-8")
@@ -389,3 +393,16 @@ def test_help_shows_how():
     for verb in ("view", "figures"):
         told = CliRunner().invoke(esc_eval, [verb, "--help"]).output
         assert f"esc-eval {verb} runs/first" in told
+
+
+@pytest.mark.slow
+def test_without_the_extra_reports_and_figures_are_made_and_the_pages_say_what_to_install(run, tmp_path):
+    block = "import sys; sys.modules['starlette'] = None; from esc_eval.cli.app import main; main()"
+    for arguments, code in (
+        (["report", run], 0),
+        (["figures", run, "--out", tmp_path, "--format", "svg"], 0),
+        (["view", run], 2),
+    ):
+        done = subprocess.run([sys.executable, "-c", block, *map(str, arguments)], capture_output=True, text=True)
+        assert done.returncode == code, done.stderr
+    assert "esc-eval[pages]" in done.stderr

@@ -121,7 +121,9 @@ def test_drafts_are_left_out_and_told_and_what_is_discarded_has_a_reason(argilla
     respond(argilla, records[1], BEN, "draft", **dict.fromkeys(KEYS, "0"))
     respond(argilla, records[2], BEN, "discarded", **dict.fromkeys(KEYS, "0"))
     found = collect([save("flat list", records, tmp_path)], talks(), None, {BEN: "ben"})
-    assert found.notes == [f"{tmp_path / 'export.json'}: 1 drafts, which their annotators have not submitted, are left out."]
+    assert found.notes == [
+        f"{tmp_path / 'export.json'}: 1 drafts, which their annotators have not submitted, are left out."
+    ]
     ben = {r.dialogue_id: (r.score, r.problem) for r in found.ratings if r.rater == "ben"}
     assert list(ben.values()) == [(4, None), (None, "discarded in Argilla")]
 

@@ -48,7 +48,13 @@ def row(rater, dialogue, dimension, score, **more):
 
 
 def exported(path, rater, rows):
-    content = {"format": ANSWERS, "rater": rater, "items": [hide_id(i) for i in IDS], "dimensions": KEYS, "ratings": rows}
+    content = {
+        "format": ANSWERS,
+        "rater": rater,
+        "items": [hide_id(i) for i in IDS],
+        "dimensions": KEYS,
+        "ratings": rows,
+    }
     path.write_text(json.dumps(content))
     return path
 
@@ -73,16 +79,21 @@ def test_a_workbook_offers_levels_holds_no_formula_and_comes_back(tmp_path):
     said = [line[3].value for line in found["Dialogues"].iter_rows(min_row=2)]
     assert any("<script>document.title" in text for text in said)
     assert not any("\u202e" in text for text in said)
-    assert not any(name in str(cell.value) for one in found for line in one.iter_rows() for cell in line
-                   for name in ("llama", "glm"))
+    assert not any(
+        name in str(cell.value)
+        for one in found
+        for line in one.iter_rows()
+        for cell in line
+        for name in ("llama", "glm")
+    )
     levels = dict.fromkeys(KEYS, 3)
     book(path, {2: {**levels, "note": "=1+1 she said"}, 3: {"cannot_rate": "cut off"}, 4: {**levels, "empathy": None}})
     book(path, {2: {"note": "fine"}})
     collected = collect([path], talks(), None, {"=anna": "anna"})
     assert collected.work == {"anna": (3, 0, 4)}
     by_row = [{r.dimension: (r.score, r.problem) for r in collected.ratings if r.order == n} for n in range(3)]
-    assert by_row[0] == {key: (3, None) for key in KEYS}
-    assert by_row[1] == {key: (None, "cannot rate: cut off") for key in KEYS}
+    assert by_row[0] == dict.fromkeys(KEYS, (3, None))
+    assert by_row[1] == dict.fromkeys(KEYS, (None, "cannot rate: cut off"))
     assert by_row[2]["empathy"] == (None, "left blank")
     assert {r.note for r in collected.ratings if r.order == 0} == {"fine"}
     assert {r.dialogue_id for r in collected.ratings} <= set(IDS)
@@ -94,8 +105,10 @@ def test_a_csv_sheet_has_the_words_in_it_and_comes_back(tmp_path):
     path = tmp_path / "anna.csv"
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
-    words = ["".join(cell for name, cell in one.items() if name.startswith("dialogue") and name != "dialogue_id")
-             for one in rows]
+    words = [
+        "".join(cell for name, cell in one.items() if name.startswith("dialogue") and name != "dialogue_id")
+        for one in rows
+    ]
     assert {len(text) > 90_000 for text in words} == {True, False}
     assert all(len(cell) <= 32_767 for one in rows for cell in one.values())
     assert any("Supporter: =2+2" in text for text in words)
@@ -112,8 +125,11 @@ def test_a_csv_sheet_has_the_words_in_it_and_comes_back(tmp_path):
 def test_two_raters_are_merged_into_a_table_that_every_command_reads(tmp_path):
     files = []
     for n, rater in enumerate(("anna", "ben")):
-        rows = [row(rater, i, key, (at + n * (at == 1)) % 5, time="2026-11-01T10:00:00Z", seconds=4.5, order=at)
-                for at, i in enumerate(IDS) for key in KEYS]
+        rows = [
+            row(rater, i, key, (at + n * (at == 1)) % 5, time="2026-11-01T10:00:00Z", seconds=4.5, order=at)
+            for at, i in enumerate(IDS)
+            for key in KEYS
+        ]
         files.append(exported(tmp_path / f"{rater}.json", rater, rows))
     out = tmp_path / "ratings.jsonl"
     done = run("collect", *files, "--dialogues", lay_talks(tmp_path), "--out", out)
@@ -131,7 +147,10 @@ def test_two_raters_are_merged_into_a_table_that_every_command_reads(tmp_path):
         ([row("anna", IDS[0], "empathy", 5)], r"a.json, answer 1: empathy is 5, which is no level of esc-eval/1"),
         ([row("anna", IDS[0], "empathy", 2.5)], r"a.json, answer 1: score 2.5 is not a level"),
         ([row("anna", IDS[0], "empathy", -1)], r"a.json, answer 1: empathy is -1, which is no level"),
-        ([row("anna", IDS[0], "empathy", 3)] * 2, r"a.json, answer 2: anna on empathy .* stands in .*a.json, answer 1 too"),
+        (
+            [row("anna", IDS[0], "empathy", 3)] * 2,
+            r"a.json, answer 2: anna on empathy .* stands in .*a.json, answer 1 too",
+        ),
         (
             [row("anna", IDS[0], "empathy", 3), row("anna", hide_id(IDS[0]), "empathy", 1)],
             r"a.json, answer 2: anna on empathy .* is 1, and 3 in .*a.json, answer 1",
@@ -199,11 +218,14 @@ def test_without_the_dialogues_hidden_ids_are_not_guessed(tmp_path):
 def test_a_plan_gives_each_rater_their_own_in_its_order(tmp_path):
     run("plan", lay_talks(tmp_path, 6), "--rater", "anna", "--rater", "ben", "--out", tmp_path / "plan.csv")
     run("sheet", tmp_path / "talks.jsonl", "--plan", tmp_path / "plan.csv", "--format", "csv", "--out", tmp_path)
-    planned = [one for one in csv.DictReader((tmp_path / "plan.csv").open(encoding="utf-8-sig")) if one["rater"] == "anna"]
+    planned = [
+        one for one in csv.DictReader((tmp_path / "plan.csv").open(encoding="utf-8-sig")) if one["rater"] == "anna"
+    ]
     with (tmp_path / "anna.csv").open(encoding="utf-8-sig", newline="") as file:
         assert [one["dialogue_id"] for one in csv.DictReader(file)] == [one["dialogue_id"] for one in planned]
     refused = run(
-        *("sheet", tmp_path / "talks.jsonl", "--plan", tmp_path / "plan.csv", "--rater", "eve", "--out", tmp_path), code=2
+        *("sheet", tmp_path / "talks.jsonl", "--plan", tmp_path / "plan.csv", "--rater", "eve", "--out", tmp_path),
+        code=2,
     )
     assert "assigns nothing to 'eve'" in refused.output
 
@@ -233,7 +255,10 @@ def test_a_rubric_of_ones_own_with_two_levels_goes_out_and_comes_back(tmp_path):
     with pytest.raises(EscEvalError, match="no shipped rubric; give yours"):
         collect([path], talks(), None, {})
     found = collect([path], talks(), tmp_path / "mine.yaml", {})
-    assert [(r.dimension, r.score, r.rubric) for r in found.ratings] == [("empathy", 5, "mine/1"), ("relevance", 1, "mine/1")]
+    assert [(r.dimension, r.score, r.rubric) for r in found.ratings] == [
+        ("empathy", 5, "mine/1"),
+        ("relevance", 1, "mine/1"),
+    ]
 
 
 def test_hostile_words_do_not_break_out_of_any_sheet(tmp_path):

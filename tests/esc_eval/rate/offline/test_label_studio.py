@@ -62,7 +62,10 @@ def altered(tmp_path, change):
         (lambda c: c[0]["data"].update(dialogue_id="x:1"), "task 0, annotation 1: no dialogue 'x:1'"),
         (lambda c: c[0]["annotations"][0]["result"][0]["value"].update(choices=["9"]), "fluency is 9"),
         (lambda c: c[0]["annotations"][0]["result"][0]["value"].update(choices=["1", "2"]), "one level of fluency"),
-        (lambda c: c[0]["annotations"][0]["result"][0]["value"].update(choices=["fine"]), "fluency: 'fine' is not a number"),
+        (
+            lambda c: c[0]["annotations"][0]["result"][0]["value"].update(choices=["fine"]),
+            "fluency: 'fine' is not a number",
+        ),
         (lambda c: c[2]["annotations"][0]["result"].append(c[0]["annotations"][0]["result"][0]), "has levels and says"),
         (lambda c: c[0]["annotations"].append(c[0]["annotations"][0]), "stands in .* too"),
         (lambda c: c[0].update(annotations=3), "task 0: expected data and a list of annotations"),

@@ -25,7 +25,9 @@ def run(*words):
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sheets")
-    run("sheet", lay_talks(folder), "--rater", "anna", "--rater", "ben", "--out", folder / "out", "--contact", "Eva <3>")
+    run(
+        "sheet", lay_talks(folder), "--rater", "anna", "--rater", "ben", "--out", folder / "out", "--contact", "Eva <3>"
+    )
     return folder
 
 
@@ -63,7 +65,9 @@ def test_a_sheet_is_one_file_without_names_of_models_and_asks_nothing_of_a_netwo
     assert not re.search(r"""(src|href)=["'](?!data:|#)""", text)
     assert "</script><script>document" not in text
     assert "Eva &lt;3&gt;" in text
-    orders = [re.findall(r'"id":"(dialogue-\w+)"', (desk / "out" / f"{name}.html").read_text()) for name in ("anna", "ben")]
+    orders = [
+        re.findall(r'"id":"(dialogue-\w+)"', (desk / "out" / f"{name}.html").read_text()) for name in ("anna", "ben")
+    ]
     assert sorted(orders[0]) == sorted(orders[1])
     assert len(orders[0]) == 4
 
@@ -147,7 +151,9 @@ def test_a_second_window_of_a_sheet_does_not_fork_it(sheet, desk):
 def test_a_browser_that_keeps_nothing_is_said_to_and_still_exports(desk, chromium, tmp_path):
     with chromium.new_context() as context:
         page = context.new_page()
-        page.add_init_script("Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError'); }")
+        page.add_init_script(
+            "Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError'); }"
+        )
         page.goto((desk / "out" / "anna.html").as_uri())
         page.get_by_text("does not let this file keep").wait_for()
         page.set_viewport_size(DESKTOP)
