@@ -179,7 +179,7 @@ SCENES = (
     Scene("side-by-side", "view", _side_by_side, whole=True),
     Scene("rating", "rate", rating_scenes.open_item),
     Scene("rating-pairs", "pairs", rating_scenes.open_item),
-    Scene("rating-coordinator", "desk", lambda page, site: None, whole=True),
+    Scene("rating-coordinator", "desk", lambda *_: None, whole=True),
 )
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -91,8 +91,7 @@ def make_rating_app(
         Route("/c/file/{name}", desk.download),
         Route("/c/dialogue/{place:int}", desk.read_dialogue),
     ]
-    access = access or Access()
-    return make_app(pages, routes, Access(access.names, None, LARGEST, access.a_second, access.at_once))
+    return make_app(pages, routes, replace(access or Access(), token=None, largest=LARGEST))
 
 
 class _Desk:

@@ -32,6 +32,7 @@ OLDEST = timedelta(days=30)
 """How long ago a click can have been made that is sent now."""
 Kind = Literal["level", "cannot", "note"]
 Stage = Literal["first", "review"]
+What = Literal["dialogue", "repeat", "attention", "pair"]
 T = TypeVar("T")
 
 TABLES = """
@@ -120,7 +121,7 @@ class Item:
     id: str
     rater: str
     place: int
-    kind: Literal["dialogue", "repeat", "attention", "pair"]
+    kind: What
     dialogue: str | None = None
     other: str | None = None
     level: int | None = None

@@ -16,7 +16,7 @@ from esc_eval.files.records import check_unique, read_cards, read_dialogues, wit
 from esc_eval.files.run_folder import is_run_folder, read_run_cards
 from esc_eval.prompts.kept import keep_wording
 from esc_eval.prompts.rubric import Rubric, RubricText
-from esc_eval.rate.store import Item, Rater, Stage, Store
+from esc_eval.rate.store import Item, Rater, Stage, Store, What
 from esc_eval.schema import Dialogue, RoleCard, digest, find_duplicates
 
 WHOLE = "preference"
@@ -251,7 +251,7 @@ def _choose_units(study: Study, chosen: Sequence[str] | None) -> list[tuple[str,
     for one in ids:
         if card := study.dialogues[one].card_id:
             by_card.setdefault(card, []).append(one)
-    pairs = [
+    pairs: list[tuple[str, ...]] = [
         pair
         for group in by_card.values()
         for pair in combinations(group, 2)
@@ -276,7 +276,7 @@ def _make_items(study: Study, rater: str, units: Sequence[tuple[str, ...]], begi
         return []
     rng = _generator(study, rater, f"{begin}")
     shuffled = list(units) if planned else [units[i] for i in rng.permutation(len(units))]
-    order: list[tuple[str, Any]] = [("pair" if study.design.pairwise else "dialogue", unit) for unit in shuffled]
+    order: list[tuple[What, Any]] = [("pair" if study.design.pairwise else "dialogue", unit) for unit in shuffled]
     if not study.design.pairwise:
         again = round(study.design.repeat * len(units))
         early = max(again, (len(units) + 1) // 2)
@@ -290,11 +290,11 @@ def _make_items(study: Study, rater: str, units: Sequence[tuple[str, ...]], begi
             order.insert(int(rng.integers(low, max(low, int((n + 1) * span)) + 1)), ("attention", None))
     made = []
     for place, (kind, unit) in enumerate(order, begin):
-        sides: list[str | None] = [*(unit or ()), None, None][:2]
+        left, right = (*(unit or ()), None, None)[:2]
         if kind == "pair" and rng.random() < 0.5:
-            sides.reverse()
+            left, right = right, left
         level = int(rng.choice(study.levels)) if kind == "attention" else None
-        made.append(Item(secrets.token_hex(8), rater, place, kind, *sides, level=level))  # type: ignore[arg-type]
+        made.append(Item(secrets.token_hex(8), rater, place, kind, left, right, level))
     return made
 
 

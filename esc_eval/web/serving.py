@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import sys
 import threading
 import webbrowser
 from collections.abc import Callable
@@ -78,6 +79,7 @@ def serve(
                 say(line)
             if not is_loopback(host) and certificate is None:
                 say(TLS)
+            sys.stdout.flush()  # whoever reads it through a pipe waits for the address
             if browse is not None:
                 threading.Thread(target=webbrowser.open, args=(browse(address),), daemon=True).start()
 

@@ -238,7 +238,24 @@ def test_a_second_window_is_told_and_does_not_fork(chromium, tmp_path):
     context.close()
 
 
-def test_a_phone_rates_by_touch_and_single_keys_can_be_turned_off(chromium, tmp_path):
+def test_what_was_forgotten_is_gone_at_once_and_its_page_says_so(page, tmp_path):
+    team = make_team(tmp_path, raters=("anna", "ben"))
+    with serve_in_thread(team.app) as address:
+        open_link(page, f"{address}/i/{team.store.raters()[0].token}")
+        wait_ready(page)
+        page.keyboard.press("4")
+        wait_for_state(page, "saved")
+        run = CliRunner().invoke(app, ["rate", "--out", str(tmp_path / "people"), "--forget", "anna"])
+        assert run.exit_code == 0, run.output
+        page.keyboard.press("3")
+        page.wait_for_selector('[data-status][data-state="unsaved"]')
+        assert "Open your link again" in page.inner_text("[data-status]")
+        page.evaluate("localStorage.clear()")
+    assert team.store.clicks() == []
+    assert [rater.name for rater in team.store.raters()] == ["ben"]
+
+
+def test_a_phone_rates_by_touch_a_break_is_proposed_and_single_keys_can_be_turned_off(chromium, tmp_path):
     team = make_team(tmp_path, raters=("anna",))
     context = chromium.new_context(viewport=PHONE, has_touch=True, is_mobile=True)
     page = context.new_page()
@@ -252,8 +269,11 @@ def test_a_phone_rates_by_touch_and_single_keys_can_be_turned_off(chromium, tmp_
         page.locator("[data-go]").tap()
         page.wait_for_url(lambda url: url != before)
         wait_ready(page)
-        page.evaluate("localStorage.setItem('esc-eval-keys', 'off')")
+        page.evaluate("localStorage.setItem('esc-eval-keys', 'off'); sessionStorage.setItem('esc-eval-active', '1801')")
         page.reload()
+        page.wait_for_selector("[data-break-notice]:visible")  # after half an hour
+        page.locator("[data-break-close]").tap()
+        page.wait_for_selector("[data-break-notice]", state="hidden")
         wait_ready(page)
         page.keyboard.press("4")
         page.keyboard.press("Enter")  # says what is open, and stays
