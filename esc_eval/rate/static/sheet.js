@@ -1,5 +1,5 @@
-// A sheet: one file in which one rater rates. What is clicked stands in the browser's storage at once, and in the file
-// that is exported.
+// A sheet: one file in which one rater rates. What is clicked stands in the browser's storage at once, on the disk before
+// it is said to be saved, and in the file that is exported.
 (() => {
   const sheet = JSON.parse(document.getElementById("data").textContent);
   const { words, items, dimensions } = sheet;
@@ -24,9 +24,40 @@
   const answer = (id) => (state.answers[id] ??= { clicks: {}, note: null });
   const isDone = ({ id }) => dimensions.every((key) => state.answers[id]?.clicks[key]);
 
+  // The browser's storage of texts is shared with other windows at once, and on the disk some seconds later; its database
+  // says when it is on the disk. What stands in either is there again after a crash.
+  let database = null, stores = 0;
+  const opened = new Promise((resolve) => {
+    try {
+      const asked = indexedDB.open("esc-eval-sheets", 1);
+      asked.onupgradeneeded = () => asked.result.createObjectStore("states");
+      asked.onsuccess = () => resolve(asked.result);
+      asked.onerror = asked.onblocked = () => resolve(null);
+    } catch { resolve(null); }
+  });
+  const attend = (asked, done) => new Promise((resolve) => {
+    asked[done] = () => resolve(asked);
+    asked.onerror = asked.onabort = () => resolve(null);
+  });
+  async function readDisk() {
+    database = await opened;
+    if (!database) return null;
+    const found = await attend(database.transaction("states").objectStore("states").get(KEY), "onsuccess");
+    try { return JSON.parse(found.result); } catch { return null; }
+  }
   function store() {
+    const text = JSON.stringify(state), number = ++stores;
     let kept = true;
-    try { localStorage.setItem(KEY, JSON.stringify(state)); } catch { kept = false; }
+    try { localStorage.setItem(KEY, text); } catch { kept = false; }
+    if (!database) { settle(kept); return; }
+    tell("busy", words.saving);
+    try {
+      const writing = database.transaction("states", "readwrite", { durability: "strict" });
+      writing.objectStore("states").put(text, KEY);
+      attend(writing, "oncomplete").then((done) => { if (number === stores) settle(kept || done !== null); });
+    } catch { settle(kept); }
+  }
+  function settle(kept) {
     missing = !kept;
     one("lost").hidden = kept;
     tell(kept ? "saved" : "unsaved", kept ? words.saved : words.unsaved);
@@ -197,10 +228,13 @@
   addEventListener("beforeunload", (event) => { questions.saveNote(); if (missing && state.begun) event.preventDefault(); });
 
   // ---- begin
-  const before = read();
-  if (isState(before)) merge(before);
-  if (Number.isInteger(before?.at)) state.at = Math.min(Math.max(0, before.at), items.length - 1);
-  store();
-  open("start");
-  root.dataset.ready = "";
+  readDisk().then((onDisk) => {
+    for (const before of [onDisk, read()].filter(isState)) {
+      merge(before);
+      if (Number.isInteger(before.at)) state.at = Math.min(Math.max(0, before.at), items.length - 1);
+    }
+    store();
+    open("start");
+    root.dataset.ready = "";
+  });
 })();

@@ -1,10 +1,14 @@
 """A sheet as a rater has it: a file on a disk in Chromium, keys, a reload, an export that collect reads."""
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
 
 import pytest
-from browser import DESKTOP, PHONE, assert_accessible
+from browser import CHROMIUM, DESKTOP, FLAGS, PHONE, assert_accessible
 from made_sheets import MODELS, lay_talks
 from typer.testing import CliRunner
 
@@ -151,9 +155,8 @@ def test_a_second_window_of_a_sheet_does_not_fork_it(sheet, desk):
 def test_a_browser_that_keeps_nothing_is_said_to_and_still_exports(desk, chromium, tmp_path):
     with chromium.new_context() as context:
         page = context.new_page()
-        page.add_init_script(
-            "Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError'); }"
-        )
+        page.add_init_script("Storage.prototype.setItem = () => { throw new DOMException('full'); };")
+        page.add_init_script("IDBFactory.prototype.open = () => { throw new DOMException('no'); };")
         page.goto((desk / "out" / "anna.html").as_uri())
         page.get_by_text("does not let this file keep").wait_for()
         page.set_viewport_size(DESKTOP)
@@ -161,6 +164,47 @@ def test_a_browser_that_keeps_nothing_is_said_to_and_still_exports(desk, chromiu
         press(page, "1111111")
         content = json.loads(export(page, tmp_path).read_text())
         assert [one["score"] for one in content["ratings"]] == [1] * 7
+
+
+@pytest.mark.slow
+def test_what_is_said_to_be_saved_survives_a_browser_that_is_killed(desk, tmp_path):
+    options = {"executable_path": CHROMIUM, "args": [*FLAGS, "--no-sandbox"], "headless": True, "viewport": DESKTOP}
+    code = """
+import sys, time
+from playwright.sync_api import sync_playwright
+with sync_playwright() as playwright:
+    context = playwright.chromium.launch_persistent_context(sys.argv[1], **eval(sys.argv[3]))
+    page = context.pages[0]
+    page.goto(sys.argv[2])
+    page.get_by_role("button", name="Begin").click()
+    for key in "01234":
+        page.keyboard.press(key)
+    page.get_by_text("Saved", exact=True).wait_for()
+    print("saved", flush=True)
+    time.sleep(600)
+"""
+    address, profile = (desk / "out" / "anna.html").as_uri(), str(tmp_path / "profile")
+    with subprocess.Popen(
+        [sys.executable, "-c", code, profile, address, repr(options)],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout.readline().strip() == "saved"
+        os.killpg(process.pid, signal.SIGKILL)
+    check = (
+        code.partition("    page.get_by_role")[0]
+        + """
+    page.wait_for_selector("[data-ready]", state="attached")
+    print(page.text_content("[data-begin]"))
+    page.get_by_role("button", name="Go on").click()
+    print(page.locator("fieldset input:checked").count())
+"""
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", check, profile, address, repr(options)], capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout.split("\n")[:2] == ["Go on", "5"], done.stdout + done.stderr
 
 
 def test_hostile_words_stay_words(sheet):
