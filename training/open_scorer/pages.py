@@ -67,6 +67,8 @@ def open_scorer_page(section: Section) -> str:
     ]
     for key, one in found.items():
         parts += [f"### {key}: {'supported' if one['supported'] else 'not supported'}", f"{one['why']}."]
+        if "methods" not in one:
+            continue
         figures = ("spearman", "quadratic_kappa", "pairwise", "within")
         body = [[name, *(render_cell(own.get(figure)) for figure in figures)] for name, own in one["methods"].items()]
         parts.append(render_table(["", "Spearman", "quadratic kappa", "pairwise accuracy", "within a supporter"], body))
@@ -89,6 +91,9 @@ def open_scorer_page(section: Section) -> str:
 def _summary(found: Mapping[str, Any]) -> str:
     body = []
     for key, one in found.items():
+        if "methods" not in one:
+            body.append([key, "no", "0", *["-"] * 6])
+            continue
         own = one["methods"]["scorer"]
         body.append(
             [

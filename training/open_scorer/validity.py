@@ -13,7 +13,6 @@ from scipy.special import stdtrit
 
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.statistics.estimate import Array
-from esc_eval.statistics.health import confusion_statistics
 from training.open_scorer.crosswalk import TOP, Crosswalk
 from training.open_scorer.fit import BASE_STRENGTH, BASELINES, Choice, Columns, Model, Target, choose, fit_model
 from training.rank.ordinal import spread_cuts
@@ -24,6 +23,7 @@ CONFIDENCE = 0.95
 LEAST_SETS = 3
 """Of fewer unseen sets nothing is said."""
 PARTS = 5
+DISTANCE = np.subtract.outer(np.arange(TOP + 1.0), np.arange(TOP + 1.0)) ** 2
 SPARSER = 4
 """Every so many draws of cards the sets are drawn too."""
 FEWEST = 8
@@ -161,12 +161,15 @@ class Figures:
         self.codes = [{name: _codes(one.scores[name]) for name in self.methods} for one in tested]
         self.bots = [np.unique(one.target.supporter.astype(str), return_inverse=True)[1] for one in tested]
 
-    def measure(self, weights: Mapping[str, Array], counts: Mapping[str, int]) -> dict[str, float]:
+    def measure(
+        self, weights: Mapping[str, Array], counts: Mapping[str, int], *, spearman_only: bool = False
+    ) -> dict[str, float]:
         """Each figure of each method, mean over rows within sets, then over sets.
 
         Args:
             weights: By folder, of its clusters.
             counts: By set, how often it is drawn.
+            spearman_only: Leave the others out.
         """
         rows: dict[str, dict[str, list[float]]] = {}
         for one, people, codes, bots in zip(self.tested, self.people, self.codes, self.bots, strict=True):
@@ -177,6 +180,8 @@ class Figures:
             for name in self.methods:
                 own = rows.setdefault(f"spearman|{name}", {}).setdefault(target.set, [])
                 own.append(weighted_spearman(codes[name], people, weight))
+                if spearman_only:
+                    continue
                 if one.levels:
                     own = rows.setdefault(f"quadratic_kappa|{name}", {}).setdefault(target.set, [])
                     own.append(_kappa(target.level, one.levels[name], weight))
@@ -193,7 +198,7 @@ class Figures:
     def by_set(self) -> dict[str, dict[str, float]]:
         """Spearman of each method in each set."""
         ones = self.ones()
-        found = {s: self.measure(ones, {s: 1}) for s in self.sets}
+        found = {s: self.measure(ones, {s: 1}, spearman_only=True) for s in self.sets}
         return {s: {name: own[f"spearman|{name}"] for name in self.methods} for s, own in found.items()}
 
     def ones(self) -> dict[str, Array]:
@@ -214,7 +219,9 @@ class Figures:
 def _kappa(level: Array, predicted: np.ndarray, weight: Array) -> float:
     cell = np.rint(level).clip(0, TOP).astype(int) * (TOP + 1) + predicted
     table = np.bincount(cell, weight, (TOP + 1) ** 2).reshape(TOP + 1, TOP + 1)
-    return float(confusion_statistics(table, np.arange(TOP + 1, dtype=float))["quadratic_kappa"])
+    total = table.sum()
+    chance = (DISTANCE * np.outer(table.sum(1), table.sum(0))).sum() / total if total else 0.0
+    return 1 - float((DISTANCE * table).sum() / chance) if chance > 0 else float("nan")
 
 
 def _inside(codes: np.ndarray, people: np.ndarray, supporter: np.ndarray, weight: Array) -> float | None:
@@ -260,10 +267,10 @@ def summarise(tested: Sequence[Tested], draws: int, seed: int, dimensions: int) 
             here.setdefault(key, []).append(one)
         if draw % SPARSER == 0:
             counts = np.bincount(rng.integers(len(sets), size=len(sets)), minlength=len(sets)).tolist()
-            for key, one in figures.measure(weights, dict(zip(sets, counts, strict=True))).items():
+            for key, one in figures.measure(weights, dict(zip(sets, counts, strict=True)), spearman_only=True).items():
                 anywhere.setdefault(key, []).append(one)
             for name in sets:
-                own = figures.measure(weights, {name: 1})
+                own = figures.measure(weights, {name: 1}, spearman_only=True)
                 alone[name].append(own[keys[0]] - own[keys[1]])
 
     def percentiles(values: Sequence[float], family: int = 1) -> dict[str, float]:
@@ -381,12 +388,16 @@ def measure_validity(
     tested: dict[str, list[Tested]] = {}
     for key in keys:
         tested[key], chosen = leave_sets_out(key, targets, columns, ships.__contains__, told)
+        if not tested[key]:
+            del tested[key]
+            out["dimensions"][key] = {"supported": False, "why": "no public set that it could be tested on asks for it"}
+            continue
         all_sets, _ = leave_sets_out(key, targets, columns, every.__contains__)
         inside = within_sets(key, targets, columns, ships.__contains__)
         found = summarise(tested[key], draws, seed, len(keys)) | {"chosen": chosen}
-        found["all_sets"] = summarise(all_sets, max(draws // 4, 100), seed, len(keys))["methods"][CHOSEN]["spearman"]
+        found["all_sets"] = summarise(all_sets, max(draws // 4, 20), seed, len(keys))["methods"][CHOSEN]["spearman"]
         if inside:
-            methods = summarise(inside, max(draws // 4, 100), seed, len(keys))["methods"]
+            methods = summarise(inside, max(draws // 4, 20), seed, len(keys))["methods"]
             found["inside"] = {
                 "sets": sorted({one.target.set for one in inside}),
                 "methods": {name: own["spearman"] for name, own in methods.items()},
