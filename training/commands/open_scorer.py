@@ -9,7 +9,7 @@ from esc_eval.cli.console import print_data, print_progress
 from esc_eval.errors import EscEvalError
 
 EXAMPLES = ("python -m training open-scorer --data data --out checkpoints/esc-rank-open --cache runs/vectors",)
-RECIPE = Path(__file__).parents[1] / "recipes" / "esc_rank" / "crosswalk.yaml"
+RECIPE = Path(__file__).parents[1] / "recipes" / "open_scorer" / "crosswalk.yaml"
 
 
 def command(
