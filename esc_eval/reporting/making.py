@@ -67,6 +67,25 @@ def warn_of_no_range(run: Mapping[str, Any], rater: str) -> list[str]:
     return [f"{rater}: {NO_RANGE}."]
 
 
+def describe_validity(run: Mapping[str, Any], rater: str) -> list[str]:
+    """What is known of a fitted scorer's validity, a sentence; none where its file says nothing.
+
+    Args:
+        run: What run.json says.
+        rater: Whose table.
+    """
+    known = run.get(f"scoring/{rater}", {}).get("identity", {}).get("scorer", {}).get("validity")
+    if not isinstance(known, Mapping):
+        return []
+    shown = [f"{key} ({one['why']})" for key, one in known.items() if one["supported"]]
+    other = [key for key, one in known.items() if not one["supported"]]
+    return [
+        f"{rater}, on sets of ratings that it has not seen: shown to say more than words do for "
+        f"{'; '.join(shown) or 'no dimension'}. Not shown, so that its numbers say nothing: "
+        f"{', '.join(other) or 'none'}."
+    ]
+
+
 def warn_of_changed_servers(dialogues: Iterable[Dialogue], ratings: Iterable[Rating] = ()) -> list[str]:
     """A sentence for each side that more than one model, by the server's own name or fingerprint, has answered for."""
     names: dict[str, dict[str, None]] = {}

@@ -11,6 +11,7 @@ from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting.making import (
     describe_adapted,
     describe_spending,
+    describe_validity,
     warn_of_changed_servers,
     warn_of_no_range,
     warn_of_roles,
@@ -329,6 +330,7 @@ def _make_board(
         warnings=(
             *warn_of_roles(run, rater),
             *warn_of_no_range(run, rater),
+            *describe_validity(run, rater),
             *warn_of_changed_servers(talks, ratings),
             *describe_spending(run, ["simulation", f"scoring/{rater}"]),
         ),

@@ -46,8 +46,8 @@ class DialogueRater(Protocol):
             EscEvalError: It does not; the message names the one it knows.
         """
 
-    def verdicts(self, dialogues: Sequence[Dialogue]) -> Iterator[Mapping[str, Verdict] | str]:
-        """For each dialogue its verdicts by dimension, or the reason why there are none."""
+    def verdicts(self, dialogues: Sequence[Dialogue]) -> Iterator[Mapping[str, Verdict | str] | str]:
+        """For each dialogue its verdicts by dimension, or the reason why there are none, or none for one of them."""
 
 
 def rating_fields(dialogue: Dialogue, dimension: str, rater: str, rubric: str) -> dict[str, Any]:

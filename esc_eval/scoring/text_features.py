@@ -73,9 +73,9 @@ def utterances_of(dialogue: Dialogue, role: Role) -> list[str]:
 def surface_figures(dialogue: Dialogue) -> list[float]:
     """The figures of ``SURFACE``; 0 where there is nothing to count."""
     supporter, seeker = utterances_of(dialogue, "supporter"), utterances_of(dialogue, "seeker")
-    own, other = [_tokens(t) for t in supporter], [_tokens(t) for t in seeker]
-    likeness = [_overlap(set(a), set(b)) for a, b in combinations(own, 2)]
-    following = [_overlap(set(a), set(b)) for a, b in pairwise(own)]
+    own, other = [tokens_of(t) for t in supporter], [tokens_of(t) for t in seeker]
+    likeness = [overlap_of(set(a), set(b)) for a, b in combinations(own, 2)]
+    following = [overlap_of(set(a), set(b)) for a, b in pairwise(own)]
     repeated = len(own) - len({tuple(words) for words in own})
     words = [w for turn in own for w in turn if w.isalnum()]
     lengths = [len(t) for t in seeker]
@@ -102,7 +102,7 @@ def surface_figures(dialogue: Dialogue) -> list[float]:
 def ending_figures(dialogue: Dialogue) -> list[float]:
     """The figures of ``ENDINGS``; 0 where there is nothing to count."""
     supporter, seeker = ([t.text for t in dialogue.turns if t.role == role] for role in ("supporter", "seeker"))
-    own, other = [_tokens(t) for t in supporter] or [[]], [_tokens(t) for t in seeker] or [[]]
+    own, other = [tokens_of(t) for t in supporter] or [[]], [tokens_of(t) for t in seeker] or [[]]
     last, answered = own[-1], other[-1]
     before = own[-2] if len(own) > 1 else []
     first = len(seeker[0]) if seeker else 0
@@ -110,14 +110,14 @@ def ending_figures(dialogue: Dialogue) -> list[float]:
         math.log1p(len(supporter[-1]) if supporter else 0),
         "?" in last,
         "!" in last,
-        _overlap(set(last), set(before)),
+        overlap_of(set(last), set(before)),
         last in own[:-1],
         _shared(last, answered),
         *_persons(last),
         math.log1p(len(seeker[-1]) if seeker else 0),
         "?" in answered,
         "!" in answered,
-        _overlap(set(answered), set(other[-2] if len(other) > 1 else [])),
+        overlap_of(set(answered), set(other[-2] if len(other) > 1 else [])),
         _shared(answered, before),
         *_persons(answered),
         math.log((1 + len(seeker[-1])) / (1 + first)) if seeker else 0.0,
@@ -126,9 +126,24 @@ def ending_figures(dialogue: Dialogue) -> list[float]:
 
 def distinct_bigrams(dialogue: Dialogue) -> float:
     """Different pairs of successive words of the supporter, as a share of all; 0 where there is none."""
-    words = _tokens("\n".join(utterances_of(dialogue, "supporter")))
+    words = tokens_of("\n".join(utterances_of(dialogue, "supporter")))
     pairs = list(pairwise(words))
     return len(set(pairs)) / len(pairs) if pairs else 0.0
+
+
+def distinct_share(words: Sequence[str], window: int, size: int) -> float:
+    """Different runs of ``size`` words, as a share of all, in windows of a fixed number of words; mean over windows.
+
+    A text shorter than a window counts as one; a rest shorter than half a window is left out.
+    """
+    starts = range(0, max(len(words) - window // 2, 1), window)
+    found = []
+    for start in starts:
+        part = words[start : start + window]
+        runs = [tuple(part[n : n + size]) for n in range(len(part) - size + 1)]
+        if runs:
+            found.append(len(set(runs)) / len(runs))
+    return _mean(found)
 
 
 def _shared(words: Sequence[str], others: Sequence[str]) -> float:
@@ -142,7 +157,8 @@ def _persons(tokens: Sequence[str]) -> tuple[float, float]:
     return _mean([w == "i" for w in words]), _mean([w == "you" for w in words])
 
 
-def _tokens(text: str) -> list[str]:
+def tokens_of(text: str) -> list[str]:
+    """Words, and the marks ? and !, in small letters."""
     return TOKEN.findall(text.lower())
 
 
@@ -154,7 +170,8 @@ def _share(mark: str, turns: Sequence[Sequence[str]]) -> float:
     return _mean([mark in turn for turn in turns])
 
 
-def _overlap(a: set[str], b: set[str]) -> float:
+def overlap_of(a: set[str], b: set[str]) -> float:
+    """Jaccard likeness; 0 of nothing."""
     return len(a & b) / len(a | b) if a | b else 0.0
 
 
@@ -163,8 +180,8 @@ def _taken_up(dialogue: Dialogue, before: Role, after: Role) -> float:
     found = []
     for a, b in pairwise(dialogue.turns):
         if (a.role, b.role) == (before, after):
-            words = {w for w in _tokens(b.text) if len(w) > 2}
-            found.append(len(words & set(_tokens(a.text))) / max(len(words), 1))
+            words = {w for w in tokens_of(b.text) if len(w) > 2}
+            found.append(len(words & set(tokens_of(a.text))) / max(len(words), 1))
     return _mean(found)
 
 

@@ -24,6 +24,7 @@ from esc_eval.scoring.levels import Rule, decide_levels, level_probabilities
 from esc_eval.scoring.rater import Verdict
 from esc_eval.scoring.text_features import Terms, distinct_bigrams, ending_figures, surface_figures, utterances_of
 from esc_eval.scoring.training_range import FITTED_KIND, NO_RANGE, RangeFile, Seen
+from esc_eval.scoring.transfer_features import fixed_figures, transfer_figures
 
 if TYPE_CHECKING:
     from esc_eval.scoring.sentences import Sentences
@@ -33,6 +34,8 @@ Array = npt.NDArray[np.float64]
 SCORERS = Path(__file__).parent / "scorers"
 """Shipped text scorers, each in a folder that is its name."""
 FILE, WEIGHTS = "text_scorer.json", "text_scorer.safetensors"
+NO_VALID_SCORER = "no valid scorer: "
+"""How the reason begins why a dimension is left unscored for which nothing was shown."""
 LIKENESS = (
     "mean likeness of the supporter's turn to the seeker's before it",
     "least of these",
@@ -126,6 +129,40 @@ class DistinctBlock(Figures):
         return np.array([[distinct_bigrams(dialogue)] for dialogue in dialogues])
 
 
+class WordsBlock(Figures):
+    """How many words the supporter says in all, and nothing else: a baseline."""
+
+    kind: Literal["words"] = "words"
+
+    @staticmethod
+    def raw(dialogues: Sequence[Dialogue]) -> Array:
+        """Shape (dialogues, 1)."""
+        texts = ["\n".join(utterances_of(dialogue, "supporter")) for dialogue in dialogues]
+        return np.array([[np.log1p(len(text.split()))] for text in texts])
+
+
+class TransferBlock(Figures):
+    """The figures of ``transfer_features.TRANSFER``, which mean the same at any length."""
+
+    kind: Literal["transfer"] = "transfer"
+
+    @staticmethod
+    def raw(dialogues: Sequence[Dialogue]) -> Array:
+        """Shape (dialogues, 32)."""
+        return np.array([transfer_figures(dialogue) for dialogue in dialogues], dtype=float)
+
+
+class FixedBlock(Figures):
+    """Words a turn of the supporter, and its different pairs of words in windows of a fixed length."""
+
+    kind: Literal["fixed"] = "fixed"
+
+    @staticmethod
+    def raw(dialogues: Sequence[Dialogue]) -> Array:
+        """Shape (dialogues, 2)."""
+        return np.array([fixed_figures(dialogue) for dialogue in dialogues])
+
+
 class LikenessBlock(Figures):
     """How alike the turns' sentence vectors are (``LIKENESS``)."""
 
@@ -152,9 +189,29 @@ class SentencesBlock(FrozenYaml):
 
 
 Block = Annotated[
-    TermsBlock | SurfaceBlock | EndingsBlock | LengthBlock | DistinctBlock | LikenessBlock | SentencesBlock,
+    TermsBlock
+    | SurfaceBlock
+    | EndingsBlock
+    | LengthBlock
+    | DistinctBlock
+    | WordsBlock
+    | TransferBlock
+    | FixedBlock
+    | LikenessBlock
+    | SentencesBlock,
     Field(discriminator="kind"),
 ]
+BLOCKS: dict[str, type[Figures]] = {
+    "length": LengthBlock,
+    "distinct": DistinctBlock,
+    "words": WordsBlock,
+    "surface": SurfaceBlock,
+    "endings": EndingsBlock,
+    "transfer": TransferBlock,
+    "fixed": FixedBlock,
+    "likeness": LikenessBlock,
+}
+"""Blocks of counted figures."""
 
 
 def reads_vectors(blocks: Iterable[Any]) -> bool:
@@ -222,8 +279,25 @@ class Scale(FrozenYaml):
     cuts: tuple[float, ...]
 
 
+class Validity(FrozenYaml):
+    """What is known of a dimension's numbers on sets of ratings that the scorer has not seen.
+
+    Attributes:
+        supported: Whether they were shown to say more than words and their variety do.
+        why: The figures that it rests on, or what is missing.
+    """
+
+    supported: bool
+    why: str
+
+
 class TextScorerFile(FittedFile):
-    """What ``text_scorer.json`` holds."""
+    """What ``text_scorer.json`` holds.
+
+    Attributes:
+        range: None in a file of before.
+        validity: By dimension; None where nobody has measured it.
+    """
 
     name: str
     rubric: str
@@ -234,6 +308,7 @@ class TextScorerFile(FittedFile):
     language: Language = "en"
     blocks: tuple[Block, ...]
     range: RangeFile | None = None
+    validity: dict[str, Validity] | None = None
 
 
 class TextScorer:
@@ -242,6 +317,7 @@ class TextScorer:
     Args:
         folder: With the two files.
         name: Label for tables; None = the folder's.
+        supported_only: Leave dimensions unscored for which it was not shown to be of use.
 
     Raises:
         EscEvalError: A file is missing, broken, or the weights do not fit; or what its sentence vectors need is not
@@ -250,8 +326,9 @@ class TextScorer:
 
     parallel = 64
 
-    def __init__(self, folder: Path, name: str | None = None) -> None:
+    def __init__(self, folder: Path, name: str | None = None, *, supported_only: bool = False) -> None:
         self.file = TextScorerFile.load(folder / FILE)
+        self.supported_only = supported_only
         try:
             from safetensors import SafetensorError
             from safetensors.numpy import load_file
@@ -284,6 +361,8 @@ class TextScorer:
             "model": self.name,
             "revision": digest([self.file, self.weights.round(6).tolist()]),
             **({"range": self.trained_on.sha256} if self.trained_on else {}),
+            **({"validity": {k: v.model_dump() for k, v in self.file.validity.items()}} if self.file.validity else {}),
+            **({"dimensions": "supported only"} if supported_only else {}),
         }
 
     def check(self, rubric: Rubric) -> None:
@@ -300,7 +379,7 @@ class TextScorer:
                 f"not {rubric.id}: --rubric {known}, or another scorer"
             )
 
-    def verdicts(self, dialogues: Sequence[Dialogue]) -> Iterator[dict[str, Verdict] | str]:
+    def verdicts(self, dialogues: Sequence[Dialogue]) -> Iterator[dict[str, Verdict | str] | str]:
         """For each dialogue its verdicts by dimension, or why there are none: another language.
 
         A verdict says of a dialogue outside the range why it is; a file without a range says so once.
@@ -330,9 +409,13 @@ class TextScorer:
         centre = np.array([scale.centre for scale in self.file.dimensions.values()])
         return np.asarray(columns @ self.weights.T + centre)
 
-    def _verdicts(self, scores: Array, outside: str | None) -> dict[str, Verdict]:
-        out = {}
+    def _verdicts(self, scores: Array, outside: str | None) -> dict[str, Verdict | str]:
+        out: dict[str, Verdict | str] = {}
         for (key, scale), score in zip(self.file.dimensions.items(), scores, strict=True):
+            known = (self.file.validity or {}).get(key)
+            if self.supported_only and known and not known.supported:
+                out[key] = f"{NO_VALID_SCORER}{known.why}"
+                continue
             found = level_probabilities(score[None], scale.slope, np.asarray(scale.thresholds))
             level = decide_levels(self.file.rule, score[None], found, np.asarray(scale.cuts))[0]
             out[key] = Verdict(self.file.levels[level], tuple(found[0].tolist()), outside)
@@ -340,10 +423,14 @@ class TextScorer:
 
 
 def shipped_for(rubric: Rubric) -> str | None:
-    """Name of the shipped text scorer that was fitted to ratings under a rubric; None = there is none."""
+    """Name of the shipped text scorer that was fitted to ratings under a rubric; None = there is none.
+
+    One that learnt from neighbouring scales, and says for which dimensions that was shown to be of use, is named by the
+    user alone.
+    """
     for file in sorted(SCORERS.glob(f"*/{FILE}")):
         known = TextScorerFile.load(file)
-        if (known.rubric, known.rubric_sha256) == (rubric.id, rubric.sha256):
+        if known.validity is None and (known.rubric, known.rubric_sha256) == (rubric.id, rubric.sha256):
             return file.parent.name
     return None
 

@@ -19,16 +19,7 @@ from esc_eval.errors import EscEvalError
 from esc_eval.schema import Dialogue, Role
 from esc_eval.scoring.levels import RULES, Rule, decide_levels, level_probabilities
 from esc_eval.scoring.text_features import Terms, Unit, utterances_of
-from esc_eval.scoring.text_scorer import (
-    DistinctBlock,
-    EndingsBlock,
-    Figures,
-    LengthBlock,
-    LikenessBlock,
-    SentencesBlock,
-    SurfaceBlock,
-    TermsBlock,
-)
+from esc_eval.scoring.text_scorer import BLOCKS, SentencesBlock, TermsBlock
 from esc_eval.statistics.health import confusion_statistics
 from training.rank import ordinal
 from training.rank.data import NOWHERE, TEST, TRAIN, VALIDATION, RankSet, balance_rows
@@ -101,16 +92,6 @@ class Trained:
         return np.stack(named, axis=1), np.stack([p for _, p, _ in found], axis=1)
 
 
-FIGURES: dict[str, type[Figures]] = {
-    "length": LengthBlock,
-    "distinct": DistinctBlock,
-    "surface": SurfaceBlock,
-    "endings": EndingsBlock,
-    "likeness": LikenessBlock,
-}
-"""Blocks of counted figures."""
-
-
 def make_blocks(names: Sequence[str], dialogues: Sequence[Dialogue]) -> list[Any]:
     """The blocks of a text scorer, fitted to dialogues (without their labels)."""
     made: list[Any] = []
@@ -118,7 +99,7 @@ def make_blocks(names: Sequence[str], dialogues: Sequence[Dialogue]) -> list[Any
         if name == "terms":
             made += [TermsBlock(terms=_terms(dialogues, *one)) for one in TERMS]
         else:
-            made.append(SentencesBlock() if name == "sentences" else FIGURES[name].fitted(dialogues))
+            made.append(SentencesBlock() if name == "sentences" else BLOCKS[name].fitted(dialogues))
     return made
 
 
@@ -154,7 +135,7 @@ class Grams:
     def __init__(self, ranked: RankSet, extra: Mapping[str, Array] | None = None) -> None:
         self.ranked, self.extra = ranked, dict(extra or {})
         self._block = lru_cache(HELD)(self._block_products)
-        self._raw = cache(lambda name: FIGURES[name].raw(ranked.dialogues))
+        self._raw = cache(lambda name: BLOCKS[name].raw(ranked.dialogues))
 
     def of(self, names: Sequence[str], fitted: npt.NDArray[np.intp]) -> Array:
         """Inner products of all dialogues, shape (dialogues, dialogues).
@@ -170,7 +151,7 @@ class Grams:
 
     def _block_products(self, name: str, fitted: tuple[int, ...]) -> Array:
         every: list[Array]
-        if name in self.extra or name in FIGURES:
+        if name in self.extra or name in BLOCKS:
             raw = self.extra[name] if name in self.extra else self._raw(name)
             own = raw[list(fitted)]
             columns = (raw - own.mean(0)) / np.where(own.std(0) > 0, own.std(0), 1.0) / np.sqrt(raw.shape[1])

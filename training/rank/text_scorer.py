@@ -17,7 +17,7 @@ from model_cards.checkpoint import TrainingData
 from training.common import checkpoint
 from training.common.sft import LOG, Finished
 from training.rank.data import RankSet
-from training.rank.fit_range import fit_range
+from training.rank.fit_range import FEWEST, fit_range
 from training.rank.methods import METHODS, Choice, make_blocks, train_method, with_thresholds
 from training.rank.ordinal import CONSTANT
 from training.rank.recipe import TextRecipe
@@ -53,8 +53,8 @@ def estimate_text_cost(recipe: TextRecipe, ranked: RankSet) -> str:
     )
 
 
-def fit_scorer(recipe: TextRecipe, ranked: RankSet) -> tuple[TextScorerFile, np.ndarray, Seen]:
-    """The scorer, its weights, shape (dimensions, columns), and what its training was like.
+def fit_scorer(recipe: TextRecipe, ranked: RankSet) -> tuple[TextScorerFile, np.ndarray, Seen | None]:
+    """The scorer, its weights, shape (dimensions, columns), and what its training was like; None = too few dialogues.
 
     Raises:
         EscEvalError: As ``read_by``.
@@ -79,7 +79,9 @@ def fit_scorer(recipe: TextRecipe, ranked: RankSet) -> tuple[TextScorerFile, np.
     }
     trained_on = [ranked.dialogues[i] for i in rows]
     vectors = encode_texts if reads_vectors(made) else None
-    found, seen = fit_range(trained_on, [ranked.people[i] for i in rows], recipe.keep, vectors)
+    found = seen = None
+    if len(trained_on) >= FEWEST:
+        found, seen = fit_range(trained_on, [ranked.people[i] for i in rows], recipe.keep, vectors)
     scorer = TextScorerFile(
         name=recipe.name,
         rubric=ranked.rubric.id,
@@ -94,12 +96,12 @@ def fit_scorer(recipe: TextRecipe, ranked: RankSet) -> tuple[TextScorerFile, np.
     return scorer, weights, seen
 
 
-def save_scorer(scorer: TextScorerFile, weights: np.ndarray, seen: Seen, folder: Path) -> None:
+def save_scorer(scorer: TextScorerFile, weights: np.ndarray, seen: Seen | None, folder: Path) -> None:
     """Write the two files that ``TextScorer`` opens."""
     with fill_folder(folder) as fresh:
         scorer.save(fresh / FILE)
         own = {"weights": np.ascontiguousarray(weights, dtype=np.float32)}
-        save_file({**own, **seen.tensors()}, fresh / WEIGHTS)
+        save_file({**own, **(seen.tensors() if seen else {})}, fresh / WEIGHTS)
 
 
 def train_text_scorer(
@@ -115,6 +117,8 @@ def train_text_scorer(
     scorer, weights, seen = fit_scorer(recipe, ranked)
     save_scorer(scorer, weights, seen, out)
     rows, columns = int((ranked.levels >= 0).sum()), weights.shape[1]
+    if seen is None:
+        progress(f"fewer than {FEWEST} dialogues: the scorer knows no range, and rates whatever it is given")
     progress(f"{len(ranked.dialogues)} dialogues, {rows} ratings, {columns} columns")
     data = TrainingData(
         sha256=ranked.sha256,

@@ -1,0 +1,125 @@
+"""The crosswalk's and the open scorer's parts of ``docs/results.md``."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from training.ieval.results import SIGNED, render_cell, render_table
+
+Section = Mapping[str, Any]
+
+
+def _ceiling(agreement: Mapping[str, Any] | None) -> str:
+    """Largest correlation with the mean of these raters: the root of its reliability."""
+    value = (agreement or {}).get("icc_2_k", {}).get("value")
+    return "-" if value is None else f"{math.sqrt(max(value, 0.0)):.2f}"
+
+
+def crosswalk_page(section: Section) -> str:
+    """Agreement of every public set by dimension, the ceiling, and what is used."""
+    parts = [
+        "## Agreement of public ratings",
+        f"`{section['command']}`",
+        "The labels of ESC-RANK were never released. These public scales stand for its dimensions, by our "
+        "own reading of what they ask (`training/open_scorer/crosswalk.yaml` has the reason of each). "
+        "alpha is ordinal, Spearman that of two raters, ICC(2,k) the reliability of the mean of all "
+        "raters of a dialogue; intervals draw cards, or dialogues where there are fewer than ten cards. "
+        "ceiling: no scorer can be expected to correlate better with that mean than the root of its "
+        "reliability. A scale whose raters have an alpha under 0.1, or one whose interval reaches 0, is "
+        "left out. '-': each dialogue has one rating, or their sum alone.",
+    ]
+    for dimension in dict.fromkeys(row["dimension"] for row in section["rows"]):
+        body = []
+        for row in (row for row in section["rows"] if row["dimension"] == dimension):
+            a = row["agreement"] or {}
+            cells = [render_cell(a.get(name)) for name in ("krippendorff_alpha_ordinal", "spearman", "icc_2_k")]
+            scale = f"{row['folder']}: {row['scale']}{' (turned round)' if row['levels'] == 'down' else ''}"
+            of = f" (of {row['agreement_of']})" if "agreement_of" in row else ""
+            counts = f"{row['dialogues']} x {row['raters_a_dialogue']:g}{of}"
+            used = "yes" if row["used"] else "left out"
+            body.append([scale, row["nearness"], counts, *cells, _ceiling(row["agreement"]), used])
+        head = ["scale", "nearness", "dialogues x raters", "alpha", "Spearman", "ICC(2,k)", "ceiling", "used"]
+        parts += [f"### {dimension}", render_table(head, body)]
+    licences = [[one["name"], one["licence"], "yes" if one["ships"] else "no", one["why"]] for one in section["sets"]]
+    parts += ["### Licences", render_table(["set", "licence", "weights ship", "why"], licences)]
+    return "\n\n".join(parts) + "\n"
+
+
+def open_scorer_page(section: Section) -> str:
+    """What the open scorer is worth on sets that it has not seen."""
+    found = section["dimensions"]
+    supported = [key for key, one in found.items() if one["supported"]]
+    parts = [
+        "## The open scorer",
+        f"`{section['command']}`",
+        f"**Supported: {', '.join(supported) or 'none'}.** Every set of the crosswalk is left out in turn; "
+        "the scorer is fitted to the others that may ship, and everything is chosen there. Figures are "
+        "means over the unseen sets' scales and then over sets, with intervals of cards drawn within "
+        "these sets. gain: Spearman less that of the best of the baselines, at a level at which all seven "
+        "hold together (Bonferroni). on another set: the same with the sets drawn too, Student's t over "
+        "so few. A dimension is supported where the gain's interval lies above 0, three unseen sets or "
+        "more ask for it and not for a proxy, the scorer's own Spearman would be above 0 on another set, "
+        "and in no unseen set it is shown to be worse than that baseline. A majority and a rater's mean "
+        "are constants on a set whose raters nobody knows: Spearman 0. The embedded judge was not run on "
+        "these sets. The figures that it reads were written with these sets at hand, and two ways to draw "
+        "the line were tried before this one, so that the verdicts are not what a new set would give.",
+        _summary(found),
+    ]
+    for key, one in found.items():
+        parts += [f"### {key}: {'supported' if one['supported'] else 'not supported'}", f"{one['why']}."]
+        if "methods" not in one:
+            continue
+        figures = ("spearman", "quadratic_kappa", "pairwise", "within")
+        body = [[name, *(render_cell(own.get(figure)) for figure in figures)] for name, own in one["methods"].items()]
+        parts.append(render_table(["", "Spearman", "quadratic kappa", "pairwise accuracy", "within a supporter"], body))
+        names = list(one["methods"])
+        body = [
+            [name, *(f"{own[method]:.2f}" for method in names), one["chosen"].get(name, "")]
+            for name, own in one["sets"].items()
+        ]
+        parts.append(render_table(["unseen set, Spearman", *names, "chosen on the others"], body))
+        if "inside" in one:
+            shown = "; ".join(f"{name} {render_cell(own)}" for name, own in one["inside"]["methods"].items())
+            parts.append(
+                f"With ratings of the same set, a supporter and its raters (or cards) left out, in "
+                f"{', '.join(one['inside']['sets'])}: Spearman {shown}."
+            )
+    parts.append(_halo(section["halo"]))
+    return "\n\n".join(parts) + "\n"
+
+
+def _summary(found: Mapping[str, Any]) -> str:
+    body = []
+    for key, one in found.items():
+        if "methods" not in one:
+            body.append([key, "no", "0", *["-"] * 6])
+            continue
+        own = one["methods"]["scorer"]
+        body.append(
+            [
+                key,
+                "yes" if one["supported"] else "no",
+                f"{len(one['sets'])} ({len(one['near_sets'])})",
+                render_cell(own["spearman"]),
+                render_cell(one["methods"]["words"]["spearman"]),
+                render_cell(one["methods"]["length and distinct bigrams"]["spearman"]),
+                render_cell(one["gain"], SIGNED),
+                render_cell(one["gain_on_another_set"], SIGNED),
+                f"{one['all_sets']['value'] - own['spearman']['value']:+.2f}",
+            ]
+        )
+    head = [
+        *("dimension", "supported", "unseen sets (that ask for it)", "scorer", "words", "length and distinct bigrams"),
+        *("gain", "gain on another set", "with the sets that may not ship"),
+    ]
+    return render_table(head, body)
+
+
+def _halo(halo: Mapping[str, Any]) -> str:
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in halo["first_component"].items())
+    left = "; ".join(f"{key} {one['value']:+.2f} ({one['sets']} sets)" for key, one in halo["left"].items())
+    return (
+        "### Halo\n\nPeople's ratings of the dimensions go together: of what they say of them, one common factor holds "
+        f"{shares}. With each dialogue's mean over the dimensions taken out, of people and of the scorer, Spearman on "
+        f"unseen sets is {left}. What is supported is mostly this common quality; the dimensions are hardly told apart."
+    )
