@@ -29,7 +29,7 @@ PATIENCE = 60
 
 @contextmanager
 def open_chromium():
-    """Chromium under playwright; the test is skipped where there is none, and fails where ESC_EVAL_REQUIRE_BROWSER is set."""
+    """Chromium under playwright; where there is none, the test is skipped, or fails under ESC_EVAL_REQUIRE_BROWSER."""
     try:
         from playwright.sync_api import sync_playwright
     except ModuleNotFoundError:
