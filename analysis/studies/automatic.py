@@ -60,7 +60,7 @@ class _Kept:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._rows = dict(_read_kept(path))
+        self._rows = dict(_read_kept(path) if path is not None and path.is_file() else ())
 
     def compute(
         self, name: str, language: str | None, pairs: Mapping[str, tuple[str, str | None]]
@@ -86,8 +86,8 @@ class _Kept:
         return {i: self._rows[key]["score"] for i, key in keys.items()}
 
 
-def _read_kept(path: Path | None) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
-    for number, row in read_json_lines(path) if path is not None and path.is_file() else ():
+def _read_kept(path: Path) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
+    for number, row in read_json_lines(path):
         try:
             yield (str(row["metric"]), str(row["text_sha256"])), {**row, "score": row["score"]}
         except (KeyError, TypeError) as error:
