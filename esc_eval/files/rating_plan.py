@@ -34,7 +34,7 @@ def hide_id(one_id: str) -> str:
     """An id that tells nothing and is the same every time.
 
     >>> hide_id("qwen2:7b:1")
-    'dialogue-1d8b65ee59e0'
+    'dialogue-ba561afbc8bb'
     """
     return f"dialogue-{sha256(one_id.encode()).hexdigest()[:12]}"
 

@@ -170,6 +170,7 @@ MEANT = {
     "analysis/rated/vera_mh.py": "language of one data set",
     "analysis/rated/usr.py": "language of one data set",
     "analysis/studies/seekers.py": "the language that VADER reads",
+    "esc_eval/checkpoints/embedded.py": "the language that the trained seeker learnt",
     "esc_eval/web/words.py": "whose wording stands where a language has none",
     "dataset_builder/describe/card_sets.py": "the language that the sentence vectors read",
     "esc_eval/simulation/identity.py": "what version 0.1 hashed",

@@ -333,8 +333,10 @@ def test_the_repetition_penalty_is_that_of_transformers():
 
 
 def test_no_kind_of_model_is_guessed():
-    for spec in ("gpt-4", "hf:", "embedded:x", "openai", ""):
-        with pytest.raises(EscEvalError, match="names no chat model"):
+    known = "names no chat model"
+    embedded = "there is embedded, embedded:base and embedded:seeker"
+    for spec, said in {"gpt-4": known, "hf:": known, "embedded:x": embedded, "openai": known, "": known}.items():
+        with pytest.raises(EscEvalError, match=said):
             open_model(spec)
 
 
