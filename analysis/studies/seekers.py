@@ -288,7 +288,7 @@ def share_revealed(
 
 def _share(counts: Array, boot: Bootstrap, why: str) -> Estimate:
     """A ratio of totals, rows (numerator, denominator) drawn whole."""
-    return estimate_share(*counts.T, boot, len(counts), why)
+    return estimate_share(counts[:, 0], counts[:, 1], boot, len(counts), why)
 
 
 def card_match(dialogues: Sequence[Dialogue], cards: Mapping[str, RoleCard], boot: Bootstrap) -> Estimate:

@@ -418,7 +418,7 @@ def _equal_means(
     The influence of cards knows nothing of a card that nobody saw, which the plain mean's interval does.
     """
     influence, share = adjusted.means()
-    hangs = ~np.isfinite(influence).all(0)
+    hangs: npt.NDArray[np.bool_] = np.any(np.isinf(influence), axis=0)
     tables = ClusterTables.build({"m": (np.where(hangs, 0.0, influence), (len(board.models),))})
     drawn = tables.draw(lambda t: t, boot)[1]["m"]
     wider = widening(share, (influence != 0).sum(0), boot.confidence)

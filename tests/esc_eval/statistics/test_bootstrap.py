@@ -9,6 +9,7 @@ from esc_eval.statistics.bootstrap import (
     bootstrap_mean,
     estimate_gaps,
     estimate_group_means,
+    estimate_share,
     percentile_levels,
 )
 
@@ -186,3 +187,13 @@ def test_a_difference_covers_where_nearly_all_are_zero(cards: int) -> None:
 def test_values_off_the_scale_are_refused():
     with pytest.raises(ValueError, match="from 0 to 4"):
         bootstrap_mean([1, 5], scale=(0, 4))
+
+
+def test_a_share_that_nobody_showed_is_not_certain_to_be_nought():
+    found = estimate_share(np.zeros(10), np.full(10, 5.0), Bootstrap(), 50, "nothing")
+    assert (found.value, found.low, found.clusters) == (0, 0, 10)
+    assert 0.1 < found.high < 0.35
+    every = estimate_share(np.full(10, 5.0), np.full(10, 5.0), Bootstrap(), 50, "nothing")
+    assert (every.value, every.high) == (1, 1)
+    assert every.low == pytest.approx(1 - found.high)
+    assert estimate_share(np.zeros(3), np.zeros(3), Bootstrap(), 0, "nothing").undefined == "nothing"
