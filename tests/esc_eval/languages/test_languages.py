@@ -169,6 +169,7 @@ MEANT = {
     "analysis/rated/lend_an_ear.py": "language of one data set",
     "analysis/rated/usr.py": "language of one data set",
     "analysis/studies/seekers.py": "the language that VADER reads",
+    "esc_eval/web/words.py": "whose wording stands where a language has none",
     "dataset_builder/describe/card_sets.py": "the language that the sentence vectors read",
     "esc_eval/simulation/identity.py": "what version 0.1 hashed",
     "model_cards/official.py": "languages of two released checkpoints",

@@ -374,12 +374,14 @@ def test_a_folder_that_is_no_run_or_named_twice_is_refused(run, tmp_path):
 
 @pytest.mark.slow
 def test_figures_are_written_signed_and_described(tmp_path):
-    run = make_view_run(tmp_path / "run", limit=2, languages=("en",))
+    run = make_view_run(tmp_path / "run", limit=2)
     told = CliRunner().invoke(esc_eval, ["figures", str(run), "--out", str(tmp_path / "out"), "--format", "svg"])
     assert told.exit_code == 0, told.output
-    board = ("means", "order", "differences", "levels")
+    board = ("means", "order", "levels")
     rounds = ("supporter-words", "questions", "cut", "seeker-words", "distress")
-    names = {*(f"en-judge-{name}.svg" for name in board), *(f"en-rounds-{name}.svg" for name in rounds), "figures.txt"}
+    stems = {f"{c}-judge-{name}" for c in ("en", "zh") for name in board} | {"zh-judge-differences"}
+    stems |= {f"{c}-rounds-{name}" for c in ("en", "zh") for name in rounds}
+    names = {*(f"{stem}.svg" for stem in stems), "figures.txt"}
     assert {path.name for path in (tmp_path / "out").iterdir()} == names
     assert {Path(line).name for line in told.stdout.splitlines()} == names
     assert "<metadata>esc-eval:" in (tmp_path / "out" / "en-judge-means.svg").read_text(encoding="utf-8")
