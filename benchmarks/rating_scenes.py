@@ -95,7 +95,8 @@ def open_item(page: Any, _: str) -> None:
     language = page.evaluate("document.documentElement.lang")
     page.click("form button.main")
     page.goto(page.url.partition("/item/")[0] + "/list")
-    for place in page.locator(CLICK).evaluate_all("all => all.map(one => one.href)")[14:]:
+    is_phone = page.viewport_size["width"] < 1000
+    for place in page.locator(CLICK).evaluate_all("all => all.map(one => one.href)")[40 if is_phone else 14 :]:
         page.goto(place)
         page.wait_for_selector("[data-ready]")
         if page.locator(f".chat[lang={language}]").count():
@@ -104,5 +105,7 @@ def open_item(page: Any, _: str) -> None:
         page.keyboard.press("3")
         page.keyboard.press("2")
         page.wait_for_selector('[data-status][data-state="saved"]')
-    if page.viewport_size["width"] < 1000:
-        page.locator(".panel").evaluate("one => scrollTo(0, one.getBoundingClientRect().top + scrollY - 330)")
+    if is_phone:
+        page.locator(".dimension.current").evaluate(
+            "one => scrollTo(0, one.getBoundingClientRect().top + scrollY - 200)"
+        )

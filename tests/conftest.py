@@ -108,9 +108,12 @@ def xet_hub(hub, monkeypatch):
     return hub
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium():
-    """A browser; see ``browser`` for how to look at a page with it."""
+    """A browser; see ``browser`` for how to look at a page with it.
+
+    It ends with its module: while playwright is there, nothing else can run an event loop in this thread.
+    """
     from browser import open_chromium
 
     with open_chromium() as browser:

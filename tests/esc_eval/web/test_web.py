@@ -148,7 +148,7 @@ def test_a_language_without_wording_is_shown_in_english_and_says_so(tmp_path, mo
     assert "There is no such page." in page
     assert "in the language tlh yet" in page
     (folder / "interface").mkdir()
-    (folder / "interface" / "base.yaml").write_text("skipp: x\n", encoding="utf-8")
+    (folder / "interface" / "base.yaml").write_text("strange: x\n", encoding="utf-8")
     monkeypatch.setattr("esc_eval.languages._added", [folder / ".."])  # read anew
-    with pytest.raises(EscEvalError, match="no page has a text 'skipp'"):
+    with pytest.raises(EscEvalError, match="no page has a text 'strange'"):
         load_words("tlh")
