@@ -369,7 +369,7 @@ def _kind(one: Tested) -> str:
 
 
 def _z(values: Array) -> Array:
-    return (values - values.mean()) / (values.std() or 1.0)
+    return np.asarray((values - values.mean()) / (values.std() or 1.0))
 
 
 def measure_validity(
