@@ -156,6 +156,7 @@ VERDICT = {
     "near_sets": ["a", "b", "c"],
     "best_baseline": "words",
     "gain": {"value": 0.2, "low": 0.1, "high": 0.3},
+    "gain_on_another_set": {"value": 0.2, "low": -0.1, "high": 0.5},
     "spearman_on_another_set": {"value": 0.4, "low": 0.1, "high": 0.7},
     "worse_in": [],
 }
