@@ -6,7 +6,7 @@ split conformal prediction (Vovk et al. 2005) with one set of bounds for all fig
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -160,24 +160,13 @@ class Seen:
         Args:
             vectors: Sentence vectors of texts, where there are clouds.
         """
-        counted = np.array([self._counted(dialogue) for dialogue in dialogues]).reshape(len(dialogues), len(COUNTED))
+        known = set(self.words.tolist())
+        counted = np.array([_count(dialogue, known) for dialogue in dialogues]).reshape(len(dialogues), len(COUNTED))
         if not self.clouds or vectors is None:
             return counted
         means = mean_vectors(dialogues, vectors)
         columns = [cloud.distances(means[:, n]) for n, cloud in enumerate(self.clouds)]
         return np.column_stack([counted, *columns])
-
-    def _counted(self, dialogue: Dialogue) -> list[float]:
-        turns = {side: [words_of(t.text) for t in dialogue.turns if t.role == side] for side in SIDES}
-        lengths = {side: [len(words) for words in own] or [0] for side, own in turns.items()}
-        said = [word for own in turns.values() for words in own for word in words]
-        known = set(self.words.tolist())
-        hashed = {word: _hash(word) in known for word in set(said)}
-        return [
-            float(len(dialogue.turns)),
-            *(f for side in SIDES for f in (float(np.mean(lengths[side])), float(max(lengths[side])))),
-            1.0 - sum(hashed[word] for word in said) / len(said) if said else 1.0,
-        ]
 
     def explain(
         self, file: RangeFile, dialogues: Sequence[Dialogue], vectors: Vectors | None = None
@@ -228,3 +217,15 @@ def mean_vectors(dialogues: Sequence[Dialogue], vectors: Vectors) -> Array:
             if any(chosen):
                 row[n] = own[chosen].mean(0)
     return out
+
+
+def _count(dialogue: Dialogue, known: Collection[int]) -> list[float]:
+    turns = {side: [words_of(t.text) for t in dialogue.turns if t.role == side] for side in SIDES}
+    lengths = {side: [len(words) for words in own] or [0] for side, own in turns.items()}
+    said = [word for own in turns.values() for words in own for word in words]
+    hashed = {word: _hash(word) in known for word in set(said)}
+    return [
+        float(len(dialogue.turns)),
+        *(f for side in SIDES for f in (float(np.mean(lengths[side])), float(max(lengths[side])))),
+        1.0 - sum(hashed[word] for word in said) / len(said) if said else 1.0,
+    ]

@@ -98,7 +98,7 @@ class Target:
     @property
     def centred(self) -> Array:
         """Levels with mean 0 and standard deviation 1."""
-        return (self.level - self.level.mean()) / (self.level.std() or 1.0)
+        return np.asarray((self.level - self.level.mean()) / (self.level.std() or 1.0))
 
 
 def make_targets(crosswalk: Crosswalk, parts: Mapping[str, RatedPart], used: Callable[[Row], bool]) -> list[Target]:

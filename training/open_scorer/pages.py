@@ -49,6 +49,7 @@ def open_scorer_page(section: Section) -> str:
     """What the open scorer is worth on sets that it has not seen."""
     found = section["dimensions"]
     supported = [key for key, one in found.items() if one["supported"]]
+    beyond = [key for key, one in found.items() if one.get("gain_on_another_set", {}).get("low", 0) > 0]
     parts = [
         "## The open scorer",
         f"`{section['command']}`",
@@ -63,6 +64,8 @@ def open_scorer_page(section: Section) -> str:
         "are constants on a set whose raters nobody knows: Spearman 0. The embedded judge was not run on "
         "these sets. The figures that it reads were written with these sets at hand, and two ways to draw "
         "the line were tried before this one, so that the verdicts are not what a new set would give.",
+        f"That a gain would hold on another set is shown for {', '.join(beyond) or 'no dimension'}: a supported "
+        "dimension is one that was better on all these sets together.",
         _summary(found),
     ]
     for key, one in found.items():

@@ -165,7 +165,7 @@ def _on_blocks(model: Model, blocks: Sequence[Any], sizes: Sequence[int]) -> tup
 
 
 def _scale(dimension: str, own: Sequence[Target], columns: Columns, choice: Choice, centre: float, seed: int) -> Scale:
-    """Thresholds from scores of sets that a fit has not seen, each set's mean score taken out."""
+    """Thresholds from scores of sets that a fit has not seen, as they are: a set that comes is not known either."""
     rng, scores, levels = np.random.default_rng(seed), [], []
     mine = [t for t in own if t.row.dimension == dimension]
     for target in mine:
@@ -174,7 +174,7 @@ def _scale(dimension: str, own: Sequence[Target], columns: Columns, choice: Choi
         if model is not None:
             score = model.score(columns.raw(target.row.folder, choice.blocks)[target.unit])
             chosen = rng.permutation(len(score))[:MOST]
-            scores.append((score - score.mean())[chosen])
+            scores.append(score[chosen])
             levels.append(np.rint(target.level[chosen]).clip(0, TOP).astype(np.intp))
     score, level = np.concatenate(scores), np.concatenate(levels)
     slope, thresholds = fit_ordered(score, level, TOP + 1)

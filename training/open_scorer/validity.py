@@ -313,9 +313,10 @@ def give_verdict(found: Mapping[str, Any]) -> dict[str, Any]:
     scorer's own Spearman would still be above 0; and in no unseen set is it shown to be worse than that baseline.
     """
     sets, best, gain, own = len(found["sets"]), found["best_baseline"], found["gain"], found["spearman_on_another_set"]
+    other = found["gain_on_another_set"]
     said = (
         f"Spearman {own['value']:.2f} on {sets} unseen sets, less that of {best} {gain['value']:+.2f} "
-        f"[{gain['low']:+.2f}, {gain['high']:+.2f}]"
+        f"[{gain['low']:+.2f}, {gain['high']:+.2f}] (were the sets others, {other['low']:+.2f} to {other['high']:+.2f})"
     )
     if sets < LEAST_SETS:
         return {"supported": False, "why": f"{sets} unseen sets are too few; {said}"}
@@ -369,7 +370,7 @@ def _kind(one: Tested) -> str:
 
 
 def _z(values: Array) -> Array:
-    return (values - values.mean()) / (values.std() or 1.0)
+    return np.asarray((values - values.mean()) / (values.std() or 1.0))
 
 
 def measure_validity(

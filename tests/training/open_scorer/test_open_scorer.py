@@ -1,11 +1,13 @@
 """The open scorer: what holds on sets left out is supported, what does not is said not to; one file, seven heads."""
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from analysis.rated.common import RatedPart, make_rubric
+from esc_eval.files.text import read_json_object
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.reporting.making import describe_validity
 from esc_eval.schema import Dialogue, Rating, Turn
@@ -14,12 +16,15 @@ from esc_eval.scoring.rater import DirectScoring
 from esc_eval.scoring.text_scorer import NO_VALID_SCORER, TextScorer
 from esc_eval.scoring.transfer_features import TRANSFER, fixed_figures, transfer_figures
 from model_cards.check import find_checkpoint_problems
+from model_cards.checkpoint import read_checkpoint
+from model_cards.licences import find_restrictive
 from training.open_scorer import train
-from training.open_scorer.crosswalk import Crosswalk, Row, Set
+from training.open_scorer.crosswalk import Crosswalk, Row, Set, load_crosswalk
 from training.open_scorer.fit import Choice, Columns, choose, fit_model, make_targets, mean_spearman
 from training.open_scorer.train import OpenRecipe, train_open_scorer
 from training.open_scorer.validity import give_verdict, leave_sets_out, measure_validity, summarise
 
+ROOT = Path(__file__).resolve().parents[3]
 GOOD = (
     "what happened then?",
     "how do you feel about it?",
@@ -151,6 +156,7 @@ VERDICT = {
     "near_sets": ["a", "b", "c"],
     "best_baseline": "words",
     "gain": {"value": 0.2, "low": 0.1, "high": 0.3},
+    "gain_on_another_set": {"value": 0.2, "low": -0.1, "high": 0.5},
     "spearman_on_another_set": {"value": 0.4, "low": 0.1, "high": 0.7},
     "worse_in": [],
 }
@@ -255,3 +261,27 @@ def test_advice_lists_and_an_assistants_phrases_are_counted():
     assert np.isfinite(transfer_figures(talk())).all()
     assert np.isfinite(transfer_figures(talk("", ""))).all()
     assert fixed_figures(talk("a", "b b b b"))[1] == pytest.approx(1 / 3)
+
+
+SHIPPED = text_scorer.SCORERS / "esc-rank-open"
+
+
+def test_the_shipped_scorer_is_small_and_says_what_holds_of_it():
+    assert sum(path.stat().st_size for path in SHIPPED.iterdir()) < 10_000_000
+    file = text_scorer.TextScorerFile.load(SHIPPED / text_scorer.FILE)
+    assert tuple(file.dimensions) == tuple(file.validity) == load_rubric().keys
+    assert file.rubric_sha256 == load_rubric().sha256
+    assert all("unseen sets" in one.why for one in file.validity.values())
+    assert text_scorer.shipped_for(load_rubric()) is None
+    assert not find_checkpoint_problems(SHIPPED)
+    section = read_json_object(ROOT / "docs" / "results.json")["open_scorer"]["dimensions"]
+    assert {k: (v.supported, v.why) for k, v in file.validity.items()} == {
+        k: (v["supported"], v["why"]) for k, v in section.items()
+    }
+
+
+def test_only_sets_whose_licence_allows_it_taught_the_shipped_scorer():
+    training = read_checkpoint(SHIPPED).training
+    ships = {one.name for one in load_crosswalk().sets if one.ships}
+    assert {source.name for source in training.data.sources} <= ships
+    assert not find_restrictive(source.license for source in training.data.sources)
