@@ -188,7 +188,6 @@ ELSEWHERE = {
     "training/rank/reading.py": {"save_file"},
     "training/rank/text_scorer.py": {"save_file"},
     # an empty file that SQLite then keeps, for its owner alone from the beginning
-    "esc_eval/rate/store.py": {"touch"},
     # into memory
     "esc_eval/reporting/pictures.py": {"savefig"},
     "esc_eval/prompts/wording.py": {"dump"},
