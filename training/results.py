@@ -12,7 +12,14 @@ from training.ieval.results import rank_page, render_table
 from training.open_scorer.pages import crosswalk_page, open_scorer_page
 
 Section = Mapping[str, Any]
-render_cell = partial(tables.render_cell, form=".3g")
+
+
+def render_cell(measure: Section | None) -> str:
+    """A measure in three digits; what is zero but for rounding is zero."""
+    rounded = {k: round(v, 12) if isinstance(v, float) else v for k, v in (measure or {}).items()}
+    return tables.render_cell(rounded, form=".3g")
+
+
 HEAD = """# Results
 
 Rendered from `{name}`, which the commands below wrote. Values with 95% intervals, drawn by conversation,
