@@ -28,10 +28,6 @@ FEWEST_CARDS = 10
 TOP = 4
 """Highest level of the seven dimensions; the lowest is 0."""
 MEASURES = ("krippendorff_alpha_ordinal", "quadratic_kappa", "spearman", "icc_2_1", "icc_2_k")
-ESCONV = {
-    "esconv-survey": rank_data.ESCONV_SURVEY,
-    "esconv-change": rank_data.ESCONV_CHANGE,
-}
 
 
 class Set(FrozenYaml):
