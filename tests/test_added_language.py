@@ -14,7 +14,7 @@ from esc_eval.api import door
 from esc_eval.languages import get_language
 from esc_eval.schema import RoleCard
 
-pytestmark = pytest.mark.filterwarnings("ignore:ConjunctiveGraph:DeprecationWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:ConjunctiveGraph:DeprecationWarning")]
 CARD = "Alter: {n}\nGeschlecht: Frau\nBeruf: Lehrerin {n}\nProblem: Sie schläft seit Wochen nicht gut, Fall {n}."
 ROW = {
     "code": "xx",

@@ -68,6 +68,7 @@ def study(
     return plan.assign(score=score + rng.normal(0, 8, len(plan)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("design", "interaction"),
     [

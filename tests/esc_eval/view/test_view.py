@@ -229,6 +229,7 @@ def test_rounds_say_that_there_is_no_score_by_round_and_have_words_and_distress(
         assert title in page
 
 
+@pytest.mark.slow
 def test_pictures_come_as_svg_and_pdf_and_are_described(collection, site):
     board = collection.boards[0]
     page = lxml_html.fromstring(site.get(f"/boards/{board.key}").text)

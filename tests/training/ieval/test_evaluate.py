@@ -40,6 +40,8 @@ from training.rank.data import TEST, place_items
 from training.rank.methods import SHIPPED, Choice, Grams, mean_kappa, own_mean_levels
 from training.rank.recipe import load_any
 
+pytestmark = pytest.mark.slow
+
 QUICK = Settings(draws=100, methods=("length only", "tf-idf", "tf-idf and figures"))
 
 

@@ -24,6 +24,8 @@ from training.open_scorer.fit import Choice, Columns, choose, fit_model, make_ta
 from training.open_scorer.train import OpenRecipe, train_open_scorer
 from training.open_scorer.validity import give_verdict, leave_sets_out, measure_validity, summarise
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 GOOD = (
     "what happened then?",

@@ -26,6 +26,8 @@ from training.role import data as role_data
 from training.role import evaluate as evaluate_role
 from training.role import train as roles
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 PROTOCOL = load_protocol()
 

@@ -17,6 +17,8 @@ from esc_eval.files.ratings_table import read_table
 from esc_eval.files.records import read_ratings
 from esc_eval.prompts.rubric import load_rubric
 
+pytestmark = pytest.mark.slow
+
 KEYS = load_rubric().keys
 
 
