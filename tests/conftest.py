@@ -5,9 +5,13 @@ import os
 from importlib.util import find_spec
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from training.common.toy import build_toy
+
+hypothesis.settings.register_profile("no deadline", deadline=None)  # no test asks for a speed
+hypothesis.settings.load_profile("no deadline")
 
 ROOT = Path(__file__).resolve().parents[1]
 GPU = bool(os.environ.get("ESC_EVAL_TEST_GPU"))  # `make test-gpu`

@@ -17,7 +17,8 @@ def test_the_example_evaluates_a_function_in_five_lines(page, script, capsys, mo
     [code] = [block for block in blocks if "import evaluate" in block]
     assert len([line for line in code.splitlines() if line]) == 5
     small = script(["3"])
-    monkeypatch.setattr(play, "open_model", lambda spec, options: open_model({"embedded": small}[spec], options))
+    stand_ins = {"embedded": small, "embedded:seeker": small}
+    monkeypatch.setattr(play, "open_model", lambda spec, options: open_model(stand_ins[spec], options))
     exec(code, {"__name__": "example"})
     shown = capsys.readouterr().out
     assert "my_model" in shown
