@@ -47,7 +47,7 @@ class _Sent(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     item: str = Field(max_length=64)
-    base: int = Field(ge=0)
+    base: int = Field(ge=0, lt=1 << 63)
     clicks: list[_ClickSent] = Field(min_length=1, max_length=1000)
 
 

@@ -138,6 +138,7 @@ NO_CLICKS = (
     {"kind": "drop table"},
     {"seconds": -1},
     {"seconds": 1e300},
+    {"value": 10**30},
     {"id": "short"},
     {"id": "../../../etc/passwd"},
     {"text": "x" * 20_001},
@@ -152,6 +153,14 @@ def test_what_is_no_click_is_refused_and_nothing_sent_with_it_is_kept(team):
         anna.save(item, 0, anna.click("fluency", 1), {**anna.click("empathy", 3), **change}, expect=400)
         assert team.store.clicks() == [], change
     anna.save(item, 0, anna.click("fluency", 1), anna.click("empathy", 3))  # without the change it is one
+
+
+def test_clocks_and_versions_that_cannot_be_break_nothing(team):
+    anna = team.visit("anna")
+    item = anna.items()[0].id
+    anna.save(item, 10**30, anna.click("fluency", 1), expect=400)
+    anna.save(item, 0, anna.click("fluency", 1, age=1e300))
+    assert len(team.store.clicks()) == 1
 
 
 def test_a_link_opens_its_own_pages_and_no_others(team):
