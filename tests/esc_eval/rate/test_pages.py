@@ -113,6 +113,17 @@ def test_what_was_clicked_is_what_is_exported_and_other_commands_read_it(team):
     assert {row["text"] for row in history if row["what"] == "note"} == {f"note {n}" for n in range(6)}
 
 
+def test_time_left_is_told_for_as_long_as_something_is_left(team):
+    anna = team.visit("anna")
+    begin(anna)
+    *most, last = anna.items()
+    for item in most:
+        anna.rate(item.id)
+    assert "minutes of active work left" in page(anna, last)
+    anna.rate(last.id)
+    assert "minutes of active work left" not in page(anna, last)
+
+
 def test_a_change_is_the_last_word_and_both_are_in_the_history(team):
     anna = team.visit("anna")
     item = anna.items()[0]
