@@ -365,7 +365,7 @@ class Store:
             later = file.execute("SELECT seq, id FROM click WHERE item = ? AND seq > ? ORDER BY seq", (item, base))
             since = later.fetchall()
             here = {row["id"] for row in file.execute("SELECT id FROM click WHERE item = ?", (item,))} & ids
-            new = [click for click in clicks if click.id not in here]
+            new = list({click.id: click for click in clicks if click.id not in here}.values())
             if new and any(row["id"] not in ids for row in since):
                 raise Conflict(since[-1]["seq"])
             for click in new:
