@@ -410,5 +410,7 @@ def _say_reason(words: Words, reason: str | None) -> str:
 def describe_links(store: Store, address: str) -> list[str]:
     """Lines that a command prints: the link of the coordinator, and of each rater."""
     rows = [("coordinator", store.read_study()["coordinator"])]
-    rows += [(f"{rater.shown} ({rater.stage})", rater.token) for rater in store.raters()]
+    for rater in store.raters():
+        called = f", called {rater.chosen}" if rater.chosen else ""
+        rows.append((f"{rater.name}{called} ({rater.stage})", rater.token))
     return [f"{who}: {address}/i/{token}" for who, token in rows]

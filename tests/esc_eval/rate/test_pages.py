@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 from esc_eval.files.rating_rows import read_rating_csv
 from esc_eval.files.ratings_table import read_table
 from esc_eval.files.records import read_ratings
+from esc_eval.rate.app import describe_links
 from esc_eval.rate.export import write_files
 from esc_eval.schema import Preference
 
@@ -50,6 +51,8 @@ def test_a_rater_chooses_the_name_beside_the_ratings(team):
     anna.rate(anna.items()[0].id)
     assert {row.rater for row in ratings(team)} == {"Blue Heron"}
     assert begin(team.visit("ben"), "anna").status_code == 422  # the name of the invitation stays hers
+    lines = describe_links(team.store, "http://here")
+    assert [line.partition(": ")[0] for line in lines[1:3]] == ["anna, called Blue Heron (first)", "ben (first)"]
 
 
 def ratings(team):
