@@ -219,7 +219,9 @@ class _Desk:
             n=place + 1,
             total=len(items),
             done=len(done),
-            minutes=None if pace is None or len(done) == len(items) else max(1, round((len(items) - len(done)) * pace / 60)),
+            minutes=None
+            if pace is None or len(done) == len(items)
+            else max(1, round((len(items) - len(done)) * pace / 60)),
             sides=self._sides(item, words),
             card=self._card(item),
             worded_in=language,
