@@ -2,18 +2,18 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from hashlib import sha256
 
 LONGEST = 60
 """Characters of a file's name: at four bytes each still under the 255 bytes that file systems allow."""
 
 
-def name_files(names: Iterable[str]) -> dict[str, str]:
+def name_files(names: Iterable[str], taken: Collection[str] = ()) -> dict[str, str]:
     """A file name for each name, without an ending: what a file system may refuse becomes ``_``, no two are the same.
 
     Where several would be (upper and lower case taken for one), a piece of the name's hash is put behind those that
-    were changed, or behind all.
+    were changed, or behind all; and behind what would be ``taken``, the names of files beside them (in lower case).
 
     >>> name_files(["a/b", "a_b", "c/d"])
     {'a/b': 'a_b-c14cddc0', 'a_b': 'a_b', 'c/d': 'c_d'}
@@ -25,7 +25,7 @@ def name_files(names: Iterable[str]) -> dict[str, str]:
     for group in alike.values():
         unchanged = [name for name in group if _stem(name) == name]
         for name in group:
-            plain = len(group) == 1 or unchanged == [name]
+            plain = (len(group) == 1 or unchanged == [name]) and _stem(name).casefold() not in taken
             found[name] = _stem(name) if plain else f"{_stem(name)}-{_hash(name)}"
     return found
 

@@ -47,7 +47,7 @@ class _Sent(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     item: str = Field(max_length=64)
-    base: int = Field(ge=0)
+    base: int = Field(ge=0, lt=1 << 63)
     clicks: list[_ClickSent] = Field(min_length=1, max_length=1000)
 
 
@@ -219,7 +219,9 @@ class _Desk:
             n=place + 1,
             total=len(items),
             done=len(done),
-            minutes=None if pace is None else max(1, round((len(items) - len(done)) * pace / 60)),
+            minutes=None
+            if pace is None or len(done) == len(items)
+            else max(1, round((len(items) - len(done)) * pace / 60)),
             sides=self._sides(item, words),
             card=self._card(item),
             worded_in=language,
@@ -410,5 +412,7 @@ def _say_reason(words: Words, reason: str | None) -> str:
 def describe_links(store: Store, address: str) -> list[str]:
     """Lines that a command prints: the link of the coordinator, and of each rater."""
     rows = [("coordinator", store.read_study()["coordinator"])]
-    rows += [(f"{rater.shown} ({rater.stage})", rater.token) for rater in store.raters()]
+    for rater in store.raters():
+        called = f", called {rater.chosen}" if rater.chosen else ""
+        rows.append((f"{rater.name}{called} ({rater.stage})", rater.token))
     return [f"{who}: {address}/i/{token}" for who, token in rows]

@@ -182,10 +182,14 @@ class Store:
         self.path = folder / FILE
         if not make and not self.path.is_file():
             raise EscEvalError(f"{self.path}: no such file; there are no ratings of `esc-eval rate` in {folder}")
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise EscEvalError(f"{folder}: cannot be a folder for ratings: {error.strerror or error}") from error
         new = not self.path.exists()
         if new:
             self.path.touch(mode=0o600)  # it holds the raters' links
+        self.giving = threading.Lock()
         self._reading = threading.local()
         try:
             self._writing = self._connect()
@@ -361,11 +365,11 @@ class Store:
             later = file.execute("SELECT seq, id FROM click WHERE item = ? AND seq > ? ORDER BY seq", (item, base))
             since = later.fetchall()
             here = {row["id"] for row in file.execute("SELECT id FROM click WHERE item = ?", (item,))} & ids
-            new = [click for click in clicks if click.id not in here]
+            new = list({click.id: click for click in clicks if click.id not in here}.values())
             if new and any(row["id"] not in ids for row in since):
                 raise Conflict(since[-1]["seq"])
             for click in new:
-                made = received - min(timedelta(seconds=max(0.0, click.age)), OLDEST)
+                made = received - timedelta(seconds=min(max(0.0, click.age), OLDEST.total_seconds()))
                 times = [moment.isoformat(timespec="milliseconds") for moment in (made, received)]
                 file.execute(
                     "INSERT INTO click (id, item, kind, dimension, value, text, seconds, time, received) "

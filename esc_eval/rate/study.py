@@ -186,6 +186,8 @@ def prepare(
     for name, stage in stages.items():
         if name in there and there[name].stage != stage:
             raise EscEvalError(f"{name!r} is known in {store.path} for stage {there[name].stage}; use another name")
+        if name not in there and (owner := next((one for one in there.values() if one.chosen == name), None)):
+            raise EscEvalError(f"{name!r} is what {owner.name!r} wants to be called in {store.path}; use another name")
     if reviewers and study.design.pairwise:
         raise EscEvalError("--review goes with levels, not with --pairwise")
     works = {name: _choose_units(study, chosen) for name, chosen in assigned.items()}
@@ -306,6 +308,11 @@ def finished(study: Study, store: Store, rater: str | None = None) -> set[str]:
 
 def give_reviews(store: Store, study: Study) -> None:
     """Give dialogues that somebody has rated wholly, and that nobody reviews yet, to who reviews least."""
+    with store.giving:  # two reviewers who ask at once are given different ones
+        _give_reviews(store, study)
+
+
+def _give_reviews(store: Store, study: Study) -> None:
     reviewers = [rater for rater in store.raters() if rater.stage == "review"]
     if not reviewers:
         return

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from io import BytesIO
+from math import isfinite
 from pathlib import Path, PurePosixPath
 from typing import Any
 from zipfile import BadZipFile, ZipFile, ZipInfo
@@ -219,9 +220,12 @@ def _means(summary: Mapping[str, Any]) -> dict[tuple[str, ...], Any]:
         for table in summary["tables"]:
             for row in table["rows"]:
                 for key, cell in row["cells"].items():
-                    mean = cell["mean"]
-                    found[table["language"], table["rater"], row["supporter"], key] = mean and mean["value"]
-    except (KeyError, TypeError, AttributeError) as error:
+                    mean = cell["mean"] and cell["mean"]["value"]
+                    place = table["language"], table["rater"], row["supporter"], key
+                    if not all(isinstance(name, str) for name in place) or not (mean is None or isfinite(mean)):
+                        raise TypeError("no mean of a column")
+                    found[place] = mean
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise Refused(
             f"{SUMMARY}: is no summary of esc-eval; leave it out, or make it anew: esc-eval report"
         ) from error

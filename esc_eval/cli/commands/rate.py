@@ -96,6 +96,8 @@ def command(
     if export or forget is not None:
         store = Store(out)
         try:
+            if "mode" not in store.read_study():
+                raise EscEvalError(f"{store.path}: nothing was given out to rate yet, so there is nothing in it")
             _forget(store, forget) if forget is not None else _export(store)
         finally:
             store.close()

@@ -13,6 +13,8 @@ from esc_eval.reading import suffix_of
 
 BEFORE = ("dialogue_id", "order", "rater", "rubric")
 CANNOT, NOTE = "cannot_rate", "note"
+SCALE = "scale"
+"""The file beside sheets as CSV that has the words of the levels."""
 TEXT, CARD = "dialogue", "role_card"
 LONGEST = 32_000
 """Characters of a cell: spreadsheet programs cut at 32,767."""
@@ -64,7 +66,7 @@ def write_sheet(path: Path, sheet: Sheet) -> None:
         beside,
     )
     if not is_book:
-        write_cells(path.with_name("scale.csv"), *beside["Scale"], {})
+        write_cells(path.with_name(f"{SCALE}.csv"), *beside["Scale"], {})
 
 
 def _turn_rows(sheet: Sheet) -> Iterator[dict[str, str]]:

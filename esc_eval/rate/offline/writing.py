@@ -42,7 +42,7 @@ def write_sheets(
             raise EscEvalError(f"--format {format}: the tool says who rates what; leave --rater and --plan out")
         return write(study, make_entries(study), chosen, out)
     sheets = make_sheets(study, raters, plan, chosen)
-    names = name_files(sheet.rater for sheet in sheets)
+    names = name_files((sheet.rater for sheet in sheets), taken={table.SCALE})
     written = []
     for sheet in sheets:
         path = out / f"{names[sheet.rater]}.{format}"

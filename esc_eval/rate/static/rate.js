@@ -68,7 +68,19 @@
     timer = null;
     sending = true;
     const of = waiting[0].item;
-    const batch = waiting.filter((click) => click.item === of).slice(0, 200);
+    const batch = [];
+    let length = 0;
+    for (const click of waiting) {  // as much as a request can be long
+      if (click.item !== of) continue;
+      length += 300 + (click.text || "").length;
+      if (batch.length && length > 60000) break;
+      batch.push(click);
+    }
+    const body = JSON.stringify({
+      item: of,
+      base: batch[0].base,
+      clicks: batch.map(({ id, kind, dimension, value, text, seconds, made }) => ({ id, kind, dimension, value, text, seconds, age: Math.max(0, (Date.now() - made) / 1000) })),
+    });
     const abort = new AbortController();
     const limit = setTimeout(() => abort.abort(), 10000);
     let answer = null;
@@ -76,13 +88,9 @@
       answer = await fetch(root.dataset.save, {
         method: "POST",
         headers: { "Content-Type": "application/json" },
-        body: JSON.stringify({
-          item: of,
-          base: batch[0].base,
-          clicks: batch.map(({ id, kind, dimension, value, text, seconds, made }) => ({ id, kind, dimension, value, text, seconds, age: Math.max(0, (Date.now() - made) / 1000) })),
-        }),
+        body,
         signal: abort.signal,
-        keepalive: true,
+        keepalive: body.length < 20000,  // browsers refuse what is longer than 64 KiB
       });
       if (answer.ok) {
         const version = (await answer.json()).version;

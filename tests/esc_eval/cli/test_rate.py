@@ -32,6 +32,18 @@ def test_export_and_forget_need_no_dialogues_and_forgetting_reaches_the_tables(t
     assert rate("--out", people, "--forget", "anna").exit_code == 2
 
 
+def test_a_folder_that_nothing_was_given_out_of_and_a_file_say_so(tmp_path):
+    run = write_run(tmp_path / "run", made_talks())
+    people = tmp_path / "people"
+    assert rate(run, "--out", people, "--plan", tmp_path / "none.csv", "--port", "0").exit_code == 2
+    exported = rate("--out", people, "--export")
+    assert exported.exit_code == 2, exported.output
+    assert "nothing was given out to rate yet" in exported.output.replace("\n", " ")
+    into_a_file = rate(run, "--out", run / "dialogues.jsonl", "--port", "0")
+    assert into_a_file.exit_code == 2
+    assert "cannot be a folder" in into_a_file.output.replace("\n", " ")
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [

@@ -238,6 +238,30 @@ def test_a_second_window_is_told_and_does_not_fork(chromium, tmp_path):
     context.close()
 
 
+def test_long_notes_that_wait_for_a_connection_are_saved_when_it_is_back(chromium, tmp_path):
+    team = make_team(tmp_path, raters=("anna",))
+    context = chromium.new_context(viewport=DESKTOP)
+    page = context.new_page()
+    with serve_in_thread(team.app) as address:
+        open_link(page, f"{address}/i/{team.store.raters()[0].token}")
+        wait_ready(page)
+        page.keyboard.press("4")
+        wait_for_state(page, "saved")
+        context.set_offline(True)
+        for n in range(20):
+            page.evaluate(
+                """said => { const note = document.querySelector("[data-note]"); note.value = said;
+                note.dispatchEvent(new Event("change")); }""",
+                f"{n}" + "很" * 19_990,
+            )
+        wait_for_state(page, "unsaved")
+        context.set_offline(False)
+        wait_for_state(page, "saved")
+    notes = [click["text"] for click in team.store.clicks() if click["kind"] == "note"]
+    assert notes == [f"{n}" + "很" * 19_990 for n in range(20)]
+    context.close()
+
+
 def test_what_was_forgotten_is_gone_at_once_and_its_page_says_so(page, tmp_path):
     team = make_team(tmp_path, raters=("anna", "ben"))
     with serve_in_thread(team.app) as address:

@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 from esc_eval.files.rating_rows import read_rating_csv
 from esc_eval.files.ratings_table import read_table
 from esc_eval.files.records import read_ratings
+from esc_eval.rate.app import describe_links
 from esc_eval.rate.export import write_files
 from esc_eval.schema import Preference
 
@@ -50,6 +51,8 @@ def test_a_rater_chooses_the_name_beside_the_ratings(team):
     anna.rate(anna.items()[0].id)
     assert {row.rater for row in ratings(team)} == {"Blue Heron"}
     assert begin(team.visit("ben"), "anna").status_code == 422  # the name of the invitation stays hers
+    lines = describe_links(team.store, "http://here")
+    assert [line.partition(": ")[0] for line in lines[1:3]] == ["anna, called Blue Heron (first)", "ben (first)"]
 
 
 def ratings(team):
@@ -113,6 +116,17 @@ def test_what_was_clicked_is_what_is_exported_and_other_commands_read_it(team):
     assert {row["text"] for row in history if row["what"] == "note"} == {f"note {n}" for n in range(6)}
 
 
+def test_time_left_is_told_for_as_long_as_something_is_left(team):
+    anna = team.visit("anna")
+    begin(anna)
+    *most, last = anna.items()
+    for item in most:
+        anna.rate(item.id)
+    assert "minutes of active work left" in page(anna, last)
+    anna.rate(last.id)
+    assert "minutes of active work left" not in page(anna, last)
+
+
 def test_a_change_is_the_last_word_and_both_are_in_the_history(team):
     anna = team.visit("anna")
     item = anna.items()[0]
@@ -138,6 +152,7 @@ NO_CLICKS = (
     {"kind": "drop table"},
     {"seconds": -1},
     {"seconds": 1e300},
+    {"value": 10**30},
     {"id": "short"},
     {"id": "../../../etc/passwd"},
     {"text": "x" * 20_001},
@@ -152,6 +167,14 @@ def test_what_is_no_click_is_refused_and_nothing_sent_with_it_is_kept(team):
         anna.save(item, 0, anna.click("fluency", 1), {**anna.click("empathy", 3), **change}, expect=400)
         assert team.store.clicks() == [], change
     anna.save(item, 0, anna.click("fluency", 1), anna.click("empathy", 3))  # without the change it is one
+
+
+def test_clocks_and_versions_that_cannot_be_break_nothing(team):
+    anna = team.visit("anna")
+    item = anna.items()[0].id
+    anna.save(item, 10**30, anna.click("fluency", 1), expect=400)
+    anna.save(item, 0, anna.click("fluency", 1, age=1e300))
+    assert len(team.store.clicks()) == 1
 
 
 def test_a_link_opens_its_own_pages_and_no_others(team):

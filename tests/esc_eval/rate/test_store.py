@@ -35,6 +35,8 @@ def test_a_click_that_is_sent_again_is_kept_once(store):
     assert store.save("anna", "item0", 0, [level("a")]).result() == 1
     assert store.save("anna", "item0", 0, [level("a"), level("b", 4)]).result() == 2  # its answer was lost
     assert values(store) == [("a", 3), ("b", 4)]
+    assert store.save("anna", "item0", 2, [level("c"), level("c")]).result() == 3  # twice in one request
+    assert values(store) == [("a", 3), ("b", 4), ("c", 3)]
 
 
 def test_a_window_that_does_not_know_of_a_click_in_another_is_told(store):

@@ -1,5 +1,6 @@
 """Who gets what in which order: random and recorded, by a plan, with repeats, checks, pairs and reviews."""
 
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import pytest
@@ -9,7 +10,7 @@ from esc_eval.errors import EscEvalError
 from esc_eval.files.rating_plan import write_plan
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.rate.store import Store
-from esc_eval.rate.study import Design, explain_unfit, load_study, prepare
+from esc_eval.rate.study import Design, explain_unfit, give_reviews, load_study, prepare
 
 
 def order(team, name):
@@ -145,6 +146,26 @@ def test_reviewers_share_what_somebody_has_rated_wholly(tmp_path):
         anna.rate(item.id, 3)
     begin(dora)
     assert (len(carla.items()), len(dora.items())) == (1, 2) or (len(carla.items()), len(dora.items())) == (2, 1)
+
+
+def test_reviewers_who_ask_at_once_are_given_each_dialogue_once(tmp_path):
+    team = make_team(tmp_path, talks=made_talks(12), raters=("anna",), reviewers=("carla", "dora"))
+    anna = team.visit("anna")
+    for item in anna.items():
+        anna.rate(item.id, 2)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: give_reviews(team.store, team.study), range(8)))
+    given = [item.dialogue for name in ("carla", "dora") for item in team.store.items(name)]
+    assert sorted(given) == sorted(team.study.dialogues)
+
+
+def test_nobody_is_invited_by_the_name_that_somebody_else_chose(tmp_path):
+    team = make_team(tmp_path, raters=("anna",))
+    anna = team.visit("anna")
+    anna.client.post(f"{anna.root}/begin", data={"name": "ben"})
+    with pytest.raises(EscEvalError, match="'ben' is what 'anna' wants to be called"):
+        prepare(team.store, team.study, ["anna", "ben"])
+    assert [rater.name for rater in team.store.raters()] == ["anna"]
 
 
 def begin(visit: Visit):

@@ -122,6 +122,14 @@ def test_a_csv_sheet_has_the_words_in_it_and_comes_back(tmp_path):
     assert [(r.dialogue_id in ("a:1", "b:1"), r.score) for r in ratings] == [(True, 4)] * 14
 
 
+def test_a_rater_called_as_the_file_of_levels_has_a_sheet_of_their_own(tmp_path):
+    out = sheet(tmp_path, "--rater", "Scale", "--rater", "ben", "--format", "csv")
+    held = {path.name: path.read_text("utf-8-sig").partition(",")[0] for path in out.glob("*.csv")}
+    assert held.pop("scale.csv") == "dimension"
+    assert held.pop("ben.csv") == "dialogue_id"
+    assert list(held.values()) == ["dialogue_id"]
+
+
 def test_two_raters_are_merged_into_a_table_that_every_command_reads(tmp_path):
     files = []
     for n, rater in enumerate(("anna", "ben")):
