@@ -109,14 +109,16 @@ class Workspace:
         return made
 
     def tiers(self) -> list[Classification]:
-        """Leaves of the kept cards: confirmed by the reviewer, or proposed by the classifier."""
+        """Leaves of the kept cards: confirmed by the reviewer, or proposed by the classifier within their category."""
         proposed = self.read(Classification)
         rows = []
         for card, review, _ in self.kept():
             if review.problem_type:
                 rows.append(Classification(id=card.id, problem_type=review.problem_type, status="confirmed"))
-            elif card.id in proposed and proposed[card.id].problem_type:
-                rows.append(proposed[card.id])
+            elif card.id in proposed and (leaf := proposed[card.id].problem_type):
+                # A person's category stands against a proposal; `classify` again proposes within it.
+                if review.category in (None, decisions.find_leaf(leaf).tier1):
+                    rows.append(proposed[card.id])
         return rows
 
 
