@@ -17,7 +17,7 @@ from analysis.__main__ import app
 from analysis.studies import automatic
 from analysis.studies.automatic import IN_WORDS, METRICS, WITH_REFERENCE, automatic_scores, load_metric, supporter_text
 from analysis.studies.generalisation import REFERENCE, estimate_drop, generalisation_report
-from analysis.studies.ids import match_ids
+from esc_eval.files.dialogue_ids import match_ids
 from analysis.studies.manifests import find_contamination, read_split
 from analysis.studies.metrics.segment import segment_words
 from dataset_builder.build import Inputs, build_dataset
