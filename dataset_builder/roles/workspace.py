@@ -115,10 +115,12 @@ class Workspace:
         for card, review, _ in self.kept():
             if review.problem_type:
                 rows.append(Classification(id=card.id, problem_type=review.problem_type, status="confirmed"))
-            elif card.id in proposed and (leaf := proposed[card.id].problem_type):
-                # A person's category stands against a proposal; `classify` again proposes within it.
-                if review.category in (None, decisions.find_leaf(leaf).tier1):
-                    rows.append(proposed[card.id])
+            elif (
+                card.id in proposed
+                and (leaf := proposed[card.id].problem_type)
+                and review.category in (None, decisions.find_leaf(leaf).tier1)
+            ):  # a person's category stands against a proposal; `classify` again proposes within it
+                rows.append(proposed[card.id])
         return rows
 
 
