@@ -483,6 +483,8 @@ def test_released_conversations_come_first_and_files_can_be_named(tmp_path, file
     model = scripted(tmp_path / "m.json", json.dumps(CARD))
     options = ("--sources", str(tmp_path / "sources"), "--limit", "1", "--work", str(tmp_path / "w"), "--model", model)
     run_cli("roles", "extract", *options, *(f"--files={name}" for name in files))
+    missing = CliRunner().invoke(app, ["roles", "extract", *options, "--files=ESConv.json", "--files=Other.json"])
+    assert (missing.exit_code, "--files Other.json: no file of this name in esconv" in missing.stderr) == (2, True)
     assert [first in name.lower() or first == "released" for name in Workspace(tmp_path / "w").read(Extraction)] == [
         True
     ]
