@@ -33,8 +33,8 @@ def command(
 ) -> None:
     """A scorer under each split scheme: scores, the drop from random rows, baselines, contamination."""
     from analysis.studies.generalisation import ANY, generalisation_report
-    from analysis.studies.ids import align_dialogues, match_ids
     from analysis.studies.manifests import read_split
+    from esc_eval.files.dialogue_ids import align_dialogues, match_ids
 
     guesses = {}
     for item in predictions or ():

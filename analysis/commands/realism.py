@@ -7,7 +7,7 @@ import typer
 
 from esc_eval.cli.ratings_options import IntervalOptions, RoleCardFiles, every_dialogue
 from esc_eval.errors import EscEvalError
-from esc_eval.files.records import read_cards, with_cards
+from esc_eval.files.records import load_cards, with_cards
 from esc_eval.files.run_folder import read_run_cards
 from esc_eval.languages import language_codes
 
@@ -44,7 +44,7 @@ def command(
             raise EscEvalError(f"--real {item}: expected LANG=PATH with LANG one of {', '.join(language_codes())}")
         people += read_conversations(Path(path), language)
     own = read_run_cards(simulated)
-    known_cards = {card.id: card for card in [*own, *(card for path in cards or () for card in read_cards(path))]}
+    known_cards = {card.id: card for card in [*own, *(load_cards(cards) if cards else ())]}
     found = every_dialogue(simulated)
     official = [one for one in found if one.card_id is None and one.key is not None]
     linked = {one.id: one for one in with_cards(official, cards or ())}

@@ -8,7 +8,7 @@ import typer
 from esc_eval.cli.ratings_options import DialogueFiles, IntervalOptions, RoleCardFiles, load_ratings_table
 from esc_eval.errors import EscEvalError
 from esc_eval.files.official_dimensions import official_levels
-from esc_eval.files.records import read_cards
+from esc_eval.files.records import load_cards
 
 EXAMPLES = ("python -m analysis table 4 --predictions predictions.jsonl --ratings labels.csv",)
 
@@ -34,7 +34,7 @@ def command(
         raise EscEvalError(f"--language {language}: the paper's table has {', '.join(sorted(COLUMNS))} only")
     name = resolve_table(number)
     if name == "cards":
-        report = cards_table([card for path in cards or () for card in read_cards(path)])
+        report = cards_table(load_cards(cards) if cards else [])
     elif name == "leaderboard":
         report = leaderboard_table(human, boot)
     else:

@@ -10,6 +10,7 @@ from scipy.stats import rankdata
 from analysis.studies.pairwise import pairwise_accuracy
 from analysis.studies.systems import system_correlations
 from esc_eval.errors import EscEvalError
+from esc_eval.files.dialogue_ids import align_rows
 from esc_eval.files.ratings_table import RatingsTable
 from esc_eval.reporting.render import Report, Table, report_signature, shown_p, undefined_notes
 from esc_eval.statistics.bootstrap import Bootstrap
@@ -72,6 +73,7 @@ def correlation_report(
     human = _with_cluster(human_scores(table.scored(), rule), table.scored(), column)
     if average != "none" and average not in human:
         raise EscEvalError(f"--average {average}: the ratings have no column {average!r}")
+    scores = align_rows(scores, set(human["dialogue_id"]), "the metrics", "the ratings")
     joined = human.merge(scores.rename(columns={"score": "metric_score", "dimension": "only"}), on="dialogue_id")
     joined = joined[(joined["only"].isna() | (joined["only"] == joined["dimension"])) & joined["metric_score"].notna()]
     if joined.empty:

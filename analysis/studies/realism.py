@@ -51,7 +51,8 @@ def realism_report(
 
     Args:
         simulated: Dialogues with a simulated seeker.
-        real: Conversations with real seekers; languages without any are described only.
+        real: Conversations with real seekers; languages without any are described only, and those
+            that are not simulated are left out.
         boot: Draws of dialogues.
         cards: The role cards by id, for consistency with the card.
         rounds: Parts that each dialogue is cut into for the course of emotion.
@@ -109,9 +110,12 @@ def realism_report(
         "only with the real seekers beside it. VADER is validated on English sentences of social media, not on "
         "conversations of support, and takes thanks as positive."
     )
-    made_of = digest({"simulated": list(simulated), "real": [d.id for d in real]})
+    used = [d.id for d in real if d.language in lengths]
+    for language in sorted({d.language for d in real}.difference(lengths)):
+        notes.append(f"{language}: no simulated dialogues, so its real conversations are not used.")
+    made_of = digest({"simulated": list(simulated), "real": used})
     sign = report_signature(
-        "realism", made_of, boot, rounds=rounds, turns=_lengths(lengths), real=len(real), simulated=len(simulated)
+        "realism", made_of, boot, rounds=rounds, turns=_lengths(lengths), real=len(used), simulated=len(simulated)
     )
     return Report("realism", {"languages": languages, "turns": lengths}, _tables(languages, rounds), notes, sign)
 

@@ -109,13 +109,17 @@ class Workspace:
         return made
 
     def tiers(self) -> list[Classification]:
-        """Leaves of the kept cards: confirmed by the reviewer, or proposed by the classifier."""
+        """Leaves of the kept cards: confirmed by the reviewer, or proposed by the classifier within their category."""
         proposed = self.read(Classification)
         rows = []
         for card, review, _ in self.kept():
             if review.problem_type:
                 rows.append(Classification(id=card.id, problem_type=review.problem_type, status="confirmed"))
-            elif card.id in proposed and proposed[card.id].problem_type:
+            elif (
+                card.id in proposed
+                and (leaf := proposed[card.id].problem_type)
+                and review.category in (None, decisions.find_leaf(leaf).tier1)
+            ):  # a person's category stands against a proposal; `classify` again proposes within it
                 rows.append(proposed[card.id])
         return rows
 

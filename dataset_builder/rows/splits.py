@@ -171,6 +171,10 @@ def make_split(
     unique = {item.id: item for item in items}
     every = list(unique.values())
     if not scheme.facets:
+        if held_out:
+            raise EscEvalError(
+                f"{name}: holds no values out, its rows are drawn: choose another scheme for {held_out[0]!r}"
+            )
         part_of = _random_rows(every, name, seed)
     else:
         if scheme.all_but_first and not held_out:

@@ -116,7 +116,8 @@ Opener = Callable[[str, str | None, Options], ChatModel]
 
 def name_after_slash(what: str) -> str:
     """The label of a repository, folder or model: its last part, without revision or address."""
-    return what.partition("@")[0].rstrip("/").rpartition("/")[2]
+    name = what.partition("@")[0].rstrip("/").rpartition("/")[2]
+    return Path(what).resolve().name if name in (".", "..") else name
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,9 @@ CardFiles = Annotated[
     list[Path] | None,
     typer.Option("--cards", help="Card files of official dialogues, so that intervals draw cards. Repeatable."),
 ]
-RoleCardFiles = Annotated[list[Path] | None, typer.Option("--cards", help="Role cards. Repeatable.")]
+RoleCardFiles = Annotated[
+    list[Path] | None, typer.Option("--cards", help="Role cards: sample, open, or a file. Repeatable.")
+]
 DialogueFiles = Annotated[
     list[Path] | None,
     typer.Option(

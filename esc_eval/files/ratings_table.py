@@ -151,7 +151,10 @@ def _rows_as_written(path: Path) -> pd.DataFrame:
                         what = f"{key} is {json.dumps(cell)}, which is no JSON; null is what there is nothing of"
                         raise BadRecord(path, f"line {number}", what)
                 records.append({**escape_inside(record), "_where": f"line {number}"})
-            return pd.DataFrame(records)
+            frame = pd.DataFrame(records)
+            # Our records leave out what they have none of: where not one is scored, each says why and none has a score.
+            unscored = "score" not in frame and "problem" in frame and frame["problem"].notna().all()
+            return frame.assign(score=None) if unscored else frame
         case ".json":
             ratings = [rating.model_dump() for rating in read_ratings(path)]
             frame = pd.DataFrame(ratings)

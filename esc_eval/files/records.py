@@ -141,7 +141,7 @@ def load_cards(
         if isinstance(name, RoleCard):
             cards.append(name)
         else:
-            cards += read_cards(shipped_cards(str(name)) if name in SHIPPED else name)
+            cards += read_cards(shipped_cards(str(name)) if str(name) in SHIPPED else name)
     where = dict.fromkeys("role cards" if isinstance(name, RoleCard) else str(name) for name in names)
     check_unique((card.id for card in cards), "card", ", ".join(where))
     if language is not None:
@@ -193,7 +193,7 @@ def with_cards(dialogues: Sequence[Dialogue], files: Sequence[Path]) -> list[Dia
 
     Args:
         dialogues: Those with a card id keep it; those of each language are linked to the cards in it.
-        files: Card files; none leaves all dialogues as they are.
+        files: Card files, or names of shipped sets; none leaves all dialogues as they are.
 
     Raises:
         EscEvalError: A dialogue's key is no place among the cards of its language.
@@ -201,7 +201,7 @@ def with_cards(dialogues: Sequence[Dialogue], files: Sequence[Path]) -> list[Dia
     if not files:
         return list(dialogues)
     by_language: dict[str, list[RoleCard]] = defaultdict(list)
-    for card in (card for path in files for card in read_cards(path)):
+    for card in load_cards(files):
         by_language[card.language].append(card)
     for one in dialogues:
         if one.card_id is None and one.language not in by_language:

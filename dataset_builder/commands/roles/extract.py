@@ -37,9 +37,10 @@ def command(
     if unknown := sorted(set(only or ()) - set(SOURCES)):
         raise EscEvalError(f"--only {unknown[0]}: no such source. Known: {', '.join(SOURCES)}.")
     chosen: list[SourceConversation] = []
-    for key, paths in source_files(sources).items():
-        if only and key not in only:
-            continue
+    there = {key: paths for key, paths in source_files(sources).items() if not only or key in only}
+    if absent := sorted(set(files or ()) - {path.name for paths in there.values() for path in paths}):
+        raise EscEvalError(f"--files {absent[0]}: no file of this name in {', '.join(there) or sources}")
+    for key, paths in there.items():
         paths = [path for path in paths if not files or path.name in files]
         outcomes = (o for path in released_first(key, paths) for o in parse_file(key, path))
         found = unique_cards(o for o in outcomes if isinstance(o, SourceConversation))

@@ -41,6 +41,8 @@ def command(
         said = ", ".join(f"{what} kappa {'-' if k is None else f'{k:.2f}'} (n {n})" for what, k, n in kappas)
         print_progress(f"both decided on {accord.n} cards, the same on {accord.same}; {said}")
         if accord.apart:
-            print_progress(f"{len(accord.apart)} cards on which they differ stay open; settle them in one sheet")
+            print_progress(
+                f"{len(accord.apart)} cards on which they differ stay as they were; settle them in one sheet"
+            )
     space.merge(Review, taken.values())
     print_progress(f"{len(taken)} decisions taken over, {min(rows for _, rows in read)} rows without one")

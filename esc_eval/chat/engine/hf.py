@@ -142,7 +142,8 @@ class HFModel:
         self.tokenizer = load_tokenizer(repo, revision)
         self.judge_card = read_judge_card(repo, revision) if local or base else None
         self.plays = read_playing(repo, revision) if base else None
-        self.name = name or (folder.name if local else repo.rpartition("/")[2])
+        own = folder.name if folder.name not in ("", "..") else folder.resolve().name
+        self.name = name or (own if local else repo.rpartition("/")[2])
         self.context = read_context(self.model.config, self.tokenizer)
         self.reasoning_tokens = reasoning_tokens
         self.encoder = Encoder(self.tokenizer, self.name)

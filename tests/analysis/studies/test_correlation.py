@@ -251,8 +251,20 @@ def test_average_within_models_is_not_the_overall_correlation(tmp_path: Path) ->
 def test_a_file_of_other_dialogues_is_refused(tmp_path: Path) -> None:
     ratings, _ = ratings_of(tmp_path)
     other = write_table(tmp_path / "other.csv", [{"dialogue_id": "elsewhere", "length": 3}])
-    with pytest.raises(EscEvalError, match="do the dialogue_ids match"):
+    with pytest.raises(EscEvalError, match=r"metrics is in the ratings: there '.*', here 'elsewhere'"):
         correlation_report(read_table([ratings]), read_scores([other]), BOOT)
+
+
+def test_metrics_of_a_run_go_with_ratings_of_its_build(tmp_path: Path) -> None:
+    ratings, metrics = ratings_of(tmp_path)
+    built = pd.read_csv(ratings).assign(dialogue_id=lambda rows: "run/" + rows["dialogue_id"].astype(str))
+    built.to_csv(tmp_path / "built.csv", index=False)
+    scores = read_scores([metrics])
+    found, whole = (
+        correlation_report(read_table([path]), scores, BOOT, permutations=100).data["sample"]
+        for path in (ratings, tmp_path / "built.csv")
+    )
+    assert found["empathy"]["good"]["pearson"].value == whole["empathy"]["good"]["pearson"].value
 
 
 @pytest.mark.parametrize("bad", ["many", "inf"])

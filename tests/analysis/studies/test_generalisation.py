@@ -17,13 +17,13 @@ from analysis.__main__ import app
 from analysis.studies import automatic
 from analysis.studies.automatic import IN_WORDS, METRICS, WITH_REFERENCE, automatic_scores, load_metric, supporter_text
 from analysis.studies.generalisation import REFERENCE, estimate_drop, generalisation_report
-from analysis.studies.ids import match_ids
 from analysis.studies.manifests import find_contamination, read_split
 from analysis.studies.metrics.segment import segment_words
 from dataset_builder.build import Inputs, build_dataset
 from esc_eval import languages
 from esc_eval.checkpoints.embedded import weights_file
 from esc_eval.errors import EscEvalError
+from esc_eval.files.dialogue_ids import match_ids
 from esc_eval.files.metric_scores import read_scores
 from esc_eval.files.ratings_table import read_table
 from esc_eval.schema import Dialogue, Turn, digest

@@ -347,6 +347,10 @@ def test_official_dialogues_are_linked_to_their_cards_and_an_unused_language_is_
     assert "turns:zh=" in linked["signature"]
     assert "en=" not in linked["signature"]
     assert linked == realism(both[1])
+    people = public("sources", "esconv", "original_schema_sample.json")
+    unused = realism(*both, f"--real=en={people}")
+    assert unused["signature"] == linked["signature"]
+    assert any(note.startswith("en: no simulated dialogues") for note in unused["notes"])
     result = CliRunner().invoke(
         app, ["realism", str(public("esc_eval_official", "result", "2024-06-24", "llama3_en.json")), both[1]]
     )

@@ -483,6 +483,8 @@ def test_released_conversations_come_first_and_files_can_be_named(tmp_path, file
     model = scripted(tmp_path / "m.json", json.dumps(CARD))
     options = ("--sources", str(tmp_path / "sources"), "--limit", "1", "--work", str(tmp_path / "w"), "--model", model)
     run_cli("roles", "extract", *options, *(f"--files={name}" for name in files))
+    missing = CliRunner().invoke(app, ["roles", "extract", *options, "--files=ESConv.json", "--files=Other.json"])
+    assert (missing.exit_code, "--files Other.json: no file of this name in esconv" in missing.stderr) == (2, True)
     assert [first in name.lower() or first == "released" for name in Workspace(tmp_path / "w").read(Extraction)] == [
         True
     ]
@@ -577,6 +579,32 @@ def test_an_undecided_card_goes_to_the_reviewer_and_a_dropped_one_does_not(tmp_p
     run_cli("roles", "sheet", "--work", str(tmp_path))
     with (tmp_path / "review.csv").open(encoding="utf-8-sig", newline="") as file:
         assert [row["id"] for row in csv.DictReader(file)] == ["a", "c"]
+
+
+def test_a_proposal_outside_the_category_that_a_person_gave_is_not_exported(tmp_path):
+    space = Workspace(tmp_path)
+    text = "Age: 52\nGender: Male\nOccupation: not mentioned\nProblem: He hides a lost licence."
+    space.merge(
+        Extraction,
+        [
+            Extraction(id=name, source="esconv", language="en", input_sha256="0", model="m", answer="a", text=text)
+            for name in ("a", "b")
+        ],
+    )
+    leaf = decisions.find_leaf("social_anxiety")
+    space.merge(
+        Classification,
+        [Classification(id=n, problem_type=leaf.tier3, confidence=0.9, status="proposed") for n in ("a", "b")],
+    )
+    space.merge(
+        Review,
+        [
+            Review(id="a", decision="keep", quality="high", category=leaf.tier1),
+            Review(id="b", decision="keep", quality="high", category="work_and_study"),
+        ],
+    )
+    assert [card.category for card in space.cards()] == [leaf.tier1, "work_and_study"]
+    assert [row.id for row in space.tiers()] == ["a"]
 
 
 def test_a_verdict_on_a_card_that_was_refused_since_is_not_counted(tmp_path):

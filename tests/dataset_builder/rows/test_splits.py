@@ -102,6 +102,7 @@ def test_values_to_hold_out_may_be_chosen():
         ("by-moon-phase", None, "no split scheme"),
         ("model-disjoint", ["Eliza"], "no row with supporter 'Eliza'"),
         ("cross-language", ["zh", "en"], "nothing is left"),
+        ("random-rows", ["GPT-4"], "holds no values out"),
     ],
 )
 def test_impossible_requests_are_refused(name, held_out, what):

@@ -185,6 +185,7 @@ ELSEWHERE = {
     "release/space.py": {"copyfile"},
     "training/common/sft.py": {"save_pretrained"},
     "training/common/toy.py": {"save_pretrained"},
+    "training/open_scorer/vectors.py": {"save_file"},
     "training/rank/reading.py": {"save_file"},
     "training/rank/text_scorer.py": {"save_file"},
     # an empty file that SQLite then keeps, for its owner alone from the beginning

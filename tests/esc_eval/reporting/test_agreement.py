@@ -336,6 +336,17 @@ def test_broken_files_are_named(tmp_path: Path) -> None:
             read_table([tmp_path / name])
 
 
+def test_ratings_of_which_none_is_scored_are_a_table(tmp_path: Path) -> None:
+    """Our records leave out what is not there, so that no record of such a run has a score."""
+    row = {"dialogue_id": "d", "dimension": "fluency", "rater": "j", "problem": "answer has no level"}
+    path = tmp_path / "ratings.jsonl"
+    path.write_text(json.dumps(row) + "\n")
+    assert read_table([path]).frame["score"].isna().all()
+    path.write_text(json.dumps({**row, "problem": None} | {"scor": 3}) + "\n")
+    with pytest.raises(EscEvalError, match="scor"):
+        read_table([path])
+
+
 def test_half_points_are_no_levels(tmp_path: Path) -> None:
     rows = table_rows(np.array([[1, 2], [3, 4.0]]))
     rows[0]["score"] = 1.5

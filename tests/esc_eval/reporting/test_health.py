@@ -168,6 +168,22 @@ def test_a_scorer_without_a_single_label_is_refused(tmp_path: Path) -> None:
     assert "--labels before each" in result.stderr
 
 
+def test_labels_of_a_build_go_with_predictions_of_its_run(tmp_path: Path) -> None:
+    predictions, labels = labelled(tmp_path, close)
+    command = ["scorer", str(predictions), "--labels", str(labels), "--draws", "100"]
+    told = CliRunner().invoke(app, command)
+    people = pd.read_csv(labels)
+    people.assign(dialogue_id="run/" + people["dialogue_id"]).to_csv(labels, index=False)
+    found = CliRunner().invoke(app, command)
+    assert found.exit_code == 0, found.output
+    assert found.stdout.partition("|labels:")[0] == told.stdout.partition("|labels:")[0]
+    people.assign(dialogue_id="far-" + people["dialogue_id"]).to_csv(labels, index=False)
+    found = CliRunner().invoke(app, command)
+    assert found.exit_code == 2
+    assert "no dialogue of the labels is in the predictions" in found.stderr
+    assert "here 'far-" in found.stderr
+
+
 def few(tmp_path: Path, dialogues: int, labels: bool = True) -> object:
     rows = [
         {"dialogue_id": f"d{i}", "dimension": dimension, "rater": "h", "score": 3}

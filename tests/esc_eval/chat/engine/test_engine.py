@@ -14,6 +14,7 @@ from esc_eval.chat.engine.packed import PackedLinear
 from esc_eval.chat.engine.padded import PaddedRows
 from esc_eval.chat.engine.rows import Rows
 from esc_eval.chat.engine.sampling import next_tokens
+from esc_eval.chat.registry import match_spec
 from esc_eval.errors import EscEvalError
 from esc_eval.prompts.protocol import Generation, load_protocol
 from esc_eval.schema import RoleCard
@@ -77,6 +78,13 @@ def test_conversations_that_wait_for_room_say_the_same(folder, width):
     together = said(model)
     model.width = width
     assert said(model) == together
+
+
+def test_a_model_in_the_folder_where_one_stands_has_the_name_of_the_folder(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    model = HFModel(".")
+    assert (model.name, model.identity["model"]) == (folder.name, folder.name)
+    assert match_spec("hf:.").label == folder.name
 
 
 def test_waiting_rows_begin_as_soon_as_others_end(folder, monkeypatch):

@@ -3,6 +3,8 @@
 from collections import Counter
 from collections.abc import Collection
 
+import pandas as pd
+
 from esc_eval.errors import EscEvalError
 from esc_eval.files.ratings_table import RatingsTable
 
@@ -20,7 +22,12 @@ def align_dialogues(table: RatingsTable, known: Collection[str], what: str, wher
     Raises:
         EscEvalError: Not one dialogue is among them, or a name without its run is that of several.
     """
-    own = list(dict.fromkeys(table.frame["dialogue_id"]))
+    return table.replaced(align_rows(table.frame, known, what, where))
+
+
+def align_rows(frame: pd.DataFrame, known: Collection[str], what: str, where: str) -> pd.DataFrame:
+    """Rows with a ``dialogue_id``, as ``align_dialogues`` does it."""
+    own = list(dict.fromkeys(frame["dialogue_id"]))
     names = match_ids(own, known)
     if not names and own and known:
         shown = [", ".join(map(repr, sorted(ids)[:SHOWN])) for ids in (own, known)]
@@ -28,9 +35,7 @@ def align_dialogues(table: RatingsTable, known: Collection[str], what: str, wher
             f"no dialogue of {what} is in {where}: there {shown[1]}, here {shown[0]}. Ids of a build are RUN/DIALOGUE, "
             "those of a run DIALOGUE; both are understood, these are neither"
         )
-    return table.replaced(
-        table.frame.assign(dialogue_id=table.frame["dialogue_id"].map(lambda one: names.get(one, one)))
-    )
+    return frame.assign(dialogue_id=frame["dialogue_id"].map(lambda one: names.get(one, one)))
 
 
 def match_ids(own: Collection[str], known: Collection[str]) -> dict[str, str]:
