@@ -43,7 +43,7 @@ def _row(label: str, published: Any, ours: Any) -> list[Any]:
 def cards_table(cards: Sequence[RoleCard]) -> Report:
     """Counts of cards by language, source and quality; a source is known by every name that card files give it."""
     figures, names = read_expected("cards"), source_names()
-    found = Counter((c.language, names.get(str(c.source), c.source)) for c in cards if c.quality in (None, "high"))
+    found = Counter((c.language, names.get(str(c.source), c.source)) for c in cards if c.quality == "high")
     middle = Counter(c.language for c in cards if c.quality == "middle")
     rows = []
     for language, by_source in figures["official_files"].items():

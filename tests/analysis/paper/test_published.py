@@ -198,6 +198,8 @@ def test_table_of_cards_counts_what_the_pipeline_exports() -> None:
     ours = {name: row["ours"] for name, row in rows.items()}
     assert (ours["English ESconv"], ours["English MHP"], ours["English middle"]) == (2, 0, 1)
     assert (ours["Chinese PsyQA"], ours["Chinese middle"]) == (1, None)
+    ungraded = cards_table([card.model_copy(update={"quality": None}) for card in made])
+    assert not any(row["ours"] for row in ungraded.data["rows"])
 
 
 def test_table_4_sets_ours_beside_the_published_figures(tmp_path: Path) -> None:
