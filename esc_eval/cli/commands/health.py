@@ -7,7 +7,6 @@ import typer
 
 from esc_eval.cli.ratings_options import CardFiles, RatingsOptions, load_ratings_table
 from esc_eval.errors import EscEvalError
-from esc_eval.files.dialogue_ids import align_dialogues, match_ids
 
 EXAMPLES = ("esc-eval health predictions.jsonl --labels ratings.csv",)
 
@@ -22,6 +21,7 @@ def command(
     options: RatingsOptions,
 ) -> None:
     """Health of a scorer: ACC, kappa, F1, calibration, beside baselines, and whether it can be told from a constant."""
+    from esc_eval.files.dialogue_ids import align_dialogues, match_ids
     from esc_eval.reporting.health import scorer_report
 
     if cards and not (labels and options.dialogues):

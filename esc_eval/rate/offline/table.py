@@ -29,7 +29,7 @@ def write_sheet(path: Path, sheet: Sheet) -> None:
     """Write a sheet by the ending of its file.
 
     Raises:
-        EscEvalError: A dimension has the name of a column of another thing.
+        EscEvalError: A dimension has the name of a column of another thing, or a role card fits into no cell.
     """
     _, wording = sheet.worded
     taken = {*BEFORE, CANNOT, NOTE, CARD}
@@ -41,6 +41,10 @@ def write_sheet(path: Path, sheet: Sheet) -> None:
     count = max((len(pieces) for pieces in texts.values()), default=0)
     columns = [TEXT if n == 0 else f"{TEXT} {n + 1}" for n in range(count)]
     cards = [CARD] if not is_book and any(one.card for one in sheet.entries) else []
+    if cards and (long := [one.id for one in sheet.entries if len(one.card or "") > LONGEST]):
+        raise EscEvalError(
+            f"{long[0]}: its role card is longer than the {LONGEST:,} characters of a cell; use --format html"
+        )
     rows = [
         {
             "dialogue_id": entry.id,
@@ -48,7 +52,7 @@ def write_sheet(path: Path, sheet: Sheet) -> None:
             "rater": sheet.rater,
             "rubric": sheet.rubric.id,
             **dict(zip(columns, texts.get(entry.id, ()), strict=False)),
-            **({CARD: (entry.card or "")[:LONGEST]} if cards else {}),
+            **({CARD: entry.card or ""} if cards else {}),
         }
         for order, entry in enumerate(sheet.entries)
     ]

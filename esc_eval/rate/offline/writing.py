@@ -34,7 +34,8 @@ def write_sheets(
         contact: Whom raters tell when something is wrong.
 
     Raises:
-        EscEvalError: As ``make_sheets``; or raters or a plan for a tool that gives dialogues out itself.
+        EscEvalError: As ``make_sheets``; a spreadsheet is there already; or raters or a plan for a tool that gives
+            dialogues out itself.
     """
     chosen = choose_language(study, language)
     if write := TOOLS.get(format):
@@ -43,9 +44,14 @@ def write_sheets(
         return write(study, make_entries(study), chosen, out)
     sheets = make_sheets(study, raters, plan, chosen)
     names = name_files((sheet.rater for sheet in sheets), taken={table.SCALE})
+    paths = {sheet.rater: out / f"{names[sheet.rater]}.{format}" for sheet in sheets}
+    if format != "html" and (there := [path for path in paths.values() if path.exists()]):
+        raise EscEvalError(
+            f"{there[0]} is there, and may be filled in; collect it, move it away, or give another --out"
+        )
     written = []
     for sheet in sheets:
-        path = out / f"{names[sheet.rater]}.{format}"
+        path = paths[sheet.rater]
         if format == "html":
             write_whole(path, [as_page(sheet, f"{names[sheet.rater]}-{sheet.id[:6]}", contact)])
         else:

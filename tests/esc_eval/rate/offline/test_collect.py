@@ -130,6 +130,27 @@ def test_a_rater_called_as_the_file_of_levels_has_a_sheet_of_their_own(tmp_path)
     assert list(held.values()) == ["dialogue_id"]
 
 
+@pytest.mark.parametrize("form", ["csv", "xlsx"])
+def test_a_sheet_that_may_be_filled_in_is_not_written_over(form, tmp_path):
+    out = sheet(tmp_path, "--rater", "anna", "--format", form)
+    before = (out / f"anna.{form}").read_bytes()
+    again = ("sheet", tmp_path / "talks.jsonl", "--rater", "ben", "--rater", "anna", "--format", form, "--out", out)
+    assert f"anna.{form} is there, and may be filled in" in " ".join(run(*again, code=2).output.split())
+    assert (out / f"anna.{form}").read_bytes() == before
+    assert not (out / f"ben.{form}").exists()
+
+
+def test_a_role_card_that_no_cell_holds_is_refused(tmp_path):
+    card = {"id": "long", "language": "en", "text": "x" * 33_000, "source": "mine"}
+    (tmp_path / "cards.jsonl").write_text(json.dumps(card))
+    lay_talks(tmp_path)
+    write_jsonl(tmp_path / "talks.jsonl", [one.model_copy(update={"card_id": "long"}) for one in talks()])
+    words = ("--cards", tmp_path / "cards.jsonl", "--rater", "anna", "--format", "csv", "--out", tmp_path)
+    assert "longer than the 32,000 characters of a cell" in " ".join(
+        run("sheet", tmp_path / "talks.jsonl", *words, code=2).output.split()
+    )
+
+
 def test_two_raters_are_merged_into_a_table_that_every_command_reads(tmp_path):
     files = []
     for n, rater in enumerate(("anna", "ben")):
