@@ -70,6 +70,7 @@ def test_a_run_killed_while_it_saved_goes_on_from_the_state_before(tmp_path):
     assert whole.seconds < 1000 < again.seconds < 1000 + whole.seconds + 60, "the time before the crash counts"
 
 
+@pytest.mark.slow
 def test_weights_can_be_read_by_whoever_reads_the_rest(tmp_path):
     trained(tmp_path / "role", tmp_path)
     modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "role").glob("adapter*")}
@@ -161,6 +162,7 @@ def test_a_layer_that_the_base_does_not_have_is_told_with_those_it_has(tmp_path)
     assert not (tmp_path / "out" / checkpoint.BEGUN).exists(), "the recipe can be put right in the same folder"
 
 
+@pytest.mark.slow
 def test_out_of_memory_says_what_to_change(tmp_path):
     class Full(sft.SFTTrainer):
         def training_step(self, *args, **kwargs):

@@ -349,6 +349,7 @@ def systems(rng: np.random.Generator, models: int, cards: int, noise: float) -> 
     return rows, float(np.corrcoef(quality, metric)[0, 1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("complete", [True, False])
 def test_system_intervals_cover_what_the_models_are_worth(complete: bool) -> None:
     """Ten models on ten cards: percentiles of drawn cards covered .62 of the time here (.79 with less noise)."""

@@ -277,6 +277,7 @@ def test_mute_seekers_are_counted() -> None:
     assert any("1 dialogues in which the seeker says nothing" in note for note in report.notes)
 
 
+@pytest.mark.slow
 @pytest.mark.shared_data
 def test_real_conversations_of_every_layout_are_read() -> None:
     files = {"valid.txt": 195, "original_schema_sample.json": 45, "FailedESConv.json": 196}

@@ -20,6 +20,7 @@ def builds(tmp_path_factory) -> dict[bool, Path]:
     return make_builds(tmp_path_factory.mktemp("made"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("public", [False, True])
 def test_the_builds_that_defects_are_planted_in_are_sound(builds, public):
     assert [str(problem) for problem in check_build(builds[public])] == []

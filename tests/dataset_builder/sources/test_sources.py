@@ -326,6 +326,7 @@ def test_every_real_conversation_of_smile_is_parsed(shared):
     assert all(isinstance(one, SourceConversation) and one.turns[0].role == "seeker" for one in found)
 
 
+@pytest.mark.slow
 @pytest.mark.shared_data
 def test_the_real_survey_and_strategies_survive(shared):
     folder = shared / "sources" / "esconv"

@@ -351,6 +351,7 @@ def test_results_say_what_they_are(results):
     assert json.loads(results.render("json"))["tables"]
 
 
+@pytest.mark.slow
 def test_saved_results_are_a_run_folder_that_is_read_again(results, tmp_path):
     folder = results.save(tmp_path / "kept")
     again = Results.load(folder)

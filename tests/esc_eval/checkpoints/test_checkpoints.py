@@ -49,6 +49,7 @@ def test_converted_logits_equal_the_packed_architecture(tmp_path, sentencepiece_
     torch.testing.assert_close(logits_of(model, ids), expected, atol=1e-4, rtol=0)
 
 
+@pytest.mark.slow
 def test_medium_size_logits_are_equal_too(tmp_path, sentencepiece_model):
     config, tensors = write_base(tmp_path / "b", MEDIUM, sentencepiece_model)
     updates = write_adapter(tmp_path / "r" / "overall", config, 5)

@@ -197,6 +197,7 @@ def test_a_card_that_the_hub_finds_wrong_is_a_message_without_the_token(hub, fol
     assert not hub.repos["models", REPO].tags
 
 
+@pytest.mark.slow
 def test_large_files_by_xet_arrive_and_come_back(xet_hub, folder, tmp_path):
     from huggingface_hub import hf_hub_download
 
@@ -224,6 +225,7 @@ def test_storage_that_may_not_be_written_is_told_from_a_lost_connection(xet_hub,
     assert held(xet_hub, "v1") == on_disk(folder)
 
 
+@pytest.mark.slow
 def test_large_files_that_arrived_are_not_sent_again(hub, folder):
     planned = plan(folder)
     hub.fail("POST", "/commit/", 500)

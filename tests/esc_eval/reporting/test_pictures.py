@@ -82,6 +82,7 @@ def test_a_picture_says_in_words_what_it_shows_and_is_whole_xml():
     assert "好模型</text>" in named(pictures)["means"].svg
 
 
+@pytest.mark.slow
 def test_the_same_board_gives_the_same_bytes():
     board, _ = make_board({"a": 3, "b": 1})
     one, two = (named(board_pictures(board))["order"] for _ in range(2))

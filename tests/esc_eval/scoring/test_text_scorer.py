@@ -194,6 +194,7 @@ def test_no_term_is_kept_that_few_dialogues_hold(folder, ranked):
             assert (np.count_nonzero(block.matrix(ranked.dialogues), axis=0) >= 20).all()
 
 
+@pytest.mark.slow
 def test_esc_eval_scores_with_the_folder(folder, ranked, tmp_path):
     talks = tmp_path / "d.jsonl"
     write_jsonl(talks, [d.model_copy(update={"id": f"n{n}"}) for n, d in enumerate(ranked.dialogues[:3])])

@@ -146,6 +146,7 @@ def talks(ranked, tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_the_report_says_how_much_lies_outside(folder, talks, tmp_path):
     unscored = score(folder, talks, tmp_path / "a")
     flagged = score(folder, talks, tmp_path / "b", "--out-of-range=flag")
@@ -176,6 +177,7 @@ def without_range(folder, out):
     return out
 
 
+@pytest.mark.slow
 def test_a_file_of_before_rates_everything_and_says_that_it_knows_no_range(folder, talks, tmp_path):
     old = without_range(folder, tmp_path / "old")
     result = score(old, talks, tmp_path / "out")

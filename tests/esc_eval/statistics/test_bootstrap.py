@@ -32,6 +32,7 @@ def test_for_a_mean_of_normal_values_it_agrees_with_students_t():
     assert (ours.low, ours.high) == pytest.approx(theirs, abs=0.12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clusters", [12, 60])
 def test_it_covers_what_it_claims_when_dialogues_share_cards(clusters):
     rng = np.random.default_rng(5)

@@ -165,6 +165,7 @@ def test_a_folder_of_adapters_is_a_scorer_that_swaps_them(each, ranked):
             assert found[rating.dialogue_id, key] == pytest.approx(rating.probabilities, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_what_an_adapter_did_not_learn_is_refused(each, ranked):
     with pytest.raises(EscEvalError, match="polite_en learnt polite and rates no insulting; give a folder that holds"):
         Scoring(open_model(str(each / "polite_en")), ranked.rubric)
@@ -197,6 +198,7 @@ def test_adapters_are_called_as_the_released_ones(ranked):
     assert "empathic_en" in released
 
 
+@pytest.mark.slow
 def test_an_adapter_on_internlm2_names_the_hubs_base_and_is_opened_on_the_converted_one(
     ranked, toy_folder, tmp_path, monkeypatch
 ):

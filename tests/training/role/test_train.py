@@ -295,6 +295,7 @@ def test_a_toy_learns_eight_answers_by_heart_and_says_them_again_when_reloaded(t
     assert {said[n].finish_reason for n in range(8)} == {"stop"}
 
 
+@pytest.mark.slow
 @pytest.mark.shared_data
 def test_official_cards_from_esconv_lie_near_a_conversation_and_others_do_not(shared):
     from dataset_builder.sources import parse_file
