@@ -98,7 +98,7 @@ class _Desk:
     def __init__(self, store: Store, study: Study, show: Show, pages: Pages) -> None:
         self.store, self.study, self.show, self.pages = store, study, show, pages
         self.wrong_links = Bucket(0.2, 20)
-        self._agreement: tuple[int, overview.Agreement] | None = None
+        self._agreement: tuple[tuple[int, list[Rater]], overview.Agreement] | None = None
         self._counting = asyncio.Lock()
 
     # links
@@ -176,16 +176,15 @@ class _Desk:
             return RedirectResponse(f"/r/{rater.slug}/", 303)
         if rater.stage == "review":
             await run_in_threadpool(give_reviews, self.store, self.study)
-        done = finished(self.study, self.store, rater.name)
+        done = finished(self.study.dimensions, self.store.states(rater.name))
         item = next((item for item in self.store.items(rater.name) if item.id not in done), None)
         return RedirectResponse(f"/r/{rater.slug}/item/{item.id}" if item else f"/r/{rater.slug}/list", 303)
 
     async def list_items(self, request: Request) -> Response:
         """What a rater was given, and how far they are."""
         rater = self._rater(request)
-        states = self.store.states(rater.name)
-        done = finished(self.study, self.store, rater.name)
-        items = self.store.items(rater.name)
+        items, states = self.store.items(rater.name), self.store.states(rater.name)
+        done = finished(self.study.dimensions, states)
         return self.pages.render(
             request,
             "list.html.jinja",
@@ -206,7 +205,7 @@ class _Desk:
             raise HTTPException(404)
         item, words = items[place], self.pages.words(request)
         states = self.store.states(rater.name)
-        done = finished(self.study, self.store, rater.name)
+        done = finished(self.study.dimensions, states)
         pace = overview.pace(states[one] for one in done)
         state = states.get(item.id, State())
         language, text = self.study.wording(words.asked)
@@ -338,7 +337,6 @@ class _Desk:
     async def coordinate(self, request: Request) -> Response:
         """How the rating goes."""
         self._check_coordinator(request)
-        wanted = set(self.study.dimensions)
         agreement = await self._agree()
         words = self.pages.words(request)
         _, text = self.study.wording(words.asked)
@@ -348,7 +346,7 @@ class _Desk:
             "desk.html.jinja",
             folder=str(self.store.path.parent),
             files=list(await run_in_threadpool(export.make_files, self.store)),
-            people=[overview.progress(self.store, rater, wanted) for rater in self.store.raters()],
+            people=await run_in_threadpool(self._progress),
             base=str(request.base_url).rstrip("/"),
             agreement=agreement,
             draws=overview.DRAWS,
@@ -356,10 +354,13 @@ class _Desk:
             names={key: one.name for key, one in text.dimensions.items()} | {WHOLE: words("preference_name")},
         )
 
+    def _progress(self) -> list[overview.Progress]:
+        return [overview.progress(self.store, rater, self.study.dimensions) for rater in self.store.raters()]
+
     async def _agree(self) -> overview.Agreement:
-        """How alike raters rate; counted anew only where there are new clicks."""
+        """How alike raters rate; counted anew only where there are new clicks or other raters."""
         async with self._counting:
-            last = self.store.last_click() + len(self.store.raters()) * 10**12
+            last = self.store.last_click(), self.store.raters()
             if self._agreement is None or self._agreement[0] != last:
                 levels = self.study.levels
                 self._agreement = last, await run_in_threadpool(overview.agree, self.store, levels[0], levels[-1])

@@ -8,6 +8,7 @@ from typing import Any
 
 from esc_eval.rate import export
 from esc_eval.rate.store import Item, Rater, State, Store
+from esc_eval.rate.study import finished
 
 FEWEST = 3
 """Finished items from which a pace is told."""
@@ -56,16 +57,17 @@ def pace(states: Iterable[State]) -> float | None:
     return median(spent) if len(spent) >= FEWEST else None
 
 
-def progress(store: Store, rater: Rater, wanted: set[str]) -> Progress:
+def progress(store: Store, rater: Rater, dimensions: Sequence[str]) -> Progress:
     """How far a rater is.
 
     Args:
         store: Of the folder.
         rater: Who.
-        wanted: Dimensions that make an item finished.
+        dimensions: What is asked of each item.
     """
     items, states = store.items(rater.name), store.states(rater.name)
-    done = [item for item in items if item.id in states and wanted <= states[item.id].clicks.keys()]
+    whole = finished(dimensions, states)
+    done = [item for item in items if item.id in whole]
     clicks = [click for item in items if item.id in states for click in states[item.id].clicks.values()]
     asked = [item for item in done if item.kind == "attention"]
     pairs = _repeats(items, states)

@@ -16,7 +16,7 @@ from esc_eval.files.records import check_unique, read_cards, read_dialogues, wit
 from esc_eval.files.run_folder import is_run_folder, read_run_cards
 from esc_eval.prompts.kept import keep_wording
 from esc_eval.prompts.rubric import Rubric, RubricText
-from esc_eval.rate.store import Item, Rater, Stage, Store, What
+from esc_eval.rate.store import Item, Rater, Stage, State, Store, What
 from esc_eval.schema import Dialogue, RoleCard, digest, find_duplicates
 
 WHOLE = "preference"
@@ -300,10 +300,10 @@ def _make_items(study: Study, rater: str, units: Sequence[tuple[str, ...]], begi
     return made
 
 
-def finished(study: Study, store: Store, rater: str | None = None) -> set[str]:
-    """Items on all of whose dimensions there is a word, of one rater or of all."""
-    wanted = set(study.dimensions)
-    return {item for item, state in store.states(rater).items() if wanted <= state.clicks.keys()}
+def finished(dimensions: Iterable[str], states: Mapping[str, State]) -> set[str]:
+    """Items on all of whose dimensions there is a word."""
+    wanted = set(dimensions)
+    return {item for item, state in states.items() if wanted <= state.clicks.keys()}
 
 
 def give_reviews(store: Store, study: Study) -> None:
@@ -316,7 +316,7 @@ def _give_reviews(store: Store, study: Study) -> None:
     reviewers = [rater for rater in store.raters() if rater.stage == "review"]
     if not reviewers:
         return
-    done = finished(study, store)
+    done = finished(study.dimensions, store.states())
     firsts = [item for rater in store.raters() if rater.stage == "first" for item in store.items(rater.name)]
     ready = {item.dialogue for item in firsts if item.kind == "dialogue" and item.id in done and item.dialogue}
     load = {rater.name: store.items(rater.name) for rater in reviewers}
