@@ -166,14 +166,15 @@ def show_board(request: Request) -> Response:
     """A leaderboard with everything that belongs to it."""
     viewer: Viewer = request.app.state.viewer
     board = viewer.board(request.path_params["key"])
+    table = board_table(board.table)
     return _render(
         request,
         "board.html.jinja",
         "boards",
         board=board,
-        table=board_table(board.table),
+        table=table,
         names=_dimension_names(board, viewer.pages.words(request).language),
-        notes=board_report(board.table, board_table(board.table)).all_notes,
+        notes=board_report(board.table, table).all_notes,
         details=details_tables(board.table),
         differences=differences_table(board.table.standing, board.table.names) if len(board.table.rows) > 1 else None,
     )

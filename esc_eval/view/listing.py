@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, get_args
 
 import numpy as np
@@ -81,7 +82,7 @@ class Asked:
         plain = {"where": "said", "page": 1}
         return {k: "1" if v is True else str(v) for k, v in values.items() if v and v != plain.get(k)}
 
-    @property
+    @cached_property
     def words(self) -> tuple[str, ...]:
         """What is looked for, folded."""
         return split_query(self.find)
