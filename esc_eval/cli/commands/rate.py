@@ -9,6 +9,16 @@ import typer
 from esc_eval.cli.console import print_data, print_progress
 from esc_eval.cli.options import Seed
 from esc_eval.cli.page_options import PageOptions
+from esc_eval.cli.study_options import (
+    RATED,
+    AskedDimensions,
+    AskedRubric,
+    Contact,
+    PlanFile,
+    ShownCards,
+    open_study,
+    split_names,
+)
 from esc_eval.errors import EscEvalError
 
 if TYPE_CHECKING:
@@ -32,10 +42,8 @@ ALONE = "rater"
 class DesignOptions:
     """What raters see, and in which order; the same for as long as a folder is rated into."""
 
-    rubric: Annotated[
-        str, typer.Option(metavar="NAME|FILE", help="A shipped rubric, or your own .yaml: its levels in words.")
-    ] = "esc-eval"
-    dimensions: Annotated[str, typer.Option(metavar="KEY,...", help="Ask only these dimensions of the rubric.")] = ""
+    rubric: AskedRubric = "esc-eval"
+    dimensions: AskedDimensions = ""
     pairwise: Annotated[
         bool, typer.Option("--pairwise", help="Compare two dialogues of one card, in place of rating one.")
     ] = False
@@ -56,14 +64,12 @@ class TeamOptions:
     raters: Annotated[
         str, typer.Option(metavar="NAME,...", help="Who rates everything, each with a link; default: one person.")
     ] = ""
-    plan: Annotated[Path | None, typer.Option(metavar="FILE", help="Who rates what, from `esc-eval plan`.")] = None
+    plan: PlanFile = None
     review: Annotated[
         str,
         typer.Option(metavar="NAME,...", help="Who sees the first scores and confirms or changes them; both are kept."),
     ] = ""
-    contact: Annotated[
-        str | None, typer.Option(help="Whom raters can tell that something is wrong, and how to reach them.")
-    ] = None
+    contact: Contact = None
     break_after: Annotated[int, typer.Option(min=1, help="Active minutes after which a break is proposed.")] = 30
 
 
@@ -74,13 +80,8 @@ def command(
     design: DesignOptions,
     team: TeamOptions,
     pages: PageOptions,
-    dialogues: Annotated[
-        list[Path] | None, typer.Argument(metavar="RUN|FILE", help="What is rated: run folders, or files of dialogues.")
-    ] = None,
-    cards: Annotated[
-        list[Path] | None,
-        typer.Option("--cards", metavar="FILE", help="Role cards, shown beside official dialogues; repeatable."),
-    ] = None,
+    dialogues: Annotated[list[Path] | None, RATED] = None,
+    cards: ShownCards = None,
     export: Annotated[bool, typer.Option("--export", help="Write the tables into --out, and end.")] = False,
     forget: Annotated[
         str | None, typer.Option(metavar="NAME", help="Remove a rater with all that they did, and end.")
@@ -104,17 +105,21 @@ def command(
     elif not dialogues:
         raise EscEvalError("name what is rated: esc-eval rate RUN --out DIR (or --export, or --forget NAME)")
     else:
-        _serve(out, dialogues, cards or [], design, team, pages)
+        _serve(out, dialogues, cards, design, team, pages)
 
 
 def _serve(
-    out: Path, dialogues: list[Path], cards: list[Path], design: DesignOptions, team: TeamOptions, pages: PageOptions
+    out: Path,
+    dialogues: list[Path],
+    cards: list[Path] | None,
+    design: DesignOptions,
+    team: TeamOptions,
+    pages: PageOptions,
 ) -> None:
     from esc_eval.languages import get_language
-    from esc_eval.prompts.rubric import load_rubric
     from esc_eval.rate.app import Show, describe_links, make_rating_app
     from esc_eval.rate.store import Store
-    from esc_eval.rate.study import Design, explain_unfit, load_study, prepare
+    from esc_eval.rate.study import Design, explain_unfit, prepare
     from esc_eval.web import Access
     from esc_eval.web.serving import listen, serve
 
@@ -125,22 +130,20 @@ def _serve(
     chosen = Design(
         design.pairwise,
         design.steps,
-        tuple(_split(design.dimensions)),
+        tuple(split_names(design.dimensions)),
         design.repeat,
         design.attention,
         design.seed,
     )
-    study = load_study(dialogues, cards, load_rubric(design.rubric), chosen)
-    if study.left_out:
-        print_progress(f"{study.left_out} dialogues ended early or hold no answer, and are not rated.")
+    study = open_study(dialogues, cards, design.rubric, chosen)
     if pages.interface is not None:
         get_language(pages.interface)
     certificate = pages.certificate
     listening = listen(pages.host, PORT if pages.port is None else pages.port)
     try:
         store = Store(out, make=True)
-        raters = [] if team.plan else _split(team.raters) or [ALONE]
-        prepare(store, study, raters, team.plan, _split(team.review))
+        raters = [] if team.plan else split_names(team.raters) or [ALONE]
+        prepare(store, study, raters, team.plan, split_names(team.review))
         app = make_rating_app(
             store,
             study,
@@ -197,7 +200,3 @@ def _forget(store: "Store", name: str) -> None:
         "Copies of the tables elsewhere are not ours to change. Leave the name out of --raters or the plan, or it is "
         "invited again."
     )
-
-
-def _split(names: str) -> list[str]:
-    return [name.strip() for name in names.split(",") if name.strip()]
