@@ -89,9 +89,8 @@ class Study:
         return self.rubric.levels
 
     def wording(self, language: str) -> tuple[str, RubricText]:
-        """The rubric in a language, else in the first that it is worded in; and which that is."""
-        found = language if language in self.rubric.texts else next(iter(self.rubric.texts))
-        return found, self.rubric.text(found)
+        """See ``word_rubric``."""
+        return word_rubric(self.rubric, language)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -106,6 +105,12 @@ class Study:
             "seed": self.design.seed,
             "scale": [self.levels[0], self.levels[-1]],
         }
+
+
+def word_rubric(rubric: Rubric, language: str) -> tuple[str, RubricText]:
+    """The words of a rubric in a language, else in the first that it is worded in; which that is stands before them."""
+    found = language if language in rubric.texts else next(iter(rubric.texts))
+    return found, rubric.text(found)
 
 
 def load_study(paths: Sequence[Path], cards: Sequence[Path], rubric: Rubric, design: Design) -> Study:

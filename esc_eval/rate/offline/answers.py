@@ -1,12 +1,16 @@
 """What raters said, as files of any kind hold it: each answer with the place where it stands."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from esc_eval.errors import BadRecord
 from esc_eval.files.cells import read_level
 
+CANNOT, NOTE = "cannot_rate", "note"
+"""What is asked beside the dimensions: why a dialogue cannot be rated, and what else there is to say."""
 _WORDED = re.compile(r"\s*(-?\d+)\s*:\s")
 
 
@@ -53,6 +57,32 @@ class Answers:
     given: Sequence[tuple[str, str]] = field(default_factory=tuple)
     asked: int = 0
     notes: Sequence[str] = field(default_factory=tuple)
+
+
+def find_asked(about: Mapping[str, Any], found: Container[str], keys: Sequence[str]) -> Sequence[str]:
+    """The dimensions that a task is about: as it says, else those of ``keys`` that were found, else all of them."""
+    return str(about.get("dimensions") or "").split() or [key for key in keys if key in found] or keys
+
+
+def make_answers(
+    path: Path, where: str, levels: Mapping[str, int | None], why: str | None, **about: Any
+) -> Iterator[Answer]:
+    """The answers of one rater on one dialogue, where it can be said of all dimensions that they cannot be rated.
+
+    Args:
+        path, where: Of the answers.
+        levels: By dimension; None where there is none.
+        why: Why there is none, where something says it.
+        about: What else holds of all of them.
+
+    Raises:
+        BadRecord: There are levels, and a reason why there are none.
+    """
+    if why and any(level is not None for level in levels.values()):
+        raise BadRecord(path, where, f"has levels and says in {CANNOT} that it cannot be rated; leave one of them")
+    for key, level in levels.items():
+        problem = None if level is not None else why or "left blank"
+        yield Answer(path, where, dimension=key, score=level, problem=problem, **about)
 
 
 def read_choice(cell: object) -> int | None:

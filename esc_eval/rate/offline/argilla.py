@@ -12,15 +12,15 @@ from esc_eval.errors import BadRecord, EscEvalError
 from esc_eval.files.cells import is_blank
 from esc_eval.files.writing import write_json
 from esc_eval.rate.export import explain_reason
-from esc_eval.rate.offline.answers import Answer, Answers, read_choice
-from esc_eval.rate.offline.sheet import Entry, word_rubric
+from esc_eval.rate.offline.answers import CANNOT, NOTE, Answer, Answers, find_asked, make_answers, read_choice
+from esc_eval.rate.offline.sheet import Entry
 from esc_eval.rate.study import Study
 from esc_eval.reading import is_file, read_json
 from esc_eval.web.words import load_words
 
 SETTINGS, DATASET, RECORDS = ".argilla/settings.json", ".argilla/dataset.json", "records.json"
 """Files of a dataset on a disk, as ``argilla.Dataset.from_disk`` reads them."""
-DIALOGUE, CARD, CANNOT, NOTE = "dialogue", "role_card", "cannot_rate", "note"
+DIALOGUE, CARD = "dialogue", "role_card"
 RESPONSES, USERS, STATUS = ".responses", ".responses.users", ".responses.status"
 
 
@@ -33,7 +33,7 @@ def write_dataset(study: Study, entries: Mapping[str, Entry], language: str, out
         language: Of the words of the scale.
         out: Folder of the dataset.
     """
-    _, text = word_rubric(study.rubric, language)
+    _, text = study.wording(language)
     words = load_words(language, "rate", "sheet")
     guidelines = "\n\n".join(words(key) for key in ("warning", "stop", "help", "sheet_how"))
     questions = [
@@ -233,24 +233,18 @@ def _read_one(
 ) -> Iterator[Answer]:
     why, note = (str(found[name][0]).strip() if name in found and found[name][0] else "" for name in (CANNOT, NOTE))
     levels: dict[str, int | None] = {}
-    asked = str(about.get("dimensions") or "").split() or [key for key in keys if key in found] or keys
-    for key in asked:
+    for key in find_asked(about, found, keys):
         try:
             levels[key] = None if discarded else read_choice(found[key][0] if key in found else None)
         except ValueError as error:
             raise BadRecord(path, where, f"{key}: {error}") from error
-    if why and any(level is not None for level in levels.values()):
-        raise BadRecord(path, where, f"has levels and says in {CANNOT} that it cannot be rated; leave one of them")
-    problem = explain_reason(why) if why else "discarded in Argilla" if discarded else "left blank"
-    for key, level in levels.items():
-        yield Answer(
-            path,
-            where,
-            dialogue_id=dialogue,
-            dimension=key,
-            rater=user,
-            rubric=about.get("rubric"),
-            score=level,
-            problem=None if level is not None else problem,
-            note=note or None,
-        )
+    yield from make_answers(
+        path,
+        where,
+        levels,
+        explain_reason(why) if why else "discarded in Argilla" if discarded else None,
+        dialogue_id=dialogue,
+        rater=user,
+        rubric=about.get("rubric"),
+        note=note or None,
+    )

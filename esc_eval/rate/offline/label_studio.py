@@ -14,13 +14,13 @@ from esc_eval.errors import BadRecord
 from esc_eval.files.cells import read_number
 from esc_eval.files.writing import write_json, write_whole
 from esc_eval.rate.export import explain_reason
-from esc_eval.rate.offline.answers import Answer, Answers, read_choice
-from esc_eval.rate.offline.sheet import Entry, word_rubric
+from esc_eval.rate.offline.answers import CANNOT, NOTE, Answer, Answers, find_asked, make_answers, read_choice
+from esc_eval.rate.offline.sheet import Entry
 from esc_eval.rate.study import Study
 from esc_eval.web.words import load_words
 
 TASKS, CONFIG = "label-studio-tasks.json", "label-studio-config.xml"
-DIALOGUE, CANNOT, NOTE = "dialogue", "cannot_rate", "note"
+DIALOGUE = "dialogue"
 KINDS = ("choices", "rating", "number", "text")
 """Of results that are read."""
 ABOUT = ("dialogue_id", "rubric", "dimensions")
@@ -36,7 +36,7 @@ def write_tasks(study: Study, entries: Mapping[str, Entry], language: str, out: 
         language: Of the words of the scale.
         out: Folder.
     """
-    _, text = word_rubric(study.rubric, language)
+    _, text = study.wording(language)
     names = {"seeker": text.seeker, "supporter": text.supporter}
     tasks = [
         {
@@ -97,7 +97,6 @@ def read_export(content: Sequence[Any], path: Path, keys: Sequence[str]) -> Answ
         BadRecord: A task or annotation that is none of ours, with its place.
     """
     said: list[Answer] = []
-    given: list[tuple[str, str]] = []
     for number, task in enumerate(content):
         where = f"task {number}"
         _expect(path, where, isinstance(task, dict), "an object")
@@ -125,7 +124,7 @@ def read_export(content: Sequence[Any], path: Path, keys: Sequence[str]) -> Answ
                 "skipped": one.get("was_cancelled"),
             }
             said += read_flat(flat, path, place, keys)
-    return Answers(said, given)
+    return Answers(said)
 
 
 def read_flat(row: Mapping[str, Any], path: Path, where: str, keys: Sequence[str]) -> Iterator[Answer]:
@@ -136,7 +135,7 @@ def read_flat(row: Mapping[str, Any], path: Path, where: str, keys: Sequence[str
     """
     for key in ("dialogue_id", "annotator"):
         _expect(path, where, row.get(key) not in (None, ""), f"{key}: was the project made from {TASKS}?")
-    keys = str(row.get("dimensions") or "").split() or [key for key in keys if key in row] or keys
+    keys = find_asked(row, row, keys)
     why = _text(row.get(CANNOT), path, where)
     why = explain_reason(why) if why else "skipped in Label Studio" if row.get("skipped") is True else None
     levels: dict[str, int | None] = {}
@@ -148,27 +147,23 @@ def read_flat(row: Mapping[str, Any], path: Path, where: str, keys: Sequence[str
         except ValueError as error:
             raise BadRecord(path, where, f"{key}: {error}") from error
         _expect(path, where, not isinstance(found, list | dict) or not found, f"one level of {key}")
-    if why and any(level is not None for level in levels.values()):
-        raise BadRecord(path, where, f"has levels and says in {CANNOT} that it cannot be rated; leave one of them")
     try:
         seconds = read_number(row.get("lead_time"))
     except ValueError as error:
         raise BadRecord(path, where, f"lead_time {error}") from error
-    for key, level in levels.items():
-        yield Answer(
-            path,
-            where,
-            dialogue_id=str(row["dialogue_id"]),
-            dimension=key,
-            rater=str(row["annotator"]),
-            rubric=str(row["rubric"]) if row.get("rubric") else None,
-            score=level,
-            problem=None if level is not None else why or "left blank",
-            time=str(row["created_at"]) if row.get("created_at") else None,
-            # the tool measures the whole; shares of it add up to that
-            seconds=None if seconds is None else round(seconds / len(keys), 3),
-            note=_text(row.get(NOTE), path, where),
-        )
+    yield from make_answers(
+        path,
+        where,
+        levels,
+        why,
+        dialogue_id=str(row["dialogue_id"]),
+        rater=str(row["annotator"]),
+        rubric=str(row["rubric"]) if row.get("rubric") else None,
+        time=str(row["created_at"]) if row.get("created_at") else None,
+        # the tool measures the whole; shares of it add up to that
+        seconds=None if seconds is None else round(seconds / len(keys), 3),
+        note=_text(row.get(NOTE), path, where),
+    )
 
 
 def _text(value: Any, path: Path, where: str) -> str | None:

@@ -12,7 +12,7 @@ from esc_eval.errors import EscEvalError
 from esc_eval.escaping import show_controls
 from esc_eval.files.rating_plan import blind_ids, read_plan
 from esc_eval.prompts.rubric import Rubric, RubricText
-from esc_eval.rate.study import Study, clean_name
+from esc_eval.rate.study import LONGEST_NAME, Study, clean_name, word_rubric
 from esc_eval.schema import digest, find_duplicates
 from esc_eval.web.words import DEFAULT, interface_languages
 
@@ -70,12 +70,6 @@ class Sheet:
         return word_rubric(self.rubric, self.language)
 
 
-def word_rubric(rubric: Rubric, language: str) -> tuple[str, RubricText]:
-    """The rubric's words in a language, else in the first that it has, and which that is."""
-    found = language if language in rubric.texts else next(iter(rubric.texts))
-    return found, rubric.text(found)
-
-
 def choose_language(study: Study, asked: str | None = None) -> str:
     """The language of sheets: the one asked for, else that of all dialogues where pages are worded in it, else English.
 
@@ -116,7 +110,7 @@ def make_sheets(study: Study, raters: Sequence[str], plan: Path | None, language
         assigned = {rater: known[rater] for rater in raters or known}
     for rater in assigned:
         if clean_name(rater) != rater:
-            raise EscEvalError(f"{rater!r} is no name of a rater: up to 80 characters on one line")
+            raise EscEvalError(f"{rater!r} is no name of a rater: up to {LONGEST_NAME} characters on one line")
     entries = make_entries(study)
     return [
         Sheet(rater, tuple(entries[own] for own in ids), study.rubric, study.dimensions, language)

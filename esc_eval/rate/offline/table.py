@@ -7,15 +7,16 @@ from esc_eval.errors import BadRecord, EscEvalError
 from esc_eval.files.cells import read_level
 from esc_eval.files.sheets import XLSX, read_cells, write_cells
 from esc_eval.rate.export import explain_reason
-from esc_eval.rate.offline.answers import Answer, Answers
+from esc_eval.rate.offline.answers import CANNOT, NOTE, Answer, Answers, make_answers
 from esc_eval.rate.offline.sheet import Sheet
 from esc_eval.reading import suffix_of
 
 BEFORE = ("dialogue_id", "order", "rater", "rubric")
-CANNOT, NOTE = "cannot_rate", "note"
 SCALE = "scale"
 """The file beside sheets as CSV that has the words of the levels."""
 TEXT, CARD = "dialogue", "role_card"
+PROSE = (TEXT, CARD, *(f"{TEXT} {n}" for n in range(2, 100)))
+"""Columns that hold texts of many lines."""
 LONGEST = 32_000
 """Characters of a cell: spreadsheet programs cut at 32,767."""
 WIDTHS = {TEXT: 80, CARD: 40, "text": 100, "words": 80, CANNOT: 30, NOTE: 30, "dialogue_id": 24}
@@ -104,7 +105,7 @@ def read_sheet(path: Path) -> Answers:
     Raises:
         EscEvalError: The file cannot be read or is none of these, or a row says two things at once.
     """
-    rows = read_cells(path, {*BEFORE, CANNOT, NOTE}, prose=(TEXT, CARD, *(f"{TEXT} {n}" for n in range(2, 100))))
+    rows = read_cells(path, {*BEFORE, CANNOT, NOTE}, prose=PROSE)
     answers: list[Answer] = []
     given: list[tuple[str, str]] = []
     asked = 0
@@ -123,25 +124,19 @@ def read_sheet(path: Path) -> Answers:
                 levels[key] = read_level(cells[key])
             except ValueError as error:
                 raise BadRecord(path, where, f"{key}: {error}") from error
-        if why and any(level is not None for level in levels.values()):
-            raise BadRecord(path, where, f"has levels and says in {CANNOT} that it cannot be rated; leave one of them")
         if not why and all(level is None for level in levels.values()):
             continue  # not rated yet
-        for key, level in levels.items():
-            answers.append(
-                Answer(
-                    path,
-                    where,
-                    dialogue_id=about["dialogue_id"],
-                    dimension=key,
-                    rater=about["rater"],
-                    rubric=about["rubric"],
-                    score=level,
-                    problem=None if level is not None else explain_reason(why) if why else "left blank",
-                    order=_order(about["order"], path, where),
-                    note=note or None,
-                )
-            )
+        answers += make_answers(
+            path,
+            where,
+            levels,
+            explain_reason(why) if why else None,
+            dialogue_id=about["dialogue_id"],
+            rater=about["rater"],
+            rubric=about["rubric"],
+            order=_order(about["order"], path, where),
+            note=note or None,
+        )
     return Answers(answers, given, asked)
 
 
