@@ -1,15 +1,17 @@
-"""Pages in a browser: a verb that serves in a process of its own, and Debian's Chromium on it."""
+"""Pages in a browser: what serves them, in a process of its own or in a thread, and Debian's Chromium on it."""
 
 import os
 import platform
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -19,6 +21,8 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+PATIENCE = 60
+"""Seconds that a server has to end."""
 
 
 @contextmanager
@@ -26,11 +30,10 @@ def open_chromium() -> Iterator[Any]:
     """The browser, by playwright."""
     from playwright.sync_api import sync_playwright
 
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if path is None:
+    if CHROMIUM is None:
         raise SystemExit("there is no Chromium: apt-get install chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
         try:
             yield browser
         finally:
@@ -60,6 +63,24 @@ def serve_verb(*arguments: str | Path) -> Iterator[str]:
                 raise SystemExit("".join(said))
         finally:
             process.terminate()
+
+
+@contextmanager
+def serve_in_thread(app: Any) -> Iterator[str]:
+    """Serve an application on a free port of loopback; yields its address."""
+    import uvicorn
+
+    from esc_eval.web.serving import listen
+
+    listening = listen("127.0.0.1", 0)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=1))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(PATIENCE)
 
 
 def describe_machine() -> dict[str, Any]:

@@ -1,19 +1,17 @@
 """The rating page and its coordinator's, with made-up raters, for the pictures in the documentation."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import uvicorn
 
+from benchmarks.browsing import serve_in_thread
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.rate.app import Show, make_rating_app
 from esc_eval.rate.store import Click, Store
 from esc_eval.rate.study import Design, load_study, prepare
-from esc_eval.web.serving import listen
 
 RATERS = ("Heron", "Lark", "Robin")
 SEVERITY = {"Heron": 0.0, "Lark": -0.6, "Robin": 0.4}
@@ -31,15 +29,8 @@ def _open(run: Path, out: Path, **design: Any) -> Any:
 @contextmanager
 def _serve(store: Any, study: Any, token: str) -> Iterator[str]:
     app = make_rating_app(store, study, Show(contact="Kim Okafor (kim@example.org)"))
-    listening = listen("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}/i/{token}"
-    finally:
-        server.should_exit = True
-        thread.join()
+    with serve_in_thread(app) as address:
+        yield f"{address}/i/{token}"
 
 
 def _rate(store: Any, study: Any, shares: dict[str, float]) -> None:

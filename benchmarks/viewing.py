@@ -67,11 +67,12 @@ def make_run(folder: Path, cards: int, models: int, rounds: int = 5) -> int:
     """Write a run; returns the characters said."""
     rng = random.Random(0)
     rubric = load_rubric()
+    english = round(cards * ENGLISH / (ENGLISH + CHINESE))
     made = [
         RoleCard(id=f"{language}-{i}", language=language, source="made up",
                  text=f"Age: {20 + i % 50}\nProblem: number {i}",
                  category=("family_and_life", "work_and_study", "society_and_others")[i % 3])
-        for language, count in (("en", round(cards * ENGLISH / 655)), ("zh", cards - round(cards * ENGLISH / 655)))
+        for language, count in (("en", english), ("zh", cards - english))
         for i in range(count)
     ]  # fmt: skip
     dialogues, ratings = [], []

@@ -1,27 +1,18 @@
 """Pages as people meet them: an application served on loopback, Debian's Chromium, and axe on what it shows."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "/usr/bin/chromium")
-FLAGS = (
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
+from benchmarks import browsing
+
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 PATIENCE = 60
 """Seconds that a server has to come up."""
@@ -31,39 +22,19 @@ PATIENCE = 60
 def open_chromium():
     """Chromium under playwright; where there is none, the test is skipped, or fails under ESC_EVAL_REQUIRE_BROWSER."""
     try:
-        from playwright.sync_api import sync_playwright
+        import playwright  # noqa: F401
     except ModuleNotFoundError:
         _skip("playwright is not installed: pip install --group test")
-    if not Path(CHROMIUM).exists():
-        _skip(f"there is no browser at {CHROMIUM}: apt-get install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, "--no-sandbox"])
+    if browsing.CHROMIUM is None:
+        _skip("there is no Chromium: apt-get install chromium")
+    with browsing.open_chromium() as browser:
         yield browser
-        browser.close()
 
 
 def _skip(reason: str) -> None:
     if os.environ.get("ESC_EVAL_REQUIRE_BROWSER"):
         pytest.fail(reason)
     pytest.skip(reason)
-
-
-@contextmanager
-def serve_in_thread(app) -> Iterator[str]:
-    """Serve an application on a free port of loopback; yields its address."""
-    import uvicorn
-
-    from esc_eval.web.serving import listen
-
-    listening = listen("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=1))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(PATIENCE)
 
 
 class Served:

@@ -4,10 +4,11 @@ import json
 from collections import defaultdict
 
 import pytest
-from browser import DESKTOP, PHONE, Served, assert_accessible, serve_in_thread
+from browser import DESKTOP, PHONE, Served, assert_accessible
 from rating import HOSTILE, made_talks, make_team, talk
 from typer.testing import CliRunner
 
+from benchmarks.browsing import serve_in_thread
 from esc_eval.cli.app import app
 from esc_eval.files.records import read_ratings
 

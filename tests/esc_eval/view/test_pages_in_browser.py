@@ -3,9 +3,10 @@
 import re
 
 import pytest
-from browser import DESKTOP, PHONE, Served, assert_accessible, serve_in_thread
+from browser import DESKTOP, PHONE, Served, assert_accessible
 from made_views import EVIL, make_view_run
 
+from benchmarks.browsing import serve_in_thread
 from esc_eval import Results
 from esc_eval.view.app import make_view
 from esc_eval.view.collection import Collection

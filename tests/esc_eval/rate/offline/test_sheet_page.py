@@ -8,10 +8,11 @@ import subprocess
 import sys
 
 import pytest
-from browser import CHROMIUM, DESKTOP, FLAGS, PHONE, assert_accessible
+from browser import DESKTOP, PHONE, assert_accessible
 from made_sheets import MODELS, lay_talks
 from typer.testing import CliRunner
 
+from benchmarks.browsing import CHROMIUM, FLAGS
 from esc_eval.cli.app import app
 from esc_eval.files.ratings_table import read_table
 from esc_eval.files.records import read_ratings
@@ -170,7 +171,7 @@ def test_a_browser_that_keeps_nothing_is_said_to_and_still_exports(desk, chromiu
 
 @pytest.mark.slow
 def test_what_is_said_to_be_saved_survives_a_browser_that_is_killed(desk, tmp_path):
-    options = {"executable_path": CHROMIUM, "args": [*FLAGS, "--no-sandbox"], "headless": True, "viewport": DESKTOP}
+    options = {"executable_path": CHROMIUM, "args": [*FLAGS], "headless": True, "viewport": DESKTOP}
     code = """
 import sys, time
 from playwright.sync_api import sync_playwright
