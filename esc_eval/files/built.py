@@ -1,16 +1,13 @@
 """Dialogues, ratings and role cards out of a build of the dataset builder, or its copy from the Hub."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-from pyarrow import ArrowException
 from pydantic import ValidationError
 
 from esc_eval.errors import BadRecord, EscEvalError, explain_validation
-from esc_eval.reading import check_file
+from esc_eval.files.parquet import open_table
 from esc_eval.schema import Dialogue, Rating, Record, RoleCard, Turn
 
 TABLES: Mapping[str, type[Record]] = {"role_cards": RoleCard, "dialogues": Dialogue, "annotations": Rating}
@@ -42,17 +39,9 @@ def read_built(folder: Path) -> tuple[list[Dialogue], list[Rating], list[RoleCar
 
 def _read_rows(path: Path) -> list[dict[str, Any]]:
     """Rows with the names of classes, also within lists."""
-    check_file(path)
-    try:
-        table = pq.read_table(path)
-        table.validate(full=True)
-        written = (table.schema.metadata or {}).get(b"huggingface")
-        features = json.loads(written)["info"]["features"] if written else {}
+    with open_table(path) as (table, features):
         rows: list[dict[str, Any]] = table.to_pylist()
         return [{key: _decode(value, features.get(key)) for key, value in row.items()} for row in rows]
-    except (ArrowException, OSError, ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as error:
-        # Beside its own errors, a damaged file makes pyarrow raise whatever its values lead to.
-        raise EscEvalError(f"{path}: not readable as Parquet: {error}") from error
 
 
 def _decode(value: Any, feature: Any) -> Any:
