@@ -345,7 +345,7 @@ class _Desk:
             request,
             "desk.html.jinja",
             folder=str(self.store.path.parent),
-            files=list(await run_in_threadpool(export.make_files, self.store)),
+            files=list(await run_in_threadpool(export.list_files, self.store)),
             people=await run_in_threadpool(self._progress),
             base=str(request.base_url).rstrip("/"),
             agreement=agreement,
@@ -370,13 +370,12 @@ class _Desk:
         """One of the files, as of now."""
         self._check_coordinator(request)
         name = request.path_params["name"]
-        files = await run_in_threadpool(export.make_files, self.store)
+        files = await run_in_threadpool(export.list_files, self.store)
         if name not in files:
             raise HTTPException(404)
         media = MEDIA[name.rpartition(".")[2]]
-        return Response(
-            files[name].encode(), media_type=media, headers={"Content-Disposition": f'attachment; filename="{name}"'}
-        )
+        content = (await run_in_threadpool(files[name])).encode()
+        return Response(content, media_type=media, headers={"Content-Disposition": f'attachment; filename="{name}"'})
 
     async def read_dialogue(self, request: Request) -> Response:
         """A dialogue with what was said of it, for the coordinator."""

@@ -1,8 +1,9 @@
 """What raters said, as tables: ratings as every other command reads them, and beside them what is no rating."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -173,26 +174,26 @@ def history(store: Store) -> list[dict[str, Any]]:
     ]
 
 
-def make_files(store: Store) -> dict[str, str]:
-    """The content of each file by name: what the study has of ``ratings``, ``preferences``, ``repeats``, ``checks``,
-    and ``history``."""
-    files: dict[str, str] = {}
+def list_files(store: Store) -> dict[str, Callable[[], str]]:
+    """What makes the content of each file, by name: what the study has of ``ratings``, ``preferences``, ``repeats``,
+    ``checks``, and ``history``."""
+    files: dict[str, Callable[[], str]] = {}
     if store.read_study().get("mode") == "pairs":
-        pairs = preferences(store)
-        files["preferences.jsonl"] = "".join(f"{one.to_json()}\n" for one, *_ in pairs)
-        files["preferences.csv"] = format_csv(
+        pairs = cache(lambda: preferences(store))
+        files["preferences.jsonl"] = lambda: "".join(f"{one.to_json()}\n" for one, *_ in pairs())
+        files["preferences.csv"] = lambda: format_csv(
             PREFERENCE_COLUMNS,
-            [_cells({**dict(one), "model_a": a["model"], "model_b": b["model"]}) for one, a, b in pairs],
+            [_cells({**dict(one), "model_a": a["model"], "model_b": b["model"]}) for one, a, b in pairs()],
         )
     else:
-        given = ratings(store)
-        files["ratings.jsonl"] = "".join(f"{one.to_json()}\n" for one, _ in given)
-        files["ratings.csv"] = format_ratings(given)
-        if again := ratings(store, "repeat"):
-            files["repeats.csv"] = format_ratings(again)
+        given = cache(lambda: ratings(store))
+        files["ratings.jsonl"] = lambda: "".join(f"{one.to_json()}\n" for one, _ in given())
+        files["ratings.csv"] = lambda: format_ratings(given())
+        if any(one.item.kind == "repeat" and one.state.clicks for one in answered(store)):
+            files["repeats.csv"] = lambda: format_ratings(ratings(store, "repeat"))
         if asked := checks(store):
-            files["checks.csv"] = format_csv(list(asked[0]), asked)
-    files["history.csv"] = format_csv(HISTORY_COLUMNS, history(store))
+            files["checks.csv"] = lambda: format_csv(list(asked[0]), asked)
+    files["history.csv"] = lambda: format_csv(HISTORY_COLUMNS, history(store))
     return files
 
 
@@ -215,8 +216,8 @@ def write_files(store: Store, only_there: bool = False) -> list[Path]:
     """
     folder = store.path.parent
     written = []
-    for name, content in make_files(store).items():
+    for name, make in list_files(store).items():
         if not only_there or (folder / name).exists():
-            write_whole(folder / name, [content])
+            write_whole(folder / name, [make()])
             written.append(folder / name)
     return written
