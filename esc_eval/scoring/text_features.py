@@ -86,7 +86,7 @@ def surface_figures(dialogue: Dialogue) -> list[float]:
         _share("?", own),
         _share("!", own),
         max(likeness, default=0.0),
-        _mean(following),
+        mean_of(following),
         repeated / max(len(own), 1),
         _taken_up(dialogue, "seeker", "supporter"),
         _taken_up(dialogue, "supporter", "seeker"),
@@ -94,8 +94,8 @@ def surface_figures(dialogue: Dialogue) -> list[float]:
         _share("?", other),
         _share("!", other),
         len(set(words)) / max(len(words), 1),
-        _mean([w == "i" for w in words]),
-        _mean([w == "you" for w in words]),
+        mean_of([w == "i" for w in words]),
+        mean_of([w == "you" for w in words]),
     ]
 
 
@@ -143,7 +143,7 @@ def distinct_share(words: Sequence[str], window: int, size: int) -> float:
         runs = [tuple(part[n : n + size]) for n in range(len(part) - size + 1)]
         if runs:
             found.append(len(set(runs)) / len(runs))
-    return _mean(found)
+    return mean_of(found)
 
 
 def _shared(words: Sequence[str], others: Sequence[str]) -> float:
@@ -154,7 +154,7 @@ def _shared(words: Sequence[str], others: Sequence[str]) -> float:
 
 def _persons(tokens: Sequence[str]) -> tuple[float, float]:
     words = [w for w in tokens if w.isalnum()]
-    return _mean([w == "i" for w in words]), _mean([w == "you" for w in words])
+    return mean_of([w == "i" for w in words]), mean_of([w == "you" for w in words])
 
 
 def tokens_of(text: str) -> list[str]:
@@ -162,12 +162,13 @@ def tokens_of(text: str) -> list[str]:
     return TOKEN.findall(text.lower())
 
 
-def _mean(values: Sequence[float]) -> float:
+def mean_of(values: Sequence[float]) -> float:
+    """The mean; 0 of nothing."""
     return float(sum(values)) / len(values) if values else 0.0
 
 
 def _share(mark: str, turns: Sequence[Sequence[str]]) -> float:
-    return _mean([mark in turn for turn in turns])
+    return mean_of([mark in turn for turn in turns])
 
 
 def overlap_of(a: set[str], b: set[str]) -> float:
@@ -182,7 +183,7 @@ def _taken_up(dialogue: Dialogue, before: Role, after: Role) -> float:
         if (a.role, b.role) == (before, after):
             words = {w for w in tokens_of(b.text) if len(w) > 2}
             found.append(len(words & set(tokens_of(a.text))) / max(len(words), 1))
-    return _mean(found)
+    return mean_of(found)
 
 
 class Terms(FrozenYaml):

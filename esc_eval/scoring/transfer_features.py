@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from esc_eval.schema import Dialogue
-from esc_eval.scoring.text_features import distinct_share, overlap_of, tokens_of
+from esc_eval.scoring.text_features import distinct_share, mean_of, overlap_of, tokens_of
 
 WINDOW, LONG_WINDOW = 25, 100
 """Words at a time in which different ones are counted."""
@@ -155,36 +155,36 @@ def transfer_figures(dialogue: Dialogue) -> list[float]:
     return [
         math.log1p(mean),
         math.log1p(max(lengths, default=0)),
-        math.sqrt(_mean([(n - mean) ** 2 for n in lengths])) / (1 + mean),
-        _mean(asks),
+        math.sqrt(mean_of([(n - mean) ** 2 for n in lengths])) / (1 + mean),
+        mean_of(asks),
         min(said.count("?") / sentences, 2.0),
-        _mean(["!" in text for text in replies]),
+        mean_of(["!" in text for text in replies]),
         distinct_share(words, WINDOW, 1),
         distinct_share(words, WINDOW, 2),
         _again([tuple(turn) for turn in own]),
-        _mean([overlap_of(set(a), set(b)) for a, b in pairwise(own)]),
+        mean_of([overlap_of(set(a), set(b)) for a, b in pairwise(own)]),
         _again(openings),
         _taken_up(dialogue, "seeker", "supporter"),
-        _mean([w == "i" for w in words]),
-        _mean([w == "you" for w in words]),
+        mean_of([w == "i" for w in words]),
+        mean_of([w == "you" for w in words]),
         min(len(ADVICE.findall(said)) / sentences, 2.0),
-        _mean(advises),
+        mean_of(advises),
         float(first_advice is not None and not any(asks[:first_advice])),
         min(len(ASSISTANT.findall(said)) / sentences, 2.0),
         min(len(SYMPATHY.findall(said)) / sentences, 2.0),
         len(FEELING.findall(said)) / count,
-        _mean([bool(LIST.search(text)) for text in replies]),
+        mean_of([bool(LIST.search(text)) for text in replies]),
         len(CONTRACTION.findall(said)) / count,
-        _mean([len(w) for w in words]),
-        _mean([w in COMMON for w in words]),
+        mean_of([len(w) for w in words]),
+        mean_of([w in COMMON for w in words]),
         math.log1p(count / sentences),
         float(asks[-1]) if asks else 0.0,
         math.log1p(lengths[-1]) if lengths else 0.0,
         float(own[-1] in own[:-1]) if own else 0.0,
-        _mean([bool(THANKS.search(text)) for text in asked]),
-        _mean([bool(DOUBT.search(text)) for text in asked[1:]]),
+        mean_of([bool(THANKS.search(text)) for text in asked]),
+        mean_of([bool(DOUBT.search(text)) for text in asked[1:]]),
         _taken_up(dialogue, "supporter", "seeker"),
-        math.log1p(mean) - math.log1p(_mean([len(turn) for turn in other])),
+        math.log1p(mean) - math.log1p(mean_of([len(turn) for turn in other])),
     ]
 
 
@@ -195,13 +195,9 @@ def fixed_figures(dialogue: Dialogue) -> list[float]:
     return [math.log1p(len(words) / max(len(own), 1)), distinct_share(words, LONG_WINDOW, 2)]
 
 
-def _mean(values: Sequence[float]) -> float:
-    return float(sum(values)) / len(values) if values else 0.0
-
-
 def _again(items: Sequence[object]) -> float:
     """Share of the items after the first that stand before themselves."""
-    return _mean([item in items[:n] for n, item in enumerate(items)][1:])
+    return mean_of([item in items[:n] for n, item in enumerate(items)][1:])
 
 
 def _taken_up(dialogue: Dialogue, before: str, after: str) -> float:
@@ -211,4 +207,4 @@ def _taken_up(dialogue: Dialogue, before: str, after: str) -> float:
         if (a.role, b.role) == (before, after):
             words = {w for w in tokens_of(b.text.lower()) if len(w) > 2 and w not in COMMON}
             found.append(len(words & set(tokens_of(a.text.lower()))) / max(len(words), 1))
-    return _mean(found)
+    return mean_of(found)

@@ -14,7 +14,7 @@ from scipy.stats import spearmanr
 
 from analysis.rated.common import RatedPart
 from esc_eval.schema import Dialogue
-from esc_eval.scoring.text_scorer import BLOCKS, Figures
+from esc_eval.scoring.text_scorer import BLOCKS
 from esc_eval.statistics.estimate import Array
 from training.open_scorer.crosswalk import Crosswalk, Row, clusters_of, labels_of
 
@@ -53,6 +53,9 @@ class Choice:
     def blocks(self) -> tuple[str, ...]:
         """What it reads."""
         return (METHODS | BASELINES)[self.method]
+
+    def __str__(self) -> str:
+        return f"{self.method}, strength {self.alpha:g}, other dimensions {self.others:g}"
 
 
 CHOICES = tuple(Choice(*one) for one in product(METHODS, STRENGTHS, SHARES))
@@ -138,13 +141,8 @@ class Columns:
         first = self.same.setdefault((self.parts[folder].unit, *ids), folder)  # scales of the same dialogues
         for block in blocks:
             if (first, block) not in self.known:
-                self.known[first, block] = block_of(block).raw(shown_part(self.parts[first]))
+                self.known[first, block] = BLOCKS[block].raw(shown_part(self.parts[first]))
         return np.concatenate([self.known[first, block] for block in blocks], axis=1)
-
-
-def block_of(name: str) -> type[Figures]:
-    """The block of a name."""
-    return BLOCKS[name]
 
 
 @dataclass(frozen=True)
@@ -164,6 +162,10 @@ class Model:
     def score(self, raw: Array) -> Array:
         """Scores of figures as counted."""
         return np.asarray((raw - self.centre) / self.scale @ self.weights)
+
+    def score_target(self, target: Target, columns: Columns) -> Array:
+        """Scores of a row's dialogues, shape (n,)."""
+        return self.score(columns.raw(target.row.folder, self.choice.blocks)[target.unit])
 
 
 def fit_model(dimension: str, targets: Sequence[Target], columns: Columns, choice: Choice) -> Model | None:
@@ -196,7 +198,7 @@ def mean_spearman(model: Model, targets: Sequence[Target], columns: Columns) -> 
     """Spearman with people, mean over rows within sets, then over sets; NaN where nothing can be told."""
     by_set: dict[str, list[float]] = {}
     for target in targets:
-        score = model.score(columns.raw(target.row.folder, model.choice.blocks)[target.unit])
+        score = model.score_target(target, columns)
         if np.ptp(score) > 0 and np.ptp(target.level) > 0:
             by_set.setdefault(target.set, []).append(float(spearmanr(score, target.level)[0]))
     return float(np.mean([np.mean(own) for own in by_set.values()])) if by_set else float("nan")

@@ -13,27 +13,19 @@ from analysis.rated.common import RatedPart
 from esc_eval.files.writing import write_whole
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.schema import digest
-from esc_eval.scoring.text_scorer import (
-    Figures,
-    FixedBlock,
-    LikenessBlock,
-    Scale,
-    TextScorerFile,
-    TransferBlock,
-    Validity,
-    encode_texts,
-)
+from esc_eval.scoring.text_scorer import BLOCKS, Scale, TextScorerFile, Validity, encode_texts
 from model_cards.checkpoint import Source, TrainingData
 from training.common import checkpoint
 from training.common.config import Named
 from training.common.sft import LOG, Finished
 from training.open_scorer.crosswalk import TOP, Crosswalk
-from training.open_scorer.fit import Choice, Columns, Model, Target, choose, fit_model, shown_part
+from training.open_scorer.fit import METHODS, Choice, Columns, Model, Target, choose, fit_model, shown_part
 from training.rank.fit_range import fit_range
 from training.rank.ordinal import fit_ordered, spread_cuts
 from training.rank.text_scorer import SENTENCES, save_scorer
 
-BLOCKS: dict[str, type[Figures]] = {"fixed": FixedBlock, "transfer": TransferBlock, "likeness": LikenessBlock}
+READ = METHODS["figures and likeness"]
+"""Blocks that the file's heads read, each with weights of its own."""
 MOST = 300
 """Dialogues of one scale that thresholds are fitted to."""
 
@@ -81,7 +73,7 @@ def train_open_scorer(
         model = fit_model(key, own, columns, best)
         if model is not None:
             models[key] = model
-            told(f"{key}: {best.method}, strength {best.alpha:g}, other dimensions {best.others:g}")
+            told(f"{key}: {best}")
     blocks, sizes = _blocks(columns, own)
     weights, scales = [], {}
     for key, model in models.items():
@@ -140,10 +132,10 @@ def train_open_scorer(
 def _blocks(columns: Columns, targets: Sequence[Target]) -> tuple[list[Any], list[int]]:
     """The blocks that every head reads, with the centre and spread of one of the sets' dialogues, and their sizes."""
     blocks, sizes = [], []
-    for name, kind in BLOCKS.items():
+    for name in READ:
         raw = np.concatenate([columns.raw(t.row.folder, [name])[t.unit] for t in targets])
         spread = np.where(raw.std(0) > 1e-9, raw.std(0), 1.0)
-        blocks.append(kind(centre=tuple(raw.mean(0).tolist()), scale=tuple(spread.tolist())))
+        blocks.append(BLOCKS[name](centre=tuple(raw.mean(0).tolist()), scale=tuple(spread.tolist())))
         sizes.append(raw.shape[1])
     return blocks, sizes
 
@@ -151,8 +143,7 @@ def _blocks(columns: Columns, targets: Sequence[Target]) -> tuple[list[Any], lis
 def _on_blocks(model: Model, blocks: Sequence[Any], sizes: Sequence[int]) -> tuple[np.ndarray, float]:
     """A model's weights for the shared blocks, and what is added to their score."""
     row, added, start = [], 0.0, 0
-    names = dict(zip(BLOCKS, zip(blocks, sizes, strict=True), strict=True))
-    for name, (block, size) in names.items():
+    for name, block, size in zip(READ, blocks, sizes, strict=True):
         if name not in model.choice.blocks:
             row.append(np.zeros(size))
             continue
@@ -172,7 +163,7 @@ def _scale(dimension: str, own: Sequence[Target], columns: Columns, choice: Choi
         model = fit_model(dimension, [t for t in own if t.set != target.set], columns, choice)
         model = model or fit_model(dimension, own, columns, choice)
         if model is not None:
-            score = model.score(columns.raw(target.row.folder, choice.blocks)[target.unit])
+            score = model.score_target(target, columns)
             chosen = rng.permutation(len(score))[:MOST]
             scores.append(score[chosen])
             levels.append(np.rint(target.level[chosen]).clip(0, TOP).astype(np.intp))

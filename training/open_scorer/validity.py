@@ -63,7 +63,7 @@ def leave_sets_out(
         if not any(t.row.dimension == dimension for t in learn):
             continue
         best, _ = choose(dimension, learn, columns)
-        chosen[held] = f"{best.method}, strength {best.alpha:g}, other dimensions {best.others:g}"
+        chosen[held] = str(best)
         told(f"{dimension}: {held} left out: {chosen[held]}")
         found += predict(dimension, learn, own, columns, best)
     return found, chosen
@@ -79,19 +79,16 @@ def predict(
             models[name] = model
     teachers = [t for t in learn if t.row.dimension == dimension]
     people = np.rint(np.concatenate([t.level for t in teachers])).clip(0, TOP).astype(int)
+    cuts = {}
+    for name, model in models.items():
+        seen = np.concatenate([model.score_target(t, columns) for t in teachers])
+        cuts[name] = spread_cuts(seen, people, TOP + 1)
     out = []
     for target in own:
-        scores, levels = {}, {}
-        for name, model in models.items():
-            seen = np.concatenate([_score(model, t, columns) for t in teachers])
-            scores[name] = _score(model, target, columns)
-            levels[name] = np.searchsorted(spread_cuts(seen, people, TOP + 1), scores[name], side="right")
+        scores = {name: model.score_target(target, columns) for name, model in models.items()}
+        levels = {name: np.searchsorted(cuts[name], score, side="right") for name, score in scores.items()}
         out.append(Tested(target, scores, levels))
     return out
-
-
-def _score(model: Model, target: Target, columns: Columns) -> Array:
-    return model.score(columns.raw(target.row.folder, model.choice.blocks)[target.unit])
 
 
 def within_sets(

@@ -60,22 +60,21 @@ def fit_range(
     if len(dialogues) < FEWEST:
         raise EscEvalError(f"a range is told from {FEWEST} dialogues or more, not from {len(dialogues)}")
     means = None if vectors is None else mean_vectors(dialogues, vectors)
-    values, groups = np.empty((len(dialogues), 0)), np.empty(len(dialogues), dtype=object)
+    whole = see(dialogues, means)
+    names = whole.figures
+    values, groups = np.full((len(dialogues), len(names)), np.nan), np.empty(len(dialogues), dtype=object)
     folds, held_out = _folds(dialogues, people)
     for name, test, learn in folds:
         seen = see([dialogues[i] for i in learn], None if means is None else means[learn])
-        if not values.shape[1]:
-            values = np.full((len(dialogues), len(seen.figures)), np.nan)
         values[test] = seen.measure([dialogues[i] for i in test], vectors)
         groups[test] = name
-    names = see(dialogues, means).figures
     kept = {}
     for name in dict.fromkeys(groups.tolist()):
         others, own = values[groups != name], values[groups == name]
         kept[str(name)] = float(_inside(own, choose_bounds(others, names, keep), names).mean())
     bounds = choose_bounds(values, names, keep)
     found = RangeFile(bounds=bounds, keep=keep, kept=kept, dialogues=len(dialogues), held_out=held_out)
-    return found, see(dialogues, means)
+    return found, whole
 
 
 def choose_bounds(values: Array, names: Sequence[str], keep: float) -> dict[str, Bounds]:

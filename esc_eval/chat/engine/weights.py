@@ -193,11 +193,8 @@ def read_judge_card(repo: str, revision: str | None) -> JudgeCard | None:
     Raises:
         EscEvalError: Its file is broken.
     """
-    try:
-        file = cached_file(repo, FILE, revision=revision)
-    except (OSError, ValueError):
-        return None
-    return JudgeCard.load(Path(file)) if file else None
+    file = _find_file(repo, FILE, revision)
+    return JudgeCard.load(file) if file else None
 
 
 def read_playing(repo: str, revision: str | None) -> Generation | None:
@@ -206,16 +203,22 @@ def read_playing(repo: str, revision: str | None) -> Generation | None:
     Raises:
         EscEvalError: Its file is broken.
     """
-    try:
-        file = cached_file(repo, PLAYING, revision=revision)
-    except (OSError, ValueError):
-        return None
+    file = _find_file(repo, PLAYING, revision)
     if not file:
         return None
     try:
-        return Generation.model_validate(read_json_object(Path(file)))
+        return Generation.model_validate(read_json_object(file))
     except ValidationError as error:
         raise EscEvalError(f"{file}: {explain_validation(error)}") from error
+
+
+def _find_file(repo: str, name: str, revision: str | None) -> Path | None:
+    """A file of a folder or Hub repository; None = it has none of this name."""
+    try:
+        file = cached_file(repo, name, revision=revision)
+    except (OSError, ValueError):
+        return None
+    return Path(file) if file else None
 
 
 def commit_of(repo: str, revision: str | None) -> str | None:

@@ -97,7 +97,7 @@ def test_ieval_scales_correlate_as_published() -> None:
 vectors = st.integers(0, 2**32 - 1).flatmap(lambda s: st.tuples(st.just(s), st.integers(4, 40), st.integers(2, 8)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(vectors)
 def test_weighted_correlations_equal_scipy_on_the_repeated_rows(parameters: tuple[int, int, int]) -> None:
     seed, n, values = parameters
@@ -178,7 +178,7 @@ def test_holm_agrees_with_statsmodels() -> None:
     assert adjust_holm([0.01, np.nan])[0] == pytest.approx(0.01)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(vectors)
 def test_tie_calibration_is_the_best_threshold(parameters: tuple[int, int, int]) -> None:
     seed, n, values = parameters

@@ -117,7 +117,7 @@ def test_too_few_groups_are_refused():
         make_split("model-disjoint", only)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(data=st.data(), name=st.sampled_from(sorted(SCHEMES)), seed=st.integers(0, 5))
 def test_the_order_of_rows_never_matters(data, name, seed):
     shuffled = data.draw(st.permutations(items(name)))

@@ -244,7 +244,7 @@ def mutated(draw, record):
     return result
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 @pytest.mark.parametrize(("key", "name", "record"), JSON_RECORDS)
 def test_mutated_records_neither_crash_a_parser_nor_vanish(key, name, record, data):
@@ -256,7 +256,7 @@ def test_mutated_records_neither_crash_a_parser_nor_vanish(key, name, record, da
     assert all(isinstance(one, SourceConversation | Reject) for one in found)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(data=st.data())
 @pytest.mark.parametrize(("key", "name", "row"), CSV_RECORDS)
 def test_mutated_rows_neither_crash_a_parser_nor_vanish(key, name, row, data):
@@ -269,7 +269,7 @@ def test_mutated_rows_neither_crash_a_parser_nor_vanish(key, name, row, data):
     assert len(found) == len(rows)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(data=st.data())
 @pytest.mark.parametrize(("key", "name", "record"), [*JSON_RECORDS, *CSV_RECORDS])
 def test_damaged_bytes_never_crash_and_never_lose_a_record_of_json_silently(key, name, record, data):

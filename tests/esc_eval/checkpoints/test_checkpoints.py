@@ -159,7 +159,7 @@ def tokenizers(packed_release, sentencepiece_model):
     return slow, AutoTokenizer.from_pretrained(packed_release[4] / "base")
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(alphabet=st.one_of(st.sampled_from("  aeiou score 0123\n你好累，"), st.characters(codec="utf-8"))))
 def test_the_fast_tokenizer_gives_sentencepieces_ids(tokenizers, text):
     slow, fast = tokenizers

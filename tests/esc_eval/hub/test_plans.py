@@ -333,7 +333,7 @@ NAMES = st.sampled_from(["a.json", "b/c.txt", "b/d.safetensors", "e.parquet", "f
 TREES = st.dictionaries(NAMES, st.binary(max_size=40), min_size=1)
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(releases=st.lists(TREES, min_size=1, max_size=2))
 @pytest.mark.slow
 def test_whatever_was_there_the_release_is_the_folder(hub, tmp_path_factory, releases):

@@ -16,7 +16,7 @@ NOT_OURS = {"tiers": "no problem type 'x'", "split": "its ids have sha256"}
 
 
 @pytest.mark.parametrize("name", sorted(readers()))
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=6, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 1 << 32))
 def test_a_damaged_file_is_read_whole_or_refused_by_a_sentence(name, seed):
     with TemporaryDirectory() as folder:

@@ -56,7 +56,7 @@ def dialogue(*texts, language="en", id="d"):
 
 
 @pytest.mark.parametrize(("unit", "analyzer", "sizes"), [("word", "word", (1, 2)), ("char", "char_wb", (2, 5))])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(texts=st.lists(words, min_size=1, max_size=6))
 def test_terms_are_weighed_as_scikit_learn_does(unit, analyzer, sizes, texts):
     theirs = TfidfVectorizer(analyzer=analyzer, ngram_range=sizes, sublinear_tf=True)
@@ -105,14 +105,14 @@ def test_surface_figures_can_be_counted_by_hand():
     assert found["log characters of the seeker"] == pytest.approx(np.log(5))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(words, max_size=7))
 def test_any_dialogue_has_finite_figures(texts):
     assert np.isfinite(surface_figures(dialogue(*texts))).all()
     assert np.isfinite(np.array(ending_figures(dialogue(*texts)), dtype=float)).all()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.lists(st.floats(-9, 9), min_size=1, max_size=6),
     st.floats(0, 5),

@@ -141,7 +141,7 @@ def random_table(parameters: tuple[int, int, int, float, int]) -> np.ndarray:
     return np.where(rng.random((units, raters)) < missing, NAN, scores.astype(float))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(tables)
 def test_alpha_agrees_with_the_krippendorff_library(parameters: tuple[int, int, int, float, int]) -> None:
     matrix = random_table(parameters)
@@ -154,7 +154,7 @@ def test_alpha_agrees_with_the_krippendorff_library(parameters: tuple[int, int, 
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(tables)
 def test_kappa_of_two_raters_and_the_mean_spearman_agree_with_sklearn_and_scipy(
     parameters: tuple[int, int, int, float, int],
@@ -182,7 +182,7 @@ def test_kappa_of_two_raters_and_the_mean_spearman_agree_with_sklearn_and_scipy(
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(tables)
 def test_kappa_of_many_raters_is_a_ratio_of_sums_over_their_pairs(parameters: tuple[int, int, int, float, int]) -> None:
     matrix = random_table(parameters)
@@ -209,7 +209,7 @@ def test_kappa_of_three_raters_is_congers() -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(tables)
 def test_fleiss_kappa_agrees_with_statsmodels_on_complete_tables(parameters: tuple[int, int, int, float, int]) -> None:
     matrix = random_table((*parameters[:3], 0.0, parameters[4]))
@@ -219,7 +219,7 @@ def test_fleiss_kappa_agrees_with_statsmodels_on_complete_tables(parameters: tup
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(tables)
 def test_shares_ac2_and_fleiss_agree_with_plain_loops(parameters: tuple[int, int, int, float, int]) -> None:
     matrix = random_table(parameters)
@@ -245,7 +245,7 @@ def test_shares_ac2_and_fleiss_agree_with_plain_loops(parameters: tuple[int, int
         assert ours["fleiss_kappa"] == pytest.approx(expected)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(tables)
 def test_icc_agrees_with_expectations_taken_from_projection_matrices(
     parameters: tuple[int, int, int, float, int],

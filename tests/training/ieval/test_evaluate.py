@@ -76,7 +76,7 @@ def of_bot(ranked, bot):
     return np.array([dialogue.supporter == bot for dialogue in ranked.dialogues])
 
 
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=3)
 @given(st.integers(0, 3), st.integers(0, 2**31))
 @pytest.mark.slow
 def test_the_labels_of_a_held_out_bot_change_nothing_that_is_chosen_or_said_of_it(

@@ -86,7 +86,7 @@ def test_a_score_that_is_no_level_is_refused():
         label_distributions([talk("d")], [mark("d", 7)], ["a"], [1, 2, 3])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(3, 9), st.integers(0, 5), st.sampled_from(BOTS))
 def test_no_bot_of_the_test_is_in_train_or_validation(people, seed, bot):
     ranked = rated_set(people, seed=1)
@@ -96,7 +96,7 @@ def test_no_bot_of_the_test_is_in_train_or_validation(people, seed, bot):
     assert bot not in found[TRAIN] | found[VALIDATION]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(4, 12), st.integers(0, 5))
 def test_no_scenario_and_no_person_is_on_two_sides(people, seed):
     ranked = rated_set(people, seed=1)

@@ -40,7 +40,7 @@ texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), m
 talks = st.lists(texts, min_size=2, max_size=7)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(talks, st.sampled_from(["turn", "dialogue"]))
 def test_the_loss_falls_on_the_assistants_words_and_nothing_else(encoder, said, per):
     messages = chat(said)
@@ -63,7 +63,7 @@ def test_the_loss_falls_on_the_assistants_words_and_nothing_else(encoder, said, 
         assert learnt == [*spoken, end]
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(talks, st.integers(40, 200))
 def test_an_answer_that_does_not_fit_is_counted_and_never_cut(encoder, said, longest):
     messages = chat(said)
@@ -116,7 +116,7 @@ def test_a_conversation_that_says_nothing_of_its_seeker_is_left_out_and_counted(
     assert any("1 esconv conversations left out" in line for line in roles.describe_material(material))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.sets(st.integers(0, 11), min_size=1, max_size=4))
 def test_no_conversation_that_a_test_card_was_made_of_is_learnt_from(chosen):
     topics = ["violin exam", "night shifts", "stolen bicycle", "mute sister", "mouldy cellar", "lost dog", "late train"]
@@ -198,7 +198,7 @@ def role_play(path: Path, conversations: int, answers: int = 1) -> Path:
     return path
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(share=st.floats(0.1, 0.8), answers=st.integers(1, 5), per=st.sampled_from(["turn", "dialogue"]))
 def test_the_share_of_general_role_play_is_one_of_rows(tmp_path_factory, encoder, share, answers, per):
     folder = tmp_path_factory.mktemp("share")

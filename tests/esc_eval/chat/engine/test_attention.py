@@ -29,7 +29,7 @@ def draw_mask(kind, rows, heads, new, positions, generator):
     return torch.zeros(shown.shape).masked_fill(~shown, torch.finfo(torch.float32).min)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     rows=st.integers(1, 4),
     shared=st.integers(1, 3),

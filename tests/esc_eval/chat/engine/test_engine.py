@@ -49,7 +49,7 @@ def alone(model, ids):
     return model.model(torch.tensor([ids])).logits[0, -1]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_whatever_happens_to_rows_their_logits_are_those_of_their_tokens(model, data):
     token = st.integers(3, 300)

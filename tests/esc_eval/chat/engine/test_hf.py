@@ -214,7 +214,7 @@ def test_a_configuration_that_gives_no_model_is_refused(toy_folder, tmp_path):
         open_model(f"hf:{tmp_path / 'm'}")
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     row=st.lists(st.integers(3, 60), max_size=40),
     tails=st.lists(st.lists(st.integers(3, 60), min_size=1, max_size=20), min_size=1, max_size=5),
@@ -304,7 +304,7 @@ def test_a_dialogue_too_long_to_judge_is_a_problem_not_a_score(toy):
 
 
 @given(st.integers(0, 2**63 - 1), st.floats(0.2, 2), st.integers(0, 12), st.floats(0.05, 1))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_sampled_token_is_one_that_transformers_would_keep(seed, temperature, top_k, top_p):
     logits = torch.randn(3, 40, generator=torch.Generator().manual_seed(seed % 2**31)) * 3
     chosen = Generation(temperature=temperature, top_k=top_k, top_p=top_p)

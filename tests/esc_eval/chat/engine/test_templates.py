@@ -309,7 +309,7 @@ UTTERANCE = st.lists(st.sampled_from([*PIECES, *SPELT]), max_size=8).map("".join
 
 @pytest.mark.parametrize(("made", "words"), MARKED, ids=range(len(MARKED)))
 @given(said=UTTERANCE, answered=UTTERANCE, asked=UTTERANCE)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_no_utterance_can_open_or_end_a_turn(made, words, said, answered, asked):
     def turns(*texts):
         roles = ("user", "assistant", "user")
