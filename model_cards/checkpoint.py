@@ -10,6 +10,7 @@ from esc_eval.errors import BadRecord, EscEvalError
 from esc_eval.files.cells import read_number
 from esc_eval.files.text import read_json_as, read_json_object, read_text
 from esc_eval.reading import read_json_lines
+from esc_eval.scoring.text_scorer import Validity
 from esc_eval.scoring.training_range import RangeFile
 
 CARD = "README.md"
@@ -148,6 +149,7 @@ class Checkpoint(Part):
     Attributes:
         published: None in a folder that was not downloaded from the Hub.
         range: Of a scorer that knows it: bounds of each figure of a dialogue that it rates, and how they were chosen.
+        validity: Of a scorer that was tried on sets it had not seen: what that showed, by dimension.
         form: How the weights lie there; None = no weights.
         base: As named by the adapter, where it is one: model and revision.
         losses: First and last logged loss; empty where nothing was logged.
@@ -158,6 +160,7 @@ class Checkpoint(Part):
     metrics: dict[str, Metric]
     form: Form | None
     range: RangeFile | None
+    validity: dict[str, Validity]
     adapter_base: tuple[str, str | None] | None
     losses: tuple[float, ...]
     recipe: str | None
@@ -188,11 +191,13 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         content = read_json_object(folder / ADAPTER)
         adapter = (str(content.get("base_model_name_or_path")), content.get("revision"))
     recipe = folder / RECIPE
+    scorer = read_json_object(folder / TEXT_SCORER) if (folder / TEXT_SCORER).is_file() else {}
     return Checkpoint(
         training=read_json_as(folder / TRAINING, Training),
         metrics=metrics,
         form=form_of(folder),
-        range=_range_of(folder),
+        range=RangeFile.model_validate(scorer["range"]) if scorer.get("range") else None,
+        validity={key: Validity.model_validate(one) for key, one in (scorer.get("validity") or {}).items()},
         adapter_base=adapter,
         losses=_losses(folder / LOG),
         recipe=read_text(recipe) if recipe.is_file() else None,
@@ -209,11 +214,6 @@ def form_of(folder: Path) -> Form | None:
     if (folder / "config.json").is_file() and any(folder.glob("model*.safetensors")):
         return "model"
     return None
-
-
-def _range_of(folder: Path) -> RangeFile | None:
-    content = read_json_object(folder / TEXT_SCORER) if (folder / TEXT_SCORER).is_file() else {}
-    return RangeFile.model_validate(content["range"]) if content.get("range") else None
 
 
 def _losses(path: Path) -> tuple[float, ...]:

@@ -215,6 +215,12 @@ def prepare_ratings(folder: Path) -> None:
     rng = random.Random(3)
     rows = [f"d{d},r{r},empathy,{rng.randint(0, 4)},c{d}" for d in range(12) for r in range(2)]
     (folder / "ratings.csv").write_text("\n".join(["dialogue_id,rater,dimension,score,card_id", *rows]) + "\n")
+    said = [{"role": "seeker", "text": "I cannot sleep."}, {"role": "supporter", "text": "Since when?"}]
+    talks = [
+        {"id": f"d{d}", "language": "en", "turns": said, "supporter": "abc"[d % 3], "card_id": f"c{d // 3}"}
+        for d in range(12)
+    ]
+    (folder / "dialogues.jsonl").write_text("".join(json.dumps(talk) + "\n" for talk in talks))
 
 
 def analysis(folder: Path) -> None:
@@ -222,16 +228,8 @@ def analysis(folder: Path) -> None:
 
     files = [x for form in ("json", "markdown", "latex") for x in (f"--{form}", folder / "found" / f"a.{form}")]
     invoke(app, "agreement", folder / "ratings.csv", "--draws", "100", *files)
-    models = ("--cards", folder / "cards.jsonl", "--model", "a", "--rater", "r", "--rater", "s")
-    (folder / "cards.jsonl").exists() or _sample_cards(folder / "cards.jsonl")
-    invoke(app, "plan", *models, "--out", folder / "found" / "plan.csv")
-
-
-def _sample_cards(path: Path) -> None:
-    from esc_eval.files.records import load_cards
-    from esc_eval.files.writing import write_jsonl
-
-    write_jsonl(path, load_cards(["sample"]))
+    raters = ("--rater", "r", "--rater", "s")
+    invoke(app, "plan", folder / "dialogues.jsonl", *raters, "--out", folder / "found" / "plan.csv")
 
 
 def train(folder: Path) -> None:
