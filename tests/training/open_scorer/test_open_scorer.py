@@ -200,7 +200,8 @@ def test_the_file_gives_the_scores_of_its_fits_and_knows_its_range_and_licences(
     card = (folder / "README.md").read_text()
     assert "quality for skillful" in card
     assert "python -m training open-scorer" in card
-    assert "| humanoid | no | " in card and "Not evaluated" not in card
+    assert "| humanoid | no | " in card
+    assert "Not evaluated" not in card
     assert "| d |" not in card
     assert not find_checkpoint_problems(folder)
 
