@@ -125,12 +125,12 @@ def estimate_cost(settings: Settings, rated: bool = False) -> str:
     players, cards, protocol = choose_players(settings), choose_cards(settings), choose_protocol(settings)
     supporters = {name: (players.speaks.get(name, ()), players.price_of(name)) for name in players.names}
     seeker = name_of(players.seeker)
-    rows = cost.estimate_cost(cards, protocol, supporters, players.price_of(seeker), seeker=seeker)
+    rows = cost.estimate_cost(cards, protocol, supporters, players.price_of(seeker), seeker=seeker, repeats=settings.repeats)
     if rated:
         talks = [
             expected_dialogue(card, protocol)
             for languages, _ in supporters.values()
-            for card in cards
+            for card in cards * settings.repeats
             if not languages or card.language in languages
         ]
         rows += estimate_judges(settings, talks)
@@ -157,6 +157,7 @@ def make_plan(settings: Settings, open_one: Open) -> tuple[Plan, dict[str, Price
         seeker=open_one(seeker),
         supporters=[open_one(model) for model in players.specs(bool(settings.base_url))],
         seed=settings.seed,
+        repeats=settings.repeats,
         speaks=players.speaks,
         own_settings=settings.own_settings,
         notes=notes,
