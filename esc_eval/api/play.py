@@ -125,7 +125,9 @@ def estimate_cost(settings: Settings, rated: bool = False) -> str:
     players, cards, protocol = choose_players(settings), choose_cards(settings), choose_protocol(settings)
     supporters = {name: (players.speaks.get(name, ()), players.price_of(name)) for name in players.names}
     seeker = name_of(players.seeker)
-    rows = cost.estimate_cost(cards, protocol, supporters, players.price_of(seeker), seeker=seeker, repeats=settings.repeats)
+    rows = cost.estimate_cost(
+        cards, protocol, supporters, players.price_of(seeker), seeker=seeker, repeats=settings.repeats
+    )
     if rated:
         talks = [
             expected_dialogue(card, protocol)

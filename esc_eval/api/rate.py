@@ -22,6 +22,7 @@ from esc_eval.scoring.score import Scoring, needs_scorer, score_dialogues
 from esc_eval.simulation.budget import Budget, Meter
 from esc_eval.simulation.cost import Price
 from esc_eval.simulation.run import Run, find_simulations
+from esc_eval.simulation.unfinished import refresh_runs
 
 
 def make_scorings(settings: Settings, open_one: Open) -> list[Scoring | DirectScoring]:
@@ -76,6 +77,7 @@ def check_languages(scorings: Iterable[Scoring | DirectScoring], languages: Iter
 
 def load_dialogues(paths: Sequence[Path], cards: Path | None = None) -> list[Dialogue]:
     """Dialogues of several files; official ones are linked to the cards they were played on, if given."""
+    refresh_runs(paths)
     dialogues = [dialogue for path in paths for dialogue in read_dialogues(path)]
     check_unique((dialogue.id for dialogue in dialogues), "dialogue", ", ".join(map(str, paths)))
     return official.link_cards(dialogues, read_cards(cards)) if cards else dialogues
@@ -83,6 +85,7 @@ def load_dialogues(paths: Sequence[Path], cards: Path | None = None) -> list[Dia
 
 def load_ratings(paths: Sequence[Path]) -> list[Rating]:
     """Ratings of several files."""
+    refresh_runs(paths)
     return [rating for path in paths for rating in read_ratings(path)]
 
 

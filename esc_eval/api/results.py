@@ -21,7 +21,7 @@ from esc_eval.reporting.render import Report, terminal_width
 from esc_eval.reporting.summary import Leaderboard, Row, Statistic
 from esc_eval.schema import Dialogue, Rating
 from esc_eval.scoring.rating_checks import find_rubrics
-from esc_eval.simulation.run import read_card
+from esc_eval.simulation.unfinished import describe_stage, read_run
 from esc_eval.statistics import DRAWS
 from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.statistics.estimate import Estimate
@@ -90,12 +90,13 @@ class Results:
         folder = Path(folder)
         if not folder.is_dir():
             raise EscEvalError(f"{folder}: no such run folder")
+        card = read_run(folder)
         ratings = read_run_ratings(folder)
         return cls(
             read_dialogues(folder),
             ratings,
             rubric=rubric,
-            run=read_card(folder),
+            run=card,
             statistic=statistic,
             folder=folder,
             keep=keep,
@@ -150,6 +151,11 @@ class Results:
             return summarise_ratings(self.dialogues, self.ratings, self.rubrics, self._run, statistic=self.statistic)
         except ValueError as error:
             raise EscEvalError(f"ratings and dialogues do not fit: {error}") from error
+
+    @property
+    def unfinished(self) -> list[str]:
+        """How many dialogues of an unfinished run are over, a sentence; none where all are."""
+        return describe_stage(self._run, (dialogue.id for dialogue in self.dialogues))
 
     def table(self, by: Literal["supporter", "dimension"] = "supporter") -> Any:
         """The leaderboard as a pandas DataFrame; a list of dicts with the same columns where pandas is not installed.

@@ -131,7 +131,9 @@ def load_ratings_table(
 ) -> RatingsTable:
     """The ratings table of a command line; see ``files.ratings_table.read_table``."""
     from esc_eval.files.ratings_table import read_table
+    from esc_eval.simulation.unfinished import refresh_runs
 
+    refresh_runs([*paths, *(dialogues or ()), *(beside or ())])
     known = parse_scale(scale) if scale else None
     return read_table(paths, known, dialogues or (), cards or (), beside or (), mixed=mixed)
 
@@ -139,7 +141,9 @@ def load_ratings_table(
 def every_dialogue(paths: Sequence[Path] | None) -> list[Dialogue]:
     """The dialogues of all files."""
     from esc_eval.files.records import read_dialogues
+    from esc_eval.simulation.unfinished import refresh_runs
 
+    refresh_runs(paths or ())
     return [dialogue for path in paths or () for dialogue in read_dialogues(path)]
 
 

@@ -16,10 +16,11 @@ from esc_eval.reporting.powered import powered_means
 from esc_eval.reporting.render import Report, Table, name_clusters, report_signature, shown_p, undefined_notes
 from esc_eval.reporting.signature import sign_board
 from esc_eval.reporting.standing import differences_table, standing_json, standing_table
-from esc_eval.reporting.summary import UNANSWERED_SHARE, name_raters
+from esc_eval.reporting.summary import UNANSWERED_SHARE, count_all, name_raters
 from esc_eval.reporting.tables import name_board
 from esc_eval.schema import Dialogue
 from esc_eval.scoring.score import ENDED_EARLY, SILENT
+from esc_eval.simulation.unfinished import count_asked
 from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.statistics.mixed import estimate_contrast, group_contrasts, mixed_fit
 from esc_eval.statistics.ranking import AVERAGE, FLIPS, Board, Standing, rank_models
@@ -114,6 +115,8 @@ def leaderboard_report(
         names = {d.key: d.paper for d in known.dimensions} if known else {}
         names = {key: names.get(key, key) for key in board.dimensions}
         standing = rank_models(board, boot, flips, unranked, adjust_raters)
+        if own.get("rater_kind", pd.Series(dtype=str)).eq("model").any():
+            standing = count_all(standing, count_asked(run or {}, language))
         data, views, said = _board(standing, names, board.turned, human, title, sign)
         boards[key] = {"language": language, "rater": rater, **data}
         turned_here |= set(board.turned)

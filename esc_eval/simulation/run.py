@@ -45,6 +45,8 @@ LEDGER, CARD = "ledger.sqlite3", "run.json"
 VERSION = 1
 """Of the ledger (``pragma user_version``); those of esc-eval 0.1, which had no members, say 0."""
 R = TypeVar("R", bound=Record)
+PEOPLE = "people"
+"""Kind of the records that are ratings by people, and step of run.json that says where they are from."""
 SHOWN = 10
 """Differences that a refusal lists at most."""
 
@@ -158,17 +160,27 @@ class _Card(BaseModel):
     calls: list[dict[str, Any]] = []
 
 
+class DamagedError(EscEvalError):
+    """A ledger is not as it was written."""
+
+
 class Run:
     """A run folder, open for work. Use as a context manager.
+
+    Args:
+        folder: Of the run; made where there is none.
+        reading: Whether its ledger is only read, which another process may do or work on meanwhile.
 
     Raises:
         EscEvalError: Another process works on the folder, or it cannot be written.
     """
 
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
+    def __init__(self, folder: str | Path, *, reading: bool = False) -> None:
+        self.folder, self.reading = Path(folder), reading
+        self.version = VERSION
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            if not reading:
+                self.folder.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
             raise EscEvalError(f"{folder}: is a file; a run needs a folder of its own") from error
         except FileNotFoundError as error:
@@ -179,6 +191,14 @@ class Run:
         self._earlier: list[Any] | None = None
 
     def __enter__(self) -> Self:
+        if self.reading:
+            where = f"{(self.folder / LEDGER).resolve().as_uri()}?mode=ro"
+            try:
+                self._database = sqlite3.connect(where, uri=True, check_same_thread=False, isolation_level=None)
+                self.version = int(self._database.execute("pragma user_version").fetchone()[0])
+            except sqlite3.DatabaseError as error:
+                raise self.damaged(str(error)) from error
+            return self
         try:
             self._lock.acquire(timeout=0)
         except Timeout as error:
@@ -222,7 +242,8 @@ class Run:
     def _close(self) -> None:
         with self._guard:
             self._database.close()
-        self._lock.release()
+        if not self.reading:
+            self._lock.release()
 
     @property
     def card(self) -> dict[str, Any]:
@@ -287,9 +308,9 @@ class Run:
             "Use the same settings to go on with it, or another --out to begin anew."
         )
 
-    def damaged(self, what: str) -> EscEvalError:
+    def damaged(self, what: str) -> DamagedError:
         """The refusal of a ledger that is not as it was written, with the way out."""
-        return EscEvalError(
+        return DamagedError(
             f"{self.folder / LEDGER}: damaged: {what}. Put back a whole copy of the ledger, or choose another --out."
         )
 
@@ -426,12 +447,17 @@ class Run:
         return path
 
     def export_ratings(self) -> None:
-        """Write the ratings of all scorings into ``ratings.jsonl``; where there are none, there is no such file."""
-        kinds = sorted(key for key in self.card if key.startswith("scoring/"))
+        """Write the ratings of all scorings, and those by people, into ``ratings.jsonl``; none = no such file."""
+        kinds = self.rated_kinds
         if any(self.owners(kind) for kind in kinds):
             self.export(RATINGS, (line for kind in kinds for line, _ in self.all(kind, Rating)))
         else:
             (self.folder / RATINGS).unlink(missing_ok=True)
+
+    @property
+    def rated_kinds(self) -> list[str]:
+        """Kinds of records that are ratings: one a scorer, and those by people."""
+        return [*sorted(key for key in self.card if key.startswith("scoring/")), PEOPLE]
 
     def all(self, kind: str, record: type[R]) -> Iterator[tuple[str, R]]:
         """Every record of a kind, by owner and position: as it is written, and read.

@@ -25,8 +25,8 @@ from esc_eval.simulation.run import (
     find_simulations,
     is_partly_foreign,
     list_differences,
-    read_card,
 )
+from esc_eval.simulation.unfinished import ASKED, read_run
 
 HUMAN = "human"
 """Name of the supporter where people talked with people: such dialogues stand beside those of any protocol."""
@@ -61,6 +61,7 @@ class Source:
         """
         if not folder.is_dir():
             raise EscEvalError(f"{folder}: no such run folder")
+        card = read_run(folder)
         ratings = read_run_ratings(folder)
         return cls(
             str(folder),
@@ -68,7 +69,7 @@ class Source:
             tuple(ratings),
             {card.id: card for card in read_run_cards([folder])},
             find_rubrics(ratings, rubric, folder) if ratings else {},
-            read_card(folder),
+            card,
         )
 
     @property
@@ -140,7 +141,9 @@ class Group:
         foreign = any(is_partly_foreign(run) or not find_simulations(run) for run in runs)
         scorings = {step: part for run in runs for step, part in run.items() if step.startswith("scoring/")}
         every = list({digest(identity): identity for identity in simulations}.values())
-        return {**scorings, PLAYED: {"identity": {"simulations": every, "foreign": foreign}}} if every else scorings
+        asked = {ASKED: {name: one for run in runs for name, one in run.get(ASKED, {}).items()}}
+        played = {PLAYED: {"identity": {"simulations": every, "foreign": foreign}}} if every else {}
+        return {**scorings, **played, **asked}
 
     def explain_apart(self, other: Source) -> str | None:
         """Why a source cannot join, in a sentence; None where it can."""

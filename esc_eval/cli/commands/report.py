@@ -60,5 +60,8 @@ def command(
     for fault in find_faults(folder) if folder else ():
         print_progress(f"note: {fault}")
     if folder and not results.ratings:
-        find_in_folder(folder, "ratings.jsonl")
+        if not results.unfinished:
+            find_in_folder(folder, "ratings.jsonl")
+        print_data(f"{folder}: not rated yet. " + " ".join(results.unfinished))
+        return
     print_data(results.render(format))
