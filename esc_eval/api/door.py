@@ -338,8 +338,27 @@ def _score(
         return _finish(run.folder, known, (place, dialogues), out, outcome, tell), outcome
 
 
+def merge(runs: Sequence[Results | str | Path], out: str | Path) -> Results:
+    """Run folders of one protocol as a new one, which keeps what each says of how its dialogues and ratings were made.
+
+    Args:
+        runs: Run folders, or results that are in one.
+        out: A new folder; it may grow like any run where the runs have one seed.
+
+    Raises:
+        EscEvalError: They contradict each other (the message says where), or something is at ``out``.
+    """
+    from esc_eval.api.merge import merge_runs
+
+    folders = [run.folder if isinstance(run, Results) else Path(run) for run in _several(runs)]
+    if None in folders:
+        raise EscEvalError("results that are in no run folder are nothing to merge; Results.save keeps them")
+    merge_runs([folder for folder in folders if folder], Path(out))
+    return Results.load(out)
+
+
 def report(
-    run: Results | str | Path | None = None,
+    run: Results | str | Path | Sequence[Results | str | Path] | None = None,
     *,
     dialogues: Results | str | Path | Sequence[str | Path] | Sequence[Dialogue] | None = None,
     ratings: Results | str | Path | Sequence[str | Path] | Sequence[GivenRating] | None = None,
@@ -352,7 +371,7 @@ def report(
     """Dialogues and ratings that are there, with every view of them; no model is asked.
 
     Args:
-        run: A run folder, or results to be shown in another way.
+        run: A run folder, or results to be shown in another way; several of one protocol are joined.
         dialogues, ratings: Without a run: files or records from anywhere.
         cards: File of the cards that official dialogues were played on, in their order.
         rubric: Of the ratings; None = the one that they name.
@@ -368,7 +387,8 @@ def report(
     if isinstance(run, Results):
         found = run
     elif run is not None:
-        found = Results.load(run)
+        several = _several(run)
+        found = Results.load(several[0]) if isinstance(run, str | Path) else Results.join(several, rubric)
     else:
         talks, _ = _read_dialogues(dialogues, cards)
         found = Results(talks, _read_ratings(ratings))
@@ -390,25 +410,18 @@ def compare(
     """Supporters of one run or of several side by side, on the cards that they share.
 
     Args:
-        runs: Results, run folders, or several of these.
+        runs: Results, run folders, or several of these, of one protocol.
         rater: Whose ratings, where there are several raters.
         rubric: Of the ratings; None = the one that they name.
         draws, seed: Of the bootstrap.
         adjust_raters: Whether people's severity is taken out of order, ranks and differences.
 
     Raises:
-        EscEvalError: No run, ratings under several scales, or the same dialogue twice.
+        EscEvalError: No run, runs that are not of one protocol (the message names the difference), or ratings under
+            several scales.
     """
     several = [runs] if isinstance(runs, Results) else _several(runs)
-    found = [run if isinstance(run, Results) else Results.load(run) for run in several]
-    if not found:
-        raise EscEvalError("there is no run to compare")
-    dialogues = [dialogue for results in found for dialogue in results.dialogues]
-    check_unique((dialogue.id for dialogue in dialogues), "dialogue", "the runs")
-    ratings = [rating for results in found for rating in results.ratings]
-    return Results(dialogues, ratings, rubric=rubric or found[0].given_rubric).compare(
-        rater, draws, seed, adjust_raters
-    )
+    return Results.join(several, rubric).compare(rater, draws, seed, adjust_raters)
 
 
 def _several(given: Any) -> Sequence[Any]:

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self, get_args
 from esc_eval.errors import EscEvalError
 from esc_eval.escaping import escape_html
 from esc_eval.files.records import read_dialogues
-from esc_eval.files.run_folder import is_run_folder, read_run_ratings, rubric_file
+from esc_eval.files.run_folder import is_run_folder, read_run_cards, read_run_ratings, rubric_file
 from esc_eval.files.writing import PREFIX, replace_folder, write_jsonl, write_whole
 from esc_eval.prompts.kept import keep_wording
 from esc_eval.prompts.rubric import Rubric
@@ -54,6 +54,7 @@ class Results:
         folder: The run folder that they are from.
         human: Files of a few ratings by people, beside which the scorers' are shown as prediction-powered means.
         keep: What must live as long as these results: the owner of a temporary folder.
+        rubrics: Of the ratings by the name and version that they carry, where they are known already.
     """
 
     def __init__(
@@ -67,11 +68,12 @@ class Results:
         folder: Path | None = None,
         human: Sequence[Path] = (),
         keep: object = None,
+        rubrics: Mapping[str, Rubric] | None = None,
     ) -> None:
         _check_choice("statistic", statistic, get_args(Statistic))
         self.dialogues, self.ratings = tuple(dialogues), tuple(ratings)
         self.folder, self.statistic, self.human = folder, statistic, tuple(human)
-        self.given_rubric, self._run, self._keep = rubric, dict(run or {}), keep
+        self.given_rubric, self._run, self._keep, self._rubrics = rubric, dict(run or {}), keep, rubrics
 
     @classmethod
     def load(
@@ -102,6 +104,28 @@ class Results:
             keep=keep,
         )
 
+    @classmethod
+    def join(cls, runs: Sequence["Results | str | Path"], rubric: str | Path | None = None) -> Self:
+        """The results of several runs of one protocol as one, each dialogue and rating once.
+
+        Raises:
+            EscEvalError: There is no run, one stands apart (the message names the difference), or as ``load``.
+        """
+        from esc_eval.view.collection import Source, check_named_once, join_all
+
+        found = [run if isinstance(run, Results) else cls.load(run, rubric=rubric) for run in runs]
+        if not found:
+            raise EscEvalError("there is no run")
+        check_named_once(one.folder for one in found if one.folder)
+        group = join_all([one._as_source(Source, number) for number, one in enumerate(found)])
+        dialogues = list(group.dialogues.values())
+        return cls(dialogues, group.ratings, rubric=rubric, run=group.run, keep=found, rubrics=group.rubrics)
+
+    def _as_source(self, source: Any, number: int) -> Any:
+        name = str(self.folder) if self.folder else f"run {number + 1}"
+        cards = {card.id: card for card in read_run_cards([self.folder])} if self.folder else {}
+        return source(name, self.dialogues, self.ratings, cards, self.rubrics if self.ratings else {}, self._run)
+
     def shown(
         self, rubric: str | Path | None = None, statistic: Statistic = "level", human: Sequence[Path] = ()
     ) -> "Results":
@@ -115,6 +139,7 @@ class Results:
             folder=self.folder,
             human=human or self.human,
             keep=self,
+            rubrics=None if rubric else self._rubrics,
         )
 
     @cached_property
@@ -124,7 +149,7 @@ class Results:
         Raises:
             EscEvalError: The ratings name one that is neither given nor shipped nor kept in the run folder.
         """
-        return find_rubrics(self.ratings, self.given_rubric, self.folder)
+        return dict(self._rubrics or find_rubrics(self.ratings, self.given_rubric, self.folder))
 
     @property
     def rubric(self) -> Rubric:

@@ -274,6 +274,10 @@ class Run:
         content[step] = {"identity": identity, "sha256": digest(identity), "environment": began, **served}
         self._write_card(content)
 
+    def record_all(self, content: Mapping[str, Any]) -> None:
+        """Say in run.json what all steps are made of, as other runs said it."""
+        self._write_card(dict(content))
+
     def add_served(self, step: str, facts: Mapping[str, Any]) -> None:
         """Say in run.json what a step was really asked and answered, when it ends, in whatever way.
 
@@ -396,6 +400,23 @@ class Run:
         """
         with self._writing() as database:
             database.execute("insert or ignore into records values (?, ?, ?, ?)", (kind, owner, position, text))
+
+    def add_all(self, rows: Iterable[tuple[str, str, int, str]]) -> None:
+        """Make many records durable together: kind, owner, position and text of each.
+
+        Raises:
+            EscEvalError: As ``add``.
+        """
+        with self._writing() as database:
+            database.execute("begin immediate")
+            database.executemany("insert or ignore into records values (?, ?, ?, ?)", rows)
+            database.execute("commit")
+
+    def rows(self, kinds: str) -> list[tuple[str, str, int, str]]:
+        """All records of kinds that a pattern (of SQL's ``like``) names: kind, owner, position and text of each."""
+        query = "select kind, owner, position, json from records where kind like ? order by kind, owner, position"
+        with self._reading() as database:
+            return [(*row[:3], _as_text(row[3])) for row in database.execute(query, (kinds,))]
 
     def of(self, kind: str, owner: str) -> list[str]:
         """The records of an owner in order of position."""
