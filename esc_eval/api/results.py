@@ -178,6 +178,11 @@ class Results:
             raise EscEvalError(f"ratings and dialogues do not fit: {error}") from error
 
     @property
+    def run(self) -> Mapping[str, Any]:
+        """What run.json says of how they were made; empty for dialogues and ratings from elsewhere."""
+        return self._run
+
+    @property
     def unfinished(self) -> list[str]:
         """How many dialogues of an unfinished run are over, a sentence; none where all are."""
         return describe_stage(self._run, (dialogue.id for dialogue in self.dialogues))
@@ -212,6 +217,29 @@ class Results:
         Raises:
             EscEvalError: No ratings, none by this rater, or ratings of several scales.
         """
+        table = self.tabulate(rater)
+        try:
+            from esc_eval.reporting.comparison import leaderboard_report
+        except ModuleNotFoundError as error:
+            raise EscEvalError(f'{error.name} is missing: pip install "esc-eval[statistics]"') from error
+        return leaderboard_report(
+            table,
+            Bootstrap(draws, seed),
+            dialogues=self.dialogues,
+            rubrics=self.rubrics,
+            run=self._run,
+            adjust_raters=adjust_raters,
+        )
+
+    def tabulate(self, rater: str | None = None) -> Any:
+        """The ratings as the table that comparisons and agreement read (``files.ratings_table.RatingsTable``).
+
+        Args:
+            rater: Whose ratings alone; None = everybody's.
+
+        Raises:
+            EscEvalError: No ratings, none by this rater, or ratings of several scales.
+        """
         chosen = [rating for rating in self.ratings if rater in (None, rating.rater)]
         if not chosen:
             raters = sorted({rating.rater for rating in self.ratings})
@@ -221,17 +249,9 @@ class Results:
             raise EscEvalError(f"ratings of several scales ({sorted(scales)}) cannot be compared; choose a rater")
         try:
             from esc_eval.files.ratings_table import tabulate_ratings
-            from esc_eval.reporting.comparison import leaderboard_report
         except ModuleNotFoundError as error:
             raise EscEvalError(f'{error.name} is missing: pip install "esc-eval[statistics]"') from error
-        return leaderboard_report(
-            tabulate_ratings(chosen, self.dialogues, scales.pop()),
-            Bootstrap(draws, seed),
-            dialogues=self.dialogues,
-            rubrics=self.rubrics,
-            run=self._run,
-            adjust_raters=adjust_raters,
-        )
+        return tabulate_ratings(chosen, self.dialogues, scales.pop())
 
     @cached_property
     def powered(self) -> dict[str, Report]:
