@@ -19,11 +19,12 @@ from esc_eval.api.play import estimate_cost, estimate_judges, make_plan, open_mo
 from esc_eval.api.progress import OnProgress, Progress, stay_quiet
 from esc_eval.api.rate import (
     check_languages,
+    count_questions,
     load_dialogues,
     load_ratings,
     make_scorings,
     models_to_ask,
-    run_scoring,
+    run_scorings,
 )
 from esc_eval.api.results import Results
 from esc_eval.api.settings import (
@@ -129,14 +130,16 @@ def evaluate(
         chat = [scoring.scorer for scoring in scorings if isinstance(scoring, Scoring)]
         return chat if waiting else models_to_ask(there, scorings, run, known.retry_failed)
 
+    def questions() -> int:
+        return count_questions((play.id for play in plan.plays()), scorings, run)
+
     with (place := _RunFolder(out)) as run:
         run.describe(settings=known.describe(PLAYING | RATING))
-        outcome = run_simulation(plan, run, tell, prices, budget, retry=known.retry_failed, also_asked=judges)
+        outcome = run_simulation(
+            plan, run, tell, prices, budget, retry=known.retry_failed, also_asked=judges, ahead=questions
+        )
         dialogues = read_dialogues(run.folder)
-        for scoring in scorings:
-            outcome.ratings[scoring.scorer.name] = run_scoring(
-                dialogues, scoring, run, tell, prices, budget, retry=known.retry_failed
-            )
+        run_scorings(dialogues, scorings, run, outcome, tell, prices, budget, retry=known.retry_failed)
         return _finish(run.folder, known, place, out, outcome, tell)
 
 
@@ -331,10 +334,7 @@ def _score(
             {d.id: d.problem for d in given if d.problem},
             {d.id: d.too_long for d in given if d.too_long and not d.problem},
         )
-        for scoring in scorings:
-            outcome.ratings[scoring.scorer.name] = run_scoring(
-                given, scoring, run, tell, prices, budget, retry=known.retry_failed
-            )
+        run_scorings(given, scorings, run, outcome, tell, prices, budget, retry=known.retry_failed)
         return _finish(run.folder, known, (place, dialogues), out, outcome, tell), outcome
 
 

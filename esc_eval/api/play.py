@@ -202,6 +202,7 @@ def run_simulation(
     *,
     retry: bool = False,
     also_asked: Callable[[], Sequence[ChatModel]] = tuple,
+    ahead: Callable[[], int] = int,
 ) -> Outcome:
     """Play a plan, or what a run has not of it yet.
 
@@ -213,6 +214,7 @@ def run_simulation(
         budget: What the run may cost.
         retry: Whether dialogues that ended early are played on.
         also_asked: Models that the call will need later; they are tried with the others before anything is played.
+        ahead: Counts the questions to judges that the call asks afterwards, for the time that is left.
     """
     keep_ids(plan, run)
     prices, budget = prices or {}, budget or Budget(None)
@@ -233,7 +235,7 @@ def run_simulation(
             check_models([plan.seeker, *(m for m in plan.supporters if m.name in waiting), *also_asked()])
         elif more := also_asked():
             check_models(more)
-        counter.append(_count_turns(plan, run, retry, on_progress))
+        counter.append(_count_turns(plan, run, retry, on_progress, ahead()))
 
     def on_early_end(left: int) -> None:
         counter[0].advance(items=left)
@@ -250,6 +252,7 @@ def run_simulation(
     if prices:
         on_progress(Progress(message=f"the tokens of this run have cost {show_dollars(budget.spent)}"))
     outcome = Outcome(asked, played.problems, played.too_long, played.failed)
+    outcome.record(run, supporters=(model.name for model in plan.supporters))
     for sentence in (*outcome.of_models(), *outcome.gaps):
         on_progress(Progress(message=sentence))
     return outcome
@@ -267,7 +270,7 @@ def _count_waiting(plan: Plan, run: Run) -> int:
     return sum(1 for _ in unfinished_plays(plan, run))
 
 
-def _count_turns(plan: Plan, run: Run, retry: bool, on_progress: OnProgress) -> Counter:
+def _count_turns(plan: Plan, run: Run, retry: bool, on_progress: OnProgress, ahead: int = 0) -> Counter:
     """The counter of a plan's turns, which says where it goes on."""
     spoken = run.owners("turn")
     counts = [spoken.get(play.id, 0) for play in plan.plays()]
@@ -281,7 +284,7 @@ def _count_turns(plan: Plan, run: Run, retry: bool, on_progress: OnProgress) -> 
     done = sum(min(max(count - 1, 0), plan.last_position) for count in counts)
     if done:
         on_progress(Progress(message=f"going on after {done} of {total} turns"))
-    return Counter(on_progress, "turns", total, done + spared)
+    return Counter(on_progress, "turns", total, done + spared, ahead)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from esc_eval.cli.console import print_data, talk
+from esc_eval.cli.console import print_data, talk, voice
 from esc_eval.errors import EscEvalError
 from esc_eval.escaping import escape_terminal
 from esc_eval.statistics import CONFIDENCE, DRAWS
@@ -187,7 +187,7 @@ def read_groups(path: Path) -> dict[str, str]:
 
 def print_step(what: str) -> None:
     """Say on stderr what takes a while now, where somebody looks at it."""
-    if talk.is_terminal:
+    if talk.is_terminal and not voice.quiet:
         talk.print(escape_terminal(f"{what} ..."), style="dim", markup=False)
 
 

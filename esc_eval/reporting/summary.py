@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting.making import (
     describe_adapted,
+    describe_failures,
     describe_spending,
     describe_validity,
     warn_of_changed_servers,
@@ -332,6 +333,7 @@ def _make_board(
         clustered_by=clustered_by,
         signature=sign_board(run, rater, carried, statistic, scale, boot, clustered_by, language, adapted, ways),
         warnings=(
+            *describe_failures(run),
             *describe_unfinished(rater, asked, talks, (d for d in by_id.values() if d.language == language)),
             *warn_of_roles(run, rater),
             *warn_of_no_range(run, rater),

@@ -45,6 +45,8 @@ LEDGER, CARD = "ledger.sqlite3", "run.json"
 VERSION = 1
 """Of the ledger (``pragma user_version``); those of esc-eval 0.1, which had no members, say 0."""
 R = TypeVar("R", bound=Record)
+FAILED = "failed"
+"""Part of run.json that says which models could not be asked any more, and why."""
 PEOPLE = "people"
 """Kind of the records that are ratings by people, and step of run.json that says where they are from."""
 SHOWN = 10
@@ -158,6 +160,7 @@ class _Scoring(_Step):
 
 class _Card(BaseModel):
     calls: list[dict[str, Any]] = []
+    failed: dict[str, str] = {}
 
 
 class DamagedError(EscEvalError):
@@ -273,6 +276,16 @@ class Run:
         served = {"served": known["served"]} if "served" in known else {}
         content[step] = {"identity": identity, "sha256": digest(identity), "environment": began, **served}
         self._write_card(content)
+
+    def record_failures(self, asked: Iterable[str], failed: Mapping[str, str]) -> None:
+        """Say in run.json which models could not be asked any more, and why, by what they are; those that were asked
+        and did not fail are taken off.
+        """
+        content = self.card
+        known = {name: why for name, why in content.get(FAILED, {}).items() if name not in set(asked)}
+        if content.get(FAILED, {}) != (now := {**known, **failed}):
+            content[FAILED] = now
+            self._write_card(content)
 
     def record_all(self, content: Mapping[str, Any]) -> None:
         """Say in run.json what all steps are made of, as other runs said it."""

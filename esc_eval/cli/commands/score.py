@@ -45,12 +45,12 @@ def command(
         return
     first = dialogues[0]
     folder = out or (first if first.is_dir() else Path("scores") / first.stem)
-    with show_what_there_is():
+    with show_what_there_is(folder):
         with show_progress() as progress:
             if reparse:
                 print_data(workflow.run_reparse(folder, rating.rubric, rating.parser, progress))
                 return
             results = door.score(dialogues, cards=cards, out=folder, progress=progress, **settings)
         print_data(results.render())
-    if len(rating.scorer) > 1:
-        print_progress(f"Their agreement: esc-eval agreement {folder}; one rating of them all: esc-eval ensemble")
+        if len(rating.scorer) > 1:
+            print_progress(f"Their agreement: esc-eval agreement {folder}; one rating of them all: esc-eval ensemble")
