@@ -51,6 +51,7 @@ from esc_eval.reporting.render import Report
 from esc_eval.reporting.summary import Statistic
 from esc_eval.schema import Dialogue
 from esc_eval.schema import Rating as GivenRating
+from esc_eval.scoring.people import keep_people
 from esc_eval.scoring.rating_checks import find_shipped_rubric, rubric_of
 from esc_eval.scoring.resume import keep_dialogues
 from esc_eval.scoring.score import Scoring
@@ -226,6 +227,7 @@ def score(
     *,
     rubric: str | Path | None = None,
     cards: str | Path | None = None,
+    people: str | Path | Sequence[str | Path] = (),
     out: str | Path | None = None,
     progress: OnProgress | None = None,
     **settings: Unpack[Rating],
@@ -236,6 +238,7 @@ def score(
         dialogues: Results, a run folder, files of ours or official ones, or the dialogues themselves.
         scorer, rubric, progress: As of ``evaluate``.
         cards: File of the cards that official dialogues were played on, in their order.
+        people: Files of ratings by people, to be kept in the run folder too; without a scorer no model is asked.
         out: The run folder; None = that of the dialogues, if they are of one; else a temporary one, as of ``evaluate``.
         settings: Everything else that the command line takes; see ``api.settings.Settings``.
 
@@ -244,7 +247,8 @@ def score(
     """
     refuse_unknown(settings, Rating.__optional_keys__, "score")
     known = make_settings("score", scorer=scorer, rubric=rubric, **settings)
-    return _score(dialogues, known, cards, out, progress or stay_quiet)[0]
+    given = [Path(path) for path in _several(people)]
+    return _score(dialogues, known, cards, out, progress or stay_quiet, given)[0]
 
 
 def rejudge(
@@ -313,10 +317,15 @@ def _rubric_name(ratings: Sequence[GivenRating], folder: Path | None) -> str | P
 
 
 def _score(
-    dialogues: Any, known: Settings, cards: str | Path | None, out: str | Path | None, tell: OnProgress
+    dialogues: Any,
+    known: Settings,
+    cards: str | Path | None,
+    out: str | Path | None,
+    tell: OnProgress,
+    people: Sequence[Path] = (),
 ) -> tuple[Results, Outcome]:
     """The results of a scoring, and what became of it; see ``score``."""
-    scorings = make_scorings(known, open_models(known))
+    scorings = make_scorings(known, open_models(known)) if known.scorer or not people else []
     scorers = [scoring.scorer for scoring in scorings if isinstance(scoring, Scoring)]
     prices = choose_prices(scorers, (), known.price)
     budget = make_budget(known.max_cost, prices)
@@ -328,6 +337,9 @@ def _score(
     with (place := _RunFolder(out or folder)) as run:
         run.describe(settings=known.describe(RATING))
         keep_dialogues(given, run, sources)
+        if people:
+            count = keep_people(load_ratings(people), given, run, people)
+            tell(Progress(message=f"{count} new ratings by people are kept in {run.folder}"))
         check_models(models_to_ask(given, scorings, run, known.retry_failed))
         outcome = Outcome(
             len(given),

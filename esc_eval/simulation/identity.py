@@ -21,7 +21,7 @@ from esc_eval.prompts.protocol import Protocol
 from esc_eval.prompts.wording import Worded
 from esc_eval.schema import Dialogue, RoleCard, Turn, digest
 from esc_eval.simulation.plan import Failure, Plan, is_over
-from esc_eval.simulation.run import LEDGER, SHOWN, Run, list_differences
+from esc_eval.simulation.run import LEDGER, PLAYED, SHOWN, Run, list_differences
 
 STEP = "simulation"
 SAID_APART = frozenset({"rounds", "seeker", "supporter"})
@@ -343,6 +343,11 @@ def _check_record(run: Run, kept: Members, old: Mapping[str, Any]) -> None:
     Raises:
         EscEvalError: run.json tells of no simulation, or of another one.
     """
+    if not old and PLAYED in run.card:
+        raise EscEvalError(
+            f"{run.folder}: was merged from runs of several seeds or settings, so it is rated and reported, and not "
+            "played on. Play on in each of them, and merge again."
+        )
     if not old:
         raise EscEvalError(
             f"{run.folder}: {LEDGER} holds {len(kept.dialogues)} dialogues, and run.json, which says what made them, "
