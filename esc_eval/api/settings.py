@@ -59,6 +59,7 @@ class Playing(Opening, Going, total=False):
     roster: str | Path | None
     max_new_tokens: int | None
     own_settings: bool
+    repeats: int
     system: str | Path | None
     official_repo: str | Path | None
     allow_unknown: bool
@@ -121,6 +122,8 @@ class Settings(Options):
         rounds, max_new_tokens: Override the protocol's.
         own_settings: Sample supporters as they were released to; else as the protocol says.
         seed: Of all sampling.
+        repeats: How often each card is played with each supporter; the second time with the seed after ``seed``, and
+            so on.
         protocol, rubric: A shipped one, or the path of a ``.yaml``.
         system: File with the supporters' system prompt, in place of the protocol's.
         by, parser, max_answer_tokens, judge_temperature: How a scorer answers and is read; see
@@ -149,6 +152,7 @@ class Settings(Options):
     rounds: Count | None = None
     max_new_tokens: Count | None = None
     own_settings: bool = False
+    repeats: Count = 1
     system: Path | None = None
     seed: Annotated[int, Field(ge=0)] = 0
     protocol: Name = "esc-eval"

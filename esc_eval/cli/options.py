@@ -86,6 +86,10 @@ class PlayingOptions:
         typer.Option(metavar="FILE", help="System prompt of the supporters, in place of the protocol's own."),
     ] = None
     seed: Seed = 0
+    repeats: Annotated[
+        int,
+        typer.Option(min=1, help="Play each card N times, with the seeds from --seed on. A run may take more later."),
+    ] = 1
     protocol: Annotated[str, typer.Option(metavar="NAME|FILE", help="A shipped protocol, or your own .yaml.")] = (
         "esc-eval"
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from esc_eval.cli.console import print_data, talk
+from esc_eval.cli.console import print_data, talk, voice
 from esc_eval.errors import EscEvalError
 from esc_eval.escaping import escape_terminal
 from esc_eval.statistics import CONFIDENCE, DRAWS
@@ -131,7 +131,9 @@ def load_ratings_table(
 ) -> RatingsTable:
     """The ratings table of a command line; see ``files.ratings_table.read_table``."""
     from esc_eval.files.ratings_table import read_table
+    from esc_eval.simulation.unfinished import refresh_runs
 
+    refresh_runs([*paths, *(dialogues or ()), *(beside or ())])
     known = parse_scale(scale) if scale else None
     return read_table(paths, known, dialogues or (), cards or (), beside or (), mixed=mixed)
 
@@ -139,7 +141,9 @@ def load_ratings_table(
 def every_dialogue(paths: Sequence[Path] | None) -> list[Dialogue]:
     """The dialogues of all files."""
     from esc_eval.files.records import read_dialogues
+    from esc_eval.simulation.unfinished import refresh_runs
 
+    refresh_runs(paths or ())
     return [dialogue for path in paths or () for dialogue in read_dialogues(path)]
 
 
@@ -183,7 +187,7 @@ def read_groups(path: Path) -> dict[str, str]:
 
 def print_step(what: str) -> None:
     """Say on stderr what takes a while now, where somebody looks at it."""
-    if talk.is_terminal:
+    if talk.is_terminal and not voice.quiet:
         talk.print(escape_terminal(f"{what} ..."), style="dim", markup=False)
 
 

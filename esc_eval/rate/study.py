@@ -18,6 +18,7 @@ from esc_eval.prompts.kept import keep_wording
 from esc_eval.prompts.rubric import Rubric, RubricText
 from esc_eval.rate.store import Item, Rater, Stage, State, Store, What
 from esc_eval.schema import Dialogue, RoleCard, digest, find_duplicates
+from esc_eval.simulation.unfinished import refresh_runs
 
 WHOLE = "preference"
 """The dimension of a pair that is compared as a whole."""
@@ -125,6 +126,7 @@ def load_study(paths: Sequence[Path], cards: Sequence[Path], rubric: Rubric, des
     Raises:
         EscEvalError: A file that cannot be read, nothing to rate, or a design that does not fit.
     """
+    refresh_runs(paths)
     dialogues = [dialogue for path in paths for dialogue in with_cards(read_dialogues(path), cards)]
     check_unique((dialogue.id for dialogue in dialogues), "dialogue", ", ".join(map(str, paths)))
     known = {card.id: card for card in read_run_cards(paths)}

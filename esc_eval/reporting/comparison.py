@@ -15,11 +15,19 @@ from esc_eval.reporting.making import describe_adapted, warn_of_roles
 from esc_eval.reporting.powered import powered_means
 from esc_eval.reporting.render import Report, Table, name_clusters, report_signature, shown_p, undefined_notes
 from esc_eval.reporting.signature import sign_board
-from esc_eval.reporting.standing import differences_table, standing_json, standing_table
-from esc_eval.reporting.summary import UNANSWERED_SHARE, name_raters
+from esc_eval.reporting.standing import (
+    category_differences,
+    category_differences_table,
+    differences_table,
+    dimension_differences_table,
+    standing_json,
+    standing_table,
+)
+from esc_eval.reporting.summary import UNANSWERED_SHARE, count_all, name_raters
 from esc_eval.reporting.tables import name_board
 from esc_eval.schema import Dialogue
 from esc_eval.scoring.score import ENDED_EARLY, SILENT
+from esc_eval.simulation.unfinished import count_asked
 from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.statistics.mixed import estimate_contrast, group_contrasts, mixed_fit
 from esc_eval.statistics.ranking import AVERAGE, FLIPS, Board, Standing, rank_models
@@ -90,16 +98,8 @@ def leaderboard_report(
         rubric = rubrics.get(under)
         known = rubric if rubric and set(here) <= set(rubric.keys) else None
         turned = [d.key for d in known.dimensions if d.lower_is_better] if known else []
-        columns = zip(
-            own["dialogue_id"],
-            own["model"],
-            own[by].astype(str),
-            own["dimension"],
-            own["rater"],
-            own["score"],
-            strict=True,
-        )
-        board = Board.build(list(columns), known.keys if known else here, (low, high), turned)
+        keys, scale_ends = known.keys if known else here, (low, high)
+        board = Board.build(_rows_of(own, by), keys, scale_ends, turned)
         clusters = "dialogue" if by == "dialogue_id" else by
         unranked = find_unranked(own, by_id)
         there = set(own["dialogue_id"])
@@ -114,7 +114,20 @@ def leaderboard_report(
         names = {d.key: d.paper for d in known.dimensions} if known else {}
         names = {key: names.get(key, key) for key in board.dimensions}
         standing = rank_models(board, boot, flips, unranked, adjust_raters)
-        data, views, said = _board(standing, names, board.turned, human, title, sign)
+        if own.get("rater_kind", pd.Series(dtype=str)).eq("model").any():
+            standing = count_all(standing, count_asked(run or {}, language))
+        categories = {
+            category: rank_models(
+                Board.build(_rows_of(part, by), keys, scale_ends, turned),
+                boot,
+                flips,
+                unranked,
+                adjust_raters,
+                every_column=False,
+            )
+            for category, part in _split_categories(own)
+        }
+        data, views, said = _board(standing, names, board.turned, human, title, sign, categories)
         boards[key] = {"language": language, "rater": rater, **data}
         turned_here |= set(board.turned)
         tables += views
@@ -146,6 +159,20 @@ def leaderboard_report(
         predictions=predictions.sha256[:16] if predictions else None,
     )
     return Report("leaderboard", data, tables, notes, sign)
+
+
+def _rows_of(own: pd.DataFrame, by: str) -> list[Any]:
+    """Rows of a board as ``Board.build`` takes them."""
+    columns = (own[name] for name in ("dialogue_id", "model"))
+    rest = (own[name] for name in ("dimension", "rater", "score"))
+    return list(zip(*columns, own[by].astype(str), *rest, strict=True))
+
+
+def _split_categories(own: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """The rows of each category of problem; none where there are not several, or only one model."""
+    if "category" not in own or own["category"].nunique() < 2 or own["model"].nunique() < 2:
+        return []
+    return [(str(category), part) for category, part in own.groupby("category", sort=True)]
 
 
 def _complete_averages(rows: pd.DataFrame, turned: Collection[str], top: int) -> tuple[pd.DataFrame, str]:
@@ -195,15 +222,40 @@ def _split_boards(whole: RatingsTable, table: RatingsTable) -> list[tuple[tuple[
 
 
 def _board(
-    standing: Standing, names: Mapping[str, str], turned: Sequence[str], human: str, title: str, signature: str
+    standing: Standing,
+    names: Mapping[str, str],
+    turned: Sequence[str],
+    human: str,
+    title: str,
+    signature: str,
+    categories: Mapping[str, Standing],
 ) -> tuple[dict[str, Any], list[Table], list[str]]:
     differences = standing.differences
     shown = {**names, AVERAGE: "Average"}
     data: dict[str, Any] = {**standing_json(standing), "signature": signature}
     data["models"] = {model: {"scores": standing.means[model], **found} for model, found in data["models"].items()}
     tables = [standing_table(standing, names, title=title, turned=turned, signature=signature)]
-    tables.append(differences_table(standing, names, title))
     notes = []
+    if len(standing.means) > 1:
+        tables.append(differences_table(standing, names, title))
+        if len(names) > 1:
+            tables.append(dimension_differences_table(standing, names, title))
+        if categories:
+            tables.append(category_differences_table(standing, categories, names, title))
+            data["differences_by_category"] = {
+                category: [
+                    {"first": first, "second": second, "difference": found}
+                    for (first, second), found in category_differences(standing, own).items()
+                    if (first, second) in {(r["first"], r["second"]) for r in differences[standing.ranked_by]}
+                ]
+                for category, own in categories.items()
+            }
+        if len(names) > 1 or categories:
+            notes.append(
+                f"{title}: each interval by dimension or category holds with {standing.confidence:.0%} by itself; "
+                "among many of them some leave out the truth by chance."
+            )
+    data["lower_is_better"] = list(turned)
     if human in standing.means:
         gaps = {
             name: {

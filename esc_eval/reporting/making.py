@@ -7,7 +7,7 @@ from typing import Any
 from esc_eval.schema import Dialogue, Rating, Turn
 from esc_eval.scoring.training_range import FITTED_KIND, NO_RANGE
 from esc_eval.simulation.budget import show_dollars
-from esc_eval.simulation.run import find_simulations
+from esc_eval.simulation.run import FAILED, find_simulations
 
 HOW_OPENED = frozenset({"server", "dtype", "extra_body", "reasoning_tokens", "own_settings"})
 """What an identity says beside the model itself: the same weights, elsewhere or sampled otherwise, are the same."""
@@ -152,6 +152,14 @@ def warn_of_roles(run: Mapping[str, Any], rater: str | None = None) -> list[str]
     judges = {rater: scoring} if rater and scoring else {}
     found = [warn_of_one_model(each["seeker"], each["supporters"], judges) for each in find_simulations(run)]
     return list(dict.fromkeys(sentence for sentences in found for sentence in sentences))
+
+
+def describe_failures(run: Mapping[str, Any]) -> list[str]:
+    """A sentence for each model that could not be asked any more in the last call that asked it."""
+    return [
+        f"The {who} failed, and what it had not done by then is not in these numbers: {why}"
+        for who, why in run.get(FAILED, {}).items()
+    ]
 
 
 def describe_spending(run: Mapping[str, Any], steps: Sequence[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting.making import (
     describe_adapted,
+    describe_failures,
     describe_spending,
     describe_validity,
     warn_of_changed_servers,
@@ -21,6 +23,7 @@ from esc_eval.reporting.signature import sign_board
 from esc_eval.reporting.standing import standing_json
 from esc_eval.schema import Dialogue, Language, Rating, Way, order_stages
 from esc_eval.scoring.training_range import is_outside
+from esc_eval.simulation.unfinished import count_asked
 from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.statistics.estimate import Estimate, StoredEstimate
 from esc_eval.statistics.ranking import AVERAGE, Board, Standing, estimate_means, rank_models
@@ -81,6 +84,7 @@ class Row(Part):
         cells: By dimension, in the rubric's order.
         average: Mean of the dimensions' means, those where lower is better turned round; None where one has no score.
         scored: Dialogues that have a value on at least one dimension, of ``dialogues``.
+        asked: Dialogues that the run is to have, those that are not over or not rated yet included; 0 = nobody says.
         unanswered: Dialogues that ended early with a problem, or in which the supporter says no word of its own, of
             ``dialogues``; they are not rated.
         ranked: Whether it is ranked: not where more than ``UNANSWERED_SHARE`` of its dialogues are unanswered.
@@ -112,6 +116,7 @@ class Row(Part):
     empty_replies: int
     unfinished: int
     tokens: int | None
+    asked: int = 0
     told_replies: int = 0
     told_seeker_turns: int = 0
     low_mass: int = 0
@@ -296,6 +301,7 @@ def _make_board(
     unranked = leave_unranked(talks)
     means, expectations = estimate_means(levels, boot), estimate_means(expected, boot)
     shown, chosen = (levels, means) if statistic == "level" else (expected, expectations)
+    asked = count_asked(run, language) if given[0].rater_kind == "model" else {}
     standing = rank_models(shown, boot, unranked=unranked, every_column=False, means=chosen)
     rows = []
     for name in standing.order:
@@ -312,9 +318,8 @@ def _make_board(
             )
             for key in levels.dimensions
         }
-        rows.append(
-            _row(name, cells, average, supporters[name], own, by_card, standing, unanswered[name], name in unranked)
-        )
+        row = _row(name, cells, average, supporters[name], own, by_card, standing, unanswered[name], name in unranked)
+        rows.append(row.model_copy(update={"asked": asked.get(name, 0)}))
     adapted = describe_adapted(talks, (r.served.adapted for r in ratings if r.served))
     ways = Counter(str(rating.way) for rating in ratings if rating.way and rating.score is not None)
     return Leaderboard(
@@ -328,6 +333,8 @@ def _make_board(
         clustered_by=clustered_by,
         signature=sign_board(run, rater, carried, statistic, scale, boot, clustered_by, language, adapted, ways),
         warnings=(
+            *describe_failures(run),
+            *describe_unfinished(rater, asked, talks, (d for d in by_id.values() if d.language == language)),
             *warn_of_roles(run, rater),
             *warn_of_no_range(run, rater),
             *describe_validity(run, rater),
@@ -335,8 +342,41 @@ def _make_board(
             *describe_spending(run, ["simulation", f"scoring/{rater}"]),
         ),
         rows=tuple(rows),
-        standing=standing,
+        standing=count_all(standing, asked),
     )
+
+
+def count_all(standing: Standing, asked: Mapping[str, int]) -> Standing:
+    """A standing whose sizes count the dialogues too that a run is to have and that are not rated yet.
+
+    Args:
+        standing: Of those that are rated.
+        asked: How many each supporter is to have; others stay as they are.
+    """
+    sizes = {name: replace(n, dialogues=max(n.dialogues, asked.get(name, 0))) for name, n in standing.sizes.items()}
+    return replace(standing, sizes=sizes)
+
+
+def describe_unfinished(
+    rater: str, asked: Mapping[str, int], rated: Iterable[Dialogue], there: Iterable[Dialogue]
+) -> list[str]:
+    """A sentence where a run is to have more dialogues than a rater has rated; none where it has rated all.
+
+    Args:
+        rater: Its name.
+        asked: How many dialogues each supporter is to have.
+        rated: Those that have ratings.
+        there: Those that are over.
+    """
+    have = Counter(dialogue.supporter or "unknown" for dialogue in rated)
+    if not (missing := {name: n for name, n in asked.items() if have[name] < n}):
+        return []
+    over = Counter(dialogue.supporter or "unknown" for dialogue in there)
+    each = [
+        f"{name} {have[name]} of {n}" + (f" ({over[name]} are over)" if over[name] < n else "")
+        for name, n in missing.items()
+    ]
+    return [f"Not all dialogues of the run are rated by {rater}: {', '.join(each)}. The rest is not in these numbers."]
 
 
 def _refuse_repeated(ratings: Sequence[Rating]) -> None:

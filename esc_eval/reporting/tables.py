@@ -45,7 +45,8 @@ def details_tables(board: Leaderboard) -> list[Table]:
             if share and n != scored:
                 share += f" of {scored}"
             rows.append([name, mean, n, cell.unscored, level, share or "-", counts])
-        some = row.scored if row.scored == row.dialogues else f"{row.scored} of {row.dialogues}"
+        every = max(row.dialogues, row.asked)
+        some = row.scored if row.scored == every else f"{row.scored} of {every}"
         unscored = sum(cell.unscored for cell in row.cells.values())
         rows.append(["Average", "-" if row.average is None else row.average, some, unscored, "", "", ""])
         marked = [board.names[key] for key in board.lower_is_better]

@@ -6,6 +6,7 @@ ORDER = (
     "score",
     "rejudge",
     "report",
+    "merge",
     "view",
     "figures",
     "compare",

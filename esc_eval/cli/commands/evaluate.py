@@ -1,6 +1,6 @@
 """``evaluate``: simulate, score and report in one go."""
 
-from esc_eval.cli.console import print_data, print_progress
+from esc_eval.cli.console import print_data
 from esc_eval.cli.options import (
     DryRun,
     GoingOptions,
@@ -35,8 +35,7 @@ def command(
     if dry_run:
         print_data(door.estimate(rated=True, **settings))
         return
-    with show_what_there_is():
+    with show_what_there_is(out):
         with show_progress() as progress:
             results = door.evaluate(settings.pop("supporter"), out=out, progress=progress, **settings)
         print_data(results.render())
-    print_progress(f"Read {out / 'report.html'} in a browser; all files are in {out}.")
