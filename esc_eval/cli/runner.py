@@ -20,7 +20,8 @@ from typing import Annotated, Any, get_type_hints
 import typer
 from typer.core import TyperGroup
 
-from esc_eval.cli.console import exit_on_user_error, prepare_streams, stop_at_interrupt
+from esc_eval.cli.console import exit_on_user_error, prepare_streams, show_guesses, stop_at_interrupt
+from esc_eval.files.columns import naming
 from esc_eval.languages import add_folder
 from esc_eval.version import __version__
 
@@ -53,7 +54,7 @@ class CommandLine(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the verb; typer itself would end Ctrl-C and a broken pipe without a word."""
-        with exit_on_user_error():
+        with exit_on_user_error(), show_guesses():
             return super().invoke(ctx)
 
 
@@ -84,11 +85,14 @@ def unfold_records(command: Callable[..., None]) -> Callable[..., None]:
             parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
 
     languages = Annotated[list[Path], typer.Option("--languages", hidden=True, **LANGUAGES)]
-    parameters.append(inspect.Parameter("languages", inspect.Parameter.KEYWORD_ONLY, annotation=languages, default=[]))
+    reads_tables = getattr(sys.modules[command.__module__], "READS_TABLES", False)
+    columns = Annotated[list[str], typer.Option("--column", hidden=not reads_tables, **COLUMNS)]
+    for name, annotation in (("column", columns), ("languages", languages)):
+        parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=[]))
 
     @wraps(command)
     def run(**values: Any) -> None:
-        del values["languages"]  # its callback has added them, before the other options were read
+        del values["column"], values["languages"]  # their callbacks have seen to them
         filled = {
             name: record(**{field.name: values.pop(field.name) for field in fields(record)})
             for name, record in records.items()
@@ -146,6 +150,18 @@ def _add_languages(folders: list[Path]) -> list[Path]:
     return folders  # what a callback returns is the option's value
 
 
+def _name_columns(ctx: typer.Context, given: list[str]) -> list[str]:
+    ctx.with_resource(naming(given))
+    return given
+
+
+COLUMNS: dict[str, Any] = {
+    "metavar": "NAME=COLUMN",
+    "callback": _name_columns,
+    "help": "What a column of a table is called, such as score=Rating; repeatable. rater=COLUMN or dimension=COLUMN, "
+    "given for each, where a column is a rater or a dimension.",
+}
+"""Of every verb, and shown in the help of those whose module says ``READS_TABLES``."""
 LANGUAGES: dict[str, Any] = {
     "metavar": "DIR",
     "callback": _add_languages,

@@ -15,7 +15,10 @@ from pydantic import ValidationError
 
 from esc_eval.errors import BadRecord, EscEvalError, explain_validation
 from esc_eval.files import official
-from esc_eval.files.rating_rows import Check, Spell, accept, read_rating_csv, read_rating_parquet, spell_official
+from esc_eval.files.cell_tables import ENDINGS
+from esc_eval.files.columns import Columns
+from esc_eval.files.rating_layout import KEY
+from esc_eval.files.rating_rows import Check, Spell, accept, read_rating_table, spell_official
 from esc_eval.files.writing import write_whole
 from esc_eval.languages import get_language
 from esc_eval.reading import check_file, is_file, is_folder, read_json, suffix_of, try_json_lines
@@ -32,9 +35,22 @@ TO_HAVE = {
     "ratings.jsonl": "Rate its dialogues: esc-eval score --dialogues DIR",
 }
 """What to do where a folder lacks a file."""
-TABLES = {".csv": read_rating_csv, ".tsv": read_rating_csv, ".parquet": read_rating_parquet}
-"""Readers of ratings in tables by the ending of the file."""
-OTHERS = {".csv", ".tsv", ".parquet", ".xlsx", ".xls", ".ods", ".yaml", ".yml", ".html", ".md", ".pdf", ".zip", ".gz"}
+OTHERS = {
+    ".csv",
+    ".tsv",
+    ".txt",
+    ".parquet",
+    ".xlsx",
+    ".xls",
+    ".ods",
+    ".yaml",
+    ".yml",
+    ".html",
+    ".md",
+    ".pdf",
+    ".zip",
+    ".gz",
+}
 """Endings of files that are no JSON."""
 
 
@@ -168,24 +184,42 @@ def read_dialogues(path: str | Path) -> list[Dialogue]:
     return dialogues
 
 
-def read_ratings(path: str | Path, spell: Spell = spell_official, check: Check = accept) -> list[Rating]:
-    """Ratings of a run folder, a file in our format (.jsonl), the official one (.json), or a table (.csv, .tsv,
-    .parquet; see ``rating_rows``).
+def read_ratings(
+    path: str | Path,
+    spell: Spell = spell_official,
+    check: Check = accept,
+    columns: Columns | None = None,
+) -> list[Rating]:
+    """Ratings of a run folder, a file in our format (.jsonl), the official one (.json), or a table of any layout.
 
     Args:
         path: Of the file or folder.
         spell: How a table's spellings of dimensions are understood.
         check: Called with each rating of a table, whose sentences then name its line.
+        columns: What the columns of a table are called: ``{"score": "Rating"}``; see ``rating_layout``.
 
     Raises:
         EscEvalError: Missing, broken, empty or in no known format.
     """
     path = find_in_folder(path, "ratings.jsonl")
-    if read := TABLES.get(suffix_of(path)):
-        if rows := read(path, spell, check):
+    if holds_table(path):
+        if rows := read_rating_table(path, spell, check, columns):
             return rows
         raise EscEvalError(f"{path}: holds no ratings")
     return _read(path, Rating, dict, official.ratings_from_official, "ratings")
+
+
+def holds_table(path: Path) -> bool:
+    """Whether a file holds a table of somebody's, and not records of ours or of the official release."""
+    match suffix_of(path):
+        case ".jsonl":
+            rows = (record for _, record, wrong in try_json_lines(path) if not wrong)
+            first = next(rows, None)
+            return isinstance(first, dict) and not {*KEY, "rubric", "rater_kind"} <= first.keys()
+        case ".json":
+            return isinstance(read_json(path), list)
+        case ending:
+            return ending in ENDINGS
 
 
 def with_cards(dialogues: Sequence[Dialogue], files: Sequence[Path]) -> list[Dialogue]:

@@ -8,6 +8,7 @@ import typer
 from esc_eval.cli.ratings_options import RatingsFiles, RatingsOptions, print_step
 
 EXAMPLES = ("esc-eval agreement ratings.csv --json agreement.json",)
+READS_TABLES = True
 
 
 @dataclass(frozen=True)

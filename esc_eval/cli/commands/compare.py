@@ -8,6 +8,7 @@ import typer
 from esc_eval.cli.ratings_options import RatingsFiles, RatingsOptions, find_rubrics, read_groups
 
 EXAMPLES = ("esc-eval compare ratings.csv --predictions run/ratings.jsonl",)
+READS_TABLES = True
 
 
 def command(

@@ -11,6 +11,7 @@ EXAMPLES = (
     "esc-eval plan runs/mine --rater anna --rater ben --out plan.csv",
     "esc-eval plan runs/mine --rater anna --rater ben --overlap 0.5 --pilot pilot.csv --out plan.csv",
 )
+READS_TABLES = True
 
 
 def command(

@@ -33,6 +33,7 @@ EXAMPLES = (
     "esc-eval rate --out people --export",
     "esc-eval rate --out people --forget anna",
 )
+READS_TABLES = True
 PORT = 8700
 ALONE = "rater"
 """Who rates where nobody is named."""

@@ -14,6 +14,7 @@ EXAMPLES = (
     "esc-eval report runs/first --format latex > table.tex",
     "esc-eval report runs/first --human people.csv",
 )
+READS_TABLES = True
 
 
 def command(

@@ -19,6 +19,7 @@ from esc_eval.cli.options import (
 from esc_eval.cli.progress import show_progress, show_what_there_is
 
 EXAMPLES = ("esc-eval score --dialogues ESC-Eval/result/2024-06-24/llama3_en.json --scorer embedded --out runs/llama3",)
+READS_TABLES = True
 
 
 def command(
