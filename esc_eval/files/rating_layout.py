@@ -32,8 +32,10 @@ EXPORTS = (
     ({"dialogue_id", "order", "rater", "rubric", "cannot_rate", "note"}, "a filled sheet of esc-eval sheet"),
 )
 """Columns of tables that say more than levels."""
-PAIRS = {"dialogue_a", "dialogue_b", "preference"}
+PAIRS = {"dialogue_a", "dialogue_b", "rater", "dimension", "preference", "steps"}
 """Columns of a table of preferences."""
+STEPS = "_steps"
+"""The column that says of pairs how far a preference can be from 0."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,29 @@ class _Wide:
 
     of: str
     names: Mapping[str, str]
+
+
+def lay_out_pairs(table: CellTable) -> CellTable:
+    """A table of preferences as ratings of pairs of dialogues: by how many steps the one whose id is first is better.
+
+    Raises:
+        BadRecord: A preference or its steps is no whole number.
+    """
+    rows = []
+    for where, row in table.rows:
+        a, b = str(row["dialogue_a"]).strip(), str(row["dialogue_b"]).strip()
+        try:
+            steps, value = read_level(row.get("steps")), read_level(row.get("preference"))
+        except ValueError as error:
+            raise BadRecord(table.path, where, f"preference or steps: {error}") from error
+        if not a or not b or not steps:
+            raise BadRecord(table.path, where, "dialogue_a, dialogue_b and steps name what was compared, and how")
+        score = value if value is None or a <= b else -value
+        about = {key: row.get(key) for key in ("rater", "dimension", "problem", "order", "time")}
+        pair = {"dialogue_id": " / ".join(sorted((a, b))), "card": row.get("card_id"), "score": score, STEPS: steps}
+        rows.append((where, {**pair, **about}))
+    columns = ("dialogue_id", "rater", "dimension", "problem", "order", "time", "card", "score", STEPS)
+    return replace(table, columns=columns, rows=rows)
 
 
 def spell_dimension(name: str) -> str | None:
@@ -232,7 +257,7 @@ def _refuse_others(table: CellTable) -> None:
         raise BadRecord(
             table.path,
             table.header,
-            "these are preferences between two dialogues, no ratings of one: esc-eval agreement reads them, alone",
+            "these are preferences between two dialogues, no ratings of one; esc-eval agreement alone reads them",
         )
     for columns, what in EXPORTS:
         if columns <= there:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from esc_eval.files.cells import read_key, read_level
 from esc_eval.files.columns import Columns
 from esc_eval.files.official import split_official_name
 from esc_eval.files.parquet import read_parquet
-from esc_eval.files.rating_layout import KEY, lay_out
+from esc_eval.files.rating_layout import KEY, PAIRS, STEPS, lay_out, lay_out_pairs
 from esc_eval.files.records import find_in_folder, read_dialogues, read_ratings, with_cards
 from esc_eval.files.run_folder import is_run_folder, read_scale
 from esc_eval.reading import is_file, is_folder, read_bytes, read_json, suffix_of
@@ -129,7 +130,7 @@ def is_official_scores(path: Path) -> bool:
     return suffix_of(path) == ".json" and isinstance(read_json(path), dict)
 
 
-def _rating_rows(path: Path, columns: Columns | None) -> pd.DataFrame:
+def _rating_rows(path: Path, columns: Columns | None, pairs: bool = False) -> pd.DataFrame:
     """The rows of a table of ratings in any layout, one of a rater, dialogue and dimension each."""
     if any(is_file(path / name) for name in ("ratings.jsonl", "run.json")):
         return _rating_rows(find_in_folder(path, "ratings.jsonl"), {})
@@ -142,7 +143,8 @@ def _rating_rows(path: Path, columns: Columns | None) -> pd.DataFrame:
         frame = pd.DataFrame([rating.model_dump() for rating in read_ratings(path)])
         model, _ = split_official_name(path.stem)
         return frame.assign(model=model, _where=[f"score {i}" for i in range(len(frame))])
-    return _frame_of(lay_out(read_cell_table(path), columns))
+    table = read_cell_table(path)
+    return _frame_of(lay_out_pairs(table) if pairs and set(table.columns) >= PAIRS else lay_out(table, columns))
 
 
 def _frame_of(table: CellTable) -> pd.DataFrame:
@@ -210,11 +212,12 @@ def read_table(
     paths: Sequence[Path],
     scale: tuple[int, int] | None = None,
     dialogues: Sequence[Path] = (),
-    cards: Sequence[Path] = (),
+    cards: Sequence[Any] = (),
     beside: Sequence[Path] = (),
     *,
     mixed: bool = False,
     columns: Columns | None = None,
+    pairs: bool = False,
 ) -> RatingsTable:
     """Read and check ratings.
 
@@ -223,11 +226,12 @@ def read_table(
             model, language and category of its dialogues, and the scale of its rubric.
         scale: Lowest and highest level; None = that of the run folders among the paths, else 0 to 4.
         dialogues: Files of dialogues, from which card, model, language and category are taken by ``dialogue_id``.
-        cards: Card files of official dialogues, which do not name their cards.
+        cards: Cards of official dialogues, which do not name them; as of ``load_cards``.
         beside: Paths whose run folders say the same of those of their dialogues that are rated here.
         mixed: Whether run folders may be of several scales, for what reads each dimension alone and no scale; that of
             the table then reaches from the lowest level to the highest.
         columns: What columns of tables are called: ``{"score": "Rating"}``; see ``rating_layout``.
+        pairs: Whether tables of preferences are read too, as ratings of pairs of dialogues from -steps to steps.
 
     Raises:
         EscEvalError: A file that is missing or of an unknown format, a missing column, a score that is no number or
@@ -236,7 +240,7 @@ def read_table(
     frames = []
     digest = sha256()
     for path in paths:
-        frame = _with_aliases(_with_keys(_rating_rows(path, columns), path), path)
+        frame = _with_aliases(_with_keys(_rating_rows(path, columns, pairs), path), path)
         for column in KEY:
             empty = frame[frame[column].isna()]
             if len(empty):
@@ -245,7 +249,7 @@ def read_table(
             frame = _join(frame, read_dialogues(path), str(path))
         frames.append(frame.assign(_file=str(path)))
         digest.update(_fingerprint(path).encode())
-    scale = scale or _own_scale(paths, frames, mixed) or SCALE
+    scale = scale or _scale_of_pairs(frames) or _own_scale(paths, frames, mixed) or SCALE
     for path, frame in zip(paths, frames, strict=True):
         frame["score"] = _scores(frame, path, *scale)
     frame = _put_together(frames)
@@ -287,7 +291,17 @@ def _put_together(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 def _make_table(frame: pd.DataFrame, scale: tuple[int, int], fingerprint: str) -> RatingsTable:
     dimensions = tuple(dict.fromkeys(frame["dimension"]))
-    return RatingsTable(frame.drop(columns=["_where", "_file"]), dimensions, *scale, fingerprint)
+    return RatingsTable(
+        frame.drop(columns=["_where", "_file", STEPS], errors="ignore"), dimensions, *scale, fingerprint
+    )
+
+
+def _scale_of_pairs(frames: Sequence[pd.DataFrame]) -> tuple[int, int] | None:
+    """From the most steps that one dialogue can be worse than another to as many; None where none are compared."""
+    steps = [int(frame[STEPS].max()) for frame in frames if STEPS in frame]
+    if steps and len(steps) < len(frames):
+        raise EscEvalError("ratings of dialogues and preferences between two do not belong into one table")
+    return (-max(steps), max(steps)) if steps else None
 
 
 def _own_scale(paths: Sequence[Path], frames: Sequence[pd.DataFrame], mixed: bool) -> tuple[int, int] | None:

@@ -16,6 +16,7 @@ ORDER = (
     "rate",
     "sheet",
     "collect",
+    "convert",
     "export",
     "calibrate",
     "ensemble",

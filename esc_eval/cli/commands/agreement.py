@@ -31,7 +31,7 @@ def command(ratings: RatingsFiles, *, options: AgreementOptions) -> None:
     from esc_eval.reporting.agreement import agreement_report
 
     report = agreement_report(
-        options.read_table(ratings),
+        options.read_table(ratings, pairs=True),
         options.bootstrap,
         cluster=options.cluster,
         weights=options.weights,
