@@ -153,7 +153,9 @@ def _names_levels(table: CellTable, name: str, asked: Mapping[str, Sequence[str]
     if name not in FIELDS:
         return True
     return len(columns) > 1 or (
-        "score" not in {*table.columns, *asked} and name not in table.columns and _holds_levels(table, columns[0])
+        "score" not in {*table.columns, *asked}
+        and name not in table.columns
+        and _holds_levels(table, columns[0], even_none=True)
     )
 
 
@@ -192,12 +194,12 @@ def _free_levels(table: CellTable) -> list[str]:
     return [c for c in table.columns if c and c not in FIELDS and _holds_levels(table, c)]
 
 
-def _holds_levels(table: CellTable, column: str) -> bool:
+def _holds_levels(table: CellTable, column: str, even_none: bool = False) -> bool:
     """Whether a column has levels, and nothing else."""
     cells = [(row.get(column), where) for where, row in table.rows]
     filled = [(cell, where) for cell, where in cells if not is_blank(cell)]
     try:
-        return bool(filled) and all(
+        return (bool(filled) or even_none) and all(
             read_level(table.plain_number(cell, where, column)) is not None for cell, where in filled
         )
     except (ValueError, BadRecord):

@@ -28,7 +28,7 @@ def command(
             "Studio or Argilla, sheets that came back; of cards also sample, open, hub:ORG/NAME@REV.",
         ),
     ],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Where the table goes: .csv, .jsonl, of ratings .parquet.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Where the table goes: .csv or .jsonl.")],
     kind: Annotated[Literal["ratings", "cards"], typer.Option("--as", help="What the files hold.")] = "ratings",
     dialogues: Annotated[
         list[Path] | None,
@@ -62,7 +62,7 @@ def command(
         raise EscEvalError("--official puts texts into role cards: give --as cards too")
     from esc_eval.api.rate import load_dialogues
     from esc_eval.cli.commands.collect import read_names
-    from esc_eval.rate.offline.convert import convert_ratings, write_table
+    from esc_eval.rate.offline.convert import convert_ratings, write_rows
 
     rows = convert_ratings(
         [Path(file) for file in files],
@@ -71,7 +71,7 @@ def command(
         rubric=rubric,
         names=read_names(name or []),
     )
-    write_table(out, rows)
+    write_rows(out, rows)
     unscored = sum("score" not in row for row in rows)
     print_data(f"{len(rows)} ratings{f', {unscored} of them without a score' if unscored else ''}, in {out}")
 

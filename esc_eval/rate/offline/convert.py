@@ -1,6 +1,7 @@
 """Ratings out of files of any kind as one table of ours: exports and sheets by ``collect``, tables as they are."""
 
 import json
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,12 @@ import pandas as pd
 
 from esc_eval.errors import EscEvalError
 from esc_eval.escaping import format_csv
-from esc_eval.files.cell_tables import TEXTS, read_cell_table
+from esc_eval.files.cell_tables import TEXTS, Guess, read_cell_table
 from esc_eval.files.cells import is_blank
 from esc_eval.files.columns import Columns
 from esc_eval.files.ratings_table import read_table
 from esc_eval.files.sheets import XLSX
-from esc_eval.files.writing import fill_folder, write_whole
+from esc_eval.files.writing import write_whole
 from esc_eval.rate.export import RATING_COLUMNS
 from esc_eval.rate.offline import argilla, label_studio, table
 from esc_eval.rate.offline.collect import collect
@@ -75,8 +76,10 @@ def convert_ratings(
         rows += [{str(key): cell for key, cell in row.items()} for row in read.frame.to_dict("records")]
     if exports:
         about = {dialogue.id: describe_dialogue(dialogue) for dialogue in dialogues}
-        found = collect(exports, dialogues, rubric, names or {}).ratings
-        rows += [{**about.get(one.dialogue_id, {}), **dict(one)} for one in found]
+        found = collect(exports, dialogues, rubric, names or {})
+        for note in found.notes:
+            warnings.warn(note, Guess, stacklevel=2)
+        rows += [{**about.get(one.dialogue_id, {}), **dict(one)} for one in found.ratings]
     seen = set()
     for row in rows:
         key = tuple(str(row.get(name)) for name in ("dialogue_id", "rater", "dimension", "rubric", "stage"))
@@ -84,7 +87,7 @@ def convert_ratings(
             what = f"dialogue {row['dialogue_id']}, rater {row['rater']}, dimension {row['dimension']}"
             raise EscEvalError(f"{what} stands in two files; leave one of the two out")
         seen.add(key)
-    return [{key: _cell(key, cell) for key, cell in row.items() if not _is_nothing(cell)} for row in rows]
+    return [{key: _cell(key, cell) for key, cell in row.items() if key and not _is_nothing(cell)} for row in rows]
 
 
 def _is_nothing(cell: Any) -> bool:
@@ -95,8 +98,8 @@ def _cell(key: str, cell: Any) -> Any:
     return int(cell) if key in NUMBERS else cell
 
 
-def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows as CSV, JSON Lines or Parquet, by the ending of the file; it appears whole.
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows as CSV or JSON Lines, by the ending of the file; it appears whole.
 
     Raises:
         EscEvalError: Another ending.
@@ -104,15 +107,10 @@ def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     there = dict.fromkeys(key for row in rows for key in row)
     columns = [key for key in RATING_COLUMNS if key in there] + [key for key in there if key not in RATING_COLUMNS]
 
-    def write_parquet() -> None:
-        with fill_folder(path.parent) as folder:
-            pd.DataFrame(rows, columns=columns).to_parquet(folder / path.name, index=False)
-
     writers: dict[str, Callable[[], None]] = {
         ".csv": lambda: write_whole(path, [format_csv(columns, rows)]),
         ".jsonl": lambda: write_whole(path, (json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in rows)),
-        ".parquet": write_parquet,
     }
     if suffix_of(path) not in writers:
-        raise EscEvalError(f"--out {path}: a table is written as {', '.join(writers)}")
+        raise EscEvalError(f"--out {path}: a table is written as {' or '.join(writers)}")
     writers[suffix_of(path)]()
