@@ -13,6 +13,7 @@ from esc_eval.errors import EscEvalError
 from esc_eval.files.official_dimensions import OUR_RUBRIC
 from esc_eval.files.records import read_dialogues, read_ratings, with_cards
 from esc_eval.files.run_folder import rubric_file
+from esc_eval.hub.cards import local_cards
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.scoring.rating_checks import rubric_of, rubrics_of
 
@@ -73,7 +74,7 @@ def command(
     ratings = [rating for rating in read_ratings(out) if rater in (None, rating.rater)]
     if not ratings:
         raise EscEvalError(f"{out}: no ratings by {rater!r}")
-    linked = with_cards(originals, cards or ())
+    linked = with_cards(originals, local_cards(cards or ()))
     report = probe_report(ratings, linked, rubric_of(ratings, named), options.bootstrap)
     options.show(report)
 

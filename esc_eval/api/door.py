@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Unpack
 
 from esc_eval.api.outcome import Outcome
-from esc_eval.api.play import estimate_cost, estimate_judges, make_plan, open_models, run_simulation
+from esc_eval.api.play import estimate_cost, estimate_judges, make_plan, open_models, pin_settings, run_simulation
 from esc_eval.api.progress import OnProgress, Progress, stay_quiet
 from esc_eval.api.rate import (
     check_languages,
@@ -39,6 +39,7 @@ from esc_eval.api.settings import (
     Scorers,
     Settings,
     make_settings,
+    several_cards,
 )
 from esc_eval.chat import ChatModel
 from esc_eval.chat.endpoint.preflight import check_models
@@ -85,7 +86,8 @@ def evaluate(
     Args:
         supporters: Models under test: one, a list, or a dict of labels to models. A model is a name as on the command
             line (``openai:MODEL``), a chat model object, or a function ``f(messages) -> str``, plain or async.
-        cards: ``sample``, ``open``, files, or a list of role cards.
+        cards: ``sample``, ``open``, files or folders of role cards, ``hub:ORG/NAME@REVISION``, a list of role cards, or
+            a ``datasets.Dataset`` of them.
         language, limit: Keep the cards of one language, and the first so many of these.
         rounds: Of seeker and supporter; None = the protocol's.
         seeker: Who plays the cards; any model.
@@ -116,6 +118,7 @@ def evaluate(
         seed=seed,
         **settings,
     )
+    known = pin_settings(known)
     open_one = open_models(known)
     plan, prices = make_plan(known, open_one)
     scorings = make_scorings(known, open_one)
@@ -158,7 +161,7 @@ def estimate(supporter: Models = (), *, rated: bool = False, **settings: Any) ->
     return estimate_cost(known, rated)
 
 
-def estimate_scoring(dialogues: Any, cards: str | Path | None = None, **settings: Any) -> str:
+def estimate_scoring(dialogues: Any, cards: Cards | None = None, **settings: Any) -> str:
     """What a scoring would take, as a table.
 
     Args:
@@ -211,6 +214,7 @@ def simulate(
         seed=seed,
         **settings,
     )
+    known = pin_settings(known)
     plan, prices = make_plan(known, open_models(known))
     budget = make_budget(known.max_cost, prices)
     with (place := _RunFolder(out)) as run:
@@ -226,7 +230,7 @@ def score(
     scorer: Scorers | None = None,
     *,
     rubric: str | Path | None = None,
-    cards: str | Path | None = None,
+    cards: Cards | None = None,
     people: str | Path | Sequence[str | Path] = (),
     out: str | Path | None = None,
     progress: OnProgress | None = None,
@@ -237,7 +241,7 @@ def score(
     Args:
         dialogues: Results, a run folder, files of ours or official ones, or the dialogues themselves.
         scorer, rubric, progress: As of ``evaluate``.
-        cards: File of the cards that official dialogues were played on, in their order.
+        cards: The cards that official dialogues were played on, in their order; as of ``evaluate``.
         people: Files of ratings by people, to be kept in the run folder too; without a scorer no model is asked.
         out: The run folder; None = that of the dialogues, if they are of one; else a temporary one, as of ``evaluate``.
         settings: Everything else that the command line takes; see ``api.settings.Settings``.
@@ -319,7 +323,7 @@ def _rubric_name(ratings: Sequence[GivenRating], folder: Path | None) -> str | P
 def _score(
     dialogues: Any,
     known: Settings,
-    cards: str | Path | None,
+    cards: Cards | None,
     out: str | Path | None,
     tell: OnProgress,
     people: Sequence[Path] = (),
@@ -374,7 +378,7 @@ def report(
     *,
     dialogues: Results | str | Path | Sequence[str | Path] | Sequence[Dialogue] | None = None,
     ratings: Results | str | Path | Sequence[str | Path] | Sequence[GivenRating] | None = None,
-    cards: str | Path | None = None,
+    cards: Cards | None = None,
     rubric: str | Path | None = None,
     statistic: Statistic = "level",
     human: str | Path | Sequence[str | Path] = (),
@@ -385,7 +389,7 @@ def report(
     Args:
         run: A run folder, or results to be shown in another way; several of one protocol are joined.
         dialogues, ratings: Without a run: files or records from anywhere.
-        cards: File of the cards that official dialogues were played on, in their order.
+        cards: The cards that official dialogues were played on, in their order; as of ``evaluate``.
         rubric: Of the ratings; None = the one that they name.
         statistic: What tables show: mean ``level``, or mean ``expected`` level.
         human: Files of ratings by people of some of the dialogues: adds human means of all of them, with intervals.
@@ -444,7 +448,7 @@ def _several(given: Any) -> Sequence[Any]:
     return tuple(given)
 
 
-def _read_dialogues(given: Any, cards: str | Path | None) -> tuple[list[Dialogue], list[Path]]:
+def _read_dialogues(given: Any, cards: Cards | None) -> tuple[list[Dialogue], list[Path]]:
     """Dialogues, and the files and run folders that they are from."""
     if isinstance(given, Results):
         return list(given.dialogues), [given.folder] if given.folder else []
@@ -453,7 +457,7 @@ def _read_dialogues(given: Any, cards: str | Path | None) -> tuple[list[Dialogue
         check_unique((one.id for one in several), "dialogue", "the dialogues given")
         return list(several), []
     paths = [Path(path) for path in several]
-    return load_dialogues(paths, Path(cards) if cards else None), paths
+    return load_dialogues(paths, (several_cards(cards) if cards is not None else ())), paths
 
 
 def _read_ratings(given: Any) -> list[GivenRating]:

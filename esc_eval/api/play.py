@@ -15,8 +15,10 @@ from esc_eval.chat.endpoint.preflight import check_models
 from esc_eval.chat.registry import match_spec
 from esc_eval.checkpoints import embedded
 from esc_eval.errors import EscEvalError
+from esc_eval.files.card_rows import refuse_withheld
 from esc_eval.files.records import load_cards
 from esc_eval.files.text import read_text
+from esc_eval.hub.cards import local_cards, pin_cards
 from esc_eval.prompts.official_wording import load_protocol as official_protocol
 from esc_eval.prompts.protocol import Protocol, load_protocol
 from esc_eval.prompts.rubric import load_rubric
@@ -78,9 +80,16 @@ def choose_cards(settings: Settings) -> list[RoleCard]:
     """The cards to play.
 
     Raises:
-        EscEvalError: As ``load_cards``, or an id occurs twice.
+        EscEvalError: As ``load_cards``, an id occurs twice, or a card has no text.
     """
-    return load_cards(settings.cards, settings.language, settings.limit)
+    cards = load_cards(local_cards(settings.cards), settings.language, settings.limit)
+    refuse_withheld(cards)
+    return cards
+
+
+def pin_settings(settings: Settings) -> Settings:
+    """The same settings with the cards of the Hub at the commit that they mean now, for a run to keep."""
+    return settings.model_copy(update={"cards": tuple(pin_cards(settings.cards))})
 
 
 def choose_protocol(settings: Settings) -> Protocol:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from esc_eval.api.outcome import Outcome
 from esc_eval.api.play import Open
@@ -11,8 +12,8 @@ from esc_eval.api.settings import Settings
 from esc_eval.chat import ChatModel
 from esc_eval.chat.stopping import Interrupted
 from esc_eval.errors import EscEvalError
-from esc_eval.files import official
-from esc_eval.files.records import check_unique, read_cards, read_dialogues, read_ratings
+from esc_eval.files.records import check_unique, read_dialogues, read_ratings, with_cards
+from esc_eval.hub.cards import local_cards
 from esc_eval.prompts.official_wording import load_wording
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.reporting.making import warn_of_one_model
@@ -77,12 +78,12 @@ def check_languages(scorings: Iterable[Scoring | DirectScoring], languages: Iter
             scoring.check_languages(used)
 
 
-def load_dialogues(paths: Sequence[Path], cards: Path | None = None) -> list[Dialogue]:
+def load_dialogues(paths: Sequence[Path], cards: Sequence[Any] = ()) -> list[Dialogue]:
     """Dialogues of several files; official ones are linked to the cards they were played on, if given."""
     refresh_runs(paths)
     dialogues = [dialogue for path in paths for dialogue in read_dialogues(path)]
     check_unique((dialogue.id for dialogue in dialogues), "dialogue", ", ".join(map(str, paths)))
-    return official.link_cards(dialogues, read_cards(cards)) if cards else dialogues
+    return with_cards(dialogues, local_cards(cards))
 
 
 def load_ratings(paths: Sequence[Path]) -> list[Rating]:

@@ -13,6 +13,7 @@ from esc_eval.chat.question import By
 from esc_eval.chat.registry import Texts
 from esc_eval.environment import hide_password
 from esc_eval.errors import EscEvalError, explain_validation, refuse_unknown
+from esc_eval.files.card_rows import cards_from_rows
 from esc_eval.prompts.protocol import Message
 from esc_eval.reporting.summary import Statistic
 from esc_eval.schema import RoleCard
@@ -25,7 +26,9 @@ Models = Model | Sequence[Model] | Mapping[str, Model]
 """One model or several; a mapping gives them labels."""
 Scorer = Model | DialogueRater
 Scorers = Scorer | Sequence[Scorer] | Mapping[str, Scorer]
-Cards = str | Path | Sequence[str | Path] | Sequence[RoleCard]
+Cards = Any
+"""Names of shipped sets, files, folders or data sets on the Hub, or cards themselves: one or several; or a
+``datasets.Dataset`` of cards."""
 
 
 class Opening(TypedDict, total=False):
@@ -93,7 +96,12 @@ def _describe_cards(cards: tuple[str | RoleCard, ...]) -> list[str]:
     return names if len(names) == len(cards) else [*names, f"{len(cards) - len(names)} role cards from Python"]
 
 
-def _several_cards(cards: object) -> object:
+def several_cards(cards: Any) -> Any:
+    """What is given as cards as a tuple: names as text, and cards."""
+    if isinstance(cards, Mapping):
+        raise ValueError(f"give one split of the data set: {', '.join(map(str, cards))}")
+    if hasattr(cards, "features") and isinstance(cards, Iterable):  # a data set, whose rows are cards
+        return tuple(cards_from_rows(cards))
     given = (cards,) if isinstance(cards, str | Path | RoleCard) else cards
     return (
         tuple(str(card) if isinstance(card, Path) else card for card in given) if isinstance(given, Iterable) else given
@@ -117,7 +125,8 @@ class Settings(Options):
         roster: ``NAME``, ``NAME:MODEL,...`` or a file with more of them.
         seeker: Who plays the role cards.
         scorer: Who rates; none = the text scorer that is shipped for the rubric, else ``embedded``.
-        cards: ``sample``, files of role cards, or the cards themselves.
+        cards: ``sample``, ``open``, files or folders of role cards, ``hub:ORG/NAME@REVISION``, the cards themselves, or
+            a ``datasets.Dataset`` of them.
         language, limit: Keep the cards of one language, and the first so many of these.
         rounds, max_new_tokens: Override the protocol's.
         own_settings: Sample supporters as they were released to; else as the protocol says.
@@ -144,7 +153,7 @@ class Settings(Options):
     roster: Name | None = None
     seeker: Named = "embedded"
     scorer: tuple[Named, ...] = ()
-    cards: Annotated[tuple[str | RoleCard, ...], BeforeValidator(_several_cards), PlainSerializer(_describe_cards)] = (
+    cards: Annotated[tuple[str | RoleCard, ...], BeforeValidator(several_cards), PlainSerializer(_describe_cards)] = (
         "sample",
     )
     language: str | None = None

@@ -10,11 +10,12 @@ import signal
 import sys
 import threading
 import traceback
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
 import typer
 from rich.console import Console
@@ -25,6 +26,7 @@ from esc_eval.chat.stopping import EVERYTHING
 from esc_eval.cli.extras import find_install
 from esc_eval.errors import EscEvalError
 from esc_eval.escaping import escape_terminal, put_on_one_line
+from esc_eval.files.cell_tables import Guess
 from esc_eval.hub import plans as hub
 
 UNWRITABLE = {
@@ -117,6 +119,24 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, ruled:
     for row in rows:
         table.add_row(*(Text(put_on_one_line(cell)) for cell in row))
     _Console(width=shutil.get_terminal_size((80, 24)).columns).print(table)
+
+
+@contextmanager
+def show_guesses() -> Iterator[None]:
+    """Print what was guessed of a file as a line on stderr, each once; other warnings stay as they are."""
+    usual, said = warnings.showwarning, set[str]()
+
+    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if not issubclass(category, Guess):
+            usual(message, category, *where, **more)
+        elif str(message) not in said:
+            said.add(str(message))
+            print_progress(f"note: {message}")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", Guess)
+        warnings.showwarning = show
+        yield
 
 
 def prepare_streams() -> None:

@@ -33,10 +33,10 @@ DialogueFiles = Annotated[
     ),
 ]
 LinkCards = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--cards",
-        metavar="FILE",
+        metavar="FILE|DIR|hub:ORG/NAME@REV",
         help="Cards that official results were played on, in their order: lets intervals draw cards.",
     ),
 ]
@@ -60,8 +60,9 @@ class PlayingOptions:
     cards: Annotated[
         list[str],
         typer.Option(
-            metavar="sample|open|FILE",
-            help="Role cards: the shipped 24 (sample) or 148 (open), our .jsonl, or the official .json; repeatable.",
+            metavar="sample|open|FILE|DIR|hub:ORG/NAME@REV",
+            help="Role cards: the shipped 24 (sample) or 148 (open), our .jsonl, the official .json, a table (.csv, "
+            ".xlsx, .jsonl, .parquet), a folder that dataset_builder made, or a data set on the Hub; repeatable.",
         ),
     ] = field(default_factory=lambda: ["sample"])
     language: Annotated[

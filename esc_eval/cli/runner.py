@@ -20,7 +20,8 @@ from typing import Annotated, Any, get_type_hints
 import typer
 from typer.core import TyperGroup
 
-from esc_eval.cli.console import exit_on_user_error, prepare_streams, stop_at_interrupt, voice
+from esc_eval.cli.console import exit_on_user_error, prepare_streams, show_guesses, stop_at_interrupt, voice
+from esc_eval.files.columns import naming
 from esc_eval.languages import add_folder
 from esc_eval.version import __version__
 
@@ -57,7 +58,7 @@ class CommandLine(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the verb; typer itself would end Ctrl-C and a broken pipe without a word."""
-        with exit_on_user_error():
+        with exit_on_user_error(), show_guesses():
             return super().invoke(ctx)
 
 
@@ -87,13 +88,15 @@ def unfold_records(command: Callable[..., None]) -> Callable[..., None]:
         else:
             parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
 
-    for name, (kind, default, option) in EVERYWHERE.items():
-        said = Annotated[kind, typer.Option(f"--{name.replace('_', '-')}", hidden=True, **option)]  # type: ignore[valid-type]
+    reads_tables = getattr(sys.modules[command.__module__], "READS_TABLES", False)
+    everywhere = {**EVERYWHERE, "column": (list[str], [], {**COLUMNS, "hidden": not reads_tables})}
+    for name, (kind, default, option) in everywhere.items():
+        said = Annotated[kind, typer.Option(f"--{name.replace('_', '-')}", **{"hidden": True, **option})]  # type: ignore[valid-type]
         parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=said, default=default))
 
     @wraps(command)
     def run(**values: Any) -> None:
-        for name in EVERYWHERE:
+        for name in everywhere:
             del values[name]  # its callback has seen to it, before the other options were read
         filled = {
             name: record(**{field.name: values.pop(field.name) for field in fields(record)})
@@ -168,6 +171,18 @@ def _open_log(path: Path | None) -> Path | None:
     return path
 
 
+def _name_columns(ctx: typer.Context, given: list[str]) -> list[str]:
+    ctx.with_resource(naming(given))
+    return given
+
+
+COLUMNS: dict[str, Any] = {
+    "metavar": "NAME=COLUMN",
+    "callback": _name_columns,
+    "help": "What a column of a table is called, such as score=Rating; repeatable. rater=COLUMN or dimension=COLUMN, "
+    "given for each, where a column is a rater or a dimension.",
+}
+"""Of every verb, and shown in the help of those whose module says ``READS_TABLES``."""
 LANGUAGES: dict[str, Any] = {
     "metavar": "DIR",
     "callback": _add_languages,

@@ -17,6 +17,7 @@ ORDER = (
     "rate",
     "sheet",
     "collect",
+    "convert",
     "export",
     "calibrate",
     "ensemble",

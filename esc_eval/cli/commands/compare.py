@@ -13,6 +13,7 @@ EXAMPLES = (
     "esc-eval compare ratings.csv --predictions run/ratings.jsonl",
     "esc-eval compare runs/before runs/after --fail-if-worse before",
 )
+READS_TABLES = True
 
 
 def command(

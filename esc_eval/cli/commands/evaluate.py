@@ -17,6 +17,7 @@ EXAMPLES = (
     "esc-eval evaluate --supporter embedded --cards sample --language en --limit 4 --max-new-tokens 48 "
     "--out runs/first",
 )
+READS_TABLES = True
 
 
 def command(

@@ -15,6 +15,7 @@ EXAMPLES = (
     "esc-eval report runs/first --human people.csv",
     "esc-eval report runs/first runs/second --out reports/both",
 )
+READS_TABLES = True
 
 
 def command(

@@ -22,6 +22,7 @@ EXAMPLES = (
     "esc-eval score --dialogues ESC-Eval/result/2024-06-24/llama3_en.json --scorer embedded --out runs/llama3",
     "esc-eval score --dialogues runs/first --people ratings.csv",
 )
+READS_TABLES = True
 
 
 def command(

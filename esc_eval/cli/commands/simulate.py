@@ -5,6 +5,7 @@ from esc_eval.cli.options import DryRun, GoingOptions, OpeningOptions, Out, Play
 from esc_eval.cli.progress import show_progress, show_what_there_is
 
 EXAMPLES = ("esc-eval simulate --supporter hf:Qwen/Qwen2.5-0.5B-Instruct --out runs/qwen",)
+READS_TABLES = True
 
 
 def command(
