@@ -88,7 +88,7 @@ def evaluate(
         rounds: Of seeker and supporter; None = the protocol's.
         seeker: Who plays the cards; any model.
         scorer: Who rates: one or several models, or text scorers; None = the text scorer that is shipped for the
-            rubric, else ``embedded``. A function is a judge that is asked in words.
+            rubric, on dimensions for which it was shown to be of use. A function is a judge that is asked in words.
         rubric, protocol: A shipped one, or the path of a ``.yaml``; the rubric ``esc-eval`` where none is named.
         seed: Of all sampling.
         out: The run folder; None = a temporary one that is removed with the results (``Results.save`` keeps it), and
@@ -132,6 +132,7 @@ def evaluate(
     with (place := _RunFolder(out)) as run:
         run.describe(settings=known.describe(PLAYING | RATING))
         outcome = run_simulation(plan, run, tell, prices, budget, retry=known.retry_failed, also_asked=judges)
+        outcome.by_default = not known.scorer
         dialogues = read_dialogues(run.folder)
         for scoring in scorings:
             outcome.ratings[scoring.scorer.name] = run_scoring(
@@ -330,6 +331,7 @@ def _score(
             len(given),
             {d.id: d.problem for d in given if d.problem},
             {d.id: d.too_long for d in given if d.too_long and not d.problem},
+            by_default=not known.scorer,
         )
         for scoring in scorings:
             outcome.ratings[scoring.scorer.name] = run_scoring(

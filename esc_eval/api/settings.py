@@ -115,7 +115,7 @@ class Settings(Options):
         supporter: The models under test.
         roster: ``NAME``, ``NAME:MODEL,...`` or a file with more of them.
         seeker: Who plays the role cards.
-        scorer: Who rates; none = the text scorer that is shipped for the rubric, else ``embedded``.
+        scorer: Who rates; none = the text scorer that is shipped for the rubric, where it was shown to be of use.
         cards: ``sample``, files of role cards, or the cards themselves.
         language, limit: Keep the cards of one language, and the first so many of these.
         rounds, max_new_tokens: Override the protocol's.
