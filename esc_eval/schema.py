@@ -218,7 +218,8 @@ class Dialogue(Record):
         return f"{full}: the dialogue is longer than the model can read" if full else None
 
 
-NO_VALID_SCORER = "no valid scorer: "
+NO_SCORER = "no valid scorer"
+NO_VALID_SCORER = f"{NO_SCORER}: "
 """How the reason begins why a dimension is left unscored for which no scorer was shown to be of use."""
 
 

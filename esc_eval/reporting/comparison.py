@@ -18,7 +18,8 @@ from esc_eval.reporting.signature import sign_board
 from esc_eval.reporting.standing import differences_table, standing_json, standing_table
 from esc_eval.reporting.summary import UNANSWERED_SHARE, name_raters
 from esc_eval.reporting.tables import name_board
-from esc_eval.schema import NO_VALID_SCORER, Dialogue
+from esc_eval.reporting.unsupported import explain_unsupported_rows, find_unsupported_rows
+from esc_eval.schema import Dialogue
 from esc_eval.scoring.score import ENDED_EARLY, SILENT
 from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.statistics.mixed import estimate_contrast, group_contrasts, mixed_fit
@@ -88,13 +89,14 @@ def leaderboard_report(
     for (language, rater, under), own in _split_boards(whole, table):
         by = cluster or ("card" if "card" in own and own["card"].notna().all() else "dialogue_id")
         title = name_board(None if language == ALL else language, rater, under if several else None)
+        rubric = rubrics.get(under)
+        papers = {d.key: d.paper for d in rubric.dimensions} if rubric else {}
         without = find_unsupported_rows(own)
-        here = [d for d in table.dimensions if d in set(own["dimension"]) - without.keys()]
-        notes += [f"{title}: {what}" for what in explain_unsupported(without, rubrics.get(under))]
+        notes += [f"{title}: {what}" for what in explain_unsupported_rows(own[without], papers)]
+        own = own[~without]
+        here = [d for d in table.dimensions if d in set(own["dimension"])]
         if not here:
             continue
-        own = own[own["dimension"].isin(here)]
-        rubric = rubrics.get(under)
         known = rubric if rubric and set(here) <= set(rubric.keys) else None
         turned = [d.key for d in known.dimensions if d.lower_is_better] if known else []
         columns = zip(
@@ -117,8 +119,7 @@ def leaderboard_report(
         ways = Counter(map(str, own.loc[own["score"].notna(), "way"].dropna())) if "way" in own else {}
         sign = sign_board(run or {}, rater, under, "level", scale, boot, clusters, language, adapted, ways)
         key = language if language not in boards else f"{language}, {rater}, {under}"
-        names = {d.key: d.paper for d in known.dimensions} if known else {}
-        names = {key: names.get(key, key) for key in board.dimensions}
+        names = {key: papers.get(key, key) if known else key for key in board.dimensions}
         standing = rank_models(board, boot, flips, unranked, adjust_raters)
         data, views, said = _board(standing, names, board.turned, human, title, sign)
         boards[key] = {"language": language, "rater": rater, **data}
@@ -251,25 +252,6 @@ def find_unranked(rows: pd.DataFrame, dialogues: Mapping[str, Dialogue]) -> dict
                 f"{UNANSWERED_SHARE:.0%}."
             )
     return found
-
-
-def find_unsupported_rows(rows: pd.DataFrame) -> dict[str, str]:
-    """Dimensions of a table's rows that have no valid scorer, and why; see ``summary.find_unsupported``."""
-    if "problem" not in rows:
-        return {}
-    said = rows[rows["problem"].astype(str).str.startswith(NO_VALID_SCORER) & rows["score"].isna()]
-    scored = set(rows.loc[rows["score"].notna(), "dimension"])
-    why = dict(zip(said["dimension"].astype(str), said["problem"].astype(str), strict=True))
-    return {key: reason.removeprefix(NO_VALID_SCORER) for key, reason in why.items() if key not in scored}
-
-
-def explain_unsupported(why: Mapping[str, str], rubric: Rubric | None = None) -> list[str]:
-    """What has no valid scorer, and why, a sentence a reason."""
-    names = {d.key: d.paper for d in rubric.dimensions} if rubric else {}
-    alike: dict[str, list[str]] = {}
-    for key, reason in why.items():
-        alike.setdefault(reason, []).append(names.get(key, key))
-    return [f"{NO_VALID_SCORER.removesuffix(': ')} for {', '.join(keys)}: {reason}." for reason, keys in alike.items()]
 
 
 def _other(row: Mapping[str, Any], human: str) -> str:

@@ -194,6 +194,7 @@ class Report:
         for table in self.tables:
             heading = f"{self.title}: {self.lead}." if self.title else ""
             caption = " ".join(x for x in (heading or f"{table.title}.", table.note) if x)
+            sides = [LATEX_PROSE if name in table.prose else "r" for name in table.columns[1:]]
             head, *rows = (
                 " & ".join(_stack(escape_latex(text), small) for text, small in line) + r" \\"
                 for line in table.split_cells()
@@ -204,7 +205,7 @@ class Report:
                         r"\begin{table}",
                         r"\centering",
                         rf"\caption{{{escape_latex(caption)}}}",
-                        rf"\begin{{tabular}}{{l{''.join(LATEX_PROSE if c in table.prose else 'r' for c in table.columns[1:])}}}",
+                        rf"\begin{{tabular}}{{l{''.join(sides)}}}",
                         r"\toprule",
                         head,
                         r"\midrule",

@@ -296,6 +296,7 @@ def _make_board(
     scale = describe_scale(rubric.levels)
     turned = tuple(d.key for d in rubric.dimensions if d.lower_is_better)
     unsupported = find_unsupported(ratings)
+    some = {rating.dimension for rating in ratings} - unsupported.keys()  # a board needs a column, if of no score
 
     def board(levels: Iterable[float | None]) -> Board:
         rows = [
@@ -309,7 +310,9 @@ def _make_board(
             )
             for rating, level in zip(ratings, levels, strict=True)
         ]
-        return Board.build(rows, rubric.keys, (min(rubric.levels), max(rubric.levels)), turned, unsupported)
+        return Board.build(
+            rows, rubric.keys, (min(rubric.levels), max(rubric.levels)), turned, unsupported if some else ()
+        )
 
     levels, expected = (board(getattr(rating, what) for rating in ratings) for what in ("score", "expected"))
     supporters = {name: [d for d in talks if (d.supporter or "unknown") == name] for name in levels.models}
@@ -333,6 +336,7 @@ def _make_board(
                 levels.sizes[name].dialogues,
             )
             for key in levels.dimensions
+            if key in some
         }
         rows.append(
             _row(
@@ -355,7 +359,7 @@ def _make_board(
         rater=rater,
         rubric=carried if several else None,
         statistic=statistic,
-        names={d.key: d.paper for d in rubric.dimensions if d.key in levels.dimensions},
+        names={d.key: d.paper for d in rubric.dimensions if d.key in some},
         unsupported={d.key: (d.paper, unsupported[d.key]) for d in rubric.dimensions if d.key in unsupported},
         supported=known_validity(run, rater) if unsupported else {},
         lower_is_better=levels.turned,

@@ -10,11 +10,8 @@ from esc_eval.reporting.making import group_reasons
 from esc_eval.reporting.render import Cell, Report, Table
 from esc_eval.reporting.standing import standing_table
 from esc_eval.reporting.summary import LOW_MASS, UNANSWERED_SHARE, Leaderboard, Row, Summary
-from esc_eval.schema import NO_VALID_SCORER
+from esc_eval.schema import NO_SCORER
 from esc_eval.statistics.scale import describe_scale
-
-
-NO_SCORER = NO_VALID_SCORER.removesuffix(": ")
 
 
 def name_board(language: str | None, rater: str, rubric: str | None = None) -> str:
@@ -37,6 +34,11 @@ def board_table(board: Leaderboard, dimensions: bool = True) -> Table:
     return standing_table(board.standing, board.names, dimensions=dimensions, turned=board.lower_is_better)
 
 
+def explain_unsupported(board: Leaderboard) -> list[str]:
+    """Why dimensions have no valid scorer, each reason once."""
+    return list(dict.fromkeys(why for _, why in board.unsupported.values()))
+
+
 def support_tables(board: Leaderboard) -> list[Table]:
     """Where a dimension has no valid scorer: which have one and why, and what the replies are like."""
     if not board.unsupported:
@@ -50,8 +52,9 @@ def support_tables(board: Leaderboard) -> list[Table]:
     columns = name_descriptions(board.language)
     rows: list[list[Cell]] = [[row.supporter, *(row.descriptions.get(key) for key in columns)] for row in board.rows]
     what = "counted, no scores: neither more nor less of them is better"
+    support = Table("What has a valid scorer", ["Dimension", "valid scorer", "why"], known, prose=["why"])
     return [
-        Table("What has a valid scorer", ["Dimension", "valid scorer", "why"], known, prose=["why"]),
+        *([support] if board.names else []),
         Table("Descriptions of the replies", ["Supporter", *columns.values()], rows, 1, what),
     ]
 
@@ -119,7 +122,7 @@ def describe_gaps(row: Row) -> list[str]:
 
 def describe_ratings(board: Leaderboard) -> list[str]:
     """What to know of how a board's levels were had, a sentence each; none where there is nothing."""
-    notes = []
+    notes = [] if board.names else [f"There is no score: {NO_SCORER}: {why}." for why in explain_unsupported(board)]
     ways: Counter[str] = Counter()
     for row in board.rows:
         ways.update(row.ways)
@@ -175,12 +178,12 @@ def describe_support(summary: Summary) -> list[str]:
         if board.names:
             said.append(f"{what}{board.rater} rates {', '.join(board.names.values())}; {NO_SCORER} for {others}.")
         else:
-            [why, *_] = dict.fromkeys(reason for _, reason in board.unsupported.values())
+            why = "; ".join(explain_unsupported(board))
             said.append(f"{what}{NO_SCORER}, so there is no score: {why}. What the replies are like is counted below.")
     return [
         *said,
         "A stronger judge rates every dimension, and nobody has shown yet that it is right: "
-        "esc-eval rejudge DIR --scorer judge=openai:MODEL",
+        "esc-eval score --dialogues DIR --scorer judge=openai:MODEL",
         "People's ratings are what scorers are measured by: esc-eval sheet DIR --rater NAME --out SHEETS, and then "
         "esc-eval report DIR --human RATINGS",
     ]

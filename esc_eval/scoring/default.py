@@ -1,4 +1,4 @@
-"""Who rates where the user names nobody: what was shown to be of use, and for all else a reason in place of a number."""
+"""Who rates where the user names nobody: what was shown to be of use, and a reason in place of every other number."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any

@@ -17,9 +17,9 @@ from pydantic import Field
 from esc_eval.chat.registry import match_spec
 from esc_eval.errors import EscEvalError
 from esc_eval.files.frozen_yaml import FittedFile, FrozenYaml
+from esc_eval.languages import name_language
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reading import check_file, is_file
-from esc_eval.languages import name_language
 from esc_eval.schema import NO_VALID_SCORER, Dialogue, Language, digest
 from esc_eval.scoring.levels import Rule, decide_levels, level_probabilities
 from esc_eval.scoring.rater import Verdict
