@@ -37,9 +37,9 @@ def make_scorings(settings: Settings, open_one: Open) -> list[Scoring | DirectSc
     wording = load_wording(settings.official_repo, settings.allow_unknown) if settings.official_repo else None
     in_words = settings.by == "text" or settings.judge_temperature > 0 or wording is not None
     made: list[Scoring | DirectScoring] = []
-    if in_words and not settings.scorer:
+    if not settings.scorer and (in_words or settings.by not in ("auto", "logits")):
         raise EscEvalError(
-            "--by text, --judge-temperature and --official-repo are for a judge that is asked in words, and none is "
+            "--by, --judge-temperature and --official-repo are for a judge that is asked, and none is "
             "named: --scorer MODEL (embedded shows the machinery, and cannot judge)"
         )
     for named in settings.scorer or (open_default(rubric),):

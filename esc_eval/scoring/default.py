@@ -5,8 +5,8 @@ from typing import Any
 
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.schema import NO_VALID_SCORER, Dialogue
+from esc_eval.scoring import text_scorer
 from esc_eval.scoring.rater import DialogueRater
-from esc_eval.scoring.text_scorer import SCORERS, TextScorer, shipped_for
 
 
 class NoScorer:
@@ -33,5 +33,7 @@ def open_default(rubric: Rubric) -> DialogueRater:
     Raises:
         EscEvalError: What it needs is not installed.
     """
-    name = shipped_for(rubric)
-    return TextScorer(SCORERS / name, supported_only=True) if name else NoScorer(rubric)
+    name = text_scorer.shipped_for(rubric)
+    if name is None:
+        return NoScorer(rubric)
+    return text_scorer.TextScorer(text_scorer.SCORERS / name, supported_only=True)
