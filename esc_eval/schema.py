@@ -218,6 +218,11 @@ class Dialogue(Record):
         return f"{full}: the dialogue is longer than the model can read" if full else None
 
 
+NO_SCORER = "no valid scorer"
+NO_VALID_SCORER = f"{NO_SCORER}: "
+"""How the reason begins why a dimension is left unscored for which no scorer was shown to be of use."""
+
+
 class Rating(Record):
     """One rater's verdict on one dimension of one dialogue; never an average.
 
@@ -262,6 +267,11 @@ class Rating(Record):
     time: str | None = None
     seconds: FiniteFloat | None = Field(default=None, ge=0)
     note: str | None = None
+
+    @property
+    def unsupported(self) -> bool:
+        """Whether it is unscored on purpose: no scorer was shown to be of use for its dimension."""
+        return self.score is None and (self.problem or "").startswith(NO_VALID_SCORER)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

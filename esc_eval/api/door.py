@@ -92,7 +92,7 @@ def evaluate(
         rounds: Of seeker and supporter; None = the protocol's.
         seeker: Who plays the cards; any model.
         scorer: Who rates: one or several models, or text scorers; None = the text scorer that is shipped for the
-            rubric, else ``embedded``. A function is a judge that is asked in words.
+            rubric, on dimensions for which it was shown to be of use. A function is a judge that is asked in words.
         rubric, protocol: A shipped one, or the path of a ``.yaml``; the rubric ``esc-eval`` where none is named.
         seed: Of all sampling.
         out: The run folder; None = a temporary one that is removed with the results (``Results.save`` keeps it), and
@@ -142,6 +142,7 @@ def evaluate(
         outcome = run_simulation(
             plan, run, tell, prices, budget, retry=known.retry_failed, also_asked=judges, ahead=questions
         )
+        outcome.by_default = not known.scorer
         dialogues = read_dialogues(run.folder)
         run_scorings(dialogues, scorings, run, outcome, tell, prices, budget, retry=known.retry_failed)
         return _finish(run.folder, known, place, out, outcome, tell)
@@ -349,6 +350,7 @@ def _score(
             len(given),
             {d.id: d.problem for d in given if d.problem},
             {d.id: d.too_long for d in given if d.too_long and not d.problem},
+            by_default=not known.scorer,
         )
         run_scorings(given, scorings, run, outcome, tell, prices, budget, retry=known.retry_failed)
         return _finish(run.folder, known, (place, dialogues), out, outcome, tell), outcome

@@ -24,6 +24,7 @@ class Outcome:
         failed: Supporters that could not be asked any more, by name.
         failed_raters: Raters that could not go on, by name.
         ratings: What each rater gave, by its name.
+        by_default: Whether nobody named the rater: what it leaves unscored is no failure.
     """
 
     dialogues: int = 0
@@ -32,26 +33,23 @@ class Outcome:
     failed: dict[str, EscEvalError] = field(default_factory=dict)
     failed_raters: dict[str, EscEvalError] = field(default_factory=dict)
     ratings: dict[str, Sequence[Rating]] = field(default_factory=dict)
+    by_default: bool = False
 
     @property
     def failures(self) -> list[str]:
         """What did not work at all, a sentence each."""
-        return [
-            *self.of_models(),
-            *self.of_failed_raters(),
-            *self._of_dialogues(all_alone=True),
-            *self._of_raters(nothing=True),
-        ]
+        of_raters = [] if self.by_default else self._of_raters(nothing=True)
+        return [*self.of_models(), *self.of_failed_raters(), *self._of_dialogues(all_alone=True), *of_raters]
 
     @property
     def gaps(self) -> list[str]:
         """What is missing, a sentence each, beside what did not work at all."""
-        return [*self._of_dialogues(all_alone=False), *self._of_long_dialogues(), *self._of_raters(nothing=False)]
+        return [*self._of_dialogues(all_alone=False), *self._of_long_dialogues(), *self.gaps_of_ratings]
 
     @property
     def gaps_of_ratings(self) -> list[str]:
-        """What is missing of ratings, where a rater scored something."""
-        return self._of_raters(nothing=False)
+        """What is missing of ratings, where a rater scored something, or nobody named it."""
+        return [*self._of_raters(nothing=False), *(self._of_raters(nothing=True) if self.by_default else [])]
 
     def raise_for(self, results: Any, strict: bool) -> None:
         """Raise where something did not work at all, or with ``strict`` where anything is missing.
@@ -110,7 +108,7 @@ class Outcome:
     def _of_raters(self, nothing: bool) -> list[str]:
         sentences = []
         for rater, ratings in self.ratings.items():
-            own = [rating for rating in ratings if rating.dialogue_id not in self.problems]
+            own = [r for r in ratings if r.dialogue_id not in self.problems and not r.unsupported]
             missing = [rating.problem or "" for rating in own if rating.score is None]
             if not missing or (len(missing) == len(own)) != nothing:
                 continue

@@ -20,6 +20,7 @@ from esc_eval.reporting.making import warn_of_one_model
 from esc_eval.schema import Dialogue, Rating
 from esc_eval.scoring import text_scorer
 from esc_eval.scoring.calibration import Calibration
+from esc_eval.scoring.default import open_default
 from esc_eval.scoring.rater import DialogueRater, DirectScoring
 from esc_eval.scoring.score import Scoring, needs_scorer, score_dialogues
 from esc_eval.simulation.budget import Budget, Meter, SpentError
@@ -29,18 +30,23 @@ from esc_eval.simulation.unfinished import refresh_runs
 
 
 def make_scorings(settings: Settings, open_one: Open) -> list[Scoring | DirectScoring]:
-    """One scoring for each scorer; where none is named, the text scorer that is shipped for the rubric rates, or
-    ``embedded`` where there is none or the judge is to be asked in words.
+    """One scoring for each scorer; that of ``open_default`` where none is named.
 
     Raises:
-        EscEvalError: As ``open_model`` and the scorings do, or text or official prompts of a rater that reads none.
+        EscEvalError: As ``open_model`` and the scorings do, text or official prompts of a rater that reads none, or a
+            judge is to be asked in words and none is named.
     """
     fitted = Calibration.load(settings.calibration) if settings.calibration else None
     rubric = load_rubric(settings.rubric)
     wording = load_wording(settings.official_repo, settings.allow_unknown) if settings.official_repo else None
     in_words = settings.by == "text" or settings.judge_temperature > 0 or wording is not None
     made: list[Scoring | DirectScoring] = []
-    for named in settings.scorer or ((None if in_words else text_scorer.shipped_for(rubric)) or "embedded",):
+    if not settings.scorer and (in_words or settings.by not in ("auto", "logits")):
+        raise EscEvalError(
+            "--by, --judge-temperature and --official-repo are for a judge that is asked, and none is "
+            "named: --scorer MODEL (embedded shows the machinery, and cannot judge)"
+        )
+    for named in settings.scorer or (open_default(rubric),):
         rater = text_scorer.open_text_scorer(named) if isinstance(named, str) else named
         if isinstance(rater, DialogueRater):
             if in_words:

@@ -371,6 +371,7 @@ def _wide(board: Leaderboard, row: Row) -> Iterator[dict[str, Any]]:
         "rank_low": rank and rank.low,
         "rank_high": rank and rank.high,
         **{key: mean.value if mean else None for key, mean in means.items()},
+        **dict.fromkeys(board.unsupported),
         "average": average.value,
         "low": average.low,
         "high": average.high,
@@ -392,6 +393,13 @@ def _long(board: Leaderboard, row: Row) -> Iterator[dict[str, Any]]:
             "n": mean.n,
             "unscored": cell.unscored,
         }
+    yield from _describe_unsupported(board, row)
+
+
+def _describe_unsupported(board: Leaderboard, row: Row) -> Iterator[dict[str, Any]]:
+    for key in board.unsupported:
+        empty = {"mean": None, "low": None, "high": None, "n": 0, "unscored": row.dialogues}
+        yield {**_whose(board, row), "dimension": key, **empty}
 
 
 def _whose(board: Leaderboard, row: Row) -> dict[str, str]:

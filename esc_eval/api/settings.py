@@ -124,7 +124,7 @@ class Settings(Options):
         supporter: The models under test.
         roster: ``NAME``, ``NAME:MODEL,...`` or a file with more of them.
         seeker: Who plays the role cards.
-        scorer: Who rates; none = the text scorer that is shipped for the rubric, else ``embedded``.
+        scorer: Who rates; none = the text scorer that is shipped for the rubric, where it was shown to be of use.
         cards: ``sample``, ``open``, files or folders of role cards, ``hub:ORG/NAME@REVISION``, the cards themselves, or
             a ``datasets.Dataset`` of them.
         language, limit: Keep the cards of one language, and the first so many of these.

@@ -271,7 +271,7 @@ def tabulate_ratings(ratings: Sequence[Rating], dialogues: Sequence[Dialogue], s
         EscEvalError: A score off the scale, the same rating twice, or a rating of another dialogue.
     """
     lines = [rating.to_json() for rating in ratings]
-    rows = [{**json.loads(line), "_where": f"rating {i}"} for i, line in enumerate(lines)]
+    rows = [{"score": None, **json.loads(line), "_where": f"rating {i}"} for i, line in enumerate(lines)]
     frame = _with_keys(pd.DataFrame(rows).rename(columns=ALIASES).assign(_file="the ratings"), "the ratings")
     frame["score"] = _scores(frame, "the ratings", *scale)
     content = sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()

@@ -11,7 +11,7 @@ import pandas as pd
 from esc_eval.errors import EscEvalError
 from esc_eval.files.ratings_table import RatingsTable
 from esc_eval.prompts.rubric import Rubric
-from esc_eval.reporting.making import describe_adapted, warn_of_roles
+from esc_eval.reporting.making import describe_adapted, group_reasons, warn_of_roles
 from esc_eval.reporting.powered import powered_means
 from esc_eval.reporting.render import Report, Table, name_clusters, report_signature, shown_p, undefined_notes
 from esc_eval.reporting.signature import sign_board
@@ -25,6 +25,7 @@ from esc_eval.reporting.standing import (
 )
 from esc_eval.reporting.summary import UNANSWERED_SHARE, count_all, name_raters
 from esc_eval.reporting.tables import name_board
+from esc_eval.reporting.unsupported import explain_unsupported_rows, find_unsupported_rows
 from esc_eval.schema import Dialogue
 from esc_eval.scoring.score import ENDED_EARLY, SILENT
 from esc_eval.simulation.unfinished import count_asked
@@ -78,7 +79,8 @@ def leaderboard_report(
     points = points_per_level(low, high)
     rows = human_scores(table.scored())
     if whole.scored().empty:
-        raise EscEvalError("no row of the table has a score")
+        why = group_reasons(whole.frame["problem"].dropna().astype(str)) if "problem" in whole.frame else ""
+        raise EscEvalError(f"no row of the table has a score{f': {why}' if why else ''}")
     rows = rows.assign(score=rows["score"] - low)
     by_id = {dialogue.id.strip(): dialogue for dialogue in dialogues}
     boards: dict[str, Any] = {}
@@ -94,8 +96,15 @@ def leaderboard_report(
         notes.append("No column 'card': models cannot be compared on the same cards, so differences are undefined.")
     for (language, rater, under), own in _split_boards(whole, table):
         by = cluster or ("card" if "card" in own and own["card"].notna().all() else "dialogue_id")
-        here = [d for d in table.dimensions if d in set(own["dimension"])]
+        title = name_board(None if language == ALL else language, rater, under if several else None)
         rubric = rubrics.get(under)
+        papers = {d.key: d.paper for d in rubric.dimensions} if rubric else {}
+        without = find_unsupported_rows(own)
+        notes += [f"{title}: {what}" for what in explain_unsupported_rows(own[without], papers)]
+        own = own[~without]
+        here = [d for d in table.dimensions if d in set(own["dimension"])]
+        if not here:
+            continue
         known = rubric if rubric and set(here) <= set(rubric.keys) else None
         turned = [d.key for d in known.dimensions if d.lower_is_better] if known else []
         keys, scale_ends = known.keys if known else here, (low, high)
@@ -109,10 +118,8 @@ def leaderboard_report(
         )
         ways = Counter(map(str, own.loc[own["score"].notna(), "way"].dropna())) if "way" in own else {}
         sign = sign_board(run or {}, rater, under, "level", scale, boot, clusters, language, adapted, ways)
-        title = name_board(None if language == ALL else language, rater, under if several else None)
         key = language if language not in boards else f"{language}, {rater}, {under}"
-        names = {d.key: d.paper for d in known.dimensions} if known else {}
-        names = {key: names.get(key, key) for key in board.dimensions}
+        names = {key: papers.get(key, key) if known else key for key in board.dimensions}
         standing = rank_models(board, boot, flips, unranked, adjust_raters)
         if own.get("rater_kind", pd.Series(dtype=str)).eq("model").any():
             standing = count_all(standing, count_asked(run or {}, language))

@@ -9,11 +9,13 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 from esc_eval.prompts.rubric import Rubric
+from esc_eval.reporting.descriptions import describe_replies
 from esc_eval.reporting.making import (
     describe_adapted,
     describe_failures,
     describe_spending,
     describe_validity,
+    known_validity,
     warn_of_changed_servers,
     warn_of_no_range,
     warn_of_roles,
@@ -21,7 +23,7 @@ from esc_eval.reporting.making import (
 from esc_eval.reporting.render import to_plain_json
 from esc_eval.reporting.signature import sign_board
 from esc_eval.reporting.standing import standing_json
-from esc_eval.schema import Dialogue, Language, Rating, Way, order_stages
+from esc_eval.schema import NO_VALID_SCORER, Dialogue, Language, Rating, Way, order_stages
 from esc_eval.scoring.training_range import is_outside
 from esc_eval.simulation.unfinished import count_asked
 from esc_eval.statistics.bootstrap import Bootstrap
@@ -99,6 +101,7 @@ class Row(Part):
         outside: Dialogues that lie outside what a fitted scorer was fitted to, of those that it was to rate.
         flagged: Of these, those that it scored all the same.
         ways: Scored ratings by how their level was had, where they say.
+        descriptions: What its replies are like, counted, where a dimension has no valid scorer; no scores.
     """
 
     supporter: str
@@ -123,6 +126,7 @@ class Row(Part):
     outside: int = 0
     flagged: int = 0
     ways: dict[Way, int] = Field(default_factory=dict)
+    descriptions: dict[str, StoredEstimate] = Field(default_factory=dict)
 
 
 class Leaderboard(Part):
@@ -131,6 +135,8 @@ class Leaderboard(Part):
     Attributes:
         rubric: Name and version, where the report has tables under several.
         names: The paper's name of each dimension by key, of those that the rater was to rate.
+        unsupported: The paper's name of each further dimension, which has no valid scorer, and why, by key.
+        supported: What is known of the others where some have none, by key.
         lower_is_better: Keys of the dimensions of which a low level is good; turned round in the average.
         clustered_by: What the intervals draw: cards, or single dialogues where cards are unknown.
         warnings: Sentences on how its numbers were made.
@@ -143,6 +149,8 @@ class Leaderboard(Part):
     rubric: str | None = Field(default=None, exclude=True)  # the signature says it too
     statistic: Statistic
     names: dict[str, str]
+    unsupported: dict[str, tuple[str, str]] = Field(default_factory=dict)
+    supported: dict[str, str] = Field(default_factory=dict)
     lower_is_better: tuple[str, ...]
     levels: tuple[int, ...]
     clustered_by: Literal["card", "dialogue"]
@@ -244,6 +252,18 @@ def leave_unranked(dialogues: Sequence[Dialogue]) -> set[str]:
     return {name for name, n in count_unanswered(dialogues).items() if n > UNANSWERED_SHARE * played[name]}
 
 
+def find_unsupported(ratings: Iterable[Rating]) -> dict[str, str]:
+    """Dimensions that have no valid scorer, and why: left unscored for that, and scored nowhere."""
+    why: dict[str, str] = {}
+    scored = set()
+    for rating in ratings:
+        if rating.score is not None:
+            scored.add(rating.dimension)
+        elif rating.unsupported:
+            why.setdefault(rating.dimension, (rating.problem or "").removeprefix(NO_VALID_SCORER))
+    return {key: reason for key, reason in why.items() if key not in scored}
+
+
 def _last_word(ratings: Sequence[Rating]) -> list[Rating]:
     """Of each dialogue and dimension, people's ratings of the latest stage in which it was scored."""
     stages = order_stages(rating.stage for rating in ratings if rating.stage is not None)
@@ -280,6 +300,8 @@ def _make_board(
     clustered_by: Literal["card", "dialogue"] = "card" if by_card else "dialogue"
     scale = describe_scale(rubric.levels)
     turned = tuple(d.key for d in rubric.dimensions if d.lower_is_better)
+    unsupported = find_unsupported(ratings)
+    some = {rating.dimension for rating in ratings} - unsupported.keys()  # a board needs a column, if of no score
 
     def board(levels: Iterable[float | None]) -> Board:
         rows = [
@@ -293,7 +315,9 @@ def _make_board(
             )
             for rating, level in zip(ratings, levels, strict=True)
         ]
-        return Board.build(rows, rubric.keys, (min(rubric.levels), max(rubric.levels)), turned)
+        return Board.build(
+            rows, rubric.keys, (min(rubric.levels), max(rubric.levels)), turned, unsupported if some else ()
+        )
 
     levels, expected = (board(getattr(rating, what) for rating in ratings) for what in ("score", "expected"))
     supporters = {name: [d for d in talks if (d.supporter or "unknown") == name] for name in levels.models}
@@ -303,6 +327,7 @@ def _make_board(
     shown, chosen = (levels, means) if statistic == "level" else (expected, expectations)
     asked = count_asked(run, language) if given[0].rater_kind == "model" else {}
     standing = rank_models(shown, boot, unranked=unranked, every_column=False, means=chosen)
+    descriptions = describe_replies(talks, [clusters[d.id] for d in talks], language, boot) if unsupported else {}
     rows = []
     for name in standing.order:
         ids = {dialogue.id for dialogue in supporters[name]}
@@ -317,8 +342,20 @@ def _make_board(
                 levels.sizes[name].dialogues,
             )
             for key in levels.dimensions
+            if key in some
         }
-        row = _row(name, cells, average, supporters[name], own, by_card, standing, unanswered[name], name in unranked)
+        row = _row(
+            name,
+            cells,
+            average,
+            supporters[name],
+            [rating for rating in own if rating.dimension not in unsupported],
+            by_card,
+            standing,
+            unanswered[name],
+            name in unranked,
+            descriptions.get(name, {}),
+        )
         rows.append(row.model_copy(update={"asked": asked.get(name, 0)}))
     adapted = describe_adapted(talks, (r.served.adapted for r in ratings if r.served))
     ways = Counter(str(rating.way) for rating in ratings if rating.way and rating.score is not None)
@@ -327,7 +364,9 @@ def _make_board(
         rater=rater,
         rubric=carried if several else None,
         statistic=statistic,
-        names={d.key: d.paper for d in rubric.dimensions if d.key in levels.dimensions},
+        names={d.key: d.paper for d in rubric.dimensions if d.key in some},
+        unsupported={d.key: (d.paper, unsupported[d.key]) for d in rubric.dimensions if d.key in unsupported},
+        supported=known_validity(run, rater) if unsupported else {},
         lower_is_better=levels.turned,
         levels=rubric.levels,
         clustered_by=clustered_by,
@@ -413,6 +452,7 @@ def _row(
     standing: Standing,
     unanswered: int,
     unranked: bool,
+    descriptions: dict[str, Estimate],
 ) -> Row:
     replies = [turn for dialogue in dialogues for turn in dialogue.replies]
     asked = [turn for dialogue in dialogues for turn in dialogue.turns if turn.role == "seeker"]
@@ -440,6 +480,7 @@ def _row(
         outside=len({rating.dialogue_id for rating in ratings if is_outside(rating)}),
         flagged=len({rating.dialogue_id for rating in ratings if rating.outside}),
         ways=dict(Counter(rating.way for rating in ratings if rating.way and rating.score is not None)),
+        descriptions=descriptions,
     )
 
 

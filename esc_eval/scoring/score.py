@@ -463,7 +463,11 @@ def _unanswered(kind: str, dialogue: Dialogue, run: Run) -> list[str]:
     return [
         r.dimension
         for r in found
-        if r.score is None and not r.raw and r.problem not in (TOO_LONG, SILENT) and not is_outside(r)
+        if r.score is None
+        and not r.raw
+        and r.problem not in (TOO_LONG, SILENT)
+        and not is_outside(r)
+        and not r.unsupported
     ]
 
 
