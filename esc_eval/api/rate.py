@@ -95,6 +95,7 @@ def run_scoring(
     budget: Budget | None = None,
     *,
     retry: bool = False,
+    left_out: Mapping[str, frozenset[str]] | None = None,
 ) -> list[Rating]:
     """Rate dialogues of a run, or what it has no ratings of yet; returns this scorer's.
 
@@ -104,6 +105,7 @@ def run_scoring(
         prices: By the model's name; a scorer that has one is paid from the budget.
         budget: What the run may cost.
         retry: Whether the scorer is asked again where it gave no answer.
+        left_out: See ``score_dialogues``.
 
     Raises:
         EscEvalError: The run holds ratings of the same rater under another identity; nothing was rated then.
@@ -121,7 +123,9 @@ def run_scoring(
     with keep_served(run, kind, {"judge": scoring.scorer}, budget, prices):
         meter = Meter(kind, scoring.scorer, price, budget, run) if price else None
         try:
-            return score_dialogues(dialogues, scoring, run, counter.advance, retry=retry, meter=meter)
+            return score_dialogues(
+                dialogues, scoring, run, counter.advance, retry=retry, meter=meter, left_out=left_out
+            )
         except KeyboardInterrupt as error:
             whole = sum(run.count(kind, dialogue.id) == size for dialogue in dialogues)
             error.add_note(

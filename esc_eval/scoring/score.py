@@ -367,6 +367,7 @@ def score_dialogues(
     *,
     retry: bool = False,
     meter: Meter | None = None,
+    left_out: Mapping[str, frozenset[str]] | None = None,
 ) -> list[Rating]:
     """Rate what a run has no ratings of yet, dialogue by dialogue and dimension by dimension; write ``ratings.jsonl``.
 
@@ -379,6 +380,7 @@ def score_dialogues(
         on_dialogue: Called after the last of a dialogue's ratings is durable.
         retry: Whether the scorer is asked again where it gave no answer.
         meter: Counts what the answers cost.
+        left_out: Dimensions that are not asked of a dialogue, by its id.
 
     Returns:
         This scorer's ratings, in the order of the dialogues.
@@ -409,6 +411,8 @@ def score_dialogues(
         keep_wording(scoring.rubric, rubric_file(run.folder, scoring.rubric_id))
     run.record(kind, {**identity, **({"leads": leads} if leads else {}), "dialogues": rated})
     keys = scoring.rubric.keys
+    for name, unasked in (left_out or {}).items():
+        done[name] = done.get(name, frozenset()) | unasked
     todo = [dialogue for dialogue in dialogues if len(done.get(dialogue.id, ())) < len(keys)]
     asked = {dialogue.id: _tokens(dialogue) for dialogue in todo if not _silent(dialogue)}
     try:
