@@ -153,7 +153,7 @@ class Figures:
     def __init__(self, tested: Sequence[Tested]) -> None:
         self.tested = tested
         self.sets = sorted({one.target.set for one in tested})
-        self.methods = [name for name in METHODS if all(name in one.scores for one in tested)]
+        self.methods = [name for name in tested[0].scores if all(name in one.scores for one in tested)]
         self.people = [_codes(one.target.level) for one in tested]
         self.codes = [{name: _codes(one.scores[name]) for name in self.methods} for one in tested]
         self.bots = [np.unique(one.target.supporter.astype(str), return_inverse=True)[1] for one in tested]
@@ -241,20 +241,21 @@ def _pairs(score: Array, level: Array) -> float:
     return float((guess[told] > 0).mean() + (guess[told] == 0).mean() / 2) if told.any() else float("nan")
 
 
-def summarise(tested: Sequence[Tested], draws: int, seed: int, dimensions: int) -> dict[str, Any]:
+def summarise(tested: Sequence[Tested], draws: int, seed: int, dimensions: int, method: str = CHOSEN) -> dict[str, Any]:
     """Figures of one dimension with intervals, and the verdict.
 
     Args:
         tested: Its rows.
         draws, seed: Of the bootstrap.
         dimensions: Among how many verdicts this is one (Bonferroni).
+        method: Whose gain over the baselines is told, and whose verdict.
     """
     figures, rng = Figures(tested), np.random.default_rng(seed)
     sets, ones = figures.sets, figures.ones()
     once = dict.fromkeys(sets, 1)
     value = figures.measure(ones, once)
-    best = max((name for name in figures.methods if name != CHOSEN), key=lambda name: value[f"spearman|{name}"])
-    keys = f"spearman|{CHOSEN}", f"spearman|{best}"
+    best = max((n for n in figures.methods if n in BASELINES), key=lambda name: value[f"spearman|{name}"])
+    keys = f"spearman|{method}", f"spearman|{best}"
     here: dict[str, list[float]] = {}
     anywhere: dict[str, list[float]] = {}
     alone: dict[str, list[float]] = {name: [] for name in sets}
