@@ -35,13 +35,15 @@ def make_scorings(settings: Settings, open_one: Open) -> list[Scoring | DirectSc
     rubric = load_rubric(settings.rubric)
     wording = load_wording(settings.official_repo, settings.allow_unknown) if settings.official_repo else None
     in_words = settings.by == "text" or settings.judge_temperature > 0 or wording is not None
+    in_words = in_words or settings.evidence != "none"
     made: list[Scoring | DirectScoring] = []
     for named in settings.scorer or ((None if in_words else text_scorer.shipped_for(rubric)) or "embedded",):
         rater = text_scorer.open_text_scorer(named) if isinstance(named, str) else named
         if isinstance(rater, DialogueRater):
             if in_words:
                 raise EscEvalError(
-                    f"{rater.name} is asked nothing: it takes no --by text, --judge-temperature or --official-repo"
+                    f"{rater.name} is asked nothing: it takes no --by text, --judge-temperature, --evidence or "
+                    "--official-repo"
                 )
             made.append(DirectScoring(rater, rubric, fitted, settings.out_of_range))
         else:
@@ -54,8 +56,9 @@ def make_scorings(settings: Settings, open_one: Open) -> list[Scoring | DirectSc
                     settings.parser,
                     wording,
                     fitted,
-                    settings.max_answer_tokens,
+                    settings.answer_tokens,
                     settings.judge_temperature,
+                    settings.evidence,
                 )
             )
     return made
