@@ -23,6 +23,7 @@ MEASURES = {
 }
 DERIVED = ("ensemble ", "calibration ")
 """How the parser of ratings begins that were made of other judges' ratings: these are no judges of their own."""
+TWO = "Of two judges the median is their mean, so that one's bias is the other's turned round."
 Items = dict[tuple[str, str], dict[str, Rating]]
 
 
@@ -121,13 +122,10 @@ def jury_report(
         _table(f"{head}: bias of each judge", "judge", bias, rubric, f"its mean minus the jury's, {shown} {scale}"),
     ]
     report.notes = [
-        f"The jury is {', '.join(judges)}; {len(whole)} of {len(items)} dialogues x dimensions are scored by all of them, "
-        "and all of this is of these.",
+        f"The jury is {', '.join(judges)}; {len(whole)} of {len(items)} dialogues x dimensions are scored by all of "
+        "them, and all of this is of these.",
         *([f"{', '.join(silent)} scored nothing and is no member."] if silent else []),
-        *(
-            ["Of two judges the median is their mean, so that one's bias is the other's turned round."]
-            * (len(judges) == 2)
-        ),
+        *([TWO] if len(judges) == 2 else []),
         "That judges agree does not make them right: they may share a bias. People's ratings beside them: --human.",
         *notes,
     ]

@@ -90,8 +90,8 @@ class Scoring:
 
     Raises:
         EscEvalError: ``logits`` of a model that gives none, at a temperature or with evidence, evidence of a trained
-            judge or under the official wording, a trained judge that did not learn the rubric, the released adapters without the official wording, or the official wording with another rubric than
-            ours.
+            judge or under the official wording, a trained judge that did not learn the rubric, the released adapters
+            without the official wording, or the official wording with another rubric than ours.
     """
 
     def __init__(
@@ -121,8 +121,8 @@ class Scoring:
         card: JudgeCard | None = getattr(scorer, "judge_card", None)
         if evidence != "none" and (card or self.adapters or wording or parser in WHOLE):
             raise EscEvalError(
-                f"{scorer.name}: --evidence is for judges that are asked in this package's words and read by its rule; a "
-                "trained judge answers as it learnt to, the official wording and parser as the release has them"
+                f"{scorer.name}: --evidence is for judges that are asked in this package's words and read by its rule; "
+                "a trained judge answers as it learnt to, the official wording and parser are as the release has them"
             )
         if card:
             card.check(scorer.name, rubric, self.rubric_id)

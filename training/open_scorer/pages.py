@@ -62,8 +62,9 @@ def open_scorer_page(section: Section) -> str:
         "more ask for it and not for a proxy, the scorer's own Spearman would be above 0 on another set, "
         "and in no unseen set it is shown to be worse than that baseline. A majority and a rater's mean "
         "are constants on a set whose raters nobody knows: Spearman 0. Judges that read, the embedded one "
-        "among them, stand beside all of these below, on a sample of the sets. The figures that it reads were written with these sets at hand, and two ways to draw "
-        "the line were tried before this one, so that the verdicts are not what a new set would give.",
+        "among them, stand beside all of these under 'Judges on the crosswalk', on a sample of the sets. The "
+        "figures that it reads were written with these sets at hand, and two ways to draw the line were tried "
+        "before this one, so that the verdicts are not what a new set would give.",
         f"That a gain would hold on another set is shown for {', '.join(beyond) or 'no dimension'}: a supported "
         "dimension is one that was better on all these sets together.",
         _summary(found),
@@ -95,15 +96,15 @@ def judges_page(section: Section) -> str:
     """What judges that read are worth on samples of the sets, beside the open scorer and what needs none."""
     parts = [
         "## Judges on the crosswalk",
-        "A language model is asked for the dimensions of rubric `esc-eval` that a set's scales stand for, about so many "
-        "dialogues of each set and as many single replies, drawn by a seeded hash (`--sample`). Everything in a table is "
+        "A language model is asked for the dimensions of rubric `esc-eval` that a set's scales stand for, about so "
+        "many dialogues of each set and as many single replies, drawn by a seeded hash (`--sample`). All of a table is "
         "of the same dialogues: Spearman with people, mean over scales and then over sets, intervals of cards drawn "
-        "within these sets. open scorer, words, length and distinct bigrams: fitted without the set. majority: the level "
-        "that people of the other sets give most; as a constant it has no Spearman, and a quadratic kappa of 0. rater's "
-        "own mean: of the levels as they were given in the whole sets, what the mean of a person's ratings of other "
-        "dialogues tells; no scorer can know it of people it has not met. gain: over the better of words and length with "
-        "distinct bigrams, at a level at which all seven hold together (Bonferroni). So few dialogues tell large "
-        "differences alone.",
+        "within these sets. open scorer, words, length and distinct bigrams: fitted without the set. A majority (the "
+        "level that people of the other sets give most) has as a constant no Spearman and a quadratic kappa of 0. "
+        "rater's own mean: of the levels as they were given in the whole sets, what the mean of a person's ratings of "
+        "other dialogues tells; no scorer can know it of people it has not met. gain: over the better of words and "
+        "length with distinct bigrams, at a level at which all seven hold together (Bonferroni). So few dialogues tell "
+        "large differences alone.",
     ]
     for name, one in section.items():
         reasons = "; ".join(f"{n} x {why}" for why, n in sorted(one["reasons"].items(), key=lambda two: -two[1]))

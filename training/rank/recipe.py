@@ -21,7 +21,7 @@ class RankData(FrozenYaml):
     Attributes:
         rubric: Whose prompts are asked, the same as in scoring; its dimensions name the ratings.
         split: A scheme of ``rows.splits`` whose train and validation parts are learnt from; ``none``: all.
-        held_out: The value that the scheme keeps for the test (a bot, a set), or several; None = as the scheme draws it.
+        held_out: The value that the scheme keeps for the test (a bot, a set), or several; None = as it draws them.
         ratings: Of a folder of public data: the set of the rubric's name, or all those of the crosswalk on the seven
             dimensions, set and rater effects taken out.
         sets: Of the crosswalk: which sets; none = those whose licence lets weights be passed on.

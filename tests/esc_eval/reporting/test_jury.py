@@ -69,11 +69,9 @@ def test_judges_of_other_dialogues_are_no_jury_that_could_say_anything():
 
 def test_expected_levels_are_taken_where_they_are_asked_for():
     sure, unsure = rated("a", BASE, expected=1.5), rated("b", BASE)
-    levels, expected = (
-        report(sure, unsure, statistic=s).data["bias"]["a"]["empathy"].value for s in ("level", "expected")
-    )
-    assert levels == 0
-    assert expected == pytest.approx(25 * (1.5 - 1) / 2)
+    found = {s: report(sure, unsure, statistic=s).data["bias"]["a"]["empathy"] for s in ("level", "expected")}
+    assert found["level"].value == 0
+    assert found["expected"].value == pytest.approx(25 * (1.5 - 1) / 2)
 
 
 def test_one_judge_people_and_what_was_made_of_judges_are_no_jury():

@@ -1,4 +1,4 @@
-"""A judge that is asked for a quote or a reason: what it gave is kept and checked, what is no such answer is unscored."""
+"""A judge that is asked for a quote or a reason: what it gave is kept and checked, other answers are unscored."""
 
 import json
 

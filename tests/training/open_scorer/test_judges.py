@@ -1,4 +1,4 @@
-"""Judges on the crosswalk: set and rater effects are no part of what is learnt; a set is rated by who did not learn it."""
+"""Judges on the crosswalk: set and rater effects are no part of what is learnt; no judge rates a set that it learnt."""
 
 from pathlib import Path
 
