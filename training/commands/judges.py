@@ -48,16 +48,16 @@ def command(
 
     if (scorer is None) == (recipe is None):
         raise EscEvalError("give --scorer MODEL for a judge as it is, or --recipe FILE for one that learns")
+    loaded = load_recipe(recipe, RankRecipe, parse_changes(set_)) if recipe else None
+    if loaded and loaded.data.ratings != "crosswalk":
+        raise EscEvalError(f"{recipe}: it learns from no set of the crosswalk (data.ratings: crosswalk)")
     rated = read_rated(data, seed, print_progress)
     warm_encoder(rated.texts(), cache, print_progress)
     chosen = sample_dialogues(rated.targets, rated.parts, sample, seed)
     command = f"python -m training judges --data DATA --out DIR --cache DIR --sample {sample} --draws {draws}"
     command += f" --seed {seed}"
     with show_progress() as progress:
-        if recipe:
-            loaded = load_recipe(recipe, RankRecipe, parse_changes(set_))
-            if loaded.data.ratings != "crosswalk":
-                raise EscEvalError(f"{recipe}: it learns from no set of the crosswalk (data.ratings: crosswalk)")
+        if recipe and loaded:
             ratings = rate_unseen(loaded, rated, chosen, out / loaded.name, progress, print_progress)
             name, told = loaded.name, f"{command} --recipe training/recipes/esc_rank/{recipe.name}"
             told += "".join(f" --set {change}" for change in set_ or ())

@@ -14,6 +14,7 @@ from esc_eval.api.play import open_models
 from esc_eval.api.progress import OnProgress, stay_quiet
 from esc_eval.api.rate import make_scorings, run_scoring
 from esc_eval.api.settings import make_settings
+from esc_eval.checkpoints.judge_card import JudgeCard
 from esc_eval.files.writing import write_jsonl
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.schema import Rating
@@ -37,6 +38,8 @@ Given = Mapping[tuple[str, str], Rating]
 def rate_sample(sample: Sample, spec: str, folder: Path, on_progress: OnProgress = stay_quiet) -> list[Rating]:
     """Ratings of a sample by a judge, as ``esc-eval score`` gives them; a stopped call goes on in its folder.
 
+    A judge that learnt some of the dimensions is asked for these.
+
     Args:
         spec: As ``--scorer`` names it.
         folder: A run folder; the labels of the sample come beside its ratings.
@@ -44,12 +47,23 @@ def rate_sample(sample: Sample, spec: str, folder: Path, on_progress: OnProgress
     Raises:
         EscEvalError: As ``score_dialogues``.
     """
-    settings = make_settings("judges", scorer=spec)
+    settings, keys = make_settings("judges", scorer=spec), load_rubric().keys
+    opened, unlearnt = open_models(settings), set[str]()
+
+    def open_one(named: Any) -> Any:
+        judge = opened(named)
+        card: JudgeCard | None = getattr(judge, "judge_card", None)
+        if card and (missing := set(keys) - set(card.dimensions)):
+            unlearnt.update(missing)
+            judge.judge_card = card.model_copy(update={"dimensions": keys})  # the others are left out below
+        return judge
+
     with Run(folder) as run:
         keep_dialogues(sample.dialogues, run)
         write_jsonl(folder / LABELS, sample.labels)
-        [scoring] = make_scorings(settings, open_models(settings))
-        return run_scoring(sample.dialogues, scoring, run, on_progress, left_out=sample.left_out)
+        [scoring] = make_scorings(settings, open_one)
+        left_out = {name: own | unlearnt for name, own in sample.left_out.items()}
+        return run_scoring(sample.dialogues, scoring, run, on_progress, left_out=left_out)
 
 
 def rate_unseen(
@@ -111,7 +125,22 @@ def put_beside(tested: Sequence[Tested], ratings: Given, rated: Rated, sample: S
                 {JUDGE: level, **alike, MAJORITY: np.full(len(score), most)},
             )
         )
-    return found
+    return _number_anew(found)
+
+
+def _number_anew(tested: Sequence[Tested]) -> list[Tested]:
+    """The same with the clusters of each folder numbered without gaps, so that draws draw none that is not there."""
+    there: dict[str, list[int]] = {}
+    for one in tested:
+        there.setdefault(one.target.row.folder, []).extend(one.target.cluster.tolist())
+    codes = {folder: np.unique(clusters) for folder, clusters in there.items()}
+    return [
+        replace(
+            one,
+            target=replace(one.target, cluster=np.searchsorted(codes[one.target.row.folder], one.target.cluster)),
+        )
+        for one in tested
+    ]
 
 
 def _commonest(dimension: str, held: str, rated: Rated) -> int:
@@ -142,10 +171,9 @@ def _rater_means(target: Target, rated: Rated) -> Tested | None:
     return Tested(replace(target, level=level), {OWN_MEAN: guess}, {})
 
 
-def _measure_rater_means(tested: Sequence[Tested], rated: Rated, draws: int, seed: int) -> dict[str, Any] | None:
+def _measure_rater_means(targets: Sequence[Target], rated: Rated, draws: int, seed: int) -> dict[str, Any] | None:
     """Spearman of a rater's own mean with the levels as they were given, and of which sets."""
-    every = [(one.target, _rater_means(one.target, rated)) for one in tested]
-    found = [own for _, own in every if own]
+    found = [own for target in targets if (own := _rater_means(target, rated))]
     if not found:
         return None
     figures, rng = Figures(found), np.random.default_rng(seed)
@@ -182,7 +210,8 @@ def measure_judge(
             continue
         found = summarise(tested, draws, seed, len(keys), JUDGE)
         found["rows"] = {one.target.row.name: len(one.target.unit) for one in tested}
-        if means := _measure_rater_means(tested, rated, draws, seed):
+        names = {one.target.row.name for one in tested}
+        if means := _measure_rater_means([o.target for o in every if o.target.row.name in names], rated, draws, seed):
             found["rater_mean"] = means
         out[key] = found
     missing = [rating for rating in ratings if rating.score is None]

@@ -4,15 +4,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from analysis.rated.common import RatedPart, make_rubric
 from esc_eval.errors import EscEvalError
+from esc_eval.files.records import read_ratings
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.schema import Dialogue, Rating, Turn
+from esc_eval.scoring import text_scorer
+from model_cards.checkpoint import read_checkpoint
+from training.__main__ import app
 from training.open_scorer import judges
 from training.open_scorer.crosswalk import Crosswalk, Row, Set
-from training.open_scorer.fit import make_targets
+from training.open_scorer.fit import Columns, make_targets
 from training.open_scorer.judge_rows import Rated, crosswalk_set, level_shares, sample_dialogues
+from training.open_scorer.judges import JUDGE, measure_judge, rate_unseen
+from training.open_scorer.pages import judges_page
 from training.rank.recipe import load_any
 from training.rank.train import choose_rows
 
@@ -117,3 +124,80 @@ def test_a_recipe_may_name_sets_and_leaves_out_what_is_held_out(rated):
 def test_a_recipe_of_the_crosswalk_is_of_the_seven_dimensions(change, what):
     with pytest.raises(EscEvalError, match=what):
         load_any(SMALL, change)
+
+
+TOY = {
+    "base": {"model": "toy", "license": "Apache-2.0", "dtype": "float32"},
+    "optimise.max_length": 2048,
+    "optimise.accumulate": 1,
+    "data.dialogues": 4,
+    "adapter.targets": ["q_proj"],
+}
+
+
+@pytest.fixture(scope="module")
+def judged(rated, tmp_path_factory):
+    """What toys that were trained without each set rated of it, twice; and where."""
+    folder, sample = tmp_path_factory.mktemp("judges"), sample_dialogues(rated.targets, rated.parts, 4, 0)
+    recipe, said = load_any(SMALL, TOY), []
+
+    def rate():
+        return rate_unseen(recipe, rated, sample, folder, lambda _: None, said.append)
+
+    return folder, sample, rate(), said.copy(), rate(), said
+
+
+@pytest.mark.slow
+def test_each_set_is_rated_by_a_judge_that_learnt_from_the_others(judged):
+    folder, sample, ratings, said, _, _ = judged
+    assert [line for line in said if line.startswith("training without")] == [
+        f"training without {name}" for name in (*"abc", "nothing")
+    ]
+    for name in "abc":
+        training = read_checkpoint(folder / f"without-{name}").training
+        assert f"({name})" in training.data.held_out
+        assert {source.name for source in training.data.sources} <= set("abc") - {name}
+        assert {source.license for source in training.data.sources} == {"CC BY 4.0"}
+        own = read_ratings(folder / f"rated-{name}")
+        assert {rating.dialogue_id.partition("/")[0] for rating in own} == {name}
+        assert {rating.dimension for rating in own} == {"skillful"}
+    assert {r.dialogue_id for r in read_ratings(folder / "rated-nothing")} == {n for n in sample.set_of if n[0] == "d"}
+    assert {rating.dialogue_id for rating in ratings} == set(sample.set_of)
+    assert all(len(rating.probabilities) == 5 for rating in ratings)
+
+
+@pytest.mark.slow
+def test_a_second_call_trains_and_asks_nothing(judged):
+    _, _, first, said, second, more = judged
+    assert more == said
+    assert {r.dialogue_id: r.expected for r in first} == {r.dialogue_id: r.expected for r in second}
+
+
+@pytest.mark.slow
+def test_a_judge_stands_beside_scorer_words_and_a_raters_mean_on_the_same_dialogues(judged, rated, monkeypatch):
+    monkeypatch.setattr(text_scorer, "encode_texts", lambda texts: np.ones((len(texts), 384)) / 384**0.5)
+    _, sample, ratings, *_ = judged
+    gone = [r.model_copy(update={"score": None, "problem": "too long"}) if n == 0 else r for n, r in enumerate(ratings)]
+    found = measure_judge(gone, rated, sample, Columns(rated.parts), 40, 0)
+    assert (found["dialogues"], found["unscored"], found["reasons"]) == (16, 1, {"too long": 1})
+    own = found["dimensions"]["skillful"]
+    assert set(own["methods"]) == {JUDGE, "scorer", "words", "length and distinct bigrams", "majority"}
+    assert own["dialogues"] == sum(own["rows"].values()) == 15
+    assert own["methods"]["majority"]["quadratic_kappa"]["value"] == pytest.approx(0)
+    assert own["methods"]["majority"]["pairwise"]["value"] == 0.5
+    assert set(own["sets"]) == set(NAMES)
+    assert own["rater_mean"]["sets"] == list(NAMES)
+    assert found["dimensions"]["fluency"]["why"] == "it scored no dialogue of a set that asks for it"
+    page = judges_page({"made-up": {**found, "command": "x", "about": "y"}})
+    assert "16 dialogues, 16 ratings, of which 1 are unscored (1 x too long)" in page
+    assert "| skillful | 4 (15) |" in page
+
+
+def test_the_command_wants_a_judge_or_a_recipe_that_learns_from_the_crosswalk(tmp_path):
+    where = ["judges", "--data", str(tmp_path), "--out", str(tmp_path), "--cache", str(tmp_path)]
+    done = CliRunner().invoke(app, where)
+    assert done.exit_code == 2
+    assert "give --scorer MODEL for a judge as it is, or --recipe FILE" in done.stderr
+    done = CliRunner().invoke(app, [*where, "--recipe", str(SMALL.with_name("small.yaml"))])
+    assert done.exit_code == 2
+    assert "it learns from no set of the crosswalk" in done.stderr
