@@ -9,7 +9,7 @@ from esc_eval.files.text import read_json_object
 from esc_eval.files.writing import write_json, write_whole
 from training.ieval import results as tables
 from training.ieval.results import rank_page, render_table
-from training.open_scorer.pages import crosswalk_page, open_scorer_page
+from training.open_scorer.pages import crosswalk_page, judges_page, open_scorer_page
 
 Section = Mapping[str, Any]
 
@@ -139,5 +139,6 @@ PAGES: dict[str, Callable[[Section], str]] = {
     "crosswalk": crosswalk_page,
     "esc_rank": rank_page,
     "esc_role": role_page,
+    "judges": judges_page,
     "open_scorer": open_scorer_page,
 }

@@ -15,6 +15,7 @@ from esc_eval.files.records import read_dialogues, read_ratings, with_cards
 from esc_eval.files.run_folder import rubric_file
 from esc_eval.hub.cards import local_cards
 from esc_eval.prompts.rubric import load_rubric
+from esc_eval.scoring.rater import OutOfRange
 from esc_eval.scoring.rating_checks import rubric_of, rubrics_of
 
 EXAMPLES = (
@@ -40,6 +41,10 @@ def command(
         str | None,
         typer.Option(help="A shipped rubric, or your own .yaml; default: of the ratings in the folders."),
     ] = None,
+    out_of_range: Annotated[
+        OutOfRange,
+        typer.Option(help="What becomes of an edit that lies outside what a fitted scorer knows."),
+    ] = "unscore",
     device: Annotated[str | None, typer.Option(help="cpu, cuda ...")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16, float16.")] = None,
     *,
@@ -64,7 +69,8 @@ def command(
     with Run(out) as run, show_progress() as progress:
         keep_dialogues(every, run)
         if scorer:
-            settings = make_settings("probes", scorer=scorer, rubric=named, device=device, dtype=dtype)
+            opened = {"device": device, "dtype": dtype, "out_of_range": out_of_range}
+            settings = make_settings("probes", scorer=scorer, rubric=named, **opened)
             [scoring] = make_scorings(settings, open_models(settings))
             run_scoring(every, scoring, run, progress)
             rater = rater or scoring.scorer.name

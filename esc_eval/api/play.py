@@ -155,7 +155,7 @@ def estimate_judges(settings: Settings, dialogues: Sequence[Dialogue]) -> list[c
     scorers = chat_scorers(settings)
     prices = choose_prices([settings.seeker, *settings.supporter, *scorers], (), settings.price)
     paid = {name_of(model): prices.get(name_of(model), None if is_priced(model) else Price()) for model in scorers}
-    return estimate_scoring(dialogues, load_rubric(settings.rubric), paid, settings.max_answer_tokens)
+    return estimate_scoring(dialogues, load_rubric(settings.rubric), paid, settings.answer_tokens, settings.evidence)
 
 
 def make_plan(settings: Settings, open_one: Open) -> tuple[Plan, dict[str, Price]]:

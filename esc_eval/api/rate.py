@@ -40,10 +40,11 @@ def make_scorings(settings: Settings, open_one: Open) -> list[Scoring | DirectSc
     rubric = load_rubric(settings.rubric)
     wording = load_wording(settings.official_repo, settings.allow_unknown) if settings.official_repo else None
     in_words = settings.by == "text" or settings.judge_temperature > 0 or wording is not None
+    in_words = in_words or settings.evidence != "none"
     made: list[Scoring | DirectScoring] = []
     if not settings.scorer and (in_words or settings.by not in ("auto", "logits")):
         raise EscEvalError(
-            "--by, --judge-temperature and --official-repo are for a judge that is asked, and none is "
+            "--by, --judge-temperature, --evidence and --official-repo are for a judge that is asked, and none is "
             "named: --scorer MODEL (embedded shows the machinery, and cannot judge)"
         )
     for named in settings.scorer or (open_default(rubric),):
@@ -51,7 +52,8 @@ def make_scorings(settings: Settings, open_one: Open) -> list[Scoring | DirectSc
         if isinstance(rater, DialogueRater):
             if in_words:
                 raise EscEvalError(
-                    f"{rater.name} is asked nothing: it takes no --by text, --judge-temperature or --official-repo"
+                    f"{rater.name} is asked nothing: it takes no --by text, --judge-temperature, --evidence or "
+                    "--official-repo"
                 )
             made.append(DirectScoring(rater, rubric, fitted, settings.out_of_range))
         else:
@@ -64,8 +66,9 @@ def make_scorings(settings: Settings, open_one: Open) -> list[Scoring | DirectSc
                     settings.parser,
                     wording,
                     fitted,
-                    settings.max_answer_tokens,
+                    settings.answer_tokens,
                     settings.judge_temperature,
+                    settings.evidence,
                 )
             )
     return made
@@ -108,6 +111,7 @@ def run_scoring(
     *,
     retry: bool = False,
     ahead: int = 0,
+    left_out: Mapping[str, frozenset[str]] | None = None,
 ) -> list[Rating]:
     """Rate dialogues of a run, or what it has no ratings of yet; returns this scorer's.
 
@@ -118,6 +122,7 @@ def run_scoring(
         budget: What the run may cost.
         retry: Whether the scorer is asked again where it gave no answer.
         ahead: Dialogues that other judges rate afterwards.
+        left_out: See ``score_dialogues``.
 
     Raises:
         EscEvalError: The run holds ratings of the same rater under another identity; nothing was rated then.
@@ -135,7 +140,9 @@ def run_scoring(
     with keep_served(run, kind, {"judge": scoring.scorer}, budget, prices):
         meter = Meter(kind, scoring.scorer, price, budget, run) if price else None
         try:
-            return score_dialogues(dialogues, scoring, run, counter.advance, retry=retry, meter=meter)
+            return score_dialogues(
+                dialogues, scoring, run, counter.advance, retry=retry, meter=meter, left_out=left_out
+            )
         except KeyboardInterrupt as error:
             whole = sum(run.count(kind, dialogue.id) == size for dialogue in dialogues)
             error.add_note(

@@ -16,6 +16,7 @@ from esc_eval.prompts.kept import keep_wording
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reading import is_file, read_bytes
 from esc_eval.reporting import Summary, as_html, as_latex, as_markdown, as_text, summarise_ratings
+from esc_eval.reporting.jury import find_juries, jury_report
 from esc_eval.reporting.page import as_page
 from esc_eval.reporting.render import Report, terminal_width
 from esc_eval.reporting.summary import Leaderboard, Row, Statistic
@@ -280,18 +281,36 @@ class Results:
             found[scorer] = powered_report(people.beside(self.dialogues), guesses, Bootstrap())
         return found
 
+    @cached_property
+    def juries(self) -> dict[str, Report]:
+        """What several judges say together, by language and rubric; none where one judge alone rated."""
+        found = find_juries(self.dialogues, self.ratings)
+        return {
+            f"{language}, {rubric}": jury_report(
+                self.dialogues,
+                own,
+                self.rubrics[rubric],
+                Bootstrap(),
+                self.statistic,
+                f", {language}, {rubric}" if len(found) > 1 else "",
+            )
+            for (language, rubric), own in found.items()
+        }
+
     def render(self, format: Format = "text") -> str:
         """The report as text for a terminal, JSON, Markdown or LaTeX."""
         _check_choice("format", format, FORMATS)
         whole = FORMATS[format](self.summary)
-        if not self.powered:
+        beside = {"juries": self.juries, "prediction_powered": self.powered}
+        if not any(beside.values()):
             return whole
         if format == "json":
-            powered = {name: json.loads(report.to_json()) for name, report in self.powered.items()}
-            content = {**json.loads(whole), "prediction_powered": powered}
+            content = json.loads(whole)
+            for key, reports in beside.items():
+                content |= {key: {name: json.loads(one.to_json()) for name, one in reports.items()}} if reports else {}
             return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
         how = {"text": "to_text", "markdown": "to_markdown", "latex": "to_latex"}[format]
-        return "\n".join([whole, *(getattr(report, how)() for report in self.powered.values())])
+        return "\n".join([whole, *(getattr(one, how)() for own in beside.values() for one in own.values())])
 
     def save(self, folder: str | Path) -> Path:
         """Keep the run folder whole in another place, with the report's files; ``esc-eval report`` reads it again.
@@ -335,7 +354,7 @@ class Results:
                 raise EscEvalError(
                     f"{folder / name}: is there and is no report of esc-eval; move it away, or choose another folder"
                 )
-        powered = "".join(report.to_html() for report in self.powered.values())
+        powered = "".join(report.to_html() for report in (*self.juries.values(), *self.powered.values()))
         page = as_page(self.summary, self.dialogues, self.ratings, self.rubrics, powered=powered)
         for name, text in zip(REPORT_FILES, (self.render("json"), self.render("markdown"), page), strict=True):
             write_whole(folder / name, [text])

@@ -17,6 +17,8 @@ from esc_eval.files.card_rows import cards_from_rows
 from esc_eval.prompts.protocol import Message
 from esc_eval.reporting.summary import Statistic
 from esc_eval.schema import RoleCard
+from esc_eval.scoring.evidence import ANSWER_TOKENS as ANSWER_TOKENS_BESIDE
+from esc_eval.scoring.evidence import Wanted
 from esc_eval.scoring.rater import DialogueRater, OutOfRange
 
 Function = Callable[[list[Message]], str] | Callable[[list[Message]], Awaitable[str]]
@@ -75,6 +77,7 @@ class Rating(Opening, Going, total=False):
     parser: str
     max_answer_tokens: int
     judge_temperature: float
+    evidence: Wanted
     calibration: str | Path | None
     out_of_range: OutOfRange
     official_repo: str | Path | None
@@ -137,6 +140,7 @@ class Settings(Options):
         system: File with the supporters' system prompt, in place of the protocol's.
         by, parser, max_answer_tokens, judge_temperature: How a scorer answers and is read; see
             ``scoring.score.Scoring``.
+        evidence: What a judge is asked for before its level: ``none``, a ``quote`` or a ``reason``.
         calibration: File of temperatures, from ``esc-eval calibrate``.
         out_of_range: What becomes of a dialogue that lies outside what a fitted scorer was fitted to: ``unscore`` or
             ``flag``.
@@ -170,6 +174,7 @@ class Settings(Options):
     parser: str = "anchored"
     max_answer_tokens: Count = ANSWER_TOKENS
     judge_temperature: Annotated[float, Field(ge=0)] = 0.0
+    evidence: Wanted = "none"
     calibration: Path | None = None
     out_of_range: OutOfRange = "unscore"
     official_repo: Path | None = None
@@ -187,6 +192,11 @@ class Settings(Options):
             if isinstance(value, str | list):
                 found[key] = hide_password(value) if isinstance(value, str) else [hide_password(text) for text in value]
         return found
+
+    @property
+    def answer_tokens(self) -> int:
+        """Cap on a judge's answer: what it is asked for beside the level has room in it."""
+        return self.max_answer_tokens if self.evidence == "none" else max(self.max_answer_tokens, ANSWER_TOKENS_BESIDE)
 
     @property
     def opening(self) -> Options:

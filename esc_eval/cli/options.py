@@ -10,6 +10,7 @@ from esc_eval.chat.base import ANSWER_TOKENS
 from esc_eval.chat.question import By
 from esc_eval.chat.registry import describe_forms, describe_prefixes
 from esc_eval.cli.config import read_config
+from esc_eval.scoring.evidence import Wanted
 from esc_eval.scoring.rater import OutOfRange
 
 MODEL = f"{describe_forms()} or the folder of a checkpoint; NAME=MODEL gives it a label"
@@ -148,6 +149,13 @@ class RatingOptions:
     judge_temperature: Annotated[
         float, typer.Option(min=0, help="Of a judge's answers; above 0 they are read as text.")
     ] = 0.0
+    evidence: Annotated[
+        Wanted,
+        typer.Option(
+            help="What a chat model is asked for before its level, in a JSON object: a word-for-word quote, which is "
+            "looked for in the dialogue, or a reason."
+        ),
+    ] = "none"
     calibration: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Temperatures from `esc-eval calibrate`.")
     ] = None

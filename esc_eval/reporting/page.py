@@ -58,7 +58,7 @@ def as_page(
             are not.
         ratings: Shown beside each dialogue.
         rubric: Names and levels; or several, by the name and version that ratings carry.
-        powered: HTML of what few ratings by people say together with a scorer's.
+        powered: HTML of what several judges say together, and few ratings by people with a scorer's.
     """
     environment = make_environment("esc_eval", "reporting/templates", html=True)
     add_filters(environment)

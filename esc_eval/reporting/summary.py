@@ -100,6 +100,8 @@ class Row(Part):
         low_mass: Ratings whose scorer gave all levels together less than ``LOW_MASS`` of its probability.
         outside: Dialogues that lie outside what a fitted scorer was fitted to, of those that it was to rate.
         flagged: Of these, those that it scored all the same.
+        quotes: Ratings with a quote of the dialogue.
+        strange_quotes: Of these, those whose quote stands nowhere in it.
         ways: Scored ratings by how their level was had, where they say.
         descriptions: What its replies are like, counted, where a dimension has no valid scorer; no scores.
     """
@@ -125,6 +127,8 @@ class Row(Part):
     low_mass: int = 0
     outside: int = 0
     flagged: int = 0
+    quotes: int = 0
+    strange_quotes: int = 0
     ways: dict[Way, int] = Field(default_factory=dict)
     descriptions: dict[str, StoredEstimate] = Field(default_factory=dict)
 
@@ -479,6 +483,8 @@ def _row(
         low_mass=sum(rating.mass is not None and rating.mass < LOW_MASS for rating in ratings),
         outside=len({rating.dialogue_id for rating in ratings if is_outside(rating)}),
         flagged=len({rating.dialogue_id for rating in ratings if rating.outside}),
+        quotes=sum(bool(rating.evidence and rating.evidence.kind == "quote") for rating in ratings),
+        strange_quotes=sum(bool(rating.evidence and rating.evidence.is_strange) for rating in ratings),
         ways=dict(Counter(rating.way for rating in ratings if rating.way and rating.score is not None)),
         descriptions=descriptions,
     )

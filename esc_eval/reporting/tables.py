@@ -143,6 +143,12 @@ def describe_ratings(board: Leaderboard) -> list[str]:
             f"{outside} of {every} dialogues ({outside / every:.0%}) lie outside what {board.rater} was fitted to and "
             f"are {done}" + (": nobody knows what its levels are worth there." if flagged else ".")
         )
+    if quotes := sum(row.quotes for row in board.rows):
+        strange = sum(row.strange_quotes for row in board.rows)
+        notes.append(
+            f"{board.rater} quotes the dialogue in {quotes} ratings; in {strange} of them ({strange / quotes:.0%}) the "
+            "quote stands nowhere in it."
+        )
     if board.statistic == "expected":
         without = total - sum(cell.weighed for row in board.rows for cell in row.cells.values())
         if without:

@@ -63,4 +63,6 @@ def command(
             results = door.score(dialogues, cards=cards, people=people or (), out=folder, progress=progress, **settings)
         print_data(results.render())
         if len(rating.scorer) > 1:
-            print_progress(f"Their agreement: esc-eval agreement {folder}; one rating of them all: esc-eval ensemble")
+            print_progress(
+                f"More of their agreement: esc-eval agreement {folder}; weights by people: esc-eval ensemble"
+            )
