@@ -86,7 +86,7 @@ def _board_figures(board: Leaderboard) -> dict[str, float | int | None]:
     [row] = board.rows
     means = {key: row.cells[key].of(board.statistic) for key in board.names}
     found: dict[str, float | int | None] = {}
-    for key, mean in {**means, AVERAGE: row.average}.items():
+    for key, mean in {AVERAGE: row.average, **means}.items():  # the first is the headline
         known = mean or Estimate(None)
         found |= {key: known.value, f"{key}_low": known.low, f"{key}_high": known.high}
     unscored = sum(cell.unscored for cell in row.cells.values())

@@ -17,6 +17,7 @@ ORDER = (
     "sheet",
     "collect",
     "export",
+    "inspect",
     "calibrate",
     "ensemble",
     "doctor",
