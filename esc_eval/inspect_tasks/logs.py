@@ -167,7 +167,8 @@ def write_logs_of_run(folder: Path, out: Path) -> list[Path]:
     paths = []
     for supporter, own in by_supporter.items():
         log = _make_log(results, own, supporter, whole, rest, cards, now)
-        path = out / f"{now:%Y-%m-%dT%H-%M-%S}-00-00_{stems[supporter]}_{log.eval.task_id}.eval"
+        stem = stems[supporter].replace("_", "-")  # Inspect reads the time, a name and an id between these
+        path = out / f"{now:%Y-%m-%dT%H-%M-%S}-00-00_{stem}_{log.eval.task_id}.eval"
         write_eval_log(log, path)
         paths.append(path)
     return paths

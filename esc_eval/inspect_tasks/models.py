@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from threading import Lock
 from typing import Any, TypeVar
@@ -119,7 +119,19 @@ class InspectModel:
         async def ask() -> list[ModelOutput]:
             return [await asked[0]()] if len(asked) == 1 else await collect(*(one() for one in asked))
 
-        yield from enumerate(map(_as_reply, from_thread.run(ask)))
+        for index, output in enumerate(from_thread.run(ask)):
+            yield index, self._recount(_as_reply(output), chosen.max_new_tokens)
+
+    def _recount(self, reply: Reply, most: int) -> Reply:
+        """A reply of the ``hf`` provider, whose counts are of a whole batch and who never says that a reply was cut,
+        with what its tokenizer counts; others as they are.
+        """
+        tokenizer = getattr(self.model.api, "tokenizer", None)
+        if not callable(tokenizer) or reply.problem:
+            return reply
+        written = len(tokenizer(reply.text, add_special_tokens=False)["input_ids"])
+        reason = "length" if reply.finish_reason == "stop" and written >= most else reply.finish_reason
+        return replace(reply, prompt_tokens=None, completion_tokens=written, finish_reason=reason)
 
 
 async def _estimate_tokens(text: str) -> int:
