@@ -60,7 +60,7 @@ def write_run_of_logs(
     dialogues: dict[str, Dialogue] = {}
     ratings: dict[tuple[str, ...], Rating] = {}
     cards: dict[str, RoleCard] = {}
-    facts = []
+    facts, clashes = [], []
     for path in _find_logs(paths):
         log = _read(path)
         samples = log.samples or []
@@ -76,7 +76,7 @@ def write_run_of_logs(
             parts.append(Contents.model_validate(sample.metadata[CONTENTS]))
             dialogue = Dialogue.model_validate(sample.metadata[DIALOGUE])
             if dialogues.setdefault(dialogue.id, dialogue) != dialogue:
-                raise EscEvalError(f"{path}: dialogue {dialogue.id!r} is not the same as in a log before it")
+                clashes.append(f"{path}: dialogue {dialogue.id!r} is not the same as in a log before it")
             if card := sample.metadata.get(CARD):
                 cards[card["id"]] = RoleCard.model_validate(card)
             for score in (sample.scores or {}).values():
@@ -89,7 +89,10 @@ def write_run_of_logs(
         facts.append(_describe(path, log, played))
         for sentence in _tell(path, facts[-1], edited):
             on_progress(Progress(message=sentence))
-    write_run(join_contents(parts), list(dialogues.values()), list(ratings.values()), list(cards.values()), facts, out)
+    whole_run = join_contents(parts)  # it says first where two protocols or scorers differ
+    if clashes:
+        raise EscEvalError(clashes[0])
+    write_run(whole_run, list(dialogues.values()), list(ratings.values()), list(cards.values()), facts, out)
     return len(dialogues)
 
 

@@ -44,6 +44,8 @@ OPERATION = (
     *("cache", "cache_prompt", "batch", "fail_on_refusal", "max_tool_output", "extra_headers", "seed"),
 )
 """Settings of Inspect that decide nothing of what a model says, or that we set at each turn."""
+NO_PENALTY = {"repetition_penalty": "left out"}
+"""Inspect has no such setting."""
 REASONS: dict[str, FinishReason] = {
     "max_tokens": "length",
     "model_length": "context",
@@ -93,12 +95,10 @@ class InspectModel:
         """How its replies are sampled: as is asked for, save what Inspect's command line says otherwise.
 
         Raises:
-            EscEvalError: Inspect, or its provider, cannot sample so.
+            EscEvalError: Its provider cannot sample so.
         """
         own = {("max_new_tokens" if key == "max_tokens" else key): value for key, value in self.sampling.items()}
         found = Generation.model_validate({**asked.model_dump(), **own})
-        if found.repetition_penalty != 1:
-            raise EscEvalError("Inspect knows no repetition_penalty, which the protocol has; use another protocol")
         if found.temperature == 0 and getattr(self.model.api, "do_sample", False):
             raise EscEvalError(
                 f"{self.name}: this provider samples, and the protocol is greedy. Add -M do_sample=false, or "
@@ -120,7 +120,10 @@ class InspectModel:
             return [await asked[0]()] if len(asked) == 1 else await collect(*(one() for one in asked))
 
         for index, output in enumerate(from_thread.run(ask)):
-            yield index, self._recount(_as_reply(output), chosen.max_new_tokens)
+            reply = self._recount(_as_reply(output), chosen.max_new_tokens)
+            if chosen.repetition_penalty != 1 and reply.served:
+                reply = replace(reply, served=reply.served.model_copy(update={"adapted": NO_PENALTY}))
+            yield index, reply
 
     def _recount(self, reply: Reply, most: int) -> Reply:
         """A reply of the ``hf`` provider, whose counts are of a whole batch and who never says that a reply was cut,

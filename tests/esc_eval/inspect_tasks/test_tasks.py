@@ -1,7 +1,6 @@
 """The task ``esc_eval/support`` in Inspect, offline: its dialogues and figures are ours, and its logs are run folders."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -29,14 +28,13 @@ pytestmark = pytest.mark.slow  # inspect_ai alone takes seconds to import
 SAD = ["I am so tired of it all.", "Nobody listens to me.", "My exam went wrong."]
 WARM = ["I hear you. That sounds hard.", "What would help you now?", "You are not alone with it."]
 LEVELS = ["3", "2", "4", "1", "0"]
-HEADINGS = ("average", "fluency", "empathy")
 
 
 def mock(replies=WARM, **outcome):
-    """Inspect's mock model, which says the n-th reply to the n-th user message."""
+    """Inspect's mock model, which says what our scripted model says."""
 
     def answer(messages, tools, tool_choice, config):
-        said = replies[sum(m.role == "user" for m in messages) % len(replies)]
+        said = replies[sum(m.role == "assistant" for m in messages) % len(replies)]
         output = ModelOutput.from_content("mockllm/model", said, **outcome)
         output.usage = ModelUsage(input_tokens=9, output_tokens=3, total_tokens=12)
         return output
@@ -97,9 +95,7 @@ def test_the_dialogues_are_those_that_we_play_with_a_model_that_says_the_same(de
     write_run_of_logs([Path(log.location)], desk / "run")
     ours = esc_eval.simulate("scripted:warm.json", seeker="scripted:sad.json", rounds=2, limit=5)
     played = read_dialogues(desk / "run")
-    assert [[turn.text for turn in one.turns[:3:2]] for one in played] == [
-        [turn.text for turn in one.turns[:3:2]] for one in ours.dialogues
-    ]
+    assert [[turn.text for turn in one.turns] for one in played] == [[t.text for t in d.turns] for d in ours.dialogues]
     assert [[turn.seed for turn in one.turns] for one in played] == [[t.seed for t in d.turns] for d in ours.dialogues]
     assert [one.card_id for one in played] == [one.card_id for one in ours.dialogues]
 
@@ -328,4 +324,3 @@ def test_samples_that_wait_for_one_model_are_answered_in_one_batch(desk):
         go.set()
         assert [first.result(60), *(one.result(60) for one in others)] == ["A", "B", "C", "D"]
     assert sizes == [1, 3]
-    assert os.environ  # nothing of the test is left behind
