@@ -378,6 +378,29 @@ class Run:
                 database.executemany("insert into members values (?, ?, ?, ?)", rows)
             database.execute("commit")
 
+    def list_members(self) -> dict[str, dict[str, Any]]:
+        """All that the run is a set of, by kind; see ``members``.
+
+        Raises:
+            EscEvalError: The ledger is damaged.
+        """
+        with self._reading() as database:
+            kinds = [row[0] for row in database.execute("select distinct kind from members order by kind")]
+        return {kind: self.members(kind) for kind in kinds}
+
+    def list_records(self) -> list[tuple[str, str, int, str]]:
+        """Kind, owner, position and text of every record, as they are written.
+
+        Raises:
+            EscEvalError: The ledger is damaged.
+        """
+        with self._reading() as database:
+            rows = database.execute("select kind, owner, position, json from records order by kind, owner, position")
+            try:
+                return [(kind, owner, position, _as_text(text)) for kind, owner, position, text in rows]
+            except ValueError as error:
+                raise self.damaged(str(error)) from error
+
     def forget(self, kind: str, owner: str, position: int | None = None) -> None:
         """Drop the records of an owner; with a position that one alone."""
         chosen = "" if position is None else " and position = ?"

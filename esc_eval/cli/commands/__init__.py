@@ -19,6 +19,7 @@ ORDER = (
     "collect",
     "convert",
     "export",
+    "inspect",
     "calibrate",
     "ensemble",
     "doctor",
