@@ -15,7 +15,7 @@ CORE_TESTS := tests/test_package.py tests/model_cards tests/dataset_builder/test
 	$(addprefix tests/esc_eval/,test_schema.py files prompts/test_rubric_and_protocol.py hub simulation statistics/test_bootstrap.py \
 	reporting/test_report.py scoring/test_parsers.py scoring/test_calibration.py chat/endpoint/test_endpoint.py cli/test_cli.py)
 
-.PHONY: help setup demo test test-gpu test-slow test-servers fuzz lint format docs wheel outside pins audit test-lowest test-newest \
+.PHONY: help setup demo recorded test test-gpu test-slow test-servers fuzz lint format docs wheel outside pins audit test-lowest test-newest \
 	test-lowest-all clean
 
 help:  ## this list
@@ -34,6 +34,14 @@ $(READY): pyproject.toml constraints.txt requirements-ci.txt
 
 demo: $(READY)  ## a leaderboard row and a page, from a real language model on this machine
 	$(BIN)/esc-eval evaluate --supporter embedded --cards sample --language en --max-new-tokens 64 --out $(OUT)
+
+RECORDED := esc_eval/files/recorded
+recorded: $(READY)  ## the run that `esc-eval demo --recorded` shows, anew; a few minutes
+	rm -rf build/recorded $(RECORDED)
+	$(BIN)/esc-eval evaluate --supporter smollm2-135m=embedded --cards sample --language en --limit 6 --max-new-tokens 64 \
+		--out build/recorded
+	mkdir $(RECORDED)
+	cd build/recorded && cp -r run.json cards.jsonl protocol.yaml rubrics dialogues.jsonl ratings.jsonl ../../$(RECORDED)
 
 test: $(READY)  ## the test suite, without the slow tests
 	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile $(TEST_ARGS)

@@ -1,9 +1,10 @@
-"""How a training begins where a folder is finished, what it says at its end, and that the page of commands is in order."""
+"""What a training says of a finished folder and at its end, and that the page of its commands is in order."""
 
 import re
 import shlex
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -37,10 +38,10 @@ def test_a_finished_folder_is_said_before_anything_is_read_or_torch_is_loaded(co
 
 @pytest.mark.parametrize("kind", ["role", "rank"])
 def test_what_a_training_ends_with_can_be_typed(kind, tmp_path):
-    from training.__main__ import app as training
     from typer.main import get_command
 
     from esc_eval.cli.app import app
+    from training.__main__ import app as training
 
     folder = tmp_path / "my role"
     where, use, measure = checkpoint.describe_use(folder, kind, "ieval")
@@ -61,7 +62,7 @@ def commands_of_page():
 
 
 def values(words, *options):
-    return [value for option, value in zip(words, words[1:], strict=False) if option in options]
+    return [value for option, value in pairwise(words) if option in options]
 
 
 def test_the_page_of_training_works_in_its_own_order():
