@@ -58,13 +58,15 @@ test-servers: $(READY)  ## the embedded model behind vLLM and transformers score
 fuzz: $(READY)  ## every reader on N damaged files (SEED=1); what was tried and what crashed goes to docs/fuzz.json
 	PYTHONPATH=.:tests/support $(BIN)/python -W ignore -m reader_fuzz --cases $(N) --seed $(SEED) --out docs/fuzz.json
 
-lint: $(READY)  ## ruff, spelling, layers, mypy, CITATION.cff, cards of the released checkpoints
+lint: $(READY)  ## ruff, spelling, layers, mypy, CITATION.cff, Containerfile, licences, cards of the released checkpoints
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/codespell
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/cffconvert --validate
+	$(BIN)/hadolint Containerfile
+	$(BIN)/reuse --no-multiprocessing lint --quiet
 	$(BIN)/python -m model_cards official --check
 
 format: $(READY)
@@ -80,8 +82,9 @@ wheel: $(READY)  ## wheel and sdist: what they hold, and whether an index would 
 	$(BIN)/twine check --strict dist/*
 	$(BIN)/python tools/check_wheel.py dist
 
-outside: wheel  ## the wheel in an empty environment: README's library examples, then a published release
+outside: wheel  ## the wheel in empty environments, by uvx and pipx, as the Containerfile does; a published release
 	$(BIN)/python tools/try_outside.py dist
+	$(BIN)/python tools/try_container.py dist
 
 pins: $(READY)  ## requirements-ci.txt anew, after a change of pyproject.toml or constraints.txt
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python tools/pin_hashes.py

@@ -1,7 +1,7 @@
 """Carry out the Containerfile without a container: its COPY and RUN lines, in order, under an empty folder.
 
-Absolute paths of the Containerfile lie under that folder; the base image is this machine with its Python. Where the index of
-torch cannot be reached, the default index stands in for it.
+Absolute paths of the Containerfile lie under that folder; the base image is this machine with its Python. Where the
+index of torch cannot be reached, the default index stands in for it.
 
 usage: python tools/try_container.py DIST_FOLDER
 """
@@ -103,7 +103,8 @@ def main(dist: Path) -> int:
         stage.run(
             [shutil.which(stage.started[0], path=stage.variables["PATH"]) or stage.started[0], *stage.started[1:]]
         )
-        stage.run(["esc-eval", "doctor"])
+        stage.run(["/bin/bash", "-c", " ".join(stage.started)])
+        stage.run(["/bin/bash", "-c", "esc-eval doctor"])
     print("the lines of the Containerfile work, and so does what it starts")
     return 0
 
