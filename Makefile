@@ -15,7 +15,7 @@ CORE_TESTS := tests/test_package.py tests/model_cards tests/dataset_builder/test
 	$(addprefix tests/esc_eval/,test_schema.py files prompts/test_rubric_and_protocol.py hub simulation statistics/test_bootstrap.py \
 	reporting/test_report.py scoring/test_parsers.py scoring/test_calibration.py chat/endpoint/test_endpoint.py cli/test_cli.py)
 
-.PHONY: help setup demo test test-gpu test-slow test-servers fuzz lint format docs wheel outside pins audit test-lowest test-newest \
+.PHONY: help setup demo recorded test test-gpu test-slow test-servers fuzz lint format docs wheel outside pins audit test-lowest test-newest \
 	test-lowest-all clean
 
 help:  ## this list
@@ -35,6 +35,14 @@ $(READY): pyproject.toml constraints.txt requirements-ci.txt
 demo: $(READY)  ## a leaderboard row and a page, from a real language model on this machine
 	$(BIN)/esc-eval evaluate --supporter embedded --cards sample --language en --max-new-tokens 64 --out $(OUT)
 
+RECORDED := esc_eval/files/recorded
+recorded: $(READY)  ## the run that `esc-eval demo --recorded` shows, anew; a few minutes
+	rm -rf build/recorded $(RECORDED)
+	$(BIN)/esc-eval evaluate --supporter smollm2-135m=embedded --cards sample --language en --limit 6 --max-new-tokens 64 \
+		--out build/recorded
+	mkdir $(RECORDED)
+	cd build/recorded && cp -r run.json cards.jsonl protocol.yaml rubrics dialogues.jsonl ratings.jsonl ../../$(RECORDED)
+
 test: $(READY)  ## the test suite, without the slow tests
 	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile $(TEST_ARGS)
 
@@ -50,13 +58,15 @@ test-servers: $(READY)  ## the embedded model behind vLLM and transformers score
 fuzz: $(READY)  ## every reader on N damaged files (SEED=1); what was tried and what crashed goes to docs/fuzz.json
 	PYTHONPATH=.:tests/support $(BIN)/python -W ignore -m reader_fuzz --cases $(N) --seed $(SEED) --out docs/fuzz.json
 
-lint: $(READY)  ## ruff, spelling, layers, mypy, CITATION.cff, cards of the released checkpoints
+lint: $(READY)  ## ruff, spelling, layers, mypy, CITATION.cff, Containerfile, licences, cards of the released checkpoints
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/codespell
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/cffconvert --validate
+	$(BIN)/hadolint Containerfile
+	$(BIN)/reuse --no-multiprocessing lint --quiet
 	$(BIN)/python -m model_cards official --check
 
 format: $(READY)
@@ -72,8 +82,9 @@ wheel: $(READY)  ## wheel and sdist: what they hold, and whether an index would 
 	$(BIN)/twine check --strict dist/*
 	$(BIN)/python tools/check_wheel.py dist
 
-outside: wheel  ## the wheel in an empty environment: README's library examples, then a published release
+outside: wheel  ## the wheel in empty environments, by uvx and pipx, as the Containerfile does; a published release
 	$(BIN)/python tools/try_outside.py dist
+	$(BIN)/python tools/try_container.py dist
 
 pins: $(READY)  ## requirements-ci.txt anew, after a change of pyproject.toml or constraints.txt
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python tools/pin_hashes.py

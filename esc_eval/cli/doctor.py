@@ -2,22 +2,31 @@
 
 import os
 import platform
+import shutil
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Literal
 
 from esc_eval.chat.registry import known_backends, unusable_backends
+from esc_eval.checkpoints.convert_once import cache_folder
 from esc_eval.cli.extras import list_libraries, list_missing, name_extra
-from esc_eval.environment import installed_versions, measure_free_memory
+from esc_eval.environment import hide_password, installed_versions, measure_free_memory
 
 State = Literal["ok", "missing", "note"]
 EXTRAS = {
     "local": "models in this process",
     "vendors": "models of vendors in their own APIs",
     "data": "datasets and Hub",
+    "pages": "pages on which people rate and read; sheets in XLSX",
     "statistics": "agreement, comparison, health of scorers, plans",
 }
 """What each extra is for; its libraries stand in the metadata of the package."""
+BASE_URL = "OPENAI_BASE_URL"
+FREE = 1e9
+"""Bytes of disk that the converted embedded model takes, with room to write it."""
+FULL = 1e8
+"""Bytes of disk below which a run may find no room."""
 
 
 @dataclass(frozen=True)
@@ -42,16 +51,43 @@ def examine_machine() -> list[Finding]:
     """Look at this machine; asks no network."""
     return [
         Finding("python", "ok", f"{platform.python_version()}, {os.cpu_count()} cores, {_memory()}"),
+        *examine_disk(),
         *_extras(),
         *_local(),
         *_backends(),
-        *_keys(),
+        *examine_keys(),
     ]
 
 
 def _memory() -> str:
     free = measure_free_memory()
     return "free memory unknown" if free is None else f"{free / 2**30:.0f} GiB free"
+
+
+def examine_disk() -> list[Finding]:
+    """The folder of converted models and this one: whether they can be written to, and how much room is left."""
+    folder = cache_folder()
+    free = _free_space(folder)
+    if free is None:
+        remedy = "export ESC_EVAL_CACHE=DIR, a folder that you may write to"
+        cache = Finding("cache", "missing", f"{folder}: cannot be written to", remedy)
+    elif free < FREE:
+        remedy = "free some space, or export ESC_EVAL_CACHE=DIR on another disk"
+        cache = Finding("cache", "missing", f"{folder}: {free / 1e9:.1f} GB free, too little for a model", remedy)
+    else:
+        cache = Finding("cache", "ok", f"{folder}, {free / 1e9:.0f} GB free: converted models are kept there")
+    here = _free_space(Path.cwd())
+    if here is None:
+        return [cache, Finding("disk", "missing", f"{Path.cwd()}: cannot be written to", "give runs another --out")]
+    detail = f"{here / 1e9:.1f} GB free in this folder, where runs are kept"
+    full = None if here > FULL else "free some space, or give runs an --out on another disk"
+    return [cache, Finding("disk", "missing" if full else "ok", detail, full)]
+
+
+def _free_space(folder: Path) -> int | None:
+    """Bytes that are free where a folder is, or would be made; None where it cannot be written to."""
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    return shutil.disk_usage(there).free if there.is_dir() and os.access(there, os.W_OK) else None
 
 
 def _extras() -> list[Finding]:
@@ -104,7 +140,8 @@ def _backends() -> list[Finding]:
     ]
 
 
-def _keys() -> list[Finding]:
+def examine_keys() -> list[Finding]:
+    """The variables that hold keys or name a server; no value of a key."""
     findings = []
     for key in dict.fromkeys(known.key for known in known_backends().values() if known.key):
         users = ", ".join(known.name for known in known_backends().values() if known.key == key)
@@ -113,4 +150,8 @@ def _keys() -> list[Finding]:
         else:
             detail = f"not set; of {users} only servers that ask for none can be used"
             findings.append(Finding(key, "note", detail, f"export {key}=..."))
+    if url := os.environ.get(BASE_URL):
+        shown = hide_password(url)
+        detail, ask = f"set: openai:MODEL asks {shown}", f"esc-eval doctor --server {shown}"
+        findings.append(Finding(BASE_URL, "note", detail, ask))
     return findings

@@ -14,6 +14,8 @@ CARDS = "cards.jsonl"
 PROTOCOL = "protocol.yaml"
 DIALOGUES = "dialogues.jsonl"
 RATINGS = "ratings.jsonl"
+RECORDED = Path(__file__).with_name("recorded")
+"""A run that comes with the package: the embedded model on cards of the sample; made anew by ``make recorded``."""
 
 
 def is_run_folder(path: Path) -> bool:

@@ -26,13 +26,17 @@ def command(
     options: TrainingOptions,
 ) -> None:
     """Train ESC-RANK: a model that rates dialogues as people did."""
+    from training.common import checkpoint
+    from training.rank.recipe import load_any
+
+    loaded = load_any(options.recipe, options.changes)
+    if not options.dry_run and (loaded.kind == "text-rank" or loaded.adapters == "one"):
+        checkpoint.refuse_taken(options.out)  # before anything else is read
     from training.open_scorer.judge_rows import crosswalk_set, read_rated
     from training.rank import text_scorer as text_rank
     from training.rank import train as ranks
     from training.rank.data import load_set, own_set
-    from training.rank.recipe import load_any
 
-    loaded = load_any(options.recipe, options.changes)
     if bool(data) == bool(dialogues and ratings):
         raise EscEvalError("give --data, or --dialogues and --ratings")
     name = loaded.data.rubric

@@ -31,7 +31,10 @@ def command(
     options: TrainingOptions,
 ) -> None:
     """Train ESC-Role: a model that plays the seeker."""
-    from training.common import config
+    from training.common import checkpoint, config
+
+    if not options.dry_run:
+        checkpoint.refuse_taken(options.out)  # before anything is read
     from training.role import train as roles
 
     loaded = config.load_recipe(options.recipe, config.RoleRecipe, options.changes)

@@ -1,8 +1,9 @@
 """What lies beside the weights of a checkpoint: its recipe, what it was trained on and with, and its card."""
 
 import json
+import shlex
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from esc_eval import __version__
 from esc_eval.checkpoints import embedded
@@ -14,10 +15,14 @@ from esc_eval.files.writing import discard_folder, sweep, write_json, write_whol
 from model_cards.checkpoint import RECIPE, TRAINING, TrainingData
 from model_cards.render import write_card
 from training.common.config import TOY, Base, Named
-from training.common.sft import STATES, Finished
+
+if TYPE_CHECKING:  # that module loads torch
+    from training.common.sft import Finished
 
 BEGUN = "begun.json"
 """What a folder was begun with; goes when the checkpoint is finished."""
+STATES = "states"
+"""Folder in it with the trainer's states, until the checkpoint is finished."""
 USED = (*LIBRARIES, "trl", "datasets", "scikit-learn", "statsmodels")
 
 
@@ -83,7 +88,7 @@ def finish_checkpoint(
     kind: Literal["role", "rank"],
     recipe: Named,
     data: TrainingData,
-    finished: Finished,
+    finished: "Finished",
     *,
     base: dict[str, Any] | None,
     seed: int,
@@ -115,6 +120,26 @@ def finish_checkpoint(
     write_card(out)
     (out / BEGUN).unlink(missing_ok=True)
     discard_folder(out / STATES)
+
+
+def describe_use(out: Path, kind: Literal["role", "rank"], rubric: str = "") -> list[str]:
+    """Where a finished checkpoint is and what to type next, in lines for people.
+
+    Args:
+        rubric: Name of the rubric that a scorer was trained on.
+    """
+    folder = shlex.quote(str(out))
+    use = (
+        f"esc-eval simulate --seeker {folder} --supporter embedded --language en --out runs/played"
+        if kind == "role"
+        else f"esc-eval score --dialogues runs/played --scorer {folder} --rubric {shlex.quote(rubric)}"
+    )
+    measure = f"--seeker {folder} --sources SOURCES" if kind == "role" else "--data DATA"
+    return [
+        f"The checkpoint is in {out}; its card is {out / 'README.md'}.",
+        f"Use it:     {use}",
+        f"Measure it: python -m training evaluate-{kind} {measure} --out runs/measured",
+    ]
 
 
 def describe_base(base: Base) -> dict[str, Any]:

@@ -23,11 +23,11 @@ from esc_eval.chat.engine.weights import load_tokenizer
 from esc_eval.checkpoints import embedded
 from esc_eval.errors import EscEvalError
 from esc_eval.files.writing import fill_folder, write_whole
+from training.common.checkpoint import STATES
 from training.common.config import ALL_LINEAR, TOY, Adapter, Base, Optimise, Recipe
 from training.common.rows import Row
 from training.common.toy import toy_at
 
-STATES = "states"
 STATE = "trainer_state.json"
 """What the trainer writes last of a state."""
 RECOMPUTE = next(

@@ -135,3 +135,5 @@ def train_text_scorer(
     checkpoint.finish_checkpoint(
         out, "rank", recipe, data, finished, base=base, seed=recipe.seed, rubric=ranked.rubric.id
     )
+    for line in checkpoint.describe_use(out, "rank", recipe.data.rubric):
+        progress(line)

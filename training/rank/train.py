@@ -110,6 +110,7 @@ def train_rank(
         if only:
             raise EscEvalError(f"--only {only[0]}: {recipe.name} has one adapter for all (adapters: one)")
         _train(recipe, ranked, asked, out, out, report_to, progress)
+        _tell_use(recipe, out, progress)
         return
     parts = by_adapter(ranked, asked)
     if unknown := set(only) - set(parts):
@@ -123,6 +124,13 @@ def train_rank(
             continue
         progress(name)
         _train(own, ranked, part, out / name, out, report_to, progress)
+    _tell_use(recipe, out, progress)
+
+
+def _tell_use(recipe: RankRecipe, out: Path, progress: Callable[[str], None]) -> None:
+    if sft.count_processes().is_main_process:
+        for line in checkpoint.describe_use(out, "rank", recipe.data.rubric):
+            progress(line)
 
 
 def by_adapter(ranked: RankSet, asked: Asked) -> dict[str, Asked]:

@@ -99,6 +99,8 @@ def train_role(
         checkpoint.finish_checkpoint(
             out, "role", recipe, data, finished, base=base, seed=recipe.seed, protocol=protocol.id
         )
+        for line in checkpoint.describe_use(out, "role"):
+            progress(line)
 
 
 def describe_material(material: Material, made: Made | None = None) -> list[str]:

