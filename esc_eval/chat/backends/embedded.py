@@ -19,7 +19,7 @@ class EmbeddedSeeker:
     Args:
         trained: The base with the adapter.
         base: The base alone.
-        name: Label for tables.
+        name: Label for tables; of the trained one.
     """
 
     concurrent = False
@@ -46,6 +46,12 @@ class EmbeddedSeeker:
         """The replies of the one that knows the language; see ``LanguageModel``."""
         model = self.trained if language in embedded.SEEKER_LANGUAGES else self.base
         return model.reply(conversations, settings, seeds)
+
+    def name_in(self, language: str) -> str:
+        """The trained seeker's name in the languages that it learnt; else one that says that its base plays."""
+        if language in embedded.SEEKER_LANGUAGES:
+            return self.name
+        return embedded.SPEC if self.name == embedded.SEEKER else f"{self.name}:{BASE}"
 
 
 def look() -> tuple[str, str | None]:
