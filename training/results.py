@@ -73,8 +73,9 @@ def role_page(section: Section) -> str:
 `{section["command"]}`
 
 {setting["seeker"]} beside its base ({setting["base"]}) and real seekers. {setting["cards"]} cards of held-out
-conversations played for {setting["rounds"]} rounds with {setting["supporter"]}, replies of at most
-{setting["reply_tokens"]} tokens (protocol {setting["protocol"]}); {setting["held_out"]} held-out real conversations,
+conversations{_base_cards(setting)} played for {setting["rounds"]} rounds with {setting["supporter"]},
+replies of at most {setting["reply_tokens"]} tokens (protocol {setting["protocol"]});
+{setting["held_out"]} held-out real conversations,
 cut to as many rounds. Silent seekers: base {section["silent"]["base"]}, trained {section["silent"]["trained"]}.
 
 Trained on {taught} conversations, {learnt["tokens"]} tokens, {learnt["steps"]} steps; kept out: {learnt["held_out"]}.
@@ -123,7 +124,7 @@ def sampling_page(section: Section) -> str:
         rows.append(row(one, [f"**{name}**" for name in names] if one["plays"] == chosen["plays"] else names))
     rows.append(row(section["real"], ["real", "", ""]))
     reached = (
-        "The one in bold reaches both goals on these conversations, and its words are as odd as people's, or nearest to it."
+        "The one in bold reaches both goals on these conversations."
         if chosen["goals"]
         else "None reaches both goals; the one in bold has the lowest AUC of those within the slips, or of all."
     )
@@ -131,15 +132,22 @@ def sampling_page(section: Section) -> str:
 
 `{section["command"]}`
 
-Chosen without the conversations that the table above tests on: {setting["cards"]} cards of the {setting["fresh"]} conversations of the
-training files that {setting["seeker"]} did not learn from, {setting["rounds"]} rounds each, replies of at most {setting["reply_tokens"]} tokens; the supporter's
-lines are fixed ({setting["supporter"]}). Real: {setting["people"]} of those conversations. The classifier of slips is fitted to
-{setting["detector"]} others. Rule, fixed before: slips at most 0.03 above real seekers' and AUC at most 0.85; of these the
-setting whose words' perplexity to the untrained model is nearest to real seekers'. {reached} Intervals are wide, and several
-settings are no worse than the chosen one.
+Chosen without the conversations that the table above tests on: {setting["cards"]} cards of the {setting["fresh"]}
+conversations of the training files that {setting["seeker"]} did not learn from, {setting["rounds"]} rounds each,
+replies of at most {setting["reply_tokens"]} tokens; the supporter's lines are fixed ({setting["supporter"]}).
+Real: {setting["people"]} of those conversations. The classifier of slips is fitted to {setting["detector"]} others.
+Rule, fixed before: slips at most 0.03 above real seekers' and AUC at most 0.85; of these the setting whose words'
+perplexity to the untrained model is nearest to real seekers'. {reached}
+Intervals are wide, and several settings are no worse than the chosen one.
 
 {render_table(head, rows)}
 """
+
+
+def _base_cards(setting: Section) -> str:
+    """Of how many cards the base's figures are, where not of all."""
+    few = setting.get("base_cards")
+    return f" (by the base, the first {few} of them)" if few else ""
 
 
 def _unlearnt(detector: Section) -> str:

@@ -21,7 +21,7 @@ def command(
     supporter: Annotated[str, typer.Option(help="Who talks with the seekers, as esc-eval names models.")] = "embedded",
     cards: Annotated[int, typer.Option(min=10, help="Conversations whose card is played with each setting.")] = 40,
     people: Annotated[int, typer.Option(min=10, help="Conversations whose real seekers are compared with.")] = 200,
-    rounds: Annotated[int, typer.Option(min=1, help="Of a dialogue.")] = 5,
+    rounds: Annotated[int, typer.Option(min=1, help="Of a dialogue.")] = 3,
     reply_tokens: Annotated[int, typer.Option(min=8, help="Cap on a reply, in tokens.")] = 64,
     keep: Annotated[bool, typer.Option("--keep", help="Let the checkpoint play with the one chosen.")] = False,
     results: Annotated[
@@ -29,19 +29,24 @@ def command(
     ] = None,
     draws: Annotated[int, typer.Option(help="Bootstrap draws.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
+    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16, float16.")] = None,
 ) -> None:
     """Play a grid of settings on conversations neither learnt nor tested on, and choose one by a stated rule."""
+    from esc_eval.chat import Options
     from esc_eval.statistics.bootstrap import Bootstrap
     from training import results as pages
+    from training.role import evaluate as evaluation
     from training.role import sampling
 
+    how = Options(dtype=dtype)
     study = sampling.Study(cards, people, rounds, reply_tokens, seed)
     with show_progress() as draw:
-        found = sampling.study_sampling(seeker, sources, out, study, Bootstrap(draws, seed), draw, supporter)
-    said = supporter.rpartition("/")[2]
+        found = sampling.study_sampling(seeker, sources, out, study, Bootstrap(draws, seed), draw, supporter, how)
     found["command"] = (
-        f"python -m training choose-sampling --seeker {seeker.name} --sources SOURCES --out DIR --supporter {said} "
-        f"--cards {cards} --people {people} --rounds {rounds} --reply-tokens {reply_tokens} --draws {draws} --seed {seed}"
+        f"python -m training choose-sampling --seeker {seeker.name} --sources SOURCES --out DIR "
+        f"--supporter {evaluation.told_supporter(supporter)} "
+        f"--cards {cards} --people {people} --rounds {rounds} --reply-tokens {reply_tokens} --draws {draws} "
+        f"--seed {seed}{f' --dtype {dtype}' if dtype else ''}"
     )
     print_data(pages.sampling_page(found))
     if results:

@@ -71,12 +71,14 @@ class Setting:
         conversations: Held-out conversations whose real seekers' turns are read.
         reply_tokens: Cap on a reply of either side.
         seed: Of sampling and of the choice of conversations.
+        base_cards: Of the cards, those that the base plays too; None = all.
     """
 
     cards: int = 60
     conversations: int = 100
     reply_tokens: int = 96
     seed: int = 0
+    base_cards: int | None = None
 
 
 def dialogue_of(example: Example, rounds: int) -> Dialogue:
@@ -235,15 +237,18 @@ def evaluate_role(
 
     played = [e.card for e in ordered[: setting.cards] if e.card]
     groups = {REAL: people}
-    for name, model in ((BASE, base), (TRAINED, trained)):
-        on_progress(Progress(message=f"{name}: {len(played)} cards, {protocol.rounds} rounds with {supporter}"))
-        groups[name] = play_cards(model, helper, played, protocol, setting.seed, out / name, on_progress)
+    for name, model, own_cards in ((BASE, base, played[: setting.base_cards]), (TRAINED, trained, played)):
+        on_progress(Progress(message=f"{name}: {len(own_cards)} cards, {protocol.rounds} rounds with {supporter}"))
+        groups[name] = play_cards(model, helper, own_cards, protocol, setting.seed, out / name, on_progress)
     every = {e.card.id: e.card for e in held if e.card}
     for name, group in groups.items():
         compared = people if name != REAL else []
         found[name] = collect_figures(group, compared, detector, every, protocol.rounds, boot)
         found[name]["oddness"] = measure_oddness(base, group, boot)
-    found["slip_ratio"] = slip_ratio(detector.counts(groups[TRAINED]), detector.counts(groups[BASE]), boot)
+    by_card = {d.card_id: d for d in groups[TRAINED]}
+    paired = [d for d in groups[BASE] if d.card_id in by_card]
+    same = [by_card[d.card_id] for d in paired]
+    found["slip_ratio"] = slip_ratio(detector.counts(same), detector.counts(paired), boot)
     found["slips_above"] = slips_above(detector.counts(groups[TRAINED]), detector.counts(people), boot)
     found["slip_detector"] = {
         "without_learnt": bool(own),
@@ -258,7 +263,7 @@ def evaluate_role(
         "protocol": protocol.id,
         "seeker": recipe.name,
         "base": recipe.base.model,
-        "supporter": supporter,
+        "supporter": told_supporter(supporter),
         "held_out": len(held),
         "perplexity_rows": len(read),
         "draws": boot.draws,
@@ -267,6 +272,16 @@ def evaluate_role(
         "dataset": " and ".join(dict.fromkeys(SOURCES[p.source].TITLE for p in recipe.data.validation)),
     }
     return found
+
+
+def told_supporter(named: str) -> str:
+    """A supporter as a page names it: of a file, its name without the folders.
+
+    >>> told_supporter("scripted:training/role/listener.json"), told_supporter("embedded")
+    ('scripted:listener.json', 'embedded')
+    """
+    kind, colon, path = named.partition(":")
+    return f"{kind}{colon}{Path(path).name}" if kind == "scripted" else named
 
 
 def trained_on(folder: Path) -> dict[str, Any]:

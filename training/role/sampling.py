@@ -1,4 +1,4 @@
-"""How a trained seeker is to be sampled: a grid, played on conversations that it did not learn from and is not tested on."""
+"""How a trained seeker is to be sampled: a grid, played on conversations neither learnt nor tested on."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -31,12 +31,9 @@ from training.role.train import OVERLAPS
 GRID = tuple(
     Generation(temperature=temperature, top_p=top_p, repetition_penalty=penalty)
     for temperature, top_p, penalty in (
-        (0.8, 0.95, 1.0),
-        (0.9, 0.95, 1.0),
         (0.9, 0.95, 1.05),
-        (0.9, 1.0, 1.1),
+        (0.9, 1.0, 1.0),
         (1.0, 0.9, 1.0),
-        (1.0, 0.9, 1.1),
         (1.0, 0.95, 1.0),
         (1.0, 0.95, 1.05),
         (1.0, 0.95, 1.1),
@@ -58,9 +55,9 @@ class Study:
         seed: Of sampling and of the choice of conversations.
     """
 
-    cards: int = 40
+    cards: int = 32
     people: int = 200
-    rounds: int = 5
+    rounds: int = 3
     reply_tokens: int = 64
     seed: int = 0
 
@@ -73,6 +70,7 @@ def study_sampling(
     boot: Bootstrap,
     on_progress: OnProgress,
     supporter: str,
+    options: Options | None = None,
     grid: Sequence[Generation] = GRID,
 ) -> dict[str, Any]:
     """Play each setting of a grid, and choose one by ``choose``.
@@ -101,8 +99,8 @@ def study_sampling(
     )
     if not learnt or len(fresh) < study.people or study.cards > study.people:
         raise EscEvalError(
-            f"{folder}: {len(fresh) if learnt else 'nobody knows how many'} conversations of its training files were not "
-            f"learnt; the study compares with {study.people} and plays {study.cards} of them (--people, --cards)"
+            f"{folder}: {len(fresh) if learnt else 'nobody knows how many'} conversations of its training files were "
+            f"not learnt; the study compares with {study.people} and plays {study.cards} of them (--people, --cards)"
         )
     used = {e.id for e in fresh[: study.people]}
     others = [e for e in known if e.id not in learnt and e.id not in used]
@@ -110,12 +108,13 @@ def study_sampling(
     people = [evaluation.dialogue_of(e, protocol.rounds) for e in fresh[: study.people]]
     cards = {e.card.id: e.card for e in fresh[: study.cards] if e.card}
 
-    model, base = open_model(f"trained={folder}", Options()), evaluation.open_base(recipe, folder, Options())
+    how = options or Options()
+    model, base = open_model(f"trained={folder}", how), evaluation.open_base(recipe, folder, how)
     if not isinstance(model, HFModel):
         raise EscEvalError(f"{folder}: is no model in this process")
     model.plays = None  # so that it plays as the protocol asks
     model.identity = {key: value for key, value in model.identity.items() if key != "plays"}
-    helper = open_model(f"supporter={supporter}", Options())
+    helper = open_model(f"supporter={supporter}", how)
 
     def figures(group: Sequence[Dialogue]) -> dict[str, Any]:
         """What the table says of one group of seekers."""
@@ -147,7 +146,7 @@ def study_sampling(
         "chosen": choose(found["settings"], found["real"]),
         "setting": {
             **asdict(study),
-            "supporter": supporter.rpartition("/")[2],
+            "supporter": evaluation.told_supporter(supporter),
             "seeker": recipe.name,
             "fresh": len(fresh),
             "detector": detector.conversations,
@@ -159,8 +158,8 @@ def study_sampling(
 def choose(settings: Sequence[Mapping[str, Any]], real: Mapping[str, Any]) -> dict[str, Any]:
     """The setting to play with, of measures as the page has them.
 
-    Of those that stay within ``SLIPS_ABOVE`` and under ``AUC``, the one whose words are as odd as people's (the ratio of
-    the two perplexities nearest to 1); where none does, the lowest area of those within the slips, or of all.
+    Of those that stay within ``SLIPS_ABOVE`` and under ``AUC``, the one whose words are as odd as people's (the ratio
+    of the two perplexities nearest to 1); where none does, the lowest area of those within the slips, or of all.
 
     Returns:
         ``plays``, and whether it reaches both ``goals``.

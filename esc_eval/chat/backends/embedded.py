@@ -64,7 +64,9 @@ def look() -> tuple[str, str | None]:
     state = "converted" if cached else "converted at first use"
     here = embedded.find_seeker() is not None
     seeker = (
-        f"{embedded.SEEKER} (licence {embedded.SEEKER_LICENSE}) is here" if here else "the trained seeker is not here"
+        f"{embedded.SEEKER} (licence {embedded.SEEKER_LICENSE}) is here, off with --seeker {embedded.SPEC}:{BASE}"
+        if here
+        else "the trained seeker is not here"
     )
     said = f"{embedded.MODEL} ({file.stat().st_size / 1e6:.0f} MB), {state}; {seeker}"
     return said, None if here else embedded.GET_SEEKER
