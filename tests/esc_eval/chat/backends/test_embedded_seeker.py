@@ -16,6 +16,7 @@ from esc_eval.chat.base import Reply, relabel, reply_by_language
 from esc_eval.checkpoints import embedded
 from esc_eval.errors import EscEvalError
 from esc_eval.prompts.protocol import Generation
+from esc_eval.reporting.signature import simulation_parts
 from esc_eval.schema import RoleCard
 from model_cards.check import find_checkpoint_problems
 
@@ -61,10 +62,13 @@ def test_a_run_in_two_languages_is_played_by_both(tmp_path):
     said = {d.language: next(t.text for t in d.turns if t.role == "seeker") for d in results.dialogues}
     assert said["en"].startswith("trained ")
     assert said["zh"].startswith("base ")
-    identity = json.loads((tmp_path / "run" / "run.json").read_text())["simulation"]["identity"]["seeker"]
+    whole = json.loads((tmp_path / "run" / "run.json").read_text())["simulation"]["identity"]
+    identity = whole["seeker"]
     assert (identity["model"], identity["revision"]) == ("esc-role-small", "trained-1")
     assert identity["other_languages"] == "base-1"
     assert {d.language: d.seeker for d in results.dialogues} == {"en": "esc-role-small", "zh": "embedded"}
+    signed = {code: simulation_parts(whole, code)["seeker"] for code in ("en", "zh")}
+    assert signed == {"en": "esc-role-small@trained-1", "zh": "embedded@base-1"}
 
 
 def test_under_a_label_too_a_dialogue_names_who_played_it(tmp_path):
