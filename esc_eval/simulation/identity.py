@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from esc_eval.chat.base import name_by_language
 from esc_eval.errors import EscEvalError, explain_validation
 from esc_eval.files.records import read_dialogues
 from esc_eval.files.run_folder import CARDS, DIALOGUES, PROTOCOL
@@ -114,7 +115,8 @@ def members_of(plan: Plan, supporters: Mapping[str, Mapping[str, Any]] | None = 
                 found = play_conditions(plan.protocol, card.language, plan.seeker.identity, supporters[name], seed)
                 made[card.language] = digest(found)
                 conditions[made[card.language]] = found
-            row = {"card": card.id, "supporter": name, "seeker": plan.seeker.name, "conditions": made[card.language]}
+            seeker = name_by_language(plan.seeker, card.language)
+            row = {"card": card.id, "supporter": name, "seeker": seeker, "conditions": made[card.language]}
             one_id = plan.dialogue_id(name, card.id, repetition)
             if one_id in dialogues:
                 raise EscEvalError(f"two dialogues would be {one_id!r}; give a supporter another name, or a new --out")
