@@ -32,7 +32,7 @@ def command(
         print_data(door.report(folder, out=folder).render())
     else:
         refuse_without_model()
-        with show_what_there_is():
+        with show_what_there_is(folder):
             with show_progress() as progress:
                 results = door.evaluate(
                     "embedded", language="en", limit=limit, max_new_tokens=64, out=folder, progress=progress
