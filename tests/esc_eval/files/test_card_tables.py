@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from made_builds import make_card
 
+from esc_eval import simulate
 from esc_eval.errors import EscEvalError
 from esc_eval.files.card_rows import WITHHELD, refuse_withheld
 from esc_eval.files.cell_tables import Guess
@@ -35,13 +36,18 @@ def test_a_sheet_of_personas_is_a_card_file_and_what_is_guessed_is_said():
 def test_class_labels_are_their_names_in_parquet_and_in_a_data_set():
     import datasets
 
-    with pytest.warns(Guess, match="no column id or source, so cards are named and numbered by 'datasets-cards'"):
+    with pytest.warns(Guess, match="no column id, so cards are called datasets-cards-1 .*; no column source, so it is"):
         [one, _] = read_cards(RECORDED / "datasets-cards.parquet")
     assert (one.id, one.language, one.category) == ("datasets-cards-1", "en", "work_and_study")
     rows = datasets.Dataset.from_parquet(str(RECORDED / "datasets-cards.parquet"))
     with pytest.warns(Guess):
         [same, _] = load_cards([rows])
     assert (same.text, same.category) == (one.text, one.category)
+    with pytest.warns(Guess):
+        found = simulate(lambda messages: "I hear you.", rows, seeker=lambda messages: "I feel low.", rounds=1)
+    assert [dialogue.card_id for dialogue in found.dialogues] == ["cards-1", "cards-2"]
+    with pytest.raises(EscEvalError, match="give one split of the data set: test"):
+        simulate(lambda messages: "", datasets.DatasetDict({"test": rows}))
 
 
 @pytest.mark.parametrize("ending", [".csv", ".jsonl"])
@@ -157,6 +163,16 @@ def test_a_part_of_the_official_cards_links_no_dialogue(public, tmp_path):
     assert len(load_cards([folder])) == 2
     with pytest.raises(EscEvalError, match=r"card_high_en\.json: not all of its cards are here"):
         load_cards([folder], in_order=True)
+
+
+@pytest.mark.filterwarnings("ignore::esc_eval.files.cell_tables.Guess")
+def test_official_dialogues_are_linked_to_a_build_as_to_the_card_file_that_it_was_made_of(public, tmp_path):
+    from esc_eval.api.rate import load_dialogues
+
+    folder, official, _ = public
+    talks = write(tmp_path / "llama3_en.json", '{"1": ["ESC-Role：Hi", "AI assistant：Oh"], "0": ["ESC-Role：Hm"]}')
+    by_file, by_build = (load_dialogues([talks], [path]) for path in (official / "data" / "card_high_en.json", folder))
+    assert [talk.card_id for talk in by_file] == [talk.card_id for talk in by_build] == ["901", "900"]
 
 
 def test_our_own_files_are_read_as_before(tmp_path):
