@@ -15,7 +15,10 @@ from esc_eval.scoring import text_scorer
 OTHERS = ("Expression", "Empathy", "Information", "Skillful", "Humanoid")
 HELLO = {"en": "I failed my exam.", "zh": "我考试没考好。"}
 REPLIES = {
-    "plain": {"en": ("That sounds hard. What happened then?", "I see."), "zh": ("听起来很难过。发生了什么？", "我明白。")},
+    "plain": {
+        "en": ("That sounds hard. What happened then?", "I see."),
+        "zh": ("听起来很难过。发生了什么？", "我明白。"),
+    },
     "pushy": {"en": ("You should try to sleep.\n- Go out.\n- Rest.",) * 2, "zh": ("你应该早点睡。\n- 出门走走。",) * 2},
 }
 
@@ -69,7 +72,9 @@ def test_english_is_scored_where_that_was_shown_to_be_of_use_and_the_rest_says_w
 def test_a_report_begins_with_what_has_no_valid_scorer_and_what_would_add_to_it(tmp_path):
     printed = score(talks("en", cards=1), out=tmp_path / "run").render()
     forms = {"----": " ".join(printed.split())}
-    forms |= {end: (tmp_path / "run" / f"report.{kind}").read_text() for end, kind in (("<table", "html"), ("| ", "md"))}
+    forms |= {
+        end: (tmp_path / "run" / f"report.{kind}").read_text() for end, kind in (("<table", "html"), ("| ", "md"))
+    }
     for end, text in forms.items():
         begun = text[: text.index(end)]
         assert f"no valid scorer for {', '.join(OTHERS)}" in begun
@@ -114,7 +119,9 @@ def test_a_run_in_two_languages_is_scored_in_the_one_that_can_be():
 def test_a_rubric_that_nothing_shipped_was_fitted_to_is_described_alone():
     results = score(talks("en"), rubric="esconv-survey", strict=True)
     assert not any(board.has_scores for board in results.summary.tables)
-    assert "no valid scorer, so there is no score: none that is shipped was fitted" in " ".join(results.render().split())
+    assert "no valid scorer, so there is no score: none that is shipped was fitted" in " ".join(
+        results.render().split()
+    )
 
 
 def test_dialogues_outside_the_range_stay_unscored_and_fail_a_call_only_where_the_scorer_was_named(shipped):
