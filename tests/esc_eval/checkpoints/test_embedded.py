@@ -157,7 +157,7 @@ def test_a_real_server_says_what_the_model_says_here(transformers_server, embedd
 def test_evaluate_works_on_the_real_cards(shared, tmp_path):
     command = [sys.executable, "-m", "esc_eval", "evaluate", "--supporter", "embedded", "--limit", "2", "--rounds", "2"]
     cards = shared / "esc_eval_official/data/card_high_en.json"
-    options = ["--cards", str(cards), "--max-new-tokens", "16", "--out", str(tmp_path)]
+    options = ["--cards", str(cards), "--max-new-tokens", "16", "--scorer", "embedded", "--out", str(tmp_path)]
     subprocess.run([*command, *options], cwd=ROOT, check=True)
     [table] = json.loads((tmp_path / "summary.json").read_text())["tables"]
     [row] = table["rows"]
