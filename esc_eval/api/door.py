@@ -433,6 +433,8 @@ def compare(
             several scales.
     """
     several = [runs] if isinstance(runs, Results) else _several(runs)
+    if not several:
+        raise EscEvalError("there is no run to compare")
     return Results.join(several, rubric).compare(rater, draws, seed, adjust_raters)
 
 

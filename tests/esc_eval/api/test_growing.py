@@ -315,6 +315,10 @@ def test_a_card_may_be_played_several_times_and_n_counts_each(tmp_path):
         [warm], limit=2, repeats=3, out=tmp_path / "run", **{k: v for k, v in SHORT.items() if k != "rubric"}
     )
     assert (len(found.dialogues), CALLS["warm"]) == (6, 6)
+    assert invoke("export", tmp_path / "run", "--out", tmp_path / "official").exit_code == 0
+    files = sorted((tmp_path / "official" / "result").iterdir())
+    assert [path.name for path in files] == [f"warm{n}_en.json" for n in ("", "-2", "-3")]
+    assert all(len(json.loads(path.read_text())) == 2 for path in files)
     assert (
         invoke("evaluate", "--supporter", "embedded", "--limit", "2", "--repeats", "3", "--dry-run", "--out", "x")
         .stdout.split("embedded")[1]
