@@ -96,6 +96,9 @@ class Picture:
             file.buffer.write(make())
         return target
 
+    def __repr__(self) -> str:
+        return f"<Picture {self.name}: {self.title}>"
+
     def _repr_svg_(self) -> str:
         """How a notebook shows it: on white paper, whatever the colour of the page."""
         return self.svg.replace("<svg ", '<svg style="background: white" ', 1)

@@ -30,6 +30,7 @@ def test_a_row_says_all_that_a_rating_does_and_whose_dialogue_it_is_of(results):
     assert len(results.to_pandas("dialogues")) == 4
 
 
+@pytest.mark.slow
 def test_a_dataset_has_the_same_rows_and_no_empty_column(results):
     table = results.to_datasets()
     assert table["score"][:] == [3, 3, 3, None]
@@ -43,6 +44,7 @@ def test_another_kind_of_row_is_refused(results):
         results.to_pandas("cards")
 
 
+@pytest.mark.slow
 def test_pictures_are_drawn_on_axes_of_ours_and_saved_as_their_endings_say(results, tmp_path):
     from matplotlib.figure import Figure
 
@@ -64,5 +66,6 @@ def test_pictures_are_drawn_on_axes_of_ours_and_saved_as_their_endings_say(resul
     assert pictures["order"]._repr_svg_().startswith("<svg")
 
 
+@pytest.mark.slow
 def test_results_without_ratings_have_the_pictures_of_rounds_alone(results):
     assert all("rounds" in name for name in Results(results.dialogues).pictures())
