@@ -386,6 +386,9 @@ def test_figures_are_written_signed_and_described(tmp_path):
     assert {path.name for path in (tmp_path / "out").iterdir()} == names
     assert {Path(line).name for line in told.stdout.splitlines()} == names
     assert "<metadata>esc-eval:" in (tmp_path / "out" / "en-judge-means.svg").read_text(encoding="utf-8")
+    told = CliRunner().invoke(esc_eval, ["figures", str(run), "--out", str(tmp_path / "all"), "--format", "all"])
+    assert told.exit_code == 0, told.output
+    assert {path.suffix for path in (tmp_path / "all").iterdir()} == {".svg", ".pdf", ".png", ".txt"}
     said = (tmp_path / "out" / "figures.txt").read_text(encoding="utf-8")
     assert "en-judge-order: English, rated by judge. Order by Average" in said
 
