@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from code_blocks import RUN, blocks, runs
-from docs_desk import lay
+from docs_desk import lay_checkout
 from installed import build_wheel, install_wheel
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -51,13 +51,6 @@ def installed(tmp_path_factory):
     return environment
 
 
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory, shared):
-    folder = tmp_path_factory.mktemp("desk")
-    lay(folder, shared)
-    return folder
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [p for p in PAGES if start(p) == WHEEL], ids=lambda page: page.stem)
 def test_it_runs_from_the_installed_wheel(page, installed, tmp_path):
@@ -82,9 +75,10 @@ def clonable(tmp_path, shared):
 @pytest.mark.slow
 @pytest.mark.shared_data
 @pytest.mark.parametrize("page", [p for p in PAGES if start(p) == CHECKOUT], ids=lambda page: page.stem)
-def test_it_runs_from_a_checkout(page, desk, clonable, tmp_path):
+def test_it_runs_from_a_checkout(page, shared, clonable, tmp_path):
     folder = tmp_path / "checkout"
-    shutil.copytree(desk, folder, symlinks=True)
+    folder.mkdir()
+    lay_checkout(folder, shared)
     (folder / "ESC-Eval").unlink()  # the page clones it
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     walk(page, folder, os.environ | {"PATH": path, "PYTHONPATH": str(ROOT)} | clonable)

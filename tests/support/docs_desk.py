@@ -23,18 +23,23 @@ LINES = {
 }
 
 
-def lay(folder: Path, data: Path) -> None:
-    """Put everything into a folder.
-
-    Args:
-        data: The public files.
-    """
+def lay_checkout(folder: Path, data: Path) -> None:
+    """Put a checkout, the public files of others and replies of fixed words into a folder."""
     for name in CHECKOUT:
         (folder / name).symlink_to(ROOT / name)
     for name, inner in PUBLIC.items():
         (folder / name).symlink_to(data / inner)
     for name, lines in LINES.items():
         (folder / f"{name}.json").write_text(json.dumps({"replies": lines}), encoding="utf-8")
+
+
+def lay(folder: Path, data: Path) -> None:
+    """Put everything into a folder.
+
+    Args:
+        data: The public files.
+    """
+    lay_checkout(folder, data)
     command = ["evaluate", "--seeker", "scripted:seeker.json", "--cards", "sample", "--language", "en", "--rounds", "2"]
     supporters = ["--supporter", "scripted:warm.json", "--supporter", "scripted:cold.json"]
     done = subprocess.run(

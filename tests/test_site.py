@@ -1,0 +1,89 @@
+"""The documentation as a site: built, then looked at in Chromium, page by page."""
+
+import functools
+import http.server
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+WIDTHS = (1280, 390)
+STICKS_OUT = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+GRAVE = ("serious", "critical")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("site")
+    mkdocs = Path(sys.executable).with_name("mkdocs")
+    command = [mkdocs, "build", "--strict", "--quiet", "--site-dir", folder]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(site):
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=site))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+
+
+@pytest.mark.slow
+def test_every_verb_and_option_is_on_the_pages_of_the_command_lines(site):
+    from typer.main import get_command
+
+    from esc_eval.cli.app import app
+
+    shown = (site / "cli" / "index.html").read_text(encoding="utf-8")
+    for name, verb in get_command(app).commands.items():
+        assert f"esc-eval {name}</code>" in shown
+        for parameter in verb.params:
+            if not getattr(parameter, "hidden", False):
+                assert all(option in shown for option in parameter.opts if option.startswith("--")), (name, parameter.opts)
+    assert "python -m dataset_builder build" in (site / "cli_checkout" / "index.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_no_page_asks_another_host_sticks_out_or_is_hard_to_read(site, address, chromium):
+    from axe_playwright_python.sync_playwright import Axe
+
+    page = chromium.new_context(reduced_motion="reduce").new_page()
+    asked, faults = set(), []
+    page.on("request", lambda request: asked.add(request.url))
+    axe = Axe()
+    pages = sorted(path.parent.relative_to(site).as_posix() for path in site.rglob("index.html"))
+    assert len(pages) > 40
+    for name in pages:
+        page.goto(f"{address}{name}/" if name != "." else address)
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 900})
+            if (wide := page.evaluate(STICKS_OUT)) > 1:
+                faults.append(f"{name} at {width} px sticks out by {wide}")
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            options = {"runOnly": ["color-contrast"] if scheme == "dark" else ["wcag2a", "wcag2aa"]}
+            for one in axe.run(page, options=options | {"resultTypes": ["violations"]}).response["violations"]:
+                if one["impact"] in GRAVE:
+                    nodes = [node["html"][:120] for node in one["nodes"][:2]]
+                    faults.append(f"{name} {scheme}: {one['id']}: {nodes}")
+    assert not faults, "\n".join(faults)
+    assert not [url for url in asked if not url.startswith((address, "data:", "blob:"))]
+
+
+@pytest.mark.slow
+def test_search_finds_a_page_and_code_can_be_copied(address, chromium):
+    page = chromium.new_context().new_page()
+    page.goto(f"{address}how_do_i/evaluate_my_model/")
+    assert page.locator("button.md-code__button[title='Copy to clipboard'], nav.md-code__nav button").count() > 3
+    page.locator("input.md-search__input").fill("Krippendorff")
+    first = page.locator(".md-search-result__link").first
+    first.wait_for(timeout=60_000)
+    assert "statistics" in " ".join(link.get_attribute("href") for link in page.locator(".md-search-result__link").all())
