@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,25 @@ def lay(folder: Path, data: Path) -> None:
         rows = csv.writer(file)
         rows.writerow(["dialogue_id", "dimension", "rater", "score"])
         rows.writerows([r.dialogue_id, r.dimension, r.rater, r.score] for r in ratings)
+
+
+def make_clonable(folder: Path, data: Path) -> dict[str, str]:
+    """Variables under which git clones the official repository, the public part of it, from this machine.
+
+    Args:
+        folder: An empty place for the repository.
+        data: The public files.
+    """
+    upstream = folder / "haidequanbu" / "ESC-Eval"
+    shutil.copytree(data / "esc_eval_official", upstream)
+    commit = ["-c", "user.name=nobody", "-c", "user.email=nobody@example.org", "commit", "--quiet", "-m", "published"]
+    for arguments in (["init", "--quiet"], ["add", "--all"], commit):
+        subprocess.run(["git", *arguments], cwd=upstream, check=True, capture_output=True)
+    return {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.{folder}/.insteadOf",
+        "GIT_CONFIG_VALUE_0": "https://github.com/",
+    }
 
 
 def rated(dialogues: list[Dialogue]) -> list[Rating]:
