@@ -50,7 +50,7 @@ test-gpu: $(READY)  ## the tests that need an NVIDIA GPU; all others run on the 
 	ESC_EVAL_TEST_GPU=1 $(BIN)/python -m pytest -m gpu $(TEST_ARGS)
 
 test-slow: $(READY)  ## the tests that play real models
-	$(BIN)/python -m pytest -m slow -n auto --dist loadfile $(TEST_ARGS)
+	$(BIN)/python -m pytest -m slow -n auto --dist loadfile --durations 25 $(TEST_ARGS)
 
 test-servers: $(READY)  ## the embedded model behind vLLM and transformers scores as in process; a quarter of an hour
 	$(BIN)/python tools/compare_servers.py

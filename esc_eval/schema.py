@@ -218,6 +218,30 @@ class Dialogue(Record):
         return f"{full}: the dialogue is longer than the model can read" if full else None
 
 
+NO_SCORER = "no valid scorer"
+NO_VALID_SCORER = f"{NO_SCORER}: "
+"""How the reason begins why a dimension is left unscored for which no scorer was shown to be of use."""
+
+
+class Evidence(Record):
+    """What a judge gave beside a level.
+
+    Attributes:
+        kind: A ``quote`` of the dialogue, or a ``reason`` in its own words.
+        text: As the judge wrote it.
+        turn: Of a quote: the first turn, from 0, that holds it word for word (white space aside); None = none does.
+    """
+
+    kind: Literal["quote", "reason"]
+    text: str
+    turn: Whole | None = None
+
+    @property
+    def is_strange(self) -> bool:
+        """Whether it is a quote that stands nowhere in the dialogue."""
+        return self.kind == "quote" and self.turn is None
+
+
 class Rating(Record):
     """One rater's verdict on one dimension of one dialogue; never an average.
 
@@ -231,6 +255,7 @@ class Rating(Record):
         mass: Probability that the scorer gave the levels together, before it was made to sum to 1. Low mass: the
             scorer wanted to say something else.
         raw: The rater's answer, word for word; of a scorer read by its logits, the token it found most probable.
+        evidence: What it gave beside the level, where it was asked to.
         problem: Why there is no score.
         outside: Why the dialogue lies outside what the scorer was fitted to, where it was scored all the same.
         parser: The rule that read ``score`` from ``raw``.
@@ -252,6 +277,7 @@ class Rating(Record):
     expected: FiniteFloat | None = None
     mass: FiniteFloat | None = None
     raw: str | None = None
+    evidence: Evidence | None = None
     problem: str | None = None
     outside: str | None = None
     parser: str | None = None
@@ -262,6 +288,11 @@ class Rating(Record):
     time: str | None = None
     seconds: FiniteFloat | None = Field(default=None, ge=0)
     note: str | None = None
+
+    @property
+    def unsupported(self) -> bool:
+        """Whether it is unscored on purpose: no scorer was shown to be of use for its dimension."""
+        return self.score is None and (self.problem or "").startswith(NO_VALID_SCORER)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -1,5 +1,6 @@
 """Fixtures: the shared public files, a toy chat model of a real architecture, the embedded model."""
 
+import functools
 import json
 import os
 from importlib.util import find_spec
@@ -7,11 +8,16 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+import typer.testing
 
 from training.common.toy import build_toy
 
 hypothesis.settings.register_profile("no deadline", deadline=None)  # no test asks for a speed
 hypothesis.settings.load_profile("no deadline")
+
+typer.testing._get_command = functools.cache(
+    typer.testing._get_command
+)  # a command line is put together once, not a call
 
 ROOT = Path(__file__).resolve().parents[1]
 GPU = bool(os.environ.get("ESC_EVAL_TEST_GPU"))  # `make test-gpu`

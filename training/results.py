@@ -9,7 +9,7 @@ from esc_eval.files.text import read_json_object
 from esc_eval.files.writing import write_json, write_whole
 from training.ieval import results as tables
 from training.ieval.results import rank_page, render_table
-from training.open_scorer.pages import crosswalk_page, open_scorer_page
+from training.open_scorer.pages import crosswalk_page, judges_page, open_scorer_page
 
 Section = Mapping[str, Any]
 
@@ -31,6 +31,7 @@ ROLE = {
     "share_of_questions": "turns with a question",
     "distinct_words": "different words among the first 50",
     "repetition": "runs of four words said before",
+    "oddness": "perplexity of what is said, to the untrained model",
     "card_match": "words point to the own card (0.5 is chance)",
     "divergence": "distance of vocabulary from real seekers, bits",
 }
@@ -53,7 +54,7 @@ def render_page(content: Mapping[str, Section], name: str = "results.json") -> s
 def role_page(section: Section) -> str:
     """ESC-Role: base, trained and real seekers side by side."""
     setting, groups = section["setting"], ("base", "trained", "real")
-    rows = [[what, *(render_cell(section[key].get(g)) for g in groups)] for key, what in ROLE.items()]
+    rows = [[what, *(render_cell(section[key].get(g)) for g in groups)] for key, what in ROLE.items() if key in section]
     rows.append(["perplexity of real seekers' turns", *(render_cell(section["perplexity"].get(g)) for g in groups)])
     tests = section["classifier"]
     rows.append(
@@ -72,8 +73,9 @@ def role_page(section: Section) -> str:
 `{section["command"]}`
 
 {setting["seeker"]} beside its base ({setting["base"]}) and real seekers. {setting["cards"]} cards of held-out
-conversations played for {setting["rounds"]} rounds with {setting["supporter"]}, replies of at most
-{setting["reply_tokens"]} tokens (protocol {setting["protocol"]}); {setting["held_out"]} held-out real conversations,
+conversations{_base_cards(setting)} played for {setting["rounds"]} rounds with {setting["supporter"]},
+replies of at most {setting["reply_tokens"]} tokens (protocol {setting["protocol"]});
+{setting["held_out"]} held-out real conversations,
 cut to as many rounds. Silent seekers: base {section["silent"]["base"]}, trained {section["silent"]["trained"]}.
 
 Trained on {taught} conversations, {learnt["tokens"]} tokens, {learnt["steps"]} steps; kept out: {learnt["held_out"]}.
@@ -101,6 +103,51 @@ Drift over rounds; each dialogue's seeker turns are put into {setting["rounds"]}
 
 Slope: of each dialogue from part to part (least squares), then the mean of dialogues.
 """
+
+
+def sampling_page(section: Section) -> str:
+    """How a seeker was chosen to be sampled: a row for each setting, real seekers last."""
+    setting, cell, chosen = section["setting"], render_cell, section["chosen"]
+    head = ["temperature", "top-p", "penalty", "slips", "slips less real", "AUC", "of length alone", "words in a turn"]
+    head += ["perplexity", "said before", "card"]
+
+    def row(one: Section, name: Sequence[str]) -> list[str]:
+        """A row of measures after what names it."""
+        tests = one.get("classifier", {})
+        cells = [one["slips"], one.get("slips_above"), tests.get("auc"), tests.get("auc_length_only")]
+        cells += [one[key] for key in ("tokens_a_turn", "oddness", "repetition")] + [one.get("card_match")]
+        return [*name, *map(cell, cells)]
+
+    rows = []
+    for one in section["settings"]:
+        names = [f"{one['plays'][key]:g}" for key in ("temperature", "top_p", "repetition_penalty")]
+        rows.append(row(one, [f"**{name}**" for name in names] if one["plays"] == chosen["plays"] else names))
+    rows.append(row(section["real"], ["real", "", ""]))
+    reached = (
+        "The one in bold reaches both goals on these conversations."
+        if chosen["goals"]
+        else "None reaches both goals; the one in bold has the lowest AUC of those within the slips, or of all."
+    )
+    return f"""### How it is sampled
+
+`{section["command"]}`
+
+Chosen without the conversations that the table above tests on: {setting["cards"]} cards of the {setting["fresh"]}
+conversations of the training files that {setting["seeker"]} did not learn from, {setting["rounds"]} rounds each,
+replies of at most {setting["reply_tokens"]} tokens; the supporter's lines are fixed ({setting["supporter"]}).
+Real: {setting["people"]} of those conversations. The classifier of slips is fitted to {setting["detector"]} others.
+Rule, fixed before: slips at most 0.03 above real seekers' and AUC at most 0.85; of these the setting whose words'
+perplexity to the untrained model is nearest to real seekers'. {reached}
+Intervals are wide, and several settings are no worse than the chosen one.
+
+{render_table(head, rows)}
+"""
+
+
+def _base_cards(setting: Section) -> str:
+    """Of how many cards the base's figures are, where not of all."""
+    few = setting.get("base_cards")
+    return f" (by the base, the first {few} of them)" if few else ""
 
 
 def _unlearnt(detector: Section) -> str:
@@ -139,5 +186,7 @@ PAGES: dict[str, Callable[[Section], str]] = {
     "crosswalk": crosswalk_page,
     "esc_rank": rank_page,
     "esc_role": role_page,
+    "esc_role_sampling": sampling_page,
+    "judges": judges_page,
     "open_scorer": open_scorer_page,
 }

@@ -13,7 +13,9 @@ from esc_eval.errors import EscEvalError
 from esc_eval.files.official_dimensions import OUR_RUBRIC
 from esc_eval.files.records import read_dialogues, read_ratings, with_cards
 from esc_eval.files.run_folder import rubric_file
+from esc_eval.hub.cards import local_cards
 from esc_eval.prompts.rubric import load_rubric
+from esc_eval.scoring.rater import OutOfRange
 from esc_eval.scoring.rating_checks import rubric_of, rubrics_of
 
 EXAMPLES = (
@@ -39,6 +41,10 @@ def command(
         str | None,
         typer.Option(help="A shipped rubric, or your own .yaml; default: of the ratings in the folders."),
     ] = None,
+    out_of_range: Annotated[
+        OutOfRange,
+        typer.Option(help="What becomes of an edit that lies outside what a fitted scorer knows."),
+    ] = "unscore",
     device: Annotated[str | None, typer.Option(help="cpu, cuda ...")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16, float16.")] = None,
     *,
@@ -63,7 +69,8 @@ def command(
     with Run(out) as run, show_progress() as progress:
         keep_dialogues(every, run)
         if scorer:
-            settings = make_settings("probes", scorer=scorer, rubric=named, device=device, dtype=dtype)
+            opened = {"device": device, "dtype": dtype, "out_of_range": out_of_range}
+            settings = make_settings("probes", scorer=scorer, rubric=named, **opened)
             [scoring] = make_scorings(settings, open_models(settings))
             run_scoring(every, scoring, run, progress)
             rater = rater or scoring.scorer.name
@@ -73,7 +80,7 @@ def command(
     ratings = [rating for rating in read_ratings(out) if rater in (None, rating.rater)]
     if not ratings:
         raise EscEvalError(f"{out}: no ratings by {rater!r}")
-    linked = with_cards(originals, cards or ())
+    linked = with_cards(originals, local_cards(cards or ()))
     report = probe_report(ratings, linked, rubric_of(ratings, named), options.bootstrap)
     options.show(report)
 

@@ -9,6 +9,7 @@ from esc_eval.cli.ratings_options import IntervalOptions, RoleCardFiles, every_d
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import load_cards, with_cards
 from esc_eval.files.run_folder import read_run_cards
+from esc_eval.hub.cards import local_cards
 from esc_eval.languages import language_codes
 
 EXAMPLES = ("python -m analysis realism runs/demo --real en=ESConv.json --cards cards.jsonl",)
@@ -44,9 +45,9 @@ def command(
             raise EscEvalError(f"--real {item}: expected LANG=PATH with LANG one of {', '.join(language_codes())}")
         people += read_conversations(Path(path), language)
     own = read_run_cards(simulated)
-    known_cards = {card.id: card for card in [*own, *(load_cards(cards) if cards else ())]}
+    known_cards = {card.id: card for card in [*own, *(load_cards(local_cards(cards)) if cards else ())]}
     found = every_dialogue(simulated)
     official = [one for one in found if one.card_id is None and one.key is not None]
-    linked = {one.id: one for one in with_cards(official, cards or ())}
+    linked = {one.id: one for one in with_cards(official, local_cards(cards or ()))}
     talks = [linked.get(one.id, one) for one in found]
     options.show(realism_report(talks, people, options.bootstrap, cards=known_cards, rounds=rounds, turns=turns))

@@ -9,6 +9,7 @@ from esc_eval.cli.ratings_options import DialogueFiles, IntervalOptions, RoleCar
 from esc_eval.errors import EscEvalError
 from esc_eval.files.official_dimensions import official_levels
 from esc_eval.files.records import load_cards
+from esc_eval.hub.cards import local_cards
 
 EXAMPLES = ("python -m analysis table 4 --predictions predictions.jsonl --ratings labels.csv",)
 
@@ -34,7 +35,7 @@ def command(
         raise EscEvalError(f"--language {language}: the paper's table has {', '.join(sorted(COLUMNS))} only")
     name = resolve_table(number)
     if name == "cards":
-        report = cards_table(load_cards(cards) if cards else [])
+        report = cards_table(load_cards(local_cards(cards)) if cards else [])
     elif name == "leaderboard":
         report = leaderboard_table(human, boot)
     else:

@@ -18,6 +18,7 @@ from dataset_builder.rows.card_text import CardText, parse_card
 from dataset_builder.rows.dialogues import plain_name
 from dataset_builder.rows.personal_data import Masker, has_masks
 from dataset_builder.sources import OWN
+from esc_eval.files.official import official_card_file
 from esc_eval.files.official_dimensions import is_official_wording
 from esc_eval.files.records import SHIPPED
 from esc_eval.files.run_folder import CARDS, DIALOGUES
@@ -285,7 +286,7 @@ def _places(tables: Tables, inputs: Mapping[str, Any]) -> Iterator[Problem]:
         if not row["origin"].startswith(OFFICIAL) or get_language(row["language"]).official is None:
             continue
         place = row["origin"].partition("#")[2]
-        placed = official.get(f"{OFFICIAL}{role_cards.official_file(row['language'])}#{place}")
+        placed = official.get(f"{OFFICIAL}{official_card_file(row['language'])}#{place}")
         if placed != row["card_id"] and (placed or row["card_id"] in official.values()):
             what = f"is number {place}, the place of card {placed!r}; its card_id is {row['card_id']!r}"
             yield Problem("origin", f"dialogues {row['id']!r}", what)

@@ -13,6 +13,7 @@ from esc_eval.files.records import read_dialogues, read_ratings
 from esc_eval.files.run_folder import read_run_ratings
 from esc_eval.files.text import read_json
 from esc_eval.schema import Dialogue, Language, Rating, RoleCard
+from esc_eval.simulation.plan import repetition_of
 from esc_eval.simulation.run import read_card
 
 Row = dict[str, Any]
@@ -146,7 +147,7 @@ def dialogue_rows(
                 "seeker": dialogue.seeker,
                 "seeker_revision": identity.get("seeker", {}).get("revision"),
                 "protocol": dialogue.protocol or (batch.terms and "official/9ad46e7"),
-                "seed": identity.get("seed"),
+                "seed": _seed_of(identity, dialogue.id),
                 "turns": [
                     {"role": t.role, "text": masker.mask(t.text), "finish_reason": t.finish_reason, "seed": t.seed}
                     for t in dialogue.turns
@@ -159,6 +160,12 @@ def dialogue_rows(
             }
         )
     return rows
+
+
+def _seed_of(identity: Mapping[str, Any], dialogue: str) -> int | None:
+    """Seed of a dialogue of a run: each repetition has the one after that of the last."""
+    seed: int | None = identity.get("seed")
+    return None if seed is None else seed + repetition_of(dialogue) - 1
 
 
 def check_cards(batch: Batch, rows: Sequence[Row], cards: Mapping[str, Row]) -> None:

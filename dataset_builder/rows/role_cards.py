@@ -13,7 +13,7 @@ from dataset_builder.rows.personal_data import Masker
 from dataset_builder.sources.readers import read_rows
 from esc_eval.errors import BadRecord, EscEvalError
 from esc_eval.escaping import read_cell
-from esc_eval.files.official import official_names
+from esc_eval.files.official import official_card_file
 from esc_eval.files.records import SHIPPED, load_cards, read_cards
 from esc_eval.files.run_folder import CARDS, read_run_cards
 from esc_eval.languages import known_languages
@@ -24,11 +24,6 @@ ANNOTATORS: Language = "zh"
 """Language of ``annotator_text``: the paper's annotators were shown every card in Chinese."""
 
 
-def official_file(language: Language) -> str:
-    """The card file of a language in a checkout of the official repository."""
-    return f"data/card_high_{official_names(language).suffix}.json"
-
-
 def read_official(folder: Path) -> dict[Language, list[RoleCard]]:
     """The official card files of a checkout, in the order of the table of languages.
 
@@ -36,13 +31,13 @@ def read_official(folder: Path) -> dict[Language, list[RoleCard]]:
         EscEvalError: A file is missing or broken.
     """
     there = [code for code, row in known_languages().items() if row.official and row.is_shipped]
-    return {language: read_cards(folder / official_file(language)) for language in there}
+    return {language: read_cards(folder / official_card_file(language)) for language in there}
 
 
 def official_rows(cards: dict[Language, list[RoleCard]], masker: Masker) -> list[Row]:
     """A row for each official card."""
     return [
-        card_row(card, f"official/{official_file(language)}#{position}", masker, "official")
+        card_row(card, f"official/{official_card_file(language)}#{position}", masker, "official")
         for language, group in cards.items()
         for position, card in enumerate(group)
     ]

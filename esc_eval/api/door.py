@@ -15,15 +15,16 @@ from types import TracebackType
 from typing import Any, Unpack
 
 from esc_eval.api.outcome import Outcome
-from esc_eval.api.play import estimate_cost, estimate_judges, make_plan, open_models, run_simulation
+from esc_eval.api.play import estimate_cost, estimate_judges, make_plan, open_models, pin_settings, run_simulation
 from esc_eval.api.progress import OnProgress, Progress, stay_quiet
 from esc_eval.api.rate import (
     check_languages,
+    count_questions,
     load_dialogues,
     load_ratings,
     make_scorings,
     models_to_ask,
-    run_scoring,
+    run_scorings,
 )
 from esc_eval.api.results import Results
 from esc_eval.api.settings import (
@@ -38,6 +39,7 @@ from esc_eval.api.settings import (
     Scorers,
     Settings,
     make_settings,
+    several_cards,
 )
 from esc_eval.chat import ChatModel
 from esc_eval.chat.endpoint.preflight import check_models
@@ -50,6 +52,7 @@ from esc_eval.reporting.render import Report
 from esc_eval.reporting.summary import Statistic
 from esc_eval.schema import Dialogue
 from esc_eval.schema import Rating as GivenRating
+from esc_eval.scoring.people import keep_people
 from esc_eval.scoring.rating_checks import find_shipped_rubric, rubric_of
 from esc_eval.scoring.resume import keep_dialogues
 from esc_eval.scoring.score import Scoring
@@ -83,12 +86,13 @@ def evaluate(
     Args:
         supporters: Models under test: one, a list, or a dict of labels to models. A model is a name as on the command
             line (``openai:MODEL``), a chat model object, or a function ``f(messages) -> str``, plain or async.
-        cards: ``sample``, ``open``, files, or a list of role cards.
+        cards: ``sample``, ``open``, files or folders of role cards, ``hub:ORG/NAME@REVISION``, a list of role cards, or
+            a ``datasets.Dataset`` of them.
         language, limit: Keep the cards of one language, and the first so many of these.
         rounds: Of seeker and supporter; None = the protocol's.
         seeker: Who plays the cards; any model.
         scorer: Who rates: one or several models, or text scorers; None = the text scorer that is shipped for the
-            rubric, else ``embedded``. A function is a judge that is asked in words.
+            rubric, on dimensions for which it was shown to be of use. A function is a judge that is asked in words.
         rubric, protocol: A shipped one, or the path of a ``.yaml``; the rubric ``esc-eval`` where none is named.
         seed: Of all sampling.
         out: The run folder; None = a temporary one that is removed with the results (``Results.save`` keeps it), and
@@ -114,6 +118,7 @@ def evaluate(
         seed=seed,
         **settings,
     )
+    known = pin_settings(known)
     open_one = open_models(known)
     plan, prices = make_plan(known, open_one)
     scorings = make_scorings(known, open_one)
@@ -129,14 +134,17 @@ def evaluate(
         chat = [scoring.scorer for scoring in scorings if isinstance(scoring, Scoring)]
         return chat if waiting else models_to_ask(there, scorings, run, known.retry_failed)
 
+    def questions() -> int:
+        return count_questions((play.id for play in plan.plays()), scorings, run)
+
     with (place := _RunFolder(out)) as run:
         run.describe(settings=known.describe(PLAYING | RATING))
-        outcome = run_simulation(plan, run, tell, prices, budget, retry=known.retry_failed, also_asked=judges)
+        outcome = run_simulation(
+            plan, run, tell, prices, budget, retry=known.retry_failed, also_asked=judges, ahead=questions
+        )
+        outcome.by_default = not known.scorer
         dialogues = read_dialogues(run.folder)
-        for scoring in scorings:
-            outcome.ratings[scoring.scorer.name] = run_scoring(
-                dialogues, scoring, run, tell, prices, budget, retry=known.retry_failed
-            )
+        run_scorings(dialogues, scorings, run, outcome, tell, prices, budget, retry=known.retry_failed)
         return _finish(run.folder, known, place, out, outcome, tell)
 
 
@@ -154,7 +162,7 @@ def estimate(supporter: Models = (), *, rated: bool = False, **settings: Any) ->
     return estimate_cost(known, rated)
 
 
-def estimate_scoring(dialogues: Any, cards: str | Path | None = None, **settings: Any) -> str:
+def estimate_scoring(dialogues: Any, cards: Cards | None = None, **settings: Any) -> str:
     """What a scoring would take, as a table.
 
     Args:
@@ -207,6 +215,7 @@ def simulate(
         seed=seed,
         **settings,
     )
+    known = pin_settings(known)
     plan, prices = make_plan(known, open_models(known))
     budget = make_budget(known.max_cost, prices)
     with (place := _RunFolder(out)) as run:
@@ -222,7 +231,8 @@ def score(
     scorer: Scorers | None = None,
     *,
     rubric: str | Path | None = None,
-    cards: str | Path | None = None,
+    cards: Cards | None = None,
+    people: str | Path | Sequence[str | Path] = (),
     out: str | Path | None = None,
     progress: OnProgress | None = None,
     **settings: Unpack[Rating],
@@ -232,7 +242,8 @@ def score(
     Args:
         dialogues: Results, a run folder, files of ours or official ones, or the dialogues themselves.
         scorer, rubric, progress: As of ``evaluate``.
-        cards: File of the cards that official dialogues were played on, in their order.
+        cards: The cards that official dialogues were played on, in their order; as of ``evaluate``.
+        people: Files of ratings by people, to be kept in the run folder too; without a scorer no model is asked.
         out: The run folder; None = that of the dialogues, if they are of one; else a temporary one, as of ``evaluate``.
         settings: Everything else that the command line takes; see ``api.settings.Settings``.
 
@@ -241,7 +252,8 @@ def score(
     """
     refuse_unknown(settings, Rating.__optional_keys__, "score")
     known = make_settings("score", scorer=scorer, rubric=rubric, **settings)
-    return _score(dialogues, known, cards, out, progress or stay_quiet)[0]
+    given = [Path(path) for path in _several(people)]
+    return _score(dialogues, known, cards, out, progress or stay_quiet, given)[0]
 
 
 def rejudge(
@@ -310,10 +322,15 @@ def _rubric_name(ratings: Sequence[GivenRating], folder: Path | None) -> str | P
 
 
 def _score(
-    dialogues: Any, known: Settings, cards: str | Path | None, out: str | Path | None, tell: OnProgress
+    dialogues: Any,
+    known: Settings,
+    cards: Cards | None,
+    out: str | Path | None,
+    tell: OnProgress,
+    people: Sequence[Path] = (),
 ) -> tuple[Results, Outcome]:
     """The results of a scoring, and what became of it; see ``score``."""
-    scorings = make_scorings(known, open_models(known))
+    scorings = make_scorings(known, open_models(known)) if known.scorer or not people else []
     scorers = [scoring.scorer for scoring in scorings if isinstance(scoring, Scoring)]
     prices = choose_prices(scorers, (), known.price)
     budget = make_budget(known.max_cost, prices)
@@ -325,25 +342,45 @@ def _score(
     with (place := _RunFolder(out or folder)) as run:
         run.describe(settings=known.describe(RATING))
         keep_dialogues(given, run, sources)
+        if people:
+            count = keep_people(load_ratings(people), given, run, people)
+            tell(Progress(message=f"{count} new ratings by people are kept in {run.folder}"))
         check_models(models_to_ask(given, scorings, run, known.retry_failed))
         outcome = Outcome(
             len(given),
             {d.id: d.problem for d in given if d.problem},
             {d.id: d.too_long for d in given if d.too_long and not d.problem},
+            by_default=not known.scorer,
         )
-        for scoring in scorings:
-            outcome.ratings[scoring.scorer.name] = run_scoring(
-                given, scoring, run, tell, prices, budget, retry=known.retry_failed
-            )
+        run_scorings(given, scorings, run, outcome, tell, prices, budget, retry=known.retry_failed)
         return _finish(run.folder, known, (place, dialogues), out, outcome, tell), outcome
 
 
+def merge(runs: Sequence[Results | str | Path], out: str | Path) -> Results:
+    """Run folders of one protocol as a new one, which keeps what each says of how its dialogues and ratings were made.
+
+    Args:
+        runs: Run folders, or results that are in one.
+        out: A new folder; it may grow like any run where the runs have one seed.
+
+    Raises:
+        EscEvalError: They contradict each other (the message says where), or something is at ``out``.
+    """
+    from esc_eval.api.merge import merge_runs
+
+    folders = [run.folder if isinstance(run, Results) else Path(run) for run in _several(runs)]
+    if None in folders:
+        raise EscEvalError("results that are in no run folder are nothing to merge; Results.save keeps them")
+    merge_runs([folder for folder in folders if folder], Path(out))
+    return Results.load(out)
+
+
 def report(
-    run: Results | str | Path | None = None,
+    run: Results | str | Path | Sequence[Results | str | Path] | None = None,
     *,
     dialogues: Results | str | Path | Sequence[str | Path] | Sequence[Dialogue] | None = None,
     ratings: Results | str | Path | Sequence[str | Path] | Sequence[GivenRating] | None = None,
-    cards: str | Path | None = None,
+    cards: Cards | None = None,
     rubric: str | Path | None = None,
     statistic: Statistic = "level",
     human: str | Path | Sequence[str | Path] = (),
@@ -352,9 +389,9 @@ def report(
     """Dialogues and ratings that are there, with every view of them; no model is asked.
 
     Args:
-        run: A run folder, or results to be shown in another way.
+        run: A run folder, or results to be shown in another way; several of one protocol are joined.
         dialogues, ratings: Without a run: files or records from anywhere.
-        cards: File of the cards that official dialogues were played on, in their order.
+        cards: The cards that official dialogues were played on, in their order; as of ``evaluate``.
         rubric: Of the ratings; None = the one that they name.
         statistic: What tables show: mean ``level``, or mean ``expected`` level.
         human: Files of ratings by people of some of the dialogues: adds human means of all of them, with intervals.
@@ -368,7 +405,8 @@ def report(
     if isinstance(run, Results):
         found = run
     elif run is not None:
-        found = Results.load(run)
+        several = _several(run)
+        found = Results.load(several[0]) if isinstance(run, str | Path) else Results.join(several, rubric)
     else:
         talks, _ = _read_dialogues(dialogues, cards)
         found = Results(talks, _read_ratings(ratings))
@@ -390,25 +428,18 @@ def compare(
     """Supporters of one run or of several side by side, on the cards that they share.
 
     Args:
-        runs: Results, run folders, or several of these.
+        runs: Results, run folders, or several of these, of one protocol.
         rater: Whose ratings, where there are several raters.
         rubric: Of the ratings; None = the one that they name.
         draws, seed: Of the bootstrap.
         adjust_raters: Whether people's severity is taken out of order, ranks and differences.
 
     Raises:
-        EscEvalError: No run, ratings under several scales, or the same dialogue twice.
+        EscEvalError: No run, runs that are not of one protocol (the message names the difference), or ratings under
+            several scales.
     """
     several = [runs] if isinstance(runs, Results) else _several(runs)
-    found = [run if isinstance(run, Results) else Results.load(run) for run in several]
-    if not found:
-        raise EscEvalError("there is no run to compare")
-    dialogues = [dialogue for results in found for dialogue in results.dialogues]
-    check_unique((dialogue.id for dialogue in dialogues), "dialogue", "the runs")
-    ratings = [rating for results in found for rating in results.ratings]
-    return Results(dialogues, ratings, rubric=rubric or found[0].given_rubric).compare(
-        rater, draws, seed, adjust_raters
-    )
+    return Results.join(several, rubric).compare(rater, draws, seed, adjust_raters)
 
 
 def _several(given: Any) -> Sequence[Any]:
@@ -419,7 +450,7 @@ def _several(given: Any) -> Sequence[Any]:
     return tuple(given)
 
 
-def _read_dialogues(given: Any, cards: str | Path | None) -> tuple[list[Dialogue], list[Path]]:
+def _read_dialogues(given: Any, cards: Cards | None) -> tuple[list[Dialogue], list[Path]]:
     """Dialogues, and the files and run folders that they are from."""
     if isinstance(given, Results):
         return list(given.dialogues), [given.folder] if given.folder else []
@@ -428,7 +459,7 @@ def _read_dialogues(given: Any, cards: str | Path | None) -> tuple[list[Dialogue
         check_unique((one.id for one in several), "dialogue", "the dialogues given")
         return list(several), []
     paths = [Path(path) for path in several]
-    return load_dialogues(paths, Path(cards) if cards else None), paths
+    return load_dialogues(paths, (several_cards(cards) if cards is not None else ())), paths
 
 
 def _read_ratings(given: Any) -> list[GivenRating]:

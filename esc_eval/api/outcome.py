@@ -1,6 +1,6 @@
 """What became of a call: which dialogues ended early and why, which models failed, which ratings are missing."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,6 +8,7 @@ from esc_eval.chat.base import NOT_FINITE
 from esc_eval.errors import EscEvalError, Incomplete
 from esc_eval.reporting.making import group_reasons
 from esc_eval.schema import Rating
+from esc_eval.simulation.run import Run
 
 AGAIN = "--retry-failed (retry_failed=True) asks again"
 
@@ -21,29 +22,34 @@ class Outcome:
         problems: Why dialogues of these ended early, by id.
         too_long: Which others ended early because a model could read no further, and whose, by id.
         failed: Supporters that could not be asked any more, by name.
+        failed_raters: Raters that could not go on, by name.
         ratings: What each rater gave, by its name.
+        by_default: Whether nobody named the rater: what it leaves unscored is no failure.
     """
 
     dialogues: int = 0
     problems: dict[str, str] = field(default_factory=dict)
     too_long: dict[str, str] = field(default_factory=dict)
     failed: dict[str, EscEvalError] = field(default_factory=dict)
+    failed_raters: dict[str, EscEvalError] = field(default_factory=dict)
     ratings: dict[str, Sequence[Rating]] = field(default_factory=dict)
+    by_default: bool = False
 
     @property
     def failures(self) -> list[str]:
         """What did not work at all, a sentence each."""
-        return [*self.of_models(), *self._of_dialogues(all_alone=True), *self._of_raters(nothing=True)]
+        of_raters = [] if self.by_default else self._of_raters(nothing=True)
+        return [*self.of_models(), *self.of_failed_raters(), *self._of_dialogues(all_alone=True), *of_raters]
 
     @property
     def gaps(self) -> list[str]:
         """What is missing, a sentence each, beside what did not work at all."""
-        return [*self._of_dialogues(all_alone=False), *self._of_long_dialogues(), *self._of_raters(nothing=False)]
+        return [*self._of_dialogues(all_alone=False), *self._of_long_dialogues(), *self.gaps_of_ratings]
 
     @property
     def gaps_of_ratings(self) -> list[str]:
-        """What is missing of ratings, where a rater scored something."""
-        return self._of_raters(nothing=False)
+        """What is missing of ratings, where a rater scored something, or nobody named it."""
+        return [*self._of_raters(nothing=False), *(self._of_raters(nothing=True) if self.by_default else [])]
 
     def raise_for(self, results: Any, strict: bool) -> None:
         """Raise where something did not work at all, or with ``strict`` where anything is missing.
@@ -52,7 +58,7 @@ class Outcome:
             Incomplete: It did not; exit code 2 where the same call may go on with a model, else 1.
         """
         if said := [*self.failures, *(self.gaps if strict else [])]:
-            raise Incomplete(said, results, 2 if self.failed else 1)
+            raise Incomplete(said, results, 2 if self.failed or self.failed_raters else 1)
 
     def of_models(self) -> list[str]:
         """Which supporters could not be asked, a sentence each."""
@@ -60,6 +66,25 @@ class Outcome:
             f"{name} could not be asked any more; the others were played. {error}"
             for name, error in self.failed.items()
         ]
+
+    def of_failed_raters(self) -> list[str]:
+        """Which raters could not go on, a sentence each."""
+        return [
+            f"{name} could not rate any more; the others did. {error}" for name, error in self.failed_raters.items()
+        ]
+
+    def record(self, run: Run, supporters: Iterable[str] = (), raters: Iterable[str] = ()) -> None:
+        """Keep in run.json which models failed, for its reports; whoever was asked and did not is no longer among them.
+
+        Args:
+            run: Open.
+            supporters, raters: Names of those that were asked.
+        """
+        failed = {f"supporter {name}": str(error) for name, error in self.failed.items()}
+        failed |= {f"rater {name}": str(error) for name, error in self.failed_raters.items()}
+        run.record_failures(
+            [*(f"supporter {name}" for name in supporters), *(f"rater {name}" for name in raters)], failed
+        )
 
     def _of_dialogues(self, all_alone: bool) -> list[str]:
         if not self.problems or (len(self.problems) == self.dialogues) != all_alone:
@@ -83,7 +108,7 @@ class Outcome:
     def _of_raters(self, nothing: bool) -> list[str]:
         sentences = []
         for rater, ratings in self.ratings.items():
-            own = [rating for rating in ratings if rating.dialogue_id not in self.problems]
+            own = [r for r in ratings if r.dialogue_id not in self.problems and not r.unsupported]
             missing = [rating.problem or "" for rating in own if rating.score is None]
             if not missing or (len(missing) == len(own)) != nothing:
                 continue

@@ -15,8 +15,10 @@ from esc_eval.chat.endpoint.preflight import check_models
 from esc_eval.chat.registry import match_spec
 from esc_eval.checkpoints import embedded
 from esc_eval.errors import EscEvalError
+from esc_eval.files.card_rows import refuse_withheld
 from esc_eval.files.records import load_cards
 from esc_eval.files.text import read_text
+from esc_eval.hub.cards import local_cards, pin_cards
 from esc_eval.prompts.official_wording import load_protocol as official_protocol
 from esc_eval.prompts.protocol import Protocol, load_protocol
 from esc_eval.prompts.rubric import load_rubric
@@ -78,9 +80,16 @@ def choose_cards(settings: Settings) -> list[RoleCard]:
     """The cards to play.
 
     Raises:
-        EscEvalError: As ``load_cards``, or an id occurs twice.
+        EscEvalError: As ``load_cards``, an id occurs twice, or a card has no text.
     """
-    return load_cards(settings.cards, settings.language, settings.limit)
+    cards = load_cards(local_cards(settings.cards), settings.language, settings.limit)
+    refuse_withheld(cards)
+    return cards
+
+
+def pin_settings(settings: Settings) -> Settings:
+    """The same settings with the cards of the Hub at the commit that they mean now, for a run to keep."""
+    return settings.model_copy(update={"cards": tuple(pin_cards(settings.cards))})
 
 
 def choose_protocol(settings: Settings) -> Protocol:
@@ -125,12 +134,14 @@ def estimate_cost(settings: Settings, rated: bool = False) -> str:
     players, cards, protocol = choose_players(settings), choose_cards(settings), choose_protocol(settings)
     supporters = {name: (players.speaks.get(name, ()), players.price_of(name)) for name in players.names}
     seeker = name_of(players.seeker)
-    rows = cost.estimate_cost(cards, protocol, supporters, players.price_of(seeker), seeker=seeker)
+    rows = cost.estimate_cost(
+        cards, protocol, supporters, players.price_of(seeker), seeker=seeker, repeats=settings.repeats
+    )
     if rated:
         talks = [
             expected_dialogue(card, protocol)
             for languages, _ in supporters.values()
-            for card in cards
+            for card in cards * settings.repeats
             if not languages or card.language in languages
         ]
         rows += estimate_judges(settings, talks)
@@ -144,7 +155,7 @@ def estimate_judges(settings: Settings, dialogues: Sequence[Dialogue]) -> list[c
     scorers = chat_scorers(settings)
     prices = choose_prices([settings.seeker, *settings.supporter, *scorers], (), settings.price)
     paid = {name_of(model): prices.get(name_of(model), None if is_priced(model) else Price()) for model in scorers}
-    return estimate_scoring(dialogues, load_rubric(settings.rubric), paid, settings.max_answer_tokens)
+    return estimate_scoring(dialogues, load_rubric(settings.rubric), paid, settings.answer_tokens, settings.evidence)
 
 
 def make_plan(settings: Settings, open_one: Open) -> tuple[Plan, dict[str, Price]]:
@@ -157,6 +168,7 @@ def make_plan(settings: Settings, open_one: Open) -> tuple[Plan, dict[str, Price
         seeker=open_one(seeker),
         supporters=[open_one(model) for model in players.specs(bool(settings.base_url))],
         seed=settings.seed,
+        repeats=settings.repeats,
         speaks=players.speaks,
         own_settings=settings.own_settings,
         notes=notes,
@@ -199,6 +211,7 @@ def run_simulation(
     *,
     retry: bool = False,
     also_asked: Callable[[], Sequence[ChatModel]] = tuple,
+    ahead: Callable[[], int] = int,
 ) -> Outcome:
     """Play a plan, or what a run has not of it yet.
 
@@ -210,6 +223,7 @@ def run_simulation(
         budget: What the run may cost.
         retry: Whether dialogues that ended early are played on.
         also_asked: Models that the call will need later; they are tried with the others before anything is played.
+        ahead: Counts the questions to judges that the call asks afterwards, for the time that is left.
     """
     keep_ids(plan, run)
     prices, budget = prices or {}, budget or Budget(None)
@@ -230,7 +244,7 @@ def run_simulation(
             check_models([plan.seeker, *(m for m in plan.supporters if m.name in waiting), *also_asked()])
         elif more := also_asked():
             check_models(more)
-        counter.append(_count_turns(plan, run, retry, on_progress))
+        counter.append(_count_turns(plan, run, retry, on_progress, ahead()))
 
     def on_early_end(left: int) -> None:
         counter[0].advance(items=left)
@@ -247,6 +261,7 @@ def run_simulation(
     if prices:
         on_progress(Progress(message=f"the tokens of this run have cost {show_dollars(budget.spent)}"))
     outcome = Outcome(asked, played.problems, played.too_long, played.failed)
+    outcome.record(run, supporters=(model.name for model in plan.supporters))
     for sentence in (*outcome.of_models(), *outcome.gaps):
         on_progress(Progress(message=sentence))
     return outcome
@@ -264,7 +279,7 @@ def _count_waiting(plan: Plan, run: Run) -> int:
     return sum(1 for _ in unfinished_plays(plan, run))
 
 
-def _count_turns(plan: Plan, run: Run, retry: bool, on_progress: OnProgress) -> Counter:
+def _count_turns(plan: Plan, run: Run, retry: bool, on_progress: OnProgress, ahead: int = 0) -> Counter:
     """The counter of a plan's turns, which says where it goes on."""
     spoken = run.owners("turn")
     counts = [spoken.get(play.id, 0) for play in plan.plays()]
@@ -278,7 +293,7 @@ def _count_turns(plan: Plan, run: Run, retry: bool, on_progress: OnProgress) -> 
     done = sum(min(max(count - 1, 0), plan.last_position) for count in counts)
     if done:
         on_progress(Progress(message=f"going on after {done} of {total} turns"))
-    return Counter(on_progress, "turns", total, done + spared)
+    return Counter(on_progress, "turns", total, done + spared, ahead)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """How long work tells where it stands: a callable gets a record; the command line draws bars of them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from threading import Lock
 
 
@@ -15,6 +15,8 @@ class Progress:
         total: How many there will be.
         tokens: Written by models in this call, where they are counted.
         message: A sentence; empty where something is counted.
+        ahead: Work of the same call that begins after this is done, in items like these: a judge's question counts
+            like a turn, a dialogue for the next judge like one for this.
     """
 
     what: str = ""
@@ -22,6 +24,7 @@ class Progress:
     total: int = 0
     tokens: int = 0
     message: str = ""
+    ahead: int = field(default=0, compare=False)
 
     def __str__(self) -> str:
         return self.message or f"{self.done} of {self.total} {self.what}"
@@ -48,15 +51,16 @@ class Counter:
         what: What is counted.
         total: How many there will be.
         done: How many are finished already.
+        ahead: See ``Progress``.
     """
 
-    def __init__(self, on_progress: OnProgress, what: str, total: int, done: int) -> None:
-        self._tell, self._now, self._lock = on_progress, Progress(what, done, total), Lock()
+    def __init__(self, on_progress: OnProgress, what: str, total: int, done: int, ahead: int = 0) -> None:
+        self._tell, self._now, self._lock = on_progress, Progress(what, done, total, ahead=ahead), Lock()
         self._tell(self._now)
 
     def advance(self, tokens: int = 0, items: int = 1) -> None:
         """Count one more item, or several, written with so many tokens."""
         with self._lock:
             now = self._now
-            self._now = Progress(now.what, now.done + items, now.total, now.tokens + tokens)
+            self._now = replace(now, done=now.done + items, tokens=now.tokens + tokens)
             self._tell(self._now)

@@ -10,18 +10,19 @@ from typing import Any, Literal, Self, get_args
 from esc_eval.errors import EscEvalError
 from esc_eval.escaping import escape_html
 from esc_eval.files.records import read_dialogues
-from esc_eval.files.run_folder import is_run_folder, read_run_ratings, rubric_file
+from esc_eval.files.run_folder import is_run_folder, read_run_cards, read_run_ratings, rubric_file
 from esc_eval.files.writing import PREFIX, replace_folder, write_jsonl, write_whole
 from esc_eval.prompts.kept import keep_wording
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reading import is_file, read_bytes
 from esc_eval.reporting import Summary, as_html, as_latex, as_markdown, as_text, summarise_ratings
+from esc_eval.reporting.jury import find_juries, jury_report
 from esc_eval.reporting.page import as_page
 from esc_eval.reporting.render import Report, terminal_width
 from esc_eval.reporting.summary import Leaderboard, Row, Statistic
 from esc_eval.schema import Dialogue, Rating
 from esc_eval.scoring.rating_checks import find_rubrics
-from esc_eval.simulation.run import read_card
+from esc_eval.simulation.unfinished import describe_stage, read_run
 from esc_eval.statistics import DRAWS
 from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.statistics.estimate import Estimate
@@ -54,6 +55,7 @@ class Results:
         folder: The run folder that they are from.
         human: Files of a few ratings by people, beside which the scorers' are shown as prediction-powered means.
         keep: What must live as long as these results: the owner of a temporary folder.
+        rubrics: Of the ratings by the name and version that they carry, where they are known already.
     """
 
     def __init__(
@@ -67,11 +69,12 @@ class Results:
         folder: Path | None = None,
         human: Sequence[Path] = (),
         keep: object = None,
+        rubrics: Mapping[str, Rubric] | None = None,
     ) -> None:
         _check_choice("statistic", statistic, get_args(Statistic))
         self.dialogues, self.ratings = tuple(dialogues), tuple(ratings)
         self.folder, self.statistic, self.human = folder, statistic, tuple(human)
-        self.given_rubric, self._run, self._keep = rubric, dict(run or {}), keep
+        self.given_rubric, self._run, self._keep, self._rubrics = rubric, dict(run or {}), keep, rubrics
 
     @classmethod
     def load(
@@ -90,16 +93,39 @@ class Results:
         folder = Path(folder)
         if not folder.is_dir():
             raise EscEvalError(f"{folder}: no such run folder")
+        card = read_run(folder)
         ratings = read_run_ratings(folder)
         return cls(
             read_dialogues(folder),
             ratings,
             rubric=rubric,
-            run=read_card(folder),
+            run=card,
             statistic=statistic,
             folder=folder,
             keep=keep,
         )
+
+    @classmethod
+    def join(cls, runs: Sequence["Results | str | Path"], rubric: str | Path | None = None) -> Self:
+        """The results of several runs of one protocol as one, each dialogue and rating once.
+
+        Raises:
+            EscEvalError: There is no run, one stands apart (the message names the difference), or as ``load``.
+        """
+        from esc_eval.view.collection import Source, check_named_once, join_all
+
+        found = [run if isinstance(run, Results) else cls.load(run, rubric=rubric) for run in runs]
+        if not found:
+            raise EscEvalError("there is no run")
+        check_named_once(one.folder for one in found if one.folder)
+        group = join_all([one._as_source(Source, number) for number, one in enumerate(found)])
+        dialogues = list(group.dialogues.values())
+        return cls(dialogues, group.ratings, rubric=rubric, run=group.run, keep=found, rubrics=group.rubrics)
+
+    def _as_source(self, source: Any, number: int) -> Any:
+        name = str(self.folder) if self.folder else f"run {number + 1}"
+        cards = {card.id: card for card in read_run_cards([self.folder])} if self.folder else {}
+        return source(name, self.dialogues, self.ratings, cards, self.rubrics if self.ratings else {}, self._run)
 
     def shown(
         self, rubric: str | Path | None = None, statistic: Statistic = "level", human: Sequence[Path] = ()
@@ -114,6 +140,7 @@ class Results:
             folder=self.folder,
             human=human or self.human,
             keep=self,
+            rubrics=None if rubric else self._rubrics,
         )
 
     @cached_property
@@ -123,7 +150,7 @@ class Results:
         Raises:
             EscEvalError: The ratings name one that is neither given nor shipped nor kept in the run folder.
         """
-        return find_rubrics(self.ratings, self.given_rubric, self.folder)
+        return dict(self._rubrics or find_rubrics(self.ratings, self.given_rubric, self.folder))
 
     @property
     def rubric(self) -> Rubric:
@@ -150,6 +177,16 @@ class Results:
             return summarise_ratings(self.dialogues, self.ratings, self.rubrics, self._run, statistic=self.statistic)
         except ValueError as error:
             raise EscEvalError(f"ratings and dialogues do not fit: {error}") from error
+
+    @property
+    def run(self) -> Mapping[str, Any]:
+        """What run.json says of how they were made; empty for dialogues and ratings from elsewhere."""
+        return self._run
+
+    @property
+    def unfinished(self) -> list[str]:
+        """How many dialogues of an unfinished run are over, a sentence; none where all are."""
+        return describe_stage(self._run, (dialogue.id for dialogue in self.dialogues))
 
     def table(self, by: Literal["supporter", "dimension"] = "supporter") -> Any:
         """The leaderboard as a pandas DataFrame; a list of dicts with the same columns where pandas is not installed.
@@ -181,6 +218,29 @@ class Results:
         Raises:
             EscEvalError: No ratings, none by this rater, or ratings of several scales.
         """
+        table = self.tabulate(rater)
+        try:
+            from esc_eval.reporting.comparison import leaderboard_report
+        except ModuleNotFoundError as error:
+            raise EscEvalError(f'{error.name} is missing: pip install "esc-eval[statistics]"') from error
+        return leaderboard_report(
+            table,
+            Bootstrap(draws, seed),
+            dialogues=self.dialogues,
+            rubrics=self.rubrics,
+            run=self._run,
+            adjust_raters=adjust_raters,
+        )
+
+    def tabulate(self, rater: str | None = None) -> Any:
+        """The ratings as the table that comparisons and agreement read (``files.ratings_table.RatingsTable``).
+
+        Args:
+            rater: Whose ratings alone; None = everybody's.
+
+        Raises:
+            EscEvalError: No ratings, none by this rater, or ratings of several scales.
+        """
         chosen = [rating for rating in self.ratings if rater in (None, rating.rater)]
         if not chosen:
             raters = sorted({rating.rater for rating in self.ratings})
@@ -190,17 +250,9 @@ class Results:
             raise EscEvalError(f"ratings of several scales ({sorted(scales)}) cannot be compared; choose a rater")
         try:
             from esc_eval.files.ratings_table import tabulate_ratings
-            from esc_eval.reporting.comparison import leaderboard_report
         except ModuleNotFoundError as error:
             raise EscEvalError(f'{error.name} is missing: pip install "esc-eval[statistics]"') from error
-        return leaderboard_report(
-            tabulate_ratings(chosen, self.dialogues, scales.pop()),
-            Bootstrap(draws, seed),
-            dialogues=self.dialogues,
-            rubrics=self.rubrics,
-            run=self._run,
-            adjust_raters=adjust_raters,
-        )
+        return tabulate_ratings(chosen, self.dialogues, scales.pop())
 
     @cached_property
     def powered(self) -> dict[str, Report]:
@@ -229,18 +281,36 @@ class Results:
             found[scorer] = powered_report(people.beside(self.dialogues), guesses, Bootstrap())
         return found
 
+    @cached_property
+    def juries(self) -> dict[str, Report]:
+        """What several judges say together, by language and rubric; none where one judge alone rated."""
+        found = find_juries(self.dialogues, self.ratings)
+        return {
+            f"{language}, {rubric}": jury_report(
+                self.dialogues,
+                own,
+                self.rubrics[rubric],
+                Bootstrap(),
+                self.statistic,
+                f", {language}, {rubric}" if len(found) > 1 else "",
+            )
+            for (language, rubric), own in found.items()
+        }
+
     def render(self, format: Format = "text") -> str:
         """The report as text for a terminal, JSON, Markdown or LaTeX."""
         _check_choice("format", format, FORMATS)
         whole = FORMATS[format](self.summary)
-        if not self.powered:
+        beside = {"juries": self.juries, "prediction_powered": self.powered}
+        if not any(beside.values()):
             return whole
         if format == "json":
-            powered = {name: json.loads(report.to_json()) for name, report in self.powered.items()}
-            content = {**json.loads(whole), "prediction_powered": powered}
+            content = json.loads(whole)
+            for key, reports in beside.items():
+                content |= {key: {name: json.loads(one.to_json()) for name, one in reports.items()}} if reports else {}
             return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
         how = {"text": "to_text", "markdown": "to_markdown", "latex": "to_latex"}[format]
-        return "\n".join([whole, *(getattr(report, how)() for report in self.powered.values())])
+        return "\n".join([whole, *(getattr(one, how)() for own in beside.values() for one in own.values())])
 
     def save(self, folder: str | Path) -> Path:
         """Keep the run folder whole in another place, with the report's files; ``esc-eval report`` reads it again.
@@ -284,7 +354,7 @@ class Results:
                 raise EscEvalError(
                     f"{folder / name}: is there and is no report of esc-eval; move it away, or choose another folder"
                 )
-        powered = "".join(report.to_html() for report in self.powered.values())
+        powered = "".join(report.to_html() for report in (*self.juries.values(), *self.powered.values()))
         page = as_page(self.summary, self.dialogues, self.ratings, self.rubrics, powered=powered)
         for name, text in zip(REPORT_FILES, (self.render("json"), self.render("markdown"), page), strict=True):
             write_whole(folder / name, [text])
@@ -320,6 +390,7 @@ def _wide(board: Leaderboard, row: Row) -> Iterator[dict[str, Any]]:
         "rank_low": rank and rank.low,
         "rank_high": rank and rank.high,
         **{key: mean.value if mean else None for key, mean in means.items()},
+        **dict.fromkeys(board.unsupported),
         "average": average.value,
         "low": average.low,
         "high": average.high,
@@ -341,6 +412,13 @@ def _long(board: Leaderboard, row: Row) -> Iterator[dict[str, Any]]:
             "n": mean.n,
             "unscored": cell.unscored,
         }
+    yield from _describe_unsupported(board, row)
+
+
+def _describe_unsupported(board: Leaderboard, row: Row) -> Iterator[dict[str, Any]]:
+    for key in board.unsupported:
+        empty = {"mean": None, "low": None, "high": None, "n": 0, "unscored": row.dialogues}
+        yield {**_whose(board, row), "dimension": key, **empty}
 
 
 def _whose(board: Leaderboard, row: Row) -> dict[str, str]:

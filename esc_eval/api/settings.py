@@ -13,9 +13,12 @@ from esc_eval.chat.question import By
 from esc_eval.chat.registry import Texts
 from esc_eval.environment import hide_password
 from esc_eval.errors import EscEvalError, explain_validation, refuse_unknown
+from esc_eval.files.card_rows import cards_from_rows
 from esc_eval.prompts.protocol import Message
 from esc_eval.reporting.summary import Statistic
 from esc_eval.schema import RoleCard
+from esc_eval.scoring.evidence import ANSWER_TOKENS as ANSWER_TOKENS_BESIDE
+from esc_eval.scoring.evidence import Wanted
 from esc_eval.scoring.rater import DialogueRater, OutOfRange
 
 Function = Callable[[list[Message]], str] | Callable[[list[Message]], Awaitable[str]]
@@ -25,7 +28,9 @@ Models = Model | Sequence[Model] | Mapping[str, Model]
 """One model or several; a mapping gives them labels."""
 Scorer = Model | DialogueRater
 Scorers = Scorer | Sequence[Scorer] | Mapping[str, Scorer]
-Cards = str | Path | Sequence[str | Path] | Sequence[RoleCard]
+Cards = Any
+"""Names of shipped sets, files, folders or data sets on the Hub, or cards themselves: one or several; or a
+``datasets.Dataset`` of cards."""
 
 
 class Opening(TypedDict, total=False):
@@ -59,6 +64,7 @@ class Playing(Opening, Going, total=False):
     roster: str | Path | None
     max_new_tokens: int | None
     own_settings: bool
+    repeats: int
     system: str | Path | None
     official_repo: str | Path | None
     allow_unknown: bool
@@ -71,6 +77,7 @@ class Rating(Opening, Going, total=False):
     parser: str
     max_answer_tokens: int
     judge_temperature: float
+    evidence: Wanted
     calibration: str | Path | None
     out_of_range: OutOfRange
     official_repo: str | Path | None
@@ -92,7 +99,12 @@ def _describe_cards(cards: tuple[str | RoleCard, ...]) -> list[str]:
     return names if len(names) == len(cards) else [*names, f"{len(cards) - len(names)} role cards from Python"]
 
 
-def _several_cards(cards: object) -> object:
+def several_cards(cards: Any) -> Any:
+    """What is given as cards as a tuple: names as text, and cards."""
+    if isinstance(cards, Mapping):
+        raise ValueError(f"give one split of the data set: {', '.join(map(str, cards))}")
+    if hasattr(cards, "features") and isinstance(cards, Iterable):  # a data set, whose rows are cards
+        return tuple(cards_from_rows(cards))
     given = (cards,) if isinstance(cards, str | Path | RoleCard) else cards
     return (
         tuple(str(card) if isinstance(card, Path) else card for card in given) if isinstance(given, Iterable) else given
@@ -115,16 +127,20 @@ class Settings(Options):
         supporter: The models under test.
         roster: ``NAME``, ``NAME:MODEL,...`` or a file with more of them.
         seeker: Who plays the role cards.
-        scorer: Who rates; none = the text scorer that is shipped for the rubric, else ``embedded``.
-        cards: ``sample``, files of role cards, or the cards themselves.
+        scorer: Who rates; none = the text scorer that is shipped for the rubric, where it was shown to be of use.
+        cards: ``sample``, ``open``, files or folders of role cards, ``hub:ORG/NAME@REVISION``, the cards themselves, or
+            a ``datasets.Dataset`` of them.
         language, limit: Keep the cards of one language, and the first so many of these.
         rounds, max_new_tokens: Override the protocol's.
         own_settings: Sample supporters as they were released to; else as the protocol says.
         seed: Of all sampling.
+        repeats: How often each card is played with each supporter; the second time with the seed after ``seed``, and
+            so on.
         protocol, rubric: A shipped one, or the path of a ``.yaml``.
         system: File with the supporters' system prompt, in place of the protocol's.
         by, parser, max_answer_tokens, judge_temperature: How a scorer answers and is read; see
             ``scoring.score.Scoring``.
+        evidence: What a judge is asked for before its level: ``none``, a ``quote`` or a ``reason``.
         calibration: File of temperatures, from ``esc-eval calibrate``.
         out_of_range: What becomes of a dialogue that lies outside what a fitted scorer was fitted to: ``unscore`` or
             ``flag``.
@@ -141,7 +157,7 @@ class Settings(Options):
     roster: Name | None = None
     seeker: Named = "embedded"
     scorer: tuple[Named, ...] = ()
-    cards: Annotated[tuple[str | RoleCard, ...], BeforeValidator(_several_cards), PlainSerializer(_describe_cards)] = (
+    cards: Annotated[tuple[str | RoleCard, ...], BeforeValidator(several_cards), PlainSerializer(_describe_cards)] = (
         "sample",
     )
     language: str | None = None
@@ -149,6 +165,7 @@ class Settings(Options):
     rounds: Count | None = None
     max_new_tokens: Count | None = None
     own_settings: bool = False
+    repeats: Count = 1
     system: Path | None = None
     seed: Annotated[int, Field(ge=0)] = 0
     protocol: Name = "esc-eval"
@@ -157,6 +174,7 @@ class Settings(Options):
     parser: str = "anchored"
     max_answer_tokens: Count = ANSWER_TOKENS
     judge_temperature: Annotated[float, Field(ge=0)] = 0.0
+    evidence: Wanted = "none"
     calibration: Path | None = None
     out_of_range: OutOfRange = "unscore"
     official_repo: Path | None = None
@@ -174,6 +192,11 @@ class Settings(Options):
             if isinstance(value, str | list):
                 found[key] = hide_password(value) if isinstance(value, str) else [hide_password(text) for text in value]
         return found
+
+    @property
+    def answer_tokens(self) -> int:
+        """Cap on a judge's answer: what it is asked for beside the level has room in it."""
+        return self.max_answer_tokens if self.evidence == "none" else max(self.max_answer_tokens, ANSWER_TOKENS_BESIDE)
 
     @property
     def opening(self) -> Options:

@@ -22,6 +22,7 @@ from esc_eval.scoring import calibration
 from esc_eval.scoring import ensemble as ensembles
 from esc_eval.scoring.parsers import reparse_ratings
 from esc_eval.scoring.rating_checks import rubric_of
+from esc_eval.simulation.unfinished import describe_stage, read_run, refresh_runs
 
 
 def run_reparse(folder: Path, rubric: str | None, parser: str, on_progress: OnProgress = stay_quiet) -> Path:
@@ -46,6 +47,7 @@ def run_reparse(folder: Path, rubric: str | None, parser: str, on_progress: OnPr
 
 def run_calibration(ratings: Sequence[Path], labels: Sequence[Path], out: Path, rubric: str | None, seed: int) -> str:
     """Fit maps and temperatures, save them, and return tables of what they change."""
+    refresh_runs(ratings)
     runs = [path for path in ratings if is_run_folder(path)]
     cards = {d.id: d.card_id for run in runs for d in read_dialogues(run) if d.card_id}
     given = load_ratings(ratings)
@@ -83,6 +85,7 @@ def run_ensemble(
     seed: int,
 ) -> str:
     """Fit weights, save them, and return a table of weights and held-out errors."""
+    refresh_runs(ratings)
     runs = [path for path in ratings if is_run_folder(path)]
     known = [*load_dialogues(dialogues), *(dialogue for run in runs for dialogue in read_dialogues(run))]
     cards = {dialogue.id: dialogue.card_id for dialogue in known if dialogue.card_id} or None
@@ -119,7 +122,10 @@ def export_official(folder: Path, out: Path, on_progress: OnProgress = stay_quie
         EscEvalError: The run is broken, its ratings have no official form, or a file is there that says something
             else; nothing was written then.
     """
+    card = read_run(folder)
     dialogues = read_dialogues(folder)
+    for sentence in describe_stage(card, (dialogue.id for dialogue in dialogues)):
+        on_progress(Progress(message=sentence))
     ratings = read_run_ratings(folder)
     official.check_official_form(ratings)
     for code in {dialogue.language for dialogue in dialogues}:
@@ -151,6 +157,12 @@ def export_official(folder: Path, out: Path, on_progress: OnProgress = stay_quie
             Progress(
                 message=f"{len(ended)} of {len(dialogues)} dialogues ended early and are written as far as they go, "
                 f"with -1 for scores that they have not: {group_reasons(ended)}"
+            )
+        )
+    if why := [r.problem or "" for r in ratings if r.score is None]:
+        on_progress(
+            Progress(
+                message=f"{len(why)} of {len(ratings)} ratings are unscored and written as -1: {group_reasons(why)}"
             )
         )
     return list(files)

@@ -157,6 +157,10 @@ class LanguageModel(ChatModel, Protocol):
         """As ``reply``, of conversations in one language."""
         ...
 
+    def name_in(self, language: str) -> str:
+        """What the one that answers in a language is called in tables."""
+        ...
+
 
 def reply_by_language(
     model: ChatModel,
@@ -174,6 +178,11 @@ def reply_by_language(
         asked = [conversations[number] for number in own], settings, [seeds[number] for number in own]
         for number, reply in model.reply_in(language, *asked):
             yield own[number], reply
+
+
+def name_by_language(model: ChatModel, language: str) -> str:
+    """What the model that answers in a language is called."""
+    return model.name_in(language) if isinstance(model, LanguageModel) else model.name
 
 
 N = TypeVar("N")

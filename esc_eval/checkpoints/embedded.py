@@ -5,8 +5,10 @@ An adapter on it that plays the seeker, esc-role-small, lies apart from the pack
 (CC BY-NC 4.0): in ``checkpoints`` of a checkout, which ``pip install ./checkpoints`` installs as esc-eval-seeker.
 """
 
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from esc_eval.checkpoints.convert_once import cache_folder, convert_once
 from esc_eval.errors import EscEvalError
@@ -47,6 +49,18 @@ def find_seeker() -> Path | None:
     spec = find_spec(SEEKER_PACKAGE)
     places = [CHECKOUT, *map(Path, (spec.submodule_search_locations or []) if spec else [])]
     return next((place for place in places if (place / "adapter_config.json").is_file()), None)
+
+
+def seeker_in(identity: Mapping[str, Any], language: str | None) -> Mapping[str, Any]:
+    """A seeker's identity as it plays a language: that of its base alone where it tells that this is who plays it.
+
+    Args:
+        identity: Of any seeker, as a run keeps it.
+        language: None = of all; as it is then.
+    """
+    if language is None or "other_languages" not in identity or language in identity["languages"]:
+        return identity
+    return {"model": SPEC, "revision": identity["other_languages"]}
 
 
 def convert_embedded() -> tuple[Path, str]:

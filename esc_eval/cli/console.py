@@ -9,10 +9,13 @@ import shutil
 import signal
 import sys
 import threading
+import traceback
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn, TextIO
 
 import typer
 from rich.console import Console
@@ -23,6 +26,7 @@ from esc_eval.chat.stopping import EVERYTHING
 from esc_eval.cli.extras import find_install
 from esc_eval.errors import EscEvalError
 from esc_eval.escaping import escape_terminal, put_on_one_line
+from esc_eval.files.cell_tables import Guess
 from esc_eval.hub import plans as hub
 
 UNWRITABLE = {
@@ -46,9 +50,56 @@ class _Console(Console):
 talk = _Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
 
 
+class Voice:
+    """How much is said on stderr, and the file that it is written into as well; of one command line.
+
+    Attributes:
+        quiet: Whether nothing but errors is said.
+        verbose: Whether each item that is finished is said, and where an error comes from.
+    """
+
+    def __init__(self) -> None:
+        self.quiet = self.verbose = False
+        self._log: TextIO | None = None
+
+    def reset(self) -> None:
+        """Speak as usual again, into no file."""
+        if self._log is not None:
+            self._log.close()
+        self.__init__()  # type: ignore[misc]
+
+    def open_log(self, path: Path) -> None:
+        """Write all that is said from now on at the end of a file too, each line with its time (UTC).
+
+        Raises:
+            EscEvalError: It cannot be written.
+        """
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._log = path.open("a", encoding="utf-8", buffering=1)
+        except OSError as error:
+            raise EscEvalError(f"--log-file {path}: {error.strerror}; name a file that can be written") from error
+
+    @property
+    def has_log(self) -> bool:
+        """Whether what is said goes into a file too."""
+        return self._log is not None
+
+    def write(self, text: str) -> None:
+        """Write into the file alone, if there is one."""
+        if self._log is not None:
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            self._log.writelines(f"{now} {line}\n" for line in escape_terminal(text).strip().splitlines())
+
+
+voice = Voice()
+
+
 def print_progress(line: str) -> None:
-    """Print a line of progress on stderr."""
-    talk.print(escape_terminal(line), markup=False)
+    """Print a line of progress on stderr, unless it is to be quiet there."""
+    voice.write(line)
+    if not voice.quiet:
+        talk.print(escape_terminal(line), markup=False)
 
 
 def print_data(found: object) -> None:
@@ -68,6 +119,24 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, ruled:
     for row in rows:
         table.add_row(*(Text(put_on_one_line(cell)) for cell in row))
     _Console(width=shutil.get_terminal_size((80, 24)).columns).print(table)
+
+
+@contextmanager
+def show_guesses() -> Iterator[None]:
+    """Print what was guessed of a file as a line on stderr, each once; other warnings stay as they are."""
+    usual, said = warnings.showwarning, set[str]()
+
+    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if not issubclass(category, Guess):
+            usual(message, category, *where, **more)
+        elif str(message) not in said:
+            said.add(str(message))
+            print_progress(f"note: {message}")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", Guess)
+        warnings.showwarning = show
+        yield
 
 
 def prepare_streams() -> None:
@@ -90,7 +159,9 @@ def exit_on_user_error() -> Iterator[None]:
     try:
         yield
     except EscEvalError as error:
-        _end(error.exit_code, f"error: {error}")
+        if voice.verbose:
+            _say_plainly(traceback.format_exc())
+        _end(error.exit_code, "\n".join([f"error: {error}", *getattr(error, "__notes__", ())]))
     except KeyboardInterrupt as error:
         kept = getattr(error, "__notes__", ["What a run folder holds is kept; the same command goes on from there."])
         _end(130, f"\nstopped. {' '.join(kept)}")
@@ -137,9 +208,14 @@ def stop_at_interrupt() -> Iterator[None]:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _end(code: int, message: str) -> NoReturn:
+def _say_plainly(text: str, style: str | None = None) -> None:
     with suppress(OSError):  # a full disk may hold stderr too
-        talk.print(escape_terminal(message), style="red" if code in (1, 2) else None, markup=False)
+        voice.write(text)
+        talk.print(escape_terminal(text), style=style, markup=False)
+
+
+def _end(code: int, message: str) -> NoReturn:
+    _say_plainly(message, "red" if code in (1, 2) else None)
     try:
         sys.stdout.flush()
     except OSError:

@@ -10,6 +10,7 @@ from esc_eval.chat.base import ANSWER_TOKENS
 from esc_eval.chat.question import By
 from esc_eval.chat.registry import describe_forms, describe_prefixes
 from esc_eval.cli.config import read_config
+from esc_eval.scoring.evidence import Wanted
 from esc_eval.scoring.rater import OutOfRange
 
 MODEL = f"{describe_forms()} or the folder of a checkpoint; NAME=MODEL gives it a label"
@@ -33,10 +34,10 @@ DialogueFiles = Annotated[
     ),
 ]
 LinkCards = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--cards",
-        metavar="FILE",
+        metavar="FILE|DIR|hub:ORG/NAME@REV",
         help="Cards that official results were played on, in their order: lets intervals draw cards.",
     ),
 ]
@@ -60,8 +61,9 @@ class PlayingOptions:
     cards: Annotated[
         list[str],
         typer.Option(
-            metavar="sample|open|FILE",
-            help="Role cards: the shipped 24 (sample) or 148 (open), our .jsonl, or the official .json; repeatable.",
+            metavar="sample|open|FILE|DIR|hub:ORG/NAME@REV",
+            help="Role cards: the shipped 24 (sample) or 148 (open), our .jsonl, the official .json, a table (.csv, "
+            ".xlsx, .jsonl, .parquet), a folder that dataset_builder made, or a data set on the Hub; repeatable.",
         ),
     ] = field(default_factory=lambda: ["sample"])
     language: Annotated[
@@ -86,6 +88,10 @@ class PlayingOptions:
         typer.Option(metavar="FILE", help="System prompt of the supporters, in place of the protocol's own."),
     ] = None
     seed: Seed = 0
+    repeats: Annotated[
+        int,
+        typer.Option(min=1, help="Play each card N times, with the seeds from --seed on. A run may take more later."),
+    ] = 1
     protocol: Annotated[str, typer.Option(metavar="NAME|FILE", help="A shipped protocol, or your own .yaml.")] = (
         "esc-eval"
     )
@@ -143,6 +149,13 @@ class RatingOptions:
     judge_temperature: Annotated[
         float, typer.Option(min=0, help="Of a judge's answers; above 0 they are read as text.")
     ] = 0.0
+    evidence: Annotated[
+        Wanted,
+        typer.Option(
+            help="What a chat model is asked for before its level, in a JSON object: a word-for-word quote, which is "
+            "looked for in the dialogue, or a reason."
+        ),
+    ] = "none"
     calibration: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Temperatures from `esc-eval calibrate`.")
     ] = None

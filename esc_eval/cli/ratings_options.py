@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from esc_eval.cli.console import print_data, talk
+from esc_eval.cli.console import print_data, talk, voice
 from esc_eval.errors import EscEvalError
 from esc_eval.escaping import escape_terminal
 from esc_eval.statistics import CONFIDENCE, DRAWS
@@ -23,14 +23,23 @@ if TYPE_CHECKING:
     from esc_eval.statistics.bootstrap import Bootstrap
 
 RatingsFiles = Annotated[
-    list[Path], typer.Argument(help="Ratings: CSV, JSON Lines, Parquet, a run folder, official JSON.")
+    list[Path], typer.Argument(help="Ratings: a table (.csv, .xlsx, .jsonl, .parquet), a run folder, official JSON.")
 ]
 CardFiles = Annotated[
-    list[Path] | None,
-    typer.Option("--cards", help="Card files of official dialogues, so that intervals draw cards. Repeatable."),
+    list[str] | None,
+    typer.Option(
+        "--cards",
+        metavar="FILE|DIR|hub:ORG/NAME@REV",
+        help="Cards of official dialogues, in their order, so that intervals draw cards. Repeatable.",
+    ),
 ]
 RoleCardFiles = Annotated[
-    list[Path] | None, typer.Option("--cards", help="Role cards: sample, open, or a file. Repeatable.")
+    list[str] | None,
+    typer.Option(
+        "--cards",
+        metavar="sample|open|FILE|DIR|hub:ORG/NAME@REV",
+        help="Role cards. Repeatable.",
+    ),
 ]
 DialogueFiles = Annotated[
     list[Path] | None,
@@ -88,13 +97,14 @@ class RatingsOptions(IntervalOptions):
     def read_table(
         self,
         paths: Sequence[Path],
-        cards: Sequence[Path] | None = None,
+        cards: Sequence[str] | None = None,
         beside: Sequence[Path] | None = None,
         *,
         mixed: bool = False,
+        pairs: bool = False,
     ) -> RatingsTable:
         """The ratings of files, with what the dialogues say of them, also those of run folders beside them."""
-        return load_ratings_table(paths, self.scale, self.dialogues, cards, beside, mixed=mixed)
+        return load_ratings_table(paths, self.scale, self.dialogues, cards, beside, mixed=mixed, pairs=pairs)
 
     def every_dialogue(self, *ratings: Sequence[Path] | None) -> list[Dialogue]:
         """The dialogues of --dialogues, and those of the run folders among files of ratings."""
@@ -124,22 +134,28 @@ def load_ratings_table(
     paths: Sequence[Path],
     scale: str | None,
     dialogues: Sequence[Path] | None = None,
-    cards: Sequence[Path] | None = None,
+    cards: Sequence[str] | None = None,
     beside: Sequence[Path] | None = None,
     *,
     mixed: bool = False,
+    pairs: bool = False,
 ) -> RatingsTable:
     """The ratings table of a command line; see ``files.ratings_table.read_table``."""
     from esc_eval.files.ratings_table import read_table
+    from esc_eval.hub.cards import local_cards
+    from esc_eval.simulation.unfinished import refresh_runs
 
+    refresh_runs([*paths, *(dialogues or ()), *(beside or ())])
     known = parse_scale(scale) if scale else None
-    return read_table(paths, known, dialogues or (), cards or (), beside or (), mixed=mixed)
+    return read_table(paths, known, dialogues or (), local_cards(cards or ()), beside or (), mixed=mixed, pairs=pairs)
 
 
 def every_dialogue(paths: Sequence[Path] | None) -> list[Dialogue]:
     """The dialogues of all files."""
     from esc_eval.files.records import read_dialogues
+    from esc_eval.simulation.unfinished import refresh_runs
 
+    refresh_runs(paths or ())
     return [dialogue for path in paths or () for dialogue in read_dialogues(path)]
 
 
@@ -183,7 +199,7 @@ def read_groups(path: Path) -> dict[str, str]:
 
 def print_step(what: str) -> None:
     """Say on stderr what takes a while now, where somebody looks at it."""
-    if talk.is_terminal:
+    if talk.is_terminal and not voice.quiet:
         talk.print(escape_terminal(f"{what} ..."), style="dim", markup=False)
 
 

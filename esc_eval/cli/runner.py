@@ -20,7 +20,8 @@ from typing import Annotated, Any, get_type_hints
 import typer
 from typer.core import TyperGroup
 
-from esc_eval.cli.console import exit_on_user_error, prepare_streams, stop_at_interrupt
+from esc_eval.cli.console import exit_on_user_error, prepare_streams, show_guesses, stop_at_interrupt, voice
+from esc_eval.files.columns import naming
 from esc_eval.languages import add_folder
 from esc_eval.version import __version__
 
@@ -45,15 +46,19 @@ class CommandLine(TyperGroup):
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Parse, run and end the process."""
         prepare_streams()
-        with stop_at_interrupt(), exit_on_user_error():
-            try:
-                return super().main(*args, **kwargs)
-            finally:
-                sys.stdout.flush()  # while a failure can still be told
+        voice.reset()
+        try:
+            with stop_at_interrupt(), exit_on_user_error():
+                try:
+                    return super().main(*args, **kwargs)
+                finally:
+                    sys.stdout.flush()  # while a failure can still be told
+        finally:
+            voice.reset()
 
     def invoke(self, ctx: Any) -> Any:
         """Run the verb; typer itself would end Ctrl-C and a broken pipe without a word."""
-        with exit_on_user_error():
+        with exit_on_user_error(), show_guesses():
             return super().invoke(ctx)
 
 
@@ -83,12 +88,16 @@ def unfold_records(command: Callable[..., None]) -> Callable[..., None]:
         else:
             parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
 
-    languages = Annotated[list[Path], typer.Option("--languages", hidden=True, **LANGUAGES)]
-    parameters.append(inspect.Parameter("languages", inspect.Parameter.KEYWORD_ONLY, annotation=languages, default=[]))
+    reads_tables = getattr(sys.modules[command.__module__], "READS_TABLES", False)
+    everywhere = {**EVERYWHERE, "column": (list[str], [], {**COLUMNS, "hidden": not reads_tables})}
+    for name, (kind, default, option) in everywhere.items():
+        said = Annotated[kind, typer.Option(f"--{name.replace('_', '-')}", **{"hidden": True, **option})]  # type: ignore[valid-type]
+        parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=said, default=default))
 
     @wraps(command)
     def run(**values: Any) -> None:
-        del values["languages"]  # its callback has added them, before the other options were read
+        for name in everywhere:
+            del values[name]  # its callback has seen to it, before the other options were read
         filled = {
             name: record(**{field.name: values.pop(field.name) for field in fields(record)})
             for name, record in records.items()
@@ -146,11 +155,57 @@ def _add_languages(folders: list[Path]) -> list[Path]:
     return folders  # what a callback returns is the option's value
 
 
+def _set_quiet(asked: bool) -> bool:
+    voice.quiet |= asked
+    return asked
+
+
+def _set_verbose(asked: bool) -> bool:
+    voice.verbose |= asked
+    return asked
+
+
+def _open_log(path: Path | None) -> Path | None:
+    if path is not None:
+        voice.open_log(path)
+    return path
+
+
+def _name_columns(ctx: typer.Context, given: list[str]) -> list[str]:
+    ctx.with_resource(naming(given))
+    return given
+
+
+COLUMNS: dict[str, Any] = {
+    "metavar": "NAME=COLUMN",
+    "callback": _name_columns,
+    "help": "What a column of a table is called, such as score=Rating; repeatable. rater=COLUMN or dimension=COLUMN, "
+    "given for each, where a column is a rater or a dimension.",
+}
+"""Of every verb, and shown in the help of those whose module says ``READS_TABLES``."""
 LANGUAGES: dict[str, Any] = {
     "metavar": "DIR",
     "callback": _add_languages,
     "is_eager": True,
-    "help": "A language of your own, or a folder of them; repeatable, also after the verb.",
+    "help": "A language of your own, or a folder of them; repeatable. This and what follows also after the verb.",
+}
+QUIET: dict[str, Any] = {"callback": _set_quiet, "is_eager": True, "help": "Say nothing on stderr but errors."}
+VERBOSE: dict[str, Any] = {
+    "callback": _set_verbose,
+    "is_eager": True,
+    "help": "Say each item that is finished, and where an error comes from.",
+}
+LOG_FILE: dict[str, Any] = {
+    "metavar": "FILE",
+    "callback": _open_log,
+    "is_eager": True,
+    "help": "Write progress and errors at the end of a file too, with their time.",
+}
+EVERYWHERE: dict[str, tuple[Any, Any, dict[str, Any]]] = {
+    "languages": (list[Path], [], LANGUAGES),
+    "quiet": (bool, False, QUIET),
+    "verbose": (bool, False, VERBOSE),
+    "log_file": (Path | None, None, LOG_FILE),
 }
 """Said before or after any verb, and shown in the help of the whole only."""
 
@@ -160,4 +215,7 @@ def _top(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
     __: Annotated[list[Path], typer.Option("--languages", **LANGUAGES)] = [],  # noqa: B006
+    ___: Annotated[bool, typer.Option("--quiet", **QUIET)] = False,
+    ____: Annotated[bool, typer.Option("--verbose", **VERBOSE)] = False,
+    _____: Annotated[Path | None, typer.Option("--log-file", **LOG_FILE)] = None,
 ) -> None: ...

@@ -20,8 +20,12 @@ Contact = Annotated[
 ]
 PlanFile = Annotated[Path | None, typer.Option(metavar="FILE", help="Who rates what, from `esc-eval plan`.")]
 ShownCards = Annotated[
-    list[Path] | None,
-    typer.Option("--cards", metavar="FILE", help="Role cards, shown beside official dialogues; repeatable."),
+    list[str] | None,
+    typer.Option(
+        "--cards",
+        metavar="FILE|DIR|hub:ORG/NAME@REV",
+        help="Role cards, shown beside official dialogues; repeatable.",
+    ),
 ]
 
 
@@ -30,7 +34,7 @@ def split_names(names: str) -> list[str]:
     return [name.strip() for name in names.split(",") if name.strip()]
 
 
-def open_study(dialogues: list[Path], cards: list[Path] | None, rubric: str, design: "Design") -> "Study":
+def open_study(dialogues: list[Path], cards: list[str] | None, rubric: str, design: "Design") -> "Study":
     """Read what is rated, and say how much of it cannot be."""
     from esc_eval.prompts.rubric import load_rubric
     from esc_eval.rate.study import load_study

@@ -7,12 +7,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from esc_eval.errors import BadRecord, EscEvalError, explain_validation
+from esc_eval.files.card_rows import WITHHELD
 from esc_eval.files.parquet import open_table
 from esc_eval.schema import Dialogue, Rating, Record, RoleCard, Turn
 
 TABLES: Mapping[str, type[Record]] = {"role_cards": RoleCard, "dialogues": Dialogue, "annotations": Rating}
-WITHHELD = "(This text may not be re-hosted and is not in the published data.)"
-"""What stands where a public copy holds no text."""
 
 
 def read_built(folder: Path) -> tuple[list[Dialogue], list[Rating], list[RoleCard]]:

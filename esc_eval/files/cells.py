@@ -3,14 +3,11 @@
 import math
 import re
 import unicodedata
-from collections.abc import Collection, Iterable
 from datetime import date
 from decimal import Decimal
 from numbers import Real
-from pathlib import Path
 
-from esc_eval.errors import BadRecord
-
+_DATE = re.compile(r"\d{1,4}[-./]\d{1,2}([-./]\d{1,4}.*)?|\d{1,2}[-. ]+[^\W\d]{3,}.*|\d+月\d+日")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 
 
@@ -74,26 +71,14 @@ def read_level(cell: object) -> int | None:
     try:
         number = read_number(cell)
     except ValueError as error:
-        raise ValueError(f"{_shown(cell)} is not a number; leave it blank where there is none") from error
+        is_date = isinstance(cell, date) or (isinstance(cell, str) and _DATE.fullmatch(cell.strip()))
+        hint = "it looks like a date, which spreadsheets make of 1-2 or 3/4: write the level" if is_date else None
+        raise ValueError(f"{_shown(cell)} is not a number; {hint or 'leave it blank where there is none'}") from error
     if number is None:
         return None
     if number != int(number) or abs(number) > 1 << 53:
         raise ValueError(f"{_shown(cell)} is not a level: ratings are single raters' whole levels, not averages")
     return int(number)
-
-
-def refuse_near_names(columns: Iterable[object], known: Collection[str], path: Path) -> None:
-    """Refuse columns that would be passed over for their capitals or white space alone: ``Score``, ``card ``.
-
-    Raises:
-        BadRecord: There is one.
-    """
-    there = list(columns)
-    for column in there:
-        meant = str(column).strip().casefold()
-        if column != meant and meant in known:
-            why = f"stands beside {meant!r}; keep one" if meant in there else f"is not read as {meant!r}; rename it"
-            raise BadRecord(path, "its columns", f"{column!r} {why}")
 
 
 def _shown(cell: object) -> str:

@@ -87,6 +87,11 @@ def card_to_official(card: RoleCard) -> dict[str, Any]:
     }
 
 
+def official_card_file(language: Language) -> str:
+    """The card file of a language in a checkout of the official repository."""
+    return f"data/card_high_{official_names(language).suffix}.json"
+
+
 def official_names(language: Language) -> OfficialNames:
     """What the official release calls a language.
 

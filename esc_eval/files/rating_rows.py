@@ -7,15 +7,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from esc_eval.errors import BadRecord, EscEvalError, explain_validation
-from esc_eval.files.cells import is_blank, read_key, read_level, refuse_near_names
-from esc_eval.files.official_dimensions import OUR_RUBRIC, is_official_wording, official_dimensions
-from esc_eval.reading import read_csv
+from esc_eval.files.cell_tables import TEXTS, read_cell_table, tell_guess
+from esc_eval.files.cells import is_blank, read_key, read_level
+from esc_eval.files.columns import Columns
+from esc_eval.files.official_dimensions import OUR_RUBRIC, is_official_wording
+from esc_eval.files.rating_layout import FIELDS, KEY, NEEDED, OPTIONAL, lay_out, spell_dimension
+from esc_eval.reading import suffix_of
 from esc_eval.schema import Rating
 
-NEEDED = ("dialogue_id", "rater", "dimension", "score")
-OPTIONAL = ("rater_kind", "rubric", "stage", "order", "time", "seconds", "problem", "note", "raw")
-OF_DIALOGUES = ("card", "card_id", "model", "supporter", "language", "category", "group", "source")
-"""What a table may say of the rated dialogues, which the dialogues themselves say too."""
 Spell = Callable[[str, str], str]
 """Key of a dimension from the rubric (name and version) and a spelling of it."""
 Check = Callable[[Rating], None]
@@ -34,15 +33,13 @@ def spell_official(rubric: str, dimension: str) -> str:
     """
     if rubric.partition("/")[0] != OUR_RUBRIC and not is_official_wording(rubric):
         return dimension
-    asked = dimension.lower()
-    for row in official_dimensions():
-        if asked in (row.key.lower(), row.paper.lower(), row.official.lower()):
-            return row.key
-    return dimension
+    return spell_dimension(dimension) or dimension
 
 
-def read_rating_csv(path: Path, spell: Spell = spell_official, check: Check = accept) -> list[Rating]:
-    """The ratings of a CSV file with the columns ``NEEDED``, and of ``OPTIONAL`` and ``OF_DIALOGUES`` those it has.
+def read_rating_table(
+    path: Path, spell: Spell = spell_official, check: Check = accept, columns: Columns | None = None
+) -> list[Rating]:
+    """The ratings of a table in any format and layout; see ``rating_layout``. Columns of other things are passed over.
 
     A rating without rater_kind is a person's, one without rubric is under ours. A blank score is unscored.
 
@@ -50,36 +47,15 @@ def read_rating_csv(path: Path, spell: Spell = spell_official, check: Check = ac
         path: The file.
         spell: How spellings of dimensions are understood.
         check: Called with each rating.
+        columns: What its columns are called.
 
     Raises:
-        EscEvalError: As ``read_csv``; an unknown column; or a row that is no rating or fails the check, with its line.
+        EscEvalError: As ``lay_out``; or a row that is no rating or fails the check, with its line.
     """
-    columns, rows = read_csv(path, NEEDED, told="score")
-    known = (*NEEDED, *OPTIONAL, *OF_DIALOGUES)
-    if unknown := [column for column in columns if column not in known]:
-        raise BadRecord(path, "line 1", f"unknown column {unknown[0]!r}; known: {', '.join(sorted(known))}")
-    return [rating_of(cells, path, f"line {line}", spell, check) for line, cells in rows]
-
-
-def read_rating_parquet(path: Path, spell: Spell = spell_official, check: Check = accept) -> list[Rating]:
-    """The ratings of a Parquet file, as the dataset builder writes them; columns of other things are passed over.
-
-    Raises:
-        EscEvalError: Not readable, a column is missing, or a row that is no rating, with its number.
-    """
-    try:
-        from esc_eval.files.parquet import read_parquet
-    except ModuleNotFoundError as error:
-        raise EscEvalError(f'{path}: {error.name} is missing: pip install "esc-eval[statistics]"') from error
-    frame = read_parquet(path)
-    refuse_near_names(frame.columns, (*NEEDED, *OPTIONAL), path)
-    if missing := [column for column in NEEDED if column not in frame]:
-        raise EscEvalError(f"{path}: no column {', '.join(missing)}; ratings have {', '.join(NEEDED)}")
-    kept = [column for column in (*NEEDED, *OPTIONAL) if column in frame]
-    rows = frame[kept].to_dict("records")
-    return [
-        rating_of({str(k): v for k, v in row.items()}, path, f"row {n}", spell, check) for n, row in enumerate(rows)
-    ]
+    table = lay_out(read_cell_table(path), columns)
+    if suffix_of(path) in (*TEXTS, ".xlsx") and (unread := [c for c in table.columns if c and c not in FIELDS]):
+        tell_guess(path, [f"not read: {', '.join(map(repr, unread))}"])
+    return [rating_of(cells, path, where, spell, check) for where, cells in table.rows]
 
 
 def rating_of(cells: Mapping[str, Any], path: Path, where: str, spell: Spell, check: Check = accept) -> Rating:
@@ -89,7 +65,7 @@ def rating_of(cells: Mapping[str, Any], path: Path, where: str, spell: Spell, ch
         BadRecord: They hold none, or one that fails the check.
     """
     given = {key: cells[key] for key in (*NEEDED, *OPTIONAL) if key in cells and not is_blank(cells[key])}
-    if missing := [key for key in NEEDED if key not in given and key != "score"]:
+    if missing := [key for key in KEY if key not in given]:
         raise BadRecord(path, where, f"{missing[0]} is empty")
     text: dict[str, str] = {}
     for key in (key for key in given if key not in ("score", "order", "seconds")):

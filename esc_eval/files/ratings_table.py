@@ -1,34 +1,35 @@
 """The ratings table: one row a rater x dialogue x dimension, read from CSV, JSON Lines, Parquet or official scores."""
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from esc_eval.errors import BadRecord, EscEvalError
-from esc_eval.files.cells import read_key, read_level, refuse_near_names
+from esc_eval.files import cell_tables
+from esc_eval.files.cell_tables import CellTable, read_cell_table
+from esc_eval.files.cells import read_key, read_level
+from esc_eval.files.columns import Columns
 from esc_eval.files.official import split_official_name
 from esc_eval.files.parquet import read_parquet
+from esc_eval.files.rating_layout import KEY, PAIRS, STEPS, lay_out, lay_out_pairs
 from esc_eval.files.records import find_in_folder, read_dialogues, read_ratings, with_cards
 from esc_eval.files.run_folder import is_run_folder, read_scale
-from esc_eval.reading import check_file, is_file, is_folder, read_bytes, read_csv, suffix_of, try_json_lines
-from esc_eval.schema import Dialogue, Rating, escape_inside, order_stages
+from esc_eval.reading import is_file, is_folder, read_bytes, read_json, suffix_of
+from esc_eval.schema import Dialogue, Rating, order_stages
 
-KEY = ("dialogue_id", "rater", "dimension")
 ALIASES = {"card_id": "card", "supporter": "model"}
 EXTRA = ("card", "model", "stage", "order", "time", "language", "category", "group", "source")
 NOT_NAMES = ("order", "time")
 NAMES = (*KEY, *ALIASES, "rater_kind", "rubric", *(column for column in EXTRA if column not in NOT_NAMES))
 """Columns whose cells name something."""
 SCALE = (0, 4)
-FORMATS = (
-    "CSV (.csv, .tsv), JSON Lines (.jsonl, or a run folder), Parquet (.parquet, or a folder), official scores (.json)"
-)
+FORMATS = f"{cell_tables.FORMATS}, a run folder, a folder of Parquet, official scores (.json)"
 
 
 @dataclass(frozen=True)
@@ -113,55 +114,44 @@ class RatingsTable:
 
 
 def raw_rows(path: Path) -> pd.DataFrame:
-    """The raw rows, names without white space around them, with a column ``_where`` that names the place of each.
+    """The rows of a table as they are, names without white space around them, with a column ``_where`` that names the
+    place of each.
 
     Raises:
-        EscEvalError: Missing, of no known format, or broken; the message names the line. Or a column that only
-            capitals or white space keep from being read.
+        EscEvalError: Missing, of no known format, or broken; the message names the line.
     """
-    frame = _rows_as_written(path)
-    refuse_near_names(frame.columns, (*NAMES, *NOT_NAMES, "score"), path)
-    return _with_keys(frame, path)
+    if is_folder(path) or is_official_scores(path):
+        return _with_keys(_rating_rows(path, None), path)
+    return _with_keys(_frame_of(read_cell_table(path)), path)
 
 
-def _rows_as_written(path: Path) -> pd.DataFrame:
+def is_official_scores(path: Path) -> bool:
+    """Whether a file is one of the official release's, an object of scores by dialogue."""
+    return suffix_of(path) == ".json" and isinstance(read_json(path), dict)
+
+
+def _rating_rows(path: Path, columns: Columns | None, pairs: bool = False) -> pd.DataFrame:
+    """The rows of a table of ratings in any layout, one of a rater, dialogue and dimension each."""
     if any(is_file(path / name) for name in ("ratings.jsonl", "run.json")):
-        return _rows_as_written(find_in_folder(path, "ratings.jsonl"))
+        return _rating_rows(find_in_folder(path, "ratings.jsonl"), {})
     if is_folder(path):
         files = sorted(f for pattern in ("*.parquet", "annotations/*.parquet") for f in path.glob(pattern))
         if not files:
             raise EscEvalError(f"{path}: no .parquet files in this folder. Known formats: {FORMATS}")
-        return pd.concat([_parquet_rows(file) for file in files], ignore_index=True)
-    match suffix_of(path):
-        case ".csv" | ".tsv":
-            columns, rows = read_csv(path, told="score")
-            frame = pd.DataFrame([list(cells.values()) for _, cells in rows], columns=list(columns), dtype=str)
-            return frame.assign(_where=[f"line {line}" for line, _ in rows])
-        case ".parquet":
-            return _parquet_rows(path)
-        case ".jsonl":
-            records = []
-            for number, record, wrong in try_json_lines(path):
-                if wrong:
-                    raise BadRecord(path, f"line {number}", f"not JSON: {wrong}")
-                if not isinstance(record, dict):
-                    raise BadRecord(path, f"line {number}", "expected an object")
-                for key, cell in record.items():
-                    if isinstance(cell, float) and not math.isfinite(cell):
-                        what = f"{key} is {json.dumps(cell)}, which is no JSON; null is what there is nothing of"
-                        raise BadRecord(path, f"line {number}", what)
-                records.append({**escape_inside(record), "_where": f"line {number}"})
-            frame = pd.DataFrame(records)
-            # Our records leave out what they have none of: where not one is scored, each says why and none has a score.
-            unscored = "score" not in frame and "problem" in frame and frame["problem"].notna().all()
-            return frame.assign(score=None) if unscored else frame
-        case ".json":
-            ratings = [rating.model_dump() for rating in read_ratings(path)]
-            frame = pd.DataFrame(ratings)
-            model, _ = split_official_name(path.stem)
-            return frame.assign(model=model, _where=[f"score {i}" for i in range(len(frame))])
-    check_file(path)
-    raise EscEvalError(f"{path}: unknown format. Known: {FORMATS}")
+        return pd.concat([_rating_rows(file, columns) for file in files], ignore_index=True)
+    if is_official_scores(path):
+        frame = pd.DataFrame([rating.model_dump() for rating in read_ratings(path)])
+        model, _ = split_official_name(path.stem)
+        return frame.assign(model=model, _where=[f"score {i}" for i in range(len(frame))])
+    table = read_cell_table(path)
+    return _frame_of(lay_out_pairs(table) if pairs and set(table.columns) >= PAIRS else lay_out(table, columns))
+
+
+def _frame_of(table: CellTable) -> pd.DataFrame:
+    rows = [row for _, row in table.rows]
+    is_text = all(isinstance(cell, str) for row in rows for cell in row.values())
+    frame = pd.DataFrame(rows, columns=list(table.columns), dtype=str if is_text else None)
+    return frame.assign(_where=[where for where, _ in table.rows])
 
 
 def _with_aliases(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
@@ -187,11 +177,6 @@ def _with_keys(frame: pd.DataFrame, path: Path | str) -> pd.DataFrame:
                 raise BadRecord(path, where, f"{column} {error}") from error
         frame[column] = pd.Series(names, index=frame.index, dtype=object)
     return frame
-
-
-def _parquet_rows(path: Path) -> pd.DataFrame:
-    frame = read_parquet(path)
-    return frame.assign(_where=[f"row {i}" for i in range(len(frame))])
 
 
 def _fingerprint(path: Path) -> str:
@@ -227,10 +212,12 @@ def read_table(
     paths: Sequence[Path],
     scale: tuple[int, int] | None = None,
     dialogues: Sequence[Path] = (),
-    cards: Sequence[Path] = (),
+    cards: Sequence[Any] = (),
     beside: Sequence[Path] = (),
     *,
     mixed: bool = False,
+    columns: Columns | None = None,
+    pairs: bool = False,
 ) -> RatingsTable:
     """Read and check ratings.
 
@@ -239,10 +226,12 @@ def read_table(
             model, language and category of its dialogues, and the scale of its rubric.
         scale: Lowest and highest level; None = that of the run folders among the paths, else 0 to 4.
         dialogues: Files of dialogues, from which card, model, language and category are taken by ``dialogue_id``.
-        cards: Card files of official dialogues, which do not name their cards.
+        cards: Cards of official dialogues, which do not name them; as of ``load_cards``.
         beside: Paths whose run folders say the same of those of their dialogues that are rated here.
         mixed: Whether run folders may be of several scales, for what reads each dimension alone and no scale; that of
             the table then reaches from the lowest level to the highest.
+        columns: What columns of tables are called: ``{"score": "Rating"}``; see ``rating_layout``.
+        pairs: Whether tables of preferences are read too, as ratings of pairs of dialogues from -steps to steps.
 
     Raises:
         EscEvalError: A file that is missing or of an unknown format, a missing column, a score that is no number or
@@ -251,10 +240,7 @@ def read_table(
     frames = []
     digest = sha256()
     for path in paths:
-        frame = _with_aliases(raw_rows(path), path)
-        missing = [c for c in (*KEY, "score") if c not in frame]
-        if missing:
-            raise EscEvalError(f"{path}: no column {', '.join(missing)}; a ratings table has {', '.join(KEY)}, score")
+        frame = _with_aliases(_with_keys(_rating_rows(path, columns, pairs), path), path)
         for column in KEY:
             empty = frame[frame[column].isna()]
             if len(empty):
@@ -263,7 +249,7 @@ def read_table(
             frame = _join(frame, read_dialogues(path), str(path))
         frames.append(frame.assign(_file=str(path)))
         digest.update(_fingerprint(path).encode())
-    scale = scale or _own_scale(paths, frames, mixed) or SCALE
+    scale = scale or _scale_of_pairs(frames) or _own_scale(paths, frames, mixed) or SCALE
     for path, frame in zip(paths, frames, strict=True):
         frame["score"] = _scores(frame, path, *scale)
     frame = _put_together(frames)
@@ -285,7 +271,7 @@ def tabulate_ratings(ratings: Sequence[Rating], dialogues: Sequence[Dialogue], s
         EscEvalError: A score off the scale, the same rating twice, or a rating of another dialogue.
     """
     lines = [rating.to_json() for rating in ratings]
-    rows = [{**json.loads(line), "_where": f"rating {i}"} for i, line in enumerate(lines)]
+    rows = [{"score": None, **json.loads(line), "_where": f"rating {i}"} for i, line in enumerate(lines)]
     frame = _with_keys(pd.DataFrame(rows).rename(columns=ALIASES).assign(_file="the ratings"), "the ratings")
     frame["score"] = _scores(frame, "the ratings", *scale)
     content = sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
@@ -305,7 +291,17 @@ def _put_together(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 def _make_table(frame: pd.DataFrame, scale: tuple[int, int], fingerprint: str) -> RatingsTable:
     dimensions = tuple(dict.fromkeys(frame["dimension"]))
-    return RatingsTable(frame.drop(columns=["_where", "_file"]), dimensions, *scale, fingerprint)
+    return RatingsTable(
+        frame.drop(columns=["_where", "_file", STEPS], errors="ignore"), dimensions, *scale, fingerprint
+    )
+
+
+def _scale_of_pairs(frames: Sequence[pd.DataFrame]) -> tuple[int, int] | None:
+    """From the most steps that one dialogue can be worse than another to as many; None where none are compared."""
+    steps = [int(frame[STEPS].max()) for frame in frames if STEPS in frame]
+    if steps and len(steps) < len(frames):
+        raise EscEvalError("ratings of dialogues and preferences between two do not belong into one table")
+    return (-max(steps), max(steps)) if steps else None
 
 
 def _own_scale(paths: Sequence[Path], frames: Sequence[pd.DataFrame], mixed: bool) -> tuple[int, int] | None:

@@ -6,8 +6,10 @@ with the file, the place and what would be right.
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from importlib.resources import files
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
+from hashlib import sha256
+from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,7 +17,11 @@ from pydantic import ValidationError
 
 from esc_eval.errors import BadRecord, EscEvalError, explain_validation
 from esc_eval.files import official
-from esc_eval.files.rating_rows import Check, Spell, accept, read_rating_csv, read_rating_parquet, spell_official
+from esc_eval.files.card_rows import WITHHELD, cards_from_rows, read_card_table
+from esc_eval.files.cell_tables import ENDINGS, read_cell_table
+from esc_eval.files.columns import Columns
+from esc_eval.files.rating_layout import KEY
+from esc_eval.files.rating_rows import Check, Spell, accept, read_rating_table, spell_official
 from esc_eval.files.writing import write_whole
 from esc_eval.languages import get_language
 from esc_eval.reading import check_file, is_file, is_folder, read_json, suffix_of, try_json_lines
@@ -32,9 +38,22 @@ TO_HAVE = {
     "ratings.jsonl": "Rate its dialogues: esc-eval score --dialogues DIR",
 }
 """What to do where a folder lacks a file."""
-TABLES = {".csv": read_rating_csv, ".tsv": read_rating_csv, ".parquet": read_rating_parquet}
-"""Readers of ratings in tables by the ending of the file."""
-OTHERS = {".csv", ".tsv", ".parquet", ".xlsx", ".xls", ".ods", ".yaml", ".yml", ".html", ".md", ".pdf", ".zip", ".gz"}
+OTHERS = {
+    ".csv",
+    ".tsv",
+    ".txt",
+    ".parquet",
+    ".xlsx",
+    ".xls",
+    ".ods",
+    ".yaml",
+    ".yml",
+    ".html",
+    ".md",
+    ".pdf",
+    ".zip",
+    ".gz",
+}
 """Endings of files that are no JSON."""
 
 
@@ -106,32 +125,97 @@ def find_in_folder(path: str | Path, name: str) -> Path:
     return path / name
 
 
-def read_cards(path: str | Path) -> list[RoleCard]:
-    """Role cards of a run folder, a file in our format (.jsonl) or the official one (.json).
+def read_cards(path: str | Path, columns: Columns | None = None, *, in_order: bool = False) -> list[RoleCard]:
+    """Role cards of a run folder, a file in our format (.jsonl) or the official one (.json), a folder that the dataset
+    builder made or its Parquet, or a table of any kind.
+
+    Args:
+        path: Of the file or folder.
+        columns: What the columns of a table are called: ``{"text": "Persona"}``; see ``card_rows``.
+        in_order: Whether the place of a card among those of its language must be that in the official release.
 
     Raises:
         EscEvalError: Missing, broken, empty, in no known format, or an id occurs twice.
     """
-    path = find_in_folder(path, "cards.jsonl")
-    cards = _read(path, RoleCard, list, official.cards_from_official, "role cards")
+    path = Path(path)
+    if is_folder(path) and (files := find_card_tables(path)):
+        tables = [read_cell_table(file) for file in files]
+        whole = replace(tables[0], path=path, rows=[row for table in tables for row in table.rows])
+        cards = read_card_table(whole, columns, in_order=in_order)
+    else:
+        path = find_in_folder(path, "cards.jsonl")
+        if is_file(path) and holds_table(path, ("id", "language", "text", "source"), ("base", "res")):
+            cards = read_card_table(read_cell_table(path), columns, in_order=in_order)
+            if not cards:
+                raise EscEvalError(f"{path}: holds no role cards")
+        else:
+            cards = _read(path, RoleCard, list, official.cards_from_official, "role cards")
     check_unique((card.id for card in cards), "card", str(path))
     return cards
 
 
+def find_card_tables(folder: Path) -> list[Path]:
+    """The Parquet files of role cards in a folder that the dataset builder made, or in one of Parquet files alone."""
+    if is_file(folder / "cards.jsonl") or is_file(folder / "dialogues.jsonl"):
+        return []
+    return sorted(folder.glob("role_cards/*.parquet")) or sorted(folder.glob("*.parquet"))
+
+
+def fill_cards(cards: Iterable[RoleCard], public: Iterable[str | Path], official_repo: Path) -> list[RoleCard]:
+    """Cards with the texts that a public copy withholds, from a checkout of the official repository, checked by hash.
+
+    Args:
+        cards: Of the public copy.
+        public: Its folder, or its Parquet; more may be among them.
+        official_repo: The checkout.
+
+    Raises:
+        EscEvalError: A text is not there, or is another one.
+    """
+    hashes: dict[Any, Any] = {}
+    for path in map(Path, public):
+        for file in find_card_tables(path) if is_folder(path) else [path] if suffix_of(path) == ".parquet" else []:
+            hashes |= {row.get("id"): row.get("text_sha256") for _, row in read_cell_table(file).rows}
+    withheld = [card for card in cards if card.text == WITHHELD]
+    files = sorted({official_repo / official.official_card_file(card.language) for card in withheld})
+    own = {(card.language, card.id): card for card in load_cards(files)} if files else {}
+    found, left = [], []
+    for card in cards:
+        whole = own.get((card.language, card.id)) if card.text == WITHHELD else card
+        if whole is None or (whole is not card and sha256(whole.text.encode()).hexdigest() != hashes.get(card.id)):
+            left.append(card.id)
+        else:
+            text = {"text": whole.text, "annotator_text": whole.annotator_text}
+            found.append(card.model_copy(update=text))
+    if left:
+        raise EscEvalError(
+            f"{official_repo}: {len(left)} role cards stay without text, e.g. {left[0]!r}: its card files hold none of "
+            "that id whose sha256 is that in the public copy. Check out the commit that docs/datasets.md names, with "
+            "its line ends as they are"
+        )
+    return found
+
+
 def shipped_cards(name: str) -> Path:
     """The file of a shipped set of role cards."""
-    return Path(str(files("esc_eval").joinpath(f"files/cards/{name}.jsonl")))
+    return Path(str(package_files("esc_eval").joinpath(f"files/cards/{name}.jsonl")))
 
 
 def load_cards(
-    names: Sequence[str | Path | RoleCard] = (SAMPLE,), language: str | None = None, limit: int | None = None
+    names: Sequence[Any] = (SAMPLE,),
+    language: str | None = None,
+    limit: int | None = None,
+    columns: Columns | None = None,
+    *,
+    in_order: bool = False,
 ) -> list[RoleCard]:
     """Role cards from the shipped sets (``"sample"``, ``"open"``) and files, in order.
 
     Args:
-        names: ``"sample"``, ``"open"``, paths, or cards themselves.
+        names: ``"sample"``, ``"open"``, paths as of ``read_cards``, cards themselves, or a ``datasets.Dataset``.
         language: Keep this language only.
         limit: Keep the first so many (after the choice of language).
+        columns, in_order: As of ``read_cards``.
 
     Raises:
         EscEvalError: As ``read_cards``; an unknown language; no card left; or the same id in two files.
@@ -140,9 +224,12 @@ def load_cards(
     for name in names:
         if isinstance(name, RoleCard):
             cards.append(name)
+        elif isinstance(name, str | Path):
+            path = shipped_cards(str(name)) if str(name) in SHIPPED else name
+            cards += read_cards(path, columns, in_order=in_order)
         else:
-            cards += read_cards(shipped_cards(str(name)) if str(name) in SHIPPED else name)
-    where = dict.fromkeys("role cards" if isinstance(name, RoleCard) else str(name) for name in names)
+            cards += cards_from_rows(name, columns)
+    where = dict.fromkeys(str(name) if isinstance(name, str | Path) else "role cards" for name in names)
     check_unique((card.id for card in cards), "card", ", ".join(where))
     if language is not None:
         get_language(language)
@@ -168,32 +255,57 @@ def read_dialogues(path: str | Path) -> list[Dialogue]:
     return dialogues
 
 
-def read_ratings(path: str | Path, spell: Spell = spell_official, check: Check = accept) -> list[Rating]:
-    """Ratings of a run folder, a file in our format (.jsonl), the official one (.json), or a table (.csv, .tsv,
-    .parquet; see ``rating_rows``).
+def read_ratings(
+    path: str | Path,
+    spell: Spell = spell_official,
+    check: Check = accept,
+    columns: Columns | None = None,
+) -> list[Rating]:
+    """Ratings of a run folder, a file in our format (.jsonl), the official one (.json), or a table of any layout.
 
     Args:
         path: Of the file or folder.
         spell: How a table's spellings of dimensions are understood.
         check: Called with each rating of a table, whose sentences then name its line.
+        columns: What the columns of a table are called: ``{"score": "Rating"}``; see ``rating_layout``.
 
     Raises:
         EscEvalError: Missing, broken, empty or in no known format.
     """
     path = find_in_folder(path, "ratings.jsonl")
-    if read := TABLES.get(suffix_of(path)):
-        if rows := read(path, spell, check):
+    if holds_table(path, (*KEY, "rubric", "rater_kind")):
+        if rows := read_rating_table(path, spell, check, columns):
             return rows
         raise EscEvalError(f"{path}: holds no ratings")
     return _read(path, Rating, dict, official.ratings_from_official, "ratings")
 
 
-def with_cards(dialogues: Sequence[Dialogue], files: Sequence[Path]) -> list[Dialogue]:
+def holds_table(path: Path, ours: Collection[str], official_fields: Collection[str] = ()) -> bool:
+    """Whether a file holds a table of somebody's, and not records of ours or of the official release.
+
+    Args:
+        path: The file.
+        ours: Fields that each of our records has.
+        official_fields: Fields of the official release's, where it is a list of records.
+    """
+    match suffix_of(path):
+        case ".jsonl":
+            first = next((record for _, record, wrong in try_json_lines(path) if not wrong), None)
+            return isinstance(first, dict) and not set(ours) <= first.keys()
+        case ".json":
+            content = read_json(path)
+            first = content[0] if isinstance(content, list) and content else None
+            return isinstance(first, dict) and not set(official_fields) & first.keys()
+        case ending:
+            return ending in ENDINGS
+
+
+def with_cards(dialogues: Sequence[Dialogue], files: Sequence[Any]) -> list[Dialogue]:
     """Dialogues with their card ids, in their order: the official release counts on the order of the card file.
 
     Args:
         dialogues: Those with a card id keep it; those of each language are linked to the cards in it.
-        files: Card files, or names of shipped sets; none leaves all dialogues as they are.
+        files: Cards as of ``load_cards``; none leaves all dialogues as they are.
 
     Raises:
         EscEvalError: A dialogue's key is no place among the cards of its language.
@@ -201,7 +313,7 @@ def with_cards(dialogues: Sequence[Dialogue], files: Sequence[Path]) -> list[Dia
     if not files:
         return list(dialogues)
     by_language: dict[str, list[RoleCard]] = defaultdict(list)
-    for card in load_cards(files):
+    for card in load_cards(files, in_order=True):
         by_language[card.language].append(card)
     for one in dialogues:
         if one.card_id is None and one.language not in by_language:

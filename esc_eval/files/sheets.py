@@ -91,6 +91,22 @@ def read_cells(path: Path, columns: set[str], prose: Collection[str] = ()) -> li
     if suffix_of(path) != XLSX:
         rows = read_csv(path, columns, prose=prose).rows
         return [(n, {key: read_cell(value) for key, value in row.items()}) for n, (_, row) in enumerate(rows, 2)]
+    _, header, rows, _ = read_book(path)
+    if missing := sorted(columns - set(header)):
+        raise BadRecord(path, "row 1", f"no column {missing[0]!r}; there is: {', '.join(map(repr, header))}")
+    return [(number, dict(zip(header, cells, strict=True))) for number, cells in rows]
+
+
+def read_book(path: Path) -> tuple[int, list[str], list[tuple[int, list[str]]], list[str]]:
+    """The sheet of an XLSX file that is open when a program shows it.
+
+    Returns:
+        The number of its header's row, which is the first that holds something; the names there; number and cells of
+        every row below it that holds something; and the names of other sheets that hold something.
+
+    Raises:
+        EscEvalError: The file cannot be read, a column has no name or that of another, or a cell is a formula.
+    """
     from zipfile import BadZipFile
 
     from openpyxl import load_workbook
@@ -100,21 +116,35 @@ def read_cells(path: Path, columns: set[str], prose: Collection[str] = ()) -> li
     try:
         book = load_workbook(path, read_only=True)
         table = [[_text(cell) for cell in row] for row in book.active.iter_rows()]
+        others = [
+            sheet.title
+            for sheet in book.worksheets
+            if sheet.title != book.active.title and any(cell is not None for row in sheet.values for cell in row)
+        ]
         book.close()
     except (*BAD, BadZipFile, InvalidFileException) as error:
         raise EscEvalError(f"{path}: cannot be read as XLSX: {error or type(error).__name__}") from error
-    header = table[0] if table else []
-    if missing := sorted(columns - set(header)):
-        raise BadRecord(path, "row 1", f"no column {missing[0]!r}; there is: {', '.join(map(repr, header))}")
-    if twice := sorted({name for name in header if name and header.count(name) > 1}):
-        raise BadRecord(path, "row 1", f"two columns are called {twice[0]!r}")
+    filled = [
+        (number, cells)
+        for number, cells in enumerate(table, 1)
+        if any(cell.strip() or isinstance(cell, _Formula) for cell in cells)
+    ]
+    first, names = filled[0] if filled else (1, [])
+    header = [name.strip() for name in names]
+    while header and not header[-1]:
+        header.pop()
+    if "" in header[1:]:  # the first of a table that pandas wrote has no name: the numbers of its rows
+        raise BadRecord(path, f"row {first}", f"column {header.index('', 1) + 1} has no name")
+    if twice := sorted({name for name in header if header.count(name) > 1}):
+        raise BadRecord(path, f"row {first}", f"two columns are called {twice[0]!r}")
     found = []
-    for number, cells in enumerate(table[1:], 2):
+    for number, cells in filled[1:]:
         if formula := next((cell for cell in cells if isinstance(cell, _Formula)), None):
             raise BadRecord(path, f"row {number}", f"{formula!r} is a formula: put its value there")
-        if any(cells):
-            found.append((number, {name: cell for name, cell in zip(header, cells, strict=False) if name}))
-    return found
+        if any(cell.strip() for cell in cells[len(header) :]):
+            raise BadRecord(path, f"row {number}", f"a cell stands right of the {len(header)} columns with a name")
+        found.append((number, (cells + [""] * len(header))[: len(header)]))
+    return first, header, found, others
 
 
 class _Formula(str):

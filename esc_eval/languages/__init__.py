@@ -82,6 +82,12 @@ def get_language(code: str) -> LanguageRow:
     return rows[code]
 
 
+def name_language(code: str) -> str:
+    """Its name in English, as tables call it; of one that is not known, its code."""
+    row = known_languages().get(code)
+    return row.name if row else code
+
+
 def explain_unknown(code: str) -> str:
     """Why a code is refused, and what to do."""
     return (

@@ -12,12 +12,14 @@ import numpy as np
 
 from esc_eval.errors import EscEvalError
 from esc_eval.files.rating_plan import read_plan
-from esc_eval.files.records import check_unique, read_cards, read_dialogues, with_cards
+from esc_eval.files.records import check_unique, load_cards, read_dialogues, with_cards
 from esc_eval.files.run_folder import is_run_folder, read_run_cards
+from esc_eval.hub.cards import local_cards
 from esc_eval.prompts.kept import keep_wording
 from esc_eval.prompts.rubric import Rubric, RubricText
 from esc_eval.rate.store import Item, Rater, Stage, State, Store, What
 from esc_eval.schema import Dialogue, RoleCard, digest, find_duplicates
+from esc_eval.simulation.unfinished import refresh_runs
 
 WHOLE = "preference"
 """The dimension of a pair that is compared as a whole."""
@@ -113,22 +115,24 @@ def word_rubric(rubric: Rubric, language: str) -> tuple[str, RubricText]:
     return found, rubric.text(found)
 
 
-def load_study(paths: Sequence[Path], cards: Sequence[Path], rubric: Rubric, design: Design) -> Study:
+def load_study(paths: Sequence[Path], cards: Sequence[Any], rubric: Rubric, design: Design) -> Study:
     """Read what is rated.
 
     Args:
         paths: Run folders, or files of dialogues.
-        cards: Files of role cards beside those of the run folders; official dialogues are linked to them.
+        cards: Role cards beside those of the run folders; official dialogues are linked to them.
         rubric: What is asked.
         design: How.
 
     Raises:
         EscEvalError: A file that cannot be read, nothing to rate, or a design that does not fit.
     """
+    refresh_runs(paths)
+    cards = local_cards(cards)
     dialogues = [dialogue for path in paths for dialogue in with_cards(read_dialogues(path), cards)]
     check_unique((dialogue.id for dialogue in dialogues), "dialogue", ", ".join(map(str, paths)))
     known = {card.id: card for card in read_run_cards(paths)}
-    known |= {card.id: card for path in cards for card in read_cards(path)}
+    known |= {card.id: card for card in (load_cards(cards) if cards else ())}
     rated = {one.id: one for one in dialogues if one.answered and not one.problem}
     if not rated:
         raise EscEvalError("none of the dialogues has an answer, so there is nothing to rate")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from esc_eval.errors import BadRecord
-from esc_eval.reading.plain import read_text
+from esc_eval.reading.plain import read_any_text, read_text
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 LONGEST = 1 << 24
@@ -30,13 +30,23 @@ class CsvRows(NamedTuple):
     Attributes:
         columns: Names in the header, without white space around them.
         rows: The line on which each begins, and its cells by column.
+        separator: What stands between cells.
+        header: The line of the header.
+        ended: Whether the last line has its end.
+        guessed: The encoding that the text was taken for, where it did not say itself.
     """
 
     columns: tuple[str, ...]
     rows: list[Row]
+    separator: str = ","
+    header: int = 1
+    ended: bool = True
+    guessed: str | None = None
 
 
-def read_csv(path: Path, needed: Collection[str] = (), told: str = "", prose: Collection[str] = ()) -> CsvRows:
+def read_csv(
+    path: Path, needed: Collection[str] = (), told: str = "", prose: Collection[str] = (), *, guess: bool = False
+) -> CsvRows:
     """The rows of a CSV file with a header, all of them right.
 
     Cells are separated by what the header is: comma, semicolon, tab or bar. Rows without anything, and last columns
@@ -47,11 +57,12 @@ def read_csv(path: Path, needed: Collection[str] = (), told: str = "", prose: Co
         needed: Columns that it must have.
         told: A column that tells, where it is blank in a last line without an end, that the file is cut off there.
         prose: Columns whose cells may be texts of many lines, and are not taken for rows whose quotation mark is wrong.
+        guess: Whether text in an encoding that does not say itself is read where it can be no other.
 
     Raises:
         EscEvalError: As ``read_text``; or a header or the first row that is not right, with the line.
     """
-    text = read_text(path)
+    text, guessed = read_any_text(path) if guess else (read_text(path), None)
     columns, entries = parse_csv(StringIO(text, newline=""), path, needed, prose)
     rows: list[Row] = []
     for line, cells in entries:
@@ -62,7 +73,9 @@ def read_csv(path: Path, needed: Collection[str] = (), told: str = "", prose: Co
     if rows and not rows[-1][1].get(told, told or "-").strip() and text[-1] not in "\r\n":
         what = f"{told} is empty, and the last line has no end: is the file cut off? If it is whole, end the line"
         raise BadRecord(path, f"line {rows[-1][0]}", what)
-    return CsvRows(columns, rows)
+    blank = next((n for n, line in enumerate(text.splitlines()) if line.strip() and not _SAID.match(line)), 0)
+    separator = _Lines(StringIO(text)).find_separator()
+    return CsvRows(columns, rows, separator, blank + 1, text[-1:] in ("\r", "\n"), guessed)
 
 
 def parse_csv(
@@ -180,11 +193,19 @@ def _name_cells(
     row: list[str], header: list[str], separator: str, end: int, prose: Collection[str]
 ) -> dict[str, str] | Unfit:
     if len(row) != len(header):
-        return Unfit(f"{len(row)} fields, the header has {len(header)}: {_describe(header, separator)}")
+        more = ""
+        if separator == "," and any(map(_is_half, row, row[1:])):
+            more = ". If a cell has a decimal comma, as 3,0 has, separate cells by semicolons, or write 3.0"
+        return Unfit(f"{len(row)} fields, the header has {len(header)}: {_describe(header, separator)}{more}")
     several = ((column, cell) for column, cell in enumerate(row) if "\n" in cell and header[column] not in prose)
     if any(_holds_rows(cell, column, len(header), separator) for column, cell in several):
         return Unfit(f"a quotation mark opens here and closes in line {end}, and rows stand between the two")
     return dict(zip(header, row, strict=True))
+
+
+def _is_half(before: str, after: str) -> bool:
+    """Whether two cells may be the halves of one number with a decimal comma."""
+    return before.strip().lstrip("+-").isdecimal() and after.strip().isdecimal()
 
 
 def _holds_rows(cell: str, column: int, width: int, separator: str) -> bool:

@@ -86,6 +86,31 @@ def read_text(path: Path, largest: int = LARGEST) -> str:
     return decode(read_bytes(path, largest), path)
 
 
+def read_any_text(path: Path) -> tuple[str, str | None]:
+    """A file's text as ``read_text`` reads it, or in an encoding that does not say itself and can be no other: UTF-16
+    without its mark, or GBK. Then what it was taken for stands beside it.
+
+    Raises:
+        EscEvalError: As ``read_text``.
+    """
+    data = read_bytes(path)
+    try:
+        return decode(data, path), None
+    except BadRecord:
+        guessed = "utf-16" if (guess_wide(data) or "").startswith("UTF-16") else "gb18030" if is_gbk(data) else None
+        if guessed is None or data.startswith(tuple(mark for mark, _ in MARKS)):
+            raise
+        if guessed == "utf-16":  # ASCII text has its NULs in the odd places of the little end, else in the even ones
+            guessed = "utf-16-le" if data[1::2].count(0) > data[0::2].count(0) else "utf-16-be"
+        try:
+            text = data.decode(guessed)
+        except UnicodeDecodeError:
+            text = "\0"
+        if "\0" in text:
+            raise
+        return text, "GBK" if guessed == "gb18030" else "UTF-16"
+
+
 def decode(data: bytes, path: Path) -> str:
     """The text of a file's bytes; see ``read_text``.
 
@@ -124,6 +149,35 @@ def guess_encoding(data: bytes) -> str:
             return name
     high = sum(byte > 0x7F for byte in head)
     return "Latin-1 or Windows-1252, by its look" if 3 * high < len(head) else "some other encoding, or no text"
+
+
+def is_gbk(data: bytes) -> bool:
+    """Whether bytes are Chinese text in GBK and can hardly be such text in Big5.
+
+    Nearly all characters of simplified text are of GB 2312's first level, nearly all of traditional text of Big5's;
+    bytes that could be both are taken for neither.
+    """
+    try:
+        text = data.decode("gb18030")
+    except UnicodeDecodeError:
+        return False
+    foreign = "".join(character for character in text if character > "\x7f")
+    if not foreign or sum(map(_is_chinese, foreign)) < 0.9 * len(foreign):
+        return False
+    common = _share(foreign.encode("gb18030"), range(0xB0, 0xD8), lowest=0xA1)
+    try:
+        other = "".join(character for character in data.decode("big5") if character > "\x7f").encode("big5")
+    except UnicodeDecodeError:
+        return common > 0.5
+    return common > _share(other, range(0xA4, 0xC7))
+
+
+def _share(pairs: bytes, leads: range, lowest: int = 0) -> float:
+    """The share of two-byte characters that are of a first level, or punctuation (leads 0xA1 to 0xA3)."""
+    there = [(pairs[n], pairs[n + 1]) for n in range(0, len(pairs) - 1, 2)]
+    return sum((lead in leads or 0xA1 <= lead <= 0xA3) and trail >= lowest for lead, trail in there) / max(
+        len(there), 1
+    )
 
 
 def _is_chinese(character: str) -> bool:

@@ -11,15 +11,24 @@ import pandas as pd
 from esc_eval.errors import EscEvalError
 from esc_eval.files.ratings_table import RatingsTable
 from esc_eval.prompts.rubric import Rubric
-from esc_eval.reporting.making import describe_adapted, warn_of_roles
+from esc_eval.reporting.making import describe_adapted, group_reasons, warn_of_roles
 from esc_eval.reporting.powered import powered_means
 from esc_eval.reporting.render import Report, Table, name_clusters, report_signature, shown_p, undefined_notes
 from esc_eval.reporting.signature import sign_board
-from esc_eval.reporting.standing import differences_table, standing_json, standing_table
-from esc_eval.reporting.summary import UNANSWERED_SHARE, name_raters
+from esc_eval.reporting.standing import (
+    category_differences,
+    category_differences_table,
+    differences_table,
+    dimension_differences_table,
+    standing_json,
+    standing_table,
+)
+from esc_eval.reporting.summary import UNANSWERED_SHARE, count_all, name_raters
 from esc_eval.reporting.tables import name_board
+from esc_eval.reporting.unsupported import explain_unsupported_rows, find_unsupported_rows
 from esc_eval.schema import Dialogue
 from esc_eval.scoring.score import ENDED_EARLY, SILENT
+from esc_eval.simulation.unfinished import count_asked
 from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.statistics.mixed import estimate_contrast, group_contrasts, mixed_fit
 from esc_eval.statistics.ranking import AVERAGE, FLIPS, Board, Standing, rank_models
@@ -70,7 +79,8 @@ def leaderboard_report(
     points = points_per_level(low, high)
     rows = human_scores(table.scored())
     if whole.scored().empty:
-        raise EscEvalError("no row of the table has a score")
+        why = group_reasons(whole.frame["problem"].dropna().astype(str)) if "problem" in whole.frame else ""
+        raise EscEvalError(f"no row of the table has a score{f': {why}' if why else ''}")
     rows = rows.assign(score=rows["score"] - low)
     by_id = {dialogue.id.strip(): dialogue for dialogue in dialogues}
     boards: dict[str, Any] = {}
@@ -86,20 +96,19 @@ def leaderboard_report(
         notes.append("No column 'card': models cannot be compared on the same cards, so differences are undefined.")
     for (language, rater, under), own in _split_boards(whole, table):
         by = cluster or ("card" if "card" in own and own["card"].notna().all() else "dialogue_id")
-        here = [d for d in table.dimensions if d in set(own["dimension"])]
+        title = name_board(None if language == ALL else language, rater, under if several else None)
         rubric = rubrics.get(under)
+        papers = {d.key: d.paper for d in rubric.dimensions} if rubric else {}
+        without = find_unsupported_rows(own)
+        notes += [f"{title}: {what}" for what in explain_unsupported_rows(own[without], papers)]
+        own = own[~without]
+        here = [d for d in table.dimensions if d in set(own["dimension"])]
+        if not here:
+            continue
         known = rubric if rubric and set(here) <= set(rubric.keys) else None
         turned = [d.key for d in known.dimensions if d.lower_is_better] if known else []
-        columns = zip(
-            own["dialogue_id"],
-            own["model"],
-            own[by].astype(str),
-            own["dimension"],
-            own["rater"],
-            own["score"],
-            strict=True,
-        )
-        board = Board.build(list(columns), known.keys if known else here, (low, high), turned)
+        keys, scale_ends = known.keys if known else here, (low, high)
+        board = Board.build(_rows_of(own, by), keys, scale_ends, turned)
         clusters = "dialogue" if by == "dialogue_id" else by
         unranked = find_unranked(own, by_id)
         there = set(own["dialogue_id"])
@@ -109,12 +118,23 @@ def leaderboard_report(
         )
         ways = Counter(map(str, own.loc[own["score"].notna(), "way"].dropna())) if "way" in own else {}
         sign = sign_board(run or {}, rater, under, "level", scale, boot, clusters, language, adapted, ways)
-        title = name_board(None if language == ALL else language, rater, under if several else None)
         key = language if language not in boards else f"{language}, {rater}, {under}"
-        names = {d.key: d.paper for d in known.dimensions} if known else {}
-        names = {key: names.get(key, key) for key in board.dimensions}
+        names = {key: papers.get(key, key) if known else key for key in board.dimensions}
         standing = rank_models(board, boot, flips, unranked, adjust_raters)
-        data, views, said = _board(standing, names, board.turned, human, title, sign)
+        if own.get("rater_kind", pd.Series(dtype=str)).eq("model").any():
+            standing = count_all(standing, count_asked(run or {}, language))
+        categories = {
+            category: rank_models(
+                Board.build(_rows_of(part, by), keys, scale_ends, turned),
+                boot,
+                flips,
+                unranked,
+                adjust_raters,
+                every_column=False,
+            )
+            for category, part in _split_categories(own)
+        }
+        data, views, said = _board(standing, names, board.turned, human, title, sign, categories)
         boards[key] = {"language": language, "rater": rater, **data}
         turned_here |= set(board.turned)
         tables += views
@@ -146,6 +166,20 @@ def leaderboard_report(
         predictions=predictions.sha256[:16] if predictions else None,
     )
     return Report("leaderboard", data, tables, notes, sign)
+
+
+def _rows_of(own: pd.DataFrame, by: str) -> list[Any]:
+    """Rows of a board as ``Board.build`` takes them."""
+    columns = (own[name] for name in ("dialogue_id", "model"))
+    rest = (own[name] for name in ("dimension", "rater", "score"))
+    return list(zip(*columns, own[by].astype(str), *rest, strict=True))
+
+
+def _split_categories(own: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """The rows of each category of problem; none where there are not several, or only one model."""
+    if "category" not in own or own["category"].nunique() < 2 or own["model"].nunique() < 2:
+        return []
+    return [(str(category), part) for category, part in own.groupby("category", sort=True)]
 
 
 def _complete_averages(rows: pd.DataFrame, turned: Collection[str], top: int) -> tuple[pd.DataFrame, str]:
@@ -195,15 +229,40 @@ def _split_boards(whole: RatingsTable, table: RatingsTable) -> list[tuple[tuple[
 
 
 def _board(
-    standing: Standing, names: Mapping[str, str], turned: Sequence[str], human: str, title: str, signature: str
+    standing: Standing,
+    names: Mapping[str, str],
+    turned: Sequence[str],
+    human: str,
+    title: str,
+    signature: str,
+    categories: Mapping[str, Standing],
 ) -> tuple[dict[str, Any], list[Table], list[str]]:
     differences = standing.differences
     shown = {**names, AVERAGE: "Average"}
     data: dict[str, Any] = {**standing_json(standing), "signature": signature}
     data["models"] = {model: {"scores": standing.means[model], **found} for model, found in data["models"].items()}
     tables = [standing_table(standing, names, title=title, turned=turned, signature=signature)]
-    tables.append(differences_table(standing, names, title))
     notes = []
+    if len(standing.means) > 1:
+        tables.append(differences_table(standing, names, title))
+        if len(names) > 1:
+            tables.append(dimension_differences_table(standing, names, title))
+        if categories:
+            tables.append(category_differences_table(standing, categories, names, title))
+            data["differences_by_category"] = {
+                category: [
+                    {"first": first, "second": second, "difference": found}
+                    for (first, second), found in category_differences(standing, own).items()
+                    if (first, second) in {(r["first"], r["second"]) for r in differences[standing.ranked_by]}
+                ]
+                for category, own in categories.items()
+            }
+        if len(names) > 1 or categories:
+            notes.append(
+                f"{title}: each interval by dimension or category holds with {standing.confidence:.0%} by itself; "
+                "among many of them some leave out the truth by chance."
+            )
+    data["lower_is_better"] = list(turned)
     if human in standing.means:
         gaps = {
             name: {

@@ -11,9 +11,9 @@ from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting.render import Cell, Report, Table
 from esc_eval.reporting.signature import join_signature, model_tag
 from esc_eval.reporting.standing import describe_standing, show_rank
-from esc_eval.reporting.summary import leave_unranked, name_clusters_of
+from esc_eval.reporting.summary import find_unsupported, leave_unranked, name_clusters_of
 from esc_eval.reporting.tables import name_board
-from esc_eval.schema import Dialogue, Rating
+from esc_eval.schema import NO_SCORER, Dialogue, Rating
 from esc_eval.statistics.agreement import estimate_agreement
 from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.statistics.counts import Ratings
@@ -50,6 +50,8 @@ def drift_report(
     shared = [key for key in rubric.keys if all(any(r.dimension == key for r in side) for side in (old, new))]
     if not shared:
         raise EscEvalError(f"{names[0]} and {names[1]} rated no dimension in common, so there is no drift to show")
+    lacking = [_explain_unsupported(side, rubric) for side in (old, new)]
+    shared = [key for key in shared if not any(key in without for without, _ in lacking)]
     if strange := [r for r in old if r.dimension in shared and r.score is not None and r.score not in rubric.levels]:
         raise EscEvalError(
             f"{names[0]} gave {strange[0].score}, which is none of the levels {list(rubric.levels)}: the scales differ"
@@ -58,7 +60,8 @@ def drift_report(
     tables: list[Table] = []
     notes = [
         f"Mean levels {describe_scale(rubric.levels)} (0..100) on dialogues that both scored; differences are new less "
-        f"old, with {boot.confidence:.0%} intervals that draw whole cards; kappa has quadratic weights."
+        f"old, with {boot.confidence:.0%} intervals that draw whole cards; kappa has quadratic weights.",
+        *(sentence for _, sentences in lacking for sentence in sentences),
     ]
     for language in dict.fromkeys(d.language for d in dialogues):
         here = [d for d in dialogues if d.language == language]
@@ -73,7 +76,7 @@ def drift_report(
                 f"{name_board(language, names[1])}: {board.missing} ratings are left out that only one of the two "
                 "scored."
             )
-    if not tables:
+    if not tables and not any(sentences for _, sentences in lacking):
         raise EscEvalError(f"no dialogue was scored by both {names[0]} and {names[1]}, so there is no drift to show")
     identities = ((run or {}).get(f"scoring/{name}", {}).get("identity", {}) for name in names)
     tags = [model_tag(one["scorer"]) if "scorer" in one else name for one, name in zip(identities, names, strict=True)]
@@ -81,6 +84,16 @@ def drift_report(
         {"drift": f"{tags[0]} -> {tags[1]}", "rubric": rubric.id, "interval": boot.describe("card")}
     )
     return Report("rejudge", data, tables, notes, signature)
+
+
+def _explain_unsupported(ratings: Sequence[Rating], rubric: Rubric) -> tuple[dict[str, str], list[str]]:
+    """The dimensions of a rater that have no valid scorer in any language, and a sentence for each reason."""
+    without = find_unsupported(ratings)
+    alike: dict[str, list[str]] = {}
+    for dimension in rubric.dimensions:
+        if dimension.key in without:
+            alike.setdefault(without[dimension.key], []).append(dimension.paper)
+    return without, [f"{ratings[0].rater}: {NO_SCORER} for {', '.join(keys)}: {why}." for why, keys in alike.items()]
 
 
 class _Paired:

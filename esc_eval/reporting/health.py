@@ -12,6 +12,7 @@ from esc_eval.errors import EscEvalError
 from esc_eval.files.ratings_table import RatingsTable
 from esc_eval.reporting.health_tables import labelled_tables, output_table, scorer_notes
 from esc_eval.reporting.render import Report, name_clusters, report_signature
+from esc_eval.reporting.unsupported import explain_unsupported_rows, find_unsupported_rows
 from esc_eval.schema import Dialogue
 from esc_eval.scoring.score import was_not_asked
 from esc_eval.statistics.bootstrap import Bootstrap, ClusterTables
@@ -291,6 +292,7 @@ def scorer_report(
     scorers: dict[str, dict[str, Any]] = {}
     predictions = predictions.of_kind("model")
     unasked: dict[str, int] = {}
+    lacking: list[str] = []
     labels = None if labels is None else labels.final()
     lengths = {d.id: sum(len(t.text) for t in d.turns if t.role == "supporter") for d in dialogues} or None
     column = None
@@ -308,6 +310,11 @@ def scorer_report(
                 raise EscEvalError(
                     f"{scorer} was asked about no dialogue: all ended early, or the supporter says no word"
                 )
+        without = find_unsupported_rows(own)
+        lacking += [f"{scorer}: {what}" for what in explain_unsupported_rows(own[without])]
+        own = own[~without]
+        if own.empty:
+            continue
         dims = [d for d in predictions.dimensions if d in set(own["dimension"])]
         parts = {d: own[own["dimension"] == d] for d in dims} | ({"pooled": own} if len(dims) > 1 else {})
         if labels is None:
@@ -326,7 +333,7 @@ def scorer_report(
             d: dimension_health(found, labels, column or "dialogue_id", boot, lengths) | mean_mass(parts[d])
             for d, found in matched.items()
         }
-    notes = [note for scorer, by in scorers.items() for note in scorer_notes(scorer, by)]
+    notes = [*lacking, *(note for scorer, by in scorers.items() for note in scorer_notes(scorer, by))]
     notes += [
         f"{scorer}: {count} ratings of dialogues that ended early, or in which the supporter says no word, are left "
         "out: it was not asked."

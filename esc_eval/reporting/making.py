@@ -4,13 +4,27 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from esc_eval.checkpoints import embedded
 from esc_eval.schema import Dialogue, Rating, Turn
+from esc_eval.scoring.text_scorer import SUPPORTED_ONLY
 from esc_eval.scoring.training_range import FITTED_KIND, NO_RANGE
 from esc_eval.simulation.budget import show_dollars
-from esc_eval.simulation.run import find_simulations
+from esc_eval.simulation.run import FAILED, find_simulations
 
 HOW_OPENED = frozenset({"server", "dtype", "extra_body", "reasoning_tokens", "own_settings"})
 """What an identity says beside the model itself: the same weights, elsewhere or sampled otherwise, are the same."""
+UNKNOWN = (
+    "what its ratings are worth was not measured here; people's ratings of some of these dialogues tell it: "
+    "esc-eval health DIR --labels RATINGS"
+)
+KNOWN = {
+    "embedded": "a 135M model cannot judge: its ratings of 920 chats of iEval have a quadratic kappa of 0.00 "
+    "[-0.01, 0.01] with people's (docs/results.md); it shows the machinery",
+    "esc-rank": "what is known of its validity is its authors' word, on labels that are not public; " + UNKNOWN,
+    FITTED_KIND: "what its levels are worth with people and supporters that it has not met stands in its card; "
+    + UNKNOWN,
+}
+"""What is known of scorers' validity, by kind."""
 MOST_REASONS = 5
 LONGEST_REASON = 200
 
@@ -67,23 +81,46 @@ def warn_of_no_range(run: Mapping[str, Any], rater: str) -> list[str]:
     return [f"{rater}: {NO_RANGE}."]
 
 
-def describe_validity(run: Mapping[str, Any], rater: str) -> list[str]:
-    """What is known of a fitted scorer's validity, a sentence; none where its file says nothing.
+def _scorer_of(run: Mapping[str, Any], rater: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = run.get(f"scoring/{rater}", {}).get("identity", {}).get("scorer", {})
+    return found
+
+
+def known_validity(run: Mapping[str, Any], rater: str) -> dict[str, str]:
+    """What a fitted scorer's supported dimensions rest on, by key.
 
     Args:
         run: What run.json says.
         rater: Whose table.
     """
-    known = run.get(f"scoring/{rater}", {}).get("identity", {}).get("scorer", {}).get("validity")
-    if not isinstance(known, Mapping):
+    known = _scorer_of(run, rater).get("validity")
+    return {key: one["why"] for key, one in known.items() if one["supported"]} if isinstance(known, Mapping) else {}
+
+
+def describe_validity(run: Mapping[str, Any], rater: str) -> list[str]:
+    """What is known of the validity of a scorer that the user named, a sentence; none of one that nobody named, whose
+    table says it, and where run.json does not say who rated.
+
+    Args:
+        run: What run.json says.
+        rater: Whose table.
+    """
+    scorer = _scorer_of(run, rater)
+    known = scorer.get("validity")
+    if isinstance(known, Mapping):
+        if scorer.get("dimensions") == SUPPORTED_ONLY:
+            return []
+        shown = [f"{key} ({why})" for key, why in known_validity(run, rater).items()]
+        other = [key for key, one in known.items() if not one["supported"]]
+        return [
+            f"{rater}, on sets of ratings that it has not seen: shown to say more than words do for "
+            f"{'; '.join(shown) or 'no dimension'}. Not shown, so that its numbers say nothing: "
+            f"{', '.join(other) or 'none'}."
+        ]
+    kind = "embedded" if scorer.get("model") == embedded.SPEC else scorer.get("kind")
+    if kind in (None, "none"):
         return []
-    shown = [f"{key} ({one['why']})" for key, one in known.items() if one["supported"]]
-    other = [key for key, one in known.items() if not one["supported"]]
-    return [
-        f"{rater}, on sets of ratings that it has not seen: shown to say more than words do for "
-        f"{'; '.join(shown) or 'no dimension'}. Not shown, so that its numbers say nothing: "
-        f"{', '.join(other) or 'none'}."
-    ]
+    return [f"{rater}: {KNOWN.get(str(kind), UNKNOWN)}."]
 
 
 def warn_of_changed_servers(dialogues: Iterable[Dialogue], ratings: Iterable[Rating] = ()) -> list[str]:
@@ -152,6 +189,14 @@ def warn_of_roles(run: Mapping[str, Any], rater: str | None = None) -> list[str]
     judges = {rater: scoring} if rater and scoring else {}
     found = [warn_of_one_model(each["seeker"], each["supporters"], judges) for each in find_simulations(run)]
     return list(dict.fromkeys(sentence for sentences in found for sentence in sentences))
+
+
+def describe_failures(run: Mapping[str, Any]) -> list[str]:
+    """A sentence for each model that could not be asked any more in the last call that asked it."""
+    return [
+        f"The {who} failed, and what it had not done by then is not in these numbers: {why}"
+        for who, why in run.get(FAILED, {}).items()
+    ]
 
 
 def describe_spending(run: Mapping[str, Any], steps: Sequence[str]) -> list[str]:

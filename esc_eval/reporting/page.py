@@ -58,7 +58,7 @@ def as_page(
             are not.
         ratings: Shown beside each dialogue.
         rubric: Names and levels; or several, by the name and version that ratings carry.
-        powered: HTML of what few ratings by people say together with a scorer's.
+        powered: HTML of what several judges say together, and few ratings by people with a scorer's.
     """
     environment = make_environment("esc_eval", "reporting/templates", html=True)
     add_filters(environment)
@@ -78,12 +78,14 @@ def as_page(
         w=load_words(DEFAULT, "reporting"),
         style="\n".join(map(_read, STYLES)),
         script=script,
+        support=tables.describe_support(summary),
         script_hash=f"sha256-{b64encode(sha256(script.encode()).digest()).decode()}",
         parts_of_it=[
             {
                 "report": tables.board_report(board, tables.board_table(board)),
                 # our own HTML, escaped cell by cell
                 "leaderboard": Markup(table_html(tables.board_table(board))),  # noqa: S704
+                "validity": Markup("".join(map(table_html, tables.support_tables(board)))),  # noqa: S704
                 "details": Markup("".join(map(table_html, _details(board)))),  # noqa: S704
                 "pictures": pictures.board_pictures(board),
             }
@@ -103,6 +105,8 @@ def as_page(
 
 def _details(board: Leaderboard) -> list[Table]:
     found = tables.details_tables(board)
+    if not found:
+        return []
     return [*found, differences_table(board.standing, board.names)] if len(board.rows) > 1 else found
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from rich.box import Box
@@ -34,7 +34,8 @@ EXPLAINED = {
     ONE_CLUSTER: "all scores belong to one cluster (a card, or a dialogue), so nothing says how much clusters differ.",
 }
 LOWER_IS_BETTER = "(lower is better)"
-WIDEST_NAME, GAP = 30, 3
+WIDEST_NAME, GAP, PROSE = 30, 3, 24
+LATEX_PROSE = r"p{.6\textwidth}"
 RULE = Box("    \n    \n -- \n    \n    \n -- \n    \n    \n", ascii=True)
 
 
@@ -48,6 +49,7 @@ class Table:
         lower_is_better: Names of columns or rows that are marked.
         missing: What stands where there is nothing.
         signature: What made these numbers, where the report has a signature of its own.
+        prose: Names of columns that hold sentences: set to the left, and as wide as there is room.
     """
 
     title: str
@@ -58,6 +60,7 @@ class Table:
     lower_is_better: Collection[str] = ()
     missing: str = "-"
     signature: str = ""
+    prose: Collection[str] = ()
 
     def show_number(self, cell: Cell) -> str:
         """A cell without its interval."""
@@ -176,7 +179,8 @@ class Report:
                 f"| {' | '.join(_join(escape_markdown(text), small, '<br>') for text, small in line)} |"
                 for line in table.split_cells()
             )
-            rule = f"| --- |{' ---: |' * (len(table.columns) - 1)}"
+            sides = [" --- |" if name in table.prose else " ---: |" for name in table.columns[1:]]
+            rule = f"| --- |{''.join(sides)}"
             parts += [f"### {escape_markdown(table.title)}"] * bool(table.title)
             parts += ["\n".join([head, rule, *rows])] + [escape_markdown(table.note)] * bool(table.note)
             parts += [quote_markdown(table.signature)] * bool(table.signature)
@@ -190,6 +194,7 @@ class Report:
         for table in self.tables:
             heading = f"{self.title}: {self.lead}." if self.title else ""
             caption = " ".join(x for x in (heading or f"{table.title}.", table.note) if x)
+            sides = [LATEX_PROSE if name in table.prose else "r" for name in table.columns[1:]]
             head, *rows = (
                 " & ".join(_stack(escape_latex(text), small) for text, small in line) + r" \\"
                 for line in table.split_cells()
@@ -200,7 +205,7 @@ class Report:
                         r"\begin{table}",
                         r"\centering",
                         rf"\caption{{{escape_latex(caption)}}}",
-                        rf"\begin{{tabular}}{{l{'r' * (len(table.columns) - 1)}}}",
+                        rf"\begin{{tabular}}{{l{''.join(sides)}}}",
                         r"\toprule",
                         head,
                         r"\midrule",
@@ -241,10 +246,11 @@ def table_html(table: Table) -> str:
         [f"{escape_html(text)}{f'<small>{escape_html(small)}</small>' if small else ''}" for text, small in line]
         for line in table.split_cells()
     ]
-    names = "".join(f'<th scope="col">{cell}</th>' for cell in head)
+    side = [' class="words"' if name in table.prose else "" for name in table.columns]
+    names = "".join(f'<th scope="col"{own}>{cell}</th>' for cell, own in zip(head, side, strict=True))
     lines = [f"<thead><tr>{names}</tr></thead>", "<tbody>"]
     for first, *others in rows:
-        cells = "".join(f"<td>{cell}</td>" for cell in others)
+        cells = "".join(f"<td{own}>{cell}</td>" for cell, own in zip(others, side[1:], strict=True))
         lines.append(f'<tr><th scope="row">{first}</th>{cells}</tr>')
     title = f"<h3>{escape_html(table.title)}</h3>\n" if table.title else ""
     note = f"\n<p>{escape_html(table.note)}</p>" if table.note else ""
@@ -272,7 +278,9 @@ def _text_grids(table: Table, width: int) -> Iterator[RichTable]:
     """The table in as many pieces as the width asks for, no number cut."""
     head, *rows = ([_join(put_on_one_line(text), small, " ") for text, small in line] for line in table.split_cells())
     least = [
-        max([cell_len(word) for word in title.split()] + [cell_len(row[i]) for row in rows], default=1)
+        PROSE
+        if table.columns[i] in table.prose
+        else max([cell_len(word) for word in title.split()] + [cell_len(row[i]) for row in rows], default=1)
         for i, title in enumerate(head)
     ]
     names = min(least[0], WIDEST_NAME, width * 3 // 8)
@@ -286,10 +294,14 @@ def _text_grids(table: Table, width: int) -> Iterator[RichTable]:
     for piece in pieces:
         whole = {i: max(least[i], cell_len(head[i])) for i in piece}  # titles on one line, where there is room
         size = whole if sum(whole.values()) + GAP * len(piece) <= free else {i: least[i] for i in piece}
+        rest = free - sum(size.values()) - GAP * len(piece)
+        prose = [i for i in piece if table.columns[i] in table.prose]
+        size |= {i: size[i] + rest // len(prose) for i in prose}
         grid = RichTable(box=RULE, pad_edge=False, show_edge=False)
         grid.add_column(Text(head[0]), overflow="fold", min_width=names)
         for i in piece:
-            grid.add_column(Text(head[i]), justify="right", overflow="fold", width=size[i])
+            side: Literal["left", "right"] = "left" if i in prose else "right"
+            grid.add_column(Text(head[i]), justify=side, overflow="fold", width=size[i])
         for row in rows:
             grid.add_row(*(Text(row[i]) for i in (0, *piece)))
         yield grid

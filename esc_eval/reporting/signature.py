@@ -6,6 +6,7 @@ Two numbers whose signatures differ (save for the supporter) do not belong into 
 from collections.abc import Mapping
 from typing import Any
 
+from esc_eval.checkpoints.embedded import seeker_in
 from esc_eval.escaping import escape_part
 from esc_eval.languages import known_languages
 from esc_eval.simulation.run import find_simulations, is_partly_foreign
@@ -44,10 +45,11 @@ def simulation_parts(identity: Mapping[str, Any] | None, language: str | None = 
     if identity is None:
         return {"dialogues": "foreign"}
     protocol, cards = identity["protocol"], identity["cards"]
+    seeker = seeker_in(identity["seeker"], language)
 
     def both(setting: str) -> str:
-        models = {"seeker": [identity["seeker"]], "supporter": identity["supporters"].values()}
-        played = {"seeker": identity["seeker"].get("plays") or {}}
+        models = {"seeker": [seeker], "supporter": identity["supporters"].values()}
+        played = {"seeker": seeker.get("plays") or {}}
         return "/".join(
             "own" if all(model.get("generation") == "own" for model in talking) else f"{settings.get(setting, 'own')}"
             for talking, settings in (
@@ -59,7 +61,7 @@ def simulation_parts(identity: Mapping[str, Any] | None, language: str | None = 
         "protocol": wording_tag(protocol, language),
         "rounds": protocol["rounds"],
         "cards": f"{cards['n']}@{cards['sha256'][:8]}",
-        "seeker": model_tag(identity["seeker"]),
+        "seeker": model_tag(seeker),
         "tokens": both("max_new_tokens"),
         "temperature": both("temperature"),
         "seed": identity["seed"],

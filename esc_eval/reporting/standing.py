@@ -74,6 +74,55 @@ def differences_table(standing: Standing, names: Mapping[str, str], title: str =
     return Table(shown, ["models", "cards", "difference", "p (Holm)"], rows)
 
 
+def dimension_differences_table(standing: Standing, names: Mapping[str, str], title: str = "") -> Table:
+    """The paired differences in each dimension, on equal cards: one line a pair of models.
+
+    Args:
+        standing: With the differences of every column.
+        names: How each dimension is shown, in order.
+        title: Of the board.
+    """
+    columns = [key for key in names if key in standing.differences]
+    by_pair = [
+        {(row["first"], row["second"]): row["difference"] for row in standing.differences[key]} for key in columns
+    ]
+    rows: list[list[Cell]] = [
+        [f"{first} - {second}", *(found.get((first, second), "-") for found in by_pair)]
+        for first, second in ((row["first"], row["second"]) for row in standing.differences[standing.ranked_by])
+    ]
+    return Table(f"Differences by dimension. {title}", ["models", *(names[key] for key in columns)], rows)
+
+
+def category_differences_table(
+    standing: Standing, categories: Mapping[str, Standing], names: Mapping[str, str], title: str = ""
+) -> Table:
+    """The paired differences of what ranks, in each category of problem alone.
+
+    Args:
+        standing: Of all categories.
+        categories: Of each.
+        names: How each dimension is shown.
+        title: Of the board.
+    """
+    found = {category: category_differences(standing, own) for category, own in categories.items()}
+    rows: list[list[Cell]] = []
+    for row in standing.differences[standing.ranked_by]:
+        pair = row["first"], row["second"]
+        rows.append([f"{pair[0]} - {pair[1]}", *(own.get(pair, "-") for own in found.values())])
+    ranker = {**names, AVERAGE: "Average"}[standing.ranked_by]
+    head = ["models", *(category.replace("_", " ") for category in found)]
+    return Table(f"Differences of {ranker} by category. {title}", head, rows)
+
+
+def category_differences(standing: Standing, own: Standing) -> dict[tuple[str, str], Estimate]:
+    """The differences in one category, by the pairs of all categories; none where another column ranks in it."""
+    if own.ranked_by != standing.ranked_by:
+        return {}
+    by_pair = {(row["first"], row["second"]): row["difference"] for row in own.differences[own.ranked_by]}
+    turned = {(second, first): found.scaled(-1) for (first, second), found in by_pair.items()}
+    return {**turned, **by_pair}
+
+
 def _average(mean: Estimate) -> Cell:
     return "-" if mean.value is None else mean
 

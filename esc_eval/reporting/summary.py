@@ -2,16 +2,20 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
 from esc_eval.prompts.rubric import Rubric
+from esc_eval.reporting.descriptions import describe_replies
 from esc_eval.reporting.making import (
     describe_adapted,
+    describe_failures,
     describe_spending,
     describe_validity,
+    known_validity,
     warn_of_changed_servers,
     warn_of_no_range,
     warn_of_roles,
@@ -19,8 +23,9 @@ from esc_eval.reporting.making import (
 from esc_eval.reporting.render import to_plain_json
 from esc_eval.reporting.signature import sign_board
 from esc_eval.reporting.standing import standing_json
-from esc_eval.schema import Dialogue, Language, Rating, Way, order_stages
+from esc_eval.schema import NO_VALID_SCORER, Dialogue, Language, Rating, Way, order_stages
 from esc_eval.scoring.training_range import is_outside
+from esc_eval.simulation.unfinished import count_asked
 from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.statistics.estimate import Estimate, StoredEstimate
 from esc_eval.statistics.ranking import AVERAGE, Board, Standing, estimate_means, rank_models
@@ -81,6 +86,7 @@ class Row(Part):
         cells: By dimension, in the rubric's order.
         average: Mean of the dimensions' means, those where lower is better turned round; None where one has no score.
         scored: Dialogues that have a value on at least one dimension, of ``dialogues``.
+        asked: Dialogues that the run is to have, those that are not over or not rated yet included; 0 = nobody says.
         unanswered: Dialogues that ended early with a problem, or in which the supporter says no word of its own, of
             ``dialogues``; they are not rated.
         ranked: Whether it is ranked: not where more than ``UNANSWERED_SHARE`` of its dialogues are unanswered.
@@ -94,7 +100,10 @@ class Row(Part):
         low_mass: Ratings whose scorer gave all levels together less than ``LOW_MASS`` of its probability.
         outside: Dialogues that lie outside what a fitted scorer was fitted to, of those that it was to rate.
         flagged: Of these, those that it scored all the same.
+        quotes: Ratings with a quote of the dialogue.
+        strange_quotes: Of these, those whose quote stands nowhere in it.
         ways: Scored ratings by how their level was had, where they say.
+        descriptions: What its replies are like, counted, where a dimension has no valid scorer; no scores.
     """
 
     supporter: str
@@ -112,12 +121,16 @@ class Row(Part):
     empty_replies: int
     unfinished: int
     tokens: int | None
+    asked: int = 0
     told_replies: int = 0
     told_seeker_turns: int = 0
     low_mass: int = 0
     outside: int = 0
     flagged: int = 0
+    quotes: int = 0
+    strange_quotes: int = 0
     ways: dict[Way, int] = Field(default_factory=dict)
+    descriptions: dict[str, StoredEstimate] = Field(default_factory=dict)
 
 
 class Leaderboard(Part):
@@ -126,6 +139,8 @@ class Leaderboard(Part):
     Attributes:
         rubric: Name and version, where the report has tables under several.
         names: The paper's name of each dimension by key, of those that the rater was to rate.
+        unsupported: The paper's name of each further dimension, which has no valid scorer, and why, by key.
+        supported: What is known of the others where some have none, by key.
         lower_is_better: Keys of the dimensions of which a low level is good; turned round in the average.
         clustered_by: What the intervals draw: cards, or single dialogues where cards are unknown.
         warnings: Sentences on how its numbers were made.
@@ -138,6 +153,8 @@ class Leaderboard(Part):
     rubric: str | None = Field(default=None, exclude=True)  # the signature says it too
     statistic: Statistic
     names: dict[str, str]
+    unsupported: dict[str, tuple[str, str]] = Field(default_factory=dict)
+    supported: dict[str, str] = Field(default_factory=dict)
     lower_is_better: tuple[str, ...]
     levels: tuple[int, ...]
     clustered_by: Literal["card", "dialogue"]
@@ -239,6 +256,18 @@ def leave_unranked(dialogues: Sequence[Dialogue]) -> set[str]:
     return {name for name, n in count_unanswered(dialogues).items() if n > UNANSWERED_SHARE * played[name]}
 
 
+def find_unsupported(ratings: Iterable[Rating]) -> dict[str, str]:
+    """Dimensions that have no valid scorer, and why: left unscored for that, and scored nowhere."""
+    why: dict[str, str] = {}
+    scored = set()
+    for rating in ratings:
+        if rating.score is not None:
+            scored.add(rating.dimension)
+        elif rating.unsupported:
+            why.setdefault(rating.dimension, (rating.problem or "").removeprefix(NO_VALID_SCORER))
+    return {key: reason for key, reason in why.items() if key not in scored}
+
+
 def _last_word(ratings: Sequence[Rating]) -> list[Rating]:
     """Of each dialogue and dimension, people's ratings of the latest stage in which it was scored."""
     stages = order_stages(rating.stage for rating in ratings if rating.stage is not None)
@@ -275,6 +304,8 @@ def _make_board(
     clustered_by: Literal["card", "dialogue"] = "card" if by_card else "dialogue"
     scale = describe_scale(rubric.levels)
     turned = tuple(d.key for d in rubric.dimensions if d.lower_is_better)
+    unsupported = find_unsupported(ratings)
+    some = {rating.dimension for rating in ratings} - unsupported.keys()  # a board needs a column, if of no score
 
     def board(levels: Iterable[float | None]) -> Board:
         rows = [
@@ -288,7 +319,9 @@ def _make_board(
             )
             for rating, level in zip(ratings, levels, strict=True)
         ]
-        return Board.build(rows, rubric.keys, (min(rubric.levels), max(rubric.levels)), turned)
+        return Board.build(
+            rows, rubric.keys, (min(rubric.levels), max(rubric.levels)), turned, unsupported if some else ()
+        )
 
     levels, expected = (board(getattr(rating, what) for rating in ratings) for what in ("score", "expected"))
     supporters = {name: [d for d in talks if (d.supporter or "unknown") == name] for name in levels.models}
@@ -296,7 +329,9 @@ def _make_board(
     unranked = leave_unranked(talks)
     means, expectations = estimate_means(levels, boot), estimate_means(expected, boot)
     shown, chosen = (levels, means) if statistic == "level" else (expected, expectations)
+    asked = count_asked(run, language) if given[0].rater_kind == "model" else {}
     standing = rank_models(shown, boot, unranked=unranked, every_column=False, means=chosen)
+    descriptions = describe_replies(talks, [clusters[d.id] for d in talks], language, boot) if unsupported else {}
     rows = []
     for name in standing.order:
         ids = {dialogue.id for dialogue in supporters[name]}
@@ -311,10 +346,21 @@ def _make_board(
                 levels.sizes[name].dialogues,
             )
             for key in levels.dimensions
+            if key in some
         }
-        rows.append(
-            _row(name, cells, average, supporters[name], own, by_card, standing, unanswered[name], name in unranked)
+        row = _row(
+            name,
+            cells,
+            average,
+            supporters[name],
+            [rating for rating in own if rating.dimension not in unsupported],
+            by_card,
+            standing,
+            unanswered[name],
+            name in unranked,
+            descriptions.get(name, {}),
         )
+        rows.append(row.model_copy(update={"asked": asked.get(name, 0)}))
     adapted = describe_adapted(talks, (r.served.adapted for r in ratings if r.served))
     ways = Counter(str(rating.way) for rating in ratings if rating.way and rating.score is not None)
     return Leaderboard(
@@ -322,12 +368,16 @@ def _make_board(
         rater=rater,
         rubric=carried if several else None,
         statistic=statistic,
-        names={d.key: d.paper for d in rubric.dimensions if d.key in levels.dimensions},
+        names={d.key: d.paper for d in rubric.dimensions if d.key in some},
+        unsupported={d.key: (d.paper, unsupported[d.key]) for d in rubric.dimensions if d.key in unsupported},
+        supported=known_validity(run, rater) if unsupported else {},
         lower_is_better=levels.turned,
         levels=rubric.levels,
         clustered_by=clustered_by,
         signature=sign_board(run, rater, carried, statistic, scale, boot, clustered_by, language, adapted, ways),
         warnings=(
+            *describe_failures(run),
+            *describe_unfinished(rater, asked, talks, (d for d in by_id.values() if d.language == language)),
             *warn_of_roles(run, rater),
             *warn_of_no_range(run, rater),
             *describe_validity(run, rater),
@@ -335,8 +385,41 @@ def _make_board(
             *describe_spending(run, ["simulation", f"scoring/{rater}"]),
         ),
         rows=tuple(rows),
-        standing=standing,
+        standing=count_all(standing, asked),
     )
+
+
+def count_all(standing: Standing, asked: Mapping[str, int]) -> Standing:
+    """A standing whose sizes count the dialogues too that a run is to have and that are not rated yet.
+
+    Args:
+        standing: Of those that are rated.
+        asked: How many each supporter is to have; others stay as they are.
+    """
+    sizes = {name: replace(n, dialogues=max(n.dialogues, asked.get(name, 0))) for name, n in standing.sizes.items()}
+    return replace(standing, sizes=sizes)
+
+
+def describe_unfinished(
+    rater: str, asked: Mapping[str, int], rated: Iterable[Dialogue], there: Iterable[Dialogue]
+) -> list[str]:
+    """A sentence where a run is to have more dialogues than a rater has rated; none where it has rated all.
+
+    Args:
+        rater: Its name.
+        asked: How many dialogues each supporter is to have.
+        rated: Those that have ratings.
+        there: Those that are over.
+    """
+    have = Counter(dialogue.supporter or "unknown" for dialogue in rated)
+    if not (missing := {name: n for name, n in asked.items() if have[name] < n}):
+        return []
+    over = Counter(dialogue.supporter or "unknown" for dialogue in there)
+    each = [
+        f"{name} {have[name]} of {n}" + (f" ({over[name]} are over)" if over[name] < n else "")
+        for name, n in missing.items()
+    ]
+    return [f"Not all dialogues of the run are rated by {rater}: {', '.join(each)}. The rest is not in these numbers."]
 
 
 def _refuse_repeated(ratings: Sequence[Rating]) -> None:
@@ -373,6 +456,7 @@ def _row(
     standing: Standing,
     unanswered: int,
     unranked: bool,
+    descriptions: dict[str, Estimate],
 ) -> Row:
     replies = [turn for dialogue in dialogues for turn in dialogue.replies]
     asked = [turn for dialogue in dialogues for turn in dialogue.turns if turn.role == "seeker"]
@@ -399,7 +483,10 @@ def _row(
         low_mass=sum(rating.mass is not None and rating.mass < LOW_MASS for rating in ratings),
         outside=len({rating.dialogue_id for rating in ratings if is_outside(rating)}),
         flagged=len({rating.dialogue_id for rating in ratings if rating.outside}),
+        quotes=sum(bool(rating.evidence and rating.evidence.kind == "quote") for rating in ratings),
+        strange_quotes=sum(bool(rating.evidence and rating.evidence.is_strange) for rating in ratings),
         ways=dict(Counter(rating.way for rating in ratings if rating.way and rating.score is not None)),
+        descriptions=descriptions,
     )
 
 

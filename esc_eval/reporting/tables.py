@@ -3,19 +3,21 @@
 from collections import Counter
 from dataclasses import replace
 
-from esc_eval.languages import known_languages
+from esc_eval.escaping import escape_html, escape_markdown
+from esc_eval.languages import name_language
+from esc_eval.reporting.descriptions import name_descriptions
 from esc_eval.reporting.making import group_reasons
 from esc_eval.reporting.render import Cell, Report, Table
 from esc_eval.reporting.standing import standing_table
 from esc_eval.reporting.summary import LOW_MASS, UNANSWERED_SHARE, Leaderboard, Row, Summary
+from esc_eval.schema import NO_SCORER
 from esc_eval.statistics.scale import describe_scale
 
 
 def name_board(language: str | None, rater: str, rubric: str | None = None) -> str:
     """What a leaderboard shows, in words."""
-    row = known_languages().get(language) if language else None
     by = f"rated by {rater} under {rubric}" if rubric else f"rated by {rater}"
-    return f"{row.name if row else language}, {by}" if language else by.capitalize()
+    return f"{name_language(language)}, {by}" if language else by.capitalize()
 
 
 def describe_statistic(board: Leaderboard) -> str:
@@ -26,11 +28,41 @@ def describe_statistic(board: Leaderboard) -> str:
 
 def board_table(board: Leaderboard, dimensions: bool = True) -> Table:
     """The leaderboard, one line a supporter: with each dimension, or only with what orders."""
+    if not board.names:
+        rows = [[row.supporter, row.dialogues, NO_SCORER] for row in board.rows]
+        return Table("", ["Supporter", "n", "score"], rows, 1)
     return standing_table(board.standing, board.names, dimensions=dimensions, turned=board.lower_is_better)
+
+
+def explain_unsupported(board: Leaderboard) -> list[str]:
+    """Why dimensions have no valid scorer, each reason once."""
+    return list(dict.fromkeys(why for _, why in board.unsupported.values()))
+
+
+def support_tables(board: Leaderboard) -> list[Table]:
+    """Where a dimension has no valid scorer: which have one and why, and what the replies are like."""
+    if not board.unsupported:
+        return []
+    known: list[list[Cell]] = [
+        [name, "yes", f"better than counts of words on sets of ratings that it has not seen: {board.supported[key]}"]
+        for key, name in board.names.items()
+        if key in board.supported
+    ]
+    known += [[name, NO_SCORER, why] for name, why in board.unsupported.values()]
+    columns = name_descriptions(board.language)
+    rows: list[list[Cell]] = [[row.supporter, *(row.descriptions.get(key) for key in columns)] for row in board.rows]
+    what = "counted, no scores: neither more nor less of them is better"
+    support = Table("What has a valid scorer", ["Dimension", "valid scorer", "why"], known, prose=["why"])
+    return [
+        *([support] if board.names else []),
+        Table("Descriptions of the replies", ["Supporter", *columns.values()], rows, 1, what),
+    ]
 
 
 def details_tables(board: Leaderboard) -> list[Table]:
     """One table a supporter, one line a dimension: the mean, and what to know before trusting it."""
+    if not board.names:
+        return []
     header = ["Dimension", "mean, interval", "n", "unscored", "most given", "share", "/".join(map(str, board.levels))]
     note = "most given: the level given most often, and its share; last column: how often each level was given"
     tables = []
@@ -45,7 +77,8 @@ def details_tables(board: Leaderboard) -> list[Table]:
             if share and n != scored:
                 share += f" of {scored}"
             rows.append([name, mean, n, cell.unscored, level, share or "-", counts])
-        some = row.scored if row.scored == row.dialogues else f"{row.scored} of {row.dialogues}"
+        every = max(row.dialogues, row.asked)
+        some = row.scored if row.scored == every else f"{row.scored} of {every}"
         unscored = sum(cell.unscored for cell in row.cells.values())
         rows.append(["Average", "-" if row.average is None else row.average, some, unscored, "", "", ""])
         marked = [board.names[key] for key in board.lower_is_better]
@@ -90,7 +123,7 @@ def describe_gaps(row: Row) -> list[str]:
 
 def describe_ratings(board: Leaderboard) -> list[str]:
     """What to know of how a board's levels were had, a sentence each; none where there is nothing."""
-    notes = []
+    notes = [] if board.names else [f"There is no score: {NO_SCORER}: {why}." for why in explain_unsupported(board)]
     ways: Counter[str] = Counter()
     for row in board.rows:
         ways.update(row.ways)
@@ -109,6 +142,12 @@ def describe_ratings(board: Leaderboard) -> list[str]:
         notes.append(
             f"{outside} of {every} dialogues ({outside / every:.0%}) lie outside what {board.rater} was fitted to and "
             f"are {done}" + (": nobody knows what its levels are worth there." if flagged else ".")
+        )
+    if quotes := sum(row.quotes for row in board.rows):
+        strange = sum(row.strange_quotes for row in board.rows)
+        notes.append(
+            f"{board.rater} quotes the dialogue in {quotes} ratings; in {strange} of them ({strange / quotes:.0%}) the "
+            "quote stands nowhere in it."
         )
     if board.statistic == "expected":
         without = total - sum(cell.weighed for row in board.rows for cell in row.cells.values())
@@ -132,27 +171,64 @@ def board_report(board: Leaderboard, *tables: Table) -> Report:
     )
 
 
+def describe_support(summary: Summary) -> list[str]:
+    """What is to be read before any number, where a dimension has no valid scorer: which have, and what would add to
+    it; nothing where all that was rated was rated by scorers that somebody named.
+    """
+    lacking = [board for board in summary.tables if board.unsupported]
+    if not lacking:
+        return []
+    said = []
+    for board in lacking:
+        what = f"{name_language(board.language)}: "
+        others = ", ".join(name for name, _ in board.unsupported.values())
+        if board.names:
+            said.append(f"{what}{board.rater} rates {', '.join(board.names.values())}; {NO_SCORER} for {others}.")
+        else:
+            why = "; ".join(explain_unsupported(board))
+            said.append(f"{what}{NO_SCORER}, so there is no score: {why}. What the replies are like is counted below.")
+    return [
+        *said,
+        "A stronger judge rates every dimension, and nobody has shown yet that it is right: "
+        "esc-eval score --dialogues DIR --scorer judge=openai:MODEL",
+        "People's ratings are what scorers are measured by: esc-eval sheet DIR --rater NAME --out SHEETS, and then "
+        "esc-eval report DIR --human RATINGS",
+    ]
+
+
 def as_text(summary: Summary, width: int = 80) -> str:
     """For a terminal of this width: one line a supporter, then one line a supporter and dimension."""
-    return "\n".join(
-        board_report(board, board_table(board, dimensions=False), *details_tables(board)).to_text(width)
+    boards = [
+        board_report(
+            board, board_table(board, dimensions=False), *support_tables(board), *details_tables(board)
+        ).to_text(width)
         for board in summary.tables
-    )
+    ]
+    opening = describe_support(summary)
+    return "\n".join([*([Report("support", {}, notes=opening).to_text(width)] if opening else []), *boards])
 
 
 def as_markdown(summary: Summary) -> str:
     """As GitHub renders it."""
-    head = "# ESC-Eval report\n\n95% intervals. A measure of language models, not a clinical one.\n\n"
+    opening = "".join(f"- {escape_markdown(sentence)}\n" for sentence in describe_support(summary))
+    head = "# ESC-Eval report\n\n" + (f"{opening}\n" if opening else "")
+    head += "95% intervals. A measure of language models, not a clinical one.\n\n"
     return head + "\n".join(
-        board_report(board, board_table(board), *details_tables(board)).to_markdown() for board in summary.tables
+        board_report(board, board_table(board), *support_tables(board), *details_tables(board)).to_markdown()
+        for board in summary.tables
     )
 
 
 def as_latex(summary: Summary) -> str:
     """Leaderboards as LaTeX tables (booktabs)."""
-    return "\n".join(board_report(board, board_table(board)).to_latex() for board in summary.tables)
+    return "\n".join(
+        board_report(board, board_table(board), *support_tables(board)).to_latex() for board in summary.tables
+    )
 
 
 def as_html(summary: Summary) -> str:
     """Leaderboards as a fragment of HTML, e.g. for a notebook."""
-    return "".join(board_report(board, board_table(board)).to_html() for board in summary.tables)
+    opening = "".join(f"<p>{escape_html(sentence)}</p>\n" for sentence in describe_support(summary))
+    return opening + "".join(
+        board_report(board, board_table(board), *support_tables(board)).to_html() for board in summary.tables
+    )

@@ -6,6 +6,7 @@ from esc_eval.languages import get_language
 from esc_eval.prompts.protocol import Protocol
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.schema import Dialogue, RoleCard, Turn
+from esc_eval.scoring.evidence import Wanted
 from esc_eval.scoring.score import judge_prompts
 from esc_eval.simulation.cost import FRAME, RATE, Load, Price, Row, count_tokens, load_row, reply_tokens
 
@@ -21,7 +22,7 @@ def expected_dialogue(card: RoleCard, protocol: Protocol) -> Dialogue:
     return Dialogue(id=card.id, language=card.language, turns=tuple(turns))
 
 
-def estimate_load(dialogues: Sequence[Dialogue], rubric: Rubric, answer_tokens: int) -> Load:
+def estimate_load(dialogues: Sequence[Dialogue], rubric: Rubric, answer_tokens: int, evidence: Wanted = "none") -> Load:
     """What a judge that is asked in words has to read and write, one request a dialogue and dimension.
 
     Answers are taken to be as long as their cap; prompts of a dialogue share all but what is asked about a dimension.
@@ -30,7 +31,7 @@ def estimate_load(dialogues: Sequence[Dialogue], rubric: Rubric, answer_tokens: 
     for dialogue in dialogues:
         sizes = [
             [count_tokens(message["content"], dialogue.language) + FRAME for message in prompt]
-            for prompt in judge_prompts(dialogue, rubric)
+            for prompt in judge_prompts(dialogue, rubric, evidence)
         ]
         shown = sum(count_tokens(turn.text, dialogue.language) for turn in dialogue.turns)
         prompts = [sum(size) for size in sizes]
@@ -48,6 +49,7 @@ def estimate_scoring(
     rubric: Rubric,
     scorers: dict[str, Price | None],
     answer_tokens: int,
+    evidence: Wanted = "none",
     rate: float = RATE,
 ) -> list[Row]:
     """One row for each scorer that is asked in words.
@@ -57,9 +59,10 @@ def estimate_scoring(
         rubric: Of the scoring.
         scorers: Prices by name; None = nobody says.
         answer_tokens: Cap on an answer.
+        evidence: What is asked for before the level.
         rate: Generated tokens a second.
     """
-    load = estimate_load(dialogues, rubric, answer_tokens)
+    load = estimate_load(dialogues, rubric, answer_tokens, evidence)
     return [
         load_row(f"judge {name}", len(dialogues), load, {name: (load, price)}, rate) for name, price in scorers.items()
     ]

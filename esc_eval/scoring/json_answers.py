@@ -94,6 +94,15 @@ def _objects(text: str) -> Iterator[list[Value]]:
         yield [Value((), None, (brace.start(), end)), *_values(text, brace.start(), end)]
 
 
+def read_objects(text: str) -> list[dict[str, Any]]:
+    """The JSON objects in a text that stand in no other.
+
+    >>> read_objects('So: {"quote": "a {b}", "score": 3}')
+    [{'quote': 'a {b}', 'score': 3}]
+    """
+    return [_DECODER.decode(text[start:end]) for (whole, *_) in _objects(text) for start, end in [whole.span]]
+
+
 def _is_other_scale(value: Value, levels: Sequence[int]) -> bool:
     """Whether a value says that the score is on another scale than the rubric's."""
     numbers = [float(number) for number in re.findall(r"\d+(?:\.\d+)?", str(value.value))]

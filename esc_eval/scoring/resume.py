@@ -72,8 +72,7 @@ def check_scoring(kind: str, scoring: Identified, run: Run) -> Mapping[str, Any]
         EscEvalError: It is another one (the message lists the differences), or the run's ratings are not in its ledger
             and would be lost.
     """
-    kinds = [kind for kind in run.card if kind.startswith("scoring/")]
-    if (run.folder / RATINGS).exists() and not any(run.owners(kind) for kind in kinds):
+    if (run.folder / RATINGS).exists() and not any(run.owners(kind) for kind in run.rated_kinds):
         raise EscEvalError(
             f"{run.folder} holds ratings that were not made there, or has lost its ledger. Choose another --out."
         )

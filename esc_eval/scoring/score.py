@@ -22,6 +22,7 @@ from esc_eval.prompts.wording import fill_template
 from esc_eval.reasoning import strip_thinking
 from esc_eval.schema import Dialogue, Rating, Turn, Way
 from esc_eval.scoring.calibration import Calibration
+from esc_eval.scoring.evidence import Wanted, ask_for_evidence, evidence_identity, read_evidence
 from esc_eval.scoring.parsers import NO_LEVEL, TOO_LONG, WHOLE, find_lead, get_finder, get_parser
 from esc_eval.scoring.rater import DirectScoring, rating_fields
 from esc_eval.scoring.resume import admit_dialogues, check_scoring, known_way, rated_dimensions, rated_identity
@@ -43,15 +44,19 @@ ASKED_TOKENS = 500
 """Of what is asked about a dialogue on one dimension, about; for scorers whose tokens nobody counts."""
 
 
-def judge_prompts(dialogue: Dialogue, rubric: Rubric) -> list[Conversation]:
+def judge_prompts(dialogue: Dialogue, rubric: Rubric, evidence: Wanted = "none") -> list[Conversation]:
     """One judge's conversation for each dimension; they differ only after the dialogue, which comes first.
 
     Lines after the first of an utterance are indented, so that no utterance can pass for the next speaker's.
+
+    Args:
+        evidence: What is asked for before the level.
     """
     text = rubric.text(dialogue.language)
     names = {"seeker": text.seeker, "supporter": text.supporter}
     lines = [f"{names[turn.role]}: " + turn.text.strip().replace("\n", "\n  ") for turn in dialogue.turns]
     shown = fill_template(text.dialogue, dialogue="\n\n".join(lines))
+    more = ask_for_evidence(evidence, dialogue.language, rubric.levels)
     conversations: list[Conversation] = []
     for key in rubric.keys:
         wording = text.dimensions[key]
@@ -64,7 +69,7 @@ def judge_prompts(dialogue: Dialogue, rubric: Rubric) -> list[Conversation]:
             high=rubric.levels[-1],
         )
         conversations.append(
-            [{"role": "system", "content": text.system}, {"role": "user", "content": f"{shown}\n\n{ask}"}]
+            [{"role": "system", "content": text.system}, {"role": "user", "content": f"{shown}\n\n{ask}{more}"}]
         )
     return conversations
 
@@ -81,11 +86,12 @@ class Scoring:
         calibration: Temperatures applied to level probabilities.
         answer_tokens: Cap on an answer in text; a judge that thinks aloud needs hundreds.
         temperature: Of the answers; level probabilities know none, so that answers above 0 are read as text.
+        evidence: What a judge is asked for before its level; it answers in words then, with a JSON object.
 
     Raises:
-        EscEvalError: ``logits`` of a model that gives none, or at a temperature, a trained judge that did not learn the
-            rubric, the released adapters without the official wording, or the official wording with another rubric than
-            ours.
+        EscEvalError: ``logits`` of a model that gives none, at a temperature or with evidence, evidence of a trained
+            judge or under the official wording, a trained judge that did not learn the rubric, the released adapters
+            without the official wording, or the official wording with another rubric than ours.
     """
 
     def __init__(
@@ -98,6 +104,7 @@ class Scoring:
         calibration: Calibration | None = None,
         answer_tokens: int = ANSWER_TOKENS,
         temperature: float = 0.0,
+        evidence: Wanted = "none",
     ) -> None:
         chooser = scorer if isinstance(scorer, ChoiceModel) else None
         self.asked = scorer if isinstance(scorer, AskedModel) else None
@@ -107,9 +114,16 @@ class Scoring:
             raise EscEvalError(f"{scorer.name} is behind no server, which --by {by} is for; use auto, logits or text")
         if by in ("logits", *SERVER_WAYS) and temperature:
             raise EscEvalError(f"level probabilities have no temperature: leave out --judge-temperature or --by {by}")
-        self.scorer, self.rubric, self.wording = scorer, rubric, wording
+        if by in ("logits", *SERVER_WAYS) and evidence != "none":
+            raise EscEvalError(f"--evidence is given in words: leave out --by {by}, or --evidence")
+        self.scorer, self.rubric, self.wording, self.evidence = scorer, rubric, wording, evidence
         self.adapters = scorer if isinstance(scorer, AdapterModel) else None
         card: JudgeCard | None = getattr(scorer, "judge_card", None)
+        if evidence != "none" and (card or self.adapters or wording or parser in WHOLE):
+            raise EscEvalError(
+                f"{scorer.name}: --evidence is for judges that are asked in this package's words and read by its rule; "
+                "a trained judge answers as it learnt to, the official wording and parser are as the release has them"
+            )
         if card:
             card.check(scorer.name, rubric, self.rubric_id)
         elif self.adapters and wording is None:
@@ -120,7 +134,7 @@ class Scoring:
         if wording and set(wording.keys) != set(rubric.keys):
             raise EscEvalError(f"the official prompts rate {', '.join(wording.keys)}; they go with no {rubric.id}")
         self._in_words = card.answers == "text" if card else self.adapters is not None
-        in_text = by == "text" or temperature > 0 or (by == "auto" and self._in_words)
+        in_text = by == "text" or temperature > 0 or evidence != "none" or (by == "auto" and self._in_words)
         self.chooser = None if self.asked or in_text else chooser
         self.by, self.settled = by, Settled(way="text") if in_text else None
         self.parser_name, self.find, self.parse = parser, get_finder(parser), get_parser(parser)
@@ -140,7 +154,9 @@ class Scoring:
         """What a resumed scoring must share, save the dialogues."""
         wording, cap = self.wording, self.answer.max_new_tokens
         by: dict[str, Any] = {"by": "logits" if self.chooser else f"text, {self.parser_name} parser"}
-        if self.asked and self.settled and self.settled.way != "text":
+        if self.evidence != "none":
+            by = {"by": f"text, {self.evidence} in JSON"}
+        elif self.asked and self.settled and self.settled.way != "text":
             by = {"by": self.settled.way, "parser": self.parser_name}
         return {
             "rubric": {"id": wording.id, "sha256": wording.sha256} if wording else self.rubric.identity,
@@ -149,6 +165,7 @@ class Scoring:
             **({"asked": self.settled.fact} if self.asked and self.settled and self.settled.field else {}),
             **({"max_answer_tokens": cap} if cap != ANSWER_TOKENS else {}),
             **({"temperature": self.answer.temperature} if self.answer.temperature else {}),
+            **evidence_identity(self.evidence),
             **({"calibration": self.calibration.sha256} if self.calibration else {}),
         }
 
@@ -188,13 +205,13 @@ class Scoring:
         if self.wording:
             keys, every = self.wording.keys, self.wording.conversations(dialogue, getattr(self.scorer, "system", ""))
         else:
-            every = judge_prompts(dialogue, self.rubric)
+            every = judge_prompts(dialogue, self.rubric, self.evidence)
         return [(dialogue, key, c) for key, c in zip(keys, every, strict=True) if key not in done]
 
     def _rate(self, groups: Sequence[Sequence[Asked]], lead: str) -> Iterator[Rating]:
         conversations = [[conversation for _, _, conversation in group] for group in groups]
         question = self._question(lead)
-        if self.asked:
+        if self.asked and self.evidence == "none":
             self.settle_way(dict.fromkeys(asked[0].language for group in groups for asked in group))
             chosen = self.asked.ask(conversations, question, self.settled or Settled(way="text"))
         elif self.chooser:
@@ -340,17 +357,27 @@ class Scoring:
 
     def _from_text(self, dialogue: Dialogue, dimension: str, choice: Choice) -> Rating:
         answer, finish = choice.text or "", choice.finish_reason or "stop"
-        score = None if finish == "context" else self._level(answer)
+        score, evidence, missing, parser = None, None, NO_LEVEL, self.parser_name
+        if self.evidence != "none":
+            missing, parser = (
+                f"the answer is not one JSON object with {self.evidence} and score",
+                f"{self.evidence}, JSON",
+            )
+            if read := read_evidence(answer, self.evidence, self.rubric.levels, dialogue, self.parse):
+                score, evidence = read
+        elif finish != "context":
+            score = self._level(answer)
         problem = {
             "context": TOO_LONG,
-            "length": f"{NO_LEVEL}; it was cut at {self.answer.max_new_tokens} tokens (see --max-answer-tokens)",
-        }.get(finish, NO_LEVEL)
+            "length": f"{missing}; it was cut at {self.answer.max_new_tokens} tokens (see --max-answer-tokens)",
+        }.get(finish, missing)
         return Rating(
             **self._common(dialogue, dimension),
             score=score,
             raw=answer,
+            evidence=evidence,
             problem=problem if score is None else None,
-            parser=self.parser_name,
+            parser=parser,
             way=None if finish == "context" else choice.way or "text",
             served=choice.served,
         )
@@ -367,6 +394,7 @@ def score_dialogues(
     *,
     retry: bool = False,
     meter: Meter | None = None,
+    left_out: Mapping[str, frozenset[str]] | None = None,
 ) -> list[Rating]:
     """Rate what a run has no ratings of yet, dialogue by dialogue and dimension by dimension; write ``ratings.jsonl``.
 
@@ -379,6 +407,7 @@ def score_dialogues(
         on_dialogue: Called after the last of a dialogue's ratings is durable.
         retry: Whether the scorer is asked again where it gave no answer.
         meter: Counts what the answers cost.
+        left_out: Dimensions that are not asked of a dialogue, by its id.
 
     Returns:
         This scorer's ratings, in the order of the dialogues.
@@ -409,6 +438,8 @@ def score_dialogues(
         keep_wording(scoring.rubric, rubric_file(run.folder, scoring.rubric_id))
     run.record(kind, {**identity, **({"leads": leads} if leads else {}), "dialogues": rated})
     keys = scoring.rubric.keys
+    for name, unasked in (left_out or {}).items():
+        done[name] = done.get(name, frozenset()) | unasked
     todo = [dialogue for dialogue in dialogues if len(done.get(dialogue.id, ())) < len(keys)]
     asked = {dialogue.id: _tokens(dialogue) for dialogue in todo if not _silent(dialogue)}
     try:
@@ -463,7 +494,11 @@ def _unanswered(kind: str, dialogue: Dialogue, run: Run) -> list[str]:
     return [
         r.dimension
         for r in found
-        if r.score is None and not r.raw and r.problem not in (TOO_LONG, SILENT) and not is_outside(r)
+        if r.score is None
+        and not r.raw
+        and r.problem not in (TOO_LONG, SILENT)
+        and not is_outside(r)
+        and not r.unsupported
     ]
 
 

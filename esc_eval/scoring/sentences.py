@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from transformers import AutoModel, AutoTokenizer
+from transformers.utils import logging
 
 from esc_eval.errors import EscEvalError
 from esc_eval.files.hashing import hash_file
@@ -46,6 +47,7 @@ class Sentences:
 
     def __init__(self) -> None:
         folder = model_folder()
+        logging.disable_progress_bar()
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
         self.model = AutoModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
         self.model.eval()

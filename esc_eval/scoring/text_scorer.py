@@ -17,9 +17,10 @@ from pydantic import Field
 from esc_eval.chat.registry import match_spec
 from esc_eval.errors import EscEvalError
 from esc_eval.files.frozen_yaml import FittedFile, FrozenYaml
+from esc_eval.languages import name_language
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reading import check_file, is_file
-from esc_eval.schema import Dialogue, Language, digest
+from esc_eval.schema import NO_VALID_SCORER, Dialogue, Language, digest
 from esc_eval.scoring.levels import Rule, decide_levels, level_probabilities
 from esc_eval.scoring.rater import Verdict
 from esc_eval.scoring.text_features import Terms, distinct_bigrams, ending_figures, surface_figures, utterances_of
@@ -34,8 +35,8 @@ Array = npt.NDArray[np.float64]
 SCORERS = Path(__file__).parent / "scorers"
 """Shipped text scorers, each in a folder that is its name."""
 FILE, WEIGHTS = "text_scorer.json", "text_scorer.safetensors"
-NO_VALID_SCORER = "no valid scorer: "
-"""How the reason begins why a dimension is left unscored for which nothing was shown."""
+SUPPORTED_ONLY = "supported only"
+"""What an identity says of ``dimensions`` where those are left unscored for which nothing was shown."""
 LIKENESS = (
     "mean likeness of the supporter's turn to the seeker's before it",
     "least of these",
@@ -362,7 +363,7 @@ class TextScorer:
             "revision": digest([self.file, self.weights.round(6).tolist()]),
             **({"range": self.trained_on.sha256} if self.trained_on else {}),
             **({"validity": {k: v.model_dump() for k, v in self.file.validity.items()}} if self.file.validity else {}),
-            **({"dimensions": "supported only"} if supported_only else {}),
+            **({"dimensions": SUPPORTED_ONLY} if supported_only and self.file.validity else {}),
         }
 
     def check(self, rubric: Rubric) -> None:
@@ -389,9 +390,15 @@ class TextScorer:
         rows = iter(zip(self._scores(own), self._outside(own), strict=True))
         for dialogue in dialogues:
             if dialogue.language != known:
-                yield f"the dialogue is in {dialogue.language}; {self.name} knows {known} only"
+                yield self._refuse_language(dialogue.language)
             else:
                 yield self._verdicts(*next(rows))
+
+    def _refuse_language(self, language: Language) -> str:
+        if not self.supported_only:
+            return f"the dialogue is in {language}; {self.name} knows {self.file.language} only"
+        known, asked = name_language(self.file.language), name_language(language)
+        return f"{NO_VALID_SCORER}{self.name} was fitted and tried on {known} alone; nothing is shown for {asked}"
 
     def _outside(self, dialogues: Sequence[Dialogue]) -> list[str | None]:
         if self.file.range and self.trained_on:
@@ -423,14 +430,10 @@ class TextScorer:
 
 
 def shipped_for(rubric: Rubric) -> str | None:
-    """Name of the shipped text scorer that was fitted to ratings under a rubric; None = there is none.
-
-    One that learnt from neighbouring scales, and says for which dimensions that was shown to be of use, is named by the
-    user alone.
-    """
+    """Name of the shipped text scorer that was fitted to ratings under a rubric; None = there is none."""
     for file in sorted(SCORERS.glob(f"*/{FILE}")):
         known = TextScorerFile.load(file)
-        if known.validity is None and (known.rubric, known.rubric_sha256) == (rubric.id, rubric.sha256):
+        if (known.rubric, known.rubric_sha256) == (rubric.id, rubric.sha256):
             return file.parent.name
     return None
 

@@ -166,6 +166,7 @@ def estimate_cost(
     seeker_price: Price | None = Price(),
     rate: float = RATE,
     seeker: str = "seeker",
+    repeats: int = 1,
 ) -> list[Row]:
     """One row for each supporter.
 
@@ -176,7 +177,9 @@ def estimate_cost(
         seeker_price: What the seeker's tokens cost; None = nobody says.
         rate: Generated tokens a second, both sides together.
         seeker: Its name.
+        repeats: How often each card is played.
     """
+    cards = list(cards) * repeats
     by_language = {code: part for code in language_codes() if (part := [c for c in cards if c.language == code])}
     loads = {language: estimate_load(part, protocol) for language, part in by_language.items()}
     rows = []

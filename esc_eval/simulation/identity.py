@@ -7,10 +7,12 @@ be what is there, and what is new must agree with it in all that dialogues share
 
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from esc_eval.chat.base import name_by_language
 from esc_eval.errors import EscEvalError, explain_validation
 from esc_eval.files.records import read_dialogues
 from esc_eval.files.run_folder import CARDS, DIALOGUES, PROTOCOL
@@ -20,7 +22,7 @@ from esc_eval.prompts.protocol import Protocol
 from esc_eval.prompts.wording import Worded
 from esc_eval.schema import Dialogue, RoleCard, Turn, digest
 from esc_eval.simulation.plan import Failure, Plan, is_over
-from esc_eval.simulation.run import LEDGER, SHOWN, Run, list_differences
+from esc_eval.simulation.run import LEDGER, PLAYED, SHOWN, Run, list_differences
 
 STEP = "simulation"
 SAID_APART = frozenset({"rounds", "seeker", "supporter"})
@@ -39,12 +41,12 @@ class Members:
     Attributes:
         cards: Role cards.
         conditions: All that decides a dialogue but its card, by the hash of it.
-        dialogues: Of each its card, its conditions, and what the models are called.
+        dialogues: Of each its card, its conditions, what the models are called, and which repetition it is.
     """
 
     cards: Mapping[str, RoleCard]
     conditions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    dialogues: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    dialogues: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def shared(self) -> dict[str, Any]:
@@ -55,7 +57,8 @@ class Members:
             conditions = self.conditions[row["conditions"]]
             merged["supporters"][row["supporter"]] = conditions["supporter"]
             languages[conditions["language"]] = conditions["protocol"]["sha256"]
-            merged |= {key: conditions[key] for key in ("protocol", "generation", "seeker", "seed")}
+            merged |= {key: conditions[key] for key in ("protocol", "generation", "seeker")}
+            merged["seed"] = conditions["seed"] - row.get("repetition", 1) + 1
         if self.dialogues:
             merged["protocol"] = {**merged["protocol"], "languages": languages}
             del merged["protocol"]["sha256"]
@@ -103,19 +106,21 @@ def members_of(plan: Plan, supporters: Mapping[str, Mapping[str, Any]] | None = 
     if supporters is None:
         supporters = plan.supporter_identities
     conditions: dict[str, dict[str, Any]] = {}
-    dialogues: dict[str, dict[str, str]] = {}
-    for name, identity in supporters.items():
+    dialogues: dict[str, dict[str, Any]] = {}
+    for name, repetition in product(supporters, range(1, plan.repeats + 1)):
         made: dict[str, str] = {}
+        seed = plan.seed_of(repetition)
         for card in plan.cards_of(name):
             if card.language not in made:
-                found = play_conditions(plan.protocol, card.language, plan.seeker.identity, identity, plan.seed)
+                found = play_conditions(plan.protocol, card.language, plan.seeker.identity, supporters[name], seed)
                 made[card.language] = digest(found)
                 conditions[made[card.language]] = found
-            row = {"card": card.id, "supporter": name, "seeker": plan.seeker.name, "conditions": made[card.language]}
-            one_id = plan.dialogue_id(name, card.id)
+            seeker = name_by_language(plan.seeker, card.language)
+            row = {"card": card.id, "supporter": name, "seeker": seeker, "conditions": made[card.language]}
+            one_id = plan.dialogue_id(name, card.id, repetition)
             if one_id in dialogues:
                 raise EscEvalError(f"two dialogues would be {one_id!r}; give a supporter another name, or a new --out")
-            dialogues[one_id] = row
+            dialogues[one_id] = row if repetition == 1 else {**row, "repetition": repetition}
     return Members({card.id: card for card in plan.cards}, conditions, dialogues)
 
 
@@ -127,6 +132,7 @@ class _Row(BaseModel):
     supporter: str
     seeker: str
     conditions: str
+    repetition: int = 1
 
 
 class _Wording(BaseModel):
@@ -163,8 +169,8 @@ def read_members(run: Run) -> Members:
     return Members(cards, conditions, rows)
 
 
-def _rows(run: Run) -> dict[str, dict[str, str]]:
-    return {name: row.model_dump() for name, row in _members(run, "dialogue", _Row).items()}
+def _rows(run: Run) -> dict[str, dict[str, Any]]:
+    return {name: row.model_dump(exclude_defaults=True) for name, row in _members(run, "dialogue", _Row).items()}
 
 
 def _members(run: Run, kind: str, shape: type[M]) -> dict[str, M]:
@@ -178,13 +184,74 @@ def _members(run: Run, kind: str, shape: type[M]) -> dict[str, M]:
 
 
 def keep_ids(plan: Plan, run: Run) -> None:
-    """Let a plan call the dialogues that a run has already as the run calls them.
+    """Let a plan call the dialogues that a run has already as the run calls them, whatever their models are called now.
 
     Raises:
-        EscEvalError: The ledger is damaged.
+        EscEvalError: The ledger is damaged, or a model could be either of two that the run holds.
     """
-    for one_id, row in _rows(run).items():
-        plan.ids[row["supporter"], row["card"]] = one_id
+    _keep_ids(plan, _renamed(read_members(run), plan))
+
+
+def _keep_ids(plan: Plan, members: Members) -> None:
+    for one_id, row in members.dialogues.items():
+        plan.ids[row["supporter"], row["card"], row.get("repetition", 1)] = one_id
+
+
+def find_new_labels(plan: Plan, members: Members) -> dict[str, str]:
+    """Supporters of a run whom a plan asks for under another label: old label -> new one.
+
+    A model that is asked for under both labels is meant twice, and is none of them.
+
+    Raises:
+        EscEvalError: One could be either of two that the run holds.
+    """
+    held = {row["supporter"]: members.conditions[row["conditions"]]["supporter"] for row in members.dialogues.values()}
+    asked = plan.supporter_identities
+    idle, found = {name: identity for name, identity in held.items() if name not in asked}, {}
+    for name, identity in asked.items():
+        same = [old for old in idle if name not in held and is_relabelled(idle[old], old, identity, name)]
+        if len(same) > 1:
+            raise EscEvalError(
+                f"supporter {name!r} is the model that this run holds as {' and '.join(map(repr, same))}. Ask for it "
+                "under one of these labels, or for all of them together to play it once more."
+            )
+        if same:
+            found[same[0]] = name
+            del idle[same[0]]
+    return found
+
+
+def is_relabelled(old: Mapping[str, Any], old_name: str, new: Mapping[str, Any], new_name: str) -> bool:
+    """Whether two identities are of one model, whatever it is called.
+
+    Some models are called in their identity by their label; these are one where their content has one hash. A function
+    that is defined within another may hold anything, so its source does not tell what it is.
+    """
+    if old == new:
+        return not (old.get("kind") == "python" and "<" in str(old.get("model")))
+    named = old.get("model") == old_name and new.get("model") == new_name and bool(new.get("revision"))
+    return named and {**old, "model": None} == {**new, "model": None}
+
+
+def _renamed(members: Members, plan: Plan) -> Members:
+    """Members with their models called as a plan calls them."""
+    labels, supporters = find_new_labels(plan, members), plan.supporter_identities
+    conditions, rows = dict(members.conditions), {}
+    for one_id, row in members.dialogues.items():
+        name, own = row["supporter"], members.conditions[row["conditions"]]
+        other = {}
+        if name in labels:
+            name, other["supporter"] = labels[name], supporters[labels[name]]
+        if is_relabelled(own["seeker"], row["seeker"], plan.seeker.identity, plan.seeker.name):
+            other["seeker"] = plan.seeker.identity
+        seeker = plan.seeker.name if "seeker" in other else row["seeker"]
+        key = row["conditions"]
+        if other:
+            found = {**own, **other}
+            key = digest(found)
+            conditions[key] = found
+        rows[one_id] = {**row, "supporter": name, "seeker": seeker, "conditions": key}
+    return Members(members.cards, conditions, rows)
 
 
 def admit_plan(plan: Plan, run: Run, again: set[str] | None = None) -> None:
@@ -200,7 +267,6 @@ def admit_plan(plan: Plan, run: Run, again: set[str] | None = None) -> None:
     Raises:
         EscEvalError: The plan contradicts what the run holds; the message lists where. Nothing was changed then.
     """
-    keep_ids(plan, run)
     if gap := run.find_gap("turn"):
         raise EscEvalError(
             f"{run.folder / LEDGER}: turns of dialogue {gap!r} are missing before others that are there. Put back a "
@@ -211,7 +277,7 @@ def admit_plan(plan: Plan, run: Run, again: set[str] | None = None) -> None:
     begun = {name for name, count in spoken.items() if count > 1 or name in failed}
     old = run.card.get(STEP, {}).get("identity", {})
     known = _adopt(plan, run, old) if "esc_eval" in old else read_members(run)
-    kept, asked = known.begun(begun), members_of(plan)
+    kept = known.begun(begun)
     if strange := begun - kept.dialogues.keys():
         raise EscEvalError(
             f"{run.folder}: the ledger holds {min(strange)!r} and {len(strange) - 1} more dialogues, and nothing says "
@@ -223,6 +289,9 @@ def admit_plan(plan: Plan, run: Run, again: set[str] | None = None) -> None:
         raise EscEvalError(
             f"{run.folder} holds dialogues that were not simulated there, or has lost its ledger. Choose another --out."
         )
+    before, known = known, _renamed(known, plan)
+    _keep_ids(plan, known)
+    kept, asked = known.begun(begun), members_of(plan)
     if begun:
         run.refuse(STEP, find_differences(kept.shared, _with_languages(asked.shared, plan.protocol)))
     for name in spoken.keys() - begun:
@@ -238,11 +307,36 @@ def admit_plan(plan: Plan, run: Run, again: set[str] | None = None) -> None:
             "card": {name: card.model_dump(exclude_none=True) for name, card in merged.cards.items()},
             "conditions": {name: found for name, found in merged.conditions.items() if name in used},
             "dialogue": merged.dialogues,
+            **_texts_of_renamed(before, known, run),
         }
     )
     write_jsonl(run.folder / CARDS, merged.cards.values(), durable=True)
     keep_wording(plan.protocol, run.folder / PROTOCOL)
     run.record(STEP, _summary(merged, plan.protocol))
+
+
+def _texts_of_renamed(before: Members, after: Members, run: Run) -> dict[str, dict[str, str]]:
+    """What scorings keep of the text of the dialogues that they rated, where models are called otherwise now."""
+    changed = {
+        name: {side: row[side] for side in ("supporter", "seeker")}
+        for name, row in after.dialogues.items()
+        if any(row[side] != before.dialogues[name][side] for side in ("supporter", "seeker"))
+    }
+    if not changed:
+        return {}
+    texts = {
+        dialogue.id: (digest(dialogue), digest(dialogue.model_copy(update=changed[dialogue.id])))
+        for dialogue in finished_dialogues(run, before)
+        if dialogue.id in changed
+    }
+    return {
+        kind: {
+            name: texts[name][1] if name in texts and texts[name][0] == text else text
+            for name, text in run.members(kind).items()
+        }
+        for kind in run.card
+        if kind.startswith("scoring/")
+    }
 
 
 def _check_record(run: Run, kept: Members, old: Mapping[str, Any]) -> None:
@@ -251,13 +345,26 @@ def _check_record(run: Run, kept: Members, old: Mapping[str, Any]) -> None:
     Raises:
         EscEvalError: run.json tells of no simulation, or of another one.
     """
+    if not old and PLAYED in run.card:
+        raise EscEvalError(
+            f"{run.folder}: was merged from runs of several seeds or settings, so it is rated and reported, and not "
+            "played on. Play on in each of them, and merge again."
+        )
     if not old:
         raise EscEvalError(
             f"{run.folder}: {LEDGER} holds {len(kept.dialogues)} dialogues, and run.json, which says what made them, "
             "is missing or tells of none. Put it back, or choose another --out."
         )
-    found = find_differences({**old, "cards": {}}, {**kept.shared, "cards": {}})
-    unknown = sorted({row["supporter"] for row in kept.dialogues.values()} - old.get("supporters", {}).keys())
+    shared, seeker = kept.shared, old.get("seeker", {})
+    if is_relabelled(seeker, str(seeker.get("model")), shared["seeker"], str(shared["seeker"].get("model"))):
+        shared["seeker"] = seeker  # it was given another label, and run.json was not reached
+    found = find_differences({**old, "cards": {}}, {**shared, "cards": {}})
+    before = old.get("supporters", {})
+    unknown = [
+        name
+        for name, identity in sorted(kept.shared["supporters"].items())
+        if name not in before and not any(is_relabelled(before[one], one, identity, name) for one in before)
+    ]
     found += [f"supporters.{name}: only in the ledger" for name in unknown]
     if found:
         raise EscEvalError(
@@ -310,8 +417,8 @@ def _adopt(plan: Plan, run: Run, old: Mapping[str, Any]) -> Members:
         scorings = [kind for kind, step in run.card.items() if kind.startswith("scoring/") and was_rated(there, step)]
         run.set_members({kind: {dialogue.id: digest(dialogue) for dialogue in there} for kind in scorings})
     for name in old["supporters"]:
-        plan.ids.update({(name, card.id): f"{name}:{card.id}" for card in cards or ()})
-    return members_of(replace(plan, cards=cards or ()), old["supporters"])
+        plan.ids.update({(name, card.id, 1): f"{name}:{card.id}" for card in cards or ()})
+    return members_of(replace(plan, cards=cards or (), repeats=1), old["supporters"])
 
 
 def was_rated(dialogues: Sequence[Dialogue], scoring: Mapping[str, Any]) -> bool:
@@ -355,11 +462,15 @@ def _common_wording(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[dic
     return first, second
 
 
-def finished_dialogues(run: Run) -> Iterator[Dialogue]:
+def finished_dialogues(run: Run, members: Members | None = None) -> Iterator[Dialogue]:
     """The run's dialogues that came to their end, or ended early: by supporter, then by card, each in order of first
     appearance.
+
+    Args:
+        run: Whose ledger is read.
+        members: What it is a set of; None = as the ledger says.
     """
-    members = read_members(run)
+    members = members or read_members(run)
     supporters = list(dict.fromkeys(row["supporter"] for row in members.dialogues.values()))
     position = {name: number for number, name in enumerate([*supporters, *members.cards])}
     for name, row in sorted(

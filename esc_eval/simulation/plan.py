@@ -1,5 +1,6 @@
 """What is to be played: cards x seeker x supporters under a protocol, and one dialogue of them while it is played."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -20,10 +21,12 @@ class Plan:
         supporters: The models under test; every card is played with each.
         seed: Of all sampling; each turn's own seed is drawn from it, the card and the turn's position, so that all
             supporters meet the same luck.
+        repeats: How often each card is played with each supporter. The first time has ``seed``, the second the seed
+            after it, and so on: each is the dialogue that a run of that seed would have.
         speaks: Languages of a supporter, by name, where it is not to be played in all.
         own_settings: Whether supporters sample as they were released to, save for the protocol's cap on a reply.
         notes: What to know of the models, a sentence each.
-        ids: Of dialogues by supporter and card, where a run has them under an id from elsewhere.
+        ids: Of dialogues by supporter, card and repetition, where a run has them under another id.
     """
 
     protocol: Protocol
@@ -32,7 +35,8 @@ class Plan:
     supporters: Sequence[ChatModel]
     seed: int = 0
     speaks: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    ids: dict[tuple[str, str], str] = field(default_factory=dict, compare=False)
+    ids: dict[tuple[str, str, int], str] = field(default_factory=dict, compare=False)
+    repeats: int = 1
     own_settings: bool = False
     notes: Sequence[str] = field(default=(), compare=False)
 
@@ -72,12 +76,21 @@ class Plan:
         return 2 * self.protocol.rounds
 
     def plays(self) -> Iterator["Play"]:
-        """Every dialogue of the plan, supporter by supporter."""
-        return (Play(self, card, supporter) for supporter in self.supporters for card in self.cards_of(supporter.name))
+        """Every dialogue of the plan, supporter by supporter, all cards once before any is played again."""
+        return (
+            Play(self, card, supporter, repetition=repetition)
+            for supporter in self.supporters
+            for repetition in range(1, self.repeats + 1)
+            for card in self.cards_of(supporter.name)
+        )
 
-    def dialogue_id(self, supporter: str, card: str) -> str:
+    def dialogue_id(self, supporter: str, card: str, repetition: int = 1) -> str:
         """Id of the dialogue of a supporter, by name, about a card, by id."""
-        return self.ids.get((supporter, card)) or dialogue_id(supporter, card)
+        return self.ids.get((supporter, card, repetition)) or dialogue_id(supporter, card, repetition)
+
+    def seed_of(self, repetition: int) -> int:
+        """Seed of a repetition, counted from 1."""
+        return self.seed + repetition - 1
 
     def cards_of(self, supporter: str) -> list[RoleCard]:
         """The cards that are played with a supporter, named: those in its languages."""
@@ -112,11 +125,12 @@ class Play:
     supporter: ChatModel
     turns: list[Turn] = field(default_factory=list)
     failure: "Failure | None" = None
+    repetition: int = 1
 
     @property
     def id(self) -> str:
         """Id of the dialogue."""
-        return self.plan.dialogue_id(self.supporter.name, self.card.id)
+        return self.plan.dialogue_id(self.supporter.name, self.card.id, self.repetition)
 
     @property
     def over(self) -> bool:
@@ -131,16 +145,28 @@ class Play:
     @property
     def next_seed(self) -> int:
         """Seed of the next turn."""
-        return turn_seed(self.plan.seed, self.card.id, len(self.turns))
+        return turn_seed(self.plan.seed_of(self.repetition), self.card.id, len(self.turns))
 
 
-def dialogue_id(supporter: str, card: str) -> str:
-    """Id of a dialogue: what stands after the last colon is the card, so that no two dialogues share one.
+def dialogue_id(supporter: str, card: str, repetition: int = 1) -> str:
+    """Id of a dialogue: what stands after the last colon is the card, and from the second time on the repetition, so
+    that no two dialogues share one.
 
-    >>> dialogue_id("qwen2:7b", "1"), dialogue_id("qwen2", "7b:1")
-    ('qwen2:7b:1', 'qwen2:7b%3A1')
+    >>> dialogue_id("qwen2:7b", "1"), dialogue_id("qwen2", "7b:1"), dialogue_id("qwen2", "1", 2)
+    ('qwen2:7b:1', 'qwen2:7b%3A1', 'qwen2:1#2')
     """
-    return f"{supporter}:{card.replace('%', '%25').replace(':', '%3A')}"
+    written = card.replace("%", "%25").replace(":", "%3A").replace("#", "%23")
+    return f"{supporter}:{written}" + (f"#{repetition}" if repetition > 1 else "")
+
+
+def repetition_of(dialogue: str) -> int:
+    """Which repetition a dialogue is, counted from 1, by its id.
+
+    >>> repetition_of("qwen2:1"), repetition_of("qwen2:1#12")
+    (1, 12)
+    """
+    found = re.search(r"#(\d+)$", dialogue)
+    return int(found[1]) if found else 1
 
 
 def is_over(turns: Sequence[Turn], rounds: int) -> bool:

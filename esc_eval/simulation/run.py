@@ -45,6 +45,10 @@ LEDGER, CARD = "ledger.sqlite3", "run.json"
 VERSION = 1
 """Of the ledger (``pragma user_version``); those of esc-eval 0.1, which had no members, say 0."""
 R = TypeVar("R", bound=Record)
+FAILED = "failed"
+"""Part of run.json that says which models could not be asked any more, and why."""
+PEOPLE = "people"
+"""Kind of the records that are ratings by people, and step of run.json that says where they are from."""
 SHOWN = 10
 """Differences that a refusal lists at most."""
 
@@ -156,19 +160,30 @@ class _Scoring(_Step):
 
 class _Card(BaseModel):
     calls: list[dict[str, Any]] = []
+    failed: dict[str, str] = {}
+
+
+class DamagedError(EscEvalError):
+    """A ledger is not as it was written."""
 
 
 class Run:
     """A run folder, open for work. Use as a context manager.
 
+    Args:
+        folder: Of the run; made where there is none.
+        reading: Whether its ledger is only read, which another process may do or work on meanwhile.
+
     Raises:
         EscEvalError: Another process works on the folder, or it cannot be written.
     """
 
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
+    def __init__(self, folder: str | Path, *, reading: bool = False) -> None:
+        self.folder, self.reading = Path(folder), reading
+        self.version = VERSION
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            if not reading:
+                self.folder.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
             raise EscEvalError(f"{folder}: is a file; a run needs a folder of its own") from error
         except FileNotFoundError as error:
@@ -179,6 +194,14 @@ class Run:
         self._earlier: list[Any] | None = None
 
     def __enter__(self) -> Self:
+        if self.reading:
+            where = f"{(self.folder / LEDGER).resolve().as_uri()}?mode=ro"
+            try:
+                self._database = sqlite3.connect(where, uri=True, check_same_thread=False, isolation_level=None)
+                self.version = int(self._database.execute("pragma user_version").fetchone()[0])
+            except sqlite3.DatabaseError as error:
+                raise self.damaged(str(error)) from error
+            return self
         try:
             self._lock.acquire(timeout=0)
         except Timeout as error:
@@ -222,7 +245,8 @@ class Run:
     def _close(self) -> None:
         with self._guard:
             self._database.close()
-        self._lock.release()
+        if not self.reading:
+            self._lock.release()
 
     @property
     def card(self) -> dict[str, Any]:
@@ -252,6 +276,20 @@ class Run:
         served = {"served": known["served"]} if "served" in known else {}
         content[step] = {"identity": identity, "sha256": digest(identity), "environment": began, **served}
         self._write_card(content)
+
+    def record_failures(self, asked: Iterable[str], failed: Mapping[str, str]) -> None:
+        """Say in run.json which models could not be asked any more, and why, by what they are; those that were asked
+        and did not fail are taken off.
+        """
+        content = self.card
+        known = {name: why for name, why in content.get(FAILED, {}).items() if name not in set(asked)}
+        if content.get(FAILED, {}) != (now := {**known, **failed}):
+            content[FAILED] = now
+            self._write_card(content)
+
+    def record_all(self, content: Mapping[str, Any]) -> None:
+        """Say in run.json what all steps are made of, as other runs said it."""
+        self._write_card(dict(content))
 
     def add_served(self, step: str, facts: Mapping[str, Any]) -> None:
         """Say in run.json what a step was really asked and answered, when it ends, in whatever way.
@@ -287,9 +325,9 @@ class Run:
             "Use the same settings to go on with it, or another --out to begin anew."
         )
 
-    def damaged(self, what: str) -> EscEvalError:
+    def damaged(self, what: str) -> DamagedError:
         """The refusal of a ledger that is not as it was written, with the way out."""
-        return EscEvalError(
+        return DamagedError(
             f"{self.folder / LEDGER}: damaged: {what}. Put back a whole copy of the ledger, or choose another --out."
         )
 
@@ -340,6 +378,29 @@ class Run:
                 database.executemany("insert into members values (?, ?, ?, ?)", rows)
             database.execute("commit")
 
+    def list_members(self) -> dict[str, dict[str, Any]]:
+        """All that the run is a set of, by kind; see ``members``.
+
+        Raises:
+            EscEvalError: The ledger is damaged.
+        """
+        with self._reading() as database:
+            kinds = [row[0] for row in database.execute("select distinct kind from members order by kind")]
+        return {kind: self.members(kind) for kind in kinds}
+
+    def list_records(self) -> list[tuple[str, str, int, str]]:
+        """Kind, owner, position and text of every record, as they are written.
+
+        Raises:
+            EscEvalError: The ledger is damaged.
+        """
+        with self._reading() as database:
+            rows = database.execute("select kind, owner, position, json from records order by kind, owner, position")
+            try:
+                return [(kind, owner, position, _as_text(text)) for kind, owner, position, text in rows]
+            except ValueError as error:
+                raise self.damaged(str(error)) from error
+
     def forget(self, kind: str, owner: str, position: int | None = None) -> None:
         """Drop the records of an owner; with a position that one alone."""
         chosen = "" if position is None else " and position = ?"
@@ -375,6 +436,23 @@ class Run:
         """
         with self._writing() as database:
             database.execute("insert or ignore into records values (?, ?, ?, ?)", (kind, owner, position, text))
+
+    def add_all(self, rows: Iterable[tuple[str, str, int, str]]) -> None:
+        """Make many records durable together: kind, owner, position and text of each.
+
+        Raises:
+            EscEvalError: As ``add``.
+        """
+        with self._writing() as database:
+            database.execute("begin immediate")
+            database.executemany("insert or ignore into records values (?, ?, ?, ?)", rows)
+            database.execute("commit")
+
+    def rows(self, kinds: str) -> list[tuple[str, str, int, str]]:
+        """All records of kinds that a pattern (of SQL's ``like``) names: kind, owner, position and text of each."""
+        query = "select kind, owner, position, json from records where kind like ? order by kind, owner, position"
+        with self._reading() as database:
+            return [(*row[:3], _as_text(row[3])) for row in database.execute(query, (kinds,))]
 
     def of(self, kind: str, owner: str) -> list[str]:
         """The records of an owner in order of position."""
@@ -426,12 +504,17 @@ class Run:
         return path
 
     def export_ratings(self) -> None:
-        """Write the ratings of all scorings into ``ratings.jsonl``; where there are none, there is no such file."""
-        kinds = sorted(key for key in self.card if key.startswith("scoring/"))
+        """Write the ratings of all scorings, and those by people, into ``ratings.jsonl``; none = no such file."""
+        kinds = self.rated_kinds
         if any(self.owners(kind) for kind in kinds):
             self.export(RATINGS, (line for kind in kinds for line, _ in self.all(kind, Rating)))
         else:
             (self.folder / RATINGS).unlink(missing_ok=True)
+
+    @property
+    def rated_kinds(self) -> list[str]:
+        """Kinds of records that are ratings: one a scorer, and those by people."""
+        return [*sorted(key for key in self.card if key.startswith("scoring/")), PEOPLE]
 
     def all(self, kind: str, record: type[R]) -> Iterator[tuple[str, R]]:
         """Every record of a kind, by owner and position: as it is written, and read.

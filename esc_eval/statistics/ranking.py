@@ -73,6 +73,7 @@ class Board:
         dimensions: Sequence[str],
         scale: tuple[int, int],
         turned: Sequence[str] = (),
+        left_out: Collection[str] = (),
     ) -> "Board":
         """From ratings in any order.
 
@@ -81,13 +82,14 @@ class Board:
             dimensions: All that the rubric has, in order.
             scale: Lowest and highest level.
             turned: Dimensions of which a low level is good.
+            left_out: Dimensions that count as if nobody was to rate them.
         """
         dialogues = sorted({(model, cluster, dialogue) for dialogue, model, cluster, *_ in ratings})
         there = {rating[3] for rating in ratings}
-        present = tuple(d for d in dimensions if d in there)
+        present = tuple(d for d in dimensions if d in there and d not in left_out)
         models, raters = sorted({model for model, _, _ in dialogues}), sorted({rating[4] for rating in ratings})
         index, at_model = {dialogue: i for i, (_, _, dialogue) in enumerate(dialogues)}, _places(models)
-        scored = [rating for rating in ratings if np.isfinite(rating[5])]
+        scored = [rating for rating in ratings if np.isfinite(rating[5]) and rating[3] in present]
         row, column, rater = (
             np.array([places[str(rating[at])] for rating in scored], dtype=np.intp)
             for at, places in ((0, index), (3, {d: i for i, d in enumerate(present)}), (4, _places(raters)))
@@ -104,8 +106,8 @@ class Board:
             np.array([at_model[model] for model, _, _ in dialogues], dtype=np.intp),
             tuple(cluster for _, cluster, _ in dialogues),
             (row, column, rater, points),
-            tuple(d for d in turned if d in there),
-            tuple(d for d in dimensions if d not in there),
+            tuple(d for d in turned if d in present),
+            tuple(d for d in dimensions if d not in present),
         )
 
     @property

@@ -19,14 +19,14 @@ from esc_eval.reporting.signature import dialogue_parts, join_signature
 from esc_eval.reporting.summary import Leaderboard, Statistic, Summary, summarise_ratings
 from esc_eval.schema import Dialogue, Rating, RoleCard, digest
 from esc_eval.scoring.rating_checks import find_rubrics
+from esc_eval.simulation.identity import find_differences
 from esc_eval.simulation.run import (
     PLAYED,
     find_faults,
     find_simulations,
     is_partly_foreign,
-    list_differences,
-    read_card,
 )
+from esc_eval.simulation.unfinished import ASKED, read_run
 
 HUMAN = "human"
 """Name of the supporter where people talked with people: such dialogues stand beside those of any protocol."""
@@ -61,6 +61,7 @@ class Source:
         """
         if not folder.is_dir():
             raise EscEvalError(f"{folder}: no such run folder")
+        card = read_run(folder)
         ratings = read_run_ratings(folder)
         return cls(
             str(folder),
@@ -68,7 +69,7 @@ class Source:
             tuple(ratings),
             {card.id: card for card in read_run_cards([folder])},
             find_rubrics(ratings, rubric, folder) if ratings else {},
-            read_card(folder),
+            card,
         )
 
     @property
@@ -78,12 +79,14 @@ class Source:
 
     @property
     def making(self) -> list[Mapping[str, Any]]:
-        """Protocols and seekers that its dialogues were played with; empty for dialogues from elsewhere."""
+        """Protocols, settings, seekers and supporters that its dialogues were played with, wherever the models ran;
+        empty for dialogues from elsewhere. The seed and the cards are no part of it.
+        """
         found = []
         for simulation in find_simulations(self.run):
-            seeker = {key: value for key, value in simulation["seeker"].items() if key not in HOW_OPENED}
-            protocol = {key: value for key, value in simulation["protocol"].items() if key != "languages"}
-            found.append({"protocol": protocol, "seeker": seeker})
+            parts = {key: simulation[key] for key in ("protocol", "generation")}
+            supporters = {name: _model(identity) for name, identity in simulation["supporters"].items()}
+            found.append({**parts, "seeker": _model(simulation["seeker"]), "supporters": supporters})
         return list({digest(each): each for each in found}.values())
 
 
@@ -140,7 +143,9 @@ class Group:
         foreign = any(is_partly_foreign(run) or not find_simulations(run) for run in runs)
         scorings = {step: part for run in runs for step, part in run.items() if step.startswith("scoring/")}
         every = list({digest(identity): identity for identity in simulations}.values())
-        return {**scorings, PLAYED: {"identity": {"simulations": every, "foreign": foreign}}} if every else scorings
+        asked = {ASKED: {name: one for run in runs for name, one in run.get(ASKED, {}).items()}}
+        played = {PLAYED: {"identity": {"simulations": every, "foreign": foreign}}} if every else {}
+        return {**scorings, **played, **asked}
 
     def explain_apart(self, other: Source) -> str | None:
         """Why a source cannot join, in a sentence; None where it can."""
@@ -158,7 +163,7 @@ class Group:
             if self.rubrics.get(name, rubric).sha256 != rubric.sha256:
                 return f"{other.name} stands apart from {self.name}, as its rubric {name} is worded otherwise."
         for step in sorted(step for step in other.run if step.startswith("scoring/") and step in self.run):
-            if differences := list_differences(self.run[step]["identity"], other.run[step]["identity"]):
+            if differences := find_differences(self.run[step]["identity"], other.run[step]["identity"]):
                 rater = step.removeprefix("scoring/")
                 return f"{other.name} stands apart from {self.name}, as {rater} rates otherwise: {differences[0]}."
         known = {_place(rating): rating for rating in self.ratings}
@@ -174,6 +179,10 @@ class Group:
         return all(source.is_human for source in self.sources)
 
 
+def _model(identity: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in identity.items() if key not in HOW_OPENED}
+
+
 def _place(rating: Rating) -> tuple[str | None, ...]:
     return rating.dialogue_id, rating.dimension, rating.rater, rating.rubric, rating.stage
 
@@ -181,11 +190,11 @@ def _place(rating: Rating) -> tuple[str | None, ...]:
 def _compare_makings(group: Group, other: Source) -> str | None:
     known = [each for source in group.sources if not source.is_human for each in source.making]
     for each in other.making:
-        if each in known:
-            continue
         if not known:
             return "nothing says how those were made"
-        return "; ".join(list_differences(known[0], each)[:3])
+        for one in known:
+            if differences := find_differences(one, each):
+                return "; ".join(differences[:3])
     return "nothing says how they were made" if known and not other.making else None
 
 
@@ -289,11 +298,8 @@ class Collection:
         Raises:
             EscEvalError: One cannot be read, is named twice, or ratings and dialogues do not fit.
         """
-        resolved = [folder.resolve() for folder in folders]
-        if twice := [str(folder) for folder, times in Counter(resolved).items() if times > 1]:
-            raise EscEvalError(f"{twice[0]}: named twice")
-        sources = [Source.read(folder, rubric) for folder in folders]
-        return cls(join_sources(sources), statistic, [fault for folder in folders for fault in find_faults(folder)])
+        groups = join_sources(read_sources(folders, rubric))
+        return cls(groups, statistic, [fault for folder in folders for fault in find_faults(folder)])
 
     def _make_entries(self) -> list[Entry]:
         same: dict[str, Dialogue] = {}
@@ -387,6 +393,43 @@ class Collection:
 
 def _renamed(picture: Picture, number: int) -> Picture:
     return Picture(f"{picture.name}-{number + 1}", picture.title, picture.words, picture.draw, picture.signature)
+
+
+def read_sources(folders: Sequence[Path], rubric: str | None = None) -> list[Source]:
+    """Run folders, each once.
+
+    Raises:
+        EscEvalError: One cannot be read, or is named twice.
+    """
+    check_named_once(folders)
+    return [Source.read(folder, rubric) for folder in folders]
+
+
+def check_named_once(folders: Iterable[Path]) -> None:
+    """Refuse a folder that is named twice, however it is spelt.
+
+    Raises:
+        EscEvalError: One is.
+    """
+    resolved = [folder.resolve() for folder in folders]
+    if twice := [str(folder) for folder, times in Counter(resolved).items() if times > 1]:
+        raise EscEvalError(f"{twice[0]}: named twice")
+
+
+def join_all(sources: Sequence[Source]) -> Group:
+    """All sources as one group.
+
+    Raises:
+        EscEvalError: One stands apart; the message says why.
+    """
+    first, *others = join_sources(sources)
+    if others:
+        reasons = "\n  ".join(dict.fromkeys(reason for group in others for reason in group.reasons))
+        raise EscEvalError(
+            f"these are not runs of one protocol that can be joined:\n  {reasons}\nNothing was written. "
+            "esc-eval view shows them beside each other, each with its own leaderboard."
+        )
+    return first
 
 
 def join_sources(sources: Sequence[Source]) -> list[Group]:

@@ -1,3 +1,3 @@
 """Prepare, check and publish a release: three dataset configs, ESC-Role, ESC-RANK and the metric; write a board."""
 
-ORDER = ("prepare", "check", "publish", "space")
+ORDER = ("prepare", "check", "publish", "archive", "space")

@@ -1,9 +1,11 @@
 """A release: prepared from parts that are sound, refused with every reason, published whole, used by a stranger."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -236,7 +238,8 @@ CHANGES = (
 )
 def test_version_changelog_and_citation_must_agree(tmp_path, old, new, reason):
     citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
-    (tmp_path / "CITATION.cff").write_text(f"{citation}\ndate-released: 2026-11-21\n", encoding="utf-8")
+    dated = re.sub("date-released: .*", "date-released: 2026-11-21", citation)
+    (tmp_path / "CITATION.cff").write_text(dated, encoding="utf-8")
     (tmp_path / "CHANGELOG.md").write_text(CHANGES)
     assert version.find_version_problems(tmp_path) == []
     (tmp_path / "CHANGELOG.md").write_text(CHANGES.replace(old, new))
@@ -244,7 +247,7 @@ def test_version_changelog_and_citation_must_agree(tmp_path, old, new, reason):
 
 
 def test_this_checkouts_own_version_citation_and_changelog_agree():
-    assert version.find_version_problems(ROOT, draft=True) == []
+    assert version.find_version_problems(ROOT) == []
     entry = version.newest_entry(CHANGES)
     assert (entry.comparable, entry.before) == ("All scores stay comparable.", "0.0.1")
 
@@ -273,6 +276,39 @@ def test_the_cards_of_the_released_checkpoints_are_current_and_valid():
     assert official.find_stale() == []
     for kind in ("role", "rank"):
         assert card_problems(official.FOLDER / f"esc_{kind}.md", kind) == []
+
+
+@pytest.mark.slow
+def test_a_release_is_archived_for_zenodo_with_its_source_and_checksums(release, tmp_path):
+    done = run("archive", release, "--out", tmp_path / "first")
+    assert done.exit_code == 0, done.stderr
+    files = json.loads(done.stdout)["files"]
+    name = f"{__version__}-draft"
+    archives = {f"esc-eval-dataset-{name}.zip", f"esc-role-role-{name}.zip", f"esc-eval-source-{name}.zip"}
+    assert archives | {".zenodo.json", "release.json", "LICENSE.data.md"} <= set(files)
+    subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=tmp_path / "first", check=True)
+    with zipfile.ZipFile(tmp_path / "first" / f"esc-eval-dataset-{name}.zip") as archive:
+        assert {entry: archive.read(entry) for entry in archive.namelist()} == {
+            entry: (release / "dataset" / entry).read_bytes() for entry in prepared.files_of(release / "dataset")
+        }
+    with zipfile.ZipFile(tmp_path / "first" / f"esc-eval-source-{name}.zip") as archive:
+        assert f"esc-eval-{name}/pyproject.toml" in archive.namelist()
+    deposit = json.loads((tmp_path / "first/.zenodo.json").read_text())
+    assert deposit["related_identifiers"][0]["identifier"] == "arXiv:2406.14952"
+    assert deposit["license"] == {"id": "Apache-2.0"}
+    assert "24 rows of role_cards" in deposit["description"]
+    assert run("archive", release, "--out", tmp_path / "second").exit_code == 0
+    sums = [(tmp_path / out / "SHA256SUMS").read_text() for out in ("first", "second")]
+    assert sums[0] == sums[1]
+
+
+def test_a_release_that_changed_is_not_archived(release, tmp_path):
+    copy = Path(shutil.copytree(release, tmp_path / "copy"))
+    (copy / "role" / "log.jsonl").write_text("{}\n")
+    result = run("archive", copy, "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "role/log.jsonl: changed since the release was prepared" in result.stderr
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.slow

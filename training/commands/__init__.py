@@ -1,3 +1,3 @@
 """Train ESC-Role and ESC-RANK from recipes, and show what they are worth on real conversations."""
 
-ORDER = ("role", "evaluate_role", "memorised", "rank", "evaluate_rank")
+ORDER = ("role", "choose_sampling", "evaluate_role", "memorised", "rank", "evaluate_rank")

@@ -20,6 +20,9 @@ def command(
     out: Annotated[Path, typer.Option(help="Folder for the dialogues; a stopped evaluation in it goes on.")],
     supporter: Annotated[str, typer.Option(help="Who talks with the seekers, as esc-eval names models.")] = "embedded",
     cards: Annotated[int, typer.Option(min=2, help="Held-out conversations whose card is played.")] = 60,
+    base_cards: Annotated[
+        int | None, typer.Option(min=2, help="Of the cards, those that the base plays too; default: all.")
+    ] = None,
     conversations: Annotated[int, typer.Option(min=2, help="Held-out conversations that are read.")] = 100,
     card_file: Annotated[
         list[Path] | None,
@@ -43,7 +46,7 @@ def command(
     from training import results as pages
     from training.role import evaluate as evaluation
 
-    setting = evaluation.Setting(cards, conversations, reply_tokens, seed)
+    setting = evaluation.Setting(cards, conversations, reply_tokens, seed, base_cards)
     options = Options(device=device, dtype=dtype)
     own = [card for path in card_file or () for card in read_cards(path)]
     with show_progress() as draw:
@@ -51,8 +54,10 @@ def command(
             seeker, sources, out, setting, Bootstrap(draws, seed), draw, supporter, options, own
         )
     command = (
-        f"python -m training evaluate-role --seeker {seeker.name} --sources SOURCES --out DIR --supporter {supporter} "
-        f"--cards {cards} --conversations {conversations} --reply-tokens {reply_tokens} --draws {draws} --seed {seed}"
+        f"python -m training evaluate-role --seeker {seeker.name} --sources SOURCES --out DIR "
+        f"--supporter {evaluation.told_supporter(supporter)} --cards {cards} "
+        f"{f'--base-cards {base_cards} ' if base_cards else ''}--conversations {conversations} "
+        f"--reply-tokens {reply_tokens} --draws {draws} --seed {seed}{f' --dtype {dtype}' if dtype else ''}"
     )
     evaluation.write_metrics(seeker, found, command)
     section = evaluation.make_section(found, command)

@@ -15,7 +15,7 @@ EXAMPLES = ("python -m training rank --recipe training/recipes/esc_rank/small.ya
 def command(
     data: Annotated[
         Path | None,
-        typer.Option(help="Folder of public rated sets: ratings/ieval/ieval_data.json, sources/esconv/train.txt."),
+        typer.Option(help="Folder of public rated sets: ratings/, sources/."),
     ] = None,
     dialogues: Annotated[list[Path] | None, typer.Option(help="Your own rated dialogues, with --ratings.")] = None,
     ratings: Annotated[list[Path] | None, typer.Option(help="People's ratings of --dialogues.")] = None,
@@ -32,6 +32,7 @@ def command(
     loaded = load_any(options.recipe, options.changes)
     if not options.dry_run and (loaded.kind == "text-rank" or loaded.adapters == "one"):
         checkpoint.refuse_taken(options.out)  # before anything else is read
+    from training.open_scorer.judge_rows import crosswalk_set, read_rated
     from training.rank import text_scorer as text_rank
     from training.rank import train as ranks
     from training.rank.data import load_set, own_set
@@ -39,7 +40,10 @@ def command(
     if bool(data) == bool(dialogues and ratings):
         raise EscEvalError("give --data, or --dialogues and --ratings")
     name = loaded.data.rubric
-    ranked = load_set(name, data) if data else own_set(name, dialogues or (), ratings or ())
+    if data and loaded.kind == "rank" and loaded.data.ratings == "crosswalk":
+        ranked = crosswalk_set(read_rated(data, told=print_progress), loaded.data.sets)
+    else:
+        ranked = load_set(name, data) if data else own_set(name, dialogues or (), ratings or ())
     if loaded.kind == "text-rank":
         if options.dry_run:
             print_data(text_rank.estimate_text_cost(loaded, ranked))

@@ -61,9 +61,10 @@ def open_scorer_page(section: Section) -> str:
         "so few. A dimension is supported where the gain's interval lies above 0, three unseen sets or "
         "more ask for it and not for a proxy, the scorer's own Spearman would be above 0 on another set, "
         "and in no unseen set it is shown to be worse than that baseline. A majority and a rater's mean "
-        "are constants on a set whose raters nobody knows: Spearman 0. The embedded judge was not run on "
-        "these sets. The figures that it reads were written with these sets at hand, and two ways to draw "
-        "the line were tried before this one, so that the verdicts are not what a new set would give.",
+        "are constants on a set whose raters nobody knows: Spearman 0. Judges that read, the embedded one "
+        "among them, stand beside all of these under 'Judges on the crosswalk', on a sample of the sets. The "
+        "figures that it reads were written with these sets at hand, and two ways to draw the line were tried "
+        "before this one, so that the verdicts are not what a new set would give.",
         f"That a gain would hold on another set is shown for {', '.join(beyond) or 'no dimension'}: a supported "
         "dimension is one that was better on all these sets together.",
         _summary(found),
@@ -89,6 +90,57 @@ def open_scorer_page(section: Section) -> str:
             )
     parts.append(_halo(section["halo"]))
     return "\n\n".join(parts) + "\n"
+
+
+def judges_page(section: Section) -> str:
+    """What judges that read are worth on samples of the sets, beside the open scorer and what needs none."""
+    parts = [
+        "## Judges on the crosswalk",
+        "A language model is asked for the dimensions of rubric `esc-eval` that a set's scales stand for, about so "
+        "many dialogues of each set and as many single replies, drawn by a seeded hash (`--sample`). All of a table is "
+        "of the same dialogues: Spearman with people, mean over scales and then over sets, intervals of cards drawn "
+        "within these sets. open scorer, words, length and distinct bigrams: fitted without the set. A majority (the "
+        "level that people of the other sets give most) has as a constant a Spearman and a quadratic kappa of 0. "
+        "rater's own mean: of the levels as they were given in the whole sets, what the mean of a person's ratings of "
+        "other dialogues tells; no scorer can know it of people it has not met. gain: over the better of words and "
+        "length with distinct bigrams, at a level at which all seven hold together (Bonferroni). So few dialogues tell "
+        "large differences alone.",
+    ]
+    for name, one in section.items():
+        reasons = "; ".join(f"{n} x {why}" for why, n in sorted(one["reasons"].items(), key=lambda two: -two[1]))
+        parts += [
+            f"### {name}",
+            f"`{one['command']}`",
+            f"{one['about']}. {one['dialogues']} dialogues, {one['ratings']} ratings, of which {one['unscored']} are "
+            f"unscored{f' ({reasons})' if reasons else ''}.",
+            _judged(one["dimensions"]),
+        ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _judged(found: Mapping[str, Any]) -> str:
+    body = []
+    for key, one in found.items():
+        if "methods" not in one:
+            body.append([key, "0", *["-"] * 8])
+            continue
+        methods = one["methods"]
+        body.append(
+            [
+                key,
+                f"{len(one['sets'])} ({one['dialogues']})",
+                *(render_cell(methods["judge"].get(figure)) for figure in ("spearman", "quadratic_kappa")),
+                *(render_cell(methods[m].get("spearman")) for m in ("scorer", "words", "length and distinct bigrams")),
+                render_cell(one.get("rater_mean")),
+                render_cell(one["gain"], SIGNED),
+                "yes" if one["supported"] else "no",
+            ]
+        )
+    head = [
+        *("dimension", "sets (ratings)", "judge", "its quadratic kappa", "open scorer", "words"),
+        *("length and distinct bigrams", "rater's own mean", "gain", "supported"),
+    ]
+    return render_table(head, body)
 
 
 def _summary(found: Mapping[str, Any]) -> str:

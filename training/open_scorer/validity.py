@@ -139,6 +139,12 @@ def weighted_spearman(a: np.ndarray, b: np.ndarray, weight: Array) -> float:
     return float((weight * x * y).sum() / spread) if spread > 0 else float("nan")
 
 
+def _spearman(codes: np.ndarray, people: np.ndarray, weight: Array) -> float:
+    """Spearman of a method with people; 0 of one that gives all the same where people do not."""
+    value = weighted_spearman(codes, people, weight)
+    return 0.0 if np.isnan(value) and np.ptp(people[weight > 0]) > 0 else value
+
+
 def _codes(values: Array) -> np.ndarray:
     return np.asarray(np.unique(np.round(values, 9), return_inverse=True)[1])
 
@@ -153,7 +159,7 @@ class Figures:
     def __init__(self, tested: Sequence[Tested]) -> None:
         self.tested = tested
         self.sets = sorted({one.target.set for one in tested})
-        self.methods = [name for name in METHODS if all(name in one.scores for one in tested)]
+        self.methods = [name for name in tested[0].scores if all(name in one.scores for one in tested)]
         self.people = [_codes(one.target.level) for one in tested]
         self.codes = [{name: _codes(one.scores[name]) for name in self.methods} for one in tested]
         self.bots = [np.unique(one.target.supporter.astype(str), return_inverse=True)[1] for one in tested]
@@ -176,7 +182,7 @@ class Figures:
             weight = weights[target.row.folder][target.cluster]
             for name in self.methods:
                 own = rows.setdefault(f"spearman|{name}", {}).setdefault(target.set, [])
-                own.append(weighted_spearman(codes[name], people, weight))
+                own.append(_spearman(codes[name], people, weight))
                 if spearman_only:
                     continue
                 if one.levels:
@@ -200,7 +206,10 @@ class Figures:
 
     def ones(self) -> dict[str, Array]:
         """Every cluster once."""
-        return {t.row.folder: np.ones(t.cluster.max() + 1) for t in (one.target for one in self.tested)}
+        most: dict[str, int] = {}
+        for target in (one.target for one in self.tested):
+            most[target.row.folder] = max(most.get(target.row.folder, 0), int(target.cluster.max()))
+        return {folder: np.ones(last + 1) for folder, last in most.items()}
 
     def pairwise(self) -> dict[str, float]:
         """Share of pairs of dialogues that people tell apart which the score orders as they do; mean over sets."""
@@ -241,34 +250,37 @@ def _pairs(score: Array, level: Array) -> float:
     return float((guess[told] > 0).mean() + (guess[told] == 0).mean() / 2) if told.any() else float("nan")
 
 
-def summarise(tested: Sequence[Tested], draws: int, seed: int, dimensions: int) -> dict[str, Any]:
+def summarise(tested: Sequence[Tested], draws: int, seed: int, dimensions: int, method: str = CHOSEN) -> dict[str, Any]:
     """Figures of one dimension with intervals, and the verdict.
 
     Args:
         tested: Its rows.
         draws, seed: Of the bootstrap.
         dimensions: Among how many verdicts this is one (Bonferroni).
+        method: Whose gain over the baselines is told, and whose verdict.
     """
     figures, rng = Figures(tested), np.random.default_rng(seed)
     sets, ones = figures.sets, figures.ones()
     once = dict.fromkeys(sets, 1)
     value = figures.measure(ones, once)
-    best = max((name for name in figures.methods if name != CHOSEN), key=lambda name: value[f"spearman|{name}"])
-    keys = f"spearman|{CHOSEN}", f"spearman|{best}"
-    here: dict[str, list[float]] = {}
-    anywhere: dict[str, list[float]] = {}
+    best = max((n for n in figures.methods if n in BASELINES), key=lambda name: value[f"spearman|{name}"])
+    keys = f"spearman|{method}", f"spearman|{best}"
+    here: dict[str, list[float]] = {key: [] for key in value}
+    anywhere: dict[str, list[float]] = {key: [] for key in value if key.startswith("spearman|")}
     alone: dict[str, list[float]] = {name: [] for name in sets}
     for draw in range(draws):
         weights = {f: rng.multinomial(len(o), o / len(o)).astype(float) for f, o in ones.items()}
-        for key, one in figures.measure(weights, once).items():
-            here.setdefault(key, []).append(one)
+        drawn = figures.measure(weights, once)
+        for key, own in here.items():
+            own.append(drawn.get(key, np.nan))
         if draw % SPARSER == 0:
             counts = np.bincount(rng.integers(len(sets), size=len(sets)), minlength=len(sets)).tolist()
-            for key, one in figures.measure(weights, dict(zip(sets, counts, strict=True)), spearman_only=True).items():
-                anywhere.setdefault(key, []).append(one)
+            drawn = figures.measure(weights, dict(zip(sets, counts, strict=True)), spearman_only=True)
+            for key, own in anywhere.items():
+                own.append(drawn.get(key, np.nan))
             for name in sets:
-                own = figures.measure(weights, {name: 1}, spearman_only=True)
-                alone[name].append(own[keys[0]] - own[keys[1]])
+                drawn = figures.measure(weights, {name: 1}, spearman_only=True)
+                alone[name].append(drawn.get(keys[0], np.nan) - drawn.get(keys[1], np.nan))
 
     def percentiles(values: Sequence[float], family: int = 1) -> dict[str, float]:
         tail = (1 - CONFIDENCE) / family / 2
@@ -287,7 +299,7 @@ def summarise(tested: Sequence[Tested], draws: int, seed: int, dimensions: int) 
     for name, share in figures.pairwise().items():
         methods[name]["pairwise"] = {"value": share}
     gain = value[keys[0]] - value[keys[1]]
-    here_gain, any_gain = (np.subtract(drawn[keys[0]], drawn[keys[1]]).tolist() for drawn in (here, anywhere))
+    here_gain, any_gain = (np.subtract(own[keys[0]], own[keys[1]]).tolist() for own in (here, anywhere))
     found = {
         "sets": figures.by_set(),
         "near_sets": sorted({t.target.set for t in tested if t.target.row.nearness != "proxy"}),

@@ -43,6 +43,8 @@ class RankSet:
         cards: Rows for ``splits.items_of``: the two scenarios that one person played count as near-duplicates, so that
             what is disjoint by card is disjoint by person too.
         sha256: Of dialogues and labels.
+        sets: Of a set of several sets: each with its licence; a dialogue's id begins with its set's name and a slash.
+        say: Shape (dialogues,), how much each weighs in training, mean 1; None = all alike.
     """
 
     source: str
@@ -55,6 +57,8 @@ class RankSet:
     cards: Mapping[str, Mapping[str, Any]]
     rater: str = "person"
     bibtex: str = ""
+    sets: tuple[Source, ...] = ()
+    say: Array | None = None
 
     @property
     def levels(self) -> npt.NDArray[np.intp]:
@@ -72,18 +76,22 @@ class RankSet:
         """Some of its dialogues."""
         keep = list(chosen)
         dialogues, people = tuple(self.dialogues[i] for i in keep), tuple(self.people[i] for i in keep)
-        return replace(self, dialogues=dialogues, labels=self.labels[keep], people=people)
+        say = None if self.say is None else self.say[keep]
+        return replace(self, dialogues=dialogues, labels=self.labels[keep], people=people, say=say)
 
-    def used(self, conversations: int, rows: int) -> Source:
-        """How much of it was learnt from, for a checkpoint's record."""
-        return Source(
-            name=self.source,
-            license=self.license,
-            conversations=conversations,
-            rows=rows,
-            about=self.about,
-            bibtex=self.bibtex,
-        )
+    def used(self, learnt: Sequence[str]) -> tuple[Source, ...]:
+        """How much of it was learnt from, for a checkpoint's record.
+
+        Args:
+            learnt: The dialogue of each row.
+        """
+        whole = Source(name=self.source, license=self.license, about=self.about, bibtex=self.bibtex)
+        found = []
+        for one in self.sets or (whole,):
+            own = [name for name in learnt if one is whole or name.startswith(f"{one.name}/")]
+            if own:
+                found.append(one.model_copy(update={"conversations": len(set(own)), "rows": len(own)}))
+        return tuple(found)
 
 
 def label_distributions(

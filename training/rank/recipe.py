@@ -7,11 +7,12 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from esc_eval.files.frozen_yaml import FrozenYaml
+from esc_eval.files.official_dimensions import OUR_RUBRIC
 from esc_eval.files.text import read_text
 from esc_eval.scoring.levels import Rule
 from training.common.config import Named, Recipe, load_recipe
 
-Split = Literal["model-disjoint", "card-disjoint", "random-rows", "none"]
+Split = Literal["model-disjoint", "card-disjoint", "source-disjoint", "random-rows", "none"]
 
 
 class RankData(FrozenYaml):
@@ -20,7 +21,10 @@ class RankData(FrozenYaml):
     Attributes:
         rubric: Whose prompts are asked, the same as in scoring; its dimensions name the ratings.
         split: A scheme of ``rows.splits`` whose train and validation parts are learnt from; ``none``: all.
-        held_out: The value that the scheme keeps for the test (a bot); None = as the scheme draws it.
+        held_out: The value that the scheme keeps for the test (a bot, a set), or several; None = as it draws them.
+        ratings: Of a folder of public data: the set of the rubric's name, or all those of the crosswalk on the seven
+            dimensions, set and rater effects taken out.
+        sets: Of the crosswalk: which sets; none = those whose licence lets weights be passed on.
         dialogues: At most so many, the first in the order of a seeded hash; None = all.
         asks: Dimensions asked of one dialogue, in turn through the rubric; None = all.
         cap: Rare levels weigh more, at most so many times the commonest; 1 = all alike, the only one for ``text``.
@@ -28,10 +32,20 @@ class RankData(FrozenYaml):
 
     rubric: str = "esc-eval"
     split: Split = "none"
-    held_out: str | None = None
+    held_out: str | tuple[str, ...] | None = None
+    ratings: Literal["rubric", "crosswalk"] = "rubric"
+    sets: tuple[str, ...] = ()
     dialogues: int | None = Field(default=None, ge=1)
     asks: int | None = Field(default=None, ge=1)
     cap: float = Field(default=1.0, ge=1, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _of_the_crosswalk(self) -> "RankData":
+        if self.ratings == "crosswalk" and self.rubric != OUR_RUBRIC:
+            raise ValueError(f"data.ratings crosswalk: the crosswalk is of rubric {OUR_RUBRIC}, not {self.rubric}")
+        if self.ratings == "rubric" and (self.sets or self.split == "source-disjoint"):
+            raise ValueError("data.sets and split source-disjoint are of ratings: crosswalk")
+        return self
 
 
 class RankRecipe(Recipe):

@@ -116,13 +116,14 @@ def train_text_scorer(
     start = time.perf_counter()
     scorer, weights, seen = fit_scorer(recipe, ranked)
     save_scorer(scorer, weights, seen, out)
-    rows, columns = int((ranked.levels >= 0).sum()), weights.shape[1]
+    counts = (ranked.levels >= 0).sum(axis=1).tolist()
+    rows, columns = sum(counts), weights.shape[1]
     if seen is None:
         progress(f"fewer than {FEWEST} dialogues: the scorer knows no range, and rates whatever it is given")
     progress(f"{len(ranked.dialogues)} dialogues, {rows} ratings, {columns} columns")
     data = TrainingData(
         sha256=ranked.sha256,
-        sources=(ranked.used(len(ranked.dialogues), rows),),
+        sources=ranked.used([d.id for d, n in zip(ranked.dialogues, counts, strict=True) for _ in range(n)]),
         rows=rows,
         tokens=None,
         held_out="nothing; the figures are of fits on parts, with the method and settings that each part's own "

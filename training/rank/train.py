@@ -51,12 +51,15 @@ def choose_rows(recipe: RankRecipe, ranked: RankSet) -> Asked:
     parts = np.where(np.isnan(ranked.labels[..., 0]), rank_data.NOWHERE, TRAIN)
     held_out = "nothing"
     if data.split != "none":
-        placed = rank_data.place_items(ranked, data.split, data.split, 0, [data.held_out])
+        several = data.held_out if isinstance(data.held_out, tuple) else None
+        held = {", ".join(several): several} if several else data.held_out
+        placed = rank_data.place_items(ranked, data.split, data.split, 0, [held])
         [parts] = placed.folds
         [manifest] = placed.manifests
         whole = SCHEMES[data.split].unit == "dialogue"
         count = f"{(parts == TEST).any(axis=1).sum()} dialogues" if whole else f"{(parts == TEST).sum()} ratings"
-        what = f" ({data.held_out})" if data.held_out else ""
+        [named] = placed.held_out
+        what = f" ({named})" if named else ""
         held_out = f"{count}: test of {data.split}{what}, sha256 {manifest['sha256'][:16]}"
     learnt = np.isin(parts, (TRAIN, VALIDATION))
     order = sorted(
@@ -77,6 +80,9 @@ def choose_rows(recipe: RankRecipe, ranked: RankSet) -> Asked:
     for j in np.unique(columns):
         own = columns == j
         weights[own] = balance_rows(levels[own], ranked.labels.shape[2], data.cap)
+    if ranked.say is not None:
+        weights *= ranked.say[[i for i, _ in pairs]]
+        weights /= weights.mean()
     return Asked(tuple((i, j, float(w)) for (i, j), w in zip(pairs, weights, strict=True)), held_out)
 
 
@@ -262,10 +268,9 @@ def estimate_rank_cost(recipe: RankRecipe, ranked: RankSet, out: Path, tflops: f
 
 def use_of(ranked: RankSet, rows: Sequence[LevelRow | Row], held_out: str) -> TrainingData:
     """What goes into training.json."""
-    conversations = len({row.origin.partition("|")[0] for row in rows})
     return TrainingData(
         sha256=digest([[r.levels, r.weight, r.ids] if isinstance(r, LevelRow) else [r.labels, r.ids] for r in rows]),
-        sources=(ranked.used(conversations, len(rows)),),
+        sources=ranked.used([row.origin.partition("|")[0] for row in rows]),
         rows=len(rows),
         tokens=sum(len(row.ids) for row in rows),
         held_out=held_out,

@@ -18,6 +18,7 @@ from esc_eval.chat import Options, open_model
 from esc_eval.chat.base import ChatModel
 from esc_eval.chat.engine.encoder import Encoder
 from esc_eval.chat.engine.hf import HFModel, hash_weights
+from esc_eval.checkpoints import embedded
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import read_dialogues
 from esc_eval.files.text import read_json_object
@@ -46,6 +47,7 @@ SHOWN = (
     "share_of_questions",
     "repetition",
     "distinct_words",
+    "oddness",
     "card_match",
     "divergence",
     "divergence_within",
@@ -69,12 +71,14 @@ class Setting:
         conversations: Held-out conversations whose real seekers' turns are read.
         reply_tokens: Cap on a reply of either side.
         seed: Of sampling and of the choice of conversations.
+        base_cards: Of the cards, those that the base plays too; None = all.
     """
 
     cards: int = 60
     conversations: int = 100
     reply_tokens: int = 96
     seed: int = 0
+    base_cards: int | None = None
 
 
 def dialogue_of(example: Example, rounds: int) -> Dialogue:
@@ -110,6 +114,26 @@ def measure_surprise(model: HFModel, examples: Sequence[Row]) -> np.ndarray:
         logits = model.model(input_ids=ids, logits_to_keep=places).logits[0].float()
         row[:] = float(torch.nn.functional.cross_entropy(logits, labels[places], reduction="sum")), len(places)
     return out
+
+
+def measure_oddness(model: HFModel, dialogues: Sequence[Dialogue], boot: Bootstrap) -> Estimate:
+    """Perplexity of all that a seeker says, without the other's words, to a model that knows none of them.
+
+    What is strung together at random is far above what people write; what is trite, below it.
+    """
+    rows = []
+    for dialogue in dialogues:
+        said = "\n".join(text for text in turns_of(dialogue) if text.strip())
+        ids = tuple(model.tokenizer(said, add_special_tokens=False)["input_ids"]) if said else ()
+        if len(ids) > 1:
+            rows.append(Row(ids, ids, dialogue.id, ""))
+    if not rows:
+        return Estimate(None, undefined="no words")
+    nats = measure_surprise(model, rows)
+    one, many = ClusterTables.build({"nats": (nats, (2,))}).draw(
+        lambda t: {"p": np.exp(ratio(t["nats"][..., 0], t["nats"][..., 1]))}, boot
+    )
+    return boot.estimate(float(one["p"]), many["p"], int(nats[:, 1].sum()), len(rows), "no words")
 
 
 def measure_perplexities(base: np.ndarray, trained: np.ndarray, boot: Bootstrap) -> dict[str, Estimate]:
@@ -192,9 +216,9 @@ def evaluate_role(
         raise EscEvalError(f"{folder}: its recipe holds no conversations out (data.validation), so none are unseen")
     protocol = cut_to_length(load_protocol(recipe.data.protocol), setting.reply_tokens)
     given = {card.id: card for card in cards}
-    held = _examples(recipe.data, recipe.data.validation, protocol, sources, given)
+    held = read_examples(recipe.data, recipe.data.validation, protocol, sources, given)
     ordered = role_data.in_hash_order(held, setting.seed)
-    known = _examples(recipe.data, recipe.data.train, protocol, sources, given)
+    known = read_examples(recipe.data, recipe.data.train, protocol, sources, given)
     own = read_learnt(folder)
     others = [e for e in known if e.id not in own]
     detector = SlipDetector.fit([dialogue_of(e, protocol.rounds) for e in others], setting.seed)
@@ -202,9 +226,9 @@ def evaluate_role(
 
     on_progress(Progress(message=f"perplexity of {min(setting.conversations, len(ordered))} real conversations"))
     how = options or Options()
-    base, trained = open_model(_named(recipe, folder), how), open_model(f"trained={folder}", how)
+    base, trained = open_base(recipe, folder, how), open_model(f"trained={folder}", how)
     helper = open_model(f"supporter={supporter}", how)
-    if not (isinstance(base, HFModel) and isinstance(trained, HFModel)):
+    if not isinstance(trained, HFModel):
         raise EscEvalError(f"{folder}: perplexity needs models in this process")
     read = _rows(ordered[: setting.conversations], trained, recipe)
     found: dict[str, Any] = {
@@ -213,14 +237,18 @@ def evaluate_role(
 
     played = [e.card for e in ordered[: setting.cards] if e.card]
     groups = {REAL: people}
-    for name, model in ((BASE, base), (TRAINED, trained)):
-        on_progress(Progress(message=f"{name}: {len(played)} cards, {protocol.rounds} rounds with {supporter}"))
-        groups[name] = play_cards(model, helper, played, protocol, setting.seed, out / name, on_progress)
+    for name, model, own_cards in ((BASE, base, played[: setting.base_cards]), (TRAINED, trained, played)):
+        on_progress(Progress(message=f"{name}: {len(own_cards)} cards, {protocol.rounds} rounds with {supporter}"))
+        groups[name] = play_cards(model, helper, own_cards, protocol, setting.seed, out / name, on_progress)
     every = {e.card.id: e.card for e in held if e.card}
     for name, group in groups.items():
         compared = people if name != REAL else []
         found[name] = collect_figures(group, compared, detector, every, protocol.rounds, boot)
-    found["slip_ratio"] = slip_ratio(detector.counts(groups[TRAINED]), detector.counts(groups[BASE]), boot)
+        found[name]["oddness"] = measure_oddness(base, group, boot)
+    by_card = {d.card_id: d for d in groups[TRAINED]}
+    paired = [d for d in groups[BASE] if d.card_id in by_card]
+    same = [by_card[d.card_id] for d in paired]
+    found["slip_ratio"] = slip_ratio(detector.counts(same), detector.counts(paired), boot)
     found["slips_above"] = slips_above(detector.counts(groups[TRAINED]), detector.counts(people), boot)
     found["slip_detector"] = {
         "without_learnt": bool(own),
@@ -235,7 +263,7 @@ def evaluate_role(
         "protocol": protocol.id,
         "seeker": recipe.name,
         "base": recipe.base.model,
-        "supporter": supporter,
+        "supporter": told_supporter(supporter),
         "held_out": len(held),
         "perplexity_rows": len(read),
         "draws": boot.draws,
@@ -244,6 +272,16 @@ def evaluate_role(
         "dataset": " and ".join(dict.fromkeys(SOURCES[p.source].TITLE for p in recipe.data.validation)),
     }
     return found
+
+
+def told_supporter(named: str) -> str:
+    """A supporter as a page names it: of a file, its name without the folders.
+
+    >>> told_supporter("scripted:training/role/listener.json"), told_supporter("embedded")
+    ('scripted:listener.json', 'embedded')
+    """
+    kind, colon, path = named.partition(":")
+    return f"{kind}{colon}{Path(path).name}" if kind == "scripted" else named
 
 
 def trained_on(folder: Path) -> dict[str, Any]:
@@ -288,22 +326,32 @@ def cut_to_length(protocol: Protocol, tokens: int) -> Protocol:
     return protocol.model_copy(update={**sides, "name": f"{protocol.name}-short{tokens}"})
 
 
-def _examples(
+def read_examples(
     data: RoleData, parts: Sequence[Part], protocol: Protocol, sources: Path, cards: Mapping[str, RoleCard]
 ) -> list[Example]:
-    """Every conversation of some parts, from the validation's side of the recipe: none is thinned."""
+    """Every conversation of some parts of a recipe: none is thinned."""
     whole = tuple(part.model_copy(update={"conversations": None}) for part in parts)
     data = data.model_copy(update={"train": whole, "validation": (), "role_play": 0.0})
     return role_data.collect_material(data, protocol, sources, cards=cards).train
 
 
-def _named(recipe: RoleRecipe, folder: Path) -> str:
+def open_base(recipe: RoleRecipe, folder: Path, options: Options) -> HFModel:
+    """The untrained model of a checkpoint.
+
+    Raises:
+        EscEvalError: It is none in this process.
+    """
     base = recipe.base
     if base.model == config.TOY:
-        return f"base={folder / config.TOY}"
-    if base.model == "embedded":
-        return "base=embedded"
-    return f"base=hf:{base.model}" + (f"@{base.revision}" if base.revision else "")
+        named = str(folder / config.TOY)
+    elif base.model == embedded.SPEC:
+        named = base.model
+    else:
+        named = f"hf:{base.model}" + (f"@{base.revision}" if base.revision else "")
+    model = open_model(f"base={named}", options)
+    if not isinstance(model, HFModel):
+        raise EscEvalError(f"{folder}: perplexity needs models in this process")
+    return model
 
 
 def _rows(examples: Sequence[Example], model: HFModel, recipe: RoleRecipe) -> list[Row]:
@@ -320,8 +368,11 @@ def collect_metrics(found: dict[str, Any], command: str) -> dict[str, dict[str, 
         slips: (trained["slip_rate"], slips, "share of turns that read as a supporter's"),
         f"{slips}_base": (base["slip_rate"], slips, "the same of the base model"),
         f"{slips}_real": (real["slip_rate"], slips, "the same of real seekers: false alarms"),
+        f"{slips}_above_real": (found["slips_above"], slips, "the trained one's less that of real seekers"),
         "perplexity": (perplexity[TRAINED], "perplexity", "of real seekers' turns"),
         "perplexity_base": (perplexity[BASE], "perplexity", "the same of the base model"),
+        "oddness": (trained["oddness"], "perplexity", "of what it says, to the base model"),
+        "oddness_real": (real["oddness"], "perplexity", "of what real seekers say, to the base model"),
         "tokens_a_turn": (trained["tokens_a_turn"], "length", "length of a turn in words"),
         "repetition": (trained["repetition"], "repetition", "share of runs of four words said before"),
         "card_match": (trained["card_match"], auc, "chance that the words point to the own card and not another"),

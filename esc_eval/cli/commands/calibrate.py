@@ -13,6 +13,7 @@ EXAMPLES = (
     "esc-eval calibrate --ratings runs/a --labels people.jsonl --out fit.json",
     "esc-eval calibrate --ratings runs/b --apply fit.json > calibrated.jsonl",
 )
+READS_TABLES = True
 
 
 def command(

@@ -42,7 +42,7 @@ def command(
     from esc_eval.rate.offline.collect import collect, write_collected
 
     talks = load_dialogues(dialogues or [])
-    found = collect(files, talks, rubric, _read_names(name or []))
+    found = collect(files, talks, rubric, read_names(name or []))
     write_collected(out, found, talks)
     for rater, (whole, begun, given) in found.work.items():
         more = f", {begun} begun" if begun else ""
@@ -58,7 +58,8 @@ def command(
     print_progress(f"How far raters agree: esc-eval agreement {out}{beside}")
 
 
-def _read_names(pairs: list[str]) -> dict[str, str]:
+def read_names(pairs: list[str]) -> dict[str, str]:
+    """What raters are called, by what a file calls them, from ``ID=NAME``."""
     found: dict[str, str] = {}
     for pair in pairs:
         before, sign, after = pair.rpartition("=")

@@ -1,13 +1,19 @@
 """``compare``: models side by side."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from esc_eval.cli.console import print_progress
 from esc_eval.cli.ratings_options import RatingsFiles, RatingsOptions, find_rubrics, read_groups
 
-EXAMPLES = ("esc-eval compare ratings.csv --predictions run/ratings.jsonl",)
+EXAMPLES = (
+    "esc-eval compare ratings.csv --predictions run/ratings.jsonl",
+    "esc-eval compare runs/before runs/after --fail-if-worse before",
+)
+READS_TABLES = True
 
 
 def command(
@@ -30,14 +36,46 @@ def command(
             "--adjust-raters", help="Take people's severity out of order, ranks and differences: model + card + rater."
         ),
     ] = False,
+    fail_under: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=100,
+            metavar="POINTS",
+            help="For CI: exit code 1 if a model's whole interval, of the Average or what else ranks, lies under this; "
+            "also if it has no interval. An interval that reaches it passes.",
+        ),
+    ] = None,
+    fail_if_worse: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="For CI: exit code 1 if another model is worse than MODEL: the whole interval of their paired "
+            "difference on equal cards lies below 0, or there is none. Give --confidence for another interval.",
+        ),
+    ] = None,
     *,
     options: RatingsOptions,
 ) -> None:
-    """Models side by side: means, ranks, paired differences, groups, gap to people, prediction-powered intervals."""
-    from esc_eval.reporting.comparison import leaderboard_report
-    from esc_eval.simulation.run import read_card
+    """Models side by side: means, ranks, paired differences, groups, gap to people, prediction-powered intervals.
 
-    table = options.read_table(ratings, beside=predictions)
+    Differences are also shown by dimension and by category of problem. Several run folders are joined; runs of other
+    protocols are refused with the difference.
+    """
+    from esc_eval.api.results import Results
+    from esc_eval.files.run_folder import is_run_folder
+    from esc_eval.reporting.comparison import leaderboard_report
+    from esc_eval.reporting.gates import find_failures
+    from esc_eval.simulation.unfinished import read_run, refresh_runs
+
+    run: Mapping[str, Any] | None = None
+    refresh_runs(ratings)
+    if len(ratings) > 1 and all(map(is_run_folder, ratings)):
+        joined = Results.join(ratings, rubric)
+        run, table = joined.run, joined.tabulate()
+    else:
+        table = options.read_table(ratings, beside=predictions)
+        run = read_run(ratings[0]) if len(ratings) == 1 and ratings[0].is_dir() else None
     guesses = options.read_table(predictions) if predictions else None
     report = leaderboard_report(
         table,
@@ -49,6 +87,11 @@ def command(
         cluster=options.cluster,
         rubrics=find_rubrics(table, ratings, rubric),
         adjust_raters=adjust_raters,
-        run=read_card(ratings[0]) if len(ratings) == 1 and ratings[0].is_dir() else None,
+        run=run,
     )
     options.show(report)
+    failures = find_failures(report, fail_under, fail_if_worse)
+    for failure in failures:
+        print_progress(f"failed: {failure}")
+    if failures:
+        raise typer.Exit(1)

@@ -10,6 +10,7 @@ from esc_eval.cli.options import RatedUnder, RatingFiles, Seed
 from esc_eval.errors import EscEvalError
 
 EXAMPLES = ("esc-eval ensemble --ratings runs/a --labels people.jsonl --out weights.json",)
+READS_TABLES = True
 
 
 def command(

@@ -1,6 +1,6 @@
 """``evaluate``: simulate, score and report in one go."""
 
-from esc_eval.cli.console import print_data, print_progress
+from esc_eval.cli.console import print_data
 from esc_eval.cli.options import (
     DryRun,
     GoingOptions,
@@ -17,6 +17,7 @@ EXAMPLES = (
     "esc-eval evaluate --supporter embedded --cards sample --language en --limit 4 --max-new-tokens 48 "
     "--out runs/first",
 )
+READS_TABLES = True
 
 
 def command(
@@ -35,8 +36,7 @@ def command(
     if dry_run:
         print_data(door.estimate(rated=True, **settings))
         return
-    with show_what_there_is():
+    with show_what_there_is(out):
         with show_progress() as progress:
             results = door.evaluate(settings.pop("supporter"), out=out, progress=progress, **settings)
         print_data(results.render())
-    print_progress(f"Read {out / 'report.html'} in a browser; all files are in {out}.")

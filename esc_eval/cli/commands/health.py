@@ -9,6 +9,7 @@ from esc_eval.cli.ratings_options import CardFiles, RatingsOptions, load_ratings
 from esc_eval.errors import EscEvalError
 
 EXAMPLES = ("esc-eval health predictions.jsonl --labels ratings.csv",)
+READS_TABLES = True
 
 
 def command(

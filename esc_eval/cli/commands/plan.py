@@ -11,6 +11,7 @@ EXAMPLES = (
     "esc-eval plan runs/mine --rater anna --rater ben --out plan.csv",
     "esc-eval plan runs/mine --rater anna --rater ben --overlap 0.5 --pilot pilot.csv --out plan.csv",
 )
+READS_TABLES = True
 
 
 def command(
@@ -37,11 +38,10 @@ def command(
     The file names dialogues and no models. How many ratings a difference needs: esc-eval power.
     """
     from esc_eval.api.rate import load_dialogues
-    from esc_eval.files.records import with_cards
     from esc_eval.reporting.plan import plan_report
 
     report = plan_report(
-        with_cards(load_dialogues(dialogues), cards or ()),
+        load_dialogues(dialogues, cards or ()),
         rater,
         per_dialogue=per_dialogue,
         overlap=overlap,

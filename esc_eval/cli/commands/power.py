@@ -19,6 +19,7 @@ EXAMPLES = (
     "esc-eval power pilot.csv --difference 2.5 --cards 100,200 --raters 1,2",
     "esc-eval power people.jsonl --predictions runs/first --difference 5",
 )
+READS_TABLES = True
 
 
 def command(

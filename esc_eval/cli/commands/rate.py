@@ -33,6 +33,7 @@ EXAMPLES = (
     "esc-eval rate --out people --export",
     "esc-eval rate --out people --forget anna",
 )
+READS_TABLES = True
 PORT = 8700
 ALONE = "rater"
 """Who rates where nobody is named."""
@@ -111,7 +112,7 @@ def command(
 def _serve(
     out: Path,
     dialogues: list[Path],
-    cards: list[Path] | None,
+    cards: list[str] | None,
     design: DesignOptions,
     team: TeamOptions,
     pages: PageOptions,
@@ -187,6 +188,8 @@ def _export(store: "Store") -> None:
     if study["mode"] == "ratings":
         scale = "" if study["scale"] == [0, 4] else f" --scale {study['scale'][0]}-{study['scale'][1]}"
         print_progress(f"How far raters agree: esc-eval agreement {store.path.parent / 'ratings.csv'}{scale}")
+    else:
+        print_progress(f"How far raters agree: esc-eval agreement {store.path.parent / 'preferences.csv'}")
 
 
 def _forget(store: "Store", name: str) -> None:

@@ -29,7 +29,8 @@ def command(
     from esc_eval.api import door
 
     settings = settings_of(rating, wording, going, opening)
-    with show_what_there_is(), show_progress() as progress:
-        reports = door.rejudge(folder, against=against or (), out=out, progress=progress, **settings)
-    print_data("\n".join(report.to_text() for report in reports))
-    print_progress(f"The new scores themselves: esc-eval report {out or folder}")
+    with show_what_there_is(out or folder):
+        with show_progress() as progress:
+            reports = door.rejudge(folder, against=against or (), out=out, progress=progress, **settings)
+        print_data("\n".join(report.to_text() for report in reports))
+        print_progress(f"The new scores themselves: esc-eval report {out or folder}")

@@ -13,11 +13,16 @@ from esc_eval.files.records import find_in_folder
 EXAMPLES = (
     "esc-eval report runs/first --format latex > table.tex",
     "esc-eval report runs/first --human people.csv",
+    "esc-eval report runs/first runs/second --out reports/both",
 )
+READS_TABLES = True
 
 
 def command(
-    folder: Annotated[Path | None, typer.Argument(metavar="DIR", help="A run folder.")] = None,
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="DIR...", help="A run folder, finished or not; several of one protocol are joined."),
+    ] = None,
     dialogues: Annotated[
         list[Path] | None, typer.Option("--dialogues", metavar="FILE", help="Without a run folder: dialogue files.")
     ] = None,
@@ -27,7 +32,10 @@ def command(
     cards: LinkCards = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Where summary.json, report.md and report.html go; default: the run folder."),
+        typer.Option(
+            metavar="DIR",
+            help="Where summary.json, report.md and report.html go; default: the run folder; of several nowhere.",
+        ),
     ] = None,
     rubric: RatedUnder = None,
     statistic: Statistic = "level",
@@ -41,14 +49,18 @@ def command(
     ] = None,
     format: Annotated[Literal["text", "json", "markdown", "latex"], typer.Option(help="What to print.")] = "text",
 ) -> None:
-    """Print a leaderboard with intervals, and write summary.json, report.md and report.html."""
+    """Print a leaderboard with intervals, and write summary.json, report.md and report.html.
+
+    Runs that differ in protocol, settings or seeker, or contradict each other, are refused with the difference.
+    """
     from esc_eval.api import door
     from esc_eval.simulation.run import find_faults
 
-    if folder is None and not (dialogues and ratings):
+    folder = folders[0] if folders and len(folders) == 1 else None
+    if not folders and not (dialogues and ratings):
         raise EscEvalError("give a run folder, or both --dialogues FILE and --ratings FILE")
     results = door.report(
-        folder,
+        folder or folders or None,
         dialogues=dialogues or None,
         ratings=ratings or None,
         cards=cards,
@@ -57,8 +69,11 @@ def command(
         human=human or (),
         out=out or folder,
     )
-    for fault in find_faults(folder) if folder else ():
+    for fault in (fault for each in folders or () for fault in find_faults(each)):
         print_progress(f"note: {fault}")
     if folder and not results.ratings:
-        find_in_folder(folder, "ratings.jsonl")
+        if not results.unfinished:
+            find_in_folder(folder, "ratings.jsonl")
+        print_data(f"{folder}: not rated yet. " + " ".join(results.unfinished))
+        return
     print_data(results.render(format))

@@ -18,7 +18,11 @@ from esc_eval.cli.options import (
 )
 from esc_eval.cli.progress import show_progress, show_what_there_is
 
-EXAMPLES = ("esc-eval score --dialogues ESC-Eval/result/2024-06-24/llama3_en.json --scorer embedded --out runs/llama3",)
+EXAMPLES = (
+    "esc-eval score --dialogues ESC-Eval/result/2024-06-24/llama3_en.json --scorer embedded --out runs/llama3",
+    "esc-eval score --dialogues runs/first --people ratings.csv",
+)
+READS_TABLES = True
 
 
 def command(
@@ -31,6 +35,12 @@ def command(
         Path | None, typer.Option(metavar="DIR", help="Where ratings go; default: the run folder, or scores/NAME.")
     ] = None,
     cards: LinkCards = None,
+    people: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="RATINGS", help="Keep these ratings by people in the run folder; asks no model without --scorer."
+        ),
+    ] = None,
     reparse: Annotated[
         bool, typer.Option("--reparse", help="Ask no model: read the run's stored answers again with --parser.")
     ] = False,
@@ -45,12 +55,14 @@ def command(
         return
     first = dialogues[0]
     folder = out or (first if first.is_dir() else Path("scores") / first.stem)
-    with show_what_there_is():
+    with show_what_there_is(folder):
         with show_progress() as progress:
             if reparse:
                 print_data(workflow.run_reparse(folder, rating.rubric, rating.parser, progress))
                 return
-            results = door.score(dialogues, cards=cards, out=folder, progress=progress, **settings)
+            results = door.score(dialogues, cards=cards, people=people or (), out=folder, progress=progress, **settings)
         print_data(results.render())
-    if len(rating.scorer) > 1:
-        print_progress(f"Their agreement: esc-eval agreement {folder}; one rating of them all: esc-eval ensemble")
+        if len(rating.scorer) > 1:
+            print_progress(
+                f"More of their agreement: esc-eval agreement {folder}; weights by people: esc-eval ensemble"
+            )

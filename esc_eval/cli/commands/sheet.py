@@ -26,6 +26,7 @@ EXAMPLES = (
     "esc-eval sheet runs/mine --format label-studio --out tasks",
     "esc-eval sheet runs/mine --format argilla --out tasks",
 )
+READS_TABLES = True
 Format = Literal["html", "csv", "xlsx", "label-studio", "argilla"]
 
 

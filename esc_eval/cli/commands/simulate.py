@@ -2,9 +2,10 @@
 
 from esc_eval.cli.console import print_data
 from esc_eval.cli.options import DryRun, GoingOptions, OpeningOptions, Out, PlayingOptions, WordingOptions, settings_of
-from esc_eval.cli.progress import show_progress
+from esc_eval.cli.progress import show_progress, show_what_there_is
 
 EXAMPLES = ("esc-eval simulate --supporter hf:Qwen/Qwen2.5-0.5B-Instruct --out runs/qwen",)
+READS_TABLES = True
 
 
 def command(
@@ -22,6 +23,7 @@ def command(
     if dry_run:
         print_data(door.estimate(**settings))
         return
-    with show_progress() as progress:
-        door.simulate(settings.pop("supporter"), out=out, progress=progress, **settings)
-    print_data(out / "dialogues.jsonl")
+    with show_what_there_is(out):
+        with show_progress() as progress:
+            door.simulate(settings.pop("supporter"), out=out, progress=progress, **settings)
+        print_data(out / "dialogues.jsonl")

@@ -121,7 +121,7 @@ def read_answers(path: Path, keys: Sequence[str]) -> Answers:
 
 
 def _read_table(path: Path, keys: Sequence[str]) -> Answers:
-    columns, rows = read_csv(path, prose=table.PROSE)
+    columns, rows, *_ = read_csv(path, prose=table.PROSE)
     if table.is_sheet(set(columns)):
         return table.read_sheet(path)
     if rows and label_studio.is_flat(rows[0][1]):

@@ -8,7 +8,7 @@ import pytest
 from rating import HOSTILE, made_talks, make_team, talk
 from starlette.testclient import TestClient
 
-from esc_eval.files.rating_rows import read_rating_csv
+from esc_eval.files.rating_rows import read_rating_table
 from esc_eval.files.ratings_table import read_table
 from esc_eval.files.records import read_ratings
 from esc_eval.rate.app import describe_links
@@ -106,7 +106,7 @@ def test_what_was_clicked_is_what_is_exported_and_other_commands_read_it(team):
     assert {r.problem for r in given if r.score is None} == {"cannot rate: it does not apply to this dialogue"}
     assert all(r.seconds == 2.0 and r.order is not None and r.time.endswith("+00:00") for r in given)
     table_file = team.store.path.parent / "ratings.csv"
-    assert read_rating_csv(table_file) == given
+    assert read_rating_table(table_file) == given
     table = read_table([table_file])
     assert table.has("card")
     assert table.has("model")

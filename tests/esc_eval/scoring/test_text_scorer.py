@@ -286,7 +286,6 @@ needs_sentences = pytest.mark.skipif(
 def test_the_shipped_scorer_is_small_and_of_todays_rubric():
     assert sum(path.stat().st_size for path in SHIPPED.iterdir()) < 200_000
     assert text_scorer.shipped_for(load_rubric("ieval")) == SHIPPED.name
-    assert text_scorer.shipped_for(load_rubric()) is None
     assert text_scorer.shipped_for(load_rubric("ieval").model_copy(update={"levels": (0, 1, 2, 3, 4)})) is None
 
 
@@ -310,14 +309,6 @@ def test_a_shipped_scorer_opens_by_its_name_and_rates_its_rubric_by_default():
     assert text_scorer.open_text_scorer("embedded") is None
     scoring = make_scoring(rubric="ieval")
     assert (type(scoring), scoring.scorer.name) == (DirectScoring, SHIPPED.name)
-
-
-def test_other_rubrics_and_judges_asked_in_words_are_the_embedded_models(monkeypatch):
-    asked = []
-    monkeypatch.setattr(rate, "Scoring", lambda *args: args)
-    for named in ({"rubric": "esc-eval"}, {"rubric": "ieval", "by": "text"}):
-        rate.make_scorings(make_settings("score", **named), lambda spec: asked.append(spec) or spec)
-    assert asked == ["embedded", "embedded"]
 
 
 @pytest.mark.parametrize(

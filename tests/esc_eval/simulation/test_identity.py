@@ -10,7 +10,10 @@ from esc_eval.chat import Reply, open_model
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import load_cards, read_dialogues
 from esc_eval.prompts.protocol import Generation, load_protocol
+from esc_eval.prompts.rubric import load_rubric
 from esc_eval.reporting.signature import simulation_parts
+from esc_eval.scoring.score import Scoring, score_dialogues
+from esc_eval.simulation.identity import is_relabelled
 from esc_eval.simulation.plan import Plan
 from esc_eval.simulation.run import Run
 from esc_eval.simulation.simulate import play_plan
@@ -218,3 +221,92 @@ def test_own_settings_are_another_run_than_the_protocols_and_resume_as_themselve
 def test_a_supporter_without_settings_of_its_own_is_refused_with_what_a_server_can_be_told(plan):
     with pytest.raises(EscEvalError, match=r"p names no settings of its own.*--extra-body"):
         replace(plan(), own_settings=True)
+
+
+def test_another_label_of_a_model_is_a_rename_that_keeps_ids_and_plays_nothing(plan, tmp_path):
+    first, _ = play(plan(), tmp_path / "run")
+    rated(tmp_path / "run")
+    renamed = replace(plan(), supporters=[open_model(f"warm=scripted:{tmp_path}/p.json")])
+    second, new = play(renamed, tmp_path / "run")
+    assert new == 0
+    assert second == [dialogue.model_copy(update={"supporter": "warm"}) for dialogue in first]
+    card = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert list(card["simulation"]["identity"]["supporters"]) == ["warm"]
+    assert rated(tmp_path / "run") == [], "its ratings are its ratings still"
+    grown, new = play(replace(renamed, cards=CARDS[:3]), tmp_path / "run")
+    assert [d.id for d in grown] == [*(d.id for d in first), f"warm:{CARDS[2].id}"]
+    assert new == 2
+
+
+def rated(folder):
+    """Rate a run by a scripted judge; the dialogues that it was asked about."""
+    asked = []
+
+    class Judge:
+        name, identity, parallel, concurrent = "j", {"kind": "test"}, 1, False
+
+        def reply(self, conversations, settings, seeds):
+            for index, _ in enumerate(conversations):
+                asked.append(index)
+                yield index, Reply("3", "stop")
+
+    with Run(folder) as run:
+        score_dialogues(read_dialogues(folder), Scoring(Judge(), load_rubric("ieval-overall")), run)
+    return asked
+
+
+def test_a_seeker_may_be_called_otherwise_too(plan, tmp_path):
+    first, _ = play(plan(), tmp_path / "run")
+    second, new = play(replace(plan(), seeker=open_model(f"x=scripted:{tmp_path}/s.json")), tmp_path / "run")
+    assert (second, new) == ([d.model_copy(update={"seeker": "x"}) for d in first], 0)
+
+
+def test_a_rename_that_was_killed_before_run_json_was_written_goes_on(plan, tmp_path, monkeypatch):
+    play(plan(), tmp_path / "run")
+    models = {name: open_model(f"{name}=scripted:{tmp_path}/{file}.json") for name, file in (("x", "s"), ("y", "p"))}
+    renamed = replace(plan(), seeker=models["x"], supporters=[models["y"]])
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "record", lambda *_: (_ for _ in ()).throw(RuntimeError("killed")))
+        with pytest.raises(RuntimeError, match="killed"):
+            play(renamed, tmp_path / "run")
+    dialogues, new = play(renamed, tmp_path / "run")
+    assert new == 0
+    assert {(d.supporter, d.seeker) for d in dialogues} == {("y", "x")}
+
+
+def test_the_same_model_under_both_labels_is_meant_twice_and_one_of_two_is_not_guessed(plan, tmp_path):
+    play(plan(), tmp_path / "run")
+    twice = [open_model(f"{name}=scripted:{tmp_path}/p.json") for name in ("p", "again", "third")]
+    both, new = play(replace(plan(), supporters=twice[:2]), tmp_path / "run")
+    assert ([d.supporter for d in both], new) == (["p", "p", "again", "again"], 4)
+    with pytest.raises(EscEvalError, match=r"'third' is the model that this run holds as 'p' and 'again'\. Ask for it"):
+        play(replace(plan(), supporters=twice[2:]), tmp_path / "run")
+    assert read_dialogues(tmp_path / "run") == both
+
+
+def test_a_model_behind_a_server_is_no_other_for_its_name_there():
+    one, other = ({"kind": "openai", "model": name, "server": "http://host/v1"} for name in "ab")
+    assert is_relabelled(one, "a", one, "x")
+    assert not is_relabelled(one, "a", other, "b")
+    local = {"kind": "python", "model": "m:make.<locals>.f", "revision": "1"}
+    assert not is_relabelled(local, "f", local, "g"), "two functions of one source may hold different things"
+
+
+def test_a_run_takes_more_repetitions_and_plays_only_those(plan, tmp_path):
+    first, _ = play(plan(), tmp_path / "one")
+    second, new = play(replace(plan(CARDS[:3]), repeats=3), tmp_path / "one")
+    cards = [card.id for card in CARDS[:3]]
+    assert [d.id for d in second] == [f"p:{card}{n}" for card in cards for n in ("", "#2", "#3")]
+    assert second[::3][:2] == first
+    assert new == (9 - 2) * 2
+    assert play(replace(plan(), repeats=2), tmp_path / "one") == (second, 0)
+    alone, _ = play(replace(plan(), seed=2), tmp_path / "other")
+    assert [d.turns for d in alone] == [d.turns for d in second[2::3][:2]], "the third is the run of the third seed"
+    with pytest.raises(EscEvalError, match=r"\n  seed: 0 -> 1\nUse"):
+        play(replace(plan(), seed=1), tmp_path / "one")
+
+
+def test_a_card_whose_id_looks_like_a_repetition_is_none(plan, tmp_path):
+    cards = [CARDS[0], CARDS[0].model_copy(update={"id": f"{CARDS[0].id}#2"})]
+    dialogues, _ = play(replace(plan(cards), repeats=2), tmp_path)
+    assert len({d.id for d in dialogues}) == 4

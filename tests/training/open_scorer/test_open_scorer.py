@@ -277,7 +277,7 @@ def test_the_shipped_scorer_is_small_and_says_what_holds_of_it():
     assert tuple(file.dimensions) == tuple(file.validity) == load_rubric().keys
     assert file.rubric_sha256 == load_rubric().sha256
     assert all("unseen sets" in one.why for one in file.validity.values())
-    assert text_scorer.shipped_for(load_rubric()) is None
+    assert text_scorer.shipped_for(load_rubric()) == SHIPPED.name
     assert not find_checkpoint_problems(SHIPPED)
     section = read_json_object(ROOT / "docs" / "results.json")["open_scorer"]["dimensions"]
     assert {k: (v.supported, v.why) for k, v in file.validity.items()} == {

@@ -81,11 +81,13 @@ def test_an_evaluation_compares_base_trained_and_real_and_fills_card_and_page(fi
     sources = write_sources(tmp_path / "many", 90)
     seeker = finished / "role"
     call = f"--seeker {seeker} --sources {sources} --out {tmp_path / 'e'} --supporter {seeker / 'toy'} --cards 12"
-    more = f"--conversations 6 --reply-tokens 8 --draws 100 --results {tmp_path / 'results.json'}"
+    more = f"--base-cards 11 --conversations 6 --reply-tokens 8 --draws 100 --results {tmp_path / 'results.json'}"
     result = CliRunner().invoke(app, ["evaluate-role", *call.split(), *more.split()])
     assert result.exit_code == 0, result.output
     content = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["esc_role"]
     assert set(content["assistant_slip_rate"]) == {"base", "trained", "real"}
+    assert (content["dialogues"]["base"], content["dialogues"]["trained"]) == (11, 12)
+    assert content["assistant_slip_ratio"]["n"] == 11, "paired by card"
     assert content["perplexity"]["trained"]["value"] < content["perplexity"]["base"]["value"]
     metrics = json.loads((finished / "role" / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["perplexity"]["value"] == content["perplexity"]["trained"]["value"]

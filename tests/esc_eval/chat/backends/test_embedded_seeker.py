@@ -12,10 +12,11 @@ from esc_eval import simulate
 from esc_eval.api.play import choose_seeker
 from esc_eval.chat import open_model
 from esc_eval.chat.backends.embedded import EmbeddedSeeker
-from esc_eval.chat.base import Reply, reply_by_language
+from esc_eval.chat.base import Reply, relabel, reply_by_language
 from esc_eval.checkpoints import embedded
 from esc_eval.errors import EscEvalError
 from esc_eval.prompts.protocol import Generation
+from esc_eval.reporting.signature import simulation_parts
 from esc_eval.schema import RoleCard
 from model_cards.check import find_checkpoint_problems
 
@@ -39,6 +40,10 @@ class Parrot:
             yield number, Reply(f"{self.name} {conversations[number][-1]['content']} {seed}", "stop")
 
 
+def listen(_) -> str:
+    return "I see."
+
+
 def seeker() -> EmbeddedSeeker:
     return EmbeddedSeeker(Parrot("trained"), Parrot("base"), "esc-role-small")
 
@@ -57,9 +62,33 @@ def test_a_run_in_two_languages_is_played_by_both(tmp_path):
     said = {d.language: next(t.text for t in d.turns if t.role == "seeker") for d in results.dialogues}
     assert said["en"].startswith("trained ")
     assert said["zh"].startswith("base ")
-    identity = json.loads((tmp_path / "run" / "run.json").read_text())["simulation"]["identity"]["seeker"]
+    whole = json.loads((tmp_path / "run" / "run.json").read_text())["simulation"]["identity"]
+    identity = whole["seeker"]
     assert (identity["model"], identity["revision"]) == ("esc-role-small", "trained-1")
     assert identity["other_languages"] == "base-1"
+    assert {d.language: d.seeker for d in results.dialogues} == {"en": "esc-role-small", "zh": "embedded"}
+    signed = {code: simulation_parts(whole, code)["seeker"] for code in ("en", "zh")}
+    assert signed == {"en": "esc-role-small@trained-1", "zh": "embedded@base-1"}
+
+
+def test_under_a_label_too_a_dialogue_names_who_played_it(tmp_path):
+    cards = [RoleCard(id=f"c-{code}", language=code, text="Problem: noise", source="made") for code in ("en", "zh")]
+    labelled = EmbeddedSeeker(Parrot("trained"), Parrot("base"), "kim")
+    told = simulate(listen, cards, seeker=labelled, rounds=1, out=tmp_path / "run").dialogues
+    assert [d.seeker for d in told] == ["kim", "kim:base"]
+    assert relabel(labelled, "lee").name_in("zh") == "lee:base"
+
+
+def test_a_run_that_called_both_by_one_name_opens_and_goes_on(tmp_path):
+    cards = [RoleCard(id=f"c-{n}", language="zh", text=f"Problem: noise {n}", source="made") for n in range(2)]
+    run = {"seeker": seeker(), "rounds": 1, "out": tmp_path / "run"}
+    with pytest.MonkeyPatch.context() as earlier:
+        earlier.setattr(EmbeddedSeeker, "name_in", lambda self, _: self.name)
+        old = simulate(listen, cards[:1], **run).dialogues
+    assert [d.seeker for d in old] == ["esc-role-small"]
+    both = simulate(listen, cards, **run).dialogues
+    assert both[0] == old[0], "ratings of it still hold"
+    assert both[1].seeker == "embedded"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,91 @@
+"""What a supporter's replies are like, counted: descriptions, no scores, for where no scorer was shown to be of use."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from esc_eval.languages import get_language
+from esc_eval.reporting.rounds import ASKS
+from esc_eval.schema import Dialogue, Language
+from esc_eval.scoring.lexicon import find_words
+from esc_eval.scoring.text_features import distinct_share, mean_of
+from esc_eval.scoring.transfer_features import ADVICE, LIST, LONG_WINDOW
+from esc_eval.statistics.bootstrap import Bootstrap, estimate_group_means
+from esc_eval.statistics.estimate import Estimate
+
+Count = Callable[[Sequence[str], Language], float]
+"""Of a dialogue's replies."""
+ADVICE_LANGUAGE = "en"
+"""The language that the phrases of advice are of."""
+
+
+def _count_words(replies: Sequence[str], language: Language) -> float:
+    return mean_of([len(find_words(text, language)) for text in replies])
+
+
+def _count_distinct(replies: Sequence[str], language: Language) -> float:
+    words = [word for text in replies for word in find_words(text, language)]
+    return 100 * distinct_share(words, LONG_WINDOW, 2)
+
+
+def _count_questions(replies: Sequence[str], _: Language) -> float:
+    return 100 * mean_of([any(mark in text for mark in ASKS) for text in replies])
+
+
+def _count_lists(replies: Sequence[str], _: Language) -> float:
+    return 100 * mean_of([bool(LIST.search(text)) for text in replies])
+
+
+def _count_advice(replies: Sequence[str], _: Language) -> float:
+    return 100 * mean_of([bool(ADVICE.search(text.lower().replace("\u2019", "'"))) for text in replies])
+
+
+def name_descriptions(language: Language) -> dict[str, str]:
+    """The figures that are counted in a language, as tables name them, by key."""
+    word = "character" if get_language(language).unit == "character" else "word"
+    return {
+        "words": f"{word}s a reply",
+        "distinct": f"distinct pairs in {LONG_WINDOW} {word}s, %",
+        "questions": "replies that ask, %",
+        "lists": "replies with a list, %",
+        **({"advice": "replies that advise, %"} if language == ADVICE_LANGUAGE else {}),
+    }
+
+
+COUNTS: dict[str, Count] = {
+    "words": _count_words,
+    "distinct": _count_distinct,
+    "questions": _count_questions,
+    "lists": _count_lists,
+    "advice": _count_advice,
+}
+
+
+def describe_replies(
+    dialogues: Sequence[Dialogue], clusters: Sequence[str], language: Language, boot: Bootstrap
+) -> dict[str, dict[str, Estimate]]:
+    """Mean of each figure over the dialogues in which a supporter says a word, with intervals that draw whole clusters.
+
+    Args:
+        dialogues: Of one language.
+        clusters: Of each dialogue: its card, or itself.
+        language: Of all of them.
+        boot: Draws.
+
+    Returns:
+        Supporter -> key of ``name_descriptions`` -> mean.
+    """
+    keys = list(name_descriptions(language))
+    names = sorted({dialogue.supporter or "unknown" for dialogue in dialogues})
+    table = np.full((len(dialogues), len(keys)), np.nan)
+    for row, dialogue in zip(table, dialogues, strict=True):
+        if replies := [turn.text for turn in dialogue.replies if turn.text.strip()]:
+            row[:] = [COUNTS[key](replies, language) for key in keys]
+    groups = [names.index(dialogue.supporter or "unknown") for dialogue in dialogues]
+    found: dict[str, dict[str, Estimate]] = {name: {} for name in names}
+    for key, column in zip(keys, table.T, strict=True):
+        top = max(100.0, float(np.nanmax(column, initial=0.0)))  # words know no end: the longest that is there is it
+        means = estimate_group_means(column[:, None], clusters, groups, boot, scale=(0.0, top)).each
+        for name, [mean] in zip(names, means, strict=True):
+            found[name][key] = mean
+    return found

@@ -1,0 +1,96 @@
+"""What a judge gives beside its level, if it is asked to: a quote of the dialogue, checked by code, or a reason."""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+from esc_eval.errors import EscEvalError
+from esc_eval.languages import get_language, known_languages
+from esc_eval.prompts.wording import fill_template
+from esc_eval.reasoning import strip_thinking
+from esc_eval.schema import Dialogue, Evidence, digest
+from esc_eval.scoring.json_answers import read_objects
+from esc_eval.scoring.traced_text import normalise
+
+Wanted = Literal["none", "quote", "reason"]
+"""What a judge is asked for before its level."""
+ANSWER_TOKENS = 256
+"""Cap on an answer that holds it, where no higher one is given."""
+FILE = "evidence.yaml"
+_MARKS = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"'})
+
+
+def ask_for_evidence(wanted: Wanted, language: str, levels: Sequence[int]) -> str:
+    """What is asked beside the rubric's own question; empty where nothing is.
+
+    Raises:
+        EscEvalError: The language has no wording for it.
+    """
+    if wanted == "none":
+        return ""
+    words = get_language(language).read_data(FILE) or {}
+    if wanted not in words:
+        raise EscEvalError(
+            f"--evidence {wanted}: language {language!r} has no wording for it: add {FILE} to its folder"
+        )
+    return "\n\n" + fill_template(words[wanted], low=levels[0], high=levels[-1])
+
+
+def evidence_identity(wanted: Wanted) -> dict[str, Any]:
+    """What a resumed scoring must share: what is asked for, and our wording of it; nothing where nothing is."""
+    if wanted == "none":
+        return {}
+    own = {code: row.read_data(FILE) for code, row in known_languages().items() if row.is_shipped}
+    return {"evidence": {"asks": wanted, "sha256": digest(own)}}
+
+
+def read_evidence(
+    answer: str,
+    wanted: Wanted,
+    levels: Sequence[int],
+    dialogue: Dialogue,
+    parse: Callable[[str, Sequence[int]], int | None],
+) -> tuple[int, Evidence] | None:
+    """The level of an answer, and what was given beside it; None where it is not one object that holds both.
+
+    Args:
+        answer: All that the judge wrote; what it thought aloud is passed over.
+        parse: Reads a level that is written as a text, such as "3/4".
+    """
+    given = [one for one in read_objects(strip_thinking(answer)) if wanted in one and "score" in one]
+    if len(given) != 1:
+        return None
+    text, score = given[0][wanted], given[0]["score"]
+    if isinstance(score, bool) or not isinstance(score, int | float | str) or not isinstance(text, str):
+        return None
+    level = parse(score, levels) if isinstance(score, str) else score
+    if level not in levels or not text.strip():
+        return None
+    turn = find_quote(text, dialogue) if wanted == "quote" else None
+    return int(level), Evidence(kind="quote" if wanted == "quote" else "reason", text=text, turn=turn)
+
+
+def find_quote(quote: str, dialogue: Dialogue) -> int | None:
+    """The first turn, from 0, that holds a quote word for word; None: none does.
+
+    White space counts alike, whatever and however much of it, and so do straight and curved quotation marks, and marks
+    around the whole quote do not count; a quote without a word stands nowhere.
+
+    >>> from esc_eval.schema import Turn
+    >>> talk = Dialogue(id="d", language="en", turns=(Turn(role="seeker", text="I feel  so\\nalone."),))
+    >>> find_quote('"so alone"', talk), find_quote("so lonely", talk)
+    (0, None)
+    """
+    wanted = _plain(quote)
+    bare = wanted.strip("\"' ")
+    if not re.search(r"\w", bare):
+        return None
+    for number, turn in enumerate(dialogue.turns):
+        said = _plain(turn.text)
+        if wanted in said or bare in said:
+            return number
+    return None
+
+
+def _plain(text: str) -> str:
+    return " ".join(normalise(text).text.translate(_MARKS).split())

@@ -1,0 +1,113 @@
+"""A run that was stopped, or goes on in another process, as it is: its files are brought up to its ledger."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from esc_eval.errors import EscEvalError
+from esc_eval.files.records import read_dialogues
+from esc_eval.files.run_folder import DIALOGUES, read_run_ratings
+from esc_eval.simulation.identity import finished_dialogues, read_members
+from esc_eval.simulation.run import LEDGER, PEOPLE, VERSION, DamagedError, Run, read_card
+
+ASKED = "asked"
+"""What ``read_run`` says beside run.json: language, supporter and id of each dialogue that the run is to have."""
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """What run.json says, and under ``ASKED`` the dialogues that the run is to have, by id.
+
+    Its dialogues.jsonl and ratings.jsonl hold afterwards all that its ledger holds, also of a run that was killed.
+
+    Raises:
+        EscEvalError: None of its dialogues is over yet, or its files lack some and cannot be written.
+    """
+    card = read_card(folder)
+    if not (folder / LEDGER).is_file():
+        return card
+    with suppress(DamagedError), Run(folder, reading=True) as run:
+        if run.version < VERSION:
+            return card
+        members = read_members(run)
+        asked = {
+            name: {"language": members.cards[row["card"]].language, "supporter": row["supporter"]}
+            for name, row in members.dialogues.items()
+        }
+        while _write_what_is_missing(run):  # until nothing was added meanwhile
+            continue
+        return {**card, **({ASKED: asked} if asked else {})}
+    return card
+
+
+def refresh_runs(paths: Iterable[Path]) -> None:
+    """Bring the files of those paths that are run folders up to what their ledgers hold; see ``read_run``."""
+    for path in paths:
+        if path.is_dir():
+            read_run(path)
+
+
+def count_asked(run: Mapping[str, Any], language: str) -> dict[str, int]:
+    """How many dialogues each supporter is to have in a language, by what ``read_run`` says; empty = nobody says."""
+    asked = run.get(ASKED, {}).values()
+    return dict(Counter(one["supporter"] for one in asked if one["language"] == language))
+
+
+def describe_stage(run: Mapping[str, Any], over: Iterable[str]) -> list[str]:
+    """How many dialogues of an unfinished run are over, a sentence; none of a finished one.
+
+    Args:
+        run: As of ``read_run``.
+        over: Ids of the dialogues that are over.
+    """
+    asked, there = run.get(ASKED, {}), set(over)
+    each = {name: [one for one in asked if asked[one]["supporter"] == name] for name in _supporters(asked)}
+    counts = {name: (sum(one in there for one in ids), len(ids)) for name, ids in each.items()}
+    if all(done == every for done, every in counts.values()):
+        return []
+    shown = ", ".join(f"{name} {done} of {every}" for name, (done, every) in counts.items())
+    return [f"The run is unfinished. Dialogues that are over: {shown}. Its command, typed again, goes on."]
+
+
+def _supporters(asked: Mapping[str, Mapping[str, str]]) -> list[str]:
+    return list(dict.fromkeys(one["supporter"] for one in asked.values()))
+
+
+def _write_what_is_missing(run: Run) -> bool:
+    """Write what the files of a run lack of what its ledger holds; whether they lacked any."""
+    try:
+        return _write_dialogues(run) | _write_ratings(run)
+    except OSError as error:
+        raise EscEvalError(
+            f"{run.folder}: the run was stopped, and its files cannot be brought up to its ledger: {error.strerror}. "
+            "Copy the folder to a place where you may write."
+        ) from error
+
+
+def _write_dialogues(run: Run) -> bool:
+    path = run.folder / DIALOGUES
+    there = {dialogue.id for dialogue in read_dialogues(path)} if path.is_file() else set()
+    ended = run.owners("problem").keys() | run.owners("turn").keys()
+    if not ended - there:
+        return False
+    finished = list(finished_dialogues(run))
+    if not finished and not there:
+        asked = len(run.members("dialogue"))
+        raise EscEvalError(
+            f"{run.folder}: none of its {asked} dialogues is over yet. A run that was stopped goes on when its command "
+            "is run again."
+        )
+    if not {dialogue.id for dialogue in finished} - there:
+        return False
+    run.export(DIALOGUES, (dialogue.to_json() for dialogue in finished))
+    return True
+
+
+def _write_ratings(run: Run) -> bool:
+    ratings = read_run_ratings(run.folder)
+    there = Counter(PEOPLE if rating.rater_kind == "human" else f"scoring/{rating.rater}" for rating in ratings)
+    if all(there[kind] >= sum(run.owners(kind).values()) for kind in run.rated_kinds):
+        return False
+    run.export_ratings()
+    return True

@@ -1,0 +1,200 @@
+"""Where nobody names a scorer: numbers where one was shown to be of use, and for all else a reason."""
+
+import json
+from pathlib import Path
+
+import pytest
+from made_scorer import WHY, WHY_NOT, write_scorer
+
+from esc_eval import Dialogue, Turn, compare, rejudge, report, score
+from esc_eval.api.workflow import export_official
+from esc_eval.errors import EscEvalError, Incomplete
+from esc_eval.reporting.pictures import board_pictures
+from esc_eval.scoring import text_scorer
+
+OTHERS = ("Expression", "Empathy", "Information", "Skillful", "Humanoid")
+HELLO = {"en": "I failed my exam.", "zh": "我考试没考好。"}
+REPLIES = {
+    "plain": {
+        "en": ("That sounds hard. What happened then?", "I see."),
+        "zh": ("听起来很难过。发生了什么？", "我明白。"),
+    },
+    "pushy": {"en": ("You should try to sleep.\n- Go out.\n- Rest.",) * 2, "zh": ("你应该早点睡。\n- 出门走走。",) * 2},
+}
+
+
+@pytest.fixture(autouse=True)
+def shipped(tmp_path, monkeypatch):
+    monkeypatch.setattr(text_scorer, "SCORERS", tmp_path / "scorers")
+    return write_scorer(tmp_path / "scorers" / "made")
+
+
+def talks(*languages, cards=3, replies=None):
+    found = []
+    for language in languages:
+        for card in range(cards):
+            for supporter, said in (replies or REPLIES).items():
+                turns = [
+                    Turn(role=role, text=text)
+                    for reply in said[language]
+                    for role, text in (("seeker", f"{HELLO[language]} {'x' * card}"), ("supporter", reply))
+                ]
+                found.append(
+                    Dialogue(
+                        id=f"{supporter}-{language}-{card}",
+                        language=language,
+                        turns=tuple(turns),
+                        card_id=f"{language}-{card}",
+                        supporter=supporter,
+                        key=f"{language}-{card}",
+                    )
+                )
+    return found
+
+
+def test_english_is_scored_where_that_was_shown_to_be_of_use_and_the_rest_says_why_not():
+    results = score(talks("en"))
+    [board] = results.summary.tables
+    assert list(board.names) == ["fluency", "overall"]
+    assert all(set(row.cells) == {"fluency", "overall"} and row.average is None for row in board.rows)
+    assert [name for name, _ in board.unsupported.values()] == list(OTHERS)
+    for rating in results.ratings:
+        named = rating.dimension in board.names
+        assert (rating.score is not None) == named
+        assert named or rating.problem == f"no valid scorer: {WHY_NOT}"
+    for form in ("text", "markdown", "latex"):
+        said = " ".join(results.render(form).split())
+        assert f"better than counts of words on sets of ratings that it has not seen: {WHY}" in said
+        assert all(f"{name} " in said for name in OTHERS)
+        assert WHY_NOT in said
+
+
+def test_a_report_begins_with_what_has_no_valid_scorer_and_what_would_add_to_it(tmp_path):
+    printed = score(talks("en", cards=1), out=tmp_path / "run").render()
+    forms = {"----": " ".join(printed.split())}
+    forms |= {
+        end: (tmp_path / "run" / f"report.{kind}").read_text() for end, kind in (("<table", "html"), ("| ", "md"))
+    }
+    for end, text in forms.items():
+        begun = text[: text.index(end)]
+        assert f"no valid scorer for {', '.join(OTHERS)}" in begun
+        for command in ("esc-eval score --dialogues DIR --scorer", "esc-eval sheet DIR", "esc-eval report DIR --human"):
+            assert command in begun
+
+
+def test_what_replies_are_like_is_described_beside_it_and_is_no_score():
+    found = {row.supporter: row.descriptions for row in score(talks("en")).summary.tables[0].rows}
+    assert {name: one["lists"].value for name, one in found.items()} == {"plain": 0, "pushy": 100}
+    assert {name: one["advice"].value for name, one in found.items()} == {"plain": 0, "pushy": 100}
+    assert {name: one["questions"].value for name, one in found.items()} == {"plain": 50, "pushy": 0}
+    assert {name: one["words"].value for name, one in found.items()} == {"plain": 4, "pushy": 8}
+    assert "counted, no scores" in score(talks("en")).render()
+
+
+def test_chinese_has_no_number_and_that_is_no_failure(tmp_path):
+    results = score(talks("zh"), out=tmp_path / "run", strict=True)
+    [board] = results.summary.tables
+    assert not board.has_scores
+    assert not board_pictures(board)
+    assert {r.problem for r in results.ratings} == {
+        "no valid scorer: made was fitted and tried on English alone; nothing is shown for Chinese"
+    }
+    text = results.render()
+    assert text.startswith("* Chinese: no valid scorer, so there is no score: made was fitted")
+    assert all(part in " ".join(text.split()) for part in ("characters a", "There is no score"))
+    assert "advise" not in text, "the phrases of advice are English"
+    html = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "no valid scorer" in html
+    written = json.loads((tmp_path / "run" / "summary.json").read_text(encoding="utf-8"))
+    assert all(not row["cells"] and row["average"] is None for row in written["tables"][0]["rows"])
+
+
+def test_a_run_in_two_languages_is_scored_in_the_one_that_can_be():
+    tables = {board.language: board for board in score(talks("en", "zh"), strict=True).summary.tables}
+    assert tables["en"].has_scores
+    assert not tables["zh"].names
+    assert set(tables["zh"].unsupported) == {*tables["en"].names, *tables["en"].unsupported}
+
+
+def test_a_rubric_that_nothing_shipped_was_fitted_to_is_described_alone():
+    results = score(talks("en"), rubric="esconv-survey", strict=True)
+    assert not any(board.has_scores for board in results.summary.tables)
+    assert "no valid scorer, so there is no score: none that is shipped was fitted" in " ".join(
+        results.render().split()
+    )
+
+
+def test_dialogues_outside_the_range_stay_unscored_and_fail_a_call_only_where_the_scorer_was_named(shipped):
+    long = talks("en", replies={"long": {"en": ("why " * 60,) * 2}})
+    said = []
+    results = score(long, progress=lambda progress: said.append(progress.message or ""))
+    supported = [r for r in results.ratings if r.dimension in ("fluency", "overall")]
+    assert all("outside what the scorer was fitted to" in r.problem for r in supported)
+    assert any(sentence.startswith("made scored nothing: 6 of 6 ratings") for sentence in said)
+    with pytest.raises(Incomplete, match="made scored nothing"):
+        score(long, str(shipped))
+
+
+def test_a_named_scorer_rates_everything_and_the_report_says_what_is_known_of_it(shipped):
+    results = score(talks("en", cards=1), [str(shipped), lambda messages: "3"])
+    assert all(rating.score is not None for rating in results.ratings)
+    by = {board.rater: board for board in results.summary.tables}
+    assert all(len(board.names) == 7 and not board.unsupported for board in by.values())
+    warned = {rater: " ".join(board.warnings) for rater, board in by.items()}
+    assert f"shown to say more than words do for fluency ({WHY})" in warned.pop("made")
+    [judge] = warned.values()
+    assert "was not measured here" in judge
+    assert not results.render().startswith("*")
+
+
+def test_a_judge_that_is_asked_in_words_has_to_be_named():
+    for how in ({"by": "text"}, {"judge_temperature": 1.0}, {"by": "prefix"}):
+        with pytest.raises(EscEvalError, match="none is named: --scorer MODEL"):
+            score(talks("en"), **how)
+
+
+@pytest.mark.slow
+def test_everything_that_shows_scores_copes_with_what_has_none(tmp_path):
+    both = score(talks("en", "zh"), out=tmp_path / "both")
+    rows = both.table("dimension").to_dict("records")
+    assert {row["dimension"] for row in rows if row["mean"] == row["mean"]} == {"fluency", "overall"}
+    assert len(rows) == 4 * 7
+    assert len(both.table()) == 4
+    told = " ".join(compare(both).to_text(200).split())
+    assert f"English, rated by made: no valid scorer for {', '.join(OTHERS)}: {WHY_NOT}." in told
+    assert "Chinese, rated by made: no valid scorer for Fluency, Expression" in told
+    with pytest.raises(EscEvalError, match="no row of the table has a score: 42 x no valid scorer: made was fitted"):
+        compare(score(talks("zh")))
+    said = []
+    export_official(tmp_path / "both", tmp_path / "official", lambda progress: said.append(progress.message))
+    assert any("are unscored and written as -1" in one and "no valid scorer" in one for one in said)
+    for run in (both, score(talks("zh"), out=tmp_path / "zh")):
+        [changed] = rejudge(run, {"judge": lambda messages: "3"})
+        assert "made: no valid scorer for" in changed.to_text(200)
+        again = report(Path(run.folder)).render("markdown")
+        assert again.count("no valid scorer")
+
+
+def test_health_says_what_has_no_valid_scorer():
+    from esc_eval.files.ratings_table import tabulate_ratings
+    from esc_eval.reporting.health import scorer_report
+    from esc_eval.statistics.bootstrap import Bootstrap
+
+    for languages, names in ((("en", "zh"), ["fluency", "overall", "pooled"]), (("zh",), None)):
+        found = score(talks(*languages))
+        made = scorer_report(tabulate_ratings(found.ratings, found.dialogues, (0, 4)), None, Bootstrap(100))
+        assert any("no valid scorer for" in note for note in made.notes)
+        assert [list(by) for by in made.data["scorers"].values()] == ([names] if names else [])
+
+
+@pytest.mark.slow
+def test_what_has_no_valid_scorer_is_not_asked_for_again(tmp_path, monkeypatch):
+    rated, verdicts = [], text_scorer.TextScorer.verdicts
+    monkeypatch.setattr(
+        text_scorer.TextScorer, "verdicts", lambda self, given: rated.extend(given) or verdicts(self, given)
+    )
+    first = score(talks("en", "zh"), out=tmp_path / "run")
+    assert len(rated) == 12
+    again = score(talks("en", "zh"), out=tmp_path / "run", retry_failed=True)
+    assert again.ratings == first.ratings
+    assert len(rated) == 12
