@@ -38,8 +38,8 @@ demo: $(READY)  ## a leaderboard row and a page, from a real language model on t
 RECORDED := esc_eval/files/recorded
 recorded: $(READY)  ## the run that `esc-eval demo --recorded` shows, anew; a few minutes
 	rm -rf build/recorded $(RECORDED)
-	$(BIN)/esc-eval evaluate --supporter smollm2-135m=embedded --cards sample --language en --limit 6 --max-new-tokens 64 \
-		--out build/recorded
+	$(BIN)/esc-eval evaluate --supporter smollm2-135m=embedded --seeker embedded:base --cards sample --language en \
+		--limit 6 --max-new-tokens 64 --out build/recorded
 	mkdir $(RECORDED)
 	cd build/recorded && cp -r run.json cards.jsonl protocol.yaml rubrics dialogues.jsonl ratings.jsonl ../../$(RECORDED)
 
