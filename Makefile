@@ -39,8 +39,8 @@ demo: $(READY)  ## a leaderboard row and a page, from a real language model on t
 RECORDED := esc_eval/files/recorded
 recorded: $(READY)  ## the run that `esc-eval demo --recorded` shows, anew; a few minutes
 	rm -rf build/recorded $(RECORDED)
-	$(BIN)/esc-eval evaluate --supporter smollm2-135m=embedded --cards sample --language en --limit 6 --max-new-tokens 64 \
-		--out build/recorded
+	$(BIN)/esc-eval evaluate --supporter smollm2-135m=embedded --seeker embedded:base --cards sample --language en \
+		--limit 6 --max-new-tokens 64 --out build/recorded
 	mkdir $(RECORDED)
 	cd build/recorded && cp -r run.json cards.jsonl protocol.yaml rubrics dialogues.jsonl ratings.jsonl ../../$(RECORDED)
 
@@ -75,7 +75,7 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 
 docs: $(READY)  ## the documentation as pages in build/site; a warning is an error
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 wheel: $(READY)  ## wheel and sdist: what they hold, and whether an index would take them
 	rm -rf dist

@@ -1,6 +1,7 @@
 """README and documentation: every code block runs, or says why it does not."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -64,13 +65,30 @@ def test_pages_with_python_alone_run(page, tmp_path):
 @pytest.mark.slow
 @pytest.mark.shared_data
 @pytest.mark.parametrize(
-    "page", [p for p in WALKED if "bash" in {k for k, _ in runs(p)} and p.name != "README.zh.md"], ids=name
+    "page", [p for p in WALKED if "bash" in {k for k, _ in runs(p)} and ".zh" not in p.name], ids=name
 )
 def test_pages_with_commands_run(page, desk, tmp_path):
     shutil.copytree(desk, tmp_path, symlinks=True, dirs_exist_ok=True)
     play(page, tmp_path, RUN)
 
 
-def test_the_chinese_readme_has_the_blocks_of_the_english_one():
-    english, chinese = blocks(ROOT / "README.md"), blocks(ROOT / "README.zh.md")
-    assert [block for block in english if block[0] in RUN] == [block for block in chinese if block[0] in RUN]
+CHINESE = [("README.md", "README.zh.md"), ("docs/index.md", "docs/index.zh.md")]
+LINK = re.compile(r"\]\((?!http)([^)]+)\)")
+
+
+@pytest.mark.parametrize(("english", "chinese"), CHINESE)
+def test_a_chinese_page_has_the_commands_of_the_english_one(english, chinese):
+    both = [blocks(ROOT / page) for page in (english, chinese)]
+    first, second = ([block for block in found if block[0] in RUN] for found in both)
+    assert first == second
+
+
+def test_the_chinese_start_page_leads_where_the_english_one_leads():
+    first, second = (LINK.findall((ROOT / page).read_text(encoding="utf-8")) for page in CHINESE[1])
+    assert first == second
+
+
+def test_every_picture_of_a_page_is_in_the_gallery():
+    shown = (ROOT / "docs" / "gallery.md").read_text(encoding="utf-8")
+    pictures = {path.name for path in (ROOT / "docs" / "screenshots").glob("*.png")}
+    assert pictures == set(re.findall(r"screenshots/([\w-]+\.png)", shown))

@@ -2,14 +2,13 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from code_blocks import RUN, blocks, runs
-from docs_desk import lay
+from docs_desk import lay_checkout, make_clonable
 from installed import build_wheel, install_wheel
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -51,40 +50,23 @@ def installed(tmp_path_factory):
     return environment
 
 
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory, shared):
-    folder = tmp_path_factory.mktemp("desk")
-    lay(folder, shared)
-    return folder
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [p for p in PAGES if start(p) == WHEEL], ids=lambda page: page.stem)
 def test_it_runs_from_the_installed_wheel(page, installed, tmp_path):
     walk(page, tmp_path, installed)
 
 
-@pytest.fixture
-def clonable(tmp_path, shared):
-    """Variables under which the official repository is cloned from this machine."""
-    upstream = tmp_path / "upstream" / "haidequanbu" / "ESC-Eval"
-    shutil.copytree(shared / "esc_eval_official", upstream)
-    commit = ["-c", "user.name=nobody", "-c", "user.email=nobody@example.org", "commit", "--quiet", "-m", "published"]
-    for arguments in (["init", "--quiet"], ["add", "--all"], commit):
-        subprocess.run(["git", *arguments], cwd=upstream, check=True, capture_output=True)
-    return {
-        "GIT_CONFIG_COUNT": "1",
-        "GIT_CONFIG_KEY_0": f"url.{tmp_path / 'upstream'}/.insteadOf",
-        "GIT_CONFIG_VALUE_0": "https://github.com/",
-    }
-
-
 @pytest.mark.slow
 @pytest.mark.shared_data
 @pytest.mark.parametrize("page", [p for p in PAGES if start(p) == CHECKOUT], ids=lambda page: page.stem)
-def test_it_runs_from_a_checkout(page, desk, clonable, tmp_path):
+def test_it_runs_from_a_checkout(page, shared, tmp_path):
     folder = tmp_path / "checkout"
-    shutil.copytree(desk, folder, symlinks=True)
+    folder.mkdir()
+    lay_checkout(folder, shared)
     (folder / "ESC-Eval").unlink()  # the page clones it
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    walk(page, folder, os.environ | {"PATH": path, "PYTHONPATH": str(ROOT)} | clonable)
+    walk(
+        page,
+        folder,
+        os.environ | {"PATH": path, "PYTHONPATH": str(ROOT)} | make_clonable(tmp_path / "upstream", shared),
+    )

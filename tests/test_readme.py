@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from docs_desk import make_clonable
 from faulty_server import FaultyServer
 
 from training.common.toy import CONTEXT, build_toy
@@ -34,14 +35,14 @@ def test_the_papers_evaluation_runs_with_small_models_in_the_places_of_the_large
             r"openai:my-judge@http://localhost:\d+/v1": "scripted:judge.json",
             r"hf:haidequanbu/ESC-Role@\w+": f"hf:{seeker}",
             r"http://localhost:\d+/v1": server.url,
-            r"ESC-Eval/data": str(shared / "esc_eval_official/data"),
         }
         for large, small in stands_in.items():
             code, count = re.subn(large, small, code)
             assert count
         command = code.strip() + " --limit 2 --rounds 1 --max-new-tokens 8"
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        subprocess.run(command, shell=True, cwd=tmp_path, check=True, env={**os.environ, "PATH": path})
+        environment = os.environ | {"PATH": path} | make_clonable(tmp_path / "upstream", shared)
+        subprocess.run(command, shell=True, cwd=tmp_path, check=True, env=environment)
     assert (tmp_path / "runs/my-model/report.html").exists()
 
 

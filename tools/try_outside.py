@@ -51,8 +51,9 @@ def run_without_installing(dist: Path) -> None:
         bare |= {"PIPX_HOME": f"{name}/pipx", "UV_CONSTRAINT": str(ROOT / "constraints.txt")}
         bare |= {"PIP_CONSTRAINT": str(ROOT / "constraints.txt")}
         for start in ([tools / "uvx", "--from", wheel], [tools / "pipx", "run", "--spec", wheel]):
-            run(*start, "esc-eval", "demo", "--recorded", "--out", f"{name}/{start[0].name}", cwd=name, env=bare)
-            if not Path(name, start[0].name, "report.html").is_file():
+            out = Path(name, f"shown by {start[0].name}")
+            run(*start, "esc-eval", "demo", "--recorded", "--out", out, cwd=name, env=bare)
+            if not (out / "report.html").is_file():
                 sys.exit(f"{start[0].name}: the recorded demo left no page")
         without = [str(part) for part in (tools / "uvx", "--from", wheel, "esc-eval", "demo")]
         done = subprocess.run(without, cwd=name, env=bare, capture_output=True, text=True, check=False)  # noqa: S603

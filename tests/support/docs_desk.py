@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -23,18 +24,23 @@ LINES = {
 }
 
 
-def lay(folder: Path, data: Path) -> None:
-    """Put everything into a folder.
-
-    Args:
-        data: The public files.
-    """
+def lay_checkout(folder: Path, data: Path) -> None:
+    """Put a checkout, the public files of others and replies of fixed words into a folder."""
     for name in CHECKOUT:
         (folder / name).symlink_to(ROOT / name)
     for name, inner in PUBLIC.items():
         (folder / name).symlink_to(data / inner)
     for name, lines in LINES.items():
         (folder / f"{name}.json").write_text(json.dumps({"replies": lines}), encoding="utf-8")
+
+
+def lay(folder: Path, data: Path) -> None:
+    """Put everything into a folder.
+
+    Args:
+        data: The public files.
+    """
+    lay_checkout(folder, data)
     command = ["evaluate", "--seeker", "scripted:seeker.json", "--cards", "sample", "--language", "en", "--rounds", "2"]
     supporters = ["--supporter", "scripted:warm.json", "--supporter", "scripted:cold.json"]
     done = subprocess.run(
@@ -49,6 +55,25 @@ def lay(folder: Path, data: Path) -> None:
         rows = csv.writer(file)
         rows.writerow(["dialogue_id", "dimension", "rater", "score"])
         rows.writerows([r.dialogue_id, r.dimension, r.rater, r.score] for r in ratings)
+
+
+def make_clonable(folder: Path, data: Path) -> dict[str, str]:
+    """Variables under which git clones the official repository, the public part of it, from this machine.
+
+    Args:
+        folder: An empty place for the repository.
+        data: The public files.
+    """
+    upstream = folder / "haidequanbu" / "ESC-Eval"
+    shutil.copytree(data / "esc_eval_official", upstream)
+    commit = ["-c", "user.name=nobody", "-c", "user.email=nobody@example.org", "commit", "--quiet", "-m", "published"]
+    for arguments in (["init", "--quiet"], ["add", "--all"], commit):
+        subprocess.run(["git", *arguments], cwd=upstream, check=True, capture_output=True)
+    return {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.{folder}/.insteadOf",
+        "GIT_CONFIG_VALUE_0": "https://github.com/",
+    }
 
 
 def rated(dialogues: list[Dialogue]) -> list[Rating]:

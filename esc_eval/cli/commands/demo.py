@@ -27,22 +27,21 @@ def command(
     from esc_eval.api import door
 
     folder = out or Path("runs", "recorded" if recorded else "demo")
-    if recorded:
-        print_progress(copy_recorded(folder))
-        print_data(door.report(folder, out=folder).render())
-    else:
+    if not recorded:
         refuse_without_model()
-        with show_what_there_is(folder):
+    with show_what_there_is(folder):
+        if recorded:
+            print_progress(copy_recorded(folder))
+            results = door.report(folder, out=folder)
+        else:
             with show_progress() as progress:
                 results = door.evaluate(
                     "embedded", language="en", limit=limit, max_new_tokens=64, out=folder, progress=progress
                 )
-            print_data(results.render())
-        print_progress("The scores say nothing about the model: one of 135M parameters can neither play nor support.")
-    page = folder / "report.html"
-    print_progress(f"Read {page} in a browser; all files are in {folder}.")
+        print_data(results.render())
+        print_progress("What a model of 135M parameters says and scores shows the machinery, and is no result.")
     if browser:
-        webbrowser.open(page.resolve().as_uri())
+        webbrowser.open((folder / "report.html").resolve().as_uri())
 
 
 def copy_recorded(folder: Path) -> str:
