@@ -91,10 +91,10 @@ def read_cells(path: Path, columns: set[str], prose: Collection[str] = ()) -> li
     if suffix_of(path) != XLSX:
         rows = read_csv(path, columns, prose=prose).rows
         return [(n, {key: read_cell(value) for key, value in row.items()}) for n, (_, row) in enumerate(rows, 2)]
-    _, header, rows, _ = read_book(path)
+    _, header, lines, _ = read_book(path)
     if missing := sorted(columns - set(header)):
         raise BadRecord(path, "row 1", f"no column {missing[0]!r}; there is: {', '.join(map(repr, header))}")
-    return [(number, dict(zip(header, cells, strict=True))) for number, cells in rows]
+    return [(number, dict(zip(header, cells, strict=True))) for number, cells in lines]
 
 
 def read_book(path: Path) -> tuple[int, list[str], list[tuple[int, list[str]]], list[str]]:
