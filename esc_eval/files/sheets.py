@@ -142,7 +142,13 @@ def read_book(path: Path) -> tuple[int, list[str], list[tuple[int, list[str]]], 
         if formula := next((cell for cell in cells if isinstance(cell, _Formula)), None):
             raise BadRecord(path, f"row {number}", f"{formula!r} is a formula: put its value there")
         if any(cell.strip() for cell in cells[len(header) :]):
-            raise BadRecord(path, f"row {number}", f"a cell stands right of the {len(header)} columns with a name")
+            shown = ", ".join(map(repr, header[:12]))
+            raise BadRecord(
+                path,
+                f"row {number}",
+                f"a cell stands right of the {len(header)} columns that row {first} names: {shown}. The first row that "
+                "holds anything names all columns",
+            )
         found.append((number, (cells + [""] * len(header))[: len(header)]))
     return first, header, found, others
 
