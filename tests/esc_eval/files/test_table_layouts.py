@@ -175,7 +175,7 @@ def test_what_may_mean_two_things_is_refused_with_its_line_and_what_to_do(read, 
 @pytest.mark.parametrize(
     ("columns", "why"),
     [
-        ({"scroe": "score"}, "nothing of ratings is called 'scroe'"),
+        ({"skore": "score"}, "nothing of ratings is called 'skore'"),
         ({"order": "Rank"}, r"--column order=Rank: no such column\. There is: 'dialogue_id'"),
         ({"rater": ["x", "nobody"]}, "--column rater=x: no such column"),
     ],
