@@ -41,6 +41,7 @@ class CellTable:
         comma: Whether a comma in a number can only be a decimal one: cells are not separated by commas.
         cut: Whether the file ends within its last line.
         guessed: What was guessed already.
+        written: The columns as the file has them, where ``columns`` are called otherwise by now.
     """
 
     path: Path
@@ -50,10 +51,12 @@ class CellTable:
     comma: bool = True
     cut: bool = False
     guessed: Sequence[str] = field(default_factory=tuple)
+    written: tuple[str, ...] = ()
 
     def refuse(self, what: str) -> BadRecord:
         """What is wrong with the columns, beside those that there are."""
-        shown = ", ".join(map(repr, self.columns[:SHOWN])) + (", ..." if len(self.columns) > SHOWN else "")
+        there = self.written or self.columns
+        shown = ", ".join(map(repr, there[:SHOWN])) + (", ..." if len(there) > SHOWN else "")
         return BadRecord(self.path, self.header, f"{what}. There is: {shown}")
 
     def plain_number(self, cell: Any, where: str, what: str) -> Any:

@@ -20,6 +20,8 @@ OF_DIALOGUES = ("card", "card_id", "model", "supporter", "language", "category",
 """What a table may say of the rated dialogues, which the dialogues themselves say too."""
 OPTIONAL = ("rater_kind", "rubric", "stage", "order", "time", "seconds", "problem", "note", "raw")
 FIELDS = (*NEEDED, *OPTIONAL, *OF_DIALOGUES)
+OF_CARDS = ("id", "text", "quality", "annotator_text", "synthetic")
+"""What tables of role cards alone have; a command may read both."""
 ALIASES = {
     "dialogue_id": ("dialogue", "dialogid", "dialog", "conversation", "conversationid", "convid", "对话", "对话编号"),
     "rater": ("annotator", "annotatorid", "raterid", "ratername", "coder", "evaluator", "judge", "评分者", "标注者"),
@@ -91,7 +93,7 @@ def lay_out(table: CellTable, columns: Columns | None = None) -> CellTable:
         BadRecord: A column is missing, or one may mean two things; with the columns found.
     """
     _refuse_others(table)
-    asked = dict(asked_columns(columns))
+    asked = {name: given for name, given in asked_columns(columns).items() if name not in OF_CARDS}
     levels = {name: given for name, given in asked.items() if _names_levels(table, name, asked)}
     asked = {name: given for name, given in asked.items() if name not in levels}
     for name, given in asked.items():
@@ -116,7 +118,8 @@ def lay_out(table: CellTable, columns: Columns | None = None) -> CellTable:
             raise table.refuse(f"beside a column a {wide.of} stands one called {wide.of!r} or 'score'; drop it")
         if numbers := [c for c in passed if _holds_levels(table, c)]:
             said.append(f"not read: {', '.join(map(repr, numbers))} ({OPTION} {wide.of}={numbers[0]!r} would)")
-        table = replace(table, rows=list(_melt(table, wide)), columns=_long_columns(table, wide))
+        long = _long_columns(table, wide)
+        table = replace(table, rows=list(_melt(table, wide)), columns=long, written=table.written or table.columns)
     if "score" not in table.columns and set(KEY) <= set(table.columns) and _says_why(table):
         table = replace(table, columns=(*table.columns, "score"))  # our records leave out what they have none of
     if "rater" not in table.columns and {"dialogue_id", "dimension", "score"} <= set(table.columns):
@@ -226,7 +229,8 @@ def _rename(table: CellTable, renamed: Mapping[str, str]) -> CellTable:
     if not renamed:
         return table
     rows = [(where, {renamed.get(key, key): cell for key, cell in row.items()}) for where, row in table.rows]
-    return replace(table, columns=tuple(renamed.get(c, c) for c in table.columns), rows=rows)
+    columns = tuple(renamed.get(c, c) for c in table.columns)
+    return replace(table, columns=columns, rows=rows, written=table.written or table.columns)
 
 
 def _read_rows(table: CellTable) -> tuple[list[tuple[str, dict[str, Any]]], dict[str, str]]:

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from esc_eval.errors import BadRecord, EscEvalError, explain_validation
-from esc_eval.files.cell_tables import TEXTS, read_cell_table, tell_guess
+from esc_eval.files.cell_tables import read_cell_table, tell_guess
 from esc_eval.files.cells import is_blank, read_key, read_level
 from esc_eval.files.columns import Columns
 from esc_eval.files.official_dimensions import OUR_RUBRIC, is_official_wording
@@ -53,7 +53,7 @@ def read_rating_table(
         EscEvalError: As ``lay_out``; or a row that is no rating or fails the check, with its line.
     """
     table = lay_out(read_cell_table(path), columns)
-    if suffix_of(path) in (*TEXTS, ".xlsx") and (unread := [c for c in table.columns if c and c not in FIELDS]):
+    if suffix_of(path) != ".parquet" and (unread := [c for c in table.columns if c and c not in FIELDS]):
         tell_guess(path, [f"not read: {', '.join(map(repr, unread))}"])
     return [rating_of(cells, path, where, spell, check) for where, cells in table.rows]
 

@@ -20,7 +20,7 @@ from esc_eval.files import official
 from esc_eval.files.card_rows import WITHHELD, cards_from_rows, read_card_table
 from esc_eval.files.cell_tables import ENDINGS, read_cell_table
 from esc_eval.files.columns import Columns
-from esc_eval.files.rating_layout import KEY
+from esc_eval.files.rating_layout import KEY, OF_DIALOGUES
 from esc_eval.files.rating_rows import Check, Spell, accept, read_rating_table, spell_official
 from esc_eval.files.writing import write_whole
 from esc_eval.languages import get_language
@@ -275,25 +275,28 @@ def read_ratings(
         EscEvalError: Missing, broken, empty or in no known format.
     """
     path = find_in_folder(path, "ratings.jsonl")
-    if holds_table(path, (*KEY, "rubric", "rater_kind")):
+    if holds_table(path, (*KEY, "rubric", "rater_kind"), beside=OF_DIALOGUES):
         if rows := read_rating_table(path, spell, check, columns):
             return rows
         raise EscEvalError(f"{path}: holds no ratings")
     return _read(path, Rating, dict, official.ratings_from_official, "ratings")
 
 
-def holds_table(path: Path, ours: Collection[str], official_fields: Collection[str] = ()) -> bool:
+def holds_table(
+    path: Path, ours: Collection[str], official_fields: Collection[str] = (), beside: Collection[str] = ()
+) -> bool:
     """Whether a file holds a table of somebody's, and not records of ours or of the official release.
 
     Args:
         path: The file.
         ours: Fields that each of our records has.
         official_fields: Fields of the official release's, where it is a list of records.
+        beside: Fields that only tables have beside ours.
     """
     match suffix_of(path):
         case ".jsonl":
             first = next((record for _, record, wrong in try_json_lines(path) if not wrong), None)
-            return isinstance(first, dict) and not set(ours) <= first.keys()
+            return isinstance(first, dict) and (not set(ours) <= first.keys() or bool(set(beside) & first.keys()))
         case ".json":
             content = read_json(path)
             first = content[0] if isinstance(content, list) and content else None

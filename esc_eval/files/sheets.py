@@ -91,10 +91,10 @@ def read_cells(path: Path, columns: set[str], prose: Collection[str] = ()) -> li
     if suffix_of(path) != XLSX:
         rows = read_csv(path, columns, prose=prose).rows
         return [(n, {key: read_cell(value) for key, value in row.items()}) for n, (_, row) in enumerate(rows, 2)]
-    _, header, rows, _ = read_book(path)
+    _, header, lines, _ = read_book(path)
     if missing := sorted(columns - set(header)):
         raise BadRecord(path, "row 1", f"no column {missing[0]!r}; there is: {', '.join(map(repr, header))}")
-    return [(number, dict(zip(header, cells, strict=True))) for number, cells in rows]
+    return [(number, dict(zip(header, cells, strict=True))) for number, cells in lines]
 
 
 def read_book(path: Path) -> tuple[int, list[str], list[tuple[int, list[str]]], list[str]]:
@@ -142,7 +142,13 @@ def read_book(path: Path) -> tuple[int, list[str], list[tuple[int, list[str]]], 
         if formula := next((cell for cell in cells if isinstance(cell, _Formula)), None):
             raise BadRecord(path, f"row {number}", f"{formula!r} is a formula: put its value there")
         if any(cell.strip() for cell in cells[len(header) :]):
-            raise BadRecord(path, f"row {number}", f"a cell stands right of the {len(header)} columns with a name")
+            shown = ", ".join(map(repr, header[:12]))
+            raise BadRecord(
+                path,
+                f"row {number}",
+                f"a cell stands right of the {len(header)} columns that row {first} names: {shown}. The first row that "
+                "holds anything names all columns",
+            )
         found.append((number, (cells + [""] * len(header))[: len(header)]))
     return first, header, found, others
 

@@ -35,11 +35,12 @@ def fetch_cards(name: str) -> tuple[Path, str]:
     from huggingface_hub import get_token, snapshot_download
 
     repo, revision = found["repo"], found["revision"]
+    refused: tuple[type[Exception], ...] = (*refusal_types(), OSError)
     doing = f"reading its role cards at {revision or 'main'}"
     for patterns in PATTERNS:
         try:
             folder = Path(snapshot_download(repo, repo_type="dataset", revision=revision, allow_patterns=patterns))
-        except (*refusal_types(), OSError) as error:  # without a network: no file of it is in the cache
+        except refused as error:  # without a network: no file of it is in the cache
             raise explain_refusal(repo, doing, error, get_token()) from error
         for place in (folder, folder / "data"):
             if find_card_tables(place):

@@ -9,8 +9,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from esc_eval.errors import BadRecord, EscEvalError, explain_validation
+from esc_eval.files.rating_layout import NEEDED
 from esc_eval.files.rating_plan import is_hidden, seen_ids
-from esc_eval.files.rating_rows import NEEDED, rating_of, spell_official
+from esc_eval.files.rating_rows import rating_of, spell_official
 from esc_eval.files.sheets import XLSX
 from esc_eval.files.writing import write_jsonl, write_whole
 from esc_eval.prompts.rubric import Rubric, load_rubric

@@ -9,7 +9,7 @@ from made_sheets import lay_talks
 from typer.testing import CliRunner
 
 from esc_eval.cli.app import app
-from esc_eval.files.records import read_cards
+from esc_eval.files.records import read_cards, read_ratings
 
 RECORDED = Path(__file__).parents[1]
 LABEL_STUDIO = RECORDED / "rate/offline/recorded"
@@ -28,6 +28,7 @@ def rows_of(path):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_files_of_any_kind_become_one_table_that_other_commands_read_without_a_guess(tmp_path):
     (tmp_path / "eva.csv").write_text("dialogue_id;Empathy;Fluency\ns1;3,0;4\ns2;;2\n")
     files = [TABLES / "libreoffice-wide.xlsx", tmp_path / "eva.csv", TABLES / "argilla-list.json"]
@@ -63,6 +64,11 @@ def test_an_export_of_label_studio_is_told_apart_and_converted(name, tmp_path):
     assert {(row["rater"], row["rubric"]) for row in rows} == {("anna", "esc-eval/1")}
     assert {row["model"] for row in rows} <= {"llama3", "glm4"}
     assert "cannot rate: broken off" in {row["problem"] for row in rows}
+    esc_eval("convert", out, "--out", tmp_path / "r.jsonl")
+    read = read_ratings(tmp_path / "r.jsonl")
+    assert [(r.dialogue_id, r.score, r.problem) for r in read] == [
+        (row["dialogue_id"], int(row["score"]) if row["score"] else None, row["problem"] or None) for row in rows
+    ]
 
 
 def test_the_same_rating_in_two_files_is_refused(tmp_path):
@@ -79,14 +85,16 @@ def test_a_column_is_named_in_every_verb_and_only_for_that_call(tmp_path):
     named = [
         x for pair in ("dialogue_id=Item", "rater=Who", "dimension=What", "score=Mark of 4") for x in ("--column", pair)
     ]
-    done = esc_eval("agreement", path, *named, "--draws", 100)
-    assert "3 dialogues, 3 raters" in done.stdout
+    out = ("--out", tmp_path / "r.csv")
+    done = esc_eval("convert", path, *named, *out)
+    assert done.stdout.startswith("9 ratings, in")
     assert "note:" not in done.stderr
-    refused = esc_eval("agreement", path, "--draws", 100, code=2).stderr
-    assert "There is: 'Item', 'Who', 'What', 'Mark of 4'" in refused
-    assert "--column score=: expected NAME=COLUMN" in esc_eval("agreement", path, "--column", "score=", code=2).stderr
+    assert "There is: 'Item', 'Who', 'What', 'Mark of 4'" in esc_eval("convert", path, *out, code=2).stderr
+    refused = esc_eval("convert", path, "--column", "score=", *out, code=2).stderr
+    assert "--column score=: expected NAME=COLUMN" in refused
 
 
+@pytest.mark.slow
 def test_agreement_reads_preferences_whichever_of_the_two_stands_first(tmp_path):
     path = tmp_path / "preferences.csv"
     head = "card_id,dialogue_a,dialogue_b,dimension,rater,preference,steps,left,problem\n"

@@ -175,7 +175,7 @@ def test_what_may_mean_two_things_is_refused_with_its_line_and_what_to_do(read, 
 @pytest.mark.parametrize(
     ("columns", "why"),
     [
-        ({"scroe": "score"}, "nothing of ratings is called 'scroe'"),
+        ({"skore": "score"}, "nothing of ratings is called 'skore'"),
         ({"order": "Rank"}, r"--column order=Rank: no such column\. There is: 'dialogue_id'"),
         ({"rater": ["x", "nobody"]}, "--column rater=x: no such column"),
     ],
@@ -191,7 +191,7 @@ def test_a_date_in_a_workbook_and_a_cell_beside_the_columns_are_refused_with_the
 
     for cells, why in (
         (["a", "x", "empathy", datetime(2026, 3, 1)], "row 2: score .* looks like a date"),
-        (["a", "x", "empathy", 3, "?"], "row 2: a cell stands right of the 4 columns"),
+        (["a", "x", "empathy", 3, "?"], "row 2: a cell stands right of the 4 columns that row 1 names"),
         (["a", "x", "empathy", "=1+2"], "row 2: '=1[+]2' is a formula"),
     ):
         book = Workbook()

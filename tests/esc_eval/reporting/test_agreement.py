@@ -141,14 +141,14 @@ def test_json_has_the_agreed_shape(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["agreement", str(path), *map(str, arguments)])
     assert result.exit_code == 0, result.output
     found = json.loads(files["json"].read_text())
-    assert set(found["dimensions"]) == {"Fluency", "my own", "pooled"}
+    assert set(found["dimensions"]) == {"fluency", "my own", "pooled"}
     for name in COEFFICIENTS:
         entry = found["dimensions"]["my own"][name]
         assert entry["low"] <= entry["value"] <= entry["high"]
         assert entry["n"] == 40
     assert set(found["raters"]) == {"r0", "r1", "r2"}
     assert "draws:200|seed:0" in found["signature"]
-    shown = f"{found['dimensions']['Fluency']['exact']['value']:.3f}"
+    shown = f"{found['dimensions']['fluency']['exact']['value']:.3f}"
     assert all(shown in files[kind].read_text() for kind in ("md", "tex"))
     assert "\\toprule" in files["tex"].read_text()
     assert shown in result.stdout
@@ -332,7 +332,7 @@ def test_broken_files_are_named(tmp_path: Path) -> None:
         read_table([path])
     for name in ("r.parquet", "r.xlsx"):
         (tmp_path / name).write_bytes(b"nothing")
-        with pytest.raises(EscEvalError, match=r"not readable as Parquet|unknown format"):
+        with pytest.raises(EscEvalError, match=r"not readable as Parquet|cannot be read as XLSX"):
             read_table([tmp_path / name])
 
 
