@@ -145,7 +145,7 @@ def _fill_ledger(run: Run, runs: Sequence[Run], joined: Members) -> None:
             **{kind: _join(each.members(kind) for each in runs) for kind in _scorings(runs)},
         }
     )
-    furthest = {}
+    furthest: dict[str, tuple[tuple[bool, int], Run]] = {}
     for each in runs:
         for name, count in each.owners("turn").items():
             said = (bool(each.count("problem", name)), count)

@@ -177,6 +177,8 @@ def test_runs_are_joined_with_their_making_in_the_signature(runs):
     assert {row.supporter: row.scored for row in board.rows} == {"warm": 3, "cold": 2}
     assert "protocol:esc-eval/1" in board.signature
     assert "foreign" not in board.signature
+    files = {kind: [runs / name / f"{kind}.jsonl" for name in ("one", "two")] for kind in ("dialogues", "ratings")}
+    assert report(**files).summary.tables[0].signature == board.signature
     found = compare([runs / "one", runs / "two"]).data["boards"]["en"]
     [pair] = found["differences"]["overall"]
     assert (pair["first"], pair["second"], pair["difference"].n) == ("warm", "cold", 2)
