@@ -410,8 +410,8 @@ def report(
         talks, sources = _read_dialogues(dialogues, cards)
         folders = [path.parent if path.name == DIALOGUES else path for path in sources]
         whole = bool(folders) and all((folder / CARD).is_file() for folder in folders)
-        run = Results.join(folders, rubric).run if whole else {}
-        found = Results(talks, _read_ratings(ratings), run=run)
+        making = Results.join(folders, rubric).run if whole else {}
+        found = Results(talks, _read_ratings(ratings), run=making)
     found = found.shown(rubric, statistic, [Path(path) for path in _several(human)])
     if out is not None:
         found.write_report(Path(out))
