@@ -46,7 +46,7 @@ from esc_eval.chat import ChatModel
 from esc_eval.chat.endpoint.preflight import check_models
 from esc_eval.errors import EscEvalError, refuse_unknown
 from esc_eval.files.records import check_unique, read_dialogues
-from esc_eval.files.run_folder import is_run_folder, rubric_file
+from esc_eval.files.run_folder import DIALOGUES, is_run_folder, rubric_file
 from esc_eval.prompts.kept import kept_rubric
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.reporting.render import Report
@@ -59,7 +59,7 @@ from esc_eval.scoring.resume import keep_dialogues
 from esc_eval.scoring.score import Scoring
 from esc_eval.simulation.budget import make_budget
 from esc_eval.simulation.cost import as_text
-from esc_eval.simulation.run import Run, read_card, refuse_foreign
+from esc_eval.simulation.run import CARD, Run, read_card, refuse_foreign
 from esc_eval.simulation.simulate import unfinished_plays
 from esc_eval.simulation.supporters import choose_prices
 from esc_eval.statistics import DRAWS
@@ -413,8 +413,11 @@ def report(
         several = _several(run)
         found = Results.load(several[0]) if isinstance(run, str | Path) else Results.join(several, rubric)
     else:
-        talks, _ = _read_dialogues(dialogues, cards)
-        found = Results(talks, _read_ratings(ratings))
+        talks, sources = _read_dialogues(dialogues, cards)
+        folders = [path.parent if path.name == DIALOGUES else path for path in sources]
+        whole = bool(folders) and all((folder / CARD).is_file() for folder in folders)
+        making = Results.join(folders, rubric).run if whole else {}
+        found = Results(talks, _read_ratings(ratings), run=making)
     found = found.shown(rubric, statistic, [Path(path) for path in _several(human)])
     if out is not None:
         found.write_report(Path(out))

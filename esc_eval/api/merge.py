@@ -1,6 +1,5 @@
 """Several runs of one protocol as one run folder, which says of each dialogue what its own run said of it."""
 
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from itertools import combinations
@@ -9,7 +8,8 @@ from typing import Any
 
 from esc_eval.errors import EscEvalError
 from esc_eval.files.run_folder import CARDS, DIALOGUES, PROTOCOL
-from esc_eval.files.writing import replace_folder, write_jsonl
+from esc_eval.files.text import read_text
+from esc_eval.files.writing import replace_folder, write_jsonl, write_whole
 from esc_eval.schema import RoleCard, digest
 from esc_eval.simulation.identity import STEP, Members, finished_dialogues, read_members
 from esc_eval.simulation.run import LEDGER, PEOPLE, PLAYED, VERSION, Run, find_simulations, list_differences
@@ -131,8 +131,7 @@ def _copy_files(folders: Sequence[Path], group: Group, fresh: Path) -> None:
         for path in [folder / PROTOCOL, *sorted((folder / "rubrics").glob("*.yaml"))]:
             target = fresh / path.relative_to(folder)
             if path.is_file() and not target.exists():
-                target.parent.mkdir(exist_ok=True)
-                shutil.copyfile(path, target)
+                write_whole(target, [read_text(path)], durable=True)
 
 
 def _fill_ledger(run: Run, runs: Sequence[Run], joined: Members) -> None:
@@ -145,7 +144,7 @@ def _fill_ledger(run: Run, runs: Sequence[Run], joined: Members) -> None:
             **{kind: _join(each.members(kind) for each in runs) for kind in _scorings(runs)},
         }
     )
-    furthest = {}
+    furthest: dict[str, tuple[tuple[bool, int], Run]] = {}
     for each in runs:
         for name, count in each.owners("turn").items():
             said = (bool(each.count("problem", name)), count)

@@ -88,10 +88,12 @@ def unfold_records(command: Callable[..., None]) -> Callable[..., None]:
         else:
             parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
 
+    long = any("config" in record.__dataclass_fields__ for record in records.values())  # those that ask models
     reads_tables = getattr(sys.modules[command.__module__], "READS_TABLES", False)
-    everywhere = {**EVERYWHERE, "column": (list[str], [], {**COLUMNS, "hidden": not reads_tables})}
+    shown = ({"quiet", "verbose", "log_file"} if long else set()) | ({"column"} if reads_tables else set())
+    everywhere = {**EVERYWHERE, "column": (list[str], [], COLUMNS)}
     for name, (kind, default, option) in everywhere.items():
-        said = Annotated[kind, typer.Option(f"--{name.replace('_', '-')}", **{"hidden": True, **option})]  # type: ignore[valid-type]
+        said = Annotated[kind, typer.Option(f"--{name.replace('_', '-')}", hidden=name not in shown, **option)]  # type: ignore[valid-type]
         parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=said, default=default))
 
     @wraps(command)
@@ -207,7 +209,7 @@ EVERYWHERE: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "verbose": (bool, False, VERBOSE),
     "log_file": (Path | None, None, LOG_FILE),
 }
-"""Said before or after any verb, and shown in the help of the whole only."""
+"""Said before or after any verb; shown in the help of the whole, and how much is said also in that of long verbs."""
 
 
 def _top(

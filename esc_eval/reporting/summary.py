@@ -121,7 +121,7 @@ class Row(Part):
     empty_replies: int
     unfinished: int
     tokens: int | None
-    asked: int = 0
+    asked: int = Field(default=0, exclude=True)  # the standing says it too
     told_replies: int = 0
     told_seeker_turns: int = 0
     low_mass: int = 0

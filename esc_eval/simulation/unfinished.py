@@ -1,14 +1,14 @@
 """A run that was stopped, or goes on in another process, as it is: its files are brought up to its ledger."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from esc_eval.errors import EscEvalError
-from esc_eval.files.records import read_dialogues
-from esc_eval.files.run_folder import DIALOGUES, read_run_ratings
+from esc_eval.files.run_folder import DIALOGUES, RATINGS
+from esc_eval.reading import try_json_lines
 from esc_eval.simulation.identity import finished_dialogues, read_members
 from esc_eval.simulation.run import LEDGER, PEOPLE, VERSION, DamagedError, Run, read_card
 
@@ -87,7 +87,7 @@ def _write_what_is_missing(run: Run) -> bool:
 
 def _write_dialogues(run: Run) -> bool:
     path = run.folder / DIALOGUES
-    there = {dialogue.id for dialogue in read_dialogues(path)} if path.is_file() else set()
+    there = {row.get("id") for row in _rows(path)}
     ended = run.owners("problem").keys() | run.owners("turn").keys()
     if not ended - there:
         return False
@@ -104,9 +104,15 @@ def _write_dialogues(run: Run) -> bool:
     return True
 
 
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    """Lines of a file of ours, unchecked; whoever reads it next says what is wrong with it."""
+    if path.is_file():
+        yield from (row for _, row, _ in try_json_lines(path) if isinstance(row, dict))
+
+
 def _write_ratings(run: Run) -> bool:
-    ratings = read_run_ratings(run.folder)
-    there = Counter(PEOPLE if rating.rater_kind == "human" else f"scoring/{rating.rater}" for rating in ratings)
+    rows = _rows(run.folder / RATINGS)
+    there = Counter(PEOPLE if row.get("rater_kind") == "human" else f"scoring/{row.get('rater')}" for row in rows)
     if all(there[kind] >= sum(run.owners(kind).values()) for kind in run.rated_kinds):
         return False
     run.export_ratings()

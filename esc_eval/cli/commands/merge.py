@@ -11,7 +11,7 @@ EXAMPLES = ("esc-eval merge runs/first runs/second --out runs/both",)
 
 
 def command(
-    folders: Annotated[list[Path], typer.Argument(metavar="DIR DIR...", help="Run folders of one protocol.")],
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Run folders of one protocol.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="A new run folder.")],
 ) -> None:
     """Join run folders into a new one, with all that each says of how its dialogues and ratings were made.

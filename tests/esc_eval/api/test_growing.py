@@ -15,8 +15,12 @@ from esc_eval import Results, compare, evaluate, merge, report, score, simulate
 from esc_eval.api import results
 from esc_eval.cli.app import app
 from esc_eval.errors import EscEvalError, Incomplete
+from esc_eval.files.ratings_table import read_table
 from esc_eval.files.records import read_dialogues, read_ratings
+from esc_eval.reporting.comparison import leaderboard_report
+from esc_eval.reporting.gates import find_failures
 from esc_eval.simulation.run import LEDGER, Run
+from esc_eval.statistics.bootstrap import Bootstrap
 
 CALLS = Counter()
 
@@ -177,6 +181,8 @@ def test_runs_are_joined_with_their_making_in_the_signature(runs):
     assert {row.supporter: row.scored for row in board.rows} == {"warm": 3, "cold": 2}
     assert "protocol:esc-eval/1" in board.signature
     assert "foreign" not in board.signature
+    files = {kind: [runs / name / f"{kind}.jsonl" for name in ("one", "two")] for kind in ("dialogues", "ratings")}
+    assert report(**files).summary.tables[0].signature == board.signature
     found = compare([runs / "one", runs / "two"]).data["boards"]["en"]
     [pair] = found["differences"]["overall"]
     assert (pair["first"], pair["second"], pair["difference"].n) == ("warm", "cold", 2)
@@ -199,12 +205,14 @@ def test_merged_runs_are_one_run_that_says_of_each_dialogue_what_made_it_and_may
     assert CALLS == {"seeker": 1, "cold": 1, "judge": 1}, "only what neither run had"
 
 
+@pytest.mark.slow
 def test_what_both_runs_have_counts_once(runs, tmp_path):
     shutil.copytree(runs / "one", tmp_path / "copy")
     both = merge([runs / "one", tmp_path / "copy"], tmp_path / "both")
     assert (len(both.dialogues), len(both.ratings)) == (3, 3)
 
 
+@pytest.mark.slow
 def test_runs_of_two_seeds_are_merged_and_keep_both_but_cannot_be_played_on(runs, tmp_path):
     run(tmp_path / "other", {"colder": cold}, seed=5)
     both = merge([runs / "one", tmp_path / "other"], tmp_path / "both")
@@ -217,8 +225,8 @@ def test_runs_of_two_seeds_are_merged_and_keep_both_but_cannot_be_played_on(runs
     ("changed", "why"),
     [
         ({"rounds": 2}, "protocol.rounds: 1 -> 2"),
-        ({"seeker": odd}, "seeker.model"),
-        ({"supporters": {"warm": cold}}, "supporters.warm.model"),
+        pytest.param({"seeker": odd}, "seeker.model", marks=pytest.mark.slow),
+        pytest.param({"supporters": {"warm": cold}}, "supporters.warm.model", marks=pytest.mark.slow),
         ({"scorer": {"judge": second}}, "judge rates otherwise: scorer.model"),
     ],
 )
@@ -267,11 +275,37 @@ def test_a_gate_is_decided_by_the_interval(tmp_path):
     worse = invoke("compare", path, "--fail-if-worse", "old", "--draws", "300")
     assert worse.exit_code == 1
     assert [line.split(": ")[2].split()[:4] for line in worse.stderr.splitlines()] == [["new", "is", "worse", "than"]]
-    assert invoke("compare", path, "--fail-if-worse", "new", "--draws", "300").exit_code == 0
-    under = invoke("compare", path, "--fail-under", "60", "--draws", "300")
-    assert (under.exit_code, under.stderr.count("is under 60")) == (1, 1)
-    assert invoke("compare", path, "--fail-under", "20", "--draws", "300").exit_code == 0
-    assert invoke("compare", path, "--fail-if-worse", "nobody").exit_code == 2
+    found = leaderboard_report(read_table([path]), Bootstrap(draws=300), flips=99)
+    assert find_failures(found, worse_than="new") == find_failures(found, under=20) == []
+    [under] = find_failures(found, under=60)
+    assert "new is under 60" in under
+    with pytest.raises(EscEvalError, match="no model is called so; there are new, old, same"):
+        find_failures(found, worse_than="nobody")
+
+
+def test_what_has_no_interval_does_not_pass(tmp_path):
+    rows = ["dialogue_id,model,card,rater,dimension,score", "a1,a,c1,r,empathy,4", "b2,b,c2,r,empathy,4"]
+    path = tmp_path / "ratings.csv"
+    path.write_text("\n".join(rows) + "\n")
+    found = leaderboard_report(read_table([path]), Bootstrap(draws=100), flips=99)
+    assert ["b cannot be compared with a" in line for line in find_failures(found, worse_than="a")] == [True]
+    assert len(find_failures(found, under=1)) == 2
+
+
+def test_differences_are_shown_by_dimension_and_by_category(tmp_path):
+    rows = ["dialogue_id,model,card,category,rater,dimension,score"]
+    for card, name in ((card, name) for card in range(12) for name in ("one", "two")):
+        kind = ("family_and_life", "work_and_study")[card % 2]
+        good = (name == "one") == (kind == "family_and_life")
+        rows += [f"{name}{card},{name},{card},{kind},r,{d},{3 if good else 1}" for d in ("empathy", "fluency")]
+    path = tmp_path / "ratings.csv"
+    path.write_text("\n".join(rows) + "\n")
+    found = leaderboard_report(read_table([path]), Bootstrap(draws=100), flips=99)
+    each = found.data["boards"]["all"]["differences_by_category"]
+    sign = 1 if found.data["boards"]["all"]["order"][0] == "one" else -1
+    assert [each[kind][0]["difference"].value * sign for kind in sorted(each)] == [50, -50]
+    titles = [table.title.partition(". ")[0] for table in found.tables]
+    assert titles[1:4] == ["Differences of Average", "Differences by dimension", "Differences of Average by category"]
 
 
 def test_people_are_kept_beside_scorers_and_a_contradiction_is_refused(runs, tmp_path):
@@ -294,6 +328,7 @@ def test_people_are_kept_beside_scorers_and_a_contradiction_is_refused(runs, tmp
     assert "dialogues that the run has not" in invoke("score", "--dialogues", folder, "--people", path).stderr
 
 
+@pytest.mark.slow
 def test_a_judge_that_fails_stops_neither_the_others_nor_the_report(runs, tmp_path):
     def broken(messages):
         raise RuntimeError("out of order")
@@ -309,6 +344,7 @@ def test_a_judge_that_fails_stops_neither_the_others_nor_the_report(runs, tmp_pa
     assert "failed" not in (folder / "report.md").read_text()
 
 
+@pytest.mark.slow
 def test_another_label_of_a_judge_is_a_rename_and_one_beside_it_a_second_judge(runs, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(runs / "one", folder)

@@ -106,7 +106,8 @@ def test_commands_on_a_run_folder_need_no_other_option(runs, command, said):
 def test_a_run_that_was_stopped_says_what_to_do_to_every_command(runs, tmp_path):
     folder = tmp_path / "stopped"
     shutil.copytree(runs[0], folder)
-    (folder / "ratings.jsonl").unlink()
+    for lost in ("ratings.jsonl", "ledger.sqlite3"):  # with its ledger it would be read as far as it goes
+        (folder / lost).unlink()
     unrated = r"ratings\.jsonl: no such file\. Rate its dialogues"
     with pytest.raises(EscEvalError, match=unrated):
         read_table([folder])
