@@ -81,6 +81,7 @@ def test_a_sample_is_the_beginning_of_a_larger_one_and_names_sets_cards_and_what
     assert {label.dialogue_id for label in few.labels} == set(few.set_of)
     assert {label.rubric for label in few.labels} == {load_rubric().id}
     assert sample_dialogues(rated.targets, rated.parts, 4, 1).set_of != few.set_of
+    assert not sample_dialogues(rated.targets, rated.parts, 4, 0, longest=5).dialogues
     assert set(few.part(["a"]).set_of.values()) == {"a"}
 
 
