@@ -30,7 +30,7 @@ def command(
     sample: Annotated[int, typer.Option(min=3, help="Dialogues of each set, and replies, that the judge reads.")] = 30,
     longest: Annotated[
         int | None,
-        typer.Option(min=1, metavar="WORDS", help="Pass over dialogues with more words; default: over none."),
+        typer.Option(min=1, metavar="WORDS", help="Pass over dialogues of more words; default: none."),
     ] = None,
     results: Annotated[
         Path | None, typer.Option(help="Put the figures into this JSON file, and the page .md beside it.")
