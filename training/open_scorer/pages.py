@@ -98,8 +98,8 @@ def judges_page(section: Section) -> str:
         "## Judges on the crosswalk",
         "A language model is asked for the dimensions of rubric `esc-eval` that a set's scales stand for, about so "
         "many dialogues of each set and as many single replies, drawn by a seeded hash (`--sample`; `--longest` passes "
-        "over dialogues of more words). All of a table is of the same dialogues: Spearman with people, mean over scales "
-        "and then over sets, intervals of cards drawn within these sets. open scorer, words, length and distinct "
+        "over dialogues of more words). All of a table is of the same dialogues: Spearman with people, mean over "
+        "scales and then over sets, intervals of cards drawn within these sets. open scorer, words, length and distinct "
         "bigrams: fitted without the set. A majority (the level that people of the other sets give most) has as a "
         "constant a Spearman and a quadratic kappa of 0. rater's own mean: of the levels as they were given in the "
         "whole sets, what the mean of a person's ratings of other dialogues tells; no scorer can know it of people it "
