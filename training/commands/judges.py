@@ -28,6 +28,10 @@ def command(
     ] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", help="Change a value of the recipe; repeatable.")] = None,
     sample: Annotated[int, typer.Option(min=3, help="Dialogues of each set, and replies, that the judge reads.")] = 30,
+    longest: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="WORDS", help="Pass over dialogues of more words; default: none."),
+    ] = None,
     results: Annotated[
         Path | None, typer.Option(help="Put the figures into this JSON file, and the page .md beside it.")
     ] = None,
@@ -53,9 +57,9 @@ def command(
         raise EscEvalError(f"{recipe}: it learns from no set of the crosswalk (data.ratings: crosswalk)")
     rated = read_rated(data, seed, print_progress)
     warm_encoder(rated.texts(), cache, print_progress)
-    chosen = sample_dialogues(rated.targets, rated.parts, sample, seed)
+    chosen = sample_dialogues(rated.targets, rated.parts, sample, seed, longest)
     command = f"python -m training judges --data DATA --out DIR --cache DIR --sample {sample} --draws {draws}"
-    command += f" --seed {seed}"
+    command += f" --seed {seed}" + (f" --longest {longest}" if longest else "")
     with show_progress() as progress:
         if recipe and loaded:
             ratings = rate_unseen(loaded, rated, chosen, out / loaded.name, progress, print_progress)

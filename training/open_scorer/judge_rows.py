@@ -99,8 +99,14 @@ def names_of(target: Target, parts: Mapping[str, RatedPart]) -> list[str]:
     return [f"{target.set}/{parts[target.row.folder].dialogues[i].id}" for i in target.unit]
 
 
-def sample_dialogues(targets: Sequence[Target], parts: Mapping[str, RatedPart], size: int, seed: int) -> Sample:
-    """So many rated dialogues of each set, and as many rated replies: the first in the order of a seeded hash."""
+def sample_dialogues(
+    targets: Sequence[Target], parts: Mapping[str, RatedPart], size: int, seed: int, longest: int | None = None
+) -> Sample:
+    """So many rated dialogues of each set, and as many rated replies: the first in the order of a seeded hash.
+
+    Args:
+        longest: Words of a dialogue beyond which it is passed over; None = none is.
+    """
     rated: dict[tuple[str, str], dict[str, Dialogue]] = {}
     levels: dict[tuple[str, str], list[float]] = {}
     for target in targets:
@@ -112,7 +118,8 @@ def sample_dialogues(targets: Sequence[Target], parts: Mapping[str, RatedPart], 
             levels.setdefault((name, target.row.dimension), []).append(float(level))
     chosen: dict[str, str] = {}
     for (name_of_set, _), own in rated.items():
-        order = sorted(own, key=lambda name: sha256(f"crosswalk\n{seed}\n{name}".encode()).hexdigest())
+        kept = [name for name in own if longest is None or _words(own[name]) <= longest]
+        order = sorted(kept, key=lambda name: sha256(f"crosswalk\n{seed}\n{name}".encode()).hexdigest())
         chosen |= dict.fromkeys(order[:size], name_of_set)
     rubric = load_rubric()
     asked: dict[str, set[str]] = {}
@@ -130,6 +137,10 @@ def sample_dialogues(targets: Sequence[Target], parts: Mapping[str, RatedPart], 
         {name: frozenset(rubric.keys) - asked[name] for name in chosen},
         tuple(labels),
     )
+
+
+def _words(dialogue: Dialogue) -> int:
+    return sum(len(turn.text.split()) for turn in dialogue.turns)
 
 
 def level_shares(levels: Array) -> Array:

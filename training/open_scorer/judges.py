@@ -153,10 +153,10 @@ def _commonest(dimension: str, held: str, rated: Rated) -> int:
 def _rater_means(target: Target, rated: Rated) -> Tested | None:
     """Each dialogue's level as it was given, and the mean of its raters' levels of other dialogues.
 
-    None where the set does not tell its raters apart, or each rated one dialogue.
+    None where the set does not tell its raters apart, each rated one dialogue, or the same few rated all.
     """
     labels = labels_of(target.row, rated.parts)
-    if labels is None or not 1 < labels.people < len(labels.unit):
+    if labels is None or not np.bincount(labels.unit).max() < labels.people < len(labels.unit):
         return None
     means = np.full(len(labels.unit), labels.level.mean())
     for k in range(PARTS):

@@ -97,14 +97,14 @@ def judges_page(section: Section) -> str:
     parts = [
         "## Judges on the crosswalk",
         "A language model is asked for the dimensions of rubric `esc-eval` that a set's scales stand for, about so "
-        "many dialogues of each set and as many single replies, drawn by a seeded hash (`--sample`). All of a table is "
-        "of the same dialogues: Spearman with people, mean over scales and then over sets, intervals of cards drawn "
-        "within these sets. open scorer, words, length and distinct bigrams: fitted without the set. A majority (the "
-        "level that people of the other sets give most) has as a constant a Spearman and a quadratic kappa of 0. "
-        "rater's own mean: of the levels as they were given in the whole sets, what the mean of a person's ratings of "
-        "other dialogues tells; no scorer can know it of people it has not met. gain: over the better of words and "
-        "length with distinct bigrams, at a level at which all seven hold together (Bonferroni). So few dialogues tell "
-        "large differences alone.",
+        "many dialogues of each set and as many single replies, drawn by a seeded hash (`--sample`; `--longest` "
+        "passes over dialogues of more words). All of a table is of the same dialogues: Spearman with people, mean "
+        "over scales and then over sets, intervals of cards drawn within these sets. open scorer, words, length and "
+        "distinct bigrams: fitted without the set. A majority (the level that people of the other sets give most) "
+        "has as a constant a Spearman and a quadratic kappa of 0. rater's own mean: of the levels as they were "
+        "given in the whole sets, what the mean of a person's ratings of other dialogues tells; no scorer can know "
+        "it of people it has not met. gain: over the better of words and length with distinct bigrams, at a level "
+        "at which all seven hold together (Bonferroni). So few dialogues tell large differences alone.",
     ]
     for name, one in section.items():
         reasons = "; ".join(f"{n} x {why}" for why, n in sorted(one["reasons"].items(), key=lambda two: -two[1]))

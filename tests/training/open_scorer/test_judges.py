@@ -1,5 +1,6 @@
 """Judges on the crosswalk: set and rater effects are no part of what is learnt; no judge rates a set that it learnt."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,7 @@ def test_a_sample_is_the_beginning_of_a_larger_one_and_names_sets_cards_and_what
     assert {label.dialogue_id for label in few.labels} == set(few.set_of)
     assert {label.rubric for label in few.labels} == {load_rubric().id}
     assert sample_dialogues(rated.targets, rated.parts, 4, 1).set_of != few.set_of
+    assert not sample_dialogues(rated.targets, rated.parts, 4, 0, longest=5).dialogues
     assert set(few.part(["a"]).set_of.values()) == {"a"}
 
 
@@ -186,11 +188,26 @@ def test_a_judge_stands_beside_scorer_words_and_a_raters_mean_on_the_same_dialog
     assert own["methods"]["majority"]["quadratic_kappa"]["value"] == pytest.approx(0)
     assert own["methods"]["majority"]["pairwise"]["value"] == 0.5
     assert set(own["sets"]) == set(NAMES)
-    assert own["rater_mean"]["sets"] == list(NAMES)
+    assert "rater_mean" not in own  # the same three rated all
     assert found["dimensions"]["fluency"]["why"] == "it scored no dialogue of a set that asks for it"
     page = judges_page({"made-up": {**found, "command": "x", "about": "y"}})
     assert "16 dialogues, 16 ratings, of which 1 are unscored (1 x too long)" in page
     assert "| skillful | 4 (15) |" in page
+
+
+def test_a_raters_mean_of_other_dialogues_is_told_where_raters_rate_some(rated):
+    part = rated.parts["a"]
+    rng = np.random.default_rng(0)
+    who = {d.id: f"p{rng.integers(6)}" for d in part.dialogues}
+    ratings = tuple(
+        r.model_copy(update={"rater": who[r.dialogue_id], "score": 1 + int(who[r.dialogue_id][1:]) % 5})
+        for r in part.ratings[::3]
+    )
+    parts = {"a": dataclasses.replace(part, ratings=ratings)}
+    alone = dataclasses.replace(rated, parts=parts, targets=tuple(make_targets(rated.crosswalk, parts, lambda _: True)))
+    found = judges._measure_rater_means(alone.targets, alone, 40, 0)
+    assert found["value"] > 0.8
+    assert found["sets"] == ["a"]
 
 
 def test_the_command_wants_a_judge_or_a_recipe_that_learns_from_the_crosswalk(tmp_path):
