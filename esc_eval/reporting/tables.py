@@ -51,7 +51,7 @@ def support_tables(board: Leaderboard) -> list[Table]:
     known += [[name, NO_SCORER, why] for name, why in board.unsupported.values()]
     columns = name_descriptions(board.language)
     rows: list[list[Cell]] = [[row.supporter, *(row.descriptions.get(key) for key in columns)] for row in board.rows]
-    what = "counted, no scores: neither more nor less of them is better"
+    what = "Counted, no scores: neither more nor less of them is better."
     support = Table("What has a valid scorer", ["Dimension", "valid scorer", "why"], known, prose=["why"])
     return [
         *([support] if board.names else []),

@@ -88,7 +88,7 @@ def test_what_replies_are_like_is_described_beside_it_and_is_no_score():
     assert {name: one["advice"].value for name, one in found.items()} == {"plain": 0, "pushy": 100}
     assert {name: one["questions"].value for name, one in found.items()} == {"plain": 50, "pushy": 0}
     assert {name: one["words"].value for name, one in found.items()} == {"plain": 4, "pushy": 8}
-    assert "counted, no scores" in score(talks("en")).render()
+    assert "Counted, no scores" in score(talks("en")).render()
 
 
 def test_chinese_has_no_number_and_that_is_no_failure(tmp_path):
