@@ -29,7 +29,7 @@ def describe_statistic(board: Leaderboard) -> str:
 def board_table(board: Leaderboard, dimensions: bool = True) -> Table:
     """The leaderboard, one line a supporter: with each dimension, or only with what orders."""
     if not board.names:
-        rows = [[row.supporter, row.dialogues, NO_SCORER] for row in board.rows]
+        rows: list[list[Cell]] = [[row.supporter, row.dialogues, NO_SCORER] for row in board.rows]
         return Table("", ["Supporter", "n", "score"], rows, 1)
     return standing_table(board.standing, board.names, dimensions=dimensions, turned=board.lower_is_better)
 

@@ -187,6 +187,15 @@ def test_health_says_what_has_no_valid_scorer():
         assert [list(by) for by in made.data["scorers"].values()] == ([names] if names else [])
 
 
+def test_peoples_ratings_have_nothing_to_be_combined_with_where_nothing_is_scored(tmp_path):
+    rated = score(talks("zh", cards=1))
+    people = [r.model_copy(update={"rater": "a", "rater_kind": "human", "score": 3, "problem": None, "parser": None})
+              for r in rated.ratings]  # fmt: skip
+    (tmp_path / "people.jsonl").write_text("".join(f"{r.to_json()}\n" for r in people), encoding="utf-8")
+    said = " ".join(report(rated, human=tmp_path / "people.jsonl").render().split())
+    assert "made: no valid scorer, so there is nothing to add to people's ratings" in said
+
+
 @pytest.mark.slow
 def test_what_has_no_valid_scorer_is_not_asked_for_again(tmp_path, monkeypatch):
     rated, verdicts = [], text_scorer.TextScorer.verdicts
