@@ -156,7 +156,8 @@ def export_official(folder: Path, out: Path, on_progress: OnProgress = stay_quie
     if unscored := [r.problem or "" for r in ratings if r.score is None]:
         on_progress(
             Progress(
-                message=f"{len(unscored)} of {len(ratings)} ratings are unscored and written as -1: {group_reasons(unscored)}"
+                message=f"{len(unscored)} of {len(ratings)} ratings are unscored and written as -1: "
+                f"{group_reasons(unscored)}"
             )
         )
     return list(files)
