@@ -36,9 +36,9 @@ def lay(folder: Path, data: Path) -> None:
     for name, lines in LINES.items():
         (folder / f"{name}.json").write_text(json.dumps({"replies": lines}), encoding="utf-8")
     command = ["evaluate", "--seeker", "scripted:seeker.json", "--cards", "sample", "--language", "en", "--rounds", "2"]
-    supporters = ["--supporter", "scripted:warm.json", "--supporter", "scripted:cold.json"]
+    supporters = ["--supporter", "scripted:warm.json", "--supporter", "scripted:cold.json", "--scorer", "embedded"]
     done = subprocess.run(
-        [sys.executable, "-m", "esc_eval", *command, *supporters, "--limit", "6", "--scorer", "embedded", "--out", "runs/mine"],
+        [sys.executable, "-m", "esc_eval", *command, *supporters, "--limit", "6", "--out", "runs/mine"],
         cwd=folder, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
