@@ -31,7 +31,11 @@ def board_table(board: Leaderboard, dimensions: bool = True) -> Table:
     if not board.names:
         rows: list[list[Cell]] = [[row.supporter, row.dialogues, NO_SCORER] for row in board.rows]
         return Table("", ["Supporter", "n", "score"], rows, 1)
-    return standing_table(board.standing, board.names, dimensions=dimensions, turned=board.lower_is_better)
+    table = standing_table(board.standing, board.names, dimensions=dimensions, turned=board.lower_is_better)
+    if not board.unsupported:
+        return table
+    why = f"{NO_SCORER} for {', '.join(name for name, _ in board.unsupported.values())}"
+    return replace(table, note=table.note.replace(f"nobody rated {', '.join(board.unsupported)}", why))
 
 
 def explain_unsupported(board: Leaderboard) -> list[str]:

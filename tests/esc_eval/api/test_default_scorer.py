@@ -64,6 +64,7 @@ def test_english_is_scored_where_that_was_shown_to_be_of_use_and_the_rest_says_w
         assert named or rating.problem == f"no valid scorer: {WHY_NOT}"
     for form in ("text", "markdown", "latex"):
         said = " ".join(results.render(form).split())
+        assert f"as there is no Average: no valid scorer for {', '.join(OTHERS)}" in said
         assert f"better than counts of words on sets of ratings that it has not seen: {WHY}" in said
         assert all(f"{name} " in said for name in OTHERS)
         assert WHY_NOT in said
