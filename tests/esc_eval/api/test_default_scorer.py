@@ -8,7 +8,9 @@ from made_scorer import WHY, WHY_NOT, write_scorer
 
 from esc_eval import Dialogue, Turn, compare, rejudge, report, score
 from esc_eval.api.workflow import export_official
+from esc_eval.checkpoints import embedded
 from esc_eval.errors import EscEvalError, Incomplete
+from esc_eval.reporting.making import describe_validity
 from esc_eval.reporting.pictures import board_pictures
 from esc_eval.scoring import text_scorer
 
@@ -208,3 +210,18 @@ def test_what_has_no_valid_scorer_is_not_asked_for_again(tmp_path, monkeypatch):
     again = score(talks("en", "zh"), out=tmp_path / "run", retry_failed=True)
     assert again.ratings == first.ratings
     assert len(rated) == 12
+
+
+@pytest.mark.parametrize(
+    ("scorer", "said"),
+    [
+        ({"kind": "transformers", "model": "judge", "revision": embedded.SHA256}, "a 135M model cannot judge"),
+        ({"kind": "transformers", "model": "judge", "revision": "0" * 40}, "was not measured here"),
+        ({"kind": "esc-rank", "model": "ESC-RANK"}, "labels that are not public"),
+        ({"kind": "text scorer", "model": "mine"}, "stands in its card"),
+    ],
+)
+def test_what_is_known_of_a_scorer_is_said_by_what_it_is_not_by_its_label(scorer, said):
+    [sentence] = describe_validity({"scoring/x": {"identity": {"scorer": scorer}}}, "x")
+    assert sentence.startswith("x: ")
+    assert said in sentence
