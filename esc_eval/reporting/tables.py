@@ -29,9 +29,13 @@ def describe_statistic(board: Leaderboard) -> str:
 def board_table(board: Leaderboard, dimensions: bool = True) -> Table:
     """The leaderboard, one line a supporter: with each dimension, or only with what orders."""
     if not board.names:
-        rows = [[row.supporter, row.dialogues, NO_SCORER] for row in board.rows]
+        rows: list[list[Cell]] = [[row.supporter, row.dialogues, NO_SCORER] for row in board.rows]
         return Table("", ["Supporter", "n", "score"], rows, 1)
-    return standing_table(board.standing, board.names, dimensions=dimensions, turned=board.lower_is_better)
+    table = standing_table(board.standing, board.names, dimensions=dimensions, turned=board.lower_is_better)
+    if not board.unsupported:
+        return table
+    why = f"{NO_SCORER} for {', '.join(name for name, _ in board.unsupported.values())}"
+    return replace(table, note=table.note.replace(f"nobody rated {', '.join(board.unsupported)}", why))
 
 
 def explain_unsupported(board: Leaderboard) -> list[str]:
@@ -51,7 +55,7 @@ def support_tables(board: Leaderboard) -> list[Table]:
     known += [[name, NO_SCORER, why] for name, why in board.unsupported.values()]
     columns = name_descriptions(board.language)
     rows: list[list[Cell]] = [[row.supporter, *(row.descriptions.get(key) for key in columns)] for row in board.rows]
-    what = "counted, no scores: neither more nor less of them is better"
+    what = "Counted, no scores: neither more nor less of them is better."
     support = Table("What has a valid scorer", ["Dimension", "valid scorer", "why"], known, prose=["why"])
     return [
         *([support] if board.names else []),

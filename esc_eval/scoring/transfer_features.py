@@ -11,6 +11,8 @@ from itertools import pairwise
 from esc_eval.schema import Dialogue
 from esc_eval.scoring.text_features import distinct_share, mean_of, overlap_of, tokens_of
 
+PHRASES = "en"
+"""The language that the phrases below are of."""
 WINDOW, LONG_WINDOW = 25, 100
 """Words at a time in which different ones are counted."""
 ADVICE = re.compile(

@@ -42,7 +42,7 @@ def lay(folder: Path, data: Path) -> None:
     """
     lay_checkout(folder, data)
     command = ["evaluate", "--seeker", "scripted:seeker.json", "--cards", "sample", "--language", "en", "--rounds", "2"]
-    supporters = ["--supporter", "scripted:warm.json", "--supporter", "scripted:cold.json"]
+    supporters = ["--supporter", "scripted:warm.json", "--supporter", "scripted:cold.json", "--scorer", "embedded"]
     done = subprocess.run(
         [sys.executable, "-m", "esc_eval", *command, *supporters, "--limit", "6", "--out", "runs/mine"],
         cwd=folder, capture_output=True, text=True, check=False,

@@ -154,7 +154,7 @@ def _summary(found: Mapping[str, Any]) -> str:
             [
                 key,
                 "yes" if one["supported"] else "no",
-                f"{len(one['sets'])} ({len(one['near_sets'])})",
+                ", ".join(name if name in one["near_sets"] else f"{name} (proxy)" for name in one["sets"]),
                 render_cell(own["spearman"]),
                 render_cell(one["methods"]["words"]["spearman"]),
                 render_cell(one["methods"]["length and distinct bigrams"]["spearman"]),
@@ -164,7 +164,7 @@ def _summary(found: Mapping[str, Any]) -> str:
             ]
         )
     head = [
-        *("dimension", "supported", "unseen sets (that ask for it)", "scorer", "words", "length and distinct bigrams"),
+        *("dimension", "supported", "on the unseen sets", "scorer", "words", "length and distinct bigrams"),
         *("gain", "gain on another set", "with the sets that may not ship"),
     ]
     return render_table(head, body)

@@ -8,7 +8,9 @@ from made_scorer import WHY, WHY_NOT, write_scorer
 
 from esc_eval import Dialogue, Turn, compare, rejudge, report, score
 from esc_eval.api.workflow import export_official
+from esc_eval.checkpoints import embedded
 from esc_eval.errors import EscEvalError, Incomplete
+from esc_eval.reporting.making import describe_validity
 from esc_eval.reporting.pictures import board_pictures
 from esc_eval.scoring import text_scorer
 
@@ -64,6 +66,7 @@ def test_english_is_scored_where_that_was_shown_to_be_of_use_and_the_rest_says_w
         assert named or rating.problem == f"no valid scorer: {WHY_NOT}"
     for form in ("text", "markdown", "latex"):
         said = " ".join(results.render(form).split())
+        assert f"as there is no Average: no valid scorer for {', '.join(OTHERS)}" in said
         assert f"better than counts of words on sets of ratings that it has not seen: {WHY}" in said
         assert all(f"{name} " in said for name in OTHERS)
         assert WHY_NOT in said
@@ -88,7 +91,7 @@ def test_what_replies_are_like_is_described_beside_it_and_is_no_score():
     assert {name: one["advice"].value for name, one in found.items()} == {"plain": 0, "pushy": 100}
     assert {name: one["questions"].value for name, one in found.items()} == {"plain": 50, "pushy": 0}
     assert {name: one["words"].value for name, one in found.items()} == {"plain": 4, "pushy": 8}
-    assert "counted, no scores" in score(talks("en")).render()
+    assert "Counted, no scores" in score(talks("en")).render()
 
 
 def test_chinese_has_no_number_and_that_is_no_failure(tmp_path):
@@ -187,6 +190,15 @@ def test_health_says_what_has_no_valid_scorer():
         assert [list(by) for by in made.data["scorers"].values()] == ([names] if names else [])
 
 
+def test_peoples_ratings_have_nothing_to_be_combined_with_where_nothing_is_scored(tmp_path):
+    rated = score(talks("zh", cards=1))
+    people = [r.model_copy(update={"rater": "a", "rater_kind": "human", "score": 3, "problem": None, "parser": None})
+              for r in rated.ratings]  # fmt: skip
+    (tmp_path / "people.jsonl").write_text("".join(f"{r.to_json()}\n" for r in people), encoding="utf-8")
+    said = " ".join(report(rated, human=tmp_path / "people.jsonl").render().split())
+    assert "made: no valid scorer, so there is nothing to add to people's ratings" in said
+
+
 @pytest.mark.slow
 def test_what_has_no_valid_scorer_is_not_asked_for_again(tmp_path, monkeypatch):
     rated, verdicts = [], text_scorer.TextScorer.verdicts
@@ -198,3 +210,18 @@ def test_what_has_no_valid_scorer_is_not_asked_for_again(tmp_path, monkeypatch):
     again = score(talks("en", "zh"), out=tmp_path / "run", retry_failed=True)
     assert again.ratings == first.ratings
     assert len(rated) == 12
+
+
+@pytest.mark.parametrize(
+    ("scorer", "said"),
+    [
+        ({"kind": "transformers", "model": "judge", "revision": embedded.SHA256}, "a 135M model cannot judge"),
+        ({"kind": "transformers", "model": "judge", "revision": "0" * 40}, "was not measured here"),
+        ({"kind": "esc-rank", "model": "ESC-RANK"}, "labels that are not public"),
+        ({"kind": "text scorer", "model": "mine"}, "stands in its card"),
+    ],
+)
+def test_what_is_known_of_a_scorer_is_said_by_what_it_is_not_by_its_label(scorer, said):
+    [sentence] = describe_validity({"scoring/x": {"identity": {"scorer": scorer}}}, "x")
+    assert sentence.startswith("x: ")
+    assert said in sentence

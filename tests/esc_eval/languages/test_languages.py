@@ -177,6 +177,7 @@ MEANT = {
     "model_cards/official.py": "languages of two released checkpoints",
     "training/common/config.py": "default of a recipe",
     "esc_eval/scoring/text_scorer.py": "default of a file of version 0.1",
+    "esc_eval/scoring/transfer_features.py": "the language that its phrases are of",
     "dataset_builder/decisions/__init__.py": "the language that stands in where a taxonomy is missing",
 }
 
