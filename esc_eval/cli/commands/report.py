@@ -71,9 +71,9 @@ def command(
     )
     for fault in (fault for each in folders or () for fault in find_faults(each)):
         print_progress(f"note: {fault}")
-    if folder and not results.ratings:
+    if folders and not results.ratings:
         if not results.unfinished:
-            find_in_folder(folder, "ratings.jsonl")
-        print_data(f"{folder}: not rated yet. " + " ".join(results.unfinished))
+            find_in_folder(folders[0], "ratings.jsonl")
+        print_data(f"{', '.join(map(str, folders))}: not rated yet. {' '.join(results.unfinished)}")
         return
     print_data(results.render(format))
