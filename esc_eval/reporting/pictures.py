@@ -493,6 +493,8 @@ def board_pictures(board: Leaderboard) -> list[Picture]:
 def rounds_pictures(rounds: Sequence[Rounds], signature: str) -> list[Picture]:
     """A picture for each figure by round."""
     return [
-        Picture(each.name, each.title, describe_rounds(each), lambda on=None, each=each: draw_rounds(each, on), signature)  # type: ignore[misc]
+        Picture(
+            each.name, each.title, describe_rounds(each), lambda on=None, each=each: draw_rounds(each, on), signature
+        )  # type: ignore[misc]
         for each in rounds
     ]

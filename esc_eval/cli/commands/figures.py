@@ -21,7 +21,9 @@ def command(
         list[Path], typer.Argument(metavar="DIR...", help="Run folders; of one protocol they are joined.")
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the files go.")],
-    format: Annotated[Literal["both", "svg", "pdf", "png", "all"], typer.Option(help="Which files: both is SVG and PDF.")] = "both",
+    format: Annotated[
+        Literal["both", "svg", "pdf", "png", "all"], typer.Option(help="Which files: both is SVG and PDF.")
+    ] = "both",
     rubric: RatedUnder = None,
     statistic: Statistic = "level",
 ) -> None:
