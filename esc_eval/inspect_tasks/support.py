@@ -1,4 +1,4 @@
-"""The task ``esc_eval/support``: role cards as samples, our seeker as the user, the model under test as the supporter."""
+"""The task ``esc_eval/support``: a role card a sample, our seeker the user, the model under test the supporter."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

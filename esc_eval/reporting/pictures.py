@@ -1,4 +1,4 @@
-"""The pictures of a leaderboard, for pages as SVG and for papers as SVG, PDF and PNG, with the words that describe them.
+"""The pictures of a leaderboard, for pages as SVG and for papers as SVG, PDF or PNG, and the words that describe them.
 
 Colours are those of Okabe and Ito, which people with any colour vision tell apart; a model has a marker of its own too,
 so that nothing is said by colour alone. Levels go from dark to light, as printed grey does.

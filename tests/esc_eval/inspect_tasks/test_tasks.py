@@ -1,4 +1,4 @@
-"""The task ``esc_eval/support`` in Inspect, offline: its dialogues and figures are ours, and its logs are run folders."""
+"""The task ``esc_eval/support`` in Inspect, offline: its dialogues and figures are ours, its logs are run folders."""
 
 import json
 import os
@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from typer.testing import CliRunner
 
 import esc_eval
@@ -108,7 +107,8 @@ def test_a_log_becomes_a_run_that_is_reported_and_scored_further_and_a_log_again
     assert CliRunner().invoke(app, ["inspect", "logs", "--out", "run"]).exit_code == 0
     card = json.loads((desk / "run/run.json").read_text())
     [known] = card["inspect"]["identity"]["logs"]
-    assert known["eval"]["eval_id"] == log.eval.eval_id and known["eval"]["packages"]["inspect_ai"]
+    assert known["eval"]["eval_id"] == log.eval.eval_id
+    assert known["eval"]["packages"]["inspect_ai"]
     assert card["simulation"]["identity"]["supporters"]["mockllm/model"]["kind"] == "inspect"
     assert card["simulation"]["identity"]["cards"]["n"] == 4
     again = esc_eval.score("run", "again=scripted:sure.json")
@@ -194,7 +194,8 @@ def test_a_sampling_provider_is_told_how_to_be_greedy(desk):
         support(seeker="scripted:sad.json", scorer="judge=scripted:judge.json"), model=model, limit=1, log_dir="logs",
         display="none",
     )  # fmt: skip
-    assert log.status == "error" and "-M do_sample=false" in log.error.message
+    assert log.status == "error"
+    assert "-M do_sample=false" in log.error.message
 
 
 def test_what_inspect_s_command_line_says_of_sampling_is_heeded_and_recorded(desk):
@@ -279,7 +280,8 @@ def test_what_is_no_log_of_ours_is_refused_with_a_sentence(desk):
         (["run", "logs", "--out", "x"], "give it alone"),
     ):
         done = CliRunner().invoke(app, ["inspect", *words])
-        assert done.exit_code == 2 and said in done.output, done.output
+        assert done.exit_code == 2, done.output
+        assert said in done.output
 
 
 @scorer(metrics=[mean()])
