@@ -37,8 +37,8 @@ def command(
     paths, missing = write_figures(collection, out, FORMATS.get(format, (format,)))
     if missing:
         print_progress(
-            f"note: no font of this machine has {missing}, so the PDF and PNG files show boxes there; install one, e.g. "
-            "Noto Sans CJK (fonts-noto-cjk). The SVG files are whole."
+            f"note: no font of this machine has {missing}, so the PDF and PNG files show boxes there; install one, "
+            "e.g. Noto Sans CJK (fonts-noto-cjk). The SVG files are whole."
         )
     for path in paths:
         print_data(path)
