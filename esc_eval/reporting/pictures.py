@@ -485,7 +485,7 @@ def board_pictures(board: Leaderboard) -> list[Picture]:
         name = f"Paired differences of {_ranker(board)}"
         made.insert(2, ("differences", name, describe_differences, draw_differences))
     return [
-        Picture(name, title, describe(board), lambda on=None, draw=draw: draw(board, on), board.signature)  # type: ignore[misc]
+        Picture(name, title, describe(board), lambda on=None, draw=draw: draw(board, on), board.signature)
         for name, title, describe, draw in made
     ]
 
@@ -495,6 +495,6 @@ def rounds_pictures(rounds: Sequence[Rounds], signature: str) -> list[Picture]:
     return [
         Picture(
             each.name, each.title, describe_rounds(each), lambda on=None, each=each: draw_rounds(each, on), signature
-        )  # type: ignore[misc]
+        )
         for each in rounds
     ]
