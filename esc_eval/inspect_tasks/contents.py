@@ -97,12 +97,11 @@ def join_contents(parts: Sequence[Contents]) -> Contents:
         _join_rows("the file", whole.files, part.files)
     whole.records = [(*key, text) for key, text in records.items()]
     for kind, step in whole.run.items():
-        rows = whole.members.get(kind)
-        if kind.startswith(SCORING) and rows:
-            _say(step, {"dialogues": {"n": len(rows), "sha256": digest(rows)}})
-    if step := whole.run.get(STEP):
+        if kind.startswith(SCORING) and (rated := whole.members.get(kind)):
+            _say(step, {"dialogues": {"n": len(rated), "sha256": digest(rated)}})
+    if STEP in whole.run:
         cards = [RoleCard.model_validate(card) for card in whole.members.get("card", {}).values()]
-        _say(step, {"cards": {"n": len(cards), "sha256": digest(cards)}})
+        _say(whole.run[STEP], {"cards": {"n": len(cards), "sha256": digest(cards)}})
     return whole
 
 

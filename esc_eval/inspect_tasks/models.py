@@ -76,7 +76,7 @@ class InspectModel:
     def __init__(self, model: Model, active: bool = False) -> None:
         self.model, self.name = model, str(model)
         if isinstance(model.api, MockLLM):
-            model.api.count_text_tokens = _estimate_tokens  # type: ignore[method-assign]
+            model.api.count_text_tokens = _estimate_tokens
         given = model.config.merge(active_generate_config()) if active else model.config
         self.sampling = {key: value for key in SAMPLED if (value := getattr(given, key)) is not None}
         if given.seed is not None:

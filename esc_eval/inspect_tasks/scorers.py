@@ -90,7 +90,13 @@ def _board_figures(board: Leaderboard) -> dict[str, float | int | None]:
         known = mean or Estimate(None)
         found |= {key: known.value, f"{key}_low": known.low, f"{key}_high": known.high}
     unscored = sum(cell.unscored for cell in row.cells.values())
-    return {**found, "dialogues": row.dialogues, "scored": row.scored, "unanswered": row.unanswered, "unscored": unscored}
+    return {
+        **found,
+        "dialogues": row.dialogues,
+        "scored": row.scored,
+        "unanswered": row.unanswered,
+        "unscored": unscored,
+    }
 
 
 @scorer(metrics=[levels()])

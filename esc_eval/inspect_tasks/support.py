@@ -1,9 +1,10 @@
-"""The task ``esc_eval/support``: role cards as samples, our seeker as the user, the model under test as the supporter."""
+"""The task ``esc_eval/support``: a role card a sample, our seeker the user, the model under test the supporter."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from logging import getLogger
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
@@ -12,7 +13,14 @@ from typing import Any
 from inspect_ai import Task, task
 from inspect_ai._util.error import PrerequisiteError
 from inspect_ai.dataset import MemoryDataset, Sample
-from inspect_ai.model import ChatMessage, ChatMessageAssistant, ChatMessageSystem, ChatMessageUser, ModelOutput, get_model
+from inspect_ai.model import (
+    ChatMessage,
+    ChatMessageAssistant,
+    ChatMessageSystem,
+    ChatMessageUser,
+    ModelOutput,
+    get_model,
+)
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 
 from esc_eval.api.play import choose_cards, choose_protocol, choose_seeker, open_models
@@ -29,6 +37,7 @@ from esc_eval.simulation.plan import Plan, dialogue_id
 from esc_eval.simulation.run import Run
 from esc_eval.simulation.simulate import play_plan
 
+logger = getLogger(__name__)
 CARD, DIALOGUE, CONTENTS = "card", "dialogue", "esc_eval"
 """What the metadata of a sample holds: its role card, its dialogue, and what the run folder of it would hold."""
 TARGET = "The seeker, who plays this card, is supported."
@@ -75,10 +84,13 @@ def support(
 
     with as_prerequisite():
         chosen = choose_cards(make_settings("support", cards=split_names(cards), language=language))
+        player, notes = choose_seeker(seeker, {card.language for card in chosen})
+        for note in notes:
+            logger.warning(note)
         names = split_names(scorer) or (None,)
         return Task(
             dataset=MemoryDataset([_sample(card) for card in chosen], name=", ".join(split_names(cards))),
-            solver=conversation(seeker, protocol, rounds, max_new_tokens, seed),
+            solver=conversation(str(player), protocol, rounds, max_new_tokens, seed),
             scorer=[ratings(name, rubric) for name in names],
             version=1,
         )
@@ -97,19 +109,18 @@ class Conditions:
     _guard: Lock = field(default_factory=Lock)
 
     @cached_property
-    def _opened(self) -> tuple[ChatModel, list[str]]:
-        chosen, notes = choose_seeker(self.settings.seeker, self.protocol.texts)
-        model = open_models(self.settings)(chosen)
+    def _opened(self) -> ChatModel:
+        model = open_models(self.settings)(self.settings.seeker)
         check_models([model])
-        return (model if model.concurrent else Together(model)), notes
+        return model if model.concurrent else Together(model)
 
     def seeker(self) -> ChatModel:
         """The seeker, to be asked from any thread."""
-        named = self.settings.seeker
+        named: str = self.settings.seeker
         if named.startswith(PREFIX):
             return open_inspect(named.removeprefix(PREFIX))
         with self._guard:
-            return self._opened[0]
+            return self._opened
 
     def plan(self, card: RoleCard, supporter: InspectModel, epoch: int) -> Plan:
         """What is played in one epoch of one sample."""

@@ -1,4 +1,4 @@
-"""The pictures of a leaderboard, for pages as SVG and for papers as SVG, PDF and PNG, with the words that describe them.
+"""The pictures of a leaderboard, for pages as SVG and for papers as SVG, PDF or PNG, and the words that describe them.
 
 Colours are those of Okabe and Ito, which people with any colour vision tell apart; a model has a marker of its own too,
 so that nothing is said by colour alone. Levels go from dark to light, as printed grey does.
@@ -485,7 +485,7 @@ def board_pictures(board: Leaderboard) -> list[Picture]:
         name = f"Paired differences of {_ranker(board)}"
         made.insert(2, ("differences", name, describe_differences, draw_differences))
     return [
-        Picture(name, title, describe(board), lambda on=None, draw=draw: draw(board, on), board.signature)  # type: ignore[misc]
+        Picture(name, title, describe(board), lambda on=None, draw=draw: draw(board, on), board.signature)
         for name, title, describe, draw in made
     ]
 
@@ -493,6 +493,8 @@ def board_pictures(board: Leaderboard) -> list[Picture]:
 def rounds_pictures(rounds: Sequence[Rounds], signature: str) -> list[Picture]:
     """A picture for each figure by round."""
     return [
-        Picture(each.name, each.title, describe_rounds(each), lambda on=None, each=each: draw_rounds(each, on), signature)  # type: ignore[misc]
+        Picture(
+            each.name, each.title, describe_rounds(each), lambda on=None, each=each: draw_rounds(each, on), signature
+        )
         for each in rounds
     ]

@@ -149,9 +149,15 @@ class Report:
     def to_text(self, width: int | None = None) -> str:
         """For a terminal of this width; a table too wide for it goes on below, its first columns repeated."""
         out = StringIO()
-        plain = {"color_system": None, "force_terminal": False, "force_jupyter": False}  # whatever FORCE_COLOR says
         console = Console(
-            file=out, width=width or terminal_width(), highlight=False, markup=False, emoji=False, **plain
+            file=out,
+            width=width or terminal_width(),
+            highlight=False,
+            markup=False,
+            emoji=False,
+            color_system=None,  # text is text, whatever FORCE_COLOR says, in a notebook too
+            force_terminal=False,
+            force_jupyter=False,
         )
 
         def show(text: str, end: str = "\n", whole: bool = False) -> None:

@@ -21,7 +21,9 @@ def command(
         list[Path], typer.Argument(metavar="DIR...", help="Run folders; of one protocol they are joined.")
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the files go.")],
-    format: Annotated[Literal["both", "svg", "pdf", "png", "all"], typer.Option(help="Which files: both is SVG and PDF.")] = "both",
+    format: Annotated[
+        Literal["both", "svg", "pdf", "png", "all"], typer.Option(help="Which files: both is SVG and PDF.")
+    ] = "both",
     rubric: RatedUnder = None,
     statistic: Statistic = "level",
 ) -> None:
@@ -35,8 +37,8 @@ def command(
     paths, missing = write_figures(collection, out, FORMATS.get(format, (format,)))
     if missing:
         print_progress(
-            f"note: no font of this machine has {missing}, so the PDF and PNG files show boxes there; install one, e.g. Noto "
-            "Sans CJK (fonts-noto-cjk). The SVG files are whole."
+            f"note: no font of this machine has {missing}, so the PDF and PNG files show boxes there; install one, "
+            "e.g. Noto Sans CJK (fonts-noto-cjk). The SVG files are whole."
         )
     for path in paths:
         print_data(path)

@@ -17,7 +17,9 @@ EXAMPLES = (
 def command(
     paths: Annotated[
         list[Path],
-        typer.Argument(metavar="LOG...|DIR", help="Logs of the task esc_eval/support, a folder of them, or a run folder."),
+        typer.Argument(
+            metavar="LOG...|DIR", help="Logs of the task esc_eval/support, a folder of them, or a run folder."
+        ),
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="The new run folder, or where the logs go.")],
     epoch: Annotated[
