@@ -32,8 +32,9 @@ $(READY): pyproject.toml constraints.txt requirements-ci.txt
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
+# Replies of more than 48 tokens would be longer than those that the default scorer learnt from.
 demo: $(READY)  ## a leaderboard row and a page, from a real language model on this machine
-	$(BIN)/esc-eval evaluate --supporter embedded --cards sample --language en --max-new-tokens 64 --out $(OUT)
+	$(BIN)/esc-eval evaluate --supporter embedded --cards sample --language en --max-new-tokens 48 --out $(OUT)
 
 RECORDED := esc_eval/files/recorded
 recorded: $(READY)  ## the run that `esc-eval demo --recorded` shows, anew; a few minutes

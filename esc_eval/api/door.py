@@ -24,6 +24,7 @@ from esc_eval.api.rate import (
     load_ratings,
     make_scorings,
     models_to_ask,
+    rename_raters,
     run_scorings,
 )
 from esc_eval.api.results import Results
@@ -139,6 +140,7 @@ def evaluate(
 
     with (place := _RunFolder(out)) as run:
         run.describe(settings=known.describe(PLAYING | RATING))
+        rename_raters(scorings, run, tell)
         outcome = run_simulation(
             plan, run, tell, prices, budget, retry=known.retry_failed, also_asked=judges, ahead=questions
         )
@@ -293,7 +295,7 @@ def rejudge(
         raise EscEvalError("the run is not rated, so there is nothing to compare with: use score")
     own = rubric or _rubric_name(wanted, before.folder)
     known = make_settings("rejudge", scorer=scorer, rubric=own, **settings)
-    results, outcome = _score(before, known, None, out, progress or stay_quiet)
+    results, outcome = _score(before, known, None, out, progress or stay_quiet, rename=False)
     old = {rating.rater: rating.rubric for rating in wanted if rating.rater not in outcome.ratings}
     if not old:
         raise EscEvalError("the run is rated by nobody else: give the new judge a label of its own, NEW=MODEL")
@@ -328,6 +330,7 @@ def _score(
     out: str | Path | None,
     tell: OnProgress,
     people: Sequence[Path] = (),
+    rename: bool = True,
 ) -> tuple[Results, Outcome]:
     """The results of a scoring, and what became of it; see ``score``."""
     scorings = make_scorings(known, open_models(known)) if known.scorer or not people else []
@@ -345,6 +348,8 @@ def _score(
         if people:
             count = keep_people(load_ratings(people), given, run, people)
             tell(Progress(message=f"{count} new ratings by people are kept in {run.folder}"))
+        if rename:
+            rename_raters(scorings, run, tell)
         check_models(models_to_ask(given, scorings, run, known.retry_failed))
         outcome = Outcome(
             len(given),
@@ -439,6 +444,8 @@ def compare(
             several scales.
     """
     several = [runs] if isinstance(runs, Results) else _several(runs)
+    if not several:
+        raise EscEvalError("there is no run to compare")
     return Results.join(several, rubric).compare(rater, draws, seed, adjust_raters)
 
 

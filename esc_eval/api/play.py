@@ -28,7 +28,7 @@ from esc_eval.scoring.cost import estimate_scoring, expected_dialogue
 from esc_eval.simulation import cost
 from esc_eval.simulation.budget import Budget, show_dollars, within_budget
 from esc_eval.simulation.cost import Price
-from esc_eval.simulation.identity import keep_ids
+from esc_eval.simulation.identity import find_new_labels, keep_ids, read_members
 from esc_eval.simulation.plan import Plan, Play
 from esc_eval.simulation.roster import load_roster
 from esc_eval.simulation.run import Run
@@ -225,6 +225,8 @@ def run_simulation(
         also_asked: Models that the call will need later; they are tried with the others before anything is played.
         ahead: Counts the questions to judges that the call asks afterwards, for the time that is left.
     """
+    for old, name in find_new_labels(plan, read_members(run)).items():
+        on_progress(Progress(message=f"supporter {old} is called {name} now: its dialogues are kept"))
     keep_ids(plan, run)
     prices, budget = prices or {}, budget or Budget(None)
     models: dict[str, ChatModel] = {"seeker": plan.seeker}

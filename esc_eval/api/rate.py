@@ -22,11 +22,14 @@ from esc_eval.scoring import text_scorer
 from esc_eval.scoring.calibration import Calibration
 from esc_eval.scoring.default import open_default
 from esc_eval.scoring.rater import DialogueRater, DirectScoring
+from esc_eval.scoring.resume import find_old_label
 from esc_eval.scoring.score import Scoring, needs_scorer, score_dialogues
 from esc_eval.simulation.budget import Budget, Meter, SpentError
 from esc_eval.simulation.cost import Price
 from esc_eval.simulation.run import Run, find_simulations
 from esc_eval.simulation.unfinished import refresh_runs
+
+NAME_BOTH = "To ask it once more, name it under both labels."
 
 
 def make_scorings(settings: Settings, open_one: Open) -> list[Scoring | DirectScoring]:
@@ -186,6 +189,16 @@ def run_scorings(
                 raise
             on_progress(Progress(message=outcome.of_failed_raters()[-1]))
     outcome.record(run, raters=(scoring.scorer.name for scoring in scorings))
+
+
+def rename_raters(scorings: Sequence[Scoring | DirectScoring], run: Run, on_progress: OnProgress = stay_quiet) -> None:
+    """Let ratings that a run has by one of these scorers under another label have the label of now."""
+    names = [scoring.scorer.name for scoring in scorings]
+    for scoring in scorings:
+        name = scoring.scorer.name
+        if old := find_old_label(scoring, name, names, run):
+            run.rename_scoring(f"scoring/{old}", f"scoring/{name}", scoring.scorer.identity)
+            on_progress(Progress(message=f"judge {old} is called {name} now: its ratings are kept. {NAME_BOTH}"))
 
 
 def count_questions(dialogues: Iterable[str], scorings: Iterable[Scoring | DirectScoring], run: Run) -> int:

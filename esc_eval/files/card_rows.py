@@ -57,8 +57,11 @@ def read_card_table(table: CellTable, columns: Columns | None = None, *, in_orde
     if "text" not in there:
         raise table.refuse(f"no column text, which is all that a role card needs; name it: {OPTION} text=COLUMN")
     said = [f"read {', '.join(guessed)}"] if guessed else []
-    if missing := [name for name in ("id", "source") if name not in there]:
-        said.append(f"no column {' or '.join(missing)}, so cards are named and numbered by {table.path.stem!r}")
+    stem = table.path.stem
+    if "id" not in there:
+        said.append(f"no column id, so cards are called {stem}-1 and so on")
+    if "source" not in there:
+        said.append(f"no column source, so it is {stem!r}")
     rows = [(where, {renamed.get(key, key): cell for key, cell in row.items()}) for where, row in table.rows]
     if there >= OURS:
         rows.sort(key=lambda row: _place(row[1]["origin"]))
@@ -79,7 +82,7 @@ def cards_from_rows(rows: Iterable[Any], columns: Columns | None = None) -> list
     features = getattr(rows, "features", None) or {}
     names = {key: feature.names for key, feature in features.items() if hasattr(feature, "names")}
     table = table_of(
-        Path("the role cards"),
+        Path("cards"),
         (
             (f"row {n}", {key: _label(value, names.get(key)) for key, value in row.items()})
             for n, row in enumerate(rows)

@@ -138,6 +138,8 @@ def read_cards(path: str | Path, columns: Columns | None = None, *, in_order: bo
         EscEvalError: Missing, broken, empty, in no known format, or an id occurs twice.
     """
     path = Path(path)
+    if str(path).startswith("hub:"):  # the network is above this room
+        raise EscEvalError(f"{path}: is on the Hub; esc_eval.hub.cards.fetch_cards gives the folder of its cards")
     if is_folder(path) and (files := find_card_tables(path)):
         tables = [read_cell_table(file) for file in files]
         whole = replace(tables[0], path=path, rows=[row for table in tables for row in table.rows])

@@ -114,7 +114,7 @@ class Conditions:
     def plan(self, card: RoleCard, supporter: InspectModel, epoch: int) -> Plan:
         """What is played in one epoch of one sample."""
         own = self.protocol.model_copy(update={"supporter": supporter.settings(self.protocol.supporter)})
-        ids = {(supporter.name, card.id): f"{dialogue_id(supporter.name, card.id)}#{epoch}"} if epoch > 1 else {}
+        ids = {(supporter.name, card.id, 1): dialogue_id(supporter.name, card.id, epoch)}
         return Plan(own, [card], self.seeker(), [supporter], self.settings.seed + epoch - 1, ids=ids)
 
 

@@ -117,7 +117,7 @@ def describe_validity(run: Mapping[str, Any], rater: str) -> list[str]:
             f"{'; '.join(shown) or 'no dimension'}. Not shown, so that its numbers say nothing: "
             f"{', '.join(other) or 'none'}."
         ]
-    kind = "embedded" if scorer.get("model") == embedded.SPEC else scorer.get("kind")
+    kind = "embedded" if scorer.get("revision") == embedded.SHA256 else scorer.get("kind")
     if kind in (None, "none"):
         return []
     return [f"{rater}: {KNOWN.get(str(kind), UNKNOWN)}."]

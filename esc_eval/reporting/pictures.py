@@ -1,4 +1,4 @@
-"""The pictures of a leaderboard, for pages as SVG and for papers as SVG and PDF, with the words that describe them.
+"""The pictures of a leaderboard, for pages as SVG and for papers as SVG, PDF and PNG, with the words that describe them.
 
 Colours are those of Okabe and Ito, which people with any colour vision tell apart; a model has a marker of its own too,
 so that nothing is said by colour alone. Levels go from dark to light, as printed grey does.
@@ -14,7 +14,9 @@ from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
+from esc_eval.errors import EscEvalError
 from esc_eval.escaping import escape_html, put_on_one_line
+from esc_eval.files.writing import open_whole, write_whole
 from esc_eval.reporting.render import LOWER_IS_BETTER, show_estimate
 from esc_eval.reporting.rounds import Rounds
 from esc_eval.reporting.standing import show_rank
@@ -33,6 +35,8 @@ ENDS = (-2.5, 102.5)
 """Of an axis from 0 to 100: a point at its end is drawn whole."""
 LONGEST = 40
 MOST_PAIRS = 45
+DOTS = 200
+"""Of a PNG, an inch."""
 SVG = {"svg.fonttype": "none", "svg.hashsalt": "esc-eval"}  # the same data give the same bytes
 PDF = {"pdf.fonttype": 42}  # letters stay letters: a reader can search them, a printer's check takes them
 FONTS = (
@@ -51,15 +55,53 @@ class Picture:
         name: Part of the name of its files.
         title: What it shows.
         words: The same numbers in sentences, for whoever does not see it.
-        draw: Makes matplotlib's figure.
+        draw: Makes matplotlib's figure, or draws on axes of the caller's.
         signature: What made these numbers.
     """
 
     name: str
     title: str
     words: str
-    draw: Callable[[], Any]
+    draw: Callable[..., Any]
     signature: str
+
+    def plot(self, axes: Any = None) -> Any:
+        """Draw with matplotlib, and return the axes, or the list of them where there are several panels.
+
+        Args:
+            axes: Where to draw, such as one of a figure of yours; None = a figure of its own.
+
+        Raises:
+            EscEvalError: Axes are given for a picture of several panels.
+        """
+        with _style({}):
+            figure = self.draw(axes)
+        found = figure.axes if axes is None else [axes]
+        return found[0] if len(found) == 1 else found
+
+    def save(self, path: str | Path) -> Path:
+        """Write it as a file; the ending says which: .svg, .pdf or .png. Returns the path.
+
+        Raises:
+            EscEvalError: Another ending.
+        """
+        target = Path(path)
+        if target.suffix == ".svg":
+            write_whole(target, [self.svg_file])
+            return target
+        make = {".pdf": lambda: self.make_pdf()[0], ".png": lambda: self.make_png()[0]}.get(target.suffix)
+        if make is None:
+            raise EscEvalError(f"{target}: a picture is written as .svg, .pdf or .png")
+        with open_whole(target) as file:
+            file.buffer.write(make())
+        return target
+
+    def __repr__(self) -> str:
+        return f"<Picture {self.name}: {self.title}>"
+
+    def _repr_svg_(self) -> str:
+        """How a notebook shows it: on white paper, whatever the colour of the page."""
+        return self.svg.replace("<svg ", '<svg style="background: white" ', 1)
 
     @cached_property
     def svg(self) -> str:
@@ -87,11 +129,19 @@ class Picture:
 
     def make_pdf(self) -> tuple[bytes, str]:
         """The PDF, letters embedded and signed; and the characters that no font of this machine has."""
+        told = {"Title": self.title, "Subject": self.signature, "CreationDate": None, "Creator": None}
+        return self._make("pdf", transparent=True, metadata=told)
+
+    def make_png(self) -> tuple[bytes, str]:
+        """The PNG on white, described and signed; and the characters that no font of this machine has."""
+        told = {"Title": self.title, "Description": self.words, "Comment": self.signature, "Software": None}
+        return self._make("png", dpi=DOTS, metadata=told)
+
+    def _make(self, format: str, **how: Any) -> tuple[bytes, str]:
         file = BytesIO()
         with _style({**PDF, "font.family": ["DejaVu Sans", *_find_fonts()]}), warnings.catch_warnings(record=True) as w:
             warnings.filterwarnings("always", MISSING_GLYPH)
-            told = {"Title": self.title, "Subject": self.signature, "CreationDate": None, "Creator": None}
-            self.draw().savefig(file, format="pdf", transparent=True, metadata=told)
+            self.draw().savefig(file, format=format, **how)
         missing = {chr(int(found[1])) for each in w if (found := re.search(MISSING_GLYPH, str(each.message)))}
         return file.getvalue(), "".join(sorted(missing))
 
@@ -129,11 +179,14 @@ def _known_fonts() -> list[str]:
     return [name for name in FONTS if name in there]
 
 
-def _figure(width: float, height: float, grid: tuple[int, int] = (1, 1)) -> tuple[Any, list[Any]]:
+def _figure(width: float, height: float, grid: tuple[int, int] = (1, 1), on: Any = None) -> tuple[Any, list[Any]]:
+    """A figure and its axes; or those of the caller, ``on``."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
-    panels = list(figure.subplots(*grid, squeeze=False).flat)
+    if on is not None and grid != (1, 1):
+        raise EscEvalError(f"this picture has {grid[0] * grid[1]} panels, and no single axes hold them: leave axes out")
+    figure = Figure(figsize=(width, height), layout="constrained") if on is None else on.figure
+    panels = [on] if on is not None else list(figure.subplots(*grid, squeeze=False).flat)
     for axes in panels:
         axes.spines[["top", "right"]].set_visible(False)
     return figure, panels
@@ -194,11 +247,11 @@ def _row_names(board: Leaderboard) -> list[str]:
             for key, name in board.names.items()]  # fmt: skip
 
 
-def draw_means(board: Leaderboard) -> Any:
+def draw_means(board: Leaderboard, on: Any = None) -> Any:
     """Each supporter's mean and interval on each dimension and their average."""
     keys = [*board.names, AVERAGE]
     rows, look = board.rows, _places(board)
-    figure, [axes] = _figure(WIDE, 0.9 + len(keys) * max(0.42, 0.17 * len(rows)))
+    figure, [axes] = _figure(WIDE, 0.9 + len(keys) * max(0.42, 0.17 * len(rows)), on=on)
     for number, (row, label) in enumerate(zip(rows, _shorten([row.supporter for row in rows]), strict=True)):
         axes.plot([], [], linestyle="none", label=label, **_marker(look[row.supporter]))
         for place, key in enumerate(keys):
@@ -230,12 +283,12 @@ def describe_means(board: Leaderboard) -> str:
     return " ".join(said)
 
 
-def draw_order(board: Leaderboard) -> Any:
+def draw_order(board: Leaderboard, on: Any = None) -> Any:
     """The supporters as they stand, by what ranks them, and lines that join those that cannot be told apart."""
     standing, look = board.standing, _places(board)
     order, means = standing.order, _order_means(board)
     groups = [group for group in standing.groups if len(group) > 1]
-    figure, [axes] = _figure(WIDE, 1.1 + 0.34 * len(order))
+    figure, [axes] = _figure(WIDE, 1.1 + 0.34 * len(order), on=on)
     for place, name in enumerate(order):
         mean = means.get(name)
         if mean is not None and mean.value is not None:
@@ -293,10 +346,10 @@ def list_pairs(board: Leaderboard) -> tuple[list[dict[str, Any]], int]:
     return [pair for pair in pairs if place[pair["second"]] == place[pair["first"]] + 1], len(pairs)
 
 
-def draw_differences(board: Leaderboard) -> Any:
+def draw_differences(board: Leaderboard, on: Any = None) -> Any:
     """Paired differences of what ranks, on equal cards, with their intervals; filled where significant."""
     pairs, total = list_pairs(board)
-    figure, [axes] = _figure(WIDE, 1.1 + 0.32 * len(pairs))
+    figure, [axes] = _figure(WIDE, 1.1 + 0.32 * len(pairs), on=on)
     alpha = 1 - board.standing.confidence
     widest = 1.0
     for place, pair in enumerate(pairs):
@@ -331,7 +384,7 @@ def describe_differences(board: Leaderboard) -> str:
     return " ".join(said)
 
 
-def draw_levels(board: Leaderboard) -> Any:
+def draw_levels(board: Leaderboard, on: Any = None) -> Any:
     """How often each level was given, by supporter and dimension: one colour a bar means a scorer that does not
     tell dialogues apart.
     """
@@ -341,7 +394,7 @@ def draw_levels(board: Leaderboard) -> Any:
     colours = [colormaps[LEVELS](i / max(1, n - 1)) for i in range(n)]
     across = min(3, max(1, len(board.rows)))
     down = max(1, -(-len(board.rows) // across))
-    figure, grid = _figure(WIDE, 0.9 + down * (0.5 + 0.3 * len(keys)), (down, across))
+    figure, grid = _figure(WIDE, 0.9 + down * (0.5 + 0.3 * len(keys)), (down, across), on)
     for axes, row, title in zip(grid, board.rows, _shorten([r.supporter for r in board.rows]), strict=False):
         for place, key in enumerate(keys):
             counts = row.cells[key].counts
@@ -379,9 +432,9 @@ def describe_levels(board: Leaderboard) -> str:
     )
 
 
-def draw_rounds(rounds: Rounds) -> Any:
+def draw_rounds(rounds: Rounds, on: Any = None) -> Any:
     """What the supporters of a language say by round, with intervals: one line a supporter."""
-    figure, [axes] = _figure(WIDE, 3.6)
+    figure, [axes] = _figure(WIDE, 3.6, on=on)
     look = {name: i for i, name in enumerate(sorted(rounds.by_supporter))}
     names = list(rounds.by_supporter)
     lowest, highest = 0.0, 1.0
@@ -423,7 +476,7 @@ def board_pictures(board: Leaderboard) -> list[Picture]:
     """The pictures of a leaderboard; none where nothing was scored."""
     if not board.has_scores:
         return []
-    made: list[tuple[str, str, Callable[[Leaderboard], str], Callable[[Leaderboard], Any]]] = [
+    made: list[tuple[str, str, Callable[[Leaderboard], str], Callable[..., Any]]] = [
         ("means", "Means with intervals, by dimension", describe_means, draw_means),
         ("order", f"Order by {_ranker(board)}, and who cannot be told apart", describe_order, draw_order),
         ("levels", "How often each level was given", describe_levels, draw_levels),
@@ -432,7 +485,7 @@ def board_pictures(board: Leaderboard) -> list[Picture]:
         name = f"Paired differences of {_ranker(board)}"
         made.insert(2, ("differences", name, describe_differences, draw_differences))
     return [
-        Picture(name, title, describe(board), lambda draw=draw: draw(board), board.signature)  # type: ignore[misc]
+        Picture(name, title, describe(board), lambda on=None, draw=draw: draw(board, on), board.signature)  # type: ignore[misc]
         for name, title, describe, draw in made
     ]
 
@@ -440,6 +493,6 @@ def board_pictures(board: Leaderboard) -> list[Picture]:
 def rounds_pictures(rounds: Sequence[Rounds], signature: str) -> list[Picture]:
     """A picture for each figure by round."""
     return [
-        Picture(each.name, each.title, describe_rounds(each), lambda each=each: draw_rounds(each), signature)  # type: ignore[misc]
+        Picture(each.name, each.title, describe_rounds(each), lambda on=None, each=each: draw_rounds(each, on), signature)  # type: ignore[misc]
         for each in rounds
     ]

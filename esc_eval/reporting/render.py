@@ -149,7 +149,10 @@ class Report:
     def to_text(self, width: int | None = None) -> str:
         """For a terminal of this width; a table too wide for it goes on below, its first columns repeated."""
         out = StringIO()
-        console = Console(file=out, width=width or terminal_width(), highlight=False, markup=False, emoji=False)
+        plain = {"color_system": None, "force_terminal": False, "force_jupyter": False}  # whatever FORCE_COLOR says
+        console = Console(
+            file=out, width=width or terminal_width(), highlight=False, markup=False, emoji=False, **plain
+        )
 
         def show(text: str, end: str = "\n", whole: bool = False) -> None:
             console.print(Text(put_on_one_line(text)), end=end, soft_wrap=whole)

@@ -37,7 +37,10 @@ def table_in(table: Table, language: str, translate: Translate) -> str:
         return table_html(table)
     columns = [translate(column) for column in table.columns]
     marked = [translate(name) for name in table.lower_is_better]
-    first = [[translate(row[0]) if isinstance(row[0], str) else row[0], *row[1:]] for row in table.rows]
-    shown = replace(table, columns=columns, lower_is_better=marked, rows=first, note="", title=translate(table.title))
+    rows = [[translate(cell) if isinstance(cell, str) else cell for cell in row] for row in table.rows]
+    prose = [translate(name) for name in table.prose]
+    shown = replace(
+        table, columns=columns, lower_is_better=marked, rows=rows, prose=prose, note="", title=translate(table.title)
+    )
     note = f'\n<p lang="{ENGLISH}">{escape_html(table.note)}</p>' if table.note else ""
     return table_html(shown) + note

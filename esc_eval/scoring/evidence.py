@@ -64,7 +64,7 @@ def read_evidence(
     if isinstance(score, bool) or not isinstance(score, int | float | str) or not isinstance(text, str):
         return None
     level = parse(score, levels) if isinstance(score, str) else score
-    if level not in levels or not text.strip():
+    if level is None or level not in levels or not text.strip():
         return None
     turn = find_quote(text, dialogue) if wanted == "quote" else None
     return int(level), Evidence(kind="quote" if wanted == "quote" else "reason", text=text, turn=turn)

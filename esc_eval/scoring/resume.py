@@ -10,7 +10,7 @@ from esc_eval.files.run_folder import CARDS, DIALOGUES, RATINGS, read_run_cards
 from esc_eval.files.writing import write_jsonl
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.schema import Dialogue, Rating, digest
-from esc_eval.simulation.identity import OLD_LANGUAGES, STEP, find_differences, old_identity, was_rated
+from esc_eval.simulation.identity import OLD_LANGUAGES, STEP, find_differences, is_relabelled, old_identity, was_rated
 from esc_eval.simulation.run import PLAYED, Run, find_simulations, is_partly_foreign, list_differences, read_card
 
 
@@ -89,6 +89,32 @@ def check_scoring(kind: str, scoring: Identified, run: Run) -> Mapping[str, Any]
     if old:
         run.refuse(kind, find_differences(old, new))
     return old
+
+
+def find_old_label(scoring: Identified, name: str, asked: Iterable[str], run: Run) -> str | None:
+    """The rater of a run that a scorer is, under another label: same model, rubric and way of reading.
+
+    Args:
+        scoring: What rates, with the way in which a scorer behind a server is asked as it was found out before.
+        name: Of its scorer.
+        asked: Names of all raters of the call; one of these is meant beside it.
+
+    Returns:
+        None where there is none, or several; or the run has ratings under the name.
+    """
+    if run.owners(f"scoring/{name}"):
+        return None
+    taken, found = set(asked), []
+    for kind, step in run.card.items():
+        old, identity = kind.partition("/")[2], step["identity"] if kind.startswith("scoring/") else {}
+        if not identity or "esc_eval" in identity or old in taken or not run.owners(kind):
+            continue
+        new = scoring.identity
+        if is_relabelled(identity["scorer"], old, new["scorer"], name) and not find_differences(
+            {**identity, "scorer": new["scorer"]}, new
+        ):
+            found.append(old)
+    return found[0] if len(found) == 1 else None
 
 
 def known_way(kind: str, run: Run) -> Mapping[str, Any] | None:

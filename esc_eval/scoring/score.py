@@ -269,7 +269,8 @@ class Scoring:
         An answer without a level is asked for again, save of a model in this process, which would say the same.
         """
         left = sorted(asked, key=lambda item: sum(len(message["content"]) for message in item[2]))
-        tries = 1 if self.adapters or isinstance(self.scorer, ChoiceModel) else TRIES
+        same = self.adapters or (isinstance(self.scorer, ChoiceModel) and not self.asked)
+        tries = 1 if same else TRIES
         for number in range(tries):
             again = []
             for index, reply in self.scorer.reply([c for _, _, c in left], self.answer, [number] * len(left)):

@@ -296,6 +296,9 @@ def admit_plan(plan: Plan, run: Run, again: set[str] | None = None) -> None:
         run.refuse(STEP, find_differences(kept.shared, _with_languages(asked.shared, plan.protocol)))
     for name in spoken.keys() - begun:
         run.forget("turn", name)
+    if "esc_eval" not in old and before.shared["supporters"].keys() - known.shared["supporters"].keys():
+        both = {**old["supporters"], **known.shared["supporters"]}  # whenever this is killed, run.json knows all labels
+        run.record(STEP, {**old, "supporters": both})
     merged = Members(
         _merge(known.cards, kept.cards, asked.cards),
         {**asked.conditions, **known.conditions},
@@ -359,12 +362,7 @@ def _check_record(run: Run, kept: Members, old: Mapping[str, Any]) -> None:
     if is_relabelled(seeker, str(seeker.get("model")), shared["seeker"], str(shared["seeker"].get("model"))):
         shared["seeker"] = seeker  # it was given another label, and run.json was not reached
     found = find_differences({**old, "cards": {}}, {**shared, "cards": {}})
-    before = old.get("supporters", {})
-    unknown = [
-        name
-        for name, identity in sorted(kept.shared["supporters"].items())
-        if name not in before and not any(is_relabelled(before[one], one, identity, name) for one in before)
-    ]
+    unknown = sorted({row["supporter"] for row in kept.dialogues.values()} - old.get("supporters", {}).keys())
     found += [f"supporters.{name}: only in the ledger" for name in unknown]
     if found:
         raise EscEvalError(

@@ -277,6 +277,28 @@ class Run:
         content[step] = {"identity": identity, "sha256": digest(identity), "environment": began, **served}
         self._write_card(content)
 
+    def rename_scoring(self, old: str, new: str, scorer: Mapping[str, Any]) -> None:
+        """Let a scoring have another rater's name. Where this is killed, doing it again ends it.
+
+        Args:
+            old, new: ``scoring/RATER``; there are no ratings under the new one.
+            scorer: The identity of the rater, as it is called now.
+        """
+        content = self.card
+        identity = {**content[old]["identity"], "scorer": scorer}
+        content[new] = {**content[old], "identity": identity, "sha256": digest(identity)}
+        self._write_card(content)
+        rater = new.partition("/")[2]
+        with self._writing() as database:
+            database.execute("begin immediate")
+            rated = "update records set kind = ?, json = json_set(json, '$.rater', ?) where kind = ?"
+            database.execute(rated, (new, rater, old))
+            database.execute("update records set owner = ? where kind = 'spent' and owner = ?", (new, old))
+            database.execute("update members set kind = ? where kind = ?", (new, old))
+            database.execute("commit")
+        del content[old]
+        self._write_card(content)
+
     def record_failures(self, asked: Iterable[str], failed: Mapping[str, str]) -> None:
         """Say in run.json which models could not be asked any more, and why, by what they are; those that were asked
         and did not fail are taken off.

@@ -19,7 +19,8 @@ from esc_eval.reporting.page import add_filters
 from esc_eval.reporting.render import Table
 from esc_eval.reporting.rounds import place_turns
 from esc_eval.reporting.standing import differences_table
-from esc_eval.reporting.tables import board_report, board_table, details_tables
+from esc_eval.reporting.summary import Summary
+from esc_eval.reporting.tables import board_report, board_table, describe_support, details_tables, support_tables
 from esc_eval.reporting.wording import ENGLISH, name_dimension, table_in
 from esc_eval.schema import Category, Rating, Turn
 from esc_eval.view.collection import Board, Collection, Entry, Group
@@ -148,7 +149,8 @@ def _show_table(table: Table, words: Words, names: Mapping[str, str] = MappingPr
 
 def _dimension_names(board: Board, language: str) -> dict[str, str]:
     rubric = next((r for r in board.group.rubrics.values() if set(board.table.names) <= set(r.keys)), None)
-    return {name: name_dimension(rubric, key, language) for key, name in board.table.names.items()}
+    papers = board.table.names | {key: name for key, (name, _) in board.table.unsupported.items()}
+    return {name: name_dimension(rubric, key, language) for key, name in papers.items()}
 
 
 def show_boards(request: Request) -> Response:
@@ -159,7 +161,8 @@ def show_boards(request: Request) -> Response:
         {"board": board, "table": board_table(board.table), "names": _dimension_names(board, language)}
         for board in viewer.collection.boards
     ]
-    return _render(request, "boards.html.jinja", "boards", boards=boards)
+    support = describe_support(Summary(tables=tuple(board.table for board in viewer.collection.boards)))
+    return _render(request, "boards.html.jinja", "boards", boards=boards, support=support)
 
 
 def show_board(request: Request) -> Response:
@@ -174,7 +177,8 @@ def show_board(request: Request) -> Response:
         board=board,
         table=table,
         names=_dimension_names(board, viewer.pages.words(request).language),
-        notes=board_report(board.table, table).all_notes,
+        notes=[*describe_support(Summary(tables=(board.table,))), *board_report(board.table, table).all_notes],
+        validity=support_tables(board.table),
         details=details_tables(board.table),
         differences=differences_table(board.table.standing, board.table.names) if len(board.table.rows) > 1 else None,
     )

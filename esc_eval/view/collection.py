@@ -26,7 +26,7 @@ from esc_eval.simulation.run import (
     find_simulations,
     is_partly_foreign,
 )
-from esc_eval.simulation.unfinished import ASKED, read_run
+from esc_eval.simulation.unfinished import ASKED, describe_stage, read_run
 
 HUMAN = "human"
 """Name of the supporter where people talked with people: such dialogues stand beside those of any protocol."""
@@ -298,8 +298,12 @@ class Collection:
         Raises:
             EscEvalError: One cannot be read, is named twice, or ratings and dialogues do not fit.
         """
-        groups = join_sources(read_sources(folders, rubric))
-        return cls(groups, statistic, [fault for folder in folders for fault in find_faults(folder)])
+        sources = read_sources(folders, rubric)
+        notes = [fault for folder in folders for fault in find_faults(folder)]
+        for source in sources:
+            stage = describe_stage(source.run, (dialogue.id for dialogue in source.dialogues))
+            notes += [f"{source.name}: {sentence}" for sentence in stage]
+        return cls(join_sources(sources), statistic, notes)
 
     def _make_entries(self) -> list[Entry]:
         same: dict[str, Dialogue] = {}

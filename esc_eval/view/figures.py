@@ -17,7 +17,7 @@ WORDS = "figures.txt"
 
 
 def write_figures(
-    collection: Collection, out: Path, formats: Sequence[Literal["svg", "pdf"]]
+    collection: Collection, out: Path, formats: Sequence[Literal["svg", "pdf", "png"]]
 ) -> tuple[list[Path], str]:
     """Write every picture; return the files, and the characters that no font of this machine has.
 
@@ -46,7 +46,7 @@ def write_figures(
             if ending == "svg":
                 write_whole(path, [picture.svg_file])
             else:
-                content, lacking = picture.make_pdf()
+                content, lacking = picture.make_pdf() if ending == "pdf" else picture.make_png()
                 missing |= set(lacking)
                 with open_whole(path) as file:
                     file.buffer.write(content)

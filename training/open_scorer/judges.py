@@ -51,7 +51,7 @@ def rate_sample(sample: Sample, spec: str, folder: Path, on_progress: OnProgress
     opened, unlearnt = open_models(settings), set[str]()
 
     def open_one(named: Any) -> Any:
-        judge = opened(named)
+        judge: Any = opened(named)
         card: JudgeCard | None = getattr(judge, "judge_card", None)
         if card and (missing := set(keys) - set(card.dimensions)):
             unlearnt.update(missing)

@@ -59,7 +59,7 @@ def fit_ridge(
         gram: Inner products of the training rows, shape (rows, rows).
         levels: Level indices, shape (rows, dimensions).
         alpha: Strength of the penalty.
-        people: Who rated each row; folds for ``unseen`` keep them apart.
+        people: Who rated each row; folds for ``unseen`` keep them apart, where there are several.
         effects: Covariance of what rows share that is not their words (whose chat it is), shape (rows, rows): it
             explains levels in training, so that the words need not, and is absent from scores.
         weights: Of the rows by dimension, shape (rows, dimensions); None = all alike.
@@ -81,7 +81,8 @@ def fit_ridge(
         return np.concatenate(duals, axis=1), centre
 
     unseen = np.empty_like(target)
-    for train, test in GroupKFold(min(FOLDS, len(set(people)))).split(rows, groups=np.asarray(people)):
+    apart = np.asarray(people) if len(set(people)) > 1 else rows  # of one person nobody else's rows can be held out
+    for train, test in GroupKFold(min(FOLDS, len(set(apart.tolist())))).split(rows, groups=apart):
         dual, centre = solve(train)
         unseen[test] = (gram[np.ix_(test, train)] + CONSTANT) @ dual + centre
     return Scores(*solve(rows), unseen)

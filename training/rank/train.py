@@ -1,6 +1,6 @@
 """ESC-RANK, from recipe to checkpoint."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -51,8 +51,9 @@ def choose_rows(recipe: RankRecipe, ranked: RankSet) -> Asked:
     parts = np.where(np.isnan(ranked.labels[..., 0]), rank_data.NOWHERE, TRAIN)
     held_out = "nothing"
     if data.split != "none":
-        several = data.held_out if isinstance(data.held_out, tuple) else None
-        held = {", ".join(several): several} if several else data.held_out
+        given = data.held_out
+        held: str | Mapping[str, Sequence[str]] | None
+        held = {", ".join(given): given} if isinstance(given, tuple) else given
         placed = rank_data.place_items(ranked, data.split, data.split, 0, [held])
         [parts] = placed.folds
         [manifest] = placed.manifests

@@ -244,7 +244,7 @@ def evaluate_role(
     for name, group in groups.items():
         compared = people if name != REAL else []
         found[name] = collect_figures(group, compared, detector, every, protocol.rounds, boot)
-        found[name]["oddness"] = measure_oddness(base, group, boot)
+        found[name]["oddness"] = measure_oddness(base, group[: setting.conversations], boot)
     by_card = {d.card_id: d for d in groups[TRAINED]}
     paired = [d for d in groups[BASE] if d.card_id in by_card]
     same = [by_card[d.card_id] for d in paired]

@@ -28,7 +28,7 @@ def command(
     *,
     pages: PageOptions,
 ) -> None:
-    """Open pages with leaderboards, pictures and every dialogue; nothing is written."""
+    """Open pages with leaderboards, pictures and every dialogue, of unfinished runs too, as they are now."""
     from esc_eval.view.collection import Collection
     from esc_eval.view.serve import serve_view
 

@@ -79,6 +79,8 @@ def convert_ratings(
         found = collect(exports, dialogues, rubric, names or {})
         for note in found.notes:
             warnings.warn(note, Guess, stacklevel=2)
+        for row in rows:  # exports say a stage, and ratings without one beside them would be of none
+            row["stage"] = "first" if is_blank(row.get("stage")) else row["stage"]
         rows += [{**about.get(one.dialogue_id, {}), **dict(one)} for one in found.ratings]
     seen = set()
     for row in rows:

@@ -373,7 +373,7 @@ def test_runs_are_compared_on_the_cards_that_they_share(results, tmp_path):
     [pair] = found["differences"][found["ranked_by"]]
     assert (pair["first"], pair["second"], pair["difference"].value) == ("warm", "cold", 50)
     assert found["order"] == results.compare().data["boards"]["en"]["order"] == ["warm", "cold"]
-    with pytest.raises(EscEvalError, match="occur more than once"):
+    with pytest.raises(EscEvalError, match="named twice"):
         compare([one, one])
 
 

@@ -305,8 +305,21 @@ def test_a_judge_that_fails_stops_neither_the_others_nor_the_report(runs, tmp_pa
     assert error.value.exit_code == 2
     assert {rating.rater for rating in error.value.results.ratings} == {"judge", "second"}
     assert "The rater broken failed" in (folder / "report.md").read_text()
-    run(folder, warm, scorer={"broken": second})
+    run(folder, warm, scorer={"broken": second, "second": second})
     assert "failed" not in (folder / "report.md").read_text()
+
+
+def test_another_label_of_a_judge_is_a_rename_and_one_beside_it_a_second_judge(runs, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(runs / "one", folder)
+    CALLS.clear()
+    told = []
+    renamed = run(folder, warm, scorer={"strict": judge}, progress=told.append)
+    assert (CALLS, {r.rater for r in renamed.ratings}) == ({}, {"strict"})
+    assert any("judge judge is called strict now" in str(one) for one in told)
+    assert {kind for kind in json.loads((folder / "run.json").read_text()) if "/" in kind} == {"scoring/strict"}
+    both = run(folder, warm, scorer={"strict": judge, "again": judge})
+    assert (CALLS, {r.rater for r in both.ratings}) == ({"judge": 3}, {"strict", "again"})
 
 
 def test_a_card_may_be_played_several_times_and_n_counts_each(tmp_path):
@@ -315,6 +328,10 @@ def test_a_card_may_be_played_several_times_and_n_counts_each(tmp_path):
         [warm], limit=2, repeats=3, out=tmp_path / "run", **{k: v for k, v in SHORT.items() if k != "rubric"}
     )
     assert (len(found.dialogues), CALLS["warm"]) == (6, 6)
+    assert invoke("export", tmp_path / "run", "--out", tmp_path / "official").exit_code == 0
+    files = sorted((tmp_path / "official" / "result").iterdir())
+    assert {path.name for path in files} == {f"warm{n}_en.json" for n in ("", "-2", "-3")}
+    assert all(len(json.loads(path.read_text())) == 2 for path in files)
     assert (
         invoke("evaluate", "--supporter", "embedded", "--limit", "2", "--repeats", "3", "--dry-run", "--out", "x")
         .stdout.split("embedded")[1]

@@ -48,6 +48,14 @@ def test_without_its_wheel_the_error_says_how_to_get_it(monkeypatch):
         open_model("embedded")
 
 
+def test_another_file_in_the_wheel_is_not_opened_under_its_name(tmp_path, monkeypatch):
+    other = tmp_path / "other.gguf"
+    other.write_bytes(b"another model")
+    monkeypatch.setattr(embedded_model, "weights_file", lambda: other)
+    with pytest.raises(EscEvalError, match=r"other\.gguf: its sha256 is [0-9a-f]{16}, not b179c9523d0e6a0f"):
+        embedded_model.convert_embedded()
+
+
 def test_a_half_converted_model_is_never_used(tmp_path, monkeypatch):
     monkeypatch.setenv("ESC_EVAL_CACHE", str(tmp_path))
 
@@ -149,7 +157,7 @@ def test_a_real_server_says_what_the_model_says_here(transformers_server, embedd
 def test_evaluate_works_on_the_real_cards(shared, tmp_path):
     command = [sys.executable, "-m", "esc_eval", "evaluate", "--supporter", "embedded", "--limit", "2", "--rounds", "2"]
     cards = shared / "esc_eval_official/data/card_high_en.json"
-    options = ["--cards", str(cards), "--max-new-tokens", "16", "--out", str(tmp_path)]
+    options = ["--cards", str(cards), "--max-new-tokens", "16", "--scorer", "embedded", "--out", str(tmp_path)]
     subprocess.run([*command, *options], cwd=ROOT, check=True)
     [table] = json.loads((tmp_path / "summary.json").read_text())["tables"]
     [row] = table["rows"]

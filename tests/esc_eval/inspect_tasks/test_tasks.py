@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from typer.testing import CliRunner
+
 import esc_eval
 from esc_eval.cli.app import app
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import read_cards, read_dialogues, read_ratings
 from esc_eval.schema import Rating
-from typer.testing import CliRunner
 
 inspect_ai = pytest.importorskip("inspect_ai", reason='Inspect is not installed: pip install "esc-eval[inspect]"')
 
@@ -46,7 +47,7 @@ def mock(replies=WARM, **outcome):
 def desk(tmp_path, monkeypatch):
     """Scripts of a seeker and a judge in the current folder."""
     monkeypatch.chdir(tmp_path)
-    for name, replies in {"sad": SAD, "judge": LEVELS, "warm": WARM}.items():
+    for name, replies in {"sad": SAD, "judge": LEVELS, "warm": WARM, "sure": ["4"]}.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(replies))
     return tmp_path
 
@@ -79,14 +80,14 @@ def our_figures(results):
 
 
 def test_the_figures_are_those_that_we_give_the_same_dialogues(desk):
-    log = run_task("logs", scorer=["judge=scripted:judge.json", "esc-rank-open"], language="en", limit=6)
+    log = run_task("logs", scorer=["judge=scripted:judge.json", "again=scripted:sure.json"], language="en", limit=6)
     write_run_of_logs([Path(log.location)], desk / "run")
     talks = read_dialogues(desk / "run")
-    for name, ours in (("ratings", "judge=scripted:judge.json"), ("ratings1", "esc-rank-open")):
+    for name, ours in (("ratings", "judge=scripted:judge.json"), ("ratings1", "again=scripted:sure.json")):
         fresh = esc_eval.score(talks, ours)
         assert figures(log, name) == pytest.approx(our_figures(fresh))
     kept = {r.rater: [x for x in read_ratings(desk / "run") if x.rater == r.rater] for r in read_ratings(desk / "run")}
-    assert set(kept) == {"judge", "esc-rank-open"}
+    assert set(kept) == {"judge", "again"}
     assert len(kept["judge"]) == 7 * 6
 
 
@@ -108,8 +109,8 @@ def test_a_log_becomes_a_run_that_is_reported_and_scored_further_and_a_log_again
     assert known["eval"]["eval_id"] == log.eval.eval_id and known["eval"]["packages"]["inspect_ai"]
     assert card["simulation"]["identity"]["supporters"]["mockllm/model"]["kind"] == "inspect"
     assert card["simulation"]["identity"]["cards"]["n"] == 4
-    again = esc_eval.score("run", "esc-rank-open")
-    assert {rating.rater for rating in again.ratings} == {"judge", "esc-rank-open"}
+    again = esc_eval.score("run", "again=scripted:sure.json")
+    assert {rating.rater for rating in again.ratings} == {"judge", "again"}
     [path] = write_logs_of_run(Path("run"), Path("back"))
     back = read_eval_log(path)
     assert figures(back, "judge") == pytest.approx(figures(log))
@@ -118,7 +119,7 @@ def test_a_log_becomes_a_run_that_is_reported_and_scored_further_and_a_log_again
     for name in ("dialogues.jsonl", "ratings.jsonl", "cards.jsonl", "protocol.yaml", "rubrics/esc-eval-1.yaml"):
         assert (desk / "second" / name).read_bytes() == (desk / "run" / name).read_bytes(), name
     second = json.loads((desk / "second/run.json").read_text())
-    for step in ("simulation", "scoring/judge", "scoring/esc-rank-open"):
+    for step in ("simulation", "scoring/judge", "scoring/again"):
         assert second[step]["identity"] == json.loads((desk / "run/run.json").read_text())[step]["identity"]
 
 
@@ -179,10 +180,11 @@ def test_the_transformers_provider_says_what_our_engine_says(desk, toy_folder):
     assert said == [[turn.text for turn in one.turns] for one in ours.dialogues]
 
 
-def test_a_sampling_provider_is_told_how_to_be_greedy(desk, toy_folder):
-    model = get_model("hf/toy", model_path=str(toy_folder), device="cpu")
+def test_a_sampling_provider_is_told_how_to_be_greedy(desk):
+    model = mock()
+    model.api.do_sample = True  # as the hf provider has it
     [log] = inspect_ai.eval(
-        support(seeker="scripted:sad.json", scorer="esc-rank-open", rounds=1), model=model, limit=1, log_dir="logs",
+        support(seeker="scripted:sad.json", scorer="judge=scripted:judge.json"), model=model, limit=1, log_dir="logs",
         display="none",
     )  # fmt: skip
     assert log.status == "error" and "-M do_sample=false" in log.error.message

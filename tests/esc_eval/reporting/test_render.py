@@ -29,6 +29,15 @@ def test_no_number_is_cut_at_any_width(width):
     assert all(f"r{i}={i}" in found for i in range(20))
 
 
+def test_text_is_text_where_a_notebook_asks_for_colours(monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as Jupyter's kernels have it
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    text = Report("x", {}, [Table("", ["model", "n"], [["a", 3]])]).to_text(60)
+    assert "\x1b" not in text
+    assert "model" in text
+    assert text.splitlines()[2].split() == ["a", "3"]
+
+
 def test_a_name_means_itself_in_every_form():
     report = Report("x", {"name": EVIL}, [Table(EVIL, ["model", EVIL], [[EVIL, 1.5]])], [EVIL], EVIL, EVIL, "lead")
     for form in (report.to_text(200), report.to_markdown(), report.to_latex(), report.to_html()):

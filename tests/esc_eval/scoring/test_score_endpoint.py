@@ -341,3 +341,19 @@ def test_reasoning_that_came_apart_is_read_by_the_official_rule_alone(parser, le
     )
     assert {(r.score, r.way) for r in ratings} == {(level, "text")}
     assert all(r.raw == "<think>\nLevels from 0 to 4.\n</think>\n\nScore: 3" for r in ratings)
+
+
+def test_a_server_is_asked_for_a_quote_in_words_and_again_where_it_gave_none(tmp_path):
+    tried = []
+
+    def answer(body):
+        tried.append(body)
+        first = sum(other["messages"] == body["messages"] for other in tried) == 1
+        return completion("Score: 3" if first else '{"quote": "Hello 0", "score": 2}')
+
+    ratings, scoring, bodies = rate(answer, tmp_path, evidence="quote", answer_tokens=256)
+    assert {(r.score, r.evidence.turn, r.way) for r in ratings} == {(2, 0, "text")}
+    assert len(bodies) == 14
+    assert all(body["max_tokens"] == 256 and "logprobs" not in body for body in bodies)
+    assert scoring.identity["by"] == "text, quote in JSON"
+    assert scoring.identity["evidence"]["asks"] == "quote"

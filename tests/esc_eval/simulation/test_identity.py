@@ -261,12 +261,24 @@ def test_a_seeker_may_be_called_otherwise_too(plan, tmp_path):
     assert (second, new) == ([d.model_copy(update={"seeker": "x"}) for d in first], 0)
 
 
+def killed_the_second_time(work):
+    calls = []
+
+    def killed(*given):
+        calls.append(given)
+        if len(calls) > 1:
+            raise RuntimeError("killed")
+        work(*given)
+
+    return killed
+
+
 def test_a_rename_that_was_killed_before_run_json_was_written_goes_on(plan, tmp_path, monkeypatch):
     play(plan(), tmp_path / "run")
     models = {name: open_model(f"{name}=scripted:{tmp_path}/{file}.json") for name, file in (("x", "s"), ("y", "p"))}
     renamed = replace(plan(), seeker=models["x"], supporters=[models["y"]])
     with monkeypatch.context() as patch:
-        patch.setattr(Run, "record", lambda *_: (_ for _ in ()).throw(RuntimeError("killed")))
+        patch.setattr(Run, "record", killed_the_second_time(Run.record))
         with pytest.raises(RuntimeError, match="killed"):
             play(renamed, tmp_path / "run")
     dialogues, new = play(renamed, tmp_path / "run")

@@ -386,6 +386,9 @@ def test_figures_are_written_signed_and_described(tmp_path):
     assert {path.name for path in (tmp_path / "out").iterdir()} == names
     assert {Path(line).name for line in told.stdout.splitlines()} == names
     assert "<metadata>esc-eval:" in (tmp_path / "out" / "en-judge-means.svg").read_text(encoding="utf-8")
+    told = CliRunner().invoke(esc_eval, ["figures", str(run), "--out", str(tmp_path / "all"), "--format", "all"])
+    assert told.exit_code == 0, told.output
+    assert {path.suffix for path in (tmp_path / "all").iterdir()} == {".svg", ".pdf", ".png", ".txt"}
     said = (tmp_path / "out" / "figures.txt").read_text(encoding="utf-8")
     assert "en-judge-order: English, rated by judge. Order by Average" in said
 
@@ -407,3 +410,32 @@ def test_without_the_extra_reports_and_figures_are_made_and_the_pages_say_what_t
         done = subprocess.run([sys.executable, "-c", block, *map(str, arguments)], capture_output=True, text=True)
         assert done.returncode == code, done.stderr
     assert "esc-eval[pages]" in done.stderr
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_what_has_no_valid_scorer_has_no_number_on_any_page(tmp_path, language):
+    folder = make_view_run(tmp_path / "run", limit=1)
+    why = {"en": ("empathy", "worse than words"), "zh": ("", "nothing is shown for Chinese")}
+    by_id = {dialogue.id: dialogue.language for dialogue in read_dialogues(folder)}
+    ratings = []
+    for rating in read_ratings(folder):
+        key, reason = why[by_id[rating.dialogue_id]]
+        lacking = {"score": None, "probabilities": None, "expected": None, "problem": f"no valid scorer: {reason}"}
+        ratings.append(rating.model_copy(update=lacking if rating.dimension == key or not key else {}))
+    write_jsonl(folder / "ratings.jsonl", ratings)
+    collection = Collection.open([folder])
+    site = client(collection, **{"accept-language": language})
+    front = words_of(site.get("/").text)
+    assert "no valid scorer for Empathy" in front
+    assert "Chinese: no valid scorer, so there is no score: nothing is shown for Chinese" in front
+    for board in collection.boards:
+        page = site.get(f"/boards/{board.key}")
+        assert page.status_code == 200
+        assert why[board.table.language][1] in words_of(page.text)
+        said = "没有有效的评分方法" if language == "zh" else "no valid scorer"
+        assert said in words_of(lxml_html.tostring(lxml_html.fromstring(page.text).find(".//table"), encoding=str)) or (
+            board.table.names and said in words_of(page.text)
+        )
+    entry = key_of(collection, next(i for i, spoken in by_id.items() if spoken == "zh"))
+    assert "nothing is shown for Chinese" in words_of(site.get(f"/dialogues/{entry}").text)
+    assert site.get("/dialogues", params={"sort": "empathy", "level": "unscored"}).status_code == 200
