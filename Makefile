@@ -40,7 +40,7 @@ RECORDED := esc_eval/files/recorded
 recorded: $(READY)  ## the run that `esc-eval demo --recorded` shows, anew; a few minutes
 	rm -rf build/recorded $(RECORDED)
 	$(BIN)/esc-eval evaluate --supporter smollm2-135m=embedded --seeker embedded:base --cards sample --language en \
-		--limit 6 --max-new-tokens 64 --out build/recorded
+		--limit 6 --max-new-tokens 40 --scorer esc-rank-open --scorer embedded --out build/recorded
 	mkdir $(RECORDED)
 	cd build/recorded && cp -r run.json cards.jsonl protocol.yaml rubrics dialogues.jsonl ratings.jsonl ../../$(RECORDED)
 

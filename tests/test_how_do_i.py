@@ -26,7 +26,7 @@ def test_each_of_the_five_says_where_it_starts_and_leaves_out_little():
     assert len(PAGES) == 5
     for page in PAGES:
         left_out = [mark for kind, _, mark in blocks(page) if kind in RUN and mark]
-        assert len(runs(page)) > len(left_out), page
+        assert len(runs(page)) >= len(left_out), page
         if start(page) == WHEEL:
             assert not re.search(r"python -m (?!pip)|make ", "".join(code for _, code in runs(page))), page
 

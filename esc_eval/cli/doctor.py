@@ -20,6 +20,7 @@ EXTRAS = {
     "vendors": "models of vendors in their own APIs",
     "data": "datasets and Hub",
     "pages": "pages on which people rate and read; sheets in XLSX",
+    "inspect": "tasks for Inspect, and its logs as runs",
     "statistics": "agreement, comparison, health of scorers, plans",
 }
 """What each extra is for; its libraries stand in the metadata of the package."""

@@ -36,7 +36,7 @@ def command(
         else:
             with show_progress() as progress:
                 results = door.evaluate(
-                    "embedded", language="en", limit=limit, max_new_tokens=64, out=folder, progress=progress
+                    "embedded", language="en", limit=limit, max_new_tokens=40, out=folder, progress=progress
                 )
         print_data(results.render())
         print_progress("What a model of 135M parameters says and scores shows the machinery, and is no result.")
