@@ -1,5 +1,6 @@
 """``judges``: what a judge that reads is worth on the crosswalk's sets."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -64,7 +65,7 @@ def command(
         if recipe and loaded:
             ratings = rate_unseen(loaded, rated, chosen, out / loaded.name, progress, print_progress)
             name, told = loaded.name, f"{command} --recipe training/recipes/esc_rank/{recipe.name}"
-            told += "".join(f" --set {change}" for change in set_ or ())
+            told += "".join(f" --set {shlex.quote(change)}" for change in set_ or ())
             about = loaded.about
         else:
             ratings = rate_sample(chosen, str(scorer), out, progress)

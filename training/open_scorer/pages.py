@@ -104,7 +104,8 @@ def judges_page(section: Section) -> str:
         "has as a constant a Spearman and a quadratic kappa of 0. rater's own mean: of the levels as they were "
         "given in the whole sets, what the mean of a person's ratings of other dialogues tells; no scorer can know "
         "it of people it has not met. gain: over the better of words and length with distinct bigrams, at a level "
-        "at which all seven hold together (Bonferroni). So few dialogues tell large differences alone.",
+        "at which all seven hold together (Bonferroni). A judge that learns is not asked for what it learnt no "
+        "question of. So few dialogues tell large differences alone.",
     ]
     for name, one in section.items():
         reasons = "; ".join(f"{n} x {why}" for why, n in sorted(one["reasons"].items(), key=lambda two: -two[1]))

@@ -81,6 +81,7 @@ def test_one_judge_people_and_what_was_made_of_judges_are_no_jury():
     assert set(find_juries(TALKS, [*rated("a", BASE), *rated("b", BASE), *made])) == {("en", RUBRIC.id)}
 
 
+@pytest.mark.slow
 def test_a_run_with_several_judges_shows_its_jury_in_every_form_of_the_report(tmp_path):
     results = Results(TALKS, [*rated("a", BASE), *rated("b", [n + 1 for n in BASE])])
     assert "bias of each judge" in results.render()

@@ -115,6 +115,7 @@ class Reader:
         raise AssertionError("it was asked")
 
 
+@pytest.mark.slow
 def test_a_scoring_with_evidence_is_another_and_the_report_and_page_show_it(script, tmp_path):
     judge = script(['{"quote": "so alone", "score": 3}'])
     other = TALK.model_copy(update={"id": "m:2", "card_id": "d", "turns": TURNS[1:] * 2})
