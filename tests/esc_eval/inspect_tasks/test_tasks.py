@@ -165,7 +165,7 @@ def test_the_page_s_commands_run_with_inspect_s_mock_model_and_without_a_network
     command = ["bash", "-euo", "pipefail", "-c", block]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "mockllm/model" in done.stdout.partition("rated by esc-rank-open")[2]
+    assert "mockllm/model" in done.stdout.partition("rated by judge")[2]
     [log] = [read_eval_log(path) for path in Path("logs").iterdir()]
     assert [one.id for one in log.samples] == ["sample-en-01", "sample-en-02"]
     assert [event.event for event in log.samples[0].events].count(
