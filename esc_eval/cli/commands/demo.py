@@ -25,6 +25,7 @@ def command(
 ) -> None:
     """Let a small real model play made-up role cards and support them, rate the dialogues, and write the page."""
     from esc_eval.api import door
+    from esc_eval.checkpoints.embedded import SEEKER_LANGUAGES
 
     folder = out or Path("runs", "recorded" if recorded else "demo")
     if not recorded:
@@ -36,7 +37,12 @@ def command(
         else:
             with show_progress() as progress:
                 results = door.evaluate(
-                    "embedded", language="en", limit=limit, max_new_tokens=40, out=folder, progress=progress
+                    "embedded",
+                    language=SEEKER_LANGUAGES[0],
+                    limit=limit,
+                    max_new_tokens=40,
+                    out=folder,
+                    progress=progress,
                 )
         print_data(results.render())
         print_progress("What a model of 135M parameters says and scores shows the machinery, and is no result.")
@@ -53,12 +59,14 @@ def copy_recorded(folder: Path) -> str:
     from esc_eval.errors import EscEvalError
     from esc_eval.files.run_folder import DIALOGUES, RECORDED
     from esc_eval.files.text import read_json_object
+    from esc_eval.files.writing import fill_folder
 
     if folder.is_dir() and any(folder.iterdir()):
         there = folder / DIALOGUES
         if not there.is_file() or there.read_bytes() != (RECORDED / DIALOGUES).read_bytes():
             raise EscEvalError(f"{folder}: holds something else; give the recorded run another --out")
-    shutil.copytree(RECORDED, folder, dirs_exist_ok=True)
+    with fill_folder(folder) as place:
+        shutil.copytree(RECORDED, place, dirs_exist_ok=True)
     [first, *_] = read_json_object(folder / "run.json")["calls"]
     return f"Recorded on {first['started'][:10]} by esc-eval {first['esc_eval']}: {' '.join(first['command'])}"
 

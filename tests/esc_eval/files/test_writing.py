@@ -180,7 +180,9 @@ ELSEWHERE = {
     "esc_eval/checkpoints/shards.py": {"save_file"},
     "esc_eval/checkpoints/tokenizer.py": {"save_pretrained"},
     "esc_eval/rate/store.py": {"touch"},  # before SQLite, which writes it, so that nobody else can read it
+    "esc_eval/cli/commands/demo.py": {"copytree"},
     "esc_eval/space/submission.py": {"write_bytes"},
+    "release/archive.py": {"write_bytes"},
     "release/prepare.py": {"copyfile"},
     "release/space.py": {"copyfile"},
     "training/common/sft.py": {"save_pretrained"},
@@ -195,6 +197,8 @@ ELSEWHERE = {
     # into a folder of the system's for as long as the block lasts
     "dataset_builder/check/rendered.py": {"write_table", "TemporaryDirectory"},
     "release/publish.py": {"TemporaryDirectory"},
+    "esc_eval/inspect_tasks/scorers.py": {"TemporaryDirectory"},
+    "esc_eval/inspect_tasks/support.py": {"TemporaryDirectory"},
     # a folder of the system's for as long as the process lives
     "esc_eval/api/door.py": {"mkdtemp"},
 }
