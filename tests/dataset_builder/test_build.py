@@ -140,6 +140,7 @@ def test_a_dialogue_on_a_card_that_is_not_in_the_build_is_refused(tmp_path):
     assert (row["card_id"], row["rehostable"]) == ("sample-en-05", True)
 
 
+@pytest.mark.slow
 def test_a_dialogue_on_a_card_that_may_not_be_rehosted_is_withheld_from_a_public_build(tmp_path):
     cards = write_cards(tmp_path / "cards.jsonl", card("c1", source="psyqa"))
     build_dataset(Inputs(cards=(cards,), runs=(write_run(tmp_path),), public=True), tmp_path / "out")

@@ -82,6 +82,7 @@ def dialogues() -> list[Dialogue]:
     return out
 
 
+@pytest.mark.slow
 def test_a_scorer_that_knows_the_models_drops_on_a_new_model(tmp_path: Path) -> None:
     table = read_table([study(tmp_path)])
     manifests = [read_split(p) for p in splits(tmp_path)]

@@ -275,6 +275,7 @@ def test_two_raters_or_none_of_the_edits_are_refused():
         probe_report([*plain, *rate(make(), 0, rng, "other")], [make()], RUBRIC, Bootstrap(100))
 
 
+@pytest.mark.slow
 def test_the_command_scores_writes_and_prints(tmp_path, script):
     path = tmp_path / "dialogues.jsonl"
     path.write_text("".join(make(n).to_json() + "\n" for n in range(3)))

@@ -183,6 +183,7 @@ def test_an_eighth_source_is_one_file(checkout, tmp_path):
     assert {key for key in decided if key.startswith("sources/")} == {f"sources/{key}" for key in (*PAPER, "forum")}
 
 
+@pytest.mark.slow
 def test_a_bad_source_ends_the_command_with_its_sentence(checkout):
     for verb in (["sources"], ["build", "--out", "out"]):
         done = checkout(FORUM.replace("BIBTEX = ", "BIB = "), *verb)

@@ -138,6 +138,7 @@ def test_dialogues_outside_the_range_stay_unscored_and_fail_a_call_only_where_th
         score(long, str(shipped))
 
 
+@pytest.mark.slow
 def test_a_named_scorer_rates_everything_and_the_report_says_what_is_known_of_it(shipped):
     results = score(talks("en", cards=1), [str(shipped), lambda messages: "3"])
     assert all(rating.score is not None for rating in results.ratings)

@@ -212,6 +212,7 @@ def test_cite_names_paper_and_version(tmp_path):
     assert "{{The esc-eval maintainers}}" in text
 
 
+@pytest.mark.slow
 @pytest.mark.shared_data
 def test_official_scores_are_reported_with_intervals_by_card(shared, tmp_path):
     official = shared / "esc_eval_official"

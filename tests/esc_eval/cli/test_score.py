@@ -55,6 +55,7 @@ def write_labels(path, score=lambda n: n % 5):
     return path
 
 
+@pytest.mark.slow
 def test_several_judges_rate_into_one_folder(run, dialogues, script, tmp_path):
     code, _, err = run(
         "score", "--dialogues", dialogues, "--out", tmp_path / "run",
@@ -83,6 +84,7 @@ def test_dialogues_that_read_otherwise_are_refused_before_anything_is_rated(run,
     assert code == 0, err
 
 
+@pytest.mark.slow
 def test_more_dialogues_join_those_that_are_rated(run, dialogues, script, tmp_path):
     folder, again = tmp_path / "run", ["--out", tmp_path / "run", "--scorer", script(["3"], "one")]
     lines = dialogues.read_text().splitlines()

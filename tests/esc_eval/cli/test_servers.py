@@ -187,6 +187,7 @@ def test_an_extra_body_that_is_no_json_object_is_a_sentence(text, why):
     assert make_settings("simulate", extra_body='{"a": null}').extra_body == {"a": None}
 
 
+@pytest.mark.slow
 def test_an_extra_body_may_stand_in_a_file_of_options(server, seeker, tmp_path):
     config = tmp_path / "config.yaml"
     config.write_text("extra_body: {reasoning_effort: low}\nrounds: 1\nlimit: 1\n", encoding="utf-8")

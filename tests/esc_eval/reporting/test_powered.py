@@ -91,6 +91,7 @@ def test_saturated_scores_are_said_and_their_interval_is_no_point(files: Callabl
     assert any("same end of the scale" in note and "warm, empathy (100% of 24)" in note for note in said.notes)
 
 
+@pytest.mark.slow
 def test_the_command_line_prints_them_and_they_stand_on_the_page(
     files: Callable[..., tuple[Path, ...]], tmp_path: Path
 ) -> None:

@@ -133,6 +133,7 @@ def test_report_and_leaderboard_print_the_same(case, tmp_path, monkeypatch):
     assert all(len(line) <= 80 or "|" in line for line in (text + text_too).splitlines())
 
 
+@pytest.mark.slow
 def test_where_lower_is_better_both_turn_the_average_and_mark_the_column(tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     rubric = load_rubric("ieval")
@@ -145,6 +146,7 @@ def test_where_lower_is_better_both_turn_the_average_and_mark_the_column(tmp_pat
     assert all("(lower is better)" in text for text in shown)
 
 
+@pytest.mark.slow
 def test_a_run_folder_is_enough_for_both(tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     run = write_run(tmp_path / "run", *make_tables(OURS))
@@ -153,6 +155,7 @@ def test_a_run_folder_is_enough_for_both(tmp_path, monkeypatch):
     assert signed == signed_too
 
 
+@pytest.mark.slow
 def test_two_judges_have_a_table_each_in_both(tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     dialogues, ratings = make_tables(OURS)

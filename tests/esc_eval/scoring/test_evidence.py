@@ -132,6 +132,7 @@ def test_a_scoring_with_evidence_is_another_and_the_report_and_page_show_it(scri
     assert {line["evidence"].get("turn") for line in lines} == {0, None}
 
 
+@pytest.mark.slow
 def test_rejudge_takes_the_same_setting(script, tmp_path):
     first, second = script(["Score: 3"], "first"), script(['{"reason": "warm", "score": 2}'], "second")
     score([TALK], scorer=first, out=tmp_path / "run")

@@ -245,6 +245,7 @@ def test_shares_ac2_and_fleiss_agree_with_plain_loops(parameters: tuple[int, int
         assert ours["fleiss_kappa"] == pytest.approx(expected)
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(tables)
 def test_icc_agrees_with_expectations_taken_from_projection_matrices(

@@ -86,6 +86,7 @@ def test_components_are_unbiased_in_planned_studies(design: tuple, interaction: 
     assert np.mean([t.interaction for t in tries]) == pytest.approx(interaction, rel=0.08)
 
 
+@pytest.mark.slow
 def test_cards_needed_are_those_of_the_true_components() -> None:
     # before, 172 cards were asked for where 133 were needed
     truth = 2 * (36 + 64 / 2)
