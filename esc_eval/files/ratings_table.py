@@ -187,7 +187,7 @@ def _fingerprint(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _scores(frame: pd.DataFrame, path: Path | str, low: int, high: int) -> pd.Series:
+def _scores(frame: pd.DataFrame, path: Path | str, low: int, high: int, *, settled: bool = False) -> pd.Series:
     levels = []
     for cell, where in zip(frame["score"], frame["_where"], strict=True):
         try:
@@ -199,11 +199,11 @@ def _scores(frame: pd.DataFrame, path: Path | str, low: int, high: int) -> pd.Se
     if len(outside):
         row = outside.iloc[0]
         hint = "; unscored is a blank, not -1" if read_level(row["score"]) == -1 else ""
+        other = "" if settled else ". If the scale is another one, say so: --scale LOW-HIGH"
         raise BadRecord(
             path,
             row["_where"],
-            f"score {row['score']} is outside the scale {low}..{high} ({len(outside)} such rows){hint}. "
-            "If the scale is another one, say so: --scale LOW-HIGH",
+            f"score {row['score']} is outside the scale {low}..{high} ({len(outside)} such rows){hint}{other}",
         )
     return numbers
 
@@ -249,9 +249,10 @@ def read_table(
             frame = _join(frame, read_dialogues(path), str(path))
         frames.append(frame.assign(_file=str(path)))
         digest.update(_fingerprint(path).encode())
+    settled = scale is not None
     scale = scale or _scale_of_pairs(frames) or _own_scale(paths, frames, mixed) or SCALE
     for path, frame in zip(paths, frames, strict=True):
-        frame["score"] = _scores(frame, path, *scale)
+        frame["score"] = _scores(frame, path, *scale, settled=settled)
     frame = _put_together(frames)
     for folder in paths:
         if is_folder(folder) and any(folder.glob("dialogues/*.parquet")):
@@ -273,7 +274,7 @@ def tabulate_ratings(ratings: Sequence[Rating], dialogues: Sequence[Dialogue], s
     lines = [rating.to_json() for rating in ratings]
     rows = [{"score": None, **json.loads(line), "_where": f"rating {i}"} for i, line in enumerate(lines)]
     frame = _with_keys(pd.DataFrame(rows).rename(columns=ALIASES).assign(_file="the ratings"), "the ratings")
-    frame["score"] = _scores(frame, "the ratings", *scale)
+    frame["score"] = _scores(frame, "the ratings", *scale, settled=True)
     content = sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
     whole = _join(_put_together([frame]), dialogues, "the dialogues")
     return _make_table(whole, scale, sha256(content.encode()).hexdigest())

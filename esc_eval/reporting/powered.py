@@ -150,7 +150,7 @@ def powered_means(
             "scores tell little of the spread; these intervals are widened by one unseen "
             f"{name_clusters(column).removesuffix('s')} at each end, and more ratings say more than any scorer."
         )
-    table = Table("Prediction-powered human means", ["model", "dimension", *COLUMNS], view, 2, NOTE)
+    table = Table("Prediction-powered human means", ["model", "dimension", *COLUMNS], view, 2, NOTE, names=2)
     return out, table, [*notes, RANDOM]
 
 
@@ -160,10 +160,11 @@ def powered_report(
     """``powered_means`` as a report of its own, with how many ratings were saved in all."""
     data, table, notes = powered_means(people, predictions, boot, cluster)
     cells = [cell for by in data.values() for cell in by.values() if isinstance(cell, dict)]
-    given = sum(cell["labelled"] for cell in cells)
+    given = sum(row[2] for row in table.rows if isinstance(row[2], int))
     saved = sum(max(0.0, cell["saved"] or 0.0) for cell in cells)
     scorer = predictions.of_kind("model").raters[0]
-    lead = f"{given} ratings by people, and those of {scorer} for more dialogues; by {table.columns[0]} and dimension"
+    count = f"{given} rating{'s' if given != 1 else ''}"
+    lead = f"{count} by people, and those of {scorer} for more dialogues; by {table.columns[0]} and dimension"
     if cells:
         worth = f"are worth {saved:.0f} on top of" if saved >= 1 else "save no rating by people beside"
         notes = [f"The predictions of {scorer} {worth} {given}.", *notes]
@@ -237,6 +238,7 @@ def labels_report(
         2,
         f"difference: the true one, in points; more: ratings of both models together beyond those rated, for "
         f"{TARGET:.0%} power; never: the predicted dialogues are too few, more of them must be played",
+        names=2,
     )
     notes = [
         *notes,

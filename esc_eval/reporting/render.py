@@ -41,7 +41,7 @@ RULE = Box("    \n    \n -- \n    \n    \n -- \n    \n    \n", ascii=True)
 
 @dataclass(frozen=True)
 class Table:
-    """A table; its first column names its rows.
+    """A table; its first column names its rows, or its first ones do.
 
     Attributes:
         digits: Decimals of numbers.
@@ -50,6 +50,7 @@ class Table:
         missing: What stands where there is nothing.
         signature: What made these numbers, where the report has a signature of its own.
         prose: Names of columns that hold sentences: set to the left, and as wide as there is room.
+        names: How many columns name a row, repeated where a table goes on below.
     """
 
     title: str
@@ -61,6 +62,7 @@ class Table:
     missing: str = "-"
     signature: str = ""
     prose: Collection[str] = ()
+    names: int = 1
 
     def show_number(self, cell: Cell) -> str:
         """A cell without its interval."""
@@ -292,11 +294,12 @@ def _text_grids(table: Table, width: int) -> Iterator[RichTable]:
         else max([cell_len(word) for word in title.split()] + [cell_len(row[i]) for row in rows], default=1)
         for i, title in enumerate(head)
     ]
-    names = min(least[0], WIDEST_NAME, width * 3 // 8)
-    free = width - names
+    named = range(table.names)
+    names = [min(least[i], WIDEST_NAME, width * 3 // 8 // table.names) for i in named]
+    free = width - sum(names) - GAP * (table.names - 1)
     least = [min(size, free - GAP) for size in least]
     pieces: list[list[int]] = [[]]
-    for i in range(1, len(head)):
+    for i in range(table.names, len(head)):
         if pieces[-1] and sum(least[j] + GAP for j in (*pieces[-1], i)) > free:
             pieces.append([])
         pieces[-1].append(i)
@@ -307,12 +310,13 @@ def _text_grids(table: Table, width: int) -> Iterator[RichTable]:
         prose = [i for i in piece if table.columns[i] in table.prose]
         size |= {i: size[i] + rest // len(prose) for i in prose}
         grid = RichTable(box=RULE, pad_edge=False, show_edge=False)
-        grid.add_column(Text(head[0]), overflow="fold", min_width=names)
+        for i in named:
+            grid.add_column(Text(head[i]), overflow="fold", min_width=names[i])
         for i in piece:
             side: Literal["left", "right"] = "left" if i in prose else "right"
             grid.add_column(Text(head[i]), justify=side, overflow="fold", width=size[i])
         for row in rows:
-            grid.add_row(*(Text(row[i]) for i in (0, *piece)))
+            grid.add_row(*(Text(row[i]) for i in (*named, *piece)))
         yield grid
 
 

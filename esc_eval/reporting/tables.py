@@ -140,13 +140,8 @@ def describe_ratings(board: Leaderboard) -> list[str]:
             f"In {low} of {total} scored ratings {board.rater} gave all levels together less than {LOW_MASS:.0%} of "
             "its probability: it wanted to say something else, and its level says little."
         )
-    if outside := sum(row.outside for row in board.rows):
-        every, flagged = sum(row.dialogues for row in board.rows), sum(row.flagged for row in board.rows)
-        done = "scored all the same" if flagged == outside else f"unscored, save {flagged}" if flagged else "unscored"
-        notes.append(
-            f"{outside} of {every} dialogues ({outside / every:.0%}) lie outside what {board.rater} was fitted to and "
-            f"are {done}" + (": nobody knows what its levels are worth there." if flagged else ".")
-        )
+    if outside := describe_outside(board):
+        notes.append(outside)
     if quotes := sum(row.quotes for row in board.rows):
         strange = sum(row.strange_quotes for row in board.rows)
         notes.append(
@@ -158,6 +153,19 @@ def describe_ratings(board: Leaderboard) -> list[str]:
         if without:
             notes.append(f"{without} of {total} scored ratings have no expected level and are left out of these means.")
     return notes
+
+
+def describe_outside(board: Leaderboard) -> str | None:
+    """How many of its dialogues lie outside what a fitted scorer was fitted to; None = none do."""
+    outside = sum(row.outside for row in board.rows)
+    if not outside:
+        return None
+    every, flagged = sum(row.dialogues for row in board.rows), sum(row.flagged for row in board.rows)
+    done = "scored all the same" if flagged == outside else f"unscored, save {flagged}" if flagged else "unscored"
+    return (
+        f"{outside} of {every} dialogues ({outside / every:.0%}) lie outside what {board.rater} was fitted to and "
+        f"are {done}" + (": nobody knows what its levels are worth there." if flagged else ".")
+    )
 
 
 def board_report(board: Leaderboard, *tables: Table) -> Report:
@@ -188,6 +196,8 @@ def describe_support(summary: Summary) -> list[str]:
         others = ", ".join(name for name, _ in board.unsupported.values())
         if board.names:
             said.append(f"{what}{board.rater} rates {', '.join(board.names.values())}; {NO_SCORER} for {others}.")
+            if outside := describe_outside(board):
+                said.append(outside)
         else:
             why = "; ".join(explain_unsupported(board))
             said.append(f"{what}{NO_SCORER}, so there is no score: {why}. What the replies are like is counted below.")

@@ -2,7 +2,9 @@
 
 A dialogue lies inside where each of its figures lies between two bounds. The bounds are order statistics of dialogues
 that the rest was not fitted to (a supporter and people held out), as wide as it takes to keep a stated share of those:
-split conformal prediction (Vovk et al. 2005) with one set of bounds for all figures.
+split conformal prediction (Vovk et al. 2005) with one set of bounds for all figures. Figures of a whole dialogue do not
+see one turn in another language among ten, so each turn has to be plain text of the training's language as well
+(``find_strange_turn``).
 """
 
 import re
@@ -30,7 +32,9 @@ FITTED_KIND = "text scorer"
 AXES = 16
 LEAST_DIALOGUES = 3
 """A word is known if so many dialogues hold it."""
-WORD = re.compile(r"\w+")
+_UNSPACED = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
+"""A character of a script that sets no space between words (Chinese, Japanese) is a word of its own."""
 SIDES: tuple[Role, ...] = ("supporter", "seeker")
 UNKNOWN = "share of unknown words"
 COUNTED = (
@@ -45,6 +49,16 @@ DISTANCES = tuple(f"distance of the {side}'s words from those of the training" f
 """Mahalanobis distances of mean sentence vectors."""
 ONE_SIDED = frozenset({UNKNOWN, *DISTANCES})
 """Figures of which a low value is never strange."""
+TURNS = 1
+"""Version of the rules for one turn, part of a scorer's identity."""
+FOREIGN, FEWEST_WORDS = 0.5, 4
+"""A larger share of unknown words, where the bound for a whole dialogue is none, and a turn of so many is foreign."""
+LONGEST_WORD = 40
+"""Characters; what is longer is no word, but text without spaces, an address or noise."""
+MOST_SIGNS, FEWEST_CHARACTERS = 0.15, 15
+"""A larger share of brackets, slashes, operators and the like among so many characters: code or an address."""
+_SIGN = re.compile(r"[^\w\s.,;!?'\u2018-\u201d\u2026\u2013\u2014*\U0001f000-\U0001faff-]|_|(?<!\*)\*(?!\*)")
+_LETTER = re.compile(r"[^\W\d_]")
 
 
 class Bounds(FrozenYaml):
@@ -173,13 +187,20 @@ class Seen:
     ) -> list[str | None]:
         """Why each dialogue is outside; None where it is inside."""
         every = self.measure(dialogues, vectors)
-        return [file.explain(dict(zip(self.figures, row.tolist(), strict=True))) for row in every]
+        known = set(self.words.tolist())
+        bound = file.bounds.get(UNKNOWN)
+        found = []
+        for dialogue, row in zip(dialogues, every, strict=True):
+            whole = file.explain(dict(zip(self.figures, row.tolist(), strict=True)))
+            turn = find_strange_turn(dialogue, known, max(FOREIGN, bound.high)) if bound else None
+            found.append(", ".join([*([whole] if whole else [OUTSIDE.rstrip(" ")]), turn]) if turn else whole)
+        return found
 
     @property
     def sha256(self) -> str:
         """Of all of it, as far as it decides anything."""
         clouds = [[array.round(5).tolist() for array in vars(cloud).values()] for cloud in self.clouds]
-        return digest([self.words.tolist(), clouds])
+        return digest([self.words.tolist(), clouds, TURNS])
 
     def tensors(self) -> dict[str, npt.NDArray[np.generic]]:
         """As the weights' file keeps them."""
@@ -202,6 +223,36 @@ class Seen:
             for side in sides
         ]
         return cls(tensors["range_words"].astype(np.uint32), tuple(clouds))
+
+
+def find_strange_turn(dialogue: Dialogue, known: Collection[int], most_unknown: float) -> str | None:
+    """What is no plain text of the training's language in a dialogue, the same words for all that are so.
+
+    Args:
+        dialogue: Of which each turn is looked at, and all turns of a side together.
+        known: Hashes of the known words.
+        most_unknown: The largest share of other words.
+
+    Returns:
+        None where all of it is plain text; a seeker's turn may hold no word.
+    """
+
+    def is_foreign(words: Sequence[str]) -> bool:
+        return len(words) >= FEWEST_WORDS and sum(_hash(w) not in known for w in words) > most_unknown * len(words)
+
+    for side in SIDES:
+        texts = [turn.text for turn in dialogue.turns if turn.role == side]
+        said = [words_of(text) for text in texts]
+        shown = ["".join(text.split()) for text in texts]
+        if any(len(_SIGN.findall(t)) > MOST_SIGNS * len(t) for t in shown if len(t) >= FEWEST_CHARACTERS):
+            return f"a turn of the {side} that is code, an address or the like"
+        if any(len(word) > LONGEST_WORD for words in said for word in words):
+            return f"a word of the {side} of more than {LONGEST_WORD} characters"
+        if any(is_foreign(words) for words in [*said, [word for words in said for word in words]]):
+            return f"turns of the {side} in words that are mostly unknown"
+        if side == "supporter" and not all(map(_LETTER.search, texts)):
+            return "a reply of the supporter without a word"
+    return None
 
 
 def mean_vectors(dialogues: Sequence[Dialogue], vectors: Vectors) -> Array:

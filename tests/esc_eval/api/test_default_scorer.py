@@ -85,6 +85,15 @@ def test_a_report_begins_with_what_has_no_valid_scorer_and_what_would_add_to_it(
             assert command in begun
 
 
+def test_a_report_says_before_any_number_how_much_lies_outside_the_scorer_range():
+    dialogues = talks("en", cards=1)
+    long = [turn.model_copy(update={"text": " ".join([turn.text] * 60)}) for turn in dialogues[0].turns]
+    outside = dialogues[0].model_copy(update={"turns": tuple(long)})
+    said = " ".join(score([outside, *dialogues[1:]]).render().split())
+    begun = said[: said.index("----")]
+    assert f"1 of {len(dialogues)} dialogues (50%) lie outside what" in begun
+
+
 def test_what_replies_are_like_is_described_beside_it_and_is_no_score():
     found = {row.supporter: row.descriptions for row in score(talks("en")).summary.tables[0].rows}
     assert {name: one["lists"].value for name, one in found.items()} == {"plain": 0, "pushy": 100}

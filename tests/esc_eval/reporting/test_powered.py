@@ -104,6 +104,33 @@ def test_the_command_line_prints_them_and_they_stand_on_the_page(
     assert "prediction_powered" in json.loads((tmp_path / "out" / "summary.json").read_text())
 
 
+def test_every_row_says_its_model_and_dimension_however_narrow_the_terminal(
+    files: Callable[..., tuple[Path, ...]],
+) -> None:
+    dialogues, judged, human = files()
+    said = report(dialogues=dialogues, ratings=judged, human=human).powered["judge"].to_text(60)
+    rows = [line.split()[:2] for line in said.splitlines() if line.split()[:1] in (["plain"], ["warm"])]
+    assert len(rows) > 4
+    assert {tuple(row) for row in rows} == {(model, key) for model in MODELS for key in ("empathy", "overall")}
+
+
+def test_too_few_ratings_are_counted_all_the_same(files: Callable[..., tuple[Path, ...]]) -> None:
+    dialogues, judged, human = files(rated=1)
+    said = report(dialogues=dialogues, ratings=judged, human=human).powered["judge"].to_text(100)
+    assert "4 ratings by people" in said
+    assert "undefined" in said
+
+
+def test_a_rating_off_the_rubric_scale_is_refused_without_an_option_that_report_has_not(
+    files: Callable[..., tuple[Path, ...]], tmp_path: Path
+) -> None:
+    dialogues, judged, _ = files()
+    (tmp_path / "people.csv").write_text("dialogue_id,rater,dimension,score\nplain:0,ann,empathy,7\n")
+    with pytest.raises(EscEvalError, match=r"score 7 is outside the scale 0\.\.4") as refused:
+        report(dialogues=dialogues, ratings=judged, human=tmp_path / "people.csv").render()
+    assert "--scale" not in str(refused.value)
+
+
 def test_people_without_a_scorer_beside_them_are_refused(files: Callable[..., tuple[Path, ...]]) -> None:
     dialogues, _, human = files()
     with pytest.raises(EscEvalError, match="those of a scorer"):

@@ -21,7 +21,17 @@ from esc_eval.prompts.rubric import load_rubric
 from esc_eval.schema import Dialogue, Turn
 from esc_eval.scoring.rater import DirectScoring
 from esc_eval.scoring.text_scorer import FILE, SCORERS, WEIGHTS, TextScorer
-from esc_eval.scoring.training_range import OUTSIDE, Bounds, Cloud, RangeFile, Seen, hash_words, is_outside
+from esc_eval.scoring.training_range import (
+    OUTSIDE,
+    Bounds,
+    Cloud,
+    RangeFile,
+    Seen,
+    find_strange_turn,
+    hash_words,
+    is_outside,
+    words_of,
+)
 from training.rank import text_scorer as text_rank
 from training.rank.fit_range import fit_range
 from training.rank.recipe import TextRecipe
@@ -240,3 +250,66 @@ def test_long_replies_of_todays_models_are_outside_the_shipped_scorer_and_a_shor
     scored = {r.dialogue_id: r.score for r in DirectScoring(TextScorer(SHIPPED), load_rubric("ieval")).rate(chats)}
     assert scored["short"] is not None
     assert scored["long"] is None
+
+
+SAID = ("I am so tired of my work.", "My boss shouts at me every single day.", "I do not know what to do.")
+HEARD = ("That sounds hard. What happened?", "Oh no. How do you feel then?", "It is fine to rest. Can you talk to him?")
+FOREIGN = {
+    "Chinese": "听到这个我很难过,你现在怎么样?",
+    "mixed": "Oh no. 听到这个我很难过,你现在怎么样?",
+    "Japanese": "それは大変でしたね。",
+    "Korean": "정말 많이 힘드셨겠어요. 지금은 어떠세요?",
+    "Russian": "Мне очень жаль. Как ты себя чувствуешь?",
+    "German": "Warum denkst du, dass deine Kollegen dich hassen?",
+    "Spanish": "Descansa. ¿Qué te gustaba hacer antes?",
+}
+NO_WORDS = {"empty": "", "blank": " \n", "dots": "...", "emoji": "\U0001f642\U0001f642", "digits": "1 2 3"}
+NO_TEXT = {
+    "code": "for i in range(10):\n    print(i ** 2)",
+    "address": "https://example.com/a/b/c?x=1",
+    "JSON": '{"reply": "I am sorry", "level": 3}',
+}
+REASONS = [
+    *((text, "in words that are mostly unknown") for text in FOREIGN.values()),
+    *((text, "a reply of the supporter without a word") for text in NO_WORDS.values()),
+    *((text, "is code, an address or the like") for text in NO_TEXT.values()),
+    ("Iamsosorrytohearthat" * 3, "a word of the supporter of more than 40 characters"),
+]
+
+
+def plain_words():
+    texts = [*SAID, *HEARD, "for in do no i print sorry am level reply"]
+    return set(hash_words(word for text in texts for word in words_of(text)).tolist())
+
+
+@pytest.mark.parametrize(("reply", "why"), REASONS)
+def test_one_reply_that_is_no_plain_text_of_the_language_puts_a_dialogue_outside(reply, why):
+    found = find_strange_turn(talk(SAID[0], HEARD[0], SAID[1], reply, SAID[2], HEARD[2]), plain_words(), 0.5)
+    assert found is not None
+    assert why in found
+
+
+def test_plain_text_is_not_strange_nor_are_short_unknown_answers_lists_and_a_seeker_without_a_word():
+    known = plain_words()
+    usual = "1. **Talk** to him.\n2. Rest \u2013 it is fine! :)"
+    odd = ("Hmm, weird.", usual, HEARD[1].upper())
+    for reply in odd:
+        assert find_strange_turn(talk(SAID[0], HEARD[0], SAID[1], reply), known, 0.5) is None
+    assert find_strange_turn(talk(SAID[0], HEARD[0], "...", HEARD[1]), known, 0.5) is None
+
+
+def test_a_seeker_in_another_language_is_strange_too_and_the_reason_says_which_side():
+    found = find_strange_turn(talk(FOREIGN["Chinese"], HEARD[0]), plain_words(), 0.5)
+    assert "of the seeker" in found
+
+
+@needs_sentences
+@pytest.mark.parametrize("scorer", ["esc-rank-open", "esc-rank-ieval"])
+def test_no_shipped_scorer_rates_a_dialogue_with_one_foreign_or_empty_reply(scorer):
+    opened = TextScorer(SCORERS / scorer)
+    usual = [text for pair in zip(SAID, HEARD, strict=True) for text in pair]
+    replies = {name: reply for name, reply in {**FOREIGN, **NO_WORDS, **NO_TEXT}.items() if name != "mixed"}
+    chats = [talk(*usual, id="usual"), *(talk(*usual[:3], reply, *usual[4:], id=n) for n, reply in replies.items())]
+    scoring = DirectScoring(opened, load_rubric(opened.file.rubric.partition("/")[0]))
+    rated = {r.dialogue_id for r in scoring.rate(chats) if r.score is not None}
+    assert rated == {"usual"}
