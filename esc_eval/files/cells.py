@@ -29,9 +29,11 @@ def read_key(cell: object) -> str | None:
     """
     if is_blank(cell):
         return None
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
     if isinstance(cell, bool) or not isinstance(cell, str | Real | Decimal | date):
         raise ValueError(f"is {_shown(cell)}, expected a name")
-    return str(int(cell) if isinstance(cell, float) and cell.is_integer() else cell).strip()
+    return str(cell).strip()
 
 
 def plain_digits(text: str) -> str:
