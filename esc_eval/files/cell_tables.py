@@ -3,7 +3,6 @@
 import json
 import math
 import re
-import unicodedata
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import Any
 
 from esc_eval.errors import BadRecord, EscEvalError
 from esc_eval.escaping import read_cell
+from esc_eval.files.cells import plain_digits
 from esc_eval.reading import check_file, read_csv, read_json, suffix_of, try_json_lines
 from esc_eval.schema import escape_inside
 
@@ -65,7 +65,7 @@ class CellTable:
         Raises:
             BadRecord: The comma may be another one.
         """
-        if not isinstance(cell, str) or not _COMMA.fullmatch(text := unicodedata.normalize("NFKC", cell).strip()):
+        if not isinstance(cell, str) or not _COMMA.fullmatch(text := plain_digits(cell)):
             return cell
         if self.comma:
             return text.replace(",", ".")
@@ -115,6 +115,8 @@ def read_cell_table(path: Path) -> CellTable:
         from esc_eval.files.parquet import read_parquet
 
         frame = read_parquet(path)
+        if any(frame.index.names):  # a column of names that pandas was told to number the rows by
+            frame = frame.reset_index()
         frame = frame.drop(columns=[c for c in frame if str(c).startswith("__index_level_")])
         return table_of(path, [(f"row {n}", row) for n, row in enumerate(frame.to_dict("records"))], list(frame))
     check_file(path)

@@ -24,14 +24,28 @@ def read_key(cell: object) -> str | None:
     Raises:
         ValueError: An object, a list, or yes or no.
 
-    >>> read_key(" empathy "), read_key(7), read_key("")
+    >>> read_key(" empathy "), read_key(7.0), read_key("")
     ('empathy', '7', None)
     """
     if is_blank(cell):
         return None
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
     if isinstance(cell, bool) or not isinstance(cell, str | Real | Decimal | date):
         raise ValueError(f"is {_shown(cell)}, expected a name")
     return str(cell).strip()
+
+
+def plain_digits(text: str) -> str:
+    """Text without white space around it, its full-width signs as plain ones; others stay, so that 3² is no 32.
+
+    >>> plain_digits(" ３．０"), plain_digits("3²")
+    ('3.0', '3²')
+    """
+    return "".join(
+        unicodedata.normalize("NFKC", sign) if unicodedata.decomposition(sign).startswith("<wide>") else sign
+        for sign in text
+    ).strip()
 
 
 def read_number(cell: object) -> float | None:
@@ -47,7 +61,7 @@ def read_number(cell: object) -> float | None:
         return None
     number = math.nan
     if isinstance(cell, str):
-        text = unicodedata.normalize("NFKC", cell).strip()
+        text = plain_digits(cell)
         number = float(text) if len(text) < 400 and _NUMBER.fullmatch(text) else math.nan
     elif type(cell) is not bool and isinstance(cell, Real | Decimal):
         try:

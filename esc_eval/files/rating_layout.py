@@ -24,7 +24,21 @@ OF_CARDS = ("id", "text", "quality", "annotator_text", "synthetic")
 """What tables of role cards alone have; a command may read both."""
 ALIASES = {
     "dialogue_id": ("dialogue", "dialogid", "dialog", "conversation", "conversationid", "convid", "对话", "对话编号"),
-    "rater": ("annotator", "annotatorid", "raterid", "ratername", "coder", "evaluator", "judge", "评分者", "标注者"),
+    "rater": (
+        "annotator",
+        "annotatorid",
+        "raterid",
+        "ratername",
+        "coder",
+        "evaluator",
+        "judge",
+        "评分者",
+        "评分人",
+        "评分员",
+        "评委",
+        "标注者",
+        "标注员",
+    ),
     "dimension": ("criterion", "aspect", "scale", "维度"),
     "score": ("rating", "level", "value", "mark", "grade", "points", "分数", "得分", "评分"),
 }
@@ -109,7 +123,9 @@ def lay_out(table: CellTable, columns: Columns | None = None) -> CellTable:
     found = [name for name in FIELDS if name not in levels]
     renamed, guessed = name_columns(table, found, aliases, asked)
     table = _rename(table, renamed)
+    second = [] if dims else _second_columns(table)
     said = [f"read {', '.join(guessed)}"] if guessed else []
+    said += [f"not read: {c!r}, as a column of our name says the same" for c in second]
     wide = _find_wide(table, levels)
     if wide:
         said.append(f"a column a {wide.of}: {', '.join(_show(c, name) for c, name in wide.names.items())}")
@@ -118,6 +134,10 @@ def lay_out(table: CellTable, columns: Columns | None = None) -> CellTable:
             raise table.refuse(f"beside a column a {wide.of} stands one called {wide.of!r} or 'score'; drop it")
         if numbers := [c for c in passed if _holds_levels(table, c)]:
             said.append(f"not read: {', '.join(map(repr, numbers))} ({OPTION} {wide.of}={numbers[0]!r} would)")
+        broken = {c: where for c in passed if (where := _broken_levels(table, c))}
+        said += [f"not read: {c!r}, {where}" for c, where in broken.items()]
+        if others := [c for c in passed if c not in numbers and c not in broken]:
+            said.append(f"no levels: {', '.join(map(repr, others))}")
         long = _long_columns(table, wide)
         table = replace(table, rows=list(_melt(table, wide)), columns=long, written=table.written or table.columns)
     if "score" not in table.columns and set(KEY) <= set(table.columns) and _says_why(table):
@@ -207,6 +227,22 @@ def _holds_levels(table: CellTable, column: str, even_none: bool = False) -> boo
         )
     except (ValueError, BadRecord):
         return False
+
+
+def _second_columns(table: CellTable) -> list[str]:
+    """Columns that by their names may be what another column, of our name, is."""
+    return [c for c in table.columns for name, others in ALIASES.items() if name in table.columns and bare(c) in others]
+
+
+def _broken_levels(table: CellTable, column: str) -> str | None:
+    """Where a column that would else hold levels holds something else; None where it holds levels alone, or none."""
+    others, levels = [], 0
+    for where, row in table.rows:
+        try:
+            levels += read_level(table.plain_number(row.get(column), where, column)) is not None
+        except (ValueError, BadRecord):
+            others.append((where, row[column]))
+    return f"which beside levels holds {others[0][1]!r} in {others[0][0]}" if levels and others else None
 
 
 def _says_why(table: CellTable) -> bool:

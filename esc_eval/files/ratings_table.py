@@ -144,13 +144,20 @@ def _rating_rows(path: Path, columns: Columns | None, pairs: bool = False) -> pd
         model, _ = split_official_name(path.stem)
         return frame.assign(model=model, _where=[f"score {i}" for i in range(len(frame))])
     table = read_cell_table(path)
-    return _frame_of(lay_out_pairs(table) if pairs and set(table.columns) >= PAIRS else lay_out(table, columns))
+    if pairs and set(table.columns) >= PAIRS:
+        return _frame_of(lay_out_pairs(table))
+    laid_out = lay_out(table, columns)
+    if not table.rows:
+        raise table.refuse("no ratings: no row stands below the names of the columns")
+    return _frame_of(laid_out)
 
 
 def _frame_of(table: CellTable) -> pd.DataFrame:
     rows = [row for _, row in table.rows]
     is_text = all(isinstance(cell, str) for row in rows for cell in row.values())
     frame = pd.DataFrame(rows, columns=list(table.columns), dtype=str if is_text else None)
+    for column in (c for c in NAMES if c in frame and not is_text):  # a gap would make fractions of whole numbers
+        frame[column] = pd.Series([row.get(column) for row in rows], dtype=object)
     return frame.assign(_where=[where for where, _ in table.rows])
 
 

@@ -129,6 +129,9 @@ def read_book(path: Path) -> tuple[int, list[str], list[tuple[int, list[str]]], 
         for number, cells in enumerate(table, 1)
         if any(cell.strip() or isinstance(cell, _Formula) for cell in cells)
     ]
+    if others and not filled:
+        what = f"the sheet that is open is empty; open the one to read and save: {', '.join(map(repr, others))}"
+        raise EscEvalError(f"{path}: {what}")
     first, names = filled[0] if filled else (1, [])
     header = [name.strip() for name in names]
     while header and not header[-1]:

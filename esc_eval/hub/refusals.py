@@ -115,13 +115,16 @@ REMEDIES = {
 
 def explain_refusal(repo: str, doing: str, error: BaseException, token: str | None) -> EscEvalError:
     """A refusal as a message: what was being done, what the Hub said, what to do. The token never appears in it."""
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
     status = status_of(error)
     plain = hasattr(error, "response") or isinstance(error, transport_errors())
     said = str(getattr(error, "server_message", None) or ("" if plain else error))
     if token:
         said = said.replace(token, "***")
     other = "the Hub has a fault or cannot be reached. Run the same command again later."
-    remedy = REMEDIES.get(status or 0, other if status or may_pass(error) else REMEDIES[400])
+    later = status or may_pass(error) or isinstance(error, LocalEntryNotFoundError)  # nothing answered, no copy here
+    remedy = REMEDIES.get(status or 0, other if later else REMEDIES[400])
     return EscEvalError(f"{repo}, {doing}: {shorten_refusal(error)}{f' ({said})' if said else ''}: {remedy}")
 
 

@@ -164,12 +164,23 @@ def is_gbk(data: bytes) -> bool:
     foreign = "".join(character for character in text if character > "\x7f")
     if not foreign or sum(map(_is_chinese, foreign)) < 0.9 * len(foreign):
         return False
+    if _is_hangul(data):
+        return False
     common = _share(foreign.encode("gb18030"), range(0xB0, 0xD8), lowest=0xA1)
     try:
         other = "".join(character for character in data.decode("big5") if character > "\x7f").encode("big5")
     except UnicodeDecodeError:
         return common > 0.5
     return common > _share(other, range(0xA4, 0xC7))
+
+
+def _is_hangul(data: bytes) -> bool:
+    """Whether bytes could as well be Korean text in EUC-KR, all of whose letters stand where GBK has common ones."""
+    try:
+        foreign = [character for character in data.decode("euc-kr") if character > "\x7f"]
+    except UnicodeDecodeError:
+        return False
+    return all("\uac00" <= character <= "\ud7a3" for character in foreign)
 
 
 def _share(pairs: bytes, leads: range, lowest: int = 0) -> float:

@@ -20,12 +20,14 @@ def find_failures(report: Report, under: float | None = None, worse_than: str | 
             to pass.
 
     Raises:
-        EscEvalError: No board has a model of that name.
+        EscEvalError: No board has a model of that name, or it is alone.
     """
     boards = report.data["boards"]
     if worse_than is not None and not any(worse_than in board["models"] for board in boards.values()):
         known = sorted({name for board in boards.values() for name in board["models"]})
         raise EscEvalError(f"--fail-if-worse {worse_than}: no model is called so; there are {', '.join(known)}")
+    if worse_than is not None and all(set(board["models"]) == {worse_than} for board in boards.values()):
+        raise EscEvalError(f"--fail-if-worse {worse_than}: it is the only model, so none can be worse")
     found = []
     for name, board in boards.items():
         sign = -1 if board["ranked_by"] in board["lower_is_better"] else 1

@@ -281,6 +281,12 @@ def test_a_gate_is_decided_by_the_interval(tmp_path):
     assert "new is under 60" in under
     with pytest.raises(EscEvalError, match="no model is called so; there are new, old, same"):
         find_failures(found, worse_than="nobody")
+    alone = read_table([path])
+    alone = leaderboard_report(
+        alone.replaced(alone.frame[alone.frame["model"] == "old"]), Bootstrap(draws=100), flips=99
+    )
+    with pytest.raises(EscEvalError, match="old: it is the only model"):
+        find_failures(alone, worse_than="old")
 
 
 def test_what_has_no_interval_does_not_pass(tmp_path):

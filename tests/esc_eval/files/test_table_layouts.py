@@ -6,6 +6,7 @@ import warnings
 from io import StringIO
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -293,3 +294,74 @@ def test_a_table_comes_back_through_every_layout(tmp_path_factory, table, wide, 
     found = in_table(path, columns={"rater": names} if wide == "rater" else {})
     missing = {key: None for key in found if key not in table}  # a cell of a row that others fill
     assert found == {**table, **missing}
+
+
+@pytest.mark.parametrize("cell", ["3²", "②", "1¹", "½", "٣", "true", "3分"])
+def test_a_sign_that_is_no_plain_digit_is_no_level(cell, tmp_path):
+    path = write(tmp_path / "a.csv", f"dialogue_id,rater,dimension,score\na,x,empathy,{cell}\n")
+    for read in (in_table, in_ratings):
+        with pytest.raises(EscEvalError, match=rf"line 2: score '{cell}' is not a number"):
+            read(path)
+
+
+@pytest.mark.parametrize("read", [in_table, in_ratings])
+def test_a_rater_whose_column_holds_other_things_too_is_said_with_the_line(read, tmp_path):
+    path = write(tmp_path / "a.csv", "dialogue_id,dimension,ann,ben,eve,remark\na,empathy,3,2,4,ok\nb,empathy,1,NA,,\n")
+    with pytest.warns(Guess, match="not read: 'ben', which beside levels holds 'NA' in line 3; no levels: 'remark'"):
+        found = read(path)
+    assert {key: level for key, level in found.items() if key[1] == "ann"} == {
+        ("a", "ann", "empathy"): 3,
+        ("b", "ann", "empathy"): 1,
+    }
+    assert {rater for _, rater, _ in found} == {"ann", "eve"}
+
+
+def test_a_second_column_for_one_thing_is_said(tmp_path):
+    path = write(tmp_path / "a.csv", "dialogue_id,rater,annotator,dimension,score\na,x,y,empathy,3\n")
+    with pytest.warns(Guess, match="not read: 'annotator', as a column of our name says the same"):
+        assert in_table(path) == {("a", "x", "empathy"): 3}
+
+
+def test_names_that_are_numbers_stay_whole_beside_gaps(tmp_path):
+    rows = [
+        {"dialogue_id": 1, "rater": 7, "dimension": "empathy", "score": 3, "card": 12},
+        {"dialogue_id": 2.0, "rater": 7, "dimension": "empathy", "score": 2, "card": None},
+    ]
+    (tmp_path / "a.json").write_text(json.dumps(rows))
+    pd.DataFrame(rows).to_parquet(tmp_path / "a.parquet")
+    for name in ("a.json", "a.parquet"):
+        frame = read_table([tmp_path / name]).frame
+        assert list(frame["dialogue_id"]) == ["1", "2"]
+        assert list(frame["card"].fillna("none")) == ["12", "none"]
+
+
+def test_a_column_that_numbers_the_rows_of_a_pandas_table_is_read(tmp_path):
+    rows = pd.DataFrame({"dialogue_id": ["a", "b"], "rater": ["x", "y"], "empathy": [3, 2]})
+    rows.set_index("rater").to_parquet(tmp_path / "a.parquet")
+    with pytest.warns(Guess):
+        assert in_table(tmp_path / "a.parquet") == {("a", "x", "empathy"): 3, ("b", "y", "empathy"): 2}
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.xlsx", "a.jsonl", "a.parquet"])
+def test_a_table_without_rows_holds_no_ratings(name, tmp_path):
+    empty = pd.DataFrame({"dialogue_id": [], "rater": [], "dimension": [], "score": []})
+    path = tmp_path / name
+    writers = {".csv": empty.to_csv, ".xlsx": empty.to_excel, ".parquet": empty.to_parquet}
+    writers[path.suffix](path, index=False) if path.suffix in writers else path.write_text("")
+    with pytest.raises(EscEvalError, match=r"no ratings|no column dialogue_id"):
+        read_table([path])
+
+
+def test_a_book_whose_open_sheet_is_empty_is_refused_with_the_sheets_that_are_not(tmp_path):
+    book = Workbook()
+    book.create_sheet("levels").append(["dialogue_id", "rater", "dimension", "score"])
+    book.save(tmp_path / "a.xlsx")
+    with pytest.raises(EscEvalError, match="the sheet that is open is empty; open the one to read and save: 'levels'"):
+        read_table([tmp_path / "a.xlsx"])
+
+
+def test_korean_text_is_not_taken_for_chinese(tmp_path):
+    text = "dialogue_id,rater,dimension,score\na,김철수,empathy,3\nb,이영희,empathy,2\n"
+    (tmp_path / "a.csv").write_bytes(text.encode("euc-kr"))
+    with pytest.raises(EscEvalError, match="line 2: not UTF-8"):
+        read_table([tmp_path / "a.csv"])
