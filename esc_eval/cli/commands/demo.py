@@ -53,6 +53,8 @@ def command(
 def copy_recorded(folder: Path) -> str:
     """Lay the recorded run into a folder; says what it is, in a sentence.
 
+    What is there already stays: a run that was laid there before may have been rated further since.
+
     Raises:
         EscEvalError: The folder holds something else.
     """
@@ -65,10 +67,19 @@ def copy_recorded(folder: Path) -> str:
         there = folder / DIALOGUES
         if not there.is_file() or there.read_bytes() != (RECORDED / DIALOGUES).read_bytes():
             raise EscEvalError(f"{folder}: holds something else; give the recorded run another --out")
+<<<<<<< HEAD
     with fill_folder(folder) as place:
         shutil.copytree(RECORDED, place, dirs_exist_ok=True)
+=======
+    shutil.copytree(RECORDED, folder, copy_function=_copy_missing, dirs_exist_ok=True)
+>>>>>>> out20b
     [first, *_] = read_json_object(folder / "run.json")["calls"]
     return f"Recorded on {first['started'][:10]} by esc-eval {first['esc_eval']}: {' '.join(first['command'])}"
+
+
+def _copy_missing(source: str, target: str) -> None:
+    if not Path(target).exists():
+        shutil.copyfile(source, target)
 
 
 def refuse_without_model() -> None:

@@ -9,7 +9,7 @@ from esc_eval.checkpoints import embedded
 from esc_eval.cli.commands import demo
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import load_cards, read_cards, read_dialogues, read_ratings
-from esc_eval.files.run_folder import DIALOGUES, RECORDED
+from esc_eval.files.run_folder import DIALOGUES, RATINGS, RECORDED
 from esc_eval.files.text import read_json_object
 
 
@@ -32,6 +32,10 @@ def test_it_is_laid_beside_nothing_else_and_over_itself(tmp_path):
     first = demo.copy_recorded(tmp_path / "run")
     assert " evaluate --supporter " in first
     assert demo.copy_recorded(tmp_path / "run") == first
+    with (tmp_path / "run" / RATINGS).open("a", encoding="utf-8") as file:
+        file.write("one more\n")
+    demo.copy_recorded(tmp_path / "run")
+    assert (tmp_path / "run" / RATINGS).read_text(encoding="utf-8").endswith("one more\n")
     (tmp_path / "run" / DIALOGUES).write_text("mine")
     with pytest.raises(EscEvalError, match="holds something else"):
         demo.copy_recorded(tmp_path / "run")
