@@ -67,19 +67,14 @@ def copy_recorded(folder: Path) -> str:
         there = folder / DIALOGUES
         if not there.is_file() or there.read_bytes() != (RECORDED / DIALOGUES).read_bytes():
             raise EscEvalError(f"{folder}: holds something else; give the recorded run another --out")
-<<<<<<< HEAD
     with fill_folder(folder) as place:
-        shutil.copytree(RECORDED, place, dirs_exist_ok=True)
-=======
-    shutil.copytree(RECORDED, folder, copy_function=_copy_missing, dirs_exist_ok=True)
->>>>>>> out20b
+        for path in (path for path in RECORDED.rglob("*") if path.is_file()):
+            name = path.relative_to(RECORDED)
+            if not (folder / name).exists():  # what was added to an earlier copy since stays
+                (place / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, place / name)
     [first, *_] = read_json_object(folder / "run.json")["calls"]
     return f"Recorded on {first['started'][:10]} by esc-eval {first['esc_eval']}: {' '.join(first['command'])}"
-
-
-def _copy_missing(source: str, target: str) -> None:
-    if not Path(target).exists():
-        shutil.copyfile(source, target)
 
 
 def refuse_without_model() -> None:

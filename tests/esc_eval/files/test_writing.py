@@ -180,7 +180,7 @@ ELSEWHERE = {
     "esc_eval/checkpoints/shards.py": {"save_file"},
     "esc_eval/checkpoints/tokenizer.py": {"save_pretrained"},
     "esc_eval/rate/store.py": {"touch"},  # before SQLite, which writes it, so that nobody else can read it
-    "esc_eval/cli/commands/demo.py": {"copytree"},
+    "esc_eval/cli/commands/demo.py": {"copyfile"},
     "esc_eval/space/submission.py": {"write_bytes"},
     "release/archive.py": {"write_bytes"},
     "release/prepare.py": {"copyfile"},
