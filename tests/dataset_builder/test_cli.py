@@ -51,6 +51,7 @@ def test_an_input_that_is_missing_is_named_and_exits_with_2(tmp_path, option):
     assert not (tmp_path / "b").exists()
 
 
+@pytest.mark.slow
 def test_check_exits_with_0_for_a_sound_folder_and_1_with_problems(local, tmp_path):
     assert run("check", local).exit_code == 0
     copy = Path(shutil.copytree(local, tmp_path / "copy"))

@@ -94,6 +94,7 @@ def test_publishing_is_a_dry_run_until_it_is_meant_and_then_tags_all_four(releas
     assert "nothing to do" in run("publish", release, "--namespace", "me").stdout
 
 
+@pytest.mark.slow
 def test_refusals_end_with_code_2_and_the_reasons(parts, release):
     given = ("--dataset", parts / "data", "--role", parts / "rank", "--rank", parts / "rank", "--draft")
     result = run("prepare", *given, "--out", release.parent / "other")
@@ -131,6 +132,7 @@ def test_every_reason_is_named_and_nothing_is_left_behind(parts, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["local", "role"]
 
 
+@pytest.mark.slow
 def test_after_the_first_release_rows_must_be_compared(parts, tmp_path, monkeypatch):
     monkeypatch.setattr(
         "release.prepare.version.newest_entry",

@@ -13,7 +13,7 @@ def blocks(page):
     found, mark = [], None
     for token in MarkdownIt().enable("table").parse(page.read_text(encoding="utf-8")):
         if token.type == "html_block":
-            match = MARK.fullmatch(token.content)
+            match = MARK.fullmatch(token.content.strip())
             mark = match["why"] if match else None
         elif token.type in ("fence", "code_block"):
             found.append((token.info.strip(), token.content, mark))

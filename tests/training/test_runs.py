@@ -257,6 +257,7 @@ def test_accelerate_configurations_are_ones_that_accelerate_knows():
         assert load_config_from_file(str(file)).num_processes >= 2
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_no_number_ends_the_run_without_a_checkpoint(tmp_path):
     call = command(write_sources(tmp_path / "s", 8), tmp_path / "out", "--set", "optimise.learning_rate=1e30")
     ended = CliRunner().invoke(app, call[2:])

@@ -377,6 +377,7 @@ def test_runs_are_compared_on_the_cards_that_they_share(results, tmp_path):
         compare([one, one])
 
 
+@pytest.mark.slow
 def test_the_command_line_and_python_make_the_same_files_and_comparison(script, tmp_path):
     models = {name: script([text, "Go on."], name) for name, text in (("s", "I am sad."), ("m", "Oh."), ("j", "2"))}
     common = ["--supporter", models["m"], "--seeker", models["s"], "--scorer", models["j"]]

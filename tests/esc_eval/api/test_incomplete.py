@@ -116,6 +116,7 @@ def test_the_others_rank_as_if_one_that_is_not_ranked_were_last():
     assert "not ranked" in compared.to_text()
 
 
+@pytest.mark.slow
 def test_failed_dialogues_are_played_on_and_rated_when_asked_for(tmp_path):
     moods = {"number 1": True}
 
@@ -189,6 +190,7 @@ def test_a_filtered_conversation_of_a_judge_is_unscored_and_asked_again_when_tol
     assert len(judge.asked) == asked + 7
 
 
+@pytest.mark.slow
 def test_a_dialogue_too_long_for_a_judge_is_unscored_and_stays_so(tmp_path):
     judge = FakeModel("s", lambda c: Reply("", "context") if heard(c, "hopeless") else "Score: 3")
     found = score(THREE, judge, out=tmp_path)

@@ -156,6 +156,7 @@ def answer(messages):
 """
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_with_130_and_a_sentence_and_the_same_command_goes_on(tmp_path, script):
     (tmp_path / "slow.py").write_text(SLOW)
     command = [sys.executable, "-m", "esc_eval", "simulate", "--supporter", "python:slow:answer", "--limit", "2"]

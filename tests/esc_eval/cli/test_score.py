@@ -68,6 +68,7 @@ def test_several_judges_rate_into_one_folder(run, dialogues, script, tmp_path):
     assert "esc-eval agreement" in err
 
 
+@pytest.mark.slow
 def test_dialogues_that_read_otherwise_are_refused_before_anything_is_rated(run, dialogues, script, tmp_path):
     folder, judge = tmp_path / "run", script(["3"], "one")
     run("score", "--dialogues", dialogues, "--out", folder, "--scorer", judge)
@@ -176,6 +177,7 @@ def test_reparsing_without_answers_is_an_error(run, tmp_path):
     assert "no rating has a raw answer" in err
 
 
+@pytest.mark.slow
 def test_the_official_wording_comes_from_the_users_checkout(run, dialogues, script, tmp_path):
     (tmp_path / "score.py").write_text(SCORE.format(english=ENGLISH, chinese=CHINESE, keys=KEYS), encoding="utf-8")
     arguments = ["score", "--dialogues", dialogues, "--out", tmp_path / "run", "--scorer", script(["2"])]

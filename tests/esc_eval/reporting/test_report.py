@@ -304,6 +304,7 @@ def turn_fluency_round():
     return RUBRIC.model_copy(update={"dimensions": (first.model_copy(update={"lower_is_better": True}), *others)})
 
 
+@pytest.mark.slow
 def test_pictures_mark_where_lower_is_better_and_show_shares_by_supporter():
     dialogues, ratings = made_up(unscored=0)
     turned = turn_fluency_round()
