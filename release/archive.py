@@ -46,7 +46,10 @@ def archive_release(folder: Path, out: Path, progress: Callable[[str], None] = l
         for part, (repo, _) in prepared.REPOS.items():
             _zip(folder / part, work / f"{repo}-{part}-{name}.zip")
             progress(f"{part}: {len(release.parts[part])} files")
-        _archive_source(release.commit, f"esc-eval-{name}", work / f"esc-eval-source-{name}.zip")
+        if release.commit:
+            _archive_source(release.commit, f"esc-eval-{name}", work / f"esc-eval-source-{name}.zip")
+        else:
+            progress("no source: this draft was prepared outside a git checkout")
         for beside in (path for path in sorted(folder.iterdir()) if path.is_file() and path.name != prepared.SUMS):
             (work / beside.name).write_bytes(beside.read_bytes())
         write_json(work / METADATA, describe_deposit(release, (folder / "CITATION.cff").read_text(encoding="utf-8")))
@@ -61,10 +64,12 @@ def describe_deposit(release: prepared.Release, citation: str) -> dict[str, Any]
         citation: Text of ``CITATION.cff``.
     """
     rows = ", ".join(f"{count} rows of {config}" for config, count in release.rows.items())
+    source = (
+        f"source at commit {release.commit}" if release.commit else "no source (a draft from outside a git checkout)"
+    )
     about = (
         "Software, data and checkpoints of one release of esc-eval, which evaluates language models at emotional "
-        f"support. It holds {rows}, an ESC-Role and an ESC-RANK checkpoint, the metric and the source at commit "
-        f"{release.commit}. "
+        f"support. It holds {rows}, an ESC-Role and an ESC-RANK checkpoint, the metric and {source}. "
         "The software is under Apache-2.0; the rows and checkpoints are under the licences that their cards name. "
         "No clinical instrument; the dialogues speak of distress."
     )
@@ -86,8 +91,8 @@ def _zip(folder: Path, path: Path) -> None:
             archive.writestr(entry, (folder / name).read_bytes(), zipfile.ZIP_DEFLATED)
 
 
-def _archive_source(commit: str | None, prefix: str, path: Path) -> None:
-    command = ["git", "archive", "--format=zip", f"--prefix={prefix}/", f"--output={path}", str(commit)]
+def _archive_source(commit: str, prefix: str, path: Path) -> None:
+    command = ["git", "archive", "--format=zip", f"--prefix={prefix}/", f"--output={path.resolve()}", commit]
     try:
         subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603
     except (OSError, subprocess.CalledProcessError) as error:

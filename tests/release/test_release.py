@@ -281,8 +281,9 @@ def test_the_cards_of_the_released_checkpoints_are_current_and_valid():
 
 
 @pytest.mark.slow
-def test_a_release_is_archived_for_zenodo_with_its_source_and_checksums(release, tmp_path):
-    done = run("archive", release, "--out", tmp_path / "first")
+def test_a_release_is_archived_for_zenodo_with_its_source_and_checksums(release, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = run("archive", release, "--out", "first")
     assert done.exit_code == 0, done.stderr
     files = json.loads(done.stdout)["files"]
     name = f"{__version__}-draft"
