@@ -122,7 +122,7 @@ def test_search_finds_a_page_and_code_can_be_copied(address, chromium):
     assert page.locator("button.md-code__button[title='Copy to clipboard'], nav.md-code__nav button").count() > 3
     page.locator("input.md-search__input").click()
     page.get_by_text("Type to start searching").wait_for(timeout=60_000)  # it listens from now on
-    page.locator("input.md-search__input").fill("Krippendorff")
+    page.keyboard.type("Krippendorff")
     first = page.locator(".md-search-result__link").first
     first.wait_for(timeout=60_000)
     assert any("statistics" in link.get_attribute("href") for link in page.locator(".md-search-result__link").all())
