@@ -12,7 +12,7 @@ from cffconvert import Citation
 from esc_eval.errors import EscEvalError
 from esc_eval.files.writing import replace_folder, write_json
 from release import folder as prepared
-from release.prepare import ROOT
+from release.prepare import BESIDE, ROOT, copy_files
 
 METADATA = ".zenodo.json"
 PAPER = "arXiv:2406.14952"
@@ -50,8 +50,7 @@ def archive_release(folder: Path, out: Path, progress: Callable[[str], None] = l
             _archive_source(release.commit, f"esc-eval-{name}", work / f"esc-eval-source-{name}.zip")
         else:
             progress("no source: this draft was prepared outside a git checkout")
-        for beside in (path for path in sorted(folder.iterdir()) if path.is_file() and path.name != prepared.SUMS):
-            (work / beside.name).write_bytes(beside.read_bytes())
+        copy_files(folder, [*BESIDE, prepared.RECORD], work)
         write_json(work / METADATA, describe_deposit(release, (folder / "CITATION.cff").read_text(encoding="utf-8")))
         prepared.write_sums(work)
         return prepared.files_of(work)

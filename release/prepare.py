@@ -104,15 +104,15 @@ def prepare_release(
             "rank": (rank, check.list_published(rank)),
         }
         for part, (source, files) in folders.items():
-            _copy(source, files, work / part)
+            copy_files(source, files, work / part)
             progress(f"{part}: {len(files)} files from {source}")
         metric.write_metric(work / "metric")
-        _copy(ROOT, ["LICENSE"], work / "metric")
+        copy_files(ROOT, ["LICENSE"], work / "metric")
         for part in prepared.REPOS:
-            _copy(ROOT, ["CITATION.cff"], work / part)
+            copy_files(ROOT, ["CITATION.cff"], work / part)
             prepared.write_sums(work / part)
             parts[part] = {path: hash_file(work / part / path) for path in prepared.files_of(work / part)}
-        _copy(ROOT, list(BESIDE), work)
+        copy_files(ROOT, list(BESIDE), work)
         release = prepared.Release(
             version=__version__,
             tag=version.tag_of(draft),
@@ -128,7 +128,8 @@ def prepare_release(
     return release
 
 
-def _copy(source: Path, files: list[str], target: Path) -> None:
+def copy_files(source: Path, files: list[str], target: Path) -> None:
+    """Copy files, named by their paths in a folder, into another."""
     for path in files:
         (target / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / path, target / path)

@@ -152,10 +152,10 @@ def _fill_ledger(run: Run, runs: Sequence[Run], joined: Members) -> None:
                 furthest[name] = said, each
     for each in runs:
         own = {name for name, (_, best) in furthest.items() if best is each}
-        talks = [row for kind in ("turn", "problem", "retried") for row in each.rows(kind) if row[1] in own]
-        run.add_all([*talks, *each.rows("scoring/%")])
-    run.add_all(_number(row for each in runs for row in each.rows(PEOPLE)))
-    paid = {tuple(each.rows("spent")) for each in runs}  # of a copy of a run nothing was paid twice
+        talks = [row for kind in ("turn", "problem", "retried") for row in each.list_records(kind) if row[1] in own]
+        run.add_all([*talks, *each.list_records("scoring/%")])
+    run.add_all(_number(row for each in runs for row in each.list_records(PEOPLE)))
+    paid = {tuple(each.list_records("spent")) for each in runs}  # of a copy of a run nothing was paid twice
     run.add_all(_number((row for rows in sorted(paid) for row in rows), twice=True))
 
 

@@ -410,14 +410,18 @@ class Run:
             kinds = [row[0] for row in database.execute("select distinct kind from members order by kind")]
         return {kind: self.members(kind) for kind in kinds}
 
-    def list_records(self) -> list[tuple[str, str, int, str]]:
-        """Kind, owner, position and text of every record, as they are written.
+    def list_records(self, kinds: str = "%") -> list[tuple[str, str, int, str]]:
+        """Kind, owner, position and text of every record of some kinds, as they are written.
+
+        Args:
+            kinds: A pattern of SQL's ``like``.
 
         Raises:
             EscEvalError: The ledger is damaged.
         """
         with self._reading() as database:
-            rows = database.execute("select kind, owner, position, json from records order by kind, owner, position")
+            query = "select kind, owner, position, json from records where kind like ? order by kind, owner, position"
+            rows = database.execute(query, (kinds,))
             try:
                 return [(kind, owner, position, _as_text(text)) for kind, owner, position, text in rows]
             except ValueError as error:
@@ -469,12 +473,6 @@ class Run:
             database.execute("begin immediate")
             database.executemany("insert or ignore into records values (?, ?, ?, ?)", rows)
             database.execute("commit")
-
-    def rows(self, kinds: str) -> list[tuple[str, str, int, str]]:
-        """All records of kinds that a pattern (of SQL's ``like``) names: kind, owner, position and text of each."""
-        query = "select kind, owner, position, json from records where kind like ? order by kind, owner, position"
-        with self._reading() as database:
-            return [(*row[:3], _as_text(row[3])) for row in database.execute(query, (kinds,))]
 
     def of(self, kind: str, owner: str) -> list[str]:
         """The records of an owner in order of position."""

@@ -182,7 +182,6 @@ ELSEWHERE = {
     "esc_eval/rate/store.py": {"touch"},  # before SQLite, which writes it, so that nobody else can read it
     "esc_eval/cli/commands/demo.py": {"copyfile"},
     "esc_eval/space/submission.py": {"write_bytes"},
-    "release/archive.py": {"write_bytes"},
     "release/prepare.py": {"copyfile"},
     "release/space.py": {"copyfile"},
     "training/common/sft.py": {"save_pretrained"},
