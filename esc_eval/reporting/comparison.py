@@ -108,7 +108,7 @@ def leaderboard_report(
         known = rubric if rubric and set(here) <= set(rubric.keys) else None
         turned = [d.key for d in known.dimensions if d.lower_is_better] if known else []
         keys, scale_ends = known.keys if known else here, (low, high)
-        board = Board.build(_rows_of(own, by), keys, scale_ends, turned)
+        board = Board.build(_rows_of(own, by), keys, scale_ends, turned, even=by == "card")
         clusters = "dialogue" if by == "dialogue_id" else by
         unranked = find_unranked(own, by_id)
         there = set(own["dialogue_id"])
@@ -125,7 +125,7 @@ def leaderboard_report(
             standing = count_all(standing, count_asked(run or {}, language))
         categories = {
             category: rank_models(
-                Board.build(_rows_of(part, by), keys, scale_ends, turned),
+                Board.build(_rows_of(part, by), keys, scale_ends, turned, even=by == "card"),
                 boot,
                 flips,
                 unranked,

@@ -320,7 +320,12 @@ def _make_board(
             for rating, level in zip(ratings, levels, strict=True)
         ]
         return Board.build(
-            rows, rubric.keys, (min(rubric.levels), max(rubric.levels)), turned, unsupported if some else ()
+            rows,
+            rubric.keys,
+            (min(rubric.levels), max(rubric.levels)),
+            turned,
+            unsupported if some else (),
+            even=by_card,
         )
 
     levels, expected = (board(getattr(rating, what) for rating in ratings) for what in ("score", "expected"))

@@ -152,7 +152,7 @@ class Group:
         if not self.is_human and not other.is_human and (why := _compare_makings(self, other)):
             return f"{other.name} stands apart from {self.name}, as its dialogues were made otherwise: {why}."
         for dialogue in other.dialogues:
-            if self.dialogues.get(dialogue.id, dialogue) != dialogue:
+            if self.dialogues.get(dialogue.id, dialogue).content != dialogue.content:
                 return (
                     f"{other.name} stands apart from {self.name}, as dialogue {dialogue.id!r} says other words there."
                 )
