@@ -267,11 +267,11 @@ def show_side_by_side(request: Request) -> Response:
 def _same_models(
     pairs: Mapping[str, list[Entry]], cards: list[str], at: int, step: int, left: Entry, right: Entry
 ) -> tuple[Entry, Entry] | None:
-    """The same two supporters on the next card, in a direction, that both have played."""
+    """The same two supporters and repeats on the next card, in a direction, that both have played."""
     place = at + step
     while 0 <= place < len(cards):
         first, second = (
-            next((e for e in pairs[cards[place]] if (e.supporter, e.group) == (one.supporter, one.group)), None)
+            next((e for e in pairs[cards[place]] if (e.supporter, e.repeat, e.group) == (one.supporter, one.repeat, one.group)), None)
             for one in (left, right)
         )
         if first and second and first is not second:

@@ -40,6 +40,7 @@ class Asked:
             ``language`` is that of the page.
         group: Number of a group, from 1.
         dimension, level: Whom some rater gave this level, or, with ``unscored``, no level; without a dimension in any.
+        repeat: Number of a repeat, from 1.
         state: ``ended`` for dialogues that ended early, ``whole`` for the others.
         sort: One of ``SORTS`` or a dimension.
         down: Whether the last come first.
@@ -55,6 +56,7 @@ class Asked:
     group: str = ""
     dimension: str = ""
     level: str = ""
+    repeat: str = ""
     state: str = ""
     sort: str = ""
     down: bool = False
@@ -91,7 +93,7 @@ class Asked:
     def is_narrow(self) -> bool:
         """Whether anything is left out."""
         return bool(self.words or self.model or self.spoken or self.category or self.group or self.level or self.state
-                    or self.rater)  # fmt: skip
+                    or self.rater or self.repeat)  # fmt: skip
 
 
 class Listing:
@@ -162,6 +164,8 @@ class Listing:
         if asked.category and (entry.category or "unknown") != asked.category:
             return False
         if asked.group and str(self.collection.groups.index(entry.group) + 1) != asked.group:
+            return False
+        if asked.repeat and str(entry.repeat) != asked.repeat:
             return False
         if asked.state and (asked.state == "ended") != (dialogue.problem is not None):
             return False
