@@ -18,7 +18,7 @@ from esc_eval.hub.cards import local_cards
 from esc_eval.prompts.kept import keep_wording
 from esc_eval.prompts.rubric import Rubric, RubricText
 from esc_eval.rate.store import Item, Rater, Stage, State, Store, What
-from esc_eval.schema import Dialogue, RoleCard, digest, find_duplicates
+from esc_eval.schema import Dialogue, RoleCard, digest, find_duplicates, number_repeats
 from esc_eval.simulation.unfinished import refresh_runs
 
 WHOLE = "preference"
@@ -252,7 +252,7 @@ def describe_dialogue(dialogue: Dialogue) -> dict[str, str | None]:
 
 
 def _choose_units(study: Study, chosen: Sequence[str] | None) -> list[tuple[str, ...]]:
-    """Dialogues, or pairs of dialogues of one card by two supporters, of all or of those that a plan gives."""
+    """Dialogues, or pairs of dialogues of one card and repeat by two supporters, of all or of those that a plan gives."""
     ids = list(study.dialogues) if chosen is None else list(chosen)
     if beside := [one for one in ids if one not in study.dialogues]:
         raise EscEvalError(f"the plan gives out dialogue {beside[0]!r}, which has no answer that could be rated")
@@ -262,12 +262,17 @@ def _choose_units(study: Study, chosen: Sequence[str] | None) -> list[tuple[str,
     for one in ids:
         if card := study.dialogues[one].card_id:
             by_card.setdefault(card, []).append(one)
-    pairs: list[tuple[str, ...]] = [
-        pair
-        for group in by_card.values()
-        for pair in combinations(group, 2)
-        if study.dialogues[pair[0]].supporter != study.dialogues[pair[1]].supporter
-    ]
+    repeats = number_repeats(study.dialogues.values())
+    pairs: list[tuple[str, ...]] = []
+    for group in by_card.values():
+        found = [
+            pair
+            for pair in combinations(group, 2)
+            if study.dialogues[pair[0]].supporter != study.dialogues[pair[1]].supporter
+            and repeats[pair[0]] == repeats[pair[1]]
+        ]
+        alike = [pair for pair in found if len({study.dialogues[one].seeker for one in pair}) == 1]
+        pairs += alike or found  # with the same seeker, where any are
     if not pairs:
         raise EscEvalError(
             "no card has dialogues with two supporters, so there are no pairs; official dialogues are linked to their "

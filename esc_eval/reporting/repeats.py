@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from esc_eval.reporting.render import Cell, Table
 from esc_eval.schema import Dialogue, number_repeats
+from esc_eval.simulation.plan import repetition_of
 from esc_eval.statistics import CONFIDENCE
 from esc_eval.statistics.estimate import Array, Estimate, StoredEstimate
 from esc_eval.statistics.ranking import AVERAGE, Board
@@ -112,9 +113,9 @@ def name_occasions(dialogues: Sequence[Dialogue]) -> dict[str, Occasion]:
 
 
 def name_rows(rows: "pd.DataFrame") -> dict[str, Occasion]:
-    """The same of the rows of a table of ratings, from its columns ``repeat`` and ``seeker``, where it has them."""
+    """The same of the rows of a table of ratings: from its columns ``repeat`` and ``seeker``, else by the ids."""
     if "repeat" not in rows:
-        return {}
+        return {str(name): ("", repetition_of(str(name))) for name in rows["dialogue_id"].unique()}
     each = rows.drop_duplicates("dialogue_id")
     seekers = each["seeker"].fillna("").astype(str) if "seeker" in each else [""] * len(each)
     numbers = each["repeat"].fillna(1).astype(int)
@@ -253,10 +254,10 @@ def _columns(board: Board) -> dict[str, tuple[Array, Array, Array]]:
 
 
 def _root(variance: Estimate) -> Estimate:
-    """The standard deviation of a variance, limits too."""
+    """The standard deviation of a variance, limits too; the most that values on a scale can have is half of it."""
 
     def root(x: float | None) -> float | None:
-        return None if x is None else float(np.sqrt(x))
+        return None if x is None else min(float(np.sqrt(x)), FULL / 2)
 
     ends = root(variance.low), root(variance.high)
     return Estimate(root(variance.value), *ends, variance.n, variance.clusters, variance.undefined)

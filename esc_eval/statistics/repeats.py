@@ -230,7 +230,8 @@ class Spread:
             self.within.times((1 / repeats - 1 / self.size) / cards),
         ]
         value, low, high = combine_squares(parts, confidence)
-        value = max(value, self.within.value / repeats / cards)  # cards differ at least not at all
+        least, lowest, _ = combine_squares([self.within.times(1 / repeats / cards)], confidence)
+        value, low = max(value, least), max(low, lowest)  # as if cards did not differ at all
         return Estimate(
             float(np.sqrt(value)),
             float(np.sqrt(low)),
