@@ -262,23 +262,30 @@ def _choose_units(study: Study, chosen: Sequence[str] | None) -> list[tuple[str,
     for one in ids:
         if card := study.dialogues[one].card_id:
             by_card.setdefault(card, []).append(one)
-    repeats = number_repeats(study.dialogues.values())
-    pairs: list[tuple[str, ...]] = []
-    for group in by_card.values():
-        found = [
-            pair
-            for pair in combinations(group, 2)
-            if study.dialogues[pair[0]].supporter != study.dialogues[pair[1]].supporter
-            and repeats[pair[0]] == repeats[pair[1]]
-        ]
-        alike = [pair for pair in found if len({study.dialogues[one].seeker for one in pair}) == 1]
-        pairs += alike or found  # with the same seeker, where any are
+    pairs = [pair for group in by_card.values() for pair in _pair_repeats(study, group)]
     if not pairs:
         raise EscEvalError(
             "no card has dialogues with two supporters, so there are no pairs; official dialogues are linked to their "
             "cards by --cards"
         )
     return pairs
+
+
+def _pair_repeats(study: Study, group: Sequence[str]) -> list[tuple[str, ...]]:
+    """Pairs of the dialogues of a card by two supporters: of one repeat with one seeker.
+
+    One that has no such counterpart stands beside each of the other supporter's.
+    """
+    about = study.dialogues
+    numbers = number_repeats(about[one] for one in group)
+    found = [pair for pair in combinations(group, 2) if about[pair[0]].supporter != about[pair[1]].supporter]
+    alike = [(a, b) for a, b in found if (numbers[a], about[a].seeker) == (numbers[b], about[b].seeker)]
+    met = {(one, about[other].supporter) for a, b in alike for one, other in ((a, b), (b, a))}
+    return [
+        (a, b)
+        for a, b in found
+        if (a, b) in alike or (a, about[b].supporter) not in met or (b, about[a].supporter) not in met
+    ]
 
 
 def _generator(study: Study, *what: str) -> np.random.Generator:

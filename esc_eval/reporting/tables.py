@@ -248,5 +248,8 @@ def as_html(summary: Summary) -> str:
     """Leaderboards as a fragment of HTML, e.g. for a notebook."""
     opening = "".join(f"<p>{escape_html(sentence)}</p>\n" for sentence in describe_support(summary))
     return opening + "".join(
-        board_report(board, board_table(board), *support_tables(board)).to_html() for board in summary.tables
+        board_report(
+            board, board_table(board), *support_tables(board), *repeats_tables(board.repeats, board.names)
+        ).to_html()
+        for board in summary.tables
     )

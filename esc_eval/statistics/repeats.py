@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special, stats
 
 from esc_eval.statistics import CONFIDENCE
 from esc_eval.statistics.estimate import Array, Estimate
@@ -20,6 +20,7 @@ ONE_CARD = "one card alone, so nothing says how much cards differ"
 ONE_JUDGE = "one rater alone, so its own error is in that of the repeat"
 NOT_LINKED = "no dialogue has two raters, so raters cannot be told from what they rated"
 NEVER_DIFFER = "no interval: none of these ever differ here, which is no certainty that they never do"
+LESS_THAN_CHANCE = "no interval: these differ less than chance alone makes them"
 NO_ERROR = "raters leave nothing unexplained, as where nothing was rated twice"
 SHUFFLES = 500
 """Draws of what is expected of fragile cards by chance."""
@@ -80,17 +81,17 @@ def combine_squares(parts: Sequence[MeanSquare], confidence: float = CONFIDENCE)
         total = 0.0
         for size, df, positive in own:
             if positive == upper:  # it may be larger than it is here: chi-square's lower quantile
-                total += ((df / stats.chi2.ppf(tail, df) - 1) * size) ** 2
+                total += ((df / special.chdtri(df, 1 - tail) - 1) * size) ** 2
             else:
-                total += ((1 - df / stats.chi2.ppf(1 - tail, df)) * size) ** 2
+                total += ((1 - df / special.chdtri(df, tail)) * size) ** 2
         for size, df, _ in (each for each in own if each[2]):
             for other, df_other, _ in (each for each in own if not each[2]):
-                f = stats.f.ppf(1 - level, df, df_other)
+                f = special.fdtri(df, df_other, 1 - level)
                 if upper:
-                    high, low = df / stats.chi2.ppf(tail, df) - 1, 1 - df_other / stats.chi2.ppf(1 - tail, df_other)
+                    high, low = df / special.chdtri(df, 1 - tail) - 1, 1 - df_other / special.chdtri(df_other, tail)
                     cross = ((1 - f) ** 2 - high**2 * f**2 - low**2) / f
                 else:
-                    low, high = 1 - df / stats.chi2.ppf(1 - tail, df), df_other / stats.chi2.ppf(tail, df_other) - 1
+                    low, high = 1 - df / special.chdtri(df, tail), df_other / special.chdtri(df_other, 1 - tail) - 1
                     cross = ((f - 1) ** 2 - low**2 * f**2 - high**2) / f
                 total += cross * size * other
         return max(0.0, total)
@@ -179,6 +180,8 @@ def split_variance(
         if parts[0].value <= NEGLIGIBLE:
             return Estimate(0.0, None, None, dialogues, cards, NEVER_DIFFER)
         value, low, high = combine_squares(parts, confidence)
+        if high <= 0:
+            return Estimate(0.0, None, None, dialogues, cards, LESS_THAN_CHANCE)
         return Estimate(max(0.0, value), low, high, dialogues, cards)
 
     repeat = estimate([of_repeats.times(1 / k_repeat), of_rest.times(-1 / k_repeat)])
@@ -246,7 +249,7 @@ class Spread:
             return Estimate(0.0, 0.0, None, self.pairs, self.cards)
         f = self.between.value * self.size / self.within.value
         tail = (1 - confidence) / 2
-        ends = [f / stats.f.ppf(level, self.between.freedom, self.within.freedom) for level in (1 - tail, tail)]
+        ends = [f / special.fdtri(self.between.freedom, self.within.freedom, level) for level in (1 - tail, tail)]
         low, middle, high = (max(0.0, (end - 1) / self.size) for end in (ends[0], f, ends[1]))  # card by repeat
 
         def turn(x: float) -> float | None:
@@ -410,6 +413,6 @@ def seed_interval(table: Table, scale: tuple[float, float], confidence: float = 
     within = float(((own - means[:, None])[mask] ** 2).sum() / df)
     if within <= NEGLIGIBLE:
         return Estimate(value, None, None, n, cards, "no interval: repeats of a card never differ here")
-    half = float(stats.t.ppf((1 + confidence) / 2, df) * np.sqrt(within * (1 / size).sum()) / cards)
+    half = float(special.stdtrit(df, (1 + confidence) / 2) * np.sqrt(within * (1 / size).sum()) / cards)
     return Estimate(value, max(scale[0], value - half), min(scale[1], value + half), n, cards)
 
