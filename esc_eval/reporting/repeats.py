@@ -278,6 +278,7 @@ def repeats_tables(found: Repeats | None, names: Mapping[str, str]) -> list[Tabl
         [name, one.cards, one.dialogues, one.most, one.mean, _said(one.same_cards)]
         for name, one in found.supporters.items()
     ]
+    gaps = ", of the dialogues that have a score in every dimension." if _differ(found) else "."
     tables = [
         Table(
             f"Repeats: {column}",
@@ -286,7 +287,7 @@ def repeats_tables(found: Repeats | None, names: Mapping[str, str]) -> list[Tabl
             1,
             "Every card counts once, however often it was played. The first interval is that of the leaderboard: it "
             "draws whole cards with their repeats. The second holds for these very cards alone: Student's t with the "
-            "variance of repeats within cards.",
+            "variance of repeats within cards" + gaps,
         ),
         split_table("Repeats: what a score is made of", found, shown),
         _fragile_table(found, shown),
@@ -307,6 +308,14 @@ def repeats_tables(found: Repeats | None, names: Mapping[str, str]) -> list[Tabl
             )
         )
     return tables
+
+
+def _differ(found: Repeats) -> bool:
+    """Whether the mean of complete dialogues is another one than that of all."""
+    return any(
+        one.mean.value is not None and one.same_cards.value is not None and abs(one.mean.value - one.same_cards.value) > 1e-6
+        for one in found.supporters.values()
+    )
 
 
 FRAGILE = ("cards", "fragile", "by noise", "by chance", "which")
