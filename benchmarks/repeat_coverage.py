@@ -61,13 +61,13 @@ def _means(table: Array) -> Array:
     return np.asarray(np.nanmean(table, axis=-1))
 
 
-def by_card_mean(first: Array, second: Array, rng: np.random.Generator) -> Ends:
+def by_card_mean(first: Array, _second: Array, _rng: np.random.Generator) -> Ends:
     """What ``report`` prints."""
     rows, clusters = first.reshape(-1, 1), np.repeat(np.arange(len(first)), first.shape[1]).tolist()
     return _ends(estimate_group_means(rows, clusters, [0] * len(rows), BOOT, even=True).each[0][0])
 
 
-def by_card_gap(first: Array, second: Array, rng: np.random.Generator) -> Ends:
+def by_card_gap(first: Array, second: Array, _rng: np.random.Generator) -> Ends:
     """What ``report`` prints."""
     gaps = _means(first) - _means(second)
     return _ends(estimate_gaps(gaps[:, None], range(len(gaps)), BOOT, FULL)[0])
@@ -87,7 +87,7 @@ def _draw_twice(table: Array, drawn: Array, rng: np.random.Generator) -> Array:
     return np.asarray((values * there).sum(-1) / there.sum(-1))
 
 
-def two_level_mean(first: Array, second: Array, rng: np.random.Generator) -> Ends:
+def two_level_mean(first: Array, _second: Array, rng: np.random.Generator) -> Ends:
     """Cards drawn, then repeats within each: percentiles."""
     drawn = rng.integers(0, len(first), (BOOT.draws, len(first)))
     low, high = np.quantile(_draw_twice(first, drawn, rng).mean(1), (0.025, 0.975))
@@ -102,12 +102,12 @@ def two_level_gap(first: Array, second: Array, rng: np.random.Generator) -> Ends
     return float(low), float(high)
 
 
-def student_mean(first: Array, second: Array, rng: np.random.Generator) -> Ends:
+def student_mean(first: Array, _second: Array, _rng: np.random.Generator) -> Ends:
     """Student's t on cards' means, the analytic interval of two levels where repeats are complete."""
     return _student(_means(first))
 
 
-def student_gap(first: Array, second: Array, rng: np.random.Generator) -> Ends:
+def student_gap(first: Array, second: Array, _rng: np.random.Generator) -> Ends:
     """Student's t on the cards' mean differences."""
     return _student(_means(first) - _means(second))
 
@@ -159,7 +159,10 @@ def coverage_of_parts(centres: Ends, cards: int, repeats: int, missing: float, s
         pairs = np.argwhere(np.isfinite(gap))
         spread = spread_of_difference(gap[tuple(pairs.T)], pairs[:, 0])
         errors = [
-            (spread.error(cards, k) if spread else Estimate(None), (known["gap_card"] + known["gap_repeat"] / k) / cards)
+            (
+                spread.error(cards, k) if spread else Estimate(None),
+                (known["gap_card"] + known["gap_repeat"] / k) / cards,
+            )
             for k in (1, 5)
         ]
         found = [
@@ -213,14 +216,14 @@ def report(simulations: int) -> str:
     return "\n\n".join(
         [
             f"`python -m benchmarks.repeat_coverage --simulations {simulations}` wrote these tables. Coverage of 95% "
-            "intervals of a mean and of a difference of two supporters, the lower of two distributions of levels (middle "
-            "of the scale, near its top), and in brackets the width against Student's t:",
+            "intervals of a mean and of a difference of two supporters, the lower of two distributions of levels "
+            "(middle of the scale, near its top), and in brackets the width against Student's t:",
             as_table(
                 [*head, *(f"{what}: {way}" for what in ("mean", "difference") for way in WAYS)],
                 ways,
             ),
             "Coverage of the variances of card and repeat, of the standard error of a difference with one and five "
-            "repeats (`power --repeats`), and of the mean for other seeds on the same cards, likewise the lower of two:",
+            "repeats (`power --repeats`), and of the mean for other seeds on the same cards, the lower of two too:",
             as_table([*head, "card", "repeat", "error, 1 repeat", "error, 5 repeats", "other seeds"], parts),
         ]
     )

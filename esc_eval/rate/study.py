@@ -252,7 +252,7 @@ def describe_dialogue(dialogue: Dialogue) -> dict[str, str | None]:
 
 
 def _choose_units(study: Study, chosen: Sequence[str] | None) -> list[tuple[str, ...]]:
-    """Dialogues, or pairs of dialogues of one card and repeat by two supporters, of all or of those that a plan gives."""
+    """Dialogues, or pairs of dialogues of one card by two supporters, of all or of those that a plan gives."""
     ids = list(study.dialogues) if chosen is None else list(chosen)
     if beside := [one for one in ids if one not in study.dialogues]:
         raise EscEvalError(f"the plan gives out dialogue {beside[0]!r}, which has no answer that could be rated")

@@ -138,9 +138,7 @@ def leaderboard_report(
         }
         data, views, said = _board(standing, names, board.turned, human, title, sign, categories)
         boards[key] = {"language": language, "rater": rater, **data}
-        repeats = find_repeats(
-            board, name_rows(own), scale_ends, standing.ranked_by, standing.means, boot.confidence
-        )
+        repeats = find_repeats(board, name_rows(own), scale_ends, standing.ranked_by, standing.means, boot.confidence)
         if repeats:
             boards[key]["repeats"] = repeats.model_dump(mode="json")
             views += [replace(one, title=f"{one.title}. {title}") for one in repeats_tables(repeats, names)]

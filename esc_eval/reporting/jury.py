@@ -116,7 +116,10 @@ def jury_report(
     }
     repeats = _split_by_judge(whole, talks, clusters, rubric, statistic, boot)
     if repeats:
-        parts = {name: {key: p.model_dump(mode="json") for key, p in o.parts.items()} for name, o in repeats.supporters.items()}
+        parts = {
+            name: {key: p.model_dump(mode="json") for key, p in o.parts.items()}
+            for name, o in repeats.supporters.items()
+        }
         data["repeats"] = parts
     scale = describe_scale(rubric.levels)
     shown = "expected levels where a judge gives them" if statistic == "expected" else "levels"

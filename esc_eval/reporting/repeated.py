@@ -1,7 +1,6 @@
-"""``power --repeats``: whether another repeat of the cards, or another card, makes a difference surer, and at what cost."""
+"""``power --repeats``: whether another repeat of the cards, or another card, makes a difference surer."""
 
 from collections.abc import Sequence
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -18,8 +17,8 @@ from esc_eval.statistics.repeats import Spread, best_repeats, spread_of_differen
 from esc_eval.statistics.scale import FULL
 
 PLAY_AGAIN = (
-    "power --repeats needs two supporters that played some of the same cards twice or more: with one dialogue of a card "
-    "nothing tells what is of the card from what is of the seed. Play the cards again: the command that made the run, "
+    "power --repeats needs two supporters that played some of the same cards twice or more: with one dialogue of a "
+    "card nothing tells what is of the card from what is of the seed. Play the cards again: the command that made the run, "
     "with --repeats 2"
 )
 
@@ -89,8 +88,8 @@ def repeats_report(
             ["models", "cards", "pairs", "sd of cards", "sd of repeats", "repeat by card", "repeats that pay"],
             [_row(one) for one in best],
             2,
-            "of the difference: sd of cards, sd of one repeat of a card, and the ratio of the two variances; repeats that "
-            f"pay: for the smallest error at a cost, where another card costs {card_cost:g} dialogues beside its own",
+            "of the difference: sd of cards, sd of one repeat of a card, and the ratio of the two variances; repeats "
+            f"that pay: for the smallest error at a cost, where another card costs {card_cost:g} dialogues beside its own",
         ),
     ]
     notes = [
@@ -99,7 +98,9 @@ def repeats_report(
         "Repeats of one number (and seeker) are paired. Intervals of errors: modified large-sample; of the ratio: F.",
     ]
     if any(one["ratio"].value is None for one in best):
-        notes.append("Where no ratio is printed, cards do not differ beyond chance, and a repeat says as much as a card.")
+        notes.append(
+            "Where no ratio is printed, cards do not differ beyond chance, and a repeat says as much as a card."
+        )
     data = {"dimension": what, "card_cost": card_cost, "errors": errors, "best": best}
     sign = report_signature("power", table.sha256, dimension=what, repeats=list(repeats), card_cost=f"{card_cost:g}")
     return Report("power", data, tables, notes, sign)
@@ -113,7 +114,10 @@ def _spreads(table: RatingsTable, dimension: str | None, what: str) -> dict[tupl
         if column in known:
             each[column] = each["dialogue_id"].map(known[column])
     board = Board.build(
-        [(r.dialogue_id, r.model, r.card, what, "all", r.score) for r in each.itertuples()], [what], (0, FULL), even=True
+        [(r.dialogue_id, r.model, r.card, what, "all", r.score) for r in each.itertuples()],
+        [what],
+        (0, FULL),
+        even=True,
     )
     found = {}
     for first, second, gaps in pair_tables(board, name_rows(each), what):

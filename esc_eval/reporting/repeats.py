@@ -1,4 +1,4 @@
-"""What repeats of cards say beside a leaderboard: other seeds, what a score is made of, and cards whose verdict flips."""
+"""What repeats of cards say beside a leaderboard: other seeds, what a score is made of, cards whose verdict flips."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -204,9 +204,7 @@ def find_repeats(
     return Repeats(column=column, steps=steps, supporters=found, pairs=tuple(pairs))
 
 
-def pair_tables(
-    board: Board, occasions: Mapping[str, Occasion], column: str
-) -> list[tuple[str, str, Array]]:
+def pair_tables(board: Board, occasions: Mapping[str, Occasion], column: str) -> list[tuple[str, str, Array]]:
     """Of every two supporters the differences in the repeats of each card that both have.
 
     Returns:
@@ -217,9 +215,10 @@ def pair_tables(
 
     values = _values(board, column) * (-1 if column in board.turned else 1)
     taken: dict[tuple[int, int, Any], int] = {}
+    card_of = board.card
     by_place: dict[int, dict[tuple[int, Any], float]] = {i: {} for i in range(len(board.models))}
     for i in np.flatnonzero(np.isfinite(values)):
-        model, card = int(board.model[i]), int(board.card[i])
+        model, card = int(board.model[i]), int(card_of[i])
         occasion: Any = occasions.get(board.dialogue[i], ("", 0))
         again = taken[model, card, occasion] = taken.get((model, card, occasion), 0) + 1
         by_place[model][card, (occasion, again)] = float(values[i])
@@ -313,15 +312,17 @@ def repeats_tables(found: Repeats | None, names: Mapping[str, str]) -> list[Tabl
 def _differ(found: Repeats) -> bool:
     """Whether the mean of complete dialogues is another one than that of all."""
     return any(
-        one.mean.value is not None and one.same_cards.value is not None and abs(one.mean.value - one.same_cards.value) > 1e-6
+        one.mean.value is not None
+        and one.same_cards.value is not None
+        and abs(one.mean.value - one.same_cards.value) > 1e-6
         for one in found.supporters.values()
     )
 
 
 FRAGILE = ("cards", "fragile", "by noise", "by chance", "which")
 EXPECTED = (
-    "Share of the cards with two repeats or more, exact interval. by noise: expected if every card were as noisy as the "
-    "average one; by chance: if cards said nothing."
+    "Share of the cards with two repeats or more, exact interval. by noise: expected if every card were as noisy as "
+    "the average one; by chance: if cards said nothing."
 )
 
 

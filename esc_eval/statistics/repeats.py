@@ -282,7 +282,7 @@ def spread_of_difference(gaps: Array, card: Codes) -> Spread | None:
 
 
 def best_repeats(ratio: float | None, card_cost: float) -> float:
-    """Repeats of a card for the smallest error at a cost, where a card costs as much as so many dialogues beside its own.
+    """Repeats of a card for the smallest error at a cost, where a card costs so many dialogues beside its own.
 
     The error's variance is (card + repeat / k) / cards at a cost of cards (card_cost + k): least at
     k = sqrt(card_cost repeat / card) (Cochran 1977, section 10.6), and never less than 1.
@@ -309,7 +309,7 @@ def tabulate_cells(values: Array, card: Codes, cards: int) -> Table:
 
 
 def flips_verdict(table: Table) -> npt.NDArray[np.bool_]:
-    """Of each card (row), whether one repeat says more than 0 and another less: who is better differs. Shape (..., cards)."""
+    """Of each card (row), whether one repeat says more than 0 and another less. Shape (..., cards)."""
     with np.errstate(invalid="ignore"):
         return np.asarray((table > NEGLIGIBLE).any(-1) & (table < -NEGLIGIBLE).any(-1))
 
@@ -415,4 +415,3 @@ def seed_interval(table: Table, scale: tuple[float, float], confidence: float = 
         return Estimate(value, None, None, n, cards, "no interval: repeats of a card never differ here")
     half = float(special.stdtrit(df, (1 + confidence) / 2) * np.sqrt(within * (1 / size).sum()) / cards)
     return Estimate(value, max(scale[0], value - half), min(scale[1], value + half), n, cards)
-

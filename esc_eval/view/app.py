@@ -271,7 +271,14 @@ def _same_models(
     place = at + step
     while 0 <= place < len(cards):
         first, second = (
-            next((e for e in pairs[cards[place]] if (e.supporter, e.repeat, e.group) == (one.supporter, one.repeat, one.group)), None)
+            next(
+                (
+                    e
+                    for e in pairs[cards[place]]
+                    if (e.supporter, e.repeat, e.group) == (one.supporter, one.repeat, one.group)
+                ),
+                None,
+            )
             for one in (left, right)
         )
         if first and second and first is not second:

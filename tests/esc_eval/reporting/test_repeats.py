@@ -40,7 +40,12 @@ def play(cards=6, repeats=3, supporters="ab", seeker="s", numbered=True):
 def rate(dialogues, level, judges=("judge",), keys=RUBRIC.keys, kind="model"):
     return [
         Rating(
-            dialogue_id=one.id, dimension=key, rater=judge, rater_kind=kind, rubric=RUBRIC.id, score=level(one, key, judge)
+            dialogue_id=one.id,
+            dimension=key,
+            rater=judge,
+            rater_kind=kind,
+            rubric=RUBRIC.id,
+            score=level(one, key, judge),
         )
         for one in dialogues
         for key in keys
@@ -60,7 +65,9 @@ def noisy(seed=0):
     card = rng.normal(2, 0.8, 40)
 
     def level(one, key, judge):
-        return int(np.clip(np.round(card[int(one.card_id[1:])] + (one.supporter == "b") * 0.5 + rng.normal(0, 0.7)), 0, 4))
+        return int(
+            np.clip(np.round(card[int(one.card_id[1:])] + (one.supporter == "b") * 0.5 + rng.normal(0, 0.7)), 0, 4)
+        )
 
     return level
 

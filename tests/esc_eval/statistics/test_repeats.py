@@ -150,7 +150,9 @@ def test_repeats_pay_where_a_card_costs_more_than_its_dialogues():
 
 
 def board(rows, **more):
-    return Board.build([(f"{m}{c}{k}", m, c, "empathy", "judge", float(x)) for m, c, k, x in rows], ["empathy"], (0, 4), **more)
+    return Board.build(
+        [(f"{m}{c}{k}", m, c, "empathy", "judge", float(x)) for m, c, k, x in rows], ["empathy"], (0, 4), **more
+    )
 
 
 def test_a_card_that_was_played_more_often_counts_no_more():
