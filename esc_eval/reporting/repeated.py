@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from esc_eval.errors import EscEvalError
 from esc_eval.files.ratings_table import RatingsTable
@@ -15,11 +14,12 @@ from esc_eval.statistics.estimate import Array, Estimate
 from esc_eval.statistics.ranking import Board
 from esc_eval.statistics.repeats import Spread, best_repeats, spread_of_difference
 from esc_eval.statistics.scale import FULL
+from esc_eval.statistics.variance import Codes
 
 PLAY_AGAIN = (
     "power --repeats needs two supporters that played some of the same cards twice or more: with one dialogue of a "
-    "card nothing tells what is of the card from what is of the seed. Play the cards again: the command that made the run, "
-    "with --repeats 2"
+    "card nothing tells what is of the card from what is of the seed. Play the cards again: the command that made the "
+    "run, with --repeats 2"
 )
 
 
@@ -89,12 +89,12 @@ def repeats_report(
             [_row(one) for one in best],
             2,
             "of the difference: sd of cards, sd of one repeat of a card, and the ratio of the two variances; repeats "
-            f"that pay: for the smallest error at a cost, where another card costs {card_cost:g} dialogues beside its own",
+            f"that pay: for the smallest error, where another card costs {card_cost:g} dialogues beside its own",
         ),
     ]
     notes = [
-        "More cards are always surer than as many more repeats of the same ones. Repeats pay where a further card costs "
-        "more than its dialogues, or where there are no more cards.",
+        "More cards are always surer than as many more repeats of the same ones. Repeats pay where a further card "
+        "costs more than its dialogues, or where there are no more cards.",
         "Repeats of one number (and seeker) are paired. Intervals of errors: modified large-sample; of the ratio: F.",
     ]
     if any(one["ratio"].value is None for one in best):
@@ -114,7 +114,10 @@ def _spreads(table: RatingsTable, dimension: str | None, what: str) -> dict[tupl
         if column in known:
             each[column] = each["dialogue_id"].map(known[column])
     board = Board.build(
-        [(r.dialogue_id, r.model, r.card, what, "all", r.score) for r in each.itertuples()],
+        [
+            (str(dialogue), str(model), str(card), what, "all", float(score))
+            for dialogue, model, card, score in each[["dialogue_id", "model", "card", "score"]].to_numpy().tolist()
+        ],
         [what],
         (0, FULL),
         even=True,
@@ -131,8 +134,8 @@ def _spreads(table: RatingsTable, dimension: str | None, what: str) -> dict[tupl
     return found
 
 
-def _flat(gaps: Array) -> tuple[Array, pd.Series]:
-    at = np.argwhere(np.isfinite(gaps))
+def _flat(gaps: Array) -> tuple[Array, Codes]:
+    at = np.argwhere(np.isfinite(gaps)).astype(np.intp)
     return gaps[tuple(at.T)], at[:, 0]
 
 

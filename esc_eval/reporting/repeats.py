@@ -249,7 +249,7 @@ def _columns(board: Board) -> dict[str, tuple[Array, Array, Array]]:
         total = np.bincount(place, np.where(turned, FULL - points, points), len(board.model) * len(board.raters))
         whole = np.flatnonzero(np.bincount(place, minlength=len(total)) == len(board.dimensions))
         found[AVERAGE] = (whole // len(board.raters), whole % len(board.raters), total[whole] / len(board.dimensions))
-    return found  # type: ignore[return-value]
+    return found
 
 
 def _root(variance: Estimate) -> Estimate:

@@ -155,9 +155,11 @@ def split_variance(
     def none(why: str) -> Estimate:
         return Estimate(None, n=dialogues, clusters=cards, undefined=why)
 
+    def nothing(why: str) -> Split:
+        return Split(none(why), none(why), none(why), none(why), cards, repeats, (why,))
+
     if dialogues == cards or cards < 2:
-        why = ONE_CARD if cards < 2 else NO_REPEATS
-        return Split(*[none(why)] * 4, cards, repeats, (why,))
+        return nothing(ONE_CARD if cards < 2 else NO_REPEATS)
     single = judges < 2 or n == dialogues
     notes: list[str] = []
     whole, by_card, by_dialogue = (
@@ -169,11 +171,14 @@ def split_variance(
     weight, df_repeat = by_card.weight_of(dialogue), by_dialogue.rank - by_card.rank
     of_card, df_card = whole.weight_of(card), by_card.rank - whole.rank
     if df_repeat < 1 or df_card < 1 or weight < NEGLIGIBLE or of_card < NEGLIGIBLE:
-        return Split(*[none(NO_REPEATS)] * 4, cards, repeats, (NO_REPEATS,))
-    left = [np.bincount(card, fit.residuals**2, int(card.max()) + 1) for fit in (whole, by_card, by_dialogue)]
-    left = [squares[np.unique(card)] for squares in left]
-    of_cards_square, of_repeats = mean_square(left[0] - left[1], df_card), mean_square(left[1] - left[2], df_repeat)
-    of_rest = mean_square(left[2], df_error)
+        return nothing(NO_REPEATS)
+    there = np.unique(card)
+    of_whole, of_card_fit, left = (_sums(card, fit.residuals**2)[there] for fit in (whole, by_card, by_dialogue))
+    of_cards_square, of_repeats = (
+        mean_square(of_whole - of_card_fit, df_card),
+        mean_square(of_card_fit - left, df_repeat),
+    )
+    of_rest = mean_square(left, df_error)
     k_repeat, k_card, m = weight / df_repeat, of_card / df_card, (whole.weight_of(dialogue) - weight) / df_card
 
     def estimate(parts: Sequence[MeanSquare]) -> Estimate:
@@ -205,6 +210,11 @@ def split_variance(
         judge = estimate([MeanSquare(ms_judge, df_judge, 1 / k_judge), of_rest.times(-1 / k_judge)])
     rest = estimate([of_rest])
     return Split(of_cards, repeat, judge, rest, cards, repeats, tuple(notes))
+
+
+def _sums(code: Codes, values: Array) -> Array:
+    """Sums of values by code."""
+    return np.bincount(code, values).astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -273,12 +283,12 @@ def spread_of_difference(gaps: Array, card: Codes) -> Spread | None:
     df_within = len(gaps) - len(names)
     if df_within < 1 or len(names) < 2:
         return None
-    means = np.bincount(code, gaps) / counts
-    within = mean_square(np.bincount(code, (gaps - means[code]) ** 2), df_within)
+    means = _sums(code, gaps) / counts
+    within = mean_square(_sums(code, (gaps - means[code]) ** 2), df_within)
     between = mean_square((means - means.mean()) ** 2, len(names) - 1)
     size = float(len(names) / (1 / counts).sum())
-    card = max(0.0, between.value - within.value / size)
-    return Spread(card, within.value, len(names), len(gaps), between, within, size)
+    variance = max(0.0, between.value - within.value / size)
+    return Spread(variance, within.value, len(names), len(gaps), between, within, size)
 
 
 def best_repeats(ratio: float | None, card_cost: float) -> float:
