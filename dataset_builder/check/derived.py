@@ -324,6 +324,11 @@ def _near_duplicates(cards: list[dict[str, Any]], context: Context) -> Iterator[
             yield Problem("overlap", where, "near_duplicates is not what the texts give; build again")
 
 
+def _of_models(row: Row) -> tuple[str | None, ...]:
+    """What the repeats of a card share: models that sample nothing say the same in each."""
+    return _run(row), row["card_id"], row["supporter"], row["seeker"]
+
+
 def _same_texts(tables: Tables) -> Iterator[Problem]:
     """One text under two ids."""
     by_hash: dict[str, str] = {}
@@ -337,7 +342,8 @@ def _same_texts(tables: Tables) -> Iterator[Problem]:
         if not words.strip():
             continue
         before = by_words.setdefault(words, row)
-        if before is not row and (len(words) >= ALIKE or before["card_id"] == row["card_id"]):
+        repeated = _of_models(before) == _of_models(row) and before.get("repeat") != row.get("repeat")
+        if before is not row and not repeated and (len(words) >= ALIKE or before["card_id"] == row["card_id"]):
             what = f"has the words of {before['id']!r}; leave one out"
             yield Problem("duplicate text", f"dialogues {row['id']!r}", what)
     for table in ("role_cards", "dialogues"):
@@ -350,7 +356,7 @@ def _same_texts(tables: Tables) -> Iterator[Problem]:
 
 ONE_VALUE: tuple[tuple[str, str, Callable[[Row], Any], Callable[[Row], Any]], ...] = (
     ("annotations", "rater_kind", lambda r: r["rater"], lambda r: r["rater_kind"]),
-    ("dialogues", "seed", lambda r: _run(r), lambda r: r["seed"]),
+    ("dialogues", "seed of the first repeat", lambda r: _run(r), lambda r: _first_seed(r)),
     ("dialogues", "seeker_revision", lambda r: (_run(r), r["seeker"]), lambda r: r["seeker_revision"]),
     ("dialogues", "protocol", lambda r: _run(r), lambda r: r["protocol"]),
     ("dialogues", "supporter_revision", lambda r: (_run(r), r["supporter"]), lambda r: r["supporter_revision"]),
@@ -365,6 +371,11 @@ ONE_VALUE: tuple[tuple[str, str, Callable[[Row], Any], Callable[[Row], Any]], ..
 def _run(row: Row) -> str:
     run: str = row["id"].partition("/")[0]
     return run
+
+
+def _first_seed(row: Row) -> int | None:
+    """Seed of a run, whose n-th repeat of a card has the n-th seed from there on."""
+    return None if row["seed"] is None else row["seed"] - (row.get("repeat") or 1) + 1
 
 
 def _spelling(table: str, name: str, key_of: Callable[[Row], Any]) -> Callable[[Tables], Iterator[Problem]]:
