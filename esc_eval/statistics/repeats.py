@@ -292,7 +292,7 @@ def spread_of_difference(gaps: Array, card: Codes) -> Spread | None:
 
 
 def best_repeats(ratio: float | None, card_cost: float) -> float:
-    """Repeats of a card for the smallest error at a cost, where a card costs so many dialogues beside its own.
+    """Repeats of a card for the smallest error at a cost, where a card costs as much as so many repeats beside its own.
 
     The error's variance is (card + repeat / k) / cards at a cost of cards (card_cost + k): least at
     k = sqrt(card_cost repeat / card) (Cochran 1977, section 10.6), and never less than 1.
