@@ -233,7 +233,8 @@ def run_simulation(
     models |= {f"supporter {model.name}": model for model in plan.supporters}
     for model in models.values():
         pass_on_notes(model, on_progress)
-    same = warn_of_one_model(plan.seeker.identity, {m.name: m.identity for m in plan.supporters}, {})
+    languages = {card.language for card in plan.cards}
+    same = warn_of_one_model(plan.seeker.identity, {m.name: m.identity for m in plan.supporters}, {}, languages)
     for sentence in (*plan.notes, *same):
         on_progress(Progress(message=sentence))
     counter: list[Counter] = []

@@ -139,7 +139,8 @@ def leaderboard_report(
         turned_here |= set(board.turned)
         tables += views
         notes += said
-        notes += [f"{title}: {sentence}" for sentence in (*unranked.values(), *warn_of_roles(run or {}, rater))]
+        roles = warn_of_roles(run or {}, rater, [] if language == ALL else [language])
+        notes += [f"{title}: {sentence}" for sentence in (*unranked.values(), *roles)]
     groups = groups or _groups_of(rows)
     judges = "rater_kind" in table.frame and bool((table.frame["rater_kind"] == "model").all())
     by_language = table.frame.groupby("language" if table.has("language") else lambda _: ALL)["rater"]

@@ -378,7 +378,7 @@ def _make_board(
         warnings=(
             *describe_failures(run),
             *describe_unfinished(rater, asked, talks, (d for d in by_id.values() if d.language == language)),
-            *warn_of_roles(run, rater),
+            *warn_of_roles(run, rater, [language]),
             *warn_of_no_range(run, rater),
             *describe_validity(run, rater),
             *warn_of_changed_servers(talks, ratings),
