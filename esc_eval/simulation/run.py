@@ -342,9 +342,11 @@ class Run:
             return
         more = len(differences) - SHOWN
         lines = [*differences[:SHOWN], *([f"and {more} more"] if more > 0 else [])]
+        kind, _, rater = step.partition("/")
+        beside = ", a name of its own to have both (--scorer NAME=MODEL)" if rater else ""
         raise EscEvalError(
-            f"{self.folder} holds a {step.partition('/')[0]} under another identity:\n  " + "\n  ".join(lines) + "\n"
-            "Use the same settings to go on with it, or another --out to begin anew."
+            f"{self.folder} holds a {kind} under another identity:\n  " + "\n  ".join(lines) + "\n"
+            f"Use the same settings to go on with it{beside}, or another --out to begin anew."
         )
 
     def damaged(self, what: str) -> DamagedError:
