@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from itertools import combinations
+from dataclasses import replace
+from itertools import combinations, zip_longest
 from pathlib import Path
 from typing import Any
 
+from esc_eval.api.settings import split_shard
 from esc_eval.errors import EscEvalError
 from esc_eval.files.run_folder import CARDS, DIALOGUES, PROTOCOL
 from esc_eval.files.text import read_text
@@ -14,7 +16,7 @@ from esc_eval.schema import RoleCard, digest
 from esc_eval.simulation.identity import STEP, Members, finished_dialogues, read_members
 from esc_eval.simulation.run import LEDGER, PEOPLE, PLAYED, VERSION, Run, find_simulations, list_differences
 from esc_eval.simulation.unfinished import ASKED
-from esc_eval.view.collection import Group, Source, join_all, read_sources
+from esc_eval.view.collection import Source, join_all, read_sources
 
 MERGED = "merged"
 """Part of run.json that holds the run.json of each run that was merged, and the ids of its dialogues."""
@@ -48,8 +50,9 @@ def merge_runs(folders: Sequence[Path], out: Path) -> list[str]:
         members = [read_members(run) for run in runs]
         _refuse_mixture(folders, sources, members)
         joined = _join_members(folders, members)
+        joined = replace(joined, cards=_order_cards([run.card for run in runs], members) or joined.cards)
         with replace_folder(out) as fresh:
-            _copy_files(folders, group, fresh)
+            _copy_files(folders, joined.cards or group.cards, fresh)
             with Run(fresh) as run:
                 _fill_ledger(run, runs, joined)
                 run.record_all(_join_cards(folders, sources, runs, joined, run))
@@ -124,9 +127,23 @@ def _join_members(folders: Sequence[Path], members: Sequence[Members]) -> Member
     return Members(cards, conditions, rows)
 
 
-def _copy_files(folders: Sequence[Path], group: Group, fresh: Path) -> None:
+def _order_cards(runs: Sequence[Mapping[str, Any]], members: Sequence[Members]) -> dict[str, RoleCard]:
+    """The cards in the order of a call that would have played all, where the runs are its shards; else nothing."""
+    places: dict[int, Members] = {}
+    for run, own in zip(runs, members, strict=True):
+        shards = {shard for call in run.get("calls", []) if (shard := call.get("settings", {}).get("shard"))}
+        if len(shards) != 1:
+            return {}
+        number, of = split_shard(shards.pop())
+        if of != len(runs) or places.setdefault(number, own) is not own:
+            return {}
+    rows = zip_longest(*(places[number].cards.values() for number in sorted(places)))
+    return {card.id: card for row in rows for card in row if card}
+
+
+def _copy_files(folders: Sequence[Path], cards: Mapping[str, RoleCard], fresh: Path) -> None:
     """Cards, protocol and rubrics; of one name they say the same, as the runs are joined."""
-    write_jsonl(fresh / CARDS, group.cards.values(), durable=True)
+    write_jsonl(fresh / CARDS, cards.values(), durable=True)
     for folder in folders:
         for path in [folder / PROTOCOL, *sorted((folder / "rubrics").glob("*.yaml"))]:
             target = fresh / path.relative_to(folder)

@@ -1,10 +1,11 @@
 """Everything that a command may be told, in one checked record; it travels, and is kept in ``run.json``."""
 
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
-from pydantic import BeforeValidator, Field, PlainSerializer, SkipValidation, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, SkipValidation, ValidationError
 
 from esc_eval.chat import ChatModel, Options
 from esc_eval.chat.backends.python import as_model
@@ -65,6 +66,7 @@ class Playing(Opening, Going, total=False):
     max_new_tokens: int | None
     own_settings: bool
     repeats: int
+    shard: str | None
     system: str | Path | None
     official_repo: str | Path | None
     allow_unknown: bool
@@ -120,6 +122,24 @@ Name = Annotated[str, BeforeValidator(_text)]
 Count = Annotated[int, Field(ge=1)]
 
 
+def split_shard(text: str) -> tuple[int, int]:
+    """Number of a shard, from 1, and of how many: ``2/8``.
+
+    Raises:
+        ValueError: It is not of that form, or outside of it.
+    """
+    found = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
+    if not found or not 1 <= int(found[1]) <= int(found[2]):
+        raise ValueError(f"a shard is NUMBER/OF, from 1/OF to OF/OF, such as 2/8, not {text!r}")
+    return int(found[1]), int(found[2])
+
+
+def _check_shard(text: str | None) -> str | None:
+    if text is not None:
+        split_shard(text)
+    return text
+
+
 class Settings(Options):
     """Who talks, on which cards, by which rules, who rates, and how models are opened.
 
@@ -137,6 +157,8 @@ class Settings(Options):
         repeats: How often each card is played with each supporter; the second time with the seed after ``seed``, and
             so on.
         protocol, rubric: A shipped one, or the path of a ``.yaml``.
+        shard: ``2/8`` plays the second of eight parts of the cards, every eighth card from the second on. Each part is
+            a run of its own, on any machine; ``esc-eval merge`` joins them to the run that one call would have made.
         system: File with the supporters' system prompt, in place of the protocol's.
         by, parser, max_answer_tokens, judge_temperature: How a scorer answers and is read; see
             ``scoring.score.Scoring``.
@@ -166,6 +188,7 @@ class Settings(Options):
     max_new_tokens: Count | None = None
     own_settings: bool = False
     repeats: Count = 1
+    shard: Annotated[str | None, AfterValidator(_check_shard)] = None
     system: Path | None = None
     seed: Annotated[int, Field(ge=0)] = 0
     protocol: Name = "esc-eval"

@@ -92,6 +92,10 @@ class PlayingOptions:
         int,
         typer.Option(min=1, help="Play each card N times, with the seeds from --seed on. A run may take more later."),
     ] = 1
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="I/N", help="Play the I-th of N parts of the cards; esc-eval merge joins the N runs."),
+    ] = None
     protocol: Annotated[str, typer.Option(metavar="NAME|FILE", help="A shipped protocol, or your own .yaml.")] = (
         "esc-eval"
     )
