@@ -126,7 +126,7 @@ class Settings(Options):
     Attributes:
         supporter: The models under test.
         roster: ``NAME``, ``NAME:MODEL,...`` or a file with more of them.
-        seeker: Who plays the role cards.
+        seeker: Who plays the role cards; of several, every card is played by each with every supporter.
         scorer: Who rates; none = the text scorer that is shipped for the rubric, where it was shown to be of use.
         cards: ``sample``, ``open``, files or folders of role cards, ``hub:ORG/NAME@REVISION``, the cards themselves, or
             a ``datasets.Dataset`` of them.
@@ -155,7 +155,7 @@ class Settings(Options):
 
     supporter: tuple[Named, ...] = ()
     roster: Name | None = None
-    seeker: Named = "embedded"
+    seeker: tuple[Named, ...] = ("embedded",)
     scorer: tuple[Named, ...] = ()
     cards: Annotated[tuple[str | RoleCard, ...], BeforeValidator(several_cards), PlainSerializer(_describe_cards)] = (
         "sample",
@@ -246,10 +246,8 @@ def make_settings(verb: str, **given: Any) -> Settings:
     """
     refuse_unknown(given, Settings.model_fields, verb)
     at_once = given.get("concurrency")
-    for key in {"supporter", "scorer"} & given.keys():
+    for key in {"supporter", "seeker", "scorer"} & given.keys():
         given[key] = name_models(given[key] or (), at_once)
-    if "seeker" in given:
-        [given["seeker"]] = name_models((given["seeker"],), at_once)
     try:
         return Settings(**given)
     except ValidationError as error:

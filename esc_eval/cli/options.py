@@ -57,7 +57,12 @@ class PlayingOptions:
         str | None,
         typer.Option(metavar="NAME[:MODEL,...]|FILE", help="Models under test from a list, such as paper."),
     ] = None
-    seeker: Annotated[str, typer.Option(metavar="MODEL", help="Who plays the role cards.")] = "embedded"
+    seeker: Annotated[
+        list[str],
+        typer.Option(
+            metavar="MODEL", help="Who plays the role cards; repeatable: every card is played by each. NAME=MODEL."
+        ),
+    ] = field(default_factory=lambda: ["embedded"])
     cards: Annotated[
         list[str],
         typer.Option(

@@ -10,6 +10,7 @@ from esc_eval.scoring.text_scorer import SUPPORTED_ONLY
 from esc_eval.scoring.training_range import FITTED_KIND, NO_RANGE
 from esc_eval.simulation.budget import show_dollars
 from esc_eval.simulation.run import FAILED, find_simulations
+from esc_eval.simulation.seekers import seekers_of
 
 HOW_OPENED = frozenset({"server", "dtype", "extra_body", "reasoning_tokens", "own_settings"})
 """What an identity says beside the model itself: the same weights, elsewhere or sampled otherwise, are the same."""
@@ -148,15 +149,16 @@ def same_model(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
 
 
 def warn_of_one_model(
-    seeker: Mapping[str, Any], supporters: Mapping[str, Mapping[str, Any]], judges: Mapping[str, Mapping[str, Any]]
+    seekers: Mapping[str, Mapping[str, Any]],
+    supporters: Mapping[str, Mapping[str, Any]],
+    judges: Mapping[str, Mapping[str, Any]],
 ) -> list[str]:
     """A sentence for each model that has more than one role.
 
     Args:
-        seeker: Its identity.
-        supporters, judges: Identities by name.
+        seekers, supporters, judges: Identities by name; one seeker alone may be called ``seeker``.
     """
-    roles = [("seeker", seeker)]
+    roles = [("seeker" if name == "seeker" else f"seeker {name}", identity) for name, identity in seekers.items()]
     roles += [(f"supporter {name}", identity) for name, identity in supporters.items()]
     roles += [(f"judge {name}", identity) for name, identity in judges.items()]
     groups: list[list[tuple[str, Mapping[str, Any]]]] = []
@@ -187,7 +189,7 @@ def warn_of_roles(run: Mapping[str, Any], rater: str | None = None) -> list[str]
     """
     scoring = run.get(f"scoring/{rater}", {}).get("identity", {}).get("scorer")
     judges = {rater: scoring} if rater and scoring else {}
-    found = [warn_of_one_model(each["seeker"], each["supporters"], judges) for each in find_simulations(run)]
+    found = [warn_of_one_model(seekers_of(each), each["supporters"], judges) for each in find_simulations(run)]
     return list(dict.fromkeys(sentence for sentences in found for sentence in sentences))
 
 

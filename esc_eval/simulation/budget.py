@@ -117,11 +117,11 @@ def within_budget(plan: Plan, run: Run, prices: Mapping[str, Price], budget: Bud
         prices: By the model's name.
         budget: That pays.
     """
-    paid: dict[str, dict[Role, Price | None]] = {
-        model.name: {"seeker": prices.get(plan.seeker.name), "supporter": prices.get(model.name)}
-        for model in plan.supporters
-    }
     for play in plan.plays() if prices else ():
+        paid: dict[Role, Price | None] = {
+            "seeker": prices.get(play.seeker.name),
+            "supporter": prices.get(play.supporter.name),
+        }
         turns = run.read("turn", play.id, Turn)
         for position, turn in enumerate(turns):
             if turn.finish_reason != "scripted":
@@ -132,13 +132,14 @@ def within_budget(plan: Plan, run: Run, prices: Mapping[str, Price], budget: Bud
     def metered(model: ChatModel) -> ChatModel:
         return Metered(model, prices[model.name], budget) if model.name in prices else model
 
-    return replace(plan, seeker=metered(plan.seeker), supporters=[metered(m) for m in plan.supporters])
+    seeker, *others = map(metered, plan.seekers)
+    return replace(plan, seeker=seeker, other_seekers=others, supporters=[metered(m) for m in plan.supporters])
 
 
 def _paid(
-    play: Play, before: list[Turn], said: Turn | Failure, written: str, paid: Mapping[str, Mapping[Role, Price | None]]
+    play: Play, before: list[Turn], said: Turn | Failure, written: str, paid: Mapping[Role, Price | None]
 ) -> float:
-    price = paid[play.supporter.name][said.role]
+    price = paid[said.role]
     return _bill(price, play.plan.protocol.conversation(play.card, before, said.role), said, written) if price else 0.0
 
 

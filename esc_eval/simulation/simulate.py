@@ -1,4 +1,4 @@
-"""Role cards x seeker x supporters -> dialogues, turn by turn, each turn durable before the next needs it.
+"""Role cards x seekers x supporters -> dialogues, turn by turn, each turn durable before the next needs it.
 
 A window of dialogues advances in lock step, as large as the models like their batches; where both models take
 requests side by side, every dialogue is a window of its own and many run at once. A reply that is none ends its own
@@ -74,7 +74,7 @@ def play_plan(
     before()
     if again:
         _forget_failures(again, run)
-    models = [plan.seeker, *plan.supporters]
+    models = [*plan.seekers, *plan.supporters]
     together = all(model.concurrent for model in models)
     size = 1 if together else min(model.parallel for model in models)
     workers = min(model.parallel for model in models) if together else 1
@@ -148,10 +148,11 @@ def _forget_failures(dialogues: Iterable[str], run: Run) -> None:
 
 
 def _windows(plays: Iterable[Play], size: int) -> Iterator[list[Play]]:
-    """Plays of one supporter, up to ``size`` at a time."""
+    """Plays of one supporter and seeker, up to ``size`` at a time."""
     window: list[Play] = []
     for play in plays:
-        if window and (len(window) == size or window[0].supporter is not play.supporter):
+        same = window and window[0].supporter is play.supporter and window[0].seeker is play.seeker
+        if window and (len(window) == size or not same):
             yield window
             window = []
         window.append(play)
@@ -194,7 +195,7 @@ def _left(play: Play) -> int:
 
 
 def _ask(batch: list[Play], seeds: list[int]) -> Iterator[tuple[int, Reply]]:
-    """The next replies of dialogues in which the same side of the same supporter's dialogues speaks.
+    """The next replies of dialogues of the same two models in which the same side speaks.
 
     Raises:
         EscEvalError: Of a seeker that cannot be asked, or of what concerns everybody.
@@ -204,7 +205,7 @@ def _ask(batch: list[Play], seeds: list[int]) -> Iterator[tuple[int, Reply]]:
     conversations = [plan.protocol.conversation(play.card, play.turns, side) for play in batch]
     if side == "seeker":
         languages = [play.card.language for play in batch]
-        yield from reply_by_language(plan.seeker, languages, conversations, plan.protocol.seeker, seeds)
+        yield from reply_by_language(batch[0].seeker, languages, conversations, plan.protocol.seeker, seeds)
         return
     try:
         yield from batch[0].supporter.reply(conversations, plan.supporter_settings(batch[0].supporter), seeds)
