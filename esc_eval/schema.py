@@ -154,6 +154,8 @@ class Turn(Record):
         seed: Seed of the sampling of this turn; None where the server takes none.
         prompt_tokens, completion_tokens: As counted by the model or its server.
         served: Of a model behind a server: what answered, and what it was really asked.
+        left_out: Earlier turns that the speaker was not shown, as a protocol's context policy says; None = it was
+            shown all, or nobody says.
     """
 
     role: Role
@@ -165,6 +167,7 @@ class Turn(Record):
     prompt_tokens: Whole | None = Field(default=None, ge=0)
     completion_tokens: Whole | None = Field(default=None, ge=0)
     served: Served | None = None
+    left_out: Whole | None = Field(default=None, ge=0)
 
 
 class Dialogue(Record):

@@ -20,7 +20,7 @@ from esc_eval.files.records import load_cards
 from esc_eval.files.text import read_text
 from esc_eval.hub.cards import local_cards, pin_cards
 from esc_eval.prompts.official_wording import load_protocol as official_protocol
-from esc_eval.prompts.protocol import Protocol, load_protocol
+from esc_eval.prompts.protocol import Context, Protocol, load_protocol
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.reporting.making import warn_of_one_model
 from esc_eval.schema import Dialogue, RoleCard, Turn
@@ -109,6 +109,12 @@ def choose_protocol(settings: Settings) -> Protocol:
         cap = {"max_new_tokens": settings.max_new_tokens}
         sides = {side: getattr(protocol, side).model_copy(update=cap) for side in ("seeker", "supporter")}
         protocol = protocol.model_copy(update=sides)
+    if settings.context_budget is not None or settings.context_policy is not None:
+        given = {"budget": settings.context_budget, "policy": settings.context_policy}
+        known = protocol.context.model_dump() if protocol.context else {}
+        context = Context(**{**known, **{key: value for key, value in given.items() if value is not None}})
+        plain = context.policy == "stop" and context.budget is None
+        protocol = protocol.model_copy(update={"context": None if plain else context})
     if settings.system is not None:
         prompt = read_text(settings.system).strip()
         if not prompt:

@@ -14,7 +14,7 @@ from esc_eval.chat.registry import Texts
 from esc_eval.environment import hide_password
 from esc_eval.errors import EscEvalError, explain_validation, refuse_unknown
 from esc_eval.files.card_rows import cards_from_rows
-from esc_eval.prompts.protocol import Message
+from esc_eval.prompts.protocol import ContextPolicy, Message
 from esc_eval.reporting.summary import Statistic
 from esc_eval.schema import RoleCard
 from esc_eval.scoring.evidence import ANSWER_TOKENS as ANSWER_TOKENS_BESIDE
@@ -63,6 +63,8 @@ class Playing(Opening, Going, total=False):
 
     roster: str | Path | None
     max_new_tokens: int | None
+    context_budget: int | None
+    context_policy: ContextPolicy | None
     own_settings: bool
     repeats: int
     system: str | Path | None
@@ -132,6 +134,8 @@ class Settings(Options):
             a ``datasets.Dataset`` of them.
         language, limit: Keep the cards of one language, and the first so many of these.
         rounds, max_new_tokens: Override the protocol's.
+        context_budget: Tokens that a side's conversation and its reply may have together, in place of the protocol's.
+        context_policy: What is done where a talk grows longer: ``drop-oldest`` exchanges, or ``stop``.
         own_settings: Sample supporters as they were released to; else as the protocol says.
         seed: Of all sampling.
         repeats: How often each card is played with each supporter; the second time with the seed after ``seed``, and
@@ -164,6 +168,8 @@ class Settings(Options):
     limit: Count | None = None
     rounds: Count | None = None
     max_new_tokens: Count | None = None
+    context_budget: Count | None = None
+    context_policy: ContextPolicy | None = None
     own_settings: bool = False
     repeats: Count = 1
     system: Path | None = None

@@ -81,6 +81,17 @@ class PlayingOptions:
     max_new_tokens: Annotated[
         int | None, typer.Option(min=1, help="Cap on every reply, in tokens; the protocol's own is 512.")
     ] = None
+    context_budget: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="TOKENS", help="Tokens that a side's conversation and reply may have together."),
+    ] = None
+    context_policy: Annotated[
+        Literal["stop", "drop-oldest"] | None,
+        typer.Option(
+            help="Where a talk grows longer than that, or than a model reads: leave out the oldest exchanges, or stop; "
+            "default: stop, with --context-budget drop-oldest."
+        ),
+    ] = None
     own_settings: Annotated[
         bool,
         typer.Option(

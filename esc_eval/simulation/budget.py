@@ -6,7 +6,7 @@ from decimal import Decimal
 from threading import Lock
 from typing import Any
 
-from esc_eval.chat.base import ESTIMATED, ChatModel, Conversation, Reply
+from esc_eval.chat.base import ESTIMATED, ChatModel, Conversation, CountingModel, Reply
 from esc_eval.errors import EscEvalError
 from esc_eval.languages import estimate_tokens
 from esc_eval.prompts.protocol import Generation
@@ -81,6 +81,8 @@ class Metered:
         self.model, self.price, self.budget = model, price, budget
         self.name, self.identity = model.name, model.identity
         self.parallel, self.concurrent = model.parallel, model.concurrent
+        if isinstance(model, CountingModel):
+            self.context, self.count_tokens = model.context, model.count_tokens
 
     def reply(
         self, conversations: Sequence[Conversation], settings: Generation, seeds: Sequence[int]
@@ -140,7 +142,10 @@ def _paid(
     play: Play, before: list[Turn], said: Turn | Failure, written: str, paid: Mapping[Role, Price | None]
 ) -> float:
     price = paid[said.role]
-    return _bill(price, play.plan.protocol.conversation(play.card, before, said.role), said, written) if price else 0.0
+    if not price:
+        return 0.0
+    left_out = (said.left_out or 0) if isinstance(said, Turn) else 0
+    return _bill(price, play.plan.protocol.conversation(play.card, before, said.role, left_out), said, written)
 
 
 class Spent(Record):

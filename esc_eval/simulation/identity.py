@@ -92,6 +92,7 @@ def play_conditions(
             "id": protocol.id,
             "sha256": protocol.language_sha256(language, SAID_APART),
             "rounds": protocol.rounds,
+            **({"context": protocol.context.model_dump(exclude_none=True)} if protocol.context else {}),
         },
         "generation": {"seeker": protocol.seeker.model_dump(), "supporter": asked},
         "seeker": seeker,
@@ -389,9 +390,9 @@ def _check_record(run: Run, kept: Members, old: Mapping[str, Any]) -> None:
             f"{run.folder}: {LEDGER} holds {len(kept.dialogues)} dialogues, and run.json, which says what made them, "
             "is missing or tells of none. Put it back, or choose another --out."
         )
-    shared, seeker = kept.shared, old.get("seeker", {})
-    held = shared.get("seeker", {})
-    if is_relabelled(seeker, str(seeker.get("model")), held, str(held.get("model"))):
+    shared = kept.shared
+    seeker, held = old.get("seeker", {}), shared.get("seeker")
+    if held and is_relabelled(seeker, str(seeker.get("model")), held, str(held.get("model"))):
         shared["seeker"] = seeker  # it was given another label, and run.json was not reached
     found = find_differences({**old, "cards": {}}, {**shared, "cards": {}})
     unknown = sorted({row["supporter"] for row in kept.dialogues.values()} - old.get("supporters", {}).keys())

@@ -267,4 +267,5 @@ def turn_from_reply(role: Role, reply: Reply, seed: int) -> Turn:
         prompt_tokens=reply.prompt_tokens,
         completion_tokens=reply.completion_tokens,
         served=reply.served,
+        left_out=reply.left_out or None,
     )

@@ -5,16 +5,17 @@ requests side by side, every dialogue is a window of its own and many run at onc
 dialogue and no other; a supporter that cannot be asked at all stops its own dialogues.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from esc_eval.chat.base import Reply, reply_by_language
+from esc_eval.chat.base import Conversation, Reply, reply_by_language
 from esc_eval.chat.side_by_side import call_side_by_side
 from esc_eval.chat.stopping import Interrupted, current_stop
 from esc_eval.errors import EscEvalError
 from esc_eval.schema import Turn
 from esc_eval.simulation.budget import SpentError
+from esc_eval.simulation.context import ask_within
 from esc_eval.simulation.identity import admit_plan, finished_dialogues, keep_ids
 from esc_eval.simulation.plan import Failure, Plan, Play, find_failure, turn_from_reply
 from esc_eval.simulation.run import Run
@@ -202,13 +203,24 @@ def _ask(batch: list[Play], seeds: list[int]) -> Iterator[tuple[int, Reply]]:
         _SupporterFailed: From what a supporter raised.
     """
     plan, side = batch[0].plan, batch[0].side
-    conversations = [plan.protocol.conversation(play.card, play.turns, side) for play in batch]
+    model = batch[0].seeker if side == "seeker" else batch[0].supporter
+    settings = plan.protocol.seeker if side == "seeker" else plan.supporter_settings(model)
+
+    def send(places: Sequence[int], conversations: Sequence[Conversation]) -> Iterator[tuple[int, Reply]]:
+        chosen = [seeds[place] for place in places]
+        if side == "seeker":
+            languages = [batch[place].card.language for place in places]
+            replies = reply_by_language(model, languages, conversations, settings, chosen)
+        else:
+            replies = model.reply(conversations, settings, chosen)
+        return ((places[number], reply) for number, reply in replies)
+
+    replies = ask_within(batch, model, settings, send)
     if side == "seeker":
-        languages = [play.card.language for play in batch]
-        yield from reply_by_language(batch[0].seeker, languages, conversations, plan.protocol.seeker, seeds)
+        yield from replies
         return
     try:
-        yield from batch[0].supporter.reply(conversations, plan.supporter_settings(batch[0].supporter), seeds)
+        yield from replies
     except (Interrupted, SpentError):
         raise
     except EscEvalError as error:

@@ -26,6 +26,7 @@ from esc_eval.simulation.run import (
     find_simulations,
     is_partly_foreign,
 )
+from esc_eval.simulation.seekers import SEEKERS, seekers_of
 from esc_eval.simulation.unfinished import ASKED, describe_stage, read_run
 
 HUMAN = "human"
@@ -86,7 +87,9 @@ class Source:
         for simulation in find_simulations(self.run):
             parts = {key: simulation[key] for key in ("protocol", "generation")}
             supporters = {name: _model(identity) for name, identity in simulation["supporters"].items()}
-            found.append({**parts, "seeker": _model(simulation["seeker"]), "supporters": supporters})
+            seekers = {name: _model(identity) for name, identity in seekers_of(simulation).items()}
+            who = {SEEKERS: seekers} if SEEKERS in simulation else seekers
+            found.append({**parts, **who, "supporters": supporters})
         return list({digest(each): each for each in found}.values())
 
 

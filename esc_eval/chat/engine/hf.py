@@ -225,6 +225,10 @@ class HFModel:
                         yield batch[number], reply
             left = sorted(unspoken)
 
+    def count_tokens(self, conversation: Conversation) -> int:
+        """Tokens of a conversation; see ``CountingModel``."""
+        return len(self.encode(conversation))
+
     def _reply_batch(
         self, prompts: list[list[int]], settings: Generation, seeds: Sequence[int]
     ) -> Iterator[tuple[int, Reply]]:
