@@ -76,8 +76,10 @@ def reply_tokens(language: Language, role: Role, settings: Generation) -> float:
 def estimate_load(cards: Iterable[RoleCard], protocol: Protocol) -> dict[Role, Load]:
     """What each side has to read and write if every card is played once.
 
-    The history grows by both replies each round and is sent whole with every request.
+    The history grows by both replies each round and is sent whole with every request, or as far as the protocol's budget
+    has room for it.
     """
+    budget = protocol.context.budget if protocol.context else None
     total: dict[Role, Load] = {"seeker": Load(), "supporter": Load()}
     rounds = protocol.rounds
     for card in cards:
@@ -97,9 +99,13 @@ def estimate_load(cards: Iterable[RoleCard], protocol: Protocol) -> dict[Role, L
         for role, load in total.items():
             begin = start[role] + (0 if role == "seeker" else said["seeker"] + FRAME)
             heard = said["supporter" if role == "seeker" else "seeker"] + FRAME
+            prompt = rounds * begin + both * rounds * (rounds - 1) / 2
+            if budget is not None:
+                room = budget - min(getattr(protocol, role).max_new_tokens, budget // 2)
+                prompt = min(prompt, sum(max(begin, min(room, begin + both * number)) for number in range(rounds)))
             total[role] = load + Load(
                 requests=rounds,
-                prompt=rounds * begin + both * rounds * (rounds - 1) / 2,
+                prompt=prompt,
                 encoded=begin + (rounds - 1) * (heard + FRAME),
                 completion=rounds * said[role],
             )
