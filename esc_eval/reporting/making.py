@@ -1,6 +1,6 @@
 """What is worth knowing of how dialogues and ratings were made: what was not sent as asked, and what to be wary of."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -27,6 +27,8 @@ KNOWN = {
 }
 """What is known of scorers' validity, by the revision, model or kind of their identity."""
 MOST_REASONS = 5
+MOST_SEEKERS = 8
+"""Seekers up to which there is a table; dialogues of people have as many seekers as people."""
 LONGEST_REASON = 200
 
 
@@ -214,3 +216,55 @@ def describe_spending(run: Mapping[str, Any], steps: Sequence[str]) -> list[str]
     said += [f"estimated from the words of {', '.join(guessed)}, whose tokens nobody counts"] if guessed else []
     said += [f"no price of {', '.join(unknown)}"] if unknown else []
     return [f"Cost of the tokens: {', '.join(said)}."] if said else []
+
+
+def name_seeker(dialogue: Dialogue) -> str:
+    """What tables call who played the card."""
+    return dialogue.seeker or "unknown"
+
+
+def list_seekers(dialogues: Iterable[Dialogue]) -> list[str]:
+    """Whoever played, in order of first appearance."""
+    return list(dict.fromkeys(map(name_seeker, dialogues)))
+
+
+def describe_seekers(dialogues: Sequence[Dialogue]) -> list[str]:
+    """What a mean over several seekers is of, a sentence each; nothing where one played all dialogues.
+
+    Args:
+        dialogues: Of one language, that a table shows.
+    """
+    seekers = list_seekers(dialogues)
+    if len(seekers) < 2:
+        return []
+    shown = ", ".join(seekers[:MOST_SEEKERS]) + (f" and {len(seekers) - MOST_SEEKERS} more" if len(seekers) > MOST_SEEKERS else "")
+    said = [
+        f"Means are over {len(seekers)} seekers together ({shown}). Their intervals draw other cards, and the same "
+        "seekers: they hold for these seekers, and not for seekers at large."
+    ]
+    counts: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(seekers, 0))
+    for dialogue in dialogues:
+        counts[dialogue.supporter or "unknown"][name_seeker(dialogue)] += 1
+    shares = {name: tuple(n / sum(own.values()) for n in own.values()) for name, own in counts.items()}
+    if len(set(shares.values())) > 1 and len(seekers) <= MOST_SEEKERS:
+        each = "; ".join(f"{name} " + ", ".join(f"{n} by {s}" for s, n in own.items()) for name, own in counts.items())
+        said.append(
+            f"Supporters were not played by the seekers in the same parts ({each}), so that their pooled means differ "
+            "by their seekers too: compare them by seeker."
+        )
+    return said
+
+
+def describe_context(dialogues: Iterable[Dialogue]) -> list[str]:
+    """How many turns were said by a side that was not shown all that came before, a sentence for each speaker."""
+    turns: dict[str, list[int]] = defaultdict(list)
+    for dialogue in dialogues:
+        for turn in dialogue.turns:
+            if turn.finish_reason != "scripted":
+                turns[_speaker(dialogue, turn)].append(turn.left_out or 0)
+    return [
+        f"{who} was not shown all that came before in {sum(map(bool, gone))} of {len(gone)} turns: the oldest "
+        f"exchanges, up to {max(gone)} turns, no longer fitted (context policy)."
+        for who, gone in turns.items()
+        if any(gone)
+    ]
