@@ -73,6 +73,7 @@ def make_scorings(settings: Settings, open_one: Open) -> list[Scoring | DirectSc
                     settings.answer_tokens,
                     settings.judge_temperature,
                     settings.evidence,
+                    settings.long_dialogues,
                 )
             )
     return made

@@ -19,6 +19,7 @@ from esc_eval.reporting.summary import Statistic
 from esc_eval.schema import RoleCard
 from esc_eval.scoring.evidence import ANSWER_TOKENS as ANSWER_TOKENS_BESIDE
 from esc_eval.scoring.evidence import Wanted
+from esc_eval.scoring.long_dialogues import LongDialogues
 from esc_eval.scoring.rater import DialogueRater, OutOfRange
 
 Function = Callable[[list[Message]], str] | Callable[[list[Message]], Awaitable[str]]
@@ -82,6 +83,7 @@ class Rating(Opening, Going, total=False):
     evidence: Wanted
     calibration: str | Path | None
     out_of_range: OutOfRange
+    long_dialogues: LongDialogues
     official_repo: str | Path | None
     allow_unknown: bool
     statistic: Statistic
@@ -148,6 +150,8 @@ class Settings(Options):
         calibration: File of temperatures, from ``esc-eval calibrate``.
         out_of_range: What becomes of a dialogue that lies outside what a fitted scorer was fitted to: ``unscore`` or
             ``flag``.
+        long_dialogues: What becomes of a dialogue that is longer than a judge reads: ``unscore``, or it is shown
+            without its oldest rounds (``drop-oldest``).
         official_repo, allow_unknown: A checkout of the official repository whose prompts are used in place of ours, and
             whether it may be at another commit than the known one.
         statistic: What a report shows: mean level, or mean expected level.
@@ -183,6 +187,7 @@ class Settings(Options):
     evidence: Wanted = "none"
     calibration: Path | None = None
     out_of_range: OutOfRange = "unscore"
+    long_dialogues: LongDialogues = "unscore"
     official_repo: Path | None = None
     allow_unknown: bool = False
     statistic: Statistic = "level"

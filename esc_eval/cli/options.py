@@ -11,6 +11,7 @@ from esc_eval.chat.question import By
 from esc_eval.chat.registry import describe_forms, describe_prefixes
 from esc_eval.cli.config import read_config
 from esc_eval.scoring.evidence import Wanted
+from esc_eval.scoring.long_dialogues import LongDialogues
 from esc_eval.scoring.rater import OutOfRange
 
 MODEL = f"{describe_forms()} or the folder of a checkpoint; NAME=MODEL gives it a label"
@@ -180,6 +181,13 @@ class RatingOptions:
         typer.Option(
             help="What becomes of a dialogue that is not like those that a fitted scorer was fitted to: unscored, or "
             "scored and flagged."
+        ),
+    ] = "unscore"
+    long_dialogues: Annotated[
+        LongDialogues,
+        typer.Option(
+            help="What becomes of a dialogue that is longer than a judge reads: unscored, or shown without its oldest "
+            "rounds, which its ratings say."
         ),
     ] = "unscore"
     statistic: Statistic = "level"

@@ -255,16 +255,24 @@ def describe_seekers(dialogues: Sequence[Dialogue]) -> list[str]:
     return said
 
 
-def describe_context(dialogues: Iterable[Dialogue]) -> list[str]:
-    """How many turns were said by a side that was not shown all that came before, a sentence for each speaker."""
+def describe_context(dialogues: Iterable[Dialogue], ratings: Iterable[Rating] = ()) -> list[str]:
+    """How many turns were said, and ratings given, by who was not shown all that came before, a sentence for each."""
     turns: dict[str, list[int]] = defaultdict(list)
     for dialogue in dialogues:
         for turn in dialogue.turns:
             if turn.finish_reason != "scripted":
                 turns[_speaker(dialogue, turn)].append(turn.left_out or 0)
+    given: dict[str, list[int]] = defaultdict(list)
+    for rating in ratings:
+        given[rating.rater].append(rating.left_out or 0)
     return [
         f"{who} was not shown all that came before in {sum(map(bool, gone))} of {len(gone)} turns: the oldest "
         f"exchanges, up to {max(gone)} turns, no longer fitted (context policy)."
         for who, gone in turns.items()
+        if any(gone)
+    ] + [
+        f"{rater} gave {sum(map(bool, gone))} of {len(gone)} ratings of dialogues without their oldest rounds, up to "
+        f"{max(gone)} turns, which it cannot read (--long-dialogues)."
+        for rater, gone in given.items()
         if any(gone)
     ]

@@ -380,7 +380,7 @@ def _make_board(
         warnings=(
             *describe_failures(run),
             *describe_seekers(talks),
-            *describe_context(talks),
+            *describe_context(talks, ratings),
             *describe_unfinished(rater, asked, talks, (d for d in by_id.values() if d.language == language)),
             *warn_of_roles(run, rater),
             *warn_of_no_range(run, rater),
