@@ -237,7 +237,9 @@ def describe_seekers(dialogues: Sequence[Dialogue]) -> list[str]:
     seekers = list_seekers(dialogues)
     if len(seekers) < 2:
         return []
-    shown = ", ".join(seekers[:MOST_SEEKERS]) + (f" and {len(seekers) - MOST_SEEKERS} more" if len(seekers) > MOST_SEEKERS else "")
+    shown = ", ".join(seekers[:MOST_SEEKERS]) + (
+        f" and {len(seekers) - MOST_SEEKERS} more" if len(seekers) > MOST_SEEKERS else ""
+    )
     said = [
         f"Means are over {len(seekers)} seekers together ({shown}). Their intervals draw other cards, and the same "
         "seekers: they hold for these seekers, and not for seekers at large."

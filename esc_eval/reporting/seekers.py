@@ -33,7 +33,8 @@ def find_pools(dialogues: Sequence[Dialogue], ratings: Sequence[Rating]) -> dict
     return {
         key: own
         for key, own in groups.items()
-        if 1 < len(list_seekers(by_id[r.dialogue_id] for r in own)) <= MOST_SEEKERS and any(r.score is not None for r in own)
+        if 1 < len(list_seekers(by_id[r.dialogue_id] for r in own)) <= MOST_SEEKERS
+        and any(r.score is not None for r in own)
     }
 
 

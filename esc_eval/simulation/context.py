@@ -52,7 +52,9 @@ def most_left_out(turns: Sequence[Turn]) -> int:
     return 2 * max(0, (len(turns) - 2) // 2)
 
 
-def ask_within(plays: Sequence[Play], model: ChatModel, settings: Generation, send: Send) -> Iterator[tuple[int, Reply]]:
+def ask_within(
+    plays: Sequence[Play], model: ChatModel, settings: Generation, send: Send
+) -> Iterator[tuple[int, Reply]]:
     """Replies to dialogues, each shown as far as the protocol's context policy says.
 
     A conversation that the model says is longer than it reads is asked again with one exchange less, as long as the

@@ -195,7 +195,9 @@ def keep_ids(plan: Plan, run: Run) -> None:
         EscEvalError: The ledger is damaged, or a model could be either of two that the run holds.
     """
     failed = run.owners("problem").keys()
-    _keep_ids(plan, _renamed(read_members(run), plan), {n for n, c in run.owners("turn").items() if c > 1 or n in failed})
+    _keep_ids(
+        plan, _renamed(read_members(run), plan), {n for n, c in run.owners("turn").items() if c > 1 or n in failed}
+    )
 
 
 def _keep_ids(plan: Plan, members: Members, begun: Container[str]) -> None:

@@ -2,15 +2,18 @@
 
 import pytest
 from fake_models import FakeModel
+from quirk_server import QUIRKS, QuirkServer, completion, openai_error
 
 from esc_eval.api import door
-from esc_eval.chat import Reply
+from esc_eval.chat import Reply, open_model
+from esc_eval.chat.endpoint.model import EndpointModel
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import load_cards, read_dialogues
 from esc_eval.prompts.protocol import Context, load_protocol
 from esc_eval.simulation.plan import Plan
 from esc_eval.simulation.run import Run, read_card
 from esc_eval.simulation.simulate import play_plan
+from training.common.toy import build_toy
 
 ROUNDS = 40
 
@@ -36,7 +39,9 @@ class Reader(FakeModel):
         if self.most and tokens >= self.most:
             return Reply("", "context")
         turn = sum(role == "assistant" for role in roles)
-        words = f"{self.name} answers {conversation[-1]['content'].split()[-1]} {turn} " + " ".join("word" for _ in range(8))
+        words = f"{self.name} answers {conversation[-1]['content'].split()[-1]} {turn} " + " ".join(
+            "word" for _ in range(8)
+        )
         return Reply(f"{words} n{len(self.asked)}", "stop", prompt_tokens=tokens if self.usage_told else None)
 
 
@@ -80,7 +85,9 @@ def test_forty_rounds_go_on_with_the_oldest_exchanges_left_out(tmp_path, counts)
     assert not any(left_out(dialogue, "seeker")), "the seeker reads on"
     last = [message["content"] for message in supporter.asked[-1]]
     assert last[-1] == dialogue.turns[-2].text
-    assert last[1] == (dialogue.turns[0].text if load_protocol().supporter_sees_opening else dialogue.turns[1 + gone[-1]].text)
+    assert last[1] == (
+        dialogue.turns[0].text if load_protocol().supporter_sees_opening else dialogue.turns[1 + gone[-1]].text
+    )
 
 
 def test_the_seeker_keeps_its_card_and_the_opening(tmp_path):
@@ -170,3 +177,73 @@ def test_an_estimate_counts_no_more_than_the_budget():
 
     assert prompt(context_budget=2000) < prompt() / 2
     assert prompt(context_budget=10**6) == prompt()
+
+
+class Forgetful:
+    """A model in this process that keeps nothing of what it has read, and reads all anew."""
+
+    concurrent = False
+
+    def __init__(self, model):
+        self.model, self.name, self.identity, self.parallel = model, model.name, model.identity, model.parallel
+        self.context, self.count_tokens = model.context, model.count_tokens
+
+    def reply(self, *asked):
+        self.model.kept.clear()
+        return self.model.reply(*asked)
+
+
+@pytest.mark.slow
+def test_forty_rounds_with_models_in_this_process_that_read_little(toy, tmp_path):
+    card = load_cards(limit=1)
+    wide = build_toy(tmp_path / "wide", context=1400)
+    seeker, context = open_model(f"hf:{wide}"), Context()
+
+    def run(name, seeker, supporter, **more):
+        return play(tmp_path / name, seeker, supporter, context, **more)
+
+    [kept] = run("kept", seeker, toy)
+    assert (kept.rounds, kept.too_long, kept.card_id) == (ROUNDS, None, card[0].id)
+    for side, model in (("seeker", seeker), ("supporter", toy)):
+        turns = [turn for turn in kept.turns if turn.role == side and turn.finish_reason != "scripted"]
+        assert any(turn.left_out for turn in turns)
+        assert max(turn.prompt_tokens for turn in turns) <= model.context - 16
+    assert run("anew", Forgetful(seeker), Forgetful(toy)) == [kept], "what is kept of earlier rounds changes nothing"
+    with pytest.raises(KeyboardInterrupt):
+        run("cut", seeker, toy, stop_at=51)
+    seeker.kept.clear()
+    assert run("cut", seeker, toy) == [kept]
+
+
+def test_a_model_in_this_process_says_the_same_whether_it_reads_all_anew_or_not(toy, script, tmp_path):
+    seeker = open_model(script(["It was a long day again and nobody asked me how it went."], "s"))
+    [kept], [anew] = (
+        play(tmp_path / name, seeker, model, Context(), 9) for name, model in (("k", toy), ("a", Forgetful(toy)))
+    )
+    assert kept == anew
+    assert kept.rounds == 9
+    assert left_out(kept)[-1] > 0
+
+
+@pytest.mark.parametrize("rounds", [8, pytest.param(ROUNDS, marks=pytest.mark.slow)])
+def test_a_server_that_refuses_what_is_too_long_is_shown_less(script, tmp_path, monkeypatch, rounds):
+    def answer(body):
+        said = " ".join(message["content"] for message in body["messages"]).split()
+        if len(said) > 100:
+            why = f"This model's maximum context length is 100 tokens. However, your messages resulted in {len(said)} tokens."
+            return openai_error(why, code="context_length_exceeded")
+        return completion("I hear you, and I wonder what that is like for you.")
+
+    monkeypatch.setitem(QUIRKS, "small", answer)
+    seeker = script(["It was a long day again and nobody asked me how it went."], "s")
+    with QuirkServer() as server:
+        supporter = EndpointModel("small", server.url, attempts=1)
+        stopped = play(tmp_path / "stop", open_model(seeker), supporter, rounds=rounds)
+        on = play(tmp_path / "on", open_model(seeker), supporter, Context(), rounds)
+    assert stopped[0].too_long
+    assert (on[0].rounds, on[0].problem) == (rounds, None)
+    gone = left_out(on[0])
+    assert gone == sorted(gone)
+    assert gone[-1] >= rounds
+    refused = len(server.requests) - len(left_out(stopped[0])) - rounds
+    assert refused <= gone[-1] / 2 + 1, "each exchange is left out after one refusal, and stays so"
