@@ -76,8 +76,8 @@ def reply_tokens(language: Language, role: Role, settings: Generation) -> float:
 def estimate_load(cards: Iterable[RoleCard], protocol: Protocol) -> dict[Role, Load]:
     """What each side has to read and write if every card is played once.
 
-    The history grows by both replies each round and is sent whole with every request, or as far as the protocol's budget
-    has room for it.
+    The history grows by both replies each round and is sent whole with every request, or as far as the protocol's
+    budget has room for it.
     """
     budget = protocol.context.budget if protocol.context else None
     total: dict[Role, Load] = {"seeker": Load(), "supporter": Load()}

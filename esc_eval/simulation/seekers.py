@@ -22,7 +22,7 @@ def name_seekers(found: Mapping[tuple[str, str], Identity]) -> dict[str, Any]:
     several = len({digest(identity) for identity in found.values()}) > 1 or len(set(languages)) < len(languages)
     if several:
         return {SEEKERS: {name: identity for (_, name), identity in found.items()}}
-    return {"seeker": identity for identity in found.values()}
+    return {"seeker": next(iter(found.values()))} if found else {}
 
 
 def seekers_of(identity: Identity) -> dict[str, Identity]:

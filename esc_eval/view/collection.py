@@ -14,8 +14,8 @@ from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting.find import fold
 from esc_eval.reporting.making import HOW_OPENED
 from esc_eval.reporting.pictures import Picture, board_pictures, rounds_pictures
-from esc_eval.reporting.rounds import Rounds, estimate_rounds
 from esc_eval.reporting.render import Report
+from esc_eval.reporting.rounds import Rounds, estimate_rounds
 from esc_eval.reporting.seekers import find_pools, seekers_report
 from esc_eval.reporting.signature import dialogue_parts, join_signature
 from esc_eval.reporting.summary import Leaderboard, Statistic, Summary, summarise_ratings

@@ -36,8 +36,8 @@ class Asked:
 
     Attributes:
         find: Words that must all be in what ``where`` names.
-        model, seeker, spoken, category, rater: As the collection has them; ``spoken`` is the language of a dialogue, where
-            ``language`` is that of the page.
+        model, seeker, spoken, category, rater: As the collection has them; ``spoken`` is the language of a dialogue,
+            where ``language`` is that of the page.
         group: Number of a group, from 1.
         dimension, level: Whom some rater gave this level, or, with ``unscored``, no level; without a dimension in any.
         state: ``ended`` for dialogues that ended early, ``whole`` for the others.
@@ -91,8 +91,8 @@ class Asked:
     @property
     def is_narrow(self) -> bool:
         """Whether anything is left out."""
-        return bool(self.words or self.model or self.seeker or self.spoken or self.category or self.group or self.level or self.state
-                    or self.rater)  # fmt: skip
+        return bool(self.words or self.model or self.seeker or self.spoken or self.category or self.group or self.level
+                    or self.state or self.rater)  # fmt: skip
 
 
 class Listing:

@@ -1,5 +1,7 @@
 """Talks longer than a side reads: what is left out, that it is said, and that a resumed run ends as another."""
 
+from itertools import pairwise
+
 import pytest
 from fake_models import FakeModel
 from quirk_server import QUIRKS, QuirkServer, completion, openai_error
@@ -33,7 +35,7 @@ class Reader(FakeModel):
     def _say(self, conversation):
         roles = [message["role"] for message in conversation]
         assert roles[0] == "system"
-        assert all(one != other for one, other in zip(roles[1:], roles[2:], strict=False)), "roles alternate"
+        assert all(one != other for one, other in pairwise(roles[1:])), "roles alternate"
         assert roles[-1] == "user"
         tokens = self._count(conversation)
         if self.most and tokens >= self.most:
@@ -43,6 +45,15 @@ class Reader(FakeModel):
             "word" for _ in range(8)
         )
         return Reply(f"{words} n{len(self.asked)}", "stop", prompt_tokens=tokens if self.usage_told else None)
+
+
+class Plain(Reader):
+    """One whose words follow from what it was shown alone."""
+
+    def _say(self, conversation):
+        if self._count(conversation) >= self.most:
+            return Reply("", "context")
+        return Reply(f"{len(conversation)} " + "word " * 9, "stop")
 
 
 def play(folder, seeker, supporter, context=None, rounds=ROUNDS, cards=1, stop_at=None, **more):
@@ -134,12 +145,7 @@ def test_a_server_s_own_counts_correct_the_estimate(tmp_path):
 @pytest.mark.parametrize("counts", [True, False])
 def test_a_stopped_run_ends_in_the_same_bytes(tmp_path, counts):
     def models():
-        one, other = Reader("s", 200, counts), Reader("p", 120, counts)
-        one.answer = other.answer = lambda conversation: Reply(f"{len(conversation)} " + "word " * 9, "stop")
-        for model in (one, other):
-            most, say = model.most, model.answer
-            model.answer = lambda c, most=most, say=say, model=model: Reply("", "context") if model._count(c) >= most else say(c)  # fmt: skip
-        return one, other
+        return Plain("s", 200, counts), Plain("p", 120, counts)
 
     play(tmp_path / "whole", *models(), Context(), cards=2)
     for stop in (31, 77):
@@ -230,7 +236,7 @@ def test_a_server_that_refuses_what_is_too_long_is_shown_less(script, tmp_path, 
     def answer(body):
         said = " ".join(message["content"] for message in body["messages"]).split()
         if len(said) > 100:
-            why = f"This model's maximum context length is 100 tokens. However, your messages resulted in {len(said)} tokens."
+            why = f"This model's maximum context length is 100 tokens. However, your messages have {len(said)} tokens."
             return openai_error(why, code="context_length_exceeded")
         return completion("I hear you, and I wonder what that is like for you.")
 
