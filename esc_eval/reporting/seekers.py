@@ -132,7 +132,7 @@ def _tables(title: str, found: BySeeker, seekers: Sequence[str], supporters: Seq
         for g in (*found.gaps, *found.together)
     ]
     head = ["seekers", "cards", "difference", "p (Holm)"]
-    tables.append(Table(f"{title}, differences between seekers, paired by card", ["Supporter", *head], gaps, 2))
+    tables.append(Table(f"{title}, differences between seekers, paired by card", ["Supporter", *head], gaps, 2, names=2))
     if found.order:
         changes: list[list[Cell]] = [
             [_pair(g, supporters), f"{seekers[g.first]} - {seekers[g.second]}", g.difference.n, g.difference,
@@ -140,7 +140,7 @@ def _tables(title: str, found: BySeeker, seekers: Sequence[str], supporters: Seq
             for g in found.order
         ]  # fmt: skip
         note = "by how much the difference of the supporters is larger with the first seeker than with the second"
-        tables.append(Table(f"{title}, change of order", ["supporters", *head], changes, 2, note))
+        tables.append(Table(f"{title}, change of order", ["supporters", *head], changes, 2, note, names=2))
     return tables
 
 

@@ -112,14 +112,15 @@ def _test(
         return []
     from esc_eval.statistics.correlations import adjust_holm  # scipy
 
-    table = np.stack([gaps for *_, gaps in found], axis=1)
+    table: Array = np.stack([gaps for *_, gaps in found], axis=1)
+    parts: Array = np.where(np.isfinite(table), np.round(table, 12), 0.0)
     estimates = estimate_gaps(table, range(len(table)), boot, limit, NO_CARD)
-    p_values = flip_signs(np.round(np.nan_to_num(table), 12), flips, np.random.default_rng([boot.seed, 2]))
-    tested = np.isfinite(table).any(0)
+    p_values = flip_signs(parts, flips, np.random.default_rng([boot.seed, 2]))
+    tested: npt.NDArray[np.bool_] = np.any(np.isfinite(table), axis=0)
     adjusted = adjust_holm(np.where(tested, p_values, np.nan))
     return [
         Gap(supporters, a, b, estimate, float(p) if there else None)
-        for (supporters, a, b, _), estimate, p, there in zip(found, estimates, adjusted, tested, strict=True)
+        for (supporters, a, b, _), estimate, p, there in zip(found, estimates, adjusted, tested.tolist(), strict=True)
     ]
 
 

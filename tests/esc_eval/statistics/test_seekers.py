@@ -62,29 +62,34 @@ def test_several_dialogues_of_a_card_are_its_mean():
     assert found.gaps[0].difference.value == pytest.approx((15 + 15) / 2)
 
 
-@pytest.mark.slow
-def test_the_pooled_interval_covers_the_mean_of_these_seekers_and_not_that_of_seekers_at_large():
-    """24 cards x 2 seekers, levels 0..4 in points: seekers, cards and dialogues each add their luck."""
-    rng, trials, cards, seekers = np.random.default_rng(7), 400, 24, 2
-    boot = Bootstrap(draws=400)
+def count_covered(trials, cards=24, seekers=2, seed=7):
+    """Shares of simulated runs whose interval holds the mean of these seekers, and that of seekers at large.
+
+    Levels 0..4 in points: seekers, cards and dialogues each add their luck.
+    """
+    rng, boot = np.random.default_rng(seed), Bootstrap(draws=400)
     covered = {"these": 0, "at large": 0, "these, dialogues drawn": 0}
 
-    def levels(shift, card, n):
-        latent = 2.2 + shift + card + rng.normal(0, 0.7, (n, len(shift)))
+    def levels(shift, card):
+        latent = 2.2 + shift + card + rng.normal(0, 0.7, (len(card), len(shift)))
         return 25 * np.clip(np.round(latent), 0, 4)
 
-    at_large = levels(rng.normal(0, 0.5, 4000), rng.normal(0, 0.6, (2000, 1)), 2000).mean()
+    at_large = levels(rng.normal(0, 0.5, 4000), rng.normal(0, 0.6, (2000, 1))).mean()
     for _ in range(trials):
         shift = rng.normal(0, 0.5, seekers)
-        truth = levels(shift, rng.normal(0, 0.6, (20_000, 1)), 20_000).mean()
-        cube = levels(shift, rng.normal(0, 0.6, (cards, 1)), cards)
-        values, card, *_ = table(cube[:, None, :])
+        truth = levels(shift, rng.normal(0, 0.6, (20_000, 1))).mean()
+        values, card, *_ = table(levels(shift, rng.normal(0, 0.6, (cards, 1)))[:, None, :])
         pooled = estimate_group_means(values[:, None], card, [0] * len(card), boot).each[0][0]
         naive = estimate_group_means(values[:, None], range(len(card)), [0] * len(card), boot).each[0][0]
         covered["these"] += pooled.low <= truth <= pooled.high
         covered["at large"] += pooled.low <= at_large <= pooled.high
         covered["these, dialogues drawn"] += naive.low <= truth <= naive.high
-    shares = {what: n / trials for what, n in covered.items()}
-    assert shares["these"] == pytest.approx(0.95, abs=0.035), shares
+    return {what: n / trials for what, n in covered.items()}
+
+
+@pytest.mark.slow
+def test_the_pooled_interval_covers_the_mean_of_these_seekers_and_not_that_of_seekers_at_large():
+    shares = count_covered(400)
+    assert shares["these"] >= 0.94, shares
     assert shares["these, dialogues drawn"] < shares["these"] - 0.03, shares
     assert shares["at large"] < 0.8, shares
