@@ -154,6 +154,8 @@ class Turn(Record):
         seed: Seed of the sampling of this turn; None where the server takes none.
         prompt_tokens, completion_tokens: As counted by the model or its server.
         served: Of a model behind a server: what answered, and what it was really asked.
+        left_out: Earlier turns that the speaker was not shown, as a protocol's context policy says; None = it was
+            shown all, or nobody says.
     """
 
     role: Role
@@ -165,6 +167,7 @@ class Turn(Record):
     prompt_tokens: Whole | None = Field(default=None, ge=0)
     completion_tokens: Whole | None = Field(default=None, ge=0)
     served: Served | None = None
+    left_out: Whole | None = Field(default=None, ge=0)
 
 
 class Dialogue(Record):
@@ -257,6 +260,7 @@ class Rating(Record):
         raw: The rater's answer, word for word; of a scorer read by its logits, the token it found most probable.
         evidence: What it gave beside the level, where it was asked to.
         problem: Why there is no score.
+        left_out: Turns of the dialogue that the scorer was not shown, the oldest, because it cannot read them all.
         outside: Why the dialogue lies outside what the scorer was fitted to, where it was scored all the same.
         parser: The rule that read ``score`` from ``raw``.
         way: How the level was had; None where nobody says.
@@ -279,6 +283,7 @@ class Rating(Record):
     raw: str | None = None
     evidence: Evidence | None = None
     problem: str | None = None
+    left_out: Whole | None = Field(default=None, ge=0)
     outside: str | None = None
     parser: str | None = None
     way: Way | None = None

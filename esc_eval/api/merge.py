@@ -15,6 +15,7 @@ from esc_eval.files.writing import replace_folder, write_jsonl, write_whole
 from esc_eval.schema import RoleCard, digest
 from esc_eval.simulation.identity import STEP, Members, finished_dialogues, read_members
 from esc_eval.simulation.run import LEDGER, PEOPLE, PLAYED, VERSION, Run, find_simulations, list_differences
+from esc_eval.simulation.seekers import SEEKERS, common_seekers
 from esc_eval.simulation.unfinished import ASKED
 from esc_eval.view.collection import Source, join_all, read_sources
 
@@ -247,17 +248,21 @@ def _languages(steps: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _may_grow(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether one plan could have made the dialogues of two simulations."""
-    return all(one[key] == other[key] for key in ("generation", "seeker", "seed")) and all(
+    first, second = dict(one), dict(other)
+    common_seekers(first, second)
+    return all(first.get(key) == second.get(key) for key in ("generation", "seeker", SEEKERS, "seed")) and all(
         identity == other["supporters"].get(name, identity) for name, identity in one["supporters"].items()
     )
 
 
 def _one(simulations: Sequence[Mapping[str, Any]], joined: Members) -> dict[str, Any]:
     """The identity of a simulation that made all of several simulations' dialogues."""
-    first = simulations[0]
+    first = {key: value for key, value in simulations[0].items() if key not in ("seeker", SEEKERS)}
+    shared = joined.shared
     languages = _join(one["protocol"].get("languages", {}) for one in simulations)
     return {
         **first,
+        **{key: shared[key] for key in ("seeker", SEEKERS) if key in shared},
         "protocol": {**first["protocol"], "languages": languages},
         "supporters": _join(one["supporters"] for one in simulations),
         "cards": {"n": len(joined.cards), "sha256": digest(list(joined.cards.values()))},

@@ -21,8 +21,10 @@ from esc_eval.reporting.page import as_page
 from esc_eval.reporting.pictures import Picture, board_pictures, rounds_pictures
 from esc_eval.reporting.render import Report, terminal_width
 from esc_eval.reporting.rounds import estimate_rounds
+from esc_eval.reporting.seekers import find_pools, seekers_report
 from esc_eval.reporting.signature import dialogue_parts, join_signature
 from esc_eval.reporting.summary import Leaderboard, Row, Statistic
+from esc_eval.reporting.tables import name_board
 from esc_eval.schema import NO_SCORER, Dialogue, Rating
 from esc_eval.scoring.rating_checks import find_rubrics
 from esc_eval.simulation.unfinished import describe_stage, read_run
@@ -371,11 +373,27 @@ class Results:
             for (language, rubric), own in found.items()
         }
 
+    @cached_property
+    def by_seeker(self) -> dict[str, Report]:
+        """Results by seeker, by language, rater and rubric; none where one seeker played all dialogues."""
+        found = find_pools(self.dialogues, self.ratings)
+        return {
+            ", ".join(key): seekers_report(
+                self.dialogues,
+                own,
+                self.rubrics[key[2]],
+                Bootstrap(),
+                self.statistic,
+                f", {name_board(key[0], key[1], key[2])}" if len(found) > 1 else "",
+            )
+            for key, own in found.items()
+        }
+
     def render(self, format: Format = "text") -> str:
         """The report as text for a terminal, JSON, Markdown or LaTeX."""
         _check_choice("format", format, FORMATS)
         whole = FORMATS[format](self.summary)
-        beside = {"juries": self.juries, "prediction_powered": self.powered}
+        beside = {"by_seeker": self.by_seeker, "juries": self.juries, "prediction_powered": self.powered}
         if not any(beside.values()):
             return whole
         if format == "json":
@@ -428,7 +446,8 @@ class Results:
                 raise EscEvalError(
                     f"{folder / name}: is there and is no report of esc-eval; move it away, or choose another folder"
                 )
-        powered = "".join(report.to_html() for report in (*self.juries.values(), *self.powered.values()))
+        beside = (*self.by_seeker.values(), *self.juries.values(), *self.powered.values())
+        powered = "".join(report.to_html() for report in beside)
         page = as_page(self.summary, self.dialogues, self.ratings, self.rubrics, powered=powered)
         for name, text in zip(REPORT_FILES, (self.render("json"), self.render("markdown"), page), strict=True):
             write_whole(folder / name, [text])

@@ -12,7 +12,9 @@ from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting.descriptions import describe_replies
 from esc_eval.reporting.making import (
     describe_adapted,
+    describe_context,
     describe_failures,
+    describe_seekers,
     describe_spending,
     describe_validity,
     known_validity,
@@ -268,7 +270,7 @@ def find_unsupported(ratings: Iterable[Rating]) -> dict[str, str]:
     return {key: reason for key, reason in why.items() if key not in scored}
 
 
-def _last_word(ratings: Sequence[Rating]) -> list[Rating]:
+def keep_last_word(ratings: Sequence[Rating]) -> list[Rating]:
     """Of each dialogue and dimension, people's ratings of the latest stage in which it was scored."""
     stages = order_stages(rating.stage for rating in ratings if rating.stage is not None)
     if len(stages) < 2:
@@ -295,7 +297,7 @@ def _make_board(
 ) -> Leaderboard:
     """The table of one language, rater (or people together) and rubric."""
     carried = given[0].rubric
-    ratings = _last_word(given) if given[0].rater_kind == "human" else list(given)
+    ratings = keep_last_word(given) if given[0].rater_kind == "human" else list(given)
     _refuse_repeated(ratings)
     rated = {rating.dialogue_id for rating in ratings}
     talks = [dialogue for dialogue in by_id.values() if dialogue.id in rated]
@@ -377,6 +379,8 @@ def _make_board(
         signature=sign_board(run, rater, carried, statistic, scale, boot, clustered_by, language, adapted, ways),
         warnings=(
             *describe_failures(run),
+            *describe_seekers(talks),
+            *describe_context(talks, ratings),
             *describe_unfinished(rater, asked, talks, (d for d in by_id.values() if d.language == language)),
             *warn_of_roles(run, rater, [language]),
             *warn_of_no_range(run, rater),

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, model_validator
 
 from esc_eval.environment import describe_call, describe_environment
 from esc_eval.errors import BadRecord, EscEvalError, explain_validation
@@ -116,9 +116,16 @@ class _Played(BaseModel):
     protocol: _Protocol
     cards: _Cards
     generation: _Generation
-    seeker: _Model
+    seeker: _Model | None = None
+    seekers: dict[str, _Model] = {}
     supporters: dict[str, _Model]
     seed: int
+
+    @model_validator(mode="after")
+    def _has_a_seeker(self) -> Self:
+        if self.seeker is None and not self.seekers:
+            raise ValueError("seeker: missing")
+        return self
 
 
 class _Rated(BaseModel):

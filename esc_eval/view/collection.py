@@ -14,7 +14,9 @@ from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting.find import fold
 from esc_eval.reporting.making import HOW_OPENED
 from esc_eval.reporting.pictures import Picture, board_pictures, rounds_pictures
+from esc_eval.reporting.render import Report
 from esc_eval.reporting.rounds import Rounds, estimate_rounds
+from esc_eval.reporting.seekers import find_pools, seekers_report
 from esc_eval.reporting.signature import dialogue_parts, join_signature
 from esc_eval.reporting.summary import Leaderboard, Statistic, Summary, summarise_ratings
 from esc_eval.schema import Dialogue, Rating, RoleCard, digest
@@ -26,7 +28,9 @@ from esc_eval.simulation.run import (
     find_simulations,
     is_partly_foreign,
 )
+from esc_eval.simulation.seekers import SEEKERS, seekers_of
 from esc_eval.simulation.unfinished import ASKED, describe_stage, read_run
+from esc_eval.statistics.bootstrap import Bootstrap
 
 HUMAN = "human"
 """Name of the supporter where people talked with people: such dialogues stand beside those of any protocol."""
@@ -86,7 +90,9 @@ class Source:
         for simulation in find_simulations(self.run):
             parts = {key: simulation[key] for key in ("protocol", "generation")}
             supporters = {name: _model(identity) for name, identity in simulation["supporters"].items()}
-            found.append({**parts, "seeker": _model(simulation["seeker"]), "supporters": supporters})
+            seekers = {name: _model(identity) for name, identity in seekers_of(simulation).items()}
+            who = {SEEKERS: seekers} if SEEKERS in simulation else seekers
+            found.append({**parts, **who, "supporters": supporters})
         return list({digest(each): each for each in found}.values())
 
 
@@ -222,6 +228,11 @@ class Entry:
         return self.dialogue.supporter or "unknown"
 
     @property
+    def seeker(self) -> str:
+        """The name of who plays the card."""
+        return self.dialogue.seeker or "unknown"
+
+    @property
     def name(self) -> str:
         """What a list calls it: its card, else its own id."""
         return self.dialogue.card_id or self.dialogue.id
@@ -266,6 +277,17 @@ class Board:
     key: str
     group: Group
     table: Leaderboard
+
+    @cached_property
+    def by_seeker(self) -> Report | None:
+        """Results by seeker; None where one seeker played all dialogues."""
+        talks = list(self.group.dialogues.values())
+        pools = find_pools(talks, self.group.ratings)
+        rubric = self.table.rubric or next(iter(self.group.rubrics))
+        own = pools.get((self.table.language, self.table.rater, rubric))
+        if not own:
+            return None
+        return seekers_report(talks, own, self.group.rubrics[rubric], Bootstrap(), self.table.statistic)
 
     @cached_property
     def pictures(self) -> list[Picture]:
@@ -389,6 +411,7 @@ class Collection:
         entries = self.entries
         return {
             "model": sorted({entry.supporter for entry in entries}),
+            "seeker": sorted({entry.seeker for entry in entries}),
             "spoken": sorted({entry.dialogue.language for entry in entries}),
             "category": sorted({entry.category for entry in entries if entry.category}),
             "rater": self.raters,
