@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterable
 from hashlib import sha256
-from itertools import dropwhile, pairwise
+from itertools import count, dropwhile, pairwise
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -181,6 +181,8 @@ class Dialogue(Record):
         key: The key of this dialogue in the official result file it was read from.
         problem: Why it ended before its last round (refused content, too long, an error that repeats, a reply that was
             all reasoning); None = it came to its end. It counts in n as unanswered and is not rated.
+        repeat: Which of several dialogues of one card and the same models it is, from 2 on; None = the first, or the
+            only one, or nobody says (see ``number_repeats``).
     """
 
     id: str = Field(min_length=1)
@@ -193,6 +195,12 @@ class Dialogue(Record):
     protocol: str | None = None
     key: str | None = None
     problem: str | None = None
+    repeat: Whole | None = Field(default=None, ge=1)
+
+    @property
+    def content(self) -> str:
+        """Sha256 of all that it says, by which a scoring knows it again: which repeat it is is no part of it."""
+        return digest(self.model_copy(update={"repeat": None}))
 
     @property
     def rounds(self) -> int:
@@ -380,3 +388,26 @@ def find_duplicates(ids: Iterable[str]) -> list[str]:
             twice[item] = None
         seen.add(item)
     return list(twice)
+
+
+def number_repeats(dialogues: Iterable[Dialogue]) -> dict[str, int]:
+    """Which repeat each dialogue is among those of one card and the same models, from 1, by id.
+
+    What a dialogue says itself holds; one that says nothing has the first number that is free, in the order given. A
+    dialogue without a card is no repeat of another.
+    """
+    rows = list(dialogues)
+    cells: dict[object, list[Dialogue]] = {}
+    for one in rows:
+        cell = (one.id,) if one.card_id is None else (one.card_id, one.supporter, one.seeker, one.protocol)
+        cells.setdefault(cell, []).append(one)
+    found: dict[str, int] = {}
+    for own in cells.values():
+        said = {one.repeat for one in own}
+        free = (number for number in count(1) if number not in said)
+        taken: set[int] = set()
+        for one in own:
+            number = one.repeat if one.repeat is not None and one.repeat not in taken else next(free)
+            taken.add(number)
+            found[one.id] = number
+    return {one.id: found[one.id] for one in rows}

@@ -34,7 +34,7 @@ from esc_eval.statistics.estimate import Estimate
 
 Format = Literal["text", "json", "markdown", "latex"]
 Rows = Literal["ratings", "dialogues", "turns"]
-SHARED = {"language", "card_id", "category", "supporter", "seeker"}
+SHARED = {"language", "card_id", "category", "supporter", "seeker", "repeat"}
 """Of a dialogue, what each row of its ratings and turns says too."""
 FORMATS: dict[Format, Callable[[Summary], str]] = {
     "text": lambda summary: as_text(summary, terminal_width()),

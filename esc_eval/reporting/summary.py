@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SerializerFunctionWrapHandler, model_serializer
 
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting.descriptions import describe_replies
@@ -23,6 +23,7 @@ from esc_eval.reporting.making import (
     warn_of_roles,
 )
 from esc_eval.reporting.render import to_plain_json
+from esc_eval.reporting.repeats import Repeats, find_repeats, name_occasions
 from esc_eval.reporting.signature import sign_board
 from esc_eval.reporting.standing import standing_json
 from esc_eval.schema import NO_VALID_SCORER, Dialogue, Language, Rating, Way, order_stages
@@ -148,6 +149,7 @@ class Leaderboard(Part):
         warnings: Sentences on how its numbers were made.
         rows: As they stand, best first; those that are not ranked last.
         standing: Order, ranks, paired differences, and what is missing.
+        repeats: What the repeats of cards say, where there are any.
     """
 
     language: Language
@@ -164,6 +166,14 @@ class Leaderboard(Part):
     warnings: tuple[str, ...] = ()
     rows: tuple[Row, ...]
     standing: StoredStanding
+    repeats: Repeats | None = None
+
+    @model_serializer(mode="wrap")
+    def _leave_out_what_is_not_there(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = write(self)
+        if self.repeats is None:
+            content.pop("repeats", None)
+        return content
 
     @property
     def has_scores(self) -> bool:
@@ -322,7 +332,12 @@ def _make_board(
             for rating, level in zip(ratings, levels, strict=True)
         ]
         return Board.build(
-            rows, rubric.keys, (min(rubric.levels), max(rubric.levels)), turned, unsupported if some else ()
+            rows,
+            rubric.keys,
+            (min(rubric.levels), max(rubric.levels)),
+            turned,
+            unsupported if some else (),
+            even=by_card,
         )
 
     levels, expected = (board(getattr(rating, what) for rating in ratings) for what in ("score", "expected"))
@@ -390,6 +405,9 @@ def _make_board(
         ),
         rows=tuple(rows),
         standing=count_all(standing, asked),
+        repeats=find_repeats(
+            shown, name_occasions(talks), (min(rubric.levels), max(rubric.levels)), standing.ranked_by, standing.means
+        ),
     )
 
 

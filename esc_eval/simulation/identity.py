@@ -362,7 +362,7 @@ def _texts_of_renamed(before: Members, after: Members, run: Run) -> dict[str, di
     if not changed:
         return {}
     texts = {
-        dialogue.id: (digest(dialogue), digest(dialogue.model_copy(update=changed[dialogue.id])))
+        dialogue.id: (dialogue.content, dialogue.model_copy(update=changed[dialogue.id]).content)
         for dialogue in finished_dialogues(run, before)
         if dialogue.id in changed
     }
@@ -448,7 +448,7 @@ def _adopt(plan: Plan, run: Run, old: Mapping[str, Any]) -> Members:
     if own.exists():  # before they become more
         there = read_dialogues(own)
         scorings = [kind for kind, step in run.card.items() if kind.startswith("scoring/") and was_rated(there, step)]
-        run.set_members({kind: {dialogue.id: digest(dialogue) for dialogue in there} for kind in scorings})
+        run.set_members({kind: {dialogue.id: dialogue.content for dialogue in there} for kind in scorings})
     for name in old["supporters"]:
         plan.ids.update({(name, card.id, 1, plan.seeker.name): f"{name}:{card.id}" for card in cards or ()})
     return members_of(replace(plan, cards=cards or (), repeats=1, other_seekers=()), old["supporters"])
@@ -526,4 +526,5 @@ def finished_dialogues(run: Run, members: Members | None = None) -> Iterator[Dia
             seeker=row["seeker"],
             protocol=protocol["id"],
             problem=f"{failures[0].role}: {failures[0].problem}" if failures else None,
+            repeat=row.get("repetition"),
         )

@@ -281,7 +281,7 @@ def _name_beside(entry: Entry, on_card: Sequence[Entry]) -> str:
 def _same_models(
     pairs: Mapping[str, list[Entry]], cards: list[str], at: int, step: int, left: Entry, right: Entry
 ) -> tuple[Entry, Entry] | None:
-    """The same two supporters, by the same seekers, on the next card, in a direction, that both have played."""
+    """The same two supporters, repeats and seekers on the next card, in a direction, that both have played."""
     place = at + step
     while 0 <= place < len(cards):
         first, second = (
@@ -293,8 +293,8 @@ def _same_models(
     return None
 
 
-def _models_of(entry: Entry) -> tuple[str, str, Group]:
-    return entry.supporter, entry.seeker, entry.group
+def _models_of(entry: Entry) -> tuple[str, str, int | None, Group]:
+    return entry.supporter, entry.seeker, entry.repeat, entry.group
 
 
 def _split(entry: Entry) -> Blocks:

@@ -19,7 +19,7 @@ from esc_eval.reporting.rounds import Rounds, estimate_rounds
 from esc_eval.reporting.seekers import find_pools, seekers_report
 from esc_eval.reporting.signature import dialogue_parts, join_signature
 from esc_eval.reporting.summary import Leaderboard, Statistic, Summary, summarise_ratings
-from esc_eval.schema import Dialogue, Rating, RoleCard, digest
+from esc_eval.schema import Dialogue, Rating, RoleCard, digest, number_repeats
 from esc_eval.scoring.rating_checks import find_rubrics
 from esc_eval.simulation.identity import find_differences
 from esc_eval.simulation.run import (
@@ -158,7 +158,7 @@ class Group:
         if not self.is_human and not other.is_human and (why := _compare_makings(self, other)):
             return f"{other.name} stands apart from {self.name}, as its dialogues were made otherwise: {why}."
         for dialogue in other.dialogues:
-            if self.dialogues.get(dialogue.id, dialogue) != dialogue:
+            if self.dialogues.get(dialogue.id, dialogue).content != dialogue.content:
                 return (
                     f"{other.name} stands apart from {self.name}, as dialogue {dialogue.id!r} says other words there."
                 )
@@ -213,6 +213,7 @@ class Entry:
         number: Its place among all.
         group: The group it is of.
         ratings: In the order of the file.
+        repeat: Which dialogue of its card and models it is, from 1; None where none of the collection is a second.
     """
 
     key: str
@@ -221,6 +222,7 @@ class Entry:
     dialogue: Dialogue
     card: RoleCard | None
     ratings: tuple[Rating, ...]
+    repeat: int | None = None
 
     @property
     def supporter(self) -> str:
@@ -333,7 +335,9 @@ class Collection:
             id_ for group in self.groups for id_, talk in group.dialogues.items() if same.setdefault(id_, talk) != talk
         }
         entries: dict[str, Entry] = {}
-        for group in self.groups:
+        numbers = [number_repeats(group.dialogues.values()) for group in self.groups]
+        repeated = any(number > 1 for own in numbers for number in own.values())
+        for group, repeats in zip(self.groups, numbers, strict=True):
             ratings: dict[str, list[Rating]] = defaultdict(list)
             for rating in group.ratings:
                 ratings[rating.dialogue_id].append(rating)
@@ -342,13 +346,13 @@ class Collection:
                 named = [dialogue.id, dialogue] if dialogue.id in several else [dialogue.id]
                 key = digest(named)[:KEY]
                 card = group.cards.get(dialogue.card_id or "")
-                own = tuple(ratings[dialogue.id])
+                own, repeat = tuple(ratings[dialogue.id]), repeats[dialogue.id] if repeated else None
                 if (known := entries.get(key)) is not None:  # the same, in groups that stand apart for their ratings
                     more = [rating for rating in own if rating not in known.ratings]
                     both = (*known.ratings, *more)
-                    entries[key] = Entry(key, known.number, known.group, dialogue, known.card or card, both)
+                    entries[key] = Entry(key, known.number, known.group, dialogue, known.card or card, both, repeat)
                 else:
-                    entries[key] = Entry(key, len(entries), group, dialogue, card, own)
+                    entries[key] = Entry(key, len(entries), group, dialogue, card, own, repeat)
         return list(entries.values())
 
     @cached_property
@@ -415,6 +419,7 @@ class Collection:
             "spoken": sorted({entry.dialogue.language for entry in entries}),
             "category": sorted({entry.category for entry in entries if entry.category}),
             "rater": self.raters,
+            "repeat": [str(number) for number in sorted({entry.repeat for entry in entries if entry.repeat})],
         }
 
 

@@ -40,6 +40,7 @@ class Asked:
             where ``language`` is that of the page.
         group: Number of a group, from 1.
         dimension, level: Whom some rater gave this level, or, with ``unscored``, no level; without a dimension in any.
+        repeat: Number of a repeat, from 1.
         state: ``ended`` for dialogues that ended early, ``whole`` for the others.
         sort: One of ``SORTS`` or a dimension.
         down: Whether the last come first.
@@ -56,6 +57,7 @@ class Asked:
     group: str = ""
     dimension: str = ""
     level: str = ""
+    repeat: str = ""
     state: str = ""
     sort: str = ""
     down: bool = False
@@ -92,7 +94,7 @@ class Asked:
     def is_narrow(self) -> bool:
         """Whether anything is left out."""
         return bool(self.words or self.model or self.seeker or self.spoken or self.category or self.group or self.level
-                    or self.state or self.rater)  # fmt: skip
+                    or self.state or self.rater or self.repeat)  # fmt: skip
 
 
 class Listing:
@@ -165,6 +167,8 @@ class Listing:
         if asked.category and (entry.category or "unknown") != asked.category:
             return False
         if asked.group and str(self.collection.groups.index(entry.group) + 1) != asked.group:
+            return False
+        if asked.repeat and str(entry.repeat) != asked.repeat:
             return False
         if asked.state and (asked.state == "ended") != (dialogue.problem is not None):
             return False
