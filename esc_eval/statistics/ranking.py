@@ -369,7 +369,7 @@ def _compare(
         tested = adjusted.linked[first, second] & (shared > 0) & ~alone & np.isfinite(gap)
     null = np.where(tested, np.round(null, 12), 0.0)  # what is zero but for rounding has no sign
     rng = np.random.default_rng([boot.seed, board.columns.index(column)])
-    p_values = _sign_flip(null, max(flips, round(1.25 * len(pairs) / (1 - boot.confidence))), rng)
+    p_values = flip_signs(null, max(flips, round(1.25 * len(pairs) / (1 - boot.confidence))), rng)
     adjusted_p = adjust_holm(np.where(tested, p_values, np.nan))
     gaps = np.where(tested, np.round(values, DECIMALS), np.nan)
     found = [
@@ -396,7 +396,7 @@ def _compare(
     return rows
 
 
-def _sign_flip(parts: Array, flips: int, rng: np.random.Generator) -> Array:
+def flip_signs(parts: Array, flips: int, rng: np.random.Generator) -> Array:
     """Two-sided p-values of sums of parts, shape (clusters, pairs): how often flipped signs give one as far from 0."""
     observed = np.abs(parts.sum(0)) - EQUAL * np.abs(parts).sum(0)
     extreme = np.zeros(parts.shape[1])
