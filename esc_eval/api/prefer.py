@@ -30,8 +30,8 @@ from esc_eval.simulation.supporters import choose_prices, is_priced, name_of
 from esc_eval.simulation.unfinished import read_run
 
 NO_PAIR = (
-    "no two supporters played one card alike (same card, language, seeker, protocol and repetition), so there is nothing "
-    "to compare"
+    "no two supporters played one card alike (same card, language, seeker, protocol and repetition), so there is "
+    "nothing to compare"
 )
 
 
@@ -186,7 +186,9 @@ def _ask_judges(
     comparison = load_comparison(question)
     pairs = _pairs_of(dialogues, comparison)
     if len(models := chat_scorers(known)) < len(known.scorer):
-        raise EscEvalError("a text scorer compares nothing; a judge here is a chat model (--judge embedded, openai:...)")
+        raise EscEvalError(
+            "a text scorer compares nothing; a judge here is a chat model (--judge embedded, openai:...)"
+        )
     open_one = open_models(known)
     judges = [
         Preferring(open_one(model), comparison, _answer_tokens(known), known.judge_temperature) for model in models

@@ -155,7 +155,10 @@ class Results:
     def _as_source(self, source: Any, number: int) -> Any:
         name = str(self.folder) if self.folder else f"run {number + 1}"
         cards = {card.id: card for card in read_run_cards([self.folder])} if self.folder else {}
-        return source(name, self.dialogues, self.ratings, cards, self.rubrics if self.ratings else {}, self._run)
+        compared = tuple(one.preference for one in self.preferences)
+        return source(
+            name, self.dialogues, self.ratings, cards, self.rubrics if self.ratings else {}, self._run, compared
+        )
 
     def shown(
         self,
@@ -429,7 +432,9 @@ class Results:
                 content |= {key: {name: json.loads(one.to_json()) for name, one in reports.items()}} if reports else {}
             return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
         how = REPORT_FORMATS[format]
-        return "\n".join([*([whole] if whole else []), *(getattr(one, how)() for own in beside.values() for one in own.values())])
+        return "\n".join(
+            [*([whole] if whole else []), *(getattr(one, how)() for own in beside.values() for one in own.values())]
+        )
 
     def save(self, folder: str | Path) -> Path:
         """Keep the run folder whole in another place, with the report's files; ``esc-eval report`` reads it again.
@@ -475,7 +480,9 @@ class Results:
                 raise EscEvalError(
                     f"{folder / name}: is there and is no report of esc-eval; move it away, or choose another folder"
                 )
-        powered = "".join(report.to_html() for own in (self.juries, self.powered, self.preference_reports) for report in own.values())
+        powered = "".join(
+            report.to_html() for own in (self.juries, self.powered, self.preference_reports) for report in own.values()
+        )
         page = as_page(self.summary, self.dialogues, self.ratings, self.rubrics, powered=powered)
         for name, text in zip(REPORT_FILES, (self.render("json"), self.render("markdown"), page), strict=True):
             write_whole(folder / name, [text])

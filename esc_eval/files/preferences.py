@@ -2,24 +2,27 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ValidationError
 
 from esc_eval.errors import BadRecord, EscEvalError, explain_validation
+from esc_eval.escaping import format_csv
 from esc_eval.files.cell_tables import CellTable, read_cell_table, tell_guess
 from esc_eval.files.cells import read_level
 from esc_eval.files.columns import OPTION, Columns, asked_columns, name_columns
+from esc_eval.files.rating_layout import STEPS
 from esc_eval.files.run_folder import PREFERENCES
 from esc_eval.reading import is_file, is_folder
-from esc_eval.schema import WHOLE, Preference
+from esc_eval.schema import WHOLE, Dialogue, Evidence, Preference
 
 Inconsistent = Literal["tie", "leave-out"]
 """What two orders that disagree count as."""
 MODELS = ("model_a", "model_b")
-KNOWN = (*Preference.model_fields, *MODELS)
+REASON = "reason"
+KNOWN = (*Preference.model_fields, *MODELS, REASON)
 NEEDED = ("dialogue_a", "dialogue_b", "rater", "preference")
 ALIASES = {
     "dialogue_a": ("dialoguea", "conversationa", "responsea", "first", "left dialogue"),
@@ -35,6 +38,22 @@ SIDES = {
     **dict.fromkeys(("tie", "equal", "same", "both", "neither", "tiebothbad"), 0),
 }
 """Words for a side, letters and digits alone: Label Studio's, the Chatbot Arena's, ours."""
+PREFERENCE_COLUMNS = (
+    *(
+        "card_id",
+        "dialogue_a",
+        "dialogue_b",
+        "dimension",
+        "rater",
+        "rater_kind",
+        "preference",
+        "steps",
+        "left",
+        "order",
+    ),
+    *("time", "seconds", "problem", "note", "reason", "model_a", "model_b"),
+)
+"""Of our tables of preferences."""
 DISAGREE = "the two orders disagree"
 ONE_ORDER = "asked in one order so far"
 
@@ -94,7 +113,7 @@ def read_preferences(path: Path, columns: Columns | None = None, steps: int | No
     if not table.rows:
         raise table.refuse("no preferences: no row stands below the names of the columns")
     known = None if "steps" in table.columns else steps or _steps_of(table)
-    return [_read_row(table, where, row, known) for where, row in table.rows]
+    return [read_row(table, where, row, known) for where, row in table.rows]
 
 
 def _named(table: CellTable, columns: Columns | None) -> CellTable:
@@ -142,7 +161,17 @@ def _steps_of(table: CellTable) -> int:
     return 1
 
 
-def _read_row(table: CellTable, where: str, row: Mapping[str, Any], steps: int | None) -> Given:
+def read_row(table: CellTable, where: str, row: Mapping[str, Any], steps: int | None) -> Given:
+    """The preference in a row whose columns have our names.
+
+    Args:
+        table: That it stands in, and ``where``.
+        row: Cells by column.
+        steps: The farthest that it can be from 0, where the row does not say.
+
+    Raises:
+        BadRecord: It is none.
+    """
     cells = {key: cell for key, cell in row.items() if key in KNOWN and cell is not None and cell != ""}
     try:
         value = _side(row.get("preference"))
@@ -155,6 +184,8 @@ def _read_row(table: CellTable, where: str, row: Mapping[str, Any], steps: int |
     for key in ("card_id", "dialogue_a", "dialogue_b", "rater", "dimension"):
         if key in cells:
             cells[key] = str(cells[key]).strip()
+    if (reason := cells.pop(REASON, None)) is not None:
+        cells["evidence"] = Evidence(kind="reason", text=str(reason))
     cells["preference"] = value
     if value is None:
         cells.setdefault("problem", "the table says none")
@@ -163,6 +194,21 @@ def _read_row(table: CellTable, where: str, row: Mapping[str, Any], steps: int |
         return Given(Preference(**cells), **models)
     except ValidationError as error:
         raise BadRecord(table.path, where, explain_validation(error)) from error
+
+
+def format_preferences(given: Iterable[Given], dialogues: Iterable[Dialogue]) -> str:
+    """Preferences as CSV, each with the supporters of its dialogues."""
+    supporters = {talk.id: talk.supporter for talk in dialogues}
+    rows = []
+    for one in given:
+        row = {
+            **dict(one.preference),
+            "reason": one.preference.reason,
+            "model_a": supporters.get(one.preference.dialogue_a) or one.model_a,
+            "model_b": supporters.get(one.preference.dialogue_b) or one.model_b,
+        }
+        rows.append({key: "" if row[key] is None else row[key] for key in PREFERENCE_COLUMNS})
+    return format_csv(PREFERENCE_COLUMNS, rows)
 
 
 def decide(given: Iterable[Preference], inconsistent: Inconsistent = "tie") -> list[Decision]:
@@ -222,3 +268,27 @@ def _decide(key: tuple[str, ...], own: Sequence[Preference], inconsistent: Incon
         len(own),
         problem,
     )
+
+
+def lay_out_pairs(table: CellTable) -> CellTable:
+    """A table of preferences as ratings of pairs of dialogues: by how many steps the one whose id is first is better.
+
+    A judge's two orders of a pair are one rating, a tie where they disagree.
+
+    Raises:
+        BadRecord: A preference or its steps is no whole number.
+        EscEvalError: A rater says two things of a pair in one order.
+    """
+    given = [read_row(table, where, row, None).preference for where, row in table.rows]
+    about = {}
+    for one in given:
+        pair = " / ".join(sorted((one.dialogue_a, one.dialogue_b)))
+        about[pair, one.dimension, one.rater] = {"order": one.order, "time": one.time}
+    rows: list[tuple[str, dict[str, Any]]] = []
+    for made in decide(given):
+        pair = f"{made.first} / {made.second}"
+        rated = {"dialogue_id": pair, "card": made.card_id, "score": made.steps, STEPS: made.of}
+        said = {"rater": made.rater, "dimension": made.dimension, "problem": made.problem}
+        rows.append((f"the pair {pair}", {**rated, **said, **about[pair, made.dimension, made.rater]}))
+    columns = ("dialogue_id", "rater", "dimension", "problem", "order", "time", "card", "score", STEPS)
+    return replace(table, columns=columns, rows=rows)

@@ -260,7 +260,9 @@ def _measure(
     decided = [(pair, side, mine) for pair, _, side, mine in items if side]
     hits = [_half_hit(side, mine) for _, side, mine in decided]
     places = [part.clusters[pair] for pair, *_ in decided]
-    known = [(pair, _half_hit(side, mine) - _half_hit(side, length[pair])) for pair, side, mine in decided if pair in length]
+    known = [
+        (pair, _half_hit(side, mine) - _half_hit(side, length[pair])) for pair, side, mine in decided if pair in length
+    ]
     gap = Estimate(None, n=0, undefined="no pair whose lengths are known")
     if known:
         gaps = np.array([[value] for _, value in known])
@@ -411,10 +413,11 @@ def _agreement_table(head: str, agreement: Mapping[str, Mapping[str, Any]]) -> T
 
 def _scope(part: _Part, inconsistent: Inconsistent) -> list[str]:
     pairs = {(one.first, one.second) for one in part.decisions}
+    on_cards = f" on {len(set(part.clusters.values()))} cards" if part.by_card else ""
     drawn = "cards" if part.by_card else "pairs, as cards are not known of all"
     notes = [
-        f"{len(pairs)} pairs of dialogues on {len(set(part.clusters.values()))} {'cards' if part.by_card else 'pairs'}; "
-        f"{len(part.judges)} judges, {len(part.people)} people. Intervals draw {drawn}."
+        f"{len(pairs)} pairs of dialogues{on_cards}; {len(part.judges)} judges, {len(part.people)} people. "
+        f"Intervals draw {drawn}."
     ]
     for name, own in _views(part).items():
         reasons = [one.problem for one in own if one.problem]
@@ -429,8 +432,8 @@ def _limits(part: _Part, agreement: Mapping[str, Any]) -> list[str]:
     notes = []
     if part.judges and not part.people:
         notes.append(
-            "No person compared these pairs, so nothing shows that a judge here prefers what people do: add theirs with "
-            "--preferences FILE."
+            "No person compared these pairs, so nothing shows that a judge here prefers what people do: add theirs "
+            "with --preferences FILE."
         )
     if MAJORITY in agreement:
         notes.append(

@@ -80,9 +80,7 @@ def find_pairs(dialogues: Sequence[Dialogue]) -> list[Pair]:
         again = times[*place, talk.supporter] if said is None else said
         times[*place, talk.supporter] += 1
         groups[*place, again].append(talk)
-    return [
-        Pair(a, b) for group in groups.values() for a, b in combinations(group, 2) if a.supporter != b.supporter
-    ]
+    return [Pair(a, b) for group in groups.values() for a, b in combinations(group, 2) if a.supporter != b.supporter]
 
 
 def read_answer(answer: str) -> tuple[int, str] | None:
@@ -259,7 +257,9 @@ def prefer_pairs(
                 pair = by_dialogues[found.dialogue_a, found.dialogue_b]
                 keep(found, pair)
                 if meter:
-                    meter.count(count_prompt(preferring.conversation(pair, found.left)), estimate_tokens(found.raw or ""))
+                    meter.count(
+                        count_prompt(preferring.conversation(pair, found.left)), estimate_tokens(found.raw or "")
+                    )
             if meter:
                 meter.keep()
     finally:

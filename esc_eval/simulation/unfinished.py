@@ -19,7 +19,8 @@ ASKED = "asked"
 def read_run(folder: Path) -> dict[str, Any]:
     """What run.json says, and under ``ASKED`` the dialogues that the run is to have, by id.
 
-    Its dialogues.jsonl, ratings.jsonl and preferences.jsonl hold afterwards all that its ledger holds, also of a run that was killed.
+    Its dialogues.jsonl, ratings.jsonl and preferences.jsonl hold afterwards all that its ledger holds, also of a
+    run that was killed.
 
     Raises:
         EscEvalError: None of its dialogues is over yet, or its files lack some and cannot be written.

@@ -185,9 +185,7 @@ def stand_by_preferences(given: Comparisons, boot: Bootstrap, flips: int = FLIPS
         better = int((good[other] > good[i]).sum())
         value = 1 + int((good > good[i]).sum())
         ranks[name] = Rank(value, 1 + better, size - (len(other) - better)) if own else Rank(value)
-    return PreferenceStanding(
-        tuple(names), share, strength, ranks, pairs, group_indistinguishable(names, rows, alpha)
-    )
+    return PreferenceStanding(tuple(names), share, strength, ranks, pairs, group_indistinguishable(names, rows, alpha))
 
 
 def _estimate_strengths(given: Comparisons, boot: Bootstrap) -> tuple[dict[str, Estimate], dict[str, Estimate]]:

@@ -45,7 +45,7 @@ def command(
     going: GoingOptions,
     opening: OpeningOptions,
     folder: Annotated[
-        Path | None, typer.Argument(metavar="[DIR]", help="A run folder with dialogues of several supporters.")
+        Path | None, typer.Argument(metavar="DIR", help="A run folder with dialogues of several supporters.")
     ] = None,
     preferences: Annotated[
         list[Path] | None,
