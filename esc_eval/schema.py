@@ -314,7 +314,7 @@ class Preference(Record):
 
     Attributes:
         card_id: The role card that both play; None where the dialogues do not say.
-        dialogue_a, dialogue_b: The two, in the order of the file that they are from.
+        dialogue_a, dialogue_b: The two, in the order of the file that they are from; of a judge's, of their ids.
         dimension: Key of the dimension in the rubric, or ``preference`` for the whole.
         rater: Name of the person (a pseudonym) or model.
         rater_kind: Which of the two.

@@ -42,7 +42,7 @@ class Pair:
     """Two dialogues on one card by different supporters, all else equal.
 
     Attributes:
-        a, b: In the order of the file that they are from.
+        a, b: In the order of their ids, so that a pair is the same wherever its dialogues stand.
     """
 
     a: Dialogue
@@ -51,7 +51,7 @@ class Pair:
     @property
     def id(self) -> str:
         """Owner of its records in the ledger."""
-        return digest([self.a.id, self.b.id])[:32]
+        return name_pair(self.a.id, self.b.id)
 
     @property
     def problem(self) -> str | None:
@@ -63,6 +63,11 @@ class Pair:
     def shown(self, left: Left) -> tuple[Dialogue, Dialogue]:
         """The two in the order in which they are shown."""
         return (self.a, self.b) if left == "a" else (self.b, self.a)
+
+
+def name_pair(one: str, other: str) -> str:
+    """Owner of the records on two dialogues, by their ids, in the ledger."""
+    return digest(sorted((one, other)))[:32]
 
 
 def find_pairs(dialogues: Sequence[Dialogue]) -> list[Pair]:
@@ -80,7 +85,12 @@ def find_pairs(dialogues: Sequence[Dialogue]) -> list[Pair]:
         again = times[*place, talk.supporter] if said is None else said
         times[*place, talk.supporter] += 1
         groups[*place, again].append(talk)
-    return [Pair(a, b) for group in groups.values() for a, b in combinations(group, 2) if a.supporter != b.supporter]
+    return [
+        Pair(*sorted(two, key=lambda talk: talk.id))
+        for group in groups.values()
+        for two in combinations(group, 2)
+        if two[0].supporter != two[1].supporter
+    ]
 
 
 def read_answer(answer: str) -> tuple[int, str] | None:
@@ -305,7 +315,7 @@ def keep_people(given: Sequence[Preference], dialogues: Iterable[Dialogue], run:
                 )
             continue
         there[place_of(one)] = one
-        owner = digest([one.dialogue_a, one.dialogue_b])[:32]
+        owner = name_pair(one.dialogue_a, one.dialogue_b)
         rows.append((PEOPLE_PREFER, owner, counts.get(owner, 0), one.to_json()))
         counts[owner] = counts.get(owner, 0) + 1
     run.add_all(rows)
