@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from made_pairs import SAID, judge, make_talks, write_talks
+from made_pairs import SAID, answer, judge, make_talks, write_talks
 from typer.testing import CliRunner
 
 import esc_eval
@@ -49,7 +49,7 @@ def test_judges_and_people_come_to_the_same_tables_and_report_shows_them(folder)
     assert "agreement with people" in (folder / "report.html").read_text()
     assert "Preferences by judge" in (folder / "report.md").read_text()
     assert json.loads((folder / "summary.json").read_text())["preferences"]["en, preference"]["standings"]
-    assert {part for part in read_card(folder)} >= {"preferring/judge", "preferring/other", "people's preferences"}
+    assert set(read_card(folder)) >= {"preferring/judge", "preferring/other", "people's preferences"}
 
 
 def test_one_judge_that_fails_does_not_stop_the_other(folder):
@@ -84,7 +84,8 @@ def test_preferences_of_a_converted_set_are_kept_when_a_judge_is_asked(folder):
 
 
 def test_the_command_asks_what_it_is_told_to_and_goes_on(folder, script):
-    first = f"first={script(['{"reason": "it says more", "better": 1}'])}"
+    first = "first=" + script([answer(1)])
+    words = ("--judge", first, "--inconsistent", "leave-out", "--format", "markdown")
     assert "| judge | pairs |" in run_cli(
         folder, "--judge", first, "--inconsistent", "leave-out", "--format", "markdown"
     )
@@ -117,7 +118,6 @@ def test_a_run_without_two_supporters_on_a_card_is_refused(tmp_path):
 
 def test_what_a_judge_costs_is_counted_against_the_limit(folder):
     from fake_models import counting
-    from made_pairs import answer
 
     model = counting("paid", lambda _: answer(1), parallel=1)
     with pytest.raises(EscEvalError, match="--max-cost"):
