@@ -86,9 +86,7 @@ def test_preferences_of_a_converted_set_are_kept_when_a_judge_is_asked(folder):
 def test_the_command_asks_what_it_is_told_to_and_goes_on(folder, script):
     first = "first=" + script([answer(1)])
     words = ("--judge", first, "--inconsistent", "leave-out", "--format", "markdown")
-    assert "| judge | pairs |" in run_cli(
-        folder, "--judge", first, "--inconsistent", "leave-out", "--format", "markdown"
-    )
+    assert "| judge | pairs |" in run_cli(folder, *words)
     assert "judge first                   18        18" in run_cli(folder, "--judge", first, "--dry-run")
     assert r"\begin{tabular}" in run_cli(folder, "--judge", first, "--format", "latex")
     assert len(read_preferences(folder)) == 18

@@ -208,9 +208,9 @@ def test_peoples_verdicts_are_kept_once_and_never_overwritten(tmp_path):
     with Run(tmp_path / "r") as run:
         assert keep_people([first, second], talks, run, {}) == 2
         assert keep_people([first], talks, run, {}) == 0
-        with pytest.raises(EscEvalError, match="anna said -1 .* and 2 before"):
+        with pytest.raises(EscEvalError, match=r"anna said -1 .* and 2 before"):
             keep_people([person("long:card 0", "short:card 0", -1)], talks, run, {})
-        with pytest.raises(EscEvalError, match="'nobody', which the run has not"):
+        with pytest.raises(EscEvalError, match=r"'nobody', which the run has not"):
             keep_people([person("long:card 0", "nobody", -1)], talks, run, {})
         with pytest.raises(EscEvalError, match="is a model"):
             keep_people([person("long:card 0", "short:card 0", 1, rater_kind="model")], talks, run, {})
