@@ -120,9 +120,9 @@ def _part(
     notes = ["A supporter is a model with its prompt; a card is the emotion or topic of the chat."]
     if preferences:
         notes.append(
-            "Preferences: an observer's score of liking for one chat less that for another on the same card. Nobody saw "
-            "the two side by side, the chats are about different episodes, and observer 1 of one need not be that of "
-            "the other."
+            "Preferences: an observer's score of liking for one chat less that for another on the same card. Nobody "
+            "saw the two side by side, the chats are about different episodes, and observer 1 of one need not be that "
+            "of the other."
         )
     talks = tuple(d for d in dialogues if d.id in rated)
     return RatedPart(name, rubric, talks, tuple(ratings), preferences=preferences, notes=tuple(notes))
