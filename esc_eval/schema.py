@@ -318,18 +318,26 @@ class Rating(Record):
         return self
 
 
+WHOLE = "preference"
+"""The dimension of a pair that is compared as a whole."""
+
+
 class Preference(Record):
-    """One person's verdict on which of two dialogues of one card has the better supporter, and by how much.
+    """One verdict, by a person or a model, on which of two dialogues of one card has the better supporter.
 
     Attributes:
         card_id: The role card that both play; None where the dialogues do not say.
-        dialogue_a, dialogue_b: The two, in the order of the file that they are from.
+        dialogue_a, dialogue_b: The two, in the order of the file that they are from; of a judge's, of their ids.
         dimension: Key of the dimension in the rubric, or ``preference`` for the whole.
-        rater: Name of the person (a pseudonym).
+        rater: Name of the person (a pseudonym) or model.
+        rater_kind: Which of the two.
         preference: Steps by which the supporter of ``dialogue_a`` is better; negative: that of ``dialogue_b``; 0: both
-            are as good. None where the person could not say; see ``problem``.
-        steps: The farthest that a preference can be from 0: 2 on a scale of five points, 3 on one of seven.
-        left: Which of the two the person saw on the left, or first.
+            are as good. None where the rater could not say; see ``problem``.
+        steps: The farthest that a preference can be from 0: 1 where only its side is asked for, 2 on a scale of five
+            points, 3 on one of seven.
+        left: Which of the two the rater saw on the left, or first; a model sees each pair twice, once in each order.
+        question: Name and version of the wording that a model was asked in.
+        raw, evidence, served: Of a model: its answer, word for word; the reason in it; what answered.
         problem: Why there is no preference.
         order, time, seconds, note: As of a ``Rating``.
     """
@@ -339,14 +347,29 @@ class Preference(Record):
     dialogue_b: str
     dimension: str
     rater: str
+    rater_kind: RaterKind = "human"
     preference: Whole | None = None
     steps: int = Field(ge=1)
     left: Literal["a", "b"]
+    question: str | None = None
+    raw: str | None = None
+    evidence: Evidence | None = None
+    served: Served | None = None
     problem: str | None = None
     order: Whole | None = None
     time: str | None = None
     seconds: FiniteFloat | None = Field(default=None, ge=0)
     note: str | None = None
+
+    @property
+    def side(self) -> int | None:
+        """1 where the supporter of ``dialogue_a`` is preferred, -1 that of ``dialogue_b``, 0 neither, None unknown."""
+        return None if self.preference is None else (self.preference > 0) - (self.preference < 0)
+
+    @property
+    def reason(self) -> str | None:
+        """What a model gave as its reason."""
+        return self.evidence.text if self.evidence else None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -354,6 +377,8 @@ class Preference(Record):
             raise ValueError("a preference is there, or there is a problem that says why not, and never both")
         if self.preference is not None and abs(self.preference) > self.steps:
             raise ValueError(f"a preference is {self.steps} steps at most, found {self.preference}")
+        if self.dialogue_a == self.dialogue_b:
+            raise ValueError("a dialogue is not compared with itself")
         return self
 
 

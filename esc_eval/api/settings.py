@@ -91,6 +91,13 @@ class Rating(Opening, Going, total=False):
     statistic: Statistic
 
 
+class Asking(Opening, Going, total=False):
+    """Further settings of judges that compare two dialogues; see ``Settings``."""
+
+    max_answer_tokens: int
+    judge_temperature: float
+
+
 class PlayingAndRating(Playing, Rating, total=False):
     """Further settings of both; see ``Settings``."""
 

@@ -62,29 +62,6 @@ class _Wide:
     names: Mapping[str, str]
 
 
-def lay_out_pairs(table: CellTable) -> CellTable:
-    """A table of preferences as ratings of pairs of dialogues: by how many steps the one whose id is first is better.
-
-    Raises:
-        BadRecord: A preference or its steps is no whole number.
-    """
-    rows = []
-    for where, row in table.rows:
-        a, b = str(row["dialogue_a"]).strip(), str(row["dialogue_b"]).strip()
-        try:
-            steps, value = read_level(row.get("steps")), read_level(row.get("preference"))
-        except ValueError as error:
-            raise BadRecord(table.path, where, f"preference or steps: {error}") from error
-        if not a or not b or not steps:
-            raise BadRecord(table.path, where, "dialogue_a, dialogue_b and steps name what was compared, and how")
-        score = value if value is None or a <= b else -value
-        about = {key: row.get(key) for key in ("rater", "dimension", "problem", "order", "time")}
-        pair = {"dialogue_id": " / ".join(sorted((a, b))), "card": row.get("card_id"), "score": score, STEPS: steps}
-        rows.append((where, {**pair, **about}))
-    columns = ("dialogue_id", "rater", "dimension", "problem", "order", "time", "card", "score", STEPS)
-    return replace(table, columns=columns, rows=rows)
-
-
 def spell_dimension(name: str) -> str | None:
     """The key of one of the seven from our, the paper's or the release's name, however it is written; else None.
 

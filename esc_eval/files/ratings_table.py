@@ -12,14 +12,15 @@ import pandas as pd
 
 from esc_eval.errors import BadRecord, EscEvalError
 from esc_eval.files import cell_tables
-from esc_eval.files.cell_tables import CellTable, read_cell_table
+from esc_eval.files.cell_tables import CellTable, read_cell_table, tell_guess
 from esc_eval.files.cells import read_key, read_level
 from esc_eval.files.columns import Columns
 from esc_eval.files.official import split_official_name
 from esc_eval.files.parquet import read_parquet
-from esc_eval.files.rating_layout import KEY, PAIRS, STEPS, lay_out, lay_out_pairs
+from esc_eval.files.preferences import lay_out_pairs
+from esc_eval.files.rating_layout import KEY, PAIRS, STEPS, lay_out
 from esc_eval.files.records import find_in_folder, read_dialogues, read_ratings, with_cards
-from esc_eval.files.run_folder import is_run_folder, read_scale
+from esc_eval.files.run_folder import PREFERENCES, RATINGS, is_run_folder, read_scale
 from esc_eval.reading import is_file, is_folder, read_bytes, read_json, suffix_of
 from esc_eval.schema import Dialogue, Rating, number_repeats, order_stages
 
@@ -132,8 +133,10 @@ def is_official_scores(path: Path) -> bool:
 
 def _rating_rows(path: Path, columns: Columns | None, pairs: bool = False) -> pd.DataFrame:
     """The rows of a table of ratings in any layout, one of a rater, dialogue and dimension each."""
-    if any(is_file(path / name) for name in ("ratings.jsonl", "run.json")):
-        return _rating_rows(find_in_folder(path, "ratings.jsonl"), {})
+    if pairs and is_file(path / PREFERENCES) and not is_file(path / RATINGS):
+        path = path / PREFERENCES
+    if any(is_file(path / name) for name in (RATINGS, "run.json")):
+        return _rating_rows(find_in_folder(path, RATINGS), {})
     if is_folder(path):
         files = sorted(f for pattern in ("*.parquet", "annotations/*.parquet") for f in path.glob(pattern))
         if not files:
@@ -187,7 +190,9 @@ def _with_keys(frame: pd.DataFrame, path: Path | str) -> pd.DataFrame:
 
 
 def _fingerprint(path: Path) -> str:
-    files = sorted([*path.rglob("*.parquet"), *path.glob("ratings.jsonl")]) if is_folder(path) else [path]
+    files = (
+        sorted([*path.rglob("*.parquet"), *path.glob(RATINGS), *path.glob(PREFERENCES)]) if is_folder(path) else [path]
+    )
     digest = sha256()
     for file in files:
         digest.update(read_bytes(file))
@@ -252,10 +257,13 @@ def read_table(
             empty = frame[frame[column].isna()]
             if len(empty):
                 raise BadRecord(path, empty.iloc[0]["_where"], f"{column} is empty")
-        if is_run_folder(path):
+        if is_run_folder(path) and STEPS not in frame:
             frame = _join(frame, read_dialogues(path), str(path))
         frames.append(frame.assign(_file=str(path)))
         digest.update(_fingerprint(path).encode())
+    if len({steps for frame in frames if STEPS in frame for steps in frame[STEPS]}) > 1:
+        tell_guess(paths[0], ["preferences of several numbers of steps are compared by their sides alone"])
+        frames = [frame.assign(score=np.sign(frame["score"].astype(float)), **{STEPS: 1}) for frame in frames]
     settled = scale is not None
     scale = scale or _scale_of_pairs(frames) or _own_scale(paths, frames, mixed) or SCALE
     for path, frame in zip(paths, frames, strict=True):

@@ -14,6 +14,7 @@ CARDS = "cards.jsonl"
 PROTOCOL = "protocol.yaml"
 DIALOGUES = "dialogues.jsonl"
 RATINGS = "ratings.jsonl"
+PREFERENCES = "preferences.jsonl"
 RECORDED = Path(__file__).with_name("recorded")
 """A run that comes with the package: the embedded model on cards of the sample; made anew by ``make recorded``."""
 
@@ -32,6 +33,16 @@ def rubric_file(folder: Path, rubric: str) -> Path:
     """
     stem = re.sub(r"[^\w-]", "-", rubric)
     return folder / "rubrics" / f"{stem}.yaml"
+
+
+def comparison_file(folder: Path, comparison: str) -> Path:
+    """Where a run folder keeps the question that its judges were asked about pairs.
+
+    Args:
+        folder: Of the run.
+        comparison: Name and version, as preferences carry them.
+    """
+    return folder / "comparisons" / rubric_file(folder, comparison).name
 
 
 def read_run_cards(paths: Iterable[Path]) -> list[RoleCard]:

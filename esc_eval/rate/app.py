@@ -17,8 +17,8 @@ from esc_eval.prompts.rubric import RubricText
 from esc_eval.rate import export, overview
 from esc_eval.rate.questions import Level, Question, level_keys, list_keys
 from esc_eval.rate.store import Click, Conflict, Gone, Item, Rater, State, Store
-from esc_eval.rate.study import WHOLE, Study, clean_name, finished, first_scores, give_reviews
-from esc_eval.schema import Dialogue, Turn, escape_halves
+from esc_eval.rate.study import Study, clean_name, finished, first_scores, give_reviews
+from esc_eval.schema import WHOLE, Dialogue, Turn, escape_halves
 from esc_eval.web import Access, Pages, Words, make_app
 from esc_eval.web.guard import Bucket, is_same, set_cookie
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from esc_eval.escaping import format_csv
+from esc_eval.files.preferences import PREFERENCE_COLUMNS
 from esc_eval.files.writing import write_whole
 from esc_eval.rate.store import Item, Rater, State, Store
 from esc_eval.schema import Preference, Rating
@@ -15,10 +16,6 @@ from esc_eval.schema import Preference, Rating
 RATING_COLUMNS = (
     *("dialogue_id", "dimension", "rater", "score", "rater_kind", "rubric", "stage", "order", "time", "seconds"),
     *("problem", "note", "card", "model", "language", "category"),
-)
-PREFERENCE_COLUMNS = (
-    *("card_id", "dialogue_a", "dialogue_b", "dimension", "rater", "preference", "steps", "left", "order", "time"),
-    *("seconds", "problem", "note", "model_a", "model_b"),
 )
 HISTORY_COLUMNS = (
     *("click", "rater", "stage", "order", "item", "dialogue_id", "other_dialogue_id", "dimension", "what", "value"),
@@ -183,7 +180,10 @@ def list_files(store: Store) -> dict[str, Callable[[], str]]:
         files["preferences.jsonl"] = lambda: "".join(f"{one.to_json()}\n" for one, *_ in pairs())
         files["preferences.csv"] = lambda: format_csv(
             PREFERENCE_COLUMNS,
-            [_cells({**dict(one), "model_a": a["model"], "model_b": b["model"]}) for one, a, b in pairs()],
+            [
+                _cells({**dict(one), "model_a": a["model"], "model_b": b["model"]}, PREFERENCE_COLUMNS)
+                for one, a, b in pairs()
+            ],
         )
     else:
         given = cache(lambda: ratings(store))
@@ -203,7 +203,7 @@ def format_ratings(given: Sequence[tuple[Rating, Mapping[str, Any]]]) -> str:
     return format_csv(RATING_COLUMNS, rows)
 
 
-def _cells(row: Mapping[str, Any], columns: Sequence[str] = PREFERENCE_COLUMNS) -> dict[str, object]:
+def _cells(row: Mapping[str, Any], columns: Sequence[str]) -> dict[str, object]:
     return {key: "" if row.get(key) is None else row[key] for key in columns}
 
 

@@ -478,7 +478,7 @@ def find_differences(known: Mapping[str, Any], asked: Mapping[str, Any]) -> list
     for key in ("supporters", "cards"):
         old[key], new[key] = _common(old.get(key, {}), new.get(key, {}))
     common_seekers(old, new)
-    for key in ("protocol", "rubric"):
+    for key in ("protocol", "rubric", "question"):
         old[key], new[key] = _common_wording(old.get(key, {}), new.get(key, {}))
     return list_differences(old, new)
 

@@ -260,6 +260,7 @@ def show_side_by_side(request: Request) -> Response:
         beside=lambda one: _name_beside(one, on_card),
         rows=[[side[i] if i < len(side) else [] for side in blocks] for i in range(max(map(len, blocks)))],
         compared=_compare_ratings(left, right),
+        preferred=left.group.preferences_on(left.dialogue, right.dialogue) if left.group is right.group else (),
         rubrics=collection.rubrics,
         card_number=at + 1,
         card_count=len(cards),

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from esc_eval.errors import EscEvalError
+from esc_eval.files.preferences import read_preferences
 from esc_eval.files.records import read_dialogues
-from esc_eval.files.run_folder import read_run_cards, read_run_ratings
+from esc_eval.files.run_folder import PREFERENCES, read_run_cards, read_run_ratings
 from esc_eval.prompts.rubric import Rubric
+from esc_eval.reading import is_file
 from esc_eval.reporting.find import fold
 from esc_eval.reporting.making import HOW_OPENED
 from esc_eval.reporting.pictures import Picture, board_pictures, rounds_pictures
@@ -19,11 +21,13 @@ from esc_eval.reporting.rounds import Rounds, estimate_rounds
 from esc_eval.reporting.seekers import find_pools, seekers_report
 from esc_eval.reporting.signature import dialogue_parts, join_signature
 from esc_eval.reporting.summary import Leaderboard, Statistic, Summary, summarise_ratings
-from esc_eval.schema import Dialogue, Rating, RoleCard, digest, number_repeats
+from esc_eval.schema import Dialogue, Preference, Rating, RoleCard, digest, number_repeats
+from esc_eval.scoring.prefer import place_of
 from esc_eval.scoring.rating_checks import find_rubrics
 from esc_eval.simulation.identity import find_differences
 from esc_eval.simulation.run import (
     PLAYED,
+    PREFERRING,
     find_faults,
     find_simulations,
     is_partly_foreign,
@@ -47,6 +51,7 @@ class Source:
         cards: Role cards by id.
         rubrics: By the name and version that ratings carry.
         run: Content of its run.json; empty where there is none.
+        preferences: Between two of its dialogues.
     """
 
     name: str
@@ -55,6 +60,7 @@ class Source:
     cards: Mapping[str, RoleCard] = field(default_factory=dict)
     rubrics: Mapping[str, Rubric] = field(default_factory=dict)
     run: Mapping[str, Any] = field(default_factory=dict)
+    preferences: tuple[Preference, ...] = ()
 
     @classmethod
     def read(cls, folder: Path, rubric: str | None = None) -> "Source":
@@ -74,6 +80,7 @@ class Source:
             {card.id: card for card in read_run_cards([folder])},
             find_rubrics(ratings, rubric, folder) if ratings else {},
             card,
+            tuple(one.preference for one in read_preferences(folder)) if is_file(folder / PREFERENCES) else (),
         )
 
     @property
@@ -129,6 +136,12 @@ class Group:
             found += [rating for rating in source.ratings if _place(rating) not in known]
         return found
 
+    def preferences_on(self, one: Dialogue, other: Dialogue) -> list[Preference]:
+        """What judges and people say of two dialogues, each verdict once."""
+        found = [given for source in self.sources for given in source.preferences]
+        both = {one.id, other.id}
+        return list({digest(each): each for each in found if {each.dialogue_a, each.dialogue_b} == both}.values())
+
     @cached_property
     def cards(self) -> dict[str, RoleCard]:
         """By id."""
@@ -147,7 +160,8 @@ class Group:
         runs = [source.run for source in self.sources]
         simulations = [identity for run in runs for identity in find_simulations(run)]
         foreign = any(is_partly_foreign(run) or not find_simulations(run) for run in runs)
-        scorings = {step: part for run in runs for step, part in run.items() if step.startswith("scoring/")}
+        steps = ("scoring/", PREFERRING)
+        scorings = {step: part for run in runs for step, part in run.items() if step.startswith(steps)}
         every = list({digest(identity): identity for identity in simulations}.values())
         asked = {ASKED: {name: one for run in runs for name, one in run.get(ASKED, {}).items()}}
         played = {PLAYED: {"identity": {"simulations": every, "foreign": foreign}}} if every else {}
@@ -168,15 +182,22 @@ class Group:
         for name, rubric in other.rubrics.items():
             if self.rubrics.get(name, rubric).sha256 != rubric.sha256:
                 return f"{other.name} stands apart from {self.name}, as its rubric {name} is worded otherwise."
-        for step in sorted(step for step in other.run if step.startswith("scoring/") and step in self.run):
+        for step in sorted(
+            step for step in other.run if step.startswith(("scoring/", PREFERRING)) and step in self.run
+        ):
             if differences := find_differences(self.run[step]["identity"], other.run[step]["identity"]):
-                rater = step.removeprefix("scoring/")
+                rater = step.partition("/")[2]
                 return f"{other.name} stands apart from {self.name}, as {rater} rates otherwise: {differences[0]}."
         known = {_place(rating): rating for rating in self.ratings}
         for rating in other.ratings:
             if known.get(_place(rating), rating) != rating:
                 what = f"{rating.dimension} of dialogue {rating.dialogue_id!r}"
                 return f"{other.name} stands apart from {self.name}, as {rating.rater} rated {what} otherwise there."
+        given = {place_of(one): one for source in self.sources for one in source.preferences}
+        for one in other.preferences:
+            if given.get(place_of(one), one).preference != one.preference:
+                what = f"{one.dialogue_a!r} and {one.dialogue_b!r}"
+                return f"{other.name} stands apart from {self.name}, as {one.rater} compared {what} otherwise there."
         return None
 
     @property

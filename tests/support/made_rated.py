@@ -98,6 +98,20 @@ TALKS = [
     ("t1", "Seeker: I lost my job, and\nthe flat.\n\nSupporter: That is hard.\n\nSeeker: Yes, it is, truly."),
     ("t2", "Seeker: I lost my job, and\nthe flat.\n\nSupporter: Cheer up."),
 ]
+ESCONV_SRA = [
+    {
+        "conv_id": f"0a1b-2c_{strategy}",
+        "strategy": strategy,
+        "history": "<br><b>seeker</b>: My bike is gone.\n All of it.<br><b>supporter</b>: Oh!<br><b>seeker</b>: Yes.",
+        "file_names": [f"prompting/outputs/{model}//1.json" for model in models],
+        "model1_response": "Where did you last see it? \n",
+        "model2_response": "That is a pity.",
+        "model-preference": mark,
+        "annotator": annotator,
+    }
+    for strategy, models, marks in (("Offer Hope", ("m_1", "m_2"), "-4 0"), ("Share Information", ("m_2", "m_1"), "3"))
+    for annotator, mark in enumerate(marks.split(), 1)
+]
 SURVEY = {"empathy": "4", "relevance": "5", "initial_emotion_intensity": "5", "final_emotion_intensity": "2"}
 ESCONV = [
     {
@@ -197,7 +211,7 @@ def lay(name, folder):
     if name == "vera-mh":
         return lay_vera_mh(folder / "vera")
     content = {"ieval": IEVAL, "fed": FED, "usr": USR, "conture": CONTURE, "duo": DUO}
-    content |= {"esconv": ESCONV, "kokorochat": KOKOROCHAT}
+    content |= {"esconv": ESCONV, "esconv-sra": ESCONV_SRA, "kokorochat": KOKOROCHAT}
     lines = {"duo": "ed_en.jsonl", "esconv": "train.txt", "kokorochat": "kokorochat.jsonl"}
     path = folder / lines.get(name, f"{name}.json")
     text = "\n".join(map(json.dumps, content[name])) + "\n" if name in lines else json.dumps(content[name])

@@ -165,6 +165,7 @@ MEANT = {
     "analysis/studies/probes.py": "name of an edit",
     "analysis/studies/ieval.py": "language of one data set",
     "analysis/rated/conture.py": "language of one data set",
+    "analysis/rated/esconv_sra.py": "language of one data set",
     "analysis/rated/fed.py": "language of one data set",
     "analysis/rated/lend_an_ear.py": "language of one data set",
     "analysis/rated/vera_mh.py": "language of one data set",
