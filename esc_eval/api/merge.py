@@ -11,7 +11,7 @@ from esc_eval.files.run_folder import CARDS, DIALOGUES, PROTOCOL
 from esc_eval.files.text import read_text
 from esc_eval.files.writing import replace_folder, write_jsonl, write_whole
 from esc_eval.schema import RoleCard, digest
-from esc_eval.simulation.identity import STEP, Members, finished_dialogues, read_members
+from esc_eval.simulation.identity import ATTEMPT, STEP, Members, finished_dialogues, read_members
 from esc_eval.simulation.run import LEDGER, PEOPLE, PLAYED, VERSION, Run, find_simulations, list_differences
 from esc_eval.simulation.unfinished import ASKED
 from esc_eval.view.collection import Group, Source, join_all, read_sources
@@ -152,7 +152,7 @@ def _fill_ledger(run: Run, runs: Sequence[Run], joined: Members) -> None:
                 furthest[name] = said, each
     for each in runs:
         own = {name for name, (_, best) in furthest.items() if best is each}
-        talks = [row for kind in ("turn", "problem", "retried") for row in each.list_records(kind) if row[1] in own]
+        talks = [row for kind in ("turn", "problem", "retried", ATTEMPT) for row in each.list_records(kind) if row[1] in own]
         run.add_all([*talks, *each.list_records("scoring/%")])
     run.add_all(_number(row for each in runs for row in each.list_records(PEOPLE)))
     paid = {tuple(each.list_records("spent")) for each in runs}  # of a copy of a run nothing was paid twice

@@ -171,6 +171,7 @@ def make_plan(settings: Settings, open_one: Open) -> tuple[Plan, dict[str, Price
         repeats=settings.repeats,
         speaks=players.speaks,
         own_settings=settings.own_settings,
+        replay_faults=settings.replay_faults,
         notes=notes,
     )
     return plan, players.prices

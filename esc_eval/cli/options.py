@@ -92,6 +92,15 @@ class PlayingOptions:
         int,
         typer.Option(min=1, help="Play each card N times, with the seeds from --seed on. A run may take more later."),
     ] = 1
+    replay_faults: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Play a dialogue again with another seed, up to N times, whose seeker refuses, speaks as the supporter "
+            "or contradicts its card; every attempt is kept.",
+        ),
+    ] = 0
     protocol: Annotated[str, typer.Option(metavar="NAME|FILE", help="A shipped protocol, or your own .yaml.")] = (
         "esc-eval"
     )

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from esc_eval.errors import EscEvalError, explain_validation
 from esc_eval.files.frozen_yaml import FrozenYaml
 from esc_eval.languages import known_folders
+from esc_eval.prompts.state import EndWords, Ends, StateBlock, StateWords, hear_own, word_hidden
 from esc_eval.prompts.wording import PROMPTS, Worded, fill_template, list_names, locate_data_file, read_parts
 from esc_eval.schema import Role, RoleCard, Turn
 
@@ -33,20 +34,47 @@ class Generation(FrozenYaml):
 
 
 class ProtocolText(FrozenYaml):
-    """One language's prompts. ``{card}`` in the seeker's prompt is the text of the role card."""
+    """One language's prompts. ``{card}`` in the seeker's prompt is the text of the role card.
+
+    Attributes:
+        state, ends: How the seeker is asked for its hidden state, and told how to end the talk.
+    """
 
     seeker: str
     opening: str
     supporter: str
+    state: StateWords | None = None
+    ends: EndWords | None = None
 
 
 class Protocol(Worded[ProtocolText]):
-    """Everything that decides how a dialogue is played, except who plays."""
+    """Everything that decides how a dialogue is played, except who plays.
+
+    Attributes:
+        rounds: Of every dialogue; where the seeker may end it, at most.
+        state: What the seeker is asked to say of itself before it speaks, hidden from the supporter; None = nothing.
+        ends: How a dialogue may end before its last round; None = it does not.
+    """
 
     rounds: int = Field(ge=1)
     supporter_sees_opening: bool
     seeker: Generation
     supporter: Generation
+    state: StateBlock | None = None
+    ends: Ends | None = None
+
+    @model_validator(mode="after")
+    def _is_worded(self) -> Self:
+        for language, text in self.texts.items():
+            for block, words, name in ((self.state, text.state, "state"), (self.ends, text.ends, "ends")):
+                if (block is None) != (words is None):
+                    with_it = "the protocol" if words is None else f"its wording in {language}"
+                    raise ValueError(f"{name}: {with_it} has it, and the other has not")
+            if self.state and text.state:
+                self.state.check_words(text.state, language)
+            if self.ends and text.ends:
+                self.ends.check_words(text.ends, language)
+        return self
 
     def with_system(self, prompt: str) -> "Protocol":
         """The protocol with another system prompt of the supporter, in all its languages."""
@@ -68,6 +96,8 @@ class Protocol(Worded[ProtocolText]):
         text = self.text(card.language)
         if side == "seeker":
             system, seen = fill_template(text.seeker, card=card.text), turns
+            system += word_hidden(self.state, text.state, self.ends, text.ends)
+            seen = [hear_own(turn, self.state) for turn in turns]
         else:
             system, seen = text.supporter, turns if self.supporter_sees_opening else turns[1:]
         messages: list[Message] = [{"role": "system", "content": system}]
