@@ -20,6 +20,7 @@ Kind = Literal["refusal", "role_reversal", "card_contradiction"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 ENOUGH = 2
 """Different signs of a supporter's speech in one turn that together make it one."""
+GENDERS = ("female", "male")
 YEARS = 1
 """An age that is said may be so many years from the card's: birthdays pass."""
 
@@ -117,23 +118,38 @@ def _find_reversal(text: str, rules: Rules) -> Iterator[tuple[Kind, str]]:
         yield "role_reversal", " / ".join(part.strip() for part in together)
 
 
-def _find_contradictions(text: str, rules: Rules, card: Mapping[str, str]) -> Iterator[tuple[Kind, str]]:
+def find_said_facts(text: str, language: str) -> list[tuple[str, str]]:
+    """What somebody says of themselves by the language's rules: ``age``, ``gender`` or ``occupation``, and its value.
+
+    >>> find_said_facts("I'm 31, and I work as a nurse.", "en")
+    [('age', '31'), ('occupation', 'nurse')]
+    """
+    rules = read_rules(language)
+    return [(kind, value) for kind, value, _ in _said_facts(text, rules)] if rules else []
+
+
+def _said_facts(text: str, rules: Rules) -> Iterator[tuple[str, str, str]]:
+    """Facts with their values and the words that say so."""
     plain = text.replace("’", "'")
+    for fact, patterns in rules.facts.items():
+        for match in (match for pattern in patterns for match in pattern.finditer(plain)):
+            value = match.groupdict().get(fact, fact).casefold()
+            yield "gender" if fact in GENDERS else fact, value, match[0].strip()
 
-    def said(fact: str) -> list[re.Match[str]]:
-        return [match for pattern in rules.facts[fact] for match in pattern.finditer(plain)]
 
-    if (age := card.get("age", "")).isdigit():
-        for match in said("age"):
-            if abs(int(match["age"]) - int(age)) > YEARS:
-                yield "card_contradiction", f"{match[0].strip()} ({age})"
-    if (gender := card.get("gender")) in ("female", "male"):
-        for match in said("male" if gender == "female" else "female"):
-            yield "card_contradiction", f"{match[0].strip()} ({gender})"
-    if job := card.get("occupation"):
-        for match in said("occupation"):
-            if match["occupation"].casefold() not in card["text"].casefold():
-                yield "card_contradiction", f"{match[0].strip()} ({job})"
+def _find_contradictions(text: str, rules: Rules, card: Mapping[str, str]) -> Iterator[tuple[Kind, str]]:
+    for fact, value, words in _said_facts(text, rules):
+        told = card.get(fact)
+        if told is None or (fact == "gender" and told not in GENDERS):
+            continue
+        if fact == "age":
+            agrees = abs(int(value) - int(told)) <= YEARS
+        elif fact == "gender":
+            agrees = value == told
+        else:
+            agrees = value in card["text"].casefold()
+        if not agrees:
+            yield "card_contradiction", f"{words} ({told})"
 
 
 @cache
