@@ -22,7 +22,9 @@ def command(
     runs: Annotated[
         list[Path] | None, typer.Argument(metavar="[DIR...]", help="Dialogues with states: files or run folders.")
     ] = None,
-    sage: Annotated[list[Path] | None, typer.Option(metavar="FILE", help="Results of SAGE, .jsonl; repeatable.")] = None,
+    sage: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="Results of SAGE, .jsonl; repeatable.")
+    ] = None,
     esconv: Annotated[
         list[Path] | None, typer.Option(metavar="FILE", help="A file of ESConv with its survey; repeatable.")
     ] = None,
@@ -51,9 +53,9 @@ def command(
         people += read_conversations(Path(path), language)
     played = every_dialogue(runs or ())
     series = list_series(played, "run")
-    for path in sage or ():
-        series += list_series(read_sage(path), "SAGE")
-    series += [read_esconv_change(path) for path in esconv or ()]
+    for file in sage or ():
+        series += list_series(read_sage(file), "SAGE")
+    series += [read_esconv_change(file) for file in esconv or ()]
     known = [*read_run_cards(runs or ()), *(load_cards(local_cards(cards)) if cards else ())]
     official = [one for one in played if one.card_id is None and one.key is not None]
     linked = {one.id: one for one in with_cards(official, local_cards(cards or ()))}

@@ -11,7 +11,7 @@ from dataset_builder.sources import esconv
 from dataset_builder.sources.common import Reject
 from esc_eval.errors import BadRecord, EscEvalError
 from esc_eval.reporting.course import estimate_courses
-from esc_eval.reporting.render import Cell, Report, Table, report_signature
+from esc_eval.reporting.render import Cell, Report, Table, report_signature, show_estimate
 from esc_eval.reporting.rounds import split_rounds
 from esc_eval.schema import Dialogue, RoleCard, Turn, digest
 from esc_eval.simulation.course import is_goodbye, knows_goodbyes
@@ -78,7 +78,9 @@ def list_series(dialogues: Sequence[Dialogue], name: str) -> list[Series]:
             table = np.full((len(rows), max(map(len, rows))), np.nan)
             for line, row in zip(table, rows, strict=True):
                 line[: len(row)] = row
-            found.append(Series(f"{name} {supporter}: {course.field}, {course.language}", table, clusters, course.scale))
+            found.append(
+                Series(f"{name} {supporter}: {course.field}, {course.language}", table, clusters, course.scale)
+            )
     return found
 
 
@@ -141,7 +143,7 @@ def measure_alarms(real: Sequence[Dialogue], boot: Bootstrap) -> list[dict[str, 
         if read_rules(language) is None or not own:
             found.append({"language": language, "talks": len(own), "why": "no words of faults are known"})
             continue
-        counts = {kind: [] for kind in (*KINDS[:2], "supporters")}
+        counts: dict[str, list[int]] = {kind: [] for kind in (*KINDS[:2], "supporters")}
         sizes: dict[str, list[int]] = {"seeker": [], "supporter": []}
         told, contradicted, looped, early = [], [], [], []
         for dialogue in own:
@@ -196,9 +198,7 @@ def find_loop(turns: Sequence[Turn], language: str) -> int | None:
     return None
 
 
-def count_contradictions(
-    dialogues: Sequence[Dialogue], cards: dict[str, RoleCard], boot: Bootstrap
-) -> Estimate:
+def count_contradictions(dialogues: Sequence[Dialogue], cards: dict[str, RoleCard], boot: Bootstrap) -> Estimate:
     """Share, in percent, of dialogues whose card is known in which the rule has the seeker contradict it."""
     known = [dialogue for dialogue in dialogues if dialogue.card_id in cards]
     hits = [
@@ -219,12 +219,22 @@ def course_report_of(
     tables, notes = [], []
     if rows:
         cells: list[list[Cell]] = [
-            [r["name"], r["n"], f"{r['scale'][0]:g}-{r['scale'][1]:g}", r["first"], r["last"], r["change"], r["change_of_scale"]]
+            [
+                r["name"],
+                r["n"],
+                f"{r['scale'][0]:g}-{r['scale'][1]:g}",
+                r["first"],
+                r["last"],
+                r["change"],
+                r["change_of_scale"],
+            ]
             for r in rows
         ]
         head = ["Whose, and what", "n", "scale", "first", "last", "change", "change, % of scale"]
         tables.append(Table("Change over a talk; 0 if nothing changed", head, cells, 2))
-        cells = [[r["name"], r["n"], r["area"], r["area_above_first"], r["higher"], r["same"], r["lower"]] for r in rows]
+        cells = [
+            [r["name"], r["n"], r["area"], r["area_above_first"], r["higher"], r["same"], r["lower"]] for r in rows
+        ]
         head = ["Whose, and what", "n", "area", "area less first", "higher, %", "same, %", "lower, %"]
         what = "area: mean height of the curve; less first: beside a talk that stays where it began, which has 0"
         tables.append(Table("Area under the curve, and where talks end", head, cells, 2, what))
@@ -232,14 +242,29 @@ def course_report_of(
         cells = [[r["name"], *(e if e.value is not None else None for e in r["rounds"])] for r in rows]
         cells = [[*row, *[None] * (longest + 1 - len(row))] for row in cells]
         what = "over the talks that reach a round: where talks that go badly end early, later rounds are of the others"
-        tables.append(Table("Mean by round", ["Whose, and what", *(f"round {i + 1}" for i in range(longest))], cells, 1, what))
+        tables.append(
+            Table("Mean by round", ["Whose, and what", *(f"round {i + 1}" for i in range(longest))], cells, 1, what)
+        )
         notes += [f"{r['name']}: {r['left_out']} talks have fewer than two values." for r in rows if r["left_out"]]
     if alarms:
         cells = [
-            [one["language"], one["talks"], *(one.get(key) for key in ("refusal", "role_reversal", "contradiction", "loop", "early", "supporters"))]
+            [
+                one["language"],
+                one["talks"],
+                *(one.get(key) for key in ("refusal", "role_reversal", "contradiction", "loop", "early", "supporters")),
+            ]
             for one in alarms
         ]
-        head = ["Language", "talks", "refuses", "as supporter", "contradicts self", "goodbye loop", "loop, goes on", "supporters' turns"]
+        head = [
+            "Language",
+            "talks",
+            "refuses",
+            "as supporter",
+            "contradicts self",
+            "goodbye loop",
+            "loop, goes on",
+            "supporters' turns",
+        ]
         what = (
             "% of real seekers' turns (refuses, as supporter), of seekers who tell a fact twice (contradicts self), of "
             "talks (loops; goes on: more than a round follows); supporters' turns: of theirs, those found to be such"
@@ -248,16 +273,10 @@ def course_report_of(
         notes += [f"{one['language']}: {one['why']}." for one in alarms if "why" in one]
     if contradictions is not None:
         notes.append(
-            f"Dialogues on known cards: {contradictions.n}; in {_words(contradictions)} of them the rule finds a "
+            f"Dialogues on known cards: {contradictions.n}; in {show_estimate(contradictions, 1)} % of them the rule finds a "
             "contradiction of the card."
         )
     data = {"series": rows, "false_alarms": alarms, "contradictions": contradictions}
     made = digest([[s.name, [[None if np.isnan(x) else x for x in row] for row in s.table.tolist()]] for s in series])
     signature = report_signature("course", made, boot, real=len(real))
     return Report("course", data, tables, notes, signature)
-
-
-def _words(estimate: Estimate) -> str:
-    from esc_eval.reporting.render import show_estimate
-
-    return f"{show_estimate(estimate, 1)} %"

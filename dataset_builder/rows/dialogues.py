@@ -168,12 +168,14 @@ def dialogue_rows(
 
 def _states(dialogue: Dialogue, masker: Masker) -> str | None:
     """The seeker's hidden states as JSON, each with the place of its turn from 0; None where none was asked for."""
-    states = []
+    states: list[Row] = []
     for place, turn in enumerate(dialogue.turns):
         if turn.state is not None:
             state = turn.state.model_dump(exclude_none=True)
-            levels = [{k: masker.mask(v) if k == "problem" else v for k, v in x.items()} for x in state["levels"]]
-            words = {key: masker.mask(state[key]) for key in ("noticed", "raw") if key in state}
+            levels: list[Row] = [
+                {k: masker.mask(v) if k == "problem" else v for k, v in x.items()} for x in state["levels"]
+            ]
+            words = {key: masker.mask_optional(state.get(key)) for key in ("noticed", "raw")}
             states.append({"turn": place, "levels": levels, **words})
     return json.dumps(states, ensure_ascii=False) if states else None
 

@@ -127,8 +127,8 @@ DIALOGUES = (
     Column(
         "states",
         "string",
-        "JSON: hidden states of the seeker, each with the place of its turn from 0, its levels (value, low, high), what "
-        "was noticed and all that it wrote; no supporter, rater or judge read them; null: none was asked for",
+        "JSON: hidden states of the seeker, each with the place of its turn from 0, its levels (value, low, high), "
+        "what was noticed and all that it wrote; no supporter, rater or judge read them; null: none was asked for",
         withheld=True,
     ),
     *TERMS,

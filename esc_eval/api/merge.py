@@ -152,7 +152,9 @@ def _fill_ledger(run: Run, runs: Sequence[Run], joined: Members) -> None:
                 furthest[name] = said, each
     for each in runs:
         own = {name for name, (_, best) in furthest.items() if best is each}
-        talks = [row for kind in ("turn", "problem", "retried", ATTEMPT) for row in each.list_records(kind) if row[1] in own]
+        talks = [
+            row for kind in ("turn", "problem", "retried", ATTEMPT) for row in each.list_records(kind) if row[1] in own
+        ]
         run.add_all([*talks, *each.list_records("scoring/%")])
     run.add_all(_number(row for each in runs for row in each.list_records(PEOPLE)))
     paid = {tuple(each.list_records("spent")) for each in runs}  # of a copy of a run nothing was paid twice

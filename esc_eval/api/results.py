@@ -444,7 +444,9 @@ class Results:
                 raise EscEvalError(
                     f"{folder / name}: is there and is no report of esc-eval; move it away, or choose another folder"
                 )
-        powered = "".join(report.to_html() for report in (*self.juries.values(), *self.powered.values(), *self.course.values()))
+        powered = "".join(
+            report.to_html() for report in (*self.juries.values(), *self.powered.values(), *self.course.values())
+        )
         page = as_page(self.summary, self.dialogues, self.ratings, self.rubrics, powered=powered)
         for name, text in zip(REPORT_FILES, (self.render("json"), self.render("markdown"), page), strict=True):
             write_whole(folder / name, [text])

@@ -151,8 +151,8 @@ class Settings(Options):
         price: ``[NAME=]PROMPT,WRITTEN``, dollars a million tokens.
         max_cost: Dollars at which a run stops.
         retry_failed: Play dialogues on that ended early, and ask judges again that gave no answer.
-        replay_faults: How often a dialogue whose seeker refuses, speaks as the supporter or contradicts its card is played
-            again, each time with another seed.
+        replay_faults: How often a dialogue whose seeker refuses, speaks as the supporter or contradicts its card is
+            played again, each time with another seed.
         strict: Take it for a failure if a dialogue ended early or a rating is missing.
     """
 

@@ -97,8 +97,8 @@ class PlayingOptions:
         typer.Option(
             min=0,
             metavar="N",
-            help="Play a dialogue again with another seed, up to N times, whose seeker refuses, speaks as the supporter "
-            "or contradicts its card; every attempt is kept.",
+            help="Play a dialogue again with another seed, up to N times, whose seeker refuses, speaks as the "
+            "supporter or contradicts its card; every attempt is kept.",
         ),
     ] = 0
     protocol: Annotated[str, typer.Option(metavar="NAME|FILE", help="A shipped protocol, or your own .yaml.")] = (

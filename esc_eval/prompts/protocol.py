@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 from esc_eval.errors import EscEvalError, explain_validation
 from esc_eval.files.frozen_yaml import FrozenYaml
 from esc_eval.languages import known_folders
-from esc_eval.prompts.state import EndWords, Ends, StateBlock, StateWords, hear_own, word_hidden
+from esc_eval.prompts.state import Ends, EndWords, StateBlock, StateWords, hear_own, word_hidden
 from esc_eval.prompts.wording import PROMPTS, Worded, fill_template, list_names, locate_data_file, read_parts
 from esc_eval.schema import Role, RoleCard, Turn
 

@@ -19,7 +19,7 @@ from esc_eval.schema import SeekerState, StateLevel, Turn
 FORM = "{form}"
 NO_LINE = "the seeker wrote no state line"
 _OPEN, _CLOSE = r"[<＜〈《\[［【{(（]", r"[>＞〉》\]］】})）]"
-_BEGIN = rf"[<＜〈《\[［【][ \t]*state[ \t]*(?:[>＞〉》\]］】]|[:：=])"
+_BEGIN = r"[<＜〈《\[［【][ \t]*state[ \t]*(?:[>＞〉》\]］】]|[:：=])"
 _STOP = r"[<＜〈《\[［【][ \t]*[/／\\][ \t]*state[ \t]*[>＞〉》\]］】]"
 _TAGGED = re.compile(rf"{_BEGIN}(?:(?!{_BEGIN}).)*?{_STOP}", re.IGNORECASE | re.DOTALL)
 _HALF_TAGGED = re.compile(rf"{_BEGIN}[^\n]*|[^\n]*{_STOP}", re.IGNORECASE)
@@ -135,9 +135,7 @@ class EndWords(FrozenYaml):
     signals: dict[str, Annotated[str, Field(min_length=1)]]
 
 
-def word_hidden(
-    state: StateBlock | None, words: StateWords | None, ends: Ends | None, ending: EndWords | None
-) -> str:
+def word_hidden(state: StateBlock | None, words: StateWords | None, ends: Ends | None, ending: EndWords | None) -> str:
     """What the seeker is told beside its role; empty where the protocol asks for nothing."""
     parts = []
     if state and words:
@@ -198,7 +196,8 @@ def take_state(text: str, block: StateBlock, words: StateWords, language: str) -
         for some in (labels, [label for label, name in labels.items() if name in block.fields])
     )
     begins = re.compile(
-        rf"{_DRESS}(?:{_OPEN}?\s*state\s*[:：]\s*)?(?:(?:{any_label}){_GAP}[:：=]|(?:{any_number}){_GAP}\d)", re.IGNORECASE
+        rf"{_DRESS}(?:{_OPEN}?\s*state\s*[:：]\s*)?(?:(?:{any_label}){_GAP}[:：=]|(?:{any_number}){_GAP}\d)",
+        re.IGNORECASE,
     )
     pair = re.compile(rf"(?:{any_number})[^\d.!?。！？\n]{{0,12}}\d", re.IGNORECASE)
     said = []

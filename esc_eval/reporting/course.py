@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from esc_eval.languages import get_language
 from esc_eval.reporting.render import Cell, Report, Table, report_signature, undefined_notes
 from esc_eval.reporting.rounds import Figure, Rounds, split_rounds
 from esc_eval.reporting.summary import name_clusters_of
@@ -222,7 +221,9 @@ def course_report(
         "faults": faults,
     }
     signature = report_signature("course", digest(list(dialogues)), boot, dialogues=len(dialogues))
-    return Report("course", data, tables, notes, signature, "The seeker's course", "95% intervals that draw whole cards")
+    return Report(
+        "course", data, tables, notes, signature, "The seeker's course", "95% intervals that draw whole cards"
+    )
 
 
 def first_faults(dialogue: Dialogue, card: RoleCard | None) -> set[str]:
@@ -302,7 +303,7 @@ def _faults(
     searched = [d for d in dialogues if read_rules(d.language) is not None]
     for (language, seeker), own in _by(searched, lambda d: d.seeker or "unknown").items():
         with_card = [d for d in own if d.card_id in cards]
-        shares = {}
+        shares: dict[str, Estimate] = {}
         for kind in KINDS:
             among = with_card if kind == "card_contradiction" else own
             shares[kind] = _share(among, [kind in first[d.id] for d in among], boot, "no card is known")

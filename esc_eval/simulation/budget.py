@@ -138,7 +138,11 @@ def within_budget(plan: Plan, run: Run, prices: Mapping[str, Price], budget: Bud
 
 
 def _paid(
-    play: Play, before: list[Turn], said: Turn | Failure, written: str, paid: Mapping[str, Mapping[Role, Price | None]]
+    play: Play,
+    before: Sequence[Turn],
+    said: Turn | Failure,
+    written: str,
+    paid: Mapping[str, Mapping[Role, Price | None]],
 ) -> float:
     price = paid[play.supporter.name][said.role]
     return _bill(price, play.plan.protocol.conversation(play.card, before, said.role), said, written) if price else 0.0

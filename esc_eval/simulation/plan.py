@@ -24,8 +24,8 @@ class Plan:
         repeats: How often each card is played with each supporter. The first time has ``seed``, the second the seed
             after it, and so on: each is the dialogue that a run of that seed would have.
         speaks: Languages of a supporter, by name, where it is not to be played in all.
-        replay_faults: How often a dialogue whose seeker is at fault is played again, each time with another seed; no part
-            of what dialogues are made of, as a run may take more later.
+        replay_faults: How often a dialogue whose seeker is at fault is played again, each time with another seed; no
+            part of what dialogues are made of, as a run may take more later.
         own_settings: Whether supporters sample as they were released to, save for the protocol's cap on a reply.
         notes: What to know of the models, a sentence each.
         ids: Of dialogues by supporter, card and repetition, where a run has them under another id.

@@ -483,7 +483,7 @@ class Run:
         with self._writing() as database:
             database.execute("begin immediate")
             counted = "select ?, ?, count(*), ? from records where kind = ? and owner = ?"
-            database.execute(f"insert into records {counted}", (kind, owner, text, kind, owner))  # noqa: S608
+            database.execute(f"insert into records {counted}", (kind, owner, text, kind, owner))
             database.executemany("delete from records where kind = ? and owner = ?", [(each, owner) for each in drop])
             database.execute("commit")
 

@@ -305,7 +305,9 @@ def _compare_ratings(left: Entry, right: Entry) -> list[tuple[str, str, str, Rat
 def show_rounds(request: Request) -> Response:
     """What happens from round to round."""
     viewer: Viewer = request.app.state.viewer
-    return _render(request, "rounds.html.jinja", "rounds", groups=viewer.collection.rounds, courses=viewer.collection.courses)
+    return _render(
+        request, "rounds.html.jinja", "rounds", groups=viewer.collection.rounds, courses=viewer.collection.courses
+    )
 
 
 def send_picture(request: Request) -> Response:

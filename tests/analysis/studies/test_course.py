@@ -21,12 +21,15 @@ BOOT = Bootstrap(draws=200)
 
 
 def write_sage(path, talks):
+    def say(point):
+        return [
+            {"role": "user", "content": "我很难过。", "emotion-point": point},
+            {"role": "assistant", "content": "我在听。"},
+        ]
+
     lines = [
-        {"id": f"t{i}", "history": [
-            one for point in points for one in (
-                {"role": "user", "content": "我很难过。", "emotion-point": point}, {"role": "assistant", "content": "我在听。"})
-        ]} for i, points in enumerate(talks)
-    ]  # fmt: skip
+        {"id": f"t{i}", "history": [one for point in points for one in say(point)]} for i, points in enumerate(talks)
+    ]
     path.write_text("\n".join(json.dumps(line, ensure_ascii=False) for line in lines), encoding="utf-8")
     return path
 
@@ -55,7 +58,9 @@ def test_what_is_no_talk_of_sage_is_refused_with_its_line(tmp_path, bad):
 def test_esconv_says_how_strong_it_was_before_and_after(tmp_path):
     def line(before, after):
         survey = {"seeker": {"initial_emotion_intensity": before, "final_emotion_intensity": after}}
-        return json.dumps({"dialog": [{"speaker": "usr", "text": "Hm."}, {"speaker": "sys", "text": "Yes."}], "survey_score": survey})
+        return json.dumps(
+            {"dialog": [{"speaker": "usr", "text": "Hm."}, {"speaker": "sys", "text": "Yes."}], "survey_score": survey}
+        )
 
     path = tmp_path / "valid.txt"
     path.write_text("\n".join([line("5", "2"), line("4", "3"), line("5", None)]), encoding="utf-8")
@@ -75,8 +80,27 @@ def real(*texts):
 def test_false_alarms_are_shares_of_real_turns_and_talks():
     talks = [
         real("I'm 30 years old.", "How can I help you?", "I'm 45 years old.", "Hm.", "No."),
-        real("I'm sad.", "Why?", "I'm 20 years old. I am 21 years old.", "Hm.", "As an AI language model I am fine.", "Oh."),
-        real("A.", "B.", "C.", "D.", "Thanks, bye!", "Bye!", "Thank you!", "Take care!", "Wait, one more thing.", "Yes?", "It is late."),
+        real(
+            "I'm sad.",
+            "Why?",
+            "I'm 20 years old. I am 21 years old.",
+            "Hm.",
+            "As an AI language model I am fine.",
+            "Oh.",
+        ),
+        real(
+            "A.",
+            "B.",
+            "C.",
+            "D.",
+            "Thanks, bye!",
+            "Bye!",
+            "Thank you!",
+            "Take care!",
+            "Wait, one more thing.",
+            "Yes?",
+            "It is late.",
+        ),
     ]
     [found] = measure_alarms(talks, BOOT)
     assert found["refusal"].value == pytest.approx(100 * 1 / 12)

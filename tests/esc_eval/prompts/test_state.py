@@ -48,7 +48,10 @@ def test_what_is_no_one_number_on_the_scale_is_no_number_and_says_why(given):
 
 
 def test_chinese_lines_and_numerals_are_read():
-    assert read("<state>痛苦：八；敞开：３０；留意到：他在听</state>\n我难过。", ZH, "zh") == ("我难过。", {"distress": 8, "openness": 30})
+    assert read("<state>痛苦：八；敞开：３０；留意到：他在听</state>\n我难过。", ZH, "zh") == (
+        "我难过。",
+        {"distress": 8, "openness": 30},
+    )
     assert read("痛苦程度：7\n我难过。", ZH, "zh") == ("我难过。", {"distress": 7})
 
 
@@ -72,7 +75,9 @@ def test_a_sign_of_the_end_is_taken_off_in_any_spelling_and_an_unknown_one_means
 def test_the_seeker_sees_its_own_states_if_the_protocol_says_so_and_the_supporter_never(remembered, seen):
     protocol = load_protocol("course")
     protocol = protocol.model_copy(update={"state": protocol.state.model_copy(update={"remembered": remembered})})
-    state = SeekerState(raw="<state>Distress: 7</state>", levels=(StateLevel(name="distress", value=7, low=0, high=10),))
+    state = SeekerState(
+        raw="<state>Distress: 7</state>", levels=(StateLevel(name="distress", value=7, low=0, high=10),)
+    )
     turns = [protocol.opening(CARD), Turn(role="seeker", text="Hi.", state=state), Turn(role="supporter", text="Hm.")]
     assert protocol.conversation(CARD, turns, "seeker")[2]["content"] == seen
     assert "istress" not in str(protocol.conversation(CARD, turns, "supporter"))

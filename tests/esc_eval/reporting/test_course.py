@@ -15,13 +15,21 @@ BOOT = Bootstrap(draws=200)
 def talk(number, values, supporter="p", seeker="s", text="I feel bad.", **more):
     turns = []
     for value in values:
-        level = {"name": "distress", "value": value, "low": 0, "high": 10, "problem": None if value is not None else "no line"}
+        level = {
+            "name": "distress",
+            "value": value,
+            "low": 0,
+            "high": 10,
+            "problem": None if value is not None else "no line",
+        }
         turns += [
             Turn(role="seeker", text=text, state=SeekerState(raw="x", levels=(StateLevel(**level),))),
             Turn(role="supporter", text="I see."),
         ]
     card = f"c{number}"
-    return Dialogue(id=f"{supporter}:{card}", language="en", turns=turns, card_id=card, supporter=supporter, seeker=seeker, **more)
+    return Dialogue(
+        id=f"{supporter}:{card}", language="en", turns=turns, card_id=card, supporter=supporter, seeker=seeker, **more
+    )
 
 
 def test_the_report_has_change_and_area_by_supporter_with_what_could_be_read():
@@ -37,7 +45,9 @@ def test_the_report_has_change_and_area_by_supporter_with_what_could_be_read():
 
 
 def test_ends_are_counted_with_problems_among_them():
-    talks = [talk(i, [5, 5], protocol="course/1", end=end) for i, end in enumerate(["gave_up", "last_round", "gave_up"])]
+    talks = [
+        talk(i, [5, 5], protocol="course/1", end=end) for i, end in enumerate(["gave_up", "last_round", "gave_up"])
+    ]
     talks.append(talk(9, [5], protocol="course/1", problem="supporter: refused"))
     [row] = course_report(talks, {}, BOOT).data["ends"]
     assert row["counts"] == {"gave_up": 2, "last_round": 1, "problem": 1}
@@ -67,7 +77,11 @@ def test_faults_are_counted_by_seeker_by_the_first_attempt():
 
 
 def test_dialogues_without_any_of_it_have_no_such_report():
-    plain = [Dialogue(id="d", language="en", turns=[Turn(role="seeker", text="I feel bad."), Turn(role="supporter", text="Hm.")])]
+    plain = [
+        Dialogue(
+            id="d", language="en", turns=[Turn(role="seeker", text="I feel bad."), Turn(role="supporter", text="Hm.")]
+        )
+    ]
     assert course_report(plain, {}, BOOT) is None
     assert Results(plain).course == {}
     assert estimate_courses(plain, BOOT) == []

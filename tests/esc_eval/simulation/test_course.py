@@ -20,7 +20,9 @@ from esc_eval.simulation.run import PEOPLE, Run
 from esc_eval.simulation.simulate import play_plan, unfinished_plays
 
 STATE = "<state>Distress: {d}; Openness: 4; Noticed: a secret thing</state>\n"
-CARD = RoleCard(id="c", language="en", text="Age: 30\nGender: Female\nOccupation: Nurse\nProblem: Sleeps badly.", source="t")
+CARD = RoleCard(
+    id="c", language="en", text="Age: 30\nGender: Female\nOccupation: Nurse\nProblem: Sleeps badly.", source="t"
+)
 
 
 def said(conversation):
