@@ -273,8 +273,8 @@ def course_report_of(
         notes += [f"{one['language']}: {one['why']}." for one in alarms if "why" in one]
     if contradictions is not None:
         notes.append(
-            f"Dialogues on known cards: {contradictions.n}; in {show_estimate(contradictions, 1)} % of them the rule finds a "
-            "contradiction of the card."
+            f"Dialogues on known cards: {contradictions.n}; in {show_estimate(contradictions, 1)} % of them the "
+            "rule finds a contradiction of the card."
         )
     data = {"series": rows, "false_alarms": alarms, "contradictions": contradictions}
     made = digest([[s.name, [[None if np.isnan(x) else x for x in row] for row in s.table.tolist()]] for s in series])

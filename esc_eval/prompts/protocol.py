@@ -81,6 +81,11 @@ class Protocol(Worded[ProtocolText]):
         texts = {language: text.model_copy(update={"supporter": prompt}) for language, text in self.texts.items()}
         return self.model_copy(update={"texts": texts, "version": f"{self.version}+system"})
 
+    def word_hidden(self, language: str) -> str:
+        """What the seeker is told of its state and of ends, beside its role; empty where there is neither."""
+        text = self.text(language)
+        return word_hidden(self.state, text.state, self.ends, text.ends)
+
     def opening(self, card: RoleCard) -> Turn:
         """The supporter's first line, which the protocol says in its name."""
         return Turn(role="supporter", text=self.text(card.language).opening, finish_reason="scripted")
@@ -95,9 +100,8 @@ class Protocol(Worded[ProtocolText]):
         """
         text = self.text(card.language)
         if side == "seeker":
-            system, seen = fill_template(text.seeker, card=card.text), turns
-            system += word_hidden(self.state, text.state, self.ends, text.ends)
-            seen = [hear_own(turn, self.state) for turn in turns]
+            system = fill_template(text.seeker, card=card.text) + self.word_hidden(card.language)
+            seen: Sequence[Turn] = [hear_own(turn, self.state) for turn in turns]
         else:
             system, seen = text.supporter, turns if self.supporter_sees_opening else turns[1:]
         messages: list[Message] = [{"role": "system", "content": system}]
