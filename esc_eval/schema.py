@@ -142,6 +142,50 @@ class Served(Record):
     adapted: dict[str, str] | None = None
 
 
+class StateLevel(Record):
+    """One number of a seeker's hidden state.
+
+    Attributes:
+        name: Of the field, as the protocol calls it.
+        value: None where it could not be read; see ``problem``.
+        low, high: Ends of its scale.
+        problem: Why there is no value.
+    """
+
+    name: str
+    value: FiniteFloat | None = None
+    low: FiniteFloat
+    high: FiniteFloat
+    problem: str | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.value is None) != bool(self.problem):
+            raise ValueError("a level has a value, or a problem that says why not, and never both")
+        if self.value is not None and not self.low <= self.value <= self.high:
+            raise ValueError(f"{self.name}: {self.value:g} is not from {self.low:g} to {self.high:g}")
+        return self
+
+
+class SeekerState(Record):
+    """What a seeker said of itself for nobody to read: no supporter, rater or judge is shown it.
+
+    Attributes:
+        raw: The hidden lines, word for word; None where the seeker wrote none.
+        levels: Every number that the protocol asks for, read or not.
+        noticed: What it noticed, in its words.
+    """
+
+    raw: str | None = None
+    levels: tuple[StateLevel, ...] = ()
+    noticed: str | None = None
+
+    @property
+    def values(self) -> dict[str, float]:
+        """The numbers that could be read, by name."""
+        return {level.name: level.value for level in self.levels if level.value is not None}
+
+
 class Turn(Record):
     """One utterance.
 
@@ -156,6 +200,9 @@ class Turn(Record):
         served: Of a model behind a server: what answered, and what it was really asked.
         left_out: Earlier turns that the speaker was not shown, as a protocol's context policy says; None = it was
             shown all, or nobody says.
+        state: Of a seeker whom the protocol asks for it: how it says it is, hidden from all who read ``text``.
+        signal: The sign by which a seeker asked to end the talk, as the protocol calls it; it stands not in ``text``.
+        end: Why the dialogue ends with this turn. In the ledger of a run; a ``Dialogue`` says it itself.
     """
 
     role: Role
@@ -168,6 +215,32 @@ class Turn(Record):
     completion_tokens: Whole | None = Field(default=None, ge=0)
     served: Served | None = None
     left_out: Whole | None = Field(default=None, ge=0)
+    state: SeekerState | None = None
+    signal: str | None = None
+    end: str | None = None
+
+    @property
+    def shown_raw(self) -> str | None:
+        """``raw`` where a reader of the dialogue may see it: not where the seeker's hidden lines are in it."""
+        return self.raw if self.state is None and self.signal is None else None
+
+
+class Attempt(Record):
+    """A dialogue as it was played before it was played again.
+
+    Attributes:
+        seed: From which the seeds of its turns were drawn.
+        faults: What was wrong with its seeker, by name.
+        turns: As far as it was played.
+    """
+
+    seed: Whole
+    faults: tuple[str, ...]
+    turns: tuple[Turn, ...]
+
+
+LAST_ROUND, GOODBYE_LOOP = "last_round", "goodbye_loop"
+"""Ends of a dialogue beside those that a protocol names."""
 
 
 class Dialogue(Record):
@@ -183,6 +256,9 @@ class Dialogue(Record):
             all reasoning); None = it came to its end. It counts in n as unanswered and is not rated.
         repeat: Which of several dialogues of one card and the same models it is, from 2 on; None = the first, or the
             only one, or nobody says (see ``number_repeats``).
+        end: How it came to its end under a protocol in which the seeker may end it: a sign of the seeker's by name,
+            ``goodbye_loop``, or ``last_round``. None where the protocol knows no such end, or there is a problem.
+        attempts: Earlier playings that were set aside for a fault of the seeker's, in their order.
     """
 
     id: str = Field(min_length=1)
@@ -195,6 +271,8 @@ class Dialogue(Record):
     protocol: str | None = None
     key: str | None = None
     problem: str | None = None
+    end: str | None = None
+    attempts: tuple[Attempt, ...] | None = None
     repeat: Whole | None = Field(default=None, ge=1)
 
     @property

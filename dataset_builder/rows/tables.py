@@ -123,6 +123,15 @@ DIALOGUES = (
     Column("turns", "turns", "role, text, finish reason and seed of each utterance", required=True),
     Column("rounds", "int64", "seeker turns that were answered", required=True),
     Column("problem", "string", "why it ended before its last round; null: it came to its end", withheld=True),
+    Column("end", "string", "how it ended where the seeker may end it: a sign of its own, goodbye_loop or last_round"),
+    Column("attempts", "int64", "earlier playings that were set aside for a fault of the seeker's; null: none"),
+    Column(
+        "states",
+        "string",
+        "JSON: hidden states of the seeker, each with the place of its turn from 0, its levels (value, low, high), "
+        "what was noticed and all that it wrote; no supporter, rater or judge read them; null: none was asked for",
+        withheld=True,
+    ),
     *TERMS,
 )
 

@@ -17,6 +17,7 @@ from esc_eval.prompts.kept import keep_wording
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reading import is_file, read_bytes
 from esc_eval.reporting import Summary, as_html, as_latex, as_markdown, as_text, summarise_ratings
+from esc_eval.reporting.course import course_report, estimate_courses
 from esc_eval.reporting.jury import find_juries, jury_report
 from esc_eval.reporting.page import as_page
 from esc_eval.reporting.pictures import Picture, board_pictures, rounds_pictures
@@ -27,7 +28,7 @@ from esc_eval.reporting.seekers import find_pools, seekers_report
 from esc_eval.reporting.signature import dialogue_parts, join_signature
 from esc_eval.reporting.summary import Leaderboard, Row, Statistic
 from esc_eval.reporting.tables import name_board
-from esc_eval.schema import NO_SCORER, Dialogue, Rating, digest
+from esc_eval.schema import NO_SCORER, Dialogue, Rating, RoleCard, digest
 from esc_eval.scoring.rating_checks import find_rubrics
 from esc_eval.simulation.unfinished import describe_stage, read_run
 from esc_eval.statistics import DRAWS
@@ -306,7 +307,8 @@ class Results:
             for picture in board_pictures(board):
                 found[f"{begin}-{picture.name}" if len(boards) > 1 else picture.name] = picture
         signature = join_signature(dialogue_parts(self._run))
-        return found | {each.name: each for each in rounds_pictures(estimate_rounds(self.dialogues), signature)}
+        rounds = [*estimate_rounds(self.dialogues), *(each.as_rounds() for each in estimate_courses(self.dialogues))]
+        return found | {each.name: each for each in rounds_pictures(rounds, signature)}
 
     def compare(
         self, rater: str | None = None, draws: int = DRAWS, seed: int = 0, adjust_raters: bool = False
@@ -444,7 +446,22 @@ class Results:
             "juries": self.juries,
             "prediction_powered": self.powered,
             "preferences": self.preference_reports,
+            "seekers": self.course,
         }
+
+    @cached_property
+    def cards(self) -> dict[str, RoleCard]:
+        """The role cards that the run folder holds, or those of the runs that were joined, by id."""
+        if self.folder is not None:
+            return {card.id: card for card in read_run_cards([self.folder])}
+        joined = self._keep if isinstance(self._keep, list) else [self._keep]
+        return {name: card for one in joined if isinstance(one, Results) for name, card in one.cards.items()}
+
+    @cached_property
+    def course(self) -> dict[str, Report]:
+        """The seeker's states, how talks end, and faults of seekers; empty where there is none of it."""
+        found = course_report(self.dialogues, self.cards)
+        return {found.name: found} if found else {}
 
     def render(self, format: Format = "text") -> str:
         """The report as text for a terminal, JSON, Markdown or LaTeX."""

@@ -113,6 +113,15 @@ class PlayingOptions:
         str | None,
         typer.Option(metavar="I/N", help="Play the I-th of N parts of the cards; esc-eval merge joins the N runs."),
     ] = None
+    replay_faults: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Play a dialogue again with another seed, up to N times, whose seeker refuses, speaks as the "
+            "supporter or contradicts its card; every attempt is kept.",
+        ),
+    ] = 0
     protocol: Annotated[str, typer.Option(metavar="NAME|FILE", help="A shipped protocol, or your own .yaml.")] = (
         "esc-eval"
     )

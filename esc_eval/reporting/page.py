@@ -13,6 +13,7 @@ from esc_eval.escaping import show_controls
 from esc_eval.files.templates import make_environment
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting import pictures, tables
+from esc_eval.reporting.course import NAMES, draw_curves, place_faults
 from esc_eval.reporting.find import mark
 from esc_eval.reporting.render import Table, table_html
 from esc_eval.reporting.rounds import place_turns
@@ -37,6 +38,9 @@ def add_filters(environment: Environment) -> None:
         "visible": show_controls,
         "marked": mark,
         "places": place_turns,
+        "curves": draw_curves,
+        "faults": place_faults,
+        "fault_name": NAMES.__getitem__,
         "dimension": lambda key, rubric, language: name_dimension(rubric, key, language),
         "level_words": lambda key, rubric, level, language: word_level(rubric, key, level, language),
     }

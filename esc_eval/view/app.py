@@ -110,6 +110,7 @@ def _render(request: Request, template: str, section: str, **context: Any) -> Re
         show_table=lambda table, names=MappingProxyType({}): Markup(_show_table(table, words, names)),  # noqa: S704 - our own, escaped
         language_name=lambda code: _word(words, f"language_{code}", known_languages()[code].name),
         category_name=lambda code: _word(words, f"category_{code}", code),
+        figure_name=lambda one: _word(words, f"figure_{one.figure.name}", one.figure.title),
         group_number=lambda group: viewer.collection.groups.index(group) + 1,
         **context,
     )
@@ -322,7 +323,9 @@ def _compare_ratings(left: Entry, right: Entry) -> list[tuple[str, str, str, Rat
 def show_rounds(request: Request) -> Response:
     """What happens from round to round."""
     viewer: Viewer = request.app.state.viewer
-    return _render(request, "rounds.html.jinja", "rounds", groups=viewer.collection.rounds)
+    return _render(
+        request, "rounds.html.jinja", "rounds", groups=viewer.collection.rounds, courses=viewer.collection.courses
+    )
 
 
 def send_picture(request: Request) -> Response:
