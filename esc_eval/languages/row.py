@@ -91,7 +91,7 @@ class LanguageRow(_Part):
         words: Pattern of one token of lower-cased text.
         sentence_break: Pattern of what lies between two sentences.
         overlap: How shared text is found.
-        script: Pattern of a character that only this language, of those known, is written with.
+        script: Pattern of a character of its script, where that is not shared by languages that name none.
         card: None where cards of the language are kept as they are and their fields are not read.
     """
 
@@ -126,6 +126,11 @@ class LanguageRow(_Part):
     def is_shipped(self) -> bool:
         """Whether it is one of ours, not a folder that the user named."""
         return self.folder.parent == Path(__file__).parent
+
+    @property
+    def in_release(self) -> bool:
+        """Whether it is one of ours that the official release has: what hashes and data sets have always covered."""
+        return self.official is not None and self.is_shipped
 
     def read_data(self, name: str) -> dict[str, Any] | None:
         """A further YAML file of the folder, such as ``rubric.yaml``; None where it is missing.

@@ -441,7 +441,7 @@ def find_differences(known: Mapping[str, Any], asked: Mapping[str, Any]) -> list
     )
     for key in ("supporters", "cards"):
         old[key], new[key] = _common(old.get(key, {}), new.get(key, {}))
-    for key in ("protocol", "rubric"):
+    for key in ("protocol", "rubric", "evidence"):
         old[key], new[key] = _common_wording(old.get(key, {}), new.get(key, {}))
     return list_differences(old, new)
 
