@@ -48,8 +48,8 @@ STRATEGIES = {
 """ESConv's strategy by the beginning of a code, where both name the same act.
 
 Left without one: the goal of the counselling (ABZ-*-IDZ), prognosis (HP-*-IZ), warning (HP-*-IW), personal view and
-wish (HP-*-PS-IBD, -IW), none of which ESConv has; and complex reflection (AK-RE-FKR), most of whose sentences ask something.
-No code stands for Self-disclosure, and none for Reflection of feelings.
+wish (HP-*-PS-IBD, -IW), none of which ESConv has; and complex reflection (AK-RE-FKR), most of whose sentences ask
+something. No code stands for Self-disclosure, and none for Reflection of feelings.
 """
 
 
