@@ -290,7 +290,7 @@ def _places(tables: Tables, inputs: Mapping[str, Any]) -> Iterator[Problem]:
             yield Problem("origin", f"role_cards {card_id!r}", what)
     official = {row["origin"]: row["id"] for row in tables["role_cards"] if row["origin"].startswith(OFFICIAL)}
     for row in tables["dialogues"]:
-        if not row["origin"].startswith(OFFICIAL) or get_language(row["language"]).official is None:
+        if not row["origin"].startswith(OFFICIAL) or not get_language(row["language"]).is_released:
             continue
         place = row["origin"].partition("#")[2]
         placed = official.get(f"{OFFICIAL}{official_card_file(row['language'])}#{place}")

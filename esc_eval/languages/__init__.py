@@ -145,7 +145,7 @@ def _read_table(folders: tuple[Path, ...]) -> Mapping[str, LanguageRow]:
     return MappingProxyType(
         {
             row.code: row
-            for row in sorted(rows.values(), key=lambda row: (not row.official, not row.is_shipped, row.code))
+            for row in sorted(rows.values(), key=lambda row: (not row.is_released, not row.is_shipped, row.code))
         }
     )
 
@@ -155,7 +155,8 @@ def _clash(row: LanguageRow, other: LanguageRow) -> str | None:
     if row.code == other.code:
         return f"language {row.code!r}"
     if row.official and other.official:
-        both = (f"official.{key} {mine!r}" for key, mine in row.official if mine == getattr(other.official, key))
+        names = row.official.model_dump(exclude={"released"}).items()
+        both = (f"official.{key} {mine!r}" for key, mine in names if mine == getattr(other.official, key))
         return next(both, None)
     return None
 
