@@ -22,11 +22,16 @@ from esc_eval.view.collection import Collection
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:ConjunctiveGraph:DeprecationWarning")]
 SAID = {
-    "ja": (["もう何週間も眠れなくて、つらいです。"], ["それはつらかったですね。いつからですか。"], "評価は{level}点です。"),
-    "de": (["Ich schlafe seit Wochen nicht."], ["Das klingt schwer. Seit wann?"], "Die Punktzahl ist {level}."),
+    "ja": ("それはつらかったですね。いつからですか。", "少し休んでみませんか。", "評価は{level}点です。"),
+    "de": ("Das klingt schwer. Seit wann?", "Du solltest dich ausruhen.", "Die Punktzahl ist {level}."),
 }
-JUDGE = """
-def {name}(messages):
+MODELS = """
+def seeker(messages):
+    trouble = messages[0]["content"].partition({mark!r})[2].split("\\n")[0]
+    return trouble[15 * len(messages) - 15 :][:30]
+
+
+def judge(messages):
     asked = messages[-1]["content"]
     assert {supporter!r} in asked, "the rubric in the language of the dialogue"
     return {answer!r}.format(level=len(asked) % 3 + 1)
@@ -38,16 +43,17 @@ def desk(request, tmp_path_factory):
     """A folder with scripted models of a language, a judge that is a function, and a run of four cards."""
     code = request.param
     folder = tmp_path_factory.mktemp(code)
-    seeker, supporter, answer = SAID[code]
-    for name, replies in {"seeker": seeker, "warm": supporter, "cold": [supporter[0][:6]]}.items():
-        (folder / f"{name}.json").write_text(json.dumps({"replies": replies}), encoding="utf-8")
-    rubric = load_rubric().text(code)
-    content = JUDGE.format(name="judge", supporter=rubric.supporter, answer=answer)
-    (folder / f"judges_{code}.py").write_text(content, encoding="utf-8")
+    *replies, answer = SAID[code]
+    for name, said in {"warm": replies, "cold": replies[::-1]}.items():
+        (folder / f"{name}.json").write_text(json.dumps({"replies": said}), encoding="utf-8")
+    words = get_language(code).card
+    mark, supporter = f"{words.fields[-1]}{words.mark}", load_rubric().text(code).supporter
+    content = MODELS.format(mark=mark, supporter=supporter, answer=answer)
+    (folder / f"models_{code}.py").write_text(content, encoding="utf-8")
     sys.path.insert(0, str(folder))
     run(folder, "simulate", "--language", code, "--limit", "4", "--rounds", "2", "--out", "run",
-        "--seeker", "scripted:seeker.json", "--supporter", "scripted:warm.json", "--supporter", "scripted:cold.json")  # fmt: skip
-    run(folder, "score", "--dialogues", "run", "--scorer", f"python:judges_{code}:judge")
+        "--seeker", f"python:models_{code}:seeker", "--supporter", "scripted:warm.json", "--supporter", "scripted:cold.json")  # fmt: skip
+    run(folder, "score", "--dialogues", "run", "--scorer", f"python:models_{code}:judge")
     yield folder, code
     sys.path.remove(str(folder))
 
@@ -95,7 +101,7 @@ def test_people_rate_in_its_words_and_their_ratings_agree_and_are_compared(desk,
         for number, item in enumerate(visit.items()):
             visit.rate(item.id, level=number % 4 + (name == "ben"))
     run(tmp_path, "rate", "--out", "people", "--export")
-    told = run(tmp_path, "agreement", "people/ratings.csv", "--draws", "50")
+    told = run(tmp_path, "agreement", "people/ratings.csv", "--draws", "100")
     assert "Fluency" in told or "fluency" in told
 
 
@@ -112,7 +118,10 @@ def test_pages_show_it_in_its_words_and_say_whose_review_its_cards_lack(desk):
 def test_it_is_exported_in_the_form_of_the_release_and_built_into_a_data_set_that_is_whole(desk, tmp_path):
     folder, code = desk
     run(folder, "export", "run", "--out", tmp_path / "official")
-    assert {path.name for path in (tmp_path / "official/result").iterdir()} == {f"warm_{code}.json", f"cold_{code}.json"}
+    assert {path.name for path in (tmp_path / "official/result").iterdir()} == {
+        f"warm_{code}.json",
+        f"cold_{code}.json",
+    }
     builder = "dataset_builder.__main__"
     run(folder, "build", "--runs", "run", "--out", tmp_path / "build", "--public", module=builder)
     run(folder, "check", tmp_path / "build", module=builder)
