@@ -34,7 +34,7 @@ FOLDS, FEWEST = 10, 30
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0)
 """Strengths of the ridge, one of which each fit chooses within what it is fitted to."""
 TERMS = 20_000
-FITTED, LENGTH, RATER = "fitted to words", "length", "rater's own mean"
+FITTED, LENGTH, RATER, MEAN = "fitted to words", "length", "rater's own mean", "mean of the scales"
 Codes = npt.NDArray[np.intp]
 
 
@@ -68,18 +68,23 @@ def reach_report(table: RatingsTable, dialogues: Sequence[Dialogue], boot: Boots
     own = _rater_means(rows, list(wide.index))
     found: dict[str, Any] = {}
     read: dict[bytes, tuple[Any, Any]] = {}
+    guesses: list[dict[str, Array]] = []
     for dimension in wide:
         people = wide[dimension].to_numpy(dtype=float)
         rated = np.flatnonzero(np.isfinite(people))
         guess, same, most = _cross_fit([talks[i] for i in rated], people[rated], folds[rated], read)
-        guesses = {FITTED: guess, LENGTH: lengths[rated].astype(float)}
-        if dimension in own:
-            guesses[RATER] = own[dimension][rated]
-        found[str(dimension)] = {
-            **compare_guesses(people[rated], guesses, codes[rated], boot),
-            "same level": same,
-            "most given": most,
-        }
+        fitted = np.full(len(talks), np.nan)
+        fitted[rated] = guess
+        given = {FITTED: fitted, LENGTH: lengths.astype(float)}
+        guesses.append(given | ({RATER: own[dimension]} if dimension in own else {}))
+        found[str(dimension)] = {"same level": same, "most given": most}
+    levels = [wide[dimension].to_numpy(dtype=float) for dimension in wide]
+    *each, mean = compare_guesses(levels, guesses, codes, boot)
+    for one, estimates in zip(found.values(), each, strict=True):
+        one |= estimates
+    if len(found) > 1:
+        right = {name: float(np.mean([one[name] for one in found.values()])) for name in ("same level", "most given")}
+        found[MEAN] = mean | right
     scales = shared_by_scales(wide.to_numpy(dtype=float), codes, boot)
     report = Report(
         "reach",
@@ -97,30 +102,44 @@ def reach_report(table: RatingsTable, dialogues: Sequence[Dialogue], boot: Boots
     return report
 
 
-def compare_guesses(people: Array, guesses: Mapping[str, Array], codes: Codes, boot: Bootstrap) -> dict[str, Estimate]:
-    """Spearman of each guess with people, and the first's gain over the second, on the same draws.
+def compare_guesses(
+    people: Sequence[Array], guesses: Sequence[Mapping[str, Array]], codes: Codes, boot: Bootstrap
+) -> list[dict[str, Estimate]]:
+    """Spearman of each guess with people, and the first's gain over the second on the same draws, by scale; and then
+    the mean over the scales.
 
     Args:
-        people: Shape (n,).
-        guesses: Arrays of shape (n,), where NaN is no guess.
-        codes: Cluster of each row, from 0.
+        people: By scale, shape (n,); NaN is no level.
+        guesses: By scale, arrays of shape (n,) by name, where NaN is no guess.
+        codes: Cluster of each dialogue, from 0.
         boot: Draws of whole clusters.
 
     Returns:
-        An estimate by name, and ``gain`` of the first over the second.
+        By scale, and last of all scales, an estimate by name, and ``gain`` of the first name over the second.
     """
-    points: dict[str, float] = {}
-    draws: dict[str, Array] = {}
-    found: dict[str, Estimate] = {}
-    for name, guess in guesses.items():
-        there = np.isfinite(guess)
-        points[name], draws[name] = _spearman_draws(guess[there], people[there], codes[there], boot)
-        clusters = len(np.unique(codes[there]))
-        found[name] = boot.estimate(points[name], draws[name], int(there.sum()), clusters, CONSTANT)
-    first, second = list(guesses)[:2]
-    gain = points[first] - points[second]
-    found["gain"] = boot.estimate(gain, draws[first] - draws[second], len(people), len(np.unique(codes)), CONSTANT)
-    return found
+    names = list(dict.fromkeys(name for one in guesses for name in one))
+    points: list[dict[str, float]] = []
+    draws: list[dict[str, Array]] = []
+    sizes: list[dict[str, tuple[int, int]]] = []
+    for levels, given in zip(people, guesses, strict=True):
+        there = {name: np.isfinite(guess) & np.isfinite(levels) for name, guess in given.items()}
+        found = {
+            name: _spearman_draws(guess[there[name]], levels[there[name]], codes[there[name]], boot)
+            for name, guess in given.items()
+        }
+        points.append({name: point for name, (point, _) in found.items()})
+        draws.append({name: drawn for name, (_, drawn) in found.items()})
+        sizes.append({name: (int(kept.sum()), len(np.unique(codes[kept]))) for name, kept in there.items()})
+        points[-1]["gain"] = points[-1][names[0]] - points[-1][names[1]]
+        draws[-1]["gain"], sizes[-1]["gain"] = draws[-1][names[0]] - draws[-1][names[1]], sizes[-1][names[0]]
+    every = [name for name in (*names, "gain") if all(name in one for one in points)]
+    points.append({name: float(np.mean([one[name] for one in points])) for name in every})
+    draws.append({name: np.mean([one[name] for one in draws], axis=0) for name in every})
+    sizes.append({name: max(one[name] for one in sizes) for name in every})
+    return [
+        {name: boot.estimate(value, drawn[name], *size[name], CONSTANT) for name, value in point.items()}
+        for point, drawn, size in zip(points, draws, sizes, strict=True)
+    ]
 
 
 def _spearman_draws(x: Array, y: Array, codes: Codes, boot: Bootstrap) -> tuple[float, Array]:
@@ -258,12 +277,13 @@ def _tables(found: Mapping[str, Mapping[str, Any]], scales: Mapping[str, Estimat
     names = [name for name in (FITTED, LENGTH, "gain", RATER) if any(name in one for one in found.values())]
     first = Table(
         "Spearman with people, of dialogues that the fit did not see",
-        ("dimension", "n", *names, "same level, %", "most given, %"),
+        ("dimension", "n", *names, *([f"n ({RATER})"] if RATER in names else []), "same level, %", "most given, %"),
         [
             (
                 dimension,
                 one[FITTED].n,
                 *(one.get(name) for name in names),
+                *([one[RATER].n if RATER in one else None] if RATER in names else []),
                 100 * one["same level"],
                 100 * one["most given"],
             )

@@ -41,6 +41,7 @@ def test_words_that_people_go_by_are_found_in_a_language_without_spaces_and_leng
     assert warm["fitted to words"].n == 40
     assert warm["gain"].low > 0
     assert warm["same level"] > warm["most given"]
+    assert found["dimensions"]["mean of the scales"]["fitted to words"].value < warm["fitted to words"].value
     assert set(found["scales"]) == {"mean", "lowest", "highest", "first"}
 
 
@@ -54,9 +55,11 @@ def test_a_fit_that_has_nothing_to_go_by_does_not_go_against_people(tmp_path):
 
 def test_gain_is_the_difference_on_the_same_draws():
     people = np.arange(30.0)
-    found = compare_guesses(people, {"a": people, "b": -people}, np.arange(30), BOOT)
-    assert (found["a"].value, found["b"].value, found["gain"].value) == (1, -1, 2)
-    assert (found["gain"].low, found["gain"].high) == (2, 2)
+    guesses = [{"a": people, "b": -people}, {"a": -people, "b": -people}]
+    first, second, mean = compare_guesses([people, people], guesses, np.arange(30), BOOT)
+    assert (first["a"].value, first["b"].value, first["gain"].value) == (1, -1, 2)
+    assert (first["gain"].low, first["gain"].high) == (2, 2)
+    assert (second["gain"].value, mean["gain"].value, mean["a"].value) == (0, 1, 0)
 
 
 def test_scales_that_say_the_same_share_all_and_unrelated_ones_little():
