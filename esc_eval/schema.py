@@ -107,6 +107,7 @@ class RoleCard(Record):
         quality: The curators' grade; None where nobody graded.
         annotator_text: The Chinese text that the paper's annotators were shown (official field ``base_biaozhu``).
         synthetic: True where the card was written for this project and describes nobody.
+        unreviewed: Whose review it still lacks, such as ``native speakers``; None where none is known to be missing.
     """
 
     id: str = Field(min_length=1)
@@ -117,6 +118,7 @@ class RoleCard(Record):
     quality: Quality | None = None
     annotator_text: str | None = None
     synthetic: bool = False
+    unreviewed: str | None = None
 
     @model_validator(mode="after")
     def _has_text(self) -> Self:

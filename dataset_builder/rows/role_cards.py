@@ -30,7 +30,7 @@ def read_official(folder: Path) -> dict[Language, list[RoleCard]]:
     Raises:
         EscEvalError: A file is missing or broken.
     """
-    there = [code for code, row in known_languages().items() if row.official and row.is_shipped]
+    there = [code for code, row in known_languages().items() if row.in_release]
     return {language: read_cards(folder / official_card_file(language)) for language in there}
 
 
@@ -121,6 +121,7 @@ def card_row(card: RoleCard, origin: str, masker: Masker, terms: str | None = No
         "text_sha256": sha256(card.text.encode()).hexdigest(),
         "annotator_text": masker.mask_optional(card.annotator_text),
         "synthetic": card.synthetic,
+        "unreviewed": card.unreviewed,
         "near_duplicates": [],
         "contaminated_by": list(decisions.trained_on().get(source, ())),
         "origin": origin,

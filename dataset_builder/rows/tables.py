@@ -53,7 +53,7 @@ class Labels:
         dimensions: Of the rubrics that occur; the official seven first where one of them is ours or the release's.
     """
 
-    languages: tuple[str, ...] = tuple(code for code, row in known_languages().items() if row.is_shipped)
+    languages: tuple[str, ...] = tuple(code for code, row in known_languages().items() if row.in_release)
     dimensions: tuple[str, ...] = tuple(dimension.key for dimension in official_dimensions())
 
 
@@ -102,6 +102,7 @@ ROLE_CARDS = (
     Column("text_sha256", "string", "sha256 of the text as received, to join with one's own copy", required=True),
     Column("annotator_text", "string", "Chinese text that the paper's annotators were shown", withheld=True),
     Column("synthetic", "bool", "true: invented for esc-eval", required=True),
+    Column("unreviewed", "string", "whose review the card still lacks; null: none is known to be missing"),
     Column("near_duplicates", "strings", "other cards with almost the same text, across languages too", required=True),
     Column("contaminated_by", "strings", "training sets that this card's person or text comes from", required=True),
     *TERMS,

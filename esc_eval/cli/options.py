@@ -73,7 +73,8 @@ class PlayingOptions:
         ),
     ] = field(default_factory=lambda: ["sample"])
     language: Annotated[
-        str | None, typer.Option(metavar="CODE", help="Keep the cards of one language: en, zh, or one that you added.")
+        str | None,
+        typer.Option(metavar="CODE", help="Keep the cards of one language: en, zh, de, ja, or one that you added."),
     ] = None
     limit: Annotated[int | None, typer.Option(min=1, help="Keep the first N cards.")] = None
     rounds: Annotated[

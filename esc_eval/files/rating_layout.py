@@ -20,7 +20,7 @@ OF_DIALOGUES = ("card", "card_id", "model", "supporter", "language", "category",
 """What a table may say of the rated dialogues, which the dialogues themselves say too."""
 OPTIONAL = ("rater_kind", "rubric", "stage", "order", "time", "seconds", "problem", "note", "raw")
 FIELDS = (*NEEDED, *OPTIONAL, *OF_DIALOGUES)
-OF_CARDS = ("id", "text", "quality", "annotator_text", "synthetic")
+OF_CARDS = ("id", "text", "quality", "annotator_text", "synthetic", "unreviewed")
 """What tables of role cards alone have; a command may read both."""
 ALIASES = {
     "dialogue_id": ("dialogue", "dialogid", "dialog", "conversation", "conversationid", "convid", "对话", "对话编号"),

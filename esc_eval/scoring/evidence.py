@@ -37,11 +37,16 @@ def ask_for_evidence(wanted: Wanted, language: str, levels: Sequence[int]) -> st
 
 
 def evidence_identity(wanted: Wanted) -> dict[str, Any]:
-    """What a resumed scoring must share: what is asked for, and our wording of it; nothing where nothing is."""
+    """What a resumed scoring must share: what is asked for, and its wording; nothing where nothing is.
+
+    One hash covers the languages of the official release; each language has its own beside it.
+    """
     if wanted == "none":
         return {}
-    own = {code: row.read_data(FILE) for code, row in known_languages().items() if row.is_shipped}
-    return {"evidence": {"asks": wanted, "sha256": digest(own)}}
+    own = {code: words for code, row in known_languages().items() if (words := row.read_data(FILE))}
+    official = {code: own.get(code) for code, row in known_languages().items() if row.in_release}
+    languages = {code: digest(words) for code, words in own.items()}
+    return {"evidence": {"asks": wanted, "sha256": digest(official), "languages": languages}}
 
 
 def read_evidence(

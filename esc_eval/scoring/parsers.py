@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from esc_eval.errors import EscEvalError
 from esc_eval.reasoning import strip_thinking
 from esc_eval.schema import Rating
+from esc_eval.scoring.answer_words import put_into_known_words
 from esc_eval.scoring.json_answers import reduce_object
 from esc_eval.scoring.traced_text import Span, normalise
 
@@ -142,6 +143,7 @@ def find_anchored(answer: str, levels: Sequence[int]) -> tuple[int, Span] | None
         return None
     text = reduced
     text = text.sub(_TAG, lambda tag: f"\n{tag['name']}: " if tag["name"] else "\n")
+    text = put_into_known_words(text)
     low, high = str(min(levels)), str(max(levels))
     text = text.sub(_SCALE_NAMED, lambda scale: " " if [*filter(None, scale.groups())] == [low, high] else scale[0])
     text = text.sub(_MARKUP, " ")

@@ -481,7 +481,7 @@ def find_differences(known: Mapping[str, Any], asked: Mapping[str, Any]) -> list
     for key in ("supporters", "cards"):
         old[key], new[key] = _common(old.get(key, {}), new.get(key, {}))
     common_seekers(old, new)
-    for key in ("protocol", "rubric", "question"):
+    for key in ("protocol", "rubric", "evidence", "question"):
         old[key], new[key] = _common_wording(old.get(key, {}), new.get(key, {}))
     return list_differences(old, new)
 
