@@ -54,6 +54,8 @@ class Board:
         given: Dialogue, dimension and rater (indices) and points of each single score.
         turned: Dimensions of which a low score is good: they enter the average turned round.
         absent: Dimensions of the rubric that nobody was to rate: without them there is no average.
+        exempt: Shape (dialogues, dimensions): whether it was said that the dimension does not apply, and no score was
+            given; nothing is missing there. None = nowhere.
     """
 
     models: tuple[str, ...]
@@ -65,6 +67,7 @@ class Board:
     given: tuple[Codes, Codes, Codes, Array]
     turned: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
+    exempt: npt.NDArray[np.bool_] | None = None
 
     @classmethod
     def build(
@@ -78,7 +81,8 @@ class Board:
         """From ratings in any order.
 
         Args:
-            ratings: Dialogue, its model and its cluster, dimension, rater, level (NaN = no score).
+            ratings: Dialogue, its model and its cluster, dimension, rater, level (NaN = no score, infinite = the
+                dimension does not apply).
             dimensions: All that the rubric has, in order.
             scale: Lowest and highest level.
             turned: Dimensions of which a low level is good.
@@ -98,6 +102,10 @@ class Board:
         total, count = np.zeros((2, len(dialogues), len(present)))
         np.add.at(total, (row, column), points)
         np.add.at(count, (row, column), 1)
+        exempt = np.zeros(count.shape, dtype=bool)
+        for dialogue, _, _, dimension, _, level in ratings:
+            if np.isinf(level) and dimension in present:
+                exempt[index[dialogue], present.index(dimension)] = True
         return cls(
             tuple(models),
             present,
@@ -108,6 +116,7 @@ class Board:
             (row, column, rater, points),
             tuple(d for d in turned if d in present),
             tuple(d for d in dimensions if d not in present),
+            exempt & (count == 0) if exempt.any() else None,
         )
 
     @property
@@ -131,8 +140,10 @@ class Board:
         """How much there is of each model."""
         found = {}
         for i, name in enumerate(self.models):
-            there = np.isfinite(self.scores[self.model == i])
-            found[name] = Size(len(there), int(there.any(1).sum()), int((~there).sum()))
+            own = self.model == i
+            there = np.isfinite(self.scores[own])
+            beside = 0 if self.exempt is None else int(self.exempt[own].sum())
+            found[name] = Size(len(there), int(there.any(1).sum()), int((~there).sum()) - beside)
         return found
 
     @property
@@ -473,8 +484,12 @@ def _bounds(board: Board, column: str) -> tuple[npt.NDArray[np.intp], Array, Arr
     scored, total = np.zeros((2, models, len(board.dimensions)))
     np.add.at(scored, board.model, np.isfinite(board.scores))
     np.add.at(total, board.model, np.nan_to_num(board.scores))
-    wanting = (rows + absent)[:, None] - scored
-    low, high = ((total + wanting * end) / (rows + absent)[:, None] for end in (0.0, FULL))
+    due = np.broadcast_to((rows + absent)[:, None], scored.shape).astype(float)
+    if board.exempt is not None:
+        np.subtract.at(due, board.model, board.exempt)
+    wanting = due - scored
+    with np.errstate(invalid="ignore"):  # where nothing of a model is due in a dimension, there is no mean
+        low, high = ((total + wanting * end) / due for end in (0.0, FULL))
     if column != AVERAGE:
         at = board.dimensions.index(column)
         return wanting.sum(1).astype(np.intp), low[:, at], high[:, at]
