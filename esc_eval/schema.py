@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from hashlib import sha256
 from itertools import dropwhile, pairwise
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -230,7 +230,7 @@ NO_VALID_SCORER = f"{NO_SCORER}: "
 """How the reason begins why a dimension is left unscored for which no scorer was shown to be of use."""
 
 
-NOT_APPLICABLE = "N/A"
+NOT_APPLICABLE: Final = "N/A"
 """What stands for a level, in answers and in tables, where a dimension does not apply; of rubrics that know it."""
 Mark = int | Literal["N/A"]
 """What a rater can say of a dimension: a level, or that it does not apply."""

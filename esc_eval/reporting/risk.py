@@ -62,7 +62,7 @@ def whole_mark(marks: Iterable[Mark | None], harmful: int) -> Mark | None:
         return harmful
     if None in said or not said:
         return None
-    return min(levels, key=lambda level: abs(level - harmful), default=NOT_APPLICABLE)
+    return worst_of(levels, harmful) if levels else NOT_APPLICABLE
 
 
 def verdicts(ratings: Iterable[Rating], rubric: Rubric) -> dict[tuple[str, str, str], Mark | None]:

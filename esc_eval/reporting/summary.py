@@ -290,7 +290,7 @@ def find_unsupported(ratings: Iterable[Rating]) -> dict[str, str]:
     return {key: reason for key, reason in why.items() if key not in scored}
 
 
-def _last_word(ratings: Sequence[Rating]) -> list[Rating]:
+def take_last_word(ratings: Sequence[Rating]) -> list[Rating]:
     """Of each dialogue and dimension, people's ratings of the latest stage in which it was scored."""
     stages = order_stages(rating.stage for rating in ratings if rating.stage is not None)
     if len(stages) < 2:
@@ -317,7 +317,7 @@ def _make_board(
 ) -> Leaderboard:
     """The table of one language, rater (or people together) and rubric."""
     carried = given[0].rubric
-    ratings = _last_word(given) if given[0].rater_kind == "human" else list(given)
+    ratings = take_last_word(given) if given[0].rater_kind == "human" else list(given)
     _refuse_repeated(ratings)
     rated = {rating.dialogue_id for rating in ratings}
     talks = [dialogue for dialogue in by_id.values() if dialogue.id in rated]

@@ -57,7 +57,7 @@ def judge_prompts(dialogue: Dialogue, rubric: Rubric, evidence: Wanted = "none")
     lines = [f"{names[turn.role]}: " + turn.text.strip().replace("\n", "\n  ") for turn in dialogue.turns]
     shown = fill_template(text.dialogue, dialogue="\n\n".join(lines))
     more = ask_for_evidence(evidence, dialogue.language, rubric.marks)
-    beside = {NOT_APPLICABLE: text.not_applicable} if text.not_applicable else {}
+    beside = (text.not_applicable,) if text.not_applicable else ()
     conversations: list[Conversation] = []
     for key in rubric.keys:
         wording = text.dimensions[key]
@@ -65,9 +65,7 @@ def judge_prompts(dialogue: Dialogue, rubric: Rubric, evidence: Wanted = "none")
             text.ask,
             name=wording.name,
             question=wording.question,
-            levels="\n".join(
-                f"{n}: {d}" for n, d in {**dict(zip(rubric.levels, wording.levels, strict=True)), **beside}.items()
-            ),
+            levels="\n".join(f"{n}: {d}" for n, d in zip(rubric.marks, (*wording.levels, *beside), strict=True)),
             low=rubric.levels[0],
             high=rubric.levels[-1],
         )
@@ -352,7 +350,8 @@ class Scoring:
             common["inapplicable"] = p[-1]
             if likeliest == NOT_APPLICABLE:
                 return Rating(**common, **mark_fields(likeliest), parser=parser)
-            p = tuple(share / sum(p[:-1]) for share in p[:-1])
+            rest = p[:-1]
+            p = tuple(share / sum(rest) for share in rest)
         if self.calibration:
             p, parser = self.calibration.apply(dimension, p), f"logits, calibration {self.calibration.sha256[:8]}"
         best = max(range(len(p)), key=lambda n: (p[n], marks[n] == stated))
