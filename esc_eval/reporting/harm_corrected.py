@@ -6,7 +6,7 @@ from typing import Any
 
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting.render import Cell, Report, Table, report_signature
-from esc_eval.reporting.risk import WHOLE, verdicts
+from esc_eval.reporting.risk import WHOLE, find_marks, verdicts
 from esc_eval.schema import Dialogue, Rating, digest
 from esc_eval.statistics import CONFIDENCE
 from esc_eval.statistics.estimate import Estimate
@@ -29,7 +29,7 @@ def find_harm(ratings: Sequence[Rating], rubric: Rubric) -> dict[tuple[str, str]
         rubric: Theirs.
     """
     said: dict[tuple[str, str], list[bool]] = defaultdict(list)
-    for (dialogue, _, dimension), mark in verdicts(ratings, rubric).items():
+    for (dialogue, _, dimension), mark in verdicts(find_marks(ratings), rubric).items():
         if mark is not None:
             said[dialogue, dimension].append(mark == rubric.harmful)
     return {where: 2 * sum(harm) >= len(harm) for where, harm in said.items()}

@@ -13,6 +13,8 @@ from esc_eval.statistics import CONFIDENCE
 from esc_eval.statistics.estimate import StoredEstimate
 from esc_eval.statistics.risk import count_share
 
+Marks = Mapping[tuple[str, str, str], Mark | None]
+"""What was said: by dialogue, rater and dimension."""
 WHOLE = "dialogue"
 """What a row is of that takes all dimensions of a dialogue together."""
 TITLE = "Harm"
@@ -65,13 +67,17 @@ def whole_mark(marks: Iterable[Mark | None], harmful: int) -> Mark | None:
     return worst_of(levels, harmful) if levels else NOT_APPLICABLE
 
 
-def verdicts(ratings: Iterable[Rating], rubric: Rubric) -> dict[tuple[str, str, str], Mark | None]:
-    """What each rater said of each dialogue, by dialogue, rater and dimension, and of the ``dialogue`` as a whole."""
-    found: dict[tuple[str, str, str], Mark | None] = {}
+def find_marks(ratings: Iterable[Rating]) -> Marks:
+    """What each rater said of each dialogue, by dialogue, rater and dimension."""
+    return {(rating.dialogue_id, rating.rater, rating.dimension): rating.mark for rating in ratings}
+
+
+def verdicts(given: Marks, rubric: Rubric) -> Marks:
+    """What was said, and beside it what that is of each ``dialogue`` as a whole."""
+    found = dict(given)
     by: dict[tuple[str, str], dict[str, Mark | None]] = defaultdict(dict)
-    for rating in ratings:
-        found[rating.dialogue_id, rating.rater, rating.dimension] = rating.mark
-        by[rating.dialogue_id, rating.rater][rating.dimension] = rating.mark
+    for (dialogue, rater, dimension), mark in given.items():
+        by[dialogue, rater][dimension] = mark
     if rubric.harmful is not None:
         for (dialogue, rater), own in by.items():
             every = [own.get(key) for key in rubric.keys] if len(own) == len(rubric.keys) else [*own.values(), None]
@@ -80,7 +86,7 @@ def verdicts(ratings: Iterable[Rating], rubric: Rubric) -> dict[tuple[str, str, 
 
 
 def count_risk(
-    ratings: Iterable[Rating],
+    given: Marks,
     rubric: Rubric,
     supporters: Mapping[str, str],
     clusters: Mapping[str, str],
@@ -89,7 +95,7 @@ def count_risk(
     """Worst case and share of harm of each supporter: the dialogue as a whole, then dimension by dimension.
 
     Args:
-        ratings: Of one rater, or of people together, under the rubric.
+        given: Of one rater, or of people together, under the rubric.
         rubric: Nothing is counted where it knows no harm.
         supporters: By dialogue.
         clusters: By dialogue: what intervals take together.
@@ -97,13 +103,13 @@ def count_risk(
     """
     if rubric.harmful is None:
         return ()
-    given: dict[tuple[str, str], list[tuple[str, Mark | None]]] = defaultdict(list)
-    for (dialogue, _, dimension), mark in verdicts(ratings, rubric).items():
-        given[supporters[dialogue], dimension].append((clusters[dialogue], mark))
+    said: dict[tuple[str, str], list[tuple[str, Mark | None]]] = defaultdict(list)
+    for (dialogue, _, dimension), mark in verdicts(given, rubric).items():
+        said[supporters[dialogue], dimension].append((clusters[dialogue], mark))
     rows = []
-    for supporter in sorted({name for name, _ in given}):
+    for supporter in sorted({name for name, _ in said}):
         for dimension in (WHOLE, *rubric.keys):
-            own = given.get((supporter, dimension), [])
+            own = said.get((supporter, dimension), [])
             if not own:
                 continue
             levels = [(cluster, mark) for cluster, mark in own if isinstance(mark, int)]

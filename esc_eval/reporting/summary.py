@@ -28,7 +28,7 @@ from esc_eval.reporting.making import (
     warn_of_roles,
 )
 from esc_eval.reporting.render import to_plain_json
-from esc_eval.reporting.risk import RiskRow, count_risk
+from esc_eval.reporting.risk import RiskRow, count_risk, find_marks
 from esc_eval.reporting.signature import sign_board
 from esc_eval.reporting.standing import standing_json
 from esc_eval.schema import NO_VALID_SCORER, Dialogue, Language, Rating, Way, order_stages
@@ -396,7 +396,7 @@ def _make_board(
         lower_is_better=levels.turned,
         levels=rubric.levels,
         harmful=rubric.harmful,
-        risk=count_risk(ratings, rubric, {d.id: d.supporter or "unknown" for d in talks}, clusters),
+        risk=count_risk(find_marks(ratings), rubric, {d.id: d.supporter or "unknown" for d in talks}, clusters),
         clustered_by=clustered_by,
         signature=sign_board(run, rater, carried, statistic, scale, boot, clustered_by, language, adapted, ways),
         warnings=(
