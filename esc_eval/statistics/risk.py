@@ -141,7 +141,8 @@ def correct_share(apparent: Share, validity: Validity, confidence: float = CONFI
     apparent ones.
 
     Returns:
-        From 0 to 1; without a value where the judge is no better than chance, or one of the three is unknown.
+        From 0 to 1; without a value where the judge is no better than chance, or one of the three is unknown, and
+        without limits where these would lie beyond 0 or 1: what was judged then contradicts what is known of the judge.
     """
     from scipy.special import ndtri
 
@@ -168,5 +169,9 @@ def correct_share(apparent: Share, validity: Validity, confidence: float = CONFI
     of_se, of_sp = se * (1 - se) / n_se, sp * (1 - sp) / n_sp
     middle = share + 2 * z**2 * (share * of_se - (1 - share) * of_sp)
     half = z * sqrt(ap * (1 - ap) / n + share**2 * of_se + (1 - share) ** 2 * of_sp) / gain
+    if middle + half <= 0 or middle - half >= 1:
+        which = "fewer" if middle + half <= 0 else "more"
+        why = f"no interval: {which} are judged harmful than the judge's known errors could explain"
+        return Estimate(value, None, None, apparent.n, apparent.clusters, why)
     low, high = (min(max(end, 0.0), 1.0) for end in (middle - half, middle + half))
     return Estimate(value, min(low, value), max(high, value), apparent.n, apparent.clusters)

@@ -202,7 +202,7 @@ def weigh_at(
                 continue
             name = said + digits
             longer = any(other != name and other.startswith(name) for other in options)
-            if digits == own and (number < last or longer) and number + 1 < len(tokens):
+            if digits == own != NOT_APPLICABLE and (number < last or longer) and number + 1 < len(tokens):
                 following += share
             elif longer and not (whole and number == first):
                 unsure += share
