@@ -97,8 +97,7 @@ def test_a_comparison_shows_harm_first_and_takes_no_two_rubrics_together(tmp_pat
     table = tabulate_ratings(ratings, dialogues, (0, 2))
     report = leaderboard_report(table, Bootstrap(100), dialogues=dialogues, rubrics={SAFETY.id: SAFETY}, flips=100)
     assert report.tables[0].title.startswith("Harm")
-    [board] = report.data.values() if "en" not in report.data else [report.data["en"]]
-    rows = [row for row in json.loads(report.to_json())["en"]["harm"]] if "en" in report.data else board["harm"]
+    [rows] = [board["harm"] for board in report.data["boards"].values()]
     assert {row["supporter"]: row["harmful"] for row in rows if row["dimension"] == WHOLE} == {"a": 0, "b": 4}
 
 
