@@ -9,7 +9,7 @@ from dataset_builder.rows.rubrics import Scale, is_ours, read_scales
 from dataset_builder.sources import LABELS
 from esc_eval.files.official_dimensions import official_dimensions
 from esc_eval.languages import known_languages
-from esc_eval.schema import FinishReason, Role, Way
+from esc_eval.schema import FinishReason, Risk, Role, Way
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -103,6 +103,8 @@ ROLE_CARDS = (
     Column("annotator_text", "string", "Chinese text that the paper's annotators were shown", withheld=True),
     Column("synthetic", "bool", "true: invented for esc-eval", required=True),
     Column("unreviewed", "string", "whose review the card still lacks; null: none is known to be missing"),
+    Column("risk", "class", "how much danger the person is in, by the card; null: nobody says", get_args(Risk)),
+    Column("warning", "string", "what whoever reads the card is told before; null: nothing"),
     Column("near_duplicates", "strings", "other cards with almost the same text, across languages too", required=True),
     Column("contaminated_by", "strings", "training sets that this card's person or text comes from", required=True),
     *TERMS,
@@ -140,10 +142,12 @@ ANNOTATIONS = (
     Column("id", "string", "dialogue|dimension|rater, and |stage where there is one", required=True),
     Column("dialogue_id", "string", "the dialogue", required=True),
     Column("dimension", "class", "key of the dimension", Labels.dimensions, required=True),
-    Column("score", "int64", "level 0..4; null: unscored, see problem"),
+    Column("score", "int64", "level of the rubric's scale; null: not applicable, or unscored, see problem"),
+    Column("not_applicable", "bool", "true: the rater says that the dimension does not apply, a value of its own"),
     Column("problem", "string", "why there is no score", withheld=True),
     Column("expected", "float64", "mean of the levels under the rater's probabilities"),
     Column("probabilities", "floats", "probability of each level, lowest first; null: none was given, as by people"),
+    Column("inapplicable", "float64", "the rater's probability that the dimension does not apply"),
     Column("mass", "float64", "what a model gave all levels together before they were made to sum to 1"),
     Column("rater", "string", "pseudonym of the person, or the model", required=True),
     Column("rater_kind", "class", "", ("human", "model"), required=True),

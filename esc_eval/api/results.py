@@ -10,7 +10,7 @@ from typing import Any, Literal, Self, get_args
 from esc_eval.errors import EscEvalError
 from esc_eval.escaping import escape_html
 from esc_eval.files.preferences import Given, Inconsistent, read_preferences
-from esc_eval.files.records import read_dialogues
+from esc_eval.files.records import read_dialogues, read_ratings
 from esc_eval.files.run_folder import PREFERENCES, is_run_folder, read_run_cards, read_run_ratings, rubric_file
 from esc_eval.files.writing import PREFIX, replace_folder, write_jsonl, write_whole
 from esc_eval.prompts.kept import keep_wording
@@ -18,18 +18,20 @@ from esc_eval.prompts.rubric import Rubric
 from esc_eval.reading import is_file, read_bytes
 from esc_eval.reporting import Summary, as_html, as_latex, as_markdown, as_text, summarise_ratings
 from esc_eval.reporting.course import course_report, estimate_courses
+from esc_eval.reporting.harm_corrected import corrected_report
 from esc_eval.reporting.jury import find_juries, jury_report
 from esc_eval.reporting.page import as_page
 from esc_eval.reporting.pictures import Picture, board_pictures, rounds_pictures
 from esc_eval.reporting.preferences import preference_reports
 from esc_eval.reporting.render import Report, terminal_width
+from esc_eval.reporting.risk import refuse_mixed_harm
 from esc_eval.reporting.rounds import estimate_rounds
 from esc_eval.reporting.seekers import find_pools, seekers_report
 from esc_eval.reporting.signature import dialogue_parts, join_signature
-from esc_eval.reporting.summary import Leaderboard, Row, Statistic
+from esc_eval.reporting.summary import Leaderboard, Row, Statistic, keep_last_word, name_clusters_of
 from esc_eval.reporting.tables import name_board
 from esc_eval.schema import NO_SCORER, Dialogue, Rating, RoleCard, digest
-from esc_eval.scoring.rating_checks import find_rubrics
+from esc_eval.scoring.rating_checks import check_marks, find_rubrics
 from esc_eval.simulation.unfinished import describe_stage, read_run
 from esc_eval.statistics import DRAWS
 from esc_eval.statistics.bootstrap import Bootstrap
@@ -352,6 +354,8 @@ class Results:
             raters = sorted({rating.rater for rating in self.ratings})
             raise EscEvalError(f"no ratings by {rater!r}; there are those of {raters}" if raters else "no ratings yet")
         scales = {(min(each.levels), max(each.levels)) for key, each in self.rubrics.items() if key in _carried(chosen)}
+        if why := refuse_mixed_harm({key: one for key, one in self.rubrics.items() if key in _carried(chosen)}):
+            raise EscEvalError(f"{why}; choose a rater")
         if len(scales) > 1:
             raise EscEvalError(f"ratings of several scales ({sorted(scales)}) cannot be compared; choose a rater")
         try:
@@ -379,7 +383,9 @@ class Results:
             raise EscEvalError("the ratings by people need those of a scorer beside them: rate with esc-eval score")
         found = {}
         for scorer in dict.fromkeys(rating.rater for rating in judged):
-            own = [rating for rating in judged if rating.rater == scorer]
+            own = [r for r in judged if r.rater == scorer and self.rubrics[r.rubric].harmful is None]
+            if not own:
+                continue
             if not any(rating.score is not None for rating in own) and any(rating.unsupported for rating in own):
                 found[scorer] = Report("powered", {}, notes=[f"{scorer}: {NO_SCORER}, {ALONE}"])
                 continue
@@ -388,6 +394,29 @@ class Results:
             people = read_table(self.human, None if any(map(is_run_folder, self.human)) else scale)
             guesses = tabulate_ratings(own, self.dialogues, scale)
             found[scorer] = powered_report(people.beside(self.dialogues), guesses, Bootstrap())
+        return found
+
+    @cached_property
+    def harm(self) -> dict[str, Report]:
+        """How far each scorer finds the harm that people find, and the shares of harm without its errors, by scorer;
+        of rubrics that know harm, and none without ratings by people.
+
+        Raises:
+            EscEvalError: The file of ratings by people is broken.
+        """
+        if not self.human:
+            return {}
+        given = [rating for path in self.human for rating in read_ratings(path) if rating.rater_kind == "human"]
+        clusters = dict(zip((d.id for d in self.dialogues), name_clusters_of(self.dialogues), strict=True))
+        judges = [r for r in self.ratings if r.rater_kind == "model" and self.rubrics[r.rubric].harmful is not None]
+        found = {}
+        for scorer, rubric_id in dict.fromkeys((rating.rater, rating.rubric) for rating in judges):
+            own = [r for r in judges if (r.rater, r.rubric) == (scorer, rubric_id)]
+            people = [r for r in given if r.rubric == rubric_id and r.dialogue_id in clusters]
+            check_marks(people, self.rubrics[rubric_id])
+            found[f"{scorer}, {rubric_id}"] = corrected_report(
+                keep_last_word(people), own, self.dialogues, self.rubrics[rubric_id], clusters
+            )
         return found
 
     @cached_property
@@ -442,6 +471,7 @@ class Results:
     def beside(self) -> dict[str, dict[str, Report]]:
         """What a report has beside its leaderboards, by its name in the JSON form."""
         return {
+            "harm_beside_people": self.harm,
             "by_seeker": self.by_seeker,
             "juries": self.juries,
             "prediction_powered": self.powered,

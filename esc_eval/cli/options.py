@@ -67,7 +67,7 @@ class PlayingOptions:
     cards: Annotated[
         list[str],
         typer.Option(
-            metavar="sample|open|FILE|DIR|hub:ORG/NAME@REV",
+            metavar="sample|open|safety|FILE|DIR|hub:ORG/NAME@REV",
             help="Role cards: the shipped 24 (sample) or 148 (open), our .jsonl, the official .json, a table (.csv, "
             ".xlsx, .jsonl, .parquet), a folder that dataset_builder made, or a data set on the Hub; repeatable.",
         ),

@@ -104,6 +104,7 @@ class Study:
             "attention": self.design.attention,
             "seed": self.design.seed,
             "scale": [self.levels[0], self.levels[-1]],
+            **({"not_applicable": True} if self.rubric.not_applicable and not self.design.pairwise else {}),
         }
 
 

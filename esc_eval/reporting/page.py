@@ -88,6 +88,7 @@ def as_page(
             {
                 "report": tables.board_report(board, tables.board_table(board)),
                 # our own HTML, escaped cell by cell
+                "harm": Markup("".join(map(table_html, tables.harm_tables(board)))),  # noqa: S704
                 "leaderboard": Markup(table_html(tables.board_table(board))),  # noqa: S704
                 "validity": Markup("".join(map(table_html, tables.support_tables(board)))),  # noqa: S704
                 "details": Markup("".join(map(table_html, _details(board)))),  # noqa: S704

@@ -20,7 +20,14 @@ from esc_eval.reporting.render import Table
 from esc_eval.reporting.rounds import place_turns
 from esc_eval.reporting.standing import differences_table
 from esc_eval.reporting.summary import Summary
-from esc_eval.reporting.tables import board_report, board_table, describe_support, details_tables, support_tables
+from esc_eval.reporting.tables import (
+    board_report,
+    board_table,
+    describe_support,
+    details_tables,
+    harm_tables,
+    support_tables,
+)
 from esc_eval.reporting.wording import ENGLISH, name_dimension, table_in
 from esc_eval.schema import Category, Rating, Turn
 from esc_eval.view.collection import Board, Collection, Entry, Group
@@ -159,7 +166,12 @@ def show_boards(request: Request) -> Response:
     viewer: Viewer = request.app.state.viewer
     language = viewer.pages.words(request).language
     boards = [
-        {"board": board, "table": board_table(board.table), "names": _dimension_names(board, language)}
+        {
+            "board": board,
+            "harm": harm_tables(board.table),
+            "table": board_table(board.table),
+            "names": _dimension_names(board, language),
+        }
         for board in viewer.collection.boards
     ]
     support = describe_support(Summary(tables=tuple(board.table for board in viewer.collection.boards)))
@@ -176,6 +188,7 @@ def show_board(request: Request) -> Response:
         "board.html.jinja",
         "boards",
         board=board,
+        harm=harm_tables(board.table),
         table=table,
         names=_dimension_names(board, viewer.pages.words(request).language),
         notes=[*describe_support(Summary(tables=(board.table,))), *board_report(board.table, table).all_notes],

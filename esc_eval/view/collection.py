@@ -22,7 +22,7 @@ from esc_eval.reporting.rounds import Rounds, estimate_rounds
 from esc_eval.reporting.seekers import find_pools, seekers_report
 from esc_eval.reporting.signature import dialogue_parts, join_signature
 from esc_eval.reporting.summary import Leaderboard, Statistic, Summary, summarise_ratings
-from esc_eval.schema import Dialogue, Preference, Rating, RoleCard, digest, number_repeats
+from esc_eval.schema import Dialogue, Mark, Preference, Rating, RoleCard, digest, number_repeats
 from esc_eval.scoring.prefer import place_of
 from esc_eval.scoring.rating_checks import find_rubrics
 from esc_eval.simulation.identity import find_differences
@@ -275,8 +275,8 @@ class Entry:
         }
         return {**sides, "card": fold(self.card.text) if self.card else ""}
 
-    def levels(self, rubric: str, dimension: str, rater: str | None = None) -> list[int | None]:
-        """The levels that raters gave it, None for unscored.
+    def marks(self, rubric: str, dimension: str, rater: str | None = None) -> list[Mark | None]:
+        """The levels that raters gave it, N/A where they say that the dimension does not apply, None for unscored.
 
         Args:
             rubric: Name and version.
@@ -284,7 +284,7 @@ class Entry:
             rater: One of them; None = all.
         """
         return [
-            rating.score
+            rating.mark
             for rating in self.ratings
             if (rating.rubric, rating.dimension) == (rubric, dimension) and rater in (None, rating.rater)
         ]
