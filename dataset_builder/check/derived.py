@@ -20,9 +20,9 @@ from dataset_builder.rows.personal_data import Masker, has_masks
 from dataset_builder.sources import OWN
 from esc_eval.files.official import official_card_file
 from esc_eval.files.official_dimensions import is_official_wording
-from esc_eval.files.records import SHIPPED
+from esc_eval.files.records import SHIPPED, language_sample
 from esc_eval.files.run_folder import CARDS, DIALOGUES
-from esc_eval.languages import get_language, guess_language
+from esc_eval.languages import get_language, guess_language, known_languages
 from esc_eval.schema import find_duplicates
 
 Row = Mapping[str, Any]
@@ -181,7 +181,14 @@ def _shipped(row: Row, _context: Context) -> Iterator[str]:
 
 @cache
 def _shipped_rows() -> dict[str, Row]:
-    rows = [row for name in SHIPPED for row in role_cards.shipped_rows(name, Masker())]
+    masker = Masker()
+    rows = [row for name in SHIPPED for row in role_cards.shipped_rows(name, masker)]
+    rows += [
+        role_cards.card_row(card, f"{code}#{n}", masker)
+        for code, known in known_languages().items()
+        if known.is_shipped
+        for n, card in enumerate(language_sample(code))
+    ]
     return {row["id"]: row for row in role_cards.apply_decisions(rows)}
 
 
@@ -283,7 +290,7 @@ def _places(tables: Tables, inputs: Mapping[str, Any]) -> Iterator[Problem]:
             yield Problem("origin", f"role_cards {card_id!r}", what)
     official = {row["origin"]: row["id"] for row in tables["role_cards"] if row["origin"].startswith(OFFICIAL)}
     for row in tables["dialogues"]:
-        if not row["origin"].startswith(OFFICIAL) or get_language(row["language"]).official is None:
+        if not row["origin"].startswith(OFFICIAL) or not get_language(row["language"]).is_released:
             continue
         place = row["origin"].partition("#")[2]
         placed = official.get(f"{OFFICIAL}{official_card_file(row['language'])}#{place}")
@@ -464,7 +471,7 @@ def _cut_short(talks: list[dict[str, Any]]) -> Iterator[Problem]:
         if row["problem"] is None and row["rehostable"]:  # else a public build may have withheld it
             whole[_run(row)] = max(whole.get(_run(row), 0), len(row["turns"]))
     for row in simulated:
-        reason = row["problem"] or ended(row)
+        reason = row["problem"] or row["end"] or ended(row)
         if row["problem"] is not None and len(row["turns"]) >= whole.get(_run(row), math.inf) and not ended(row):
             what = f"came to its end as others of its run, and yet has a problem: {row['problem']!r}"
             yield Problem("turns", f"dialogues {row['id']!r}", what)

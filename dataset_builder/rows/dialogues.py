@@ -1,5 +1,6 @@
 """Rows of the ``dialogues`` table from our run folders and from official or other users' result files."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,12 +157,29 @@ def dialogue_rows(
                 ],
                 "rounds": dialogue.rounds,
                 "problem": masker.mask_optional(dialogue.problem),
+                "end": dialogue.end,
+                "attempts": len(dialogue.attempts) if dialogue.attempts else None,
+                "states": _states(dialogue, masker),
                 "origin": f"{batch.name}/{file}#{dialogue.key or dialogue.id}",
                 "license": terms,
                 "rehostable": rehostable,
             }
         )
     return rows
+
+
+def _states(dialogue: Dialogue, masker: Masker) -> str | None:
+    """The seeker's hidden states as JSON, each with the place of its turn from 0; None where none was asked for."""
+    states: list[Row] = []
+    for place, turn in enumerate(dialogue.turns):
+        if turn.state is not None:
+            state = turn.state.model_dump(exclude_none=True)
+            levels: list[Row] = [
+                {k: masker.mask(v) if k == "problem" else v for k, v in x.items()} for x in state["levels"]
+            ]
+            words = {key: masker.mask_optional(state.get(key)) for key in ("noticed", "raw")}
+            states.append({"turn": place, "levels": levels, **words})
+    return json.dumps(states, ensure_ascii=False) if states else None
 
 
 def _seed_of(identity: Mapping[str, Any], dialogue: str) -> int | None:

@@ -18,11 +18,9 @@ from esc_eval.hub.cards import local_cards
 from esc_eval.prompts.kept import keep_wording
 from esc_eval.prompts.rubric import Rubric, RubricText
 from esc_eval.rate.store import Item, Rater, Stage, State, Store, What
-from esc_eval.schema import Dialogue, RoleCard, digest, find_duplicates, number_repeats
+from esc_eval.schema import WHOLE, Dialogue, RoleCard, digest, find_duplicates, number_repeats
 from esc_eval.simulation.unfinished import refresh_runs
 
-WHOLE = "preference"
-"""The dimension of a pair that is compared as a whole."""
 LONGEST_NAME = 80
 RUBRIC = "rubric.yaml"
 TOLD = {
@@ -106,6 +104,7 @@ class Study:
             "attention": self.design.attention,
             "seed": self.design.seed,
             "scale": [self.levels[0], self.levels[-1]],
+            **({"not_applicable": True} if self.rubric.not_applicable and not self.design.pairwise else {}),
         }
 
 

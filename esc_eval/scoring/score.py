@@ -20,9 +20,10 @@ from esc_eval.prompts.protocol import Generation
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.prompts.wording import fill_template
 from esc_eval.reasoning import strip_thinking
-from esc_eval.schema import Dialogue, Rating, Turn, Way
+from esc_eval.schema import NOT_APPLICABLE, Dialogue, Mark, Rating, Turn, Way, mark_fields
 from esc_eval.scoring.calibration import Calibration
 from esc_eval.scoring.evidence import Wanted, ask_for_evidence, evidence_identity, read_evidence
+from esc_eval.scoring.long_dialogues import LongDialogues, drop_oldest, is_too_long
 from esc_eval.scoring.parsers import NO_LEVEL, TOO_LONG, WHOLE, find_lead, get_finder, get_parser
 from esc_eval.scoring.rater import DirectScoring, rating_fields
 from esc_eval.scoring.resume import admit_dialogues, check_scoring, known_way, rated_dimensions, rated_identity
@@ -56,7 +57,8 @@ def judge_prompts(dialogue: Dialogue, rubric: Rubric, evidence: Wanted = "none")
     names = {"seeker": text.seeker, "supporter": text.supporter}
     lines = [f"{names[turn.role]}: " + turn.text.strip().replace("\n", "\n  ") for turn in dialogue.turns]
     shown = fill_template(text.dialogue, dialogue="\n\n".join(lines))
-    more = ask_for_evidence(evidence, dialogue.language, rubric.levels)
+    more = ask_for_evidence(evidence, dialogue.language, rubric.marks)
+    beside = (text.not_applicable,) if text.not_applicable else ()
     conversations: list[Conversation] = []
     for key in rubric.keys:
         wording = text.dimensions[key]
@@ -64,7 +66,7 @@ def judge_prompts(dialogue: Dialogue, rubric: Rubric, evidence: Wanted = "none")
             text.ask,
             name=wording.name,
             question=wording.question,
-            levels="\n".join(f"{n}: {d}" for n, d in zip(rubric.levels, wording.levels, strict=True)),
+            levels="\n".join(f"{n}: {d}" for n, d in zip(rubric.marks, (*wording.levels, *beside), strict=True)),
             low=rubric.levels[0],
             high=rubric.levels[-1],
         )
@@ -87,6 +89,8 @@ class Scoring:
         answer_tokens: Cap on an answer in text; a judge that thinks aloud needs hundreds.
         temperature: Of the answers; level probabilities know none, so that answers above 0 are read as text.
         evidence: What a judge is asked for before its level; it answers in words then, with a JSON object.
+        long_dialogues: What becomes of a dialogue that is longer than the scorer reads: ``unscore``, or it is shown
+            without its oldest rounds (``drop-oldest``), which its ratings say.
 
     Raises:
         EscEvalError: ``logits`` of a model that gives none, at a temperature or with evidence, evidence of a trained
@@ -105,6 +109,7 @@ class Scoring:
         answer_tokens: int = ANSWER_TOKENS,
         temperature: float = 0.0,
         evidence: Wanted = "none",
+        long_dialogues: LongDialogues = "unscore",
     ) -> None:
         chooser = scorer if isinstance(scorer, ChoiceModel) else None
         self.asked = scorer if isinstance(scorer, AskedModel) else None
@@ -117,6 +122,7 @@ class Scoring:
         if by in ("logits", *SERVER_WAYS) and evidence != "none":
             raise EscEvalError(f"--evidence is given in words: leave out --by {by}, or --evidence")
         self.scorer, self.rubric, self.wording, self.evidence = scorer, rubric, wording, evidence
+        self.long_dialogues = long_dialogues
         self.adapters = scorer if isinstance(scorer, AdapterModel) else None
         card: JudgeCard | None = getattr(scorer, "judge_card", None)
         if evidence != "none" and (card or self.adapters or wording or parser in WHOLE):
@@ -131,6 +137,8 @@ class Scoring:
                 f"{scorer.name}: its adapters were trained on the official prompts, which have no licence. "
                 "Give your own checkout of the official repository: --official-repo DIR"
             )
+        if rubric.not_applicable and parser in WHOLE:
+            raise EscEvalError(f"the {parser} rule knows no 'not applicable', which {rubric.id} has; leave it out")
         if wording and set(wording.keys) != set(rubric.keys):
             raise EscEvalError(f"the official prompts rate {', '.join(wording.keys)}; they go with no {rubric.id}")
         self._in_words = card.answers == "text" if card else self.adapters is not None
@@ -166,6 +174,7 @@ class Scoring:
             **({"max_answer_tokens": cap} if cap != ANSWER_TOKENS else {}),
             **({"temperature": self.answer.temperature} if self.answer.temperature else {}),
             **evidence_identity(self.evidence),
+            **({"long_dialogues": self.long_dialogues} if self.long_dialogues != "unscore" else {}),
             **({"calibration": self.calibration.sha256} if self.calibration else {}),
         }
 
@@ -194,9 +203,29 @@ class Scoring:
                 for key in self.rubric.keys:
                     if alone := [[asked] for group in groups for asked in group if asked[1] == key]:
                         self.adapters.use(key, language)
-                        yield from self._rate(alone, self.leads.get((key, language), lead))
+                        yield from self._rate_whole_or_less(alone, self.leads.get((key, language), lead))
             else:
-                yield from self._rate([group for group in groups if group], lead)
+                yield from self._rate_whole_or_less([group for group in groups if group], lead)
+
+    def _rate_whole_or_less(self, groups: Sequence[Sequence[Asked]], lead: str) -> Iterator[Rating]:
+        """Ratings of dialogues; of those that are too long without their oldest rounds, as many as need be."""
+        whole = {dialogue.id: dialogue for group in groups for dialogue, _, _ in group[:1]}
+        shown, waiting = dict(whole), groups
+        while waiting:
+            again: dict[str, set[str]] = {}
+            for rating in self._rate(waiting, lead):
+                name = rating.dialogue_id
+                gone = len(whole[name].turns) - len(shown[name].turns)
+                if self.long_dialogues == "drop-oldest" and is_too_long(rating) and drop_oldest(shown[name]):
+                    again.setdefault(name, set()).add(rating.dimension)
+                else:
+                    yield rating.model_copy(update={"left_out": gone}) if gone else rating
+            less = {name: drop_oldest(shown[name]) or shown[name] for name in again}
+            shown |= less
+            waiting = [
+                [asked for asked in self._asked(dialogue, frozenset()) if asked[1] in again[name]]
+                for name, dialogue in less.items()
+            ]
 
     def _asked(self, dialogue: Dialogue, done: frozenset[str]) -> list[Asked]:
         """What is still to be asked about a dialogue: its conversation for each missing dimension."""
@@ -225,7 +254,7 @@ class Scoring:
 
     def _question(self, lead: str) -> Question:
         return Question(
-            tuple(map(str, self.rubric.levels)),
+            tuple(map(str, self.rubric.marks)),
             self._find_option,
             lead,
             self.answer.max_new_tokens,
@@ -234,11 +263,11 @@ class Scoring:
         )
 
     def _find_option(self, answer: str) -> tuple[str, tuple[int, int]] | None:
-        found = self.find(answer, self.rubric.levels)
+        found = self.find(answer, self.rubric.marks)
         return (str(found[0]), found[1]) if found else None
 
-    def _level(self, answer: str) -> int | None:
-        return self.parse(answer, self.rubric.levels)
+    def _mark(self, answer: str) -> Mark | None:
+        return self.parse(answer, self.rubric.marks)
 
     def recall_way(self, fact: Mapping[str, Any] | None) -> None:
         """Ask a scorer behind a server as it was asked before, if that is a way that may be taken now."""
@@ -276,7 +305,7 @@ class Scoring:
             for index, reply in self.scorer.reply([c for _, _, c in left], self.answer, [number] * len(left)):
                 dialogue, key, _ = left[index]
                 rating = self._from_reply(dialogue, key, reply)
-                over = rating.score is not None or reply.problem or reply.finish_reason == "context"
+                over = not rating.unscored or reply.problem or reply.finish_reason == "context"
                 if not over and number < tries - 1:
                     again.append(index)
                 else:
@@ -337,47 +366,53 @@ class Scoring:
         if p is None and choice.text is not None:
             return self._from_text(dialogue, dimension, choice)
         if p is None:
-            problem = TOO_LONG if choice.finish_reason == "context" else choice.problem or "no probabilities"
+            problem = choice.problem or "no probabilities"
+            if choice.finish_reason == "context":
+                problem = f"{TOO_LONG}: {choice.problem}" if choice.problem else TOO_LONG
             return Rating(**common, problem=problem, parser="logits", served=choice.served)
-        parser = "logits"
+        stated, marks, parser = self._mark(choice.text or choice.top or ""), self.rubric.marks, "logits"
+        likeliest = marks[max(range(len(p)), key=lambda n: (p[n], marks[n] == stated))]
+        common |= {"mass": choice.mass, "raw": choice.top if choice.text is None else choice.text}
+        common |= {"way": choice.way or "logits", "served": choice.served}
+        if NOT_APPLICABLE in marks:  # the levels' own distribution is that where the dimension applies
+            common["inapplicable"] = p[-1]
+            if likeliest == NOT_APPLICABLE:
+                return Rating(**common, **mark_fields(likeliest), parser=parser)
+            rest = p[:-1]
+            p = tuple(share / sum(rest) for share in rest)
         if self.calibration:
             p, parser = self.calibration.apply(dimension, p), f"logits, calibration {self.calibration.sha256[:8]}"
-        stated = self._level(choice.text or choice.top or "")
-        best = max(range(len(p)), key=lambda n: (p[n], self.rubric.levels[n] == stated))
+        best = max(range(len(p)), key=lambda n: (p[n], marks[n] == stated))
         return Rating(
             **common,
             score=self.rubric.levels[best],
             probabilities=p,
             expected=sum(level * share for level, share in zip(self.rubric.levels, p, strict=True)),
-            mass=choice.mass,
-            raw=choice.top if choice.text is None else choice.text,
             parser=parser,
-            way=choice.way or "logits",
-            served=choice.served,
         )
 
     def _from_text(self, dialogue: Dialogue, dimension: str, choice: Choice) -> Rating:
         answer, finish = choice.text or "", choice.finish_reason or "stop"
-        score, evidence, missing, parser = None, None, NO_LEVEL, self.parser_name
+        mark, evidence, missing, parser = None, None, NO_LEVEL, self.parser_name
         if self.evidence != "none":
             missing, parser = (
                 f"the answer is not one JSON object with {self.evidence} and score",
                 f"{self.evidence}, JSON",
             )
-            if read := read_evidence(answer, self.evidence, self.rubric.levels, dialogue, self.parse):
-                score, evidence = read
+            if read := read_evidence(answer, self.evidence, self.rubric.marks, dialogue, self.parse):
+                mark, evidence = read
         elif finish != "context":
-            score = self._level(answer)
+            mark = self._mark(answer)
         problem = {
             "context": TOO_LONG,
             "length": f"{missing}; it was cut at {self.answer.max_new_tokens} tokens (see --max-answer-tokens)",
         }.get(finish, missing)
         return Rating(
             **self._common(dialogue, dimension),
-            score=score,
+            **mark_fields(mark),
             raw=answer,
             evidence=evidence,
-            problem=problem if score is None else None,
+            problem=problem if mark is None else None,
             parser=parser,
             way=None if finish == "context" else choice.way or "text",
             served=choice.served,
@@ -495,11 +530,7 @@ def _unanswered(kind: str, dialogue: Dialogue, run: Run) -> list[str]:
     return [
         r.dimension
         for r in found
-        if r.score is None
-        and not r.raw
-        and r.problem not in (TOO_LONG, SILENT)
-        and not is_outside(r)
-        and not r.unsupported
+        if r.unscored and not r.raw and r.problem not in (TOO_LONG, SILENT) and not is_outside(r) and not r.unsupported
     ]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting.find import contains, split_query
+from esc_eval.schema import Mark
 from esc_eval.statistics.scale import to_points
 from esc_eval.view.collection import Collection, Entry
 
@@ -23,7 +24,7 @@ WHERE: Mapping[str, tuple[str, ...]] = {
 """What is searched: by default what was said, and no role card."""
 SIZE = 50
 """Dialogues on a page."""
-SORTS = ("card", "model", "language", "category", "rounds", "mean")
+SORTS = ("card", "model", "seeker", "language", "category", "rounds", "mean")
 """What a list is sorted by, beside the dimensions."""
 UNSCORED = "unscored"
 LONGEST = 500
@@ -36,8 +37,8 @@ class Asked:
 
     Attributes:
         find: Words that must all be in what ``where`` names.
-        model, spoken, category, rater: As the collection has them; ``spoken`` is the language of a dialogue, where
-            ``language`` is that of the page.
+        model, seeker, spoken, category, rater: As the collection has them; ``spoken`` is the language of a dialogue,
+            where ``language`` is that of the page.
         group: Number of a group, from 1.
         dimension, level: Whom some rater gave this level, or, with ``unscored``, no level; without a dimension in any.
         repeat: Number of a repeat, from 1.
@@ -50,6 +51,7 @@ class Asked:
     find: str = ""
     where: Where = "said"
     model: str = ""
+    seeker: str = ""
     spoken: str = ""
     category: str = ""
     rater: str = ""
@@ -92,8 +94,8 @@ class Asked:
     @property
     def is_narrow(self) -> bool:
         """Whether anything is left out."""
-        return bool(self.words or self.model or self.spoken or self.category or self.group or self.level or self.state
-                    or self.rater or self.repeat)  # fmt: skip
+        return bool(self.words or self.model or self.seeker or self.spoken or self.category or self.group or self.level
+                    or self.state or self.rater or self.repeat)  # fmt: skip
 
 
 class Listing:
@@ -129,9 +131,13 @@ class Listing:
         """The entries of the page."""
         return self.found[(self.page - 1) * SIZE : self.page * SIZE]
 
-    def levels(self, entry: Entry, dimension: str) -> list[int | None]:
-        """The levels that are shown of an entry."""
-        return entry.levels(self.rubric_id, dimension, self.asked.rater or None)
+    def marks(self, entry: Entry, dimension: str) -> list[Mark | None]:
+        """The levels that are shown of an entry, with N/A and None as ``Entry.marks`` has them."""
+        return entry.marks(self.rubric_id, dimension, self.asked.rater or None)
+
+    def levels(self, entry: Entry, dimension: str) -> list[int]:
+        """Those of its marks that are levels."""
+        return [mark for mark in self.marks(entry, dimension) if isinstance(mark, int)]
 
     def mean(self, entry: Entry) -> float | None:
         """Mean of its dimensions in points, those where lower is better turned round; None where one has no level."""
@@ -140,7 +146,7 @@ class Listing:
         low, high = self.rubric.levels[0], self.rubric.levels[-1]
         means = []
         for dimension in self.rubric.dimensions:
-            levels = [level for level in self.levels(entry, dimension.key) if level is not None]
+            levels = self.levels(entry, dimension.key)
             if not levels:
                 return None
             mean = float(np.mean(levels))
@@ -158,6 +164,8 @@ class Listing:
     def _is_asked(self, entry: Entry) -> bool:
         asked, dialogue = self.asked, entry.dialogue
         if asked.model and entry.supporter != asked.model:
+            return False
+        if asked.seeker and entry.seeker != asked.seeker:
             return False
         if asked.spoken and dialogue.language != asked.spoken:
             return False
@@ -181,7 +189,7 @@ class Listing:
         given = [
             level
             for dimension in ([asked.dimension] if asked.dimension else self.dimensions)
-            for level in self.levels(entry, dimension) or [None]
+            for level in self.marks(entry, dimension) or [None]
         ]
         if asked.level == UNSCORED:
             return None in given or not given
@@ -199,6 +207,7 @@ class Listing:
         keys = {
             "card": lambda entry: (entry.name, entry.number),
             "model": lambda entry: entry.supporter,
+            "seeker": lambda entry: entry.seeker,
             "language": lambda entry: entry.dialogue.language,
             "category": lambda entry: entry.category or "\uffff",
             "rounds": lambda entry: entry.dialogue.rounds,
@@ -208,7 +217,7 @@ class Listing:
     def _value(self, entry: Entry, sort: str) -> float | None:
         if sort == "mean":
             return self.mean(entry)
-        levels = [level for level in self.levels(entry, sort) if level is not None]
+        levels = self.levels(entry, sort)
         return float(np.mean(levels)) if levels else None
 
 
