@@ -132,7 +132,9 @@ def _tables(title: str, found: BySeeker, seekers: Sequence[str], supporters: Seq
         for g in (*found.gaps, *found.together)
     ]
     head = ["seekers", "cards", "difference", "p (Holm)"]
-    tables.append(Table(f"{title}, differences between seekers, paired by card", ["Supporter", *head], gaps, 2, names=2))
+    tables.append(
+        Table(f"{title}, differences between seekers, paired by card", ["Supporter", *head], gaps, 2, names=2)
+    )
     if found.order:
         changes: list[list[Cell]] = [
             [_pair(g, supporters), f"{seekers[g.first]} - {seekers[g.second]}", g.difference.n, g.difference,
