@@ -15,6 +15,7 @@ from esc_eval.files.text import read_json
 from esc_eval.schema import Dialogue, Language, Rating, RoleCard
 from esc_eval.simulation.plan import repetition_of
 from esc_eval.simulation.run import read_card
+from esc_eval.simulation.seekers import SEEKERS, seekers_of
 
 Row = dict[str, Any]
 
@@ -145,7 +146,7 @@ def dialogue_rows(
                 "supporter": dialogue.supporter,
                 "supporter_revision": identity.get("supporters", {}).get(dialogue.supporter, {}).get("revision"),
                 "seeker": dialogue.seeker,
-                "seeker_revision": identity.get("seeker", {}).get("revision"),
+                "seeker_revision": _revision_of_seeker(identity, dialogue.seeker),
                 "protocol": dialogue.protocol or (batch.terms and "official/9ad46e7"),
                 "seed": _seed_of(identity, dialogue.id),
                 "turns": [
@@ -160,6 +161,13 @@ def dialogue_rows(
             }
         )
     return rows
+
+
+def _revision_of_seeker(identity: Mapping[str, Any], name: str | None) -> str | None:
+    """Revision of who played a dialogue of a run, which has one seeker, or several by name."""
+    seekers = seekers_of(identity)
+    revision: str | None = seekers.get(name if SEEKERS in identity and name else "seeker", {}).get("revision")
+    return revision
 
 
 def _seed_of(identity: Mapping[str, Any], dialogue: str) -> int | None:

@@ -198,9 +198,14 @@ def _escape(name: str) -> str:
     return name.replace("%", "%25").replace(":", "%3A").replace("#", "%23")
 
 
-def names_seeker(dialogue: str) -> bool:
-    """Whether the id of a dialogue names its seeker."""
-    return SEEKER_MARK in dialogue.rpartition(":")[2]
+def seeker_in(dialogue: str) -> str | None:
+    """The seeker that the id of a dialogue names, as it is written there; None where it names none.
+
+    >>> seeker_in("qwen2:1#@terse#2"), seeker_in("qwen2:1#2")
+    ('terse', None)
+    """
+    found = re.search(rf"{SEEKER_MARK}([^:#]*)(#\d+)?$", dialogue)
+    return found[1] if found else None
 
 
 def repetition_of(dialogue: str) -> int:

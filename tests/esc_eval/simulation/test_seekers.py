@@ -179,3 +179,20 @@ def test_an_export_has_a_file_for_each_seeker(simulate, tmp_path):
         assert len(content) == 2
         assert f"{by} says 0" in json.dumps(content)
         assert not {"a", "b"} - {by} & set(json.dumps(content).split())
+
+
+def test_seekers_stand_in_a_file_of_options_and_on_the_command_line(models, tmp_path):
+    from typer.testing import CliRunner
+
+    from esc_eval.cli.app import app
+
+    seekers = {name: models[name].partition("=")[2] for name in "ab"}
+    options = {"seeker": seekers, "supporter": models["s"], "language": "en", "limit": 1, "rounds": 1}
+    (tmp_path / "options.json").write_text(json.dumps({**options, "context-budget": 4000}))
+    words = ["--seeker", models["a"], "--seeker", models["b"], "--supporter", models["s"], "--language", "en"]
+    more = ["--limit", "1", "--rounds", "1", "--context-budget", "4000"]
+    for name, given in (("file", ["--config", str(tmp_path / "options.json")]), ("line", [*words, *more])):
+        done = CliRunner().invoke(app, ["simulate", *given, "--out", str(tmp_path / name)])
+        assert done.exit_code == 0, done.output
+    assert read_dialogues(tmp_path / "file") == read_dialogues(tmp_path / "line")
+    assert [one.seeker for one in read_dialogues(tmp_path / "file")] == ["a", "b"]
