@@ -24,6 +24,7 @@ from esc_eval.files.records import SHIPPED, language_sample
 from esc_eval.files.run_folder import CARDS, DIALOGUES
 from esc_eval.languages import get_language, guess_language, known_languages
 from esc_eval.schema import find_duplicates
+from esc_eval.simulation.plan import seeker_in
 
 Row = Mapping[str, Any]
 Tables = Mapping[str, list[dict[str, Any]]]
@@ -367,7 +368,7 @@ ONE_VALUE: tuple[tuple[str, str, Callable[[Row], Any], Callable[[Row], Any]], ..
     ("dialogues", "seeker_revision", lambda r: (_run(r), r["seeker"]), lambda r: r["seeker_revision"]),
     ("dialogues", "protocol", lambda r: _run(r), lambda r: r["protocol"]),
     ("dialogues", "supporter_revision", lambda r: (_run(r), r["supporter"]), lambda r: r["supporter_revision"]),
-    ("dialogues", "seeker", lambda r: own_run(r), lambda r: r["seeker"]),
+    ("dialogues", "seeker", lambda r: own_run(r) and (own_run(r), seeker_in(r["id"])), lambda r: r["seeker"]),
     ("dialogues", "a finish_reason", lambda r: _speaker(r, "supporter"), lambda r: _says_why(r, "supporter")),
     ("dialogues", "a finish_reason", lambda r: _speaker(r, "seeker"), lambda r: _says_why(r, "seeker")),
     ("dialogues", "role of the first turn", lambda r: own_run(r), lambda r: r["turns"][0]["role"] if r["turns"] else 0),

@@ -16,6 +16,7 @@ from esc_eval.files.text import read_json
 from esc_eval.schema import Dialogue, Language, Rating, RoleCard, number_repeats
 from esc_eval.simulation.plan import repetition_of
 from esc_eval.simulation.run import read_card
+from esc_eval.simulation.seekers import SEEKERS, seekers_of
 
 Row = dict[str, Any]
 
@@ -147,7 +148,7 @@ def dialogue_rows(
                 "supporter": dialogue.supporter,
                 "supporter_revision": identity.get("supporters", {}).get(dialogue.supporter, {}).get("revision"),
                 "seeker": dialogue.seeker,
-                "seeker_revision": identity.get("seeker", {}).get("revision"),
+                "seeker_revision": _revision_of_seeker(identity, dialogue.seeker),
                 "protocol": dialogue.protocol or (batch.terms and "official/9ad46e7"),
                 "seed": _seed_of(identity, dialogue.id),
                 "repeat": repeats[dialogue.id],
@@ -180,6 +181,13 @@ def _states(dialogue: Dialogue, masker: Masker) -> str | None:
             words = {key: masker.mask_optional(state.get(key)) for key in ("noticed", "raw")}
             states.append({"turn": place, "levels": levels, **words})
     return json.dumps(states, ensure_ascii=False) if states else None
+
+
+def _revision_of_seeker(identity: Mapping[str, Any], name: str | None) -> str | None:
+    """Revision of who played a dialogue of a run, which has one seeker, or several by name."""
+    seekers = seekers_of(identity)
+    revision: str | None = seekers.get(name if SEEKERS in identity and name else "seeker", {}).get("revision")
+    return revision
 
 
 def _seed_of(identity: Mapping[str, Any], dialogue: str) -> int | None:

@@ -12,7 +12,7 @@ import pandas as pd
 from esc_eval.errors import EscEvalError
 from esc_eval.files.ratings_table import NOT_APPLYING, RatingsTable
 from esc_eval.prompts.rubric import Rubric
-from esc_eval.reporting.making import describe_adapted, group_reasons, warn_of_roles
+from esc_eval.reporting.making import describe_adapted, describe_seekers, group_reasons, warn_of_roles
 from esc_eval.reporting.powered import powered_means
 from esc_eval.reporting.render import Report, Table, name_clusters, report_signature, shown_p, undefined_notes
 from esc_eval.reporting.repeats import find_repeats, name_rows, repeats_tables
@@ -151,7 +151,8 @@ def leaderboard_report(
         tables += views
         notes += said
         roles = warn_of_roles(run or {}, rater, [] if language == ALL else [language])
-        notes += [f"{title}: {sentence}" for sentence in (*unranked.values(), *roles)]
+        pooled = describe_seekers([d for d in dialogues if d.id in there])
+        notes += [f"{title}: {sentence}" for sentence in (*unranked.values(), *pooled, *roles)]
     groups = groups or _groups_of(rows)
     judges = "rater_kind" in table.frame and bool((table.frame["rater_kind"] == "model").all())
     by_language = table.frame.groupby("language" if table.has("language") else lambda _: ALL)["rater"]

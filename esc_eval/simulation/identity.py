@@ -21,7 +21,7 @@ from esc_eval.prompts.kept import keep_wording
 from esc_eval.prompts.protocol import Protocol
 from esc_eval.prompts.wording import Worded
 from esc_eval.schema import Attempt, Dialogue, RoleCard, Turn, digest
-from esc_eval.simulation.plan import Failure, Plan, is_over, names_seeker
+from esc_eval.simulation.plan import Failure, Plan, is_over, seeker_in
 from esc_eval.simulation.run import LEDGER, PLAYED, SHOWN, Run, list_differences
 from esc_eval.simulation.seekers import SEEKERS, common_seekers, name_seekers
 
@@ -214,7 +214,7 @@ def _keep_ids(plan: Plan, members: Members, begun: Container[str]) -> None:
         if (by := found[one_id] or alone) is not None:
             plan.ids[row["supporter"], row["card"], row.get("repetition", 1), by.name] = one_id
         if one_id in begun:
-            plan.tagged[by.name if by else row["seeker"]] = names_seeker(one_id)
+            plan.tagged[by.name if by else row["seeker"]] = seeker_in(one_id) is not None
 
 
 def find_new_labels(plan: Plan, members: Members) -> dict[str, str]:

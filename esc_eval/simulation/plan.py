@@ -199,13 +199,13 @@ def dialogue_id(supporter: str, card: str, repetition: int = 1, seeker: str | No
     >>> dialogue_id("qwen2:7b", "1"), dialogue_id("qwen2", "7b:1"), dialogue_id("qwen2", "1", 2)
     ('qwen2:7b:1', 'qwen2:7b%3A1', 'qwen2:1#2')
     >>> dialogue_id("qwen2", "1", 2, "terse")
-    'qwen2:1#@terse#2'
+    'qwen2:1#by-terse#2'
     """
     by = f"{SEEKER_MARK}{_escape(seeker)}" if seeker is not None else ""
     return f"{supporter}:{_escape(card)}{by}" + (f"#{repetition}" if repetition > 1 else "")
 
 
-SEEKER_MARK = "#@"
+SEEKER_MARK = "#by-"
 """Stands in an id before the seeker; in cards ``#`` is escaped."""
 
 
@@ -213,9 +213,14 @@ def _escape(name: str) -> str:
     return name.replace("%", "%25").replace(":", "%3A").replace("#", "%23")
 
 
-def names_seeker(dialogue: str) -> bool:
-    """Whether the id of a dialogue names its seeker."""
-    return SEEKER_MARK in dialogue.rpartition(":")[2]
+def seeker_in(dialogue: str) -> str | None:
+    """The seeker that the id of a dialogue names, as it is written there; None where it names none.
+
+    >>> seeker_in("qwen2:1#by-terse#2"), seeker_in("qwen2:1#2")
+    ('terse', None)
+    """
+    found = re.search(rf"{SEEKER_MARK}([^:#]*)(#\d+)?$", dialogue)
+    return found[1] if found else None
 
 
 def repetition_of(dialogue: str) -> int:
