@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterable
 from hashlib import sha256
-from itertools import dropwhile, pairwise
+from itertools import count, dropwhile, pairwise
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -154,6 +154,8 @@ class Turn(Record):
         seed: Seed of the sampling of this turn; None where the server takes none.
         prompt_tokens, completion_tokens: As counted by the model or its server.
         served: Of a model behind a server: what answered, and what it was really asked.
+        left_out: Earlier turns that the speaker was not shown, as a protocol's context policy says; None = it was
+            shown all, or nobody says.
     """
 
     role: Role
@@ -165,6 +167,7 @@ class Turn(Record):
     prompt_tokens: Whole | None = Field(default=None, ge=0)
     completion_tokens: Whole | None = Field(default=None, ge=0)
     served: Served | None = None
+    left_out: Whole | None = Field(default=None, ge=0)
 
 
 class Dialogue(Record):
@@ -178,6 +181,8 @@ class Dialogue(Record):
         key: The key of this dialogue in the official result file it was read from.
         problem: Why it ended before its last round (refused content, too long, an error that repeats, a reply that was
             all reasoning); None = it came to its end. It counts in n as unanswered and is not rated.
+        repeat: Which of several dialogues of one card and the same models it is, from 2 on; None = the first, or the
+            only one, or nobody says (see ``number_repeats``).
     """
 
     id: str = Field(min_length=1)
@@ -190,6 +195,12 @@ class Dialogue(Record):
     protocol: str | None = None
     key: str | None = None
     problem: str | None = None
+    repeat: Whole | None = Field(default=None, ge=1)
+
+    @property
+    def content(self) -> str:
+        """Sha256 of all that it says, by which a scoring knows it again: which repeat it is is no part of it."""
+        return digest(self.model_copy(update={"repeat": None}))
 
     @property
     def rounds(self) -> int:
@@ -257,6 +268,7 @@ class Rating(Record):
         raw: The rater's answer, word for word; of a scorer read by its logits, the token it found most probable.
         evidence: What it gave beside the level, where it was asked to.
         problem: Why there is no score.
+        left_out: Turns of the dialogue that the scorer was not shown, the oldest, because it cannot read them all.
         outside: Why the dialogue lies outside what the scorer was fitted to, where it was scored all the same.
         parser: The rule that read ``score`` from ``raw``.
         way: How the level was had; None where nobody says.
@@ -279,6 +291,7 @@ class Rating(Record):
     raw: str | None = None
     evidence: Evidence | None = None
     problem: str | None = None
+    left_out: Whole | None = Field(default=None, ge=0)
     outside: str | None = None
     parser: str | None = None
     way: Way | None = None
@@ -400,3 +413,26 @@ def find_duplicates(ids: Iterable[str]) -> list[str]:
             twice[item] = None
         seen.add(item)
     return list(twice)
+
+
+def number_repeats(dialogues: Iterable[Dialogue]) -> dict[str, int]:
+    """Which repeat each dialogue is among those of one card and the same models, from 1, by id.
+
+    What a dialogue says itself holds; one that says nothing has the first number that is free, in the order given. A
+    dialogue without a card is no repeat of another.
+    """
+    rows = list(dialogues)
+    cells: dict[object, list[Dialogue]] = {}
+    for one in rows:
+        cell = (one.id,) if one.card_id is None else (one.card_id, one.supporter, one.seeker, one.protocol)
+        cells.setdefault(cell, []).append(one)
+    found: dict[str, int] = {}
+    for own in cells.values():
+        said = {one.repeat for one in own}
+        free = (number for number in count(1) if number not in said)
+        taken: set[int] = set()
+        for one in own:
+            number = one.repeat if one.repeat is not None and one.repeat not in taken else next(free)
+            taken.add(number)
+            found[one.id] = number
+    return {one.id: found[one.id] for one in rows}

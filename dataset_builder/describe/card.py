@@ -2,10 +2,12 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
+from jinja2 import Environment
 
 from dataset_builder import decisions
 from dataset_builder.describe.manifest import describe_withheld
@@ -73,11 +75,16 @@ def loadable_tables(manifest: Mapping[str, Any]) -> list[str]:
     return [table for table in TABLES if manifest["rows"][table]]
 
 
+@cache
+def _templates() -> Environment:
+    return make_environment("dataset_builder", "templates")
+
+
 def render_card(manifest: Mapping[str, Any], template: str = "dataset_card.md.jinja") -> str:
     """The text of the card, or of another template."""
     block = yaml.safe_dump(front_matter(manifest), sort_keys=False, allow_unicode=True)
     return (
-        make_environment("dataset_builder", "templates")
+        _templates()
         .get_template(template)
         .render(
             front_matter=block,

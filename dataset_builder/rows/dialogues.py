@@ -12,7 +12,7 @@ from esc_eval.files.official import link_cards
 from esc_eval.files.records import read_dialogues, read_ratings
 from esc_eval.files.run_folder import read_run_ratings
 from esc_eval.files.text import read_json
-from esc_eval.schema import Dialogue, Language, Rating, RoleCard
+from esc_eval.schema import Dialogue, Language, Rating, RoleCard, number_repeats
 from esc_eval.simulation.plan import repetition_of
 from esc_eval.simulation.run import read_card
 
@@ -125,6 +125,7 @@ def dialogue_rows(
         license: Of dialogues from our own runs. They may be re-hosted where the card that was played may be.
     """
     identity = batch.card.get("simulation", {}).get("identity", {})
+    repeats = number_repeats(dialogue for _, dialogue in batch.dialogues)
     rows = []
     for file, dialogue in batch.dialogues:
         if batch.terms == "official":
@@ -148,6 +149,7 @@ def dialogue_rows(
                 "seeker_revision": identity.get("seeker", {}).get("revision"),
                 "protocol": dialogue.protocol or (batch.terms and "official/9ad46e7"),
                 "seed": _seed_of(identity, dialogue.id),
+                "repeat": repeats[dialogue.id],
                 "turns": [
                     {"role": t.role, "text": masker.mask(t.text), "finish_reason": t.finish_reason, "seed": t.seed}
                     for t in dialogue.turns

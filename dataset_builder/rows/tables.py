@@ -119,6 +119,7 @@ DIALOGUES = (
     Column("seeker_revision", "string", "its revision, where the run recorded one"),
     Column("protocol", "string", "name and version of the protocol"),
     Column("seed", "int64", "seed of the run"),
+    Column("repeat", "int64", "which dialogue of its card and models it is, from 1"),
     Column("turns", "turns", "role, text, finish reason and seed of each utterance", required=True),
     Column("rounds", "int64", "seeker turns that were answered", required=True),
     Column("problem", "string", "why it ended before its last round; null: it came to its end", withheld=True),

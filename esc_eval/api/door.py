@@ -33,7 +33,6 @@ from esc_eval.api.settings import (
     PLAYING,
     RATING,
     Cards,
-    Model,
     Models,
     Playing,
     PlayingAndRating,
@@ -74,7 +73,7 @@ def evaluate(
     language: str | None = None,
     limit: int | None = None,
     rounds: int | None = None,
-    seeker: Model = "embedded",
+    seeker: Models = "embedded",
     scorer: Scorers | None = None,
     rubric: str | Path | None = None,
     protocol: str | Path = "esc-eval",
@@ -92,7 +91,7 @@ def evaluate(
             a ``datasets.Dataset`` of them.
         language, limit: Keep the cards of one language, and the first so many of these.
         rounds: Of seeker and supporter; None = the protocol's.
-        seeker: Who plays the cards; any model.
+        seeker: Who plays the cards; one or several models, as supporters are given.
         scorer: Who rates: one or several models, or text scorers; None = the text scorer that is shipped for the
             rubric, on dimensions for which it was shown to be of use. A function is a judge that is asked in words.
         rubric, protocol: A shipped one, or the path of a ``.yaml``; the rubric ``esc-eval`` where none is named.
@@ -189,7 +188,7 @@ def simulate(
     language: str | None = None,
     limit: int | None = None,
     rounds: int | None = None,
-    seeker: Model = "embedded",
+    seeker: Models = "embedded",
     protocol: str | Path = "esc-eval",
     seed: int = 0,
     out: str | Path | None = None,

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from itertools import combinations
+from dataclasses import replace
+from itertools import combinations, zip_longest
 from pathlib import Path
 from typing import Any
 
+from esc_eval.api.settings import split_shard
 from esc_eval.errors import EscEvalError
 from esc_eval.files.run_folder import CARDS, DIALOGUES, PROTOCOL
 from esc_eval.files.text import read_text
@@ -23,8 +25,9 @@ from esc_eval.simulation.run import (
     find_simulations,
     list_differences,
 )
+from esc_eval.simulation.seekers import SEEKERS, common_seekers
 from esc_eval.simulation.unfinished import ASKED
-from esc_eval.view.collection import Group, Source, join_all, read_sources
+from esc_eval.view.collection import Source, join_all, read_sources
 
 MERGED = "merged"
 """Part of run.json that holds the run.json of each run that was merged, and the ids of its dialogues."""
@@ -60,8 +63,9 @@ def merge_runs(folders: Sequence[Path], out: Path) -> list[str]:
         members = [read_members(run) for run in runs]
         _refuse_mixture(folders, sources, members)
         joined = _join_members(folders, members)
+        joined = replace(joined, cards=_order_cards([run.card for run in runs], members) or joined.cards)
         with replace_folder(out) as fresh:
-            _copy_files(folders, group, fresh)
+            _copy_files(folders, joined.cards or group.cards, fresh)
             with Run(fresh) as run:
                 _fill_ledger(run, runs, joined)
                 run.record_all(_join_cards(folders, sources, runs, joined, run))
@@ -137,9 +141,23 @@ def _join_members(folders: Sequence[Path], members: Sequence[Members]) -> Member
     return Members(cards, conditions, rows)
 
 
-def _copy_files(folders: Sequence[Path], group: Group, fresh: Path) -> None:
+def _order_cards(runs: Sequence[Mapping[str, Any]], members: Sequence[Members]) -> dict[str, RoleCard]:
+    """The cards in the order of a call that would have played all, where the runs are its shards; else nothing."""
+    places: dict[int, Members] = {}
+    for run, own in zip(runs, members, strict=True):
+        shards = {shard for call in run.get("calls", []) if (shard := call.get("settings", {}).get("shard"))}
+        if len(shards) != 1:
+            return {}
+        number, of = split_shard(shards.pop())
+        if of != len(runs) or places.setdefault(number, own) is not own:
+            return {}
+    rows = zip_longest(*(places[number].cards.values() for number in sorted(places)))
+    return {card.id: card for row in rows for card in row if card}
+
+
+def _copy_files(folders: Sequence[Path], cards: Mapping[str, RoleCard], fresh: Path) -> None:
     """Cards, protocol, rubrics and questions; of one name they say the same, as the runs are joined."""
-    write_jsonl(fresh / CARDS, group.cards.values(), durable=True)
+    write_jsonl(fresh / CARDS, cards.values(), durable=True)
     for folder in folders:
         for path in [
             folder / PROTOCOL,
@@ -250,17 +268,21 @@ def _languages(steps: Sequence[Mapping[str, Any]], worded: str) -> dict[str, Any
 
 def _may_grow(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether one plan could have made the dialogues of two simulations."""
-    return all(one[key] == other[key] for key in ("generation", "seeker", "seed")) and all(
+    first, second = dict(one), dict(other)
+    common_seekers(first, second)
+    return all(first.get(key) == second.get(key) for key in ("generation", "seeker", SEEKERS, "seed")) and all(
         identity == other["supporters"].get(name, identity) for name, identity in one["supporters"].items()
     )
 
 
 def _one(simulations: Sequence[Mapping[str, Any]], joined: Members) -> dict[str, Any]:
     """The identity of a simulation that made all of several simulations' dialogues."""
-    first = simulations[0]
+    first = {key: value for key, value in simulations[0].items() if key not in ("seeker", SEEKERS)}
+    shared = joined.shared
     languages = _join(one["protocol"].get("languages", {}) for one in simulations)
     return {
         **first,
+        **{key: shared[key] for key in ("seeker", SEEKERS) if key in shared},
         "protocol": {**first["protocol"], "languages": languages},
         "supporters": _join(one["supporters"] for one in simulations),
         "cards": {"n": len(joined.cards), "sha256": digest(list(joined.cards.values()))},

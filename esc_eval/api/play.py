@@ -7,7 +7,7 @@ from functools import cache
 from esc_eval.api.outcome import Outcome
 from esc_eval.api.progress import Counter, OnProgress, Progress, pass_on_notes, stay_quiet
 from esc_eval.api.served import keep_served
-from esc_eval.api.settings import Settings
+from esc_eval.api.settings import Settings, split_shard
 from esc_eval.chat import ChatModel, open_model
 from esc_eval.chat.backends.embedded import SEEKER
 from esc_eval.chat.endpoint.keys import split_named
@@ -20,7 +20,7 @@ from esc_eval.files.records import load_cards
 from esc_eval.files.text import read_text
 from esc_eval.hub.cards import local_cards, pin_cards
 from esc_eval.prompts.official_wording import load_protocol as official_protocol
-from esc_eval.prompts.protocol import Protocol, load_protocol
+from esc_eval.prompts.protocol import Context, Protocol, load_protocol
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.reporting.making import warn_of_one_model
 from esc_eval.schema import Dialogue, RoleCard, Turn
@@ -67,7 +67,7 @@ def _name_keys(settings: Settings) -> tuple[str, ...]:
         EscEvalError: A label is no model's.
     """
     entries = load_roster(settings.roster).models if settings.roster else ()
-    models = (settings.seeker, *settings.supporter, *settings.scorer)
+    models = (*settings.seeker, *settings.supporter, *settings.scorer)
     labels = {entry.name for entry in entries}
     labels |= {spec.label for model in models if isinstance(model, str) and (spec := match_spec(model))}
     for label in split_named(settings.api_key_env):
@@ -77,14 +77,33 @@ def _name_keys(settings: Settings) -> tuple[str, ...]:
 
 
 def choose_cards(settings: Settings) -> list[RoleCard]:
-    """The cards to play.
+    """The cards to play: all that are named, or a shard of them.
 
     Raises:
-        EscEvalError: As ``load_cards``, an id occurs twice, or a card has no text.
+        EscEvalError: As ``load_cards``, an id occurs twice, a card has no text, or there are fewer cards than shards.
     """
+    return take_shard(choose_all_cards(settings), settings.shard)
+
+
+def choose_all_cards(settings: Settings) -> list[RoleCard]:
+    """The cards that all shards play together."""
     cards = load_cards(local_cards(settings.cards), settings.language, settings.limit)
     refuse_withheld(cards)
     return cards
+
+
+def take_shard(cards: list[RoleCard], shard: str | None) -> list[RoleCard]:
+    """Every so many-th card, by ``split_shard``; all of them where no shard is named.
+
+    Raises:
+        EscEvalError: There are fewer cards than shards.
+    """
+    if shard is None:
+        return cards
+    number, shards = split_shard(shard)
+    if len(cards) < shards:
+        raise EscEvalError(f"--shard {shard}: there are {len(cards)} cards, so that a shard of {shards} would be empty")
+    return cards[number - 1 :: shards]
 
 
 def pin_settings(settings: Settings) -> Settings:
@@ -109,6 +128,12 @@ def choose_protocol(settings: Settings) -> Protocol:
         cap = {"max_new_tokens": settings.max_new_tokens}
         sides = {side: getattr(protocol, side).model_copy(update=cap) for side in ("seeker", "supporter")}
         protocol = protocol.model_copy(update=sides)
+    if settings.context_budget is not None or settings.context_policy is not None:
+        given = {"budget": settings.context_budget, "policy": settings.context_policy}
+        known = protocol.context.model_dump() if protocol.context else {}
+        context = Context(**{**known, **{key: value for key, value in given.items() if value is not None}})
+        plain = context.policy == "stop" and context.budget is None
+        protocol = protocol.model_copy(update={"context": None if plain else context})
     if settings.system is not None:
         prompt = read_text(settings.system).strip()
         if not prompt:
@@ -118,7 +143,7 @@ def choose_protocol(settings: Settings) -> Protocol:
 
 
 def choose_players(settings: Settings) -> Supporters:
-    """Seeker and supporters, before any is opened."""
+    """Seekers and supporters, before any is opened."""
     scorers = chat_scorers(settings)
     return choose_supporters(settings.seeker, settings.supporter, settings.roster, settings.price, scorers)
 
@@ -133,15 +158,13 @@ def estimate_cost(settings: Settings, rated: bool = False) -> str:
     """What a simulation, and with ``rated`` its scoring, would take, as a table; no model is opened."""
     players, cards, protocol = choose_players(settings), choose_cards(settings), choose_protocol(settings)
     supporters = {name: (players.speaks.get(name, ()), players.price_of(name)) for name in players.names}
-    seeker = name_of(players.seeker)
-    rows = cost.estimate_cost(
-        cards, protocol, supporters, players.price_of(seeker), seeker=seeker, repeats=settings.repeats
-    )
+    seekers = {name: players.price_of(name) for name in map(name_of, players.seekers)}
+    rows = cost.estimate_cost(cards, protocol, supporters, seekers, repeats=settings.repeats)
     if rated:
         talks = [
             expected_dialogue(card, protocol)
             for languages, _ in supporters.values()
-            for card in cards * settings.repeats
+            for card in cards * settings.repeats * len(seekers)
             if not languages or card.language in languages
         ]
         rows += estimate_judges(settings, talks)
@@ -153,25 +176,28 @@ def estimate_judges(settings: Settings, dialogues: Sequence[Dialogue]) -> list[c
     that is paid for.
     """
     scorers = chat_scorers(settings)
-    prices = choose_prices([settings.seeker, *settings.supporter, *scorers], (), settings.price)
+    prices = choose_prices([*settings.seeker, *settings.supporter, *scorers], (), settings.price)
     paid = {name_of(model): prices.get(name_of(model), None if is_priced(model) else Price()) for model in scorers}
     return estimate_scoring(dialogues, load_rubric(settings.rubric), paid, settings.answer_tokens, settings.evidence)
 
 
 def make_plan(settings: Settings, open_one: Open) -> tuple[Plan, dict[str, Price]]:
     """The plan of a simulation, and the prices of its models by name."""
-    players, cards = choose_players(settings), choose_cards(settings)
-    seeker, notes = choose_seeker(players.seeker, {card.language for card in cards})
+    players, cards = choose_players(settings), choose_all_cards(settings)
+    # the seekers are the same for all shards
+    chosen = [choose_seeker(seeker, {card.language for card in cards}) for seeker in players.seekers]
+    seeker, *others = [open_one(model) for model, _ in chosen]
     plan = Plan(
         protocol=choose_protocol(settings),
-        cards=cards,
-        seeker=open_one(seeker),
+        cards=take_shard(cards, settings.shard),
+        seeker=seeker,
+        other_seekers=others,
         supporters=[open_one(model) for model in players.specs(bool(settings.base_url))],
         seed=settings.seed,
         repeats=settings.repeats,
         speaks=players.speaks,
         own_settings=settings.own_settings,
-        notes=notes,
+        notes=list(dict.fromkeys(note for _, notes in chosen for note in notes)),
     )
     return plan, players.prices
 
@@ -230,10 +256,15 @@ def run_simulation(
     keep_ids(plan, run)
     prices, budget = prices or {}, budget or Budget(None)
     models: dict[str, ChatModel] = {"seeker": plan.seeker}
+    if plan.other_seekers:
+        models = {f"seeker {model.name}": model for model in plan.seekers}
     models |= {f"supporter {model.name}": model for model in plan.supporters}
     for model in models.values():
         pass_on_notes(model, on_progress)
-    same = warn_of_one_model(plan.seeker.identity, {m.name: m.identity for m in plan.supporters}, {})
+    languages = {card.language for card in plan.cards}
+    alone = {"seeker": plan.seeker.identity}
+    seekers = {model.name: model.identity for model in plan.seekers} if plan.other_seekers else alone
+    same = warn_of_one_model(seekers, {m.name: m.identity for m in plan.supporters}, {}, languages)
     for sentence in (*plan.notes, *same):
         on_progress(Progress(message=sentence))
     counter: list[Counter] = []
@@ -243,7 +274,7 @@ def run_simulation(
 
     def begin() -> None:
         if waiting := {play.supporter.name for play in _to_play(plan, run, retry)}:
-            check_models([plan.seeker, *(m for m in plan.supporters if m.name in waiting), *also_asked()])
+            check_models([*plan.seekers, *(m for m in plan.supporters if m.name in waiting), *also_asked()])
         elif more := also_asked():
             check_models(more)
         counter.append(_count_turns(plan, run, retry, on_progress, ahead()))

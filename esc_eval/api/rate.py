@@ -27,6 +27,7 @@ from esc_eval.scoring.score import Scoring, needs_scorer, score_dialogues
 from esc_eval.simulation.budget import Budget, Meter, SpentError
 from esc_eval.simulation.cost import Price
 from esc_eval.simulation.run import Run, find_simulations
+from esc_eval.simulation.seekers import seekers_of
 from esc_eval.simulation.unfinished import refresh_runs
 
 NAME_BOTH = "To ask it once more, name it under both labels."
@@ -72,6 +73,7 @@ def make_scorings(settings: Settings, open_one: Open) -> list[Scoring | DirectSc
                     settings.answer_tokens,
                     settings.judge_temperature,
                     settings.evidence,
+                    settings.long_dialogues,
                 )
             )
     return made
@@ -137,7 +139,7 @@ def run_scoring(
     done = sum(counts.get(dialogue.id) == size for dialogue in dialogues)
     counter = Counter(on_progress, f"dialogues rated by {name}", len(dialogues), done, ahead)
     for played in find_simulations(run.card):
-        for sentence in warn_of_one_model(played["seeker"], played["supporters"], {name: scoring.scorer.identity}):
+        for sentence in warn_of_one_model(seekers_of(played), played["supporters"], {name: scoring.scorer.identity}):
             if f"judge {name}" in sentence:
                 on_progress(Progress(message=sentence))
     with keep_served(run, kind, {"judge": scoring.scorer}, budget, prices):

@@ -23,8 +23,10 @@ from esc_eval.reporting.pictures import Picture, board_pictures, rounds_pictures
 from esc_eval.reporting.preferences import preference_reports
 from esc_eval.reporting.render import Report, terminal_width
 from esc_eval.reporting.rounds import estimate_rounds
+from esc_eval.reporting.seekers import find_pools, seekers_report
 from esc_eval.reporting.signature import dialogue_parts, join_signature
 from esc_eval.reporting.summary import Leaderboard, Row, Statistic
+from esc_eval.reporting.tables import name_board
 from esc_eval.schema import NO_SCORER, Dialogue, Rating, digest
 from esc_eval.scoring.rating_checks import find_rubrics
 from esc_eval.simulation.unfinished import describe_stage, read_run
@@ -34,7 +36,7 @@ from esc_eval.statistics.estimate import Estimate
 
 Format = Literal["text", "json", "markdown", "latex"]
 Rows = Literal["ratings", "dialogues", "turns"]
-SHARED = {"language", "card_id", "category", "supporter", "seeker"}
+SHARED = {"language", "card_id", "category", "supporter", "seeker", "repeat"}
 """Of a dialogue, what each row of its ratings and turns says too."""
 FORMATS: dict[Format, Callable[[Summary], str]] = {
     "text": lambda summary: as_text(summary, terminal_width()),
@@ -403,6 +405,22 @@ class Results:
         }
 
     @cached_property
+    def by_seeker(self) -> dict[str, Report]:
+        """Results by seeker, by language, rater and rubric; none where one seeker played all dialogues."""
+        found = find_pools(self.dialogues, self.ratings)
+        return {
+            ", ".join(key): seekers_report(
+                self.dialogues,
+                own,
+                self.rubrics[key[2]],
+                Bootstrap(),
+                self.statistic,
+                f", {name_board(key[0], key[1], key[2])}" if len(found) > 1 else "",
+            )
+            for key, own in found.items()
+        }
+
+    @cached_property
     def preference_reports(self) -> dict[str, Report]:
         """How supporters stand by preferences, by language and dimension; none where nobody compared any."""
         if not self.preferences:
@@ -418,10 +436,20 @@ class Results:
             return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
         return "\n".join(getattr(one, REPORT_FORMATS[format])() for one in own.values())
 
+    @property
+    def beside(self) -> dict[str, dict[str, Report]]:
+        """What a report has beside its leaderboards, by its name in the JSON form."""
+        return {
+            "by_seeker": self.by_seeker,
+            "juries": self.juries,
+            "prediction_powered": self.powered,
+            "preferences": self.preference_reports,
+        }
+
     def render(self, format: Format = "text") -> str:
         """The report as text for a terminal, JSON, Markdown or LaTeX."""
         _check_choice("format", format, FORMATS)
-        beside = {"juries": self.juries, "prediction_powered": self.powered, "preferences": self.preference_reports}
+        beside = self.beside
         alone = not self.ratings and any(beside.values()) and format in ("text", "latex")
         whole = "" if alone else FORMATS[format](self.summary)
         if not any(beside.values()):
@@ -480,9 +508,7 @@ class Results:
                 raise EscEvalError(
                     f"{folder / name}: is there and is no report of esc-eval; move it away, or choose another folder"
                 )
-        powered = "".join(
-            report.to_html() for own in (self.juries, self.powered, self.preference_reports) for report in own.values()
-        )
+        powered = "".join(report.to_html() for own in self.beside.values() for report in own.values())
         page = as_page(self.summary, self.dialogues, self.ratings, self.rubrics, powered=powered)
         for name, text in zip(REPORT_FILES, (self.render("json"), self.render("markdown"), page), strict=True):
             write_whole(folder / name, [text])

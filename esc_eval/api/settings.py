@@ -1,10 +1,11 @@
 """Everything that a command may be told, in one checked record; it travels, and is kept in ``run.json``."""
 
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
-from pydantic import BeforeValidator, Field, PlainSerializer, SkipValidation, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, SkipValidation, ValidationError
 
 from esc_eval.chat import ChatModel, Options
 from esc_eval.chat.backends.python import as_model
@@ -14,11 +15,12 @@ from esc_eval.chat.registry import Texts
 from esc_eval.environment import hide_password
 from esc_eval.errors import EscEvalError, explain_validation, refuse_unknown
 from esc_eval.files.card_rows import cards_from_rows
-from esc_eval.prompts.protocol import Message
+from esc_eval.prompts.protocol import ContextPolicy, Message
 from esc_eval.reporting.summary import Statistic
 from esc_eval.schema import RoleCard
 from esc_eval.scoring.evidence import ANSWER_TOKENS as ANSWER_TOKENS_BESIDE
 from esc_eval.scoring.evidence import Wanted
+from esc_eval.scoring.long_dialogues import LongDialogues
 from esc_eval.scoring.rater import DialogueRater, OutOfRange
 
 Function = Callable[[list[Message]], str] | Callable[[list[Message]], Awaitable[str]]
@@ -63,8 +65,11 @@ class Playing(Opening, Going, total=False):
 
     roster: str | Path | None
     max_new_tokens: int | None
+    context_budget: int | None
+    context_policy: ContextPolicy | None
     own_settings: bool
     repeats: int
+    shard: str | None
     system: str | Path | None
     official_repo: str | Path | None
     allow_unknown: bool
@@ -80,6 +85,7 @@ class Rating(Opening, Going, total=False):
     evidence: Wanted
     calibration: str | Path | None
     out_of_range: OutOfRange
+    long_dialogues: LongDialogues
     official_repo: str | Path | None
     allow_unknown: bool
     statistic: Statistic
@@ -127,23 +133,45 @@ Name = Annotated[str, BeforeValidator(_text)]
 Count = Annotated[int, Field(ge=1)]
 
 
+def split_shard(text: str) -> tuple[int, int]:
+    """Number of a shard, from 1, and of how many: ``2/8``.
+
+    Raises:
+        ValueError: It is not of that form, or outside of it.
+    """
+    found = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
+    if not found or not 1 <= int(found[1]) <= int(found[2]):
+        raise ValueError(f"a shard is NUMBER/OF, from 1/OF to OF/OF, such as 2/8, not {text!r}")
+    return int(found[1]), int(found[2])
+
+
+def _check_shard(text: str | None) -> str | None:
+    if text is not None:
+        split_shard(text)
+    return text
+
+
 class Settings(Options):
     """Who talks, on which cards, by which rules, who rates, and how models are opened.
 
     Attributes:
         supporter: The models under test.
         roster: ``NAME``, ``NAME:MODEL,...`` or a file with more of them.
-        seeker: Who plays the role cards.
+        seeker: Who plays the role cards; of several, every card is played by each with every supporter.
         scorer: Who rates; none = the text scorer that is shipped for the rubric, where it was shown to be of use.
         cards: ``sample``, ``open``, files or folders of role cards, ``hub:ORG/NAME@REVISION``, the cards themselves, or
             a ``datasets.Dataset`` of them.
         language, limit: Keep the cards of one language, and the first so many of these.
         rounds, max_new_tokens: Override the protocol's.
+        context_budget: Tokens that a side's conversation and its reply may have together, in place of the protocol's.
+        context_policy: What is done where a talk grows longer: ``drop-oldest`` exchanges, or ``stop``.
         own_settings: Sample supporters as they were released to; else as the protocol says.
         seed: Of all sampling.
         repeats: How often each card is played with each supporter; the second time with the seed after ``seed``, and
             so on.
         protocol, rubric: A shipped one, or the path of a ``.yaml``.
+        shard: ``2/8`` plays the second of eight parts of the cards, every eighth card from the second on. Each part is
+            a run of its own, on any machine; ``esc-eval merge`` joins them to the run that one call would have made.
         system: File with the supporters' system prompt, in place of the protocol's.
         by, parser, max_answer_tokens, judge_temperature: How a scorer answers and is read; see
             ``scoring.score.Scoring``.
@@ -151,6 +179,8 @@ class Settings(Options):
         calibration: File of temperatures, from ``esc-eval calibrate``.
         out_of_range: What becomes of a dialogue that lies outside what a fitted scorer was fitted to: ``unscore`` or
             ``flag``.
+        long_dialogues: What becomes of a dialogue that is longer than a judge reads: ``unscore``, or it is shown
+            without its oldest rounds (``drop-oldest``).
         official_repo, allow_unknown: A checkout of the official repository whose prompts are used in place of ours, and
             whether it may be at another commit than the known one.
         statistic: What a report shows: mean level, or mean expected level.
@@ -162,7 +192,7 @@ class Settings(Options):
 
     supporter: tuple[Named, ...] = ()
     roster: Name | None = None
-    seeker: Named = "embedded"
+    seeker: tuple[Named, ...] = ("embedded",)
     scorer: tuple[Named, ...] = ()
     cards: Annotated[tuple[str | RoleCard, ...], BeforeValidator(several_cards), PlainSerializer(_describe_cards)] = (
         "sample",
@@ -171,8 +201,11 @@ class Settings(Options):
     limit: Count | None = None
     rounds: Count | None = None
     max_new_tokens: Count | None = None
+    context_budget: Count | None = None
+    context_policy: ContextPolicy | None = None
     own_settings: bool = False
     repeats: Count = 1
+    shard: Annotated[str | None, AfterValidator(_check_shard)] = None
     system: Path | None = None
     seed: Annotated[int, Field(ge=0)] = 0
     protocol: Name = "esc-eval"
@@ -184,6 +217,7 @@ class Settings(Options):
     evidence: Wanted = "none"
     calibration: Path | None = None
     out_of_range: OutOfRange = "unscore"
+    long_dialogues: LongDialogues = "unscore"
     official_repo: Path | None = None
     allow_unknown: bool = False
     statistic: Statistic = "level"
@@ -253,10 +287,8 @@ def make_settings(verb: str, **given: Any) -> Settings:
     """
     refuse_unknown(given, Settings.model_fields, verb)
     at_once = given.get("concurrency")
-    for key in {"supporter", "scorer"} & given.keys():
+    for key in {"supporter", "seeker", "scorer"} & given.keys():
         given[key] = name_models(given[key] or (), at_once)
-    if "seeker" in given:
-        [given["seeker"]] = name_models((given["seeker"],), at_once)
     try:
         return Settings(**given)
     except ValidationError as error:

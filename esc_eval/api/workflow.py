@@ -118,6 +118,7 @@ def apply_ensemble(ratings: Sequence[Path], weights: Path) -> str:
 def export_official(folder: Path, out: Path, on_progress: OnProgress = stay_quiet) -> list[Path]:
     """Write a run as official result and score files, one a supporter, language and rater; return their paths.
 
+    Where several seekers played, each has files of its own, SUPPORTER-SEEKER: the format knows none.
     Preferences, which the format does not know, go into preferences.csv, as ``rate --pairwise`` writes them.
 
     A card that was played again with a supporter goes into a file of its own, SUPPORTER-2 and so on: the format knows
@@ -183,12 +184,17 @@ def export_official(folder: Path, out: Path, on_progress: OnProgress = stay_quie
 
 
 def _label_repetitions(dialogues: Sequence[Dialogue]) -> dict[str, str]:
-    """The supporter of each dialogue, by its id; with a number where it plays a card again that has no official key."""
+    """The supporter of each dialogue, by its id; with its seeker where several played in its language, and a number
+    where it plays a card again that has no official key.
+    """
     times: Counter[tuple[str, str]] = Counter()
     names = {dialogue.supporter for dialogue in dialogues}
+    seekers = Counter(language for language, _ in {(dialogue.language, dialogue.seeker) for dialogue in dialogues})
     labels = {}
     for dialogue in dialogues:
         label = dialogue.supporter or "unknown"
+        if seekers[dialogue.language] > 1:
+            label = f"{label}-{dialogue.seeker or 'unknown'}"
         if dialogue.card_id is not None and dialogue.key is None:
             times[label, dialogue.card_id] += 1
             if (again := times[label, dialogue.card_id]) > 1:

@@ -32,6 +32,7 @@ class Reply:
         reasoning: What the model thought before it spoke, where it came apart from ``text``. Thinking that stands
             between marks in ``text`` is taken off by ``esc_eval.reasoning``.
         served: Of a model behind a server: what answered, and what it was really asked.
+        left_out: Turns of the dialogue that the model was not shown.
     """
 
     text: str
@@ -41,6 +42,7 @@ class Reply:
     problem: str | None = None
     reasoning: str | None = None
     served: Served | None = None
+    left_out: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", replace_surrogates(self.text))
@@ -135,6 +137,21 @@ class ChoiceModel(ChatModel, Protocol):
             options: The answers to compare, each one token long after ``lead``.
             answer_tokens: Cap on the answer of a model that cannot be asked without one.
         """
+        ...
+
+
+@runtime_checkable
+class CountingModel(ChatModel, Protocol):
+    """A chat model that counts the tokens of a conversation.
+
+    Attributes:
+        context: Tokens that it can read, its reply among them.
+    """
+
+    context: int
+
+    def count_tokens(self, conversation: Conversation) -> int:
+        """Tokens of a conversation as the model reads it."""
         ...
 
 

@@ -11,6 +11,7 @@ from esc_eval.chat.question import By
 from esc_eval.chat.registry import describe_forms, describe_prefixes
 from esc_eval.cli.config import read_config
 from esc_eval.scoring.evidence import Wanted
+from esc_eval.scoring.long_dialogues import LongDialogues
 from esc_eval.scoring.rater import OutOfRange
 
 MODEL = f"{describe_forms()} or the folder of a checkpoint; NAME=MODEL gives it a label"
@@ -57,7 +58,12 @@ class PlayingOptions:
         str | None,
         typer.Option(metavar="NAME[:MODEL,...]|FILE", help="Models under test from a list, such as paper."),
     ] = None
-    seeker: Annotated[str, typer.Option(metavar="MODEL", help="Who plays the role cards.")] = "embedded"
+    seeker: Annotated[
+        list[str],
+        typer.Option(
+            metavar="MODEL", help="Who plays the role cards; repeatable: every card is played by each. NAME=MODEL."
+        ),
+    ] = field(default_factory=lambda: ["embedded"])
     cards: Annotated[
         list[str],
         typer.Option(
@@ -76,6 +82,17 @@ class PlayingOptions:
     max_new_tokens: Annotated[
         int | None, typer.Option(min=1, help="Cap on every reply, in tokens; the protocol's own is 512.")
     ] = None
+    context_budget: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="TOKENS", help="Tokens that a side's conversation and reply may have together."),
+    ] = None
+    context_policy: Annotated[
+        Literal["stop", "drop-oldest"] | None,
+        typer.Option(
+            help="Where a talk grows longer than that, or than a model reads: leave out the oldest exchanges, or stop; "
+            "default: stop, with --context-budget drop-oldest."
+        ),
+    ] = None
     own_settings: Annotated[
         bool,
         typer.Option(
@@ -92,6 +109,10 @@ class PlayingOptions:
         int,
         typer.Option(min=1, help="Play each card N times, with the seeds from --seed on. A run may take more later."),
     ] = 1
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="I/N", help="Play the I-th of N parts of the cards; esc-eval merge joins the N runs."),
+    ] = None
     protocol: Annotated[str, typer.Option(metavar="NAME|FILE", help="A shipped protocol, or your own .yaml.")] = (
         "esc-eval"
     )
@@ -164,6 +185,13 @@ class RatingOptions:
         typer.Option(
             help="What becomes of a dialogue that is not like those that a fitted scorer was fitted to: unscored, or "
             "scored and flagged."
+        ),
+    ] = "unscore"
+    long_dialogues: Annotated[
+        LongDialogues,
+        typer.Option(
+            help="What becomes of a dialogue that is longer than a judge reads: unscored, or shown without its oldest "
+            "rounds, which its ratings say."
         ),
     ] = "unscore"
     statistic: Statistic = "level"

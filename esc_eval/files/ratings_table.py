@@ -22,7 +22,7 @@ from esc_eval.files.rating_layout import KEY, PAIRS, STEPS, lay_out
 from esc_eval.files.records import find_in_folder, read_dialogues, read_ratings, with_cards
 from esc_eval.files.run_folder import PREFERENCES, RATINGS, is_run_folder, read_scale
 from esc_eval.reading import is_file, is_folder, read_bytes, read_json, suffix_of
-from esc_eval.schema import Dialogue, Rating, order_stages
+from esc_eval.schema import Dialogue, Rating, number_repeats, order_stages
 
 ALIASES = {"card_id": "card", "supporter": "model"}
 EXTRA = ("card", "model", "stage", "order", "time", "language", "category", "group", "source")
@@ -357,7 +357,9 @@ def _join(frame: pd.DataFrame, dialogues: Sequence[Dialogue], where: str) -> pd.
 
 
 def _of_dialogues(dialogues: Sequence[Dialogue]) -> pd.DataFrame:
-    """Card, model, language and category of each dialogue, by its id."""
+    """Card, model, language and category of each dialogue, by its id; which repeat it is, where there are several."""
+    repeats = number_repeats(dialogues)
+    several = max(repeats.values(), default=1) > 1
     rows = [
         {
             "dialogue_id": d.id.strip(),
@@ -365,6 +367,7 @@ def _of_dialogues(dialogues: Sequence[Dialogue]) -> pd.DataFrame:
             "model": d.supporter,
             "language": d.language,
             "category": d.category,
+            **({"repeat": repeats[d.id]} if several else {}),
         }
         for d in dialogues
     ]
@@ -375,7 +378,7 @@ def _built(folder: Path) -> pd.DataFrame:
     """Card, model, language, category and source of each dialogue of a folder that the dataset builder made."""
     talks = pd.concat([read_parquet(f) for f in sorted(folder.glob("dialogues/*.parquet"))], ignore_index=True)
     known = talks.rename(columns={"id": "dialogue_id", **ALIASES}).set_index("dialogue_id")
-    known = known[[c for c in ("card", "model", "language", "category") if c in known]]
+    known = known[[c for c in ("card", "model", "language", "category", "repeat") if c in known]]
     cards = [read_parquet(f) for f in sorted(folder.glob("role_cards/*.parquet"))]
     if cards and "card" in known:
         known["source"] = known["card"].map(pd.concat(cards).set_index("id")["source"])

@@ -110,13 +110,13 @@ class Conditions:
 
     @cached_property
     def _opened(self) -> ChatModel:
-        model = open_models(self.settings)(self.settings.seeker)
+        model = open_models(self.settings)(self.settings.seeker[0])
         check_models([model])
         return model if model.concurrent else Together(model)
 
     def seeker(self) -> ChatModel:
         """The seeker, to be asked from any thread."""
-        named: str = self.settings.seeker
+        named: str = self.settings.seeker[0]
         if named.startswith(PREFIX):
             return open_inspect(named.removeprefix(PREFIX))
         with self._guard:
@@ -125,8 +125,9 @@ class Conditions:
     def plan(self, card: RoleCard, supporter: InspectModel, epoch: int) -> Plan:
         """What is played in one epoch of one sample."""
         own = self.protocol.model_copy(update={"supporter": supporter.settings(self.protocol.supporter)})
-        ids = {(supporter.name, card.id, 1): dialogue_id(supporter.name, card.id, epoch)}
-        return Plan(own, [card], self.seeker(), [supporter], self.settings.seed + epoch - 1, ids=ids)
+        seeker = self.seeker()
+        ids = {(supporter.name, card.id, 1, seeker.name): dialogue_id(supporter.name, card.id, epoch)}
+        return Plan(own, [card], seeker, [supporter], self.settings.seed + epoch - 1, ids=ids)
 
 
 @solver

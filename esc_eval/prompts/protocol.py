@@ -16,6 +16,9 @@ from esc_eval.schema import Role, RoleCard, Turn
 Message = dict[Literal["role", "content"], str]
 
 
+ContextPolicy = Literal["stop", "drop-oldest"]
+
+
 class Generation(FrozenYaml):
     """Settings of one side's replies.
 
@@ -32,6 +35,19 @@ class Generation(FrozenYaml):
     repetition_penalty: float = Field(default=1.0, gt=0)
 
 
+class Context(FrozenYaml):
+    """What is done where a talk grows longer than a side can read.
+
+    Attributes:
+        policy: ``drop-oldest`` leaves out whole exchanges, the oldest first; the system prompt, the opening and what
+            is answered stay. ``stop`` ends the dialogue.
+        budget: Tokens that a conversation and its reply may have together; None = what the model says that it reads.
+    """
+
+    policy: ContextPolicy = "drop-oldest"
+    budget: int | None = Field(default=None, ge=1)
+
+
 class ProtocolText(FrozenYaml):
     """One language's prompts. ``{card}`` in the seeker's prompt is the text of the role card."""
 
@@ -41,12 +57,17 @@ class ProtocolText(FrozenYaml):
 
 
 class Protocol(Worded[ProtocolText]):
-    """Everything that decides how a dialogue is played, except who plays."""
+    """Everything that decides how a dialogue is played, except who plays.
+
+    Attributes:
+        context: What is done where a talk grows too long; None = a dialogue ends where a model can read no further.
+    """
 
     rounds: int = Field(ge=1)
     supporter_sees_opening: bool
     seeker: Generation
     supporter: Generation
+    context: Context | None = None
 
     def with_system(self, prompt: str) -> "Protocol":
         """The protocol with another system prompt of the supporter, in all its languages."""
@@ -57,14 +78,16 @@ class Protocol(Worded[ProtocolText]):
         """The supporter's first line, which the protocol says in its name."""
         return Turn(role="supporter", text=self.text(card.language).opening, finish_reason="scripted")
 
-    def conversation(self, card: RoleCard, turns: Sequence[Turn], side: Role) -> list[Message]:
+    def conversation(self, card: RoleCard, turns: Sequence[Turn], side: Role, left_out: int = 0) -> list[Message]:
         """The dialogue so far as the chat messages that ``side`` answers.
 
         Args:
             card: Whom the seeker plays.
             turns: The dialogue so far, opening first.
             side: Who speaks next. Its own turns become the assistant's.
+            left_out: Turns after the opening that are not shown; an even number.
         """
+        turns = [*turns[:1], *turns[1 + left_out :]]
         text = self.text(card.language)
         if side == "seeker":
             system, seen = fill_template(text.seeker, card=card.text), turns

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -14,6 +15,7 @@ from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting.making import describe_adapted, group_reasons, warn_of_roles
 from esc_eval.reporting.powered import powered_means
 from esc_eval.reporting.render import Report, Table, name_clusters, report_signature, shown_p, undefined_notes
+from esc_eval.reporting.repeats import find_repeats, name_rows, repeats_tables
 from esc_eval.reporting.signature import sign_board
 from esc_eval.reporting.standing import (
     category_differences,
@@ -108,7 +110,7 @@ def leaderboard_report(
         known = rubric if rubric and set(here) <= set(rubric.keys) else None
         turned = [d.key for d in known.dimensions if d.lower_is_better] if known else []
         keys, scale_ends = known.keys if known else here, (low, high)
-        board = Board.build(_rows_of(own, by), keys, scale_ends, turned)
+        board = Board.build(_rows_of(own, by), keys, scale_ends, turned, even=by == "card")
         clusters = "dialogue" if by == "dialogue_id" else by
         unranked = find_unranked(own, by_id)
         there = set(own["dialogue_id"])
@@ -125,7 +127,7 @@ def leaderboard_report(
             standing = count_all(standing, count_asked(run or {}, language))
         categories = {
             category: rank_models(
-                Board.build(_rows_of(part, by), keys, scale_ends, turned),
+                Board.build(_rows_of(part, by), keys, scale_ends, turned, even=by == "card"),
                 boot,
                 flips,
                 unranked,
@@ -136,10 +138,15 @@ def leaderboard_report(
         }
         data, views, said = _board(standing, names, board.turned, human, title, sign, categories)
         boards[key] = {"language": language, "rater": rater, **data}
+        repeats = find_repeats(board, name_rows(own), scale_ends, standing.ranked_by, standing.means, boot.confidence)
+        if repeats:
+            boards[key]["repeats"] = repeats.model_dump(mode="json")
+            views += [replace(one, title=f"{one.title}. {title}") for one in repeats_tables(repeats, names)]
         turned_here |= set(board.turned)
         tables += views
         notes += said
-        notes += [f"{title}: {sentence}" for sentence in (*unranked.values(), *warn_of_roles(run or {}, rater))]
+        roles = warn_of_roles(run or {}, rater, [] if language == ALL else [language])
+        notes += [f"{title}: {sentence}" for sentence in (*unranked.values(), *roles)]
     groups = groups or _groups_of(rows)
     judges = "rater_kind" in table.frame and bool((table.frame["rater_kind"] == "model").all())
     by_language = table.frame.groupby("language" if table.has("language") else lambda _: ALL)["rater"]

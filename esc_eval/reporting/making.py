@@ -1,15 +1,17 @@
 """What is worth knowing of how dialogues and ratings were made: what was not sent as asked, and what to be wary of."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from esc_eval.checkpoints import embedded
-from esc_eval.schema import Dialogue, Rating, Turn
+from esc_eval.languages import name_language
+from esc_eval.schema import Dialogue, Language, Rating, Turn
 from esc_eval.scoring.text_scorer import SUPPORTED_ONLY
 from esc_eval.scoring.training_range import FITTED_KIND, NO_RANGE
 from esc_eval.simulation.budget import show_dollars
 from esc_eval.simulation.run import FAILED, find_simulations
+from esc_eval.simulation.seekers import seekers_of
 
 HOW_OPENED = frozenset({"server", "dtype", "extra_body", "reasoning_tokens", "own_settings"})
 """What an identity says beside the model itself: the same weights, elsewhere or sampled otherwise, are the same."""
@@ -26,6 +28,8 @@ KNOWN = {
 }
 """What is known of scorers' validity, by the revision, model or kind of their identity."""
 MOST_REASONS = 5
+MOST_SEEKERS = 8
+"""Seekers up to which there is a table; dialogues of people have as many seekers as people."""
 LONGEST_REASON = 200
 
 
@@ -148,15 +152,18 @@ def same_model(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
 
 
 def warn_of_one_model(
-    seeker: Mapping[str, Any], supporters: Mapping[str, Mapping[str, Any]], judges: Mapping[str, Mapping[str, Any]]
+    seekers: Mapping[str, Mapping[str, Any]],
+    supporters: Mapping[str, Mapping[str, Any]],
+    judges: Mapping[str, Mapping[str, Any]],
+    languages: Iterable[Language] = (),
 ) -> list[str]:
     """A sentence for each model that has more than one role.
 
     Args:
-        seeker: Its identity.
-        supporters, judges: Identities by name.
+        seekers, supporters, judges: Identities by name; one seeker alone may be called ``seeker``.
+        languages: Of the dialogues: in those that a seeker did not learn its base plays, which may have a role too.
     """
-    roles = [("seeker", seeker)]
+    roles = [("seeker" if name == "seeker" else f"seeker {name}", identity) for name, identity in seekers.items()]
     roles += [(f"supporter {name}", identity) for name, identity in supporters.items()]
     roles += [(f"judge {name}", identity) for name, identity in judges.items()]
     groups: list[list[tuple[str, Mapping[str, Any]]]] = []
@@ -175,19 +182,28 @@ def warn_of_one_model(
         if kinds == {"seeker", "judge"}:
             why = "it rates answers to its own words"
         sentences.append(f"{group[0][1]['model']} is {' and '.join(name for name, _ in group)}: {why}.")
+    for (title, _), seeker in zip(roles, seekers.values(), strict=False):
+        base = seeker.get("other_languages")
+        again = [name for name, identity in roles[len(seekers) :] if base and identity.get("revision") == base]
+        other = [name_language(code) for code in sorted(set(languages)) if code not in seeker.get("languages", ())]
+        if again and other:
+            sentences.append(f"In {' and '.join(other)} the {title} is the model that is {' and '.join(again)} too.")
     return sentences
 
 
-def warn_of_roles(run: Mapping[str, Any], rater: str | None = None) -> list[str]:
+def warn_of_roles(run: Mapping[str, Any], rater: str | None = None, languages: Iterable[Language] = ()) -> list[str]:
     """The same from a run's ``run.json``.
 
     Args:
         run: Its content.
         rater: Whose ratings are shown; None = nobody's.
+        languages: Of the dialogues.
     """
     scoring = run.get(f"scoring/{rater}", {}).get("identity", {}).get("scorer")
     judges = {rater: scoring} if rater and scoring else {}
-    found = [warn_of_one_model(each["seeker"], each["supporters"], judges) for each in find_simulations(run)]
+    found = [
+        warn_of_one_model(seekers_of(each), each["supporters"], judges, languages) for each in find_simulations(run)
+    ]
     return list(dict.fromkeys(sentence for sentences in found for sentence in sentences))
 
 
@@ -212,3 +228,65 @@ def describe_spending(run: Mapping[str, Any], steps: Sequence[str]) -> list[str]
     said += [f"estimated from the words of {', '.join(guessed)}, whose tokens nobody counts"] if guessed else []
     said += [f"no price of {', '.join(unknown)}"] if unknown else []
     return [f"Cost of the tokens: {', '.join(said)}."] if said else []
+
+
+def name_seeker(dialogue: Dialogue) -> str:
+    """What tables call who played the card."""
+    return dialogue.seeker or "unknown"
+
+
+def list_seekers(dialogues: Iterable[Dialogue]) -> list[str]:
+    """Whoever played, in order of first appearance."""
+    return list(dict.fromkeys(map(name_seeker, dialogues)))
+
+
+def describe_seekers(dialogues: Sequence[Dialogue]) -> list[str]:
+    """What a mean over several seekers is of, a sentence each; nothing where one played all dialogues.
+
+    Args:
+        dialogues: Of one language, that a table shows.
+    """
+    seekers = list_seekers(dialogues)
+    if len(seekers) < 2:
+        return []
+    shown = ", ".join(seekers[:MOST_SEEKERS]) + (
+        f" and {len(seekers) - MOST_SEEKERS} more" if len(seekers) > MOST_SEEKERS else ""
+    )
+    said = [
+        f"Means are over {len(seekers)} seekers together ({shown}). Their intervals draw other cards, and the same "
+        "seekers: they hold for these seekers, and not for seekers at large."
+    ]
+    counts: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(seekers, 0))
+    for dialogue in dialogues:
+        counts[dialogue.supporter or "unknown"][name_seeker(dialogue)] += 1
+    shares = {name: tuple(n / sum(own.values()) for n in own.values()) for name, own in counts.items()}
+    if len(set(shares.values())) > 1 and len(seekers) <= MOST_SEEKERS:
+        each = "; ".join(f"{name} " + ", ".join(f"{n} by {s}" for s, n in own.items()) for name, own in counts.items())
+        said.append(
+            f"Supporters were not played by the seekers in the same parts ({each}), so that their pooled means differ "
+            "by their seekers too: compare them by seeker."
+        )
+    return said
+
+
+def describe_context(dialogues: Iterable[Dialogue], ratings: Iterable[Rating] = ()) -> list[str]:
+    """How many turns were said, and ratings given, by who was not shown all that came before, a sentence for each."""
+    turns: dict[str, list[int]] = defaultdict(list)
+    for dialogue in dialogues:
+        for turn in dialogue.turns:
+            if turn.finish_reason != "scripted":
+                turns[_speaker(dialogue, turn)].append(turn.left_out or 0)
+    given: dict[str, list[int]] = defaultdict(list)
+    for rating in ratings:
+        given[rating.rater].append(rating.left_out or 0)
+    return [
+        f"{who} was not shown all that came before in {sum(map(bool, gone))} of {len(gone)} turns: the oldest "
+        f"exchanges, up to {max(gone)} turns, no longer fitted (context policy)."
+        for who, gone in turns.items()
+        if any(gone)
+    ] + [
+        f"{rater} gave {sum(map(bool, gone))} of {len(gone)} ratings of dialogues without their oldest rounds, up to "
+        f"{max(gone)} turns, which it cannot read (--long-dialogues)."
+        for rater, gone in given.items()
+        if any(gone)
+    ]

@@ -19,7 +19,7 @@ from esc_eval.reporting.rounds import place_turns
 from esc_eval.reporting.standing import differences_table
 from esc_eval.reporting.summary import Leaderboard, Summary, choose_rubric
 from esc_eval.reporting.wording import name_dimension, word_level
-from esc_eval.schema import Dialogue, Rating
+from esc_eval.schema import Dialogue, Rating, number_repeats
 from esc_eval.statistics.scale import describe_scale
 from esc_eval.version import __version__
 from esc_eval.web.words import DEFAULT, load_words
@@ -71,7 +71,7 @@ def as_page(
     for rating in ratings:
         by_dialogue[rating.dialogue_id].append(rating)
     script = '"use strict";\n' + "\n".join(map(_read, SCRIPTS))
-    chosen = choose_dialogues(dialogues, shown)
+    chosen, numbers = choose_dialogues(dialogues, shown), number_repeats(dialogues)
     return environment.get_template("report.html.jinja").render(
         version=__version__,
         language=DEFAULT,
@@ -93,6 +93,7 @@ def as_page(
         ],
         powered=Markup(powered),  # noqa: S704  our own HTML, escaped cell by cell
         dialogues=chosen,
+        repeats=numbers if max(numbers.values(), default=1) > 1 else dict.fromkeys(numbers),
         total=len(dialogues),
         ratings=by_dialogue,
         rubrics=rubrics,

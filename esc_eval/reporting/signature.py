@@ -3,13 +3,14 @@
 Two numbers whose signatures differ (save for the supporter) do not belong into one leaderboard.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from esc_eval.checkpoints.embedded import seeker_in
 from esc_eval.escaping import escape_part
 from esc_eval.languages import known_languages
 from esc_eval.simulation.run import find_simulations, is_partly_foreign
+from esc_eval.simulation.seekers import seekers_of
 from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.version import __version__
 
@@ -44,8 +45,25 @@ def simulation_parts(identity: Mapping[str, Any] | None, language: str | None = 
     """
     if identity is None:
         return {"dialogues": "foreign"}
+    return _join_parts([_parts_of_one(identity, seeker, language) for seeker in seekers_of(identity).values()])
+
+
+def _context_tag(context: Mapping[str, Any] | None) -> str | None:
+    """What is done where a talk grows too long; None = it ends."""
+    return f"{context['policy']} {context.get('budget', 'own')}" if context else None
+
+
+def _join_parts(found: Sequence[Mapping[str, object]]) -> dict[str, object]:
+    """Parts of several makings: what differs is named in order."""
+    if len(found) == 1:
+        return dict(found[0])
+    several = {key: dict.fromkeys(str(p[key]) for p in found if p[key] is not None) for key in found[0]}
+    return {key: " + ".join(values) if values else None for key, values in several.items()}
+
+
+def _parts_of_one(identity: Mapping[str, Any], who: Mapping[str, Any], language: str | None) -> dict[str, object]:
     protocol, cards = identity["protocol"], identity["cards"]
-    seeker = seeker_in(identity["seeker"], language)
+    seeker = seeker_in(who, language)
 
     def both(setting: str) -> str:
         models = {"seeker": [seeker], "supporter": identity["supporters"].values()}
@@ -60,6 +78,7 @@ def simulation_parts(identity: Mapping[str, Any] | None, language: str | None = 
     return {
         "protocol": wording_tag(protocol, language),
         "rounds": protocol["rounds"],
+        "context": _context_tag(protocol.get("context")),
         "cards": f"{cards['n']}@{cards['sha256'][:8]}",
         "seeker": model_tag(seeker),
         "tokens": both("max_new_tokens"),
@@ -78,8 +97,7 @@ def dialogue_parts(run: Mapping[str, Any], language: str | None = None) -> dict[
     found = [simulation_parts(identity, language) for identity in find_simulations(run)]
     if not found:
         return simulation_parts(None, language)
-    several = {key: dict.fromkeys(str(parts[key]) for parts in found) for key in found[0]}
-    parts: dict[str, object] = {key: " + ".join(values) for key, values in several.items()}
+    parts: dict[str, object] = _join_parts(found)
     return {**parts, "dialogues": "some foreign"} if is_partly_foreign(run) else parts
 
 

@@ -6,13 +6,15 @@ from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SerializerFunctionWrapHandler, model_serializer
 
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting.descriptions import describe_replies
 from esc_eval.reporting.making import (
     describe_adapted,
+    describe_context,
     describe_failures,
+    describe_seekers,
     describe_spending,
     describe_validity,
     known_validity,
@@ -21,6 +23,7 @@ from esc_eval.reporting.making import (
     warn_of_roles,
 )
 from esc_eval.reporting.render import to_plain_json
+from esc_eval.reporting.repeats import Repeats, find_repeats, name_occasions
 from esc_eval.reporting.signature import sign_board
 from esc_eval.reporting.standing import standing_json
 from esc_eval.schema import NO_VALID_SCORER, Dialogue, Language, Rating, Way, order_stages
@@ -146,6 +149,7 @@ class Leaderboard(Part):
         warnings: Sentences on how its numbers were made.
         rows: As they stand, best first; those that are not ranked last.
         standing: Order, ranks, paired differences, and what is missing.
+        repeats: What the repeats of cards say, where there are any.
     """
 
     language: Language
@@ -162,6 +166,14 @@ class Leaderboard(Part):
     warnings: tuple[str, ...] = ()
     rows: tuple[Row, ...]
     standing: StoredStanding
+    repeats: Repeats | None = None
+
+    @model_serializer(mode="wrap")
+    def _leave_out_what_is_not_there(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = write(self)
+        if self.repeats is None:
+            content.pop("repeats", None)
+        return content
 
     @property
     def has_scores(self) -> bool:
@@ -268,7 +280,7 @@ def find_unsupported(ratings: Iterable[Rating]) -> dict[str, str]:
     return {key: reason for key, reason in why.items() if key not in scored}
 
 
-def _last_word(ratings: Sequence[Rating]) -> list[Rating]:
+def keep_last_word(ratings: Sequence[Rating]) -> list[Rating]:
     """Of each dialogue and dimension, people's ratings of the latest stage in which it was scored."""
     stages = order_stages(rating.stage for rating in ratings if rating.stage is not None)
     if len(stages) < 2:
@@ -295,7 +307,7 @@ def _make_board(
 ) -> Leaderboard:
     """The table of one language, rater (or people together) and rubric."""
     carried = given[0].rubric
-    ratings = _last_word(given) if given[0].rater_kind == "human" else list(given)
+    ratings = keep_last_word(given) if given[0].rater_kind == "human" else list(given)
     _refuse_repeated(ratings)
     rated = {rating.dialogue_id for rating in ratings}
     talks = [dialogue for dialogue in by_id.values() if dialogue.id in rated]
@@ -320,7 +332,12 @@ def _make_board(
             for rating, level in zip(ratings, levels, strict=True)
         ]
         return Board.build(
-            rows, rubric.keys, (min(rubric.levels), max(rubric.levels)), turned, unsupported if some else ()
+            rows,
+            rubric.keys,
+            (min(rubric.levels), max(rubric.levels)),
+            turned,
+            unsupported if some else (),
+            even=by_card,
         )
 
     levels, expected = (board(getattr(rating, what) for rating in ratings) for what in ("score", "expected"))
@@ -377,8 +394,10 @@ def _make_board(
         signature=sign_board(run, rater, carried, statistic, scale, boot, clustered_by, language, adapted, ways),
         warnings=(
             *describe_failures(run),
+            *describe_seekers(talks),
+            *describe_context(talks, ratings),
             *describe_unfinished(rater, asked, talks, (d for d in by_id.values() if d.language == language)),
-            *warn_of_roles(run, rater),
+            *warn_of_roles(run, rater, [language]),
             *warn_of_no_range(run, rater),
             *describe_validity(run, rater),
             *warn_of_changed_servers(talks, ratings),
@@ -386,6 +405,9 @@ def _make_board(
         ),
         rows=tuple(rows),
         standing=count_all(standing, asked),
+        repeats=find_repeats(
+            shown, name_occasions(talks), (min(rubric.levels), max(rubric.levels)), standing.ranked_by, standing.means
+        ),
     )
 
 

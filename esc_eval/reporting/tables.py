@@ -8,6 +8,7 @@ from esc_eval.languages import name_language
 from esc_eval.reporting.descriptions import name_descriptions
 from esc_eval.reporting.making import group_reasons
 from esc_eval.reporting.render import Cell, Report, Table
+from esc_eval.reporting.repeats import repeats_tables
 from esc_eval.reporting.standing import standing_table
 from esc_eval.reporting.summary import LOW_MASS, UNANSWERED_SHARE, Leaderboard, Row, Summary
 from esc_eval.schema import NO_SCORER
@@ -64,7 +65,7 @@ def support_tables(board: Leaderboard) -> list[Table]:
 
 
 def details_tables(board: Leaderboard) -> list[Table]:
-    """One table a supporter, one line a dimension: the mean, and what to know before trusting it."""
+    """One table a supporter, one line a dimension: the mean, and what to know before trusting it; then the repeats."""
     if not board.names:
         return []
     header = ["Dimension", "mean, interval", "n", "unscored", "most given", "share", "/".join(map(str, board.levels))]
@@ -87,7 +88,7 @@ def details_tables(board: Leaderboard) -> list[Table]:
         rows.append(["Average", "-" if row.average is None else row.average, some, unscored, "", "", ""])
         marked = [board.names[key] for key in board.lower_is_better]
         tables.append(Table(row.supporter, header, rows, 1, "", marked, "unscored"))
-    return [*tables[:-1], replace(tables[-1], note=note)]
+    return [*tables[:-1], replace(tables[-1], note=note), *repeats_tables(board.repeats, board.names)]
 
 
 def describe_dialogues(row: Row) -> str:
@@ -236,7 +237,10 @@ def as_markdown(summary: Summary) -> str:
 def as_latex(summary: Summary) -> str:
     """Leaderboards as LaTeX tables (booktabs)."""
     return "\n".join(
-        board_report(board, board_table(board), *support_tables(board)).to_latex() for board in summary.tables
+        board_report(
+            board, board_table(board), *support_tables(board), *repeats_tables(board.repeats, board.names)
+        ).to_latex()
+        for board in summary.tables
     )
 
 
@@ -244,5 +248,8 @@ def as_html(summary: Summary) -> str:
     """Leaderboards as a fragment of HTML, e.g. for a notebook."""
     opening = "".join(f"<p>{escape_html(sentence)}</p>\n" for sentence in describe_support(summary))
     return opening + "".join(
-        board_report(board, board_table(board), *support_tables(board)).to_html() for board in summary.tables
+        board_report(
+            board, board_table(board), *support_tables(board), *repeats_tables(board.repeats, board.names)
+        ).to_html()
+        for board in summary.tables
     )

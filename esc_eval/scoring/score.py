@@ -23,6 +23,7 @@ from esc_eval.reasoning import strip_thinking
 from esc_eval.schema import Dialogue, Rating, Turn, Way
 from esc_eval.scoring.calibration import Calibration
 from esc_eval.scoring.evidence import Wanted, ask_for_evidence, evidence_identity, read_evidence
+from esc_eval.scoring.long_dialogues import LongDialogues, drop_oldest, is_too_long
 from esc_eval.scoring.parsers import NO_LEVEL, TOO_LONG, WHOLE, find_lead, get_finder, get_parser
 from esc_eval.scoring.rater import DirectScoring, rating_fields
 from esc_eval.scoring.resume import admit_dialogues, check_scoring, known_way, rated_dimensions, rated_identity
@@ -87,6 +88,8 @@ class Scoring:
         answer_tokens: Cap on an answer in text; a judge that thinks aloud needs hundreds.
         temperature: Of the answers; level probabilities know none, so that answers above 0 are read as text.
         evidence: What a judge is asked for before its level; it answers in words then, with a JSON object.
+        long_dialogues: What becomes of a dialogue that is longer than the scorer reads: ``unscore``, or it is shown
+            without its oldest rounds (``drop-oldest``), which its ratings say.
 
     Raises:
         EscEvalError: ``logits`` of a model that gives none, at a temperature or with evidence, evidence of a trained
@@ -105,6 +108,7 @@ class Scoring:
         answer_tokens: int = ANSWER_TOKENS,
         temperature: float = 0.0,
         evidence: Wanted = "none",
+        long_dialogues: LongDialogues = "unscore",
     ) -> None:
         chooser = scorer if isinstance(scorer, ChoiceModel) else None
         self.asked = scorer if isinstance(scorer, AskedModel) else None
@@ -117,6 +121,7 @@ class Scoring:
         if by in ("logits", *SERVER_WAYS) and evidence != "none":
             raise EscEvalError(f"--evidence is given in words: leave out --by {by}, or --evidence")
         self.scorer, self.rubric, self.wording, self.evidence = scorer, rubric, wording, evidence
+        self.long_dialogues = long_dialogues
         self.adapters = scorer if isinstance(scorer, AdapterModel) else None
         card: JudgeCard | None = getattr(scorer, "judge_card", None)
         if evidence != "none" and (card or self.adapters or wording or parser in WHOLE):
@@ -166,6 +171,7 @@ class Scoring:
             **({"max_answer_tokens": cap} if cap != ANSWER_TOKENS else {}),
             **({"temperature": self.answer.temperature} if self.answer.temperature else {}),
             **evidence_identity(self.evidence),
+            **({"long_dialogues": self.long_dialogues} if self.long_dialogues != "unscore" else {}),
             **({"calibration": self.calibration.sha256} if self.calibration else {}),
         }
 
@@ -194,9 +200,29 @@ class Scoring:
                 for key in self.rubric.keys:
                     if alone := [[asked] for group in groups for asked in group if asked[1] == key]:
                         self.adapters.use(key, language)
-                        yield from self._rate(alone, self.leads.get((key, language), lead))
+                        yield from self._rate_whole_or_less(alone, self.leads.get((key, language), lead))
             else:
-                yield from self._rate([group for group in groups if group], lead)
+                yield from self._rate_whole_or_less([group for group in groups if group], lead)
+
+    def _rate_whole_or_less(self, groups: Sequence[Sequence[Asked]], lead: str) -> Iterator[Rating]:
+        """Ratings of dialogues; of those that are too long without their oldest rounds, as many as need be."""
+        whole = {dialogue.id: dialogue for group in groups for dialogue, _, _ in group[:1]}
+        shown, waiting = dict(whole), groups
+        while waiting:
+            again: dict[str, set[str]] = {}
+            for rating in self._rate(waiting, lead):
+                name = rating.dialogue_id
+                gone = len(whole[name].turns) - len(shown[name].turns)
+                if self.long_dialogues == "drop-oldest" and is_too_long(rating) and drop_oldest(shown[name]):
+                    again.setdefault(name, set()).add(rating.dimension)
+                else:
+                    yield rating.model_copy(update={"left_out": gone}) if gone else rating
+            less = {name: drop_oldest(shown[name]) or shown[name] for name in again}
+            shown |= less
+            waiting = [
+                [asked for asked in self._asked(dialogue, frozenset()) if asked[1] in again[name]]
+                for name, dialogue in less.items()
+            ]
 
     def _asked(self, dialogue: Dialogue, done: frozenset[str]) -> list[Asked]:
         """What is still to be asked about a dialogue: its conversation for each missing dimension."""
@@ -337,7 +363,9 @@ class Scoring:
         if p is None and choice.text is not None:
             return self._from_text(dialogue, dimension, choice)
         if p is None:
-            problem = TOO_LONG if choice.finish_reason == "context" else choice.problem or "no probabilities"
+            problem = choice.problem or "no probabilities"
+            if choice.finish_reason == "context":
+                problem = f"{TOO_LONG}: {choice.problem}" if choice.problem else TOO_LONG
             return Rating(**common, problem=problem, parser="logits", served=choice.served)
         parser = "logits"
         if self.calibration:

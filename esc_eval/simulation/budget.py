@@ -6,7 +6,7 @@ from decimal import Decimal
 from threading import Lock
 from typing import Any
 
-from esc_eval.chat.base import ESTIMATED, ChatModel, Conversation, Reply
+from esc_eval.chat.base import ESTIMATED, ChatModel, Conversation, CountingModel, Reply
 from esc_eval.errors import EscEvalError
 from esc_eval.languages import estimate_tokens
 from esc_eval.prompts.protocol import Generation
@@ -81,6 +81,8 @@ class Metered:
         self.model, self.price, self.budget = model, price, budget
         self.name, self.identity = model.name, model.identity
         self.parallel, self.concurrent = model.parallel, model.concurrent
+        if isinstance(model, CountingModel):
+            self.context, self.count_tokens = model.context, model.count_tokens
 
     def reply(
         self, conversations: Sequence[Conversation], settings: Generation, seeds: Sequence[int]
@@ -117,11 +119,11 @@ def within_budget(plan: Plan, run: Run, prices: Mapping[str, Price], budget: Bud
         prices: By the model's name.
         budget: That pays.
     """
-    paid: dict[str, dict[Role, Price | None]] = {
-        model.name: {"seeker": prices.get(plan.seeker.name), "supporter": prices.get(model.name)}
-        for model in plan.supporters
-    }
     for play in plan.plays() if prices else ():
+        paid: dict[Role, Price | None] = {
+            "seeker": prices.get(play.seeker.name),
+            "supporter": prices.get(play.supporter.name),
+        }
         turns = run.read("turn", play.id, Turn)
         for position, turn in enumerate(turns):
             if turn.finish_reason != "scripted":
@@ -132,14 +134,18 @@ def within_budget(plan: Plan, run: Run, prices: Mapping[str, Price], budget: Bud
     def metered(model: ChatModel) -> ChatModel:
         return Metered(model, prices[model.name], budget) if model.name in prices else model
 
-    return replace(plan, seeker=metered(plan.seeker), supporters=[metered(m) for m in plan.supporters])
+    seeker, *others = map(metered, plan.seekers)
+    return replace(plan, seeker=seeker, other_seekers=others, supporters=[metered(m) for m in plan.supporters])
 
 
 def _paid(
-    play: Play, before: list[Turn], said: Turn | Failure, written: str, paid: Mapping[str, Mapping[Role, Price | None]]
+    play: Play, before: list[Turn], said: Turn | Failure, written: str, paid: Mapping[Role, Price | None]
 ) -> float:
-    price = paid[play.supporter.name][said.role]
-    return _bill(price, play.plan.protocol.conversation(play.card, before, said.role), said, written) if price else 0.0
+    price = paid[said.role]
+    if not price:
+        return 0.0
+    left_out = (said.left_out or 0) if isinstance(said, Turn) else 0
+    return _bill(price, play.plan.protocol.conversation(play.card, before, said.role, left_out), said, written)
 
 
 class Spent(Record):

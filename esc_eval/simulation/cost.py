@@ -76,8 +76,10 @@ def reply_tokens(language: Language, role: Role, settings: Generation) -> float:
 def estimate_load(cards: Iterable[RoleCard], protocol: Protocol) -> dict[Role, Load]:
     """What each side has to read and write if every card is played once.
 
-    The history grows by both replies each round and is sent whole with every request.
+    The history grows by both replies each round and is sent whole with every request, or as far as the protocol's
+    budget has room for it.
     """
+    budget = protocol.context.budget if protocol.context else None
     total: dict[Role, Load] = {"seeker": Load(), "supporter": Load()}
     rounds = protocol.rounds
     for card in cards:
@@ -97,9 +99,13 @@ def estimate_load(cards: Iterable[RoleCard], protocol: Protocol) -> dict[Role, L
         for role, load in total.items():
             begin = start[role] + (0 if role == "seeker" else said["seeker"] + FRAME)
             heard = said["supporter" if role == "seeker" else "seeker"] + FRAME
+            prompt = rounds * begin + both * rounds * (rounds - 1) / 2
+            if budget is not None:
+                room = budget - min(getattr(protocol, role).max_new_tokens, budget // 2)
+                prompt = min(prompt, sum(max(begin, min(room, begin + both * number)) for number in range(rounds)))
             total[role] = load + Load(
                 requests=rounds,
-                prompt=rounds * begin + both * rounds * (rounds - 1) / 2,
+                prompt=prompt,
                 encoded=begin + (rounds - 1) * (heard + FRAME),
                 completion=rounds * said[role],
             )
@@ -163,9 +169,8 @@ def estimate_cost(
     cards: Sequence[RoleCard],
     protocol: Protocol,
     supporters: Mapping[str, tuple[Sequence[str], Price | None]],
-    seeker_price: Price | None = Price(),
+    seekers: Mapping[str, Price | None] | None = None,
     rate: float = RATE,
-    seeker: str = "seeker",
     repeats: int = 1,
 ) -> list[Row]:
     """One row for each supporter.
@@ -174,11 +179,11 @@ def estimate_cost(
         cards: All cards; a supporter plays those of its languages.
         protocol: Rounds, prompts and caps.
         supporters: Languages and price by name; no languages means all, no price that nobody says what it costs.
-        seeker_price: What the seeker's tokens cost; None = nobody says.
+        seekers: What each seeker's tokens cost, by name; None = nobody says. None at all = one whose cost nothing.
         rate: Generated tokens a second, both sides together.
-        seeker: Its name.
-        repeats: How often each card is played.
+        repeats: How often each card is played by each seeker.
     """
+    players = seekers or {"seeker": Price()}
     cards = list(cards) * repeats
     by_language = {code: part for code in language_codes() if (part := [c for c in cards if c.language == code])}
     loads = {language: estimate_load(part, protocol) for language, part in by_language.items()}
@@ -186,13 +191,12 @@ def estimate_cost(
     for name, (languages, price) in supporters.items():
         spoken = [language for language in loads if not languages or language in languages]
         asks = sum((loads[language]["seeker"] for language in spoken), Load())
-        answers = sum((loads[language]["supporter"] for language in spoken), Load())
-        priced = {seeker: (asks, seeker_price), name: (answers, price)}
-        if seeker == name:  # one model on both sides
-            priced = {name: (asks + answers, price)}
-        rows.append(
-            load_row(name, sum(len(by_language[language]) for language in spoken), asks + answers, priced, rate)
-        )
+        own = sum((loads[language]["supporter"] for language in spoken), Load())
+        answers = sum([own] * len(players), Load())
+        priced = {seeker: (asks, dollars) for seeker, dollars in players.items()}
+        priced[name] = (answers + priced[name][0] if name in priced else answers, price)  # a model may be on both sides
+        dialogues = len(players) * sum(len(by_language[language]) for language in spoken)
+        rows.append(load_row(name, dialogues, sum([asks] * len(players), answers), priced, rate))
     return rows
 
 

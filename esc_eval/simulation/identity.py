@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from esc_eval.chat.base import name_by_language
+from esc_eval.chat.base import ChatModel, name_by_language
 from esc_eval.errors import EscEvalError, explain_validation
 from esc_eval.files.records import read_dialogues
 from esc_eval.files.run_folder import CARDS, DIALOGUES, PROTOCOL
@@ -21,8 +21,9 @@ from esc_eval.prompts.kept import keep_wording
 from esc_eval.prompts.protocol import Protocol
 from esc_eval.prompts.wording import Worded
 from esc_eval.schema import Dialogue, RoleCard, Turn, digest
-from esc_eval.simulation.plan import Failure, Plan, is_over
+from esc_eval.simulation.plan import Failure, Plan, is_over, names_seeker
 from esc_eval.simulation.run import LEDGER, PLAYED, SHOWN, Run, list_differences
+from esc_eval.simulation.seekers import SEEKERS, common_seekers, name_seekers
 
 STEP = "simulation"
 SAID_APART = frozenset({"rounds", "seeker", "supporter"})
@@ -53,12 +54,15 @@ class Members:
         """All identities in one: what they share once, and what differs by language, supporter and card."""
         merged: dict[str, Any] = {"supporters": {}}
         languages: dict[str, str] = {}
+        seekers: dict[tuple[str, str], Mapping[str, Any]] = {}
         for row in self.dialogues.values():
             conditions = self.conditions[row["conditions"]]
             merged["supporters"][row["supporter"]] = conditions["supporter"]
             languages[conditions["language"]] = conditions["protocol"]["sha256"]
-            merged |= {key: conditions[key] for key in ("protocol", "generation", "seeker")}
+            seekers[conditions["language"], row["seeker"]] = conditions["seeker"]
+            merged |= {key: conditions[key] for key in ("protocol", "generation")}
             merged["seed"] = conditions["seed"] - row.get("repetition", 1) + 1
+        merged |= name_seekers(seekers)
         if self.dialogues:
             merged["protocol"] = {**merged["protocol"], "languages": languages}
             del merged["protocol"]["sha256"]
@@ -88,6 +92,7 @@ def play_conditions(
             "id": protocol.id,
             "sha256": protocol.language_sha256(language, SAID_APART),
             "rounds": protocol.rounds,
+            **({"context": protocol.context.model_dump(exclude_none=True)} if protocol.context else {}),
         },
         "generation": {"seeker": protocol.seeker.model_dump(), "supporter": asked},
         "seeker": seeker,
@@ -107,17 +112,17 @@ def members_of(plan: Plan, supporters: Mapping[str, Mapping[str, Any]] | None = 
         supporters = plan.supporter_identities
     conditions: dict[str, dict[str, Any]] = {}
     dialogues: dict[str, dict[str, Any]] = {}
-    for name, repetition in product(supporters, range(1, plan.repeats + 1)):
+    for name, repetition, by in product(supporters, range(1, plan.repeats + 1), plan.seekers):
         made: dict[str, str] = {}
         seed = plan.seed_of(repetition)
         for card in plan.cards_of(name):
             if card.language not in made:
-                found = play_conditions(plan.protocol, card.language, plan.seeker.identity, supporters[name], seed)
+                found = play_conditions(plan.protocol, card.language, by.identity, supporters[name], seed)
                 made[card.language] = digest(found)
                 conditions[made[card.language]] = found
-            seeker = name_by_language(plan.seeker, card.language)
+            seeker = name_by_language(by, card.language)
             row = {"card": card.id, "supporter": name, "seeker": seeker, "conditions": made[card.language]}
-            one_id = plan.dialogue_id(name, card.id, repetition)
+            one_id = plan.dialogue_id(name, card.id, repetition, by.name)
             if one_id in dialogues:
                 raise EscEvalError(f"two dialogues would be {one_id!r}; give a supporter another name, or a new --out")
             dialogues[one_id] = row if repetition == 1 else {**row, "repetition": repetition}
@@ -189,12 +194,24 @@ def keep_ids(plan: Plan, run: Run) -> None:
     Raises:
         EscEvalError: The ledger is damaged, or a model could be either of two that the run holds.
     """
-    _keep_ids(plan, _renamed(read_members(run), plan))
+    failed = run.owners("problem").keys()
+    _keep_ids(
+        plan, _renamed(read_members(run), plan), {n for n, c in run.owners("turn").items() if c > 1 or n in failed}
+    )
 
 
-def _keep_ids(plan: Plan, members: Members) -> None:
+def _keep_ids(plan: Plan, members: Members, begun: Container[str]) -> None:
+    found = {
+        one_id: next((model for model in plan.seekers if name_by_language(model, language) == row["seeker"]), None)
+        for one_id, row in members.dialogues.items()
+        for language in [members.cards[row["card"]].language]
+    }
+    alone = None if plan.other_seekers or any(found.values()) else plan.seeker  # whatever it was called there
     for one_id, row in members.dialogues.items():
-        plan.ids[row["supporter"], row["card"], row.get("repetition", 1)] = one_id
+        if (by := found[one_id] or alone) is not None:
+            plan.ids[row["supporter"], row["card"], row.get("repetition", 1), by.name] = one_id
+        if one_id in begun:
+            plan.tagged[by.name if by else row["seeker"]] = names_seeker(one_id)
 
 
 def find_new_labels(plan: Plan, members: Members) -> dict[str, str]:
@@ -237,14 +254,15 @@ def _renamed(members: Members, plan: Plan) -> Members:
     """Members with their models called as a plan calls them."""
     labels, supporters = find_new_labels(plan, members), plan.supporter_identities
     conditions, rows = dict(members.conditions), {}
+    held = {row["seeker"] for row in members.dialogues.values()}
     for one_id, row in members.dialogues.items():
         name, own = row["supporter"], members.conditions[row["conditions"]]
         other = {}
         if name in labels:
             name, other["supporter"] = labels[name], supporters[labels[name]]
-        if is_relabelled(own["seeker"], row["seeker"], plan.seeker.identity, plan.seeker.name):
-            other["seeker"] = plan.seeker.identity
-        seeker = plan.seeker.name if "seeker" in other else row["seeker"]
+        seeker, by = row["seeker"], find_seeker(plan, own["seeker"], row["seeker"], own["language"], held)
+        if by is not None:
+            seeker, other["seeker"] = name_by_language(by, own["language"]), by.identity
         key = row["conditions"]
         if other:
             found = {**own, **other}
@@ -252,6 +270,22 @@ def _renamed(members: Members, plan: Plan) -> Members:
             conditions[key] = found
         rows[one_id] = {**row, "supporter": name, "seeker": seeker, "conditions": key}
     return Members(members.cards, conditions, rows)
+
+
+def find_seeker(
+    plan: Plan, identity: Mapping[str, Any], name: str, language: str, held: Container[str]
+) -> ChatModel | None:
+    """The seeker of a plan that a run's is, whatever it is called: by its name where one is called so, else by what
+    decides what it says; None where there is none.
+
+    Args:
+        identity, name: Of the seeker in the run.
+        language: Of the dialogue.
+        held: Names of the run's seekers; one that is called so is nobody else.
+    """
+    names = {name_by_language(model, language): model for model in plan.seekers}
+    called = [names[name]] if name in names else [model for own, model in names.items() if own not in held]
+    return next((model for model in called if is_relabelled(identity, name, model.identity, model.name)), None)
 
 
 def admit_plan(plan: Plan, run: Run, again: set[str] | None = None) -> None:
@@ -290,7 +324,7 @@ def admit_plan(plan: Plan, run: Run, again: set[str] | None = None) -> None:
             f"{run.folder} holds dialogues that were not simulated there, or has lost its ledger. Choose another --out."
         )
     before, known = known, _renamed(known, plan)
-    _keep_ids(plan, known)
+    _keep_ids(plan, known, begun)
     kept, asked = known.begun(begun), members_of(plan)
     if begun:
         run.refuse(STEP, find_differences(kept.shared, _with_languages(asked.shared, plan.protocol)))
@@ -328,7 +362,7 @@ def _texts_of_renamed(before: Members, after: Members, run: Run) -> dict[str, di
     if not changed:
         return {}
     texts = {
-        dialogue.id: (digest(dialogue), digest(dialogue.model_copy(update=changed[dialogue.id])))
+        dialogue.id: (dialogue.content, dialogue.model_copy(update=changed[dialogue.id]).content)
         for dialogue in finished_dialogues(run, before)
         if dialogue.id in changed
     }
@@ -358,8 +392,9 @@ def _check_record(run: Run, kept: Members, old: Mapping[str, Any]) -> None:
             f"{run.folder}: {LEDGER} holds {len(kept.dialogues)} dialogues, and run.json, which says what made them, "
             "is missing or tells of none. Put it back, or choose another --out."
         )
-    shared, seeker = kept.shared, old.get("seeker", {})
-    if is_relabelled(seeker, str(seeker.get("model")), shared["seeker"], str(shared["seeker"].get("model"))):
+    shared = kept.shared
+    seeker, held = old.get("seeker", {}), shared.get("seeker")
+    if held and is_relabelled(seeker, str(seeker.get("model")), held, str(held.get("model"))):
         shared["seeker"] = seeker  # it was given another label, and run.json was not reached
     found = find_differences({**old, "cards": {}}, {**shared, "cards": {}})
     unknown = sorted({row["supporter"] for row in kept.dialogues.values()} - old.get("supporters", {}).keys())
@@ -388,7 +423,7 @@ def _summary(members: Members, protocol: Protocol) -> dict[str, Any]:
     shared = members.shared
     return {
         "protocol": {"id": protocol.id, "sha256": protocol.sha256, **shared["protocol"]},
-        **{key: shared[key] for key in ("generation", "seeker", "supporters", "seed")},
+        **{key: shared[key] for key in ("generation", "seeker", SEEKERS, "supporters", "seed") if key in shared},
         "cards": {"n": len(members.cards), "sha256": digest(list(members.cards.values()))},
     }
 
@@ -413,10 +448,10 @@ def _adopt(plan: Plan, run: Run, old: Mapping[str, Any]) -> Members:
     if own.exists():  # before they become more
         there = read_dialogues(own)
         scorings = [kind for kind, step in run.card.items() if kind.startswith("scoring/") and was_rated(there, step)]
-        run.set_members({kind: {dialogue.id: digest(dialogue) for dialogue in there} for kind in scorings})
+        run.set_members({kind: {dialogue.id: dialogue.content for dialogue in there} for kind in scorings})
     for name in old["supporters"]:
-        plan.ids.update({(name, card.id, 1): f"{name}:{card.id}" for card in cards or ()})
-    return members_of(replace(plan, cards=cards or (), repeats=1), old["supporters"])
+        plan.ids.update({(name, card.id, 1, plan.seeker.name): f"{name}:{card.id}" for card in cards or ()})
+    return members_of(replace(plan, cards=cards or (), repeats=1, other_seekers=()), old["supporters"])
 
 
 def was_rated(dialogues: Sequence[Dialogue], scoring: Mapping[str, Any]) -> bool:
@@ -434,13 +469,15 @@ def old_identity(worded: Worded[Any]) -> dict[str, Any]:
 def find_differences(known: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
     """Where two identities of a run or a scoring contradict each other, one line each.
 
-    Supporters, cards and languages that only one of them has are no contradiction; neither is the version of esc-eval.
+    Supporters, cards and languages that only one of them has are no contradiction; neither is the version of esc-eval,
+    nor a seeker that only one has where they have another one both.
     """
     old, new = (
         {k: v for k, v in side.items() if k not in ("esc_eval", "dialogues", "leads")} for side in (known, asked)
     )
     for key in ("supporters", "cards"):
         old[key], new[key] = _common(old.get(key, {}), new.get(key, {}))
+    common_seekers(old, new)
     for key in ("protocol", "rubric", "question"):
         old[key], new[key] = _common_wording(old.get(key, {}), new.get(key, {}))
     return list_differences(old, new)
@@ -489,4 +526,5 @@ def finished_dialogues(run: Run, members: Members | None = None) -> Iterator[Dia
             seeker=row["seeker"],
             protocol=protocol["id"],
             problem=f"{failures[0].role}: {failures[0].problem}" if failures else None,
+            repeat=row.get("repetition"),
         )

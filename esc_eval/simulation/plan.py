@@ -1,4 +1,4 @@
-"""What is to be played: cards x seeker x supporters under a protocol, and one dialogue of them while it is played."""
+"""What is to be played: cards x seekers x supporters under a protocol, and one dialogue of them while it is played."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from esc_eval.chat.base import ChatModel, Reply
+from esc_eval.chat.base import ChatModel, Reply, name_by_language
 from esc_eval.errors import EscEvalError
 from esc_eval.prompts.protocol import Generation, Protocol
 from esc_eval.reasoning import strip_thinking
@@ -18,6 +18,7 @@ class Plan:
     """Everything that decides the dialogues of a run.
 
     Attributes:
+        seeker: Who plays the cards.
         supporters: The models under test; every card is played with each.
         seed: Of all sampling; each turn's own seed is drawn from it, the card and the turn's position, so that all
             supporters meet the same luck.
@@ -26,7 +27,9 @@ class Plan:
         speaks: Languages of a supporter, by name, where it is not to be played in all.
         own_settings: Whether supporters sample as they were released to, save for the protocol's cap on a reply.
         notes: What to know of the models, a sentence each.
-        ids: Of dialogues by supporter, card and repetition, where a run has them under another id.
+        ids: Of dialogues by supporter, card, repetition and seeker, where a run has them under another id.
+        other_seekers: Further seekers; every card is played by each, under the same seeds.
+        tagged: Of seekers of a run, by name, whether the ids of their dialogues name them.
     """
 
     protocol: Protocol
@@ -35,22 +38,31 @@ class Plan:
     supporters: Sequence[ChatModel]
     seed: int = 0
     speaks: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    ids: dict[tuple[str, str, int], str] = field(default_factory=dict, compare=False)
+    ids: dict[tuple[str, str, int, str], str] = field(default_factory=dict, compare=False)
     repeats: int = 1
     own_settings: bool = False
     notes: Sequence[str] = field(default=(), compare=False)
+    other_seekers: Sequence[ChatModel] = ()
+    tagged: dict[str, bool] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         if twice := find_duplicates(model.name for model in self.supporters):
             raise EscEvalError(f"two supporters are called {twice[0]!r}; give one a label: NAME={twice[0]}")
         for language in {card.language for card in self.cards}:
             self.protocol.text(language)
+            if twice := find_duplicates(name_by_language(model, language) for model in self.seekers):
+                raise EscEvalError(f"two seekers are called {twice[0]!r}; give one a label: NAME={twice[0]}")
         for model in self.supporters if self.own_settings else ():
             if not isinstance(getattr(model, "settings", None), Generation):
                 raise EscEvalError(
                     f"{model.name} names no settings of its own, as models in this process do. What a server's model "
                     'samples with where it is not told: --extra-body \'{"temperature": null, "top_p": null}\''
                 )
+
+    @property
+    def seekers(self) -> tuple[ChatModel, ...]:
+        """Everybody who plays the cards."""
+        return (self.seeker, *self.other_seekers)
 
     def supporter_settings(self, supporter: ChatModel) -> Generation:
         """How a supporter's replies are sampled."""
@@ -76,17 +88,28 @@ class Plan:
         return 2 * self.protocol.rounds
 
     def plays(self) -> Iterator["Play"]:
-        """Every dialogue of the plan, supporter by supporter, all cards once before any is played again."""
+        """Every dialogue of the plan, supporter by supporter, all cards by all seekers before any is played again."""
         return (
-            Play(self, card, supporter, repetition=repetition)
+            Play(self, card, supporter, repetition=repetition, played_by=seeker)
             for supporter in self.supporters
             for repetition in range(1, self.repeats + 1)
+            for seeker in self.seekers
             for card in self.cards_of(supporter.name)
         )
 
-    def dialogue_id(self, supporter: str, card: str, repetition: int = 1) -> str:
-        """Id of the dialogue of a supporter, by name, about a card, by id."""
-        return self.ids.get((supporter, card, repetition)) or dialogue_id(supporter, card, repetition)
+    def dialogue_id(self, supporter: str, card: str, repetition: int = 1, seeker: str | None = None) -> str:
+        """Id of the dialogue of a supporter, by name, about a card, by id.
+
+        It names the seeker where a plan, or the run that it is played in, has several; a run keeps the ids that it has.
+
+        Args:
+            seeker: Who plays the card, by name; None = the first.
+        """
+        name = self.seeker.name if seeker is None else seeker
+        if known := self.ids.get((supporter, card, repetition, name)):
+            return known
+        tagged = self.tagged.get(name, len(self.seekers) > 1 or bool(self.tagged))
+        return dialogue_id(supporter, card, repetition, name if tagged else None)
 
     def seed_of(self, repetition: int) -> int:
         """Seed of a repetition, counted from 1."""
@@ -126,11 +149,17 @@ class Play:
     turns: list[Turn] = field(default_factory=list)
     failure: "Failure | None" = None
     repetition: int = 1
+    played_by: ChatModel | None = None
+
+    @property
+    def seeker(self) -> ChatModel:
+        """Who plays the card."""
+        return self.played_by or self.plan.seeker
 
     @property
     def id(self) -> str:
         """Id of the dialogue."""
-        return self.plan.dialogue_id(self.supporter.name, self.card.id, self.repetition)
+        return self.plan.dialogue_id(self.supporter.name, self.card.id, self.repetition, self.seeker.name)
 
     @property
     def over(self) -> bool:
@@ -148,15 +177,30 @@ class Play:
         return turn_seed(self.plan.seed_of(self.repetition), self.card.id, len(self.turns))
 
 
-def dialogue_id(supporter: str, card: str, repetition: int = 1) -> str:
-    """Id of a dialogue: what stands after the last colon is the card, and from the second time on the repetition, so
-    that no two dialogues share one.
+def dialogue_id(supporter: str, card: str, repetition: int = 1, seeker: str | None = None) -> str:
+    """Id of a dialogue: what stands after the last colon is the card, then the seeker where it is one of several, and
+    from the second time on the repetition, so that no two dialogues share one.
 
     >>> dialogue_id("qwen2:7b", "1"), dialogue_id("qwen2", "7b:1"), dialogue_id("qwen2", "1", 2)
     ('qwen2:7b:1', 'qwen2:7b%3A1', 'qwen2:1#2')
+    >>> dialogue_id("qwen2", "1", 2, "terse")
+    'qwen2:1#@terse#2'
     """
-    written = card.replace("%", "%25").replace(":", "%3A").replace("#", "%23")
-    return f"{supporter}:{written}" + (f"#{repetition}" if repetition > 1 else "")
+    by = f"{SEEKER_MARK}{_escape(seeker)}" if seeker is not None else ""
+    return f"{supporter}:{_escape(card)}{by}" + (f"#{repetition}" if repetition > 1 else "")
+
+
+SEEKER_MARK = "#@"
+"""Stands in an id before the seeker; in cards ``#`` is escaped."""
+
+
+def _escape(name: str) -> str:
+    return name.replace("%", "%25").replace(":", "%3A").replace("#", "%23")
+
+
+def names_seeker(dialogue: str) -> bool:
+    """Whether the id of a dialogue names its seeker."""
+    return SEEKER_MARK in dialogue.rpartition(":")[2]
 
 
 def repetition_of(dialogue: str) -> int:
@@ -223,4 +267,5 @@ def turn_from_reply(role: Role, reply: Reply, seed: int) -> Turn:
         prompt_tokens=reply.prompt_tokens,
         completion_tokens=reply.completion_tokens,
         served=reply.served,
+        left_out=reply.left_out or None,
     )

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, model_validator
 
 from esc_eval.environment import describe_call, describe_environment
 from esc_eval.errors import BadRecord, EscEvalError, explain_validation
@@ -120,9 +120,16 @@ class _Played(BaseModel):
     protocol: _Protocol
     cards: _Cards
     generation: _Generation
-    seeker: _Model
+    seeker: _Model | None = None
+    seekers: dict[str, _Model] = {}
     supporters: dict[str, _Model]
     seed: int
+
+    @model_validator(mode="after")
+    def _has_a_seeker(self) -> Self:
+        if self.seeker is None and not self.seekers:
+            raise ValueError("seeker: missing")
+        return self
 
 
 class _Rated(BaseModel):
@@ -346,9 +353,11 @@ class Run:
             return
         more = len(differences) - SHOWN
         lines = [*differences[:SHOWN], *([f"and {more} more"] if more > 0 else [])]
+        kind, _, rater = step.partition("/")
+        beside = ", a name of its own to have both (--scorer NAME=MODEL)" if rater else ""
         raise EscEvalError(
-            f"{self.folder} holds a {step.partition('/')[0]} under another identity:\n  " + "\n  ".join(lines) + "\n"
-            "Use the same settings to go on with it, or another --out to begin anew."
+            f"{self.folder} holds a {kind} under another identity:\n  " + "\n  ".join(lines) + "\n"
+            f"Use the same settings to go on with it{beside}, or another --out to begin anew."
         )
 
     def damaged(self, what: str) -> DamagedError:

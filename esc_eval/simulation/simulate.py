@@ -1,20 +1,21 @@
-"""Role cards x seeker x supporters -> dialogues, turn by turn, each turn durable before the next needs it.
+"""Role cards x seekers x supporters -> dialogues, turn by turn, each turn durable before the next needs it.
 
 A window of dialogues advances in lock step, as large as the models like their batches; where both models take
 requests side by side, every dialogue is a window of its own and many run at once. A reply that is none ends its own
 dialogue and no other; a supporter that cannot be asked at all stops its own dialogues.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from esc_eval.chat.base import Reply, reply_by_language
+from esc_eval.chat.base import Conversation, Reply, reply_by_language
 from esc_eval.chat.side_by_side import call_side_by_side
 from esc_eval.chat.stopping import Interrupted, current_stop
 from esc_eval.errors import EscEvalError
 from esc_eval.schema import Turn
 from esc_eval.simulation.budget import SpentError
+from esc_eval.simulation.context import ask_within
 from esc_eval.simulation.identity import admit_plan, finished_dialogues, keep_ids
 from esc_eval.simulation.plan import Failure, Plan, Play, find_failure, turn_from_reply
 from esc_eval.simulation.run import Run
@@ -74,7 +75,7 @@ def play_plan(
     before()
     if again:
         _forget_failures(again, run)
-    models = [plan.seeker, *plan.supporters]
+    models = [*plan.seekers, *plan.supporters]
     together = all(model.concurrent for model in models)
     size = 1 if together else min(model.parallel for model in models)
     workers = min(model.parallel for model in models) if together else 1
@@ -148,10 +149,11 @@ def _forget_failures(dialogues: Iterable[str], run: Run) -> None:
 
 
 def _windows(plays: Iterable[Play], size: int) -> Iterator[list[Play]]:
-    """Plays of one supporter, up to ``size`` at a time."""
+    """Plays of one supporter and seeker, up to ``size`` at a time."""
     window: list[Play] = []
     for play in plays:
-        if window and (len(window) == size or window[0].supporter is not play.supporter):
+        same = window and window[0].supporter is play.supporter and window[0].seeker is play.seeker
+        if window and (len(window) == size or not same):
             yield window
             window = []
         window.append(play)
@@ -194,20 +196,31 @@ def _left(play: Play) -> int:
 
 
 def _ask(batch: list[Play], seeds: list[int]) -> Iterator[tuple[int, Reply]]:
-    """The next replies of dialogues in which the same side of the same supporter's dialogues speaks.
+    """The next replies of dialogues of the same two models in which the same side speaks.
 
     Raises:
         EscEvalError: Of a seeker that cannot be asked, or of what concerns everybody.
         _SupporterFailed: From what a supporter raised.
     """
     plan, side = batch[0].plan, batch[0].side
-    conversations = [plan.protocol.conversation(play.card, play.turns, side) for play in batch]
+    model = batch[0].seeker if side == "seeker" else batch[0].supporter
+    settings = plan.protocol.seeker if side == "seeker" else plan.supporter_settings(model)
+
+    def send(places: Sequence[int], conversations: Sequence[Conversation]) -> Iterator[tuple[int, Reply]]:
+        chosen = [seeds[place] for place in places]
+        if side == "seeker":
+            languages = [batch[place].card.language for place in places]
+            replies = reply_by_language(model, languages, conversations, settings, chosen)
+        else:
+            replies = model.reply(conversations, settings, chosen)
+        return ((places[number], reply) for number, reply in replies)
+
+    replies = ask_within(batch, model, settings, send)
     if side == "seeker":
-        languages = [play.card.language for play in batch]
-        yield from reply_by_language(plan.seeker, languages, conversations, plan.protocol.seeker, seeds)
+        yield from replies
         return
     try:
-        yield from batch[0].supporter.reply(conversations, plan.supporter_settings(batch[0].supporter), seeds)
+        yield from replies
     except (Interrupted, SpentError):
         raise
     except EscEvalError as error:

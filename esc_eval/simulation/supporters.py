@@ -16,13 +16,13 @@ class Supporters:
     """Who plays.
 
     Attributes:
-        seeker: As ``open_model`` takes it, or open.
+        seekers: As ``open_model`` takes them, or open.
         supporters: Likewise.
         entries: Models of a roster.
         prices: By name, of those models whose tokens cost money.
     """
 
-    seeker: str | ChatModel
+    seekers: Sequence[str | ChatModel]
     supporters: Sequence[str | ChatModel]
     entries: Sequence[Entry] = ()
     prices: dict[str, Price] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class Supporters:
         if name in self.prices:
             return self.prices[name]
         paid = {entry.name for entry in self.entries if entry.is_priced}
-        paid |= {name_of(model) for model in (self.seeker, *self.supporters) if is_priced(model)}
+        paid |= {name_of(model) for model in (*self.seekers, *self.supporters) if is_priced(model)}
         return None if name in paid else Price()
 
     def specs(self, served: bool) -> list[str | ChatModel]:
@@ -63,7 +63,7 @@ def name_of(model: str | ChatModel) -> str:
 
 
 def choose_supporters(
-    seeker: str | ChatModel,
+    seekers: Sequence[str | ChatModel],
     supporters: Sequence[str | ChatModel],
     roster: str | None,
     prices: Sequence[str],
@@ -72,24 +72,26 @@ def choose_supporters(
     """The lineup of a command.
 
     Args:
-        seeker: A model.
-        supporters: Models.
+        seekers, supporters: Models.
         roster: ``NAME``, ``NAME:MODEL,MODEL`` or a file; None for none.
         prices: ``[NAME=]PROMPT,COMPLETION``; without a name, of every model whose backend is priced.
         scorers: Models that rate, which may have prices too.
 
     Raises:
-        EscEvalError: Nobody is under test, two of them have one name, or a price names nobody.
+        EscEvalError: Nobody plays or is under test, two of them have one name, or a price names nobody.
     """
     entries = load_roster(roster).models if roster else ()
     if not supporters and not entries:
         raise EscEvalError("nobody to test: pass --supporter MODEL or --roster paper")
-    lineup = Supporters(seeker, supporters, entries, choose_prices([seeker, *supporters, *scorers], entries, prices))
-    if twice := find_duplicates(lineup.names):
-        raise EscEvalError(
-            f"two supporters are called {twice[0]!r}; give one a label: NAME=MODEL, or in Python a dict from labels "
-            "to models"
-        )
+    if not seekers:
+        raise EscEvalError("nobody plays the cards: pass --seeker MODEL")
+    lineup = Supporters(seekers, supporters, entries, choose_prices([*seekers, *supporters, *scorers], entries, prices))
+    for what, names in (("supporters", lineup.names), ("seekers", map(name_of, seekers))):
+        if twice := find_duplicates(names):
+            raise EscEvalError(
+                f"two {what} are called {twice[0]!r}; give one a label: NAME=MODEL, or in Python a dict from labels "
+                "to models"
+            )
     return lineup
 
 

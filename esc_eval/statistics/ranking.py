@@ -54,6 +54,8 @@ class Board:
         given: Dialogue, dimension and rater (indices) and points of each single score.
         turned: Dimensions of which a low score is good: they enter the average turned round.
         absent: Dimensions of the rubric that nobody was to rate: without them there is no average.
+        even: Whether each cluster counts once for a model, however often the model played it; else each dialogue.
+        dialogue: Id of each dialogue.
     """
 
     models: tuple[str, ...]
@@ -65,6 +67,8 @@ class Board:
     given: tuple[Codes, Codes, Codes, Array]
     turned: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
+    even: bool = False
+    dialogue: tuple[str, ...] = ()
 
     @classmethod
     def build(
@@ -74,6 +78,7 @@ class Board:
         scale: tuple[int, int],
         turned: Sequence[str] = (),
         left_out: Collection[str] = (),
+        even: bool = False,
     ) -> "Board":
         """From ratings in any order.
 
@@ -83,6 +88,7 @@ class Board:
             scale: Lowest and highest level.
             turned: Dimensions of which a low level is good.
             left_out: Dimensions that count as if nobody was to rate them.
+            even: Whether clusters are cards, of which each counts once for a model, however often it played it.
         """
         dialogues = sorted({(model, cluster, dialogue) for dialogue, model, cluster, *_ in ratings})
         there = {rating[3] for rating in ratings}
@@ -108,6 +114,8 @@ class Board:
             (row, column, rater, points),
             tuple(d for d in turned if d in present),
             tuple(d for d in dimensions if d not in present),
+            even,
+            tuple(dialogue for _, _, dialogue in dialogues),
         )
 
     @property
@@ -125,6 +133,13 @@ class Board:
         """Of each dialogue, the index of its cluster in ``cards``."""
         index = _places(self.cards)
         return np.array([index[c] for c in self.cluster], dtype=np.intp)
+
+    def weights(self, dialogues: Codes) -> Array:
+        """What each of some dialogues counts for its model: with cards that count once, its part of its card's."""
+        if not self.even:
+            return np.ones(len(dialogues))
+        cell = self.card[dialogues] * len(self.models) + self.model[dialogues]
+        return np.asarray(1 / np.bincount(cell)[cell])
 
     @property
     def sizes(self) -> dict[str, Size]:
@@ -154,12 +169,13 @@ class Board:
             if by_rater:
                 here = (column == i) & own[row]
                 at = row[here]
-                weight = 1 / np.bincount(at, minlength=len(own))[at]  # every dialogue counts once
+                there, first = np.unique(at, return_inverse=True)
+                weight = self.weights(there)[first] / np.bincount(at, minlength=len(own))[at]  # every dialogue once
                 found[name] = adjust_means(points[here], self.model[at], card[at], shape, weight, rater[here], paired)
             else:
                 at = np.flatnonzero(np.isfinite(self.scores[:, i]) & own)
                 found[name] = adjust_means(
-                    self.scores[at, i], self.model[at], card[at], shape, np.ones(len(at)), None, paired
+                    self.scores[at, i], self.model[at], card[at], shape, self.weights(at), None, paired
                 )
         if AVERAGE in self.columns and found and not self.absent:
             found[AVERAGE] = average_adjusted(
@@ -237,7 +253,7 @@ def estimate_means(board: Board, boot: Bootstrap) -> dict[str, dict[str, Estimat
         Model -> column, the average always among them -> mean.
     """
     turned = {i: float(FULL) for i, d in enumerate(board.dimensions) if d in board.turned}
-    found = estimate_group_means(board.scores, board.cluster, board.model.tolist(), boot, turned)
+    found = estimate_group_means(board.scores, board.cluster, board.model.tolist(), boot, turned, even=board.even)
     out = {}
     for i, model in enumerate(board.models):
         average = found.average[i]
@@ -466,21 +482,24 @@ def _bounds(board: Board, column: str) -> tuple[npt.NDArray[np.intp], Array, Arr
     Missing are a dialogue's dimensions without a score, and every dimension of the cards that another model has.
     """
     models = len(board.models)
-    rows = np.bincount(board.model, minlength=models)
+    weight = board.weights(np.arange(len(board.model)))
+    rows, plays = np.bincount(board.model, weight, models), np.bincount(board.model, minlength=models)
     played = np.zeros((len(board.cards), models), dtype=bool)
     played[board.card, board.model] = True
     absent = (~played).sum(0) if (played.sum(1) > 1).any() else np.zeros(models, dtype=np.intp)
-    scored, total = np.zeros((2, models, len(board.dimensions)))
-    np.add.at(scored, board.model, np.isfinite(board.scores))
-    np.add.at(total, board.model, np.nan_to_num(board.scores))
+    there, scored, total = np.zeros((3, models, len(board.dimensions)))
+    np.add.at(there, board.model, np.isfinite(board.scores))
+    np.add.at(scored, board.model, np.isfinite(board.scores) * weight[:, None])
+    np.add.at(total, board.model, np.nan_to_num(board.scores) * weight[:, None])
+    missing = ((plays + absent)[:, None] - there).sum(1).astype(np.intp)
     wanting = (rows + absent)[:, None] - scored
     low, high = ((total + wanting * end) / (rows + absent)[:, None] for end in (0.0, FULL))
     if column != AVERAGE:
         at = board.dimensions.index(column)
-        return wanting.sum(1).astype(np.intp), low[:, at], high[:, at]
+        return missing, low[:, at], high[:, at]
     turned = np.array([d in board.turned for d in board.dimensions])
     ends = np.where(turned, FULL - high, low), np.where(turned, FULL - low, high)
-    return wanting.sum(1).astype(np.intp), ends[0].mean(1), ends[1].mean(1)
+    return missing, ends[0].mean(1), ends[1].mean(1)
 
 
 def group_indistinguishable(

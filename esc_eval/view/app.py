@@ -181,6 +181,7 @@ def show_board(request: Request) -> Response:
         validity=support_tables(board.table),
         details=details_tables(board.table),
         differences=differences_table(board.table.standing, board.table.names) if len(board.table.rows) > 1 else None,
+        by_seeker=board.by_seeker,
     )
 
 
@@ -222,6 +223,7 @@ def show_dialogue(request: Request) -> Response:
         behind=behind,
         place=place,
         others=others,
+        beside=lambda one: _name_beside(one, [entry, *others]),
         rubrics=viewer.collection.rubrics,
     )
 
@@ -235,9 +237,9 @@ def show_side_by_side(request: Request) -> Response:
     if first:
         left = viewer.entry(first)
         on_card = collection.by_card.get(left.dialogue.card_id or "", [left])
-        right = viewer.entry(second) if second else next((one for one in on_card if one is not left), None)
+        right = viewer.entry(second) if second else _find_partner(left, on_card)
     elif on_card := next(iter(pairs.values()), []):
-        left, right = on_card[0], on_card[1]
+        left, right = on_card[0], _find_partner(on_card[0], on_card)
     else:
         right = None
     if right is None:
@@ -255,6 +257,7 @@ def show_side_by_side(request: Request) -> Response:
         left=left,
         right=right,
         on_card=on_card,
+        beside=lambda one: _name_beside(one, on_card),
         rows=[[side[i] if i < len(side) else [] for side in blocks] for i in range(max(map(len, blocks)))],
         compared=_compare_ratings(left, right),
         preferred=left.group.preferences_on(left.dialogue, right.dialogue) if left.group is right.group else (),
@@ -265,20 +268,34 @@ def show_side_by_side(request: Request) -> Response:
     )
 
 
+def _find_partner(left: Entry, on_card: Sequence[Entry]) -> Entry | None:
+    """The dialogue of a card that stands beside another: one by the same seeker where there is one."""
+    others = [one for one in on_card if one is not left]
+    return next((one for one in others if one.seeker == left.seeker), next(iter(others), None))
+
+
+def _name_beside(entry: Entry, on_card: Sequence[Entry]) -> str:
+    """What a dialogue is called beside others of its card: its supporter, and its seeker where several played."""
+    return f"{entry.supporter} · {entry.seeker}" if len({one.seeker for one in on_card}) > 1 else entry.supporter
+
+
 def _same_models(
     pairs: Mapping[str, list[Entry]], cards: list[str], at: int, step: int, left: Entry, right: Entry
 ) -> tuple[Entry, Entry] | None:
-    """The same two supporters on the next card, in a direction, that both have played."""
+    """The same two supporters, repeats and seekers on the next card, in a direction, that both have played."""
     place = at + step
     while 0 <= place < len(cards):
         first, second = (
-            next((e for e in pairs[cards[place]] if (e.supporter, e.group) == (one.supporter, one.group)), None)
-            for one in (left, right)
+            next((e for e in pairs[cards[place]] if _models_of(e) == _models_of(one)), None) for one in (left, right)
         )
         if first and second and first is not second:
             return first, second
         place += step
     return None
+
+
+def _models_of(entry: Entry) -> tuple[str, str, int | None, Group]:
+    return entry.supporter, entry.seeker, entry.repeat, entry.group
 
 
 def _split(entry: Entry) -> Blocks:

@@ -16,10 +16,12 @@ from esc_eval.reading import is_file
 from esc_eval.reporting.find import fold
 from esc_eval.reporting.making import HOW_OPENED
 from esc_eval.reporting.pictures import Picture, board_pictures, rounds_pictures
+from esc_eval.reporting.render import Report
 from esc_eval.reporting.rounds import Rounds, estimate_rounds
+from esc_eval.reporting.seekers import find_pools, seekers_report
 from esc_eval.reporting.signature import dialogue_parts, join_signature
 from esc_eval.reporting.summary import Leaderboard, Statistic, Summary, summarise_ratings
-from esc_eval.schema import Dialogue, Preference, Rating, RoleCard, digest
+from esc_eval.schema import Dialogue, Preference, Rating, RoleCard, digest, number_repeats
 from esc_eval.scoring.prefer import place_of
 from esc_eval.scoring.rating_checks import find_rubrics
 from esc_eval.simulation.identity import find_differences
@@ -30,7 +32,9 @@ from esc_eval.simulation.run import (
     find_simulations,
     is_partly_foreign,
 )
+from esc_eval.simulation.seekers import SEEKERS, seekers_of
 from esc_eval.simulation.unfinished import ASKED, describe_stage, read_run
+from esc_eval.statistics.bootstrap import Bootstrap
 
 HUMAN = "human"
 """Name of the supporter where people talked with people: such dialogues stand beside those of any protocol."""
@@ -93,7 +97,9 @@ class Source:
         for simulation in find_simulations(self.run):
             parts = {key: simulation[key] for key in ("protocol", "generation")}
             supporters = {name: _model(identity) for name, identity in simulation["supporters"].items()}
-            found.append({**parts, "seeker": _model(simulation["seeker"]), "supporters": supporters})
+            seekers = {name: _model(identity) for name, identity in seekers_of(simulation).items()}
+            who = {SEEKERS: seekers} if SEEKERS in simulation else seekers
+            found.append({**parts, **who, "supporters": supporters})
         return list({digest(each): each for each in found}.values())
 
 
@@ -166,7 +172,7 @@ class Group:
         if not self.is_human and not other.is_human and (why := _compare_makings(self, other)):
             return f"{other.name} stands apart from {self.name}, as its dialogues were made otherwise: {why}."
         for dialogue in other.dialogues:
-            if self.dialogues.get(dialogue.id, dialogue) != dialogue:
+            if self.dialogues.get(dialogue.id, dialogue).content != dialogue.content:
                 return (
                     f"{other.name} stands apart from {self.name}, as dialogue {dialogue.id!r} says other words there."
                 )
@@ -228,6 +234,7 @@ class Entry:
         number: Its place among all.
         group: The group it is of.
         ratings: In the order of the file.
+        repeat: Which dialogue of its card and models it is, from 1; None where none of the collection is a second.
     """
 
     key: str
@@ -236,11 +243,17 @@ class Entry:
     dialogue: Dialogue
     card: RoleCard | None
     ratings: tuple[Rating, ...]
+    repeat: int | None = None
 
     @property
     def supporter(self) -> str:
         """The model's name."""
         return self.dialogue.supporter or "unknown"
+
+    @property
+    def seeker(self) -> str:
+        """The name of who plays the card."""
+        return self.dialogue.seeker or "unknown"
 
     @property
     def name(self) -> str:
@@ -289,6 +302,17 @@ class Board:
     table: Leaderboard
 
     @cached_property
+    def by_seeker(self) -> Report | None:
+        """Results by seeker; None where one seeker played all dialogues."""
+        talks = list(self.group.dialogues.values())
+        pools = find_pools(talks, self.group.ratings)
+        rubric = self.table.rubric or next(iter(self.group.rubrics))
+        own = pools.get((self.table.language, self.table.rater, rubric))
+        if not own:
+            return None
+        return seekers_report(talks, own, self.group.rubrics[rubric], Bootstrap(), self.table.statistic)
+
+    @cached_property
     def pictures(self) -> list[Picture]:
         """Drawn when they are asked for."""
         return board_pictures(self.table)
@@ -332,7 +356,9 @@ class Collection:
             id_ for group in self.groups for id_, talk in group.dialogues.items() if same.setdefault(id_, talk) != talk
         }
         entries: dict[str, Entry] = {}
-        for group in self.groups:
+        numbers = [number_repeats(group.dialogues.values()) for group in self.groups]
+        repeated = any(number > 1 for own in numbers for number in own.values())
+        for group, repeats in zip(self.groups, numbers, strict=True):
             ratings: dict[str, list[Rating]] = defaultdict(list)
             for rating in group.ratings:
                 ratings[rating.dialogue_id].append(rating)
@@ -341,13 +367,13 @@ class Collection:
                 named = [dialogue.id, dialogue] if dialogue.id in several else [dialogue.id]
                 key = digest(named)[:KEY]
                 card = group.cards.get(dialogue.card_id or "")
-                own = tuple(ratings[dialogue.id])
+                own, repeat = tuple(ratings[dialogue.id]), repeats[dialogue.id] if repeated else None
                 if (known := entries.get(key)) is not None:  # the same, in groups that stand apart for their ratings
                     more = [rating for rating in own if rating not in known.ratings]
                     both = (*known.ratings, *more)
-                    entries[key] = Entry(key, known.number, known.group, dialogue, known.card or card, both)
+                    entries[key] = Entry(key, known.number, known.group, dialogue, known.card or card, both, repeat)
                 else:
-                    entries[key] = Entry(key, len(entries), group, dialogue, card, own)
+                    entries[key] = Entry(key, len(entries), group, dialogue, card, own, repeat)
         return list(entries.values())
 
     @cached_property
@@ -410,9 +436,11 @@ class Collection:
         entries = self.entries
         return {
             "model": sorted({entry.supporter for entry in entries}),
+            "seeker": sorted({entry.seeker for entry in entries}),
             "spoken": sorted({entry.dialogue.language for entry in entries}),
             "category": sorted({entry.category for entry in entries if entry.category}),
             "rater": self.raters,
+            "repeat": [str(number) for number in sorted({entry.repeat for entry in entries if entry.repeat})],
         }
 
 

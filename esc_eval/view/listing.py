@@ -23,7 +23,7 @@ WHERE: Mapping[str, tuple[str, ...]] = {
 """What is searched: by default what was said, and no role card."""
 SIZE = 50
 """Dialogues on a page."""
-SORTS = ("card", "model", "language", "category", "rounds", "mean")
+SORTS = ("card", "model", "seeker", "language", "category", "rounds", "mean")
 """What a list is sorted by, beside the dimensions."""
 UNSCORED = "unscored"
 LONGEST = 500
@@ -36,10 +36,11 @@ class Asked:
 
     Attributes:
         find: Words that must all be in what ``where`` names.
-        model, spoken, category, rater: As the collection has them; ``spoken`` is the language of a dialogue, where
-            ``language`` is that of the page.
+        model, seeker, spoken, category, rater: As the collection has them; ``spoken`` is the language of a dialogue,
+            where ``language`` is that of the page.
         group: Number of a group, from 1.
         dimension, level: Whom some rater gave this level, or, with ``unscored``, no level; without a dimension in any.
+        repeat: Number of a repeat, from 1.
         state: ``ended`` for dialogues that ended early, ``whole`` for the others.
         sort: One of ``SORTS`` or a dimension.
         down: Whether the last come first.
@@ -49,12 +50,14 @@ class Asked:
     find: str = ""
     where: Where = "said"
     model: str = ""
+    seeker: str = ""
     spoken: str = ""
     category: str = ""
     rater: str = ""
     group: str = ""
     dimension: str = ""
     level: str = ""
+    repeat: str = ""
     state: str = ""
     sort: str = ""
     down: bool = False
@@ -90,8 +93,8 @@ class Asked:
     @property
     def is_narrow(self) -> bool:
         """Whether anything is left out."""
-        return bool(self.words or self.model or self.spoken or self.category or self.group or self.level or self.state
-                    or self.rater)  # fmt: skip
+        return bool(self.words or self.model or self.seeker or self.spoken or self.category or self.group or self.level
+                    or self.state or self.rater or self.repeat)  # fmt: skip
 
 
 class Listing:
@@ -157,11 +160,15 @@ class Listing:
         asked, dialogue = self.asked, entry.dialogue
         if asked.model and entry.supporter != asked.model:
             return False
+        if asked.seeker and entry.seeker != asked.seeker:
+            return False
         if asked.spoken and dialogue.language != asked.spoken:
             return False
         if asked.category and (entry.category or "unknown") != asked.category:
             return False
         if asked.group and str(self.collection.groups.index(entry.group) + 1) != asked.group:
+            return False
+        if asked.repeat and str(entry.repeat) != asked.repeat:
             return False
         if asked.state and (asked.state == "ended") != (dialogue.problem is not None):
             return False
@@ -195,6 +202,7 @@ class Listing:
         keys = {
             "card": lambda entry: (entry.name, entry.number),
             "model": lambda entry: entry.supporter,
+            "seeker": lambda entry: entry.seeker,
             "language": lambda entry: entry.dialogue.language,
             "category": lambda entry: entry.category or "\uffff",
             "rounds": lambda entry: entry.dialogue.rounds,

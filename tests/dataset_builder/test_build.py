@@ -123,6 +123,7 @@ def test_a_run_of_ours_keeps_revisions_seed_and_is_masked(tmp_path):
     build_dataset(Inputs(cards=(cards,), runs=(write_run(tmp_path),)), tmp_path / "out")
     [row] = read_table(tmp_path / "out", "dialogues").values()
     assert row["id"] == "run/m:c1"
+    assert row["repeat"] == 1
     assert (row["seed"], row["seeker_revision"], row["supporter_revision"]) == (7, "abc", "def")
     assert row["turns"][0]["text"] == "Mail me at [EMAIL]"
     assert row["license"] == "CC-BY-4.0"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from esc_eval.chat.base import ChatModel, Conversation, Reply
+from esc_eval.chat.base import ChatModel, Conversation, CountingModel, Reply
 from esc_eval.chat.registry import Options, backend
 from esc_eval.checkpoints import embedded
 from esc_eval.checkpoints.convert_once import cache_folder
@@ -24,9 +24,10 @@ class EmbeddedSeeker:
 
     concurrent = False
 
-    def __init__(self, trained: ChatModel, base: ChatModel, name: str) -> None:
+    def __init__(self, trained: ChatModel, base: CountingModel, name: str) -> None:
         self.trained, self.base, self.name = trained, base, name
         self.parallel = min(trained.parallel, base.parallel)
+        self.context, self.count_tokens = base.context, base.count_tokens
         self.identity: dict[str, Any] = {
             **trained.identity,
             "model": embedded.SEEKER,

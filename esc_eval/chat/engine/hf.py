@@ -225,6 +225,10 @@ class HFModel:
                         yield batch[number], reply
             left = sorted(unspoken)
 
+    def count_tokens(self, conversation: Conversation) -> int:
+        """Tokens of a conversation; see ``CountingModel``."""
+        return len(self.encode(conversation))
+
     def _reply_batch(
         self, prompts: list[list[int]], settings: Generation, seeds: Sequence[int]
     ) -> Iterator[tuple[int, Reply]]:
@@ -293,7 +297,7 @@ class HFModel:
             answers = known[1]
             if (longest := max(map(len, prompts))) > self.context:
                 problem = f"{longest} tokens, more than the {self.context} that {self.name} can read"
-                yield index, [Choice(problem=problem)] * len(group)
+                yield index, [Choice(problem=problem, finish_reason="context")] * len(group)
                 continue
             shared = min(common_prefix(prompts[0], prompt) for prompt in prompts)
             shared = min(shared, min(map(len, prompts)) - 1)

@@ -127,7 +127,7 @@ def test_no_other_module_tells_backends_apart_by_name():
 
 
 def test_a_price_without_a_name_is_of_the_models_that_cost_money():
-    chosen = choose_supporters("embedded", ["openai:a", "b=openai:c", "scripted:d.json"], None, ["1,2"])
+    chosen = choose_supporters(["embedded"], ["openai:a", "b=openai:c", "scripted:d.json"], None, ["1,2"])
     assert set(chosen.prices) == {"a", "b"}
 
 

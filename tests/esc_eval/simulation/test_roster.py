@@ -148,12 +148,12 @@ def test_prices_are_read_and_bad_ones_refused():
 
 def test_a_price_belongs_to_a_model_or_to_every_paid_one(script):
     spec = script(["hi"])
-    lineup = choose_supporters(spec, ["openai:big", "x=openai:small"], None, ["1,2", "x=3,4"])
+    lineup = choose_supporters([spec], ["openai:big", "x=openai:small"], None, ["1,2", "x=3,4"])
     assert lineup.prices == {"big": Price(1, 2), "x": Price(3, 4)}
     with pytest.raises(EscEvalError, match="no model here is called 'y'"):
-        choose_supporters(spec, ["openai:big"], None, ["y=1,1"])
+        choose_supporters([spec], ["openai:big"], None, ["y=1,1"])
     with pytest.raises(EscEvalError, match="nobody to test"):
-        choose_supporters(spec, [], None, [])
+        choose_supporters([spec], [], None, [])
 
 
 def make_plan(script, cards=6):
