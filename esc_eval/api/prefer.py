@@ -30,7 +30,7 @@ from esc_eval.simulation.supporters import choose_prices, is_priced, name_of
 from esc_eval.simulation.unfinished import read_run
 
 NO_PAIR = (
-    "no two supporters played one card alike (same card, language, seeker, protocol and repetition), so there is "
+    "no two supporters played one card alike (same card, language, seeker, protocol and repeat), so there is "
     "nothing to compare"
 )
 
