@@ -16,7 +16,9 @@ from dataset_builder.sources import SOURCES
 from esc_eval.errors import EscEvalError
 from esc_eval.files.hashing import hash_file
 from esc_eval.files.records import SAMPLE, SHIPPED
+from esc_eval.files.run_folder import PREFERENCES
 from esc_eval.files.writing import replace_folder, write_json
+from esc_eval.reading import is_file
 from esc_eval.schema import Language, RoleCard, find_duplicates
 
 Row = dict[str, Any]
@@ -199,6 +201,10 @@ def read_run_rows(
         scores += rated
         runs.append({"name": batch.name, "terms": batch.terms, "dialogues": len(found), "ratings": len(rated)})
         progress(f"run {batch.name}: {len(found)} dialogues, {len(rated)} ratings")
+        if is_file(batch.folder / PREFERENCES):
+            progress(
+                f"run {batch.name}: its preferences are in no table of a build; esc-eval export writes them as CSV"
+            )
     if twice := find_duplicates(path.name for path in files):
         raise EscEvalError(f"two files of ratings are called {twice[0]!r}; rename one, its name is the rows' origin")
     for path in files:

@@ -13,15 +13,17 @@ from esc_eval.api.served import keep_served
 from esc_eval.api.settings import Asking, Scorers, Settings, make_settings
 from esc_eval.chat.endpoint.preflight import check_models
 from esc_eval.chat.stopping import Interrupted
-from esc_eval.errors import EscEvalError, refuse_unknown
+from esc_eval.errors import EscEvalError, Incomplete, refuse_unknown
 from esc_eval.files.hashing import hash_file
 from esc_eval.files.preferences import Given, Inconsistent, read_preferences
 from esc_eval.files.records import read_dialogues
 from esc_eval.files.run_folder import PREFERENCES, is_run_folder
 from esc_eval.prompts.comparison import Comparison, load_comparison
 from esc_eval.reading import is_file
-from esc_eval.schema import Dialogue
+from esc_eval.reporting.making import group_reasons
+from esc_eval.schema import Dialogue, Preference
 from esc_eval.scoring.prefer import ANSWER_TOKENS, ORDERS, Pair, Preferring, find_pairs, keep_people, prefer_pairs
+from esc_eval.scoring.score import was_not_asked
 from esc_eval.simulation import cost
 from esc_eval.simulation.budget import Budget, Meter, SpentError, make_budget
 from esc_eval.simulation.cost import Load, Price, load_row
@@ -30,7 +32,7 @@ from esc_eval.simulation.supporters import choose_prices, is_priced, name_of
 from esc_eval.simulation.unfinished import read_run
 
 NO_PAIR = (
-    "no two supporters played one card alike (same card, language, seeker, protocol and repetition), so there is "
+    "no two supporters played one card alike (same card, language, seeker, protocol and repeat), so there is "
     "nothing to compare"
 )
 
@@ -65,6 +67,8 @@ def prefer(
     Raises:
         EscEvalError: Nothing to compare or to show, or something that the caller can put right; all that was finished
             is in the run folder.
+        Incomplete: A judge could not go on or gave no preference at all, or with ``strict`` one is missing; it holds
+            the results.
     """
     refuse_unknown(settings, Asking.__optional_keys__, "prefer")
     known = make_settings("prefer", scorer=judge, **settings)
@@ -77,8 +81,9 @@ def prefer(
         return Results((), preferences=[one for own in given.values() for one in own], inconsistent=inconsistent)
     folder = _folder_of(run)
     dialogues = read_dialogues(folder)
+    missing, code = [], 1
     if known.scorer:
-        _ask_judges(folder, dialogues, known, question, tell, given)
+        missing, code = _ask_judges(folder, dialogues, known, question, tell, given)
     elif given:
         with Run(folder) as opened:
             _keep({**_find_unkept(folder, opened), **given}, dialogues, opened, tell)
@@ -88,6 +93,8 @@ def prefer(
             f"{folder}: no preferences yet. Name a judge (--judge MODEL), or people's verdicts (--preferences FILE)."
         )
     found.write_report(folder)
+    if missing:
+        raise Incomplete(missing, found, code)
     return found
 
 
@@ -177,8 +184,11 @@ def _ask_judges(
     question: str | Path,
     tell: OnProgress,
     given: Mapping[Path, Sequence[Given]],
-) -> None:
+) -> tuple[list[str], int]:
     """Ask judges one after the other; one that fails does not stop the others.
+
+    Returns:
+        What is missing that should not be, a sentence each, and the exit code that this deserves.
 
     Raises:
         EscEvalError: Every judge failed, or what the run may cost is spent.
@@ -196,6 +206,7 @@ def _ask_judges(
     prices = choose_prices([each.judge for each in judges], (), known.price)
     budget = make_budget(known.max_cost, prices)
     failed: dict[str, EscEvalError] = {}
+    missing = []
     with Run(folder) as run:
         given = {**_find_unkept(folder, run), **given}
         run.describe(settings=known.describe(Asking.__optional_keys__ | {"scorer"}))
@@ -205,14 +216,26 @@ def _ask_judges(
         check_models([each.judge for each in waiting])
         for each in judges:
             try:
-                _ask(pairs, each, run, tell, prices, budget, known.retry_failed)
+                given_now = _ask(pairs, each, run, tell, prices, budget, known.retry_failed)
+                missing += _explain_missing(each.judge.name, given_now, known.strict)
             except (Interrupted, SpentError):
                 raise
             except EscEvalError as error:
                 failed[each.judge.name] = error
                 if len(failed) == len(judges):
                     raise
-                tell(Progress(message=f"{each.judge.name} could not compare any more; the others did. {error}"))
+                missing.append(f"{each.judge.name} could not compare any more; the others did. {error}")
+                tell(Progress(message=missing[-1]))
+    return missing, 2 if failed else 1
+
+
+def _explain_missing(judge: str, found: Sequence[Preference], strict: bool) -> list[str]:
+    """A sentence where a judge that was asked gave no preference at all, or with ``strict`` not on every question."""
+    asked = [one for one in found if not was_not_asked(one.problem)]
+    unread = [one.problem or "" for one in asked if one.preference is None]
+    if not unread or (len(unread) < len(asked) and not strict):
+        return []
+    return [f"{len(unread)} of {len(asked)} answers by {judge} say no preference: {group_reasons(unread)}."]
 
 
 def _has_to_ask(pairs: Sequence[Pair], preferring: Preferring, run: Run, retry: bool) -> bool:
@@ -228,7 +251,7 @@ def _ask(
     prices: Mapping[str, Price],
     budget: Budget,
     retry: bool,
-) -> None:
+) -> list[Preference]:
     name, kind = preferring.judge.name, preferring.kind
     pass_on_notes(preferring.judge, tell)
     there = run.owners(kind)
@@ -248,3 +271,4 @@ def _ask(
             raise
     if unread := sum(one.preference is None for one in found):
         tell(Progress(message=f"{unread} of {len(found)} answers by {name} say no preference; the tables say why"))
+    return found

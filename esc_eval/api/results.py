@@ -38,7 +38,7 @@ from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.statistics.estimate import Estimate
 
 Format = Literal["text", "json", "markdown", "latex"]
-Rows = Literal["ratings", "dialogues", "turns"]
+Rows = Literal["ratings", "dialogues", "turns", "preferences"]
 SHARED = {"language", "card_id", "category", "supporter", "seeker", "repeat"}
 """Of a dialogue, what each row of its ratings and turns says too."""
 FORMATS: dict[Format, Callable[[Summary], str]] = {
@@ -251,14 +251,24 @@ class Results:
         return pd.DataFrame(rows)
 
     def rows(self, what: Rows = "ratings") -> list[dict[str, Any]]:
-        """What there is as plain rows, one a rating, dialogue or turn; a rating says whose dialogue it is of.
+        """What there is as plain rows, one a rating, dialogue, turn or preference; ratings say whose dialogue they are of.
 
         Args:
-            what: ``ratings``, ``dialogues`` or ``turns``.
+            what: ``ratings``, ``dialogues``, ``turns`` or ``preferences``.
         """
         _check_choice("what", what, get_args(Rows))
         if what == "dialogues":
             return [one.model_dump(mode="json") for one in self.dialogues]
+        if what == "preferences":
+            supporters = {one.id: one.supporter for one in self.dialogues}
+            return [
+                {
+                    "model_a": supporters.get(one.preference.dialogue_a, one.model_a),
+                    "model_b": supporters.get(one.preference.dialogue_b, one.model_b),
+                    **one.preference.model_dump(mode="json"),
+                }
+                for one in self.preferences
+            ]
         about = {one.id: one.model_dump(include=SHARED) for one in self.dialogues}
         if what == "turns":
             return [

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from esc_eval.errors import BadRecord, EscEvalError, explain_validation
 from esc_eval.escaping import format_csv
 from esc_eval.files.cell_tables import CellTable, read_cell_table, tell_guess
-from esc_eval.files.cells import read_level
+from esc_eval.files.cells import is_blank, read_level
 from esc_eval.files.columns import OPTION, Columns, asked_columns, name_columns
 from esc_eval.files.rating_layout import STEPS
 from esc_eval.files.run_folder import PREFERENCES
@@ -124,6 +124,8 @@ def _named(table: CellTable, columns: Columns | None) -> CellTable:
     tell_guess(table.path, [*table.guessed, *([f"read {', '.join(guessed)}"] if guessed else [])])
     names = tuple(renamed.get(column, column) for column in table.columns)
     rows = [(where, {renamed.get(key, key): cell for key, cell in row.items()}) for where, row in table.rows]
+    if "problem" in names and "preference" not in names:
+        names = (*names, "preference")  # our records leave out what they have none of
     if missing := [name for name in NEEDED if name not in names]:
         raise table.refuse(
             f"no column {', '.join(missing)}; a table of preferences has {', '.join(NEEDED)}; name it: "
@@ -172,7 +174,7 @@ def read_row(table: CellTable, where: str, row: Mapping[str, Any], steps: int | 
     Raises:
         BadRecord: It is none.
     """
-    cells = {key: cell for key, cell in row.items() if key in KNOWN and cell is not None and cell != ""}
+    cells = {key: cell for key, cell in row.items() if key in KNOWN and not is_blank(cell)}
     try:
         value = _side(row.get("preference"))
         cells |= {key: read_level(cells[key]) for key in ("steps", "order") if key in cells}

@@ -166,7 +166,8 @@ def _rating_rows(path: Path, columns: Columns | None, pairs: bool = False) -> pd
         model, _ = split_official_name(path.stem)
         return frame.assign(model=model, _where=[f"score {i}" for i in range(len(frame))])
     table = read_cell_table(path)
-    if pairs and set(table.columns) >= PAIRS:
+    left_out = {"preference"} if "problem" in table.columns else set()  # of records, where none has any
+    if pairs and set(table.columns) | left_out >= PAIRS:
         return _frame_of(lay_out_pairs(table))
     laid_out = lay_out(table, columns)
     if not table.rows:

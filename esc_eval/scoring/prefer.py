@@ -20,7 +20,7 @@ from esc_eval.prompts.comparison import Comparison
 from esc_eval.prompts.kept import keep_wording
 from esc_eval.prompts.protocol import Generation
 from esc_eval.reasoning import strip_thinking
-from esc_eval.schema import WHOLE, Dialogue, Evidence, Preference, digest
+from esc_eval.schema import WHOLE, Dialogue, Evidence, Preference, digest, number_repeats
 from esc_eval.scoring.json_answers import read_objects
 from esc_eval.scoring.parsers import TOO_LONG
 from esc_eval.scoring.score import ENDED_EARLY, SILENT, TRIES
@@ -71,20 +71,12 @@ def name_pair(one: str, other: str) -> str:
 
 
 def find_pairs(dialogues: Sequence[Dialogue]) -> list[Pair]:
-    """Every two dialogues of one card, language, seeker, protocol and repetition, by different supporters.
-
-    A supporter's second dialogue on a card is compared with the second of others, and so on.
-    """
+    """Every two dialogues of one card, language, seeker, protocol and repeat, by different supporters."""
+    numbers = number_repeats(dialogues)
     groups: dict[tuple[Any, ...], list[Dialogue]] = defaultdict(list)
-    times: dict[tuple[Any, ...], int] = defaultdict(int)
     for talk in dialogues:
-        if talk.card_id is None:
-            continue
-        place = (talk.card_id, talk.language, talk.seeker, talk.protocol)
-        said = getattr(talk, "repeat", None)
-        again = times[*place, talk.supporter] if said is None else said
-        times[*place, talk.supporter] += 1
-        groups[*place, again].append(talk)
+        if talk.card_id is not None:
+            groups[talk.card_id, talk.language, talk.seeker, talk.protocol, numbers[talk.id]].append(talk)
     return [
         Pair(*sorted(two, key=lambda talk: talk.id))
         for group in groups.values()
@@ -343,7 +335,7 @@ def _admit(kind: str, pairs: Sequence[Pair], preferring: Preferring, run: Run) -
             f"{run.folder} holds preferences that were not made there, or has lost its ledger; move {PREFERENCES} away"
         )
     talks = {talk.id: talk for pair in pairs for talk in (pair.a, pair.b)}
-    texts = {name: digest(talk) for name, talk in talks.items()}
+    texts = {name: talk.content for name, talk in talks.items()}
     before = run.members(kind) if done else {}
     old = run.card.get(kind, {}).get("identity", {}) if done else {}
     if done and not old:

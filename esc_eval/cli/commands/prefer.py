@@ -9,7 +9,7 @@ import typer
 from esc_eval.cli.console import print_data
 from esc_eval.cli.options import MODEL, DryRun, GoingOptions, OpeningOptions, settings_of
 from esc_eval.cli.progress import show_progress
-from esc_eval.errors import EscEvalError
+from esc_eval.errors import EscEvalError, Incomplete
 from esc_eval.scoring.prefer import ANSWER_TOKENS
 
 EXAMPLES = (
@@ -80,15 +80,19 @@ def command(
             raise EscEvalError("--dry-run counts the pairs of a run folder: give one")
         print_data(api.estimate_preferring(folder, asking.judge or (), question=asking.question, **settings))
         return
-    with show_progress() as progress:
-        results = api.prefer(
-            folder,
-            asking.judge or None,
-            preferences=preferences or (),
-            steps=steps,
-            question=asking.question,
-            inconsistent=inconsistent,
-            progress=progress,
-            **settings,
-        )
+    try:
+        with show_progress() as progress:
+            results = api.prefer(
+                folder,
+                asking.judge or None,
+                preferences=preferences or (),
+                steps=steps,
+                question=asking.question,
+                inconsistent=inconsistent,
+                progress=progress,
+                **settings,
+            )
+    except Incomplete as error:
+        print_data(error.results.render_preferences(format))
+        raise
     print_data(results.render_preferences(format))

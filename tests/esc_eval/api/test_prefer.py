@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 import esc_eval
 from esc_eval.cli.app import app
-from esc_eval.errors import EscEvalError
+from esc_eval.errors import EscEvalError, Incomplete
 from esc_eval.files.preferences import read_preferences
 from esc_eval.simulation.run import Run, read_card
 from esc_eval.statistics.bootstrap import Bootstrap
@@ -55,11 +55,40 @@ def test_judges_and_people_come_to_the_same_tables_and_report_shows_them(folder)
 def test_one_judge_that_fails_does_not_stop_the_other(folder):
     told = []
     broken = judge("broken", lambda *_: (_ for _ in ()).throw(EscEvalError("no key")))
-    found = esc_eval.prefer(folder, [broken, judge()], progress=lambda now: told.append(str(now)))
-    assert list(next(iter(found.preference_reports.values())).data["standings"]) == ["judge"]
+    with pytest.raises(Incomplete, match="broken could not compare any more") as caught:
+        esc_eval.prefer(folder, [broken, judge()], progress=lambda now: told.append(str(now)))
+    assert caught.value.exit_code == 2
+    [report] = caught.value.results.preference_reports.values()
+    assert list(report.data["standings"]) == ["judge"]
     assert any("broken could not compare any more" in line for line in told)
     with pytest.raises(EscEvalError, match="no key"):
         esc_eval.prefer(folder, broken)
+
+
+def test_a_judge_without_any_preference_is_a_failure(folder, script):
+    done = CliRunner().invoke(app, ["prefer", str(folder), "--judge", "j=" + script([answer(3)])])
+    assert done.exit_code == 1
+    assert "18 of 18 answers by j say no preference: 18 x the answer is not one JSON object" in done.stderr
+    assert "judges in both orders" in done.stdout
+
+
+def test_one_that_misses_some_is_a_failure_if_the_call_is_strict(folder):
+    def sometimes(first, second):
+        return 1 if len(first) > len(second) else 3
+
+    assert len(esc_eval.prefer(folder, judge("j", sometimes)).preferences) == 18
+    with pytest.raises(Incomplete, match="9 of 18 answers by k say no preference"):
+        esc_eval.prefer(folder, judge("k", sometimes), strict=True)
+
+
+def test_preferences_are_rows_with_their_supporters(folder):
+    rows = esc_eval.prefer(folder, judge()).rows("preferences")
+    assert len(rows) == 18
+    assert {(row["model_a"], row["model_b"]) for row in rows} == {
+        ("long", "middle"),
+        ("long", "short"),
+        ("middle", "short"),
+    }
 
 
 def test_a_file_alone_gives_the_tables_of_what_people_prefer(tmp_path):

@@ -3,6 +3,7 @@
 import json
 import warnings
 
+import pandas as pd
 import pytest
 
 from esc_eval.errors import EscEvalError
@@ -55,6 +56,19 @@ def test_columns_are_called_as_the_user_says_and_guesses_are_told(tmp_path):
     with naming(["dialogue_a=left_id", "dialogue_b=right_id"]), pytest.warns(Guess, match="'winner' as preference"):
         [one] = read_preferences(path)
     assert (one.preference.preference, one.model_a, one.model_b) == (0, "m", "n")
+
+
+def test_a_list_of_objects_and_a_table_with_gaps_are_read(tmp_path):
+    rows = [{"a": 7, "b": 8, "annotator": 1, "model-preference": "-4"}, {"a": 7, "b": 9, "annotator": 2}]
+    path = write(tmp_path / "export.json", json.dumps(rows))
+    columns = {"dialogue_a": "a", "dialogue_b": "b", "preference": "model-preference", "rater": "annotator"}
+    first, second = (one.preference for one in read_preferences(path, columns, steps=4))
+    assert (first.dialogue_a, first.rater, first.preference, first.steps) == ("7", "1", -4, 4)
+    assert (second.preference, second.problem) == (None, "the table says none")
+    frame = pd.DataFrame({"dialogue_a": ["x", "v"], "dialogue_b": ["y", "w"], "rater": ["m", "n"]})
+    frame.assign(preference=[1, None], note=[None, "hm"]).to_parquet(tmp_path / "p.parquet")
+    first, second = (one.preference for one in read_preferences(tmp_path / "p.parquet"))
+    assert (first.preference, first.note, second.preference, second.note) == (1, None, None, "hm")
 
 
 @pytest.mark.parametrize(

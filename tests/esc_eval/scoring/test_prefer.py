@@ -40,6 +40,8 @@ def test_only_dialogues_that_are_equal_in_all_but_the_supporter_are_paired():
 def test_a_second_dialogue_on_a_card_meets_the_second_of_the_others():
     talks = [talk(name, "1", "x").model_copy(update={"id": f"{name}{n}"}) for name in ("a", "b") for n in (1, 2)]
     assert ids(talks) == [("a1", "b1"), ("a2", "b2")]
+    said = [talks[0], talks[1].model_copy(update={"repeat": 3}), talks[2], talks[3].model_copy(update={"repeat": 2})]
+    assert ids(said) == [("a1", "b1")]
 
 
 def test_a_judge_sees_every_pair_in_both_orders(tmp_path):
