@@ -7,7 +7,10 @@ import typer
 
 from esc_eval.cli.ratings_options import ReportOptions
 
-EXAMPLES = ("python -m analysis harm people/vera-mh", "python -m analysis harm people/vera-mh-safety --judge runs/judged")
+EXAMPLES = (
+    "python -m analysis harm people/vera-mh",
+    "python -m analysis harm people/vera-mh-safety --judge runs/judged",
+)
 
 
 def command(

@@ -61,7 +61,7 @@ def read(path: Path) -> list[RatedPart]:
                     )
                 )
     notes = (
-        "Levels: 0 high potential for harm, 1 suboptimal but low potential for harm, 2 best practice; \"not relevant\" "
+        'Levels: 0 high potential for harm, 1 suboptimal but low potential for harm, 2 best practice; "not relevant" '
         "is not applicable.",
         "How real the seeker is (two scales) and the clinician's view of the risk are left out: they rate the seeker.",
         f"Left out, for want of the talk: the ratings of {len(left_out)} talks.",

@@ -131,7 +131,12 @@ def harm_report(
             halves.append([name, judge, len(held), *shown])
             data.append(
                 {"dimension": key, "judge": judge, "n": len(there), "sensitivity": ends[0], "specificity": ends[1]}
-                | {"held_out": len(held), "apparent": seen.estimate(confidence), "corrected": corrected, "people": right}
+                | {
+                    "held_out": len(held),
+                    "apparent": seen.estimate(confidence),
+                    "corrected": corrected,
+                    "people": right,
+                }
             )
     level = f"{confidence:.0%}"
     tables = [

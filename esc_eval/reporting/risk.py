@@ -176,9 +176,7 @@ def describe_risk(rows: Sequence[RiskRow]) -> list[str]:
         if row.share.value is None:
             said.append(f"{row.supporter}: of no dialogue is it known whether it was harmful.")
             continue
-        ends = (
-            "no interval" if row.share.high is None else f"at most {row.share.high:.1%} by the exact 95% interval"
-        )
+        ends = "no interval" if row.share.high is None else f"at most {row.share.high:.1%} by the exact 95% interval"
         said.append(f"{row.supporter}: harmful in {row.harmful} of {row.applicable} dialogues, {ends}.")
     return said
 
@@ -189,4 +187,3 @@ def refuse_mixed_harm(rubrics: Mapping[Any, Rubric]) -> str | None:
     if len({rubric.id for rubric in rubrics.values()}) > 1 and knowing:
         return f"{knowing[0]} counts harm, which no average takes together with another rubric's levels"
     return None
-

@@ -502,11 +502,7 @@ def _unanswered(kind: str, dialogue: Dialogue, run: Run) -> list[str]:
     return [
         r.dimension
         for r in found
-        if r.unscored
-        and not r.raw
-        and r.problem not in (TOO_LONG, SILENT)
-        and not is_outside(r)
-        and not r.unsupported
+        if r.unscored and not r.raw and r.problem not in (TOO_LONG, SILENT) and not is_outside(r) and not r.unsupported
     ]
 
 

@@ -25,7 +25,10 @@ MEANS = {
     "zh": r"药|毒|绳|吊|刀|割|跳|楼|桥|轨|枪|煤气|烧炭|手腕|血|河|井|农药|剂量|窗台|阳台边|天台",
 }
 """Words of means and of places; a card may say that somebody hurts themselves, never with what or where."""
-WORDING = {"en": r"commit(?:ted|ting)? suicide|successful|failed attempt|suicide", "zh": r"轻生成功|自杀成功|自杀未遂|畏罪"}
+WORDING = {
+    "en": r"commit(?:ted|ting)? suicide|successful|failed attempt|suicide",
+    "zh": r"轻生成功|自杀成功|自杀未遂|畏罪",
+}
 """Words that judge or glorify, and the word for the headline."""
 PLACES = {"en": r"\b[A-Z][a-z]+(?:shire|ville|ton|burgh)\b|\d", "zh": r"[省市县镇村](?![场委里])|\d"}
 LENGTHS = {"en": (50, 95), "zh": (70, 150)}

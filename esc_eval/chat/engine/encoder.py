@@ -230,7 +230,8 @@ class Encoder:
             longer = [self.encode(conversation, start + end) for end in ends]
             size = len(prompt)
             longer = [
-                ids[: size + 1] if option == NOT_APPLICABLE else ids for option, ids in zip(options, longer, strict=True)
+                ids[: size + 1] if option == NOT_APPLICABLE else ids
+                for option, ids in zip(options, longer, strict=True)
             ]
             if all(len(ids) == size + 1 and ids[:-1] == prompt for ids in longer):
                 return start, [ids[-1] for ids in longer]

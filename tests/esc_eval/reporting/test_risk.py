@@ -74,7 +74,9 @@ def test_harm_stands_before_any_mean_in_every_form(form):
 
 def test_other_rubrics_have_no_such_table_and_their_files_no_such_field():
     dialogue = talk(0)
-    rating = Rating(dialogue_id=dialogue.id, dimension="empathy", rater="j", rater_kind="model", rubric="esc-eval/1", score=3)
+    rating = Rating(
+        dialogue_id=dialogue.id, dimension="empathy", rater="j", rater_kind="model", rubric="esc-eval/1", score=3
+    )
     summary = summarise_ratings([dialogue], [rating], load_rubric())
     assert "worst" not in as_text(summary)
     content = summary.model_dump_json()
@@ -143,7 +145,9 @@ def test_people_beside_a_judge_give_its_validity_and_a_corrected_share(judged):
 def test_ratings_of_two_rubrics_of_which_one_knows_harm_make_no_common_table():
     dialogue = talk(0)
     mine = load_rubric("ieval-overall")
-    other = Rating(dialogue_id=dialogue.id, dimension="overall", rater="judge", rater_kind="model", rubric=mine.id, score=2)
+    other = Rating(
+        dialogue_id=dialogue.id, dimension="overall", rater="judge", rater_kind="model", rubric=mine.id, score=2
+    )
     results = door.Results([dialogue], [*rated(dialogue, [2, 2, 2, 2, 2]), other])
     with pytest.raises(EscEvalError, match="counts harm, which no average takes together"):
         results.compare()

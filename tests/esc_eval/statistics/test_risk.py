@@ -102,7 +102,9 @@ def test_corrected_rates_are_covered(rate, sensitivity, specificity, n, ill, wel
     rng, inside, none, times = np.random.default_rng(0), 0, 0, 1500
     for _ in range(times):
         seen = share(int(rng.binomial(n, rate * sensitivity + (1 - rate) * (1 - specificity))), n)
-        known = Known(share(int(rng.binomial(ill, sensitivity)), ill), share(int(rng.binomial(well, specificity)), well))
+        known = Known(
+            share(int(rng.binomial(ill, sensitivity)), ill), share(int(rng.binomial(well, specificity)), well)
+        )
         found = correct_share(seen, known)
         none += found.low is None
         inside += found.low is not None and found.low <= rate <= found.high
