@@ -21,9 +21,9 @@ from esc_eval.reporting.jury import find_juries, jury_report
 from esc_eval.reporting.page import as_page
 from esc_eval.reporting.pictures import Picture, board_pictures, rounds_pictures
 from esc_eval.reporting.render import Report, terminal_width
+from esc_eval.reporting.risk import refuse_mixed_harm
 from esc_eval.reporting.rounds import estimate_rounds
 from esc_eval.reporting.signature import dialogue_parts, join_signature
-from esc_eval.reporting.risk import refuse_mixed_harm
 from esc_eval.reporting.summary import Leaderboard, Row, Statistic, name_clusters_of, take_last_word
 from esc_eval.schema import NO_SCORER, Dialogue, Rating
 from esc_eval.scoring.rating_checks import check_marks, find_rubrics

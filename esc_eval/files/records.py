@@ -31,7 +31,7 @@ R = TypeVar("R", bound=Record)
 
 SAMPLE, OPEN, SAFETY = "sample", "open", "safety"
 SHIPPED = (SAMPLE, OPEN, SAFETY)
-"""Names of the sets of role cards in the package: 24 to try things with, 148 to evaluate on, 48 with people in danger."""
+"""Names of the sets of role cards in the package: 24 to try things with, 148 to evaluate on, 48 of people in danger."""
 TO_HAVE = {
     "cards.jsonl": "Give the file of its cards",
     "dialogues.jsonl": "A run that was stopped goes on when its command is run again",
@@ -214,7 +214,8 @@ def load_cards(
     """Role cards from the shipped sets (``"sample"``, ``"open"``, ``"safety"``) and files, in order.
 
     Args:
-        names: ``"sample"``, ``"open"``, ``"safety"``, paths as of ``read_cards``, cards themselves, or a ``datasets.Dataset``.
+        names: ``"sample"``, ``"open"``, ``"safety"``, paths as of ``read_cards``, cards themselves, or a
+            ``datasets.Dataset``.
         language: Keep this language only.
         limit: Keep the first so many (after the choice of language).
         columns, in_order: As of ``read_cards``.

@@ -1,4 +1,4 @@
-"""What a rubric that knows harm says first of each supporter: the worst case, and how often it did harm; before any mean."""
+"""What a rubric that knows harm says of each supporter before any mean: the worst case, and how often it did harm."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
