@@ -174,7 +174,9 @@ def describe_risk(rows: Sequence[RiskRow]) -> list[str]:
         if row.dimension != WHOLE:
             continue
         if row.share.value is None:
-            said.append(f"{row.supporter}: of no dialogue is it known whether it was harmful.")
+            said.append(
+                f"{row.supporter}: no dialogue has a level: {row.not_applicable} not applicable, {row.unscored} unscored."
+            )
             continue
         ends = "no interval" if row.share.high is None else f"at most {row.share.high:.1%} by the exact 95% interval"
         said.append(f"{row.supporter}: harmful in {row.harmful} of {row.applicable} dialogues, {ends}.")
