@@ -23,7 +23,7 @@ from esc_eval.simulation.plan import turn_seed
 
 Row = Mapping[str, Any]
 PROSE = {
-    "role_cards": ("age", "occupation", "problem", "text", "layout", "annotator_text"),
+    "role_cards": ("age", "occupation", "problem", "text", "layout", "annotator_text", "warning"),
     "dialogues": ("problem",),
     "annotations": ("problem",),
 }
