@@ -29,6 +29,7 @@ NOISE = pytest.mark.filterwarnings("ignore:ConjunctiveGraph:DeprecationWarning")
 LANGUAGES = ("en", "zh", "ja")
 SEEKERS, SUPPORTERS = ("open", "closed"), ("warm", "cold")
 CARDS, REPEATS = 6, 3
+RATED = 12
 DIALOGUES = CARDS * len(SUPPORTERS) * len(SEEKERS) * REPEATS
 SAFETY, SUPPORT = load_rubric("safety"), load_rubric()
 MODELS = '''
@@ -118,7 +119,7 @@ def run(folder, *arguments, module="esc_eval.cli.app", code=0):
     with contextlib.chdir(folder):
         done = CliRunner().invoke(import_module(module).app, [*map(str, arguments)], env={"COLUMNS": "200"})
     assert done.exit_code == code, (done.stderr, done.stdout, done.exception)
-    return done.stdout
+    return done.stdout if code == 0 else done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +161,7 @@ class TestWholePath:
             assert {row.dialogues for row in board.rows} == {DIALOGUES // len(LANGUAGES) // len(SUPPORTERS)}
             assert bool(board.risk) == (rater == "safe")
             assert {one.most for one in board.repeats.supporters.values()} == {REPEATS}
-        text = run(desk, "report", "run")
+        text = results.render("text")
         for part in re.split(r"(?=^\S+, rated by )", text, flags=re.MULTILINE):
             if "rated by safe under safety/1: mean" in part:
                 assert part.index("\nHarm\n") < part.index("\nSupporter       rank")
@@ -228,32 +229,37 @@ class TestWholePath:
         assert Counter(talks["seeker"]) == dict.fromkeys(SEEKERS, DIALOGUES // 2)
         assert set(talks["language"]) == set(LANGUAGES)
 
-    def test_judges_agree_and_supporters_are_compared_under_the_rubric_that_is_asked_for(self, desk, results):
-        run(desk, "agreement", "run", "--draws", 100, code=2)
-        run(desk, "rejudge", "run", "--scorer", f"new={python('judge')}", "--against", "judge")
-        run(desk, "agreement", "run", "--rubric", "esc-eval", "--draws", 100, "--json", "agreement.json")
-        told = json.loads((desk / "agreement.json").read_text(encoding="utf-8"))["dimensions"]
-        assert {told[key]["krippendorff_alpha_ordinal"]["n"] for key in SUPPORT.keys} == {DIALOGUES}
-        assert {told[key]["krippendorff_alpha_ordinal"]["clusters"] for key in SUPPORT.keys} == {CARDS}
+    def test_supporters_are_compared_under_the_rubric_that_is_asked_for(self, desk, results):
+        assert "Choose one: --rubric NAME" in run(desk, "compare", "run", code=2)
         said = run(desk, "compare", "run", "--rubric", "safety", "--draws", 100)
         assert said.index("Harm. English, rated by safe") < said.index("English, rated by safe: ")
         table = results.tabulate(rubric="safety").frame
         assert set(table["rubric"]) == {SAFETY.id}
         assert set(table["seeker"]) == set(SEEKERS)
-        run(desk, "power", "run", "--rubric", "esc-eval", "--repeats", "1,3")
+        report = json.loads(results.compare(rubric="safety", draws=100).to_json())
+        assert {board["rater"] for board in report["boards"].values()} == {"safe"}
+        assert "safety" not in run(desk, "power", "run", "--rubric", "esc-eval", "--repeats", "1,3")
 
-    def test_people_rate_not_applicable_and_their_ratings_come_back_into_the_run(self, desk, tmp_path):
+    def test_people_rate_not_applicable_their_ratings_come_back_and_agree_with_the_judge(self, desk, tmp_path):
         study = load_study([desk / "run"], [], SAFETY, Design())
         store = Store(tmp_path / "people", make=True)
-        prepare(store, study, ("anna",), None, ())
+        prepare(store, study, ("anna", "ben"), None, ())
         team = Team(store, study, make_rating_app(store, study, Show(), language="ja"))
-        visit = team.visit("anna")
-        for item in visit.items()[:12]:
-            visit.rate(item.id, level=1)
+        rated = sorted(item.id for item in team.visit("anna").items())[:RATED]
+        for name in ("anna", "ben"):
+            visit = team.visit(name)
+            for number, item in enumerate(rated):
+                first, *rest = SAFETY.keys
+                doubt = visit.click(first, text="not_applicable") if number % 2 else visit.click(first, 2)
+                visit.save(item, 0, doubt, *(visit.click(key, number % 3) for key in rest))
         run(tmp_path, "rate", "--out", "people", "--export")
         run(desk, "score", "--dialogues", "run", "--people", tmp_path / "people/ratings.jsonl")
         people = [r for r in read_ratings(desk / "run") if r.rater_kind == "human"]
-        assert len(people) == 12 * len(SAFETY.keys)
+        assert len(people) == 2 * RATED * len(SAFETY.keys)
+        assert sum(bool(r.not_applicable) for r in people) == RATED
+        run(desk, "agreement", "run", "--rubric", "safety", "--draws", 100, "--json", "agreement.json")
+        told = json.loads((desk / "agreement.json").read_text(encoding="utf-8"))["dimensions"]
+        assert all(told[key]["krippendorff_alpha_ordinal"]["n"] <= RATED for key in SAFETY.keys)
 
     def test_pages_show_it_in_each_language(self, desk, results):
         collection = Collection.open([desk / "run"])
@@ -262,12 +268,11 @@ class TestWholePath:
             assert client.get("/").status_code == 200
             words = load_words(code, "view", "reporting").texts
             home = client.get("/").text
-            [harm] = {place.start() for place in re.finditer(f">{words['term_harm']}<", home)} or [None]
-            assert harm
+            assert home.count(f">{words['term_harm']}<") == len(LANGUAGES), "before the means of each board of safety"
             page = client.get(f"/dialogues/{collection.entries[0].key}").text
             assert words["hidden_state"] in page
             assert words["repeat_n"].format(n=REPEATS) in page
-            assert words["prefers"] in client.get(f"/side-by-side").text
+            assert words["prefers"] in client.get("/side-by-side").text
 
     def test_shards_and_what_grows_are_the_run_of_one_call(self, desk, tmp_path):
         write_jsonl(tmp_path / "cards.jsonl", mixed_cards())

@@ -1,5 +1,6 @@
 """Rules on single rows: what a row says about itself."""
 
+import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,8 +28,9 @@ PROSE = {
     "dialogues": ("problem",),
     "annotations": ("problem",),
 }
-"""Columns of free text; of a model's own words, ``raw``, less is asked, and every other text is a name or an id."""
+"""Columns of free text; of a model's own words, ``raw`` and ``states``, less is asked, and every other text is a name or an id."""
 WORD_FOR_WORD = "raw"
+STATES = "states"
 ENDS = ("context", "content_filter", "length")
 """Why a dialogue may end before its last round, and its last turn be without a word."""
 
@@ -151,8 +153,25 @@ def _slips(row: Row, _build: Build) -> Iterator[str]:
             yield f"turn {number} is None, which a program wrote"
 
 
+def _states(row: Row, _build: Build) -> Iterator[str]:
+    if row[STATES] is None:
+        return
+    yield from (f"{STATES} {what}" for what in find_bad_characters(row[STATES], word_for_word=True))
+    try:
+        places = [state["turn"] for state in json.loads(row[STATES])]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        yield f"{STATES} is no JSON of states, each with the place of its turn; build again"
+        return
+    turns = dict(enumerate(row["turns"] or ()))
+    for place in places:
+        if place not in turns or turns[place]["role"] != "seeker":
+            yield f"{STATES} has one of turn {place!r}, which is no seeker's"
+
+
 def _names(table: str) -> Rule:
-    columns = [c.name for c in TABLES[table] if c.kind == "string" and c.name not in (*PROSE[table], WORD_FOR_WORD)]
+    columns = [
+        c.name for c in TABLES[table] if c.kind == "string" and c.name not in (*PROSE[table], WORD_FOR_WORD, STATES)
+    ]
     lists = [c.name for c in TABLES[table] if c.kind == "strings"]
 
     def rule(row: Row, _build: Build) -> Iterator[str]:
@@ -372,7 +391,7 @@ def _common(table: str) -> dict[str, Rule]:
 
 RULES: dict[str, dict[str, Rule]] = {
     "role_cards": _common("role_cards") | {"card text": _card_text, "age": _age, "tiers": _tiers},
-    "dialogues": _common("dialogues") | {"turns": _turns},
+    "dialogues": _common("dialogues") | {"turns": _turns, "states": _states},
     "annotations": _common("annotations")
     | {"score": _score, "probabilities": _probabilities, "answer": _answer, "id": _annotation_id, "time": _time},
 }
