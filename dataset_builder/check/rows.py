@@ -28,7 +28,7 @@ PROSE = {
     "dialogues": ("problem",),
     "annotations": ("problem",),
 }
-"""Columns of free text; of a model's own words, ``raw`` and ``states``, less is asked, and every other text is a name or an id."""
+"""Columns of free text. Of a model's own words, ``raw`` and ``states``, less is asked; all else is a name or an id."""
 WORD_FOR_WORD = "raw"
 STATES = "states"
 ENDS = ("context", "content_filter", "length")
