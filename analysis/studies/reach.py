@@ -245,7 +245,7 @@ def _cross_fit(
         test, train = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
         key = "\0".join(talks[int(i)].id for i in (*train, *test)).encode()
         if key not in read:
-            read[key] = _features([talks[i] for i in train], [talks[i] for i in test])
+            read[key] = _features([talks[int(i)] for i in train], [talks[int(i)] for i in test])
         known, asked = read[key]
         model = RidgeCV(alphas=STRENGTHS).fit(known, people[train])
         guess[test] = model.predict(asked)

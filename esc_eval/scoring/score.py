@@ -371,7 +371,8 @@ class Scoring:
                 problem = f"{TOO_LONG}: {choice.problem}" if choice.problem else TOO_LONG
             return Rating(**common, problem=problem, parser="logits", served=choice.served)
         stated, marks, parser = self._mark(choice.text or choice.top or ""), self.rubric.marks, "logits"
-        likeliest = marks[max(range(len(p)), key=lambda n: (p[n], marks[n] == stated))]
+        places = max(enumerate(p), key=lambda place: (place[1], marks[place[0]] == stated))
+        likeliest = marks[places[0]]
         common |= {"mass": choice.mass, "raw": choice.top if choice.text is None else choice.text}
         common |= {"way": choice.way or "logits", "served": choice.served}
         if NOT_APPLICABLE in marks:  # the levels' own distribution is that where the dimension applies
