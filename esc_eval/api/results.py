@@ -248,7 +248,7 @@ class Results:
         return pd.DataFrame(rows)
 
     def rows(self, what: Rows = "ratings") -> list[dict[str, Any]]:
-        """What there is as plain rows, one a rating, dialogue, turn or preference; ratings say whose dialogue they are of.
+        """What there is as plain rows, one a rating, dialogue, turn or preference; ratings say whose dialogue it is.
 
         Args:
             what: ``ratings``, ``dialogues``, ``turns`` or ``preferences``.
