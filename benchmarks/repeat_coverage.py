@@ -178,10 +178,10 @@ def coverage_of_parts(centres: Ends, cards: int, repeats: int, missing: float, s
 
 
 def coverage_of_seeds(centre: float, cards: int, repeats: int, missing: float, simulations: int) -> float:
-    """Coverage of the interval for other seeds on these very cards."""
+    """Coverage of the interval for other seeds on these very cards, where there is one."""
     rng = np.random.default_rng([cards, repeats, round(10 * missing), 2])
     edges = np.array([0.5, 1.5, 2.5, 3.5])
-    hits = 0
+    hits = told = 0
     for _ in range(simulations):
         mean = centre + np.hypot(CARD, INTERACTION) * rng.normal(size=(cards, 1))
         true = STEP * stats.norm.sf((edges - mean) / REPEAT).sum(1).mean()
@@ -191,7 +191,8 @@ def coverage_of_seeds(centre: float, cards: int, repeats: int, missing: float, s
         found = seed_interval(np.where(gone, np.nan, scores), (0.0, FULL))
         low, high = _ends(found)
         hits += low <= true <= high
-    return hits / simulations
+        told += found.low is not None
+    return hits / max(told, 1)
 
 
 def report(simulations: int) -> str:

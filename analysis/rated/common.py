@@ -64,7 +64,15 @@ class RatedSet(Protocol):
         ...
 
 
-def make_rubric(name: str, levels: Iterable[int], dimensions: Mapping[str, str], lower: Iterable[str] = ()) -> Rubric:
+def make_rubric(
+    name: str,
+    levels: Iterable[int],
+    dimensions: Mapping[str, str],
+    lower: Iterable[str] = (),
+    harmful: int | None = None,
+    *,
+    not_applicable: bool = False,
+) -> Rubric:
     """Scales without a wording: what ratings of others were given on.
 
     Args:
@@ -72,13 +80,23 @@ def make_rubric(name: str, levels: Iterable[int], dimensions: Mapping[str, str],
         levels: Lowest first.
         dimensions: Our key -> what the set calls the scale.
         lower: Keys of scales of which a low level is good.
+        harmful: The level that means harm, where there is one.
+        not_applicable: Whether raters could also say that a scale does not apply.
     """
     worse = frozenset(lower)
     known = [
         Dimension(key=k, paper=v, official=v, lower_is_better=True if k in worse else None)
         for k, v in dimensions.items()
     ]
-    return Rubric(name=name, version="1", levels=tuple(levels), dimensions=tuple(known), texts={})
+    return Rubric(
+        name=name,
+        version="1",
+        levels=tuple(levels),
+        not_applicable=True if not_applicable else None,
+        harmful=harmful,
+        dimensions=tuple(known),
+        texts={},
+    )
 
 
 def expect(path: Path, where: str, holds: object, what: str) -> None:

@@ -14,7 +14,7 @@ from dataset_builder.describe.manifest import describe_withheld
 from dataset_builder.rows import splits
 from dataset_builder.rows.parquet import split_path, table_path
 from dataset_builder.rows.tables import SPLIT, TABLES, read_labels, table_columns
-from dataset_builder.sources import OPEN_KEY, OWN, SOURCES
+from dataset_builder.sources import OPEN_KEY, OWN, SAFETY_KEY, SOURCES
 from esc_eval.citation import PACKAGE
 from esc_eval.files.templates import make_environment
 from esc_eval.files.writing import write_whole
@@ -100,6 +100,7 @@ def render_card(manifest: Mapping[str, Any], template: str = "dataset_card.md.ji
             split=SPLIT,
             loadable=loadable_tables(manifest),
             open=describe_open_cards() if OPEN_KEY in manifest["counts"]["role_cards"]["source"] else None,
+            safety=SAFETY_KEY in manifest["counts"]["role_cards"]["source"],
             package=PACKAGE,
             withheld=describe_withheld(manifest),
             place=manifest.get("published"),

@@ -13,7 +13,7 @@ from esc_eval.files.run_folder import CARDS, DIALOGUES, PROTOCOL
 from esc_eval.files.text import read_text
 from esc_eval.files.writing import replace_folder, write_jsonl, write_whole
 from esc_eval.schema import RoleCard, digest
-from esc_eval.simulation.identity import STEP, Members, finished_dialogues, read_members
+from esc_eval.simulation.identity import ATTEMPT, STEP, Members, finished_dialogues, read_members
 from esc_eval.simulation.run import (
     LEDGER,
     PEOPLE,
@@ -187,7 +187,9 @@ def _fill_ledger(run: Run, runs: Sequence[Run], joined: Members) -> None:
                 furthest[name] = said, each
     for each in runs:
         own = {name for name, (_, best) in furthest.items() if best is each}
-        talks = [row for kind in ("turn", "problem", "retried") for row in each.list_records(kind) if row[1] in own]
+        talks = [
+            row for kind in ("turn", "problem", "retried", ATTEMPT) for row in each.list_records(kind) if row[1] in own
+        ]
         run.add_all([*talks, *(row for begin in JUDGED for row in each.list_records(f"{begin}%"))])
     for kind in (PEOPLE, PEOPLE_PREFER):
         run.add_all(_number(row for each in runs for row in each.list_records(kind)))

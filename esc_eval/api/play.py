@@ -197,6 +197,7 @@ def make_plan(settings: Settings, open_one: Open) -> tuple[Plan, dict[str, Price
         repeats=settings.repeats,
         speaks=players.speaks,
         own_settings=settings.own_settings,
+        replay_faults=settings.replay_faults,
         notes=list(dict.fromkeys(note for _, notes in chosen for note in notes)),
     )
     return plan, players.prices

@@ -10,25 +10,28 @@ from typing import Any, Literal, Self, get_args
 from esc_eval.errors import EscEvalError
 from esc_eval.escaping import escape_html
 from esc_eval.files.preferences import Given, Inconsistent, read_preferences
-from esc_eval.files.records import read_dialogues
+from esc_eval.files.records import read_dialogues, read_ratings
 from esc_eval.files.run_folder import PREFERENCES, is_run_folder, read_run_cards, read_run_ratings, rubric_file
 from esc_eval.files.writing import PREFIX, replace_folder, write_jsonl, write_whole
 from esc_eval.prompts.kept import keep_wording
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reading import is_file, read_bytes
 from esc_eval.reporting import Summary, as_html, as_latex, as_markdown, as_text, summarise_ratings
+from esc_eval.reporting.course import course_report, estimate_courses
+from esc_eval.reporting.harm_corrected import corrected_report
 from esc_eval.reporting.jury import find_juries, jury_report
 from esc_eval.reporting.page import as_page
 from esc_eval.reporting.pictures import Picture, board_pictures, rounds_pictures
 from esc_eval.reporting.preferences import preference_reports
 from esc_eval.reporting.render import Report, terminal_width
+from esc_eval.reporting.risk import refuse_mixed_harm
 from esc_eval.reporting.rounds import estimate_rounds
 from esc_eval.reporting.seekers import find_pools, seekers_report
 from esc_eval.reporting.signature import dialogue_parts, join_signature
-from esc_eval.reporting.summary import Leaderboard, Row, Statistic
+from esc_eval.reporting.summary import Leaderboard, Row, Statistic, keep_last_word, name_clusters_of
 from esc_eval.reporting.tables import name_board
-from esc_eval.schema import NO_SCORER, Dialogue, Rating, digest
-from esc_eval.scoring.rating_checks import find_rubrics
+from esc_eval.schema import NO_SCORER, Dialogue, Rating, RoleCard, digest
+from esc_eval.scoring.rating_checks import check_marks, find_rubrics
 from esc_eval.simulation.unfinished import describe_stage, read_run
 from esc_eval.statistics import DRAWS
 from esc_eval.statistics.bootstrap import Bootstrap
@@ -316,7 +319,8 @@ class Results:
             for picture in board_pictures(board):
                 found[f"{begin}-{picture.name}" if len(boards) > 1 else picture.name] = picture
         signature = join_signature(dialogue_parts(self._run))
-        return found | {each.name: each for each in rounds_pictures(estimate_rounds(self.dialogues), signature)}
+        rounds = [*estimate_rounds(self.dialogues), *(each.as_rounds() for each in estimate_courses(self.dialogues))]
+        return found | {each.name: each for each in rounds_pictures(rounds, signature)}
 
     def compare(
         self, rater: str | None = None, draws: int = DRAWS, seed: int = 0, adjust_raters: bool = False
@@ -360,6 +364,8 @@ class Results:
             raters = sorted({rating.rater for rating in self.ratings})
             raise EscEvalError(f"no ratings by {rater!r}; there are those of {raters}" if raters else "no ratings yet")
         scales = {(min(each.levels), max(each.levels)) for key, each in self.rubrics.items() if key in _carried(chosen)}
+        if why := refuse_mixed_harm({key: one for key, one in self.rubrics.items() if key in _carried(chosen)}):
+            raise EscEvalError(f"{why}; choose a rater")
         if len(scales) > 1:
             raise EscEvalError(f"ratings of several scales ({sorted(scales)}) cannot be compared; choose a rater")
         try:
@@ -387,7 +393,9 @@ class Results:
             raise EscEvalError("the ratings by people need those of a scorer beside them: rate with esc-eval score")
         found = {}
         for scorer in dict.fromkeys(rating.rater for rating in judged):
-            own = [rating for rating in judged if rating.rater == scorer]
+            own = [r for r in judged if r.rater == scorer and self.rubrics[r.rubric].harmful is None]
+            if not own:
+                continue
             if not any(rating.score is not None for rating in own) and any(rating.unsupported for rating in own):
                 found[scorer] = Report("powered", {}, notes=[f"{scorer}: {NO_SCORER}, {ALONE}"])
                 continue
@@ -396,6 +404,29 @@ class Results:
             people = read_table(self.human, None if any(map(is_run_folder, self.human)) else scale)
             guesses = tabulate_ratings(own, self.dialogues, scale)
             found[scorer] = powered_report(people.beside(self.dialogues), guesses, Bootstrap())
+        return found
+
+    @cached_property
+    def harm(self) -> dict[str, Report]:
+        """How far each scorer finds the harm that people find, and the shares of harm without its errors, by scorer;
+        of rubrics that know harm, and none without ratings by people.
+
+        Raises:
+            EscEvalError: The file of ratings by people is broken.
+        """
+        if not self.human:
+            return {}
+        given = [rating for path in self.human for rating in read_ratings(path) if rating.rater_kind == "human"]
+        clusters = dict(zip((d.id for d in self.dialogues), name_clusters_of(self.dialogues), strict=True))
+        judges = [r for r in self.ratings if r.rater_kind == "model" and self.rubrics[r.rubric].harmful is not None]
+        found = {}
+        for scorer, rubric_id in dict.fromkeys((rating.rater, rating.rubric) for rating in judges):
+            own = [r for r in judges if (r.rater, r.rubric) == (scorer, rubric_id)]
+            people = [r for r in given if r.rubric == rubric_id and r.dialogue_id in clusters]
+            check_marks(people, self.rubrics[rubric_id])
+            found[f"{scorer}, {rubric_id}"] = corrected_report(
+                keep_last_word(people), own, self.dialogues, self.rubrics[rubric_id], clusters
+            )
         return found
 
     @cached_property
@@ -450,11 +481,27 @@ class Results:
     def beside(self) -> dict[str, dict[str, Report]]:
         """What a report has beside its leaderboards, by its name in the JSON form."""
         return {
+            "harm_beside_people": self.harm,
             "by_seeker": self.by_seeker,
             "juries": self.juries,
             "prediction_powered": self.powered,
             "preferences": self.preference_reports,
+            "seekers": self.course,
         }
+
+    @cached_property
+    def cards(self) -> dict[str, RoleCard]:
+        """The role cards that the run folder holds, or those of the runs that were joined, by id."""
+        if self.folder is not None:
+            return {card.id: card for card in read_run_cards([self.folder])}
+        joined = self._keep if isinstance(self._keep, list) else [self._keep]
+        return {name: card for one in joined if isinstance(one, Results) for name, card in one.cards.items()}
+
+    @cached_property
+    def course(self) -> dict[str, Report]:
+        """The seeker's states, how talks end, and faults of seekers; empty where there is none of it."""
+        found = course_report(self.dialogues, self.cards)
+        return {found.name: found} if found else {}
 
     def render(self, format: Format = "text") -> str:
         """The report as text for a terminal, JSON, Markdown or LaTeX."""

@@ -70,6 +70,7 @@ class Playing(Opening, Going, total=False):
     own_settings: bool
     repeats: int
     shard: str | None
+    replay_faults: int
     system: str | Path | None
     official_repo: str | Path | None
     allow_unknown: bool
@@ -187,6 +188,8 @@ class Settings(Options):
         price: ``[NAME=]PROMPT,WRITTEN``, dollars a million tokens.
         max_cost: Dollars at which a run stops.
         retry_failed: Play dialogues on that ended early, and ask judges again that gave no answer.
+        replay_faults: How often a dialogue whose seeker refuses, speaks as the supporter or contradicts its card is
+            played again, each time with another seed.
         strict: Take it for a failure if a dialogue ended early or a rating is missing.
     """
 
@@ -224,6 +227,7 @@ class Settings(Options):
     price: Texts = ()
     max_cost: Annotated[float, Field(ge=0)] | None = None
     retry_failed: bool = False
+    replay_faults: Annotated[int, Field(ge=0)] = 0
     strict: bool = False
 
     def describe(self, names: Iterable[str]) -> dict[str, Any]:

@@ -38,13 +38,13 @@ def run_reparse(folder: Path, rubric: str | None, parser: str, on_progress: OnPr
     count = 0
     for _, group in groupby(read_ratings(folder), lambda rating: rating.rubric):
         before = list(group)
-        after, read = reparse_ratings(before, rubric_of(before, rubric, folder).levels, parser)
+        after, read = reparse_ratings(before, rubric_of(before, rubric, folder).marks, parser)
         ratings, count = ratings + after, count + read
     if not count:
         raise EscEvalError(f"{folder}: no rating has a raw answer; those of level probabilities have nothing to parse")
     path = folder / f"ratings-{parser}.jsonl"
     write_jsonl(path, ratings)
-    unscored = sum(rating.score is None for rating in ratings)
+    unscored = sum(rating.unscored for rating in ratings)
     on_progress(Progress(message=f"{count} of {len(ratings)} ratings read by the {parser} rule; {unscored} unscored"))
     return path
 

@@ -13,14 +13,14 @@ import pandas as pd
 from esc_eval.errors import BadRecord, EscEvalError
 from esc_eval.files import cell_tables
 from esc_eval.files.cell_tables import CellTable, read_cell_table, tell_guess
-from esc_eval.files.cells import read_key, read_level
+from esc_eval.files.cells import is_not_applicable, read_key, read_level, read_yes
 from esc_eval.files.columns import Columns
 from esc_eval.files.official import split_official_name
 from esc_eval.files.parquet import read_parquet
 from esc_eval.files.preferences import lay_out_pairs
 from esc_eval.files.rating_layout import KEY, PAIRS, STEPS, lay_out
 from esc_eval.files.records import find_in_folder, read_dialogues, read_ratings, with_cards
-from esc_eval.files.run_folder import PREFERENCES, RATINGS, is_run_folder, read_scale
+from esc_eval.files.run_folder import PREFERENCES, RATINGS, is_run_folder, knows_not_applicable, read_scale
 from esc_eval.reading import is_file, is_folder, read_bytes, read_json, suffix_of
 from esc_eval.schema import Dialogue, Rating, number_repeats, order_stages
 
@@ -30,6 +30,8 @@ NOT_NAMES = ("order", "time")
 NAMES = (*KEY, *ALIASES, "rater_kind", "rubric", *(column for column in EXTRA if column not in NOT_NAMES))
 """Columns whose cells name something."""
 SCALE = (0, 4)
+NOT_APPLYING = "not_applicable"
+"""The column that says where a dimension does not apply."""
 FORMATS = f"{cell_tables.FORMATS}, a run folder, a folder of Parquet, official scores (.json)"
 
 
@@ -39,7 +41,8 @@ class RatingsTable:
 
     Attributes:
         frame: Columns ``dialogue_id``, ``rater``, ``dimension`` (text), ``score`` (number, NaN = missing), those of
-            ``EXTRA`` that the input has, and whatever else it had.
+            ``EXTRA`` that the input has, and whatever else it had. Where a rating says that its dimension does not
+            apply, which is no missing score, a column ``not_applicable`` is True there.
         dimensions: In order of first appearance, also those without a single score.
         low, high: Ends of the scale; levels are the whole numbers between.
         sha256: Of the input.
@@ -69,6 +72,22 @@ class RatingsTable:
         """Rows with a score, of one dimension or of all."""
         rows = self.frame[self.frame["score"].notna()]
         return rows if dimension is None else rows[rows["dimension"] == dimension]
+
+    @property
+    def not_applicable(self) -> pd.Series:
+        """Whether each row says that its dimension does not apply."""
+        said = self.frame.get(NOT_APPLYING)
+        return pd.Series(False, index=self.frame.index) if said is None else said.eq(True)
+
+    @property
+    def missing(self) -> int:
+        """Rows that have neither a score nor say that their dimension does not apply."""
+        return int((self.frame["score"].isna() & ~self.not_applicable).sum())
+
+    def with_not_applicable(self) -> "RatingsTable":
+        """The same ratings with one level more on top, which is that the dimension does not apply: a name, no amount."""
+        frame = self.frame.assign(score=self.frame["score"].mask(self.not_applicable, self.high + 1))
+        return RatingsTable(frame, self.dimensions, self.low, self.high + 1, self.sha256)
 
     def clusters(self, column: str | None = None) -> str:
         """The column to cluster by: the one asked for, else the card where every row has one, else the dialogue."""
@@ -100,7 +119,7 @@ class RatingsTable:
         if len(people.stages) < 2:
             return people
         frame = people.frame
-        scored = frame["score"].notna()
+        scored = frame["score"].notna() | people.not_applicable
         position = frame["stage"].map({name: i for i, name in enumerate(people.stages)}).fillna(-1).where(scored, -2)
         latest = position.groupby([frame["dialogue_id"], frame["dimension"]]).transform("max")
         return people.replaced(frame[position == latest])
@@ -200,6 +219,36 @@ def _fingerprint(path: Path) -> str:
     return digest.hexdigest()
 
 
+def _mark_not_applicable(frame: pd.DataFrame, path: Path | str, folders: Sequence[Path]) -> pd.DataFrame:
+    """The rows with a blank in place of each ``N/A``, and what says it in the column ``not_applicable``.
+
+    Raises:
+        BadRecord: One is under a rubric that does not know it, or under none.
+    """
+    said = []
+    flags = frame[NOT_APPLYING] if NOT_APPLYING in frame else [None] * len(frame)
+    for cell, flag, where in zip(frame["score"], flags, frame["_where"], strict=True):
+        try:
+            said.append(is_not_applicable(cell) or read_yes(flag))
+        except ValueError as error:
+            raise BadRecord(path, where, f"{NOT_APPLYING} {error}") from error
+    applies = pd.Series(said, index=frame.index, dtype=bool)
+    if not applies.any():
+        return frame.drop(columns=NOT_APPLYING, errors="ignore")
+    named = frame["rubric"] if "rubric" in frame else pd.Series(None, index=frame.index, dtype=object)
+    for rubric in dict.fromkeys(named[applies]):
+        if not isinstance(rubric, str) or not knows_not_applicable(rubric, folders):
+            row = frame[applies & (named.isna() if not isinstance(rubric, str) else named == rubric)].iloc[0]
+            whose = f"{rubric} does not know" if isinstance(rubric, str) else "only a rubric can know"
+            raise BadRecord(
+                path,
+                row["_where"],
+                f"says 'not applicable', which {whose} as an answer. Name a rubric that does in the column rubric "
+                "(e.g. safety/1), or leave the score blank where there is none",
+            )
+    return frame.assign(**{"score": frame["score"].mask(applies, None), NOT_APPLYING: applies})
+
+
 def _scores(frame: pd.DataFrame, path: Path | str, low: int, high: int, *, settled: bool = False) -> pd.Series:
     levels = []
     for cell, where in zip(frame["score"], frame["_where"], strict=True):
@@ -260,6 +309,7 @@ def read_table(
                 raise BadRecord(path, empty.iloc[0]["_where"], f"{column} is empty")
         if is_run_folder(path) and STEPS not in frame:
             frame = _join(frame, read_dialogues(path), str(path))
+        frame = _mark_not_applicable(frame, path, [path, *beside])
         frames.append(frame.assign(_file=str(path)))
         digest.update(_fingerprint(path).encode())
     if len({steps for frame in frames if STEPS in frame for steps in frame[STEPS]}) > 1:
@@ -290,6 +340,8 @@ def tabulate_ratings(ratings: Sequence[Rating], dialogues: Sequence[Dialogue], s
     lines = [rating.to_json() for rating in ratings]
     rows = [{"score": None, **json.loads(line), "_where": f"rating {i}"} for i, line in enumerate(lines)]
     frame = _with_keys(pd.DataFrame(rows).rename(columns=ALIASES).assign(_file="the ratings"), "the ratings")
+    if NOT_APPLYING in frame:
+        frame[NOT_APPLYING] = frame[NOT_APPLYING].eq(True)
     frame["score"] = _scores(frame, "the ratings", *scale, settled=True)
     content = sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
     whole = _join(_put_together([frame]), dialogues, "the dialogues")

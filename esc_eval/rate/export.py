@@ -10,6 +10,7 @@ from typing import Any
 from esc_eval.escaping import format_csv
 from esc_eval.files.preferences import PREFERENCE_COLUMNS
 from esc_eval.files.writing import write_whole
+from esc_eval.rate.questions import NOT_APPLYING
 from esc_eval.rate.store import Item, Rater, State, Store
 from esc_eval.schema import Preference, Rating
 
@@ -61,6 +62,19 @@ def answered(store: Store) -> Iterator[Answered]:
                 yield Answered(rater, item, states[item.id], about)
 
 
+def said_fields(kind: str, value: int | None, reason: str | None, *, applying: bool) -> dict[str, Any]:
+    """The fields of a rating that hold what was clicked.
+
+    Args:
+        kind: ``level``, or ``cannot``.
+        value, reason: The level; why there is none.
+        applying: Whether the rubric knows "not applicable" as an answer of its own.
+    """
+    if kind == "level":
+        return {"score": value}
+    return {"not_applicable": True} if applying and reason == NOT_APPLYING else {"problem": explain_reason(reason)}
+
+
 def _common(one: Answered, click: sqlite3.Row) -> dict[str, Any]:
     return {
         "rater": one.rater.shown,
@@ -68,7 +82,6 @@ def _common(one: Answered, click: sqlite3.Row) -> dict[str, Any]:
         "time": click["time"],
         "seconds": round(one.state.seconds.get(click["dimension"], 0.0), 1),
         "note": one.state.note,
-        "problem": explain_reason(click["text"]) if click["kind"] == "cannot" else None,
     }
 
 
@@ -81,6 +94,7 @@ def ratings(store: Store, kind: str = "dialogue") -> list[tuple[Rating, Mapping[
     """
     study = store.read_study()
     rubric, order = study["rubric"].partition(" ")[0], study["dimensions"]
+    applying = bool(study.get("not_applicable"))
     found = []
     for one in answered(store):
         if one.item.kind != kind or one.item.dialogue is None:
@@ -92,7 +106,7 @@ def ratings(store: Store, kind: str = "dialogue") -> list[tuple[Rating, Mapping[
                     dimension=dimension,
                     rater_kind="human",
                     rubric=rubric,
-                    score=click["value"] if click["kind"] == "level" else None,
+                    **said_fields(click["kind"], click["value"], click["text"], applying=applying),
                     stage="repeat" if kind == "repeat" else one.rater.stage,
                     **_common(one, click),
                 )
@@ -123,6 +137,7 @@ def preferences(store: Store) -> list[tuple[Preference, Mapping[str, Any], Mappi
                     preference=value,
                     steps=study["steps"],
                     left="a" if is_a_left else "b",
+                    problem=explain_reason(click["text"]) if click["kind"] == "cannot" else None,
                     **_common(one, click),
                 )
                 found.append((preference, about[0], about[1]))
@@ -199,7 +214,7 @@ def list_files(store: Store) -> dict[str, Callable[[], str]]:
 
 def format_ratings(given: Sequence[tuple[Rating, Mapping[str, Any]]]) -> str:
     """Ratings as CSV, each with what is known of its dialogue."""
-    rows = [_cells({**dict(one), **about}, RATING_COLUMNS) for one, about in given]
+    rows = [_cells({**dict(one), "score": one.mark, **about}, RATING_COLUMNS) for one, about in given]
     return format_csv(RATING_COLUMNS, rows)
 
 

@@ -104,6 +104,7 @@ class Study:
             "attention": self.design.attention,
             "seed": self.design.seed,
             "scale": [self.levels[0], self.levels[-1]],
+            **({"not_applicable": True} if self.rubric.not_applicable and not self.design.pairwise else {}),
         }
 
 
@@ -250,7 +251,10 @@ def describe_dialogue(dialogue: Dialogue) -> dict[str, str | None]:
 
 
 def _choose_units(study: Study, chosen: Sequence[str] | None) -> list[tuple[str, ...]]:
-    """Dialogues, or pairs of dialogues of one card by two supporters, of all or of those that a plan gives."""
+    """Dialogues, or pairs of dialogues of one card by two supporters, of all or of those that a plan gives.
+
+    The two of a pair are by one seeker, where there are any such pairs.
+    """
     ids = list(study.dialogues) if chosen is None else list(chosen)
     if beside := [one for one in ids if one not in study.dialogues]:
         raise EscEvalError(f"the plan gives out dialogue {beside[0]!r}, which has no answer that could be rated")
@@ -266,7 +270,8 @@ def _choose_units(study: Study, chosen: Sequence[str] | None) -> list[tuple[str,
             "no card has dialogues with two supporters, so there are no pairs; official dialogues are linked to their "
             "cards by --cards"
         )
-    return pairs
+    alike = [pair for pair in pairs if study.dialogues[pair[0]].seeker == study.dialogues[pair[1]].seeker]
+    return alike or pairs
 
 
 def _pair_repeats(study: Study, group: Sequence[str]) -> list[tuple[str, ...]]:

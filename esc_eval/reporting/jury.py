@@ -61,7 +61,7 @@ def jury_report(
         place: Of the jury, for titles.
     """
     judges = list(dict.fromkeys(rating.rater for rating in ratings))
-    silent = [name for name in judges if all(r.score is None for r in ratings if r.rater == name)]
+    silent = [name for name in judges if all(r.unscored for r in ratings if r.rater == name)]
     judges = [name for name in judges if name not in silent]
     items: Items = defaultdict(dict)
     for rating in ratings:

@@ -13,6 +13,7 @@ from esc_eval.escaping import show_controls
 from esc_eval.files.templates import make_environment
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting import pictures, tables
+from esc_eval.reporting.course import NAMES, draw_curves, place_faults
 from esc_eval.reporting.find import mark
 from esc_eval.reporting.render import Table, table_html
 from esc_eval.reporting.rounds import place_turns
@@ -37,6 +38,9 @@ def add_filters(environment: Environment) -> None:
         "visible": show_controls,
         "marked": mark,
         "places": place_turns,
+        "curves": draw_curves,
+        "faults": place_faults,
+        "fault_name": NAMES.__getitem__,
         "dimension": lambda key, rubric, language: name_dimension(rubric, key, language),
         "level_words": lambda key, rubric, level, language: word_level(rubric, key, level, language),
     }
@@ -84,6 +88,7 @@ def as_page(
             {
                 "report": tables.board_report(board, tables.board_table(board)),
                 # our own HTML, escaped cell by cell
+                "harm": Markup("".join(map(table_html, tables.harm_tables(board)))),  # noqa: S704
                 "leaderboard": Markup(table_html(tables.board_table(board))),  # noqa: S704
                 "validity": Markup("".join(map(table_html, tables.support_tables(board)))),  # noqa: S704
                 "details": Markup("".join(map(table_html, _details(board)))),  # noqa: S704

@@ -16,6 +16,8 @@ from esc_eval.statistics.repeats import Spread, best_repeats, spread_of_differen
 from esc_eval.statistics.scale import FULL
 from esc_eval.statistics.variance import Codes
 
+BOTH = 2
+"""Dialogues of a repeat: one by each model."""
 PLAY_AGAIN = (
     "power --repeats needs two supporters that played some of the same cards twice or more: with one dialogue of a "
     "card nothing tells what is of the card from what is of the seed. Play the cards again: the command that made the "
@@ -50,13 +52,14 @@ def repeats_report(
                     "first": first,
                     "second": second,
                     "repeats": k,
-                    "dialogues": 2 * spread.cards * k,
+                    "dialogues": BOTH * spread.cards * k,
                     "same_cards": spread.error(spread.cards, k),
                     "more_cards": spread.error(spread.cards * k, 1),
                 }
             )
         ratio = spread.ratio()
-        low, high = best_repeats(ratio.low, card_cost), best_repeats(ratio.high, card_cost)
+        a_repeat = card_cost / BOTH
+        low, high = best_repeats(ratio.low, a_repeat), best_repeats(ratio.high, a_repeat)
         best.append(
             {
                 "first": first,
@@ -68,7 +71,7 @@ def repeats_report(
                 "ratio": ratio,
                 "repeats": {
                     name: None if np.isinf(k) else k
-                    for name, k in (("value", best_repeats(ratio.value, card_cost)), ("low", low), ("high", high))
+                    for name, k in (("value", best_repeats(ratio.value, a_repeat)), ("low", low), ("high", high))
                 },
             }
         )

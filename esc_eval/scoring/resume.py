@@ -160,11 +160,12 @@ def admit_dialogues(
 def rated_identity(scoring: Identified, dialogues: Sequence[Dialogue], old: Mapping[str, Any]) -> dict[str, Any]:
     """The identity of a scoring with the wording of those languages alone that it has rated or is about to."""
     identity = scoring.identity
-    if languages := identity["rubric"].get("languages"):
-        before = old["rubric"].get("languages", OLD_LANGUAGES) if old else ()
-        used = {dialogue.language for dialogue in dialogues} | set(before)
-        chosen = {language: sha256 for language, sha256 in languages.items() if language in used}
-        identity = {**identity, "rubric": {**identity["rubric"], "languages": chosen}}
+    for key in ("rubric", "evidence"):
+        if languages := identity.get(key, {}).get("languages"):
+            before = old[key].get("languages", OLD_LANGUAGES) if old else ()
+            used = {dialogue.language for dialogue in dialogues} | set(before)
+            chosen = {language: sha256 for language, sha256 in languages.items() if language in used}
+            identity = {**identity, key: {**identity[key], "languages": chosen}}
     return identity
 
 

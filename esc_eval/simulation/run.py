@@ -487,6 +487,19 @@ class Run:
             database.executemany("insert or ignore into records values (?, ?, ?, ?)", rows)
             database.execute("commit")
 
+    def set_aside(self, kind: str, owner: str, text: str, drop: Iterable[str]) -> None:
+        """Add one record more of an owner, and drop all of its records of some kinds, both or neither.
+
+        Raises:
+            EscEvalError: As ``add``.
+        """
+        with self._writing() as database:
+            database.execute("begin immediate")
+            counted = "select ?, ?, count(*), ? from records where kind = ? and owner = ?"
+            database.execute(f"insert into records {counted}", (kind, owner, text, kind, owner))
+            database.executemany("delete from records where kind = ? and owner = ?", [(each, owner) for each in drop])
+            database.execute("commit")
+
     def of(self, kind: str, owner: str) -> list[str]:
         """The records of an owner in order of position."""
         query = "select json from records where kind = ? and owner = ? order by position"

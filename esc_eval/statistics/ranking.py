@@ -56,6 +56,8 @@ class Board:
         absent: Dimensions of the rubric that nobody was to rate: without them there is no average.
         even: Whether each cluster counts once for a model, however often the model played it; else each dialogue.
         dialogue: Id of each dialogue.
+        exempt: Shape (dialogues, dimensions): whether it was said that the dimension does not apply, and no score was
+            given; nothing is missing there. None = nowhere.
     """
 
     models: tuple[str, ...]
@@ -69,6 +71,7 @@ class Board:
     absent: tuple[str, ...] = ()
     even: bool = False
     dialogue: tuple[str, ...] = ()
+    exempt: npt.NDArray[np.bool_] | None = None
 
     @classmethod
     def build(
@@ -83,7 +86,8 @@ class Board:
         """From ratings in any order.
 
         Args:
-            ratings: Dialogue, its model and its cluster, dimension, rater, level (NaN = no score).
+            ratings: Dialogue, its model and its cluster, dimension, rater, level (NaN = no score, infinite = the
+                dimension does not apply).
             dimensions: All that the rubric has, in order.
             scale: Lowest and highest level.
             turned: Dimensions of which a low level is good.
@@ -104,6 +108,10 @@ class Board:
         total, count = np.zeros((2, len(dialogues), len(present)))
         np.add.at(total, (row, column), points)
         np.add.at(count, (row, column), 1)
+        exempt = np.zeros(count.shape, dtype=bool)
+        for dialogue, _, _, dimension, _, level in ratings:
+            if np.isinf(level) and dimension in present:
+                exempt[index[dialogue], present.index(dimension)] = True
         return cls(
             tuple(models),
             present,
@@ -116,6 +124,7 @@ class Board:
             tuple(d for d in dimensions if d not in present),
             even,
             tuple(dialogue for _, _, dialogue in dialogues),
+            exempt & (count == 0) if exempt.any() else None,
         )
 
     @property
@@ -146,8 +155,10 @@ class Board:
         """How much there is of each model."""
         found = {}
         for i, name in enumerate(self.models):
-            there = np.isfinite(self.scores[self.model == i])
-            found[name] = Size(len(there), int(there.any(1).sum()), int((~there).sum()))
+            own = self.model == i
+            there = np.isfinite(self.scores[own])
+            beside = 0 if self.exempt is None else int(self.exempt[own].sum())
+            found[name] = Size(len(there), int(there.any(1).sum()), int((~there).sum()) - beside)
         return found
 
     @property
@@ -487,13 +498,18 @@ def _bounds(board: Board, column: str) -> tuple[npt.NDArray[np.intp], Array, Arr
     played = np.zeros((len(board.cards), models), dtype=bool)
     played[board.card, board.model] = True
     absent = (~played).sum(0) if (played.sum(1) > 1).any() else np.zeros(models, dtype=np.intp)
-    there, scored, total = np.zeros((3, models, len(board.dimensions)))
+    there, scored, total, none = np.zeros((4, models, len(board.dimensions)))
     np.add.at(there, board.model, np.isfinite(board.scores))
     np.add.at(scored, board.model, np.isfinite(board.scores) * weight[:, None])
     np.add.at(total, board.model, np.nan_to_num(board.scores) * weight[:, None])
+    if board.exempt is not None:
+        np.add.at(there, board.model, board.exempt)
+        np.add.at(none, board.model, board.exempt * weight[:, None])
     missing = ((plays + absent)[:, None] - there).sum(1).astype(np.intp)
-    wanting = (rows + absent)[:, None] - scored
-    low, high = ((total + wanting * end) / (rows + absent)[:, None] for end in (0.0, FULL))
+    due = (rows + absent)[:, None] - none
+    wanting = due - scored
+    with np.errstate(invalid="ignore"):  # where nothing of a model is due in a dimension, there is no mean
+        low, high = ((total + wanting * end) / due for end in (0.0, FULL))
     if column != AVERAGE:
         at = board.dimensions.index(column)
         return missing, low[:, at], high[:, at]

@@ -292,7 +292,7 @@ def spread_of_difference(gaps: Array, card: Codes) -> Spread | None:
 
 
 def best_repeats(ratio: float | None, card_cost: float) -> float:
-    """Repeats of a card for the smallest error at a cost, where a card costs so many dialogues beside its own.
+    """Repeats of a card for the smallest error at a cost, where a card costs as much as so many repeats beside its own.
 
     The error's variance is (card + repeat / k) / cards at a cost of cards (card_cost + k): least at
     k = sqrt(card_cost repeat / card) (Cochran 1977, section 10.6), and never less than 1.
@@ -403,7 +403,7 @@ def find_fragile(
 def seed_interval(table: Table, scale: tuple[float, float], confidence: float = CONFIDENCE) -> Estimate:
     """Mean over these very cards, each counted once, with an interval for other seeds: the cards are not drawn anew.
 
-    The variance is that of repeats within cards, pooled, with Student's t on its degrees of freedom.
+    The variance is that of repeats within cards, pooled, with Student's t on its degrees of freedom (``mean_square``).
 
     Args:
         table: Shape (cards, repeats), NaN = none; cards without any are left out.
@@ -420,8 +420,9 @@ def seed_interval(table: Table, scale: tuple[float, float], confidence: float = 
     df = int((size - 1).sum())
     if df < 1:
         return Estimate(value, None, None, n, cards, NO_REPEATS)
-    within = float(((own - means[:, None])[mask] ** 2).sum() / df)
-    if within <= NEGLIGIBLE:
+    within = mean_square(np.nansum((own - means[:, None])[size > 1] ** 2, axis=1), df)
+    if within.value <= NEGLIGIBLE:
         return Estimate(value, None, None, n, cards, "no interval: repeats of a card never differ here")
-    half = float(special.stdtrit(df, (1 + confidence) / 2) * np.sqrt(within * (1 / size).sum()) / cards)
+    t = special.stdtrit(within.freedom, (1 + confidence) / 2)
+    half = float(t * np.sqrt(within.value * (1 / size).sum()) / cards)
     return Estimate(value, max(scale[0], value - half), min(scale[1], value + half), n, cards)

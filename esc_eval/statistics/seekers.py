@@ -14,11 +14,12 @@ import numpy.typing as npt
 
 from esc_eval.statistics.bootstrap import Bootstrap, estimate_gaps, estimate_group_means
 from esc_eval.statistics.estimate import Array, Estimate
-from esc_eval.statistics.ranking import FLIPS, flip_signs
+from esc_eval.statistics.ranking import EQUAL, FLIPS, flip_signs
 from esc_eval.statistics.scale import FULL
 
 Codes = npt.NDArray[np.intp]
 NO_CARD = "no card was played by both seekers"
+ALIKE = "no interval: the means are equal, which says nothing of how much others differ"
 NO_SHARED = "no card was played by all seekers"
 
 
@@ -139,6 +140,8 @@ def _spread(cube: Array, confidence: float) -> Estimate:
     means = whole.mean(0)
     free = len(means) - 1
     value = float(means.std(ddof=1))
+    if value < EQUAL:
+        return Estimate(0.0, None, None, len(means), len(whole), ALIKE)
     tail = (1 - confidence) / 2
     low, high = (value * float(np.sqrt(free / chi2.ppf(level, free))) for level in (1 - tail, tail))
     return Estimate(value, low, max(value, min(high, FULL / 2)), len(means), len(whole))

@@ -20,7 +20,14 @@ from esc_eval.reporting.render import Table
 from esc_eval.reporting.rounds import place_turns
 from esc_eval.reporting.standing import differences_table
 from esc_eval.reporting.summary import Summary
-from esc_eval.reporting.tables import board_report, board_table, describe_support, details_tables, support_tables
+from esc_eval.reporting.tables import (
+    board_report,
+    board_table,
+    describe_support,
+    details_tables,
+    harm_tables,
+    support_tables,
+)
 from esc_eval.reporting.wording import ENGLISH, name_dimension, table_in
 from esc_eval.schema import Category, Rating, Turn
 from esc_eval.view.collection import Board, Collection, Entry, Group
@@ -110,6 +117,7 @@ def _render(request: Request, template: str, section: str, **context: Any) -> Re
         show_table=lambda table, names=MappingProxyType({}): Markup(_show_table(table, words, names)),  # noqa: S704 - our own, escaped
         language_name=lambda code: _word(words, f"language_{code}", known_languages()[code].name),
         category_name=lambda code: _word(words, f"category_{code}", code),
+        figure_name=lambda one: _word(words, f"figure_{one.figure.name}", one.figure.title),
         group_number=lambda group: viewer.collection.groups.index(group) + 1,
         **context,
     )
@@ -158,7 +166,12 @@ def show_boards(request: Request) -> Response:
     viewer: Viewer = request.app.state.viewer
     language = viewer.pages.words(request).language
     boards = [
-        {"board": board, "table": board_table(board.table), "names": _dimension_names(board, language)}
+        {
+            "board": board,
+            "harm": harm_tables(board.table),
+            "table": board_table(board.table),
+            "names": _dimension_names(board, language),
+        }
         for board in viewer.collection.boards
     ]
     support = describe_support(Summary(tables=tuple(board.table for board in viewer.collection.boards)))
@@ -175,6 +188,7 @@ def show_board(request: Request) -> Response:
         "board.html.jinja",
         "boards",
         board=board,
+        harm=harm_tables(board.table),
         table=table,
         names=_dimension_names(board, viewer.pages.words(request).language),
         notes=[*describe_support(Summary(tables=(board.table,))), *board_report(board.table, table).all_notes],
@@ -322,7 +336,9 @@ def _compare_ratings(left: Entry, right: Entry) -> list[tuple[str, str, str, Rat
 def show_rounds(request: Request) -> Response:
     """What happens from round to round."""
     viewer: Viewer = request.app.state.viewer
-    return _render(request, "rounds.html.jinja", "rounds", groups=viewer.collection.rounds)
+    return _render(
+        request, "rounds.html.jinja", "rounds", groups=viewer.collection.rounds, courses=viewer.collection.courses
+    )
 
 
 def send_picture(request: Request) -> Response:

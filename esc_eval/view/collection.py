@@ -13,6 +13,7 @@ from esc_eval.files.records import read_dialogues
 from esc_eval.files.run_folder import PREFERENCES, read_run_cards, read_run_ratings
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reading import is_file
+from esc_eval.reporting.course import course_report, estimate_courses
 from esc_eval.reporting.find import fold
 from esc_eval.reporting.making import HOW_OPENED
 from esc_eval.reporting.pictures import Picture, board_pictures, rounds_pictures
@@ -21,7 +22,7 @@ from esc_eval.reporting.rounds import Rounds, estimate_rounds
 from esc_eval.reporting.seekers import find_pools, seekers_report
 from esc_eval.reporting.signature import dialogue_parts, join_signature
 from esc_eval.reporting.summary import Leaderboard, Statistic, Summary, summarise_ratings
-from esc_eval.schema import Dialogue, Preference, Rating, RoleCard, digest, number_repeats
+from esc_eval.schema import Dialogue, Mark, Preference, Rating, RoleCard, digest, number_repeats
 from esc_eval.scoring.prefer import place_of
 from esc_eval.scoring.rating_checks import find_rubrics
 from esc_eval.simulation.identity import find_differences
@@ -274,8 +275,8 @@ class Entry:
         }
         return {**sides, "card": fold(self.card.text) if self.card else ""}
 
-    def levels(self, rubric: str, dimension: str, rater: str | None = None) -> list[int | None]:
-        """The levels that raters gave it, None for unscored.
+    def marks(self, rubric: str, dimension: str, rater: str | None = None) -> list[Mark | None]:
+        """The levels that raters gave it, N/A where they say that the dimension does not apply, None for unscored.
 
         Args:
             rubric: Name and version.
@@ -283,7 +284,7 @@ class Entry:
             rater: One of them; None = all.
         """
         return [
-            rating.score
+            rating.mark
             for rating in self.ratings
             if (rating.rubric, rating.dimension) == (rubric, dimension) and rater in (None, rating.rater)
         ]
@@ -406,11 +407,18 @@ class Collection:
         """Figures by round of each group, with their pictures."""
         found = []
         for number, group in enumerate(self.groups):
-            rounds = estimate_rounds(list(group.dialogues.values()))
+            talks = list(group.dialogues.values())
+            rounds = [*estimate_rounds(talks), *(course.as_rounds() for course in estimate_courses(talks))]
             signature = join_signature(dialogue_parts(group.run))
             pictures = rounds_pictures(rounds, signature)
             found.append((group, rounds, pictures if number == 0 else [_renamed(p, number) for p in pictures]))
         return found
+
+    @cached_property
+    def courses(self) -> dict[int, Report]:
+        """The seekers' courses of each group that has one, by its number from 0."""
+        found = {n: course_report(list(g.dialogues.values()), g.cards) for n, g in enumerate(self.groups)}
+        return {number: report for number, report in found.items() if report}
 
     def find_picture(self, name: str) -> Picture | None:
         """A picture by its address: of a board, ``KEY-NAME``, else of the rounds."""

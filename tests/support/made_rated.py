@@ -5,6 +5,7 @@ import json
 
 from analysis.rated.lend_an_ear import EXPERTS, MODELS, STUDIES
 from analysis.studies.ieval import BOTS, OVERALL, SCALES, SIDES
+from esc_eval.prompts.rubric import load_rubric
 
 LOG = "- My cat ran off.\n- Oh no. Since when?\n- Since Monday.\n- I hope she is back soon."
 IEVAL = [
@@ -127,7 +128,7 @@ ESCONV = [
     }
     for survey in (SURVEY, {"initial_emotion_intensity": "4"}, {**SURVEY, "final_emotion_intensity": "5"})
 ]
-ITEMS = ("felt_heard", "felt_respected")
+ITEMS = tuple(dimension.official for dimension in load_rubric("kokorochat").dimensions)
 KOKOROCHAT = [
     {
         "id": str(number),
@@ -143,7 +144,7 @@ KOKOROCHAT = [
             "client_id": 7 + number,
             "counselor_id": 9,
             "score": 5,
-            **dict(zip(ITEMS, (number, 5), strict=True)),
+            **{**dict.fromkeys(ITEMS, 5), ITEMS[0]: number},
             "unwilling_to_continue": None,
         },
     }

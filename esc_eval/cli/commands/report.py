@@ -75,5 +75,7 @@ def command(
         if not results.unfinished:
             find_in_folder(folders[0], "ratings.jsonl")
         print_data(f"{', '.join(map(str, folders))}: not rated yet. {' '.join(results.unfinished)}")
+        for one in results.course.values():
+            print_data(one.to_text())
         return
     print_data(results.render(format))

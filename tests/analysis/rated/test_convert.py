@@ -28,15 +28,6 @@ from esc_eval.scoring.prefer import find_pairs
 from esc_eval.statistics.bootstrap import Bootstrap
 
 
-@pytest.fixture(autouse=True)
-def japanese(tmp_path_factory, monkeypatch):
-    """A folder of the language that KokoroChat is in."""
-    folder = tmp_path_factory.mktemp("languages") / "ja"
-    folder.mkdir()
-    (folder / "language.yaml").write_text("code: ja\nname: Japanese\n")
-    monkeypatch.setenv("ESC_EVAL_LANGUAGES", str(folder))
-
-
 @pytest.mark.parametrize("name", SETS)
 def test_every_set_declares_itself_and_its_folders_are_read_by_every_command(name, tmp_path):
     known = load_set(name)
@@ -250,10 +241,11 @@ def test_kokorochat_is_japanese_and_counsellors_are_people(tmp_path):
     assert "no copies" in (folder / "about.json").read_text()
 
 
-def test_kokorochat_without_its_language_is_refused(tmp_path, monkeypatch):
-    monkeypatch.delenv("ESC_EVAL_LANGUAGES")
-    with pytest.raises(EscEvalError, match=r"no language 'ja' is known.*--languages"):
-        convert_set("kokorochat", lay("kokorochat", tmp_path), tmp_path / "out")
+def test_kokorochat_with_other_items_is_refused(tmp_path):
+    path = lay("kokorochat", tmp_path)
+    path.write_text(path.read_text().replace("felt_respected", "felt_fine"))
+    with pytest.raises(EscEvalError, match=r"line 1: expected the 20 items of rubric kokorochat/2"):
+        convert_set("kokorochat", path, tmp_path / "out")
 
 
 @pytest.mark.slow
@@ -332,6 +324,7 @@ PUBLIC = {
     "usr": ("usr_topicalchat", "topical_chat_unieval_result.json", {"usr": (360, 1080), "usr-overall": (360, 360)}),
     "conture": ("conture", "data.json", {"conture-turn": (1066, 1066), "conture": (119, 3132)}),
     "duo": ("duo", "ed_en.jsonl", {"duo-ed-en": (157, 628), "duo-ed-en-observers": (50, 600)}),
+    "duo-ja": ("duo", "ed_ja.jsonl", {"duo-ed-ja": (68, 272), "duo-ed-ja-observers": (45, 540)}),
     "vera-mh": ("vera_mh", "", {"vera-mh": (120, 1350)}),
     "lend-an-ear": ("lend_an_ear", "", {"lend-an-ear": (50, 900), "lend-an-ear-epitome": (50, 450)}),
     "kokorochat": ("kokorochat", "sample.jsonl", {"kokorochat": (120, 2400)}),
@@ -348,7 +341,9 @@ ESCONV = {
 @pytest.mark.parametrize("name", PUBLIC)
 def test_the_public_sets_are_read_whole(name, tmp_path):
     folder, file, counts = PUBLIC[name]
-    convert_set(name, public("ratings", folder, file) if file else public("ratings", folder), tmp_path)
+    convert_set(
+        name.removesuffix("-ja"), public("ratings", folder, file) if file else public("ratings", folder), tmp_path
+    )
     for part, (dialogues, ratings) in counts.items():
         assert (len(read_dialogues(tmp_path / part)), len(read_ratings(tmp_path / part))) == (dialogues, ratings)
     if name in ("lend-an-ear", "kokorochat"):

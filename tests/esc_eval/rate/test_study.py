@@ -181,3 +181,17 @@ def test_nobody_is_invited_by_the_name_that_somebody_else_chose(tmp_path):
 
 def begin(visit: Visit):
     visit.client.post(f"{visit.root}/begin", data={"name": visit.name})
+
+
+def test_pairs_are_of_one_seeker_where_several_played(tmp_path):
+    talks = [
+        talk(f"{model}:{card}#by-{seeker}", model, card).model_copy(update={"seeker": seeker})
+        for model in ("llama3", "qwen")
+        for card in ("c0", "c1")
+        for seeker in ("open", "terse")
+    ]
+    team = make_team(tmp_path, talks, pairwise=True)
+    seeker = {one.id: one.seeker for one in talks}
+    pairs = [(item.dialogue, item.other) for item in team.store.items("anna")]
+    assert len(pairs) == 4
+    assert all(seeker[one] == seeker[other] for one, other in pairs)

@@ -36,7 +36,7 @@ CARDS = ("sample-en-01", "sample-en-02")
 
 def test_every_card_is_played_by_every_seeker_and_ids_say_by_whom(simulate):
     played = simulate("ab", supporters="sp")
-    assert list(played) == [f"{s}:{card}#@{by}" for s in "sp" for card in CARDS for by in "ab"]
+    assert list(played) == [f"{s}:{card}#by-{by}" for s in "sp" for card in CARDS for by in "ab"]
     assert {by for by, _ in played.values()} == {"a", "b"}
     assert all(said == f"{by} says 0" for by, said in played.values())
 
@@ -50,7 +50,7 @@ def test_a_run_of_one_seeker_is_as_it_was(simulate, tmp_path):
 
 def test_a_run_grows_by_a_second_seeker_and_plays_only_its_dialogues(simulate, tmp_path):
     before = simulate("a")
-    assert simulate("ab") == {**before, **{f"s:{card}#@b": ("b", "b says 0") for card in CARDS}}
+    assert simulate("ab") == {**before, **{f"s:{card}#by-b": ("b", "b says 0") for card in CARDS}}
     identity = read_card(tmp_path / "run")["simulation"]["identity"]
     assert list(identity["seekers"]) == ["a", "b"]
     assert "seeker" not in identity
@@ -94,7 +94,7 @@ def test_two_seekers_of_one_name_are_refused_with_the_remedy(simulate, models):
 
 def test_repetitions_are_played_by_every_seeker(simulate):
     played = simulate("ab", limit=1, repeats=2)
-    assert list(played) == [f"s:{CARDS[0]}#@{by}" + again for again in ("", "#2") for by in "ab"]
+    assert list(played) == [f"s:{CARDS[0]}#by-{by}" + again for again in ("", "#2") for by in "ab"]
 
 
 def test_all_seekers_play_under_the_same_seeds_and_a_stopped_run_ends_as_an_unstopped_one(models, tmp_path):
@@ -119,7 +119,7 @@ def test_all_seekers_play_under_the_same_seeds_and_a_stopped_run_ends_as_an_unst
     whole, cut = ((tmp_path / name / "dialogues.jsonl").read_bytes() for name in ("whole", "cut"))
     assert whole == cut
     talks = {one.id: [turn.seed for turn in one.turns] for one in read_dialogues(tmp_path / "whole")}
-    assert talks[f"s:{CARDS[0]}#@a"] == talks[f"s:{CARDS[0]}#@b"]
+    assert talks[f"s:{CARDS[0]}#by-a"] == talks[f"s:{CARDS[0]}#by-b"]
 
 
 def test_seekers_are_functions_in_python_and_a_list_in_a_file(simulate, tmp_path, models):
@@ -179,3 +179,20 @@ def test_an_export_has_a_file_for_each_seeker(simulate, tmp_path):
         assert len(content) == 2
         assert f"{by} says 0" in json.dumps(content)
         assert not {"a", "b"} - {by} & set(json.dumps(content).split())
+
+
+def test_seekers_stand_in_a_file_of_options_and_on_the_command_line(models, tmp_path):
+    from typer.testing import CliRunner
+
+    from esc_eval.cli.app import app
+
+    seekers = {name: models[name].partition("=")[2] for name in "ab"}
+    options = {"seeker": seekers, "supporter": models["s"], "language": "en", "limit": 1, "rounds": 1}
+    (tmp_path / "options.json").write_text(json.dumps({**options, "context-budget": 4000}))
+    words = ["--seeker", models["a"], "--seeker", models["b"], "--supporter", models["s"], "--language", "en"]
+    more = ["--limit", "1", "--rounds", "1", "--context-budget", "4000"]
+    for name, given in (("file", ["--config", str(tmp_path / "options.json")]), ("line", [*words, *more])):
+        done = CliRunner().invoke(app, ["simulate", *given, "--out", str(tmp_path / name)])
+        assert done.exit_code == 0, done.output
+    assert read_dialogues(tmp_path / "file") == read_dialogues(tmp_path / "line")
+    assert [one.seeker for one in read_dialogues(tmp_path / "file")] == ["a", "b"]

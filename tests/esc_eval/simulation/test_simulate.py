@@ -249,7 +249,9 @@ folder, told, seeker, supporter, tokens, cards = sys.argv[1:]
 cap = {"max_new_tokens": int(tokens)}
 protocol = load_protocol()
 protocol = protocol.model_copy(update={s: getattr(protocol, s).model_copy(update=cap) for s in ("seeker", "supporter")})
-plan = Plan(protocol, load_cards(language="en", limit=int(cards)), open_model(seeker), [open_model(supporter)])
+seeker, *others = map(open_model, seeker.split("+"))
+cards = load_cards(language="en", limit=int(cards))
+plan = Plan(protocol, cards, seeker, [open_model(supporter)], other_seekers=others)
 with open(told, "a", buffering=1) as file, Run(folder) as run:
     play_plan(plan, run, lambda turn: file.write(turn.to_json() + "\\n"))
 """
@@ -291,6 +293,21 @@ def test_kill_9_while_a_run_grows_changes_neither_what_was_there_nor_what_comes(
     before = (tmp_path / "grows" / "dialogues.jsonl").read_bytes()
     final = killed_then_resumed(tmp_path / "grows", [*models, "16", "6"], random.Random(22).randint(1, 25))
     assert final.startswith(before)
+    assert final == (tmp_path / "whole" / "dialogues.jsonl").read_bytes()
+
+
+@pytest.mark.slow
+def test_kill_9_while_a_run_grows_by_a_second_seeker_ends_as_if_it_had_not_been(script, tmp_path):
+    one, supporter = script(SEEKER, "s", 0.004), script(SUPPORTER, "p", 0.004)
+    both = f"{one}+{script(SEEKER[::-1], 't', 0.004)}"
+    for folder in ("whole", "grows"):
+        command = [sys.executable, "-c", DRIVER, str(tmp_path / folder), str(tmp_path / "told")]
+        subprocess.run([*command, one, supporter, "16", "4"], cwd=ROOT, check=True)
+    subprocess.run(
+        [sys.executable, "-c", DRIVER, str(tmp_path / "whole"), str(tmp_path / "told"), both, supporter, "16", "4"],
+        cwd=ROOT, check=True,
+    )  # fmt: skip
+    final = killed_then_resumed(tmp_path / "grows", [both, supporter, "16", "4"], random.Random(23).randint(1, 30))
     assert final == (tmp_path / "whole" / "dialogues.jsonl").read_bytes()
 
 

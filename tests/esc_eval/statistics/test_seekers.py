@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from esc_eval.statistics.bootstrap import Bootstrap, estimate_group_means
-from esc_eval.statistics.seekers import NO_CARD, NO_SHARED, compare_seekers
+from esc_eval.statistics.seekers import ALIKE, NO_CARD, NO_SHARED, compare_seekers
 
 BOOT = Bootstrap(draws=300)
 
@@ -23,7 +23,7 @@ def test_means_gaps_and_changes_by_hand():
     assert [(g.supporters, g.difference.value) for g in found.together] == [((0, 1), 10)]
     assert [(g.supporters, g.difference.value) for g in found.order] == [((0, 1), 20)]
     assert found.spread[0].value == pytest.approx(np.std([60, 40], ddof=1))
-    assert found.spread[1].value == 0
+    assert (found.spread[1].value, found.spread[1].low, found.spread[1].undefined) == (0, None, ALIKE)
 
 
 def test_two_seekers_say_next_to_nothing_of_seekers_at_large():
