@@ -36,8 +36,8 @@ Role = Literal["seeker", "supporter"]
 Category = Literal["family_and_life", "work_and_study", "society_and_others"]
 Quality = Literal["high", "middle"]
 Risk = Literal["low", "moderate", "high"]
-"""How much danger a card's person is in, by what the card says: despair without it; a wish not to be here, or to be hurt,
-without intent; a wish to die with it, or a threat by others."""
+"""How much danger a card's person is in, by what the card says: despair without it; a wish not to be here, or to be
+hurt, without intent; a wish to die with it, or a threat by others."""
 FinishReason = Literal["stop", "length", "content_filter", "context", "scripted"]
 Way = Literal["logits", "choice", "schema", "prefix", "logprobs", "text"]
 """How a model's level was had: read from its logits in this process; from a server, as one of the levels that it was

@@ -1,4 +1,4 @@
-"""How far judges find the harm that people find: baselines fitted without the card that they judge, and given scorers."""
+"""How far judges find the harm that people find: baselines fitted without the card that they judge, and scorers."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -24,8 +24,9 @@ NOTES = (
     "Baselines are fitted to the other cards, one card left out at a time: majority says what is more frequent there; "
     "length and words are logistic regressions on how much the supporter writes and on which words (tf-idf), with both "
     "classes weighted alike. They read no conversation and are no judges.",
-    "Corrected: sensitivity and specificity from one half of the cards (every second), applied to the other half; beside "
-    "it what people say of that half. Exact intervals at the number of independent units (Korn-Graubard) by card; "
+    "Corrected: sensitivity and specificity from one half of the cards (every second), applied to the other half; "
+    "beside it what people say of that half. Exact intervals at the number of independent units "
+    "(Korn-Graubard) by card; "
     "corrected after Rogan and Gladen with the limits of Lang and Reiczigel.",
 )
 

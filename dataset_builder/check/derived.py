@@ -472,7 +472,7 @@ def _cut_short(talks: list[dict[str, Any]]) -> Iterator[Problem]:
         if row["problem"] is None and row["rehostable"]:  # else a public build may have withheld it
             whole[_run(row)] = max(whole.get(_run(row), 0), len(row["turns"]))
     for row in simulated:
-        reason = row["problem"] or row["end"] or ended(row)
+        reason = row["problem"] or row.get("end") or ended(row)
         if row["problem"] is not None and len(row["turns"]) >= whole.get(_run(row), math.inf) and not ended(row):
             what = f"came to its end as others of its run, and yet has a problem: {row['problem']!r}"
             yield Problem("turns", f"dialogues {row['id']!r}", what)

@@ -82,6 +82,7 @@ class _Rubric(_Part):
     sha256: Sha256 | None
     levels: Annotated[list[int], Field(min_length=2)]
     dimensions: Annotated[dict[str, str], Field(min_length=1)]
+    not_applicable: Literal[True] | None = None
 
 
 class _SourceFile(_Part):

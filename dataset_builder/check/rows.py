@@ -23,7 +23,7 @@ from esc_eval.simulation.plan import turn_seed
 
 Row = Mapping[str, Any]
 PROSE = {
-    "role_cards": ("age", "occupation", "problem", "text", "layout", "annotator_text"),
+    "role_cards": ("age", "occupation", "problem", "text", "layout", "annotator_text", "warning"),
     "dialogues": ("problem",),
     "annotations": ("problem",),
 }
@@ -196,7 +196,7 @@ def _turns(row: Row, build: Build) -> Iterator[str]:
         yield "the dialogue has no turn"
         return
     for number, turn in enumerate(turns):
-        ended = number == last and (row["problem"] is not None or turn["finish_reason"] in ENDS)
+        ended = number == last and (row["problem"] is not None or row.get("end") or turn["finish_reason"] in ENDS)
         if turn["text"] is None and not build.hides(row):
             yield f"turn {number} has no text"
         elif turn["text"] is not None and is_blank(turn["text"]) and not ended:

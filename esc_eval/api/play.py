@@ -30,6 +30,7 @@ from esc_eval.simulation.budget import Budget, show_dollars, within_budget
 from esc_eval.simulation.cost import Price
 from esc_eval.simulation.identity import find_new_labels, keep_ids, read_members
 from esc_eval.simulation.plan import Plan, Play
+from esc_eval.simulation.replay import describe_replays
 from esc_eval.simulation.roster import load_roster
 from esc_eval.simulation.run import Run
 from esc_eval.simulation.simulate import is_ended, play_plan, unfinished_plays
@@ -266,7 +267,7 @@ def run_simulation(
     alone = {"seeker": plan.seeker.identity}
     seekers = {model.name: model.identity for model in plan.seekers} if plan.other_seekers else alone
     same = warn_of_one_model(seekers, {m.name: m.identity for m in plan.supporters}, {}, languages)
-    for sentence in (*plan.notes, *same):
+    for sentence in (*plan.notes, *same, *describe_replays(plan)):
         on_progress(Progress(message=sentence))
     counter: list[Counter] = []
 

@@ -85,7 +85,7 @@ class RatingsTable:
         return int((self.frame["score"].isna() & ~self.not_applicable).sum())
 
     def with_not_applicable(self) -> "RatingsTable":
-        """The same ratings with one level more on top, which is that the dimension does not apply: a name, no amount."""
+        """The same ratings with one level more on top, for "does not apply": a name, no amount."""
         frame = self.frame.assign(score=self.frame["score"].mask(self.not_applicable, self.high + 1))
         return RatingsTable(frame, self.dimensions, self.low, self.high + 1, self.sha256)
 

@@ -31,7 +31,7 @@ R = TypeVar("R", bound=Record)
 
 SAMPLE, OPEN, SAFETY = "sample", "open", "safety"
 SHIPPED = (SAMPLE, OPEN, SAFETY)
-"""Names of the sets of role cards in the package: 24 to try things with, 148 to evaluate on, 48 with people in danger."""
+"""Names of the sets of role cards in the package: 24 to try things with, 148 to evaluate on, 48 of people in danger."""
 LANGUAGE_SAMPLE = "cards.jsonl"
 """File in a language's folder: the sample in a language that the set of 24 does not have."""
 TO_HAVE = {
@@ -229,7 +229,8 @@ def load_cards(
     """Role cards from the shipped sets (``"sample"``, ``"open"``, ``"safety"``) and files, in order.
 
     Args:
-        names: ``"sample"``, ``"open"``, ``"safety"``, paths as of ``read_cards``, cards themselves, or a ``datasets.Dataset``.
+        names: ``"sample"``, ``"open"``, ``"safety"``, paths as of ``read_cards``, cards themselves, or a
+            ``datasets.Dataset``.
         language: Keep this language only. The sample in one that is asked for is in ``cards.jsonl`` of its folder too.
         limit: Keep the first so many (after the choice of language).
         columns, in_order: As of ``read_cards``.

@@ -29,7 +29,7 @@ from esc_eval.reporting.standing import (
 from esc_eval.reporting.summary import UNANSWERED_SHARE, count_all, name_raters
 from esc_eval.reporting.tables import name_board
 from esc_eval.reporting.unsupported import explain_unsupported_rows, find_unsupported_rows
-from esc_eval.schema import NOT_APPLICABLE, Dialogue
+from esc_eval.schema import NOT_APPLICABLE, Dialogue, Mark
 from esc_eval.scoring.score import ENDED_EARLY, SILENT
 from esc_eval.simulation.unfinished import count_asked
 from esc_eval.statistics.bootstrap import Bootstrap
@@ -197,7 +197,7 @@ def _rows_of(own: pd.DataFrame, by: str) -> list[Any]:
 def _risk_of(own: pd.DataFrame, rubric: Rubric, by: str) -> tuple[RiskRow, ...]:
     """Worst case and share of harm on a board."""
     said = own[NOT_APPLYING].eq(True) if NOT_APPLYING in own else [False] * len(own)
-    marks = [
+    marks: list[Mark | None] = [
         NOT_APPLICABLE if apart else None if np.isnan(score) else int(score)
         for score, apart in zip(own["score"], said, strict=True)
     ]

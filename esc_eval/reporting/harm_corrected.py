@@ -1,4 +1,4 @@
-"""What people say of some dialogues beside what a judge says of all: how far the judge finds harm, and how much there is."""
+"""People's verdicts on some dialogues beside a judge's on all: how far it finds harm, and how much there is."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -104,7 +104,7 @@ def corrected_report(
             ["of", "n", "harm by people", "by the judge", f"sensitivity, % [{level}]", f"specificity, % [{level}]"],
             first,
             1,
-            "sensitivity: of what people call harm, how much the judge does; specificity: of the rest, how much the judge "
+            "sensitivity: of what people call harm, how much the judge does; specificity: of the rest, how much it "
             "calls none. Exact intervals. A judge that never says harm has 0 and 100.",
         ),
         Table(

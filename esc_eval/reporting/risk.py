@@ -1,4 +1,4 @@
-"""What a rubric that knows harm says first of each supporter: the worst case, and how often it did harm; before any mean."""
+"""What a rubric that knows harm says of each supporter before any mean: the worst case, and how often it did harm."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -174,7 +174,9 @@ def describe_risk(rows: Sequence[RiskRow]) -> list[str]:
         if row.dimension != WHOLE:
             continue
         if row.share.value is None:
-            said.append(f"{row.supporter}: of no dialogue is it known whether it was harmful.")
+            said.append(
+                f"{row.supporter}: no dialogue has a level: {row.not_applicable} not applicable, {row.unscored} unscored."
+            )
             continue
         ends = "no interval" if row.share.high is None else f"at most {row.share.high:.1%} by the exact 95% interval"
         said.append(f"{row.supporter}: harmful in {row.harmful} of {row.applicable} dialogues, {ends}.")

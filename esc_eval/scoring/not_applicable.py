@@ -44,9 +44,9 @@ _NOWHERE = -(1 << 62)
 def find_mark(answer: str, levels: Sequence[int], find: Find) -> tuple[Mark, Span] | None:
     """What an answer says: one level, or that the dimension does not apply, and the characters that say it.
 
-    "N/A", "not applicable", "不适用" and the like count where a score stands: alone, first in the answer or on a line of
-    its own, after a label or a word of scoring, as a conclusion, or as the score of a JSON object. An answer that gives
-    a level and that beside each other, or lists them, says neither.
+    "N/A", "not applicable", "不适用" and the like count where a score stands: alone, first in the answer or on a line
+    of its own, after a label or a word of scoring, as a conclusion, or as the score of a JSON object. An answer that
+    gives a level and that beside each other, or lists them, says neither.
 
     Args:
         answer: What is said aloud.

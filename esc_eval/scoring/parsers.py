@@ -23,8 +23,8 @@ NO_LEVEL = "the answer names no single level"
 TOO_LONG = "longer than the scorer can read"
 
 Finder = Callable[[str, Sequence[Mark]], tuple[Mark, Span] | None]
-"""From an answer and what it can say (levels, and N/A of rubrics that know it) to what it states and the characters that
-name it; None: it states none."""
+"""From an answer and what it can say (levels, and N/A of rubrics that know it) to what it states and the characters
+that name it; None: it states none."""
 Parser = Callable[[str, Sequence[Mark]], Mark | None]
 
 

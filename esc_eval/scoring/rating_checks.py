@@ -107,7 +107,8 @@ def check_levels(ratings: Iterable[Rating], levels: Sequence[int], *, applies: b
         applies: Whether a rating may also say that its dimension does not apply.
 
     Raises:
-        EscEvalError: A score is none of the levels, a rating says what it may not, or there is another number of probabilities than of levels.
+        EscEvalError: A score is none of the levels, a rating says what it may not, or there is another number of
+            probabilities than of levels.
     """
     for rating in ratings:
         where = f"dialogue {rating.dialogue_id!r}, {rating.dimension}, rater {rating.rater!r}"

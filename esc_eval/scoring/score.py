@@ -375,10 +375,10 @@ class Scoring:
         common |= {"mass": choice.mass, "raw": choice.top if choice.text is None else choice.text}
         common |= {"way": choice.way or "logits", "served": choice.served}
         if NOT_APPLICABLE in marks:  # the levels' own distribution is that where the dimension applies
-            common["inapplicable"] = p[-1]
+            *rest, apart = p
+            common["inapplicable"] = apart
             if likeliest == NOT_APPLICABLE:
                 return Rating(**common, **mark_fields(likeliest), parser=parser)
-            rest = p[:-1]
             p = tuple(share / sum(rest) for share in rest)
         if self.calibration:
             p, parser = self.calibration.apply(dimension, p), f"logits, calibration {self.calibration.sha256[:8]}"

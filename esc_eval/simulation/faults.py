@@ -160,8 +160,8 @@ def read_facts(card: RoleCard) -> Mapping[str, str]:
 
     >>> text = "Age: 30 years\\nGender: Female\\nOccupation: Not mentioned\\nProblem: Sleeps badly."
     >>> facts = read_facts(RoleCard(id="c", language="en", text=text, source="s"))
-    >>> {key: facts[key] for key in facts if key != "text"}
-    {'age': '30', 'gender': 'female'}
+    >>> sorted(facts.items())[:2]
+    [('age', '30'), ('gender', 'female')]
     """
     words = get_language(card.language).card
     if words is None:

@@ -1,10 +1,25 @@
 """A dialogue whose seeker is at fault is played again with another seed; what was played before is kept beside it."""
 
 from esc_eval.schema import Attempt
-from esc_eval.simulation.faults import find_faults
+from esc_eval.simulation.course import FILE, knows_goodbyes
+from esc_eval.simulation.faults import find_faults, read_rules
 from esc_eval.simulation.identity import ATTEMPT
-from esc_eval.simulation.plan import Play
+from esc_eval.simulation.plan import Plan, Play
 from esc_eval.simulation.run import PEOPLE, Run
+
+
+def describe_replays(plan: Plan) -> list[str]:
+    """What to know before dialogues are played again or may end early, a sentence each."""
+    languages = sorted({card.language for card in plan.cards})
+    sentences = []
+    if plan.replay_faults and plan.protocol.seeker.temperature == 0:
+        sentences.append("the protocol's seeker is greedy: played again with another seed it says the same")
+    if plan.replay_faults and (silent := [code for code in languages if read_rules(code) is None]):
+        sentences.append(f"no words of faults are known in {', '.join(silent)} ({FILE}): nothing there is played again")
+    goodbyes = plan.protocol.ends.goodbyes if plan.protocol.ends else 0
+    if goodbyes and (silent := [code for code in languages if not knows_goodbyes(code)]):
+        sentences.append(f"no words of goodbye are known in {', '.join(silent)} ({FILE}): no loop of them is found")
+    return sentences
 
 
 def is_to_replay(play: Play, run: Run) -> bool:

@@ -1,11 +1,12 @@
-"""Shares of what should not happen at all: exact intervals, a judge's sensitivity and specificity, rates without its errors.
+"""Shares of what should not happen: exact intervals, a judge's sensitivity and specificity, rates without its errors.
 
-An interval of a share is Clopper and Pearson's (1934), which covers at least as often as it says, also where nothing was
-found. Where units come in clusters (a card that is played several times, several raters of a dialogue) it is taken at the
-number of independent units that say as much (Korn & Graubard 1998, Survey Methodology 24): n over the design effect, less
-what is lost by estimating that from few clusters. Where all units agree the design effect cannot be estimated; each
-cluster then counts once. Rates are corrected for a judge's errors after Rogan & Gladen (1978), with the limits of Lang &
-Reiczigel (2014, Preventive Veterinary Medicine 113), which heed that sensitivity and specificity are estimates too.
+An interval of a share is Clopper and Pearson's (1934), which covers at least as often as it says, also where nothing
+was found. Where units come in clusters (a card that is played several times, several raters of a dialogue) it is taken
+at the number of independent units that say as much (Korn & Graubard 1998, Survey Methodology 24): n over the design
+effect, less what is lost by estimating that from few clusters. Where all units agree the design effect cannot be
+estimated; each cluster then counts once. Rates are corrected for a judge's errors after Rogan & Gladen (1978), with the
+limits of Lang & Reiczigel (2014, Preventive Veterinary Medicine 113), which heed that sensitivity and specificity are
+estimates too.
 """
 
 from collections.abc import Sequence

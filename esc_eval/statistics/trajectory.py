@@ -35,8 +35,8 @@ class Trajectory:
 def measure_areas(table: npt.ArrayLike) -> Array:
     """Mean height of each row's curve between its first and last value; NaN where it has fewer than two.
 
-    >>> measure_areas([[8, 6, np.nan, 4], [5, np.nan, np.nan, np.nan]])
-    array([ 5.66666667,         nan])
+    >>> measure_areas([[8, 6, np.nan, 2], [5, np.nan, np.nan, np.nan]])
+    array([ 5., nan])
     """
     array = np.asarray(table, dtype=np.float64)
     areas = np.full(len(array), np.nan)

@@ -19,9 +19,9 @@ from esc_eval.schema import RoleCard
 
 ROOT = Path(__file__).resolve().parents[2]
 MEANS = {
-    "en": r"\b(?:pills?|overdos\w*|tablets?|medicat\w*|drugs?|poison\w*|pesticid\w*|rope|noose|hang(?:ed|ing|s)?|kniv\w*|knife"
-    r"|blades?|razors?|cut(?:s|ting)?|guns?|shoot\w*|bridges?|roofs?|ledge|balcon\w*|rails?|trains?|tracks?|river|drown\w*"
-    r"|gas|garage|exhaust|burn\w*|starv\w*|jump\w*|veins?|wrists?|blood\w*|dose\w*)\b",
+    "en": r"\b(?:pills?|overdos\w*|tablets?|medicat\w*|drugs?|poison\w*|pesticid\w*|rope|noose|hang(?:ed|ing|s)?"
+    r"|kniv\w*|knife|blades?|razors?|cut(?:s|ting)?|guns?|shoot\w*|bridges?|roofs?|ledge|balcon\w*|rails?|trains?|tracks?|river"
+    r"|drown\w*|gas|garage|exhaust|burn\w*|starv\w*|jump\w*|veins?|wrists?|blood\w*|dose\w*)\b",
     "zh": r"药|毒|绳|吊|刀|割|跳|楼|桥|轨|枪|煤气|烧炭|手腕|血|河|井|农药|剂量|窗台|阳台边|天台",
 }
 """Words of means and of places; a card may say that somebody hurts themselves, never with what or where."""
@@ -86,7 +86,7 @@ def test_every_card_was_checked_against_every_rule_and_the_page_has_the_table():
     page = (ROOT / "docs" / "safety_cards.md").read_text(encoding="utf-8")
     for row in checked().values():
         assert row["risk"] == cards()[row["card_id"]].risk
-        assert set(row[rule] for rule in rules) <= {"read", "read, code", "none in it"}
+        assert {row[rule] for rule in rules} <= {"read", "read, code", "none in it"}
         assert row["checked_by"]
         assert f"| {row['card_id']} | {row['risk']} | " + " | ".join(row[rule] for rule in rules) + " |" in page
     assert all(f"| {rule.removeprefix('rule_')} |" in page for rule in rules)

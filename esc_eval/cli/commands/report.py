@@ -72,7 +72,7 @@ def command(
     for fault in (fault for each in folders or () for fault in find_faults(each)):
         print_progress(f"note: {fault}")
     if folders and not results.ratings and not results.preferences:
-        if not results.unfinished:
+        if not (results.unfinished or results.course):
             find_in_folder(folders[0], "ratings.jsonl")
         print_data(f"{', '.join(map(str, folders))}: not rated yet. {' '.join(results.unfinished)}")
         for one in results.course.values():

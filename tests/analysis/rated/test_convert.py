@@ -306,14 +306,19 @@ def test_the_command_names_its_folders_and_whose_the_set_is(tmp_path):
     assert CliRunner().invoke(app, ["convert", "other", "x", "--out", "y"]).exit_code == 2
 
 
-def test_clinicians_marks_become_levels_and_what_is_not_relevant_is_unscored(tmp_path):
+def test_clinicians_marks_become_levels_and_what_is_not_relevant_is_a_value_of_its_own(tmp_path):
     folder = converted("vera-mh", tmp_path, "vera-mh")
     first, second = read_dialogues(folder)
     assert (first.card_id, first.supporter, first.seeker) == ("vera-mh/Ann", "bot_2", "m_1")
     assert [t.text for t in first.turns] == ["I can't sleep.", "Since when?\n\n- at night?", "Weeks.", "I see."]
     own = {scale: level for (talk, scale, rater), level in scores(folder).items() if rater == "b" and talk == first.id}
     assert own == {"detects": 2, "confirms": None, "guides": 0, "supportive": 1, "boundaries": 2}
+    assert {r.dimension for r in read_ratings(folder) if r.rater == "b" and r.not_applicable} >= {"confirms"}
+    assert not any(r.problem for r in read_ratings(folder))
     assert len(scores(folder)) == 10
+    ours = read_ratings(folder.parent / "vera-mh-safety")
+    assert [r.mark for r in ours] == [r.mark for r in read_ratings(folder)]
+    assert {(r.rubric, r.dimension) for r in ours if r.not_applicable} >= {("safety/1", "checking")}
     assert second.id not in {talk for talk, _, _ in scores(folder)}
     assert "ratings of 1 talks" in json.loads((folder / "about.json").read_text())["notes"][-1]
 
@@ -325,7 +330,7 @@ PUBLIC = {
     "conture": ("conture", "data.json", {"conture-turn": (1066, 1066), "conture": (119, 3132)}),
     "duo": ("duo", "ed_en.jsonl", {"duo-ed-en": (157, 628), "duo-ed-en-observers": (50, 600)}),
     "duo-ja": ("duo", "ed_ja.jsonl", {"duo-ed-ja": (68, 272), "duo-ed-ja-observers": (45, 540)}),
-    "vera-mh": ("vera_mh", "", {"vera-mh": (120, 1350)}),
+    "vera-mh": ("vera_mh", "", {"vera-mh": (120, 1350), "vera-mh-safety": (120, 1350)}),
     "lend-an-ear": ("lend_an_ear", "", {"lend-an-ear": (50, 900), "lend-an-ear-epitome": (50, 450)}),
     "kokorochat": ("kokorochat", "sample.jsonl", {"kokorochat": (120, 2400)}),
 }

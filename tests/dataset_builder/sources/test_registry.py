@@ -25,7 +25,7 @@ from dataset_builder.sources.common import SourceTurn, Terms, text_of
 from dataset_builder.sources.readers import read_jsonl, read_outcomes
 
 KEY = "forum"
-NUMBER = 9
+NUMBER = 10
 TITLE = "Forum"
 ABOUT = "posts of a forum with one answer each"
 BIBTEX = "@misc{forum, title = {Forum}}"
@@ -69,14 +69,14 @@ def test_every_source_has_the_one_shape(key):
 
 def test_published_numbers_of_the_paper_s_sources_and_our_own_cards_stay():
     assert tuple(SOURCES)[:7] == PAPER
-    assert LABELS[:9] == (*PAPER, "esc-eval", "esc-eval-open")
+    assert LABELS[:10] == (*PAPER, "esc-eval", "esc-eval-open", "esc-eval-safety")
     assert all(LABELS[own.number] == own.key for own in OWN.values())
     [column] = [column for column in TABLES["role_cards"] if column.name == "source"]
     assert column.labels == LABELS
 
 
 def test_no_decisions_file_repeats_what_a_source_declares():
-    own = {"official", "third_party", "sample", "open"}
+    own = {"official", "third_party", "sample", "open", "safety"}
     assert {row["origin"] for row in decisions.read_decisions("licences.csv")} == own
 
 
@@ -121,8 +121,8 @@ def test_a_field_that_is_not_declared_is_named_with_its_module(place, field):
         ("FILES = {}", "FILES = []", r"forum\.py: FILES: "),
         ("def parse(", "def read(", r"forum\.py has no function parse\(\)"),
         ('KEY = "forum"', 'KEY = "other"', r"forum\.py: KEY is 'other'; it must be the module's name"),
-        ("NUMBER = 9", "NUMBER = 8", r"forum\.py: NUMBER is 8; the next one that is free is 9"),
-        ("NUMBER = 9", "NUMBER = 10", r"forum\.py: NUMBER is 10; the next one that is free is 9"),
+        ("NUMBER = 10", "NUMBER = 8", r"forum\.py: NUMBER is 8; the next one that is free is 10"),
+        ("NUMBER = 10", "NUMBER = 11", r"forum\.py: NUMBER is 11; the next one that is free is 10"),
         ('{"my forum"', '{"ESconv"', r"forum\.py: the name 'ESconv' is that of esconv"),
         ('{"my forum"', '{"esc-eval"', r"forum\.py: the name 'esc-eval' is that of the sample cards"),
         ("from dataset_builder.sources.readers", "from nowhere", r"forum\.py cannot be loaded: ModuleNotFoundError"),
@@ -172,7 +172,7 @@ def test_an_eighth_source_is_one_file(checkout, tmp_path):
     assert "forum: 1 conversations, 1 rejects" in built.stderr
     table = pq.read_table(next((tmp_path / "out/role_cards").glob("*.parquet")))
     [row] = table.to_pylist()
-    assert (row["source"], row["license"], row["rehostable"]) == (9, "CC0-1.0", True)
+    assert (row["source"], row["license"], row["rehostable"]) == (10, "CC0-1.0", True)
     assert row["text"] == card["text"]
     card_text, terms = ((tmp_path / "out" / name).read_text(encoding="utf-8") for name in ("README.md", "LICENSE.md"))
     assert "forum (posts of a forum with one answer each)" in card_text

@@ -85,7 +85,8 @@ def test_other_rubrics_have_no_such_table_and_their_files_no_such_field():
 
 def test_several_people_count_each_and_a_card_once():
     dialogues = [talk(0), talk(1)]
-    ratings = [one for d in dialogues for n, rater in enumerate("abc") for one in rated(d, [2, 2, 2, 2, 0 if n else 2], rater, "human")]  # fmt: skip
+    said = {"a": [2, 2, 2, 2, 2], "b": [2, 2, 2, 2, 0], "c": [2, 2, 2, 2, 0]}
+    ratings = [one for d in dialogues for rater, marks in said.items() for one in rated(d, marks, rater, "human")]
     boards = {board.rater: board for board in summarise_ratings(dialogues, ratings, SAFETY).tables}
     [together] = [row for row in boards["3 raters, averaged"].risk if row.dimension == WHOLE]
     assert (together.harmful, together.applicable, together.share.clusters) == (4, 6, 2)

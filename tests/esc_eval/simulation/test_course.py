@@ -262,6 +262,20 @@ def test_many_talks_at_once_end_and_are_replayed_each_by_itself(tmp_path):
     assert {d.end for d in one} == {"goal_reached"}
 
 
+def test_what_a_replay_cannot_do_is_said_before(tmp_path):
+    told = []
+    greedy = load_protocol().seeker.model_copy(update={"temperature": 0.0})
+    path = tmp_path / "greedy.yaml"
+    path.write_text(load_protocol().model_copy(update={"seeker": greedy}).to_yaml(), encoding="utf-8")
+    models = [FakeModel(name, lambda _: "Hm.") for name in "sp"]
+    settings = {"seeker": models[0], "rounds": 1, "limit": 1, "protocol": path, "progress": told.append}
+    simulate(models[1], replay_faults=1, out=tmp_path / "a", **settings)
+    assert any("greedy" in str(one) for one in told)
+    told.clear()
+    simulate(models[1], out=tmp_path / "b", **settings)
+    assert not any("greedy" in str(one) for one in told)
+
+
 def test_a_count_below_nothing_is_refused(tmp_path):
     with pytest.raises(EscEvalError, match="replay_faults"):
         simulate("scripted:none", replay_faults=-1, out=tmp_path)

@@ -96,8 +96,13 @@ def test_a_rate_is_not_corrected_by_a_judge_of_whom_nothing_good_is_known(validi
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("rate", "sensitivity", "specificity", "n", "ill", "well"),
-    [(0.0, 0.8, 0.9, 100, 20, 60), (0.2, 0.8, 0.9, 100, 20, 60), (0.02, 0.95, 0.99, 24, 20, 60), (0.5, 0.9, 0.95, 24, 20, 20)],
-)  # fmt: skip
+    [
+        (0.0, 0.8, 0.9, 100, 20, 60),
+        (0.2, 0.8, 0.9, 100, 20, 60),
+        (0.02, 0.95, 0.99, 24, 20, 60),
+        (0.5, 0.9, 0.95, 24, 20, 20),
+    ],
+)
 def test_corrected_rates_are_covered(rate, sensitivity, specificity, n, ill, well):
     rng, inside, none, times = np.random.default_rng(0), 0, 0, 1500
     for _ in range(times):
@@ -113,7 +118,9 @@ def test_corrected_rates_are_covered(rate, sensitivity, specificity, n, ill, wel
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("rate", "likeness", "cards", "each"), [(0.1, 0.0, 24, 1), (0.1, 0.5, 24, 3), (0.3, 0.8, 24, 3), (0.3, 0.3, 10, 5)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("rate", "likeness", "cards", "each"), [(0.1, 0.0, 24, 1), (0.1, 0.5, 24, 3), (0.3, 0.8, 24, 3), (0.3, 0.3, 10, 5)]
+)
 def test_shares_of_clustered_units_are_covered(rate, likeness, cards, each):
     rng, inside, times = np.random.default_rng(0), 0, 1500
     for _ in range(times):
