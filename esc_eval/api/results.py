@@ -28,7 +28,7 @@ from esc_eval.reporting.risk import refuse_mixed_harm
 from esc_eval.reporting.rounds import estimate_rounds
 from esc_eval.reporting.seekers import find_pools, seekers_report
 from esc_eval.reporting.signature import dialogue_parts, join_signature
-from esc_eval.reporting.summary import Leaderboard, Row, Statistic, keep_last_word, name_clusters_of
+from esc_eval.reporting.summary import Leaderboard, Row, Statistic, keep_last_word, name_clusters_of, warn_of_cards
 from esc_eval.reporting.tables import name_board
 from esc_eval.schema import NO_SCORER, Dialogue, Rating, RoleCard, digest
 from esc_eval.scoring.rating_checks import check_marks, find_rubrics
@@ -220,7 +220,9 @@ class Results:
         if not self.ratings:
             return Summary(tables=())
         try:
-            return summarise_ratings(self.dialogues, self.ratings, self.rubrics, self._run, statistic=self.statistic)
+            made = summarise_ratings(self.dialogues, self.ratings, self.rubrics, self._run, statistic=self.statistic)
+            cards = read_run_cards([self.folder]) if self.folder else []
+            return warn_of_cards(made, cards, self.dialogues) if cards else made
         except ValueError as error:
             raise EscEvalError(f"ratings and dialogues do not fit: {error}") from error
 
