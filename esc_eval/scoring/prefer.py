@@ -20,7 +20,7 @@ from esc_eval.prompts.comparison import Comparison
 from esc_eval.prompts.kept import keep_wording
 from esc_eval.prompts.protocol import Generation
 from esc_eval.reasoning import strip_thinking
-from esc_eval.schema import WHOLE, Dialogue, Evidence, Preference, digest
+from esc_eval.schema import WHOLE, Dialogue, Evidence, Preference, digest, number_repeats
 from esc_eval.scoring.json_answers import read_objects
 from esc_eval.scoring.parsers import TOO_LONG
 from esc_eval.scoring.score import ENDED_EARLY, SILENT, TRIES
@@ -76,15 +76,10 @@ def find_pairs(dialogues: Sequence[Dialogue]) -> list[Pair]:
     A supporter's second dialogue on a card is compared with the second of others, and so on.
     """
     groups: dict[tuple[Any, ...], list[Dialogue]] = defaultdict(list)
-    times: dict[tuple[Any, ...], int] = defaultdict(int)
+    repeats = number_repeats(dialogues)
     for talk in dialogues:
-        if talk.card_id is None:
-            continue
-        place = (talk.card_id, talk.language, talk.seeker, talk.protocol)
-        said = getattr(talk, "repeat", None)
-        again = times[*place, talk.supporter] if said is None else said
-        times[*place, talk.supporter] += 1
-        groups[*place, again].append(talk)
+        if talk.card_id is not None:
+            groups[talk.card_id, talk.language, talk.seeker, talk.protocol, repeats[talk.id]].append(talk)
     return [
         Pair(*sorted(two, key=lambda talk: talk.id))
         for group in groups.values()
