@@ -216,14 +216,21 @@ def _draw_folds(codes: Codes, seed: int) -> Codes:
 
 
 def _rater_means(rows: pd.DataFrame, ids: Sequence[str]) -> dict[str, Array]:
-    """By dimension: of each dialogue, the mean of the ratings that its raters gave other dialogues; NaN: none."""
+    """By dimension: of each dialogue, how far the ratings that its raters gave other dialogues are from the mean of all
+    ratings of other dialogues; NaN: they gave none.
+
+    Without the second mean a rater whose ratings are like everybody's would go against people: what a dialogue got is
+    missing in the mean of the others.
+    """
     found: dict[str, Array] = {}
     for dimension, part in rows.groupby("dimension", sort=False):
         sums = part.groupby("rater")["score"].agg(["sum", "size"])
         total, size = (part["rater"].map(sums[name]) for name in ("sum", "size"))
         others = size - 1
         mean = ((total - part["score"]) / others.where(others > 0)).groupby(part["dialogue_id"]).mean()
-        values = mean.reindex(list(ids)).to_numpy(dtype=float)
+        here = part.groupby("dialogue_id")["score"].agg(["sum", "size"])
+        every = (part["score"].sum() - here["sum"]) / (len(part) - here["size"])
+        values = (mean - every).round(9).reindex(list(ids)).to_numpy(dtype=float)
         if np.isfinite(values).sum() >= FEWEST:
             found[str(dimension)] = values
     return found
