@@ -51,7 +51,7 @@ def find_checkpoint_notes(folder: Path) -> list[str]:
 
 
 def _weights(folder: Path, checkpoint: Checkpoint) -> list[str]:
-    found = [] if checkpoint.form else ["no weights: neither safetensors with their config nor text_scorer.json"]
+    found = [] if checkpoint.form else ["no weights: neither safetensors with their config nor text_scorer.json nor strategies.json"]
     pickled = [p.name for p in folder.iterdir() if p.suffix in PICKLES and p.name != "training_args.bin"]
     if pickled:
         found.append(f"pickled files ({', '.join(sorted(pickled))}): weights are published as safetensors only")

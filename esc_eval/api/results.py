@@ -1,5 +1,6 @@
 """What a call gives back: dialogues, ratings, and every view of them."""
 
+import csv
 import json
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -11,7 +12,7 @@ from esc_eval.errors import EscEvalError
 from esc_eval.escaping import escape_html
 from esc_eval.files.records import read_dialogues
 from esc_eval.files.run_folder import is_run_folder, read_run_cards, read_run_ratings, rubric_file
-from esc_eval.files.writing import PREFIX, replace_folder, write_jsonl, write_whole
+from esc_eval.files.writing import PREFIX, open_whole, replace_folder, write_jsonl, write_whole
 from esc_eval.prompts.kept import keep_wording
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reading import is_file, read_bytes
@@ -22,16 +23,19 @@ from esc_eval.reporting.pictures import Picture, board_pictures, rounds_pictures
 from esc_eval.reporting.render import Report, terminal_width
 from esc_eval.reporting.rounds import estimate_rounds
 from esc_eval.reporting.signature import dialogue_parts, join_signature
+from esc_eval.reporting.strategies import COLUMNS, list_rows, read_all, strategy_report, word_replies
 from esc_eval.reporting.summary import Leaderboard, Row, Statistic
 from esc_eval.schema import NO_SCORER, Dialogue, Rating
 from esc_eval.scoring.rating_checks import find_rubrics
+from esc_eval.scoring.strategies import NAME as SHIPPED
+from esc_eval.scoring.strategies import ReplyStrategies, StrategyClassifier, open_strategies
 from esc_eval.simulation.unfinished import describe_stage, read_run
 from esc_eval.statistics import DRAWS
 from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.statistics.estimate import Estimate
 
 Format = Literal["text", "json", "markdown", "latex"]
-Rows = Literal["ratings", "dialogues", "turns"]
+Rows = Literal["ratings", "dialogues", "turns", "strategies"]
 SHARED = {"language", "card_id", "category", "supporter", "seeker"}
 """Of a dialogue, what each row of its ratings and turns says too."""
 FORMATS: dict[Format, Callable[[Summary], str]] = {
@@ -46,6 +50,8 @@ REPORT_FILES = {
     "report.html": b"<title>ESC-Eval report</title>",
 }
 """Files of a report, and what stands at the beginning of each."""
+STRATEGY_ROWS = "strategies.csv"
+"""Beside them where strategies are told: a row a sentence."""
 ALONE = (
     "so there is nothing to add to people's ratings; a table of these alone: "
     "esc-eval report --dialogues DIR --ratings RATINGS"
@@ -66,6 +72,7 @@ class Results:
         human: Files of a few ratings by people, beside which the scorers' are shown as prediction-powered means.
         keep: What must live as long as these results: the owner of a temporary folder.
         rubrics: Of the ratings by the name and version that they carry, where they are known already.
+        classifier: Name or folder of what tells the strategies of replies; None = reports do not show them.
     """
 
     def __init__(
@@ -80,10 +87,12 @@ class Results:
         human: Sequence[Path] = (),
         keep: object = None,
         rubrics: Mapping[str, Rubric] | None = None,
+        classifier: str | Path | None = None,
     ) -> None:
         _check_choice("statistic", statistic, get_args(Statistic))
         self.dialogues, self.ratings = tuple(dialogues), tuple(ratings)
         self.folder, self.statistic, self.human = folder, statistic, tuple(human)
+        self.classifier = classifier
         self.given_rubric, self._run, self._keep, self._rubrics = rubric, dict(run or {}), keep, rubrics
 
     @classmethod
@@ -138,9 +147,13 @@ class Results:
         return source(name, self.dialogues, self.ratings, cards, self.rubrics if self.ratings else {}, self._run)
 
     def shown(
-        self, rubric: str | Path | None = None, statistic: Statistic = "level", human: Sequence[Path] = ()
+        self,
+        rubric: str | Path | None = None,
+        statistic: Statistic = "level",
+        human: Sequence[Path] = (),
+        classifier: str | Path | None = None,
     ) -> "Results":
-        """The same, shown by another rubric or statistic, or beside ratings by people."""
+        """The same, shown by another rubric or statistic, beside ratings by people, or with strategies."""
         return Results(
             self.dialogues,
             self.ratings,
@@ -151,6 +164,7 @@ class Results:
             human=human or self.human,
             keep=self,
             rubrics=None if rubric else self._rubrics,
+            classifier=classifier or self.classifier,
         )
 
     @cached_property
@@ -218,11 +232,17 @@ class Results:
         """What there is as plain rows, one a rating, dialogue or turn; a rating says whose dialogue it is of.
 
         Args:
-            what: ``ratings``, ``dialogues`` or ``turns``.
+            what: ``ratings``, ``dialogues``, ``turns``, or ``strategies``: one a sentence of the supporters, with the
+                probability of each strategy.
+
+        Raises:
+            EscEvalError: Strategies are asked for, and no classifier of them is there.
         """
         _check_choice("what", what, get_args(Rows))
         if what == "dialogues":
             return [one.model_dump(mode="json") for one in self.dialogues]
+        if what == "strategies":
+            return list(list_rows(self._classifier, self.dialogues, self._read))
         about = {one.id: one.model_dump(include=SHARED) for one in self.dialogues}
         if what == "turns":
             return [
@@ -371,11 +391,35 @@ class Results:
             for (language, rubric), own in found.items()
         }
 
+    @cached_property
+    def _classifier(self) -> StrategyClassifier:
+        return open_strategies(self.classifier or SHIPPED)
+
+    @cached_property
+    def _read(self) -> Mapping[str, Mapping[int, ReplyStrategies]]:
+        return read_all(self._classifier, self.dialogues)
+
+    def strategies(self, boot: Bootstrap | None = None) -> Report:
+        """Which support strategies the supporters use, how often again, and what more or less than people: descriptions.
+
+        Args:
+            boot: Draws of the intervals.
+
+        Raises:
+            EscEvalError: No classifier is there.
+        """
+        return strategy_report(self._classifier, self.dialogues, boot, self._read)
+
+    @cached_property
+    def _told(self) -> dict[str, Report]:
+        """The report on strategies by the classifier's name, where it is asked for."""
+        return {self._classifier.name: self.strategies()} if self.classifier else {}
+
     def render(self, format: Format = "text") -> str:
         """The report as text for a terminal, JSON, Markdown or LaTeX."""
         _check_choice("format", format, FORMATS)
         whole = FORMATS[format](self.summary)
-        beside = {"juries": self.juries, "prediction_powered": self.powered}
+        beside = {"juries": self.juries, "prediction_powered": self.powered, "strategies": self._told}
         if not any(beside.values()):
             return whole
         if format == "json":
@@ -421,6 +465,8 @@ class Results:
         Raises:
             EscEvalError: A file of that name is there and is no report; nothing was written then.
         """
+        if self.classifier:
+            self._write_rows(folder / STRATEGY_ROWS)
         if not self.ratings:
             return
         for name, mark in REPORT_FILES.items():
@@ -428,10 +474,33 @@ class Results:
                 raise EscEvalError(
                     f"{folder / name}: is there and is no report of esc-eval; move it away, or choose another folder"
                 )
-        powered = "".join(report.to_html() for report in (*self.juries.values(), *self.powered.values()))
-        page = as_page(self.summary, self.dialogues, self.ratings, self.rubrics, powered=powered)
+        beside = (*self.juries.values(), *self.powered.values(), *self._told.values())
+        page = as_page(
+            self.summary,
+            self.dialogues,
+            self.ratings,
+            self.rubrics,
+            powered="".join(report.to_html() for report in beside),
+            strategies=self._tell_replies if self.classifier else None,
+        )
         for name, text in zip(REPORT_FILES, (self.render("json"), self.render("markdown"), page), strict=True):
             write_whole(folder / name, [text])
+
+    def _tell_replies(self, dialogue: Dialogue) -> Mapping[int, str]:
+        return word_replies(self._classifier.file.strategies, self._read.get(dialogue.id, {}))
+
+    def _write_rows(self, path: Path) -> None:
+        """A row a sentence as CSV; text of a cell begins no formula.
+
+        Raises:
+            EscEvalError: Another file of that name is there.
+        """
+        if is_file(path) and not read_bytes(path).startswith(",".join(COLUMNS).encode()):
+            raise EscEvalError(f"{path}: is there and is no table of strategies; move it away, or choose another folder")
+        with open_whole(path) as file:
+            writer = csv.DictWriter(file, [*COLUMNS, *self._classifier.file.strategies], lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(self.rows("strategies"))
 
     def __repr__(self) -> str:
         where = f" in {self.folder}" if self.folder else ""

@@ -2,7 +2,7 @@
 
 from base64 import b64encode
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
 from importlib.resources import files
 
@@ -49,6 +49,7 @@ def as_page(
     rubric: Rubric | Mapping[str, Rubric],
     shown: int = SHOWN,
     powered: str = "",
+    strategies: Callable[[Dialogue], Mapping[int, str]] | None = None,
 ) -> str:
     """The page as HTML text. Whatever a model said is escaped.
 
@@ -59,6 +60,7 @@ def as_page(
         ratings: Shown beside each dialogue.
         rubric: Names and levels; or several, by the name and version that ratings carry.
         powered: HTML of what several judges say together, and few ratings by people with a scorer's.
+        strategies: Which strategies the replies of a dialogue use, in words, by place of the turn; None = not asked for.
     """
     environment = make_environment("esc_eval", "reporting/templates", html=True)
     add_filters(environment)
@@ -92,6 +94,7 @@ def as_page(
             for board in summary.tables
         ],
         powered=Markup(powered),  # noqa: S704  our own HTML, escaped cell by cell
+        strategies=strategies,
         dialogues=chosen,
         total=len(dialogues),
         ratings=by_dialogue,
