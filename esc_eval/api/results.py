@@ -1,6 +1,5 @@
 """What a call gives back: dialogues, ratings, and every view of them."""
 
-import csv
 import json
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -9,13 +8,13 @@ from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from esc_eval.errors import EscEvalError
-from esc_eval.escaping import escape_html
+from esc_eval.escaping import escape_html, format_csv
 from esc_eval.files.records import read_dialogues
 from esc_eval.files.run_folder import is_run_folder, read_run_cards, read_run_ratings, rubric_file
-from esc_eval.files.writing import PREFIX, open_whole, replace_folder, write_jsonl, write_whole
+from esc_eval.files.writing import PREFIX, replace_folder, write_jsonl, write_whole
 from esc_eval.prompts.kept import keep_wording
 from esc_eval.prompts.rubric import Rubric
-from esc_eval.reading import is_file, read_bytes
+from esc_eval.reading import is_file, read_bytes, read_text
 from esc_eval.reporting import Summary, as_html, as_latex, as_markdown, as_text, summarise_ratings
 from esc_eval.reporting.jury import find_juries, jury_report
 from esc_eval.reporting.page import as_page
@@ -400,7 +399,7 @@ class Results:
         return read_all(self._classifier, self.dialogues)
 
     def strategies(self, boot: Bootstrap | None = None) -> Report:
-        """Which support strategies the supporters use, how often again, and what more or less than people: descriptions.
+        """Which support strategies the supporters use, how often again, what more or less than people: descriptions.
 
         Args:
             boot: Draws of the intervals.
@@ -495,12 +494,12 @@ class Results:
         Raises:
             EscEvalError: Another file of that name is there.
         """
-        if is_file(path) and not read_bytes(path).startswith(",".join(COLUMNS).encode()):
-            raise EscEvalError(f"{path}: is there and is no table of strategies; move it away, or choose another folder")
-        with open_whole(path) as file:
-            writer = csv.DictWriter(file, [*COLUMNS, *self._classifier.file.strategies], lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(self.rows("strategies"))
+        if is_file(path) and not read_text(path).removeprefix("\ufeff").startswith(",".join(COLUMNS)):
+            raise EscEvalError(
+                f"{path}: is there and is no table of strategies; move it away, or choose another folder"
+            )
+        rows = ({key: value for key, value in row.items() if value is not None} for row in self.rows("strategies"))
+        write_whole(path, [format_csv([*COLUMNS, *self._classifier.file.strategies], rows)])
 
     def __repr__(self) -> str:
         where = f" in {self.folder}" if self.folder else ""

@@ -26,8 +26,8 @@ Strategies = Annotated[
     typer.Option(
         "--strategies",
         metavar="NAME|DIR",
-        help="Tell which support strategies replies use: esc-strategies (fitted to ESConv, CC BY-NC 4.0), or the folder "
-        "of one that you trained. Descriptions, no scores.",
+        help="Tell which support strategies replies use: esc-strategies (fitted to ESConv, CC BY-NC 4.0), or the "
+        "folder of one that you trained. Descriptions, no scores.",
     ),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of all sampling.")]

@@ -60,7 +60,7 @@ def as_page(
         ratings: Shown beside each dialogue.
         rubric: Names and levels; or several, by the name and version that ratings carry.
         powered: HTML of what several judges say together, and few ratings by people with a scorer's.
-        strategies: Which strategies the replies of a dialogue use, in words, by place of the turn; None = not asked for.
+        strategies: Which strategies the replies of a dialogue use, in words, by place of the turn; None = not shown.
     """
     environment = make_environment("esc_eval", "reporting/templates", html=True)
     add_filters(environment)

@@ -1,8 +1,8 @@
 """What supporters do, by strategy: mix, repetition and rounds, beside people. Descriptions, no scores.
 
 Shares are means over replies of the mix of a reply's sentences, as calibrated probabilities have it. As the classifier
-takes some strategies for others, they are shown with its errors taken out too (``statistics.mixes``), and what is said to
-be more or less than people's is said of these, for all supporters and strategies at once.
+takes some strategies for others, they are shown with its errors taken out too (``statistics.mixes``), and what is said
+to be more or less than people's holds both ways, for all supporters and strategies at once.
 """
 
 from collections import Counter
@@ -24,7 +24,7 @@ from esc_eval.statistics.mixes import (
     Repetition,
     Replies,
     bound_together,
-    draw_corrected,
+    draw_shares,
     estimate_columns,
     estimate_repetition,
     subtract,
@@ -37,15 +37,21 @@ COLUMNS = (
 )  # fmt: skip
 """Of ``list_rows``; then one column for each strategy."""
 PEOPLE = "people"
+LEAST = 10
+"""Cards, or dialogues, from which on something is said to be used more or less than people do."""
 READS_ONE = "The classifier reads {known} alone; {n} in {others} {verb} left out."
 CORRECTED = (
-    "Shares with the classifier's errors taken out: its mean probabilities on people's sentences of each strategy, which "
-    "it had not seen, are taken as how it reads every supporter's. Where it reads a supporter otherwise, they are off, "
-    "and no interval shows that."
+    "Shares with the classifier's errors taken out: its mean probabilities on people's sentences of each strategy, "
+    "which it had not seen, are taken as how it reads every supporter's. Where it reads a supporter otherwise, they "
+    "are off, and no interval shows that."
+)
+TOGETHER = (
+    "Intervals hold for all supporters and strategies at once (95%). Over-used is what lies wholly above 0 here and in "
+    "the other of the two tables, of a supporter with {least} cards or more; under-used, wholly below."
 )
 REPEATED = (
-    "Repeated: two replies in a row whose largest strategy is the same; by chance: what it would be if the same replies "
-    "came in no order. Errors of the classifier bring both nearer to each other."
+    "Repeated: two replies in a row whose largest strategy is the same; by chance: what it would be if the same "
+    "replies came in no order. Errors of the classifier bring both nearer to each other."
 )
 NO_SCORE = "No strategy is better than another in itself: these are descriptions, and no part of a score."
 
@@ -59,8 +65,8 @@ class Mix:
         talks: How many dialogues they are of.
         unknown: Replies of which no sentence is known.
         segments, unknown_segments: Sentences, and those that are unknown, by reason.
-        shares, corrected, used: Of each strategy: mean part of a reply as told; the same with the classifier's errors taken
-            out; share of replies of which it is the likeliest of some sentence.
+        shares, corrected, used: Of each strategy: mean part of a reply as told; the same with the classifier's errors
+            taken out; share of replies of which it is the likeliest of some sentence.
         repetition: How often the same comes again.
         by_round: Shares of each strategy in each round.
     """
@@ -195,11 +201,11 @@ def strategy_report(
     boot: Bootstrap | None = None,
     read: Read | None = None,
 ) -> Report:
-    """Mix and repetition of strategies by supporter, beside people, and what is said of them more or less than people do.
+    """Mix and repetition of strategies by supporter, beside people, and what is used more or less than people do.
 
     Args:
         classifier: That reads.
-        dialogues: Of any supporters and languages; of other languages than the classifier's it is said how many there are.
+        dialogues: Of any supporters and languages; how many are in others than the classifier's is said.
         boot: Draws, which take cards where every dialogue of a supporter has one, else dialogues.
         read: What ``read_all`` gave of them, where that is there already.
     """
@@ -222,10 +228,12 @@ def strategy_report(
     everybody, labels = people_replies(classifier)
     early = everybody.rounds <= longest
     people = everybody.until(longest)
-    drawn = {name: draw_corrected(one, classifier.reading, boot) for name, one in groups.items()}
-    people_drawn = draw_corrected(people, classifier.reading, Bootstrap(boot.draws, boot.seed + 1, boot.confidence))
-    compared = {name: subtract(one, people_drawn) for name, one in drawn.items() if one.n}
-    apart = dict(zip(compared, bound_together(list(compared.values()), boot), strict=True)) if compared else {}
+    readings, other = classifier.reading_until(longest), Bootstrap(boot.draws, boot.seed + 1, boot.confidence)
+    drawn = {name: draw_shares(one, boot, readings) for name, one in groups.items()}
+    people_drawn = draw_shares(people, other, readings)
+    some = [name for name, one in drawn.items() if one.n]
+    apart = compare(some, drawn, people_drawn, boot)
+    as_told = compare(some, {name: draw_shares(groups[name], boot) for name in some}, draw_shares(people, other), boot)
     mixes = {}
     for name, replies in groups.items():
         segments = [s for one in by_supporter[name] for reply in found[one.id].values() for s in reply.segments]
@@ -238,14 +246,24 @@ def strategy_report(
         people.talks[labelled], people.rounds[labelled], labels[early][labelled], people.used[labelled],
     )  # fmt: skip
     by_label = estimate_columns(told, told.mixes, boot)
-    data["supporters"] = {name: _plain(mix, names, apart.get(name)) for name, mix in mixes.items()}
+    over = {name: pick_apart(names, apart[name], as_told[name]) for name in some}
+    data["supporters"] = {
+        name: _plain(mix, names)
+        | (
+            {"less_people": _by_name(names, apart[name]), "less_people_as_told": _by_name(names, as_told[name])}
+            if name in over
+            else {}
+        )
+        | over.get(name, {})
+        for name, mix in mixes.items()
+    }
     data["people"] = {
-        **_plain(theirs, names, None), "labels": dict(zip(names, by_label, strict=True)), "rounds": longest,
+        **_plain(theirs, names), "labels": dict(zip(names, by_label, strict=True)), "rounds": longest,
         "source": classifier.file.people.model_dump(),
     }  # fmt: skip
     report = Report("strategies", data, signature=signature)
-    report.tables = _tables(names, mixes, theirs, by_label, apart, classifier, longest)
-    report.notes = [NO_SCORE, *notes, *_say_apart(names, apart, mixes), CORRECTED, REPEATED, *_say_unknown(mixes)]
+    report.tables = _tables(names, mixes, theirs, by_label, (apart, as_told), classifier, longest)
+    report.notes = [NO_SCORE, *notes, *_say_apart(over, mixes), CORRECTED, REPEATED, *_say_unknown(mixes)]
     return report
 
 
@@ -271,45 +289,59 @@ def _leave_out(classifier: StrategyClassifier, dialogues: Sequence[Dialogue]) ->
     ]
 
 
-def _plain(mix: Mix, names: Sequence[str], apart: Sequence[Estimate] | None) -> dict[str, Any]:
+def compare(
+    supporters: Sequence[str], drawn: Mapping[str, Drawn], people: Drawn, boot: Bootstrap
+) -> dict[str, list[Estimate]]:
+    """Shares less people's by supporter; the intervals hold for all of them at once."""
+    if not supporters:
+        return {}
+    found = bound_together([subtract(drawn[name], people) for name in supporters], boot)
+    return dict(zip(supporters, found, strict=True))
+
+
+def pick_apart(names: Sequence[str], apart: Sequence[Estimate], as_told: Sequence[Estimate]) -> dict[str, list[str]]:
+    """Strategies of which both intervals, with the errors taken out and as told, lie wholly above people's or below.
+
+    None of a supporter with fewer than ``LEAST`` clusters.
+    """
+
+    def side(one: Estimate) -> int:
+        if one.low is None or one.high is None or (one.clusters or 0) < LEAST:
+            return 0
+        return int(one.low > 0) - int(one.high < 0)
+
+    sides = {name: (side(a), side(b)) for name, a, b in zip(names, apart, as_told, strict=True)}
+    return {
+        key: [name for name, own in sides.items() if own == (way, way)]
+        for key, way in (("over_used", 1), ("under_used", -1))
+    }
+
+
+def _by_name(names: Sequence[str], estimates: Sequence[Estimate]) -> dict[str, Estimate]:
+    return dict(zip(names, estimates, strict=True))
+
+
+def _plain(mix: Mix, names: Sequence[str]) -> dict[str, Any]:
     """One supporter in JSON."""
-
-    def by_name(estimates: Sequence[Estimate]) -> dict[str, Estimate]:
-        return dict(zip(names, estimates, strict=True))
-
     return {
         "dialogues": mix.talks,
         "replies": len(mix.replies.rounds),
         "unknown_replies": mix.unknown,
         **({"sentences": mix.segments} if mix.segments else {}),
         **({"unknown_sentences": dict(mix.unknown_segments)} if mix.unknown_segments else {}),
-        "shares": by_name(mix.shares),
-        "corrected": by_name(mix.corrected),
-        **({"less_people": by_name(apart)} if apart is not None else {}),
-        **({"over_used": _pick(names, apart, 1), "under_used": _pick(names, apart, -1)} if apart is not None else {}),
-        "replies_using": by_name(mix.used),
+        "shares": _by_name(names, mix.shares),
+        "corrected": _by_name(names, mix.corrected),
+        "replies_using": _by_name(names, mix.used),
         **vars(mix.repetition),
-        "by_round": {str(number): by_name(own) for number, own in mix.by_round.items()},
+        "by_round": {str(number): _by_name(names, own) for number, own in mix.by_round.items()},
     }
 
 
-def _pick(names: Sequence[str], apart: Sequence[Estimate], side: int) -> list[str]:
-    """Strategies whose interval lies wholly above people's (side 1) or below (-1)."""
+def _say_apart(over: Mapping[str, Mapping[str, Sequence[str]]], mixes: Mapping[str, Mix]) -> list[str]:
+    """A sentence a supporter: what it does more and less than people, where both intervals carry it."""
     found = []
-    for name, one in zip(names, apart, strict=True):
-        if one.low is not None and one.high is not None and (one.low > 0 if side > 0 else one.high < 0):
-            found.append(name)
-    return found
-
-
-def _say_apart(
-    names: Sequence[str], apart: Mapping[str, Sequence[Estimate]], mixes: Mapping[str, Mix]
-) -> list[str]:
-    """A sentence a supporter: what it does more and less than people, where the interval of all at once says so."""
-    found = []
-    for name, own in apart.items():
-        more, less = _pick(names, own, 1), _pick(names, own, -1)
-        said = [f"over-used: {', '.join(more)}"] * bool(more) + [f"under-used: {', '.join(less)}"] * bool(less)
+    for name, own in over.items():
+        said = [f"{key.replace('_', '-')}: {', '.join(used)}" for key, used in own.items() if used]
         found.append(
             f"{name}, beside people: "
             + ("; ".join(said) if said else "nothing is over-used or under-used that the intervals would carry")
@@ -337,7 +369,7 @@ def _tables(
     mixes: Mapping[str, Mix],
     people: Mix,
     by_label: Sequence[Estimate],
-    apart: Mapping[str, Sequence[Estimate]],
+    less: tuple[Mapping[str, Sequence[Estimate]], Mapping[str, Sequence[Estimate]]],
     classifier: StrategyClassifier,
     longest: int,
 ) -> list[Table]:
@@ -345,7 +377,8 @@ def _tables(
     everybody = {**mixes, who: people}
     head = ["Supporter", "replies", *names]
     size = {name: len(mix.replies.rounds) - mix.unknown for name, mix in everybody.items()}
-    about = f"{who}: {classifier.file.people.about}; {people.talks} conversations, up to reply {longest}, as far as any here"
+    source = classifier.file.people
+    about = f"{who}: {source.about}; {people.talks} conversations, up to reply {longest}, as far as any here"
 
     def row(name: str, own: Sequence[Estimate]) -> list[Cell]:
         return [name, size[name], *map(_percent, own)]
@@ -366,27 +399,37 @@ def _tables(
             1,
         ),
     ]
-    if apart:
-        found.append(
-            Table(
-                "Strategies, less people's, errors taken out, percentage points",
-                head,
-                [row(name, own) for name, own in apart.items()],
-                1,
-                note="Intervals hold for all supporters and strategies at once (95%): over-used is what lies wholly above 0.",
+    for title, own in zip(("errors taken out", "as told"), less, strict=True):
+        if own:
+            rows = [row(name, estimates) for name, estimates in own.items()]
+            found.append(
+                Table(
+                    f"Strategies, less people's, {title}, percentage points",
+                    head,
+                    rows,
+                    1,
+                    note=TOGETHER.format(least=LEAST),
+                )
             )
-        )
     found += [
         Table(
             "Replies that use a strategy, %",
             head,
             [row(name, mix.used) for name, mix in everybody.items()],
             1,
-            note="In at least one sentence, as told. Longer replies use more, so this is no comparison of short with long.",
+            note="In at least one sentence, as told. Longer replies use more: this compares no short ones with long.",
         ),
         Table(
             "Repetition",
-            ["Supporter", "replies", "sentences a reply", "repeated, %", "by chance, %", "beyond chance", "entropy, bits"],
+            [
+                "Supporter",
+                "replies",
+                "sentences a reply",
+                "repeated, %",
+                "by chance, %",
+                "beyond chance",
+                "entropy, bits",
+            ],
             [
                 [
                     name,

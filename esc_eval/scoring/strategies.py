@@ -27,6 +27,8 @@ PACKAGE = "esc_eval_strategies"
 """What it is installed as."""
 FILE, WEIGHTS = "strategies.json", "strategies.safetensors"
 KIND = "strategy classifier"
+REPLIES = 11
+"""How the classifier reads is kept for each of so many replies; the last stands for all later ones."""
 
 
 class People(FrozenYaml):
@@ -120,7 +122,9 @@ def open_strategies(named: str | Path) -> "StrategyClassifier":
         EscEvalError: There is none, or it is broken.
     """
     if str(named) != NAME and not is_folder(Path(named)):
-        raise EscEvalError(f"no classifier of strategies {named}: give {NAME}, or a folder of `python -m training strategies`")
+        raise EscEvalError(
+            f"no classifier of strategies {named}: give {NAME}, or a folder of `python -m training strategies`"
+        )
     return StrategyClassifier.open(None if str(named) == NAME else Path(named))
 
 
@@ -142,9 +146,11 @@ class StrategyClassifier:
 
     Args:
         file: What it is.
-        tensors: ``weights`` (strategies, 2 ** bits), ``bias`` (strategies,), ``reading`` (1 + m, strategies, strategies)
-            as ``statistics.mixes`` takes it, of the people ``people_places`` (n, 3: conversation, reply, whether known),
-            ``people_mixes``, ``people_used`` and ``people_labels`` (n, strategies), and what its training was like.
+        tensors: ``weights`` (strategies, 2 ** bits) and ``bias`` (strategies,). How sentences that it had not seen are
+            read, by reply and true strategy, of the sample and of m bootstrap samples: sums of probabilities,
+            ``reading`` (1 + m, REPLIES, strategies, strategies), and of weights, ``read``, without the last axis. Of
+            the people's n replies ``people_places`` (n, 3: conversation, reply, whether known), ``people_mixes``,
+            ``people_used`` and ``people_labels`` (n, strategies). What its training was like: ``Seen.tensors``.
 
     Raises:
         KeyError, TypeError, ValueError: A tensor is missing, or they are not of one classifier.
@@ -152,9 +158,9 @@ class StrategyClassifier:
 
     def __init__(self, file: StrategyFile, tensors: Mapping[str, npt.NDArray[np.generic]]) -> None:
         self.file, self.name = file, file.name
-        self.weights, self.bias, self.reading, self.people_mixes, self.people_labels = (
+        self.weights, self.bias, self._sums, self._sizes, self.people_mixes, self.people_labels = (
             np.asarray(tensors[key], dtype=np.float64)
-            for key in ("weights", "bias", "reading", "people_mixes", "people_labels")
+            for key in ("weights", "bias", "reading", "read", "people_mixes", "people_labels")
         )
         self.people_places: npt.NDArray[np.int64] = np.asarray(tensors["people_places"], dtype=np.int64)
         self.people_used: npt.NDArray[np.bool_] = np.asarray(tensors["people_used"], dtype=bool)
@@ -164,13 +170,14 @@ class StrategyClassifier:
         if (
             self.weights.shape != (count, 1 << file.bits)
             or self.bias.shape != (count,)
-            or self.reading.shape != (len(self.reading), count, count)
-            or len(self.reading) < 2
+            or self._sums.shape != (len(self._sums), REPLIES, count, count)
+            or self._sizes.shape != self._sums.shape[:-1]
+            or len(self._sums) < 2
             or self.people_places.shape != (own, 3)
             or any(array.shape != (own, count) for array in rows)
         ):
             raise ValueError(f"{FILE} and {WEIGHTS} are not of one classifier")
-        if not all(np.isfinite(array).all() for array in (self.weights, self.bias, self.reading, *rows[:2])):
+        if not all(np.isfinite(array).all() for array in (self.weights, self.bias, self._sums, self._sizes, *rows[:2])):
             raise ValueError("a number is not finite")
 
     @classmethod
@@ -205,6 +212,23 @@ class StrategyClassifier:
         """What decides its answers."""
         made = digest([self.file, self.weights.round(4).sum(1).tolist(), self.bias.round(4).tolist()])
         return {"kind": KIND, "model": self.name, "revision": made, "range": self.seen.sha256}
+
+    def reading_until(self, replies: int) -> Array:
+        """Mean probabilities given to each true strategy in the first replies, as ``statistics.mixes`` takes them.
+
+        What strategies are worded like changes in the course of a conversation, so shares of first replies are
+        corrected by first replies.
+
+        Args:
+            replies: How many of a conversation.
+
+        Returns:
+            Shape (1 + m, strategies, strategies), rows sum to 1; a strategy that a sample lacks is read as all are.
+        """
+        until = slice(None, None if replies >= REPLIES else max(replies, 1))
+        sums, sizes = self._sums[:, until].sum(1), self._sizes[:, until].sum(1)[..., None]
+        whole = sums.sum(1, keepdims=True) / np.maximum(sizes.sum(1, keepdims=True), 1e-12)
+        return np.where(sizes > 0, sums / np.maximum(sizes, 1e-12), whole)
 
     def reads(self, dialogue: Dialogue) -> bool:
         """Whether it knows the dialogue's language."""

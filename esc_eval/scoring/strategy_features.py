@@ -5,6 +5,7 @@ English. Features are hashed, so that a fitted file holds nobody's words (Weinbe
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from math import log2
 from zlib import crc32
 
@@ -17,7 +18,7 @@ from esc_eval.scoring.transfer_features import COMMON
 Array = npt.NDArray[np.float64]
 Places = npt.NDArray[np.intp]
 
-_END = re.compile(r"(?<=[.!?\u2026])[\"')\]*\u2019\u201d]*\s+|\s*\n+\s*")
+_END = re.compile(r"(?<=[.!?\u2026])(?P<closing>[\"')\]*\u2019\u201d]*)\s+|(?P<line>)\s*\n+\s*")
 _LETTER = re.compile(r"[^\W\d_]")
 STEM = 5
 """Letters of a longer word by which its forms count as one."""
@@ -33,7 +34,7 @@ def split_segments(text: str) -> list[tuple[int, int]]:
     """
     found: list[tuple[int, int]] = []
     start = 0
-    for end, behind in [*((m.start(), m.end()) for m in _END.finditer(text)), (len(text), len(text))]:
+    for end, behind in [*((m.end(m.lastgroup or 0), m.end()) for m in _END.finditer(text)), (len(text), len(text))]:
         if _LETTER.search(text[start:end]):
             found.append((start, end))
             start = behind
@@ -56,7 +57,7 @@ def name_features(text: str, before: str) -> set[str]:
     shared = len(own & set(asked)) / max(len(own), 1)
     return {
         *(f"w {word}" for word in words),
-        *(f"b {a} {b}" for a, b in zip(framed, framed[1:], strict=False)),
+        *(f"b {a} {b}" for a, b in pairwise(framed)),
         *(f"s {word[:STEM]}" for word in words if len(word) > STEM),
         f"length {min(int(2 * log2(1 + len(words))), 12)}",
         f"asks {min(text.count('?'), 2)}",

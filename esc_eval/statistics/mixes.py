@@ -1,8 +1,8 @@
 """Mixes of classes that a classifier told: shares, what they are when its errors are taken out, and repetition.
 
 A classifier that takes some classes for others shifts every share. Given the mean probabilities that it gives to each
-true class (its reading), observed shares are a mix of these, and the true shares are the non-negative ones that sum to 1
-and come nearest to it (probabilistic adjusted count: Bella et al. 2010; Forman 2008). This holds where the classifier
+true class (its reading), observed shares are a mix of these, and the true shares are the non-negative ones that sum to
+1 and come nearest to it (probabilistic adjusted count: Bella et al. 2010; Forman 2008). This holds where the classifier
 reads each class as it did where the reading was measured; nothing in the numbers can show that.
 """
 
@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from esc_eval.statistics.bootstrap import Bootstrap, draw_weights, estimate_group_means
+from esc_eval.statistics.bootstrap import UNSEEN, Bootstrap, draw_weights, estimate_group_means
 from esc_eval.statistics.coefficients import ratio
 from esc_eval.statistics.estimate import Array, Estimate
 
@@ -114,14 +114,18 @@ def estimate_columns(replies: Replies, columns: Array, boot: Bootstrap) -> list[
     return estimate_group_means(columns, replies.clusters, [0] * len(columns), boot, scale=(0.0, 1.0)).each[0]
 
 
-def draw_corrected(replies: Replies, readings: Array, boot: Bootstrap) -> Drawn:
-    """Shares with a classifier's errors taken out; draws take clusters and readings anew, so that both are uncertain.
+def draw_shares(replies: Replies, boot: Bootstrap, readings: Array | None = None) -> Drawn:
+    """Shares of each class over replies; draws take clusters anew, and readings too, so that both are uncertain.
+
+    Half a cluster more that nobody saw (``statistics.bootstrap``) is in each draw, all of one class taken at random, so
+    that clusters that are all alike do not claim that every other is.
 
     Args:
         replies: Of one supporter.
-        readings: Shape (1 + m, classes, classes): as measured, and of m bootstrap samples of what it was measured on.
-            Draw i takes the same of these for everybody, as all are read by one classifier.
         boot: Draws and seed.
+        readings: Takes the classifier's errors out. Shape (1 + m, classes, classes): as measured, and of m bootstrap
+            samples of what it was measured on. Draw i takes the same of these for everybody, as all are read by one
+            classifier. None = shares as told.
     """
     mixes, groups, clusters = _known(replies)
     classes = replies.mixes.shape[1]
@@ -129,10 +133,15 @@ def draw_corrected(replies: Replies, readings: Array, boot: Bootstrap) -> Drawn:
         return Drawn(np.full(classes, np.nan), np.full((boot.draws, classes), np.nan), 0, 0)
     sums, counts = np.zeros((clusters, classes)), np.bincount(groups, minlength=clusters).astype(float)
     np.add.at(sums, groups, mixes)
-    weights = draw_weights(clusters, boot.draws, np.random.default_rng(boot.seed))
-    observed = ratio(weights @ sums, (weights @ counts)[:, None])
-    draws = np.array([correct_shares(row, readings[1 + i % (len(readings) - 1)]) for i, row in enumerate(observed)])
-    return Drawn(correct_shares(mixes.mean(0), readings[0]), draws, len(mixes), clusters)
+    rng = np.random.default_rng(boot.seed)
+    weights, unseen = draw_weights(clusters, boot.draws, rng), np.eye(classes)[rng.integers(0, classes, boot.draws)]
+    size = rng.standard_gamma(UNSEEN, boot.draws) * counts.mean()
+    draws = ratio(weights @ sums + size[:, None] * unseen, (weights @ counts + size)[:, None])
+    value = mixes.mean(0)
+    if readings is not None:
+        draws = np.array([correct_shares(row, readings[1 + i % (len(readings) - 1)]) for i, row in enumerate(draws)])
+        value = correct_shares(value, readings[0])
+    return Drawn(value, draws, len(mixes), clusters)
 
 
 def subtract(one: Drawn, other: Drawn) -> Drawn:
@@ -142,7 +151,7 @@ def subtract(one: Drawn, other: Drawn) -> Drawn:
 
 
 def bound_together(differences: Sequence[Drawn], boot: Bootstrap) -> list[list[Estimate]]:
-    """Intervals of many differences that all hold at once (single-step max-t; Westfall & Young 1993), by difference and class.
+    """Intervals of differences that all hold at once (single-step max-t; Westfall & Young 1993), by class of each.
 
     Args:
         differences: Of shares; a class of which no draw differs has no interval.

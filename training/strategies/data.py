@@ -157,9 +157,7 @@ def make_part(conversations: Sequence[SourceConversation], strategies: Sequence[
                     cut = tuple(turn.text[a:b] for a, b in split_segments(turn.text)) or (turn.text,)
                     where = at / max(len(conversation.turns) - 1, 1)
                     asked = "\n".join(before)
-                    utterances.append(
-                        Utterance(number, reply, turn.text, asked, cut, places[turn.strategy], where)
-                    )
+                    utterances.append(Utterance(number, reply, turn.text, asked, cut, places[turn.strategy], where))
             last = turn.role
     talks = tuple(
         Dialogue(id=one.id, language=one.language, turns=one.merged_turns(), supporter="human", seeker="human")

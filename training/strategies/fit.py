@@ -13,6 +13,7 @@ from scipy.sparse import csr_matrix, vstack
 
 from dataset_builder.sources import esconv
 from esc_eval.scoring.strategies import (
+    REPLIES,
     People,
     StrategyClassifier,
     StrategyFile,
@@ -48,7 +49,7 @@ class StrategyRecipe(Named):
     strength: float = Field(gt=0, allow_inf_nan=False)
     folds: int = Field(default=5, ge=2)
     keep: float = Field(default=0.98, gt=0, le=1)
-    readings: int = Field(default=200, ge=1)
+    readings: int = Field(default=100, ge=1)
     seed: int = 0
 
 
@@ -137,26 +138,32 @@ def fit_sharpness(logits: Array, labels: npt.NDArray[np.intp], weight: Array) ->
     return float(np.exp(minimize_scalar(loss, bounds=(-2, 2), method="bounded").x))
 
 
-def measure_reading(
-    probabilities: Array, labels: npt.NDArray[np.intp], weight: Array, groups: npt.NDArray[np.intp], recipe: StrategyRecipe
-) -> Array:
-    """Mean probabilities given to each true class, and of samples of conversations drawn anew.
+def measure_reading(probabilities: Array, part: Part, recipe: StrategyRecipe) -> tuple[Array, Array]:
+    """How each true class is read, by the number of the reply, and in samples of conversations drawn anew.
+
+    Replies weigh the same, as in the shares that are corrected; what a supporter says before the seeker is none.
+
+    Args:
+        probabilities: Of every sentence, by a fit that has not seen its conversation.
+        part: Of which the sentences are.
+        recipe: Settings.
 
     Returns:
-        Shape (1 + readings, classes, classes).
+        Sums of probabilities, shape (1 + readings, REPLIES, classes, classes), and of weights, without the last axis.
     """
-    classes = probabilities.shape[1]
-    _, codes = np.unique(groups, return_inverse=True)
-    talks = int(codes.max()) + 1
-    sums, sizes = np.zeros((talks, classes, classes)), np.zeros((talks, classes))
-    np.add.at(sums, (codes, labels), weight[:, None] * probabilities)
-    np.add.at(sizes, (codes, labels), weight)
+    owners, classes = part.owners, probabilities.shape[1]
+    labels, groups = part.labels[owners], part.groups[owners]
+    reply = np.array([one.reply for one in part.utterances], dtype=np.intp)[owners]
+    _, place, size = np.unique(np.column_stack([groups, reply]), axis=0, return_inverse=True, return_counts=True)
+    weight = np.where(reply > 0, 1 / size[place.ravel()], 0.0)
+    bucket = np.clip(reply, 1, REPLIES) - 1
+    talks = len(part.conversations)
+    sums, sizes = np.zeros((talks, REPLIES, classes, classes)), np.zeros((talks, REPLIES, classes))
+    np.add.at(sums, (groups, bucket, labels), weight[:, None] * probabilities)
+    np.add.at(sizes, (groups, bucket, labels), weight)
     drawn = np.random.default_rng([recipe.seed, 1]).multinomial(talks, np.full(talks, 1 / talks), recipe.readings)
     weights = np.vstack([np.ones(talks), drawn])
-    totals = np.tensordot(weights, sums, 1)
-    counts = (weights @ sizes)[..., None]
-    prior = sums.sum((0, 1)) / sizes.sum()  # of a class that a sample lacks nothing is known
-    return np.asarray(np.where(counts > 0, totals / np.maximum(counts, 1e-12), prior))
+    return np.tensordot(weights, sums, 1), np.tensordot(weights, sizes, 1)
 
 
 def fit_classifier(
@@ -176,7 +183,7 @@ def fit_classifier(
     labels, groups = train.labels[owners], train.groups[owners]
     weight = 1 / np.bincount(owners)[owners]
     sharpness = fit_sharpness(logits, labels, weight)
-    reading = measure_reading(soften(logits, sharpness), labels, weight, groups, recipe)
+    reading, read = measure_reading(soften(logits, sharpness), train, recipe)
     fitted = rows.fit(np.arange(len(train.utterances)), recipe.strength, classes)
     told("the range")
     make = partial(as_dialogue, language=recipe.languages[0])
@@ -192,7 +199,9 @@ def fit_classifier(
         strategies=material.strategies,
         bits=recipe.bits,
         sharpness=sharpness,
-        range=found.model_copy(update={"held_out": "conversations", "bounds": {key: found.bounds[key] for key in MEASURED}}),
+        range=found.model_copy(
+            update={"held_out": "conversations", "bounds": {key: found.bounds[key] for key in MEASURED}}
+        ),
         people=people,
     )
     nobody = np.zeros((0, classes))
@@ -200,6 +209,7 @@ def fit_classifier(
         "weights": fitted.weights.astype(np.float16),
         "bias": fitted.bias.astype(np.float32),
         "reading": reading.astype(np.float32),
+        "read": read.astype(np.float32),
         "people_places": np.zeros((0, 3), dtype=np.int16),
         "people_mixes": nobody.astype(np.float32),
         "people_labels": nobody.astype(np.float32),

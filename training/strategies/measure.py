@@ -7,10 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from esc_eval.schema import Dialogue, Turn
-from esc_eval.scoring.strategies import ReplyStrategies, StrategyClassifier
+from esc_eval.scoring.strategies import REPLIES, ReplyStrategies, StrategyClassifier
 from esc_eval.statistics.bootstrap import Bootstrap, draw_weights
 from esc_eval.statistics.coefficients import ratio
-from esc_eval.statistics.estimate import Array, Estimate
+from esc_eval.statistics.confusion import estimate_confusion, tabulate_confusion
+from esc_eval.statistics.estimate import Array
 from esc_eval.statistics.mixes import correct_shares
 from training.strategies.data import Material, Part, Utterance
 
@@ -36,48 +37,6 @@ def read_alone(classifier: StrategyClassifier, said: Sequence[tuple[str, str]]) 
     return found
 
 
-def tabulate(truth: Codes, told: Codes, groups: Codes, classes: int) -> Array:
-    """Counts by conversation, true and told class, shape (conversations, classes, classes); told -1 = left out."""
-    names, codes = np.unique(groups, return_inverse=True)
-    table = np.zeros((len(names), classes, classes))
-    known = told >= 0
-    np.add.at(table, (codes[known], truth[known], told[known]), 1)
-    return table
-
-
-def judge(table: Array) -> dict[str, Array]:
-    """Figures of confusion tables, shape (..., classes, classes), rows the truth."""
-    total = table.sum((-1, -2))
-    right = np.diagonal(table, axis1=-2, axis2=-1)
-    true, told = table.sum(-1), table.sum(-2)
-    f1 = np.nan_to_num(ratio(2 * right, true + told))
-    accuracy = ratio(right.sum(-1), total)
-    chance = ratio((true * told).sum(-1), total**2)
-    return {
-        "accuracy": accuracy,
-        "macro_f1": f1.mean(-1),
-        "kappa": ratio(accuracy - chance, 1 - chance),
-        "precision": ratio(right, told),
-        "recall": ratio(right, true),
-        "f1": f1,
-    }
-
-
-def estimate_table(table: Array, boot: Bootstrap) -> dict[str, list[Estimate]]:
-    """The figures of ``judge`` with intervals that draw conversations, of each class where there is one for each."""
-    weights = draw_weights(len(table), boot.draws, np.random.default_rng(boot.seed))
-    one = judge(table.sum(0))
-    many = judge(np.tensordot(weights, table, 1))
-    n = int(table.sum())
-    return {
-        key: [
-            boot.estimate(float(value), draws, n, len(table), "it is never told")
-            for value, draws in zip(np.atleast_1d(one[key]), np.atleast_2d(many[key].T), strict=True)
-        ]
-        for key in one
-    }
-
-
 def measure(
     classifier: StrategyClassifier, material: Material, boot: Bootstrap, told: Callable[[str], None] = lambda _: None
 ) -> dict[str, Any]:
@@ -87,15 +46,15 @@ def measure(
     replies = read_alone(classifier, [(one.text, one.before) for one in held.utterances])
     main = np.array([-1 if one.main is None else one.main for one in replies], dtype=np.intp)
     known = main >= 0
-    ours = tabulate(held.labels, main, held.groups, classes)
+    ours = tabulate_confusion(held.labels, main, held.groups, classes)
     majority = int(np.bincount(material.train.labels, minlength=classes).argmax())
     alternatives = {"majority": np.full(len(main), majority), **tell_by_figures(material)}
     baselines = {}
     for name, other in alternatives.items():
-        own = tabulate(held.labels, np.where(known, other, -1), held.groups, classes)
-        figures = estimate_table(own, boot)
+        own = tabulate_confusion(held.labels, np.where(known, other, -1), held.groups, classes)
+        figures = estimate_confusion(own, boot)
         baselines[name] = {key: figures[key][0].to_json() for key in FIGURES}
-    own_figures = estimate_table(ours, boot)
+    own_figures = estimate_confusion(ours, boot)
     sentences = [segment for one in replies for segment in one.segments]
     return {
         "classifier": classifier.name,
@@ -130,7 +89,7 @@ def measure(
 
 
 def tell_by_figures(material: Material) -> dict[str, Codes]:
-    """Baselines that read no word: what is told of the held-out utterances by length, by place, and by question marks."""
+    """Baselines that read no word: held-out utterances told by length, by place, and by question marks."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
@@ -190,10 +149,10 @@ def measure_calibration(replies: Sequence[ReplyStrategies], held: Part, boot: Bo
 
 
 def measure_joined(classifier: StrategyClassifier, material: Material, boot: Bootstrap) -> dict[str, Any]:
-    """Replies of several strategies: the supporters' utterances in a row, joined, against the set and mix of their labels.
+    """Replies of several strategies: supporters' utterances in a row, joined, against the set and mix of their labels.
 
-    Figures: F1 of the set (all replies together), and the mean distance of the mix (half the sum of differences), of the
-    classifier by sentences, of the one likeliest strategy of the whole, and of the training's mix for every reply.
+    Figures: F1 of the set (all replies together), and the mean distance of the mix (half the sum of differences), of
+    the classifier by sentences, of the likeliest strategy of the whole, and of the training's mix for every reply.
     """
     held, classes = material.held_out, len(material.strategies)
     joined: dict[tuple[int, int], list[Utterance]] = {}
@@ -209,9 +168,7 @@ def measure_joined(classifier: StrategyClassifier, material: Material, boot: Boo
         if read.mix is None:
             continue
         true = {one.label for one in own}
-        mix = np.bincount(
-            [one.label for one in own], weights=[len(one.sentences) for one in own], minlength=classes
-        )
+        mix = np.bincount([one.label for one in own], weights=[len(one.sentences) for one in own], minlength=classes)
         mix = mix / mix.sum()
         main = int(read.mix.argmax())
         ways = (
@@ -249,7 +206,7 @@ def measure_correction(
     that were drawn to differ from people's.
 
     Returns:
-        Mean absolute error of a share, and how often a sample's interval by the readings alone would need to be wider.
+        Mean absolute error of a share, of each way, with an interval over the mixes.
     """
     rows, labels = [], []
     for one, found in zip(held.utterances, replies, strict=True):
@@ -263,6 +220,7 @@ def measure_correction(
     rng = np.random.default_rng(seed)
     errors: dict[str, list[float]] = {"as told": [], "corrected": [], "the held-out mix": []}
     usual = np.bincount(label, minlength=classes) / len(label)
+    reading = classifier.reading_until(REPLIES)[0]
     for _ in range(TRIALS):
         sizes = rng.multinomial(SAMPLE, rng.dirichlet(np.ones(classes)))
         sizes = np.where([len(one) > 0 for one in own], sizes, 0)
@@ -270,7 +228,7 @@ def measure_correction(
         true, observed = sizes / sizes.sum(), probabilities[chosen].mean(0)
         for name, shares in (
             ("as told", observed),
-            ("corrected", correct_shares(observed, classifier.reading[0])),
+            ("corrected", correct_shares(observed, reading)),
             ("the held-out mix", usual),
         ):
             errors[name].append(float(np.abs(shares - true).mean()))

@@ -26,7 +26,9 @@ def strategies_page(section: Section) -> str:
         for name, own in section["classes"].items()
     ]
     confusion = [[name, *map(str, row)] for name, row in zip(names, section["confusion"], strict=True)]
-    bins = [[f"{one['told']:.2f}", _cell(one["right"]), str(one["right"]["n"])] for one in section["calibration"]["bins"]]
+    bins = [
+        [f"{one['told']:.2f}", _cell(one["right"]), str(one["right"]["n"])] for one in section["calibration"]["bins"]
+    ]
     joined = [[way, _cell(one["set_f1"]), _cell(one["mix_distance"])] for way, one in section["joined"].items()]
     several = next(iter(section["joined"].values()))["set_f1"]["n"]
     corrected = [[way, _cell(one)] for way, one in section["correction"].items()]
@@ -37,9 +39,9 @@ def strategies_page(section: Section) -> str:
 {section["classifier"]} tells which of ESConv's {len(names)} strategies a sentence uses. Fitted to
 {learnt["utterances"]} labelled utterances of {learnt["conversations"]} conversations ({learnt["sentences"]} sentences);
 measured on {held["utterances"]} utterances of {held["conversations"]} others ({HELD_OUT}), which chose nothing:
-{held["utterances"] - held["known"]} utterances and {held["unknown_sentences"]} of {held["sentences"]} sentences are unknown
-and not in these figures. An utterance's strategy is the one with the largest part in the mix of its sentences.
-Intervals draw conversations. Baselines read no word.
+{held["utterances"] - held["known"]} utterances and {held["unknown_sentences"]} of {held["sentences"]} sentences
+are unknown and not in these figures. An utterance's strategy is the one with the largest part in the mix of its
+sentences. Intervals draw conversations. Baselines read no word.
 
 {render_table(["", *(TITLES[key] for key in FIGURES)], rows)}
 
@@ -56,8 +58,8 @@ Calibration of sentences, against the label of the utterance that each is part o
 
 {render_table(["told with probability", "is the label", "n"], bins)}
 
-{several} replies of several strategies: utterances of the supporter in a row, joined, against the labels of the parts. F1 of
-the set of strategies; distance of the mix (0 = equal, 1 = nothing in common):
+{several} replies of several strategies: utterances of the supporter in a row, joined, against the labels of the parts.
+F1 of the set of strategies; distance of the mix (0 = equal, 1 = nothing in common):
 
 {render_table(["", "F1 of the set", "distance of the mix"], joined)}
 

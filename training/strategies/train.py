@@ -62,8 +62,8 @@ def train_strategies(
             ),
         ),
         rows=rows,
-        held_out=f"{len(held.conversations)} conversations ({HELD_OUT}), which chose nothing; {material.repeats} of the "
-        "training file left out that say the same as one of these",
+        held_out=f"{len(held.conversations)} conversations ({HELD_OUT}), which chose nothing; {material.repeats} of "
+        "the training file left out that say the same as one of these",
         files=material.files,
     )
     finished = Finished(1, seconds, [])

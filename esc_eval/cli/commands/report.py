@@ -35,8 +35,8 @@ def command(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Where summary.json, report.md and report.html go, with --strategies strategies.csv too; default: the run "
-            "folder; of several nowhere.",
+            help="Where summary.json, report.md and report.html go, with --strategies strategies.csv too; default: the "
+            "run folder; of several nowhere.",
         ),
     ] = None,
     rubric: RatedUnder = None,
