@@ -7,7 +7,7 @@ reads each class as it did where the reading was measured; nothing in the number
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -56,11 +56,11 @@ class Replies:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure, or one for each class, of the sample and of bootstrap samples of whole clusters.
+    """Shares of classes, or differences of them, of the sample and of bootstrap samples of whole clusters.
 
     Attributes:
-        value: Shape (classes,) or ().
-        draws: Shape (draws, classes) or (draws,).
+        value: Shape (classes,).
+        draws: Shape (draws, classes).
         n, clusters: Replies and clusters behind it.
     """
 
@@ -69,12 +69,21 @@ class Drawn:
     n: int
     clusters: int
 
-    def estimates(self, boot: Bootstrap, why: str = NONE_KNOWN) -> list[Estimate]:
-        """With intervals, of each class."""
-        return [
-            boot.estimate(float(value), draws, self.n, self.clusters, why)
-            for value, draws in zip(np.atleast_1d(self.value), np.atleast_2d(self.draws.T), strict=True)
-        ]
+    @property
+    def unseen(self) -> float:
+        """How far half a cluster more that nobody saw can move a share (``statistics.bootstrap``)."""
+        return UNSEEN / (self.clusters + UNSEEN)
+
+    def estimates(self, boot: Bootstrap) -> list[Estimate]:
+        """Shares with intervals, of each class; half a cluster more lies at either end."""
+        found = []
+        for value, draws in zip(self.value, self.draws.T, strict=True):
+            one = boot.estimate(float(value), draws, self.n, self.clusters, NONE_KNOWN)
+            if one.low is not None and one.high is not None:
+                low, high = one.low * (1 - self.unseen), one.high * (1 - self.unseen) + self.unseen
+                one = replace(one, low=min(low, one.low), high=max(high, one.high))
+            found.append(one)
+        return found
 
 
 def correct_shares(observed: Array, reading: Array) -> Array:
@@ -117,9 +126,6 @@ def estimate_columns(replies: Replies, columns: Array, boot: Bootstrap) -> list[
 def draw_shares(replies: Replies, boot: Bootstrap, readings: Array | None = None) -> Drawn:
     """Shares of each class over replies; draws take clusters anew, and readings too, so that both are uncertain.
 
-    Half a cluster more that nobody saw (``statistics.bootstrap``) is in each draw, all of one class taken at random, so
-    that clusters that are all alike do not claim that every other is.
-
     Args:
         replies: Of one supporter.
         boot: Draws and seed.
@@ -133,10 +139,8 @@ def draw_shares(replies: Replies, boot: Bootstrap, readings: Array | None = None
         return Drawn(np.full(classes, np.nan), np.full((boot.draws, classes), np.nan), 0, 0)
     sums, counts = np.zeros((clusters, classes)), np.bincount(groups, minlength=clusters).astype(float)
     np.add.at(sums, groups, mixes)
-    rng = np.random.default_rng(boot.seed)
-    weights, unseen = draw_weights(clusters, boot.draws, rng), np.eye(classes)[rng.integers(0, classes, boot.draws)]
-    size = rng.standard_gamma(UNSEEN, boot.draws) * counts.mean()
-    draws = ratio(weights @ sums + size[:, None] * unseen, (weights @ counts + size)[:, None])
+    weights = draw_weights(clusters, boot.draws, np.random.default_rng(boot.seed))
+    draws = ratio(weights @ sums, (weights @ counts)[:, None])
     value = mixes.mean(0)
     if readings is not None:
         draws = np.array([correct_shares(row, readings[1 + i % (len(readings) - 1)]) for i, row in enumerate(draws)])
@@ -154,7 +158,8 @@ def bound_together(differences: Sequence[Drawn], boot: Bootstrap) -> list[list[E
     """Intervals of differences that all hold at once (single-step max-t; Westfall & Young 1993), by class of each.
 
     Args:
-        differences: Of shares; a class of which no draw differs has no interval.
+        differences: Of shares; a class of which no draw differs has no interval. Each interval is wider by half a
+            cluster more that nobody saw, so that clusters that are all alike do not claim that every other is.
         boot: Confidence of all of them together.
     """
     from scipy.special import ndtri, stdtrit
@@ -173,13 +178,18 @@ def bound_together(differences: Sequence[Drawn], boot: Bootstrap) -> list[list[E
         wider = np.sqrt(one.clusters / (one.clusters - 1)) * stdtrit(one.clusters - 1, tail) / ndtri(tail)
         found.append(
             [
-                Estimate(float(v), float(v - factor * wider * s), float(v + factor * wider * s), one.n, one.clusters)
+                Estimate(float(v), *_within(v, factor * wider * s + one.unseen), one.n, one.clusters)
                 if s > 0
                 else Estimate(float(v), n=one.n, clusters=one.clusters, undefined="no interval: no draw differs")
                 for v, s in zip(one.value, own, strict=True)
             ]
         )
     return found
+
+
+def _within(value: float, half: float) -> tuple[float, float]:
+    """Ends of an interval of a difference of shares."""
+    return max(float(value - half), -1.0), min(float(value + half), 1.0)
 
 
 @dataclass(frozen=True)
