@@ -343,7 +343,7 @@ def _say_apart(over: Mapping[str, Mapping[str, Sequence[str]]], mixes: Mapping[s
     for name, own in over.items():
         said = [f"{key.replace('_', '-')}: {', '.join(used)}" for key, used in own.items() if used]
         found.append(
-            f"{name}, beside people: "
+            f"{name} beside people, as the classifier reads both: "
             + ("; ".join(said) if said else "nothing is over-used or under-used that the intervals would carry")
             + f" ({mixes[name].talks} dialogues)."
         )
