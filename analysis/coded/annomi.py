@@ -77,10 +77,10 @@ def read(path: Path) -> list[TherapistTurn]:
     codes: dict[tuple[str, int], dict[str, str]] = {}
     for line, cells in read_csv(path, COLUMNS, prose=("utterance_text",)).rows:
         where = f"line {line}"
-        side, number = cells["interlocutor"].strip(), cells["utterance_id"].strip()
+        side, place = cells["interlocutor"].strip(), cells["utterance_id"].strip()
         expect(path, where, side in SIDES, f"an interlocutor of {' and '.join(SIDES)}")
-        expect(path, where, number.isdecimal(), "a number as utterance_id")
-        key = cells["transcript_id"].strip(), int(number)
+        expect(path, where, place.isdecimal(), "a number as utterance_id")
+        key = cells["transcript_id"].strip(), int(place)
         texts[key] = side, cells["utterance_text"].strip()
         if side == "therapist":
             code = cells["main_therapist_behaviour"].strip()

@@ -190,7 +190,11 @@ def describe(replies: Replies, drawn: Drawn, boot: Bootstrap, segments: int, unk
 def _of_round(replies: Replies, number: int, boot: Bootstrap) -> list[Estimate]:
     at = np.flatnonzero(replies.rounds == number)
     own = Replies(
-        [replies.clusters[i] for i in at], replies.talks[at], replies.rounds[at], replies.mixes[at], replies.used[at]
+        [replies.clusters[i] for i in at.tolist()],
+        replies.talks[at],
+        replies.rounds[at],
+        replies.mixes[at],
+        replies.used[at],
     )
     return estimate_columns(own, own.mixes, boot)
 

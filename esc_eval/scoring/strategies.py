@@ -228,7 +228,7 @@ class StrategyClassifier:
         until = slice(None, None if replies >= REPLIES else max(replies, 1))
         sums, sizes = self._sums[:, until].sum(1), self._sizes[:, until].sum(1)[..., None]
         whole = sums.sum(1, keepdims=True) / np.maximum(sizes.sum(1, keepdims=True), 1e-12)
-        return np.where(sizes > 0, sums / np.maximum(sizes, 1e-12), whole)
+        return np.asarray(np.where(sizes > 0, sums / np.maximum(sizes, 1e-12), whole))
 
     def reads(self, dialogue: Dialogue) -> bool:
         """Whether it knows the dialogue's language."""

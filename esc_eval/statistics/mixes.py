@@ -45,12 +45,12 @@ class Replies:
     @cached_property
     def known(self) -> npt.NDArray[np.bool_]:
         """Whether a reply is known, shape (n,)."""
-        return ~np.isnan(self.mixes).any(axis=1)
+        return np.asarray(~np.isnan(self.mixes).any(axis=1), dtype=bool)
 
     def until(self, rounds: int) -> "Replies":
         """Only those of the first rounds."""
         at = np.flatnonzero(self.rounds <= rounds)
-        clusters = [self.clusters[i] for i in at]
+        clusters = [self.clusters[i] for i in at.tolist()]
         return Replies(clusters, self.talks[at], self.rounds[at], self.mixes[at], self.used[at])
 
 
@@ -253,6 +253,6 @@ def estimate_repetition(replies: Replies, boot: Bootstrap) -> Repetition:
 
 def _known(replies: Replies) -> tuple[Array, Rows, int]:
     """Mixes of known replies, the code of the cluster of each, and the number of clusters."""
-    at = np.flatnonzero(replies.known)
+    at = np.flatnonzero(replies.known).tolist()
     names, groups = np.unique([str(replies.clusters[i]) for i in at], return_inverse=True)
     return replies.mixes[at], groups.astype(np.intp), len(names)

@@ -232,9 +232,9 @@ def measure_correction(
             ("the held-out mix", usual),
         ):
             errors[name].append(float(np.abs(shares - true).mean()))
-    found = {}
+    shown = {}
     for name, values in errors.items():
         spread = 1.96 * float(np.std(values, ddof=1)) / np.sqrt(TRIALS)
         mean = float(np.mean(values))
-        found[name] = {"value": mean, "low": mean - spread, "high": mean + spread, "n": TRIALS}
-    return found
+        shown[name] = {"value": mean, "low": mean - spread, "high": mean + spread, "n": TRIALS}
+    return shown

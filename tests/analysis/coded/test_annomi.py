@@ -66,7 +66,7 @@ def test_what_is_not_annomi_is_refused_with_its_line(tmp_path, row, why):
 
 
 def test_figures_without_words_are_the_same_in_any_language():
-    assert measure_figures("Was ist los?") == measure_figures("How you do?")
+    assert measure_figures("Was denn nun?") == measure_figures("How you do?")
 
 
 def test_the_classifier_is_held_against_the_majority_beside_annotators(turns, monkeypatch):
@@ -81,7 +81,7 @@ def test_the_classifier_is_held_against_the_majority_beside_annotators(turns, mo
     german = [
         CodedUtterance(f"g/{n}", "de", "supporter", text, "B", (), strategy)
         for n in range(20)
-        for text, strategy in (("Was ist los?", "Question"), ("Hallo", "Others"), ("Ja", None))
+        for text, strategy in (("Was denn nun?", "Question"), ("Hallo", "Others"), ("Ja", None))
     ]
     labelled = [("What is it?", "Question"), ("Hello", "Others"), ("Try rest.", "Providing Suggestions")] * 3
     found = transfer_report(own, turns, german, labelled, Bootstrap(draws=200))
