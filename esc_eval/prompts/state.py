@@ -18,12 +18,13 @@ from esc_eval.schema import SeekerState, StateLevel, Turn
 
 FORM = "{form}"
 NO_LINE = "the seeker wrote no state line"
-_OPEN, _CLOSE = r"[<＜〈《\[［【{(（]", r"[>＞〉》\]］】})）]"
+_OPEN = r"[<＜〈《\[［【{(（]"
 _BEGIN = r"[<＜〈《\[［【][ \t]*state[ \t]*(?:[>＞〉》\]］】]|[:：=])"
 _STOP = r"[<＜〈《\[［【][ \t]*[/／\\][ \t]*state[ \t]*[>＞〉》\]］】]"
 _TAGGED = re.compile(rf"{_BEGIN}(?:(?!{_BEGIN}).)*?{_STOP}", re.IGNORECASE | re.DOTALL)
-_HALF_TAGGED = re.compile(rf"{_BEGIN}[^\n]*|[^\n]*{_STOP}", re.IGNORECASE)
-_TAG = re.compile(rf"{_BEGIN}|{_STOP}|[<＜〈《\[［【{{(（]?\s*state\s*[:：]", re.IGNORECASE)
+_UNCLOSED = re.compile(rf"{_BEGIN}[^\n]*", re.IGNORECASE)
+_CLOSING = re.compile(_STOP, re.IGNORECASE)
+_TAG = re.compile(rf"{_BEGIN}|{_STOP}|{_OPEN}?\bstate[ \t]{{0,3}}[:：]", re.IGNORECASE)
 _SIGN = re.compile(
     r"(?:[<＜〈《\[［【][ \t]*[/／]?[ \t]*end\b[ \t]*[:：=]?|[(（][ \t]*end[ \t]*[:：=])[ \t]*"
     r"(?P<name>[^<>＞〉》\]］】)）\n]*)[>＞〉》\]］】)）]?",
@@ -31,7 +32,8 @@ _SIGN = re.compile(
 )
 _FRAME = re.compile(r"[ \t]*(?:[{}\[\]`,]+|`{3}\w*|json)[ \t]*", re.IGNORECASE)
 _GAP = r"[^\d:：=;；,，.。!?！？\n]{0,12}"
-_DRESS = r"[\s>*_\-#`\"'“”({\[【（<•]*"
+_DRESS = " \t\r>*_-#`\"'“”({[【（<•"
+"""What may stand before a label at the beginning of a line."""
 _NUMBER = re.compile(
     r"(?P<value>\d+(?:\.\d+)?)(?:\s*(?:/|out of|of)\s*(?P<of>\d+(?:\.\d+)?))?(?![\d%./~-])(?P<rest>\D*)", re.IGNORECASE
 )
@@ -190,19 +192,21 @@ def take_state(text: str, block: StateBlock, words: StateWords, language: str) -
         hidden.append(match[0])
         return "\n"
 
-    rest = _HALF_TAGGED.sub(hide, _TAGGED.sub(hide, text))
+    rest = _UNCLOSED.sub(hide, _TAGGED.sub(hide, text))
     any_label, any_number = (
         "|".join(re.escape(label) for label in sorted(some, key=len, reverse=True))
         for some in (labels, [label for label, name in labels.items() if name in block.fields])
     )
     begins = re.compile(
-        rf"{_DRESS}(?:{_OPEN}?\s*state\s*[:：]\s*)?(?:(?:{any_label}){_GAP}[:：=]|(?:{any_number}){_GAP}\d)",
-        re.IGNORECASE,
+        rf"(?:state\s{{0,3}}[:：]\s{{0,3}})?(?:(?:{any_label}){_GAP}[:：=]|(?:{any_number}){_GAP}\d)", re.IGNORECASE
     )
     pair = re.compile(rf"(?:{any_number})[^\d.!?。！？\n]{{0,12}}\d", re.IGNORECASE)
     said = []
     for line in rest.split("\n"):
-        if begins.match(line):
+        while stop := _CLOSING.search(line):
+            hidden.append(line[: stop.end()])
+            line = line[stop.end() :].strip()
+        if begins.match(line.lstrip(_DRESS)):
             hidden.append(line)
         elif len(pair.findall(line)) > 1:
             parts = get_language(language).sentence_break.split(line)

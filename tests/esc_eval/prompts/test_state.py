@@ -63,6 +63,16 @@ def test_speech_is_left_alone_where_there_is_no_state(text):
     assert {level.problem for level in state.levels} == {"the seeker wrote no state line"}
 
 
+@pytest.mark.parametrize(
+    "text", ["x" * 200_000, " " * 200_000, "<state>" * 20_000, "-" * 100_000 + "Hm.", "\n" * 100_000]
+)
+def test_long_noise_is_taken_apart_at_once(text):
+    said, state = take_state(text, BLOCK, EN, "en")
+    take_signal(text, EndWords(ask="", signals={}))
+    assert len(said) <= len(text)
+    assert state.values == {}
+
+
 def test_a_sign_of_the_end_is_taken_off_in_any_spelling_and_an_unknown_one_means_nothing():
     words = EndWords(ask="", signals={"goal_reached": "reached", "gave_up": "gave up"})
     for text in ("Bye. <end: gave up>", "Bye. <END : Gave_Up", "Bye. 【end：gave up】", "Bye. (end: gave up)"):
