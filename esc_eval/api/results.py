@@ -181,7 +181,7 @@ class Results:
         inconsistent: Inconsistent | None = None,
         classifier: str | Path | None = None,
     ) -> "Results":
-        """The same, shown by another rubric, statistic or rule for preferences, beside people's ratings, or with strategies."""
+        """The same, shown by another rubric, statistic or rule, beside ratings by people, or with strategies."""
         return Results(
             self.dialogues,
             self.ratings,
@@ -266,8 +266,8 @@ class Results:
         """What there is as plain rows, one a rating, dialogue, turn or preference; ratings say whose dialogue it is.
 
         Args:
-            what: ``ratings``, ``dialogues``, ``turns``, ``preferences``, or ``strategies``: one a sentence of the supporters, with the
-                probability of each strategy.
+            what: ``ratings``, ``dialogues``, ``turns``, ``preferences``, or ``strategies``: one a sentence of the
+                supporters, with the probability of each strategy.
 
         Raises:
             EscEvalError: Strategies are asked for, and no classifier of them is there.
