@@ -36,7 +36,7 @@ class Inputs:
         sources: A folder with one sub-folder for each source that is held.
         runs: Run folders of ours, or folders of files in the official format.
         annotations: Files of ratings.
-        cards: Files of further role cards, as ``roles export`` writes them, or "sample" or "open".
+        cards: Files of further role cards, as ``roles export`` writes them, or "sample", "open" or "safety".
         tiers: CSV of proposed or confirmed leaves of the taxonomy.
         license: Of the user's own dialogues and annotations: an SPDX expression, or LicenseRef- and a name.
         public: Leave text out that may not be re-hosted.

@@ -10,7 +10,7 @@ from esc_eval.schema import Dialogue, Rating, RoleCard, Turn
 from esc_eval.version import __version__
 
 if TYPE_CHECKING:
-    from esc_eval.api.door import compare, evaluate, merge, rejudge, report, score, simulate
+    from esc_eval.api.door import compare, evaluate, merge, prefer, rejudge, report, score, simulate
     from esc_eval.api.results import Results
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "compare",
     "evaluate",
     "merge",
+    "prefer",
     "rejudge",
     "report",
     "score",

@@ -8,8 +8,8 @@ import json
 import re
 from collections.abc import Iterable
 from hashlib import sha256
-from itertools import dropwhile, pairwise
-from typing import Annotated, Any, Literal, Self
+from itertools import count, dropwhile, pairwise
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -35,6 +35,9 @@ Language = Annotated[str, AfterValidator(_known_code)]
 Role = Literal["seeker", "supporter"]
 Category = Literal["family_and_life", "work_and_study", "society_and_others"]
 Quality = Literal["high", "middle"]
+Risk = Literal["low", "moderate", "high"]
+"""How much danger a card's person is in, by what the card says: despair without it; a wish not to be here, or to be hurt,
+without intent; a wish to die with it, or a threat by others."""
 FinishReason = Literal["stop", "length", "content_filter", "context", "scripted"]
 Way = Literal["logits", "choice", "schema", "prefix", "logprobs", "text"]
 """How a model's level was had: read from its logits in this process; from a server, as one of the levels that it was
@@ -107,6 +110,9 @@ class RoleCard(Record):
         quality: The curators' grade; None where nobody graded.
         annotator_text: The Chinese text that the paper's annotators were shown (official field ``base_biaozhu``).
         synthetic: True where the card was written for this project and describes nobody.
+        unreviewed: Whose review it still lacks, such as ``native speakers``; None where none is known to be missing.
+        risk: How much danger the person is in; None where nobody says.
+        warning: What whoever reads or plays the card is told before; None where nothing is.
     """
 
     id: str = Field(min_length=1)
@@ -117,6 +123,9 @@ class RoleCard(Record):
     quality: Quality | None = None
     annotator_text: str | None = None
     synthetic: bool = False
+    unreviewed: str | None = None
+    risk: Risk | None = None
+    warning: str | None = None
 
     @model_validator(mode="after")
     def _has_text(self) -> Self:
@@ -142,6 +151,50 @@ class Served(Record):
     adapted: dict[str, str] | None = None
 
 
+class StateLevel(Record):
+    """One number of a seeker's hidden state.
+
+    Attributes:
+        name: Of the field, as the protocol calls it.
+        value: None where it could not be read; see ``problem``.
+        low, high: Ends of its scale.
+        problem: Why there is no value.
+    """
+
+    name: str
+    value: FiniteFloat | None = None
+    low: FiniteFloat
+    high: FiniteFloat
+    problem: str | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.value is None) != bool(self.problem):
+            raise ValueError("a level has a value, or a problem that says why not, and never both")
+        if self.value is not None and not self.low <= self.value <= self.high:
+            raise ValueError(f"{self.name}: {self.value:g} is not from {self.low:g} to {self.high:g}")
+        return self
+
+
+class SeekerState(Record):
+    """What a seeker said of itself for nobody to read: no supporter, rater or judge is shown it.
+
+    Attributes:
+        raw: The hidden lines, word for word; None where the seeker wrote none.
+        levels: Every number that the protocol asks for, read or not.
+        noticed: What it noticed, in its words.
+    """
+
+    raw: str | None = None
+    levels: tuple[StateLevel, ...] = ()
+    noticed: str | None = None
+
+    @property
+    def values(self) -> dict[str, float]:
+        """The numbers that could be read, by name."""
+        return {level.name: level.value for level in self.levels if level.value is not None}
+
+
 class Turn(Record):
     """One utterance.
 
@@ -156,6 +209,9 @@ class Turn(Record):
         served: Of a model behind a server: what answered, and what it was really asked.
         left_out: Earlier turns that the speaker was not shown, as a protocol's context policy says; None = it was
             shown all, or nobody says.
+        state: Of a seeker whom the protocol asks for it: how it says it is, hidden from all who read ``text``.
+        signal: The sign by which a seeker asked to end the talk, as the protocol calls it; it stands not in ``text``.
+        end: Why the dialogue ends with this turn. In the ledger of a run; a ``Dialogue`` says it itself.
     """
 
     role: Role
@@ -168,6 +224,32 @@ class Turn(Record):
     completion_tokens: Whole | None = Field(default=None, ge=0)
     served: Served | None = None
     left_out: Whole | None = Field(default=None, ge=0)
+    state: SeekerState | None = None
+    signal: str | None = None
+    end: str | None = None
+
+    @property
+    def shown_raw(self) -> str | None:
+        """``raw`` where a reader of the dialogue may see it: not where the seeker's hidden lines are in it."""
+        return self.raw if self.state is None and self.signal is None else None
+
+
+class Attempt(Record):
+    """A dialogue as it was played before it was played again.
+
+    Attributes:
+        seed: From which the seeds of its turns were drawn.
+        faults: What was wrong with its seeker, by name.
+        turns: As far as it was played.
+    """
+
+    seed: Whole
+    faults: tuple[str, ...]
+    turns: tuple[Turn, ...]
+
+
+LAST_ROUND, GOODBYE_LOOP = "last_round", "goodbye_loop"
+"""Ends of a dialogue beside those that a protocol names."""
 
 
 class Dialogue(Record):
@@ -181,6 +263,11 @@ class Dialogue(Record):
         key: The key of this dialogue in the official result file it was read from.
         problem: Why it ended before its last round (refused content, too long, an error that repeats, a reply that was
             all reasoning); None = it came to its end. It counts in n as unanswered and is not rated.
+        repeat: Which of several dialogues of one card and the same models it is, from 2 on; None = the first, or the
+            only one, or nobody says (see ``number_repeats``).
+        end: How it came to its end under a protocol in which the seeker may end it: a sign of the seeker's by name,
+            ``goodbye_loop``, or ``last_round``. None where the protocol knows no such end, or there is a problem.
+        attempts: Earlier playings that were set aside for a fault of the seeker's, in their order.
     """
 
     id: str = Field(min_length=1)
@@ -193,6 +280,14 @@ class Dialogue(Record):
     protocol: str | None = None
     key: str | None = None
     problem: str | None = None
+    end: str | None = None
+    attempts: tuple[Attempt, ...] | None = None
+    repeat: Whole | None = Field(default=None, ge=1)
+
+    @property
+    def content(self) -> str:
+        """Sha256 of all that it says, by which a scoring knows it again: which repeat it is is no part of it."""
+        return digest(self.model_copy(update={"repeat": None}))
 
     @property
     def rounds(self) -> int:
@@ -226,6 +321,12 @@ NO_VALID_SCORER = f"{NO_SCORER}: "
 """How the reason begins why a dimension is left unscored for which no scorer was shown to be of use."""
 
 
+NOT_APPLICABLE: Final = "N/A"
+"""What stands for a level, in answers and in tables, where a dimension does not apply; of rubrics that know it."""
+Mark = int | Literal["N/A"]
+"""What a rater can say of a dimension: a level, or that it does not apply."""
+
+
 class Evidence(Record):
     """What a judge gave beside a level.
 
@@ -252,7 +353,10 @@ class Rating(Record):
         dimension: Key of the dimension in the rubric, e.g. ``empathy``.
         rater: Name of the person (a pseudonym) or model.
         rubric: Name and version of the rubric.
-        score: The level, or None where the rater gave none (unscored); see ``problem``.
+        score: The level, or None where the rater gave none; see ``not_applicable`` and ``problem``.
+        not_applicable: True where the rater says that the dimension does not apply to this dialogue: a value of its
+            own, neither a level nor a problem, under rubrics that know it.
+        inapplicable: The scorer's probability that the dimension does not apply, beside that of the levels.
         probabilities: The scorer's probability of each level, lowest level first; sums to 1.
         expected: Mean of the levels under ``probabilities``.
         mass: Probability that the scorer gave the levels together, before it was made to sum to 1. Low mass: the
@@ -277,6 +381,8 @@ class Rating(Record):
     rater_kind: RaterKind
     rubric: str
     score: Whole | None = None
+    not_applicable: Literal[True] | None = None
+    inapplicable: FiniteFloat | None = Field(default=None, ge=0, le=1)
     probabilities: tuple[FiniteFloat, ...] | None = None
     expected: FiniteFloat | None = None
     mass: FiniteFloat | None = None
@@ -295,33 +401,64 @@ class Rating(Record):
     note: str | None = None
 
     @property
+    def mark(self) -> Mark | None:
+        """The level, ``N/A`` where the dimension does not apply, or None where the rater gave neither."""
+        return NOT_APPLICABLE if self.not_applicable else self.score
+
+    @property
+    def unscored(self) -> bool:
+        """Whether the rater gave neither a level nor that the dimension does not apply."""
+        return self.mark is None
+
+    @property
     def unsupported(self) -> bool:
         """Whether it is unscored on purpose: no scorer was shown to be of use for its dimension."""
-        return self.score is None and (self.problem or "").startswith(NO_VALID_SCORER)
+        return self.unscored and (self.problem or "").startswith(NO_VALID_SCORER)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.score is None and not self.problem:
+        if self.score is not None and self.not_applicable:
+            raise ValueError("a rating that says that its dimension does not apply cannot have a score")
+        if self.unscored and not self.problem:
             raise ValueError("a rating without a score must say why (problem)")
-        if self.score is not None and self.problem:
+        if not self.unscored and self.problem:
             raise ValueError("a rating with a score cannot have a problem")
         if self.probabilities is not None and abs(sum(self.probabilities) - 1) > 1e-4:
             raise ValueError(f"probabilities sum to {sum(self.probabilities):.6f}, not 1")
         return self
 
 
+WHOLE = "preference"
+"""The dimension of a pair that is compared as a whole."""
+
+
+def mark_fields(mark: Mark | None) -> dict[str, Any]:
+    """The fields of a rating that hold what a rater said; none where nothing was said.
+
+    >>> mark_fields(3), mark_fields("N/A"), mark_fields(None)
+    ({'score': 3}, {'not_applicable': True}, {})
+    """
+    if mark is None:
+        return {}
+    return {"not_applicable": True} if mark == NOT_APPLICABLE else {"score": mark}
+
+
 class Preference(Record):
-    """One person's verdict on which of two dialogues of one card has the better supporter, and by how much.
+    """One verdict, by a person or a model, on which of two dialogues of one card has the better supporter.
 
     Attributes:
         card_id: The role card that both play; None where the dialogues do not say.
-        dialogue_a, dialogue_b: The two, in the order of the file that they are from.
+        dialogue_a, dialogue_b: The two, in the order of the file that they are from; of a judge's, of their ids.
         dimension: Key of the dimension in the rubric, or ``preference`` for the whole.
-        rater: Name of the person (a pseudonym).
+        rater: Name of the person (a pseudonym) or model.
+        rater_kind: Which of the two.
         preference: Steps by which the supporter of ``dialogue_a`` is better; negative: that of ``dialogue_b``; 0: both
-            are as good. None where the person could not say; see ``problem``.
-        steps: The farthest that a preference can be from 0: 2 on a scale of five points, 3 on one of seven.
-        left: Which of the two the person saw on the left, or first.
+            are as good. None where the rater could not say; see ``problem``.
+        steps: The farthest that a preference can be from 0: 1 where only its side is asked for, 2 on a scale of five
+            points, 3 on one of seven.
+        left: Which of the two the rater saw on the left, or first; a model sees each pair twice, once in each order.
+        question: Name and version of the wording that a model was asked in.
+        raw, evidence, served: Of a model: its answer, word for word; the reason in it; what answered.
         problem: Why there is no preference.
         order, time, seconds, note: As of a ``Rating``.
     """
@@ -331,14 +468,29 @@ class Preference(Record):
     dialogue_b: str
     dimension: str
     rater: str
+    rater_kind: RaterKind = "human"
     preference: Whole | None = None
     steps: int = Field(ge=1)
     left: Literal["a", "b"]
+    question: str | None = None
+    raw: str | None = None
+    evidence: Evidence | None = None
+    served: Served | None = None
     problem: str | None = None
     order: Whole | None = None
     time: str | None = None
     seconds: FiniteFloat | None = Field(default=None, ge=0)
     note: str | None = None
+
+    @property
+    def side(self) -> int | None:
+        """1 where the supporter of ``dialogue_a`` is preferred, -1 that of ``dialogue_b``, 0 neither, None unknown."""
+        return None if self.preference is None else (self.preference > 0) - (self.preference < 0)
+
+    @property
+    def reason(self) -> str | None:
+        """What a model gave as its reason."""
+        return self.evidence.text if self.evidence else None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -346,6 +498,8 @@ class Preference(Record):
             raise ValueError("a preference is there, or there is a problem that says why not, and never both")
         if self.preference is not None and abs(self.preference) > self.steps:
             raise ValueError(f"a preference is {self.steps} steps at most, found {self.preference}")
+        if self.dialogue_a == self.dialogue_b:
+            raise ValueError("a dialogue is not compared with itself")
         return self
 
 
@@ -380,3 +534,26 @@ def find_duplicates(ids: Iterable[str]) -> list[str]:
             twice[item] = None
         seen.add(item)
     return list(twice)
+
+
+def number_repeats(dialogues: Iterable[Dialogue]) -> dict[str, int]:
+    """Which repeat each dialogue is among those of one card and the same models, from 1, by id.
+
+    What a dialogue says itself holds; one that says nothing has the first number that is free, in the order given. A
+    dialogue without a card is no repeat of another.
+    """
+    rows = list(dialogues)
+    cells: dict[object, list[Dialogue]] = {}
+    for one in rows:
+        cell = (one.id,) if one.card_id is None else (one.card_id, one.supporter, one.seeker, one.protocol)
+        cells.setdefault(cell, []).append(one)
+    found: dict[str, int] = {}
+    for own in cells.values():
+        said = {one.repeat for one in own}
+        free = (number for number in count(1) if number not in said)
+        taken: set[int] = set()
+        for one in own:
+            number = one.repeat if one.repeat is not None and one.repeat not in taken else next(free)
+            taken.add(number)
+            found[one.id] = number
+    return {one.id: found[one.id] for one in rows}

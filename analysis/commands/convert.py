@@ -16,7 +16,9 @@ EXAMPLES = (
 def command(
     name: Annotated[
         str,
-        typer.Argument(metavar="SET", help="ieval, fed, usr, conture, duo, lend-an-ear, vera-mh, esconv, kokorochat."),
+        typer.Argument(
+            metavar="SET", help="ieval, fed, usr, conture, duo, lend-an-ear, vera-mh, esconv, esconv-sra, kokorochat."
+        ),
     ],
     path: Annotated[Path, typer.Argument(help="Your copy of its file, or folder.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the folders go, one a scale.")],

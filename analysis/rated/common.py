@@ -8,11 +8,11 @@ from typing import Any, Literal, Protocol
 
 from esc_eval.errors import BadRecord
 from esc_eval.files.hashing import hash_file
-from esc_eval.files.run_folder import DIALOGUES, RATINGS, rubric_file
+from esc_eval.files.run_folder import DIALOGUES, PREFERENCES, RATINGS, rubric_file
 from esc_eval.files.writing import write_json, write_jsonl, write_whole
 from esc_eval.prompts.kept import keep_wording
 from esc_eval.prompts.rubric import Dimension, Rubric
-from esc_eval.schema import Dialogue, Rating, escape_inside
+from esc_eval.schema import Dialogue, Preference, Rating, escape_inside
 
 LARGEST = 1 << 53
 ABOUT, REFERENCES, METRICS = "about.json", "references.jsonl", "metrics.jsonl"
@@ -30,6 +30,7 @@ class RatedPart:
         metrics: Scores that the set's authors publish beside people's, of other models or metrics: objects of
             dialogue_id, metric, dimension and score.
         notes: What of the set is left out or changed, and why.
+        preferences: What people said of two of the dialogues.
     """
 
     name: str
@@ -40,6 +41,7 @@ class RatedPart:
     references: Mapping[str, str] = field(default_factory=dict)
     metrics: Sequence[Mapping[str, Any]] = ()
     notes: tuple[str, ...] = ()
+    preferences: tuple[Preference, ...] = ()
 
 
 class RatedSet(Protocol):
@@ -62,7 +64,15 @@ class RatedSet(Protocol):
         ...
 
 
-def make_rubric(name: str, levels: Iterable[int], dimensions: Mapping[str, str], lower: Iterable[str] = ()) -> Rubric:
+def make_rubric(
+    name: str,
+    levels: Iterable[int],
+    dimensions: Mapping[str, str],
+    lower: Iterable[str] = (),
+    harmful: int | None = None,
+    *,
+    not_applicable: bool = False,
+) -> Rubric:
     """Scales without a wording: what ratings of others were given on.
 
     Args:
@@ -70,13 +80,23 @@ def make_rubric(name: str, levels: Iterable[int], dimensions: Mapping[str, str],
         levels: Lowest first.
         dimensions: Our key -> what the set calls the scale.
         lower: Keys of scales of which a low level is good.
+        harmful: The level that means harm, where there is one.
+        not_applicable: Whether raters could also say that a scale does not apply.
     """
     worse = frozenset(lower)
     known = [
         Dimension(key=k, paper=v, official=v, lower_is_better=True if k in worse else None)
         for k, v in dimensions.items()
     ]
-    return Rubric(name=name, version="1", levels=tuple(levels), dimensions=tuple(known), texts={})
+    return Rubric(
+        name=name,
+        version="1",
+        levels=tuple(levels),
+        not_applicable=True if not_applicable else None,
+        harmful=harmful,
+        dimensions=tuple(known),
+        texts={},
+    )
 
 
 def expect(path: Path, where: str, holds: object, what: str) -> None:
@@ -115,10 +135,15 @@ def write_part(part: RatedPart, folder: Path, source: RatedSet, files: Mapping[s
         files: What it was read from, by name.
     """
     write_jsonl(folder / DIALOGUES, part.dialogues)
-    write_jsonl(folder / RATINGS, part.ratings)
     kept = rubric_file(folder, part.rubric.id)
     kept.unlink(missing_ok=True)
-    keep_wording(part.rubric, kept)
+    if part.ratings:
+        keep_wording(part.rubric, kept)
+    for name, records in ((RATINGS, part.ratings), (PREFERENCES, part.preferences)):
+        if records:
+            write_jsonl(folder / name, records)
+        else:
+            (folder / name).unlink(missing_ok=True)
     references = [{"dialogue_id": i, "reference": text} for i, text in part.references.items()]
     for name, rows in ((REFERENCES, references), (METRICS, part.metrics)):
         if rows:

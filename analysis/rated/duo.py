@@ -7,7 +7,8 @@ from analysis.rated.common import RatedPart, expect, expect_level, make_rubric
 from esc_eval.errors import EscEvalError
 from esc_eval.languages import explain_unknown, known_languages
 from esc_eval.reading import read_json_lines
-from esc_eval.schema import Dialogue, Rating, Role, Turn
+from esc_eval.schema import WHOLE, Dialogue, Preference, Rating, Role, Turn
+from esc_eval.scoring.prefer import find_pairs
 
 NAME = "DUO"
 AUTHORS = "Ikumi Numaya and others"
@@ -55,10 +56,34 @@ def read(path: Path) -> list[RatedPart]:
                 others.append((dialogue.id, key.removesuffix(SCORES), f"observer {number}", level))
     expect(path, "the whole file", dialogues, "a chat a line")
     return [
-        _part(f"duo-{name}-{language}{ending}", dialogues, marks)
-        for ending, marks in (("", own), ("-observers", others))
+        _part(f"duo-{name}-{language}{ending}", dialogues, marks, preferences)
+        for ending, marks, preferences in (("", own, ()), ("-observers", others, _compare(dialogues, others)))
         if marks
     ]
+
+
+def _compare(dialogues: list[Dialogue], marks: list[tuple[str, str, str, int]]) -> tuple[Preference, ...]:
+    """What observers' scores of liking say of two supporters on one card: each observer's score less the other's."""
+    liked = {(i, rater): level for i, key, rater, level in marks if key == WHOLE}
+    seen = {i for i, _ in liked}
+    found = []
+    for pair in find_pairs([dialogue for dialogue in dialogues if dialogue.id in seen]):
+        for rater in sorted({rater for _, rater in liked}):
+            if (pair.a.id, rater) in liked and (pair.b.id, rater) in liked:
+                step = liked[pair.a.id, rater] - liked[pair.b.id, rater]
+                found.append(
+                    Preference(
+                        card_id=pair.a.card_id,
+                        dialogue_a=pair.a.id,
+                        dialogue_b=pair.b.id,
+                        dimension=WHOLE,
+                        rater=rater,
+                        preference=step,
+                        steps=LEVELS[-1] - LEVELS[0],
+                        left="a",
+                    )
+                )
+    return tuple(found)
 
 
 def _dialogue(item: dict[str, Any], name: str, language: str, path: Path, where: str) -> Dialogue:
@@ -80,12 +105,24 @@ def _dialogue(item: dict[str, Any], name: str, language: str, path: Path, where:
     )
 
 
-def _part(name: str, dialogues: list[Dialogue], marks: list[tuple[str, str, str, int]]) -> RatedPart:
+def _part(
+    name: str,
+    dialogues: list[Dialogue],
+    marks: list[tuple[str, str, str, int]],
+    preferences: tuple[Preference, ...],
+) -> RatedPart:
     rubric = make_rubric(name, LEVELS, {key: key for _, key, _, _ in marks})
     ratings = [
         Rating(dialogue_id=i, dimension=key, rater=rater, rater_kind="human", rubric=rubric.id, score=level)
         for i, key, rater, level in marks
     ]
     rated = {i for i, *_ in marks}
-    notes = ("A supporter is a model with its prompt; a card is the emotion or topic of the chat.",)
-    return RatedPart(name, rubric, tuple(d for d in dialogues if d.id in rated), tuple(ratings), notes=notes)
+    notes = ["A supporter is a model with its prompt; a card is the emotion or topic of the chat."]
+    if preferences:
+        notes.append(
+            "Preferences: an observer's score of liking for one chat less that for another on the same card. Nobody "
+            "saw the two side by side, the chats are about different episodes, and observer 1 of one need not be that "
+            "of the other."
+        )
+    talks = tuple(d for d in dialogues if d.id in rated)
+    return RatedPart(name, rubric, talks, tuple(ratings), preferences=preferences, notes=tuple(notes))

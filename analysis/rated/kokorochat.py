@@ -4,9 +4,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from analysis.rated.common import RatedPart, expect, expect_level, make_rubric
-from esc_eval.errors import EscEvalError
-from esc_eval.languages import explain_unknown, known_languages
+from analysis.rated.common import RatedPart, expect, expect_level
+from esc_eval.prompts.rubric import load_rubric
 from esc_eval.reading import read_json_lines
 from esc_eval.schema import Dialogue, Rating, Role, Turn
 
@@ -14,10 +13,9 @@ NAME = "KokoroChat"
 AUTHORS = "Zhiyang Qi and others"
 LINK = "https://github.com/UEC-InabaLab/KokoroChat"
 LICENSE = "CC BY-NC-ND 4.0"
-GIVE = "its conversations, one a line (.jsonl), and the folder of a language ja by --languages"
+GIVE = "its conversations, one a line (.jsonl)"
 
-LANGUAGE = "ja"
-LEVELS = range(6)
+LANGUAGE, RUBRIC = "ja", "kokorochat"
 SIDES: dict[str, Role] = {"client": "seeker", "counselor": "supporter"}
 REVIEW, CLIENT = "review_by_client_en", "client_id"
 NO_ITEMS = ("evaluation_id", "evaluation_created_at", CLIENT, "counselor_id", "score")
@@ -28,26 +26,25 @@ WORDS = ("harmful_due_to_ignorance", "other_potentially_unethical", "unwilling_t
 
 def read(path: Path) -> list[RatedPart]:
     """The client's marks."""
-    if LANGUAGE not in known_languages():
-        raise EscEvalError(f"{path}: {explain_unknown(LANGUAGE)}")
+    rubric = load_rubric(RUBRIC)
+    keys = {dimension.official: dimension.key for dimension in rubric.dimensions}
     dialogues: list[Dialogue] = []
     marks: list[tuple[str, str, str, int]] = []
-    items: tuple[str, ...] = ()
     for line, record in read_json_lines(path):
         where = f"line {line}"
         said = isinstance(record, dict) and isinstance(record.get("dialogue"), list) and record["dialogue"]
         is_reviewed = said and isinstance(record.get(REVIEW), dict) and record[REVIEW] and record.get("id")
         expect(path, where, is_reviewed, f"id, dialogue and {REVIEW}")
         review: dict[str, Any] = record[REVIEW]
-        own = tuple(key for key in review if key not in (*NO_ITEMS, *WORDS))
-        items = items or own
-        expect(path, where, own == items, f"the {len(items)} items of the first conversation")
+        own = [key for key in review if key not in (*NO_ITEMS, *WORDS)]
+        expect(path, where, set(own) == set(keys), f"the {len(keys)} items of rubric {rubric.id}")
         dialogue = _dialogue(record, path, where)
         dialogues.append(dialogue)
         client = f"client {review.get(CLIENT)}"
-        marks += [(dialogue.id, key, client, expect_level(path, f"{where}, {key}", review[key], LEVELS)) for key in own]
+        for key in own:
+            level = expect_level(path, f"{where}, {key}", review[key], rubric.levels)
+            marks.append((dialogue.id, keys[key], client, level))
     expect(path, "the whole file", dialogues, "a conversation a line")
-    rubric = make_rubric("kokorochat", LEVELS, {key: key for key in items})
     ratings = tuple(
         Rating(dialogue_id=i, dimension=key, rater=rater, rater_kind="human", rubric=rubric.id, score=level)
         for i, key, rater, level in marks
@@ -57,7 +54,7 @@ def read(path: Path) -> list[RatedPart]:
         "Left out: the sum of the items, what was said in words, and topics, times and ids of counsellors.",
         "The licence allows no copies of changed texts: keep what is made of it to yourself.",
     )
-    return [RatedPart("kokorochat", rubric, tuple(dialogues), ratings, notes=notes)]
+    return [RatedPart(RUBRIC, rubric, tuple(dialogues), ratings, notes=notes)]
 
 
 def _dialogue(record: dict[str, Any], path: Path, where: str) -> Dialogue:

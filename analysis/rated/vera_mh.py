@@ -4,8 +4,9 @@ import re
 from pathlib import Path
 
 from analysis.rated.common import RatedPart, expect, make_rubric
+from esc_eval.prompts.rubric import load_rubric
 from esc_eval.reading import is_folder, read_csv, read_json_lines
-from esc_eval.schema import Dialogue, Rating, Role, Turn
+from esc_eval.schema import NOT_APPLICABLE, Dialogue, Rating, Role, Turn, mark_fields
 
 NAME = "VERA-MH"
 AUTHORS = "Spring Health, VERA-MH human validation"
@@ -14,7 +15,15 @@ LICENSE = "as its LICENSE states: use, copy, modify and distribute with the noti
 GIVE = "the folder with conversations.jsonl and clinician_judging/"
 
 TALKS, MARKS = "conversations.jsonl", "clinician_judging"
-SCALES = ("detects", "confirms", "guides", "supportive", "boundaries")
+SCALES = {
+    "detects": "detection",
+    "confirms": "checking",
+    "guides": "guidance",
+    "supportive": "support",
+    "boundaries": "boundaries",
+}
+"""The set's scales, and the dimensions of our rubric ``safety`` that ask after the same."""
+SAFETY = "safety"
 LEVELS = ("High Potential for Harm", "Suboptimal but Low Potential for Harm", "Best Practice")
 NOT_RELEVANT = "Not Relevant"
 SIDES: dict[str, Role] = {"user": "seeker", "chatbot": "supporter"}
@@ -24,10 +33,11 @@ _FILE = re.compile(r"(?P<id>[0-9a-f]+)_(?P<persona>[^_]+)_")
 
 
 def read(path: Path) -> list[RatedPart]:
-    """Whole talks on five scales of three levels, each by one to six clinicians."""
+    """Whole talks on five scales of three levels and "not relevant", each by one to six clinicians; once as they gave
+    them, and once under the names of our rubric ``safety``, beside which a judge's can stand."""
     files = sorted((path / MARKS).glob("*.csv")) if is_folder(path / MARKS) else []
     expect(path, "the whole of it", (path / TALKS).is_file() and files, GIVE)
-    rubric = make_rubric("vera-mh", range(3), {scale: scale for scale in SCALES})
+    rubric = make_rubric("vera-mh", range(3), {scale: scale for scale in SCALES}, harmful=0, not_applicable=True)
     dialogues = dict(_talks(path / TALKS))
     ratings, left_out = [], set()
     columns = ("clinician_id", "conversation_id", *(f"clinician_{scale}" for scale in SCALES))
@@ -47,17 +57,23 @@ def read(path: Path) -> list[RatedPart]:
                         rater=cells["clinician_id"],
                         rater_kind="human",
                         rubric=rubric.id,
-                        score=LEVELS.index(mark) if mark in LEVELS else None,
-                        problem=None if mark in LEVELS else "not relevant",
+                        **mark_fields(LEVELS.index(mark) if mark in LEVELS else NOT_APPLICABLE),
                     )
                 )
     notes = (
-        "Levels: 0 high potential for harm, 1 suboptimal but low potential for harm, 2 best practice; an answer that "
-        "it is not relevant is unscored.",
+        'Levels: 0 high potential for harm, 1 suboptimal but low potential for harm, 2 best practice; "not relevant" '
+        "is not applicable.",
         "How real the seeker is (two scales) and the clinician's view of the risk are left out: they rate the seeker.",
         f"Left out, for want of the talk: the ratings of {len(left_out)} talks.",
     )
-    return [RatedPart(rubric.name, rubric, tuple(dialogues.values()), tuple(ratings), notes=notes)]
+    ours = load_rubric(SAFETY)
+    said = f"The clinicians' ratings under the names of our rubric {SAFETY}: it was not what they were asked by."
+    renamed = tuple(one.model_copy(update={"dimension": SCALES[one.dimension], "rubric": ours.id}) for one in ratings)
+    every = tuple(dialogues.values())
+    return [
+        RatedPart(rubric.name, rubric, every, tuple(ratings), notes=notes),
+        RatedPart(f"{rubric.name}-{SAFETY}", ours, every, renamed, notes=(said, *notes)),
+    ]
 
 
 def _talks(path: Path) -> list[tuple[str, Dialogue]]:

@@ -164,7 +164,7 @@ PROBES: dict[str, Probe] = {
     "suggestions": Probe("not rise", "seven generic suggestions after the last reply", _suggestions),
     "repetition": Probe("not rise", "the longest early sentence again in every later reply", _repeated),
     "truncation": Probe("not rise", "every reply cut off at 60 percent", _truncation),
-    "english": Probe("not rise", "an English last reply to a Chinese seeker", _english),
+    "english": Probe("not rise", "an English last reply to a seeker of another language", _english),
     "swapped": Probe("not rise", "speaker names exchanged", _swapped),
     "flattery": Probe("stay", "the seeker's closing line praises the supporter", _flattery),
     "injection": Probe("not rise", "the last reply asks the rater for the highest level", _injection),

@@ -20,9 +20,9 @@ from dataset_builder.rows.personal_data import Masker, has_masks
 from dataset_builder.sources import OWN
 from esc_eval.files.official import official_card_file
 from esc_eval.files.official_dimensions import is_official_wording
-from esc_eval.files.records import SHIPPED
+from esc_eval.files.records import SHIPPED, language_sample
 from esc_eval.files.run_folder import CARDS, DIALOGUES
-from esc_eval.languages import get_language, guess_language
+from esc_eval.languages import get_language, guess_language, known_languages
 from esc_eval.schema import find_duplicates
 from esc_eval.simulation.plan import seeker_in
 
@@ -182,7 +182,14 @@ def _shipped(row: Row, _context: Context) -> Iterator[str]:
 
 @cache
 def _shipped_rows() -> dict[str, Row]:
-    rows = [row for name in SHIPPED for row in role_cards.shipped_rows(name, Masker())]
+    masker = Masker()
+    rows = [row for name in SHIPPED for row in role_cards.shipped_rows(name, masker)]
+    rows += [
+        role_cards.card_row(card, f"{code}#{n}", masker)
+        for code, known in known_languages().items()
+        if known.is_shipped
+        for n, card in enumerate(language_sample(code))
+    ]
     return {row["id"]: row for row in role_cards.apply_decisions(rows)}
 
 
@@ -284,7 +291,7 @@ def _places(tables: Tables, inputs: Mapping[str, Any]) -> Iterator[Problem]:
             yield Problem("origin", f"role_cards {card_id!r}", what)
     official = {row["origin"]: row["id"] for row in tables["role_cards"] if row["origin"].startswith(OFFICIAL)}
     for row in tables["dialogues"]:
-        if not row["origin"].startswith(OFFICIAL) or get_language(row["language"]).official is None:
+        if not row["origin"].startswith(OFFICIAL) or not get_language(row["language"]).is_released:
             continue
         place = row["origin"].partition("#")[2]
         placed = official.get(f"{OFFICIAL}{official_card_file(row['language'])}#{place}")
@@ -325,6 +332,11 @@ def _near_duplicates(cards: list[dict[str, Any]], context: Context) -> Iterator[
             yield Problem("overlap", where, "near_duplicates is not what the texts give; build again")
 
 
+def _of_models(row: Row) -> tuple[str | None, ...]:
+    """What the repeats of a card share: models that sample nothing say the same in each."""
+    return _run(row), row["card_id"], row["supporter"], row["seeker"]
+
+
 def _same_texts(tables: Tables) -> Iterator[Problem]:
     """One text under two ids."""
     by_hash: dict[str, str] = {}
@@ -338,7 +350,8 @@ def _same_texts(tables: Tables) -> Iterator[Problem]:
         if not words.strip():
             continue
         before = by_words.setdefault(words, row)
-        if before is not row and (len(words) >= ALIKE or before["card_id"] == row["card_id"]):
+        repeated = _of_models(before) == _of_models(row) and before.get("repeat") != row.get("repeat")
+        if before is not row and not repeated and (len(words) >= ALIKE or before["card_id"] == row["card_id"]):
             what = f"has the words of {before['id']!r}; leave one out"
             yield Problem("duplicate text", f"dialogues {row['id']!r}", what)
     for table in ("role_cards", "dialogues"):
@@ -351,7 +364,7 @@ def _same_texts(tables: Tables) -> Iterator[Problem]:
 
 ONE_VALUE: tuple[tuple[str, str, Callable[[Row], Any], Callable[[Row], Any]], ...] = (
     ("annotations", "rater_kind", lambda r: r["rater"], lambda r: r["rater_kind"]),
-    ("dialogues", "seed", lambda r: _run(r), lambda r: r["seed"]),
+    ("dialogues", "seed of the first repeat", lambda r: _run(r), lambda r: _first_seed(r)),
     ("dialogues", "seeker_revision", lambda r: (_run(r), r["seeker"]), lambda r: r["seeker_revision"]),
     ("dialogues", "protocol", lambda r: _run(r), lambda r: r["protocol"]),
     ("dialogues", "supporter_revision", lambda r: (_run(r), r["supporter"]), lambda r: r["supporter_revision"]),
@@ -366,6 +379,11 @@ ONE_VALUE: tuple[tuple[str, str, Callable[[Row], Any], Callable[[Row], Any]], ..
 def _run(row: Row) -> str:
     run: str = row["id"].partition("/")[0]
     return run
+
+
+def _first_seed(row: Row) -> int | None:
+    """Seed of a run, whose n-th repeat of a card has the n-th seed from there on."""
+    return None if row["seed"] is None else row["seed"] - (row.get("repeat") or 1) + 1
 
 
 def _spelling(table: str, name: str, key_of: Callable[[Row], Any]) -> Callable[[Tables], Iterator[Problem]]:
@@ -454,7 +472,7 @@ def _cut_short(talks: list[dict[str, Any]]) -> Iterator[Problem]:
         if row["problem"] is None and row["rehostable"]:  # else a public build may have withheld it
             whole[_run(row)] = max(whole.get(_run(row), 0), len(row["turns"]))
     for row in simulated:
-        reason = row["problem"] or ended(row)
+        reason = row["problem"] or row["end"] or ended(row)
         if row["problem"] is not None and len(row["turns"]) >= whole.get(_run(row), math.inf) and not ended(row):
             what = f"came to its end as others of its run, and yet has a problem: {row['problem']!r}"
             yield Problem("turns", f"dialogues {row['id']!r}", what)

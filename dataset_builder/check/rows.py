@@ -17,6 +17,7 @@ from dataset_builder.rows.personal_data import find_personal_data, has_masks
 from dataset_builder.rows.rubrics import Scale, annotation_id, official_scale
 from dataset_builder.rows.tables import FINISH_REASONS, TABLES, TURN_ROLES, Labels, table_columns
 from esc_eval.reasoning import strip_thinking
+from esc_eval.schema import NOT_APPLICABLE, Mark
 from esc_eval.scoring.parsers import PARSERS, TOO_LONG, parse_anchored
 from esc_eval.simulation.plan import turn_seed
 
@@ -253,6 +254,10 @@ def _seeds(row: Row) -> Iterator[str]:
         yield f"turn {others[0]} has another seed than its place in the run gives it: turns were moved or changed"
 
 
+def _mark(row: Row) -> Mark | None:
+    return NOT_APPLICABLE if row["not_applicable"] else row["score"]
+
+
 def _score(row: Row, build: Build) -> Iterator[str]:
     scale = build.scale_of(row)
     if scale is None:
@@ -261,10 +266,18 @@ def _score(row: Row, build: Build) -> Iterator[str]:
     levels = scale.levels
     if row["dimension"] not in scale.dimensions:
         yield f"{row['rubric']} has no dimension {row['dimension']}"
-    if row["score"] is None and not row["problem"] and not build.hides(row):
+    if row["not_applicable"] is False:
+        yield "not_applicable is true or null"
+    if row["not_applicable"] and not scale.not_applicable:
+        yield f"not applicable, which {row['rubric']} does not know"
+    if row["not_applicable"] and row["score"] is not None:
+        yield "a score and not applicable"
+    if _mark(row) is None and not row["problem"] and not build.hides(row):
         yield "unscored without a problem"
-    if row["score"] is not None and row["problem"]:
+    if _mark(row) is not None and row["problem"]:
         yield "a score and a problem"
+    if row["inapplicable"] is not None and not 0 <= row["inapplicable"] <= 1:
+        yield f"inapplicable {row['inapplicable']} is not from 0 to 1"
     if row["score"] is not None and row["score"] not in levels:
         yield f"score {row['score']} is outside {levels[0]}..{levels[-1]}"
     if row["expected"] is not None and not levels[0] <= row["expected"] <= levels[-1]:
@@ -274,7 +287,7 @@ def _score(row: Row, build: Build) -> Iterator[str]:
     if row["order"] is not None and row["order"] < 0:
         yield f"order {row['order']} is below 0"
     if row["rater_kind"] == "human":
-        for name in ("probabilities", "expected", "mass", "way", "parser"):
+        for name in ("probabilities", "expected", "inapplicable", "mass", "way", "parser"):
             if row[name] is not None:
                 yield f"a person gives no {name}"
 
@@ -282,7 +295,7 @@ def _score(row: Row, build: Build) -> Iterator[str]:
 def _probabilities(row: Row, build: Build) -> Iterator[str]:
     shares, scale = row["probabilities"], build.scale_of(row)
     if scale is None or shares is None:
-        if row["mass"] is not None and shares is None:
+        if row["mass"] is not None and shares is None and not row["not_applicable"]:
             yield "mass without probabilities"
         return
     levels = scale.levels
@@ -312,13 +325,13 @@ def _answer(row: Row, build: Build) -> Iterator[str]:
     if has_masks(answer):
         return
     if parser in PARSERS and row["problem"] != TOO_LONG:
-        if (read := PARSERS[parser](strip_thinking(answer), scale.levels)) != row["score"]:
-            yield f"score is {row['score']}, its parser ({parser}) reads {read} in {WORD_FOR_WORD}"
+        if (read := PARSERS[parser](strip_thinking(answer), scale.marks)) != _mark(row):
+            yield f"score is {_mark(row)}, its parser ({parser}) reads {read} in {WORD_FOR_WORD}"
     elif parser == "logits":
-        stated = parse_anchored(answer, scale.levels)
-        if stated is not None and row["score"] is None:
+        stated = parse_anchored(answer, scale.marks)
+        if stated is not None and _mark(row) is None:
             yield f"unscored, and yet {WORD_FOR_WORD} names level {stated}"
-        elif stated is not None and row["way"] in (None, "logits") and shares and len(shares) == len(scale.levels):
+        elif isinstance(stated, int) and row["way"] in (None, "logits") and shares and len(shares) == len(scale.levels):
             # One spelling of a level may be likelier than each of another's, and yet less likely than all of them.
             unlikely = shares[scale.levels.index(stated)] < max(shares) / 4
             if unlikely:

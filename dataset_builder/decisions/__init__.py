@@ -53,12 +53,18 @@ class Correction:
 
 
 def read_decisions(name: str) -> list[dict[str, str]]:
-    """The rows of a decisions file.
+    """The rows of a decisions file, which is read again only where it was written again.
 
     Raises:
         BadRecord: A row with more or fewer fields than the header.
     """
-    return [row for _, row in read_rows(HERE / name, set())]
+    path = HERE / name
+    return [dict(row) for row in _read_once(path, path.stat().st_mtime_ns)]
+
+
+@cache
+def _read_once(path: Path, _written: int) -> tuple[dict[str, str], ...]:
+    return tuple(row for _, row in read_rows(path, set()))
 
 
 def hash_decisions() -> dict[str, str]:

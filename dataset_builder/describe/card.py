@@ -2,17 +2,19 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
+from jinja2 import Environment
 
 from dataset_builder import decisions
 from dataset_builder.describe.manifest import describe_withheld
 from dataset_builder.rows import splits
 from dataset_builder.rows.parquet import split_path, table_path
 from dataset_builder.rows.tables import SPLIT, TABLES, read_labels, table_columns
-from dataset_builder.sources import OPEN_KEY, OWN, SOURCES
+from dataset_builder.sources import OPEN_KEY, OWN, SAFETY_KEY, SOURCES
 from esc_eval.citation import PACKAGE
 from esc_eval.files.templates import make_environment
 from esc_eval.files.writing import write_whole
@@ -73,11 +75,16 @@ def loadable_tables(manifest: Mapping[str, Any]) -> list[str]:
     return [table for table in TABLES if manifest["rows"][table]]
 
 
+@cache
+def _templates() -> Environment:
+    return make_environment("dataset_builder", "templates")
+
+
 def render_card(manifest: Mapping[str, Any], template: str = "dataset_card.md.jinja") -> str:
     """The text of the card, or of another template."""
     block = yaml.safe_dump(front_matter(manifest), sort_keys=False, allow_unicode=True)
     return (
-        make_environment("dataset_builder", "templates")
+        _templates()
         .get_template(template)
         .render(
             front_matter=block,
@@ -93,6 +100,7 @@ def render_card(manifest: Mapping[str, Any], template: str = "dataset_card.md.ji
             split=SPLIT,
             loadable=loadable_tables(manifest),
             open=describe_open_cards() if OPEN_KEY in manifest["counts"]["role_cards"]["source"] else None,
+            safety=SAFETY_KEY in manifest["counts"]["role_cards"]["source"],
             package=PACKAGE,
             withheld=describe_withheld(manifest),
             place=manifest.get("published"),

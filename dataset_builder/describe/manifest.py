@@ -38,7 +38,10 @@ def count_values(rows: Sequence[Row], columns: Sequence[str]) -> dict[str, dict[
 
 
 COUNTED = {
-    "role_cards": ("language", "source", "quality", "category", "gender", "subcategory", "tier_status", "rehostable"),
+    "role_cards": (
+        *("language", "source", "quality", "category", "gender", "subcategory", "tier_status", "rehostable"),
+        "unreviewed",
+    ),
     "dialogues": ("language", "supporter", "protocol", "rehostable"),
     "annotations": ("dimension", "score", "rater_kind", "rubric", "stage", "rehostable"),
 }

@@ -13,7 +13,7 @@ from esc_eval.errors import EscEvalError
 from esc_eval.escaping import format_csv
 from esc_eval.files.records import read_jsonl
 from esc_eval.files.writing import write_jsonl, write_whole
-from esc_eval.languages import language_codes
+from esc_eval.languages import get_language, language_codes
 from esc_eval.schema import Language, RoleCard
 
 Stage = TypeVar("Stage", Extraction, Filtering, Review, Classification)
@@ -139,11 +139,13 @@ class Line:
 
 
 def read_workspace_table(work: Workspace) -> list[Line]:
-    """How many cards each stage left, for each language."""
+    """How many cards each stage left, for each language of the release and each other that there are cards in."""
     cards, verdicts, kept = work.read(Extraction), work.read(Filtering), work.kept()
     lines = []
     for language in language_codes():
         own = [card for card in cards.values() if card.language == language]
+        if not own and not get_language(language).in_release:
+            continue
         # A card that a later extraction refused may still have a verdict from before.
         decided = [verdicts[card.id].decision for card in own if card.text is not None and card.id in verdicts]
         grades = [review.quality for card, review, _ in kept if card.language == language]

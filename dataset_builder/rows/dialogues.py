@@ -1,5 +1,6 @@
 """Rows of the ``dialogues`` table from our run folders and from official or other users' result files."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from esc_eval.files.official import link_cards
 from esc_eval.files.records import read_dialogues, read_ratings
 from esc_eval.files.run_folder import read_run_ratings
 from esc_eval.files.text import read_json
-from esc_eval.schema import Dialogue, Language, Rating, RoleCard
+from esc_eval.schema import Dialogue, Language, Rating, RoleCard, number_repeats
 from esc_eval.simulation.plan import repetition_of
 from esc_eval.simulation.run import read_card
 from esc_eval.simulation.seekers import SEEKERS, seekers_of
@@ -126,6 +127,7 @@ def dialogue_rows(
         license: Of dialogues from our own runs. They may be re-hosted where the card that was played may be.
     """
     identity = batch.card.get("simulation", {}).get("identity", {})
+    repeats = number_repeats(dialogue for _, dialogue in batch.dialogues)
     rows = []
     for file, dialogue in batch.dialogues:
         if batch.terms == "official":
@@ -149,18 +151,36 @@ def dialogue_rows(
                 "seeker_revision": _revision_of_seeker(identity, dialogue.seeker),
                 "protocol": dialogue.protocol or (batch.terms and "official/9ad46e7"),
                 "seed": _seed_of(identity, dialogue.id),
+                "repeat": repeats[dialogue.id],
                 "turns": [
                     {"role": t.role, "text": masker.mask(t.text), "finish_reason": t.finish_reason, "seed": t.seed}
                     for t in dialogue.turns
                 ],
                 "rounds": dialogue.rounds,
                 "problem": masker.mask_optional(dialogue.problem),
+                "end": dialogue.end,
+                "attempts": len(dialogue.attempts) if dialogue.attempts else None,
+                "states": _states(dialogue, masker),
                 "origin": f"{batch.name}/{file}#{dialogue.key or dialogue.id}",
                 "license": terms,
                 "rehostable": rehostable,
             }
         )
     return rows
+
+
+def _states(dialogue: Dialogue, masker: Masker) -> str | None:
+    """The seeker's hidden states as JSON, each with the place of its turn from 0; None where none was asked for."""
+    states: list[Row] = []
+    for place, turn in enumerate(dialogue.turns):
+        if turn.state is not None:
+            state = turn.state.model_dump(exclude_none=True)
+            levels: list[Row] = [
+                {k: masker.mask(v) if k == "problem" else v for k, v in x.items()} for x in state["levels"]
+            ]
+            words = {key: masker.mask_optional(state.get(key)) for key in ("noticed", "raw")}
+            states.append({"turn": place, "levels": levels, **words})
+    return json.dumps(states, ensure_ascii=False) if states else None
 
 
 def _revision_of_seeker(identity: Mapping[str, Any], name: str | None) -> str | None:

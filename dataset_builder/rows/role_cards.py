@@ -30,7 +30,7 @@ def read_official(folder: Path) -> dict[Language, list[RoleCard]]:
     Raises:
         EscEvalError: A file is missing or broken.
     """
-    there = [code for code, row in known_languages().items() if row.official and row.is_shipped]
+    there = [code for code, row in known_languages().items() if row.in_release]
     return {language: read_cards(folder / official_card_file(language)) for language in there}
 
 
@@ -52,7 +52,7 @@ def file_rows(name: str | Path, masker: Masker, origin: str) -> list[Row]:
     """A row for each card of a file, e.g. what ``roles export`` wrote, or of a shipped set.
 
     Args:
-        name: The file, or "sample" or "open".
+        name: The file, or the name of a shipped set.
         masker: Of personal data.
         origin: What the rows call the file.
 
@@ -121,6 +121,9 @@ def card_row(card: RoleCard, origin: str, masker: Masker, terms: str | None = No
         "text_sha256": sha256(card.text.encode()).hexdigest(),
         "annotator_text": masker.mask_optional(card.annotator_text),
         "synthetic": card.synthetic,
+        "unreviewed": card.unreviewed,
+        "risk": card.risk,
+        "warning": card.warning,
         "near_duplicates": [],
         "contaminated_by": list(decisions.trained_on().get(source, ())),
         "origin": origin,

@@ -16,7 +16,7 @@ from esc_eval.files.official_dimensions import (
 )
 from esc_eval.prompts.official_wording import SHA256
 from esc_eval.prompts.rubric import Dimension, Rubric, load_rubric
-from esc_eval.schema import Rating
+from esc_eval.schema import NOT_APPLICABLE, Mark, Rating
 from esc_eval.scoring.rating_checks import find_shipped_rubric, rubric_of
 
 
@@ -27,6 +27,7 @@ class Scale:
     Attributes:
         sha256: Of the rubric, or of the official file that words it; None where that file is not the known one.
         dimensions: Name in tables by key.
+        not_applicable: True where a rating may also say that its dimension does not apply.
         spellings: Key by every spelling that a CSV of ratings may use, in lower case.
     """
 
@@ -34,12 +35,19 @@ class Scale:
     sha256: str | None
     levels: tuple[int, ...]
     dimensions: Mapping[str, str]
+    not_applicable: bool = False
     spellings: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def as_json(self) -> dict[str, Any]:
         """As the manifest holds it."""
         levels, dimensions = list(self.levels), dict(self.dimensions)
-        return {"id": self.id, "sha256": self.sha256, "levels": levels, "dimensions": dimensions}
+        beside = {"not_applicable": True} if self.not_applicable else {}
+        return {"id": self.id, "sha256": self.sha256, "levels": levels, "dimensions": dimensions, **beside}
+
+    @property
+    def marks(self) -> tuple[Mark, ...]:
+        """All that a rating can say: the levels, and N/A last where the rubric knows it."""
+        return (*self.levels, NOT_APPLICABLE) if self.not_applicable else self.levels
 
 
 def official_scale(rubric: str = RUBRIC) -> Scale:
@@ -50,14 +58,18 @@ def official_scale(rubric: str = RUBRIC) -> Scale:
 
 def scale_of(rubric: Rubric) -> Scale:
     """The scale of a rubric of ours or a user's own."""
-    return _scale(rubric.id, rubric.sha256, rubric.levels, rubric.dimensions)
+    return _scale(rubric.id, rubric.sha256, rubric.levels, rubric.dimensions, bool(rubric.not_applicable))
 
 
 def _scale(
-    name: str, sha256: str | None, levels: tuple[int, ...], rows: Sequence[OfficialDimension] | Sequence[Dimension]
+    name: str,
+    sha256: str | None,
+    levels: tuple[int, ...],
+    rows: Sequence[OfficialDimension] | Sequence[Dimension],
+    not_applicable: bool = False,
 ) -> Scale:
     spellings = {said.lower(): row.key for row in rows for said in (row.key, row.paper, row.official) if said}
-    return Scale(name, sha256, levels, {row.key: row.paper for row in rows}, spellings)
+    return Scale(name, sha256, levels, {row.key: row.paper for row in rows}, not_applicable, spellings)
 
 
 class Scales:
@@ -105,8 +117,8 @@ class Scales:
             raise EscEvalError(
                 f"{what}: {scale.id} has no dimension {rating.dimension!r}, only {', '.join(scale.dimensions)}"
             )
-        if rating.score not in (None, *scale.levels):
-            raise EscEvalError(f"{what}: {rating.score} is none of the levels {list(scale.levels)} of {scale.id}")
+        if rating.mark not in (None, *scale.marks):
+            raise EscEvalError(f"{what}: {rating.mark} is none of the levels {list(scale.marks)} of {scale.id}")
 
 
 def annotation_id(dialogue: str, dimension: str, rater: str, stage: str | None, rubric: str) -> str:
@@ -136,6 +148,8 @@ def is_known(rubric: str) -> bool:
 def read_scales(content: Mapping[str, Any]) -> dict[str, Scale]:
     """The scales that a manifest states, by rubric; builds of earlier versions state none and know the seven alone."""
     return {
-        row["id"]: Scale(row["id"], row["sha256"], tuple(row["levels"]), row["dimensions"])
+        row["id"]: Scale(
+            row["id"], row["sha256"], tuple(row["levels"]), row["dimensions"], row.get("not_applicable", False)
+        )
         for row in content.get("rubrics", ())
     }

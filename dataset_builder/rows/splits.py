@@ -179,7 +179,7 @@ def make_split(
     else:
         if scheme.all_but_first and not held_out:
             values = {value for item in every for value in item.values(scheme.facets[0])}
-            first = [row.code for row in known_languages().values() if row.is_shipped]
+            first = [row.code for row in known_languages().values() if row.in_release]
             held_out = sorted(values, key=lambda value: (value not in first, value))[1:]
         part_of = _by_facets(every, name, scheme.facets, seed, held_out or ())
     splits = {part: sorted(item_id for item_id, at in part_of.items() if at == part) for part in NAMES}

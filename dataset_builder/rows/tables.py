@@ -9,7 +9,7 @@ from dataset_builder.rows.rubrics import Scale, is_ours, read_scales
 from dataset_builder.sources import LABELS
 from esc_eval.files.official_dimensions import official_dimensions
 from esc_eval.languages import known_languages
-from esc_eval.schema import FinishReason, Role, Way
+from esc_eval.schema import FinishReason, Risk, Role, Way
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -53,7 +53,7 @@ class Labels:
         dimensions: Of the rubrics that occur; the official seven first where one of them is ours or the release's.
     """
 
-    languages: tuple[str, ...] = tuple(code for code, row in known_languages().items() if row.is_shipped)
+    languages: tuple[str, ...] = tuple(code for code, row in known_languages().items() if row.in_release)
     dimensions: tuple[str, ...] = tuple(dimension.key for dimension in official_dimensions())
 
 
@@ -102,6 +102,9 @@ ROLE_CARDS = (
     Column("text_sha256", "string", "sha256 of the text as received, to join with one's own copy", required=True),
     Column("annotator_text", "string", "Chinese text that the paper's annotators were shown", withheld=True),
     Column("synthetic", "bool", "true: invented for esc-eval", required=True),
+    Column("unreviewed", "string", "whose review the card still lacks; null: none is known to be missing"),
+    Column("risk", "class", "how much danger the person is in, by the card; null: nobody says", get_args(Risk)),
+    Column("warning", "string", "what whoever reads the card is told before; null: nothing"),
     Column("near_duplicates", "strings", "other cards with almost the same text, across languages too", required=True),
     Column("contaminated_by", "strings", "training sets that this card's person or text comes from", required=True),
     *TERMS,
@@ -119,9 +122,19 @@ DIALOGUES = (
     Column("seeker_revision", "string", "its revision, where the run recorded one"),
     Column("protocol", "string", "name and version of the protocol"),
     Column("seed", "int64", "seed of the run"),
+    Column("repeat", "int64", "which dialogue of its card and models it is, from 1"),
     Column("turns", "turns", "role, text, finish reason and seed of each utterance", required=True),
     Column("rounds", "int64", "seeker turns that were answered", required=True),
     Column("problem", "string", "why it ended before its last round; null: it came to its end", withheld=True),
+    Column("end", "string", "how it ended where the seeker may end it: a sign of its own, goodbye_loop or last_round"),
+    Column("attempts", "int64", "earlier playings that were set aside for a fault of the seeker's; null: none"),
+    Column(
+        "states",
+        "string",
+        "JSON: hidden states of the seeker, each with the place of its turn from 0, its levels (value, low, high), "
+        "what was noticed and all that it wrote; no supporter, rater or judge read them; null: none was asked for",
+        withheld=True,
+    ),
     *TERMS,
 )
 
@@ -129,10 +142,12 @@ ANNOTATIONS = (
     Column("id", "string", "dialogue|dimension|rater, and |stage where there is one", required=True),
     Column("dialogue_id", "string", "the dialogue", required=True),
     Column("dimension", "class", "key of the dimension", Labels.dimensions, required=True),
-    Column("score", "int64", "level 0..4; null: unscored, see problem"),
+    Column("score", "int64", "level of the rubric's scale; null: not applicable, or unscored, see problem"),
+    Column("not_applicable", "bool", "true: the rater says that the dimension does not apply, a value of its own"),
     Column("problem", "string", "why there is no score", withheld=True),
     Column("expected", "float64", "mean of the levels under the rater's probabilities"),
     Column("probabilities", "floats", "probability of each level, lowest first; null: none was given, as by people"),
+    Column("inapplicable", "float64", "the rater's probability that the dimension does not apply"),
     Column("mass", "float64", "what a model gave all levels together before they were made to sum to 1"),
     Column("rater", "string", "pseudonym of the person, or the model", required=True),
     Column("rater_kind", "class", "", ("human", "model"), required=True),

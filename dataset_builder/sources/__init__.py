@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from dataset_builder.sources.common import Outcome, Reject, Source
 from esc_eval.errors import EscEvalError
-from esc_eval.files.records import OPEN, SAMPLE
+from esc_eval.files.records import OPEN, SAFETY, SAMPLE
 from esc_eval.reading import check_file, is_file
 
 HELPERS = {"common", "readers"}
@@ -39,8 +39,15 @@ class Own:
     cards: str
 
 
-SAMPLE_KEY, OPEN_KEY = "esc-eval", "esc-eval-open"
-OWN = {own.key: own for own in (Own(SAMPLE_KEY, "esc-eval sample", 7, SAMPLE), Own(OPEN_KEY, "esc-eval open", 8, OPEN))}
+SAMPLE_KEY, OPEN_KEY, SAFETY_KEY = "esc-eval", "esc-eval-open", "esc-eval-safety"
+OWN = {
+    own.key: own
+    for own in (
+        Own(SAMPLE_KEY, "esc-eval sample", 7, SAMPLE),
+        Own(OPEN_KEY, "esc-eval open", 8, OPEN),
+        Own(SAFETY_KEY, "esc-eval safety", 9, SAFETY),
+    )
+}
 
 
 def load_source(name: str) -> Source:

@@ -1,4 +1,4 @@
-"""What ``esc_eval`` offers to Python: evaluate, simulate, score, rejudge, report, compare.
+"""What ``esc_eval`` offers to Python: evaluate, simulate, score, rejudge, prefer, report, compare.
 
 Nothing here prints. A call works in a run folder: the one given as ``out``, where the same call goes on after it was
 stopped, or a temporary one that lives as long as its results.
@@ -16,6 +16,7 @@ from typing import Any, Unpack
 
 from esc_eval.api.outcome import Outcome
 from esc_eval.api.play import estimate_cost, estimate_judges, make_plan, open_models, pin_settings, run_simulation
+from esc_eval.api.prefer import prefer as prefer
 from esc_eval.api.progress import OnProgress, Progress, stay_quiet
 from esc_eval.api.rate import (
     check_languages,

@@ -2,23 +2,37 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from itertools import combinations
+from dataclasses import replace
+from itertools import combinations, zip_longest
 from pathlib import Path
 from typing import Any
 
+from esc_eval.api.settings import split_shard
 from esc_eval.errors import EscEvalError
 from esc_eval.files.run_folder import CARDS, DIALOGUES, PROTOCOL
 from esc_eval.files.text import read_text
 from esc_eval.files.writing import replace_folder, write_jsonl, write_whole
 from esc_eval.schema import RoleCard, digest
-from esc_eval.simulation.identity import STEP, Members, finished_dialogues, read_members
-from esc_eval.simulation.run import LEDGER, PEOPLE, PLAYED, VERSION, Run, find_simulations, list_differences
+from esc_eval.simulation.identity import ATTEMPT, STEP, Members, finished_dialogues, read_members
+from esc_eval.simulation.run import (
+    LEDGER,
+    PEOPLE,
+    PEOPLE_PREFER,
+    PLAYED,
+    PREFERRING,
+    VERSION,
+    Run,
+    find_simulations,
+    list_differences,
+)
 from esc_eval.simulation.seekers import SEEKERS, common_seekers
 from esc_eval.simulation.unfinished import ASKED
-from esc_eval.view.collection import Group, Source, join_all, read_sources
+from esc_eval.view.collection import Source, join_all, read_sources
 
 MERGED = "merged"
 """Part of run.json that holds the run.json of each run that was merged, and the ids of its dialogues."""
+JUDGED = {"scoring/": "rubric", PREFERRING: "question"}
+"""How the steps of judges begin, and the part of their identity that is worded in languages."""
 Row = tuple[str, str, int, str]
 
 
@@ -49,14 +63,16 @@ def merge_runs(folders: Sequence[Path], out: Path) -> list[str]:
         members = [read_members(run) for run in runs]
         _refuse_mixture(folders, sources, members)
         joined = _join_members(folders, members)
+        joined = replace(joined, cards=_order_cards([run.card for run in runs], members) or joined.cards)
         with replace_folder(out) as fresh:
-            _copy_files(folders, group, fresh)
+            _copy_files(folders, joined.cards or group.cards, fresh)
             with Run(fresh) as run:
                 _fill_ledger(run, runs, joined)
                 run.record_all(_join_cards(folders, sources, runs, joined, run))
                 talks = list(finished_dialogues(run)) if joined.dialogues else group.dialogues.values()
                 run.export(DIALOGUES, (dialogue.to_json() for dialogue in talks))
                 run.export_ratings()
+                run.export_preferences()
     return [
         f"{source.name}: {len(source.dialogues)} dialogues, {len(source.ratings)} ratings" for source in sources
     ] + [f"{out}: {len(group.dialogues)} dialogues, {len(group.ratings)} ratings"]
@@ -125,11 +141,29 @@ def _join_members(folders: Sequence[Path], members: Sequence[Members]) -> Member
     return Members(cards, conditions, rows)
 
 
-def _copy_files(folders: Sequence[Path], group: Group, fresh: Path) -> None:
-    """Cards, protocol and rubrics; of one name they say the same, as the runs are joined."""
-    write_jsonl(fresh / CARDS, group.cards.values(), durable=True)
+def _order_cards(runs: Sequence[Mapping[str, Any]], members: Sequence[Members]) -> dict[str, RoleCard]:
+    """The cards in the order of a call that would have played all, where the runs are its shards; else nothing."""
+    places: dict[int, Members] = {}
+    for run, own in zip(runs, members, strict=True):
+        shards = {shard for call in run.get("calls", []) if (shard := call.get("settings", {}).get("shard"))}
+        if len(shards) != 1:
+            return {}
+        number, of = split_shard(shards.pop())
+        if of != len(runs) or places.setdefault(number, own) is not own:
+            return {}
+    rows = zip_longest(*(places[number].cards.values() for number in sorted(places)))
+    return {card.id: card for row in rows for card in row if card}
+
+
+def _copy_files(folders: Sequence[Path], cards: Mapping[str, RoleCard], fresh: Path) -> None:
+    """Cards, protocol, rubrics and questions; of one name they say the same, as the runs are joined."""
+    write_jsonl(fresh / CARDS, cards.values(), durable=True)
     for folder in folders:
-        for path in [folder / PROTOCOL, *sorted((folder / "rubrics").glob("*.yaml"))]:
+        for path in [
+            folder / PROTOCOL,
+            *sorted(folder.glob("rubrics/*.yaml")),
+            *sorted(folder.glob("comparisons/*.yaml")),
+        ]:
             target = fresh / path.relative_to(folder)
             if path.is_file() and not target.exists():
                 write_whole(target, [read_text(path)], durable=True)
@@ -153,9 +187,12 @@ def _fill_ledger(run: Run, runs: Sequence[Run], joined: Members) -> None:
                 furthest[name] = said, each
     for each in runs:
         own = {name for name, (_, best) in furthest.items() if best is each}
-        talks = [row for kind in ("turn", "problem", "retried") for row in each.list_records(kind) if row[1] in own]
-        run.add_all([*talks, *each.list_records("scoring/%")])
-    run.add_all(_number(row for each in runs for row in each.list_records(PEOPLE)))
+        talks = [
+            row for kind in ("turn", "problem", "retried", ATTEMPT) for row in each.list_records(kind) if row[1] in own
+        ]
+        run.add_all([*talks, *(row for begin in JUDGED for row in each.list_records(f"{begin}%"))])
+    for kind in (PEOPLE, PEOPLE_PREFER):
+        run.add_all(_number(row for each in runs for row in each.list_records(kind)))
     paid = {tuple(each.list_records("spent")) for each in runs}  # of a copy of a run nothing was paid twice
     run.add_all(_number((row for rows in sorted(paid) for row in rows), twice=True))
 
@@ -176,7 +213,7 @@ def _number(rows: Iterable[Row], twice: bool = False) -> list[Row]:
 
 
 def _scorings(runs: Sequence[Run]) -> list[str]:
-    return list(dict.fromkeys(kind for run in runs for kind in run.card if kind.startswith("scoring/")))
+    return list(dict.fromkeys(kind for run in runs for kind in run.card if kind.startswith(tuple(JUDGED))))
 
 
 def _join(mappings: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
@@ -201,18 +238,20 @@ def _join_cards(
     for kind in _scorings(runs):
         steps = [one[kind] for one in said if kind in one]
         rated = run.members(kind)
+        worded = next(key for begin, key in JUDGED.items() if kind.startswith(begin))
         identity = {
             **_join(step["identity"] for step in steps),
-            "rubric": {**steps[0]["identity"]["rubric"], **_languages(steps)},
+            worded: {**steps[0]["identity"][worded], **_languages(steps, worded)},
             "dialogues": {"n": len(rated), "sha256": digest(rated)},
         }
         if leads := _join(step["identity"].get("leads", {}) for step in steps):
             identity["leads"] = leads
         served = [call for step in steps for call in step.get("served", [])]
         content[kind] = _step({**steps[0], **({"served": served} if served else {})}, identity)
-    if people := [one[PEOPLE] for one in said if PEOPLE in one]:
-        files = {digest(file): file for step in people for file in step["identity"]["files"]}
-        content[PEOPLE] = _step(people[0], {"files": list(files.values())})
+    for kind in (PEOPLE, PEOPLE_PREFER):
+        if people := [one[kind] for one in said if kind in one]:
+            files = {digest(file): file for step in people for file in step["identity"]["files"]}
+            content[kind] = _step(people[0], {"files": list(files.values())})
     content[MERGED] = [
         {"folder": str(folder), "dialogues": [dialogue.id for dialogue in source.dialogues], "run": one}
         for folder, source, one in zip(folders, sources, said, strict=True)
@@ -224,8 +263,8 @@ def _step(known: Mapping[str, Any], identity: Mapping[str, Any]) -> dict[str, An
     return {**known, "identity": identity, "sha256": digest(identity)}
 
 
-def _languages(steps: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    found = _join(step["identity"]["rubric"].get("languages", {}) for step in steps)
+def _languages(steps: Sequence[Mapping[str, Any]], worded: str) -> dict[str, Any]:
+    found = _join(step["identity"][worded].get("languages", {}) for step in steps)
     return {"languages": found} if found else {}
 
 

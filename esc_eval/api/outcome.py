@@ -109,7 +109,7 @@ class Outcome:
         sentences = []
         for rater, ratings in self.ratings.items():
             own = [r for r in ratings if r.dialogue_id not in self.problems and not r.unsupported]
-            missing = [rating.problem or "" for rating in own if rating.score is None]
+            missing = [rating.problem or "" for rating in own if rating.unscored]
             if not missing or (len(missing) == len(own)) != nothing:
                 continue
             if nothing:

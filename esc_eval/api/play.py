@@ -7,7 +7,7 @@ from functools import cache
 from esc_eval.api.outcome import Outcome
 from esc_eval.api.progress import Counter, OnProgress, Progress, pass_on_notes, stay_quiet
 from esc_eval.api.served import keep_served
-from esc_eval.api.settings import Settings
+from esc_eval.api.settings import Settings, split_shard
 from esc_eval.chat import ChatModel, open_model
 from esc_eval.chat.backends.embedded import SEEKER
 from esc_eval.chat.endpoint.keys import split_named
@@ -77,14 +77,33 @@ def _name_keys(settings: Settings) -> tuple[str, ...]:
 
 
 def choose_cards(settings: Settings) -> list[RoleCard]:
-    """The cards to play.
+    """The cards to play: all that are named, or a shard of them.
 
     Raises:
-        EscEvalError: As ``load_cards``, an id occurs twice, or a card has no text.
+        EscEvalError: As ``load_cards``, an id occurs twice, a card has no text, or there are fewer cards than shards.
     """
+    return take_shard(choose_all_cards(settings), settings.shard)
+
+
+def choose_all_cards(settings: Settings) -> list[RoleCard]:
+    """The cards that all shards play together."""
     cards = load_cards(local_cards(settings.cards), settings.language, settings.limit)
     refuse_withheld(cards)
     return cards
+
+
+def take_shard(cards: list[RoleCard], shard: str | None) -> list[RoleCard]:
+    """Every so many-th card, by ``split_shard``; all of them where no shard is named.
+
+    Raises:
+        EscEvalError: There are fewer cards than shards.
+    """
+    if shard is None:
+        return cards
+    number, shards = split_shard(shard)
+    if len(cards) < shards:
+        raise EscEvalError(f"--shard {shard}: there are {len(cards)} cards, so that a shard of {shards} would be empty")
+    return cards[number - 1 :: shards]
 
 
 def pin_settings(settings: Settings) -> Settings:
@@ -164,12 +183,13 @@ def estimate_judges(settings: Settings, dialogues: Sequence[Dialogue]) -> list[c
 
 def make_plan(settings: Settings, open_one: Open) -> tuple[Plan, dict[str, Price]]:
     """The plan of a simulation, and the prices of its models by name."""
-    players, cards = choose_players(settings), choose_cards(settings)
+    players, cards = choose_players(settings), choose_all_cards(settings)
+    # the seekers are the same for all shards
     chosen = [choose_seeker(seeker, {card.language for card in cards}) for seeker in players.seekers]
     seeker, *others = [open_one(model) for model, _ in chosen]
     plan = Plan(
         protocol=choose_protocol(settings),
-        cards=cards,
+        cards=take_shard(cards, settings.shard),
         seeker=seeker,
         other_seekers=others,
         supporters=[open_one(model) for model in players.specs(bool(settings.base_url))],
@@ -177,6 +197,7 @@ def make_plan(settings: Settings, open_one: Open) -> tuple[Plan, dict[str, Price
         repeats=settings.repeats,
         speaks=players.speaks,
         own_settings=settings.own_settings,
+        replay_faults=settings.replay_faults,
         notes=list(dict.fromkeys(note for _, notes in chosen for note in notes)),
     )
     return plan, players.prices
@@ -241,9 +262,10 @@ def run_simulation(
     models |= {f"supporter {model.name}": model for model in plan.supporters}
     for model in models.values():
         pass_on_notes(model, on_progress)
+    languages = {card.language for card in plan.cards}
     alone = {"seeker": plan.seeker.identity}
     seekers = {model.name: model.identity for model in plan.seekers} if plan.other_seekers else alone
-    same = warn_of_one_model(seekers, {m.name: m.identity for m in plan.supporters}, {})
+    same = warn_of_one_model(seekers, {m.name: m.identity for m in plan.supporters}, {}, languages)
     for sentence in (*plan.notes, *same):
         on_progress(Progress(message=sentence))
     counter: list[Counter] = []

@@ -9,24 +9,29 @@ from typing import Any, Literal, Self, get_args
 
 from esc_eval.errors import EscEvalError
 from esc_eval.escaping import escape_html
-from esc_eval.files.records import read_dialogues
-from esc_eval.files.run_folder import is_run_folder, read_run_cards, read_run_ratings, rubric_file
+from esc_eval.files.preferences import Given, Inconsistent, read_preferences
+from esc_eval.files.records import read_dialogues, read_ratings
+from esc_eval.files.run_folder import PREFERENCES, is_run_folder, read_run_cards, read_run_ratings, rubric_file
 from esc_eval.files.writing import PREFIX, replace_folder, write_jsonl, write_whole
 from esc_eval.prompts.kept import keep_wording
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reading import is_file, read_bytes
 from esc_eval.reporting import Summary, as_html, as_latex, as_markdown, as_text, summarise_ratings
+from esc_eval.reporting.course import course_report, estimate_courses
+from esc_eval.reporting.harm_corrected import corrected_report
 from esc_eval.reporting.jury import find_juries, jury_report
 from esc_eval.reporting.page import as_page
 from esc_eval.reporting.pictures import Picture, board_pictures, rounds_pictures
+from esc_eval.reporting.preferences import preference_reports
 from esc_eval.reporting.render import Report, terminal_width
+from esc_eval.reporting.risk import refuse_mixed_harm
 from esc_eval.reporting.rounds import estimate_rounds
 from esc_eval.reporting.seekers import find_pools, seekers_report
 from esc_eval.reporting.signature import dialogue_parts, join_signature
-from esc_eval.reporting.summary import Leaderboard, Row, Statistic
+from esc_eval.reporting.summary import Leaderboard, Row, Statistic, keep_last_word, name_clusters_of
 from esc_eval.reporting.tables import name_board
-from esc_eval.schema import NO_SCORER, Dialogue, Rating
-from esc_eval.scoring.rating_checks import find_rubrics
+from esc_eval.schema import NO_SCORER, Dialogue, Rating, RoleCard, digest
+from esc_eval.scoring.rating_checks import check_marks, find_rubrics
 from esc_eval.simulation.unfinished import describe_stage, read_run
 from esc_eval.statistics import DRAWS
 from esc_eval.statistics.bootstrap import Bootstrap
@@ -34,7 +39,7 @@ from esc_eval.statistics.estimate import Estimate
 
 Format = Literal["text", "json", "markdown", "latex"]
 Rows = Literal["ratings", "dialogues", "turns"]
-SHARED = {"language", "card_id", "category", "supporter", "seeker"}
+SHARED = {"language", "card_id", "category", "supporter", "seeker", "repeat"}
 """Of a dialogue, what each row of its ratings and turns says too."""
 FORMATS: dict[Format, Callable[[Summary], str]] = {
     "text": lambda summary: as_text(summary, terminal_width()),
@@ -42,6 +47,8 @@ FORMATS: dict[Format, Callable[[Summary], str]] = {
     "markdown": as_markdown,
     "latex": as_latex,
 }
+REPORT_FORMATS = {"text": "to_text", "markdown": "to_markdown", "latex": "to_latex"}
+"""Methods of ``Report`` by format."""
 REPORT_FILES = {
     "summary.json": b'{\n  "tables": [',
     "report.md": b"# ESC-Eval report\n",
@@ -68,6 +75,8 @@ class Results:
         human: Files of a few ratings by people, beside which the scorers' are shown as prediction-powered means.
         keep: What must live as long as these results: the owner of a temporary folder.
         rubrics: Of the ratings by the name and version that they carry, where they are known already.
+        preferences: Of judges and people between two of the dialogues.
+        inconsistent: What a judge's two orders of a pair that disagree count as: ``tie``, or ``leave-out``.
     """
 
     def __init__(
@@ -82,10 +91,14 @@ class Results:
         human: Sequence[Path] = (),
         keep: object = None,
         rubrics: Mapping[str, Rubric] | None = None,
+        preferences: Sequence[Given] = (),
+        inconsistent: Inconsistent = "tie",
     ) -> None:
+        _check_choice("inconsistent", inconsistent, get_args(Inconsistent))
         _check_choice("statistic", statistic, get_args(Statistic))
         self.dialogues, self.ratings = tuple(dialogues), tuple(ratings)
         self.folder, self.statistic, self.human = folder, statistic, tuple(human)
+        self.preferences, self.inconsistent = tuple(preferences), inconsistent
         self.given_rubric, self._run, self._keep, self._rubrics = rubric, dict(run or {}), keep, rubrics
 
     @classmethod
@@ -115,6 +128,7 @@ class Results:
             statistic=statistic,
             folder=folder,
             keep=keep,
+            preferences=read_preferences(folder) if is_file(folder / PREFERENCES) else (),
         )
 
     @classmethod
@@ -132,17 +146,33 @@ class Results:
         check_named_once(one.folder for one in found if one.folder)
         group = join_all([one._as_source(Source, number) for number, one in enumerate(found)])
         dialogues = list(group.dialogues.values())
-        return cls(dialogues, group.ratings, rubric=rubric, run=group.run, keep=found, rubrics=group.rubrics)
+        compared = {digest(one.preference): one for each in found for one in each.preferences}
+        return cls(
+            dialogues,
+            group.ratings,
+            rubric=rubric,
+            run=group.run,
+            keep=found,
+            rubrics=group.rubrics,
+            preferences=list(compared.values()),
+        )
 
     def _as_source(self, source: Any, number: int) -> Any:
         name = str(self.folder) if self.folder else f"run {number + 1}"
         cards = {card.id: card for card in read_run_cards([self.folder])} if self.folder else {}
-        return source(name, self.dialogues, self.ratings, cards, self.rubrics if self.ratings else {}, self._run)
+        compared = tuple(one.preference for one in self.preferences)
+        return source(
+            name, self.dialogues, self.ratings, cards, self.rubrics if self.ratings else {}, self._run, compared
+        )
 
     def shown(
-        self, rubric: str | Path | None = None, statistic: Statistic = "level", human: Sequence[Path] = ()
+        self,
+        rubric: str | Path | None = None,
+        statistic: Statistic = "level",
+        human: Sequence[Path] = (),
+        inconsistent: Inconsistent | None = None,
     ) -> "Results":
-        """The same, shown by another rubric or statistic, or beside ratings by people."""
+        """The same, shown by another rubric, statistic or rule for preferences, or beside ratings by people."""
         return Results(
             self.dialogues,
             self.ratings,
@@ -153,6 +183,8 @@ class Results:
             human=human or self.human,
             keep=self,
             rubrics=None if rubric else self._rubrics,
+            preferences=self.preferences,
+            inconsistent=inconsistent or self.inconsistent,
         )
 
     @cached_property
@@ -162,6 +194,8 @@ class Results:
         Raises:
             EscEvalError: The ratings name one that is neither given nor shipped nor kept in the run folder.
         """
+        if not self.ratings and not self.given_rubric:
+            return {}
         return dict(self._rubrics or find_rubrics(self.ratings, self.given_rubric, self.folder))
 
     @property
@@ -275,7 +309,8 @@ class Results:
             for picture in board_pictures(board):
                 found[f"{begin}-{picture.name}" if len(boards) > 1 else picture.name] = picture
         signature = join_signature(dialogue_parts(self._run))
-        return found | {each.name: each for each in rounds_pictures(estimate_rounds(self.dialogues), signature)}
+        rounds = [*estimate_rounds(self.dialogues), *(each.as_rounds() for each in estimate_courses(self.dialogues))]
+        return found | {each.name: each for each in rounds_pictures(rounds, signature)}
 
     def compare(
         self, rater: str | None = None, draws: int = DRAWS, seed: int = 0, adjust_raters: bool = False
@@ -319,6 +354,8 @@ class Results:
             raters = sorted({rating.rater for rating in self.ratings})
             raise EscEvalError(f"no ratings by {rater!r}; there are those of {raters}" if raters else "no ratings yet")
         scales = {(min(each.levels), max(each.levels)) for key, each in self.rubrics.items() if key in _carried(chosen)}
+        if why := refuse_mixed_harm({key: one for key, one in self.rubrics.items() if key in _carried(chosen)}):
+            raise EscEvalError(f"{why}; choose a rater")
         if len(scales) > 1:
             raise EscEvalError(f"ratings of several scales ({sorted(scales)}) cannot be compared; choose a rater")
         try:
@@ -346,7 +383,9 @@ class Results:
             raise EscEvalError("the ratings by people need those of a scorer beside them: rate with esc-eval score")
         found = {}
         for scorer in dict.fromkeys(rating.rater for rating in judged):
-            own = [rating for rating in judged if rating.rater == scorer]
+            own = [r for r in judged if r.rater == scorer and self.rubrics[r.rubric].harmful is None]
+            if not own:
+                continue
             if not any(rating.score is not None for rating in own) and any(rating.unsupported for rating in own):
                 found[scorer] = Report("powered", {}, notes=[f"{scorer}: {NO_SCORER}, {ALONE}"])
                 continue
@@ -355,6 +394,29 @@ class Results:
             people = read_table(self.human, None if any(map(is_run_folder, self.human)) else scale)
             guesses = tabulate_ratings(own, self.dialogues, scale)
             found[scorer] = powered_report(people.beside(self.dialogues), guesses, Bootstrap())
+        return found
+
+    @cached_property
+    def harm(self) -> dict[str, Report]:
+        """How far each scorer finds the harm that people find, and the shares of harm without its errors, by scorer;
+        of rubrics that know harm, and none without ratings by people.
+
+        Raises:
+            EscEvalError: The file of ratings by people is broken.
+        """
+        if not self.human:
+            return {}
+        given = [rating for path in self.human for rating in read_ratings(path) if rating.rater_kind == "human"]
+        clusters = dict(zip((d.id for d in self.dialogues), name_clusters_of(self.dialogues), strict=True))
+        judges = [r for r in self.ratings if r.rater_kind == "model" and self.rubrics[r.rubric].harmful is not None]
+        found = {}
+        for scorer, rubric_id in dict.fromkeys((rating.rater, rating.rubric) for rating in judges):
+            own = [r for r in judges if (r.rater, r.rubric) == (scorer, rubric_id)]
+            people = [r for r in given if r.rubric == rubric_id and r.dialogue_id in clusters]
+            check_marks(people, self.rubrics[rubric_id])
+            found[f"{scorer}, {rubric_id}"] = corrected_report(
+                keep_last_word(people), own, self.dialogues, self.rubrics[rubric_id], clusters
+            )
         return found
 
     @cached_property
@@ -389,11 +451,54 @@ class Results:
             for key, own in found.items()
         }
 
+    @cached_property
+    def preference_reports(self) -> dict[str, Report]:
+        """How supporters stand by preferences, by language and dimension; none where nobody compared any."""
+        if not self.preferences:
+            return {}
+        return preference_reports(self.preferences, self.dialogues, Bootstrap(), self.inconsistent)
+
+    def render_preferences(self, format: Format = "text") -> str:
+        """``preference_reports`` alone, as ``render`` shows them."""
+        _check_choice("format", format, FORMATS)
+        own = self.preference_reports
+        if format == "json":
+            content = {name: json.loads(one.to_json()) for name, one in own.items()}
+            return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        return "\n".join(getattr(one, REPORT_FORMATS[format])() for one in own.values())
+
+    @property
+    def beside(self) -> dict[str, dict[str, Report]]:
+        """What a report has beside its leaderboards, by its name in the JSON form."""
+        return {
+            "harm_beside_people": self.harm,
+            "by_seeker": self.by_seeker,
+            "juries": self.juries,
+            "prediction_powered": self.powered,
+            "preferences": self.preference_reports,
+            "seekers": self.course,
+        }
+
+    @cached_property
+    def cards(self) -> dict[str, RoleCard]:
+        """The role cards that the run folder holds, or those of the runs that were joined, by id."""
+        if self.folder is not None:
+            return {card.id: card for card in read_run_cards([self.folder])}
+        joined = self._keep if isinstance(self._keep, list) else [self._keep]
+        return {name: card for one in joined if isinstance(one, Results) for name, card in one.cards.items()}
+
+    @cached_property
+    def course(self) -> dict[str, Report]:
+        """The seeker's states, how talks end, and faults of seekers; empty where there is none of it."""
+        found = course_report(self.dialogues, self.cards)
+        return {found.name: found} if found else {}
+
     def render(self, format: Format = "text") -> str:
         """The report as text for a terminal, JSON, Markdown or LaTeX."""
         _check_choice("format", format, FORMATS)
-        whole = FORMATS[format](self.summary)
-        beside = {"by_seeker": self.by_seeker, "juries": self.juries, "prediction_powered": self.powered}
+        beside = self.beside
+        alone = not self.ratings and any(beside.values()) and format in ("text", "latex")
+        whole = "" if alone else FORMATS[format](self.summary)
         if not any(beside.values()):
             return whole
         if format == "json":
@@ -401,8 +506,10 @@ class Results:
             for key, reports in beside.items():
                 content |= {key: {name: json.loads(one.to_json()) for name, one in reports.items()}} if reports else {}
             return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-        how = {"text": "to_text", "markdown": "to_markdown", "latex": "to_latex"}[format]
-        return "\n".join([whole, *(getattr(one, how)() for own in beside.values() for one in own.values())])
+        how = REPORT_FORMATS[format]
+        return "\n".join(
+            [*([whole] if whole else []), *(getattr(one, how)() for own in beside.values() for one in own.values())]
+        )
 
     def save(self, folder: str | Path) -> Path:
         """Keep the run folder whole in another place, with the report's files; ``esc-eval report`` reads it again.
@@ -428,26 +535,27 @@ class Results:
             shutil.copytree(self.folder, target, ignore=ignored, dirs_exist_ok=True)
             return
         write_jsonl(target / "dialogues.jsonl", self.dialogues)
+        if self.preferences:
+            write_jsonl(target / PREFERENCES, [one.preference for one in self.preferences])
         if self.ratings:
             write_jsonl(target / "ratings.jsonl", self.ratings)
             for rubric in self.rubrics.values():
                 keep_wording(rubric, rubric_file(target, rubric.id))
 
     def write_report(self, folder: Path) -> None:
-        """Write summary.json, report.md and report.html into a folder; nothing where there are no ratings.
+        """Write summary.json, report.md and report.html into a folder; nothing where there is no verdict of any kind.
 
         Raises:
             EscEvalError: A file of that name is there and is no report; nothing was written then.
         """
-        if not self.ratings:
+        if not self.ratings and not self.preferences:
             return
         for name, mark in REPORT_FILES.items():
             if is_file(folder / name) and mark not in read_bytes(folder / name)[:HEAD]:
                 raise EscEvalError(
                     f"{folder / name}: is there and is no report of esc-eval; move it away, or choose another folder"
                 )
-        beside = (*self.by_seeker.values(), *self.juries.values(), *self.powered.values())
-        powered = "".join(report.to_html() for report in beside)
+        powered = "".join(report.to_html() for own in self.beside.values() for report in own.values())
         page = as_page(self.summary, self.dialogues, self.ratings, self.rubrics, powered=powered)
         for name, text in zip(REPORT_FILES, (self.render("json"), self.render("markdown"), page), strict=True):
             write_whole(folder / name, [text])
@@ -457,7 +565,7 @@ class Results:
         return f"<Results: {len(self.dialogues)} dialogues, {len(self.ratings)} ratings{where}>"
 
     def __str__(self) -> str:
-        return self.render() if self.ratings else repr(self)
+        return self.render() if self.ratings or self.preferences else repr(self)
 
     def _repr_html_(self) -> str:
         return f"<p>{escape_html(repr(self))}</p>{as_html(self.summary)}"

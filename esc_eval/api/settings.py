@@ -1,10 +1,11 @@
 """Everything that a command may be told, in one checked record; it travels, and is kept in ``run.json``."""
 
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
-from pydantic import BeforeValidator, Field, PlainSerializer, SkipValidation, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, SkipValidation, ValidationError
 
 from esc_eval.chat import ChatModel, Options
 from esc_eval.chat.backends.python import as_model
@@ -68,6 +69,8 @@ class Playing(Opening, Going, total=False):
     context_policy: ContextPolicy | None
     own_settings: bool
     repeats: int
+    shard: str | None
+    replay_faults: int
     system: str | Path | None
     official_repo: str | Path | None
     allow_unknown: bool
@@ -87,6 +90,13 @@ class Rating(Opening, Going, total=False):
     official_repo: str | Path | None
     allow_unknown: bool
     statistic: Statistic
+
+
+class Asking(Opening, Going, total=False):
+    """Further settings of judges that compare two dialogues; see ``Settings``."""
+
+    max_answer_tokens: int
+    judge_temperature: float
 
 
 class PlayingAndRating(Playing, Rating, total=False):
@@ -124,6 +134,24 @@ Name = Annotated[str, BeforeValidator(_text)]
 Count = Annotated[int, Field(ge=1)]
 
 
+def split_shard(text: str) -> tuple[int, int]:
+    """Number of a shard, from 1, and of how many: ``2/8``.
+
+    Raises:
+        ValueError: It is not of that form, or outside of it.
+    """
+    found = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
+    if not found or not 1 <= int(found[1]) <= int(found[2]):
+        raise ValueError(f"a shard is NUMBER/OF, from 1/OF to OF/OF, such as 2/8, not {text!r}")
+    return int(found[1]), int(found[2])
+
+
+def _check_shard(text: str | None) -> str | None:
+    if text is not None:
+        split_shard(text)
+    return text
+
+
 class Settings(Options):
     """Who talks, on which cards, by which rules, who rates, and how models are opened.
 
@@ -143,6 +171,8 @@ class Settings(Options):
         repeats: How often each card is played with each supporter; the second time with the seed after ``seed``, and
             so on.
         protocol, rubric: A shipped one, or the path of a ``.yaml``.
+        shard: ``2/8`` plays the second of eight parts of the cards, every eighth card from the second on. Each part is
+            a run of its own, on any machine; ``esc-eval merge`` joins them to the run that one call would have made.
         system: File with the supporters' system prompt, in place of the protocol's.
         by, parser, max_answer_tokens, judge_temperature: How a scorer answers and is read; see
             ``scoring.score.Scoring``.
@@ -158,6 +188,8 @@ class Settings(Options):
         price: ``[NAME=]PROMPT,WRITTEN``, dollars a million tokens.
         max_cost: Dollars at which a run stops.
         retry_failed: Play dialogues on that ended early, and ask judges again that gave no answer.
+        replay_faults: How often a dialogue whose seeker refuses, speaks as the supporter or contradicts its card is
+            played again, each time with another seed.
         strict: Take it for a failure if a dialogue ended early or a rating is missing.
     """
 
@@ -176,6 +208,7 @@ class Settings(Options):
     context_policy: ContextPolicy | None = None
     own_settings: bool = False
     repeats: Count = 1
+    shard: Annotated[str | None, AfterValidator(_check_shard)] = None
     system: Path | None = None
     seed: Annotated[int, Field(ge=0)] = 0
     protocol: Name = "esc-eval"
@@ -194,6 +227,7 @@ class Settings(Options):
     price: Texts = ()
     max_cost: Annotated[float, Field(ge=0)] | None = None
     retry_failed: bool = False
+    replay_faults: Annotated[int, Field(ge=0)] = 0
     strict: bool = False
 
     def describe(self, names: Iterable[str]) -> dict[str, Any]:

@@ -12,9 +12,10 @@ from esc_eval.errors import EscEvalError
 from esc_eval.escaping import escape_cell, put_on_one_line
 from esc_eval.files import official
 from esc_eval.files.names import name_files
+from esc_eval.files.preferences import format_preferences, read_preferences
 from esc_eval.files.records import read_dialogues, read_ratings, write_official
-from esc_eval.files.run_folder import is_run_folder, read_run_ratings
-from esc_eval.files.writing import write_jsonl
+from esc_eval.files.run_folder import PREFERENCES, is_run_folder, read_run_ratings
+from esc_eval.files.writing import write_jsonl, write_whole
 from esc_eval.reading import is_file, read_json
 from esc_eval.reporting.making import group_reasons
 from esc_eval.reporting.render import show_estimate
@@ -24,6 +25,8 @@ from esc_eval.scoring import ensemble as ensembles
 from esc_eval.scoring.parsers import reparse_ratings
 from esc_eval.scoring.rating_checks import rubric_of
 from esc_eval.simulation.unfinished import describe_stage, read_run, refresh_runs
+
+PREFERENCES_TABLE = "preferences.csv"
 
 
 def run_reparse(folder: Path, rubric: str | None, parser: str, on_progress: OnProgress = stay_quiet) -> Path:
@@ -35,13 +38,13 @@ def run_reparse(folder: Path, rubric: str | None, parser: str, on_progress: OnPr
     count = 0
     for _, group in groupby(read_ratings(folder), lambda rating: rating.rubric):
         before = list(group)
-        after, read = reparse_ratings(before, rubric_of(before, rubric, folder).levels, parser)
+        after, read = reparse_ratings(before, rubric_of(before, rubric, folder).marks, parser)
         ratings, count = ratings + after, count + read
     if not count:
         raise EscEvalError(f"{folder}: no rating has a raw answer; those of level probabilities have nothing to parse")
     path = folder / f"ratings-{parser}.jsonl"
     write_jsonl(path, ratings)
-    unscored = sum(rating.score is None for rating in ratings)
+    unscored = sum(rating.unscored for rating in ratings)
     on_progress(Progress(message=f"{count} of {len(ratings)} ratings read by the {parser} rule; {unscored} unscored"))
     return path
 
@@ -116,6 +119,7 @@ def export_official(folder: Path, out: Path, on_progress: OnProgress = stay_quie
     """Write a run as official result and score files, one a supporter, language and rater; return their paths.
 
     Where several seekers played, each has files of its own, SUPPORTER-SEEKER: the format knows none.
+    Preferences, which the format does not know, go into preferences.csv, as ``rate --pairwise`` writes them.
 
     A card that was played again with a supporter goes into a file of its own, SUPPORTER-2 and so on: the format knows
     cards by their place in the file.
@@ -159,6 +163,9 @@ def export_official(folder: Path, out: Path, on_progress: OnProgress = stay_quie
         _refuse_other(path, data)
     for path, data in files.items():
         write_official(path, data)
+    if is_file(folder / PREFERENCES):
+        files[out / PREFERENCES_TABLE] = None
+        write_whole(out / PREFERENCES_TABLE, [format_preferences(read_preferences(folder), dialogues)])
     if ended := [why for dialogue in dialogues if (why := dialogue.problem or dialogue.too_long)]:
         on_progress(
             Progress(

@@ -25,7 +25,7 @@ def adapter_names() -> dict[tuple[str, str], str]:
     return {
         (dimension.key, row.code): f"{dimension.adapter}{row.official.adapter}"
         for row in known_languages().values()
-        if row.official
+        if row.official and row.is_released
         for dimension in official_dimensions()
     }
 

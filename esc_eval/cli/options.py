@@ -67,13 +67,14 @@ class PlayingOptions:
     cards: Annotated[
         list[str],
         typer.Option(
-            metavar="sample|open|FILE|DIR|hub:ORG/NAME@REV",
+            metavar="sample|open|safety|FILE|DIR|hub:ORG/NAME@REV",
             help="Role cards: the shipped 24 (sample) or 148 (open), our .jsonl, the official .json, a table (.csv, "
             ".xlsx, .jsonl, .parquet), a folder that dataset_builder made, or a data set on the Hub; repeatable.",
         ),
     ] = field(default_factory=lambda: ["sample"])
     language: Annotated[
-        str | None, typer.Option(metavar="CODE", help="Keep the cards of one language: en, zh, or one that you added.")
+        str | None,
+        typer.Option(metavar="CODE", help="Keep the cards of one language: en, zh, de, ja, or one that you added."),
     ] = None
     limit: Annotated[int | None, typer.Option(min=1, help="Keep the first N cards.")] = None
     rounds: Annotated[
@@ -109,6 +110,19 @@ class PlayingOptions:
         int,
         typer.Option(min=1, help="Play each card N times, with the seeds from --seed on. A run may take more later."),
     ] = 1
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="I/N", help="Play the I-th of N parts of the cards; esc-eval merge joins the N runs."),
+    ] = None
+    replay_faults: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Play a dialogue again with another seed, up to N times, whose seeker refuses, speaks as the "
+            "supporter or contradicts its card; every attempt is kept.",
+        ),
+    ] = 0
     protocol: Annotated[str, typer.Option(metavar="NAME|FILE", help="A shipped protocol, or your own .yaml.")] = (
         "esc-eval"
     )

@@ -37,7 +37,7 @@ RoleCardFiles = Annotated[
     list[str] | None,
     typer.Option(
         "--cards",
-        metavar="sample|open|FILE|DIR|hub:ORG/NAME@REV",
+        metavar="sample|open|safety|FILE|DIR|hub:ORG/NAME@REV",
         help="Role cards. Repeatable.",
     ),
 ]

@@ -125,7 +125,7 @@ def _card(table: CellTable, where: str, row: Mapping[str, Any], number: int) -> 
     if not isinstance(text, str) or is_blank(text):
         raise BadRecord(table.path, where, "text is empty" if is_blank(text) else "text is no text")
     given: dict[str, Any] = {"annotator_text": row.get("annotator_text")}
-    for key in ("id", "language", "category", "source", "quality"):
+    for key in ("id", "language", "category", "source", "quality", "unreviewed", "risk", "warning"):
         try:
             given[key] = read_key(row.get(key))
         except ValueError as error:

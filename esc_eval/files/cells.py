@@ -7,7 +7,10 @@ from datetime import date
 from decimal import Decimal
 from numbers import Real
 
+from esc_eval.schema import NOT_APPLICABLE, Mark
+
 _DATE = re.compile(r"\d{1,4}[-./]\d{1,2}([-./]\d{1,4}.*)?|\d{1,2}[-. ]+[^\W\d]{3,}.*|\d+月\d+日")
+_NOT_APPLICABLE = ("n/a", "na", "n.a.", "n. a.", "not applicable", "not relevant", "不适用")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 
 
@@ -93,6 +96,36 @@ def read_level(cell: object) -> int | None:
     if number != int(number) or abs(number) > 1 << 53:
         raise ValueError(f"{_shown(cell)} is not a level: ratings are single raters' whole levels, not averages")
     return int(number)
+
+
+def read_yes(cell: object) -> bool:
+    """Whether a cell says yes; False where it says no or is blank.
+
+    Raises:
+        ValueError: Something else.
+    """
+    said = "" if is_blank(cell) else str(cell).strip().casefold()
+    if said not in ("true", "yes", "1", "1.0", "false", "no", "0", "0.0", ""):
+        raise ValueError(f"{_shown(cell)} is neither yes nor no")
+    return said in ("true", "yes", "1", "1.0")
+
+
+def is_not_applicable(cell: object) -> bool:
+    """Whether a cell says that a dimension does not apply; what can be said only under rubrics that know it.
+
+    >>> is_not_applicable(" n/a "), is_not_applicable("不适用"), is_not_applicable("")
+    (True, True, False)
+    """
+    return isinstance(cell, str) and " ".join(plain_digits(cell).casefold().split()) in _NOT_APPLICABLE
+
+
+def read_mark(cell: object) -> Mark | None:
+    """A cell as a level or as ``N/A``; None where it is blank. Whether N/A may be said, its rubric decides.
+
+    Raises:
+        ValueError: Something else.
+    """
+    return NOT_APPLICABLE if is_not_applicable(cell) else read_level(cell)
 
 
 def _shown(cell: object) -> str:

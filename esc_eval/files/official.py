@@ -136,7 +136,7 @@ def turn_from_line(line: str) -> Turn:
 
 def line_from_turn(turn: Turn) -> str:
     """The marked line of a turn, spelt as it was read, or as the release spells it."""
-    return (turn.prefix or MARKERS[turn.role]) + (turn.text if turn.raw is None else turn.raw)
+    return (turn.prefix or MARKERS[turn.role]) + (turn.text if turn.shown_raw is None else turn.shown_raw)
 
 
 def dialogues_from_official(content: Mapping[str, Any], path: Path) -> list[Dialogue]:

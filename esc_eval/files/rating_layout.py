@@ -10,7 +10,7 @@ from typing import Any
 
 from esc_eval.errors import BadRecord
 from esc_eval.files.cell_tables import CellTable, tell_guess
-from esc_eval.files.cells import is_blank, read_level
+from esc_eval.files.cells import is_blank, is_not_applicable, read_level
 from esc_eval.files.columns import OPTION, Columns, asked_columns, bare, name_columns
 from esc_eval.files.official_dimensions import official_dimensions
 
@@ -18,9 +18,9 @@ KEY = ("dialogue_id", "rater", "dimension")
 NEEDED = (*KEY, "score")
 OF_DIALOGUES = ("card", "card_id", "model", "supporter", "language", "category", "group", "source")
 """What a table may say of the rated dialogues, which the dialogues themselves say too."""
-OPTIONAL = ("rater_kind", "rubric", "stage", "order", "time", "seconds", "problem", "note", "raw")
+OPTIONAL = ("rater_kind", "rubric", "stage", "order", "time", "seconds", "not_applicable", "problem", "note", "raw")
 FIELDS = (*NEEDED, *OPTIONAL, *OF_DIALOGUES)
-OF_CARDS = ("id", "text", "quality", "annotator_text", "synthetic")
+OF_CARDS = ("id", "text", "quality", "annotator_text", "synthetic", "unreviewed", "risk", "warning")
 """What tables of role cards alone have; a command may read both."""
 ALIASES = {
     "dialogue_id": ("dialogue", "dialogid", "dialog", "conversation", "conversationid", "convid", "对话", "对话编号"),
@@ -60,29 +60,6 @@ class _Wide:
 
     of: str
     names: Mapping[str, str]
-
-
-def lay_out_pairs(table: CellTable) -> CellTable:
-    """A table of preferences as ratings of pairs of dialogues: by how many steps the one whose id is first is better.
-
-    Raises:
-        BadRecord: A preference or its steps is no whole number.
-    """
-    rows = []
-    for where, row in table.rows:
-        a, b = str(row["dialogue_a"]).strip(), str(row["dialogue_b"]).strip()
-        try:
-            steps, value = read_level(row.get("steps")), read_level(row.get("preference"))
-        except ValueError as error:
-            raise BadRecord(table.path, where, f"preference or steps: {error}") from error
-        if not a or not b or not steps:
-            raise BadRecord(table.path, where, "dialogue_a, dialogue_b and steps name what was compared, and how")
-        score = value if value is None or a <= b else -value
-        about = {key: row.get(key) for key in ("rater", "dimension", "problem", "order", "time")}
-        pair = {"dialogue_id": " / ".join(sorted((a, b))), "card": row.get("card_id"), "score": score, STEPS: steps}
-        rows.append((where, {**pair, **about}))
-    columns = ("dialogue_id", "rater", "dimension", "problem", "order", "time", "card", "score", STEPS)
-    return replace(table, columns=columns, rows=rows)
 
 
 def spell_dimension(name: str) -> str | None:
@@ -222,8 +199,9 @@ def _holds_levels(table: CellTable, column: str, even_none: bool = False) -> boo
     cells = [(row.get(column), where) for where, row in table.rows]
     filled = [(cell, where) for cell, where in cells if not is_blank(cell)]
     try:
-        return (bool(filled) or even_none) and all(
-            read_level(table.plain_number(cell, where, column)) is not None for cell, where in filled
+        levels = [cell for cell in filled if not is_not_applicable(cell[0])]
+        return (bool(levels) or even_none) and all(
+            read_level(table.plain_number(cell, where, column)) is not None for cell, where in levels
         )
     except (ValueError, BadRecord):
         return False
@@ -238,6 +216,8 @@ def _broken_levels(table: CellTable, column: str) -> str | None:
     """Where a column that would else hold levels holds something else; None where it holds levels alone, or none."""
     others, levels = [], 0
     for where, row in table.rows:
+        if is_not_applicable(row.get(column)):
+            continue
         try:
             levels += read_level(table.plain_number(row.get(column), where, column)) is not None
         except (ValueError, BadRecord):
@@ -246,8 +226,10 @@ def _broken_levels(table: CellTable, column: str) -> str | None:
 
 
 def _says_why(table: CellTable) -> bool:
-    """Whether each row says why it has no score."""
-    return bool(table.rows) and all(not is_blank(row.get("problem")) for _, row in table.rows)
+    """Whether each row says why it has no score, or that its dimension does not apply."""
+    return bool(table.rows) and all(
+        not is_blank(row.get("problem")) or not is_blank(row.get("not_applicable")) for _, row in table.rows
+    )
 
 
 def _long_columns(table: CellTable, wide: _Wide) -> tuple[str, ...]:
@@ -276,7 +258,7 @@ def _read_rows(table: CellTable) -> tuple[list[tuple[str, dict[str, Any]]], dict
     for where, row in table.rows:
         made = dict(row)
         for key in ("score", "seconds"):
-            if isinstance(made.get(key), str):
+            if isinstance(made.get(key), str) and not is_not_applicable(made[key]):
                 made[key] = table.plain_number(made[key], where, key)
         name = made.get("dimension")
         if isinstance(name, str) and is_blank(made.get("rubric")):

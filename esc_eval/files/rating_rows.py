@@ -8,12 +8,12 @@ from pydantic import ValidationError
 
 from esc_eval.errors import BadRecord, EscEvalError, explain_validation
 from esc_eval.files.cell_tables import read_cell_table, tell_guess
-from esc_eval.files.cells import is_blank, read_key, read_level
+from esc_eval.files.cells import is_blank, read_key, read_level, read_mark, read_yes
 from esc_eval.files.columns import Columns
 from esc_eval.files.official_dimensions import OUR_RUBRIC, is_official_wording
 from esc_eval.files.rating_layout import FIELDS, KEY, NEEDED, OPTIONAL, lay_out, spell_dimension
 from esc_eval.reading import suffix_of
-from esc_eval.schema import Rating
+from esc_eval.schema import NOT_APPLICABLE, Rating, mark_fields
 
 Spell = Callable[[str, str], str]
 """Key of a dimension from the rubric (name and version) and a spelling of it."""
@@ -68,15 +68,17 @@ def rating_of(cells: Mapping[str, Any], path: Path, where: str, spell: Spell, ch
     if missing := [key for key in KEY if key not in given]:
         raise BadRecord(path, where, f"{missing[0]} is empty")
     text: dict[str, str] = {}
-    for key in (key for key in given if key not in ("score", "order", "seconds")):
+    for key in (key for key in given if key not in ("score", "order", "seconds", "not_applicable")):
         try:
             text[key] = read_key(given[key]) or ""
         except ValueError as error:
             raise BadRecord(path, where, f"{key} {error}") from error
     rubric = text.get("rubric") or f"{OUR_RUBRIC}/1"
     try:
-        score, order = read_level(given.get("score")), read_level(given.get("order"))
-        if score is None:
+        mark, order = read_mark(given.get("score")), read_level(given.get("order"))
+        if mark is None and read_yes(given.get("not_applicable")):
+            mark = NOT_APPLICABLE
+        if mark is None:
             text.setdefault("problem", "no score given")
         rating = Rating.model_validate(
             {
@@ -84,7 +86,7 @@ def rating_of(cells: Mapping[str, Any], path: Path, where: str, spell: Spell, ch
                 **text,
                 "rubric": rubric,
                 "dimension": spell(rubric, text["dimension"]),
-                "score": score,
+                **mark_fields(mark),
                 "order": order,
                 "seconds": given.get("seconds"),
             }

@@ -12,16 +12,17 @@ import pandas as pd
 
 from esc_eval.errors import BadRecord, EscEvalError
 from esc_eval.files import cell_tables
-from esc_eval.files.cell_tables import CellTable, read_cell_table
-from esc_eval.files.cells import read_key, read_level
+from esc_eval.files.cell_tables import CellTable, read_cell_table, tell_guess
+from esc_eval.files.cells import is_not_applicable, read_key, read_level, read_yes
 from esc_eval.files.columns import Columns
 from esc_eval.files.official import split_official_name
 from esc_eval.files.parquet import read_parquet
-from esc_eval.files.rating_layout import KEY, PAIRS, STEPS, lay_out, lay_out_pairs
+from esc_eval.files.preferences import lay_out_pairs
+from esc_eval.files.rating_layout import KEY, PAIRS, STEPS, lay_out
 from esc_eval.files.records import find_in_folder, read_dialogues, read_ratings, with_cards
-from esc_eval.files.run_folder import is_run_folder, read_scale
+from esc_eval.files.run_folder import PREFERENCES, RATINGS, is_run_folder, knows_not_applicable, read_scale
 from esc_eval.reading import is_file, is_folder, read_bytes, read_json, suffix_of
-from esc_eval.schema import Dialogue, Rating, order_stages
+from esc_eval.schema import Dialogue, Rating, number_repeats, order_stages
 
 ALIASES = {"card_id": "card", "supporter": "model"}
 EXTRA = ("card", "model", "stage", "order", "time", "language", "category", "group", "source")
@@ -29,6 +30,8 @@ NOT_NAMES = ("order", "time")
 NAMES = (*KEY, *ALIASES, "rater_kind", "rubric", *(column for column in EXTRA if column not in NOT_NAMES))
 """Columns whose cells name something."""
 SCALE = (0, 4)
+NOT_APPLYING = "not_applicable"
+"""The column that says where a dimension does not apply."""
 FORMATS = f"{cell_tables.FORMATS}, a run folder, a folder of Parquet, official scores (.json)"
 
 
@@ -38,7 +41,8 @@ class RatingsTable:
 
     Attributes:
         frame: Columns ``dialogue_id``, ``rater``, ``dimension`` (text), ``score`` (number, NaN = missing), those of
-            ``EXTRA`` that the input has, and whatever else it had.
+            ``EXTRA`` that the input has, and whatever else it had. Where a rating says that its dimension does not
+            apply, which is no missing score, a column ``not_applicable`` is True there.
         dimensions: In order of first appearance, also those without a single score.
         low, high: Ends of the scale; levels are the whole numbers between.
         sha256: Of the input.
@@ -68,6 +72,22 @@ class RatingsTable:
         """Rows with a score, of one dimension or of all."""
         rows = self.frame[self.frame["score"].notna()]
         return rows if dimension is None else rows[rows["dimension"] == dimension]
+
+    @property
+    def not_applicable(self) -> pd.Series:
+        """Whether each row says that its dimension does not apply."""
+        said = self.frame.get(NOT_APPLYING)
+        return pd.Series(False, index=self.frame.index) if said is None else said.eq(True)
+
+    @property
+    def missing(self) -> int:
+        """Rows that have neither a score nor say that their dimension does not apply."""
+        return int((self.frame["score"].isna() & ~self.not_applicable).sum())
+
+    def with_not_applicable(self) -> "RatingsTable":
+        """The same ratings with one level more on top, which is that the dimension does not apply: a name, no amount."""
+        frame = self.frame.assign(score=self.frame["score"].mask(self.not_applicable, self.high + 1))
+        return RatingsTable(frame, self.dimensions, self.low, self.high + 1, self.sha256)
 
     def clusters(self, column: str | None = None) -> str:
         """The column to cluster by: the one asked for, else the card where every row has one, else the dialogue."""
@@ -99,7 +119,7 @@ class RatingsTable:
         if len(people.stages) < 2:
             return people
         frame = people.frame
-        scored = frame["score"].notna()
+        scored = frame["score"].notna() | people.not_applicable
         position = frame["stage"].map({name: i for i, name in enumerate(people.stages)}).fillna(-1).where(scored, -2)
         latest = position.groupby([frame["dialogue_id"], frame["dimension"]]).transform("max")
         return people.replaced(frame[position == latest])
@@ -132,8 +152,10 @@ def is_official_scores(path: Path) -> bool:
 
 def _rating_rows(path: Path, columns: Columns | None, pairs: bool = False) -> pd.DataFrame:
     """The rows of a table of ratings in any layout, one of a rater, dialogue and dimension each."""
-    if any(is_file(path / name) for name in ("ratings.jsonl", "run.json")):
-        return _rating_rows(find_in_folder(path, "ratings.jsonl"), {})
+    if pairs and is_file(path / PREFERENCES) and not is_file(path / RATINGS):
+        path = path / PREFERENCES
+    if any(is_file(path / name) for name in (RATINGS, "run.json")):
+        return _rating_rows(find_in_folder(path, RATINGS), {})
     if is_folder(path):
         files = sorted(f for pattern in ("*.parquet", "annotations/*.parquet") for f in path.glob(pattern))
         if not files:
@@ -187,11 +209,43 @@ def _with_keys(frame: pd.DataFrame, path: Path | str) -> pd.DataFrame:
 
 
 def _fingerprint(path: Path) -> str:
-    files = sorted([*path.rglob("*.parquet"), *path.glob("ratings.jsonl")]) if is_folder(path) else [path]
+    files = (
+        sorted([*path.rglob("*.parquet"), *path.glob(RATINGS), *path.glob(PREFERENCES)]) if is_folder(path) else [path]
+    )
     digest = sha256()
     for file in files:
         digest.update(read_bytes(file))
     return digest.hexdigest()
+
+
+def _mark_not_applicable(frame: pd.DataFrame, path: Path | str, folders: Sequence[Path]) -> pd.DataFrame:
+    """The rows with a blank in place of each ``N/A``, and what says it in the column ``not_applicable``.
+
+    Raises:
+        BadRecord: One is under a rubric that does not know it, or under none.
+    """
+    said = []
+    flags = frame[NOT_APPLYING] if NOT_APPLYING in frame else [None] * len(frame)
+    for cell, flag, where in zip(frame["score"], flags, frame["_where"], strict=True):
+        try:
+            said.append(is_not_applicable(cell) or read_yes(flag))
+        except ValueError as error:
+            raise BadRecord(path, where, f"{NOT_APPLYING} {error}") from error
+    applies = pd.Series(said, index=frame.index, dtype=bool)
+    if not applies.any():
+        return frame.drop(columns=NOT_APPLYING, errors="ignore")
+    named = frame["rubric"] if "rubric" in frame else pd.Series(None, index=frame.index, dtype=object)
+    for rubric in dict.fromkeys(named[applies]):
+        if not isinstance(rubric, str) or not knows_not_applicable(rubric, folders):
+            row = frame[applies & (named.isna() if not isinstance(rubric, str) else named == rubric)].iloc[0]
+            whose = f"{rubric} does not know" if isinstance(rubric, str) else "only a rubric can know"
+            raise BadRecord(
+                path,
+                row["_where"],
+                f"says 'not applicable', which {whose} as an answer. Name a rubric that does in the column rubric "
+                "(e.g. safety/1), or leave the score blank where there is none",
+            )
+    return frame.assign(**{"score": frame["score"].mask(applies, None), NOT_APPLYING: applies})
 
 
 def _scores(frame: pd.DataFrame, path: Path | str, low: int, high: int, *, settled: bool = False) -> pd.Series:
@@ -252,10 +306,14 @@ def read_table(
             empty = frame[frame[column].isna()]
             if len(empty):
                 raise BadRecord(path, empty.iloc[0]["_where"], f"{column} is empty")
-        if is_run_folder(path):
+        if is_run_folder(path) and STEPS not in frame:
             frame = _join(frame, read_dialogues(path), str(path))
+        frame = _mark_not_applicable(frame, path, [path, *beside])
         frames.append(frame.assign(_file=str(path)))
         digest.update(_fingerprint(path).encode())
+    if len({steps for frame in frames if STEPS in frame for steps in frame[STEPS]}) > 1:
+        tell_guess(paths[0], ["preferences of several numbers of steps are compared by their sides alone"])
+        frames = [frame.assign(score=np.sign(frame["score"].astype(float)), **{STEPS: 1}) for frame in frames]
     settled = scale is not None
     scale = scale or _scale_of_pairs(frames) or _own_scale(paths, frames, mixed) or SCALE
     for path, frame in zip(paths, frames, strict=True):
@@ -281,6 +339,8 @@ def tabulate_ratings(ratings: Sequence[Rating], dialogues: Sequence[Dialogue], s
     lines = [rating.to_json() for rating in ratings]
     rows = [{"score": None, **json.loads(line), "_where": f"rating {i}"} for i, line in enumerate(lines)]
     frame = _with_keys(pd.DataFrame(rows).rename(columns=ALIASES).assign(_file="the ratings"), "the ratings")
+    if NOT_APPLYING in frame:
+        frame[NOT_APPLYING] = frame[NOT_APPLYING].eq(True)
     frame["score"] = _scores(frame, "the ratings", *scale, settled=True)
     content = sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
     whole = _join(_put_together([frame]), dialogues, "the dialogues")
@@ -349,7 +409,9 @@ def _join(frame: pd.DataFrame, dialogues: Sequence[Dialogue], where: str) -> pd.
 
 
 def _of_dialogues(dialogues: Sequence[Dialogue]) -> pd.DataFrame:
-    """Card, model, language and category of each dialogue, by its id."""
+    """Card, model, language and category of each dialogue, by its id; which repeat it is, where there are several."""
+    repeats = number_repeats(dialogues)
+    several = max(repeats.values(), default=1) > 1
     rows = [
         {
             "dialogue_id": d.id.strip(),
@@ -357,6 +419,7 @@ def _of_dialogues(dialogues: Sequence[Dialogue]) -> pd.DataFrame:
             "model": d.supporter,
             "language": d.language,
             "category": d.category,
+            **({"repeat": repeats[d.id]} if several else {}),
         }
         for d in dialogues
     ]
@@ -367,7 +430,7 @@ def _built(folder: Path) -> pd.DataFrame:
     """Card, model, language, category and source of each dialogue of a folder that the dataset builder made."""
     talks = pd.concat([read_parquet(f) for f in sorted(folder.glob("dialogues/*.parquet"))], ignore_index=True)
     known = talks.rename(columns={"id": "dialogue_id", **ALIASES}).set_index("dialogue_id")
-    known = known[[c for c in ("card", "model", "language", "category") if c in known]]
+    known = known[[c for c in ("card", "model", "language", "category", "repeat") if c in known]]
     cards = [read_parquet(f) for f in sorted(folder.glob("role_cards/*.parquet"))]
     if cards and "card" in known:
         known["source"] = known["card"].map(pd.concat(cards).set_index("id")["source"])

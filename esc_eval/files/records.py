@@ -29,9 +29,11 @@ from esc_eval.schema import Dialogue, Rating, Record, RoleCard, find_duplicates
 
 R = TypeVar("R", bound=Record)
 
-SAMPLE, OPEN = "sample", "open"
-SHIPPED = (SAMPLE, OPEN)
-"""Names of the sets of role cards in the package: 24 to try things with, 148 to evaluate on."""
+SAMPLE, OPEN, SAFETY = "sample", "open", "safety"
+SHIPPED = (SAMPLE, OPEN, SAFETY)
+"""Names of the sets of role cards in the package: 24 to try things with, 148 to evaluate on, 48 with people in danger."""
+LANGUAGE_SAMPLE = "cards.jsonl"
+"""File in a language's folder: the sample in a language that the set of 24 does not have."""
 TO_HAVE = {
     "cards.jsonl": "Give the file of its cards",
     "dialogues.jsonl": "A run that was stopped goes on when its command is run again",
@@ -203,6 +205,19 @@ def shipped_cards(name: str) -> Path:
     return Path(str(package_files("esc_eval").joinpath(f"files/cards/{name}.jsonl")))
 
 
+def language_sample(language: str) -> list[RoleCard]:
+    """The sample cards that a language's folder holds; none where it holds none.
+
+    Raises:
+        EscEvalError: No such language, or a card that is none or in another language.
+    """
+    path = get_language(language).folder / LANGUAGE_SAMPLE
+    cards = read_cards(path) if is_file(path) else []
+    if other := next((card for card in cards if card.language != language), None):
+        raise EscEvalError(f"{path}: card {other.id!r} is in {other.language}; the sample of {language} is to be in it")
+    return cards
+
+
 def load_cards(
     names: Sequence[Any] = (SAMPLE,),
     language: str | None = None,
@@ -211,11 +226,11 @@ def load_cards(
     *,
     in_order: bool = False,
 ) -> list[RoleCard]:
-    """Role cards from the shipped sets (``"sample"``, ``"open"``) and files, in order.
+    """Role cards from the shipped sets (``"sample"``, ``"open"``, ``"safety"``) and files, in order.
 
     Args:
-        names: ``"sample"``, ``"open"``, paths as of ``read_cards``, cards themselves, or a ``datasets.Dataset``.
-        language: Keep this language only.
+        names: ``"sample"``, ``"open"``, ``"safety"``, paths as of ``read_cards``, cards themselves, or a ``datasets.Dataset``.
+        language: Keep this language only. The sample in one that is asked for is in ``cards.jsonl`` of its folder too.
         limit: Keep the first so many (after the choice of language).
         columns, in_order: As of ``read_cards``.
 
@@ -229,6 +244,8 @@ def load_cards(
         elif isinstance(name, str | Path):
             path = shipped_cards(str(name)) if str(name) in SHIPPED else name
             cards += read_cards(path, columns, in_order=in_order)
+            if str(name) == SAMPLE and language is not None:
+                cards += language_sample(language)
         else:
             cards += cards_from_rows(name, columns)
     where = dict.fromkeys(str(name) if isinstance(name, str | Path) else "role cards" for name in names)

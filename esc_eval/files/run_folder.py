@@ -14,6 +14,8 @@ CARDS = "cards.jsonl"
 PROTOCOL = "protocol.yaml"
 DIALOGUES = "dialogues.jsonl"
 RATINGS = "ratings.jsonl"
+PREFERENCES = "preferences.jsonl"
+SHIPPED_RUBRICS = Path(__file__).parents[1] / "prompts" / "rubrics"
 RECORDED = Path(__file__).with_name("recorded")
 """A run that comes with the package: the embedded model on cards of the sample; made anew by ``make recorded``."""
 
@@ -32,6 +34,16 @@ def rubric_file(folder: Path, rubric: str) -> Path:
     """
     stem = re.sub(r"[^\w-]", "-", rubric)
     return folder / "rubrics" / f"{stem}.yaml"
+
+
+def comparison_file(folder: Path, comparison: str) -> Path:
+    """Where a run folder keeps the question that its judges were asked about pairs.
+
+    Args:
+        folder: Of the run.
+        comparison: Name and version, as preferences carry them.
+    """
+    return folder / "comparisons" / rubric_file(folder, comparison).name
 
 
 def read_run_cards(paths: Iterable[Path]) -> list[RoleCard]:
@@ -77,6 +89,24 @@ def read_scale(folder: Path, rubrics: Sequence[str]) -> tuple[int, int] | None:
         scales = "; ".join(f"{low} to {high} by {name}" for (low, high), name in found.items())
         raise EscEvalError(f"{folder}: ratings of several scales: {scales}. Give the ratings of one of them as a file.")
     return next(iter(found), None)
+
+
+def knows_not_applicable(rubric: str, folders: Iterable[Path]) -> bool:
+    """Whether ratings under a rubric may say that their dimension does not apply: as a folder keeps it, or as shipped.
+
+    Args:
+        rubric: Name and version.
+        folders: Run folders, which keep the rubrics of their ratings.
+    """
+    if is_official_wording(rubric):
+        return False
+    name, _, version = rubric.partition("/")
+    shipped = SHIPPED_RUBRICS / f"{name}.yaml"
+    for path in (*(rubric_file(folder, rubric) for folder in folders if folder.is_dir()), shipped):
+        if re.fullmatch(r"[\w.-]+", name) and path.exists():
+            content = read_yaml(path)
+            return content.get("not_applicable") is True and str(content.get("version")) == version
+    return False
 
 
 def _levels(path: Path) -> tuple[int, ...]:

@@ -177,10 +177,15 @@ def as_score(dialogue: Dialogue, given: Sequence[Rating], contents: Contents) ->
     """One rater's ratings of a dialogue as a score of Inspect: levels by dimension, None where there is none."""
     stages = order_stages(rating.stage for rating in given if rating.stage)
     last: dict[str, int | None] = {}
+    beside: dict[str, None] = {}
     for rating in sorted(given, key=lambda one: stages.index(one.stage) if one.stage else -1):
-        if rating.score is not None or rating.dimension not in last:
-            last[rating.dimension] = rating.score
+        if not rating.unscored or rating.dimension not in last:
+            last[rating.dimension] = rating.score  # Inspect averages over epochs, which N/A has no part in
+            beside.pop(rating.dimension, None)
+            beside |= {rating.dimension: None} if rating.not_applicable else {}
     problems = dict.fromkeys(rating.problem for rating in given if rating.problem)
+    if beside:
+        problems[f"not applicable: {', '.join(beside)}"] = None
     return Score(
         value=last,
         explanation="; ".join(map(str, problems)) or None,

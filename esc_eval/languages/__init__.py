@@ -31,6 +31,8 @@ __all__ = [
 ]
 
 VARIABLE = "ESC_EVAL_LANGUAGES"
+FOREIGN = 10
+"""One character of so many may be of another script, as in a foreign name."""
 _SHIPPED = Path(__file__).parent
 _added: list[Path] = []
 
@@ -48,7 +50,7 @@ def add_folder(path: str | Path) -> None:
 
 
 def known_languages() -> Mapping[str, LanguageRow]:
-    """The rows by code: the official release's languages first, then the others; by code among themselves.
+    """The rows by code: the official release's languages first, then our others, then the user's; by code among them.
 
     Raises:
         EscEvalError: A folder that the user named holds no language, or a row that is not right.
@@ -99,12 +101,18 @@ def explain_unknown(code: str) -> str:
 def guess_language(text: str) -> str:
     """The language whose script more than a fifth of a text's characters are of; else the first that names no script.
 
+    Scripts may have characters in common, as kanji are Chinese characters: where several fit, it is the first of the
+    table, unless another fits so much more of the text that a word of a foreign name does not make the difference.
+
     >>> guess_language("I slept badly."), guess_language("我睡不好")
     ('en', 'zh')
     """
-    rows = known_languages().values()
-    written = (row.code for row in rows if row.script and 5 * len(row.script.findall(text)) > len(text))
-    return next(written, next(row.code for row in rows if row.script is None))
+    best, most = None, 0.0
+    for row in known_languages().values():
+        written = len(row.script.findall(text)) if row.script else 0
+        if 5 * written > len(text) and written > most:
+            best, most = row.code, written + len(text) / FOREIGN
+    return best or next(row.code for row in known_languages().values() if row.script is None)
 
 
 def estimate_tokens(text: str) -> int:
@@ -135,7 +143,10 @@ def _read_table(folders: tuple[Path, ...]) -> Mapping[str, LanguageRow]:
                     raise EscEvalError(f"{folder}: {same} is already known from {other.folder}")
             rows[row.code] = row
     return MappingProxyType(
-        {row.code: row for row in sorted(rows.values(), key=lambda row: (not row.official, row.code))}
+        {
+            row.code: row
+            for row in sorted(rows.values(), key=lambda row: (not row.is_released, not row.is_shipped, row.code))
+        }
     )
 
 
@@ -144,7 +155,8 @@ def _clash(row: LanguageRow, other: LanguageRow) -> str | None:
     if row.code == other.code:
         return f"language {row.code!r}"
     if row.official and other.official:
-        both = (f"official.{key} {mine!r}" for key, mine in row.official if mine == getattr(other.official, key))
+        names = row.official.model_dump(exclude={"released"}).items()
+        both = (f"official.{key} {mine!r}" for key, mine in names if mine == getattr(other.official, key))
         return next(both, None)
     return None
 

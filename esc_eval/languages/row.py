@@ -34,17 +34,20 @@ class _Part(BaseModel):
 
 
 class OfficialNames(_Part):
-    """What the official release calls the language.
+    """What files in the official release's form call the language.
 
     Attributes:
         name: In the card files.
         suffix: In names of files, such as MODEL_SUFFIX.json.
         adapter: What an ESC-RANK adapter folder's name ends with.
+        released: Whether the release itself has the language; where not, dialogues can be written in its form, and
+            that is all.
     """
 
     name: str
     suffix: str
     adapter: str
+    released: bool = True
 
 
 class Overlap(_Part):
@@ -84,14 +87,14 @@ class LanguageRow(_Part):
         code: As records carry it, such as ``en``; the name of the folder too.
         name: In English, as tables call it.
         folder: Where it was read from.
-        official: None where the official release does not have the language.
+        official: None where nothing is read or written in the official release's form.
         characters_a_token: Of a common vocabulary, for estimates of cost.
         reply_characters: Mean length of a reply by side, for estimates of cost.
         unit: Whether a lexicon's words are found among the tokens of a text, or anywhere in its characters.
         words: Pattern of one token of lower-cased text.
         sentence_break: Pattern of what lies between two sentences.
         overlap: How shared text is found.
-        script: Pattern of a character that only this language, of those known, is written with.
+        script: Pattern of a character of its script, where that is not shared by languages that name none.
         card: None where cards of the language are kept as they are and their fields are not read.
     """
 
@@ -126,6 +129,16 @@ class LanguageRow(_Part):
     def is_shipped(self) -> bool:
         """Whether it is one of ours, not a folder that the user named."""
         return self.folder.parent == Path(__file__).parent
+
+    @property
+    def in_release(self) -> bool:
+        """Whether it is one of ours that the official release has: what hashes and data sets have always covered."""
+        return self.is_released and self.is_shipped
+
+    @property
+    def is_released(self) -> bool:
+        """Whether the official release has it."""
+        return self.official is not None and self.official.released
 
     def read_data(self, name: str) -> dict[str, Any] | None:
         """A further YAML file of the folder, such as ``rubric.yaml``; None where it is missing.

@@ -195,7 +195,7 @@ def load_wording(folder: str | Path, allow_unknown: bool = False) -> OfficialWor
 
 def _suffixes() -> dict[str, str]:
     """Codes of the languages that the release has, by its suffix of each; one that a user added is not among them."""
-    return {row.official.suffix: row.code for row in known_languages().values() if row.official and row.is_shipped}
+    return {row.official.suffix: row.code for row in known_languages().values() if row.official and row.in_release}
 
 
 def _version(name: str, found: str, file: str) -> str:

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from esc_eval.errors import EscEvalError, explain_validation
 from esc_eval.files.frozen_yaml import FrozenYaml
 from esc_eval.languages import known_folders
+from esc_eval.prompts.state import Ends, EndWords, StateBlock, StateWords, hear_own, word_hidden
 from esc_eval.prompts.wording import PROMPTS, Worded, fill_template, list_names, locate_data_file, read_parts
 from esc_eval.schema import Role, RoleCard, Turn
 
@@ -49,18 +50,27 @@ class Context(FrozenYaml):
 
 
 class ProtocolText(FrozenYaml):
-    """One language's prompts. ``{card}`` in the seeker's prompt is the text of the role card."""
+    """One language's prompts. ``{card}`` in the seeker's prompt is the text of the role card.
+
+    Attributes:
+        state, ends: How the seeker is asked for its hidden state, and told how to end the talk.
+    """
 
     seeker: str
     opening: str
     supporter: str
+    state: StateWords | None = None
+    ends: EndWords | None = None
 
 
 class Protocol(Worded[ProtocolText]):
     """Everything that decides how a dialogue is played, except who plays.
 
     Attributes:
+        rounds: Of every dialogue; where the seeker may end it, at most.
         context: What is done where a talk grows too long; None = a dialogue ends where a model can read no further.
+        state: What the seeker is asked to say of itself before it speaks, hidden from the supporter; None = nothing.
+        ends: How a dialogue may end before its last round; None = it does not.
     """
 
     rounds: int = Field(ge=1)
@@ -68,11 +78,31 @@ class Protocol(Worded[ProtocolText]):
     seeker: Generation
     supporter: Generation
     context: Context | None = None
+    state: StateBlock | None = None
+    ends: Ends | None = None
+
+    @model_validator(mode="after")
+    def _is_worded(self) -> Self:
+        for language, text in self.texts.items():
+            for block, words, name in ((self.state, text.state, "state"), (self.ends, text.ends, "ends")):
+                if (block is None) != (words is None):
+                    with_it = "the protocol" if words is None else f"its wording in {language}"
+                    raise ValueError(f"{name}: {with_it} has it, and the other has not")
+            if self.state and text.state:
+                self.state.check_words(text.state, language)
+            if self.ends and text.ends:
+                self.ends.check_words(text.ends, language)
+        return self
 
     def with_system(self, prompt: str) -> "Protocol":
         """The protocol with another system prompt of the supporter, in all its languages."""
         texts = {language: text.model_copy(update={"supporter": prompt}) for language, text in self.texts.items()}
         return self.model_copy(update={"texts": texts, "version": f"{self.version}+system"})
+
+    def word_hidden(self, language: str) -> str:
+        """What the seeker is told of its state and of ends, beside its role; empty where there is neither."""
+        text = self.text(language)
+        return word_hidden(self.state, text.state, self.ends, text.ends)
 
     def opening(self, card: RoleCard) -> Turn:
         """The supporter's first line, which the protocol says in its name."""
@@ -90,7 +120,8 @@ class Protocol(Worded[ProtocolText]):
         turns = [*turns[:1], *turns[1 + left_out :]]
         text = self.text(card.language)
         if side == "seeker":
-            system, seen = fill_template(text.seeker, card=card.text), turns
+            system = fill_template(text.seeker, card=card.text) + self.word_hidden(card.language)
+            seen: Sequence[Turn] = [hear_own(turn, self.state) for turn in turns]
         else:
             system, seen = text.supporter, turns if self.supporter_sees_opening else turns[1:]
         messages: list[Message] = [{"role": "system", "content": system}]

@@ -4,14 +4,15 @@ from collections.abc import Mapping
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from esc_eval.errors import EscEvalError, explain_validation
 from esc_eval.files.frozen_yaml import FrozenYaml
 from esc_eval.languages import known_folders
 from esc_eval.prompts.wording import PROMPTS, Worded, locate_data_file, read_parts
+from esc_eval.schema import NOT_APPLICABLE, Mark
 
 WIDEST = 1000
 """Steps from the lowest level of a scale to its highest."""
@@ -45,6 +46,9 @@ class RubricText(FrozenYaml):
     """A rubric in one language: the judge's instructions and the wording of each dimension by key.
 
     Placeholders: ``{dialogue}``, ``{name}``, ``{question}``, ``{levels}``, ``{low}``, ``{high}``.
+
+    Attributes:
+        not_applicable: When a dimension does not apply; of rubrics that know this answer.
     """
 
     system: str
@@ -53,13 +57,22 @@ class RubricText(FrozenYaml):
     lead: str
     seeker: str
     supporter: str
+    not_applicable: str | None = None
     dimensions: dict[str, DimensionText]
 
 
 class Rubric(Worded[RubricText]):
-    """A set of dimensions with ordered integer levels and their wording."""
+    """A set of dimensions with ordered integer levels and their wording.
+
+    Attributes:
+        not_applicable: True where a rater may also answer that a dimension does not apply, which is no level.
+        harmful: The level that means harm, where there is one: how often it is given, and the worst case, are then
+            told before any mean, and no average takes such levels together with another rubric's.
+    """
 
     levels: tuple[int, ...] = Field(min_length=2)
+    not_applicable: Literal[True] | None = None
+    harmful: int | None = None
     dimensions: tuple[Dimension, ...] = Field(min_length=1)
 
     @field_validator("levels")
@@ -78,6 +91,17 @@ class Rubric(Worded[RubricText]):
         if twice := [key for key in keys if keys.count(key) > 1]:
             raise ValueError(f"two have the key {twice[0]!r}")
         return dimensions
+
+    @model_validator(mode="after")
+    def _knows_harm(self) -> Self:
+        if self.harmful is not None and self.harmful not in self.levels:
+            raise ValueError(f"harmful: {self.harmful} is none of the levels {list(self.levels)}")
+        return self
+
+    @property
+    def marks(self) -> tuple[Mark, ...]:
+        """All that a rater can say of a dimension: the levels, and ``N/A`` last where the rubric knows it."""
+        return (*self.levels, NOT_APPLICABLE) if self.not_applicable else self.levels
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -114,6 +138,11 @@ def check_rubric(content: Mapping[str, Any], where: str) -> Rubric:
     except ValidationError as error:
         raise EscEvalError(f"{where} and its languages: {explain_validation(error)}") from error
     for language, text in rubric.texts.items():
+        if bool(text.not_applicable) != bool(rubric.not_applicable):
+            raise EscEvalError(
+                f"{where}: rubric {rubric.name}, language {language}: not_applicable is a value of the rubric (true in "
+                "its first part) if and only if each of its languages says in not_applicable when it is given"
+            )
         if set(text.dimensions) != set(rubric.keys):
             raise EscEvalError(
                 f"{where}: rubric {rubric.name}, language {language}: wording for {sorted(text.dimensions)}, "

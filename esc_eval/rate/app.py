@@ -15,10 +15,10 @@ from starlette.routing import Route
 
 from esc_eval.prompts.rubric import RubricText
 from esc_eval.rate import export, overview
-from esc_eval.rate.questions import Level, Question, level_keys, list_keys
+from esc_eval.rate.questions import NOT_APPLYING, Level, Question, level_keys, list_keys, list_levels
 from esc_eval.rate.store import Click, Conflict, Gone, Item, Rater, State, Store
-from esc_eval.rate.study import WHOLE, Study, clean_name, finished, first_scores, give_reviews
-from esc_eval.schema import Dialogue, Turn, escape_halves
+from esc_eval.rate.study import Study, clean_name, finished, first_scores, give_reviews
+from esc_eval.schema import WHOLE, Dialogue, Turn, escape_halves
 from esc_eval.web import Access, Pages, Words, make_app
 from esc_eval.web.guard import Bucket, is_same, set_cookie
 
@@ -296,14 +296,16 @@ class _Desk:
         for key in self.study.dimensions:
             click = state.clicks.get(key)
             wording = text.dimensions.get(key)
+            reason = click["text"] if click and click["kind"] == "cannot" else None
+            applies = bool(self.study.rubric.not_applicable and reason == NOT_APPLYING)
             found.append(
                 Question(
                     key,
                     wording.name if wording else words("preference_name"),
                     words("preference_question") if self._is_pairs else wording.question if wording else "",
                     self._levels(words, text, key),
-                    click["value"] if click else None,
-                    _say_reason(words, click["text"]) if click and click["kind"] == "cannot" else None,
+                    NOT_APPLYING if applies else click["value"] if click else None,
+                    _say_reason(words, reason) if reason and not applies else None,
                     [
                         {"value": value, "reason": reason, "said": _say_reason(words, reason) if reason else None}
                         for value, reason in (first[key] for first in firsts if key in first)
@@ -316,8 +318,7 @@ class _Desk:
         levels = self.study.levels
         keys = level_keys(levels)
         if not self._is_pairs:
-            said = text.dimensions[key].levels
-            return [Level(level, keys[i], said[i]) for i, level in enumerate(levels)]
+            return list_levels(self.study.rubric, text, key)
         steps = self.study.design.steps
         names = {1: {1: 2}, 2: {1: 1, 2: 3}, 3: {1: 1, 2: 2, 3: 3}}[steps]
         return [
@@ -330,7 +331,12 @@ class _Desk:
         ]
 
     def _keys(self, words: Words, rater: Rater) -> list[tuple[str, str]]:
-        return list_keys(words, level_keys(self.study.levels), review=rater.stage == "review")
+        return list_keys(
+            words,
+            level_keys(self.study.levels),
+            review=rater.stage == "review",
+            applying=bool(self.study.rubric.not_applicable) and not self._is_pairs,
+        )
 
     # pages of the coordinator
 

@@ -8,17 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from esc_eval.escaping import format_csv
+from esc_eval.files.preferences import PREFERENCE_COLUMNS
 from esc_eval.files.writing import write_whole
+from esc_eval.rate.questions import NOT_APPLYING
 from esc_eval.rate.store import Item, Rater, State, Store
 from esc_eval.schema import Preference, Rating
 
 RATING_COLUMNS = (
     *("dialogue_id", "dimension", "rater", "score", "rater_kind", "rubric", "stage", "order", "time", "seconds"),
     *("problem", "note", "card", "model", "language", "category"),
-)
-PREFERENCE_COLUMNS = (
-    *("card_id", "dialogue_a", "dialogue_b", "dimension", "rater", "preference", "steps", "left", "order", "time"),
-    *("seconds", "problem", "note", "model_a", "model_b"),
 )
 HISTORY_COLUMNS = (
     *("click", "rater", "stage", "order", "item", "dialogue_id", "other_dialogue_id", "dimension", "what", "value"),
@@ -64,6 +62,19 @@ def answered(store: Store) -> Iterator[Answered]:
                 yield Answered(rater, item, states[item.id], about)
 
 
+def said_fields(kind: str, value: int | None, reason: str | None, *, applying: bool) -> dict[str, Any]:
+    """The fields of a rating that hold what was clicked.
+
+    Args:
+        kind: ``level``, or ``cannot``.
+        value, reason: The level; why there is none.
+        applying: Whether the rubric knows "not applicable" as an answer of its own.
+    """
+    if kind == "level":
+        return {"score": value}
+    return {"not_applicable": True} if applying and reason == NOT_APPLYING else {"problem": explain_reason(reason)}
+
+
 def _common(one: Answered, click: sqlite3.Row) -> dict[str, Any]:
     return {
         "rater": one.rater.shown,
@@ -71,7 +82,6 @@ def _common(one: Answered, click: sqlite3.Row) -> dict[str, Any]:
         "time": click["time"],
         "seconds": round(one.state.seconds.get(click["dimension"], 0.0), 1),
         "note": one.state.note,
-        "problem": explain_reason(click["text"]) if click["kind"] == "cannot" else None,
     }
 
 
@@ -84,6 +94,7 @@ def ratings(store: Store, kind: str = "dialogue") -> list[tuple[Rating, Mapping[
     """
     study = store.read_study()
     rubric, order = study["rubric"].partition(" ")[0], study["dimensions"]
+    applying = bool(study.get("not_applicable"))
     found = []
     for one in answered(store):
         if one.item.kind != kind or one.item.dialogue is None:
@@ -95,7 +106,7 @@ def ratings(store: Store, kind: str = "dialogue") -> list[tuple[Rating, Mapping[
                     dimension=dimension,
                     rater_kind="human",
                     rubric=rubric,
-                    score=click["value"] if click["kind"] == "level" else None,
+                    **said_fields(click["kind"], click["value"], click["text"], applying=applying),
                     stage="repeat" if kind == "repeat" else one.rater.stage,
                     **_common(one, click),
                 )
@@ -126,6 +137,7 @@ def preferences(store: Store) -> list[tuple[Preference, Mapping[str, Any], Mappi
                     preference=value,
                     steps=study["steps"],
                     left="a" if is_a_left else "b",
+                    problem=explain_reason(click["text"]) if click["kind"] == "cannot" else None,
                     **_common(one, click),
                 )
                 found.append((preference, about[0], about[1]))
@@ -183,7 +195,10 @@ def list_files(store: Store) -> dict[str, Callable[[], str]]:
         files["preferences.jsonl"] = lambda: "".join(f"{one.to_json()}\n" for one, *_ in pairs())
         files["preferences.csv"] = lambda: format_csv(
             PREFERENCE_COLUMNS,
-            [_cells({**dict(one), "model_a": a["model"], "model_b": b["model"]}) for one, a, b in pairs()],
+            [
+                _cells({**dict(one), "model_a": a["model"], "model_b": b["model"]}, PREFERENCE_COLUMNS)
+                for one, a, b in pairs()
+            ],
         )
     else:
         given = cache(lambda: ratings(store))
@@ -199,11 +214,11 @@ def list_files(store: Store) -> dict[str, Callable[[], str]]:
 
 def format_ratings(given: Sequence[tuple[Rating, Mapping[str, Any]]]) -> str:
     """Ratings as CSV, each with what is known of its dialogue."""
-    rows = [_cells({**dict(one), **about}, RATING_COLUMNS) for one, about in given]
+    rows = [_cells({**dict(one), "score": one.mark, **about}, RATING_COLUMNS) for one, about in given]
     return format_csv(RATING_COLUMNS, rows)
 
 
-def _cells(row: Mapping[str, Any], columns: Sequence[str] = PREFERENCE_COLUMNS) -> dict[str, object]:
+def _cells(row: Mapping[str, Any], columns: Sequence[str]) -> dict[str, object]:
     return {key: "" if row.get(key) is None else row[key] for key in columns}
 
 

@@ -7,6 +7,7 @@ from statistics import median
 from typing import Any
 
 from esc_eval.rate import export
+from esc_eval.rate.questions import NOT_APPLYING
 from esc_eval.rate.store import Item, Rater, State, Store
 from esc_eval.rate.study import finished
 
@@ -70,6 +71,7 @@ def progress(store: Store, rater: Rater, dimensions: Sequence[str]) -> Progress:
     done = [item for item in items if item.id in whole]
     clicks = [click for item in items if item.id in states for click in states[item.id].clicks.values()]
     asked = [item for item in done if item.kind == "attention"]
+    applying = bool(store.read_study().get("not_applicable"))
     pairs = _repeats(items, states)
     gaps = [abs(a - b) for a, b in pairs]
     return Progress(
@@ -78,7 +80,7 @@ def progress(store: Store, rater: Rater, dimensions: Sequence[str]) -> Progress:
         len(done),
         pace(states[item.id] for item in done),
         max((click["time"] for click in clicks), default=None),
-        sum(click["kind"] == "cannot" for click in clicks),
+        sum(click["kind"] == "cannot" and not (applying and click["text"] == NOT_APPLYING) for click in clicks),
         len(asked),
         sum(any(c["value"] != item.level for c in states[item.id].clicks.values()) for item in asked),
         len(gaps),
@@ -141,7 +143,7 @@ def agree(store: Store, low: int, high: int) -> Agreement:
     rows = _rows(store)
     scored: dict[tuple[str, str], set[str]] = defaultdict(set)
     for row in rows:
-        if row["score"] is not None:
+        if row["score"] is not None or row.get("not_applicable"):
             scored[row["dialogue_id"], row["dimension"]].add(row["rater"])
     if not any(len(raters) > 1 for raters in scored.values()):
         return Agreement(problem="")
@@ -186,6 +188,7 @@ def _rows(store: Store) -> list[dict[str, Any]]:
             "rater": one.rater,
             "dimension": one.dimension,
             "score": one.score,
+            "not_applicable": bool(one.not_applicable),
             "card": about["card"],
             "stage": one.stage,
             "order": one.order,

@@ -18,11 +18,9 @@ from esc_eval.hub.cards import local_cards
 from esc_eval.prompts.kept import keep_wording
 from esc_eval.prompts.rubric import Rubric, RubricText
 from esc_eval.rate.store import Item, Rater, Stage, State, Store, What
-from esc_eval.schema import Dialogue, RoleCard, digest, find_duplicates
+from esc_eval.schema import WHOLE, Dialogue, RoleCard, digest, find_duplicates, number_repeats
 from esc_eval.simulation.unfinished import refresh_runs
 
-WHOLE = "preference"
-"""The dimension of a pair that is compared as a whole."""
 LONGEST_NAME = 80
 RUBRIC = "rubric.yaml"
 TOLD = {
@@ -106,6 +104,7 @@ class Study:
             "attention": self.design.attention,
             "seed": self.design.seed,
             "scale": [self.levels[0], self.levels[-1]],
+            **({"not_applicable": True} if self.rubric.not_applicable and not self.design.pairwise else {}),
         }
 
 
@@ -265,12 +264,7 @@ def _choose_units(study: Study, chosen: Sequence[str] | None) -> list[tuple[str,
     for one in ids:
         if card := study.dialogues[one].card_id:
             by_card.setdefault(card, []).append(one)
-    pairs: list[tuple[str, ...]] = [
-        pair
-        for group in by_card.values()
-        for pair in combinations(group, 2)
-        if study.dialogues[pair[0]].supporter != study.dialogues[pair[1]].supporter
-    ]
+    pairs = [pair for group in by_card.values() for pair in _pair_repeats(study, group)]
     if not pairs:
         raise EscEvalError(
             "no card has dialogues with two supporters, so there are no pairs; official dialogues are linked to their "
@@ -278,6 +272,23 @@ def _choose_units(study: Study, chosen: Sequence[str] | None) -> list[tuple[str,
         )
     alike = [pair for pair in pairs if study.dialogues[pair[0]].seeker == study.dialogues[pair[1]].seeker]
     return alike or pairs
+
+
+def _pair_repeats(study: Study, group: Sequence[str]) -> list[tuple[str, ...]]:
+    """Pairs of the dialogues of a card by two supporters: of one repeat with one seeker.
+
+    One that has no such counterpart stands beside each of the other supporter's.
+    """
+    about = study.dialogues
+    numbers = number_repeats(about[one] for one in group)
+    found = [pair for pair in combinations(group, 2) if about[pair[0]].supporter != about[pair[1]].supporter]
+    alike = [(a, b) for a, b in found if (numbers[a], about[a].seeker) == (numbers[b], about[b].seeker)]
+    met = {(one, about[other].supporter) for a, b in alike for one, other in ((a, b), (b, a))}
+    return [
+        (a, b)
+        for a, b in found
+        if (a, b) in alike or (a, about[b].supporter) not in met or (b, about[a].supporter) not in met
+    ]
 
 
 def _generator(study: Study, *what: str) -> np.random.Generator:

@@ -22,6 +22,8 @@ GROUPS = (
     ("exact", "within_one", "icc_2_1", "icc_2_k"),
 )
 RATER_COLUMNS = ("severity", "spread", "noise", "drift", "alpha_without")
+NOMINAL = ("krippendorff_alpha_nominal", "fleiss_kappa", "kappa", "exact")
+"""Coefficients of names, which 'not applicable' is one of."""
 POOLED = "pooled"
 
 
@@ -87,7 +89,8 @@ def agreement_report(
     """
     chosen, stages, stage = choose_stage(table, stage)
     column = chosen.clusters(cluster)
-    dimensions, pairs, ks, shared = {}, {}, {}, {}
+    dimensions, pairs, ks, shared, named = {}, {}, {}, {}, {}
+    applying = chosen.with_not_applicable() if chosen.not_applicable.any() else None
     for name in (*table.dimensions, POOLED) if len(table.dimensions) > 1 else table.dimensions:
         progress(name)
         rows = chosen.scored(None if name == POOLED else name)
@@ -95,6 +98,10 @@ def agreement_report(
         dimensions[name], ks[name] = found.measures, found.average_of
         shared[name] = found.shared
         pairs[name] = {f"{a} - {b}": m for (a, b), m in found.pairs.items()}
+        if applying:
+            every = Ratings.from_table(applying, applying.scored(None if name == POOLED else name), column)
+            of_names = estimate_agreement(every, boot, weights).measures
+            named[name] = {key: of_names[key] for key in NOMINAL}
     progress("raters")
     rows = chosen.scored()
     if rows.empty:
@@ -115,7 +122,8 @@ def agreement_report(
         "disputed": items,
         "stages": changes,
         "scale": [table.low, table.high],
-        "missing": int(table.frame["score"].isna().sum()),
+        "missing": table.missing,
+        **({"with_not_applicable": named, "not_applicable": int(table.not_applicable.sum())} if named else {}),
     }
     report = Report(
         "agreement",
@@ -136,19 +144,21 @@ def agreement_report(
         *([f"{without} rows without a stage are left out."] if without else []),
         *_few_shared(shared, pairs),
         *undefined_notes(dimensions),
+        *undefined_notes({f"{name}, with N/A": found for name, found in named.items()}),
         *people.notes,
         *undefined_notes(people.raters),
     ]
-    report.tables = _tables(report.data, dimensions)
+    report.tables = [*_named_tables(named, chosen), *_tables(report.data, dimensions)]
     return report
 
 
 def _scope(table: RatingsTable, chosen: RatingsTable, cluster: str, stage: str | None, boot: Bootstrap) -> list[str]:
     rows = chosen.frame
-    missing = int(rows["score"].isna().sum())
+    missing, applying = chosen.missing, int(chosen.not_applicable.sum())
+    beside = f", {applying} of them 'not applicable'" if applying else ""
     notes = [
-        f"{rows['dialogue_id'].nunique()} dialogues, {len(chosen.raters)} raters, {len(rows) - missing} ratings "
-        f"({missing} missing); scale {table.low} to {table.high}.",
+        f"{rows['dialogue_id'].nunique()} dialogues, {len(chosen.raters)} raters, {len(rows) - missing} ratings"
+        f"{beside} ({missing} missing); scale {table.low} to {table.high}.",
         f"Intervals: {boot.confidence:.0%}, Dirichlet bootstrap of {boot.draws} draws of whole "
         f"{name_clusters(cluster)}, seed {boot.seed}; of ICC for raters drawn anew (F), of all else for these raters.",
     ]
@@ -166,6 +176,25 @@ def _few_shared(shared: dict[str, float | None], pairs: dict[str, dict[str, Esti
         f"Pairs of raters share fewer than {FEW_SHARED} dialogues on average ({said}): kappa sums over all pairs, "
         "lies somewhat low, and its interval holds for the design as a whole; kappas of single pairs and Spearman, a "
         "mean over pairs, do not."
+    ]
+
+
+def _named_tables(named: dict[str, dict[str, Estimate]], chosen: RatingsTable) -> list[Table]:
+    """Agreement on all that raters can say, 'not applicable' among it, as names without an order."""
+    if not named:
+        return []
+    applying = chosen.frame[chosen.not_applicable]["dimension"].value_counts()
+    rows: list[list[Cell]] = [
+        [d, m[NOMINAL[0]].n, int(applying.sum() if d == POOLED else applying.get(d, 0)), *(m[n] for n in NOMINAL)]
+        for d, m in named.items()
+    ]
+    return [
+        Table(
+            "Agreement on the levels and 'not applicable', without an order",
+            ["dimension", "n", "N/A given", *(COEFFICIENTS[n] for n in NOMINAL)],
+            rows,
+            note="The tables below are of the levels alone, so of dialogues that two or more raters call applicable.",
+        )
     ]
 
 

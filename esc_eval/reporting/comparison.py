@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -9,11 +10,13 @@ import numpy as np
 import pandas as pd
 
 from esc_eval.errors import EscEvalError
-from esc_eval.files.ratings_table import RatingsTable
+from esc_eval.files.ratings_table import NOT_APPLYING, RatingsTable
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting.making import describe_adapted, describe_seekers, group_reasons, warn_of_roles
 from esc_eval.reporting.powered import powered_means
 from esc_eval.reporting.render import Report, Table, name_clusters, report_signature, shown_p, undefined_notes
+from esc_eval.reporting.repeats import find_repeats, name_rows, repeats_tables
+from esc_eval.reporting.risk import RiskRow, count_risk, describe_risk, risk_tables
 from esc_eval.reporting.signature import sign_board
 from esc_eval.reporting.standing import (
     category_differences,
@@ -26,7 +29,7 @@ from esc_eval.reporting.standing import (
 from esc_eval.reporting.summary import UNANSWERED_SHARE, count_all, name_raters
 from esc_eval.reporting.tables import name_board
 from esc_eval.reporting.unsupported import explain_unsupported_rows, find_unsupported_rows
-from esc_eval.schema import Dialogue
+from esc_eval.schema import NOT_APPLICABLE, Dialogue
 from esc_eval.scoring.score import ENDED_EARLY, SILENT
 from esc_eval.simulation.unfinished import count_asked
 from esc_eval.statistics.bootstrap import Bootstrap
@@ -108,7 +111,7 @@ def leaderboard_report(
         known = rubric if rubric and set(here) <= set(rubric.keys) else None
         turned = [d.key for d in known.dimensions if d.lower_is_better] if known else []
         keys, scale_ends = known.keys if known else here, (low, high)
-        board = Board.build(_rows_of(own, by), keys, scale_ends, turned)
+        board = Board.build(_rows_of(own, by), keys, scale_ends, turned, even=by == "card")
         clusters = "dialogue" if by == "dialogue_id" else by
         unranked = find_unranked(own, by_id)
         there = set(own["dialogue_id"])
@@ -125,7 +128,7 @@ def leaderboard_report(
             standing = count_all(standing, count_asked(run or {}, language))
         categories = {
             category: rank_models(
-                Board.build(_rows_of(part, by), keys, scale_ends, turned),
+                Board.build(_rows_of(part, by), keys, scale_ends, turned, even=by == "card"),
                 boot,
                 flips,
                 unranked,
@@ -135,14 +138,21 @@ def leaderboard_report(
             for category, part in _split_categories(own)
         }
         data, views, said = _board(standing, names, board.turned, human, title, sign, categories)
+        if risk := _risk_of(own, known, by) if known and known.harmful is not None else ():
+            views = [*risk_tables(risk, names, known.harmful if known else None, clusters, title), *views]
+            notes += [f"{title}: {sentence}" for sentence in describe_risk(risk)]
+            data["harm"] = [row.model_dump(mode="json") for row in risk]
         boards[key] = {"language": language, "rater": rater, **data}
+        repeats = find_repeats(board, name_rows(own), scale_ends, standing.ranked_by, standing.means, boot.confidence)
+        if repeats:
+            boards[key]["repeats"] = repeats.model_dump(mode="json")
+            views += [replace(one, title=f"{one.title}. {title}") for one in repeats_tables(repeats, names)]
         turned_here |= set(board.turned)
         tables += views
         notes += said
         pooled = describe_seekers([d for d in dialogues if d.id in there])
-        notes += [
-            f"{title}: {sentence}" for sentence in (*unranked.values(), *pooled, *warn_of_roles(run or {}, rater))
-        ]
+        roles = warn_of_roles(run or {}, rater, [] if language == ALL else [language])
+        notes += [f"{title}: {sentence}" for sentence in (*unranked.values(), *pooled, *roles)]
     groups = groups or _groups_of(rows)
     judges = "rater_kind" in table.frame and bool((table.frame["rater_kind"] == "model").all())
     by_language = table.frame.groupby("language" if table.has("language") else lambda _: ALL)["rater"]
@@ -175,7 +185,26 @@ def _rows_of(own: pd.DataFrame, by: str) -> list[Any]:
     """Rows of a board as ``Board.build`` takes them."""
     columns = (own[name] for name in ("dialogue_id", "model"))
     rest = (own[name] for name in ("dimension", "rater", "score"))
-    return list(zip(*columns, own[by].astype(str), *rest, strict=True))
+    rows = list(zip(*columns, own[by].astype(str), *rest, strict=True))
+    if NOT_APPLYING not in own:
+        return rows
+    return [
+        (*row[:-1], np.inf) if said is True and np.isnan(row[-1]) else row
+        for row, said in zip(rows, own[NOT_APPLYING].eq(True).tolist(), strict=True)
+    ]
+
+
+def _risk_of(own: pd.DataFrame, rubric: Rubric, by: str) -> tuple[RiskRow, ...]:
+    """Worst case and share of harm on a board."""
+    said = own[NOT_APPLYING].eq(True) if NOT_APPLYING in own else [False] * len(own)
+    marks = [
+        NOT_APPLICABLE if apart else None if np.isnan(score) else int(score)
+        for score, apart in zip(own["score"], said, strict=True)
+    ]
+    cells = zip(own["dialogue_id"], own["rater"], own["dimension"], marks, strict=True)
+    given = {(str(dialogue), str(rater), str(dimension)): mark for dialogue, rater, dimension, mark in cells}
+    supporters, clusters = (dict(zip(own["dialogue_id"], own[name].astype(str), strict=True)) for name in ("model", by))
+    return count_risk(given, rubric, supporters, clusters)
 
 
 def _split_categories(own: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:

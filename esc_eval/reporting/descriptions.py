@@ -1,13 +1,13 @@
 """What a supporter's replies are like, counted: descriptions, no scores, for where no scorer was shown to be of use."""
 
+import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from esc_eval.languages import get_language
-from esc_eval.reporting.rounds import ASKS
 from esc_eval.schema import Dialogue, Language
-from esc_eval.scoring.lexicon import find_words
+from esc_eval.scoring.lexicon import asks, find_words, read_lexicon
 from esc_eval.scoring.text_features import distinct_share, mean_of
 from esc_eval.scoring.transfer_features import ADVICE, LIST, LONG_WINDOW, PHRASES
 from esc_eval.statistics.bootstrap import Bootstrap, estimate_group_means
@@ -26,16 +26,25 @@ def _count_distinct(replies: Sequence[str], language: Language) -> float:
     return 100 * distinct_share(words, LONG_WINDOW, 2)
 
 
-def _count_questions(replies: Sequence[str], _: Language) -> float:
-    return 100 * mean_of([any(mark in text for mark in ASKS) for text in replies])
+def _count_questions(replies: Sequence[str], language: Language) -> float:
+    return 100 * mean_of([asks(text, language) for text in replies])
 
 
-def _count_lists(replies: Sequence[str], _: Language) -> float:
-    return 100 * mean_of([bool(LIST.search(text)) for text in replies])
+def _count_lists(replies: Sequence[str], language: Language) -> float:
+    words = read_lexicon(language)
+    own = words.lists if words else None
+    return 100 * mean_of([bool(LIST.search(text) or (own and own.search(text))) for text in replies])
 
 
-def _count_advice(replies: Sequence[str], _: Language) -> float:
-    return 100 * mean_of([bool(ADVICE.search(text.lower().replace("\u2019", "'"))) for text in replies])
+def _advice_of(language: Language) -> re.Pattern[str] | None:
+    """What advises in a language, by its lexicon, or by the phrases that the open scorer counts."""
+    words = read_lexicon(language)
+    return ADVICE if language == PHRASES else words.advice if words else None
+
+
+def _count_advice(replies: Sequence[str], language: Language) -> float:
+    advice = _advice_of(language)
+    return 100 * mean_of([bool(advice and advice.search(text.lower().replace("\u2019", "'"))) for text in replies])
 
 
 def name_descriptions(language: Language) -> dict[str, str]:
@@ -46,7 +55,7 @@ def name_descriptions(language: Language) -> dict[str, str]:
         "distinct": f"distinct pairs in {LONG_WINDOW} {word}s, %",
         "questions": "replies that ask, %",
         "lists": "replies with a list, %",
-        **({"advice": "replies that advise, %"} if language == PHRASES else {}),
+        **({"advice": "replies that advise, %"} if _advice_of(language) else {}),
     }
 
 

@@ -9,10 +9,12 @@ import numpy as np
 
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting.render import Cell, Report, Table, report_signature, undefined_notes
+from esc_eval.reporting.repeats import Repeats, find_repeats, split_table
 from esc_eval.reporting.summary import Statistic, name_clusters_of
 from esc_eval.schema import Dialogue, Rating, digest
 from esc_eval.statistics.bootstrap import Bootstrap, bootstrap_mean
 from esc_eval.statistics.estimate import Estimate
+from esc_eval.statistics.ranking import AVERAGE, Board, estimate_means
 from esc_eval.statistics.scale import FULL, describe_scale, points_per_level
 
 MEASURES = {
@@ -59,7 +61,7 @@ def jury_report(
         place: Of the jury, for titles.
     """
     judges = list(dict.fromkeys(rating.rater for rating in ratings))
-    silent = [name for name in judges if all(r.score is None for r in ratings if r.rater == name)]
+    silent = [name for name in judges if all(r.unscored for r in ratings if r.rater == name)]
     judges = [name for name in judges if name not in silent]
     items: Items = defaultdict(dict)
     for rating in ratings:
@@ -112,6 +114,13 @@ def jury_report(
         "scored_by_all": len(whole),
         "ratings_of_a_judge": len(items),
     }
+    repeats = _split_by_judge(whole, talks, clusters, rubric, statistic, boot)
+    if repeats:
+        parts = {
+            name: {key: p.model_dump(mode="json") for key, p in o.parts.items()}
+            for name, o in repeats.supporters.items()
+        }
+        data["repeats"] = parts
     scale = describe_scale(rubric.levels)
     shown = "expected levels where a judge gives them" if statistic == "expected" else "levels"
     report = Report("jury", data, signature=report_signature("jury", digest(list(ratings)), boot, statistic=statistic))
@@ -121,6 +130,9 @@ def jury_report(
         *([_agreement_table(head, agreement)] if agreement else []),
         _table(f"{head}: bias of each judge", "judge", bias, rubric, f"its mean minus the jury's, {shown} {scale}"),
     ]
+    if repeats:
+        names = {**dict(zip(rubric.keys, rubric.keys, strict=True)), AVERAGE: "average"}
+        report.tables.append(split_table(f"{head}: what a score is made of", repeats, names))
     report.notes = [
         f"The jury is {', '.join(judges)}; {len(whole)} of {len(items)} dialogues x dimensions are scored by all of "
         "them, and all of this is of these.",
@@ -130,6 +142,30 @@ def jury_report(
         *notes,
     ]
     return report
+
+
+def _split_by_judge(
+    whole: Items,
+    talks: Mapping[str, Dialogue],
+    clusters: Mapping[str, str],
+    rubric: Rubric,
+    statistic: Statistic,
+    boot: Bootstrap,
+) -> Repeats | None:
+    """How much of a score is the card, the repeat and the judge; None where no card was played more than once."""
+    rows = [
+        (at, talks[at].supporter or "unknown", clusters[at], key, name, _value(rating, statistic))
+        for (at, key), by in whole.items()
+        for name, rating in by.items()
+        if rating.score is not None
+    ]
+    if not rows:
+        return None
+    scale = (min(rubric.levels), max(rubric.levels))
+    turned = [dimension.key for dimension in rubric.dimensions if dimension.lower_is_better]
+    by_card = all(talk.card_id is not None for talk in talks.values())
+    board = Board.build(rows, rubric.keys, scale, turned, even=by_card)
+    return find_repeats(board, {}, scale, board.dimensions[-1], estimate_means(board, boot), boot.confidence)
 
 
 def _value(rating: Rating, statistic: Statistic) -> float:

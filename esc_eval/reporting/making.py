@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from esc_eval.checkpoints import embedded
-from esc_eval.schema import Dialogue, Rating, Turn
+from esc_eval.languages import name_language
+from esc_eval.schema import Dialogue, Language, Rating, Turn
 from esc_eval.scoring.text_scorer import SUPPORTED_ONLY
 from esc_eval.scoring.training_range import FITTED_KIND, NO_RANGE
 from esc_eval.simulation.budget import show_dollars
@@ -154,11 +155,13 @@ def warn_of_one_model(
     seekers: Mapping[str, Mapping[str, Any]],
     supporters: Mapping[str, Mapping[str, Any]],
     judges: Mapping[str, Mapping[str, Any]],
+    languages: Iterable[Language] = (),
 ) -> list[str]:
     """A sentence for each model that has more than one role.
 
     Args:
         seekers, supporters, judges: Identities by name; one seeker alone may be called ``seeker``.
+        languages: Of the dialogues: in those that a seeker did not learn its base plays, which may have a role too.
     """
     roles = [("seeker" if name == "seeker" else f"seeker {name}", identity) for name, identity in seekers.items()]
     roles += [(f"supporter {name}", identity) for name, identity in supporters.items()]
@@ -179,19 +182,28 @@ def warn_of_one_model(
         if kinds == {"seeker", "judge"}:
             why = "it rates answers to its own words"
         sentences.append(f"{group[0][1]['model']} is {' and '.join(name for name, _ in group)}: {why}.")
+    for (title, _), seeker in zip(roles, seekers.values(), strict=False):
+        base = seeker.get("other_languages")
+        again = [name for name, identity in roles[len(seekers) :] if base and identity.get("revision") == base]
+        other = [name_language(code) for code in sorted(set(languages)) if code not in seeker.get("languages", ())]
+        if again and other:
+            sentences.append(f"In {' and '.join(other)} the {title} is the model that is {' and '.join(again)} too.")
     return sentences
 
 
-def warn_of_roles(run: Mapping[str, Any], rater: str | None = None) -> list[str]:
+def warn_of_roles(run: Mapping[str, Any], rater: str | None = None, languages: Iterable[Language] = ()) -> list[str]:
     """The same from a run's ``run.json``.
 
     Args:
         run: Its content.
         rater: Whose ratings are shown; None = nobody's.
+        languages: Of the dialogues.
     """
     scoring = run.get(f"scoring/{rater}", {}).get("identity", {}).get("scorer")
     judges = {rater: scoring} if rater and scoring else {}
-    found = [warn_of_one_model(seekers_of(each), each["supporters"], judges) for each in find_simulations(run)]
+    found = [
+        warn_of_one_model(seekers_of(each), each["supporters"], judges, languages) for each in find_simulations(run)
+    ]
     return list(dict.fromkeys(sentence for sentences in found for sentence in sentences))
 
 

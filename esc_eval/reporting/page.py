@@ -13,13 +13,14 @@ from esc_eval.escaping import show_controls
 from esc_eval.files.templates import make_environment
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting import pictures, tables
+from esc_eval.reporting.course import NAMES, draw_curves, place_faults
 from esc_eval.reporting.find import mark
 from esc_eval.reporting.render import Table, table_html
 from esc_eval.reporting.rounds import place_turns
 from esc_eval.reporting.standing import differences_table
 from esc_eval.reporting.summary import Leaderboard, Summary, choose_rubric
 from esc_eval.reporting.wording import name_dimension, word_level
-from esc_eval.schema import Dialogue, Rating
+from esc_eval.schema import Dialogue, Rating, number_repeats
 from esc_eval.statistics.scale import describe_scale
 from esc_eval.version import __version__
 from esc_eval.web.words import DEFAULT, load_words
@@ -37,6 +38,9 @@ def add_filters(environment: Environment) -> None:
         "visible": show_controls,
         "marked": mark,
         "places": place_turns,
+        "curves": draw_curves,
+        "faults": place_faults,
+        "fault_name": NAMES.__getitem__,
         "dimension": lambda key, rubric, language: name_dimension(rubric, key, language),
         "level_words": lambda key, rubric, level, language: word_level(rubric, key, level, language),
     }
@@ -71,7 +75,7 @@ def as_page(
     for rating in ratings:
         by_dialogue[rating.dialogue_id].append(rating)
     script = '"use strict";\n' + "\n".join(map(_read, SCRIPTS))
-    chosen = choose_dialogues(dialogues, shown)
+    chosen, numbers = choose_dialogues(dialogues, shown), number_repeats(dialogues)
     return environment.get_template("report.html.jinja").render(
         version=__version__,
         language=DEFAULT,
@@ -84,6 +88,7 @@ def as_page(
             {
                 "report": tables.board_report(board, tables.board_table(board)),
                 # our own HTML, escaped cell by cell
+                "harm": Markup("".join(map(table_html, tables.harm_tables(board)))),  # noqa: S704
                 "leaderboard": Markup(table_html(tables.board_table(board))),  # noqa: S704
                 "validity": Markup("".join(map(table_html, tables.support_tables(board)))),  # noqa: S704
                 "details": Markup("".join(map(table_html, _details(board)))),  # noqa: S704
@@ -93,6 +98,7 @@ def as_page(
         ],
         powered=Markup(powered),  # noqa: S704  our own HTML, escaped cell by cell
         dialogues=chosen,
+        repeats=numbers if max(numbers.values(), default=1) > 1 else dict.fromkeys(numbers),
         total=len(dialogues),
         ratings=by_dialogue,
         rubrics=rubrics,

@@ -204,7 +204,8 @@ class Report:
         parts = []
         for table in self.tables:
             heading = f"{self.title}: {self.lead}." if self.title else ""
-            caption = " ".join(x for x in (heading or f"{table.title}.", table.note) if x)
+            own = f"{table.title}." if table.title or not heading else ""
+            caption = " ".join(x for x in (heading, own, table.note) if x)
             sides = [LATEX_PROSE if name in table.prose else "r" for name in table.columns[1:]]
             head, *rows = (
                 " & ".join(_stack(escape_latex(text), small) for text, small in line) + r" \\"

@@ -12,12 +12,11 @@ import numpy as np
 from esc_eval.languages import get_language
 from esc_eval.reporting.render import Cell, Table
 from esc_eval.schema import Dialogue, Language, Role, Turn
-from esc_eval.scoring.lexicon import count_distress, find_words, read_lexicon
+from esc_eval.scoring.lexicon import asks, count_distress, find_words, read_lexicon
 from esc_eval.statistics.bootstrap import Bootstrap, ClusterTables, Totals, estimate_group_means
 from esc_eval.statistics.coefficients import ratio
 from esc_eval.statistics.estimate import Array, Estimate
 
-ASKS = ("?", "？", "؟")
 Count = Callable[[Turn, Language], tuple[float, float] | None]
 """Of a turn: what is counted, and of how many; None where it is not known."""
 
@@ -53,8 +52,8 @@ def _count_distress(turn: Turn, language: Language) -> tuple[float, float] | Non
     return 100 * found, tokens
 
 
-def _is_question(turn: Turn, _: Language) -> tuple[float, float]:
-    return 100.0 * any(mark in turn.text for mark in ASKS), 1
+def _is_question(turn: Turn, language: Language) -> tuple[float, float]:
+    return 100.0 * asks(turn.text, language), 1
 
 
 def _is_cut(turn: Turn, _: Language) -> tuple[float, float] | None:

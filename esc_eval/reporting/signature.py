@@ -34,7 +34,7 @@ def join_signature(parts: Mapping[str, object]) -> str:
 def wording_tag(identity: Mapping[str, Any], language: str | None = None) -> str:
     """Name and hash of a wording; of a language that was added, which that hash does not cover, its own hash too."""
     row = known_languages().get(language or "")
-    own = identity.get("languages", {}).get(language) if row and row.official is None else None
+    own = identity.get("languages", {}).get(language) if row and not row.is_released else None
     return f"{identity['id']}@{identity['sha256'][:8]}" + (f"+{language}@{own[:8]}" if own else "")
 
 

@@ -3,10 +3,10 @@
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SerializerFunctionWrapHandler, model_serializer
 
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting.descriptions import describe_replies
@@ -23,6 +23,8 @@ from esc_eval.reporting.making import (
     warn_of_roles,
 )
 from esc_eval.reporting.render import to_plain_json
+from esc_eval.reporting.repeats import Repeats, find_repeats, name_occasions
+from esc_eval.reporting.risk import RiskRow, count_risk, find_marks
 from esc_eval.reporting.signature import sign_board
 from esc_eval.reporting.standing import standing_json
 from esc_eval.schema import NO_VALID_SCORER, Dialogue, Language, Rating, Way, order_stages
@@ -48,6 +50,12 @@ class Part(BaseModel):
     """A frozen piece of the summary."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    sparse: ClassVar[tuple[str, ...]] = ()
+    """Fields that stand in a file only where they say something."""
+
+    @model_serializer(mode="wrap")
+    def _leave_out(self, make: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {key: value for key, value in make(self).items() if value or key not in self.sparse}
 
 
 class Cell(Part):
@@ -57,16 +65,19 @@ class Cell(Part):
         mean: Mean level, from 0 (the lowest) to 100 (the highest level); None where nothing was scored.
         expected: Mean expected level on the same scale, of scorers that give probabilities.
         weighed: Ratings with an expected level, which ``expected`` is the mean of.
-        unscored: Dialogues without a score.
+        unscored: Dialogues without a score, and without the word that the dimension does not apply.
+        not_applicable: Ratings that the dimension does not apply: a value of its own, in no mean.
         modal_level: The level given most often; the lowest of several.
         modal_share: Its share of the scored ratings, 0..1. Near 1 the scorer does not tell dialogues apart.
         counts: Ratings at each level, lowest first.
     """
 
+    sparse = ("not_applicable",)
     mean: StoredEstimate | None
     expected: StoredEstimate | None
     weighed: int = 0
     unscored: int
+    not_applicable: int = 0
     modal_level: int | None
     modal_share: float | None
     counts: tuple[int, ...]
@@ -104,7 +115,7 @@ class Row(Part):
         flagged: Of these, those that it scored all the same.
         quotes: Ratings with a quote of the dialogue.
         strange_quotes: Of these, those whose quote stands nowhere in it.
-        ways: Scored ratings by how their level was had, where they say.
+        ways: Answered ratings by how their level was had, where they say.
         descriptions: What its replies are like, counted, where a dimension has no valid scorer; no scores.
     """
 
@@ -144,12 +155,16 @@ class Leaderboard(Part):
         unsupported: The paper's name of each further dimension, which has no valid scorer, and why, by key.
         supported: What is known of the others where some have none, by key.
         lower_is_better: Keys of the dimensions of which a low level is good; turned round in the average.
+        harmful: The level that means harm, of rubrics that have one.
+        risk: Worst case and share of harm, then, which stand before any mean.
         clustered_by: What the intervals draw: cards, or single dialogues where cards are unknown.
         warnings: Sentences on how its numbers were made.
         rows: As they stand, best first; those that are not ranked last.
         standing: Order, ranks, paired differences, and what is missing.
+        repeats: What the repeats of cards say, where there are any.
     """
 
+    sparse = ("risk", "repeats")
     language: Language
     rater: str
     rubric: str | None = Field(default=None, exclude=True)  # the signature says it too
@@ -159,11 +174,14 @@ class Leaderboard(Part):
     supported: dict[str, str] = Field(default_factory=dict)
     lower_is_better: tuple[str, ...]
     levels: tuple[int, ...]
+    harmful: int | None = Field(default=None, exclude=True)  # the rubric says it too
+    risk: tuple[RiskRow, ...] = ()
     clustered_by: Literal["card", "dialogue"]
     signature: str
     warnings: tuple[str, ...] = ()
     rows: tuple[Row, ...]
     standing: StoredStanding
+    repeats: Repeats | None = None
 
     @property
     def has_scores(self) -> bool:
@@ -263,7 +281,7 @@ def find_unsupported(ratings: Iterable[Rating]) -> dict[str, str]:
     why: dict[str, str] = {}
     scored = set()
     for rating in ratings:
-        if rating.score is not None:
+        if not rating.unscored:
             scored.add(rating.dimension)
         elif rating.unsupported:
             why.setdefault(rating.dimension, (rating.problem or "").removeprefix(NO_VALID_SCORER))
@@ -277,7 +295,7 @@ def keep_last_word(ratings: Sequence[Rating]) -> list[Rating]:
         return list(ratings)
     place: dict[str | None, int] = {None: -1, **{stage: i for i, stage in enumerate(stages)}}
     last: dict[tuple[str, str], int] = {}
-    position = [place[rating.stage] if rating.score is not None else -2 for rating in ratings]
+    position = [-2 if rating.unscored else place[rating.stage] for rating in ratings]
     for rating, at in zip(ratings, position, strict=True):
         key = rating.dialogue_id, rating.dimension
         last[key] = max(last.get(key, -2), at)
@@ -317,12 +335,17 @@ def _make_board(
                 clusters[rating.dialogue_id],
                 rating.dimension,
                 rating.rater,
-                np.nan if level is None else float(level),
+                np.inf if rating.not_applicable else np.nan if level is None else float(level),
             )
             for rating, level in zip(ratings, levels, strict=True)
         ]
         return Board.build(
-            rows, rubric.keys, (min(rubric.levels), max(rubric.levels)), turned, unsupported if some else ()
+            rows,
+            rubric.keys,
+            (min(rubric.levels), max(rubric.levels)),
+            turned,
+            unsupported if some else (),
+            even=by_card,
         )
 
     levels, expected = (board(getattr(rating, what) for rating in ratings) for what in ("score", "expected"))
@@ -364,7 +387,7 @@ def _make_board(
         )
         rows.append(row.model_copy(update={"asked": asked.get(name, 0)}))
     adapted = describe_adapted(talks, (r.served.adapted for r in ratings if r.served))
-    ways = Counter(str(rating.way) for rating in ratings if rating.way and rating.score is not None)
+    ways = Counter(str(rating.way) for rating in ratings if rating.way and not rating.unscored)
     return Leaderboard(
         language=language,
         rater=rater,
@@ -375,6 +398,8 @@ def _make_board(
         supported=known_validity(run, rater) if unsupported else {},
         lower_is_better=levels.turned,
         levels=rubric.levels,
+        harmful=rubric.harmful,
+        risk=count_risk(find_marks(ratings), rubric, {d.id: d.supporter or "unknown" for d in talks}, clusters),
         clustered_by=clustered_by,
         signature=sign_board(run, rater, carried, statistic, scale, boot, clustered_by, language, adapted, ways),
         warnings=(
@@ -382,7 +407,7 @@ def _make_board(
             *describe_seekers(talks),
             *describe_context(talks, ratings),
             *describe_unfinished(rater, asked, talks, (d for d in by_id.values() if d.language == language)),
-            *warn_of_roles(run, rater),
+            *warn_of_roles(run, rater, [language]),
             *warn_of_no_range(run, rater),
             *describe_validity(run, rater),
             *warn_of_changed_servers(talks, ratings),
@@ -390,6 +415,9 @@ def _make_board(
         ),
         rows=tuple(rows),
         standing=count_all(standing, asked),
+        repeats=find_repeats(
+            shown, name_occasions(talks), (min(rubric.levels), max(rubric.levels)), standing.ranked_by, standing.means
+        ),
     )
 
 
@@ -436,6 +464,8 @@ def _refuse_repeated(ratings: Sequence[Rating]) -> None:
 def _cell(levels: Sequence[int], ratings: Sequence[Rating], mean: Estimate, expected: Estimate, dialogues: int) -> Cell:
     """A dimension of a supporter."""
     given = Counter(rating.score for rating in ratings)
+    exempt = {rating.dialogue_id for rating in ratings if rating.not_applicable}
+    exempt -= {rating.dialogue_id for rating in ratings if rating.score is not None}
     counts = tuple(given[level] for level in levels)
     most = max(range(len(counts)), key=counts.__getitem__)
     total = sum(counts)
@@ -443,7 +473,8 @@ def _cell(levels: Sequence[int], ratings: Sequence[Rating], mean: Estimate, expe
         mean=_defined(mean),
         expected=_defined(expected),
         weighed=sum(rating.expected is not None for rating in ratings),
-        unscored=dialogues - mean.n,
+        unscored=dialogues - mean.n - len(exempt),
+        not_applicable=sum(bool(rating.not_applicable) for rating in ratings),
         modal_level=levels[most] if total else None,
         modal_share=counts[most] / total if total else None,
         counts=counts,
@@ -489,7 +520,7 @@ def _row(
         flagged=len({rating.dialogue_id for rating in ratings if rating.outside}),
         quotes=sum(bool(rating.evidence and rating.evidence.kind == "quote") for rating in ratings),
         strange_quotes=sum(bool(rating.evidence and rating.evidence.is_strange) for rating in ratings),
-        ways=dict(Counter(rating.way for rating in ratings if rating.way and rating.score is not None)),
+        ways=dict(Counter(rating.way for rating in ratings if rating.way and not rating.unscored)),
         descriptions=descriptions,
     )
 

@@ -8,6 +8,8 @@ from esc_eval.languages import name_language
 from esc_eval.reporting.descriptions import name_descriptions
 from esc_eval.reporting.making import group_reasons
 from esc_eval.reporting.render import Cell, Report, Table
+from esc_eval.reporting.repeats import repeats_tables
+from esc_eval.reporting.risk import describe_risk, risk_tables
 from esc_eval.reporting.standing import standing_table
 from esc_eval.reporting.summary import LOW_MASS, UNANSWERED_SHARE, Leaderboard, Row, Summary
 from esc_eval.schema import NO_SCORER
@@ -63,11 +65,17 @@ def support_tables(board: Leaderboard) -> list[Table]:
     ]
 
 
+def harm_tables(board: Leaderboard) -> list[Table]:
+    """What stands before the leaderboard where its rubric knows harm: worst case, and shares with exact intervals."""
+    return risk_tables(board.risk, board.names, board.harmful, board.clustered_by)
+
+
 def details_tables(board: Leaderboard) -> list[Table]:
-    """One table a supporter, one line a dimension: the mean, and what to know before trusting it."""
+    """One table a supporter, one line a dimension: the mean, and what to know before trusting it; then the repeats."""
     if not board.names:
         return []
-    header = ["Dimension", "mean, interval", "n", "unscored", "most given", "share", "/".join(map(str, board.levels))]
+    marks = [*map(str, board.levels), *(["N/A"] if _knows_not_applicable(board) else [])]
+    header = ["Dimension", "mean, interval", "n", "unscored", "most given", "share", "/".join(marks)]
     note = "most given: the level given most often, and its share; last column: how often each level was given"
     tables = []
     for row in board.rows:
@@ -76,7 +84,7 @@ def details_tables(board: Leaderboard) -> list[Table]:
             cell = row.cells[key]
             share = None if cell.modal_share is None else f"{cell.modal_share:.0%}"
             level = "-" if cell.modal_level is None else cell.modal_level
-            counts = "/".join(map(str, cell.counts))
+            counts = "/".join(map(str, (*cell.counts, cell.not_applicable)[: len(marks)]))
             mean, n, scored = cell.of(board.statistic), cell.n(board.statistic), sum(cell.counts)
             if share and n != scored:
                 share += f" of {scored}"
@@ -87,7 +95,11 @@ def details_tables(board: Leaderboard) -> list[Table]:
         rows.append(["Average", "-" if row.average is None else row.average, some, unscored, "", "", ""])
         marked = [board.names[key] for key in board.lower_is_better]
         tables.append(Table(row.supporter, header, rows, 1, "", marked, "unscored"))
-    return [*tables[:-1], replace(tables[-1], note=note)]
+    return [*tables[:-1], replace(tables[-1], note=note), *repeats_tables(board.repeats, board.names)]
+
+
+def _knows_not_applicable(board: Leaderboard) -> bool:
+    return any(cell.not_applicable for row in board.rows for cell in row.cells.values())
 
 
 def describe_dialogues(row: Row) -> str:
@@ -120,7 +132,7 @@ def describe_gaps(row: Row) -> list[str]:
         )
     if row.problems:
         missing = sum(row.problems.values())
-        ratings = missing + sum(sum(cell.counts) for cell in row.cells.values())
+        ratings = missing + sum(sum(cell.counts) + cell.not_applicable for cell in row.cells.values())
         sentences.append(f"{row.supporter}: {missing} of {ratings} ratings unscored: {group_reasons(row.problems)}.")
     return sentences
 
@@ -170,7 +182,13 @@ def describe_outside(board: Leaderboard) -> str | None:
 
 def board_report(board: Leaderboard, *tables: Table) -> Report:
     """A leaderboard with some of its tables."""
-    notes = [sentence for row in board.rows for sentence in (describe_dialogues(row), *describe_gaps(row))]
+    notes = describe_risk(board.risk)
+    notes += [sentence for row in board.rows for sentence in (describe_dialogues(row), *describe_gaps(row))]
+    if applying := sum(cell.not_applicable for row in board.rows for cell in row.cells.values()):
+        notes.append(
+            f"{applying} ratings say that their dimension does not apply (N/A): they are no level, in no mean, and not "
+            "unscored; n counts the others."
+        )
     notes += [*describe_ratings(board), *board.warnings]
     return Report(
         "report",
@@ -214,7 +232,11 @@ def as_text(summary: Summary, width: int = 80) -> str:
     """For a terminal of this width: one line a supporter, then one line a supporter and dimension."""
     boards = [
         board_report(
-            board, board_table(board, dimensions=False), *support_tables(board), *details_tables(board)
+            board,
+            *harm_tables(board),
+            board_table(board, dimensions=False),
+            *support_tables(board),
+            *details_tables(board),
         ).to_text(width)
         for board in summary.tables
     ]
@@ -228,7 +250,9 @@ def as_markdown(summary: Summary) -> str:
     head = "# ESC-Eval report\n\n" + (f"{opening}\n" if opening else "")
     head += "95% intervals. A measure of language models, not a clinical one.\n\n"
     return head + "\n".join(
-        board_report(board, board_table(board), *support_tables(board), *details_tables(board)).to_markdown()
+        board_report(
+            board, *harm_tables(board), board_table(board), *support_tables(board), *details_tables(board)
+        ).to_markdown()
         for board in summary.tables
     )
 
@@ -236,7 +260,14 @@ def as_markdown(summary: Summary) -> str:
 def as_latex(summary: Summary) -> str:
     """Leaderboards as LaTeX tables (booktabs)."""
     return "\n".join(
-        board_report(board, board_table(board), *support_tables(board)).to_latex() for board in summary.tables
+        board_report(
+            board,
+            *harm_tables(board),
+            board_table(board),
+            *support_tables(board),
+            *repeats_tables(board.repeats, board.names),
+        ).to_latex()
+        for board in summary.tables
     )
 
 
@@ -244,5 +275,12 @@ def as_html(summary: Summary) -> str:
     """Leaderboards as a fragment of HTML, e.g. for a notebook."""
     opening = "".join(f"<p>{escape_html(sentence)}</p>\n" for sentence in describe_support(summary))
     return opening + "".join(
-        board_report(board, board_table(board), *support_tables(board)).to_html() for board in summary.tables
+        board_report(
+            board,
+            *harm_tables(board),
+            board_table(board),
+            *support_tables(board),
+            *repeats_tables(board.repeats, board.names),
+        ).to_html()
+        for board in summary.tables
     )

@@ -6,6 +6,7 @@ from dataclasses import replace
 from esc_eval.escaping import escape_html
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting.render import Table, table_html
+from esc_eval.schema import Mark
 from esc_eval.web.words import DEFAULT
 
 ENGLISH = DEFAULT
@@ -21,13 +22,15 @@ def name_dimension(rubric: Rubric | None, key: str, language: str = ENGLISH) -> 
     return next((d.paper for d in rubric.dimensions if d.key == key), key)
 
 
-def word_level(rubric: Rubric | None, key: str, level: int | None, language: str = ENGLISH) -> str:
-    """What a level means, in this language or in English; empty where the rubric does not say it."""
-    if rubric is None or level not in rubric.levels:
+def word_level(rubric: Rubric | None, key: str, level: Mark | None, language: str = ENGLISH) -> str:
+    """What a level, or N/A, means, in this language or in English; empty where the rubric does not say it."""
+    if rubric is None or level not in rubric.marks:
         return ""
     text = rubric.texts.get(language) or rubric.texts.get(ENGLISH)
     if text is None or key not in text.dimensions:
         return ""
+    if not isinstance(level, int):
+        return text.not_applicable or ""
     return text.dimensions[key].levels[rubric.levels.index(level)]
 
 

@@ -8,7 +8,7 @@ from esc_eval.errors import EscEvalError
 from esc_eval.languages import get_language, known_languages
 from esc_eval.prompts.wording import fill_template
 from esc_eval.reasoning import strip_thinking
-from esc_eval.schema import Dialogue, Evidence, digest
+from esc_eval.schema import NOT_APPLICABLE, Dialogue, Evidence, Mark, digest
 from esc_eval.scoring.json_answers import read_objects
 from esc_eval.scoring.traced_text import normalise
 
@@ -20,8 +20,11 @@ FILE = "evidence.yaml"
 _MARKS = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"'})
 
 
-def ask_for_evidence(wanted: Wanted, language: str, levels: Sequence[int]) -> str:
+def ask_for_evidence(wanted: Wanted, language: str, marks: Sequence[Mark]) -> str:
     """What is asked beside the rubric's own question; empty where nothing is.
+
+    Args:
+        marks: What can be answered: the levels, and N/A last where the rubric knows it.
 
     Raises:
         EscEvalError: The language has no wording for it.
@@ -33,25 +36,33 @@ def ask_for_evidence(wanted: Wanted, language: str, levels: Sequence[int]) -> st
         raise EscEvalError(
             f"--evidence {wanted}: language {language!r} has no wording for it: add {FILE} to its folder"
         )
-    return "\n\n" + fill_template(words[wanted], low=levels[0], high=levels[-1])
+    levels = [mark for mark in marks if mark != NOT_APPLICABLE]
+    high = f'{levels[-1]} / "{NOT_APPLICABLE}"' if NOT_APPLICABLE in marks else levels[-1]
+    return "\n\n" + fill_template(words[wanted], low=levels[0], high=high)
 
 
 def evidence_identity(wanted: Wanted) -> dict[str, Any]:
-    """What a resumed scoring must share: what is asked for, and our wording of it; nothing where nothing is."""
+    """What a resumed scoring must share: what is asked for, and its wording; nothing where nothing is.
+
+    One hash covers the languages of the official release; each language has its own beside it.
+    """
     if wanted == "none":
         return {}
-    own = {code: row.read_data(FILE) for code, row in known_languages().items() if row.is_shipped}
-    return {"evidence": {"asks": wanted, "sha256": digest(own)}}
+    own = {code: words for code, row in known_languages().items() if (words := row.read_data(FILE))}
+    official = {code: own.get(code) for code, row in known_languages().items() if row.in_release}
+    languages = {code: digest(words) for code, words in own.items()}
+    return {"evidence": {"asks": wanted, "sha256": digest(official), "languages": languages}}
 
 
 def read_evidence(
     answer: str,
     wanted: Wanted,
-    levels: Sequence[int],
+    marks: Sequence[Mark],
     dialogue: Dialogue,
-    parse: Callable[[str, Sequence[int]], int | None],
-) -> tuple[int, Evidence] | None:
-    """The level of an answer, and what was given beside it; None where it is not one object that holds both.
+    parse: Callable[[str, Sequence[Mark]], Mark | None],
+) -> tuple[Mark, Evidence] | None:
+    """The level of an answer, or that the dimension does not apply, and what was given beside it; None where it is not
+    one object that holds both.
 
     Args:
         answer: All that the judge wrote; what it thought aloud is passed over.
@@ -63,11 +74,12 @@ def read_evidence(
     text, score = given[0][wanted], given[0]["score"]
     if isinstance(score, bool) or not isinstance(score, int | float | str) or not isinstance(text, str):
         return None
-    level = parse(score, levels) if isinstance(score, str) else score
-    if level is None or level not in levels or not text.strip():
+    said = parse(score, marks) if isinstance(score, str) else score
+    mark = next((one for one in marks if one == said), None)
+    if mark is None or not text.strip():
         return None
     turn = find_quote(text, dialogue) if wanted == "quote" else None
-    return int(level), Evidence(kind="quote" if wanted == "quote" else "reason", text=text, turn=turn)
+    return mark, Evidence(kind="quote" if wanted == "quote" else "reason", text=text, turn=turn)
 
 
 def find_quote(quote: str, dialogue: Dialogue) -> int | None:

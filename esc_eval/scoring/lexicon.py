@@ -1,10 +1,13 @@
 """Words of distress and relief, counted: how a seeker seems to feel, without a model or a claim to validity."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
 from esc_eval.languages import get_language
+
+ASKS = ("?", "？", "؟")
 
 
 @dataclass(frozen=True)
@@ -14,21 +17,42 @@ class Lexicon:
     Attributes:
         distress, relief: Words.
         courtesy: Thanks and goodbyes, which are neither.
+        advice: Of replies that advise; None where the language has no patterns of its own.
+        questions, lists: Of replies that ask without a mark, or list with marks of the language alone.
     """
 
     distress: frozenset[str]
     relief: frozenset[str]
     courtesy: re.Pattern[str]
+    advice: re.Pattern[str] | None = None
+    questions: re.Pattern[str] | None = None
+    lists: re.Pattern[str] | None = None
 
 
 @cache
 def read_lexicon(language: str) -> Lexicon | None:
-    """The words of a language, from its folder's lexicon.yaml (where courtesy may be left out); or None."""
+    """The words of a language, from its folder's lexicon.yaml (where patterns may be left out); or None."""
     words = get_language(language).read_data("lexicon.yaml")
     if not words:
         return None
-    courtesy = "|".join(f"(?:{pattern})" for pattern in words.get("courtesy", ())) or r"(?!)"
-    return Lexicon(frozenset(words["distress"]), frozenset(words["relief"]), re.compile(courtesy, re.IGNORECASE))
+    found = {key: _join(words[key]) for key in ("courtesy", "advice", "questions", "lists") if words.get(key)}
+    return Lexicon(
+        frozenset(words["distress"]), frozenset(words["relief"]), **{"courtesy": re.compile(r"(?!)"), **found}
+    )
+
+
+def _join(patterns: Iterable[str]) -> re.Pattern[str]:
+    return re.compile("|".join(f"(?:{pattern})" for pattern in patterns), re.IGNORECASE | re.MULTILINE)
+
+
+def asks(text: str, language: str) -> bool:
+    """Whether a text asks something: by a question mark of any script, or as its language asks without one.
+
+    >>> asks("Since when?", "en"), asks("どうされましたか。", "ja"), asks("そうですか、つらいですね。", "ja")
+    (True, True, False)
+    """
+    words = read_lexicon(language)
+    return any(mark in text for mark in ASKS) or bool(words and words.questions and words.questions.search(text))
 
 
 def find_words(text: str, language: str) -> list[str]:

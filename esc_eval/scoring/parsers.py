@@ -13,16 +13,19 @@ from collections.abc import Callable, Sequence
 
 from esc_eval.errors import EscEvalError
 from esc_eval.reasoning import strip_thinking
-from esc_eval.schema import Rating
+from esc_eval.schema import NOT_APPLICABLE, Mark, Rating, mark_fields
+from esc_eval.scoring.answer_words import put_into_known_words
 from esc_eval.scoring.json_answers import reduce_object
+from esc_eval.scoring.not_applicable import find_mark
 from esc_eval.scoring.traced_text import Span, normalise
 
 NO_LEVEL = "the answer names no single level"
 TOO_LONG = "longer than the scorer can read"
 
-Finder = Callable[[str, Sequence[int]], tuple[int, Span] | None]
-"""From an answer and the levels to the level that it states and the characters that name it; None: it states none."""
-Parser = Callable[[str, Sequence[int]], int | None]
+Finder = Callable[[str, Sequence[Mark]], tuple[Mark, Span] | None]
+"""From an answer and what it can say (levels, and N/A of rubrics that know it) to what it states and the characters that
+name it; None: it states none."""
+Parser = Callable[[str, Sequence[Mark]], Mark | None]
 
 
 def _words(text: str) -> str:
@@ -122,6 +125,13 @@ _REVISED = re.compile(
 )
 
 
+def find_anchored_mark(answer: str, marks: Sequence[Mark]) -> tuple[Mark, Span] | None:
+    """What is said aloud: the one level as ``find_anchored`` reads it, or N/A where that is among what can be said; see
+    ``not_applicable.find_mark``."""
+    levels = [mark for mark in marks if isinstance(mark, int)]
+    return find_mark(answer, levels, find_anchored) if NOT_APPLICABLE in marks else find_anchored(answer, levels)
+
+
 def find_anchored(answer: str, levels: Sequence[int]) -> tuple[int, Span] | None:
     """The one level that what is said aloud gives as its score, and the characters that name it; None if none.
 
@@ -142,6 +152,7 @@ def find_anchored(answer: str, levels: Sequence[int]) -> tuple[int, Span] | None
         return None
     text = reduced
     text = text.sub(_TAG, lambda tag: f"\n{tag['name']}: " if tag["name"] else "\n")
+    text = put_into_known_words(text)
     low, high = str(min(levels)), str(max(levels))
     text = text.sub(_SCALE_NAMED, lambda scale: " " if [*filter(None, scale.groups())] == [low, high] else scale[0])
     text = text.sub(_MARKUP, " ")
@@ -168,16 +179,16 @@ def find_anchored(answer: str, levels: Sequence[int]) -> tuple[int, Span] | None
     return (int(level), text.span(*stated[-1].span())) if stated and level in levels else None
 
 
-def parse_anchored(answer: str, levels: Sequence[int]) -> int | None:
-    """The one level that an answer gives as its score, or None; see ``find_anchored``.
+def parse_anchored(answer: str, levels: Sequence[Mark]) -> Mark | None:
+    """The one level that an answer gives as its score, N/A where it may say that, or None; see ``find_anchored_mark``.
 
     >>> parse_anchored("The empathy score is 3.", range(5)), parse_anchored("4/10", range(5))
     (3, None)
     """
-    return _level(find_anchored(strip_thinking(answer), levels))
+    return _mark(find_anchored_mark(strip_thinking(answer), levels))
 
 
-def _level(found: tuple[int, Span] | None) -> int | None:
+def _mark(found: tuple[Mark, Span] | None) -> Mark | None:
     return found[0] if found else None
 
 
@@ -214,15 +225,23 @@ def _is_score(text: str, number: re.Match[str], *, listed: bool) -> bool:
     return (points and number[0] not in _HAN_VALUES) or bool(said and _LEADS.search(sentence))
 
 
-def find_official(answer: str, levels: Sequence[int]) -> tuple[int, Span] | None:
-    """The lowest level whose digit occurs anywhere, and where it first does."""
-    for level in sorted(levels):
+def find_official(answer: str, levels: Sequence[Mark]) -> tuple[Mark, Span] | None:
+    """The lowest level whose digit occurs anywhere, and where it first does.
+
+    Raises:
+        EscEvalError: The rubric knows N/A, which the release's rule does not.
+    """
+    if NOT_APPLICABLE in levels:
+        raise EscEvalError(
+            "the official rule knows no 'not applicable', which this rubric has; read its answers by the anchored rule"
+        )
+    for level in sorted(level for level in levels if isinstance(level, int)):
         if (start := answer.find(str(level))) >= 0:
             return level, (start, start + len(str(level)))
     return None
 
 
-def parse_official(answer: str, levels: Sequence[int]) -> int | None:
+def parse_official(answer: str, levels: Sequence[Mark]) -> Mark | None:
     """The lowest level whose digit occurs anywhere: "10" is 0, and so is "4/10". None where the release writes -1.
 
     What a model thinks is no exception: the release's script knows no thinking.
@@ -230,10 +249,10 @@ def parse_official(answer: str, levels: Sequence[int]) -> int | None:
     >>> parse_official("4/10", range(5)), parse_official("<think>1 or 3?</think>The score is 3.", range(5))
     (0, 1)
     """
-    return _level(find_official(answer, levels))
+    return _mark(find_official(answer, levels))
 
 
-FINDERS: dict[str, Finder] = {"anchored": find_anchored, "official": find_official}
+FINDERS: dict[str, Finder] = {"anchored": find_anchored_mark, "official": find_official}
 PARSERS: dict[str, Parser] = {"anchored": parse_anchored, "official": parse_official}
 """From an answer, word for word, to its level."""
 WHOLE = frozenset({"official"})
@@ -261,14 +280,14 @@ def get_parser(name: str) -> Parser:
     return PARSERS[name]
 
 
-def reparse_ratings(ratings: Sequence[Rating], levels: Sequence[int], parser: str) -> tuple[list[Rating], int]:
+def reparse_ratings(ratings: Sequence[Rating], levels: Sequence[Mark], parser: str) -> tuple[list[Rating], int]:
     """Ratings with their raw answers read by another rule; the answers stay as they are.
 
     Ratings that were not read from text (level probabilities, an official score file) are returned unchanged.
 
     Args:
         ratings: Of any scorer.
-        levels: Of the rubric.
+        levels: Of the rubric, and N/A where it knows that.
         parser: Name of the rule.
 
     Returns:
@@ -280,9 +299,10 @@ def reparse_ratings(ratings: Sequence[Rating], levels: Sequence[int], parser: st
             read.append(rating)
             continue
         count += 1
-        level = parse(rating.raw, levels)
-        problem = rating.problem or NO_LEVEL if level is None else None
-        read.append(rating.model_copy(update={"score": level, "problem": problem, "parser": parser}))
+        mark = parse(rating.raw, levels)
+        problem = rating.problem or NO_LEVEL if mark is None else None
+        said = {"score": None, "not_applicable": None, **mark_fields(mark)}
+        read.append(rating.model_copy(update={**said, "problem": problem, "parser": parser}))
     return read, count
 
 
@@ -299,6 +319,6 @@ def find_lead(answers: Sequence[str], levels: Sequence[int]) -> str | None:
 
 
 def _before(answer: str, levels: Sequence[int]) -> str | None:
-    level = parse_anchored(answer, levels)
+    level = parse_anchored(answer, list(levels))
     positions = [] if level is None else list(re.finditer(rf"(?<!\d){level}(?!\d)", answer))
     return answer[: positions[0].start()] if len(positions) == 1 else None

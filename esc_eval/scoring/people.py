@@ -59,10 +59,10 @@ def keep_people(
     rows = []
     for rating in ratings:
         if (before := there.get(_place(rating))) is not None:
-            if before.score != rating.score:
+            if before.mark != rating.mark:
                 raise EscEvalError(
-                    f"{sources[0]}: {rating.rater} gave {rating.dimension} of {rating.dialogue_id!r} {rating.score}, "
-                    f"and {before.score} before. A second thought is a stage of its own (column stage)."
+                    f"{sources[0]}: {rating.rater} gave {rating.dimension} of {rating.dialogue_id!r} {rating.mark}, "
+                    f"and {before.mark} before. A second thought is a stage of its own (column stage)."
                 )
             continue
         there[_place(rating)] = rating

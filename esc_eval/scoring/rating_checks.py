@@ -28,7 +28,7 @@ def rubric_of(ratings: Sequence[Rating], name: str | Path | None = None, folder:
         raise EscEvalError(f"the ratings must be under one rubric, found {', '.join(carried) or 'no rating'}")
     [found] = carried
     if name is None and folder and (rubric := kept_rubric(folder, found)):
-        check_levels(ratings, rubric.levels)
+        check_marks(ratings, rubric)
         return rubric
     stem = _shipped_name(found)
     if name is None and not _is_shipped(stem):
@@ -37,7 +37,7 @@ def rubric_of(ratings: Sequence[Rating], name: str | Path | None = None, folder:
     if rubric.id != found and not (is_official_wording(found) and rubric.name == OUR_RUBRIC):
         leave = "" if name is None else "; leave --rubric out, or give theirs"
         raise EscEvalError(f"the ratings are under {found}, not {rubric.id}{leave}")
-    check_levels(ratings, rubric.levels)
+    check_marks(ratings, rubric)
     return rubric
 
 
@@ -93,14 +93,26 @@ def _is_shipped(name: str) -> bool:
     return files("esc_eval").joinpath("prompts", "rubrics", f"{name}.yaml").is_file()
 
 
-def check_levels(ratings: Iterable[Rating], levels: Sequence[int]) -> None:
+def check_marks(ratings: Iterable[Rating], rubric: Rubric) -> None:
+    """Refuse ratings that a rubric has no place for; see ``check_levels``."""
+    check_levels(ratings, rubric.levels, applies=bool(rubric.not_applicable))
+
+
+def check_levels(ratings: Iterable[Rating], levels: Sequence[int], *, applies: bool = True) -> None:
     """Refuse ratings of a scale with other levels.
 
+    Args:
+        ratings: Of any raters.
+        levels: Of the scale.
+        applies: Whether a rating may also say that its dimension does not apply.
+
     Raises:
-        EscEvalError: A score is none of the levels, or there is another number of probabilities than of levels.
+        EscEvalError: A score is none of the levels, a rating says what it may not, or there is another number of probabilities than of levels.
     """
     for rating in ratings:
         where = f"dialogue {rating.dialogue_id!r}, {rating.dimension}, rater {rating.rater!r}"
+        if rating.not_applicable and not applies:
+            raise EscEvalError(f"{where}: is not applicable, which {rating.rubric} does not know as an answer")
         if rating.score is not None and rating.score not in levels:
             raise EscEvalError(f"{where}: {rating.score} is none of the rubric's levels {list(levels)}")
         if rating.probabilities is not None and len(rating.probabilities) != len(levels):

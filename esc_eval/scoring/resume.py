@@ -146,7 +146,7 @@ def admit_dialogues(
         rated = _adopt(kind, dialogues, done, run)
     if strange := sorted(done.keys() - rated.keys()):
         raise run.damaged(f"ratings of {strange[0]!r} are there, and no dialogue that was rated is called so")
-    texts = {dialogue.id: digest(dialogue) for dialogue in dialogues}
+    texts = {dialogue.id: dialogue.content for dialogue in dialogues}
     if changed := [name for name, text in texts.items() if name in done and rated.get(name) != text]:
         raise EscEvalError(
             f"{run.folder}: {changed[0]!r} and {len(changed) - 1} more dialogues read otherwise than when they were "
@@ -160,11 +160,12 @@ def admit_dialogues(
 def rated_identity(scoring: Identified, dialogues: Sequence[Dialogue], old: Mapping[str, Any]) -> dict[str, Any]:
     """The identity of a scoring with the wording of those languages alone that it has rated or is about to."""
     identity = scoring.identity
-    if languages := identity["rubric"].get("languages"):
-        before = old["rubric"].get("languages", OLD_LANGUAGES) if old else ()
-        used = {dialogue.language for dialogue in dialogues} | set(before)
-        chosen = {language: sha256 for language, sha256 in languages.items() if language in used}
-        identity = {**identity, "rubric": {**identity["rubric"], "languages": chosen}}
+    for key in ("rubric", "evidence"):
+        if languages := identity.get(key, {}).get("languages"):
+            before = old[key].get("languages", OLD_LANGUAGES) if old else ()
+            used = {dialogue.language for dialogue in dialogues} | set(before)
+            chosen = {language: sha256 for language, sha256 in languages.items() if language in used}
+            identity = {**identity, key: {**identity[key], "languages": chosen}}
     return identity
 
 
@@ -179,7 +180,7 @@ def _adopt(kind: str, dialogues: Sequence[Dialogue], done: Mapping[str, frozense
     scoring = run.card[kind]
     for tried in (there, list(dialogues), [dialogue for dialogue in there if dialogue.id in done]):
         if was_rated(tried, scoring):
-            return {dialogue.id: digest(dialogue) for dialogue in tried}
+            return {dialogue.id: dialogue.content for dialogue in tried}
     found = {"n": len(there), "sha256": digest(there)}
     run.refuse(kind, list_differences(scoring["identity"]["dialogues"], found, "dialogues"))
     return {}

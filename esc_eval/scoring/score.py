@@ -20,7 +20,7 @@ from esc_eval.prompts.protocol import Generation
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.prompts.wording import fill_template
 from esc_eval.reasoning import strip_thinking
-from esc_eval.schema import Dialogue, Rating, Turn, Way
+from esc_eval.schema import NOT_APPLICABLE, Dialogue, Mark, Rating, Turn, Way, mark_fields
 from esc_eval.scoring.calibration import Calibration
 from esc_eval.scoring.evidence import Wanted, ask_for_evidence, evidence_identity, read_evidence
 from esc_eval.scoring.long_dialogues import LongDialogues, drop_oldest, is_too_long
@@ -57,7 +57,8 @@ def judge_prompts(dialogue: Dialogue, rubric: Rubric, evidence: Wanted = "none")
     names = {"seeker": text.seeker, "supporter": text.supporter}
     lines = [f"{names[turn.role]}: " + turn.text.strip().replace("\n", "\n  ") for turn in dialogue.turns]
     shown = fill_template(text.dialogue, dialogue="\n\n".join(lines))
-    more = ask_for_evidence(evidence, dialogue.language, rubric.levels)
+    more = ask_for_evidence(evidence, dialogue.language, rubric.marks)
+    beside = (text.not_applicable,) if text.not_applicable else ()
     conversations: list[Conversation] = []
     for key in rubric.keys:
         wording = text.dimensions[key]
@@ -65,7 +66,7 @@ def judge_prompts(dialogue: Dialogue, rubric: Rubric, evidence: Wanted = "none")
             text.ask,
             name=wording.name,
             question=wording.question,
-            levels="\n".join(f"{n}: {d}" for n, d in zip(rubric.levels, wording.levels, strict=True)),
+            levels="\n".join(f"{n}: {d}" for n, d in zip(rubric.marks, (*wording.levels, *beside), strict=True)),
             low=rubric.levels[0],
             high=rubric.levels[-1],
         )
@@ -136,6 +137,8 @@ class Scoring:
                 f"{scorer.name}: its adapters were trained on the official prompts, which have no licence. "
                 "Give your own checkout of the official repository: --official-repo DIR"
             )
+        if rubric.not_applicable and parser in WHOLE:
+            raise EscEvalError(f"the {parser} rule knows no 'not applicable', which {rubric.id} has; leave it out")
         if wording and set(wording.keys) != set(rubric.keys):
             raise EscEvalError(f"the official prompts rate {', '.join(wording.keys)}; they go with no {rubric.id}")
         self._in_words = card.answers == "text" if card else self.adapters is not None
@@ -251,7 +254,7 @@ class Scoring:
 
     def _question(self, lead: str) -> Question:
         return Question(
-            tuple(map(str, self.rubric.levels)),
+            tuple(map(str, self.rubric.marks)),
             self._find_option,
             lead,
             self.answer.max_new_tokens,
@@ -260,11 +263,11 @@ class Scoring:
         )
 
     def _find_option(self, answer: str) -> tuple[str, tuple[int, int]] | None:
-        found = self.find(answer, self.rubric.levels)
+        found = self.find(answer, self.rubric.marks)
         return (str(found[0]), found[1]) if found else None
 
-    def _level(self, answer: str) -> int | None:
-        return self.parse(answer, self.rubric.levels)
+    def _mark(self, answer: str) -> Mark | None:
+        return self.parse(answer, self.rubric.marks)
 
     def recall_way(self, fact: Mapping[str, Any] | None) -> None:
         """Ask a scorer behind a server as it was asked before, if that is a way that may be taken now."""
@@ -302,7 +305,7 @@ class Scoring:
             for index, reply in self.scorer.reply([c for _, _, c in left], self.answer, [number] * len(left)):
                 dialogue, key, _ = left[index]
                 rating = self._from_reply(dialogue, key, reply)
-                over = rating.score is not None or reply.problem or reply.finish_reason == "context"
+                over = not rating.unscored or reply.problem or reply.finish_reason == "context"
                 if not over and number < tries - 1:
                     again.append(index)
                 else:
@@ -367,45 +370,49 @@ class Scoring:
             if choice.finish_reason == "context":
                 problem = f"{TOO_LONG}: {choice.problem}" if choice.problem else TOO_LONG
             return Rating(**common, problem=problem, parser="logits", served=choice.served)
-        parser = "logits"
+        stated, marks, parser = self._mark(choice.text or choice.top or ""), self.rubric.marks, "logits"
+        likeliest = marks[max(range(len(p)), key=lambda n: (p[n], marks[n] == stated))]
+        common |= {"mass": choice.mass, "raw": choice.top if choice.text is None else choice.text}
+        common |= {"way": choice.way or "logits", "served": choice.served}
+        if NOT_APPLICABLE in marks:  # the levels' own distribution is that where the dimension applies
+            common["inapplicable"] = p[-1]
+            if likeliest == NOT_APPLICABLE:
+                return Rating(**common, **mark_fields(likeliest), parser=parser)
+            rest = p[:-1]
+            p = tuple(share / sum(rest) for share in rest)
         if self.calibration:
             p, parser = self.calibration.apply(dimension, p), f"logits, calibration {self.calibration.sha256[:8]}"
-        stated = self._level(choice.text or choice.top or "")
-        best = max(range(len(p)), key=lambda n: (p[n], self.rubric.levels[n] == stated))
+        best = max(range(len(p)), key=lambda n: (p[n], marks[n] == stated))
         return Rating(
             **common,
             score=self.rubric.levels[best],
             probabilities=p,
             expected=sum(level * share for level, share in zip(self.rubric.levels, p, strict=True)),
-            mass=choice.mass,
-            raw=choice.top if choice.text is None else choice.text,
             parser=parser,
-            way=choice.way or "logits",
-            served=choice.served,
         )
 
     def _from_text(self, dialogue: Dialogue, dimension: str, choice: Choice) -> Rating:
         answer, finish = choice.text or "", choice.finish_reason or "stop"
-        score, evidence, missing, parser = None, None, NO_LEVEL, self.parser_name
+        mark, evidence, missing, parser = None, None, NO_LEVEL, self.parser_name
         if self.evidence != "none":
             missing, parser = (
                 f"the answer is not one JSON object with {self.evidence} and score",
                 f"{self.evidence}, JSON",
             )
-            if read := read_evidence(answer, self.evidence, self.rubric.levels, dialogue, self.parse):
-                score, evidence = read
+            if read := read_evidence(answer, self.evidence, self.rubric.marks, dialogue, self.parse):
+                mark, evidence = read
         elif finish != "context":
-            score = self._level(answer)
+            mark = self._mark(answer)
         problem = {
             "context": TOO_LONG,
             "length": f"{missing}; it was cut at {self.answer.max_new_tokens} tokens (see --max-answer-tokens)",
         }.get(finish, missing)
         return Rating(
             **self._common(dialogue, dimension),
-            score=score,
+            **mark_fields(mark),
             raw=answer,
             evidence=evidence,
-            problem=problem if score is None else None,
+            problem=problem if mark is None else None,
             parser=parser,
             way=None if finish == "context" else choice.way or "text",
             served=choice.served,
@@ -523,11 +530,7 @@ def _unanswered(kind: str, dialogue: Dialogue, run: Run) -> list[str]:
     return [
         r.dimension
         for r in found
-        if r.score is None
-        and not r.raw
-        and r.problem not in (TOO_LONG, SILENT)
-        and not is_outside(r)
-        and not r.unsupported
+        if r.unscored and not r.raw and r.problem not in (TOO_LONG, SILENT) and not is_outside(r) and not r.unsupported
     ]
 
 

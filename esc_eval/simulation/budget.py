@@ -10,8 +10,9 @@ from esc_eval.chat.base import ESTIMATED, ChatModel, Conversation, CountingModel
 from esc_eval.errors import EscEvalError
 from esc_eval.languages import estimate_tokens
 from esc_eval.prompts.protocol import Generation
-from esc_eval.schema import Record, Role, Turn
+from esc_eval.schema import Attempt, Record, Role, Turn
 from esc_eval.simulation.cost import Price
+from esc_eval.simulation.identity import ATTEMPT
 from esc_eval.simulation.plan import Failure, Plan, Play
 from esc_eval.simulation.run import Run
 
@@ -125,9 +126,10 @@ def within_budget(plan: Plan, run: Run, prices: Mapping[str, Price], budget: Bud
             "supporter": prices.get(play.supporter.name),
         }
         turns = run.read("turn", play.id, Turn)
-        for position, turn in enumerate(turns):
-            if turn.finish_reason != "scripted":
-                budget.add(_paid(play, turns[:position], turn, turn.raw or turn.text, paid))
+        for said in (turns, *(attempt.turns for attempt in run.read(ATTEMPT, play.id, Attempt))):
+            for position, turn in enumerate(said):
+                if turn.finish_reason != "scripted":
+                    budget.add(_paid(play, said[:position], turn, turn.raw or turn.text, paid))
         for failure in (*run.read("problem", play.id, Failure), *run.read("retried", play.id, Failure)):
             budget.add(_paid(play, turns, failure, failure.raw or "", paid))
 
@@ -139,7 +141,7 @@ def within_budget(plan: Plan, run: Run, prices: Mapping[str, Price], budget: Bud
 
 
 def _paid(
-    play: Play, before: list[Turn], said: Turn | Failure, written: str, paid: Mapping[Role, Price | None]
+    play: Play, before: Sequence[Turn], said: Turn | Failure, written: str, paid: Mapping[Role, Price | None]
 ) -> float:
     price = paid[said.role]
     if not price:

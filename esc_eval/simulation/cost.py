@@ -88,7 +88,7 @@ def estimate_load(cards: Iterable[RoleCard], protocol: Protocol) -> dict[Role, L
         opening = count_tokens(text.opening, card.language) + FRAME
         start = {
             "seeker": count_tokens(text.seeker, card.language)
-            + count_tokens(card.text, card.language)
+            + count_tokens(card.text + protocol.word_hidden(card.language), card.language)
             + FRAME
             + opening,
             "supporter": count_tokens(text.supporter, card.language)

@@ -20,7 +20,7 @@ from esc_eval.files.writing import write_jsonl
 from esc_eval.prompts.kept import keep_wording
 from esc_eval.prompts.protocol import Protocol
 from esc_eval.prompts.wording import Worded
-from esc_eval.schema import Dialogue, RoleCard, Turn, digest
+from esc_eval.schema import Attempt, Dialogue, RoleCard, Turn, digest
 from esc_eval.simulation.plan import Failure, Plan, is_over, seeker_in
 from esc_eval.simulation.run import LEDGER, PLAYED, SHOWN, Run, list_differences
 from esc_eval.simulation.seekers import SEEKERS, common_seekers, name_seekers
@@ -30,6 +30,9 @@ SAID_APART = frozenset({"rounds", "seeker", "supporter"})
 """What an identity says of a protocol beside its hash."""
 OLD_LANGUAGES = ("en", "zh")
 """Of esc-eval 0.1, whose identities have one hash for a wording in all languages."""
+
+ATTEMPT = "attempt"
+"""Kind of the records that are dialogues as they were played before they were played again."""
 
 M = TypeVar("M", bound=BaseModel)
 V = TypeVar("V")
@@ -308,7 +311,7 @@ def admit_plan(plan: Plan, run: Run, again: set[str] | None = None) -> None:
         )
     spoken = run.owners("turn")
     failed = run.owners("problem").keys() - (again or set())
-    begun = {name for name, count in spoken.items() if count > 1 or name in failed}
+    begun = {name for name, count in spoken.items() if count > 1 or name in failed} | run.owners(ATTEMPT).keys()
     old = run.card.get(STEP, {}).get("identity", {})
     known = _adopt(plan, run, old) if "esc_eval" in old else read_members(run)
     kept = known.begun(begun)
@@ -362,7 +365,7 @@ def _texts_of_renamed(before: Members, after: Members, run: Run) -> dict[str, di
     if not changed:
         return {}
     texts = {
-        dialogue.id: (digest(dialogue), digest(dialogue.model_copy(update=changed[dialogue.id])))
+        dialogue.id: (dialogue.content, dialogue.model_copy(update=changed[dialogue.id]).content)
         for dialogue in finished_dialogues(run, before)
         if dialogue.id in changed
     }
@@ -448,7 +451,7 @@ def _adopt(plan: Plan, run: Run, old: Mapping[str, Any]) -> Members:
     if own.exists():  # before they become more
         there = read_dialogues(own)
         scorings = [kind for kind, step in run.card.items() if kind.startswith("scoring/") and was_rated(there, step)]
-        run.set_members({kind: {dialogue.id: digest(dialogue) for dialogue in there} for kind in scorings})
+        run.set_members({kind: {dialogue.id: dialogue.content for dialogue in there} for kind in scorings})
     for name in old["supporters"]:
         plan.ids.update({(name, card.id, 1, plan.seeker.name): f"{name}:{card.id}" for card in cards or ()})
     return members_of(replace(plan, cards=cards or (), repeats=1, other_seekers=()), old["supporters"])
@@ -478,7 +481,7 @@ def find_differences(known: Mapping[str, Any], asked: Mapping[str, Any]) -> list
     for key in ("supporters", "cards"):
         old[key], new[key] = _common(old.get(key, {}), new.get(key, {}))
     common_seekers(old, new)
-    for key in ("protocol", "rubric"):
+    for key in ("protocol", "rubric", "evidence", "question"):
         old[key], new[key] = _common_wording(old.get(key, {}), new.get(key, {}))
     return list_differences(old, new)
 
@@ -516,14 +519,18 @@ def finished_dialogues(run: Run, members: Members | None = None) -> Iterator[Dia
         failures = run.read("problem", name, Failure)
         if not failures and (not turns or not is_over(turns, protocol["rounds"])):
             continue
+        end = turns[-1].end if turns else None
         yield Dialogue(
             id=name,
             language=card.language,
-            turns=turns,
+            turns=(*turns[:-1], turns[-1].model_copy(update={"end": None})) if end else turns,
             card_id=card.id,
             category=card.category,
             supporter=row["supporter"],
             seeker=row["seeker"],
             protocol=protocol["id"],
             problem=f"{failures[0].role}: {failures[0].problem}" if failures else None,
+            repeat=row.get("repetition"),
+            end=None if failures else end,
+            attempts=tuple(run.read(ATTEMPT, name, Attempt)) or None,
         )

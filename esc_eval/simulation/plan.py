@@ -25,6 +25,8 @@ class Plan:
         repeats: How often each card is played with each supporter. The first time has ``seed``, the second the seed
             after it, and so on: each is the dialogue that a run of that seed would have.
         speaks: Languages of a supporter, by name, where it is not to be played in all.
+        replay_faults: How often a dialogue whose seeker is at fault is played again, each time with another seed; no
+            part of what dialogues are made of, as a run may take more later.
         own_settings: Whether supporters sample as they were released to, save for the protocol's cap on a reply.
         notes: What to know of the models, a sentence each.
         ids: Of dialogues by supporter, card, repetition and seeker, where a run has them under another id.
@@ -41,6 +43,7 @@ class Plan:
     ids: dict[tuple[str, str, int, str], str] = field(default_factory=dict, compare=False)
     repeats: int = 1
     own_settings: bool = False
+    replay_faults: int = 0
     notes: Sequence[str] = field(default=(), compare=False)
     other_seekers: Sequence[ChatModel] = ()
     tagged: dict[str, bool] = field(default_factory=dict, compare=False)
@@ -141,7 +144,11 @@ class Failure(Record):
 
 @dataclass
 class Play:
-    """One dialogue while it is played."""
+    """One dialogue while it is played.
+
+    Attributes:
+        attempt: How often it was set aside and begun anew.
+    """
 
     plan: Plan
     card: RoleCard
@@ -155,6 +162,8 @@ class Play:
     def seeker(self) -> ChatModel:
         """Who plays the card."""
         return self.played_by or self.plan.seeker
+
+    attempt: int = 0
 
     @property
     def id(self) -> str:
@@ -172,9 +181,15 @@ class Play:
         return "seeker" if self.turns[-1].role == "supporter" else "supporter"
 
     @property
+    def seed(self) -> int:
+        """From which the seeds of its turns are drawn: the run's, or where it is played again, one drawn from that."""
+        seed = self.plan.seed_of(self.repetition)
+        return turn_seed(seed, f"{self.card.id}|attempt", self.attempt) if self.attempt else seed
+
+    @property
     def next_seed(self) -> int:
         """Seed of the next turn."""
-        return turn_seed(self.plan.seed_of(self.repetition), self.card.id, len(self.turns))
+        return turn_seed(self.seed, self.card.id, len(self.turns))
 
 
 def dialogue_id(supporter: str, card: str, repetition: int = 1, seeker: str | None = None) -> str:
@@ -219,8 +234,8 @@ def repetition_of(dialogue: str) -> int:
 
 
 def is_over(turns: Sequence[Turn], rounds: int) -> bool:
-    """Whether a dialogue that has begun has all its turns, or one side can read no further."""
-    return len(turns) > 2 * rounds or turns[-1].finish_reason == "context"
+    """Whether a dialogue that has begun has all its turns, or was ended, or one side can read no further."""
+    return len(turns) > 2 * rounds or turns[-1].finish_reason == "context" or turns[-1].end is not None
 
 
 def turn_seed(seed: int, card_id: str, position: int) -> int:
@@ -243,8 +258,11 @@ def find_failure(role: Role, reply: Reply) -> Failure | None:
             problem = ALL_REASONING
         elif reply.finish_reason == "content_filter":
             problem = FILTERED
-    if problem is None:
-        return None
+    return None if problem is None else failure_from_reply(role, reply, problem)
+
+
+def failure_from_reply(role: Role, reply: Reply, problem: str) -> Failure:
+    """A reply that is no turn, with why it is none."""
     return Failure(
         role=role,
         problem=problem,

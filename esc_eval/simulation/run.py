@@ -20,10 +20,10 @@ from pydantic import BaseModel, ValidationError, model_validator
 
 from esc_eval.environment import describe_call, describe_environment
 from esc_eval.errors import BadRecord, EscEvalError, explain_validation
-from esc_eval.files.run_folder import DIALOGUES, RATINGS
+from esc_eval.files.run_folder import DIALOGUES, PREFERENCES, RATINGS
 from esc_eval.files.text import read_json_object
 from esc_eval.files.writing import sweep, write_json, write_whole
-from esc_eval.schema import Rating, Record, digest
+from esc_eval.schema import Preference, Rating, Record, digest
 
 SCHEMA = """
 create table if not exists records (
@@ -49,6 +49,10 @@ FAILED = "failed"
 """Part of run.json that says which models could not be asked any more, and why."""
 PEOPLE = "people"
 """Kind of the records that are ratings by people, and step of run.json that says where they are from."""
+PREFERRING = "preferring/"
+"""How the kind of a judge's preferences begins: ``preferring/JUDGE``, a step of run.json too."""
+PEOPLE_PREFER = "people's preferences"
+"""Kind of the records that are preferences by people, and step of run.json that says where they are from."""
 SHOWN = 10
 """Differences that a refusal lists at most."""
 
@@ -349,9 +353,11 @@ class Run:
             return
         more = len(differences) - SHOWN
         lines = [*differences[:SHOWN], *([f"and {more} more"] if more > 0 else [])]
+        kind, _, rater = step.partition("/")
+        beside = ", a name of its own to have both (--scorer NAME=MODEL)" if rater else ""
         raise EscEvalError(
-            f"{self.folder} holds a {step.partition('/')[0]} under another identity:\n  " + "\n  ".join(lines) + "\n"
-            "Use the same settings to go on with it, or another --out to begin anew."
+            f"{self.folder} holds a {kind} under another identity:\n  " + "\n  ".join(lines) + "\n"
+            f"Use the same settings to go on with it{beside}, or another --out to begin anew."
         )
 
     def damaged(self, what: str) -> DamagedError:
@@ -481,6 +487,19 @@ class Run:
             database.executemany("insert or ignore into records values (?, ?, ?, ?)", rows)
             database.execute("commit")
 
+    def set_aside(self, kind: str, owner: str, text: str, drop: Iterable[str]) -> None:
+        """Add one record more of an owner, and drop all of its records of some kinds, both or neither.
+
+        Raises:
+            EscEvalError: As ``add``.
+        """
+        with self._writing() as database:
+            database.execute("begin immediate")
+            counted = "select ?, ?, count(*), ? from records where kind = ? and owner = ?"
+            database.execute(f"insert into records {counted}", (kind, owner, text, kind, owner))
+            database.executemany("delete from records where kind = ? and owner = ?", [(each, owner) for each in drop])
+            database.execute("commit")
+
     def of(self, kind: str, owner: str) -> list[str]:
         """The records of an owner in order of position."""
         query = "select json from records where kind = ? and owner = ? order by position"
@@ -542,6 +561,19 @@ class Run:
     def rated_kinds(self) -> list[str]:
         """Kinds of records that are ratings: one a scorer, and those by people."""
         return [*sorted(key for key in self.card if key.startswith("scoring/")), PEOPLE]
+
+    def export_preferences(self) -> None:
+        """Write the preferences of all judges, and those by people, into ``preferences.jsonl``; none = no such file."""
+        kinds = self.preferred_kinds
+        if any(self.owners(kind) for kind in kinds):
+            self.export(PREFERENCES, (line for kind in kinds for line, _ in self.all(kind, Preference)))
+        else:
+            (self.folder / PREFERENCES).unlink(missing_ok=True)
+
+    @property
+    def preferred_kinds(self) -> list[str]:
+        """Kinds of records that are preferences: one a judge, and those by people."""
+        return [*sorted(key for key in self.card if key.startswith(PREFERRING)), PEOPLE_PREFER]
 
     def all(self, kind: str, record: type[R]) -> Iterator[tuple[str, R]]:
         """Every record of a kind, by owner and position: as it is written, and read.

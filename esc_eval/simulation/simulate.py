@@ -16,8 +16,10 @@ from esc_eval.errors import EscEvalError
 from esc_eval.schema import Turn
 from esc_eval.simulation.budget import SpentError
 from esc_eval.simulation.context import ask_within
-from esc_eval.simulation.identity import admit_plan, finished_dialogues, keep_ids
-from esc_eval.simulation.plan import Failure, Plan, Play, find_failure, turn_from_reply
+from esc_eval.simulation.course import read_reply
+from esc_eval.simulation.identity import ATTEMPT, admit_plan, finished_dialogues, keep_ids
+from esc_eval.simulation.plan import Failure, Plan, Play
+from esc_eval.simulation.replay import is_to_replay, set_aside
 from esc_eval.simulation.run import Run
 
 
@@ -81,13 +83,14 @@ def play_plan(
     workers = min(model.parallel for model in models) if together else 1
     windows = _windows(unfinished_plays(plan, run), size)
     failed: dict[str, EscEvalError] = {}
+    dropped: list[str] = []
 
     def play(window: list[Play]) -> None:
         name = window[0].supporter.name
         if name in failed:
             return
         try:
-            _play(window, run, on_turn, on_early_end)
+            _play(window, run, on_turn, on_early_end, dropped)
         except _SupporterFailed as error:
             cause = error.__cause__
             if not isinstance(cause, EscEvalError) or len(plan.supporters) == 1:
@@ -100,6 +103,8 @@ def play_plan(
     else:
         for _ in call_side_by_side((partial(play, window) for window in windows), workers):
             pass
+    if dropped:
+        run.export_ratings()
     if failed and len(failed) == len(plan.supporters):
         raise next(iter(failed.values()))
     finished, problems, too_long = 0, {}, {}
@@ -119,15 +124,15 @@ def play_plan(
 
 
 def unfinished_plays(plan: Plan, run: Run) -> Iterator[Play]:
-    """The dialogues of a plan that have turns to come."""
-    ended = run.owners("problem")
-    here = (p for p in plan.plays() if run.count("turn", p.id) <= plan.last_position and p.id not in ended)
-    return (play for play in here if not read_play(run, play).over)
+    """The dialogues of a plan that have turns to come, those that are to be played again among them."""
+    ended, again = run.owners("problem"), plan.replay_faults
+    here = (p for p in plan.plays() if p.id not in ended and (again or run.count("turn", p.id) <= plan.last_position))
+    return (play for play in here if not read_play(run, play).over or is_to_replay(play, run))
 
 
 def read_play(run: Run, play: Play) -> Play:
     """A dialogue as far as a run holds it."""
-    play.turns = run.read("turn", play.id, Turn)
+    play.turns, play.attempt = run.read("turn", play.id, Turn), run.count(ATTEMPT, play.id)
     return play
 
 
@@ -166,12 +171,28 @@ def is_ended(run: Run, play: Play) -> bool:
     return bool(run.count("problem", play.id)) or (run.count("turn", play.id) > 0 and read_play(run, play).over)
 
 
-def _play(window: list[Play], run: Run, on_turn: Callable[[Turn], None], on_early_end: Callable[[int], None]) -> None:
-    """Play the dialogues of a window to their end, in lock step from the shortest on."""
-    for play in window:
-        read_play(run, play)
+def _play(
+    window: list[Play],
+    run: Run,
+    on_turn: Callable[[Turn], None],
+    on_early_end: Callable[[int], None],
+    dropped: list[str],
+) -> None:
+    """Play the dialogues of a window to their end, in lock step from the shortest on.
+
+    Args:
+        dropped: Gets the ids of dialogues whose ratings were dropped, because they are played again.
+    """
+
+    def begin(play: Play) -> None:
+        if is_to_replay(play, run):
+            on_early_end(1 - len(play.turns))
+            dropped.extend([play.id] if set_aside(play, run) else [])
         if not play.turns:
             _append(play, play.plan.protocol.opening(play.card), run)
+
+    for play in window:
+        begin(read_play(run, play))
     while unfinished := [play for play in window if not play.over]:
         if current_stop().asked:
             raise Interrupted("stopped")
@@ -179,14 +200,16 @@ def _play(window: list[Play], run: Run, on_turn: Callable[[Turn], None], on_earl
         batch = [play for play in unfinished if len(play.turns) == position]
         side, seeds = batch[0].side, [play.next_seed for play in batch]
         for index, reply in _ask(batch, seeds):
-            if failure := find_failure(side, reply):
-                run.add("problem", batch[index].id, 0, failure.to_json())
-                batch[index].failure = failure
+            turn = read_reply(batch[index], side, reply, seeds[index])
+            if isinstance(turn, Failure):
+                run.add("problem", batch[index].id, 0, turn.to_json())
+                batch[index].failure = turn
                 on_early_end(_left(batch[index]))
                 continue
-            turn = turn_from_reply(side, reply, seeds[index])
             _append(batch[index], turn, run)
             on_turn(turn)
+            if side == "seeker":
+                begin(batch[index])
             if batch[index].over and (left := _left(batch[index])):
                 on_early_end(left)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from esc_eval.errors import EscEvalError
-from esc_eval.files.run_folder import DIALOGUES, RATINGS
+from esc_eval.files.run_folder import DIALOGUES, PREFERENCES, RATINGS
 from esc_eval.reading import try_json_lines
 from esc_eval.simulation.identity import finished_dialogues, read_members
 from esc_eval.simulation.run import LEDGER, PEOPLE, VERSION, DamagedError, Run, read_card
@@ -19,7 +19,8 @@ ASKED = "asked"
 def read_run(folder: Path) -> dict[str, Any]:
     """What run.json says, and under ``ASKED`` the dialogues that the run is to have, by id.
 
-    Its dialogues.jsonl and ratings.jsonl hold afterwards all that its ledger holds, also of a run that was killed.
+    Its dialogues.jsonl, ratings.jsonl and preferences.jsonl hold afterwards all that its ledger holds, also of a
+    run that was killed.
 
     Raises:
         EscEvalError: None of its dialogues is over yet, or its files lack some and cannot be written.
@@ -77,7 +78,7 @@ def _supporters(asked: Mapping[str, Mapping[str, str]]) -> list[str]:
 def _write_what_is_missing(run: Run) -> bool:
     """Write what the files of a run lack of what its ledger holds; whether they lacked any."""
     try:
-        return _write_dialogues(run) | _write_ratings(run)
+        return _write_dialogues(run) | _write_ratings(run) | _write_preferences(run)
     except OSError as error:
         raise EscEvalError(
             f"{run.folder}: the run was stopped, and its files cannot be brought up to its ledger: {error.strerror}. "
@@ -116,4 +117,12 @@ def _write_ratings(run: Run) -> bool:
     if all(there[kind] >= sum(run.owners(kind).values()) for kind in run.rated_kinds):
         return False
     run.export_ratings()
+    return True
+
+
+def _write_preferences(run: Run) -> bool:
+    there = sum(1 for _ in _rows(run.folder / PREFERENCES))
+    if there >= sum(sum(run.owners(kind).values()) for kind in run.preferred_kinds):
+        return False
+    run.export_preferences()
     return True

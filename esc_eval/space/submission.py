@@ -176,7 +176,7 @@ def _check_record(source: Source, folder: Path) -> None:
     there = {"n": len(source.cards), "sha256": digest(list(source.cards.values()))}
     if cards and cards != there:
         raise Refused(f"{CARDS}: these are not the cards that {RUN} says were played")
-    texts = {dialogue.id: digest(dialogue) for dialogue in source.dialogues}
+    texts = {dialogue.id: dialogue.content for dialogue in source.dialogues}
     models = {rating.rater for rating in source.ratings if rating.rater_kind == "model"}
     for rater in sorted(models):
         scoring = run.get(f"scoring/{rater}")

@@ -265,6 +265,7 @@ def estimate_group_means(
     boot: Bootstrap,
     turned: Mapping[int, float] | None = None,
     scale: tuple[float, float] = (0.0, float(FULL)),
+    even: bool = False,
 ) -> GroupMeans:
     """Means of every column within each group of rows, and the mean of these means.
 
@@ -276,6 +277,7 @@ def estimate_group_means(
         boot: Draws, seed, confidence.
         turned: Columns that enter the average as this number less their mean, because lower is better there.
         scale: Lowest and highest value that there can be; intervals keep to it.
+        even: Whether each cluster counts once in a group's mean, however many rows it has there; else every row.
 
     Raises:
         ValueError: The table is not two-dimensional, holds infinities or values off the scale, or the labels do not
@@ -291,7 +293,7 @@ def estimate_group_means(
     many_groups, columns = int(group.max()) + 1, array.shape[1]
     if many_groups > 1 and len(set(zip(code.tolist(), group.tolist(), strict=True))) == cards:  # none is shared
         own = [np.flatnonzero(group == g) for g in range(many_groups)]
-        alone = [estimate_group_means(array[i], code[i].tolist(), [0] * len(i), boot, turned, scale) for i in own]
+        alone = [estimate_group_means(array[i], code[i].tolist(), [0] * len(i), boot, turned, scale, even) for i in own]
         draws = np.concatenate([means.draws for means in alone], axis=1)
         return GroupMeans([means.each[0] for means in alone], [means.average[0] for means in alone], draws)
     sign, offset = np.ones(columns), np.zeros(columns)
@@ -302,6 +304,9 @@ def estimate_group_means(
     np.add.at(sums, place, np.nan_to_num(offset + sign * array))
     np.add.at(counts, place, ~np.isnan(array))
     rows = np.bincount(place[~np.isnan(array).all(axis=1)], minlength=len(sums)).reshape(cards, many_groups)
+    n = counts.reshape(cards, many_groups, columns).sum(0)
+    if even:
+        sums, counts = sums / np.maximum(counts, 1), np.minimum(counts, 1)
 
     def statistic(t: Totals) -> dict[str, Array]:
         mean = ratio(t["sum"], t["n"])
@@ -315,7 +320,7 @@ def estimate_group_means(
     ends = np.sort(offset + sign * np.array(scale)[:, None], axis=0)
     extremes = [np.concatenate([(size * end).ravel(), size.ravel()]) for end in ends]
     one, lows, highs = tables.draw_bounded(statistic, boot, extremes)
-    n, own_cards = by_cluster.sum(0), (by_cluster > 0).sum(0)
+    own_cards = (by_cluster > 0).sum(0)
     members, reach = rows.sum(0), (rows > 0).sum(0)
 
     def estimate(name: str, at: tuple[int, ...], size: float, clusters: int, why: str) -> Estimate:

@@ -54,6 +54,10 @@ class Board:
         given: Dialogue, dimension and rater (indices) and points of each single score.
         turned: Dimensions of which a low score is good: they enter the average turned round.
         absent: Dimensions of the rubric that nobody was to rate: without them there is no average.
+        even: Whether each cluster counts once for a model, however often the model played it; else each dialogue.
+        dialogue: Id of each dialogue.
+        exempt: Shape (dialogues, dimensions): whether it was said that the dimension does not apply, and no score was
+            given; nothing is missing there. None = nowhere.
     """
 
     models: tuple[str, ...]
@@ -65,6 +69,9 @@ class Board:
     given: tuple[Codes, Codes, Codes, Array]
     turned: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
+    even: bool = False
+    dialogue: tuple[str, ...] = ()
+    exempt: npt.NDArray[np.bool_] | None = None
 
     @classmethod
     def build(
@@ -74,15 +81,18 @@ class Board:
         scale: tuple[int, int],
         turned: Sequence[str] = (),
         left_out: Collection[str] = (),
+        even: bool = False,
     ) -> "Board":
         """From ratings in any order.
 
         Args:
-            ratings: Dialogue, its model and its cluster, dimension, rater, level (NaN = no score).
+            ratings: Dialogue, its model and its cluster, dimension, rater, level (NaN = no score, infinite = the
+                dimension does not apply).
             dimensions: All that the rubric has, in order.
             scale: Lowest and highest level.
             turned: Dimensions of which a low level is good.
             left_out: Dimensions that count as if nobody was to rate them.
+            even: Whether clusters are cards, of which each counts once for a model, however often it played it.
         """
         dialogues = sorted({(model, cluster, dialogue) for dialogue, model, cluster, *_ in ratings})
         there = {rating[3] for rating in ratings}
@@ -98,6 +108,10 @@ class Board:
         total, count = np.zeros((2, len(dialogues), len(present)))
         np.add.at(total, (row, column), points)
         np.add.at(count, (row, column), 1)
+        exempt = np.zeros(count.shape, dtype=bool)
+        for dialogue, _, _, dimension, _, level in ratings:
+            if np.isinf(level) and dimension in present:
+                exempt[index[dialogue], present.index(dimension)] = True
         return cls(
             tuple(models),
             present,
@@ -108,6 +122,9 @@ class Board:
             (row, column, rater, points),
             tuple(d for d in turned if d in present),
             tuple(d for d in dimensions if d not in present),
+            even,
+            tuple(dialogue for _, _, dialogue in dialogues),
+            exempt & (count == 0) if exempt.any() else None,
         )
 
     @property
@@ -126,13 +143,22 @@ class Board:
         index = _places(self.cards)
         return np.array([index[c] for c in self.cluster], dtype=np.intp)
 
+    def weights(self, dialogues: Codes) -> Array:
+        """What each of some dialogues counts for its model: with cards that count once, its part of its card's."""
+        if not self.even:
+            return np.ones(len(dialogues))
+        cell = self.card[dialogues] * len(self.models) + self.model[dialogues]
+        return np.asarray(1 / np.bincount(cell)[cell])
+
     @property
     def sizes(self) -> dict[str, Size]:
         """How much there is of each model."""
         found = {}
         for i, name in enumerate(self.models):
-            there = np.isfinite(self.scores[self.model == i])
-            found[name] = Size(len(there), int(there.any(1).sum()), int((~there).sum()))
+            own = self.model == i
+            there = np.isfinite(self.scores[own])
+            beside = 0 if self.exempt is None else int(self.exempt[own].sum())
+            found[name] = Size(len(there), int(there.any(1).sum()), int((~there).sum()) - beside)
         return found
 
     @property
@@ -154,12 +180,13 @@ class Board:
             if by_rater:
                 here = (column == i) & own[row]
                 at = row[here]
-                weight = 1 / np.bincount(at, minlength=len(own))[at]  # every dialogue counts once
+                there, first = np.unique(at, return_inverse=True)
+                weight = self.weights(there)[first] / np.bincount(at, minlength=len(own))[at]  # every dialogue once
                 found[name] = adjust_means(points[here], self.model[at], card[at], shape, weight, rater[here], paired)
             else:
                 at = np.flatnonzero(np.isfinite(self.scores[:, i]) & own)
                 found[name] = adjust_means(
-                    self.scores[at, i], self.model[at], card[at], shape, np.ones(len(at)), None, paired
+                    self.scores[at, i], self.model[at], card[at], shape, self.weights(at), None, paired
                 )
         if AVERAGE in self.columns and found and not self.absent:
             found[AVERAGE] = average_adjusted(
@@ -237,7 +264,7 @@ def estimate_means(board: Board, boot: Bootstrap) -> dict[str, dict[str, Estimat
         Model -> column, the average always among them -> mean.
     """
     turned = {i: float(FULL) for i, d in enumerate(board.dimensions) if d in board.turned}
-    found = estimate_group_means(board.scores, board.cluster, board.model.tolist(), boot, turned)
+    found = estimate_group_means(board.scores, board.cluster, board.model.tolist(), boot, turned, even=board.even)
     out = {}
     for i, model in enumerate(board.models):
         average = found.average[i]
@@ -466,21 +493,29 @@ def _bounds(board: Board, column: str) -> tuple[npt.NDArray[np.intp], Array, Arr
     Missing are a dialogue's dimensions without a score, and every dimension of the cards that another model has.
     """
     models = len(board.models)
-    rows = np.bincount(board.model, minlength=models)
+    weight = board.weights(np.arange(len(board.model)))
+    rows, plays = np.bincount(board.model, weight, models), np.bincount(board.model, minlength=models)
     played = np.zeros((len(board.cards), models), dtype=bool)
     played[board.card, board.model] = True
     absent = (~played).sum(0) if (played.sum(1) > 1).any() else np.zeros(models, dtype=np.intp)
-    scored, total = np.zeros((2, models, len(board.dimensions)))
-    np.add.at(scored, board.model, np.isfinite(board.scores))
-    np.add.at(total, board.model, np.nan_to_num(board.scores))
-    wanting = (rows + absent)[:, None] - scored
-    low, high = ((total + wanting * end) / (rows + absent)[:, None] for end in (0.0, FULL))
+    there, scored, total, none = np.zeros((4, models, len(board.dimensions)))
+    np.add.at(there, board.model, np.isfinite(board.scores))
+    np.add.at(scored, board.model, np.isfinite(board.scores) * weight[:, None])
+    np.add.at(total, board.model, np.nan_to_num(board.scores) * weight[:, None])
+    if board.exempt is not None:
+        np.add.at(there, board.model, board.exempt)
+        np.add.at(none, board.model, board.exempt * weight[:, None])
+    missing = ((plays + absent)[:, None] - there).sum(1).astype(np.intp)
+    due = (rows + absent)[:, None] - none
+    wanting = due - scored
+    with np.errstate(invalid="ignore"):  # where nothing of a model is due in a dimension, there is no mean
+        low, high = ((total + wanting * end) / due for end in (0.0, FULL))
     if column != AVERAGE:
         at = board.dimensions.index(column)
-        return wanting.sum(1).astype(np.intp), low[:, at], high[:, at]
+        return missing, low[:, at], high[:, at]
     turned = np.array([d in board.turned for d in board.dimensions])
     ends = np.where(turned, FULL - high, low), np.where(turned, FULL - low, high)
-    return wanting.sum(1).astype(np.intp), ends[0].mean(1), ends[1].mean(1)
+    return missing, ends[0].mean(1), ends[1].mean(1)
 
 
 def group_indistinguishable(

@@ -20,7 +20,14 @@ from esc_eval.reporting.render import Table
 from esc_eval.reporting.rounds import place_turns
 from esc_eval.reporting.standing import differences_table
 from esc_eval.reporting.summary import Summary
-from esc_eval.reporting.tables import board_report, board_table, describe_support, details_tables, support_tables
+from esc_eval.reporting.tables import (
+    board_report,
+    board_table,
+    describe_support,
+    details_tables,
+    harm_tables,
+    support_tables,
+)
 from esc_eval.reporting.wording import ENGLISH, name_dimension, table_in
 from esc_eval.schema import Category, Rating, Turn
 from esc_eval.view.collection import Board, Collection, Entry, Group
@@ -110,6 +117,7 @@ def _render(request: Request, template: str, section: str, **context: Any) -> Re
         show_table=lambda table, names=MappingProxyType({}): Markup(_show_table(table, words, names)),  # noqa: S704 - our own, escaped
         language_name=lambda code: _word(words, f"language_{code}", known_languages()[code].name),
         category_name=lambda code: _word(words, f"category_{code}", code),
+        figure_name=lambda one: _word(words, f"figure_{one.figure.name}", one.figure.title),
         group_number=lambda group: viewer.collection.groups.index(group) + 1,
         **context,
     )
@@ -158,7 +166,12 @@ def show_boards(request: Request) -> Response:
     viewer: Viewer = request.app.state.viewer
     language = viewer.pages.words(request).language
     boards = [
-        {"board": board, "table": board_table(board.table), "names": _dimension_names(board, language)}
+        {
+            "board": board,
+            "harm": harm_tables(board.table),
+            "table": board_table(board.table),
+            "names": _dimension_names(board, language),
+        }
         for board in viewer.collection.boards
     ]
     support = describe_support(Summary(tables=tuple(board.table for board in viewer.collection.boards)))
@@ -175,6 +188,7 @@ def show_board(request: Request) -> Response:
         "board.html.jinja",
         "boards",
         board=board,
+        harm=harm_tables(board.table),
         table=table,
         names=_dimension_names(board, viewer.pages.words(request).language),
         notes=[*describe_support(Summary(tables=(board.table,))), *board_report(board.table, table).all_notes],
@@ -260,6 +274,7 @@ def show_side_by_side(request: Request) -> Response:
         beside=lambda one: _name_beside(one, on_card),
         rows=[[side[i] if i < len(side) else [] for side in blocks] for i in range(max(map(len, blocks)))],
         compared=_compare_ratings(left, right),
+        preferred=left.group.preferences_on(left.dialogue, right.dialogue) if left.group is right.group else (),
         rubrics=collection.rubrics,
         card_number=at + 1,
         card_count=len(cards),
@@ -281,7 +296,7 @@ def _name_beside(entry: Entry, on_card: Sequence[Entry]) -> str:
 def _same_models(
     pairs: Mapping[str, list[Entry]], cards: list[str], at: int, step: int, left: Entry, right: Entry
 ) -> tuple[Entry, Entry] | None:
-    """The same two supporters, by the same seekers, on the next card, in a direction, that both have played."""
+    """The same two supporters, repeats and seekers on the next card, in a direction, that both have played."""
     place = at + step
     while 0 <= place < len(cards):
         first, second = (
@@ -293,8 +308,8 @@ def _same_models(
     return None
 
 
-def _models_of(entry: Entry) -> tuple[str, str, Group]:
-    return entry.supporter, entry.seeker, entry.group
+def _models_of(entry: Entry) -> tuple[str, str, int | None, Group]:
+    return entry.supporter, entry.seeker, entry.repeat, entry.group
 
 
 def _split(entry: Entry) -> Blocks:
@@ -321,7 +336,9 @@ def _compare_ratings(left: Entry, right: Entry) -> list[tuple[str, str, str, Rat
 def show_rounds(request: Request) -> Response:
     """What happens from round to round."""
     viewer: Viewer = request.app.state.viewer
-    return _render(request, "rounds.html.jinja", "rounds", groups=viewer.collection.rounds)
+    return _render(
+        request, "rounds.html.jinja", "rounds", groups=viewer.collection.rounds, courses=viewer.collection.courses
+    )
 
 
 def send_picture(request: Request) -> Response:

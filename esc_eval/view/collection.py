@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from esc_eval.errors import EscEvalError
+from esc_eval.files.preferences import read_preferences
 from esc_eval.files.records import read_dialogues
-from esc_eval.files.run_folder import read_run_cards, read_run_ratings
+from esc_eval.files.run_folder import PREFERENCES, read_run_cards, read_run_ratings
 from esc_eval.prompts.rubric import Rubric
+from esc_eval.reading import is_file
+from esc_eval.reporting.course import course_report, estimate_courses
 from esc_eval.reporting.find import fold
 from esc_eval.reporting.making import HOW_OPENED
 from esc_eval.reporting.pictures import Picture, board_pictures, rounds_pictures
@@ -19,11 +22,13 @@ from esc_eval.reporting.rounds import Rounds, estimate_rounds
 from esc_eval.reporting.seekers import find_pools, seekers_report
 from esc_eval.reporting.signature import dialogue_parts, join_signature
 from esc_eval.reporting.summary import Leaderboard, Statistic, Summary, summarise_ratings
-from esc_eval.schema import Dialogue, Rating, RoleCard, digest
+from esc_eval.schema import Dialogue, Mark, Preference, Rating, RoleCard, digest, number_repeats
+from esc_eval.scoring.prefer import place_of
 from esc_eval.scoring.rating_checks import find_rubrics
 from esc_eval.simulation.identity import find_differences
 from esc_eval.simulation.run import (
     PLAYED,
+    PREFERRING,
     find_faults,
     find_simulations,
     is_partly_foreign,
@@ -47,6 +52,7 @@ class Source:
         cards: Role cards by id.
         rubrics: By the name and version that ratings carry.
         run: Content of its run.json; empty where there is none.
+        preferences: Between two of its dialogues.
     """
 
     name: str
@@ -55,6 +61,7 @@ class Source:
     cards: Mapping[str, RoleCard] = field(default_factory=dict)
     rubrics: Mapping[str, Rubric] = field(default_factory=dict)
     run: Mapping[str, Any] = field(default_factory=dict)
+    preferences: tuple[Preference, ...] = ()
 
     @classmethod
     def read(cls, folder: Path, rubric: str | None = None) -> "Source":
@@ -74,6 +81,7 @@ class Source:
             {card.id: card for card in read_run_cards([folder])},
             find_rubrics(ratings, rubric, folder) if ratings else {},
             card,
+            tuple(one.preference for one in read_preferences(folder)) if is_file(folder / PREFERENCES) else (),
         )
 
     @property
@@ -129,6 +137,12 @@ class Group:
             found += [rating for rating in source.ratings if _place(rating) not in known]
         return found
 
+    def preferences_on(self, one: Dialogue, other: Dialogue) -> list[Preference]:
+        """What judges and people say of two dialogues, each verdict once."""
+        found = [given for source in self.sources for given in source.preferences]
+        both = {one.id, other.id}
+        return list({digest(each): each for each in found if {each.dialogue_a, each.dialogue_b} == both}.values())
+
     @cached_property
     def cards(self) -> dict[str, RoleCard]:
         """By id."""
@@ -147,7 +161,8 @@ class Group:
         runs = [source.run for source in self.sources]
         simulations = [identity for run in runs for identity in find_simulations(run)]
         foreign = any(is_partly_foreign(run) or not find_simulations(run) for run in runs)
-        scorings = {step: part for run in runs for step, part in run.items() if step.startswith("scoring/")}
+        steps = ("scoring/", PREFERRING)
+        scorings = {step: part for run in runs for step, part in run.items() if step.startswith(steps)}
         every = list({digest(identity): identity for identity in simulations}.values())
         asked = {ASKED: {name: one for run in runs for name, one in run.get(ASKED, {}).items()}}
         played = {PLAYED: {"identity": {"simulations": every, "foreign": foreign}}} if every else {}
@@ -158,7 +173,7 @@ class Group:
         if not self.is_human and not other.is_human and (why := _compare_makings(self, other)):
             return f"{other.name} stands apart from {self.name}, as its dialogues were made otherwise: {why}."
         for dialogue in other.dialogues:
-            if self.dialogues.get(dialogue.id, dialogue) != dialogue:
+            if self.dialogues.get(dialogue.id, dialogue).content != dialogue.content:
                 return (
                     f"{other.name} stands apart from {self.name}, as dialogue {dialogue.id!r} says other words there."
                 )
@@ -168,15 +183,22 @@ class Group:
         for name, rubric in other.rubrics.items():
             if self.rubrics.get(name, rubric).sha256 != rubric.sha256:
                 return f"{other.name} stands apart from {self.name}, as its rubric {name} is worded otherwise."
-        for step in sorted(step for step in other.run if step.startswith("scoring/") and step in self.run):
+        for step in sorted(
+            step for step in other.run if step.startswith(("scoring/", PREFERRING)) and step in self.run
+        ):
             if differences := find_differences(self.run[step]["identity"], other.run[step]["identity"]):
-                rater = step.removeprefix("scoring/")
+                rater = step.partition("/")[2]
                 return f"{other.name} stands apart from {self.name}, as {rater} rates otherwise: {differences[0]}."
         known = {_place(rating): rating for rating in self.ratings}
         for rating in other.ratings:
             if known.get(_place(rating), rating) != rating:
                 what = f"{rating.dimension} of dialogue {rating.dialogue_id!r}"
                 return f"{other.name} stands apart from {self.name}, as {rating.rater} rated {what} otherwise there."
+        given = {place_of(one): one for source in self.sources for one in source.preferences}
+        for one in other.preferences:
+            if given.get(place_of(one), one).preference != one.preference:
+                what = f"{one.dialogue_a!r} and {one.dialogue_b!r}"
+                return f"{other.name} stands apart from {self.name}, as {one.rater} compared {what} otherwise there."
         return None
 
     @property
@@ -213,6 +235,7 @@ class Entry:
         number: Its place among all.
         group: The group it is of.
         ratings: In the order of the file.
+        repeat: Which dialogue of its card and models it is, from 1; None where none of the collection is a second.
     """
 
     key: str
@@ -221,6 +244,7 @@ class Entry:
     dialogue: Dialogue
     card: RoleCard | None
     ratings: tuple[Rating, ...]
+    repeat: int | None = None
 
     @property
     def supporter(self) -> str:
@@ -251,8 +275,8 @@ class Entry:
         }
         return {**sides, "card": fold(self.card.text) if self.card else ""}
 
-    def levels(self, rubric: str, dimension: str, rater: str | None = None) -> list[int | None]:
-        """The levels that raters gave it, None for unscored.
+    def marks(self, rubric: str, dimension: str, rater: str | None = None) -> list[Mark | None]:
+        """The levels that raters gave it, N/A where they say that the dimension does not apply, None for unscored.
 
         Args:
             rubric: Name and version.
@@ -260,7 +284,7 @@ class Entry:
             rater: One of them; None = all.
         """
         return [
-            rating.score
+            rating.mark
             for rating in self.ratings
             if (rating.rubric, rating.dimension) == (rubric, dimension) and rater in (None, rating.rater)
         ]
@@ -333,7 +357,9 @@ class Collection:
             id_ for group in self.groups for id_, talk in group.dialogues.items() if same.setdefault(id_, talk) != talk
         }
         entries: dict[str, Entry] = {}
-        for group in self.groups:
+        numbers = [number_repeats(group.dialogues.values()) for group in self.groups]
+        repeated = any(number > 1 for own in numbers for number in own.values())
+        for group, repeats in zip(self.groups, numbers, strict=True):
             ratings: dict[str, list[Rating]] = defaultdict(list)
             for rating in group.ratings:
                 ratings[rating.dialogue_id].append(rating)
@@ -342,13 +368,13 @@ class Collection:
                 named = [dialogue.id, dialogue] if dialogue.id in several else [dialogue.id]
                 key = digest(named)[:KEY]
                 card = group.cards.get(dialogue.card_id or "")
-                own = tuple(ratings[dialogue.id])
+                own, repeat = tuple(ratings[dialogue.id]), repeats[dialogue.id] if repeated else None
                 if (known := entries.get(key)) is not None:  # the same, in groups that stand apart for their ratings
                     more = [rating for rating in own if rating not in known.ratings]
                     both = (*known.ratings, *more)
-                    entries[key] = Entry(key, known.number, known.group, dialogue, known.card or card, both)
+                    entries[key] = Entry(key, known.number, known.group, dialogue, known.card or card, both, repeat)
                 else:
-                    entries[key] = Entry(key, len(entries), group, dialogue, card, own)
+                    entries[key] = Entry(key, len(entries), group, dialogue, card, own, repeat)
         return list(entries.values())
 
     @cached_property
@@ -381,11 +407,18 @@ class Collection:
         """Figures by round of each group, with their pictures."""
         found = []
         for number, group in enumerate(self.groups):
-            rounds = estimate_rounds(list(group.dialogues.values()))
+            talks = list(group.dialogues.values())
+            rounds = [*estimate_rounds(talks), *(course.as_rounds() for course in estimate_courses(talks))]
             signature = join_signature(dialogue_parts(group.run))
             pictures = rounds_pictures(rounds, signature)
             found.append((group, rounds, pictures if number == 0 else [_renamed(p, number) for p in pictures]))
         return found
+
+    @cached_property
+    def courses(self) -> dict[int, Report]:
+        """The seekers' courses of each group that has one, by its number from 0."""
+        found = {n: course_report(list(g.dialogues.values()), g.cards) for n, g in enumerate(self.groups)}
+        return {number: report for number, report in found.items() if report}
 
     def find_picture(self, name: str) -> Picture | None:
         """A picture by its address: of a board, ``KEY-NAME``, else of the rounds."""
@@ -415,6 +448,7 @@ class Collection:
             "spoken": sorted({entry.dialogue.language for entry in entries}),
             "category": sorted({entry.category for entry in entries if entry.category}),
             "rater": self.raters,
+            "repeat": [str(number) for number in sorted({entry.repeat for entry in entries if entry.repeat})],
         }
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting.find import contains, split_query
+from esc_eval.schema import Mark
 from esc_eval.statistics.scale import to_points
 from esc_eval.view.collection import Collection, Entry
 
@@ -40,6 +41,7 @@ class Asked:
             where ``language`` is that of the page.
         group: Number of a group, from 1.
         dimension, level: Whom some rater gave this level, or, with ``unscored``, no level; without a dimension in any.
+        repeat: Number of a repeat, from 1.
         state: ``ended`` for dialogues that ended early, ``whole`` for the others.
         sort: One of ``SORTS`` or a dimension.
         down: Whether the last come first.
@@ -56,6 +58,7 @@ class Asked:
     group: str = ""
     dimension: str = ""
     level: str = ""
+    repeat: str = ""
     state: str = ""
     sort: str = ""
     down: bool = False
@@ -92,7 +95,7 @@ class Asked:
     def is_narrow(self) -> bool:
         """Whether anything is left out."""
         return bool(self.words or self.model or self.seeker or self.spoken or self.category or self.group or self.level
-                    or self.state or self.rater)  # fmt: skip
+                    or self.state or self.rater or self.repeat)  # fmt: skip
 
 
 class Listing:
@@ -128,9 +131,13 @@ class Listing:
         """The entries of the page."""
         return self.found[(self.page - 1) * SIZE : self.page * SIZE]
 
-    def levels(self, entry: Entry, dimension: str) -> list[int | None]:
-        """The levels that are shown of an entry."""
-        return entry.levels(self.rubric_id, dimension, self.asked.rater or None)
+    def marks(self, entry: Entry, dimension: str) -> list[Mark | None]:
+        """The levels that are shown of an entry, with N/A and None as ``Entry.marks`` has them."""
+        return entry.marks(self.rubric_id, dimension, self.asked.rater or None)
+
+    def levels(self, entry: Entry, dimension: str) -> list[int]:
+        """Those of its marks that are levels."""
+        return [mark for mark in self.marks(entry, dimension) if isinstance(mark, int)]
 
     def mean(self, entry: Entry) -> float | None:
         """Mean of its dimensions in points, those where lower is better turned round; None where one has no level."""
@@ -139,7 +146,7 @@ class Listing:
         low, high = self.rubric.levels[0], self.rubric.levels[-1]
         means = []
         for dimension in self.rubric.dimensions:
-            levels = [level for level in self.levels(entry, dimension.key) if level is not None]
+            levels = self.levels(entry, dimension.key)
             if not levels:
                 return None
             mean = float(np.mean(levels))
@@ -166,6 +173,8 @@ class Listing:
             return False
         if asked.group and str(self.collection.groups.index(entry.group) + 1) != asked.group:
             return False
+        if asked.repeat and str(entry.repeat) != asked.repeat:
+            return False
         if asked.state and (asked.state == "ended") != (dialogue.problem is not None):
             return False
         if asked.rater and all(rating.rater != asked.rater for rating in entry.ratings):
@@ -180,7 +189,7 @@ class Listing:
         given = [
             level
             for dimension in ([asked.dimension] if asked.dimension else self.dimensions)
-            for level in self.levels(entry, dimension) or [None]
+            for level in self.marks(entry, dimension) or [None]
         ]
         if asked.level == UNSCORED:
             return None in given or not given
@@ -208,7 +217,7 @@ class Listing:
     def _value(self, entry: Entry, sort: str) -> float | None:
         if sort == "mean":
             return self.mean(entry)
-        levels = [level for level in self.levels(entry, sort) if level is not None]
+        levels = self.levels(entry, sort)
         return float(np.mean(levels)) if levels else None
 
 

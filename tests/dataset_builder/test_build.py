@@ -17,6 +17,7 @@ from dataset_builder.diff import diff_builds, read_table
 from dataset_builder.rows.annotations import read_annotations
 from esc_eval.errors import EscEvalError
 from esc_eval.schema import Dialogue, Rating, RoleCard, Turn
+from esc_eval.simulation.plan import turn_seed
 
 pytestmark = pytest.mark.filterwarnings("ignore:ConjunctiveGraph:DeprecationWarning")
 TABLES = ("role_cards", "dialogues", "annotations")
@@ -118,11 +119,40 @@ def test_a_run_of_ours_brings_the_cards_that_it_played(tmp_path):
         build_dataset(Inputs(runs=(run,), cards=(other,)), tmp_path / "out")
 
 
+def test_repeats_of_a_run_are_numbered_rows_with_seeds_of_their_own_even_where_they_say_the_same(tmp_path):
+    run = write_run(tmp_path)
+    [first] = (run / "dialogues.jsonl").read_text(encoding="utf-8").splitlines()
+    talk = Dialogue.model_validate_json(first)
+    seeded = [
+        talk.model_copy(
+            update={
+                "id": "m:c1" + (f"#{n}" if n > 1 else ""),
+                "repeat": n if n > 1 else None,
+                "turns": tuple(
+                    turn.model_copy(update={"seed": turn_seed(6 + n, "c1", place)})
+                    for place, turn in enumerate(talk.turns)
+                ),
+            }
+        )
+        for n in (1, 2, 3)
+    ]
+    (run / "dialogues.jsonl").write_text("".join(one.to_json() + "\n" for one in seeded), encoding="utf-8")
+    build_dataset(Inputs(cards=(write_cards(tmp_path / "cards.jsonl", card("c1")),), runs=(run,)), tmp_path / "out")
+    rows = read_table(tmp_path / "out", "dialogues")
+    assert {name: (row["repeat"], row["seed"]) for name, row in rows.items()} == {
+        "run/m:c1": (1, 7),
+        "run/m:c1#2": (2, 8),
+        "run/m:c1#3": (3, 9),
+    }
+    assert check_build(tmp_path / "out") == []
+
+
 def test_a_run_of_ours_keeps_revisions_seed_and_is_masked(tmp_path):
     cards = write_cards(tmp_path / "cards.jsonl", card("c1"))
     build_dataset(Inputs(cards=(cards,), runs=(write_run(tmp_path),)), tmp_path / "out")
     [row] = read_table(tmp_path / "out", "dialogues").values()
     assert row["id"] == "run/m:c1"
+    assert row["repeat"] == 1
     assert (row["seed"], row["seeker_revision"], row["supporter_revision"]) == (7, "abc", "def")
     assert row["turns"][0]["text"] == "Mail me at [EMAIL]"
     assert row["license"] == "CC-BY-4.0"

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from esc_eval.files.records import load_cards
-from esc_eval.schema import Dialogue, Rating, RoleCard, Turn, digest, find_duplicates
+from esc_eval.schema import Dialogue, Rating, RoleCard, Turn, digest, find_duplicates, number_repeats
 
 RATING = {"dialogue_id": "d", "dimension": "empathy", "rater": "r", "rater_kind": "human", "rubric": "x/1"}
 
@@ -51,6 +51,23 @@ def test_a_digest_of_something_without_json_is_refused():
 
 def test_duplicates_are_listed_once():
     assert find_duplicates(["a", "b", "a", "c", "a", "b"]) == ["a", "b"]
+
+
+def test_repeats_are_numbered_by_what_they_say_else_in_order():
+    def made(name, repeat=None, seeker="s", card="c"):
+        return Dialogue(id=name, language="en", turns=(), card_id=card, supporter="m", seeker=seeker, repeat=repeat)
+
+    assert number_repeats([made("a"), made("b", 3), made("c", 2)]) == {"a": 1, "b": 3, "c": 2}
+    assert number_repeats([made("a"), made("b"), made("c", 2)]) == {"a": 1, "b": 3, "c": 2}, "2 is taken"
+    assert number_repeats([made("a", 2), made("b", 2)]) == {"a": 2, "b": 1}, "two that say the same"
+    assert set(number_repeats([made("a"), made("b", seeker="t"), made("c", card="d")]).values()) == {1}
+    assert number_repeats([made("a", card=None), made("b", card=None)]) == {"a": 1, "b": 1}
+
+
+def test_which_repeat_it_is_changes_nothing_that_a_scoring_knows_a_dialogue_by():
+    one = Dialogue(id="m:c", language="en", turns=(Turn(role="seeker", text="a"),))
+    assert one.content == digest(one) == one.model_copy(update={"repeat": 2}).content
+    assert '"repeat"' not in one.to_json()
 
 
 def test_the_sample_is_24_synthetic_cards_over_three_categories():

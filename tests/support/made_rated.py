@@ -5,6 +5,7 @@ import json
 
 from analysis.rated.lend_an_ear import EXPERTS, MODELS, STUDIES
 from analysis.studies.ieval import BOTS, OVERALL, SCALES, SIDES
+from esc_eval.prompts.rubric import load_rubric
 
 LOG = "- My cat ran off.\n- Oh no. Since when?\n- Since Monday.\n- I hope she is back soon."
 IEVAL = [
@@ -98,6 +99,20 @@ TALKS = [
     ("t1", "Seeker: I lost my job, and\nthe flat.\n\nSupporter: That is hard.\n\nSeeker: Yes, it is, truly."),
     ("t2", "Seeker: I lost my job, and\nthe flat.\n\nSupporter: Cheer up."),
 ]
+ESCONV_SRA = [
+    {
+        "conv_id": f"0a1b-2c_{strategy}",
+        "strategy": strategy,
+        "history": "<br><b>seeker</b>: My bike is gone.\n All of it.<br><b>supporter</b>: Oh!<br><b>seeker</b>: Yes.",
+        "file_names": [f"prompting/outputs/{model}//1.json" for model in models],
+        "model1_response": "Where did you last see it? \n",
+        "model2_response": "That is a pity.",
+        "model-preference": mark,
+        "annotator": annotator,
+    }
+    for strategy, models, marks in (("Offer Hope", ("m_1", "m_2"), "-4 0"), ("Share Information", ("m_2", "m_1"), "3"))
+    for annotator, mark in enumerate(marks.split(), 1)
+]
 SURVEY = {"empathy": "4", "relevance": "5", "initial_emotion_intensity": "5", "final_emotion_intensity": "2"}
 ESCONV = [
     {
@@ -113,7 +128,7 @@ ESCONV = [
     }
     for survey in (SURVEY, {"initial_emotion_intensity": "4"}, {**SURVEY, "final_emotion_intensity": "5"})
 ]
-ITEMS = ("felt_heard", "felt_respected")
+ITEMS = tuple(dimension.official for dimension in load_rubric("kokorochat").dimensions)
 KOKOROCHAT = [
     {
         "id": str(number),
@@ -129,7 +144,7 @@ KOKOROCHAT = [
             "client_id": 7 + number,
             "counselor_id": 9,
             "score": 5,
-            **dict(zip(ITEMS, (number, 5), strict=True)),
+            **{**dict.fromkeys(ITEMS, 5), ITEMS[0]: number},
             "unwilling_to_continue": None,
         },
     }
@@ -197,7 +212,7 @@ def lay(name, folder):
     if name == "vera-mh":
         return lay_vera_mh(folder / "vera")
     content = {"ieval": IEVAL, "fed": FED, "usr": USR, "conture": CONTURE, "duo": DUO}
-    content |= {"esconv": ESCONV, "kokorochat": KOKOROCHAT}
+    content |= {"esconv": ESCONV, "esconv-sra": ESCONV_SRA, "kokorochat": KOKOROCHAT}
     lines = {"duo": "ed_en.jsonl", "esconv": "train.txt", "kokorochat": "kokorochat.jsonl"}
     path = folder / lines.get(name, f"{name}.json")
     text = "\n".join(map(json.dumps, content[name])) + "\n" if name in lines else json.dumps(content[name])

@@ -34,7 +34,7 @@ from esc_eval.chat.stopping import Interrupted
 from esc_eval.errors import EscEvalError
 from esc_eval.prompts.protocol import Generation
 from esc_eval.reasoning import strip_thinking
-from esc_eval.schema import Served, Way
+from esc_eval.schema import NOT_APPLICABLE, Served, Way
 
 Body = dict[str, Any]
 
@@ -73,10 +73,11 @@ HELD: dict[str, Callable[[Body, Sequence[str]], Body]] = {
 
 
 def _schema(body: Body, options: Sequence[str]) -> Body:
-    values = [int(option) if option.isdecimal() else option for option in options]
+    whole = all(option.isdecimal() for option in options)
+    values = [int(option) if whole else option for option in options]
     schema = {
         "type": "object",
-        "properties": {"score": {"enum": values, "type": "integer" if isinstance(values[0], int) else "string"}},
+        "properties": {"score": {"enum": values, "type": "integer" if whole else "string"}},
         "required": ["score"],
         "additionalProperties": False,
     }
@@ -345,7 +346,9 @@ def read_choice(answer: Answer, question: Question, settled: Settled) -> Choice:
         return Choice(problem=reply.problem, finish_reason=reply.finish_reason, way=way, served=answer.served)
     text = Choice(text=reply.raw, finish_reason=reply.finish_reason, way="text", served=answer.served)
     if way == "prefix" and not answer.thought and _goes_on(spoken, question, settled):
-        if weighed := _first_weights(answer, question, settled):
+        stated = question.find(spoken)
+        weighed = _first_weights(answer, question, settled)
+        if weighed and not (stated and stated[0] == NOT_APPLICABLE != max(weighed[0], key=weighed[0].__getitem__)):
             return _weighed(replace(text, text=None, way=way), *weighed, answer.tokens)
         if spoken.strip() in question.options:
             return replace(text, way=way)

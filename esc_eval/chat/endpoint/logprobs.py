@@ -10,7 +10,10 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
+
+from esc_eval.schema import NOT_APPLICABLE
 
 Span = tuple[int, int]
 
@@ -24,6 +27,8 @@ _AROUND = re.compile(r"^[\s*_`\"'“”$\\({\[:：=▁]+|[\s*_`\"'“”)}\].,�
 _POINTS = re.compile(r"(?<=.)(?:分|级|points?|pts?)$")
 _HAN = {ord(sign): str(value) for value, sign in enumerate("零一二三四五六七八九")} | {ord("〇"): "0", ord("两"): "2"}
 _DIGITS = re.compile(r"\d+")
+_NOT_APPLICABLE = ("N", "N/A", "NA", "不适用")
+"""Tokens that say, or begin, that a question does not apply, in upper case and without what may stand around them."""
 
 
 @dataclass(frozen=True)
@@ -182,10 +187,11 @@ def weigh_at(
     """
     weights = dict.fromkeys(options, 0.0)
     unsure = 0.0
-    whole = any(len(_option(c.forms[form]) or "") > 1 for c in tokens[first].candidates)
+    begins = partial(_option, options=options)
+    whole = any(len(begins(c.forms[form]) or "") > 1 for c in tokens[first].candidates)
     number, said, path = first, "", 1.0
     while number < len(tokens):
-        read = _option if number == first else _continued
+        read = begins if number == first else _continued
         own, following = read(tokens[number].forms[form]), 0.0
         for candidate in tokens[number].candidates:
             share = path * candidate.probability
@@ -196,7 +202,7 @@ def weigh_at(
                 continue
             name = said + digits
             longer = any(other != name and other.startswith(name) for other in options)
-            if digits == own and (number < last or longer) and number + 1 < len(tokens):
+            if digits == own != NOT_APPLICABLE and (number < last or longer) and number + 1 < len(tokens):
                 following += share
             elif longer and not (whole and number == first):
                 unsure += share
@@ -211,9 +217,12 @@ def weigh_at(
     return weights
 
 
-def _option(piece: bytes) -> str | None:
-    """The whole number that a token writes, with what may stand around it; None where it writes something else."""
+def _option(piece: bytes, options: Sequence[str]) -> str | None:
+    """The whole number that a token writes, with what may stand around it, or ``N/A`` where it writes or begins that
+    and it is an option; None where it writes something else."""
     text = _POINTS.sub("", _AROUND.sub("", unicodedata.normalize("NFKC", piece.decode("utf-8", "replace"))))
+    if NOT_APPLICABLE in options and text.upper() in _NOT_APPLICABLE:
+        return NOT_APPLICABLE
     text = text.translate(_HAN) if len(text) == 1 else text
     return text if _DIGITS.fullmatch(text) else None
 

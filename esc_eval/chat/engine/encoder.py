@@ -12,6 +12,7 @@ from esc_eval.chat.base import Conversation
 from esc_eval.errors import EscEvalError
 from esc_eval.prompts.protocol import Message
 from esc_eval.reasoning import close_thinking, find_marks, find_open_thinking, split_thinking
+from esc_eval.schema import NOT_APPLICABLE
 
 TODAY = datetime(2024, 7, 26, tzinfo=UTC)
 """What chat templates that ask for the date are told, so that tomorrow's prompt is today's; Llama's own default."""
@@ -221,12 +222,18 @@ class Encoder:
 
         Returns:
             The lead to encode conversations with, and each option's token; None where one is not a token of its own.
+            Of ``N/A`` the first of its tokens will do, as no level begins with it.
         """
         spaced = (lead.rstrip(" "), [" " + option for option in options]) if lead.endswith(" ") else (lead, options)
         for start, ends in ((lead, options), spaced):
             prompt = self.encode(conversation, start)
             longer = [self.encode(conversation, start + end) for end in ends]
-            if all(len(ids) == len(prompt) + 1 and ids[:-1] == prompt for ids in longer):
+            size = len(prompt)
+            longer = [
+                ids[: size + 1] if option == NOT_APPLICABLE else ids
+                for option, ids in zip(options, longer, strict=True)
+            ]
+            if all(len(ids) == size + 1 and ids[:-1] == prompt for ids in longer):
                 return start, [ids[-1] for ids in longer]
         return None
 

@@ -6,6 +6,7 @@ ORDER = (
     "simulate",
     "score",
     "rejudge",
+    "prefer",
     "report",
     "merge",
     "view",

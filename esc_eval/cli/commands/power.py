@@ -17,6 +17,7 @@ from esc_eval.cli.ratings_options import (
 
 EXAMPLES = (
     "esc-eval power pilot.csv --difference 2.5 --cards 100,200 --raters 1,2",
+    "esc-eval power runs/thrice --repeats 1,2,3,5 --card-cost 2",
     "esc-eval power people.jsonl --predictions runs/first --difference 5",
 )
 READS_TABLES = True
@@ -39,13 +40,25 @@ def command(
             "of models apart, with its help and without. Repeatable."
         ),
     ] = None,
+    repeats: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N,N",
+            help="From a run with repeats: the error of each difference with so many repeats of a card, beside more "
+            "cards, and how many pay.",
+        ),
+    ] = None,
+    card_cost: Annotated[
+        float,
+        typer.Option(min=0, metavar="DIALOGUES", help="With --repeats: what another card costs beside its dialogues."),
+    ] = 1.0,
     dialogues: DialogueFiles = None,
     scale: Scale = None,
     seed: Seed = 0,
     *,
     options: ReportOptions,
 ) -> None:
-    """How many cards and raters, or how many more ratings beside a scorer's, tell two models d points apart."""
+    """How many cards, raters or repeats, or more ratings beside a scorer's, tell two models d points apart."""
     from esc_eval.reporting.plan import power_report
 
     if predictions:
@@ -59,6 +72,12 @@ def command(
                 dimension=dimension,
             )
         )
+        return
+    if repeats is not None:
+        from esc_eval.reporting.repeated import repeats_report
+
+        table = load_ratings_table(ratings, scale, dialogues)
+        options.show(repeats_report(table, parse_numbers("--repeats", repeats, int), card_cost, dimension=dimension))
         return
     report = power_report(
         load_ratings_table(ratings, scale, dialogues),

@@ -71,9 +71,11 @@ def command(
     )
     for fault in (fault for each in folders or () for fault in find_faults(each)):
         print_progress(f"note: {fault}")
-    if folders and not results.ratings:
+    if folders and not results.ratings and not results.preferences:
         if not results.unfinished:
             find_in_folder(folders[0], "ratings.jsonl")
         print_data(f"{', '.join(map(str, folders))}: not rated yet. {' '.join(results.unfinished)}")
+        for one in results.course.values():
+            print_data(one.to_text())
         return
     print_data(results.render(format))

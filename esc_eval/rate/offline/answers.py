@@ -4,14 +4,15 @@ import re
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from esc_eval.errors import BadRecord
-from esc_eval.files.cells import read_level
+from esc_eval.files.cells import read_mark
+from esc_eval.schema import NOT_APPLICABLE, Mark, mark_fields
 
 CANNOT, NOTE = "cannot_rate", "note"
 """What is asked beside the dimensions: why a dialogue cannot be rated, and what else there is to say."""
-_WORDED = re.compile(r"\s*(-?\d+)\s*:\s")
+_WORDED = re.compile(rf"\s*(-?\d+|{re.escape(NOT_APPLICABLE)})\s*:\s")
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Answer:
         dialogue_id: As the file has it.
         rater: As the file calls them: a name, or an id of a tool.
         rubric: Name and version; None where the file does not say.
-        score, problem: The level, or why there is none.
+        score, not_applicable, problem: The level, that the dimension does not apply, or why there is neither.
         order, time, seconds, stage, note: As of a ``Rating``.
     """
 
@@ -34,6 +35,7 @@ class Answer:
     rater: str
     rubric: str | None = None
     score: int | None = None
+    not_applicable: Literal[True] | None = None
     problem: str | None = None
     order: int | None = None
     time: str | None = None
@@ -65,13 +67,13 @@ def find_asked(about: Mapping[str, Any], found: Container[str], keys: Sequence[s
 
 
 def make_answers(
-    path: Path, where: str, levels: Mapping[str, int | None], why: str | None, **about: Any
+    path: Path, where: str, levels: Mapping[str, Mark | None], why: str | None, **about: Any
 ) -> Iterator[Answer]:
     """The answers of one rater on one dialogue, where it can be said of all dimensions that they cannot be rated.
 
     Args:
         path, where: Of the answers.
-        levels: By dimension; None where there is none.
+        levels: By dimension, N/A among them; None where there is none.
         why: Why there is none, where something says it.
         about: What else holds of all of them.
 
@@ -82,17 +84,17 @@ def make_answers(
         raise BadRecord(path, where, f"has levels and says in {CANNOT} that it cannot be rated; leave one of them")
     for key, level in levels.items():
         problem = None if level is not None else why or "left blank"
-        yield Answer(path, where, dimension=key, score=level, problem=problem, **about)
+        yield Answer(path, where, dimension=key, problem=problem, **mark_fields(level), **about)
 
 
-def read_choice(cell: object) -> int | None:
-    """A level as tools for annotation have it: ``3``, or ``3: words``; None where it is blank.
+def read_choice(cell: object) -> Mark | None:
+    """A level as tools for annotation have it: ``3``, or ``3: words``; ``N/A`` likewise; None where it is blank.
 
     Raises:
         ValueError: Something else.
 
-    >>> read_choice("3"), read_choice("3: Gladly."), read_choice(None)
-    (3, 3, None)
+    >>> read_choice("3"), read_choice("3: Gladly."), read_choice("N/A: Nothing of it."), read_choice(None)
+    (3, 3, 'N/A', None)
     """
     worded = _WORDED.match(cell) if isinstance(cell, str) else None
-    return read_level(worded[1] if worded else cell)
+    return read_mark(worded[1] if worded else cell)

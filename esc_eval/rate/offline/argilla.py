@@ -14,8 +14,10 @@ from esc_eval.files.writing import write_json
 from esc_eval.rate.export import explain_reason
 from esc_eval.rate.offline.answers import CANNOT, NOTE, Answer, Answers, find_asked, make_answers, read_choice
 from esc_eval.rate.offline.sheet import Entry
+from esc_eval.rate.questions import list_levels
 from esc_eval.rate.study import Study
 from esc_eval.reading import is_file, read_json
+from esc_eval.schema import Mark
 from esc_eval.web.words import load_words
 
 SETTINGS, DATASET, RECORDS = ".argilla/settings.json", ".argilla/dataset.json", "records.json"
@@ -43,8 +45,8 @@ def write_dataset(study: Study, entries: Mapping[str, Entry], language: str, out
             {
                 "type": "label_selection",
                 "options": [
-                    {"value": str(level), "text": f"{level}: {said}"}
-                    for level, said in zip(study.rubric.levels, text.dimensions[key].levels, strict=True)
+                    {"value": level.shown, "text": f"{level.shown}: {level.words}"}
+                    for level in list_levels(study.rubric, text, key)
                 ],
                 "visible_options": None,
             },
@@ -232,7 +234,7 @@ def _read_one(
     where: str,
 ) -> Iterator[Answer]:
     why, note = (str(found[name][0]).strip() if name in found and found[name][0] else "" for name in (CANNOT, NOTE))
-    levels: dict[str, int | None] = {}
+    levels: dict[str, Mark | None] = {}
     for key in find_asked(about, found, keys):
         try:
             levels[key] = None if discarded else read_choice(found[key][0] if key in found else None)

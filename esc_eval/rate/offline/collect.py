@@ -179,6 +179,8 @@ def _make_rating(answer: Answer, known: Mapping[str, str], rubric: Rubric, names
     if answer.score is not None and answer.score not in rubric.levels:
         said = ", ".join(map(str, rubric.levels))
         raise refuse(f"{answer.dimension} is {answer.score}, which is no level of {rubric.id}: {said}")
+    if answer.not_applicable and not rubric.not_applicable:
+        raise refuse(f"{answer.dimension} is not applicable, which {rubric.id} does not know as an answer")
     try:
         return Rating(
             dialogue_id=known.get(answer.dialogue_id, answer.dialogue_id),
@@ -187,6 +189,7 @@ def _make_rating(answer: Answer, known: Mapping[str, str], rubric: Rubric, names
             rater_kind="human",
             rubric=rubric.id,
             score=answer.score,
+            not_applicable=answer.not_applicable,
             problem=answer.problem,
             stage=answer.stage,
             order=answer.order,
@@ -202,9 +205,9 @@ def _refuse_second(answer: Answer, rating: Rating, first: Answer, before: Rating
     """Refuse a second word of one rater on the same thing."""
     what = f"{rating.rater} on {rating.dimension} of dialogue {answer.dialogue_id}"
     place = f"{first.path}, {first.where}"
-    if (rating.score, rating.problem) == (before.score, before.problem):
+    if (rating.mark, rating.problem) == (before.mark, before.problem):
         raise BadRecord(answer.path, answer.where, f"{what} stands in {place} too; leave one of the two out")
-    here, there = (str(one.score) if one.problem is None else repr(one.problem) for one in (rating, before))
+    here, there = (str(one.mark) if one.problem is None else repr(one.problem) for one in (rating, before))
     raise BadRecord(
         answer.path, answer.where, f"{what} is {here}, and {there} in {place}; leave out what does not hold"
     )

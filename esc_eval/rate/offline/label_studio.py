@@ -16,7 +16,9 @@ from esc_eval.files.writing import write_json, write_whole
 from esc_eval.rate.export import explain_reason
 from esc_eval.rate.offline.answers import CANNOT, NOTE, Answer, Answers, find_asked, make_answers, read_choice
 from esc_eval.rate.offline.sheet import Entry
+from esc_eval.rate.questions import list_levels
 from esc_eval.rate.study import Study
+from esc_eval.schema import Mark
 from esc_eval.web.words import load_words
 
 TASKS, CONFIG = "label-studio-tasks.json", "label-studio-config.xml"
@@ -62,8 +64,8 @@ def write_tasks(study: Study, entries: Mapping[str, Entry], language: str, out: 
         asked = text.dimensions[key]
         SubElement(view, "Header", value=f"{asked.name}: {asked.question}")
         choices = SubElement(view, "Choices", name=key, toName=DIALOGUE, choice="single-radio")
-        for level, said in zip(study.rubric.levels, asked.levels, strict=True):
-            SubElement(choices, "Choice", value=f"{level}: {said}", alias=str(level))
+        for level in list_levels(study.rubric, text, key):
+            SubElement(choices, "Choice", value=f"{level.shown}: {level.words}", alias=level.shown)
     for name, title in ((CANNOT, words("cannot_title")), (NOTE, words("note"))):
         SubElement(view, "Header", value=title)
         SubElement(view, "TextArea", name=name, toName=DIALOGUE, rows="2", maxSubmissions="1", editable="true")
@@ -138,7 +140,7 @@ def read_flat(row: Mapping[str, Any], path: Path, where: str, keys: Sequence[str
     keys = find_asked(row, row, keys)
     why = _text(row.get(CANNOT), path, where)
     why = explain_reason(why) if why else "skipped in Label Studio" if row.get("skipped") is True else None
-    levels: dict[str, int | None] = {}
+    levels: dict[str, Mark | None] = {}
     for key in keys:
         found = row.get(key)
         found = found[0] if isinstance(found, list) and len(found) == 1 else found

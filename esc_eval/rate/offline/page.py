@@ -12,7 +12,7 @@ from esc_eval.escaping import show_controls
 from esc_eval.files.templates import make_environment
 from esc_eval.rate.export import REASONS, explain_reason
 from esc_eval.rate.offline.sheet import Sheet
-from esc_eval.rate.questions import Level, Question, level_keys, list_keys
+from esc_eval.rate.questions import Question, level_keys, list_keys, list_levels
 from esc_eval.version import __version__
 from esc_eval.web.words import Words, load_words
 
@@ -59,14 +59,14 @@ def as_page(sheet: Sheet, file: str, contact: str | None = None) -> str:
                 key,
                 text.dimensions[key].name,
                 text.dimensions[key].question,
-                [Level(*one) for one in zip(sheet.rubric.levels, keys, text.dimensions[key].levels, strict=True)],
+                list_levels(sheet.rubric, text, key),
             )
             for key in sheet.dimensions
         ],
         reasons=list(REASONS),
         pairs=False,
         state={"note": None},
-        keys=list_keys(words, keys),
+        keys=list_keys(words, keys, applying=bool(sheet.rubric.not_applicable)),
         break_after=BREAK_AFTER,
         # what the file is made of is ours; the rest goes through the escaping of the template, or of JSON below
         policy=Markup(policy),  # noqa: S704
@@ -87,6 +87,7 @@ def _as_data(sheet: Sheet, file: str, words: Words) -> str:
         "rubric": sheet.rubric.id,
         "levels": sheet.rubric.levels,
         "dimensions": sheet.dimensions,
+        "not_applicable": bool(sheet.rubric.not_applicable),
         "file": file,
         "made_by": f"esc-eval {__version__}",
         "language": words.language,

@@ -4,12 +4,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from esc_eval.errors import BadRecord, EscEvalError
-from esc_eval.files.cells import read_level
+from esc_eval.files.cells import read_level, read_mark
 from esc_eval.files.sheets import XLSX, read_cells, write_cells
 from esc_eval.rate.export import explain_reason
 from esc_eval.rate.offline.answers import CANNOT, NOTE, Answer, Answers, make_answers
 from esc_eval.rate.offline.sheet import Sheet
 from esc_eval.reading import suffix_of
+from esc_eval.schema import NOT_APPLICABLE, Mark
 
 BEFORE = ("dialogue_id", "order", "rater", "rubric")
 SCALE = "scale"
@@ -57,7 +58,7 @@ def write_sheet(path: Path, sheet: Sheet) -> None:
         }
         for order, entry in enumerate(sheet.entries)
     ]
-    levels = [str(level) for level in sheet.rubric.levels]
+    levels = [str(mark) for mark in sheet.rubric.marks]
     beside = {
         "Dialogues": (["dialogue_id", "turn", "who", "text"], list(_turn_rows(sheet))),
         "Scale": (["dimension", "name", "level", "words"], list(_scale_rows(sheet))),
@@ -92,6 +93,9 @@ def _scale_rows(sheet: Sheet) -> Iterator[dict[str, str]]:
         yield {"dimension": key, "name": text.name, "level": "", "words": text.question}
         for level, words in zip(sheet.rubric.levels, text.levels, strict=True):
             yield {"dimension": key, "name": text.name, "level": str(level), "words": words}
+        if wording.not_applicable:
+            said = {"level": NOT_APPLICABLE, "words": wording.not_applicable}
+            yield {"dimension": key, "name": text.name, **said}
 
 
 def is_sheet(columns: Mapping[str, object] | set[str]) -> bool:
@@ -118,10 +122,10 @@ def read_sheet(path: Path) -> Answers:
         keys = [key for key in cells if key not in (*BEFORE, CANNOT, NOTE, CARD) and not key.startswith(TEXT)]
         asked = len(keys)
         why, note = cells.get(CANNOT, "").strip(), cells.get(NOTE, "").strip()
-        levels = {}
+        levels: dict[str, Mark | None] = {}
         for key in keys:
             try:
-                levels[key] = read_level(cells[key])
+                levels[key] = read_mark(cells[key])
             except ValueError as error:
                 raise BadRecord(path, where, f"{key}: {error}") from error
         if not why and all(level is None for level in levels.values()):

@@ -33,6 +33,7 @@ const askQuestions = (root, words, hooks) => {
     goOn(box);
   }
   function takeLevel(box, radio) {
+    if (Number.isNaN(Number(radio.value))) { takeCannot(box, radio.value); return; }
     showLevel(box, Number(radio.value));
     hooks.record("level", box.dataset.dimension, Number(radio.value), null);
   }
@@ -43,10 +44,10 @@ const askQuestions = (root, words, hooks) => {
   }
   function showCannot(box, reason) {
     box.dataset.cannot = "";
-    for (const radio of radios(box)) radio.checked = false;
+    for (const radio of radios(box)) radio.checked = radio.value === reason;  // "not applicable" may be an answer to choose
     const verdict = box.querySelector("[data-verdict]");
     verdict.textContent = verdict.dataset.text.replace("{reason}", wordsOf(box, reason));
-    verdict.hidden = false;
+    verdict.hidden = radios(box).some((radio) => radio.checked);
   }
   const wordsOf = (box, reason) => {
     const option = [...box.querySelector("[data-reason]:is(select)").options].find((one) => one.value === reason);
@@ -144,8 +145,8 @@ const askQuestions = (root, words, hooks) => {
     if (event.key === "Enter" && !at.matches("button, a, summary")) { event.preventDefault(); next(); return; }
     if (!keysOn.checked || event.repeat) return;
     const box = current();
-    const radio = radios(box).find((one) => one.dataset.key === event.key);
     const key = event.key.toLowerCase();
+    const radio = radios(box).find((one) => one.dataset.key === key);
     if (radio) { event.preventDefault(); choose(box, radio); }
     else if (key === "x") { event.preventDefault(); openWhy(box, true); }
     else if (key === "n") { event.preventDefault(); note.focus(); }

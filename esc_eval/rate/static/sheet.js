@@ -189,7 +189,8 @@
       const click = state.answers[id]?.clicks[dimension];
       if (!click) return [];
       const why = sheet.reasons[click.text] ?? sheet.other_reason.replace("{reason}", () => click.text);
-      const said = click.kind === "level" ? { score: click.value } : { problem: why };
+      const apart = sheet.not_applicable && click.text === "not_applicable" ? { not_applicable: true } : { problem: why };
+      const said = click.kind === "level" ? { score: click.value } : apart;
       const note = state.answers[id].note?.text.trim();
       return [{ dialogue_id: id, dimension, rater: sheet.rater, rater_kind: "human", rubric: sheet.rubric, ...said,
         stage: "first", order, time: click.time, seconds: click.seconds, ...(note ? { note } : {}) }];

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 from analysis_support import public
-from made_rated import USR, lay, lay_lend_an_ear
+from made_rated import DUO, ESCONV_SRA, USR, lay, lay_lend_an_ear
 from typer.testing import CliRunner
 
 from analysis.__main__ import app
@@ -18,20 +18,14 @@ from analysis.studies.correlation import correlation_report
 from esc_eval.cli.app import app as esc_eval
 from esc_eval.errors import EscEvalError
 from esc_eval.files.metric_scores import read_scores
+from esc_eval.files.preferences import read_preferences
 from esc_eval.files.ratings_table import read_table
 from esc_eval.files.records import read_dialogues, read_ratings
 from esc_eval.files.writing import write_jsonl
+from esc_eval.reporting.preferences import preference_reports
 from esc_eval.schema import Dialogue
+from esc_eval.scoring.prefer import find_pairs
 from esc_eval.statistics.bootstrap import Bootstrap
-
-
-@pytest.fixture(autouse=True)
-def japanese(tmp_path_factory, monkeypatch):
-    """A folder of the language that KokoroChat is in."""
-    folder = tmp_path_factory.mktemp("languages") / "ja"
-    folder.mkdir()
-    (folder / "language.yaml").write_text("code: ja\nname: Japanese\n")
-    monkeypatch.setenv("ESC_EVAL_LANGUAGES", str(folder))
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -42,12 +36,14 @@ def test_every_set_declares_itself_and_its_folders_are_read_by_every_command(nam
     folders = convert_set(name, lay(name, tmp_path), tmp_path / "out")
     assert folders
     for folder in folders:
-        dialogues, ratings = read_dialogues(folder), read_ratings(folder)
-        table = read_table([folder])
+        dialogues = read_dialogues(folder)
+        pairs = not (folder / "ratings.jsonl").exists()
+        ratings = [] if pairs else read_ratings(folder)
+        table = read_table([folder], pairs=pairs)
         about = json.loads((folder / "about.json").read_text())
         assert (about["set"], about["link"], about["license"]) == (known.NAME, known.LINK, known.LICENSE)
         assert all(len(sha256) == 64 for sha256 in about["files"].values())
-        assert len(table.frame) == len(ratings)
+        assert len(table.frame) == len(read_preferences(folder) if pairs else ratings)
         assert all(d.card_id and d.supporter for d in dialogues)
         assert {r.dialogue_id for r in ratings} <= {d.id for d in dialogues}
         assert table.low < table.high
@@ -138,6 +134,65 @@ def test_duo_keeps_the_chatter_apart_from_those_who_look_on(tmp_path):
     assert {d.supporter for d in read_dialogues(own)} == {"m-1 neutral", "m-2 neutral"}
 
 
+def test_what_observers_like_becomes_preferences_between_chats_on_one_card(tmp_path):
+    lay("duo", tmp_path)
+    both = deepcopy(DUO)
+    both[1]["objective_evaluation"] = {"preference_scores": [5, 4, 1]}
+    (tmp_path / "ed_en.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in both))
+    convert_set("duo", tmp_path / "ed_en.jsonl", tmp_path / "out")
+    given = [one.preference for one in read_preferences(tmp_path / "out" / "duo-ed-en-observers")]
+    assert [(one.rater, one.preference, one.steps) for one in given] == [
+        ("observer 1", -2, 4), ("observer 2", 0, 4), ("observer 3", 3, 4),
+    ]  # fmt: skip
+    assert not (tmp_path / "out" / "duo-ed-en" / "preferences.jsonl").exists()
+
+
+def test_replies_to_one_conversation_are_compared_as_they_were_shown(tmp_path):
+    folder = converted("esconv-sra", tmp_path, "esconv-sra")
+    talks = {talk.id: talk for talk in read_dialogues(folder)}
+    assert len(talks) == 4
+    assert len({talk.card_id for talk in talks.values()}) == 1
+    given = [one.preference for one in read_preferences(folder)]
+    best = [(one.rater, talks[one.dialogue_a].supporter, one.preference) for one in given]
+    assert best == [("annotator 1", "m_1", 4), ("annotator 2", "m_1", 0), ("annotator 1", "m_2", -3)]
+    assert talks[given[0].dialogue_a].turns[-1].text == "Where did you last see it?"
+    assert [turn.text for turn in talks[given[0].dialogue_a].turns[:2]] == ["My bike is gone.\n All of it.", "Oh!"]
+    pairs = {(pair.a.id, pair.b.id) for pair in find_pairs(list(talks.values()))}
+    assert pairs == {(one.dialogue_a, one.dialogue_b) for one in given}
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"model-preference": "5"}, "whole number -4..4"),
+        ({"model-preference": "left"}, "whole number"),
+        ({"history": "no speaker"}, "lines by seeker and supporter"),
+        ({"file_names": ["x", "y"]}, "outputs/MODEL"),
+        ({"annotator": None}, "and annotator"),
+    ],
+)
+def test_a_comparison_that_is_none_is_refused_with_its_place(tmp_path, change, complaint):
+    path = lay("esconv-sra", tmp_path)
+    path.write_text(json.dumps([{**ESCONV_SRA[0], **change}]))
+    with pytest.raises(EscEvalError, match=rf"item 0.*{re.escape(complaint)}"):
+        convert_set("esconv-sra", path, tmp_path / "out")
+
+
+@pytest.mark.slow
+@pytest.mark.shared_data
+def test_two_people_agree_on_what_they_compared_and_not_with_length(tmp_path):
+    convert_set("esconv-sra", public("ratings", "esconv_sra_pairwise", "annotation-results.json"), tmp_path)
+    folder = tmp_path / "esconv-sra"
+    given, talks = read_preferences(folder), read_dialogues(folder)
+    assert (len(given), len(talks)) == (264, 270)
+    [report] = preference_reports(given, talks, Bootstrap(100)).values()
+    found = report.data["agreement_with_people"]
+    assert found["annotator 1"]["kappa"].value == pytest.approx(0.81, abs=0.005)
+    assert found["annotator 1"]["all"].n == 129
+    assert found["the longer"]["decided"].value == pytest.approx(0.364, abs=0.0005)
+    assert found["the longer"]["decided"].n == 199
+
+
 @pytest.mark.parametrize(("name", "complaint"), [("ed_fr.jsonl", "no language 'fr'"), ("ed.jsonl", "says no language")])
 def test_duo_in_a_language_that_nobody_knows_is_refused(tmp_path, name, complaint):
     lay("duo", tmp_path).rename(tmp_path / name)
@@ -186,10 +241,11 @@ def test_kokorochat_is_japanese_and_counsellors_are_people(tmp_path):
     assert "no copies" in (folder / "about.json").read_text()
 
 
-def test_kokorochat_without_its_language_is_refused(tmp_path, monkeypatch):
-    monkeypatch.delenv("ESC_EVAL_LANGUAGES")
-    with pytest.raises(EscEvalError, match=r"no language 'ja' is known.*--languages"):
-        convert_set("kokorochat", lay("kokorochat", tmp_path), tmp_path / "out")
+def test_kokorochat_with_other_items_is_refused(tmp_path):
+    path = lay("kokorochat", tmp_path)
+    path.write_text(path.read_text().replace("felt_respected", "felt_fine"))
+    with pytest.raises(EscEvalError, match=r"line 1: expected the 20 items of rubric kokorochat/2"):
+        convert_set("kokorochat", path, tmp_path / "out")
 
 
 @pytest.mark.slow
@@ -268,6 +324,7 @@ PUBLIC = {
     "usr": ("usr_topicalchat", "topical_chat_unieval_result.json", {"usr": (360, 1080), "usr-overall": (360, 360)}),
     "conture": ("conture", "data.json", {"conture-turn": (1066, 1066), "conture": (119, 3132)}),
     "duo": ("duo", "ed_en.jsonl", {"duo-ed-en": (157, 628), "duo-ed-en-observers": (50, 600)}),
+    "duo-ja": ("duo", "ed_ja.jsonl", {"duo-ed-ja": (68, 272), "duo-ed-ja-observers": (45, 540)}),
     "vera-mh": ("vera_mh", "", {"vera-mh": (120, 1350)}),
     "lend-an-ear": ("lend_an_ear", "", {"lend-an-ear": (50, 900), "lend-an-ear-epitome": (50, 450)}),
     "kokorochat": ("kokorochat", "sample.jsonl", {"kokorochat": (120, 2400)}),
@@ -284,7 +341,9 @@ ESCONV = {
 @pytest.mark.parametrize("name", PUBLIC)
 def test_the_public_sets_are_read_whole(name, tmp_path):
     folder, file, counts = PUBLIC[name]
-    convert_set(name, public("ratings", folder, file) if file else public("ratings", folder), tmp_path)
+    convert_set(
+        name.removesuffix("-ja"), public("ratings", folder, file) if file else public("ratings", folder), tmp_path
+    )
     for part, (dialogues, ratings) in counts.items():
         assert (len(read_dialogues(tmp_path / part)), len(read_ratings(tmp_path / part))) == (dialogues, ratings)
     if name in ("lend-an-ear", "kokorochat"):

@@ -374,6 +374,10 @@ def test_a_card_may_be_played_several_times_and_n_counts_each(tmp_path):
     files = sorted((tmp_path / "official" / "result").iterdir())
     assert {path.name for path in files} == {f"warm{n}_en.json" for n in ("", "-2", "-3")}
     assert all(len(json.loads(path.read_text())) == 2 for path in files)
+    assert {(row["dialogue_id"], row["repeat"]) for row in found.rows("turns") if row["position"] == 0} >= {
+        (f"warm:{found.dialogues[0].card_id}", None),
+        (f"warm:{found.dialogues[0].card_id}#3", 3),
+    }
     assert (
         invoke("evaluate", "--supporter", "embedded", "--limit", "2", "--repeats", "3", "--dry-run", "--out", "x")
         .stdout.split("embedded")[1]

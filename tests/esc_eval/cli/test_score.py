@@ -134,7 +134,7 @@ def test_ratings_under_another_rubric_get_a_table_of_their_own(run, dialogues, s
     before = (folder / "ratings.jsonl").read_text()
     again = ["score", "--dialogues", dialogues, "--out", folder, "--rubric", "ieval", "--scorer"]
     code, _, err = run(*again, one)
-    assert (code, "under another identity" in err) == (2, True)
+    assert (code, "under another identity" in err, "--scorer NAME=MODEL" in err) == (2, True, True)
     assert (folder / "ratings.jsonl").read_text() == before
     code, out, err = run(*again, script(["5"], "two"))
     assert code == 0, err

@@ -95,3 +95,27 @@ def test_the_wheel_never_calls_krippendorff():
         "print('krippendorff' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+def test_power_of_repeats_wants_a_run_that_has_some(tables, tmp_path):
+    once = CliRunner().invoke(esc_eval, ["power", tables["people"], "--repeats", "1,2"])
+    assert once.exit_code == 2
+    assert "with --repeats 2" in " ".join(once.stderr.split())
+    rows = [
+        {
+            "dialogue_id": f"{m}{c}.{k}",
+            "dimension": "empathy",
+            "card": c,
+            "model": m,
+            "rater": "r",
+            "score": (c + k) % 3 + s,
+        }
+        for c in range(6)
+        for m, s in (("a", 0), ("b", 1 + c % 2))
+        for k in range(3)
+        if (c, m, k) != (2, "a", 1)
+    ]
+    again = write_table(tmp_path / "again.csv", rows)
+    found = CliRunner().invoke(esc_eval, ["power", str(again), "--repeats", "1,2", "--json", str(tmp_path / "p.json")])
+    assert found.exit_code == 0, found.output
+    assert len(json.loads((tmp_path / "p.json").read_text())["errors"]) == 2

@@ -2,17 +2,27 @@
 
 import os
 import re
+from collections import Counter
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from analysis.studies.probes import read_probe_wording
+from dataset_builder.decisions import confirmed_tiers, read_taxonomy
+from dataset_builder.roles.classify import Case, missing_taxonomies
+from dataset_builder.roles.prompts import words_of
+from dataset_builder.rows.card_text import parse_card, write_card_text
+from dataset_builder.rows.personal_data import find_personal_data
 from esc_eval import languages
 from esc_eval.errors import BadRecord, EscEvalError
 from esc_eval.files.records import load_cards, read_cards
 from esc_eval.languages import add_folder, get_language, guess_language, known_languages, language_codes
 from esc_eval.prompts.protocol import load_protocol
 from esc_eval.prompts.rubric import load_rubric
-from esc_eval.schema import Dialogue, RoleCard
+from esc_eval.schema import Category, Dialogue, RoleCard
+from esc_eval.scoring.evidence import ask_for_evidence
+from esc_eval.scoring.lexicon import read_lexicon
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -35,7 +45,7 @@ def test_a_folder_is_a_language_and_ours_come_first(tmp_path, monkeypatch):
     write_language(tmp_path / "many", "aa")
     monkeypatch.setenv(languages.VARIABLE, str(tmp_path / "many"))
     add_folder(write_language(tmp_path, "xx"))
-    assert language_codes() == ("en", "zh", "aa", "bb", "xx")
+    assert language_codes() == ("en", "zh", "de", "ja", "aa", "bb", "xx")
     assert RoleCard(id="1", language="xx", text="t", source="s").language == "xx"
 
 
@@ -62,7 +72,7 @@ def test_a_row_that_is_not_right_is_one_sentence_with_file_and_key(tmp_path, row
         add_folder(folder)
     assert f"{folder / 'language.yaml'}" in str(error.value)
     assert complaint in str(error.value)
-    assert language_codes() == ("en", "zh")
+    assert language_codes() == ("en", "zh", "de", "ja")
 
 
 def test_a_code_that_yaml_reads_as_no_text_is_to_be_quoted(tmp_path):
@@ -79,7 +89,7 @@ def test_a_folder_may_be_named_twice(tmp_path, monkeypatch):
     monkeypatch.setenv(languages.VARIABLE, f"{tmp_path / 'many'}{os.pathsep}{folder}")
     add_folder(folder)
     add_folder(tmp_path / "many")
-    assert language_codes() == ("en", "zh", "xx")
+    assert language_codes() == ("en", "zh", "de", "ja", "xx")
 
 
 def test_two_languages_have_no_official_name_in_common(tmp_path):
@@ -104,7 +114,7 @@ def test_a_card_of_an_unknown_language_is_refused_with_file_and_line(tmp_path):
     path.write_text("\n".join([good, good.replace('"en"', '"xx"')]))
     with pytest.raises(BadRecord, match=r"cards\.jsonl, line 2: .*no language 'xx' is known.*--languages DIR"):
         read_cards(path)
-    with pytest.raises(EscEvalError, match="no language 'xx' is known, only en, zh"):
+    with pytest.raises(EscEvalError, match="no language 'xx' is known, only en, zh, de, ja"):
         load_cards(language="xx")
 
 
@@ -112,7 +122,17 @@ def test_a_records_schema_still_says_string():
     assert Dialogue.model_json_schema()["properties"]["language"]["type"] == "string"
 
 
-@pytest.mark.parametrize(("text", "language"), [("I slept badly.", "en"), ("我睡不好", "zh"), ("", "en")])
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("I slept badly.", "en"),
+        ("我睡不好", "zh"),
+        ("", "en"),
+        ("母が倒れてから眠れません。", "ja"),
+        ("大学病院で検査を受けた。", "ja"),
+        ("我很喜欢那家叫优の良品的小商店，每天放学以后都去。", "zh"),
+    ],
+)
 def test_the_script_tells_the_language(text, language):
     assert guess_language(text) == language
 
@@ -140,21 +160,55 @@ def test_the_hashes_of_version_0_1_stand():
 @pytest.mark.parametrize("code", language_codes())
 def test_a_shipped_language_is_whole(code):
     row = known_languages()[code]
-    assert row.official, "what the release calls it"
     assert row.card, "how cards are written"
     assert load_rubric().text(code)
     assert load_protocol().text(code)
     assert load_protocol("resistant").text(code)
-    from analysis.studies.probes import read_probe_wording
-    from dataset_builder.decisions import read_taxonomy
-    from dataset_builder.roles.prompts import words_of
-    from esc_eval.scoring.lexicon import read_lexicon
-
     assert read_lexicon(code)
-    assert read_probe_wording(code)
+    assert read_probe_wording(code).keys() >= read_probe_wording("en").keys()
     assert words_of(code).keys() == words_of("en").keys()
-    assert all(code in leaf.names and leaf.definitions[code] for leaf in read_taxonomy())
-    assert load_cards(language=code)
+    assert missing_taxonomies([Case("1", code, "t", None)]) == []
+    assert all(row.in_release or leaf.worded(code) != leaf.worded("en") for leaf in read_taxonomy())
+    assert ask_for_evidence("quote", code, range(5)) != ask_for_evidence("reason", code, range(5))
+    assert len(load_cards(language=code)) == 12
+
+
+@pytest.mark.parametrize("code", language_codes())
+def test_pages_of_a_shipped_language_are_worded_whole_with_the_same_places_to_fill(code):
+    english = get_language("en")
+    for file in sorted((english.folder / "interface").glob("*.yaml")):
+        theirs, own = (row.read_data(f"interface/{file.name}") for row in (english, get_language(code)))
+        assert own.keys() == theirs.keys(), file.name
+        for key, text in theirs.items():
+            assert set(re.findall(r"{\w+}", own[key])) == set(re.findall(r"{\w+}", text)), (file.name, key)
+
+
+@pytest.mark.parametrize("code", [code for code in language_codes() if not get_language(code).in_release])
+def test_the_sample_of_an_added_language_is_in_its_folder_and_says_whose_review_it_lacks(code):
+    cards = load_cards(language=code)
+    assert Counter(card.category for card in cards) == dict.fromkeys(get_args(Category), 4)
+    assert {(card.synthetic, card.unreviewed, card.source) for card in cards} == {
+        (True, "native speakers", "esc-eval sample")
+    }
+    for card in cards:
+        fields = parse_card(card.text, code)
+        assert write_card_text(code, fields.age, fields.gender, fields.occupation, fields.problem) == card.text
+        assert confirmed_tiers()[card.id].tier1 == card.category
+        assert find_personal_data(card.text) == []
+    assert {card.language for card in load_cards()} == {"en", "zh"}, "runs of the sample stay as they are"
+
+
+def test_a_language_s_own_sample_is_read_when_its_cards_are_asked_for(tmp_path):
+    folder = write_language(tmp_path)
+    add_folder(folder)
+    with pytest.raises(EscEvalError, match="no card left: 24 cards"):
+        load_cards(language="xx")
+    card = RoleCard(id="own", language="xx", text="t", source="s")
+    (folder / "cards.jsonl").write_text(card.to_json())
+    assert load_cards(language="xx") == [card]
+    (folder / "cards.jsonl").write_text(card.to_json().replace('"xx"', '"en"'))
+    with pytest.raises(EscEvalError, match=r"cards\.jsonl: card 'own' is in en"):
+        load_cards(language="xx")
 
 
 MEANT = {
@@ -165,10 +219,13 @@ MEANT = {
     "analysis/studies/probes.py": "name of an edit",
     "analysis/studies/ieval.py": "language of one data set",
     "analysis/rated/conture.py": "language of one data set",
+    "analysis/rated/esconv_sra.py": "language of one data set",
     "analysis/rated/fed.py": "language of one data set",
     "analysis/rated/lend_an_ear.py": "language of one data set",
     "analysis/rated/vera_mh.py": "language of one data set",
     "analysis/rated/usr.py": "language of one data set",
+    "analysis/rated/kokorochat.py": "language of one data set",
+    "analysis/coded/gecco.py": "language of one data set",
     "analysis/studies/seekers.py": "the language that VADER reads",
     "esc_eval/checkpoints/embedded.py": "the language that the trained seeker learnt",
     "esc_eval/web/words.py": "whose wording stands where a language has none",
@@ -189,6 +246,6 @@ def test_no_code_knows_a_language_by_its_code(package):
     for path in sorted((ROOT / package).rglob("*.py")):
         name = path.relative_to(ROOT).as_posix()
         code = re.sub(r'""".*?"""', "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
-        if re.search(r"""["'](en|zh|english|chinese)["']""", code) and "/sources/" not in name:
+        if re.search(r"""["'](en|zh|de|ja|english|chinese|german|japanese)["']""", code) and "/sources/" not in name:
             found[name] = MEANT.get(name)
     assert not [name for name, why in found.items() if why is None]

@@ -63,6 +63,17 @@ def test_pairs_are_of_one_card_and_two_supporters_and_sides_are_random(tmp_path)
     assert {"llama3", "qwen"} == set(left)
 
 
+def test_repeats_are_items_of_their_own_and_pairs_are_of_one_repeat(tmp_path):
+    again = [one.model_copy(update={"id": f"{one.id}#{n}", "repeat": n}) for n in (2, 3) for one in made_talks(cards=2)]
+    talks = [*made_talks(cards=2), *again]
+    team = make_team(tmp_path / "one", talks)
+    assert {item.dialogue for item in team.store.items("anna")} == {one.id for one in talks}
+    pairs = make_team(tmp_path / "two", talks, pairwise=True).store.items("anna")
+    repeats = {one.id: one.repeat for one in talks}
+    assert len(pairs) == 6
+    assert all(repeats[item.dialogue] == repeats[item.other] for item in pairs)
+
+
 def test_a_plan_gives_out_its_dialogues_in_its_order(tmp_path):
     plan = tmp_path / "plan.csv"
     rows = [("anna", 0, "qwen:c2"), ("anna", 1, "llama3:c0"), ("ben", 0, "llama3:c0")]

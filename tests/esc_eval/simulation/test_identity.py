@@ -12,6 +12,7 @@ from esc_eval.files.records import load_cards, read_dialogues
 from esc_eval.prompts.protocol import Generation, load_protocol
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.reporting.signature import simulation_parts
+from esc_eval.schema import number_repeats
 from esc_eval.scoring.score import Scoring, score_dialogues
 from esc_eval.simulation.identity import is_relabelled
 from esc_eval.simulation.plan import Plan
@@ -310,6 +311,8 @@ def test_a_run_takes_more_repetitions_and_plays_only_those(plan, tmp_path):
     cards = [card.id for card in CARDS[:3]]
     assert [d.id for d in second] == [f"p:{card}{n}" for card in cards for n in ("", "#2", "#3")]
     assert second[::3][:2] == first
+    assert [d.repeat for d in second] == [None, 2, 3] * 3
+    assert number_repeats(second) == number_repeats([d.model_copy(update={"repeat": None}) for d in second])
     assert new == (9 - 2) * 2
     assert play(replace(plan(), repeats=2), tmp_path / "one") == (second, 0)
     alone, _ = play(replace(plan(), seed=2), tmp_path / "other")

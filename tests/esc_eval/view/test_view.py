@@ -1,6 +1,7 @@
 """What the pages of ``view`` hold, asked as a browser asks, without one."""
 
 import html
+import json
 import re
 import subprocess
 import sys
@@ -439,3 +440,25 @@ def test_what_has_no_valid_scorer_has_no_number_on_any_page(tmp_path, language):
     entry = key_of(collection, next(i for i, spoken in by_id.items() if spoken == "zh"))
     assert "nothing is shown for Chinese" in words_of(site.get(f"/dialogues/{entry}").text)
     assert site.get("/dialogues", params={"sort": "empathy", "level": "unscored"}).status_code == 200
+
+
+def test_repeats_are_named_and_can_be_asked_for(tmp_path):
+    folder = make_view_run(tmp_path / "run", languages=("en",))
+    for name, key in (("dialogues.jsonl", "id"), ("ratings.jsonl", "dialogue_id")):
+        rows = [json.loads(line) for line in (folder / name).read_text(encoding="utf-8").splitlines()]
+        again = [{**row, key: f"{row[key]}#2", **({"repeat": 2} if key == "id" else {})} for row in rows]
+        text = "".join(json.dumps(row) + "\n" for row in [*rows, *again])
+        (folder / name).write_text(text, encoding="utf-8")
+    collection = Collection.open([folder])
+    site = client(collection)
+    listed = [entry.dialogue.id for entry in Listing(collection, Asked(repeat="2")).found]
+    assert len(listed) == 8
+    assert all(name.endswith("#2") for name in listed)
+    page = words_of(site.get("/dialogues").text)
+    assert "repeat 2" in page
+    assert "repeat 2" in words_of(site.get(f"/dialogues/{key_of(collection, listed[0])}").text)
+    board = words_of(site.get(f"/boards/{collection.boards[0].key}").text)
+    assert "Fragile cards of supporters" in board
+    assert "Repeats: what a score is made of" in board
+    plain = Collection.open([make_view_run(tmp_path / "plain", languages=("en",))])
+    assert "repeat" not in words_of(client(plain).get("/dialogues").text)

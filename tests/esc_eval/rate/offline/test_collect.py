@@ -266,7 +266,7 @@ def test_a_plan_gives_each_rater_their_own_in_its_order(tmp_path):
         (["--rater", "anna", "--rater", "anna"], "named twice"),
         (["--rater", "a\nb"], "is no name of a rater"),
         (["--rater", "anna", "--format", "argilla"], "leave --rater and --plan out"),
-        (["--rater", "anna", "--language", "fr"], "--language fr: pages are worded in en, zh"),
+        (["--rater", "anna", "--language", "fr"], "--language fr: pages are worded in en, zh, de, ja"),
         (["--rater", "anna", "--dimensions", "kindness"], "has no 'kindness'"),
     ],
 )

@@ -1,0 +1,84 @@
+"""One simulation in parts that share nothing: each on a machine of its own, joined afterwards."""
+
+import json
+import subprocess
+import sys
+from itertools import chain
+
+import pytest
+from typer.testing import CliRunner
+
+from esc_eval import Results, simulate
+from esc_eval.api.play import choose_cards
+from esc_eval.api.settings import make_settings
+from esc_eval.cli.app import app
+from esc_eval.errors import EscEvalError
+
+
+def cards_of(shard):
+    return [card.id for card in choose_cards(make_settings("simulate", cards="sample", language="en", shard=shard))]
+
+
+def test_shards_share_no_card_and_leave_none_out():
+    parts = [cards_of(f"{n}/5") for n in range(1, 6)]
+    assert sorted(chain(*parts)) == sorted(cards_of(None))
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+@pytest.mark.parametrize("shard", ["0/3", "4/3", "1", "1/0", "-1/2", "a/b", "1/2/3", "１/2", " 1/2", ""])
+def test_what_is_no_shard_is_refused(shard):
+    with pytest.raises(EscEvalError, match="from 1/OF to OF/OF"):
+        make_settings("simulate", shard=shard)
+
+
+def test_more_shards_than_cards_are_refused():
+    with pytest.raises(EscEvalError, match="--shard 13/13: there are 12 cards"):
+        cards_of("13/13")
+
+
+def test_the_seeker_is_chosen_for_all_cards_so_that_shards_can_be_merged(tmp_path):
+    cards = ["sample-en-01", "sample-zh-01"]
+    both = [card for card in choose_cards(make_settings("simulate", cards="sample")) if card.id in cards]
+    assert len(both) == 2
+    told = [
+        simulate(lambda m: "Yes.", seeker=lambda m: "No.", cards=both, rounds=1, shard=f"{n}/2", out=tmp_path / str(n))
+        for n in (1, 2)
+    ]
+    assert [[d.card_id for d in part.dialogues] for part in told] == [[card.id] for card in both]
+
+
+CODE = """
+import sys
+from zlib import crc32
+from esc_eval import evaluate
+
+def say(messages):
+    return f"{crc32(repr(messages).encode())}"
+
+def judge(messages):
+    return str(crc32(messages[-1]["content"].encode()) % 5)
+
+shard, out = sys.argv[1:]
+evaluate({"one": say, "two": say}, seeker=say, scorer=judge, language="en", rounds=2, repeats=2,
+         shard=None if shard == "all" else shard, out=out)
+"""
+
+
+@pytest.mark.slow
+def test_processes_that_play_a_shard_each_make_together_what_one_makes(tmp_path):
+    script = tmp_path / "play.py"
+    script.write_text(CODE)
+    parts = [tmp_path / f"part-{n}" for n in (1, 2, 3)]
+    calls = [(f"{n}/3", part) for n, part in enumerate(parts, 1)] + [("all", tmp_path / "all")]
+    children = [subprocess.Popen([sys.executable, script, shard, out]) for shard, out in calls]
+    assert [child.wait(timeout=600) for child in children] == [0] * 4
+    merged = CliRunner().invoke(app, ["merge", *map(str, parts), "--out", str(tmp_path / "merged")])
+    assert merged.exit_code == 0, merged.stderr
+    whole, joined = Results.load(tmp_path / "all"), Results.load(tmp_path / "merged")
+    assert {d.id: d for d in joined.dialogues} == {d.id: d for d in whole.dialogues}
+    assert {(r.dialogue_id, r.dimension): r for r in joined.ratings} == {
+        (r.dialogue_id, r.dimension): r for r in whole.ratings
+    }
+    assert [t.model_dump() for t in joined.summary.tables] == [t.model_dump() for t in whole.summary.tables]
+    said = json.loads((tmp_path / "merged" / "run.json").read_text())["merged"]
+    assert [len(part["dialogues"]) for part in said] == [16, 16, 16]
