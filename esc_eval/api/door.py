@@ -423,7 +423,7 @@ def report(
         whole = bool(folders) and all((folder / CARD).is_file() for folder in folders)
         making = Results.join(folders, rubric).run if whole else {}
         found = Results(talks, () if ratings is None else _read_ratings(ratings), run=making)
-    found = found.shown(rubric, statistic, [Path(path) for path in _several(human)], strategies)
+    found = found.shown(rubric, statistic, [Path(path) for path in _several(human)], classifier=strategies)
     if out is not None:
         found.write_report(Path(out))
     return found

@@ -81,7 +81,8 @@ def prefer(
         return Results((), preferences=[one for own in given.values() for one in own], inconsistent=inconsistent)
     folder = _folder_of(run)
     dialogues = read_dialogues(folder)
-    missing, code = [], 1
+    missing: list[str] = []
+    code = 1
     if known.scorer:
         missing, code = _ask_judges(folder, dialogues, known, question, tell, given)
     elif given:
