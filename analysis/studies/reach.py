@@ -3,8 +3,8 @@
 Nothing is fitted to what it is tried on: dialogues are put into folds, those of one cluster (a card, or a rater) into
 the same, and each fold is rated by a ridge regression of words that was fitted to the others. Words are strings of
 characters where a language has no spaces. Beside it stand what knows no words: the length of what the supporter says,
-the level that people give most, and the rater's own mean of other dialogues, which no scorer can know of people it has
-not met.
+fitted alike, the level that people give most, and the rater's own mean of other dialogues, which no scorer can know of
+people it has not met.
 """
 
 from collections.abc import Mapping, Sequence
@@ -73,9 +73,9 @@ def reach_report(table: RatingsTable, dialogues: Sequence[Dialogue], boot: Boots
         people = wide[dimension].to_numpy(dtype=float)
         rated = np.flatnonzero(np.isfinite(people))
         guess, same, most = _cross_fit([talks[i] for i in rated], people[rated], folds[rated], read)
-        fitted = np.full(len(talks), np.nan)
-        fitted[rated] = guess
-        given = {FITTED: fitted, LENGTH: lengths.astype(float)}
+        fitted, by_length = (np.full(len(talks), np.nan) for _ in range(2))
+        fitted[rated], by_length[rated] = guess, _fit_length(lengths[rated], people[rated], folds[rated])
+        given = {FITTED: fitted, LENGTH: by_length}
         guesses.append(given | ({RATER: own[dimension]} if dimension in own else {}))
         found[str(dimension)] = {"same level": same, "most given": most}
     levels = [wide[dimension].to_numpy(dtype=float) for dimension in wide]
@@ -262,6 +262,16 @@ def _cross_fit(
     level = np.round(people)
     bounded = np.clip(np.round(guess), level.min(), level.max())
     return apart, float((bounded == level).mean()), float((most == level).mean())
+
+
+def _fit_length(lengths: Codes, people: Array, folds: Codes) -> Array:
+    """As ``_cross_fit``, by the logarithm of the length alone: whether longer is better is learnt like the words."""
+    logs, guess = np.log1p(lengths), np.full(len(people), np.nan)
+    for fold in np.unique(folds):
+        test, train = folds == fold, folds != fold
+        apart, level = logs[train] - logs[train].mean(), people[train] - people[train].mean()
+        guess[test] = (apart @ level) / (apart @ apart or 1.0) * (logs[test] - logs[train].mean())
+    return guess
 
 
 def _features(train: Sequence[Dialogue], test: Sequence[Dialogue]) -> tuple[Any, Any]:
