@@ -51,8 +51,9 @@ def desk(request, tmp_path_factory):
     content = MODELS.format(mark=mark, supporter=supporter, answer=answer)
     (folder / f"models_{code}.py").write_text(content, encoding="utf-8")
     sys.path.insert(0, str(folder))
-    run(folder, "simulate", "--language", code, "--limit", "4", "--rounds", "2", "--out", "run",
-        "--seeker", f"python:models_{code}:seeker", "--supporter", "scripted:warm.json", "--supporter", "scripted:cold.json")  # fmt: skip
+    models = ["--seeker", f"python:models_{code}:seeker"]
+    models += ["--supporter", "scripted:warm.json", "--supporter", "scripted:cold.json"]
+    run(folder, "simulate", "--language", code, "--limit", "4", "--rounds", "2", "--out", "run", *models)
     run(folder, "score", "--dialogues", "run", "--scorer", f"python:models_{code}:judge")
     yield folder, code
     sys.path.remove(str(folder))
