@@ -249,8 +249,8 @@ def _cross_fit(
     """
     guess, most, apart = (np.full(len(talks), np.nan) for _ in range(3))
     for fold in np.unique(folds):
-        test, train = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
-        key = "\0".join(talks[int(i)].id for i in (*train, *test)).encode()
+        test, train = np.flatnonzero(folds == fold).tolist(), np.flatnonzero(folds != fold).tolist()
+        key = "\0".join(talks[i].id for i in (*train, *test)).encode()
         if key not in read:
             read[key] = _features([talks[i] for i in train], [talks[i] for i in test])
         known, asked = read[key]
