@@ -297,6 +297,10 @@ def rejudge(
     known = make_settings("rejudge", scorer=scorer, rubric=own, **settings)
     results, outcome = _score(before, known, None, out, progress or stay_quiet, rename=False)
     old = {rating.rater: rating.rubric for rating in wanted if rating.rater not in outcome.ratings}
+    under = {rating.dimension for new in outcome.ratings.values() for rating in new}
+    alike = {rating.rater for rating in wanted if rating.dimension in under}
+    if not chosen and old.keys() & alike:  # raters under another rubric are not asked about
+        old = {name: carried for name, carried in old.items() if name in alike}
     if not old:
         raise EscEvalError("the run is rated by nobody else: give the new judge a label of its own, NEW=MODEL")
     try:

@@ -14,7 +14,7 @@ from esc_eval.files.records import read_dialogues, read_ratings
 from esc_eval.files.run_folder import PREFERENCES, is_run_folder, read_run_cards, read_run_ratings, rubric_file
 from esc_eval.files.writing import PREFIX, replace_folder, write_jsonl, write_whole
 from esc_eval.prompts.kept import keep_wording
-from esc_eval.prompts.rubric import Rubric
+from esc_eval.prompts.rubric import Rubric, name_rubric
 from esc_eval.reading import is_file, read_bytes, read_text
 from esc_eval.reporting import Summary, as_html, as_latex, as_markdown, as_text, summarise_ratings
 from esc_eval.reporting.course import course_report, estimate_courses
@@ -341,7 +341,12 @@ class Results:
         return found | {each.name: each for each in rounds_pictures(rounds, signature)}
 
     def compare(
-        self, rater: str | None = None, draws: int = DRAWS, seed: int = 0, adjust_raters: bool = False
+        self,
+        rater: str | None = None,
+        draws: int = DRAWS,
+        seed: int = 0,
+        adjust_raters: bool = False,
+        rubric: str | Path | None = None,
     ) -> Report:
         """Supporters side by side: means, ranks, and paired differences on the cards that they share, as
         ``esc-eval compare`` shows them.
@@ -350,11 +355,12 @@ class Results:
             rater: Whose ratings alone; None = everybody's, one board a model that rates, people together.
             draws, seed: Of the bootstrap.
             adjust_raters: Whether people's severity is taken out of order, ranks and differences.
+            rubric: As of ``tabulate``.
 
         Raises:
-            EscEvalError: No ratings, none by this rater, or ratings of several scales.
+            EscEvalError: As ``tabulate``.
         """
-        table = self.tabulate(rater)
+        table = self.tabulate(rater, rubric)
         try:
             from esc_eval.reporting.comparison import leaderboard_report
         except ModuleNotFoundError as error:
@@ -368,28 +374,32 @@ class Results:
             adjust_raters=adjust_raters,
         )
 
-    def tabulate(self, rater: str | None = None) -> Any:
+    def tabulate(self, rater: str | None = None, rubric: str | Path | None = None) -> Any:
         """The ratings as the table that comparisons and agreement read (``files.ratings_table.RatingsTable``).
 
         Args:
             rater: Whose ratings alone; None = everybody's.
+            rubric: Those under this rubric alone, by its name, with its version, or by its file; None = under any.
 
         Raises:
-            EscEvalError: No ratings, none by this rater, or ratings of several scales.
+            EscEvalError: No ratings, none by this rater or under this rubric, or ratings of several scales.
         """
         chosen = [rating for rating in self.ratings if rater in (None, rating.rater)]
         if not chosen:
             raters = sorted({rating.rater for rating in self.ratings})
             raise EscEvalError(f"no ratings by {rater!r}; there are those of {raters}" if raters else "no ratings yet")
-        scales = {(min(each.levels), max(each.levels)) for key, each in self.rubrics.items() if key in _carried(chosen)}
-        if why := refuse_mixed_harm({key: one for key, one in self.rubrics.items() if key in _carried(chosen)}):
-            raise EscEvalError(f"{why}; choose a rater")
-        if len(scales) > 1:
-            raise EscEvalError(f"ratings of several scales ({sorted(scales)}) cannot be compared; choose a rater")
         try:
-            from esc_eval.files.ratings_table import tabulate_ratings
+            from esc_eval.files.ratings_table import choose_carried, tabulate_ratings
         except ModuleNotFoundError as error:
             raise EscEvalError(f'{error.name} is missing: pip install "esc-eval[statistics]"') from error
+        if rubric is not None:
+            meant = choose_carried(_carried(chosen), name_rubric(rubric))
+            chosen = [rating for rating in chosen if rating.rubric in meant]
+        scales = {(min(each.levels), max(each.levels)) for key, each in self.rubrics.items() if key in _carried(chosen)}
+        if why := refuse_mixed_harm({key: one for key, one in self.rubrics.items() if key in _carried(chosen)}):
+            raise EscEvalError(f"{why}; choose a rubric")
+        if len(scales) > 1:
+            raise EscEvalError(f"ratings of several scales ({sorted(scales)}) cannot be compared; choose a rubric")
         return tabulate_ratings(chosen, self.dialogues, scales.pop())
 
     @cached_property

@@ -14,7 +14,7 @@ from esc_eval.files import official
 from esc_eval.files.names import name_files
 from esc_eval.files.preferences import format_preferences, read_preferences
 from esc_eval.files.records import read_dialogues, read_ratings, write_official
-from esc_eval.files.run_folder import PREFERENCES, is_run_folder, read_run_ratings
+from esc_eval.files.run_folder import PREFERENCES, RATINGS, is_run_folder, read_run_ratings
 from esc_eval.files.writing import write_jsonl, write_whole
 from esc_eval.reading import is_file, read_json
 from esc_eval.reporting.making import group_reasons
@@ -126,6 +126,8 @@ def export_official(folder: Path, out: Path, on_progress: OnProgress = stay_quie
 
     A file that is there may only grow: by the dialogues that the run has played since it was written.
 
+    Beside ratings that have an official form, those under another rubric are left out, and it is said.
+
     Dialogues that ended early are written as far as they go, with -1 for scores: the format has no place for a reason.
 
     Raises:
@@ -136,7 +138,8 @@ def export_official(folder: Path, out: Path, on_progress: OnProgress = stay_quie
     dialogues = read_dialogues(folder)
     for sentence in describe_stage(card, (dialogue.id for dialogue in dialogues)):
         on_progress(Progress(message=sentence))
-    ratings = read_run_ratings(folder)
+    given = read_run_ratings(folder)
+    ratings = list(filter(official.has_official_rubric, given)) or given
     official.check_official_form(ratings)
     for code in {dialogue.language for dialogue in dialogues}:
         official.official_names(code)
@@ -172,6 +175,11 @@ def export_official(folder: Path, out: Path, on_progress: OnProgress = stay_quie
                 message=f"{len(ended)} of {len(dialogues)} dialogues ended early and are written as far as they go, "
                 f"with -1 for scores that they have not: {group_reasons(ended)}"
             )
+        )
+    if others := Counter(rating.rubric for rating in given if not official.has_official_rubric(rating)):
+        each = ", ".join(f"{n} under {rubric}" for rubric, n in others.items())
+        on_progress(
+            Progress(message=f"ratings that have no official form stay in the run's own {RATINGS} alone: {each}")
         )
     if unscored := [r.problem or "" for r in ratings if r.score is None]:
         on_progress(

@@ -51,6 +51,15 @@ Scale = Annotated[
     str | None,
     typer.Option(help="Lowest and highest level. Default: of a run folder's rubric, else 0-4.", metavar="LOW-HIGH"),
 ]
+OfRubric = Annotated[
+    str | None,
+    typer.Option(
+        "--rubric",
+        metavar="NAME|FILE",
+        help="Of the ratings: a shipped rubric, or your own .yaml; of ratings under several, those under this one. "
+        "Default: theirs.",
+    ),
+]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
 
 
@@ -90,6 +99,7 @@ class RatingsOptions(IntervalOptions):
 
     dialogues: DialogueFiles = None
     scale: Scale = None
+    rubric: OfRubric = None
     cluster: Annotated[
         str | None, typer.Option("--cluster", help="Column to cluster by. Default: card, else dialogue.")
     ] = None
@@ -104,7 +114,9 @@ class RatingsOptions(IntervalOptions):
         pairs: bool = False,
     ) -> RatingsTable:
         """The ratings of files, with what the dialogues say of them, also those of run folders beside them."""
-        return load_ratings_table(paths, self.scale, self.dialogues, cards, beside, mixed=mixed, pairs=pairs)
+        return load_ratings_table(
+            paths, self.scale, self.dialogues, cards, beside, mixed=mixed, pairs=pairs, rubric=self.rubric
+        )
 
     def every_dialogue(self, *ratings: Sequence[Path] | None) -> list[Dialogue]:
         """The dialogues of --dialogues, and those of the run folders among files of ratings."""
@@ -139,15 +151,27 @@ def load_ratings_table(
     *,
     mixed: bool = False,
     pairs: bool = False,
+    rubric: str | None = None,
 ) -> RatingsTable:
     """The ratings table of a command line; see ``files.ratings_table.read_table``."""
     from esc_eval.files.ratings_table import read_table
     from esc_eval.hub.cards import local_cards
+    from esc_eval.prompts.rubric import name_rubric
     from esc_eval.simulation.unfinished import refresh_runs
 
     refresh_runs([*paths, *(dialogues or ()), *(beside or ())])
     known = parse_scale(scale) if scale else None
-    return read_table(paths, known, dialogues or (), local_cards(cards or ()), beside or (), mixed=mixed, pairs=pairs)
+    found = local_cards(cards or ())
+    return read_table(
+        paths,
+        known,
+        dialogues or (),
+        found,
+        beside or (),
+        mixed=mixed,
+        pairs=pairs,
+        rubric=name_rubric(rubric) if rubric else None,
+    )
 
 
 def every_dialogue(paths: Sequence[Path] | None) -> list[Dialogue]:

@@ -237,6 +237,11 @@ def link_cards(dialogues: Sequence[Dialogue], cards: Sequence[RoleCard]) -> list
     return linked
 
 
+def has_official_rubric(rating: Rating) -> bool:
+    """Whether a rating is under our rubric or the official wording, whose scores the release's files hold."""
+    return rating.rubric.partition("/")[0] == OUR_RUBRIC or is_official_wording(rating.rubric)
+
+
 def check_official_form(ratings: Iterable[Rating]) -> None:
     """Refuse ratings that the official score files have no place for.
 
@@ -246,8 +251,7 @@ def check_official_form(ratings: Iterable[Rating]) -> None:
     """
     keys, levels = {dimension.key for dimension in official_dimensions()}, official_levels()
     for rating in ratings:
-        ours = rating.rubric.partition("/")[0] == OUR_RUBRIC or is_official_wording(rating.rubric)
-        if not ours or rating.dimension not in keys or rating.score not in (None, *levels):
+        if not has_official_rubric(rating) or rating.dimension not in keys or rating.score not in (None, *levels):
             raise EscEvalError(
                 f"the ratings of {rating.dimension} under rubric {rating.rubric} have no official form: the release's "
                 f"score files hold {', '.join(d.official for d in official_dimensions())}, each {levels[0]} to "

@@ -1,7 +1,7 @@
 """The ratings table: one row a rater x dialogue x dimension, read from CSV, JSON Lines, Parquet or official scores."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -16,6 +16,7 @@ from esc_eval.files.cell_tables import CellTable, read_cell_table, tell_guess
 from esc_eval.files.cells import is_not_applicable, read_key, read_level, read_yes
 from esc_eval.files.columns import Columns
 from esc_eval.files.official import split_official_name
+from esc_eval.files.official_dimensions import OUR_RUBRIC, is_official_wording
 from esc_eval.files.parquet import read_parquet
 from esc_eval.files.preferences import lay_out_pairs
 from esc_eval.files.rating_layout import KEY, PAIRS, STEPS, lay_out
@@ -280,6 +281,7 @@ def read_table(
     mixed: bool = False,
     columns: Columns | None = None,
     pairs: bool = False,
+    rubric: str | None = None,
 ) -> RatingsTable:
     """Read and check ratings.
 
@@ -294,6 +296,7 @@ def read_table(
             the table then reaches from the lowest level to the highest.
         columns: What columns of tables are called: ``{"score": "Rating"}``; see ``rating_layout``.
         pairs: Whether tables of preferences are read too, as ratings of pairs of dialogues from -steps to steps.
+        rubric: Keep the ratings that carry this rubric, and those that carry none: what ``choose_carried`` takes.
 
     Raises:
         EscEvalError: A file that is missing or of an unknown format, a missing column, a score that is no number or
@@ -309,6 +312,9 @@ def read_table(
                 raise BadRecord(path, empty.iloc[0]["_where"], f"{column} is empty")
         if is_run_folder(path) and STEPS not in frame:
             frame = _join(frame, read_dialogues(path), str(path))
+        if rubric is not None and "rubric" in frame and frame["rubric"].notna().any():
+            chosen = choose_carried(frame["rubric"].dropna(), rubric)
+            frame = frame[frame["rubric"].isna() | frame["rubric"].isin(chosen)].reset_index(drop=True)
         frame = _mark_not_applicable(frame, path, [path, *beside])
         frames.append(frame.assign(_file=str(path)))
         digest.update(_fingerprint(path).encode())
@@ -329,6 +335,24 @@ def read_table(
     for folder in filter(is_run_folder, beside):
         frame = _with_columns(frame, _of_dialogues(read_dialogues(folder)))
     return _make_table(frame, scale, digest.hexdigest())
+
+
+def choose_carried(carried: Iterable[str], rubric: str) -> set[str]:
+    """Which of the rubrics that ratings carry is meant.
+
+    Args:
+        carried: Names and versions.
+        rubric: One of them, or its name alone.
+
+    Raises:
+        EscEvalError: None is.
+    """
+    known = sorted(set(carried))
+    ours = rubric.partition("/")[0] == OUR_RUBRIC
+    found = {each for each in known if rubric in (each, each.partition("/")[0]) or (ours and is_official_wording(each))}
+    if not found:
+        raise EscEvalError(f"no rating is under rubric {rubric}; there are those under {', '.join(known) or 'none'}")
+    return found
 
 
 def tabulate_ratings(ratings: Sequence[Rating], dialogues: Sequence[Dialogue], scale: tuple[int, int]) -> RatingsTable:
@@ -410,9 +434,10 @@ def _join(frame: pd.DataFrame, dialogues: Sequence[Dialogue], where: str) -> pd.
 
 
 def _of_dialogues(dialogues: Sequence[Dialogue]) -> pd.DataFrame:
-    """Card, model, language and category of each dialogue, by its id; which repeat it is, where there are several."""
+    """Card, model, language and category of each dialogue, by its id; repeat and seeker where there are several."""
     repeats = number_repeats(dialogues)
     several = max(repeats.values(), default=1) > 1
+    pooled = len({d.seeker for d in dialogues}) > 1
     rows = [
         {
             "dialogue_id": d.id.strip(),
@@ -421,6 +446,7 @@ def _of_dialogues(dialogues: Sequence[Dialogue]) -> pd.DataFrame:
             "language": d.language,
             "category": d.category,
             **({"repeat": repeats[d.id]} if several else {}),
+            **({"seeker": d.seeker} if pooled else {}),
         }
         for d in dialogues
     ]
@@ -431,7 +457,7 @@ def _built(folder: Path) -> pd.DataFrame:
     """Card, model, language, category and source of each dialogue of a folder that the dataset builder made."""
     talks = pd.concat([read_parquet(f) for f in sorted(folder.glob("dialogues/*.parquet"))], ignore_index=True)
     known = talks.rename(columns={"id": "dialogue_id", **ALIASES}).set_index("dialogue_id")
-    known = known[[c for c in ("card", "model", "language", "category", "repeat") if c in known]]
+    known = known[[c for c in ("card", "model", "language", "category", "repeat", "seeker") if c in known]]
     cards = [read_parquet(f) for f in sorted(folder.glob("role_cards/*.parquet"))]
     if cards and "card" in known:
         known["source"] = known["card"].map(pd.concat(cards).set_index("id")["source"])

@@ -87,7 +87,7 @@ def read_scale(folder: Path, rubrics: Sequence[str]) -> tuple[int, int] | None:
         found[levels[0], levels[-1]] = name
     if len(found) > 1:
         scales = "; ".join(f"{low} to {high} by {name}" for (low, high), name in found.items())
-        raise EscEvalError(f"{folder}: ratings of several scales: {scales}. Give the ratings of one of them as a file.")
+        raise EscEvalError(f"{folder}: ratings of several scales: {scales}. Choose one: --rubric NAME.")
     return next(iter(found), None)
 
 

@@ -12,6 +12,7 @@ from esc_eval.errors import EscEvalError, explain_validation
 from esc_eval.files.frozen_yaml import FrozenYaml
 from esc_eval.languages import known_folders
 from esc_eval.prompts.wording import PROMPTS, Worded, locate_data_file, read_parts
+from esc_eval.reading import suffix_of
 from esc_eval.schema import NOT_APPLICABLE, Mark
 
 WIDEST = 1000
@@ -107,6 +108,15 @@ class Rubric(Worded[RubricText]):
     def keys(self) -> tuple[str, ...]:
         """Keys of the dimensions, in the rubric's order."""
         return tuple(dimension.key for dimension in self.dimensions)
+
+
+def name_rubric(name: str | Path) -> str:
+    """What ratings carry of a rubric: name and version of a ``.yaml``; a name stays as it is.
+
+    Raises:
+        EscEvalError: As ``load_rubric``.
+    """
+    return load_rubric(name).id if suffix_of(Path(name)) in (".yaml", ".yml") else str(name)
 
 
 def load_rubric(name: str | Path = "esc-eval") -> Rubric:

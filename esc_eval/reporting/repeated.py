@@ -9,7 +9,7 @@ from esc_eval.errors import EscEvalError
 from esc_eval.files.ratings_table import RatingsTable
 from esc_eval.reporting.plan import single_scores
 from esc_eval.reporting.render import Cell, Report, Table, report_signature
-from esc_eval.reporting.repeats import name_rows, pair_tables
+from esc_eval.reporting.repeats import name_rows, pair_tables, split_seekers
 from esc_eval.statistics.estimate import Array, Estimate
 from esc_eval.statistics.ranking import Board
 from esc_eval.statistics.repeats import Spread, best_repeats, spread_of_difference
@@ -98,7 +98,8 @@ def repeats_report(
     notes = [
         "More cards are always surer than as many more repeats of the same ones. Repeats pay where a further card "
         "costs more than its dialogues, or where there are no more cards.",
-        "Repeats of one number (and seeker) are paired. Intervals of errors: modified large-sample; of the ratio: F.",
+        "Repeats of one number (and seeker) are paired; where several seekers played, a card counts as one for each. "
+        "Intervals of errors: modified large-sample; of the ratio: F.",
     ]
     if any(one["ratio"].value is None for one in best):
         notes.append(
@@ -126,7 +127,8 @@ def _spreads(table: RatingsTable, dimension: str | None, what: str) -> dict[tupl
         even=True,
     )
     found = {}
-    for first, second, gaps in pair_tables(board, name_rows(each), what):
+    occasions = name_rows(each)
+    for first, second, gaps in pair_tables(split_seekers(board, occasions), occasions, what):
         values, card = _flat(gaps)
         if (spread := spread_of_difference(values, card)) is not None:
             found[first, second] = spread

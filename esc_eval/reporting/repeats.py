@@ -1,6 +1,7 @@
 """What repeats of cards say beside a leaderboard: other seeds, what a score is made of, cards whose verdict flips."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ STEPS = 2
 """Levels that the repeats of a card must lie apart to be called fragile; one on a scale of two levels."""
 SHOWN = 12
 """Cards that a table lists by id; JSON has all."""
+BY = " by "
+"""Between a card and the seeker that played it."""
 Occasion = tuple[str, int]
 """Which repeat a dialogue is: its seeker, and its number."""
 
@@ -97,11 +100,13 @@ class Repeats(BaseModel):
     Attributes:
         column: What ranks: a dimension, or ``average``.
         steps: Levels apart that make a card fragile for a supporter.
+        by_seeker: Whether a card counts as one for each of several seekers.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     column: str
     steps: int
+    by_seeker: bool = Field(default=False, exclude=True)  # the dialogues say it too
     supporters: dict[str, OfSupporter] = Field(default_factory=dict)
     pairs: tuple[OfPair, ...] = ()
 
@@ -133,7 +138,9 @@ def find_repeats(
     means: Mapping[str, Mapping[str, Estimate]],
     confidence: float = CONFIDENCE,
 ) -> Repeats | None:
-    """What the repeats of a board say; None where no supporter has two scored dialogues on one card.
+    """What the repeats of a board say; None where no supporter has two scored dialogues on one card with one seeker.
+
+    Where several seekers played, a card counts as one for each: what another seeker changes is no luck of the seed.
 
     Args:
         board: Whose clusters are cards.
@@ -143,6 +150,7 @@ def find_repeats(
         means: Means with their intervals, by supporter and column.
         confidence: Of the intervals.
     """
+    board = split_seekers(board, occasions)
     scored = np.isfinite(board.scores).any(1) if board.dimensions else np.zeros(len(board.model), dtype=bool)
     cell = board.card * len(board.models) + board.model
     if not board.even or not scored.any() or np.bincount(cell[scored]).max() < 2:
@@ -201,7 +209,17 @@ def find_repeats(
         for first, second, table in pair_tables(board, occasions, column)
         if (np.isfinite(table).sum(1) > 1).any()
     ]
-    return Repeats(column=column, steps=steps, supporters=found, pairs=tuple(pairs))
+    seekers = {occasions[name][0] for name in board.dialogue if name in occasions}
+    return Repeats(column=column, steps=steps, by_seeker=len(seekers) > 1, supporters=found, pairs=tuple(pairs))
+
+
+def split_seekers(board: Board, occasions: Mapping[str, Occasion]) -> Board:
+    """The board with cards as each seeker played them, where there are several."""
+    seekers = [occasions[name][0] if name in occasions else "" for name in board.dialogue]
+    if len(set(seekers)) < 2:
+        return board
+    names = (f"{card}{BY}{seeker}" for card, seeker in zip(board.cluster, seekers, strict=True))
+    return replace(board, cluster=tuple(names))
 
 
 def pair_tables(board: Board, occasions: Mapping[str, Occasion], column: str) -> list[tuple[str, str, Array]]:
@@ -286,7 +304,7 @@ def repeats_tables(found: Repeats | None, names: Mapping[str, str]) -> list[Tabl
             1,
             "Every card counts once, however often it was played. The first interval is that of the leaderboard: it "
             "draws whole cards with their repeats. The second holds for these very cards alone: Student's t with the "
-            "variance of repeats within cards" + gaps,
+            "variance of repeats within cards" + gaps + AS_PLAYED * found.by_seeker,
         ),
         split_table("Repeats: what a score is made of", found, shown),
         _fragile_table(found, shown),
@@ -319,6 +337,10 @@ def _differ(found: Repeats) -> bool:
     )
 
 
+AS_PLAYED = (
+    " With several seekers a card counts as one for each here, and what they change is in the card's part; the results "
+    "by seeker tell it."
+)
 FRAGILE = ("cards", "fragile", "by noise", "by chance", "which")
 EXPECTED = (
     "Share of the cards with two repeats or more, exact interval. by noise: expected if every card were as noisy as "

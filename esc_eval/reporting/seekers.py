@@ -48,8 +48,7 @@ def seekers_report(
 ) -> Report:
     """Each supporter's mean by seeker, what changes with the seeker, and whether the order of supporters does.
 
-    All is of what ranks: the average of dialogues that have a score in every dimension, or each dimension where no
-    dialogue can have one.
+    All is of what ranks: the average, or each dimension where no dialogue can have one.
 
     Args:
         dialogues: What was rated, and more; of one language where the ratings are.
@@ -74,7 +73,8 @@ def seekers_report(
     ]
     turned = [d.key for d in rubric.dimensions if d.lower_is_better]
     ends = (min(rubric.levels), max(rubric.levels))
-    board = Board.build(rows, rubric.keys, ends, turned, find_unsupported(own))
+    by_card = all(dialogue.card_id is not None for dialogue in talks.values())
+    board = Board.build(rows, rubric.keys, ends, turned, find_unsupported(own), even=by_card)
     place_of = np.array([pairs[board.models[m]] for m in board.model], dtype=np.intp)
     names = {**{d.key: d.paper for d in rubric.dimensions}, AVERAGE: "Average"}
     columns = [AVERAGE] if AVERAGE in board.columns and not board.absent else list(board.dimensions)
@@ -84,7 +84,9 @@ def seekers_report(
     signature = report_signature("seekers", digest(own), boot, statistic=statistic)
     report = Report("seekers", data, notes=describe_seekers(list(talks.values())), signature=signature)
     for column in columns:
-        found = compare_seekers(_points(board, column), board.cluster, place_of[:, 0], place_of[:, 1], boot)
+        found = compare_seekers(
+            _points(board, column), board.cluster, place_of[:, 0], place_of[:, 1], boot, even=board.even
+        )
         data["columns"][column] = _as_data(found, seekers, supporters)
         what = names.get(column, column)
         report.tables += _tables(f"{head}: {what}", found, seekers, supporters, scale)
@@ -93,16 +95,18 @@ def seekers_report(
 
 
 def _value(rating: Rating, statistic: Statistic) -> float:
+    if rating.not_applicable:
+        return np.inf
     level = rating.expected if statistic == "expected" else rating.score
     return np.nan if level is None else float(level)
 
 
 def _points(board: Board, column: str) -> Any:
-    """Points of each dialogue; the average of those that have a score in every dimension, turned where low is good."""
+    """Points of each dialogue in a column; for the average in every dimension, turned where low is good."""
     if column != AVERAGE:
         return board.scores[:, board.dimensions.index(column)]
     turned = np.array([key in board.turned for key in board.dimensions])
-    return np.where(turned, FULL - board.scores, board.scores).mean(1)
+    return np.where(turned, FULL - board.scores, board.scores)
 
 
 def _tables(title: str, found: BySeeker, seekers: Sequence[str], supporters: Sequence[str], scale: str) -> list[Table]:

@@ -61,48 +61,68 @@ class BySeeker:
 
 
 def compare_seekers(
-    values: npt.ArrayLike, card: Sequence[object], supporter: Codes, seeker: Codes, boot: Bootstrap, flips: int = FLIPS
+    values: npt.ArrayLike,
+    card: Sequence[object],
+    supporter: Codes,
+    seeker: Codes,
+    boot: Bootstrap,
+    flips: int = FLIPS,
+    even: bool = False,
 ) -> BySeeker:
     """Means by supporter and seeker, and differences between seekers, paired by card.
 
     Args:
-        values: Shape (n,), points of each dialogue, 0..100; NaN is missing and left out.
+        values: Shape (n,) or (n, dimensions), points of each dialogue, 0..100, high is good in all; NaN is missing.
+            Means are those of the dimensions' means; a difference on a card is that of the dimensions that both sides have.
         card: Length n, what intervals draw.
         supporter, seeker: Shape (n,), codes from 0, none empty.
         boot: Draws, seed, confidence.
         flips: Sign flips of the tests.
+        even: Whether each card counts once in a mean, however often it was played; else each dialogue.
     """
     found = np.asarray(values, dtype=float)
-    here = np.isfinite(found)
+    found = found[:, None] if found.ndim == 1 else found
+    here = np.isfinite(found).any(1)
     found, supporter, seeker = found[here], supporter[here], seeker[here]
     labels = [label for label, there in zip(card, here.tolist(), strict=True) if there]
     if not labels:
         return BySeeker({}, [], [], [], [])
     cells = sorted(set(zip(supporter.tolist(), seeker.tolist(), strict=True)))
     group = [cells.index(cell) for cell in zip(supporter.tolist(), seeker.tolist(), strict=True)]
-    means = estimate_group_means(found[:, None], labels, group, boot).each
+    means = estimate_group_means(found, labels, group, boot, even=even).average
     index = {label: i for i, label in enumerate(dict.fromkeys(labels))}
-    shape = (len(index), int(supporter.max()) + 1, int(seeker.max()) + 1)
+    shape = (len(index), int(supporter.max()) + 1, int(seeker.max()) + 1, found.shape[1])
     total, count = np.zeros((2, *shape))
     place = (np.array([index[label] for label in labels]), supporter, seeker)
-    np.add.at(total, place, found)
-    np.add.at(count, place, 1)
+    np.add.at(total, place, np.nan_to_num(found))
+    np.add.at(count, place, np.isfinite(found))
     cube = np.where(count > 0, total / np.maximum(count, 1), np.nan)
     pairs, models = list(combinations(range(shape[2]), 2)), range(shape[1])
-    one = [((i,), a, b, cube[:, i, a] - cube[:, i, b]) for a, b in pairs for i in models]
-    all_of_them = [(tuple(models), a, b, (cube[:, :, a] - cube[:, :, b]).mean(1)) for a, b in pairs if len(models) > 1]
+    one = [((i,), a, b, _over_dimensions(cube[:, i, a] - cube[:, i, b])) for a, b in pairs for i in models]
+    all_of_them = [
+        (tuple(models), a, b, _over_dimensions(cube[:, :, a] - cube[:, :, b]).mean(1))
+        for a, b in pairs
+        if len(models) > 1
+    ]
     change = [
-        ((i, j), a, b, (cube[:, i, a] - cube[:, j, a]) - (cube[:, i, b] - cube[:, j, b]))
+        ((i, j), a, b, _over_dimensions((cube[:, i, a] - cube[:, j, a]) - (cube[:, i, b] - cube[:, j, b])))
         for i, j in combinations(models, 2)
         for a, b in pairs
     ]
     return BySeeker(
-        {cell: each[0] for cell, each in zip(cells, means, strict=True)},
+        dict(zip(cells, means, strict=True)),
         _test(one, boot, flips, float(FULL)),
         _test(all_of_them, boot, flips, float(FULL)),
         _test(change, boot, flips, 2.0 * FULL),
         [_spread(cube[:, i], boot.confidence) for i in models],
     )
+
+
+def _over_dimensions(table: Array) -> Array:
+    """The mean over the last axis of what is there; NaN where nothing is."""
+    there = np.isfinite(table)
+    count = there.sum(-1)
+    return np.asarray(np.where(count > 0, np.where(there, table, 0.0).sum(-1) / np.maximum(count, 1), np.nan))
 
 
 def _test(
@@ -129,12 +149,13 @@ def _spread(cube: Array, confidence: float) -> Estimate:
     """Standard deviation of the seekers' means on shared cards; of what lies on the scale it is half of that at most.
 
     Args:
-        cube: Shape (cards, seekers).
+        cube: Shape (cards, seekers, dimensions).
         confidence: Of the interval of a normal variance.
     """
     from scipy.stats import chi2
 
-    whole = cube[np.isfinite(cube).all(1)]
+    shared = _over_dimensions(np.where(np.isfinite(cube).all(1, keepdims=True), cube, np.nan))
+    whole = shared[np.isfinite(shared).all(1)]
     if not len(whole):
         return Estimate(None, undefined=NO_SHARED)
     means = whole.mean(0)

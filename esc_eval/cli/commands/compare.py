@@ -25,10 +25,6 @@ def command(
         ),
     ] = None,
     groups: Annotated[Path | None, typer.Option(help="CSV of model,group. Default: the column 'group'.")] = None,
-    rubric: Annotated[
-        str | None,
-        typer.Option(metavar="NAME|FILE", help="Of the ratings: a shipped rubric, or your own .yaml. Default: theirs."),
-    ] = None,
     human: Annotated[str, typer.Option(help="Name of the human supporter among the models.")] = "human",
     adjust_raters: Annotated[
         bool,
@@ -71,8 +67,8 @@ def command(
     run: Mapping[str, Any] | None = None
     refresh_runs(ratings)
     if len(ratings) > 1 and all(map(is_run_folder, ratings)):
-        joined = Results.join(ratings, rubric)
-        run, table = joined.run, joined.tabulate()
+        joined = Results.join(ratings)
+        run, table = joined.run, joined.tabulate(rubric=options.rubric)
     else:
         table = options.read_table(ratings, beside=predictions)
         run = read_run(ratings[0]) if len(ratings) == 1 and ratings[0].is_dir() else None
@@ -85,7 +81,7 @@ def command(
         groups=read_groups(groups) if groups else None,
         human=human,
         cluster=options.cluster,
-        rubrics=find_rubrics(table, ratings, rubric),
+        rubrics=find_rubrics(table, ratings, options.rubric),
         adjust_raters=adjust_raters,
         run=run,
     )

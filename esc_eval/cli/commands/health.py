@@ -28,7 +28,7 @@ def command(
     if cards and not (labels and options.dialogues):
         raise EscEvalError("--cards finds the cards of labelled dialogues: give --labels and --dialogues too")
     people = options.read_table(labels, cards, beside=predictions) if labels else None
-    table = load_ratings_table(predictions, options.scale)
+    table = load_ratings_table(predictions, options.scale, rubric=options.rubric)
     told = options.every_dialogue(predictions, labels) if people else []
     if people:
         scored = set(table.frame["dialogue_id"])

@@ -7,6 +7,7 @@ import typer
 
 from esc_eval.cli.ratings_options import (
     DialogueFiles,
+    OfRubric,
     RatingsFiles,
     ReportOptions,
     Scale,
@@ -54,6 +55,7 @@ def command(
     ] = 1.0,
     dialogues: DialogueFiles = None,
     scale: Scale = None,
+    rubric: OfRubric = None,
     seed: Seed = 0,
     *,
     options: ReportOptions,
@@ -66,8 +68,8 @@ def command(
 
         options.show(
             labels_report(
-                load_ratings_table(ratings, scale, dialogues, beside=predictions),
-                load_ratings_table(predictions, scale, dialogues),
+                load_ratings_table(ratings, scale, dialogues, beside=predictions, rubric=rubric),
+                load_ratings_table(predictions, scale, dialogues, rubric=rubric),
                 parse_numbers("--difference", difference, float),
                 dimension=dimension,
             )
@@ -76,11 +78,11 @@ def command(
     if repeats is not None:
         from esc_eval.reporting.repeated import repeats_report
 
-        table = load_ratings_table(ratings, scale, dialogues)
+        table = load_ratings_table(ratings, scale, dialogues, rubric=rubric)
         options.show(repeats_report(table, parse_numbers("--repeats", repeats, int), card_cost, dimension=dimension))
         return
     report = power_report(
-        load_ratings_table(ratings, scale, dialogues),
+        load_ratings_table(ratings, scale, dialogues, rubric=rubric),
         parse_numbers("--difference", difference, float),
         parse_numbers("--cards", cards, int),
         parse_numbers("--raters", raters, int),

@@ -18,11 +18,14 @@ from esc_eval import languages
 from esc_eval.errors import BadRecord, EscEvalError
 from esc_eval.files.records import load_cards, read_cards
 from esc_eval.languages import add_folder, get_language, guess_language, known_languages, language_codes
+from esc_eval.prompts.comparison import load_comparison
 from esc_eval.prompts.protocol import load_protocol
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.schema import Category, Dialogue, RoleCard
 from esc_eval.scoring.evidence import ask_for_evidence
 from esc_eval.scoring.lexicon import read_lexicon
+from esc_eval.simulation.course import knows_goodbyes
+from esc_eval.simulation.faults import read_rules
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -164,6 +167,11 @@ def test_a_shipped_language_is_whole(code):
     assert load_rubric().text(code)
     assert load_protocol().text(code)
     assert load_protocol("resistant").text(code)
+    assert load_protocol("course").text(code).state
+    assert len(load_rubric("safety").text(code).dimensions) == 5
+    assert load_comparison().text(code)
+    assert read_rules(code)
+    assert knows_goodbyes(code)
     assert read_lexicon(code)
     assert read_probe_wording(code).keys() >= read_probe_wording("en").keys()
     assert words_of(code).keys() == words_of("en").keys()

@@ -33,10 +33,10 @@ def test_every_level_of_every_dimension_has_its_own_wording(language):
 
 
 def test_an_unknown_language_names_the_file_to_add():
-    with pytest.raises(EscEvalError, match=r"esc-eval\.fr\.yaml"):
-        load_rubric().text("fr")
-    with pytest.raises(EscEvalError, match=r"esc-eval\.fr\.yaml"):
-        load_protocol().text("fr")
+    with pytest.raises(EscEvalError, match=r"esc-eval\.xx\.yaml"):
+        load_rubric().text("xx")
+    with pytest.raises(EscEvalError, match=r"esc-eval\.xx\.yaml"):
+        load_protocol().text("xx")
 
 
 @pytest.mark.parametrize(

@@ -118,13 +118,22 @@ def test_two_supporters_are_paired_by_repeat_where_one_is_missing(numbered):
     assert not pair.fragile.cards, "b is better in each repeat"
 
 
-def test_several_seekers_of_a_card_are_repeats_of_it_and_paired_with_their_own():
-    talks = [*play(repeats=1, seeker="s"), *play(repeats=1, seeker="t")]
-    ratings = rate(talks, lambda one, *_: 3 * (one.seeker == "t") + (one.supporter == "b"))
-    found = summary(talks, ratings).repeats
+def test_what_another_seeker_changes_is_no_luck_of_the_seed():
+    once = [*play(repeats=1, seeker="s"), *play(repeats=1, seeker="t")]
+
+    def level(one, *_):
+        return 3 * (one.seeker == "t") + (one.supporter == "b")
+
+    assert summary(once, rate(once, level)).repeats is None
+    talks = [*play(repeats=2, seeker="s"), *play(repeats=2, seeker="t")]
+    found = summary(talks, rate(talks, level)).repeats
+    assert found.by_seeker
     assert not found.pairs[0].fragile.cards
-    assert found.supporters["a"].most == 2
-    assert found.supporters["a"].fragile["empathy"].cards == tuple(f"c{i}" for i in range(6))
+    assert (found.supporters["a"].most, found.supporters["a"].cards) == (2, 12)
+    assert not found.supporters["a"].fragile["empathy"].cards
+    assert found.supporters["a"].parts["empathy"].repeat.value == 0
+    ratings = rate(talks, lambda one, *_: 2 * (one.seeker == "t" and one.card_id == "c1" and one.repeat == 2))
+    assert summary(talks, ratings).repeats.supporters["a"].fragile["empathy"].cards == ("c1 by t",)
 
 
 def test_other_seeds_on_the_same_cards_are_surer_than_other_cards():
