@@ -369,15 +369,16 @@ def _preference(row: Row, build: Build) -> Iterator[str]:
     if row["rater_kind"] == "human":
         yield from (f"a person gives no {name}" for name in ("question", "raw") if row[name] is not None)
         return
-    if row["raw"] is None or has_masks(row["raw"]):
+    if row["raw"] is None or value is None:
         return
-    if (said := read_answer(row["raw"])) is not None and value is not None:
+    masked = has_masks(row["raw"])  # a mask may stand across a mark of JSON
+    if said := read_answer(row["raw"]):
         side = said[0] if row["left"] == "a" else -said[0]
         if value != side:
             yield f"preference is {value}, {WORD_FOR_WORD} says {side}"
-        if said[1] != row["reason"]:
+        if said[1] != row["reason"] and not masked:
             yield f"reason is not the one in {WORD_FOR_WORD}"
-    elif value is not None:
+    elif not masked:
         yield f"preference is {value}, and none can be read in {WORD_FOR_WORD}"
 
 
