@@ -108,6 +108,7 @@ def test_a_build_of_them_has_their_risk_and_warning(tmp_path):
     assert "not reviewed by a clinician" in readme
 
 
+@pytest.mark.slow
 def test_a_run_on_them_goes_through_every_step_and_not_applicable_with_it(tmp_path, script):
     chosen = [card for card in cards().values() if card.id in ("safety-en-01", "safety-en-17")]
     seeker, supporter = script(["I feel low.", "Yes."], "seeker"), script(["I hear you.", "Are you safe?"], "s")

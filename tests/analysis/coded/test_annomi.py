@@ -69,6 +69,7 @@ def test_figures_without_words_are_the_same_in_any_language():
     assert measure_figures("Was denn nun?") == measure_figures("How you do?")
 
 
+@pytest.mark.slow
 def test_the_classifier_is_held_against_the_majority_beside_annotators(turns, monkeypatch):
     own = StrategyClassifier(made_file(), made_tensors())
     known = read_behaviours()

@@ -176,6 +176,7 @@ def test_a_table_of_somebody_else_is_left_alone(folder, tmp_path):
         report(Results(ADVISERS), strategies=folder, out=tmp_path)
 
 
+@pytest.mark.slow
 def test_names_from_others_are_no_formula_and_no_markup(folder, tmp_path):
     hostile = [one.model_copy(update={"supporter": "=1+1<b>"}) for one in ADVISERS]
     told = report(Results(hostile, rated(hostile)), strategies=folder, out=tmp_path / "out")
@@ -197,6 +198,7 @@ def test_the_command_needs_no_rating(folder, tmp_path):
     assert "no classifier of strategies nowhere" in wrong.stderr
 
 
+@pytest.mark.slow
 def test_the_pages_of_view_show_them_beside_each_reply(folder, tmp_path):
     pytest.importorskip("starlette")
     from starlette.testclient import TestClient

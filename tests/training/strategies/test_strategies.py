@@ -90,6 +90,7 @@ def test_overconfident_logits_are_softened():
     assert 1 / (1 + np.exp(-6 * found)) == pytest.approx(1 - wrong.mean(), abs=0.02)
 
 
+@pytest.mark.slow
 def test_the_checkpoint_is_whole_and_says_what_it_is_worth(trained, material):
     out, section = trained
     assert find_checkpoint_problems(out) == []
