@@ -1,6 +1,7 @@
 """Preferences as the fourth table of a build: what it holds, that it loads, and that it is read back."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from dataset_builder.check.build import check_build
 from dataset_builder.describe import croissant, manifest
 from dataset_builder.diff import diff_builds, read_table
 from dataset_builder.fill import fill_build
+from dataset_builder.rows.tables import TABLES
 from esc_eval.api import door
 from esc_eval.errors import EscEvalError
 from esc_eval.files.built import read_built
@@ -128,6 +130,12 @@ def test_a_run_without_preferences_builds_to_the_same_files_but_the_fourth_table
     assert {name for name in without if without[name] != whole[name]} == told
     assert not any(b"preferences" in without[name] for name in told)
     assert {change.table for change in diff_builds(tmp_path / "out", built)} == {"preferences"}
+
+
+def test_the_documentation_says_how_many_columns_each_table_has():
+    said = (Path(__file__).parents[2] / "docs" / "datasets.md").read_text(encoding="utf-8")
+    found = {name: int(count) for name, count in re.findall(r"^\| `(\w+)` \|.*\| (\d+) \|$", said, re.MULTILINE)}
+    assert found == {table: len(columns) for table, columns in TABLES.items()}
 
 
 @pytest.mark.parametrize(
