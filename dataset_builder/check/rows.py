@@ -1,5 +1,6 @@
 """Rules on single rows: what a row says about itself."""
 
+import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -160,6 +161,21 @@ def _slips(row: Row, _build: Build) -> Iterator[str]:
         yield from (f"turn {number} {what}" for what in find_slips(turn["text"] or ""))
         if turn["role"] == "supporter" and turn["text"] == "None":
             yield f"turn {number} is None, which a program wrote"
+
+
+def _states(row: Row, _build: Build) -> Iterator[str]:
+    if row[STATES] is None:
+        return
+    yield from (f"{STATES} {what}" for what in find_bad_characters(row[STATES], word_for_word=True))
+    try:
+        places = [state["turn"] for state in json.loads(row[STATES])]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        yield f"{STATES} is no JSON of states, each with the place of its turn; build again"
+        return
+    turns = dict(enumerate(row["turns"] or ()))
+    for place in places:
+        if place not in turns or turns[place]["role"] != "seeker":
+            yield f"{STATES} has one of turn {place!r}, which is no seeker's"
 
 
 def _names(table: str) -> Rule:
@@ -423,7 +439,7 @@ def _common(table: str) -> dict[str, Rule]:
 
 RULES: dict[str, dict[str, Rule]] = {
     "role_cards": _common("role_cards") | {"card text": _card_text, "age": _age, "tiers": _tiers},
-    "dialogues": _common("dialogues") | {"turns": _turns},
+    "dialogues": _common("dialogues") | {"turns": _turns, "states": _states},
     "annotations": _common("annotations")
     | {"score": _score, "probabilities": _probabilities, "answer": _answer, "id": _annotation_id, "time": _time},
     "preferences": _common("preferences") | {"preference": _preference, "id": _preference_id, "time": _time},

@@ -73,7 +73,7 @@ def compare_seekers(
 
     Args:
         values: Shape (n,) or (n, dimensions), points of each dialogue, 0..100, high is good in all; NaN is missing.
-            Means are those of the dimensions' means; a difference on a card is that of the dimensions that both have.
+            Means are those of the dimensions' means; a difference on a card is over the dimensions that both have.
         card: Length n, what intervals draw.
         supporter, seeker: Shape (n,), codes from 0, none empty.
         boot: Draws, seed, confidence.

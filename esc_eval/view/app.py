@@ -285,9 +285,13 @@ def show_side_by_side(request: Request) -> Response:
 
 
 def _find_partner(left: Entry, on_card: Sequence[Entry]) -> Entry | None:
-    """The dialogue of a card that stands beside another: one by the same seeker where there is one."""
+    """The dialogue of a card that stands beside another: by another supporter, the same seeker, the same repeat."""
     others = [one for one in on_card if one is not left]
-    return next((one for one in others if one.seeker == left.seeker), next(iter(others), None))
+
+    def far(one: Entry) -> tuple[bool, ...]:
+        return one.supporter == left.supporter, one.seeker != left.seeker, one.repeat != left.repeat
+
+    return min(others, key=far, default=None)
 
 
 def _name_beside(entry: Entry, on_card: Sequence[Entry]) -> str:
