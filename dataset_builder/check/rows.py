@@ -33,7 +33,8 @@ PROSE = {
 }
 """Columns of free text; of a model's own words less is asked, and every other text is a name or an id."""
 WORD_FOR_WORD = "raw"
-SAID_BY_MODELS = (WORD_FOR_WORD, "evidence", "reason", "states")
+STATES = "states"
+SAID_BY_MODELS = (WORD_FOR_WORD, "evidence", "reason", STATES)
 """Columns of what a model wrote, or was read from it."""
 ENDS = ("context", "content_filter", "length")
 """Why a dialogue may end before its last round, and its last turn be without a word."""
