@@ -91,7 +91,8 @@ def prefer(
         raise EscEvalError(f"{built[0]}: is a build, whose dialogues are of runs of their own; give it without {run}")
     folder = _folder_of(run)
     dialogues = read_dialogues(folder)
-    missing, code = [], 1
+    missing: list[str] = []
+    code = 1
     if known.scorer:
         missing, code = _ask_judges(folder, dialogues, known, question, tell, given)
     elif given:

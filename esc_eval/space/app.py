@@ -78,8 +78,8 @@ def read_collection(folder: Path, config: SpaceConfig) -> Collection:
         rubrics = find_rubrics(held.ratings) if held.ratings else {}
         if held.dialogues:
             cards = {card.id: card for card in held.cards}
-            verdicts = {"ratings": tuple(held.ratings), "preferences": tuple(held.preferences)}
-            sources.append(Source(name, tuple(held.dialogues), cards=cards, rubrics=rubrics, **verdicts))
+            given = tuple(held.preferences)
+            sources.append(Source(name, tuple(held.dialogues), tuple(held.ratings), cards, rubrics, preferences=given))
     sources += [Source.read(path) for path in sorted(folder.glob(f"{RUNS}/*")) if path.is_dir()]
     if not sources:
         raise EscEvalError(f"{folder}: no dialogues to show: no data set in {DATA}/ or {CONFIG}, no run in {RUNS}/")

@@ -31,7 +31,7 @@ STATE = SeekerState(
 )
 REASON = Evidence(kind="reason", text="It asks  what hurts, and waits. " * 12)
 DIALOGUES = [
-    played(3, "cold", said(2, "Nobody knew of the eleven letters but me.", state=STATE)),
+    played(3, "brief", said(2, "Nobody knew of the eleven letters but me.", state=STATE)),
     played(0, "warm", said(1, "❤\ufe0f 👩\u200d👧 I hear you — “really” (100%), naïve as it is… 24/7?")),
     played(1, "warm", said(3, "What did you feel when you put away letter 21?")),  # said twice, not always
     played(2, "warm", turns=3, problem="supporter: the server did not answer"),
