@@ -9,7 +9,6 @@ from pydantic import ValidationError
 
 from esc_eval.errors import BadRecord, EscEvalError, explain_validation
 from esc_eval.files.card_rows import WITHHELD
-from esc_eval.files.parquet import open_table
 from esc_eval.files.run_folder import is_run_folder
 from esc_eval.schema import Dialogue, Evidence, Preference, Rating, Record, RoleCard, Turn
 
@@ -63,6 +62,8 @@ def _files(folder: Path, name: str) -> list[Path]:
 
 def _read_rows(path: Path) -> list[dict[str, Any]]:
     """Rows with the names of classes, also within lists."""
+    from esc_eval.files.parquet import open_table  # brings pandas along
+
     with open_table(path) as (table, features):
         rows: list[dict[str, Any]] = table.to_pylist()
         return [{key: _decode(value, features.get(key)) for key, value in row.items()} for row in rows]
