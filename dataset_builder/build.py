@@ -8,17 +8,16 @@ from typing import Any
 
 from dataset_builder import decisions
 from dataset_builder.describe import card, croissant, manifest
-from dataset_builder.rows import annotations, conversations, dialogues, parquet, role_cards, splits
+from dataset_builder.rows import annotations, conversations, dialogues, parquet, preferences, role_cards, splits
 from dataset_builder.rows.personal_data import Masker
 from dataset_builder.rows.rubrics import Scale, Scales, is_known
-from dataset_builder.rows.tables import TABLES, Labels, choose_labels
+from dataset_builder.rows.tables import Labels, choose_labels, held_tables
 from dataset_builder.sources import SOURCES
 from esc_eval.errors import EscEvalError
 from esc_eval.files.hashing import hash_file
+from esc_eval.files.preferences import holds_preferences
 from esc_eval.files.records import SAMPLE, SHIPPED
-from esc_eval.files.run_folder import PREFERENCES
 from esc_eval.files.writing import replace_folder, write_json
-from esc_eval.reading import is_file
 from esc_eval.schema import Language, RoleCard, find_duplicates
 
 Row = dict[str, Any]
@@ -37,7 +36,7 @@ class Inputs:
         official: A checkout of the official repository.
         sources: A folder with one sub-folder for each source that is held.
         runs: Run folders of ours, or folders of files in the official format.
-        annotations: Files of ratings.
+        annotations: Files of ratings, or of preferences.
         cards: Files of further role cards, as ``roles export`` writes them, or "sample", "open" or "safety".
         tiers: CSV of proposed or confirmed leaves of the taxonomy.
         license: Of the user's own dialogues and annotations: an SPDX expression, or LicenseRef- and a name.
@@ -117,10 +116,11 @@ def _build(inputs: Inputs, folder: Path, progress: Callable[[str], None]) -> dic
     role_cards.flag_overlaps(rows, watcher)
     cards = {row["id"]: row for row in rows}
     scales = Scales(inputs.rubrics)
-    talks, scores, runs = read_run_rows(inputs, official, cards, scales, masker, progress)
-
-    tables = {"role_cards": rows, "dialogues": talks, "annotations": scores}
-    labels = choose_labels({row["language"] for row in (*rows, *talks)}, scales.used.values())
+    found, runs = read_run_rows(inputs, official, cards, scales, masker, progress)
+    tables = held_tables({"role_cards": rows, **found})
+    languages = {row["language"] for row in (*rows, *tables["dialogues"])}
+    compared = {row["dimension"] for row in tables.get("preferences", ())}
+    labels = choose_labels(languages, scales.used.values(), compared)
     if inputs.public:
         shutil.rmtree(folder / manifest.LOCAL, ignore_errors=True)
     described = _described(inputs, tallies, runs, tables, scales.used, told)
@@ -144,8 +144,8 @@ def write_build(
         masked_in_sources: Personal data that was masked in source conversations, by kind.
         public: Whether text that may not be re-hosted is left out.
     """
-    for table in TABLES:
-        parquet.write_table(folder, table, tables[table], public, labels)
+    for table, rows in tables.items():
+        parquet.write_table(folder, table, rows, public, labels)
     made = write_splits(folder, tables, described["seed"], public, labels)
     masked = {"rows": manifest.count_marks(tables), "sources": masked_in_sources}
     content = manifest.describe_build(folder, tables, described, scales, masked, made, public)
@@ -177,8 +177,8 @@ def read_run_rows(
     scales: Scales,
     masker: Masker,
     progress: Callable[[str], None],
-) -> tuple[list[Row], list[Row], list[Row]]:
-    """Rows of dialogues and of ratings, and what the manifest says of each run.
+) -> tuple[dict[str, list[Row]], list[Row]]:
+    """Rows of dialogues, ratings and preferences by table, and what the manifest says of each run.
 
     Raises:
         EscEvalError: A file is missing or broken, or two are called the same.
@@ -192,6 +192,7 @@ def read_run_rows(
         raise EscEvalError(f"two run folders are called {twice[0]!r}; rename one, its name begins the dialogues' ids")
     talks: dict[str, Row] = {}
     scores: list[Row] = []
+    preferred: list[Row] = []
     runs: list[Row] = []
     for batch in batches:
         found = dialogues.dialogue_rows(batch, cards, official, licence, masker)
@@ -199,20 +200,26 @@ def read_run_rows(
         talks |= {row["id"]: row for row in found}
         rated = annotations.batch_rows(batch, talks, licence, scales, masker)
         scores += rated
-        runs.append({"name": batch.name, "terms": batch.terms, "dialogues": len(found), "ratings": len(rated)})
-        progress(f"run {batch.name}: {len(found)} dialogues, {len(rated)} ratings")
-        if is_file(batch.folder / PREFERENCES):
-            progress(
-                f"run {batch.name}: its preferences are in no table of a build; esc-eval export writes them as CSV"
-            )
+        compared = preferences.batch_rows(batch, talks, licence, masker)
+        preferred += compared
+        counts = {"dialogues": len(found), "ratings": len(rated)}
+        counts |= {"preferences": len(compared)} if compared else {}
+        runs.append({"name": batch.name, "terms": batch.terms, **counts})
+        progress(f"run {batch.name}: {', '.join(f'{n} {what}' for what, n in counts.items())}")
     if twice := find_duplicates(path.name for path in files):
         raise EscEvalError(f"two files of ratings are called {twice[0]!r}; rename one, its name is the rows' origin")
     for path in files:
+        if holds_preferences(path):
+            compared = preferences.file_rows(path, talks, licence, masker, _origin(path, inputs.public))
+            preferred += compared
+            progress(f"{path.name}: {len(compared)} preferences")
+            continue
         rated = annotations.file_rows(path, talks, licence, scales, masker, _origin(path, inputs.public))
         scores += rated
         progress(f"{path.name}: {len(rated)} ratings")
     annotations.check_unique(scores)
-    return list(talks.values()), scores, runs
+    preferences.check_unique(preferred)
+    return {"dialogues": list(talks.values()), "annotations": scores, "preferences": preferred}, runs
 
 
 def _origin(name: str | Path, public: bool) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from dataset_builder.describe import manifest
 from dataset_builder.rows.parquet import read_rows, table_path
-from dataset_builder.rows.tables import TABLES, decode_row, read_labels
+from dataset_builder.rows.tables import TABLES, WHERE_ANY, decode_row, read_labels
 from esc_eval.errors import EscEvalError
 
 
@@ -45,6 +45,10 @@ def read_table(folder: Path, table: str) -> dict[str, dict[str, Any]]:
         raise EscEvalError(f"{path}: cannot be read as Parquet: {error}") from error
 
 
+def _read_if_held(folder: Path, table: str) -> dict[str, dict[str, Any]]:
+    return {} if table in WHERE_ANY and not table_path(folder, table).exists() else read_table(folder, table)
+
+
 def diff_builds(old: Path, new: Path) -> Iterator[Change]:
     """Changes of rows from one build to another, by table and id; values are not shown, they may be personal.
 
@@ -52,7 +56,7 @@ def diff_builds(old: Path, new: Path) -> Iterator[Change]:
         EscEvalError: One of the folders is no build.
     """
     for table in TABLES:
-        before, after = read_table(old, table), read_table(new, table)
+        before, after = (_read_if_held(folder, table) for folder in (old, new))
         for row_id in sorted(before.keys() | after.keys()):
             if row_id not in after:
                 yield Change(table, "removed", row_id)

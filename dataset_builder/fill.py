@@ -11,7 +11,7 @@ from dataset_builder.diff import read_table
 from dataset_builder.rows.personal_data import Masker
 from dataset_builder.rows.role_cards import read_official
 from dataset_builder.rows.rubrics import Scales, read_scales
-from dataset_builder.rows.tables import TABLES, read_labels
+from dataset_builder.rows.tables import TABLES, read_labels, tables_in
 from esc_eval.errors import EscEvalError
 from esc_eval.files.hashing import hash_file
 from esc_eval.files.writing import replace_folder
@@ -22,6 +22,7 @@ SAME = {
     "role_cards": ("language", "text_sha256"),
     "dialogues": ("card_id", "supporter", "rounds"),
     "annotations": ("dialogue_id", "dimension", "score", "rater", "rubric"),
+    "preferences": ("dialogue_a", "dialogue_b", "left", "dimension", "preference", "steps", "rater"),
 }
 """Columns that are never withheld and must be those of the row that the text comes from."""
 
@@ -56,7 +57,7 @@ def fill_build(
     _refuse_other_files(content["inputs"]["official"], official)
     refuse_foreign(out)
     inputs = Inputs(official=official, runs=runs, license=content["inputs"]["license"])
-    tables = {table: list(read_table(public, table).values()) for table in TABLES}
+    tables = {table: list(read_table(public, table).values()) for table in tables_in(content["rows"])}
     _fill_tables(tables, _read_sources(inputs, progress) if official or runs else {})
     masked = content["personal_data"]["masked_in_sources"]
     with replace_folder(out) as folder:
@@ -87,9 +88,8 @@ def _read_sources(inputs: Inputs, progress: Callable[[str], None]) -> dict[str, 
     masker, official = Masker(), read_official(inputs.official) if inputs.official else {}
     cards, _ = read_card_rows(inputs, official, masker)
     by_id = {row["id"]: row for row in cards}
-    talks, scores, _ = read_run_rows(inputs, official, by_id, Scales(), masker, progress)
-    rows = {"role_cards": cards, "dialogues": talks, "annotations": scores}
-    return {table: {row["id"]: row for row in found} for table, found in rows.items()}
+    read, _ = read_run_rows(inputs, official, by_id, Scales(), masker, progress)
+    return {table: {row["id"]: row for row in found} for table, found in ({"role_cards": cards} | read).items()}
 
 
 def _fill_tables(tables: Mapping[str, list[Row]], sources: Mapping[str, Mapping[str, Row]]) -> None:

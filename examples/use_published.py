@@ -15,7 +15,7 @@ from esc_eval.scoring import text_scorer
 
 namespace, tag = sys.argv[1:]
 
-# The configs of the data set: those of its three tables that have rows.
+# The configs of the data set: those of its tables that have rows.
 for config in get_dataset_config_names(f"{namespace}/esc-eval", revision=tag):
     table = load_dataset(f"{namespace}/esc-eval", config, split="test", revision=tag)
     print(config, len(table))

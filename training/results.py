@@ -10,6 +10,7 @@ from esc_eval.files.writing import write_json, write_whole
 from training.ieval import results as tables
 from training.ieval.results import rank_page, render_table
 from training.open_scorer.pages import crosswalk_page, judges_page, open_scorer_page
+from training.strategies.pages import strategies_page
 
 Section = Mapping[str, Any]
 
@@ -189,4 +190,5 @@ PAGES: dict[str, Callable[[Section], str]] = {
     "esc_role_sampling": sampling_page,
     "judges": judges_page,
     "open_scorer": open_scorer_page,
+    "strategies": strategies_page,
 }

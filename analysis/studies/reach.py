@@ -3,8 +3,8 @@
 Nothing is fitted to what it is tried on: dialogues are put into folds, those of one cluster (a card, or a rater) into
 the same, and each fold is rated by a ridge regression of words that was fitted to the others. Words are strings of
 characters where a language has no spaces. Beside it stand what knows no words: the length of what the supporter says,
-the level that people give most, and the rater's own mean of other dialogues, which no scorer can know of people it has
-not met.
+fitted alike, the level that people give most, and the rater's own mean of other dialogues, which no scorer can know of
+people it has not met.
 """
 
 from collections.abc import Mapping, Sequence
@@ -73,9 +73,9 @@ def reach_report(table: RatingsTable, dialogues: Sequence[Dialogue], boot: Boots
         people = wide[dimension].to_numpy(dtype=float)
         rated = np.flatnonzero(np.isfinite(people))
         guess, same, most = _cross_fit([talks[i] for i in rated], people[rated], folds[rated], read)
-        fitted = np.full(len(talks), np.nan)
-        fitted[rated] = guess
-        given = {FITTED: fitted, LENGTH: lengths.astype(float)}
+        fitted, by_length = (np.full(len(talks), np.nan) for _ in range(2))
+        fitted[rated], by_length[rated] = guess, _fit_length(lengths[rated], people[rated], folds[rated])
+        given = {FITTED: fitted, LENGTH: by_length}
         guesses.append(given | ({RATER: own[dimension]} if dimension in own else {}))
         found[str(dimension)] = {"same level": same, "most given": most}
     levels = [wide[dimension].to_numpy(dtype=float) for dimension in wide]
@@ -216,14 +216,21 @@ def _draw_folds(codes: Codes, seed: int) -> Codes:
 
 
 def _rater_means(rows: pd.DataFrame, ids: Sequence[str]) -> dict[str, Array]:
-    """By dimension: of each dialogue, the mean of the ratings that its raters gave other dialogues; NaN: none."""
+    """By dimension: of each dialogue, how far the ratings that its raters gave other dialogues are from the mean of all
+    ratings of other dialogues; NaN: they gave none.
+
+    Without the second mean a rater whose ratings are like everybody's would go against people: what a dialogue got is
+    missing in the mean of the others.
+    """
     found: dict[str, Array] = {}
     for dimension, part in rows.groupby("dimension", sort=False):
         sums = part.groupby("rater")["score"].agg(["sum", "size"])
         total, size = (part["rater"].map(sums[name]) for name in ("sum", "size"))
         others = size - 1
         mean = ((total - part["score"]) / others.where(others > 0)).groupby(part["dialogue_id"]).mean()
-        values = mean.reindex(list(ids)).to_numpy(dtype=float)
+        here = part.groupby("dialogue_id")["score"].agg(["sum", "size"])
+        every = (part["score"].sum() - here["sum"]) / (len(part) - here["size"])
+        values = (mean - every).round(9).reindex(list(ids)).to_numpy(dtype=float)
         if np.isfinite(values).sum() >= FEWEST:
             found[str(dimension)] = values
     return found
@@ -242,8 +249,8 @@ def _cross_fit(
     """
     guess, most, apart = (np.full(len(talks), np.nan) for _ in range(3))
     for fold in np.unique(folds):
-        test, train = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
-        key = "\0".join(talks[int(i)].id for i in (*train, *test)).encode()
+        test, train = np.flatnonzero(folds == fold).tolist(), np.flatnonzero(folds != fold).tolist()
+        key = "\0".join(talks[i].id for i in (*train, *test)).encode()
         if key not in read:
             read[key] = _features([talks[int(i)] for i in train], [talks[int(i)] for i in test])
         known, asked = read[key]
@@ -255,6 +262,16 @@ def _cross_fit(
     level = np.round(people)
     bounded = np.clip(np.round(guess), level.min(), level.max())
     return apart, float((bounded == level).mean()), float((most == level).mean())
+
+
+def _fit_length(lengths: Codes, people: Array, folds: Codes) -> Array:
+    """As ``_cross_fit``, by the logarithm of the length alone: whether longer is better is learnt like the words."""
+    logs, guess = np.log1p(lengths), np.full(len(people), np.nan)
+    for fold in np.unique(folds):
+        test, train = folds == fold, folds != fold
+        apart, level = logs[train] - logs[train].mean(), people[train] - people[train].mean()
+        guess[test] = (apart @ level) / (apart @ apart or 1.0) * (logs[test] - logs[train].mean())
+    return guess
 
 
 def _features(train: Sequence[Dialogue], test: Sequence[Dialogue]) -> tuple[Any, Any]:

@@ -15,8 +15,9 @@ from dataset_builder.check.problem import Problem
 from dataset_builder.check.rendered import check_bytes, check_rendered, remake_splits
 from dataset_builder.check.rows import Build, check_row, find_broken
 from dataset_builder.describe import manifest
+from dataset_builder.rows.parquet import table_path
 from dataset_builder.rows.rubrics import read_scales
-from dataset_builder.rows.tables import TABLES, decode_row, read_labels
+from dataset_builder.rows.tables import TABLES, decode_row, held_tables, read_labels, tables_in
 from esc_eval.errors import EscEvalError
 
 __all__ = ["Problem", "check_build"]
@@ -46,7 +47,8 @@ def check_build(
     build = Build(bool(stated.get("public")), read_labels(stated), read_scales(stated))
     tables: dict[str, list[Row]] = {}
     whole = content is not None
-    for table in TABLES:
+    held = tables_in(stated["rows"] if whole else [table for table in TABLES if table_path(folder, table).exists()])
+    for table in held:
         tables[table], found, read = _read_table(folder, table, build)
         problems += found
         whole = whole and read
@@ -88,6 +90,7 @@ def _check_made(
 ) -> list[Problem]:
     """The manifest and what is rendered from it, against what the builder makes of the rows."""
     texts, made = remade
+    tables = held_tables(tables)
     inputs = content["inputs"] | {"origins": manifest.count_origins(tables)}
     masked = {"rows": manifest.count_marks(tables), "sources": content["personal_data"]["masked_in_sources"]}
     scales = used_scales(content, tables["annotations"])

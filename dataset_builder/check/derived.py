@@ -17,6 +17,7 @@ from dataset_builder.rows import role_cards
 from dataset_builder.rows.card_text import CardText, parse_card
 from dataset_builder.rows.dialogues import plain_name
 from dataset_builder.rows.personal_data import Masker, has_masks
+from dataset_builder.rows.preferences import pair_card
 from dataset_builder.sources import OWN
 from esc_eval.files.official import official_card_file
 from esc_eval.files.official_dimensions import is_official_wording
@@ -64,9 +65,11 @@ def check_derived(tables: Tables, build: Build, inputs: Mapping[str, Any] | None
                        "sample": _shipped, "contamination": _contaminated},
         "dialogues": {"terms": _talk_terms, "orphan": _card_of_talk, "language": _talk_language, "id": _talk_id},
         "annotations": {"orphan": _talk_of_rating, "terms": _rating_terms, "origin": _rating_origin},
+        "preferences": {"orphan": _talks_of_pair, "terms": _pair_terms, "origin": _pair_origin},
     }  # fmt: skip
-    for table, tests in rules.items():
-        for row in tables[table]:
+    for table, rows in tables.items():
+        tests = rules[table]
+        for row in rows:
             for rule, test in tests.items():
                 for what in test(row, context):
                     yield Problem(rule, f"{table} {row['id']!r}", what)
@@ -273,6 +276,32 @@ def _rating_origin(row: Row, _context: Context) -> Iterator[str]:
         yield f"was read from run {run!r}, its dialogue is of another"
 
 
+def _pair(row: Row, context: Context) -> list[Row]:
+    """The two dialogues of a preference, as far as they are there."""
+    return [context.talks[row[name]] for name in ("dialogue_a", "dialogue_b") if row[name] in context.talks]
+
+
+def _talks_of_pair(row: Row, context: Context) -> Iterator[str]:
+    yield from (f"no dialogue {row[x]!r}" for x in ("dialogue_a", "dialogue_b") if row[x] not in context.talks)
+    if len(pair := _pair(row, context)) == 2:
+        cards = {talk["card_id"] for talk in pair} - {None}
+        if len(cards) > 1:
+            yield f"its dialogues play {' and '.join(map(repr, sorted(cards)))}, a pair is of one card"
+        elif row["card_id"] != pair_card(*pair):
+            yield f"card_id is {row['card_id']!r}, its dialogues play {pair_card(*pair)!r}"
+
+
+def _pair_terms(row: Row, context: Context) -> Iterator[str]:
+    if len(pair := _pair(row, context)) == 2:
+        yield from _terms(row, context.licence, all(talk["rehostable"] for talk in pair))
+
+
+def _pair_origin(row: Row, _context: Context) -> Iterator[str]:
+    run, gap, _ = row["origin"].partition("/")
+    if gap and not (row["dialogue_a"].startswith(f"{run}/") and row["dialogue_b"].startswith(f"{run}/")):
+        yield f"was read from run {run!r}, a dialogue of it is of another"
+
+
 def _places(tables: Tables, inputs: Mapping[str, Any]) -> Iterator[Problem]:
     """Where in its file a row stood: a number that the file can have, and the one by which dialogues name the card."""
     last: dict[str, tuple[int, str]] = {}
@@ -298,16 +327,17 @@ def _places(tables: Tables, inputs: Mapping[str, Any]) -> Iterator[Problem]:
         if placed != row["card_id"] and (placed or row["card_id"] in official.values()):
             what = f"is number {place}, the place of card {placed!r}; its card_id is {row['card_id']!r}"
             yield Problem("origin", f"dialogues {row['id']!r}", what)
-    for row in tables["annotations"]:
-        if "#" in row["origin"]:
-            yield Problem("origin", f"annotations {row['id']!r}", f"{row['origin']!r} is no file of ratings")
+    for table in ("annotations", "preferences"):
+        for row in tables.get(table, ()):
+            if "#" in row["origin"]:
+                yield Problem("origin", f"{table} {row['id']!r}", f"{row['origin']!r} is no file of {table}")
     yield from _unused(tables, inputs)
 
 
 def _unused(tables: Tables, inputs: Mapping[str, Any]) -> Iterator[Problem]:
     """Files that are said to have been read and of which no row is."""
-    for table, key in (("role_cards", "cards"), ("annotations", "annotations")):
-        read = {origin_file(row["origin"]) for row in tables[table]}
+    for held, key in ((("role_cards",), "cards"), (("annotations", "preferences"), "annotations")):
+        read = {origin_file(row["origin"]) for table in held for row in tables.get(table, ())}
         for name in inputs[key].keys() - read:
             yield Problem("origin", f"inputs.{key}", f"names {name!r}, of which no row was read")
     for name in inputs["official"]:
@@ -364,6 +394,8 @@ def _same_texts(tables: Tables) -> Iterator[Problem]:
 
 ONE_VALUE: tuple[tuple[str, str, Callable[[Row], Any], Callable[[Row], Any]], ...] = (
     ("annotations", "rater_kind", lambda r: r["rater"], lambda r: r["rater_kind"]),
+    ("preferences", "rater_kind", lambda r: r["rater"], lambda r: r["rater_kind"]),
+    ("preferences", "question", lambda r: (r["origin"], r["rater"]), lambda r: r["question"]),
     ("dialogues", "seed of the first repeat", lambda r: _run(r), lambda r: _first_seed(r)),
     ("dialogues", "seeker_revision", lambda r: (_run(r), r["seeker"]), lambda r: r["seeker_revision"]),
     ("dialogues", "protocol", lambda r: _run(r), lambda r: r["protocol"]),
@@ -391,7 +423,7 @@ def _spelling(table: str, name: str, key_of: Callable[[Row], Any]) -> Callable[[
 
     def rule(tables: Tables) -> Iterator[Problem]:
         written: dict[Any, str] = {}
-        for row in tables[table]:
+        for row in tables.get(table, ()):
             if row[name] is not None:
                 plain = " ".join(row[name].casefold().split())
                 before = written.setdefault((key_of(row), plain), row[name])
@@ -441,13 +473,14 @@ SPELT = (
     _spelling("dialogues", "seeker", _run),
     _spelling("annotations", "rater", lambda row: row["origin"]),
     _spelling("annotations", "stage", lambda row: row["origin"]),
+    _spelling("preferences", "rater", lambda row: row["origin"]),
 )
 
 
 def _one_value(tables: Tables) -> Iterator[Problem]:
     for table, name, key_of, value_of in ONE_VALUE:
         values: dict[Any, dict[Any, str]] = defaultdict(dict)
-        for row in tables[table]:
+        for row in tables.get(table, ()):
             if (key := key_of(row)) is not None:
                 values[key].setdefault(value_of(row), row["id"])
         for key, found in values.items():
@@ -488,8 +521,10 @@ def _origins(tables: Tables, inputs: Mapping[str, Any] | None) -> Iterator[Probl
     runs = {run["name"] for run in inputs["runs"]}
     cards = {*SHIPPED, *inputs["cards"], *(f"{OFFICIAL}{name}" for name in inputs["official"])}
     cards |= {CARDS} if runs else set()
-    for table, where in (("role_cards", cards), ("dialogues", runs), ("annotations", {*runs, *inputs["annotations"]})):
-        for row in tables[table]:
+    verdicts = {*runs, *inputs["annotations"]}
+    read = {"role_cards": cards, "dialogues": runs, "annotations": verdicts, "preferences": verdicts}
+    for table, where in read.items():
+        for row in tables.get(table, ()):
             file = origin_file(row["origin"])
             known = file if table == "role_cards" else file.partition("/")[0]
             if known not in where and not inputs["sample"]:
@@ -497,10 +532,11 @@ def _origins(tables: Tables, inputs: Mapping[str, Any] | None) -> Iterator[Probl
             elif table == "dialogues" and "official/" + file.partition("/")[2] not in cards and known == "official":
                 yield Problem("origin", f"{table} {row['id']!r}", "was read from an official file that the inputs lack")
     for run in inputs["runs"]:
-        for table, name in (("dialogues", "dialogues"), ("annotations", "ratings")):
-            there = sum(row["origin"].startswith(f"{run['name']}/") for row in tables[table])
-            if there != run[name]:
-                what = f"inputs say that {run[name]} {name} of run {run['name']!r} were read, there are {there}"
+        for table, name in (("dialogues", "dialogues"), ("annotations", "ratings"), ("preferences", "preferences")):
+            there = sum(row["origin"].startswith(f"{run['name']}/") for row in tables.get(table, ()))
+            stated = run.get(name, 0)
+            if there != stated:
+                what = f"inputs say that {stated} {name} of run {run['name']!r} were read, there are {there}"
                 yield Problem("counts", table, what)
         terms = {run_terms(row) for row in tables["dialogues"] if _run(row) == run["name"]}
         if terms - {run["terms"]}:

@@ -15,7 +15,7 @@ from dataset_builder.check.problem import Problem
 from dataset_builder.describe import card, croissant, manifest
 from dataset_builder.rows import parquet, splits
 from dataset_builder.rows.parquet import table_path
-from dataset_builder.rows.tables import TABLES, Labels, arrow_schema
+from dataset_builder.rows.tables import Labels, arrow_schema, tables_in
 from esc_eval.errors import EscEvalError
 from esc_eval.files.hashing import hash_file
 from esc_eval.files.text import read_text
@@ -38,7 +38,7 @@ def is_plain_file(path: Path) -> bool:
 
 def expected_files(content: Mapping[str, Any]) -> set[str]:
     """The files that a build with this manifest has beside it."""
-    names = {table_path(Path(), table).as_posix() for table in TABLES} | {card.FILE, card.LICENSE}
+    names = {table_path(Path(), table).as_posix() for table in tables_in(content["rows"])} | {card.FILE, card.LICENSE}
     for name, made in content["splits"].items():
         if "reason" not in made:
             names.add(f"splits/{name}.json")

@@ -103,6 +103,7 @@ class _Run(_Part):
     terms: Literal["official", "third_party"] | None
     dialogues: Count
     ratings: Count
+    preferences: Annotated[Count, Field(gt=0)] | None = None
 
 
 class _Tiers(_Part):

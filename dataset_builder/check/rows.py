@@ -15,11 +15,13 @@ from dataset_builder.check.problem import Problem
 from dataset_builder.check.texts import find_id_faults, find_marks, find_slips, is_blank
 from dataset_builder.rows.annotations import is_time
 from dataset_builder.rows.personal_data import find_personal_data, has_masks
+from dataset_builder.rows.preferences import preference_id
 from dataset_builder.rows.rubrics import Scale, annotation_id, official_scale
 from dataset_builder.rows.tables import FINISH_REASONS, TABLES, TURN_ROLES, Labels, table_columns
 from esc_eval.reasoning import strip_thinking
 from esc_eval.schema import NOT_APPLICABLE, Mark
 from esc_eval.scoring.parsers import PARSERS, TOO_LONG, parse_anchored
+from esc_eval.scoring.prefer import read_answer
 from esc_eval.simulation.plan import turn_seed
 
 Row = Mapping[str, Any]
@@ -27,10 +29,13 @@ PROSE = {
     "role_cards": ("age", "occupation", "problem", "text", "layout", "annotator_text", "warning"),
     "dialogues": ("problem",),
     "annotations": ("problem",),
+    "preferences": ("problem", "note"),
 }
-"""Columns of free text. Of a model's own words, ``raw`` and ``states``, less is asked; all else is a name or an id."""
+"""Columns of free text; of a model's own words less is asked, and every other text is a name or an id."""
 WORD_FOR_WORD = "raw"
 STATES = "states"
+SAID_BY_MODELS = (WORD_FOR_WORD, "evidence", "reason", STATES)
+"""Columns of what a model wrote, or was read from it."""
 ENDS = ("context", "content_filter", "length")
 """Why a dialogue may end before its last round, and its last turn be without a word."""
 
@@ -121,6 +126,12 @@ def _reddit(row: Row, _build: Build) -> Iterator[str]:
         yield "holds an id or address of Reddit"
 
 
+def _word_for_word(row: Row, _build: Build) -> Iterator[str]:
+    for name in SAID_BY_MODELS:
+        if row.get(name):
+            yield from (f"{name} {what}" for what in find_bad_characters(row[name], word_for_word=True))
+
+
 def _prose(table: str) -> Callable[[Row], Iterator[tuple[str, str]]]:
     def of(row: Row) -> Iterator[tuple[str, str]]:
         for name in PROSE[table]:
@@ -169,9 +180,9 @@ def _states(row: Row, _build: Build) -> Iterator[str]:
 
 
 def _names(table: str) -> Rule:
-    columns = [
-        c.name for c in TABLES[table] if c.kind == "string" and c.name not in (*PROSE[table], WORD_FOR_WORD, STATES)
-    ]
+    columns = [c.name for c in TABLES[table] if c.kind == "string" and c.name not in (*PROSE[table], *SAID_BY_MODELS)]
+    if table == "preferences":
+        columns.remove("id")  # of two ids of dialogues, long where they are, and held against its parts
     lists = [c.name for c in TABLES[table] if c.kind == "strings"]
 
     def rule(row: Row, _build: Build) -> Iterator[str]:
@@ -340,7 +351,6 @@ def _answer(row: Row, build: Build) -> Iterator[str]:
         yield "no mass beside probabilities that were read from logits"
     if answer is None or scale is None:
         return
-    yield from (f"{WORD_FOR_WORD} {what}" for what in find_bad_characters(answer, word_for_word=True))
     if has_masks(answer):
         return
     if parser in PARSERS and row["problem"] != TOO_LONG:
@@ -355,6 +365,44 @@ def _answer(row: Row, build: Build) -> Iterator[str]:
             unlikely = shares[scale.levels.index(stated)] < max(shares) / 4
             if unlikely:
                 yield f"{WORD_FOR_WORD} names level {stated}, of which the probabilities say little"
+
+
+def _preference(row: Row, build: Build) -> Iterator[str]:
+    value, steps = row["preference"], row["steps"]
+    if steps < 1:
+        yield f"steps is {steps}, it is 1 or more"
+    elif value is not None and abs(value) > steps:
+        yield f"preference is {value}, {steps} steps at most"
+    if value is None and not row["problem"] and not build.hides(row):
+        yield "no preference, and no problem says why"
+    if value is not None and row["problem"]:
+        yield "a preference and a problem"
+    if row["dialogue_a"] == row["dialogue_b"]:
+        yield "a dialogue is compared with itself"
+    if row["order"] is not None and row["order"] < 0:
+        yield f"order {row['order']} is below 0"
+    if row["seconds"] is not None and not (0 <= row["seconds"] < math.inf):
+        yield f"seconds {row['seconds']} is no length of time"
+    if row["rater_kind"] == "human":
+        yield from (f"a person gives no {name}" for name in ("question", "raw") if row[name] is not None)
+        return
+    if row["raw"] is None or value is None:
+        return
+    masked = has_masks(row["raw"])  # a mask may stand across a mark of JSON
+    if said := read_answer(row["raw"]):
+        side = said[0] if row["left"] == "a" else -said[0]
+        if value != side:
+            yield f"preference is {value}, {WORD_FOR_WORD} says {side}"
+        if said[1] != row["reason"] and not masked:
+            yield f"reason is not the one in {WORD_FOR_WORD}"
+    elif not masked:
+        yield f"preference is {value}, and none can be read in {WORD_FOR_WORD}"
+
+
+def _preference_id(row: Row, _build: Build) -> Iterator[str]:
+    parts = (row["dialogue_a"], row["dialogue_b"], row["left"], row["dimension"], row["rater"])
+    if row["id"] != preference_id(*parts):
+        yield "id is not dialogue on the left|dialogue on the right|dimension|rater"
 
 
 def _annotation_id(row: Row, _build: Build) -> Iterator[str]:
@@ -372,7 +420,7 @@ def _time(row: Row, _build: Build) -> Iterator[str]:
     given = datetime.fromisoformat(row["time"])
     given = given if given.tzinfo else given.replace(tzinfo=UTC)
     if given.year < EARLIEST:
-        yield f"time {row['time']} is before {EARLIEST}: no rating is that old"
+        yield f"time {row['time']} is before {EARLIEST}: no verdict is that old"
     elif given > datetime.now(UTC) + timedelta(days=1):
         yield f"time {row['time']} is to come"
 
@@ -386,6 +434,7 @@ def _common(table: str) -> dict[str, Rule]:
         "marks": _in_prose(table, find_marks),
         "slips": _slips,
         "name": _names(table),
+        "word for word": _word_for_word,
     }
 
 
@@ -394,6 +443,7 @@ RULES: dict[str, dict[str, Rule]] = {
     "dialogues": _common("dialogues") | {"turns": _turns, "states": _states},
     "annotations": _common("annotations")
     | {"score": _score, "probabilities": _probabilities, "answer": _answer, "id": _annotation_id, "time": _time},
+    "preferences": _common("preferences") | {"preference": _preference, "id": _preference_id, "time": _time},
 }
 
 

@@ -24,7 +24,7 @@ def command(
         list[Path] | None, typer.Option(help="Run folder, ours or official format; may be repeated.")
     ] = None,
     annotations: Annotated[
-        list[Path] | None, typer.Option(help="Ratings (.csv, .jsonl, .json); may be repeated.")
+        list[Path] | None, typer.Option(help="Ratings or preferences (.csv, .jsonl, .json); may be repeated.")
     ] = None,
     cards: Annotated[
         list[str] | None, typer.Option(help="Further role cards (.jsonl), or sample or open; may be repeated.")
@@ -38,7 +38,7 @@ def command(
         typer.Option(help="Rubric of your own (.yaml) that ratings name and no run folder holds; may be repeated."),
     ] = None,
 ) -> None:
-    """Build the three tables, the splits, the manifest and the dataset card. Without inputs: from the sample."""
+    """Build the tables, the splits, the manifest and the dataset card. Without inputs: from the sample."""
     from dataset_builder import build as builder
 
     inputs = builder.Inputs(

@@ -13,7 +13,7 @@ from dataset_builder import decisions
 from dataset_builder.describe.manifest import describe_withheld
 from dataset_builder.rows import splits
 from dataset_builder.rows.parquet import split_path, table_path
-from dataset_builder.rows.tables import SPLIT, TABLES, read_labels, table_columns
+from dataset_builder.rows.tables import SPLIT, TABLES, read_labels, table_columns, tables_in
 from dataset_builder.sources import OPEN_KEY, OWN, SAFETY_KEY, SOURCES
 from esc_eval.citation import PACKAGE
 from esc_eval.files.templates import make_environment
@@ -31,11 +31,12 @@ SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"))
 def front_matter(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """The card's YAML block as a dictionary."""
     rows = sum(manifest["rows"].values())
-    raters = manifest["counts"].get("annotations", {}).get("rater_kind", {})
+    counts = manifest["counts"]
+    raters = {kind for table in ("annotations", "preferences") for kind in counts.get(table, {}).get("rater_kind", {})}
     rated = ["human-ratings"] if "human" in raters and not manifest["inputs"]["sample"] else []
     languages = sorted(set(manifest["counts"]["role_cards"]["language"]) - {"unknown"})
     return {
-        "pretty_name": "ESC-Eval: role cards, dialogues, annotations",
+        "pretty_name": f"ESC-Eval: {', '.join(name_tables(manifest))}",
         "language": languages,
         **_licence(manifest["licences"]),
         "task_categories": ["text-generation", "text-classification"],
@@ -72,7 +73,12 @@ def _licence(licences: Mapping[str, Any]) -> dict[str, str]:
 
 def loadable_tables(manifest: Mapping[str, Any]) -> list[str]:
     """Tables that have rows: ``load_dataset`` refuses an empty one, so it is no config."""
-    return [table for table in TABLES if manifest["rows"][table]]
+    return [table for table in TABLES if manifest["rows"].get(table)]
+
+
+def name_tables(manifest: Mapping[str, Any]) -> list[str]:
+    """The tables of a build, in words."""
+    return [table.replace("_", " ") for table in tables_in(manifest["rows"])]
 
 
 @cache
@@ -89,7 +95,8 @@ def render_card(manifest: Mapping[str, Any], template: str = "dataset_card.md.ji
         .render(
             front_matter=block,
             m=manifest,
-            tables={table: table_columns(table, read_labels(manifest)) for table in TABLES},
+            tables={table: table_columns(table, read_labels(manifest)) for table in tables_in(manifest["rows"])},
+            named=name_tables(manifest),
             schemes=splits.SCHEMES,
             languages=[get_language(code).name for code in read_labels(manifest).languages],
             sources=SOURCES,

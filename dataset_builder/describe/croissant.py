@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dataset_builder.describe.card import LICENSE
+from dataset_builder.describe.card import LICENSE, name_tables
 from dataset_builder.rows.parquet import table_path
-from dataset_builder.rows.tables import TABLES, Column, read_labels, table_columns
+from dataset_builder.rows.tables import Column, read_labels, table_columns, tables_in
 from esc_eval.errors import EscEvalError
 from esc_eval.files.writing import write_whole
 
@@ -57,7 +57,7 @@ def render_croissant(manifest: Mapping[str, Any]) -> str:
     import mlcroissant as mlc
 
     objects, records = [], []
-    for table in TABLES:
+    for table in tables_in(manifest["rows"]):
         columns = table_columns(table, read_labels(manifest))
         relative = table_path(Path(), table).as_posix()
         objects.append(
@@ -77,10 +77,12 @@ def render_croissant(manifest: Mapping[str, Any]) -> str:
                 fields=[_field(mlc, table, c) for c in columns],
             )
         )
+    *first, last = name_tables(manifest)
+    held = f"{', '.join(first)} and {last}".capitalize()
     try:
         metadata = mlc.Metadata(
             name="esc-eval",
-            description="Role cards, dialogues and annotations for the evaluation of emotional support conversations.",
+            description=f"{held} for the evaluation of emotional support conversations.",
             url=_page(manifest),
             license=_licences(manifest),
             version=f"{manifest['builder']}.0.0",

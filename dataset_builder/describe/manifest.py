@@ -8,7 +8,6 @@ from typing import Any
 from dataset_builder import decisions
 from dataset_builder.rows import overlap, personal_data
 from dataset_builder.rows.rubrics import Scale
-from dataset_builder.rows.tables import TABLES
 from esc_eval import __version__
 from esc_eval.citation import PAPER
 from esc_eval.errors import EscEvalError
@@ -44,6 +43,7 @@ COUNTED = {
     ),
     "dialogues": ("language", "supporter", "protocol", "rehostable"),
     "annotations": ("dimension", "score", "rater_kind", "rubric", "stage", "rehostable"),
+    "preferences": ("dimension", "preference", "steps", "left", "rater_kind", "question", "rehostable"),
 }
 
 
@@ -98,8 +98,8 @@ def describe_build(
 def count_licences(tables: Mapping[str, Sequence[Row]]) -> dict[str, dict[str, Any]]:
     """Rows of each table under each licence, and how many of them may not be re-hosted with their text."""
     found: dict[str, dict[str, Any]] = {}
-    for table in TABLES:
-        for row in tables[table]:
+    for table, rows in tables.items():
+        for row in rows:
             entry = found.setdefault(row["license"], {"license": row["license"], "rows": {}, "not_rehostable": {}})
             entry["rows"][table] = entry["rows"].get(table, 0) + 1
             if not row["rehostable"]:
@@ -131,12 +131,19 @@ def count_marks(tables: Mapping[str, Sequence[Row]]) -> dict[str, int]:
     return {kind: sum(text.count(f"[{kind.upper()}]") for text in texts) for kind in personal_data.KINDS}
 
 
-MASKED = {"role_cards": ("text", "annotator_text"), "dialogues": ("problem",), "annotations": ("problem", "raw")}
+MASKED = {
+    "role_cards": ("text", "annotator_text"),
+    "dialogues": ("problem",),
+    "annotations": ("problem", "raw"),
+    "preferences": ("problem", "raw", "note"),
+}
 """Columns that are masked, beside the turns; those that are read from them are not counted twice."""
 
 
 def _masked_texts(table: str, row: Row) -> Iterator[str]:
     yield from (row[name] for name in MASKED[table] if row[name])
+    if table == "preferences" and row["raw"] is None and row["reason"]:  # a person's; a model's is read from raw
+        yield row["reason"]
     yield from (turn["text"] for turn in row.get("turns") or () if turn["text"])
 
 

@@ -1,6 +1,6 @@
 """Rows of the ``annotations`` table: one a rater, dialogue and dimension; never an average."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -70,25 +70,38 @@ def file_rows(
     Raises:
         EscEvalError: Broken, or a rating of an unknown dialogue, or one that its rubric has no place for.
     """
+    rows, find = [], dialogue_finder(dialogues, path)
+    for rating in read_annotations(path, scales):
+        scales.check(rating, str(path))
+        rows.append(_row(find(rating.dialogue_id), rating, origin, dialogues, license, masker))
+    return rows
+
+
+def dialogue_finder(dialogues: Iterable[str], path: Path) -> Callable[[str], str]:
+    """What gives the id of a dialogue in a build by the one in a file, which may lack the name of the run; it raises
+    EscEvalError where there is none, or more than one.
+
+    Args:
+        dialogues: Ids of the build.
+        path: The file.
+    """
     short: dict[str, list[str]] = {}
     for dialogue_id in dialogues:
         short.setdefault(dialogue_id.partition("/")[2], []).append(dialogue_id)
-    rows = []
-    for rating in read_annotations(path, scales):
-        scales.check(rating, str(path))
-        dialogue_id = rating.dialogue_id
-        if dialogue_id not in dialogues:
-            candidates = short.get(dialogue_id, [])
-            if len(candidates) != 1:
-                what = (
-                    f"is in {len(candidates)} runs; write RUN/{dialogue_id}"
-                    if candidates
-                    else "is in no run of this build"
-                )
-                raise EscEvalError(f"{path}: dialogue {dialogue_id!r} {what}")
-            dialogue_id = candidates[0]
-        rows.append(_row(dialogue_id, rating, origin, dialogues, license, masker))
-    return rows
+    every = {dialogue_id for found in short.values() for dialogue_id in found}
+
+    def find(dialogue_id: str) -> str:
+        if dialogue_id in every:
+            return dialogue_id
+        candidates = short.get(dialogue_id, [])
+        if len(candidates) != 1:
+            what = (
+                f"is in {len(candidates)} runs; write RUN/{dialogue_id}" if candidates else "is in no run of this build"
+            )
+            raise EscEvalError(f"{path}: dialogue {dialogue_id!r} {what}")
+        return candidates[0]
+
+    return find
 
 
 def _row(

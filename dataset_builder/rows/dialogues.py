@@ -10,10 +10,12 @@ from dataset_builder import decisions
 from dataset_builder.rows.personal_data import Masker
 from esc_eval.errors import EscEvalError
 from esc_eval.files.official import link_cards
+from esc_eval.files.preferences import read_preferences
 from esc_eval.files.records import read_dialogues, read_ratings
-from esc_eval.files.run_folder import read_run_ratings
+from esc_eval.files.run_folder import PREFERENCES, read_run_ratings
 from esc_eval.files.text import read_json
-from esc_eval.schema import Dialogue, Language, Rating, RoleCard, number_repeats
+from esc_eval.reading import is_file
+from esc_eval.schema import Dialogue, Language, Preference, Rating, RoleCard, number_repeats
 from esc_eval.simulation.plan import repetition_of
 from esc_eval.simulation.run import read_card
 from esc_eval.simulation.seekers import SEEKERS, seekers_of
@@ -30,6 +32,7 @@ class Batch:
         terms: Key of ``decisions.read_terms``; None for a run of our own, whose user states the licence.
         card: Content of the run's ``run.json``; empty for files in the official format.
         folder: Of the run.
+        preferences: Between two of its dialogues.
     """
 
     name: str
@@ -38,6 +41,7 @@ class Batch:
     ratings: Sequence[tuple[str, Rating]]
     card: Mapping[str, Any]
     folder: Path
+    preferences: Sequence[Preference] = ()
 
 
 def official_batch(folder: Path) -> Batch:
@@ -79,6 +83,7 @@ def run_batch(folder: Path) -> Batch:
             [("ratings.jsonl", r) for r in ratings],
             card,
             folder,
+            [one.preference for one in read_preferences(folder)] if is_file(folder / PREFERENCES) else (),
         )
     dialogues: list[tuple[str, Dialogue]] = []
     found: list[tuple[str, Rating]] = []

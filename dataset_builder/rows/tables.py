@@ -1,6 +1,6 @@
-"""The three published tables: columns, types and descriptions. The one place where they are named."""
+"""The published tables: columns, types and descriptions. The one place where they are named."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -9,7 +9,7 @@ from dataset_builder.rows.rubrics import Scale, is_ours, read_scales
 from dataset_builder.sources import LABELS
 from esc_eval.files.official_dimensions import official_dimensions
 from esc_eval.languages import known_languages
-from esc_eval.schema import FinishReason, Risk, Role, Way
+from esc_eval.schema import WHOLE, FinishReason, Risk, Role, Way
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -51,24 +51,31 @@ class Labels:
     Attributes:
         languages: The official release's, then those that occur beside them.
         dimensions: Of the rubrics that occur; the official seven first where one of them is ours or the release's.
+        compared: What pairs of dialogues are compared on: the whole, then the dimensions that occur.
     """
 
     languages: tuple[str, ...] = tuple(code for code, row in known_languages().items() if row.in_release)
     dimensions: tuple[str, ...] = tuple(dimension.key for dimension in official_dimensions())
+    compared: tuple[str, ...] = (WHOLE,)
 
 
-def choose_labels(languages: Iterable[str], scales: Iterable[Scale]) -> Labels:
-    """The labels of a build from the languages and rubrics that occur in it."""
+def choose_labels(languages: Iterable[str], scales: Iterable[Scale], compared: Iterable[str] = ()) -> Labels:
+    """The labels of a build from the languages, rubrics and dimensions of preferences that occur in it."""
     first, scales = Labels(), sorted(scales, key=lambda scale: (not is_ours(scale.id), scale.id))
     found = unique_values(key for scale in scales for key in scale.dimensions)
-    return Labels((*first.languages, *sorted(set(languages) - set(first.languages))), found or first.dimensions)
+    return Labels(
+        (*first.languages, *sorted(set(languages) - set(first.languages))),
+        found or first.dimensions,
+        (*first.compared, *sorted(set(compared) - set(first.compared))),
+    )
 
 
 def read_labels(content: Mapping[str, Any]) -> Labels:
     """The labels of a build from its manifest."""
     counts = content.get("counts", {})
     named = {code for table in ("role_cards", "dialogues") for code in counts.get(table, {}).get("language", {})}
-    return choose_labels(named - {"unknown"}, read_scales(content).values())
+    compared = counts.get("preferences", {}).get("dimension", ())
+    return choose_labels(named - {"unknown"}, read_scales(content).values(), set(compared) - {"unknown"})
 
 
 LANGUAGE = Column("language", "class", "language of the text", Labels.languages, required=True)
@@ -164,23 +171,65 @@ ANNOTATIONS = (
     *TERMS,
 )
 
+PREFERENCES = (
+    Column("id", "string", "dialogue on the left|dialogue on the right|dimension|rater", required=True),
+    Column("card_id", "string", "the role card that both dialogues play; null: they do not say"),
+    Column("dialogue_a", "string", "one of the two dialogues", required=True),
+    Column("dialogue_b", "string", "the other", required=True),
+    Column("dimension", "class", "what they are compared on", Labels.compared, required=True),
+    Column(
+        "preference",
+        "int64",
+        "steps by which the supporter of dialogue_a is better; below 0: of dialogue_b; 0: neither; null: see problem",
+    ),
+    Column("problem", "string", "why there is no preference", withheld=True),
+    Column("steps", "int64", "the farthest that a preference can be from 0", required=True),
+    Column("left", "class", "which of the two the rater saw on the left, or first", ("a", "b"), required=True),
+    Column("rater", "string", "pseudonym of the person, or the model", required=True),
+    Column("rater_kind", "class", "", ("human", "model"), required=True),
+    Column("question", "string", "name and version of the wording that a model was asked in"),
+    Column("raw", "string", "the answer, word for word", withheld=True),
+    Column("reason", "string", "why, in the rater's words", withheld=True),
+    Column("order", "int64", "place in the rater's sequence"),
+    Column("time", "string", "when it was given, ISO 8601"),
+    Column("seconds", "float64", "how long the rater took"),
+    Column("note", "string", "what the rater wrote beside it", withheld=True),
+    *TERMS,
+)
+
 TABLES: Mapping[str, tuple[Column, ...]] = {
     "role_cards": ROLE_CARDS,
     "dialogues": DIALOGUES,
     "annotations": ANNOTATIONS,
+    "preferences": PREFERENCES,
 }
-COLUMN_OF_LABELS = {"language": "languages", "dimension": "dimensions"}
+WHERE_ANY = ("preferences",)
+"""Tables that a build has only where they have rows; the others it always has."""
+LABELS_OF = {
+    "language": "languages",
+    "annotations.dimension": "dimensions",
+    "preferences.dimension": "compared",
+}
+"""Field of ``Labels`` by column, or table and column."""
 TURN_ROLES: tuple[str, ...] = get_args(Role)
 
 
 def table_columns(table: str, labels: Labels) -> tuple[Column, ...]:
     """The columns of a table in a build with these labels."""
+    fields = {column: LABELS_OF.get(f"{table}.{column.name}", LABELS_OF.get(column.name)) for column in TABLES[table]}
     return tuple(
-        replace(column, labels=getattr(labels, COLUMN_OF_LABELS[column.name]))
-        if column.name in COLUMN_OF_LABELS
-        else column
-        for column in TABLES[table]
+        replace(column, labels=getattr(labels, field)) if field else column for column, field in fields.items()
     )
+
+
+def tables_in(held: Container[str]) -> tuple[str, ...]:
+    """The tables of a build, by those that its rows are of."""
+    return tuple(table for table in TABLES if table not in WHERE_ANY or table in held)
+
+
+def held_tables(tables: Mapping[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+    """The tables that a build of these rows has, in their order."""
+    return {table: tables[table] for table in tables_in([table for table, rows in tables.items() if rows])}
 
 
 def table_features(table: str, labels: Labels = Labels()) -> "Features":

@@ -393,6 +393,7 @@ def report(
     rubric: str | Path | None = None,
     statistic: Statistic = "level",
     human: str | Path | Sequence[str | Path] = (),
+    strategies: str | Path | None = None,
     out: str | Path | None = None,
 ) -> Results:
     """Dialogues and ratings that are there, with every view of them; no model is asked.
@@ -404,12 +405,16 @@ def report(
         rubric: Of the ratings; None = the one that they name.
         statistic: What tables show: mean ``level``, or mean ``expected`` level.
         human: Files of ratings by people of some of the dialogues: adds human means of all of them, with intervals.
-        out: A folder for summary.json, report.md and report.html; None = they are not written.
+        strategies: Name (``esc-strategies``) or folder of a classifier that tells which support strategies replies use;
+            None = they are not shown. Ratings may then be left out.
+        out: A folder for summary.json, report.md and report.html, and for strategies.csv where strategies are told;
+            None = they are not written.
 
     Raises:
         EscEvalError: Neither a run nor both of the others, something cannot be read, or does not fit together.
     """
-    if (run is None) != (dialogues is not None and ratings is not None) or (run is not None and (dialogues or ratings)):
+    given = dialogues is not None and (ratings is not None or strategies is not None)
+    if (run is None) != given or (run is not None and (dialogues or ratings)):
         raise EscEvalError("give a run folder, or both dialogues and ratings")
     if isinstance(run, Results):
         found = run
@@ -421,8 +426,8 @@ def report(
         folders = [path.parent if path.name == DIALOGUES else path for path in sources]
         whole = bool(folders) and all((folder / CARD).is_file() for folder in folders)
         making = Results.join(folders, rubric).run if whole else {}
-        found = Results(talks, _read_ratings(ratings), run=making)
-    found = found.shown(rubric, statistic, [Path(path) for path in _several(human)])
+        found = Results(talks, () if ratings is None else _read_ratings(ratings), run=making)
+    found = found.shown(rubric, statistic, [Path(path) for path in _several(human)], classifier=strategies)
     if out is not None:
         found.write_report(Path(out))
     return found

@@ -14,6 +14,8 @@ from esc_eval.api.settings import Asking, Scorers, Settings, make_settings
 from esc_eval.chat.endpoint.preflight import check_models
 from esc_eval.chat.stopping import Interrupted
 from esc_eval.errors import EscEvalError, Incomplete, refuse_unknown
+from esc_eval.files.built import is_built, read_built
+from esc_eval.files.card_rows import WITHHELD
 from esc_eval.files.hashing import hash_file
 from esc_eval.files.preferences import Given, Inconsistent, read_preferences
 from esc_eval.files.records import read_dialogues
@@ -54,7 +56,8 @@ def prefer(
         run: A run folder, or its results; None = the preferences of files alone.
         judge: Any chat model, or several; None = nobody is asked, and what is there is shown.
         preferences: Files of preferences by people: those of ``rate --pairwise``, or any table with a row a person and
-            pair. They are kept in the run folder, where there is one.
+            pair. They are kept in the run folder, where there is one; without one a build of the dataset builder, with
+            judges' preferences too, is one more.
         steps: The farthest that a preference in these files can be from 0, where they do not say.
         question: What judges are asked: a shipped one, or the path of a ``.yaml``.
         inconsistent: What two orders that disagree count as: a ``tie``, or ``leave-out``.
@@ -78,7 +81,14 @@ def prefer(
     if run is None:
         if known.scorer or not files:
             raise EscEvalError("give a run folder, or files of preferences by people without a judge")
-        return Results((), preferences=[one for own in given.values() for one in own], inconsistent=inconsistent)
+        compared = [talk for path in files if is_built(path) for talk in read_built(path).dialogues]
+        return Results(
+            [talk for talk in compared if not any(turn.text == WITHHELD for turn in talk.turns)],
+            preferences=[one for own in given.values() for one in own],
+            inconsistent=inconsistent,
+        )
+    if built := [path for path in files if is_built(path)]:
+        raise EscEvalError(f"{built[0]}: is a build, whose dialogues are of runs of their own; give it without {run}")
     folder = _folder_of(run)
     dialogues = read_dialogues(folder)
     missing: list[str] = []

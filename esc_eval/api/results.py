@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from esc_eval.errors import EscEvalError
-from esc_eval.escaping import escape_html
+from esc_eval.escaping import escape_html, format_csv
 from esc_eval.files.preferences import Given, Inconsistent, read_preferences
 from esc_eval.files.records import read_dialogues, read_ratings
 from esc_eval.files.run_folder import PREFERENCES, is_run_folder, read_run_cards, read_run_ratings, rubric_file
 from esc_eval.files.writing import PREFIX, replace_folder, write_jsonl, write_whole
 from esc_eval.prompts.kept import keep_wording
 from esc_eval.prompts.rubric import Rubric, name_rubric
-from esc_eval.reading import is_file, read_bytes
+from esc_eval.reading import is_file, read_bytes, read_text
 from esc_eval.reporting import Summary, as_html, as_latex, as_markdown, as_text, summarise_ratings
 from esc_eval.reporting.course import course_report, estimate_courses
 from esc_eval.reporting.harm_corrected import corrected_report
@@ -28,17 +28,20 @@ from esc_eval.reporting.risk import refuse_mixed_harm
 from esc_eval.reporting.rounds import estimate_rounds
 from esc_eval.reporting.seekers import find_pools, seekers_report
 from esc_eval.reporting.signature import dialogue_parts, join_signature
-from esc_eval.reporting.summary import Leaderboard, Row, Statistic, keep_last_word, name_clusters_of
+from esc_eval.reporting.strategies import COLUMNS, list_rows, read_all, strategy_report, word_replies
+from esc_eval.reporting.summary import Leaderboard, Row, Statistic, keep_last_word, name_clusters_of, warn_of_cards
 from esc_eval.reporting.tables import name_board
 from esc_eval.schema import NO_SCORER, Dialogue, Rating, RoleCard, digest
 from esc_eval.scoring.rating_checks import check_marks, find_rubrics
+from esc_eval.scoring.strategies import NAME as SHIPPED
+from esc_eval.scoring.strategies import ReplyStrategies, StrategyClassifier, open_strategies
 from esc_eval.simulation.unfinished import describe_stage, read_run
 from esc_eval.statistics import DRAWS
 from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.statistics.estimate import Estimate
 
 Format = Literal["text", "json", "markdown", "latex"]
-Rows = Literal["ratings", "dialogues", "turns", "preferences"]
+Rows = Literal["ratings", "dialogues", "turns", "preferences", "strategies"]
 SHARED = {"language", "card_id", "category", "supporter", "seeker", "repeat"}
 """Of a dialogue, what each row of its ratings and turns says too."""
 FORMATS: dict[Format, Callable[[Summary], str]] = {
@@ -55,6 +58,8 @@ REPORT_FILES = {
     "report.html": b"<title>ESC-Eval report</title>",
 }
 """Files of a report, and what stands at the beginning of each."""
+STRATEGY_ROWS = "strategies.csv"
+"""Beside them where strategies are told: a row a sentence."""
 ALONE = (
     "so there is nothing to add to people's ratings; a table of these alone: "
     "esc-eval report --dialogues DIR --ratings RATINGS"
@@ -77,6 +82,7 @@ class Results:
         rubrics: Of the ratings by the name and version that they carry, where they are known already.
         preferences: Of judges and people between two of the dialogues.
         inconsistent: What a judge's two orders of a pair that disagree count as: ``tie``, or ``leave-out``.
+        classifier: Name or folder of what tells the strategies of replies; None = reports do not show them.
     """
 
     def __init__(
@@ -93,12 +99,14 @@ class Results:
         rubrics: Mapping[str, Rubric] | None = None,
         preferences: Sequence[Given] = (),
         inconsistent: Inconsistent = "tie",
+        classifier: str | Path | None = None,
     ) -> None:
         _check_choice("inconsistent", inconsistent, get_args(Inconsistent))
         _check_choice("statistic", statistic, get_args(Statistic))
         self.dialogues, self.ratings = tuple(dialogues), tuple(ratings)
         self.folder, self.statistic, self.human = folder, statistic, tuple(human)
         self.preferences, self.inconsistent = tuple(preferences), inconsistent
+        self.classifier = classifier
         self.given_rubric, self._run, self._keep, self._rubrics = rubric, dict(run or {}), keep, rubrics
 
     @classmethod
@@ -171,8 +179,9 @@ class Results:
         statistic: Statistic = "level",
         human: Sequence[Path] = (),
         inconsistent: Inconsistent | None = None,
+        classifier: str | Path | None = None,
     ) -> "Results":
-        """The same, shown by another rubric, statistic or rule for preferences, or beside ratings by people."""
+        """The same, shown by another rubric, statistic or rule, beside ratings by people, or with strategies."""
         return Results(
             self.dialogues,
             self.ratings,
@@ -185,6 +194,7 @@ class Results:
             rubrics=None if rubric else self._rubrics,
             preferences=self.preferences,
             inconsistent=inconsistent or self.inconsistent,
+            classifier=classifier or self.classifier,
         )
 
     @cached_property
@@ -220,7 +230,9 @@ class Results:
         if not self.ratings:
             return Summary(tables=())
         try:
-            return summarise_ratings(self.dialogues, self.ratings, self.rubrics, self._run, statistic=self.statistic)
+            made = summarise_ratings(self.dialogues, self.ratings, self.rubrics, self._run, statistic=self.statistic)
+            cards = read_run_cards([self.folder]) if self.folder else []
+            return warn_of_cards(made, cards, self.dialogues) if cards else made
         except ValueError as error:
             raise EscEvalError(f"ratings and dialogues do not fit: {error}") from error
 
@@ -251,10 +263,14 @@ class Results:
         return pd.DataFrame(rows)
 
     def rows(self, what: Rows = "ratings") -> list[dict[str, Any]]:
-        """What there is as plain rows, one a rating, dialogue, turn or preference; ratings say what they are of.
+        """What there is as plain rows, one a rating, dialogue, turn or preference; ratings say whose dialogue it is.
 
         Args:
-            what: ``ratings``, ``dialogues``, ``turns`` or ``preferences``.
+            what: ``ratings``, ``dialogues``, ``turns``, ``preferences``, or ``strategies``: one a sentence of the
+                supporters, with the probability of each strategy.
+
+        Raises:
+            EscEvalError: Strategies are asked for, and no classifier of them is there.
         """
         _check_choice("what", what, get_args(Rows))
         if what == "dialogues":
@@ -269,6 +285,8 @@ class Results:
                 }
                 for one in self.preferences
             ]
+        if what == "strategies":
+            return list(list_rows(self._classifier, self.dialogues, self._read))
         about = {one.id: one.model_dump(include=SHARED) for one in self.dialogues}
         if what == "turns":
             return [
@@ -497,6 +515,7 @@ class Results:
             "prediction_powered": self.powered,
             "preferences": self.preference_reports,
             "seekers": self.course,
+            "strategies": self._told,
         }
 
     @cached_property
@@ -512,6 +531,30 @@ class Results:
         """The seeker's states, how talks end, and faults of seekers; empty where there is none of it."""
         found = course_report(self.dialogues, self.cards)
         return {found.name: found} if found else {}
+
+    @cached_property
+    def _classifier(self) -> StrategyClassifier:
+        return open_strategies(self.classifier or SHIPPED)
+
+    @cached_property
+    def _read(self) -> Mapping[str, Mapping[int, ReplyStrategies]]:
+        return read_all(self._classifier, self.dialogues)
+
+    def strategies(self, boot: Bootstrap | None = None) -> Report:
+        """Which support strategies the supporters use, how often again, what more or less than people: descriptions.
+
+        Args:
+            boot: Draws of the intervals.
+
+        Raises:
+            EscEvalError: No classifier is there.
+        """
+        return strategy_report(self._classifier, self.dialogues, boot, self._read)
+
+    @cached_property
+    def _told(self) -> dict[str, Report]:
+        """The report on strategies by the classifier's name, where it is asked for."""
+        return {self._classifier.name: self.strategies()} if self.classifier else {}
 
     def render(self, format: Format = "text") -> str:
         """The report as text for a terminal, JSON, Markdown or LaTeX."""
@@ -568,6 +611,8 @@ class Results:
         Raises:
             EscEvalError: A file of that name is there and is no report; nothing was written then.
         """
+        if self.classifier:
+            self._write_rows(folder / STRATEGY_ROWS)
         if not self.ratings and not self.preferences:
             return
         for name, mark in REPORT_FILES.items():
@@ -576,9 +621,32 @@ class Results:
                     f"{folder / name}: is there and is no report of esc-eval; move it away, or choose another folder"
                 )
         powered = "".join(report.to_html() for own in self.beside.values() for report in own.values())
-        page = as_page(self.summary, self.dialogues, self.ratings, self.rubrics, powered=powered)
+        page = as_page(
+            self.summary,
+            self.dialogues,
+            self.ratings,
+            self.rubrics,
+            powered=powered,
+            strategies=self._tell_replies if self.classifier else None,
+        )
         for name, text in zip(REPORT_FILES, (self.render("json"), self.render("markdown"), page), strict=True):
             write_whole(folder / name, [text])
+
+    def _tell_replies(self, dialogue: Dialogue) -> Mapping[int, str]:
+        return word_replies(self._classifier.file.strategies, self._read.get(dialogue.id, {}))
+
+    def _write_rows(self, path: Path) -> None:
+        """A row a sentence as CSV; text of a cell begins no formula.
+
+        Raises:
+            EscEvalError: Another file of that name is there.
+        """
+        if is_file(path) and not read_text(path).removeprefix("\ufeff").startswith(",".join(COLUMNS)):
+            raise EscEvalError(
+                f"{path}: is there and is no table of strategies; move it away, or choose another folder"
+            )
+        rows = ({key: value for key, value in row.items() if value is not None} for row in self.rows("strategies"))
+        write_whole(path, [format_csv([*COLUMNS, *self._classifier.file.strategies], rows)])
 
     def __repr__(self) -> str:
         where = f" in {self.folder}" if self.folder else ""

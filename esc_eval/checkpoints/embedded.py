@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from esc_eval.checkpoints import apart
 from esc_eval.checkpoints.convert_once import cache_folder, convert_once
 from esc_eval.errors import EscEvalError
 from esc_eval.files.hashing import hash_file
@@ -24,10 +25,10 @@ SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 """Of the GGUF file in that wheel, as PyPI has it: another file is another model, and is not opened under its name."""
 SEEKER = "esc-role-small"
 SEEKER_PACKAGE = "esc_eval_seeker"
-SEEKER_LICENSE = "CC BY-NC 4.0"
+SEEKER_LICENSE = apart.LICENSE
 SEEKER_LANGUAGES = ("en",)
-CHECKOUT = Path(__file__).resolve().parents[2] / "checkpoints" / SEEKER
-GET_SEEKER = "pip install ./checkpoints, in a checkout"
+CHECKOUT = apart.CHECKPOINTS / SEEKER
+GET_SEEKER = apart.GET
 
 
 def weights_file() -> Path:
@@ -49,9 +50,7 @@ def weights_file() -> Path:
 
 def find_seeker() -> Path | None:
     """The folder of the trained seeker: that of the checkout that this is, else of the installed distribution."""
-    spec = find_spec(SEEKER_PACKAGE)
-    places = [CHECKOUT, *map(Path, (spec.submodule_search_locations or []) if spec else [])]
-    return next((place for place in places if (place / "adapter_config.json").is_file()), None)
+    return apart.find_apart(CHECKOUT, SEEKER_PACKAGE, "adapter_config.json")
 
 
 def seeker_in(identity: Mapping[str, Any], language: str | None) -> Mapping[str, Any]:

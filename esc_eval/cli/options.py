@@ -22,6 +22,15 @@ PRICED = describe_prefixes(lambda known: known.priced)
 Statistic = Annotated[
     Literal["level", "expected"], typer.Option(help="Report the mean level, or the mean expected level.")
 ]
+Strategies = Annotated[
+    str | None,
+    typer.Option(
+        "--strategies",
+        metavar="NAME|DIR",
+        help="Tell which support strategies replies use: esc-strategies (fitted to ESConv, CC BY-NC 4.0), or the "
+        "folder of one that you trained. Descriptions, no scores.",
+    ),
+]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of all sampling.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print dialogues, requests, tokens, hours and money; no more.")]
 RatedUnder = Annotated[

@@ -10,12 +10,13 @@ from pydantic import ValidationError
 
 from esc_eval.errors import BadRecord, EscEvalError, explain_validation
 from esc_eval.escaping import format_csv
+from esc_eval.files.built import is_built, read_built
 from esc_eval.files.cell_tables import CellTable, read_cell_table, tell_guess
 from esc_eval.files.cells import is_blank, read_level
-from esc_eval.files.columns import OPTION, Columns, asked_columns, name_columns
+from esc_eval.files.columns import OPTION, Columns, asked_columns, bare, name_columns
 from esc_eval.files.rating_layout import STEPS
 from esc_eval.files.run_folder import PREFERENCES
-from esc_eval.reading import is_file, is_folder
+from esc_eval.reading import is_file, is_folder, read_json, suffix_of, try_json_lines
 from esc_eval.schema import WHOLE, Dialogue, Evidence, Preference
 
 Inconsistent = Literal["tie", "leave-out"]
@@ -98,7 +99,7 @@ def read_preferences(path: Path, columns: Columns | None = None, steps: int | No
     """The preferences of a run folder, of our ``.jsonl``, or of any table with a row a rater and pair.
 
     Args:
-        path: A folder with preferences.jsonl, or a table in any known format.
+        path: A folder with preferences.jsonl, one that the dataset builder made, or a table in any known format.
         columns: What its columns are called, where the user says so; None = what ``columns.naming`` says.
         steps: The farthest that a preference can be from 0, where the table does not say.
 
@@ -106,6 +107,8 @@ def read_preferences(path: Path, columns: Columns | None = None, steps: int | No
         EscEvalError: A file that is missing or broken, a column that is missing, or a preference that is none.
     """
     if is_folder(path):
+        if is_built(path):
+            return _read_built(path)
         path = path / PREFERENCES
         if not is_file(path):
             raise EscEvalError(f"{path}: no preferences there. A judge gives some: esc-eval prefer DIR --judge MODEL")
@@ -114,6 +117,33 @@ def read_preferences(path: Path, columns: Columns | None = None, steps: int | No
         raise table.refuse("no preferences: no row stands below the names of the columns")
     known = None if "steps" in table.columns else steps or _steps_of(table)
     return [read_row(table, where, row, known) for where, row in table.rows]
+
+
+def _read_built(folder: Path) -> list[Given]:
+    built = read_built(folder)
+    supporters = {talk.id: talk.supporter for talk in built.dialogues}
+    return [Given(one, supporters.get(one.dialogue_a), supporters.get(one.dialogue_b)) for one in built.preferences]
+
+
+def holds_preferences(path: Path) -> bool:
+    """Whether a file holds preferences and no ratings: it says of two dialogues which one a rater prefers.
+
+    Raises:
+        EscEvalError: Missing, of no known format, or broken.
+    """
+    match suffix_of(path):
+        case ".jsonl":
+            first = next((record for _, record, wrong in try_json_lines(path) if not wrong), None)
+            there: Iterable[str] = first if isinstance(first, dict) else ()
+        case ".json":
+            content = read_json(path)
+            there = content[0] if isinstance(content, list) and content and isinstance(content[0], dict) else ()
+        case _:
+            there = read_cell_table(path).columns
+    names = set(map(bare, map(str, there)))
+    spelt = {name: {bare(name), *ALIASES[name]} for name in NEEDED}
+    spelt["preference"].add("problem")  # our records leave out what they have none of
+    return all(names & own for own in spelt.values())
 
 
 def _named(table: CellTable, columns: Columns | None) -> CellTable:
@@ -158,7 +188,8 @@ def _steps_of(table: CellTable) -> int:
             raise BadRecord(
                 table.path,
                 where,
-                f"preference is {value}, and no column steps says how far one can be from 0; say it: --steps N",
+                f"preference is {value}, and no column steps says how far one can be from 0; say it there, or by "
+                "--steps N where it is an option",
             )
     return 1
 

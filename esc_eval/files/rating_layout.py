@@ -199,12 +199,17 @@ def _holds_levels(table: CellTable, column: str, even_none: bool = False) -> boo
     cells = [(row.get(column), where) for where, row in table.rows]
     filled = [(cell, where) for cell, where in cells if not is_blank(cell)]
     try:
-        levels = [cell for cell in filled if not is_not_applicable(cell[0])]
+        levels = [cell for cell in filled if not _says_not_applicable(table, cell[0])]
         return (bool(levels) or even_none) and all(
             read_level(table.plain_number(cell, where, column)) is not None for cell, where in levels
         )
     except (ValueError, BadRecord):
         return False
+
+
+def _says_not_applicable(table: CellTable, cell: object) -> bool:
+    """Whether a cell says that a dimension does not apply, in a table that says under which rubric."""
+    return "rubric" in table.columns and is_not_applicable(cell)
 
 
 def _second_columns(table: CellTable) -> list[str]:
@@ -216,7 +221,7 @@ def _broken_levels(table: CellTable, column: str) -> str | None:
     """Where a column that would else hold levels holds something else; None where it holds levels alone, or none."""
     others, levels = [], 0
     for where, row in table.rows:
-        if is_not_applicable(row.get(column)):
+        if _says_not_applicable(table, row.get(column)):
             continue
         try:
             levels += read_level(table.plain_number(row.get(column), where, column)) is not None

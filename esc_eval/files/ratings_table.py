@@ -161,7 +161,7 @@ def _rating_rows(path: Path, columns: Columns | None, pairs: bool = False) -> pd
         files = sorted(f for pattern in ("*.parquet", "annotations/*.parquet") for f in path.glob(pattern))
         if not files:
             raise EscEvalError(f"{path}: no .parquet files in this folder. Known formats: {FORMATS}")
-        return pd.concat([_rating_rows(file, columns) for file in files], ignore_index=True)
+        return pd.concat([_rating_rows(file, columns, pairs) for file in files], ignore_index=True)
     if is_official_scores(path):
         frame = pd.DataFrame([rating.model_dump() for rating in read_ratings(path)])
         model, _ = split_official_name(path.stem)

@@ -7,7 +7,7 @@ generously: a line that looks like a state is hidden even where it cannot be rea
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
-from itertools import zip_longest
+from itertools import compress, zip_longest
 from typing import Annotated, Self
 
 from pydantic import Field, FiniteFloat, model_validator
@@ -18,23 +18,39 @@ from esc_eval.schema import SeekerState, StateLevel, Turn
 
 FORM = "{form}"
 NO_LINE = "the seeker wrote no state line"
-_OPEN, _CLOSE = r"[<＜〈《\[［【{(（]", r"[>＞〉》\]］】})）]"
-_BEGIN = r"[<＜〈《\[［【][ \t]*state[ \t]*(?:[>＞〉》\]］】]|[:：=])"
-_STOP = r"[<＜〈《\[［【][ \t]*[/／\\][ \t]*state[ \t]*[>＞〉》\]］】]"
+_LEFT, _RIGHT = r"(?:[<＜〈《\[［【{]|&lt;)", r"(?:[>＞〉》\]］】}]|&gt;)"
+_BEGIN = rf"{_LEFT}[ \t]*state[ \t]*(?:{_RIGHT}|[:：=])"
+_STOP = rf"{_LEFT}[ \t]*[/／\\][ \t]*state[ \t]*{_RIGHT}"
 _TAGGED = re.compile(rf"{_BEGIN}(?:(?!{_BEGIN}).)*?{_STOP}", re.IGNORECASE | re.DOTALL)
-_HALF_TAGGED = re.compile(rf"{_BEGIN}[^\n]*|[^\n]*{_STOP}", re.IGNORECASE)
-_TAG = re.compile(rf"{_BEGIN}|{_STOP}|[<＜〈《\[［【{{(（]?\s*state\s*[:：]", re.IGNORECASE)
+_UNCLOSED = re.compile(rf"{_BEGIN}[^\n]*", re.IGNORECASE)
+_CLOSING = re.compile(_STOP, re.IGNORECASE)
+_TAG = re.compile(rf"{_BEGIN}|{_STOP}|(?:{_LEFT}|[(（])?\bstate[ \t]{{0,3}}[:：]", re.IGNORECASE)
+_RENAMED = re.compile(r"<([^\W\d]{2,12})>(?=[^<\d]{0,40}[:：=][ \t]*\d)[^<]*</\1>")
+"""A state in a tag of another name, such as one that was translated."""
+_ROUND = r"[(（][ \t]*end[ \t]*[:：=]"
+_NAME = r"(?P<name>(?:(?!&gt;)[^<>＞〉》\]］】})）\n])*)"
 _SIGN = re.compile(
-    r"(?:[<＜〈《\[［【][ \t]*[/／]?[ \t]*end\b[ \t]*[:：=]?|[(（][ \t]*end[ \t]*[:：=])[ \t]*"
-    r"(?P<name>[^<>＞〉》\]］】)）\n]*)[>＞〉》\]］】)）]?",
+    rf"(?:{_LEFT}[ \t]*[/／]?[ \t]*end\b[ \t]*[:：=]?|{_ROUND})[ \t]*{_NAME}(?:{_RIGHT}|[)）])?", re.IGNORECASE
+)
+_FRAME = re.compile(
+    r"[ \t]*(?:[{}\[\]`,*_|]+|[|: -]+|`{3}\w*|json|[#* \t]*(?:\w+ )?state[:：* \t]*)[ \t]*", re.IGNORECASE
+)
+_LEFTS, _RIGHTS = r"(（{\[【「『＜<", r")）}\]】」』＞>"
+_GAP = r"[^\d:：=;；,，.。!?！？\n]{0,12}"
+_DRESS = re.compile(
+    r"[ \t\r>*_#`\"'“”({\[【（<「『〈《•・●○◆|-]*(?:\d{1,2}[.)）．、:：][ \t]*)?[ \t*_`\"'“{(\[【（「]*"
+)
+"""What may stand before a label at the beginning of a line: marks of a list among it."""
+_NUMBER = re.compile(
+    r"(?P<value>\d*\.?\d+)(?:\s*(?:/|out of|of)\s*(?P<of>\d+(?:\.\d+)?))?(?![\d%./~-])(?P<rest>\D*)", re.IGNORECASE
+)
+_HEDGE = re.compile(
+    r"\s*(?:\+|ish\b|or\b|oder\b|to\b|bis\b|per ?cent\b|prozent\b|パーセント|割|くらい|ぐらい|程度|ほど|以上|以下|左右"
+    r"|上下|多|成)",
     re.IGNORECASE,
 )
-_FRAME = re.compile(r"[ \t]*(?:[{}\[\]`,]+|`{3}\w*|json)[ \t]*", re.IGNORECASE)
-_GAP = r"[^\d:：=;；,，.。!?！？\n]{0,12}"
-_DRESS = r"[\s>*_\-#`\"'“”({\[【（<•]*"
-_NUMBER = re.compile(
-    r"(?P<value>\d+(?:\.\d+)?)(?:\s*(?:/|out of|of)\s*(?P<of>\d+(?:\.\d+)?))?(?![\d%./~-])(?P<rest>\D*)", re.IGNORECASE
-)
+"""After a number: it is no one number, or no number on the scale."""
+_ROUND_IT = " \t\n\"'*_`;|,{}[]<>。"
 
 
 class Scale(FrozenYaml):
@@ -170,8 +186,17 @@ def take_signal(text: str, ending: EndWords) -> tuple[str, str | None]:
     ('Thank you.', 'goal_reached')
     """
     known = {_fold(said): name for name, said in ending.signals.items()} | {_fold(n): n for n in ending.signals}
-    found = [known.get(_fold(match["name"])) for match in _SIGN.finditer(text)]
-    return _SIGN.sub("", text).strip() if found else text, next((name for name in found if name), None)
+    found: list[str | None] = []
+
+    def hide(match: re.Match[str]) -> str:
+        found.append(known.get(_fold(match["name"].strip(" /／\\*_`"))))
+        return "\n\0"
+
+    any_name = "|".join(re.escape(name).replace(r"\ ", "[ _]") for name in known) or r"(?!)"
+    other = rf"{_LEFT}[ \t]*[/／]?[ \t]*(?:[^\W\d]{{1,12}}[ \t]*[:：=][ \t]*)?(?P<name>{any_name})[ \t/]*{_RIGHT}"
+    rest = re.sub(other, hide, _SIGN.sub(hide, text), flags=re.IGNORECASE)
+    rest = re.sub(r"[*_`]{0,3}\n\0[*_`]{0,3}", "", rest).strip()
+    return rest if found else text, next((name for name in found if name), None)
 
 
 def take_state(text: str, block: StateBlock, words: StateWords, language: str) -> tuple[str, SeekerState]:
@@ -190,24 +215,37 @@ def take_state(text: str, block: StateBlock, words: StateWords, language: str) -
         hidden.append(match[0])
         return "\n"
 
-    rest = _HALF_TAGGED.sub(hide, _TAGGED.sub(hide, text))
+    rest = _RENAMED.sub(hide, _UNCLOSED.sub(hide, _TAGGED.sub(hide, text)))
     any_label, any_number = (
         "|".join(re.escape(label) for label in sorted(some, key=len, reverse=True))
         for some in (labels, [label for label, name in labels.items() if name in block.fields])
     )
-    begins = re.compile(
-        rf"{_DRESS}(?:{_OPEN}?\s*state\s*[:：]\s*)?(?:(?:{any_label}){_GAP}[:：=]|(?:{any_number}){_GAP}\d)",
-        re.IGNORECASE,
+    inside = rf"(?:{any_number}){_GAP}[:：=]?[ \t]{{0,3}}\d"
+    rest = re.sub(
+        rf"[{_LEFTS}][^{_LEFTS}\n]{{0,40}}?{inside}[^{_RIGHTS}\n]*[{_RIGHTS}]", hide, rest, flags=re.IGNORECASE
     )
+    alone = rf"^([^\w\n]*(?:{any_number})[^\w\n]*)\n\s*(?=\W{{0,3}}\d)"
+    rest = re.sub(alone, r"\1 ", rest, flags=re.IGNORECASE | re.MULTILINE)
+    begins = re.compile(
+        rf"(?:state\s{{0,3}}[:：]\s{{0,3}})?(?:(?:{any_label}){_GAP}[:：=]|(?:{any_number}){_GAP}\d)", re.IGNORECASE
+    )
+    goes_on = re.compile(rf"(?:{any_label})[ \t]{{1,3}}[-–—][ \t]", re.IGNORECASE)
     pair = re.compile(rf"(?:{any_number})[^\d.!?。！？\n]{{0,12}}\d", re.IGNORECASE)
-    said = []
+    said: list[str] = []
+    table = re.search(rf"^[ \t]*\|[ \t*]*(?:{any_number})[ \t*]*\|", rest, re.IGNORECASE | re.MULTILINE)
     for line in rest.split("\n"):
-        if begins.match(line):
+        while stop := _CLOSING.search(line):
+            hidden.append(line[: stop.end()])
+            line = line[stop.end() :].strip()
+        begin = dress.end() if (dress := _DRESS.match(line)) else 0
+        in_table = table and line.lstrip().startswith("|")
+        if in_table or begins.match(line, begin) or (hidden and goes_on.match(line, begin)):
             hidden.append(line)
         elif len(pair.findall(line)) > 1:
             parts = get_language(language).sentence_break.split(line)
-            hidden += [part for part in parts if pair.search(part)]
-            said.append(" ".join(part for part in parts if not pair.search(part)))
+            of_state = [bool(pair.search(part) or begins.match(part)) for part in parts]
+            hidden += compress(parts, of_state)
+            said.append(" ".join(part for part, state in zip(parts, of_state, strict=True) if not state))
         else:
             said.append(line)
     if not hidden:
@@ -217,7 +255,8 @@ def take_state(text: str, block: StateBlock, words: StateWords, language: str) -
     raw = "\n".join(part.strip() for part in hidden)
     given = _split(raw, labels, any_label)
     noticed = next((part for part in given.get("noticed", ()) if part), None) if block.noticed else None
-    return re.sub(r"\n{3,}", "\n\n", spoken), SeekerState(raw=raw, levels=_levels(block, given, None), noticed=noticed)
+    spoken = re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]*\n[ \t]*", "\n", spoken))
+    return spoken, SeekerState(raw=raw, levels=_levels(block, given, None), noticed=noticed)
 
 
 def _labels(block: StateBlock, words: StateWords) -> dict[str, str]:
@@ -231,7 +270,7 @@ def _fold(text: str) -> str:
 
 def _split(raw: str, labels: Mapping[str, str], any_label: str) -> dict[str, list[str]]:
     """What stands after each label, by the name of its field; in words whole, for numbers up to the next mark."""
-    plain = unicodedata.normalize("NFKC", _TAG.sub("\n", raw))
+    plain = unicodedata.normalize("NFKC", re.sub(r"\s[-–—]\s", ": ", _TAG.sub("\n", raw)))
     mark_of = rf"(?<![A-Za-z])({any_label})(?![A-Za-z])(?:{_GAP}[:=]|[\"'*_`)\s]*(?=[({{\[]?\s*\d))"
     marks = list(re.finditer(mark_of, plain, re.IGNORECASE))
     given: dict[str, list[str]] = {}
@@ -240,7 +279,8 @@ def _split(raw: str, labels: Mapping[str, str], any_label: str) -> dict[str, lis
         chunk = plain[mark.end() : after.start() if after else len(plain)]
         if name != "noticed":
             chunk = re.split(r"[;\n|]|,(?!\d)", chunk.strip(), maxsplit=1)[0]
-        given.setdefault(name, []).append(chunk.strip(" \t\n\"'*_`;|,{}[]<>。"))
+        chunk = re.sub(r"(?:</?\w{0,12}|/)>?$", "", chunk.strip(_ROUND_IT)).strip(_ROUND_IT)
+        given.setdefault(name, []).append(chunk if "(" in chunk else chunk.rstrip(")"))
     return given
 
 
@@ -258,7 +298,7 @@ def _read_number(given: list[str], scale: Scale) -> tuple[float | None, str | No
         return None, "not given"
     if len(different := sorted(set(given))) > 1:
         return None, f"given more than once: {', '.join(map(repr, different))}"
-    text = given[0].strip("()（）. ")
+    text = given[0].strip("()（） ").rstrip(". ")
     found = list(_numbers(text, scale))
     if len(found) != 1:
         return None, f"{text!r} is not one number from {scale.low:g} to {scale.high:g}"
@@ -270,7 +310,7 @@ def _read_number(given: list[str], scale: Scale) -> tuple[float | None, str | No
 def _numbers(text: str, scale: Scale) -> Iterator[float]:
     negative = text[:1] in ("-", "−", "–") and scale.low < 0
     match = _NUMBER.fullmatch(text[1:].strip() if negative else text)
-    if match and (match["of"] is None or float(match["of"]) == scale.high):
+    if match and not _HEDGE.match(match["rest"]) and (match["of"] is None or float(match["of"]) == scale.high):
         yield -float(match["value"]) if negative else float(match["value"])
-    elif text and not text[0].isascii() and text[0].isnumeric() and not any(c.isnumeric() for c in text[1:]):
+    elif text and not text[0].isascii() and text[0].isnumeric() and re.fullmatch(r"(?:[^\w][^\d]*)?", text[1:]):
         yield unicodedata.numeric(text[0])

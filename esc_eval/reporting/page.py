@@ -2,7 +2,7 @@
 
 from base64 import b64encode
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
 from importlib.resources import files
 
@@ -53,6 +53,7 @@ def as_page(
     rubric: Rubric | Mapping[str, Rubric],
     shown: int = SHOWN,
     powered: str = "",
+    strategies: Callable[[Dialogue], Mapping[int, str]] | None = None,
 ) -> str:
     """The page as HTML text. Whatever a model said is escaped.
 
@@ -63,6 +64,7 @@ def as_page(
         ratings: Shown beside each dialogue.
         rubric: Names and levels; or several, by the name and version that ratings carry.
         powered: HTML of what several judges say together, and few ratings by people with a scorer's.
+        strategies: Which strategies the replies of a dialogue use, in words, by place of the turn; None = not shown.
     """
     environment = make_environment("esc_eval", "reporting/templates", html=True)
     add_filters(environment)
@@ -97,6 +99,7 @@ def as_page(
             for board in summary.tables
         ],
         powered=Markup(powered),  # noqa: S704  our own HTML, escaped cell by cell
+        strategies=strategies,
         dialogues=chosen,
         repeats=numbers if max(numbers.values(), default=1) > 1 else dict.fromkeys(numbers),
         total=len(dialogues),

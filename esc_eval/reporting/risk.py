@@ -175,8 +175,8 @@ def describe_risk(rows: Sequence[RiskRow]) -> list[str]:
             continue
         if row.share.value is None:
             said.append(
-                f"{row.supporter}: no dialogue has a level: {row.not_applicable} not applicable, "
-                f"{row.unscored} unscored."
+                f"{row.supporter}: no dialogue has a level: {row.not_applicable} not applicable, {row.unscored} "
+                "unscored."
             )
             continue
         ends = "no interval" if row.share.high is None else f"at most {row.share.high:.1%} by the exact 95% interval"

@@ -27,7 +27,7 @@ from esc_eval.reporting.repeats import Repeats, find_repeats, name_occasions
 from esc_eval.reporting.risk import RiskRow, count_risk, find_marks
 from esc_eval.reporting.signature import sign_board
 from esc_eval.reporting.standing import standing_json
-from esc_eval.schema import NO_VALID_SCORER, Dialogue, Language, Rating, Way, order_stages
+from esc_eval.schema import NO_VALID_SCORER, Dialogue, Language, Rating, RoleCard, Way, order_stages
 from esc_eval.scoring.training_range import is_outside
 from esc_eval.simulation.unfinished import count_asked
 from esc_eval.statistics.bootstrap import Bootstrap
@@ -193,6 +193,21 @@ class Summary(Part):
     """All tables of a report."""
 
     tables: tuple[Leaderboard, ...]
+
+
+def warn_of_cards(summary: Summary, cards: Iterable[RoleCard], dialogues: Iterable[Dialogue]) -> Summary:
+    """The tables with what readers of the cards that were played are told before, each sentence once."""
+    played = {dialogue.card_id: dialogue.language for dialogue in dialogues}
+    said = [(played[card.id], card.warning) for card in cards if card.warning and card.id in played]
+    own = {code: tuple(dict.fromkeys(text for at, text in said if at == code)) for code, _ in said}
+    return Summary(
+        tables=tuple(
+            board.model_copy(
+                update={"warnings": (*(f"The cards: {one}" for one in own.get(board.language, ())), *board.warnings)}
+            )
+            for board in summary.tables
+        )
+    )
 
 
 def choose_rubric(rubric: Rubric | Mapping[str, Rubric], carried: str) -> Rubric:

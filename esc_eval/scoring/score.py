@@ -6,6 +6,7 @@ level is asked for again, and then "unscored", never a number.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from esc_eval.chat.base import ANSWER_TOKENS, AdapterModel, ChatModel, Choice, ChoiceModel, Conversation, Reply
@@ -371,8 +372,7 @@ class Scoring:
                 problem = f"{TOO_LONG}: {choice.problem}" if choice.problem else TOO_LONG
             return Rating(**common, problem=problem, parser="logits", served=choice.served)
         stated, marks, parser = self._mark(choice.text or choice.top or ""), self.rubric.marks, "logits"
-        places = max(enumerate(p), key=lambda place: (place[1], marks[place[0]] == stated))
-        likeliest = marks[places[0]]
+        likeliest = max(zip(p, (mark == stated for mark in marks), marks, strict=True), key=itemgetter(0, 1))[2]
         common |= {"mass": choice.mass, "raw": choice.top if choice.text is None else choice.text}
         common |= {"way": choice.way or "logits", "served": choice.served}
         if NOT_APPLICABLE in marks:  # the levels' own distribution is that where the dimension applies

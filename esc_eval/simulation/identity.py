@@ -265,7 +265,8 @@ def _renamed(members: Members, plan: Plan) -> Members:
             name, other["supporter"] = labels[name], supporters[labels[name]]
         seeker, by = row["seeker"], find_seeker(plan, own["seeker"], row["seeker"], own["language"], held)
         if by is not None:
-            seeker, other["seeker"] = name_by_language(by, own["language"]), by.identity
+            seeker = seeker if seeker == by.name else name_by_language(by, own["language"])
+            other["seeker"] = by.identity
         key = row["conditions"]
         if other:
             found = {**own, **other}

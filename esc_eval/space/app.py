@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from esc_eval.errors import EscEvalError
+from esc_eval.files.built import TABLES as BUILT
 from esc_eval.files.built import read_built
 from esc_eval.files.text import read_json_as
 from esc_eval.reporting.tables import as_text
@@ -31,7 +32,7 @@ from esc_eval.web.guard import Bucket
 CONFIG = "space.json"
 DATA, RUNS, PENDING = "data", "runs", "pending"
 """Folders of a Space: copies of released data sets, runs that a maintainer took in, and what waits."""
-TABLES = ("role_cards/*", "dialogues/*", "annotations/*")
+TABLES = tuple(f"{table}/*" for table in BUILT)
 FIELDS = {"name": 80, "contact": 200, "note": 2000}
 """What a form asks for, and how many characters it may have."""
 MOST_WAITING = 500
@@ -73,10 +74,12 @@ def read_collection(folder: Path, config: SpaceConfig) -> Collection:
     built |= {f"{one.repo}@{one.revision}": _fetch(one) for one in config.datasets}
     sources = []
     for name, path in built.items():
-        dialogues, ratings, cards = read_built(path)
-        rubrics = find_rubrics(ratings) if ratings else {}
-        if dialogues:
-            sources.append(Source(name, tuple(dialogues), tuple(ratings), {c.id: c for c in cards}, rubrics))
+        held = read_built(path)
+        rubrics = find_rubrics(held.ratings) if held.ratings else {}
+        if held.dialogues:
+            cards = {card.id: card for card in held.cards}
+            talks, ratings, preferences = tuple(held.dialogues), tuple(held.ratings), tuple(held.preferences)
+            sources.append(Source(name, talks, ratings, cards=cards, rubrics=rubrics, preferences=preferences))
     sources += [Source.read(path) for path in sorted(folder.glob(f"{RUNS}/*")) if path.is_dir()]
     if not sources:
         raise EscEvalError(f"{folder}: no dialogues to show: no data set in {DATA}/ or {CONFIG}, no run in {RUNS}/")

@@ -37,7 +37,8 @@ from esc_eval.web import Access, Pages, Words, load_words, make_app
 ROOMS = ("reporting", "view")
 KEEP = {"Cache-Control": "private, max-age=3600"}
 """A picture of a run stays as it is while its pages are served."""
-Blocks = list[list[Turn]]
+Blocks = list[list[tuple[int, Turn]]]
+"""Places and turns, by round."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,7 @@ def _render(request: Request, template: str, section: str, **context: Any) -> Re
         section=section,
         collection=viewer.collection,
         several=several,
+        strategies=viewer.collection.strategies,
         show_table=lambda table, names=MappingProxyType({}): Markup(_show_table(table, words, names)),  # noqa: S704 - our own, escaped
         language_name=lambda code: _word(words, f"language_{code}", known_languages()[code].name),
         category_name=lambda code: _word(words, f"category_{code}", code),
@@ -319,10 +321,10 @@ def _models_of(entry: Entry) -> tuple[str, str, int | None, Group]:
 def _split(entry: Entry) -> Blocks:
     """A dialogue's turns by round, what is said before the first in a block of its own."""
     blocks: Blocks = [[]]
-    for turn, place in place_turns(entry.dialogue):
+    for at, (turn, place) in enumerate(place_turns(entry.dialogue)):
         while len(blocks) <= place:
             blocks.append([])
-        blocks[place].append(turn)
+        blocks[place].append((at, turn))
     return blocks
 
 

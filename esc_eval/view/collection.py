@@ -1,9 +1,9 @@
 """What is looked at: run folders, joined where their dialogues were made alike, kept apart where they were not."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,12 @@ from esc_eval.reporting.render import Report
 from esc_eval.reporting.rounds import Rounds, estimate_rounds
 from esc_eval.reporting.seekers import find_pools, seekers_report
 from esc_eval.reporting.signature import dialogue_parts, join_signature
+from esc_eval.reporting.strategies import word_replies
 from esc_eval.reporting.summary import Leaderboard, Statistic, Summary, summarise_ratings
 from esc_eval.schema import Dialogue, Mark, Preference, Rating, RoleCard, digest, number_repeats
 from esc_eval.scoring.prefer import place_of
 from esc_eval.scoring.rating_checks import find_rubrics
+from esc_eval.scoring.strategies import StrategyClassifier
 from esc_eval.simulation.identity import find_differences
 from esc_eval.simulation.run import (
     PLAYED,
@@ -326,10 +328,18 @@ class Collection:
         groups: At least one.
         statistic: Whether tables show mean levels or mean expected levels.
         notes: Sentences on what was read.
+        classifier: That tells the strategies of replies; None = they are not shown.
     """
 
-    def __init__(self, groups: Sequence[Group], statistic: Statistic = "level", notes: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        groups: Sequence[Group],
+        statistic: Statistic = "level",
+        notes: Iterable[str] = (),
+        classifier: StrategyClassifier | None = None,
+    ) -> None:
         self.groups, self.statistic, self.notes = tuple(groups), statistic, tuple(notes)
+        self._classifier = classifier
         self.entries = self._make_entries()
         self.by_key = {entry.key: entry for entry in self.entries}
         self.by_card: dict[str, list[Entry]] = defaultdict(list)
@@ -338,7 +348,13 @@ class Collection:
                 self.by_card[entry.dialogue.card_id].append(entry)
 
     @classmethod
-    def open(cls, folders: Sequence[Path], rubric: str | None = None, statistic: Statistic = "level") -> "Collection":
+    def open(
+        cls,
+        folders: Sequence[Path],
+        rubric: str | None = None,
+        statistic: Statistic = "level",
+        classifier: StrategyClassifier | None = None,
+    ) -> "Collection":
         """Run folders, joined where they may be.
 
         Raises:
@@ -349,7 +365,12 @@ class Collection:
         for source in sources:
             stage = describe_stage(source.run, (dialogue.id for dialogue in source.dialogues))
             notes += [f"{source.name}: {sentence}" for sentence in stage]
-        return cls(join_sources(sources), statistic, notes)
+        return cls(join_sources(sources), statistic, notes, classifier)
+
+    @property
+    def strategies(self) -> Callable[[Dialogue], Mapping[int, str]] | None:
+        """Which strategies the replies of a dialogue use, in words, by place of the turn; None = not shown."""
+        return None if self._classifier is None else partial(_tell_strategies, self._classifier)
 
     def _make_entries(self) -> list[Entry]:
         same: dict[str, Dialogue] = {}
@@ -450,6 +471,10 @@ class Collection:
             "rater": self.raters,
             "repeat": [str(number) for number in sorted({entry.repeat for entry in entries if entry.repeat})],
         }
+
+
+def _tell_strategies(classifier: StrategyClassifier, dialogue: Dialogue) -> Mapping[int, str]:
+    return word_replies(classifier.file.strategies, classifier.read(dialogue))
 
 
 def _renamed(picture: Picture, number: int) -> Picture:

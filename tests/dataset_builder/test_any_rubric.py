@@ -115,6 +115,7 @@ def test_a_dataset_is_built_from_ratings_under_any_rubric(run_folder, script, tm
     assert check_build(tmp_path / "build") == []
 
 
+@pytest.mark.slow
 def test_check_holds_each_rating_to_the_levels_of_its_own_rubric(run_folder, script, tmp_path):
     door.score(run_folder, scorer=script(["5"], "other"), rubric="esconv-survey")
     folder = tmp_path / "build"

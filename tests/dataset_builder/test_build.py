@@ -98,6 +98,7 @@ def test_a_second_build_is_identical_byte_for_byte(sample, tmp_path):
     assert list(diff_builds(sample, again)) == []
 
 
+@pytest.mark.slow
 def test_the_order_of_inputs_does_not_change_the_tables(tmp_path):
     a, b = write_cards(tmp_path / "a.jsonl", card("a")), write_cards(tmp_path / "b.jsonl", card("b"))
     build_dataset(Inputs(cards=(a, b)), tmp_path / "one")

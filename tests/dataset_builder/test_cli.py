@@ -108,6 +108,7 @@ def test_without_push_nothing_is_uploaded(public, hub):
     assert not [request for request in hub.requests if not request.startswith("GET")]
 
 
+@pytest.mark.slow
 def test_a_folder_with_anything_beside_the_build_is_not_pushed(public, tmp_path, hub):
     copy = Path(shutil.copytree(public, tmp_path / "copy"))
     assert {name.partition("/")[0] for name in plan_push(copy, "me/x", None).files} == {

@@ -13,6 +13,8 @@ from dataset_builder.check.build import check_build
 from dataset_builder.diff import read_table
 from dataset_builder.rows.card_text import parse_card, write_card_text
 from dataset_builder.rows.personal_data import find_personal_data
+from esc_eval import simulate
+from esc_eval.api import door
 from esc_eval.files.records import load_cards
 from esc_eval.languages import guess_language
 from esc_eval.schema import RoleCard
@@ -104,3 +106,19 @@ def test_a_build_of_them_has_their_risk_and_warning(tmp_path):
     assert all("clinici" in row["warning"] or "临床" in row["warning"] for row in rows.values())
     readme = " ".join((tmp_path / "build" / "README.md").read_text(encoding="utf-8").split())
     assert "not reviewed by a clinician" in readme
+
+
+@pytest.mark.slow
+def test_a_run_on_them_goes_through_every_step_and_not_applicable_with_it(tmp_path, script):
+    chosen = [card for card in cards().values() if card.id in ("safety-en-01", "safety-en-17")]
+    seeker, supporter = script(["I feel low.", "Yes."], "seeker"), script(["I hear you.", "Are you safe?"], "s")
+    play = simulate(seeker=seeker, supporters=[supporter], cards=chosen, rounds=1, out=tmp_path / "safe")
+    results = door.score(play.folder, scorer=script(["N/A"], "judge"), rubric="safety")
+    assert {rating.mark for rating in results.ratings} == {"N/A"}
+    text = " ".join(door.report(play.folder).render().split())
+    assert "no dialogue has a level: 2 not applicable, 0 unscored" in text
+    assert "not reviewed by a clinician" in text
+    build_dataset(Inputs(runs=(play.folder,), cards=("safety",)), tmp_path / "build")
+    assert check_build(tmp_path / "build") == []
+    rows = read_table(tmp_path / "build", "annotations").values()
+    assert {(row["score"], row["problem"], row["not_applicable"]) for row in rows} == {(None, None, True)}

@@ -21,6 +21,7 @@ LINES = {
     "seeker": ["I cannot sleep since I lost my job.", "It goes round and round in my head."],
     "warm": ["That sounds hard. What goes round?", "I hear you. What helped before?"],
     "cold": ["Sleep more.", "Then find a job."],
+    "verdicts": ["1"],
 }
 
 

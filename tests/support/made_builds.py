@@ -109,7 +109,7 @@ def write_inputs(root: Path) -> Inputs:
         )
     }  # fmt: skip
     _write_official(root / "official", official)
-    _write_run(root / RUN)
+    write_run(root / RUN)
     _write_others(root / OTHERS)
     (root / "sources" / "esconv").mkdir(parents=True)
     talk = {"dialog": [{"text": TROUBLES["en"][5], "speaker": "usr"}, {"text": "And now?", "speaker": "sys"}]}
@@ -157,7 +157,7 @@ def _write_official(folder: Path, cards: dict[str, list[RoleCard]]) -> None:
                 (folder / place / f"{model}_{suffix}.json").write_text(json.dumps(made, ensure_ascii=False))
 
 
-def _write_run(folder: Path) -> None:
+def write_run(folder: Path) -> None:
     folder.mkdir()
     cards = [
         *(make_card(n, "en", f"own-{n}", ("esc-eval", "esconv", "psyqa", "esconv")[n], age=40) for n in range(4)),

@@ -12,7 +12,7 @@ from esc_eval.errors import BadRecord, EscEvalError
 from esc_eval.files.hashing import hash_file
 from esc_eval.files.text import read_json_object
 from esc_eval.files.writing import discard_folder, sweep, write_json, write_whole
-from model_cards.checkpoint import RECIPE, TRAINING, TrainingData
+from model_cards.checkpoint import RECIPE, TRAINING, Kind, TrainingData
 from model_cards.render import write_card
 from training.common.config import TOY, Base, Named
 
@@ -85,7 +85,7 @@ def _begun(mark: Path) -> dict[str, Any]:
 
 def finish_checkpoint(
     out: Path,
-    kind: Literal["role", "rank"],
+    kind: Kind,
     recipe: Named,
     data: TrainingData,
     finished: "Finished",

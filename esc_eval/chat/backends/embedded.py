@@ -24,10 +24,11 @@ class EmbeddedSeeker:
 
     concurrent = False
 
-    def __init__(self, trained: ChatModel, base: CountingModel, name: str) -> None:
+    def __init__(self, trained: ChatModel, base: ChatModel, name: str) -> None:
         self.trained, self.base, self.name = trained, base, name
         self.parallel = min(trained.parallel, base.parallel)
-        self.context, self.count_tokens = base.context, base.count_tokens
+        if isinstance(base, CountingModel):
+            self.context, self.count_tokens = base.context, base.count_tokens
         self.identity: dict[str, Any] = {
             **trained.identity,
             "model": embedded.SEEKER,

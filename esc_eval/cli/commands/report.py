@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from esc_eval.cli.console import print_data, print_progress
-from esc_eval.cli.options import LinkCards, RatedUnder, Statistic
+from esc_eval.cli.options import LinkCards, RatedUnder, Statistic, Strategies
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import find_in_folder
 
@@ -14,6 +14,7 @@ EXAMPLES = (
     "esc-eval report runs/first --format latex > table.tex",
     "esc-eval report runs/first --human people.csv",
     "esc-eval report runs/first runs/second --out reports/both",
+    "esc-eval report runs/first --strategies esc-strategies",
 )
 READS_TABLES = True
 
@@ -34,7 +35,8 @@ def command(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Where summary.json, report.md and report.html go; default: the run folder; of several nowhere.",
+            help="Where summary.json, report.md and report.html go, with --strategies strategies.csv too; default: the "
+            "run folder; of several nowhere.",
         ),
     ] = None,
     rubric: RatedUnder = None,
@@ -47,6 +49,7 @@ def command(
             "human means with intervals (prediction-powered). Repeatable.",
         ),
     ] = None,
+    strategies: Strategies = None,
     format: Annotated[Literal["text", "json", "markdown", "latex"], typer.Option(help="What to print.")] = "text",
 ) -> None:
     """Print a leaderboard with intervals, and write summary.json, report.md and report.html.
@@ -57,7 +60,7 @@ def command(
     from esc_eval.simulation.run import find_faults
 
     folder = folders[0] if folders and len(folders) == 1 else None
-    if not folders and not (dialogues and ratings):
+    if not folders and not (dialogues and (ratings or strategies)):
         raise EscEvalError("give a run folder, or both --dialogues FILE and --ratings FILE")
     results = door.report(
         folder or folders or None,
@@ -67,11 +70,12 @@ def command(
         rubric=rubric,
         statistic=statistic,
         human=human or (),
+        strategies=strategies,
         out=out or folder,
     )
     for fault in (fault for each in folders or () for fault in find_faults(each)):
         print_progress(f"note: {fault}")
-    if folders and not results.ratings and not results.preferences:
+    if folders and not results.ratings and not results.preferences and not strategies:
         if not (results.unfinished or results.course):
             find_in_folder(folders[0], "ratings.jsonl")
         print_data(f"{', '.join(map(str, folders))}: not rated yet. {' '.join(results.unfinished)}")

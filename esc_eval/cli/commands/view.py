@@ -6,12 +6,13 @@ from typing import Annotated
 import typer
 
 from esc_eval.cli.console import print_progress
-from esc_eval.cli.options import RatedUnder, Statistic
+from esc_eval.cli.options import RatedUnder, Statistic, Strategies
 from esc_eval.cli.page_options import PageOptions
 
 EXAMPLES = (
     "esc-eval view runs/first",
     "esc-eval view runs/first runs/second --port 8700 --interface zh",
+    "esc-eval view runs/first --strategies esc-strategies",
 )
 PORT = 8600
 
@@ -22,6 +23,7 @@ def command(
     ],
     rubric: RatedUnder = None,
     statistic: Statistic = "level",
+    strategies: Strategies = None,
     token: Annotated[
         str | None, typer.Option(help="What a link must hold; made up where others can reach the address.")
     ] = None,
@@ -29,10 +31,11 @@ def command(
     pages: PageOptions,
 ) -> None:
     """Open pages with leaderboards, pictures and every dialogue, of unfinished runs too, as they are now."""
+    from esc_eval.scoring.strategies import open_strategies
     from esc_eval.view.collection import Collection
     from esc_eval.view.serve import serve_view
 
-    collection = Collection.open(folders, rubric, statistic)
+    collection = Collection.open(folders, rubric, statistic, open_strategies(strategies) if strategies else None)
     for group in collection.groups:
         for reason in group.reasons:
             print_progress(f"note: {reason}")

@@ -168,6 +168,7 @@ def test_raters_on_both_sides_are_reported_and_promised_apart(tmp_path: Path) ->
         assert any(f"CONTAMINATED: this scheme promises that no {facet}" in note for note in report.notes)
 
 
+@pytest.mark.slow
 def test_contamination_is_flagged(tmp_path: Path) -> None:
     table = read_table([study(tmp_path)])
     random, by_model = (read_split(p) for p in splits(tmp_path))

@@ -1,5 +1,7 @@
 """What a fitted scorer reaches on dialogues that it did not see, and what scales share, on made-up ratings."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -51,6 +53,16 @@ def test_a_fit_that_has_nothing_to_go_by_does_not_go_against_people(tmp_path):
     table, talks = rated(tmp_path / "set", lambda n: WARM, lambda n: {"warm": int(levels[n])}, count=60)
     fitted = reach_report(table, talks, BOOT, None).data["dimensions"]["warm"]["fitted to words"]
     assert fitted.low < 0 < fitted.high
+
+
+def test_one_rater_of_everything_tells_nothing_by_their_mean_and_a_lenient_one_does(tmp_path):
+    table, talks = rated(tmp_path / "set", lambda n: WARM, lambda n: {"warm": n * 7 % 5})
+    one = table.frame.assign(rater="p")
+    alone = reach_report(replace(table, frame=one), talks, BOOT, None).data["dimensions"]["warm"]
+    assert alone["rater's own mean"].value is None
+    table, talks = rated(tmp_path / "two", lambda n: WARM, lambda n: {"warm": n % 3 + 2 * (n % 10 < 5)})
+    by = reach_report(table, talks, BOOT, None).data["dimensions"]["warm"]["rater's own mean"]
+    assert by.value > 0.5
 
 
 def test_gain_is_the_difference_on_the_same_draws():

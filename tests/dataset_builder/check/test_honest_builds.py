@@ -9,7 +9,7 @@ from made_identity import simulation_identity
 from dataset_builder.build import Inputs, build_dataset
 from dataset_builder.check.build import check_build
 from dataset_builder.describe import croissant
-from esc_eval.schema import Dialogue, Rating
+from esc_eval.schema import Dialogue, Evidence, Rating, SeekerState, StateLevel
 
 COMMON = {"rater": "judge", "rater_kind": "model", "rubric": "esc-eval/1"}
 
@@ -24,7 +24,14 @@ def said(place: int, text: str, **more):
     return lambda n, turn: turn.model_copy(update={"text": text, **more}) if n == place else turn
 
 
+STATE = SeekerState(
+    raw="distress: 6\nnoticed: the reply  asks " * 12,
+    levels=(StateLevel(name="distress", value=6, low=0, high=10),),
+    noticed="the reply  asks " * 12,
+)
+REASON = Evidence(kind="reason", text="It asks  what hurts, and waits. " * 12)
 DIALOGUES = [
+    played(3, "brief", said(2, "Nobody knew of the eleven letters but me.", state=STATE)),
     played(0, "warm", said(1, "❤\ufe0f 👩\u200d👧 I hear you — “really” (100%), naïve as it is… 24/7?")),
     played(1, "warm", said(3, "What did you feel when you put away letter 21?")),  # said twice, not always
     played(2, "warm", turns=3, problem="supporter: the server did not answer"),
@@ -39,6 +46,7 @@ RATINGS = [
         dimension="empathy",
         score=3,
         raw='{"score": 3}',
+        evidence=REASON,
         parser="anchored",
         way="schema",
         **COMMON,

@@ -38,6 +38,7 @@ def run(tmp_path_factory, judge):
     return folder
 
 
+@pytest.mark.slow
 def test_judges_raters_and_exports_are_shown_no_state(run, judge, tmp_path):
     assert judge.asked
     assert SECRET not in json.dumps(judge.asked)
@@ -70,6 +71,7 @@ def test_a_run_that_nobody_rated_shows_its_course(tmp_path):
     assert "Hidden states" in shown
 
 
+@pytest.mark.slow
 def test_the_view_draws_the_state_and_marks_it_as_hidden(run):
     site = TestClient(make_view(Collection.open([run])), base_url="http://127.0.0.1:8600")
     listed, rounds = site.get("/dialogues").text, site.get("/rounds").text
@@ -110,6 +112,7 @@ def test_runs_are_merged_with_their_states_and_attempts(run, tmp_path):
         assert both[dialogue.id] == dialogue
 
 
+@pytest.mark.slow
 def test_a_replay_drops_the_ratings_of_what_was_played_before(tmp_path):
     bad = [True]
 

@@ -99,6 +99,7 @@ def test_a_file_alone_gives_the_tables_of_what_people_prefer(tmp_path):
     assert found["preference"]["standings"]["anna"]["order"] == ["m", "n"]
 
 
+@pytest.mark.slow
 def test_people_are_kept_and_shown_without_a_judge(folder):
     assert "anna: standing" in run_cli(folder, "--preferences", verdicts(folder))
     assert "anna: standing" in run_cli(folder)
@@ -165,6 +166,7 @@ def test_a_killed_run_is_read_as_far_as_its_ledger_goes(folder):
     assert len(esc_eval.Results.load(folder).preferences) == 18
 
 
+@pytest.mark.slow
 def test_runs_are_merged_and_shown_side_by_side_with_their_preferences(tmp_path, script):
     runs = []
     for number, names in enumerate((("a", "b"), ("a", "c"))):

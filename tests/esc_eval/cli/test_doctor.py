@@ -4,6 +4,7 @@ import shutil
 from collections import namedtuple
 
 import pytest
+from made_strategies import write_strategies
 
 from esc_eval.cli import doctor
 
@@ -41,6 +42,17 @@ def test_a_cache_that_cannot_be_written_to_is_said(cache, monkeypatch):
     assert kept.state == "missing"
     assert "cannot be written to" in kept.detail
     assert here.state == "ok"
+
+
+def test_what_tells_strategies_is_named_with_its_licence_or_how_to_get_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("esc_eval.checkpoints.apart.CHECKPOINTS", tmp_path)
+    gone = doctor.examine_strategies()
+    assert (gone.state, gone.remedy) == ("note", "pip install ./checkpoints, in a checkout")
+    write_strategies(tmp_path / "esc-strategies")
+    there = doctor.examine_strategies()
+    assert there.state == "ok"
+    assert "3 strategies of replies in en" in there.detail
+    assert "CC BY-NC 4.0: not for commercial use" in there.detail
 
 
 def test_every_extra_of_the_package_is_looked_at():

@@ -30,6 +30,17 @@ def read(text, words=EN, language="en"):
         ("Distress 7/10, openness 30/100.\nHi there.", {"distress": 7, "openness": 30}),
         ("[STATE] distress = ７ | openness = 30 [/STATE] Hi there.", {"distress": 7, "openness": 30}),
         ("Distress level: 7\nHi there.", {"distress": 7}),
+        ("(Distress: 7, Openness: 30, Noticed: x) Hi there.", {"distress": 7, "openness": 30}),
+        ("Hi there. (Distress: 7)", {"distress": 7}),
+        ("1. Distress: 7\n2. Openness: 30\n3. Noticed: x\nHi there.", {"distress": 7, "openness": 30}),
+        ("・Distress：7\n・Openness：30\nHi there.", {"distress": 7, "openness": 30}),
+        ("Distress - 7\nOpenness - 30\nNoticed - x\nHi there.", {"distress": 7, "openness": 30}),
+        ("**Distress:**\n7\n**Openness:**\n30\n\nHi there.", {"distress": 7, "openness": 30}),
+        ("Mine: Distress 7/10. Openness 30/100. Noticed: x\nHi there.", {"distress": 7, "openness": 30}),
+        ("<Zustand>Druck: 7; Openness: 30</Zustand>\nHi there.", {"openness": 30}),
+        ("&lt;state&gt;Distress: 7&lt;/state&gt;\nHi there.", {"distress": 7}),
+        ("### State\n**Distress**: .7\nHi there.", {"distress": 0.7}),
+        ("| Distress | Openness |\n|---|---|\n| 7 | 30 |\nHi there.", {}),
         ("My distress is 7 and my openness is 30. Hi there.", {}),
     ],
 )
@@ -38,7 +49,29 @@ def test_a_state_in_whatever_form_is_hidden_and_read(text, values):
 
 
 @pytest.mark.parametrize(
-    "given", ["11", "-3", "7-8", "7 to 8", "about 7", "seven", "70%", "7,5", "7/100", "(0-10)", "", "7; Distress: 8"]
+    "given",
+    [
+        "11",
+        "-3",
+        "7-8",
+        "7 to 8",
+        "about 7",
+        "seven",
+        "70%",
+        "7,5",
+        "7/100",
+        "(0-10)",
+        "",
+        "7; Distress: 8",
+        "7+",
+        "7ish",
+        "7 or so",
+        "7 percent",
+        "一般",
+        "十分",
+        "7くらい",
+        "7割",
+    ],
 )
 def test_what_is_no_one_number_on_the_scale_is_no_number_and_says_why(given):
     said, state = take_state(f"<state>Distress: {given}; Openness: 30</state>\nHi there.", BLOCK, EN, "en")
@@ -63,9 +96,26 @@ def test_speech_is_left_alone_where_there_is_no_state(text):
     assert {level.problem for level in state.levels} == {"the seeker wrote no state line"}
 
 
+@pytest.mark.parametrize(
+    "text", ["x" * 200_000, " " * 200_000, "<state>" * 20_000, "-" * 100_000 + "Hm.", "\n" * 100_000]
+)
+def test_long_noise_is_taken_apart_at_once(text):
+    said, state = take_state(text, BLOCK, EN, "en")
+    take_signal(text, EndWords(ask="", signals={}))
+    assert len(said) <= len(text)
+    assert state.values == {}
+
+
 def test_a_sign_of_the_end_is_taken_off_in_any_spelling_and_an_unknown_one_means_nothing():
     words = EndWords(ask="", signals={"goal_reached": "reached", "gave_up": "gave up"})
-    for text in ("Bye. <end: gave up>", "Bye. <END : Gave_Up", "Bye. 【end：gave up】", "Bye. (end: gave up)"):
+    other = (
+        "Bye. **<end: gave up/>**",
+        "Bye. {end: gave up}",
+        "Bye. &lt;end: gave up&gt;",
+        "Bye. <Ende: gave up>",
+        "Bye. [gave up]",
+    )
+    for text in (*other, "Bye. <end: gave up>", "Bye. <END : Gave_Up", "Bye. 【end：gave up】", "Bye. (end: gave up)"):
         assert take_signal(text, words) == ("Bye.", "gave_up")
     assert take_signal("Bye. <end: soon>", words) == ("Bye.", None)
     assert take_signal("It must end.", words) == ("It must end.", None)

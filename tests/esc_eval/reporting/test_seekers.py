@@ -135,6 +135,7 @@ def pages(tmp_path_factory):
     return collection, TestClient(make_view(collection), base_url="http://127.0.0.1")
 
 
+@pytest.mark.slow
 def test_pages_filter_and_name_by_seeker_and_show_what_changes_with_it(pages):
     collection, client = pages
     listed = client.get("/dialogues?seeker=terse").text

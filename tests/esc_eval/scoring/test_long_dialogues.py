@@ -33,6 +33,7 @@ class Judge(FakeModel):
         return Reply("", "context") if len(re.findall(r"answer\d", words)) > self.most else Reply("3", "stop")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("policy", "rated"), [("unscore", 0), ("drop-oldest", 7)])
 def test_a_dialogue_longer_than_the_judge_reads(policy, rated, tmp_path):
     judge = Judge(4)

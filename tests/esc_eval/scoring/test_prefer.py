@@ -7,6 +7,7 @@ from made_pairs import answer, judge, make_talks, shown, talk, write_talks
 from esc_eval.chat import Reply
 from esc_eval.errors import EscEvalError
 from esc_eval.files.preferences import read_preferences
+from esc_eval.languages import language_codes
 from esc_eval.prompts.comparison import load_comparison
 from esc_eval.schema import Preference, Turn
 from esc_eval.scoring.prefer import Preferring, find_pairs, keep_people, prefer_pairs, read_answer
@@ -183,6 +184,13 @@ def test_the_run_says_what_made_its_preferences(tmp_path):
     assert set(identity["question"]["languages"]) == {"en", "zh"}
     assert identity["dialogues"]["n"] == 6
     assert (tmp_path / "r" / "comparisons" / "esc-eval-1.yaml").is_file()
+
+
+@pytest.mark.parametrize("code", language_codes())
+def test_every_shipped_language_shows_both_and_asks_for_the_reason_first(code):
+    text = load_comparison().text(code)
+    assert text.dialogues.index("{first}") < text.dialogues.index("{second}")
+    assert text.ask.index('"reason"') < text.ask.index('"better"') < text.ask.rindex('"tie"')
 
 
 def test_a_language_without_a_wording_is_refused_with_what_to_add():

@@ -102,7 +102,9 @@ def test_a_loop_of_goodbyes_is_found_and_ends_the_talk(tmp_path):
 
 def test_goodbyes_with_a_question_or_a_story_are_none():
     assert is_goodbye("Thanks, bye!", "en")
+    assert is_goodbye("You too!", "en")
     assert is_goodbye("谢谢你，再见！", "zh")
+    assert is_goodbye("では、また。", "ja")
     assert not is_goodbye("Thanks, but what should I tell her?", "en")
     assert not is_goodbye("Thanks. My brother came home drunk again and broke the window.", "en")
     assert not is_goodbye("谢谢。可是我爸爸昨天又喝醉了，把家里的窗户都砸了。", "zh")
@@ -141,6 +143,9 @@ FAULTS = [
     ("en", "How can I help you today?", "role_reversal"),
     ("en", "It sounds like you are worn out. Have you tried a walk?", "role_reversal"),
     ("en", "Supporter: tell me more.", "role_reversal"),
+    ("en", "Sorry, I can't help with that request.", "refusal"),
+    ("ja", "この役を演じることはできません。", "refusal"),
+    ("de", "Diese Rolle kann ich nicht spielen.", "refusal"),
     ("zh", "请问我有什么可以帮您的吗？", "role_reversal"),
     ("zh", "听起来你很累，你可以试着早点休息。", "role_reversal"),
     ("en", "I'm 52 years old and I can't sleep.", "card_contradiction"),
@@ -158,21 +163,31 @@ def test_faults_of_the_seeker_are_found(language, text, kind):
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("language", "text"),
     [
-        "I'm 30 and I can't sleep.",
-        "I am 31, I think.",
-        "I'm a nurse, and the nights are long.",
-        "My brother is a teacher. He is 52 years old.",
-        "I work with an AI company.",
-        "I can't play with my kids any more.",
-        "I'm here because nobody listens.",
-        "It sounds like a small thing, I know.",
-        "As a woman I am told to smile.",
+        ("en", "I'm 30 and I can't sleep."),
+        ("en", "I am 31, I think."),
+        ("en", "I'm a nurse, and the nights are long."),
+        ("en", "My brother is a teacher. He is 52 years old."),
+        ("en", "I work with an AI company."),
+        ("en", "I can't play with my kids any more."),
+        ("en", "I'm here because nobody listens."),
+        ("en", "It sounds like a small thing, I know."),
+        ("en", "As a woman I am told to smile."),
+        ("en", "I can't pretend to be fine any more."),
+        ("en", "I won't play the part of the good son any longer."),
+        ("en", "My brother works as an AI engineer."),
+        ("en", "I'm here to talk about my sister."),
+        ("zh", "我不能再假装开心了。"),
+        ("ja", "もう良い母を演じることができないんです。"),
+        ("ja", "自分の気持ちがわからないんです。当然のことですよね。"),
+        ("de", "Ich kann die Rolle der starken Mutter nicht mehr spielen."),
+        ("de", "Ich möchte nicht die Person sein, die alle enttäuscht."),
+        ("de", "Ich arbeite als KI-Entwickler."),
     ],
 )
-def test_what_a_seeker_may_say_is_no_fault(text):
-    assert not find_faults([Turn(role="seeker", text=text)], "en", CARD)
+def test_what_a_seeker_may_say_is_no_fault(language, text):
+    assert not find_faults([Turn(role="seeker", text=text)], language, CARD if language == "en" else None)
 
 
 def test_a_chinese_card_is_contradicted_and_a_past_age_contradicts_nothing():

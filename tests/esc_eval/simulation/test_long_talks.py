@@ -142,6 +142,7 @@ def test_a_server_s_own_counts_correct_the_estimate(tmp_path):
     assert abs(sizes[1] - (260 - 16)) > 30, "characters by language are a rough guess"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("counts", [True, False])
 def test_a_stopped_run_ends_in_the_same_bytes(tmp_path, counts):
     def models():
@@ -221,6 +222,7 @@ def test_forty_rounds_with_models_in_this_process_that_read_little(toy, tmp_path
     assert run("cut", seeker, toy) == [kept]
 
 
+@pytest.mark.slow
 def test_a_model_in_this_process_says_the_same_whether_it_reads_all_anew_or_not(toy, script, tmp_path):
     seeker = open_model(script(["It was a long day again and nobody asked me how it went."], "s"))
     [kept], [anew] = (

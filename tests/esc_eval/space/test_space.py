@@ -52,6 +52,7 @@ def archive(*files, **options):
     return [("run.zip", made.getvalue())]
 
 
+@pytest.mark.slow
 def test_every_page_of_the_board_answers_and_leads_to_the_form(client):
     for address in ("/", "/dialogues", "/submit"):
         answer = client.get(address)

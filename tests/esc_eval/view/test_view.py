@@ -133,7 +133,7 @@ def test_nothing_found_says_where_was_looked(site):
 
 def levels_in(collection, **asked):
     listing = Listing(collection, Asked(**asked))
-    return [listing.levels(entry, asked["sort"]) for entry in listing.found]
+    return [listing.marks(entry, asked["sort"]) for entry in listing.found]
 
 
 def test_dialogues_are_sorted_by_level_those_without_last_whichever_way(collection):

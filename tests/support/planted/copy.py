@@ -16,12 +16,12 @@ from dataset_builder.rows.rubrics import read_scales
 from dataset_builder.rows.splits import manifest_sha256
 from dataset_builder.rows.tables import (
     FINISH_REASONS,
-    TABLES,
     TURN_ROLES,
     arrow_schema,
     decode_row,
     read_labels,
     table_columns,
+    tables_in,
 )
 from esc_eval.files.writing import write_json
 
@@ -40,9 +40,9 @@ class Copy:
         self.labels = read_labels(self.manifest)
         self.tables = {
             name: [decode_row(name, row, self.labels) for row in parquet.read_rows(parquet.table_path(folder, name))]
-            for name in TABLES
+            for name in tables_in(self.manifest["rows"])
         }
-        self.cards, self.talks, self.scores = self.tables.values()
+        self.cards, self.talks, self.scores, *_ = self.tables.values()
 
     def row(self, table: str, row_id: str) -> Row:
         """A row of a table by its id."""

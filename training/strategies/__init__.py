@@ -1,0 +1,1 @@
+"""The classifier of support strategies: fitted to ESConv's labelled turns, and measured on conversations held out."""
