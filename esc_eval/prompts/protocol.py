@@ -86,8 +86,8 @@ class Protocol(Worded[ProtocolText]):
         for language, text in self.texts.items():
             for block, words, name in ((self.state, text.state, "state"), (self.ends, text.ends, "ends")):
                 if (block is None) != (words is None):
-                    with_it = "the protocol" if words is None else f"its wording in {language}"
-                    raise ValueError(f"{name}: {with_it} has it, and the other has not")
+                    lacks = f"texts.{language} does not word it" if words is None else "the protocol has no such block"
+                    raise ValueError(f"texts.{language}.{name}: {lacks}; give both or neither")
             if self.state and text.state:
                 self.state.check_words(text.state, language)
             if self.ends and text.ends:

@@ -14,7 +14,7 @@ from pydantic import Field, FiniteFloat, model_validator
 
 from esc_eval.files.frozen_yaml import FrozenYaml
 from esc_eval.languages import get_language
-from esc_eval.schema import SeekerState, StateLevel, Turn
+from esc_eval.schema import GOODBYE_LOOP, LAST_ROUND, SeekerState, StateLevel, Turn, find_duplicates
 
 FORM = "{form}"
 NO_LINE = "the seeker wrote no state line"
@@ -51,6 +51,10 @@ _HEDGE = re.compile(
 )
 """After a number: it is no one number, or no number on the scale."""
 _ROUND_IT = " \t\n\"'*_`;|,{}[]<>。"
+
+
+Words = Annotated[str, Field(pattern=r"^[^\s<>(){}\[\]:;=/|*\d][^<>(){}\[\]:;=/|*\n\d]*$")]
+"""A label or sign in words; without the marks that stand around it in a line."""
 
 
 class Scale(FrozenYaml):
@@ -96,6 +100,7 @@ class StateBlock(FrozenYaml):
             raise ValueError(f"state: its wording in {language} has no name for {missing[0]}")
         if more := [name for name in words.names if name not in self.names]:
             raise ValueError(f"state: its wording in {language} names {more[0]}, which the protocol does not ask for")
+        _refuse_twins(words.names, f"texts.{language}.state.names")
 
 
 class StateWords(FrozenYaml):
@@ -108,7 +113,7 @@ class StateWords(FrozenYaml):
     """
 
     ask: str
-    names: dict[str, Annotated[str, Field(min_length=1)]]
+    names: dict[str, Words]
     something: str = "..."
 
     @model_validator(mode="after")
@@ -132,11 +137,22 @@ class Ends(FrozenYaml):
     signals: tuple[str, ...] = ()
     goodbyes: int = Field(default=2, ge=0)
 
+    @model_validator(mode="after")
+    def _has_own_names(self) -> Self:
+        if taken := [name for name in self.signals if name in (LAST_ROUND, GOODBYE_LOOP)]:
+            raise ValueError(f"signals: {taken[0]} is how a talk ends without a sign; call it otherwise")
+        if twice := find_duplicates(self.signals):
+            raise ValueError(f"signals: {twice[0]} stands there twice")
+        return self
+
     def check_words(self, words: "EndWords", language: str) -> None:
         """Raise ValueError unless a language words every sign, and no other."""
         if set(words.signals) != set(self.signals):
             known = ", ".join(self.signals) or "none"
             raise ValueError(f"ends: its wording in {language} must word the signals of the protocol: {known}")
+        if missing := [name for name in self.signals if f"{{{name}}}" not in words.ask]:
+            raise ValueError(f"texts.{language}.ends.ask: there is no {{{missing[0]}}} in it, where the sign stands")
+        _refuse_twins(words.signals, f"texts.{language}.ends.signals")
 
 
 class EndWords(FrozenYaml):
@@ -148,7 +164,15 @@ class EndWords(FrozenYaml):
     """
 
     ask: str
-    signals: dict[str, Annotated[str, Field(min_length=1)]]
+    signals: dict[str, Words]
+
+
+def _refuse_twins(words: Mapping[str, str], where: str) -> None:
+    """Raise ValueError where two names are worded alike, so that nobody could tell them apart."""
+    seen: dict[str, str] = {}
+    for name, said in words.items():
+        if (other := seen.setdefault(_fold(said), name)) != name:
+            raise ValueError(f"{where}: {other} and {name} are both called {said!r}")
 
 
 def word_hidden(state: StateBlock | None, words: StateWords | None, ends: Ends | None, ending: EndWords | None) -> str:

@@ -32,7 +32,7 @@ def read_reply(play: Play, side: Role, reply: Reply, seed: int) -> Turn | Failur
         return failure
     turn = turn_from_reply(side, reply, seed)
     protocol = play.plan.protocol
-    if side == "seeker" and (protocol.state or protocol.ends):
+    if side == "seeker" and reply.finish_reason != "context" and (protocol.state or protocol.ends):
         turn = hide(turn, protocol, play.card.language)
         if not turn.text.strip() and turn.signal is None and strip_thinking(reply.text).strip():
             return failure_from_reply(side, reply, ALL_HIDDEN)

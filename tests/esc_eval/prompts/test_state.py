@@ -1,5 +1,7 @@
 """The hidden state line: read, kept out of what is said, and no number where it cannot be read."""
 
+import re
+
 import pytest
 
 from esc_eval.errors import EscEvalError
@@ -162,6 +164,26 @@ def test_a_state_that_a_language_does_not_word_is_refused(tmp_path):
         load_protocol(path)
     path.write_text(lines.replace("{form}", "the line"), encoding="utf-8")
     with pytest.raises(EscEvalError, match="form"):
+        load_protocol(path)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ("openness: Openness", "openness: distress", "texts.en.state.names: distress and openness are both called"),
+        ("gave_up: gave up", "gave_up: Reached", "texts.en.ends.signals: goal_reached and gave_up are both called"),
+        ("gave_up: gave up", "gave_up: a>b", "texts.en.ends.signals.gave_up"),
+        ("gave_up: gave up", "gave_up: ' '", "texts.en.ends.signals.gave_up"),
+        ("{goal_reached}", "it", "texts.en.ends.ask: there is no {goal_reached} in it"),
+        ("  - goal_reached", "  - last_round", "last_round is how a talk ends without a sign"),
+        ("  - goal_reached", "  - gave_up", "gave_up stands there twice"),
+    ],
+)
+def test_blocks_that_nobody_could_read_back_are_refused(tmp_path, old, new, why):
+    lines = load_protocol("course").to_yaml()
+    assert old in lines
+    (path := tmp_path / "mine.yaml").write_text(lines.replace(old, new), encoding="utf-8")
+    with pytest.raises(EscEvalError, match=re.escape(why)):
         load_protocol(path)
 
 

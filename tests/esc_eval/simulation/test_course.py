@@ -76,6 +76,14 @@ def test_a_reply_that_is_all_hidden_ends_the_dialogue_with_a_reason(tmp_path):
         assert (dialogue.end, dialogue.rounds) == (None, 0)
 
 
+def test_a_seeker_that_reads_no_further_was_not_asked_for_a_state(tmp_path):
+    reply = lambda c: Reply("", "context") if said(c) else STATE.format(d=5) + "Hm."  # noqa: E731
+    plan = Plan(load_protocol("course"), [CARD], FakeModel("s", reply), [FakeModel("p", lambda _: "I see.")])
+    [dialogue] = play(plan, tmp_path)
+    assert dialogue.too_long
+    assert [turn.state is not None for turn in dialogue.turns if turn.role == "seeker"] == [True, False]
+
+
 @pytest.mark.parametrize(("sign", "end"), [("<end: reached>", "goal_reached"), ("<end: gave up>", "gave_up")])
 def test_a_sign_ends_the_talk_once_it_is_answered_and_not_before_the_first_rounds(tmp_path, sign, end):
     [dialogue] = play(make_plan(lambda n: f"I go now. {sign}", cards=[CARD]), tmp_path)
