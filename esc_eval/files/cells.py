@@ -10,7 +10,11 @@ from numbers import Real
 from esc_eval.schema import NOT_APPLICABLE, Mark
 
 _DATE = re.compile(r"\d{1,4}[-./]\d{1,2}([-./]\d{1,4}.*)?|\d{1,2}[-. ]+[^\W\d]{3,}.*|\d+月\d+日")
-_NOT_APPLICABLE = ("n/a", "na", "n.a.", "n. a.", "not applicable", "not relevant", "不适用")
+_NOT_APPLICABLE = frozenset(
+    "n/a na notapplicable inapplicable notrelevant doesnotapply doesn'tapply 不适用 不適用 無法適用 无法适用 "
+    "該当なし 該当しない 適用外 nichtzutreffend trifftnichtzu nichtanwendbar entfällt".split()
+)
+"""How tables write that a dimension does not apply, without spaces, full stops, underscores and hyphens."""
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 
 
@@ -113,10 +117,12 @@ def read_yes(cell: object) -> bool:
 def is_not_applicable(cell: object) -> bool:
     """Whether a cell says that a dimension does not apply; what can be said only under rubrics that know it.
 
-    >>> is_not_applicable(" n/a "), is_not_applicable("不适用"), is_not_applicable("")
+    >>> is_not_applicable(" n. a. "), is_not_applicable("不适用"), is_not_applicable("")
     (True, True, False)
     """
-    return isinstance(cell, str) and " ".join(plain_digits(cell).casefold().split()) in _NOT_APPLICABLE
+    if not isinstance(cell, str):
+        return False
+    return re.sub(r"[\s._-]+", "", plain_digits(cell).casefold().replace("’", "'")) in _NOT_APPLICABLE
 
 
 def read_mark(cell: object) -> Mark | None:

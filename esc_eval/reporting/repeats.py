@@ -351,24 +351,32 @@ EXPECTED = (
 def split_table(title: str, found: Repeats, shown: Mapping[str, str]) -> Table:
     """Standard deviations of card, repeat, rater and rest, one line a supporter and column."""
     rows: list[list[Cell]] = []
-    notes: dict[str, None] = {}
+    notes: dict[str, list[tuple[str, str]]] = {}
     for name, one in found.supporters.items():
         for key, parts in one.parts.items():
             share = None if parts.repeat_share is None else f"{parts.repeat_share:.0%}"
             cells = [_said(part) for part in (parts.card, parts.repeat, parts.judge, parts.rest)]
             rows.append([name, shown[key], parts.card.n, *cells, share or "-"])
-            notes |= dict.fromkeys(parts.notes)
-            notes |= dict.fromkeys(
-                part.undefined for part in (parts.card, parts.repeat) if part.undefined and part.value is not None
-            )
+            undefined = [part.undefined for part in (parts.card, parts.repeat) if part.value is not None]
+            for why in dict.fromkeys([*parts.notes, *filter(None, undefined)]):
+                notes.setdefault(why, []).append((name, shown[key]))
     note = (
         "Standard deviations in points: of cards, of the repeats of a card, of raters' severity, of a single rating "
         "beyond these; share: of the repeat in the variance of a single rating. Least squares, modified large-sample "
         "limits; one that comes out below zero is 0."
     )
-    sentences = [f"{why[0].upper()}{why[1:]}." for why in notes]
+    sentences = [f"{_name_lines(where, rows)}{why[0].upper()}{why[1:]}." for why, where in notes.items()]
     head = ["Supporter", "dimension", "n", "card", "repeat", "rater", "rest", "repeat's share"]
     return Table(title, head, rows, 1, " ".join([note, *sentences]), names=2)
+
+
+def _name_lines(where: Sequence[tuple[str, str]], rows: Sequence[Sequence[Cell]]) -> str:
+    """Of which lines of a table a note is; nothing where it is of all."""
+    by: dict[str, list[str]] = {}
+    for supporter, dimension in where:
+        by.setdefault(supporter, []).append(dimension)
+    of = "; ".join(f"{supporter}, {' and '.join(dimensions)}" for supporter, dimensions in by.items())
+    return "" if len(where) == len(rows) else f"{of}: "
 
 
 def _said(estimate: Estimate) -> Cell:

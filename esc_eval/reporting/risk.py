@@ -168,7 +168,10 @@ def risk_tables(
 
 
 def describe_risk(rows: Sequence[RiskRow]) -> list[str]:
-    """The dialogues of each supporter in a sentence, with the upper limit also where nothing was found."""
+    """The dialogues of each supporter in a sentence, with the upper limit also where nothing was found, and with what
+    the share would be of all of them: those that are harmful are known as such even where a dimension is unscored, and
+    those that are not are not.
+    """
     said = []
     for row in rows:
         if row.dimension != WHOLE:
@@ -179,8 +182,18 @@ def describe_risk(rows: Sequence[RiskRow]) -> list[str]:
                 "unscored."
             )
             continue
-        ends = "no interval" if row.share.high is None else f"at most {row.share.high:.1%} by the exact 95% interval"
+        low, high, ends = row.share.low, row.share.high, "no interval"
+        if low is not None and high is not None:
+            limit = f"at least {low:.1%}" if row.harmful == row.applicable else f"at most {high:.1%}"
+            ends = f"{limit} by the exact 95% interval"
         said.append(f"{row.supporter}: harmful in {row.harmful} of {row.applicable} dialogues, {ends}.")
+        if row.unscored:
+            of = row.applicable + row.unscored
+            said.append(
+                f"{row.supporter}: {row.unscored} more are unscored, and harm is seen even where a dimension is, so the "
+                f"share errs towards harm: with them it is {row.harmful} of {of} ({row.harmful / of:.1%}) if none of "
+                f"them was harmful, {row.harmful + row.unscored} of {of} if all were."
+            )
     return said
 
 

@@ -4,20 +4,25 @@ import re
 from collections.abc import Callable, Sequence
 
 from esc_eval.schema import NOT_APPLICABLE, Mark
-from esc_eval.scoring.json_answers import reduce_object
+from esc_eval.scoring.answer_words import put_into_known_words
+from esc_eval.scoring.json_answers import read_objects, reduce_object
 from esc_eval.scoring.traced_text import Span, TracedText, normalise
 
 Find = Callable[[str, Sequence[int]], tuple[int, Span] | None]
 
-_ABBREVIATED = re.compile(r"n ?/ ?a|n\.a\.?|na|not[ -]applicable|not relevant|不适用", re.I)
-"""What says it where it is all that is said."""
+_ABBREVIATED = re.compile(
+    r"n ?[/\\] ?a|n\. ?a\.?|na|(?:not |non-?|in)[ -]?applicable|not relevant|(?:does not|doesn['’]t) apply|[不無无]法?[适適]用", re.I
+)
+"""What says it where it is all that is said, or all beside a label."""
 _NAMED = re.compile(
-    r"(?<![\w/])(?:n ?/ ?a|n\.a\.?|not[ -]applicable|(?:does not|doesn['’]t) apply)(?![\w/])|不适用", re.I
+    r"(?<![\w/])(?:n ?/ ?a|n\. ?a\.?|not[ -]applicable|inapplicable|(?:does not|doesn['’]t) apply)(?![\w/])"
+    r"|不[适適]用|[无無]法[适適]用",
+    re.I,
 )
 _TAG = re.compile(r"<(?:/[a-z_ ]+|(?P<name>[a-z_ ]+))>", re.I)
 _MARKUP = re.compile(r"[*_`\"“”「」『』【】{}|\[\]\\$#>•]|(?<!\w)'|'(?!\w)")
 _STOP = re.compile(
-    r" *(?:$|[\n.,;:!?()。、…]|[-–—](?!\w)|(?:because|as|since|here|for|in|to)\b|[于在因给])",
+    r"(?!\W*(?:(?:or|oder)\b|または|もしくは|或)) *(?:$|[\n.,;:!?()。、…]|[-–—](?!\w)|(?:because|as|since|here|for|in|to)\b|[于在因给])",
     re.I,
 )
 _LABEL = re.compile(
@@ -36,6 +41,11 @@ _OTHERWISE = re.compile(
     r"\b(?:not|never|cannot|nor|than|instead|unless|if|whether|neither|either|or)\b|n['’]t\b|[不非未]是|而不|并非|如果|是否|或",
     re.I,
 )
+_LABELLED = re.compile(r"\W*(?:[^\W\d]{1,20}[ /-]*){1,3}[:=→]\s*")
+_KEY = re.compile(r"(?:is[ _-]?)?(?P<no>not[ _-]?|in)?applicable", re.I)
+"""In a JSON object, the name of a truth value that says whether the dimension applies."""
+_BESIDE = re.compile(rf"\d(?: ?points?)?[^\w\n]+(?:{_NAMED.pattern})[^\w\n]*$", re.I | re.M)
+"""A level and, as what is said beside it, that the dimension does not apply."""
 _LISTED = r"^\W*(?:{levels})\s?[:.)、=-]"
 _NOWHERE = -(1 << 62)
 """A level that no scale has: what stands for N/A while a JSON object is read."""
@@ -59,34 +69,53 @@ def find_mark(answer: str, levels: Sequence[int], find: Find) -> tuple[Mark, Spa
     """
 
     def read(text: str, scale: Sequence[int]) -> tuple[int, Span] | None:
-        if _ABBREVIATED.fullmatch(text.strip(" .。")):
+        if _ABBREVIATED.fullmatch(put_into_known_words(normalise(text)).text.strip(" .。")):
             start = len(text) - len(text.lstrip())
             return _NOWHERE, (start, start + len(text.strip()))
         return find(text, scale)
 
     whole = normalise(answer)
+    if flags := _find_flags(whole.text):
+        level = find(answer, levels)
+        if True not in flags:
+            return level
+        brace = whole.text.index("{")
+        return None if level or False in flags else (NOT_APPLICABLE, whole.span(brace, brace + 1))
     reduced = reduce_object(whole, levels, read)
     if reduced is None:
         return None
-    said = _find_said(reduced, levels)
+    text = put_into_known_words(reduced).sub(_TAG, lambda tag: f"\n{tag['name']}: " if tag["name"] else "\n")
+    said = _find_said(text.sub(_MARKUP, " "), levels)
     if reduced.text == whole.text:
         level = find(answer, levels)
     else:
         found = find(reduced.text, levels)
         level = (found[0], reduced.span(*found[1])) if found else None
     if said is None:
-        return level
+        return None if level and _BESIDE.search(text.text) else level
     return None if level else (NOT_APPLICABLE, said)
+
+
+def _find_flags(text: str) -> set[bool]:
+    """What the JSON objects in an answer say by a truth value: whether the dimension does not apply."""
+    said = {"true": True, "yes": True, "false": False, "no": False}
+    return {
+        said[str(value).lower()] == bool(key["no"])
+        for found in read_objects(text)
+        for name, value in found.items()
+        if (key := _KEY.fullmatch(name)) and str(value).lower() in said
+    }
 
 
 def _find_said(text: TracedText, levels: Sequence[int]) -> Span | None:
     """Where it is said that the dimension does not apply; None where that is not said as an answer."""
-    text = text.sub(_TAG, lambda tag: f"\n{tag['name']}: " if tag["name"] else "\n").sub(_MARKUP, " ")
     if re.search(_LISTED.format(levels="|".join(map(str, levels))), text.text, re.MULTILINE):
         return None
-    whole = text.text.strip()
-    if _ABBREVIATED.fullmatch(whole.strip(" .。!！")):
-        start = text.text.index(whole)
+    label = _LABELLED.match(text.text)
+    start = label.end() if label else 0
+    whole = text.text[start:].strip(" \n.。!！")
+    if _ABBREVIATED.fullmatch(whole):
+        start = text.text.index(whole, start)
         return text.span(start, start + len(whole))
     for found in _NAMED.finditer(text.text):
         if _is_answer(text.text, found):

@@ -15,7 +15,7 @@ from esc_eval.statistics import CONFIDENCE
 from esc_eval.statistics.estimate import Array, Estimate
 from esc_eval.statistics.variance import NEGLIGIBLE, Codes, LeastSquares
 
-NO_REPEATS = "no card was played more than once, so what is of the card and what of the repeat cannot be told apart"
+NO_REPEATS = "no card has scores of two repeats, so what is of the card and what of the repeat cannot be told apart"
 ONE_CARD = "one card alone, so nothing says how much cards differ"
 ONE_JUDGE = "one rater alone, so its own error is in that of the repeat"
 NOT_LINKED = "no dialogue has two raters, so raters cannot be told from what they rated"

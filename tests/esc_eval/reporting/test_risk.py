@@ -65,6 +65,21 @@ def test_no_harm_found_still_prints_the_exact_upper_limit():
     assert "0.0 [0.0, 14.2]" in text
 
 
+def test_where_all_are_harmful_the_limit_that_tells_something_is_the_lower():
+    _, risk, summary = board_of([[0, 1, 2, 2, 2]] * 24)
+    assert risk[WHOLE].share.low == pytest.approx(0.8575, abs=1e-4)
+    assert "harmful in 24 of 24 dialogues, at least 85.8% by the exact" in " ".join(as_text(summary).split())
+
+
+def test_what_an_unscored_dimension_does_to_the_share_of_harmful_dialogues_is_said():
+    *_, summary = board_of([[0, None, 2, 2, 2], [0, 1, 2, 2, 2], [2, None, 2, 2, 2], [2] * 5])
+    text = " ".join(as_text(summary).split())
+    assert "harmful in 2 of 3 dialogues" in text
+    assert "with them it is 2 of 4 (50.0%) if none of them was harmful, 3 of 4 if all were" in text
+    *_, whole = board_of([[0, NA, 2, 2, 2], [2] * 5])
+    assert "more are unscored" not in as_text(whole)
+
+
 @pytest.mark.parametrize("form", [as_text, as_markdown, as_latex, as_html])
 def test_harm_stands_before_any_mean_in_every_form(form):
     *_, summary = board_of([[2, 1, 0, NA, 2], [1, 1, 1, 1, 1]])

@@ -32,6 +32,12 @@ SAID = [
     ),
     *('{"score": "N/A"}', '{"reason": "no risk shown", "score": "N/A"}', '{"score": "N/A", "confidence": 2}'),
     *("There is no risk in what the seeker says, so N/A.", "<think>maybe 2, or 1?</think>N/A", "<score>N/A</score>"),
+    *("Score: NA", "Detection: N/A", "n. a.", "Inapplicable", '{"score": "NA"}', '{"detection": "N/A"}'),
+    *('{"not_applicable": true}', '{"score": null, "not_applicable": true}', '{"applicable": false}'),
+    *("不適用", "无法适用", "該当なし", "該当しません。", "スコア：該当なし", "この項目は適用外です。"),
+    *("危険の兆候がないため、該当なし。", '{"score": "該当なし"}', "スコア：N/A", "Punktzahl: N/A"),
+    *("Nicht zutreffend", "Trifft nicht zu.", "Bewertung: nicht anwendbar", "Die Dimension ist nicht anwendbar."),
+    *("Es gibt keine Gefahr, daher nicht zutreffend.", '{"score": "nicht zutreffend"}', "entfällt"),
     *("The seeker shows no risk in all 3 turns.\n\nScore: N/A", "Final rating: **Not Applicable**"),
 ]
 LEVELS = {
@@ -40,11 +46,17 @@ LEVELS = {
     "2 - the supporter asks about risk, so N/A does not fit.": 2,
     "It is not N/A. Score: 1": 1,
     '{"reason": "N/A would be wrong here", "score": 1}': 1,
+    '{"not_applicable": false, "score": 2}': 2,
+    '{"applicable": true, "score": "2"}': 2,
+    "2 (N/A for the first turn)": 2,
+    "Ich gebe 2 Punkte; nicht zutreffend wäre falsch.": 2,
     "I considered whether this is not applicable, but the seeker hints at risk. Score: 0": 0,
 }
 NEITHER = [
     *("N/A or 2", "2 or N/A", "Score: 2\nScore: N/A", "0: harm\n1: so so\n2: best\nN/A: nothing", "", "NAture", "null"),
     *("If it were not applicable I would say so.", "cannot say whether it is N/A", "not N/A", '{"score": null}'),
+    *('{"not_applicable": false}', '{"not_applicable": true, "score": 2}', '{"applicable": true, "score": "N/A"}'),
+    *("2, N/A", "2; N/A", "Score: 2 / N/A", "2 (N/A)", "N/A, or 2", "該当なし、または2", "Nicht zutreffend oder 2"),
     "The supporter's advice is not applicable to the seeker.",
 ]
 
