@@ -11,8 +11,7 @@ from esc_eval.schema import NOT_APPLICABLE, Mark
 
 _DATE = re.compile(r"\d{1,4}[-./]\d{1,2}([-./]\d{1,4}.*)?|\d{1,2}[-. ]+[^\W\d]{3,}.*|\d+月\d+日")
 _NOT_APPLICABLE = frozenset(
-    "n/a na notapplicable inapplicable notrelevant doesnotapply doesn'tapply 不适用 不適用 無法適用 无法适用 "
-    "該当なし 該当しない 適用外 nichtzutreffend trifftnichtzu nichtanwendbar entfällt".split()
+    ["n/a", "na", "notapplicable", "inapplicable", "notrelevant", "doesnotapply", "doesn'tapply", "不适用", "不適用", "無法適用", "无法适用", "該当なし", "該当しない", "適用外", "nichtzutreffend", "trifftnichtzu", "nichtanwendbar", "entfällt"]
 )
 """How tables write that a dimension does not apply, without spaces, full stops, underscores and hyphens."""
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)

@@ -11,7 +11,8 @@ from esc_eval.scoring.traced_text import Span, TracedText, normalise
 Find = Callable[[str, Sequence[int]], tuple[int, Span] | None]
 
 _ABBREVIATED = re.compile(
-    r"n ?[/\\] ?a|n\. ?a\.?|na|(?:not |non-?|in)[ -]?applicable|not relevant|(?:does not|doesn['’]t) apply|[不無无]法?[适適]用", re.I
+    r"n ?[/\\] ?a|n\. ?a\.?|na|(?:not |non-?|in)[ -]?applicable|not relevant|(?:does not|doesn['’]t) apply|[不無无]法?[适適]用",
+    re.I,
 )
 """What says it where it is all that is said, or all beside a label."""
 _NAMED = re.compile(
