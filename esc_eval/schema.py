@@ -488,6 +488,22 @@ class Preference(Record):
         return None if self.preference is None else (self.preference > 0) - (self.preference < 0)
 
     @property
+    def shown_first(self) -> str:
+        """The dialogue that the rater saw on the left, or first."""
+        return self.dialogue_a if self.left == "a" else self.dialogue_b
+
+    @property
+    def turned(self) -> int | None:
+        """The preference for the dialogue whose id is first, whichever of the two stands first here."""
+        return self.preference if self.preference is None or self.dialogue_a < self.dialogue_b else -self.preference
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        """What it is of, whose, and in which order the two were seen; there is one of each."""
+        pair = sorted((self.dialogue_a, self.dialogue_b))
+        return *pair, self.dimension, self.rater, self.rater_kind, self.shown_first
+
+    @property
     def reason(self) -> str | None:
         """What a model gave as its reason."""
         return self.evidence.text if self.evidence else None

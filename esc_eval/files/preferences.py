@@ -36,9 +36,11 @@ ALIASES = {
 SIDES = {
     **dict.fromkeys(("a", "left", "first", "modela", "dialoguea", "responsea"), 1),
     **dict.fromkeys(("b", "right", "second", "modelb", "dialogueb", "responseb"), -1),
-    **dict.fromkeys(("tie", "equal", "same", "both", "neither", "tiebothbad"), 0),
+    **dict.fromkeys(("tie", "draw", "equal", "same", "both", "neither", "bothgood", "bothbad", "tiebothbad"), 0),
 }
 """Words for a side, letters and digits alone: Label Studio's, the Chatbot Arena's, ours."""
+READ = "above 0, left or a: dialogue_a is better; below 0, right or b: dialogue_b is; 0 or tie: neither"
+"""How a preference is read, for messages."""
 PREFERENCE_COLUMNS = (
     *(
         "card_id",
@@ -116,7 +118,14 @@ def read_preferences(path: Path, columns: Columns | None = None, steps: int | No
     if not table.rows:
         raise table.refuse("no preferences: no row stands below the names of the columns")
     known = None if "steps" in table.columns else steps or _steps_of(table)
-    return [read_row(table, where, row, known) for where, row in table.rows]
+    found = [read_row(table, where, row, known) for where, row in table.rows]
+    places: dict[tuple[str, ...], str] = {}
+    for (where, _), given in zip(table.rows, found, strict=True):
+        one = given.preference
+        if (before := places.setdefault(one.place, where)) != where:
+            said = f"of {one.dialogue_a!r} and {one.dialogue_b!r} ({one.dimension}), in the same order"
+            raise BadRecord(table.path, where, f"{one.rater}'s second row {said}; the first is {before}. Keep one")
+    return found
 
 
 def _read_built(folder: Path) -> list[Given]:
@@ -165,12 +174,19 @@ def _named(table: CellTable, columns: Columns | None) -> CellTable:
 
 
 def _side(cell: Any) -> int | None:
-    """The preference of a cell: a whole number, or a word for a side; None where it is blank."""
+    """The preference of a cell: a whole number, or a word for a side; None where it is blank.
+
+    Raises:
+        ValueError: Something else.
+    """
     if isinstance(cell, str):
         word = "".join(c for c in cell.casefold() if c.isalnum())
         if word in SIDES:
             return SIDES[word]
-    return read_level(cell)
+    try:
+        return read_level(cell)
+    except ValueError as error:
+        raise ValueError(f"{error} ({READ})") from error
 
 
 def _steps_of(table: CellTable) -> int:
@@ -188,8 +204,8 @@ def _steps_of(table: CellTable) -> int:
             raise BadRecord(
                 table.path,
                 where,
-                f"preference is {value}, and no column steps says how far one can be from 0; say it there, or by "
-                "--steps N where it is an option",
+                f"preference is {value}, and no column steps says how far one can be from 0; if it is read as meant "
+                f"({READ}), say it: --steps N",
             )
     return 1
 
@@ -230,13 +246,13 @@ def read_row(table: CellTable, where: str, row: Mapping[str, Any], steps: int | 
 
 
 def format_preferences(given: Iterable[Given], dialogues: Iterable[Dialogue]) -> str:
-    """Preferences as CSV, each with the supporters of its dialogues."""
+    """Preferences as CSV, each with the supporters of its dialogues; a NUL, which no table may hold, is shown."""
     supporters = {talk.id: talk.supporter for talk in dialogues}
     rows = []
     for one in given:
         row = {
             **dict(one.preference),
-            "reason": one.preference.reason,
+            "reason": (one.preference.reason or "").replace("\0", "\N{REPLACEMENT CHARACTER}"),
             "model_a": supporters.get(one.preference.dialogue_a) or one.model_a,
             "model_b": supporters.get(one.preference.dialogue_b) or one.model_b,
         }
@@ -265,14 +281,10 @@ def decide(given: Iterable[Preference], inconsistent: Inconsistent = "tie") -> l
 
 def _decide(key: tuple[str, ...], own: Sequence[Preference], inconsistent: Inconsistent) -> Decision:
     first, second, dimension, rater, kind = key
-    shown = [one.dialogue_a if one.left == "a" else one.dialogue_b for one in own]
+    shown = [one.shown_first for one in own]
     if len(set(shown)) < len(shown):
         raise EscEvalError(f"{rater} says two things of {first!r} and {second!r} ({dimension}) in one order; keep one")
-    turned = {
-        seen: value if one.dialogue_a == first else -value
-        for seen, one in zip(shown, own, strict=True)
-        if (value := one.preference) is not None
-    }
+    turned = {one.shown_first: one.turned for one in own if one.turned is not None}
     orders = {seen: (value > 0) - (value < 0) for seen, value in turned.items()}
     problem = next((one.problem for one in own if one.preference is None), None)
     if problem is None and kind == "model" and len(own) < 2:

@@ -30,7 +30,7 @@ from esc_eval.simulation.run import PEOPLE_PREFER, PREFERRING, Run
 
 ANSWER_TOKENS = 256
 """Cap on a judge's answer, where no higher one is given."""
-NO_OBJECT = 'the answer is not one JSON object with reason and better (1, 2 or "tie")'
+NO_OBJECT = 'the answer is not one JSON object with reason and then better (1, 2 or "tie")'
 BETTER = {1: 1, 2: -1, "1": 1, "2": -1, "tie": 0}
 """What ``better`` may be, and the side that it means: 1 the first that was shown."""
 Left = Literal["a", "b"]
@@ -88,7 +88,8 @@ def find_pairs(dialogues: Sequence[Dialogue]) -> list[Pair]:
 def read_answer(answer: str) -> tuple[int, str] | None:
     """Which side a judge's answer prefers (1 the first that was shown, -1 the second, 0 neither) and its reason.
 
-    None where the answer is not one JSON object that says both, each once; what was thought aloud is passed over.
+    None where the answer is not one JSON object that says both, each once, the reason before the side; what was thought
+    aloud is passed over.
 
     >>> read_answer('{"reason": "It asks first.", "better": 2}')
     (-1, 'It asks first.')
@@ -97,6 +98,8 @@ def read_answer(answer: str) -> tuple[int, str] | None:
     spoken = strip_thinking(answer)
     given = [one for one in read_objects(spoken) if "reason" in one and "better" in one]
     if len(given) != 1 or any(len(re.findall(rf'"{key}"\s*:', spoken)) != 1 for key in ("reason", "better")):
+        return None
+    if list(given[0]).index("reason") > list(given[0]).index("better"):
         return None
     reason, better = given[0]["reason"], given[0]["better"]
     if isinstance(better, str):
@@ -295,18 +298,19 @@ def keep_people(given: Sequence[Preference], dialogues: Iterable[Dialogue], run:
             raise EscEvalError(f"{where}: a preference is of dialogue {min(strange)!r}, which the run has not")
         if one.rater_kind == "model":
             raise EscEvalError(f"{where}: {one.rater} is a model; --preferences keeps what people said")
-    there = {place_of(one): one for _, one in run.all(PEOPLE_PREFER, Preference)}
+    there = {one.place: one for _, one in run.all(PEOPLE_PREFER, Preference)}
     counts = run.owners(PEOPLE_PREFER)
     rows = []
     for one in given:
-        if (before := there.get(place_of(one))) is not None:
-            if before.preference != one.preference:
+        if (before := there.get(one.place)) is not None:
+            if before.turned != one.turned:
                 raise EscEvalError(
                     f"{where}: {one.rater} said {one.preference} of {one.dialogue_a!r} and {one.dialogue_b!r} "
-                    f"({one.dimension}), and {before.preference} before; keep one"
+                    f"({one.dimension}), and {before.preference} of {before.dialogue_a!r} and {before.dialogue_b!r} "
+                    "before; keep one"
                 )
             continue
-        there[place_of(one)] = one
+        there[one.place] = one
         owner = name_pair(one.dialogue_a, one.dialogue_b)
         rows.append((PEOPLE_PREFER, owner, counts.get(owner, 0), one.to_json()))
         counts[owner] = counts.get(owner, 0) + 1
@@ -316,11 +320,6 @@ def keep_people(given: Sequence[Preference], dialogues: Iterable[Dialogue], run:
     run.record(PEOPLE_PREFER, {"files": [*earlier, *(file for file in now if file not in earlier)]})
     run.export_preferences()
     return len(rows)
-
-
-def place_of(one: Preference) -> tuple[str, ...]:
-    """What a preference is of, and whose; there is one of each."""
-    return one.dialogue_a, one.dialogue_b, one.dimension, one.rater, one.rater_kind, one.left
 
 
 def _admit(kind: str, pairs: Sequence[Pair], preferring: Preferring, run: Run) -> None:

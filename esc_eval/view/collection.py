@@ -24,7 +24,6 @@ from esc_eval.reporting.signature import dialogue_parts, join_signature
 from esc_eval.reporting.strategies import word_replies
 from esc_eval.reporting.summary import Leaderboard, Statistic, Summary, summarise_ratings
 from esc_eval.schema import Dialogue, Mark, Preference, Rating, RoleCard, digest, number_repeats
-from esc_eval.scoring.prefer import place_of
 from esc_eval.scoring.rating_checks import find_rubrics
 from esc_eval.scoring.strategies import StrategyClassifier
 from esc_eval.simulation.identity import find_differences
@@ -196,9 +195,9 @@ class Group:
             if known.get(_place(rating), rating) != rating:
                 what = f"{rating.dimension} of dialogue {rating.dialogue_id!r}"
                 return f"{other.name} stands apart from {self.name}, as {rating.rater} rated {what} otherwise there."
-        given = {place_of(one): one for source in self.sources for one in source.preferences}
+        given = {one.place: one for source in self.sources for one in source.preferences}
         for one in other.preferences:
-            if given.get(place_of(one), one).preference != one.preference:
+            if given.get(one.place, one).turned != one.turned:
                 what = f"{one.dialogue_a!r} and {one.dialogue_b!r}"
                 return f"{other.name} stands apart from {self.name}, as {one.rater} compared {what} otherwise there."
         return None

@@ -13,9 +13,12 @@ EXAMPLES = ("esc-eval export runs/first --out official",)
 
 def command(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A run folder.")],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where result/ and score/ go.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where result/, score/ and preferences.csv go.")],
 ) -> None:
-    """Write dialogues and ratings as the official release formats them: result/ and score/ MODEL_LANGUAGE.json."""
+    """Write dialogues and ratings as the official release formats them: result/ and score/ MODEL_LANGUAGE.json.
+
+    Preferences, of which the release has none, go to preferences.csv.
+    """
     from esc_eval.api import workflow
 
     with show_progress() as progress:

@@ -9,7 +9,7 @@ import pytest
 from esc_eval.errors import EscEvalError
 from esc_eval.files.cell_tables import Guess
 from esc_eval.files.columns import naming
-from esc_eval.files.preferences import decide, format_preferences, read_preferences
+from esc_eval.files.preferences import Given, decide, format_preferences, read_preferences
 from esc_eval.schema import Evidence, Preference
 
 HEAD = "dialogue_a,dialogue_b,rater,preference"
@@ -42,6 +42,8 @@ def test_a_table_needs_four_columns_and_says_the_rest_by_default(tmp_path):
         ("right", -1),
         ("tie", 0),
         ("tie (bothbad)", 0),
+        ("Both bad", 0),
+        ("draw", 0),
         ("b", -1),
         ("1", 1),
     ],
@@ -76,7 +78,9 @@ def test_a_list_of_objects_and_a_table_with_gaps_are_read(tmp_path):
     [
         ("dialogue_a,rater,preference\nx,anna,1\n", "no column dialogue_b; .*--column dialogue_b=COLUMN"),
         (f"{HEAD}\nx,y,anna,3\n", "line 2.*no column steps.*--steps N"),
-        (f"{HEAD}\nx,y,anna,better\n", "line 2"),
+        (f"{HEAD}\nx,y,anna,better\n", "line 2.*above 0, left or a: dialogue_a is better"),
+        (f"{HEAD}\nx,y,anna,1\nx,y,ben,1\nx,y,anna,1\n", "line 4.*anna's second row of 'x' and 'y'.* first is line 2"),
+        (f"{HEAD},left\nx,y,anna,1,a\ny,x,anna,1,b\n", "line 3.*second row"),
         (f"{HEAD}\nx,y,anna,0.5\n", "line 2"),
         (f"{HEAD},steps\nx,y,anna,3,2\n", "line 2.*2 steps at most"),
         (f"{HEAD}\nx,x,anna,1\n", "not compared with itself"),
@@ -110,6 +114,9 @@ def test_records_and_tables_of_ours_are_read_as_they_were_written(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert [one.preference for one in read_preferences(table)] == first
+    odd = given(1, evidence=Evidence(kind="reason", text="a\0b"))
+    [one] = read_preferences(write(tmp_path / "odd.csv", format_preferences([Given(odd)], ())))
+    assert one.preference.reason == "a\N{REPLACEMENT CHARACTER}b"
 
 
 @pytest.mark.parametrize(

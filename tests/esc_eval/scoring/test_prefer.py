@@ -75,6 +75,7 @@ def test_what_the_first_that_was_shown_is_told_by_left(tmp_path):
         ("1", None),
         ("", None),
         ('{"better": 1}', None),
+        ('{"better": 1, "reason": "r"}', None),
         ('{"reason": "", "better": 1}', None),
         ('{"reason": "r", "better": 3}', None),
         ('{"reason": "r", "better": 0}', None),
@@ -218,8 +219,11 @@ def test_peoples_verdicts_are_kept_once_and_never_overwritten(tmp_path):
     with Run(tmp_path / "r") as run:
         assert keep_people([first, second], talks, run, {}) == 2
         assert keep_people([first], talks, run, {}) == 0
-        with pytest.raises(EscEvalError, match=r"anna said -1 .* and 2 before"):
+        with pytest.raises(EscEvalError, match=r"anna said -1 .* and 2 of .* before"):
             keep_people([person("long:card 0", "short:card 0", -1)], talks, run, {})
+        assert keep_people([person("short:card 0", "long:card 0", -2, left="b")], talks, run, {}) == 0
+        with pytest.raises(EscEvalError, match=r"anna said 2 of 'short:card 0' .* and 2 of 'long:card 0' .* before"):
+            keep_people([person("short:card 0", "long:card 0", 2, left="b")], talks, run, {})
         with pytest.raises(EscEvalError, match=r"'nobody', which the run has not"):
             keep_people([person("long:card 0", "nobody", -1)], talks, run, {})
         with pytest.raises(EscEvalError, match="is a model"):
