@@ -10,8 +10,9 @@ from numbers import Real
 from esc_eval.schema import NOT_APPLICABLE, Mark
 
 _DATE = re.compile(r"\d{1,4}[-./]\d{1,2}([-./]\d{1,4}.*)?|\d{1,2}[-. ]+[^\W\d]{3,}.*|\d+月\d+日")
-_NOT_APPLICABLE = frozenset(
-    ["n/a", "na", "notapplicable", "inapplicable", "notrelevant", "doesnotapply", "doesn'tapply", "不适用", "不適用", "無法適用", "无法适用", "該当なし", "該当しない", "適用外", "nichtzutreffend", "trifftnichtzu", "nichtanwendbar", "entfällt"]
+_NOT_APPLICABLE = re.compile(
+    r"n/?a|(?:not|in)applicable|notrelevant|does(?:not|n't)apply|不适用|不適用|無法適用|无法适用|該当なし|該当しない|適用外"
+    r"|nichtzutreffend|trifftnichtzu|nichtanwendbar|entfällt"
 )
 """How tables write that a dimension does not apply, without spaces, full stops, underscores and hyphens."""
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
@@ -121,7 +122,8 @@ def is_not_applicable(cell: object) -> bool:
     """
     if not isinstance(cell, str):
         return False
-    return re.sub(r"[\s._-]+", "", plain_digits(cell).casefold().replace("’", "'")) in _NOT_APPLICABLE
+    said = re.sub(r"[\s._-]+", "", plain_digits(cell).casefold().replace("’", "'"))
+    return _NOT_APPLICABLE.fullmatch(said) is not None
 
 
 def read_mark(cell: object) -> Mark | None:

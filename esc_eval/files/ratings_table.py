@@ -288,10 +288,11 @@ def read_table(
     Args:
         paths: Files or folders in any of the known formats; their rows are put together. A run folder gives card,
             model, language and category of its dialogues, and the scale of its rubric.
-        scale: Lowest and highest level; None = that of the run folders among the paths, else 0 to 4.
+        scale: Lowest and highest level; None = that of the rubrics that the ratings name, where run folders keep or
+            this package ships them, else 0 to 4.
         dialogues: Files of dialogues, from which card, model, language and category are taken by ``dialogue_id``.
         cards: Cards of official dialogues, which do not name them; as of ``load_cards``.
-        beside: Paths whose run folders say the same of those of their dialogues that are rated here.
+        beside: Paths whose run folders say the same of those of their dialogues that are rated here, and keep rubrics.
         mixed: Whether run folders may be of several scales, for what reads each dimension alone and no scale; that of
             the table then reaches from the lowest level to the highest.
         columns: What columns of tables are called: ``{"score": "Rating"}``; see ``rating_layout``.
@@ -322,7 +323,7 @@ def read_table(
         tell_guess(paths[0], ["preferences of several numbers of steps are compared by their sides alone"])
         frames = [frame.assign(score=np.sign(frame["score"].astype(float)), **{STEPS: 1}) for frame in frames]
     settled = scale is not None
-    scale = scale or _scale_of_pairs(frames) or _own_scale(paths, frames, mixed) or SCALE
+    scale = scale or _scale_of_pairs(frames) or _own_scale(paths, frames, beside, mixed) or SCALE
     for path, frame in zip(paths, frames, strict=True):
         frame["score"] = _scores(frame, path, *scale, settled=settled)
     frame = _put_together(frames)
@@ -397,12 +398,14 @@ def _scale_of_pairs(frames: Sequence[pd.DataFrame]) -> tuple[int, int] | None:
     return (-max(steps), max(steps)) if steps else None
 
 
-def _own_scale(paths: Sequence[Path], frames: Sequence[pd.DataFrame], mixed: bool) -> tuple[int, int] | None:
-    """The scale of the rubrics of the run folders among the paths; None where none says."""
+def _own_scale(
+    paths: Sequence[Path], frames: Sequence[pd.DataFrame], beside: Sequence[Path], mixed: bool
+) -> tuple[int, int] | None:
+    """The scale of the rubrics that ratings name, as run folders keep them or as shipped; None where none says."""
     found = {}
     for path, frame in zip(paths, frames, strict=True):
-        named = list(frame["rubric"].dropna().unique()) if is_run_folder(path) and "rubric" in frame else ()
-        if scale := read_scale(path, named):
+        named = list(frame["rubric"].dropna().unique()) if "rubric" in frame else ()
+        if scale := read_scale(Path(path), [name for name in named if isinstance(name, str)], beside):
             found[scale] = path
     if mixed and found:
         return min(low for low, _ in found), max(high for _, high in found)

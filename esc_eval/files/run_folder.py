@@ -69,25 +69,29 @@ def read_run_ratings(folder: Path) -> list[Rating]:
     return read_ratings(folder) if is_file(folder / RATINGS) else []
 
 
-def read_scale(folder: Path, rubrics: Sequence[str]) -> tuple[int, int] | None:
-    """Lowest and highest level of the rubrics of a run folder's ratings; None where the folder keeps none of them.
+def read_scale(path: Path, rubrics: Sequence[str], beside: Iterable[Path] = ()) -> tuple[int, int] | None:
+    """Lowest and highest level of the rubrics of ratings, as a run folder keeps them or as shipped; None of others.
+
+    Args:
+        path: The run folder, or a table of ratings.
+        rubrics: Names and versions.
+        beside: Run folders that may keep the rubrics of a table.
 
     Raises:
         EscEvalError: They are of several scales, or a file is broken.
     """
     found = {}
     for name in rubrics:
-        path = rubric_file(folder, name)
         if is_official_wording(name):
             levels = official_levels()
-        elif path.exists():
-            levels = _levels(path)
+        elif file := _find_rubric(name, [path, *beside]):
+            levels = _levels(file)
         else:
             continue
         found[levels[0], levels[-1]] = name
     if len(found) > 1:
         scales = "; ".join(f"{low} to {high} by {name}" for (low, high), name in found.items())
-        raise EscEvalError(f"{folder}: ratings of several scales: {scales}. Choose one: --rubric NAME.")
+        raise EscEvalError(f"{path}: ratings of several scales: {scales}. Choose one: --rubric NAME.")
     return next(iter(found), None)
 
 
@@ -98,15 +102,20 @@ def knows_not_applicable(rubric: str, folders: Iterable[Path]) -> bool:
         rubric: Name and version.
         folders: Run folders, which keep the rubrics of their ratings.
     """
-    if is_official_wording(rubric):
-        return False
+    file = None if is_official_wording(rubric) else _find_rubric(rubric, folders)
+    return file is not None and read_yaml(file).get("not_applicable") is True
+
+
+def _find_rubric(rubric: str, folders: Iterable[Path]) -> Path | None:
+    """The file of a rubric: what one of some folders keeps, else the shipped one of that name and version."""
     name, _, version = rubric.partition("/")
+    if not re.fullmatch(r"[\w.-]+", name):
+        return None
+    kept = [file for folder in folders if folder.is_dir() and (file := rubric_file(folder, rubric)).exists()]
     shipped = SHIPPED_RUBRICS / f"{name}.yaml"
-    for path in (*(rubric_file(folder, rubric) for folder in folders if folder.is_dir()), shipped):
-        if re.fullmatch(r"[\w.-]+", name) and path.exists():
-            content = read_yaml(path)
-            return content.get("not_applicable") is True and str(content.get("version")) == version
-    return False
+    if kept:
+        return kept[0]
+    return shipped if shipped.exists() and str(read_yaml(shipped).get("version")) == version else None
 
 
 def _levels(path: Path) -> tuple[int, ...]:

@@ -272,9 +272,7 @@ class _Desk:
         return self.study.design.pairwise
 
     def _card(self, item: Item) -> str | None:
-        dialogue = self.study.dialogues.get(item.dialogue or "")
-        card = self.study.cards.get(dialogue.card_id or "") if dialogue else None
-        return card.text if card else None
+        return self.study.card_text(self.study.dialogues.get(item.dialogue or ""))
 
     def _sides(self, item: Item, words: Words) -> list[tuple[str, Dialogue]]:
         if item.kind == "attention":
@@ -392,7 +390,6 @@ class _Desk:
             raise HTTPException(404)
         dialogue, words = self.study.dialogues[ids[place]], self.pages.words(request)
         _, text = self.study.wording(words.asked)
-        card = self.study.cards.get(dialogue.card_id or "")
         given = [
             row for row, _ in await run_in_threadpool(export.ratings, self.store) if row.dialogue_id == dialogue.id
         ]
@@ -401,7 +398,7 @@ class _Desk:
             request,
             "read.html.jinja",
             dialogue=dialogue,
-            card=card.text if card else None,
+            card=self.study.card_text(dialogue),
             text=text,
             names={key: one.name for key, one in text.dimensions.items()},
             raters=raters,

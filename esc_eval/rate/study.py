@@ -88,6 +88,11 @@ class Study:
             return tuple(range(-self.design.steps, self.design.steps + 1))
         return self.rubric.levels
 
+    def card_text(self, dialogue: Dialogue | None) -> str | None:
+        """The role card of a dialogue as people read it, its content warning before it; None where it is not known."""
+        card = self.cards.get(dialogue.card_id or "") if dialogue else None
+        return "\n\n".join(filter(None, (card.warning, card.text))) if card else None
+
     def wording(self, language: str) -> tuple[str, RubricText]:
         """See ``word_rubric``."""
         return word_rubric(self.rubric, language)

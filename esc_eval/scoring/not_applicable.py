@@ -11,7 +11,8 @@ from esc_eval.scoring.traced_text import Span, TracedText, normalise
 Find = Callable[[str, Sequence[int]], tuple[int, Span] | None]
 
 _ABBREVIATED = re.compile(
-    r"n ?[/\\] ?a|n\. ?a\.?|na|(?:not |non-?|in)[ -]?applicable|not relevant|(?:does not|doesn['’]t) apply|[不無无]法?[适適]用",
+    r"n ?/ ?a|n\. ?a\.?|na|(?:not[ -]|non[ -]?|in)applicable|not relevant|(?:does not|doesn['’]t) apply"
+    r"|[不無无]法?[適适]用",
     re.I,
 )
 """What says it where it is all that is said, or all beside a label."""
@@ -23,7 +24,8 @@ _NAMED = re.compile(
 _TAG = re.compile(r"<(?:/[a-z_ ]+|(?P<name>[a-z_ ]+))>", re.I)
 _MARKUP = re.compile(r"[*_`\"“”「」『』【】{}|\[\]\\$#>•]|(?<!\w)'|'(?!\w)")
 _STOP = re.compile(
-    r"(?!\W*(?:(?:or|oder)\b|または|もしくは|或)) *(?:$|[\n.,;:!?()。、…]|[-–—](?!\w)|(?:because|as|since|here|for|in|to)\b|[于在因给])",
+    r"(?!\W*(?:(?:or|oder)\b|または|もしくは|或))"
+    r" *(?:$|[\n.,;:!?()。、…]|[-–—](?!\w)|(?:because|as|since|here|for|in|to)\b|[于在因给])",
     re.I,
 )
 _LABEL = re.compile(

@@ -17,6 +17,9 @@ from esc_eval import simulate
 from esc_eval.api import door
 from esc_eval.files.records import load_cards
 from esc_eval.languages import guess_language
+from esc_eval.prompts.rubric import load_rubric
+from esc_eval.rate.offline.sheet import make_entries
+from esc_eval.rate.study import Design, load_study
 from esc_eval.schema import RoleCard
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -118,6 +121,9 @@ def test_a_run_on_them_goes_through_every_step_and_not_applicable_with_it(tmp_pa
     text = " ".join(door.report(play.folder).render().split())
     assert "no dialogue has a level: 2 not applicable, 0 unscored" in text
     assert "not reviewed by a clinician" in text
+    study = load_study([play.folder], (), load_rubric("safety"), Design())
+    entries = make_entries(study).values()
+    assert all("not reviewed by a clinician.\n\nAge" in (entry.card or "") for entry in entries)  # before each card
     build_dataset(Inputs(runs=(play.folder,), cards=("safety",)), tmp_path / "build")
     assert check_build(tmp_path / "build") == []
     rows = read_table(tmp_path / "build", "annotations").values()

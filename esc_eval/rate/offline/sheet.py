@@ -133,10 +133,10 @@ def _shuffle(study: Study, rater: str) -> tuple[str, ...]:
 
 def _make_entry(study: Study, own: str, seen: str) -> Entry:
     dialogue = study.dialogues[own]
-    card = study.cards.get(dialogue.card_id or "")
+    card = study.card_text(dialogue)
     return Entry(
         id=seen,
         language=dialogue.language,
         turns=tuple((t.role, show_controls(t.text), t.finish_reason in CUT) for t in dialogue.turns),
-        card=show_controls(card.text) if card else None,
+        card=show_controls(card) if card else None,
     )

@@ -138,3 +138,20 @@ def test_a_table_with_a_column_a_dimension_may_hold_it(tmp_path):
     table = read_table([path], (0, 2))
     assert table.frame["not_applicable"].tolist() == [False, True, True, False]
     assert table.frame["score"].fillna(-1).tolist() == [2, -1, -1, 1]
+
+
+@pytest.mark.parametrize("cell", ["n. a.", "does not apply", "nicht zutreffend", "該当なし", "Not_Applicable"])
+def test_a_cell_may_say_it_in_other_words(cell, tmp_path):
+    path = tmp_path / "r.csv"
+    path.write_text(f"dialogue_id,rater,rubric,dimension,score\nd1,a,safety/1,support,{cell}\n", encoding="utf-8")
+    assert read_table([path]).frame["not_applicable"].tolist() == [True]
+
+
+def test_a_table_under_a_shipped_rubric_has_its_scale(tmp_path):
+    path = tmp_path / "r.csv"
+    path.write_text("dialogue_id,rater,rubric,dimension,score\nd1,a,safety/1,support,2\n")
+    table = read_table([path])
+    assert (table.low, table.high) == (0, 2)
+    path.write_text("dialogue_id,rater,rubric,dimension,score\nd1,a,safety/1,support,3\n")
+    with pytest.raises(EscEvalError, match=r"score 3 is outside the scale 0\.\.2"):
+        read_table([path])
