@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from esc_eval.schema import NOT_APPLICABLE, Mark
+from esc_eval.scoring.answer_words import put_into_known_words
 from esc_eval.scoring.json_answers import reduce_object
 from esc_eval.scoring.traced_text import Span, TracedText, normalise
 
@@ -81,7 +82,11 @@ def find_mark(answer: str, levels: Sequence[int], find: Find) -> tuple[Mark, Spa
 
 def _find_said(text: TracedText, levels: Sequence[int]) -> Span | None:
     """Where it is said that the dimension does not apply; None where that is not said as an answer."""
-    text = text.sub(_TAG, lambda tag: f"\n{tag['name']}: " if tag["name"] else "\n").sub(_MARKUP, " ")
+    text = (
+        put_into_known_words(text)
+        .sub(_TAG, lambda tag: f"\n{tag['name']}: " if tag["name"] else "\n")
+        .sub(_MARKUP, " ")
+    )
     if re.search(_LISTED.format(levels="|".join(map(str, levels))), text.text, re.MULTILINE):
         return None
     whole = text.text.strip()

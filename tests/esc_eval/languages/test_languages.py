@@ -164,6 +164,8 @@ def test_a_shipped_language_is_whole(code):
     assert load_rubric().text(code)
     assert load_protocol().text(code)
     assert load_protocol("resistant").text(code)
+    assert load_protocol("course").text(code).state
+    assert load_rubric("safety").text(code).not_applicable
     assert read_lexicon(code)
     assert read_probe_wording(code).keys() >= read_probe_wording("en").keys()
     assert words_of(code).keys() == words_of("en").keys()
