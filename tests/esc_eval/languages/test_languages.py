@@ -172,6 +172,7 @@ def test_a_shipped_language_is_whole(code):
     assert load_comparison().text(code)
     assert read_rules(code)
     assert knows_goodbyes(code)
+    assert load_rubric("safety").text(code).not_applicable
     assert read_lexicon(code)
     assert read_probe_wording(code).keys() >= read_probe_wording("en").keys()
     assert words_of(code).keys() == words_of("en").keys()
