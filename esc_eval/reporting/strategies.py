@@ -349,9 +349,13 @@ def _say_apart(over: Mapping[str, Mapping[str, Sequence[str]]], mixes: Mapping[s
         found.append(
             f"{name} beside people, as the classifier reads both: "
             + ("; ".join(said) if said else "nothing is over-used or under-used that the intervals would carry")
-            + f" ({mixes[name].talks} dialogues)."
+            + f" ({mixes[name].talks} dialogues{_say_unknown_replies(mixes[name])})."
         )
     return found
+
+
+def _say_unknown_replies(mix: Mix) -> str:
+    return f"; {mix.unknown} of {len(mix.replies.rounds)} replies unknown, in no share" if mix.unknown else ""
 
 
 def _say_unknown(mixes: Mapping[str, Mix]) -> list[str]:

@@ -354,10 +354,14 @@ class Run:
         more = len(differences) - SHOWN
         lines = [*differences[:SHOWN], *([f"and {more} more"] if more > 0 else [])]
         kind, _, rater = step.partition("/")
-        beside = ", a name of its own to have both (--scorer NAME=MODEL)" if rater else ""
+        judged = step.startswith(PREFERRING)
+        option = "--judge" if judged else "--scorer"
+        beside = f", a name of its own to have both ({option} NAME=MODEL)" if rater else ""
+        anew = "another folder with these dialogues" if judged else "another --out"
         raise EscEvalError(
-            f"{self.folder} holds a {kind} under another identity:\n  " + "\n  ".join(lines) + "\n"
-            f"Use the same settings to go on with it{beside}, or another --out to begin anew."
+            f"{self.folder} holds {'preferences' if judged else f'a {kind}'} under another identity:\n  "
+            + "\n  ".join(lines)
+            + f"\nUse the same settings to go on with it{beside}, or {anew} to begin anew."
         )
 
     def damaged(self, what: str) -> DamagedError:

@@ -100,6 +100,7 @@ def test_unknown_replies_are_counted_and_in_no_share():
     assert (own["replies"], own["unknown_replies"], own["shares"][ASK].n) == (8, 4, 4)
     assert sum(own["unknown_sentences"].values()) == 4
     assert any("4 of 8 sentences are unknown" in note for note in found.notes)
+    assert any("(4 dialogues; 4 of 8 replies unknown, in no share)" in note for note in found.notes)
 
 
 def test_a_supporter_of_whom_nothing_is_known_has_no_figure():

@@ -160,7 +160,7 @@ def test_what_is_done_is_not_asked_again_and_a_new_supporter_is(tmp_path):
 def test_another_question_or_cap_is_not_mixed_in(tmp_path):
     talks = make_talks(1)
     compare(tmp_path / "r", talks, judge())
-    with pytest.raises(EscEvalError, match="max_answer_tokens: 256 -> 512"):
+    with pytest.raises(EscEvalError, match=r"(?s)holds preferences.*: 256 -> 512.*--judge NAME=MODEL"):
         compare(tmp_path / "r", talks, judge(), answer_tokens=512)
     words = load_comparison().texts["en"].model_copy(update={"ask": "Which?"})
     other = load_comparison().model_copy(update={"texts": {"en": words}, "languages": ("en",)})
