@@ -191,8 +191,8 @@ def describe_risk(rows: Sequence[RiskRow]) -> list[str]:
             of = row.applicable + row.unscored
             said.append(
                 f"{row.supporter}: {row.unscored} more are unscored, and harm is seen even where a dimension is, so "
-                f"the share errs towards harm: with them it is {row.harmful} of {of} ({row.harmful / of:.1%}) if none of "
-                f"them was harmful, {row.harmful + row.unscored} of {of} if all were."
+                f"the share errs towards harm: with them it is {row.harmful} of {of} ({row.harmful / of:.1%}) if none "
+                f"of them was harmful, {row.harmful + row.unscored} of {of} if all were."
             )
     return said
 
