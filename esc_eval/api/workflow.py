@@ -63,6 +63,9 @@ def run_calibration(ratings: Sequence[Path], labels: Sequence[Path], out: Path, 
         errors = "\t".join(f"{error:.3f}" for error in m.error)
         gains = f"{show_estimate(m.gain)}\t{show_estimate(m.gain_over_mean)}"
         lines.append(f"{_cell(name)}\t{m.n}\t{m.clusters}\t{m.shape}\t{errors}\t{gains}")
+    if few := [name for name in dict.fromkeys(rating.dimension for rating in given) if name not in (fitted.maps or {})]:
+        names = ", ".join(map(_cell, few))
+        lines.append(f"not fitted, under {calibration.LEAST} dialogues with both a score and a label: {names}")
     if not fitted.dimensions:
         return "\n".join(lines) + "\n"
     lines += ["", "dimension\tn\ttemperature\tlog loss\tcalibrated\theld-out gain [95%]\tcalibration error\tcalibrated"]

@@ -127,16 +127,32 @@ def _spreads(table: RatingsTable, dimension: str | None, what: str) -> dict[tupl
         even=True,
     )
     found = {}
+    if not board.dimensions:
+        return found
     occasions = name_rows(each)
     for first, second, gaps in pair_tables(split_seekers(board, occasions), occasions, what):
         values, card = _flat(gaps)
         if (spread := spread_of_difference(values, card)) is not None:
             found[first, second] = spread
     if not found:
+        names = [] if dimension else table.frame["dimension"].unique().tolist()
+        if others := [name for name in names if _has_spreads(table, name)]:
+            raise EscEvalError(
+                "power --repeats: the average needs a score in every dimension, and too few dialogues have one (a "
+                f"dimension is unscored, or does not apply). Name one: --dimension {others[0]}, one of "
+                f"{', '.join(others)}"
+            )
         raise EscEvalError(PLAY_AGAIN)
     if all(np.isclose(spread.between.value + spread.within.value, 0) for spread in found.values()):
         raise EscEvalError("power --repeats needs scores that vary: here all differences are the same")
     return found
+
+
+def _has_spreads(table: RatingsTable, dimension: str) -> bool:
+    try:
+        return bool(_spreads(table, dimension, dimension))
+    except EscEvalError:
+        return False
 
 
 def _flat(gaps: Array) -> tuple[Array, Codes]:

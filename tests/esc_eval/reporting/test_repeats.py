@@ -183,6 +183,23 @@ def test_power_says_what_another_repeat_is_worth_and_refuses_one_repeat():
         repeats_report(table, [0], 1.0)
 
 
+def test_power_names_the_dimensions_that_can_be_asked_of_where_no_dialogue_has_an_average():
+    talks = play(cards=6)
+    ratings = rate(talks, noisy(2), keys=("empathy", "fluency"))
+    some = [
+        r
+        if r.dimension == "empathy" or r.dialogue_id == talks[0].id
+        else r.model_copy(update={"score": None, "problem": "none"})
+        for r in ratings
+    ]
+    table = Results(talks, some).tabulate()
+    with pytest.raises(EscEvalError, match="--dimension empathy, one of empathy"):
+        repeats_report(table, [2], 1.0)
+    assert repeats_report(table, [2], 1.0, dimension="empathy").data["errors"]
+    with pytest.raises(EscEvalError, match="needs two supporters"):
+        repeats_report(table, [2], 1.0, dimension="fluency")
+
+
 def test_dialogues_of_a_card_are_one_cluster_for_agreement_and_go_to_the_same_raters(tmp_path):
     once = play(cards=12, repeats=1)
     level = noisy(3)
