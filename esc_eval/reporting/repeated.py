@@ -126,7 +126,7 @@ def _spreads(table: RatingsTable, dimension: str | None, what: str) -> dict[tupl
         (0, FULL),
         even=True,
     )
-    found = {}
+    found: dict[tuple[str, str], Spread] = {}
     if not board.dimensions:
         return found
     occasions = name_rows(each)
