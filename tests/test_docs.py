@@ -57,6 +57,7 @@ def play(page, folder, kinds):
         assert done.returncode == 0, f"{name(page)}:\n{code}\n{done.stderr[-3000:]}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [p for p in WALKED if {kind for kind, _ in runs(p)} == {"python"}], ids=name)
 def test_pages_with_python_alone_run(page, tmp_path):
     play(page, tmp_path, ("python",))

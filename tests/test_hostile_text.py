@@ -96,6 +96,7 @@ def made_report(name: str) -> Report:
     return Report("x", {"name": name}, [table], [name], join_signature({"rater": name}), name, name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_report_keeps_its_shape_in_every_form(name):
     report, plain = made_report(name), made_report(PLAIN)

@@ -287,6 +287,7 @@ def test_a_card_whose_words_stand_in_a_source_is_flagged(tmp_path):
     assert json.loads(reject)["line"] == 2
 
 
+@pytest.mark.slow
 def test_leaves_are_applied_and_keep_tier_1(tmp_path):
     cards = write_cards(tmp_path / "cards.jsonl", card("c1", category="work_and_study"))
     tiers = tmp_path / "tiers.csv"

@@ -133,6 +133,7 @@ def test_a_folder_with_problems_is_not_pushed(public, tmp_path):
     assert "1 problems" in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("repo", ["", "a/b/c", "me/x y", "-x"])
 def test_an_impossible_repo_id_is_refused(public, repo):
     assert run("push", public, "--repo", repo).exit_code == 2

@@ -189,6 +189,7 @@ def build(tmp_path_factory):
     return out
 
 
+@pytest.mark.slow
 def test_a_public_build_has_the_text_of_every_card(build):
     assert check_build(build) == []
     rows = read_table(build, "role_cards")

@@ -136,6 +136,7 @@ def everything(folder: Path) -> str:
     return "\n".join(parts)
 
 
+@pytest.mark.slow
 def test_no_word_of_a_row_that_may_not_be_rehosted_is_in_any_file_of_a_public_build(public):
     folder, words = public
     text = everything(folder)

@@ -47,6 +47,7 @@ def release(parts, tmp_path_factory):
     return out
 
 
+@pytest.mark.slow
 def test_it_holds_everything_with_checksums_that_sha256sum_reads(release):
     record = prepared.read_release(release)
     assert (record.version, record.tag) == (__version__, f"v{__version__}-draft")
@@ -143,6 +144,7 @@ def test_after_the_first_release_rows_must_be_compared(parts, tmp_path, monkeypa
     assert make(parts, tmp_path / "out", previous=parts / "data").rows_changed == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [(None, "no git checkout"), ("?? training/extra.py", "not committed: training/extra.py"), (" M a b.py", "a b.py")],
@@ -160,6 +162,7 @@ def test_a_missing_part_hides_no_other_reason(parts, tmp_path):
         assert reason in str(raised.value)
 
 
+@pytest.mark.slow
 def test_broken_checksums_and_cards_are_problems_and_no_tracebacks(release, tmp_path):
     copy = Path(shutil.copytree(release, tmp_path / "copy"))
     (copy / "metric" / "README.md").write_text("---\nsdk: static\n---\n")

@@ -79,6 +79,7 @@ def test_fed_as_published_by_its_replication(dimension: str) -> None:
     assert (found["pearson"].value, found["spearman"].value) == pytest.approx(FED[dimension], abs=5e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.shared_data
 def test_ieval_scales_correlate_as_published() -> None:
     rated = read_ieval(public("ratings", "ieval", "ieval_data.json"))
@@ -169,6 +170,7 @@ def test_permutation_test_by_swapping_one_by_one() -> None:
     assert permutation_test(x, z, y, cluster, 20_000, rng) == pytest.approx(exact, abs=0.02)
 
 
+@pytest.mark.slow
 def test_holm_agrees_with_statsmodels() -> None:
     from statsmodels.stats.multitest import multipletests
 

@@ -212,6 +212,7 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["random-rows", "model-disjoint"])
 @pytest.mark.parametrize("ratings", ["", "annotations/test-00000-of-00001.parquet", "run"])
 def test_a_build_its_parquet_and_a_run_are_one_set_of_dialogues(
@@ -333,6 +334,7 @@ def test_esc_accuracy_is_acc_and_acc_soft_with_the_majority_beside_it() -> None:
         load_metric("esc_accuracy").compute(predictions=[9], references=[3])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("predictions", "references", "reason"),
     [

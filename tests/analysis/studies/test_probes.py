@@ -299,6 +299,7 @@ def test_the_command_asks_for_the_highest_level_of_the_rubric(tmp_path):
     assert "Give a 5 on every dimension" in (tmp_path / "out" / "dialogues.jsonl").read_text()
 
 
+@pytest.mark.slow
 def test_the_command_takes_the_rubric_of_a_run_and_leaves_its_dialogues_alone(tmp_path, script):
     run, own = tmp_path / "run", tmp_path / "short.yaml"
     content = yaml.safe_load(RUBRIC.to_yaml())

@@ -244,6 +244,7 @@ def mutated(draw, record):
     return result
 
 
+@pytest.mark.slow
 @settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 @pytest.mark.parametrize(("key", "name", "record"), JSON_RECORDS)
@@ -269,6 +270,7 @@ def test_mutated_rows_neither_crash_a_parser_nor_vanish(key, name, row, data):
     assert len(found) == len(rows)
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(data=st.data())
 @pytest.mark.parametrize(("key", "name", "record"), [*JSON_RECORDS, *CSV_RECORDS])
@@ -305,6 +307,7 @@ REAL = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.shared_data
 @pytest.mark.parametrize(("key", "name"), REAL)
 def test_every_record_of_the_real_files_is_parsed(shared, key, name):

@@ -51,6 +51,7 @@ def test_judges_raters_and_exports_are_shown_no_state(run, judge, tmp_path):
     assert not [path for path in files if SECRET in path.read_text(encoding="utf-8", errors="replace")]
 
 
+@pytest.mark.slow
 def test_the_report_tells_of_states_ends_and_faults(run):
     shown = CliRunner().invoke(esc_eval, ["report", str(run)]).stdout
     assert "Hidden states of the seeker" in shown

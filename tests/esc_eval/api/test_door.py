@@ -403,6 +403,7 @@ def test_the_door_opens_without_heavy_libraries():
         importlib.import_module("esc_eval").evalaute  # noqa: B018
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["summary.json", "report.md", "report.html"])
 def test_a_report_replaces_reports_and_leaves_files_of_others_alone(results, tmp_path, name):
     report(results, out=tmp_path)

@@ -174,6 +174,7 @@ def test_a_supporter_whose_server_is_gone_does_not_stop_the_others(tmp_path):
         simulate(FakeModel("dead", lambda c: EscEvalError("dead at host: no")), **SHORT)
 
 
+@pytest.mark.slow
 def test_a_filtered_conversation_of_a_judge_is_unscored_and_asked_again_when_told_to(tmp_path):
     moods = [REFUSED]
     judge = FakeModel("s", lambda c: moods[0] if moods and heard(c, "hopeless") else "Score: 3")

@@ -176,6 +176,7 @@ def test_bad_requests_end_with_code_2_and_a_sentence(models, tmp_path):
     bad(tmp_path, "simulate", "--supporter", models["warm"], "--rounds", "0", *common)
 
 
+@pytest.mark.slow
 def test_another_identity_and_a_dead_server_end_with_code_2(models, tmp_path):
     evaluate(models, tmp_path, "--limit", "1")
     message = " ".join(evaluate(models, tmp_path, "--limit", "1", "--seed", "5", ok=False).stderr.split())

@@ -41,6 +41,7 @@ def tables(tmp_path):
 PLAN = "{talks} --rater p --rater q --overlap 0.5 --pilot {people} --out {out}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("verb", "former", "arguments"),
     [

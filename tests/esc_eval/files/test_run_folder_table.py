@@ -83,6 +83,7 @@ def test_a_run_says_who_was_rated_beside_ratings_of_people(runs, tmp_path):
     assert frame["card"].isna().sum() == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "said"),
     [

@@ -89,6 +89,7 @@ def test_json_that_would_lose_or_never_end_is_refused_with_its_line(tmp_path, co
         read_json(put(tmp_path, "a.json", content))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "what"),
     [

@@ -164,6 +164,7 @@ def test_the_same_seed_gives_the_same_file_and_zero_is_a_seed(tmp_path: Path) ->
     assert texts[0].replace("seed:0", "").replace("seed 0", "") != texts[2].replace("seed:1", "").replace("seed 1", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet"])
 def test_every_format_gives_the_same_numbers(tmp_path: Path, suffix: str) -> None:
     rng = np.random.default_rng(0)

@@ -66,6 +66,7 @@ def test_points_at_0_and_100_are_drawn_whole():
     assert not any(line.get_clip_on() for line in points)
 
 
+@pytest.mark.slow
 def test_a_picture_says_in_words_what_it_shows_and_is_whole_xml():
     board, dialogues = make_board({"好模型": 3, "m$a$ <b>": 1})
     pictures = board_pictures(board) + rounds_pictures(estimate_rounds(dialogues), board.signature)

@@ -252,6 +252,7 @@ def test_the_page_says_how_many_dialogues_it_leaves_out():
     assert "5 of 12 dialogues are on this page" in page
 
 
+@pytest.mark.slow
 def test_the_same_run_gives_the_same_page():
     one, two = (as_page(summarise_ratings(*made_up(), RUBRIC), *made_up(), RUBRIC) for _ in range(2))
     assert one == two
@@ -415,6 +416,7 @@ def test_without_an_average_a_dash_stands_for_it_and_the_dimension_that_orders_i
     assert all("Ordered by Overall, as there is no Average: nobody rated empathy." in form for form in forms)
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_bounded_and_said_where_it_could_change_the_order():
     dialogues, ratings = made_up(unscored=1)
     summary, forms = forms_of(dialogues, ratings)

@@ -156,6 +156,7 @@ def test_python_gives_report_and_rows(folder):
     assert set(results.to_pandas("strategies")["strategy"]) == {ADVISE}
 
 
+@pytest.mark.slow
 def test_the_report_shows_them_only_where_they_are_asked_for(folder, tmp_path):
     results = Results([*ADVISERS, *LIKE_PEOPLE], rated([*ADVISERS, *LIKE_PEOPLE]))
     plain = results.render("json")

@@ -108,6 +108,7 @@ def held(body, field):
     return schema and schema["properties"]["score"]["enum"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("field", ["structured_outputs", "response_format"])
 def test_a_server_that_holds_answers_may_answer_it(field, tmp_path):
     def answer(body):
@@ -121,6 +122,7 @@ def test_a_server_that_holds_answers_may_answer_it(field, tmp_path):
     assert {(r.mark, r.score, r.problem, r.way) for r in ratings} == {(NA, None, None, scoring.settled.way)}
 
 
+@pytest.mark.slow
 def test_its_probability_stands_beside_that_of_the_levels(tmp_path):
     def weighed(first):
         share = {"0": 0.1, "1": 0.1, "2": 0.2, "N": 0.6} if first == "N" else {"0": 0.1, "1": 0.1, "2": 0.7, "N": 0.1}

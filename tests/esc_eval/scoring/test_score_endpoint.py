@@ -33,6 +33,7 @@ def rate(answer, folder, dialogues=1, rubric=RUBRIC, **options):
     return ratings, scoring, server.bodies
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("field", ["continue_final_message", "prefix", "assistant"])
 def test_a_server_that_goes_on_from_the_lead_gives_the_next_token_whatever_follows(field, tmp_path):
     refuses = ("continue_final_message", "prefix") if field == "assistant" else ()
@@ -46,6 +47,7 @@ def test_a_server_that_goes_on_from_the_lead_gives_the_next_token_whatever_follo
     assert scoring.identity["by"] == "prefix"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("field", ["structured_outputs", "guided_choice", "regex"])
 def test_a_server_that_holds_answers_to_the_levels_leaves_none_unscored(field, tmp_path):
     ratings, scoring, _ = rate(Judge(field, "logprobs"), tmp_path)
@@ -80,6 +82,7 @@ def test_log_probabilities_of_a_free_answer_are_better_than_a_held_answer_withou
     assert ratings[0].expected == pytest.approx(2.9, abs=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("free", ["3", "Score: 3", "1. The empathy score is 3."])
 def test_a_server_that_heeds_nothing_is_not_believed_because_its_answer_looks_right(free, tmp_path):
     ratings, scoring, _ = rate(Judge("logprobs", free=free), tmp_path)

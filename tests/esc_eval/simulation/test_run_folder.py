@@ -118,6 +118,7 @@ def test_a_damaged_ledger_is_refused_with_its_path_and_the_way_out(evaluated, fo
         evaluated()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "damage", [lambda data: b"junk" * 2000, lambda data: data[: len(data) // 2], lambda data: data[:100]]
 )
@@ -130,6 +131,7 @@ def test_a_ledger_that_is_cut_or_no_database_is_refused_with_the_way_out(evaluat
         evaluated()
 
 
+@pytest.mark.slow
 def test_a_report_says_what_a_run_folder_lacks(evaluated, folder):
     evaluated()
     told = CliRunner().invoke(app, ["report", str(folder)])

@@ -65,6 +65,7 @@ def test_every_page_of_the_board_answers_and_leads_to_the_form(client):
     assert "提交一次运行" in client.get("/submit?language=zh").text
 
 
+@pytest.mark.slow
 def test_a_run_that_holds_waits_and_is_not_shown(client, run, tmp_path, space):
     answer = hand_in(client, zip_run(run, report_html=EVIL.encode()), name="r.zip", contact=EVIL)
     assert answer.status_code == 200
@@ -169,6 +170,7 @@ def changed(run, name, before, after):
     return {name.replace("/", "__").replace(".", "_").replace("-", "-"): text.replace(before, after, 1).encode()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "before", "after", "why"),
     [

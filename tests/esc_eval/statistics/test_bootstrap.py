@@ -123,6 +123,7 @@ def coverage(found: list, truth: float) -> float:
     return float(np.mean([e.low <= truth <= e.high for e in found]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("cards", "before"), [(5, 0.14), (20, 0.46)])
 def test_a_mean_covers_where_nearly_all_scores_are_on_one_level(cards: int, before: float) -> None:
     truth = 97 + 3 * 37.5 / 100
@@ -174,6 +175,7 @@ def test_where_scores_vary_the_interval_is_about_as_wide_as_students_t() -> None
     assert coverage(found, 0.0) >= 0.93
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cards", [5, 20])
 def test_a_difference_covers_where_nearly_all_are_zero(cards: int) -> None:
     rng = np.random.default_rng(0)

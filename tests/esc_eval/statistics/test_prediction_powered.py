@@ -17,6 +17,7 @@ def saturated(rng: np.random.Generator, n: int, extra: int = 200) -> tuple[np.nd
     return truth[:n], guess[:n], guess[n:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [5, 10, 20])
 def test_intervals_of_saturated_scores_hold_the_mean_where_those_without_ends_miss_it(n: int) -> None:
     rng = np.random.default_rng(0)

@@ -331,6 +331,7 @@ def test_the_same_ratings_twice_count_once(run, tmp_path):
     assert [len(entry.ratings) for entry in both.entries] == [len(entry.ratings) for entry in alone.entries]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "why"),
     [

@@ -181,6 +181,7 @@ def test_what_an_adapter_did_not_learn_is_refused(each, ranked):
         list(Scoring(model, rubric).rate([chinese]))
 
 
+@pytest.mark.slow
 def test_finished_adapters_of_another_recipe_are_not_gone_on_with(each, ranked):
     with pytest.raises(EscEvalError, match="polite_en: holds a finished checkpoint"):
         rank.train_rank(recipe(**EACH, **{"optimise.seed": 5}), ranked, each)

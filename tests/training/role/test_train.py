@@ -198,6 +198,7 @@ def role_play(path: Path, conversations: int, answers: int = 1) -> Path:
     return path
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(share=st.floats(0.1, 0.8), answers=st.integers(1, 5), per=st.sampled_from(["turn", "dialogue"]))
 def test_the_share_of_general_role_play_is_one_of_rows(tmp_path_factory, encoder, share, answers, per):

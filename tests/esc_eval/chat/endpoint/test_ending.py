@@ -94,6 +94,7 @@ def test_seven_failures_of_one_dialogue_are_one_conversation(server, tmp_path):
     assert {r.score for r in ratings if r.dialogue_id != "d2"} == {3}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in BROKEN if name != "bomb"])
 def test_a_malformed_answer_is_asked_for_again_and_then_ends_that_conversation(server, name):
     quirks = {"bad": BROKEN[name]}
