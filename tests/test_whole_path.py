@@ -201,7 +201,7 @@ class TestWholePath:
 
     def test_every_form_of_the_report_has_all_parts(self, desk, results):
         content = json.loads(run(desk, "report", "run", "--format", "json"))
-        assert content.keys() >= {"tables", "by_seeker", "preferences", "seekers"}
+        assert content.keys() >= {"tables", "by_seeker", "preferences", "course"}
         assert content == json.loads(results.render("json")), "the command line and Python say the same"
         assert len(content["tables"]) == len(LANGUAGES) * 2
         page = (desk / "run/report.html").read_text(encoding="utf-8")

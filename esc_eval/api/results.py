@@ -514,7 +514,7 @@ class Results:
             "juries": self.juries,
             "prediction_powered": self.powered,
             "preferences": self.preference_reports,
-            "seekers": self.course,
+            "course": self.course,
             "strategies": self._told,
         }
 

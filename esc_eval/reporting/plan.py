@@ -21,7 +21,10 @@ from esc_eval.statistics.scale import to_points
 
 
 def single_scores(table: RatingsTable, dimension: str | None) -> pd.DataFrame:
-    """One score a rater and dialogue, in points: of one dimension, or the average over all that the rater scored.
+    """One score a rater and dialogue, in points: of one dimension, or the average over all of them.
+
+    Where no dialogue has all, as where some do not apply, the average is over the largest set that most dialogues have
+    whole, and over no other.
 
     Raises:
         EscEvalError: No card or model, or no such dimension.
@@ -32,8 +35,10 @@ def single_scores(table: RatingsTable, dimension: str | None) -> pd.DataFrame:
         raise EscEvalError(f"no dimension {dimension!r}; there is {', '.join(table.dimensions)}")
     rows = table.scored(dimension)
     keys = ["dialogue_id", "card", "model", "rater"]
-    scores = rows.groupby(keys, sort=False)["score"].agg(["mean", "size"]).reset_index()
-    whole: pd.DataFrame = scores[scores["size"] == scores["size"].max()].rename(columns={"mean": "score"})
+    scores = rows.groupby(keys, sort=False).agg(score=("score", "mean"), of=("dimension", frozenset)).reset_index()
+    counts = Counter(scores["of"])
+    all_of_them = max(counts, key=lambda of: (len(of), counts[of]), default=frozenset())
+    whole: pd.DataFrame = scores[scores["of"] == all_of_them].drop(columns="of")
     return whole.assign(score=to_points(whole["score"].to_numpy(), table.low, table.high))
 
 

@@ -416,7 +416,7 @@ def _scope(part: _Part, inconsistent: Inconsistent) -> list[str]:
     on_cards = f" on {len(set(part.clusters.values()))} cards" if part.by_card else ""
     drawn = "cards" if part.by_card else "pairs, as cards are not known of all"
     notes = [
-        f"{len(pairs)} pairs of dialogues{on_cards}; {len(part.judges)} judges, {len(part.people)} people. "
+        f"{len(pairs)} pairs of dialogues{on_cards}; judges: {len(part.judges)}, people: {len(part.people)}. "
         f"Intervals draw {drawn}."
     ]
     for name, own in _views(part).items():

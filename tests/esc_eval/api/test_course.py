@@ -57,7 +57,7 @@ def test_the_report_tells_of_states_ends_and_faults(run):
     assert "Hidden states of the seeker" in shown
     assert "8 of 8" in shown
     assert "Faults of the seeker" in shown
-    content = json.loads((run / "summary.json").read_text(encoding="utf-8"))["seekers"]["course"]
+    content = json.loads((run / "summary.json").read_text(encoding="utf-8"))["course"]["course"]
     assert content["states"][0]["supporters"]["p"]["change"]["value"] == -3
     assert content["faults"][0]["shares"]["refusal"]["value"] == 1
     assert content["ends"][0]["counts"] == {"last_round": 2}

@@ -89,7 +89,7 @@ def test_dialogues_without_any_of_it_have_no_such_report():
 
 def test_results_carry_it_into_every_form_and_a_picture():
     results = Results([talk(i, [8, 6, 4]) for i in range(4)])
-    assert "seekers" in json.loads(results.render("json"))
+    assert "course" in json.loads(results.render("json"))
     for form in ("text", "markdown", "latex"):
         assert "distress" in results.render(form)
     picture = results.pictures()["en-rounds-state-distress"]
