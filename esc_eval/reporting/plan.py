@@ -36,8 +36,8 @@ def single_scores(table: RatingsTable, dimension: str | None) -> pd.DataFrame:
     rows = table.scored(dimension)
     keys = ["dialogue_id", "card", "model", "rater"]
     scores = rows.groupby(keys, sort=False).agg(score=("score", "mean"), of=("dimension", frozenset)).reset_index()
-    counts = Counter(scores["of"])
-    all_of_them = max(counts, key=lambda of: (len(of), counts[of]), default=frozenset())
+    counts: Counter[frozenset[str]] = Counter(scores["of"])
+    all_of_them = max(counts, key=lambda of: (len(of), counts[of]), default=frozenset[str]())
     whole: pd.DataFrame = scores[scores["of"] == all_of_them].drop(columns="of")
     return whole.assign(score=to_points(whole["score"].to_numpy(), table.low, table.high))
 
