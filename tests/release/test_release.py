@@ -104,6 +104,7 @@ def test_refusals_end_with_code_2_and_the_reasons(parts, release):
     assert run("publish", parts, "--namespace", "me").exit_code == 2
 
 
+@pytest.mark.slow
 def test_a_file_that_changed_is_missing_or_is_new_is_found(release, tmp_path):
     copy = Path(shutil.copytree(release, tmp_path / "copy"))
     (copy / "role" / "log.jsonl").write_text("{}\n")
@@ -118,6 +119,7 @@ def test_a_file_that_changed_is_missing_or_is_new_is_found(release, tmp_path):
         plan_uploads(copy, "me")
 
 
+@pytest.mark.slow
 def test_every_reason_is_named_and_nothing_is_left_behind(parts, tmp_path):
     role = Path(shutil.copytree(parts / "role", tmp_path / "role"))
     (role / "README.md").write_text("typed by hand")

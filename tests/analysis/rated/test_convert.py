@@ -28,6 +28,7 @@ from esc_eval.scoring.prefer import find_pairs
 from esc_eval.statistics.bootstrap import Bootstrap
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SETS)
 def test_every_set_declares_itself_and_its_folders_are_read_by_every_command(name, tmp_path):
     known = load_set(name)

@@ -133,6 +133,7 @@ def noise(tmp_path: Path) -> tuple[Path, Path, Path, Path]:
     return labels, guesses, first, manifest(tmp_path, "card-disjoint", ids[80:], ids[40:80])
 
 
+@pytest.mark.slow
 def test_knowing_which_dimension_is_rated_higher_is_no_agreement(tmp_path: Path) -> None:
     """The pooled kappa of noise around each dimension's mean is above .7, and was printed alone."""
     labels, guesses, *splits_of = noise(tmp_path)

@@ -128,6 +128,7 @@ def test_scenarios_of_two_dialogues_or_of_equal_ones_have_no_correlation():
     assert list(found) == [0]
 
 
+@pytest.mark.slow
 def test_one_person_is_held_against_the_others(tmp_path):
     rng = np.random.default_rng(2)
     truth = rng.normal(50, 12, 120)

@@ -366,6 +366,7 @@ def test_saved_results_are_a_run_folder_that_is_read_again(results, tmp_path):
     assert len(evaluate([warm, cold], scorer=judge, out=folder, **SHORT).ratings) == 56, "a saved run may go on"
 
 
+@pytest.mark.slow
 def test_runs_are_compared_on_the_cards_that_they_share(results, tmp_path):
     one = evaluate(warm, scorer=judge, **SHORT)
     evaluate(cold, scorer=judge, out=tmp_path / "two", **SHORT)

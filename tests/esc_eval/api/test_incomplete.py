@@ -70,6 +70,7 @@ def test_a_supporter_that_never_answers_is_not_rated_for_the_opening_of_the_prot
     assert set(row.problems) == {"nothing to rate: the supporter says no word"}
 
 
+@pytest.mark.slow
 def test_a_dialogue_that_grew_too_long_is_rated_and_said_to_have_ended_early(tmp_path):
     def full(conversation):
         return Reply("", "context") if len(conversation) > 3 and heard(conversation, "number 1") else "I hear you."

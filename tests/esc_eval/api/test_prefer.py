@@ -38,6 +38,7 @@ def verdicts(folder, value=2):
     return path
 
 
+@pytest.mark.slow
 def test_judges_and_people_come_to_the_same_tables_and_report_shows_them(folder):
     found = esc_eval.prefer(folder, [judge(), judge("other", lambda *_: "tie")], preferences=verdicts(folder))
     [report] = found.preference_reports.values()

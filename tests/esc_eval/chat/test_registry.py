@@ -199,6 +199,7 @@ def test_doctor_names_bad_backends_of_others_and_goes_on(packages, tmp_path):
     assert "Traceback" not in wrong.stderr
 
 
+@pytest.mark.slow
 def test_a_file_in_the_folder_is_a_backend(tmp_path):
     (tmp_path / "parrot.py").write_text(PARROT.replace("NAME", "parrot"))
     code = (

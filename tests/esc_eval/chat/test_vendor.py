@@ -54,6 +54,7 @@ def ask(model, *texts, settings=SETTINGS):
     return [reply for _, reply in sorted(model.reply(conversations, settings, range(len(texts))), key=lambda p: p[0])]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_a_vendor_is_asked_in_its_own_way_and_its_answer_is_told_whole(vendor, server, opened):
     model = opened(vendor, "plain")
@@ -85,6 +86,7 @@ def test_reasoning_is_kept_apart_from_what_is_spoken(vendor, opened):
     assert (reply.text, reply.reasoning) == ("I hear: hello", "They are sad.")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("vendor", OWN)
 def test_a_reply_that_was_all_reasoning_is_tried_with_more_room_and_else_is_none(vendor, opened):
     [reply] = ask(opened(vendor, "all-thought"), "hello")
@@ -95,6 +97,7 @@ def test_a_reply_that_was_all_reasoning_is_tried_with_more_room_and_else_is_none
     assert "the reply was all reasoning" in reply.problem
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("vendor", "model", "gone"),
     [("gemini", "no-temperature", "temperature"), ("azureopenai", "one-of-both", "top_p")],

@@ -84,6 +84,7 @@ def forget(path):
     path.with_name(SUMS).unlink()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [flip, add, forget, Path.unlink])
 def test_a_converted_model_that_was_changed_is_made_anew(tmp_path, monkeypatch, change):
     monkeypatch.setenv("ESC_EVAL_CACHE", str(tmp_path))

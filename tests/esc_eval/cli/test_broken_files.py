@@ -85,6 +85,7 @@ def put(folder, name):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("command", "name"), choose_pairs())
 def test_a_broken_file_ends_a_command_with_a_sentence(tmp_path, command, name, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -35,6 +35,7 @@ def settings(script):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["my.yaml", "my.json"])
 def test_a_file_gives_every_option_and_the_command_line_wins(call, settings, tmp_path, name):
     done = call("evaluate", settings, "--limit", 2, name=name)

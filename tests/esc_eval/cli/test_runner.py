@@ -64,6 +64,7 @@ def trial(tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_a_verb_is_a_file_and_stands_where_the_package_says(trial):
     shown = trial("-h").stdout.decode()
     assert shown.index("  say ") < shown.index("  many ")
@@ -71,6 +72,7 @@ def test_a_verb_is_a_file_and_stands_where_the_package_says(trial):
     assert trial("--version").stdout.decode() == f"{__version__}\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("encoding", "shown"),
     [
@@ -91,6 +93,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(trial):
     assert (done.returncode, done.stdout, done.stderr) == (141, b"0\n", b"")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["many > /dev/full", "many --count 1 > /dev/full", "--help > /dev/full"])
 def test_a_full_disk_under_stdout_is_told(trial, command):
     done = trial(command)
@@ -179,6 +182,7 @@ def test_ctrl_c_ends_with_130_and_a_sentence_and_the_same_command_goes_on(tmp_pa
     assert [json.loads(line)["turns"][-1]["text"] for line in dialogues] == ["I hear you."] * 2
 
 
+@pytest.mark.slow
 def test_ctrl_c_does_not_wait_for_a_server_that_says_nothing(tmp_path, script):
     command = [sys.executable, "-m", "esc_eval", "simulate", "--seeker", script(["I feel low."]), "--limit", "4"]
     with socket.create_server(("127.0.0.1", 0)) as server:

@@ -94,6 +94,7 @@ def test_the_first_ctrl_c_stops_all_requests_before_it_raises_and_the_second_end
     assert (done.returncode, done.stdout) == (130, "stopped\n")
 
 
+@pytest.mark.slow
 def test_a_stop_in_python_drops_what_its_threads_would_ask_again(server, tmp_path):
     """Requests that wait to be tried again need no thread and no ledger: only a stop ends them."""
     server.hang, served = "all", f"openai:well@{server.url}"

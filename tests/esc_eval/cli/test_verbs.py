@@ -83,6 +83,7 @@ def test_help_loads_none_of_the_large_libraries():
     assert done.stdout == "[]\n", done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [None, "60"])
 def test_a_table_in_a_pipe_is_80_columns_wide_or_what_columns_says(columns):
     env = {name: value for name, value in os.environ.items() if name != "COLUMNS"}

@@ -71,6 +71,7 @@ def test_publishing_makes_the_repository_equal_the_folder_in_one_commit_and_tags
     assert writes(hub)[-1] == "POST /api/models/me/thing/tag/" + commit
 
 
+@pytest.mark.slow
 def test_the_second_release_sends_only_what_changed_and_leaves_the_first_as_it_was(hub, folder):
     publish(folder)
     first = on_disk(folder)
@@ -213,6 +214,7 @@ def test_large_files_by_xet_arrive_and_come_back(xet_hub, folder, tmp_path):
     assert held(xet_hub, "v2") == on_disk(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("status", "advice"), [(401, "hf auth login"), (403, "write access")])
 def test_storage_that_may_not_be_written_is_told_from_a_lost_connection(xet_hub, folder, status, advice):
     xet_hub.fail("GET", "/xet-write-token/", status)

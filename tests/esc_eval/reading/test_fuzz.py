@@ -15,6 +15,7 @@ NOT_OURS = {"tiers": "no problem type 'x'", "split": "its ids have sha256"}
 """Inputs that are read to their end, and refused for what they say."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(readers()))
 @settings(max_examples=6, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 1 << 32))

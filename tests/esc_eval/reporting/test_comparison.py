@@ -127,6 +127,7 @@ def test_scores_that_their_models_explain_wholly_are_fitted_without_a_warning() 
     assert (fit.card, fit.residual) == (0, pytest.approx(0))
 
 
+@pytest.mark.slow
 def test_the_way_to_a_fit_on_few_dialogues_is_silent_and_as_many_unknowns_as_dialogues_are_refused() -> None:
     rng = np.random.default_rng(0)
     with warnings.catch_warnings():

@@ -62,6 +62,7 @@ def close(rng: np.random.Generator, label: np.ndarray) -> np.ndarray:
 samples = st.integers(0, 2**32 - 1).flatmap(lambda s: st.tuples(st.just(s), st.integers(2, 60)))
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(samples)
 def test_figures_agree_with_scikit_learn(parameters: tuple[int, int]) -> None:
@@ -221,6 +222,7 @@ def test_calibration_error_by_hand(tmp_path: Path) -> None:
 probable = st.lists(st.sampled_from([0.1, 0.25, 0.3, 0.4]), min_size=2, max_size=30)
 
 
+@pytest.mark.slow
 @settings(max_examples=20)
 @given(probable, st.integers(0, 2**32 - 1))
 def test_the_calibration_error_is_that_of_calibrate(rest: list[float], seed: int) -> None:

@@ -237,6 +237,7 @@ def test_names_cannot_break_the_other_forms():
     assert r"a\textbar{}b\_c" in as_latex(summary)
 
 
+@pytest.mark.slow
 def test_the_page_needs_nothing_from_elsewhere():
     page = as_page(summarise_ratings(*made_up(), RUBRIC), *made_up(), RUBRIC)
     assert "http://www.w3.org" in page, "the name space of SVG"
@@ -247,6 +248,7 @@ def test_the_page_needs_nothing_from_elsewhere():
     assert "https://" not in rest
 
 
+@pytest.mark.slow
 def test_the_page_says_how_many_dialogues_it_leaves_out():
     page = as_page(summarise_ratings(*made_up(), RUBRIC), *made_up(), RUBRIC, shown=5)
     assert "5 of 12 dialogues are on this page" in page
@@ -258,6 +260,7 @@ def test_the_same_run_gives_the_same_page():
     assert one == two
 
 
+@pytest.mark.slow
 def test_names_that_the_fonts_of_the_pictures_lack_are_drawn_without_a_warning():
     dialogues, ratings = made_up(supporters=("评测模型😀", "cold"))
     with warnings.catch_warnings():
@@ -319,6 +322,7 @@ def test_pictures_mark_where_lower_is_better_and_show_shares_by_supporter():
     assert all(name in shares for name in ("warm", "cold"))
 
 
+@pytest.mark.slow
 def test_every_form_marks_where_lower_is_better_and_one_level_throughout_is_no_certainty():
     dialogues, ratings = made_up(unscored=0)
     alike = [r.model_copy(update={"score": 2}) if r.dimension == "empathy" else r for r in ratings]
@@ -383,6 +387,7 @@ def test_people_are_averaged_in_a_table_of_their_own_and_disjoint_raters_are_sai
     assert stored["differences"]["average"][0]["p"] is None
 
 
+@pytest.mark.slow
 def test_of_people_who_rated_twice_the_last_scored_word_counts():
     dialogues, ratings = made_up(unscored=0)
     first = [r.model_copy(update={"stage": "first"}) for r in by_people(ratings, lambda s: ("ann",))]
@@ -394,6 +399,7 @@ def test_of_people_who_rated_twice_the_last_scored_word_counts():
     assert all(cell.unscored == 0 for cell in warm.cells.values())
 
 
+@pytest.mark.slow
 def test_without_an_average_a_dash_stands_for_it_and_the_dimension_that_orders_is_named():
     dialogues, ratings = made_up(unscored=0)
     blank = [

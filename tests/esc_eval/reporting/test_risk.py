@@ -169,6 +169,7 @@ def test_ratings_of_two_rubrics_of_which_one_knows_harm_make_no_common_table():
         results.compare()
 
 
+@pytest.mark.slow
 def test_agreement_is_of_all_values_as_names_and_of_levels_where_both_call_it_applicable(tmp_path):
     dialogues = [talk(n) for n in range(12)]
     marks = [[NA if n < 4 else n % 3] * 5 for n in range(12)]

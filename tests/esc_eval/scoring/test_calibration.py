@@ -63,6 +63,7 @@ def test_the_temperature_that_made_the_labels_is_found(true):
     assert fit_temperature(shown, labels) == pytest.approx(true, rel=0.1)
 
 
+@pytest.mark.slow
 def test_the_fit_agrees_with_a_grid_search():
     rng = np.random.default_rng(1)
     p, y = rng.dirichlet(np.ones(5), size=50), rng.integers(0, 5, 50)

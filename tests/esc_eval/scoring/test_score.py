@@ -40,6 +40,7 @@ def test_chinese_dialogues_are_judged_in_chinese():
     assert "共情" in messages[1]["content"]
 
 
+@pytest.mark.slow
 def test_logits_give_probabilities_an_expected_score_and_a_level(tmp_path):
     from training.common.toy import build_toy
 

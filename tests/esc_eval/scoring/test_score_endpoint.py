@@ -337,6 +337,7 @@ def test_a_judge_whose_server_counts_no_tokens_is_paid_for_by_estimates(tmp_path
     assert "prompt_tokens" not in model.usage
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("parser", "level"), [("anchored", 3), ("official", 0)])
 def test_reasoning_that_came_apart_is_read_by_the_official_rule_alone(parser, level, tmp_path):
     ratings, _, _ = rate(

@@ -56,6 +56,7 @@ def test_a_run_grows_by_a_second_seeker_and_plays_only_its_dialogues(simulate, t
     assert "seeker" not in identity
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asked", ["a", "b", "ba"])
 def test_who_asks_for_some_of_the_seekers_or_in_another_order_finds_what_is_there(simulate, asked):
     before = simulate("ab")

@@ -76,6 +76,7 @@ def test_a_difference_pairs_the_cards_and_covers() -> None:
     assert np.mean(widths) < 0.75 * np.mean(apart)
 
 
+@pytest.mark.slow
 def test_labels_needed_give_the_power_that_they_promise() -> None:
     rng = np.random.default_rng(2)
     pilot = ppi_difference(*(model(rng, rng.normal(0, 1, 2000), 0.0, 400) for _ in range(2)))

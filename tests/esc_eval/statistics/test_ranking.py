@@ -244,6 +244,7 @@ def test_known_severity_is_taken_out_of_means_order_and_ranks():
     assert all(rank.low <= 4 - int(model[1]) <= rank.high for model, rank in adjusted.ranks.items())
 
 
+@pytest.mark.slow
 def test_intervals_of_severity_adjusted_differences_cover():
     hits = total = 0
     for seed in range(40):

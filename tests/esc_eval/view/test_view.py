@@ -82,6 +82,7 @@ def test_a_run_without_ratings_is_read_and_says_how_to_rate(run, tmp_path):
     assert site.get("/rounds").status_code == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("query", "found"),
     [
@@ -414,6 +415,7 @@ def test_without_the_extra_reports_and_figures_are_made_and_the_pages_say_what_t
     assert "esc-eval[pages]" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_what_has_no_valid_scorer_has_no_number_on_any_page(tmp_path, language):
     folder = make_view_run(tmp_path / "run", limit=1)
@@ -443,6 +445,7 @@ def test_what_has_no_valid_scorer_has_no_number_on_any_page(tmp_path, language):
     assert site.get("/dialogues", params={"sort": "empathy", "level": "unscored"}).status_code == 200
 
 
+@pytest.mark.slow
 def test_repeats_are_named_and_can_be_asked_for(tmp_path):
     folder = make_view_run(tmp_path / "run", languages=("en",))
     for name, key in (("dialogues.jsonl", "id"), ("ratings.jsonl", "dialogue_id")):

@@ -96,6 +96,7 @@ def test_no_bot_of_the_test_is_in_train_or_validation(people, seed, bot):
     assert bot not in found[TRAIN] | found[VALIDATION]
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(st.integers(4, 12), st.integers(0, 5))
 def test_no_scenario_and_no_person_is_on_two_sides(people, seed):

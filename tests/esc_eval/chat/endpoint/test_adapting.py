@@ -36,6 +36,7 @@ def answer(model, conversation=TALK, settings=SAMPLED):
     return reply
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REFUSING)
 def test_fields_that_a_server_does_not_know_are_left_out_in_every_wording(server, name):
     model, notes = open_quirk(server, name)

@@ -101,6 +101,7 @@ def test_the_only_server_is_never_taken_out(clock):
     assert take(pool).url == "a"
 
 
+@pytest.mark.slow
 def test_requests_go_to_the_servers_that_work():
     asks = [[{"role": "user", "content": f"ask {i}"}] for i in range(24)]
     with FaultyServer(lambda n: 500) as broken, FaultyServer() as well:

@@ -38,6 +38,7 @@ def test_a_server_that_answers_is_asked_one_tiny_thing():
     assert len(request["messages"]) == 1
 
 
+@pytest.mark.slow
 def test_all_that_is_wrong_is_said_at_once_and_nothing_is_played():
     gone = f"http://127.0.0.1:{closed_port()}/v1"
     seeker = FakeModel("s", lambda c: "Sad.")
@@ -60,6 +61,7 @@ def test_all_that_is_wrong_is_said_at_once_and_nothing_is_played():
     assert seeker.asked == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("passing", [429, 500, 503])
 def test_a_server_that_is_busy_is_left_to_the_run(passing):
     with FaultyServer(lambda n: passing if n == 0 else None) as server:
@@ -142,6 +144,7 @@ def test_an_application_has_no_models_and_takes_no_fields():
     assert "--extra-body and --reasoning-tokens: nothing of it is sent" in notes[0]
 
 
+@pytest.mark.slow
 def test_models_with_nothing_left_to_do_are_asked_nothing(tmp_path):
     common = {"cards": CARDS, "rounds": 1, "seeker": FakeModel("s", lambda c: "Sad."), "out": tmp_path}
     with FaultyServer() as server:
