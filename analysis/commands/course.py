@@ -6,11 +6,9 @@ from typing import Annotated
 import typer
 
 from esc_eval.cli.ratings_options import IntervalOptions, RoleCardFiles, every_dialogue
-from esc_eval.errors import EscEvalError
 from esc_eval.files.records import load_cards, with_cards
 from esc_eval.files.run_folder import read_run_cards
 from esc_eval.hub.cards import local_cards
-from esc_eval.languages import language_codes
 
 EXAMPLES = (
     "python -m analysis course runs/course --sage SAGE/gpt-4o-0808_result.jsonl --esconv ESConv/valid.txt",
@@ -42,15 +40,10 @@ def command(
 ) -> None:
     """Change and area under the curve of seekers' states, and how often faults are found where there is none."""
     from analysis.studies.course import count_contradictions, course_report_of, list_series, read_esconv_change
-    from analysis.studies.real import read_conversations
+    from analysis.studies.real import read_people
     from analysis.studies.sage import read_sage
 
-    people = []
-    for item in real or ():
-        language, equals, path = item.partition("=")
-        if not equals or language not in language_codes():
-            raise EscEvalError(f"--real {item}: expected LANG=PATH with LANG one of {', '.join(language_codes())}")
-        people += read_conversations(Path(path), language)
+    people = read_people(real or ())
     played = every_dialogue(runs or ())
     series = list_series(played, "run")
     for file in sage or ():

@@ -6,11 +6,9 @@ from typing import Annotated
 import typer
 
 from esc_eval.cli.ratings_options import IntervalOptions, RoleCardFiles, every_dialogue
-from esc_eval.errors import EscEvalError
 from esc_eval.files.records import load_cards, with_cards
 from esc_eval.files.run_folder import read_run_cards
 from esc_eval.hub.cards import local_cards
-from esc_eval.languages import language_codes
 
 EXAMPLES = ("python -m analysis realism runs/demo --real en=ESConv.json --cards cards.jsonl",)
 
@@ -35,15 +33,10 @@ def command(
     options: IntervalOptions,
 ) -> None:
     """Is the simulated seeker like a person: emotion over rounds, fit with the card, words, two-sample test."""
-    from analysis.studies.real import read_conversations
+    from analysis.studies.real import read_people
     from analysis.studies.realism import realism_report
 
-    people = []
-    for item in real or ():
-        language, equals, path = item.partition("=")
-        if not equals or language not in language_codes():
-            raise EscEvalError(f"--real {item}: expected LANG=PATH with LANG one of {', '.join(language_codes())}")
-        people += read_conversations(Path(path), language)
+    people = read_people(real or ())
     own = read_run_cards(simulated)
     known_cards = {card.id: card for card in [*own, *(load_cards(local_cards(cards)) if cards else ())]}
     found = every_dialogue(simulated)

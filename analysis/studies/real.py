@@ -1,6 +1,6 @@
 """Conversations with real seekers as dialogues: ESConv (three layouts), smile, and every format of our own."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from dataset_builder.sources import esconv, parse_file, smile
@@ -8,6 +8,7 @@ from dataset_builder.sources.common import Outcome, Reject
 from dataset_builder.sources.readers import find_encoding
 from esc_eval.errors import BadRecord, EscEvalError
 from esc_eval.files.records import read_dialogues
+from esc_eval.languages import language_codes
 from esc_eval.reading import is_file, is_folder, suffix_of
 from esc_eval.schema import Dialogue, Language
 
@@ -44,3 +45,18 @@ def _dialogues(path: Path, outcomes: Iterator[Outcome], language: Language) -> I
         if isinstance(found, Reject):
             raise BadRecord(path, f"line {found.line}", found.reason)
         yield Dialogue(id=found.id, language=language, turns=found.merged_turns(), seeker="human")
+
+
+def read_people(named: Iterable[str]) -> list[Dialogue]:
+    """Conversations of people from files that are named ``LANG=PATH``.
+
+    Raises:
+        EscEvalError: No such language, or as ``read_conversations``.
+    """
+    people: list[Dialogue] = []
+    for item in named:
+        language, equals, path = item.partition("=")
+        if not equals or language not in language_codes():
+            raise EscEvalError(f"--real {item}: expected LANG=PATH with LANG one of {', '.join(language_codes())}")
+        people += read_conversations(Path(path), language)
+    return people

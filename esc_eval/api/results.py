@@ -167,7 +167,7 @@ class Results:
 
     def _as_source(self, source: Any, number: int) -> Any:
         name = str(self.folder) if self.folder else f"run {number + 1}"
-        cards = {card.id: card for card in read_run_cards([self.folder])} if self.folder else {}
+        cards = self.cards if self.folder else {}
         compared = tuple(one.preference for one in self.preferences)
         return source(
             name, self.dialogues, self.ratings, cards, self.rubrics if self.ratings else {}, self._run, compared
@@ -231,8 +231,7 @@ class Results:
             return Summary(tables=())
         try:
             made = summarise_ratings(self.dialogues, self.ratings, self.rubrics, self._run, statistic=self.statistic)
-            cards = read_run_cards([self.folder]) if self.folder else []
-            return warn_of_cards(made, cards, self.dialogues) if cards else made
+            return warn_of_cards(made, self.cards.values(), self.dialogues) if self.folder and self.cards else made
         except ValueError as error:
             raise EscEvalError(f"ratings and dialogues do not fit: {error}") from error
 

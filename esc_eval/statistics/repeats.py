@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special, stats
+from scipy import special
 
 from esc_eval.statistics import CONFIDENCE
 from esc_eval.statistics.estimate import Array, Estimate
+from esc_eval.statistics.risk import exact_limits
 from esc_eval.statistics.variance import NEGLIGIBLE, Codes, LeastSquares
 
 NO_REPEATS = "no card has scores of two repeats, so what is of the card and what of the repeat cannot be told apart"
@@ -373,8 +374,7 @@ def find_fragile(
     own, mask = table[several], there[several]
     found = judge(own)
     count = int(found.sum())
-    exact = stats.binomtest(count, n).proportion_ci(confidence, "exact")
-    share = Estimate(count / n, float(exact.low), float(exact.high), n, n)
+    share = Estimate(count / n, *exact_limits(count, n, confidence), n, n)
     rng = np.random.default_rng(seed)
     size = mask.sum(1)
     means = np.nanmean(own, axis=1)
