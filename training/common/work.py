@@ -31,6 +31,9 @@ LOGIT, ON_CPU = 22, 33
 """Bytes for each logit of a row that has them once: itself, its log-softmax and gradients; and for each of a tile on a
 CPU, where torch computes what on a GPU one kernel does in place. Measured on a CPU."""
 
+ENOUGH = 16384
+"""Tokens of a pass beyond which more hardly fill a GPU better, but an estimate of memory that is wrong weighs more."""
+
 
 @dataclass(frozen=True)
 class Anatomy:
@@ -160,14 +163,14 @@ def activation_bytes(recipe: Recipe, anatomy: Anatomy, tokens: int, device: str)
 def fit_tokens(recipe: Recipe, anatomy: Anatomy, free: float, device: str) -> int:
     """Tokens of a pass that a device's free memory holds beside a loaded base, in whole rows of full length.
 
-    At least one row, at most all rows of a step.
+    At least one row, at most all rows of a step, and no more rows than make up ``ENOUGH`` tokens.
 
     Args:
         free: Bytes; a tenth of them is left alone.
     """
     optimise = recipe.optimise
     room = 0.9 * free - anatomy.learnt(recipe) * LEARNT[recipe.base.quantise]
-    rows = optimise.batch * optimise.accumulate
+    rows = min(optimise.batch * optimise.accumulate, max(1, ENOUGH // optimise.max_length))
     while rows > 1 and activation_bytes(recipe, anatomy, rows * optimise.max_length, device) > room:
         rows -= 1
     return rows * optimise.max_length

@@ -149,7 +149,15 @@ def need_of(path, **changes):
     return cost.estimate_cost(recipe, anatomy_of(recipe.base.shape.configuration()), SOME)
 
 
-@pytest.mark.parametrize(("path", "gib"), [(JUDGES / "paper.yaml", 17.4), (JUDGES / "single.yaml", 17.1)])
+@pytest.mark.parametrize(
+    ("path", "gib"),
+    [
+        (JUDGES / "paper.yaml", 17.5),
+        (JUDGES / "single.yaml", 17.1),
+        (RECIPES / "paper.yaml", 34.0),
+        (RECIPES / "consumer.yaml", 11.7),
+    ],
+)
 def test_the_memory_that_the_documentation_asks_for_is_the_estimate(path, gib):
     assert need_of(path).memory == pytest.approx(gib, abs=0.1)
 
