@@ -86,7 +86,7 @@ class Passes:
 def together(trainer_class: type[SFTTrainer]) -> type[SFTTrainer]:
     """A trainer whose batch is a whole step, made by ``Passes``."""
 
-    class Together(trainer_class):  # type: ignore[misc, valid-type]
+    class Together(trainer_class):
         def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
             """Gradients of all passes; their loss together."""
             passes = inputs[PASSES]
