@@ -5,6 +5,7 @@ import gc
 import json
 import os
 import re
+from collections import Counter
 from pathlib import Path
 
 import hypothesis
@@ -18,6 +19,11 @@ typer.testing._get_command = functools.cache(
     typer.testing._get_command
 )  # a command line is put together once, not a call
 
+FIRST = [
+    *("test_docs.py", "test_planted.py", "test_readme.py", "test_simulate.py", "test_walk.py", "test_score.py"),
+    *("test_how_do_i.py", "test_kills.py", "test_judges.py", "test_embedded.py", "test_roles.py", "test_tasks.py"),
+]
+"""Files of few tests that take minutes: they start first, so that none of them is left alone at the end."""
 ALL_SLOW = re.compile(r"^pytestmark = (\[\s*)?pytest\.mark\.slow", re.MULTILINE)
 ROOT = Path(__file__).resolve().parents[1]
 # The suite runs one process a core; more threads than cores wait for one another. Before numpy and torch look.
@@ -47,12 +53,21 @@ def pytest_ignore_collect(collection_path, config):
     return ("mark.slow" not in text if asked == "slow" else bool(ALL_SLOW.search(text))) or None
 
 
-def pytest_collection_modifyitems(items):
-    """Tests of a GPU are run where they are asked for, and fail there without one."""
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config, items):
+    """Tests of a GPU are run where they are asked for, and fail there without one. Workers begin with long files."""
     if not GPU:
         for item in items:
             if item.get_closest_marker("gpu"):
                 item.add_marker(pytest.mark.skip(reason="needs a GPU: make test-gpu"))
+    if hasattr(config, "workerinput"):
+        many = Counter(item.path for item in items)
+        last = len(FIRST)
+        items.sort(key=lambda i: (FIRST.index(i.path.name) if i.path.name in FIRST else last, -many[i.path], i.path))
+
+
+def pytest_configure(config):
+    config.option.loadscopereorder = False  # xdist's own order, which is by the number of tests alone
 
 
 @pytest.fixture(scope="session")
