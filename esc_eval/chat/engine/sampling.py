@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch.nn.functional import pad
 
 from esc_eval.prompts.protocol import Generation
 
@@ -54,6 +55,16 @@ def next_tokens(logits: torch.Tensor, settings: Generation, draws: torch.Tensor)
         values, tokens = scaled.sort(dim=-1, descending=True)
         shares = (values.double() - total).exp()
     return _inverse(shares, tokens, settings.top_p, draws)
+
+
+def next_tokens_in_blocks(logits: torch.Tensor, settings: Generation, draws: torch.Tensor, block: int) -> torch.Tensor:
+    """The same in blocks of a fixed number of rows, padded, so that no row's sums depend on how many rows there are."""
+    found = []
+    for start in range(0, len(logits), block):
+        own, drawn = logits[start : start + block], draws[start : start + block]
+        gap = block - len(own)
+        found.append(next_tokens(pad(own, (0, 0, 0, gap)), settings, pad(drawn, (0, gap)))[: len(own)])
+    return torch.cat(found)
 
 
 def _inverse(shares: torch.Tensor, tokens: torch.Tensor, top_p: float, draws: torch.Tensor) -> torch.Tensor:
