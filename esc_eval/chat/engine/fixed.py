@@ -8,7 +8,7 @@ on, so that it goes on as it would after a resumption.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,6 +29,7 @@ CHUNK = 64  # tokens of a row in one pass
 PIECES = {"cpu": 1, "cuda": 8}  # rows of which a pass reads a chunk
 ROWS = {"cpu": 32, "cuda": 64}  # rows that are written in one pass
 KEYS = {"cpu": 64, "cuda": 256}  # positions that attention reads: a multiple, on a CPU; elsewhere doubled
+GRAIN, VECTOR = 32768, 64  # elements for which torch takes another thread, and that its loops take at once
 EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
 BY_LENGTH = {"dynamic", "longrope"}  # kinds of rotary positions that depend on the longest row of a batch
 
@@ -152,11 +153,40 @@ def attend_by_length(attend: Any, lengths: torch.Tensor, most: int, device: torc
     return output
 
 
+def even_threads(widths: Collection[int], tokens: Collection[int], most: int) -> int:
+    """Threads of a CPU, the most of which each gets whole vectors of every pass.
+
+    What is left over of a vector at the end of a thread's share is computed by other instructions, whose last bit may
+    differ; so no share may end within one.
+
+    Args:
+        widths: Of the layers' outputs.
+        tokens: Of the passes.
+        most: Threads that there are.
+    """
+
+    def is_even(threads: int) -> bool:
+        for size in (width * count for width in widths for count in tokens):
+            used = min(threads, -(-size // GRAIN))
+            if used > 1 and -(-size // used) % VECTOR:
+                return False
+        return True
+
+    return next(threads for threads in range(most, 0, -1) if is_even(threads))
+
+
 @contextmanager
-def repeatable(device: torch.device) -> Iterator[None]:
-    """Kernels that say the same every time, and full sums of 16-bit products, on an NVIDIA GPU."""
+def repeatable(device: torch.device, threads: int) -> Iterator[None]:
+    """So many threads on a CPU; on an NVIDIA GPU kernels that say the same every time, and whole sums of products."""
     if device.type != "cuda":
-        yield
+        before_threads = torch.get_num_threads()
+        try:
+            if threads != before_threads:
+                torch.set_num_threads(threads)
+            yield
+        finally:
+            if threads != before_threads:
+                torch.set_num_threads(before_threads)
         return
     products = torch.backends.cuda.matmul
     names = ("allow_tf32", "allow_bf16_reduced_precision_reduction", "allow_fp16_reduced_precision_reduction")
@@ -185,6 +215,8 @@ class FixedRows(Rows):
         self.encoded = [0] * count
         self.block = _of(ROWS, self.device)
         self.pieces = _of(PIECES, self.device)
+        widths = {module.out_features for module in model.modules() if isinstance(module, torch.nn.Linear)}
+        self.threads = even_threads(widths, (self.block, self.pieces * CHUNK), torch.get_num_threads())
 
     def extend(self, new: Sequence[Sequence[int]] | torch.Tensor, first: int = 0) -> torch.Tensor:
         """Append tokens to the rows ``first``, ``first + 1``, ...; see ``Rows.extend``."""
@@ -267,7 +299,7 @@ class FixedRows(Rows):
         return torch.stack(found)
 
     def _pass(self, *what: Any) -> torch.Tensor:
-        with repeatable(self.device):
+        with repeatable(self.device, self.threads):
             return super()._pass(*what)
 
     def note(self, row: int, tokens: Sequence[int]) -> None:

@@ -9,7 +9,16 @@ from transformers import AutoModelForCausalLM, Qwen2Config, Qwen2MoeConfig
 
 from esc_eval.chat import Options, open_model
 from esc_eval.chat.engine import fixed
-from esc_eval.chat.engine.fixed import CHUNK, FixedRows, attend_by_length, attend_fixed, fix_shapes, keys_for
+from esc_eval.chat.engine.fixed import (
+    CHUNK,
+    FixedRows,
+    attend_by_length,
+    attend_fixed,
+    even_threads,
+    fix_shapes,
+    keys_for,
+    repeatable,
+)
 from esc_eval.chat.engine.hf import HFModel
 from esc_eval.errors import EscEvalError
 from esc_eval.prompts.protocol import Generation
@@ -52,7 +61,7 @@ def two_rounds(model, numbers, chosen, between=lambda model: model):
 @pytest.fixture
 def few(monkeypatch):
     """Fewer rows a pass, which is faster here."""
-    monkeypatch.setitem(fixed.ROWS, "cpu", 3)
+    monkeypatch.setitem(fixed.ROWS, "cpu", 8)
 
 
 @pytest.mark.parametrize("chosen", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
@@ -71,7 +80,7 @@ def test_a_text_in_bfloat16_is_that_of_a_resumed_run(folder, few):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32", "float16"])
-@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("threads", [1, 2, 5])
 @pytest.mark.parametrize("chosen", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
 def test_no_batch_order_or_resumption_changes_a_text(folder, monkeypatch, dtype, threads, chosen):
     before = torch.get_num_threads()
@@ -142,6 +151,26 @@ def test_logits_are_those_of_the_model(folder):
         torch.testing.assert_close(
             written[1], plain(torch.tensor([[*long[:5], 8]])).logits[0, -1], rtol=1e-4, atol=1e-4
         )
+
+
+@pytest.mark.parametrize(
+    ("widths", "tokens", "most", "threads"),
+    [
+        ({1536, 576, 192, 49152}, (32, 64), 2, 2),
+        ({4864, 896}, (32, 64), 8, 4),  # five shares of 155,648 elements would end within vectors
+        ({4864, 896}, (32, 64), 1, 1),
+        ({64, 32}, (8, 64), 16, 16),  # too little to share
+    ],
+)
+def test_threads_get_whole_vectors(widths, tokens, most, threads):
+    assert even_threads(widths, tokens, most) == threads
+
+
+def test_threads_are_as_before_after_a_pass():
+    before = torch.get_num_threads()
+    with repeatable(torch.device("cpu"), before + 1):
+        assert torch.get_num_threads() == before + 1
+    assert torch.get_num_threads() == before
 
 
 def test_a_judge_s_numbers_do_not_depend_on_which_questions_are_asked_beside(folder):
