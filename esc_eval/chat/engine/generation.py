@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from esc_eval.chat.engine.rows import common_prefix
-from esc_eval.chat.engine.sampling import draw_uniforms, next_tokens, next_tokens_in_blocks, penalise_seen
+from esc_eval.chat.engine.sampling import draw_uniforms, next_tokens, penalise_seen
 from esc_eval.chat.engine.slots import Download, upload
 from esc_eval.prompts.protocol import Generation
 from esc_eval.schema import FinishReason
@@ -69,7 +69,6 @@ class _Writer:
         self.written: list[list[int]] = [[] for _ in prompts]
         self.begun = [0] * len(prompts)  # steps of each reply
         self.caps = [min(settings.max_new_tokens, context - len(prompt)) for prompt in prompts]
-        self.block: int | None = getattr(rows, "block", None)  # rows of which tokens are chosen together
         self.ahead = AHEAD.get(self.device.type, AHEAD["cuda"]) if rows.growing else 0
         self.flying: deque[tuple[list[int], Download]] = deque()  # steps begun: their prompts, and what was chosen
         self.index: torch.Tensor | None = (
@@ -155,10 +154,7 @@ class _Writer:
                 self.seen[upload(owners, self.device), upload(tokens, self.device)] = True
             logits = penalise_seen(logits, self.seen[self.index], penalty)
         draws = logits if self.draws is None else self.draws[self.index, self.steps]
-        if self.block and self.settings.temperature:
-            chosen = next_tokens_in_blocks(logits, self.settings, draws, self.block)
-        else:
-            chosen = next_tokens(logits, self.settings, draws)
+        chosen = next_tokens(logits, self.settings, draws, self.rows.block)
         if self.seen is not None:
             self.seen[self.index, chosen] = True
         self.steps += 1

@@ -35,6 +35,7 @@ class Rows:
     """
 
     growing = True
+    block: int | None = None  # rows of which tokens are chosen together; None = all
 
     def __init__(self, model: Any, count: int, pad: int) -> None:
         self.model, self.pad = model, pad
