@@ -13,7 +13,7 @@ from esc_eval.simulation.budget import show_dollars
 from esc_eval.simulation.run import FAILED, find_simulations
 from esc_eval.simulation.seekers import seekers_of
 
-HOW_OPENED = frozenset({"server", "dtype", "extra_body", "reasoning_tokens", "own_settings"})
+HOW_OPENED = frozenset({"server", "dtype", "deterministic", "extra_body", "reasoning_tokens", "own_settings"})
 """What an identity says beside the model itself: the same weights, elsewhere or sampled otherwise, are the same."""
 UNKNOWN = (
     "what its ratings are worth was not measured here; people's ratings of some of these dialogues tell it: "

@@ -154,7 +154,7 @@ class _Writer:
                 self.seen[upload(owners, self.device), upload(tokens, self.device)] = True
             logits = penalise_seen(logits, self.seen[self.index], penalty)
         draws = logits if self.draws is None else self.draws[self.index, self.steps]
-        chosen = next_tokens(logits, self.settings, draws)
+        chosen = next_tokens(logits, self.settings, draws, self.rows.block)
         if self.seen is not None:
             self.seen[self.index, chosen] = True
         self.steps += 1
