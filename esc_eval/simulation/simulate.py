@@ -36,7 +36,6 @@ from esc_eval.simulation.replay import is_to_replay, set_aside
 from esc_eval.simulation.run import Run
 
 SIDES: tuple[Role, ...] = ("seeker", "supporter")
-SWITCH = 1.5  # one side speaks until so many times as many replies wait for the other
 
 
 @dataclass(frozen=True)
@@ -328,6 +327,7 @@ class _Flow:
     def __init__(self, size: int, streams: dict[int, Stream], table: _Table) -> None:
         self.size, self.streams, self.table = size, streams, table
         self.stream: Stream | None = None
+        self.changed = True  # whether the last step gave replies
         self.asked: dict[tuple[str, Role], tuple[Play, int, Asking]] = {}
 
     def play(self, plays: Iterator[Play]) -> None:
@@ -339,13 +339,15 @@ class _Flow:
             if not self.asked:
                 return
             _obey()
-            for key, reply in self._busiest().step():
+            heard = self._choose().step()
+            for key, reply in heard:
                 self._hear(key, reply)
+            self.changed = bool(heard)
 
-    def _busiest(self) -> Stream:
+    def _choose(self) -> Stream:
         """The stream to compute with: a few long replies of one side do not keep the other waiting."""
         most = max(self.streams.values(), key=lambda stream: stream.busy)
-        if self.stream is None or most.busy > SWITCH * self.stream.busy:
+        if self.stream is None or (self.changed and most.busy >= self.stream.busy + self.stream.busy // 2):
             self.stream = most
         return self.stream
 

@@ -245,9 +245,8 @@ class HFModel:
         Args:
             places: Conversations that are known at a time, at most.
         """
-        if not self.keeps or self.device.type != "cpu":
-            return None
-        return ReplyStream(self, places)
+        rows = self._empty_rows(places) if self.device.type == "cpu" else None
+        return ReplyStream(self, rows) if isinstance(rows, Rows) else None
 
     def count_tokens(self, conversation: Conversation) -> int:
         """Tokens of a conversation; see ``CountingModel``."""

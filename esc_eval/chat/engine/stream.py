@@ -29,14 +29,12 @@ class ReplyStream:
 
     Args:
         model: Who answers.
-        places: Conversations at a time, at most.
+        rows: Empty, one for each conversation that is known at a time.
     """
 
-    def __init__(self, model: "HFModel", places: int) -> None:
-        self.model = model
-        self.writer = Writer(
-            Rows(model.model, places, model.pad), list(range(places)), model.stops, model.context, model.width
-        )
+    def __init__(self, model: "HFModel", rows: Rows) -> None:
+        self.model, places = model, len(rows.ids)
+        self.writer = Writer(rows, list(range(places)), model.stops, model.context, model.width)
         self.free = list(reversed(range(places)))
         self.places: dict[Hashable, int] = {}
         self.under_way: dict[int, _Request] = {}
