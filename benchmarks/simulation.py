@@ -8,10 +8,21 @@ Replies have a fixed length and are greedy, so that the work is the same for all
 of the dialogues in each repeat, our engines all of them; rates are compared, and the texts of the dialogues that both
 played. Everything runs in one process, in turn. ``share_of_hardware`` is the time that the same work takes at least, by
 the bytes and operations of the model's shape and the rates of a copy and a product in plain torch, over the run's time.
+
+    python -m benchmarks.simulation --parts realistic --cards FILE --dialogues 64
+    python -m benchmarks.simulation --parts start
+
+``realistic``: the embedded model with its trained seeker, the protocol's own settings, replies that end by themselves;
+then the same dialogues with replies of the same mean length, all alike. ``start``: seconds from a command to the first
+token of the embedded model, in a process of its own: the first time, when it is converted, and from then on.
 """
 
 import argparse
+import json
+import os
 import platform
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +39,7 @@ from transformers import AutoModelForCausalLM
 from benchmarks.baseline import Batching, Official
 from benchmarks.meters import Hardware, Memory, Work, best_rates, counted, synchronise
 from benchmarks.shapes import SHAPES, build
+from esc_eval.chat import Options, open_model
 from esc_eval.chat.engine.hf import HFModel
 from esc_eval.checkpoints import embedded
 from esc_eval.environment import installed_versions
@@ -39,6 +51,22 @@ from esc_eval.simulation.plan import Plan
 from esc_eval.simulation.run import Run
 from esc_eval.simulation.simulate import play_plan
 
+PARTS = ("comparison", "realistic", "start")
+STARTS = 3  # after the first
+START = """
+import json, time
+begin = time.perf_counter()
+import torch, transformers
+from transformers import AutoModelForCausalLM, AutoTokenizer
+libraries = time.perf_counter()
+from esc_eval.chat import Options, open_model
+from esc_eval.prompts.protocol import Generation
+model = open_model("embedded:base", Options())
+opened = time.perf_counter()
+list(model.reply([[{"role": "user", "content": "Hello."}]], Generation(max_new_tokens=1), [0]))
+end = time.perf_counter()
+print(json.dumps({"libraries": libraries - begin, "opening": opened - libraries, "first_token": end - opened}))
+"""
 LOCAL = ("kept", "bfloat16", "int8")
 KNOWN = ("official", *LOCAL, "transformers-batching")
 EXACT = "kept"  # the engine as it is used by default
@@ -187,6 +215,94 @@ class Bench:
         return self.local(self.dtype if backend == EXACT else backend)
 
 
+def play_realistic(options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
+    """Dialogues whose replies end by themselves, and the same with replies of one length, by the same two models."""
+    spec = "embedded:seeker" if embedded.find_seeker() else "embedded:base"
+    seeker, supporter = open_model(spec, Options(name="seeker")), open_model("embedded:base", Options(name="supporter"))
+    protocol = load_protocol().model_copy(update={"rounds": options.rounds})
+    cap = min(options.cap, protocol.supporter.max_new_tokens)
+    base = load_cards([options.cards or "sample"], language="en")
+    cards = [base[i % len(base)].model_copy(update={"id": f"card{i}"}) for i in range(options.dialogues)]
+    engines = [model for model in (supporter, getattr(seeker, "trained", seeker)) if isinstance(model, HFModel)]
+
+    def rate(name: str, seeker_cap: int, supporter_cap: int) -> tuple[dict[str, float], dict[str, float]]:
+        sides = {"seeker": seeker_cap, "supporter": supporter_cap}
+        update = {side: getattr(protocol, side).model_copy(update={"max_new_tokens": n}) for side, n in sides.items()}
+        plan = Plan(protocol.model_copy(update=update), cards, seeker, [supporter])
+        with Run(scratch / name) as run, counted() as count:
+            begin, worked = time.perf_counter(), time.process_time()
+            play_plan(plan, run)
+            seconds, processor = time.perf_counter() - begin, time.process_time() - worked
+        turns = [turn for dialogue in read_dialogues(scratch / name) for turn in dialogue.turns[1:]]
+        spoken = {side: [t.completion_tokens or 0 for t in turns if t.role == side] for side in sides}
+        tokens = sum(map(sum, spoken.values()))
+        rows = sum(n for n, _ in count.steps) / len(count.steps)
+        found = {
+            "generated": tokens,
+            "tokens_per_second": tokens / seconds,
+            "tokens_per_processor_second": tokens / processor,
+            "rows_a_step": rows,
+            "longest": max(map(max, spoken.values())),
+        }
+        return found, {side: sum(lengths) / len(lengths) for side, lengths in spoken.items()}
+
+    found, mean = rate("varying", cap, cap)
+    for engine in engines:
+        engine.stops = set()
+    fixed, _ = rate("fixed", *(max(1, round(mean[side])) for side in ("seeker", "supporter")))
+    return {
+        "varying": found,
+        "fixed": fixed,
+        "mean_length": mean,
+        "ratio": found["tokens_per_second"] / fixed["tokens_per_second"],
+        "ratio_by_processor_time": found["tokens_per_processor_second"] / fixed["tokens_per_processor_second"],
+        "seeker": spec,
+        "dialogues": len(cards),
+    }
+
+
+def time_starts(scratch: Path) -> dict[str, Any]:
+    """Seconds from a command to the first token, the first time and from then on."""
+
+    def start() -> dict[str, float]:
+        begin, worked = time.perf_counter(), os.times()
+        done = subprocess.run(
+            [sys.executable, "-c", START], stdout=subprocess.PIPE, text=True, check=True,
+            env={**os.environ, "ESC_EVAL_CACHE": str(scratch / "cache")},
+        )  # fmt: skip
+        seconds, ended = time.perf_counter() - begin, os.times()
+        spent = ended.children_user + ended.children_system - worked.children_user - worked.children_system
+        return {"seconds": seconds, "processor_seconds": spent, **json.loads(done.stdout)}
+
+    first, later = start(), [start() for _ in range(STARTS)]
+    return {"first": first, "after_the_first": {key: median(one[key] for one in later) for key in later[0]}}
+
+
+def show_realistic(found: dict[str, Any]) -> None:
+    """Print both rates and their ratio."""
+    mean = found["mean_length"]
+    print(
+        f"{found['dialogues']} dialogues, replies of {mean['seeker']:.0f} (seeker) and {mean['supporter']:.0f} tokens "
+        f"in the mean, the longest {found['varying']['longest']:.0f}"
+    )
+    for name in ("varying", "fixed"):
+        row = found[name]
+        print(
+            f"{name:10}{row['tokens_per_second']:8.1f} tokens/s{row['tokens_per_processor_second']:8.1f} a processor "
+            f"second{row['rows_a_step']:8.1f} rows a step"
+        )
+    print(f"ratio {found['ratio']:.2f}; by processor time {found['ratio_by_processor_time']:.2f}")
+
+
+def show_starts(found: dict[str, Any]) -> None:
+    """Print what a start takes."""
+    for name, row in found.items():
+        print(
+            f"start, {name.replace('_', ' '):17}{row['seconds']:6.1f} s, {row['processor_seconds']:.1f} s of CPU time: "
+            f"libraries {row['libraries']:.1f}, opening {row['opening']:.1f}, first token {row['first_token']:.1f}"
+        )
+
+
 def summarise(results: dict[str, list[Result]]) -> dict[str, Any]:
     """Medians, ranges, ratios to the official procedure and equality of texts, by backend."""
     official = results["official"]
@@ -240,6 +356,9 @@ def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="16-token replies, one repeat, under three minutes")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=["comparison"])
+    parser.add_argument("--cards", type=Path, help="role cards for the realistic part instead of the sample")
+    parser.add_argument("--cap", type=int, default=512, help="tokens of a reply of the realistic part at most")
     parser.add_argument("--dialogues", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tokens", type=int, help="tokens of every reply (64; 16 with --quick)")
@@ -259,8 +378,32 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Run the comparison and print it."""
+    """Run the parts and print what they found."""
     options = arguments()
+    content: dict[str, Any] = {
+        "benchmark": "simulation",
+        "date": datetime.now(UTC).date().isoformat(),
+        "setting": {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()},
+        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine(),
+        "load": os.getloadavg(),
+        "libraries": installed_versions(),
+    }
+    with TemporaryDirectory() as scratch:
+        if "start" in options.parts:
+            content["start"] = time_starts(Path(scratch))
+            show_starts(content["start"])
+        if "realistic" in options.parts:
+            content["realistic"] = play_realistic(options, Path(scratch))
+            show_realistic(content["realistic"])
+    if "comparison" in options.parts:
+        content |= compare(options)
+    if options.json:
+        write_json(options.json, content)
+
+
+def compare(options: argparse.Namespace) -> dict[str, Any]:
+    """Our engines beside the official procedure."""
     with TemporaryDirectory() as scratch:
         bench = Bench(options, Path(scratch))
         _warm_up(bench)
@@ -279,21 +422,6 @@ def main() -> None:
         rows = summarise(results)
     show(rows)
     best = rows.get(EXACT)
-    content = {
-        "benchmark": "simulation",
-        "date": datetime.now(UTC).date().isoformat(),
-        "ratio_to_official": best and best["ratio"],
-        "share_of_limit": best and best["share_of_limit"],
-        "model": options.random_shape or embedded.MODEL,
-        "setting": {k: v for k, v in vars(options).items() if k not in {"json"}},
-        "threads": torch.get_num_threads(),
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine(),
-        "hardware": asdict(bench.hardware),
-        "libraries": installed_versions(),
-        "backends": rows,
-    }
-    if options.json:
-        write_json(options.json, content)
     if best:
         print(
             f"this machine: a copy {bench.hardware.bandwidth / 1e9:,.0f} GB/s, a product "
@@ -301,6 +429,13 @@ def main() -> None:
             f"{best['share_of_hardware']:.0%}, of the memory alone {best['share_of_bandwidth']:.0%}; "
             f"{best['share_between_replies']:.0%} of the time was spent between replies, outside the engine"
         )
+    return {
+        "ratio_to_official": best and best["ratio"],
+        "share_of_limit": best and best["share_of_limit"],
+        "model": options.random_shape or embedded.MODEL,
+        "hardware": asdict(bench.hardware),
+        "backends": rows,
+    }
 
 
 def _warm_up(bench: Bench) -> None:

@@ -1,7 +1,7 @@
 """What a chat model is: it answers a batch of conversations, and may give the probabilities of fixed answers."""
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -140,6 +140,50 @@ class ChoiceModel(ChatModel, Protocol):
         ...
 
 
+class Stream(Protocol):
+    """Replies of one model, under way side by side; new conversations join whenever they are asked for."""
+
+    @property
+    def busy(self) -> int:
+        """Replies that are under way or wait."""
+        ...
+
+    def ask(self, key: Hashable, conversation: Conversation, settings: Generation, seed: int) -> None:
+        """Have a conversation answered.
+
+        Args:
+            key: Names the conversation, also when it is asked for again, longer; no reply to it is under way.
+            conversation: Never changed.
+            settings: Of this reply.
+            seed: Of this reply.
+
+        Raises:
+            EscEvalError: The conversation is none that the model can be shown.
+        """
+        ...
+
+    def step(self) -> list[tuple[Hashable, Reply]]:
+        """Compute for a short while; the keys and replies that are finished by then. Something must be under way."""
+        ...
+
+    def forget(self, key: Hashable) -> None:
+        """Make the place of a conversation free for another one."""
+        ...
+
+
+@runtime_checkable
+class StreamingModel(ChatModel, Protocol):
+    """A chat model that takes conversations one by one, while it answers others."""
+
+    def stream(self, places: int) -> Stream | None:
+        """Begin to; None where batches serve it better.
+
+        Args:
+            places: Conversations that are known at a time, at most.
+        """
+        ...
+
+
 @runtime_checkable
 class CountingModel(ChatModel, Protocol):
     """A chat model that counts the tokens of a conversation.
@@ -177,6 +221,20 @@ class LanguageModel(ChatModel, Protocol):
     def name_in(self, language: str) -> str:
         """What the one that answers in a language is called in tables."""
         ...
+
+
+@runtime_checkable
+class ComposedModel(LanguageModel, Protocol):
+    """A chat model that has another model answer in each language."""
+
+    def model_in(self, language: str) -> ChatModel:
+        """The one that answers in a language."""
+        ...
+
+
+def model_by_language(model: ChatModel, language: str) -> ChatModel:
+    """The model that answers in a language, where it is one of several; else the model itself."""
+    return model.model_in(language) if isinstance(model, ComposedModel) else model
 
 
 def reply_by_language(

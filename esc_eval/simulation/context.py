@@ -4,7 +4,7 @@ Everything follows from the protocol, the models and the turns so far, so that a
 one shows.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 
 from esc_eval.chat.base import ChatModel, Conversation, CountingModel, Reply
@@ -13,8 +13,8 @@ from esc_eval.schema import Role, Turn
 from esc_eval.simulation.cost import FRAME, count_tokens
 from esc_eval.simulation.plan import Play
 
-Send = Callable[[Sequence[int], Sequence[Conversation]], Iterator[tuple[int, Reply]]]
-"""Asks for the replies to some conversations, named by their places: yields a place and its reply."""
+Asking = Generator[Conversation, Reply, Reply]
+"""Yields what is to be asked, is sent the reply, and returns the one that stands."""
 
 
 @dataclass(frozen=True)
@@ -52,36 +52,26 @@ def most_left_out(turns: Sequence[Turn]) -> int:
     return 2 * max(0, (len(turns) - 2) // 2)
 
 
-def ask_within(
-    plays: Sequence[Play], model: ChatModel, settings: Generation, send: Send
-) -> Iterator[tuple[int, Reply]]:
-    """Replies to dialogues, each shown as far as the protocol's context policy says.
+def ask_within(play: Play, model: ChatModel, settings: Generation) -> Asking:
+    """Yield what to ask a model for the next turn of a dialogue, take its reply to that, return the reply that stands.
 
-    A conversation that the model says is longer than it reads is asked again with one exchange less, as long as the
-    policy allows.
+    The dialogue is shown as far as the protocol's context policy says. A conversation that the model says is longer
+    than it reads is asked again with one exchange less, as long as the policy allows.
 
     Args:
-        plays: Dialogues in which the same side speaks next.
-        model: Who speaks.
-        settings: Of its replies.
-        send: Asks it.
+        play: The dialogue.
+        model: Who speaks next.
+        settings: Of its reply.
     """
-    views = [show_play(play, model, settings) for play in plays]
-    waiting = []
-    for place, view in enumerate(views):
-        if view.fits:
-            waiting.append(place)
-        else:
-            yield place, Reply("", "context", prompt_tokens=view.tokens, left_out=view.left_out)
-    while waiting:
-        again = []
-        for place, reply in send(waiting, [views[place].conversation for place in waiting]):
-            if reply.finish_reason == "context" and (less := views[place].shorter):
-                views[place] = less
-                again.append(place)
-            else:
-                yield place, replace(reply, left_out=views[place].left_out)
-        waiting = sorted(again)
+    view = show_play(play, model, settings)
+    if not view.fits:
+        return Reply("", "context", prompt_tokens=view.tokens, left_out=view.left_out)
+    while True:
+        reply = yield view.conversation
+        less = view.shorter if reply.finish_reason == "context" else None
+        if less is None:
+            return replace(reply, left_out=view.left_out)
+        view = less
 
 
 def show_play(play: Play, model: ChatModel, settings: Generation) -> View:

@@ -1,26 +1,41 @@
 """Role cards x seekers x supporters -> dialogues, turn by turn, each turn durable before the next needs it.
 
-A window of dialogues advances in lock step, as large as the models like their batches; where both models take
-requests side by side, every dialogue is a window of its own and many run at once. A reply that is none ends its own
-dialogue and no other; a supporter that cannot be asked at all stops its own dialogues.
+A window of dialogues advances in lock step, as large as the models like their batches. Where both models take
+conversations one by one, dialogues go on as soon as they are answered, and one that ends makes room for the next; where
+both take requests side by side, every dialogue is a window of its own and many run at once. A reply that is none ends
+its own dialogue and no other; a supporter that cannot be asked at all stops its own dialogues.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import groupby
+from typing import Any
 
-from esc_eval.chat.base import Conversation, Reply, reply_by_language
+from esc_eval.chat.base import (
+    ChatModel,
+    Conversation,
+    Reply,
+    Stream,
+    StreamingModel,
+    model_by_language,
+    reply_by_language,
+)
 from esc_eval.chat.side_by_side import call_side_by_side
 from esc_eval.chat.stopping import Interrupted, current_stop
 from esc_eval.errors import EscEvalError
-from esc_eval.schema import Turn
+from esc_eval.prompts.protocol import Generation
+from esc_eval.schema import Role, Turn
 from esc_eval.simulation.budget import SpentError
-from esc_eval.simulation.context import ask_within
+from esc_eval.simulation.context import Asking, ask_within
 from esc_eval.simulation.course import read_reply
 from esc_eval.simulation.identity import ATTEMPT, admit_plan, finished_dialogues, keep_ids
 from esc_eval.simulation.plan import Failure, Plan, Play
 from esc_eval.simulation.replay import is_to_replay, set_aside
 from esc_eval.simulation.run import Run
+
+SIDES: tuple[Role, ...] = ("seeker", "supporter")
 
 
 @dataclass(frozen=True)
@@ -81,29 +96,38 @@ def play_plan(
     together = all(model.concurrent for model in models)
     size = 1 if together else min(model.parallel for model in models)
     workers = min(model.parallel for model in models) if together else 1
-    windows = _windows(unfinished_plays(plan, run), size)
     failed: dict[str, EscEvalError] = {}
-    dropped: list[str] = []
+    table = _Table(run, on_turn, on_early_end, [])
 
     def play(window: list[Play]) -> None:
-        name = window[0].supporter.name
+        guard(window[0].supporter, partial(_play_in_step, window, table))
+
+    def guard(supporter: ChatModel, work: Callable[[], None]) -> None:
+        name = supporter.name
         if name in failed:
             return
         try:
-            _play(window, run, on_turn, on_early_end, dropped)
+            work()
         except _SupporterFailed as error:
             cause = error.__cause__
             if not isinstance(cause, EscEvalError) or len(plan.supporters) == 1:
                 raise cause or error from None
             failed.setdefault(name, cause)
 
-    if workers == 1:
-        for window in windows:
-            play(window)
-    else:
-        for _ in call_side_by_side((partial(play, window) for window in windows), workers):
+    plays = unfinished_plays(plan, run)
+    if workers > 1:
+        for _ in call_side_by_side((partial(play, window) for window in _windows(plays, size)), workers):
             pass
-    if dropped:
+    else:
+        known = {id(model): model for model in models}
+        for pair, own in groupby(plays, key=lambda play: (id(play.supporter), id(play.seeker))):
+            supporter, seeker = (known[number] for number in pair)
+            if streams := None if together else _open_streams(plan, seeker, supporter, size):
+                guard(supporter, partial(_Flow(size, streams, table).play, own))
+            else:
+                for window in _windows(own, size):
+                    play(window)
+    if table.dropped:
         run.export_ratings()
     if failed and len(failed) == len(plan.supporters):
         raise next(iter(failed.values()))
@@ -171,51 +195,92 @@ def is_ended(run: Run, play: Play) -> bool:
     return bool(run.count("problem", play.id)) or (run.count("turn", play.id) > 0 and read_play(run, play).over)
 
 
-def _play(
-    window: list[Play],
-    run: Run,
-    on_turn: Callable[[Turn], None],
-    on_early_end: Callable[[int], None],
-    dropped: list[str],
-) -> None:
-    """Play the dialogues of a window to their end, in lock step from the shortest on.
+@dataclass
+class _Table:
+    """Where dialogues of one seeker and one supporter are played: what becomes of a reply, and who is told.
 
-    Args:
+    Attributes:
         dropped: Gets the ids of dialogues whose ratings were dropped, because they are played again.
     """
 
-    def begin(play: Play) -> None:
-        if is_to_replay(play, run):
-            on_early_end(1 - len(play.turns))
-            dropped.extend([play.id] if set_aside(play, run) else [])
-        if not play.turns:
-            _append(play, play.plan.protocol.opening(play.card), run)
+    run: Run
+    on_turn: Callable[[Turn], None]
+    on_early_end: Callable[[int], None]
+    dropped: list[str]
 
+    def begin(self, play: Play) -> None:
+        """Set a dialogue aside that is to be played again, and open one that has no turn."""
+        if is_to_replay(play, self.run):
+            self.on_early_end(1 - len(play.turns))
+            self.dropped.extend([play.id] if set_aside(play, self.run) else [])
+        if not play.turns:
+            self._append(play, play.plan.protocol.opening(play.card))
+
+    def take(self, play: Play, reply: Reply, seed: int) -> None:
+        """Make the next turn of a dialogue of a reply, or end it."""
+        side = play.side
+        turn = read_reply(play, side, reply, seed)
+        if isinstance(turn, Failure):
+            self.run.add("problem", play.id, 0, turn.to_json())
+            play.failure = turn
+            self.on_early_end(_left(play))
+            return
+        self._append(play, turn)
+        self.on_turn(turn)
+        if side == "seeker":
+            self.begin(play)
+        if play.over and (left := _left(play)):
+            self.on_early_end(left)
+
+    def _append(self, play: Play, turn: Turn) -> None:
+        self.run.add("turn", play.id, len(play.turns), turn.to_json())
+        play.turns.append(turn)
+
+
+def _play_in_step(window: list[Play], table: _Table) -> None:
+    """Play the dialogues of a window to their end, in lock step from the shortest on."""
     for play in window:
-        begin(read_play(run, play))
+        table.begin(read_play(table.run, play))
     while unfinished := [play for play in window if not play.over]:
-        if current_stop().asked:
-            raise Interrupted("stopped")
+        _obey()
         position = min(len(play.turns) for play in unfinished)
         batch = [play for play in unfinished if len(play.turns) == position]
-        side, seeds = batch[0].side, [play.next_seed for play in batch]
+        seeds = [play.next_seed for play in batch]
         for index, reply in _ask(batch, seeds):
-            turn = read_reply(batch[index], side, reply, seeds[index])
-            if isinstance(turn, Failure):
-                run.add("problem", batch[index].id, 0, turn.to_json())
-                batch[index].failure = turn
-                on_early_end(_left(batch[index]))
-                continue
-            _append(batch[index], turn, run)
-            on_turn(turn)
-            if side == "seeker":
-                begin(batch[index])
-            if batch[index].over and (left := _left(batch[index])):
-                on_early_end(left)
+            table.take(batch[index], reply, seeds[index])
+
+
+def _obey() -> None:
+    if current_stop().asked:
+        raise Interrupted("stopped")
 
 
 def _left(play: Play) -> int:
     return play.plan.last_position + 1 - len(play.turns)
+
+
+def _next_speaker(play: Play) -> tuple[ChatModel, Generation]:
+    """Who speaks next, and the settings of its reply."""
+    if play.side == "seeker":
+        return play.seeker, play.plan.protocol.seeker
+    return play.supporter, play.plan.supporter_settings(play.supporter)
+
+
+@contextmanager
+def _blaming(side: Role) -> Iterator[None]:
+    """What a supporter raises stops its own dialogues alone.
+
+    Raises:
+        _SupporterFailed: From it.
+    """
+    try:
+        yield
+    except (Interrupted, SpentError):
+        raise
+    except EscEvalError as error:
+        if side == "seeker":
+            raise
+        raise _SupporterFailed from error
 
 
 def _ask(batch: list[Play], seeds: list[int]) -> Iterator[tuple[int, Reply]]:
@@ -225,31 +290,116 @@ def _ask(batch: list[Play], seeds: list[int]) -> Iterator[tuple[int, Reply]]:
         EscEvalError: Of a seeker that cannot be asked, or of what concerns everybody.
         _SupporterFailed: From what a supporter raised.
     """
-    plan, side = batch[0].plan, batch[0].side
-    model = batch[0].seeker if side == "seeker" else batch[0].supporter
-    settings = plan.protocol.seeker if side == "seeker" else plan.supporter_settings(model)
+    side, (model, settings) = batch[0].side, _next_speaker(batch[0])
+    asked = [ask_within(play, model, settings) for play in batch]
+    waiting: dict[int, Conversation] = {}
 
-    def send(places: Sequence[int], conversations: Sequence[Conversation]) -> Iterator[tuple[int, Reply]]:
-        chosen = [seeds[place] for place in places]
-        if side == "seeker":
-            languages = [batch[place].card.language for place in places]
-            replies = reply_by_language(model, languages, conversations, settings, chosen)
+    def go_on(place: int, reply: Reply | None) -> Iterator[tuple[int, Reply]]:
+        try:
+            waiting[place] = asked[place].send(reply) if reply else next(asked[place])
+        except StopIteration as stop:
+            yield place, stop.value
+
+    with _blaming(side):
+        for place in range(len(batch)):
+            yield from go_on(place, None)
+        while waiting:
+            places = sorted(waiting)
+            conversations = [waiting.pop(place) for place in places]
+            chosen = [seeds[place] for place in places]
+            if side == "seeker":
+                languages = [batch[place].card.language for place in places]
+                replies = reply_by_language(model, languages, conversations, settings, chosen)
+            else:
+                replies = model.reply(conversations, settings, chosen)
+            for number, reply in replies:
+                yield from go_on(places[number], reply)
+
+
+class _Flow:
+    """Dialogues of one seeker and one supporter, each of which goes on as soon as it is answered.
+
+    Args:
+        size: Dialogues under way at a time.
+        streams: Of each model that speaks, by its id.
+    """
+
+    def __init__(self, size: int, streams: dict[int, Stream], table: _Table) -> None:
+        self.size, self.streams, self.table = size, streams, table
+        self.stream: Stream | None = None
+        self.changed = True  # whether the last step gave replies
+        self.asked: dict[tuple[str, Role], tuple[Play, int, Asking]] = {}
+
+    def play(self, plays: Iterator[Play]) -> None:
+        """Play them; one that ends makes room for the next."""
+        while True:
+            while len(self.asked) < self.size and (play := next(plays, None)):
+                self.table.begin(read_play(self.table.run, play))
+                self._go_on(play)
+            if not self.asked:
+                return
+            _obey()
+            heard = self._choose().step()
+            for key, reply in heard:
+                self._hear(key, reply)
+            self.changed = bool(heard)
+
+    def _choose(self) -> Stream:
+        """The stream to compute with: a few long replies of one side do not keep the other waiting."""
+        most = max(self.streams.values(), key=lambda stream: stream.busy)
+        if self.stream is None or (self.changed and most.busy >= self.stream.busy + self.stream.busy // 2):
+            self.stream = most
+        return self.stream
+
+    def _go_on(self, play: Play) -> None:
+        """Ask who speaks next."""
+        while not play.over:
+            side, seed, (model, settings) = play.side, play.next_seed, _next_speaker(play)
+            with _blaming(side):
+                asked = ask_within(play, model, settings)
+                try:
+                    conversation = next(asked)
+                except StopIteration as stop:
+                    reply = stop.value
+                else:
+                    self._ask(play, side, seed, asked, conversation)
+                    return
+            self.table.take(play, reply, seed)
+        for side in SIDES:
+            self._stream(play, side).forget((play.id, side))
+
+    def _ask(self, play: Play, side: Role, seed: int, asked: Asking, conversation: Conversation) -> None:
+        self.asked[play.id, side] = play, seed, asked
+        self._stream(play, side).ask((play.id, side), conversation, _next_speaker(play)[1], seed)
+
+    def _hear(self, key: Any, reply: Reply) -> None:
+        play, seed, asked = self.asked.pop(key)
+        try:
+            conversation = asked.send(reply)
+        except StopIteration as stop:
+            self.table.take(play, stop.value, seed)
+            self._go_on(play)
         else:
-            replies = model.reply(conversations, settings, chosen)
-        return ((places[number], reply) for number, reply in replies)
+            with _blaming(key[1]):
+                self._ask(play, key[1], seed, asked, conversation)
 
-    replies = ask_within(batch, model, settings, send)
-    if side == "seeker":
-        yield from replies
-        return
-    try:
-        yield from replies
-    except (Interrupted, SpentError):
-        raise
-    except EscEvalError as error:
-        raise _SupporterFailed from error
+    def _stream(self, play: Play, side: Role) -> Stream:
+        model = model_by_language(play.seeker, play.card.language) if side == "seeker" else play.supporter
+        return self.streams[id(model)]
 
 
-def _append(play: Play, turn: Turn, run: Run) -> None:
-    run.add("turn", play.id, len(play.turns), turn.to_json())
-    play.turns.append(turn)
+def _open_streams(plan: Plan, seeker: ChatModel, supporter: ChatModel, size: int) -> dict[int, Stream] | None:
+    """A stream of each model that speaks, by its id; None where one of them takes batches only."""
+    languages = dict.fromkeys(card.language for card in plan.cards_of(supporter.name))
+    speaking = [model_by_language(seeker, language) for language in languages]
+    speaking = [*{id(model): model for model in speaking}.values(), supporter]
+    streams: dict[int, Stream] = {}
+    for model in speaking:
+        if not isinstance(model, StreamingModel):
+            return None
+        if id(model) not in streams:
+            stream = model.stream(size * sum(other is model for other in speaking))
+            if stream is None:
+                return None
+            streams[id(model)] = stream
+    return streams

@@ -46,8 +46,11 @@ class EmbeddedSeeker:
         self, language: str, conversations: Sequence[Conversation], settings: Generation, seeds: Sequence[int]
     ) -> Iterator[tuple[int, Reply]]:
         """The replies of the one that knows the language; see ``LanguageModel``."""
-        model = self.trained if language in embedded.SEEKER_LANGUAGES else self.base
-        return model.reply(conversations, settings, seeds)
+        return self.model_in(language).reply(conversations, settings, seeds)
+
+    def model_in(self, language: str) -> ChatModel:
+        """The trained one in the languages that it learnt, else its base; see ``ComposedModel``."""
+        return self.trained if language in embedded.SEEKER_LANGUAGES else self.base
 
     def name_in(self, language: str) -> str:
         """The trained seeker's name in the languages that it learnt; else one that says that its base plays."""

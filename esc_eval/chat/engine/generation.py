@@ -1,4 +1,4 @@
-"""Write the replies of a batch token by token; a row that ends makes room for one that waits.
+"""Write replies token by token; a row that ends makes room for one that waits, and new ones may join at any time.
 
 Tokens are chosen where the model computes and go from step to step there. An accelerator is given the next step before
 the tokens of the last one are read, so that it never waits; what a row wrote after its end is dropped.
@@ -6,6 +6,7 @@ the tokens of the last one are read, so that it never waits; what a row wrote af
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -43,65 +44,118 @@ def generate_replies(
         context: Tokens that the model can read.
         width: Rows that are written side by side; the others wait.
     """
-    writer = _Writer(rows, prompt_of, prompts, settings, seeds, stops, context)
-    writer.begin(width)
-    while writer.active:
+    writer = Writer(rows, prompt_of, stops, context, width)
+    for number in prompt_of:
+        writer.ask(number, prompts[number], settings, seeds[number])
+    while writer.busy:
         yield from writer.step()
 
 
-class _Writer:
-    """Rows in three stretches: written (the first ``active``), waiting (the next ``waiting``), ended."""
+@dataclass
+class Asked:
+    """A reply that is asked for.
 
-    def __init__(
-        self,
-        rows: Any,
-        prompt_of: list[int],
-        prompts: Sequence[list[int]],
-        settings: Generation,
-        seeds: Sequence[int],
-        stops: set[int],
-        context: int,
-    ) -> None:
-        self.rows, self.prompt_of, self.prompts, self.settings, self.stops = rows, prompt_of, prompts, settings, stops
+    Attributes:
+        prompt: Its tokens.
+        cap: Tokens of the reply at most.
+        begun: Steps of it.
+    """
+
+    prompt: list[int]
+    settings: Generation
+    seed: int
+    cap: int
+    written: list[int] = field(default_factory=list)
+    begun: int = 0
+
+
+class Writer:
+    """Replies under way in rows: the first ``active`` are written, the others wait or rest.
+
+    Args:
+        rows: ``Rows`` or ``PaddedRows``.
+        prompt_of: The number of the reply in each row; changed as rows change places.
+        stops: Tokens that end a reply.
+        context: Tokens that the model can read.
+        width: Rows that are written side by side.
+    """
+
+    def __init__(self, rows: Any, prompt_of: list[int], stops: set[int], context: int, width: int) -> None:
+        self.rows, self.prompt_of, self.stops, self.context, self.width = rows, prompt_of, stops, context, width
         self.device = rows.device
-        self.active = self.waiting = 0
-        self.next = torch.zeros((len(prompts), 1), dtype=torch.long, device=self.device)
-        self.written: list[list[int]] = [[] for _ in prompts]
-        self.begun = [0] * len(prompts)  # steps of each reply
-        self.caps = [min(settings.max_new_tokens, context - len(prompt)) for prompt in prompts]
+        self.active = 0
+        self.waiting: deque[int] = deque()
+        self.asked: dict[int, Asked] = {}
+        self.next = torch.zeros((len(prompt_of), 1), dtype=torch.long, device=self.device)
         self.ahead = AHEAD.get(self.device.type, AHEAD["cuda"]) if rows.growing else 0
         self.flying: deque[tuple[list[int], Download]] = deque()  # steps begun: their prompts, and what was chosen
-        self.index: torch.Tensor | None = (
-            None  # the prompt of each active row and the step of its reply, while those hold
-        )
-        self.steps: torch.Tensor | None = None
-        drawn = settings.temperature != 0
-        self.draws = upload(draw_uniforms(seeds, settings.max_new_tokens), self.device) if drawn else None
+        self.index: torch.Tensor | None = None  # the number of each active row and the step of its reply, while those
+        self.steps: torch.Tensor | None = None  # hold, and the rows of each kind of settings
+        self.kinds: list[tuple[Generation, torch.Tensor | slice]] = []
+        self.draws: torch.Tensor | None = None
         self.seen: torch.Tensor | None = None
 
-    def begin(self, width: int) -> None:
-        """Encode what is new in the prompts of the first rows; the last token is read with the first step."""
-        wanted = [self.prompts[number] for number in self.prompt_of]
-        kept = [min(common_prefix(row, p), len(p) - 2) for row, p in zip(self.rows.ids, wanted, strict=True)]
-        self.rows.cut([max(0, length) for length in kept])
-        self.active = min(width, len(wanted)) if self.rows.growing else len(wanted)
-        self.waiting = len(wanted) - self.active
-        self._read(0, self.active)
+    @property
+    def busy(self) -> int:
+        """Replies that are written or wait."""
+        return self.active + len(self.waiting)
 
-    def _read(self, first: int, stop: int) -> None:
-        wanted = [self.prompts[number] for number in self.prompt_of[first:stop]]
-        new = [p[len(row) : -1] for row, p in zip(self.rows.ids[first:stop], wanted, strict=True)]
-        if any(new):
-            self.rows.extend(new, first)
-        self.next[first:stop] = upload([prompt[-1:] for prompt in wanted], self.device)
+    def ask(self, number: int, prompt: list[int], settings: Generation, seed: int) -> None:
+        """Write a reply in the row that has this number and rests; what the row has read of the prompt is kept."""
+        self.asked[number] = Asked(prompt, settings, seed, min(settings.max_new_tokens, self.context - len(prompt)))
+        self.waiting.append(number)
 
     def step(self) -> Iterator[Written]:
-        """One token more in every active row."""
+        """One token more in every active row; those that wait are let in first, as far as there is room."""
+        self._admit()
         while len(self.flying) <= self.ahead and all(
-            self.begun[number] < self.caps[number] for number in self.prompt_of[: self.active]
+            self.asked[number].begun < self.asked[number].cap for number in self.prompt_of[: self.active]
         ):
             self._begin_step()
         yield from self._end_step()
+
+    def _admit(self) -> None:
+        first, room = self.active, self.width if self.rows.growing else len(self.prompt_of)
+        if not self.waiting or first >= room:
+            return
+        while self.waiting and self.active < room:
+            self._swap(self.prompt_of.index(self.waiting.popleft()), self.active)
+            self.active += 1
+        numbers = self.prompt_of[first : self.active]
+        wanted = [self.asked[number].prompt for number in numbers]
+        lengths = [len(row) for row in self.rows.ids]
+        for row, prompt in enumerate(wanted, first):
+            lengths[row] = max(0, min(common_prefix(self.rows.ids[row], prompt), len(prompt) - 2))
+        self.rows.cut(lengths)
+        # the last token is read with the first step
+        new = [p[len(row) : -1] for row, p in zip(self.rows.ids[first : self.active], wanted, strict=True)]
+        if any(new):
+            self.rows.extend(new, first)
+        self.next[first : self.active] = upload([prompt[-1:] for prompt in wanted], self.device)
+        self._note_draws([n for n in numbers if self.asked[n].settings.temperature != 0])
+        self._note_seen(numbers)
+        self.index = None
+
+    def _note_draws(self, numbers: list[int]) -> None:
+        if not numbers:
+            return
+        asked = [self.asked[number] for number in numbers]
+        steps = max(one.settings.max_new_tokens for one in asked)
+        drawn = upload(draw_uniforms([one.seed for one in asked], steps), self.device)
+        held = 0 if self.draws is None else self.draws.shape[1]
+        if self.draws is None or held < steps:
+            larger = drawn.new_zeros((len(self.prompt_of), steps))
+            if self.draws is not None:
+                larger[:, :held] = self.draws
+            self.draws = larger
+        self.draws[upload(numbers, self.device), :steps] = drawn
+
+    def _note_seen(self, numbers: list[int]) -> None:
+        if self.seen is not None:
+            owners = [number for number in numbers for _ in self.asked[number].prompt]
+            tokens = [token for number in numbers for token in self.asked[number].prompt]
+            self.seen[upload(numbers, self.device)] = False
+            self.seen[upload(owners, self.device), upload(tokens, self.device)] = True
 
     def _begin_step(self) -> None:
         numbers = self.prompt_of[: self.active]
@@ -109,7 +163,7 @@ class _Writer:
         found = self._choose(logits, numbers)
         self.next[: self.active, 0] = found[0]
         for number in numbers:
-            self.begun[number] += 1
+            self.asked[number].begun += 1
         self.flying.append((numbers, Download(found)))
 
     def _end_step(self) -> Iterator[Written]:
@@ -117,23 +171,26 @@ class _Writer:
         ended: list[tuple[int, FinishReason | None]] = []
         numbers, found = self.flying.popleft()
         for number, token, finite in zip(numbers, *found.read(), strict=True):
-            row = row_of.get(number)
-            if row is None:  # it had ended before this step was read
+            row, asked = row_of.get(number), self.asked.get(number)
+            if row is None or asked is None:  # it had ended before this step was read
                 continue
             if not finite:
                 ended.append((row, None))
             elif token in self.stops:
                 ended.append((row, "stop"))
             else:
-                self.written[number].append(token)
-                if len(self.written[number]) == self.caps[number]:
+                asked.written.append(token)
+                if len(asked.written) == asked.cap:
                     ended.append((row, "length"))
         for row, why in sorted(ended, key=lambda end: end[0], reverse=True):
             number = self.prompt_of[row]
-            whole = self.prompts[number] + self.written[number]
+            asked = self.asked.pop(number)
+            whole = asked.prompt + asked.written
             self.rows.note(row, whole[:-1] if why == "length" else whole)
-            self._end(row)
-            yield number, self.written[number], why
+            self.index = None
+            self.active -= 1
+            self._swap(row, self.active)
+            yield number, asked.written, why
 
     def _choose(self, logits: torch.Tensor, numbers: list[int]) -> torch.Tensor:
         """Each row's next token, and whether its logit is a finite number (NaN and infinity are always on top).
@@ -142,34 +199,46 @@ class _Writer:
         """
         if self.index is None or self.steps is None:
             self.index = upload(numbers, self.device)
-            self.steps = upload([self.begun[number] for number in numbers], self.device)
-        penalty = self.settings.repetition_penalty
-        if self.settings.temperature or penalty != 1.0:
+            self.steps = upload([self.asked[number].begun for number in numbers], self.device)
+            self.kinds = self._kinds([self.asked[number].settings for number in numbers])
+        chosen, finite = torch.empty_like(self.index), torch.empty_like(self.index)
+        for settings, rows in self.kinds:
+            part = logits[rows]
+            chosen[rows] = self._choose_alike(part, settings, self.index[rows], self.steps[rows])
+            finite[rows] = part.gather(1, chosen[rows][:, None]).isfinite()[:, 0].long()
+        self.steps += 1
+        return torch.stack([chosen, finite])
+
+    def _kinds(self, settings: list[Generation]) -> list[tuple[Generation, torch.Tensor | slice]]:
+        """The rows that choose their tokens alike."""
+        if all(one == settings[0] for one in settings):
+            return [(settings[0], slice(None))]
+        rows: list[tuple[Generation, list[int]]] = []
+        for row, own in enumerate(settings):
+            for known, alike in rows:
+                if known == own:
+                    alike.append(row)
+                    break
+            else:
+                rows.append((own, [row]))
+        return [(own, upload(alike, self.device)) for own, alike in rows]
+
+    def _choose_alike(
+        self, logits: torch.Tensor, settings: Generation, index: torch.Tensor, steps: torch.Tensor
+    ) -> torch.Tensor:
+        penalty = settings.repetition_penalty
+        if settings.temperature or penalty != 1.0:
             logits = logits.float()
         if penalty != 1.0:
             if self.seen is None:
-                self.seen = torch.zeros((len(self.prompts), logits.shape[-1]), dtype=torch.bool, device=logits.device)
-                owners = [number for number, prompt in enumerate(self.prompts) for _ in prompt]
-                tokens = [token for prompt in self.prompts for token in prompt]
-                self.seen[upload(owners, self.device), upload(tokens, self.device)] = True
-            logits = penalise_seen(logits, self.seen[self.index], penalty)
-        draws = logits if self.draws is None else self.draws[self.index, self.steps]
-        chosen = next_tokens(logits, self.settings, draws, self.rows.block)
+                self.seen = torch.zeros((len(self.prompt_of), logits.shape[-1]), dtype=torch.bool, device=self.device)
+                self._note_seen(list(self.asked))
+            logits = penalise_seen(logits, self.seen[index], penalty)
+        draws = self.draws[index, steps] if self.draws is not None and settings.temperature else logits
+        chosen = next_tokens(logits, settings, draws, self.rows.block)
         if self.seen is not None:
-            self.seen[self.index, chosen] = True
-        self.steps += 1
-        return torch.stack([chosen, logits.gather(1, chosen[:, None]).isfinite()[:, 0].long()])
-
-    def _end(self, row: int) -> None:
-        self.index = None
-        if self.waiting:
-            last = self.active + self.waiting - 1
-            self._swap(row, last)
-            self.waiting -= 1
-            self._read(row, row + 1)
-        else:
-            self.active -= 1
-            self._swap(row, self.active)
+            self.seen[index, chosen] = True
+        return chosen
 
     def _swap(self, a: int, b: int) -> None:
         if a == b:

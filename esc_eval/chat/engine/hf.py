@@ -9,13 +9,14 @@ from typing import Any
 
 import torch
 
-from esc_eval.chat.base import ALL_REASONING, ANSWER_TOKENS, NOT_FINITE, Choice, Conversation, Reply
+from esc_eval.chat.base import ALL_REASONING, ANSWER_TOKENS, NOT_FINITE, Choice, Conversation, Reply, Stream
 from esc_eval.chat.engine.encoder import TODAY, Encoder
 from esc_eval.chat.engine.fixed import FixedRows, describe_shapes
 from esc_eval.chat.engine.generation import AHEAD, generate_replies
 from esc_eval.chat.engine.padded import PaddedRows
 from esc_eval.chat.engine.rows import Rows, common_prefix
 from esc_eval.chat.engine.slots import Download, keeps_everything
+from esc_eval.chat.engine.stream import ReplyStream
 from esc_eval.chat.engine.weights import (
     Weights,
     available_memory,
@@ -31,7 +32,7 @@ from esc_eval.errors import EscEvalError
 from esc_eval.files.hashing import hash_file
 from esc_eval.prompts.protocol import Generation
 from esc_eval.reasoning import split_thinking
-from esc_eval.schema import digest
+from esc_eval.schema import FinishReason, digest
 
 WIDTH = {"cpu": 64, "cuda": 512}  # conversations written side by side at most
 HEADROOM = 0.5  # of free memory, for what is kept of conversations
@@ -207,28 +208,50 @@ class HFModel:
         self, conversations: Sequence[Conversation], settings: Generation, seeds: Sequence[int]
     ) -> Iterator[tuple[int, Reply]]:
         """Yield replies batch by batch; see ``ChatModel.reply``."""
-        if self.plays:
-            settings = self.plays.model_copy(update={"max_new_tokens": settings.max_new_tokens})
         prompts = [self.encode(c) for c in conversations]
-        room = settings.max_new_tokens + self.reasoning_tokens
+        given = self.given(settings)
         left = []
         for index, prompt in enumerate(prompts):
             if len(prompt) < self.context:
                 left.append(index)
             else:
                 yield index, Reply("", "context", prompt_tokens=len(prompt), completion_tokens=0)
-        for more in (room, max(2 * room, ROOM)):
-            given, unspoken = settings.model_copy(update={"max_new_tokens": more}), []
+        while left:
+            unspoken = []
             for start in range(0, len(left), self.parallel):
                 batch = left[start : start + self.parallel]
                 written = self._reply_batch([prompts[i] for i in batch], given, [seeds[i] for i in batch])
                 for number, reply in written:
-                    cut = reply.finish_reason == "length" and len(prompts[batch[number]]) + more < self.context
-                    if reply.problem == ALL_REASONING and cut and more == room:
+                    if self.with_more_room(reply, given, settings):
                         unspoken.append(batch[number])
                     else:
                         yield batch[number], reply
             left = sorted(unspoken)
+            given = self._larger(given)
+
+    def given(self, settings: Generation) -> Generation:
+        """The settings that a reply is written with at first: with room for reasoning, as the model is to be played."""
+        chosen = self.plays or settings
+        return chosen.model_copy(update={"max_new_tokens": settings.max_new_tokens + self.reasoning_tokens})
+
+    def with_more_room(self, reply: Reply, given: Generation, settings: Generation) -> Generation | None:
+        """The settings for a second try, where a reply was cut while it was all reasoning; None where it stands."""
+        more = given.max_new_tokens
+        cut = reply.finish_reason == "length" and (reply.prompt_tokens or 0) + more < self.context
+        first = more == self.given(settings).max_new_tokens
+        return self._larger(given) if reply.problem == ALL_REASONING and cut and first else None
+
+    def _larger(self, given: Generation) -> Generation:
+        return given.model_copy(update={"max_new_tokens": max(2 * given.max_new_tokens, ROOM)})
+
+    def stream(self, places: int) -> Stream | None:
+        """Take conversations one by one, while others are answered; None on an accelerator, which takes batches.
+
+        Args:
+            places: Conversations that are known at a time, at most.
+        """
+        rows = self._empty_rows(places) if self.device.type == "cpu" else None
+        return ReplyStream(self, rows) if isinstance(rows, Rows) else None
 
     def count_tokens(self, conversation: Conversation) -> int:
         """Tokens of a conversation; see ``CountingModel``."""
@@ -243,14 +266,17 @@ class HFModel:
             rows, prompt_of, prompts, settings, seeds, stops=self.stops, context=self.context, width=self.width
         )
         for number, tokens, finish in written:
-            if finish is None:
-                yield number, Reply("", "stop", len(prompts[number]), len(tokens), NOT_FINITE)
-                continue
-            spoken, thought = split_thinking(self.encoder.opened + self.encoder.decode(tokens))
-            problem = ALL_REASONING if thought and not spoken.strip() else None
-            yield number, Reply(spoken, finish, len(prompts[number]), len(tokens), problem, thought or None)
+            yield number, self.read(prompts[number], tokens, finish)
         if isinstance(rows, Rows):
             self.kept = [rows, *self.kept][:KEPT]
+
+    def read(self, prompt: Sequence[int], tokens: Sequence[int], finish: FinishReason | None) -> Reply:
+        """The reply that some tokens are; without a reason to end, the logits were not finite."""
+        if finish is None:
+            return Reply("", "stop", len(prompt), len(tokens), NOT_FINITE)
+        spoken, thought = split_thinking(self.encoder.opened + self.encoder.decode(tokens))
+        problem = ALL_REASONING if thought and not spoken.strip() else None
+        return Reply(spoken, finish, len(prompt), len(tokens), problem, thought or None)
 
     def _rows_for(self, prompts: list[list[int]]) -> tuple[Rows | PaddedRows, list[int]]:
         """Rows kept from an earlier call that these prompts continue, or other ones; and each row's prompt."""
