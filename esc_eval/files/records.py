@@ -6,12 +6,12 @@ with the file, the place and what would be right.
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from importlib.resources import files as package_files
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from pydantic import ValidationError
 
@@ -24,7 +24,7 @@ from esc_eval.files.rating_layout import KEY, OF_DIALOGUES
 from esc_eval.files.rating_rows import Check, Spell, accept, read_rating_table, spell_official
 from esc_eval.files.writing import write_whole
 from esc_eval.languages import get_language
-from esc_eval.reading import check_file, is_file, is_folder, read_json, suffix_of, try_json_lines
+from esc_eval.reading import check_file, is_file, is_folder, read_json, read_lines, suffix_of, try_json_lines
 from esc_eval.schema import Dialogue, Rating, Record, RoleCard, find_duplicates
 
 R = TypeVar("R", bound=Record)
@@ -59,27 +59,76 @@ OTHERS = {
 """Endings of files that are no JSON."""
 
 
-def read_jsonl(path: Path, record: type[R]) -> list[R]:
-    """Every line of a JSON Lines file as a record; blank lines are skipped.
+def iterate_jsonl(path: Path, record: type[R]) -> Iterator[R]:
+    """Every line of a JSON Lines file as a record, one after the other; blank lines are skipped.
 
     Raises:
-        BadRecord: The first line that is none, with how many more there are.
+        BadRecord: At the first line that is none, with how many more there are.
     """
-    rows: list[R] = []
     bad: list[tuple[int, str]] = []
     for number, content, wrong in try_json_lines(path):
         if wrong:
             bad.append((number, wrong))
             continue
         try:
-            rows.append(record.model_validate(content))
+            found = record.model_validate(content)
         except ValidationError as error:
             bad.append((number, explain_validation(error)))
+            continue
+        if not bad:
+            yield found
     if bad:
         number, what = bad[0]
         more = f" ({len(bad) - 1} more bad lines)" if len(bad) > 1 else ""
         raise BadRecord(path, f"line {number}", f"no {record.__name__}: {what}{more}")
-    return rows
+
+
+def read_jsonl(path: Path, record: type[R]) -> list[R]:
+    """All records of ``iterate_jsonl``."""
+    return list(iterate_jsonl(path, record))
+
+
+class StoredDialogues(Sequence[Dialogue]):
+    """The dialogues of a JSON Lines file, read anew whenever somebody goes through them: none is held.
+
+    Args:
+        path: Of the file, which stays as it is meanwhile.
+
+    Attributes:
+        ids: Of each dialogue, in order.
+
+    Raises:
+        EscEvalError: As ``read_dialogues``.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.ids = path, [dialogue.id for dialogue in iterate_jsonl(path, Dialogue)]
+        if not self.ids:
+            raise EscEvalError(f"{path}: holds no dialogues")
+        check_unique(self.ids, "dialogue", str(path))
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __iter__(self) -> Iterator[Dialogue]:
+        return (Dialogue.model_validate_json(line) for line in read_lines(self.path) if line.strip())
+
+    @overload
+    def __getitem__(self, place: int) -> Dialogue: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[Dialogue]: ...
+
+    def __getitem__(self, place: int | slice) -> Dialogue | list[Dialogue]:
+        chosen = range(len(self.ids))[place]
+        return self.pick([chosen])[0] if isinstance(chosen, int) else self.pick(chosen)
+
+    def pick(self, places: Sequence[int]) -> list[Dialogue]:
+        """The dialogues at some places, in the order of these, by one pass over the file."""
+        wanted = set(places)
+        lines = enumerate(line for line in read_lines(self.path) if line.strip())
+        found = {at: Dialogue.model_validate_json(line) for at, line in lines if at in wanted}
+        return [found[at] for at in places]
 
 
 def _read(
@@ -273,6 +322,12 @@ def read_dialogues(path: str | Path) -> list[Dialogue]:
     dialogues = _read(path, Dialogue, dict, official.dialogues_from_official, "dialogues")
     check_unique((dialogue.id for dialogue in dialogues), "dialogue", str(path))
     return dialogues
+
+
+def open_dialogues(path: str | Path) -> Sequence[Dialogue]:
+    """As ``read_dialogues``; those of a file of ours are not held, so that there may be more than memory takes."""
+    path = find_in_folder(path, "dialogues.jsonl")
+    return StoredDialogues(path) if suffix_of(path) == ".jsonl" else read_dialogues(path)
 
 
 def read_ratings(
