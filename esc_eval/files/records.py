@@ -7,7 +7,7 @@ with the file, the place and what would be right.
 import json
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from importlib.resources import files as package_files
 from pathlib import Path
@@ -88,6 +88,40 @@ def read_jsonl(path: Path, record: type[R]) -> list[R]:
     return list(iterate_jsonl(path, record))
 
 
+@dataclass(frozen=True)
+class Survey:
+    """What is worth knowing of many dialogues before anything is done with them.
+
+    Attributes:
+        ids: Of each, in order.
+        languages: In order of first appearance.
+        problems: Why some ended early, by id.
+        too_long: Which others ended early because a model could read no further, and whose, by id.
+    """
+
+    ids: list[str]
+    languages: tuple[str, ...]
+    problems: dict[str, str]
+    too_long: dict[str, str]
+
+    @classmethod
+    def of(cls, dialogues: Iterable[Dialogue]) -> "Survey":
+        """One pass over dialogues, or what is known of those of a file."""
+        if isinstance(dialogues, StoredDialogues):
+            return dialogues.survey
+        ids, languages = [], dict[str, None]()
+        problems: dict[str, str] = {}
+        too_long: dict[str, str] = {}
+        for one in dialogues:
+            ids.append(one.id)
+            languages[one.language] = None
+            if one.problem:
+                problems[one.id] = one.problem
+            elif why := one.too_long:
+                too_long[one.id] = why
+        return cls(ids, tuple(languages), problems, too_long)
+
+
 class StoredDialogues(Sequence[Dialogue]):
     """The dialogues of a JSON Lines file, read anew whenever somebody goes through them: none is held.
 
@@ -95,20 +129,20 @@ class StoredDialogues(Sequence[Dialogue]):
         path: Of the file, which stays as it is meanwhile.
 
     Attributes:
-        ids: Of each dialogue, in order.
+        survey: What is known of all of them.
 
     Raises:
         EscEvalError: As ``read_dialogues``.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path, self.ids = path, [dialogue.id for dialogue in iterate_jsonl(path, Dialogue)]
-        if not self.ids:
+        self.path, self.survey = path, Survey.of(iterate_jsonl(path, Dialogue))
+        if not self.survey.ids:
             raise EscEvalError(f"{path}: holds no dialogues")
-        check_unique(self.ids, "dialogue", str(path))
+        check_unique(self.survey.ids, "dialogue", str(path))
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.survey.ids)
 
     def __iter__(self) -> Iterator[Dialogue]:
         return (Dialogue.model_validate_json(line) for line in read_lines(self.path) if line.strip())
@@ -120,7 +154,7 @@ class StoredDialogues(Sequence[Dialogue]):
     def __getitem__(self, place: slice) -> list[Dialogue]: ...
 
     def __getitem__(self, place: int | slice) -> Dialogue | list[Dialogue]:
-        chosen = range(len(self.ids))[place]
+        chosen = range(len(self))[place]
         return self.pick([chosen])[0] if isinstance(chosen, int) else self.pick(chosen)
 
     def pick(self, places: Sequence[int]) -> list[Dialogue]:

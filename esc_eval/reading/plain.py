@@ -108,7 +108,9 @@ def read_lines(path: Path) -> Iterator[str]:
                 except UnicodeDecodeError:
                     text = "\0"
                 if "\0" in text or len(line) > LARGEST:
-                    text = read_text(path) if path.stat().st_size <= LARGEST or len(line) > LARGEST else decode(line, path)
+                    text = (
+                        read_text(path) if path.stat().st_size <= LARGEST or len(line) > LARGEST else decode(line, path)
+                    )
                 yield text.removesuffix("\n")
     except OSError as error:
         raise EscEvalError(f"{path}: cannot be read: {error.strerror}") from error
