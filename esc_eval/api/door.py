@@ -469,7 +469,8 @@ def _several(given: Any) -> Sequence[Any]:
 def _read_dialogues(given: Any, cards: Cards | None) -> tuple[Sequence[Dialogue], list[Path]]:
     """Dialogues, and the files and run folders that they are from."""
     if isinstance(given, Results):
-        return list(given.dialogues), [given.folder] if given.folder else []
+        there = [given.folder] if given.folder else []
+        return (open_dialogues(given.folder) if given.folder else list(given.dialogues)), there
     several = _several(given)
     if all(isinstance(one, Dialogue) for one in several):
         check_unique((one.id for one in several), "dialogue", "the dialogues given")

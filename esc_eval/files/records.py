@@ -5,9 +5,11 @@ with the file, the place and what would be right.
 """
 
 import json
-from collections import defaultdict
+import sys
+from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from hashlib import sha256
 from importlib.resources import files as package_files
 from pathlib import Path
@@ -40,6 +42,8 @@ TO_HAVE = {
     "ratings.jsonl": "Rate its dialogues: esc-eval score --dialogues DIR",
 }
 """What to do where a folder lacks a file."""
+HELD = 4 << 20
+"""Bytes of a file of dialogues or ratings up to which they are held; in memory they take thirty times as many."""
 OTHERS = {
     ".csv",
     ".tsv",
@@ -122,47 +126,84 @@ class Survey:
         return cls(ids, tuple(languages), problems, too_long)
 
 
-class StoredDialogues(Sequence[Dialogue]):
-    """The dialogues of a JSON Lines file, read anew whenever somebody goes through them: none is held.
+class Stored(Sequence[R]):
+    """The records of a JSON Lines file of ours, read anew whenever somebody goes through them: none is held.
 
     Args:
-        path: Of the file, which stays as it is meanwhile.
-
-    Attributes:
-        survey: What is known of all of them.
+        path: Of the file.
+        record: What each line is.
 
     Raises:
-        EscEvalError: As ``read_dialogues``.
+        EscEvalError: When they are gone through for the first time: as ``iterate_jsonl``, or there is none. Later: the
+            file is not what it was then.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.survey = path, Survey.of(iterate_jsonl(path, Dialogue))
-        if not self.survey.ids:
-            raise EscEvalError(f"{path}: holds no dialogues")
-        check_unique(self.survey.ids, "dialogue", str(path))
+    def __init__(self, path: Path, record: type[R]) -> None:
+        self.path, self.record = path, record
+        self._count = 0
+        self._stamp: tuple[int, ...] = ()
 
     def __len__(self) -> int:
-        return len(self.survey.ids)
+        if not self._count:
+            deque(self, maxlen=0)
+        return self._count
 
-    def __iter__(self) -> Iterator[Dialogue]:
-        return (Dialogue.model_validate_json(line) for line in read_lines(self.path) if line.strip())
+    def __iter__(self) -> Iterator[R]:
+        if self._count:  # known to be in order
+            yield from map(self.record.model_validate_json, self._lines())
+            return
+        stamp, count = self._look(), 0
+        for one in iterate_jsonl(self.path, self.record):
+            count += 1
+            yield one
+        if not count:
+            raise EscEvalError(f"{self.path}: holds no {self.record.__name__.lower()}s")
+        self._count, self._stamp = count, stamp
+
+    def _look(self) -> tuple[int, ...]:
+        check_file(self.path, largest=sys.maxsize)
+        found = self.path.stat()
+        return found.st_ino, found.st_size, found.st_mtime_ns
+
+    def _lines(self) -> Iterator[str]:
+        if self._look() != self._stamp:
+            raise EscEvalError(f"{self.path}: was changed since it was read; open it again")
+        return (line for line in read_lines(self.path) if line.strip())
 
     @overload
-    def __getitem__(self, place: int) -> Dialogue: ...
+    def __getitem__(self, place: int) -> R: ...
 
     @overload
-    def __getitem__(self, place: slice) -> list[Dialogue]: ...
+    def __getitem__(self, place: slice) -> list[R]: ...
 
-    def __getitem__(self, place: int | slice) -> Dialogue | list[Dialogue]:
+    def __getitem__(self, place: int | slice) -> R | list[R]:
         chosen = range(len(self))[place]
         return self.pick([chosen])[0] if isinstance(chosen, int) else self.pick(chosen)
 
-    def pick(self, places: Sequence[int]) -> list[Dialogue]:
-        """The dialogues at some places, in the order of these, by one pass over the file."""
+    def pick(self, places: Sequence[int]) -> list[R]:
+        """The records at some places, in the order of these, by one pass over the file."""
         wanted = set(places)
-        lines = enumerate(line for line in read_lines(self.path) if line.strip())
-        found = {at: Dialogue.model_validate_json(line) for at, line in lines if at in wanted}
+        lines = ((at, line) for at, line in enumerate(self._lines()) if at in wanted)
+        found = {at: self.record.model_validate_json(line) for at, line in lines}
         return [found[at] for at in places]
+
+
+class StoredDialogues(Stored[Dialogue]):
+    """Those of a file, which are told apart by their ids."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, Dialogue)
+
+    @cached_property
+    def survey(self) -> Survey:
+        """What is known of all of them.
+
+        Raises:
+            EscEvalError: As ``read_dialogues``.
+        """
+        found = Survey.of(iter(self))
+        check_unique(found.ids, "dialogue", str(self.path))
+        return found
 
 
 def _read(
@@ -359,9 +400,9 @@ def read_dialogues(path: str | Path) -> list[Dialogue]:
 
 
 def open_dialogues(path: str | Path) -> Sequence[Dialogue]:
-    """As ``read_dialogues``; those of a file of ours are not held, so that there may be more than memory takes."""
+    """As ``read_dialogues``; those of a large file of ours are not held: there may be more than memory takes."""
     path = find_in_folder(path, "dialogues.jsonl")
-    return StoredDialogues(path) if suffix_of(path) == ".jsonl" else read_dialogues(path)
+    return StoredDialogues(path) if suffix_of(path) == ".jsonl" and _is_large(path) else read_dialogues(path)
 
 
 def read_ratings(
@@ -387,6 +428,21 @@ def read_ratings(
             return rows
         raise EscEvalError(f"{path}: holds no ratings")
     return _read(path, Rating, dict, official.ratings_from_official, "ratings")
+
+
+def _is_large(path: Path) -> bool:
+    return is_file(path) and path.stat().st_size > HELD
+
+
+def open_ratings(path: str | Path) -> Sequence[Rating]:
+    """As ``read_ratings``; those of a large file of ours are not held: there may be more than memory takes."""
+    path = find_in_folder(path, "ratings.jsonl")
+    ours = (
+        suffix_of(path) == ".jsonl"
+        and _is_large(path)
+        and not holds_table(path, (*KEY, "rubric", "rater_kind"), beside=OF_DIALOGUES)
+    )
+    return Stored(path, Rating) if ours else read_ratings(path)
 
 
 def holds_table(

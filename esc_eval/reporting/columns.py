@@ -15,12 +15,14 @@ from typing import Any, Generic, NamedTuple, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from esc_eval.schema import NOT_APPLICABLE, Dialogue, Mark, Played, Rating, Turn
+from esc_eval.files.records import Stored
+from esc_eval.schema import NOT_APPLICABLE, Dialogue, Mark, Played, Rating, Record, Turn, number_repeats
 from esc_eval.scoring.training_range import is_outside
 
 Places = npt.NDArray[np.int32]
 Mask = npt.NDArray[np.bool_]
 T = TypeVar("T")
+R = TypeVar("R", bound=Record)
 DERIVED = ("ensemble ", "calibration ")
 """How the parser of ratings begins that were made of other judges' ratings: these are no judges of their own."""
 LOW_MASS = 0.5
@@ -118,6 +120,7 @@ class Said(NamedTuple):
         rater, rater_kind, rubric, dimension, stage, score, problem, way, left_out, unscored, unsupported: As of the
             ``Rating``.
         not_applicable: Whether it says that the dimension does not apply.
+        probabilities: How many levels have a probability.
         low_mass: Whether its scorer gave all levels together less than ``LOW_MASS``.
         outside: Whether its dialogue lies outside what its scorer was fitted to; ``flagged``: and is scored.
         quote, strange: Whether there is a quote, and whether that stands nowhere in the dialogue.
@@ -137,6 +140,7 @@ class Said(NamedTuple):
     unsupported: bool
     way: str | None
     left_out: int
+    probabilities: int
     low_mass: bool
     outside: bool
     flagged: bool
@@ -164,6 +168,7 @@ class Said(NamedTuple):
             rating.unsupported,
             rating.way,
             rating.left_out or 0,
+            len(rating.probabilities or ()),
             rating.mass is not None and rating.mass < LOW_MASS,
             is_outside(rating),
             bool(rating.outside),
@@ -232,7 +237,7 @@ class DialogueColumns(Kinds[About]):
     card: Places
     tokens: npt.NDArray[np.int64]
     repeat: Places
-    source: Iterable[Dialogue] = ()
+    source: Sequence[Dialogue] = ()
     places: Places = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
 
     @classmethod
@@ -240,6 +245,7 @@ class DialogueColumns(Kinds[About]):
         """One pass over dialogues; columns as they are."""
         if isinstance(dialogues, DialogueColumns):
             return dialogues
+        dialogues = dialogues if isinstance(dialogues, Sequence) else tuple(dialogues)
         ids: list[str] = []
         kinds: dict[About, int] = {}
         cards: dict[str, int] = {}
@@ -261,7 +267,7 @@ class DialogueColumns(Kinds[About]):
             _as_places(card),
             np.frombuffer(tokens, dtype=np.int64) if tokens else np.zeros(0, dtype=np.int64),
             _as_places(repeat),
-            dialogues if isinstance(dialogues, Sequence) else (),
+            dialogues,
             np.arange(len(ids), dtype=np.int32),
         )
 
@@ -299,12 +305,31 @@ class DialogueColumns(Kinds[About]):
         """What intervals draw, of each: its card where all have one, else itself."""
         return [self.cards[i] for i in self.card] if self.by_card else list(self.ids)
 
+    def pick(self, places: Sequence[int]) -> list[Dialogue]:
+        """The dialogues at some places."""
+        return pick_records(self.source, [int(self.places[i]) for i in places])
+
+    @cached_property
+    def repeats(self) -> dict[str, int]:
+        """Which repeat each dialogue is, by id, as ``number_repeats`` tells; empty where each is the first."""
+        if self.repeat.max(initial=0) < 2:
+            sides = {who: i for i, who in enumerate({(a.supporter, a.seeker, a.protocol) for a in self.kinds})}
+            side = self.each(lambda about: sides[about.supporter, about.seeker, about.protocol], np.int64)
+            cell = (self.card * np.int64(len(sides)) + side)[self.card >= 0]
+            if len(np.unique(cell)) == len(cell):
+                return {}
+        return number_repeats(self.each_played())
+
     def each_played(self) -> Iterator[Played]:
         """Who played which card with whom, of each."""
         for i, (name, code) in enumerate(zip(self.ids, self.kind, strict=True)):
             about, card = self.kinds[code], int(self.card[i])
             who = None if card < 0 else self.cards[card]
             yield Played(name, who, about.supporter, about.seeker, about.protocol, int(self.repeat[i]) or None)
+
+    def each_source(self) -> Iterator[Dialogue]:
+        """Every dialogue, by one more pass over what they are of."""
+        return (one for _, one in self.each_dialogue())
 
     def each_dialogue(self) -> Iterator[tuple[int, Dialogue]]:
         """Every dialogue with its place among these, by one more pass over what they are of."""
@@ -323,11 +348,13 @@ class RatingColumns(Kinds[Said]):
         dialogue: Of each, the place of its dialogue; -1 of one that is not there.
         expected: Expected level; NaN where there is none. None = none has one.
         unknown: The dialogue of the first rating whose dialogue is not there.
+        source: What they are of.
     """
 
     dialogue: Places
     expected: npt.NDArray[np.float64] | None = None
     unknown: str | None = None
+    source: Sequence[Rating] = ()
 
     @classmethod
     def of(
@@ -341,6 +368,7 @@ class RatingColumns(Kinds[Said]):
         """
         if isinstance(ratings, RatingColumns):
             return ratings
+        ratings = ratings if isinstance(ratings, Sequence) else tuple(ratings)
         kinds: dict[Said, int] = {}
         names: dict[str, int] = {}
         kind, dialogue, expected = array("i"), array("i"), array("d")
@@ -357,7 +385,7 @@ class RatingColumns(Kinds[Said]):
             if expected or one.expected is not None:
                 expected.append(np.nan if one.expected is None else one.expected)
         known = np.frombuffer(expected, dtype=np.float64) if expected else None
-        return cls(list(kinds), _as_places(kind), _as_places(dialogue), known, unknown)
+        return cls(list(kinds), _as_places(kind), _as_places(dialogue), known, unknown, ratings)
 
     def take(self, where: Mask) -> Self:
         """Some of them, in their order."""
@@ -388,11 +416,21 @@ class RatingColumns(Kinds[Said]):
             found[dialogues.ids[place], rater, dimension] = mark
         return found
 
+    @cached_property
+    def examples(self) -> list[Rating]:
+        """The first rating of each kind, in their order: what holds of the levels and names of these holds of all."""
+        return pick_records(self.source, sorted(self.first_places()))
+
     def find_dialogues(self, what: Callable[[Said], Any]) -> Places:
         """The dialogues of which some rating is such that something holds, each once."""
         there = np.zeros(int(self.dialogue.max(initial=-1)) + 1, dtype=np.bool_)
         there[self.dialogue[self.having(what)]] = True
         return np.flatnonzero(there).astype(np.int32)
+
+
+def pick_records(source: Sequence[R], places: Sequence[int]) -> list[R]:
+    """Records at some places; those of a file by one pass over it."""
+    return source.pick(places) if isinstance(source, Stored) else [source[i] for i in places]
 
 
 def _as_places(numbers: "array[int]") -> Places:

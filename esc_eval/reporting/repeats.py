@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from esc_eval.reporting.columns import DialogueColumns
 from esc_eval.reporting.render import Cell, Table
-from esc_eval.schema import Dialogue, number_repeats
+from esc_eval.schema import Dialogue
 from esc_eval.simulation.plan import repetition_of
 from esc_eval.statistics import CONFIDENCE
 from esc_eval.statistics.estimate import Array, Estimate, StoredEstimate
@@ -115,11 +115,8 @@ class Repeats(BaseModel):
 def name_occasions(dialogues: Iterable[Dialogue] | DialogueColumns) -> dict[str, Occasion]:
     """Which repeat each dialogue is, by its id: seeker and number, by which those of two supporters are paired."""
     talks = DialogueColumns.of(dialogues)
-    seekers = talks.each(lambda about: about.seeker or "")
-    return {
-        name: (str(seeker), number)
-        for (name, number), seeker in zip(number_repeats(talks.each_played()).items(), seekers, strict=True)
-    }
+    seekers = talks.each(lambda about: about.seeker or "", object)
+    return {name: (seeker, talks.repeats.get(name, 1)) for name, seeker in zip(talks.ids, seekers, strict=True)}
 
 
 def _has_repeats(board: Board) -> bool:
