@@ -160,6 +160,11 @@ class Results:
         """All ratings; those of a run folder are held from the first time on that they are asked for."""
         return tuple(self._ratings)
 
+    @property
+    def is_rated(self) -> bool:
+        """Whether there is any rating."""
+        return len(self._given) > 0
+
     @cached_property
     def _talks(self) -> DialogueColumns:
         return DialogueColumns.of(self._dialogues)
@@ -236,7 +241,7 @@ class Results:
         Raises:
             EscEvalError: The ratings name one that is neither given nor shipped nor kept in the run folder.
         """
-        if not len(self._given) and not self.given_rubric:
+        if not self.is_rated and not self.given_rubric:
             return {}
         return dict(self._rubrics or find_rubrics(self._given.examples, self.given_rubric, self.folder))
 
@@ -247,7 +252,7 @@ class Results:
         Raises:
             EscEvalError: There are none or several, or as ``rubrics``.
         """
-        found = {rubric.id: rubric for rubric in self.rubrics.values()} if len(self._given) else {}
+        found = {rubric.id: rubric for rubric in self.rubrics.values()} if self.is_rated else {}
         if len(found) != 1:
             raise EscEvalError(f"ratings under {', '.join(found) or 'no rubric'}, but this is done under one")
         return next(iter(found.values()))
@@ -259,7 +264,7 @@ class Results:
         Raises:
             EscEvalError: Ratings and dialogues do not fit.
         """
-        if not len(self._given):
+        if not self.is_rated:
             return Summary(tables=())
         try:
             made = summarise_ratings(self._talks, self._given, self.rubrics, self._run, statistic=self.statistic)
@@ -510,7 +515,7 @@ class Results:
     @cached_property
     def by_seeker(self) -> dict[str, Report]:
         """Results by seeker, by language, rater and rubric; none where one seeker played all dialogues."""
-        if not len(self._given) or len({about.seeker for about in self._talks.kinds}) < 2:
+        if not self.is_rated or len({about.seeker for about in self._talks.kinds}) < 2:
             return {}
         found = find_pools(self.dialogues, self.ratings)
         return {
@@ -596,7 +601,7 @@ class Results:
         """The report as text for a terminal, JSON, Markdown or LaTeX."""
         _check_choice("format", format, FORMATS)
         beside = self.beside
-        alone = not len(self._given) and any(beside.values()) and format in ("text", "latex")
+        alone = not self.is_rated and any(beside.values()) and format in ("text", "latex")
         whole = "" if alone else FORMATS[format](self.summary)
         if not any(beside.values()):
             return whole
@@ -636,7 +641,7 @@ class Results:
         write_jsonl(target / "dialogues.jsonl", self._dialogues)
         if self.preferences:
             write_jsonl(target / PREFERENCES, [one.preference for one in self.preferences])
-        if len(self._given):
+        if self.is_rated:
             write_jsonl(target / "ratings.jsonl", self._ratings)
             for rubric in self.rubrics.values():
                 keep_wording(rubric, rubric_file(target, rubric.id))
@@ -649,7 +654,7 @@ class Results:
         """
         if self.classifier:
             self._write_rows(folder / STRATEGY_ROWS)
-        if not len(self._given) and not self.preferences:
+        if not self.is_rated and not self.preferences:
             return
         for name, mark in REPORT_FILES.items():
             if is_file(folder / name) and mark not in read_bytes(folder / name)[:HEAD]:
@@ -689,7 +694,7 @@ class Results:
         return f"<Results: {len(self._talks)} dialogues, {len(self._given)} ratings{where}>"
 
     def __str__(self) -> str:
-        return self.render() if len(self._given) or self.preferences else repr(self)
+        return self.render() if self.is_rated or self.preferences else repr(self)
 
     def _repr_html_(self) -> str:
         return f"<p>{escape_html(repr(self))}</p>{as_html(self.summary)}"

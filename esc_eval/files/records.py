@@ -437,11 +437,9 @@ def _is_large(path: Path) -> bool:
 def open_ratings(path: str | Path) -> Sequence[Rating]:
     """As ``read_ratings``; those of a large file of ours are not held: there may be more than memory takes."""
     path = find_in_folder(path, "ratings.jsonl")
-    ours = (
-        suffix_of(path) == ".jsonl"
-        and _is_large(path)
-        and not holds_table(path, (*KEY, "rubric", "rater_kind"), beside=OF_DIALOGUES)
-    )
+    if suffix_of(path) != ".jsonl" or not _is_large(path):
+        return read_ratings(path)
+    ours = not holds_table(path, (*KEY, "rubric", "rater_kind"), beside=OF_DIALOGUES)
     return Stored(path, Rating) if ours else read_ratings(path)
 
 
