@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 from importlib.resources import files as package_files
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
@@ -182,10 +183,11 @@ class Stored(Sequence[R]):
 
     def pick(self, places: Sequence[int]) -> list[R]:
         """The records at some places, in the order of these, by one pass over the file."""
-        wanted = set(places)
-        lines = ((at, line) for at, line in enumerate(self._lines()) if at in wanted)
-        found = {at: self.record.model_validate_json(line) for at, line in lines}
-        return [found[at] for at in places]
+        found = dict.fromkeys(places)
+        for at, line in enumerate(islice(self._lines(), max(places, default=-1) + 1)):
+            if at in found:
+                found[at] = self.record.model_validate_json(line)
+        return [one for at in places if (one := found[at])]
 
 
 class StoredDialogues(Stored[Dialogue]):

@@ -203,12 +203,19 @@ class Kinds(Generic[T]):
             where: Which of the things count; None = all.
         """
         own = self.kind if where is None else self.kind[where]
-        counts, first = np.bincount(own, minlength=len(self.kinds)), np.zeros(len(self.kinds), dtype=np.int32)
-        first[own[::-1]] = np.arange(
-            len(own) - 1, -1, -1, dtype=np.int32
-        )  # of several the last stays: the first of all
+        counts, first = np.bincount(own, minlength=len(self.kinds)), self._first(own)
         there = np.flatnonzero(counts)
         return [(self.kinds[i], int(counts[i])) for i in there[np.argsort(first[there], kind="stable")]]
+
+    def _first(self, own: Places) -> Places:
+        """The place at which each kind first occurs; 0 of one that does not."""
+        first = np.zeros(len(self.kinds), dtype=np.int32)
+        first[own[::-1]] = np.arange(len(own) - 1, -1, -1, dtype=np.int32)  # what is written last stays
+        return first
+
+    def first_places(self) -> list[int]:
+        """Where each kind that occurs does so first, in order."""
+        return sorted(self._first(self.kind)[np.unique(self.kind)].tolist())
 
     def each(self, what: Callable[[T], Any], dtype: Any = None) -> npt.NDArray[Any]:
         """Something of the kind of each thing."""
@@ -419,7 +426,7 @@ class RatingColumns(Kinds[Said]):
     @cached_property
     def examples(self) -> list[Rating]:
         """The first rating of each kind, in their order: what holds of the levels and names of these holds of all."""
-        return pick_records(self.source, sorted(self.first_places()))
+        return pick_records(self.source, self.first_places())
 
     def find_dialogues(self, what: Callable[[Said], Any]) -> Places:
         """The dialogues of which some rating is such that something holds, each once."""
