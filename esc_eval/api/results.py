@@ -373,7 +373,7 @@ class Results:
             for picture in board_pictures(board):
                 found[f"{begin}-{picture.name}" if len(boards) > 1 else picture.name] = picture
         signature = join_signature(dialogue_parts(self._run))
-        rounds = [*estimate_rounds(self._dialogues), *(each.as_rounds() for each in estimate_courses(self._talks))]
+        rounds = [*estimate_rounds(self._talks), *(each.as_rounds() for each in estimate_courses(self._talks))]
         return found | {each.name: each for each in rounds_pictures(rounds, signature)}
 
     def compare(

@@ -610,6 +610,11 @@ class Run:
         with self._reading() as database:
             return database.execute("select 1 from records where kind = ? limit 1", (kind,)).fetchone() is not None
 
+    def total(self, kind: str) -> int:
+        """How many records of a kind there are."""
+        with self._reading() as database:
+            return int(database.execute("select count(*) from records where kind = ?", (kind,)).fetchone()[0])
+
     def count(self, kind: str, owner: str) -> int:
         """How many records an owner has."""
         query = "select count(*) from records where kind = ? and owner = ?"

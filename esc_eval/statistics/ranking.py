@@ -223,7 +223,8 @@ class Board:
         paired = len(np.unique(card * len(self.models) + self.model)) > len(self.cards)
         row, column, rater, points = self.given
         own = models[self.model]
-        found = {}
+        found: dict[str, Adjusted] = {}
+        scored = np.zeros(0, dtype=np.intp)
         for i, name in enumerate(self.dimensions):
             if by_rater:
                 here = (column == i) & own[row]
@@ -236,6 +237,9 @@ class Board:
                 found[name] = adjust_means(
                     self.scores[at, i], self.model[at], card[at], shape, self.weights(at), None, paired
                 )
+                if i and np.array_equal(at, scored):  # the same design has one leverage, which is large
+                    found[name] = replace(found[name], leverage=found[self.dimensions[i - 1]].leverage)
+                scored = at
         if AVERAGE in self.columns and found and not self.absent:
             found[AVERAGE] = average_adjusted(
                 [part.turned(float(FULL)) if name in self.turned else part for name, part in found.items()]
