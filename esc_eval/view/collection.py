@@ -7,10 +7,11 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+from esc_eval.environment import measure_memory
 from esc_eval.errors import EscEvalError
 from esc_eval.files.preferences import read_preferences
 from esc_eval.files.records import read_dialogues
-from esc_eval.files.run_folder import PREFERENCES, read_run_cards, read_run_ratings
+from esc_eval.files.run_folder import DIALOGUES, PREFERENCES, RATINGS, read_run_cards, read_run_ratings
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reading import is_file
 from esc_eval.reporting.course import course_report, estimate_courses
@@ -40,6 +41,8 @@ from esc_eval.statistics.bootstrap import Bootstrap
 
 HUMAN = "human"
 """Name of the supporter where people talked with people: such dialogues stand beside those of any protocol."""
+IN_MEMORY = 30
+"""Bytes of memory that a byte of dialogues.jsonl takes, about (docs/scaling.md)."""
 KEY = 16
 """Characters of a dialogue's address."""
 _JUDGED = ("scoring/", PREFERRING)
@@ -76,6 +79,7 @@ class Source:
         if not folder.is_dir():
             raise EscEvalError(f"{folder}: no such run folder")
         card = read_run(folder)
+        _refuse_too_large(folder)
         ratings = read_run_ratings(folder)
         return cls(
             str(folder),
@@ -176,6 +180,22 @@ class Group:
     def is_human(self) -> bool:
         """Whether all its supporters are people."""
         return all(source.is_human for source in self.sources)
+
+
+def _refuse_too_large(folder: Path) -> None:
+    """Refuse a run folder whose dialogues and ratings do not go into memory, which holds all that is shown or merged.
+
+    Raises:
+        EscEvalError: They do not.
+    """
+    size = sum(path.stat().st_size for name in (DIALOGUES, RATINGS) if is_file(path := folder / name))
+    needed, there = IN_MEMORY * size, measure_memory()
+    if there is not None and needed > there:
+        raise EscEvalError(
+            f"{folder}: its dialogues and ratings take about {needed / 2**30:.0f} GiB in memory, and there are "
+            f"{there / 2**30:.0f}. esc-eval report reads it all the same, and its page shows the first dialogues; to "
+            "read or join more, take a part: some lines of its dialogues.jsonl, scored into another folder"
+        )
 
 
 def _model(identity: Mapping[str, Any]) -> dict[str, Any]:
