@@ -262,7 +262,7 @@ def killed_then_resumed(folder, specs, kill_after_turns):
     told = folder.with_suffix(".told")
     command = [sys.executable, "-c", DRIVER, str(folder), str(told), *specs]
     process = subprocess.Popen(command, cwd=ROOT)
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + 600
     while time.monotonic() < deadline and process.poll() is None:
         if told.exists() and told.read_bytes().count(b"\n") >= kill_after_turns:
             break
