@@ -98,7 +98,7 @@ STAGES: dict[str, Stage] = {
     "score, text scorer": Stage("dialogues", (20, 100, 400, 1600), make_dialogues, score_text),
     "score, function": Stage("dialogues", (20, 100, 400, 1600), make_dialogues, score_function),
     "score, judges": Stage("judges", (1, 2, 4, 8, 16), lambda _n, f: make_dialogues(200, f), score_judges),
-    "report": Stage("cards", (20, 100, 400, 1600), lambda n, f: make_rated(f, n, 2), report_run),
+    "report": Stage("cards", (20, 100, 400, 1600), lambda n, f: make_rated(f, n, 2, 2), report_run),
     "report, models": Stage("models", (2, 4, 8, 14, 28), lambda n, f: make_rated(f, 40, n), report_run, PAIRS),
     "report, raters": Stage("raters", (1, 2, 4, 8, 16), lambda n, f: make_rated(f, 40, 2, n), report_run),
     "compare, models": Stage("models", (2, 4, 8, 14, 28), lambda n, f: make_rated(f, 40, n), compare_run, PAIRS),

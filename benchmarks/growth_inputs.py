@@ -31,7 +31,7 @@ def make_cards(count: int, seed: int = 0) -> list[RoleCard]:
         text = "\n".join(f"{label}: {' '.join(words[i * each : (i + 1) * each])}" for i, label in enumerate(LABELS))
         cards.append(
             RoleCard(
-                id=f"c{number}", language="en", text=f"{text}\n{SENTENCE}", source="made up", category="work_and_study"
+                id=f"c{number}", language="en", text=f"{text}\n{SENTENCE}", source="esc-eval", category="work_and_study"
             )
         )
     return cards
@@ -59,14 +59,16 @@ def make_dialogues(dialogues: int, folder: Path) -> None:
     make_run(folder, dialogues, 1, raters=0)
 
 
-def make_runs(runs: int, folder: Path) -> None:
-    """Run folders that were shards of one call, rated by a function, twenty cards each."""
+def make_runs(runs: int, folder: Path, cards: int = 5, rounds: int = 1) -> None:
+    """Run folders that were shards of one call, so many cards each, rated by a judge."""
     import esc_eval
 
-    make_script(20 * runs, folder)
-    script = f"scripted:{folder / 'script.json'}"
+    make_script(cards * runs, folder)
+    (folder / "judge.json").write_text('["3"]', encoding="utf-8")
+    script, judge = (f"scripted:{folder / name}" for name in ("script.json", "judge.json"))
     for number in range(1, runs + 1):
-        esc_eval.evaluate(
-            f"m={script}", folder / "cards.jsonl", seeker=script, scorer=f"judge={script}", rounds=2,
-            shard=f"{number}/{runs}", out=folder / f"part-{number:03}",
-        )  # fmt: skip
+        out = folder / f"part-{number:03}"
+        esc_eval.simulate(
+            f"m={script}", folder / "cards.jsonl", seeker=script, rounds=rounds, shard=f"{number}/{runs}", out=out
+        )
+        esc_eval.score(out, {"judge": judge})

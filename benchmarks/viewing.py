@@ -22,6 +22,7 @@ from esc_eval.schema import Dialogue, Rating, RoleCard, Turn
 ENGLISH, CHINESE = 331, 324
 GOALS = {"opened": 2.0, "searched": 1.0}
 """Seconds."""
+CARDS = {"en": "Age: {}\nProblem: number {}", "zh": "年龄：{}\n问题：第{}号烦心事"}
 LENGTHS = {"en": (140, 1020), "zh": (63, 360)}
 """Characters of a turn of the seeker and of the supporter, the means of published dialogues."""
 WORDS = {
@@ -69,8 +70,8 @@ def make_run(folder: Path, cards: int, models: int, rounds: int = 5, raters: int
     rubric = load_rubric()
     english = round(cards * ENGLISH / (ENGLISH + CHINESE))
     made = [
-        RoleCard(id=f"{language}-{i}", language=language, source="made up",
-                 text=f"Age: {20 + i % 50}\nProblem: number {i}",
+        RoleCard(id=f"{language}-{i}", language=language, source="esc-eval",
+                 text=CARDS[language].format(20 + i % 50, i),
                  category=("family_and_life", "work_and_study", "society_and_others")[i % 3])
         for language, count in (("en", english), ("zh", cards - english))
         for i in range(count)
@@ -87,7 +88,7 @@ def make_run(folder: Path, cards: int, models: int, rounds: int = 5, raters: int
                 ]
             if number % 100 == 7:
                 turns[3] = Turn(role="supporter", text="needle in a haystack", finish_reason="stop")
-            one = Dialogue(id=f"m{m}:{card.id}", language=card.language, turns=turns, card_id=card.id,
+            one = Dialogue(id=f"model-{m}:{card.id}", language=card.language, turns=turns, card_id=card.id,
                            category=card.category, supporter=f"model-{m}")  # fmt: skip
             dialogues.append(one)
             for rater, key in ((rater, key) for rater in range(raters) for key in rubric.keys):
@@ -97,7 +98,7 @@ def make_run(folder: Path, cards: int, models: int, rounds: int = 5, raters: int
                 ratings.append(
                     Rating(dialogue_id=one.id, dimension=key, rater=f"judge-{rater}" if rater else "judge",
                            rater_kind="model", rubric=rubric.id, score=level, probabilities=tuple(chances),
-                           expected=float(level), raw=f"Score: {level}")
+                           expected=sum(at * chance for at, chance in enumerate(chances)), raw=f"Score: {level}")
                 )  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     write_jsonl(folder / "cards.jsonl", made)
