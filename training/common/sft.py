@@ -17,6 +17,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import LocalEntryNotFoundError
 from peft import LoraConfig, PeftModel
 from transformers import AutoModelForCausalLM, TrainerCallback, set_seed
+from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.pytorch_utils import Conv1D
 from transformers.trainer_utils import get_last_checkpoint
 from transformers.utils import is_flash_attn_2_available
@@ -319,6 +320,19 @@ def plan_passes(recipe: Recipe, opened: Opened, collates: dict[bool, Callable[[i
     return Passes(collates[speed.packing](opened.tokenizer.pad_token_id), tokens, speed.packing)
 
 
+def compile_layers(model: Any, name: str) -> None:
+    """Compile each layer of a model by itself: they are alike, so that one is compiled.
+
+    Raises:
+        EscEvalError: It has none that transformers knows as such.
+    """
+    layers = [part for part in model.modules() if isinstance(part, GradientCheckpointingLayer)]
+    if not layers:
+        raise EscEvalError(f"{name}: transformers names no layers of this model to compile; set speed.compile=false")
+    for layer in layers:
+        layer.compile()
+
+
 def dataset_of(rows: Sequence[Row]) -> Dataset:
     """Rows as a data set of ``input_ids`` and ``labels``."""
     return Dataset.from_dict({"input_ids": [r.ids for r in rows], "labels": [r.labels for r in rows]})
@@ -367,8 +381,7 @@ def train_adapter(
         with trainer.accelerator.autocast():
             refuse_mixed(trainer.model, in_one_line(tokenizer.pad_token_id), recipe.base.model)
     if recipe.speed and recipe.speed.compile:
-        for layer in opened.model.get_decoder().layers:
-            layer.compile()
+        compile_layers(opened.model, recipe.base.model)
     states = out / STATES
     if trainer.is_world_process_zero():
         drop_broken(states)
