@@ -192,13 +192,16 @@ def repeatable(device: torch.device, threads: int) -> Iterator[None]:
     names = ("allow_tf32", "allow_bf16_reduced_precision_reduction", "allow_fp16_reduced_precision_reduction")
     before = {name: getattr(products, name) for name in names}
     was, warned = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    filled = torch.utils.deterministic.fill_uninitialized_memory
     try:
         torch.use_deterministic_algorithms(True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # nothing reads it, and filling it takes time
         for name in names:
             setattr(products, name, False)
         yield
     finally:
         torch.use_deterministic_algorithms(was, warn_only=warned)
+        torch.utils.deterministic.fill_uninitialized_memory = filled
         for name, value in before.items():
             setattr(products, name, value)
 

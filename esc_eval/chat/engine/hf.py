@@ -209,7 +209,7 @@ class HFModel:
         """Yield replies batch by batch; see ``ChatModel.reply``."""
         if self.plays:
             settings = self.plays.model_copy(update={"max_new_tokens": settings.max_new_tokens})
-        prompts = [self.encode(c) for c in conversations]
+        prompts = self.encoder.encode_all(conversations)
         room = settings.max_new_tokens + self.reasoning_tokens
         left = []
         for index, prompt in enumerate(prompts):
@@ -296,10 +296,10 @@ class HFModel:
             self.weights.use(self.adapter)
             if known is None:
                 known = self._known_answers(group[0], lead, options)
-            prompts = [self.encode(conversation, known[0]) for conversation in group]
+            prompts = self.encoder.encode_all(group, known[0])
             if prompts[0][-BOUNDARY:] != known[2]:  # another end of the prompt may merge with an answer otherwise
                 known = self._known_answers(group[0], lead, options)
-                prompts = [self.encode(conversation, known[0]) for conversation in group]
+                prompts = self.encoder.encode_all(group, known[0])
             answers = known[1]
             if (longest := max(map(len, prompts))) > self.context:
                 problem = f"{longest} tokens, more than the {self.context} that {self.name} can read"
