@@ -210,8 +210,10 @@ class FixedRows(Rows):
     """As ``Rows``, in passes of fixed shapes.
 
     Attributes:
-        encoded: Tokens of each row that were read in chunks, or would have been; the others were written one by one.
+        encoded: Tokens of each row that were read in chunks; the others were written one by one.
     """
+
+    block: int
 
     def __init__(self, model: Any, count: int, pad: int) -> None:
         super().__init__(model, count, pad)
