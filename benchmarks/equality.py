@@ -93,26 +93,24 @@ def compare(texts: Sequence[str], expected: Sequence[str]) -> dict[str, Any]:
     return {"equal": equal, "n": len(pairs), "share_of_characters_before_the_first_difference": agree}
 
 
-def compare_ways(talk: Talk, open_anew: Open) -> tuple[list[str], dict[str, Any]]:
-    """The texts of one batch, and how those of every way compare with them."""
+def compare_ways(talk: Talk, open_anew: Open, ways: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
+    """The texts of one batch, and how those of some ways compare with them."""
     expected = talk.texts(open_anew)
-    return expected, {way: compare(talk.texts(open_anew, **how), expected) for way, how in WAYS.items()}
+    return expected, {way: compare(talk.texts(open_anew, **WAYS[way]), expected) for way in ways}
 
 
-def measure_price(talk: Talk, default: Open, fixed: Open, device: torch.device, pairs: int = 3) -> list[float]:
-    """Time that fixed shapes take over that of the default, in turn: processor time on a CPU, else by the clock."""
+def measure_price(talk: Talk, default: Open, fixed: Open, device: torch.device, pairs: int = 3) -> dict[str, Any]:
+    """Seconds of the default and of fixed shapes, in turn, and the ratios; processor time on a CPU, else the clock."""
     clock = time.process_time if device.type == "cpu" else time.perf_counter
-    ratios = []
+    seconds: dict[str, list[float]] = {"default": [], "deterministic": []}
     for _ in range(pairs):
-        took = []
-        for open_anew in (default, fixed):
+        for name, open_anew in (("default", default), ("deterministic", fixed)):
             synchronise(device)
             begin = clock()
             talk.texts(open_anew)
             synchronise(device)
-            took.append(clock() - begin)
-        ratios.append(took[1] / took[0])
-    return ratios
+            seconds[name].append(clock() - begin)
+    return {**seconds, "ratios": [b / a for a, b in zip(*seconds.values(), strict=True)]}
 
 
 def main() -> None:
@@ -122,6 +120,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=48)
     parser.add_argument("--temperature", type=float, default=0.0, help="above 0: sampled, each card by its own seed")
     parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16", "int8"])
+    parser.add_argument("--ways", nargs="*", choices=WAYS, default=list(WAYS), help="all of them otherwise")
     parser.add_argument("--deterministic", action="store_true", help="fixed shapes as well, and their price")
     parser.add_argument("--random-shape", choices=SHAPES, help="random weights of this shape, not the embedded model")
     parser.add_argument("--json", type=Path)
@@ -149,7 +148,7 @@ def main() -> None:
                 return lambda **how: HFModel(folder, dtype=dtype, weights=weights, stands_for="random", **how)
 
             default = opener(False)
-            expected, found = compare_ways(talk, default)
+            expected, found = compare_ways(talk, default, options.ways)
             results[dtype] = {"ways": found}
             show(dtype, found)
             if not reference:
@@ -159,11 +158,12 @@ def main() -> None:
                 show(f"{dtype}, to {options.dtypes[0]}", {"in one batch": results[dtype]["to_the_first"]})
             if options.deterministic and dtype != "int8":
                 fixed = opener(True)
-                _, found = compare_ways(talk, fixed)
+                _, found = compare_ways(talk, fixed, options.ways)
                 price = measure_price(talk, default, fixed, device)
                 results[f"{dtype}, deterministic"] = {"ways": found, "price": price}
                 show(f"{dtype}, deterministic", found)
-                print(f"    takes {min(price):.2f} to {max(price):.2f} times as long, in {len(price)} pairs")
+                ratios = price["ratios"]
+                print(f"    takes {min(ratios):.2f} to {max(ratios):.2f} times as long, in {len(ratios)} pairs")
     if options.json:
         write_json(options.json, {"results": results, "environment": describe_environment()})
 

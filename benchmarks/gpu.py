@@ -2,8 +2,9 @@
 
     python -m benchmarks.gpu --minutes 20 --out gpu.json
 
-Each part is a command of its own. What it found is in the file before the next one begins, so that a run that was
-stopped goes on where it was; a part that fails says why, and is tried again the next time.
+Each part is a command of its own, and none takes all of the time. What it found is in the file before the next one
+begins, so that a run that was stopped goes on where it was; a part that fails says why, and is tried again the next
+time, after those that were not tried yet. Peers that are installed play beside ours in the simulations.
 """
 
 import argparse
@@ -17,18 +18,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from esc_eval.files.writing import write_json
 
 SIMULATION = ("-m", "benchmarks.simulation", "--repeats", "1", "--official-dialogues", "1", "--official-rounds", "1")
 JSON = "{json}"
 TRAINING = ("-m", "benchmarks.training", "--json", JSON, "--recipe")
 PAPER = (*TRAINING, "training/recipes/esc_role/paper.yaml")
+EQUALITY = ("-m", "benchmarks.equality", "--json", JSON, "--random-shape")
 PARTS: dict[str, tuple[str, ...]] = {
     "tests": ("-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", "tests/esc_eval/chat/engine/test_gpu.py"),
     "simulation-7b": (
         *SIMULATION, "--random-shape", "qwen2-7b", "--dialogues", "128", "--batch", "128", "--json", JSON,
+        "--backends", "kept", "transformers-batching",
     ),
     "simulation-0.5b": (
         *SIMULATION, "--random-shape", "qwen2-0.5b", "--dialogues", "512", "--batch", "512", "--json", JSON,
@@ -50,12 +51,21 @@ PARTS: dict[str, tuple[str, ...]] = {
         *PAPER, "--shape", "qwen2-0.5b", "--batch", "32", "--tokens", "512",
         "--set", "optimise.gradient_checkpointing=false",
     ),
-    "equality": ("-m", "benchmarks.equality", "--json", JSON),
+    "equality": (*EQUALITY, "qwen2-0.5b", "--dtypes", "bfloat16", "float32", "--deterministic"),
+    "equality-sampled": (
+        *EQUALITY, "qwen2-0.5b", "--dtypes", "bfloat16", "--deterministic", "--temperature", "0.7",
+    ),
+    "price-7b": (
+        *EQUALITY, "qwen2-7b", "--dtypes", "bfloat16", "--deterministic", "--cards", "128", "--tokens", "64",
+        "--ways", "resumed",
+    ),
+    "adapters": ("-m", "benchmarks.adapters", "--shape", "internlm2-7b", "--dtype", "bfloat16", "--device", "cuda"),
 }  # fmt: skip
+MOST_MINUTES = 6.0  # that one part may take, so that it leaves time for the others
 TAIL = 3000  # characters of a part's output that are kept
 
 
-def run_part(command: tuple[str, ...], seconds: float) -> dict[str, Any]:
+def run_part(command: tuple[str, ...], seconds: float, device: str) -> dict[str, Any]:
     """What one part said and found within so many seconds."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "found.json"
@@ -68,19 +78,28 @@ def run_part(command: tuple[str, ...], seconds: float) -> dict[str, Any]:
             )  # fmt: skip
             output, problem = done.stdout, f"it ended with code {done.returncode}" if done.returncode else None
         except subprocess.TimeoutExpired as error:
-            output, problem = str(error.stdout or ""), f"it was not done after {seconds:.0f} s, the time that was left"
+            said = error.stdout or b""
+            output = said if isinstance(said, str) else said.decode(errors="replace")
+            problem = f"it was not done after {seconds:.0f} s"
         part: dict[str, Any] = {
             "command": " ".join(["python", *(word for word in command)]),
             "date": datetime.now(UTC).date().isoformat(),
-            "device": torch.cuda.get_device_name(),
+            "device": device,
             "seconds": round(time.monotonic() - begin, 1),
             "output": output[-TAIL:],
         }
+        if file.exists():
+            part["found"] = json.loads(file.read_text(encoding="utf-8"))
         if problem:
             part["problem"] = problem
-        elif file.exists():
-            part["found"] = json.loads(file.read_text(encoding="utf-8"))
         return part
+
+
+def find_device() -> str | None:
+    """The GPU's name; None = torch sees none."""
+    import torch
+
+    return str(torch.cuda.get_device_name()) if torch.cuda.is_available() else None
 
 
 def main() -> None:
@@ -92,11 +111,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="JSON file; an existing one is continued")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     options = parser.parse_args()
-    if not torch.cuda.is_available():
+    device = find_device()
+    if device is None:
         raise SystemExit("torch sees no GPU here; on a CPU use the benchmarks one by one (docs/performance.md)")
     found: dict[str, Any] = json.loads(options.out.read_text(encoding="utf-8")) if options.out.exists() else {}
     end = time.monotonic() + 60 * options.minutes
-    for name in options.parts:
+    for name in sorted(options.parts, key=lambda part: "problem" in found.get(part, {})):
         if name in found and "problem" not in found[name]:
             print(f"== {name}: done before")
             continue
@@ -104,7 +124,7 @@ def main() -> None:
         if left <= 0:
             print(f"== {name}: no time left; run the same command again for the rest")
             continue
-        found[name] = run_part(PARTS[name], left)
+        found[name] = run_part(PARTS[name], min(left, 60 * MOST_MINUTES), device)
         write_json(options.out, found)
         print(f"== {name}: {found[name].get('problem', 'done')} ({found[name]['seconds']} s)")
         print(found[name]["output"], flush=True)

@@ -8,6 +8,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import combinations, pairwise
 from typing import Literal
 
@@ -22,6 +23,8 @@ Unit = Literal["word", "char"]
 
 WORD = re.compile(r"(?u)\b\w\w+\b")
 TOKEN = re.compile(r"\w+|[?!]")
+TEXTS = 4096
+"""Turns whose tokens are remembered: several figures read each."""
 SURFACE = (
     "log characters of the supporter",
     "log characters of the seeker",
@@ -74,8 +77,9 @@ def surface_figures(dialogue: Dialogue) -> list[float]:
     """The figures of ``SURFACE``; 0 where there is nothing to count."""
     supporter, seeker = utterances_of(dialogue, "supporter"), utterances_of(dialogue, "seeker")
     own, other = [tokens_of(t) for t in supporter], [tokens_of(t) for t in seeker]
-    likeness = [overlap_of(set(a), set(b)) for a, b in combinations(own, 2)]
-    following = [overlap_of(set(a), set(b)) for a, b in pairwise(own)]
+    different = [set(words) for words in own]
+    likeness = [overlap_of(a, b) for a, b in combinations(different, 2)]
+    following = [overlap_of(a, b) for a, b in pairwise(different)]
     repeated = len(own) - len({tuple(words) for words in own})
     words = [w for turn in own for w in turn if w.isalnum()]
     lengths = [len(t) for t in seeker]
@@ -159,7 +163,12 @@ def _persons(tokens: Sequence[str]) -> tuple[float, float]:
 
 def tokens_of(text: str) -> list[str]:
     """Words, and the marks ? and !, in small letters."""
-    return TOKEN.findall(text.lower())
+    return list(_find_tokens(text))
+
+
+@lru_cache(TEXTS)
+def _find_tokens(text: str) -> tuple[str, ...]:
+    return tuple(TOKEN.findall(text.lower()))
 
 
 def mean_of(values: Sequence[float]) -> float:

@@ -10,6 +10,7 @@ see one turn in another language among ten, so each turn has to be plain text of
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 
 import numpy as np
@@ -30,6 +31,8 @@ NO_RANGE = (
 FITTED_KIND = "text scorer"
 """Kind of a fitted scorer's identity."""
 AXES = 16
+HASHED = 1 << 16
+"""Words whose hashes are remembered."""
 LEAST_DIALOGUES = 3
 """A word is known if so many dialogues hold it."""
 _UNSPACED = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
@@ -114,6 +117,7 @@ def hash_words(words: Iterable[str]) -> npt.NDArray[np.uint32]:
     return np.array(sorted({_hash(word) for word in words}), dtype=np.uint32)
 
 
+@lru_cache(HASHED)
 def _hash(word: str) -> int:
     return int.from_bytes(blake2b(word.encode("utf-8", "replace"), digest_size=4).digest(), "big")
 

@@ -5,7 +5,7 @@ English. Nothing here is fitted; a figure of nothing is 0.
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from itertools import pairwise
 
 from esc_eval.schema import Dialogue
@@ -197,9 +197,14 @@ def fixed_figures(dialogue: Dialogue) -> list[float]:
     return [math.log1p(len(words) / max(len(own), 1)), distinct_share(words, LONG_WINDOW, 2)]
 
 
-def _again(items: Sequence[object]) -> float:
+def _again(items: Sequence[Hashable]) -> float:
     """Share of the items after the first that stand before themselves."""
-    return mean_of([item in items[:n] for n, item in enumerate(items)][1:])
+    seen: set[Hashable] = set()
+    found = []
+    for item in items:
+        found.append(item in seen)
+        seen.add(item)
+    return mean_of(found[1:])
 
 
 def _taken_up(dialogue: Dialogue, before: str, after: str) -> float:

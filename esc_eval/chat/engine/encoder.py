@@ -196,6 +196,17 @@ class Encoder:
         Raises:
             EscEvalError: The template refuses the conversation.
         """
+        return self.encode_all([conversation], lead)[0]
+
+    def encode_all(self, conversations: Sequence[Conversation], lead: str | None = None) -> list[list[int]]:
+        """The same of several conversations, which the tokenizer reads side by side."""
+        if not conversations:
+            return []
+        texts = [self._write_prompt(conversation, lead) for conversation in conversations]
+        ids: list[list[int]] = self.tokenizer(texts, add_special_tokens=False)["input_ids"]
+        return ids
+
+    def _write_prompt(self, conversation: Conversation, lead: str | None) -> str:
         messages: list[Message] = [{"role": m["role"], "content": self.defuse(m["content"])} for m in conversation]
         if not self.system_role and messages[0]["role"] == "system":
             system = messages.pop(0)["content"]
@@ -208,10 +219,7 @@ class Encoder:
         except REFUSALS as error:
             roles = [m["role"] for m in messages]
             raise EscEvalError(f"{self.name}: its chat template refuses the roles {roles}: {error}") from error
-        if lead is not None:
-            text += self.answer_start + lead
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
-        return ids
+        return text if lead is None else text + self.answer_start + lead
 
     def answers(self, conversation: Conversation, lead: str, options: Sequence[str]) -> tuple[str, list[int]] | None:
         """How fixed answers are tokenised after the first words of an answer.

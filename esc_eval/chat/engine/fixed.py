@@ -192,13 +192,16 @@ def repeatable(device: torch.device, threads: int) -> Iterator[None]:
     names = ("allow_tf32", "allow_bf16_reduced_precision_reduction", "allow_fp16_reduced_precision_reduction")
     before = {name: getattr(products, name) for name in names}
     was, warned = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    filled = torch.utils.deterministic.fill_uninitialized_memory
     try:
         torch.use_deterministic_algorithms(True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # nothing reads it, and filling it takes time
         for name in names:
             setattr(products, name, False)
         yield
     finally:
         torch.use_deterministic_algorithms(was, warn_only=warned)
+        torch.utils.deterministic.fill_uninitialized_memory = filled
         for name, value in before.items():
             setattr(products, name, value)
 
@@ -207,8 +210,10 @@ class FixedRows(Rows):
     """As ``Rows``, in passes of fixed shapes.
 
     Attributes:
-        encoded: Tokens of each row that were read in chunks, or would have been; the others were written one by one.
+        encoded: Tokens of each row that were read in chunks; the others were written one by one.
     """
+
+    block: int
 
     def __init__(self, model: Any, count: int, pad: int) -> None:
         super().__init__(model, count, pad)

@@ -2,8 +2,9 @@
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from esc_eval.chat.engine.encoder import TODAY, Encoder
 from esc_eval.chat.engine.fixed import FixedRows, describe_shapes
 from esc_eval.chat.engine.generation import AHEAD, generate_replies
 from esc_eval.chat.engine.padded import PaddedRows
-from esc_eval.chat.engine.rows import Rows, common_prefix
+from esc_eval.chat.engine.rows import BRANCH_TOKENS, Rows, common_prefix
 from esc_eval.chat.engine.slots import Download, keeps_everything
 from esc_eval.chat.engine.stream import ReplyStream
 from esc_eval.chat.engine.weights import (
@@ -38,6 +39,7 @@ WIDTH = {"cpu": 64, "cuda": 512}  # conversations written side by side at most
 HEADROOM = 0.5  # of free memory, for what is kept of conversations
 CONVERSATION = 2048  # tokens of one conversation that memory is planned for
 BOUNDARY = 8  # last tokens of a prompt that decide how the first word of an answer is tokenised
+TOGETHER = {"cpu": 1, "cuda": 8}  # dialogues whose questions are read in one pass
 KEPT = 2  # sets of rows: the two sides of one window of dialogues
 ROOM = 1024  # tokens at least that a reply is given which was all reasoning when its room was spent
 FULL_HASH_BYTES = 2_000_000_000
@@ -208,7 +210,7 @@ class HFModel:
         self, conversations: Sequence[Conversation], settings: Generation, seeds: Sequence[int]
     ) -> Iterator[tuple[int, Reply]]:
         """Yield replies batch by batch; see ``ChatModel.reply``."""
-        prompts = [self.encode(c) for c in conversations]
+        prompts = self.encoder.encode_all(conversations)
         given = self.given(settings)
         left = []
         for index, prompt in enumerate(prompts):
@@ -313,42 +315,60 @@ class HFModel:
     ) -> Iterator[tuple[int, list[Choice]]]:
         """Yield each group's choices; the beginning that a group shares is encoded once. See ``ChoiceModel``.
 
-        On an accelerator the next group is prepared while this one is computed.
+        On an accelerator several groups are read in one pass, and the next ones are prepared while these are computed.
         """
         del answer_tokens  # nothing is written
-        flying: deque[tuple[int, Download]] = deque()
+        flying: deque[tuple[list[tuple[int, int]], Download]] = deque()
+        waiting: list[tuple[int, Branches]] = []
         known: tuple[str, list[int], list[int]] | None = None
+        most = TOGETHER.get(self.device.type, TOGETHER["cuda"]) if self.keeps and not self.weights.deterministic else 1
+
+        def begin(answers: list[int]) -> None:
+            if waiting:
+                asked = [(index, len(group.tails)) for index, group in waiting]
+                flying.append((asked, self._begin_choice([group for _, group in waiting], answers)))
+                waiting.clear()
+
         for index, group in enumerate(groups):
-            self.weights.use(self.adapter)
             if known is None:
                 known = self._known_answers(group[0], lead, options)
-            prompts = [self.encode(conversation, known[0]) for conversation in group]
+            prompts = self.encoder.encode_all(group, known[0])
             if prompts[0][-BOUNDARY:] != known[2]:  # another end of the prompt may merge with an answer otherwise
+                begin(known[1])
                 known = self._known_answers(group[0], lead, options)
-                prompts = [self.encode(conversation, known[0]) for conversation in group]
-            answers = known[1]
+                prompts = self.encoder.encode_all(group, known[0])
             if (longest := max(map(len, prompts))) > self.context:
                 problem = f"{longest} tokens, more than the {self.context} that {self.name} can read"
                 yield index, [Choice(problem=problem, finish_reason="context")] * len(group)
                 continue
-            shared = min(common_prefix(prompts[0], prompt) for prompt in prompts)
-            shared = min(shared, min(map(len, prompts)) - 1)
-            rows = self._empty_rows(1)
-            if shared:
-                rows.extend([prompts[0][:shared]])
-            tails = [prompt[shared:] for prompt in prompts]
-            if isinstance(rows, Rows):
-                logits = rows.branch(tails)
-            else:
-                rows.take([0] * len(tails))
-                logits = rows.extend(tails)
-            likely = logits.double().softmax(dim=-1)
-            beside = [likely.argmax(dim=-1, keepdim=True), likely.isfinite().all(dim=-1, keepdim=True)]
-            flying.append((index, Download(torch.cat([likely[:, answers], *beside], dim=-1))))
-            if len(flying) > AHEAD.get(self.device.type, AHEAD["cuda"]):
-                yield self._choices(*flying.popleft())
+            found = Branches.of(prompts)
+            if waiting and not found.joins([other for _, other in waiting]):
+                begin(known[1])
+            waiting.append((index, found))
+            if len(waiting) == most:
+                begin(known[1])
+            while len(flying) > AHEAD.get(self.device.type, AHEAD["cuda"]):
+                yield from self._choices(*flying.popleft())
+        if known:
+            begin(known[1])
         for begun in flying:
-            yield self._choices(*begun)
+            yield from self._choices(*begun)
+
+    def _begin_choice(self, groups: list["Branches"], answers: list[int]) -> Download:
+        """Begin to compute some answers' probabilities after each prompt, the top token, and whether all is finite."""
+        self.weights.use(self.adapter)
+        rows = self._empty_rows(len(groups))
+        if groups[0].shared:
+            rows.extend([group.shared for group in groups])
+        tails = [group.tails for group in groups]
+        if isinstance(rows, Rows):
+            logits = rows.branch(tails[0]) if len(tails) == 1 else rows.branch_all(tails)
+        else:
+            rows.take([0] * len(tails[0]))
+            logits = rows.extend(tails[0])
+        likely = logits.double().softmax(dim=-1)
+        beside = [likely.argmax(dim=-1, keepdim=True), likely.isfinite().all(dim=-1, keepdim=True)]
+        return Download(torch.cat([likely[:, answers], *beside], dim=-1))
 
     def _known_answers(
         self, conversation: Conversation, lead: str, options: Sequence[str]
@@ -362,8 +382,11 @@ class HFModel:
             )
         return *found, self.encode(conversation, found[0])[-BOUNDARY:]
 
-    def _choices(self, index: int, found: Download) -> tuple[int, list[Choice]]:
-        return index, [self._choice(chosen, int(top), bool(finite)) for *chosen, top, finite in found.read()]
+    def _choices(self, asked: list[tuple[int, int]], found: Download) -> Iterator[tuple[int, list[Choice]]]:
+        """Choices of groups, each by its number and size."""
+        read = iter(found.read())
+        for index, size in asked:
+            yield index, [self._choice(own, int(top), bool(finite)) for *own, top, finite in islice(read, size)]
 
     def _choice(self, chosen: list[float], top: int, finite: bool) -> Choice:
         if not finite:
@@ -372,6 +395,32 @@ class HFModel:
         if mass <= 0:
             return Choice(problem="the model gives none of the levels any probability")
         return Choice(tuple(share / mass for share in chosen), mass, self.tokenizer.decode([top]))
+
+
+@dataclass(frozen=True)
+class Branches:
+    """Prompts that go on from one beginning.
+
+    Attributes:
+        shared: The tokens of the beginning.
+        tails: Those of each prompt after it, at least one.
+    """
+
+    shared: list[int]
+    tails: list[list[int]]
+
+    @classmethod
+    def of(cls, prompts: Sequence[list[int]]) -> "Branches":
+        """Some prompts, taken apart."""
+        length = min(common_prefix(prompts[0], prompt) for prompt in prompts)
+        length = min(length, min(map(len, prompts)) - 1)
+        return cls(prompts[0][:length], [prompt[length:] for prompt in prompts])
+
+    def joins(self, others: Sequence["Branches"]) -> bool:
+        """Whether its tails fit into one pass with those of others."""
+        longest = max(sum(map(len, group.tails)) for group in (self, *others))
+        fits = longest * (len(others) + 1) <= BRANCH_TOKENS["cuda"]
+        return fits and all(group.shared for group in (self, *others))
 
 
 def _continued(kept: list[list[int]], prompts: list[list[int]]) -> list[int] | None:

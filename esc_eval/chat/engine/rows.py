@@ -5,6 +5,7 @@ a tail that the chat template rewrote, rest, or change places, and every token i
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -106,28 +107,65 @@ class Rows:
             if parts[-1] and sum(map(len, parts[-1])) + len(tail) > budget:
                 parts.append([])
             parts[-1].append(tail)
-        return torch.cat([self._branches(part) for part in parts])
+        return torch.cat([self.branch_all([part]) for part in parts])
 
-    def _branches(self, tails: Sequence[Sequence[int]]) -> torch.Tensor:
-        start, sizes = len(self.ids[0]), upload([len(tail) for tail in tails], self.device)
-        count = sum(map(len, tails))
-        owner = torch.repeat_interleave(torch.arange(len(tails), device=self.device), sizes, output_size=count)
-        ends = sizes.cumsum(0)
-        order = torch.arange(count, device=self.device)
-        end = start + count
-        hidden = torch.zeros((count, end), dtype=torch.bool, device=self.device)
-        hidden[:, start:] = (owner[:, None] != owner) | (order > order[:, None])
-        positions = start + order - (ends - sizes)[owner]
+    def branch_all(self, tails: Sequence[Sequence[Sequence[int]]]) -> torch.Tensor:
+        """The same of every row in one pass, in which rows with shorter tails are padded.
+
+        Args:
+            tails: Of each row, at least one.
+
+        Returns:
+            Float32 logits after each tail's last token, row by row.
+        """
+        starts = [len(ids) for ids in self.ids]
+        width = max(sum(map(len, own)) for own in tails)
+        end = max(starts) + width
+        owners, offsets, tokens, last = [], [], [], []
+        for own in tails:
+            gap = width - sum(map(len, own))
+            owners.append([n for n, tail in enumerate(own) for _ in tail] + [UNREAD] * gap)
+            offsets.append([n for tail in own for n in range(len(tail))] + [0] * gap)
+            tokens.append([token for tail in own for token in tail] + [self.pad] * gap)
+            last.append([number - 1 for number in accumulate(map(len, own))])
+        columns = sorted({column for own in last for column in own})
+        start = upload(starts, self.device)[:, None]
+        order = torch.arange(width, device=self.device)
+        hidden = self._hide_branches(upload(owners, self.device), start, order, end)
+        one = len(tails) == 1
         place = Place(
-            rows=slice(0, 1),
-            index=torch.zeros((1, 1), dtype=torch.long, device=self.device),
-            positions=start + order[None],
-            begin=start,
+            rows=slice(0, len(tails)),
+            index=torch.arange(len(tails), device=self.device)[:, None],
+            positions=start + order,
+            begin=starts[0] if one else None,
             end=end,
             capacity=self.room_for(end),
         )
-        tokens = upload([[token for tail in tails for token in tail]], self.device)
-        return self._pass(tokens, positions[None], place, self._additive(hidden[None, None]), ends - 1)[0].float()
+        read = start + upload(offsets, self.device)
+        keep = upload(columns, self.device)
+        logits = self._pass(upload(tokens, self.device), read, place, self._additive(hidden[:, None]), keep)
+        if one:
+            return logits[0].float()
+        rows = [row for row, own in enumerate(last) for _ in own]
+        places = [columns.index(column) for own in last for column in own]
+        return logits[upload(rows, self.device), upload(places, self.device)].float()
+
+    def _hide_branches(self, owners: torch.Tensor, start: torch.Tensor, order: torch.Tensor, end: int) -> torch.Tensor:
+        """What each token of several tails does not see: other tails, and what comes after it.
+
+        Args:
+            owners: The tail of each token, shape (rows, width).
+            start: Tokens that each row has before its tails, shape (rows, 1).
+            order: Of the tokens, shape (width,).
+            end: Positions that there are.
+
+        Returns:
+            Shape (rows, width, end).
+        """
+        key = torch.arange(end, device=self.device) - start  # places of positions among the tails; below 0: the row
+        owner = owners.gather(1, key.clamp(0, len(order) - 1))
+        other = (owners[:, :, None] != owner[:, None]) | (key[:, None] > order[:, None])
+        return other & (key >= 0)[:, None]
 
     def _passes(self, sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
         """Split neighbouring rows so that passes are neither too large nor, on a CPU, mostly padding."""

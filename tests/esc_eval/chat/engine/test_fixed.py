@@ -173,6 +173,16 @@ def test_threads_are_as_before_after_a_pass():
     assert torch.get_num_threads() == before
 
 
+def test_settings_of_a_gpu_hold_for_a_pass_and_no_longer():
+    products = torch.backends.cuda.matmul
+    before = torch.are_deterministic_algorithms_enabled(), products.allow_bf16_reduced_precision_reduction
+    with repeatable(torch.device("cuda"), 1):
+        assert torch.are_deterministic_algorithms_enabled()
+        assert not products.allow_bf16_reduced_precision_reduction
+        assert not products.allow_tf32
+    assert before == (torch.are_deterministic_algorithms_enabled(), products.allow_bf16_reduced_precision_reduction)
+
+
 def test_a_judge_s_numbers_do_not_depend_on_which_questions_are_asked_beside(folder):
     group = [[{"role": "user", "content": "the dialogue " * 9 + end}] for end in ("one?", "the second?", "3")]
     model = opened(folder)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from esc_eval.chat.engine.fixed import FixedRows
 from esc_eval.chat.engine.generation import AHEAD
 from esc_eval.chat.engine.hf import HFModel
 from esc_eval.chat.engine.rows import Rows
@@ -54,6 +55,43 @@ def test_tokens_read_late_are_the_same(model, monkeypatch):
 def test_the_same_command_twice_says_the_same_in_bfloat16(folder):
     texts = [said(HFModel(str(folder), device="cuda")) for _ in range(2)]
     assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+@pytest.mark.parametrize("chosen", [GREEDY, SAMPLED], ids=["greedy", "sampled"])
+def test_no_batch_order_or_resumption_changes_a_text_in_passes_of_fixed_shapes(folder, dtype, chosen):
+    def texts(numbers, resumed, **how):
+        model = HFModel(str(folder), device="cuda", dtype=dtype, deterministic=True, **how)
+        talks, found = [CONVERSATIONS[n] for n in numbers], {n: [] for n in numbers}
+        for _ in range(2):
+            if resumed:
+                model.kept.clear()
+            answers = dict(model.reply(talks, chosen, numbers))
+            for place, n in enumerate(numbers):
+                found[n].append(answers[place].text)
+            talks = [
+                [*talk, {"role": "assistant", "content": found[n][-1]}, {"role": "user", "content": "and then? " * n}]
+                for talk, n in zip(talks, numbers, strict=True)
+            ]
+        return found
+
+    expected = texts([0, 1, 2, 3, 4, 5], False)
+    for size in (1, 2, None):
+        for numbers in ([5, 4, 3, 2, 1, 0], [4, 1]):
+            for resumed in (False, True):
+                assert texts(numbers, resumed, batch_size=size) == {n: expected[n] for n in numbers}
+
+
+def test_logits_of_fixed_shapes_do_not_depend_on_a_row_s_place_to_the_last_bit(folder):
+    model = HFModel(str(folder), device="cuda", dtype="bfloat16", deterministic=True)
+    ids = [[5 + n, *range(7, 30 + 40 * n)] for n in range(5)]
+    with torch.inference_mode():
+        rows = FixedRows(model.model, 5, model.pad)
+        together = rows.extend(ids), rows.extend(torch.full((5, 1), 9, device="cuda")).clone()
+        for n, own in enumerate(ids):
+            alone = FixedRows(model.model, 1, model.pad)
+            assert torch.equal(alone.extend([own])[0], together[0][n])
+            assert torch.equal(alone.extend(torch.full((1, 1), 9, device="cuda"))[0], together[1][n])
 
 
 @pytest.mark.parametrize(("dtype", "close"), [("float32", 1e-4), ("bfloat16", 0.1)])

@@ -21,7 +21,7 @@ from transformers.generation.logits_process import RepetitionPenaltyLogitsProces
 
 from esc_eval.chat import open_model
 from esc_eval.chat.engine.generation import AHEAD
-from esc_eval.chat.engine.hf import own_settings
+from esc_eval.chat.engine.hf import TOGETHER, own_settings
 from esc_eval.chat.engine.rows import BRANCH_TOKENS, Rows
 from esc_eval.chat.engine.sampling import draw_uniforms, next_tokens, penalise_seen
 from esc_eval.errors import EscEvalError
@@ -233,6 +233,28 @@ def test_branches_of_a_row_are_its_continuations_one_by_one(toy, row, tails, bud
         torch.testing.assert_close(rows.extend([tails[0]])[0], found[0], atol=1e-4, rtol=1e-4)  # the row is as it was
 
 
+def test_branches_of_several_rows_are_those_of_each(toy):
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(length):
+        return torch.randint(3, 60, (length,), generator=generator).tolist()
+
+    shared = [draw(length) for length in (30, 4, 17)]
+    tails = [[draw(length) for length in lengths] for lengths in ((3, 1, 9), (20,), (2, 5))]
+    with torch.inference_mode():
+        rows = Rows(toy.model, 3, toy.pad)
+        rows.extend(shared)
+        found = iter(rows.branch_all(tails))
+        for row, own in zip(shared, tails, strict=True):
+            for tail in own:
+                alone = Rows(toy.model, 1, toy.pad).extend([row + tail])[0]
+                torch.testing.assert_close(next(found), alone, atol=1e-4, rtol=1e-4)
+        assert next(found, None) is None
+        read = rows.extend([own[0] for own in tails])  # the rows are as they were
+        alone = Rows(toy.model, 1, toy.pad).extend([shared[1] + tails[1][0]])[0]
+        torch.testing.assert_close(read[1], alone, atol=1e-4, rtol=1e-4)
+
+
 def test_the_identity_follows_the_weights(toy, tmp_path):
     same = open_model(f"hf:{build_toy(tmp_path / 'toy0')}").identity["revision"]
     other = open_model(f"hf:{build_toy(tmp_path / 'toy1', seed=1)}").identity["revision"]
@@ -263,6 +285,39 @@ def test_how_answers_are_tokenised_is_looked_up_once_for_many_groups(toy, monkey
     for index, group in enumerate(groups):
         [(_, alone)] = toy.choose([group], "Score: ", ["0", "1"])
         assert together[index] == alone
+
+
+def test_several_dialogues_in_one_pass_give_the_numbers_of_each_alone(toy, monkeypatch):
+    groups = [
+        [say("s", f"a dialogue {n} " * n + end) for end in ("one?", "two?", "3")[: 1 + n % 3]] for n in range(1, 6)
+    ]
+    groups[3] = [say("s", "a dialogue " * 900)]  # which the model cannot read
+    expected = dict(toy.choose(groups, "Score: ", ["0", "1"]))
+    monkeypatch.setitem(TOGETHER, "cpu", 3)
+    sizes, plain = [], Rows.branch_all
+    monkeypatch.setattr(Rows, "branch_all", lambda rows, tails: sizes.append(len(tails)) or plain(rows, tails))
+    found = dict(toy.choose(groups, "Score: ", ["0", "1"]))
+    assert sizes == [3, 1]
+    assert found.keys() == expected.keys()
+    for index, choices in expected.items():
+        for one, other in zip(found[index], choices, strict=True):
+            assert (one.top, one.problem) == (other.top, other.problem)
+            assert one.probabilities == (other.probabilities and pytest.approx(other.probabilities, rel=1e-4))
+
+
+def test_dialogues_that_are_too_much_for_one_pass_are_read_one_by_one(toy, monkeypatch):
+    groups = [[say("s", f"a dialogue {n} " + end) for end in ("one?", "two?")] for n in range(3)]
+    expected = dict(toy.choose(groups, "Score: ", ["0", "1"]))
+    monkeypatch.setitem(TOGETHER, "cpu", 3)
+    monkeypatch.setitem(BRANCH_TOKENS, "cuda", 20)
+    assert dict(toy.choose(groups, "Score: ", ["0", "1"])) == expected
+
+
+def test_prompts_that_are_tokenised_side_by_side_are_those_of_each(toy):
+    together = toy.encoder.encode_all(CONVERSATIONS, "Score: ")
+    assert together == [toy.encode(conversation, "Score: ") for conversation in CONVERSATIONS]
+    assert len({len(tokens) for tokens in together}) > 2
+    assert toy.encoder.encode_all([]) == []
 
 
 def test_choices_that_are_read_late_are_the_same(toy, monkeypatch):
