@@ -22,7 +22,7 @@ class Counting:
     name, parallel, identity = "counting", 3, {"kind": "counting", "model": "counting"}
 
     def __init__(self, stop_after=None):
-        self.seen, self.stop_after = [], stop_after
+        self.rated, self.stop_after = [], stop_after
 
     def check(self, rubric):
         self.keys = rubric.keys
@@ -30,9 +30,9 @@ class Counting:
     def verdicts(self, dialogues):
         assert len(dialogues) <= self.parallel
         for dialogue in dialogues:
-            if len(self.seen) == self.stop_after:
+            if len(self.rated) == self.stop_after:
                 raise EscEvalError("stopped")
-            self.seen.append(dialogue.id)
+            self.rated.append(dialogue.id)
             level = int(digest(dialogue.id), 16) % 5
             yield dict.fromkeys(self.keys, Verdict(level, tuple(float(i == level) for i in range(5))))
 
@@ -61,7 +61,7 @@ def test_a_file_that_is_not_held_is_rated_as_one_that_is(tmp_path, monkeypatch, 
         monkeypatch.setattr(records, "HELD", held)
         folder = make_folder(tmp_path / str(held), dialogues)
         score(folder, rater := Counting())
-        assert rater.seen == spoken(dialogues)
+        assert rater.rated == spoken(dialogues)
         return (folder / "ratings.jsonl").read_text(), read_card(folder)["scoring/counting"]["identity"]
 
     (text, identity), (other, same) = rate(0), rate(1 << 20)
@@ -75,9 +75,9 @@ def test_what_was_stopped_goes_on_where_it_was(tmp_path, stored, dialogues):
     with pytest.raises(EscEvalError, match="stopped"):
         score(folder, first := Counting(stop_after=4))
     score(folder, second := Counting())
-    assert first.seen[:3] + second.seen == whole  # a batch of three was written, the one in hand was not
+    assert first.rated[:3] + second.rated == whole  # a batch of three was written, the one in hand was not
     score(folder, third := Counting())
-    assert third.seen == []
+    assert third.rated == []
     assert {r.dialogue_id for r in read_ratings(folder)} == {d.id for d in dialogues}
 
 
@@ -88,7 +88,7 @@ def test_a_dialogue_that_is_partly_rated_gets_the_rest(tmp_path, stored, dialogu
     with Run(folder) as run:
         run.forget("scoring/counting", name, 5)
     score(folder, rater := Counting())
-    assert rater.seen == [name]
+    assert rater.rated == [name]
     assert (folder / "ratings.jsonl").read_text() == before
 
 
@@ -97,7 +97,7 @@ def test_more_dialogues_join_and_changed_ones_are_refused(tmp_path, stored, dial
     score(folder, Counting())
     write_jsonl(tmp_path / "more.jsonl", dialogues)
     score(tmp_path / "more.jsonl", rater := Counting(), out=folder)
-    assert rater.seen == spoken(dialogues[5:])
+    assert rater.rated == spoken(dialogues[5:])
     with Run(folder) as run:
         assert list(run.members("scoring/counting")) == [d.id for d in dialogues]
     changed = [d.model_copy(update={"category": "work_and_study"}) if i < 2 else d for i, d in enumerate(dialogues)]
