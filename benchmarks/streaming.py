@@ -2,7 +2,7 @@
 
 python -m benchmarks.streaming --dialogues 1000000 --json FILE
 
-The dialogues are made up and short: two rounds, about 1.2 KB, in a temporary folder; ten supporters play the cards.
+The dialogues are made up and short: two rounds, about 1.3 KB, in a temporary folder; ten supporters play the cards.
 Each command has a process of its own, whose peak memory the system tells (``os.wait4``). The rater asks no model: what
 is measured is reading, keeping and counting.
 """

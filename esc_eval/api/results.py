@@ -12,7 +12,6 @@ from esc_eval.escaping import escape_html, format_csv
 from esc_eval.files.preferences import Given, Inconsistent, read_preferences
 from esc_eval.files.records import Stored, check_unique, open_dialogues, read_ratings
 from esc_eval.files.run_folder import (
-    DIALOGUES,
     PREFERENCES,
     is_run_folder,
     open_run_ratings,
@@ -146,7 +145,6 @@ class Results:
             keep=keep,
             preferences=read_preferences(folder) if is_file(folder / PREFERENCES) else (),
         )
-        check_unique(found._talks.ids, "dialogue", str(folder / DIALOGUES))
         _ = found._given  # a broken file is to be said now
         return found
 
@@ -167,7 +165,10 @@ class Results:
 
     @cached_property
     def _talks(self) -> DialogueColumns:
-        return DialogueColumns.of(self._dialogues)
+        found = DialogueColumns.of(self._dialogues)
+        if isinstance(self._dialogues, Stored):
+            check_unique(found.ids, "dialogue", str(self._dialogues.path))
+        return found
 
     @cached_property
     def _given(self) -> RatingColumns:

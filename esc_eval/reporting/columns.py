@@ -355,7 +355,7 @@ class RatingColumns(Kinds[Said]):
         dialogue: Of each, the place of its dialogue; -1 of one that is not there.
         expected: Expected level; NaN where there is none. None = none has one.
         unknown: The dialogue of the first rating whose dialogue is not there.
-        source: What they are of.
+        source: What they are of, where they are all of it.
     """
 
     dialogue: Places
@@ -403,6 +403,7 @@ class RatingColumns(Kinds[Said]):
             kind=self.kind[where],
             dialogue=self.dialogue[where],
             expected=None if self.expected is None else self.expected[where],
+            source=(),
         )
 
     def levels(self, expected: bool) -> npt.NDArray[np.float64]:

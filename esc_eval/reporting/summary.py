@@ -466,7 +466,7 @@ def _make_board(
         harm = count_risk(
             ratings.marks(talks),
             rubric,
-            dict(zip(talks.ids, talks.each(lambda about: about.supporter), strict=True)),
+            dict(zip(talks.ids, talks.each(lambda about: about.supporter).tolist(), strict=True)),
             dict(zip(talks.ids, talks.clusters, strict=True)),
         )
     return Leaderboard(

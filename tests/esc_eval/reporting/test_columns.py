@@ -1,0 +1,203 @@
+"""What is counted from columns is what is counted from the records themselves, held or read anew from a file."""
+
+import tracemalloc
+from collections import Counter
+
+import numpy as np
+import pytest
+from made_tables import RUBRIC, make_dialogues, make_ratings
+
+from esc_eval import Results, report
+from esc_eval.errors import EscEvalError
+from esc_eval.files import records
+from esc_eval.files.records import Stored, open_dialogues, open_ratings
+from esc_eval.files.writing import write_jsonl
+from esc_eval.reporting.columns import DialogueColumns, RatingColumns
+from esc_eval.reporting.summary import _build_board, keep_last_word, summarise_ratings
+from esc_eval.schema import Dialogue, Rating, SeekerState, Turn, digest, digest_each
+from esc_eval.statistics.ranking import Board
+
+CASES = {
+    "plain": ({}, {}),
+    "two judges, three stages by people": (
+        {},
+        {"raters": ("judge", "other"), "people": ("p", "q"), "stages": ("first", "talk", "review")},
+    ),
+    "repeats, two seekers": ({"repeats": 2, "seekers": ("s", "t")}, {}),
+    "some cards unknown, dimensions without scorer": ({"known_cards": False}, {"unsupported": RUBRIC.keys[4:]}),
+}
+
+
+def make(case, seed=0):
+    rng = np.random.default_rng(seed)
+    played, rated = CASES[case]
+    dialogues = make_dialogues(rng, **played)
+    return dialogues, make_ratings(rng, dialogues[1:], **rated)
+
+
+def write_run(folder, dialogues, ratings):
+    write_jsonl(folder / "dialogues.jsonl", dialogues)
+    if ratings:
+        write_jsonl(folder / "ratings.jsonl", ratings)
+    return folder
+
+
+@pytest.fixture
+def stored(monkeypatch):
+    """Files of any size are large."""
+    monkeypatch.setattr(records, "HELD", 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_a_run_that_is_not_held_has_the_report_of_one_that_is(tmp_path, stored, case):
+    dialogues, ratings = make(case)
+    run = Results.load(write_run(tmp_path, dialogues, ratings))
+    held = Results(dialogues, ratings)
+    assert run.render("json") == held.render("json")
+    run.write_report(tmp_path)
+    assert (tmp_path / "report.html").read_text() == write_page(tmp_path / "held", held)
+    assert run.dialogues == tuple(dialogues)
+    assert run.ratings == tuple(ratings)
+
+
+def write_page(folder, results):
+    folder.mkdir()
+    results.write_report(folder)
+    return (folder / "report.html").read_text()
+
+
+def test_a_report_of_a_large_file_holds_no_record(tmp_path, stored):
+    dialogues, ratings = make("plain")
+    results = report(write_run(tmp_path, dialogues, ratings), out=tmp_path)
+    assert results.is_rated
+    assert not {"dialogues", "ratings"} & vars(results).keys()
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("expected", [False, True])
+def test_a_board_of_columns_is_the_board_of_rows(case, expected):
+    dialogues, ratings = make(case, seed=1)
+    dialogues = [d for d in dialogues if any(r.dialogue_id == d.id for r in ratings)]
+    talks = DialogueColumns.of(dialogues)
+    found = _build_board(talks, RatingColumns.of(ratings, talks), RUBRIC, expected, RUBRIC.keys[5:])
+    by_card = all(d.card_id is not None for d in dialogues)
+    of = {d.id: (d.supporter, d.card_id if by_card else d.id) for d in dialogues}
+    levels = [r.expected if expected else r.score for r in ratings]
+    rows = [
+        (r.dialogue_id, *of[r.dialogue_id], r.dimension, r.rater, np.nan if level is None else level)
+        for r, level in zip(ratings, levels, strict=True)
+    ]
+    turned = [d.key for d in RUBRIC.dimensions if d.lower_is_better]
+    board = Board.build(rows, RUBRIC.keys, (0, 4), turned, RUBRIC.keys[5:], even=by_card)
+    for name, value in vars(board).items():
+        np.testing.assert_equal(getattr(found, name), value, err_msg=name)
+
+
+def test_what_is_counted_is_what_the_records_say():
+    dialogues, ratings = make("plain", seed=2)
+    [*boards] = summarise_ratings(dialogues, ratings, RUBRIC).tables
+    assert {board.language for board in boards} == {"en", "zh"}
+    by_id = {d.id: d for d in dialogues}
+    for board in boards:
+        for row in board.rows:
+            own = [r for r in ratings if by_id[r.dialogue_id].supporter == row.supporter
+                   and by_id[r.dialogue_id].language == board.language]  # fmt: skip
+            talks = [by_id[name] for name in dict.fromkeys(r.dialogue_id for r in own)]
+            replies = [turn for d in talks for turn in d.replies]
+            assert row.problems == Counter(r.problem for r in own if r.problem)
+            assert row.replies == len(replies)
+            assert row.empty_replies == sum(not turn.text for turn in replies)
+            assert row.low_mass == sum(r.mass is not None and r.mass < 0.5 for r in own)
+            assert row.unanswered == sum(d.problem is not None or not d.answered for d in talks)
+            for key, cell in row.cells.items():
+                scores = Counter(r.score for r in own if r.dimension == key)
+                assert cell.counts == tuple(scores[level] for level in RUBRIC.levels)
+
+
+def test_the_last_word_of_people_is_that_of_the_latest_stage_with_a_score():
+    common = {"dialogue_id": "d", "dimension": "empathy", "rater": "p", "rater_kind": "human", "rubric": RUBRIC.id}
+    first = Rating(**common, score=1, stage="first")
+    review = Rating(**common, problem="left out", stage="review")
+    talk = Rating(**common, score=2, stage="talk")
+    assert keep_last_word([review, first]) == [first]
+    assert keep_last_word([talk, first]) == [talk]
+    assert keep_last_word([first, talk, review]) == [talk]
+
+
+def test_kinds_are_counted_in_order_of_first_appearance():
+    dialogues, ratings = make("plain", seed=3)
+    given = RatingColumns.of(ratings, DialogueColumns.of(dialogues))
+    assert [said.dimension for said, _ in given.counted()][:2] == [r.dimension for r in ratings][:2]
+    assert [(r.dimension, r.score, r.problem) for r in given.examples] == [
+        (said.dimension, said.score, said.problem) for said, _ in given.counted()
+    ]
+    where = given.having(lambda said: said.score == 3)
+    assert sum(n for _, n in given.counted(where)) == sum(r.score == 3 for r in ratings)
+
+
+def test_the_seekers_course_is_that_of_the_dialogues(tmp_path, stored):
+    def talk(number):
+        levels = [{"name": "distress", "low": 0, "high": 10, "value": number}]
+        turns = [Turn(role="seeker", text="Hm.", state=SeekerState.model_validate({"raw": "x", "levels": levels})),
+                 Turn(role="supporter", text="Yes.")] * (1 + number % 2)  # fmt: skip
+        return Dialogue(id=f"d{number}", language="en", turns=turns, supporter="m", card_id=f"c{number}", end="goodbye")
+
+    talks = [talk(number) for number in range(6)]
+    run, held = Results.load(write_run(tmp_path, talks, [])), Results(talks)
+    assert run.course["course"].to_json() == held.course["course"].to_json()
+    assert "course" in held.course
+
+
+def test_records_of_a_file_are_read_anew_and_only_of_that_file(tmp_path, stored):
+    dialogues, ratings = make("plain")
+    talks, given = (open_(write_run(tmp_path, dialogues, ratings)) for open_ in (open_dialogues, open_ratings))
+    assert isinstance(talks, Stored)
+    assert (list(talks), list(talks), list(given)) == (dialogues, dialogues, ratings)
+    assert (talks[1], talks[-1], talks[2:4], len(given)) == (dialogues[1], dialogues[-1], dialogues[2:4], len(ratings))
+    write_jsonl(tmp_path / "dialogues.jsonl", dialogues[:3])
+    with pytest.raises(EscEvalError, match="was changed since it was read; open it again"):
+        list(talks)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [("", "holds no dialogues"), ('{"id": "d"}\n{\n', r"line 1: no Dialogue: .* \(1 more bad lines\)")],
+)
+def test_a_broken_file_that_is_not_held_is_refused_by_the_same_sentence(tmp_path, monkeypatch, text, why):
+    monkeypatch.setattr(records, "HELD", -1)
+    (tmp_path / "dialogues.jsonl").write_text(text)
+    with pytest.raises(EscEvalError, match=why):
+        Results.load(tmp_path)
+
+
+def test_an_id_that_stands_twice_in_a_file_that_is_not_held_is_refused(tmp_path, stored):
+    dialogues, _ = make("plain")
+    with pytest.raises(EscEvalError, match="1 dialogue ids occur more than once"):
+        Results.load(write_run(tmp_path, [*dialogues, dialogues[0]], []))
+
+
+def test_the_digest_of_a_list_needs_no_list():
+    dialogues, _ = make("plain")
+    assert digest_each(iter(dialogues)) == digest(dialogues)
+
+
+@pytest.mark.slow
+def test_a_report_takes_little_memory_for_each_dialogue_more(tmp_path, stored):
+    def peak(cards):
+        folder = tmp_path / str(cards)
+        folder.mkdir()
+        rng = np.random.default_rng(0)
+        dialogues = make_dialogues(rng, cards)
+        write_run(folder, dialogues, make_ratings(rng, dialogues))
+        del dialogues
+        tracemalloc.start()
+        Results.load(folder).summary  # noqa: B018
+        try:
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(2)  # what is loaded once
+    few, many = peak(100), peak(500)
+    assert (many - few) / 800 < 3000  # held, a dialogue takes about 40,000 bytes with its ratings
