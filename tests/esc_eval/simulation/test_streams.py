@@ -106,7 +106,7 @@ def test_what_is_too_long_is_asked_again_shorter_and_a_reply_that_is_none_ends_i
     )
     assert [d.rounds for d in dialogues[:3]] == [5] * 3
     assert dialogues[0].turns[-2].left_out
-    assert list(played.problems.values()) == ["no answer"]
+    assert list(played.problems.values()) == ["seeker: no answer"]
     alone, _, _ = play(tmp_path / "b", FakeModel("s", answer), [FakeModel("p", lambda _: "Yes.")], 5, context=Context())
     assert dialogues == alone
 
