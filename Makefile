@@ -9,6 +9,7 @@ CPU_INDEX ?= https://download.pytorch.org/whl/cpu
 TEST_ARGS ?=
 N ?= 10000
 SEED ?= 1
+export PYTHONDONTWRITEBYTECODE :=  # tests start many processes, which need not compile the same modules again and again
 
 # What runs without torch and the libraries of analysis/, so that it can be tried with other versions of the rest.
 CORE_TESTS := tests/test_package.py tests/model_cards tests/dataset_builder/test_cli.py tests/dataset_builder/check \

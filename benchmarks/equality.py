@@ -1,74 +1,181 @@
-"""How often the text changes with batch size, order and number format, greedy, on the embedded model.
+"""What is equal: how often a text changes with the batch, the order, a resumption and the number format, greedy.
 
-usage: python -m benchmarks.equality [--cards 12] [--tokens 48] [--json FILE]
+    python -m benchmarks.equality
+    python -m benchmarks.equality --dtypes bfloat16 --deterministic
+    python -m benchmarks.equality --random-shape qwen2-0.5b --dtypes bfloat16 float32 --deterministic
+
+Each number format is compared with itself: the same command twice, resumed between two answers, one and five at a time,
+in the other order. With ``--deterministic`` all of it again in passes of fixed shapes, and what that takes: processor
+time on a CPU, else time by the clock, over that of the default. The formats are compared with the first one.
 """
 
 import argparse
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import torch
 
-from esc_eval.chat import Options, open_model
+from benchmarks.meters import synchronise
+from benchmarks.shapes import SHAPES, made
 from esc_eval.chat.base import ChatModel, Conversation
+from esc_eval.chat.engine.hf import HFModel
 from esc_eval.chat.engine.rows import common_prefix
+from esc_eval.chat.engine.weights import Weights
+from esc_eval.checkpoints import embedded
+from esc_eval.environment import describe_environment
 from esc_eval.files.records import load_cards
 from esc_eval.files.writing import write_json
 from esc_eval.prompts.protocol import Generation, load_protocol
+from esc_eval.schema import RoleCard
+
+Open = Callable[..., ChatModel]
+"""Opens the model anew, with the settings of ``HFModel`` by name."""
+
+
+@dataclass(frozen=True)
+class Talk:
+    """Two answers to each of some conversations.
+
+    Attributes:
+        conversations: That it begins with.
+        settings: How both are sampled.
+    """
+
+    conversations: Sequence[Conversation]
+    settings: Generation
+
+    def texts(self, open_anew: Open, *, resumed: bool = False, turned: bool = False, **how: Any) -> list[str]:
+        """The answers, joined, in the order of the conversations.
+
+        Args:
+            open_anew: Opens the model.
+            resumed: Whether the second answer is that of a model opened for it.
+            turned: Whether the conversations are handed over in the other order.
+            how: The model is opened.
+        """
+        step = -1 if turned else 1
+        first, model = list(self.conversations)[::step], open_anew(**how)
+        said = replies(model, first, self.settings)
+        more: list[Conversation] = [
+            [*c, {"role": "assistant", "content": text}, {"role": "user", "content": "And how do you feel about that?"}]
+            for c, text in zip(first, said, strict=True)
+        ]
+        if resumed:
+            model = open_anew(**how)
+        answers = replies(model, more, self.settings)
+        return [one + "\n" + two for one, two in zip(said, answers, strict=True)][::step]
+
+
+WAYS: dict[str, dict[str, Any]] = {
+    "the same command twice": {},
+    "resumed": {"resumed": True},
+    "one at a time": {"batch_size": 1},
+    "five at a time": {"batch_size": 5},
+    "other order": {"turned": True},
+}
 
 
 def replies(model: ChatModel, conversations: Sequence[Conversation], settings: Generation) -> list[str]:
     """Texts in the order of the conversations."""
-    answers = dict(model.reply(conversations, settings, [0] * len(conversations)))
+    answers = dict(model.reply(conversations, settings, range(len(conversations))))
     return [answers[i].text for i in range(len(conversations))]
 
 
-def two_rounds(model: ChatModel, first: Sequence[Conversation], settings: Generation) -> list[str]:
-    """The texts of a first answer and, after a fixed question, of a second."""
-    said = replies(model, first, settings)
-    more: list[Conversation] = [
-        [*c, {"role": "assistant", "content": text}, {"role": "user", "content": "And how do you feel about that?"}]
-        for c, text in zip(first, said, strict=True)
-    ]
-    return [one + "\n" + two for one, two in zip(said, replies(model, more, settings), strict=True)]
+def compare(texts: Sequence[str], expected: Sequence[str]) -> dict[str, Any]:
+    """How many of some texts are equal to others, and how much of each stands before the first difference."""
+    pairs = list(zip(texts, expected, strict=True))
+    agree = sum(common_prefix(a, b) / max(len(b), 1) for a, b in pairs) / len(pairs)
+    equal = sum(a == b for a, b in pairs)
+    return {"equal": equal, "n": len(pairs), "share_of_characters_before_the_first_difference": agree}
+
+
+def compare_ways(talk: Talk, open_anew: Open) -> tuple[list[str], dict[str, Any]]:
+    """The texts of one batch, and how those of every way compare with them."""
+    expected = talk.texts(open_anew)
+    return expected, {way: compare(talk.texts(open_anew, **how), expected) for way, how in WAYS.items()}
+
+
+def measure_price(talk: Talk, default: Open, fixed: Open, device: torch.device, pairs: int = 3) -> list[float]:
+    """Time that fixed shapes take over that of the default, in turn: processor time on a CPU, else by the clock."""
+    clock = time.process_time if device.type == "cpu" else time.perf_counter
+    ratios = []
+    for _ in range(pairs):
+        took = []
+        for open_anew in (default, fixed):
+            synchronise(device)
+            begin = clock()
+            talk.texts(open_anew)
+            synchronise(device)
+            took.append(clock() - begin)
+        ratios.append(took[1] / took[0])
+    return ratios
 
 
 def main() -> None:
-    """Print, for each way, how many texts equal those of float32 in one batch, and how far the others agree."""
+    """Print, for each number format and way, how many texts are equal."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cards", type=int, default=12)
     parser.add_argument("--tokens", type=int, default=48)
+    parser.add_argument("--temperature", type=float, default=0.0, help="above 0: sampled, each card by its own seed")
+    parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16", "int8"])
+    parser.add_argument("--deterministic", action="store_true", help="fixed shapes as well, and their price")
+    parser.add_argument("--random-shape", choices=SHAPES, help="random weights of this shape, not the embedded model")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    settings = Generation(max_new_tokens=options.tokens)
-    protocol = load_protocol()
-    cards = load_cards(language="en", limit=options.cards)
-    first = [protocol.conversation(card, [protocol.opening(card)], "seeker") for card in cards]
-    expected = two_rounds(open_model("embedded", Options(dtype="float32")), first, settings)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    protocol, base = load_protocol(), load_cards(language="en")
+    cards: list[RoleCard] = [base[i % len(base)] for i in range(options.cards)]
+    talk = Talk(
+        [protocol.conversation(card, [protocol.opening(card)], "seeker") for card in cards],
+        Generation(max_new_tokens=options.tokens, temperature=options.temperature),
+    )
+    results: dict[str, Any] = {}
+    reference: list[str] = []
+    with TemporaryDirectory() as folder:
+        for dtype in options.dtypes:
+            if dtype == "int8" and device.type != "cpu":
+                print("int8 is for CPUs and was left out")
+                continue
 
-    def another(**how: object) -> list[str]:
-        return two_rounds(open_model("embedded", Options(**how)), first, settings)  # type: ignore[arg-type]
+            def opener(deterministic: bool, dtype: str = dtype) -> Open:
+                if not options.random_shape:
+                    place = str(embedded.convert_embedded()[0])
+                    return lambda **how: HFModel(place, dtype=dtype, deterministic=deterministic, **how)
+                weights = Weights(made(options.random_shape, Path(folder), device, dtype), dtype, deterministic)
+                return lambda **how: HFModel(folder, dtype=dtype, weights=weights, stands_for="random", **how)
 
-    ways = {
-        "float32, one at a time": another(dtype="float32", batch_size=1),
-        "float32, five at a time": another(dtype="float32", batch_size=5),
-        "float32, other order": two_rounds(open_model("embedded", Options(dtype="float32")), first[::-1], settings)[
-            ::-1
-        ],
-        "bfloat16": another(dtype="bfloat16"),
-    }
-    if torch.cuda.is_available():
-        print("int8 is for CPUs and was left out")
-    else:
-        ways["int8"] = another(dtype="int8")
-    results = {}
-    for way, texts in ways.items():
-        same = sum(a == b for a, b in zip(texts, expected, strict=True))
-        agree = sum(common_prefix(a, b) / len(b) for a, b in zip(texts, expected, strict=True)) / len(texts)
-        results[way] = {"equal": same, "n": len(texts), "share_of_characters_before_the_first_difference": agree}
-        print(f"{way:26} {same:3} of {len(texts)} texts equal; {agree:.0%} of the characters before a difference")
+            default = opener(False)
+            expected, found = compare_ways(talk, default)
+            results[dtype] = {"ways": found}
+            show(dtype, found)
+            if not reference:
+                reference = expected
+            elif not options.random_shape:  # whose weights are other ones in each format
+                results[dtype]["to_the_first"] = compare(expected, reference)
+                show(f"{dtype}, to {options.dtypes[0]}", {"in one batch": results[dtype]["to_the_first"]})
+            if options.deterministic and dtype != "int8":
+                fixed = opener(True)
+                _, found = compare_ways(talk, fixed)
+                price = measure_price(talk, default, fixed, device)
+                results[f"{dtype}, deterministic"] = {"ways": found, "price": price}
+                show(f"{dtype}, deterministic", found)
+                print(f"    takes {min(price):.2f} to {max(price):.2f} times as long, in {len(price)} pairs")
     if options.json:
-        write_json(options.json, results)
+        write_json(options.json, {"results": results, "environment": describe_environment()})
+
+
+def show(title: str, found: dict[str, Any]) -> None:
+    """Print one comparison."""
+    print(title)
+    for way, row in found.items():
+        agree = row["share_of_characters_before_the_first_difference"]
+        print(
+            f"    {way:24}{row['equal']:4} of {row['n']} texts equal; {agree:.0%} of the characters before", flush=True
+        )
 
 
 if __name__ == "__main__":

@@ -23,6 +23,8 @@ from esc_eval.files.writing import write_json
 
 SIMULATION = ("-m", "benchmarks.simulation", "--repeats", "1", "--official-dialogues", "1", "--official-rounds", "1")
 JSON = "{json}"
+TRAINING = ("-m", "benchmarks.training", "--json", JSON, "--recipe")
+PAPER = (*TRAINING, "training/recipes/esc_role/paper.yaml")
 PARTS: dict[str, tuple[str, ...]] = {
     "tests": ("-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", "tests/esc_eval/chat/engine/test_gpu.py"),
     "simulation-7b": (
@@ -35,7 +37,19 @@ PARTS: dict[str, tuple[str, ...]] = {
     "simulation-14b": (
         *SIMULATION, "--random-shape", "qwen1.5-14b", "--dialogues", "40", "--batch", "40", "--json", JSON,
     ),
-    "training-0.5b": ("-m", "benchmarks.training", "--shape", "qwen2-0.5b", "--dtype", "bfloat16", "--batch", "8"),
+    "training-7b-before": (*PAPER, "--shape", "qwen2-7b", "--tokens", "1024", "--set", "speed=null"),
+    "training-7b": (*PAPER, "--shape", "qwen2-7b", "--tokens", "1024"),
+    "training-7b-uneven": (*PAPER, "--shape", "qwen2-7b", "--tokens", "2048", "--shortest", "200"),
+    "training-7b-compiled": (*PAPER, "--shape", "qwen2-7b", "--tokens", "1024", "--set", "speed.compile=true"),
+    "training-14b": (*PAPER, "--shape", "qwen1.5-14b", "--tokens", "1024"),
+    "training-single": (
+        *TRAINING, "training/recipes/esc_rank/single.yaml", "--shape", "qwen2-7b",
+        "--tokens", "2048", "--shortest", "1024",
+    ),
+    "training-0.5b": (
+        *PAPER, "--shape", "qwen2-0.5b", "--batch", "32", "--tokens", "512",
+        "--set", "optimise.gradient_checkpointing=false",
+    ),
     "equality": ("-m", "benchmarks.equality", "--json", JSON),
 }  # fmt: skip
 TAIL = 3000  # characters of a part's output that are kept

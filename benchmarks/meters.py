@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
 
+from benchmarks.process_memory import peak_mib, reset_peak
 from esc_eval.chat.engine.hf import HFModel
 from esc_eval.chat.engine.rows import Rows
 
@@ -27,16 +27,14 @@ class Memory:
         """Begin anew."""
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
-        elif (control := Path("/proc/self/clear_refs")).exists():
-            control.write_text("5")
+        else:
+            reset_peak()
 
     def peak(self) -> float | None:
         """MiB, or None where the system does not tell."""
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated(self.device) / 2**20
-        status = Path("/proc/self/status")
-        lines = status.read_text().splitlines() if status.exists() else []
-        return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), None)
+        return peak_mib()
 
 
 @dataclass

@@ -63,8 +63,8 @@ def say(language: str, length: int, rng: random.Random) -> str:
     return text.strip() + ("." if language == "en" else "。")
 
 
-def make_run(folder: Path, cards: int, models: int, rounds: int = 5) -> int:
-    """Write a run; returns the characters said."""
+def make_run(folder: Path, cards: int, models: int, rounds: int = 5, raters: int = 1) -> int:
+    """Write a run rated by so many judges; returns the characters said."""
     rng = random.Random(0)
     rubric = load_rubric()
     english = round(cards * ENGLISH / (ENGLISH + CHINESE))
@@ -90,18 +90,20 @@ def make_run(folder: Path, cards: int, models: int, rounds: int = 5) -> int:
             one = Dialogue(id=f"m{m}:{card.id}", language=card.language, turns=turns, card_id=card.id,
                            category=card.category, supporter=f"model-{m}")  # fmt: skip
             dialogues.append(one)
-            for key in rubric.keys:
-                level = min(4, max(0, round(rng.gauss(2 + 0.3 * m, 1))))
+            for rater, key in ((rater, key) for rater in range(raters) for key in rubric.keys):
+                level = min(4, max(0, round(rng.gauss(2 + 0.3 * (m % 6), 1))))
                 chances = [0.1] * 5
                 chances[level] = 0.6
                 ratings.append(
-                    Rating(dialogue_id=one.id, dimension=key, rater="judge", rater_kind="model", rubric=rubric.id,
-                           score=level, probabilities=tuple(chances), expected=float(level), raw=f"Score: {level}")
+                    Rating(dialogue_id=one.id, dimension=key, rater=f"judge-{rater}" if rater else "judge",
+                           rater_kind="model", rubric=rubric.id, score=level, probabilities=tuple(chances),
+                           expected=float(level), raw=f"Score: {level}")
                 )  # fmt: skip
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     write_jsonl(folder / "cards.jsonl", made)
     write_jsonl(folder / "dialogues.jsonl", dialogues)
-    write_jsonl(folder / "ratings.jsonl", ratings)
+    if ratings:
+        write_jsonl(folder / "ratings.jsonl", ratings)
     write_json(folder / "run.json", {})
     return sum(len(turn.text) for dialogue in dialogues for turn in dialogue.turns)
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from hashlib import sha256
 from itertools import count, dropwhile, pairwise
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, NamedTuple, Self
 
 from pydantic import (
     AfterValidator,
@@ -529,16 +529,34 @@ def order_stages(found: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(dict.fromkeys(found), key=lambda stage: usual.index(stage) if stage in usual else 1))
 
 
-def digest(value: object) -> str:
-    """Sha256 of a value's canonical JSON (sorted keys, no spaces, UTF-8); records count by their set fields."""
+def canonical(value: object) -> str:
+    """A value's canonical JSON: sorted keys, no spaces; records count by their set fields."""
 
     def plain(item: object) -> object:
         if isinstance(item, BaseModel):
             return item.model_dump(mode="json", exclude_none=True)
         raise TypeError(f"{type(item).__name__} has no canonical JSON")
 
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=plain)
-    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=plain)
+
+
+def digest(value: object) -> str:
+    """Sha256 of a value's canonical JSON, as UTF-8."""
+    return sha256(canonical(value).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def digest_each(values: Iterable[object]) -> str:
+    """The ``digest`` of the list of some values, of which one is held at a time.
+
+    >>> digest_each(iter([1, "two"])) == digest([1, "two"]), digest_each([]) == digest([])
+    (True, True)
+    """
+    whole, between = sha256(b"["), ""
+    for value in values:
+        whole.update(f"{between}{canonical(value)}".encode("utf-8", "surrogatepass"))
+        between = ","
+    whole.update(b"]")
+    return whole.hexdigest()
 
 
 def find_duplicates(ids: Iterable[str]) -> list[str]:
@@ -552,14 +570,25 @@ def find_duplicates(ids: Iterable[str]) -> list[str]:
     return list(twice)
 
 
-def number_repeats(dialogues: Iterable[Dialogue]) -> dict[str, int]:
+class Played(NamedTuple):
+    """Of a dialogue what tells whether it is a repeat of another; as of the ``Dialogue``."""
+
+    id: str
+    card_id: str | None
+    supporter: str | None
+    seeker: str | None
+    protocol: str | None
+    repeat: int | None
+
+
+def number_repeats(dialogues: Iterable[Dialogue | Played]) -> dict[str, int]:
     """Which repeat each dialogue is among those of one card and the same models, from 1, by id.
 
     What a dialogue says itself holds; one that says nothing has the first number that is free, in the order given. A
     dialogue without a card is no repeat of another.
     """
     rows = list(dialogues)
-    cells: dict[object, list[Dialogue]] = {}
+    cells: dict[object, list[Dialogue | Played]] = {}
     for one in rows:
         cell = (one.id,) if one.card_id is None else (one.card_id, one.supporter, one.seeker, one.protocol)
         cells.setdefault(cell, []).append(one)

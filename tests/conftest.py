@@ -1,16 +1,16 @@
 """Fixtures: the shared public files, a toy chat model of a real architecture, the embedded model."""
 
 import functools
+import gc
 import json
 import os
-from importlib.util import find_spec
+import re
+from collections import Counter
 from pathlib import Path
 
 import hypothesis
 import pytest
 import typer.testing
-
-from training.common.toy import build_toy
 
 hypothesis.settings.register_profile("no deadline", deadline=None)  # no test asks for a speed
 hypothesis.settings.load_profile("no deadline")
@@ -19,18 +19,55 @@ typer.testing._get_command = functools.cache(
     typer.testing._get_command
 )  # a command line is put together once, not a call
 
+FIRST = [
+    *("test_docs.py", "test_planted.py", "test_readme.py", "test_simulate.py", "test_walk.py", "test_score.py"),
+    *("test_how_do_i.py", "test_kills.py", "test_judges.py", "test_embedded.py", "test_roles.py", "test_tasks.py"),
+]
+"""Files of few tests that take minutes: they start first, so that none of them is left alone at the end."""
+ALL_SLOW = re.compile(r"^pytestmark = (\[\s*)?pytest\.mark\.slow", re.MULTILINE)
 ROOT = Path(__file__).resolve().parents[1]
+# The suite runs one process a core; more threads than cores wait for one another. Before numpy and torch look.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 GPU = bool(os.environ.get("ESC_EVAL_TEST_GPU"))  # `make test-gpu`
 if not GPU:
     os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the same tests, numbers and texts on every machine; before torch looks
 
 
-def pytest_collection_modifyitems(items):
-    """Tests of a GPU are run where they are asked for, and fail there without one."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """What is loaded here stays, so the collector of cycles looks for none in it, neither now nor in any test."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def pytest_ignore_collect(collection_path, config):
+    """A file that holds nothing of what is asked for is not loaded, nor are the libraries that it imports."""
+    asked = config.option.markexpr
+    if asked not in ("slow", "not slow") or collection_path.suffix != ".py":
+        return None
+    text = collection_path.read_text(encoding="utf-8")
+    return ("mark.slow" not in text if asked == "slow" else bool(ALL_SLOW.search(text))) or None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config, items):
+    """Tests of a GPU are run where they are asked for, and fail there without one. Workers begin with long files."""
     if not GPU:
         for item in items:
             if item.get_closest_marker("gpu"):
                 item.add_marker(pytest.mark.skip(reason="needs a GPU: make test-gpu"))
+    if hasattr(config, "workerinput"):
+        many = Counter(item.path for item in items)
+        last = len(FIRST)
+        items.sort(key=lambda i: (FIRST.index(i.path.name) if i.path.name in FIRST else last, -many[i.path], i.path))
+
+
+def pytest_configure(config):
+    config.option.loadscopereorder = False  # xdist's own order, which is by the number of tests alone
 
 
 @pytest.fixture(scope="session")
@@ -57,17 +94,10 @@ def script(tmp_path):
     return make
 
 
-@pytest.fixture(scope="session", autouse=True)
-def one_thread():
-    """Toy models are slower on several threads, and the suite runs one process a core."""
-    if find_spec("torch"):
-        import torch
-
-        torch.set_num_threads(1)
-
-
 @pytest.fixture(scope="session")
 def toy_folder(tmp_path_factory) -> Path:
+    from training.common.toy import build_toy
+
     return build_toy(tmp_path_factory.mktemp("toy"))
 
 
@@ -80,12 +110,8 @@ def toy(toy_folder):
 
 @pytest.fixture(scope="session")
 def embedded():
-    """SmolLM2-135M-Instruct, the model of `make demo`, on all cores."""
-    import torch
-
+    """SmolLM2-135M-Instruct, the model of `make demo`."""
     from esc_eval.chat import open_model
-
-    torch.set_num_threads(os.cpu_count() or 1)
 
     return open_model("embedded")
 

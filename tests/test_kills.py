@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).parent / "support" / "kills.py"
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_hundred_kills_at_random_moments_change_nothing():
     paths = os.pathsep.join([str(SCRIPT.parents[2]), str(SCRIPT.parent)])

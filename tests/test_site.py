@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 WIDTHS = (1280, 390)
 STICKS_OUT = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
@@ -47,7 +49,6 @@ def address(site):
     server.shutdown()
 
 
-@pytest.mark.slow
 def test_every_verb_and_option_is_on_the_pages_of_the_command_lines(site):
     from typer.main import get_command
 
@@ -94,7 +95,6 @@ def find_faults(page, address, name, rules, seen):
     return faults
 
 
-@pytest.mark.slow
 def test_no_page_asks_another_host_sticks_out_or_is_hard_to_read(site, address, chromium):
     page = open_page(chromium, "light")
     asked = set()
@@ -107,7 +107,6 @@ def test_no_page_asks_another_host_sticks_out_or_is_hard_to_read(site, address, 
     assert not [url for url in asked if not url.startswith((address, "data:", "blob:"))]
 
 
-@pytest.mark.slow
 def test_the_dark_colours_can_be_read_too(address, chromium):
     page, seen = open_page(chromium, "dark"), []
     for name in (".", "howto/data"):
@@ -115,7 +114,6 @@ def test_the_dark_colours_can_be_read_too(address, chromium):
         assert page.evaluate("document.body.dataset.mdColorScheme") == "slate"
 
 
-@pytest.mark.slow
 def test_search_finds_a_page_and_code_can_be_copied(address, chromium):
     page = chromium.new_context().new_page()
     page.goto(f"{address}how_do_i/evaluate_my_model/")

@@ -136,13 +136,19 @@ def sampling_page(section: Section) -> str:
 Chosen without the conversations that the table above tests on: {setting["cards"]} cards of the {setting["fresh"]}
 conversations of the training files that {setting["seeker"]} did not learn from, {setting["rounds"]} rounds each,
 replies of at most {setting["reply_tokens"]} tokens; the supporter's lines are fixed ({setting["supporter"]}).
-Real: {setting["people"]} of those conversations. The classifier of slips is fitted to {setting["detector"]} others.
+Real: {setting["people"]} of those conversations{_near_test_cards(setting)}. The classifier of slips is fitted to {setting["detector"]} others.
 Rule, fixed before: slips at most 0.03 above real seekers' and AUC at most 0.85; of these the setting whose words'
 perplexity to the untrained model is nearest to real seekers'. {reached}
 Intervals are wide, and several settings are no worse than the chosen one.
 
 {render_table(head, rows)}
 """
+
+
+def _near_test_cards(setting: Section) -> str:
+    """How many of the conversations were kept from learning because a test card may come from them."""
+    near = setting.get("near_test_cards")
+    return f" ({near} of them were not learnt because a test card may come from them)" if near else ""
 
 
 def _base_cards(setting: Section) -> str:

@@ -7,6 +7,7 @@ hundreds of cards, and sources are read as a stream against the cards' shingles.
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from math import ceil
 
 from esc_eval.languages import get_language
 from esc_eval.schema import Language
@@ -15,6 +16,8 @@ NEAR = 0.2
 """Jaccard similarity of shingles from which two cards are called near-duplicates."""
 CONTAINED = 0.2
 """Share of a card's shingles that must occur in one record of a source to call the card contained in it."""
+TINY = 1e-9
+"""What a product of the similarity and a number of shingles may be off by."""
 FEWEST = 4
 """Shingles below which a text is too short to be compared."""
 
@@ -42,22 +45,25 @@ def near_duplicates(texts: Iterable[tuple[str, str, Language]], threshold: float
     Returns:
         For each id that has any, the other ids, sorted. Symmetric.
     """
-    sets: list[tuple[str, frozenset[str]]] = []
+    cut = ((text_id, cut_shingles(text, language)) for text_id, text, language in texts)
+    sets = [(text_id, pieces) for text_id, pieces in cut if len(pieces) >= FEWEST]
+    times = Counter(piece for _, pieces in sets for piece in pieces)
     holders: dict[str, list[int]] = defaultdict(list)
     found: dict[str, set[str]] = defaultdict(set)
-    for text_id, text, language in texts:
-        pieces = cut_shingles(text, language)
-        if len(pieces) < FEWEST:
-            continue
-        shared = Counter(other for piece in pieces for other in holders[piece])
-        for other, count in shared.items():
+    for number, (text_id, pieces) in enumerate(sets):
+        # Two that are alike share at least ``least`` pieces, so one of them is among the others of each: pieces that
+        # many texts have, such as the labels of a card, need not be followed to all of these.
+        least = ceil(threshold * len(pieces) - TINY)
+        rarest = sorted(pieces, key=lambda piece: (times[piece], piece))[: len(pieces) - least + 1]
+        for other in {other for piece in rarest for other in holders[piece]}:
             other_id, other_pieces = sets[other]
-            if other_id != text_id and count / len(pieces | other_pieces) >= threshold:
+            if other_id == text_id:
+                continue
+            if len(pieces & other_pieces) / len(pieces | other_pieces) >= threshold:
                 found[text_id].add(other_id)
                 found[other_id].add(text_id)
-        for piece in pieces:
-            holders[piece].append(len(sets))
-        sets.append((text_id, pieces))
+        for piece in rarest:
+            holders[piece].append(number)
     return {text_id: sorted(others) for text_id, others in sorted(found.items())}
 
 

@@ -45,7 +45,7 @@ from esc_eval.api.settings import (
 from esc_eval.chat import ChatModel
 from esc_eval.chat.endpoint.preflight import check_models
 from esc_eval.errors import EscEvalError, refuse_unknown
-from esc_eval.files.records import check_unique, read_dialogues
+from esc_eval.files.records import Survey, check_unique, open_dialogues
 from esc_eval.files.run_folder import DIALOGUES, is_run_folder, rubric_file
 from esc_eval.prompts.kept import kept_rubric
 from esc_eval.prompts.rubric import load_rubric
@@ -131,7 +131,7 @@ def evaluate(
         """Those that will be asked: all where dialogues are to come."""
         again = known.retry_failed and run.owners("problem")
         waiting = bool(again) or any(True for _ in unfinished_plays(plan, run))
-        there = [] if waiting or not is_run_folder(run.folder) else read_dialogues(run.folder)
+        there = [] if waiting or not is_run_folder(run.folder) else open_dialogues(run.folder)
         chat = [scoring.scorer for scoring in scorings if isinstance(scoring, Scoring)]
         return chat if waiting else models_to_ask(there, scorings, run, known.retry_failed)
 
@@ -145,8 +145,7 @@ def evaluate(
             plan, run, tell, prices, budget, retry=known.retry_failed, also_asked=judges, ahead=questions
         )
         outcome.by_default = not known.scorer
-        dialogues = read_dialogues(run.folder)
-        run_scorings(dialogues, scorings, run, outcome, tell, prices, budget, retry=known.retry_failed)
+        run_scorings(open_dialogues(run.folder), scorings, run, outcome, tell, prices, budget, retry=known.retry_failed)
         return _finish(run.folder, known, place, out, outcome, tell)
 
 
@@ -345,7 +344,8 @@ def _score(
     folder = sources[0] if len(sources) == 1 and sources[0].is_dir() else None
     if not given:
         raise EscEvalError("there are no dialogues to rate")
-    check_languages(scorings, (dialogue.language for dialogue in given))
+    survey = Survey.of(given)
+    check_languages(scorings, survey.languages)
     with (place := _RunFolder(out or folder)) as run:
         run.describe(settings=known.describe(RATING))
         keep_dialogues(given, run, sources)
@@ -355,13 +355,10 @@ def _score(
         if rename:
             rename_raters(scorings, run, tell)
         check_models(models_to_ask(given, scorings, run, known.retry_failed))
-        outcome = Outcome(
-            len(given),
-            {d.id: d.problem for d in given if d.problem},
-            {d.id: d.too_long for d in given if d.too_long and not d.problem},
-            by_default=not known.scorer,
-        )
+        outcome = Outcome(len(given), survey.problems, survey.too_long, by_default=not known.scorer)
         run_scorings(given, scorings, run, outcome, tell, prices, budget, retry=known.retry_failed)
+        if not rename:
+            outcome.ratings = {name: list(ratings) for name, ratings in outcome.ratings.items()}
         return _finish(run.folder, known, (place, dialogues), out, outcome, tell), outcome
 
 
@@ -469,10 +466,11 @@ def _several(given: Any) -> Sequence[Any]:
     return tuple(given)
 
 
-def _read_dialogues(given: Any, cards: Cards | None) -> tuple[list[Dialogue], list[Path]]:
+def _read_dialogues(given: Any, cards: Cards | None) -> tuple[Sequence[Dialogue], list[Path]]:
     """Dialogues, and the files and run folders that they are from."""
     if isinstance(given, Results):
-        return list(given.dialogues), [given.folder] if given.folder else []
+        there = [given.folder] if given.folder else []
+        return (open_dialogues(given.folder) if given.folder else list(given.dialogues)), there
     several = _several(given)
     if all(isinstance(one, Dialogue) for one in several):
         check_unique((one.id for one in several), "dialogue", "the dialogues given")

@@ -1,6 +1,7 @@
 """What became of a call: which dialogues ended early and why, which models failed, which ratings are missing."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,8 +33,9 @@ class Outcome:
     too_long: dict[str, str] = field(default_factory=dict)
     failed: dict[str, EscEvalError] = field(default_factory=dict)
     failed_raters: dict[str, EscEvalError] = field(default_factory=dict)
-    ratings: dict[str, Sequence[Rating]] = field(default_factory=dict)
+    ratings: dict[str, Iterable[Rating]] = field(default_factory=dict)
     by_default: bool = False
+    _tallies: dict[str, tuple[int, Counter[str]]] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def failures(self) -> list[str]:
@@ -107,17 +109,26 @@ class Outcome:
 
     def _of_raters(self, nothing: bool) -> list[str]:
         sentences = []
-        for rater, ratings in self.ratings.items():
-            own = [r for r in ratings if r.dialogue_id not in self.problems and not r.unsupported]
-            missing = [rating.problem or "" for rating in own if rating.unscored]
-            if not missing or (len(missing) == len(own)) != nothing:
+        for rater in self.ratings:
+            own, missing = self._tally(rater)
+            unscored = missing.total()
+            if not missing or (unscored == own) != nothing:
                 continue
             if nothing:
                 sentences.append(
-                    f"{rater} scored nothing: {len(own)} of {len(own)} ratings are unscored: {group_reasons(missing)}."
+                    f"{rater} scored nothing: {own} of {own} ratings are unscored: {group_reasons(missing)}."
                 )
             else:
-                sentences.append(
-                    f"{len(missing)} of {len(own)} ratings by {rater} are unscored: {group_reasons(missing)}."
-                )
+                sentences.append(f"{unscored} of {own} ratings by {rater} are unscored: {group_reasons(missing)}.")
         return sentences
+
+    def _tally(self, rater: str) -> tuple[int, Counter[str]]:
+        """How many ratings a rater was to give, and why some have no score; gone through once."""
+        if rater not in self._tallies:
+            own, missing = 0, Counter[str]()
+            for rating in self.ratings[rater]:
+                if rating.dialogue_id not in self.problems and not rating.unsupported:
+                    own += 1
+                    missing.update([rating.problem or ""] if rating.unscored else ())
+            self._tallies[rater] = own, missing
+        return self._tallies[rater]

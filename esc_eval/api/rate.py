@@ -12,7 +12,7 @@ from esc_eval.api.settings import Settings
 from esc_eval.chat import ChatModel
 from esc_eval.chat.stopping import Interrupted
 from esc_eval.errors import EscEvalError
-from esc_eval.files.records import check_unique, read_dialogues, read_ratings, with_cards
+from esc_eval.files.records import Survey, check_unique, open_dialogues, read_dialogues, read_ratings, with_cards
 from esc_eval.hub.cards import local_cards
 from esc_eval.prompts.official_wording import load_wording
 from esc_eval.prompts.rubric import load_rubric
@@ -23,7 +23,7 @@ from esc_eval.scoring.calibration import Calibration
 from esc_eval.scoring.default import open_default
 from esc_eval.scoring.rater import DialogueRater, DirectScoring
 from esc_eval.scoring.resume import find_old_label
-from esc_eval.scoring.score import Scoring, needs_scorer, score_dialogues
+from esc_eval.scoring.score import KeptRatings, Scoring, needs_scorer, rate_dialogues
 from esc_eval.simulation.budget import Budget, Meter, SpentError
 from esc_eval.simulation.cost import Price
 from esc_eval.simulation.run import Run, find_simulations
@@ -92,9 +92,14 @@ def check_languages(scorings: Iterable[Scoring | DirectScoring], languages: Iter
             scoring.check_languages(used)
 
 
-def load_dialogues(paths: Sequence[Path], cards: Sequence[Any] = ()) -> list[Dialogue]:
-    """Dialogues of several files; official ones are linked to the cards they were played on, if given."""
+def load_dialogues(paths: Sequence[Path], cards: Sequence[Any] = ()) -> Sequence[Dialogue]:
+    """Dialogues of several files; official ones are linked to the cards they were played on, if given.
+
+    Those of one file of ours are not held; see ``open_dialogues``.
+    """
     refresh_runs(paths)
+    if len(paths) == 1 and not cards:
+        return open_dialogues(paths[0])
     dialogues = [dialogue for path in paths for dialogue in read_dialogues(path)]
     check_unique((dialogue.id for dialogue in dialogues), "dialogue", ", ".join(map(str, paths)))
     return with_cards(dialogues, local_cards(cards))
@@ -117,17 +122,17 @@ def run_scoring(
     retry: bool = False,
     ahead: int = 0,
     left_out: Mapping[str, frozenset[str]] | None = None,
-) -> list[Rating]:
+) -> KeptRatings:
     """Rate dialogues of a run, or what it has no ratings of yet; returns this scorer's.
 
     Args:
-        dialogues, scoring, run: See ``score_dialogues``.
+        dialogues, scoring, run: See ``rate_dialogues``.
         on_progress: Told now and then.
         prices: By the model's name; a scorer that has one is paid from the budget.
         budget: What the run may cost.
         retry: Whether the scorer is asked again where it gave no answer.
         ahead: Dialogues that other judges rate afterwards.
-        left_out: See ``score_dialogues``.
+        left_out: See ``rate_dialogues``.
 
     Raises:
         EscEvalError: The run holds ratings of the same rater under another identity; nothing was rated then.
@@ -135,8 +140,8 @@ def run_scoring(
     pass_on_notes(scoring.scorer, on_progress)
     name, size = scoring.scorer.name, len(scoring.rubric.keys)
     kind, price, budget = f"scoring/{name}", (prices or {}).get(name), budget or Budget(None)
-    counts = run.owners(kind)
-    done = sum(counts.get(dialogue.id) == size for dialogue in dialogues)
+    ids = Survey.of(dialogues).ids
+    done = sum(run.count(kind, name) == size for name in ids) if run.has(kind) else 0
     counter = Counter(on_progress, f"dialogues rated by {name}", len(dialogues), done, ahead)
     for played in find_simulations(run.card):
         for sentence in warn_of_one_model(seekers_of(played), played["supporters"], {name: scoring.scorer.identity}):
@@ -145,11 +150,9 @@ def run_scoring(
     with keep_served(run, kind, {"judge": scoring.scorer}, budget, prices):
         meter = Meter(kind, scoring.scorer, price, budget, run) if price else None
         try:
-            return score_dialogues(
-                dialogues, scoring, run, counter.advance, retry=retry, meter=meter, left_out=left_out
-            )
+            return rate_dialogues(dialogues, scoring, run, counter.advance, retry=retry, meter=meter, left_out=left_out)
         except KeyboardInterrupt as error:
-            whole = sum(run.count(kind, dialogue.id) == size for dialogue in dialogues)
+            whole = sum(run.count(kind, name) == size for name in ids)
             error.add_note(
                 f"Kept in {run.folder}: the ratings of {whole} of {len(dialogues)} dialogues by {name}. The same "
                 "command goes on from there."
@@ -208,8 +211,9 @@ def count_questions(dialogues: Iterable[str], scorings: Iterable[Scoring | Direc
     ids, total = list(dialogues), 0
     for scoring in scorings:
         if isinstance(scoring, Scoring):
-            there, size = run.owners(f"scoring/{scoring.scorer.name}"), len(scoring.rubric.keys)
-            total += sum(max(0, size - there.get(one, 0)) for one in ids)
+            kind, size = f"scoring/{scoring.scorer.name}", len(scoring.rubric.keys)
+            begun = run.has(kind)
+            total += sum(max(0, size - (run.count(kind, one) if begun else 0)) for one in ids)
     return total
 
 

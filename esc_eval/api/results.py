@@ -5,18 +5,26 @@ import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self, TypeVar, get_args
 
 from esc_eval.errors import EscEvalError
 from esc_eval.escaping import escape_html, format_csv
 from esc_eval.files.preferences import Given, Inconsistent, read_preferences
-from esc_eval.files.records import read_dialogues, read_ratings
-from esc_eval.files.run_folder import PREFERENCES, is_run_folder, read_run_cards, read_run_ratings, rubric_file
+from esc_eval.files.records import Stored, check_unique, open_dialogues, read_ratings
+from esc_eval.files.run_folder import (
+    DIALOGUES,
+    PREFERENCES,
+    is_run_folder,
+    open_run_ratings,
+    read_run_cards,
+    rubric_file,
+)
 from esc_eval.files.writing import PREFIX, replace_folder, write_jsonl, write_whole
 from esc_eval.prompts.kept import keep_wording
 from esc_eval.prompts.rubric import Rubric, name_rubric
 from esc_eval.reading import is_file, read_bytes, read_text
 from esc_eval.reporting import Summary, as_html, as_latex, as_markdown, as_text, summarise_ratings
+from esc_eval.reporting.columns import DialogueColumns, RatingColumns
 from esc_eval.reporting.course import course_report, estimate_courses
 from esc_eval.reporting.harm_corrected import corrected_report
 from esc_eval.reporting.jury import find_juries, jury_report
@@ -31,7 +39,7 @@ from esc_eval.reporting.signature import dialogue_parts, join_signature
 from esc_eval.reporting.strategies import COLUMNS, list_rows, read_all, strategy_report, word_replies
 from esc_eval.reporting.summary import Leaderboard, Row, Statistic, keep_last_word, name_clusters_of, warn_of_cards
 from esc_eval.reporting.tables import name_board
-from esc_eval.schema import NO_SCORER, Dialogue, Rating, RoleCard, digest
+from esc_eval.schema import NO_SCORER, Dialogue, Rating, Record, RoleCard, digest
 from esc_eval.scoring.rating_checks import check_marks, find_rubrics
 from esc_eval.scoring.strategies import NAME as SHIPPED
 from esc_eval.scoring.strategies import ReplyStrategies, StrategyClassifier, open_strategies
@@ -42,6 +50,7 @@ from esc_eval.statistics.estimate import Estimate
 
 Format = Literal["text", "json", "markdown", "latex"]
 Rows = Literal["ratings", "dialogues", "turns", "preferences", "strategies"]
+R = TypeVar("R", bound=Record)
 SHARED = {"language", "card_id", "category", "supporter", "seeker", "repeat"}
 """Of a dialogue, what each row of its ratings and turns says too."""
 FORMATS: dict[Format, Callable[[Summary], str]] = {
@@ -103,7 +112,7 @@ class Results:
     ) -> None:
         _check_choice("inconsistent", inconsistent, get_args(Inconsistent))
         _check_choice("statistic", statistic, get_args(Statistic))
-        self.dialogues, self.ratings = tuple(dialogues), tuple(ratings)
+        self._dialogues, self._ratings = _keep(dialogues), _keep(ratings)
         self.folder, self.statistic, self.human = folder, statistic, tuple(human)
         self.preferences, self.inconsistent = tuple(preferences), inconsistent
         self.classifier = classifier
@@ -127,10 +136,9 @@ class Results:
         if not folder.is_dir():
             raise EscEvalError(f"{folder}: no such run folder")
         card = read_run(folder)
-        ratings = read_run_ratings(folder)
-        return cls(
-            read_dialogues(folder),
-            ratings,
+        found = cls(
+            open_dialogues(folder),
+            open_run_ratings(folder),
             rubric=rubric,
             run=card,
             statistic=statistic,
@@ -138,6 +146,32 @@ class Results:
             keep=keep,
             preferences=read_preferences(folder) if is_file(folder / PREFERENCES) else (),
         )
+        check_unique(found._talks.ids, "dialogue", str(folder / DIALOGUES))
+        _ = found._given  # a broken file is to be said now
+        return found
+
+    @cached_property
+    def dialogues(self) -> tuple[Dialogue, ...]:
+        """All dialogues; those of a run folder are held from the first time on that they are asked for."""
+        return tuple(self._dialogues)
+
+    @cached_property
+    def ratings(self) -> tuple[Rating, ...]:
+        """All ratings; those of a run folder are held from the first time on that they are asked for."""
+        return tuple(self._ratings)
+
+    @property
+    def is_rated(self) -> bool:
+        """Whether there is any rating."""
+        return len(self._given) > 0
+
+    @cached_property
+    def _talks(self) -> DialogueColumns:
+        return DialogueColumns.of(self._dialogues)
+
+    @cached_property
+    def _given(self) -> RatingColumns:
+        return RatingColumns.of(self._ratings, self._talks)
 
     @classmethod
     def join(cls, runs: Sequence["Results | str | Path"], rubric: str | Path | None = None) -> Self:
@@ -182,9 +216,9 @@ class Results:
         classifier: str | Path | None = None,
     ) -> "Results":
         """The same, shown by another rubric, statistic or rule, beside ratings by people, or with strategies."""
-        return Results(
-            self.dialogues,
-            self.ratings,
+        shown = Results(
+            self._dialogues,
+            self._ratings,
             rubric=rubric or self.given_rubric,
             run=self._run,
             statistic=statistic,
@@ -196,6 +230,9 @@ class Results:
             inconsistent=inconsistent or self.inconsistent,
             classifier=classifier or self.classifier,
         )
+        for known in ("_talks", "_given", "dialogues", "ratings"):  # of the same; gone through once
+            shown.__dict__ |= {known: self.__dict__[known]} if known in self.__dict__ else {}
+        return shown
 
     @cached_property
     def rubrics(self) -> dict[str, Rubric]:
@@ -204,9 +241,9 @@ class Results:
         Raises:
             EscEvalError: The ratings name one that is neither given nor shipped nor kept in the run folder.
         """
-        if not self.ratings and not self.given_rubric:
+        if not self.is_rated and not self.given_rubric:
             return {}
-        return dict(self._rubrics or find_rubrics(self.ratings, self.given_rubric, self.folder))
+        return dict(self._rubrics or find_rubrics(self._given.examples, self.given_rubric, self.folder))
 
     @property
     def rubric(self) -> Rubric:
@@ -215,7 +252,7 @@ class Results:
         Raises:
             EscEvalError: There are none or several, or as ``rubrics``.
         """
-        found = {rubric.id: rubric for rubric in self.rubrics.values()} if self.ratings else {}
+        found = {rubric.id: rubric for rubric in self.rubrics.values()} if self.is_rated else {}
         if len(found) != 1:
             raise EscEvalError(f"ratings under {', '.join(found) or 'no rubric'}, but this is done under one")
         return next(iter(found.values()))
@@ -227,11 +264,11 @@ class Results:
         Raises:
             EscEvalError: Ratings and dialogues do not fit.
         """
-        if not self.ratings:
+        if not self.is_rated:
             return Summary(tables=())
         try:
-            made = summarise_ratings(self.dialogues, self.ratings, self.rubrics, self._run, statistic=self.statistic)
-            return warn_of_cards(made, self.cards.values(), self.dialogues) if self.folder and self.cards else made
+            made = summarise_ratings(self._talks, self._given, self.rubrics, self._run, statistic=self.statistic)
+            return warn_of_cards(made, self.cards.values(), self._talks) if self.folder and self.cards else made
         except ValueError as error:
             raise EscEvalError(f"ratings and dialogues do not fit: {error}") from error
 
@@ -243,7 +280,7 @@ class Results:
     @property
     def unfinished(self) -> list[str]:
         """How many dialogues of an unfinished run are over, a sentence; none where all are."""
-        return describe_stage(self._run, (dialogue.id for dialogue in self.dialogues))
+        return describe_stage(self._run, self._talks.ids)
 
     def table(self, by: Literal["supporter", "dimension"] = "supporter") -> Any:
         """The leaderboard as a pandas DataFrame; a list of dicts with the same columns where pandas is not installed.
@@ -336,7 +373,7 @@ class Results:
             for picture in board_pictures(board):
                 found[f"{begin}-{picture.name}" if len(boards) > 1 else picture.name] = picture
         signature = join_signature(dialogue_parts(self._run))
-        rounds = [*estimate_rounds(self.dialogues), *(each.as_rounds() for each in estimate_courses(self.dialogues))]
+        rounds = [*estimate_rounds(self._talks), *(each.as_rounds() for each in estimate_courses(self._talks))]
         return found | {each.name: each for each in rounds_pictures(rounds, signature)}
 
     def compare(
@@ -459,6 +496,9 @@ class Results:
     @cached_property
     def juries(self) -> dict[str, Report]:
         """What several judges say together, by language and rubric; none where one judge alone rated."""
+        judges = {(said.rater, said.rubric) for said in self._given.kinds if said.rater_kind == "model"}
+        if len(judges) < 2:
+            return {}
         found = find_juries(self.dialogues, self.ratings)
         return {
             f"{language}, {rubric}": jury_report(
@@ -475,6 +515,8 @@ class Results:
     @cached_property
     def by_seeker(self) -> dict[str, Report]:
         """Results by seeker, by language, rater and rubric; none where one seeker played all dialogues."""
+        if not self.is_rated or len({about.seeker for about in self._talks.kinds}) < 2:
+            return {}
         found = find_pools(self.dialogues, self.ratings)
         return {
             ", ".join(key): seekers_report(
@@ -528,7 +570,7 @@ class Results:
     @cached_property
     def course(self) -> dict[str, Report]:
         """The seeker's states, how talks end, and faults of seekers; empty where there is none of it."""
-        found = course_report(self.dialogues, self.cards)
+        found = course_report(self._talks, self.cards)
         return {found.name: found} if found else {}
 
     @cached_property
@@ -559,7 +601,7 @@ class Results:
         """The report as text for a terminal, JSON, Markdown or LaTeX."""
         _check_choice("format", format, FORMATS)
         beside = self.beside
-        alone = not self.ratings and any(beside.values()) and format in ("text", "latex")
+        alone = not self.is_rated and any(beside.values()) and format in ("text", "latex")
         whole = "" if alone else FORMATS[format](self.summary)
         if not any(beside.values()):
             return whole
@@ -596,11 +638,11 @@ class Results:
             ignored = shutil.ignore_patterns(".lock", f"{PREFIX}*")
             shutil.copytree(self.folder, target, ignore=ignored, dirs_exist_ok=True)
             return
-        write_jsonl(target / "dialogues.jsonl", self.dialogues)
+        write_jsonl(target / "dialogues.jsonl", self._dialogues)
         if self.preferences:
             write_jsonl(target / PREFERENCES, [one.preference for one in self.preferences])
-        if self.ratings:
-            write_jsonl(target / "ratings.jsonl", self.ratings)
+        if self.is_rated:
+            write_jsonl(target / "ratings.jsonl", self._ratings)
             for rubric in self.rubrics.values():
                 keep_wording(rubric, rubric_file(target, rubric.id))
 
@@ -612,7 +654,7 @@ class Results:
         """
         if self.classifier:
             self._write_rows(folder / STRATEGY_ROWS)
-        if not self.ratings and not self.preferences:
+        if not self.is_rated and not self.preferences:
             return
         for name, mark in REPORT_FILES.items():
             if is_file(folder / name) and mark not in read_bytes(folder / name)[:HEAD]:
@@ -622,8 +664,8 @@ class Results:
         powered = "".join(report.to_html() for own in self.beside.values() for report in own.values())
         page = as_page(
             self.summary,
-            self.dialogues,
-            self.ratings,
+            self._talks,
+            self._given,
             self.rubrics,
             powered=powered,
             strategies=self._tell_replies if self.classifier else None,
@@ -649,13 +691,17 @@ class Results:
 
     def __repr__(self) -> str:
         where = f" in {self.folder}" if self.folder else ""
-        return f"<Results: {len(self.dialogues)} dialogues, {len(self.ratings)} ratings{where}>"
+        return f"<Results: {len(self._talks)} dialogues, {len(self._given)} ratings{where}>"
 
     def __str__(self) -> str:
-        return self.render() if self.ratings or self.preferences else repr(self)
+        return self.render() if self.is_rated or self.preferences else repr(self)
 
     def _repr_html_(self) -> str:
         return f"<p>{escape_html(repr(self))}</p>{as_html(self.summary)}"
+
+
+def _keep(records: Sequence[R]) -> Sequence[R]:
+    return records if isinstance(records, Stored) else tuple(records)
 
 
 def _check_choice(what: str, given: object, known: Collection[object]) -> None:

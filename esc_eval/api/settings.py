@@ -49,6 +49,7 @@ class Opening(TypedDict, total=False):
     batch_size: int | None
     device: str | None
     dtype: str | None
+    deterministic: bool
 
 
 class Going(TypedDict, total=False):

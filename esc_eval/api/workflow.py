@@ -1,6 +1,6 @@
 """What the other verbs do with a run: read its answers again, fit, weigh, export."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -154,16 +154,20 @@ def export_official(folder: Path, out: Path, on_progress: OnProgress = stay_quie
     def kind(dialogue: Dialogue) -> tuple[str, str]:
         return labels[dialogue.id], dialogue.language
 
+    kinds = {dialogue.id: kind(dialogue) for dialogue in dialogues}
+    rated: dict[tuple[str, str], dict[str, list[Rating]]] = defaultdict(dict)
+    for rating in ratings:
+        if rating.dialogue_id in kinds:
+            rated[kinds[rating.dialogue_id]].setdefault(rating.rater, []).append(rating)
     for (supporter, language), group in groupby(sorted(dialogues, key=kind), key=kind):
         chosen = list(group)
         name = f"{stems[supporter]}_{official.official_names(language).suffix}.json"
         content = official.dialogues_to_official(chosen)
         keys = dict(zip((dialogue.id for dialogue in chosen), content, strict=True))
         files[out / "result" / name] = content
-        raters = dict.fromkeys(rating.rater for rating in ratings if rating.dialogue_id in keys)
-        for rater in raters:
-            own = [r for r in ratings if r.rater == rater and r.dialogue_id in keys]
-            score_folder = out / "score" if len(raters) == 1 else out / "score" / rater_stems[rater]
+        by_rater = rated[supporter, language]
+        for rater, own in by_rater.items():
+            score_folder = out / "score" if len(by_rater) == 1 else out / "score" / rater_stems[rater]
             files[score_folder / name] = official.ratings_to_official(own, keys)
     for path, data in files.items():
         _refuse_other(path, data)

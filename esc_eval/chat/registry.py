@@ -62,7 +62,7 @@ JsonObject = Annotated[dict[str, Any], BeforeValidator(_read_object)]
 
 
 class Options(FrozenYaml):
-    """How models are opened; none of it belongs to a model's identity, save dtype, extra_body and reasoning_tokens.
+    """How models are opened; of it dtype, deterministic, extra_body and reasoning_tokens belong to a model's identity.
 
     Attributes:
         base_url: Of pooled backends; several servers of the same model share the work.
@@ -74,6 +74,8 @@ class Options(FrozenYaml):
         api_key_env: ``[LABEL=]NAME``: variables of the environment with the keys that are sent to servers.
         key_over_plain_http: Whether a key may be sent where others can read it.
         batch_size, device, dtype: Of models in this process; None picks. ``int8`` is for CPUs: faster, other text.
+        deterministic: Whether models in this process compute in passes of fixed shapes, so that no text depends on who
+            shares its batch; slower.
     """
 
     base_url: Texts = ()
@@ -87,6 +89,7 @@ class Options(FrozenYaml):
     batch_size: int | None = Field(default=None, ge=1)
     device: str | None = None
     dtype: str | None = None
+    deterministic: bool = False
 
     @property
     def of_requests(self) -> dict[str, Any]:
@@ -106,7 +109,7 @@ class Options(FrozenYaml):
     @property
     def in_process(self) -> dict[str, Any]:
         """Those of a model in this process, by name."""
-        names = ("dtype", "device", "batch_size", "reasoning_tokens")
+        names = ("dtype", "device", "batch_size", "reasoning_tokens", "deterministic")
         return {name: getattr(self, name) for name in names}
 
 

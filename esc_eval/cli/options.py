@@ -275,6 +275,13 @@ class OpeningOptions:
         Literal["float32", "bfloat16", "float16", "int8"] | None,
         typer.Option(help="Default: float32 on CPU, else bfloat16. int8 is faster on a CPU and says other things."),
     ] = None
+    deterministic: Annotated[
+        bool,
+        typer.Option(
+            "--deterministic",
+            help="Models in this process say the same whoever shares their batch, on a GPU too; slower.",
+        ),
+    ] = False
     config: Annotated[
         Path | None,
         typer.Option(

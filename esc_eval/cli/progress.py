@@ -117,7 +117,7 @@ def show_what_there_is(folder: Path) -> Iterator[None]:
     try:
         yield
     except EscEvalError as error:
-        if isinstance(error, Incomplete) and error.results.ratings:
+        if isinstance(error, Incomplete) and error.results.is_rated:
             print_data(error.results.render())
         if where := describe_place(folder):
             error.add_note(where)

@@ -5,13 +5,16 @@ with the file, the place and what would be right.
 """
 
 import json
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import replace
+import sys
+from collections import defaultdict, deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from hashlib import sha256
 from importlib.resources import files as package_files
+from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from pydantic import ValidationError
 
@@ -24,7 +27,7 @@ from esc_eval.files.rating_layout import KEY, OF_DIALOGUES
 from esc_eval.files.rating_rows import Check, Spell, accept, read_rating_table, spell_official
 from esc_eval.files.writing import write_whole
 from esc_eval.languages import get_language
-from esc_eval.reading import check_file, is_file, is_folder, read_json, suffix_of, try_json_lines
+from esc_eval.reading import check_file, is_file, is_folder, read_json, read_lines, suffix_of, try_json_lines
 from esc_eval.schema import Dialogue, Rating, Record, RoleCard, find_duplicates
 
 R = TypeVar("R", bound=Record)
@@ -40,6 +43,8 @@ TO_HAVE = {
     "ratings.jsonl": "Rate its dialogues: esc-eval score --dialogues DIR",
 }
 """What to do where a folder lacks a file."""
+HELD = 4 << 20
+"""Bytes of a file of dialogues or ratings up to which they are held; in memory they take thirty times as many."""
 OTHERS = {
     ".csv",
     ".tsv",
@@ -59,27 +64,148 @@ OTHERS = {
 """Endings of files that are no JSON."""
 
 
-def read_jsonl(path: Path, record: type[R]) -> list[R]:
-    """Every line of a JSON Lines file as a record; blank lines are skipped.
+def iterate_jsonl(path: Path, record: type[R]) -> Iterator[R]:
+    """Every line of a JSON Lines file as a record, one after the other; blank lines are skipped.
 
     Raises:
-        BadRecord: The first line that is none, with how many more there are.
+        BadRecord: At the first line that is none, with how many more there are.
     """
-    rows: list[R] = []
     bad: list[tuple[int, str]] = []
     for number, content, wrong in try_json_lines(path):
         if wrong:
             bad.append((number, wrong))
             continue
         try:
-            rows.append(record.model_validate(content))
+            found = record.model_validate(content)
         except ValidationError as error:
             bad.append((number, explain_validation(error)))
+            continue
+        if not bad:
+            yield found
     if bad:
         number, what = bad[0]
         more = f" ({len(bad) - 1} more bad lines)" if len(bad) > 1 else ""
         raise BadRecord(path, f"line {number}", f"no {record.__name__}: {what}{more}")
-    return rows
+
+
+def read_jsonl(path: Path, record: type[R]) -> list[R]:
+    """All records of ``iterate_jsonl``."""
+    return list(iterate_jsonl(path, record))
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What is worth knowing of many dialogues before anything is done with them.
+
+    Attributes:
+        ids: Of each, in order.
+        languages: In order of first appearance.
+        problems: Why some ended early, by id.
+        too_long: Which others ended early because a model could read no further, and whose, by id.
+    """
+
+    ids: list[str]
+    languages: tuple[str, ...]
+    problems: dict[str, str]
+    too_long: dict[str, str]
+
+    @classmethod
+    def of(cls, dialogues: Iterable[Dialogue]) -> "Survey":
+        """One pass over dialogues, or what is known of those of a file."""
+        if isinstance(dialogues, StoredDialogues):
+            return dialogues.survey
+        ids, languages = [], dict[str, None]()
+        problems: dict[str, str] = {}
+        too_long: dict[str, str] = {}
+        for one in dialogues:
+            ids.append(one.id)
+            languages[one.language] = None
+            if one.problem:
+                problems[one.id] = one.problem
+            elif why := one.too_long:
+                too_long[one.id] = why
+        return cls(ids, tuple(languages), problems, too_long)
+
+
+class Stored(Sequence[R]):
+    """The records of a JSON Lines file of ours, read anew whenever somebody goes through them: none is held.
+
+    Args:
+        path: Of the file.
+        record: What each line is.
+
+    Raises:
+        EscEvalError: When they are gone through for the first time: as ``iterate_jsonl``, or there is none. Later: the
+            file is not what it was then.
+    """
+
+    def __init__(self, path: Path, record: type[R]) -> None:
+        self.path, self.record = path, record
+        self._count = 0
+        self._stamp: tuple[int, ...] = ()
+
+    def __len__(self) -> int:
+        if not self._count:
+            deque(self, maxlen=0)
+        return self._count
+
+    def __iter__(self) -> Iterator[R]:
+        if self._count:  # known to be in order
+            yield from map(self.record.model_validate_json, self._lines())
+            return
+        stamp, count = self._look(), 0
+        for one in iterate_jsonl(self.path, self.record):
+            count += 1
+            yield one
+        if not count:
+            raise EscEvalError(f"{self.path}: holds no {self.record.__name__.lower()}s")
+        self._count, self._stamp = count, stamp
+
+    def _look(self) -> tuple[int, ...]:
+        check_file(self.path, largest=sys.maxsize)
+        found = self.path.stat()
+        return found.st_ino, found.st_size, found.st_mtime_ns
+
+    def _lines(self) -> Iterator[str]:
+        if self._look() != self._stamp:
+            raise EscEvalError(f"{self.path}: was changed since it was read; open it again")
+        return (line for line in read_lines(self.path) if line.strip())
+
+    @overload
+    def __getitem__(self, place: int) -> R: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[R]: ...
+
+    def __getitem__(self, place: int | slice) -> R | list[R]:
+        chosen = range(len(self))[place]
+        return self.pick([chosen])[0] if isinstance(chosen, int) else self.pick(chosen)
+
+    def pick(self, places: Sequence[int]) -> list[R]:
+        """The records at some places, in the order of these, by one pass over the file."""
+        found = dict.fromkeys(places)
+        for at, line in enumerate(islice(self._lines(), max(places, default=-1) + 1)):
+            if at in found:
+                found[at] = self.record.model_validate_json(line)
+        return [one for at in places if (one := found[at])]
+
+
+class StoredDialogues(Stored[Dialogue]):
+    """Those of a file, which are told apart by their ids."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, Dialogue)
+
+    @cached_property
+    def survey(self) -> Survey:
+        """What is known of all of them.
+
+        Raises:
+            EscEvalError: As ``read_dialogues``.
+        """
+        found = Survey.of(iter(self))
+        check_unique(found.ids, "dialogue", str(self.path))
+        return found
 
 
 def _read(
@@ -275,6 +401,12 @@ def read_dialogues(path: str | Path) -> list[Dialogue]:
     return dialogues
 
 
+def open_dialogues(path: str | Path) -> Sequence[Dialogue]:
+    """As ``read_dialogues``; those of a large file of ours are not held: there may be more than memory takes."""
+    path = find_in_folder(path, "dialogues.jsonl")
+    return StoredDialogues(path) if suffix_of(path) == ".jsonl" and _is_large(path) else read_dialogues(path)
+
+
 def read_ratings(
     path: str | Path,
     spell: Spell = spell_official,
@@ -298,6 +430,19 @@ def read_ratings(
             return rows
         raise EscEvalError(f"{path}: holds no ratings")
     return _read(path, Rating, dict, official.ratings_from_official, "ratings")
+
+
+def _is_large(path: Path) -> bool:
+    return is_file(path) and path.stat().st_size > HELD
+
+
+def open_ratings(path: str | Path) -> Sequence[Rating]:
+    """As ``read_ratings``; those of a large file of ours are not held: there may be more than memory takes."""
+    path = find_in_folder(path, "ratings.jsonl")
+    if suffix_of(path) != ".jsonl" or not _is_large(path):
+        return read_ratings(path)
+    ours = not holds_table(path, (*KEY, "rubric", "rater_kind"), beside=OF_DIALOGUES)
+    return Stored(path, Rating) if ours else read_ratings(path)
 
 
 def holds_table(

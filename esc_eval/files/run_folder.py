@@ -6,7 +6,7 @@ from pathlib import Path
 
 from esc_eval.errors import EscEvalError
 from esc_eval.files.official_dimensions import is_official_wording, official_levels
-from esc_eval.files.records import read_cards, read_ratings
+from esc_eval.files.records import open_ratings, read_cards, read_ratings
 from esc_eval.reading import is_file, read_yaml
 from esc_eval.schema import Rating, RoleCard
 
@@ -67,6 +67,11 @@ def read_run_ratings(folder: Path) -> list[Rating]:
         EscEvalError: The file is broken or empty.
     """
     return read_ratings(folder) if is_file(folder / RATINGS) else []
+
+
+def open_run_ratings(folder: Path) -> Sequence[Rating]:
+    """As ``read_run_ratings``; they are not held, so that there may be more than memory takes."""
+    return open_ratings(folder) if is_file(folder / RATINGS) else ()
 
 
 def read_scale(path: Path, rubrics: Sequence[str], beside: Iterable[Path] = ()) -> tuple[int, int] | None:

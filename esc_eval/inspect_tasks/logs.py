@@ -1,5 +1,6 @@
 """Logs of Inspect as a run folder, and a run folder as logs of Inspect, one a supporter; nothing is lost either way."""
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -189,24 +190,32 @@ def _make_log(
     """The log of one supporter."""
     ids = {dialogue.id for dialogue in dialogues}
     given = [rating for rating in results.ratings if rating.dialogue_id in ids]
-    raters = dict.fromkeys(rating.rater for rating in given)
+    by_rater: dict[str, list[Rating]] = {}
+    by_dialogue: dict[str, dict[str, list[Rating]]] = defaultdict(dict)
+    for rating in given:
+        by_rater.setdefault(rating.rater, []).append(rating)
+        by_dialogue[rating.dialogue_id].setdefault(rating.rater, []).append(rating)
+    records: dict[str, list[tuple[str, str, int, str]]] = defaultdict(list)
+    for row in whole.records:
+        if row[1] in ids:
+            records[row[1]].append(row)
     wording = Contents(files={path: text for path, text in whole.files.items() if path.startswith("rubrics/")})
-    once = [dialogue.card_id for dialogue in dialogues]
+    times = Counter(dialogue.card_id for dialogue in dialogues)
     samples = []
     for dialogue in dialogues:
         card = cards.get(dialogue.card_id or "")
         about = {CARD: card.model_dump(mode="json", exclude_none=True)} if card else {}
-        own = Contents(records=[row for row in whole.records if row[1] == dialogue.id])
-        rated = {rater: [r for r in given if r.rater == rater and r.dialogue_id == dialogue.id] for rater in raters}
+        own = Contents(records=records[dialogue.id])
+        rated = {rater: found for rater in by_rater if (found := by_dialogue[dialogue.id].get(rater))}
         samples.append(
             EvalSample(
-                id=dialogue.card_id if dialogue.card_id and once.count(dialogue.card_id) == 1 else dialogue.id,
+                id=dialogue.card_id if dialogue.card_id and times[dialogue.card_id] == 1 else dialogue.id,
                 epoch=1,
                 input=card.text if card else dialogue.id,
                 target=TARGET,
                 messages=as_messages(dialogue),
                 output=as_output(dialogue),
-                scores={rater: as_score(dialogue, found, wording) for rater, found in rated.items() if found} or None,
+                scores={rater: as_score(dialogue, found, wording) for rater, found in rated.items()} or None,
                 metadata={
                     **about,
                     DIALOGUE: dialogue.model_dump(mode="json", exclude_none=True),
@@ -236,7 +245,7 @@ def _make_log(
         results=EvalResults(
             total_samples=len(samples),
             completed_samples=len(samples),
-            scores=[_total(results, dialogues, [r for r in given if r.rater == rater], rater) for rater in raters],
+            scores=[_total(results, dialogues, own_ratings, rater) for rater, own_ratings in by_rater.items()],
         ),
         stats=EvalStats(started_at=stamp, completed_at=stamp),
         samples=samples,

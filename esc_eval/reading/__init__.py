@@ -7,7 +7,7 @@ names the file and, where there are lines, the line.
 
 from esc_eval.reading.csv_text import CsvRows, read_csv
 from esc_eval.reading.json_text import parse_json, read_json, read_json_lines, try_json_lines
-from esc_eval.reading.plain import check_file, decode, is_file, is_folder, read_bytes, read_text, suffix_of
+from esc_eval.reading.plain import check_file, decode, is_file, is_folder, read_bytes, read_lines, read_text, suffix_of
 from esc_eval.reading.yaml_text import parse_yaml, read_yaml
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "read_csv",
     "read_json",
     "read_json_lines",
+    "read_lines",
     "read_text",
     "read_yaml",
     "suffix_of",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from esc_eval.errors import BadRecord
-from esc_eval.reading.plain import read_text
+from esc_eval.reading.plain import read_lines, read_text
 
 DEEPEST = 100
 """Levels of nesting in JSON and YAML."""
@@ -148,7 +148,7 @@ def try_json_lines(path: Path) -> Iterator[tuple[int, Any, str | None]]:
         EscEvalError: As ``read_text``.
     """
     # What Unicode calls a line break beside this one may stand in a text.
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
+    for number, line in enumerate(read_lines(path), start=1):
         if line.strip():
             value, wrong = explain_json(line)
             yield number, value, wrong and wrong[1]

@@ -4,6 +4,8 @@ import codecs
 import os
 import re
 import stat
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from esc_eval.errors import BadRecord, EscEvalError
@@ -84,6 +86,34 @@ def read_text(path: Path, largest: int = LARGEST) -> str:
         EscEvalError: As ``read_bytes``; another encoding, named as far as it can be told; or a NUL character.
     """
     return decode(read_bytes(path, largest), path)
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """The lines of a file's text, without their ends; one is held at a time, so that a file may have any length.
+
+    Raises:
+        EscEvalError: As ``read_text``, at the first line that is no text; a file in UTF-16 or UTF-32 is read whole.
+    """
+    check_file(path, largest=sys.maxsize)
+    try:
+        with path.open("rb") as file:
+            head = file.read(4)
+            if head.startswith(tuple(mark for mark, name in MARKS if name != "utf-8")):
+                yield from read_text(path).split("\n")
+                return
+            file.seek(len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0)
+            while line := file.readline(LARGEST + 1):
+                try:
+                    text = line.decode("utf-8")
+                except UnicodeDecodeError:
+                    text = "\0"
+                if "\0" in text or len(line) > LARGEST:
+                    text = (
+                        read_text(path) if path.stat().st_size <= LARGEST or len(line) > LARGEST else decode(line, path)
+                    )
+                yield text.removesuffix("\n")
+    except OSError as error:
+        raise EscEvalError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def read_any_text(path: Path) -> tuple[str, str | None]:

@@ -3,17 +3,19 @@
 All from the records of dialogues alone, so that it is the same for a run, several, or dialogues from elsewhere.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from array import array
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from esc_eval.reporting.columns import About, DialogueColumns, Mask, Places
 from esc_eval.reporting.render import Cell, Report, Table, report_signature, undefined_notes
 from esc_eval.reporting.rounds import Figure, Rounds, split_rounds
-from esc_eval.reporting.summary import name_clusters_of
-from esc_eval.schema import Dialogue, RoleCard, SeekerState, Turn, digest
+from esc_eval.schema import Dialogue, RoleCard, SeekerState, Turn, digest_each
 from esc_eval.simulation.course import knows_goodbyes
 from esc_eval.simulation.faults import KINDS, Fault, find_faults, read_rules
 from esc_eval.statistics.bootstrap import Bootstrap, estimate_share
@@ -55,7 +57,43 @@ def _no_count(_: Turn, __: str) -> None:
     return None
 
 
-def estimate_courses(dialogues: Sequence[Dialogue], boot: Bootstrap | None = None) -> list[Course]:
+class _Asked:
+    """The states that seekers were asked for, number by number, while dialogues are gone through."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, str, float, float], tuple[array[int], array[int], array[int], array[float]]] = {}
+
+    def add(self, place: int, dialogue: Dialogue) -> None:
+        """Note the states of the dialogue at a place: how many rounds, how many of them asked, and each value."""
+        keys = dict.fromkeys((x.name, x.low, x.high) for state in _states(dialogue) for x in state.levels)
+        for name, low, high in keys:
+            levels = [_level(one["seeker"].state, name, low, high) for one in split_rounds(dialogue)]
+            key = dialogue.language, name, low, high
+            new = array("i"), array("i"), array("i"), array("d")
+            places, lengths, counts, values = self._found.setdefault(key, new)
+            places.append(place)
+            lengths.append(len(levels))
+            counts.append(sum(level is not None for level in levels))
+            values.extend(np.nan if level is None or level.value is None else level.value for level in levels)
+
+    def courses(self, talks: DialogueColumns, boot: Bootstrap) -> list[Course]:
+        """The trajectory of each number, by supporter."""
+        found = []
+        for (language, name, low, high), (places, lengths, counts, values) in self._found.items():
+            where = np.zeros(len(talks), dtype=np.bool_)
+            where[np.asarray(places)] = True
+            own, length = talks.take(where), np.asarray(lengths)
+            table = np.full((len(own), int(length.max())), np.nan)
+            table[np.arange(table.shape[1]) < length[:, None]] = np.asarray(values)
+            supporters = sorted({about.supporter for about, _ in own.counted()})
+            groups = own.each(lambda about, names=supporters: names.index(about.supporter), np.intp)
+            courses = estimate_trajectories(table, counts.tolist(), own.clusters, groups.tolist(), (low, high), boot)
+            by_supporter = dict(zip(supporters, courses, strict=True))
+            found.append(Course(language, name, (low, high), by_supporter, "card" if own.by_card else "dialogue"))
+        return found
+
+
+def estimate_courses(dialogues: Iterable[Dialogue] | DialogueColumns, boot: Bootstrap | None = None) -> list[Course]:
     """The trajectory of every number that a protocol asks seekers for, by language and supporter.
 
     Dialogues whose seekers were asked for no state are left out. A number that was asked for on two scales counts as
@@ -65,28 +103,10 @@ def estimate_courses(dialogues: Sequence[Dialogue], boot: Bootstrap | None = Non
         dialogues: Of any supporters and languages.
         boot: Draws of the intervals.
     """
-    boot = boot or Bootstrap()
-    asked: dict[tuple[str, str, float, float], list[Dialogue]] = defaultdict(list)
-    for dialogue in dialogues:
-        for key in dict.fromkeys((x.name, x.low, x.high) for state in _states(dialogue) for x in state.levels):
-            asked[dialogue.language, *key].append(dialogue)
-    found = []
-    for (language, name, low, high), own in asked.items():
-        longest = max(len(split_rounds(dialogue)) for dialogue in own)
-        table = np.full((len(own), longest), np.nan)
-        counts = []
-        for row, dialogue in zip(table, own, strict=True):
-            levels = [_level(one["seeker"].state, name, low, high) for one in split_rounds(dialogue)]
-            counts.append(sum(level is not None for level in levels))
-            for place, level in enumerate(levels):
-                row[place] = np.nan if level is None or level.value is None else level.value
-        supporters = sorted({dialogue.supporter or "unknown" for dialogue in own})
-        groups = [supporters.index(dialogue.supporter or "unknown") for dialogue in own]
-        courses = estimate_trajectories(table, counts, name_clusters_of(own), groups, (low, high), boot)
-        by_card = all(dialogue.card_id is not None for dialogue in own)
-        by_supporter = dict(zip(supporters, courses, strict=True))
-        found.append(Course(language, name, (low, high), by_supporter, "card" if by_card else "dialogue"))
-    return found
+    talks, asked = DialogueColumns.of(dialogues), _Asked()
+    for place, dialogue in talks.each_dialogue():
+        asked.add(place, dialogue)
+    return asked.courses(talks, boot or Bootstrap())
 
 
 def _states(dialogue: Dialogue) -> list[SeekerState]:
@@ -152,7 +172,7 @@ def place_faults(dialogue: Dialogue, card: RoleCard | None = None) -> dict[int, 
 
 
 def course_report(
-    dialogues: Sequence[Dialogue], cards: Mapping[str, RoleCard], boot: Bootstrap | None = None
+    dialogues: Sequence[Dialogue] | DialogueColumns, cards: Mapping[str, RoleCard], boot: Bootstrap | None = None
 ) -> Report | None:
     """States, ends and faults; None where no seeker was asked for a state, could end a talk, or is at fault.
 
@@ -162,11 +182,22 @@ def course_report(
         boot: Draws of the intervals.
     """
     boot = boot or Bootstrap()
-    courses = estimate_courses(dialogues, boot)
-    ended = [dialogue for dialogue in dialogues if dialogue.end]
-    first = {dialogue.id: first_faults(dialogue, cards.get(dialogue.card_id or "")) for dialogue in dialogues}
-    replayed = [dialogue for dialogue in dialogues if dialogue.attempts]
-    if not (courses or ended or replayed or any(first.values())):
+    talks, asked = DialogueColumns.of(dialogues), _Asked()
+    faults_of, rounds, attempts = np.zeros((3, len(talks)), dtype=np.int32)
+    ends = array("i")
+    known_ends: dict[str | None, int] = {None: 0}
+    still = 0
+    for place, dialogue in talks.each_dialogue():
+        asked.add(place, dialogue)
+        card = cards.get(dialogue.card_id or "")
+        faults_of[place] = sum(1 << KINDS.index(kind) for kind in first_faults(dialogue, card))
+        rounds[place], attempts[place] = dialogue.rounds, len(dialogue.attempts or ())
+        ends.append(known_ends.setdefault(dialogue.end or None, len(known_ends)))
+        still += bool(dialogue.attempts) and bool(place_faults(dialogue, card))
+    end = np.array(list(known_ends), dtype=object)[np.asarray(ends, dtype=np.intp)]
+    courses = asked.courses(talks, boot)
+    ended, replayed = end != None, attempts > 0  # noqa: E711
+    if not (courses or ended.any() or replayed.any() or faults_of.any()):
         return None
     tables = [*_state_tables(courses)]
     notes = []
@@ -176,23 +207,24 @@ def course_report(
             "feels. A state is written before the seeker speaks, so what the last reply did is in none. Means by round "
             "are of the talks that reach the round; change is of each talk's last readable state less its first."
         )
-    ends = _ends(dialogues, boot)
-    if ends:
-        tables.append(_ends_table(ends))
-        if unknown := sorted({d.language for d in ended if not knows_goodbyes(d.language)}):
+    how = _ends(talks, end, rounds, boot)
+    if how:
+        tables.append(_ends_table(how))
+        languages = {about.language for about, _ in talks.counted(ended)}
+        if unknown := sorted(language for language in languages if not knows_goodbyes(language)):
             notes.append(f"{', '.join(unknown)}: no words of goodbye are known, so no loop of goodbyes is found.")
-    faults = _faults(dialogues, first, cards, boot)
+    faults = _faults(talks, faults_of, attempts, cards, boot)
     tables.append(_faults_table(faults))
     notes.append(
         "Faults are found by rules of words, which miss what is said in other words and sometimes err "
         "(docs/howto/course.md). A dialogue that was played again counts by its first attempt."
     )
-    if silent := sorted({d.language for d in dialogues if read_rules(d.language) is None}):
+    if silent := sorted({a.language for a, _ in talks.counted() if read_rules(a.language) is None}):
         notes.append(f"{', '.join(silent)}: no words of faults are known, so none is looked for.")
-    if replayed:
-        again = sum(len(dialogue.attempts or ()) for dialogue in replayed)
-        still = sum(bool(place_faults(d, cards.get(d.card_id or ""))) for d in replayed)
-        notes.append(f"{len(replayed)} dialogues were played again, {again} times; {still} are at fault still.")
+    if replayed.any():
+        notes.append(
+            f"{replayed.sum()} dialogues were played again, {attempts.sum()} times; {still} are at fault still."
+        )
     for course in courses:
         for name, one in course.by_supporter.items():
             what = f"{course.language}, {name}, {course.field}"
@@ -217,10 +249,10 @@ def course_report(
             }
             for course in courses
         ],
-        "ends": ends,
+        "ends": how,
         "faults": faults,
     }
-    signature = report_signature("course", digest(list(dialogues)), boot, dialogues=len(dialogues))
+    signature = report_signature("course", digest_each(talks.each_source()), boot, dialogues=len(talks))
     return Report(
         "course", data, tables, notes, signature, "The seeker's course", "95% intervals that draw whole cards"
     )
@@ -248,38 +280,41 @@ def _state_tables(courses: Sequence[Course]) -> list[Table]:
     ]
 
 
-def _by(dialogues: Sequence[Dialogue], who: Callable[[Dialogue], str]) -> dict[tuple[str, str], list[Dialogue]]:
-    groups: dict[tuple[str, str], list[Dialogue]] = defaultdict(list)
-    for dialogue in dialogues:
-        groups[dialogue.language, who(dialogue)].append(dialogue)
-    return dict(sorted(groups.items()))
+def _by(talks: DialogueColumns, who: Callable[[About], str]) -> dict[tuple[str, str], Mask]:
+    """Which dialogues are of each language and supporter, say."""
+    groups = sorted({(about.language, who(about)) for about, _ in talks.counted()})
+    return {key: talks.having(lambda about, key=key: (about.language, who(about)) == key) for key in groups}
 
 
-def _share(dialogues: Sequence[Dialogue], hits: Sequence[bool], boot: Bootstrap, why: str) -> Estimate:
+def _share(talks: DialogueColumns, hits: Mask, boot: Bootstrap, why: str) -> Estimate:
     """Share of dialogues, 0..1; cards are drawn whole."""
-    parts, wholes = Counter[str](), Counter[str]()
-    for cluster, hit in zip(name_clusters_of(dialogues), hits, strict=True):
-        wholes[cluster] += 1
-        parts[cluster] += hit
-    return estimate_share([parts[c] for c in wholes], list(wholes.values()), boot, len(dialogues), why)
+    cluster = talks.card if talks.by_card else np.arange(len(talks))
+    _, first, code = np.unique(cluster, return_index=True, return_inverse=True)
+    order = np.argsort(first)  # clusters as they first appear
+    parts, wholes = np.bincount(code, hits)[order], np.bincount(code)[order]
+    return estimate_share(parts, wholes, boot, len(talks), why)
 
 
-def _ends(dialogues: Sequence[Dialogue], boot: Bootstrap) -> list[dict[str, Any]]:
+def _ends(talks: DialogueColumns, end: npt.NDArray[Any], rounds: Places, boot: Bootstrap) -> list[dict[str, Any]]:
     """How talks end in which the seeker may end it, by language and supporter; those with a problem are among them."""
-    protocols = {dialogue.protocol for dialogue in dialogues if dialogue.end}
-    chosen = [d for d in dialogues if d.end or (d.problem and d.protocol in protocols)]
-    every = [str(end) for end in dict.fromkeys(sorted(d.end or PROBLEM for d in chosen))]
+    ended = end != None  # noqa: E711
+    protocols = {about.protocol for about, _ in talks.counted(ended)}
+    where = ended | talks.having(lambda about: about.problem and about.protocol in protocols)
+    if not where.any():
+        return []
+    chosen, end, rounds = talks.take(where), np.where(ended, end, PROBLEM)[where], rounds[where]
+    every = sorted(set(end.tolist()))
     found = []
-    for (language, supporter), own in _by(chosen, lambda d: d.supporter or "unknown").items():
-        ends = [d.end or PROBLEM for d in own]
+    for (language, supporter), here in _by(chosen, lambda about: about.supporter).items():
+        own = chosen.take(here)
         found.append(
             {
                 "language": language,
                 "supporter": supporter,
                 "n": len(own),
-                "rounds": float(np.mean([d.rounds for d in own])),
-                "counts": {end: ends.count(end) for end in every},
-                "shares": {end: _share(own, [each == end for each in ends], boot, "no dialogue") for end in every},
+                "rounds": float(np.mean(rounds[here])),
+                "counts": {one: int((end[here] == one).sum()) for one in every},
+                "shares": {one: _share(own, end[here] == one, boot, "no dialogue") for one in every},
             }
         )
     return found
@@ -296,26 +331,35 @@ def _ends_table(ends: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _faults(
-    dialogues: Sequence[Dialogue], first: Mapping[str, set[str]], cards: Mapping[str, RoleCard], boot: Bootstrap
+    talks: DialogueColumns, faults: Places, attempts: Places, cards: Mapping[str, RoleCard], boot: Bootstrap
 ) -> list[dict[str, Any]]:
-    """Dialogues with a fault, by language and seeker, where the language has rules."""
+    """Dialogues with a fault, by language and seeker, where the language has rules.
+
+    Args:
+        talks: The dialogues.
+        faults: Of each, the kinds that it shows when it is played for the first time, as bits.
+        attempts: Of each, how often it was played again.
+        cards: By id.
+        boot: Of the intervals.
+    """
+    has_card = np.array([*(name in cards for name in talks.cards), False])[talks.card]
     found = []
-    searched = [d for d in dialogues if read_rules(d.language) is not None]
-    for (language, seeker), own in _by(searched, lambda d: d.seeker or "unknown").items():
-        with_card = [d for d in own if d.card_id in cards]
-        shares: dict[str, Estimate] = {}
-        for kind in KINDS:
-            among = with_card if kind == "card_contradiction" else own
-            shares[kind] = _share(among, [kind in first[d.id] for d in among], boot, "no card is known")
+    for (language, seeker), here in _by(talks, lambda about: about.seeker or "unknown").items():
+        if read_rules(language) is None:
+            continue
+        own, shares = talks.take(here), dict[str, Estimate]()
+        for bit, kind in enumerate(KINDS):
+            among = here & has_card if kind == "card_contradiction" else here
+            shares[kind] = _share(talks.take(among), (faults[among] >> bit) % 2 == 1, boot, "no card is known")
         found.append(
             {
                 "language": language,
                 "seeker": seeker,
                 "n": len(own),
-                "turns": sum(turn.role == "seeker" for d in own for turn in d.turns),
-                "shares": {**shares, "any": _share(own, [bool(first[d.id]) for d in own], boot, "no dialogue")},
-                "replayed": sum(bool(d.attempts) for d in own),
-                "attempts": sum(len(d.attempts or ()) for d in own),
+                "turns": sum(n * about.seeker_turns for about, n in own.counted()),
+                "shares": {**shares, "any": _share(own, faults[here] > 0, boot, "no dialogue")},
+                "replayed": int((attempts[here] > 0).sum()),
+                "attempts": int(attempts[here].sum()),
             }
         )
     return found

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from esc_eval.languages import get_language
-from esc_eval.schema import Dialogue, Language
+from esc_eval.reporting.columns import DialogueColumns
+from esc_eval.schema import Language
 from esc_eval.scoring.lexicon import asks, find_words, read_lexicon
 from esc_eval.scoring.text_features import distinct_share, mean_of
 from esc_eval.scoring.transfer_features import ADVICE, LIST, LONG_WINDOW, PHRASES
@@ -68,14 +69,11 @@ COUNTS: dict[str, Count] = {
 }
 
 
-def describe_replies(
-    dialogues: Sequence[Dialogue], clusters: Sequence[str], language: Language, boot: Bootstrap
-) -> dict[str, dict[str, Estimate]]:
+def describe_replies(talks: DialogueColumns, language: Language, boot: Bootstrap) -> dict[str, dict[str, Estimate]]:
     """Mean of each figure over the dialogues in which a supporter says a word, with intervals that draw whole clusters.
 
     Args:
-        dialogues: Of one language.
-        clusters: Of each dialogue: its card, or itself.
+        talks: Of one language; their words are gone through once more.
         language: Of all of them.
         boot: Draws.
 
@@ -83,16 +81,16 @@ def describe_replies(
         Supporter -> key of ``name_descriptions`` -> mean.
     """
     keys = list(name_descriptions(language))
-    names = sorted({dialogue.supporter or "unknown" for dialogue in dialogues})
-    table = np.full((len(dialogues), len(keys)), np.nan)
-    for row, dialogue in zip(table, dialogues, strict=True):
+    names = sorted({about.supporter for about, _ in talks.counted()})
+    table = np.full((len(talks), len(keys)), np.nan)
+    for at, dialogue in talks.each_dialogue():
         if replies := [turn.text for turn in dialogue.replies if turn.text.strip()]:
-            row[:] = [COUNTS[key](replies, language) for key in keys]
-    groups = [names.index(dialogue.supporter or "unknown") for dialogue in dialogues]
+            table[at] = [COUNTS[key](replies, language) for key in keys]
+    groups = talks.each(lambda about: names.index(about.supporter), np.intp)
     found: dict[str, dict[str, Estimate]] = {name: {} for name in names}
     for key, column in zip(keys, table.T, strict=True):
         top = max(100.0, float(np.nanmax(column, initial=0.0)))  # words know no end: the longest that is there is it
-        means = estimate_group_means(column[:, None], clusters, groups, boot, scale=(0.0, top)).each
+        means = estimate_group_means(column[:, None], talks.clusters, groups, boot, scale=(0.0, top)).each
         for name, [mean] in zip(names, means, strict=True):
             found[name][key] = mean
     return found

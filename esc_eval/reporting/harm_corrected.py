@@ -75,11 +75,14 @@ def corrected_report(
                 *(part.estimate(confidence).scaled(100) for part in (validity.sensitivity, validity.specificity)),
             ]
         )
+    said_of: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
+    for where in said:
+        said_of[supporters[where[0]], where[1]].append(where)
     second: list[list[Cell]] = []
     shares: list[dict[str, Any]] = []
     for supporter in sorted(set(supporters.values())):
         for key, validity in found.items():
-            own = [where for where in said if where[1] == key and supporters[where[0]] == supporter]
+            own = said_of[supporter, key]
             if not own:
                 continue
             apparent = count_share([said[where] for where in own], [clusters[d] for d, _ in own], confidence)

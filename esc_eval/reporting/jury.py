@@ -61,15 +61,17 @@ def jury_report(
         place: Of the jury, for titles.
     """
     judges = list(dict.fromkeys(rating.rater for rating in ratings))
-    silent = [name for name in judges if all(r.unscored for r in ratings if r.rater == name)]
-    judges = [name for name in judges if name not in silent]
+    heard = {rating.rater for rating in ratings if not rating.unscored}
+    silent = [name for name in judges if name not in heard]
+    judges = [name for name in judges if name in heard]
     items: Items = defaultdict(dict)
     for rating in ratings:
         items[rating.dialogue_id, rating.dimension][rating.rater] = rating
     whole = {
         key: own for key, own in items.items() if all(name in own and own[name].score is not None for name in judges)
     }
-    talks = {dialogue.id: dialogue for dialogue in dialogues if any(dialogue.id == key[0] for key in whole)}
+    rated = {dialogue_id for dialogue_id, _ in whole}
+    talks = {dialogue.id: dialogue for dialogue in dialogues if dialogue.id in rated}
     clusters = dict(zip(talks, name_clusters_of(list(talks.values())), strict=True))
     low, high = min(rubric.levels), max(rubric.levels)
     a_level = points_per_level(low, high)
@@ -90,19 +92,17 @@ def jury_report(
             scale=scale,
         )
 
-    supporters = sorted({talks[dialogue_id].supporter or "unknown" for dialogue_id, _ in whole})
+    supporters = sorted({talks[dialogue_id].supporter or "unknown" for dialogue_id in rated})
+    by_supporter: dict[tuple[str, str], dict[tuple[str, str], float]] = defaultdict(dict)
+    by_dimension: dict[str, dict[tuple[str, str], float]] = defaultdict(dict)
+    for at, v in middle.items():
+        by_supporter[talks[at[0]].supporter or "unknown", at[1]][at] = v
+        by_dimension[at[1]][at] = v
     medians = {
-        name: {
-            key: mean(
-                {at: v for at, v in middle.items() if at[1] == key and (talks[at[0]].supporter or "unknown") == name},
-                (0.0, float(FULL)),
-            )
-            for key in rubric.keys
-        }
-        for name in supporters
+        name: {key: mean(by_supporter[name, key], (0.0, float(FULL))) for key in rubric.keys} for name in supporters
     }
     bias = {
-        name: {key: mean({at: points[at][name] - v for at, v in middle.items() if at[1] == key}) for key in rubric.keys}
+        name: {key: mean({at: points[at][name] - v for at, v in by_dimension[key].items()}) for key in rubric.keys}
         for name in judges
     }
     agreement, notes = _agreement(whole, judges, clusters, rubric, boot) if len(judges) > 1 and whole else ({}, [])

@@ -6,14 +6,15 @@ from typing import Any
 
 from esc_eval.checkpoints import embedded
 from esc_eval.languages import name_language
-from esc_eval.schema import Dialogue, Language, Rating, Turn
+from esc_eval.reporting.columns import DialogueColumns, RatingColumns
+from esc_eval.schema import Dialogue, Language, Rating
 from esc_eval.scoring.text_scorer import SUPPORTED_ONLY
 from esc_eval.scoring.training_range import FITTED_KIND, NO_RANGE
 from esc_eval.simulation.budget import show_dollars
 from esc_eval.simulation.run import FAILED, find_simulations
 from esc_eval.simulation.seekers import seekers_of
 
-HOW_OPENED = frozenset({"server", "dtype", "extra_body", "reasoning_tokens", "own_settings"})
+HOW_OPENED = frozenset({"server", "dtype", "deterministic", "extra_body", "reasoning_tokens", "own_settings"})
 """What an identity says beside the model itself: the same weights, elsewhere or sampled otherwise, are the same."""
 UNKNOWN = (
     "what its ratings are worth was not measured here; people's ratings of some of these dialogues tell it: "
@@ -45,11 +46,9 @@ def group_reasons(reasons: Iterable[str] | Mapping[str, int]) -> str:
     return "; ".join([*shown, *([f"and {more} other reasons"] if more > 0 else [])])
 
 
-def _speaker(dialogue: Dialogue, turn: Turn) -> str:
-    return f"supporter {dialogue.supporter or 'unknown'}" if turn.role == "supporter" else "seeker"
-
-
-def describe_adapted(dialogues: Iterable[Dialogue], judged: Iterable[Mapping[str, str] | None] = ()) -> str | None:
+def describe_adapted(
+    dialogues: Iterable[Dialogue] | DialogueColumns, judged: Iterable[Mapping[str, str] | None] = ()
+) -> str | None:
     """What servers were not sent as it was asked for, as a signature names it; None where all was.
 
     Args:
@@ -62,10 +61,9 @@ def describe_adapted(dialogues: Iterable[Dialogue], judged: Iterable[Mapping[str
     'supporter m (seed left out)'
     """
     found: dict[str, dict[str, None]] = {}
-    for dialogue in dialogues:
-        for turn in dialogue.turns:
-            for name, done in ((turn.served and turn.served.adapted) or {}).items():
-                found.setdefault(_speaker(dialogue, turn), {})[f"{name} {done}"] = None
+    for about, _ in DialogueColumns.of(dialogues).counted():
+        for who, what in about.adapted:
+            found.setdefault(who, {})[what] = None
     for adapted in judged:
         for name, done in (adapted or {}).items():
             found.setdefault("judge", {})[f"{name} {done}"] = None
@@ -127,14 +125,18 @@ def describe_validity(run: Mapping[str, Any], rater: str) -> list[str]:
     return [f"{rater}: {next((KNOWN[name] for name in names if name in KNOWN), UNKNOWN)}."]
 
 
-def warn_of_changed_servers(dialogues: Iterable[Dialogue], ratings: Iterable[Rating] = ()) -> list[str]:
+def warn_of_changed_servers(
+    dialogues: Iterable[Dialogue] | DialogueColumns, ratings: Iterable[Rating] | RatingColumns = ()
+) -> list[str]:
     """A sentence for each side that more than one model, by the server's own name or fingerprint, has answered for."""
     names: dict[str, dict[str, None]] = {}
     prints: dict[str, dict[str, None]] = {}
-    answers = [(_speaker(dialogue, turn), turn.served) for dialogue in dialogues for turn in dialogue.turns]
-    answers += [(f"judge {rating.rater}", rating.served) for rating in ratings]
-    for who, served in answers:
-        for found, value in ((names, served and served.model), (prints, served and served.fingerprint)):
+    answers = [one for about, _ in DialogueColumns.of(dialogues).counted() for one in about.served]
+    answers += [
+        (f"judge {said.rater}", said.model, said.fingerprint) for said, _ in RatingColumns.of(ratings).counted()
+    ]
+    for who, model, fingerprint in answers:
+        for found, value in ((names, model), (prints, fingerprint)):
             if value:
                 found.setdefault(who, {})[value] = None
     return [
@@ -240,13 +242,14 @@ def list_seekers(dialogues: Iterable[Dialogue]) -> list[str]:
     return list(dict.fromkeys(map(name_seeker, dialogues)))
 
 
-def describe_seekers(dialogues: Sequence[Dialogue]) -> list[str]:
+def describe_seekers(dialogues: Iterable[Dialogue] | DialogueColumns) -> list[str]:
     """What a mean over several seekers is of, a sentence each; nothing where one played all dialogues.
 
     Args:
         dialogues: Of one language, that a table shows.
     """
-    seekers = list_seekers(dialogues)
+    played = DialogueColumns.of(dialogues).counted()
+    seekers = list(dict.fromkeys(about.seeker or "unknown" for about, _ in played))
     if len(seekers) < 2:
         return []
     shown = ", ".join(seekers[:MOST_SEEKERS]) + (
@@ -257,8 +260,8 @@ def describe_seekers(dialogues: Sequence[Dialogue]) -> list[str]:
         "seekers: they hold for these seekers, and not for seekers at large."
     ]
     counts: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(seekers, 0))
-    for dialogue in dialogues:
-        counts[dialogue.supporter or "unknown"][name_seeker(dialogue)] += 1
+    for about, n in played:
+        counts[about.supporter][about.seeker or "unknown"] += n
     shares = {name: tuple(n / sum(own.values()) for n in own.values()) for name, own in counts.items()}
     if len(set(shares.values())) > 1 and len(seekers) <= MOST_SEEKERS:
         each = "; ".join(f"{name} " + ", ".join(f"{n} by {s}" for s, n in own.items()) for name, own in counts.items())
@@ -269,24 +272,27 @@ def describe_seekers(dialogues: Sequence[Dialogue]) -> list[str]:
     return said
 
 
-def describe_context(dialogues: Iterable[Dialogue], ratings: Iterable[Rating] = ()) -> list[str]:
+def describe_context(
+    dialogues: Iterable[Dialogue] | DialogueColumns, ratings: Iterable[Rating] | RatingColumns = ()
+) -> list[str]:
     """How many turns were said, and ratings given, by who was not shown all that came before, a sentence for each."""
-    turns: dict[str, list[int]] = defaultdict(list)
-    for dialogue in dialogues:
-        for turn in dialogue.turns:
-            if turn.finish_reason != "scripted":
-                turns[_speaker(dialogue, turn)].append(turn.left_out or 0)
-    given: dict[str, list[int]] = defaultdict(list)
-    for rating in ratings:
-        given[rating.rater].append(rating.left_out or 0)
+    turns: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
+    for about, n in DialogueColumns.of(dialogues).counted():
+        for who in about.speakers:
+            before = turns[who.name]
+            turns[who.name] = [before[0] + n * who.less, before[1] + n * who.turns, max(before[2], who.most)]
+    given: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
+    for said, n in RatingColumns.of(ratings).counted():
+        before = given[said.rater]
+        given[said.rater] = [before[0] + n * bool(said.left_out), before[1] + n, max(before[2], said.left_out)]
     return [
-        f"{who} was not shown all that came before in {sum(map(bool, gone))} of {len(gone)} turns: the oldest "
-        f"exchanges, up to {max(gone)} turns, no longer fitted (context policy)."
-        for who, gone in turns.items()
-        if any(gone)
+        f"{who} was not shown all that came before in {less} of {every} turns: the oldest "
+        f"exchanges, up to {most} turns, no longer fitted (context policy)."
+        for who, (less, every, most) in turns.items()
+        if less
     ] + [
-        f"{rater} gave {sum(map(bool, gone))} of {len(gone)} ratings of dialogues without their oldest rounds, up to "
-        f"{max(gone)} turns, which it cannot read (--long-dialogues)."
-        for rater, gone in given.items()
-        if any(gone)
+        f"{rater} gave {less} of {every} ratings of dialogues without their oldest rounds, up to "
+        f"{most} turns, which it cannot read (--long-dialogues)."
+        for rater, (less, every, most) in given.items()
+        if less
     ]

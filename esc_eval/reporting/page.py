@@ -5,7 +5,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
 from importlib.resources import files
+from operator import itemgetter
 
+import numpy as np
 from jinja2 import Environment
 from markupsafe import Markup
 
@@ -13,6 +15,7 @@ from esc_eval.escaping import show_controls
 from esc_eval.files.templates import make_environment
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting import pictures, tables
+from esc_eval.reporting.columns import DialogueColumns, RatingColumns, pick_records
 from esc_eval.reporting.course import NAMES, draw_curves, place_faults
 from esc_eval.reporting.find import mark
 from esc_eval.reporting.render import Table, table_html
@@ -20,7 +23,7 @@ from esc_eval.reporting.rounds import place_turns
 from esc_eval.reporting.standing import differences_table
 from esc_eval.reporting.summary import Leaderboard, Summary, choose_rubric
 from esc_eval.reporting.wording import name_dimension, word_level
-from esc_eval.schema import Dialogue, Rating, number_repeats
+from esc_eval.schema import Dialogue, Rating
 from esc_eval.statistics.scale import describe_scale
 from esc_eval.version import __version__
 from esc_eval.web.words import DEFAULT, load_words
@@ -48,8 +51,8 @@ def add_filters(environment: Environment) -> None:
 
 def as_page(
     summary: Summary,
-    dialogues: Sequence[Dialogue],
-    ratings: Iterable[Rating],
+    dialogues: Sequence[Dialogue] | DialogueColumns,
+    ratings: Iterable[Rating] | RatingColumns,
     rubric: Rubric | Mapping[str, Rubric],
     shown: int = SHOWN,
     powered: str = "",
@@ -68,16 +71,18 @@ def as_page(
     """
     environment = make_environment("esc_eval", "reporting/templates", html=True)
     add_filters(environment)
-    ratings = list(ratings)
-    carried = dict.fromkeys(rating.rubric for rating in ratings)
+    talks = DialogueColumns.of(dialogues)
+    given = RatingColumns.of(ratings if isinstance(ratings, RatingColumns) else list(ratings), talks)
+    carried = dict.fromkeys(said.rubric for said, _ in given.counted())
     rubrics = {one_id: choose_rubric(rubric, one_id) for one_id in carried} or (
         {rubric.id: rubric} if isinstance(rubric, Rubric) else rubric
     )
+    chosen = choose_dialogues(talks, shown)
+    on_page = np.isin(given.dialogue, [talks.find(dialogue.id) for dialogue in chosen])
     by_dialogue: dict[str, list[Rating]] = defaultdict(list)
-    for rating in ratings:
+    for rating in pick_records(given.source, np.flatnonzero(on_page).tolist()):
         by_dialogue[rating.dialogue_id].append(rating)
     script = '"use strict";\n' + "\n".join(map(_read, SCRIPTS))
-    chosen, numbers = choose_dialogues(dialogues, shown), number_repeats(dialogues)
     return environment.get_template("report.html.jinja").render(
         version=__version__,
         language=DEFAULT,
@@ -101,8 +106,8 @@ def as_page(
         powered=Markup(powered),  # noqa: S704  our own HTML, escaped cell by cell
         strategies=strategies,
         dialogues=chosen,
-        repeats=numbers if max(numbers.values(), default=1) > 1 else dict.fromkeys(numbers),
-        total=len(dialogues),
+        repeats={one.id: talks.repeats.get(one.id) for one in chosen},
+        total=len(talks),
         ratings=by_dialogue,
         rubrics=rubrics,
         many=len({key for one in rubrics.values() for key in one.keys}),
@@ -123,16 +128,18 @@ def _read(name: str) -> str:
     return files("esc_eval").joinpath(name).read_text(encoding="utf-8")
 
 
-def choose_dialogues(dialogues: Sequence[Dialogue], shown: int) -> list[Dialogue]:
+def choose_dialogues(dialogues: Sequence[Dialogue] | DialogueColumns, shown: int) -> list[Dialogue]:
     """As many dialogues as a page takes, card by card, so that supporters can be compared on it; in their order."""
-    by_card: dict[str, list[int]] = defaultdict(list)
-    for place, dialogue in enumerate(dialogues):
-        by_card[dialogue.card_id or f"\0{place}"].append(place)
-    chosen: list[int] = []
+    talks = DialogueColumns.of(dialogues)
+    alone = len(talks.cards) + np.arange(len(talks))
+    card = np.where(talks.card < 0, alone, talks.card)
+    _, first, code = np.unique(card, return_index=True, return_inverse=True)
+    places = np.argsort(first[code], kind="stable")[:shown].tolist()
+    chosen: list[tuple[int, Dialogue]] = []
     room = MOST_CHARACTERS
-    for place in (place for places in by_card.values() for place in places):
-        room -= sum(len(turn.text) + len(turn.raw or "") for turn in dialogues[place].turns)
-        if len(chosen) >= shown or (chosen and room < 0):
+    for place, dialogue in zip(places, talks.pick(places), strict=True):
+        room -= sum(len(turn.text) + len(turn.raw or "") for turn in dialogue.turns)
+        if chosen and room < 0:
             break
-        chosen.append(place)
-    return [dialogues[place] for place in sorted(chosen)]
+        chosen.append((place, dialogue))
+    return [dialogue for _, dialogue in sorted(chosen, key=itemgetter(0))]

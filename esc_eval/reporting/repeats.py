@@ -1,6 +1,6 @@
 """What repeats of cards say beside a leaderboard: other seeds, what a score is made of, cards whose verdict flips."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from esc_eval.reporting.columns import DialogueColumns
 from esc_eval.reporting.render import Cell, Table
-from esc_eval.schema import Dialogue, number_repeats
+from esc_eval.schema import Dialogue
 from esc_eval.simulation.plan import repetition_of
 from esc_eval.statistics import CONFIDENCE
 from esc_eval.statistics.estimate import Array, Estimate, StoredEstimate
@@ -111,10 +112,20 @@ class Repeats(BaseModel):
     pairs: tuple[OfPair, ...] = ()
 
 
-def name_occasions(dialogues: Sequence[Dialogue]) -> dict[str, Occasion]:
+def name_occasions(dialogues: Iterable[Dialogue] | DialogueColumns) -> dict[str, Occasion]:
     """Which repeat each dialogue is, by its id: seeker and number, by which those of two supporters are paired."""
-    numbers = number_repeats(dialogues)
-    return {one.id: (one.seeker or "", numbers[one.id]) for one in dialogues}
+    talks = DialogueColumns.of(dialogues)
+    seekers = talks.each(lambda about: about.seeker or "", object)
+    return {name: (seeker, talks.repeats.get(name, 1)) for name, seeker in zip(talks.ids, seekers, strict=True)}
+
+
+def _has_repeats(board: Board) -> bool:
+    """Whether a supporter has two scored dialogues on one card."""
+    if not board.even or not board.dimensions:
+        return False
+    scored = np.isfinite(board.scores).any(1)
+    cell = board.card[scored] * len(board.models) + board.model[scored]
+    return bool(len(cell)) and np.bincount(cell).max() > 1
 
 
 def name_rows(rows: "pd.DataFrame") -> dict[str, Occasion]:
@@ -132,7 +143,7 @@ def name_rows(rows: "pd.DataFrame") -> dict[str, Occasion]:
 
 def find_repeats(
     board: Board,
-    occasions: Mapping[str, Occasion],
+    occasions: Mapping[str, Occasion] | Callable[[], Mapping[str, Occasion]],
     scale: tuple[int, int],
     column: str,
     means: Mapping[str, Mapping[str, Estimate]],
@@ -144,17 +155,20 @@ def find_repeats(
 
     Args:
         board: Whose clusters are cards.
-        occasions: Which repeat each dialogue is, by its id; of others, in order of their ids.
+        occasions: Which repeat each dialogue is, by its id, or what tells it where it must be known; of others, in
+            order of their ids.
         scale: Lowest and highest level.
         column: What ranks.
         means: Means with their intervals, by supporter and column.
         confidence: Of the intervals.
     """
-    board = split_seekers(board, occasions)
-    scored = np.isfinite(board.scores).any(1) if board.dimensions else np.zeros(len(board.model), dtype=bool)
-    cell = board.card * len(board.models) + board.model
-    if not board.even or not scored.any() or np.bincount(cell[scored]).max() < 2:
+    if not _has_repeats(board):  # told by seeker there are fewer
         return None
+    occasions = occasions() if callable(occasions) else occasions
+    board = split_seekers(board, occasions)
+    if not _has_repeats(board):
+        return None
+    scored = np.isfinite(board.scores).any(1)
     from esc_eval.statistics.repeats import find_fragile, seed_interval, split_variance, tabulate_cells
 
     steps = min(STEPS, scale[1] - scale[0])

@@ -3,13 +3,13 @@
 Ratings are of whole dialogues, so there is no score by round.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from esc_eval.languages import get_language
+from esc_eval.reporting.columns import DialogueColumns
 from esc_eval.reporting.render import Cell, Table
 from esc_eval.schema import Dialogue, Language, Role, Turn
 from esc_eval.scoring.lexicon import asks, count_distress, find_words, read_lexicon
@@ -146,37 +146,35 @@ def place_turns(dialogue: Dialogue) -> list[tuple[Turn, int]]:
     return found
 
 
-def estimate_rounds(dialogues: Sequence[Dialogue], boot: Bootstrap | None = None) -> list[Rounds]:
+def estimate_rounds(dialogues: Iterable[Dialogue] | DialogueColumns, boot: Bootstrap | None = None) -> list[Rounds]:
     """Every figure by round for each language; those that nothing is known of are left out.
 
     Args:
         dialogues: Of any supporters and languages.
         boot: Draws of the intervals.
     """
-    boot = boot or Bootstrap()
+    boot, every = boot or Bootstrap(), DialogueColumns.of(dialogues)
     found = []
-    languages: dict[Language, list[Dialogue]] = defaultdict(list)
-    for dialogue in dialogues:
-        languages[dialogue.language].append(dialogue)
-    for language, own in languages.items():
-        rounds = [split_rounds(dialogue) for dialogue in own]
-        longest = max(map(len, rounds))
-        clustered_by = "card" if all(dialogue.card_id is not None for dialogue in own) else "dialogue"
-        clusters = [dialogue.card_id if clustered_by == "card" else dialogue.id for dialogue in own]
-        supporters = np.array([dialogue.supporter or "unknown" for dialogue in own])
-        for figure in FIGURES if longest else ():
-            counted, size = np.full((2, len(own), longest), np.nan)
-            for i, each in enumerate(rounds):
-                for j, pair in enumerate(each):
+    for language in dict.fromkeys(about.language for about, _ in every.counted()):
+        talks = every.take(every.having(lambda about, language=language: about.language == language))
+        longest = max(about.seeker_turns for about, _ in talks.counted())
+        counts = np.full((len(FIGURES), 2, len(talks), longest), np.nan, dtype=np.float32)  # whole numbers, exactly
+        for i, dialogue in talks.each_dialogue():
+            for j, pair in enumerate(split_rounds(dialogue)):
+                for figure, (counted, size) in zip(FIGURES, counts, strict=True):
                     if (turn := pair.get(figure.role)) and (count := figure.count(turn, language)):
                         counted[i, j], size[i, j] = count
+        clusters, clustered_by = talks.clusters, "card" if talks.by_card else "dialogue"
+        supporters = talks.each(lambda about: about.supporter)
+        for figure, (counted, size) in zip(FIGURES if longest else (), counts if longest else (), strict=True):
             if np.isnan(size).all():
                 continue
             by_supporter = {}
             for name in sorted(set(supporters.tolist())):
                 at = np.flatnonzero(supporters == name)
-                labels = [str(clusters[i]) for i in at]
-                by_supporter[name] = _estimate(counted[at], size[at], labels, figure.is_share, boot)
+                labels = [clusters[i] for i in at]
+                values = (part[at].astype(float) for part in (counted, size))
+                by_supporter[name] = _estimate(*values, labels, figure.is_share, boot)
             found.append(Rounds(figure, language, by_supporter, clustered_by))
     return found
 

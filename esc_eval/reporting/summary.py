@@ -1,14 +1,19 @@
 """The one object that every form of the report is made from."""
 
+from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import compress
+from operator import itemgetter
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, SerializerFunctionWrapHandler, model_serializer
 
 from esc_eval.prompts.rubric import Rubric
+from esc_eval.reporting.columns import About, DialogueColumns, Mask, RatingColumns, Said, add_up
 from esc_eval.reporting.descriptions import describe_replies
 from esc_eval.reporting.making import (
     describe_adapted,
@@ -24,11 +29,10 @@ from esc_eval.reporting.making import (
 )
 from esc_eval.reporting.render import to_plain_json
 from esc_eval.reporting.repeats import Repeats, find_repeats, name_occasions
-from esc_eval.reporting.risk import RiskRow, count_risk, find_marks
+from esc_eval.reporting.risk import RiskRow, count_risk
 from esc_eval.reporting.signature import sign_board
 from esc_eval.reporting.standing import standing_json
 from esc_eval.schema import NO_VALID_SCORER, Dialogue, Language, Rating, RoleCard, Way, order_stages
-from esc_eval.scoring.training_range import is_outside
 from esc_eval.simulation.unfinished import count_asked
 from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.statistics.estimate import Estimate, StoredEstimate
@@ -42,8 +46,6 @@ StoredStanding = Annotated[
 Statistic = Literal["level", "expected"]
 UNANSWERED_SHARE = 0.1
 """A supporter of whose dialogues more than this share is unanswered is listed and not ranked."""
-LOW_MASS = 0.5
-"""Probability of all levels together under which a scorer wanted to say something else."""
 
 
 class Part(BaseModel):
@@ -195,10 +197,17 @@ class Summary(Part):
     tables: tuple[Leaderboard, ...]
 
 
-def warn_of_cards(summary: Summary, cards: Iterable[RoleCard], dialogues: Iterable[Dialogue]) -> Summary:
+def warn_of_cards(
+    summary: Summary, cards: Iterable[RoleCard], dialogues: Iterable[Dialogue] | DialogueColumns
+) -> Summary:
     """The tables with what readers of the cards that were played are told before, each sentence once."""
-    played = {dialogue.card_id: dialogue.language for dialogue in dialogues}
-    said = [(played[card.id], card.warning) for card in cards if card.warning and card.id in played]
+    if not (warned := [card for card in cards if card.warning]):
+        return summary
+    talks = DialogueColumns.of(dialogues)
+    language = np.empty(len(talks.cards), dtype=object)
+    language[talks.card[talks.card >= 0]] = talks.each(lambda about: about.language, object)[talks.card >= 0]
+    played = dict(zip(talks.cards, language.tolist(), strict=True))
+    said = [(played[card.id], card.warning) for card in warned if card.id in played]
     own = {code: tuple(dict.fromkeys(text for at, text in said if at == code)) for code, _ in said}
     return Summary(
         tables=tuple(
@@ -216,8 +225,8 @@ def choose_rubric(rubric: Rubric | Mapping[str, Rubric], carried: str) -> Rubric
 
 
 def summarise_ratings(
-    dialogues: Sequence[Dialogue],
-    ratings: Iterable[Rating],
+    dialogues: Iterable[Dialogue] | DialogueColumns,
+    ratings: Iterable[Rating] | RatingColumns,
     rubric: Rubric | Mapping[str, Rubric],
     run: Mapping[str, Any] | None = None,
     *,
@@ -229,8 +238,8 @@ def summarise_ratings(
     Where several people rated, there is also a table of all of them, averaged.
 
     Args:
-        dialogues: What was rated.
-        ratings: Of dimensions of their rubric; those of other dialogues are an error.
+        dialogues: What was rated; or their columns, in which nothing that was said is held.
+        ratings: Of dimensions of their rubric; those of other dialogues are an error. Or their columns.
         rubric: Gives the order and names of dimensions and the levels; or several, by the name and version that
             ratings carry.
         run: Content of the run's run.json, for the signatures.
@@ -241,31 +250,50 @@ def summarise_ratings(
     Raises:
         ValueError: A rating of an unknown dialogue or dimension.
     """
-    run = run or {}
-    by_id = {dialogue.id: dialogue for dialogue in dialogues}
-    given: dict[tuple[Language, str, str], list[Rating]] = defaultdict(list)
-    people: dict[tuple[Language, str], list[Rating]] = defaultdict(list)
-    for rating in ratings:
-        if rating.dialogue_id not in by_id:
-            raise ValueError(f"a rating of dialogue {rating.dialogue_id!r}, which is not among the dialogues")
-        own = choose_rubric(rubric, rating.rubric)
-        if rating.dimension not in own.keys:
-            raise ValueError(f"a rating of {rating.dimension!r}, which is no dimension of rubric {own.id}")
-        language = by_id[rating.dialogue_id].language
-        given[language, rating.rater, rating.rubric].append(rating)
-        if rating.rater_kind == "human":
-            people[language, rating.rubric].append(rating)
-    for (language, rubric_id), group in people.items():
-        if len(raters := {rating.rater for rating in group}) > 1:
-            given[language, name_raters(raters), rubric_id] = group
-    several = len({rubric_id for _, _, rubric_id in given}) > 1
+    run, talks = run or {}, DialogueColumns.of(dialogues)
+    given = RatingColumns.of(ratings, talks)
+    _refuse_strange(given, rubric)
+    languages = talks.each(lambda about: about.language)
+    language_of = languages[given.dialogue] if len(given) else languages[:0]
+    groups: dict[tuple[Language, str, str], Mask] = {}
+    for language in dict.fromkeys(about.language for about in talks.kinds):
+        here = language_of == language
+        people: dict[str, set[str]] = defaultdict(set)
+        for said, _ in given.counted(here):
+            key = said.rater, said.rubric
+            if (language, *key) not in groups:
+                groups[language, *key] = here & given.having(lambda each, key=key: (each.rater, each.rubric) == key)
+            if said.rater_kind == "human":
+                people[said.rubric].add(said.rater)
+        for rubric_id, raters in people.items():
+            if len(raters) > 1:
+                groups[language, name_raters(raters), rubric_id] = here & given.having(
+                    lambda each, one=rubric_id: each.rater_kind == "human" and each.rubric == one
+                )
+    several = len({rubric_id for _, _, rubric_id in groups}) > 1
     boot = Bootstrap(seed=seed)
     boards = []
-    for (language, rater, rubric_id), group in sorted(given.items()):
+    for (language, rater, rubric_id), own in sorted(groups.items(), key=itemgetter(0)):
         boards.append(
-            _make_board(by_id, group, choose_rubric(rubric, rubric_id), language, rater, several, run, statistic, boot)
+            _make_board(
+                talks, given.take(own), choose_rubric(rubric, rubric_id), language, rater, several, run, statistic, boot
+            )
         )
     return Summary(tables=tuple(boards))
+
+
+def _refuse_strange(given: RatingColumns, rubric: Rubric | Mapping[str, Rubric]) -> None:
+    """Refuse the first rating of an unknown dialogue or dimension."""
+    known = given.having(lambda said: said.dimension in choose_rubric(rubric, said.rubric).keys)
+    strange = np.flatnonzero((given.dialogue < 0) | ~known)
+    if not len(strange):
+        return
+    if given.dialogue[strange[0]] < 0:
+        raise ValueError(f"a rating of dialogue {given.unknown!r}, which is not among the dialogues")
+    said = given.kinds[given.kind[strange[0]]]
+    raise ValueError(
+        f"a rating of {said.dimension!r}, which is no dimension of rubric {choose_rubric(rubric, said.rubric).id}"
+    )
 
 
 def name_raters(raters: Collection[str]) -> str:
@@ -279,19 +307,20 @@ def name_clusters_of(dialogues: Sequence[Dialogue]) -> list[str]:
     return [str(dialogue.card_id) if by_card else dialogue.id for dialogue in dialogues]
 
 
-def count_unanswered(dialogues: Iterable[Dialogue]) -> Counter[str]:
+def count_unanswered(dialogues: Iterable[Dialogue] | DialogueColumns) -> Counter[str]:
     """Dialogues of each supporter that ended early with a problem, or in which it says no word of its own."""
-    silent = (d for d in dialogues if d.problem is not None or not d.answered)
-    return Counter(dialogue.supporter or "unknown" for dialogue in silent)
+    counted = DialogueColumns.of(dialogues).counted()
+    return add_up(counted, lambda about: about.supporter if about.unanswered else None)
 
 
-def leave_unranked(dialogues: Sequence[Dialogue]) -> set[str]:
+def leave_unranked(dialogues: Iterable[Dialogue] | DialogueColumns) -> set[str]:
     """Supporters of whose dialogues more than ``UNANSWERED_SHARE`` are unanswered: they are listed and not ranked."""
-    played = Counter(dialogue.supporter or "unknown" for dialogue in dialogues)
-    return {name for name, n in count_unanswered(dialogues).items() if n > UNANSWERED_SHARE * played[name]}
+    talks = DialogueColumns.of(dialogues)
+    played = add_up(talks.counted(), lambda about: about.supporter)
+    return {name for name, n in count_unanswered(talks).items() if n > UNANSWERED_SHARE * played[name]}
 
 
-def find_unsupported(ratings: Iterable[Rating]) -> dict[str, str]:
+def find_unsupported(ratings: Iterable[Rating | Said]) -> dict[str, str]:
     """Dimensions that have no valid scorer, and why: left unscored for that, and scored nowhere."""
     why: dict[str, str] = {}
     scored = set()
@@ -305,21 +334,68 @@ def find_unsupported(ratings: Iterable[Rating]) -> dict[str, str]:
 
 def keep_last_word(ratings: Sequence[Rating]) -> list[Rating]:
     """Of each dialogue and dimension, people's ratings of the latest stage in which it was scored."""
-    stages = order_stages(rating.stage for rating in ratings if rating.stage is not None)
+    return list(compress(ratings, find_last_word(RatingColumns.of(ratings))))
+
+
+def find_last_word(given: RatingColumns) -> Mask:
+    """Which ratings ``keep_last_word`` keeps."""
+    stages = order_stages(said.stage for said, _ in given.counted() if said.stage is not None)
     if len(stages) < 2:
-        return list(ratings)
+        return np.ones(len(given), dtype=np.bool_)
     place: dict[str | None, int] = {None: -1, **{stage: i for i, stage in enumerate(stages)}}
-    last: dict[tuple[str, str], int] = {}
-    position = [-2 if rating.unscored else place[rating.stage] for rating in ratings]
-    for rating, at in zip(ratings, position, strict=True):
-        key = rating.dialogue_id, rating.dimension
-        last[key] = max(last.get(key, -2), at)
-    return [r for r, at in zip(ratings, position, strict=True) if at == last[r.dialogue_id, r.dimension]]
+    at = given.each(lambda said: -2 if said.unscored else place[said.stage], np.intp)
+    code, many = _code_dimensions(given)
+    cell = given.dialogue * np.intp(many) + code
+    last = np.full(int(cell.max(initial=-1)) + 1, -2)
+    np.maximum.at(last, cell, at)
+    return np.asarray(at == last[cell])
+
+
+def _code_dimensions(given: RatingColumns) -> tuple[npt.NDArray[np.integer], int]:
+    """Of each rating the place of its dimension among those that occur, and how many occur."""
+    names = {name: i for i, name in enumerate(dict.fromkeys(said.dimension for said in given.kinds))}
+    return given.each(lambda said: names[said.dimension], np.int32), len(names)
+
+
+def _build_board(
+    talks: DialogueColumns, given: RatingColumns, rubric: Rubric, expected: bool, left_out: Collection[str]
+) -> Board:
+    """The scores of dialogues, all of which are rated, as ``Board.build`` has them."""
+    models = sorted({about.supporter for about, _ in talks.counted()})
+    model = talks.each(lambda about: bisect_left(models, about.supporter), np.int32)
+    rank = np.empty(len(talks), dtype=np.int32)
+    rank[talks.by_id] = np.arange(len(talks))
+    cards = {name: i for i, name in enumerate(sorted(talks.cards))}
+    cluster = np.array([cards[name] for name in talks.cards], dtype=np.int32)[talks.card] if talks.by_card else rank
+    order = np.lexsort((rank, cluster, model))
+    place = np.empty(len(talks), dtype=np.int32)
+    place[order] = np.arange(len(talks))
+    dimensions = tuple(sorted({said.dimension for said, _ in given.counted()}))
+    raters = tuple(sorted({said.rater for said, _ in given.counted()}))
+    clusters = talks.clusters
+    return Board.tabulate(
+        (
+            place[given.dialogue],
+            given.each(lambda said: bisect_left(dimensions, said.dimension), np.int32),
+            given.each(lambda said: bisect_left(raters, said.rater), np.int32),
+            given.levels(expected),
+        ),
+        (dimensions, raters),
+        tuple(models),
+        model[order].astype(np.intp),
+        tuple(clusters[i] for i in order),
+        tuple(talks.ids[i] for i in order),
+        rubric.keys,
+        (min(rubric.levels), max(rubric.levels)),
+        tuple(d.key for d in rubric.dimensions if d.lower_is_better),
+        left_out,
+        even=talks.by_card,
+    )
 
 
 def _make_board(
-    by_id: Mapping[str, Dialogue],
-    given: Sequence[Rating],
+    every: DialogueColumns,
+    given: RatingColumns,
     rubric: Rubric,
     language: Language,
     rater: str,
@@ -329,58 +405,37 @@ def _make_board(
     boot: Bootstrap,
 ) -> Leaderboard:
     """The table of one language, rater (or people together) and rubric."""
-    carried = given[0].rubric
-    ratings = keep_last_word(given) if given[0].rater_kind == "human" else list(given)
-    _refuse_repeated(ratings)
-    rated = {rating.dialogue_id for rating in ratings}
-    talks = [dialogue for dialogue in by_id.values() if dialogue.id in rated]
-    clusters = dict(zip((dialogue.id for dialogue in talks), name_clusters_of(talks), strict=True))
-    by_card = all(dialogue.card_id is not None for dialogue in talks)
-    clustered_by: Literal["card", "dialogue"] = "card" if by_card else "dialogue"
+    first = given.kinds[given.kind[0]]
+    carried, by_people = first.rubric, first.rater_kind == "human"
+    ratings = given.take(find_last_word(given)) if by_people else given
+    rated = np.zeros(len(every), dtype=np.bool_)
+    rated[ratings.dialogue] = True
+    talks = every.take(rated)
+    ratings = replace(ratings, dialogue=(np.cumsum(rated, dtype=np.int32) - 1)[ratings.dialogue])
+    _refuse_repeated(ratings, talks)
+    clustered_by: Literal["card", "dialogue"] = "card" if talks.by_card else "dialogue"
     scale = describe_scale(rubric.levels)
-    turned = tuple(d.key for d in rubric.dimensions if d.lower_is_better)
-    unsupported = find_unsupported(ratings)
-    some = {rating.dimension for rating in ratings} - unsupported.keys()  # a board needs a column, if of no score
-
-    def board(levels: Iterable[float | None]) -> Board:
-        rows = [
-            (
-                rating.dialogue_id,
-                by_id[rating.dialogue_id].supporter or "unknown",
-                clusters[rating.dialogue_id],
-                rating.dimension,
-                rating.rater,
-                np.inf if rating.not_applicable else np.nan if level is None else float(level),
-            )
-            for rating, level in zip(ratings, levels, strict=True)
-        ]
-        return Board.build(
-            rows,
-            rubric.keys,
-            (min(rubric.levels), max(rubric.levels)),
-            turned,
-            unsupported if some else (),
-            even=by_card,
-        )
-
-    levels, expected = (board(getattr(rating, what) for rating in ratings) for what in ("score", "expected"))
-    supporters = {name: [d for d in talks if (d.supporter or "unknown") == name] for name in levels.models}
+    said = ratings.counted()
+    unsupported = find_unsupported(one for one, _ in said)
+    some = {one.dimension for one, _ in said} - unsupported.keys()  # a board needs a column, if of no score
+    levels, expected = (
+        _build_board(talks, ratings, rubric, what, unsupported if some else ()) for what in (False, True)
+    )
     unanswered = count_unanswered(talks)
     unranked = leave_unranked(talks)
     means, expectations = estimate_means(levels, boot), estimate_means(expected, boot)
     shown, chosen = (levels, means) if statistic == "level" else (expected, expectations)
-    asked = count_asked(run, language) if given[0].rater_kind == "model" else {}
+    asked = {} if by_people else count_asked(run, language)
     standing = rank_models(shown, boot, unranked=unranked, every_column=False, means=chosen)
-    descriptions = describe_replies(talks, [clusters[d.id] for d in talks], language, boot) if unsupported else {}
+    descriptions = describe_replies(talks, language, boot) if unsupported else {}
     rows = []
     for name in standing.order:
-        ids = {dialogue.id for dialogue in supporters[name]}
-        own = [rating for rating in ratings if rating.dialogue_id in ids]
-        average = chosen[name][AVERAGE]
+        own_talks = talks.having(lambda about, name=name: about.supporter == name)
+        own = ratings.take(own_talks[ratings.dialogue])
         cells = {
             key: _cell(
                 rubric.levels,
-                [rating for rating in own if rating.dimension == key],
+                own.take(own.having(lambda one, key=key: one.dimension == key)),
                 means[name][key],
                 expectations[name][key],
                 levels.sizes[name].dialogues,
@@ -391,18 +446,29 @@ def _make_board(
         row = _row(
             name,
             cells,
-            average,
-            supporters[name],
-            [rating for rating in own if rating.dimension not in unsupported],
-            by_card,
+            chosen[name][AVERAGE],
+            talks.take(own_talks),
+            own.take(own.having(lambda one: one.dimension not in unsupported)),
+            talks.by_card,
             standing,
             unanswered[name],
             name in unranked,
             descriptions.get(name, {}),
         )
         rows.append(row.model_copy(update={"asked": asked.get(name, 0)}))
-    adapted = describe_adapted(talks, (r.served.adapted for r in ratings if r.served))
-    ways = Counter(str(rating.way) for rating in ratings if rating.way and not rating.unscored)
+    adapted = describe_adapted(talks, (dict(one.adapted) for one, _ in said))
+    ways = add_up(said, lambda one: str(one.way) if one.way and not one.unscored else None)
+    played = add_up(talks.counted(), lambda about: about.supporter)
+    there = every.counted(every.having(lambda about: about.language == language))
+    over = add_up(there, lambda about: about.supporter)
+    harm: tuple[RiskRow, ...] = ()
+    if rubric.harmful is not None:
+        harm = count_risk(
+            ratings.marks(talks),
+            rubric,
+            dict(zip(talks.ids, talks.each(lambda about: about.supporter), strict=True)),
+            dict(zip(talks.ids, talks.clusters, strict=True)),
+        )
     return Leaderboard(
         language=language,
         rater=rater,
@@ -414,14 +480,14 @@ def _make_board(
         lower_is_better=levels.turned,
         levels=rubric.levels,
         harmful=rubric.harmful,
-        risk=count_risk(find_marks(ratings), rubric, {d.id: d.supporter or "unknown" for d in talks}, clusters),
+        risk=harm,
         clustered_by=clustered_by,
         signature=sign_board(run, rater, carried, statistic, scale, boot, clustered_by, language, adapted, ways),
         warnings=(
             *describe_failures(run),
             *describe_seekers(talks),
             *describe_context(talks, ratings),
-            *describe_unfinished(rater, asked, talks, (d for d in by_id.values() if d.language == language)),
+            *describe_unfinished(rater, asked, played, over),
             *warn_of_roles(run, rater, [language]),
             *warn_of_no_range(run, rater),
             *describe_validity(run, rater),
@@ -431,7 +497,11 @@ def _make_board(
         rows=tuple(rows),
         standing=count_all(standing, asked),
         repeats=find_repeats(
-            shown, name_occasions(talks), (min(rubric.levels), max(rubric.levels)), standing.ranked_by, standing.means
+            shown,
+            lambda: name_occasions(talks),
+            (min(rubric.levels), max(rubric.levels)),
+            standing.ranked_by,
+            standing.means,
         ),
     )
 
@@ -448,48 +518,55 @@ def count_all(standing: Standing, asked: Mapping[str, int]) -> Standing:
 
 
 def describe_unfinished(
-    rater: str, asked: Mapping[str, int], rated: Iterable[Dialogue], there: Iterable[Dialogue]
+    rater: str, asked: Mapping[str, int], rated: Mapping[str, int], over: Mapping[str, int]
 ) -> list[str]:
     """A sentence where a run is to have more dialogues than a rater has rated; none where it has rated all.
 
     Args:
         rater: Its name.
         asked: How many dialogues each supporter is to have.
-        rated: Those that have ratings.
-        there: Those that are over.
+        rated: How many of each have ratings.
+        over: How many of each are over.
     """
-    have = Counter(dialogue.supporter or "unknown" for dialogue in rated)
-    if not (missing := {name: n for name, n in asked.items() if have[name] < n}):
+    if not (missing := {name: n for name, n in asked.items() if rated.get(name, 0) < n}):
         return []
-    over = Counter(dialogue.supporter or "unknown" for dialogue in there)
     each = [
-        f"{name} {have[name]} of {n}" + (f" ({over[name]} are over)" if over[name] < n else "")
+        f"{name} {rated.get(name, 0)} of {n}" + (f" ({over.get(name, 0)} are over)" if over.get(name, 0) < n else "")
         for name, n in missing.items()
     ]
     return [f"Not all dialogues of the run are rated by {rater}: {', '.join(each)}. The rest is not in these numbers."]
 
 
-def _refuse_repeated(ratings: Sequence[Rating]) -> None:
-    counts = Counter((rating.rater, rating.dialogue_id, rating.dimension) for rating in ratings)
-    for (rater, dialogue_id, dimension), count in counts.items():
-        if count > 1:
-            raise ValueError(f"rater {rater!r} rated {dimension!r} of dialogue {dialogue_id!r} more than once")
+def _refuse_repeated(given: RatingColumns, talks: DialogueColumns) -> None:
+    code, many = _code_dimensions(given)
+    raters = {name: i for i, name in enumerate(dict.fromkeys(said.rater for said in given.kinds))}
+    rater = given.each(lambda said: raters[said.rater], np.int32)
+    cell = np.sort((given.dialogue * np.intp(many) + code) * len(raters) + rater)
+    twice = cell[1:][cell[1:] == cell[:-1]]
+    if len(twice):
+        cell = (given.dialogue * np.intp(many) + code) * len(raters) + rater
+        at = np.flatnonzero(np.isin(cell, twice))[0]
+        said = given.kinds[given.kind[at]]
+        where = talks.ids[given.dialogue[at]]
+        raise ValueError(f"rater {said.rater!r} rated {said.dimension!r} of dialogue {where!r} more than once")
 
 
-def _cell(levels: Sequence[int], ratings: Sequence[Rating], mean: Estimate, expected: Estimate, dialogues: int) -> Cell:
+def _cell(levels: Sequence[int], given: RatingColumns, mean: Estimate, expected: Estimate, dialogues: int) -> Cell:
     """A dimension of a supporter."""
-    given = Counter(rating.score for rating in ratings)
-    exempt = {rating.dialogue_id for rating in ratings if rating.not_applicable}
-    exempt -= {rating.dialogue_id for rating in ratings if rating.score is not None}
-    counts = tuple(given[level] for level in levels)
+    said = given.counted()
+    scores = add_up(said, lambda one: one.score)
+    exempt = np.setdiff1d(
+        given.find_dialogues(lambda one: one.not_applicable), given.find_dialogues(lambda one: one.score is not None)
+    )
+    counts = tuple(scores[level] for level in levels)
     most = max(range(len(counts)), key=counts.__getitem__)
     total = sum(counts)
     return Cell(
         mean=_defined(mean),
         expected=_defined(expected),
-        weighed=sum(rating.expected is not None for rating in ratings),
+        weighed=0 if given.expected is None else int(np.isfinite(given.expected).sum()),
         unscored=dialogues - mean.n - len(exempt),
-        not_applicable=sum(bool(rating.not_applicable) for rating in ratings),
+        not_applicable=sum(n for one, n in said if one.not_applicable),
         modal_level=levels[most] if total else None,
         modal_share=counts[most] / total if total else None,
         counts=counts,
@@ -500,18 +577,20 @@ def _row(
     supporter: str,
     cells: dict[str, Cell],
     average: Estimate,
-    dialogues: Sequence[Dialogue],
-    ratings: Sequence[Rating],
+    talks: DialogueColumns,
+    given: RatingColumns,
     by_card: bool,
     standing: Standing,
     unanswered: int,
     unranked: bool,
     descriptions: dict[str, Estimate],
 ) -> Row:
-    replies = [turn for dialogue in dialogues for turn in dialogue.replies]
-    asked = [turn for dialogue in dialogues for turn in dialogue.turns if turn.role == "seeker"]
-    turns = [*replies, *asked]
-    used = [turn.completion_tokens for turn in turns if turn.completion_tokens is not None]
+    said, played = given.counted(), talks.counted()
+    used = talks.tokens[talks.tokens >= 0]
+
+    def sum_up(what: Callable[[About], int]) -> int:
+        return sum(n * what(about) for about, n in played)
+
     return Row(
         supporter=supporter,
         cells=cells,
@@ -520,22 +599,22 @@ def _row(
         scored=standing.sizes[supporter].scored,
         unanswered=unanswered,
         ranked=not unranked,
-        problems=dict(Counter(rating.problem for rating in ratings if rating.problem).most_common()),
-        cards=len({dialogue.card_id for dialogue in dialogues}) if by_card else None,
-        replies=len(replies),
-        cut_replies=sum(turn.finish_reason == "length" for turn in replies),
-        cut_seeker_turns=sum(turn.finish_reason == "length" for turn in asked),
-        empty_replies=sum(not turn.text.strip() for turn in replies),
-        unfinished=sum(bool(d.problem or d.too_long) for d in dialogues),
-        tokens=sum(used) if used else None,
-        told_replies=sum(turn.finish_reason is not None for turn in replies),
-        told_seeker_turns=sum(turn.finish_reason is not None for turn in asked),
-        low_mass=sum(rating.mass is not None and rating.mass < LOW_MASS for rating in ratings),
-        outside=len({rating.dialogue_id for rating in ratings if is_outside(rating)}),
-        flagged=len({rating.dialogue_id for rating in ratings if rating.outside}),
-        quotes=sum(bool(rating.evidence and rating.evidence.kind == "quote") for rating in ratings),
-        strange_quotes=sum(bool(rating.evidence and rating.evidence.is_strange) for rating in ratings),
-        ways=dict(Counter(rating.way for rating in ratings if rating.way and not rating.unscored)),
+        problems=dict(add_up(said, lambda one: one.problem or None).most_common()),
+        cards=len(np.unique(talks.card)) if by_card else None,
+        replies=sum_up(lambda about: about.replies),
+        cut_replies=sum_up(lambda about: about.cut_replies),
+        cut_seeker_turns=sum_up(lambda about: about.cut_seeker_turns),
+        empty_replies=sum_up(lambda about: about.empty_replies),
+        unfinished=sum_up(lambda about: about.unfinished),
+        tokens=int(used.sum()) if len(used) else None,
+        told_replies=sum_up(lambda about: about.told_replies),
+        told_seeker_turns=sum_up(lambda about: about.told_seeker_turns),
+        low_mass=sum(n for one, n in said if one.low_mass),
+        outside=len(given.find_dialogues(lambda one: one.outside)),
+        flagged=len(given.find_dialogues(lambda one: one.flagged)),
+        quotes=sum(n for one, n in said if one.quote),
+        strange_quotes=sum(n for one, n in said if one.strange),
+        ways=dict(add_up(said, lambda one: one.way if one.way and not one.unscored else None)),
         descriptions=descriptions,
     )
 

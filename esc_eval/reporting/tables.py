@@ -5,13 +5,14 @@ from dataclasses import replace
 
 from esc_eval.escaping import escape_html, escape_markdown
 from esc_eval.languages import name_language
+from esc_eval.reporting.columns import LOW_MASS
 from esc_eval.reporting.descriptions import name_descriptions
 from esc_eval.reporting.making import group_reasons
 from esc_eval.reporting.render import Cell, Report, Table
 from esc_eval.reporting.repeats import repeats_tables
 from esc_eval.reporting.risk import describe_risk, risk_tables
 from esc_eval.reporting.standing import standing_table
-from esc_eval.reporting.summary import LOW_MASS, UNANSWERED_SHARE, Leaderboard, Row, Summary
+from esc_eval.reporting.summary import UNANSWERED_SHARE, Leaderboard, Row, Summary
 from esc_eval.schema import NO_SCORER
 from esc_eval.statistics.scale import describe_scale
 

@@ -1,11 +1,13 @@
 """A scoring has an identity (scorer, rubric, way of reading), and is a set of rated dialogues that may grow."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Protocol
 
 from esc_eval.errors import EscEvalError
-from esc_eval.files.records import read_dialogues
+from esc_eval.files.records import StoredDialogues, open_dialogues, read_dialogues
 from esc_eval.files.run_folder import CARDS, DIALOGUES, RATINGS, read_run_cards
 from esc_eval.files.writing import write_jsonl
 from esc_eval.prompts.rubric import Rubric
@@ -25,17 +27,20 @@ def keep_dialogues(dialogues: Sequence[Dialogue], run: Run, sources: Iterable[Pa
             has another text there.
     """
     own = run.folder / DIALOGUES
-    known = {dialogue.id: dialogue for dialogue in read_dialogues(own)} if own.exists() else {}
-    there = STEP in run.card
-    others = [d.id for d in dialogues if (d.id in known or there) and known.get(d.id) != d]
-    if others:
-        raise EscEvalError(
-            f"{run.folder} holds other dialogues: {others[0]!r} and {len(others) - 1} more are not among them, or "
-            "not the same there. Choose another --out."
-        )
-    if new := [dialogue for dialogue in dialogues if dialogue.id not in known]:
-        _keep_origins(run, sources, more=bool(known))
-        run.export(own.name, (dialogue.to_json() for dialogue in [*known.values(), *new]))
+    if not (own.exists() and isinstance(dialogues, StoredDialogues) and dialogues.path.samefile(own)):
+        there = open_dialogues(own) if own.exists() else ()
+        known = {dialogue.id: digest(dialogue) for dialogue in there}
+        simulated = STEP in run.card
+        others = [d.id for d in dialogues if (simulated or d.id in known) and known.get(d.id) != digest(d)]
+        if others:
+            raise EscEvalError(
+                f"{run.folder} holds other dialogues: {others[0]!r} and {len(others) - 1} more are not among them, or "
+                "not the same there. Choose another --out."
+            )
+        new = (dialogue for dialogue in dialogues if dialogue.id not in known)
+        if (first := next(new, None)) is not None:
+            _keep_origins(run, sources, more=bool(known))
+            run.export(own.name, (dialogue.to_json() for dialogue in chain(there, [first], new)))
     if cards := read_run_cards([run.folder, *sources]):
         write_jsonl(run.folder / CARDS, cards)
 
@@ -72,15 +77,16 @@ def check_scoring(kind: str, scoring: Identified, run: Run) -> Mapping[str, Any]
         EscEvalError: It is another one (the message lists the differences), or the run's ratings are not in its ledger
             and would be lost.
     """
-    if (run.folder / RATINGS).exists() and not any(run.owners(kind) for kind in run.rated_kinds):
+    if (run.folder / RATINGS).exists() and not any(map(run.has, run.rated_kinds)):
         raise EscEvalError(
             f"{run.folder} holds ratings that were not made there, or has lost its ledger. Choose another --out."
         )
-    rated = run.owners(kind)
+    rated = run.has(kind)
     if rated and kind not in run.card:
         raise EscEvalError(
-            f"{run.folder}: its ledger holds {kind.partition('/')[2]}'s ratings of {len(rated)} dialogues, and "
-            "run.json, which says what made them, is missing or tells of none. Put it back, or choose another --out."
+            f"{run.folder}: its ledger holds {kind.partition('/')[2]}'s ratings of {len(run.owners(kind))} dialogues, "
+            "and run.json, which says what made them, is missing or tells of none. Put it back, or choose another "
+            "--out."
         )
     old: Mapping[str, Any] = run.card.get(kind, {}).get("identity", {}) if rated else {}
     new = scoring.identity
@@ -102,12 +108,12 @@ def find_old_label(scoring: Identified, name: str, asked: Iterable[str], run: Ru
     Returns:
         None where there is none, or several; or the run has ratings under the name.
     """
-    if run.owners(f"scoring/{name}"):
+    if run.has(f"scoring/{name}"):
         return None
     taken, found = set(asked), []
     for kind, step in run.card.items():
         old, identity = kind.partition("/")[2], step["identity"] if kind.startswith("scoring/") else {}
-        if not identity or "esc_eval" in identity or old in taken or not run.owners(kind):
+        if not identity or "esc_eval" in identity or old in taken or not run.has(kind):
             continue
         new = scoring.identity
         if is_relabelled(identity["scorer"], old, new["scorer"], name) and not find_differences(
@@ -119,57 +125,61 @@ def find_old_label(scoring: Identified, name: str, asked: Iterable[str], run: Ru
 
 def known_way(kind: str, run: Run) -> Mapping[str, Any] | None:
     """How the scorer of a scoring that has ratings was asked, as it was found out then; None where nobody did."""
-    if not run.owners(kind):
+    if not run.has(kind):
         return None
     identity: Mapping[str, Any] = run.card.get(kind, {}).get("identity", {})
     return identity.get("asked")
 
 
-def rated_dimensions(kind: str, run: Run) -> dict[str, frozenset[str]]:
-    """The dimensions that each dialogue has ratings of, by its id."""
-    done: dict[str, frozenset[str]] = {}
-    for _, rating in run.all(kind, Rating):
-        done[rating.dialogue_id] = done.get(rating.dialogue_id, frozenset()) | {rating.dimension}
-    return done
+def find_partly_rated(kind: str, size: int, run: Run) -> dict[str, frozenset[str]]:
+    """The dimensions that dialogues have ratings of which have some of ``size`` and not all, by id.
+
+    Raises:
+        EscEvalError: The ledger is damaged: a record is no rating.
+    """
+    found = {}
+    for name, own in groupby((rating for _, rating in run.all(kind, Rating)), key=attrgetter("dialogue_id")):
+        done = frozenset(rating.dimension for rating in own)
+        if len(done) < size:
+            found[name] = done
+    return found
 
 
-def admit_dialogues(
-    kind: str, dialogues: Sequence[Dialogue], done: Mapping[str, frozenset[str]], old: Mapping[str, Any], run: Run
-) -> dict[str, Any]:
+def admit_dialogues(kind: str, dialogues: Sequence[Dialogue], old: Mapping[str, Any], run: Run) -> dict[str, Any]:
     """Make dialogues members of a scoring, beside those that it has, and return what run.json says of them.
 
     Raises:
         EscEvalError: One that has ratings reads otherwise now.
     """
-    rated = run.members(kind)
-    if "esc_eval" in old and not rated:
-        rated = _adopt(kind, dialogues, done, run)
-    if strange := sorted(done.keys() - rated.keys()):
-        raise run.damaged(f"ratings of {strange[0]!r} are there, and no dialogue that was rated is called so")
-    texts = {dialogue.id: dialogue.content for dialogue in dialogues}
-    if changed := [name for name, text in texts.items() if name in done and rated.get(name) != text]:
+    if "esc_eval" in old and not run.members(kind):
+        run.set_members({kind: _adopt(kind, dialogues, run)})
+    if changed := run.add_members(kind, ((dialogue.id, dialogue.content) for dialogue in dialogues)):
         raise EscEvalError(
             f"{run.folder}: {changed[0]!r} and {len(changed) - 1} more dialogues read otherwise than when they were "
             "rated. Put them back, or choose another --out."
         )
-    members = {**{name: text for name, text in rated.items() if name in done}, **texts}
-    run.set_members({kind: members})
-    return {"n": len(members), "sha256": digest(members)}
+    return run.digest_members(kind)
 
 
-def rated_identity(scoring: Identified, dialogues: Sequence[Dialogue], old: Mapping[str, Any]) -> dict[str, Any]:
-    """The identity of a scoring with the wording of those languages alone that it has rated or is about to."""
+def rated_identity(scoring: Identified, asked: Iterable[str], old: Mapping[str, Any]) -> dict[str, Any]:
+    """The identity of a scoring with the wording of those languages alone that it has rated or is about to.
+
+    Args:
+        scoring: What rates.
+        asked: Languages of the dialogues to come.
+        old: Its identity by now.
+    """
     identity = scoring.identity
     for key in ("rubric", "evidence"):
         if languages := identity.get(key, {}).get("languages"):
             before = old[key].get("languages", OLD_LANGUAGES) if old else ()
-            used = {dialogue.language for dialogue in dialogues} | set(before)
+            used = {*asked, *before}
             chosen = {language: sha256 for language, sha256 in languages.items() if language in used}
             identity = {**identity, key: {**identity[key], "languages": chosen}}
     return identity
 
 
-def _adopt(kind: str, dialogues: Sequence[Dialogue], done: Mapping[str, frozenset[str]], run: Run) -> dict[str, str]:
+def _adopt(kind: str, dialogues: Sequence[Dialogue], run: Run) -> dict[str, str]:
     """What a scoring of esc-eval 0.1 rated, which kept one hash of all its dialogues: those there that have it.
 
     Raises:
@@ -177,7 +187,7 @@ def _adopt(kind: str, dialogues: Sequence[Dialogue], done: Mapping[str, frozense
     """
     own = run.folder / DIALOGUES
     there = read_dialogues(own) if own.exists() else []
-    scoring = run.card[kind]
+    scoring, done = run.card[kind], run.owners(kind)
     for tried in (there, list(dialogues), [dialogue for dialogue in there if dialogue.id in done]):
         if was_rated(tried, scoring):
             return {dialogue.id: dialogue.content for dialogue in tried}

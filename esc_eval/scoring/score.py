@@ -6,6 +6,7 @@ level is asked for again, and then "unscored", never a number.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from operator import itemgetter
 from typing import Any
 
@@ -13,6 +14,7 @@ from esc_eval.chat.base import ANSWER_TOKENS, AdapterModel, ChatModel, Choice, C
 from esc_eval.chat.question import AskedModel, By, Question, Settled
 from esc_eval.checkpoints.judge_card import JudgeCard
 from esc_eval.errors import EscEvalError
+from esc_eval.files.records import Survey
 from esc_eval.files.run_folder import rubric_file
 from esc_eval.languages import estimate_tokens
 from esc_eval.prompts.kept import keep_wording
@@ -27,7 +29,7 @@ from esc_eval.scoring.evidence import Wanted, ask_for_evidence, evidence_identit
 from esc_eval.scoring.long_dialogues import LongDialogues, drop_oldest, is_too_long
 from esc_eval.scoring.parsers import NO_LEVEL, TOO_LONG, WHOLE, find_lead, get_finder, get_parser
 from esc_eval.scoring.rater import DirectScoring, rating_fields
-from esc_eval.scoring.resume import admit_dialogues, check_scoring, known_way, rated_dimensions, rated_identity
+from esc_eval.scoring.resume import admit_dialogues, check_scoring, find_partly_rated, known_way, rated_identity
 from esc_eval.scoring.training_range import is_outside
 from esc_eval.simulation.budget import Meter
 from esc_eval.simulation.run import Run
@@ -40,6 +42,8 @@ TRIES = 3
 SERVER_WAYS: tuple[Way, ...] = ("prefix", "choice", "schema", "logprobs")
 TRIAL = (Turn(role="seeker", text="I failed an exam today."), Turn(role="supporter", text="I am sorry. What happened?"))
 """On which it is found out how a server can be asked; no filter refuses it, and it is the same for every run."""
+SILENT_AT_ONCE = 256
+"""Dialogues that are gone through at once at most where few of them need a scorer."""
 SILENT = "nothing to rate: the supporter says no word"
 ENDED_EARLY = "not rated, the dialogue ended early: "
 ASKED_TOKENS = 500
@@ -322,22 +326,25 @@ class Scoring:
         choice = Choice(text=reply.raw, finish_reason=reply.finish_reason, served=reply.served)
         return self._from_text(dialogue, key, choice)
 
-    def settle_leads(self, dialogues: Sequence[Dialogue]) -> None:
+    def settle_leads(self, dialogues: Sequence[Dialogue], wanted: Callable[[Dialogue], bool] = lambda _: True) -> None:
         """Find the words that each adapter puts before its level, from its answers to the first dialogues it can read.
 
         Only for scorers with adapters that answer in sentences and are read by logits. The same dialogues give the same
         leads.
+
+        Args:
+            dialogues: To be rated.
+            wanted: Which of them may be asked about.
 
         Raises:
             EscEvalError: An adapter has no fixed words before its level.
         """
         if not (self.adapters and self.chooser and self._in_words):
             return
-        for language in dict.fromkeys(d.language for d in dialogues):
-            there = [d for d in dialogues if d.language == language]
+        for language in dict.fromkeys(d.language for d in dialogues if wanted(d)):
             for key in self.rubric.keys:
                 self.adapters.use(key, language)
-                texts = self._first_answers(there, key)
+                texts = self._first_answers((d for d in dialogues if d.language == language and wanted(d)), key)
                 if not texts:  # whatever is put before the level, no dialogue can be read
                     continue
                 lead = find_lead(texts, self.rubric.levels)
@@ -348,11 +355,10 @@ class Scoring:
                     )
                 self.leads[key, language] = lead
 
-    def _first_answers(self, dialogues: Sequence[Dialogue], key: str) -> list[str]:
+    def _first_answers(self, dialogues: Iterator[Dialogue], key: str) -> list[str]:
         """What the adapter in use says to the first dialogues that it can read."""
         texts: list[str] = []
-        for start in range(0, len(dialogues), TRIED_FOR_LEAD):
-            batch = dialogues[start : start + TRIED_FOR_LEAD]
+        while batch := list(islice(dialogues, TRIED_FOR_LEAD)):
             conversations = [c for d in batch for _, asked, c in self._asked(d, frozenset()) if asked == key]
             for _, reply in sorted(self.scorer.reply(conversations, self.answer, [0] * len(batch))):
                 if reply.finish_reason != "context" and not reply.problem:
@@ -423,6 +429,22 @@ class Scoring:
         return rating_fields(dialogue, dimension, self.scorer.name, self.rubric_id)
 
 
+class KeptRatings(Iterable[Rating]):
+    """A rater's ratings of some dialogues, in the order of these, read from the ledger whenever they are asked for.
+
+    Args:
+        run: Open as long as anybody reads them.
+        kind: ``scoring/RATER``.
+        ids: Of the dialogues.
+    """
+
+    def __init__(self, run: Run, kind: str, ids: Iterable[str]) -> None:
+        self._run, self._kind, self._ids = run, kind, ids
+
+    def __iter__(self) -> Iterator[Rating]:
+        return (rating for name in self._ids for rating in self._run.read(self._kind, name, Rating))
+
+
 def score_dialogues(
     dialogues: Sequence[Dialogue],
     scoring: Scoring | DirectScoring,
@@ -433,9 +455,24 @@ def score_dialogues(
     meter: Meter | None = None,
     left_out: Mapping[str, frozenset[str]] | None = None,
 ) -> list[Rating]:
+    """Rate as ``rate_dialogues`` does, and return this scorer's ratings, in the order of the dialogues."""
+    return list(rate_dialogues(dialogues, scoring, run, on_dialogue, retry=retry, meter=meter, left_out=left_out))
+
+
+def rate_dialogues(
+    dialogues: Sequence[Dialogue],
+    scoring: Scoring | DirectScoring,
+    run: Run,
+    on_dialogue: Callable[[], None] = lambda: None,
+    *,
+    retry: bool = False,
+    meter: Meter | None = None,
+    left_out: Mapping[str, frozenset[str]] | None = None,
+) -> KeptRatings:
     """Rate what a run has no ratings of yet, dialogue by dialogue and dimension by dimension; write ``ratings.jsonl``.
 
     A dialogue that ended early, or in which the supporter says no word, is unscored, whoever rates: no model is asked.
+    Neither dialogues nor ratings are held, save those that are being rated.
 
     Args:
         dialogues: With unique ids.
@@ -457,54 +494,99 @@ def score_dialogues(
     if isinstance(scoring, Scoring):
         scoring.recall_way(known_way(kind, run))
         scoring.settle_way(dialogue.language for dialogue in dialogues if not _silent(dialogue))
-    if retry:
+    if retry and run.has(kind):
         for dialogue in dialogues:
             for key in _unanswered(kind, dialogue, run) if not _silent(dialogue) else ():
                 run.forget(kind, dialogue.id, scoring.rubric.keys.index(key))
     known = check_scoring(kind, scoring, run)
-    done = rated_dimensions(kind, run)
-    rated = admit_dialogues(kind, dialogues, done, known, run)
+    keys, survey = scoring.rubric.keys, Survey.of(dialogues)
+    partly = find_partly_rated(kind, len(keys), run)
+    rated = admit_dialogues(kind, dialogues, known, run)
     leads = dict(known.get("leads", {}))
     if isinstance(scoring, Scoring):
         scoring.leads = {tuple(where.split("/")): lead for where, lead in leads.items()}
         settled = {where.partition("/")[2] for where in leads}
-        scoring.settle_leads([d for d in dialogues if d.language not in settled and not _silent(d)])
+        scoring.settle_leads(dialogues, lambda d: d.language not in settled and not _silent(d))
         leads = {f"{key}/{language}": lead for (key, language), lead in scoring.leads.items()}
-    identity = rated_identity(scoring, dialogues, known)
+    identity = rated_identity(scoring, survey.languages, known)
     if isinstance(scoring, DirectScoring) or not scoring.wording:
         keep_wording(scoring.rubric, rubric_file(run.folder, scoring.rubric_id))
     run.record(kind, {**identity, **({"leads": leads} if leads else {}), "dialogues": rated})
-    keys = scoring.rubric.keys
-    for name, unasked in (left_out or {}).items():
-        done[name] = done.get(name, frozenset()) | unasked
-    todo = [dialogue for dialogue in dialogues if len(done.get(dialogue.id, ())) < len(keys)]
-    asked = {dialogue.id: _tokens(dialogue) for dialogue in todo if not _silent(dialogue)}
+
+    def todo() -> Iterator[tuple[Dialogue, frozenset[str]]]:
+        """Dialogues that lack ratings, each with the dimensions that it is not to be asked about."""
+        begun = run.has(kind)
+        for dialogue in dialogues:
+            done = partly.get(dialogue.id) or frozenset(keys if begun and run.count(kind, dialogue.id) else ())
+            done |= (left_out or {}).get(dialogue.id, frozenset())
+            if len(done) < len(keys):
+                yield dialogue, done
+
     try:
-        if meter and asked:
+        if meter and any(not _silent(dialogue) for dialogue, _ in todo()):
             meter.budget.check()
-        for rating in _ratings(todo, scoring, done):
-            run.add(kind, rating.dialogue_id, keys.index(rating.dimension), rating.to_json())
-            done[rating.dialogue_id] = done.get(rating.dialogue_id, frozenset()) | {rating.dimension}
-            whole = len(done[rating.dialogue_id]) == len(keys)
-            if whole:
-                on_dialogue()
-            if meter and rating.dialogue_id in asked:
-                meter.count(asked[rating.dialogue_id], estimate_tokens(rating.raw or ""))
-            if meter and whole:
-                meter.keep()
+        for batch in _batches(todo(), max(1, scoring.scorer.parallel)):
+            _rate_batch(batch, scoring, run, kind, on_dialogue, meter)
     finally:
         if meter:
             meter.keep()
         run.export_ratings()
-    return [rating for d in dialogues for rating in run.read(kind, d.id, Rating)]
+    return KeptRatings(run, kind, survey.ids)
+
+
+Todo = tuple[Dialogue, frozenset[str]]
+"""A dialogue, and the dimensions that it is not to be asked about."""
+
+
+def _batches(todo: Iterable[Todo], size: int) -> Iterator[list[Todo]]:
+    """As many dialogues at once as the scorer likes; those that need no scorer as they come, among others."""
+    batch: list[Todo] = []
+    asked = 0
+    for one in todo:
+        batch.append(one)
+        asked += not _silent(one[0])
+        if asked == size or len(batch) == size + SILENT_AT_ONCE:
+            yield batch
+            batch, asked = [], 0
+    if batch:
+        yield batch
+
+
+def _rate_batch(
+    batch: Sequence[Todo],
+    scoring: Scoring | DirectScoring,
+    run: Run,
+    kind: str,
+    on_dialogue: Callable[[], None],
+    meter: Meter | None,
+) -> None:
+    """Rate some dialogues at once."""
+    keys = scoring.rubric.keys
+    done = {dialogue.id: set(known) for dialogue, known in batch}
+    asked = [dialogue for dialogue, _ in batch if not _silent(dialogue)]
+    tokens = {dialogue.id: _tokens(dialogue) for dialogue in asked} if meter else {}
+    silent = [(dialogue, known) for dialogue, known in batch if _silent(dialogue)]
+    free = [rating for dialogue, known in silent for rating in _leave_unscored(dialogue, known, scoring)]
+    given = scoring.rate(asked, {dialogue.id: known for dialogue, known in batch}) if asked else iter(())
+    # a model's answer is durable as it comes; what asks nobody is written together
+    for some in [free, list(given)] if isinstance(scoring, DirectScoring) else chain([free], ([one] for one in given)):
+        run.add_all((kind, one.dialogue_id, keys.index(one.dimension), one.to_json()) for one in some)
+        for rating in some:
+            done[rating.dialogue_id].add(rating.dimension)
+            whole = len(done[rating.dialogue_id]) == len(keys)
+            if whole:
+                on_dialogue()
+            if meter and rating.dialogue_id in tokens:
+                meter.count(tokens[rating.dialogue_id], estimate_tokens(rating.raw or ""))
+            if meter and whole:
+                meter.keep()
 
 
 def needs_scorer(dialogues: Sequence[Dialogue], scoring: Scoring | DirectScoring, run: Run, retry: bool) -> bool:
     """Whether a scorer has to be asked for the ratings that a run has not."""
     kind, size = f"scoring/{scoring.scorer.name}", len(scoring.rubric.keys)
-    counts = run.owners(kind)
     return any(
-        counts.get(dialogue.id, 0) < size or (retry and _unanswered(kind, dialogue, run))
+        run.count(kind, dialogue.id) < size or (retry and _unanswered(kind, dialogue, run))
         for dialogue in dialogues
         if not _silent(dialogue)
     )
@@ -535,19 +617,9 @@ def _unanswered(kind: str, dialogue: Dialogue, run: Run) -> list[str]:
     ]
 
 
-def _ratings(
-    dialogues: Sequence[Dialogue], scoring: Scoring | DirectScoring, done: Mapping[str, frozenset[str]]
-) -> Iterator[Rating]:
-    """Ratings of as many dialogues at once as the scorer likes, after those that need no scorer."""
-    asked = []
-    for dialogue in dialogues:
-        if not _silent(dialogue):
-            asked.append(dialogue)
-            continue
-        for key in scoring.rubric.keys:
-            if key not in done.get(dialogue.id, ()):
-                why = f"{ENDED_EARLY}{dialogue.problem}" if dialogue.problem else SILENT
-                yield Rating(**rating_fields(dialogue, key, scoring.scorer.name, scoring.rubric_id), problem=why)
-    step = max(1, scoring.scorer.parallel)
-    for start in range(0, len(asked), step):
-        yield from scoring.rate(asked[start : start + step], done)
+def _leave_unscored(dialogue: Dialogue, done: frozenset[str], scoring: Scoring | DirectScoring) -> Iterator[Rating]:
+    """The ratings of a dialogue that needs no scorer."""
+    why = f"{ENDED_EARLY}{dialogue.problem}" if dialogue.problem else SILENT
+    for key in scoring.rubric.keys:
+        if key not in done:
+            yield Rating(**rating_fields(dialogue, key, scoring.scorer.name, scoring.rubric_id), problem=why)

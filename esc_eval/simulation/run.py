@@ -10,6 +10,8 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -23,7 +25,7 @@ from esc_eval.errors import BadRecord, EscEvalError, explain_validation
 from esc_eval.files.run_folder import DIALOGUES, PREFERENCES, RATINGS
 from esc_eval.files.text import read_json_object
 from esc_eval.files.writing import sweep, write_json, write_whole
-from esc_eval.schema import Preference, Rating, Record, digest
+from esc_eval.schema import Preference, Rating, Record, canonical, digest
 
 SCHEMA = """
 create table if not exists records (
@@ -39,6 +41,26 @@ GAP = (
     "select owner from records where kind = ? group by owner "
     "having min(position) <> 0 or max(position) <> count(*) - 1 order by owner limit 1"
 )
+NO_JSON = "select id from members where kind = :kind and (typeof(json) <> 'text' or not json_valid(json)) limit 1"
+NO_MEMBER = (
+    "select owner from records where kind = :kind "
+    "and not exists (select 1 from members where kind = :kind and id = owner) order by owner limit 1"
+)
+CHANGED = (
+    "select found.id from temp.found join members on members.kind = :kind and members.id = found.id "
+    "where members.json <> found.json and exists (select 1 from records where kind = :kind and owner = found.id) "
+    "order by found.number"
+)
+FORGET_MEMBERS = (
+    "delete from members where kind = :kind "
+    "and not exists (select 1 from records where kind = :kind and owner = members.id)"
+)
+ADD_MEMBERS = (
+    "insert or ignore into members select :kind, id, number + "
+    "(select coalesce(max(number), -1) from members where kind = :kind), json from temp.found order by number"
+)
+CHUNK = 1000
+"""Rows that are handed over at a time."""
 TABLES = ("records", "members")
 OTHERS = "select name from sqlite_master where type = 'table' and name not like 'sqlite_%' order by name"
 LEDGER, CARD = "ledger.sqlite3", "run.json"
@@ -417,6 +439,54 @@ class Run:
                 database.executemany("insert into members values (?, ?, ?, ?)", rows)
             database.execute("commit")
 
+    def add_members(self, kind: str, found: Iterable[tuple[str, Any]]) -> list[str]:
+        """Make ids members of a kind, beside those that have records of it; others are members no longer.
+
+        None of them is held, so that there may be more than memory takes.
+
+        Args:
+            kind: Of members and records.
+            found: Ids with their JSON, each once.
+
+        Returns:
+            Ids that have records and are members with other JSON. Where there are any, nothing was changed.
+
+        Raises:
+            EscEvalError: The ledger is damaged: a member is no JSON, or there are records of none.
+        """
+        with self._writing() as database:
+            database.execute("drop table if exists temp.found")
+            database.execute("create temp table found (number integer primary key, id text unique, json text)")
+            for query, what in (
+                (NO_JSON, "{0} {1!r} is no JSON"),
+                (NO_MEMBER, "ratings of {1!r} are there, and no dialogue that was rated is called so"),
+            ):
+                if row := database.execute(query, {"kind": kind}).fetchone():
+                    raise self.damaged(what.format(kind, row[0]))
+        rows = ((name, json.dumps(value, ensure_ascii=False)) for name, value in found)
+        while some := list(islice(rows, CHUNK)):
+            with self._writing() as database:
+                database.executemany("insert into temp.found (id, json) values (?, ?)", some)
+        with self._writing() as database:
+            changed = [row[0] for row in database.execute(CHANGED, {"kind": kind})]
+            if not changed:
+                database.execute("begin immediate")
+                database.execute(FORGET_MEMBERS, {"kind": kind})
+                database.execute(ADD_MEMBERS, {"kind": kind})
+                database.execute("commit")
+            database.execute("drop table temp.found")
+        return changed
+
+    def digest_members(self, kind: str) -> dict[str, Any]:
+        """How many members a kind has, and the ``digest`` of all of them by id."""
+        whole, n = sha256(b"{"), 0
+        query = "select id, json from members where kind = ? order by id"
+        for n, (name, text) in enumerate(self._rows(query, (kind,)), start=1):
+            pair = f"{json.dumps(name, ensure_ascii=False)}:{canonical(json.loads(text))}"
+            whole.update(f"{',' * (n > 1)}{pair}".encode("utf-8", "surrogatepass"))
+        whole.update(b"}")
+        return {"n": n, "sha256": whole.hexdigest()}
+
     def list_members(self) -> dict[str, dict[str, Any]]:
         """All that the run is a set of, by kind; see ``members``.
 
@@ -535,6 +605,16 @@ class Run:
         with self._reading() as database:
             return dict(database.execute(query, (kind,)).fetchall())
 
+    def has(self, kind: str) -> bool:
+        """Whether there is any record of a kind."""
+        with self._reading() as database:
+            return database.execute("select 1 from records where kind = ? limit 1", (kind,)).fetchone() is not None
+
+    def total(self, kind: str) -> int:
+        """How many records of a kind there are."""
+        with self._reading() as database:
+            return int(database.execute("select count(*) from records where kind = ?", (kind,)).fetchone()[0])
+
     def count(self, kind: str, owner: str) -> int:
         """How many records an owner has."""
         query = "select count(*) from records where kind = ? and owner = ?"
@@ -556,7 +636,7 @@ class Run:
     def export_ratings(self) -> None:
         """Write the ratings of all scorings, and those by people, into ``ratings.jsonl``; none = no such file."""
         kinds = self.rated_kinds
-        if any(self.owners(kind) for kind in kinds):
+        if any(map(self.has, kinds)):
             self.export(RATINGS, (line for kind in kinds for line, _ in self.all(kind, Rating)))
         else:
             (self.folder / RATINGS).unlink(missing_ok=True)
@@ -569,7 +649,7 @@ class Run:
     def export_preferences(self) -> None:
         """Write the preferences of all judges, and those by people, into ``preferences.jsonl``; none = no such file."""
         kinds = self.preferred_kinds
-        if any(self.owners(kind) for kind in kinds):
+        if any(map(self.has, kinds)):
             self.export(PREFERENCES, (line for kind in kinds for line, _ in self.all(kind, Preference)))
         else:
             (self.folder / PREFERENCES).unlink(missing_ok=True)
@@ -586,14 +666,19 @@ class Run:
             EscEvalError: The ledger is damaged: one is none.
         """
         query = "select owner, json from records where kind = ? order by owner, position"
+        for owner, line in self._rows(query, (kind,)):
+            yield line, self._read(kind, owner, record, line)
+
+    def _rows(self, query: str, values: Sequence[Any]) -> Iterator[Any]:
+        """The rows of a query, some at a time: others may use the database meanwhile."""
         with self._reading() as database:
-            rows = database.execute(query, (kind,))
+            rows = database.execute(query, values)
         while True:
             with self._reading():
-                row = rows.fetchone()
-            if row is None:
+                some = rows.fetchmany(CHUNK)
+            if not some:
                 return
-            yield row[1], self._read(kind, row[0], record, row[1])
+            yield from some
 
 
 def _as_text(cell: object) -> str:

@@ -32,10 +32,11 @@ def read_run(folder: Path) -> dict[str, Any]:
         if run.version < VERSION:
             return card
         members = read_members(run)
-        asked = {
-            name: {"language": members.cards[row["card"]].language, "supporter": row["supporter"]}
-            for name, row in members.dialogues.items()
-        }
+        alike: dict[tuple[str, str], dict[str, str]] = {}
+        asked = {}
+        for name, row in members.dialogues.items():
+            one = {"language": members.cards[row["card"]].language, "supporter": row["supporter"]}
+            asked[name] = alike.setdefault((one["language"], one["supporter"]), one)
         while _write_what_is_missing(run):  # until nothing was added meanwhile
             continue
         return {**card, **({ASKED: asked} if asked else {})}
@@ -88,8 +89,8 @@ def _write_what_is_missing(run: Run) -> bool:
 
 def _write_dialogues(run: Run) -> bool:
     path = run.folder / DIALOGUES
-    there = {row.get("id") for row in _rows(path)}
     ended = run.owners("problem").keys() | run.owners("turn").keys()
+    there = {row.get("id") for row in _rows(path)} if ended else set()
     if not ended - there:
         return False
     finished = list(finished_dialogues(run))
@@ -114,7 +115,7 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
 def _write_ratings(run: Run) -> bool:
     rows = _rows(run.folder / RATINGS)
     there = Counter(PEOPLE if row.get("rater_kind") == "human" else f"scoring/{row.get('rater')}" for row in rows)
-    if all(there[kind] >= sum(run.owners(kind).values()) for kind in run.rated_kinds):
+    if all(there[kind] >= run.total(kind) for kind in run.rated_kinds):
         return False
     run.export_ratings()
     return True
@@ -122,7 +123,7 @@ def _write_ratings(run: Run) -> bool:
 
 def _write_preferences(run: Run) -> bool:
     there = sum(1 for _ in _rows(run.folder / PREFERENCES))
-    if there >= sum(sum(run.owners(kind).values()) for kind in run.preferred_kinds):
+    if there >= sum(map(run.total, run.preferred_kinds)):
         return False
     run.export_preferences()
     return True

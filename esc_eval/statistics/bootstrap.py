@@ -291,7 +291,7 @@ def estimate_group_means(
         raise ValueError(f"values must lie on the scale, from {scale[0]:g} to {scale[1]:g}")
     code, cards = _cluster_codes(clusters)
     many_groups, columns = int(group.max()) + 1, array.shape[1]
-    if many_groups > 1 and len(set(zip(code.tolist(), group.tolist(), strict=True))) == cards:  # none is shared
+    if many_groups > 1 and len(np.unique(code * many_groups + group)) == cards:  # none is shared
         own = [np.flatnonzero(group == g) for g in range(many_groups)]
         alone = [estimate_group_means(array[i], code[i].tolist(), [0] * len(i), boot, turned, scale, even) for i in own]
         draws = np.concatenate([means.draws for means in alone], axis=1)

@@ -66,7 +66,7 @@ class Board:
     scores: Array
     model: Codes
     cluster: tuple[str, ...]
-    given: tuple[Codes, Codes, Codes, Array]
+    given: tuple[npt.NDArray[np.integer], npt.NDArray[np.integer], npt.NDArray[np.integer], Array]
     turned: tuple[str, ...] = ()
     absent: tuple[str, ...] = ()
     even: bool = False
@@ -95,35 +95,83 @@ class Board:
             even: Whether clusters are cards, of which each counts once for a model, however often it played it.
         """
         dialogues = sorted({(model, cluster, dialogue) for dialogue, model, cluster, *_ in ratings})
-        there = {rating[3] for rating in ratings}
-        present = tuple(d for d in dimensions if d in there and d not in left_out)
-        models, raters = sorted({model for model, _, _ in dialogues}), sorted({rating[4] for rating in ratings})
-        index, at_model = {dialogue: i for i, (_, _, dialogue) in enumerate(dialogues)}, _places(models)
-        scored = [rating for rating in ratings if np.isfinite(rating[5]) and rating[3] in present]
-        row, column, rater = (
-            np.array([places[str(rating[at])] for rating in scored], dtype=np.intp)
-            for at, places in ((0, index), (3, {d: i for i, d in enumerate(present)}), (4, _places(raters)))
-        )
-        points = to_points(np.array([rating[5] for rating in scored], dtype=float), *scale)
-        total, count = np.zeros((2, len(dialogues), len(present)))
-        np.add.at(total, (row, column), points)
-        np.add.at(count, (row, column), 1)
-        exempt = np.zeros(count.shape, dtype=bool)
-        for dialogue, _, _, dimension, _, level in ratings:
-            if np.isinf(level) and dimension in present:
-                exempt[index[dialogue], present.index(dimension)] = True
-        return cls(
+        index = {dialogue: i for i, (_, _, dialogue) in enumerate(dialogues)}
+        there, raters = _places(sorted({r[3] for r in ratings})), _places(sorted({r[4] for r in ratings}))
+        models = _places(sorted({model for model, _, _ in dialogues}))
+        return cls.tabulate(
+            (
+                np.array([index[rating[0]] for rating in ratings], dtype=np.int32),
+                np.array([there[rating[3]] for rating in ratings], dtype=np.int32),
+                np.array([raters[rating[4]] for rating in ratings], dtype=np.int32),
+                np.array([rating[5] for rating in ratings], dtype=float),
+            ),
+            (tuple(there), tuple(raters)),
             tuple(models),
+            np.array([models[model] for model, _, _ in dialogues], dtype=np.intp),
+            tuple(cluster for _, cluster, _ in dialogues),
+            tuple(dialogue for _, _, dialogue in dialogues),
+            dimensions,
+            scale,
+            turned,
+            left_out,
+            even,
+        )
+
+    @classmethod
+    def tabulate(
+        cls,
+        ratings: tuple[npt.NDArray[np.integer], npt.NDArray[np.integer], npt.NDArray[np.integer], Array],
+        names: tuple[Sequence[str], Sequence[str]],
+        models: tuple[str, ...],
+        model: Codes,
+        cluster: tuple[str, ...],
+        dialogue: tuple[str, ...],
+        dimensions: Sequence[str],
+        scale: tuple[int, int],
+        turned: Sequence[str] = (),
+        left_out: Collection[str] = (),
+        even: bool = False,
+    ) -> "Board":
+        """From ratings as columns.
+
+        Args:
+            ratings: Of each its dialogue, dimension and rater (indices), and its level as of ``build``.
+            names: Of dimensions, and of raters in their order.
+            models: Names, sorted.
+            model, cluster, dialogue: Of each dialogue; sorted by all three.
+            dimensions, scale, turned, left_out, even: As of ``build``.
+        """
+        row, column, rater, level = ratings
+        there, raters = names
+        present = tuple(d for d in dimensions if d in there and d not in left_out)
+        at = np.array(
+            [present.index(d) if d in present else -1 for d in there], dtype=np.int8 if len(present) < 128 else np.intp
+        )
+        column = at[column] if len(there) else column
+        shape = (len(dialogue), len(present))
+        kept = np.isfinite(level) & (column >= 0)
+        beside = np.isinf(level) & (column >= 0)
+        exempt = np.zeros(shape, dtype=bool)
+        exempt[row[beside], column[beside]] = True
+        if not kept.all():
+            row, column, rater, level = row[kept], column[kept], rater[kept], level[kept]
+        points = to_points(level, *scale)
+        place = row * np.intp(len(present)) + column
+        cells = len(dialogue) * len(present)
+        count = np.bincount(place, minlength=cells).reshape(shape)
+        scores = np.bincount(place, points, cells).reshape(shape)
+        return cls(
+            models,
             present,
             tuple(raters),
-            np.where(count > 0, total / np.maximum(count, 1), np.nan),
-            np.array([at_model[model] for model, _, _ in dialogues], dtype=np.intp),
-            tuple(cluster for _, cluster, _ in dialogues),
+            np.divide(scores, count, out=np.full(shape, np.nan), where=count > 0),
+            model,
+            cluster,
             (row, column, rater, points),
             tuple(d for d in turned if d in present),
             tuple(d for d in dimensions if d not in present),
             even,
-            tuple(dialogue for _, _, dialogue in dialogues),
+            dialogue,
             exempt & (count == 0) if exempt.any() else None,
         )
 
@@ -172,10 +220,11 @@ class Board:
     def adjust(self, models: npt.NDArray[np.bool_], by_rater: bool = False) -> dict[str, Adjusted]:
         """Means on equal cards of some models in each column, and of equal raters where asked for."""
         card, shape = self.card, (len(self.models), len(self.cards))
-        paired = len(set(zip(card.tolist(), self.model.tolist(), strict=True))) > len(self.cards)
+        paired = len(np.unique(card * len(self.models) + self.model)) > len(self.cards)
         row, column, rater, points = self.given
         own = models[self.model]
-        found = {}
+        found: dict[str, Adjusted] = {}
+        scored = np.zeros(0, dtype=np.intp)
         for i, name in enumerate(self.dimensions):
             if by_rater:
                 here = (column == i) & own[row]
@@ -188,6 +237,9 @@ class Board:
                 found[name] = adjust_means(
                     self.scores[at, i], self.model[at], card[at], shape, self.weights(at), None, paired
                 )
+                if i and np.array_equal(at, scored):  # the same design has one leverage, which is large
+                    found[name] = replace(found[name], leverage=found[self.dimensions[i - 1]].leverage)
+                scored = at
         if AVERAGE in self.columns and found and not self.absent:
             found[AVERAGE] = average_adjusted(
                 [part.turned(float(FULL)) if name in self.turned else part for name, part in found.items()]

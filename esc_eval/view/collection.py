@@ -7,10 +7,11 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+from esc_eval.environment import measure_memory
 from esc_eval.errors import EscEvalError
 from esc_eval.files.preferences import read_preferences
 from esc_eval.files.records import read_dialogues
-from esc_eval.files.run_folder import PREFERENCES, read_run_cards, read_run_ratings
+from esc_eval.files.run_folder import DIALOGUES, PREFERENCES, RATINGS, read_run_cards, read_run_ratings
 from esc_eval.prompts.rubric import Rubric
 from esc_eval.reading import is_file
 from esc_eval.reporting.course import course_report, estimate_courses
@@ -40,8 +41,12 @@ from esc_eval.statistics.bootstrap import Bootstrap
 
 HUMAN = "human"
 """Name of the supporter where people talked with people: such dialogues stand beside those of any protocol."""
+IN_MEMORY = 30
+"""Bytes of memory that a byte of dialogues.jsonl takes, about (docs/scaling.md)."""
 KEY = 16
 """Characters of a dialogue's address."""
+_JUDGED = ("scoring/", PREFERRING)
+"""How the steps of judges begin."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +79,7 @@ class Source:
         if not folder.is_dir():
             raise EscEvalError(f"{folder}: no such run folder")
         card = read_run(folder)
+        _refuse_too_large(folder)
         ratings = read_run_ratings(folder)
         return cls(
             str(folder),
@@ -132,10 +138,12 @@ class Group:
         """Each once."""
         if len(self.sources) == 1:
             return list(self.sources[0].ratings)
-        found: list[Rating] = []
-        for source in self.sources:
-            known = {_place(rating) for rating in found}
-            found += [rating for rating in source.ratings if _place(rating) not in known]
+        found = list(self.sources[0].ratings)
+        known = {_place(rating) for rating in found}
+        for source in self.sources[1:]:
+            new = [(place, rating) for rating in source.ratings if (place := _place(rating)) not in known]
+            found += [rating for _, rating in new]
+            known.update(place for place, _ in new)
         return found
 
     def preferences_on(self, one: Dialogue, other: Dialogue) -> list[Preference]:
@@ -162,50 +170,32 @@ class Group:
         runs = [source.run for source in self.sources]
         simulations = [identity for run in runs for identity in find_simulations(run)]
         foreign = any(is_partly_foreign(run) or not find_simulations(run) for run in runs)
-        steps = ("scoring/", PREFERRING)
-        scorings = {step: part for run in runs for step, part in run.items() if step.startswith(steps)}
+        scorings = {step: part for run in runs for step, part in run.items() if step.startswith(_JUDGED)}
         every = list({digest(identity): identity for identity in simulations}.values())
         asked = {ASKED: {name: one for run in runs for name, one in run.get(ASKED, {}).items()}}
         played = {PLAYED: {"identity": {"simulations": every, "foreign": foreign}}} if every else {}
         return {**scorings, **played, **asked}
 
-    def explain_apart(self, other: Source) -> str | None:
-        """Why a source cannot join, in a sentence; None where it can."""
-        if not self.is_human and not other.is_human and (why := _compare_makings(self, other)):
-            return f"{other.name} stands apart from {self.name}, as its dialogues were made otherwise: {why}."
-        for dialogue in other.dialogues:
-            if self.dialogues.get(dialogue.id, dialogue).content != dialogue.content:
-                return (
-                    f"{other.name} stands apart from {self.name}, as dialogue {dialogue.id!r} says other words there."
-                )
-        for name, card in other.cards.items():
-            if self.cards.get(name, card).text != card.text:
-                return f"{other.name} stands apart from {self.name}, as card {name!r} has another text there."
-        for name, rubric in other.rubrics.items():
-            if self.rubrics.get(name, rubric).sha256 != rubric.sha256:
-                return f"{other.name} stands apart from {self.name}, as its rubric {name} is worded otherwise."
-        for step in sorted(
-            step for step in other.run if step.startswith(("scoring/", PREFERRING)) and step in self.run
-        ):
-            if differences := find_differences(self.run[step]["identity"], other.run[step]["identity"]):
-                rater = step.partition("/")[2]
-                return f"{other.name} stands apart from {self.name}, as {rater} rates otherwise: {differences[0]}."
-        known = {_place(rating): rating for rating in self.ratings}
-        for rating in other.ratings:
-            if known.get(_place(rating), rating) != rating:
-                what = f"{rating.dimension} of dialogue {rating.dialogue_id!r}"
-                return f"{other.name} stands apart from {self.name}, as {rating.rater} rated {what} otherwise there."
-        given = {one.place: one for source in self.sources for one in source.preferences}
-        for one in other.preferences:
-            if given.get(one.place, one).turned != one.turned:
-                what = f"{one.dialogue_a!r} and {one.dialogue_b!r}"
-                return f"{other.name} stands apart from {self.name}, as {one.rater} compared {what} otherwise there."
-        return None
-
     @property
     def is_human(self) -> bool:
         """Whether all its supporters are people."""
         return all(source.is_human for source in self.sources)
+
+
+def _refuse_too_large(folder: Path) -> None:
+    """Refuse a run folder whose dialogues and ratings do not go into memory, which holds all that is shown or merged.
+
+    Raises:
+        EscEvalError: They do not.
+    """
+    size = sum(path.stat().st_size for name in (DIALOGUES, RATINGS) if is_file(path := folder / name))
+    needed, there = IN_MEMORY * size, measure_memory()
+    if there is not None and needed > there:
+        raise EscEvalError(
+            f"{folder}: its dialogues and ratings take about {needed / 2**30:.0f} GiB in memory, and there are "
+            f"{there / 2**30:.0f}. esc-eval report reads it all the same, and its page shows the first dialogues; to "
+            "read or join more, take a part: some lines of its dialogues.jsonl, scored into another folder"
+        )
 
 
 def _model(identity: Mapping[str, Any]) -> dict[str, Any]:
@@ -216,15 +206,82 @@ def _place(rating: Rating) -> tuple[str | None, ...]:
     return rating.dialogue_id, rating.dimension, rating.rater, rating.rubric, rating.stage
 
 
-def _compare_makings(group: Group, other: Source) -> str | None:
-    known = [each for source in group.sources if not source.is_human for each in source.making]
-    for each in other.making:
-        if not known:
-            return "nothing says how those were made"
-        for one in known:
-            if differences := find_differences(one, each):
-                return "; ".join(differences[:3])
-    return "nothing says how they were made" if known and not other.making else None
+class _Joining:
+    """A group while sources join it: what it holds so far, so that every source is gone through once.
+
+    Args:
+        source: The first.
+        reasons: As of ``Group``.
+    """
+
+    def __init__(self, source: Source, reasons: Sequence[str]) -> None:
+        self.sources: list[Source] = []
+        self.is_human = True
+        self.reasons = tuple(reasons)
+        self.dialogues: dict[str, Dialogue] = {}
+        self.cards: dict[str, RoleCard] = {}
+        self.rubrics: dict[str, Rubric] = {}
+        self.steps: dict[str, Any] = {}
+        self.ratings: dict[tuple[str | None, ...], Rating] = {}
+        self.preferences: dict[Any, Preference] = {}
+        self.makings: dict[str, Mapping[str, Any]] = {}
+        self.add(source)
+
+    def add(self, source: Source) -> None:
+        """Let a source join."""
+        self.sources.append(source)
+        self.is_human &= source.is_human
+        self.dialogues.update({dialogue.id: dialogue for dialogue in source.dialogues})
+        self.cards.update(source.cards)
+        self.rubrics.update(source.rubrics)
+        self.steps.update({step: part for step, part in source.run.items() if step.startswith(_JUDGED)})
+        self.ratings.update({_place(rating): rating for rating in source.ratings})
+        self.preferences.update({one.place: one for one in source.preferences})
+        self.makings.update({digest(one): one for one in ([] if source.is_human else source.making)})
+
+    @property
+    def group(self) -> Group:
+        """As it is now."""
+        return Group(tuple(self.sources), self.reasons)
+
+    def explain_apart(self, other: Source) -> str | None:
+        """Why a source cannot join, in a sentence; None where it can."""
+
+        def say(why: str) -> str:
+            return f"{other.name} stands apart from {self.group.name}, as {why}."
+
+        if not self.is_human and not other.is_human and (why := self._compare_makings(other)):
+            return say(f"its dialogues were made otherwise: {why}")
+        for dialogue in other.dialogues:
+            if self.dialogues.get(dialogue.id, dialogue).content != dialogue.content:
+                return say(f"dialogue {dialogue.id!r} says other words there")
+        for name, card in other.cards.items():
+            if self.cards.get(name, card).text != card.text:
+                return say(f"card {name!r} has another text there")
+        for name, rubric in other.rubrics.items():
+            if self.rubrics.get(name, rubric).sha256 != rubric.sha256:
+                return say(f"its rubric {name} is worded otherwise")
+        for step in sorted(step for step in other.run if step in self.steps):
+            if differences := find_differences(self.steps[step]["identity"], other.run[step]["identity"]):
+                return say(f"{step.partition('/')[2]} rates otherwise: {differences[0]}")
+        for rating in other.ratings:
+            if self.ratings.get(_place(rating), rating) != rating:
+                what = f"{rating.dimension} of dialogue {rating.dialogue_id!r}"
+                return say(f"{rating.rater} rated {what} otherwise there")
+        for one in other.preferences:
+            if self.preferences.get(one.place, one).turned != one.turned:
+                return say(f"{one.rater} compared {one.dialogue_a!r} and {one.dialogue_b!r} otherwise there")
+        return None
+
+    def _compare_makings(self, other: Source) -> str | None:
+        makings = other.making
+        for each in makings:
+            if not self.makings:
+                return "nothing says how those were made"
+            for one in self.makings.values():
+                if differences := find_differences(one, each):
+                    return "; ".join(differences[:3])
+        return "nothing says how they were made" if self.makings and not makings else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -519,18 +576,18 @@ def join_all(sources: Sequence[Source]) -> Group:
 
 def join_sources(sources: Sequence[Source]) -> list[Group]:
     """Sources in groups that may share a leaderboard; each joins the first that takes it."""
-    groups: list[Group] = []
+    groups: list[_Joining] = []
     for source in sorted(sources, key=lambda source: source.is_human):
         reasons = []
         joined = False
-        for i, group in enumerate(groups):
+        for group in groups:
             if why := group.explain_apart(source):
                 reasons.append(why)
             else:
-                groups[i] = Group((*group.sources, source), group.reasons)
+                group.add(source)
                 joined = True
                 if not source.is_human:  # people's dialogues stand in every group, a model's in one
                     break
         if not joined:
-            groups.append(Group((source,), tuple(reasons)))
-    return groups
+            groups.append(_Joining(source, reasons))
+    return [group.group for group in groups]

@@ -16,8 +16,8 @@ from dataset_builder.rows.tables import tables_in
 from esc_eval.errors import EscEvalError
 
 pytestmark = [
-    pytest.mark.shared_data,
     pytest.mark.slow,
+    pytest.mark.shared_data,
     pytest.mark.filterwarnings("ignore:ConjunctiveGraph:DeprecationWarning"),
 ]
 

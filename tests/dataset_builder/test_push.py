@@ -9,11 +9,12 @@ from hub_server import HubServer
 
 from dataset_builder.build import Inputs, build_dataset
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 REPO = "me/esc-eval"
 
 
-@pytest.mark.slow
 def test_a_build_that_was_pushed_loads_from_its_repo(tmp_path):
     build_dataset(Inputs(public=True), tmp_path / "public")
     with HubServer() as hub:

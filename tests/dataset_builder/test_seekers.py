@@ -9,8 +9,9 @@ from dataset_builder.check.build import check_build
 from dataset_builder.diff import read_table
 from esc_eval.api import door
 
+pytestmark = pytest.mark.slow
 
-@pytest.mark.slow
+
 def test_dialogues_of_several_seekers_are_built_and_sound(script, tmp_path):
     seekers = [f"{name}={script([f'{name} sleeps badly', f'{name} is tired'], name)}" for name in ("open", "terse")]
     supporter = script(["Why is that?", "I see, go on."], "p")

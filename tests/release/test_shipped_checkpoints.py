@@ -14,6 +14,8 @@ from model_cards.check import list_published
 from model_cards.push import render_published
 from release.__main__ import app as releases
 
+pytestmark = pytest.mark.slow
+
 SHIPPED = {"role": CHECKOUT, "rank": SCORERS / "esc-rank-open"}
 
 
@@ -23,7 +25,6 @@ def run(app, *arguments):
     return result
 
 
-@pytest.mark.slow
 def test_they_make_a_release_that_is_sound(tmp_path):
     build_dataset(Inputs(public=True), tmp_path / "data")
     given = ("--role", SHIPPED["role"], "--rank", SHIPPED["rank"], "--draft", "--out", tmp_path / "release")
@@ -32,7 +33,6 @@ def test_they_make_a_release_that_is_sound(tmp_path):
     assert "esconv (CC-BY-NC-4.0)" in (tmp_path / "release" / "release.json").read_text(encoding="utf-8")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", SHIPPED)
 def test_it_goes_to_the_hub_and_comes_back_byte_for_byte(hub, tmp_path, kind):
     folder, repo = SHIPPED[kind], f"me/{SHIPPED[kind].name}"

@@ -16,6 +16,8 @@ from made_runs import make_run, zip_run
 from esc_eval import __version__
 from release.space import write_space
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -71,7 +73,6 @@ def _wait(address, process):
     raise AssertionError("the Space does not answer")
 
 
-@pytest.mark.slow
 def test_a_space_in_a_new_environment_serves_its_pages_and_takes_a_run(served, page):
     address, space, run = served
     with httpx.Client(base_url=address, timeout=60) as client:

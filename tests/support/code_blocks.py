@@ -1,6 +1,7 @@
 """The code blocks of a page of the documentation, and which of them run."""
 
 import re
+from functools import cache
 
 from markdown_it import MarkdownIt
 
@@ -8,6 +9,7 @@ MARK = re.compile(r"<!-- not run: (?P<why>[^:>]+?)(?:: [^>]*)? -->\s*")
 RUN = ("bash", "python")
 
 
+@cache
 def blocks(page):
     """Kind, code and mark (None = it is run) of each code block."""
     found, mark = [], None

@@ -19,6 +19,29 @@ TOY = "toy"
 """Base of smoke recipes: a random model of two layers, made on the spot."""
 
 
+class Shape(FrozenYaml):
+    """Sizes of a model as its published configuration has them, by transformers' names.
+
+    Attributes:
+        model_type: Of the class that it is opened with.
+    """
+
+    model_type: str
+    hidden_size: int = Field(ge=1)
+    intermediate_size: int = Field(ge=1)
+    num_hidden_layers: int = Field(ge=1)
+    num_attention_heads: int = Field(ge=1)
+    num_key_value_heads: int = Field(ge=1)
+    vocab_size: int = Field(ge=1)
+    tie_word_embeddings: bool = False
+
+    def configuration(self) -> Any:
+        """As transformers has it."""
+        from transformers import AutoConfig
+
+        return AutoConfig.for_model(**self.model_dump())
+
+
 class Base(FrozenYaml):
     """The model that learns.
 
@@ -27,6 +50,7 @@ class Base(FrozenYaml):
         revision: Commit of the Hub repository, 40 hexadecimal digits; none of the other kinds has one.
         license: Of its weights, as an SPDX id or in the owner's words.
         parameters: Number of weights, for estimates; None where the model is made or lies here.
+        shape: Its sizes, for estimates where it is not on this disk.
         quantise: ``nf4`` loads the frozen weights in four bits (QLoRA, Dettmers et al. 2023); needs bitsandbytes.
     """
 
@@ -34,6 +58,7 @@ class Base(FrozenYaml):
     revision: str | None = None
     license: str
     parameters: int | None = Field(default=None, ge=1)
+    shape: Shape | None = None
     dtype: Literal["float32", "bfloat16"] = "bfloat16"
     quantise: Literal["none", "nf4"] = "none"
 
@@ -89,6 +114,26 @@ class Optimise(FrozenYaml):
     seed: int = 0
 
 
+class Speed(FrozenYaml):
+    """How a step is computed. What it learns from and how its tokens weigh is the same with every setting: losses and
+    gradients differ by rounding, and by which units a dropout draws.
+
+    Attributes:
+        packing: Rows lie one behind the other, without padding; none sees another.
+        tokens: How many are computed at once at most; the rows of a step are spread over as few such passes as hold
+            them. ``auto``: as many as the device's free memory holds by the estimate of a dry run; on a CPU, where more
+            bring nothing, ``batch`` rows of full length. None = ``batch`` rows.
+        attention: transformers' name of its computation; ``auto``: FlashAttention 2 where there is a GPU and it is
+            installed, else torch's own. None = transformers' choice.
+        compile: Compile the layers with ``torch.compile``.
+    """
+
+    packing: bool = False
+    tokens: Annotated[int, Field(ge=16)] | Literal["auto"] | None = None
+    attention: Literal["auto", "eager", "sdpa", "flash_attention_2", "flex_attention"] | None = None
+    compile: bool = False
+
+
 class Named(FrozenYaml):
     """What is common to all that checkpoints are made from.
 
@@ -117,6 +162,7 @@ class Recipe(Named):
     base: Base
     adapter: Adapter
     optimise: Optimise
+    speed: Speed | None = None
 
     @property
     def seed(self) -> int:

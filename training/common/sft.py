@@ -4,7 +4,7 @@ import json
 import math
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
@@ -13,20 +13,27 @@ from typing import Any
 import torch
 from accelerate import Accelerator, PartialState
 from datasets import Dataset
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import LocalEntryNotFoundError
 from peft import LoraConfig, PeftModel
 from transformers import AutoModelForCausalLM, TrainerCallback, set_seed
 from transformers.pytorch_utils import Conv1D
 from transformers.trainer_utils import get_last_checkpoint
+from transformers.utils import is_flash_attn_2_available
 from trl import SFTConfig, SFTTrainer
 
 from esc_eval.chat.engine.weights import load_tokenizer
 from esc_eval.checkpoints import embedded
 from esc_eval.errors import EscEvalError
 from esc_eval.files.writing import fill_folder, write_whole
+from esc_eval.reading import is_folder
 from training.common.checkpoint import STATES
 from training.common.config import ALL_LINEAR, TOY, Adapter, Base, Optimise, Recipe
 from training.common.rows import Row
+from training.common.stand_in import stand_in_tokenizer
+from training.common.together import Collate, Passes, in_one_line, refuse_mixed, side_by_side, together
 from training.common.toy import toy_at
+from training.common.work import Anatomy, fit_tokens, tokens_at_once
 
 STATE = "trainer_state.json"
 """What the trainer writes last of a state."""
@@ -35,6 +42,8 @@ RECOMPUTE = next(
 )
 """What transformers calls gradient checkpointing; the second name goes in its version 6."""
 LOG = "log.jsonl"
+VARLEN = ("flash_attention_2", "flex_attention")
+"""Attention that computes nothing between packed rows; the others compute and mask it."""
 
 
 @dataclass(frozen=True)
@@ -79,27 +88,55 @@ def locate_base(base: Base, work: Path) -> tuple[str, str | None, tuple[str, str
     return base.model, base.revision, (base.model, base.revision)
 
 
-def tokenizer_of(base: Base, work: Path) -> Any:
-    """The base's tokenizer alone.
-
-    Raises:
-        EscEvalError: It cannot be loaded.
-    """
+def on_disk(base: Base, work: Path) -> str | None:
+    """Folder of a base's files on this disk, or of some of them; None where there are none. Asks no network."""
     where, revision, _ = locate_base(base, work)
-    return load_tokenizer(where, revision)
+    if is_folder(Path(where)):
+        return where
+    try:
+        return snapshot_download(where, revision=revision, local_files_only=True)
+    except LocalEntryNotFoundError:
+        return None
 
 
-def open_base(base: Base, work: Path) -> Opened:
+def tokenizer_on_disk(base: Base, work: Path) -> tuple[Any, list[str]]:
+    """The base's tokenizer, else a stand-in; and what to say of it. Asks no network."""
+    found = on_disk(base, work)
+    try:
+        if found is not None:
+            return load_tokenizer(found, None), []
+    except EscEvalError:  # only its weights are there, or only its owner's code reads it
+        pass
+    pinned = f" --revision {base.revision}" if base.revision else ""
+    return stand_in_tokenizer(), [
+        f"tokens are estimated: {base.model} has no tokenizer on this disk. For their number: "
+        f"hf download {base.model}{pinned} --include '*token*' '*.json'"
+    ]
+
+
+def choose_attention(recipe: Recipe) -> str | None:
+    """How attention is computed here, by transformers' name; None = as transformers chooses."""
+    wanted = recipe.speed.attention if recipe.speed else None
+    if wanted == "auto":
+        half = recipe.optimise.mixed_precision or recipe.base.dtype == "bfloat16"  # it has no other formats
+        return "flash_attention_2" if half and is_flash_attn_2_available() else "sdpa"
+    return wanted
+
+
+def open_base(base: Base, work: Path, attention: str | None = None) -> Opened:
     """Load a base model for training.
 
     Args:
         work: Folder that toy bases are made in.
+        attention: As of ``choose_attention``.
 
     Raises:
         EscEvalError: It cannot be loaded.
     """
     where, revision, named = locate_base(base, work)
     options: dict[str, Any] = {}
+    if attention:
+        options["attn_implementation"] = attention
     if base.quantise == "nf4":
         from transformers import BitsAndBytesConfig
 
@@ -205,16 +242,23 @@ class _Log(TrainerCallback):
             write_whole(self.path, [json.dumps(entry, sort_keys=True) + "\n" for entry in state.log_history])
 
 
-def make_settings(optimise: Optimise, out: Path, report_to: Sequence[str], name: str) -> SFTConfig:
-    """A recipe's settings as TRL knows them."""
+def make_settings(
+    optimise: Optimise, out: Path, report_to: Sequence[str], name: str, whole_steps: bool = False
+) -> SFTConfig:
+    """A recipe's settings as TRL knows them.
+
+    Args:
+        whole_steps: A batch is all rows of a step, which ``Passes`` divides.
+    """
     on_cpu = not torch.cuda.is_available()
     return SFTConfig(
         output_dir=str(out / STATES),
         run_name=name,
         num_train_epochs=optimise.epochs,
-        per_device_train_batch_size=optimise.batch,
+        per_device_train_batch_size=optimise.batch * (optimise.accumulate if whole_steps else 1),
         per_device_eval_batch_size=optimise.batch,
-        gradient_accumulation_steps=optimise.accumulate,
+        gradient_accumulation_steps=1 if whole_steps else optimise.accumulate,
+        optim="adamw_torch_fused",
         learning_rate=optimise.learning_rate,
         lr_scheduler_type=optimise.schedule,
         warmup_steps=optimise.warmup,
@@ -251,6 +295,30 @@ def make_lora(adapter: Adapter, model: Any) -> LoraConfig:
     )
 
 
+COLLATES: dict[bool, Callable[[int], Collate]] = {False: side_by_side, True: in_one_line}
+"""What puts rows of tokens and labels together, packed or not, by the token that fills up."""
+
+
+def plan_passes(recipe: Recipe, opened: Opened, collates: dict[bool, Callable[[int], Collate]]) -> Passes | None:
+    """How the rows of a step are computed; None: ``batch`` rows at a time.
+
+    Args:
+        collates: As ``COLLATES``.
+    """
+    speed, optimise = recipe.speed, recipe.optimise
+    if speed is None or not (speed.packing or speed.tokens):
+        return None
+    cuda = torch.cuda.is_available()
+    tokens = tokens_at_once(recipe, "cuda" if cuda else "cpu")
+    if speed.tokens == "auto" and cuda:
+        free = torch.cuda.mem_get_info()[0]
+        loaded = 0 if opened.model.device.type == "cuda" else opened.model.get_memory_footprint()
+        tokens = fit_tokens(recipe, Anatomy.of(opened.model), free - loaded, "cuda")
+    if speed.packing and opened.model.config._attn_implementation not in VARLEN:
+        tokens = min(tokens, optimise.max_length)  # what is masked costs time, by the square of a pass
+    return Passes(collates[speed.packing](opened.tokenizer.pad_token_id), tokens, speed.packing)
+
+
 def dataset_of(rows: Sequence[Row]) -> Dataset:
     """Rows as a data set of ``input_ids`` and ``labels``."""
     return Dataset.from_dict({"input_ids": [r.ids for r in rows], "labels": [r.labels for r in rows]})
@@ -283,15 +351,24 @@ def train_adapter(
     tokenizer = opened.tokenizer
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
+    passes = plan_passes(recipe, opened, getattr(trainer_class, "collates", COLLATES))
+    if passes:
+        trainer_class, more = together(trainer_class), {**more, "data_collator": passes}
     trainer = trainer_class(
         model=opened.model,
-        args=make_settings(recipe.optimise, out, report_to, recipe.name),
+        args=make_settings(recipe.optimise, out, report_to, recipe.name, whole_steps=passes is not None),
         train_dataset=rows,
         processing_class=tokenizer,
         peft_config=make_lora(recipe.adapter, opened.model),
         callbacks=[_NumbersOnly(recipe.optimise), log],
         **more,
     )
+    if passes and passes.packed and not (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
+        with trainer.accelerator.autocast():
+            refuse_mixed(trainer.model, in_one_line(tokenizer.pad_token_id), recipe.base.model)
+    if recipe.speed and recipe.speed.compile:
+        for layer in opened.model.get_decoder().layers:
+            layer.compile()
     states = out / STATES
     if trainer.is_world_process_zero():
         drop_broken(states)
@@ -309,7 +386,8 @@ def train_adapter(
             raise
         raise EscEvalError(
             f"out of memory. In the recipe, or with --set: halve optimise.batch ({recipe.optimise.batch}) and double "
-            f"optimise.accumulate ({recipe.optimise.accumulate}); optimise.gradient_checkpointing=true; a smaller "
+            f"optimise.accumulate ({recipe.optimise.accumulate}), or lower speed.tokens; "
+            f"optimise.gradient_checkpointing=true; a smaller "
             f"optimise.max_length ({recipe.optimise.max_length}); base.quantise=nf4"
         ) from error
     steps = [entry for entry in trainer.state.log_history if "loss" in entry]

@@ -63,7 +63,7 @@ def rate_sample(sample: Sample, spec: str, folder: Path, on_progress: OnProgress
         write_jsonl(folder / LABELS, sample.labels)
         [scoring] = make_scorings(settings, open_one)
         left_out = {name: own | unlearnt for name, own in sample.left_out.items()}
-        return run_scoring(sample.dialogues, scoring, run, on_progress, left_out=left_out)
+        return list(run_scoring(sample.dialogues, scoring, run, on_progress, left_out=left_out))
 
 
 def rate_unseen(

@@ -6,7 +6,7 @@ distribution, over the whole vocabulary, against the raters' distribution over t
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from datasets import Dataset
@@ -15,6 +15,7 @@ from trl import SFTTrainer
 from esc_eval.chat.engine.encoder import Encoder
 from esc_eval.errors import EscEvalError
 from esc_eval.scoring.score import judge_prompts
+from training.common.together import in_one_line
 from training.rank.data import RankSet
 
 COLUMNS = ("input_ids", "levels", "weight")
@@ -100,6 +101,27 @@ def level_dataset(rows: Sequence[LevelRow]) -> Dataset:
     )
 
 
+def wanted_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+    """Tensors ``levels`` (rows, levels) and ``weight`` (rows,): what is to be learnt of each row."""
+    return {
+        "levels": torch.tensor([list(row["levels"]) for row in rows], dtype=torch.float32),
+        "weight": torch.tensor([row["weight"] for row in rows], dtype=torch.float32),
+    }
+
+
+class Behind:
+    """Puts rows one behind the other; ``ends`` says where each one's level comes."""
+
+    def __init__(self, pad: int) -> None:
+        self.line = in_one_line(pad)
+
+    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """As TRL has it of rows without padding, with ``ends`` (rows,), ``levels``, ``weight``."""
+        made = self.line([{"input_ids": row["input_ids"]} for row in rows])
+        made.pop("labels")
+        return {**made, "ends": made["cu_seq_lens_q"][1:].long() - 1, **wanted_of(rows)}
+
+
 class Beside:
     """Puts rows side by side, padded on the left, so that all end where the level comes."""
 
@@ -118,8 +140,7 @@ class Beside:
             "input_ids": ids,
             "attention_mask": mask,
             "position_ids": (mask.cumsum(1) - 1).clamp(min=0),
-            "levels": torch.tensor([list(row["levels"]) for row in rows], dtype=torch.float32),
-            "weight": torch.tensor([row["weight"] for row in rows], dtype=torch.float32),
+            **wanted_of(rows),
         }
 
 
@@ -141,11 +162,18 @@ class LevelTrainer(SFTTrainer):
 
     Args:
         tokens: Token of each level.
+        data_collator: How rows are put together; None = side by side.
+
+    Attributes:
+        share: Of the step's rows, those of the batch that is computed.
     """
 
-    def __init__(self, *args: Any, tokens: Sequence[int], **kwargs: Any) -> None:
-        tokenizer = kwargs["processing_class"]
-        super().__init__(*args, data_collator=Beside(tokenizer.pad_token_id), **kwargs)
+    share = 1.0
+    collates: ClassVar = {False: Beside, True: Behind}
+
+    def __init__(self, *args: Any, tokens: Sequence[int], data_collator: Any = None, **kwargs: Any) -> None:
+        pad = kwargs["processing_class"].pad_token_id
+        super().__init__(*args, data_collator=data_collator or Beside(pad), **kwargs)
         self.tokens = torch.tensor(list(tokens))
         self.loss_is_scaled_for_ga = False  # the trainer divides by the accumulated batches
 
@@ -154,7 +182,8 @@ class LevelTrainer(SFTTrainer):
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, **_: Any) -> Any:
         """The loss of a batch; a row's share does not depend on how many tokens it has."""
-        levels, weight = inputs.pop("levels"), inputs.pop("weight")
-        out = model(**inputs, use_cache=False, logits_to_keep=1)
-        loss = level_loss(out.logits[:, -1], levels, weight, self.tokens.to(out.logits.device))
+        levels, weight, ends = inputs.pop("levels"), inputs.pop("weight"), inputs.pop("ends", None)
+        out = model(**inputs, use_cache=False, logits_to_keep=1 if ends is None else ends)
+        logits = out.logits[:, -1] if ends is None else out.logits[0]
+        loss = self.share * level_loss(logits, levels, weight, self.tokens.to(logits.device))
         return (loss, out) if return_outputs else loss

@@ -22,9 +22,10 @@ from esc_eval.schema import digest
 from esc_eval.scoring.score import judge_prompts
 from model_cards.checkpoint import RECIPE, TRAINING, TrainingData
 from training.common import checkpoint, sft
-from training.common.config import Base, load_recipe
-from training.common.cost import lines_of, shape_of
+from training.common.config import load_recipe
+from training.common.cost import find_anatomy, lines_of
 from training.common.rows import Row, make_rows
+from training.common.work import Load
 from training.rank import data as rank_data
 from training.rank.data import TEST, TRAIN, VALIDATION, RankSet, balance_rows
 from training.rank.level_loss import LevelRow, LevelTrainer, Questions, level_dataset, level_rows
@@ -167,7 +168,7 @@ def _train(
     progress: Callable[[str], None],
 ) -> None:
     checkpoint.refuse_taken(out)
-    opened = _opened(recipe.base, work)
+    opened = _opened(recipe, work)
     sft.find_targets(recipe.adapter, opened.model)
     encoder = Encoder(opened.tokenizer, recipe.base.model)
     made = make_questions(recipe, ranked, asked, encoder)
@@ -238,32 +239,31 @@ def text_rows(recipe: RankRecipe, ranked: RankSet, asked: Asked, encoder: Encode
     return Questions(tuple(rows), (), left_out)
 
 
-def _opened(base: Base, work: Path) -> sft.Opened:
+def _opened(recipe: RankRecipe, work: Path) -> sft.Opened:
     """The base, ready to learn; InternLM2 as a Llama model, named as the Hub has it."""
+    base, attention = recipe.base, sft.choose_attention(recipe)
     if base.model != BASE.repo:
-        return sft.open_base(base, work)
+        return sft.open_base(base, work, attention)
     plain = base.model_copy(update={"model": str(plain_base(base.revision)), "revision": None})
-    return replace(sft.open_base(plain, work), named=(base.model, base.revision))
+    return replace(sft.open_base(plain, work, attention), named=(base.model, base.revision))
 
 
 def estimate_rank_cost(recipe: RankRecipe, ranked: RankSet, out: Path, tflops: float | None = None) -> str:
     """What a recipe would take, in lines for people; nothing is trained.
 
     Args:
-        tflops: As of ``outlook.lines_of``.
+        tflops: As of ``lines_of``.
     """
     lines = [f"{recipe.name}: {ranked.source} ({ranked.license}), rubric {ranked.rubric.id}"]
     asked = choose_rows(recipe, ranked)
     lines.append(f"{len({i for i, _, _ in asked.rows})} dialogues, {len(asked.rows)} questions; out: {asked.held_out}")
-    try:
-        tokenizer = sft.tokenizer_of(recipe.base, out)
-    except EscEvalError as error:
-        lines.append(f"tokens, memory and hours need the base's tokenizer: {error}")
-        return "\n".join(lines) + "\n"
+    tokenizer, told = sft.tokenizer_on_disk(recipe.base, out)
     made = make_questions(recipe, ranked, asked, Encoder(tokenizer, recipe.base.model))
     lengths = [len(row.ids) for row in made.rows]
+    lines += told
     lines.append(f"{sum(lengths)} tokens, the longest question {max(lengths)}; {made.left_out} questions do not fit")
-    lines += lines_of(recipe, shape_of(recipe, out), sum(lengths), len(lengths), tflops)
+    scored = sum(row.learnt if isinstance(row, Row) else 1 for row in made.rows)
+    lines += lines_of(recipe, find_anatomy(recipe, out), Load.of(lengths, scored), tflops)
     return "\n".join(lines) + "\n"
 
 

@@ -76,8 +76,8 @@ def study_sampling(
     """Play each setting of a grid, and choose one by ``choose``.
 
     Nothing of the recipe's validation is read, on which ``evaluate-role`` tests: cards and people are of the training
-    files' conversations that were not learnt; the classifier of slips is fitted to the others of these, and to those
-    kept out for their likeness to test cards.
+    files' conversations that were not learnt, those kept out for their likeness to test cards last of all; the
+    classifier of slips is fitted to the others of these.
 
     Args:
         folder: A checkpoint that ``training role`` made.
@@ -92,11 +92,12 @@ def study_sampling(
     protocol = evaluation.cut_to_length(load_protocol(recipe.data.protocol), study.reply_tokens)
     protocol = protocol.model_copy(update={"rounds": study.rounds})
     known = evaluation.read_examples(recipe.data, recipe.data.train, protocol, sources, {})
-    kept_out = {name for key in ("test_cards", "validation") for name in read_json_object(folder / OVERLAPS)[key]}
+    overlaps = read_json_object(folder / OVERLAPS)
     learnt = evaluation.read_learnt(folder)
-    fresh = role_data.in_hash_order(
-        [e for e in known if e.card and e.id not in learnt and e.id not in kept_out], recipe.optimise.seed
+    unlearnt = role_data.in_hash_order(
+        [e for e in known if e.card and e.id not in learnt and e.id not in overlaps["validation"]], recipe.optimise.seed
     )
+    fresh = sorted(unlearnt, key=lambda e: e.id in overlaps["test_cards"])
     if not learnt or len(fresh) < study.people or study.cards > study.people:
         raise EscEvalError(
             f"{folder}: {len(fresh) if learnt else 'nobody knows how many'} conversations of its training files were "
@@ -149,6 +150,7 @@ def study_sampling(
             "supporter": evaluation.told_supporter(supporter),
             "seeker": recipe.name,
             "fresh": len(fresh),
+            "near_test_cards": sum(e.id in overlaps["test_cards"] for e in fresh[: study.people]),
             "detector": detector.conversations,
             "checkpoint": hash_weights(folder),
         },

@@ -15,8 +15,9 @@ from esc_eval.schema import RoleCard, digest
 from model_cards.checkpoint import Source, TrainingData
 from training.common import checkpoint, sft
 from training.common.config import RoleRecipe
-from training.common.cost import lines_of, shape_of
+from training.common.cost import find_anatomy, lines_of
 from training.common.rows import Made
+from training.common.work import Load
 from training.role import data as role_data
 from training.role import hold_out
 from training.role.data import Example, Material
@@ -75,7 +76,7 @@ def train_role(
     """
     checkpoint.refuse_taken(out)
     material, protocol = gather_rows(recipe, inputs)
-    opened = sft.open_base(recipe.base, out)
+    opened = sft.open_base(recipe.base, out, sft.choose_attention(recipe))
     sft.find_targets(recipe.adapter, opened.model)
     encoder = Encoder(opened.tokenizer, recipe.base.model)
     made = role_data.rows_of(material.train, encoder, recipe.data, recipe.optimise.max_length)
@@ -193,14 +194,10 @@ def estimate_role_cost(recipe: RoleRecipe, inputs: Inputs, out: Path, tflops: fl
         tflops: As of ``lines_of``.
     """
     material, _ = gather_rows(recipe, inputs)
-    try:
-        tokenizer = sft.tokenizer_of(recipe.base, out)
-    except EscEvalError as error:
-        unknown = f"rows, tokens, memory and hours need the base's tokenizer: {error}"
-        return "\n".join([*describe_material(material), unknown])
+    tokenizer, told = sft.tokenizer_on_disk(recipe.base, out)
     made = role_data.rows_of(
         material.train, Encoder(tokenizer, recipe.base.model), recipe.data, recipe.optimise.max_length
     )
-    lines = describe_material(material, made)
-    return "\n".join([*lines, *lines_of(recipe, shape_of(recipe, out), sum(len(r.ids) for r in made.rows),
-                                        len(made.rows), tflops)])  # fmt: skip
+    load = Load.of([len(row.ids) for row in made.rows], sum(row.learnt for row in made.rows))
+    lines = [*told, *describe_material(material, made)]
+    return "\n".join([*lines, *lines_of(recipe, find_anatomy(recipe, out), load, tflops)])

@@ -235,7 +235,7 @@ class Writer:
                 self._note_seen(list(self.asked))
             logits = penalise_seen(logits, self.seen[index], penalty)
         draws = self.draws[index, steps] if self.draws is not None and settings.temperature else logits
-        chosen = next_tokens(logits, settings, draws)
+        chosen = next_tokens(logits, settings, draws, self.rows.block)
         if self.seen is not None:
             self.seen[index, chosen] = True
         return chosen

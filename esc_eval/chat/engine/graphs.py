@@ -1,18 +1,21 @@
 """Decoding steps as CUDA graphs: one launch for what Python would launch kernel by kernel.
 
-A graph is recorded for a number of rows and of positions, both rounded up, and replayed for every step that fits.
+A graph is recorded for some rows and a number of positions, both rounded up, and replayed for every step that fits.
 Rows beyond those asked for write behind their own end, where nothing reads.
 """
 
 import logging
+from collections.abc import Sequence
 from typing import Protocol
 from weakref import proxy
 
 import torch
 
-from esc_eval.chat.engine.slots import Place, upload
+from esc_eval.chat.engine.slots import upload
 
 ROWS, POSITIONS = 32, 256
+Shape = tuple[int, int, int]
+"""First row, the one after the last, and the positions to attend to."""
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +29,11 @@ class Recordable(Protocol):
     def room_for(self, length: int) -> int:
         """Capacity with which ``length`` tokens fit."""
 
-    def run(self, tokens: torch.Tensor, positions: torch.Tensor, place: Place) -> torch.Tensor:
-        """One pass of the model; the logits of the last column."""
+    def step_shapes(self, starts: Sequence[int], first: int, stop: int) -> list[Shape]:
+        """The recordings that write one token more in the rows ``first`` to ``stop``."""
+
+    def step(self, first: int, stop: int, end: int, tokens: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        """Logits after one token more in some rows."""
 
 
 class Graphs:
@@ -35,7 +41,7 @@ class Graphs:
 
     def __init__(self, rows: Recordable) -> None:
         self.rows: Recordable = proxy(rows)  # a cycle would keep the memory of rows that are gone
-        self.recorded: dict[tuple[int, int], tuple[torch.cuda.CUDAGraph, torch.Tensor]] = {}
+        self.recorded: dict[Shape, tuple[torch.cuda.CUDAGraph, torch.Tensor]] = {}
         self.capacity = 0
         self.usable = True
         self.expected: list[int] = []
@@ -59,11 +65,12 @@ class Graphs:
             self.pool = torch.cuda.graph_pool_handle()
             self.capacity = capacity
         stop = first + len(tokens)
-        count = min(len(starts), -(-stop // ROWS) * ROWS)
-        end = min(capacity, -(-(max(starts[:count]) + 1) // POSITIONS) * POSITIONS)
+        shapes = rows.step_shapes(starts, first, stop)
         self.tokens[first:stop] = tokens
         self._place(starts)
-        return self._replay(count, end)[first:stop]
+        parts = [self._replay(shape) for shape in shapes]
+        logits = parts[0] if len(parts) == 1 else torch.cat(parts)
+        return logits[first - shapes[0][0] :][: len(tokens)]
 
     def _place(self, starts: list[int]) -> None:
         """Positions on the device: one further than the last step's, where that is so, else sent anew."""
@@ -73,30 +80,27 @@ class Graphs:
             self.positions.copy_(upload(starts, self.rows.device)[:, None])
         self.expected = [start + 1 for start in starts]
 
-    def _replay(self, count: int, end: int) -> torch.Tensor:
+    def _replay(self, shape: Shape) -> torch.Tensor:
         if not self.usable:
-            return self._pass(count, end)
-        if (count, end) not in self.recorded:
-            logits = self._pass(count, end)  # outside the graph first: libraries set themselves up
+            return self._pass(shape)
+        if shape not in self.recorded:
+            logits = self._pass(shape)  # outside the graph first: libraries set themselves up
             try:
-                self.recorded[count, end] = self._record(count, end)
+                self.recorded[shape] = self._record(shape)
             except RuntimeError as error:
                 log.warning("decoding without CUDA graphs: %s", error)
                 self.usable = False
             return logits
-        graph, logits = self.recorded[count, end]
+        graph, logits = self.recorded[shape]
         graph.replay()
         return logits
 
-    def _record(self, count: int, end: int) -> tuple[torch.cuda.CUDAGraph, torch.Tensor]:
+    def _record(self, shape: Shape) -> tuple[torch.cuda.CUDAGraph, torch.Tensor]:
         torch.cuda.synchronize()
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, pool=self.pool):
-            logits = self._pass(count, end)
+            logits = self._pass(shape)
         return graph, logits
 
-    def _pass(self, count: int, end: int) -> torch.Tensor:
-        rows, positions = self.rows, self.positions[:count]
-        index = torch.arange(count, device=rows.device)[:, None]
-        place = Place(slice(0, count), index, positions, None, end, self.capacity)
-        return rows.run(self.tokens[:count], positions, place)
+    def _pass(self, shape: Shape) -> torch.Tensor:
+        return self.rows.step(*shape, self.tokens, self.positions)

@@ -11,6 +11,7 @@ import torch
 
 from esc_eval.chat.base import ALL_REASONING, ANSWER_TOKENS, NOT_FINITE, Choice, Conversation, Reply, Stream
 from esc_eval.chat.engine.encoder import TODAY, Encoder
+from esc_eval.chat.engine.fixed import FixedRows, describe_shapes
 from esc_eval.chat.engine.generation import AHEAD, generate_replies
 from esc_eval.chat.engine.padded import PaddedRows
 from esc_eval.chat.engine.rows import Rows, common_prefix
@@ -104,6 +105,8 @@ class HFModel:
         stands_for: Revision to record for a local folder made from something else, instead of its fingerprint.
         weights: Already loaded, instead of those in the repository.
         reasoning_tokens: Room for reasoning in a reply, beyond its own cap.
+        deterministic: Whether every pass has a fixed shape, so that no text depends on who shares its batch; of
+            loaded weights, they say it.
 
     Attributes:
         judge_card: What a trained judge says that it learnt; None = nothing says so.
@@ -128,6 +131,7 @@ class HFModel:
         stands_for: str | None = None,
         weights: Weights | None = None,
         reasoning_tokens: int = 0,
+        deterministic: bool = False,
     ) -> None:
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         kind = dtype or ("float32" if self.device.type == "cpu" else "bfloat16")
@@ -136,7 +140,7 @@ class HFModel:
         if not local and (repo.startswith((".", "/", "~")) or repo.count("/") > 1):
             raise EscEvalError(f"hf:{repo}: no such folder")
         base = None if weights else base_of(repo, revision)
-        self.weights = weights or load_weights(*(base or (repo, revision)), kind, self.device)
+        self.weights = weights or load_weights(*(base or (repo, revision)), kind, self.device, deterministic)
         self.model = self.weights.model
         self.settings = own_settings(self.model.generation_config)
         self.adapter = self.weights.add(repo, revision) if base else None
@@ -169,6 +173,7 @@ class HFModel:
             "chat_template": digest(self.tokenizer.chat_template),
             "system_role": "native" if self.encoder.system_role else "merged into the first user message",
             **({"plays": self.plays.model_dump(exclude={"max_new_tokens"})} if self.plays else {}),
+            **({"deterministic": describe_shapes(self.device)} if self.weights.deterministic else {}),
             **self._peculiarities(self.stops - ends),
         }
 
@@ -295,7 +300,8 @@ class HFModel:
         return self._empty_rows(len(prompts)), same
 
     def _empty_rows(self, count: int) -> Rows | PaddedRows:
-        return (Rows if self.keeps else PaddedRows)(self.model, count, self.pad)
+        kind = FixedRows if self.weights.deterministic else Rows if self.keeps else PaddedRows
+        return kind(self.model, count, self.pad)
 
     @torch.inference_mode()
     def choose(

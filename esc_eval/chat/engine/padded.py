@@ -14,6 +14,7 @@ class PaddedRows:
     """As ``Rows``, for one batch from prompt to reply; only whole batches are extended."""
 
     growing = False
+    block = None
 
     def __init__(self, model: Any, count: int, pad: int) -> None:
         self.model, self.pad, self.device = model, pad, model.device

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
-from esc_eval.chat.engine.graphs import Graphs
+from esc_eval.chat.engine.graphs import POSITIONS, ROWS, Graphs
 from esc_eval.chat.engine.slots import Place, SlotLayer, upload
 
 BLOCK = 128  # positions by which buffers grow at least; the last one takes what padding writes
@@ -35,6 +35,7 @@ class Rows:
     """
 
     growing = True
+    block: int | None = None  # rows of which tokens are chosen together; None = all
 
     def __init__(self, model: Any, count: int, pad: int) -> None:
         self.model, self.pad = model, pad
@@ -181,9 +182,28 @@ class Rows:
 
     def run(self, tokens: torch.Tensor, positions: torch.Tensor, place: Place) -> torch.Tensor:
         """One pass of the model; the logits of the last column."""
-        hidden = None if place.fresh else torch.arange(place.end, device=self.device) > positions[:, None, :, None]
-        mask = None if hidden is None else self._additive(hidden)
+        mask = None if place.fresh else self.hide(positions, place.end)
         return self._pass(tokens, positions, place, mask, 1)[:, -1]
+
+    def step_shapes(self, starts: Sequence[int], first: int, stop: int) -> list[tuple[int, int, int]]:
+        """The recordings that write one token more in the rows ``first`` to ``stop``: see ``step``."""
+        del first  # rows before it cost nothing beside the weights
+        count = min(len(starts), -(-stop // ROWS) * ROWS)
+        end = min(self.capacity, -(-(max(starts[:count]) + 1) // POSITIONS) * POSITIONS)
+        return [(0, count, end)]
+
+    def step(self, first: int, stop: int, end: int, tokens: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        """Logits after one token more in some rows.
+
+        Args:
+            first, stop: These rows.
+            end: Positions to attend to at most.
+            tokens, positions: Of all rows, shape (rows, 1).
+        """
+        index = torch.arange(first, stop, device=self.device)[:, None]
+        own = positions[first:stop]
+        place = Place(slice(first, stop), index, own, None, end, self.capacity)
+        return self.run(tokens[first:stop], own, place)
 
     def _pass(
         self,
@@ -205,6 +225,10 @@ class Rows:
         )
         logits: torch.Tensor = output.logits
         return logits
+
+    def hide(self, positions: torch.Tensor, end: int) -> torch.Tensor:
+        """A mask that hides what comes after each token, of the first ``end`` positions."""
+        return self._additive(torch.arange(end, device=self.device) > positions[:, None, :, None])
 
     def _additive(self, hidden: torch.Tensor) -> torch.Tensor:
         """A mask to add to attention's scores, of what is hidden from each token."""

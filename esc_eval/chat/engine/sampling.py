@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch.nn.functional import pad
 
 from esc_eval.prompts.protocol import Generation
 
@@ -26,7 +27,9 @@ def penalise_seen(logits: torch.Tensor, seen: torch.Tensor, penalty: float) -> t
     return torch.where(seen, torch.where(logits > 0, logits / penalty, logits * penalty), logits)
 
 
-def next_tokens(logits: torch.Tensor, settings: Generation, draws: torch.Tensor) -> torch.Tensor:
+def next_tokens(
+    logits: torch.Tensor, settings: Generation, draws: torch.Tensor, block: int | None = None
+) -> torch.Tensor:
     """The next token of each row, shape (rows,).
 
     Temperature, then top-k, then top-p (the smallest set whose probability reaches it), then the inverse of the
@@ -36,9 +39,22 @@ def next_tokens(logits: torch.Tensor, settings: Generation, draws: torch.Tensor)
         logits: Shape (rows, vocabulary).
         settings: Temperature 0 is greedy and uses no draw.
         draws: Shape (rows,), in [0, 1).
+        block: Rows of which sums are taken together, padded where there are fewer, so that none depends on how many
+            rows there are; None = all rows, as they are.
     """
     if settings.temperature == 0:
         return logits.argmax(dim=-1)
+    if block is None:
+        return _draw(logits, settings, draws)
+    found = []
+    for start in range(0, len(logits), block):
+        own, drawn = logits[start : start + block], draws[start : start + block]
+        gap = block - len(own)
+        found.append(_draw(pad(own, (0, 0, 0, gap)), settings, pad(drawn, (0, gap)))[: len(own)])
+    return torch.cat(found)
+
+
+def _draw(logits: torch.Tensor, settings: Generation, draws: torch.Tensor) -> torch.Tensor:
     scaled = logits / settings.temperature
     draws = draws.to(scaled.device).unsqueeze(-1)
     if settings.top_k or scaled.shape[-1] <= FIRST:
@@ -48,12 +64,15 @@ def next_tokens(logits: torch.Tensor, settings: Generation, draws: torch.Tensor)
     total = scaled.double().logsumexp(dim=-1, keepdim=True)
     values, tokens = scaled.topk(FIRST, dim=-1)
     shares = (values.double() - total).exp()
-    if bool((shares.sum(dim=-1, keepdim=True) < torch.clamp(draws, max=settings.top_p) + 1e-9).any()) or (
-        settings.top_p < 1 and bool((shares.sum(dim=-1) < settings.top_p).any())
-    ):
-        values, tokens = scaled.sort(dim=-1, descending=True)
-        shares = (values.double() - total).exp()
-    return _inverse(shares, tokens, settings.top_p, draws)
+    found = _inverse(shares, tokens, settings.top_p, draws)
+    wanted = (draws if settings.top_p == 1 else settings.top_p) + 1e-9  # what the kept tokens' shares must reach
+    short = (shares.sum(dim=-1, keepdim=True) < wanted).squeeze(-1)
+    if bool(short.any()):
+        rows = short.nonzero().squeeze(-1)
+        values, tokens = scaled[rows].sort(dim=-1, descending=True, stable=True)
+        shares = (values.double() - total[rows]).exp()
+        found[rows] = _inverse(shares, tokens, settings.top_p, draws[rows])
+    return found
 
 
 def _inverse(shares: torch.Tensor, tokens: torch.Tensor, top_p: float, draws: torch.Tensor) -> torch.Tensor:

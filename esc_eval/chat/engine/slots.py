@@ -36,7 +36,7 @@ class Place:
     """Where one pass of the model writes its keys and values, the same in every layer.
 
     Attributes:
-        rows: The rows of the pass.
+        rows: The rows of the pass, or their numbers, shape (rows,), where they are no stretch.
         index: Their numbers, shape (rows, 1).
         positions: Where each token goes, shape (rows, width).
         begin: The common first position of all rows, where they have one.
@@ -45,7 +45,7 @@ class Place:
         capacity: Positions that the buffers must have.
     """
 
-    rows: slice
+    rows: slice | torch.Tensor
     index: torch.Tensor
     positions: torch.Tensor
     begin: int | None

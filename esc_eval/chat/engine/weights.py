@@ -16,6 +16,7 @@ from transformers.utils import cached_file, extract_commit_hash, find_adapter_co
 from transformers.utils import logging as transformers_logging
 
 from esc_eval.chat.engine.attention import share_heads
+from esc_eval.chat.engine.fixed import fix_shapes
 from esc_eval.chat.engine.packed import pack_linears, to_int8
 from esc_eval.checkpoints import embedded
 from esc_eval.checkpoints.hub import BASE
@@ -64,14 +65,21 @@ class Weights:
     Attributes:
         model: In evaluation mode, on its device.
         dtype: As its user named it, ``int8`` included.
+        deterministic: Whether it computes in fixed shapes (``fixed``).
+
+    Raises:
+        EscEvalError: It cannot be computed like that.
     """
 
-    def __init__(self, model: Any, dtype: str) -> None:
+    def __init__(self, model: Any, dtype: str, deterministic: bool = False, name: str = "this model") -> None:
         self.model = model.eval()
-        self.dtype = dtype
+        self.dtype, self.deterministic = dtype, deterministic
         self.adapters: list[str] = []
         self.current: str | None = None
-        share_heads(model)
+        if deterministic:
+            fix_shapes(model, dtype, name)
+        else:
+            share_heads(model)
         if dtype == "int8":
             to_int8(model)
         else:
@@ -113,18 +121,21 @@ class Weights:
         self.current = adapter
 
 
-_loaded: WeakValueDictionary[tuple[str, str | None, str, str], Weights] = WeakValueDictionary()
+_loaded: WeakValueDictionary[tuple[str, str | None, str, str, bool], Weights] = WeakValueDictionary()
 
 
-def load_weights(repo: str, revision: str | None, dtype: str, device: torch.device) -> Weights:
+def load_weights(
+    repo: str, revision: str | None, dtype: str, device: torch.device, deterministic: bool = False
+) -> Weights:
     """The weights of a model, loaded once for all who use them.
 
     Raises:
-        EscEvalError: They cannot be loaded, or a tensor is missing or of another shape than config.json says.
+        EscEvalError: They cannot be loaded, a tensor is missing or of another shape than config.json says, or they
+            cannot be computed in fixed shapes.
     """
     if dtype not in DTYPES:
         raise EscEvalError(f"dtype {dtype!r} is unknown; known: {', '.join(DTYPES)}")
-    key = (repo, revision, dtype, str(device))
+    key = (repo, revision, dtype, str(device), deterministic)
     if (there := _loaded.get(key)) is not None:
         return there
     transformers_logging.disable_progress_bar()
@@ -153,7 +164,7 @@ def load_weights(repo: str, revision: str | None, dtype: str, device: torch.devi
             "weights and a tokenizer, or a Hub repository that this machine can reach. Code from repositories is "
             "never run."
         )
-    weights = _loaded[key] = Weights(model.to(device), dtype)
+    weights = _loaded[key] = Weights(model.to(device), dtype, deterministic, f"hf:{repo}")
     return weights
 
 

@@ -75,7 +75,7 @@ def command(
     )
     for fault in (fault for each in folders or () for fault in find_faults(each)):
         print_progress(f"note: {fault}")
-    if folders and not results.ratings and not results.preferences and not strategies:
+    if folders and not results.is_rated and not results.preferences and not strategies:
         if not (results.unfinished or results.course):
             find_in_folder(folders[0], "ratings.jsonl")
         print_data(f"{', '.join(map(str, folders))}: not rated yet. {' '.join(results.unfinished)}")

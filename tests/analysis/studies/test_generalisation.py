@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import evaluate
 import numpy as np
 import pytest
 from analysis_support import write_table
@@ -356,6 +355,8 @@ def test_esc_accuracy_says_what_is_no_level(predictions: Any, references: Any, r
 
 @pytest.mark.slow
 def test_esc_accuracy_knows_the_scale_that_it_was_loaded_with() -> None:
+    import evaluate
+
     folder = str(METRICS / "esc_accuracy")
     assert evaluate.load(folder, low=1, high=5).compute(predictions=[5], references=[4])["accuracy_soft"] == 1
     with pytest.raises(ValueError, match=r"0\.\.1 are outside the scale 1\.\.5"):

@@ -34,12 +34,16 @@ def test_the_suite_holds_at_least_150_defects_those_that_were_tried_before():
     assert sum(map(len, KINDS.values())) >= 150
 
 
-QUICK = [
-    *("licences and terms", "rows twice, cut or moved", "marks in texts", "splits"),
-]
-
-
-@pytest.mark.parametrize("kind", QUICK)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "marks in texts",
+        *(
+            pytest.param(kind, marks=pytest.mark.slow)
+            for kind in ("licences and terms", "rows twice, cut or moved", "splits")
+        ),
+    ],
+)
 def test_the_first_defect_of_a_kind_is_found(builds, kind, monkeypatch):
     monkeypatch.setattr(croissant, "has_mlcroissant", lambda: False)  # it takes most of the time
     assert try_defect(builds, next(iter(KINDS[kind].values()))) == FOUND

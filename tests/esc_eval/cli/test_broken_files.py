@@ -10,6 +10,8 @@ import analysis.__main__ as analysis_app
 import dataset_builder.__main__ as builder_app
 from esc_eval.cli.app import app as esc_eval_app
 
+pytestmark = pytest.mark.slow
+
 APPS = {"esc-eval": esc_eval_app, "analysis": analysis_app.app, "builder": builder_app.app}
 HEADER = "dialogue_id,rater,dimension,score\n"
 RATING = {"dialogue_id": "d0", "dimension": "empathy", "rater": "ana", "rater_kind": "human", "rubric": "esc-eval/1"}
@@ -85,7 +87,6 @@ def put(folder, name):
     return path
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("command", "name"), choose_pairs())
 def test_a_broken_file_ends_a_command_with_a_sentence(tmp_path, command, name, monkeypatch):
     monkeypatch.chdir(tmp_path)

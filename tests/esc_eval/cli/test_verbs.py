@@ -47,7 +47,9 @@ def run(module, *arguments, encoding="utf-8"):
     return ended.value.code, stdout.buffer.getvalue().decode(encoding)
 
 
-@pytest.mark.parametrize("module", LINES)
+@pytest.mark.parametrize(
+    "module", [name if name == "esc_eval.cli.app" else pytest.param(name, marks=pytest.mark.slow) for name in LINES]
+)
 def test_every_verb_has_help_with_an_example_that_fits_a_narrow_terminal(module, monkeypatch):
     for path in find_verbs(get_command(import_module(module).app)):
         for width, encoding in ((60, "latin-1"), (80, "cp1252")):

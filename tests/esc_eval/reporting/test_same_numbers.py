@@ -21,6 +21,8 @@ from esc_eval.reporting.tables import board_report, board_table
 from esc_eval.schema import Dialogue, Rating, Turn
 from esc_eval.statistics.bootstrap import Bootstrap
 
+pytestmark = pytest.mark.slow
+
 Keep = Callable[[str, int, str], bool]
 
 
@@ -110,7 +112,6 @@ def run_both(run, tmp_path, whole=False):
     return (report, board), signatures, (one.stdout, other.stdout)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_report_and_leaderboard_print_the_same(case, tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
@@ -133,7 +134,6 @@ def test_report_and_leaderboard_print_the_same(case, tmp_path, monkeypatch):
     assert all(len(line) <= 80 or "|" in line for line in (text + text_too).splitlines())
 
 
-@pytest.mark.slow
 def test_where_lower_is_better_both_turn_the_average_and_mark_the_column(tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     rubric = load_rubric("ieval")
@@ -146,7 +146,6 @@ def test_where_lower_is_better_both_turn_the_average_and_mark_the_column(tmp_pat
     assert all("(lower is better)" in text for text in shown)
 
 
-@pytest.mark.slow
 def test_a_run_folder_is_enough_for_both(tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     run = write_run(tmp_path / "run", *make_tables(OURS))
@@ -155,7 +154,6 @@ def test_a_run_folder_is_enough_for_both(tmp_path, monkeypatch):
     assert signed == signed_too
 
 
-@pytest.mark.slow
 def test_two_judges_have_a_table_each_in_both(tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     dialogues, ratings = make_tables(OURS)
@@ -168,7 +166,6 @@ def test_two_judges_have_a_table_each_in_both(tmp_path, monkeypatch):
         assert f"English, rated by {name}" in text_too
 
 
-@pytest.mark.slow
 def test_a_run_of_the_command_line_has_one_signature(tmp_path):
     run = tmp_path / "run"
     done = CliRunner().invoke(
@@ -240,7 +237,7 @@ def numbers_of(board):
     return json.dumps({**found, "differences": board["differences"][board["ranked_by"]]}, sort_keys=True)
 
 
-@pytest.mark.parametrize("seed", [3, *(pytest.param(n, marks=pytest.mark.slow) for n in range(20) if n != 3)])
+@pytest.mark.parametrize("seed", range(20))
 def test_report_page_analysis_and_python_give_the_same_numbers(seed, tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setattr(pictures, "board_pictures", lambda board: [])

@@ -65,6 +65,14 @@ NEITHER = [
     *("If it were not applicable I would say so.", "cannot say whether it is N/A", "not N/A", '{"score": null}'),
     *('{"not_applicable": false}', '{"not_applicable": true, "score": 2}', '{"applicable": true, "score": "N/A"}'),
     *("2, N/A", "2; N/A", "Score: 2 / N/A", "2 (N/A)", "N/A, or 2", "該当なし、または2", "Nicht zutreffend oder 2"),
+    *(
+        "該当しないか2点",
+        "2点か該当なし",
+        "不适用或2分",
+        "2分或者不适用",
+        "2 Punkte oder nicht zutreffend",
+        "**N/A** or **2**",
+    ),
     "The supporter's advice is not applicable to the seeker.",
 ]
 

@@ -245,9 +245,9 @@ from esc_eval.prompts.protocol import load_protocol
 from esc_eval.simulation.run import Run
 from esc_eval.simulation.plan import Plan
 from esc_eval.simulation.simulate import play_plan
-folder, told, seeker, supporter, tokens, cards = sys.argv[1:]
+folder, told, seeker, supporter, tokens, cards, *rounds = sys.argv[1:]
 cap = {"max_new_tokens": int(tokens)}
-protocol = load_protocol()
+protocol = load_protocol().model_copy(update={"rounds": int(*rounds)} if rounds else {})
 protocol = protocol.model_copy(update={s: getattr(protocol, s).model_copy(update=cap) for s in ("seeker", "supporter")})
 seeker, *others = map(open_model, seeker.split("+"))
 cards = load_cards(language="en", limit=int(cards))
@@ -325,12 +325,12 @@ def test_kill_9_at_three_random_moments_loses_nothing_and_changes_nothing(script
 
 @pytest.mark.slow
 def test_kill_9_with_the_embedded_model_at_three_random_moments(tmp_path):
-    specs = ["embedded", "embedded", "8", "3"]
+    specs = ["embedded", "embedded", "8", "3", "2"]
     subprocess.run(
         [sys.executable, "-c", DRIVER, str(tmp_path / "whole"), str(tmp_path / "told"), *specs], cwd=ROOT, check=True
     )
     expected = (tmp_path / "whole" / "dialogues.jsonl").read_bytes()
-    for number, moment in enumerate(random.Random(21).sample(range(1, 26), 3)):
+    for number, moment in enumerate(random.Random(21).sample(range(1, 13), 3)):
         assert killed_then_resumed(tmp_path / f"run{number}", specs, moment) == expected
 
 

@@ -267,6 +267,17 @@ def test_looking_at_the_likeliest_tokens_first_draws_the_same(top_k, top_p):
         assert next_tokens(logits, chosen, draws).tolist() == expected
 
 
+def test_which_of_equally_likely_tokens_is_drawn_does_not_depend_on_the_other_rows():
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn((4, 3000), generator=generator).bfloat16().float()  # many are equal
+    draws = torch.tensor([0.2, 0.999, 0.5, 0.1], dtype=torch.float64)  # the second needs the whole vocabulary
+    logits[[0, 2, 3], :100] += 9  # and no other does
+    chosen = Generation(temperature=1.0)
+    together = next_tokens(logits, chosen, draws)
+    assert [next_tokens(logits[[n]], chosen, draws[[n]]).item() for n in range(4)] == together.tolist()
+    assert torch.equal(next_tokens(logits, chosen, draws, block=3), together)
+
+
 def test_order_batch_and_engine_do_not_change_a_run(folder, tmp_path):
     cards = [RoleCard(id=f"c{i}", language="en", text="Problem: " + "worry " * (i + 1), source="t") for i in range(5)]
     protocol = load_protocol().model_copy(update={"rounds": 2, "seeker": GREEDY, "supporter": GREEDY})

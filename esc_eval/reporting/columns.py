@@ -1,0 +1,458 @@
+"""What tables need of dialogues and ratings, as columns: made in one pass over either, of which none is held.
+
+Dialogues that say the same of what tables count have one ``About`` together, ratings one ``Said``; a column holds which
+of them each has. A dialogue takes its id and 20 bytes, a rating 8 bytes, 16 where it has an expected level.
+"""
+
+from array import array
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Generic, NamedTuple, Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from esc_eval.files.records import Stored
+from esc_eval.schema import NOT_APPLICABLE, Dialogue, Mark, Played, Rating, Record, Turn, number_repeats
+from esc_eval.scoring.training_range import is_outside
+
+Places = npt.NDArray[np.int32]
+Mask = npt.NDArray[np.bool_]
+T = TypeVar("T")
+R = TypeVar("R", bound=Record)
+DERIVED = ("ensemble ", "calibration ")
+"""How the parser of ratings begins that were made of other judges' ratings: these are no judges of their own."""
+LOW_MASS = 0.5
+"""Probability of all levels together under which a scorer wanted to say something else."""
+
+
+class Speaker(NamedTuple):
+    """Turns of one side that no protocol wrote: how many, how many of them without all that came before, and the most
+    turns that were left out.
+    """
+
+    name: str
+    turns: int
+    less: int
+    most: int
+
+
+class About(NamedTuple):
+    """What tables count of a dialogue, beside its card and its tokens.
+
+    Attributes:
+        language, seeker, protocol, problem: As of the ``Dialogue``.
+        supporter: Its name, or ``unknown``.
+        unanswered: Whether it ended early with a problem, or the supporter says no word of its own.
+        unfinished: Whether it ended early: with a problem, or because a model could read no further.
+        replies, told_replies, cut_replies, empty_replies: The supporter's, see ``Row``.
+        seeker_turns, told_seeker_turns, cut_seeker_turns: The seeker's.
+        speakers: Sides in order of their first turn.
+        served: Side, model and fingerprint of each server that answered, in order.
+        adapted: Side and what was not sent as it was asked for, each once.
+    """
+
+    language: str
+    supporter: str
+    seeker: str | None
+    protocol: str | None
+    problem: str | None
+    unanswered: bool
+    unfinished: bool
+    replies: int
+    told_replies: int
+    cut_replies: int
+    empty_replies: int
+    seeker_turns: int
+    told_seeker_turns: int
+    cut_seeker_turns: int
+    speakers: tuple[Speaker, ...]
+    served: tuple[tuple[str, str | None, str | None], ...]
+    adapted: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, dialogue: Dialogue) -> "About":
+        """What tables count of a dialogue."""
+        supporter = dialogue.supporter or "unknown"
+        replies = dialogue.replies
+        asked = [turn for turn in dialogue.turns if turn.role == "seeker"]
+        left_out: dict[str, list[int]] = {}
+        served: dict[tuple[str, str | None, str | None], None] = {}
+        adapted: dict[tuple[str, str], None] = {}
+        for turn in dialogue.turns:
+            who = f"supporter {supporter}" if turn.role == "supporter" else "seeker"
+            if turn.finish_reason != "scripted":
+                left_out.setdefault(who, []).append(turn.left_out or 0)
+            if turn.served:
+                served[who, turn.served.model, turn.served.fingerprint] = None
+                adapted |= {(who, f"{name} {done}"): None for name, done in (turn.served.adapted or {}).items()}
+        return cls(
+            dialogue.language,
+            supporter,
+            dialogue.seeker,
+            dialogue.protocol,
+            dialogue.problem,
+            dialogue.problem is not None or not any(turn.text.strip() for turn in replies),
+            bool(dialogue.problem or dialogue.too_long),
+            len(replies),
+            *_count_ends(replies),
+            sum(not turn.text.strip() for turn in replies),
+            len(asked),
+            *_count_ends(asked),
+            tuple(Speaker(who, len(gone), sum(map(bool, gone)), max(gone)) for who, gone in left_out.items()),
+            tuple(served),
+            tuple(adapted),
+        )
+
+
+def _count_ends(turns: Sequence[Turn]) -> tuple[int, int]:
+    """Turns of which it is known why they ended, and those that ended at the token cap."""
+    return sum(t.finish_reason is not None for t in turns), sum(t.finish_reason == "length" for t in turns)
+
+
+class Said(NamedTuple):
+    """What a rating says, beside whose dialogue it is of and the expected level.
+
+    Attributes:
+        rater, rater_kind, rubric, dimension, stage, score, problem, way, left_out, unscored, unsupported: As of the
+            ``Rating``.
+        not_applicable: Whether it says that the dimension does not apply.
+        probabilities: How many levels have a probability.
+        low_mass: Whether its scorer gave all levels together less than ``LOW_MASS``.
+        outside: Whether its dialogue lies outside what its scorer was fitted to; ``flagged``: and is scored.
+        quote, strange: Whether there is a quote, and whether that stands nowhere in the dialogue.
+        derived: Whether it was made of other judges' ratings.
+        model, fingerprint, adapted: Of the server that answered.
+    """
+
+    rater: str
+    rater_kind: str
+    rubric: str
+    dimension: str
+    stage: str | None
+    score: int | None
+    not_applicable: bool
+    problem: str | None
+    unscored: bool
+    unsupported: bool
+    way: str | None
+    left_out: int
+    probabilities: int
+    low_mass: bool
+    outside: bool
+    flagged: bool
+    quote: bool
+    strange: bool
+    derived: bool
+    model: str | None
+    fingerprint: str | None
+    adapted: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, rating: Rating) -> "Said":
+        """What a rating says."""
+        evidence, served = rating.evidence, rating.served
+        return cls(
+            rating.rater,
+            rating.rater_kind,
+            rating.rubric,
+            rating.dimension,
+            rating.stage,
+            rating.score,
+            bool(rating.not_applicable),
+            rating.problem,
+            rating.unscored,
+            rating.unsupported,
+            rating.way,
+            rating.left_out or 0,
+            len(rating.probabilities or ()),
+            rating.mass is not None and rating.mass < LOW_MASS,
+            is_outside(rating),
+            bool(rating.outside),
+            bool(evidence and evidence.kind == "quote"),
+            bool(evidence and evidence.is_strange),
+            (rating.parser or "").startswith(DERIVED),
+            served.model if served else None,
+            served.fingerprint if served else None,
+            tuple(((served and served.adapted) or {}).items()),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Kinds(Generic[T]):
+    """Many things of few kinds.
+
+    Attributes:
+        kinds: What they can be.
+        kind: Of each thing, its place in ``kinds``.
+    """
+
+    kinds: Sequence[T]
+    kind: Places
+
+    def __len__(self) -> int:
+        return len(self.kind)
+
+    def counted(self, where: Mask | None = None) -> list[tuple[T, int]]:
+        """The kinds that occur, in order of first appearance, and how often.
+
+        Args:
+            where: Which of the things count; None = all.
+        """
+        own = self.kind if where is None else self.kind[where]
+        counts, first = np.bincount(own, minlength=len(self.kinds)), self._first(own)
+        there = np.flatnonzero(counts)
+        return [(self.kinds[i], int(counts[i])) for i in there[np.argsort(first[there], kind="stable")]]
+
+    def _first(self, own: Places) -> Places:
+        """The place at which each kind first occurs; 0 of one that does not."""
+        first = np.zeros(len(self.kinds), dtype=np.int32)
+        first[own[::-1]] = np.arange(len(own) - 1, -1, -1, dtype=np.int32)  # what is written last stays
+        return first
+
+    def first_places(self) -> list[int]:
+        """Where each kind that occurs does so first, in order."""
+        return sorted(self._first(self.kind)[np.unique(self.kind)].tolist())
+
+    def each(self, what: Callable[[T], Any], dtype: Any = None) -> npt.NDArray[Any]:
+        """Something of the kind of each thing."""
+        return np.array([what(kind) for kind in self.kinds], dtype=dtype)[self.kind]
+
+    def having(self, what: Callable[[T], Any]) -> Mask:
+        """Which things are of a kind of which something holds."""
+        return self.each(lambda kind: bool(what(kind)), np.bool_)
+
+
+@dataclass(frozen=True, eq=False)
+class DialogueColumns(Kinds[About]):
+    """Dialogues.
+
+    Attributes:
+        ids: Of each.
+        cards, card: Names of cards, and of each dialogue the place of its own there; -1 where it has none.
+        tokens: That its own replies and the seeker's turns took; -1 where none says it.
+        repeat: Which repeat it says it is; 0 where it does not say.
+        source: What they are of: gone through again where words are counted.
+        places: Of each, its place in the source.
+    """
+
+    ids: Sequence[str]
+    cards: Sequence[str]
+    card: Places
+    tokens: npt.NDArray[np.int64]
+    repeat: Places
+    source: Sequence[Dialogue] = ()
+    places: Places = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
+
+    @classmethod
+    def of(cls, dialogues: "Iterable[Dialogue] | DialogueColumns") -> "DialogueColumns":
+        """One pass over dialogues; columns as they are."""
+        if isinstance(dialogues, DialogueColumns):
+            return dialogues
+        dialogues = dialogues if isinstance(dialogues, Sequence) else tuple(dialogues)
+        ids: list[str] = []
+        kinds: dict[About, int] = {}
+        cards: dict[str, int] = {}
+        kind, card, repeat, tokens = array("i"), array("i"), array("i"), array("q")
+        for one in dialogues:
+            about = About.of(one)
+            ids.append(one.id)
+            kind.append(kinds.setdefault(about, len(kinds)))
+            card.append(-1 if one.card_id is None else cards.setdefault(one.card_id, len(cards)))
+            repeat.append(min(one.repeat or 0, 2**31 - 1))
+            turns = (*one.replies, *(turn for turn in one.turns if turn.role == "seeker"))
+            used = [turn.completion_tokens for turn in turns if turn.completion_tokens is not None]
+            tokens.append(sum(used) if used else -1)
+        return cls(
+            list(kinds),
+            _as_places(kind),
+            ids,
+            list(cards),
+            _as_places(card),
+            np.frombuffer(tokens, dtype=np.int64) if tokens else np.zeros(0, dtype=np.int64),
+            _as_places(repeat),
+            dialogues,
+            np.arange(len(ids), dtype=np.int32),
+        )
+
+    @cached_property
+    def by_id(self) -> Places:
+        """Places of the dialogues in the order of their ids."""
+        return np.array(sorted(range(len(self.ids)), key=self.ids.__getitem__), dtype=np.int32)
+
+    def find(self, name: str) -> int:
+        """The place of a dialogue; -1 where there is none of that id."""
+        at = bisect_left(self.by_id, name, key=self.ids.__getitem__)
+        return int(self.by_id[at]) if at < len(self.by_id) and self.ids[self.by_id[at]] == name else -1
+
+    def take(self, where: Mask) -> Self:
+        """Some of them, in their order."""
+        if where.all():
+            return self
+        return replace(
+            self,
+            kind=self.kind[where],
+            ids=[self.ids[i] for i in np.flatnonzero(where)],
+            card=self.card[where],
+            tokens=self.tokens[where],
+            repeat=self.repeat[where],
+            places=self.places[where],
+        )
+
+    @property
+    def by_card(self) -> bool:
+        """Whether every dialogue has a card."""
+        return bool((self.card >= 0).all())
+
+    @property
+    def clusters(self) -> list[str]:
+        """What intervals draw, of each: its card where all have one, else itself."""
+        return [self.cards[i] for i in self.card] if self.by_card else list(self.ids)
+
+    def pick(self, places: Sequence[int]) -> list[Dialogue]:
+        """The dialogues at some places."""
+        return pick_records(self.source, [int(self.places[i]) for i in places])
+
+    @cached_property
+    def repeats(self) -> dict[str, int]:
+        """Which repeat each dialogue is, by id, as ``number_repeats`` tells; empty where each is the first."""
+        if self.repeat.max(initial=0) < 2:
+            sides = {who: i for i, who in enumerate({(a.supporter, a.seeker, a.protocol) for a in self.kinds})}
+            side = self.each(lambda about: sides[about.supporter, about.seeker, about.protocol], np.int64)
+            cell = (self.card * np.int64(len(sides)) + side)[self.card >= 0]
+            if len(np.unique(cell)) == len(cell):
+                return {}
+        return number_repeats(self.each_played())
+
+    def each_played(self) -> Iterator[Played]:
+        """Who played which card with whom, of each."""
+        for i, (name, code) in enumerate(zip(self.ids, self.kind, strict=True)):
+            about, card = self.kinds[code], int(self.card[i])
+            who = None if card < 0 else self.cards[card]
+            yield Played(name, who, about.supporter, about.seeker, about.protocol, int(self.repeat[i]) or None)
+
+    def each_source(self) -> Iterator[Dialogue]:
+        """Every dialogue, by one more pass over what they are of."""
+        return (one for _, one in self.each_dialogue())
+
+    def each_dialogue(self) -> Iterator[tuple[int, Dialogue]]:
+        """Every dialogue with its place among these, by one more pass over what they are of."""
+        place = np.full(int(self.places.max(initial=-1)) + 1, -1, dtype=np.int32)
+        place[self.places] = np.arange(len(self))
+        for at, one in enumerate(self.source):
+            if at < len(place) and place[at] >= 0:
+                yield int(place[at]), one
+
+
+@dataclass(frozen=True, eq=False)
+class RatingColumns(Kinds[Said]):
+    """Ratings.
+
+    Attributes:
+        dialogue: Of each, the place of its dialogue; -1 of one that is not there.
+        expected: Expected level; NaN where there is none. None = none has one.
+        unknown: The dialogue of the first rating whose dialogue is not there.
+        source: What they are of.
+    """
+
+    dialogue: Places
+    expected: npt.NDArray[np.float64] | None = None
+    unknown: str | None = None
+    source: Sequence[Rating] = ()
+
+    @classmethod
+    def of(
+        cls, ratings: "Iterable[Rating] | RatingColumns", dialogues: DialogueColumns | None = None
+    ) -> "RatingColumns":
+        """One pass over ratings; columns as they are.
+
+        Args:
+            ratings: Of any raters.
+            dialogues: What they are of; None = dialogues are told apart, and it is not known which they are.
+        """
+        if isinstance(ratings, RatingColumns):
+            return ratings
+        ratings = ratings if isinstance(ratings, Sequence) else tuple(ratings)
+        kinds: dict[Said, int] = {}
+        names: dict[str, int] = {}
+        kind, dialogue, expected = array("i"), array("i"), array("d")
+        last, at, unknown = None, -1, None
+        for one in ratings:
+            if one.dialogue_id != last:
+                last = one.dialogue_id
+                at = dialogues.find(last) if dialogues is not None else names.setdefault(last, len(names))
+                unknown = last if at < 0 and unknown is None else unknown
+            kind.append(kinds.setdefault(Said.of(one), len(kinds)))
+            dialogue.append(at)
+            if one.expected is not None and not expected:
+                expected.extend([np.nan] * (len(kind) - 1))
+            if expected or one.expected is not None:
+                expected.append(np.nan if one.expected is None else one.expected)
+        known = np.frombuffer(expected, dtype=np.float64) if expected else None
+        return cls(list(kinds), _as_places(kind), _as_places(dialogue), known, unknown, ratings)
+
+    def take(self, where: Mask) -> Self:
+        """Some of them, in their order."""
+        if where.all():
+            return self
+        return replace(
+            self,
+            kind=self.kind[where],
+            dialogue=self.dialogue[where],
+            expected=None if self.expected is None else self.expected[where],
+        )
+
+    def levels(self, expected: bool) -> npt.NDArray[np.float64]:
+        """Level of each, or expected level; NaN where there is none, infinite where its dimension does not apply."""
+        if not expected:
+            return self.each(
+                lambda one: np.inf if one.not_applicable else np.nan if one.score is None else one.score, np.float64
+            )
+        plain = np.full(len(self), np.nan) if self.expected is None else self.expected
+        return np.where(self.having(lambda said: said.not_applicable), np.inf, plain)
+
+    def marks(self, dialogues: DialogueColumns) -> dict[tuple[str, str, str], Mark | None]:
+        """What each rater said of each dialogue, by dialogue, rater and dimension; see ``risk.Marks``."""
+        kinds = [(one.rater, one.dimension, NOT_APPLICABLE if one.not_applicable else one.score) for one in self.kinds]
+        found: dict[tuple[str, str, str], Mark | None] = {}
+        for code, place in zip(self.kind.tolist(), self.dialogue.tolist(), strict=True):
+            rater, dimension, mark = kinds[code]
+            found[dialogues.ids[place], rater, dimension] = mark
+        return found
+
+    @cached_property
+    def examples(self) -> list[Rating]:
+        """The first rating of each kind, in their order: what holds of the levels and names of these holds of all."""
+        return pick_records(self.source, self.first_places())
+
+    def find_dialogues(self, what: Callable[[Said], Any]) -> Places:
+        """The dialogues of which some rating is such that something holds, each once."""
+        there = np.zeros(int(self.dialogue.max(initial=-1)) + 1, dtype=np.bool_)
+        there[self.dialogue[self.having(what)]] = True
+        return np.flatnonzero(there).astype(np.int32)
+
+
+def pick_records(source: Sequence[R], places: Sequence[int]) -> list[R]:
+    """Records at some places; those of a file by one pass over it."""
+    return source.pick(places) if isinstance(source, Stored) else [source[i] for i in places]
+
+
+def _as_places(numbers: "array[int]") -> Places:
+    return np.frombuffer(numbers, dtype=np.int32) if numbers else np.zeros(0, dtype=np.int32)
+
+
+def add_up(counted: Iterable[tuple[T, int]], what: Callable[[T], Any]) -> Counter[Any]:
+    """How often each value of something occurs, in order of first appearance; None is no value.
+
+    Args:
+        counted: As ``Kinds.counted`` gives it.
+        what: Of a kind.
+    """
+    found: Counter[Any] = Counter()
+    for kind, n in counted:
+        if (value := what(kind)) is not None:
+            found[value] += n
+    return found
