@@ -77,6 +77,7 @@ def open_vllm(folder: Path, parallel: int, scratch: Path) -> Write:
     """vLLM in process (``vllm.LLM``) with its prefix cache."""
     del scratch
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "4")  # GiB
+    os.environ.setdefault("VLLM_CPU_NUM_OF_RESERVED_CPU", "0")  # all cores, as everybody has
     from vllm import LLM, SamplingParams
 
     model = LLM(str(folder), dtype="float32", max_model_len=CONTEXT, max_num_seqs=parallel, enable_prefix_caching=True)

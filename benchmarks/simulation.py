@@ -95,27 +95,44 @@ class Result:
 
 
 @dataclass
-class Between:
-    """Seconds between a reply that a model gave and the next one that was asked of it: ledger, prompts, bookkeeping."""
+class Inside:
+    """Seconds spent in a model; the rest is the ledger, what is asked next, and bookkeeping."""
 
     seconds: float = 0.0
 
+    def timed(self, work: Callable[..., Any]) -> Callable[..., Any]:
+        """The same function, whose time counts."""
+
+        def run(*args: Any) -> Any:
+            start = time.perf_counter()
+            try:
+                return work(*args)
+            finally:
+                self.seconds += time.perf_counter() - start
+
+        return run
+
 
 @contextmanager
-def _timed_between(model: HFModel) -> Iterator[Between]:
-    between, plain = Between(), model.reply
+def _timed_inside(model: HFModel) -> Iterator[Inside]:
+    inside, plain, stream = Inside(), model.reply, model.stream
 
     def reply(*args: Any) -> Iterator[Any]:
-        for answer in plain(*args):
-            start = time.perf_counter()
-            yield answer
-            between.seconds += time.perf_counter() - start
+        replies = plain(*args)
+        while (found := inside.timed(next)(replies, None)) is not None:
+            yield found
 
-    model.reply = reply  # type: ignore[method-assign]
+    def watched(places: int) -> Any:
+        found: Any = stream(places)
+        if found:
+            found.ask, found.step = inside.timed(found.ask), inside.timed(found.step)
+        return found
+
+    model.reply, model.stream = reply, watched  # type: ignore[method-assign]
     try:
-        yield between
+        yield inside
     finally:
-        del model.reply
+        del model.reply, model.stream
 
 
 class Bench:
@@ -168,9 +185,9 @@ class Bench:
         """All dialogues by our engine, and the limit of its weights at the same lengths."""
         model = self.exact if dtype == self.dtype else self._open(dtype)
         model.kept.clear()
-        with counted() as count, _timed_between(model) as between:
+        with counted() as count, _timed_inside(model) as inside:
             result = self._simulated(model)
-        result.between = between.seconds / result.seconds
+        result.between = 1 - inside.seconds / result.seconds
         result.prompt = count.prompt
         length = max(1, sum(rows * mean for rows, mean in count.steps) // sum(rows for rows, _ in count.steps))
         widest = max(rows for rows, _ in count.steps)

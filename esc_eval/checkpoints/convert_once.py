@@ -40,7 +40,7 @@ def convert_once(folder: Path, done: str, make: Callable[[Path], None], needed: 
     """
 
     def is_whole() -> bool:
-        return (folder / done).is_file() and (not verify or _is_unchanged(folder))
+        return (folder / done).is_file() and (not verify or is_unchanged(folder))
 
     if is_whole():
         return folder
@@ -60,8 +60,8 @@ def convert_once(folder: Path, done: str, make: Callable[[Path], None], needed: 
     return folder
 
 
-def _is_unchanged(folder: Path) -> bool:
-    """Whether a folder holds the files that were made, byte for byte, and no other."""
+def is_unchanged(folder: Path) -> bool:
+    """Whether a folder holds the files that were made, byte for byte, and no other; hashed once in a process."""
     files = sorted(path for path in folder.iterdir() if path.name != SUMS)
     state = tuple((str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files)
     if state in _verified:

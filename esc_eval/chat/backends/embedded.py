@@ -1,6 +1,7 @@
 """``embedded``: the small model that comes with a wheel; ``embedded:seeker``: with the adapter that plays a seeker."""
 
 from collections.abc import Iterator, Sequence
+from threading import Thread
 from typing import Any
 
 from esc_eval.chat.base import ChatModel, Conversation, CountingModel, Reply
@@ -91,10 +92,13 @@ def open_embedded(what: str, name: str | None, options: Options) -> ChatModel:
     Raises:
         EscEvalError: The wheel, or the seeker that was asked for, is not installed.
     """
-    from esc_eval.chat.engine.hf import HFModel
-
     if what not in ("", BASE, SEEKER):
         raise EscEvalError(f"embedded:{what}: there is embedded, embedded:{BASE} and embedded:{SEEKER}")
+    checking = Thread(target=embedded.check_ahead)
+    checking.start()
+    from esc_eval.chat.engine.hf import HFModel  # takes seconds
+
+    checking.join()
     folder, revision = embedded.convert_embedded()
     base = HFModel(str(folder), name=name or embedded.SPEC, stands_for=revision, **options.in_process)
     if what != SEEKER:

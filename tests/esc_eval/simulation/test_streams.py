@@ -106,7 +106,7 @@ def test_what_is_too_long_is_asked_again_shorter_and_a_reply_that_is_none_ends_i
     )
     assert [d.rounds for d in dialogues[:3]] == [5] * 3
     assert dialogues[0].turns[-2].left_out
-    assert list(played.problems.values()) == ["no answer"]
+    assert list(played.problems.values()) == ["seeker: no answer"]
     alone, _, _ = play(tmp_path / "b", FakeModel("s", answer), [FakeModel("p", lambda _: "Yes.")], 5, context=Context())
     assert dialogues == alone
 
@@ -117,7 +117,7 @@ def test_one_model_that_speaks_for_both_sides_has_a_place_for_each(tmp_path):
     assert [len(d.turns) for d in dialogues] == [5] * 7
 
 
-@pytest.mark.parametrize("width", [1, 2, 64])
+@pytest.mark.parametrize("width", [2, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 64))])
 def test_replies_of_many_lengths_and_settings_are_those_of_batches(tmp_path, monkeypatch, width):
     model = HFModel(str(build_toy(tmp_path / "toy")), name="m")
     model.context, model.width, model.parallel = 4096, width, 3
