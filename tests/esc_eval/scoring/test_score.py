@@ -188,7 +188,6 @@ def test_dialogues_are_added_to_a_scoring_and_what_was_rated_must_read_as_it_did
 def test_official_dialogues_are_scored_by_the_embedded_model(shared, embedded, tmp_path, language):
     paths = sorted(shared.glob(f"esc_eval_official/result/*/*_{language}.json"))
     dialogues = [d for path in paths for d in read_dialogues(path)]
-    shortest = min(dialogues, key=lambda dialogue: sum(len(turn.text) for turn in dialogue.turns))
-    ratings = rate(Scoring(embedded, load_rubric()), [shortest], tmp_path / "r")
-    assert (len(dialogues), len(ratings)) == (6, 7)
+    ratings = rate(Scoring(embedded, load_rubric()), dialogues, tmp_path / "r")
+    assert (len(dialogues), len(ratings)) == (6, 42)
     assert all(r.probabilities and r.mass > 0.01 for r in ratings)
