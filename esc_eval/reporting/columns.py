@@ -286,7 +286,8 @@ class DialogueColumns(Kinds[About]):
     def find(self, name: str) -> int:
         """The place of a dialogue; -1 where there is none of that id."""
         at = bisect_left(self.by_id, name, key=self.ids.__getitem__)
-        return int(self.by_id[at]) if at < len(self.by_id) and self.ids[self.by_id[at]] == name else -1
+        place = int(self.by_id[at]) if at < len(self.by_id) else -1
+        return place if place >= 0 and self.ids[place] == name else -1
 
     def take(self, where: Mask) -> Self:
         """Some of them, in their order."""

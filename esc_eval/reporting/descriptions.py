@@ -86,7 +86,7 @@ def describe_replies(talks: DialogueColumns, language: Language, boot: Bootstrap
     for at, dialogue in talks.each_dialogue():
         if replies := [turn.text for turn in dialogue.replies if turn.text.strip()]:
             table[at] = [COUNTS[key](replies, language) for key in keys]
-    groups = talks.each(lambda about: names.index(about.supporter), np.intp)
+    groups = talks.each(lambda about: names.index(about.supporter), np.intp).tolist()
     found: dict[str, dict[str, Estimate]] = {name: {} for name in names}
     for key, column in zip(keys, table.T, strict=True):
         top = max(100.0, float(np.nanmax(column, initial=0.0)))  # words know no end: the longest that is there is it
