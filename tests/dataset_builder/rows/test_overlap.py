@@ -4,9 +4,9 @@ from itertools import combinations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from operations import count_operations
 
 from benchmarks.growth_inputs import make_cards
+from benchmarks.operations import count_operations
 from dataset_builder.rows.overlap import FEWEST, cut_shingles, near_duplicates
 
 SAID = ("the", "job", "is", "too", "much", "for", "me", "and", "my", "old", "dog", "now")
