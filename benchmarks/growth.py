@@ -2,12 +2,17 @@
 
     python -m benchmarks.growth --json growth.json
     python -m benchmarks.growth --parts simulate report --repeats 1
+    python -m benchmarks.growth --count --parts "build, cards" --sizes 100 200 400
     python -m benchmarks.growth --paper --json paper.json
 
 A stage is done at several sizes, each in a process of its own, which first does it once at the smallest size: imports
 and what is read once are no part of the figures. What is left as a fixed cost is fitted: cost = a + b * size ** k, by
 least squares of relative errors, ``a`` not below 0. The exponent is that of the medians; its range is that of the
 repeats' own fits. Beside it stands the plain slope between the two largest sizes, which no fit has touched.
+
+``--count`` counts instead of timing: lines of our code that run, files opened, steps of SQLite. A busy machine changes
+none of these. The exponent is that of the growth itself, the log of one increase over that of the one before; what a
+library does inside is not seen.
 
 ``--paper`` does each stage once at the paper's size: 655 cards x 14 models, 64,190 ratings, all made up.
 """
@@ -19,7 +24,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -54,6 +59,7 @@ from benchmarks.growth_work import (
     simulate_scripted,
     start_view,
 )
+from benchmarks.operations import count_operations
 from benchmarks.process_memory import peak_mib, reset_peak
 from esc_eval.files.writing import write_json
 
@@ -129,6 +135,8 @@ PAPER: dict[str, Callable[[Job], object]] = {
     "check of the build": check_built,
     "export to official files": export_run,
 }
+PREPARED = (open_pages, open_rounds, check_built)
+"""Work that gives back what is to be measured."""
 PAPER_CARDS, PAPER_MODELS = 655, 14
 
 
@@ -218,6 +226,29 @@ def measure(work: Callable[[], object]) -> dict[str, float]:
     }
 
 
+def count_growth(name: str, sizes: Sequence[int], scratch: Path) -> dict[str, Any]:
+    """Operations of a stage at sizes of which each is the same number of times the one before, in this process."""
+    stage, found = STAGES[name], []
+    for number, size in enumerate([sizes[0], *sizes]):  # first once for what is read once
+        given, out = scratch / f"{number}-given", scratch / f"{number}-out"
+        given.mkdir()
+        out.mkdir()
+        stage.make(size, given)
+        job = Job(size, given, out)
+        prepared = stage.work(job) if stage.work in PREPARED else None
+        work = prepared.work if isinstance(prepared, Prepared) else partial(stage.work, job)
+        found.append(count_operations(work))
+    rises = np.diff([one.lines for one in found[1:]])
+    exponent = float(np.log(rises[-1] / rises[-2]) / np.log(sizes[-1] / sizes[-2])) if len(rises) > 1 else None
+    return {
+        "varies": stage.varies,
+        "sizes": sizes,
+        "because": stage.because,
+        "counts": [asdict(one) for one in found[1:]],
+        "exponent": exponent,
+    }
+
+
 def measure_growth(name: str, repeats: int, scratch: Path) -> dict[str, Any]:
     """A stage at all of its sizes, so often."""
     stage = STAGES[name]
@@ -279,6 +310,8 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", default=[], help="beginnings of the names of stages; default: all")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--paper", action="store_true", help="the paper's size instead of growth")
+    parser.add_argument("--count", action="store_true", help="count operations instead of timing")
+    parser.add_argument("--sizes", type=int, nargs="+", help="of --count; default: a stage's smallest, x 2 and x 4")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--work", help=argparse.SUPPRESS)
     parser.add_argument("--size", type=int, help=argparse.SUPPRESS)
@@ -300,6 +333,11 @@ def main() -> None:
         content["stages"] = {}
         for name in chosen:
             with TemporaryDirectory() as scratch:
+                if options.count:
+                    sizes = options.sizes or [STAGES[name].sizes[0] * times for times in (1, 2, 4)]
+                    content["stages"][name] = count_growth(name, sizes, Path(scratch))
+                    print(name, json.dumps(content["stages"][name]), flush=True)
+                    continue
                 content["stages"][name] = measure_growth(name, options.repeats, Path(scratch))
             print_growth(name, content["stages"][name])
             if options.json:

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from operations import Operations, count_operations
 
 import esc_eval
 from benchmarks.growth_inputs import make_rated, make_runs, make_script
+from benchmarks.operations import Operations, count_operations
 from dataset_builder.build import Inputs, build_dataset
 from dataset_builder.check.build import check_build
 from esc_eval.api.workflow import export_official

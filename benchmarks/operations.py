@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any
 from unittest.mock import patch
 
-OURS = tuple(str(Path(__file__).parents[2] / package) for package in ("esc_eval", "dataset_builder"))
+OURS = tuple(str(Path(__file__).parents[1] / package) for package in ("esc_eval", "dataset_builder"))
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,12 @@ def count_operations(work: Callable[[], object]) -> Operations:
     before = sys.gettrace()
     connect = sqlite3.connect
 
-    def trace_frame(frame: FrameType, event: str, _: Any) -> Any:
+    def trace_frame(_frame: FrameType, event: str, _: Any) -> Any:
         if event == "line":
             next(lines)
         return trace_frame
 
-    def trace(frame: FrameType, event: str, _: Any) -> Any:
+    def trace(frame: FrameType, _event: str, _: Any) -> Any:
         return trace_frame if frame.f_code.co_filename.startswith(OURS) else None
 
     def open_counted(*given: Any, **named: Any) -> Any:
