@@ -259,8 +259,9 @@ class FixedRows(Rows):
             capacity=self.room_for(end),
         )
         ending = [number for number, (row, start) in enumerate(due) if start + CHUNK >= len(self.ids[row])]
-        keep = upload([len(own) - 1 for own in chunks], self.device) if ending else 1
-        logits = self._pass(tokens, positions, place, self.hide(positions, end), keep)
+        last = upload([len(own) - 1 for own in chunks], self.device)
+        read = torch.minimum(positions, (starts + last)[:, None])  # padding stays within what a model has places for
+        logits = self._pass(tokens, read, place, self.hide(positions, end), last if ending else 1)
         return {due[number][0]: logits[number, number].float() for number in ending}
 
     def _append(self, tokens: torch.Tensor, first: int) -> torch.Tensor:

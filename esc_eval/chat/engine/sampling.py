@@ -9,6 +9,7 @@ from torch.nn.functional import pad
 from esc_eval.prompts.protocol import Generation
 
 FIRST = 256  # tokens looked at before all are
+SURE = 1e30  # a logit beside which all others are nothing
 
 
 def draw_uniforms(seeds: Sequence[int], steps: int) -> torch.Tensor:
@@ -50,7 +51,9 @@ def next_tokens(
     for start in range(0, len(logits), block):
         own, drawn = logits[start : start + block], draws[start : start + block]
         gap = block - len(own)
-        found.append(_draw(pad(own, (0, 0, 0, gap)), settings, pad(drawn, (0, gap)))[: len(own)])
+        whole = pad(own, (0, 0, 0, gap))
+        whole[len(own) :, 0] = SURE  # so that a padded row never asks for the whole vocabulary
+        found.append(_draw(whole, settings, pad(drawn, (0, gap)))[: len(own)])
     return torch.cat(found)
 
 
