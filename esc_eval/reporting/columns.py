@@ -300,7 +300,7 @@ class DialogueColumns(Kinds[About]):
         return replace(
             self,
             kind=self.kind[where],
-            ids=[self.ids[i] for i in np.flatnonzero(where)],
+            ids=[self.ids[i] for i in np.flatnonzero(where).tolist()],
             card=self.card[where],
             tokens=self.tokens[where],
             repeat=self.repeat[where],
