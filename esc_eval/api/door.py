@@ -295,8 +295,9 @@ def rejudge(
     own = rubric or _rubric_name(wanted, before.folder)
     known = make_settings("rejudge", scorer=scorer, rubric=own, **settings)
     results, outcome = _score(before, known, None, out, progress or stay_quiet, rename=False)
-    old = {rating.rater: rating.rubric for rating in wanted if rating.rater not in outcome.ratings}
-    under = {rating.dimension for new in outcome.ratings.values() for rating in new}
+    rated = {name: list(ratings) for name, ratings in outcome.ratings.items()}
+    old = {rating.rater: rating.rubric for rating in wanted if rating.rater not in rated}
+    under = {rating.dimension for new in rated.values() for rating in new}
     alike = {rating.rater for rating in wanted if rating.dimension in under}
     if not chosen and old.keys() & alike:  # raters under another rubric are not asked about
         old = {name: carried for name, carried in old.items() if name in alike}
@@ -311,7 +312,7 @@ def rejudge(
         drift_report(
             before.dialogues, [r for r in wanted if r.rater == name], new, load_rubric(known.rubric), Bootstrap(), card
         )
-        for new in outcome.ratings.values()
+        for new in rated.values()
         for name in old
     ]
 

@@ -225,6 +225,10 @@ class Kinds(Generic[T]):
         """Which things are of a kind of which something holds."""
         return self.each(lambda kind: bool(what(kind)), np.bool_)
 
+    def where(self, what: Callable[[T], Any], value: object) -> Mask:
+        """Which things are of a kind of which something is a value."""
+        return self.having(lambda kind: what(kind) == value)
+
 
 @dataclass(frozen=True, eq=False)
 class DialogueColumns(Kinds[About]):
@@ -285,7 +289,7 @@ class DialogueColumns(Kinds[About]):
 
     def find(self, name: str) -> int:
         """The place of a dialogue; -1 where there is none of that id."""
-        at = bisect_left(self.by_id, name, key=self.ids.__getitem__)
+        at = bisect_left(self.by_id, name, key=lambda place: self.ids[int(place)])
         place = int(self.by_id[at]) if at < len(self.by_id) else -1
         return place if place >= 0 and self.ids[place] == name else -1
 
@@ -296,7 +300,7 @@ class DialogueColumns(Kinds[About]):
         return replace(
             self,
             kind=self.kind[where],
-            ids=[self.ids[i] for i in np.flatnonzero(where)],
+            ids=[self.ids[i] for i in np.flatnonzero(where).tolist()],
             card=self.card[where],
             tokens=self.tokens[where],
             repeat=self.repeat[where],

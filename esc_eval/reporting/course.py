@@ -85,10 +85,9 @@ class _Asked:
             own, length = talks.take(where), np.asarray(lengths)
             table = np.full((len(own), int(length.max())), np.nan)
             table[np.arange(table.shape[1]) < length[:, None]] = np.asarray(values)
-            supporters = sorted({about.supporter for about, _ in own.counted()})
-            groups = own.each(lambda about, names=supporters: names.index(about.supporter), np.intp)
+            supporters, groups = np.unique(own.each(lambda about: about.supporter), return_inverse=True)
             courses = estimate_trajectories(table, counts.tolist(), own.clusters, groups.tolist(), (low, high), boot)
-            by_supporter = dict(zip(supporters, courses, strict=True))
+            by_supporter = dict(zip(supporters.tolist(), courses, strict=True))
             found.append(Course(language, name, (low, high), by_supporter, "card" if own.by_card else "dialogue"))
         return found
 
@@ -283,7 +282,7 @@ def _state_tables(courses: Sequence[Course]) -> list[Table]:
 def _by(talks: DialogueColumns, who: Callable[[About], str]) -> dict[tuple[str, str], Mask]:
     """Which dialogues are of each language and supporter, say."""
     groups = sorted({(about.language, who(about)) for about, _ in talks.counted()})
-    return {key: talks.having(lambda about, key=key: (about.language, who(about)) == key) for key in groups}
+    return {key: talks.where(lambda about: (about.language, who(about)), key) for key in groups}
 
 
 def _share(talks: DialogueColumns, hits: Mask, boot: Bootstrap, why: str) -> Estimate:

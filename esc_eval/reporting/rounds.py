@@ -156,7 +156,7 @@ def estimate_rounds(dialogues: Iterable[Dialogue] | DialogueColumns, boot: Boots
     boot, every = boot or Bootstrap(), DialogueColumns.of(dialogues)
     found = []
     for language in dict.fromkeys(about.language for about, _ in every.counted()):
-        talks = every.take(every.having(lambda about, language=language: about.language == language))
+        talks = every.take(every.where(lambda about: about.language, language))
         longest = max(about.seeker_turns for about, _ in talks.counted())
         counts = np.full((len(FIGURES), 2, len(talks), longest), np.nan, dtype=np.float32)  # whole numbers, exactly
         for i, dialogue in talks.each_dialogue():
@@ -173,8 +173,8 @@ def estimate_rounds(dialogues: Iterable[Dialogue] | DialogueColumns, boot: Boots
             for name in sorted(set(supporters.tolist())):
                 at = np.flatnonzero(supporters == name)
                 labels = [clusters[i] for i in at]
-                values = (part[at].astype(float) for part in (counted, size))
-                by_supporter[name] = _estimate(*values, labels, figure.is_share, boot)
+                found_at, size_at = counted[at].astype(float), size[at].astype(float)
+                by_supporter[name] = _estimate(found_at, size_at, labels, figure.is_share, boot)
             found.append(Rounds(figure, language, by_supporter, clustered_by))
     return found
 

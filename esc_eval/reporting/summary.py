@@ -262,13 +262,13 @@ def summarise_ratings(
         for said, _ in given.counted(here):
             key = said.rater, said.rubric
             if (language, *key) not in groups:
-                groups[language, *key] = here & given.having(lambda each, key=key: (each.rater, each.rubric) == key)
+                groups[language, *key] = here & given.where(lambda each: (each.rater, each.rubric), key)
             if said.rater_kind == "human":
                 people[said.rubric].add(said.rater)
         for rubric_id, raters in people.items():
             if len(raters) > 1:
-                groups[language, name_raters(raters), rubric_id] = here & given.having(
-                    lambda each, one=rubric_id: each.rater_kind == "human" and each.rubric == one
+                groups[language, name_raters(raters), rubric_id] = here & given.where(
+                    lambda each: (each.rater_kind, each.rubric), ("human", rubric_id)
                 )
     several = len({rubric_id for _, _, rubric_id in groups}) > 1
     boot = Bootstrap(seed=seed)
@@ -430,12 +430,12 @@ def _make_board(
     descriptions = describe_replies(talks, language, boot) if unsupported else {}
     rows = []
     for name in standing.order:
-        own_talks = talks.having(lambda about, name=name: about.supporter == name)
+        own_talks = talks.where(lambda about: about.supporter, name)
         own = ratings.take(own_talks[ratings.dialogue])
         cells = {
             key: _cell(
                 rubric.levels,
-                own.take(own.having(lambda one, key=key: one.dimension == key)),
+                own.take(own.where(lambda one: one.dimension, key)),
                 means[name][key],
                 expectations[name][key],
                 levels.sizes[name].dialogues,
@@ -459,7 +459,7 @@ def _make_board(
     adapted = describe_adapted(talks, (dict(one.adapted) for one, _ in said))
     ways = add_up(said, lambda one: str(one.way) if one.way and not one.unscored else None)
     played = add_up(talks.counted(), lambda about: about.supporter)
-    there = every.counted(every.having(lambda about: about.language == language))
+    there = every.counted(every.where(lambda about: about.language, language))
     over = add_up(there, lambda about: about.supporter)
     harm: tuple[RiskRow, ...] = ()
     if rubric.harmful is not None:
