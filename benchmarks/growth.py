@@ -273,14 +273,14 @@ def measure_growth(name: str, repeats: int, scratch: Path) -> dict[str, Any]:
 def measure_paper(repeats: int, scratch: Path, parts: Sequence[str]) -> dict[str, Any]:
     """Each piece of work at the paper's size."""
     given, small, three = scratch / "paper", scratch / "small", scratch / "three"
-    make_rated(given, PAPER_CARDS, PAPER_MODELS)
     make_rated(small, 4, 2, 3)
-    make_rated(three, PAPER_CARDS, PAPER_MODELS, 3)
     found = {}
     for name, work in PAPER.items():
-        if parts and not any(part in name for part in parts):
+        if parts and not name.startswith(tuple(parts)):
             continue
         folder = three if work is agree else given
+        if not folder.exists():
+            make_rated(folder, PAPER_CARDS, PAPER_MODELS, 3 if work is agree else 1)
         runs = [run_child(name, 0, folder, (0, small)) for _ in range(repeats)]
         found[name] = {key: median(run[key] for run in runs) for key in runs[0]} | {"load": os.getloadavg()[0]}
         print(

@@ -24,12 +24,13 @@ def count_at(sizes: tuple[int, int, int], work: Callable[[int], object]) -> list
 
 
 def assert_linear(found: list[Operations]) -> None:
-    """The second doubling adds twice what the first did, and no file is opened more often for being longer."""
+    """The second doubling adds twice what the first did, and files are not opened more often for being longer (a scheme
+    of splits that needs more rows may add its own)."""
     for kind in ("lines", "steps"):
         small, middle, large = (getattr(one, kind) for one in found)
         assert large - middle <= SLACK * 2 * (middle - small), (kind, small, middle, large)
     assert found[0].lines > 1000, "the work was not seen"
-    assert found[2].files == found[0].files
+    assert found[2].files <= 1.2 * found[1].files
 
 
 @pytest.mark.slow
@@ -50,9 +51,11 @@ def test_simulating_grows_with_the_cards(tmp_path: Path) -> None:
 def test_a_report_by_two_judges_grows_with_the_cards(tmp_path: Path) -> None:
     for cards in (8, 16, 32):
         make_rated(tmp_path / str(cards), cards, 2, 2)
-    assert_linear(
-        count_at((8, 16, 32), lambda cards: esc_eval.report(tmp_path / str(cards), out=tmp_path / f"out-{cards}"))
-    )
+
+    def report(cards: int) -> None:
+        esc_eval.report(tmp_path / str(cards), out=tmp_path / f"out-{len(list(tmp_path.iterdir()))}")
+
+    assert_linear(count_at((8, 16, 32), report))
 
 
 @pytest.mark.slow
@@ -60,11 +63,14 @@ def test_a_build_and_its_check_grow_with_the_cards(tmp_path: Path) -> None:
     for cards in (20, 40, 80):
         make_rated(tmp_path / str(cards), cards, 2)
 
+    built: dict[int, Path] = {}
+
     def build(cards: int) -> None:
-        build_dataset(Inputs(runs=[tmp_path / str(cards)]), tmp_path / f"built-{cards}")
+        built[cards] = tmp_path / f"built-{len(list(tmp_path.iterdir()))}"
+        build_dataset(Inputs(runs=[tmp_path / str(cards)]), built[cards])
 
     def check(cards: int) -> None:
-        assert check_build(tmp_path / f"built-{cards}") == []
+        assert check_build(built[cards]) == []
 
     assert_linear(count_at((20, 40, 80), build))
     assert_linear(count_at((20, 40, 80), check))
