@@ -38,7 +38,7 @@ from transformers import AutoModelForCausalLM
 from benchmarks.baseline import Batching, Official
 from benchmarks.meters import Hardware, Memory, Work, best_rates, counted, synchronise
 from benchmarks.shapes import SHAPES, build
-from esc_eval.chat import Options, open_model
+from esc_eval.chat import open_model
 from esc_eval.chat.engine.hf import HFModel
 from esc_eval.checkpoints import embedded
 from esc_eval.environment import installed_versions
@@ -54,7 +54,7 @@ PARTS = ("comparison", "realistic", "start")
 STARTS = 3  # after the first
 LIBRARIES = "import torch; from transformers import AutoModelForCausalLM, AutoTokenizer"
 START = """
-from esc_eval.chat import Options, open_model
+from esc_eval.chat import open_model
 from esc_eval.prompts.protocol import Generation
 model = open_model("embedded:base", Options())
 list(model.reply([[{"role": "user", "content": "Hello."}]], Generation(max_new_tokens=1), [0]))
@@ -227,7 +227,7 @@ class Bench:
 def play_realistic(options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     """Dialogues whose replies end by themselves, and the same with replies of one length, by the same two models."""
     spec = "embedded:seeker" if embedded.find_seeker() else "embedded:base"
-    seeker, supporter = open_model(spec, Options(name="seeker")), open_model("embedded:base", Options(name="supporter"))
+    seeker, supporter = open_model(f"seeker={spec}"), open_model("supporter=embedded:base")
     protocol = load_protocol().model_copy(update={"rounds": options.rounds})
     cap = min(options.cap, protocol.supporter.max_new_tokens)
     base = load_cards([options.cards or "sample"], language="en")
