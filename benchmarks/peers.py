@@ -4,10 +4,10 @@
     python -m benchmarks.peers --peers kept vllm llama.cpp --python vllm=/path/to/other/venv/bin/python
 
 Replies are greedy and of a fixed length. Every peer plays in a process of its own, in turn, repeat by repeat; what it
-needs to start is timed apart. Where others use the machine too: ``--threads 1``, and the rate by processor time (threads
-that wait for each other count as work). A peer that is not installed, or fails, says why, and the others go on. Prompts
-are the tokens that our encoder makes, so that nobody reads another text, and histories are sent whole: what a peer keeps
-of them is its own affair. Texts are compared with those of ``kept``, our engine as it is used by default.
+needs to start is timed apart. Where others use the machine too: ``--threads 1``, and the rate by processor time, as
+threads that wait for each other count as work. A peer that is not installed, or fails, says why, and the others go on.
+Prompts are the tokens that our encoder makes, so that nobody reads another text, and histories are sent whole: what a
+peer keeps of them is its own affair. Texts are compared with those of ``kept``, our engine as it is used by default.
 """
 
 import argparse
