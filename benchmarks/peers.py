@@ -4,9 +4,10 @@
     python -m benchmarks.peers --peers kept vllm llama.cpp --python vllm=/path/to/other/venv/bin/python
 
 Replies are greedy and of a fixed length. Every peer plays in a process of its own, in turn, repeat by repeat; what it
-needs to start is timed apart. A peer that is not installed, or fails, says why, and the others go on. Prompts are the
-tokens that our encoder makes, so that nobody reads another text, and histories are sent whole: what a peer keeps of
-them is its own affair. Texts are compared with those of ``kept``, our engine as it is used by default.
+needs to start is timed apart. Where others use the machine too: ``--threads 1``, and the rate by processor time, as
+threads that wait for each other count as work. A peer that is not installed, or fails, says why, and the others go on.
+Prompts are the tokens that our encoder makes, so that nobody reads another text, and histories are sent whole: what a
+peer keeps of them is its own affair. Texts are compared with those of ``kept``, our engine as it is used by default.
 """
 
 import argparse
@@ -77,7 +78,9 @@ def open_vllm(folder: Path, parallel: int, scratch: Path) -> Write:
     """vLLM in process (``vllm.LLM``) with its prefix cache."""
     del scratch
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "4")  # GiB
-    os.environ.setdefault("VLLM_CPU_NUM_OF_RESERVED_CPU", "0")  # all cores, as everybody has
+    os.environ.setdefault("VLLM_CPU_NUM_OF_RESERVED_CPU", "0")  # as many cores as everybody has
+    if (threads := torch.get_num_threads()) < (os.cpu_count() or 1):
+        os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", f"0-{threads - 1}" if threads > 1 else "0")
     from vllm import LLM, SamplingParams
 
     model = LLM(str(folder), dtype="float32", max_model_len=CONTEXT, max_num_seqs=parallel, enable_prefix_caching=True)
@@ -263,8 +266,9 @@ def play_apart(name: str, options: argparse.Namespace) -> dict[str, Any] | str:
                 words += [f"--{key.replace('_', '-')}", str(value)]
         try:
             done = subprocess.run(
-                words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=SECONDS
-            )
+                words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=SECONDS,
+                env={**os.environ, "OMP_NUM_THREADS": str(options.threads)},
+            )  # fmt: skip
         except (subprocess.TimeoutExpired, OSError) as error:
             return str(error)
         if done.returncode or not file.exists():

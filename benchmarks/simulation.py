@@ -18,7 +18,6 @@ token of the embedded model, in a process of its own: the first time, when it is
 """
 
 import argparse
-import json
 import os
 import platform
 import subprocess
@@ -39,7 +38,7 @@ from transformers import AutoModelForCausalLM
 from benchmarks.baseline import Batching, Official
 from benchmarks.meters import Hardware, Memory, Work, best_rates, counted, synchronise
 from benchmarks.shapes import SHAPES, build
-from esc_eval.chat import Options, open_model
+from esc_eval.chat import open_model
 from esc_eval.chat.engine.hf import HFModel
 from esc_eval.checkpoints import embedded
 from esc_eval.environment import installed_versions
@@ -53,19 +52,12 @@ from esc_eval.simulation.simulate import play_plan
 
 PARTS = ("comparison", "realistic", "start")
 STARTS = 3  # after the first
+LIBRARIES = "import torch; from transformers import AutoModelForCausalLM, AutoTokenizer"
 START = """
-import json, time
-begin = time.perf_counter()
-import torch, transformers
-from transformers import AutoModelForCausalLM, AutoTokenizer
-libraries = time.perf_counter()
-from esc_eval.chat import Options, open_model
+from esc_eval.chat import open_model
 from esc_eval.prompts.protocol import Generation
 model = open_model("embedded:base", Options())
-opened = time.perf_counter()
 list(model.reply([[{"role": "user", "content": "Hello."}]], Generation(max_new_tokens=1), [0]))
-end = time.perf_counter()
-print(json.dumps({"libraries": libraries - begin, "opening": opened - libraries, "first_token": end - opened}))
 """
 LOCAL = ("kept", "bfloat16", "int8")
 KNOWN = ("official", *LOCAL, "transformers-batching")
@@ -235,7 +227,7 @@ class Bench:
 def play_realistic(options: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     """Dialogues whose replies end by themselves, and the same with replies of one length, by the same two models."""
     spec = "embedded:seeker" if embedded.find_seeker() else "embedded:base"
-    seeker, supporter = open_model(spec, Options(name="seeker")), open_model("embedded:base", Options(name="supporter"))
+    seeker, supporter = open_model(f"seeker={spec}"), open_model("supporter=embedded:base")
     protocol = load_protocol().model_copy(update={"rounds": options.rounds})
     cap = min(options.cap, protocol.supporter.max_new_tokens)
     base = load_cards([options.cards or "sample"], language="en")
@@ -279,20 +271,25 @@ def play_realistic(options: argparse.Namespace, scratch: Path) -> dict[str, Any]
 
 
 def time_starts(scratch: Path) -> dict[str, Any]:
-    """Seconds from a command to the first token, the first time and from then on."""
+    """Seconds from a command to the first token, the first time and from then on, and of importing libraries alone."""
 
-    def start() -> dict[str, float]:
+    def run(program: str) -> dict[str, float]:
         begin, worked = time.perf_counter(), os.times()
-        done = subprocess.run(
-            [sys.executable, "-c", START], stdout=subprocess.PIPE, text=True, check=True,
+        subprocess.run(
+            [sys.executable, "-c", program], check=True, stderr=subprocess.DEVNULL,
             env={**os.environ, "ESC_EVAL_CACHE": str(scratch / "cache")},
         )  # fmt: skip
         seconds, ended = time.perf_counter() - begin, os.times()
         spent = ended.children_user + ended.children_system - worked.children_user - worked.children_system
-        return {"seconds": seconds, "processor_seconds": spent, **json.loads(done.stdout)}
+        return {"seconds": seconds, "processor_seconds": spent}
 
-    first, later = start(), [start() for _ in range(STARTS)]
-    return {"first": first, "after_the_first": {key: median(one[key] for one in later) for key in later[0]}}
+    first, later, libraries = run(START), [], []
+    for _ in range(STARTS):
+        later.append(run(START))
+        libraries.append(run(LIBRARIES))
+    middle = {key: median(one[key] for one in later) for key in later[0]}
+    alone = {key: median(one[key] for one in libraries) for key in libraries[0]}
+    return {"first": first, "after_the_first": middle, "libraries_alone": alone}
 
 
 def show_realistic(found: dict[str, Any]) -> None:
@@ -314,10 +311,8 @@ def show_realistic(found: dict[str, Any]) -> None:
 def show_starts(found: dict[str, Any]) -> None:
     """Print what a start takes."""
     for name, row in found.items():
-        print(
-            f"start, {name.replace('_', ' '):17}{row['seconds']:6.1f} s, {row['processor_seconds']:.1f} s of CPU time: "
-            f"libraries {row['libraries']:.1f}, opening {row['opening']:.1f}, first token {row['first_token']:.1f}"
-        )
+        words = name.replace("_", " ")
+        print(f"start, {words:17}{row['seconds']:6.1f} s, {row['processor_seconds']:.1f} s of processor time")
 
 
 def summarise(results: dict[str, list[Result]]) -> dict[str, Any]:
