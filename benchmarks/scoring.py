@@ -4,10 +4,12 @@ The official procedure, written anew from its description: for every dialogue an
 dialogue, encoded from its beginning; transformers' ``generate``, greedy, one prompt at a time. Ours: dialogue first,
 rubric last, the dialogue encoded once for seven dimensions, level probabilities read in that one pass. Both sides are
 run alternately in one process. The limit is the rate at which the bare model encodes one long
-row: ``share_of_limit`` is the rate of the tokens that ours encodes over it.
+row: ``share_of_limit`` is the rate of the tokens that ours encodes over it. A text scorer reads no prompts: its rate
+is of processor time, with sentence vectors and again when these are remembered.
 
     python -m benchmarks.scoring --quick
     python -m benchmarks.scoring --json scoring.json
+    python -m benchmarks.scoring --text-scorer esc-rank-open --dialogues 64
     python -m benchmarks.scoring --random-shape internlm2-7b --dtype bfloat16 --device cuda --dialogues 12
 """
 
@@ -34,6 +36,7 @@ from esc_eval.prompts.rubric import load_rubric
 from esc_eval.prompts.wording import fill_template
 from esc_eval.schema import Dialogue, Turn
 from esc_eval.scoring.score import judge_prompts
+from esc_eval.scoring.text_scorer import open_text_scorer
 
 # hidden size, intermediate size, layers, heads, key-value heads, vocabulary: the configuration
 # published with internlm2-chat-7b, and small ones
@@ -233,6 +236,21 @@ def measure(model: HFModel, dialogues: Sequence[Dialogue], answer_tokens: int, t
     }
 
 
+def time_text_scorer(name: str, dialogues: Sequence[Dialogue]) -> dict[str, float]:
+    """Dialogues a second of processor time, of all of the work and where all sentence vectors are known."""
+    scorer = open_text_scorer(name)
+    if scorer is None:
+        raise SystemExit(f"{name}: no text scorer")
+    list(scorer.verdicts(invented(1, 5, seed=1)))  # what the first call pays once
+    rates = {}
+    for part in ("with sentence vectors", "vectors remembered"):
+        begin = time.process_time()
+        for start in range(0, len(dialogues), scorer.parallel):
+            list(scorer.verdicts(dialogues[start : start + scorer.parallel]))
+        rates[part] = len(dialogues) / (time.process_time() - begin)
+    return rates
+
+
 def _chosen(options: argparse.Namespace) -> Iterator[Dialogue]:
     if options.file:
         yield from read_dialogues(options.file)[: options.dialogues]
@@ -247,6 +265,7 @@ def main() -> None:
     parser.add_argument(
         "--random-shape", choices=SHAPES, help="random weights of this shape instead, made on the device"
     )
+    parser.add_argument("--text-scorer", metavar="NAME", help="this one instead, a shipped one or a folder")
     parser.add_argument("--file", type=Path, help="dialogues to score instead of invented ones")
     parser.add_argument("--dialogues", type=int, default=4, help="how many to invent, or to take of the file")
     parser.add_argument("--words", type=int, default=70, help="words a turn of invented dialogues")
@@ -263,6 +282,13 @@ def main() -> None:
     if options.quick:
         options.dialogues, options.words = 1, 20
     torch.set_num_threads(options.threads)
+    if options.text_scorer:
+        rates = time_text_scorer(options.text_scorer, list(_chosen(options)))
+        for part, rate in rates.items():
+            print(f"{options.text_scorer}, {part:24}{rate:8.1f} dialogues a second of processor time")
+        if options.json:
+            write_json(options.json, {"dialogues_a_second": rates, "environment": describe_environment()})
+        return
     with tempfile.TemporaryDirectory() as folder:
         if options.random_shape:
             model: Any = random_model(options.random_shape, Path(folder), options.device, options.dtype)
