@@ -129,6 +129,7 @@ def sampling_page(section: Section) -> str:
         if chosen["goals"]
         else "None reaches both goals; the one in bold has the lowest AUC of those within the slips, or of all."
     )
+    people = f"{setting['people']} of those conversations{_near_test_cards(setting)}"
     return f"""### How it is sampled
 
 `{section["command"]}`
@@ -136,7 +137,7 @@ def sampling_page(section: Section) -> str:
 Chosen without the conversations that the table above tests on: {setting["cards"]} cards of the {setting["fresh"]}
 conversations of the training files that {setting["seeker"]} did not learn from, {setting["rounds"]} rounds each,
 replies of at most {setting["reply_tokens"]} tokens; the supporter's lines are fixed ({setting["supporter"]}).
-Real: {setting["people"]} of those conversations{_near_test_cards(setting)}. The classifier of slips is fitted to {setting["detector"]} others.
+Real: {people}. The classifier of slips is fitted to {setting["detector"]} others.
 Rule, fixed before: slips at most 0.03 above real seekers' and AUC at most 0.85; of these the setting whose words'
 perplexity to the untrained model is nearest to real seekers'. {reached}
 Intervals are wide, and several settings are no worse than the chosen one.
