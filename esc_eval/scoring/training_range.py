@@ -8,9 +8,10 @@ see one turn in another language among ten, so each turn has to be plain text of
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from hashlib import blake2b
 
 import numpy as np
@@ -52,10 +53,12 @@ DISTANCES = tuple(f"distance of the {side}'s words from those of the training" f
 """Mahalanobis distances of mean sentence vectors."""
 ONE_SIDED = frozenset({UNKNOWN, *DISTANCES})
 """Figures of which a low value is never strange."""
-TURNS = 1
+TURNS = 2
 """Version of the rules for one turn, part of a scorer's identity."""
 FOREIGN, FEWEST_WORDS = 0.5, 4
 """A larger share of unknown words, where the bound for a whole dialogue is none, and a turn of so many is foreign."""
+MOST_FOREIGN_LETTERS = 0.1
+"""A larger share of letters in a script of which the dialogue holds no known word: a turn is foreign in part."""
 LONGEST_WORD = 40
 """Characters; what is longer is no word, but text without spaces, an address or noise."""
 MOST_SIGNS, FEWEST_CHARACTERS = 0.15, 15
@@ -96,15 +99,14 @@ class RangeFile(FrozenYaml):
     dialogues: int
     held_out: str
 
-    def explain(self, figures: Mapping[str, float]) -> str | None:
-        """Why a dialogue of these figures is outside; None where it is inside."""
-        found = [why for name, own in self.bounds.items() if (why := own.explain(name, figures[name]))]
-        return OUTSIDE + ", ".join(found) if found else None
+    def list_strange(self, figures: Mapping[str, float]) -> list[str]:
+        """Which figures of a dialogue lie outside, and on which side; none where it is inside."""
+        return [why for name, own in self.bounds.items() if (why := own.explain(name, figures[name]))]
 
 
 def is_outside(rating: Rating) -> bool:
     """Whether a rating is of a dialogue outside its scorer's range, unscored or flagged."""
-    return bool(rating.outside) or (rating.problem or "").startswith(OUTSIDE)
+    return bool(rating.outside) or (rating.problem or "").startswith(OUTSIDE.rstrip())
 
 
 def words_of(text: str) -> list[str]:
@@ -195,9 +197,10 @@ class Seen:
         bound = file.bounds.get(UNKNOWN)
         found = []
         for dialogue, row in zip(dialogues, every, strict=True):
-            whole = file.explain(dict(zip(self.figures, row.tolist(), strict=True)))
+            strange = file.list_strange(dict(zip(self.figures, row.tolist(), strict=True)))
             turn = find_strange_turn(dialogue, known, max(FOREIGN, bound.high)) if bound else None
-            found.append(", ".join([*([whole] if whole else [OUTSIDE.rstrip(" ")]), turn]) if turn else whole)
+            strange += [turn] if turn else []
+            found.append(OUTSIDE + ", ".join(strange) if strange else None)
         return found
 
     @property
@@ -244,6 +247,8 @@ def find_strange_turn(dialogue: Dialogue, known: Collection[int], most_unknown: 
     def is_foreign(words: Sequence[str]) -> bool:
         return len(words) >= FEWEST_WORDS and sum(_hash(w) not in known for w in words) > most_unknown * len(words)
 
+    every = {word for turn in dialogue.turns for word in words_of(turn.text)}
+    own = {_script(sign) for word in every if _hash(word) in known for sign in word if sign.isalpha()}
     for side in SIDES:
         texts = [turn.text for turn in dialogue.turns if turn.role == side]
         said = [words_of(text) for text in texts]
@@ -254,6 +259,8 @@ def find_strange_turn(dialogue: Dialogue, known: Collection[int], most_unknown: 
             return f"a word of the {side} of more than {LONGEST_WORD} characters"
         if any(is_foreign(words) for words in [*said, [word for words in said for word in words]]):
             return f"turns of the {side} in words that are mostly unknown"
+        if own and any(_share_of_other_scripts(text, own) > MOST_FOREIGN_LETTERS for text in texts):
+            return f"a turn of the {side} that is partly in another script"
         if side == "supporter" and not all(map(_LETTER.search, texts)):
             return "a reply of the supporter without a word"
     return None
@@ -272,6 +279,16 @@ def mean_vectors(dialogues: Sequence[Dialogue], vectors: Vectors) -> Array:
             if any(chosen):
                 row[n] = own[chosen].mean(0)
     return out
+
+
+@cache
+def _script(letter: str) -> str:
+    return "LATIN" if letter.isascii() else unicodedata.name(letter, "?").partition(" ")[0]
+
+
+def _share_of_other_scripts(text: str, own: Collection[str]) -> float:
+    letters = [sign for sign in text if sign.isalpha()]
+    return sum(_script(sign) not in own for sign in letters) / len(letters) if letters else 0.0
 
 
 def _count(dialogue: Dialogue, known: Collection[int]) -> list[float]:

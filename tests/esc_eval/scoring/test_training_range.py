@@ -18,11 +18,12 @@ from esc_eval.errors import EscEvalError
 from esc_eval.files.records import read_dialogues, read_ratings
 from esc_eval.files.writing import write_jsonl
 from esc_eval.prompts.rubric import load_rubric
-from esc_eval.schema import Dialogue, Turn
+from esc_eval.schema import Dialogue, Rating, Turn
 from esc_eval.scoring.rater import DirectScoring
 from esc_eval.scoring.text_scorer import FILE, SCORERS, WEIGHTS, TextScorer
 from esc_eval.scoring.training_range import (
     OUTSIDE,
+    UNKNOWN,
     Bounds,
     Cloud,
     RangeFile,
@@ -298,6 +299,28 @@ def test_plain_text_is_not_strange_nor_are_short_unknown_answers_lists_and_a_see
     assert find_strange_turn(talk(SAID[0], HEARD[0], "...", HEARD[1]), known, 0.5) is None
 
 
+@pytest.mark.parametrize("reply", ["I am 很抱歉, you 辛苦了.", "Oh no. 难过", "Жаль. How do you feel?"])
+def test_a_reply_that_is_partly_in_another_script_is_strange(reply):
+    found = find_strange_turn(talk(SAID[0], HEARD[0], SAID[1], reply), plain_words(), 0.6)
+    assert found == "a turn of the supporter that is partly in another script"
+
+
+def test_a_name_in_another_script_or_with_accents_is_not_strange():
+    for reply in ("José said that you are tired of it. How do you feel then?", f"{HEARD[0]} {HEARD[1]} {HEARD[2]} 张"):
+        assert find_strange_turn(talk(SAID[0], HEARD[0], SAID[1], reply), plain_words(), 0.6) is None
+
+
+def test_what_lies_outside_for_a_turn_alone_is_counted_as_outside():
+    texts = [*SAID, *HEARD]
+    seen = Seen(hash_words(word for text in texts for word in words_of(text)))
+    wide = {UNKNOWN: Bounds(low=0.0, high=1.0)}
+    file = RangeFile(bounds=wide, keep=1.0, kept={}, dialogues=3, held_out="nothing")
+    (why,) = seen.explain(file, [talk(SAID[0], HEARD[0], SAID[1], "...")])
+    assert why == f"{OUTSIDE}a reply of the supporter without a word"
+    fields = {"dialogue_id": "d", "dimension": "empathy", "rater": "s", "rater_kind": "model", "rubric": "esc-eval/1"}
+    assert is_outside(Rating(**fields, problem=why))
+
+
 def test_a_seeker_in_another_language_is_strange_too_and_the_reason_says_which_side():
     found = find_strange_turn(talk(FOREIGN["Chinese"], HEARD[0]), plain_words(), 0.5)
     assert "of the seeker" in found
@@ -308,8 +331,9 @@ def test_a_seeker_in_another_language_is_strange_too_and_the_reason_says_which_s
 def test_no_shipped_scorer_rates_a_dialogue_with_one_foreign_or_empty_reply(scorer):
     opened = TextScorer(SCORERS / scorer)
     usual = [text for pair in zip(SAID, HEARD, strict=True) for text in pair]
-    replies = {name: reply for name, reply in {**FOREIGN, **NO_WORDS, **NO_TEXT}.items() if name != "mixed"}
+    replies = {**FOREIGN, **NO_WORDS, **NO_TEXT}
     chats = [talk(*usual, id="usual"), *(talk(*usual[:3], reply, *usual[4:], id=n) for n, reply in replies.items())]
     scoring = DirectScoring(opened, load_rubric(opened.file.rubric.partition("/")[0]))
-    rated = {r.dialogue_id for r in scoring.rate(chats) if r.score is not None}
-    assert rated == {"usual"}
+    given = list(scoring.rate(chats))
+    assert {r.dialogue_id for r in given if r.score is not None} == {"usual"}
+    assert {r.dialogue_id for r in given if is_outside(r)} == set(replies)
