@@ -55,7 +55,7 @@ def describe_adapted(
         dialogues: Whose turns say it of seeker and supporters.
         judged: What ratings say of it, each.
 
-    >>> from esc_eval.schema import Served
+    >>> from esc_eval.schema import Served, Turn
     >>> turn = Turn(role="supporter", text="Yes.", served=Served(adapted={"seed": "left out"}))
     >>> describe_adapted([Dialogue(id="d", language="en", turns=(turn,), supporter="m")])
     'supporter m (seed left out)'
