@@ -14,17 +14,19 @@ the bytes and operations of the model's shape and the rates of a copy and a prod
 
 ``realistic``: the embedded model with its trained seeker, the protocol's own settings, replies that end by themselves;
 then the same dialogues with replies of the same mean length, all alike. ``start``: seconds from a command to the first
-token of the embedded model, in a process of its own: the first time, when it is converted, and from then on.
+token of the embedded model, in a process of its own: the first time, when it is converted, and from then on. ``step``:
+what a decoding step of the embedded model spends its processor time on.
 """
 
 import argparse
+import json
 import os
 import platform
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,7 +41,11 @@ from benchmarks.baseline import Batching, Official
 from benchmarks.meters import Hardware, Memory, Work, best_rates, counted, synchronise
 from benchmarks.shapes import SHAPES, build
 from esc_eval.chat import open_model
+from esc_eval.chat.engine import attention
 from esc_eval.chat.engine.hf import HFModel
+from esc_eval.chat.engine.packed import PackedLinear
+from esc_eval.chat.engine.rows import Rows
+from esc_eval.chat.engine.slots import SlotLayer
 from esc_eval.checkpoints import embedded
 from esc_eval.environment import installed_versions
 from esc_eval.files.records import load_cards, read_dialogues
@@ -50,7 +56,7 @@ from esc_eval.simulation.plan import Plan
 from esc_eval.simulation.run import Run
 from esc_eval.simulation.simulate import play_plan
 
-PARTS = ("comparison", "realistic", "start")
+PARTS = ("comparison", "realistic", "start", "step")
 STARTS = 3  # after the first
 LIBRARIES = "import torch; from transformers import AutoModelForCausalLM, AutoTokenizer"
 START = """
@@ -90,17 +96,18 @@ class Result:
 class Inside:
     """Seconds spent in a model; the rest is the ledger, what is asked next, and bookkeeping."""
 
+    clock: Callable[[], float] = time.perf_counter
     seconds: float = 0.0
 
     def timed(self, work: Callable[..., Any]) -> Callable[..., Any]:
         """The same function, whose time counts."""
 
-        def run(*args: Any) -> Any:
-            start = time.perf_counter()
+        def run(*args: Any, **named: Any) -> Any:
+            start = self.clock()
             try:
-                return work(*args)
+                return work(*args, **named)
             finally:
-                self.seconds += time.perf_counter() - start
+                self.seconds += self.clock() - start
 
         return run
 
@@ -292,6 +299,42 @@ def time_starts(scratch: Path) -> dict[str, Any]:
     return {"first": first, "after_the_first": middle, "libraries_alone": alone}
 
 
+@torch.inference_mode()
+def time_steps(length: int = 330, steps: int = 4) -> dict[str, Any]:
+    """Processor milliseconds of a decoding step of the embedded model at some rows, by what they are spent on."""
+    model = HFModel(str(embedded.convert_embedded()[0]), name="model", stands_for="benchmark", device="cpu")
+    parts = {
+        "linear": (PackedLinear, "forward"),
+        "attention": (attention, "scaled_dot_product_attention"),
+        "buffers": (SlotLayer, "update"),
+    }
+    found: dict[str, Any] = {"length": length, "hardware": asdict(Hardware.measure(model.device, torch.float32))}
+    for count in (1, 8, 32):
+        rows = Rows(model.model, count, model.pad)
+        rows.extend([[(17 * i + 31 * j) % 49000 + 5 for j in range(length)] for i in range(count)])
+        token = torch.full((count, 1), 7)
+        rows.extend(token)
+        with ExitStack() as stack:
+            inside = {part: stack.enter_context(_timed(*where)) for part, where in parts.items()}
+            begin = time.process_time()
+            for _ in range(steps):
+                rows.extend(token).argmax(dim=-1)
+            total = time.process_time() - begin
+        row = {part: 1000 * one.seconds / steps for part, one in inside.items()}
+        found[str(count)] = {"step": 1000 * total / steps, **row, "other": 1000 * total / steps - sum(row.values())}
+    return found
+
+
+@contextmanager
+def _timed(owner: Any, name: str) -> Iterator[Inside]:
+    inside, plain = Inside(time.process_time), getattr(owner, name)
+    setattr(owner, name, inside.timed(plain))
+    try:
+        yield inside
+    finally:
+        setattr(owner, name, plain)
+
+
 def show_realistic(found: dict[str, Any]) -> None:
     """Print both rates and their ratio."""
     mean = found["mean_length"]
@@ -368,6 +411,7 @@ def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="16-token replies, one repeat, under three minutes")
+    parser.add_argument("--threads", type=int, help="of a CPU; torch's own choice otherwise")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=["comparison"])
     parser.add_argument("--cards", type=Path, help="role cards for the realistic part instead of the sample")
     parser.add_argument("--cap", type=int, default=512, help="tokens of a reply of the realistic part at most")
@@ -392,6 +436,8 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Run the parts and print what they found."""
     options = arguments()
+    if options.threads:
+        torch.set_num_threads(options.threads)
     content: dict[str, Any] = {
         "benchmark": "simulation",
         "date": datetime.now(UTC).date().isoformat(),
@@ -405,6 +451,9 @@ def main() -> None:
         if "start" in options.parts:
             content["start"] = time_starts(Path(scratch))
             show_starts(content["start"])
+        if "step" in options.parts:
+            content["step"] = time_steps()
+            print(json.dumps(content["step"], indent=1))
         if "realistic" in options.parts:
             content["realistic"] = play_realistic(options, Path(scratch))
             show_realistic(content["realistic"])
