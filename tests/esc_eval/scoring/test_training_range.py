@@ -299,7 +299,7 @@ def test_plain_text_is_not_strange_nor_are_short_unknown_answers_lists_and_a_see
     assert find_strange_turn(talk(SAID[0], HEARD[0], "...", HEARD[1]), known, 0.5) is None
 
 
-@pytest.mark.parametrize("reply", ["I am 很抱歉, you 辛苦了.", "Oh no. 难过", "Жаль. How do you feel?"])
+@pytest.mark.parametrize("reply", ["I do not know, 难过.", "Oh no. 难过", "Жаль. How do you feel?"])
 def test_a_reply_that_is_partly_in_another_script_is_strange(reply):
     found = find_strange_turn(talk(SAID[0], HEARD[0], SAID[1], reply), plain_words(), 0.6)
     assert found == "a turn of the supporter that is partly in another script"
