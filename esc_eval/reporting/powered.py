@@ -14,7 +14,7 @@ from esc_eval.reporting.render import Cell, Report, Table, name_clusters, report
 from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.statistics.estimate import Estimate
 from esc_eval.statistics.power import TARGET
-from esc_eval.statistics.prediction_powered import SATURATED, PredictionPowered, Scores, ppi_difference, ppi_mean
+from esc_eval.statistics.prediction_powered import SATURATED, Scores, ppi_difference, ppi_mean
 from esc_eval.statistics.scale import FULL, points_per_level
 from esc_eval.statistics.scores import human_scores
 
@@ -224,7 +224,7 @@ def labels_report(
                     | {"language": language or None, "rated": found.labelled}
                     | {"with_predictions": needed[True], "without": needed[False]}
                 )
-                more = [_more(needed[p], found) for p in (True, False)]
+                more = [max(0, needed[p] - found.labelled) for p in (True, False)]
                 view.append([f"{first} - {second}", key, gap, found.labelled, difference, *more])
     if not view:
         raise EscEvalError(
@@ -237,7 +237,8 @@ def labels_report(
         view,
         2,
         f"difference: the true one, in points; more: ratings of both models together beyond those rated, for "
-        f"{TARGET:.0%} power; never: the predicted dialogues are too few, more of them must be played",
+        f"{TARGET:.0%} power; the same with and without: the predictions are no help, or of too few dialogues for so "
+        "small a one",
         names=2,
     )
     notes = [
@@ -249,7 +250,3 @@ def labels_report(
         "power", people.sha256, predictions=predictions.sha256[:16], dimension=dimension, cluster=column
     )
     return Report("power", {"pairs": data}, [table], notes, sign)
-
-
-def _more(needed: int | None, found: PredictionPowered) -> str | int:
-    return "never" if needed is None else max(0, needed - found.labelled)

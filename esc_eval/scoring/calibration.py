@@ -203,9 +203,10 @@ def fit_calibration(
         raise EscEvalError("these ratings are calibrated already; fit on those scored without --calibration")
     check_levels([*ratings, *labels], levels)
     dimensions, maps = {}, {}
-    people = _means(labels)
+    people, most = _means(labels), 0
     for dimension, pairs in pair_with_labels(ratings, labels, levels).items():
         scored = [(value, r.dialogue_id) for r, _ in pairs if (value := _given(r)) is not None]
+        most = max(most, len(scored))
         if len(scored) >= LEAST:
             ids = [dialogue_id for _, dialogue_id in scored]
             maps[dimension] = fit_monotone(
@@ -220,7 +221,10 @@ def fit_calibration(
             y = np.array([label for _, label in usable], dtype=np.intp)
             dimensions[dimension] = _fitted(p, y, np.random.default_rng(seed))
     if not maps:
-        raise EscEvalError(f"no dimension has {LEAST} dialogues with both a score and a label")
+        raise EscEvalError(
+            f"no dimension has {LEAST} dialogues with both a score and a label, but {most} at most: have people rate "
+            "more of the dialogues that the judge scored"
+        )
     [(rater, rubric)] = raters
     return Calibration(
         rater=rater,

@@ -58,24 +58,22 @@ class PredictionPowered:
         """Whether people give nearly all dialogues the same end of the scale."""
         return self.at_end is not None and self.at_end >= SATURATED
 
-    def labels_needed(self, difference: float, share: float, *, predictions: bool = True) -> int | None:
+    def labels_needed(self, difference: float, share: float, *, predictions: bool = True) -> int:
         """Human scores in all with which ``share`` of studies tell this difference from 0 (p < .05).
 
-        The spread is taken to be what the present scores show.
+        The spread is taken to be what the present scores show, the predictions to be used as they are now or, where
+        their own part of the variance is too large for so small a difference, not at all (lambda 0).
 
         Args:
             difference: True difference, above 0.
             share: Power, such as 0.8.
             predictions: Whether the predictions help.
-
-        Returns:
-            None where the predictions' own part of the variance is too large: no number of human scores does it.
         """
         room = (difference / float(stats.norm.ppf(0.975) + stats.norm.ppf(share))) ** 2
-        room -= self.of_unlabelled if predictions else 0.0
-        if room <= 0:
-            return None
-        return int(np.ceil(self.labelled * (self.of_labelled if predictions else self.of_humans) / room))
+        needed = self.labelled * self.of_humans / room
+        if predictions and room > self.of_unlabelled:
+            needed = min(needed, self.labelled * self.of_labelled / (room - self.of_unlabelled))
+        return int(np.ceil(needed))
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from esc_eval.cli.console import print_data
+from esc_eval.errors import EscEvalError
 from esc_eval.files.records import read_dialogues
 
 EXAMPLES = ("python -m training memorised runs/cards --seeker checkpoints/esc-role-small --sources sources",)
@@ -22,6 +23,8 @@ def command(
 
     talks = [talk for path in dialogues for talk in read_dialogues(path)]
     found = memorised.find_memorised(talks, memorised.read_training_text(seeker, sources, role_play or ()))
+    if not found.of_turns:
+        raise EscEvalError(f"{', '.join(map(str, dialogues))}: the seeker says nothing, so there is nothing to compare")
     print_data(
         f"{found.dialogues} dialogues, {found.of_turns} turns of the seeker, beside {found.texts} characters of "
         f"training text: the longest run in both has {found.longest} characters; {found.turns} turns hold a run of "

@@ -81,7 +81,6 @@ def test_labels_needed_give_the_power_that_they_promise() -> None:
     rng = np.random.default_rng(2)
     pilot = ppi_difference(*(model(rng, rng.normal(0, 1, 2000), 0.0, 400) for _ in range(2)))
     needed = pilot.labels_needed(0.4, 0.8)
-    assert needed is not None
     without = pilot.labels_needed(0.4, 0.8, predictions=False)
     assert needed < 0.7 * without
     found = []
@@ -92,13 +91,15 @@ def test_labels_needed_give_the_power_that_they_promise() -> None:
     assert 0.7 <= np.mean(found) <= 0.92
 
 
-def test_no_number_of_ratings_makes_up_for_too_few_predicted_dialogues() -> None:
+def test_too_few_predicted_dialogues_save_no_rating_and_cost_none() -> None:
     rng = np.random.default_rng(3)
     truth = rng.normal(0, 1, 310)
     few = [Scores.check(truth[i : i + 100], truth[i : i + 100], truth[300 : 305 + i // 50]) for i in (0, 100)]
     found = ppi_difference(*few)
     assert found.power > 0
-    assert found.labels_needed(0.05, 0.8) is None
+    for difference in (0.05, 0.2, 0.5, 2.0):
+        assert found.labels_needed(difference, 0.8) <= found.labels_needed(difference, 0.8, predictions=False)
+    assert found.labels_needed(0.05, 0.8) == found.labels_needed(0.05, 0.8, predictions=False)
 
 
 def test_of_the_variance_the_parts_are_the_whole() -> None:

@@ -53,3 +53,7 @@ def test_the_command_reads_the_texts_that_the_recipe_names(tmp_path: Path) -> No
         result = CliRunner().invoke(app, ["memorised", *given])
         assert result.exit_code == code, result.output
         assert "1 dialogues, 1 turns" in result.output
+    write_jsonl(tmp_path / "silent.jsonl", [said("")])
+    refused = CliRunner().invoke(app, ["memorised", str(tmp_path / "silent.jsonl"), *given[1:]])
+    assert refused.exit_code == 2
+    assert "the seeker says nothing" in refused.output
