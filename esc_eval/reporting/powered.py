@@ -213,10 +213,13 @@ def labels_report(
             known.setdefault((language, key), {})[model] = scores
     view: list[list[Cell]] = []
     data: list[dict[str, Any]] = []
+    saturated: list[str] = []
     for (language, key), models in known.items():
         for first, second in combinations(models, 2):
             found = ppi_difference(models[first], models[second], bounds=ENDS)
             gap = Estimate(found.value, found.low, found.high, found.labelled, found.clusters)
+            if found.saturated:
+                saturated.append(f"{first} - {second}, {key} ({found.at_end:.0%} of {found.labelled})")
             for difference in differences:
                 needed = {p: found.labels_needed(difference, TARGET, predictions=p) for p in (True, False)}
                 data.append(
@@ -230,6 +233,11 @@ def labels_report(
         raise EscEvalError(
             "to tell models apart, two of them need human ratings on three cards or more, and predictions for more "
             f"dialogues{': ' + ' '.join(notes) if notes else ''}"
+        )
+    if saturated:
+        notes.append(
+            f"People give {SATURATED:.0%} or more the same end of the scale: {'; '.join(saturated)}. So few other "
+            "scores tell little of the spread, and so of how many more are needed."
         )
     table = Table(
         "More ratings by people that tell two models apart",

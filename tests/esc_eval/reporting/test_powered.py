@@ -89,6 +89,10 @@ def test_saturated_scores_are_said_and_their_interval_is_no_point(files: Callabl
     assert cell["high"] == 100
     assert cell["low"] < 97
     assert any("same end of the scale" in note and "warm, empathy (100% of 24)" in note for note in said.notes)
+    given = ["power", str(human), "--predictions", str(judged), "--dialogues", str(dialogues), "--difference", "8"]
+    result = CliRunner().invoke(app, [*given, "--dimension", "empathy"])
+    assert result.exit_code == 0, result.output
+    assert "plain - warm, empathy (100% of 48)" in " ".join(result.output.split())
 
 
 @pytest.mark.slow
