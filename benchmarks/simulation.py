@@ -60,7 +60,7 @@ PARTS = ("comparison", "realistic", "start", "step")
 STARTS = 3  # after the first
 LIBRARIES = "import torch; from transformers import AutoModelForCausalLM, AutoTokenizer"
 START = """
-from esc_eval.chat import open_model
+from esc_eval.chat import Options, open_model
 from esc_eval.prompts.protocol import Generation
 model = open_model("embedded:base", Options())
 list(model.reply([[{"role": "user", "content": "Hello."}]], Generation(max_new_tokens=1), [0]))
