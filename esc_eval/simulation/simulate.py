@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import groupby
+from itertools import chain, groupby, islice
 from typing import Any
 
 from esc_eval.chat.base import (
@@ -122,8 +122,10 @@ def play_plan(
         known = {id(model): model for model in models}
         for pair, own in groupby(plays, key=lambda play: (id(play.supporter), id(play.seeker))):
             supporter, seeker = (known[number] for number in pair)
-            if streams := None if together else _open_streams(plan, seeker, supporter, size):
-                guard(supporter, partial(_Flow(size, streams, table).play, own))
+            first = list(islice(own, size))
+            own = chain(first, own)
+            if streams := None if together else _open_streams(plan, seeker, supporter, len(first)):
+                guard(supporter, partial(_Flow(len(first), streams, table).play, own))
             else:
                 for window in _windows(own, size):
                     play(window)

@@ -119,6 +119,7 @@ def test_one_model_that_speaks_for_both_sides_has_a_place_for_each(tmp_path):
 
 @pytest.mark.parametrize("width", [2, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 64))])
 def test_replies_of_many_lengths_and_settings_are_those_of_batches(tmp_path, monkeypatch, width):
+    monkeypatch.setattr(HFModel, "fewest", 1)
     model = HFModel(str(build_toy(tmp_path / "toy")), name="m")
     model.context, model.width, model.parallel = 4096, width, 3
     model.stops = set(range(10, 40))
