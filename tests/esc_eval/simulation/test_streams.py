@@ -4,14 +4,12 @@ import pytest
 from fake_models import FakeModel
 
 from esc_eval.chat import Reply
-from esc_eval.chat.engine.hf import HFModel
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import load_cards, read_dialogues
 from esc_eval.prompts.protocol import Context, Generation, load_protocol
 from esc_eval.simulation.plan import Plan
 from esc_eval.simulation.run import Run
 from esc_eval.simulation.simulate import play_plan
-from training.common.toy import build_toy
 
 LONG = 50
 
@@ -119,6 +117,10 @@ def test_one_model_that_speaks_for_both_sides_has_a_place_for_each(tmp_path):
 
 @pytest.mark.parametrize("width", [2, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 64))])
 def test_replies_of_many_lengths_and_settings_are_those_of_batches(tmp_path, monkeypatch, width):
+    pytest.importorskip("torch")
+    from esc_eval.chat.engine.hf import HFModel
+    from training.common.toy import build_toy
+
     monkeypatch.setattr(HFModel, "fewest", 1)
     model = HFModel(str(build_toy(tmp_path / "toy")), name="m")
     model.context, model.width, model.parallel = 4096, width, 3
