@@ -58,12 +58,13 @@ from esc_eval.simulation.simulate import play_plan
 
 PARTS = ("comparison", "realistic", "start", "step")
 STARTS = 3  # after the first
-LIBRARIES = "import torch; from transformers import AutoModelForCausalLM, AutoTokenizer"
+LIBRARIES = "import torch; from transformers import AutoModelForCausalLM, AutoTokenizer; print(flush=True)"
 START = """
 from esc_eval.chat import Options, open_model
 from esc_eval.prompts.protocol import Generation
 model = open_model("embedded:base", Options())
 list(model.reply([[{"role": "user", "content": "Hello."}]], Generation(max_new_tokens=1), [0]))
+print(flush=True)
 """
 LOCAL = ("kept", "bfloat16", "int8")
 KNOWN = ("official", *LOCAL, "transformers-batching")
@@ -278,15 +279,23 @@ def play_realistic(options: argparse.Namespace, scratch: Path) -> dict[str, Any]
 
 
 def time_starts(scratch: Path) -> dict[str, Any]:
-    """Seconds from a command to the first token, the first time and from then on, and of importing libraries alone."""
+    """Seconds from a command to the first token, the first time and from then on, and of importing libraries alone.
+
+    Processor seconds are those of the whole process, its end included.
+    """
 
     def run(program: str) -> dict[str, float]:
         begin, worked = time.perf_counter(), os.times()
-        subprocess.run(
-            [sys.executable, "-c", program], check=True, stderr=subprocess.DEVNULL,
+        with subprocess.Popen(
+            [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
             env={**os.environ, "ESC_EVAL_CACHE": str(scratch / "cache")},
-        )  # fmt: skip
-        seconds, ended = time.perf_counter() - begin, os.times()
+        ) as process:  # fmt: skip
+            assert process.stdout
+            process.stdout.readline()
+            seconds = time.perf_counter() - begin
+        if process.returncode:
+            raise SystemExit(f"{program}: ended with {process.returncode}")
+        ended = os.times()
         spent = ended.children_user + ended.children_system - worked.children_user - worked.children_system
         return {"seconds": seconds, "processor_seconds": spent}
 

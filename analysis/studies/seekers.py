@@ -263,26 +263,39 @@ def distinct_words(dialogues: Sequence[Dialogue], boot: Bootstrap, tokens: int =
     return _share(np.array(counts, dtype=float).reshape(-1, 2), boot, f"no seeker says {tokens} words")
 
 
+def count_revealed(dialogues: Sequence[Dialogue], cards: Mapping[str, RoleCard], rounds: int) -> Array:
+    """How many of its card's rarer words each seeker has said by each round, and how many there are.
+
+    Rarer words are those that at most a third of these dialogues' cards have; labels of fields do not count.
+
+    Args:
+        cards: By their ids, those of all dialogues.
+
+    Returns:
+        Shape (dialogues, rounds, 2).
+    """
+    words = {
+        card_id: set(segment_words(_LABEL.sub(" ", cards[card_id].text), cards[card_id].language))
+        for card_id in {str(d.card_id) for d in dialogues}
+    }
+    common = Counter(word for own in words.values() for word in own)
+    rare = {card_id: {w for w in own if common[w] <= max(1, len(words) / 3)} for card_id, own in words.items()}
+    told = np.zeros((len(dialogues), rounds, 2))
+    for row, dialogue in zip(told, dialogues, strict=True):
+        card, turns = rare[str(dialogue.card_id)], turns_of(dialogue)
+        for n in range(rounds):
+            row[n] = len(card & set(segment_words("\n".join(turns[: n + 1]), dialogue.language))), len(card)
+    return told
+
+
 def share_revealed(
     dialogues: Sequence[Dialogue], cards: Mapping[str, RoleCard], rounds: int, boot: Bootstrap
 ) -> list[Estimate]:
     """How much of the card a seeker has told, by round: share of its problem's rarer words said until then.
 
-    Rarer words are those that at most a third of the cards have; labels of fields do not count. Words, not meaning: a
-    paraphrase is not seen.
+    Words, not meaning: a paraphrase is not seen. Dialogues whose card is not known do not count.
     """
-    known = [d for d in dialogues if d.card_id in cards]
-    words = {
-        card_id: set(segment_words(_LABEL.sub(" ", cards[card_id].text), cards[card_id].language))
-        for card_id in {str(d.card_id) for d in known}
-    }
-    common = Counter(word for own in words.values() for word in own)
-    rare = {card_id: {w for w in own if common[w] <= max(1, len(words) / 3)} for card_id, own in words.items()}
-    told = np.zeros((len(known), rounds, 2))
-    for row, dialogue in zip(told, known, strict=True):
-        card, turns = rare[str(dialogue.card_id)], turns_of(dialogue)
-        for n in range(rounds):
-            row[n] = len(card & set(segment_words("\n".join(turns[: n + 1]), dialogue.language))), len(card)
+    told = count_revealed([d for d in dialogues if d.card_id in cards], cards, rounds)
     return [_share(told[:, n], boot, "no card of these dialogues is known") for n in range(rounds)]
 
 

@@ -200,6 +200,8 @@ class RoleData(FrozenYaml):
         role_play: Share of the rows that is general role play, counted before rows are left out for their length.
         cards: ``rule`` makes a card of a conversation's situation and labels where the pipeline made none; ``file``
             takes the pipeline's cards alone.
+        told: Seekers that say a smaller share of their card's rarer words in these rounds are not learnt from: they
+            teach to leave the card untold. None = all are.
     """
 
     protocol: str = "esc-eval"
@@ -209,6 +211,7 @@ class RoleData(FrozenYaml):
     rows: Literal["turn", "dialogue"]
     role_play: float = Field(default=0.0, ge=0, lt=1)
     cards: Literal["rule", "file"] = "rule"
+    told: float | None = Field(default=None, gt=0, le=1)
 
 
 class RoleRecipe(Recipe):

@@ -17,7 +17,7 @@ from esc_eval.errors import BadRecord, EscEvalError
 from esc_eval.files.hashing import hash_file
 from esc_eval.prompts.protocol import Protocol
 from esc_eval.reading import read_json_lines
-from esc_eval.schema import RoleCard, Turn, escape_halves
+from esc_eval.schema import Dialogue, RoleCard, Turn, escape_halves
 from training.common import rows
 from training.common.config import Part, RoleData
 from training.role import hold_out
@@ -61,6 +61,7 @@ class Material:
         traced: How surely cards of the sources were found in them, by source.
         without_card: Conversations left out because nothing says who the seeker is, by source.
         without_seeker: Conversations left out because the seeker says nothing.
+        untold: Ids of conversations left out because the seeker tells little of the card.
         files: Sha256 of every file read, by name.
     """
 
@@ -73,6 +74,7 @@ class Material:
     traced: dict[str, hold_out.Traced] = field(default_factory=dict)
     without_card: Counter[str] = field(default_factory=Counter)
     without_seeker: int = 0
+    untold: list[str] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -147,12 +149,41 @@ def collect_material(
     for part in data.validation:
         own = [c for c in held.values() if c.source == part.source]
         material.validation += _examples(choose_conversations(own, part, seed), data, protocol, cards or {}, material)
+    if data.told:
+        shares = shares_told(material.train)
+        material.untold = [e.id for e, share in zip(material.train, shares, strict=True) if share < data.told]
+        material.train = [e for e, share in zip(material.train, shares, strict=True) if share >= data.told]
     if not material.train:
         why = f": {NO_CARDS}" if material.without_card else ""
         raise EscEvalError(f"{sources}: nothing to learn from in the parts that the recipe names{why}")
     if data.role_play:
         material.train += _role_play(data, material, role_play, seed)
     return material
+
+
+def dialogue_of(example: Example, rounds: int | None = None) -> Dialogue:
+    """A real conversation as a dialogue, its seeker's turns cut after ``rounds``; None = all.
+
+    Raises:
+        EscEvalError: It has no seeker.
+    """
+    card = example.card
+    if card is None:
+        raise EscEvalError(f"{example.id}: general role play has no seeker")
+    seekers = [n for n, turn in enumerate(example.turns) if turn.role == "seeker"][:rounds]
+    return Dialogue(
+        id=example.id, language=card.language, turns=example.turns[: seekers[-1] + 1], card_id=card.id, seeker="human"
+    )
+
+
+def shares_told(examples: Sequence[Example]) -> list[float]:
+    """Which share of its card's rarer words each seeker says; 1 where a card has none."""
+    from analysis.studies.seekers import count_revealed  # scikit-learn, which other recipes do without
+
+    dialogues = [dialogue_of(e) for e in examples]
+    most = max((sum(turn.role == "seeker" for turn in d.turns) for d in dialogues), default=0)
+    counts = count_revealed(dialogues, {e.card.id: e.card for e in examples if e.card}, most)
+    return [float(said / there) if there else 1.0 for said, there in counts[:, -1]]
 
 
 def _examples(

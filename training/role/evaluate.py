@@ -81,17 +81,6 @@ class Setting:
     base_cards: int | None = None
 
 
-def dialogue_of(example: Example, rounds: int) -> Dialogue:
-    """A real conversation as a dialogue, its seeker's turns cut after ``rounds``."""
-    card = example.card
-    if card is None:
-        raise EscEvalError(f"{example.id}: general role play has no seeker")
-    seekers = [n for n, turn in enumerate(example.turns) if turn.role == "seeker"][:rounds]
-    return Dialogue(
-        id=example.id, language=card.language, turns=example.turns[: seekers[-1] + 1], card_id=card.id, seeker="human"
-    )
-
-
 def without_opening(dialogues: Sequence[Dialogue], protocol: Protocol) -> list[Dialogue]:
     """Dialogues less the protocol's fixed first line, which is nobody's own; another first line stays."""
     return [
@@ -221,8 +210,8 @@ def evaluate_role(
     known = read_examples(recipe.data, recipe.data.train, protocol, sources, given)
     own = read_learnt(folder)
     others = [e for e in known if e.id not in own]
-    detector = SlipDetector.fit([dialogue_of(e, protocol.rounds) for e in others], setting.seed)
-    people = [dialogue_of(e, protocol.rounds) for e in held]
+    detector = SlipDetector.fit([role_data.dialogue_of(e, protocol.rounds) for e in others], setting.seed)
+    people = [role_data.dialogue_of(e, protocol.rounds) for e in held]
 
     on_progress(Progress(message=f"perplexity of {min(setting.conversations, len(ordered))} real conversations"))
     how = options or Options()
@@ -331,7 +320,7 @@ def read_examples(
 ) -> list[Example]:
     """Every conversation of some parts of a recipe: none is thinned."""
     whole = tuple(part.model_copy(update={"conversations": None}) for part in parts)
-    data = data.model_copy(update={"train": whole, "validation": (), "role_play": 0.0})
+    data = data.model_copy(update={"train": whole, "validation": (), "role_play": 0.0, "told": None})
     return role_data.collect_material(data, protocol, sources, cards=cards).train
 
 

@@ -26,7 +26,7 @@ from training.common import config
 from training.common.config import RoleRecipe
 from training.role import data as role_data
 from training.role import evaluate as evaluation
-from training.role.train import OVERLAPS
+from training.role.train import OVERLAPS, UNTOLD
 
 GRID = tuple(
     Generation(temperature=temperature, top_p=top_p, repetition_penalty=penalty)
@@ -95,7 +95,8 @@ def study_sampling(
     overlaps = read_json_object(folder / OVERLAPS)
     learnt = evaluation.read_learnt(folder)
     unlearnt = role_data.in_hash_order(
-        [e for e in known if e.card and e.id not in learnt and e.id not in overlaps["validation"]], recipe.optimise.seed
+        [e for e in known if e.card and e.id not in {*learnt, *overlaps["validation"], *overlaps.get(UNTOLD, ())}],
+        recipe.optimise.seed,
     )
     fresh = sorted(unlearnt, key=lambda e: e.id in overlaps["test_cards"])
     if not learnt or len(fresh) < study.people or study.cards > study.people:
@@ -105,8 +106,8 @@ def study_sampling(
         )
     used = {e.id for e in fresh[: study.people]}
     others = [e for e in known if e.id not in learnt and e.id not in used]
-    detector = SlipDetector.fit([evaluation.dialogue_of(e, protocol.rounds) for e in others], study.seed)
-    people = [evaluation.dialogue_of(e, protocol.rounds) for e in fresh[: study.people]]
+    detector = SlipDetector.fit([role_data.dialogue_of(e, protocol.rounds) for e in others], study.seed)
+    people = [role_data.dialogue_of(e, protocol.rounds) for e in fresh[: study.people]]
     cards = {e.card.id: e.card for e in fresh[: study.cards] if e.card}
 
     how = options or Options()

@@ -25,6 +25,8 @@ from training.role.data import Example, Material
 OVERLAPS = "overlaps.json"
 LEARNT = "learnt"
 """Key in it: ids of the conversations that were learnt from."""
+UNTOLD = "untold"
+"""Key in it: ids of those that were not, because their seekers tell little of their card."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,8 @@ def describe_material(material: Material, made: Made | None = None) -> list[str]
         lines.append(f"{missing} conversations left out: {role_data.NO_CARDS}")
     if material.without_seeker:
         lines.append(f"{material.without_seeker} conversations left out: the seeker says nothing")
+    if material.untold:
+        lines.append(describe_untold(material))
     if not material.cards_checked:
         lines.append("no test cards were given (--test-cards): nothing says that they were not trained on")
     if material.rejects:
@@ -146,12 +150,19 @@ def describe_removed(material: Material) -> str:
     )
 
 
+def describe_untold(material: Material) -> str:
+    """What was not learnt from for what its seekers leave untold, in words."""
+    return f"{len(material.untold)} conversations left out, whose seekers tell less of their card than data.told asks"
+
+
 def write_overlaps(path: Path, material: Material) -> None:
-    """The conversations that were removed, with the test cards or validation conversations that led to it; and those
-    that were learnt from.
+    """The conversations that were removed, with the test cards or validation conversations that led to it; those that
+    were learnt from, and those that were not for what their seekers leave untold.
     """
     learnt = [example.id for example in material.train]
-    content = {"test_cards": material.overlaps, "validation": material.repeats, LEARNT: learnt}
+    content = {
+        "test_cards": material.overlaps, "validation": material.repeats, LEARNT: learnt, UNTOLD: material.untold
+    }  # fmt: skip
     write_json(path, content)
 
 
@@ -160,6 +171,9 @@ def use_of(material: Material, made: Made, role_play_license: str | None = None)
     licences = role_data.find_licences(material.train, role_play_license)
     conversations = Counter(e.source for e in material.train)
     rows = Counter(row.source for row in made.rows)
+    removed = [describe_removed(material)]
+    if material.untold:
+        removed.append(describe_untold(material))
     return TrainingData(
         sha256=digest([[row.ids, row.labels] for row in made.rows]),
         sources=tuple(
@@ -175,7 +189,7 @@ def use_of(material: Material, made: Made, role_play_license: str | None = None)
         ),
         rows=len(made.rows),
         tokens=sum(len(row.ids) for row in made.rows),
-        held_out=f"{len(material.validation)} conversations for validation; {describe_removed(material)} ({OVERLAPS})",
+        held_out=f"{len(material.validation)} conversations for validation; {'; '.join(removed)} ({OVERLAPS})",
         files=material.files,
     )
 

@@ -20,7 +20,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import sdpa_mask
 
 from esc_eval.chat.engine.attention import THEIRS
-from esc_eval.chat.engine.rows import UNREAD, Rows
+from esc_eval.chat.engine.rows import Rows
 from esc_eval.chat.engine.slots import Place, keeps_everything, upload
 from esc_eval.errors import EscEvalError
 
@@ -264,19 +264,12 @@ class FixedRows(Rows):
         logits = self._pass(tokens, read, place, self.hide(positions, end), last if ending else 1)
         return {due[number][0]: logits[number, number].float() for number in ending}
 
-    def _append(self, tokens: torch.Tensor, first: int) -> torch.Tensor:
-        starts = [len(row) for row in self.ids]
+    def _step_now(self, tokens: torch.Tensor, starts: Sequence[int], first: int) -> torch.Tensor:
         stop = first + len(tokens)
-        if self.graphs:
-            logits = self.graphs.step(tokens, starts, first)
-        else:
-            whole = pad_tensor(tokens, (0, 0, first, len(starts) - stop))
-            positions = upload(starts, self.device)[:, None]
-            parts = [self.step(*shape, whole, positions) for shape in self.step_shapes(starts, first, stop)]
-            logits = torch.cat(parts)[first % self.block :][: len(tokens)]
-        for row in self.ids[first:stop]:
-            row.append(UNREAD)
-        return logits
+        whole = pad_tensor(tokens, (0, 0, first, len(starts) - stop))
+        positions = upload(starts, self.device)[:, None]
+        parts = [self.step(*shape, whole, positions) for shape in self.step_shapes(starts, first, stop)]
+        return torch.cat(parts)[first % self.block :][: len(tokens)]
 
     def step_shapes(self, starts: Sequence[int], first: int, stop: int) -> list[tuple[int, int, int]]:
         """Blocks of rows, and how many positions the longest of each attends to; see ``Rows.step_shapes``."""

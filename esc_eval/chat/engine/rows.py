@@ -72,19 +72,20 @@ class Rows:
 
     def _append(self, tokens: torch.Tensor, first: int) -> torch.Tensor:
         starts = [len(row) for row in self.ids]
-        stop = first + len(tokens)
-        if self.graphs:
-            logits = self.graphs.step(tokens, starts, first)
-        else:
-            end = max(starts[first:stop]) + 1
-            capacity = self.room_for(end)
-            positions = upload(starts[first:stop], self.device)[:, None]
-            index = torch.arange(first, stop, device=self.device)[:, None]
-            end = min(capacity, -(-end // 8) * 8)
-            logits = self.run(tokens, positions, Place(slice(first, stop), index, positions, None, end, capacity))
-        for row in self.ids[first:stop]:
+        logits = (self.graphs.step if self.graphs else self._step_now)(tokens, starts, first)
+        for row in self.ids[first : first + len(tokens)]:
             row.append(UNREAD)
         return logits
+
+    def _step_now(self, tokens: torch.Tensor, starts: Sequence[int], first: int) -> torch.Tensor:
+        """One token more in each of some rows, of shape (rows, 1), without a recorded graph."""
+        stop = first + len(tokens)
+        end = max(starts[first:stop]) + 1
+        capacity = self.room_for(end)
+        positions = upload(starts[first:stop], self.device)[:, None]
+        index = torch.arange(first, stop, device=self.device)[:, None]
+        end = min(capacity, -(-end // 8) * 8)
+        return self.run(tokens, positions, Place(slice(first, stop), index, positions, None, end, capacity))
 
     def note(self, row: int, tokens: Sequence[int]) -> None:
         """Say which tokens a row has read, where they were not known; what goes beyond them is cut."""

@@ -1,11 +1,11 @@
 """What is counted from columns is what is counted from the records themselves, held or read anew from a file."""
 
-import tracemalloc
 from collections import Counter
 
 import numpy as np
 import pytest
 from made_tables import RUBRIC, make_dialogues, make_ratings
+from memory import measure_peak
 
 from esc_eval import Results, report
 from esc_eval.errors import EscEvalError
@@ -191,12 +191,7 @@ def test_reading_a_run_takes_little_memory_for_each_dialogue_more(tmp_path, stor
         dialogues = make_dialogues(rng, cards)
         write_run(folder, dialogues, make_ratings(rng, dialogues))
         del dialogues
-        tracemalloc.start()
-        try:
-            Results.load(folder)
-            return tracemalloc.get_traced_memory()[1]
-        finally:
-            tracemalloc.stop()
+        return measure_peak(lambda: Results.load(folder))
 
     peak(2)  # what is loaded once
     few, many = peak(100), peak(500)

@@ -1,10 +1,9 @@
 """Scoring goes through dialogues as they come: what it writes, refuses and resumes is as if it held them."""
 
-import tracemalloc
-
 import numpy as np
 import pytest
 from made_tables import make_dialogues
+from memory import measure_peak
 
 from esc_eval import score
 from esc_eval.errors import EscEvalError
@@ -141,12 +140,7 @@ def test_results_of_a_large_run_are_scored_in_its_folder(tmp_path, stored, dialo
 def test_scoring_takes_little_memory_for_each_dialogue_more(tmp_path, stored):
     def peak(cards):
         folder = make_folder(tmp_path / str(cards), make_dialogues(np.random.default_rng(0), cards))
-        tracemalloc.start()
-        try:
-            score(folder, Counting())
-            return tracemalloc.get_traced_memory()[1]
-        finally:
-            tracemalloc.stop()
+        return measure_peak(lambda: score(folder, Counting()))
 
     peak(2)  # what is loaded once
     few, many = peak(100), peak(500)

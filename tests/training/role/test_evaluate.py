@@ -153,7 +153,7 @@ def test_the_slip_detector_knows_real_seekers_from_real_supporters(shared):
 
     recipe = config.load_recipe(RECIPES / "small.yaml", RoleRecipe, {"data.role_play": 0})
     material = role_data.collect_material(recipe.data, PROTOCOL, shared / "sources")
-    known, held = ([evaluate_role.dialogue_of(e, 5) for e in group] for group in (material.train, material.validation))
+    known, held = ([role_data.dialogue_of(e, 5) for e in group] for group in (material.train, material.validation))
     detector, boot = SlipDetector.fit(known), Bootstrap(200)
     assert detector.rate(held, boot).value == pytest.approx(FALSE_ALARMS, abs=0.03)
     assert detector.rate(held, boot, "supporter").value > 0.75

@@ -22,7 +22,7 @@ from training.common import config, rows, sft
 from training.common.config import RoleData, RoleRecipe
 from training.common.toy import build_toy
 from training.role import data as role_data
-from training.role import hold_out
+from training.role import evaluate, hold_out
 from training.role import train as roles
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -142,6 +142,54 @@ def test_a_repeat_of_the_validation_is_not_learnt_from(tmp_path):
     assert {e.id for e in material.train}.isdisjoint(material.repeats)
 
 
+def test_seekers_that_leave_their_card_untold_are_not_learnt_from_and_are_listed(tmp_path):
+    sources = write_sources(tmp_path / "s", 16)
+    path = sources / "esconv" / "train.txt"
+    made = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    for number, one in enumerate(made):
+        one["situation"] = f"violin{number} exam{number}"
+        if number != 2:
+            one["dialog"][0]["text"] += f" before the exam{number}"
+    path.write_text("".join(json.dumps(one) + "\n" for one in made), encoding="utf-8")
+
+    every = role_data.collect_material(smoke().data, PROTOCOL, sources)
+    told = dict(zip((e.id for e in every.train), role_data.shares_told(every.train), strict=True))
+    assert told.pop("esconv/train.txt#2") == 0
+
+    assert set(told.values()) == {0.5}
+
+    data = smoke(**{"data.told": 0.5}).data
+    material = role_data.collect_material(data, PROTOCOL, sources)
+    assert material.untold == ["esconv/train.txt#2"]
+    assert {e.id for e in material.train} == set(told)
+    assert material.validation == every.validation, "what it is measured on stays as it is"
+    roles.write_overlaps(tmp_path / roles.OVERLAPS, material)
+    assert json.loads((tmp_path / roles.OVERLAPS).read_text(encoding="utf-8"))["untold"] == material.untold
+    line = "1 conversations left out, whose seekers tell less of their card than data.told asks"
+    assert line in roles.describe_material(material)
+    assert line in roles.use_of(material, rows.Made((), 0)).held_out
+    assert len(evaluate.read_examples(data, data.train, PROTOCOL, sources, {})) == len(every.train)
+
+
+def test_a_share_told_counts_the_rarer_words_of_ones_own_card_in_any_turn(tmp_path):
+    def talk(number, problem, *said):
+        card = RoleCard(id=f"card{number}", language="en", source="esconv", text=f"Problem: {problem}")
+        turns = [Turn(role="supporter", text="violin")]
+        for text in said:
+            turns += [Turn(role="seeker", text=text), Turn(role="supporter", text="exam")]
+        return role_data.Example(str(number), "esconv", [], card, tuple(turns))
+
+    shares = role_data.shares_told(
+        [
+            talk(0, "violin exam", "my violin", "and then the exam"),
+            talk(1, "stolen bicycle", "my bicycle"),
+            talk(2, "night shifts", "the weather"),
+            talk(3, "", "anything"),
+        ]
+    )
+    assert shares == [1.0, 0.5, 0.0, 1.0]
+
+
 def test_what_was_removed_is_listed_with_the_cards_that_led_to_it(tmp_path):
     sources = write_sources(tmp_path / "s", 16)
     lines = (sources / "esconv" / "train.txt").read_text(encoding="utf-8").splitlines()
@@ -156,7 +204,7 @@ def test_what_was_removed_is_listed_with_the_cards_that_led_to_it(tmp_path):
     learnt = listed.pop("learnt")
     assert learnt
     assert "esconv/train.txt#0" not in learnt
-    assert listed == {"test_cards": {"esconv/train.txt#0": ["card7"]}, "validation": {}}
+    assert listed == {"test_cards": {"esconv/train.txt#0": ["card7"]}, "validation": {}, "untold": []}
     told = roles.describe_removed(material)
     assert "1 that one of 1 test cards may come from, 0 that repeat" in told
     assert told in roles.use_of(material, rows.Made((), 0)).held_out
