@@ -21,7 +21,7 @@ def command(
     supporter: Annotated[str, typer.Option(help="Who talks with the seekers, as esc-eval names models.")] = "embedded",
     cards: Annotated[int, typer.Option(min=10, help="Conversations whose card is played with each setting.")] = 40,
     people: Annotated[int, typer.Option(min=10, help="Conversations whose real seekers are compared with.")] = 200,
-    rounds: Annotated[int, typer.Option(min=1, help="Of a dialogue.")] = 3,
+    rounds: Annotated[int, typer.Option(min=1, help="Of a dialogue.")] = 5,
     reply_tokens: Annotated[int, typer.Option(min=8, help="Cap on a reply, in tokens.")] = 64,
     keep: Annotated[bool, typer.Option("--keep", help="Let the checkpoint play with the one chosen.")] = False,
     results: Annotated[

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.studies.realism import seeker_figures
-from analysis.studies.seekers import distinct_words, measure_repetition
+from analysis.studies.seekers import distinct_words, measure_repetition, share_revealed
 from analysis.studies.slips import SlipDetector, slips_above
 from esc_eval.api.progress import OnProgress, Progress
 from esc_eval.chat import Options, open_model
@@ -29,15 +29,8 @@ from training.role import evaluate as evaluation
 from training.role.train import OVERLAPS, UNTOLD
 
 GRID = tuple(
-    Generation(temperature=temperature, top_p=top_p, repetition_penalty=penalty)
-    for temperature, top_p, penalty in (
-        (0.9, 0.95, 1.05),
-        (0.9, 1.0, 1.0),
-        (1.0, 0.9, 1.0),
-        (1.0, 0.95, 1.0),
-        (1.0, 0.95, 1.05),
-        (1.0, 0.95, 1.1),
-    )
+    Generation(temperature=temperature, top_p=top_p, repetition_penalty=1.0)
+    for temperature, top_p in ((0.9, 0.9), (0.9, 0.95), (0.9, 1.0), (1.0, 0.9), (1.0, 0.95))
 )
 SLIPS_ABOVE, AUC = 0.03, 0.85
 """What a seeker is to stay within: slips above real seekers', and the area under the curve of telling it from them."""
@@ -57,7 +50,7 @@ class Study:
 
     cards: int = 32
     people: int = 200
-    rounds: int = 3
+    rounds: int = 5
     reply_tokens: int = 64
     seed: int = 0
 
@@ -128,6 +121,7 @@ def study_sampling(
             "repetition": measure_repetition(group, boot),
             "distinct_words": distinct_words(group, boot),
             "oddness": evaluation.measure_oddness(base, group, boot),
+            "revealed": share_revealed(group, cards, protocol.rounds, boot)[-1],
         }
 
     rows = []
@@ -161,8 +155,8 @@ def study_sampling(
 def choose(settings: Sequence[Mapping[str, Any]], real: Mapping[str, Any]) -> dict[str, Any]:
     """The setting to play with, of measures as the page has them.
 
-    Of those that stay within ``SLIPS_ABOVE`` and under ``AUC``, the one whose words are as odd as people's (the ratio
-    of the two perplexities nearest to 1); where none does, the lowest area of those within the slips, or of all.
+    Of those that stay within ``SLIPS_ABOVE`` and under ``AUC``, the one that by the last round has told as much of its
+    card as people (the difference nearest to 0); where none does, the lowest area of those within the slips, or of all.
 
     Returns:
         ``plays``, and whether it reaches both ``goals``.
@@ -170,7 +164,7 @@ def choose(settings: Sequence[Mapping[str, Any]], real: Mapping[str, Any]) -> di
     within = [s for s in settings if _at_most(s["slips_above"], SLIPS_ABOVE)]
     both = [s for s in within if _at_most(s["classifier"]["auc"], AUC)]
     if both:
-        best = min(both, key=lambda s: _apart(s["oddness"]["value"], real["oddness"]["value"]))
+        best = min(both, key=lambda s: abs(s["revealed"]["value"] - real["revealed"]["value"]))
     else:
         best = min(within or settings, key=lambda s: s["classifier"]["auc"]["value"] or 1.0)
     return {"plays": best["plays"], "goals": bool(both)}
@@ -179,11 +173,6 @@ def choose(settings: Sequence[Mapping[str, Any]], real: Mapping[str, Any]) -> di
 def _at_most(measure: Mapping[str, Any], limit: float) -> bool:
     """Whether a measure was made and does not exceed a limit."""
     return measure["value"] is not None and measure["value"] <= limit
-
-
-def _apart(one: float, other: float) -> float:
-    """How many times the greater the greater of two is."""
-    return max(one, other) / min(one, other)
 
 
 def keep_sampling(folder: Path, plays: Mapping[str, Any]) -> None:

@@ -17,30 +17,30 @@ from training.__main__ import app
 from training.role import evaluate, sampling
 from training.role import train as roles
 
-REAL = {"oddness": {"value": 60.0}}
+REAL = {"revealed": {"value": 0.5}}
 LISTENER = Path(sampling.__file__).with_name("listener.json")
 
 
-def tried(name: float, above: float | None, auc: float | None, odd: float) -> dict:
+def tried(name: float, above: float | None, auc: float | None, told: float) -> dict:
     return {
         "plays": {"temperature": name},
         "slips_above": {"value": above},
         "classifier": {"auc": {"value": auc}},
-        "oddness": {"value": odd},
+        "revealed": {"value": told},
     }
 
 
 @pytest.mark.parametrize(
     ("settings", "chosen", "goals"),
     [
-        ([tried(1, 0.01, 0.7, 200), tried(2, 0.03, 0.85, 90), tried(3, 0.02, 0.8, 20)], 2, True),
-        ([tried(1, 0.01, 0.99, 60), tried(2, 0.02, 0.9, 300), tried(3, 0.1, 0.6, 60)], 2, False),
-        ([tried(1, 0.2, 0.9, 60), tried(2, 0.1, 0.95, 60)], 1, False),
-        ([tried(1, None, None, 60), tried(2, -0.04, 0.5, 900)], 2, True),
-        ([tried(1, 0.0, None, 60), tried(2, 0.0, 0.9, 60)], 2, False),
+        ([tried(1, 0.01, 0.7, 0.9), tried(2, 0.03, 0.85, 0.4), tried(3, 0.02, 0.8, 0.2)], 2, True),
+        ([tried(1, 0.01, 0.99, 0.5), tried(2, 0.02, 0.9, 0.9), tried(3, 0.1, 0.6, 0.5)], 2, False),
+        ([tried(1, 0.2, 0.9, 0.5), tried(2, 0.1, 0.95, 0.5)], 1, False),
+        ([tried(1, None, None, 0.5), tried(2, -0.04, 0.5, 0.1)], 2, True),
+        ([tried(1, 0.0, None, 0.5), tried(2, 0.0, 0.9, 0.5)], 2, False),
     ],
 )
-def test_within_the_goals_words_as_odd_as_peoples_win_else_the_lowest_auc(settings, chosen, goals):
+def test_within_the_goals_as_much_told_of_the_card_as_people_tell_wins_else_the_lowest_auc(settings, chosen, goals):
     assert sampling.choose(settings, REAL) == {"plays": {"temperature": chosen}, "goals": goals}
 
 
