@@ -221,7 +221,7 @@ def _worked() -> float:
 
 
 def _cards(options: argparse.Namespace) -> list[RoleCard]:
-    cards = load_cards([options.cards or "sample"], language="en")
+    cards = load_cards([options.cards or "open"], language="en")
     return [
         cards[number % len(cards)].model_copy(update={"id": f"card{number}"}) for number in range(options.dialogues)
     ]
@@ -342,7 +342,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=64, help="of every reply")
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--official-dialogues", type=int, default=1, help="dialogues of the official procedure")
-    parser.add_argument("--cards", type=Path, help="role cards instead of the sample")
+    parser.add_argument("--cards", type=Path, help="role cards instead of the open ones")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers there")
     parser.add_argument("--one", choices=KNOWN, help=argparse.SUPPRESS)

@@ -246,6 +246,8 @@ def play_realistic(options: argparse.Namespace, scratch: Path) -> dict[str, Any]
         sides = {"seeker": seeker_cap, "supporter": supporter_cap}
         update = {side: getattr(protocol, side).model_copy(update={"max_new_tokens": n}) for side, n in sides.items()}
         plan = Plan(protocol.model_copy(update=update), cards, seeker, [supporter])
+        for engine in engines:
+            engine.kept.clear()  # the same cards again would be read already
         with Run(scratch / name) as run, counted() as count:
             begin, worked = time.perf_counter(), time.process_time()
             play_plan(plan, run)
