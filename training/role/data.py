@@ -155,6 +155,8 @@ def collect_material(
         material.train = [e for e, share in zip(material.train, shares, strict=True) if share >= data.told]
     if not material.train:
         why = f": {NO_CARDS}" if material.without_card else ""
+        if material.untold:
+            why += f": {len(material.untold)} tell less of their card than data.told = {data.told:g} asks"
         raise EscEvalError(f"{sources}: nothing to learn from in the parts that the recipe names{why}")
     if data.role_play:
         material.train += _role_play(data, material, role_play, seed)

@@ -1,5 +1,6 @@
 """How a trained seeker is to be sampled: a grid, played on conversations neither learnt nor tested on."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -164,7 +165,7 @@ def choose(settings: Sequence[Mapping[str, Any]], real: Mapping[str, Any]) -> di
     within = [s for s in settings if _at_most(s["slips_above"], SLIPS_ABOVE)]
     both = [s for s in within if _at_most(s["classifier"]["auc"], AUC)]
     if both:
-        best = min(both, key=lambda s: abs(s["revealed"]["value"] - real["revealed"]["value"]))
+        best = min(both, key=lambda s: _apart(s["revealed"]["value"], real["revealed"]["value"]))
     else:
         best = min(within or settings, key=lambda s: s["classifier"]["auc"]["value"] or 1.0)
     return {"plays": best["plays"], "goals": bool(both)}
@@ -173,6 +174,11 @@ def choose(settings: Sequence[Mapping[str, Any]], real: Mapping[str, Any]) -> di
 def _at_most(measure: Mapping[str, Any], limit: float) -> bool:
     """Whether a measure was made and does not exceed a limit."""
     return measure["value"] is not None and measure["value"] <= limit
+
+
+def _apart(one: float | None, other: float | None) -> float:
+    """The difference of two shares; infinite where one was not to be had."""
+    return math.inf if one is None or other is None else abs(one - other)
 
 
 def keep_sampling(folder: Path, plays: Mapping[str, Any]) -> None:

@@ -21,7 +21,7 @@ REAL = {"revealed": {"value": 0.5}}
 LISTENER = Path(sampling.__file__).with_name("listener.json")
 
 
-def tried(name: float, above: float | None, auc: float | None, told: float) -> dict:
+def tried(name: float, above: float | None, auc: float | None, told: float | None) -> dict:
     return {
         "plays": {"temperature": name},
         "slips_above": {"value": above},
@@ -35,6 +35,7 @@ def tried(name: float, above: float | None, auc: float | None, told: float) -> d
     [
         ([tried(1, 0.01, 0.7, 0.9), tried(2, 0.03, 0.85, 0.4), tried(3, 0.02, 0.8, 0.2)], 2, True),
         ([tried(1, 0.01, 0.99, 0.5), tried(2, 0.02, 0.9, 0.9), tried(3, 0.1, 0.6, 0.5)], 2, False),
+        ([tried(1, 0.0, 0.7, None), tried(2, 0.0, 0.7, 0.1)], 2, True),
         ([tried(1, 0.2, 0.9, 0.5), tried(2, 0.1, 0.95, 0.5)], 1, False),
         ([tried(1, None, None, 0.5), tried(2, -0.04, 0.5, 0.1)], 2, True),
         ([tried(1, 0.0, None, 0.5), tried(2, 0.0, 0.9, 0.5)], 2, False),

@@ -169,6 +169,8 @@ def test_seekers_that_leave_their_card_untold_are_not_learnt_from_and_are_listed
     assert line in roles.describe_material(material)
     assert line in roles.use_of(material, rows.Made((), 0)).held_out
     assert len(evaluate.read_examples(data, data.train, PROTOCOL, sources, {})) == len(every.train)
+    with pytest.raises(EscEvalError, match=f"{len(every.train)} tell less of their card than data.told = 1 asks"):
+        role_data.collect_material(smoke(**{"data.told": 1}).data, PROTOCOL, sources)
 
 
 def test_a_share_told_counts_the_rarer_words_of_ones_own_card_in_any_turn(tmp_path):
