@@ -3,7 +3,9 @@
 usage: python tools/run_notebooks.py [--check] [NOTEBOOK...]      --check writes nothing: it says whether they show it
 """
 
+import re
 import sys
+from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,6 +14,7 @@ from nbclient import NotebookClient
 
 ROOT = Path(__file__).resolve().parent.parent
 SECONDS = 600
+NUMBER = re.compile(r"(?<![\w.])-?\d+\.\d+(?![\w.])")
 
 
 def run(path: Path) -> nbformat.NotebookNode:
@@ -35,6 +38,15 @@ def texts(book: nbformat.NotebookNode) -> list[list[str]]:
     ]
 
 
+def is_alike(now: str, before: str) -> bool:
+    """Whether two texts are the same but for one unit in a decimal's last place, which processors round differently."""
+    ours, theirs = (list(map(Decimal, NUMBER.findall(text))) for text in (now, before))
+    units = [Decimal(1).scaleb(int(number.as_tuple().exponent)) for number in theirs]
+    return NUMBER.sub("#", now) == NUMBER.sub("#", before) and all(
+        abs(a - b) <= unit for a, b, unit in zip(ours, theirs, units, strict=True)
+    )
+
+
 def main(arguments: list[str]) -> int:
     """Run, and write or compare."""
     check = "--check" in arguments
@@ -44,11 +56,11 @@ def main(arguments: list[str]) -> int:
         fresh = run(path)
         if check:
             now, before = texts(fresh), texts(nbformat.read(path, as_version=4))
-            stale += now != before
-            print(f"{path.name}: {'current' if now == before else f'shows something else: run {sys.argv[0]}'}")
-            for new, old in zip(now, before, strict=True):
-                if new != old:
-                    print("now:", *new, "before:", *old, sep="\n")
+            others = [(a, b) for a, b in zip(now, before, strict=True) if not is_alike("\n".join(a), "\n".join(b))]
+            stale += bool(others)
+            print(f"{path.name}: {f'shows something else: run {sys.argv[0]}' if others else 'current'}")
+            for new, old in others:
+                print("now:", *new, "before:", *old, sep="\n")
         else:
             nbformat.write(fresh, path)
             print(f"{path.name}: {len(texts(fresh))} cells")
