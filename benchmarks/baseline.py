@@ -4,6 +4,7 @@ Every call renders and encodes the whole history again. Nothing is kept between 
 """
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,8 +12,15 @@ from transformers import GenerationConfig
 
 from esc_eval.chat.base import Conversation, Reply
 from esc_eval.chat.engine.hf import HFModel
+from esc_eval.files.records import load_cards
 from esc_eval.prompts.protocol import Generation, Protocol
 from esc_eval.schema import RoleCard, Turn
+
+
+def take_cards(source: str | Path, count: int) -> list[RoleCard]:
+    """So many English cards of a source, from the first on again where it has fewer, each under an id of its own."""
+    cards = load_cards([source], language="en")
+    return [cards[number % len(cards)].model_copy(update={"id": f"card{number}"}) for number in range(count)]
 
 
 class Official:

@@ -28,14 +28,14 @@ from typing import Any
 
 import torch
 
-from benchmarks.baseline import Batching, Official
+from benchmarks.baseline import Batching, Official, take_cards
 from esc_eval.chat.base import Conversation, Reply
 from esc_eval.chat.engine.encoder import Encoder
 from esc_eval.chat.engine.hf import HFModel
 from esc_eval.chat.engine.weights import load_tokenizer
 from esc_eval.checkpoints import embedded
 from esc_eval.environment import describe_environment
-from esc_eval.files.records import load_cards, read_dialogues
+from esc_eval.files.records import read_dialogues
 from esc_eval.files.writing import write_json
 from esc_eval.prompts.protocol import Generation, Protocol, load_protocol
 from esc_eval.schema import RoleCard
@@ -186,7 +186,7 @@ def play(options: argparse.Namespace) -> dict[str, Any]:
     folder, _ = embedded.convert_embedded()
     fixed = Generation(max_new_tokens=options.tokens)
     protocol = load_protocol().model_copy(update={"rounds": options.rounds, "seeker": fixed, "supporter": fixed})
-    cards = _cards(options)
+    cards = take_cards(options.cards or "open", options.dialogues)
     with TemporaryDirectory() as text:
         scratch, begin = Path(text), time.perf_counter()
         model = _open(options.one, folder, options.dialogues, scratch)
@@ -218,13 +218,6 @@ def _worked() -> float:
     own = psutil.Process()
     times = [one.cpu_times() for one in (own, *own.children(recursive=True))]
     return sum(one.user + one.system for one in times)
-
-
-def _cards(options: argparse.Namespace) -> list[RoleCard]:
-    cards = load_cards([options.cards or "open"], language="en")
-    return [
-        cards[number % len(cards)].model_copy(update={"id": f"card{number}"}) for number in range(options.dialogues)
-    ]
 
 
 def _open(name: str, folder: Path, parallel: int, scratch: Path) -> Any:

@@ -37,7 +37,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM
 
-from benchmarks.baseline import Batching, Official
+from benchmarks.baseline import Batching, Official, take_cards
 from benchmarks.meters import Hardware, Memory, Work, best_rates, counted, synchronise
 from benchmarks.shapes import SHAPES, build
 from esc_eval.chat import open_model
@@ -238,8 +238,7 @@ def play_realistic(options: argparse.Namespace, scratch: Path) -> dict[str, Any]
     seeker, supporter = open_model(f"seeker={spec}"), open_model("supporter=embedded:base")
     protocol = load_protocol().model_copy(update={"rounds": options.rounds})
     cap = min(options.cap, protocol.supporter.max_new_tokens)
-    base = load_cards([options.cards or "sample"], language="en")
-    cards = [base[i % len(base)].model_copy(update={"id": f"card{i}"}) for i in range(options.dialogues)]
+    cards = take_cards(options.cards or "sample", options.dialogues)
     engines = [model for model in (supporter, getattr(seeker, "trained", seeker)) if isinstance(model, HFModel)]
 
     def rate(name: str, seeker_cap: int, supporter_cap: int) -> tuple[dict[str, float], dict[str, float]]:

@@ -282,9 +282,11 @@ def count_revealed(dialogues: Sequence[Dialogue], cards: Mapping[str, RoleCard],
     rare = {card_id: {w for w in own if common[w] <= max(1, len(words) / 3)} for card_id, own in words.items()}
     told = np.zeros((len(dialogues), rounds, 2))
     for row, dialogue in zip(told, dialogues, strict=True):
-        card, turns = rare[str(dialogue.card_id)], turns_of(dialogue)
-        for n in range(rounds):
-            row[n] = len(card & set(segment_words("\n".join(turns[: n + 1]), dialogue.language))), len(card)
+        card, said = rare[str(dialogue.card_id)], set[str]()
+        row[:, 1] = len(card)
+        for n, text in enumerate(turns_of(dialogue)[:rounds]):
+            said.update(segment_words(text, dialogue.language))
+            row[n:, 0] = len(card & said)
     return told
 
 

@@ -88,10 +88,8 @@ def study_sampling(
     known = evaluation.read_examples(recipe.data, recipe.data.train, protocol, sources, {})
     overlaps = read_json_object(folder / OVERLAPS)
     learnt = evaluation.read_learnt(folder)
-    unlearnt = role_data.in_hash_order(
-        [e for e in known if e.card and e.id not in {*learnt, *overlaps["validation"], *overlaps.get(UNTOLD, ())}],
-        recipe.optimise.seed,
-    )
+    aside = {*learnt, *overlaps["validation"], *overlaps.get(UNTOLD, ())}
+    unlearnt = role_data.in_hash_order([e for e in known if e.card and e.id not in aside], recipe.optimise.seed)
     fresh = sorted(unlearnt, key=lambda e: e.id in overlaps["test_cards"])
     if not learnt or len(fresh) < study.people or study.cards > study.people:
         raise EscEvalError(
