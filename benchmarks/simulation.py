@@ -313,11 +313,8 @@ def time_starts(scratch: Path) -> dict[str, Any]:
 def time_steps(length: int = 330, steps: int = 4) -> dict[str, Any]:
     """Processor milliseconds of a decoding step of the embedded model at some rows, by what they are spent on."""
     model = HFModel(str(embedded.convert_embedded()[0]), name="model", stands_for="benchmark", device="cpu")
-    parts = {
-        "linear": (PackedLinear, "forward"),
-        "attention": (attention, "scaled_dot_product_attention"),
-        "buffers": (SlotLayer, "update"),
-    }
+    attend = "_attend_by_products" if torch.backends.mkl.is_available() else "scaled_dot_product_attention"
+    parts = {"linear": (PackedLinear, "forward"), "attention": (attention, attend), "buffers": (SlotLayer, "update")}
     found: dict[str, Any] = {"length": length, "hardware": asdict(Hardware.measure(model.device, torch.float32))}
     for count in (1, 8, 32):
         rows = Rows(model.model, count, model.pad)

@@ -1,6 +1,7 @@
 """What a judge gives beside its level, if it is asked to: a quote of the dialogue, checked by code, or a reason."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ Wanted = Literal["none", "quote", "reason"]
 ANSWER_TOKENS = 256
 """Cap on an answer that holds it, where no higher one is given."""
 FILE = "evidence.yaml"
+_LETTERS = {"Lu", "Ll", "Lt", "Nd"}  # cased letters and digits: words of other scripts need no space between them
 _MARKS = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"'})
 
 
@@ -86,7 +88,7 @@ def find_quote(quote: str, dialogue: Dialogue) -> int | None:
     """The first turn, from 0, that holds a quote word for word; None: none does.
 
     White space counts alike, whatever and however much of it, and so do straight and curved quotation marks, and marks
-    around the whole quote do not count; a quote without a word stands nowhere.
+    around the whole quote do not count; a quote without a word stands nowhere, and one of "art" not in "heart".
 
     >>> from esc_eval.schema import Turn
     >>> talk = Dialogue(id="d", language="en", turns=(Turn(role="seeker", text="I feel  so\\nalone."),))
@@ -99,9 +101,24 @@ def find_quote(quote: str, dialogue: Dialogue) -> int | None:
         return None
     for number, turn in enumerate(dialogue.turns):
         said = _plain(turn.text)
-        if wanted in said or bare in said:
+        if _stands_in(wanted, said) or _stands_in(bare, said):
             return number
     return None
+
+
+def _stands_in(quote: str, said: str) -> bool:
+    """Whether a text holds a quote that neither begins nor ends inside a word."""
+    start = said.find(quote)
+    while start >= 0:
+        end = start + len(quote)
+        if not any(_join(said[at - 1], said[at]) for at in (start, end) if 0 < at < len(said)):
+            return True
+        start = said.find(quote, start + 1)
+    return False
+
+
+def _join(before: str, after: str) -> bool:
+    return unicodedata.category(before) in _LETTERS and unicodedata.category(after) in _LETTERS
 
 
 def _plain(text: str) -> str:

@@ -85,6 +85,24 @@ def test_a_quote_is_of_one_turn_word_for_word():
     assert find_quote(" ", TALK) is None
 
 
+@pytest.mark.parametrize(
+    ("quote", "said", "found"),
+    [
+        ("art", "It breaks my heart.", False),
+        ("heart", "It breaks my heart.", True),
+        ("art", "My heart is in my art.", True),  # the second one
+        ("7", "It is 17 years.", False),
+        ("it", "It’s what it’s.", True),
+        ("难过", "我很难过了", True),
+        ("寂しい", "とても寂しいです", True),
+        ("학교", "학교에 가기 싫어요", True),
+    ],
+)
+def test_a_quote_neither_begins_nor_ends_inside_a_word(quote, said, found):
+    talk = TALK.model_copy(update={"turns": (Turn(role="seeker", text=said),)})
+    assert find_quote(quote, talk) == (0 if found else None)
+
+
 def test_the_question_says_what_is_wanted_in_the_dialogues_language_and_is_the_same_without():
     for language, word in (("en", '{"quote": '), ("zh", '{"quote": ')):
         talk = TALK.model_copy(update={"language": language})
