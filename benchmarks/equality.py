@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.baseline import take_cards
 from benchmarks.meters import synchronise
 from benchmarks.shapes import SHAPES, made
 from esc_eval.chat.base import ChatModel, Conversation
@@ -27,10 +28,8 @@ from esc_eval.chat.engine.rows import common_prefix
 from esc_eval.chat.engine.weights import Weights
 from esc_eval.checkpoints import embedded
 from esc_eval.environment import describe_environment
-from esc_eval.files.records import load_cards
 from esc_eval.files.writing import write_json
 from esc_eval.prompts.protocol import Generation, load_protocol
-from esc_eval.schema import RoleCard
 
 Open = Callable[..., ChatModel]
 """Opens the model anew, with the settings of ``HFModel`` by name."""
@@ -126,8 +125,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    protocol, base = load_protocol(), load_cards(language="en")
-    cards: list[RoleCard] = [base[i % len(base)] for i in range(options.cards)]
+    protocol, cards = load_protocol(), take_cards("sample", options.cards)
     talk = Talk(
         [protocol.conversation(card, [protocol.opening(card)], "seeker") for card in cards],
         Generation(max_new_tokens=options.tokens, temperature=options.temperature),

@@ -43,7 +43,7 @@ from esc_eval.environment import describe_environment
 from esc_eval.files.records import read_dialogues
 from esc_eval.files.writing import write_json
 from esc_eval.prompts.protocol import Generation, Protocol, load_protocol
-from esc_eval.schema import RoleCard
+from esc_eval.schema import RoleCard, Turn
 from esc_eval.simulation.plan import Plan
 from esc_eval.simulation.run import Run
 from esc_eval.simulation.simulate import play_plan
@@ -215,16 +215,34 @@ def play(options: argparse.Namespace) -> dict[str, Any]:
         "tokens": tokens,
         "texts": texts,
     }
-    return found | {"least_seconds": _least(model, count)} if options.one == KEPT else found
+    if options.one == KEPT:
+        found["read_once"] = _read_once(count, [_first_prompts(model, protocol, card, texts) for card in cards])
+        found["least_seconds"] = Work.of(model.model).least_seconds(
+            count, Hardware.measure(model.device, torch.float32)
+        )
+    return found
 
 
-def _least(model: HFModel, count: Count) -> float:
-    """Seconds that what our engine has just played takes at least on this machine."""
-    for rows in model.kept:
-        shared = min(common_prefix(rows.ids[0], other) for other in rows.ids)
-        count.prompt -= shared * (len(rows.ids) - 1)
-        count.looked -= shared * (shared + 1) // 2 * (len(rows.ids) - 1)
-    return Work.of(model.model).least_seconds(count, Hardware.measure(model.device, torch.float32))
+def _first_prompts(
+    model: HFModel, protocol: Protocol, card: RoleCard, texts: dict[str, list[str]]
+) -> tuple[list[int], list[int]]:
+    """What the seeker and the supporter of a dialogue read first."""
+    turns = [protocol.opening(card), Turn(role="seeker", text=texts[str(card.id)][1])]
+    return tuple(
+        model.encode(protocol.conversation(card, turns[:number], side))
+        for number, side in enumerate(("seeker", "supporter"), 1)
+    )
+
+
+def _read_once(count: Count, prompts: Sequence[Sequence[list[int]]]) -> int:
+    """Count beginnings that all dialogues' prompts of a side share once instead of each time; the tokens less."""
+    less = 0
+    for side in zip(*prompts, strict=True):
+        shared = min(common_prefix(side[0], other) for other in side)
+        less += shared * (len(side) - 1)
+        count.looked -= shared * (shared + 1) // 2 * (len(side) - 1)
+    count.prompt -= less
+    return less
 
 
 def _worked() -> float:

@@ -48,7 +48,7 @@ from esc_eval.chat.engine.rows import Rows
 from esc_eval.chat.engine.slots import SlotLayer
 from esc_eval.checkpoints import embedded
 from esc_eval.environment import installed_versions
-from esc_eval.files.records import load_cards, read_dialogues
+from esc_eval.files.records import read_dialogues
 from esc_eval.files.writing import write_json
 from esc_eval.prompts.protocol import Generation, Protocol, load_protocol
 from esc_eval.schema import RoleCard
@@ -58,13 +58,14 @@ from esc_eval.simulation.simulate import play_plan
 
 PARTS = ("comparison", "realistic", "start", "step")
 STARTS = 3  # after the first
-LIBRARIES = "import torch; from transformers import AutoModelForCausalLM, AutoTokenizer; print(flush=True)"
+PROBLEM = 600  # characters of why a start failed
+LIBRARIES = "import torch; from transformers import AutoModelForCausalLM, AutoTokenizer; print('begun', flush=True)"
 START = """
 from esc_eval.chat import Options, open_model
 from esc_eval.prompts.protocol import Generation
 model = open_model("embedded:base", Options())
 list(model.reply([[{"role": "user", "content": "Hello."}]], Generation(max_new_tokens=1), [0]))
-print(flush=True)
+print("begun", flush=True)
 """
 LOCAL = ("kept", "bfloat16", "int8")
 KNOWN = ("official", *LOCAL, "transformers-batching")
@@ -157,10 +158,9 @@ class Bench:
         self.protocol: Protocol = protocol.model_copy(
             update={"rounds": options.rounds, "seeker": fixed, "supporter": fixed}
         )
-        base = load_cards(language="en")
         self.cards = [
-            base[i % len(base)].model_copy(update={"id": f"card{i}", "text": f"{base[i % len(base)].text} ({i})"})
-            for i in range(options.dialogues)
+            card.model_copy(update={"text": f"{card.text} ({number})"})
+            for number, card in enumerate(take_cards("sample", options.dialogues))
         ]
         self.memory = Memory(self.device)
         self.hardware = Hardware.measure(self.device, getattr(torch, self.dtype))
@@ -287,15 +287,16 @@ def time_starts(scratch: Path) -> dict[str, Any]:
 
     def run(program: str) -> dict[str, float]:
         begin, worked = time.perf_counter(), os.times()
-        with subprocess.Popen(
-            [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        with (scratch / "said.txt").open("w+") as said, subprocess.Popen(
+            [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=said, text=True,
             env={**os.environ, "ESC_EVAL_CACHE": str(scratch / "cache")},
         ) as process:  # fmt: skip
             assert process.stdout
-            process.stdout.readline()
-            seconds = time.perf_counter() - begin
-        if process.returncode:
-            raise SystemExit(f"{program}: ended with {process.returncode}")
+            begun = next((time.perf_counter() for line in process.stdout if line == "begun\n"), None)
+        if begun is None or process.returncode:
+            why = (scratch / "said.txt").read_text(errors="replace").strip()[-PROBLEM:]
+            raise SystemExit(f"a start ended with {process.returncode}: {why}")
+        seconds = begun - begin
         ended = os.times()
         spent = ended.children_user + ended.children_system - worked.children_user - worked.children_system
         return {"seconds": seconds, "processor_seconds": spent}

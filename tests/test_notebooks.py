@@ -32,6 +32,9 @@ def test_a_notebook_runs_and_shows_what_is_kept_of_it(book):
         ("12 rows", "13 rows", False),
         ("0.5 kept", "0.5 left", False),
         ("0.5", "0.5 and 0.6", False),
+        ("0.59", "0.5", False),
+        ("0.049", "0.0", False),
+        ("#", "0.5", False),
     ],
 )
 def test_a_decimal_may_differ_by_one_in_its_last_place_and_nothing_else_may(now, before, alike):

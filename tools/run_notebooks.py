@@ -40,11 +40,15 @@ def texts(book: nbformat.NotebookNode) -> list[list[str]]:
 
 def is_alike(now: str, before: str) -> bool:
     """Whether two texts are the same but for one unit in a decimal's last place, which processors round differently."""
-    ours, theirs = (list(map(Decimal, NUMBER.findall(text))) for text in (now, before))
-    units = [Decimal(1).scaleb(int(number.as_tuple().exponent)) for number in theirs]
-    return NUMBER.sub("#", now) == NUMBER.sub("#", before) and all(
-        abs(a - b) <= unit for a, b, unit in zip(ours, theirs, units, strict=True)
-    )
+    if NUMBER.split(now) != NUMBER.split(before):
+        return False
+    pairs = zip(*(map(Decimal, NUMBER.findall(text)) for text in (now, before)), strict=True)
+    return all(_are_alike(ours, theirs) for ours, theirs in pairs)
+
+
+def _are_alike(ours: Decimal, theirs: Decimal) -> bool:
+    places = theirs.as_tuple().exponent
+    return ours.as_tuple().exponent == places and abs(ours - theirs) <= Decimal(1).scaleb(int(places))
 
 
 def main(arguments: list[str]) -> int:

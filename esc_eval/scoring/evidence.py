@@ -18,7 +18,9 @@ Wanted = Literal["none", "quote", "reason"]
 ANSWER_TOKENS = 256
 """Cap on an answer that holds it, where no higher one is given."""
 FILE = "evidence.yaml"
-_LETTERS = {"Lu", "Ll", "Lt", "Nd"}  # cased letters and digits: words of other scripts need no space between them
+_LETTERS = {"Lu", "Ll", "Lt", "Nd"}
+_INSIDE = re.compile(r"(?<=[^\W\d_])'(?=[^\W\d_])|(?<=\d)[.,](?=\d)")
+"""What stands inside a word or a number."""
 _MARKS = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"'})
 
 
@@ -88,7 +90,8 @@ def find_quote(quote: str, dialogue: Dialogue) -> int | None:
     """The first turn, from 0, that holds a quote word for word; None: none does.
 
     White space counts alike, whatever and however much of it, and so do straight and curved quotation marks, and marks
-    around the whole quote do not count; a quote without a word stands nowhere, and one of "art" not in "heart".
+    around the whole quote do not count; a quote without a word stands nowhere. "art" is not in "heart", nor "can" in
+    "can't" or "5" in "3.5"; in scripts without capitals a part of a word counts, as their words take beginnings and ends.
 
     >>> from esc_eval.schema import Turn
     >>> talk = Dialogue(id="d", language="en", turns=(Turn(role="seeker", text="I feel  so\\nalone."),))
@@ -108,17 +111,17 @@ def find_quote(quote: str, dialogue: Dialogue) -> int | None:
 
 def _stands_in(quote: str, said: str) -> bool:
     """Whether a text holds a quote that neither begins nor ends inside a word."""
+    inside = {at for found in _INSIDE.finditer(said) for at in (found.start(), found.end())}
     start = said.find(quote)
     while start >= 0:
-        end = start + len(quote)
-        if not any(_join(said[at - 1], said[at]) for at in (start, end) if 0 < at < len(said)):
+        if not any(at in inside or _is_in_word(said, at) for at in (start, start + len(quote))):
             return True
         start = said.find(quote, start + 1)
     return False
 
 
-def _join(before: str, after: str) -> bool:
-    return unicodedata.category(before) in _LETTERS and unicodedata.category(after) in _LETTERS
+def _is_in_word(said: str, at: int) -> bool:
+    return {unicodedata.category(each) for each in said[max(at - 1, 0) : at + 1]} <= _LETTERS and 0 < at < len(said)
 
 
 def _plain(text: str) -> str:

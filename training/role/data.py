@@ -180,10 +180,12 @@ def dialogue_of(example: Example, rounds: int | None = None) -> Dialogue:
 
 def shares_told(examples: Sequence[Example]) -> list[float]:
     """Which share of its card's rarer words each seeker says; 1 where a card has none."""
+    if not examples:
+        return []
     from analysis.studies.seekers import count_revealed  # scikit-learn, which other recipes do without
 
     dialogues = [dialogue_of(e) for e in examples]
-    most = max((sum(turn.role == "seeker" for turn in d.turns) for d in dialogues), default=0)
+    most = max(sum(turn.role == "seeker" for turn in d.turns) for d in dialogues)
     counts = count_revealed(dialogues, {e.card.id: e.card for e in examples if e.card}, most)
     return [float(said / there) if there else 1.0 for said, there in counts[:, -1]]
 

@@ -152,6 +152,7 @@ def test_seekers_that_leave_their_card_untold_are_not_learnt_from_and_are_listed
             one["dialog"][0]["text"] += f" before the exam{number}"
     path.write_text("".join(json.dumps(one) + "\n" for one in made), encoding="utf-8")
 
+    assert role_data.shares_told([]) == []
     every = role_data.collect_material(smoke().data, PROTOCOL, sources)
     told = dict(zip((e.id for e in every.train), role_data.shares_told(every.train), strict=True))
     assert told.pop("esconv/train.txt#2") == 0

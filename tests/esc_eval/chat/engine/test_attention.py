@@ -1,5 +1,7 @@
 """Shared heads are never copied, with a mask or without, and attention's numbers stay those of copied heads."""
 
+from unittest.mock import patch
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -37,16 +39,18 @@ def draw_mask(kind, rows, heads, new, positions, generator):
     new=st.integers(1, 6),
     before=st.integers(0, 9),
     kind=st.sampled_from(["none", "additive", "boolean", "by head"]),
+    products=st.booleans(),
     seed=st.integers(0, 9999),
 )
-def test_attention_is_that_of_copied_heads(rows, shared, times, new, before, kind, seed):
+def test_attention_is_that_of_copied_heads(rows, shared, times, new, before, kind, products, seed):
     generator = torch.Generator().manual_seed(seed)
     positions = new if kind == "none" else new + before
     query = torch.randn((rows, shared * times, new, 8), generator=generator)
     key, value = (torch.randn((rows, shared, positions, 8), generator=generator) for _ in range(2))
     mask = draw_mask(kind, rows, shared * times, new, positions, generator)
     module = torch.nn.Module()
-    found, _ = attend_shared(module, query, key, value, mask)
+    with patch.object(attention, "_multiplies_batches", lambda query: products):  # by torch's attention otherwise
+        found, _ = attend_shared(module, query, key, value, mask)
     torch.testing.assert_close(found, copied(query, key, value, mask, mask is None and new > 1), rtol=1e-5, atol=1e-6)
 
 
@@ -94,9 +98,9 @@ def test_a_model_with_shared_heads_uses_it_and_one_without_stays_as_it_is():
 
 def test_kept_rows_of_a_model_with_shared_heads_attend_by_it_with_their_masks(monkeypatch):
     masks = []
-    plain = attention.scaled_dot_product_attention
+    plain = attention.attend_shared
     monkeypatch.setattr(
-        attention, "scaled_dot_product_attention", lambda *a, **k: masks.append(k["attn_mask"]) or plain(*a, **k)
+        attention, "attend_shared", lambda *a, **k: masks.append((a[1].shape[2], a[4])) or plain(*a, **k)
     )
     model = small(num_key_value_heads=2)
     expected = model(torch.tensor([[5, 6, 7, 8]])).logits[0, -1]
@@ -106,7 +110,7 @@ def test_kept_rows_of_a_model_with_shared_heads_attend_by_it_with_their_masks(mo
         rows.extend([[9, 9], [5, 6, 7]])
         found = rows.extend([[4], [8]])[1]
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
-    assert any(mask is not None for mask in masks)
+    assert {new for new, mask in masks if mask is not None} == {1, 3}
 
 
 def test_padding_is_masked_for_a_model_without_kept_rows():
