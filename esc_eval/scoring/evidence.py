@@ -91,7 +91,7 @@ def find_quote(quote: str, dialogue: Dialogue) -> int | None:
 
     White space counts alike, whatever and however much of it, and so do straight and curved quotation marks, and marks
     around the whole quote do not count; a quote without a word stands nowhere. "art" is not in "heart", nor "can" in
-    "can't" or "5" in "3.5"; in scripts without capitals a part of a word counts, as their words take beginnings and ends.
+    "can't" or "5" in "3.5"; in scripts without capitals a part of a word counts, as words take beginnings and ends.
 
     >>> from esc_eval.schema import Turn
     >>> talk = Dialogue(id="d", language="en", turns=(Turn(role="seeker", text="I feel  so\\nalone."),))
