@@ -135,7 +135,7 @@ def sampling_page(section: Section) -> str:
 
 `{section["command"]}`
 
-Chosen without the conversations that the table above tests on: {setting["cards"]} cards of the {setting["fresh"]}
+Played without the conversations that the table above tests on: {setting["cards"]} cards of the {setting["fresh"]}
 conversations of the training files that {setting["seeker"]} did not learn from, {setting["rounds"]} rounds each,
 replies of at most {setting["reply_tokens"]} tokens; the supporter's lines are fixed ({setting["supporter"]}).
 Real: {people}. The classifier of slips is fitted to {setting["detector"]} others.
