@@ -19,6 +19,7 @@ what a decoding step of the embedded model spends its processor time on.
 """
 
 import argparse
+import gc
 import json
 import os
 import platform
@@ -33,6 +34,7 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from transformers import AutoModelForCausalLM
@@ -216,6 +218,7 @@ class Bench:
         return Result(seconds, len(dialogues), generated, None, memory, texts)
 
     def _timed(self, work: Callable[[], Any]) -> tuple[Any, float, float | None]:
+        gc.collect()  # what watches a stream of the repeat before holds its rows
         self.memory.reset()
         synchronise(self.device)
         start = time.perf_counter()
@@ -314,10 +317,15 @@ def time_starts(scratch: Path) -> dict[str, Any]:
 def time_steps(length: int = 330, steps: int = 4) -> dict[str, Any]:
     """Processor milliseconds of a decoding step of the embedded model at some rows, by what they are spent on."""
     model = HFModel(str(embedded.convert_embedded()[0]), name="model", stands_for="benchmark", device="cpu")
-    attend = "_attend_by_products" if torch.backends.mkl.is_available() else "scaled_dot_product_attention"
-    parts = {"linear": (PackedLinear, "forward"), "attention": (attention, attend), "buffers": (SlotLayer, "update")}
     found: dict[str, Any] = {"length": length, "hardware": asdict(Hardware.measure(model.device, torch.float32))}
     for count in (1, 8, 32):
+        many = count >= attention.ROWS and torch.backends.mkl.is_available()
+        attend = "_attend_by_products" if many else "scaled_dot_product_attention"
+        parts = {
+            "linear": (PackedLinear, "forward"),
+            "attention": (attention, attend),
+            "buffers": (SlotLayer, "update"),
+        }
         rows = Rows(model.model, count, model.pad)
         rows.extend([[(17 * i + 31 * j) % 49000 + 5 for j in range(length)] for i in range(count)])
         token = torch.full((count, 1), 7)
@@ -330,7 +338,23 @@ def time_steps(length: int = 330, steps: int = 4) -> dict[str, Any]:
             total = time.process_time() - begin
         row = {part: 1000 * one.seconds / steps for part, one in inside.items()}
         found[str(count)] = {"step": 1000 * total / steps, **row, "other": 1000 * total / steps - sum(row.values())}
+        found[str(count)]["by_the_clock"] = _time_attention(rows, token)
     return found
+
+
+def _time_attention(rows: Rows, token: torch.Tensor, steps: int = 12) -> dict[str, float]:
+    """Milliseconds of a step by the clock, medians, with attention by plain products and by torch's own in turn."""
+    ways = {"products": torch.backends.mkl.is_available(), "torch": False}
+    times: dict[str, list[float]] = {way: [] for way in ways}
+    lengths = [len(row) for row in rows.ids]
+    for _ in range(steps):
+        for way, chosen in ways.items():
+            with patch.object(attention, "_multiplies_batches", return_value=chosen):
+                begin = time.perf_counter()
+                rows.extend(token).argmax(dim=-1)
+                times[way].append(1000 * (time.perf_counter() - begin))
+            rows.cut(lengths)
+    return {way: median(taken) for way, taken in times.items()}
 
 
 @contextmanager
