@@ -1,7 +1,6 @@
 """What a judge gives beside its level, if it is asked to: a quote of the dialogue, checked by code, or a reason."""
 
 import re
-import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -18,7 +17,6 @@ Wanted = Literal["none", "quote", "reason"]
 ANSWER_TOKENS = 256
 """Cap on an answer that holds it, where no higher one is given."""
 FILE = "evidence.yaml"
-_LETTERS = {"Lu", "Ll", "Lt", "Nd"}
 _INSIDE = re.compile(r"(?<=[^\W\d_])'(?=[^\W\d_])|(?<=\d)[.,](?=\d)")
 """What stands inside a word or a number."""
 _MARKS = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"'})
@@ -121,7 +119,8 @@ def _stands_in(quote: str, said: str) -> bool:
 
 
 def _is_in_word(said: str, at: int) -> bool:
-    return {unicodedata.category(each) for each in said[max(at - 1, 0) : at + 1]} <= _LETTERS and 0 < at < len(said)
+    around = said[at - 1 : at + 1] if at else ""
+    return len(around) == 2 and all(each.isdecimal() or each.lower() != each.upper() for each in around)
 
 
 def _plain(text: str) -> str:
