@@ -216,7 +216,7 @@ def play(options: argparse.Namespace) -> dict[str, Any]:
         "texts": texts,
     }
     if options.one == KEPT:
-        found["read_once"] = _read_once(count, [_first_prompts(model, protocol, card, texts) for card in cards])
+        _read_once(count, [_first_prompts(model, protocol, card, texts) for card in cards])
         found["least_seconds"] = Work.of(model.model).least_seconds(
             count, Hardware.measure(model.device, torch.float32)
         )
@@ -234,15 +234,12 @@ def _first_prompts(
     )
 
 
-def _read_once(count: Count, prompts: Sequence[Sequence[list[int]]]) -> int:
-    """Count beginnings that all dialogues' prompts of a side share once instead of each time; the tokens less."""
-    less = 0
+def _read_once(count: Count, prompts: Sequence[Sequence[list[int]]]) -> None:
+    """Count beginnings that all dialogues' prompts of a side share once instead of each time."""
     for side in zip(*prompts, strict=True):
         shared = min(common_prefix(side[0], other) for other in side)
-        less += shared * (len(side) - 1)
+        count.prompt -= shared * (len(side) - 1)
         count.looked -= shared * (shared + 1) // 2 * (len(side) - 1)
-    count.prompt -= less
-    return less
 
 
 def _worked() -> float:

@@ -184,12 +184,10 @@ def test_dialogues_are_added_to_a_scoring_and_what_was_rated_must_read_as_it_did
 
 @pytest.mark.slow
 @pytest.mark.shared_data
-@pytest.mark.parametrize(("language", "shortest"), [("en", 6), ("zh", 2)])
-def test_official_dialogues_are_scored_by_the_embedded_model(shared, embedded, tmp_path, language, shortest):
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_official_dialogues_are_scored_by_the_embedded_model(shared, embedded, tmp_path, language):
     paths = sorted(shared.glob(f"esc_eval_official/result/*/*_{language}.json"))
     dialogues = [d for path in paths for d in read_dialogues(path)]
-    assert len(dialogues) == 6
-    dialogues = sorted(dialogues, key=lambda d: sum(len(turn.text) for turn in d.turns))[:shortest]
     ratings = rate(Scoring(embedded, load_rubric()), dialogues, tmp_path / "r")
-    assert len(ratings) == 7 * shortest
+    assert (len(dialogues), len(ratings)) == (6, 42)
     assert all(r.probabilities and r.mass > 0.01 for r in ratings)
