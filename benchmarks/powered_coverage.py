@@ -4,13 +4,15 @@
     python -m benchmarks.powered_coverage --runs 1000 --people people/ieval --people people/duo-ed-en
 
 By simulation: human levels 0 to 4 are drawn with the shares named, cards shift them, and predictions are as good as
-said. Of ratings that people gave (folders of `python -m analysis convert`): all are taken for the truth, a random part
-of the cards for the rated one, and the predictor is the number of words that the supporter says.
+said; where rows say so, the scorer leaves a share unscored, which people rate lower. Of ratings that people gave
+(folders of `python -m analysis convert`): all are taken for the truth, a random part of the cards for the rated one,
+and the predictor is the number of words that the supporter says.
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +32,9 @@ SHAPES = {
 SIZES = (5, 10, 20, 50)
 OTHERS = 300
 QUALITY = 0.7
+PARTLY = {"a tenth unscored": 0.1, "half unscored": 0.5, "nine tenths unscored": 0.9}
+LOWER = 1.5
+"""Levels by which people rate unscored dialogues lower."""
 
 
 def draw(shape: tuple[float, ...], n: int, each: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -43,9 +48,23 @@ def draw(shape: tuple[float, ...], n: int, each: int, rng: np.random.Generator) 
     return human, guess
 
 
-def simulate(shape: tuple[float, ...], n: int, each: int, rng: np.random.Generator) -> list[PredictionPowered]:
+def draw_partly(share: float, n: int, each: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """As ``draw``, about the middle of the scale, with a share left unscored (nan) that people rate lower."""
+    hidden = np.sqrt(0.5) * rng.normal(size=(n, 1)) + np.sqrt(0.5) * rng.normal(size=(n, each))
+    unscored = rng.random(hidden.shape) < share
+    guess = QUALITY * hidden + np.sqrt(1 - QUALITY**2) * rng.normal(size=(n, each))
+    human = np.clip(np.round(2.5 + hidden - LOWER * unscored), LEVELS[0], LEVELS[-1])
+    return human, np.where(unscored, np.nan, guess)
+
+
+def simulate(
+    study: Callable[[int, int, np.random.Generator], tuple[np.ndarray, np.ndarray]],
+    n: int,
+    each: int,
+    rng: np.random.Generator,
+) -> list[PredictionPowered]:
     """One study, read without and with the ends of the scale."""
-    human, guess = draw(shape, n + OTHERS // each, each, rng)
+    human, guess = study(n + OTHERS // each, each, rng)
     card = np.repeat(np.arange(len(human)), each).reshape(human.shape)
     seen = (human[:n].ravel(), guess[:n].ravel(), guess[n:].ravel())
     clusters = {"cluster_labelled": card[:n].ravel(), "cluster_unlabelled": card[n:].ravel()}
@@ -96,11 +115,15 @@ def main() -> None:
     rng = np.random.default_rng(0)
     print("| scores | rated cards | t interval | width | with the ends | width |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
-    for name, shape in SHAPES.items() if not options.people else ():
-        truth = float(np.dot(shape, LEVELS))
+    studies: list[tuple[str, Callable[..., tuple[np.ndarray, np.ndarray]], float]] = []
+    studies += [(name, partial(draw, shape), float(np.dot(shape, LEVELS))) for name, shape in SHAPES.items()]
+    for name, share in PARTLY.items():
+        many, _ = draw_partly(share, 1_000_000, 1, np.random.default_rng(1))
+        studies.append((name, partial(draw_partly, share), float(many.mean())))
+    for name, study, truth in studies if not options.people else ():
         for each in (1, 3):
             for n in SIZES:
-                found = [simulate(shape, n, each, rng) for _ in range(options.runs)]
+                found = [simulate(study, n, each, rng) for _ in range(options.runs)]
                 hits = np.mean([[r.low <= truth <= r.high for r in pair] for pair in found], axis=0)
                 show(f"{name}, {each} a card", n, hits, np.mean([[r.high - r.low for r in p] for p in found], axis=0))
     for folder in options.people or ():

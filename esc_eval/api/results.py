@@ -27,6 +27,7 @@ from esc_eval.reporting.columns import DialogueColumns, RatingColumns
 from esc_eval.reporting.course import course_report, estimate_courses
 from esc_eval.reporting.harm_corrected import corrected_report
 from esc_eval.reporting.jury import find_juries, jury_report
+from esc_eval.reporting.making import group_reasons
 from esc_eval.reporting.page import as_page
 from esc_eval.reporting.pictures import Picture, board_pictures, rounds_pictures
 from esc_eval.reporting.preferences import preference_reports
@@ -461,8 +462,10 @@ class Results:
             own = [r for r in judged if r.rater == scorer and self.rubrics[r.rubric].harmful is None]
             if not own:
                 continue
-            if not any(rating.score is not None for rating in own) and any(rating.unsupported for rating in own):
-                found[scorer] = Report("powered", {}, notes=[f"{scorer}: {NO_SCORER}, {ALONE}"])
+            if not any(rating.score is not None for rating in own):
+                why = {r.dialogue_id: r.problem or "" for r in own if not r.unsupported}
+                said = f"{scorer} scored none ({group_reasons(why.values())})" if why else f"{scorer}: {NO_SCORER}"
+                found[scorer] = Report("powered", {}, notes=[f"{said}, {ALONE}"])
                 continue
             levels = self.rubrics[own[0].rubric].levels
             scale = (min(levels), max(levels))

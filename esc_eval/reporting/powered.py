@@ -10,7 +10,9 @@ import pandas as pd
 
 from esc_eval.errors import EscEvalError
 from esc_eval.files.ratings_table import RatingsTable
+from esc_eval.reporting.making import group_reasons
 from esc_eval.reporting.render import Cell, Report, Table, name_clusters, report_signature
+from esc_eval.reporting.unsupported import find_unsupported_rows
 from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.statistics.estimate import Estimate
 from esc_eval.statistics.power import TARGET
@@ -19,10 +21,15 @@ from esc_eval.statistics.scale import FULL, points_per_level
 from esc_eval.statistics.scores import human_scores
 
 ENDS = (0.0, float(FULL))
-COLUMNS = ("rated by people", "predicted only", "mean", "width without predictions", "power", "ratings saved")
+COLUMNS = ("rated by people", "others", "unscored", "mean", "width without predictions", "power", "ratings saved")
 NOTE = (
-    "Points from 0 to 100. power: 0 = the predictions are no help, 1 = taken at their word, more where they spread "
+    "Points from 0 to 100. others: dialogues that people did not rate; unscored: of all, those that the scorer gave no "
+    "score. power: 0 = the predictions are no help, 1 = taken at their word, more where they spread "
     "less than people; ratings saved: people's ratings that the same width would need on top without predictions."
+)
+UNSCORED = (
+    "People's ratings of these count as all others do; where they rated enough of them, the mean is of both parts by "
+    "their share of all dialogues."
 )
 RANDOM = (
     "Holds where the dialogues that people rated are a random part of all (whole cards drawn at random): not where "
@@ -36,7 +43,8 @@ def _with_predictions(
 ) -> tuple[pd.DataFrame, pd.DataFrame, str, list[str]]:
     """Human scores and predictions in points, by dialogue and dimension; the column of clusters; what to know.
 
-    A dimension that the scorer does not rate is predicted by the mean of all that it rates.
+    A dimension that the scorer does not rate is predicted by the mean of all that it rates; a dialogue that it left
+    unscored is there with nan.
     """
     predictions = predictions.of_kind("model")
     if len(predictions.raters) != 1:
@@ -44,7 +52,7 @@ def _with_predictions(
             f"predictions by {len(predictions.raters)} scorers ({', '.join(predictions.raters)}): "
             "prediction-powered intervals need one"
         )
-    guess = predictions.scored().copy()
+    scorer, guess = predictions.raters[0], predictions.frame.copy()
     if "model" not in guess or guess["model"].isna().any():
         raise EscEvalError("predictions need a column 'model' in every row (or --dialogues, which name it)")
     if "expected" in guess:
@@ -55,28 +63,52 @@ def _with_predictions(
     if rows.empty:
         raise EscEvalError("no human rating has a score")
     rows["score"] = (rows["score"] - people.low) * points_per_level(people.low, people.high)
-    keep = [c for c in ("model", "language", "card") if c in guess]
-    whole = guess.groupby("dialogue_id", sort=False).agg(score=("score", "mean"), **{c: (c, "first") for c in keep})
-    notes, filled = [], [guess[["dialogue_id", "dimension", "score", *keep]]]
+    talks = guess.groupby("dialogue_id", sort=False)[[c for c in ("model", "language", "card") if c in guess]].first()
+    given = guess.dropna(subset="score").groupby(["dialogue_id", "dimension"])["score"].mean().unstack()
+    given = given.reindex(talks.index)
+    if not len(given.columns):
+        why = explain_unscored(guess)
+        raise EscEvalError(f"{scorer} scored none of these dialogues{f': {why}' if why else ''}")
+    notes, told = [], []
     for dimension in dict.fromkeys(rows["dimension"]):
-        if dimension not in set(guess["dimension"]):
-            filled.append(whole.reset_index().assign(dimension=dimension))
-            notes.append(
-                f"{dimension}: {predictions.raters[0]} does not rate it; predicted by the mean of all it rates."
-            )
-    guess = pd.concat(filled, ignore_index=True)
+        if dimension not in given:
+            notes.append(f"{dimension}: {scorer} does not rate it; predicted by the mean of all it rates.")
+        score = given[dimension] if dimension in given else given.mean(axis=1)
+        told.append(talks.assign(dimension=dimension, score=score).reset_index())
+    known = rows["dialogue_id"].isin(talks.index)
+    if not known.any():
+        raise EscEvalError("no dialogue has both a human rating and one by the scorer: do the dialogue_ids match?")
+    if not known.all():
+        lost = rows[~known]
+        notes.append(
+            f"Left out: people's scores of {lost['dialogue_id'].nunique()} dialogues ({len(lost)} scores) that were "
+            f"not given to {scorer}, e.g. {lost['dialogue_id'].iloc[0]}; rate these with it too."
+        )
+    if without := talks.index[given.isna().all(axis=1)].tolist():
+        rated = int(pd.Series(without).isin(rows["dialogue_id"]).sum())
+        why = explain_unscored(guess[guess["dialogue_id"].isin(without)])
+        notes.append(
+            f"{scorer} left {len(without)} of {len(talks)} dialogues unscored{f' ({why})' if why else ''}, {rated} of "
+            f"them rated by people. {UNSCORED}"
+        )
     if cluster is None:
-        known = "card" in guess and guess["card"].notna().all()
-        cluster = "card" if known else "dialogue_id"
-    elif cluster not in guess:
+        cluster = "card" if "card" in talks and talks["card"].notna().all() else "dialogue_id"
+    elif cluster not in talks:
         cluster = "dialogue_id"
-    return rows[["dialogue_id", "dimension", "score"]], guess, cluster, notes
+    return rows.loc[known, ["dialogue_id", "dimension", "score"]], pd.concat(told, ignore_index=True), cluster, notes
+
+
+def explain_unscored(rows: pd.DataFrame) -> str:
+    """Why a scorer gave dialogues no score, a reason each, most frequent first; "" where nothing says it."""
+    said = rows[~find_unsupported_rows(rows) & rows["score"].isna()].drop_duplicates("dialogue_id")
+    return group_reasons(said["problem"].dropna().astype(str)) if "problem" in said else ""
 
 
 def _scores_of(
     rows: pd.DataFrame, guess: pd.DataFrame, cluster: str
-) -> Iterator[tuple[tuple[str, str, str], Scores | str, int, int]]:
-    """By language, model and dimension: what is known, or why it is not enough; how many are rated and predicted."""
+) -> Iterator[tuple[tuple[str, str, str], Scores | str, tuple[int, int, int]]]:
+    """By language, model and dimension: what is known, or why it is not enough; how many dialogues people rated, how
+    many they did not, and how many the scorer left unscored."""
     marked = guess.merge(rows, on=["dialogue_id", "dimension"], how="left", suffixes=("_predicted", ""))
     marked["language"] = marked["language"].fillna("") if "language" in marked else ""
     for key, own in marked.groupby(["language", "model", "dimension"], sort=False):
@@ -91,7 +123,7 @@ def _scores_of(
             )
         except ValueError as error:
             known = str(error)
-        yield (language, model, dimension), known, len(here), len(rest)
+        yield (language, model, dimension), known, (len(here), len(rest), int(own["score_predicted"].isna().sum()))
 
 
 def powered_means(
@@ -109,7 +141,7 @@ def powered_means(
         Data by model and dimension (by language first, where there are several), the table, and what to know.
 
     Raises:
-        EscEvalError: Several scorers, no model, or no dialogue that both rated.
+        EscEvalError: Several scorers, no model, or no dialogue that both were given.
     """
     rows, guess, column, notes = _with_predictions(people, predictions, cluster)
     out: dict[str, Any] = {}
@@ -117,7 +149,7 @@ def powered_means(
     saturated: list[str] = []
     found = list(_scores_of(rows, guess, column))
     languages = len({language for (language, _, _), *_ in found}) > 1
-    for (language, model, dimension), known, labelled, rest in found:
+    for (language, model, dimension), known, (labelled, rest, unscored) in found:
         name = f"{model} ({language})" if languages else model
         if isinstance(known, str):
             why = Estimate(None, n=labelled, undefined=known)
@@ -141,9 +173,7 @@ def powered_means(
             shown = [mean, powered.classical_width, powered.power, saved]
             if powered.saturated:
                 saturated.append(f"{name}, {dimension} ({powered.at_end:.0%} of {labelled})")
-        view.append([name, dimension, labelled, rest, *shown])
-    if not view:
-        raise EscEvalError("no dialogue has both a human rating and a prediction: do the dialogue_ids match?")
+        view.append([name, dimension, labelled, rest, unscored, *shown])
     if saturated:
         notes.append(
             f"People give {SATURATED:.0%} or more the same end of the scale: {'; '.join(saturated)}. So few other "
@@ -206,7 +236,7 @@ def labels_report(
             raise EscEvalError(f"no dimension {dimension!r}; there is {', '.join(dict.fromkeys(rows['dimension']))}")
         rows = rows[rows["dimension"] == dimension]
     known: dict[tuple[str, str], dict[str, Scores]] = {}
-    for (language, model, key), scores, *_ in _scores_of(rows, guess, column):
+    for (language, model, key), scores, _ in _scores_of(rows, guess, column):
         if isinstance(scores, str):
             notes.append(f"{model}, {key}: {scores}.")
         else:

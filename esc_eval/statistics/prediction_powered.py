@@ -8,6 +8,10 @@ Where nearly all people give the same end of the scale, few scores show too litt
 intervals miss the mean. On a scale with ends, one unseen cluster at either end is therefore counted in the variance
 (the idea of Agresti & Coull's added counts): that widens little where scores spread, and much where they are few or
 alike. ``python -m benchmarks.powered_coverage`` measures what both kinds of interval hold.
+
+A scorer leaves some dialogues unscored, and people may rate these otherwise than the rest. Their human scores are kept:
+such dialogues have one common prediction, and where people rated enough of them, a second lambda takes into account how
+many of all they are, as a mean of both parts weighted by their known shares would.
 """
 
 from dataclasses import dataclass
@@ -18,6 +22,9 @@ from scipy import stats
 
 SATURATED = 0.8
 """Share of human scores at one end of the scale from which they are called saturated."""
+FEWEST = 5
+"""Labelled clusters with a scored dialogue, and with an unscored one, from which their shares are taken into account;
+twice as many in all."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +35,9 @@ class PredictionPowered:
         value, low, high: Estimate and interval.
         power: The lambda used; 0 = human scores alone, 1 = predictions taken at their word; above 1 where they spread
             less than people's scores.
-        labelled, unlabelled: Dialogues with a human score, and with a prediction only.
+        labelled, unlabelled: Dialogues with a human score, and the others.
+        labelled_unscored, unlabelled_unscored: Of them, those without a prediction.
+        shares_used: Whether the share of dialogues without a prediction is taken into account.
         classical_width, width: Widths of the interval from human scores alone, and of this one.
         saved: Human ratings that one would need on top, without predictions, for the same width.
         clusters: Labelled clusters.
@@ -44,6 +53,9 @@ class PredictionPowered:
     power: float
     labelled: int
     unlabelled: int
+    labelled_unscored: int
+    unlabelled_unscored: int
+    shares_used: bool
     classical_width: float
     width: float
     saved: float
@@ -82,7 +94,8 @@ class Scores:
 
     Attributes:
         human, predicted: Shape (n,).
-        others: Shape (N,), predictions for dialogues that nobody rated.
+        others: Shape (N,), predictions for dialogues that nobody rated. nan, here and in ``predicted``: the scorer left
+            the dialogue unscored.
         cluster, other_cluster: Shapes (n,) and (N,), e.g. cards.
     """
 
@@ -104,17 +117,17 @@ class Scores:
         """The arrays, looked at.
 
         Raises:
-            ValueError: Fewer than three labelled clusters, no other dialogue, lengths that differ, or a value that is
-                not finite.
+            ValueError: Fewer than three labelled clusters, no other dialogue, lengths that differ, a human score that
+                is not finite, or an infinite prediction.
         """
         y, f, g = (np.asarray(v, dtype=float) for v in (human, predicted, others))
         if y.shape != f.shape or y.ndim != 1 or g.ndim != 1:
             raise ValueError(f"{y.shape} human scores but {f.shape} predictions for them")
-        if not (np.isfinite(y).all() and np.isfinite(f).all() and np.isfinite(g).all()):
-            raise ValueError("scores must be finite: leave unscored dialogues out and count them")
+        if not np.isfinite(y).all() or np.isinf(f).any() or np.isinf(g).any():
+            raise ValueError("human scores must be finite, and predictions too, or nan where the scorer gave none")
         n, extra = len(y), len(g)
         if not extra:
-            raise ValueError("no dialogue has a prediction only, so there is nothing to add to the human scores")
+            raise ValueError("people rated every dialogue, so there is nothing to add to the human scores")
         a = np.arange(n) if cluster is None else np.asarray(cluster)
         b = np.arange(n, n + extra) if other_cluster is None else np.asarray(other_cluster)
         if len(a) != n or len(b) != extra:
@@ -122,6 +135,30 @@ class Scores:
         if len(np.unique(a)) < 3:
             raise ValueError("a prediction-powered interval needs human scores from three clusters or more")
         return cls(y, f, g, a.astype(str), b.astype(str))
+
+    @property
+    def told(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """What is known of each dialogue without people: the prediction, the mean of all where there is none, and
+        whether there is none; shapes (n, 2) and (N, 2)."""
+        known = np.concatenate([self.predicted, self.others])
+        known = known[~np.isnan(known)]
+        usual = float(known.mean()) if len(known) else 0.0
+        first, second = (
+            np.stack([np.where(np.isnan(v), usual, v), np.isnan(v)], axis=1) for v in (self.predicted, self.others)
+        )
+        return first, second
+
+    @property
+    def is_partly_scored(self) -> bool:
+        """Whether the scorer scored some dialogues and left others unscored."""
+        without = np.isnan(np.concatenate([self.predicted, self.others]))
+        return bool(without.any() and not without.all())
+
+    @property
+    def tells_shares(self) -> bool:
+        """Whether people rated enough dialogues with a prediction and without for both parts to have a mean."""
+        without = np.isnan(self.predicted)
+        return min(len(np.unique(self.cluster[part])) for part in (without, ~without)) >= FEWEST
 
 
 def ppi_mean(
@@ -141,14 +178,14 @@ def ppi_mean(
 
     Args:
         human: Shape (n,), human scores of the labelled dialogues.
-        predicted_labelled: Shape (n,), predictions for the same dialogues.
-        predicted_unlabelled: Shape (N,), predictions for the others.
+        predicted_labelled: Shape (n,), predictions for the same dialogues; nan where the scorer gave none.
+        predicted_unlabelled: Shape (N,), predictions for the others, or nan.
         cluster_labelled, cluster_unlabelled: Shapes (n,), (N,), e.g. cards; a card may occur in both. None = every
             dialogue its own.
         bounds: Ends of the scale of the human scores: an unseen cluster at each is counted in the variance, and the
             interval ends there. None = a scale without ends.
         confidence: Coverage.
-        power: A fixed lambda; None = tuned.
+        power: A fixed lambda of the predictions; None = tuned.
 
     Raises:
         ValueError: As ``Scores.check``.
@@ -181,28 +218,29 @@ def _combine(
 ) -> PredictionPowered:
     """A signed sum of means, with the variance over whole clusters of all parts."""
     names = np.unique(np.concatenate([v for _, s in parts for v in (s.cluster, s.other_cluster)]))
-    u, v, w = (
-        np.zeros(len(names)) for _ in range(3)
-    )  # by cluster: of human scores, of predictions for them, of others
+    u = np.zeros(len(names))  # by cluster: of human scores
+    v, w = (np.zeros((len(names), 2)) for _ in range(2))  # of what is told of the same dialogues, and of the others
+    step = np.zeros(2)
     for sign, s in parts:
         here, there = np.searchsorted(names, s.cluster), np.searchsorted(names, s.other_cluster)
+        first, second = s.told
         u += sign * np.bincount(here, (s.human - s.human.mean()) / len(s.human), len(names))
-        v -= sign * np.bincount(here, (s.predicted - s.predicted.mean()) / len(s.human), len(names))
-        w += sign * np.bincount(there, (s.others - s.others.mean()) / len(s.others), len(names))
-    x = v + w
-    tuned = power is None
-    if power is None:
-        power = max(0.0, float(-(u @ x) / (x @ x))) if x @ x > 1e-18 else 0.0
+        np.add.at(v, here, -sign * (first - first.mean(axis=0)) / len(s.human))
+        np.add.at(w, there, sign * (second - second.mean(axis=0)) / len(s.others))
+        step += sign * (second.mean(axis=0) - first.mean(axis=0))
     k = min(len(np.unique(s.cluster)) for _, s in parts)
-    free = k - 1 - (tuned and power > 0)
+    partly = [s for _, s in parts if s.is_partly_scored]
+    shares = bool(partly) and k >= 2 * FEWEST and all(s.tells_shares for s in partly)
+    powers = _tune(u, v + w, shares) if power is None else np.array([power, 0.0])
+    free = k - 1 - (int(np.count_nonzero(powers)) if power is None else 0)
     added, shrunk = _unseen(parts, bounds)
 
     def variance(influence: np.ndarray, freedom: int) -> float:
         return float((influence**2).sum()) * k / freedom * shrunk + added
 
-    both, classical = variance(u + power * x, free), variance(u, k - 1)
-    of_others = power**2 * float((w**2).sum())
-    value = sum(sign * (s.human.mean() + power * (s.others.mean() - s.predicted.mean())) for sign, s in parts)
+    both, classical = variance(u + (v + w) @ powers, free), variance(u, k - 1)
+    of_others = float(((w @ powers) ** 2).sum())
+    value = sum(sign * s.human.mean() for sign, s in parts) + float(powers @ step)
     half = float(stats.t.ppf((1 + confidence) / 2, free)) * float(np.sqrt(both))
     plain = float(stats.t.ppf((1 + confidence) / 2, k - 1)) * float(np.sqrt(classical))
     low, high = value - half, value + half
@@ -217,9 +255,12 @@ def _combine(
         value=float(value),
         low=low,
         high=high,
-        power=power,
+        power=float(powers[0]),
         labelled=n,
         unlabelled=sum(len(s.others) for _, s in parts),
+        labelled_unscored=sum(int(np.isnan(s.predicted).sum()) for _, s in parts),
+        unlabelled_unscored=sum(int(np.isnan(s.others).sum()) for _, s in parts),
+        shares_used=bool(powers[1] != 0),
         classical_width=2 * plain,
         width=2 * half,
         saved=float(saved),
@@ -229,6 +270,18 @@ def _combine(
         of_unlabelled=of_others,
         of_humans=classical,
     )
+
+
+def _tune(humans: np.ndarray, told: np.ndarray, shares: bool) -> np.ndarray:
+    """The lambdas with the least variance, shape (2,): of the predictions, never below 0, and of having none."""
+    for columns in ([0, 1] if shares else [0], [1] if shares else []):
+        used = [c for c in columns if float(told[:, c] @ told[:, c]) > 1e-18]
+        powers = np.zeros(2)
+        if used:
+            powers[used] = np.linalg.lstsq(told[:, used], -humans, rcond=None)[0]
+        if powers[0] >= 0:
+            return powers
+    return np.zeros(2)
 
 
 def _unseen(parts: list[tuple[float, Scores]], bounds: tuple[float, float] | None) -> tuple[float, float]:

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from esc_eval import report
 from esc_eval.cli.app import app
 from esc_eval.errors import EscEvalError
+from esc_eval.files.records import read_ratings
 from esc_eval.files.writing import write_jsonl
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.schema import Dialogue, Rating, Turn
@@ -19,7 +20,9 @@ RUBRIC = load_rubric("esc-eval").id
 MODELS = {"plain": 1.5, "warm": 2.6}
 
 
-def rating(dialogue: str, dimension: str, rater: str, score: int | None, kind: str = "model") -> Rating:
+def rating(
+    dialogue: str, dimension: str, rater: str, score: int | None, kind: str = "model", problem: str | None = None
+) -> Rating:
     return Rating(
         dialogue_id=dialogue,
         dimension=dimension,
@@ -27,6 +30,7 @@ def rating(dialogue: str, dimension: str, rater: str, score: int | None, kind: s
         rater_kind=kind,  # type: ignore[arg-type]
         rubric=RUBRIC,
         score=score,
+        problem=problem,
     )
 
 
@@ -71,6 +75,62 @@ def test_a_report_beside_people_shows_human_means_and_what_was_saved(files: Call
     for form in ("text", "markdown", "latex"):
         assert "ratings saved" in found.render(form)
     assert "worth" in found.render("text")
+
+
+OUTSIDE = "outside what the scorer was fitted to: long replies"
+
+
+def leave_unscored(judged: Path, left: Callable[[str, int], bool]) -> None:
+    """The judge's ratings again, unscored where ``left(model, card)``."""
+    kept = []
+    for one in read_ratings(judged):
+        model, _, card = one.dialogue_id.partition(":")
+        out = left(model, int(card))
+        kept.append(rating(one.dialogue_id, "empathy", "judge", None, problem=OUTSIDE) if out else one)
+    write_jsonl(judged, kept)
+
+
+def test_people_rate_what_the_scorer_left_unscored_and_it_counts(files: Callable[..., tuple[Path, ...]]) -> None:
+    dialogues, judged, human = files()
+    leave_unscored(judged, lambda model, card: model == "plain" and card % 2 == 0)
+    found = report(dialogues=dialogues, ratings=judged, human=human)
+    cell = found.powered["judge"].data["models"]["plain"]["empathy"]
+    assert (cell["labelled"], cell["unlabelled"]) == (24, 56)
+    assert (cell["labelled_unscored"], cell["unlabelled_unscored"]) == (12, 28)
+    assert found.powered["judge"].data["models"]["warm"]["empathy"]["labelled_unscored"] == 0
+    said = " ".join(found.render("text").split())
+    assert "judge left 40 of 160 dialogues unscored (40 x outside what the scorer was fitted to: long replies)" in said
+    assert "12 of them rated by people" in said
+
+
+def test_a_model_that_the_scorer_left_unscored_has_the_mean_of_people(files: Callable[..., tuple[Path, ...]]) -> None:
+    dialogues, judged, human = files()
+    given = [r.score for r in read_ratings(human) if r.dialogue_id.startswith("plain") and r.dimension == "empathy"]
+    leave_unscored(judged, lambda model, _: model == "plain")
+    cell = report(dialogues=dialogues, ratings=judged, human=human).powered["judge"].data["models"]["plain"]["empathy"]
+    assert cell["value"] == pytest.approx(25 * np.mean([score for score in given if score is not None]))
+    assert (cell["power"], cell["labelled"]) == (0, 24)
+
+
+def test_where_the_scorer_scored_nothing_its_reason_is_given(files: Callable[..., tuple[Path, ...]]) -> None:
+    dialogues, judged, human = files()
+    leave_unscored(judged, lambda *_: True)
+    said = report(dialogues=dialogues, ratings=judged, human=human).powered["judge"].notes
+    assert said[0].startswith(f"judge scored none (160 x {OUTSIDE}), so there is nothing to add to people's ratings")
+    given = ["power", str(human), "--predictions", str(judged), "--dialogues", str(dialogues), "--difference", "8"]
+    refused = CliRunner().invoke(app, given)
+    assert refused.exit_code == 2
+    assert f"judge scored none of these dialogues: 160 x {OUTSIDE}" in " ".join(refused.output.split())
+
+
+def test_people_who_rated_dialogues_that_the_scorer_was_not_given_are_counted(
+    files: Callable[..., tuple[Path, ...]],
+) -> None:
+    dialogues, judged, human = files()
+    write_jsonl(judged, [one for one in read_ratings(judged) if not one.dialogue_id.endswith(":3")])
+    found = report(dialogues=dialogues, ratings=judged, human=human).powered["judge"]
+    assert "Left out: people's scores of 2 dialogues (4 scores) that were not given to judge" in " ".join(found.notes)
+    assert found.data["models"]["warm"]["empathy"]["labelled"] == 23
 
 
 def test_a_dimension_that_the_scorer_does_not_rate_is_predicted_by_those_it_does(
