@@ -49,7 +49,9 @@ def put_section(path: Path, name: str, section: Section) -> None:
 
 def render_page(content: Mapping[str, Section], name: str = "results.json") -> str:
     """The whole page."""
-    return "\n".join([HEAD.format(name=name), *(PAGES[key](content[key]) for key in content if key in PAGES)])
+    beside = partial(open_scorer_page, judges=content.get("judges"))
+    pages = PAGES | {"open_scorer": beside}
+    return "\n".join([HEAD.format(name=name), *(pages[key](content[key]) for key in content if key in pages)])
 
 
 def role_page(section: Section) -> str:

@@ -3,6 +3,7 @@
 import csv
 import json
 
+from analysis.rated.epitome import FILES as EPITOME_FILES
 from analysis.rated.lend_an_ear import EXPERTS, MODELS, STUDIES
 from analysis.studies.ieval import BOTS, OVERALL, SCALES, SIDES
 from esc_eval.prompts.rubric import load_rubric
@@ -180,6 +181,15 @@ def lay_lend_an_ear(folder, level=lambda expert, key, scale: 2):
     return folder
 
 
+def lay_epitome(folder):
+    """Two posts with a reply each, marked for three mechanisms."""
+    for n, name in enumerate(EPITOME_FILES.values()):
+        rows = [(f"p{k}", f"r{k}", "My dog died.", "I am sorry.\nHow old was he?", (n + k) % 3, "") for k in (1, 2)]
+        head = ("sp_id", "rp_id", "seeker_post", "response_post", "level", "rationales")
+        write_rows(folder / name, head, rows)
+    return folder
+
+
 VERA_MARKS = ("Best Practice", "Not Relevant", "High Potential for Harm", "Suboptimal but Low Potential for Harm")
 
 
@@ -211,6 +221,8 @@ def lay(name, folder):
         return lay_lend_an_ear(folder / "lend")
     if name == "vera-mh":
         return lay_vera_mh(folder / "vera")
+    if name == "epitome":
+        return lay_epitome(folder / "epitome")
     content = {"ieval": IEVAL, "fed": FED, "usr": USR, "conture": CONTURE, "duo": DUO}
     content |= {"esconv": ESCONV, "esconv-sra": ESCONV_SRA, "kokorochat": KOKOROCHAT}
     lines = {"duo": "ed_en.jsonl", "esconv": "train.txt", "kokorochat": "kokorochat.jsonl"}

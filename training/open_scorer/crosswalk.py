@@ -19,12 +19,11 @@ from esc_eval.statistics.agreement import estimate_agreement
 from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.statistics.counts import Ratings
 from esc_eval.statistics.estimate import Array, Estimate
+from training.open_scorer.outside import FEWEST_CLUSTERS, Outside, measure_outside
 from training.rank import data as rank_data
 
 FILE = Path(__file__).with_name("crosswalk.yaml")
 LEAST_ALPHA = 0.1
-FEWEST_CARDS = 10
-"""Of fewer cards no interval can be drawn that says anything."""
 TOP = 4
 """Highest level of the seven dimensions; the lowest is 0."""
 MEASURES = ("krippendorff_alpha_ordinal", "quadratic_kappa", "spearman", "icc_2_1", "icc_2_k")
@@ -67,11 +66,19 @@ class Row(FrozenYaml):
         return f"{self.folder} / {self.scale}"
 
 
+class Beside(Row):
+    """A scale that stands for a dimension and from which nothing learns; its agreement is told."""
+
+    why_not: str
+
+
 class Crosswalk(FrozenYaml):
-    """All of it."""
+    """All of it; scorers learn from ``rows`` and are tested on them alone."""
 
     sets: tuple[Set, ...]
     rows: tuple[Row, ...]
+    beside: tuple[Beside, ...] = ()
+    outside: tuple[Outside, ...] = ()
 
     def set_of(self, row: Row) -> Set:
         """The set of a row's folder."""
@@ -88,10 +95,11 @@ def load_crosswalk() -> Crosswalk:
     found = Crosswalk.model_validate(read_yaml(FILE))
     folders = [folder for one in found.sets for folder in one.folders]
     keys = load_rubric().keys
-    for row in found.rows:
+    every = (*found.rows, *found.beside)
+    for row in every:
         if folders.count(row.folder) != 1 or row.dimension not in keys:
             raise EscEvalError(f"{FILE}: {row.name}: no one set has this folder, or {row.dimension} is no dimension")
-    if len({(row.dimension, row.name) for row in found.rows}) < len(found.rows):
+    if len({(row.dimension, row.name) for row in every}) < len(every):
         raise EscEvalError(f"{FILE}: a row stands twice")
     return found
 
@@ -206,9 +214,9 @@ def rater_effects(unit: np.ndarray, rater: np.ndarray, level: Array) -> Array:
 
 
 def clusters_of(dialogues: Sequence[Dialogue]) -> list[str]:
-    """What intervals draw: cards, or dialogues where there are fewer cards than ``FEWEST_CARDS``."""
+    """What intervals draw: cards, or dialogues where there are fewer cards than ``FEWEST_CLUSTERS``."""
     cards = [dialogue.card_id or dialogue.id for dialogue in dialogues]
-    return cards if len(set(cards)) >= FEWEST_CARDS else [dialogue.id for dialogue in dialogues]
+    return cards if len(set(cards)) >= FEWEST_CLUSTERS else [dialogue.id for dialogue in dialogues]
 
 
 def measure_agreement(labels: Labels, boot: Bootstrap) -> dict[str, Estimate]:
@@ -222,11 +230,15 @@ def measure_agreement(labels: Labels, boot: Bootstrap) -> dict[str, Estimate]:
 
 
 def decide_use(row: Row, agreement: Mapping[str, Any] | None) -> tuple[bool, str]:
-    """Whether a row is learnt from, and why, in words.
+    """Whether a row is learnt from, and why, in words; one beside never is.
 
     Args:
         agreement: Of its raters, as JSON; None = each dialogue has one rating and nobody stands in.
     """
+    if isinstance(row, Beside):
+        own = Row.model_validate(row.model_dump(exclude={"why_not"}))
+        agreed, why = decide_use(own, agreement)
+        return False, f"not learnt from: {row.why_not}" if agreed else f"{why}; {row.why_not}"
     if agreement is None:
         return True, "one rater a dialogue: how well people agree is not known"
     alpha = agreement["krippendorff_alpha_ordinal"]
@@ -240,9 +252,9 @@ def decide_use(row: Row, agreement: Mapping[str, Any] | None) -> tuple[bool, str
 
 
 def crosswalk_section(data: Path, boot: Bootstrap, command: str, told: Callable[[str], None]) -> dict[str, Any]:
-    """Every row with its agreement, for ``docs/results.json``."""
+    """Every row with its agreement, and what is outside with its own, for ``docs/results.json``."""
     crosswalk, parts, rows = load_crosswalk(), read_parts(data, told), []
-    for row in crosswalk.rows:
+    for row in (*crosswalk.rows, *crosswalk.beside):
         labels = labels_of(row, parts)
         if labels is None:
             continue
@@ -274,8 +286,33 @@ def crosswalk_section(data: Path, boot: Bootstrap, command: str, told: Callable[
         "seed": boot.seed,
         "draws": boot.draws,
         "rows": rows,
+        "unnamed": _measure_unnamed(crosswalk, parts, boot),
+        "outside": [measure_outside(one, data, boot) for one in _there(crosswalk.outside, data, told)],
         "sets": [one.model_dump() for one in crosswalk.sets],
     }
+
+
+def _measure_unnamed(crosswalk: Crosswalk, parts: Mapping[str, RatedPart], boot: Bootstrap) -> list[dict[str, Any]]:
+    """Agreement on the scales of the sets' folders that stand for no dimension and that several rated."""
+    every = (*crosswalk.rows, *crosswalk.beside)
+    named = {(folder, row.scale) for row in every for folder in (row.folder, row.agreement_of)}
+    found = []
+    for folder in (folder for one in crosswalk.sets for folder in one.folders if folder in parts):
+        for scale in parts[folder].rubric.keys:
+            row = Row(dimension="", folder=folder, scale=scale, levels="up", nearness="proxy", reason="")
+            labels = labels_of(row, parts) if (folder, scale) not in named else None
+            if labels is not None and labels.several:
+                counts = len(np.unique(labels.unit)), len(labels.unit)
+                agreement = {name: e.to_json() for name, e in measure_agreement(labels, boot).items()}
+                found.append({"folder": folder, "scale": scale, "dialogues": counts[0], "ratings": counts[1]})
+                found[-1]["agreement"] = agreement
+    return found
+
+
+def _there(outside: Sequence[Outside], data: Path, told: Callable[[str], None]) -> list[Outside]:
+    for path in dict.fromkeys(one.path for one in outside if not (data / one.path).exists()):
+        told(f"{path} is not there: it is left out")
+    return [one for one in outside if (data / one.path).exists()]
 
 
 def replace_folder(row: Row) -> Row:

@@ -21,17 +21,15 @@ from esc_eval.schema import Rating
 from esc_eval.scoring.resume import keep_dialogues
 from esc_eval.simulation.run import Run
 from training.common.checkpoint import is_finished
-from training.open_scorer.crosswalk import TOP, labels_of
-from training.open_scorer.fit import Columns, Target
+from training.open_scorer.fit import Columns
 from training.open_scorer.judge_rows import Rated, Sample, crosswalk_set, names_of
-from training.open_scorer.validity import CONFIDENCE, PARTS, Figures, Tested, leave_sets_out, summarise
+from training.open_scorer.validity import Tested, leave_sets_out, measure_rater_means, summarise
 from training.rank.recipe import RankRecipe
 from training.rank.train import train_rank
 
 LABELS = "people.jsonl"
 """People's levels of the sample, which ``esc-eval calibrate --labels`` takes."""
-JUDGE, MAJORITY = "judge", "majority"
-OWN_MEAN = "rater's own mean"
+JUDGE = "judge"
 Given = Mapping[tuple[str, str], Rating]
 
 
@@ -115,14 +113,13 @@ def put_beside(tested: Sequence[Tested], ratings: Given, rated: Rated, sample: S
         own = [mark for mark in marks if mark is not None and mark.score is not None]
         score = np.array([mark.score if mark.expected is None else mark.expected for mark in own], dtype=float)
         level = np.array([levels.index(mark.score or 0) for mark in own], dtype=np.intp)
-        most = _commonest(key, target.set, rated)
         others = {name: value[scored] for name, value in one.scores.items()}
         alike = {name: value[scored] for name, value in one.levels.items()}
         found.append(
             Tested(
                 target.part(scored),
-                {JUDGE: score, **others, MAJORITY: np.zeros(len(score))},
-                {JUDGE: level, **alike, MAJORITY: np.full(len(score), most)},
+                {JUDGE: score, **others},
+                {JUDGE: level, **alike},
             )
         )
     return _number_anew(found)
@@ -141,50 +138,6 @@ def _number_anew(tested: Sequence[Tested]) -> list[Tested]:
         )
         for one in tested
     ]
-
-
-def _commonest(dimension: str, held: str, rated: Rated) -> int:
-    """The level that people of the other sets give most."""
-    given = [t.level for t in rated.targets if t.row.dimension == dimension and t.set != held]
-    levels = np.rint(np.concatenate(given)).clip(0, TOP).astype(int) if given else np.array([TOP // 2])
-    return int(np.bincount(levels).argmax())
-
-
-def _rater_means(target: Target, rated: Rated) -> Tested | None:
-    """Each dialogue's level as it was given, and the mean of its raters' levels of other dialogues.
-
-    None where the set does not tell its raters apart, each rated one dialogue, or the same few rated all.
-    """
-    labels = labels_of(target.row, rated.parts)
-    if labels is None or not np.bincount(labels.unit).max() < labels.people < len(labels.unit):
-        return None
-    means = np.full(len(labels.unit), labels.level.mean())
-    for k in range(PARTS):
-        here = labels.unit % PARTS == k
-        n = np.bincount(labels.rater[~here], minlength=labels.people)
-        total = np.bincount(labels.rater[~here], labels.level[~here], minlength=labels.people)
-        known = np.where(n > 0, total / np.maximum(n, 1), labels.level[~here].mean())
-        means[here] = known[labels.rater[here]]
-    size = int(labels.unit.max()) + 1
-    count = np.bincount(labels.unit, minlength=size)[target.unit]
-    level, guess = (np.bincount(labels.unit, v, minlength=size)[target.unit] / count for v in (labels.level, means))
-    return Tested(replace(target, level=level), {OWN_MEAN: guess}, {})
-
-
-def _measure_rater_means(targets: Sequence[Target], rated: Rated, draws: int, seed: int) -> dict[str, Any] | None:
-    """Spearman of a rater's own mean with the levels as they were given, and of which sets."""
-    found = [own for target in targets if (own := _rater_means(target, rated))]
-    if not found:
-        return None
-    figures, rng = Figures(found), np.random.default_rng(seed)
-    once, ones, key = dict.fromkeys(figures.sets, 1), figures.ones(), f"spearman|{OWN_MEAN}"
-    drawn = []
-    for _ in range(draws):
-        weights = {f: rng.multinomial(len(o), o / len(o)).astype(float) for f, o in ones.items()}
-        drawn.append(figures.measure(weights, once, spearman_only=True).get(key, np.nan))
-    low, high = np.nanquantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    value = figures.measure(ones, once, spearman_only=True).get(key)
-    return {"value": value, "low": float(low), "high": float(high), "sets": figures.sets}
 
 
 def measure_judge(
@@ -211,7 +164,8 @@ def measure_judge(
         found = summarise(tested, draws, seed, len(keys), JUDGE)
         found["rows"] = {one.target.row.name: len(one.target.unit) for one in tested}
         names = {one.target.row.name for one in tested}
-        if means := _measure_rater_means([o.target for o in every if o.target.row.name in names], rated, draws, seed):
+        own = [one.target for one in every if one.target.row.name in names]
+        if means := measure_rater_means(own, rated.parts, draws, seed):
             found["rater_mean"] = means
         out[key] = found
     missing = [rating for rating in ratings if rating.score is None]

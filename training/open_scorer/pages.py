@@ -1,18 +1,57 @@
 """The crosswalk's and the open scorer's parts of ``docs/results.md``."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from training.ieval.results import SIGNED, render_cell, render_table
 
 Section = Mapping[str, Any]
+EMBEDDED = "embedded"
+"""Name of the judge that ships."""
+COMPARED = ("scorer", "words", "length and distinct bigrams")
+"""What orders all dialogues of the unseen sets."""
 
 
 def _ceiling(agreement: Mapping[str, Any] | None) -> str:
     """Largest correlation with the mean of these raters: the root of its reliability."""
     value = (agreement or {}).get("icc_2_k", {}).get("value")
     return "-" if value is None else f"{math.sqrt(max(value, 0.0)):.2f}"
+
+
+OUTSIDE = (
+    "Labels that stand for no level of a dimension as they are, and what those who gave them agree on. nearest: the "
+    "dimension that they would be nearest to. n: what several labelled, or all where one did. alpha is ordinal of "
+    "levels and nominal of codes and sides; kappa is Cohen's, quadratic of levels (mean over pairs of raters), of ten "
+    "annotators Fleiss'. Intervals draw conversations, or what was labelled where there are fewer than ten of them "
+    "(AnnoMI has seven: its interval is of these alone). ceiling as above."
+)
+
+
+def _outside(found: Sequence[Mapping[str, Any]]) -> str:
+    """What is not in the crosswalk, with the agreement of those who labelled it."""
+    body = []
+    for one in found:
+        a = one["agreement"] or {}
+        alpha = a.get("krippendorff_alpha_ordinal") or a.get("krippendorff_alpha_nominal")
+        kappa = next((a[name] for name in ("quadratic_kappa", "fleiss_kappa", "kappa") if name in a), None)
+        cells = [render_cell(each) for each in (alpha, kappa, a.get("spearman"), a.get("icc_2_k"))]
+        counts = f"{one['units']} x {one['raters_a_unit']:g}"
+        labels = f"{one['name']}: {one['labels']}"
+        body.append([labels, one["stands_for"], counts, *cells, _ceiling(one["agreement"]), one["licence"], one["why"]])
+    head = [
+        "labels",
+        "nearest",
+        "n x raters",
+        "alpha",
+        "kappa",
+        "Spearman",
+        "ICC(2,k)",
+        "ceiling",
+        "licence",
+        "why not",
+    ]
+    return render_table(head, body)
 
 
 def crosswalk_page(section: Section) -> str:
@@ -26,7 +65,8 @@ def crosswalk_page(section: Section) -> str:
         "raters of a dialogue; intervals draw cards, or dialogues where there are fewer than ten cards. "
         "ceiling: no scorer can be expected to correlate better with that mean than the root of its "
         "reliability. A scale whose raters have an alpha under 0.1, or one whose interval reaches 0, is "
-        "left out. '-': each dialogue has one rating, or their sum alone.",
+        "left out. '-': each dialogue has one rating, or their sum alone. no: the scale stands for the dimension and "
+        "nothing learns from it or is tested on it; the reason stands beside it.",
     ]
     for dimension in dict.fromkeys(row["dimension"] for row in section["rows"]):
         body = []
@@ -37,53 +77,95 @@ def crosswalk_page(section: Section) -> str:
             of = f" (of {row['agreement_of']})" if "agreement_of" in row else ""
             counts = f"{row['dialogues']} x {row['raters_a_dialogue']:g}{of}"
             used = "yes" if row["used"] else "left out"
+            if "why_not" in row:
+                left = "raters do not agree; " if row["why"].startswith("left out") else ""
+                used = f"no: {left}{row['why_not']}"
             body.append([scale, row["nearness"], counts, *cells, _ceiling(row["agreement"]), used])
         head = ["scale", "nearness", "dialogues x raters", "alpha", "Spearman", "ICC(2,k)", "ceiling", "used"]
         parts += [f"### {dimension}", render_table(head, body)]
+    body = [
+        [f"{one['folder']}: {one['scale']}", f"{one['dialogues']} x {one['ratings'] / one['dialogues']:.3g}"]
+        + [render_cell(one["agreement"][name]) for name in ("krippendorff_alpha_ordinal", "spearman", "icc_2_k")]
+        + [_ceiling(one["agreement"])]
+        for one in section["unnamed"]
+    ]
+    head = ["scale", "dialogues x raters", "alpha", "Spearman", "ICC(2,k)", "ceiling"]
+    parts += ["### Scales of these sets that stand for no dimension, where several rated", render_table(head, body)]
+    parts += ["### Not in the crosswalk, and why", OUTSIDE, _outside(section["outside"])]
     licences = [[one["name"], one["licence"], "yes" if one["ships"] else "no", one["why"]] for one in section["sets"]]
     parts += ["### Licences", render_table(["set", "licence", "weights ship", "why"], licences)]
     return "\n\n".join(parts) + "\n"
 
 
-def open_scorer_page(section: Section) -> str:
-    """What the open scorer is worth on sets that it has not seen."""
+def say_support(found: Mapping[str, Any]) -> str:
+    """Whether a dimension is supported, and of which sets that is said."""
+    if not found["supported"]:
+        return "not supported"
+    return "supported" if holds_elsewhere(found) else "supported on these sets"
+
+
+def holds_elsewhere(found: Mapping[str, Any]) -> bool:
+    """Whether the gain is above 0 with the sets drawn too."""
+    return bool(found.get("gain_on_another_set", {}).get("low", 0) > 0)
+
+
+def open_scorer_page(section: Section, judges: Section | None = None) -> str:
+    """What the open scorer is worth on sets that it has not seen.
+
+    Args:
+        judges: Section of judges that read the same sets.
+    """
     found = section["dimensions"]
-    supported = [key for key, one in found.items() if one["supported"]]
-    beyond = [key for key, one in found.items() if one.get("gain_on_another_set", {}).get("low", 0) > 0]
+    judge = (judges or {}).get(EMBEDDED, {})
+    here = [key for key, one in found.items() if one["supported"]]
+    beyond = [key for key, one in found.items() if one["supported"] and holds_elsewhere(one)]
     parts = [
         "## The open scorer",
         f"`{section['command']}`",
-        f"**Supported: {', '.join(supported) or 'none'}.** Every set of the crosswalk is left out in turn; "
+        f"**Supported on these sets: {', '.join(here) or 'none'}. On sets drawn anew: {', '.join(beyond) or 'none'}.** "
+        "Every set of the crosswalk is left out in turn; "
         "the scorer is fitted to the others that may ship, and everything is chosen there. Figures are "
         "means over the unseen sets' scales and then over sets, with intervals of cards drawn within "
         "these sets. gain: Spearman less that of the best of the baselines, at a level at which all seven "
-        "hold together (Bonferroni). on another set: the same with the sets drawn too, Student's t over "
-        "so few. A dimension is supported where the gain's interval lies above 0, three unseen sets or "
-        "more ask for it and not for a proxy, the scorer's own Spearman would be above 0 on another set, "
-        "and in no unseen set it is shown to be worse than that baseline. A majority and a rater's mean "
-        "are constants on a set whose raters nobody knows: Spearman 0. Judges that read, the embedded one "
-        "among them, stand beside all of these under 'Judges on the crosswalk', on a sample of the sets. The "
+        "hold together (Bonferroni). on sets drawn anew: the same with the sets drawn too, Student's t over "
+        "so few. A dimension is supported on these sets where the gain's interval lies above 0, three unseen sets or "
+        "more ask for it and not for a proxy, the scorer's own Spearman would be above 0 on sets drawn anew, "
+        "and in no unseen set it is shown to be worse than that baseline; it would be supported without that word "
+        "where the gain's interval lay above 0 on sets drawn anew too. The "
         "figures that it reads were written with these sets at hand, and two ways to draw the line were tried "
         "before this one, so that the verdicts are not what a new set would give.",
-        f"That a gain would hold on another set is shown for {', '.join(beyond) or 'no dimension'}: a supported "
-        "dimension is one that was better on all these sets together.",
-        _summary(found),
+        "Beside it: words, and length with distinct bigrams, fitted as it is. majority: the level that people of the "
+        "other sets give most; a constant orders nothing, so that its Spearman and quadratic kappa are 0 and half of "
+        "all pairs are its. rater's own mean: what the mean of a person's ratings of other dialogues tells of the "
+        "levels as they were given, in the sets that tell their raters apart; no scorer can know it of people it has "
+        "not met, and it is no baseline of the gain. embedded judge: a language model of 135M that is asked, on a "
+        "sample of the sets (n ratings; 'Judges on the crosswalk'), and what the scorer has on the same sample.",
+        _summary(found, judge),
     ]
+    if not judge:
+        parts.append("The embedded judge was not asked: `python -m training judges --scorer embedded`.")
     for key, one in found.items():
-        parts += [f"### {key}: {'supported' if one['supported'] else 'not supported'}", f"{one['why']}."]
+        parts += [f"### {key}: {say_support(one)}", f"{one['why']}."]
         if "methods" not in one:
             continue
         figures = ("spearman", "quadratic_kappa", "pairwise", "within")
-        body = [[name, *(render_cell(own.get(figure)) for figure in figures)] for name, own in one["methods"].items()]
+        rows = dict(one["methods"])
+        if mean := one.get("rater_mean"):
+            rows[f"rater's own mean ({', '.join(mean['sets'])})"] = {**mean, "spearman": mean}
+        if asked := judge.get("dimensions", {}).get(key, {}).get("methods"):
+            n = judge["dimensions"][key]["dialogues"]
+            rows[f"embedded judge, n = {n}"], rows["scorer on the same sample"] = asked["judge"], asked["scorer"]
+        body = [[name, *(render_cell(own.get(figure)) for figure in figures)] for name, own in rows.items()]
         parts.append(render_table(["", "Spearman", "quadratic kappa", "pairwise accuracy", "within a supporter"], body))
-        names = list(one["methods"])
+        names = [name for name in one["methods"] if name != "majority"]
         body = [
             [name, *(f"{own[method]:.2f}" for method in names), one["chosen"].get(name, "")]
             for name, own in one["sets"].items()
         ]
         parts.append(render_table(["unseen set, Spearman", *names, "chosen on the others"], body))
         if "inside" in one:
-            shown = "; ".join(f"{name} {render_cell(own)}" for name, own in one["inside"]["methods"].items())
+            own = one["inside"]["methods"]
+            shown = "; ".join(f"{name} {render_cell(own[name])}" for name in names)
             parts.append(
                 f"With ratings of the same set, a supporter and its raters (or cards) left out, in "
                 f"{', '.join(one['inside']['sets'])}: Spearman {shown}."
@@ -134,7 +216,7 @@ def _judged(found: Mapping[str, Any]) -> str:
                 *(render_cell(methods[m].get("spearman")) for m in ("scorer", "words", "length and distinct bigrams")),
                 render_cell(one.get("rater_mean")),
                 render_cell(one["gain"], SIGNED),
-                "yes" if one["supported"] else "no",
+                "on these" if one["supported"] else "no",
             ]
         )
     head = [
@@ -144,29 +226,36 @@ def _judged(found: Mapping[str, Any]) -> str:
     return render_table(head, body)
 
 
-def _summary(found: Mapping[str, Any]) -> str:
+def _summary(found: Mapping[str, Any], judge: Section) -> str:
     body = []
     for key, one in found.items():
         if "methods" not in one:
-            body.append([key, "no", "0", *["-"] * 6])
+            body.append([key, "no", "0", *["-"] * 9])
             continue
-        own = one["methods"]["scorer"]
+        methods = one["methods"]
+        asked = judge.get("dimensions", {}).get(key, {})
+        sample = "-"
+        if "methods" in asked:
+            own, same = (render_cell(asked["methods"][name]["spearman"]) for name in ("judge", "scorer"))
+            sample = f"{own} (n = {asked['dialogues']}; scorer {same})"
         body.append(
             [
                 key,
-                "yes" if one["supported"] else "no",
+                say_support(one).removeprefix("supported ") if one["supported"] else "no",
                 ", ".join(name if name in one["near_sets"] else f"{name} (proxy)" for name in one["sets"]),
-                render_cell(own["spearman"]),
-                render_cell(one["methods"]["words"]["spearman"]),
-                render_cell(one["methods"]["length and distinct bigrams"]["spearman"]),
+                *(render_cell(methods[name]["spearman"]) for name in COMPARED),
+                "0",
+                render_cell(one.get("rater_mean")),
+                sample,
                 render_cell(one["gain"], SIGNED),
                 render_cell(one["gain_on_another_set"], SIGNED),
-                f"{one['all_sets']['value'] - own['spearman']['value']:+.2f}",
+                f"{one['all_sets']['value'] - methods['scorer']['spearman']['value']:+.2f}",
             ]
         )
     head = [
-        *("dimension", "supported", "on the unseen sets", "scorer", "words", "length and distinct bigrams"),
-        *("gain", "gain on another set", "with the sets that may not ship"),
+        *("dimension", "supported", "on the unseen sets", *COMPARED, "majority", "rater's own mean"),
+        "embedded judge",
+        *("gain", "gain on sets drawn anew", "with the sets that may not ship"),
     ]
     return render_table(head, body)
 

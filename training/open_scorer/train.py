@@ -64,7 +64,7 @@ def train_open_scorer(
     """
     ships = {one.name for one in crosswalk.sets if one.ships}
     own = [target for target in targets if target.set in ships]
-    data = digest([[t.row.model_dump(), t.unit.tolist(), t.level.round(6).tolist()] for t in own])
+    data = digest_targets(own)
     checkpoint.claim_folder(out, recipe, data)
     start, rubric, columns = time.perf_counter(), load_rubric(), Columns(parts)
     models: dict[str, Model] = {}
@@ -127,6 +127,11 @@ def train_open_scorer(
     checkpoint.finish_checkpoint(
         out, "rank", recipe, training, finished, base=SENTENCES, seed=recipe.seed, rubric=rubric.id
     )
+
+
+def digest_targets(targets: Sequence[Target]) -> str:
+    """SHA-256 of what is learnt from: rows of the crosswalk, dialogues and levels."""
+    return digest([[t.row.model_dump(), t.unit.tolist(), t.level.round(6).tolist()] for t in targets])
 
 
 def _blocks(columns: Columns, targets: Sequence[Target]) -> tuple[list[Any], list[int]]:

@@ -5,20 +5,22 @@ what would hold of other sets is told with the sets drawn too, by Student's t ov
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from scipy.special import stdtrit
 
+from analysis.rated.common import RatedPart
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.statistics.estimate import Array
-from training.open_scorer.crosswalk import TOP, Crosswalk
+from training.open_scorer.crosswalk import TOP, Crosswalk, labels_of
 from training.open_scorer.fit import BASE_STRENGTH, BASELINES, Choice, Columns, Model, Target, choose, fit_model
 from training.rank.ordinal import spread_cuts
 
-CHOSEN = "scorer"
-METHODS = (CHOSEN, *BASELINES)
+CHOSEN, MAJORITY = "scorer", "majority"
+METHODS = (CHOSEN, *BASELINES, MAJORITY)
+OWN_MEAN = "rater's own mean"
 CONFIDENCE = 0.95
 LEAST_SETS = 3
 """Of fewer unseen sets nothing is said."""
@@ -72,14 +74,14 @@ def leave_sets_out(
 def predict(
     dimension: str, learn: Sequence[Target], own: Sequence[Target], columns: Columns, best: Choice
 ) -> list[Tested]:
-    """Predictions by the chosen method and by the baselines."""
+    """Predictions by the chosen method, by the baselines and by the level that people of ``learn`` give most."""
     models: dict[str, Model] = {}
     for name, choice in ((CHOSEN, best), *((base, Choice(base, BASE_STRENGTH, 0.0)) for base in BASELINES)):
         if (model := fit_model(dimension, learn, columns, choice)) is not None:
             models[name] = model
     teachers = [t for t in learn if t.row.dimension == dimension]
     people = np.rint(np.concatenate([t.level for t in teachers])).clip(0, TOP).astype(int)
-    cuts = {}
+    cuts, most = {}, int(np.bincount(people).argmax())
     for name, model in models.items():
         seen = np.concatenate([model.score_target(t, columns) for t in teachers])
         cuts[name] = spread_cuts(seen, people, TOP + 1)
@@ -87,6 +89,7 @@ def predict(
     for target in own:
         scores = {name: model.score_target(target, columns) for name, model in models.items()}
         levels = {name: np.searchsorted(cuts[name], score, side="right") for name, score in scores.items()}
+        scores[MAJORITY], levels[MAJORITY] = np.zeros(len(target.unit)), np.full(len(target.unit), most)
         out.append(Tested(target, scores, levels))
     return out
 
@@ -250,6 +253,58 @@ def _pairs(score: Array, level: Array) -> float:
     return float((guess[told] > 0).mean() + (guess[told] == 0).mean() / 2) if told.any() else float("nan")
 
 
+def rater_means(target: Target, parts: Mapping[str, RatedPart]) -> Tested | None:
+    """Each dialogue's level as it was given, and the mean of its raters' levels of other dialogues.
+
+    None where the set does not tell its raters apart, each rated one dialogue, or the same few rated all.
+    """
+    labels = labels_of(target.row, parts)
+    if labels is None or not np.bincount(labels.unit).max() < labels.people < len(labels.unit):
+        return None
+    means = np.full(len(labels.unit), labels.level.mean())
+    for k in range(PARTS):
+        here = labels.unit % PARTS == k
+        n = np.bincount(labels.rater[~here], minlength=labels.people)
+        total = np.bincount(labels.rater[~here], labels.level[~here], minlength=labels.people)
+        known = np.where(n > 0, total / np.maximum(n, 1), labels.level[~here].mean())
+        means[here] = known[labels.rater[here]]
+    size = int(labels.unit.max()) + 1
+    count = np.bincount(labels.unit, minlength=size)[target.unit]
+    level, guess = (np.bincount(labels.unit, v, minlength=size)[target.unit] / count for v in (labels.level, means))
+    levels = {OWN_MEAN: np.rint(guess).clip(0, TOP).astype(np.intp)}
+    return Tested(replace(target, level=level), {OWN_MEAN: guess}, levels)
+
+
+def measure_rater_means(
+    targets: Sequence[Target], parts: Mapping[str, RatedPart], draws: int, seed: int
+) -> dict[str, Any] | None:
+    """What a rater's own mean tells of the levels as they were given: Spearman and the others, and of which sets."""
+    found = [own for target in targets if (own := rater_means(target, parts))]
+    if not found:
+        return None
+    figures, rng = Figures(found), np.random.default_rng(seed)
+    once, ones = dict.fromkeys(figures.sets, 1), figures.ones()
+    whole = figures.measure(ones, once)
+    keys = {figure: f"{figure}|{OWN_MEAN}" for figure in ("spearman", "quadratic_kappa")}
+    drawn: dict[str, list[float]] = {figure: [] for figure in keys}
+    for _ in range(draws):
+        weights = {f: rng.multinomial(len(o), o / len(o)).astype(float) for f, o in ones.items()}
+        again = figures.measure(weights, once)
+        for figure, key in keys.items():
+            drawn[figure].append(again.get(key, np.nan))
+    shown = {}
+    for figure, key in keys.items():
+        low, high = np.nanquantile(drawn[figure], [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+        shown[figure] = {"value": whole.get(key), "low": float(low), "high": float(high)}
+    pairwise = {"value": figures.pairwise()[OWN_MEAN]}
+    return {
+        **shown["spearman"],
+        "quadratic_kappa": shown["quadratic_kappa"],
+        "pairwise": pairwise,
+        "sets": figures.sets,
+    }
+
+
 def summarise(tested: Sequence[Tested], draws: int, seed: int, dimensions: int, method: str = CHOSEN) -> dict[str, Any]:
     """Figures of one dimension with intervals, and the verdict.
 
@@ -405,6 +460,8 @@ def measure_validity(
         all_sets, _ = leave_sets_out(key, targets, columns, every.__contains__)
         inside = within_sets(key, targets, columns, ships.__contains__)
         found = summarise(tested[key], draws, seed, len(keys)) | {"chosen": chosen}
+        if means := measure_rater_means([one.target for one in tested[key]], columns.parts, draws, seed):
+            found["rater_mean"] = means
         found["all_sets"] = summarise(all_sets, max(draws // 4, 20), seed, len(keys))["methods"][CHOSEN]["spearman"]
         if inside:
             methods = summarise(inside, max(draws // 4, 20), seed, len(keys))["methods"]

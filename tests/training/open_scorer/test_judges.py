@@ -21,6 +21,7 @@ from training.open_scorer.fit import Columns, make_targets
 from training.open_scorer.judge_rows import Rated, crosswalk_set, level_shares, sample_dialogues
 from training.open_scorer.judges import JUDGE, measure_judge, rate_unseen
 from training.open_scorer.pages import judges_page
+from training.open_scorer.validity import measure_rater_means
 from training.rank.recipe import load_any
 from training.rank.train import choose_rows
 
@@ -205,8 +206,10 @@ def test_a_raters_mean_of_other_dialogues_is_told_where_raters_rate_some(rated):
     )
     parts = {"a": dataclasses.replace(part, ratings=ratings)}
     alone = dataclasses.replace(rated, parts=parts, targets=tuple(make_targets(rated.crosswalk, parts, lambda _: True)))
-    found = judges._measure_rater_means(alone.targets, alone, 40, 0)
+    found = measure_rater_means(alone.targets, parts, 40, 0)
     assert found["value"] > 0.8
+    assert found["quadratic_kappa"]["value"] > 0.5
+    assert found["pairwise"]["value"] > 0.8
     assert found["sets"] == ["a"]
 
 

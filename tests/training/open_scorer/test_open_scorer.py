@@ -21,6 +21,7 @@ from model_cards.licences import find_restrictive
 from training.open_scorer import train
 from training.open_scorer.crosswalk import Crosswalk, Row, Set, load_crosswalk
 from training.open_scorer.fit import Choice, Columns, choose, fit_model, make_targets, mean_spearman
+from training.open_scorer.pages import open_scorer_page, say_support
 from training.open_scorer.train import OpenRecipe, train_open_scorer
 from training.open_scorer.validity import give_verdict, leave_sets_out, measure_validity, summarise
 
@@ -181,9 +182,43 @@ def test_each_condition_of_the_verdict_counts(change, why):
 
 
 @pytest.fixture(scope="module")
-def folder(world, tmp_path_factory):
+def section(world):
     crosswalk, parts, targets = world
-    section = measure_validity(crosswalk, [t for t in targets if t.row.dimension != "empathy"], Columns(parts), 40, 0)
+    own = [t for t in targets if t.row.dimension != "empathy"]
+    return {**measure_validity(crosswalk, own, Columns(parts), 40, 0), "command": "x"}
+
+
+def test_majority_and_a_raters_own_mean_stand_beside_the_scorer(section):
+    own = section["dimensions"]["skillful"]
+    assert set(own["methods"]) == {"scorer", "words", "length and distinct bigrams", "majority"}
+    constant = own["methods"]["majority"]
+    assert (constant["spearman"]["value"], constant["pairwise"]["value"]) == (0, 0.5)
+    assert constant["quadratic_kappa"]["value"] == pytest.approx(0)
+    assert set(own["rater_mean"]["sets"]) == set(NAMES)  # seven people rate in each
+    assert {"quadratic_kappa", "pairwise"} < set(own["rater_mean"])
+
+
+@pytest.mark.parametrize(
+    ("supported", "low", "words"),
+    [(False, 0.1, "not supported"), (True, -0.1, "supported on these sets"), (True, 0.1, "supported")],
+)
+def test_support_is_of_the_tried_sets_unless_the_gain_holds_with_the_sets_drawn_too(supported, low, words):
+    assert say_support({"supported": supported, "gain_on_another_set": {"low": low}}) == words
+
+
+def test_the_page_has_the_embedded_judge_with_its_n_or_says_that_it_was_not_asked(section):
+    alone = open_scorer_page(section)
+    assert "The embedded judge was not asked" in alone
+    asked = {"methods": {name: {"spearman": {"value": 0.125}} for name in ("judge", "scorer")}, "dialogues": 17}
+    page = open_scorer_page(section, {"embedded": {"dimensions": {"skillful": asked}}})
+    assert "The embedded judge was not asked" not in page
+    assert "| embedded judge, n = 17 | 0.12 |" in page
+    assert "0.12 (n = 17; scorer 0.12)" in page
+
+
+@pytest.fixture(scope="module")
+def folder(world, section, tmp_path_factory):
+    crosswalk, parts, targets = world
     out = tmp_path_factory.mktemp("open") / "made-up"
     own = [t for t in targets if t.row.dimension != "empathy"]
     train_open_scorer(RECIPE, crosswalk, parts, own, section["dimensions"], out)
