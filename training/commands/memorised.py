@@ -27,7 +27,8 @@ def command(
         raise EscEvalError(f"{', '.join(map(str, dialogues))}: the seeker says nothing, so there is nothing to compare")
     print_data(
         f"{found.dialogues} dialogues, {found.of_turns} turns of the seeker, beside {found.texts} characters of "
-        f"training text: the longest run in both has {found.longest} characters; {found.turns} turns hold a run of "
-        f"{memorised.LIMIT} or more."
+        f"training text: the longest run in both has {found.longest} characters. {found.long_enough} turns have "
+        f"{memorised.LIMIT} characters or more, and {found.turns} of them hold a run of as many; the other "
+        f"{found.of_turns - found.long_enough} are too short to hold one."
     )
     raise typer.Exit(int(bool(found.turns)))

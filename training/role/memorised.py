@@ -22,12 +22,14 @@ class Memorised:
     Attributes:
         longest: Characters of the longest run.
         turns: Turns with a run of ``LIMIT`` characters or more.
+        long_enough: Turns of ``LIMIT`` characters or more, which alone can hold such a run.
         of_turns, dialogues: Turns and dialogues that were looked at.
         texts: Characters of training text.
     """
 
     longest: int
     turns: int
+    long_enough: int
     of_turns: int
     dialogues: int
     texts: int
@@ -69,7 +71,8 @@ def find_memorised(dialogues: Sequence[Dialogue], texts: Sequence[str]) -> Memor
         low, high = (middle, high) if shared(middle) else (low, middle - 1)
     runs = shared(LIMIT) if low >= LIMIT else set()
     turns = sum(any(window in runs for window in windows([turn], LIMIT)) for turn in said) if runs else 0
-    return Memorised(low, turns, len(said), len(dialogues), sum(map(len, known)))
+    enough = sum(len(turn) >= LIMIT for turn in said)
+    return Memorised(low, turns, enough, len(said), len(dialogues), sum(map(len, known)))
 
 
 def read_training_text(folder: Path, sources: Path, role_play: Sequence[Path] = ()) -> list[str]:

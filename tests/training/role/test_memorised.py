@@ -29,6 +29,13 @@ def test_the_longest_run_is_found_whatever_its_case_and_spaces(length: int) -> N
     assert (found.of_turns, found.dialogues, found.texts) == (2, 1, len(TAUGHT))
 
 
+@pytest.mark.parametrize(("length", "counted"), [(LIMIT - 1, 0), (LIMIT, 1)])
+def test_a_turn_that_is_too_short_to_hold_a_run_is_told_apart_whatever_its_spaces(length: int, counted: int) -> None:
+    text = "  " + "x" * (length - 2) + " \n\n " + "y \n"
+    found = find_memorised([said("Short.", text)], [TAUGHT])
+    assert (found.long_enough, found.of_turns, found.turns) == (counted, 2, 0)
+
+
 def test_what_the_supporter_says_is_no_output_of_the_seeker() -> None:
     assert find_memorised([said("Qqq")], [TAUGHT]).longest == 0
     assert find_memorised([], [TAUGHT]).longest == 0
@@ -53,6 +60,8 @@ def test_the_command_reads_the_texts_that_the_recipe_names(tmp_path: Path) -> No
         result = CliRunner().invoke(app, ["memorised", *given])
         assert result.exit_code == code, result.output
         assert "1 dialogues, 1 turns" in result.output
+        assert f"{code} turns have 60 characters or more, and {code} of them" in result.output
+        assert f"the other {1 - code} are too short" in result.output
     write_jsonl(tmp_path / "silent.jsonl", [said("")])
     refused = CliRunner().invoke(app, ["memorised", str(tmp_path / "silent.jsonl"), *given[1:]])
     assert refused.exit_code == 2
