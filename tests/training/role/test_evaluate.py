@@ -56,6 +56,7 @@ def test_a_checkpoint_tells_what_it_was_made_of(finished):
         "a toy base is in no Hub"
     )
     assert told["data"]["sources"][0]["license"] == "CC-BY-NC-4.0"
+    assert f"{recipe.name} is licensed" in (folder / "LICENSE").read_text(encoding="utf-8")
     assert told["data"]["rows"] == 8
     assert told["protocol"] == PROTOCOL.id
     assert {"torch", "trl", "peft"} <= set(told["environment"])
