@@ -26,7 +26,7 @@ PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")
 
 
 def list_published(folder: Path) -> list[str]:
-    """Paths of the files that make a checkpoint: weights, tokenizer, records, card, licence; nothing of a trainer's states."""
+    """Paths of a checkpoint's files: weights, tokenizer, records, card, licence; nothing of a trainer's states."""
     return sorted({path.name for pattern in PATTERNS for path in folder.glob(pattern) if path.is_file()})
 
 

@@ -139,7 +139,7 @@ def render_card(checkpoint: Checkpoint) -> str:
 
 
 def render_licence(checkpoint: Checkpoint) -> str | None:
-    """What ``LICENSE`` in a checkpoint's folder says; None where it is under the package's own licence or none is known."""
+    """What ``LICENSE`` in a checkpoint's folder says; None where it has the package's licence, or none is known."""
     if licences.choose_licence(list_licences(checkpoint)) != licences.NON_COMMERCIAL:
         return None
     text = licences.TEXT.read_text(encoding="utf-8").strip()
