@@ -39,6 +39,7 @@ from training.common.rows import IGNORED, Row
 from training.role import data as role_data
 from training.role import hold_out
 from training.role.data import Example
+from training.role.memorised import FIGURE
 from training.role.train import LEARNT, OVERLAPS
 
 BASE, TRAINED, REAL = "base", "trained", "real"
@@ -446,11 +447,11 @@ def collect_metrics(found: dict[str, Any], command: str) -> dict[str, dict[str, 
 
 def write_metrics(folder: Path, found: dict[str, Any], command: str) -> None:
     """``metrics.json`` of a checkpoint, and its card with them; figures on the validation and on unseen files stand
-    beside each other.
+    beside each other, and what ``memorised`` found stays.
     """
     path, unseen = folder / records.METRICS, found["setting"]["measured_on"]["unseen"]
     before = read_json_object(path) if path.is_file() else {}
-    others = {name: one for name, one in before.items() if name.endswith(UNSEEN) != unseen}
+    others = {name: one for name, one in before.items() if name.endswith(UNSEEN) != unseen or name == FIGURE}
     metrics = others | collect_metrics(found, command)
-    write_json(path, dict(sorted(metrics.items(), key=lambda item: item[0].endswith(UNSEEN))))
+    write_json(path, dict(sorted(metrics.items(), key=lambda item: (item[0] == FIGURE, item[0].endswith(UNSEEN)))))
     write_card(folder)

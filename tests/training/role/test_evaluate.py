@@ -103,12 +103,13 @@ def test_an_evaluation_compares_base_trained_and_real_and_fills_card_and_page(fi
 
 @pytest.mark.slow
 def test_a_file_that_chose_nothing_is_measured_on_beside_the_validation(finished, tmp_path):
-    sources = write_sources(tmp_path / "many", 30)
+    sources = write_sources(tmp_path / "many", 90)
     (sources / "esconv" / "valid.txt").rename(sources / "esconv" / "failed.txt")
     (sources / "esconv" / "valid.txt").write_bytes((finished / "sources" / "esconv" / "valid.txt").read_bytes())
     seeker = tmp_path / "role"
     copytree(finished / "role", seeker)
-    kept = {"perplexity": {"value": 3.0, "n": 9, "about": "of before", "command": "x"}}
+    figure = {"value": 3.0, "n": 9, "about": "of before", "command": "x"}
+    kept = {"perplexity": figure, "longest_run": figure, "perplexity_unseen": figure, "old_unseen": figure}
     (seeker / "metrics.json").write_text(json.dumps(kept), encoding="utf-8")
     call = f"--seeker {seeker} --sources {sources} --out {tmp_path / 'e'} --supporter {seeker / 'toy'} --cards 2"
     more = f"--conversations 2 --reply-tokens 8 --draws 100 --results {tmp_path / 'results.json'}"
@@ -119,11 +120,12 @@ def test_a_file_that_chose_nothing_is_measured_on_beside_the_validation(finished
     assert set(content) == {"esc_role_unseen"}
     setting = content["esc_role_unseen"]["setting"]
     assert setting["measured_on"] == {"files": ["failed.txt"], "unseen": True, "repeats": 0, "short": 0}
-    assert setting["held_out"] == 15
+    assert setting["held_out"] == 45
     assert "--unseen esconv/failed.txt" in content["esc_role_unseen"]["command"]
     assert "Nothing was learnt from or chosen by failed.txt" in (tmp_path / "results.md").read_text(encoding="utf-8")
     metrics = json.loads((seeker / "metrics.json").read_text(encoding="utf-8"))
-    assert metrics["perplexity"]["about"] == "of before"
+    assert metrics["perplexity"]["about"] == metrics["longest_run"]["about"] == "of before"
+    assert "old_unseen" not in metrics
     assert metrics["perplexity_unseen"]["split"] == "failed.txt, unseen"
     refused = CliRunner().invoke(app, [*run, "esconv/train.txt"])
     assert refused.exit_code == 2

@@ -1,8 +1,10 @@
 """Output of a trained seeker is held against the text that it was trained on."""
 
+import json
 from pathlib import Path
 
 import pytest
+from checkpoint_support import make_checkpoint
 from made_sources import smoke, write_sources
 from typer.testing import CliRunner
 
@@ -47,8 +49,6 @@ def test_the_command_reads_the_texts_that_the_recipe_names(tmp_path: Path) -> No
     taught = " ".join(["and again"] * 10)
     line = (sources / "esconv" / "train.txt").read_text().splitlines()[0]
     for name, text, code in (("new", "It is new.", 0), ("old", None, 1)):
-        import json
-
         own = text or " ".join([json.loads(line)["dialog"][1]["text"], taught])
         write_jsonl(tmp_path / f"{name}.jsonl", [said(own)])
         with (sources / "esconv" / "train.txt").open("a") as file:
@@ -62,7 +62,22 @@ def test_the_command_reads_the_texts_that_the_recipe_names(tmp_path: Path) -> No
         assert "1 dialogues, 1 turns" in result.output
         assert f"{code} turns have 60 characters or more, and {code} of them" in result.output
         assert f"the other {1 - code} are too short" in result.output
+    assert not (tmp_path / "README.md").exists(), "the checkpoint stays as it was unless told otherwise"
     write_jsonl(tmp_path / "silent.jsonl", [said("")])
     refused = CliRunner().invoke(app, ["memorised", str(tmp_path / "silent.jsonl"), *given[1:]])
     assert refused.exit_code == 2
     assert "the seeker says nothing" in refused.output
+
+
+def test_what_was_found_goes_into_the_card_on_request_and_nothing_else_of_it_changes(tmp_path: Path) -> None:
+    seeker, sources = make_checkpoint(tmp_path / "role"), write_sources(tmp_path / "sources", 16)
+    smoke().save(seeker / "recipe.yaml")
+    before = json.loads((seeker / "metrics.json").read_text(encoding="utf-8"))
+    write_jsonl(tmp_path / "said.jsonl", [said("Short.", "qq" * LIMIT)])
+    call = [str(tmp_path / "said.jsonl"), "--seeker", str(seeker), "--sources", str(sources), "--keep"]
+    assert CliRunner().invoke(app, ["memorised", *call]).exit_code == 0
+    after = json.loads((seeker / "metrics.json").read_text(encoding="utf-8"))
+    own = after.pop("longest_run")
+    assert after == before
+    assert (own["n"], own["split"]) == (1, "1 dialogues")
+    assert "of which 0 hold a run of as many; 1 turns are shorter" in (seeker / "README.md").read_text(encoding="utf-8")
