@@ -112,8 +112,8 @@ def write_metrics(folder: Path, found: Memorised, command: str) -> None:
     metrics[FIGURE] = {
         "value": found.longest,
         "n": found.long_enough,
-        "about": f"characters of the longest run that stands in its training text too; n: turns of {LIMIT} characters "
-        f"or more, of which {found.turns} hold a run of as many; {found.of_turns - found.long_enough} turns are shorter",
+        "about": f"characters of the longest run that stands in its training text too; n: turns of {LIMIT} or more, "
+        f"of which {found.turns} hold a run of as many; {found.of_turns - found.long_enough} turns are shorter",
         "command": command,
         "figure": FIGURE,
         "dataset": "what it says",
