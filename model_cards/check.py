@@ -6,17 +6,27 @@ import yaml
 
 from esc_eval.errors import EscEvalError
 from esc_eval.files.hashing import hash_file
-from model_cards.checkpoint import CARD, EMBEDDED, HUB_ID, METRICS, RECIPE, TRAINING, Checkpoint, read_checkpoint
+from model_cards.checkpoint import (
+    CARD,
+    EMBEDDED,
+    HUB_ID,
+    LICENSE,
+    METRICS,
+    RECIPE,
+    TRAINING,
+    Checkpoint,
+    read_checkpoint,
+)
 from model_cards.licences import find_restrictive
-from model_cards.render import checkpoint_card
+from model_cards.render import checkpoint_card, render_licence
 
-PATTERNS = ("*.safetensors", "*.json", "*.jsonl", "*.jinja", "*.model", "*.txt", RECIPE, CARD)
+PATTERNS = ("*.safetensors", "*.json", "*.jsonl", "*.jinja", "*.model", "*.txt", RECIPE, CARD, LICENSE)
 NO_WEIGHTS = "no weights: neither safetensors with their config, nor text_scorer.json, nor strategies.json"
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt")
 
 
 def list_published(folder: Path) -> list[str]:
-    """Paths of the files that make a checkpoint: weights, tokenizer, records, card; nothing of a trainer's states."""
+    """Paths of a checkpoint's files: weights, tokenizer, records, card, licence; nothing of a trainer's states."""
     return sorted({path.name for pattern in PATTERNS for path in folder.glob(pattern) if path.is_file()})
 
 
@@ -36,6 +46,7 @@ def find_checkpoint_problems(folder: Path) -> list[str]:
         *_weights(folder, checkpoint),
         *_recipe(folder, checkpoint),
         *_card(folder, checkpoint),
+        *_licence(folder, checkpoint),
         *_metrics(checkpoint),
     ]
 
@@ -80,6 +91,14 @@ def _card(folder: Path, checkpoint: Checkpoint) -> list[str]:
     if path.read_bytes() != checkpoint_card(folder).encode():
         return [f"{CARD} does not say what the records say: python -m model_cards card {folder}"]
     return [f"{CARD}: {problem}" for problem in card_problems(path, checkpoint.training.kind)]
+
+
+def _licence(folder: Path, checkpoint: Checkpoint) -> list[str]:
+    path, terms = folder / LICENSE, render_licence(checkpoint)
+    if terms is None or (path.is_file() and path.read_bytes() == terms.encode()):
+        return []
+    wrong = "does not say what the records say" if path.is_file() else "is missing"
+    return [f"{LICENSE} {wrong}: python -m model_cards card {folder}"]
 
 
 def card_problems(path: Path, tag: str) -> list[str]:

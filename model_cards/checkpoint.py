@@ -14,6 +14,7 @@ from esc_eval.scoring.text_scorer import Validity
 from esc_eval.scoring.training_range import RangeFile
 
 CARD = "README.md"
+LICENSE = "LICENSE"
 TRAINING = "training.json"
 METRICS = "metrics.json"
 RECIPE = "recipe.yaml"

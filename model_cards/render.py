@@ -15,7 +15,7 @@ from esc_eval.languages import get_language
 from esc_eval.prompts.protocol import list_protocols, load_protocol
 from esc_eval.scoring.rating_checks import find_shipped_rubric
 from model_cards import licences
-from model_cards.checkpoint import CARD, Checkpoint, Kind, Metric, Published, read_checkpoint
+from model_cards.checkpoint import CARD, LICENSE, Checkpoint, Kind, Metric, Published, read_checkpoint
 
 TASKS: dict[Kind, tuple[str, str]] = {
     "role": ("text-generation", "Role play"),
@@ -92,8 +92,8 @@ def make_metadata(checkpoint: Checkpoint) -> Any:
         if metric.value is not None
     ]
     library = {"adapter": "peft", "model": "transformers"}.get(checkpoint.form or "", "esc-eval")
-    foreign = licence_terms(checkpoint)
-    terms: dict[str, Any] = {"license": licences.OURS} if not foreign else OTHER_LICENCE
+    key = licences.choose_licence(list_licences(checkpoint))
+    terms: dict[str, Any] = {"license": key} if key else OTHER_LICENCE
     return ModelCardData(
         language=list(training.languages) or None,
         library_name=library,
@@ -110,10 +110,10 @@ def make_metadata(checkpoint: Checkpoint) -> Any:
 OTHER_LICENCE = {"license": "other", "license_name": "see-training-data", "license_link": f"{CARD}#licences"}
 
 
-def licence_terms(checkpoint: Checkpoint) -> list[str]:
-    """Licences of base and data that do not allow the checkpoint to be passed on as freely as our code."""
+def list_licences(checkpoint: Checkpoint) -> list[str | None]:
+    """Licences of base and data, as written; None = none stated."""
     base = [checkpoint.training.base.license] if checkpoint.training.base else []
-    return licences.find_restrictive([*base, *(source.license for source in checkpoint.training.data.sources)])
+    return [*base, *(source.license for source in checkpoint.training.data.sources)]
 
 
 def checkpoint_card(folder: Path) -> str:
@@ -131,10 +131,19 @@ def render_card(checkpoint: Checkpoint) -> str:
         front_matter=make_metadata(checkpoint).to_yaml(line_break="\n"),
         c=checkpoint,
         t=checkpoint.training,
-        restrictive=licence_terms(checkpoint),
+        restrictive=licences.find_restrictive(list_licences(checkpoint)),
+        licence=licences.choose_licence(list_licences(checkpoint)),
         place=checkpoint.published or Published(repo=".", revision=None),
         wordings=find_wordings(checkpoint),
     )
+
+
+def render_licence(checkpoint: Checkpoint) -> str | None:
+    """What ``LICENSE`` in a checkpoint's folder says; None where it has the package's licence, or none is known."""
+    if licences.choose_licence(list_licences(checkpoint)) != licences.NON_COMMERCIAL:
+        return None
+    text = licences.TEXT.read_text(encoding="utf-8").strip()
+    return get_template("license.txt.jinja").render(c=checkpoint, t=checkpoint.training, text=text)
 
 
 def find_wordings(checkpoint: Checkpoint) -> list[tuple[str, str, str]]:
@@ -149,5 +158,8 @@ def find_wordings(checkpoint: Checkpoint) -> list[tuple[str, str, str]]:
 
 
 def write_card(folder: Path) -> None:
-    """Write ``README.md`` into a checkpoint folder."""
-    write_whole(Path(folder) / CARD, [checkpoint_card(folder)])
+    """Write ``README.md`` into a checkpoint folder, and ``LICENSE`` where the checkpoint is under another licence."""
+    checkpoint = read_checkpoint(Path(folder))
+    write_whole(Path(folder) / CARD, [render_card(checkpoint)])
+    if terms := render_licence(checkpoint):
+        write_whole(Path(folder) / LICENSE, [terms])

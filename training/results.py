@@ -71,7 +71,8 @@ def role_page(section: Section) -> str:
     rounds = [str(n + 1) for n in range(setting["rounds"])]
     detector = section["slip_detector"]
     cell = render_cell
-    return f"""## ESC-Role
+    where = setting["measured_on"]
+    return f"""{"### On conversations that chose nothing" if where["unseen"] else "## ESC-Role"}
 
 `{section["command"]}`
 
@@ -80,6 +81,8 @@ conversations{_base_cards(setting)} played for {setting["rounds"]} rounds with {
 replies of at most {setting["reply_tokens"]} tokens (protocol {setting["protocol"]});
 {setting["held_out"]} held-out real conversations,
 cut to as many rounds. Silent seekers: base {section["silent"]["base"]}, trained {section["silent"]["trained"]}.
+
+{_measured_on(where)}
 
 Trained on {taught} conversations, {learnt["tokens"]} tokens, {learnt["steps"]} steps; kept out: {learnt["held_out"]}.
 
@@ -155,6 +158,21 @@ def _near_test_cards(setting: Section) -> str:
     return f" ({near} of them were not learnt because a test card may come from them)" if near else ""
 
 
+def _measured_on(where: Section) -> str:
+    """Which conversations these are, and what had been chosen with them."""
+    files = ", ".join(where["files"])
+    if not where["unseen"]:
+        return (
+            f"**These conversations ({files}) are a development set**: what is learnt from, and by what rule\n"
+            "sampling is chosen, was settled after earlier checkpoints had been measured on them. The intervals know\n"
+            "nothing of that."
+        )
+    return (
+        f"Nothing was learnt from or chosen by {files}. Left out: {where['repeats']} conversations that almost repeat\n"
+        f"one of the recipe's files or one before them, and {where['short']} whose seeker says less than these rounds."
+    )
+
+
 def _base_cards(setting: Section) -> str:
     """Of how many cards the base's figures are, where not of all."""
     few = setting.get("base_cards")
@@ -198,6 +216,7 @@ PAGES: dict[str, Callable[[Section], str]] = {
     "esc_rank": rank_page,
     "esc_role": role_page,
     "esc_role_sampling": sampling_page,
+    "esc_role_unseen": role_page,
     "judges": judges_page,
     "open_scorer": open_scorer_page,
     "strategies": strategies_page,

@@ -8,8 +8,9 @@ from huggingface_hub import ModelCard
 
 from esc_eval.citation import PACKAGE, PAPER
 from esc_eval.errors import BadRecord, EscEvalError
-from model_cards.licences import find_restrictive
-from model_cards.render import checkpoint_card
+from model_cards.check import find_checkpoint_problems, list_published
+from model_cards.licences import TEXT, find_restrictive
+from model_cards.render import checkpoint_card, write_card
 
 
 @pytest.mark.parametrize("kind", ["role", "rank"])
@@ -67,6 +68,49 @@ def test_data_under_a_narrow_licence_makes_the_card_say_so(tmp_path):
     assert ModelCard(text).data.license == "other"
     assert "(CC BY-NC 4.0; none stated)" in text
     assert find_restrictive(["MIT", "CC0", "Apache-2.0", "cc by 4.0"]) == []
+
+
+def not_for_trade(folder):
+    source = {"name": "ESConv", "license": "CC-BY-NC-4.0", "bibtex": "@inproceedings{liu,\n  title = {Support}\n}"}
+    data = {"sha256": "d" * 64, "sources": [source], "rows": 1, "tokens": None, "held_out": ""}
+    return make_checkpoint(folder, data=data)
+
+
+def test_data_that_are_not_for_trade_give_the_checkpoint_their_licence_with_its_text_beside_it(tmp_path):
+    folder = not_for_trade(tmp_path)
+    card, terms = ((folder / name).read_text(encoding="utf-8") for name in ("README.md", "LICENSE"))
+    data = ModelCard(card).data
+    assert (data.license, data.license_name, data.license_link) == ("cc-by-nc-4.0", None, None)
+    assert "not for commercial use" in card
+    assert TEXT.read_text(encoding="utf-8").strip() in terms
+    assert "ESConv, CC-BY-NC-4.0" in terms
+    assert "@inproceedings{liu,\n  title = {Support}\n}" in terms
+    assert "me/base (Apache-2.0)" not in terms, "no weights, so nothing of the base"
+    assert "LICENSE" in list_published(folder)
+
+
+@pytest.mark.parametrize(("spoil", "word"), [(lambda path: path.unlink(), "is missing"),
+                                             (lambda path: path.write_text("MIT"), "does not say")])  # fmt: skip
+def test_that_licence_has_to_be_there_as_it_was_written(tmp_path, spoil, word):
+    folder = not_for_trade(tmp_path)
+    assert not [problem for problem in find_checkpoint_problems(folder) if "LICENSE" in problem]
+    spoil(folder / "LICENSE")
+    assert [problem for problem in find_checkpoint_problems(folder) if f"LICENSE {word}" in problem]
+    write_card(folder)
+    assert not [problem for problem in find_checkpoint_problems(folder) if "LICENSE" in problem]
+
+
+def test_the_text_of_the_licence_says_what_became_of_the_base(tmp_path):
+    (tmp_path / "model.safetensors").touch()
+    (tmp_path / "config.json").write_text("{}")
+    assert "whose weights were changed: me/base (Apache-2.0)" in (not_for_trade(tmp_path) / "LICENSE").read_text()
+    (tmp_path / "model.safetensors").rename(tmp_path / "adapter_model.safetensors")
+    (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "me/base"}')
+    assert "me/base (Apache-2.0), is not part of it" in (not_for_trade(tmp_path) / "LICENSE").read_text()
+
+
+def test_free_data_need_no_licence_of_their_own(tmp_path):
+    assert not (make_checkpoint(tmp_path) / "LICENSE").exists()
 
 
 def test_the_embedded_base_and_no_base_are_told_apart(tmp_path):

@@ -30,6 +30,8 @@ def test_they_make_a_release_that_is_sound(tmp_path):
     given = ("--role", SHIPPED["role"], "--rank", SHIPPED["rank"], "--draft", "--out", tmp_path / "release")
     run(releases, "prepare", "--dataset", tmp_path / "data", *given)
     run(releases, "check", tmp_path / "release")
+    terms = (tmp_path / "release" / "role" / "LICENSE").read_bytes()
+    assert terms == (SHIPPED["role"] / "LICENSE").read_bytes()
     assert "esconv (CC-BY-NC-4.0)" in (tmp_path / "release" / "release.json").read_text(encoding="utf-8")
 
 
@@ -44,5 +46,6 @@ def test_it_goes_to_the_hub_and_comes_back_byte_for_byte(hub, tmp_path, kind):
     expected |= {name: text.encode() for name, text in own.items()}
     found = {path.name: path.read_bytes() for path in back.iterdir() if path.is_file()}
     assert {name: content for name, content in found.items() if name != ".gitattributes"} == expected
+    assert ("LICENSE" in found) == (kind == "role")
     assert set(own) <= {"README.md", "published.json"}
     run(cards, "push", folder, "--repo", repo, "--tag", "v1")

@@ -21,6 +21,8 @@ def test_it_may_be_published_is_small_and_its_licence_is_said():
     assert any("esconv (CC-BY-NC-4.0)" in note for note in find_checkpoint_notes(SHIPPED))
     assert (SHIPPED / WEIGHTS).stat().st_size < 2e6
     assert NAME in (SHIPPED.parent / "LICENSE").read_text(encoding="utf-8")
+    assert NAME in (SHIPPED / "LICENSE").read_text(encoding="utf-8")
+    assert "\nlicense: cc-by-nc-4.0\n" in (SHIPPED / "README.md").read_text(encoding="utf-8")
     figures = read_json_object(SHIPPED / "metrics.json")
     assert figures["accuracy"]["low"] > figures["accuracy, length, place, question marks"]["high"]
 
@@ -43,7 +45,12 @@ def test_the_distribution_installs_it_for_a_wheel_outside_the_checkout(tmp_path)
     target = tmp_path / "site"
     build = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--target"]
     subprocess.run([*build, str(target), str(SHIPPED.parent)], check=True, cwd=tmp_path)
-    assert {path.name for path in (target / PACKAGE).iterdir()} >= {WEIGHTS, "strategies.json", "training.json"}
+    assert {path.name for path in (target / PACKAGE).iterdir()} >= {
+        WEIGHTS,
+        "strategies.json",
+        "training.json",
+        "LICENSE",
+    }
     code = (
         "from pathlib import Path; from esc_eval.checkpoints import apart; apart.CHECKPOINTS = Path('/nowhere');"
         "from esc_eval.scoring.strategies import StrategyClassifier as C; print(C.open().identity['revision'])"

@@ -11,6 +11,7 @@ from esc_eval.files.records import read_cards
 
 EXAMPLES = (
     "python -m training evaluate-role --seeker role --sources sources --out runs/role --results docs/results.json",
+    "python -m training evaluate-role --seeker role --sources sources --out runs/new --unseen esconv/FailedESConv.json",
 )
 
 
@@ -24,6 +25,12 @@ def command(
         int | None, typer.Option(min=2, help="Of the cards, those that the base plays too; default: all.")
     ] = None,
     conversations: Annotated[int, typer.Option(min=2, help="Held-out conversations that are read.")] = 100,
+    unseen: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SOURCE/FILE", help="Files that the recipe does not name, in place of its validation; repeatable."
+        ),
+    ] = None,
     card_file: Annotated[
         list[Path] | None,
         typer.Option(help="Role cards of the sources' conversations, as --cards of `training role`; repeatable."),
@@ -37,7 +44,7 @@ def command(
     device: Annotated[str | None, typer.Option(help="cpu, cuda ...")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16, float16.")] = None,
 ) -> None:
-    """Compare an ESC-Role with its base and with real seekers, on conversations that it has not seen.
+    """Compare an ESC-Role with its base and with real seekers, on conversations that it has not learnt from.
 
     Writes metrics.json into the checkpoint, for its card.
     """
@@ -46,21 +53,23 @@ def command(
     from training import results as pages
     from training.role import evaluate as evaluation
 
+    parts = [evaluation.read_unseen(named) for named in unseen or ()]
     setting = evaluation.Setting(cards, conversations, reply_tokens, seed, base_cards)
     options = Options(device=device, dtype=dtype)
     own = [card for path in card_file or () for card in read_cards(path)]
     with show_progress() as draw:
         found = evaluation.evaluate_role(
-            seeker, sources, out, setting, Bootstrap(draws, seed), draw, supporter, options, own
+            seeker, sources, out, setting, Bootstrap(draws, seed), draw, supporter, options, own, parts
         )
     command = (
         f"python -m training evaluate-role --seeker {seeker.name} --sources SOURCES --out DIR "
         f"--supporter {evaluation.told_supporter(supporter)} --cards {cards} "
         f"{f'--base-cards {base_cards} ' if base_cards else ''}--conversations {conversations} "
         f"--reply-tokens {reply_tokens} --draws {draws} --seed {seed}{f' --dtype {dtype}' if dtype else ''}"
+        f"{''.join(f' --unseen {named}' for named in unseen or ())}"
     )
     evaluation.write_metrics(seeker, found, command)
     section = evaluation.make_section(found, command)
     print_data(pages.role_page(section))
     if results:
-        pages.put_section(results, "esc_role", section)
+        pages.put_section(results, "esc_role_unseen" if parts else "esc_role", section)

@@ -17,6 +17,7 @@ def command(
     seeker: Annotated[Path, typer.Option(help="The checkpoint that played it; its recipe names what it learnt from.")],
     sources: Annotated[Path, typer.Option(help="Folder with a sub-folder for each source, e.g. sources/esconv.")],
     role_play: Annotated[list[Path] | None, typer.Option(help="Its files of general role play, if any.")] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Write it into the checkpoint's metrics.json and card.")] = False,
 ) -> None:
     """Look for runs of 60 characters of the training text in what a seeker says; exit code 1 where there are any."""
     from training.role import memorised
@@ -27,7 +28,11 @@ def command(
         raise EscEvalError(f"{', '.join(map(str, dialogues))}: the seeker says nothing, so there is nothing to compare")
     print_data(
         f"{found.dialogues} dialogues, {found.of_turns} turns of the seeker, beside {found.texts} characters of "
-        f"training text: the longest run in both has {found.longest} characters; {found.turns} turns hold a run of "
-        f"{memorised.LIMIT} or more."
+        f"training text: the longest run in both has {found.longest} characters. {found.long_enough} turns have "
+        f"{memorised.LIMIT} characters or more, and {found.turns} of them hold a run of as many; the other "
+        f"{found.of_turns - found.long_enough} are too short to hold one."
     )
+    if keep:
+        command = f"python -m training memorised RUNS --seeker {seeker.name} --sources SOURCES"
+        memorised.write_metrics(seeker, found, command)
     raise typer.Exit(int(bool(found.turns)))

@@ -37,10 +37,14 @@ from training.common import config
 from training.common.config import Part, RoleData, RoleRecipe
 from training.common.rows import IGNORED, Row
 from training.role import data as role_data
+from training.role import hold_out
 from training.role.data import Example
+from training.role.memorised import FIGURE
 from training.role.train import LEARNT, OVERLAPS
 
 BASE, TRAINED, REAL = "base", "trained", "real"
+UNSEEN = "_unseen"
+"""Ends the names of figures on files that the recipe does not name."""
 SHOWN = (
     "slip_rate",
     "tokens_a_turn",
@@ -183,6 +187,7 @@ def evaluate_role(
     supporter: str = "embedded",
     options: Options | None = None,
     cards: Sequence[RoleCard] = (),
+    unseen: Sequence[Part] = (),
 ) -> dict[str, Any]:
     """Compare a checkpoint with its base and with real seekers.
 
@@ -192,6 +197,7 @@ def evaluate_role(
         out: For the dialogues; what is there already is not played again.
         supporter: Who talks with the seekers.
         cards: Of the sources' conversations, whose ids they have, as ``training role`` takes them.
+        unseen: Files that the recipe does not name, to measure on in place of its validation.
 
     Returns:
         Measures by name and group: base, trained, real.
@@ -201,11 +207,16 @@ def evaluate_role(
     """
     learnt = trained_on(folder)
     recipe = config.load_recipe(folder / records.RECIPE, RoleRecipe)
-    if not recipe.data.validation:
+    parts = tuple(unseen) or recipe.data.validation
+    if not parts:
         raise EscEvalError(f"{folder}: its recipe holds no conversations out (data.validation), so none are unseen")
     protocol = cut_to_length(load_protocol(recipe.data.protocol), setting.reply_tokens)
     given = {card.id: card for card in cards}
-    held = read_examples(recipe.data, recipe.data.validation, protocol, sources, given)
+    held = read_examples(recipe.data, parts, protocol, sources, given)
+    measured_on: dict[str, Any] = {"files": list_files(parts), "unseen": bool(unseen)}
+    if unseen:
+        held, left_out = keep_unseen(held, recipe.data, parts, sources, recipe.data.rounds or protocol.rounds)
+        measured_on |= left_out
     ordered = role_data.in_hash_order(held, setting.seed)
     known = read_examples(recipe.data, recipe.data.train, protocol, sources, given)
     own = read_learnt(folder)
@@ -258,9 +269,61 @@ def evaluate_role(
         "draws": boot.draws,
         "checkpoint": hash_weights(folder),
         "trained_on": learnt,
-        "dataset": " and ".join(dict.fromkeys(SOURCES[p.source].TITLE for p in recipe.data.validation)),
+        "dataset": " and ".join(dict.fromkeys(SOURCES[p.source].TITLE for p in parts)),
+        "measured_on": measured_on,
     }
     return found
+
+
+def list_files(parts: Sequence[Part]) -> list[str]:
+    """Names of the files of some parts; a part that names none is its whole source.
+
+    >>> list_files([Part(source="esconv", files=("valid.txt",)), Part(source="smile")])
+    ['valid.txt', 'smile']
+    """
+    return [name for part in parts for name in part.files or [part.source]]
+
+
+def read_unseen(named: str) -> Part:
+    """A file of a source, as the option names it.
+
+    >>> read_unseen("esconv/FailedESConv.json").files
+    ('FailedESConv.json',)
+
+    Raises:
+        EscEvalError: No such source, or no file.
+    """
+    source, _, name = named.partition("/")
+    if not name:
+        raise EscEvalError(f"{named}: give a source and a file of it, as esconv/FailedESConv.json")
+    return Part(source=source, files=(name,))
+
+
+def keep_unseen(
+    held: Sequence[Example], data: RoleData, parts: Sequence[Part], sources: Path, rounds: int
+) -> tuple[list[Example], dict[str, int]]:
+    """Of some conversations those that repeat nothing of the recipe's files, and whose seeker has all rounds, so that
+    people and models are compared at equal length; and how many are left out for either reason.
+
+    Raises:
+        EscEvalError: The recipe names one of the files, or fewer than two conversations are left.
+    """
+    own = [*data.train, *data.validation]
+    taken = {(part.source, name) for part in own for name in part.files}
+    whole = {part.source for part in own if not part.files}
+    for part in parts:
+        if part.source in whole or not taken.isdisjoint((part.source, name) for name in part.files):
+            raise EscEvalError(f"{', '.join(list_files([part]))}: is of the recipe's data, so it is not unseen")
+    known, candidates = (
+        [c for part in group for c in role_data.read_part(part, sources, role_data.Material())]
+        for group in (own, parts)
+    )
+    seen = hold_out.find_seen(candidates, known)
+    new = [e for e in held if e.id not in seen]
+    kept = [e for e in new if sum(turn.role == "seeker" for turn in e.turns) >= rounds]
+    if len(kept) < 2:
+        raise EscEvalError(f"{', '.join(list_files(parts))}: fewer than two unseen conversations have {rounds} rounds")
+    return kept, {"repeats": len(held) - len(new), "short": len(new) - len(kept)}
 
 
 def told_supporter(named: str) -> str:
@@ -350,7 +413,7 @@ def _rows(examples: Sequence[Example], model: HFModel, recipe: RoleRecipe) -> li
 
 
 def collect_metrics(found: dict[str, Any], command: str) -> dict[str, dict[str, Any]]:
-    """The figures of a model card."""
+    """The figures of a model card; those on unseen files say so in their name."""
     base, trained, real, perplexity = found[BASE], found[TRAINED], found[REAL], found["perplexity"]
     slips, auc = "assistant_slip_rate", "roc_auc"
     chosen: dict[str, tuple[Estimate, str, str]] = {
@@ -370,9 +433,11 @@ def collect_metrics(found: dict[str, Any], command: str) -> dict[str, dict[str, 
         chosen["real_or_simulated_auc"] = (
             trained["classifier"]["auc"], auc, "classifier of real and simulated seekers; 0.5 is chance"
         )  # fmt: skip
-    measured = {"dataset": found["setting"]["dataset"], "split": "conversations held out"}
+    where = found["setting"]["measured_on"]
+    split = f"{', '.join(where['files'])}, {'unseen' if where['unseen'] else 'a development set'}"
+    measured = {"dataset": found["setting"]["dataset"], "split": split}
     return {
-        name: {
+        f"{name}{UNSEEN if where['unseen'] else ''}": {
             **{"value": m.value, "low": m.low, "high": m.high, "n": m.n, "about": about, "command": command},
             **{"figure": figure, **measured},
         }
@@ -381,6 +446,12 @@ def collect_metrics(found: dict[str, Any], command: str) -> dict[str, dict[str, 
 
 
 def write_metrics(folder: Path, found: dict[str, Any], command: str) -> None:
-    """``metrics.json`` of a checkpoint, and its card with them."""
-    write_json(folder / records.METRICS, collect_metrics(found, command))
+    """``metrics.json`` of a checkpoint, and its card with them; figures on the validation and on unseen files stand
+    beside each other, and what ``memorised`` found stays.
+    """
+    path, unseen = folder / records.METRICS, found["setting"]["measured_on"]["unseen"]
+    before = read_json_object(path) if path.is_file() else {}
+    others = {name: one for name, one in before.items() if name.endswith(UNSEEN) != unseen or name == FIGURE}
+    metrics = others | collect_metrics(found, command)
+    write_json(path, dict(sorted(metrics.items(), key=lambda item: (item[0] == FIGURE, item[0].endswith(UNSEEN)))))
     write_card(folder)

@@ -116,6 +116,19 @@ def trace_cards(cards: Sequence[RoleCard], conversations: Sequence[SourceConvers
     return found
 
 
+def find_seen(candidates: Sequence[SourceConversation], known: Sequence[SourceConversation]) -> set[str]:
+    """Ids of candidates that a known conversation or an earlier candidate gives away.
+
+    That is where what the seeker wrote before the conversation, or all that the seeker said, almost repeats theirs.
+    """
+    every = [*known, *candidates]
+    order = {c.id: number for number, c in enumerate(every)}
+    written = near_duplicates((c.id, c.situation or "", c.language) for c in every)
+    said = near_duplicates((c.id, c.seeker_text(), c.language) for c in every)
+    twins = {c.id: [*written.get(c.id, ()), *said.get(c.id, ())] for c in candidates}
+    return {one for one, others in twins.items() if any(order[other] < order[one] for other in others)}
+
+
 def find_repeats(candidates: Sequence[SourceConversation], held: Sequence[SourceConversation]) -> dict[str, list[str]]:
     """Candidates that say almost the same as a conversation that is held out, with its ids."""
     held_ids = {c.id for c in held}

@@ -5,12 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from esc_eval.errors import EscEvalError
+from esc_eval.files.text import read_json_object
+from esc_eval.files.writing import write_json
 from esc_eval.schema import Dialogue
 from model_cards import checkpoint as records
+from model_cards.render import write_card
 from training.common import config
 from training.common.config import RoleRecipe
 from training.role import data as role_data
 
+FIGURE = "longest_run"
 LIMIT = 60
 """Characters from which a run counts as memorised."""
 
@@ -22,12 +26,14 @@ class Memorised:
     Attributes:
         longest: Characters of the longest run.
         turns: Turns with a run of ``LIMIT`` characters or more.
+        long_enough: Turns of ``LIMIT`` characters or more, which alone can hold such a run.
         of_turns, dialogues: Turns and dialogues that were looked at.
         texts: Characters of training text.
     """
 
     longest: int
     turns: int
+    long_enough: int
     of_turns: int
     dialogues: int
     texts: int
@@ -69,7 +75,8 @@ def find_memorised(dialogues: Sequence[Dialogue], texts: Sequence[str]) -> Memor
         low, high = (middle, high) if shared(middle) else (low, middle - 1)
     runs = shared(LIMIT) if low >= LIMIT else set()
     turns = sum(any(window in runs for window in windows([turn], LIMIT)) for turn in said) if runs else 0
-    return Memorised(low, turns, len(said), len(dialogues), sum(map(len, known)))
+    enough = sum(len(turn) >= LIMIT for turn in said)
+    return Memorised(low, turns, enough, len(said), len(dialogues), sum(map(len, known)))
 
 
 def read_training_text(folder: Path, sources: Path, role_play: Sequence[Path] = ()) -> list[str]:
@@ -96,3 +103,21 @@ def read_training_text(folder: Path, sources: Path, role_play: Sequence[Path] = 
     if not texts:
         raise EscEvalError(f"{sources}: holds no text of the recipe in {folder}")
     return texts
+
+
+def write_metrics(folder: Path, found: Memorised, command: str) -> None:
+    """Put the longest run into ``metrics.json`` of a checkpoint, and into its card."""
+    path = folder / records.METRICS
+    metrics = read_json_object(path) if path.is_file() else {}
+    metrics[FIGURE] = {
+        "value": found.longest,
+        "n": found.long_enough,
+        "about": f"characters of the longest run that stands in its training text too; n: turns of {LIMIT} or more, "
+        f"of which {found.turns} hold a run of as many; {found.of_turns - found.long_enough} turns are shorter",
+        "command": command,
+        "figure": FIGURE,
+        "dataset": "what it says",
+        "split": f"{found.dialogues} dialogues",
+    }
+    write_json(path, metrics)
+    write_card(folder)

@@ -56,6 +56,7 @@ def test_a_checkpoint_tells_what_it_was_made_of(finished):
         "a toy base is in no Hub"
     )
     assert told["data"]["sources"][0]["license"] == "CC-BY-NC-4.0"
+    assert f"{recipe.name} is licensed" in (folder / "LICENSE").read_text(encoding="utf-8")
     assert told["data"]["rows"] == 8
     assert told["protocol"] == PROTOCOL.id
     assert {"torch", "trl", "peft"} <= set(told["environment"])
@@ -91,10 +92,44 @@ def test_an_evaluation_compares_base_trained_and_real_and_fills_card_and_page(fi
     assert content["perplexity"]["trained"]["value"] < content["perplexity"]["base"]["value"]
     metrics = json.loads((finished / "role" / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["perplexity"]["value"] == content["perplexity"]["trained"]["value"]
-    assert {(m["dataset"], m["split"]) for m in metrics.values()} == {("ESConv", "conversations held out")}
+    assert {(m["dataset"], m["split"]) for m in metrics.values()} == {("ESConv", "valid.txt, a development set")}
     assert metrics["perplexity_base"]["figure"] == metrics["perplexity"]["figure"] == "perplexity"
     assert len(content["by_round"]["trained"]["tokens_a_turn"]["rounds"]) == content["setting"]["rounds"]
-    assert "## ESC-Role" in (tmp_path / "results.md").read_text(encoding="utf-8")
+    page = (tmp_path / "results.md").read_text(encoding="utf-8")
+    assert "## ESC-Role" in page
+    assert "**These conversations (valid.txt) are a development set**" in page
+    assert "Conversations: valid.txt, a development set." in (seeker / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_a_file_that_chose_nothing_is_measured_on_beside_the_validation(finished, tmp_path):
+    sources = write_sources(tmp_path / "many", 90)
+    (sources / "esconv" / "valid.txt").rename(sources / "esconv" / "failed.txt")
+    (sources / "esconv" / "valid.txt").write_bytes((finished / "sources" / "esconv" / "valid.txt").read_bytes())
+    seeker = tmp_path / "role"
+    copytree(finished / "role", seeker)
+    figure = {"value": 3.0, "n": 9, "about": "of before", "command": "x"}
+    kept = {"perplexity": figure, "longest_run": figure, "perplexity_unseen": figure, "old_unseen": figure}
+    (seeker / "metrics.json").write_text(json.dumps(kept), encoding="utf-8")
+    call = f"--seeker {seeker} --sources {sources} --out {tmp_path / 'e'} --supporter {seeker / 'toy'} --cards 2"
+    more = f"--conversations 2 --reply-tokens 8 --draws 100 --results {tmp_path / 'results.json'}"
+    run = ["evaluate-role", *call.split(), *more.split(), "--unseen"]
+    result = CliRunner().invoke(app, [*run, "esconv/failed.txt"])
+    assert result.exit_code == 0, result.output
+    content = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    assert set(content) == {"esc_role_unseen"}
+    setting = content["esc_role_unseen"]["setting"]
+    assert setting["measured_on"] == {"files": ["failed.txt"], "unseen": True, "repeats": 0, "short": 0}
+    assert setting["held_out"] == 45
+    assert "--unseen esconv/failed.txt" in content["esc_role_unseen"]["command"]
+    assert "Nothing was learnt from or chosen by failed.txt" in (tmp_path / "results.md").read_text(encoding="utf-8")
+    metrics = json.loads((seeker / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["perplexity"]["about"] == metrics["longest_run"]["about"] == "of before"
+    assert "old_unseen" not in metrics
+    assert metrics["perplexity_unseen"]["split"] == "failed.txt, unseen"
+    refused = CliRunner().invoke(app, [*run, "esconv/train.txt"])
+    assert refused.exit_code == 2
+    assert "train.txt: is of the recipe's data" in refused.stderr
 
 
 def test_a_folder_without_a_record_is_told_before_anything_is_played(finished, tmp_path):

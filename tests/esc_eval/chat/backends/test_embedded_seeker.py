@@ -128,7 +128,8 @@ def test_the_shipped_checkpoint_may_be_published_and_is_small():
     assert find_checkpoint_problems(SHIPPED) == []
     assert (SHIPPED / "adapter_model.safetensors").stat().st_size < 10e6
     card = (SHIPPED / "README.md").read_text(encoding="utf-8")
-    assert "CC-BY-NC-4.0" in card or "cc-by-nc-4.0" in card
+    assert "\nlicense: cc-by-nc-4.0\n" in card
+    assert "esc-role-small is licensed" in (SHIPPED / "LICENSE").read_text(encoding="utf-8")
     assert "CC BY-NC 4.0" in (SHIPPED.parent / "LICENSE").read_text(encoding="utf-8")
 
 
@@ -139,7 +140,7 @@ def test_the_distribution_installs_it_for_a_wheel_outside_the_checkout(tmp_path)
     build = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--target"]
     subprocess.run([*build, str(target), str(SHIPPED.parent)], check=True, cwd=tmp_path)
     found = {p.name for p in (target / embedded.SEEKER_PACKAGE).iterdir()}
-    assert {"adapter_model.safetensors", "adapter_config.json", "training.json", "seeker.json"} <= found
+    assert {"adapter_model.safetensors", "adapter_config.json", "training.json", "seeker.json", "LICENSE"} <= found
     assert list(target.glob("esc_eval_seeker-*.dist-info/licenses/LICENSE"))
     code = (
         "from pathlib import Path; from esc_eval.checkpoints import embedded; embedded.CHECKOUT = Path('/nowhere');"
