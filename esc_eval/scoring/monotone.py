@@ -19,8 +19,7 @@ FOLDS = 5
 FEWEST_CARDS = 20
 """Role cards with labels below which nothing is fitted: of fewer, no interval over cards holds."""
 SURE_OVER_JUDGE, SURE_OVER_MEAN = 2.0, 1.0
-"""By how many of its standard errors over cards a map's gain must be above 0: over the judge as it is, and over people's
-mean alone."""
+"""By how many of its standard errors over cards a map's gain must be above 0: over the judge, over people's mean."""
 IDENTITY = "identity"
 Knots = tuple[tuple[float, float], ...]
 

@@ -30,7 +30,7 @@ def command(
     rubric: RatedUnder = None,
     seed: Seed = 0,
 ) -> None:
-    """Fit any judge to people's ratings on 20 cards or more: a rising map a dimension, where it gains; a temperature."""
+    """Fit any judge to people's ratings on 20 cards or more: a rising map a dimension where it gains, a temperature."""
     from esc_eval.api import workflow
 
     if (apply is None) == (labels is None or out is None):

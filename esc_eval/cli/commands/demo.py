@@ -45,7 +45,7 @@ def command(
                     progress=progress,
                 )
         print_data(results.render())
-        print_progress("What a model of 135M parameters says and scores shows the machinery, and is no result.")
+        print_progress("What a model of 135M parameters says shows the machinery, and is no result.")
     if browser:
         webbrowser.open((folder / "report.html").resolve().as_uri())
 
