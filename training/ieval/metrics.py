@@ -62,7 +62,7 @@ def write_metrics(folder: Path, found: Mapping[str, Any]) -> None:
         if measure["value"] is not None
     }
     write_json(folder / METRICS, content)
-    if HEADLINE_SPLIT in splits:
+    if HEADLINE_SPLIT in splits and (folder / FILE).is_file():
         write_validity(folder, found)
     write_card(folder)
 
