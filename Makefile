@@ -37,11 +37,12 @@ $(READY): pyproject.toml constraints.txt requirements-ci.txt
 demo: $(READY)  ## a leaderboard row and a page, from a real language model on this machine
 	$(BIN)/esc-eval evaluate --supporter embedded --cards sample --language en --max-new-tokens 48 --out $(OUT)
 
+# The trained seeker's weights are CC BY-NC 4.0: what it says stays out of the Apache-2.0 wheel.
 RECORDED := esc_eval/files/recorded
 recorded: $(READY)  ## the run that `esc-eval demo --recorded` shows, anew; a few minutes
 	rm -rf build/recorded $(RECORDED)
 	$(BIN)/esc-eval evaluate --supporter smollm2-135m=embedded --seeker embedded:base --cards sample --language en \
-		--limit 6 --max-new-tokens 40 --scorer esc-rank-open --scorer embedded --out build/recorded
+		--limit 6 --max-new-tokens 40 --out build/recorded
 	mkdir $(RECORDED)
 	cd build/recorded && cp -r run.json cards.jsonl protocol.yaml rubrics dialogues.jsonl ratings.jsonl ../../$(RECORDED)
 

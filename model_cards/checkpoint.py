@@ -151,7 +151,8 @@ class Checkpoint(Part):
     Attributes:
         published: None in a folder that was not downloaded from the Hub.
         range: Of a fitted file that knows it: bounds of each figure of what it reads, and how they were chosen.
-        validity: Of a scorer that was tried on sets it had not seen: what that showed, by dimension.
+        validity: Of a scorer that says what its numbers are worth: that, by dimension.
+        levels_mean: Of a scorer that says it: ``order`` where its levels are no points that people would give.
         form: How the weights lie there; None = no weights.
         base: As named by the adapter, where it is one: model and revision.
         losses: First and last logged loss; empty where nothing was logged.
@@ -163,6 +164,7 @@ class Checkpoint(Part):
     form: Form | None
     range: RangeFile | None
     validity: dict[str, Validity]
+    levels_mean: str | None
     adapter_base: tuple[str, str | None] | None
     losses: tuple[float, ...]
     recipe: str | None
@@ -201,6 +203,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         form=form_of(folder),
         range=RangeFile.model_validate(scorer["range"]) if scorer.get("range") else None,
         validity={key: Validity.model_validate(one) for key, one in (scorer.get("validity") or {}).items()},
+        levels_mean=scorer.get("levels_mean"),
         adapter_base=adapter,
         losses=_losses(folder / LOG),
         recipe=read_text(recipe) if recipe.is_file() else None,

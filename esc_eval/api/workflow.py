@@ -22,6 +22,7 @@ from esc_eval.reporting.render import show_estimate
 from esc_eval.schema import Dialogue, Rating
 from esc_eval.scoring import calibration
 from esc_eval.scoring import ensemble as ensembles
+from esc_eval.scoring.monotone import FEWEST_CARDS
 from esc_eval.scoring.parsers import reparse_ratings
 from esc_eval.scoring.rating_checks import rubric_of
 from esc_eval.simulation.unfinished import describe_stage, read_run, refresh_runs
@@ -63,9 +64,10 @@ def run_calibration(ratings: Sequence[Path], labels: Sequence[Path], out: Path, 
         errors = "\t".join(f"{error:.3f}" for error in m.error)
         gains = f"{show_estimate(m.gain)}\t{show_estimate(m.gain_over_mean)}"
         lines.append(f"{_cell(name)}\t{m.n}\t{m.clusters}\t{m.shape}\t{errors}\t{gains}")
+    lines += describe_left(fitted)
     if few := [name for name in dict.fromkeys(rating.dimension for rating in given) if name not in (fitted.maps or {})]:
         names = ", ".join(map(_cell, few))
-        lines.append(f"not fitted, under {calibration.LEAST} dialogues with both a score and a label: {names}")
+        lines.append(f"not fitted, under {FEWEST_CARDS} role cards with both a score and people's level: {names}")
     if not fitted.dimensions:
         return "\n".join(lines) + "\n"
     lines += ["", "dimension\tn\ttemperature\tlog loss\tcalibrated\theld-out gain [95%]\tcalibration error\tcalibrated"]
@@ -77,9 +79,20 @@ def run_calibration(ratings: Sequence[Path], labels: Sequence[Path], out: Path, 
     return "\n".join(lines) + "\n"
 
 
-def apply_calibration(ratings: Sequence[Path], fit: Path) -> str:
-    """Ratings bent to people's by a fit, as JSON Lines."""
+def describe_left(fitted: calibration.Calibration) -> list[str]:
+    """A sentence where a fit leaves a dimension as the judge gives it; none where it bends all."""
+    left = [_cell(name) for name, one in (fitted.maps or {}).items() if one.left]
+    return [
+        f"no gain: left as it is: {', '.join(left)}. A map is written only where it is closer to people on cards that "
+        "it was not fitted to: by two standard errors than the judge, and by one than people's mean alone."
+    ] * bool(left)
+
+
+def apply_calibration(ratings: Sequence[Path], fit: Path, on_progress: OnProgress = stay_quiet) -> str:
+    """Ratings bent to people's by a fit, as JSON Lines; what it leaves as it is is said."""
     fitted = calibration.Calibration.load(fit)
+    for sentence in describe_left(fitted):
+        on_progress(Progress(message=sentence))
     return "".join(rating.to_json() + "\n" for rating in fitted.bend(load_ratings(ratings)))
 
 

@@ -8,7 +8,7 @@ from esc_eval.checkpoints import embedded
 from esc_eval.languages import name_language
 from esc_eval.reporting.columns import DialogueColumns, RatingColumns
 from esc_eval.schema import Dialogue, Language, Rating
-from esc_eval.scoring.text_scorer import SUPPORTED_ONLY
+from esc_eval.scoring.text_scorer import SUPPORTED_ONLY, Validity
 from esc_eval.scoring.training_range import FITTED_KIND, NO_RANGE
 from esc_eval.simulation.budget import show_dollars
 from esc_eval.simulation.run import FAILED, find_simulations
@@ -24,10 +24,13 @@ KNOWN = {
     embedded.SHA256: "a 135M model cannot judge: its ratings of 920 chats of iEval have a quadratic kappa of 0.00 "
     "[-0.01, 0.01] with people's (docs/results.md); it shows the machinery",
     "ESC-RANK": "what is known of its validity is its authors' word, on labels that are not public; " + UNKNOWN,
-    FITTED_KIND: "what its levels are worth with people and supporters that it has not met stands in its card; "
-    + UNKNOWN,
 }
 """What is known of scorers' validity, by the revision, model or kind of their identity."""
+UNTRAINED_SEEKER = (
+    "The seeker is the embedded model as it is, of 135M parameters and not trained to play one: it often speaks as "
+    f"a supporter. The trained one, {embedded.SEEKER}, is under {embedded.SEEKER_LICENSE}, so that neither it nor what "
+    f"it says is in the package, which is under Apache-2.0: {embedded.GET_SEEKER}"
+)
 MOST_REASONS = 5
 MOST_SEEKERS = 8
 """Seekers up to which there is a table; dialogues of people have as many seekers as people."""
@@ -88,36 +91,43 @@ def _scorer_of(run: Mapping[str, Any], rater: str) -> Mapping[str, Any]:
     return found
 
 
-def known_validity(run: Mapping[str, Any], rater: str) -> dict[str, str]:
-    """What a fitted scorer's supported dimensions rest on, by key.
+def known_validity(run: Mapping[str, Any], rater: str) -> dict[str, Validity]:
+    """What its file knows of a fitted scorer's numbers, by dimension.
 
     Args:
         run: What run.json says.
         rater: Whose table.
     """
-    known = _scorer_of(run, rater).get("validity")
-    return {key: one["why"] for key, one in known.items() if one["supported"]} if isinstance(known, Mapping) else {}
+    known = _scorer_of(run, rater).get("validity") or {}
+    return {key: Validity.model_validate(one) for key, one in known.items()}
+
+
+def levels_only_order(run: Mapping[str, Any], rater: str) -> bool:
+    """Whether a fitted scorer's file says that its levels order dialogues and are no points that people would give.
+
+    Args:
+        run: What run.json says.
+        rater: Whose table.
+    """
+    return bool(_scorer_of(run, rater).get("levels_mean") == "order")
 
 
 def describe_validity(run: Mapping[str, Any], rater: str) -> list[str]:
-    """What is known of the validity of a scorer that the user named, a sentence; none of one that nobody named, whose
-    table says it, and where run.json does not say who rated.
+    """What is known of the validity of a scorer that the user named, a sentence, where no table by dimension says it;
+    none of one that nobody named, and where run.json does not say who rated.
 
     Args:
         run: What run.json says.
         rater: Whose table.
     """
     scorer = _scorer_of(run, rater)
-    known = scorer.get("validity")
-    if isinstance(known, Mapping):
-        if scorer.get("dimensions") == SUPPORTED_ONLY:
+    if known := known_validity(run, rater):
+        other = [key for key, one in known.items() if one.supported is False]
+        if not other or scorer.get("dimensions") == SUPPORTED_ONLY:
             return []
-        shown = [f"{key} ({why})" for key, why in known_validity(run, rater).items()]
-        other = [key for key, one in known.items() if not one["supported"]]
         return [
-            f"{rater}, on sets of ratings that it has not seen: shown to say more than words do for "
-            f"{'; '.join(shown) or 'no dimension'}. Not shown, so that its numbers say nothing: "
-            f"{', '.join(other) or 'none'}."
+            f"{rater}: on sets of ratings that it has not seen not shown to say more than words do, so that its "
+            f"numbers say nothing: {', '.join(other)}."
         ]
     if scorer.get("kind") in (None, "none"):
         return []
@@ -191,6 +201,19 @@ def warn_of_one_model(
         if again and other:
             sentences.append(f"In {' and '.join(other)} the {title} is the model that is {' and '.join(again)} too.")
     return sentences
+
+
+def warn_of_seeker(run: Mapping[str, Any], language: Language) -> list[str]:
+    """A sentence where the embedded model played the seeker untrained, in a language for which there is a trained one.
+
+    Args:
+        run: What run.json says.
+        language: Of the dialogues.
+    """
+    if language not in embedded.SEEKER_LANGUAGES:
+        return []
+    played = [seeker for each in find_simulations(run) for seeker in seekers_of(each).values()]
+    return [UNTRAINED_SEEKER] * any(seeker.get("revision") == embedded.SHA256 for seeker in played)
 
 
 def warn_of_roles(run: Mapping[str, Any], rater: str | None = None, languages: Iterable[Language] = ()) -> list[str]:

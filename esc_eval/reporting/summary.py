@@ -23,9 +23,11 @@ from esc_eval.reporting.making import (
     describe_spending,
     describe_validity,
     known_validity,
+    levels_only_order,
     warn_of_changed_servers,
     warn_of_no_range,
     warn_of_roles,
+    warn_of_seeker,
 )
 from esc_eval.reporting.render import to_plain_json
 from esc_eval.reporting.repeats import Repeats, find_repeats, name_occasions
@@ -33,6 +35,7 @@ from esc_eval.reporting.risk import RiskRow, count_risk
 from esc_eval.reporting.signature import sign_board
 from esc_eval.reporting.standing import standing_json
 from esc_eval.schema import NO_VALID_SCORER, Dialogue, Language, Rating, RoleCard, Way, order_stages
+from esc_eval.scoring.text_scorer import Validity
 from esc_eval.simulation.unfinished import count_asked
 from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.statistics.estimate import Estimate, StoredEstimate
@@ -155,7 +158,8 @@ class Leaderboard(Part):
         rubric: Name and version, where the report has tables under several.
         names: The paper's name of each dimension by key, of those that the rater was to rate.
         unsupported: The paper's name of each further dimension, which has no valid scorer, and why, by key.
-        supported: What is known of the others where some have none, by key.
+        validity: What is known of the numbers of the others, by key, of a scorer whose file says it.
+        levels_mean: ``order`` where that file says that levels order dialogues and are no points of people's.
         lower_is_better: Keys of the dimensions of which a low level is good; turned round in the average.
         harmful: The level that means harm, of rubrics that have one.
         risk: Worst case and share of harm, then, which stand before any mean.
@@ -166,14 +170,15 @@ class Leaderboard(Part):
         repeats: What the repeats of cards say, where there are any.
     """
 
-    sparse = ("risk", "repeats")
+    sparse = ("validity", "levels_mean", "risk", "repeats")
     language: Language
     rater: str
     rubric: str | None = Field(default=None, exclude=True)  # the signature says it too
     statistic: Statistic
     names: dict[str, str]
     unsupported: dict[str, tuple[str, str]] = Field(default_factory=dict)
-    supported: dict[str, str] = Field(default_factory=dict)
+    validity: dict[str, Validity] = Field(default_factory=dict)
+    levels_mean: Literal["order"] | None = None
     lower_is_better: tuple[str, ...]
     levels: tuple[int, ...]
     harmful: int | None = Field(default=None, exclude=True)  # the rubric says it too
@@ -476,7 +481,8 @@ def _make_board(
         statistic=statistic,
         names={d.key: d.paper for d in rubric.dimensions if d.key in some},
         unsupported={d.key: (d.paper, unsupported[d.key]) for d in rubric.dimensions if d.key in unsupported},
-        supported=known_validity(run, rater) if unsupported else {},
+        validity={key: one for key, one in known_validity(run, rater).items() if key in some},
+        levels_mean="order" if some and levels_only_order(run, rater) else None,
         lower_is_better=levels.turned,
         levels=rubric.levels,
         harmful=rubric.harmful,
@@ -485,6 +491,7 @@ def _make_board(
         signature=sign_board(run, rater, carried, statistic, scale, boot, clustered_by, language, adapted, ways),
         warnings=(
             *describe_failures(run),
+            *warn_of_seeker(run, language),
             *describe_seekers(talks),
             *describe_context(talks, ratings),
             *describe_unfinished(rater, asked, played, over),

@@ -7,14 +7,22 @@ from esc_eval.escaping import escape_html, escape_markdown
 from esc_eval.languages import name_language
 from esc_eval.reporting.columns import LOW_MASS
 from esc_eval.reporting.descriptions import name_descriptions
-from esc_eval.reporting.making import group_reasons
+from esc_eval.reporting.making import UNTRAINED_SEEKER, group_reasons
 from esc_eval.reporting.render import Cell, Report, Table
 from esc_eval.reporting.repeats import repeats_tables
 from esc_eval.reporting.risk import describe_risk, risk_tables
 from esc_eval.reporting.standing import standing_table
 from esc_eval.reporting.summary import UNANSWERED_SHARE, Leaderboard, Row, Summary
 from esc_eval.schema import NO_SCORER
+from esc_eval.scoring.text_scorer import Validity
 from esc_eval.statistics.scale import describe_scale
+
+HOLDS, OWN_SET = "holds on tried sets", "tried on its own set"
+"""What is known of a dimension's numbers, in a word: shown on sets that the scorer has not seen, which says little of
+others; by folds of the set that it learnt from.
+"""
+HOLDS_ON = "holds on the sets of ratings that it was tried on"
+ORDER_ONLY = "Levels of this scorer rank dialogues; they are not points that people would give."
 
 
 def name_board(language: str | None, rater: str, rubric: str | None = None) -> str:
@@ -35,10 +43,10 @@ def board_table(board: Leaderboard, dimensions: bool = True) -> Table:
         rows: list[list[Cell]] = [[row.supporter, row.dialogues, NO_SCORER] for row in board.rows]
         return Table("", ["Supporter", "n", "score"], rows, 1)
     table = standing_table(board.standing, board.names, dimensions=dimensions, turned=board.lower_is_better)
-    if not board.unsupported:
-        return table
-    why = f"{NO_SCORER} for {', '.join(name for name, _ in board.unsupported.values())}"
-    return replace(table, note=table.note.replace(f"nobody rated {', '.join(board.unsupported)}", why))
+    if board.unsupported:
+        why = f"{NO_SCORER} for {', '.join(name for name, _ in board.unsupported.values())}"
+        table = replace(table, note=table.note.replace(f"nobody rated {', '.join(board.unsupported)}", why))
+    return replace(table, note=f"{ORDER_ONLY} {table.note}".rstrip()) if board.levels_mean else table
 
 
 def explain_unsupported(board: Leaderboard) -> list[str]:
@@ -47,23 +55,30 @@ def explain_unsupported(board: Leaderboard) -> list[str]:
 
 
 def support_tables(board: Leaderboard) -> list[Table]:
-    """Where a dimension has no valid scorer: which have one and why, and what the replies are like."""
-    if not board.unsupported:
-        return []
+    """What is known of a scorer's numbers by dimension; where one has no valid scorer, what the replies are like."""
     known: list[list[Cell]] = [
-        [name, "yes", f"better than counts of words on sets of ratings that it has not seen: {board.supported[key]}"]
-        for key, name in board.names.items()
-        if key in board.supported
+        [name, *_tell_validity(board.validity[key])] for key, name in board.names.items() if key in board.validity
     ]
     known += [[name, NO_SCORER, why] for name, why in board.unsupported.values()]
+    support = Table("What is known of the scores", ["Dimension", "validity", "why"], known, prose=["why"])
+    if not board.unsupported:
+        return [support] if known else []
     columns = name_descriptions(board.language)
     rows: list[list[Cell]] = [[row.supporter, *(row.descriptions.get(key) for key in columns)] for row in board.rows]
     what = "Counted, no scores: neither more nor less of them is better."
-    support = Table("What has a valid scorer", ["Dimension", "valid scorer", "why"], known, prose=["why"])
     return [
         *([support] if board.names else []),
         Table("Descriptions of the replies", ["Supporter", *columns.values()], rows, 1, what),
     ]
+
+
+def _tell_validity(known: Validity) -> list[Cell]:
+    """In a word, and what it rests on."""
+    if known.supported is None:
+        return [OWN_SET, known.why]
+    if not known.supported:
+        return [NO_SCORER, known.why]
+    return [HOLDS, f"better than counts of words on sets of ratings that it has not seen: {known.why}"]
 
 
 def harm_tables(board: Leaderboard) -> list[Table]:
@@ -203,18 +218,22 @@ def board_report(board: Leaderboard, *tables: Table) -> Report:
 
 
 def describe_support(summary: Summary) -> list[str]:
-    """What is to be read before any number, where a dimension has no valid scorer: which have, and what would add to
-    it; nothing where all that was rated was rated by scorers that somebody named.
+    """What is to be read before any number: where a dimension has no valid scorer, which have, and what would add to
+    it; that a seeker was not trained to play one. Nothing where neither holds.
     """
     lacking = [board for board in summary.tables if board.unsupported]
+    untrained = [UNTRAINED_SEEKER] * any(UNTRAINED_SEEKER in board.warnings for board in summary.tables)
     if not lacking:
-        return []
+        return untrained
     said = []
     for board in lacking:
         what = f"{name_language(board.language)}: "
         others = ", ".join(name for name, _ in board.unsupported.values())
         if board.names:
-            said.append(f"{what}{board.rater} rates {', '.join(board.names.values())}; {NO_SCORER} for {others}.")
+            rated = ", ".join(board.names.values())
+            said.append(f"{what}{board.rater} rates {rated}, which {HOLDS_ON}; {NO_SCORER} for {others}.")
+            if board.levels_mean:
+                said.append(ORDER_ONLY)
             if outside := describe_outside(board):
                 said.append(outside)
         else:
@@ -222,6 +241,7 @@ def describe_support(summary: Summary) -> list[str]:
             said.append(f"{what}{NO_SCORER}, so there is no score: {why}. What the replies are like is counted below.")
     return [
         *said,
+        *untrained,
         "A stronger judge rates every dimension, and nobody has shown yet that it is right: "
         "esc-eval score --dialogues DIR --scorer judge=openai:MODEL",
         "People's ratings are what scorers are measured by: esc-eval sheet DIR --rater NAME --out SHEETS, and then "

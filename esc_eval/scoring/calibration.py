@@ -14,7 +14,7 @@ from pydantic import Field
 from esc_eval.errors import EscEvalError
 from esc_eval.files.frozen_yaml import FittedFile, FrozenYaml
 from esc_eval.schema import Rating, digest
-from esc_eval.scoring.monotone import Bent, fit_monotone
+from esc_eval.scoring.monotone import FEWEST_CARDS, Bent, fit_monotone
 from esc_eval.scoring.rating_checks import check_levels
 from esc_eval.statistics.bootstrap import bootstrap_mean
 from esc_eval.statistics.calibration import FLOOR, calibration_error, log_loss
@@ -100,7 +100,8 @@ class Calibration(FittedFile):
     def bend(self, ratings: Sequence[Rating]) -> list[Rating]:
         """The ratings as people would give them: ``expected`` by the map, the level nearest to it, no probabilities.
 
-        Those of a dimension that was not fitted are left out; what is unscored stays so.
+        Those of a dimension whose map gained nothing stay as they are; those of a dimension that was not fitted are
+        left out; what is unscored stays so.
 
         Raises:
             EscEvalError: Ratings of another rater or under another rubric, or no map.
@@ -114,10 +115,11 @@ class Calibration(FittedFile):
             self.check(rating.rater, rating.rubric, self.levels)
             if rating.dimension not in self.maps:
                 continue
-            given = _given(rating)
-            value = None if given is None else self.maps[rating.dimension].apply(given)
-            nearest = None if value is None else min(self.levels, key=lambda level: abs(level - value))
-            update = {"score": nearest, "expected": value, "probabilities": None, "mass": None}
+            given, update = _given(rating), {}
+            if not self.maps[rating.dimension].left:
+                value = None if given is None else self.maps[rating.dimension].apply(given)
+                nearest = None if value is None else min(self.levels, key=lambda level: abs(level - value))
+                update = {"score": nearest, "expected": value, "probabilities": None, "mass": None}
             bent.append(rating.model_copy(update={**update, "rater": f"{rating.rater}-calibrated", "parser": mark}))
         return bent
 
@@ -183,7 +185,7 @@ def fit_calibration(
     seed: int = 0,
     cards: Mapping[str, str] | None = None,
 ) -> Calibration:
-    """Fit a map a dimension, and a temperature where there are probabilities.
+    """Fit a map a dimension, where it gains anything, and a temperature where there are probabilities.
 
     Args:
         ratings: Of one rater with one rubric, with uncalibrated probabilities or none.
@@ -193,8 +195,8 @@ def fit_calibration(
         cards: Card of each dialogue by its id; those without are cards of their own.
 
     Raises:
-        EscEvalError: Several raters, calibrated ratings, a rating or label of other levels, or fewer than 10 labels of
-            every dimension.
+        EscEvalError: Several raters, calibrated ratings, a rating or label of other levels, or fewer than
+            ``FEWEST_CARDS`` cards with labels in every dimension.
     """
     raters = {(rating.rater, rating.rubric) for rating in ratings}
     if len(raters) != 1:
@@ -206,15 +208,12 @@ def fit_calibration(
     people, most = _means(labels), 0
     for dimension, pairs in pair_with_labels(ratings, labels, levels).items():
         scored = [(value, r.dialogue_id) for r, _ in pairs if (value := _given(r)) is not None]
-        most = max(most, len(scored))
-        if len(scored) >= LEAST:
-            ids = [dialogue_id for _, dialogue_id in scored]
-            maps[dimension] = fit_monotone(
-                [value for value, _ in scored],
-                [people[dialogue_id, dimension] for dialogue_id in ids],
-                [(cards or {}).get(dialogue_id, dialogue_id) for dialogue_id in ids],
-                seed,
-            )
+        clusters = [(cards or {}).get(dialogue_id, dialogue_id) for _, dialogue_id in scored]
+        most = max(most, len(set(clusters)))
+        if len(set(clusters)) < FEWEST_CARDS:
+            continue
+        levels_of = [people[dialogue_id, dimension] for _, dialogue_id in scored]
+        maps[dimension] = fit_monotone([value for value, _ in scored], levels_of, clusters, seed)
         usable = [(r.probabilities, levels.index(label)) for r, label in pairs if r.probabilities is not None]
         if len(usable) >= LEAST:
             p = np.array([q for q, _ in usable], dtype=np.float64)
@@ -222,8 +221,9 @@ def fit_calibration(
             dimensions[dimension] = _fitted(p, y, np.random.default_rng(seed))
     if not maps:
         raise EscEvalError(
-            f"no dimension has {LEAST} dialogues with both a score and a label, but {most} at most: have people rate "
-            "more of the dialogues that the judge scored"
+            f"no dimension has {FEWEST_CARDS} role cards with both a score and people's level, but {most} at most (a "
+            f"dialogue without a card counts as one): have people rate dialogues on {FEWEST_CARDS - most} more of the "
+            "cards that the judge scored, e.g. by esc-eval sheet DIR, or use the judge as it is"
         )
     [(rater, rubric)] = raters
     return Calibration(

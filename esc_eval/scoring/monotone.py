@@ -1,9 +1,9 @@
 """A judge's scale bent to people's: a map that never falls, a dimension, fitted to a few human ratings.
 
-It works for any judge, whether it gives level probabilities or bare levels. Three shapes are tried, from stiff to free:
-the mean of people's ratings whatever the judge says, a line, and isotonic regression; cross-validation inside the
-ratings at hand chooses. What is told of the gain is cross-fitted: every dialogue by a map, its shape too, that was
-chosen without its role card.
+It works for any judge, whether it gives level probabilities or bare levels. A line and isotonic regression are tried
+beside the judge as it is, which stays so unless one of them is closer to people on cards that it was not fitted to:
+by two standard errors closer than the judge, and by one closer than the mean of people's ratings, which needs no judge.
+What is told of the gain is cross-fitted once more: every dialogue by a map that was chosen, or not, without its card.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,6 +16,11 @@ from esc_eval.statistics.bootstrap import bootstrap_mean
 from esc_eval.statistics.estimate import Array, Estimate, StoredTriple
 
 FOLDS = 5
+FEWEST_CARDS = 20
+"""Role cards with labels below which nothing is fitted: of fewer, no interval over cards holds."""
+SURE_OVER_JUDGE, SURE_OVER_MEAN = 2.0, 1.0
+"""By how many of its standard errors over cards a map's gain must be above 0: over the judge, over people's mean."""
+IDENTITY = "identity"
 Knots = tuple[tuple[float, float], ...]
 
 
@@ -23,13 +28,14 @@ class Bent(FrozenYaml):
     """A dimension's map, and what it is worth.
 
     Attributes:
-        shape: The chosen one: ``constant``, ``line`` or ``isotonic``.
-        knots: What the judge gives, and what people would; straight between, level outside.
+        shape: The chosen one: ``line``, ``isotonic``, or ``identity`` where no map was shown to gain anything;
+            ``constant`` in files of before.
+        knots: What the judge gives, and what people would; straight between, level outside; none of ``identity``.
         n, clusters: Labelled dialogues, and role cards of these.
-        error: Mean squared distance from people's mean: of the judge as it is, of the map, and of the others' mean
-            alone, the last two cross-fitted.
-        gain, gain_over_mean: How much smaller the map's is than the judge's own, and than that of the mean, with 95%
-            intervals over cards.
+        error: Mean squared distance from people's mean: of the judge as it is, of what is made of it, and of the
+            others' mean alone, the last two cross-fitted.
+        gain, gain_over_mean: How much smaller the second is than the first, and than the third, with 95% intervals over
+            cards. It is of the whole way to a map, the choice between map and none too.
     """
 
     shape: str
@@ -40,9 +46,14 @@ class Bent(FrozenYaml):
     gain: StoredTriple
     gain_over_mean: StoredTriple
 
+    @property
+    def left(self) -> bool:
+        """Whether the judge is left as it is."""
+        return self.shape == IDENTITY
+
     def apply(self, value: float) -> float:
         """What people would give where the judge gives ``value``."""
-        return float(bend(self.knots, np.array([value]))[0])
+        return value if self.left else float(bend(self.knots, np.array([value]))[0])
 
 
 def bend(knots: Knots, values: Array) -> Array:
@@ -73,7 +84,7 @@ def _isotonic(x: Array, y: Array) -> Knots:
     return tuple(zip(places.tolist(), fitted.tolist(), strict=True))
 
 
-SHAPES: dict[str, Callable[[Array, Array], Knots]] = {"constant": _constant, "line": _line, "isotonic": _isotonic}
+SHAPES: dict[str, Callable[[Array, Array], Knots]] = {"line": _line, "isotonic": _isotonic}
 """From stiff to free; of equal ones the stiffer is taken."""
 
 
@@ -84,24 +95,36 @@ def _folds(cluster: npt.NDArray[np.intp], rng: np.random.Generator) -> npt.NDArr
     return np.array([fold_of[int(c)] for c in cluster])
 
 
+def _is_shown(gains: Array, cluster: npt.NDArray[np.intp], errors: float) -> bool:
+    """Whether the mean of gains is above 0 by so many standard errors over clusters."""
+    sums = np.bincount(cluster, weights=gains - gains.mean())[np.bincount(cluster) > 0]
+    error = np.sqrt(len(sums) / max(len(sums) - 1, 1) * (sums**2).sum()) / len(gains)
+    return bool(gains.mean() > errors * error)
+
+
 def _choose(x: Array, y: Array, cluster: npt.NDArray[np.intp], rng: np.random.Generator) -> tuple[str, Knots]:
-    """The shape with the least cross-validated error, fitted to all."""
+    """The shape with the least cross-validated error, fitted to all; ``IDENTITY`` where its gain is not shown."""
     if len(np.unique(cluster)) < 2:
-        return "constant", _constant(x, y)
+        return IDENTITY, ()
     fold = _folds(cluster, rng)
-    errors = {}
-    for name, fit in SHAPES.items():
+
+    def losses(fit: Callable[[Array, Array], Knots]) -> Array:
         out = np.empty(len(y))
         for k in np.unique(fold):
             out[fold == k] = bend(fit(x[fold != k], y[fold != k]), x[fold == k])
-        errors[name] = float(((out - y) ** 2).mean())
-    best = min(errors.values())
-    shape = next(name for name, error in errors.items() if error <= best * (1 + 1e-9))
-    return shape, SHAPES[shape](x, y)
+        return (out - y) ** 2
+
+    tried = {name: losses(fit) for name, fit in SHAPES.items()}
+    best = min(float(own.mean()) for own in tried.values())
+    shape = next(name for name, own in tried.items() if own.mean() <= best * (1 + 1e-9))
+    rivals = ((x - y) ** 2, SURE_OVER_JUDGE), (losses(_constant), SURE_OVER_MEAN)
+    if all(_is_shown(own - tried[shape], cluster, errors) for own, errors in rivals):
+        return shape, SHAPES[shape](x, y)
+    return IDENTITY, ()
 
 
 def fit_monotone(given: Sequence[float], people: Sequence[float], clusters: Sequence[str], seed: int = 0) -> Bent:
-    """Fit a map, and say by cross-fitting what it gains.
+    """Fit a map where that is shown to gain anything, and say by cross-fitting what this way gains.
 
     Args:
         given: Shape (n,), what the judge gives: expected levels, else levels.
@@ -117,7 +140,7 @@ def fit_monotone(given: Sequence[float], people: Sequence[float], clusters: Sequ
     for k in np.unique(fold):
         here, rest = fold == k, fold != k
         _, knots = _choose(x[rest], y[rest], cluster[rest], rng)
-        mapped[here], mean[here] = bend(knots, x[here]), y[rest].mean()
+        mapped[here], mean[here] = bend(knots, x[here]) if knots else x[here], y[rest].mean()
     shape, knots = _choose(x, y, cluster, rng)
     raw, bent, plain = ((guess - y) ** 2 for guess in (x, mapped, mean))
 

@@ -281,14 +281,15 @@ class Scale(FrozenYaml):
 
 
 class Validity(FrozenYaml):
-    """What is known of a dimension's numbers on sets of ratings that the scorer has not seen.
+    """What is known of a dimension's numbers.
 
     Attributes:
-        supported: Whether they were shown to say more than words and their variety do.
+        supported: Whether they were shown, on sets of ratings that the scorer has not seen, to say more than words and
+            their variety do; None where it was tried on the set alone that it learnt from, by folds.
         why: The figures that it rests on, or what is missing.
     """
 
-    supported: bool
+    supported: bool | None
     why: str
 
 
@@ -298,6 +299,8 @@ class TextScorerFile(FittedFile):
     Attributes:
         range: None in a file of before.
         validity: By dimension; None where nobody has measured it.
+        levels_mean: ``order`` where its levels order the dialogues of a run and are no points that people would give;
+            None where nothing else is said than that they are the rubric's.
     """
 
     name: str
@@ -310,6 +313,13 @@ class TextScorerFile(FittedFile):
     blocks: tuple[Block, ...]
     range: RangeFile | None = None
     validity: dict[str, Validity] | None = None
+    levels_mean: Literal["order"] | None = None
+
+    @property
+    def deciding(self) -> "TextScorerFile":
+        """All of it that decides a number, or whether there is one; what else is known of its numbers is left out."""
+        decided = {key: one for key, one in (self.validity or {}).items() if one.supported is not None}
+        return self.model_copy(update={"validity": decided or None, "levels_mean": None})
 
 
 class TextScorer:
@@ -360,9 +370,10 @@ class TextScorer:
         self.identity: dict[str, Any] = {
             "kind": FITTED_KIND,
             "model": self.name,
-            "revision": digest([self.file, self.weights.round(6).tolist()]),
+            "revision": digest([self.file.deciding, self.weights.round(6).tolist()]),
             **({"range": self.trained_on.sha256} if self.trained_on else {}),
             **({"validity": {k: v.model_dump() for k, v in self.file.validity.items()}} if self.file.validity else {}),
+            **({"levels_mean": self.file.levels_mean} if self.file.levels_mean else {}),
             **({"dimensions": SUPPORTED_ONLY} if supported_only and self.file.validity else {}),
         }
 
@@ -420,7 +431,7 @@ class TextScorer:
         out: dict[str, Verdict | str] = {}
         for (key, scale), score in zip(self.file.dimensions.items(), scores, strict=True):
             known = (self.file.validity or {}).get(key)
-            if self.supported_only and known and not known.supported:
+            if self.supported_only and known and known.supported is False:
                 out[key] = f"{NO_VALID_SCORER}{known.why}"
                 continue
             found = level_probabilities(score[None], scale.slope, np.asarray(scale.thresholds))

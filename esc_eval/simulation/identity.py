@@ -26,6 +26,8 @@ from esc_eval.simulation.run import LEDGER, PLAYED, SHOWN, Run, list_differences
 from esc_eval.simulation.seekers import SEEKERS, common_seekers, name_seekers
 
 STEP = "simulation"
+SAID_OF_SCORER = frozenset({"validity", "levels_mean"})
+"""What an identity says of a scorer beside what it is: what is known of its numbers. Its revision has what decides."""
 SAID_APART = frozenset({"rounds", "seeker", "supporter"})
 """What an identity says of a protocol beside its hash."""
 OLD_LANGUAGES = ("en", "zh")
@@ -250,7 +252,12 @@ def is_relabelled(old: Mapping[str, Any], old_name: str, new: Mapping[str, Any],
     if old == new:
         return not (old.get("kind") == "python" and "<" in str(old.get("model")))
     named = old.get("model") == old_name and new.get("model") == new_name and bool(new.get("revision"))
-    return named and {**old, "model": None} == {**new, "model": None}
+    return named and {**leave_said(old), "model": None} == {**leave_said(new), "model": None}
+
+
+def leave_said(scorer: Mapping[str, Any]) -> dict[str, Any]:
+    """What a scorer is, without what is known of its numbers."""
+    return {key: value for key, value in scorer.items() if key not in SAID_OF_SCORER}
 
 
 def _renamed(members: Members, plan: Plan) -> Members:
@@ -474,7 +481,7 @@ def find_differences(known: Mapping[str, Any], asked: Mapping[str, Any]) -> list
     """Where two identities of a run or a scoring contradict each other, one line each.
 
     Supporters, cards and languages that only one of them has are no contradiction; neither is the version of esc-eval,
-    nor a seeker that only one has where they have another one both.
+    nor a seeker that only one has where they have another one both, nor what is known of a scorer's numbers.
     """
     old, new = (
         {k: v for k, v in side.items() if k not in ("esc_eval", "dialogues", "leads")} for side in (known, asked)
@@ -482,6 +489,9 @@ def find_differences(known: Mapping[str, Any], asked: Mapping[str, Any]) -> list
     for key in ("supporters", "cards"):
         old[key], new[key] = _common(old.get(key, {}), new.get(key, {}))
     common_seekers(old, new)
+    for side in (old, new):
+        if "scorer" in side:
+            side["scorer"] = leave_said(side["scorer"])
     for key in ("protocol", "rubric", "evidence", "question"):
         old[key], new[key] = _common_wording(old.get(key, {}), new.get(key, {}))
     return list_differences(old, new)

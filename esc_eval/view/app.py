@@ -193,7 +193,11 @@ def show_board(request: Request) -> Response:
         harm=harm_tables(board.table),
         table=table,
         names=_dimension_names(board, viewer.pages.words(request).language),
-        notes=[*describe_support(Summary(tables=(board.table,))), *board_report(board.table, table).all_notes],
+        notes=list(
+            dict.fromkeys(
+                [*describe_support(Summary(tables=(board.table,))), *board_report(board.table, table).all_notes]
+            )
+        ),
         validity=support_tables(board.table),
         details=details_tables(board.table),
         differences=differences_table(board.table.standing, board.table.names) if len(board.table.rows) > 1 else None,

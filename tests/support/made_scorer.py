@@ -13,8 +13,12 @@ WHY, WHY_NOT = "better on 4 made-up sets", "worse on 4 made-up sets"
 MOST_WORDS = 40.0
 
 
-def write_scorer(folder: Path, supported=("fluency", "overall"), rubric="esc-eval") -> Path:
-    """Its score is the length of the replies; those of more than ``MOST_WORDS`` words lie outside its range."""
+def write_scorer(folder: Path, supported=("fluency", "overall"), rubric="esc-eval", **said) -> Path:
+    """Its score is the length of the replies; those of more than ``MOST_WORDS`` words lie outside its range.
+
+    Args:
+        said: Fields of its file in place of these.
+    """
     folder.mkdir(parents=True)
     known = load_rubric(rubric)
     scale = Scale(centre=0.0, slope=1.0, thresholds=(-1.0, -0.5, 0.5, 1.0), cuts=(-1.0, -0.5, 0.5, 1.0))
@@ -31,7 +35,7 @@ def write_scorer(folder: Path, supported=("fluency", "overall"), rubric="esc-eva
         validity={
             key: Validity(supported=key in supported, why=WHY if key in supported else WHY_NOT) for key in known.keys
         },
-    )
+    ).model_copy(update=said)
     (folder / FILE).write_text(file.model_dump_json())
     weights = np.tile(np.array([[1.0, 0.0]], dtype=np.float32), (len(known.keys), 1))
     save_file({"weights": weights, **Seen(hash_words(["what"])).tensors()}, folder / WEIGHTS)

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from esc_eval.files.writing import write_json
+from esc_eval.scoring.text_scorer import FILE, TextScorerFile, Validity
 from model_cards.checkpoint import METRICS
 from model_cards.render import write_card
-from training.ieval.compare import CHOSEN
+from training.ieval.compare import BASELINES, BESIDE, CHOSEN
 from training.ieval.evaluate import HEADLINE_SET
-from training.ieval.results import SPLITS
+from training.ieval.results import HEADLINE_SPLIT, SPLITS, render_cell
 
 SHOWN = ("bot_and_people_held_out", "bot_held_out", "scenario_held_out")
 BASELINES_OF = (
@@ -26,7 +27,7 @@ WAY = "method and settings chosen on each fold's own validation part; mean over 
 
 
 def write_metrics(folder: Path, found: Mapping[str, Any]) -> None:
-    """Put an evaluation's headline figures into a checkpoint's metrics.json, and render its card.
+    """Put an evaluation's headline figures into a checkpoint's metrics.json and its scorer's file, and render its card.
 
     Args:
         found: The section ``esc_rank`` of results.json.
@@ -61,4 +62,31 @@ def write_metrics(folder: Path, found: Mapping[str, Any]) -> None:
         if measure["value"] is not None
     }
     write_json(folder / METRICS, content)
+    if HEADLINE_SPLIT in splits and (folder / FILE).is_file():
+        write_validity(folder, found)
     write_card(folder)
+
+
+def write_validity(folder: Path, found: Mapping[str, Any]) -> None:
+    """Let a text scorer's file say what each dimension is worth by the headline split, as reports print it.
+
+    Args:
+        found: The section ``esc_rank`` of results.json, with that split.
+    """
+    table = found["tables"][HEADLINE_SET]
+    methods, n = table["splits"][HEADLINE_SPLIT]["methods"], table["dialogues"]
+
+    def kappa(method: str, key: str) -> Mapping[str, Any]:
+        own: Mapping[str, Any] = methods[method]["by_dimension"][key]
+        return own
+
+    def tell(key: str) -> Validity:
+        base = max((name for name in (*BASELINES, *BESIDE) if name in methods), key=lambda n: kappa(n, key)["value"])
+        why = (
+            f"quadratic kappa {render_cell(kappa(CHOSEN, key))}, n {n}, in folds of {table['source']}, which it learnt "
+            f"from ({SPLITS[HEADLINE_SPLIT]}); {base} {render_cell(kappa(base, key))}"
+        )
+        return Validity(supported=None, why=why)
+
+    known = TextScorerFile.load(folder / FILE)
+    known.model_copy(update={"validity": {key: tell(key) for key in known.dimensions}}).save(folder / FILE)

@@ -100,6 +100,7 @@ def train_open_scorer(
         language=recipe.languages[0],
         blocks=tuple(blocks),
         range=found.model_copy(update={"held_out": "a set and cards"}),
+        levels_mean="order",  # its fits centre each set, so that what a level means is left to the set
         validity={key: Validity(supported=validity[key]["supported"], why=validity[key]["why"]) for key in models},
     )
     save_scorer(scorer, np.stack(weights), seen, out)

@@ -7,6 +7,7 @@ import typer
 
 from esc_eval.cli.console import print_data
 from esc_eval.cli.options import RatedUnder, RatingFiles, Seed
+from esc_eval.cli.progress import show_progress
 from esc_eval.errors import EscEvalError
 
 EXAMPLES = (
@@ -29,12 +30,14 @@ def command(
     rubric: RatedUnder = None,
     seed: Seed = 0,
 ) -> None:
-    """Fit any judge to a few human ratings: a rising map a dimension, and a temperature for score --calibration."""
+    """Fit any judge to people's ratings on 20 cards or more: a rising map a dimension where it gains, a temperature."""
     from esc_eval.api import workflow
 
     if (apply is None) == (labels is None or out is None):
         raise EscEvalError("give --labels and --out to fit a judge to people, or --apply to use such a fit")
     if apply is not None:
-        print_data(workflow.apply_calibration(ratings, apply))
+        with show_progress() as progress:
+            bent = workflow.apply_calibration(ratings, apply, progress)
+        print_data(bent)
     elif labels and out:
         print_data(workflow.run_calibration(ratings, labels, out, rubric, seed))

@@ -45,7 +45,7 @@ def command(
                     progress=progress,
                 )
         print_data(results.render())
-        print_progress("What a model of 135M parameters says and scores shows the machinery, and is no result.")
+        print_progress("What a model of 135M parameters says shows the machinery, and is no result.")
     if browser:
         webbrowser.open((folder / "report.html").resolve().as_uri())
 
@@ -73,8 +73,9 @@ def copy_recorded(folder: Path) -> str:
             if not (folder / name).exists():  # what was added to an earlier copy since stays
                 (place / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, place / name)
-    [first, *_] = read_json_object(folder / "run.json")["calls"]
-    return f"Recorded on {first['started'][:10]} by esc-eval {first['esc_eval']}: {' '.join(first['command'])}"
+    calls = read_json_object(RECORDED / "run.json")["calls"]
+    made = "; then ".join(" ".join(call["command"]) for call in calls)
+    return f"Recorded on {calls[0]['started'][:10]} by esc-eval {calls[0]['esc_eval']}: {made}"
 
 
 def refuse_without_model() -> None:

@@ -10,10 +10,12 @@ from esc_eval import Dialogue, Turn, compare, rejudge, report, score
 from esc_eval.api.workflow import export_official
 from esc_eval.checkpoints import embedded
 from esc_eval.errors import EscEvalError, Incomplete
+from esc_eval.prompts.rubric import load_rubric
 from esc_eval.reporting.making import describe_validity
 from esc_eval.reporting.pictures import board_pictures
 from esc_eval.scoring import text_scorer
 
+SHOWN = ("fluency", "overall")
 OTHERS = ("Expression", "Empathy", "Information", "Skillful", "Humanoid")
 HELLO = {"en": "I failed my exam.", "zh": "我考试没考好。"}
 REPLIES = {
@@ -68,6 +70,10 @@ def test_english_is_scored_where_that_was_shown_to_be_of_use_and_the_rest_says_w
         said = " ".join(results.render(form).split())
         assert f"as there is no Average: no valid scorer for {', '.join(OTHERS)}" in said
         assert f"better than counts of words on sets of ratings that it has not seen: {WHY}" in said
+        assert said.count("holds on tried sets") == 2
+        assert "made rates Fluency, Overall, which holds on the sets of ratings that it was tried on" in said or (
+            form == "latex"  # tables alone
+        )
         assert all(f"{name} " in said for name in OTHERS)
         assert WHY_NOT in said
 
@@ -83,6 +89,60 @@ def test_a_report_begins_with_what_has_no_valid_scorer_and_what_would_add_to_it(
         assert f"no valid scorer for {', '.join(OTHERS)}" in begun
         for command in ("esc-eval score --dialogues DIR --scorer", "esc-eval sheet DIR", "esc-eval report DIR --human"):
             assert command in begun
+
+
+def test_levels_that_only_rank_are_called_so_beside_the_scores_in_every_form(tmp_path):
+    """The scorer's file says it, whoever named the scorer; another scorer's report says nothing of the kind."""
+    says = "Levels of this scorer rank dialogues; they are not points that people would give."
+    order = write_scorer(tmp_path / "order", levels_mean="order")
+    for scorer, expected in ((str(order), True), (None, False)):
+        results = score(talks("en", cards=1), scorer, out=tmp_path / f"run{expected}")
+        [board] = results.summary.tables
+        for form in ("text", "markdown", "latex"):
+            said = " ".join(results.render(form).split())
+            assert (says in said) == expected, form
+        page = (tmp_path / f"run{expected}" / "report.html").read_text(encoding="utf-8")
+        assert (says in page) == (says in results._repr_html_()) == expected
+        written = json.loads((tmp_path / f"run{expected}" / "summary.json").read_text(encoding="utf-8"))
+        assert (written["tables"][0].get("levels_mean") == "order") == expected == (board.levels_mean == "order")
+
+
+def test_the_default_says_before_any_number_that_its_levels_only_rank(shipped):
+    file = shipped / text_scorer.FILE
+    text_scorer.TextScorerFile.load(file).model_copy(update={"levels_mean": "order"}).save(file)
+    printed = " ".join(score(talks("en", cards=1)).render().split())
+    assert "they are not points that people would give" in printed[: printed.index("----")]
+
+
+def test_a_scorer_that_was_tried_on_its_own_set_alone_says_so_by_dimension_named_or_not(tmp_path, shipped):
+    why = "quadratic kappa 0.30 [0.20, 0.40], n 99, in folds of its own set"
+    known = {key: text_scorer.Validity(supported=None, why=why) for key in load_rubric().keys}
+    file = shipped / text_scorer.FILE
+    text_scorer.TextScorerFile.load(file).model_copy(update={"validity": known}).save(file)
+    for scorer in (None, str(shipped)):
+        results = score(talks("en", cards=1), scorer)
+        [board] = results.summary.tables
+        assert set(board.names) == set(board.validity) == set(load_rubric().keys)
+        said = " ".join(results.render("markdown").split())
+        assert said.count("tried on its own set") == said.count("kappa 0.30") == len(known)
+        assert "not measured here" not in said
+        assert "no valid scorer" not in said
+
+
+def test_what_is_known_of_a_scorer_is_no_part_of_what_it_is(tmp_path, shipped):
+    """A scoring begun before its file said more goes on, with the same signature."""
+    file = shipped / text_scorer.FILE
+    own = text_scorer.TextScorerFile.load(file)
+    own.model_copy(update={"validity": None}).save(file)
+    first = score(talks("en", cards=1), str(shipped), out=tmp_path / "run")
+    said = {key: text_scorer.Validity(supported=None, why="in folds") for key in own.dimensions}
+    own.model_copy(update={"validity": said, "levels_mean": "order"}).save(file)
+    again = score(talks("en", cards=2), str(shipped), out=tmp_path / "run")
+    assert again.summary.tables[0].signature == first.summary.tables[0].signature
+    assert again.summary.tables[0].levels_mean == "order"
+    own.save(file)
+    with pytest.raises(EscEvalError, match="revision"):
+        score(talks("en", cards=3), str(shipped), out=tmp_path / "run")
 
 
 def test_a_report_says_before_any_number_how_much_lies_outside_the_scorer_range():
@@ -154,7 +214,12 @@ def test_a_named_scorer_rates_everything_and_the_report_says_what_is_known_of_it
     by = {board.rater: board for board in results.summary.tables}
     assert all(len(board.names) == 7 and not board.unsupported for board in by.values())
     warned = {rater: " ".join(board.warnings) for rater, board in by.items()}
-    assert f"shown to say more than words do for fluency ({WHY})" in warned.pop("made")
+    assert warned.pop("made").endswith(f"its numbers say nothing: {', '.join(OTHERS).lower()}.")
+    assert {key: one.why for key, one in by["made"].validity.items() if one.supported} == dict.fromkeys(SHOWN, WHY)
+    for form in ("text", "markdown", "latex"):
+        said = " ".join(results.render(form).split())
+        assert said.count("holds on tried sets") == 2
+        assert said.count(WHY_NOT) == len(OTHERS)
     [judge] = warned.values()
     assert "was not measured here" in judge
     assert not results.render().startswith("*")
@@ -228,7 +293,7 @@ def test_what_has_no_valid_scorer_is_not_asked_for_again(tmp_path, monkeypatch):
         ({"kind": "transformers", "model": "judge", "revision": embedded.SHA256}, "a 135M model cannot judge"),
         ({"kind": "transformers", "model": "judge", "revision": "0" * 40}, "was not measured here"),
         ({"kind": "esc-rank", "model": "ESC-RANK"}, "labels that are not public"),
-        ({"kind": "text scorer", "model": "mine"}, "stands in its card"),
+        ({"kind": "text scorer", "model": "mine"}, "was not measured here"),
     ],
 )
 def test_what_is_known_of_a_scorer_is_said_by_what_it_is_not_by_its_label(scorer, said):

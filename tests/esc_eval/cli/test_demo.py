@@ -23,6 +23,7 @@ def test_the_recorded_run_is_of_made_up_cards_played_to_the_end_and_rated():
     assert all(len(dialogue.turns) > 10 and dialogue.problem is None for dialogue in dialogues)
     assert {rating.dialogue_id for rating in read_ratings(RECORDED)} == {dialogue.id for dialogue in dialogues}
     assert not list(RECORDED.glob("ledger*"))
+    assert {rating.rater for rating in read_ratings(RECORDED)} == {"esc-rank-open"}
     record = read_json_object(RECORDED / "run.json")
     assert record["simulation"]["identity"]["seeker"]["model"] == "embedded"  # an adapter is under another licence
     assert "evaluate" in record["calls"][0]["command"]
@@ -48,9 +49,19 @@ def test_it_is_shown_with_its_page(tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "smollm2-135m" in done.stdout
+    begun = " ".join(done.stdout[: done.stdout.index("----")].split())
+    assert "esc-rank-open rates Fluency, Overall, which holds on the sets of ratings that it was tried on" in begun
+    assert "no valid scorer for Expression, Empathy, Information, Skillful, Humanoid" in begun
+    assert "they are not points that people would give" in begun
+    assert "not trained to play one" in begun
+    assert "esc-role-small, is under CC BY-NC 4.0" in begun
     assert "Recorded on " in done.stderr
     page = tmp_path / "runs" / "recorded" / "report.html"
-    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+    shown = page.read_text(encoding="utf-8")
+    assert shown.startswith("<!doctype html>")
+    notice = shown[: shown.index("<table")]
+    for warning in ("which holds on the sets", "no valid scorer for", "they are not points", "not trained to play one"):
+        assert warning in notice
     assert page.resolve().as_uri() in done.stderr
 
 

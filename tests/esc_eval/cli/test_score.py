@@ -39,7 +39,7 @@ def dialogues(tmp_path):
     return path
 
 
-def write_labels(path, score=lambda n: n % 5):
+def write_labels(path, score=lambda n: n % 5, count=20):
     ratings = [
         Rating(
             dialogue_id=f"d{n}",
@@ -49,7 +49,7 @@ def write_labels(path, score=lambda n: n % 5):
             rubric="people/1",
             score=score(n),
         ).to_json()
-        for n in range(12)
+        for n in range(count)
     ]
     path.write_text("\n".join(ratings))
     return path
@@ -218,7 +218,7 @@ def test_an_ensemble_is_fitted_shown_and_applied(run, dialogues, tmp_path):
         for r, s in (("good", level), ("flat", 2))
     ]
     (tmp_path / "ratings.jsonl").write_text("\n".join(judged))
-    labels = write_labels(tmp_path / "labels.jsonl", lambda n: levels[n])
+    labels = write_labels(tmp_path / "labels.jsonl", lambda n: levels[n], 12)
     weights = tmp_path / "weights.json"
     common = ["ensemble", "--ratings", tmp_path / "ratings.jsonl"]
     code, out, err = run(*common, "--labels", labels, "--out", weights, "--dialogues", dialogues)
@@ -245,21 +245,21 @@ def test_a_calibration_is_fitted_and_shown(run, tmp_path):
             score=2,
             probabilities=p,
         ).to_json()
-        for n in range(12)
+        for n in range(20)
     ]
     (tmp_path / "ratings.jsonl").write_text("\n".join(rows))
     labels = write_labels(tmp_path / "labels.jsonl")
     out_file = tmp_path / "t.json"
     code, out, err = run("calibrate", "--ratings", tmp_path / "ratings.jsonl", "--labels", labels, "--out", out_file)
     assert code == 0, err
-    assert out.splitlines()[1].startswith("empathy\t12\t")
+    assert out.splitlines()[1].startswith("empathy\t20\t")
     assert json.loads(out_file.read_text())["dimensions"]["empathy"]["temperature"] > 1.5
 
 
 def test_levels_of_one_to_five_are_calibrated_as_such_without_a_word_about_the_rubric(run, tmp_path):
     """Probabilities that are always right and far from sure: the temperature goes to its lower end."""
     rows = []
-    for n in range(12):
+    for n in range(20):
         level = 1 + n % 5
         p = tuple(0.6 if k == level else 0.1 for k in range(1, 6))
         common = {"dialogue_id": f"d{n}", "dimension": "polite", "rubric": "ieval/1", "score": level}

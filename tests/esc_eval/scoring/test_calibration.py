@@ -115,8 +115,11 @@ def test_what_cannot_be_fitted_says_why(data, tmp_path):
         calibration.fit_calibration([*ratings, rating(0, [0.2] * 5, rater="other")], labels, LEVELS)
     with pytest.raises(EscEvalError, match="no rating has a label"):
         calibration.fit_calibration(ratings, [label(999, 2)], LEVELS)
-    with pytest.raises(EscEvalError, match="no dimension has 10"):
-        calibration.fit_calibration(ratings[:9], labels, LEVELS)
+    few = "no dimension has 20 role cards .* but 19 at most .*: have people rate dialogues on 1 more of the cards"
+    with pytest.raises(EscEvalError, match=few):
+        calibration.fit_calibration(ratings[:19], labels, LEVELS)
+    with pytest.raises(EscEvalError, match="but 15 at most"):
+        calibration.fit_calibration(ratings, labels, LEVELS, cards={f"d{i}": f"c{i // 4}" for i in range(60)})
     with pytest.raises(EscEvalError, match="calibrated already"):
         calibration.fit_calibration([rating(0, [0.2] * 5, parser="logits, calibration abcd")], labels, LEVELS)
     (tmp_path / "x.json").write_text("{}")

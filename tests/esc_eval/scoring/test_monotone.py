@@ -1,6 +1,7 @@
-"""A judge is bent to people by a map that never falls; what that gained is told of dialogues it was not fitted to."""
+"""A judge is bent to people by a map that never falls, where that gains; what it gained is told of unseen dialogues."""
 
 import json
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from esc_eval.files.writing import write_jsonl
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.schema import Rating
 from esc_eval.scoring.calibration import Calibration, fit_calibration
-from esc_eval.scoring.monotone import bend, fit_monotone
+from esc_eval.scoring.monotone import FEWEST_CARDS, Bent, fit_monotone
 
 RUBRIC = load_rubric("esc-eval").id
 LEVELS = (0, 1, 2, 3, 4)
@@ -52,28 +53,80 @@ def exact(people: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return people
 
 
+def guessing(people: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return rng.choice(5, len(people)).astype(float)
+
+
+def middling(people: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return np.clip(np.round(2 + rng.normal(0, 1, len(people))), 0, 4)
+
+
+def shifted(people: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return np.clip(people + 1 + np.round(rng.normal(0, 0.6, len(people))), 0, 4)
+
+
+def weak(people: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return np.clip(np.round(2.5 + 0.6 * (people - 2) + rng.normal(0, 0.8, len(people))), 0, 4)
+
+
+Judge = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+
+
 @pytest.mark.parametrize("judge", [lenient, backwards, exact])
 def test_a_map_never_falls_and_stays_among_what_people_gave(judge) -> None:
     given, people = study(60, judge)
     found = fit_monotone(given.tolist(), people.tolist(), [str(i) for i in range(60)])
-    bent = bend(found.knots, np.linspace(-1, 5, 50))
+    bent = np.array([found.apply(value) for value in np.linspace(0, 4, 50)])
     assert (np.diff(bent) >= -1e-9).all()
     assert people.min() - 1 <= bent.min() <= bent.max() <= people.max() + 1
 
 
-def test_a_lenient_judge_gains_and_a_backwards_one_is_replaced_by_the_mean() -> None:
-    given, people = study(80, lenient)
-    ids = [str(i) for i in range(80)]
-    found = fit_monotone(given.tolist(), people.tolist(), ids)
+def fit(judge: Judge, n: int = 80, seed: int = 0) -> Bent:
+    given, people = study(n, judge, seed)
+    return fit_monotone(given.tolist(), people.tolist(), [str(i) for i in range(n)], seed)
+
+
+def test_a_lenient_judge_gains_and_one_that_rates_as_people_do_is_left_as_it_is() -> None:
+    found = fit(lenient)
+    assert not found.left
     assert found.gain.low > 0.5
     assert found.error[1] < found.error[0]
-    given, people = study(80, backwards)
-    found = fit_monotone(given.tolist(), people.tolist(), ids)
-    assert found.shape == "constant"
-    assert found.gain.low > 0
-    assert found.gain_over_mean.value == pytest.approx(0)
-    given, people = study(80, exact)
-    assert fit_monotone(given.tolist(), people.tolist(), ids).gain_over_mean.low > 0
+    found = fit(exact)
+    assert found.left
+    assert [found.apply(value) for value in (0.0, 1.3, 4.0)] == [0.0, 1.3, 4.0]
+    assert found.gain.value == pytest.approx(0)
+    assert found.gain_over_mean.low > 0
+
+
+@pytest.mark.parametrize("judge", [guessing, middling, backwards])
+@pytest.mark.parametrize("n", [FEWEST_CARDS, 60])
+def test_a_judge_that_tells_nothing_is_left_as_it_is(judge, n) -> None:
+    """A map could only replace it by people's mean, which would look like a score without error."""
+    found = [fit(judge, n, seed) for seed in range(40)]
+    assert sum(one.left for one in found) >= 36
+    assert sum(one.gain_over_mean.low > 0 for one in found) <= 2
+
+
+def test_a_judge_that_is_shifted_is_mended() -> None:
+    found = [fit(shifted, 60, seed) for seed in range(20)]
+    assert not any(one.left for one in found)
+    assert all(one.gain.low > 0 for one in found)
+    assert all(abs(one.apply(3.0) - 2.0) < 0.5 for one in found)
+
+
+@pytest.mark.parametrize("judge", [guessing, shifted, weak])
+@pytest.mark.parametrize("n", [FEWEST_CARDS, 40, 80])
+def test_the_gain_that_is_told_is_not_the_winner_s(judge, n) -> None:
+    """It is no larger, on the mean of studies, than what the map does on dialogues that nobody has seen."""
+    told, true = [], []
+    for seed in range(30):
+        found = fit(judge, n, seed)
+        given, people = study(5000, judge, seed + 1000)
+        mapped = np.array([found.apply(value) for value in LEVELS])[given.astype(int)]
+        told.append(found.gain.value)
+        true.append(((given - people) ** 2).mean() - ((mapped - people) ** 2).mean())
+    spread = np.std(np.subtract(told, true)) / np.sqrt(len(told))
+    assert np.mean(told) <= np.mean(true) + 2 * spread + 0.01
 
 
 def test_noise_gains_nothing_over_the_mean_on_dialogues_that_it_was_not_fitted_to() -> None:
@@ -128,13 +181,45 @@ def test_what_is_unscored_stays_so_and_another_judge_is_refused() -> None:
 
 
 def test_people_are_averaged_and_not_rounded() -> None:
-    labels = [rating(i, score, who) for i in range(12) for who, score in (("ann", 1), ("bob", 2))]
-    found = fit_calibration([rating(i, 3) for i in range(12)], labels, LEVELS)
-    assert (found.maps or {})["empathy"].apply(3.0) == pytest.approx(1.5)
+    labels = [rating(i, score + i % 2, who) for i in range(20) for who, score in (("ann", 0), ("bob", 1))]
+    found = fit_calibration([rating(i, 3 + i % 2) for i in range(20)], labels, LEVELS)
+    assert [(found.maps or {})["empathy"].apply(given) for given in (3.0, 4.0)] == pytest.approx([0.5, 1.5])
+
+
+def test_ratings_of_a_dimension_that_gained_nothing_keep_their_level_and_probabilities() -> None:
+    given, people = study(30, exact)
+    shares = (0.1, 0.2, 0.3, 0.2, 0.2)
+    judged = [rating(i, int(x), probabilities=shares, expected=float(x)) for i, x in enumerate(given)]
+    found = fit_calibration(judged, [rating(i, int(y), "ann") for i, y in enumerate(people)], LEVELS)
+    odd = rating(90, 3, probabilities=shares, expected=2.2)
+    [bent] = found.bend([odd])
+    assert (bent.score, bent.expected, bent.probabilities) == (3, 2.2, shares)
+    assert bent.rater == "judge-calibrated"
+
+
+def test_what_gains_nothing_is_said_when_it_is_fitted_and_when_it_is_applied(tmp_path) -> None:
+    given, people = study(40, guessing)
+    write_jsonl(tmp_path / "judge.jsonl", [rating(i, int(x)) for i, x in enumerate(given)])
+    write_jsonl(tmp_path / "people.jsonl", [rating(i, int(y), "ann") for i, y in enumerate(people)])
+    fit, run, own = tmp_path / "fit.json", CliRunner(), ["calibrate", "--ratings", str(tmp_path / "judge.jsonl")]
+    made = run.invoke(app, [*own, "--labels", str(tmp_path / "people.jsonl"), "--out", str(fit)])
+    assert made.exit_code == 0, made.output
+    assert "no gain: left as it is: empathy." in made.stdout
+    used = run.invoke(app, [*own, "--apply", str(fit)])
+    assert "no gain: left as it is: empathy." in used.stderr
+    assert [json.loads(line)["score"] for line in used.stdout.splitlines()] == given.astype(int).tolist()
+    few = tmp_path / "few.jsonl"
+    write_jsonl(few, [rating(i, int(y), "ann") for i, y in enumerate(people[:12])])
+    refused = run.invoke(app, [*own, "--labels", str(few), "--out", str(fit)])
+    assert refused.exit_code == 2
+    said = " ".join(refused.stderr.split())
+    assert "20 role cards" in said
+    assert "12 at most" in said
+    assert "8 more of the cards" in said
 
 
 def test_a_fit_is_made_and_applied_on_the_command_line(tmp_path) -> None:
-    given, people = study(40, lenient)
+    given, people = study(60, lenient)
     files = {
         "judge": [rating(i, int(x)) for i, x in enumerate(given)],
         "people": [rating(i, int(y), "ann") for i, y in enumerate(people)],
@@ -153,7 +238,7 @@ def test_a_fit_is_made_and_applied_on_the_command_line(tmp_path) -> None:
     assert "gain over the mean [95%]" in made.stdout
     used = run.invoke(app, ["calibrate", "--ratings", str(tmp_path / "judge.jsonl"), "--apply", str(fit)])
     bent = [json.loads(line) for line in used.stdout.splitlines()]
-    assert len(bent) == 40
+    assert len(bent) == 60
     before, after = (np.abs(np.array(levels) - people).mean() for levels in (given, [r["expected"] for r in bent]))
     assert after < before / 2
     assert Calibration.load(fit).maps

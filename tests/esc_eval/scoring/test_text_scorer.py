@@ -2,8 +2,10 @@
 
 import json
 import math
+import shutil
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ from esc_eval.chat import open_model
 from esc_eval.cli.app import app
 from esc_eval.errors import EscEvalError
 from esc_eval.files.records import read_ratings
+from esc_eval.files.text import read_json_object
 from esc_eval.files.writing import write_jsonl
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.schema import Dialogue, Turn
@@ -38,10 +41,12 @@ from esc_eval.scoring.text_features import (
 from esc_eval.scoring.text_scorer import FILE, WEIGHTS, TextScorer
 from esc_eval.simulation.run import Run
 from model_cards.checkpoint import read_checkpoint
+from training.ieval.metrics import write_validity
 from training.rank import text_scorer as text_rank
 from training.rank.methods import METHODS, make_blocks
 from training.rank.recipe import TextRecipe
 
+ROOT = Path(__file__).resolve().parents[3]
 words = st.text(st.sampled_from("ab é!?,.7\n_-你好"), max_size=60)
 
 
@@ -287,6 +292,21 @@ def test_the_shipped_scorer_is_small_and_of_todays_rubric():
     assert sum(path.stat().st_size for path in SHIPPED.iterdir()) < 200_000
     assert text_scorer.shipped_for(load_rubric("ieval")) == SHIPPED.name
     assert text_scorer.shipped_for(load_rubric("ieval").model_copy(update={"levels": (0, 1, 2, 3, 4)})) is None
+
+
+def test_the_shipped_scorer_says_by_dimension_what_its_folds_showed_and_that_they_are_of_its_own_set(tmp_path):
+    file = shutil.copy(SHIPPED / text_scorer.FILE, tmp_path)
+    section = read_json_object(ROOT / "docs" / "results.json")["esc_rank"]
+    write_validity(tmp_path, section)
+    assert Path(file).read_bytes() == (SHIPPED / text_scorer.FILE).read_bytes()
+    known = text_scorer.TextScorerFile.load(Path(file)).validity
+    assert tuple(known) == load_rubric("ieval").keys
+    figures = section["ieval_bot_and_people_held_out"]["by_dimension"]
+    for key, one in known.items():
+        assert one.supported is None
+        kappa = figures[key]
+        said = f"quadratic kappa {kappa['value']:.2f} [{kappa['low']:.2f}, {kappa['high']:.2f}], n 1920, in folds of"
+        assert one.why.startswith(f"{said} iEval, which it learnt from (a bot and people held out); length")
 
 
 def test_the_card_of_the_shipped_scorer_claims_what_its_figures_hold():

@@ -9,7 +9,7 @@ import pytest
 from analysis.rated.common import RatedPart, make_rubric
 from esc_eval.files.text import read_json_object
 from esc_eval.prompts.rubric import load_rubric
-from esc_eval.reporting.making import describe_validity
+from esc_eval.reporting.making import describe_validity, known_validity, levels_only_order
 from esc_eval.schema import Dialogue, Rating, Turn
 from esc_eval.scoring import text_scorer
 from esc_eval.scoring.rater import DirectScoring
@@ -262,7 +262,13 @@ def test_a_dimension_without_support_is_scored_when_asked_for_and_else_says_why(
     assert alone["humanoid"].problem.startswith(NO_VALID_SCORER)
     assert other != identity
     [sentence] = describe_validity({"scoring/x": {"identity": {"scorer": identity}}}, "x")
-    assert "say more than words do for skillful (Spearman" in sentence
+    run = {"scoring/x": {"identity": {"scorer": identity}}}
+    assert {key: one.supported for key, one in known_validity(run, "x").items()} == {
+        "skillful": True,
+        "humanoid": False,
+    }
+    assert known_validity(run, "x")["skillful"].why.startswith("Spearman")
+    assert levels_only_order(run, "x")
     assert sentence.endswith("so that its numbers say nothing: humanoid.")
 
 
@@ -312,6 +318,7 @@ def test_the_shipped_scorer_is_small_and_says_what_holds_of_it():
     assert tuple(file.dimensions) == tuple(file.validity) == load_rubric().keys
     assert file.rubric_sha256 == load_rubric().sha256
     assert all("unseen sets" in one.why for one in file.validity.values())
+    assert file.levels_mean == "order"
     assert text_scorer.shipped_for(load_rubric()) == SHIPPED.name
     assert not find_checkpoint_problems(SHIPPED)
     section = read_json_object(ROOT / "docs" / "results.json")["open_scorer"]["dimensions"]
