@@ -14,7 +14,8 @@ repeats' own fits. Beside it stands the plain slope between the two largest size
 none of these. The exponent is that of the growth itself, the log of one increase over that of the one before; what a
 library does inside is not seen.
 
-``--paper`` does each stage once at the paper's size: 655 cards x 14 models, 64,190 ratings, all made up.
+``--paper`` does each stage once at the paper's size: 655 cards x 14 models, 64,190 ratings, all made up; what is merged
+are as many dialogues of one scripted model.
 """
 
 import argparse
@@ -37,6 +38,7 @@ import numpy as np
 from benchmarks.browsing import describe_machine
 from benchmarks.growth_inputs import make_builder_cards, make_dialogues, make_rated, make_runs, make_script
 from benchmarks.growth_work import (
+    ROUNDS,
     Job,
     Prepared,
     agree,
@@ -134,6 +136,7 @@ PAPER: dict[str, Callable[[Job], object]] = {
     "build": build_run,
     "check of the build": check_built,
     "export to official files": export_run,
+    "merge of two shards": merge_parts,
 }
 PREPARED = (open_pages, open_rounds, check_built)
 """Work that gives back what is to be measured."""
@@ -272,15 +275,22 @@ def measure_growth(name: str, repeats: int, scratch: Path) -> dict[str, Any]:
 
 def measure_paper(repeats: int, scratch: Path, parts: Sequence[str]) -> dict[str, Any]:
     """Each piece of work at the paper's size."""
-    given, small, three = scratch / "paper", scratch / "small", scratch / "three"
-    make_rated(small, 4, 2, 3)
+
+    def make_inputs(work: Callable[[Job], object], cards: int, models: int) -> Path:
+        kind = {agree: "three", merge_parts: "parts"}.get(work, "one")
+        folder = scratch / f"{kind}-{cards}"
+        if not folder.exists() and work is merge_parts:
+            folder.mkdir()
+            make_runs(2, folder, cards * models // 2, ROUNDS)
+        elif not folder.exists():
+            make_rated(folder, cards, models, 3 if work is agree else 1)
+        return folder
+
     found = {}
     for name, work in PAPER.items():
         if parts and not name.startswith(tuple(parts)):
             continue
-        folder = three if work is agree else given
-        if not folder.exists():
-            make_rated(folder, PAPER_CARDS, PAPER_MODELS, 3 if work is agree else 1)
+        folder, small = make_inputs(work, PAPER_CARDS, PAPER_MODELS), make_inputs(work, 4, 2)
         runs = [run_child(name, 0, folder, (0, small)) for _ in range(repeats)]
         found[name] = {key: median(run[key] for run in runs) for key in runs[0]} | {"load": os.getloadavg()[0]}
         print(
