@@ -273,7 +273,7 @@ def measure_growth(name: str, repeats: int, scratch: Path) -> dict[str, Any]:
     }
 
 
-def measure_paper(repeats: int, scratch: Path, parts: Sequence[str]) -> dict[str, Any]:
+def measure_paper(repeats: int, scratch: Path, parts: Sequence[str], cards: int = PAPER_CARDS) -> dict[str, Any]:
     """Each piece of work at the paper's size."""
 
     def make_inputs(work: Callable[[Job], object], cards: int, models: int) -> Path:
@@ -290,7 +290,7 @@ def measure_paper(repeats: int, scratch: Path, parts: Sequence[str]) -> dict[str
     for name, work in PAPER.items():
         if parts and not name.startswith(tuple(parts)):
             continue
-        folder, small = make_inputs(work, PAPER_CARDS, PAPER_MODELS), make_inputs(work, 4, 2)
+        folder, small = make_inputs(work, cards, PAPER_MODELS), make_inputs(work, 4, 2)
         runs = [run_child(name, 0, folder, (0, small)) for _ in range(repeats)]
         found[name] = {key: median(run[key] for run in runs) for key in runs[0]} | {"load": os.getloadavg()[0]}
         print(
@@ -320,6 +320,7 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", default=[], help="beginnings of the names of stages; default: all")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--paper", action="store_true", help="the paper's size instead of growth")
+    parser.add_argument("--cards", type=int, default=PAPER_CARDS, help="of --paper: fewer, to see how it grows")
     parser.add_argument("--count", action="store_true", help="count operations instead of timing")
     parser.add_argument("--sizes", type=int, nargs="+", help="of --count; default: a stage's smallest, x 2 and x 4")
     parser.add_argument("--json", type=Path)
@@ -335,7 +336,7 @@ def main() -> None:
     print("machine:", json.dumps(content["machine"]), flush=True)
     if options.paper:
         with TemporaryDirectory() as scratch:
-            content["paper"] = measure_paper(options.repeats, Path(scratch), options.parts)
+            content["paper"] = measure_paper(options.repeats, Path(scratch), options.parts, options.cards)
     else:
         chosen = [name for name in STAGES if not options.parts or name.startswith(tuple(options.parts))]
         if not chosen:
