@@ -3,36 +3,52 @@
     python -m benchmarks.equality
     python -m benchmarks.equality --dtypes bfloat16 --deterministic
     python -m benchmarks.equality --random-shape qwen2-0.5b --dtypes bfloat16 float32 --deterministic
+    python -m benchmarks.equality --attention --cards 32
 
 Each number format is compared with itself: the same command twice, resumed between two answers, one and five at a time,
 in the other order. With ``--deterministic`` all of it again in passes of fixed shapes, and what that takes: processor
 time on a CPU, else time by the clock, over that of the default. The formats are compared with the first one.
+
+``--attention`` instead plays whole dialogues of the embedded model with its own seeker, which is sampled, twice: with
+attention by two plain products, as it is where torch has MKL and 16 rows are written or more, and by torch's own. The
+turns are compared one by one.
 """
 
 import argparse
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from unittest.mock import patch
 
 import torch
 
 from benchmarks.baseline import take_cards
 from benchmarks.meters import synchronise
 from benchmarks.shapes import SHAPES, made
+from esc_eval.chat import open_model
 from esc_eval.chat.base import ChatModel, Conversation
+from esc_eval.chat.engine import attention
 from esc_eval.chat.engine.hf import HFModel
 from esc_eval.chat.engine.rows import common_prefix
 from esc_eval.chat.engine.weights import Weights
 from esc_eval.checkpoints import embedded
 from esc_eval.environment import describe_environment
+from esc_eval.files.records import read_dialogues
 from esc_eval.files.writing import write_json
 from esc_eval.prompts.protocol import Generation, load_protocol
+from esc_eval.schema import RoleCard
+from esc_eval.simulation.plan import Plan
+from esc_eval.simulation.run import Run
+from esc_eval.simulation.simulate import play_plan
 
 Open = Callable[..., ChatModel]
 """Opens the model anew, with the settings of ``HFModel`` by name."""
+
+SIDES = ("seeker", "supporter")
 
 
 @dataclass(frozen=True)
@@ -112,6 +128,30 @@ def measure_price(talk: Talk, default: Open, fixed: Open, device: torch.device, 
     return {**seconds, "ratios": [b / a for a, b in zip(*seconds.values(), strict=True)]}
 
 
+def compare_attention(cards: Sequence[RoleCard], tokens: int, rounds: int = 3) -> dict[str, Any]:
+    """How many turns of dialogues are the same, with attention by two plain products and by torch's own.
+
+    Both ways open the models anew; the seeker is sampled, so that a difference in any number may show.
+    """
+    protocol = load_protocol()
+    short = {side: getattr(protocol, side).model_copy(update={"max_new_tokens": tokens}) for side in SIDES}
+    protocol = protocol.model_copy(update={"rounds": rounds, **short})
+    played: list[dict[str, list[str]]] = []
+    for least in (attention.ROWS, sys.maxsize):
+        with TemporaryDirectory() as folder, Run(Path(folder) / "run") as run, patch.object(attention, "ROWS", least):
+            seeker, supporter = open_model("seeker=embedded"), open_model("supporter=embedded:base")
+            play_plan(Plan(protocol, cards, seeker, [supporter]), run)
+            played.append({one.card_id or "": [turn.text for turn in one.turns] for one in read_dialogues(run.folder)})
+    products, own = played
+    texts = [(a, b) for card in products for a, b in zip(products[card], own[card], strict=True)]
+    return {
+        "dialogues_equal": sum(products[card] == own[card] for card in products),
+        "dialogues": len(products),
+        "turns_equal": sum(a == b for a, b in texts),
+        "turns": len(texts),
+    }
+
+
 def main() -> None:
     """Print, for each number format and way, how many texts are equal."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -122,8 +162,17 @@ def main() -> None:
     parser.add_argument("--ways", nargs="*", choices=WAYS, default=list(WAYS), help="all of them otherwise")
     parser.add_argument("--deterministic", action="store_true", help="fixed shapes as well, and their price")
     parser.add_argument("--random-shape", choices=SHAPES, help="random weights of this shape, not the embedded model")
+    parser.add_argument("--attention", action="store_true", help="dialogues with both ways of attention instead")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    if options.attention:
+        if not torch.backends.mkl.is_available() or options.cards < attention.ROWS:
+            raise SystemExit(f"two ways of attention take torch with MKL and {attention.ROWS} cards or more")
+        same = compare_attention(take_cards("open", options.cards), options.tokens)
+        print("{dialogues_equal} of {dialogues} dialogues equal, {turns_equal} of {turns} turns".format(**same))
+        if options.json:
+            write_json(options.json, {"attention": same, "environment": describe_environment()})
+        return
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     protocol, cards = load_protocol(), take_cards("sample", options.cards)
     talk = Talk(

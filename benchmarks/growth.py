@@ -14,7 +14,8 @@ repeats' own fits. Beside it stands the plain slope between the two largest size
 none of these. The exponent is that of the growth itself, the log of one increase over that of the one before; what a
 library does inside is not seen.
 
-``--paper`` does each stage once at the paper's size: 655 cards x 14 models, 64,190 ratings, all made up.
+``--paper`` does each stage once at the paper's size: 655 cards x 14 models, 64,190 ratings, all made up; what is merged
+are as many dialogues of one scripted model.
 """
 
 import argparse
@@ -37,6 +38,7 @@ import numpy as np
 from benchmarks.browsing import describe_machine
 from benchmarks.growth_inputs import make_builder_cards, make_dialogues, make_rated, make_runs, make_script
 from benchmarks.growth_work import (
+    ROUNDS,
     Job,
     Prepared,
     agree,
@@ -134,6 +136,7 @@ PAPER: dict[str, Callable[[Job], object]] = {
     "build": build_run,
     "check of the build": check_built,
     "export to official files": export_run,
+    "merge of two shards": merge_parts,
 }
 PREPARED = (open_pages, open_rounds, check_built)
 """Work that gives back what is to be measured."""
@@ -270,17 +273,24 @@ def measure_growth(name: str, repeats: int, scratch: Path) -> dict[str, Any]:
     }
 
 
-def measure_paper(repeats: int, scratch: Path, parts: Sequence[str]) -> dict[str, Any]:
+def measure_paper(repeats: int, scratch: Path, parts: Sequence[str], cards: int = PAPER_CARDS) -> dict[str, Any]:
     """Each piece of work at the paper's size."""
-    given, small, three = scratch / "paper", scratch / "small", scratch / "three"
-    make_rated(small, 4, 2, 3)
+
+    def make_inputs(work: Callable[[Job], object], cards: int, models: int) -> Path:
+        kind = {agree: "three", merge_parts: "parts"}.get(work, "one")
+        folder = scratch / f"{kind}-{cards}"
+        if not folder.exists() and work is merge_parts:
+            folder.mkdir()
+            make_runs(2, folder, cards * models // 2, ROUNDS)
+        elif not folder.exists():
+            make_rated(folder, cards, models, 3 if work is agree else 1)
+        return folder
+
     found = {}
     for name, work in PAPER.items():
         if parts and not name.startswith(tuple(parts)):
             continue
-        folder = three if work is agree else given
-        if not folder.exists():
-            make_rated(folder, PAPER_CARDS, PAPER_MODELS, 3 if work is agree else 1)
+        folder, small = make_inputs(work, cards, PAPER_MODELS), make_inputs(work, 4, 2)
         runs = [run_child(name, 0, folder, (0, small)) for _ in range(repeats)]
         found[name] = {key: median(run[key] for run in runs) for key in runs[0]} | {"load": os.getloadavg()[0]}
         print(
@@ -310,6 +320,7 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", default=[], help="beginnings of the names of stages; default: all")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--paper", action="store_true", help="the paper's size instead of growth")
+    parser.add_argument("--cards", type=int, default=PAPER_CARDS, help="of --paper: fewer, to see how it grows")
     parser.add_argument("--count", action="store_true", help="count operations instead of timing")
     parser.add_argument("--sizes", type=int, nargs="+", help="of --count; default: a stage's smallest, x 2 and x 4")
     parser.add_argument("--json", type=Path)
@@ -325,7 +336,7 @@ def main() -> None:
     print("machine:", json.dumps(content["machine"]), flush=True)
     if options.paper:
         with TemporaryDirectory() as scratch:
-            content["paper"] = measure_paper(options.repeats, Path(scratch), options.parts)
+            content["paper"] = measure_paper(options.repeats, Path(scratch), options.parts, options.cards)
     else:
         chosen = [name for name in STAGES if not options.parts or name.startswith(tuple(options.parts))]
         if not chosen:

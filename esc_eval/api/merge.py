@@ -1,18 +1,19 @@
 """Several runs of one protocol as one run folder, which says of each dialogue what its own run said of it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from itertools import combinations, zip_longest
 from pathlib import Path
 from typing import Any
 
+from esc_eval.api.results import Results
 from esc_eval.api.settings import split_shard
 from esc_eval.errors import EscEvalError
 from esc_eval.files.run_folder import CARDS, DIALOGUES, PROTOCOL
 from esc_eval.files.text import read_text
 from esc_eval.files.writing import replace_folder, write_jsonl, write_whole
-from esc_eval.schema import RoleCard, digest
+from esc_eval.schema import Dialogue, RoleCard, digest
 from esc_eval.simulation.identity import ATTEMPT, STEP, Members, finished_dialogues, read_members
 from esc_eval.simulation.run import (
     LEDGER,
@@ -27,7 +28,7 @@ from esc_eval.simulation.run import (
 )
 from esc_eval.simulation.seekers import SEEKERS, common_seekers
 from esc_eval.simulation.unfinished import ASKED
-from esc_eval.view.collection import Source, join_all, read_sources
+from esc_eval.view.collection import Source, check_named_once, join_all
 
 MERGED = "merged"
 """Part of run.json that holds the run.json of each run that was merged, and the ids of its dialogues."""
@@ -56,7 +57,8 @@ def merge_runs(folders: Sequence[Path], out: Path) -> list[str]:
         raise EscEvalError("one run is nothing to merge: name two run folders or more")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise EscEvalError(f"{out}: is there already and not empty; choose a new folder")
-    sources = read_sources(folders)
+    check_named_once(folders)
+    sources = [Results.load(folder).as_source(str(folder)) for folder in folders]
     group = join_all(sources)
     with ExitStack() as stack:
         runs = [stack.enter_context(_open_ledger(folder)) for folder in folders]
@@ -69,13 +71,19 @@ def merge_runs(folders: Sequence[Path], out: Path) -> list[str]:
             with Run(fresh) as run:
                 _fill_ledger(run, runs, joined)
                 run.record_all(_join_cards(folders, sources, runs, joined, run))
-                talks = list(finished_dialogues(run)) if joined.dialogues else group.dialogues.values()
+                talks = finished_dialogues(run) if joined.dialogues else _each_once(group.sources)
                 run.export(DIALOGUES, (dialogue.to_json() for dialogue in talks))
                 run.export_ratings()
                 run.export_preferences()
-    return [
-        f"{source.name}: {len(source.dialogues)} dialogues, {len(source.ratings)} ratings" for source in sources
-    ] + [f"{out}: {len(group.dialogues)} dialogues, {len(group.ratings)} ratings"]
+    whole = Results.load(out).as_source(str(out))
+    return [f"{one.name}: {len(one.dialogues)} dialogues, {len(one.ratings)} ratings" for one in [*sources, whole]]
+
+
+def _each_once(sources: Iterable[Source]) -> Iterator[Dialogue]:
+    known: set[str] = set()
+    for source in sources:
+        yield from (dialogue for dialogue in source.dialogues if dialogue.id not in known)
+        known.update(dialogue.id for dialogue in source.dialogues)
 
 
 def _open_ledger(folder: Path) -> Run:
@@ -187,10 +195,10 @@ def _fill_ledger(run: Run, runs: Sequence[Run], joined: Members) -> None:
                 furthest[name] = said, each
     for each in runs:
         own = {name for name, (_, best) in furthest.items() if best is each}
-        talks = [
-            row for kind in ("turn", "problem", "retried", ATTEMPT) for row in each.list_records(kind) if row[1] in own
-        ]
-        run.add_all([*talks, *(row for begin in JUDGED for row in each.list_records(f"{begin}%"))])
+        for kind in ("turn", "problem", "retried", ATTEMPT):
+            run.add_all(row for row in each.list_records(kind) if row[1] in own)
+        for begin in JUDGED:
+            run.add_all(each.list_records(f"{begin}%"))
     for kind in (PEOPLE, PEOPLE_PREFER):
         run.add_all(_number(row for each in runs for row in each.list_records(kind)))
     paid = {tuple(each.list_records("spent")) for each in runs}  # of a copy of a run nothing was paid twice

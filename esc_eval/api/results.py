@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, get_args
 
 from esc_eval.errors import EscEvalError
 from esc_eval.escaping import escape_html, format_csv
@@ -47,6 +47,9 @@ from esc_eval.simulation.unfinished import describe_stage, read_run
 from esc_eval.statistics import DRAWS
 from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.statistics.estimate import Estimate
+
+if TYPE_CHECKING:
+    from esc_eval.view.collection import Source
 
 Format = Literal["text", "json", "markdown", "latex"]
 Rows = Literal["ratings", "dialogues", "turns", "preferences", "strategies"]
@@ -182,13 +185,13 @@ class Results:
         Raises:
             EscEvalError: There is no run, one stands apart (the message names the difference), or as ``load``.
         """
-        from esc_eval.view.collection import Source, check_named_once, join_all
+        from esc_eval.view.collection import check_named_once, join_all
 
         found = [run if isinstance(run, Results) else cls.load(run, rubric=rubric) for run in runs]
         if not found:
             raise EscEvalError("there is no run")
         check_named_once(one.folder for one in found if one.folder)
-        group = join_all([one._as_source(Source, number) for number, one in enumerate(found)])
+        group = join_all([one.as_source(f"run {number}") for number, one in enumerate(found, start=1)])
         dialogues = list(group.dialogues.values())
         compared = {digest(one.preference): one for each in found for one in each.preferences}
         return cls(
@@ -201,12 +204,18 @@ class Results:
             preferences=list(compared.values()),
         )
 
-    def _as_source(self, source: Any, number: int) -> Any:
-        name = str(self.folder) if self.folder else f"run {number + 1}"
-        cards = self.cards if self.folder else {}
-        compared = tuple(one.preference for one in self.preferences)
-        return source(
-            name, self.dialogues, self.ratings, cards, self.rubrics if self.ratings else {}, self._run, compared
+    def as_source(self, name: str) -> "Source":
+        """What can be joined with others, called by its folder, or by a name; of a large folder nothing is held."""
+        from esc_eval.view.collection import Source
+
+        return Source(
+            str(self.folder) if self.folder else name,
+            self._dialogues,
+            self._ratings,
+            self.cards if self.folder else {},
+            self.rubrics if self.is_rated else {},
+            self._run,
+            tuple(one.preference for one in self.preferences),
         )
 
     def shown(

@@ -47,7 +47,7 @@ class Contents(BaseModel):
         members, records = {}, []
         if is_file(folder / LEDGER):
             with Run(folder) as run:
-                members, records = run.list_members(), run.list_records()
+                members, records = run.list_members(), list(run.list_records())
         wordings = [folder / PROTOCOL, *sorted((folder / "rubrics").glob("*.yaml"))]
         files = {path.relative_to(folder).as_posix(): read_text(path) for path in wordings if is_file(path)}
         return cls(run=read_card(folder), members=members, records=records, files=files)

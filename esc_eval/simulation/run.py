@@ -497,8 +497,8 @@ class Run:
             kinds = [row[0] for row in database.execute("select distinct kind from members order by kind")]
         return {kind: self.members(kind) for kind in kinds}
 
-    def list_records(self, kinds: str = "%") -> list[tuple[str, str, int, str]]:
-        """Kind, owner, position and text of every record of some kinds, as they are written.
+    def list_records(self, kinds: str = "%") -> Iterator[tuple[str, str, int, str]]:
+        """Kind, owner, position and text of every record of some kinds, as they are written, some at a time.
 
         Args:
             kinds: A pattern of SQL's ``like``.
@@ -506,11 +506,10 @@ class Run:
         Raises:
             EscEvalError: The ledger is damaged.
         """
-        with self._reading() as database:
-            query = "select kind, owner, position, json from records where kind like ? order by kind, owner, position"
-            rows = database.execute(query, (kinds,))
+        query = "select kind, owner, position, json from records where kind like ? order by kind, owner, position"
+        for kind, owner, position, text in self._rows(query, (kinds,)):
             try:
-                return [(kind, owner, position, _as_text(text)) for kind, owner, position, text in rows]
+                yield kind, owner, position, _as_text(text)
             except ValueError as error:
                 raise self.damaged(str(error)) from error
 

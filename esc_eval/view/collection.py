@@ -55,6 +55,7 @@ class Source:
 
     Attributes:
         name: What it is called on the pages.
+        dialogues, ratings: Held or not.
         cards: Role cards by id.
         rubrics: By the name and version that ratings carry.
         run: Content of its run.json; empty where there is none.
@@ -62,8 +63,8 @@ class Source:
     """
 
     name: str
-    dialogues: tuple[Dialogue, ...]
-    ratings: tuple[Rating, ...] = ()
+    dialogues: Sequence[Dialogue]
+    ratings: Sequence[Rating] = ()
     cards: Mapping[str, RoleCard] = field(default_factory=dict)
     rubrics: Mapping[str, Rubric] = field(default_factory=dict)
     run: Mapping[str, Any] = field(default_factory=dict)
@@ -91,7 +92,7 @@ class Source:
             tuple(one.preference for one in read_preferences(folder)) if is_file(folder / PREFERENCES) else (),
         )
 
-    @property
+    @cached_property
     def is_human(self) -> bool:
         """Whether all its supporters are people."""
         return all(dialogue.supporter == HUMAN for dialogue in self.dialogues)
@@ -183,7 +184,7 @@ class Group:
 
 
 def _refuse_too_large(folder: Path) -> None:
-    """Refuse a run folder whose dialogues and ratings do not go into memory, which holds all that is shown or merged.
+    """Refuse a run folder whose dialogues and ratings do not go into memory, which holds all that is shown.
 
     Raises:
         EscEvalError: They do not.
@@ -194,7 +195,7 @@ def _refuse_too_large(folder: Path) -> None:
         raise EscEvalError(
             f"{folder}: its dialogues and ratings take about {needed / 2**30:.0f} GiB in memory, and there are "
             f"{there / 2**30:.0f}. esc-eval report reads it all the same, and its page shows the first dialogues; to "
-            "read or join more, take a part: some lines of its dialogues.jsonl, scored into another folder"
+            "read more, take a part: some lines of its dialogues.jsonl, scored into another folder"
         )
 
 
@@ -207,7 +208,7 @@ def _place(rating: Rating) -> tuple[str | None, ...]:
 
 
 class _Joining:
-    """A group while sources join it: what it holds so far, so that every source is gone through once.
+    """A group while sources join it: digests of what it holds so far, so that every source is gone through once.
 
     Args:
         source: The first.
@@ -218,11 +219,12 @@ class _Joining:
         self.sources: list[Source] = []
         self.is_human = True
         self.reasons = tuple(reasons)
-        self.dialogues: dict[str, Dialogue] = {}
+        self.noted = 0
+        self.dialogues: dict[str, str] = {}
+        self.ratings: dict[tuple[str | None, ...], str] = {}
         self.cards: dict[str, RoleCard] = {}
         self.rubrics: dict[str, Rubric] = {}
         self.steps: dict[str, Any] = {}
-        self.ratings: dict[tuple[str | None, ...], Rating] = {}
         self.preferences: dict[Any, Preference] = {}
         self.makings: dict[str, Mapping[str, Any]] = {}
         self.add(source)
@@ -231,13 +233,18 @@ class _Joining:
         """Let a source join."""
         self.sources.append(source)
         self.is_human &= source.is_human
-        self.dialogues.update({dialogue.id: dialogue for dialogue in source.dialogues})
         self.cards.update(source.cards)
         self.rubrics.update(source.rubrics)
         self.steps.update({step: part for step, part in source.run.items() if step.startswith(_JUDGED)})
-        self.ratings.update({_place(rating): rating for rating in source.ratings})
         self.preferences.update({one.place: one for one in source.preferences})
         self.makings.update({digest(one): one for one in ([] if source.is_human else source.making)})
+
+    def _note(self) -> None:
+        """Remember what the sources say that joined since somebody asked."""
+        for source in self.sources[self.noted :]:
+            self.dialogues.update((dialogue.id, dialogue.content) for dialogue in source.dialogues)
+            self.ratings.update((_place(rating), digest(rating)) for rating in source.ratings)
+        self.noted = len(self.sources)
 
     @property
     def group(self) -> Group:
@@ -252,8 +259,9 @@ class _Joining:
 
         if not self.is_human and not other.is_human and (why := self._compare_makings(other)):
             return say(f"its dialogues were made otherwise: {why}")
+        self._note()
         for dialogue in other.dialogues:
-            if self.dialogues.get(dialogue.id, dialogue).content != dialogue.content:
+            if (known := self.dialogues.get(dialogue.id)) and known != dialogue.content:
                 return say(f"dialogue {dialogue.id!r} says other words there")
         for name, card in other.cards.items():
             if self.cards.get(name, card).text != card.text:
@@ -265,7 +273,7 @@ class _Joining:
             if differences := find_differences(self.steps[step]["identity"], other.run[step]["identity"]):
                 return say(f"{step.partition('/')[2]} rates otherwise: {differences[0]}")
         for rating in other.ratings:
-            if self.ratings.get(_place(rating), rating) != rating:
+            if (known := self.ratings.get(_place(rating))) and known != digest(rating):
                 what = f"{rating.dimension} of dialogue {rating.dialogue_id!r}"
                 return say(f"{rating.rater} rated {what} otherwise there")
         for one in other.preferences:

@@ -1,5 +1,6 @@
 """One simulation in parts that share nothing: each on a machine of its own, joined afterwards."""
 
+import gc
 import json
 import subprocess
 import sys
@@ -8,11 +9,13 @@ from itertools import chain
 import pytest
 from typer.testing import CliRunner
 
-from esc_eval import Results, simulate
+from esc_eval import Results, evaluate, merge, simulate
 from esc_eval.api.play import choose_cards
 from esc_eval.api.settings import make_settings
 from esc_eval.cli.app import app
 from esc_eval.errors import EscEvalError
+from esc_eval.files import records
+from esc_eval.schema import Dialogue
 
 
 def cards_of(shard):
@@ -82,3 +85,32 @@ def test_processes_that_play_a_shard_each_make_together_what_one_makes(tmp_path)
     assert [t.model_dump() for t in joined.summary.tables] == [t.model_dump() for t in whole.summary.tables]
     said = json.loads((tmp_path / "merged" / "run.json").read_text())["merged"]
     assert [len(part["dialogues"]) for part in said] == [16, 16, 16]
+
+
+def test_merging_large_folders_holds_none_of_their_dialogues_and_writes_the_same(tmp_path, monkeypatch):
+    parts = [tmp_path / str(n) for n in (1, 2)]
+    for n, part in enumerate(parts, 1):
+        evaluate(
+            {"one": lambda m: "Yes.", "two": lambda m: "Go on."}, "sample", language="en", seeker=lambda m: "No.",
+            scorer=lambda m: "3", rounds=1, shard=f"{n}/2", out=part,
+        )  # fmt: skip
+    live, said = [], Dialogue.content.fget
+
+    def count_live(dialogue):
+        live.append(sum(type(one) is Dialogue for one in gc.get_objects()) - before)
+        return said(dialogue)
+
+    def merge_with(held):
+        nonlocal before
+        monkeypatch.setattr(records, "HELD", held)
+        gc.collect()
+        before = sum(type(one) is Dialogue for one in gc.get_objects())
+        live.clear()
+        merge(parts, out := tmp_path / f"held-{held}")
+        return max(live), [(out / name).read_text() for name in ("dialogues.jsonl", "ratings.jsonl", "cards.jsonl")]
+
+    before = 0
+    monkeypatch.setattr(Dialogue, "content", property(count_live))
+    (few, streamed), (all_of_them, held) = merge_with(0), merge_with(1 << 20)
+    assert few <= 3 < 24 <= all_of_them
+    assert streamed == held
