@@ -233,6 +233,7 @@ MEANT = {
     "analysis/rated/lend_an_ear.py": "language of one data set",
     "analysis/rated/vera_mh.py": "language of one data set",
     "analysis/rated/usr.py": "language of one data set",
+    "analysis/rated/epitome.py": "language of one data set",
     "analysis/rated/kokorochat.py": "language of one data set",
     "analysis/coded/gecco.py": "language of one data set",
     "analysis/studies/seekers.py": "the language that VADER reads",
