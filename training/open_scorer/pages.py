@@ -163,6 +163,8 @@ def open_scorer_page(section: Section, judges: Section | None = None) -> str:
             for name, own in one["sets"].items()
         ]
         parts.append(render_table(["unseen set, Spearman", *names, "chosen on the others"], body))
+        if "points" in one:
+            parts += [POINTS, _points(one["points"])]
         if "inside" in one:
             own = one["inside"]["methods"]
             shown = "; ".join(f"{name} {render_cell(own[name])}" for name in names)
@@ -257,6 +259,27 @@ def _summary(found: Mapping[str, Any], judge: Section) -> str:
         "embedded judge",
         *("gain", "gain on sets drawn anew", "with the sets that may not ship"),
     ]
+    return render_table(head, body)
+
+
+POINTS = (
+    "Its levels as points from 0 to 100, by the same fits: means of each unseen set, and how far they lie from "
+    "people's. A level orders the dialogues of a set and is no number of points that people would give; nor is the "
+    "expected level."
+)
+
+
+def _points(found: Mapping[str, Any]) -> str:
+    """Means of people, of levels and of expected levels by set, and the mean size of their gaps."""
+    gaps = [f"{name}_less_people" for name in ("level", "expected")]
+    body = [
+        [name, str(own["ratings"]), *(f"{own[mean]:.1f}" for mean in ("people", "level", "expected"))]
+        + [render_cell(own[gap], "+.1f") for gap in gaps]
+        for name, own in found.items()
+    ]
+    sizes = [f"{sum(abs(own[gap]['value']) for own in found.values()) / len(found):.1f}" for gap in gaps]
+    body.append(["mean size of the gap", "", "", "", "", *sizes])
+    head = ["unseen set", "ratings", "people", "level", "expected", "level less people", "expected less people"]
     return render_table(head, body)
 
 

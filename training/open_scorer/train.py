@@ -13,21 +13,19 @@ from analysis.rated.common import RatedPart
 from esc_eval.files.writing import write_whole
 from esc_eval.prompts.rubric import load_rubric
 from esc_eval.schema import digest
-from esc_eval.scoring.text_scorer import BLOCKS, Scale, TextScorerFile, Validity, encode_texts
+from esc_eval.scoring.text_scorer import BLOCKS, TextScorerFile, Validity, encode_texts
 from model_cards.checkpoint import Source, TrainingData
 from training.common import checkpoint
 from training.common.config import Named
 from training.common.sft import LOG, Finished
-from training.open_scorer.crosswalk import TOP, Crosswalk
-from training.open_scorer.fit import METHODS, Choice, Columns, Model, Target, choose, fit_model, shown_part
+from training.open_scorer.crosswalk import Crosswalk
+from training.open_scorer.fit import METHODS, Columns, Model, Target, choose, fit_model, shown_part
+from training.open_scorer.levels import fit_scale
 from training.rank.fit_range import fit_range
-from training.rank.ordinal import fit_ordered, spread_cuts
 from training.rank.text_scorer import SENTENCES, save_scorer
 
 READ = METHODS["figures and likeness"]
 """Blocks that the file's heads read, each with weights of its own."""
-MOST = 300
-"""Dialogues of one scale that thresholds are fitted to."""
 
 
 class OpenRecipe(Named):
@@ -79,7 +77,7 @@ def train_open_scorer(
     for key, model in models.items():
         row, centre = _on_blocks(model, blocks, sizes)
         weights.append(row)
-        scales[key] = _scale(key, own, columns, model.choice, centre, recipe.seed)
+        scales[key] = fit_scale(key, own, columns, model.choice, centre, recipe.seed)
     supported = {key for key, one in validity.items() if one["supported"]} or set(models)
     near = {t.set for t in own if t.row.dimension in supported}
     dialogues, people = {}, {}
@@ -159,25 +157,3 @@ def _on_blocks(model: Model, blocks: Sequence[Any], sizes: Sequence[int]) -> tup
         added += float((np.asarray(block.centre) - model.centre[where]) @ slope)
         start += size
     return np.concatenate(row), added
-
-
-def _scale(dimension: str, own: Sequence[Target], columns: Columns, choice: Choice, centre: float, seed: int) -> Scale:
-    """Thresholds from scores of sets that a fit has not seen, as they are: a set that comes is not known either."""
-    rng, scores, levels = np.random.default_rng(seed), [], []
-    mine = [t for t in own if t.row.dimension == dimension]
-    for target in mine:
-        model = fit_model(dimension, [t for t in own if t.set != target.set], columns, choice)
-        model = model or fit_model(dimension, own, columns, choice)
-        if model is not None:
-            score = model.score_target(target, columns)
-            chosen = rng.permutation(len(score))[:MOST]
-            scores.append(score[chosen])
-            levels.append(np.rint(target.level[chosen]).clip(0, TOP).astype(np.intp))
-    score, level = np.concatenate(scores), np.concatenate(levels)
-    slope, thresholds = fit_ordered(score, level, TOP + 1)
-    return Scale(
-        centre=centre,
-        slope=slope,
-        thresholds=tuple(map(float, thresholds)),
-        cuts=tuple(map(float, spread_cuts(score, level, TOP + 1))),
-    )

@@ -16,6 +16,7 @@ from esc_eval.prompts.rubric import load_rubric
 from esc_eval.statistics.estimate import Array
 from training.open_scorer.crosswalk import TOP, Crosswalk, labels_of
 from training.open_scorer.fit import BASE_STRENGTH, BASELINES, Choice, Columns, Model, Target, choose, fit_model
+from training.open_scorer.levels import measure_levels
 from training.rank.ordinal import spread_cuts
 
 CHOSEN, MAJORITY = "scorer", "majority"
@@ -445,7 +446,7 @@ def measure_validity(
     seed: int,
     told: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """The whole: what ships, what all sets would give, inside sets, and the halo; by dimension."""
+    """The whole: what ships, what all sets would give, inside sets, levels as points, and the halo; by dimension."""
     keys = load_rubric().keys
     ships = {one.name for one in crosswalk.sets if one.ships}
     every = {one.name for one in crosswalk.sets}
@@ -469,6 +470,8 @@ def measure_validity(
                 "sets": sorted({one.target.set for one in inside}),
                 "methods": {name: own["spearman"] for name, own in methods.items()},
             }
+        if found["supported"]:
+            found["points"] = measure_levels(key, targets, columns, ships.__contains__, draws, seed)
         out["dimensions"][key] = found
         told(f"{key}: {'supported' if found['supported'] else 'not supported'}: {found['why']}")
     out["halo"] = halo(tested)

@@ -1,6 +1,7 @@
 """The open scorer: what holds on sets left out is supported, what does not is said not to; one file, seven heads."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from model_cards.licences import find_restrictive
 from training.open_scorer import train
 from training.open_scorer.crosswalk import Crosswalk, Row, Set, load_crosswalk
 from training.open_scorer.fit import Choice, Columns, choose, fit_model, make_targets, mean_spearman
+from training.open_scorer.levels import measure_levels
 from training.open_scorer.pages import open_scorer_page, say_support
 from training.open_scorer.train import OpenRecipe, train_open_scorer
 from training.open_scorer.validity import give_verdict, leave_sets_out, measure_validity, summarise
@@ -185,7 +187,7 @@ def test_each_condition_of_the_verdict_counts(change, why):
 def section(world):
     crosswalk, parts, targets = world
     own = [t for t in targets if t.row.dimension != "empathy"]
-    return {**measure_validity(crosswalk, own, Columns(parts), 40, 0), "command": "x"}
+    return {**measure_validity(crosswalk, own, Columns(parts), 100, 0), "command": "x"}
 
 
 def test_majority_and_a_raters_own_mean_stand_beside_the_scorer(section):
@@ -196,6 +198,33 @@ def test_majority_and_a_raters_own_mean_stand_beside_the_scorer(section):
     assert constant["quadratic_kappa"]["value"] == pytest.approx(0)
     assert set(own["rater_mean"]["sets"]) == set(NAMES)  # seven people rate in each
     assert {"quadratic_kappa", "pairwise"} < set(own["rater_mean"])
+
+
+def test_means_of_levels_stand_beside_those_of_people_who_may_be_stricter(world):
+    _, parts, targets = world
+    columns = Columns(parts)
+    own = [t for t in targets if t.row.dimension == "skillful"]
+    strict = [replace(t, level=np.maximum(t.level - 1, 0)) if t.set == "a" else t for t in own]
+    plain, harsh = (measure_levels("skillful", each, columns, "abc".__contains__, 100, 0) for each in (own, strict))
+    assert set(plain) == set(NAMES)
+    for name, one in plain.items():
+        level = np.concatenate([t.level for t in own if t.set == name])
+        assert one["people"] == pytest.approx(25 * level.mean())
+        assert one["ratings"] == len(level)
+        for kind in ("level", "expected"):
+            gap = one[f"{kind}_less_people"]
+            assert gap["value"] == pytest.approx(one[kind] - one["people"])
+            assert gap["low"] < gap["value"] < gap["high"]
+    for kind in ("level", "expected"):
+        assert harsh["a"][kind] == pytest.approx(plain["a"][kind]), "what a set's people give teaches nothing of it"
+        assert harsh["a"][f"{kind}_less_people"]["value"] > plain["a"][f"{kind}_less_people"]["value"] + 10
+
+
+def test_the_page_has_the_levels_as_points_of_what_is_supported_alone(section):
+    assert [key for key, one in section["dimensions"].items() if "points" in one] == ["skillful"]
+    page = open_scorer_page(section)
+    assert page.count("| unseen set | ratings | people | level | expected |") == 1
+    assert "| mean size of the gap |" in page
 
 
 @pytest.mark.parametrize(
