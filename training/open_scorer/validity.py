@@ -136,7 +136,9 @@ def weighted_ranks(codes: np.ndarray, weight: Array) -> Array:
 
 
 def weighted_spearman(a: np.ndarray, b: np.ndarray, weight: Array) -> float:
-    """Spearman of dense codes, each row as often as its weight says; NaN of a constant."""
+    """Spearman of dense codes, each row as often as its weight says; NaN of a constant, and of nothing drawn."""
+    if not weight.any():
+        return float("nan")
     x, y = weighted_ranks(a, weight), weighted_ranks(b, weight)
     x, y = x - np.average(x, weights=weight), y - np.average(y, weights=weight)
     spread = np.sqrt((weight * x * x).sum() * (weight * y * y).sum())
@@ -146,7 +148,7 @@ def weighted_spearman(a: np.ndarray, b: np.ndarray, weight: Array) -> float:
 def _spearman(codes: np.ndarray, people: np.ndarray, weight: Array) -> float:
     """Spearman of a method with people; 0 of one that gives all the same where people do not."""
     value = weighted_spearman(codes, people, weight)
-    return 0.0 if np.isnan(value) and np.ptp(people[weight > 0]) > 0 else value
+    return 0.0 if np.isnan(value) and len(np.unique(people[weight > 0])) > 1 else value
 
 
 def _codes(values: Array) -> np.ndarray:

@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,13 +20,20 @@ from esc_eval.scoring.transfer_features import TRANSFER, fixed_figures, transfer
 from model_cards.check import find_checkpoint_problems
 from model_cards.checkpoint import read_checkpoint
 from model_cards.licences import find_restrictive
-from training.open_scorer import train
+from training.open_scorer import train, validity
 from training.open_scorer.crosswalk import Crosswalk, Row, Set, load_crosswalk
-from training.open_scorer.fit import Choice, Columns, choose, fit_model, make_targets, mean_spearman
+from training.open_scorer.fit import Choice, Columns, Target, choose, fit_model, make_targets, mean_spearman
 from training.open_scorer.levels import measure_levels
 from training.open_scorer.pages import open_scorer_page, say_support
 from training.open_scorer.train import OpenRecipe, train_open_scorer
-from training.open_scorer.validity import give_verdict, leave_sets_out, measure_validity, summarise
+from training.open_scorer.validity import (
+    Figures,
+    give_verdict,
+    leave_sets_out,
+    measure_validity,
+    summarise,
+    weighted_spearman,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -198,6 +206,19 @@ def test_majority_and_a_raters_own_mean_stand_beside_the_scorer(section):
     assert constant["quadratic_kappa"]["value"] == pytest.approx(0)
     assert set(own["rater_mean"]["sets"]) == set(NAMES)  # seven people rate in each
     assert {"quadratic_kappa", "pairwise"} < set(own["rater_mean"])
+
+
+def test_a_supporter_of_which_no_dialogue_is_drawn_counts_for_nothing():
+    codes, people = np.arange(8), np.arange(8)[::-1].copy()
+    assert np.isnan(weighted_spearman(codes, people, np.zeros(8)))
+    two, both = np.repeat([0, 1], 8), np.concatenate([codes, codes])
+    weight = np.repeat([0.0, 1.0], 8)
+    target = Target(None, "s", np.arange(16), np.concatenate([people, codes]).astype(float), np.arange(16), two, two)
+    figures = Figures(
+        [validity.Tested(replace(target, row=SimpleNamespace(folder="f")), {"scorer": both.astype(float)}, {})]
+    )
+    drawn = figures.measure({"f": weight}, {"s": 1})
+    assert (drawn["spearman|scorer"], drawn["within|scorer"]) == (pytest.approx(1), pytest.approx(1))
 
 
 def test_means_of_levels_stand_beside_those_of_people_who_may_be_stricter(world):
