@@ -82,11 +82,12 @@ def describe_replies(talks: DialogueColumns, language: Language, boot: Bootstrap
     """
     keys = list(name_descriptions(language))
     names = sorted({about.supporter for about, _ in talks.counted()})
+    place = {name: i for i, name in enumerate(names)}
     table = np.full((len(talks), len(keys)), np.nan)
     for at, dialogue in talks.each_dialogue():
         if replies := [turn.text for turn in dialogue.replies if turn.text.strip()]:
             table[at] = [COUNTS[key](replies, language) for key in keys]
-    groups = talks.each(lambda about: names.index(about.supporter), np.intp).tolist()
+    groups = talks.each(lambda about: place.get(about.supporter, -1), np.intp).tolist()  # -1: of other languages alone
     found: dict[str, dict[str, Estimate]] = {name: {} for name in names}
     for key, column in zip(keys, table.T, strict=True):
         top = max(100.0, float(np.nanmax(column, initial=0.0)))  # words know no end: the longest that is there is it

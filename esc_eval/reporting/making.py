@@ -126,8 +126,8 @@ def describe_validity(run: Mapping[str, Any], rater: str) -> list[str]:
         if not other or scorer.get("dimensions") == SUPPORTED_ONLY:
             return []
         return [
-            f"{rater}: on sets of ratings that it has not seen not shown to say more than words do, so that its "
-            f"numbers say nothing: {', '.join(other)}."
+            f"{rater} is not supported for {', '.join(other)}, which the Average holds all the same: why stands in the "
+            "table of what is known of the scores."
         ]
     if scorer.get("kind") in (None, "none"):
         return []

@@ -13,6 +13,7 @@ from esc_eval.files.ratings_table import RatingsTable
 from esc_eval.reporting.making import group_reasons
 from esc_eval.reporting.render import Cell, Report, Table, name_clusters, report_signature
 from esc_eval.reporting.unsupported import find_unsupported_rows
+from esc_eval.schema import NO_SCORER
 from esc_eval.statistics.bootstrap import Bootstrap
 from esc_eval.statistics.estimate import Estimate
 from esc_eval.statistics.power import TARGET
@@ -31,6 +32,8 @@ UNSCORED = (
     "People's ratings of these count as all others do; where they rated enough of them, the mean is of both parts by "
     "their share of all dialogues."
 )
+LEAST = 0.05
+"""Share of people's ratings below which what a scorer saved in all is not told from nothing."""
 RANDOM = (
     "Holds where the dialogues that people rated are a random part of all (whole cards drawn at random): not where "
     "they were chosen by what is said in them, or by what the scorer gave. The scorer need not be good: where it is "
@@ -100,8 +103,13 @@ def _with_predictions(
 
 def explain_unscored(rows: pd.DataFrame) -> str:
     """Why a scorer gave dialogues no score, a reason each, most frequent first; "" where nothing says it."""
-    said = rows[~find_unsupported_rows(rows) & rows["score"].isna()].drop_duplicates("dialogue_id")
-    return group_reasons(said["problem"].dropna().astype(str)) if "problem" in said else ""
+    if "problem" not in rows:
+        return ""
+    said = rows[rows["score"].isna()]
+    unsupported = find_unsupported_rows(said)
+    said = said.assign(problem=said["problem"].mask(unsupported, NO_SCORER), _last=unsupported)
+    said = said.sort_values("_last", kind="stable").drop_duplicates("dialogue_id")
+    return group_reasons(said["problem"].dropna().astype(str))
 
 
 def _scores_of(
@@ -191,13 +199,13 @@ def powered_report(
     data, table, notes = powered_means(people, predictions, boot, cluster)
     cells = [cell for by in data.values() for cell in by.values() if isinstance(cell, dict)]
     given = sum(row[2] for row in table.rows if isinstance(row[2], int))
-    saved = sum(max(0.0, cell["saved"] or 0.0) for cell in cells)
+    saved = sum(cell["saved"] or 0.0 for cell in cells)
     scorer = predictions.of_kind("model").raters[0]
     count = f"{given} rating{'s' if given != 1 else ''}"
     lead = f"{count} by people, and those of {scorer} for more dialogues; by {table.columns[0]} and dimension"
     if cells:
-        worth = f"are worth {saved:.0f} on top of" if saved >= 1 else "save no rating by people beside"
-        notes = [f"The predictions of {scorer} {worth} {given}.", *notes]
+        worth = f"are worth {saved:.0f} on top of" if saved >= LEAST * given else "save no rating by people beside"
+        notes = [f"The predictions of {scorer} {worth} {given}, all rows of the table together.", *notes]
     sign = report_signature(
         "powered",
         people.sha256,

@@ -188,6 +188,26 @@ def test_a_run_in_two_languages_is_scored_in_the_one_that_can_be():
     assert set(tables["zh"].unsupported) == {*tables["en"].names, *tables["en"].unsupported}
 
 
+def test_a_supporter_that_speaks_one_of_the_languages_alone_is_described_there_alone():
+    own = [d for d in talks("en", "zh") if (d.supporter, d.language) in {("plain", "en"), ("pushy", "zh")}]
+    tables = {board.language: board for board in score(own, strict=True).summary.tables}
+    assert [row.supporter for row in tables["en"].rows] == ["plain"]
+    assert [row.supporter for row in tables["zh"].rows] == ["pushy"]
+    assert tables["zh"].rows[0].descriptions["lists"].value == 100
+
+
+def test_what_is_known_of_a_scorer_stands_beside_no_board_that_it_scored_nothing_of(shipped):
+    file = shipped / text_scorer.FILE
+    text_scorer.TextScorerFile.load(file).model_copy(update={"levels_mean": "order"}).save(file)
+    for choice in ({}, {"out_of_range": "flag"}):
+        tables = {board.language: board for board in score(talks("en", "zh"), str(shipped), **choice).summary.tables}
+        assert tables["en"].validity
+        assert tables["en"].levels_mean == "order"
+        assert not tables["zh"].validity
+        assert tables["zh"].levels_mean is None
+        assert not any("not supported" in sentence for sentence in tables["zh"].warnings)
+
+
 def test_a_rubric_that_nothing_shipped_was_fitted_to_is_described_alone():
     results = score(talks("en"), rubric="esconv-survey", strict=True)
     assert not any(board.has_scores for board in results.summary.tables)
@@ -214,7 +234,10 @@ def test_a_named_scorer_rates_everything_and_the_report_says_what_is_known_of_it
     by = {board.rater: board for board in results.summary.tables}
     assert all(len(board.names) == 7 and not board.unsupported for board in by.values())
     warned = {rater: " ".join(board.warnings) for rater, board in by.items()}
-    assert warned.pop("made").endswith(f"its numbers say nothing: {', '.join(OTHERS).lower()}.")
+    assert warned.pop("made").endswith(
+        f"made is not supported for {', '.join(OTHERS).lower()}, which the Average holds all the same: why stands in "
+        "the table of what is known of the scores."
+    )
     assert {key: one.why for key, one in by["made"].validity.items() if one.supported} == dict.fromkeys(SHOWN, WHY)
     for form in ("text", "markdown", "latex"):
         said = " ".join(results.render(form).split())

@@ -123,6 +123,32 @@ def test_where_the_scorer_scored_nothing_its_reason_is_given(files: Callable[...
     assert f"judge scored none of these dialogues: 160 x {OUTSIDE}" in " ".join(refused.output.split())
 
 
+def test_each_dialogue_without_a_score_has_its_reason_said(files: Callable[..., tuple[Path, ...]]) -> None:
+    dialogues, judged, human = files()
+    leave_unscored(judged, lambda _, card: card == 1)
+    ratings = list(read_ratings(judged))
+    none = "no valid scorer: fitted to another language"
+    kept = [one for one in ratings if one.dialogue_id not in ("warm:2", "warm:3")]
+    kept += [rating(talk, key, "judge", None, problem=none) for talk in ("warm:2", "warm:3") for key in ("empathy",)]
+    write_jsonl(judged, kept)
+    [said] = [n for n in report(dialogues=dialogues, ratings=judged, human=human).powered["judge"].notes if "left" in n]
+    assert "judge left 4 of 160 dialogues unscored" in said
+    assert f"2 x {OUTSIDE}" in said
+    assert "2 x no valid scorer" in said
+
+
+def test_a_scorer_that_guesses_is_not_said_to_be_worth_ratings(files: Callable[..., tuple[Path, ...]]) -> None:
+    dialogues, judged, human = files()
+    rng = np.random.default_rng(1)
+    write_jsonl(
+        judged, [rating(one.dialogue_id, "empathy", "judge", int(rng.integers(5))) for one in read_ratings(judged)]
+    )
+    found = report(dialogues=dialogues, ratings=judged, human=human).powered["judge"]
+    cells = [cell for by in found.data["models"].values() for cell in by.values()]
+    assert found.data["saved"] == pytest.approx(sum(cell["saved"] for cell in cells))
+    assert found.notes[0].startswith("The predictions of judge save no rating by people beside 96")
+
+
 def test_people_who_rated_dialogues_that_the_scorer_was_not_given_are_counted(
     files: Callable[..., tuple[Path, ...]],
 ) -> None:
