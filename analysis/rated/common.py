@@ -31,6 +31,8 @@ class RatedPart:
             dialogue_id, metric, dimension and score.
         notes: What of the set is left out or changed, and why.
         preferences: What people said of two of the dialogues.
+        ranks: Whether a level is a place among the dialogues that its rater put in order, so that one higher makes
+            another lower.
     """
 
     name: str
@@ -42,6 +44,7 @@ class RatedPart:
     metrics: Sequence[Mapping[str, Any]] = ()
     notes: tuple[str, ...] = ()
     preferences: tuple[Preference, ...] = ()
+    ranks: bool = False
 
 
 class RatedSet(Protocol):

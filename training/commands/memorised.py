@@ -17,12 +17,21 @@ def command(
     seeker: Annotated[Path, typer.Option(help="The checkpoint that played it; its recipe names what it learnt from.")],
     sources: Annotated[Path, typer.Option(help="Folder with a sub-folder for each source, e.g. sources/esconv.")],
     role_play: Annotated[list[Path] | None, typer.Option(help="Its files of general role play, if any.")] = None,
-    keep: Annotated[bool, typer.Option("--keep", help="Write it into the checkpoint's metrics.json and card.")] = False,
+    keep: Annotated[
+        bool,
+        typer.Option(
+            "--keep", help="Write it into the checkpoint's metrics.json and card; of run folders that it played."
+        ),
+    ] = False,
 ) -> None:
     """Look for runs of 60 characters of the training text in what a seeker says; exit code 1 where there are any."""
     from training.role import memorised
 
-    talks = [talk for path in dialogues for talk in read_dialogues(path)]
+    talks = []
+    for path in dialogues:
+        talks += (own := read_dialogues(path))
+        if keep:
+            memorised.check_played(path, own, seeker)
     found = memorised.find_memorised(talks, memorised.read_training_text(seeker, sources, role_play or ()))
     if not found.of_turns:
         raise EscEvalError(f"{', '.join(map(str, dialogues))}: the seeker says nothing, so there is nothing to compare")
@@ -33,6 +42,8 @@ def command(
         f"{found.of_turns - found.long_enough} are too short to hold one."
     )
     if keep:
+        if not found.long_enough:
+            raise EscEvalError(f"no turn has {memorised.LIMIT} characters, so that nothing is said of the checkpoint")
         command = f"python -m training memorised RUNS --seeker {seeker.name} --sources SOURCES"
         memorised.write_metrics(seeker, found, command)
     raise typer.Exit(int(bool(found.turns)))

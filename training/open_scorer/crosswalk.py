@@ -167,6 +167,16 @@ class Labels:
         """Whether some dialogue has two ratings."""
         return len(np.unique(self.unit)) < len(self.unit)
 
+    @property
+    def raters_a_dialogue(self) -> float:
+        """Mean over rated dialogues, to two places."""
+        return round(len(self.unit) / len(np.unique(self.unit)), 2)
+
+    @property
+    def talks(self) -> set[tuple[tuple[str, str], ...]]:
+        """What is said in the rated dialogues, which sets name each in their own way."""
+        return {tuple((turn.role, turn.text) for turn in self.part.dialogues[i].turns) for i in self.unit}
+
     def units(self) -> tuple[np.ndarray, Array]:
         """Rated dialogues, and the mean of their levels less what the rater alone accounts for (``rater_effects``)."""
         own = self.level - rater_effects(self.unit, self.rater, self.level)[self.rater]
@@ -275,7 +285,8 @@ def crosswalk_section(data: Path, boot: Bootstrap, command: str, told: Callable[
                 "ships": one.ships,
                 "dialogues": len(np.unique(labels.unit)),
                 "ratings": len(labels.unit),
-                "raters_a_dialogue": round(len(judged.unit) / len(np.unique(judged.unit)), 2),
+                "raters_a_dialogue": labels.raters_a_dialogue,
+                **({"agreed_on": _agreed_on(labels, judged)} if judged is not labels else {}),
                 "agreement": agreement,
                 "used": used,
                 "why": why,
@@ -289,6 +300,15 @@ def crosswalk_section(data: Path, boot: Bootstrap, command: str, told: Callable[
         "unnamed": _measure_unnamed(crosswalk, parts, boot),
         "outside": [measure_outside(one, data, boot) for one in _there(crosswalk.outside, data, told)],
         "sets": [one.model_dump() for one in crosswalk.sets],
+    }
+
+
+def _agreed_on(labels: Labels, judged: Labels) -> dict[str, Any]:
+    """How many dialogues the raters who stand in rated, how many each, and how many of them are of the row."""
+    return {
+        "dialogues": len(np.unique(judged.unit)),
+        "raters_a_dialogue": judged.raters_a_dialogue,
+        "among_them": len(labels.talks & judged.talks),
     }
 
 

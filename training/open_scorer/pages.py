@@ -54,6 +54,16 @@ def _outside(found: Sequence[Mapping[str, Any]]) -> str:
     return render_table(head, body)
 
 
+def _others(agreed: Mapping[str, Any] | None) -> str:
+    """Which dialogues the agreement is of, where others than those whose levels are taken rated them."""
+    if agreed is None:
+        return ""
+    among = agreed["among_them"]
+    counts = {"others": agreed["dialogues"] - among, "of them": among}
+    which = " and ".join(f"{n} {name}" for name, n in counts.items() if n)
+    return f"; agreement of {which} x {agreed['raters_a_dialogue']:g}"
+
+
 def crosswalk_page(section: Section) -> str:
     """Agreement of every public set by dimension, the ceiling, and what is used."""
     parts = [
@@ -65,7 +75,10 @@ def crosswalk_page(section: Section) -> str:
         "raters of a dialogue; intervals draw cards, or dialogues where there are fewer than ten cards. "
         "ceiling: no scorer can be expected to correlate better with that mean than the root of its "
         "reliability. A scale whose raters have an alpha under 0.1, or one whose interval reaches 0, is "
-        "left out. '-': each dialogue has one rating, or their sum alone. no: the scale stands for the dimension and "
+        "left out. Where 'agreement of' is said, alpha, Spearman, ICC and ceiling are of other people's ratings, of so "
+        "many dialogues by so many raters, and not of the levels that the row takes: in DUO of observers where the "
+        "person in the chat gave the level, in EPITOME of three experts on posts of which one alone is here. '-': each "
+        "dialogue has one rating, or their sum alone. no: the scale stands for the dimension and "
         "nothing learns from it or is tested on it; the reason stands beside it.",
     ]
     for dimension in dict.fromkeys(row["dimension"] for row in section["rows"]):
@@ -74,8 +87,7 @@ def crosswalk_page(section: Section) -> str:
             a = row["agreement"] or {}
             cells = [render_cell(a.get(name)) for name in ("krippendorff_alpha_ordinal", "spearman", "icc_2_k")]
             scale = f"{row['folder']}: {row['scale']}{' (turned round)' if row['levels'] == 'down' else ''}"
-            of = f" (of {row['agreement_of']})" if "agreement_of" in row else ""
-            counts = f"{row['dialogues']} x {row['raters_a_dialogue']:g}{of}"
+            counts = f"{row['dialogues']} x {row['raters_a_dialogue']:g}{_others(row.get('agreed_on'))}"
             used = "yes" if row["used"] else "left out"
             if "why_not" in row:
                 left = "raters do not agree; " if row["why"].startswith("left out") else ""
@@ -137,7 +149,9 @@ def open_scorer_page(section: Section, judges: Section | None = None) -> str:
         "Beside it: words, and length with distinct bigrams, fitted as it is. majority: the level that people of the "
         "other sets give most; a constant orders nothing, so that its Spearman and quadratic kappa are 0 and half of "
         "all pairs are its. rater's own mean: what the mean of a person's ratings of other dialogues tells of the "
-        "levels as they were given, in the sets that tell their raters apart; no scorer can know it of people it has "
+        "levels as they were given, in the sets that stand beside it: those that tell their raters apart, and whose "
+        "people did not rank, which leaves nearly one sum to everybody; not of the other sets of its row. Its interval "
+        "draws people, or cards where several rated a dialogue (vera-mh). No scorer can know it of people it has "
         "not met, and it is no baseline of the gain. embedded judge: a language model of 135M that is asked, on a "
         "sample of the sets (n ratings; 'Judges on the crosswalk'), and what the scorer has on the same sample.",
         _summary(found, judge),
@@ -186,9 +200,10 @@ def judges_page(section: Section) -> str:
         "over scales and then over sets, intervals of cards drawn within these sets. open scorer, words, length and "
         "distinct bigrams: fitted without the set. A majority (the level that people of the other sets give most) "
         "has as a constant a Spearman and a quadratic kappa of 0. rater's own mean: of the levels as they were "
-        "given in the whole sets, what the mean of a person's ratings of other dialogues tells; no scorer can know "
-        "it of people it has not met. gain: over the better of words and length with distinct bigrams, at a level "
-        "at which all seven hold together (Bonferroni). A judge that learns is not asked for what it learnt no "
+        "given in the whole of the sets that stand beside it (as in 'The open scorer'), what the mean of a person's "
+        "ratings of other dialogues tells; no scorer can know it of people it has not met. gain: over the "
+        "better of words and length with distinct bigrams, at a level at which all seven hold together "
+        "(Bonferroni). A judge that learns is not asked for what it learnt no "
         "question of. So few dialogues tell large differences alone.",
     ]
     for name, one in section.items():
@@ -201,6 +216,12 @@ def judges_page(section: Section) -> str:
             _judged(one["dimensions"]),
         ]
     return "\n\n".join(parts) + "\n"
+
+
+def _rater_mean(one: Mapping[str, Any]) -> str:
+    """What a rater's own mean tells, and of which sets: seldom all of a row."""
+    mean = one.get("rater_mean")
+    return f"{render_cell(mean)} ({', '.join(mean['sets'])})" if mean else "-"
 
 
 def _judged(found: Mapping[str, Any]) -> str:
@@ -216,7 +237,7 @@ def _judged(found: Mapping[str, Any]) -> str:
                 f"{len(one['sets'])} ({one['dialogues']})",
                 *(render_cell(methods["judge"].get(figure)) for figure in ("spearman", "quadratic_kappa")),
                 *(render_cell(methods[m].get("spearman")) for m in ("scorer", "words", "length and distinct bigrams")),
-                render_cell(one.get("rater_mean")),
+                _rater_mean(one),
                 render_cell(one["gain"], SIGNED),
                 "on these" if one["supported"] else "no",
             ]
@@ -247,7 +268,7 @@ def _summary(found: Mapping[str, Any], judge: Section) -> str:
                 ", ".join(name if name in one["near_sets"] else f"{name} (proxy)" for name in one["sets"]),
                 *(render_cell(methods[name]["spearman"]) for name in COMPARED),
                 "0",
-                render_cell(one.get("rater_mean")),
+                _rater_mean(one),
                 sample,
                 render_cell(one["gain"], SIGNED),
                 render_cell(one["gain_on_another_set"], SIGNED),

@@ -257,12 +257,15 @@ def _pairs(score: Array, level: Array) -> float:
 
 
 def rater_means(target: Target, parts: Mapping[str, RatedPart]) -> Tested | None:
-    """Each dialogue's level as it was given, and the mean of its raters' levels of other dialogues.
+    """Each dialogue's level as it was given, and the mean of its raters' levels of other dialogues; intervals draw the
+    target's ``person``: who rated, or the card where several did.
 
-    None where the set does not tell its raters apart, each rated one dialogue, or the same few rated all.
+    None where the set does not tell its raters apart, each rated one dialogue, or the same few rated all; and where
+    people ranked: their levels have nearly one sum, so the mean of the others falls where a dialogue's own is high,
+    whatever the person is like.
     """
     labels = labels_of(target.row, parts)
-    if labels is None or not np.bincount(labels.unit).max() < labels.people < len(labels.unit):
+    if labels is None or labels.part.ranks or not np.bincount(labels.unit).max() < labels.people < len(labels.unit):
         return None
     means = np.full(len(labels.unit), labels.level.mean())
     for k in range(PARTS):
@@ -275,7 +278,7 @@ def rater_means(target: Target, parts: Mapping[str, RatedPart]) -> Tested | None
     count = np.bincount(labels.unit, minlength=size)[target.unit]
     level, guess = (np.bincount(labels.unit, v, minlength=size)[target.unit] / count for v in (labels.level, means))
     levels = {OWN_MEAN: np.rint(guess).clip(0, TOP).astype(np.intp)}
-    return Tested(replace(target, level=level), {OWN_MEAN: guess}, levels)
+    return Tested(replace(target, level=level, cluster=target.person), {OWN_MEAN: guess}, levels)
 
 
 def measure_rater_means(

@@ -4,10 +4,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from esc_eval.chat.engine.hf import hash_weights
+from esc_eval.checkpoints.embedded import seeker_in
 from esc_eval.errors import EscEvalError
 from esc_eval.files.text import read_json_object
 from esc_eval.files.writing import write_json
 from esc_eval.schema import Dialogue
+from esc_eval.simulation.run import CARD, find_simulations, is_partly_foreign, read_card
+from esc_eval.simulation.seekers import seekers_of
 from model_cards import checkpoint as records
 from model_cards.render import write_card
 from training.common import config
@@ -103,6 +107,33 @@ def read_training_text(folder: Path, sources: Path, role_play: Sequence[Path] = 
     if not texts:
         raise EscEvalError(f"{sources}: holds no text of the recipe in {folder}")
     return texts
+
+
+def check_played(run: Path, dialogues: Sequence[Dialogue], folder: Path) -> None:
+    """Refuse a run of which another seeker played some, or that does not say who played it.
+
+    Args:
+        run: A run folder.
+        dialogues: Of it.
+        folder: The checkpoint that should have played all of them.
+
+    Raises:
+        EscEvalError: The run does not say that these very weights did.
+    """
+    card = read_card(run)
+    seekers = [one for each in find_simulations(card) for one in seekers_of(each).values()]
+    if not seekers or is_partly_foreign(card):
+        raise EscEvalError(
+            f"{run}: no {CARD} in it says who played its dialogues; only what {folder.name} is known to have said goes "
+            "into its card: give run folders"
+        )
+    own, languages = hash_weights(folder), sorted({dialogue.language for dialogue in dialogues})
+    for one in (seeker_in(seeker, language) for seeker in seekers for language in languages):
+        if one.get("revision") != own:
+            raise EscEvalError(
+                f"{run}: {one.get('model')} played dialogues of it, with other weights than those in {folder}; its "
+                "card tells of what it said itself"
+            )
 
 
 def write_metrics(folder: Path, found: Memorised, command: str) -> None:

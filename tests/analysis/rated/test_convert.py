@@ -411,3 +411,8 @@ def test_converted_sets_give_the_published_correlations(tmp_path):
     fed = found("fed-turn", "drop_furthest")
     assert fed["interesting"]["fed"]["pearson"].value == pytest.approx(0.279838, abs=5e-6)
     assert fed["interesting"]["fed"]["spearman"].value == pytest.approx(0.312649, abs=5e-6)
+
+
+def test_of_ieval_the_overall_mark_alone_is_a_place_among_the_four_bots(tmp_path):
+    parts = load_set("ieval").read(lay("ieval", tmp_path))
+    assert {part.name: part.ranks for part in parts} == {"ieval": False, "ieval-overall": True}

@@ -1,6 +1,7 @@
 """The crosswalk names scales that are there; scales whose raters do not agree are left out with the figure."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from training.__main__ import app
 from training.open_scorer.crosswalk import (
     Beside,
     Row,
+    _agreed_on,
     clusters_of,
     decide_use,
     labels_of,
@@ -29,9 +31,11 @@ from training.open_scorer.crosswalk import (
     measure_agreement,
     rater_effects,
     read_parts,
+    replace_folder,
 )
 from training.open_scorer.judge_rows import read_rated
 from training.open_scorer.outside import Outside, measure_outside
+from training.open_scorer.pages import _others
 from training.open_scorer.train import digest_targets
 
 RUBRIC = make_rubric("made-up", range(1, 6), {"kind": "kind"})
@@ -146,6 +150,58 @@ def test_the_rows_that_teach_are_those_of_the_shipped_scorer():
     ships = {one.name for one in rated.crosswalk.sets if one.ships}
     own = [target for target in rated.targets if target.set in ships]
     assert digest_targets(own) == read_checkpoint(SCORERS / "esc-rank-open").training.data.sha256
+
+
+@pytest.mark.parametrize(
+    ("rated_by_others", "said"),
+    [
+        ((0, 1), "3 x 1; agreement of 2 of them x 2"),
+        ((5, 6), "3 x 1; agreement of 2 others x 2"),
+        ((0, 5, 6), "3 x 1; agreement of 2 others and 1 of them x 2"),
+    ],
+)
+def test_agreement_of_others_says_how_many_dialogues_they_rated_and_how_many_of_the_rows(rated_by_others, said):
+    """Sets may carry the same talk under two names, so what is said decides."""
+
+    def talking(part, numbers, prefix):
+        talks = tuple(
+            d.model_copy(update={"id": prefix + d.id, "turns": (Turn(role="seeker", text=f"This is talk {n}."),)})
+            for d, n in zip(part.dialogues, numbers, strict=True)
+        )
+        marks = tuple(r.model_copy(update={"dialogue_id": prefix + r.dialogue_id}) for r in part.ratings)
+        return replace(part, dialogues=talks, ratings=marks)
+
+    own = labels_of(row(), {"made-up": talking(part_of([[1], [3], [5]]), range(3), "")})
+    levels = [[1, 2]] * len(rated_by_others)
+    others = labels_of(row(), {"made-up": talking(part_of(levels), rated_by_others, "o-")})
+    agreed = _agreed_on(own, others)
+    assert f"3 x {own.raters_a_dialogue:g}{_others(agreed)}" == said
+
+
+def test_a_row_without_others_has_its_own_raters():
+    assert _others(None) == ""
+
+
+@pytest.mark.shared_data
+@pytest.mark.parametrize(
+    ("folder", "said"),
+    [
+        ("epitome", "300 x 1; agreement of 49 others and 1 of them x 3"),
+        ("duo-ed-en", "157 x 1; agreement of 50 of them x 3"),
+        ("duo-wow-en", "157 x 1; agreement of 46 of them x 3"),
+        ("duo-ed-ja", "68 x 1; agreement of 45 of them x 3"),
+        ("duo-wow-ja", "73 x 1; agreement of 45 of them x 3"),
+    ],
+)
+def test_the_public_rows_count_their_own_raters_and_those_who_agree_apart(folder, said):
+    parts = read_parts(public())
+    crosswalk = load_crosswalk()
+    rows = [one for one in (*crosswalk.rows, *crosswalk.beside) if one.folder == folder]
+    for one in rows:
+        own, others = labels_of(one, parts), labels_of(replace_folder(one), parts)
+        counts = f"{len(set(own.unit))} x {own.raters_a_dialogue:g}"
+        assert f"{counts}{_others(_agreed_on(own, others))}" == said
+    assert rows
 
 
 def test_few_cards_are_no_clusters():

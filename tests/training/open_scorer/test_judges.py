@@ -20,8 +20,8 @@ from training.open_scorer.crosswalk import Crosswalk, Row, Set
 from training.open_scorer.fit import Columns, make_targets
 from training.open_scorer.judge_rows import Rated, crosswalk_set, level_shares, sample_dialogues
 from training.open_scorer.judges import JUDGE, measure_judge, rate_unseen
-from training.open_scorer.pages import judges_page
-from training.open_scorer.validity import measure_rater_means
+from training.open_scorer.pages import _rater_mean, judges_page
+from training.open_scorer.validity import measure_rater_means, rater_means
 from training.rank.recipe import load_any
 from training.rank.train import choose_rows
 
@@ -211,6 +211,48 @@ def test_a_raters_mean_of_other_dialogues_is_told_where_raters_rate_some(rated):
     assert found["quadratic_kappa"]["value"] > 0.5
     assert found["pairwise"]["value"] > 0.8
     assert found["sets"] == ["a"]
+
+
+def ranked_part(*, ranks):
+    """Chats of eight people with four bots, put in order on every card, so that all people's levels have one sum."""
+    rng = np.random.default_rng(0)
+    rubric = make_rubric("a", range(1, 6), {"quality": "quality"})
+    turns = (Turn(role="seeker", text="i feel sad"), Turn(role="supporter", text="why is that?"))
+    talks, ratings = [], []
+    for person in range(8):
+        for card in range(2):
+            for bot, level in enumerate(rng.permutation([2, 3, 4, 5])):
+                name, on = f"a{person}-{card}-{bot}", f"a{person}-{card}"
+                talks.append(Dialogue(id=name, language="en", turns=turns, card_id=on, supporter=f"b{bot}"))
+                given = {"dimension": "quality", "rater": f"p{person}", "rater_kind": "human", "rubric": rubric.id}
+                ratings.append(Rating(dialogue_id=name, score=int(level), **given))
+    return RatedPart("a", rubric, tuple(talks), tuple(ratings), ranks=ranks)
+
+
+def test_of_people_who_rank_no_mean_of_their_other_levels_is_told(rated):
+    """What a dialogue got is missing in a sum that is fixed: the mean goes against people, who are all alike here."""
+    means = {}
+    for ranks in (False, True):
+        parts = {"a": ranked_part(ranks=ranks)}
+        means[ranks] = measure_rater_means(make_targets(rated.crosswalk, parts, lambda _: True), parts, 40, 0)
+    assert means[False]["value"] < -0.3
+    assert means[True] is None
+
+
+def test_intervals_of_a_raters_mean_draw_people_with_all_cards_that_they_have(rated):
+    part = ranked_part(ranks=False)
+    parts = {"a": part}
+    [target] = make_targets(rated.crosswalk, parts, lambda _: True)
+    drawn = rater_means(target, parts).target.cluster
+    people = [dialogue.card_id.split("-")[0] for dialogue in part.dialogues]
+    assert len(set(target.cluster)) == 16  # cards
+    assert len(set(zip(drawn.tolist(), people, strict=True))) == len(set(drawn.tolist())) == 8
+
+
+def test_the_cell_of_a_raters_mean_names_its_sets():
+    mean = {"value": 0.5, "low": 0.4, "high": 0.6, "sets": ["ieval", "vera-mh"]}
+    assert _rater_mean({"rater_mean": mean}) == "0.50 [0.40, 0.60] (ieval, vera-mh)"
+    assert _rater_mean({}) == "-"
 
 
 def test_the_command_wants_a_judge_or_a_recipe_that_learns_from_the_crosswalk(tmp_path):

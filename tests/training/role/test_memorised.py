@@ -2,12 +2,14 @@
 
 import json
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 from checkpoint_support import make_checkpoint
 from made_sources import smoke, write_sources
 from typer.testing import CliRunner
 
+from esc_eval.cli.app import app as esc_eval
 from esc_eval.files.writing import write_jsonl
 from esc_eval.schema import Dialogue, Turn
 from training.__main__ import app
@@ -69,15 +71,68 @@ def test_the_command_reads_the_texts_that_the_recipe_names(tmp_path: Path) -> No
     assert "the seeker says nothing" in refused.output
 
 
-def test_what_was_found_goes_into_the_card_on_request_and_nothing_else_of_it_changes(tmp_path: Path) -> None:
-    seeker, sources = make_checkpoint(tmp_path / "role"), write_sources(tmp_path / "sources", 16)
-    smoke().save(seeker / "recipe.yaml")
+@pytest.fixture
+def seeker(tmp_path: Path, toy_folder: Path) -> Path:
+    """A checkpoint of a toy, with the sources that its recipe names beside it."""
+    folder = make_checkpoint(copytree(toy_folder, tmp_path / "role"))
+    smoke().save(folder / "recipe.yaml")
+    write_sources(tmp_path / "sources", 16)
+    return folder
+
+
+def play(seeker: str, out: Path, *texts: str) -> Path:
+    """A run of one card with a seeker, of whose dialogue the turns are made up."""
+    (out.parent / "other.json").write_text('["I hear you."]')
+    call = ["--seeker", seeker, "--supporter", f"scripted:{out.parent / 'other.json'}", "--cards", "sample"]
+    call += ["--language", "en", "--limit", "1", "--rounds", "1", "--max-new-tokens", "4", "--out", str(out)]
+    played = CliRunner().invoke(esc_eval, ["simulate", *call])
+    assert played.exit_code == 0, played.output
+    write_jsonl(out / "dialogues.jsonl", [said(*texts)])
+    return out
+
+
+def keep(seeker: Path, *runs: Path):
+    call = [*map(str, runs), "--seeker", str(seeker), "--sources", str(seeker.parent / "sources"), "--keep"]
+    return CliRunner().invoke(app, ["memorised", *call])
+
+
+def test_what_was_found_goes_into_the_card_on_request_and_nothing_else_of_it_changes(
+    tmp_path: Path, seeker: Path
+) -> None:
     before = json.loads((seeker / "metrics.json").read_text(encoding="utf-8"))
-    write_jsonl(tmp_path / "said.jsonl", [said("Short.", "qq" * LIMIT)])
-    call = [str(tmp_path / "said.jsonl"), "--seeker", str(seeker), "--sources", str(sources), "--keep"]
-    assert CliRunner().invoke(app, ["memorised", *call]).exit_code == 0
+    assert keep(seeker, play(str(seeker), tmp_path / "run", "Short.", "qq" * LIMIT)).exit_code == 0
     after = json.loads((seeker / "metrics.json").read_text(encoding="utf-8"))
     own = after.pop("longest_run")
     assert after == before
     assert (own["n"], own["split"]) == (1, "1 dialogues")
     assert "of which 0 hold a run of as many; 1 turns are shorter" in (seeker / "README.md").read_text(encoding="utf-8")
+
+
+def test_no_card_tells_of_what_another_said_or_of_what_nobody_is_known_to_have_said(
+    tmp_path: Path, seeker: Path
+) -> None:
+    """A run names its seeker by the hash of its weights: neither a name nor a folder stands in for them."""
+    before = (seeker / "metrics.json").read_text(encoding="utf-8")
+    long = "qq" * LIMIT
+    (tmp_path / "role.json").write_text('["I feel low."]')
+    own = play(f"role={seeker}", tmp_path / "own", long)
+    other = play(f"role=scripted:{tmp_path / 'role.json'}", tmp_path / "other", long)
+    refused = keep(seeker, own, other)
+    assert refused.exit_code == 2
+    assert "with other weights than those in" in refused.stderr
+    for nameless in (own / "dialogues.jsonl", tmp_path / "bare"):
+        (tmp_path / "bare").mkdir(exist_ok=True)
+        write_jsonl(tmp_path / "bare" / "dialogues.jsonl", [said(long)])
+        refused = keep(seeker, nameless)
+        assert refused.exit_code == 2
+        assert "no run.json in it says who played its dialogues" in refused.stderr
+    assert (seeker / "metrics.json").read_text(encoding="utf-8") == before
+    assert keep(seeker, own).exit_code == 0
+
+
+def test_no_card_tells_of_turns_of_which_none_could_hold_a_run(tmp_path: Path, seeker: Path) -> None:
+    before = (seeker / "metrics.json").read_text(encoding="utf-8")
+    refused = keep(seeker, play(str(seeker), tmp_path / "run", "q" * (LIMIT - 1)))
+    assert refused.exit_code == 2
+    assert "no turn has 60 characters" in refused.stderr
+    assert (seeker / "metrics.json").read_text(encoding="utf-8") == before
