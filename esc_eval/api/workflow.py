@@ -80,12 +80,20 @@ def run_calibration(ratings: Sequence[Path], labels: Sequence[Path], out: Path, 
 
 
 def describe_left(fitted: calibration.Calibration) -> list[str]:
-    """A sentence where a fit leaves a dimension as the judge gives it; none where it bends all."""
+    """Sentences where a fit leaves dimensions as the judge gives them, and where it is worse there than people's mean;
+    none where it bends all.
+    """
     left = [_cell(name) for name, one in (fitted.maps or {}).items() if one.left]
-    return [
+    worse = [_cell(name) for name, one in (fitted.maps or {}).items() if one.worse_than_mean]
+    said = [
         f"no gain: left as it is: {', '.join(left)}. A map is written only where it is closer to people on cards that "
         "it was not fitted to: by two standard errors than the judge, and by one than people's mean alone."
     ] * bool(left)
+    return said + [
+        f"{name}: the judge is worse than the mean of people's ratings alone: its numbers say nothing about this "
+        "dimension."
+        for name in worse
+    ]
 
 
 def apply_calibration(ratings: Sequence[Path], fit: Path, on_progress: OnProgress = stay_quiet) -> str:

@@ -135,7 +135,8 @@ def describe_standing(standing: Standing, names: Mapping[str, str]) -> list[str]
     """What to know of the order: by what, from which cards, who cannot be told apart, and what could change it."""
     ranker = {**names, AVERAGE: "the Average"}[standing.ranked_by]
     ranked = [model for model in standing.order if standing.ranks[model]]
-    said = [f"Ordered by {ranker}{_why_no_average(standing, names)}."]
+    ordered = f"Ordered by {ranker}{_why_no_average(standing, names)}."
+    said = [ordered if ranked else "None is ranked: there is no order."]
     tested = any(rank and rank.low is not None for rank in standing.ranks.values())
     if len(ranked) > 1 and tested:
         said.append(
@@ -156,9 +157,10 @@ def describe_standing(standing: Standing, names: Mapping[str, str]) -> list[str]
         )
     if any(standing.bounds.values()):
         what = _name_pairs(standing.may_change, " or ")
+        could = f"change the order: {what}" if what else "not change the order"
         said.append(
             "Could be: if all that is missing (unscored, or on cards that others have) were the lowest or the highest "
-            f"level. That could {f'change the order: {what}' if what else 'not change the order'}."
+            f"level.{f' That could {could}.' if ranked else ''}"
         )
     rows = standing.differences[standing.ranked_by]
     strangers = [(r["first"], r["second"]) for r in rows if (r["difference"].undefined or "") == NO_SHARED_CARD]

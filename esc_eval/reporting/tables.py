@@ -17,11 +17,13 @@ from esc_eval.schema import NO_SCORER
 from esc_eval.scoring.text_scorer import Validity
 from esc_eval.statistics.scale import describe_scale
 
-HOLDS, OWN_SET = "holds on tried sets", "tried on its own set"
+HOLDS, OWN_SET, AS_LENGTH = "holds on tried sets", "tried on its own set", "not better than length"
 """What is known of a dimension's numbers, in a word: shown on sets that the scorer has not seen, which says little of
-others; by folds of the set that it learnt from.
+others; by folds of the set that it learnt from, and there better than the best trivial baseline or not.
 """
-HOLDS_ON = "holds on the sets of ratings that it was tried on"
+HOLDS_ON = "holds on the sets of ratings that it was tried on (that it holds on others is not shown)"
+OWN_SET_ONLY = "was tried in folds of the set alone that it learnt from"
+NO_COMPARISON = "Nothing shows that it compares models better than the lengths of their dialogues do."
 ORDER_ONLY = "Levels of this scorer rank dialogues; they are not points that people would give."
 
 
@@ -75,7 +77,7 @@ def support_tables(board: Leaderboard) -> list[Table]:
 def _tell_validity(known: Validity) -> list[Cell]:
     """In a word, and what it rests on."""
     if known.supported is None:
-        return [OWN_SET, known.why]
+        return [AS_LENGTH if known.is_refuted else OWN_SET, known.why]
     if not known.supported:
         return [NO_SCORER, known.why]
     return [HOLDS, f"better than counts of words on sets of ratings that it has not seen: {known.why}"]
@@ -231,7 +233,10 @@ def describe_support(summary: Summary) -> list[str]:
         others = ", ".join(name for name, _ in board.unsupported.values())
         if board.names:
             rated = ", ".join(board.names.values())
-            said.append(f"{what}{board.rater} rates {rated}, which {HOLDS_ON}; {NO_SCORER} for {others}.")
+            own_set = any(one.supported is None for one in board.validity.values())
+            tried = OWN_SET_ONLY if own_set else HOLDS_ON
+            said.append(f"{what}{board.rater} rates {rated}, which {tried}; {NO_SCORER} for {others}.")
+            said += [NO_COMPARISON] * own_set
             if board.levels_mean:
                 said.append(ORDER_ONLY)
             if outside := describe_outside(board):

@@ -23,6 +23,8 @@ from esc_eval.version import __version__
 
 RANGE = (0.05, 20.0)
 LEAST = 10
+AS_GIVEN = ", as given"
+"""How the parser of ratings ends that a calibration leaves as the judge gave them."""
 
 
 def temper_probabilities(probabilities: npt.ArrayLike, temperature: float) -> Array:
@@ -100,8 +102,8 @@ class Calibration(FittedFile):
     def bend(self, ratings: Sequence[Rating]) -> list[Rating]:
         """The ratings as people would give them: ``expected`` by the map, the level nearest to it, no probabilities.
 
-        Those of a dimension whose map gained nothing stay as they are; those of a dimension that was not fitted are
-        left out; what is unscored stays so.
+        Those of a dimension whose map gained nothing stay as they are, and their parser ends in ``AS_GIVEN``; those of
+        a dimension that was not fitted are left out; what is unscored stays so.
 
         Raises:
             EscEvalError: Ratings of another rater or under another rubric, or no map.
@@ -110,13 +112,15 @@ class Calibration(FittedFile):
             raise EscEvalError(
                 "this file holds temperatures alone; fit it anew: esc-eval calibrate --labels FILE --out FILE"
             )
-        bent, mark = [], f"calibration {self.sha256[:8]}"
+        bent = []
         for rating in ratings:
             self.check(rating.rater, rating.rubric, self.levels)
             if rating.dimension not in self.maps:
                 continue
-            given, update = _given(rating), {}
-            if not self.maps[rating.dimension].left:
+            given, update, mark = _given(rating), {}, f"calibration {self.sha256[:8]}"
+            if self.maps[rating.dimension].left:
+                mark += AS_GIVEN
+            else:
                 value = None if given is None else self.maps[rating.dimension].apply(given)
                 nearest = None if value is None else min(self.levels, key=lambda level: abs(level - value))
                 update = {"score": nearest, "expected": value, "probabilities": None, "mass": None}

@@ -3,6 +3,7 @@
 It works for any judge, whether it gives level probabilities or bare levels. A line and isotonic regression are tried
 beside the judge as it is, which stays so unless one of them is closer to people on cards that it was not fitted to:
 by two standard errors closer than the judge, and by one closer than the mean of people's ratings, which needs no judge.
+A judge that is left though it is by two standard errors further from people than their mean is called worse than it.
 What is told of the gain is cross-fitted once more: every dialogue by a map that was chosen, or not, without its card.
 """
 
@@ -36,6 +37,8 @@ class Bent(FrozenYaml):
             others' mean alone, the last two cross-fitted.
         gain, gain_over_mean: How much smaller the second is than the first, and than the third, with 95% intervals over
             cards. It is of the whole way to a map, the choice between map and none too.
+        worse_than_mean: True where the judge is left as it is and was shown to be further from people than their mean
+            alone; else None, as in files of before.
     """
 
     shape: str
@@ -45,6 +48,7 @@ class Bent(FrozenYaml):
     error: tuple[float, float, float]
     gain: StoredTriple
     gain_over_mean: StoredTriple
+    worse_than_mean: bool | None = None
 
     @property
     def left(self) -> bool:
@@ -156,4 +160,5 @@ def fit_monotone(given: Sequence[float], people: Sequence[float], clusters: Sequ
         error=(float(raw.mean()), float(bent.mean()), float(plain.mean())),
         gain=gain(raw),
         gain_over_mean=gain(plain),
+        worse_than_mean=(shape == IDENTITY and _is_shown(raw - plain, cluster, SURE_OVER_JUDGE)) or None,
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from esc_eval.chat.registry import match_spec
 from esc_eval.errors import EscEvalError
@@ -286,11 +286,24 @@ class Validity(FrozenYaml):
     Attributes:
         supported: Whether they were shown, on sets of ratings that the scorer has not seen, to say more than words and
             their variety do; None where it was tried on the set alone that it learnt from, by folds.
+        above_baseline: Of one that was tried on its own set alone: whether in the folds it was shown to be better than
+            the best trivial baseline, which is the dialogue's length; None where nobody has compared them.
         why: The figures that it rests on, or what is missing.
     """
 
     supported: bool | None
+    above_baseline: bool | None = None
     why: str
+
+    @model_serializer(mode="wrap")
+    def _dump(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        found: dict[str, Any] = dump(self)
+        return {key: value for key, value in found.items() if key != "above_baseline" or value is not None}
+
+    @property
+    def is_refuted(self) -> bool:
+        """Whether it was looked for and not found that they are of use: the default scorer leaves them out."""
+        return self.supported is False or self.above_baseline is False
 
 
 class TextScorerFile(FittedFile):
@@ -375,7 +388,12 @@ class TextScorer:
             **({"validity": {k: v.model_dump() for k, v in self.file.validity.items()}} if self.file.validity else {}),
             **({"levels_mean": self.file.levels_mean} if self.file.levels_mean else {}),
             **({"dimensions": SUPPORTED_ONLY} if supported_only and self.file.validity else {}),
+            **({"left_out": left} if supported_only and (left := self._left_beside_revision()) else {}),
         }
+
+    def _left_beside_revision(self) -> list[str]:
+        """Dimensions that the default leaves out of which the revision does not say it: no other name of it does."""
+        return [key for key, one in (self.file.validity or {}).items() if one.is_refuted and one.supported is None]
 
     def check(self, rubric: Rubric) -> None:
         """Refuse a rubric that it was not fitted to.
@@ -431,7 +449,7 @@ class TextScorer:
         out: dict[str, Verdict | str] = {}
         for (key, scale), score in zip(self.file.dimensions.items(), scores, strict=True):
             known = (self.file.validity or {}).get(key)
-            if self.supported_only and known and known.supported is False:
+            if self.supported_only and known and known.is_refuted:
                 out[key] = f"{NO_VALID_SCORER}{known.why}"
                 continue
             found = level_probabilities(score[None], scale.slope, np.asarray(scale.thresholds))

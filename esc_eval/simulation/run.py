@@ -200,6 +200,21 @@ class DamagedError(EscEvalError):
     """A ledger is not as it was written."""
 
 
+def connect_to_read(folder: Path) -> sqlite3.Connection:
+    """A connection to the ledger of a run folder that changes nothing in it and leaves no files beside it.
+
+    SQLite keeps a log and an index beside a ledger that is open, and takes them away when the last connection ends that
+    may write. A ledger whose log holds nothing is therefore opened so that it may, and told not to; what a killed
+    process left in a log is only read.
+    """
+    where, log = (folder / LEDGER).resolve(), folder / f"{LEDGER}-wal"
+    closed = not log.is_file() or not log.stat().st_size
+    uri = f"{where.as_uri()}?mode={'rw' if closed else 'ro'}"
+    database = sqlite3.connect(uri, uri=True, check_same_thread=False, isolation_level=None)
+    database.execute("pragma query_only = on")
+    return database
+
+
 class Run:
     """A run folder, open for work. Use as a context manager.
 
@@ -228,9 +243,8 @@ class Run:
 
     def __enter__(self) -> Self:
         if self.reading:
-            where = f"{(self.folder / LEDGER).resolve().as_uri()}?mode=ro"
             try:
-                self._database = sqlite3.connect(where, uri=True, check_same_thread=False, isolation_level=None)
+                self._database = connect_to_read(self.folder)
                 self.version = int(self._database.execute("pragma user_version").fetchone()[0])
             except sqlite3.DatabaseError as error:
                 raise self.damaged(str(error)) from error
@@ -736,7 +750,7 @@ def find_faults(folder: Path) -> list[str]:
     if not (folder / LEDGER).is_file():
         return found
     try:
-        with closing(sqlite3.connect(f"{(folder / LEDGER).resolve().as_uri()}?mode=ro", uri=True)) as database:
+        with closing(connect_to_read(folder)) as database:
             row = database.execute(GAP, ("turn",)).fetchone()
     except sqlite3.DatabaseError as error:
         return [*found, f"{folder / LEDGER}: cannot be read: {error}"]

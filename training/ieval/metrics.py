@@ -23,6 +23,12 @@ BASELINES_OF = (
 NAMES = {"within": "quadratic_kappa_within_bot"}
 """What a figure is called on a card, where that is more than its key."""
 ALONE = ("macro_f1", "spearman")
+BASELINES_IN_WORDS = {
+    "majority": "the level given most often",
+    "length only": "the dialogue's length",
+    "length only, shipped setting": "the dialogue's length",
+    "length and distinct bigrams": "the dialogue's length and its distinct pairs of words",
+}
 WAY = "method and settings chosen on each fold's own validation part; mean over the nine scales"
 
 
@@ -70,6 +76,9 @@ def write_metrics(folder: Path, found: Mapping[str, Any]) -> None:
 def write_validity(folder: Path, found: Mapping[str, Any]) -> None:
     """Let a text scorer's file say what each dimension is worth by the headline split, as reports print it.
 
+    A dimension is shown to be better than the best of the trivial baselines where the lower end of its interval lies
+    above that one's value: results.json holds no interval of the gain by dimension.
+
     Args:
         found: The section ``esc_rank`` of results.json, with that split.
     """
@@ -82,11 +91,13 @@ def write_validity(folder: Path, found: Mapping[str, Any]) -> None:
 
     def tell(key: str) -> Validity:
         base = max((name for name in (*BASELINES, *BESIDE) if name in methods), key=lambda n: kappa(n, key)["value"])
+        above = bool(kappa(CHOSEN, key)["low"] > kappa(base, key)["value"])
         why = (
             f"quadratic kappa {render_cell(kappa(CHOSEN, key))}, n {n}, in folds of {table['source']}, which it learnt "
             f"from ({SPLITS[HEADLINE_SPLIT]}); {base} {render_cell(kappa(base, key))}"
         )
-        return Validity(supported=None, why=why)
+        not_shown = "" if above else f"not shown to be better than {BASELINES_IN_WORDS.get(base, base)}: "
+        return Validity(supported=None, above_baseline=above, why=not_shown + why)
 
     known = TextScorerFile.load(folder / FILE)
     known.model_copy(update={"validity": {key: tell(key) for key in known.dimensions}}).save(folder / FILE)

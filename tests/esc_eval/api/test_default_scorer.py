@@ -71,7 +71,8 @@ def test_english_is_scored_where_that_was_shown_to_be_of_use_and_the_rest_says_w
         assert f"as there is no Average: no valid scorer for {', '.join(OTHERS)}" in said
         assert f"better than counts of words on sets of ratings that it has not seen: {WHY}" in said
         assert said.count("holds on tried sets") == 2
-        assert "made rates Fluency, Overall, which holds on the sets of ratings that it was tried on" in said or (
+        tried = "which holds on the sets of ratings that it was tried on (that it holds on others is not shown)"
+        assert f"made rates Fluency, Overall, {tried}" in said or (
             form == "latex"  # tables alone
         )
         assert all(f"{name} " in said for name in OTHERS)
@@ -127,6 +128,69 @@ def test_a_scorer_that_was_tried_on_its_own_set_alone_says_so_by_dimension_named
         assert said.count("tried on its own set") == said.count("kappa 0.30") == len(known)
         assert "not measured here" not in said
         assert "no valid scorer" not in said
+
+
+def tried_on_its_own_set(shipped, better):
+    """Let the shipped scorer's file say that in folds of its own set these dimensions alone were better than length."""
+    known = {
+        key: text_scorer.Validity(
+            supported=None,
+            above_baseline=key in better,
+            why="kappa 0.30 [0.20, 0.40]" if key in better else "not shown to be better than the dialogue's length",
+        )
+        for key in load_rubric().keys
+    }
+    file = shipped / text_scorer.FILE
+    own = text_scorer.TextScorerFile.load(file)
+    own.model_copy(update={"validity": known}).save(file)
+    return own
+
+
+def test_what_was_not_better_than_length_on_the_scorers_own_set_has_no_number_unless_the_scorer_is_named(shipped):
+    tried_on_its_own_set(shipped, SHOWN)
+    results = score(talks("en", cards=1))
+    [board] = results.summary.tables
+    assert tuple(board.names) == SHOWN
+    assert [name for name, _ in board.unsupported.values()] == list(OTHERS)
+    why = "no valid scorer: not shown to be better than the dialogue's length"
+    assert {r.problem for r in results.ratings if r.dimension not in SHOWN} == {why}
+    printed = " ".join(results.render().split())
+    assert printed.count("tried on its own set") == len(SHOWN)
+    begun = printed[: printed.index("----")]
+    assert "made rates Fluency, Overall, which was tried in folds of the set alone that it learnt from" in begun
+    assert f"no valid scorer for {', '.join(OTHERS)}" in begun
+    assert "Nothing shows that it compares models better than the lengths of their dialogues do." in begun
+    assert "holds on" not in printed
+    named = score(talks("en", cards=1), str(shipped))
+    assert all(rating.score is not None for rating in named.ratings)
+    said = " ".join(named.render("markdown").split())
+    assert said.count("not better than length") == len(OTHERS)
+    assert said.count("tried on its own set") == len(SHOWN)
+    assert "no valid scorer" not in said
+
+
+def test_where_nothing_was_better_than_length_there_is_no_score(shipped):
+    tried_on_its_own_set(shipped, ())
+    results = score(talks("en", cards=1), strict=True)
+    assert not any(board.has_scores for board in results.summary.tables)
+    printed = " ".join(results.render().split())
+    assert "no valid scorer, so there is no score: not shown to be better than the dialogue's length" in printed
+
+
+def test_what_a_file_says_of_length_changes_a_named_scorers_identity_in_nothing_and_the_default_rates_anew(
+    tmp_path, shipped
+):
+    """What a named scorer gives is the same; of the default fewer dimensions have a number than before."""
+    tried_on_its_own_set(shipped, load_rubric().keys)
+    signs = [
+        score(talks("en", cards=1), scorer, out=tmp_path / str(scorer is None)).summary.tables[0].signature
+        for scorer in (str(shipped), None)
+    ]
+    tried_on_its_own_set(shipped, SHOWN)
+    again = score(talks("en", cards=2), str(shipped), out=tmp_path / "False")
+    assert again.summary.tables[0].signature == signs[0] == signs[1]
+    with pytest.raises(EscEvalError, match="left_out"):
+        score(talks("en", cards=2), out=tmp_path / "True")
 
 
 def test_what_is_known_of_a_scorer_is_no_part_of_what_it_is(tmp_path, shipped):

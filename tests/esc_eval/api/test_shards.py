@@ -2,6 +2,8 @@
 
 import gc
 import json
+import shutil
+import sqlite3
 import subprocess
 import sys
 from itertools import chain
@@ -16,6 +18,7 @@ from esc_eval.cli.app import app
 from esc_eval.errors import EscEvalError
 from esc_eval.files import records
 from esc_eval.schema import Dialogue
+from esc_eval.simulation.run import Run
 
 
 def cards_of(shard):
@@ -85,6 +88,32 @@ def test_processes_that_play_a_shard_each_make_together_what_one_makes(tmp_path)
     assert [t.model_dump() for t in joined.summary.tables] == [t.model_dump() for t in whole.summary.tables]
     said = json.loads((tmp_path / "merged" / "run.json").read_text())["merged"]
     assert [len(part["dialogues"]) for part in said] == [16, 16, 16]
+
+
+def test_merging_and_reading_leave_nothing_beside_the_ledgers(tmp_path):
+    parts = [tmp_path / str(n) for n in (1, 2)]
+    for n, part in enumerate(parts, 1):
+        simulate({"one": lambda m: "Yes."}, "sample", language="en", seeker=lambda m: "No.", rounds=1,
+                 shard=f"{n}/2", out=part)  # fmt: skip
+    merge(parts, out := tmp_path / "merged")
+    Results.load(out).render()
+    assert [path.name for folder in (*parts, out) for path in folder.glob("ledger*")] == ["ledger.sqlite3"] * 3
+
+
+def test_a_ledger_whose_writer_was_killed_is_read_as_it_is(tmp_path):
+    simulate({"one": lambda m: "Yes."}, "sample", language="en", seeker=lambda m: "No.", rounds=1, out=tmp_path / "run")
+    where = tmp_path / "run" / "ledger.sqlite3"
+    writer = sqlite3.connect(where)
+    writer.execute("pragma wal_autocheckpoint = 0")
+    writer.execute("insert into records values ('spent', 'a stranger', 0, '{}')")
+    writer.commit()
+    shutil.copytree(where.parent, killed := tmp_path / "killed")
+    writer.close()
+    before = {path.name: path.read_bytes() for path in killed.glob("ledger*") if not path.name.endswith("-shm")}
+    assert before["ledger.sqlite3-wal"]
+    with Run(killed, reading=True) as run:
+        assert [owner for _, owner, _, _ in run.list_records("spent")].count("a stranger") == 1
+    assert before == {name: (killed / name).read_bytes() for name in before}
 
 
 def test_merging_large_folders_holds_none_of_their_dialogues_and_writes_the_same(tmp_path, monkeypatch):

@@ -422,6 +422,20 @@ def test_without_an_average_a_dash_stands_for_it_and_the_dimension_that_orders_i
     assert all("Ordered by Overall, as there is no Average: nobody rated empathy." in form for form in forms)
 
 
+def test_where_nothing_is_scored_nothing_is_said_of_an_order():
+    dialogues, ratings = made_up(unscored=0)
+    gone = [
+        r.model_copy(update={"score": None, "problem": "no level", "expected": None, "probabilities": None})
+        for r in ratings
+    ]
+    _, forms = forms_of(dialogues, gone)
+    for form in forms:
+        assert "0.0 to 100.0" in form
+        assert "None is ranked: there is no order." in form
+        assert "the order" not in form
+        assert "Ordered by" not in form
+
+
 @pytest.mark.slow
 def test_what_is_missing_is_bounded_and_said_where_it_could_change_the_order():
     dialogues, ratings = made_up(unscored=1)

@@ -197,6 +197,56 @@ def test_ratings_of_a_dimension_that_gained_nothing_keep_their_level_and_probabi
     assert bent.rater == "judge-calibrated"
 
 
+def test_a_calibrated_file_tells_what_was_bent_from_what_is_as_the_judge_gave_it() -> None:
+    judged, labels = [], []
+    for dimension, judge in (("empathy", exact), ("fluency", lenient)):
+        given, people = study(80, judge)
+        judged += [rating(i, int(x), dimension=dimension) for i, x in enumerate(given)]
+        labels += [rating(i, int(y), "ann", dimension) for i, y in enumerate(people)]
+    found = fit_calibration(judged, labels, LEVELS)
+    marks = {r.dimension: r.parser for r in found.bend(judged)}
+    assert marks == {
+        "fluency": f"calibration {found.sha256[:8]}",
+        "empathy": f"calibration {found.sha256[:8]}, as given",
+    }
+
+
+def test_a_judge_that_is_further_from_people_than_their_mean_is_called_worse_than_it() -> None:
+    assert fit(exact).worse_than_mean is fit(lenient).worse_than_mean is None
+    worse = fit(backwards)
+    assert (worse.left, worse.worse_than_mean) == (True, True)
+    assert worse.error[0] > worse.error[2]
+
+
+@pytest.mark.parametrize("n", [FEWEST_CARDS, 60])
+def test_a_judge_that_always_gives_about_people_s_mean_is_seldom_called_worse_than_it(n) -> None:
+    def typical(people: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return np.full(len(people), 2.0)
+
+    assert sum(bool(fit(typical, n, seed).worse_than_mean) for seed in range(40)) <= 2
+
+
+def test_that_a_judge_is_worse_than_the_mean_is_said_when_it_is_fitted_in_the_file_and_when_it_is_applied(
+    tmp_path,
+) -> None:
+    judged, labels = [], []
+    for dimension, judge in (("empathy", exact), ("fluency", backwards)):
+        given, people = study(40, judge)
+        judged += [rating(i, int(x), dimension=dimension) for i, x in enumerate(given)]
+        labels += [rating(i, int(y), "ann", dimension) for i, y in enumerate(people)]
+    write_jsonl(tmp_path / "judge.jsonl", judged)
+    write_jsonl(tmp_path / "people.jsonl", labels)
+    fitted, run, own = tmp_path / "fit.json", CliRunner(), ["calibrate", "--ratings", str(tmp_path / "judge.jsonl")]
+    made = run.invoke(app, [*own, "--labels", str(tmp_path / "people.jsonl"), "--out", str(fitted)])
+    used = run.invoke(app, [*own, "--apply", str(fitted)])
+    worse = "worse than the mean of people's ratings alone: its numbers say nothing about this dimension"
+    for said in (made.stdout, " ".join(used.stderr.split())):
+        assert f"fluency: the judge is {worse}" in said
+        assert f"empathy: the judge is {worse}" not in said
+    maps = json.loads(fitted.read_text(encoding="utf-8"))["maps"]
+    assert {key: one["worse_than_mean"] for key, one in maps.items()} == {"empathy": None, "fluency": True}
+
+
 def test_what_gains_nothing_is_said_when_it_is_fitted_and_when_it_is_applied(tmp_path) -> None:
     given, people = study(40, guessing)
     write_jsonl(tmp_path / "judge.jsonl", [rating(i, int(x)) for i, x in enumerate(given)])

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import shutil
 import sys
 from importlib.util import find_spec
@@ -302,11 +303,22 @@ def test_the_shipped_scorer_says_by_dimension_what_its_folds_showed_and_that_the
     known = text_scorer.TextScorerFile.load(Path(file)).validity
     assert tuple(known) == load_rubric("ieval").keys
     figures = section["ieval_bot_and_people_held_out"]["by_dimension"]
+    headline = section["tables"]["ieval"]["splits"]["bot_and_people_held_out"]["methods"]
     for key, one in known.items():
         assert one.supported is None
         kappa = figures[key]
+        base = max(
+            headline[name]["by_dimension"][key]["value"]
+            for name in ("majority", "length only", "length only, shipped setting", "length and distinct bigrams")
+        )
+        assert one.above_baseline == (kappa["low"] > base)
         said = f"quadratic kappa {kappa['value']:.2f} [{kappa['low']:.2f}, {kappa['high']:.2f}], n 1920, in folds of"
-        assert one.why.startswith(f"{said} iEval, which it learnt from (a bot and people held out); length")
+        said += " iEval, which it learnt from (a bot and people held out); length"
+        if one.above_baseline:
+            assert one.why.startswith(said)
+        else:
+            assert re.fullmatch(f"not shown to be better than the dialogue's length.*: {re.escape(said)}.*", one.why)
+    assert [key for key, one in known.items() if one.above_baseline] == ["polite", "insulting"]
 
 
 def test_the_card_of_the_shipped_scorer_claims_what_its_figures_hold():
