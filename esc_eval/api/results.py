@@ -476,11 +476,12 @@ class Results:
                 said = f"{scorer} scored none ({group_reasons(why.values())})" if why else f"{scorer}: {NO_SCORER}"
                 found[scorer] = Report("powered", {}, notes=[f"{said}, {ALONE}"])
                 continue
-            levels = self.rubrics[own[0].rubric].levels
+            rubric = self.rubrics[own[0].rubric]
+            levels, turned = rubric.levels, {d.key for d in rubric.dimensions if d.lower_is_better}
             scale = (min(levels), max(levels))
             people = read_table(self.human, None if any(map(is_run_folder, self.human)) else scale)
             guesses = tabulate_ratings(own, self.dialogues, scale)
-            found[scorer] = powered_report(people.beside(self.dialogues), guesses, Bootstrap())
+            found[scorer] = powered_report(people.beside(self.dialogues), guesses, Bootstrap(), turned=turned)
         return found
 
     @cached_property

@@ -90,9 +90,7 @@ def describe_left(fitted: calibration.Calibration) -> list[str]:
         "it was not fitted to: by two standard errors than the judge, and by one than people's mean alone."
     ] * bool(left)
     return said + [
-        f"{name}: the judge is worse than the mean of people's ratings alone: its numbers say nothing about this "
-        "dimension."
-        for name in worse
+        f"{name}: the judge's levels as given are further from people's than their mean is." for name in worse
     ]
 
 

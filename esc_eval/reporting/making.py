@@ -102,6 +102,17 @@ def known_validity(run: Mapping[str, Any], rater: str) -> dict[str, Validity]:
     return {key: Validity.model_validate(one) for key, one in known.items()}
 
 
+def is_tried_in(run: Mapping[str, Any], rater: str, language: str) -> bool:
+    """Whether what is known of a scorer is of this language, as far as a run folder says of which it is.
+
+    Args:
+        run: What run.json says.
+        rater: Whose table.
+        language: Of the table.
+    """
+    return bool(_scorer_of(run, rater).get("language", language) == language)
+
+
 def levels_only_order(run: Mapping[str, Any], rater: str) -> bool:
     """Whether a fitted scorer's file says that its levels order dialogues and are no points that people would give.
 
@@ -122,7 +133,7 @@ def describe_validity(run: Mapping[str, Any], rater: str) -> list[str]:
     """
     scorer = _scorer_of(run, rater)
     if known := known_validity(run, rater):
-        other = [key for key, one in known.items() if one.supported is False]
+        other = [key for key, one in known.items() if one.is_refuted]
         if not other or scorer.get("dimensions") == SUPPORTED_ONLY:
             return []
         return [

@@ -1,6 +1,6 @@
 """Few human ratings beside a scorer's many: human means with valid intervals, and how many more tell models apart."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
 from itertools import combinations
 from typing import Any
@@ -42,11 +42,12 @@ RANDOM = (
 
 
 def _with_predictions(
-    people: RatingsTable, predictions: RatingsTable, cluster: str | None
+    people: RatingsTable, predictions: RatingsTable, cluster: str | None, turned: Collection[str] = ()
 ) -> tuple[pd.DataFrame, pd.DataFrame, str, list[str]]:
     """Human scores and predictions in points, by dialogue and dimension; the column of clusters; what to know.
 
-    A dimension that the scorer does not rate is predicted by the mean of all that it rates; a dialogue that it left
+    A dimension that the scorer does not rate is predicted by the mean of all that it rates, those of which a low level
+    is good (``turned``) turned round; a dialogue that it left
     unscored is there with nan.
     """
     predictions = predictions.of_kind("model")
@@ -72,11 +73,12 @@ def _with_predictions(
     if not len(given.columns):
         why = explain_unscored(guess)
         raise EscEvalError(f"{scorer} scored none of these dialogues{f': {why}' if why else ''}")
+    whole = pd.DataFrame({key: FULL - own if key in turned else own for key, own in given.items()}).mean(axis=1)
     notes, told = [], []
     for dimension in dict.fromkeys(rows["dimension"]):
         if dimension not in given:
             notes.append(f"{dimension}: {scorer} does not rate it; predicted by the mean of all it rates.")
-        score = given[dimension] if dimension in given else given.mean(axis=1)
+        score = given[dimension] if dimension in given else FULL - whole if dimension in turned else whole
         told.append(talks.assign(dimension=dimension, score=score).reset_index())
     known = rows["dialogue_id"].isin(talks.index)
     if not known.any():
@@ -135,7 +137,11 @@ def _scores_of(
 
 
 def powered_means(
-    people: RatingsTable, predictions: RatingsTable, boot: Bootstrap, cluster: str | None = None
+    people: RatingsTable,
+    predictions: RatingsTable,
+    boot: Bootstrap,
+    cluster: str | None = None,
+    turned: Collection[str] = (),
 ) -> tuple[dict[str, Any], Table, list[str]]:
     """Human means of each model and dimension from few human ratings and many predictions.
 
@@ -144,6 +150,7 @@ def powered_means(
         predictions: One scorer's ratings of these and of more dialogues, with a ``model``.
         boot: Of which the coverage is taken; nothing is drawn.
         cluster: Column of the clusters; None = the card where every predicted row has one, else the dialogue.
+        turned: Dimensions of which a low level is good.
 
     Returns:
         Data by model and dimension (by language first, where there are several), the table, and what to know.
@@ -151,7 +158,7 @@ def powered_means(
     Raises:
         EscEvalError: Several scorers, no model, or no dialogue that both were given.
     """
-    rows, guess, column, notes = _with_predictions(people, predictions, cluster)
+    rows, guess, column, notes = _with_predictions(people, predictions, cluster, turned)
     out: dict[str, Any] = {}
     view: list[list[Cell]] = []
     saturated: list[str] = []
@@ -193,10 +200,14 @@ def powered_means(
 
 
 def powered_report(
-    people: RatingsTable, predictions: RatingsTable, boot: Bootstrap, cluster: str | None = None
+    people: RatingsTable,
+    predictions: RatingsTable,
+    boot: Bootstrap,
+    cluster: str | None = None,
+    turned: Collection[str] = (),
 ) -> Report:
     """``powered_means`` as a report of its own, with how many ratings were saved in all."""
-    data, table, notes = powered_means(people, predictions, boot, cluster)
+    data, table, notes = powered_means(people, predictions, boot, cluster, turned)
     cells = [cell for by in data.values() for cell in by.values() if isinstance(cell, dict)]
     given = sum(row[2] for row in table.rows if isinstance(row[2], int))
     saved = sum(cell["saved"] or 0.0 for cell in cells)

@@ -22,6 +22,7 @@ from esc_eval.reporting.making import (
     describe_seekers,
     describe_spending,
     describe_validity,
+    is_tried_in,
     known_validity,
     levels_only_order,
     warn_of_changed_servers,
@@ -474,7 +475,7 @@ def _make_board(
             dict(zip(talks.ids, talks.each(lambda about: about.supporter).tolist(), strict=True)),
             dict(zip(talks.ids, talks.clusters, strict=True)),
         )
-    told = {key for row in rows for key, cell in row.cells.items() if sum(cell.counts)}
+    tried = is_tried_in(run, rater, language)
     return Leaderboard(
         language=language,
         rater=rater,
@@ -482,8 +483,8 @@ def _make_board(
         statistic=statistic,
         names={d.key: d.paper for d in rubric.dimensions if d.key in some},
         unsupported={d.key: (d.paper, unsupported[d.key]) for d in rubric.dimensions if d.key in unsupported},
-        validity={key: one for key, one in known_validity(run, rater).items() if key in told},
-        levels_mean="order" if told and levels_only_order(run, rater) else None,
+        validity={key: one for key, one in known_validity(run, rater).items() if tried and key in some},
+        levels_mean="order" if some and tried and levels_only_order(run, rater) else None,
         lower_is_better=levels.turned,
         levels=rubric.levels,
         harmful=rubric.harmful,
@@ -498,7 +499,7 @@ def _make_board(
             *describe_unfinished(rater, asked, played, over),
             *warn_of_roles(run, rater, [language]),
             *warn_of_no_range(run, rater),
-            *(describe_validity(run, rater) if told else ()),
+            *(describe_validity(run, rater) if tried else ()),
             *warn_of_changed_servers(talks, ratings),
             *describe_spending(run, ["simulation", f"scoring/{rater}"]),
         ),

@@ -385,6 +385,7 @@ class TextScorer:
             "model": self.name,
             "revision": digest([self.file.deciding, self.weights.round(6).tolist()]),
             **({"range": self.trained_on.sha256} if self.trained_on else {}),
+            "language": self.file.language,
             **({"validity": {k: v.model_dump() for k, v in self.file.validity.items()}} if self.file.validity else {}),
             **({"levels_mean": self.file.levels_mean} if self.file.levels_mean else {}),
             **({"dimensions": SUPPORTED_ONLY} if supported_only and self.file.validity else {}),

@@ -26,8 +26,9 @@ from esc_eval.simulation.run import LEDGER, PLAYED, SHOWN, Run, list_differences
 from esc_eval.simulation.seekers import SEEKERS, common_seekers, name_seekers
 
 STEP = "simulation"
-SAID_OF_SCORER = frozenset({"validity", "levels_mean"})
-"""What an identity says of a scorer beside what it is: what is known of its numbers. Its revision has what decides."""
+SAID_OF_SCORER = frozenset({"language", "validity", "levels_mean"})
+"""What an identity says of a scorer beside what it is: its language, and what is known of its numbers. Its revision has
+what decides."""
 SAID_APART = frozenset({"rounds", "seeker", "supporter"})
 """What an identity says of a protocol beside its hash."""
 OLD_LANGUAGES = ("en", "zh")

@@ -260,7 +260,23 @@ def test_a_supporter_that_speaks_one_of_the_languages_alone_is_described_there_a
     assert tables["zh"].rows[0].descriptions["lists"].value == 100
 
 
-def test_what_is_known_of_a_scorer_stands_beside_no_board_that_it_scored_nothing_of(shipped):
+def test_what_is_known_stands_though_every_dialogue_is_outside_the_range(shipped):
+    why = "quadratic kappa 0.30 [0.20, 0.40], n 99, in folds of its own set"
+    known = {
+        key: text_scorer.Validity(supported=None, why=why, above_baseline=key in SHOWN) for key in load_rubric().keys
+    }
+    file = shipped / text_scorer.FILE
+    text_scorer.TextScorerFile.load(file).model_copy(update={"validity": known}).save(file)
+    results = score(talks("en", replies={"long": {"en": ("why " * 60,) * 2}}))
+    said = " ".join(results.render().split())
+    assert "Fluency, Overall, which was tried in folds of the set alone that it learnt from" in said
+    assert "holds on the sets" not in said
+    assert said.count("tried on its own set") == 2
+    [named] = score(talks("en"), str(shipped)).summary.tables
+    assert any("which the Average holds all the same" in sentence for sentence in named.warnings)
+
+
+def test_what_is_known_of_a_scorer_stands_beside_no_board_of_another_language(shipped):
     file = shipped / text_scorer.FILE
     text_scorer.TextScorerFile.load(file).model_copy(update={"levels_mean": "order"}).save(file)
     for choice in ({}, {"out_of_range": "flag"}):

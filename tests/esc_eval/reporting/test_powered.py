@@ -5,16 +5,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
 from esc_eval import report
 from esc_eval.cli.app import app
 from esc_eval.errors import EscEvalError
+from esc_eval.files.ratings_table import RatingsTable
 from esc_eval.files.records import read_ratings
 from esc_eval.files.writing import write_jsonl
 from esc_eval.prompts.rubric import load_rubric
+from esc_eval.reporting.powered import powered_means
 from esc_eval.schema import Dialogue, Rating, Turn
+from esc_eval.statistics.bootstrap import Bootstrap
 
 RUBRIC = load_rubric("esc-eval").id
 MODELS = {"plain": 1.5, "warm": 2.6}
@@ -166,6 +170,26 @@ def test_a_dimension_that_the_scorer_does_not_rate_is_predicted_by_those_it_does
     said = report(dialogues=dialogues, ratings=judged, human=human).powered["judge"]
     assert said.data["models"]["warm"]["overall"] == said.data["models"]["warm"]["empathy"]
     assert any(note.startswith("overall: judge does not rate it") for note in said.notes)
+
+
+def test_a_scale_of_which_a_low_level_is_good_is_turned_round_where_it_predicts_another() -> None:
+    levels = np.arange(30) % 5
+    rows = [{"dialogue_id": f"d{i}", "model": "m", "rater": "r", "score": float(v)} for i, v in enumerate(levels)]
+
+    def table(*columns: tuple[str, bool], last: int = 30) -> RatingsTable:
+        own = [
+            row | {"dimension": key, "score": 4 - row["score"] if down else row["score"]}
+            for key, down in columns
+            for row in rows[:last]
+        ]
+        return RatingsTable(pd.DataFrame(own), tuple(key for key, _ in columns), 0, 4, "x")
+
+    people = table(("warm", False), ("rude", True), last=20)
+    judged = table(("polite", False), ("insulting", True))
+    data, *_ = powered_means(people, judged, Bootstrap(), turned={"rude", "insulting"})
+    assert data["m"]["warm"]["power"] == pytest.approx(data["m"]["rude"]["power"]) == pytest.approx(1 / 3)
+    blind, *_ = powered_means(people, judged, Bootstrap())
+    assert blind["m"]["warm"]["power"] == 0
 
 
 def test_saturated_scores_are_said_and_their_interval_is_no_point(files: Callable[..., tuple[Path, ...]]) -> None:

@@ -239,10 +239,10 @@ def test_that_a_judge_is_worse_than_the_mean_is_said_when_it_is_fitted_in_the_fi
     fitted, run, own = tmp_path / "fit.json", CliRunner(), ["calibrate", "--ratings", str(tmp_path / "judge.jsonl")]
     made = run.invoke(app, [*own, "--labels", str(tmp_path / "people.jsonl"), "--out", str(fitted)])
     used = run.invoke(app, [*own, "--apply", str(fitted)])
-    worse = "worse than the mean of people's ratings alone: its numbers say nothing about this dimension"
+    worse = "levels as given are further from people's than their mean is"
     for said in (made.stdout, " ".join(used.stderr.split())):
-        assert f"fluency: the judge is {worse}" in said
-        assert f"empathy: the judge is {worse}" not in said
+        assert f"fluency: the judge's {worse}" in said
+        assert f"empathy: the judge's {worse}" not in said
     maps = json.loads(fitted.read_text(encoding="utf-8"))["maps"]
     assert {key: one["worse_than_mean"] for key, one in maps.items()} == {"empathy": None, "fluency": True}
 
