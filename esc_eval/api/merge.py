@@ -81,9 +81,10 @@ def merge_runs(folders: Sequence[Path], out: Path) -> list[str]:
 
 def _each_once(sources: Iterable[Source]) -> Iterator[Dialogue]:
     known: set[str] = set()
-    for source in sources:
-        yield from (dialogue for dialogue in source.dialogues if dialogue.id not in known)
-        known.update(dialogue.id for dialogue in source.dialogues)
+    for dialogue in (dialogue for source in sources for dialogue in source.dialogues):
+        if dialogue.id not in known:
+            known.add(dialogue.id)
+            yield dialogue
 
 
 def _open_ledger(folder: Path) -> Run:

@@ -47,8 +47,7 @@ def _with_predictions(
     """Human scores and predictions in points, by dialogue and dimension; the column of clusters; what to know.
 
     A dimension that the scorer does not rate is predicted by the mean of all that it rates, those of which a low level
-    is good (``turned``) turned round; a dialogue that it left
-    unscored is there with nan.
+    is good (``turned``) turned round; a dialogue that it left unscored is there with nan.
     """
     predictions = predictions.of_kind("model")
     if len(predictions.raters) != 1:
