@@ -4,7 +4,7 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,6 +14,9 @@ from esc_eval.version import __version__
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "peft", "accelerate", "gguf", "httpx", "numpy", "scipy", "pydantic")
 OURS = ("esc_eval", "analysis", "dataset_builder", "training")
+MEMINFO = Path("/proc/meminfo")
+CGROUP, CGROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
+"""Where Linux tells of memory, and of the control groups that limit this process's."""
 
 
 def installed_versions(names: Iterable[str] = LIBRARIES) -> dict[str, str]:
@@ -28,17 +31,43 @@ def installed_versions(names: Iterable[str] = LIBRARIES) -> dict[str, str]:
 
 
 def measure_free_memory() -> int | None:
-    """Bytes of memory that are free on this machine; None where nothing here tells.
+    """Bytes of memory that may be taken here without anybody's being written to disk; None where nothing tells.
 
-    Linux tells by ``sysconf``. macOS does not know that name: psutil tells there, which comes with the extra local.
+    Files that the system holds in memory count as free, for it gives them up. The limit of a container or of a batch
+    job (cgroup v2) counts where it is lower. Linux tells in a file; elsewhere psutil does, of the extra local.
     """
-    if "SC_AVPHYS_PAGES" in getattr(os, "sysconf_names", {}):
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if (free := _read_number(MEMINFO, "MemAvailable:")) is not None:
+        return min([free * 2**10, *_limits()])
     try:
         import psutil
     except ImportError:
         return None
     return int(psutil.virtual_memory().available)
+
+
+def _limits() -> Iterator[int]:
+    """Bytes that each control group of this process leaves it, from its own to the outermost."""
+    try:
+        own = next(line for line in CGROUP.read_text().splitlines() if line.startswith("0::"))
+    except (OSError, StopIteration):
+        return
+    folder = CGROUPS / own.removeprefix("0::").strip("/")
+    for group in (folder, *folder.parents):
+        if not group.is_relative_to(CGROUPS):
+            return
+        most, used = _read_number(group / "memory.max"), _read_number(group / "memory.current")
+        if most is not None and used is not None:
+            yield max(0, most - used + (_read_number(group / "memory.stat", "inactive_file") or 0))
+
+
+def _read_number(file: Path, name: str = "") -> int | None:
+    """The number that follows a name at the beginning of a line; None where there is none."""
+    try:
+        lines = file.read_text().splitlines()
+    except OSError:
+        return None
+    words = next((line.removeprefix(name).split() for line in lines if line.startswith(name)), [""])
+    return int(words[0]) if words and words[0].isdigit() else None
 
 
 def measure_memory() -> int | None:

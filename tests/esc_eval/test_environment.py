@@ -1,33 +1,50 @@
 """What is asked of the machine, also where the system does not know the question."""
 
-import os
 import sys
 
 import pytest
 
+from esc_eval import environment
 from esc_eval.cli.doctor import examine_machine
 from esc_eval.environment import measure_free_memory
 
 
 @pytest.fixture
-def mac(monkeypatch):
-    """A system whose sysconf does not know of free memory, as macOS."""
-    real = os.sysconf
-
-    def sysconf(name):
-        if name == "SC_AVPHYS_PAGES":
-            raise ValueError("unrecognized configuration name")
-        return real(name)
-
-    monkeypatch.setattr(os, "sysconf", sysconf)
-    monkeypatch.setattr(os, "sysconf_names", {k: v for k, v in os.sysconf_names.items() if k != "SC_AVPHYS_PAGES"})
+def mac(monkeypatch, tmp_path):
+    """A system that has no file on its memory, as macOS."""
+    monkeypatch.setattr(environment, "MEMINFO", tmp_path / "none")
 
 
 def test_free_memory_is_what_the_system_tells():
     assert measure_free_memory() > 2**20
 
 
-def test_free_memory_is_told_by_psutil_where_sysconf_does_not_know_the_name(mac):
+def test_files_that_the_system_holds_in_memory_are_free(monkeypatch, tmp_path):
+    told = tmp_path / "meminfo"
+    told.write_text("MemTotal:  8000000 kB\nMemFree:  100000 kB\nMemAvailable:  6000000 kB\nCached:  5900000 kB\n")
+    monkeypatch.setattr(environment, "MEMINFO", told)
+    monkeypatch.setattr(environment, "CGROUP", tmp_path / "none")
+    assert measure_free_memory() == 6_000_000 * 1024
+
+
+@pytest.mark.parametrize("where", [".", "job", "job/step"])
+def test_the_limit_of_a_container_or_of_a_job_around_it_counts(monkeypatch, tmp_path, where):
+    own, groups = tmp_path / "cgroup", tmp_path / "groups"
+    own.write_text("1:name=systemd:/\n0::/job/step\n")
+    limited = groups / where
+    (groups / "job" / "step").mkdir(parents=True)
+    for name, text in (("max", "1000000"), ("current", "700000"), ("stat", "anon 9\ninactive_file 200000\n")):
+        (limited / f"memory.{name}").write_text(text)
+    outer = groups / "memory.max"
+    if not outer.exists():
+        outer.write_text("max\n")
+    monkeypatch.setattr(environment, "CGROUP", own)
+    monkeypatch.setattr(environment, "CGROUPS", groups)
+    if environment.MEMINFO.exists():
+        assert measure_free_memory() == 500_000
+
+
+def test_free_memory_is_told_by_psutil_where_no_file_tells(mac):
     psutil = pytest.importorskip("psutil")
     assert 0 < measure_free_memory() <= psutil.virtual_memory().total
 

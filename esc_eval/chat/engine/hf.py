@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from esc_eval.chat.engine.encoder import TODAY, Encoder
 from esc_eval.chat.engine.fixed import FixedRows, describe_shapes
 from esc_eval.chat.engine.generation import AHEAD, generate_replies
 from esc_eval.chat.engine.padded import PaddedRows
-from esc_eval.chat.engine.rows import BRANCH_TOKENS, Rows, common_prefix
+from esc_eval.chat.engine.rows import BRANCH_TOKENS, Rows, common_prefix, match_rows
 from esc_eval.chat.engine.slots import Download, keeps_everything
 from esc_eval.chat.engine.stream import ReplyStream
 from esc_eval.chat.engine.weights import (
@@ -290,7 +290,7 @@ class HFModel:
         if not self.keeps:
             return self._empty_rows(len(prompts)), same
         for kept in self.kept:
-            chosen = _continued(kept.ids, prompts)
+            chosen = match_rows(kept.ids, prompts)
             if chosen is None:
                 continue
             self.kept.remove(kept)
@@ -425,15 +425,3 @@ class Branches:
         longest = max(sum(map(len, group.tails)) for group in (self, *others))
         fits = longest * (len(others) + 1) <= BRANCH_TOKENS["cuda"]
         return fits and all(group.shared for group in (self, *others))
-
-
-def _continued(kept: list[list[int]], prompts: list[list[int]]) -> list[int] | None:
-    """For each prompt the kept row that it continues by at least half, each row once; None if one has none."""
-    chosen: list[int] = []
-    for number, prompt in enumerate(prompts):
-        order = chain([number] if number < len(kept) else [], range(len(kept)))
-        match = next((i for i in order if 2 * common_prefix(kept[i], prompt) > max(len(kept[i]), 32)), None)
-        if match is None or match in chosen:
-            return None
-        chosen.append(match)
-    return chosen

@@ -4,6 +4,7 @@ Every row has a stretch of a buffer of its own and is written where its own end 
 a tail that the chat template rewrote, rest, or change places, and every token is encoded once.
 """
 
+from bisect import bisect
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any
@@ -18,6 +19,7 @@ BLOCK = 128  # positions by which buffers grow at least; the last one takes what
 FORWARD_TOKENS = {"cpu": 1024, "cuda": 16384}  # tokens of one pass: larger ones gain nothing and need memory
 BRANCH_TOKENS = {"cpu": 400, "cuda": 8192}  # of one pass over branches: they hide each other, so more is more waste
 UNREAD = -1  # a token that the device chose and nobody has read yet
+SHORT = 32  # tokens of a row under which sharing half of it says little
 SLACK = 1.15  # on a CPU rows share a pass while padding costs less than this
 
 
@@ -25,6 +27,32 @@ def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
     """Length of the longest common beginning."""
     size = min(len(a), len(b))
     return next((i for i in range(size) if a[i] != b[i]), size)
+
+
+def match_rows(kept: Sequence[list[int]], prompts: Sequence[list[int]]) -> list[int] | None:
+    """For each prompt a kept row, each row once.
+
+    A prompt goes on from the row with which it shares the longest beginning, where that is more than half of the row
+    and of ``SHORT`` tokens; the others get what is left over. In order, the row that shares most is a neighbour.
+
+    Returns:
+        None where fewer than half of the prompts go on from a row, or there are too few rows.
+    """
+    if len(kept) < len(prompts):
+        return None
+    free = sorted(range(len(kept)), key=kept.__getitem__)
+    begun = [kept[row] for row in free]
+    chosen: dict[int, int] = {}
+    for number, prompt in enumerate(prompts):
+        place = bisect(begun, prompt)
+        near = {at: common_prefix(begun[at], prompt) for at in (place - 1, place) if 0 <= at < len(begun)}
+        best = max(near, key=near.__getitem__, default=None)
+        if best is not None and 2 * near[best] > max(len(begun[best]), SHORT):
+            chosen[number] = free.pop(best)
+            del begun[best]
+    if 2 * len(chosen) < len(prompts):
+        return None
+    return [chosen[number] if number in chosen else free.pop() for number in range(len(prompts))]
 
 
 class Rows:

@@ -22,7 +22,7 @@ from transformers.generation.logits_process import RepetitionPenaltyLogitsProces
 from esc_eval.chat import open_model
 from esc_eval.chat.engine.generation import AHEAD
 from esc_eval.chat.engine.hf import TOGETHER, own_settings
-from esc_eval.chat.engine.rows import BRANCH_TOKENS, Rows
+from esc_eval.chat.engine.rows import BRANCH_TOKENS, Rows, common_prefix, match_rows
 from esc_eval.chat.engine.sampling import draw_uniforms, next_tokens, penalise_seen
 from esc_eval.errors import EscEvalError
 from esc_eval.prompts.protocol import Generation
@@ -106,6 +106,49 @@ def test_each_token_is_encoded_once(toy, monkeypatch):
     replies(toy, [second], Generation(max_new_tokens=1), keep=True)
     prompt = len(toy.encode(second))
     assert sum(rows * width for rows, width in fed) < prompt / 2
+
+
+@pytest.mark.parametrize("others", [[], [say("be kind", "a newcomer " * 20)]], ids=["all go on", "one is new"])
+def test_twins_and_newcomers_do_not_make_others_be_read_anew(toy, monkeypatch, others):
+    """Replies of unlike length leave the rows in another order than the conversations'."""
+    twin = say("be kind", "hello " * 9 + "there")
+    conversations = [twin, *CONVERSATIONS, twin]
+    first = replies(toy, conversations, SAMPLED)
+    second = [longer(c, r.text, "and then?") for c, r in zip(conversations, first, strict=True)]
+    second[len(second) - len(others) :] = others
+    toy.kept[0].take([3, 1, 6, 0, 4, 2, 5])
+    fed = []
+    original = Rows.extend
+    monkeypatch.setattr(
+        Rows, "extend", lambda self, new, first=0: fed.append(sum(map(len, new))) or original(self, new, first)
+    )
+    kept = replies(toy, second, Generation(max_new_tokens=1), keep=True)
+    rest = sum(len(toy.encode(c)) for c in second[: len(second) - len(others)])
+    new = sum(len(toy.encode(c)) for c in others)
+    assert sum(fed) < new + rest / 2
+    assert kept == replies(toy, second, Generation(max_new_tokens=1))
+
+
+ROW = st.lists(st.integers(0, 2), min_size=33, max_size=60)
+
+
+@given(st.lists(ROW, min_size=1, max_size=6), st.data())
+@settings(max_examples=200, deadline=None)
+def test_every_prompt_gets_a_row_of_its_own_and_the_one_that_it_continues(kept, data):
+    order = data.draw(st.permutations(range(len(kept))))
+    prompts = [kept[row] + data.draw(st.lists(st.integers(0, 2), max_size=9)) for row in order]
+    chosen = match_rows(kept, prompts)
+    assert sorted(chosen) == list(range(len(kept)))
+    assert sum(
+        2 * common_prefix(kept[row], p) > len(kept[row]) for row, p in zip(chosen, prompts, strict=True)
+    ) * 2 >= len(kept)
+
+
+def test_prompts_of_which_few_go_on_from_a_row_get_none():
+    kept = [[n] * 40 for n in range(4)]
+    assert match_rows(kept, [[0] * 50, [5] * 50, [6] * 50]) is None
+    assert match_rows(kept, [[n] * 50 for n in range(5)]) is None, "there are four rows"
+    assert match_rows(kept, [[3] * 50, [9] * 50]) == [3, 2]
 
 
 def test_conversations_are_not_changed(toy):
