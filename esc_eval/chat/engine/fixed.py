@@ -297,9 +297,9 @@ class FixedRows(Rows):
             self.cut([start])
         return torch.stack(found)
 
-    def _pass(self, *what: Any) -> torch.Tensor:
+    def _pass(self, *what: Any, **more: Any) -> torch.Tensor:
         with repeatable(self.device, self.threads):
-            return super()._pass(*what)
+            return super()._pass(*what, **more)
 
     def note(self, row: int, tokens: Sequence[int]) -> None:
         """Say which tokens a row has read; see ``Rows.note``."""

@@ -13,6 +13,7 @@ import torch
 from transformers import DynamicCache
 
 from esc_eval.chat.engine.graphs import POSITIONS, ROWS, Graphs
+from esc_eval.chat.engine.ragged import part_rows, reads_together
 from esc_eval.chat.engine.slots import Place, SlotLayer, upload
 
 BLOCK = 128  # positions by which buffers grow at least; the last one takes what padding writes
@@ -75,6 +76,7 @@ class Rows:
         self.cache = DynamicCache(config=model.config)
         self.cache.layers = self.layers
         self.graphs = Graphs(self) if self.device.type == "cuda" else None
+        self.together = reads_together(model)
 
     def extend(self, new: Sequence[Sequence[int]] | torch.Tensor, first: int = 0) -> torch.Tensor:
         """Append tokens to the rows ``first``, ``first + 1``, ...
@@ -197,11 +199,11 @@ class Rows:
         return other & (key >= 0)[:, None]
 
     def _passes(self, sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
-        """Split neighbouring rows so that passes are neither too large nor, on a CPU, mostly padding."""
+        """Split neighbouring rows so that passes are not too large, nor on a CPU mostly padding where there is any."""
         budget = FORWARD_TOKENS.get(self.device.type, FORWARD_TOKENS["cuda"])
         start, widest, real = 0, 0, 0
         for row, size in enumerate(sizes):
-            padded = max(widest, size) * (row + 1 - start)
+            padded = real + size if self.together else max(widest, size) * (row + 1 - start)
             wasteful = self.device.type == "cpu" and padded > max(64, SLACK * (real + size))
             if row > start and (padded > budget or wasteful):
                 yield start, row
@@ -218,8 +220,35 @@ class Rows:
         return self.capacity
 
     def _forward(self, new: Sequence[Sequence[int]], first: int) -> torch.Tensor:
+        read = self._read_together if self.together and len(new) > 1 else self._read_padded
+        logits = read(new, first, [len(row) for row in self.ids[first : first + len(new)]])
+        for row, more in zip(self.ids[first:], new, strict=False):
+            row.extend(more)
+        return logits.float()
+
+    def _read_together(self, new: Sequence[Sequence[int]], first: int, starts: Sequence[int]) -> torch.Tensor:
+        """Messages one behind the other, as one row of tokens that are written where each belongs."""
+        sizes = [len(tokens) for tokens in new]
+        capacity = self.room_for(max(starts) + max(sizes))
+        parts = part_rows(starts, sizes, torch.empty(0, dtype=self.model.dtype, device=self.device), capacity)
+        rows = [row for row, size in enumerate(sizes, first) for _ in range(size)]
+        positions = [start + n for start, size in zip(starts, sizes, strict=True) for n in range(size)]
+        place = Place(
+            rows=slice(first, first + len(new)),
+            index=upload([rows], self.device),
+            positions=upload([positions], self.device),
+            begin=None,
+            end=max(part.end for part in parts),
+            capacity=capacity,
+        )
+        last = upload([stop - 1 for stop in accumulate(sizes)], self.device)
+        tokens = upload([[token for message in new for token in message]], self.device)
+        mask = self._additive(torch.zeros((1, 1, 1, 1), dtype=torch.bool, device=self.device))  # each part has its own
+        return self._pass(tokens, place.positions, place, mask, last, parts=parts)[0]
+
+    def _read_padded(self, new: Sequence[Sequence[int]], first: int, starts: Sequence[int]) -> torch.Tensor:
+        """Messages side by side, with padding before the shorter ones."""
         count, width = len(new), max(len(tokens) for tokens in new)
-        starts = [len(row) for row in self.ids[first : first + count]]
         end = max(start + len(tokens) for start, tokens in zip(starts, new, strict=True))
         capacity = self.room_for(end)
         gaps = [width - len(tokens) for tokens in new]
@@ -241,11 +270,7 @@ class Rows:
             fresh=fresh,
         )
         filled = [[self.pad] * gap + list(t) for gap, t in zip(gaps, new, strict=True)]
-        tokens = upload(filled, self.device)
-        logits = self.run(tokens, positions, place).float()
-        for row, more in zip(self.ids[first:], new, strict=False):
-            row.extend(more)
-        return logits
+        return self.run(upload(filled, self.device), positions, place)
 
     def run(self, tokens: torch.Tensor, positions: torch.Tensor, place: Place) -> torch.Tensor:
         """One pass of the model; the logits of the last column."""
@@ -279,6 +304,7 @@ class Rows:
         place: Place,
         mask: torch.Tensor | None,
         keep: int | torch.Tensor,
+        **more: Any,
     ) -> torch.Tensor:
         for layer in self.layers:
             layer.place = place
@@ -289,6 +315,7 @@ class Rows:
             past_key_values=self.cache,
             use_cache=True,
             logits_to_keep=keep,
+            **more,
         )
         logits: torch.Tensor = output.logits
         return logits

@@ -18,6 +18,7 @@ from transformers.utils import logging as transformers_logging
 from esc_eval.chat.engine.attention import share_heads
 from esc_eval.chat.engine.fixed import fix_shapes
 from esc_eval.chat.engine.packed import pack_linears, to_int8
+from esc_eval.chat.engine.ragged import read_together
 from esc_eval.checkpoints import embedded
 from esc_eval.checkpoints.hub import BASE
 from esc_eval.checkpoints.judge_card import FILE, JudgeCard
@@ -80,6 +81,7 @@ class Weights:
             fix_shapes(model, dtype, name)
         else:
             share_heads(model)
+            read_together(model)
         if dtype == "int8":
             to_int8(model)
         else:
