@@ -19,7 +19,7 @@ from typing import Any, TextIO
 from uuid import uuid4
 
 from esc_eval.errors import EscEvalError
-from esc_eval.schema import Record
+from esc_eval.schema import Record, escape_inside
 
 if sys.platform != "win32":
     import fcntl
@@ -75,8 +75,11 @@ def write_whole(path: Path, chunks: Iterable[str], durable: bool = False) -> Non
 
 
 def json_text(content: Any) -> str:
-    """JSON that people read and that compares: two spaces, characters as they are."""
-    return json.dumps(content, ensure_ascii=False, indent=2) + "\n"
+    """JSON that people read and that compares: two spaces, characters as they are.
+
+    What no file can hold, such as bytes of a path that are no UTF-8, is written as ``escape_halves`` does.
+    """
+    return json.dumps(escape_inside(content), ensure_ascii=False, indent=2) + "\n"
 
 
 def write_json(path: Path, content: Any, durable: bool = False) -> None:
