@@ -116,8 +116,14 @@ def replace_folder(folder: Path) -> Iterator[Path]:
 
     At every moment one of the two is there, whole. Where the process ends between the two renames, the earlier one is
     put back by whoever replaces the folder next.
+
+    Raises:
+        EscEvalError: The path is a file, or a disk is mounted there, or nothing can be made there.
     """
     folder = _place(folder, a_folder=True)
+    mounted = EscEvalError(f"{folder}: a disk is mounted there, and cannot be replaced; give a folder in it")
+    if folder.is_mount():
+        raise mounted
     sweep(folder.parent)
     before = folder.with_name(f"{BEFORE}{folder.name}")
     with _locked(folder.parent):
@@ -128,7 +134,12 @@ def replace_folder(folder: Path) -> Iterator[Path]:
         with _locked(folder.parent):
             _put_back(before, folder)
             if folder.exists():
-                folder.replace(before)
+                try:
+                    folder.replace(before)
+                except OSError as error:
+                    if error.errno == errno.EBUSY:
+                        raise mounted from error
+                    raise
             temporary.replace(folder)
             _sync(folder.parent)
             _put_back(before, folder)
@@ -218,6 +229,8 @@ def _held(path: Path) -> Iterator[Path]:
         temporary = _temporary_name(path.parent)
         try:
             os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        except FileNotFoundError as error:
+            raise EscEvalError(f"{path}: no file can be made there; choose another path") from error
         except OSError as error:
             raise _named(error, path) from error
         with _locked(temporary) as held:
@@ -239,6 +252,8 @@ def _held_folder(parent: Path) -> Iterator[Path]:
         temporary = _temporary_name(parent)
         try:
             temporary.mkdir()
+        except FileNotFoundError as error:
+            raise EscEvalError(f"{parent}: no folder can be made there; choose another path") from error
         except OSError as error:
             raise _named(error, parent) from error
         with _locked(temporary) as held:
