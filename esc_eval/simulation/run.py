@@ -280,7 +280,7 @@ class Run:
             if not reading:
                 self.folder.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
-            file = next(path for path in (self.folder, *self.folder.parents) if path.exists())
+            file = next(path for path in (self.folder, *self.folder.parents) if os.path.lexists(path))
             raise EscEvalError(f"{file}: is a file; a run needs a folder of its own") from error
         except FileNotFoundError as error:
             raise EscEvalError(f"{folder}: no folder can be made there; choose another --out") from error
