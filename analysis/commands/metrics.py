@@ -32,14 +32,16 @@ def command(
     options: IntervalOptions,
 ) -> None:
     """Automatic metrics against people: over all dialogues, within a bot, within a scenario and its spread."""
-    from analysis.studies.metric_validity import Rated, find_unit, gather_scores, lower_scales, metric_report
-    from esc_eval.cli.ratings_options import find_rubrics, load_ratings_table
+    from analysis.studies.metric_validity import Rated, find_unit, gather_scores, metric_report
+    from esc_eval.cli.ratings_options import load_ratings_table
     from esc_eval.files.records import read_dialogues
+    from esc_eval.prompts.rubric import lower_scales
+    from esc_eval.scoring.rating_checks import find_table_rubrics
 
     sets = []
     for folder in folders:
         table, unit = load_ratings_table([folder], None), find_unit(folder)
         scores, notes = gather_scores(folder, read_dialogues(folder), automatic, metrics or (), unit, keep)
-        lower = lower_scales(find_rubrics(table, [folder]))
+        lower = lower_scales(find_table_rubrics(table, [folder]).values())
         sets.append(Rated(folder.name, table, lower, scores, unit, notes))
     options.show(metric_report(sets, options.bootstrap))

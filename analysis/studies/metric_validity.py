@@ -28,7 +28,6 @@ from esc_eval.errors import EscEvalError
 from esc_eval.files.metric_scores import read_scores
 from esc_eval.files.ratings_table import RatingsTable
 from esc_eval.files.text import read_json_object
-from esc_eval.prompts.rubric import Rubric
 from esc_eval.reporting.render import Report, Table, report_signature
 from esc_eval.schema import Dialogue, digest
 from esc_eval.statistics.bootstrap import Bootstrap
@@ -347,8 +346,3 @@ def _mean_estimate(each: Sequence[Estimate]) -> Estimate:
     values = [one.value for one in each if one.value is not None]
     n = max(one.n for one in each)
     return Estimate(float(np.mean(values)), n=n) if values else Estimate(None, n=n, undefined=each[0].undefined)
-
-
-def lower_scales(rubrics: Mapping[str | None, Rubric]) -> frozenset[str]:
-    """Scales of some rubrics of which a low level is good."""
-    return frozenset(d.key for rubric in rubrics.values() for d in rubric.dimensions if d.lower_is_better)

@@ -269,7 +269,7 @@ def probe_report(ratings: Sequence[Rating], dialogues: Sequence[Dialogue], rubri
     if len(raters) != 1:
         raise EscEvalError(f"probes are of one scorer, found ratings by {', '.join(raters) or 'nobody'}")
     found = {(rating.dialogue_id, rating.dimension): rating for rating in ratings}
-    turned = [dimension.key for dimension in rubric.dimensions if dimension.lower_is_better]
+    turned = list(rubric.lower_is_better)
     data: dict[str, dict[str, Estimate]] = {}
     beside: dict[str, dict[str, Estimate]] = {}
     counts: dict[str, dict[str, Any]] = {}

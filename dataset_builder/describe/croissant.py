@@ -10,6 +10,7 @@ from dataset_builder.rows.parquet import table_path
 from dataset_builder.rows.tables import Column, read_labels, table_columns, tables_in
 from esc_eval.errors import EscEvalError
 from esc_eval.files.writing import write_whole
+from esc_eval.languages import join_words
 
 FILE = "croissant.json"
 PARQUET = "application/x-parquet"
@@ -77,8 +78,7 @@ def render_croissant(manifest: Mapping[str, Any]) -> str:
                 fields=[_field(mlc, table, c) for c in columns],
             )
         )
-    *first, last = name_tables(manifest)
-    held = f"{', '.join(first)} and {last}".capitalize()
+    held = join_words(name_tables(manifest)).capitalize()
     try:
         metadata = mlc.Metadata(
             name="esc-eval",

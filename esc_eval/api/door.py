@@ -517,7 +517,8 @@ class _RunFolder:
         self._temporary = out is None
         if out is not None:
             refuse_foreign(out)
-        self._run = Run(mkdtemp(prefix="esc-eval-") if out is None else out)
+        # a model that is a function of the user's may change the folder that relative paths are of
+        self._run = Run(mkdtemp(prefix="esc-eval-") if out is None else Path(out).absolute())
 
     def __enter__(self) -> Run:
         try:

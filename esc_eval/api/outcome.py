@@ -22,7 +22,7 @@ class Outcome:
         dialogues: How many were asked for.
         problems: Why dialogues of these ended early, by id.
         too_long: Which others ended early because a model could read no further, and whose, by id.
-        failed: Supporters that could not be asked any more, by name.
+        failed, failed_seekers: Supporters and seekers that could not be asked any more, by name.
         failed_raters: Raters that could not go on, by name.
         ratings: What each rater gave, by its name.
         by_default: Whether nobody named the rater: what it leaves unscored is no failure.
@@ -32,6 +32,7 @@ class Outcome:
     problems: dict[str, str] = field(default_factory=dict)
     too_long: dict[str, str] = field(default_factory=dict)
     failed: dict[str, EscEvalError] = field(default_factory=dict)
+    failed_seekers: dict[str, EscEvalError] = field(default_factory=dict)
     failed_raters: dict[str, EscEvalError] = field(default_factory=dict)
     ratings: dict[str, Iterable[Rating]] = field(default_factory=dict)
     by_default: bool = False
@@ -60,13 +61,16 @@ class Outcome:
             Incomplete: It did not; exit code 2 where the same call may go on with a model, else 1.
         """
         if said := [*self.failures, *(self.gaps if strict else [])]:
-            raise Incomplete(said, results, 2 if self.failed or self.failed_raters else 1)
+            raise Incomplete(said, results, 2 if self.failed or self.failed_seekers or self.failed_raters else 1)
 
     def of_models(self) -> list[str]:
-        """Which supporters could not be asked, a sentence each."""
+        """Which supporters and seekers could not be asked, a sentence each."""
         return [
             f"{name} could not be asked any more; the others were played. {error}"
-            for name, error in self.failed.items()
+            for name, error in (
+                *self.failed.items(),
+                *((f"seeker {name}", error) for name, error in self.failed_seekers.items()),
+            )
         ]
 
     def of_failed_raters(self) -> list[str]:
@@ -75,17 +79,23 @@ class Outcome:
             f"{name} could not rate any more; the others did. {error}" for name, error in self.failed_raters.items()
         ]
 
-    def record(self, run: Run, supporters: Iterable[str] = (), raters: Iterable[str] = ()) -> None:
+    def record(
+        self, run: Run, supporters: Iterable[str] = (), raters: Iterable[str] = (), seekers: Iterable[str] = ()
+    ) -> None:
         """Keep in run.json which models failed, for its reports; whoever was asked and did not is no longer among them.
 
         Args:
             run: Open.
-            supporters, raters: Names of those that were asked.
+            supporters, raters, seekers: Names of those that were asked.
         """
-        failed = {f"supporter {name}": str(error) for name, error in self.failed.items()}
-        failed |= {f"rater {name}": str(error) for name, error in self.failed_raters.items()}
+        parts = (
+            ("supporter", supporters, self.failed),
+            ("seeker", seekers, self.failed_seekers),
+            ("rater", raters, self.failed_raters),
+        )
         run.record_failures(
-            [*(f"supporter {name}" for name in supporters), *(f"rater {name}" for name in raters)], failed
+            [f"{what} {name}" for what, names, _ in parts for name in names],
+            {f"{what} {name}": str(error) for what, _, failed in parts for name, error in failed.items()},
         )
 
     def _of_dialogues(self, all_alone: bool) -> list[str]:

@@ -291,12 +291,12 @@ def run_simulation(
     if more := played.finished - (asked - _count_waiting(plan, run)):
         on_progress(Progress(message=f"the run also holds {more} dialogues that earlier calls asked for"))
     unfinished = len(run.members("dialogue")) - played.finished
-    if not played.failed and unfinished:
+    if not (played.failed or played.failed_seekers) and unfinished:
         on_progress(Progress(message=f"{unfinished} dialogues that earlier calls began wait to be asked for again"))
     if prices:
         on_progress(Progress(message=f"the tokens of this run have cost {show_dollars(budget.spent)}"))
-    outcome = Outcome(asked, played.problems, played.too_long, played.failed)
-    outcome.record(run, supporters=(model.name for model in plan.supporters))
+    outcome = Outcome(asked, played.problems, played.too_long, played.failed, played.failed_seekers)
+    outcome.record(run, supporters=(m.name for m in plan.supporters), seekers=(m.name for m in plan.seekers))
     for sentence in (*outcome.of_models(), *outcome.gaps):
         on_progress(Progress(message=sentence))
     return outcome

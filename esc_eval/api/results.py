@@ -20,7 +20,7 @@ from esc_eval.files.run_folder import (
 )
 from esc_eval.files.writing import PREFIX, replace_folder, write_jsonl, write_whole
 from esc_eval.prompts.kept import keep_wording
-from esc_eval.prompts.rubric import Rubric, name_rubric
+from esc_eval.prompts.rubric import Rubric, lower_scales, name_rubric
 from esc_eval.reading import is_file, read_bytes, read_text
 from esc_eval.reporting import Summary, as_html, as_latex, as_markdown, as_text, summarise_ratings
 from esc_eval.reporting.columns import DialogueColumns, RatingColumns
@@ -40,7 +40,7 @@ from esc_eval.reporting.strategies import COLUMNS, list_rows, read_all, strategy
 from esc_eval.reporting.summary import Leaderboard, Row, Statistic, keep_last_word, name_clusters_of, warn_of_cards
 from esc_eval.reporting.tables import name_board
 from esc_eval.schema import NO_SCORER, Dialogue, Rating, Record, RoleCard, digest
-from esc_eval.scoring.rating_checks import check_marks, find_rubrics
+from esc_eval.scoring.rating_checks import check_marks, find_rubrics, find_table_rubrics
 from esc_eval.scoring.strategies import NAME as SHIPPED
 from esc_eval.scoring.strategies import ReplyStrategies, StrategyClassifier, open_strategies
 from esc_eval.simulation.unfinished import describe_stage, read_run
@@ -477,10 +477,10 @@ class Results:
                 found[scorer] = Report("powered", {}, notes=[f"{said}, {ALONE}"])
                 continue
             rubric = self.rubrics[own[0].rubric]
-            levels, turned = rubric.levels, {d.key for d in rubric.dimensions if d.lower_is_better}
-            scale = (min(levels), max(levels))
+            scale = (min(rubric.levels), max(rubric.levels))
             people = read_table(self.human, None if any(map(is_run_folder, self.human)) else scale)
             guesses = tabulate_ratings(own, self.dialogues, scale)
+            turned = lower_scales([rubric, *find_table_rubrics(people, self.human).values()])
             found[scorer] = powered_report(people.beside(self.dialogues), guesses, Bootstrap(), turned=turned)
         return found
 

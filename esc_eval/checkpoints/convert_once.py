@@ -13,6 +13,8 @@ from esc_eval.files.hashing import hash_file
 from esc_eval.files.text import read_json_object
 from esc_eval.files.writing import replace_folder, write_json
 
+WRITABLE = "export ESC_EVAL_CACHE=DIR, a folder that you may write to"
+ROOMY = "free some space, or export ESC_EVAL_CACHE=DIR on another disk"
 SUMS = "sums.json"
 """Sha256 of each file of a folder that is verified."""
 _verified: set[tuple[tuple[str, int, int], ...]] = set()
@@ -36,7 +38,8 @@ def convert_once(folder: Path, done: str, make: Callable[[Path], None], needed: 
         verify: Hash the files, once a process, and make the folder anew where one is not as it was made.
 
     Raises:
-        EscEvalError: The disk has too little room, or whatever ``make`` raises; nothing is left behind.
+        EscEvalError: The disk has too little room, or may not be written, or whatever ``make`` raises; nothing is left
+            behind.
     """
 
     def is_whole() -> bool:
@@ -44,12 +47,22 @@ def convert_once(folder: Path, done: str, make: Callable[[Path], None], needed: 
 
     if is_whole():
         return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    ours = folder.parent == cache_folder()
+    lock = FileLock(folder.with_name(folder.name + ".lock"))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with lock:
+            pass
+    except OSError as error:
+        remedy = WRITABLE if ours else "choose another place"
+        what = f"a converted model cannot be kept there: {error.strerror}"
+        raise EscEvalError(f"{folder.parent}: {what}; {remedy}") from error
     if needed and (free := disk_usage(folder.parent).free) < 1.05 * needed:
         raise EscEvalError(
-            f"{folder.parent}: {free / 1e9:.1f} GB free, but the converted base takes {needed / 1e9:.1f} GB"
+            f"{folder.parent}: {free / 1e9:.1f} GB free, but the converted model takes {needed / 1e9:.1f} GB; "
+            f"{ROOMY if ours else 'free some space, or choose another place'}"
         )
-    with FileLock(folder.with_name(folder.name + ".lock")):
+    with lock:
         if not is_whole():
             if folder.exists() and not verify:
                 folder.rmdir()

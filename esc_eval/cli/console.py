@@ -28,6 +28,7 @@ from esc_eval.errors import EscEvalError
 from esc_eval.escaping import escape_terminal, put_on_one_line
 from esc_eval.files.cell_tables import Guess
 from esc_eval.hub import plans as hub
+from esc_eval.schema import escape_halves
 
 UNWRITABLE = {
     errno.ENOSPC: "free some space",
@@ -170,6 +171,12 @@ def exit_on_user_error() -> Iterator[None]:
         if install is None:
             raise
         _end(2, f"error: {error.name} is missing: {install}")
+    except UnicodeEncodeError as error:
+        given = [argument for argument in sys.argv[1:] if escape_halves(argument) != argument]
+        if not given or error.encoding != "utf-8":
+            raise
+        what = f"{' or '.join(given)}: is no text in UTF-8, as a name must be"
+        _end(2, f"error: {what}; choose another, or set PYTHONUTF8=1 where the terminal speaks UTF-8.")
     except BrokenPipeError:
         _discard(sys.stdout)
         _discard(sys.stderr)

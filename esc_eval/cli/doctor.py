@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from esc_eval.chat.registry import known_backends, unusable_backends
-from esc_eval.checkpoints.convert_once import cache_folder
+from esc_eval.checkpoints.convert_once import ROOMY, WRITABLE, cache_folder
 from esc_eval.cli.extras import list_libraries, list_missing, name_extra
 from esc_eval.environment import hide_password, installed_versions, measure_free_memory
 from esc_eval.errors import EscEvalError
@@ -73,11 +73,9 @@ def examine_disk() -> list[Finding]:
     folder = cache_folder()
     free = _free_space(folder)
     if free is None:
-        remedy = "export ESC_EVAL_CACHE=DIR, a folder that you may write to"
-        cache = Finding("cache", "missing", f"{folder}: cannot be written to", remedy)
+        cache = Finding("cache", "missing", f"{folder}: cannot be written to", WRITABLE)
     elif free < FREE:
-        remedy = "free some space, or export ESC_EVAL_CACHE=DIR on another disk"
-        cache = Finding("cache", "missing", f"{folder}: {free / 1e9:.1f} GB free, too little for a model", remedy)
+        cache = Finding("cache", "missing", f"{folder}: {free / 1e9:.1f} GB free, too little for a model", ROOMY)
     else:
         cache = Finding("cache", "ok", f"{folder}, {free / 1e9:.0f} GB free: converted models are kept there")
     here = _free_space(Path.cwd())

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from esc_eval.files.ratings_table import RatingsTable
-    from esc_eval.prompts.rubric import Rubric
     from esc_eval.reporting.render import Report
     from esc_eval.schema import Dialogue
     from esc_eval.statistics.bootstrap import Bootstrap
@@ -181,30 +180,6 @@ def every_dialogue(paths: Sequence[Path] | None) -> list[Dialogue]:
 
     refresh_runs(paths or ())
     return [dialogue for path in paths or () for dialogue in read_dialogues(path)]
-
-
-def find_rubrics(table: RatingsTable, paths: Sequence[Path], name: str | None = None) -> dict[str | None, Rubric]:
-    """The rubrics of ratings by what they carry, None where they carry nothing; one that is not found is left out.
-
-    Args:
-        table: Ratings.
-        paths: Where they are from: a run folder keeps its rubrics.
-        name: The rubric that the user says they have.
-    """
-    from esc_eval.prompts.kept import kept_rubric
-    from esc_eval.prompts.rubric import load_rubric
-    from esc_eval.scoring.rating_checks import find_shipped_rubric
-
-    carried = set(table.frame["rubric"].dropna()) if "rubric" in table.frame else set()
-    found: dict[str | None, Rubric] = {}
-    for each in carried:
-        kept = (kept_rubric(path, each) for path in paths if path.is_dir())
-        if rubric := next(filter(None, kept), None) or find_shipped_rubric(each):
-            found[each] = rubric
-    if name is not None:
-        asked = load_rubric(name)
-        found[asked.id if carried else None] = asked
-    return found
 
 
 def read_groups(path: Path) -> dict[str, str]:

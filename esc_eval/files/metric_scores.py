@@ -8,6 +8,7 @@ import pandas as pd
 from esc_eval.errors import BadRecord, EscEvalError
 from esc_eval.files.cells import read_number
 from esc_eval.files.ratings_table import FORMATS, raw_rows
+from esc_eval.schema import escape_halves
 
 
 def read_scores(paths: Sequence[Path]) -> pd.DataFrame:
@@ -37,7 +38,9 @@ def read_scores(paths: Sequence[Path]) -> pd.DataFrame:
             frame["dimension"] = None
         frame["score"] = _numbers(frame, path)
         frame["dialogue_id"] = frame["dialogue_id"].astype(str)
-        parts.append(frame[["dialogue_id", "metric", "dimension", "score", "_where"]].assign(_file=str(path)))
+        parts.append(
+            frame[["dialogue_id", "metric", "dimension", "score", "_where"]].assign(_file=escape_halves(str(path)))
+        )
     table = pd.concat(parts, ignore_index=True)
     again = table[table.duplicated(["dialogue_id", "metric", "dimension"])]
     if len(again):

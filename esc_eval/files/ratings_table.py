@@ -23,7 +23,7 @@ from esc_eval.files.rating_layout import KEY, PAIRS, STEPS, lay_out
 from esc_eval.files.records import find_in_folder, read_dialogues, read_ratings, with_cards
 from esc_eval.files.run_folder import PREFERENCES, RATINGS, is_run_folder, knows_not_applicable, read_scale
 from esc_eval.reading import is_file, is_folder, read_bytes, read_json, suffix_of
-from esc_eval.schema import Dialogue, Rating, number_repeats, order_stages
+from esc_eval.schema import Dialogue, Rating, escape_halves, number_repeats, order_stages
 
 ALIASES = {"card_id": "card", "supporter": "model"}
 EXTRA = ("card", "model", "stage", "order", "time", "language", "category", "group", "source")
@@ -317,7 +317,7 @@ def read_table(
             chosen = choose_carried(frame["rubric"].dropna(), rubric)
             frame = frame[frame["rubric"].isna() | frame["rubric"].isin(chosen)].reset_index(drop=True)
         frame = _mark_not_applicable(frame, path, [path, *beside])
-        frames.append(frame.assign(_file=str(path)))
+        frames.append(frame.assign(_file=escape_halves(str(path))))
         digest.update(_fingerprint(path).encode())
     if len({steps for frame in frames if STEPS in frame for steps in frame[STEPS]}) > 1:
         tell_guess(paths[0], ["preferences of several numbers of steps are compared by their sides alone"])

@@ -19,7 +19,7 @@ from typing import Any, TextIO
 from uuid import uuid4
 
 from esc_eval.errors import EscEvalError
-from esc_eval.schema import Record
+from esc_eval.schema import Record, escape_inside
 
 if sys.platform != "win32":
     import fcntl
@@ -75,8 +75,11 @@ def write_whole(path: Path, chunks: Iterable[str], durable: bool = False) -> Non
 
 
 def json_text(content: Any) -> str:
-    """JSON that people read and that compares: two spaces, characters as they are."""
-    return json.dumps(content, ensure_ascii=False, indent=2) + "\n"
+    """JSON that people read and that compares: two spaces, characters as they are.
+
+    What no file can hold, such as bytes of a path that are no UTF-8, is written as ``escape_halves`` does.
+    """
+    return json.dumps(escape_inside(content), ensure_ascii=False, indent=2) + "\n"
 
 
 def write_json(path: Path, content: Any, durable: bool = False) -> None:
@@ -113,8 +116,14 @@ def replace_folder(folder: Path) -> Iterator[Path]:
 
     At every moment one of the two is there, whole. Where the process ends between the two renames, the earlier one is
     put back by whoever replaces the folder next.
+
+    Raises:
+        EscEvalError: The path is a file, or a disk is mounted there, or nothing can be made there.
     """
     folder = _place(folder, a_folder=True)
+    mounted = EscEvalError(f"{folder}: a disk is mounted there, and cannot be replaced; give a folder in it")
+    if folder.is_mount():
+        raise mounted
     sweep(folder.parent)
     before = folder.with_name(f"{BEFORE}{folder.name}")
     with _locked(folder.parent):
@@ -125,7 +134,12 @@ def replace_folder(folder: Path) -> Iterator[Path]:
         with _locked(folder.parent):
             _put_back(before, folder)
             if folder.exists():
-                folder.replace(before)
+                try:
+                    folder.replace(before)
+                except OSError as error:
+                    if error.errno == errno.EBUSY:
+                        raise mounted from error
+                    raise
             temporary.replace(folder)
             _sync(folder.parent)
             _put_back(before, folder)
@@ -215,6 +229,8 @@ def _held(path: Path) -> Iterator[Path]:
         temporary = _temporary_name(path.parent)
         try:
             os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        except FileNotFoundError as error:
+            raise EscEvalError(f"{path}: no file can be made there; choose another path") from error
         except OSError as error:
             raise _named(error, path) from error
         with _locked(temporary) as held:
@@ -236,6 +252,8 @@ def _held_folder(parent: Path) -> Iterator[Path]:
         temporary = _temporary_name(parent)
         try:
             temporary.mkdir()
+        except FileNotFoundError as error:
+            raise EscEvalError(f"{parent}: no folder can be made there; choose another path") from error
         except OSError as error:
             raise _named(error, parent) from error
         with _locked(temporary) as held:

@@ -7,7 +7,7 @@ name it, or a folder of such folders, in the environment variable ``ESC_EVAL_LAN
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -25,6 +25,7 @@ __all__ = [
     "explain_unknown",
     "get_language",
     "guess_language",
+    "join_words",
     "known_folders",
     "known_languages",
     "language_codes",
@@ -88,6 +89,16 @@ def name_language(code: str) -> str:
     """Its name in English, as tables call it; of one that is not known, its code."""
     row = known_languages().get(code)
     return row.name if row else code
+
+
+def join_words(words: Iterable[str]) -> str:
+    """Words as an English sentence lists them.
+
+    >>> join_words(["fluency"]), join_words(["fluency", "overall"]), join_words("abc")
+    ('fluency', 'fluency and overall', 'a, b and c')
+    """
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def explain_unknown(code: str) -> str:

@@ -1,6 +1,6 @@
 """A rubric is data: dimensions, levels and their wording in each language, in one file or in one a language."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -108,6 +108,16 @@ class Rubric(Worded[RubricText]):
     def keys(self) -> tuple[str, ...]:
         """Keys of the dimensions, in the rubric's order."""
         return tuple(dimension.key for dimension in self.dimensions)
+
+    @property
+    def lower_is_better(self) -> tuple[str, ...]:
+        """Keys of the dimensions of which a low level is good."""
+        return tuple(dimension.key for dimension in self.dimensions if dimension.lower_is_better)
+
+
+def lower_scales(rubrics: Iterable[Rubric]) -> frozenset[str]:
+    """Keys of the dimensions of some rubrics of which a low level is good."""
+    return frozenset(key for rubric in rubrics for key in rubric.lower_is_better)
 
 
 def name_rubric(name: str | Path) -> str:

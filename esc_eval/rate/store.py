@@ -201,6 +201,9 @@ class Store:
                         self._writing.execute(statement)
                     self._writing.execute("INSERT INTO study VALUES ('form', ?)", (json.dumps(FORM),))
             form = self.read_study().get("form")
+        except sqlite3.OperationalError as error:
+            what = "is the disk full, or may this user not write there?"
+            raise EscEvalError(f"{self.path}: cannot be written: {error}; {what}") from error
         except sqlite3.DatabaseError as error:
             raise EscEvalError(f"{self.path}: no file of ratings, or a broken one ({error})") from error
         if form != FORM:

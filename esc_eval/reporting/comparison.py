@@ -11,7 +11,7 @@ import pandas as pd
 
 from esc_eval.errors import EscEvalError
 from esc_eval.files.ratings_table import NOT_APPLYING, RatingsTable
-from esc_eval.prompts.rubric import Rubric
+from esc_eval.prompts.rubric import Rubric, lower_scales
 from esc_eval.reporting.making import describe_adapted, describe_seekers, group_reasons, warn_of_roles
 from esc_eval.reporting.powered import powered_means
 from esc_eval.reporting.render import Report, Table, name_clusters, report_signature, shown_p, undefined_notes
@@ -70,7 +70,8 @@ def leaderboard_report(
         human: Name of the human supporter among the models.
         cluster: Column of the role card; default ``card``, else every dialogue is a card of its own.
         flips: Sign flips of the permutation test.
-        rubrics: By what ratings carry, None = nothing: order of dimensions, and those of which a low level is good.
+        rubrics: By what ratings and predictions carry, None = nothing: order of dimensions, and those of which a low
+            level is good.
         run: Content of the run's run.json, for the signatures.
         adjust_raters: Whether the severity of people is taken out of the order, ranks and differences.
     """
@@ -109,7 +110,7 @@ def leaderboard_report(
         if not here:
             continue
         known = rubric if rubric and set(here) <= set(rubric.keys) else None
-        turned = [d.key for d in known.dimensions if d.lower_is_better] if known else []
+        turned = known.lower_is_better if known else ()
         keys, scale_ends = known.keys if known else here, (low, high)
         board = Board.build(_rows_of(own, by), keys, scale_ends, turned, even=by == "card")
         clusters = "dialogue" if by == "dialogue_id" else by
@@ -164,7 +165,7 @@ def leaderboard_report(
     notes += said
     powered: dict[str, Any] = {}
     if predictions is not None:
-        powered, view, said = powered_means(whole, predictions, boot, cluster)
+        powered, view, said = powered_means(whole, predictions, boot, cluster, lower_scales(rubrics.values()))
         tables.append(view)
         notes += said
     data = {"boards": boards, "mixed_model": extra, "prediction_powered": powered, "points_per_level": points}

@@ -145,8 +145,8 @@ class _Paired:
             for dialogue, model, cluster, i, side in rows
             for j, key in enumerate(self.keys)
         ]
-        lower = [d.key for d in self.rubric.dimensions if d.lower_is_better]
-        return Board.build(given, self.rubric.keys, (min(self.rubric.levels), max(self.rubric.levels)), lower)
+        scale = (min(self.rubric.levels), max(self.rubric.levels))
+        return Board.build(given, self.rubric.keys, scale, self.rubric.lower_is_better)
 
     def of_judges(self) -> Board:
         """The two raters as two models, which meet on every dialogue."""

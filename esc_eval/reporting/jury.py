@@ -162,9 +162,8 @@ def _split_by_judge(
     if not rows:
         return None
     scale = (min(rubric.levels), max(rubric.levels))
-    turned = [dimension.key for dimension in rubric.dimensions if dimension.lower_is_better]
     by_card = all(talk.card_id is not None for talk in talks.values())
-    board = Board.build(rows, rubric.keys, scale, turned, even=by_card)
+    board = Board.build(rows, rubric.keys, scale, rubric.lower_is_better, even=by_card)
     return find_repeats(board, {}, scale, board.dimensions[-1], estimate_means(board, boot), boot.confidence)
 
 

@@ -235,6 +235,7 @@ def labels_report(
     *,
     dimension: str | None = None,
     cluster: str | None = None,
+    turned: Collection[str] = (),
 ) -> Report:
     """How many ratings by people, beside a scorer's predictions, tell each pair of models apart.
 
@@ -243,12 +244,12 @@ def labels_report(
         predictions: One scorer's ratings of these and of more dialogues.
         differences: True differences in points, above 0.
         dimension: One dimension; None = each.
-        cluster: As of ``powered_means``.
+        cluster, turned: As of ``powered_means``.
 
     Raises:
         EscEvalError: As ``powered_means``, no such dimension, or fewer than two models with three rated cards.
     """
-    rows, guess, column, notes = _with_predictions(people, predictions, cluster)
+    rows, guess, column, notes = _with_predictions(people, predictions, cluster, turned)
     if dimension is not None:
         if dimension not in set(rows["dimension"]):
             raise EscEvalError(f"no dimension {dimension!r}; there is {', '.join(dict.fromkeys(rows['dimension']))}")

@@ -71,10 +71,9 @@ def seekers_report(
         (r.dialogue_id, code[r.dialogue_id], clusters[r.dialogue_id], r.dimension, r.rater, _value(r, statistic))
         for r in own
     ]
-    turned = [d.key for d in rubric.dimensions if d.lower_is_better]
     ends = (min(rubric.levels), max(rubric.levels))
     by_card = all(dialogue.card_id is not None for dialogue in talks.values())
-    board = Board.build(rows, rubric.keys, ends, turned, find_unsupported(own), even=by_card)
+    board = Board.build(rows, rubric.keys, ends, rubric.lower_is_better, find_unsupported(own), even=by_card)
     place_of = np.array([pairs[board.models[m]] for m in board.model], dtype=np.intp)
     names = {**{d.key: d.paper for d in rubric.dimensions}, AVERAGE: "Average"}
     columns = [AVERAGE] if AVERAGE in board.columns and not board.absent else list(board.dimensions)

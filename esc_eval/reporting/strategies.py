@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from esc_eval.languages import name_language
+from esc_eval.languages import join_words, name_language
 from esc_eval.reporting.render import Cell, Report, Table, report_signature
 from esc_eval.reporting.summary import name_clusters_of
 from esc_eval.schema import Dialogue, digest
@@ -282,7 +282,7 @@ def _leave_out(classifier: StrategyClassifier, dialogues: Sequence[Dialogue]) ->
     if not others:
         return []
     total = others.total()
-    named = " and ".join(name_language(code) for code in others)
+    named = join_words(name_language(code) for code in others)
     return [
         READS_ONE.format(
             known=name_language(classifier.file.language),

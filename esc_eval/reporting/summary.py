@@ -393,7 +393,7 @@ def _build_board(
         tuple(talks.ids[i] for i in order),
         rubric.keys,
         (min(rubric.levels), max(rubric.levels)),
-        tuple(d.key for d in rubric.dimensions if d.lower_is_better),
+        rubric.lower_is_better,
         left_out,
         even=talks.by_card,
     )

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import replace
 
 from esc_eval.escaping import escape_html, escape_markdown
-from esc_eval.languages import name_language
+from esc_eval.languages import join_words, name_language
 from esc_eval.reporting.columns import LOW_MASS
 from esc_eval.reporting.descriptions import name_descriptions
 from esc_eval.reporting.making import UNTRAINED_SEEKER, group_reasons
@@ -232,9 +232,9 @@ def describe_support(summary: Summary) -> list[str]:
         what = f"{name_language(board.language)}: "
         others = ", ".join(name for name, _ in board.unsupported.values())
         if board.names:
-            rated = ", ".join(board.names.values())
             own_set = any(one.supported is None for one in board.validity.values())
             tried = OWN_SET_ONLY if own_set else HOLDS_ON
+            rated = join_words(board.names.values())
             said.append(f"{what}{board.rater} rates {rated}, which {tried}; {NO_SCORER} for {others}.")
             said += [NO_COMPARISON] * own_set
             if board.levels_mean:

@@ -3,12 +3,16 @@
 from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from esc_eval.errors import EscEvalError
 from esc_eval.files.official_dimensions import OUR_RUBRIC, is_official_wording
 from esc_eval.prompts.kept import kept_rubric
 from esc_eval.prompts.rubric import Rubric, load_rubric
 from esc_eval.schema import Rating
+
+if TYPE_CHECKING:
+    from esc_eval.files.ratings_table import RatingsTable
 
 
 def rubric_of(ratings: Sequence[Rating], name: str | Path | None = None, folder: Path | None = None) -> Rubric:
@@ -76,6 +80,29 @@ def find_rubrics(
     if name is not None and len(carried) < 2:
         return dict.fromkeys(carried, load_rubric(name))
     return rubrics_of(ratings, name, folder)
+
+
+def find_table_rubrics(
+    table: "RatingsTable", paths: Iterable[Path], name: str | None = None
+) -> dict[str | None, Rubric]:
+    """The rubrics of a table by what its ratings carry, None where they carry nothing; one that is not found is left
+    out.
+
+    Args:
+        table: Ratings.
+        paths: Where they are from: a run folder keeps its rubrics.
+        name: The rubric that the user says they have.
+    """
+    carried = set(table.frame["rubric"].dropna()) if "rubric" in table.frame else set()
+    found: dict[str | None, Rubric] = {}
+    for each in carried:
+        kept = (kept_rubric(path, each) for path in paths if path.is_dir())
+        if rubric := next(filter(None, kept), None) or find_shipped_rubric(each):
+            found[each] = rubric
+    if name is not None:
+        asked = load_rubric(name)
+        found[asked.id if carried else None] = asked
+    return found
 
 
 def find_shipped_rubric(carried: str) -> Rubric | None:

@@ -7,7 +7,7 @@ from math import inf
 from operator import add
 
 from esc_eval.errors import EscEvalError
-from esc_eval.languages import get_language, known_languages, language_codes
+from esc_eval.languages import get_language, join_words, known_languages, language_codes
 from esc_eval.prompts.protocol import Generation, Protocol
 from esc_eval.schema import Language, Role, RoleCard
 
@@ -230,8 +230,7 @@ def as_text(rows: Sequence[Row], rate: float = RATE) -> str:
 
 def _characters() -> str:
     """Characters a token by language, such as "4.3 (en) and 1.5 (zh)"."""
-    *most, last = (f"{row.characters_a_token:g} ({row.code})" for row in known_languages().values())
-    return f"{', '.join(most)} and {last}"
+    return join_words(f"{row.characters_a_token:g} ({row.code})" for row in known_languages().values())
 
 
 def as_json(rows: Sequence[Row], rate: float = RATE) -> str:

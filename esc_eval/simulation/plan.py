@@ -67,6 +67,10 @@ class Plan:
         """Everybody who plays the cards."""
         return (self.seeker, *self.other_seekers)
 
+    def models_of(self, side: Role) -> Sequence[ChatModel]:
+        """All models that speak on a side."""
+        return self.seekers if side == "seeker" else self.supporters
+
     def supporter_settings(self, supporter: ChatModel) -> Generation:
         """How a supporter's replies are sampled."""
         if not self.own_settings:

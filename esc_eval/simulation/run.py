@@ -7,6 +7,7 @@ text of what was rated.
 """
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -200,18 +201,64 @@ class DamagedError(EscEvalError):
     """A ledger is not as it was written."""
 
 
+REFUSED = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_IOERR}
+"""What SQLite answers where a disk or its permissions are at fault, and not the file."""
+
+
+def _damaged(ledger: Path, what: str) -> DamagedError:
+    return DamagedError(f"{ledger}: damaged: {what}. Put back a whole copy of the ledger, or choose another --out.")
+
+
+def _is_refused(error: sqlite3.DatabaseError) -> bool:
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF in REFUSED
+
+
+def refuse_ledger(ledger: Path, error: sqlite3.DatabaseError) -> EscEvalError:
+    """Why a ledger cannot be read, with the way out: it is damaged, or this user may not do what reading it takes."""
+    if not _is_refused(error):
+        return _damaged(ledger, str(error))
+    if os.access(ledger, os.R_OK) and not os.access(ledger.parent, os.W_OK):
+        return EscEvalError(
+            f"{ledger}: cannot be read: its run was stopped, which left a log beside it, and to read that SQLite must "
+            f"write into the folder, which this user may not. Copy the whole folder to a place where you may write."
+        )
+    return EscEvalError(
+        f"{ledger}: cannot be read: {error}. See that the disk is sound and that you may read the file."
+    )
+
+
 def connect_to_read(folder: Path) -> sqlite3.Connection:
     """A connection to the ledger of a run folder that changes nothing in it and leaves no files beside it.
 
     SQLite keeps a log and an index beside a ledger that is open, and takes them away when the last connection ends that
     may write. A ledger whose log holds nothing is therefore opened so that it may, and told not to; what a killed
-    process left in a log is only read.
+    process left in a log is only read. Where nothing may be written and there is no log, the file is all there is.
+
+    Raises:
+        EscEvalError: It is damaged, or this user may not do what reading it takes.
     """
-    where, log = (folder / LEDGER).resolve(), folder / f"{LEDGER}-wal"
-    closed = not log.is_file() or not log.stat().st_size
-    uri = f"{where.as_uri()}?mode={'rw' if closed else 'ro'}"
+    log = folder / f"{LEDGER}-wal"
+    there = log.is_file()
+    try:
+        return _connect(folder, "mode=ro" if there and log.stat().st_size else "mode=rw")
+    except sqlite3.DatabaseError as error:
+        if there or not _is_refused(error):
+            raise refuse_ledger(folder / LEDGER, error) from error
+    try:
+        return _connect(folder, "immutable=1")
+    except sqlite3.DatabaseError as error:
+        raise refuse_ledger(folder / LEDGER, error) from error
+
+
+def _connect(folder: Path, how: str) -> sqlite3.Connection:
+    uri = f"{(folder / LEDGER).resolve().as_uri()}?{how}"
     database = sqlite3.connect(uri, uri=True, check_same_thread=False, isolation_level=None)
-    database.execute("pragma query_only = on")
+    try:
+        database.execute("pragma query_only = on")
+        database.execute("pragma schema_version").fetchone()  # opens the file
+    except sqlite3.DatabaseError:
+        database.close()
+        raise
     return database
 
 
@@ -233,7 +280,8 @@ class Run:
             if not reading:
                 self.folder.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError) as error:
-            raise EscEvalError(f"{folder}: is a file; a run needs a folder of its own") from error
+            file = next(path for path in (self.folder, *self.folder.parents) if os.path.lexists(path))
+            raise EscEvalError(f"{file}: is a file; a run needs a folder of its own") from error
         except FileNotFoundError as error:
             raise EscEvalError(f"{folder}: no folder can be made there; choose another --out") from error
         self._lock = FileLock(self.folder / ".lock")
@@ -243,11 +291,9 @@ class Run:
 
     def __enter__(self) -> Self:
         if self.reading:
-            try:
-                self._database = connect_to_read(self.folder)
-                self.version = int(self._database.execute("pragma user_version").fetchone()[0])
-            except sqlite3.DatabaseError as error:
-                raise self.damaged(str(error)) from error
+            self._database = connect_to_read(self.folder)
+            with self._reading() as database:
+                self.version = int(database.execute("pragma user_version").fetchone()[0])
             return self
         try:
             self._lock.acquire(timeout=0)
@@ -402,22 +448,20 @@ class Run:
 
     def damaged(self, what: str) -> DamagedError:
         """The refusal of a ledger that is not as it was written, with the way out."""
-        return DamagedError(
-            f"{self.folder / LEDGER}: damaged: {what}. Put back a whole copy of the ledger, or choose another --out."
-        )
+        return _damaged(self.folder / LEDGER, what)
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         """The database for one thread to read from.
 
         Raises:
-            EscEvalError: It cannot be read: a part of the file or a table is lost.
+            EscEvalError: It cannot be read: a part of the file or a table is lost, say.
         """
         with self._guard:
             try:
                 yield self._database
             except sqlite3.DatabaseError as error:
-                raise self.damaged(str(error)) from error
+                raise refuse_ledger(self.folder / LEDGER, error) from error
 
     def members(self, kind: str) -> dict[str, Any]:
         """What the run is a set of: JSON by id, in the order in which they came.
@@ -752,8 +796,10 @@ def find_faults(folder: Path) -> list[str]:
     try:
         with closing(connect_to_read(folder)) as database:
             row = database.execute(GAP, ("turn",)).fetchone()
+    except EscEvalError as error:
+        return [*found, str(error)]
     except sqlite3.DatabaseError as error:
-        return [*found, f"{folder / LEDGER}: cannot be read: {error}"]
+        return [*found, str(refuse_ledger(folder / LEDGER, error))]
     if row:
         found.append(f"{folder / LEDGER}: turns of dialogue {row[0]!r} are missing before others that are there")
     return found

@@ -3,7 +3,8 @@
 A window of dialogues advances in lock step, as large as the models like their batches. Where both models take
 conversations one by one, dialogues go on as soon as they are answered, and one that ends makes room for the next; where
 both take requests side by side, every dialogue is a window of its own and many run at once. A reply that is none ends
-its own dialogue and no other; a supporter that cannot be asked at all stops its own dialogues.
+its own dialogue and no other; a model that cannot be asked at all stops its own dialogues, where there are others of
+its side.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -46,17 +47,22 @@ class Played:
         finished: Dialogues that are over in the run, those of earlier calls and those that ended early included.
         problems: Why dialogues of the plan ended early, by their ids.
         too_long: Which others ended early because a model could read no further, and whose, by their ids.
-        failed: Supporters that could not be asked any more, and why, by name; their other dialogues wait.
+        failed, failed_seekers: Supporters and seekers that could not be asked any more, and why, by name; their other
+            dialogues wait.
     """
 
     finished: int
     problems: dict[str, str] = field(default_factory=dict)
     too_long: dict[str, str] = field(default_factory=dict)
     failed: dict[str, EscEvalError] = field(default_factory=dict)
+    failed_seekers: dict[str, EscEvalError] = field(default_factory=dict)
 
 
-class _SupporterFailed(Exception):
-    """A supporter cannot be asked; the cause says why."""
+class _ModelFailed(Exception):
+    """The model of a side cannot be asked; the cause says why."""
+
+    def __init__(self, side: Role) -> None:
+        self.side = side
 
 
 def _ignore(_: object) -> None: ...
@@ -82,7 +88,7 @@ def play_plan(
         before: Called once the plan fits the run and before any model is asked.
 
     Raises:
-        EscEvalError: The run holds what contradicts the plan, or the seeker or every supporter failed; all turns
+        EscEvalError: The run holds what contradicts the plan, or every seeker or every supporter failed; all turns
             finished by then are kept.
     """
     keep_ids(plan, run)
@@ -96,23 +102,23 @@ def play_plan(
     together = all(model.concurrent for model in models)
     size = 1 if together else min(model.parallel for model in models)
     workers = min(model.parallel for model in models) if together else 1
-    failed: dict[str, EscEvalError] = {}
+    failed: dict[Role, dict[str, EscEvalError]] = {side: {} for side in SIDES}
     table = _Table(run, on_turn, on_early_end, [])
 
     def play(window: list[Play]) -> None:
-        guard(window[0].supporter, partial(_play_in_step, window, table))
+        guard(window[0].seeker, window[0].supporter, partial(_play_in_step, window, table))
 
-    def guard(supporter: ChatModel, work: Callable[[], None]) -> None:
-        name = supporter.name
-        if name in failed:
+    def guard(seeker: ChatModel, supporter: ChatModel, work: Callable[[], None]) -> None:
+        names: dict[Role, str] = {"seeker": seeker.name, "supporter": supporter.name}
+        if any(names[side] in failed[side] for side in SIDES):
             return
         try:
             work()
-        except _SupporterFailed as error:
-            cause = error.__cause__
-            if not isinstance(cause, EscEvalError) or len(plan.supporters) == 1:
+        except _ModelFailed as error:
+            cause, alone = error.__cause__, len(plan.models_of(error.side)) == 1
+            if not isinstance(cause, EscEvalError) or alone:
                 raise cause or error from None
-            failed.setdefault(name, cause)
+            failed[error.side].setdefault(names[error.side], cause)
 
     plays = unfinished_plays(plan, run)
     if workers > 1:
@@ -125,14 +131,15 @@ def play_plan(
             first = list(islice(own, size))
             own = chain(first, own)
             if streams := None if together else _open_streams(plan, seeker, supporter, len(first)):
-                guard(supporter, partial(_Flow(len(first), streams, table).play, own))
+                guard(seeker, supporter, partial(_Flow(len(first), streams, table).play, own))
             else:
                 for window in _windows(own, size):
                     play(window)
     if table.dropped:
         run.export_ratings()
-    if failed and len(failed) == len(plan.supporters):
-        raise next(iter(failed.values()))
+    for side, causes in failed.items():
+        if len(causes) == len(plan.models_of(side)):
+            raise next(iter(causes.values()))
     finished, problems, too_long = 0, {}, {}
 
     def lines() -> Iterator[str]:
@@ -146,7 +153,7 @@ def play_plan(
             yield dialogue.to_json()
 
     run.export("dialogues.jsonl", lines())
-    return Played(finished, problems, too_long, failed)
+    return Played(finished, problems, too_long, failed["supporter"], failed["seeker"])
 
 
 def unfinished_plays(plan: Plan, run: Run) -> Iterator[Play]:
@@ -270,27 +277,25 @@ def _next_speaker(play: Play) -> tuple[ChatModel, Generation]:
 
 @contextmanager
 def _blaming(side: Role) -> Iterator[None]:
-    """What a supporter raises stops its own dialogues alone.
+    """What a model of a side raises stops its own dialogues alone.
 
     Raises:
-        _SupporterFailed: From it.
+        _ModelFailed: From it.
     """
     try:
         yield
     except (Interrupted, SpentError):
         raise
     except EscEvalError as error:
-        if side == "seeker":
-            raise
-        raise _SupporterFailed from error
+        raise _ModelFailed(side) from error
 
 
 def _ask(batch: list[Play], seeds: list[int]) -> Iterator[tuple[int, Reply]]:
     """The next replies of dialogues of the same two models in which the same side speaks.
 
     Raises:
-        EscEvalError: Of a seeker that cannot be asked, or of what concerns everybody.
-        _SupporterFailed: From what a supporter raised.
+        EscEvalError: Of what concerns everybody.
+        _ModelFailed: From what a model raised.
     """
     side, (model, settings) = batch[0].side, _next_speaker(batch[0])
     asked = [ask_within(play, model, settings) for play in batch]

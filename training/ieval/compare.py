@@ -47,7 +47,8 @@ def compare_scorers(
     Returns:
         ``ratings`` (n), ``dialogues``, ``people``, and by method: each figure, ``within`` (quadratic kappa),
         ``by_dimension`` (quadratic kappa), and ``minus majority``, ``minus length only`` (paired differences of each),
-        ``minus`` each of ``BESIDE`` and ``minus chosen on validation`` (of quadratic kappa).
+        ``minus`` each of ``BESIDE`` and ``minus chosen on validation`` (of quadratic kappa; what is chosen has them
+        ``by_dimension`` too).
     """
     shared = labels >= 0
     for own in methods.values():
@@ -82,6 +83,9 @@ def compare_scorers(
                         ["quadratic_kappa"] if base not in BASELINES else [*FIGURES, *(["within"] if g > 1 else [])]
                     ):
                         out[f"{name}|minus {base}|{figure}"] = out[f"{name}|{figure}"] - out[f"{base}|{figure}"]
+        for base in {*BASELINES, *BESIDE} & set(methods) if CHOSEN in methods else ():
+            for key in dimensions:
+                out[f"{CHOSEN}|minus {base}|by {key}"] = out[f"{CHOSEN}|by {key}"] - out[f"{base}|by {key}"]
         return out
 
     one, many = ClusterTables.build(parts).draw(statistic, boot)
@@ -102,6 +106,10 @@ def compare_scorers(
             keys = [figure for figure in (*FIGURES, "within") if f"{name}|minus {base}|{figure}" in one]
             if keys:
                 found[name][f"minus {base}"] = {figure: measure(f"{name}|minus {base}|{figure}") for figure in keys}
+            if d > 1 and name == CHOSEN and base in methods and base != CHOSEN:
+                found[name][f"minus {base}"]["by_dimension"] = {
+                    key: measure(f"{name}|minus {base}|by {key}") for key in dimensions
+                }
     return {
         "ratings": len(rows),
         "dialogues": len(set(rows.tolist())),

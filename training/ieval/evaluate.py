@@ -314,7 +314,9 @@ def make_section(tables: Mapping[str, Any], settings: Settings, command: str) ->
         for split, found in entry["splits"].items():
             own = found["methods"][CHOSEN]
             scores = {k: v for k, v in own.items() if not k.startswith("minus ")}
-            scores |= {f"beats_{base.replace(' ', '_')}": own[f"minus {base}"] for base in BASELINES}
+            for base in BASELINES:
+                gain = own[f"minus {base}"]
+                scores[f"beats_{base.replace(' ', '_')}"] = {k: v for k, v in gain.items() if k != "by_dimension"}
             out[f"{rubric.replace('-', '_')}_{split}"] = scores
     out["tables"] = dict(tables)
     return out

@@ -76,8 +76,8 @@ def write_metrics(folder: Path, found: Mapping[str, Any]) -> None:
 def write_validity(folder: Path, found: Mapping[str, Any]) -> None:
     """Let a text scorer's file say what each dimension is worth by the headline split, as reports print it.
 
-    A dimension is shown to be better than the best of the trivial baselines where the lower end of its interval lies
-    above that one's value: results.json holds no interval of the gain by dimension.
+    A dimension is shown to be better than the best of the trivial baselines where the interval of its gain over that
+    one, on the same dialogues, lies above 0.
 
     Args:
         found: The section ``esc_rank`` of results.json, with that split.
@@ -91,10 +91,12 @@ def write_validity(folder: Path, found: Mapping[str, Any]) -> None:
 
     def tell(key: str) -> Validity:
         base = max((name for name in (*BASELINES, *BESIDE) if name in methods), key=lambda n: kappa(n, key)["value"])
-        above = bool(kappa(CHOSEN, key)["low"] > kappa(base, key)["value"])
+        gain = methods[CHOSEN][f"minus {base}"]["by_dimension"][key]
+        above = bool(gain["low"] > 0)
         why = (
             f"quadratic kappa {render_cell(kappa(CHOSEN, key))}, n {n}, in folds of {table['source']}, which it learnt "
-            f"from ({SPLITS[HEADLINE_SPLIT]}); {base} {render_cell(kappa(base, key))}"
+            f"from ({SPLITS[HEADLINE_SPLIT]}); {base} {render_cell(kappa(base, key))}, gain "
+            f"{render_cell(gain, '+.2f')}"
         )
         not_shown = "" if above else f"not shown to be better than {BASELINES_IN_WORDS.get(base, base)}: "
         return Validity(supported=None, above_baseline=above, why=not_shown + why)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from esc_eval.cli.console import print_progress
-from esc_eval.cli.ratings_options import RatingsFiles, RatingsOptions, find_rubrics, read_groups
+from esc_eval.cli.ratings_options import RatingsFiles, RatingsOptions, read_groups
 
 EXAMPLES = (
     "esc-eval compare ratings.csv --predictions run/ratings.jsonl",
@@ -62,6 +62,7 @@ def command(
     from esc_eval.files.run_folder import is_run_folder
     from esc_eval.reporting.comparison import leaderboard_report
     from esc_eval.reporting.gates import find_failures
+    from esc_eval.scoring.rating_checks import find_table_rubrics
     from esc_eval.simulation.unfinished import read_run, refresh_runs
 
     run: Mapping[str, Any] | None = None
@@ -73,6 +74,7 @@ def command(
         table = options.read_table(ratings, beside=predictions)
         run = read_run(ratings[0]) if len(ratings) == 1 and ratings[0].is_dir() else None
     guesses = options.read_table(predictions) if predictions else None
+    rubrics = find_table_rubrics(guesses, predictions, options.rubric) if guesses and predictions else {}
     report = leaderboard_report(
         table,
         options.bootstrap,
@@ -81,7 +83,7 @@ def command(
         groups=read_groups(groups) if groups else None,
         human=human,
         cluster=options.cluster,
-        rubrics=find_rubrics(table, ratings, options.rubric),
+        rubrics=rubrics | find_table_rubrics(table, ratings, options.rubric),
         adjust_raters=adjust_raters,
         run=run,
     )

@@ -61,19 +61,21 @@ def command(
     options: ReportOptions,
 ) -> None:
     """How many cards, raters or repeats, or more ratings beside a scorer's, tell two models d points apart."""
+    from esc_eval.prompts.rubric import lower_scales
     from esc_eval.reporting.plan import power_report
 
     if predictions:
         from esc_eval.reporting.powered import labels_report
+        from esc_eval.scoring.rating_checks import find_table_rubrics
 
-        options.show(
-            labels_report(
-                load_ratings_table(ratings, scale, dialogues, beside=predictions, rubric=rubric),
-                load_ratings_table(predictions, scale, dialogues, rubric=rubric),
-                parse_numbers("--difference", difference, float),
-                dimension=dimension,
-            )
-        )
+        people = load_ratings_table(ratings, scale, dialogues, beside=predictions, rubric=rubric)
+        guesses = load_ratings_table(predictions, scale, dialogues, rubric=rubric)
+        rubrics = [
+            *find_table_rubrics(people, ratings, rubric).values(),
+            *find_table_rubrics(guesses, predictions, rubric).values(),
+        ]
+        numbers = parse_numbers("--difference", difference, float)
+        options.show(labels_report(people, guesses, numbers, dimension=dimension, turned=lower_scales(rubrics)))
         return
     if repeats is not None:
         from esc_eval.reporting.repeated import repeats_report

@@ -1,5 +1,6 @@
 """``report``: a leaderboard of a run, or of dialogues and ratings from elsewhere."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -36,7 +37,7 @@ def command(
         typer.Option(
             metavar="DIR",
             help="Where summary.json, report.md and report.html go, with --strategies strategies.csv too; default: the "
-            "run folder; of several nowhere.",
+            "run folder, if it may be written; of several nowhere.",
         ),
     ] = None,
     rubric: RatedUnder = None,
@@ -62,6 +63,10 @@ def command(
     folder = folders[0] if folders and len(folders) == 1 else None
     if not folders and not (dialogues and (ratings or strategies)):
         raise EscEvalError("give a run folder, or both --dialogues FILE and --ratings FILE")
+    if out is None and folder is not None and folder.is_dir() and not os.access(folder, os.W_OK):
+        print_progress(f"note: {folder}: may not be written, so no files of the report are; name a place: --out DIR")
+    else:
+        out = out or folder
     results = door.report(
         folder or folders or None,
         dialogues=dialogues or None,
@@ -71,7 +76,7 @@ def command(
         statistic=statistic,
         human=human or (),
         strategies=strategies,
-        out=out or folder,
+        out=out,
     )
     for fault in (fault for each in folders or () for fault in find_faults(each)):
         print_progress(f"note: {fault}")

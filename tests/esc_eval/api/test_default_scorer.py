@@ -72,7 +72,7 @@ def test_english_is_scored_where_that_was_shown_to_be_of_use_and_the_rest_says_w
         assert f"better than counts of words on sets of ratings that it has not seen: {WHY}" in said
         assert said.count("holds on tried sets") == 2
         tried = "which holds on the sets of ratings that it was tried on (that it holds on others is not shown)"
-        assert f"made rates Fluency, Overall, {tried}" in said or (
+        assert f"made rates Fluency and Overall, {tried}" in said or (
             form == "latex"  # tables alone
         )
         assert all(f"{name} " in said for name in OTHERS)
@@ -157,7 +157,7 @@ def test_what_was_not_better_than_length_on_the_scorers_own_set_has_no_number_un
     printed = " ".join(results.render().split())
     assert printed.count("tried on its own set") == len(SHOWN)
     begun = printed[: printed.index("----")]
-    assert "made rates Fluency, Overall, which was tried in folds of the set alone that it learnt from" in begun
+    assert "made rates Fluency and Overall, which was tried in folds of the set alone that it learnt from" in begun
     assert f"no valid scorer for {', '.join(OTHERS)}" in begun
     assert "Nothing shows that it compares models better than the lengths of their dialogues do." in begun
     assert "holds on" not in printed
@@ -269,7 +269,7 @@ def test_what_is_known_stands_though_every_dialogue_is_outside_the_range(shipped
     text_scorer.TextScorerFile.load(file).model_copy(update={"validity": known}).save(file)
     results = score(talks("en", replies={"long": {"en": ("why " * 60,) * 2}}))
     said = " ".join(results.render().split())
-    assert "Fluency, Overall, which was tried in folds of the set alone that it learnt from" in said
+    assert "Fluency and Overall, which was tried in folds of the set alone that it learnt from" in said
     assert "holds on the sets" not in said
     assert said.count("tried on its own set") == 2
     [named] = score(talks("en"), str(shipped)).summary.tables

@@ -175,6 +175,37 @@ def test_a_supporter_whose_server_is_gone_does_not_stop_the_others(tmp_path):
         simulate(FakeModel("dead", lambda c: EscEvalError("dead at host: no")), **SHORT)
 
 
+@pytest.mark.parametrize("concurrent", [True, False])
+def test_a_seeker_whose_server_is_gone_does_not_stop_the_others_and_the_same_call_goes_on_later(tmp_path, concurrent):
+    gone = [True]
+    dead = FakeModel(
+        "dead",
+        lambda c: EscEvalError("dead at host: nobody answers") if gone and len(c) > 2 else "I.",
+        concurrent=concurrent,
+    )
+    well, supporter = (FakeModel(name, lambda c: "Yes.", concurrent=concurrent) for name in ("well", "m"))
+    asked = {"cards": CARDS, "rounds": 2, "seeker": [dead, well], "scorer": JUDGE, "out": tmp_path}
+    told = []
+    with pytest.raises(Incomplete, match=r"seeker dead could not be asked any more.*nobody answers") as caught:
+        evaluate(supporter, progress=lambda p: told.append(str(p)), **asked)
+    assert caught.value.exit_code == 2
+    assert any("seeker dead could not be asked any more" in line for line in told)
+    assert {d.seeker for d in caught.value.results.dialogues} == {"well"}
+    assert len(caught.value.results.ratings) == 4 * 7
+    report = " ".join(caught.value.results.render().split())
+    assert "The seeker dead failed, and what it had not done by then is not in these numbers: dead at host" in report
+    gone.clear()
+    before = len(well.asked)
+    found = evaluate(supporter, **asked)
+    assert len(found.dialogues) == 8
+    assert len(well.asked) == before, "what was played is not played again"
+    assert "seeker dead failed" not in found.render()
+    gone.append(True)
+    with pytest.raises(EscEvalError, match="dead at host") as alone:
+        simulate(supporter, cards=CARDS, rounds=2, seeker=[dead], out=tmp_path / "alone")
+    assert not isinstance(alone.value, Incomplete)
+
+
 @pytest.mark.slow
 def test_a_filtered_conversation_of_a_judge_is_unscored_and_asked_again_when_told_to(tmp_path):
     moods = [REFUSED]

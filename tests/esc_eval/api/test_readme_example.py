@@ -24,5 +24,5 @@ def test_the_example_evaluates_a_function_in_five_lines(page, script, capsys, mo
     exec(code, {"__name__": "example"})
     shown = capsys.readouterr().out
     assert "my_model" in shown
-    assert "esc-rank-open rates Fluency, Overall, which holds on the sets" in (said := " ".join(shown.split()))
+    assert "esc-rank-open rates Fluency and Overall, which holds on the sets" in (said := " ".join(shown.split()))
     assert "no valid scorer for Expression" in said

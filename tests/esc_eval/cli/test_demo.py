@@ -50,7 +50,7 @@ def test_it_is_shown_with_its_page(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "smollm2-135m" in done.stdout
     begun = " ".join(done.stdout[: done.stdout.index("----")].split())
-    assert "esc-rank-open rates Fluency, Overall, which holds on the sets of ratings that it was tried on" in begun
+    assert "esc-rank-open rates Fluency and Overall, which holds on the sets of ratings that it was tried on" in begun
     assert "no valid scorer for Expression, Empathy, Information, Skillful, Humanoid" in begun
     assert "they are not points that people would give" in begun
     assert "not trained to play one" in begun

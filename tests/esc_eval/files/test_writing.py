@@ -4,7 +4,10 @@ import ast
 import errno
 import multiprocessing
 import os
+import shutil
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -85,6 +88,30 @@ def test_a_link_is_followed_and_a_pipe_is_written_to(tmp_path):
 def test_a_device_is_not_replaced():
     write_whole(Path("/dev/null"), ["gone"])
     assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
+
+
+@pytest.mark.parametrize(("path", "why"), [("/proc", "a disk is mounted there"), ("/proc/b", "no folder can be made")])
+def test_a_folder_that_cannot_take_a_place_is_refused_before_it_is_filled(path, why):
+    with pytest.raises(EscEvalError, match=why), replace_folder(Path(path)):
+        pytest.fail("it is filled")
+
+
+def test_a_folder_is_not_put_where_another_is_mounted(tmp_path):
+    (tmp_path / "mounted").mkdir()
+    code = (
+        "from pathlib import Path\nfrom esc_eval.files.writing import replace_folder\n"
+        "with replace_folder(Path('mounted')) as folder:\n    (folder / 'x').write_text('x')"
+    )
+    alone = ["unshare", "--mount", "--map-root-user"] if os.geteuid() else ["unshare", "--mount"]
+    bind = [*alone, "sh", "-c", 'mount --bind mounted mounted || exit 77; "$@"', "sh"]
+    if not shutil.which("unshare"):
+        pytest.skip("nothing can be mounted here")
+    done = subprocess.run([*bind, sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    if done.returncode == 77 or done.stderr.startswith("unshare:"):
+        pytest.skip("nothing may be mounted here")
+    assert "EscEvalError: mounted: a disk is mounted there, and cannot be replaced; give a folder in it" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["mounted"]
+    assert list((tmp_path / "mounted").iterdir()) == []
 
 
 @pytest.mark.parametrize("path", ["/proc/nope/x", "/proc/self/nope", "/dev/fd/9999"])

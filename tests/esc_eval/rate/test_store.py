@@ -8,6 +8,7 @@ import threading
 from concurrent.futures import wait
 
 import pytest
+from rights import forbid_writing, run_by_permissions
 
 from esc_eval.errors import EscEvalError
 from esc_eval.rate.store import FILE, Click, Conflict, Gone, Item, Store
@@ -133,6 +134,17 @@ def test_the_file_is_its_owners_alone_and_another_file_is_refused(store, tmp_pat
     (other / FILE).write_text("no database, but a text that is long enough to look like a header of one" * 10)
     with pytest.raises(EscEvalError, match="no file of ratings"):
         Store(other)
+
+
+def test_a_file_that_may_not_be_written_is_not_called_broken(tmp_path):
+    code = "import sys; from pathlib import Path; from esc_eval.rate.store import Store; "
+    code += "Store(Path(sys.argv[1]), make=True).close()"
+    subprocess.run([sys.executable, "-c", code, tmp_path / "team"], check=True)
+    assert [path.name for path in (tmp_path / "team").iterdir()] == [FILE]
+    forbid_writing(tmp_path / "team")
+    done = run_by_permissions("rate", "--out", tmp_path / "team", "--export")
+    assert done.returncode == 2
+    assert f"{tmp_path / 'team' / FILE}: cannot be written: attempt to write a readonly database; is the" in done.stderr
 
 
 def test_forgetting_leaves_nothing_in_the_file(store, tmp_path):

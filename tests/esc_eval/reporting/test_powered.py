@@ -192,6 +192,43 @@ def test_a_scale_of_which_a_low_level_is_good_is_turned_round_where_it_predicts_
     assert blind["m"]["warm"]["power"] == 0
 
 
+def test_scales_of_which_a_low_level_is_good_are_turned_wherever_people_stand_beside_a_scorer(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    dialogues, judged, human = [], [], []
+    own = load_rubric("ieval")
+    for i in range(120):
+        talk, worth = f"t{i}", level(rng.normal(2, 1.2))
+        turns = (Turn(role="seeker", text="I cannot sleep."), Turn(role="supporter", text="Since when?"))
+        dialogues.append(
+            Dialogue(id=talk, language="en", turns=turns, supporter=("plain", "warm")[i % 2], card_id=f"c{i // 2}")
+        )
+        given = {"polite": 1 + worth, "insulting": 5 - worth}
+        judged += [
+            rating(talk, key, "judge", value).model_copy(update={"rubric": own.id}) for key, value in given.items()
+        ]
+        if i < 60:
+            human += [
+                rating(talk, key, "ann", value, "human").model_copy(update={"rubric": own.id})
+                for key, value in {"likable": 1 + worth, "repetitive": 5 - worth}.items()
+            ]
+    paths = [tmp_path / f"{what}.jsonl" for what in ("dialogues", "judged", "human")]
+    for path, records in zip(paths, (dialogues, judged, human), strict=True):
+        write_jsonl(path, records)
+    of = report(dialogues=paths[0], ratings=paths[1], human=paths[2]).powered["judge"].data["models"]["warm"]
+    assert of["likable"]["power"] == pytest.approx(of["repetitive"]["power"])
+    assert of["likable"]["power"] > 0.3
+    told = {}
+    for verb, *more in (("compare",), ("power", "--difference", "15")):
+        given = [verb, str(paths[2]), "--predictions", str(paths[1]), "--dialogues", str(paths[0]), *more]
+        result = CliRunner().invoke(app, [*given, "--json", str(tmp_path / f"{verb}.json")])
+        assert result.exit_code == 0, result.output
+        told[verb] = json.loads((tmp_path / f"{verb}.json").read_text())
+    assert told["compare"]["prediction_powered"]["warm"] == json.loads(json.dumps(of))
+    needed = {row["dimension"]: (row["with_predictions"], row["without"]) for row in told["power"]["pairs"]}
+    assert needed["likable"] == needed["repetitive"]
+    assert needed["likable"][0] < needed["likable"][1]
+
+
 def test_saturated_scores_are_said_and_their_interval_is_no_point(files: Callable[..., tuple[Path, ...]]) -> None:
     dialogues, judged, human = files(people=lambda _: 4)
     said = report(dialogues=dialogues, ratings=judged, human=human).powered["judge"]

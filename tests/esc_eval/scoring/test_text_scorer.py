@@ -308,10 +308,13 @@ def test_the_shipped_scorer_says_by_dimension_what_its_folds_showed_and_that_the
         assert one.supported is None
         kappa = figures[key]
         base = max(
-            headline[name]["by_dimension"][key]["value"]
-            for name in ("majority", "length only", "length only, shipped setting", "length and distinct bigrams")
+            ("majority", "length only", "length only, shipped setting", "length and distinct bigrams"),
+            key=lambda name: headline[name]["by_dimension"][key]["value"],
         )
-        assert one.above_baseline == (kappa["low"] > base)
+        gain = headline["chosen on validation"][f"minus {base}"]["by_dimension"][key]
+        assert gain["value"] == pytest.approx(kappa["value"] - headline[base]["by_dimension"][key]["value"], abs=2e-4)
+        assert one.above_baseline == (gain["low"] > 0)
+        assert one.why.endswith(f", gain {gain['value']:+.2f} [{gain['low']:+.2f}, {gain['high']:+.2f}]")
         said = f"quadratic kappa {kappa['value']:.2f} [{kappa['low']:.2f}, {kappa['high']:.2f}], n 1920, in folds of"
         said += " iEval, which it learnt from (a bot and people held out); length"
         if one.above_baseline:

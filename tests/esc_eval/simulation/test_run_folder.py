@@ -58,6 +58,13 @@ def test_a_folder_that_holds_files_of_others_is_left_alone(script, folder, name)
     assert [path.name for path in folder.iterdir()] == [name]
 
 
+@pytest.mark.parametrize("inside", ["", "run", "a/run"])
+def test_a_file_where_a_folder_is_needed_is_named(folder, inside):
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(EscEvalError, match=r"notes\.txt: is a file; a run needs a folder of its own"):
+        Run(folder / "notes.txt" / inside)
+
+
 def test_an_empty_folder_or_one_with_hidden_files_is_taken(script, folder):
     (folder / ".keep").write_text("")
     found = simulate(script(["I hear you."], "p"), seeker=script(["Not well."], "s"), limit=1, rounds=1, out=folder)

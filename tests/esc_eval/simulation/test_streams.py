@@ -54,11 +54,12 @@ class Streaming(FakeModel):
         return FakeStream(self, places)
 
 
-def play(folder, seeker, supporters, rounds=2, cards=4, context=None, **more):
+def play(folder, seeker, supporters, rounds=2, cards=4, context=None, others=(), **more):
     protocol = load_protocol().model_copy(update={"rounds": rounds, "context": context})
     said = []
     with Run(folder) as run:
-        played = play_plan(Plan(protocol, load_cards(limit=cards), seeker, supporters), run, said.append, **more)
+        plan = Plan(protocol, load_cards(limit=cards), seeker, supporters, other_seekers=others)
+        played = play_plan(plan, run, said.append, **more)
     return read_dialogues(folder), said, played
 
 
@@ -91,6 +92,17 @@ def test_a_supporter_that_cannot_be_asked_stops_its_own_dialogues_alone(tmp_path
     assert played.finished == 4
     with pytest.raises(EscEvalError, match="it refuses"):
         play(tmp_path / "b", seeker, [broken])
+
+
+def test_a_seeker_that_cannot_be_asked_stops_its_own_dialogues_alone_where_there_are_others(tmp_path):
+    broken = Streaming("broken", lambda c: EscEvalError("it refuses") if in_card(2, c) or len(c) > 2 else "I.")
+    whole, supporter = Streaming("s", lambda c: f"I {len(c)}"), Streaming("p", lambda _: "Yes.")
+    for seekers in ((broken, whole), (whole, broken)):
+        dialogues, _, played = play(tmp_path / seekers[0].name, seekers[0], [supporter], others=seekers[1:])
+        assert {name: str(error) for name, error in played.failed_seekers.items()} == {"broken": "it refuses"}
+        assert [d.seeker for d in dialogues] == ["s"] * 4
+    with pytest.raises(EscEvalError, match="it refuses"):
+        play(tmp_path / "b", broken, [supporter])
 
 
 def test_what_is_too_long_is_asked_again_shorter_and_a_reply_that_is_none_ends_its_dialogue(tmp_path):

@@ -288,6 +288,12 @@ def test_with_bots_and_people_held_out_simple_baselines_stand_beside_the_scorer(
         f"minus {LENGTH_AS_SHIPPED}",
         "minus length and distinct bigrams",
     ]
+    by = found["methods"][CHOSEN]["minus length only"]["by_dimension"]
+    for key, gain in by.items():
+        own, base = (found["methods"][name]["by_dimension"][key] for name in (CHOSEN, "length only"))
+        assert gain.value == pytest.approx(own.value - base.value)
+        assert gain.low <= gain.value <= gain.high
+        assert gain.high - gain.low < own.high - own.low + base.high - base.low, "they rate the same dialogues"
     old = sections(evaluated[0])
     merged = merge_sections(old, sections(found | {"command": "the other command"}, HEADLINE_SPLIT))
     assert list(merged["tables"]["ieval"]["splits"]) == [HEADLINE_SPLIT, "bot_held_out"]
