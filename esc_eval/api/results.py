@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, get_args
 from esc_eval.errors import EscEvalError
 from esc_eval.escaping import escape_html, format_csv
 from esc_eval.files.preferences import Given, Inconsistent, read_preferences
-from esc_eval.files.records import Stored, check_unique, open_dialogues, read_ratings
+from esc_eval.files.records import Stored, check_unique_anew, open_dialogues, read_ratings
 from esc_eval.files.run_folder import (
     PREFERENCES,
     is_run_folder,
@@ -135,11 +135,25 @@ class Results:
         Raises:
             EscEvalError: There is no such folder, or it holds no dialogues, or a broken file.
         """
+        found = cls._open(folder, rubric=rubric, statistic=statistic, keep=keep)
+        _ = found._given  # a broken file is to be said now
+        return found
+
+    @classmethod
+    def _open(
+        cls,
+        folder: str | Path,
+        *,
+        rubric: str | Path | None = None,
+        statistic: Statistic = "level",
+        keep: object = None,
+    ) -> Self:
+        """As ``load``, of a folder whose files were just written: large ones are read when they are asked for."""
         folder = Path(folder)
         if not folder.is_dir():
             raise EscEvalError(f"{folder}: no such run folder")
         card = read_run(folder)
-        found = cls(
+        return cls(
             open_dialogues(folder),
             open_run_ratings(folder),
             rubric=rubric,
@@ -149,8 +163,6 @@ class Results:
             keep=keep,
             preferences=read_preferences(folder) if is_file(folder / PREFERENCES) else (),
         )
-        _ = found._given  # a broken file is to be said now
-        return found
 
     @cached_property
     def dialogues(self) -> tuple[Dialogue, ...]:
@@ -171,7 +183,7 @@ class Results:
     def _talks(self) -> DialogueColumns:
         found = DialogueColumns.of(self._dialogues)
         if isinstance(self._dialogues, Stored):
-            check_unique(found.ids, "dialogue", str(self._dialogues.path))
+            check_unique_anew(lambda: found.ids, "dialogue", str(self._dialogues.path))
         return found
 
     @cached_property

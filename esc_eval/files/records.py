@@ -16,7 +16,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
+import numpy as np
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from esc_eval.errors import BadRecord, EscEvalError, explain_validation
 from esc_eval.files import official
@@ -98,13 +100,11 @@ class Survey:
     """What is worth knowing of many dialogues before anything is done with them.
 
     Attributes:
-        ids: Of each, in order.
         languages: In order of first appearance.
         problems: Why some ended early, by id.
         too_long: Which others ended early because a model could read no further, and whose, by id.
     """
 
-    ids: list[str]
     languages: tuple[str, ...]
     problems: dict[str, str]
     too_long: dict[str, str]
@@ -114,17 +114,16 @@ class Survey:
         """One pass over dialogues, or what is known of those of a file."""
         if isinstance(dialogues, StoredDialogues):
             return dialogues.survey
-        ids, languages = [], dict[str, None]()
+        languages = dict[str, None]()
         problems: dict[str, str] = {}
         too_long: dict[str, str] = {}
         for one in dialogues:
-            ids.append(one.id)
             languages[one.language] = None
             if one.problem:
                 problems[one.id] = one.problem
             elif why := one.too_long:
                 too_long[one.id] = why
-        return cls(ids, tuple(languages), problems, too_long)
+        return cls(tuple(languages), problems, too_long)
 
 
 class Stored(Sequence[R]):
@@ -204,8 +203,19 @@ class StoredDialogues(Stored[Dialogue]):
             EscEvalError: As ``read_dialogues``.
         """
         found = Survey.of(iter(self))
-        check_unique(found.ids, "dialogue", str(self.path))
+        check_unique_anew(self.each_id, "dialogue", str(self.path))
         return found
+
+    def each_id(self) -> Iterator[str]:
+        """The id of each, once they have been gone through and are known to be in order."""
+        return (from_json(line)["id"] for line in self._lines())
+
+
+def each_id(dialogues: Iterable[Dialogue]) -> Iterator[str]:
+    """The id of each of some dialogues; none of those of a file that is not held is either."""
+    if isinstance(dialogues, StoredDialogues) and len(dialogues):
+        return dialogues.each_id()
+    return (one.id for one in dialogues)
 
 
 def _read(
@@ -237,6 +247,14 @@ def check_unique(ids: Iterable[str], kind: str, where: str) -> None:
         raise EscEvalError(
             f"{where}: {len(twice)} {kind} ids occur more than once, first {twice[0]!r}. Ids must be unique."
         )
+
+
+def check_unique_anew(ids: Callable[[], Iterable[str]], kind: str, where: str) -> None:
+    """As ``check_unique``, of ids that can be gone through again, so that none is held but its hash."""
+    hashes = np.sort(np.fromiter(map(hash, ids()), dtype=np.int64))
+    suspected = set(hashes[1:][hashes[1:] == hashes[:-1]].tolist())
+    if suspected:
+        check_unique((name for name in ids() if hash(name) in suspected), kind, where)
 
 
 def find_in_folder(path: str | Path, name: str) -> Path:

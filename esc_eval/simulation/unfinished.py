@@ -63,7 +63,8 @@ def describe_stage(run: Mapping[str, Any], over: Iterable[str]) -> list[str]:
         run: As of ``read_run``.
         over: Ids of the dialogues that are over.
     """
-    asked, there = run.get(ASKED, {}), set(over)
+    asked = run.get(ASKED, {})
+    there = set(over) if asked else set()
     each = {name: [one for one in asked if asked[one]["supporter"] == name] for name in _supporters(asked)}
     counts = {name: (sum(one in there for one in ids), len(ids)) for name, ids in each.items()}
     if all(done == every for done, every in counts.values()):

@@ -90,8 +90,8 @@ def test_a_board_of_columns_is_the_board_of_rows(case, expected):
     ]
     turned = [d.key for d in RUBRIC.dimensions if d.lower_is_better]
     board = Board.build(rows, RUBRIC.keys, (0, 4), turned, RUBRIC.keys[5:], even=by_card)
-    for name, value in vars(board).items():
-        np.testing.assert_equal(getattr(found, name), value, err_msg=name)
+    for name in (*vars(board).keys() - {"tell_given"}, "given"):
+        np.testing.assert_equal(getattr(found, name), getattr(board, name), err_msg=name)
 
 
 def test_what_is_counted_is_what_the_records_say():
