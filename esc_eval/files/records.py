@@ -6,13 +6,14 @@ with the file, the place and what would be right.
 
 import json
 import sys
+from abc import ABC, abstractmethod
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 from importlib.resources import files as package_files
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
@@ -126,8 +127,55 @@ class Survey:
         return cls(tuple(languages), problems, too_long)
 
 
-class Stored(Sequence[R]):
-    """The records of a JSON Lines file of ours, read anew whenever somebody goes through them: none is held.
+class Unheld(Sequence[R], ABC):
+    """Records that are read anew whenever somebody goes through them: none is held."""
+
+    @abstractmethod
+    def pick(self, places: Sequence[int]) -> list[R]:
+        """The records at some places, in the order of these, by one pass."""
+
+    @overload
+    def __getitem__(self, place: int) -> R: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[R]: ...
+
+    def __getitem__(self, place: int | slice) -> R | list[R]:
+        chosen = range(len(self))[place]
+        return self.pick([chosen])[0] if isinstance(chosen, int) else self.pick(chosen)
+
+
+class Joined(Unheld[R]):
+    """Those of several sequences one after the other, such as files.
+
+    Args:
+        parts: The sequences.
+    """
+
+    def __init__(self, parts: Iterable[Sequence[R]]) -> None:
+        self._parts = tuple(parts)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._parts))
+
+    def __iter__(self) -> Iterator[R]:
+        return chain.from_iterable(self._parts)
+
+    def pick(self, places: Sequence[int]) -> list[R]:
+        """The records at some places, in the order of these."""
+        found: dict[int, R] = {}
+        begin = 0
+        for part in self._parts:
+            own = [at for at in places if begin <= at < begin + len(part)]
+            inside = [at - begin for at in own]
+            records = part.pick(inside) if isinstance(part, Unheld) else [part[at] for at in inside]
+            found |= dict(zip(own, records, strict=True))
+            begin += len(part)
+        return [found[at] for at in places]
+
+
+class Stored(Unheld[R]):
+    """The records of a JSON Lines file of ours.
 
     Args:
         path: Of the file.
@@ -169,16 +217,6 @@ class Stored(Sequence[R]):
         if self._look() != self._stamp:
             raise EscEvalError(f"{self.path}: was changed since it was read; open it again")
         return (line for line in read_lines(self.path) if line.strip())
-
-    @overload
-    def __getitem__(self, place: int) -> R: ...
-
-    @overload
-    def __getitem__(self, place: slice) -> list[R]: ...
-
-    def __getitem__(self, place: int | slice) -> R | list[R]:
-        chosen = range(len(self))[place]
-        return self.pick([chosen])[0] if isinstance(chosen, int) else self.pick(chosen)
 
     def pick(self, places: Sequence[int]) -> list[R]:
         """The records at some places, in the order of these, by one pass over the file."""

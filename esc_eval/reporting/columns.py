@@ -15,7 +15,7 @@ from typing import Any, Generic, NamedTuple, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from esc_eval.files.records import Stored
+from esc_eval.files.records import Unheld
 from esc_eval.schema import NOT_APPLICABLE, Dialogue, Mark, Played, Rating, Record, Turn, number_repeats
 from esc_eval.scoring.training_range import is_outside
 
@@ -541,7 +541,7 @@ class RatingColumns(Kinds[Said]):
 
 def pick_records(source: Sequence[R], places: Sequence[int]) -> list[R]:
     """Records at some places; those of a file by one pass over it."""
-    return source.pick(places) if isinstance(source, Stored) else [source[i] for i in places]
+    return source.pick(places) if isinstance(source, Unheld) else [source[i] for i in places]
 
 
 def gather(values: npt.NDArray[Any], places: npt.NDArray[np.integer]) -> npt.NDArray[Any]:
