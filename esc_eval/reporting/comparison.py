@@ -321,13 +321,13 @@ def find_unranked(rows: pd.DataFrame, dialogues: DialogueColumns) -> dict[str, s
         dialogues: Those that are at hand; of others the ratings say that they are unanswered.
     """
     ended = []
-    unanswered = {
+    known = {
         name.strip(): dialogues.kinds[at].unanswered for name, at in zip(dialogues.ids, dialogues.kind, strict=True)
     }
     why = rows["problem"].astype(str) if "problem" in rows else [""] * len(rows)
     for name, said in zip(rows["dialogue_id"].astype(str), why, strict=True):
         unsaid = str(said).startswith((ENDED_EARLY, SILENT))
-        ended.append(unanswered.get(name, unsaid))
+        ended.append(known.get(name, unsaid))
     each = rows[["dialogue_id", "model"]].assign(ended=ended)
     found = {}
     for model, own in each.groupby("dialogue_id").agg({"model": "first", "ended": "any"}).groupby("model"):
