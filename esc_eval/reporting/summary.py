@@ -376,8 +376,8 @@ def _build_board(
     rank = np.empty(len(talks), dtype=np.int32)
     rank[talks.by_id] = np.arange(len(talks), dtype=np.int32)
     cards = {name: i for i, name in enumerate(sorted(talks.cards))}
-    cluster = gather(np.array([cards[name] for name in talks.cards], dtype=np.int32), talks.card)
-    order = np.lexsort((rank, cluster if talks.by_card else rank, model)).astype(np.int32)
+    number = np.array([cards[name] for name in talks.cards], dtype=np.int32)
+    order = np.lexsort((rank, gather(number, talks.card) if talks.by_card else rank, model)).astype(np.int32)
     place = np.empty(len(talks), dtype=np.int32)
     place[order] = np.arange(len(talks), dtype=np.int32)
     dimensions = tuple(sorted({said.dimension for said, _ in given.counted()}))
